@@ -1,0 +1,52 @@
+"""What stops the generator, and the rules of which each one must earn its keep."""
+
+from __future__ import annotations
+
+import ast
+
+#: Every rule by which an asynchronous construct gets its blocking form.
+RULES = {
+    "alias": "a second name of a method stays one",
+    "async context manager": "a value for `async with` becomes one for `with`, held by one task",
+    "async iterator": "an async iterator becomes a BlockingIterator",
+    "async method": "a coroutine method runs on the portal",
+    "attribute": "a public attribute is read through a property",
+    "awaited class": "a class with __await__ shows what awaiting it gives",
+    "callback": "a callback runs in a worker thread",
+    "client context": "__aenter__ and __aexit__ become __enter__ and __exit__",
+    "constructor": "a constructor makes the async object",
+    "iterated class": "a class with __aiter__ gets __iter__",
+    "overload": "overloads are copied; the one body after them does without their proof",
+    "plain method": "a method without I/O is passed on",
+    "property": "a property is passed on",
+    "resource argument": "a blocking object is passed on as the async one",
+    "resource result": "an async object comes back as its blocking one",
+    "result that carries a resource": "the resource inside a result becomes the blocking one",
+    "value module": "a module of values is re-exported",
+}
+
+
+class Problem(Exception):
+    """The source holds something for which there is no rule."""
+
+
+class Uses:
+    """Which rules the source made use of."""
+
+    def __init__(self) -> None:
+        self._used: set[str] = set()
+
+    def note(self, rule: str) -> None:
+        """Say that ``rule`` was needed."""
+        if rule not in RULES:
+            raise KeyError(rule)
+        self._used.add(rule)
+
+    def unused(self) -> list[str]:
+        """Return the rules that nothing needed."""
+        return sorted(RULES.keys() - self._used)
+
+
+def at(path: str, node: ast.AST, message: str) -> Problem:
+    """Make a problem that points at a line."""
+    return Problem(f"{path}:{getattr(node, 'lineno', 0)}: {message}")

@@ -1,0 +1,99 @@
+"""Checks of what callers pass, before anything is sent.
+
+Each function returns its value, so that a check stands where the value is used. All of them name
+the argument and the remedy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from posixpath import normpath
+
+from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
+
+WILDCARDS = frozenset("*?[]")
+
+
+def text(value: object, name: str) -> str:
+    """Return `value` if it is a string with something other than white space in it."""
+    if not isinstance(value, str):
+        raise ArgumentTypeError(f"{name} must be a str, not {type(value).__name__}")
+    if not value.strip():
+        raise InvalidArgumentError(f"{name} must not be empty or blank")
+    if "\0" in value:
+        raise InvalidArgumentError(f"{name} must not contain a NUL character")
+    return value
+
+
+def identifier(value: object, name: str) -> str:
+    """Return `value` if it can be an id: one word, no white space around or inside."""
+    checked = text(value, name)
+    if any(character.isspace() for character in checked):
+        raise InvalidArgumentError(f"{name} must be an id without white space, not {checked!r}")
+    return checked
+
+
+def boolean(value: object, name: str) -> bool:
+    """Return `value` if it is ``True`` or ``False``."""
+    if not isinstance(value, bool):
+        raise ArgumentTypeError(f"{name} must be True or False, not {type(value).__name__}")
+    return value
+
+
+def positive_int(value: object, name: str) -> int:
+    """Return `value` if it is an integer above 0 (``True`` is not)."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ArgumentTypeError(f"{name} must be an int, not {type(value).__name__}")
+    if value < 1:
+        raise InvalidArgumentError(f"{name} must be at least 1, not {value}")
+    return value
+
+
+def seconds(value: object, name: str) -> float:
+    """Return a length of time in seconds, given as a number of seconds or a timedelta."""
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ArgumentTypeError(
+            f"{name} must be a number of seconds or a timedelta, not {type(value).__name__}"
+        )
+    if not 0 < value < float("inf"):
+        raise InvalidArgumentError(f"{name} must be above 0 and finite, not {value}")
+    return float(value)
+
+
+def labels(value: object, name: str = "labels") -> dict[str, str]:
+    """Return a copy of `value` if it maps non-blank strings to non-blank strings."""
+    if not isinstance(value, Mapping):
+        raise ArgumentTypeError(f"{name} must map str to str, not be a {type(value).__name__}")
+    return {
+        text(key, f"each key of {name}"): text(entry, f"{name}[{key!r}]")
+        for key, entry in value.items()
+    }
+
+
+def absolute_path(value: object, name: str) -> str:
+    """Return `value` if it is an absolute POSIX path that stays below the root."""
+    path = text(value, name)
+    if not path.startswith("/"):
+        raise InvalidArgumentError(
+            f"{name} must be an absolute path such as '/mnt/data', not {path!r}"
+        )
+    if ".." in path.split("/"):
+        raise InvalidArgumentError(
+            f"{name} must not contain '..': {path!r}; give {normpath(path)!r}"
+        )
+    return path
+
+
+def literal_path(value: object, name: str, *, remedy: str = "") -> str:
+    """Return `value` if it is a path without wildcards; an empty path means the whole tree."""
+    if not isinstance(value, str):
+        raise ArgumentTypeError(f"{name} must be a str, not {type(value).__name__}")
+    found = sorted(WILDCARDS.intersection(value)) if value.strip() else []
+    if found:
+        raise InvalidArgumentError(
+            f"{name} must not contain wildcards ({' '.join(found)}): {value!r}{remedy}"
+        )
+    return value

@@ -1,0 +1,52 @@
+"""Asking again until something is so: soon at first, then less and less often."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from agentbay_async.errors import OperationTimeoutError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from agentbay_async._clock import Clock
+
+T = TypeVar("T")
+
+_FIRST = 0.05
+_FACTOR = 1.5
+_CAP = 2.0
+
+
+async def poll(
+    ask: Callable[[], Awaitable[T]],
+    done: Callable[[T], bool],
+    *,
+    clock: Clock,
+    timeout: float,
+    what: str,
+    interval: float | None = None,
+) -> T:
+    """Call `ask` until `done` accepts its answer, and return that answer.
+
+    Args:
+        ask: What to ask; its errors end the wait.
+        done: Whether an answer is the last one.
+        clock: Time.
+        timeout: Seconds to wait in all.
+        what: What is waited for, for the message of the error.
+        interval: Upper bound of the pause between two questions, in seconds. Default 2.
+
+    Raises:
+        OperationTimeoutError: It was not so in time.
+    """
+    deadline = clock.monotonic() + timeout
+    cap = _CAP if interval is None else interval
+    pause = min(_FIRST, cap)
+    while not done(answer := await ask()):
+        remaining = deadline - clock.monotonic()
+        if remaining <= 0:
+            raise OperationTimeoutError(f"{what} was not finished within {timeout:g} s")
+        await clock.sleep(min(pause, remaining))
+        pause = min(pause * _FACTOR, cap)
+    return answer

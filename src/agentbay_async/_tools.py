@@ -1,0 +1,48 @@
+"""Calls of tools that run inside a session."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from agentbay_async import _convert as convert
+from agentbay_async._wire import schema
+from agentbay_async.errors import ArgumentTypeError, BadAnswerError, ToolError
+from agentbay_async.tool_results import McpToolResult, McpToolsResult
+
+if TYPE_CHECKING:
+    from agentbay_async._api import Api
+
+
+async def call_tool(
+    api: Api, session_id: str, name: str, args: Mapping[str, Any], timeout: float | None = None
+) -> McpToolResult:
+    """Call a tool and return all that it answered.
+
+    Raises:
+        ToolError: The tool answered with an error; the message is its text.
+        BadAnswerError: The answer has no content at all.
+    """
+    if not isinstance(args, Mapping):
+        raise ArgumentTypeError(f"args must be a mapping, not {type(args).__name__}")
+    request = schema.CallMcpTool(session_id=session_id, name=name, args=dict(args))
+    answer = await api.call(request, timeout)
+    if answer.data is None:
+        raise BadAnswerError(
+            f"{name}: the answer has no data", request_id=answer.request_id, session_id=session_id
+        )
+    content = [convert.tool_content(item) for item in answer.data.content or ()]
+    if answer.data.is_error:
+        raise ToolError(
+            "\n".join(piece.text for piece in content if piece.text) or f"{name} failed",
+            request_id=answer.request_id,
+            session_id=session_id,
+        )
+    return McpToolResult.ok(content, answer.request_id)
+
+
+async def list_tools(api: Api, image_id: str) -> McpToolsResult:
+    """Return the tools of an image."""
+    answer = await api.call(schema.ListMcpTools(image_id=image_id))
+    tools = [convert.tool(tool) for tool in answer.data or ()]
+    return McpToolsResult.ok(tools, answer.request_id)

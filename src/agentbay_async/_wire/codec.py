@@ -1,0 +1,248 @@
+"""Values to bytes and back: form fields for requests, JSON for answers.
+
+Both ends use it: the client encodes requests and decodes answers, the local service does the
+reverse. Everything a class needs is worked out once, on first use, because importing must be cheap.
+
+The wire is read leniently where nothing can be misread (a number where text is expected, JSON text
+where an object is expected) and strictly otherwise: what cannot be read is a :class:`ValueError`.
+"""
+
+from __future__ import annotations
+
+import json
+import types
+from functools import cache, partial
+from operator import eq
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from urllib.parse import quote_plus
+
+import attrs
+
+from agentbay_async._wire.schema import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+R = TypeVar("R", bound=Request[Any])
+
+
+def wire_name(field: attrs.Attribute[Any]) -> str:
+    """Return the name of a schema field on the wire: ``session_id`` is ``SessionId``."""
+    name: str | None = field.metadata.get("wire")
+    return name or field.name.title().replace("_", "")
+
+
+def compact_json(value: object) -> str:
+    """Return `value` as JSON without spaces, in ASCII so that any text can be carried."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+@attrs.frozen
+class _FormField:
+    """How one field of a request travels."""
+
+    attribute: str
+    wire: str
+    in_query: bool
+    is_json: bool
+    kind: Any
+
+    def write(self, value: Any) -> str:
+        if self.is_json:
+            return compact_json(to_json(value))
+        if self.kind is bool:
+            return "true" if value else "false"
+        return str(value)
+
+    def read(self, text: str) -> Any:
+        if self.is_json:
+            return from_json(self.kind, text)
+        if self.kind is int:
+            return int(text)
+        if self.kind is bool and text.lower() not in ("true", "false"):
+            raise ValueError("must be true or false")
+        return text.lower() == "true" if self.kind is bool else text
+
+
+def _form_fields(kind: Any) -> tuple[_FormField, ...]:
+    # A function of its own because type checkers hold a class with __eq__ for unhashable.
+    return _planned(kind)
+
+
+@cache
+def _planned(kind: Any) -> tuple[_FormField, ...]:
+    hints = get_type_hints(kind)
+    return tuple(
+        _FormField(
+            field.name,
+            wire_name(field),
+            field.name in kind.IN_QUERY,
+            bool(field.metadata.get("json")),
+            _bare(hints[field.name]),
+        )
+        for field in attrs.fields(kind)
+    )
+
+
+def _bare(hint: Any) -> Any:
+    """Strip ``| None`` from a type hint."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return next(part for part in get_args(hint) if part is not type(None))
+    return hint
+
+
+def encode_request(request: Request[Any]) -> tuple[str, str]:
+    """Return the request's own part of the query, and its form, both percent-encoded.
+
+    Absent and empty fields are left out.
+
+    Example:
+        >>> from agentbay_async._wire.schema import SetLabel
+        >>> encode_request(SetLabel(session_id="s-1", labels={"a": "b"}))[1]
+        'SessionId=s-1&Labels=%7B%22a%22%3A%22b%22%7D'
+    """
+    query: list[str] = []
+    form: list[str] = []
+    for field in _form_fields(type(request)):
+        value = getattr(request, field.attribute)
+        if value is not None and value != "":
+            part = f"{field.wire}={quote_plus(field.write(value))}"
+            (query if field.in_query else form).append(part)
+    return "&".join(query), "&".join(form)
+
+
+def decode_request(kind: type[R], fields: Mapping[str, str]) -> R:
+    """Build a request from the fields of query and form. Unknown fields are ignored.
+
+    Raises:
+        ValueError: A field cannot be read; the message names it.
+    """
+    values: dict[str, Any] = {}
+    for field in _form_fields(kind):
+        text = fields.get(field.wire)
+        if text:
+            try:
+                values[field.attribute] = field.read(text)
+            except ValueError as error:
+                raise ValueError(f"{field.wire}: {error}") from error
+    return kind(**values)
+
+
+def from_json(kind: Any, value: Any) -> Any:
+    """Build a value of type `kind` (a schema class, list or dict) from parsed JSON.
+
+    JSON text where an object or array is expected is parsed first, as the service sends some of
+    its data so.
+
+    Raises:
+        ValueError: `value` has another shape.
+    """
+    if isinstance(value, str) and kind is not str:
+        value = json.loads(value) if value else None
+    try:
+        return _converter().structure(value, kind)
+    except (TypeError, KeyError, AttributeError) as error:
+        wanted = "an array" if get_origin(kind) is list else "an object"
+        raise ValueError(f"expected {wanted}, got {type(value).__name__}") from error
+
+
+def to_json(value: Any) -> Any:
+    """Turn schema values into what :mod:`json` can write, without absent fields."""
+    return _converter().unstructure(value)
+
+
+@cache
+def _converter() -> Any:
+    """Build the cattrs converter, on first use: cattrs compiles functions for each class."""
+    from cattrs import Converter
+
+    converter = Converter(detailed_validation=False)
+    converter.register_structure_hook_factory(attrs.has, lambda kind: _reader(kind, converter))
+    converter.register_unstructure_hook_factory(attrs.has, lambda kind: _writer(kind, converter))
+    for hint, read in _READERS:
+        converter.register_structure_hook_func(partial(eq, hint), read)
+        converter.register_structure_hook_func(partial(eq, Union[hint, None]), read)  # noqa: UP007  # a type built at run time
+    return converter
+
+
+def _reader(kind: Any, converter: Any) -> Callable[[Any, Any], Any]:
+    from cattrs.gen import make_dict_structure_fn, override
+
+    names: dict[str, Any] = {
+        field.name: override(rename=wire_name(field)) for field in attrs.fields(kind)
+    }
+    read: Callable[[Any, Any], Any] = make_dict_structure_fn(kind, converter, **names)
+
+    def checked(value: Any, form: Any) -> Any:
+        # The generated function would take a list or a string for an object without fields.
+        if not isinstance(value, dict):
+            raise TypeError(f"expected an object, got {type(value).__name__}")
+        return read(value, form)
+
+    return checked
+
+
+def _writer(kind: Any, converter: Any) -> Callable[[Any], Any]:
+    from cattrs.gen import make_dict_unstructure_fn, override
+
+    names: dict[str, Any] = {
+        field.name: override(
+            rename=wire_name(field),
+            unstruct_hook=compact_json if field.metadata.get("json") else None,
+        )
+        for field in attrs.fields(kind)
+    }
+    write: Callable[[Any], Any] = make_dict_unstructure_fn(
+        kind, converter, _cattrs_omit_if_default=True, **names
+    )
+    return write
+
+
+def _read_text(value: Any, _kind: object) -> Any:
+    if value.__class__ is str or value is None:
+        return value
+    return compact_json(value) if isinstance(value, (list, dict, bool)) else str(value)
+
+
+def _read_int(value: Any, _kind: object) -> int | None:
+    return None if value is None or value == "" else int(value)
+
+
+def _read_bool(value: Any, _kind: object) -> bool | None:
+    if isinstance(value, str):
+        return value.lower() == "true"
+    return None if value is None else bool(value)
+
+
+def _read_text_map(value: Any, _kind: object) -> dict[str, str] | None:
+    if isinstance(value, str):
+        value = json.loads(value) if value else None
+    if value is None:
+        return None
+    return {str(key): str(_read_text(entry, str)) for key, entry in value.items()}
+
+
+_READERS: tuple[tuple[Any, Callable[[Any, Any], Any]], ...] = (
+    (str, _read_text),
+    (int, _read_int),
+    (bool, _read_bool),
+    (dict[str, str], _read_text_map),
+)
+
+
+def tasks_to_text(tasks: Iterable[Any]) -> str:
+    """Wrap tasks as GetContextInfo does: a JSON array of wrappers that hold JSON text."""
+    return compact_json([{"type": "data", "data": compact_json([to_json(task) for task in tasks])}])
+
+
+def tasks_from_text(kind: Any, text: str | None) -> list[Any]:
+    """Read what :func:`tasks_to_text` wrote; wrappers of other types are passed over.
+
+    Raises:
+        ValueError: The text is not of that form.
+    """
+    wrappers = json.loads(text) if text else []
+    if not isinstance(wrappers, list) or not all(isinstance(entry, dict) for entry in wrappers):
+        raise ValueError("expected an array of objects")
+    data = [entry.get("data") or [] for entry in wrappers if entry.get("type") == "data"]
+    return [task for entry in data for task in from_json(list[kind], entry)]

@@ -1,0 +1,112 @@
+"""Connections to the service: one pool for each event loop.
+
+A pool belongs to the loop in which it was made, so pools are kept by the loop object. A client may
+thus be used in one ``asyncio.run`` after another, and by several loops at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+from weakref import WeakKeyDictionary
+
+import aiohttp
+import attrs
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncGenerator
+
+# Shorter than the idle timeout of common gateways (60 s), so that a connection is seldom used in
+# the moment in which the other side closes it.
+_KEEP_ALIVE = 45.0
+
+
+@attrs.define(eq=False)
+class Pool:
+    """The connections of one loop.
+
+    Attributes:
+        session: The aiohttp session.
+        turn: Held for the length of a request, so that the time to answer counts from the moment
+            in which a connection can be had, and not from the moment of queueing.
+    """
+
+    session: aiohttp.ClientSession
+    turn: asyncio.Semaphore
+    _keeper: AsyncGenerator[None, None]
+
+    @property
+    def usable(self) -> bool:
+        """Whether requests can be sent."""
+        return not self.session.closed
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._keeper.aclose()
+
+
+class Pools:
+    """The pools of one client.
+
+    Args:
+        limit: Connections that a pool keeps open at most.
+        ssl_context: TLS settings; ``None`` takes aiohttp's own context, which trusts the system's
+            certificates and is built once for the whole process, when aiohttp is imported.
+    """
+
+    def __init__(self, limit: int, ssl_context: ssl.SSLContext | None = None) -> None:
+        self._limit = limit
+        self._ssl = ssl_context
+        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, Pool] = WeakKeyDictionary()
+
+    async def current(self) -> Pool:
+        """Return the pool of the running loop; make it when it is missing."""
+        loop = asyncio.get_running_loop()
+        pool = self._pools.get(loop)
+        if pool is None or not pool.usable:
+            pool = self._pools[loop] = await self._open()
+        return pool
+
+    async def _open(self) -> Pool:
+        connector = aiohttp.TCPConnector(
+            limit=self._limit, keepalive_timeout=_KEEP_ALIVE, ssl=self._ssl or True
+        )
+        session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # The environment's proxies are looked up by ourselves: aiohttp's own look-up reads
+            # passwords out of ~/.netrc as well, and repeats the work for each request.
+            trust_env=False,
+        )
+        keeper = _closing(session)
+        await anext(keeper)
+        return Pool(session, asyncio.Semaphore(self._limit), keeper)
+
+    async def aclose(self) -> None:
+        """Close the pool of the running loop. Those of other loops end with their loops."""
+        pool = self._pools.pop(asyncio.get_running_loop(), None)
+        if pool is not None:
+            await pool.aclose()
+
+
+async def _closing(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
+    """Close the session when the loop ends, or before.
+
+    ``asyncio.run`` finishes the asynchronous generators that were begun in its loop while the loop
+    still works; nothing else is told that a loop is about to end.
+    """
+    try:
+        yield
+    finally:
+        await session.close()
+
+
+def proxy_for(url: str) -> str | None:
+    """Return the proxy that the environment names for `url`, with regard to ``NO_PROXY``."""
+    parts = urlsplit(url)
+    if parts.hostname is None or proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    return getproxies().get(parts.scheme) or getproxies().get("all")

@@ -1,0 +1,118 @@
+"""One attrs class for each action's request, and one for what it answers.
+
+A request class carries the facts of its action:
+
+* ``ACTION``: the name on the wire,
+* ``DATA``: the type of ``Data`` in the answer, or ``None`` for a bare acknowledgement,
+* ``REPEATABLE``: whether sending it twice does no more than sending it once,
+* ``IN_QUERY``: the fields that travel in the query instead of the form.
+
+Field names are ours; :mod:`agentbay_async._wire.codec` derives the wire's names (``session_id`` is
+``SessionId``) unless a field says otherwise. ``None`` means absent.
+"""
+
+from __future__ import annotations
+
+from agentbay_async._wire.schema.base import Request
+from agentbay_async._wire.schema.contexts import (
+    ClearContext,
+    ContextRecord,
+    DeleteContext,
+    GetContext,
+    ListContexts,
+    ModifyContext,
+)
+from agentbay_async._wire.schema.files import (
+    ContextFileRecord,
+    DeleteContextFile,
+    DescribeContextFiles,
+    FileUrl,
+    GetContextFileDownloadUrl,
+    GetContextFileUploadUrl,
+)
+from agentbay_async._wire.schema.labels import GetLabel, LabelSet, SetLabel
+from agentbay_async._wire.schema.sessions import (
+    CreatedSession,
+    CreateMcpSession,
+    DeleteSessionAsync,
+    DesktopInfo,
+    GetMcpResource,
+    GetSession,
+    GetSessionDetail,
+    ListedSession,
+    ListSession,
+    McpResource,
+    PauseSessionAsync,
+    RefreshSessionIdleTime,
+    ReleaseMcpSession,
+    ResumeSessionAsync,
+    SessionContext,
+    SessionDetail,
+    SessionRecord,
+)
+from agentbay_async._wire.schema.sync import (
+    BindContexts,
+    BindingRecord,
+    ContextInfo,
+    ContextTask,
+    DescribeSessionContexts,
+    GetContextInfo,
+    Persistence,
+    SyncContext,
+)
+from agentbay_async._wire.schema.tools import (
+    CallMcpTool,
+    ContentItem,
+    ListMcpTools,
+    Tool,
+    ToolAnswer,
+)
+
+__all__ = [
+    "BindContexts",
+    "BindingRecord",
+    "CallMcpTool",
+    "ClearContext",
+    "ContentItem",
+    "ContextFileRecord",
+    "ContextInfo",
+    "ContextRecord",
+    "ContextTask",
+    "CreateMcpSession",
+    "CreatedSession",
+    "DeleteContext",
+    "DeleteContextFile",
+    "DeleteSessionAsync",
+    "DescribeContextFiles",
+    "DescribeSessionContexts",
+    "DesktopInfo",
+    "FileUrl",
+    "GetContext",
+    "GetContextFileDownloadUrl",
+    "GetContextFileUploadUrl",
+    "GetContextInfo",
+    "GetLabel",
+    "GetMcpResource",
+    "GetSession",
+    "GetSessionDetail",
+    "LabelSet",
+    "ListContexts",
+    "ListMcpTools",
+    "ListSession",
+    "ListedSession",
+    "McpResource",
+    "ModifyContext",
+    "PauseSessionAsync",
+    "Persistence",
+    "RefreshSessionIdleTime",
+    "ReleaseMcpSession",
+    "Request",
+    "ResumeSessionAsync",
+    "SessionContext",
+    "SessionDetail",
+    "SessionRecord",
+    "SetLabel",
+    "SyncContext",
+    "Tool",
+    "ToolAnswer",
+]

@@ -1,0 +1,37 @@
+"""What all requests have in common, and the field forms of the wire."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Generic, TypeVar
+
+import attrs
+
+D = TypeVar("D")
+
+
+class Request(Generic[D]):
+    """A request of the control plane; `D` is the type of ``Data`` in its answer.
+
+    See the package docstring for what the class variables mean.
+    """
+
+    __slots__ = ()
+
+    ACTION: ClassVar[str]
+    # A type form such as list[ListedSession] is no type[...], hence Any.
+    DATA: ClassVar[Any] = None
+    REPEATABLE: ClassVar[bool] = False
+    IN_QUERY: ClassVar[frozenset[str]] = frozenset()
+
+
+def named(wire_name: str, default: Any = None) -> Any:
+    """Declare a field whose name on the wire does not follow the rule."""
+    return attrs.field(default=default, metadata={"wire": wire_name})
+
+
+def as_json(default: Any = None, *, wire: str | None = None) -> Any:
+    """Declare a field that travels as JSON text inside a string."""
+    metadata: dict[str, Any] = {"json": True}
+    if wire is not None:
+        metadata["wire"] = wire
+    return attrs.field(default=default, metadata=metadata)

@@ -1,0 +1,235 @@
+"""Where the service is, who asks, and how long to wait.
+
+Each setting is taken from the first place that has it: the argument, the :class:`Config`, the
+process environment, the nearest ``.env`` file, the profile file. Nothing is written back to the
+environment.
+
+=====================  =========================  ================
+setting                variable                   default
+=====================  =========================  ================
+API key                ``AGENTBAY_API_KEY``       none
+endpoint               ``AGENTBAY_ENDPOINT``      that of the region
+region                 ``AGENTBAY_REGION_ID``     ``cn-hangzhou``
+timeout, milliseconds  ``AGENTBAY_TIMEOUT_MS``    60000
+profile                ``AGENTBAY_PROFILE``       ``default``
+=====================  =========================  ================
+
+A region decides over an endpoint when both come from the same place, as in the official client. The
+endpoint ``"local"`` stands for a service of our own inside this process, and needs no key.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import attrs
+
+from agentbay_async import _check
+from agentbay_async._sources import environment_file, profile_file
+from agentbay_async.errors import ArgumentTypeError, ConfigurationError
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping
+
+LOCAL = "local"
+DEFAULT_REGION = "cn-hangzhou"
+DEFAULT_TIMEOUT = 60.0
+DEFAULT_DEADLINE = 300.0
+DEFAULT_POOL = 100
+
+_SPECIAL_HOSTS = {"pre-ap-southeast-1": "wuyingai-pre.ap-southeast-1.aliyuncs.com"}
+
+
+@attrs.frozen
+class Config:
+    """Settings of a client; what is ``None`` is looked up elsewhere.
+
+    Attributes:
+        timeout_ms: Milliseconds to wait for one answer. Default 60000.
+        region_id: Region of the service, such as ``"cn-hangzhou"``.
+        endpoint: ``"https://host"``, ``"http://127.0.0.1:8080"``, a bare host (HTTPS), or
+            ``"local"``.
+        deadline: Seconds for one call with all its attempts. Default 300.
+        max_connections: Connections that a client keeps open at most. Default 100.
+        ssl_context: TLS settings of your own; by default the system's certificates are trusted.
+
+    Example:
+        >>> Config(endpoint="local").endpoint
+        'local'
+    """
+
+    timeout_ms: int | None = None
+    region_id: str | None = None
+    endpoint: str | None = None
+    deadline: float | None = None
+    max_connections: int | None = None
+    ssl_context: ssl.SSLContext | None = attrs.field(default=None, eq=False)
+
+
+@attrs.frozen
+class Settings:
+    """All settings of a client, looked up and checked.
+
+    Attributes:
+        endpoint: A URL without a trailing slash, or ``"local"``.
+        api_key: The key; ``""`` with the endpoint ``"local"``.
+        region_id: The region that sessions are asked for in.
+        timeout: Seconds to wait for one answer.
+        deadline: Seconds for one call with all its attempts.
+        max_connections: Connections to keep open at most.
+        ssl_context: TLS settings, or ``None`` for the system's.
+    """
+
+    endpoint: str
+    api_key: str = attrs.field(repr=False)
+    region_id: str = DEFAULT_REGION
+    timeout: float = DEFAULT_TIMEOUT
+    deadline: float = DEFAULT_DEADLINE
+    max_connections: int = DEFAULT_POOL
+    ssl_context: ssl.SSLContext | None = attrs.field(default=None, repr=False, eq=False)
+
+
+def resolve(
+    api_key: str | None = None,
+    config: Config | None = None,
+    *,
+    endpoint: str | None = None,
+    region_id: str | None = None,
+    timeout: float | None = None,
+    env_file: str | os.PathLike[str] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Look every setting up and check it.
+
+    Raises:
+        ConfigurationError: There is no key, or a setting cannot be used; the message says which and
+            what to do.
+    """
+    if config is not None and not isinstance(config, Config):
+        raise ArgumentTypeError(f"config must be a Config, not {type(config).__name__}")
+    config = config or Config()
+    environ = os.environ if environ is None else environ
+    found = _Lookup(environ, env_file)
+    region, place = _region_and_endpoint(region_id, endpoint, config, found)
+    return Settings(
+        endpoint=place,
+        api_key="" if place == LOCAL else _key(api_key, found),
+        region_id=region.removeprefix("pre-"),
+        timeout=_timeout(timeout, config, found),
+        deadline=_check.seconds(
+            DEFAULT_DEADLINE if config.deadline is None else config.deadline, "deadline"
+        ),
+        max_connections=_check.positive_int(
+            DEFAULT_POOL if config.max_connections is None else config.max_connections,
+            "max_connections",
+        ),
+        ssl_context=config.ssl_context,
+    )
+
+
+class _Lookup:
+    """The places beyond the arguments: environment, then .env, then the profile; files lazily."""
+
+    def __init__(self, environ: Mapping[str, str], env_file: str | os.PathLike[str] | None) -> None:
+        self._environ = environ
+        self._env_file = env_file
+        self._places: list[Mapping[str, str]] | None = None
+
+    def places(self) -> list[Mapping[str, str]]:
+        if self._places is None:
+            file = environment_file(self._env_file)
+            profile = self._environ.get("AGENTBAY_PROFILE") or file.get("AGENTBAY_PROFILE")
+            self._places = [self._environ, file, profile_file(profile, self._environ)]
+        return self._places
+
+    def get(self, variable: str) -> str:
+        """Return the first value that is not blank, or ``""``."""
+        if value := self._environ.get(variable, "").strip():
+            return value
+        return next((v for p in self.places() if (v := p.get(variable, "").strip())), "")
+
+
+def _region_and_endpoint(
+    region_id: str | None, endpoint: str | None, config: Config, found: _Lookup
+) -> tuple[str, str]:
+    for region, place in ((region_id, endpoint), (config.region_id, config.endpoint)):
+        if region is not None or place is not None:
+            return _placed(region, place)
+    for source in found.places():
+        region, place = source.get("AGENTBAY_REGION_ID"), source.get("AGENTBAY_ENDPOINT")
+        if region or place:
+            return _placed(region or None, place or None)
+    return _placed(DEFAULT_REGION, None)
+
+
+def _placed(region: str | None, endpoint: str | None) -> tuple[str, str]:
+    if region is None:
+        return DEFAULT_REGION, _url(_check.text(endpoint, "endpoint").strip())
+    region = _check.identifier(region, "region_id")
+    return region, f"https://{_host(region)}"
+
+
+def _host(region: str) -> str:
+    if region in _SPECIAL_HOSTS:
+        return _SPECIAL_HOSTS[region]
+    if region.startswith("pre-"):
+        return f"agentbay-pre.{region.removeprefix('pre-')}.aliyuncs.com"
+    return f"agentbay.{region}.aliyuncs.com"
+
+
+def _url(endpoint: str) -> str:
+    """Return the endpoint as a URL without a trailing slash, or ``"local"``."""
+    if endpoint == LOCAL:
+        return endpoint
+    url = endpoint if "://" in endpoint else f"https://{endpoint}"
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    else:
+        # Rather refused than carried along: either would end up in logs.
+        usable = usable and not (parts.username or parts.password or parts.query or parts.fragment)
+    if not usable or any(character.isspace() for character in url):
+        raise ConfigurationError(
+            "endpoint must be 'local', a host, or a URL such as 'https://host' or "
+            f"'http://127.0.0.1:8080', without user, query or fragment; not {_shown(endpoint)}"
+        )
+    return url.rstrip("/")
+
+
+def _shown(endpoint: str) -> str:
+    """Quote an endpoint for an error message, without what may be a password in it."""
+    return repr(endpoint.rpartition("@")[2].partition("?")[0])
+
+
+def _key(api_key: str | None, found: _Lookup) -> str:
+    if api_key is not None and not isinstance(api_key, str):
+        raise ArgumentTypeError(f"api_key must be a str, not {type(api_key).__name__}")
+    key = (api_key or "").strip() or found.get("AGENTBAY_API_KEY")
+    if not key:
+        raise ConfigurationError(
+            "there is no API key",
+            hint='Pass api_key=..., set AGENTBAY_API_KEY, or use endpoint="local".',
+        )
+    if not key.isascii() or not key.isprintable():
+        raise ConfigurationError("api_key must consist of printable ASCII characters")
+    return key
+
+
+def _timeout(timeout: float | None, config: Config, found: _Lookup) -> float:
+    if timeout is not None:
+        return _check.seconds(timeout, "timeout")
+    if config.timeout_ms is not None:
+        return _check.positive_int(config.timeout_ms, "timeout_ms") / 1000
+    text = found.get("AGENTBAY_TIMEOUT_MS")
+    if not text:
+        return DEFAULT_TIMEOUT
+    if not text.isdigit() or int(text) == 0:
+        raise ConfigurationError(
+            f"AGENTBAY_TIMEOUT_MS must be a number of milliseconds above 0, not {text!r}"
+        )
+    return int(text) / 1000

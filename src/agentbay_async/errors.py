@@ -1,0 +1,265 @@
+"""Every error of AgentBay, in one tree.
+
+::
+
+    AgentBayError
+    ├── UsageError                      the call itself is wrong; raised at once, nothing was sent
+    │   ├── InvalidArgumentError        (ValueError)    a value that cannot be meant
+    │   ├── ArgumentTypeError           (TypeError)     a value of the wrong type
+    │   ├── ConfigurationError          (ValueError)    no key, a bad endpoint, a bad profile
+    │   ├── ClosedError                 (RuntimeError)  the client was closed before this call
+    │   └── BlockingCallError           (RuntimeError)  a blocking call that could never end
+    ├── TransportError                  no answer that can be read
+    │   ├── ConnectionFailedError       (ConnectionError)  nothing reached the service
+    │   ├── ConnectionLostError         (ConnectionError)  the line broke after the request was sent
+    │   ├── RequestTimeoutError         (TimeoutError)  no answer in time
+    │   └── BadAnswerError              an answer that is not of the protocol
+    ├── APIError                        an answer that says no
+    │   ├── AuthenticationError         the key is missing, wrong, expired or of another region
+    │   ├── SessionNotFoundError        never existed, released, or expired
+    │   ├── ContextNotFoundError        no such context
+    │   ├── ThrottledError              slow down; ``retry_after`` says for how long
+    │   └── ServiceError                the service failed (HTTP 5xx)
+    ├── SessionError                    the session cannot do that now
+    │   └── SessionStateError           it reached a state that was not asked for
+    ├── OperationTimeoutError           (TimeoutError)  accepted, but not finished in time
+    │   └── ClearanceTimeoutError       clearing a context did not finish in time
+    ├── ContextSyncError                files of a context did not arrive; ``tasks`` says which
+    ├── TransferError                   an upload or download of a file failed
+    ├── ToolError                       a tool of the session answered with an error
+    │   ├── CommandError                a command failed; ``exit_code``, ``stdout``, ``stderr``
+    │   └── FileError                   a file operation failed; ``path``
+    └── PageTokenError                  a listing cannot go on from this token
+
+What the service or the network does comes back inside a result (see
+:mod:`agentbay_async.results`); ``result.unwrap()`` raises it. What the caller does wrong raises.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agentbay_async.records import ContextStatusData
+
+
+class AgentBayError(Exception):
+    """The root of all errors of this library.
+
+    Attributes:
+        code: The service's error code, or ``""`` when the service did not speak.
+        request_id: The id under which the service logged the request, or ``""``.
+        http_status: HTTP status of the answer, or ``None`` without one.
+        retryable: Whether the same call may succeed later without any change.
+        session_id: The session that was concerned, or ``""``.
+        hint: What to do about it, or ``""``.
+
+    Example:
+        >>> error = AgentBayError("it broke", code="Broken", hint="Mend it.")
+        >>> str(error)
+        'it broke. Mend it.'
+    """
+
+    #: What :attr:`retryable` is unless an instance says otherwise.
+    RETRYABLE = False
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        code: str = "",
+        request_id: str = "",
+        http_status: int | None = None,
+        retryable: bool | None = None,
+        session_id: str = "",
+        hint: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.request_id = request_id
+        self.http_status = http_status
+        self.retryable = self.RETRYABLE if retryable is None else retryable
+        self.session_id = session_id
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}. {self.hint}" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The default protocol would call __init__ with the message alone and lose the rest.
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(
+    kind: type[AgentBayError], args: tuple[object, ...], state: dict[str, object]
+) -> AgentBayError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
+
+
+class UsageError(AgentBayError):
+    """The call itself is wrong. Raised before anything is sent."""
+
+
+class InvalidArgumentError(UsageError, ValueError):
+    """An argument has a value that cannot be meant; the message names it and the remedy."""
+
+
+class ArgumentTypeError(UsageError, TypeError):
+    """An argument has the wrong type; the message names it and the type wanted."""
+
+
+class ConfigurationError(UsageError, ValueError):
+    """Key, endpoint, region or profile are missing or cannot be used."""
+
+
+class ClosedError(UsageError, RuntimeError):
+    """The client, or the loop that served it, was closed before this call."""
+
+
+class BlockingCallError(UsageError, RuntimeError):
+    """A blocking call was made on the thread that would have to serve it."""
+
+
+class BlockingCallInAsyncContext(RuntimeWarning):
+    """A blocking call was made inside a running event loop, which stands still meanwhile."""
+
+
+class TransportError(AgentBayError):
+    """No answer arrived that could be read."""
+
+    RETRYABLE = True
+
+
+class ConnectionFailedError(TransportError, ConnectionError):
+    """No connection could be made: nothing reached the service."""
+
+
+class ConnectionLostError(TransportError, ConnectionError):
+    """The connection broke after the request was sent: the service may have acted on it."""
+
+
+class RequestTimeoutError(TransportError, TimeoutError):
+    """No answer came in time: the service may have acted on the request."""
+
+
+class BadAnswerError(TransportError):
+    """The answer is not of the protocol: not JSON, cut short, or of the wrong shape."""
+
+
+class APIError(AgentBayError):
+    """The service answered, and the answer is no."""
+
+    @property
+    def status_code(self) -> int | None:
+        """The HTTP status, under the name the official client gives it."""
+        return self.http_status
+
+
+class AuthenticationError(APIError):
+    """The service does not accept the API key."""
+
+
+class SessionNotFoundError(APIError):
+    """The session never existed, was released, or expired."""
+
+
+class ContextNotFoundError(APIError):
+    """There is no such context."""
+
+
+class ThrottledError(APIError):
+    """The service asks to slow down.
+
+    Attributes:
+        retry_after: Seconds the service asks to wait, or ``None`` when it did not say.
+    """
+
+    RETRYABLE = True
+    retry_after: float | None = None
+
+
+class ServiceError(APIError):
+    """The service itself failed (HTTP 5xx); it may have acted on the request."""
+
+    RETRYABLE = True
+
+
+class SessionError(AgentBayError):
+    """The session cannot do what was asked of it now."""
+
+
+class SessionStateError(SessionError):
+    """The session reached a state that was not asked for.
+
+    Attributes:
+        status: The state it is in, such as ``"RUNNING"``.
+    """
+
+    status: str = ""
+
+
+class OperationTimeoutError(AgentBayError, TimeoutError):
+    """The service accepted the operation, but it was not finished within the time given."""
+
+    RETRYABLE = True
+
+
+class ClearanceTimeoutError(OperationTimeoutError):
+    """Clearing a context was not finished within the time given."""
+
+
+class ContextSyncError(AgentBayError):
+    """Files of a context did not get to where they belong.
+
+    Attributes:
+        tasks: The tasks that failed or did not finish.
+    """
+
+    tasks: Sequence[ContextStatusData] = ()
+
+
+class TransferError(AgentBayError):
+    """A file could not be uploaded or downloaded whole.
+
+    Attributes:
+        path: The path of the file in the context.
+    """
+
+    path: str = ""
+
+
+class ToolError(AgentBayError):
+    """A tool of the session answered with an error."""
+
+
+class CommandError(ToolError):
+    """A command ended with an exit code other than 0, or ran out of time.
+
+    Attributes:
+        exit_code: What the command returned.
+        stdout: What it wrote to its standard output.
+        stderr: What it wrote to its standard error.
+    """
+
+    exit_code: int = 1
+    stdout: str = ""
+    stderr: str = ""
+
+
+class FileError(ToolError):
+    """A file operation in the session failed.
+
+    Attributes:
+        path: The path that was asked for.
+    """
+
+    path: str = ""
+
+
+class PageTokenError(AgentBayError):
+    """A listing cannot go on: its token is of another listing, or came a second time."""

@@ -1,0 +1,120 @@
+"""A listing of sessions: awaited it is the first page, iterated it is every session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from agentbay_async._reporting import reports
+from agentbay_async.errors import PageTokenError
+from agentbay_async.records import SessionPage
+from agentbay_async.results import SessionListResult
+from agentbay_async.session import AsyncSession
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Generator
+    from typing import Any
+
+    from agentbay_async._api import Api
+    from agentbay_async._wire import schema
+
+# What the protocol's own default is, for one page that is asked for.
+_PAGE = 10
+# For a walk over all sessions. The service does not document an upper bound; 100 is its gateway's
+# customary one.
+_WALK_PAGE = 100
+
+
+class AsyncSessionListing:
+    """The sessions that match a query; nothing is sent until it is awaited or iterated.
+
+    Example:
+        ::
+
+            first = await bay.list(labels={"project": "demo"})
+            print(first.total_count)
+
+            async for session in bay.list(labels={"project": "demo"}):
+                print(session.session_id)
+    """
+
+    __slots__ = ("__weakref__", "_api", "_page", "_query")
+
+    def __init__(self, api: Api, query: schema.ListSession, page: int = 1) -> None:
+        self._api = api
+        self._query = query
+        self._page = page
+
+    def __await__(self) -> Generator[Any, None, SessionListResult[AsyncSession]]:
+        return self.first().__await__()
+
+    @reports(SessionListResult)
+    async def first(self) -> SessionListResult[AsyncSession]:
+        """Return the first page, or the one whose number was asked for."""
+        query = await self._start(self._query.max_results or _PAGE)
+        page, request_id = await fetch_page(self._api, query)
+        return SessionListResult.ok(page, request_id)
+
+    def __aiter__(self) -> AsyncIterator[AsyncSession]:
+        return self._walk()
+
+    async def _walk(self) -> AsyncIterator[AsyncSession]:
+        """Yield every session once, page after page, from the page asked for on.
+
+        Raises:
+            AgentBayError: A page could not be had; those before it were yielded.
+        """
+        seen: set[str] = set()
+        async for page in self._pages(await self._start(self._query.max_results or _WALK_PAGE)):
+            for session in page.sessions:
+                # While one walks, sessions come and go, and pages shift.
+                if session.session_id not in seen:
+                    seen.add(session.session_id)
+                    yield session
+
+    async def _pages(self, query: schema.ListSession) -> AsyncIterator[SessionPage[AsyncSession]]:
+        tokens: set[str] = set()
+        while True:
+            page, request_id = await fetch_page(self._api, query)
+            yield page
+            if not page.next_token:
+                return
+            if page.next_token in tokens:
+                raise PageTokenError(
+                    "the service gave the token of a page that was read already",
+                    request_id=request_id,
+                )
+            tokens.add(page.next_token)
+            query = attrs.evolve(query, next_token=page.next_token)
+
+    async def _start(self, size: int) -> schema.ListSession:
+        """Return the query for the page asked for; the protocol reaches it only one by one."""
+        query = attrs.evolve(self._query, max_results=size)
+        for number in range(1, self._page):
+            page, request_id = await fetch_page(self._api, query)
+            if not page.next_token:
+                raise PageTokenError(
+                    f"there is no page {self._page}; page {number} is the last",
+                    request_id=request_id,
+                )
+            query = attrs.evolve(query, next_token=page.next_token)
+        return query
+
+
+async def fetch_page(api: Api, query: schema.ListSession) -> tuple[SessionPage[AsyncSession], str]:
+    """Return one page of sessions, and the id of the request."""
+    answer = await api.call(query)
+    sessions = [
+        AsyncSession(
+            api,
+            entry.session_id,
+            image_id=entry.image_id or "",
+            status=entry.session_status or "",
+            app_instance_id=entry.app_instance_id or "",
+        )
+        for entry in answer.data or ()
+        if entry.session_id
+    ]
+    page = SessionPage(sessions, answer.next_token, answer.max_results, answer.total_count)
+    return page, answer.request_id

@@ -1,0 +1,264 @@
+"""The values that results carry: what the service knows of sessions, contexts and files.
+
+Times are as the service writes them, sizes are in bytes. None of these does any I/O.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+S = TypeVar("S")
+
+
+class SessionStatus(str, Enum):
+    """The states of a session. ``FINISH`` is what a released session says of itself."""
+
+    RUNNING = "RUNNING"
+    PAUSING = "PAUSING"
+    PAUSED = "PAUSED"
+    RESUMING = "RESUMING"
+    DELETING = "DELETING"
+    DELETED = "DELETED"
+    FINISH = "FINISH"
+
+
+@attrs.frozen
+class SessionPage(Generic[S]):
+    """One page of a listing of sessions.
+
+    Attributes:
+        sessions: The sessions on this page.
+        next_token: Where the next page begins; ``""`` on the last.
+        max_results: How many sessions fit on a page.
+        total_count: How many sessions match in all, or ``None`` when the service did not say.
+    """
+
+    sessions: list[S] = attrs.field(factory=list)
+    next_token: str = ""
+    max_results: int | None = None
+    total_count: int | None = None
+
+
+@attrs.frozen
+class SessionInfo:
+    """How a person reaches the desktop of a session. ``auth_code`` and ``ticket`` are secrets."""
+
+    session_id: str = ""
+    resource_url: str = attrs.field(default="", repr=False)
+    app_id: str = ""
+    auth_code: str = attrs.field(default="", repr=False)
+    connection_properties: str = ""
+    resource_id: str = ""
+    resource_type: str = ""
+    ticket: str = attrs.field(default="", repr=False)
+
+
+@attrs.frozen
+class Context:
+    """A persistent store of files that sessions can see.
+
+    Attributes:
+        id: What it is addressed by.
+        name: What people call it; unique in an account.
+        state: ``"available"``, ``"in-use"``, ``"clearing"`` or ``"pre-available"``.
+        created_at: When it was made.
+        last_used_at: When a session last used it.
+    """
+
+    id: str
+    name: str = ""
+    state: str = ""
+    os_type: str = ""
+    created_at: str = ""
+    last_used_at: str = ""
+
+
+@attrs.frozen
+class ContextPage:
+    """One page of a listing of contexts; see :class:`SessionPage` for the other fields."""
+
+    contexts: list[Context] = attrs.field(factory=list)
+    next_token: str = ""
+    max_results: int | None = None
+    total_count: int | None = None
+
+
+@attrs.frozen
+class ContextFileEntry:
+    """A file or folder of a context.
+
+    Attributes:
+        file_id: The service's id of it.
+        file_name: Its name without the folder.
+        file_path: Its path in the context.
+        file_type: ``"FILE"`` or ``"FOLDER"``.
+        gmt_create: When it was uploaded.
+        gmt_modified: When it last changed.
+        size: Bytes.
+        status: As the service says.
+    """
+
+    file_id: str = ""
+    file_name: str = ""
+    file_path: str = ""
+    file_type: str = ""
+    gmt_create: str = ""
+    gmt_modified: str = ""
+    size: int = 0
+    status: str = ""
+
+
+@attrs.frozen
+class ContextFilePage:
+    """One page of a folder of a context; ``count`` is how many entries it has in all."""
+
+    entries: list[ContextFileEntry] = attrs.field(factory=list)
+    count: int | None = None
+    next_token: str = ""
+
+
+@attrs.frozen
+class FileUrl:
+    """A URL that stands for the right to read or write one file: a secret.
+
+    Attributes:
+        url: Where to PUT or GET.
+        expire_time: When it ends, in seconds since 1970.
+    """
+
+    url: str = attrs.field(repr=False)
+    expire_time: int | None = None
+
+
+@attrs.frozen
+class TransferProgress:
+    """How far an upload or download has got; ``total`` is ``None`` while it is unknown."""
+
+    done: int
+    total: int | None = None
+
+
+@attrs.frozen
+class TransferReceipt:
+    """What was carried. ``verified`` says that the service's checksum was compared and matched."""
+
+    path: str
+    size: int
+    etag: str = ""
+    verified: bool = False
+
+
+@attrs.frozen
+class ContextStatusData:
+    """A movement of files between a context and a session.
+
+    Attributes:
+        status: ``"Success"``, ``"Failed"``; anything else is still going on.
+        task_type: ``"upload"`` (session to context) or ``"download"``.
+        start_time: Seconds since 1970, or ``None``.
+        finish_time: Seconds since 1970, or ``None`` while it goes on.
+    """
+
+    context_id: str = ""
+    path: str = ""
+    task_type: str = ""
+    status: str = ""
+    error_message: str = ""
+    start_time: int | None = None
+    finish_time: int | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has come to an end, good or bad."""
+        return self.status in ("Success", "Failed")
+
+
+@attrs.frozen
+class SyncReceipt:
+    """Proof that files have arrived: the finished tasks, each of them a success."""
+
+    tasks: tuple[ContextStatusData, ...] = ()
+
+
+@attrs.frozen
+class ContextBinding:
+    """A context that a session sees. ``policy`` is the wire's JSON text."""
+
+    context_id: str = ""
+    context_name: str = ""
+    path: str = ""
+    policy: str = ""
+    bind_time: str = ""
+
+
+@attrs.frozen
+class CommandOutput:
+    """How a command ended and what it wrote."""
+
+    stdout: str = ""
+    stderr: str = ""
+    exit_code: int = 0
+    trace_id: str = ""
+
+
+@attrs.frozen
+class FileInfo:
+    """What is known of a file or directory of a session.
+
+    Attributes:
+        path: Where it is.
+        size: Bytes.
+        permissions: As ``"644"`` or ``"rw-r--r--"``; as the image writes them.
+        created: When it was made, as the image writes it.
+        modified: When its content last changed.
+        accessed: When it was last read.
+    """
+
+    path: str
+    name: str = ""
+    size: int = 0
+    is_directory: bool = False
+    is_file: bool = False
+    permissions: str = ""
+    owner: str = ""
+    group: str = ""
+    created: str = ""
+    modified: str = ""
+    accessed: str = ""
+
+
+@attrs.frozen
+class DirectoryEntry:
+    """A name in a directory of a session."""
+
+    name: str
+    is_directory: bool = False
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is anything but a directory."""
+        return not self.is_directory
+
+
+@attrs.frozen
+class McpTool:
+    """A tool that an image offers; ``input_schema`` is a JSON Schema."""
+
+    name: str
+    server: str = ""
+    description: str = ""
+    # A JSON Schema has no narrower type than a mapping of anything.
+    input_schema: dict[str, Any] = attrs.field(factory=dict, eq=False)
+
+
+@attrs.frozen
+class ToolContent:
+    """One piece of what a tool answers: text, or ``data`` in base64 of type ``mime_type``."""
+
+    type: str = "text"
+    text: str = ""
+    data: str = ""
+    mime_type: str = ""

@@ -1,0 +1,157 @@
+"""Commands of a session."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from agentbay_async import _check
+from agentbay_async._reporting import reports
+from agentbay_async._tools import call_tool
+from agentbay_async.errors import ArgumentTypeError, CommandError, InvalidArgumentError, ToolError
+from agentbay_async.records import CommandOutput
+from agentbay_async.tool_results import CommandResult
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from agentbay_async._api import Api
+
+_DEFAULT_TIMEOUT = 50.0
+# How much longer than the command the exchange may take, so that a command which runs out of time
+# is told of by the session, with what it wrote, and not by a broken connection.
+_ANSWER_GRACE = 15.0
+
+
+class AsyncCommand:
+    """Runs commands in one session. Calls run side by side; none sees the other's variables."""
+
+    __slots__ = ("__weakref__", "_api", "_session_id")
+
+    def __init__(self, api: Api, session_id: str) -> None:
+        self._api = api
+        self._session_id = session_id
+
+    async def execute_command(
+        self,
+        command: str,
+        timeout_ms: int | None = None,
+        cwd: str | None = None,
+        envs: Mapping[str, str] | None = None,
+        *,
+        timeout: float | timedelta | None = None,
+        check: bool = False,
+    ) -> CommandResult:
+        """Run a shell command and wait for its end.
+
+        A command that ends with an exit code other than 0 is a failed result whose output can be
+        read all the same.
+
+        Args:
+            command: A line for ``sh``.
+            timeout_ms: Milliseconds after which it is stopped, as the official client counts.
+            cwd: The directory to run it in; by default the home directory.
+            envs: Variables to add to its environment.
+            timeout: The same as `timeout_ms`, in seconds or as a timedelta. Default 50 seconds.
+            check: Raise when the command does not end with 0.
+
+        Raises:
+            ArgumentTypeError: An argument has the wrong type.
+            InvalidArgumentError: `command` is blank, or both timeouts are given.
+            CommandError: With `check`, the command failed.
+
+        Example:
+            ::
+
+                result = await session.command.run("ls -l", cwd="/tmp")
+                print(result.exit_code, result.stdout)
+        """
+        limit = _time_limit(timeout_ms, timeout)
+        args: dict[str, Any] = {
+            "command": _check.text(command, "command"),
+            "timeout_ms": max(1, round(limit * 1000)),
+        }
+        if cwd is not None:
+            args["cwd"] = _check.text(cwd, "cwd")
+        if envs:
+            args["envs"] = _variables(envs)
+        result = await self._execute(args, limit)
+        if check:
+            result.unwrap()
+        return result
+
+    run = exec = execute_command
+
+    @reports(CommandResult)
+    async def _execute(self, args: dict[str, Any], limit: float) -> CommandResult:
+        try:
+            answer = await call_tool(
+                self._api, self._session_id, "shell", args, limit + _ANSWER_GRACE
+            )
+        except ToolError as error:
+            return _refused(error)
+        output = _read_output(answer.data) or CommandOutput(stdout=answer.data)
+        return _result(output, answer.request_id, self._session_id)
+
+
+def _time_limit(timeout_ms: int | None, timeout: float | timedelta | None) -> float:
+    if timeout_ms is not None and timeout is not None:
+        raise InvalidArgumentError("timeout_ms and timeout exclude each other; give one")
+    if timeout_ms is not None:
+        return _check.positive_int(timeout_ms, "timeout_ms") / 1000
+    return _DEFAULT_TIMEOUT if timeout is None else _check.seconds(timeout, "timeout")
+
+
+def _variables(envs: Mapping[str, str]) -> dict[str, str]:
+    if not isinstance(envs, Mapping):
+        raise ArgumentTypeError(f"envs must map str to str, not be a {type(envs).__name__}")
+    for name, value in envs.items():
+        _check.identifier(name, "each name in envs")
+        if not isinstance(value, str):
+            raise ArgumentTypeError(f"envs[{name!r}] must be a str, not {type(value).__name__}")
+        if "=" in name or "\0" in value:
+            raise InvalidArgumentError(f"envs[{name!r}]: no '=' in names and no NUL in values")
+    return dict(envs)
+
+
+def _read_output(text: str) -> CommandOutput | None:
+    """Read the JSON that most images answer with; others answer with the bare output."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(document, dict):
+        return None
+    code = document.get("exit_code", document.get("errorCode"))
+    stdout, stderr = document.get("stdout"), document.get("stderr")
+    if not isinstance(code, int) or not (isinstance(stdout, str) or isinstance(stderr, str)):
+        return None
+    return CommandOutput(stdout or "", stderr or "", code, str(document.get("traceId") or ""))
+
+
+def _refused(error: ToolError) -> CommandResult:
+    """Return the result of a command that the tool itself calls failed."""
+    output = _read_output(error.message)
+    if output is None:
+        failed = CommandError(
+            error.message, request_id=error.request_id, session_id=error.session_id
+        )
+        return CommandResult.failed(failed)
+    code = output.exit_code or 1
+    output = CommandOutput(output.stdout, output.stderr, code, output.trace_id)
+    return _result(output, error.request_id, error.session_id)
+
+
+def _result(output: CommandOutput, request_id: str, session_id: str) -> CommandResult:
+    if output.exit_code == 0:
+        return CommandResult.ok(output, request_id)
+    error = CommandError(
+        output.stderr.strip() or f"the command ended with exit code {output.exit_code}",
+        request_id=request_id,
+        session_id=session_id,
+    )
+    error.exit_code = output.exit_code
+    error.stdout = output.stdout
+    error.stderr = output.stderr
+    return CommandResult(output, error, request_id)

@@ -1,0 +1,311 @@
+"""A session: one isolated machine in which an agent works."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentbay_async import _check
+from agentbay_async import _convert as convert
+from agentbay_async._polling import poll
+from agentbay_async._reporting import reports
+from agentbay_async._tools import call_tool, list_tools
+from agentbay_async._wire import schema
+from agentbay_async.errors import (
+    BadAnswerError,
+    ContextSyncError,
+    InvalidArgumentError,
+    SessionNotFoundError,
+    SessionStateError,
+)
+from agentbay_async.records import SessionInfo, SessionStatus
+from agentbay_async.results import DeleteResult, OperationResult, SessionStatusResult
+from agentbay_async.services.command import AsyncCommand
+from agentbay_async.services.file_system import AsyncFileSystem
+from agentbay_async.syncing import AsyncSessionContext
+from agentbay_async.tool_results import McpToolResult, McpToolsResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import timedelta
+    from typing import Any
+
+    from agentbay_async._api import Api
+
+_GONE = (SessionStatus.FINISH, SessionStatus.DELETED)
+
+
+class AsyncSession:
+    """A session of the account.
+
+    Sessions come from :meth:`AsyncAgentBay.create`, :meth:`~AsyncAgentBay.get` and
+    :meth:`~AsyncAgentBay.list`; nobody makes them by hand. A session that was listed knows less of
+    itself than one that was created or looked up: its URLs are empty.
+
+    Attributes:
+        session_id: What it is addressed by.
+        image_id: The image it runs, or ``""`` when that is not known.
+        status: Its state when this object was made, or ``""``; :meth:`get_status` asks anew.
+        app_instance_id: The service's id of the machine.
+        resource_url: Where a person may watch it in a browser; holds a code, so treat it as secret.
+
+    Example:
+        ::
+
+            result = await bay.create()
+            session = result.session
+            print((await session.command.run("echo hi")).stdout)
+            await session.delete()
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_api",
+        "_command",
+        "_context",
+        "_file_system",
+        "app_instance_id",
+        "image_id",
+        "resource_url",
+        "session_id",
+        "status",
+    )
+
+    def __init__(
+        self,
+        api: Api,
+        session_id: str,
+        *,
+        image_id: str = "",
+        status: str = "",
+        app_instance_id: str = "",
+        resource_url: str = "",
+    ) -> None:
+        self._api = api
+        self.session_id = session_id
+        self.image_id = image_id
+        self.status = status
+        self.app_instance_id = app_instance_id
+        self.resource_url = resource_url
+        self._command: AsyncCommand | None = None
+        self._context: AsyncSessionContext | None = None
+        self._file_system: AsyncFileSystem | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.session_id!r})"
+
+    @property
+    def command(self) -> AsyncCommand:
+        """Runs commands in the session."""
+        if self._command is None:
+            self._command = AsyncCommand(self._api, self.session_id)
+        return self._command
+
+    @property
+    def file_system(self) -> AsyncFileSystem:
+        """Reads and writes the files of the session."""
+        if self._file_system is None:
+            self._file_system = AsyncFileSystem(self._api, self.session_id)
+        return self._file_system
+
+    fs = filesystem = files = file_system
+
+    @property
+    def context(self) -> AsyncSessionContext:
+        """Moves files between the session and its contexts."""
+        if self._context is None:
+            self._context = AsyncSessionContext(self._api, self.session_id)
+        return self._context
+
+    @reports(OperationResult)
+    async def set_labels(self, labels: Mapping[str, str]) -> OperationResult[None]:
+        """Replace all labels of the session.
+
+        Args:
+            labels: The labels it shall have; at least one, none of them blank.
+
+        Raises:
+            InvalidArgumentError: There is no label, or a key or value is blank.
+        """
+        checked = _check.labels(labels)
+        if not checked:
+            raise InvalidArgumentError("labels must not be empty; give at least one")
+        request = schema.SetLabel(session_id=self.session_id, labels=checked)
+        answer = await self._api.call(request)
+        return OperationResult.ok(None, answer.request_id)
+
+    @reports(OperationResult)
+    async def get_labels(self) -> OperationResult[dict[str, str]]:
+        """Ask for the labels of the session; they are in ``data``."""
+        answer = await self._api.call(schema.GetLabel(session_id=self.session_id))
+        labels = answer.data.labels if answer.data is not None else None
+        return OperationResult.ok(labels or {}, answer.request_id)
+
+    @reports(OperationResult)
+    async def info(self) -> OperationResult[SessionInfo]:
+        """Ask how a person reaches the session; the answer is in ``data``."""
+        answer = await self._api.call(schema.GetMcpResource(session_id=self.session_id))
+        if answer.data is None:
+            raise BadAnswerError("GetMcpResource: the answer has no data")
+        info = convert.session_info(answer.data)
+        return OperationResult.ok(info, answer.request_id)
+
+    @reports(SessionStatusResult)
+    async def get_status(self) -> SessionStatusResult:
+        """Ask for the state of the session; ``"FINISH"`` means it was released."""
+        answer = await self._api.call(schema.GetSessionDetail(session_id=self.session_id))
+        status = answer.data.status if answer.data is not None else None
+        return SessionStatusResult.ok(status or "", answer.request_id)
+
+    @reports(OperationResult)
+    async def keep_alive(self) -> OperationResult[None]:
+        """Let the idle time of the session count from now on."""
+        request = schema.RefreshSessionIdleTime(session_id=self.session_id)
+        answer = await self._api.call(request)
+        return OperationResult.ok(None, answer.request_id)
+
+    @reports(SessionStatusResult)
+    async def pause(
+        self, timeout: float | timedelta = 600, poll_interval: float = 2.0
+    ) -> SessionStatusResult:
+        """Pause the session: its processes stand still until it is resumed.
+
+        Args:
+            timeout: Seconds (or a timedelta) to wait until it stands still.
+            poll_interval: Seconds between two looks at its state, at most.
+        """
+        return await self._change(
+            schema.PauseSessionAsync(session_id=self.session_id),
+            (SessionStatus.PAUSING, SessionStatus.PAUSED),
+            _check.seconds(timeout, "timeout"),
+            _check.seconds(poll_interval, "poll_interval"),
+        )
+
+    @reports(SessionStatusResult)
+    async def resume(
+        self, timeout: float | timedelta = 600, poll_interval: float = 2.0
+    ) -> SessionStatusResult:
+        """Let a paused session go on.
+
+        Args:
+            timeout: Seconds (or a timedelta) to wait until it runs.
+            poll_interval: Seconds between two looks at its state, at most.
+        """
+        return await self._change(
+            schema.ResumeSessionAsync(session_id=self.session_id),
+            (SessionStatus.RESUMING, SessionStatus.RUNNING),
+            _check.seconds(timeout, "timeout"),
+            _check.seconds(poll_interval, "poll_interval"),
+        )
+
+    beta_pause = pause
+    beta_resume = resume
+
+    async def _change(
+        self,
+        request: schema.PauseSessionAsync | schema.ResumeSessionAsync,
+        states: tuple[SessionStatus, SessionStatus],
+        timeout: float,
+        interval: float,
+    ) -> SessionStatusResult:
+        """Send `request`, then wait until the first of `states` has given way to the second."""
+        under_way, wanted = states
+        answer = await self._api.call(request)
+        status = await poll(
+            self._status,
+            lambda status: status != under_way,
+            clock=self._api.clock,
+            timeout=timeout,
+            what=f"{request.ACTION} of {self.session_id}",
+            interval=interval,
+        )
+        if status != wanted:
+            error = SessionStateError(
+                f"{self.session_id} is {status or 'in no known state'}, not {wanted.value}",
+                request_id=answer.request_id,
+                session_id=self.session_id,
+            )
+            error.status = status
+            raise error
+        self.status = status
+        return SessionStatusResult.ok(status, answer.request_id)
+
+    async def _status(self) -> str:
+        answer = await self._api.call(schema.GetSession(session_id=self.session_id))
+        return (answer.data.status if answer.data is not None else None) or ""
+
+    @reports(DeleteResult)
+    async def delete(
+        self,
+        sync_context: bool = False,
+        *,
+        force: bool = False,
+        timeout: float | timedelta = 300,
+    ) -> DeleteResult:
+        """Release the session and wait until it is gone. What is gone already is a success.
+
+        Args:
+            sync_context: First upload the files of its contexts, and verify that they arrived.
+            force: Delete even if that upload failed; its files are then lost.
+            timeout: Seconds (or a timedelta) to wait until the session is gone.
+        """
+        limit = _check.seconds(timeout, "timeout")
+        if sync_context:
+            await self._upload_before_delete(force=force)
+        request = schema.DeleteSessionAsync(session_id=self.session_id)
+        try:
+            request_id = (await self._api.call(request)).request_id
+            await poll(
+                self._is_gone,
+                bool,
+                clock=self._api.clock,
+                timeout=limit,
+                what=f"the release of {self.session_id}",
+            )
+        except SessionNotFoundError as gone:
+            request_id = gone.request_id
+        return DeleteResult.ok(None, request_id)
+
+    async def _upload_before_delete(self, *, force: bool) -> None:
+        result = await self.context.sync(mode="upload")
+        if isinstance(result.error, SessionNotFoundError) or result.error is None or force:
+            return
+        raise ContextSyncError(
+            f"{self.session_id} was not deleted, because its files could not be saved: "
+            f"{result.error_message}",
+            request_id=result.request_id,
+            session_id=self.session_id,
+            hint="Try again, or pass force=True to give the files up",
+        ) from result.error
+
+    async def _is_gone(self) -> bool:
+        answer = await self._api.call(schema.GetSessionDetail(session_id=self.session_id))
+        return answer.data is not None and answer.data.status in _GONE
+
+    @reports(McpToolResult)
+    async def call_mcp_tool(
+        self,
+        tool_name: str,
+        # Each tool defines its own arguments, so any JSON value may stand in them.
+        args: Mapping[str, Any],
+        *,
+        timeout: float | timedelta | None = None,
+    ) -> McpToolResult:
+        """Call a tool of the session by name.
+
+        Args:
+            tool_name: Its name, such as ``"shell"``.
+            args: Its arguments, as its input schema wants them.
+            timeout: Seconds (or a timedelta) to wait for its answer; ``None`` takes the client's.
+        """
+        limit = None if timeout is None else _check.seconds(timeout, "timeout")
+        name = _check.identifier(tool_name, "tool_name")
+        return await call_tool(self._api, self.session_id, name, args, limit)
+
+    @reports(McpToolsResult)
+    async def list_mcp_tools(self, image_id: str | None = None) -> McpToolsResult:
+        """List the tools that the session's image, or another one, offers.
+
+        Args:
+            image_id: An image; ``None`` takes the session's, or ``"linux_latest"``.
+        """
+        return await list_tools(self._api, image_id or self.image_id or "linux_latest")

@@ -1,0 +1,143 @@
+"""What a session is created with and listed by: values only."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from agentbay_async import _check
+from agentbay_async.context_sync import ContextSync
+from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+def _copy_labels(value: Mapping[str, str] | None) -> dict[str, str]:
+    return {} if value is None else _check.labels(value)
+
+
+def _copy_syncs(value: Sequence[ContextSync] | None) -> list[ContextSync]:
+    syncs = [] if value is None else list(value)
+    for index, sync in enumerate(syncs):
+        if not isinstance(sync, ContextSync):
+            raise ArgumentTypeError(
+                f"context_syncs[{index}] must be a ContextSync, not {type(sync).__name__}"
+            )
+    return syncs
+
+
+def _optional_id(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is not None:
+        _check.identifier(value, field.name)
+
+
+def _optional_count(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is not None:
+        _check.positive_int(value, field.name)
+
+
+@attrs.define
+class LifecyclePolicy:
+    """How long a session lives.
+
+    Attributes:
+        idle_release_timeout: Minutes without use after which the session is released. Default 5.
+        max_runtime: Minutes after which it is released in any case. Default 30.
+        manual_release: Keep it until it is deleted; the other two must then stay unset.
+
+    Example:
+        >>> LifecyclePolicy(idle_release_timeout=10).max_runtime
+        30
+    """
+
+    idle_release_timeout: int | None = attrs.field(default=None, validator=_optional_count)
+    max_runtime: int | None = attrs.field(default=None, validator=_optional_count)
+    manual_release: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        _check.boolean(self.manual_release, "manual_release")
+        if not self.manual_release:
+            self.idle_release_timeout = self.idle_release_timeout or 5
+            self.max_runtime = self.max_runtime or 30
+        elif self.idle_release_timeout is not None or self.max_runtime is not None:
+            raise InvalidArgumentError(
+                "manual_release=True cannot be combined with idle_release_timeout or max_runtime"
+            )
+
+
+@attrs.define
+class CreateSessionParams:
+    """What a new session is like.
+
+    Attributes:
+        labels: Names to find it by; non-blank strings.
+        image_id: The image, such as ``"linux_latest"``; ``None`` leaves it to the service.
+        idle_release_timeout: Deprecated: idle time in **seconds**; use `lifecycle_policy`.
+        lifecycle_policy: How long it lives.
+        context_syncs: The contexts whose files it sees.
+        policy_id: A policy of the account to apply.
+        framework: The name of the agent framework that asks, for the service's statistics.
+        context_id: Deprecated: one context by id, seen at ``/mnt/data``; use `context_syncs`.
+
+    Raises:
+        ArgumentTypeError: A value has the wrong type.
+        InvalidArgumentError: A value cannot be meant, or two of them exclude each other.
+
+    Example:
+        >>> params = CreateSessionParams(labels={"project": "demo"}, image_id="linux_latest")
+        >>> params.labels["project"]
+        'demo'
+    """
+
+    labels: dict[str, str] = attrs.field(default=None, converter=_copy_labels)
+    image_id: str | None = attrs.field(default=None, validator=_optional_id)
+    idle_release_timeout: int | None = attrs.field(default=None, validator=_optional_count)
+    lifecycle_policy: LifecyclePolicy | None = attrs.field(
+        default=None,
+        validator=attrs.validators.optional(attrs.validators.instance_of(LifecyclePolicy)),
+    )
+    context_syncs: list[ContextSync] = attrs.field(default=None, converter=_copy_syncs)
+    policy_id: str | None = attrs.field(default=None, validator=_optional_id)
+    framework: str = ""
+    context_id: str | None = attrs.field(default=None, validator=_optional_id)
+
+    def __attrs_post_init__(self) -> None:
+        if self.idle_release_timeout is not None and self.lifecycle_policy is not None:
+            raise InvalidArgumentError(
+                "idle_release_timeout and lifecycle_policy exclude each other; "
+                "keep lifecycle_policy"
+            )
+        paths = [sync.path.rstrip("/") for sync in self.context_syncs]
+        for path in paths:
+            if paths.count(path) > 1:
+                raise InvalidArgumentError(f"context_syncs has two contexts at the path {path!r}")
+        if self.context_id is not None:
+            warnings.warn(
+                "context_id is deprecated: pass context_syncs=[ContextSync.new(context_id, path)]",
+                DeprecationWarning,
+                stacklevel=3,
+            )
+
+
+@attrs.define
+class ListSessionParams:
+    """Which sessions to list, and how many at a time.
+
+    Attributes:
+        max_results: Sessions on a page. Default 10.
+        next_token: Where to go on; ``""`` is the first page. May be assigned.
+        labels: Labels that a session must all have.
+
+    Example:
+        >>> params = ListSessionParams(labels={"project": "demo"}, max_results=10)
+        >>> params.next_token = "token of the page before"
+    """
+
+    max_results: int = attrs.field(
+        default=10, validator=lambda _self, field, value: _check.positive_int(value, field.name)
+    )
+    next_token: str = ""
+    labels: dict[str, str] = attrs.field(default=None, converter=_copy_labels)

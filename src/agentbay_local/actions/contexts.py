@@ -1,0 +1,127 @@
+"""Contexts: get or create, list, rename, clear, delete."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from agentbay_async._wire import codes, schema
+from agentbay_local import paging
+from agentbay_local.answer import Answer
+from agentbay_local.clock import iso
+from agentbay_local.problems import (
+    context_problem,
+    invalid,
+    missing,
+    no_context,
+    required,
+)
+from agentbay_local.store.contexts import AVAILABLE, CLEARING, NameTaken
+
+if TYPE_CHECKING:
+    from agentbay_local.state import State
+    from agentbay_local.store import Context
+
+_LONGEST_NAME = 256
+
+
+async def get(state: State, request: schema.GetContext) -> Answer:
+    """Look a context up by id or name; create it when that is allowed."""
+    if request.context_id:
+        return Answer(_record(state.context(request.context_id)))
+    if not (request.name or "").strip():
+        raise missing("Name or ContextId")
+    name = _checked_name(request.name)
+    context = state.store.contexts.by_name(name)
+    if context is None and not request.allow_create:
+        raise no_context(name)
+    return Answer(_record(context or _create(state, name)))
+
+
+def _create(state: State, name: str) -> Context:
+    context_id = f"SdkCtx-{secrets.token_hex(10)}"
+    return state.store.contexts.add(context_id, name, state.clock.now())
+
+
+def _checked_name(name: str | None) -> str:
+    text = required(name, "Name")
+    if len(text) > _LONGEST_NAME or not text.isprintable():
+        raise invalid("Name", f"must be printable and at most {_LONGEST_NAME} characters long.")
+    return text
+
+
+async def list_page(state: State, request: schema.ListContexts) -> Answer:
+    """List contexts, newest first; with a session, those that it has."""
+    size = paging.page_size(request.max_results)
+    if request.session_id:
+        records = [_record(entry) for entry in state.store.contexts.of_session(request.session_id)]
+        return Answer(records, next_token="", max_results=size, total_count=len(records))  # noqa: S106  # no password
+    cursor = paging.cursor_from(state.signer, request.next_token, ["contexts"])
+    total = cursor.total if cursor else state.store.contexts.count()
+    found = state.store.contexts.page(size + 1, cursor.last if cursor else None)
+    page, more = found[:size], found[size:]
+    following = paging.Cursor(page[-1].seq, total) if more else None
+    return Answer(
+        [_record(entry) for entry in page],
+        next_token=paging.token_for(state.signer, following, ["contexts"]) if following else "",
+        max_results=size,
+        total_count=total,
+    )
+
+
+async def rename(state: State, request: schema.ModifyContext) -> Answer:
+    """Give a context another name."""
+    context = state.context(request.id, "Id")
+    name = _checked_name(request.name)
+    try:
+        state.store.contexts.rename(context.id, name)
+    except NameTaken:
+        problem = f"There is another context with the name {name!r}."
+        raise context_problem(codes.CONTEXT_NAME_TAKEN, problem) from None
+    return Answer()
+
+
+async def delete(state: State, request: schema.DeleteContext) -> Answer:
+    """Delete a context with its files, unless a session has it.
+
+    A session that is not released may still have to bring its files home.
+    """
+    context = state.context(request.id, "Id")
+    if state.store.bindings.in_use(context.id):
+        problem = f"The context {context.name!r} is in use by a session; release that first."
+        raise context_problem(codes.CONTEXT_IN_USE, problem)
+    state.store.contexts.remove(context.id)
+    state.background.spawn(state.files.remove(context.id), f"remove context {context.id}")
+    return Answer()
+
+
+async def clear(state: State, request: schema.ClearContext) -> Answer:
+    """Begin to delete all files of a context.
+
+    Sessions that have the context keep their copies; what they did not change since they got it
+    does not come back with their next upload.
+    """
+    context = state.context(request.id, "Id")
+    if context.state != CLEARING:
+        state.store.contexts.set_state(context.id, CLEARING)
+        state.background.spawn(_clear(state, context.id), f"clear context {context.id}")
+    return Answer()
+
+
+async def _clear(state: State, context_id: str) -> None:
+    try:
+        await state.files.clear(context_id)
+        state.store.contexts.set_expiry(context_id, None)
+    finally:
+        state.store.contexts.set_state(context_id, AVAILABLE)
+
+
+def _record(context: Context) -> schema.ContextRecord:
+    return schema.ContextRecord(
+        id=context.id,
+        name=context.name,
+        state=context.state,
+        os_type="linux",
+        create_time=iso(context.created),
+        last_used_time=iso(context.used),
+    )

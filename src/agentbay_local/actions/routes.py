@@ -1,0 +1,62 @@
+"""Which action is answered by which handler: the one table of everything that is offered."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import attrs
+
+from agentbay_async._wire import schema
+from agentbay_local.actions import contexts, files, labels, sessions, sync, tools
+from agentbay_local.answer import Answer
+from agentbay_local.state import State
+
+__all__ = ["ROUTES", "Route"]
+
+R = TypeVar("R", bound=schema.Request[Any])
+
+
+@attrs.frozen
+class Route:
+    """A request's type and its handler."""
+
+    kind: type[schema.Request[Any]]
+    handle: Callable[[State, Any], Awaitable[Answer]]
+
+
+def _route(kind: type[R], handle: Callable[[State, R], Awaitable[Answer]]) -> tuple[str, Route]:
+    return kind.ACTION, Route(kind, handle)
+
+
+ROUTES: dict[str, Route] = dict(
+    [
+        _route(schema.CreateMcpSession, sessions.create),
+        _route(schema.GetSession, sessions.get),
+        _route(schema.GetSessionDetail, sessions.detail),
+        _route(schema.GetMcpResource, sessions.resource),
+        _route(schema.ListSession, sessions.list_page),
+        _route(schema.DeleteSessionAsync, sessions.delete),
+        _route(schema.ReleaseMcpSession, sessions.release),
+        _route(schema.PauseSessionAsync, sessions.pause),
+        _route(schema.ResumeSessionAsync, sessions.resume),
+        _route(schema.RefreshSessionIdleTime, sessions.refresh),
+        _route(schema.SetLabel, labels.replace),
+        _route(schema.GetLabel, labels.get),
+        _route(schema.GetContext, contexts.get),
+        _route(schema.ListContexts, contexts.list_page),
+        _route(schema.ModifyContext, contexts.rename),
+        _route(schema.DeleteContext, contexts.delete),
+        _route(schema.ClearContext, contexts.clear),
+        _route(schema.DescribeContextFiles, files.list_folder),
+        _route(schema.DeleteContextFile, files.delete),
+        _route(schema.GetContextFileUploadUrl, files.upload_url),
+        _route(schema.GetContextFileDownloadUrl, files.download_url),
+        _route(schema.SyncContext, sync.start),
+        _route(schema.GetContextInfo, sync.info),
+        _route(schema.BindContexts, sync.bind),
+        _route(schema.DescribeSessionContexts, sync.bindings),
+        _route(schema.CallMcpTool, tools.call),
+        _route(schema.ListMcpTools, tools.list_tools),
+    ]
+)

@@ -1,0 +1,203 @@
+"""Sessions: create, look up, list, pause, resume, release."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from agentbay_async._wire import schema
+from agentbay_async._wire.codec import compact_json
+from agentbay_local import images, paging, states
+from agentbay_local.actions import sync
+from agentbay_local.actions.labels import checked_labels
+from agentbay_local.answer import Answer
+from agentbay_local.problems import invalid, no_session, required, wrong_state
+from agentbay_local.store import Filter, NewSession
+
+if TYPE_CHECKING:
+    from agentbay_local.state import State
+    from agentbay_local.store import Session
+
+_STATUSES = (*sorted(states.LISTED), states.DELETING, "DELETED")
+
+
+async def create(state: State, request: schema.CreateMcpSession) -> Answer:
+    """Store a session and attach its contexts; its sandbox starts on first use."""
+    image = images.offered(request.image_id)
+    labels = checked_labels(request.labels or {})
+    wanted = sync.wanted_bindings(state, request.persistence_data_list or [])
+    if request.context_id:
+        # Clients before 0.6 name one context and no path; their examples read it at /mnt/data.
+        wanted += sync.wanted_bindings(
+            state, [schema.Persistence(context_id=request.context_id, path="/mnt/data")]
+        )
+    state.sandboxes.require()
+    idle, runtime = lifetimes(request)
+    now = state.clock.monotonic()
+    new = NewSession(
+        id=f"s-{secrets.token_hex(10)}",
+        image=image,
+        labels=labels,
+        created=state.clock.now(),
+        idle_seconds=idle,
+        ends=None if runtime is None else now + runtime,
+    )
+    session = state.lifecycle.admit(new)
+    sync.attach(state, session, wanted)
+    return Answer(
+        schema.CreatedSession(
+            session_id=session.id,
+            success=True,
+            app_instance_id=_instance(session),
+            resource_id=_resource(session),
+            tool_list=images.tool_list(image),
+        )
+    )
+
+
+def lifetimes(request: schema.CreateMcpSession) -> tuple[float | None, float | None]:
+    """Return idle time and longest run time in seconds, None for no limit.
+
+    ``Timeout`` is minutes beside ``MaxRuntime`` and seconds alone: the wire has one field for two
+    generations of clients. Without either the session lives until it is released, as it costs the
+    owner of the machine nothing that they could not see.
+
+    Raises:
+        Problem: A time is not positive, or is given for a session that is released by hand.
+    """
+    for name, value in (("Timeout", request.timeout), ("MaxRuntime", request.max_runtime)):
+        if value is not None and not 0 < value <= 10_000_000:
+            raise invalid(name, f"must be between 1 and 10000000, not {value}.")
+        if value is not None and request.manual_release:
+            raise invalid(name, "cannot be combined with ManualRelease.")
+    if request.max_runtime is None:
+        return request.timeout, None
+    idle = None if request.timeout is None else request.timeout * 60
+    return idle, request.max_runtime * 60
+
+
+async def get(state: State, request: schema.GetSession) -> Answer:
+    """Look a session up."""
+    session = state.session(request.session_id)
+    contexts = state.store.contexts.of_session(session.id)
+    return Answer(
+        schema.SessionRecord(
+            session_id=session.id,
+            status=session.status,
+            app_instance_id=_instance(session),
+            resource_id=_resource(session),
+            tool_list=images.tool_list(session.image),
+            contexts=[schema.SessionContext(id=entry.id, name=entry.name) for entry in contexts],
+        )
+    )
+
+
+async def detail(state: State, request: schema.GetSessionDetail) -> Answer:
+    """Say which state a session is in; a released one is still known for a day, as ``FINISH``."""
+    session = state.store.sessions.get(required(request.session_id, "SessionId"))
+    if session is None:
+        raise no_session()
+    return Answer(
+        schema.SessionDetail(
+            status=session.status, image_id=session.image, end_reason=session.end_reason or None
+        )
+    )
+
+
+async def resource(state: State, request: schema.GetMcpResource) -> Answer:
+    """Describe where a session lives, and say how well it is isolated.
+
+    There is no desktop to look at, so nothing here claims a URL, a ticket or an auth code.
+    """
+    session = state.session(request.session_id)
+    properties = compact_json({"isolation": state.sandboxes.isolation.value})
+    desktop = schema.DesktopInfo(
+        app_id=session.image,
+        connection_properties=properties,
+        resource_id=_resource(session),
+        resource_type="AIAgent",
+    )
+    return Answer(schema.McpResource(session_id=session.id, desktop_info=desktop))
+
+
+async def list_page(state: State, request: schema.ListSession) -> Answer:
+    """List the sessions that are not released and have all the labels, newest first."""
+    size = paging.page_size(request.max_results)
+    if request.status and request.status not in _STATUSES:
+        raise invalid("Status", f"must be one of {', '.join(_STATUSES)}, not {request.status!r}.")
+    labels = tuple(sorted((request.labels or {}).items()))
+    wanted = Filter(labels, request.status, request.image_id)
+    listing = ["sessions", labels, request.status, request.image_id]
+    cursor = paging.cursor_from(state.signer, request.next_token, listing)
+    total = cursor.total if cursor else state.store.sessions.count(wanted)
+    found = state.store.sessions.page(wanted, size + 1, cursor.last if cursor else None)
+    page, more = found[:size], found[size:]
+    following = paging.Cursor(page[-1].seq, total) if more else None
+    return Answer(
+        [_listed(session) for session in page],
+        next_token=paging.token_for(state.signer, following, listing) if following else "",
+        max_results=size,
+        total_count=total,
+    )
+
+
+async def delete(state: State, request: schema.DeleteSessionAsync) -> Answer:
+    """Begin to release a session; asking again for one on its way out is fine."""
+    _begin_release(state, request.session_id)
+    return Answer()
+
+
+async def release(state: State, request: schema.ReleaseMcpSession) -> Answer:
+    """Release a session before answering: the clients that use this action do not poll."""
+    task = _begin_release(state, request.session_id)
+    if task is not None:
+        await state.lifecycle.wait(task)
+    return Answer()
+
+
+def _begin_release(state: State, session_id: str | None) -> object:
+    session = state.session(session_id)
+    if session.status in (states.PAUSING, states.PAUSED, states.RESUMING):
+        raise wrong_state(session.status, "resume it before it can be released")
+    return state.lifecycle.release(session, "released by the client")
+
+
+async def pause(state: State, request: schema.PauseSessionAsync) -> Answer:
+    """Begin to stop every process of a session; the state has changed when this answers."""
+    session = state.session(request.session_id)
+    if session.status not in (states.PAUSING, states.PAUSED):
+        state.lifecycle.pause(state.running(session.id))
+    return Answer()
+
+
+async def resume(state: State, request: schema.ResumeSessionAsync) -> Answer:
+    """Begin to continue a paused session."""
+    session = state.session(request.session_id)
+    if session.status == states.PAUSED:
+        state.lifecycle.resume(session)
+    elif session.status not in (states.RUNNING, states.RESUMING):
+        raise wrong_state(session.status, "only a PAUSED session can be resumed")
+    return Answer()
+
+
+async def refresh(state: State, request: schema.RefreshSessionIdleTime) -> Answer:
+    """Count the idle time from now on."""
+    state.running(request.session_id)
+    return Answer()
+
+
+def _listed(session: Session) -> schema.ListedSession:
+    return schema.ListedSession(
+        session_id=session.id,
+        session_status=session.status,
+        app_instance_id=_instance(session),
+        image_id=session.image,
+    )
+
+
+def _instance(session: Session) -> str:
+    return f"ai-{session.id[2:]}"
+
+
+def _resource(session: Session) -> str:
+    return f"p-{session.id[2:]}"

@@ -1,0 +1,126 @@
+"""HTTP: one route for all actions, one for health, and the files behind signed URLs.
+
+Everything but health and signed URLs needs the API key, in the form, the query or the header
+``Authorization``, as clients of different ages send it. Requests that a web page makes are refused by
+their ``Origin``. The ``Host`` header is never looked at: the official client puts a whole URL there.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from agentbay_async._wire import codes
+from agentbay_async._wire.codec import decode_request
+from agentbay_local import answer, file_routes
+from agentbay_local.actions import ROUTES
+from agentbay_local.problems import Problem, missing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aiohttp.typedefs import Handler
+
+    from agentbay_local.state import State
+
+__all__ = ["BODY_LIMIT", "Front", "application"]
+
+_log = logging.getLogger(__name__)
+
+BODY_LIMIT = 64 * 1024 * 1024
+_MOST_FIELDS = 1000
+
+
+def application(state: State, api_key: str) -> web.Application:
+    """Build the web application of a service."""
+    front = Front(state, api_key)
+    app = web.Application(client_max_size=BODY_LIMIT, middlewares=[refuse_web_pages])
+    app.router.add_post("/", front.act)
+    app.router.add_get("/healthz", front.health)
+    file_routes.add(app, state)
+    return app
+
+
+@web.middleware
+async def refuse_web_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse what a browser sends on behalf of some page: no page has business here."""
+    if "Origin" in request.headers:
+        problem = Problem(codes.NOT_LOGIN, "Requests from web pages are not accepted.", 403)
+        return refusal(problem)
+    return await handler(request)
+
+
+def refusal(problem: Problem) -> web.Response:
+    """Write a refusal as HTTP."""
+    return _json(answer.failure(problem, answer.request_id()), problem.http_status)
+
+
+def _json(text: str, status: int = 200) -> web.Response:
+    return web.Response(text=text, status=status, content_type="application/json")
+
+
+class Front:
+    """Turns requests into calls of handlers, and what they return or raise into answers."""
+
+    def __init__(self, state: State, api_key: str) -> None:
+        self._state = state
+        self._key = api_key.encode()
+
+    async def health(self, request: web.Request) -> web.Response:
+        """Say that the service answers, and how well it isolates."""
+        del request
+        level = self._state.sandboxes.isolation.value
+        return web.json_response({"status": "ok", "isolation": level})
+
+    async def act(self, request: web.Request) -> web.Response:
+        """Answer one action."""
+        identity = answer.request_id()
+        try:
+            return _json(answer.success(await self._answer(request), identity))
+        except Problem as problem:
+            return _json(answer.failure(problem, identity), problem.http_status)
+        except Exception:
+            _log.exception("request %s failed", identity)
+            problem = Problem(codes.INTERNAL, "The local service failed; its log says why.", 500)
+            return _json(answer.failure(problem, identity), 500)
+
+    async def _answer(self, request: web.Request) -> answer.Answer:
+        fields = await _fields(request)
+        self._check_key(fields, request)
+        name = fields.get("Action") or request.headers.get("x-acs-action") or ""
+        if not name:
+            raise missing("Action")
+        route = ROUTES.get(name)
+        if route is None:
+            raise Problem(
+                codes.UNSUPPORTED_ACTION, f"The local service does not offer action {name!r:.80}."
+            )
+        try:
+            decoded = decode_request(route.kind, fields)
+        except (ValueError, RecursionError) as error:
+            raise Problem(codes.INVALID_PARAMETER, f"{error!s:.300}") from error
+        return await route.handle(self._state, decoded)
+
+    def _check_key(self, fields: Mapping[str, str], request: web.Request) -> None:
+        given = fields.get("Authorization") or request.headers.get("Authorization", "")
+        word, _, key = given.partition(" ")
+        right = hmac.compare_digest(key.strip().encode("utf-8", "replace"), self._key)
+        if not right or word.lower() != "bearer":
+            raise Problem(codes.NOT_LOGIN, "The API key is missing or wrong.")
+
+
+async def _fields(request: web.Request) -> dict[str, str]:
+    """Return the fields of query and form; the query wins, as it does at the gateway."""
+    try:
+        body = await request.read()
+        form: dict[str, Any] = dict(parse_qsl(body.decode("utf-8", "replace"), True, max_num_fields=_MOST_FIELDS))
+    except web.HTTPRequestEntityTooLarge as error:
+        message = f"The request has more than {BODY_LIMIT} bytes."
+        raise Problem(codes.INVALID_PARAMETER, message, 413) from error
+    except ValueError as error:
+        raise Problem(codes.INVALID_PARAMETER, f"The form has over {_MOST_FIELDS} fields.") from error
+    return {**form, **request.query}

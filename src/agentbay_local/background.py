@@ -1,0 +1,46 @@
+"""Work that goes on after the answer was given: kept, logged when it fails, and ended in time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+__all__ = ["Background"]
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Background:
+    """The tasks of one service.
+
+    A failure of such a task is a fault of ours: whatever can go wrong in the ordinary course is
+    caught inside it and recorded where clients look.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def spawn(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+        """Start `work` and hold on to it until it is done."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("%s failed", task.get_name(), exc_info=task.exception())
+
+    async def close(self, grace: float) -> None:
+        """Cancel everything and wait for it, `grace` seconds at most."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace)

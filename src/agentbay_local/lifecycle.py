@@ -1,0 +1,163 @@
+"""How sessions begin, pause and end, and the sweeper that ends those whose time is over.
+
+A release goes: state ``DELETING``, processes killed, files brought home to the contexts that ask for
+it, directory removed, ``FINISH``. When files cannot be brought home the session is kept: it returns to
+``RUNNING`` with the failed task on record, because a client that asked for its data to be saved must
+not lose it to a full disk. Releasing it again tries again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from agentbay_async._wire import codes
+from agentbay_local import states
+from agentbay_local.problems import Problem
+
+if TYPE_CHECKING:
+    from agentbay_local.background import Background
+    from agentbay_local.clock import Clock
+    from agentbay_local.sandboxes import Sandboxes
+    from agentbay_local.store import NewSession, Session, Store
+    from agentbay_local.syncing import Syncing
+
+__all__ = ["Lifecycle"]
+
+_log = logging.getLogger(__name__)
+
+_SWEEP_EVERY = 1.0
+_RETRY_RELEASE_AFTER = 60.0
+_REMEMBER_FINISHED = 24 * 3600.0
+_RELEASE_WITHIN = 300.0
+
+
+class Lifecycle:
+    """The rules of a session's life."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        background: Background,
+        sandboxes: Sandboxes,
+        syncing: Syncing,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._background = background
+        self._sandboxes = sandboxes
+        self._syncing = syncing
+        self._releases: dict[str, asyncio.Task[None]] = {}
+
+    def admit(self, new: NewSession) -> Session:
+        """Store a new session, whose idle time begins now."""
+        return self._store.sessions.add(new, self._expiry(new))
+
+    def touch(self, session: Session) -> None:
+        """Count the idle time of a session from now on."""
+        if session.idle_seconds is not None:
+            self._store.sessions.set_expiry(session.id, self._expiry(session))
+
+    def _expiry(self, session: Session | NewSession) -> float | None:
+        idle = None
+        if session.idle_seconds is not None:
+            idle = self._clock.monotonic() + session.idle_seconds
+        limits = [limit for limit in (idle, session.ends) if limit is not None]
+        return min(limits, default=None)
+
+    def release(self, session: Session, reason: str) -> asyncio.Task[None]:
+        """Begin to release a session, or return the release that is under way."""
+        if session.id not in self._releases:
+            self._store.sessions.set_status(session.id, states.DELETING)
+            task = self._background.spawn(self._release(session, reason), f"release {session.id}")
+            self._releases[session.id] = task
+            task.add_done_callback(lambda _: self._releases.pop(session.id, None))
+        return self._releases[session.id]
+
+    async def wait(self, task: asyncio.Task[None]) -> None:
+        """Wait for a release.
+
+        Raises:
+            Problem: It takes longer than five minutes; it goes on nevertheless.
+        """
+        done, _ = await asyncio.wait({task}, timeout=_RELEASE_WITHIN)
+        if not done:
+            raise Problem(codes.SESSION_STATE, "The session is DELETING; its files still travel.")
+
+    async def _release(self, session: Session, reason: str) -> None:
+        try:
+            await self._sandboxes.close(session.id)
+            saved = await self._syncing.upload_before_release(session)
+        except BaseException:
+            self._keep(session)
+            raise
+        if not saved:
+            _log.warning("session %s is kept: its files could not be uploaded", session.id)
+            self._keep(session)
+            return
+        await self._sandboxes.remove(session.id)
+        self._syncing.forget(session.id)
+        self._store.sessions.finish(session.id, reason, self._clock.now())
+
+    def _keep(self, session: Session) -> None:
+        self._store.sessions.set_status(session.id, states.RUNNING)
+        if session.idle_seconds is not None or session.ends is not None:
+            # A fresh deadline, or the sweeper would try again every second.
+            later = self._clock.monotonic() + _RETRY_RELEASE_AFTER
+            self._store.sessions.set_expiry(session.id, later)
+
+    def pause(self, session: Session) -> None:
+        """Begin to stop a running session; time spent paused never releases it."""
+        self._store.sessions.set_status(session.id, states.PAUSING)
+        self._store.sessions.set_expiry(session.id, None)
+        self._background.spawn(self._pause(session), f"pause {session.id}")
+
+    async def _pause(self, session: Session) -> None:
+        reached = states.RUNNING
+        try:
+            sandbox = self._sandboxes.alive(session.id)
+            if sandbox is not None:
+                await sandbox.pause()
+            reached = states.PAUSED
+        finally:
+            self._store.sessions.set_status(session.id, reached)
+            if reached == states.RUNNING:
+                self._store.sessions.set_expiry(session.id, self._expiry(session))
+
+    def resume(self, session: Session) -> None:
+        """Begin to continue a paused session."""
+        self._store.sessions.set_status(session.id, states.RESUMING)
+        self._background.spawn(self._resume(session), f"resume {session.id}")
+
+    async def _resume(self, session: Session) -> None:
+        reached = states.PAUSED
+        try:
+            sandbox = self._sandboxes.alive(session.id)
+            if sandbox is not None:
+                await sandbox.resume()
+            reached = states.RUNNING
+        finally:
+            self._store.sessions.set_status(session.id, reached)
+            if reached == states.RUNNING:
+                self._store.sessions.set_expiry(session.id, self._expiry(session))
+
+    async def sweep_for_ever(self) -> None:
+        """Release what is over, again and again, until cancelled."""
+        while True:
+            await self._clock.sleep(_SWEEP_EVERY)
+            try:
+                self.sweep()
+            except Exception:
+                _log.exception("a sweep failed; the next one follows")
+
+    def sweep(self) -> None:
+        """Release sessions whose time is over, and expire files of contexts."""
+        now = self._clock.monotonic()
+        for session in self._store.sessions.expired(now):
+            if session.status == states.RUNNING:
+                over = session.ends is not None and session.ends <= now
+                self.release(session, "its longest run time is over" if over else "it was idle")
+        self._store.sessions.forget(self._clock.now() - _REMEMBER_FINISHED)
+        self._syncing.expire_files()

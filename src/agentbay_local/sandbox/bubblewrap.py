@@ -1,0 +1,158 @@
+"""Sessions in namespaces of their own, made by bubblewrap.
+
+Two leaks shape the start. The first process inside is bubblewrap itself, so its environment and
+its arguments can be read from inside: it gets an empty environment, and its arguments through a
+descriptor. And a service that is root must not make the namespaces as root: see `uids`, `places`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from typing import TYPE_CHECKING
+
+from typing_extensions import override
+
+from agentbay_local.sandbox import programs, rootfs
+from agentbay_local.sandbox.base import HOME, Backend, Isolation, Sandbox, SandboxSpec
+from agentbay_local.sandbox.bundle import interpreter_arguments
+from agentbay_local.sandbox.live import AgentSandbox
+from agentbay_local.sandbox.places import Places
+from agentbay_local.sandbox.problems import InvalidRequest, SandboxError
+from agentbay_local.sandbox.process import Guard
+from agentbay_local.sandbox.starting import Launch, ready, settings, started
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from agentbay_local.sandbox.orphans import Orphans
+
+__all__ = ["BubblewrapBackend"]
+
+NAMESPACES = (
+    "--unshare-user",
+    "--unshare-pid",
+    "--unshare-net",
+    "--unshare-ipc",
+    "--unshare-uts",
+    "--unshare-cgroup-try",
+    "--disable-userns",
+)
+LIFE = ("--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL")
+
+
+class BubblewrapBackend(Backend):
+    """Starts sandboxes of the level `Isolation.NAMESPACES`.
+
+    Args:
+        orphans: Where live processes are written down, to be found after a crash of the service.
+
+    Example:
+        >>> backend = BubblewrapBackend()
+        >>> backend.isolation.value
+        'namespaces'
+    """
+
+    isolation = Isolation.NAMESPACES
+
+    def __init__(self, orphans: Orphans | None = None) -> None:
+        self._places = Places()
+        self._orphans = orphans
+
+    @override
+    def prepare_root(self, spec: SandboxSpec) -> None:
+        rootfs.prepare(spec)
+
+    @override
+    async def start(self, spec: SandboxSpec) -> Sandbox:
+        _check(spec)
+        with Launch() as launch:
+            info, for_bwrap = os.pipe2(os.O_CLOEXEC)
+            launch.undo.callback(os.close, info)
+            try:
+                launch.lend(for_bwrap)
+                spawning = self._places.call(lambda: self._spawn(launch, spec, for_bwrap))
+                guard = Guard(await started(spawning))
+            finally:
+                os.close(for_bwrap)
+            return await self._live(launch, spec, guard, info)
+
+    @override
+    async def close(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(None, self._places.close)
+
+    def _spawn(self, launch: Launch, spec: SandboxSpec, info: int) -> subprocess.Popen[bytes]:
+        rootfs.prepare(spec)
+        bwrap, python = programs.bubblewrap(), programs.interpreter()
+        root, needs = spec.root.resolve(), python.needs
+        if spec.uid is not None:
+            bwrap, root = self._places.reachable(bwrap), self._places.reachable(root)
+            needs = needs and self._places.reachable(needs)
+        arguments = [*_isolation(spec), *_view(launch, spec, root), "--info-fd", str(info)]
+        if needs is not None:
+            arguments += ["--ro-bind", str(needs), str(python.needs)]
+        hidden = launch.file("\0".join(arguments).encode("utf-8", "surrogateescape"))
+        inside = [str(python.program), *interpreter_arguments(launch.agent_end, launch.program)]
+        return launch.popen([str(bwrap), "--args", str(hidden), "--", *inside], spec.uid)
+
+    async def _live(self, launch: Launch, spec: SandboxSpec, guard: Guard, info: int) -> Sandbox:
+        channel = launch.channel(settings(spec, self.isolation))
+        try:
+            await ready(channel, guard, launch)
+            first = _first_process(info)
+            guard.adopt(first)
+            release = self._noted(first)
+            await self._places.call(lambda: self._places.release(spec.root))
+        except BaseException:
+            channel.end("the sandbox did not start")
+            await asyncio.shield(guard.kill())
+            raise
+        return AgentSandbox(self.isolation, channel, guard, release)
+
+    def _noted(self, pid: int) -> Callable[[], None]:
+        """Write a live process down; return what strikes it out, which keeps this object alive."""
+        record = None if self._orphans is None else self._orphans.add(pid)
+
+        def strike() -> None:
+            if self._orphans is not None and record is not None:
+                self._orphans.discard(record)
+
+        return strike
+
+
+def _check(spec: SandboxSpec) -> None:
+    if os.geteuid() == 0 and not spec.uid:
+        raise InvalidRequest(
+            "spec.uid", "a service that is root must give each session a private user id"
+        )
+
+
+def _isolation(spec: SandboxSpec) -> list[str]:
+    return [*NAMESPACES, *LIFE, "--uid", "1000", "--gid", "1000", "--hostname", spec.hostname]
+
+
+def _view(launch: Launch, spec: SandboxSpec, root: Path) -> list[str]:
+    """Return the mounts: the session's directory, and over it what every session shares."""
+    view = ["--bind", str(root), "/", "--ro-bind", "/usr", "/usr"]
+    for name in rootfs.system_directories():
+        view += ["--ro-bind", f"/{name}", f"/{name}"]
+    view += ["--proc", "/proc", "--dev", "/dev"]
+    shared_memory = str(spec.limits.shared_memory_bytes)
+    view += ["--perms", "1777", "--size", shared_memory, "--tmpfs", "/dev/shm"]  # noqa: S108 - inside
+    view += ["--tmpfs", "/etc"]
+    for path in rootfs.shared_etc():
+        view += ["--ro-bind", str(path), str(path)]
+    for name, content in rootfs.etc_files(spec.hostname).items():
+        view += ["--perms", "0444", "--file", str(launch.file(content.encode())), f"/etc/{name}"]
+    return [*view, "--remount-ro", "/etc", "--chdir", HOME]
+
+
+def _first_process(info: int) -> int:
+    """Read the pid that bubblewrap reports before the agent can have said anything."""
+    try:
+        return int(json.loads(os.read(info, 4096))["child-pid"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise SandboxError("bubblewrap did not say which process it started") from error

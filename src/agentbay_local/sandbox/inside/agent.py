@@ -1,0 +1,233 @@
+"""The loop of the agent: one thread that waits for packets, exits of children and stray output.
+
+What may take long (walking trees, moving, removing) runs in a forked copy that answers on the same
+socket, so one slow request never delays another.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+
+from . import commands, files, processes, wire
+
+TYPE_CHECKING = False  # importing typing would cost each session some milliseconds
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, NoReturn
+
+QUICK: dict[str, Callable[[wire.Message, files.View], wire.Message]] = {
+    "stat": files.stat_path,
+    "make_directory": files.make_directory,
+}
+SLOW: dict[str, Callable[[wire.Message, files.View], wire.Message]] = {
+    "list": files.list_directory,
+    "search": files.search,
+    "remove": files.remove,
+    "move": files.move,
+}
+PR_SET_CHILD_SUBREAPER = 36
+
+
+class Agent:
+    """Everything the loop remembers."""
+
+    def __init__(self, channel: socket.socket, settings: dict[str, Any]) -> None:
+        self.channel = channel
+        self.view = files.View(settings)
+        self.running: dict[int, int] = {}
+        self.workers: dict[int, int] = {}
+        self.drains: set[int] = set()
+        self.stopped_before: set[int] = set()
+        self.wakeup = children_wakeup()
+
+    def loop(self) -> NoReturn:
+        """Serve until the service closes its end."""
+        poll = select.poll()
+        poll.register(self.channel, select.POLLIN)
+        poll.register(self.wakeup, select.POLLIN)
+        while True:
+            for fd, _ in poll.poll():
+                if fd == self.wakeup:
+                    os.read(fd, 4096)
+                    self.reap()
+                elif fd in self.drains:
+                    self.discard(fd, poll)
+                else:
+                    self.serve(poll)
+
+    def serve(self, poll: select.poll) -> None:
+        """Take one request and answer it, or leave when the service is gone."""
+        try:
+            message, fds = wire.receive(self.channel)
+        except (wire.ClosedError, ConnectionError):
+            leave()
+        try:
+            self.handle(message, fds, poll)
+        except OSError as error:
+            self.reply(message, problem(error, message))
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    def handle(self, message: wire.Message, fds: Sequence[int], poll: select.poll) -> None:
+        """Do what one message asks for."""
+        asked = message["op"]
+        if asked == "run":
+            self.running[commands.start(message, fds, self.view)] = message["id"]
+        elif asked == "kill":
+            self.kill(message["run"])
+        elif asked == "drain":
+            self.drain(fds, poll)
+        elif asked == "open":
+            self.open(message)
+        elif asked == "pause":
+            self.stopped_before = processes.stop_all()
+            self.reply(message, {})
+        elif asked == "resume":
+            processes.continue_all(self.stopped_before)
+            self.reply(message, {})
+        elif asked in QUICK:
+            self.reply(message, QUICK[asked](message, self.view))
+        else:
+            self.fork(message)
+
+    def reply(self, message: wire.Message, fields: wire.Message, fds: Sequence[int] = ()) -> None:
+        """Answer one request."""
+        wire.send(self.channel, {"id": message["id"], **fields}, fds)
+
+    def open(self, message: wire.Message) -> None:
+        """Open a file and hand its descriptor over."""
+        fd = files.open_file(message, self.view)
+        try:
+            self.reply(message, {}, [fd])
+        finally:
+            os.close(fd)
+
+    def fork(self, message: wire.Message) -> None:
+        """Let a copy of this process do a slow request; do it here when no copy can be made."""
+        try:
+            pid = os.fork()
+        except BlockingIOError:  # the session is at its process limit
+            self.reply(message, SLOW[message["op"]](message, self.view))
+            return
+        if pid:
+            self.workers[pid] = message["id"]
+            return
+        try:
+            self.reply(message, answer(message, self.view))
+            os._exit(0)
+        finally:
+            os._exit(1)
+
+    def kill(self, asked: int) -> None:
+        """Kill the process group of a running command."""
+        for pid, request in self.running.items():
+            if request == asked:
+                processes.signal_group(pid, signal.SIGKILL)
+
+    def drain(self, fds: Sequence[int], poll: select.poll) -> None:
+        """Take over output that background processes hold open, so that they can go on writing."""
+        for fd in fds:
+            kept = os.dup(fd)
+            os.set_blocking(kept, False)
+            self.drains.add(kept)
+            poll.register(kept, select.POLLIN)
+
+    def discard(self, fd: int, poll: select.poll) -> None:
+        """Read and forget; close the stream at its end."""
+        if not os.read(fd, 65536):
+            poll.unregister(fd)
+            self.drains.remove(fd)
+            os.close(fd)
+
+    def reap(self) -> None:
+        """Collect every exited child; commands get their reply, failed copies an error."""
+        for pid, status in processes.collect().items():
+            if pid in self.running:
+                ended = {"id": self.running.pop(pid), "exit": processes.exit_code(status)}
+                wire.send(self.channel, ended)
+            asked = self.workers.pop(pid, None)
+            if asked is not None and status:
+                wire.send(self.channel, {"id": asked, "errno": errno.EINTR, "path": ""})
+
+
+def answer(message: wire.Message, view: files.View) -> wire.Message:
+    """Do a slow request; its problem is an answer too."""
+    try:
+        return SLOW[message["op"]](message, view)
+    except OSError as error:
+        return problem(error, message)
+
+
+def problem(error: OSError, message: wire.Message) -> wire.Message:
+    """Return the reply fields for what the system refused, naming the path the caller gave."""
+    named = message.get("path") or error.filename
+    return {"errno": error.errno or errno.EIO, "path": os.fsdecode(named or "")}
+
+
+def children_wakeup() -> int:
+    """Return a descriptor that becomes readable when a child has ended."""
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    return read
+
+
+def leave() -> NoReturn:
+    """End the session: with pid 1 the system ends all of it, elsewhere it is done by hand."""
+    if os.getpid() != 1:
+        processes.end_all()
+    os._exit(0)
+
+
+def settle(settings: dict[str, Any]) -> None:
+    """Set the limits that every process of the session inherits."""
+    for name, value in settings["limits"].items():
+        number = getattr(resource, "RLIMIT_" + name)
+        _, most = resource.getrlimit(number)
+        value = value if most == resource.RLIM_INFINITY else min(value, most)
+        resource.setrlimit(number, (value, value))
+    os.environ["PATH"] = settings["path"]
+    os.umask(0o022)
+    if os.getpid() != 1:
+        import ctypes  # large, and not needed inside namespaces
+
+        # Daemons of the session then come back to this process, which can end them.
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def only(channel_fd: int) -> socket.socket:
+    """Close everything this process inherited except its channel and standard error."""
+    kept = fcntl.fcntl(channel_fd, fcntl.F_DUPFD_CLOEXEC, 64)
+    os.closerange(commands.SCRIPT_FD, kept)
+    os.closerange(kept + 1, 4096)
+    return socket.socket(fileno=kept)
+
+
+def silence() -> None:
+    """Make 0 to 3 the null device: what commands get by default, and a place kept for scripts."""
+    null = os.open("/dev/null", os.O_RDWR)
+    spare = fcntl.fcntl(null, fcntl.F_DUPFD_CLOEXEC, 64)
+    for place in (0, 1, 2, commands.SCRIPT_FD):
+        os.dup2(spare, place, inheritable=place != commands.SCRIPT_FD)
+    os.close(spare)
+
+
+def main() -> NoReturn:
+    """Run the agent on the socket whose number is the first argument."""
+    channel = only(int(sys.argv[1]))
+    settings, _ = wire.receive(channel)
+    settle(settings)
+    silence()
+    agent = Agent(channel, settings)
+    wire.send(channel, {"ready": True, "pid": os.getpid()})
+    agent.loop()

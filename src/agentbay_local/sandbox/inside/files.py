@@ -1,0 +1,189 @@
+"""File operations in the session's own view.
+
+Each function takes a request message and returns the fields of the reply. Paths come back as the
+session knows them; bytes that are not UTF-8 are carried by surrogate escapes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+
+TYPE_CHECKING = False  # importing typing would cost each session some milliseconds
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+    from . import wire
+
+FLAGS = {
+    "r": os.O_RDONLY,
+    "w": os.O_WRONLY | os.O_CREAT | os.O_TRUNC,
+    "a": os.O_WRONLY | os.O_CREAT | os.O_APPEND,
+    "r+": os.O_RDWR,
+}
+
+
+class View:
+    """Maps the session's paths to the paths this process can open.
+
+    Inside namespaces they are the same. Without isolation the session's "/" is a directory of the
+    host, and `prefix` names it.
+    """
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.home: str = settings["home"]
+        self.prefix: str = settings["prefix"]
+        self.users = {int(uid): name for uid, name in settings["users"].items()}
+        self.groups = {int(gid): name for gid, name in settings["groups"].items()}
+
+    def named(self, path: str) -> str:
+        """Return the absolute session path of a path as the caller wrote it."""
+        return os.path.join(self.home, path)
+
+    def real(self, path: str) -> str:
+        """Return the path to open for a session path."""
+        path = self.named(path)
+        return self.prefix + os.path.normpath("/" + path.lstrip("/")) if self.prefix else path
+
+
+def stat_path(message: wire.Message, view: View) -> wire.Message:
+    """Describe one path."""
+    return {"entry": describe(view, view.named(message["path"]))}
+
+
+def list_directory(message: wire.Message, view: View) -> wire.Message:
+    """Describe the entries of a directory by name."""
+    path = view.named(message["path"])
+    names = sorted(os.listdir(view.real(path)))
+    found = (described_if_there(view, os.path.join(path, name)) for name in names)
+    return {"entries": [entry for entry in found if entry is not None]}
+
+
+def described_if_there(view: View, path: str) -> dict[str, Any] | None:
+    """Describe a path, or return None when it was removed since it was listed."""
+    try:
+        return describe(view, path)
+    except FileNotFoundError:
+        return None
+
+
+def describe(view: View, path: str) -> dict[str, Any]:
+    """Return what `Entry` of the service holds about a path."""
+    own = facts = os.lstat(view.real(path))
+    linked = stat.S_ISLNK(own.st_mode)
+    if linked:
+        try:
+            facts = os.stat(view.real(path))
+        except OSError:  # a dangling or looping link describes itself
+            facts = own
+    return {
+        "path": path,
+        "name": os.path.basename(path.rstrip("/")) or "/",
+        "size": facts.st_size,
+        "mode": facts.st_mode,
+        "modified": facts.st_mtime,
+        "accessed": facts.st_atime,
+        "changed": facts.st_ctime,
+        "is_dir": stat.S_ISDIR(facts.st_mode),
+        "is_file": stat.S_ISREG(facts.st_mode),
+        "is_symlink": linked,
+        "owner": view.users.get(facts.st_uid, str(facts.st_uid)),
+        "group": view.groups.get(facts.st_gid, str(facts.st_gid)),
+    }
+
+
+def make_directory(message: wire.Message, view: View) -> wire.Message:
+    """Create a directory and its parents."""
+    os.makedirs(view.real(message["path"]), exist_ok=True)
+    return {}
+
+
+def remove(message: wire.Message, view: View) -> wire.Message:
+    """Remove a file, a link or a directory; a whole tree only when asked."""
+    path = view.real(message["path"])
+    if not stat.S_ISDIR(os.lstat(path).st_mode):
+        os.unlink(path)
+    elif message["recursive"]:
+        import shutil  # large, and rarely needed
+
+        shutil.rmtree(path)
+    else:
+        os.rmdir(path)
+    return {}
+
+
+def move(message: wire.Message, view: View) -> wire.Message:
+    """Rename, copying when the two places are on different mounts."""
+    source, destination = view.real(message["source"]), view.real(message["destination"])
+    try:
+        os.lstat(source)
+    except OSError as error:
+        raise OSError(error.errno, "", message["source"]) from None
+    try:
+        relocate(source, destination)
+    except OSError as error:
+        raise OSError(error.errno, "", message["destination"]) from None
+    return {}
+
+
+def relocate(source: str, destination: str) -> None:
+    """Rename, or copy and remove where renaming cannot reach."""
+    try:
+        os.rename(source, destination)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        import shutil  # large, and rarely needed
+
+        shutil.move(source, destination)
+
+
+def search(message: wire.Message, view: View) -> wire.Message:
+    """Find names below a directory."""
+    top = view.named(message["path"])
+    os.listdir(view.real(top))  # a missing or unreadable start is an error, not an empty answer
+    wanted = wildcard(message["pattern"])
+    unwanted = [wildcard(pattern) for pattern in message["excludes"]]
+    return {"paths": sorted(matches(view, top, wanted, unwanted))}
+
+
+def matches(
+    view: View, top: str, wanted: re.Pattern[str], unwanted: Sequence[re.Pattern[str]]
+) -> Iterator[str]:
+    """Yield the session paths below `top` whose name is wanted."""
+    shift = len(view.real(top).rstrip("/"))
+    for place, directories, names in os.walk(view.real(top)):
+        directories[:] = kept(directories, unwanted)
+        for name in directories + kept(names, unwanted):
+            if wanted.match(name):
+                yield top.rstrip("/") + place[shift:].rstrip("/") + "/" + name
+
+
+def kept(names: list[str], unwanted: Sequence[re.Pattern[str]]) -> list[str]:
+    """Return the names no pattern excludes."""
+    return [name for name in names if not any(pattern.match(name) for pattern in unwanted)]
+
+
+def wildcard(pattern: str) -> re.Pattern[str]:
+    """Compile a name pattern in which only `*` and `?` are special."""
+    parts = {"*": ".*", "?": "."}
+    return re.compile("".join(parts.get(c, re.escape(c)) for c in pattern) + r"\Z", re.DOTALL)
+
+
+def open_file(message: wire.Message, view: View) -> int:
+    """Open a regular file without ever waiting, and return its descriptor."""
+    path, flags = view.real(message["path"]), FLAGS[message["mode"]]
+    if flags & os.O_CREAT:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+    # O_NONBLOCK keeps a FIFO from hanging us; truncation waits until it is known to be a file.
+    fd = os.open(path, flags & ~os.O_TRUNC | os.O_NONBLOCK | os.O_NOCTTY, 0o666)
+    kind = os.fstat(fd).st_mode
+    if not stat.S_ISREG(kind):
+        os.close(fd)
+        raise OSError(errno.EISDIR if stat.S_ISDIR(kind) else errno.EINVAL, "", path)
+    if flags & os.O_TRUNC:
+        os.ftruncate(fd, 0)
+    return fd

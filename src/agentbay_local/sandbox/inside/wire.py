@@ -1,0 +1,69 @@
+"""The packets between the service and the agent, seen from the agent.
+
+One JSON object for each SOCK_SEQPACKET packet, file descriptors beside it. A payload too large for
+a packet travels in a memory file whose descriptor comes first, announced by `{"large": bytes}`.
+"""
+
+from __future__ import annotations
+
+import array
+import json
+import os
+import socket
+
+TYPE_CHECKING = False  # importing typing would cost each session some milliseconds
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    Message = dict[str, Any]
+
+PACKET = 48 * 1024
+
+
+class ClosedError(Exception):
+    """The service has closed its end."""
+
+
+def send(channel: socket.socket, message: Message, fds: Sequence[int] = ()) -> None:
+    """Send one message; it is atomic, so forked copies may share the socket."""
+    data = json.dumps(message).encode("ascii")
+    if len(data) > PACKET:
+        spill = memory_file(data)
+        try:
+            send(channel, {"large": len(data)}, [spill, *fds])
+        finally:
+            os.close(spill)
+        return
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+    channel.sendmsg([data], rights)
+
+
+def receive(channel: socket.socket) -> tuple[Message, list[int]]:
+    """Return the next message and the descriptors that came with it.
+
+    Raises:
+        ClosedError: The service has closed its end.
+    """
+    room = socket.CMSG_SPACE(8 * array.array("i").itemsize)
+    data, ancillary, _, _ = channel.recvmsg(2 * PACKET, room, socket.MSG_CMSG_CLOEXEC)
+    if not data:
+        raise ClosedError
+    fds = array.array("i")
+    for level, kind, payload in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
+    message, received = json.loads(data), fds.tolist()
+    if "large" in message:
+        with open(received.pop(0), "rb") as file:
+            message = json.loads(file.read())
+    return message, received
+
+
+def memory_file(data: bytes) -> int:
+    """Put bytes into an anonymous file, ready to be read from its start."""
+    fd = os.memfd_create("data", os.MFD_CLOEXEC)
+    with open(fd, "wb", closefd=False) as file:
+        file.write(data)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd

@@ -1,0 +1,192 @@
+"""A live session: the interface of `Sandbox`, spoken to the agent inside.
+
+The same class serves every level of isolation, because the same agent runs at every level.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING
+
+from typing_extensions import override
+
+from agentbay_local.sandbox import checks, replies
+from agentbay_local.sandbox.base import OUTPUT_LIMIT, Completed, Entry, OpenMode, Sandbox
+from agentbay_local.sandbox.problems import SandboxPaused
+from agentbay_local.sandbox.running import Command
+from agentbay_local.sandbox.timers import Timer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from agentbay_local.sandbox.base import Isolation
+    from agentbay_local.sandbox.channel import Channel, Reply
+    from agentbay_local.sandbox.process import Guard
+
+__all__ = ["AgentSandbox"]
+
+QUICK = 30.0
+"""Seconds an operation on one path may take."""
+
+SLOW = 120.0
+"""Seconds an operation on a whole tree may take."""
+
+KILL_GRACE = 5.0
+"""Seconds a killed command may take to be reported before the sandbox counts as broken."""
+
+
+class AgentSandbox(Sandbox):
+    """A session whose agent is at the other end of a channel.
+
+    Args:
+        isolation: The level the backend has given it.
+        channel: The conversation with the agent, already ready.
+        guard: The processes.
+        on_end: Called once when the sandbox is gone, however that came.
+    """
+
+    def __init__(
+        self,
+        isolation: Isolation,
+        channel: Channel,
+        guard: Guard,
+        on_end: Callable[[], None],
+    ) -> None:
+        self.isolation = isolation
+        self.dead = asyncio.Event()
+        self._channel = channel
+        self._guard = guard
+        self._on_end = on_end
+        self._paused = False
+        self._changing = asyncio.Lock()
+        self._timers: set[Timer] = set()
+        channel.on_broken = guard.doom
+        guard.on_exit = self._ended
+        if guard.exited.is_set():
+            self._ended()
+
+    @override
+    async def run(
+        self,
+        command: str | Sequence[str],
+        *,
+        timeout: float,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+        output_limit: int = OUTPUT_LIMIT,
+    ) -> Completed:
+        fields = checks.checked_command(command)
+        fields["env"] = checks.checked_environment(env)
+        fields["cwd"] = None if cwd is None else checks.checked_path("cwd", cwd)
+        seconds = checks.checked_timeout("timeout", timeout)
+        limit = checks.checked_limit("output_limit", output_limit)
+        self._usable()
+        started = Command(self._channel, fields, stdin, limit)
+        timer = Timer(seconds, lambda: self._expire(started, timer))
+        self._timers.add(timer)
+        try:
+            return await started.completed()
+        finally:
+            timer.pause()
+            self._timers.discard(timer)
+            started.close()
+
+    @override
+    async def stat(self, path: str) -> Entry:
+        reply = await self._ask("stat", QUICK, path=checks.checked_path("path", path))
+        return replies.entry(reply.fields.get("entry"))
+
+    @override
+    async def list(self, path: str) -> Sequence[Entry]:
+        reply = await self._ask("list", SLOW, path=checks.checked_path("path", path))
+        return replies.entries(reply.fields)
+
+    @override
+    async def make_directory(self, path: str) -> None:
+        await self._ask("make_directory", QUICK, path=checks.checked_path("path", path))
+
+    @override
+    async def remove(self, path: str, *, recursive: bool = False) -> None:
+        checked = checks.checked_path("path", path)
+        await self._ask("remove", SLOW, path=checked, recursive=bool(recursive))
+
+    @override
+    async def move(self, source: str, destination: str) -> None:
+        await self._ask(
+            "move",
+            SLOW,
+            source=checks.checked_path("source", source),
+            destination=checks.checked_path("destination", destination),
+        )
+
+    @override
+    async def search(self, path: str, pattern: str, excludes: Sequence[str] = ()) -> Sequence[str]:
+        reply = await self._ask(
+            "search",
+            SLOW,
+            path=checks.checked_path("path", path),
+            pattern=checks.checked_path("pattern", pattern),
+            excludes=[checks.checked_path("excludes", one) for one in excludes],
+        )
+        return replies.paths(reply.fields)
+
+    @override
+    async def open(self, path: str, mode: OpenMode = "r") -> int:
+        fields = {"path": checks.checked_path("path", path), "mode": checks.checked_mode(mode)}
+        self._usable()
+        with self._channel.begin("open", fields) as call:
+            return replies.regular_file(await call.answer(QUICK), writing=mode != "r")
+
+    @override
+    async def pause(self) -> None:
+        async with self._changing:
+            if self._paused:
+                return
+            await self._ask("pause", QUICK)
+            self._paused = True
+            # Last of all the agent itself, so that nothing inside is left that could act.
+            self._guard.signal(signal.SIGSTOP)
+            for timer in self._timers:
+                timer.pause()
+
+    @override
+    async def resume(self) -> None:
+        async with self._changing:
+            if not self._paused:
+                return
+            self._guard.signal(signal.SIGCONT)
+            self._paused = False
+            for timer in self._timers:
+                timer.resume()
+            await self._ask("resume", QUICK)
+
+    @override
+    async def close(self) -> None:
+        self._channel.end("the sandbox was closed")
+        await self._guard.kill()
+
+    def _usable(self) -> None:
+        if self._paused and not self.dead.is_set():
+            raise SandboxPaused("the session is paused; resume it first")
+
+    async def _ask(self, operation: str, within: float, **fields: object) -> Reply:
+        self._usable()
+        reply = await self._channel.request(operation, fields, within=within)
+        reply.close()
+        return reply
+
+    def _expire(self, started: Command, timer: Timer) -> None:
+        started.kill()
+        timer.restart(KILL_GRACE, self._unresponsive)
+
+    def _unresponsive(self) -> None:
+        self._channel.end("the session's agent did not report the end of a killed command")
+        self._guard.doom()
+
+    def _ended(self) -> None:
+        if not self.dead.is_set():
+            self._channel.end("the session has ended")
+            self.dead.set()
+            self._on_end()

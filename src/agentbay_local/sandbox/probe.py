@@ -1,0 +1,124 @@
+"""Finding out what this machine allows, by doing it once.
+
+Kernel settings, container profiles and security modules forbid namespaces in too many ways to be
+read off anywhere. So a throw-away sandbox is started and runs `true`.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import attrs
+
+from agentbay_local.sandbox.base import Backend, Isolation, SandboxSpec
+from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
+from agentbay_local.sandbox.plain import PlainBackend
+from agentbay_local.sandbox.problems import IsolationUnavailable, SandboxError
+from agentbay_local.sandbox.removal import remove_tree
+from agentbay_local.sandbox.uids import private_uid
+
+__all__ = ["Capability", "probe"]
+
+LINUX_ONLY = IsolationUnavailable(
+    "sandboxes need Linux.",
+    "run the service in a Linux virtual machine or container (WSL 2, Lima, colima).",
+)
+OPT_IN = "As a last resort, opt in to sessions without isolation: --isolation none."
+
+REMEDIES = (
+    (
+        ("setting up uid map: Permission denied", "RTM_NEWADDR"),
+        "allow unprivileged user namespaces: sudo sysctl -w "
+        "kernel.apparmor_restrict_unprivileged_userns=0 (or an AppArmor profile for bwrap).",
+    ),
+    (
+        ("Can't mount proc",),
+        "in a container, also start it with --security-opt systempaths=unconfined.",
+    ),
+    (
+        ("Operation not permitted", "No permissions to create", "new namespace failed"),
+        "in a container, start it with --security-opt seccomp=unconfined "
+        "--security-opt systempaths=unconfined; elsewhere: sudo sysctl -w "
+        "kernel.unprivileged_userns_clone=1 and user.max_user_namespaces=10000.",
+    ),
+)
+OTHERWISE = "see what bubblewrap said, and whether `bwrap --unshare-all --bind / / true` works."
+
+
+@attrs.frozen
+class Capability:
+    """What was found out about one level of isolation.
+
+    Attributes:
+        isolation: The level that was tried.
+        available: Sessions can be started at this level.
+        reason: Why not; empty when available.
+        remedy: What would cure it; empty when available.
+    """
+
+    isolation: Isolation
+    available: bool
+    reason: str = ""
+    remedy: str = ""
+
+    def require(self) -> None:
+        """Do nothing when the level is available.
+
+        Raises:
+            IsolationUnavailable: It is not.
+        """
+        if not self.available:
+            raise IsolationUnavailable(self.reason, self.remedy)
+
+
+async def probe(want: Isolation = Isolation.NAMESPACES) -> Capability:
+    """Start one throw-away sandbox and run `true` in it.
+
+    Args:
+        want: The level to try; nothing is ever tried instead of it.
+
+    Example:
+        >>> import asyncio
+        >>> capability = asyncio.run(probe())
+        >>> capability.available or bool(capability.remedy)
+        True
+    """
+    try:
+        if sys.platform != "linux":
+            raise LINUX_ONLY
+        await _tried(_backend(want))
+    except IsolationUnavailable as error:
+        return Capability(want, False, error.reason, f"{error.remedy} {_last_resort(want)}".strip())
+    except (SandboxError, OSError) as error:
+        remedy = f"{_remedy(str(error))} {_last_resort(want)}".strip()
+        return Capability(want, False, f"{error}.", remedy)
+    return Capability(want, True)
+
+
+def _backend(want: Isolation) -> Backend:
+    return PlainBackend() if want is Isolation.NONE else BubblewrapBackend()
+
+
+async def _tried(backend: Backend) -> None:
+    place = Path(tempfile.mkdtemp(prefix="agentbay-probe-"))
+    try:
+        async with await backend.start(SandboxSpec(place / "root", private_uid("probe"))) as one:
+            done = await one.run("true", timeout=10)
+            if done.exit_code:
+                raise SandboxError(f"a command failed: {done.stderr.decode(errors='replace')}")
+    finally:
+        await backend.close()
+        await remove_tree(place)
+
+
+def _remedy(said: str) -> str:
+    for signs, remedy in REMEDIES:
+        if any(sign in said for sign in signs):
+            return remedy
+    return OTHERWISE
+
+
+def _last_resort(want: Isolation) -> str:
+    return "" if want is Isolation.NONE else OPT_IN

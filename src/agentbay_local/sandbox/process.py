@@ -1,0 +1,100 @@
+"""The host's handle on the processes of a sandbox: noticing their end, and ending them for sure.
+
+Pids are never signalled by number: a pidfd names one process for ever, so a number that the system
+has given to someone else cannot be hit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from agentbay_local.sandbox.problems import SandboxError
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+
+__all__ = ["Guard"]
+
+KILL_WITHIN = 5.0
+
+
+class Guard:
+    """Watches the process the service started, and perhaps the session's first process below it.
+
+    Args:
+        process: What was started; the guard waits for it, nobody else may.
+        ends_itself: It ends the whole session when its channel is closed, and only it can.
+
+    Attributes:
+        exited: Set when it has ended.
+        on_exit: Called once when it has ended.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], *, ends_itself: bool = False) -> None:
+        self._process = process
+        self._ends_itself = ends_itself
+        self.on_exit: Callable[[], None] = lambda: None
+        self._loop = asyncio.get_running_loop()
+        self._outer = os.pidfd_open(process.pid)
+        self._inner: int | None = None
+        self.exited = asyncio.Event()
+        self._loop.add_reader(self._outer, self._ended)
+
+    @property
+    def pid(self) -> int:
+        """The process the service started."""
+        return self._process.pid
+
+    @property
+    def exit_status(self) -> int | None:
+        """How it ended; None while it lives."""
+        return self._process.returncode
+
+    def adopt(self, pid: int) -> None:
+        """Name the session's first process, whose end ends the whole session."""
+        self._inner = os.pidfd_open(pid)
+
+    def signal(self, number: int) -> None:
+        """Signal the session's first process if it is still there."""
+        target = self._outer if self._inner is None else self._inner
+        if not self.exited.is_set():
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(target, number)
+
+    def doom(self) -> None:
+        """Make sure that the session ends soon; its channel must be closed already."""
+        # A session without a pid namespace needs its agent to find and kill all of it.
+        self.signal(signal.SIGCONT if self._ends_itself else signal.SIGKILL)
+
+    async def kill(self) -> None:
+        """End the session and wait until it is gone; its channel must be closed. Repeatable.
+
+        Raises:
+            SandboxError: It is still there after five seconds, which only the kernel can explain.
+        """
+        self.doom()
+        if not await self._gone(KILL_WITHIN) and not self.exited.is_set():
+            signal.pidfd_send_signal(self._outer, signal.SIGKILL)
+            if not await self._gone(KILL_WITHIN):
+                raise SandboxError(f"process {self.pid} of a session does not end")
+
+    async def _gone(self, within: float) -> bool:
+        try:
+            await asyncio.wait_for(self.exited.wait(), within)
+        except asyncio.TimeoutError:
+            return False
+        return True
+
+    def _ended(self) -> None:
+        self._loop.remove_reader(self._outer)
+        self._process.wait()
+        os.close(self._outer)
+        if self._inner is not None:
+            os.close(self._inner)
+        self.exited.set()
+        self.on_exit()

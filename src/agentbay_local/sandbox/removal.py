@@ -1,0 +1,94 @@
+"""Removing what a session has left behind, whatever it is.
+
+A session can nest directories deeper than any path or call stack reaches, forbid itself to enter
+them, and plant links. So every step is relative to an open directory, never follows a link, and lifts
+nested directories to the top instead of climbing down to them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["remove_tree"]
+
+ENTER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+async def remove_tree(path: Path) -> None:
+    """Remove a file or a directory with everything in it, on a thread.
+
+    What is not there needs no removing.
+
+    Raises:
+        OSError: Something cannot be removed.
+    """
+    await asyncio.to_thread(_remove, path)
+
+
+def _remove(path: Path) -> None:
+    try:
+        parent = os.open(path.parent, ENTER & ~os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return
+    try:
+        if not _removed(parent, path.name):
+            _empty(parent, path.name)
+            os.rmdir(path.name, dir_fd=parent)
+    except FileNotFoundError:
+        return
+    finally:
+        os.close(parent)
+
+
+def _removed(parent: int, name: str) -> bool:
+    """Remove a file, a link or an empty directory; say whether it is gone."""
+    try:
+        os.unlink(name, dir_fd=parent)
+    except IsADirectoryError:
+        try:
+            os.rmdir(name, dir_fd=parent)
+        except OSError:
+            return False
+    return True
+
+
+def _empty(parent: int, name: str) -> None:
+    """Remove everything in a directory."""
+    top = _entered(parent, name)
+    try:
+        while names := os.listdir(top):
+            for one in names:
+                if not _removed(top, one):
+                    _lift(top, one)
+                    os.rmdir(one, dir_fd=top)
+    finally:
+        os.close(top)
+
+
+def _lift(top: int, name: str) -> None:
+    """Empty a directory into the one above: what cannot be removed at once is moved up."""
+    place = _entered(top, name)
+    try:
+        for one in os.listdir(place):
+            if not _removed(place, one):
+                # Moving a directory needs permission to write to it, because its ".." changes.
+                os.close(_entered(place, one))
+                os.rename(one, os.urandom(16).hex(), src_dir_fd=place, dst_dir_fd=top)
+    finally:
+        os.close(place)
+
+
+def _entered(parent: int, name: str) -> int:
+    """Open a directory after making sure that its owner may use it."""
+    handle = os.open(name, os.O_PATH | ENTER, dir_fd=parent)
+    try:
+        if os.fstat(handle).st_mode & 0o700 != 0o700:
+            os.chmod(f"/proc/self/fd/{handle}", 0o700)
+        return os.open(".", ENTER, dir_fd=handle)
+    finally:
+        os.close(handle)

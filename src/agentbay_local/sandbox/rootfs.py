@@ -1,0 +1,162 @@
+"""The directory that is a session's "/", and what of the host is laid over it.
+
+The layout on disk equals the layout in the session, so the same path names the same file through
+the agent and on the host.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agentbay_local.sandbox.base import HOME, SandboxSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "etc_files",
+    "prepare",
+    "prepare_places",
+    "shared_etc",
+    "system_directories",
+    "system_links",
+]
+
+MOUNT_POINTS = ("dev", "etc", "proc", "usr")
+PLACES = {
+    "home": 0o755,
+    "home/wuying": 0o755,
+    "mnt": 0o755,
+    "opt": 0o755,
+    "run": 0o755,
+    "tmp": 0o1777,
+    "var": 0o755,
+    "var/tmp": 0o1777,
+}
+BESIDE_USR = ("bin", "lib", "lib32", "lib64", "libx32", "sbin")
+SHARED_ETC = (
+    "alternatives",
+    "ca-certificates",
+    "crypto-policies",
+    "fonts",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "localtime",
+    "mime.types",
+    "nsswitch.conf",
+    "pki",
+    "protocols",
+    "services",
+    "ssl",
+)
+
+
+def prepare(spec: SandboxSpec) -> None:
+    """Create or repair the directories of a session that is not running.
+
+    A session may have put anything at the places where the host's directories go; only real
+    directories and the right links are left there, or bubblewrap could be led outside.
+    """
+    with _opened(spec.root) as root:
+        os.fchmod(root, 0o700)
+        _own(root, ".", spec.uid)
+        for name in (*MOUNT_POINTS, *system_directories()):
+            _directory(root, name, 0o755, spec.uid)
+        for name, target in system_links():
+            _link(root, name, target, spec.uid)
+        for name, mode in PLACES.items():
+            _directory(root, name, mode, spec.uid)
+
+
+def prepare_places(spec: SandboxSpec) -> None:
+    """Create only what belongs to the session itself, owned by whoever runs the service."""
+    with _opened(spec.root) as root:
+        for name, mode in PLACES.items():
+            _directory(root, name, mode, None)
+
+
+def system_directories() -> tuple[str, ...]:
+    """Return the system directories beside /usr that are real directories on this host."""
+    return tuple(
+        name for name in BESIDE_USR if os.path.isdir(f"/{name}") and not os.path.islink(f"/{name}")
+    )
+
+
+def system_links() -> Iterator[tuple[str, str]]:
+    """Yield the system directories that are links into /usr on this host, with their targets."""
+    for name in BESIDE_USR:
+        if os.path.islink(f"/{name}"):
+            yield name, os.readlink(f"/{name}").lstrip("/")
+
+
+def shared_etc() -> Iterator[Path]:
+    """Yield what of the host's /etc every session may read."""
+    for name in SHARED_ETC:
+        path = Path("/etc", name)
+        if path.exists():
+            yield path
+
+
+def etc_files(hostname: str) -> dict[str, str]:
+    """Return the files of /etc that are written for the session."""
+    return {
+        "passwd": (
+            "root:x:0:0:root:/root:/bin/sh\n"
+            f"wuying:x:1000:1000:wuying:{HOME}:/bin/sh\n"
+            "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+        ),
+        "group": "root:x:0:\nwuying:x:1000:\nnogroup:x:65534:\n",
+        "hosts": f"127.0.0.1 localhost {hostname}\n::1 localhost\n",
+        "hostname": f"{hostname}\n",
+        "resolv.conf": "",
+    }
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    root = os.open(path, os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield root
+    finally:
+        os.close(root)
+
+
+def _directory(root: int, name: str, mode: int, uid: int | None) -> None:
+    try:
+        kind = os.stat(name, dir_fd=root, follow_symlinks=False).st_mode
+    except FileNotFoundError:
+        kind = 0
+    if kind and not stat.S_ISDIR(kind):
+        os.unlink(name, dir_fd=root)
+    if not stat.S_ISDIR(kind):
+        os.mkdir(name, dir_fd=root)
+        os.chmod(name, mode, dir_fd=root)
+        _own(root, name, uid)
+
+
+def _link(root: int, name: str, target: str, uid: int | None) -> None:
+    try:
+        if os.readlink(name, dir_fd=root) == target:
+            return
+        os.unlink(name, dir_fd=root)
+    except FileNotFoundError:
+        pass
+    except OSError:  # something that is no link
+        _set_aside(root, name)
+    os.symlink(target, name, dir_fd=root)
+    _own(root, name, uid)
+
+
+def _set_aside(root: int, name: str) -> None:
+    os.rename(name, f"{name}.{os.urandom(4).hex()}", src_dir_fd=root, dst_dir_fd=root)
+
+
+def _own(root: int, name: str, uid: int | None) -> None:
+    if uid is not None:
+        os.chown(name, uid, uid, dir_fd=root, follow_symlinks=False)

@@ -1,0 +1,170 @@
+"""What starting a sandbox has in common at every level: the channel, the settings, the wait."""
+
+from __future__ import annotations
+
+import asyncio
+import grp
+import os
+import pwd
+import socket
+import subprocess
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from agentbay_local.sandbox.base import HOME, Isolation, SandboxSpec
+from agentbay_local.sandbox.bundle import bundle
+from agentbay_local.sandbox.channel import Channel
+from agentbay_local.sandbox.inside.wire import memory_file
+from agentbay_local.sandbox.problems import SandboxError, SandboxGone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from agentbay_local.sandbox.process import Guard
+
+__all__ = ["START_WITHIN", "Launch", "ready", "settings", "started"]
+
+START_WITHIN = 10.0
+"""Seconds from the start of the first process to the agent's first word."""
+
+USERS = {"0": "root", "1000": "wuying", "65534": "nobody"}
+GROUPS = {"0": "root", "1000": "wuying", "65534": "nogroup"}
+PATH = f"{HOME}/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+COMPLAINT_BYTES = 2000
+
+
+class Launch:
+    """What a starting sandbox is given. Use it in a `with` block, which closes it.
+
+    Attributes:
+        undo: What else shall happen when the block ends.
+        agent_end: Number of the agent's end of the channel.
+        program: Number of the descriptor that holds the agent's program.
+    """
+
+    def __init__(self) -> None:
+        self.undo = ExitStack()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.undo.callback(ours.close)
+        self.undo.callback(theirs.close)
+        self._ours = ours
+        self._given: list[int] = [theirs.fileno()]
+        self.agent_end = theirs.fileno()
+        self.program = self.file(bundle())
+        # A file and not a pipe: nobody has to read it, and it cannot block who writes.
+        self.complaints = self.file(b"")
+
+    def __enter__(self) -> Launch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.undo.close()
+
+    def file(self, content: bytes) -> int:
+        """Return a descriptor from which the started program can read this content."""
+        fd = memory_file(content)
+        self._given.append(fd)
+        self.undo.callback(os.close, fd)
+        return fd
+
+    def lend(self, fd: int) -> None:
+        """Let the started program have a descriptor that stays the caller's."""
+        self._given.append(fd)
+
+    def popen(self, command: Sequence[str], uid: int | None = None) -> subprocess.Popen[bytes]:
+        """Start a program with an empty environment and no descriptors but those of this launch."""
+        # Nothing of a session is in the command: all of it is made by the service.
+        return subprocess.Popen(  # noqa: S603
+            command,
+            env={},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self.complaints,
+            pass_fds=self._given,
+            start_new_session=True,
+            user=uid,
+            group=uid,
+            extra_groups=None if uid is None else (),
+        )
+
+    def channel(self, first: dict[str, Any]) -> Channel:
+        """Return the conversation, its first packet sent."""
+        channel = Channel(self._ours.dup())
+        channel.tell("settings", first)
+        return channel
+
+    def complaint(self) -> str:
+        """Return what the started programs wrote to standard error."""
+        said = os.pread(self.complaints, COMPLAINT_BYTES, 0).decode("utf-8", "replace").strip()
+        return said or "it ended without a word"
+
+
+async def started(spawning: asyncio.Future[subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+    """Wait for a process to be started, also when the caller is cancelled meanwhile.
+
+    Starting takes milliseconds and cannot be interrupted, and its descriptors must stay open until
+    it is over. A process started for nobody is killed.
+    """
+    try:
+        await asyncio.wait([spawning])
+    except asyncio.CancelledError:
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait([spawning])
+        if spawning.exception() is None:
+            spawning.result().kill()
+            spawning.result().wait()
+        raise
+    return spawning.result()
+
+
+async def ready(channel: Channel, guard: Guard, launch: Launch) -> None:
+    """Wait for the agent's first word.
+
+    Raises:
+        SandboxError: It did not come; the text holds what the programs complained about.
+    """
+    # Without this, a program that dies at once would be waited for until the deadline.
+    guard.on_exit = lambda: channel.end("ended")
+    if guard.exited.is_set():
+        channel.end("ended")
+    try:
+        await asyncio.wait_for(asyncio.shield(channel.ready), START_WITHIN)
+    except SandboxGone:
+        await asyncio.wait_for(guard.exited.wait(), START_WITHIN)
+        raise SandboxError(
+            f"the sandbox did not start (status {guard.exit_status}): {launch.complaint()}"
+        ) from None
+    except asyncio.TimeoutError:
+        raise SandboxError(
+            f"the sandbox was not ready within {START_WITHIN:.0f} seconds: {launch.complaint()}"
+        ) from None
+
+
+def settings(spec: SandboxSpec, isolation: Isolation) -> dict[str, Any]:
+    """Return the agent's first packet."""
+    inside = isolation is not Isolation.NONE
+    limits = {"CORE": 0, "NOFILE": spec.limits.open_files}
+    if spec.limits.file_bytes is not None:
+        limits["FSIZE"] = spec.limits.file_bytes
+    if inside:
+        # Without a user namespace this would count every process of the service's user.
+        limits["NPROC"] = spec.limits.processes
+    return {
+        "prefix": "" if inside else str(spec.root),
+        "home": HOME,
+        "path": PATH,
+        "limits": limits,
+        "users": USERS if inside else {str(os.geteuid()): _name(pwd.getpwuid, os.geteuid())},
+        "groups": GROUPS if inside else {str(os.getegid()): _name(grp.getgrgid, os.getegid())},
+    }
+
+
+def _name(lookup: Callable[[int], tuple[Any, ...]], number: int) -> str:
+    """Return the host's name for a user or group; the number when it has none."""
+    try:
+        return str(lookup(number)[0])
+    except KeyError:
+        return str(number)

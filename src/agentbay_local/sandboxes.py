@@ -1,0 +1,177 @@
+"""The sandboxes of all sessions: started on first use, one start at a time, ended with the session.
+
+A stored session is a row; here is its directory and, once it is used, its live sandbox. What the
+sandbox package raises becomes the service's own error dialect at this border.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+import attrs
+
+from agentbay_async._wire import codes
+from agentbay_local.problems import Problem
+from agentbay_local.sandbox.base import Backend, Isolation, Sandbox, SandboxSpec
+from agentbay_local.sandbox.problems import IsolationUnavailable, SandboxError
+from agentbay_local.sandbox.trees import remove_tree
+from agentbay_local.sandbox.uids import private_uid
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Place", "Sandboxes"]
+
+_log = logging.getLogger(__name__)
+
+# Starting is bounded to ten seconds inside; this is for the wait in line behind other starts.
+_START_WITHIN = 60.0
+_AT_ONCE = 4
+
+
+@attrs.frozen
+class Place:
+    """Where a session's files are on the host.
+
+    Attributes:
+        root: The directory that is the session's ``/``.
+        owner: The user id its files belong to, or None for the service's own.
+    """
+
+    root: Path
+    owner: int | None
+
+
+@attrs.define
+class _Cell:
+    """What is known of one session while the service runs."""
+
+    lock: asyncio.Lock = attrs.field(factory=asyncio.Lock)
+    prepared: bool = False
+    closed: bool = False
+    sandbox: Sandbox | None = None
+
+
+class Sandboxes:
+    """Every session's sandbox.
+
+    Args:
+        directory: The parent of all session directories.
+        backend: How sandboxes are started, or None when this machine cannot.
+        why_not: The sentence to answer with when there is no backend.
+        wanted: The level that was asked for.
+    """
+
+    def __init__(
+        self, directory: Path, backend: Backend | None, why_not: str, wanted: Isolation
+    ) -> None:
+        self._directory = directory
+        self._backend = backend
+        self._why_not = why_not
+        self._cells: dict[str, _Cell] = {}
+        self._starting = asyncio.Semaphore(_AT_ONCE)
+        self.isolation = backend.isolation if backend else wanted
+
+    def require(self) -> Backend:
+        """Return the backend.
+
+        Raises:
+            Problem: This machine cannot isolate sessions as asked.
+        """
+        if self._backend is None:
+            raise Problem(codes.SANDBOX_UNAVAILABLE, self._why_not)
+        return self._backend
+
+    async def place(self, session_id: str) -> Place:
+        """Return where a session's files are, making the directories at first."""
+        cell = self._cell(session_id)
+        async with cell.lock:
+            return await self._prepared(session_id, cell)
+
+    async def get(self, session_id: str) -> Sandbox:
+        """Return the live sandbox of a session, starting it when there is none.
+
+        Raises:
+            Problem: It does not start, or the session is being released.
+        """
+        cell = self._cells.get(session_id)
+        if cell is not None and cell.sandbox is not None and not cell.sandbox.dead.is_set():
+            return cell.sandbox
+        cell = self._cell(session_id)
+        try:
+            return await asyncio.wait_for(self._start(session_id, cell), _START_WITHIN)
+        except (SandboxError, OSError, asyncio.TimeoutError) as error:
+            _log.warning("the sandbox of %s does not start", session_id, exc_info=error)
+            raise Problem(codes.SANDBOX_UNAVAILABLE, _start_failure(error)) from error
+
+    def alive(self, session_id: str) -> Sandbox | None:
+        """Return the sandbox of a session if it is running."""
+        cell = self._cells.get(session_id)
+        sandbox = cell.sandbox if cell else None
+        return sandbox if sandbox is not None and not sandbox.dead.is_set() else None
+
+    async def close(self, session_id: str) -> None:
+        """End every process of a session; its files stay. A later `get` starts it anew."""
+        cell = self._cells.get(session_id)
+        if cell is None:
+            return
+        async with cell.lock:
+            sandbox, cell.sandbox = cell.sandbox, None
+            if sandbox is not None:
+                await sandbox.close()
+
+    async def remove(self, session_id: str) -> None:
+        """End a session for good: its processes and its directory."""
+        cell = self._cell(session_id)
+        cell.closed = True
+        await self.close(session_id)
+        await asyncio.to_thread(remove_tree, self._directory / session_id)
+        del self._cells[session_id]
+
+    async def close_all(self) -> None:
+        """End every process of every session, and give up the backend."""
+        await asyncio.gather(*(self.close(session_id) for session_id in list(self._cells)))
+        if self._backend is not None:
+            await self._backend.close()
+
+    def _cell(self, session_id: str) -> _Cell:
+        return self._cells.setdefault(session_id, _Cell())
+
+    def _spec(self, session_id: str) -> SandboxSpec:
+        return SandboxSpec(self._directory / session_id, uid=private_uid(session_id))
+
+    async def _prepared(self, session_id: str, cell: _Cell) -> Place:
+        spec = self._spec(session_id)
+        if not cell.prepared:
+            await asyncio.to_thread(self.require().prepare_root, spec)
+            cell.prepared = True
+        return Place(spec.root, spec.uid)
+
+    async def _start(self, session_id: str, cell: _Cell) -> Sandbox:
+        async with cell.lock:
+            if cell.closed:
+                raise SandboxError("the session is being released")
+            if cell.sandbox is None or cell.sandbox.dead.is_set():
+                async with self._starting:
+                    cell.sandbox = await self.require().start(self._spec(session_id))
+                cell.prepared = True
+            return cell.sandbox
+
+
+def _start_failure(error: Exception) -> str:
+    if isinstance(error, IsolationUnavailable):
+        return unavailable(error.reason, error.remedy)
+    if isinstance(error, SandboxError):
+        return f"The sandbox of this session does not start: {error}."
+    return "The sandbox of this session does not start; the log of the service says why."
+
+
+def unavailable(reason: str, remedy: str) -> str:
+    """Write why sessions cannot be isolated here, what cures it, and how to do without."""
+    return (
+        f"This machine cannot isolate sessions: {reason.rstrip('.')}. To cure it: "
+        f"{remedy.rstrip('.')}. To run sessions as plain processes that are NOT isolated, start the "
+        f"service with --isolation none (LocalService(isolation='none'))."
+    )

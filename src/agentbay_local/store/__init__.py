@@ -1,0 +1,27 @@
+"""What the service remembers, in one SQLite file; the only package with SQL.
+
+``Store`` opens the file and holds one table object for each subject. Calls are short (tens of
+microseconds) and are made directly on the event loop; nothing here waits for anything but the disk.
+"""
+
+from __future__ import annotations
+
+from agentbay_local.store.bindings import Binding, Bindings, Task
+from agentbay_local.store.contexts import Context, Contexts
+from agentbay_local.store.database import Database
+from agentbay_local.store.sessions import Filter, NewSession, Session, Sessions
+from agentbay_local.store.store import Store
+
+__all__ = [
+    "Binding",
+    "Bindings",
+    "Context",
+    "Contexts",
+    "Database",
+    "Filter",
+    "NewSession",
+    "Session",
+    "Sessions",
+    "Store",
+    "Task",
+]

@@ -1,0 +1,143 @@
+"""Which context is seen where in which session, and the tasks that move its files."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agentbay_local.store.database import Database
+
+__all__ = ["FAILED", "RUNNING", "SUCCESS", "Binding", "Bindings", "PathTaken", "Task"]
+
+RUNNING = "Running"
+SUCCESS = "Success"
+FAILED = "Failed"
+
+
+class PathTaken(Exception):
+    """Another context is at that path; the first argument is the path."""
+
+
+@attrs.frozen
+class Binding:
+    """A context in a session. `policy` is the JSON text of the wire."""
+
+    seq: int
+    session_id: str
+    context_id: str
+    path: str
+    policy: str
+    bound: float
+
+
+@attrs.frozen
+class Task:
+    """A movement of files: `kind` is ``upload`` or ``download``. Times are Unix seconds."""
+
+    seq: int
+    session_id: str
+    context_id: str
+    path: str
+    kind: str
+    status: str
+    error: str
+    started: float
+    finished: float | None
+
+
+def _binding(row: sqlite3.Row) -> Binding:
+    return Binding(**{name: row[name] for name in row.keys()})  # noqa: SIM118  # a Row iterates over values
+
+
+def _task(row: sqlite3.Row) -> Task:
+    return Task(**{name: row[name] for name in row.keys()})  # noqa: SIM118  # a Row iterates over values
+
+
+class Bindings:
+    """The tables of bindings and tasks."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def add(
+        self, session_id: str, wanted: Sequence[tuple[str, str, str]], now: float
+    ) -> list[Binding]:
+        """Attach contexts to a session, all or none.
+
+        Args:
+            session_id: The session.
+            wanted: Context id, path and policy of each.
+            now: Unix seconds.
+
+        Raises:
+            PathTaken: A path has a context already.
+        """
+        with self._db.transaction():
+            for context_id, path, policy in wanted:
+                try:
+                    self._db.run(
+                        "INSERT INTO binding (session_id, context_id, path, policy, bound)"
+                        " VALUES (?, ?, ?, ?, ?)",
+                        session_id,
+                        context_id,
+                        path,
+                        policy,
+                        now,
+                    )
+                except sqlite3.IntegrityError as error:
+                    raise PathTaken(path) from error
+        return self.of(session_id)[-len(wanted) :] if wanted else []
+
+    def of(self, session_id: str) -> list[Binding]:
+        """Return the contexts of a session, in the order they were attached."""
+        sql = "SELECT * FROM binding WHERE session_id = ? ORDER BY seq"
+        return [_binding(row) for row in self._db.all(sql, session_id)]
+
+    def in_use(self, context_id: str) -> bool:
+        """Tell whether a session that is not finished has this context."""
+        return self._db.one("SELECT 1 FROM binding WHERE context_id = ?", context_id) is not None
+
+    def start_task(self, session_id: str, context_id: str, path: str, kind: str, now: float) -> int:
+        """Add a running task and return its number; tasks are never overwritten."""
+        with self._db.transaction():
+            self._db.run(
+                "INSERT INTO task (session_id, context_id, path, kind, status, started)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                session_id,
+                context_id,
+                path,
+                kind,
+                RUNNING,
+                now,
+            )
+            row = self._db.one("SELECT last_insert_rowid()")
+        return int(row[0]) if row else 0
+
+    def finish_task(self, seq: int, error: str | None, now: float) -> None:
+        """Record how a task ended; `error` is None for success."""
+        self._db.run(
+            "UPDATE task SET status = ?, error = ?, finished = ? WHERE seq = ?",
+            SUCCESS if error is None else FAILED,
+            error or "",
+            now,
+            seq,
+        )
+
+    def tasks(
+        self, session_id: str, context_id: str | None, path: str | None, kind: str | None
+    ) -> list[Task]:
+        """Return the tasks of a session in the order they began; None matches everything."""
+        rows = self._db.all(
+            "SELECT * FROM task WHERE session_id = ?1 AND (?2 IS NULL OR context_id = ?2)"
+            " AND (?3 IS NULL OR path = ?3) AND (?4 IS NULL OR kind = ?4) ORDER BY seq",
+            session_id,
+            context_id,
+            path,
+            kind,
+        )
+        return [_task(row) for row in rows]

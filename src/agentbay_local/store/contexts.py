@@ -1,0 +1,129 @@
+"""Named contexts: the rows; their files are in `agentbay_local.context_store`."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from agentbay_local.store.database import Database
+
+__all__ = ["AVAILABLE", "CLEARING", "Context", "Contexts", "NameTaken"]
+
+AVAILABLE = "available"
+CLEARING = "clearing"
+
+
+class NameTaken(Exception):
+    """Another context has that name."""
+
+
+@attrs.frozen
+class Context:
+    """A stored context. Times are Unix seconds."""
+
+    seq: int
+    id: str
+    name: str
+    state: str
+    created: float
+    used: float
+
+
+def _context(row: sqlite3.Row) -> Context:
+    names = (field.name for field in attrs.fields(Context))
+    return Context(**{name: row[name] for name in names})
+
+
+class Contexts:
+    """The table of contexts."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def add(self, context_id: str, name: str, now: float) -> Context:
+        """Store a new context.
+
+        Raises:
+            NameTaken: There is one with that name.
+        """
+        sql = "INSERT INTO context (id, name, state, created, used) VALUES (?, ?, ?, ?, ?)"
+        self._named(sql, context_id, name, AVAILABLE, now, now)
+        row = self._db.one("SELECT * FROM context WHERE id = ?", context_id)
+        if row is None:
+            raise LookupError(context_id)
+        return _context(row)
+
+    def get(self, context_id: str) -> Context | None:
+        """Return a context by id."""
+        row = self._db.one("SELECT * FROM context WHERE id = ?", context_id)
+        return _context(row) if row else None
+
+    def by_name(self, name: str) -> Context | None:
+        """Return a context by name."""
+        row = self._db.one("SELECT * FROM context WHERE name = ?", name)
+        return _context(row) if row else None
+
+    def page(self, limit: int, before: int | None) -> list[Context]:
+        """Return contexts, newest first; see `Sessions.page`."""
+        rows = self._db.all(
+            "SELECT * FROM context WHERE seq < ? ORDER BY seq DESC LIMIT ?",
+            before if before is not None else 2**62,
+            limit,
+        )
+        return [_context(row) for row in rows]
+
+    def of_session(self, session_id: str) -> list[Context]:
+        """Return the contexts that a session has, in the order they were attached."""
+        rows = self._db.all(
+            "SELECT c.*, min(b.seq) AS place FROM context c JOIN binding b ON b.context_id = c.id"
+            " WHERE b.session_id = ? GROUP BY c.seq ORDER BY place",
+            session_id,
+        )
+        return [_context(row) for row in rows]
+
+    def ids(self) -> list[str]:
+        """Return the ids of all contexts."""
+        return [row["id"] for row in self._db.all("SELECT id FROM context")]
+
+    def count(self) -> int:
+        """Return how many contexts there are."""
+        row = self._db.one("SELECT count(*) FROM context")
+        return int(row[0]) if row else 0
+
+    def rename(self, context_id: str, name: str) -> bool:
+        """Give a context another name; false when it does not exist.
+
+        Raises:
+            NameTaken: Another one has that name.
+        """
+        return self._named("UPDATE context SET name = ? WHERE id = ?", name, context_id) > 0
+
+    def set_state(self, context_id: str, state: str) -> None:
+        """Say whether a context can be used."""
+        self._db.run("UPDATE context SET state = ? WHERE id = ?", state, context_id)
+
+    def used(self, context_id: str, now: float) -> None:
+        """Remember that a context was used."""
+        self._db.run("UPDATE context SET used = ? WHERE id = ?", now, context_id)
+
+    def set_expiry(self, context_id: str, moment: float | None) -> None:
+        """Remember when the first of its files is to be removed, in Unix seconds."""
+        self._db.run("UPDATE context SET next_expiry = ? WHERE id = ?", moment, context_id)
+
+    def expired(self, now: float) -> list[Context]:
+        """Return contexts with files whose time is over."""
+        rows = self._db.all("SELECT * FROM context WHERE next_expiry <= ?", now)
+        return [_context(row) for row in rows]
+
+    def remove(self, context_id: str) -> bool:
+        """Drop a context; false when it does not exist."""
+        return self._db.run("DELETE FROM context WHERE id = ?", context_id) > 0
+
+    def _named(self, sql: str, *values: object) -> int:
+        try:
+            return self._db.run(sql, *values)
+        except sqlite3.IntegrityError as error:
+            raise NameTaken from error

@@ -1,0 +1,103 @@
+"""Arguments of a tool call, read one by one; a wrong one is named in the answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+__all__ = ["Arguments", "ToolFailure"]
+
+_MISSING = object()
+
+
+class ToolFailure(Exception):
+    """A tool says no: the text of its answer, which is marked as an error."""
+
+
+@attrs.frozen
+class Arguments:
+    """The arguments of one call.
+
+    Example:
+        >>> Arguments("shell", {"command": "ls"}).text("command")
+        'ls'
+    """
+
+    tool: str
+    values: dict[str, Any]
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """Return a string; without a default it is required.
+
+        Raises:
+            ToolFailure: It is missing or no string.
+        """
+        return str(self._read(name, str, "a string", _MISSING if default is None else default))
+
+    def optional_text(self, name: str) -> str | None:
+        """Return a string or None."""
+        value = self._read(name, str, "a string", None)
+        return None if value is None else str(value)
+
+    def path(self, name: str) -> str:
+        """Return a path: a string that is not empty and has no NUL.
+
+        Raises:
+            ToolFailure: It is missing, or no path.
+        """
+        path = self.text(name)
+        if not path or "\0" in path:
+            raise self.wrong(name, "must be a path that is not empty and has no NUL")
+        return path
+
+    def count(self, name: str, default: int, top: int = 2**62) -> int:
+        """Return a whole number from 0 to `top`.
+
+        Raises:
+            ToolFailure: It is no such number.
+        """
+        value = self._read(name, int, "a whole number", default)
+        if isinstance(value, bool) or not 0 <= value <= top:
+            raise self.wrong(name, f"must be a whole number from 0 to {top}")
+        return int(value)
+
+    def flag(self, name: str) -> bool:
+        """Return true or false; false when it is missing."""
+        return bool(self._read(name, bool, "true or false", False))
+
+    def texts(self, name: str) -> list[str]:
+        """Return a list of strings.
+
+        Raises:
+            ToolFailure: It is missing or something else.
+        """
+        values = self._read(name, list, "a list of strings", _MISSING)
+        if not all(isinstance(value, str) for value in values):
+            raise self.wrong(name, "must be a list of strings")
+        return list(values)
+
+    def text_map(self, name: str) -> dict[str, str]:
+        """Return an object of strings; empty when it is missing.
+
+        Raises:
+            ToolFailure: It is something else.
+        """
+        values = self._read(name, dict, "an object of strings", {})
+        if not all(isinstance(value, str) for value in values.values()):
+            raise self.wrong(name, "must be an object of strings")
+        return dict(values)
+
+    def wrong(self, name: str, why: str) -> ToolFailure:
+        """Return the failure that names an argument."""
+        return ToolFailure(f"Invalid argument of tool {self.tool}: {name} {why}")
+
+    def _read(self, name: str, kind: type, words: str, default: Any) -> Any:
+        value = self.values.get(name)
+        if value is None:
+            if default is _MISSING:
+                raise self.wrong(name, "is required")
+            return default
+        if not isinstance(value, kind):
+            raise self.wrong(name, f"must be {words}, not {type(value).__name__}")
+        return value

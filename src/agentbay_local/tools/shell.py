@@ -1,0 +1,67 @@
+"""The tool ``shell``: a line of sh in, one JSON text out."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from agentbay_async._wire.codec import compact_json
+from agentbay_local.sandbox.problems import FileProblem, InvalidRequest
+from agentbay_local.tools.arguments import Arguments, ToolFailure
+
+if TYPE_CHECKING:
+    from agentbay_local.sandbox.base import Completed, Sandbox
+
+__all__ = ["shell"]
+
+_DEFAULT_MS = 50_000
+_LONGEST_MS = 24 * 3600 * 1000
+# One answer is one JSON text in memory on both sides.
+_OUTPUT_LIMIT = 16 * 1024 * 1024
+
+
+async def shell(sandbox: Sandbox, arguments: Arguments) -> str:
+    """Run a command and answer with its streams and exit code.
+
+    A command that ends by itself is an ordinary answer whatever its exit code. One that runs out of
+    time is an error, which keeps what was written until then: clients show the error text only when
+    both streams are empty.
+
+    Raises:
+        ToolFailure: The arguments are wrong, or the time was over.
+    """
+    milliseconds = arguments.count("timeout_ms", _DEFAULT_MS, _LONGEST_MS)
+    command = arguments.text("command")
+    try:
+        done = await sandbox.run(
+            command,
+            timeout=max(milliseconds, 1) / 1000,
+            cwd=arguments.optional_text("cwd"),
+            env=arguments.text_map("envs"),
+            output_limit=_OUTPUT_LIMIT,
+        )
+    except (FileProblem, InvalidRequest) as error:
+        raise ToolFailure(_failure(1, stderr=str(error))) from error
+    streams = _streams(done)
+    if done.timed_out:
+        reason = "Execution failed. Error code:-1 Error message: [timeout]"
+        raise ToolFailure(_failure(-1, errorMessage=reason, **streams))
+    return compact_json({**streams, "exit_code": done.exit_code, "traceId": _trace()})
+
+
+def _streams(done: Completed) -> dict[str, Any]:
+    # The wire carries text; what is not UTF-8 shows as replacement characters, NUL bytes stay.
+    streams: dict[str, Any] = {
+        "stdout": done.stdout.decode("utf-8", "replace"),
+        "stderr": done.stderr.decode("utf-8", "replace"),
+    }
+    return {**streams, "truncated": True} if done.truncated else streams
+
+
+def _failure(code: int, **fields: Any) -> str:
+    plain: dict[str, Any] = {"errorCode": code, "stdout": "", "stderr": "", "traceId": _trace()}
+    return compact_json({**plain, **fields})
+
+
+def _trace() -> str:
+    return uuid.uuid4().hex
