@@ -15,7 +15,7 @@ from pathlib import Path
 
 from facade import output
 from facade.modules import Writer
-from facade.problem import Problem, Uses
+from facade.rules import SourceError, Uses
 from facade.source import Source
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,8 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
     uses = Uses()
     try:
         texts = Writer(Source(options.source), options.target.name, uses).write()
-    except Problem as problem:
-        print(problem, file=sys.stderr)
+    except SourceError as error:
+        print(error, file=sys.stderr)
         return 1
     texts = output.format_all(texts, ROOT / "pyproject.toml")
     changed = output.differences(options.target, texts)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from facade import docs
-from facade.layout import attribute_docs, every_argument, indented, quoted
-from facade.problem import at
+from facade.layout import FUNCTIONS, attribute_docs, every_argument, indented, quoted
+from facade.rules import at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ class _Member:
 
 def write(kind: ast.ClassDef, colours: Colours, words: dict[str, str]) -> Iterator[str]:
     """Yield the members that a class has for the value that awaiting it gives."""
-    returns = next((node.returns for node in kind.body if _is_await(node)), None)
+    returns = next(filter(None, map(_awaited_type, kind.body)), None)
     if returns is None:
         return
     if not isinstance(returns, ast.Subscript) or not isinstance(returns.slice, ast.Tuple):
@@ -53,14 +53,14 @@ def write(kind: ast.ClassDef, colours: Colours, words: dict[str, str]) -> Iterat
     yield f"_awaited: {shown}"
     yield indented(f"def _result(self) -> {shown}:", _READ.format(value=value))
     members = {member.name: member for member in _surface(result, colours, words)}
-    own = {
-        node.name for node in kind.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    }
+    own = {node.name for node in kind.body if isinstance(node, FUNCTIONS)}
     yield from (member.write() for name, member in members.items() if name not in own)
 
 
-def _is_await(node: ast.stmt) -> bool:
-    return isinstance(node, ast.FunctionDef) and node.name == "__await__"
+def _awaited_type(node: ast.stmt) -> ast.expr | None:
+    if isinstance(node, ast.FunctionDef) and node.name == "__await__":
+        return node.returns
+    return None
 
 
 def _surface(value: ast.expr, colours: Colours, words: dict[str, str]) -> Iterator[_Member]:

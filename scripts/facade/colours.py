@@ -11,8 +11,19 @@ import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from facade.problem import Uses, at
+from facade.rules import Uses, at
 from facade.source import Name
+from facade.turning import (
+    AWAITABLES,
+    CONTEXTS,
+    ITERATORS,
+    Expand,
+    Turn,
+    add,
+    base_name,
+    members,
+    visited,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,11 +31,6 @@ if TYPE_CHECKING:
     from facade.source import Module, Source
 
     Code = Callable[[str], str]
-
-_ITERATORS = {"AsyncIterator", "AsyncGenerator", "AsyncIterable"}
-_CONTEXTS = {"AbstractAsyncContextManager", "AsyncContextManager"}
-_LISTS = {"list", "Sequence", "Iterable"}
-_AWAITABLES = {"Awaitable", "Coroutine"}
 
 
 @dataclass
@@ -66,7 +72,7 @@ class Colours:
 
     def turn(self, annotation: ast.expr) -> ast.expr:
         """Return the blocking form of an annotation, and note what it has to import."""
-        return _Turn(self).visit(self.expand(annotation))
+        return visited(Turn(self), self.expand(annotation))
 
     def text(self, annotation: ast.expr) -> str:
         """Return the blocking form of an annotation as text."""
@@ -74,7 +80,7 @@ class Colours:
 
     def expand(self, annotation: ast.expr) -> ast.expr:
         """Return an annotation without quotes, and without aliases that hide a colour."""
-        return _Expand(self).visit(copy.deepcopy(annotation))
+        return visited(Expand(self), copy.deepcopy(annotation))
 
     def find(self, node: ast.expr) -> Name | None:
         """Return where a plain or dotted name is defined; ``None`` for built-in names."""
@@ -97,7 +103,7 @@ class Colours:
         expanded = self.expand(node)
         return any(
             isinstance(part, ast.Name | ast.Attribute)
-            and (self.resource(part) or base_name(part) in _ITERATORS | _CONTEXTS | _AWAITABLES)
+            and (self.resource(part) or base_name(part) in ITERATORS | CONTEXTS | AWAITABLES)
             for part in ast.walk(expanded)
         )
 
@@ -109,7 +115,7 @@ class Colours:
 
     def run_time(self, name: Name) -> str:
         """Import a name for use at run time; return it."""
-        _add(self.imports.runtime, name.attr, name)
+        add(self.imports.runtime, name.attr, name)
         return name.attr
 
     def twin_of(self, name: Name) -> Name:
@@ -132,10 +138,10 @@ class Colours:
     def _carrier(self, node: ast.Subscript) -> Code:
         owner = base_name(node.value)
         inner = node.slice.elts[0] if isinstance(node.slice, ast.Tuple) else node.slice
-        if owner in _ITERATORS:
+        if owner in ITERATORS:
             self.uses.note("async iterator")
             return self._presented("BlockingIterator", inner)
-        if owner in _CONTEXTS:
+        if owner in CONTEXTS:
             self.uses.note("async context manager")
             return self._presented("BlockingContext", inner)
         found = self.find(node.value)
@@ -155,105 +161,16 @@ class Colours:
         node = self.expand(annotation)
         if not self.is_coloured(node):
             return lambda name: name
-        members = list(_members(node))
-        coloured = [member for member in members if self.is_coloured(member)]
-        optional = any(ast.unparse(member) == "None" for member in members)
-        if len(coloured) == 1 and is_callable(coloured[0]) and len(members) == 1 + optional:
+        union = members(node)
+        coloured = [member for member in union if self.is_coloured(member)]
+        optional = any(ast.unparse(member) == "None" for member in union)
+        if len(coloured) == 1 and is_callable(coloured[0]) and len(union) == 1 + optional:
             self.uses.note("callback")
             return _unless_none("_facade.in_worker({})", optional=optional)
         if all(self.resource(member) for member in coloured):
             self.uses.note("resource argument")
-            return _unwrapping(mixed=len(members) > len(coloured))
+            return _unwrapping(mixed=len(union) > len(coloured))
         raise at(self.module.path, annotation, f"no rule to accept {ast.unparse(annotation)}")
-
-
-class _Expand(ast.NodeTransformer):
-    """Removes quotes and coloured aliases."""
-
-    def __init__(self, colours: Colours) -> None:
-        self._colours = colours
-
-    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
-        if base_name(node.value) != "Literal":
-            self.generic_visit(node)
-        return node
-
-    def visit_Constant(self, node: ast.Constant) -> ast.expr:
-        if isinstance(node.value, str):
-            return self.visit(ast.parse(node.value, mode="eval").body)
-        return node
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        name = self._colours.find(node)
-        value = name and _alias_value(self._colours.source.definition(name))
-        if not name or not value:
-            return node
-        there = self._colours.seen_from(self._colours.source.modules[name.module])
-        return there.expand(value) if there.is_coloured(value) else node
-
-
-class _Turn(ast.NodeTransformer):
-    """Writes the blocking names and notes the imports."""
-
-    def __init__(self, colours: Colours) -> None:
-        self._colours = colours
-
-    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
-        owner = base_name(node.value)
-        if owner == "Literal":
-            self.visit(node.value)
-            return node
-        if owner in _AWAITABLES:
-            parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-            return self.visit(parts[-1])
-        if owner in _ITERATORS:
-            return self._renamed(node, Name(f"{self._colours.twin}._lasting", "BlockingIterator"))
-        if owner in _CONTEXTS:
-            return self._renamed(node, Name("contextlib", "AbstractContextManager"))
-        self.generic_visit(node)
-        return node
-
-    def _renamed(self, node: ast.Subscript, name: Name) -> ast.expr:
-        _add(self._colours.imports.typing, name.attr, name)
-        inner = node.slice.elts[0] if isinstance(node.slice, ast.Tuple) else node.slice
-        return ast.Subscript(ast.Name(name.attr), self.visit(inner))
-
-    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
-        members: dict[str, ast.expr] = {}
-        for member in _members(node):
-            turned = self.visit(member)
-            members.setdefault(ast.unparse(turned), turned)
-        return ast.parse(" | ".join(members), mode="eval").body
-
-    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
-        self._note(node)
-        return node
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        if node.id in self._colours.bound:
-            return self._colours.bound[node.id]
-        resource = self._colours.resource(node)
-        if not resource:
-            self._note(node)
-            return node
-        name = self._colours.find(node)
-        assert name is not None
-        _add(self._colours.imports.typing, resource, self._colours.twin_of(name))
-        return ast.Name(resource)
-
-    def _note(self, node: ast.expr) -> None:
-        while isinstance(node, ast.Attribute):
-            node = node.value
-        if isinstance(node, ast.Name):
-            name = self._colours.source.lookup(self._colours.module, node.id)
-            if name is not None:
-                face = self._colours.source.face(name) or name
-                _add(self._colours.imports.typing, node.id, face)
-
-
-def base_name(node: ast.expr) -> str:
-    """Return the last part of a dotted name."""
-    return ast.unparse(node).rpartition(".")[2]
 
 
 def is_callable(node: ast.expr) -> bool:
@@ -271,18 +188,6 @@ def twin_module(module: str, source: Source, twin: str) -> str:
     return twin + module.removeprefix(source.package)
 
 
-def _members(node: ast.expr) -> list[ast.expr]:
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        return [*_members(node.left), *_members(node.right)]
-    return [node]
-
-
-def _alias_value(node: ast.stmt | None) -> ast.expr | None:
-    if isinstance(node, ast.Assign | ast.AnnAssign):
-        return node.value
-    return None
-
-
 def _unless_none(code: str, *, optional: bool) -> Code:
     if optional:
         return lambda name: f"None if {name} is None else {code.format(name)}"
@@ -295,9 +200,3 @@ def _unwrapping(*, mixed: bool) -> Code:
             f"_facade.unwrap({name}) if isinstance({name}, _facade.Facade) else {name}"
         )
     return lambda name: f"_facade.unwrap({name})"
-
-
-def _add(names: dict[str, Name], local: str, name: Name) -> None:
-    known = names.setdefault(local, name)
-    if known != name:
-        raise ValueError(f"two things are called {local}: {known} and {name}")

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 _ENTRY = re.compile(r"^(\w+)(?: \(.*\))?: (.*)$")
 
@@ -74,7 +75,7 @@ def names_in(node: ast.expr) -> list[ast.expr]:
 
 def own_attribute(node: ast.stmt) -> str:
     """Return the name that ``self.name = ...`` sets, or nothing."""
-    target = node.target if isinstance(node, ast.AnnAssign) else None
+    target: ast.expr | None = node.target if isinstance(node, ast.AnnAssign) else None
     if isinstance(node, ast.Assign) and len(node.targets) == 1:
         target = node.targets[0]
     is_own = isinstance(target, ast.Attribute) and ast.unparse(target.value) == "self"
@@ -82,12 +83,7 @@ def own_attribute(node: ast.stmt) -> str:
 
 
 def attribute_docs(text: str) -> dict[str, str]:
-    """Return what the ``Attributes:`` section of a docstring says of each attribute.
-
-    Example:
-        >>> attribute_docs("A.\n\nAttributes:\n    size: Bytes,\n        in all.\n")
-        {'size': 'Bytes, in all.'}
-    """
+    """Return what the ``Attributes:`` section of a docstring says of each attribute."""
     found: dict[str, str] = {}
     name = ""
     for line in _section(text, "Attributes:"):

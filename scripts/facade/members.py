@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from facade import docs
 from facade.layout import (
+    FUNCTIONS,
     attribute_docs,
     every_argument,
     forwarded,
@@ -19,7 +20,7 @@ from facade.layout import (
     own_attribute,
     quoted,
 )
-from facade.problem import at
+from facade.rules import at
 from facade.source import Name, is_public
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Members:
     def write(self) -> Iterator[str]:
         """Yield the blocking form of each public member."""
         for node in self.kind.body:
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            if isinstance(node, FUNCTIONS):
                 yield from self._function(node)
             elif isinstance(node, ast.Assign):
                 yield from self._alias(node)
@@ -185,7 +186,7 @@ class Members:
 
     def _is_overloaded(self, name: str) -> bool:
         return any(
-            isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            isinstance(node, FUNCTIONS)
             and node.name == name
             and "overload" in self._decorators(node)
             for node in self.kind.body

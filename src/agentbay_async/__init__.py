@@ -2,112 +2,172 @@
 
 from __future__ import annotations
 
-from agentbay_async._clock import Clock
-from agentbay_async._retry import RetryPolicy
-from agentbay_async._version import __version__
-from agentbay_async.client import AsyncAgentBay
-from agentbay_async.config import Config
-from agentbay_async.context_params import ContextListParams
-from agentbay_async.context_results import (
-    ContextBindingsResult,
-    ContextFileListResult,
-    ContextInfoResult,
-    ContextListResult,
-    ContextResult,
-    ContextSyncResult,
-    FileUrlResult,
-    TransferResult,
-)
-from agentbay_async.context_sync import (
-    BWList,
-    ContextSync,
-    DeletePolicy,
-    DownloadPolicy,
-    DownloadStrategy,
-    ExtractPolicy,
-    Lifecycle,
-    MappingPolicy,
-    RecyclePolicy,
-    SyncPolicy,
-    UploadMode,
-    UploadPolicy,
-    UploadStrategy,
-    WhiteList,
-)
-from agentbay_async.contexts import AsyncContextService
-from agentbay_async.errors import (
-    AgentBayError,
-    APIError,
-    ArgumentTypeError,
-    AuthenticationError,
-    BadAnswerError,
-    BlockingCallError,
-    BlockingCallInAsyncContext,
-    ClearanceTimeoutError,
-    ClosedError,
-    CommandError,
-    ConfigurationError,
-    ConnectionFailedError,
-    ConnectionLostError,
-    ContextNotFoundError,
-    ContextSyncError,
-    FileError,
-    InvalidArgumentError,
-    OperationTimeoutError,
-    PageTokenError,
-    RequestTimeoutError,
-    ServiceError,
-    SessionError,
-    SessionNotFoundError,
-    SessionStateError,
-    ThrottledError,
-    ToolError,
-    TransferError,
-    TransportError,
-    UsageError,
-)
-from agentbay_async.listing import AsyncSessionListing
-from agentbay_async.records import (
-    CommandOutput,
-    Context,
-    ContextBinding,
-    ContextFileEntry,
-    ContextFilePage,
-    ContextPage,
-    ContextStatusData,
-    DirectoryEntry,
-    FileInfo,
-    FileUrl,
-    McpTool,
-    SessionInfo,
-    SessionPage,
-    SessionStatus,
-    SyncReceipt,
-    ToolContent,
-    TransferProgress,
-    TransferReceipt,
-)
-from agentbay_async.results import (
-    DeleteResult,
-    OperationResult,
-    Result,
-    SessionListResult,
-    SessionResult,
-    SessionStatusResult,
-)
-from agentbay_async.services.command import AsyncCommand
-from agentbay_async.services.file_system import AsyncFileSystem
-from agentbay_async.session import AsyncSession
-from agentbay_async.session_params import CreateSessionParams, LifecyclePolicy, ListSessionParams
-from agentbay_async.syncing import AsyncSessionContext
-from agentbay_async.tool_results import (
-    BoolResult,
-    CommandResult,
-    DirectoryListResult,
-    FileContentResult,
-    FileInfoResult,
-    McpToolResult,
-    McpToolsResult,
+from typing import TYPE_CHECKING
+
+from agentbay_async._lazy import lazy
+
+if TYPE_CHECKING:
+    from agentbay_async._clock import Clock
+    from agentbay_async._retry import RetryPolicy
+    from agentbay_async._version import __version__
+    from agentbay_async.client import AsyncAgentBay
+    from agentbay_async.config import Config
+    from agentbay_async.context_params import ContextListParams
+    from agentbay_async.context_results import (
+        ContextBindingsResult,
+        ContextFileListResult,
+        ContextInfoResult,
+        ContextListResult,
+        ContextResult,
+        ContextSyncResult,
+        FileUrlResult,
+        TransferResult,
+    )
+    from agentbay_async.context_sync import (
+        BWList,
+        ContextSync,
+        DeletePolicy,
+        DownloadPolicy,
+        DownloadStrategy,
+        ExtractPolicy,
+        Lifecycle,
+        MappingPolicy,
+        RecyclePolicy,
+        SyncPolicy,
+        UploadMode,
+        UploadPolicy,
+        UploadStrategy,
+        WhiteList,
+    )
+    from agentbay_async.contexts import AsyncContextService
+    from agentbay_async.errors import (
+        AgentBayError,
+        APIError,
+        ArgumentTypeError,
+        AuthenticationError,
+        BadAnswerError,
+        BlockingCallError,
+        BlockingCallInAsyncContext,
+        ClearanceTimeoutError,
+        ClosedError,
+        CommandError,
+        ConfigurationError,
+        ConnectionFailedError,
+        ConnectionLostError,
+        ContextNotFoundError,
+        ContextSyncError,
+        FileError,
+        InvalidArgumentError,
+        OperationTimeoutError,
+        PageTokenError,
+        RequestTimeoutError,
+        ServiceError,
+        SessionError,
+        SessionNotFoundError,
+        SessionStateError,
+        ThrottledError,
+        ToolError,
+        TransferError,
+        TransportError,
+        UsageError,
+    )
+    from agentbay_async.listing import AsyncSessionListing
+    from agentbay_async.records import (
+        CommandOutput,
+        Context,
+        ContextBinding,
+        ContextFileEntry,
+        ContextFilePage,
+        ContextPage,
+        ContextStatusData,
+        DirectoryEntry,
+        FileInfo,
+        FileUrl,
+        McpTool,
+        SessionInfo,
+        SessionPage,
+        SessionStatus,
+        SyncReceipt,
+        ToolContent,
+        TransferProgress,
+        TransferReceipt,
+    )
+    from agentbay_async.results import (
+        DeleteResult,
+        OperationResult,
+        Result,
+        SessionListResult,
+        SessionResult,
+        SessionStatusResult,
+    )
+    from agentbay_async.services.command import AsyncCommand
+    from agentbay_async.services.file_system import AsyncFileSystem
+    from agentbay_async.session import AsyncSession
+    from agentbay_async.session_params import (
+        CreateSessionParams,
+        LifecyclePolicy,
+        ListSessionParams,
+    )
+    from agentbay_async.syncing import AsyncSessionContext
+    from agentbay_async.tool_results import (
+        BoolResult,
+        CommandResult,
+        DirectoryListResult,
+        FileContentResult,
+        FileInfoResult,
+        McpToolResult,
+        McpToolsResult,
+    )
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "._clock": "Clock",
+        "._retry": "RetryPolicy",
+        "._version": "__version__",
+        ".client": "AsyncAgentBay",
+        ".config": "Config",
+        ".context_params": "ContextListParams",
+        ".context_results": (
+            "ContextBindingsResult ContextFileListResult ContextInfoResult ContextListResult "
+            "ContextResult ContextSyncResult FileUrlResult TransferResult"
+        ),
+        ".context_sync": (
+            "BWList ContextSync DeletePolicy DownloadPolicy DownloadStrategy ExtractPolicy "
+            "Lifecycle MappingPolicy RecyclePolicy SyncPolicy UploadMode UploadPolicy "
+            "UploadStrategy WhiteList"
+        ),
+        ".contexts": "AsyncContextService",
+        ".errors": (
+            "AgentBayError APIError ArgumentTypeError AuthenticationError BadAnswerError "
+            "BlockingCallError BlockingCallInAsyncContext ClearanceTimeoutError ClosedError "
+            "CommandError ConfigurationError ConnectionFailedError ConnectionLostError "
+            "ContextNotFoundError ContextSyncError FileError InvalidArgumentError "
+            "OperationTimeoutError PageTokenError RequestTimeoutError ServiceError "
+            "SessionError SessionNotFoundError SessionStateError ThrottledError ToolError "
+            "TransferError TransportError UsageError"
+        ),
+        ".listing": "AsyncSessionListing",
+        ".records": (
+            "CommandOutput Context ContextBinding ContextFileEntry ContextFilePage "
+            "ContextPage ContextStatusData DirectoryEntry FileInfo FileUrl McpTool "
+            "SessionInfo SessionPage SessionStatus SyncReceipt ToolContent TransferProgress "
+            "TransferReceipt"
+        ),
+        ".results": (
+            "DeleteResult OperationResult Result SessionListResult SessionResult "
+            "SessionStatusResult"
+        ),
+        ".services.command": "AsyncCommand",
+        ".services.file_system": "AsyncFileSystem",
+        ".session": "AsyncSession",
+        ".session_params": "CreateSessionParams LifecyclePolicy ListSessionParams",
+        ".syncing": "AsyncSessionContext",
+        ".tool_results": (
+            "BoolResult CommandResult DirectoryListResult FileContentResult FileInfoResult "
+            "McpToolResult McpToolsResult"
+        ),
+    },
 )
 
 __all__ = [

@@ -15,7 +15,6 @@ from agentbay_async._reporting import reports
 from agentbay_async._tasks import wait_for_tasks
 from agentbay_async._wire import schema
 from agentbay_async.config import resolve
-from agentbay_async.contexts import AsyncContextService
 from agentbay_async.errors import (
     ArgumentTypeError,
     BadAnswerError,
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from agentbay_async._clock import Clock
     from agentbay_async._retry import RetryPolicy
     from agentbay_async.config import Config
+    from agentbay_async.contexts import AsyncContextService
 
 logger = logging.getLogger("agentbay")
 
@@ -99,7 +99,7 @@ class AsyncAgentBay:
             env_file=env_file,
         )
         self._api = Api(settings, retry, clock)
-        self._context = AsyncContextService(self._api)
+        self._context: AsyncContextService | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._api.settings.endpoint!r})"
@@ -112,6 +112,10 @@ class AsyncAgentBay:
     @property
     def context(self) -> AsyncContextService:
         """The account's persistent stores of files."""
+        if self._context is None:
+            from agentbay_async.contexts import AsyncContextService
+
+            self._context = AsyncContextService(self._api)
         return self._context
 
     async def __aenter__(self) -> AsyncAgentBay:

@@ -8,7 +8,6 @@ from agentbay_async import _check
 from agentbay_async import _convert as convert
 from agentbay_async._polling import poll
 from agentbay_async._reporting import reports
-from agentbay_async._tools import call_tool, list_tools
 from agentbay_async._wire import schema
 from agentbay_async.errors import (
     BadAnswerError,
@@ -19,9 +18,6 @@ from agentbay_async.errors import (
 )
 from agentbay_async.records import SessionInfo, SessionStatus
 from agentbay_async.results import DeleteResult, OperationResult, SessionStatusResult
-from agentbay_async.services.command import AsyncCommand
-from agentbay_async.services.file_system import AsyncFileSystem
-from agentbay_async.syncing import AsyncSessionContext
 from agentbay_async.tool_results import McpToolResult, McpToolsResult
 
 if TYPE_CHECKING:
@@ -30,6 +26,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agentbay_async._api import Api
+    from agentbay_async.services.command import AsyncCommand
+    from agentbay_async.services.file_system import AsyncFileSystem
+    from agentbay_async.syncing import AsyncSessionContext
 
 _GONE = (SessionStatus.FINISH, SessionStatus.DELETED)
 
@@ -97,6 +96,8 @@ class AsyncSession:
     def command(self) -> AsyncCommand:
         """Runs commands in the session."""
         if self._command is None:
+            from agentbay_async.services.command import AsyncCommand
+
             self._command = AsyncCommand(self._api, self.session_id)
         return self._command
 
@@ -104,6 +105,8 @@ class AsyncSession:
     def file_system(self) -> AsyncFileSystem:
         """Reads and writes the files of the session."""
         if self._file_system is None:
+            from agentbay_async.services.file_system import AsyncFileSystem
+
             self._file_system = AsyncFileSystem(self._api, self.session_id)
         return self._file_system
 
@@ -113,6 +116,8 @@ class AsyncSession:
     def context(self) -> AsyncSessionContext:
         """Moves files between the session and its contexts."""
         if self._context is None:
+            from agentbay_async.syncing import AsyncSessionContext
+
             self._context = AsyncSessionContext(self._api, self.session_id)
         return self._context
 
@@ -297,6 +302,8 @@ class AsyncSession:
             args: Its arguments, as its input schema wants them.
             timeout: Seconds (or a timedelta) to wait for its answer; ``None`` takes the client's.
         """
+        from agentbay_async._tools import call_tool
+
         limit = None if timeout is None else _check.seconds(timeout, "timeout")
         name = _check.identifier(tool_name, "tool_name")
         return await call_tool(self._api, self.session_id, name, args, limit)
@@ -308,4 +315,6 @@ class AsyncSession:
         Args:
             image_id: An image; ``None`` takes the session's, or ``"linux_latest"``.
         """
+        from agentbay_async._tools import list_tools
+
         return await list_tools(self._api, image_id or self.image_id or "linux_latest")

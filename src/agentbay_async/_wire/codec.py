@@ -18,12 +18,12 @@ from urllib.parse import quote_plus
 
 import attrs
 
-from agentbay_async._wire.schema import Request
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-R = TypeVar("R", bound=Request[Any])
+    from agentbay_async._wire.schema import Request
+
+R = TypeVar("R", bound="Request[Any]")
 
 
 def wire_name(field: attrs.Attribute[Any]) -> str:

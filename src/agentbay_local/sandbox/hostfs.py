@@ -1,8 +1,8 @@
 """Files below a session's root, reached on the host while the session is not running.
 
 A session may leave any link behind, and a running one could swap a directory for a link between a
-check and its use. So nothing is checked first: the kernel resolves each path as if the root were "/"
-(openat2 with RESOLVE_IN_ROOT), and a link to /etc leads to the session's own /etc.
+check and its use. So nothing is checked first: the kernel resolves each path as if the root were
+"/" (openat2 with RESOLVE_IN_ROOT), and a link to /etc leads to the session's own /etc.
 """
 
 from __future__ import annotations

@@ -13,8 +13,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import errno
 import os
-import tempfile
+import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -30,7 +31,7 @@ T = TypeVar("T")
 
 CLONE_NEWNS = 0x00020000
 MS_BIND, MS_REC, MS_SLAVE, MNT_DETACH = 0x1000, 0x4000, 0x80000, 2
-CANDIDATES = ("/run", "/tmp", "/var/tmp")  # noqa: S108 - only an empty, fresh directory is made
+PARENTS = ("/run", "/tmp", "/var/tmp")  # noqa: S108 - the one directory made there is checked
 
 
 class Places:
@@ -69,9 +70,6 @@ class Places:
     def close(self) -> None:
         """End the thread, and with it every process it has started."""
         self._thread.shutdown(wait=True)
-        if self._stage is not None:
-            with contextlib.suppress(OSError):
-                self._stage.rmdir()
 
     def _bound(self, source: Path) -> Path:
         if source not in self._mounted:
@@ -99,11 +97,22 @@ class Places:
 
 def _private_stage() -> Path:
     """Leave the shared mount namespace and return an empty directory to mount on."""
-    parent = next(d for d in CANDIDATES if os.path.isdir(d) and os.access(d, os.W_OK))
+    stage = _empty_directory()
     _checked("unshare", CLONE_NEWNS)
     _checked("mount", b"none", b"/", None, MS_REC | MS_SLAVE, None)
-    stage = Path(tempfile.mkdtemp(prefix="agentbay-", dir=parent))
     _checked("mount", b"tmpfs", os.fsencode(stage), b"tmpfs", 0, b"mode=0711,size=64k")
+    return stage
+
+
+def _empty_directory() -> Path:
+    """Return a directory of root's that every service shares: what is mounted there is private."""
+    parent = next(d for d in PARENTS if os.path.isdir(d) and os.access(d, os.W_OK))
+    stage = Path(parent, "agentbay-stage")
+    with contextlib.suppress(FileExistsError):
+        stage.mkdir(mode=0o711)
+    facts = stage.lstat()
+    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != 0 or facts.st_mode & 0o022:
+        raise NotADirectoryError(errno.ENOTDIR, "someone else made it", str(stage))
     return stage
 
 

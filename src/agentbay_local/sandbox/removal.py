@@ -1,8 +1,8 @@
 """Removing what a session has left behind, whatever it is.
 
 A session can nest directories deeper than any path or call stack reaches, forbid itself to enter
-them, and plant links. So every step is relative to an open directory, never follows a link, and lifts
-nested directories to the top instead of climbing down to them.
+them, and plant links. So every step is relative to an open directory, never follows a link, and
+lifts nested directories to the top instead of climbing down to them.
 """
 
 from __future__ import annotations

@@ -13,59 +13,90 @@ Field names are ours; :mod:`agentbay_async._wire.codec` derives the wire's names
 
 from __future__ import annotations
 
-from agentbay_async._wire.schema.base import Request
-from agentbay_async._wire.schema.contexts import (
-    ClearContext,
-    ContextRecord,
-    DeleteContext,
-    GetContext,
-    ListContexts,
-    ModifyContext,
-)
-from agentbay_async._wire.schema.files import (
-    ContextFileRecord,
-    DeleteContextFile,
-    DescribeContextFiles,
-    FileUrl,
-    GetContextFileDownloadUrl,
-    GetContextFileUploadUrl,
-)
-from agentbay_async._wire.schema.labels import GetLabel, LabelSet, SetLabel
-from agentbay_async._wire.schema.sessions import (
-    CreatedSession,
-    CreateMcpSession,
-    DeleteSessionAsync,
-    DesktopInfo,
-    GetMcpResource,
-    GetSession,
-    GetSessionDetail,
-    ListedSession,
-    ListSession,
-    McpResource,
-    PauseSessionAsync,
-    RefreshSessionIdleTime,
-    ReleaseMcpSession,
-    ResumeSessionAsync,
-    SessionContext,
-    SessionDetail,
-    SessionRecord,
-)
-from agentbay_async._wire.schema.sync import (
-    BindContexts,
-    BindingRecord,
-    ContextInfo,
-    ContextTask,
-    DescribeSessionContexts,
-    GetContextInfo,
-    Persistence,
-    SyncContext,
-)
-from agentbay_async._wire.schema.tools import (
-    CallMcpTool,
-    ContentItem,
-    ListMcpTools,
-    Tool,
-    ToolAnswer,
+from typing import TYPE_CHECKING
+
+from agentbay_async._lazy import lazy
+
+if TYPE_CHECKING:
+    from agentbay_async._wire.schema.base import Request
+    from agentbay_async._wire.schema.contexts import (
+        ClearContext,
+        ContextRecord,
+        DeleteContext,
+        GetContext,
+        ListContexts,
+        ModifyContext,
+    )
+    from agentbay_async._wire.schema.files import (
+        ContextFileRecord,
+        DeleteContextFile,
+        DescribeContextFiles,
+        FileUrl,
+        GetContextFileDownloadUrl,
+        GetContextFileUploadUrl,
+    )
+    from agentbay_async._wire.schema.labels import GetLabel, LabelSet, SetLabel
+    from agentbay_async._wire.schema.sessions import (
+        CreatedSession,
+        CreateMcpSession,
+        DeleteSessionAsync,
+        DesktopInfo,
+        GetMcpResource,
+        GetSession,
+        GetSessionDetail,
+        ListedSession,
+        ListSession,
+        McpResource,
+        PauseSessionAsync,
+        RefreshSessionIdleTime,
+        ReleaseMcpSession,
+        ResumeSessionAsync,
+        SessionContext,
+        SessionDetail,
+        SessionRecord,
+    )
+    from agentbay_async._wire.schema.sync import (
+        BindContexts,
+        BindingRecord,
+        ContextInfo,
+        ContextTask,
+        DescribeSessionContexts,
+        GetContextInfo,
+        Persistence,
+        SyncContext,
+    )
+    from agentbay_async._wire.schema.tools import (
+        CallMcpTool,
+        ContentItem,
+        ListMcpTools,
+        Tool,
+        ToolAnswer,
+    )
+
+__getattr__ = lazy(
+    __name__,
+    {
+        ".base": "Request",
+        ".contexts": (
+            "ClearContext ContextRecord DeleteContext GetContext ListContexts ModifyContext"
+        ),
+        ".files": (
+            "ContextFileRecord DeleteContextFile DescribeContextFiles FileUrl "
+            "GetContextFileDownloadUrl GetContextFileUploadUrl"
+        ),
+        ".labels": "GetLabel LabelSet SetLabel",
+        ".sessions": (
+            "CreatedSession CreateMcpSession DeleteSessionAsync DesktopInfo GetMcpResource "
+            "GetSession GetSessionDetail ListedSession ListSession McpResource "
+            "PauseSessionAsync RefreshSessionIdleTime ReleaseMcpSession ResumeSessionAsync "
+            "SessionContext SessionDetail SessionRecord"
+        ),
+        ".sync": (
+            "BindContexts BindingRecord ContextInfo ContextTask DescribeSessionContexts "
+            "GetContextInfo Persistence SyncContext"
+        ),
+        ".tools": "CallMcpTool ContentItem ListMcpTools Tool ToolAnswer",
+    },
 )
 
 __all__ = [

@@ -1,8 +1,11 @@
-"""What stops the generator, and the rules of which each one must earn its keep."""
+"""The rules of the generator, each of which must earn its keep, and what stops it."""
 
 from __future__ import annotations
 
-import ast
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ast
 
 #: Every rule by which an asynchronous construct gets its blocking form.
 RULES = {
@@ -26,7 +29,7 @@ RULES = {
 }
 
 
-class Problem(Exception):
+class SourceError(Exception):
     """The source holds something for which there is no rule."""
 
 
@@ -47,6 +50,6 @@ class Uses:
         return sorted(RULES.keys() - self._used)
 
 
-def at(path: str, node: ast.AST, message: str) -> Problem:
+def at(path: str, node: ast.AST, message: str) -> SourceError:
     """Make a problem that points at a line."""
-    return Problem(f"{path}:{getattr(node, 'lineno', 0)}: {message}")
+    return SourceError(f"{path}:{getattr(node, 'lineno', 0)}: {message}")

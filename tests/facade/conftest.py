@@ -1,0 +1,68 @@
+"""What the tests of the facade share: a generator for small sources, and child processes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: Seconds after which a child process has met the hazard that it is there to avoid.
+_LIMIT = 30
+
+_CHILD = """\
+import asyncio, gc, os, signal, sys, threading, warnings
+from agentbay import _portal
+from agentbay._call import Answer, Call
+from agentbay._lasting import BlockingContext, BlockingIterator
+from agentbay_async.errors import BlockingCallError, BlockingCallInAsyncContext, ClosedError
+
+
+def say(*words):
+    print(*words, flush=True)
+
+
+async def echo(value):
+    await asyncio.sleep(0)
+    return value
+
+
+def interrupt():
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+"""
+
+
+@pytest.fixture
+def child() -> Callable[[str], list[str]]:
+    """Run code in a process of its own; return the lines that it wrote."""
+
+    def run(code: str) -> list[str]:
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore::DeprecationWarning", "-c", _CHILD + textwrap.dedent(code)],
+            capture_output=True,
+            text=True,
+            timeout=_LIMIT,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout.splitlines()
+
+    return run
+
+
+@pytest.fixture
+def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Make the generator importable."""
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    yield
+    for name in [name for name in sys.modules if name.partition(".")[0] == "facade"]:
+        del sys.modules[name]

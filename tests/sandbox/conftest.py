@@ -1,0 +1,86 @@
+"""Sandboxes for the tests: isolated ones where the machine allows them, plain ones everywhere."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentbay_local.sandbox import programs
+from agentbay_local.sandbox.base import Backend, Isolation, Limits, Sandbox, SandboxSpec
+from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
+from agentbay_local.sandbox.plain import PlainBackend
+from agentbay_local.sandbox.probe import Capability, probe
+from agentbay_local.sandbox.uids import private_uid
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
+
+    Starting = Callable[..., AbstractAsyncContextManager[Sandbox]]
+
+
+@pytest.fixture(scope="session")
+def capability() -> Capability:
+    """Say whether this machine can isolate."""
+    return asyncio.run(probe(Isolation.NAMESPACES))
+
+
+@pytest.fixture
+def isolating(capability: Capability) -> None:
+    """Skip a test that needs isolation on a machine that has none."""
+    if not capability.available:
+        pytest.skip(capability.reason)
+
+
+@asynccontextmanager
+async def started(backend: Backend, root: Path, limits: Limits) -> AsyncIterator[Sandbox]:
+    """Start a sandbox and end it and its backend."""
+    try:
+        spec = SandboxSpec(root, private_uid(str(root)), limits)
+        async with await backend.start(spec) as sandbox:
+            yield sandbox
+    finally:
+        await backend.close()
+
+
+@pytest.fixture
+def start_isolated(isolating: None, tmp_path: Path) -> Starting:
+    """Give a function that starts an isolated sandbox in a named root."""
+
+    def start(name: str = "root", **limits: int) -> AbstractAsyncContextManager[Sandbox]:
+        return started(BubblewrapBackend(), tmp_path / name, Limits(**limits))
+
+    return start
+
+
+@pytest.fixture
+async def isolated(start_isolated: Starting) -> AsyncIterator[Sandbox]:
+    """Give one isolated sandbox."""
+    async with start_isolated() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(params=list(Isolation), ids=lambda level: str(level.value))
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Give a backend of each level in turn."""
+    if request.param is Isolation.NONE:
+        return PlainBackend()
+    request.getfixturevalue("isolating")
+    return BubblewrapBackend()
+
+
+@pytest.fixture
+async def sandbox(backend: Backend, tmp_path: Path) -> AsyncIterator[Sandbox]:
+    """Give a sandbox of each level in turn."""
+    async with started(backend, tmp_path / "root", Limits()) as one:
+        yield one
+
+
+@pytest.fixture
+def python() -> str:
+    """Name a Python that exists inside a session."""
+    return str(programs.interpreter().program)

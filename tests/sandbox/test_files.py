@@ -1,0 +1,196 @@
+"""File operations in the session's own view."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentbay_local.sandbox.problems import FileProblem, InvalidRequest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agentbay_local.sandbox.base import OpenMode, Sandbox
+
+ODD = ["plain", "with space", "line\nbreak", "quote'\"", "-rf", "*", "ünï", "bad\udcff\udc80byte"]
+
+
+async def write(sandbox: Sandbox, path: str, data: bytes, mode: OpenMode = "w") -> None:
+    """Put bytes into a file of the session."""
+    fd = await sandbox.open(path, mode)
+    with open(fd, "wb") as file:
+        file.write(data)
+
+
+async def read(sandbox: Sandbox, path: str) -> bytes:
+    """Get the bytes of a file of the session."""
+    fd = await sandbox.open(path)
+    with open(fd, "rb") as file:
+        return file.read()
+
+
+@pytest.mark.parametrize("name", ODD)
+async def test_every_name_survives_the_round_trip(sandbox: Sandbox, name: str) -> None:
+    """Create, list, describe, find, move and remove work for any name a system can hold."""
+    await write(sandbox, f"d/{name}", b"x")
+
+    assert [name] == [entry.name for entry in await sandbox.list("d")]
+    assert name == (await sandbox.stat(f"d/{name}")).name
+    assert [f"/home/wuying/d/{name}"] == list(await sandbox.search("d", "*"))
+    await sandbox.move(f"d/{name}", f"d/{name}2")
+    await sandbox.remove(f"d/{name}2")
+    assert [] == list(await sandbox.list("d"))
+
+
+async def test_open_truncates_appends_and_reads(sandbox: Sandbox) -> None:
+    """The three modes do what they do everywhere, and parents are made for writing."""
+    await write(sandbox, "/mnt/data/deep/f", b"first, longer")
+    await write(sandbox, "/mnt/data/deep/f", b"new")
+    await write(sandbox, "/mnt/data/deep/f", b"+more", "a")
+
+    assert b"new+more" == await read(sandbox, "/mnt/data/deep/f")
+
+
+async def test_command_and_files_see_the_same_files(sandbox: Sandbox) -> None:
+    """What a command writes, the file operations read."""
+    await sandbox.run("printf hello > f", timeout=10)
+
+    assert b"hello" == await read(sandbox, "/home/wuying/f")
+
+
+async def test_stat_tells_what_a_path_is(sandbox: Sandbox) -> None:
+    """Size, permissions and kind are those of the file."""
+    await sandbox.run("printf 12345 > f; chmod 640 f; mkdir d; ln -s d l; ln -s nowhere x", timeout=5)
+    file, directory, link, dangling = [await sandbox.stat(name) for name in ("f", "d", "l", "x")]
+
+    assert (5, 0o640, True, False) == (file.size, file.mode & 0o777, file.is_file, file.is_dir)
+    assert (True, False) == (directory.is_dir, directory.is_symlink)
+    assert (True, True) == (link.is_dir, link.is_symlink)
+    assert (False, False, True) == (dangling.is_dir, dangling.is_file, dangling.is_symlink)
+
+
+async def test_owner_is_the_sessions_user_when_isolated(isolated: Sandbox) -> None:
+    """Names are those of the session, not of the host."""
+    home, system = await isolated.stat("."), await isolated.stat("/usr")
+
+    assert ("wuying", "wuying") == (home.owner, home.group)
+    assert "nobody" == system.owner
+
+
+async def test_problem_names_path_and_reason_when_missing(sandbox: Sandbox) -> None:
+    """The errno and the path as the caller wrote it come back."""
+    for call in (sandbox.stat, sandbox.list, sandbox.open, sandbox.remove):
+        with pytest.raises(FileProblem) as caught:
+            await call("no/such")
+        assert (errno.ENOENT, "no/such") == (caught.value.errno, caught.value.path)
+    with pytest.raises(FileProblem, match="No such file or directory: gone"):
+        await sandbox.move("gone", "here")
+
+
+async def test_search_matches_names_and_leaves_excluded_trees_out(sandbox: Sandbox) -> None:
+    """Only `*` and `?` are special, and an excluded directory is not entered."""
+    for name in ("a.py", "b.txt", "d/c.py", "d/[x].py", "node/e.py"):
+        await write(sandbox, f"s/{name}", b"")
+
+    found = await sandbox.search("s", "*.py", excludes=["node"])
+    literal = await sandbox.search("/home/wuying/s", "[x].p?")
+
+    top = "/home/wuying/s"
+    assert [f"{top}/a.py", f"{top}/d/[x].py", f"{top}/d/c.py"] == list(found)
+    assert [f"{top}/d/[x].py"] == list(literal)
+
+
+async def test_remove_needs_recursive_for_a_full_directory(sandbox: Sandbox) -> None:
+    """A tree goes only when asked for, and a link in it is not followed."""
+    await sandbox.run("mkdir -p t/u keep; touch t/u/f keep/k; ln -s ../keep t/l", timeout=10)
+    with pytest.raises(FileProblem) as caught:
+        await sandbox.remove("t")
+    await sandbox.remove("t", recursive=True)
+
+    assert errno.ENOTEMPTY == caught.value.errno
+    assert ["k"] == [entry.name for entry in await sandbox.list("keep")]
+
+
+async def test_move_works_across_mounts_when_isolated(isolated: Sandbox) -> None:
+    """A directory goes from /dev/shm to the disk."""
+    await isolated.run("mkdir /dev/shm/d; echo 1 > /dev/shm/d/f", timeout=10)
+    await isolated.move("/dev/shm/d", "/tmp/d")
+
+    assert b"1\n" == await read(isolated, "/tmp/d/f")
+
+
+@pytest.mark.parametrize("mode", ["r", "w", "a", "r+"])
+async def test_open_refuses_a_fifo_without_waiting(sandbox: Sandbox, mode: OpenMode) -> None:
+    """A FIFO with nobody at its other end is an error, not a hang."""
+    await sandbox.run("mkfifo p", timeout=10)
+
+    with pytest.raises(FileProblem):
+        await asyncio.wait_for(sandbox.open("p", mode), 10)
+
+
+async def test_open_refuses_directories_and_devices(isolated: Sandbox) -> None:
+    """Only regular files are ever handed out."""
+    for path in ("/tmp", "/dev/null", "/dev/zero"):
+        with pytest.raises(FileProblem):
+            await isolated.open(path)
+
+
+async def test_links_out_of_the_session_lead_into_it(isolated: Sandbox, tmp_path: Path) -> None:
+    """Neither absolute links nor any number of `..` reach a file of the host."""
+    secret = tmp_path / "secret"
+    secret.write_text("host")
+    up = "../" * 40
+    await isolated.run(f"ln -s {secret} abs; ln -s {up}{secret} rel; ln -s / top", timeout=10)
+
+    for path in ("abs", "rel", f"top{secret}", f"{up}{secret}", str(secret)):
+        with pytest.raises(FileProblem) as caught:
+            await isolated.open(path)
+        assert errno.ENOENT == caught.value.errno
+
+
+async def test_mount_point_can_be_made_in_a_live_session(isolated: Sandbox, tmp_path: Path) -> None:
+    """The layout on the host is the layout in the session."""
+    await isolated.make_directory("/app/code/x")
+    await write(isolated, "/app/code/x/f", b"1")
+
+    assert b"1" == (tmp_path / "root/app/code/x/f").read_bytes()
+
+
+async def test_opened_file_is_not_inherited_and_never_blocks(sandbox: Sandbox) -> None:
+    """The descriptor is close-on-exec and non-blocking."""
+    await write(sandbox, "f", b"")
+    fd = await sandbox.open("f")
+    try:
+        assert (False, False) == (os.get_inheritable(fd), os.get_blocking(fd))
+    finally:
+        os.close(fd)
+
+
+async def test_large_listing_arrives_whole(sandbox: Sandbox) -> None:
+    """An answer larger than a packet takes the other way."""
+    await sandbox.run("mkdir many; cd many; seq -f 'file-with-a-long-name-%g' 3000 | xargs touch", timeout=30)
+
+    assert 3000 == len(await sandbox.list("many"))
+    assert 3000 == len(await sandbox.search("many", "*"))
+
+
+async def test_slow_search_does_not_delay_a_quick_command(sandbox: Sandbox) -> None:
+    """Walking the whole system and a command run side by side."""
+    walking = asyncio.ensure_future(sandbox.search("/", "*"))
+    done = await sandbox.run("echo quick", timeout=10)
+
+    assert b"quick\n" == done.stdout
+    await walking
+
+
+@pytest.mark.parametrize("path", ["", "a\0b", 5, None])
+async def test_bad_path_is_refused_by_name(sandbox: Sandbox, path: object) -> None:
+    """Nothing is sent for a path no system can hold."""
+    with pytest.raises(InvalidRequest, match="path: must"):
+        await sandbox.stat(path)  # type: ignore[arg-type]  # wrong on purpose
+    with pytest.raises(InvalidRequest, match="mode: must"):
+        await sandbox.open("f", "x")  # type: ignore[arg-type]  # wrong on purpose

@@ -1,0 +1,197 @@
+"""Commands: what goes in, what comes out, and when they end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentbay_local.sandbox.problems import FileProblem, InvalidRequest
+
+if TYPE_CHECKING:
+    from agentbay_local.sandbox.base import Sandbox
+
+
+async def test_run_returns_output_and_exit_code_apart(sandbox: Sandbox) -> None:
+    """Both streams and the exit code come back separately."""
+    done = await sandbox.run("echo out; echo err >&2; exit 3", timeout=10)
+
+    assert (3, b"out\n", b"err\n") == (done.exit_code, done.stdout, done.stderr)
+
+
+async def test_run_keeps_every_byte_when_output_is_binary(sandbox: Sandbox) -> None:
+    """NUL and bytes that are no text survive."""
+    done = await sandbox.run(r"printf 'a\000b\377c'", timeout=10)
+
+    assert b"a\x00b\xffc" == done.stdout
+
+
+async def test_run_takes_words_without_a_shell(sandbox: Sandbox) -> None:
+    """A sequence is a program and its arguments, which no shell touches."""
+    done = await sandbox.run(["printf", "%s", "$HOME; *"], timeout=10)
+
+    assert b"$HOME; *" == done.stdout
+
+
+async def test_run_starts_in_home_and_follows_cwd(sandbox: Sandbox) -> None:
+    """The home is the default directory, and cwd may hold spaces and quotes."""
+    name = "it's a \"dir\""
+    await sandbox.make_directory(name)
+
+    home = await sandbox.run("pwd", timeout=10)
+    inside = await sandbox.run("pwd", cwd=name, timeout=10)
+
+    assert home.stdout.endswith(b"/home/wuying\n")
+    assert home.stdout.strip() + b"/" + name.encode() == inside.stdout.strip()
+
+
+async def test_run_names_the_directory_when_cwd_is_missing(sandbox: Sandbox) -> None:
+    """A missing working directory is the caller's to know about."""
+    with pytest.raises(FileProblem, match="No such file or directory: /nowhere"):
+        await sandbox.run("true", cwd="/nowhere", timeout=10)
+
+
+async def test_run_names_the_program_when_it_is_missing(sandbox: Sandbox) -> None:
+    """A program that does not exist is named."""
+    with pytest.raises(FileProblem, match="No such file or directory: no-such-program"):
+        await sandbox.run(["no-such-program"], timeout=10)
+
+
+async def test_run_adds_variables_to_the_sessions_own(sandbox: Sandbox) -> None:
+    """Values with spaces, quotes and other letters arrive, beside HOME and PATH."""
+    done = await sandbox.run('printf "%s|%s" "$WORD" "$USER"', env={"WORD": "a 'b' ü"}, timeout=10)
+
+    assert "a 'b' ü|wuying".encode() == done.stdout
+
+
+async def test_run_feeds_stdin(sandbox: Sandbox) -> None:
+    """Bytes given as stdin are what the command reads."""
+    done = await sandbox.run("cat", stdin=b"x\x00y" * 1000, timeout=10)
+
+    assert b"x\x00y" * 1000 == done.stdout
+
+
+async def test_run_reads_nothing_when_no_stdin_is_given(sandbox: Sandbox) -> None:
+    """A command that reads does not hang."""
+    assert b"" == (await sandbox.run("cat", timeout=10)).stdout
+
+
+async def test_run_reports_the_signal_that_ended_a_command(sandbox: Sandbox) -> None:
+    """The shell's convention is kept: 128 + n."""
+    assert 143 == (await sandbox.run("kill -TERM $$", timeout=10)).exit_code
+
+
+async def test_run_kills_the_group_and_returns_what_came_when_time_is_over(
+    sandbox: Sandbox,
+) -> None:
+    """Partial output survives a timeout, and no process of the pipeline does."""
+    done = await sandbox.run("echo begun; sleep 4321 | cat", timeout=0.5)
+
+    assert (b"begun\n", True) == (done.stdout, done.timed_out)
+    left = await sandbox.run("ps -eo args | grep '[s]leep 4321'", timeout=10)
+    assert b"" == left.stdout
+
+
+async def test_run_does_not_wait_for_background_processes(sandbox: Sandbox) -> None:
+    """A process that keeps the output open lives on without delaying the answer."""
+    began = time.monotonic()
+    done = await sandbox.run("sleep 60 & echo $!", timeout=20)
+
+    assert time.monotonic() - began < 10
+    pid = done.stdout.decode().strip()
+    assert 0 == (await sandbox.run(f"kill -0 {pid} && kill {pid}", timeout=10)).exit_code
+
+
+async def test_background_process_can_go_on_writing_when_its_command_has_ended(
+    sandbox: Sandbox,
+) -> None:
+    """Its output has a reader for as long as it lives, so no write fails or blocks."""
+    script = "(while [ ! -e go ]; do sleep 0.02; done; head -c 1000000 /dev/zero; echo $? > done) &"
+    await sandbox.run(script, timeout=10)
+    waited = await sandbox.run(
+        "touch go; while [ ! -s done ]; do sleep 0.02; done; cat done", timeout=20
+    )
+
+    assert b"0\n" == waited.stdout
+
+
+async def test_run_takes_a_command_longer_than_one_argument(sandbox: Sandbox) -> None:
+    """A script of a megabyte runs like a short one."""
+    words = "x" * 1_000_000
+    done = await sandbox.run(f"printf %s {words} | wc -c; echo $0", timeout=20)
+
+    assert [b"1000000", b"/bin/sh"] == done.stdout.split()
+
+
+async def test_run_returns_twenty_megabytes(sandbox: Sandbox) -> None:
+    """Much output arrives whole."""
+    done = await sandbox.run("head -c 20000000 /dev/zero", timeout=30)
+
+    assert 20_000_000 == len(done.stdout)
+    assert not done.truncated
+
+
+async def test_run_throws_the_rest_away_when_output_passes_the_limit(sandbox: Sandbox) -> None:
+    """The command goes on, only the first bytes are kept, and the result says so."""
+    done = await sandbox.run("head -c 1000000 /dev/zero; echo end >&2", timeout=10, output_limit=10)
+
+    assert (b"\x00" * 10, b"end\n", True, 0) == (
+        done.stdout,
+        done.stderr,
+        done.truncated,
+        done.exit_code,
+    )
+
+
+async def test_commands_run_side_by_side(sandbox: Sandbox) -> None:
+    """Sixty-four commands that wait for each other all end."""
+    meet = "touch m$N; while [ $(ls m* | wc -l) -lt 64 ]; do sleep 0.2; done; echo $N"
+    done = await asyncio.gather(
+        *(sandbox.run(meet, env={"N": str(n)}, timeout=60) for n in range(64))
+    )
+
+    assert [f"{n}\n".encode() for n in range(64)] == [one.stdout for one in done]
+
+
+async def test_run_kills_the_command_when_cancelled(sandbox: Sandbox) -> None:
+    """Nobody waits for it any more, so it ends."""
+    task = asyncio.ensure_future(sandbox.run("echo $$ > pid; exec sleep 100", timeout=100))
+    await sandbox.run("while [ ! -s pid ]; do sleep 0.02; done", timeout=10)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    ended = await sandbox.run("while kill -0 $(cat pid); do sleep 0.02; done", timeout=10)
+    assert not ended.timed_out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"command": "a\0b"}, "command"),
+        ({"command": " "}, "command"),
+        ({"command": []}, "command"),
+        ({"command": 7}, "command"),
+        ({"command": b"true"}, "command"),
+        ({"command": "\ud800"}, "command"),
+        ({"command": "true", "env": {"A=B": "x"}}, "env"),
+        ({"command": "true", "env": {"A": 1}}, "env"),
+        ({"command": "true", "env": ["A"]}, "env"),
+        ({"command": "true", "cwd": "a\0"}, "cwd"),
+        ({"command": "true", "timeout": 0}, "timeout"),
+        ({"command": "true", "timeout": float("nan")}, "timeout"),
+        ({"command": "true", "timeout": "5"}, "timeout"),
+        ({"command": "true", "output_limit": -1}, "output_limit"),
+    ],
+)
+async def test_run_refuses_bad_arguments_by_name(
+    sandbox: Sandbox, arguments: dict[str, object], named: str
+) -> None:
+    """Nothing is sent, and the error is a ValueError naming the argument."""
+    with pytest.raises(InvalidRequest) as caught:
+        await sandbox.run(**{"timeout": 5, **arguments})  # type: ignore[arg-type]  # wrong on purpose
+
+    assert named == caught.value.argument
+    assert isinstance(caught.value, ValueError)
