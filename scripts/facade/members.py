@@ -204,12 +204,15 @@ class Members:
     def _signature(self, node: Function) -> str:
         arguments = copy.deepcopy(node.args)
         for arg in every_argument(arguments)[1:]:
-            if arg.annotation is None:
-                raise at(self._path, node, f"annotate {arg.arg}")
-            arg.annotation = self.colours.turn(arg.annotation)
+            arg.annotation = self.colours.turn(self._annotation(arg))
         for default in [*arguments.defaults, *filter(None, arguments.kw_defaults)]:
             self._need_default(node, default)
         return ast.unparse(arguments)
+
+    def _annotation(self, arg: ast.arg) -> ast.expr:
+        if arg.annotation is None:
+            raise at(self._path, arg, f"annotate {arg.arg}")
+        return arg.annotation
 
     def _need_default(self, node: Function, default: ast.expr) -> None:
         for part in names_in(default):
@@ -222,8 +225,7 @@ class Members:
 
     def _forwarded(self, node: Function) -> str:
         codes = {
-            arg.arg: self.colours.argument(arg.annotation)(arg.arg)
-            for arg in every_argument(node.args)
-            if arg.annotation is not None
+            arg.arg: self.colours.argument(self._annotation(arg))(arg.arg)
+            for arg in every_argument(node.args)[1:]
         }
         return forwarded(node.args, codes)

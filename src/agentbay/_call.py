@@ -67,25 +67,28 @@ class Answer(Generic[T]):
 class Call(Answer[T]):
     """One coroutine, run as a task of its own, and the answer it ends with."""
 
-    __slots__ = ("_coroutine", "_task")
+    __slots__ = ("_begun", "_coroutine", "_task")
 
     def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
         super().__init__()
+        self._begun = False
         self._coroutine = coroutine
         self._task: Task[T] | None = None
 
     def start(self, loop: AbstractEventLoop) -> None:
         """Begin the task, unless it has begun. On the loop's thread."""
-        if self._task is not None:
+        if self._begun:
             return
+        self._begun = True
         self._task = loop.create_task(self._coroutine)
         self._task.add_done_callback(self._settle)
+        _under_way.add(self)
 
     def stop(self, loop: AbstractEventLoop) -> None:
         """Cancel the task, or take back a coroutine that never began. On the loop's thread."""
-        if self._task is None:
+        if not self._begun:
             self.abandon()
-        else:
+        elif self._task is not None:
             # One round later: a task cancelled before its first step would never run its clean-up.
             loop.call_soon(self._task.cancel)
 
@@ -96,12 +99,16 @@ class Call(Answer[T]):
 
     def withdraw(self) -> None:
         """Dispose of a coroutine that never began."""
-        if self._task is None:
+        if not self._begun:
+            self._begun = True
             self._coroutine.close()
 
     def _settle(self, task: Task[T]) -> None:
         from asyncio import CancelledError
 
+        _under_way.discard(self)
+        # The task holds its error, and the traceback of the error holds a frame with this call.
+        self._task = None
         try:
             error = task.exception()
         except CancelledError as cancelled:
@@ -110,6 +117,11 @@ class Call(Answer[T]):
             self.give(task.result())
         else:
             self.fail(error)
+
+
+#: asyncio holds its tasks weakly: without this, one that waits for nothing but its caller could be
+#: collected together with it, before its clean-up.
+_under_way: set[Call[Any]] = set()
 
 
 def _as_blocking(error: BaseException) -> BaseException:

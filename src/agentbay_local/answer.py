@@ -49,7 +49,9 @@ def success(answer: Answer, identity: str) -> str:
     envelope = _envelope(identity, 200, codes.OK, "", good=True)
     if answer.data is not None:
         envelope["Data"] = to_json(answer.data)
-    return compact_json(envelope | {key: value for key, value in extra.items() if value is not None})
+    return compact_json(
+        envelope | {key: value for key, value in extra.items() if value is not None}
+    )
 
 
 def failure(problem: Problem, identity: str) -> str:

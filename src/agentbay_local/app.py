@@ -117,10 +117,14 @@ async def _fields(request: web.Request) -> dict[str, str]:
     """Return the fields of query and form; the query wins, as it does at the gateway."""
     try:
         body = await request.read()
-        form: dict[str, Any] = dict(parse_qsl(body.decode("utf-8", "replace"), True, max_num_fields=_MOST_FIELDS))
+        form: dict[str, Any] = dict(
+            parse_qsl(body.decode("utf-8", "replace"), True, max_num_fields=_MOST_FIELDS)
+        )
     except web.HTTPRequestEntityTooLarge as error:
         message = f"The request has more than {BODY_LIMIT} bytes."
         raise Problem(codes.INVALID_PARAMETER, message, 413) from error
     except ValueError as error:
-        raise Problem(codes.INVALID_PARAMETER, f"The form has over {_MOST_FIELDS} fields.") from error
+        raise Problem(
+            codes.INVALID_PARAMETER, f"The form has over {_MOST_FIELDS} fields."
+        ) from error
     return {**form, **request.query}

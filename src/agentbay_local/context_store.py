@@ -15,11 +15,11 @@ there. Readers hold the version they began with; it goes when the last of them i
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 from collections import Counter
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
@@ -27,11 +27,13 @@ from agentbay_local.sandbox.removal import remove_tree
 from agentbay_local.versions import Change, Published, build, clean, current, expiry_of, switch
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from concurrent.futures import Executor
     from pathlib import Path
 
 __all__ = ["ContextStore", "Snapshot"]
+
+T = TypeVar("T")
 
 
 @attrs.frozen
@@ -59,6 +61,8 @@ class ContextStore:
         self._executor = executor
         self._durable = durable
         self._locks: dict[str, asyncio.Lock] = {}
+        self._empty = directory.parent / "empty"
+        self._empty.mkdir(mode=0o700, exist_ok=True)
         self._readers: Counter[Path] = Counter()
         self._outdated: set[Path] = set()
 
@@ -66,7 +70,7 @@ class ContextStore:
         """Remove what a killed service left: half-written versions, and contexts without a row."""
         for place in list(self._directory.iterdir()):
             if place.name in known:
-                for leftover in await self._run(clean, place):
+                for leftover in await self._run(partial(clean, place)):
                     await remove_tree(leftover)
             else:
                 await remove_tree(place)
@@ -81,8 +85,8 @@ class ContextStore:
             place = self._directory / context_id
             staging = place / f"staging-{secrets.token_hex(8)}"
             try:
-                published = await self._run(build, place, staging, change)
-                old = await self._run(switch, place, staging, self._durable)
+                published = await self._run(lambda: build(place, staging, change))
+                old = await self._run(lambda: switch(place, staging, self._durable))
             except BaseException:
                 await remove_tree(staging)
                 raise
@@ -93,7 +97,11 @@ class ContextStore:
     @asynccontextmanager
     async def reading(self, context_id: str) -> AsyncIterator[Snapshot]:
         """Hold the current version; the context may have none yet, and then it is empty."""
-        version = await self._run(current, self._directory / context_id)
+        # No await between finding the version and counting the reader, or it could go meanwhile.
+        version = current(self._directory / context_id)
+        if version is None:
+            yield Snapshot(self._empty)
+            return
         self._readers[version] += 1
         try:
             yield Snapshot(version / "tree")
@@ -118,8 +126,9 @@ class ContextStore:
 
     async def expire(self, context_id: str, now: float) -> float | None:
         """Remove the files whose time is over; return when the next ones are due."""
-        version = await self._run(current, self._directory / context_id)
-        due = [path for path, moment in expiry_of(version).items() if moment <= now]
+        place = self._directory / context_id
+        expiry = await self._run(lambda: expiry_of(current(place)))
+        due = [path for path, moment in expiry.items() if moment <= now]
         published = await self.publish(context_id, Change(removed=dict.fromkeys(due)))
         return published.next_expiry
 
@@ -142,6 +151,5 @@ class ContextStore:
     def _lock(self, context_id: str) -> asyncio.Lock:
         return self._locks.setdefault(context_id, asyncio.Lock())
 
-    async def _run(self, function, *arguments):  # type: ignore[no-untyped-def]
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, function, *arguments)
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)

@@ -11,7 +11,15 @@ from typing import NoReturn
 
 from agentbay_async._wire import codes
 
-__all__ = ["Problem", "context_problem", "invalid", "missing", "no_context", "no_session", "wrong_state"]
+__all__ = [
+    "Problem",
+    "context_problem",
+    "invalid",
+    "missing",
+    "no_context",
+    "no_session",
+    "wrong_state",
+]
 
 
 class Problem(Exception):

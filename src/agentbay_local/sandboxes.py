@@ -16,7 +16,7 @@ from agentbay_async._wire import codes
 from agentbay_local.problems import Problem
 from agentbay_local.sandbox.base import Backend, Isolation, Sandbox, SandboxSpec
 from agentbay_local.sandbox.problems import IsolationUnavailable, SandboxError
-from agentbay_local.sandbox.trees import remove_tree
+from agentbay_local.sandbox.removal import remove_tree
 from agentbay_local.sandbox.uids import private_uid
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Sandboxes:
         cell = self._cell(session_id)
         cell.closed = True
         await self.close(session_id)
-        await asyncio.to_thread(remove_tree, self._directory / session_id)
+        await remove_tree(self._directory / session_id)
         del self._cells[session_id]
 
     async def close_all(self) -> None:

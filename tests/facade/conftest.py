@@ -46,8 +46,15 @@ def child() -> Callable[[str], list[str]]:
     """Run code in a process of its own; return the lines that it wrote."""
 
     def run(code: str) -> list[str]:
+        script = _CHILD + textwrap.dedent(code)
         done = subprocess.run(
-            [sys.executable, "-W", "ignore::DeprecationWarning", "-c", _CHILD + textwrap.dedent(code)],
+            [
+                sys.executable,
+                "-W",
+                "ignore::DeprecationWarning",
+                "-c",
+                script,
+            ],
             capture_output=True,
             text=True,
             timeout=_LIMIT,

@@ -64,7 +64,9 @@ async def test_command_and_files_see_the_same_files(sandbox: Sandbox) -> None:
 
 async def test_stat_tells_what_a_path_is(sandbox: Sandbox) -> None:
     """Size, permissions and kind are those of the file."""
-    await sandbox.run("printf 12345 > f; chmod 640 f; mkdir d; ln -s d l; ln -s nowhere x", timeout=5)
+    await sandbox.run(
+        "printf 12345 > f; chmod 640 f; mkdir d; ln -s d l; ln -s nowhere x", timeout=5
+    )
     file, directory, link, dangling = [await sandbox.stat(name) for name in ("f", "d", "l", "x")]
 
     assert (5, 0o640, True, False) == (file.size, file.mode & 0o777, file.is_file, file.is_dir)
@@ -172,7 +174,9 @@ async def test_opened_file_is_not_inherited_and_never_blocks(sandbox: Sandbox) -
 
 async def test_large_listing_arrives_whole(sandbox: Sandbox) -> None:
     """An answer larger than a packet takes the other way."""
-    await sandbox.run("mkdir many; cd many; seq -f 'file-with-a-long-name-%g' 3000 | xargs touch", timeout=30)
+    await sandbox.run(
+        "mkdir many; cd many; seq -f 'file-with-a-long-name-%g' 3000 | xargs touch", timeout=30
+    )
 
     assert 3000 == len(await sandbox.list("many"))
     assert 3000 == len(await sandbox.search("many", "*"))

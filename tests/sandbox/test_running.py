@@ -37,7 +37,7 @@ async def test_run_takes_words_without_a_shell(sandbox: Sandbox) -> None:
 
 async def test_run_starts_in_home_and_follows_cwd(sandbox: Sandbox) -> None:
     """The home is the default directory, and cwd may hold spaces and quotes."""
-    name = "it's a \"dir\""
+    name = 'it\'s a "dir"'
     await sandbox.make_directory(name)
 
     home = await sandbox.run("pwd", timeout=10)

@@ -96,12 +96,16 @@ def _end(record: Record) -> bool:
         handle = os.pidfd_open(record.pid)
         try:
             # Compared after opening: from here on the handle means this process and no other.
-            if Record.of(record.pid) == record:
+            if Record.of(record.pid) == record and not _ended(handle, 0):
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
-                poll = select.poll()
-                poll.register(handle, select.POLLIN)
-                poll.poll(END_WITHIN_MS)
-                return True
+                return _ended(handle, END_WITHIN_MS)
         finally:
             os.close(handle)
     return False
+
+
+def _ended(handle: int, within_ms: int) -> bool:
+    """Wait for the end of a process; one that nobody has collected yet has ended too."""
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    return bool(poll.poll(within_ms))

@@ -92,7 +92,8 @@ class Launch:
 
     def channel(self, first: dict[str, Any]) -> Channel:
         """Return the conversation, its first packet sent."""
-        channel = Channel(self._ours.dup())
+        # Detached, because the agent only notices the end when no copy of our end is left.
+        channel = Channel(socket.socket(fileno=self._ours.detach()))
         channel.tell("settings", first)
         return channel
 

@@ -116,7 +116,9 @@ class Sessions:
 
     def live(self) -> list[Session]:
         """Return every session that is not finished."""
-        return [_session(row) for row in self._db.all("SELECT * FROM session WHERE finished IS NULL")]
+        return [
+            _session(row) for row in self._db.all("SELECT * FROM session WHERE finished IS NULL")
+        ]
 
     def labels(self, session_id: str) -> dict[str, str]:
         """Return the labels of a session."""

@@ -104,7 +104,9 @@ async def search_files(sandbox: Sandbox, arguments: Arguments) -> str:
     excludes = (arguments.optional_text("excludePatterns") or "").split(",")
     path, pattern = arguments.path("path"), arguments.path("pattern")
     with refused("search files"):
-        found = await sandbox.search(path, pattern, [part.strip() for part in excludes if part.strip()])
+        found = await sandbox.search(
+            path, pattern, [part.strip() for part in excludes if part.strip()]
+        )
     return "\n".join(_one_line(path) for path in found) or "No matches found"
 
 

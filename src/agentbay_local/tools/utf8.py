@@ -19,7 +19,9 @@ def whole_characters(data: bytes, start: int, end: int) -> str:
         >>> whole_characters(text, 0, 2), whole_characters(text, 2, 3)
         ('aé', '')
     """
-    return data[_border(data, start) : _border(data, min(end, len(data)))].decode("utf-8", "replace")
+    return data[_border(data, start) : _border(data, min(end, len(data)))].decode(
+        "utf-8", "replace"
+    )
 
 
 def _border(data: bytes, position: int) -> int:

@@ -10,16 +10,18 @@ import contextlib
 import os
 import secrets
 import stat
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
 
 from agentbay_local.sandbox.hostfs import copy_content
 from agentbay_local.sandbox.openat import open_beneath
-from agentbay_local.trees.manifest import Stamp, stamp_of
+from agentbay_local.trees.manifest import FILE, Stamp, stamp_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 __all__ = ["PARTIAL", "Landing", "Unstable", "open_source"]
 
@@ -55,10 +57,12 @@ class Landing:
     Attributes:
         top: The open directory.
         owner: The user id everything belongs to, or None for the service's own.
+        least_mode: Permission bits that every file gets beside its own.
     """
 
     top: int
     owner: int | None = None
+    least_mode: int = 0
 
     def directory(self, path: str) -> None:
         """Make a directory and its parents; an existing one is fine."""
@@ -81,7 +85,7 @@ class Landing:
             target = os.open(name, _FRESH, 0o600, dir_fd=parent)
             try:
                 mark = write(target)
-                os.fchmod(target, mark.mode)
+                os.fchmod(target, mark.mode | self.least_mode)
                 os.utime(target, ns=(mark.mtime, mark.mtime))
                 self._own(parent, name)
             finally:
@@ -99,12 +103,19 @@ class Landing:
             source = open_source(source_top, path)
             try:
                 before = stamp_of(os.fstat(source))
-                copied = self.file(path, lambda target, file=source: _copied(file, target))  # type: ignore[misc]  # a default binds the loop variable
+                copied = self.file(path, partial(_copied, source))
                 if copied == before == stamp_of(os.fstat(source)):
                     return copied
             finally:
                 os.close(source)
         raise Unstable(f"{path} kept changing while it was copied")
+
+    def adopt(self, path: str, file: Path) -> Stamp:
+        """Put a file that is complete already, without copying it."""
+        with self._placing(path) as (parent, name):
+            os.link(file, name, dst_dir_fd=parent)
+        facts = file.stat()
+        return Stamp(FILE, facts.st_size, facts.st_mtime_ns, facts.st_mode & 0o777)
 
     @contextlib.contextmanager
     def _placing(self, path: str) -> Iterator[tuple[int, str]]:
@@ -138,4 +149,4 @@ class Landing:
 def _copied(source: int, target: int) -> Stamp:
     facts = os.fstat(source)
     size = copy_content(source, target)
-    return Stamp("file", size, facts.st_mtime_ns, facts.st_mode & 0o777)
+    return Stamp(FILE, size, facts.st_mtime_ns, facts.st_mode & 0o777)

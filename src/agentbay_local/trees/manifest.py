@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["DIRECTORY", "FILE", "LINK", "Manifest", "Stamp", "scan", "stamp_of"]
+__all__ = ["DIRECTORY", "FILE", "LINK", "Manifest", "Stamp", "entries_of", "scan", "stamp_of"]
 
 FILE, DIRECTORY, LINK = "file", "directory", "link"
 _ENTER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -69,7 +69,7 @@ def scan(top: int, wanted: Callable[[str], bool], skipped: list[str] | None = No
         while waiting:
             place, handle = waiting.pop()
             try:
-                for name, mark in _entries(handle):
+                for name, mark in entries_of(handle):
                     path = f"{place}{name}"
                     if not wanted(path):
                         continue
@@ -94,7 +94,8 @@ def _enter(handle: int, name: str, place: str, waiting: list[tuple[str, int]]) -
         pass  # A running session has removed or replaced it meanwhile.
 
 
-def _entries(handle: int) -> list[tuple[str, Stamp | None]]:
+def entries_of(handle: int) -> list[tuple[str, Stamp | None]]:
+    """Return name and stamp of each entry of an open directory; None for special files."""
     entries: list[tuple[str, Stamp | None]] = []
     for name in os.listdir(handle):
         try:

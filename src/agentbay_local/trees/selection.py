@@ -63,7 +63,9 @@ class Selection:
 
 def _listed(entry: WhiteList) -> Callable[[str], bool]:
     covers = _matcher([entry.path], entry.is_path_regex)
-    excluded = _matcher(entry.exclude_paths, entry.is_exclude_regex) if entry.exclude_paths else None
+    excluded = (
+        _matcher(entry.exclude_paths, entry.is_exclude_regex) if entry.exclude_paths else None
+    )
     literal = "" if entry.is_path_regex else entry.path.strip("/")
 
     def listed(path: str) -> bool:

@@ -43,12 +43,15 @@ def stop_all() -> set[int]:
         signal_one(-1, signal.SIGSTOP)
         return before
     # Without a pid namespace there is no atomic call: go on until nobody is left who could fork.
+    # A parent in the middle of vfork cannot stop before its child goes on, so each is told once.
+    told: set[int] = set()
     while True:
-        moving = [pid for pid, state in others().items() if state not in "Tt"]
+        moving = {pid for pid, state in others().items() if state not in "Tt"} - told
         if not moving:
             return before
         for pid in moving:
             signal_one(pid, signal.SIGSTOP)
+        told |= moving
 
 
 def continue_all(stopped_before: set[int]) -> None:

@@ -1,0 +1,128 @@
+"""Every check and task of the project, each in an environment of its own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.stop_on_first_error = True
+
+ROOT = Path(__file__).parent
+PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+PYTHONS = [
+    match[1]
+    for classifier in PYPROJECT["project"]["classifiers"]
+    if (match := re.match(r"Programming Language :: Python :: (3\.\d+)$", classifier))
+]
+OFFICIAL_CLIENT = "wuying-agentbay-sdk==0.22.3"
+COVERAGE_FLOOR = 95
+
+
+def install(session: nox.Session, *groups: str, editable: bool = True) -> None:
+    """Install the project with all extras, and some of its dependency groups."""
+    needed = nox.project.dependency_groups(PYPROJECT, *groups) if groups else ()
+    session.install("--quiet", *(["-e"] if editable else []), ".[all]", *needed)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Show sessions, labels and contexts on the embedded service, async and blocking."""
+    install(session, editable=False)
+    session.run("python", "examples/demo.py", *session.posargs)
+
+
+@nox.session
+def local(session: nox.Session) -> None:
+    """Start the local service."""
+    install(session)
+    session.run("python", "-m", "agentbay_local", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check format and lint rules; change nothing."""
+    session.install("--quiet", *nox.project.dependency_groups(PYPROJECT, "lint"))
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+
+
+@nox.session
+def format(session: nox.Session) -> None:
+    """Format the code and mend what lint rules can mend."""
+    session.install("--quiet", *nox.project.dependency_groups(PYPROJECT, "lint"))
+    session.run("ruff", "check", "--fix", ".")
+    session.run("ruff", "format", ".")
+
+
+@nox.session
+def facade(session: nox.Session) -> None:
+    """Write the blocking facade anew from the async sources."""
+    session.install("--quiet", *nox.project.dependency_groups(PYPROJECT, "lint"))
+    session.run("python", "scripts/generate_facade.py", *session.posargs)
+
+
+@nox.session
+def facade_check(session: nox.Session) -> None:
+    """Fail if the committed facade is not what the generator writes."""
+    session.install("--quiet", *nox.project.dependency_groups(PYPROJECT, "lint"))
+    session.run("python", "scripts/generate_facade.py", "--check")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Check types: mypy strictly everywhere, pyright on the public packages."""
+    install(session, "typing", "test")
+    session.run("mypy")
+    session.run("pyright")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests and hold the coverage floor."""
+    install(session, "test", "lint")
+    session.run("coverage", "erase")
+    parallel = () if {"-n", "-n0"}.intersection(session.posargs) else ("-n", "2")
+    session.run(
+        "pytest",
+        "--cov",
+        "--cov-report=",
+        *parallel,
+        *session.posargs,
+        "--ignore=tests/conformance",
+    )
+    if not session.posargs:
+        session.run("coverage", "report", f"--fail-under={COVERAGE_FLOOR}")
+
+
+@nox.session(python=PYTHONS)
+def matrix(session: nox.Session) -> None:
+    """Run the tests on every supported Python that is installed."""
+    install(session, "test", "lint")
+    session.run("pytest", "-n", "2", "--ignore=tests/conformance", *session.posargs)
+
+
+@nox.session
+def conformance(session: nox.Session) -> None:
+    """Let the unmodified official client judge the local service.
+
+    It has an environment of its own, because it owns the import name ``agentbay`` too.
+    """
+    official = Path(session.cache_dir) / "official-client"
+    if not (official / "bin" / "python").exists():
+        session.run("python", "-m", "venv", str(official), silent=True)
+    python = str(official / "bin" / "python")
+    session.run(python, "-m", "pip", "install", "--quiet", OFFICIAL_CLIENT, external=True)
+    install(session, "test")
+    session.run("pytest", "tests/conformance", *session.posargs, env={"OFFICIAL_PYTHON": python})
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Run the benchmarks."""
+    install(session, "bench", editable=False)
+    for script in ("bench_calls.py", "bench_import.py"):
+        session.run("python", f"benchmarks/{script}", *session.posargs)

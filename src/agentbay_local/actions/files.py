@@ -1,0 +1,156 @@
+"""Files of a context: list a folder, delete, and hand out URLs to read and write.
+
+A path of a context's file is relative to the context. A leading slash is allowed and means nothing, so
+that ``/a.txt`` and ``a.txt`` are one file. Clients that move files through a session name them by
+their place in the session; the URL then has the part below the mount (see `context_path`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+from agentbay_async._wire import schema
+from agentbay_local import paging
+from agentbay_local.answer import Answer
+from agentbay_local.clock import iso
+from agentbay_local.file_routes import no_file, signed_url
+from agentbay_local.problems import invalid, required
+from agentbay_local.sandbox.openat import open_beneath
+from agentbay_local.trees.manifest import DIRECTORY, LINK, Stamp, entries_of
+from agentbay_local.versions import Change
+
+if TYPE_CHECKING:
+    from agentbay_local.context_store import Snapshot
+    from agentbay_local.state import State
+
+_DEFAULT_PAGE = 50
+_TOP_PAGE = 1000
+_LONGEST = 4000
+
+
+def checked_path(text: str | None, name: str) -> str:
+    """Return a path relative to a context; ``""`` is the context itself.
+
+    Raises:
+        Problem: It climbs out, is too long, or is no path.
+    """
+    path = (text or "").strip("/")
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if "\0" in path or ".." in parts:
+        raise invalid(name, "must not contain '..' or NUL.")
+    if len(path.encode("utf-8", "surrogateescape")) > _LONGEST:
+        raise invalid(name, f"must have at most {_LONGEST} bytes.")
+    return "/".join(parts)
+
+
+def _file_path(text: str | None) -> str:
+    path = checked_path(required(text, "FilePath"), "FilePath")
+    if not path:
+        raise invalid("FilePath", "must name a file.")
+    return path
+
+
+async def list_folder(state: State, request: schema.DescribeContextFiles) -> Answer:
+    """List one folder, sorted by name: by page number, or by cursor when one is asked for."""
+    context = state.context(request.context_id)
+    folder = checked_path(request.parent_folder_path, "ParentFolderPath")
+    async with state.files.reading(context.id) as snapshot:
+        records = await asyncio.to_thread(_records, snapshot, folder)
+    if request.max_results is not None or request.next_token:
+        return _by_cursor(state, request, context.id, folder, records)
+    number = 1 if request.page_number is None else request.page_number
+    if number < 1:
+        raise invalid("PageNumber", f"must be at least 1, not {number}.")
+    size = paging.page_size(request.page_size, default=_DEFAULT_PAGE, top=_TOP_PAGE)
+    start = (number - 1) * size
+    return Answer(records[start : start + size], count=len(records))
+
+
+def _by_cursor(
+    state: State,
+    request: schema.DescribeContextFiles,
+    context_id: str,
+    folder: str,
+    records: list[schema.ContextFileRecord],
+) -> Answer:
+    size = paging.page_size(request.max_results, default=_DEFAULT_PAGE, top=_TOP_PAGE)
+    listing = ["files", context_id, folder]
+    cursor = paging.cursor_from(state.signer, request.next_token, listing)
+    start = cursor.last if cursor else 0
+    end = start + size
+    token = ""
+    if end < len(records):
+        token = paging.token_for(state.signer, paging.Cursor(end, len(records)), listing)
+    return Answer(records[start:end], next_token=token, max_results=size, count=len(records))
+
+
+def _records(snapshot: Snapshot, folder: str) -> list[schema.ContextFileRecord]:
+    try:
+        tree = os.open(snapshot.tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return []
+    try:
+        handle = open_beneath(tree, folder or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        # An object store has no folders of its own: one without files does not exist, and is empty.
+        return []
+    finally:
+        os.close(tree)
+    try:
+        return [
+            _record(folder, name, mark)
+            for name, mark in sorted(entries_of(handle))
+            if mark is not None
+        ]
+    finally:
+        os.close(handle)
+
+
+def _record(folder: str, name: str, mark: Stamp) -> schema.ContextFileRecord:
+    path = f"{folder}/{name}" if folder else name
+    moment = None if mark.kind in (DIRECTORY, LINK) else iso(mark.mtime / 1e9)
+    return schema.ContextFileRecord(
+        file_id=hashlib.sha256(os.fsencode(path)).hexdigest()[:32],
+        file_name=name,
+        file_path=f"/{path}",
+        file_type="FOLDER" if mark.kind == DIRECTORY else "FILE",
+        gmt_create=moment,
+        gmt_modified=moment,
+        size=mark.size,
+        status="available",
+    )
+
+
+async def delete(state: State, request: schema.DeleteContextFile) -> Answer:
+    """Delete a file, or a folder with all that is in it."""
+    context = state.context(request.context_id)
+    path = _file_path(request.file_path)
+    await _require(state, context.id, path)
+    published = await state.files.publish(context.id, Change(removed={path: None}))
+    state.store.contexts.set_expiry(context.id, published.next_expiry)
+    return Answer()
+
+
+async def upload_url(state: State, request: schema.GetContextFileUploadUrl) -> Answer:
+    """Hand out a URL to PUT a file to."""
+    context = state.context(request.context_id)
+    url, expires = signed_url(state, "PUT", context.id, _file_path(request.file_path))
+    return Answer(schema.FileUrl(url=url, expire_time=expires))
+
+
+async def download_url(state: State, request: schema.GetContextFileDownloadUrl) -> Answer:
+    """Hand out a URL to GET a file from."""
+    context = state.context(request.context_id)
+    path = _file_path(request.file_path)
+    await _require(state, context.id, path)
+    url, expires = signed_url(state, "GET", context.id, path)
+    return Answer(schema.FileUrl(url=url, expire_time=expires))
+
+
+async def _require(state: State, context_id: str, path: str) -> None:
+    async with state.files.reading(context_id) as snapshot:
+        if not await asyncio.to_thread(os.path.lexists, snapshot.tree / path):
+            raise no_file(path)

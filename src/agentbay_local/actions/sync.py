@@ -1,0 +1,161 @@
+"""Contexts in sessions: attach them, move their files, say how that goes."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING
+
+from agentbay_async._wire import schema
+from agentbay_async._wire.codec import tasks_to_text
+from agentbay_async._wire.policy import policy_from_text
+from agentbay_local.answer import Answer
+from agentbay_local.clock import iso
+from agentbay_local.problems import invalid, missing, no_context
+from agentbay_local.store.bindings import PathTaken
+from agentbay_local.syncing import DOWNLOAD, UPLOAD
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agentbay_local.state import State
+    from agentbay_local.store import Binding, Session, Task
+
+_LIST = "PersistenceDataList"
+_MOST = 50
+# These are the host's own, read-only in every session.
+_SYSTEM = frozenset({"bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "proc", "sbin", "sys", "usr"})
+
+Wanted = tuple[str, str, str]
+"""Context id, path and policy of a context that is to be attached."""
+
+
+def wanted_bindings(state: State, items: Sequence[schema.Persistence]) -> list[Wanted]:
+    """Check the contexts that are to be attached, before anything is stored.
+
+    Raises:
+        Problem: One does not exist, or its path or policy is wrong.
+    """
+    if len(items) > _MOST:
+        raise invalid(_LIST, f"has {len(items)} entries; at most {_MOST} are allowed.")
+    wanted = [_wanted(state, item) for item in items]
+    paths = [path for _, path, _ in wanted]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise invalid(_LIST, f"names the path {path!r} more than once.")
+    return wanted
+
+
+def _wanted(state: State, item: schema.Persistence) -> Wanted:
+    context = state.context(item.context_id, f"{_LIST}.ContextId")
+    try:
+        policy_from_text(item.policy)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise invalid(f"{_LIST}.Policy", f"cannot be read: {error!s:.200}") from error
+    return context.id, _mount_path(item.path), item.policy or ""
+
+
+def _mount_path(text: str | None) -> str:
+    if not text:
+        raise missing(f"{_LIST}.Path")
+    parts = text.split("/")
+    if not text.startswith("/") or ".." in parts or not text.isprintable() or len(text) > 1024:
+        raise invalid(f"{_LIST}.Path", f"must be an absolute path without '..', not {text!r:.100}.")
+    path = posixpath.normpath(text).replace("//", "/")
+    if path == "/" or path.split("/")[1] in _SYSTEM:
+        raise invalid(f"{_LIST}.Path", f"must not be {path!r}, which belongs to the system.")
+    return path
+
+
+def attach(state: State, session: Session, wanted: Sequence[Wanted]) -> None:
+    """Attach contexts to a session and begin to bring their files.
+
+    Raises:
+        Problem: A path has a context already; then none is attached.
+    """
+    try:
+        bindings = state.store.bindings.add(session.id, wanted, state.clock.now())
+    except PathTaken as taken:
+        raise invalid(_LIST, f"names {taken.args[0]!r}, where a context is already.") from None
+    for binding in bindings:
+        policy = policy_from_text(binding.policy)
+        state.syncing.start(binding, DOWNLOAD, move=policy.download_policy.auto_download)
+
+
+async def bind(state: State, request: schema.BindContexts) -> Answer:
+    """Attach more contexts to a session."""
+    session = state.running(request.session_id)
+    if not request.persistence_data_list:
+        raise missing(_LIST)
+    attach(state, session, wanted_bindings(state, request.persistence_data_list))
+    return Answer()
+
+
+async def bindings(state: State, request: schema.DescribeSessionContexts) -> Answer:
+    """List the contexts of a session."""
+    session = state.session(request.session_id)
+    return Answer([_binding(state, entry) for entry in state.store.bindings.of(session.id)])
+
+
+def _binding(state: State, binding: Binding) -> schema.BindingRecord:
+    context = state.store.contexts.get(binding.context_id)
+    return schema.BindingRecord(
+        context_id=binding.context_id,
+        context_name=context.name if context else None,
+        path=binding.path,
+        policy=binding.policy or None,
+        bind_time=iso(binding.bound),
+    )
+
+
+async def start(state: State, request: schema.SyncContext) -> Answer:
+    """Begin to move the files of one context, of one path, or of all contexts of a session."""
+    session = state.running(request.session_id)
+    kind = (request.mode or UPLOAD).lower()
+    if kind not in (UPLOAD, DOWNLOAD):
+        raise invalid("Mode", f"must be {UPLOAD!r} or {DOWNLOAD!r}, not {request.mode!r:.40}.")
+    for binding in _meant(state, session, request.context_id, request.path):
+        state.syncing.start(binding, kind, request.path or "")
+    return Answer()
+
+
+def _meant(
+    state: State, session: Session, context_id: str | None, path: str | None
+) -> list[Binding]:
+    bindings = state.store.bindings.of(session.id)
+    if context_id:
+        bindings = [binding for binding in bindings if binding.context_id == context_id]
+        if not bindings:
+            raise no_context(context_id)
+    if not path:
+        return bindings
+    if ".." in path.split("/") or "\0" in path:
+        raise invalid("Path", "must not contain '..' or NUL.")
+    # The innermost mount is the one whose files are at that path.
+    holding = [entry for entry in bindings if f"{path.rstrip('/')}/".startswith(f"{entry.path}/")]
+    if not holding:
+        raise invalid("Path", f"{path!r:.200} is not within a context of this session.")
+    return [max(holding, key=lambda entry: len(entry.path))]
+
+
+async def info(state: State, request: schema.GetContextInfo) -> Answer:
+    """Say how the movements of files are going."""
+    session = state.session(request.session_id)
+    tasks = state.store.bindings.tasks(
+        session.id,
+        request.context_id or None,
+        request.path or None,
+        (request.task_type or "").lower() or None,
+    )
+    return Answer(schema.ContextInfo(context_status=tasks_to_text(_task(task) for task in tasks)))
+
+
+def _task(task: Task) -> schema.ContextTask:
+    return schema.ContextTask(
+        context_id=task.context_id,
+        path=task.path,
+        task_type=task.kind,
+        status=task.status,
+        error_message=task.error or None,
+        start_time=int(task.started),
+        finish_time=None if task.finished is None else int(task.finished),
+    )

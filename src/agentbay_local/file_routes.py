@@ -1,0 +1,159 @@
+"""Files behind signed URLs: PUT and GET, streamed both ways, with no key in the URL.
+
+A URL stands for one file of one context, one method and one hour. Its signature covers all of that,
+so nothing needs to be remembered, and URLs outlive a restart of the service.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from typing import TYPE_CHECKING, BinaryIO
+from urllib.parse import quote
+
+import attrs
+from aiohttp import web
+
+from agentbay_async._wire import codes
+from agentbay_local import answer
+from agentbay_local.problems import Problem, context_problem, no_context
+from agentbay_local.trees.landing import open_source
+from agentbay_local.trees.manifest import FILE, Stamp
+from agentbay_local.versions import Change
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from agentbay_local.context_store import Snapshot
+    from agentbay_local.state import State
+    from agentbay_local.trees.landing import Landing
+
+__all__ = ["LIFETIME", "add", "no_file", "signed_url"]
+
+LIFETIME = 3600
+"""Seconds that a URL is valid."""
+
+_PIECE = 256 * 1024
+
+
+def add(app: web.Application, state: State) -> None:
+    """Add the routes."""
+    routes = _Files(state)
+    app.router.add_put("/files/{token}/{name:.*}", routes.put)
+    app.router.add_get("/files/{token}/{name:.*}", routes.get, allow_head=False)
+
+
+def signed_url(state: State, method: str, context_id: str, path: str) -> tuple[str, int]:
+    """Return a URL for one file and when it expires, in Unix seconds.
+
+    The path travels inside the token, where no proxy or client can normalise it; the name at the end
+    is for people.
+    """
+    expires = int(state.clock.now()) + LIFETIME
+    right = {"method": method, "context": context_id, "path": path, "expires": expires}
+    name = quote(path.rpartition("/")[2], errors="surrogateescape")
+    return f"{state.endpoint}/files/{state.signer.seal('file', right)}/{name}", expires
+
+
+def no_file(path: str) -> Problem:
+    """Say that a context has no such file."""
+    return context_problem(codes.CONTEXT_FILE_NOT_FOUND, f"The context has no file {path!r}.")
+
+
+@attrs.frozen
+class _Files:
+    """The two handlers."""
+
+    state: State
+
+    async def put(self, request: web.Request) -> web.StreamResponse:
+        """Store a file; it appears at once and whole, or not at all."""
+        try:
+            context_id, path = self._allowed(request, "PUT")
+            with self.state.files.incoming(context_id) as file:
+                etag = await _receive(request, file)
+                change = Change(added={path: Stamp(FILE)}, fetch=_adopter(file))
+                published = await self.state.files.publish(context_id, change)
+            self.state.store.contexts.set_expiry(context_id, published.next_expiry)
+            self.state.store.contexts.used(context_id, self.state.clock.now())
+        except Problem as problem:
+            return _refused(problem)
+        return web.Response(headers={"ETag": f'"{etag}"'})
+
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        """Send a file."""
+        try:
+            context_id, path = self._allowed(request, "GET")
+            async with self.state.files.reading(context_id) as snapshot:
+                with await asyncio.to_thread(_open, snapshot, path) as file:
+                    return await _send(request, file)
+        except Problem as problem:
+            return _refused(problem)
+
+    def _allowed(self, request: web.Request, method: str) -> tuple[str, str]:
+        right = self.state.signer.open("file", request.match_info["token"])
+        if right is None or right["method"] != method:
+            raise Problem(codes.NOT_LOGIN, f"The URL is not signed for {method}.", 403)
+        if right["expires"] <= self.state.clock.now():
+            raise Problem(codes.NOT_LOGIN, "The URL has expired; ask for a new one.", 403)
+        context_id, path = right["context"], right["path"]
+        if self.state.store.contexts.get(context_id) is None:
+            raise no_context(context_id)
+        return context_id, path
+
+
+def _refused(problem: Problem) -> web.Response:
+    # A plain HTTP client looks at the status alone, so a missing file is a 404 here.
+    missing = problem.code in (codes.CONTEXT_FILE_NOT_FOUND, codes.CONTEXT_NOT_FOUND)
+    status = 404 if missing else problem.http_status
+    text = answer.failure(problem, answer.request_id())
+    return web.Response(text=text, status=status, content_type="application/json")
+
+
+async def _receive(request: web.Request, file: Path) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    with os.fdopen(handle, "wb") as target:
+        async for piece in request.content.iter_chunked(_PIECE):
+            digest.update(piece)
+            await asyncio.to_thread(target.write, piece)
+    return digest.hexdigest()
+
+
+def _adopter(file: Path) -> Callable[[Landing, str], Stamp]:
+    def adopt(landing: Landing, path: str) -> Stamp:
+        return landing.adopt(path, file)
+
+    return adopt
+
+
+def _open(snapshot: Snapshot, path: str) -> BinaryIO:
+    tree = os.open(snapshot.tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return os.fdopen(open_source(tree, path), "rb")
+    except OSError as error:
+        raise no_file(path) from error
+    finally:
+        os.close(tree)
+
+
+async def _send(request: web.Request, file: BinaryIO) -> web.StreamResponse:
+    etag = await asyncio.to_thread(_md5, file)
+    headers = {"ETag": f'"{etag}"', "Content-Type": "application/octet-stream"}
+    response = web.StreamResponse(headers=headers)
+    response.content_length = os.fstat(file.fileno()).st_size
+    await response.prepare(request)
+    while piece := await asyncio.to_thread(file.read, _PIECE):
+        await response.write(piece)
+    await response.write_eof()
+    return response
+
+
+def _md5(file: BinaryIO) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    while piece := file.read(_PIECE):
+        digest.update(piece)
+    file.seek(0)
+    return digest.hexdigest()

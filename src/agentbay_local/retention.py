@@ -1,0 +1,44 @@
+"""How long uploaded files are kept: a recycle policy as dates. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from agentbay_local.trees.manifest import DIRECTORY
+from agentbay_local.trees.selection import below
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agentbay_async.context_sync import RecyclePolicy
+    from agentbay_local.trees.manifest import Stamp
+
+__all__ = ["expiries"]
+
+_DAY = 24 * 3600.0
+
+
+def expiries(policy: RecyclePolicy, added: Mapping[str, Stamp], now: float) -> dict[str, float]:
+    """Return when which of the uploaded files are to be removed, in Unix seconds.
+
+    Args:
+        policy: What the session asks for.
+        added: The files that are uploaded.
+        now: When.
+
+    Example:
+        >>> from agentbay_async.context_sync import RecyclePolicy
+        >>> expiries(RecyclePolicy(), {}, 0.0)
+        {}
+    """
+    days = re.search(r"\d+", policy.lifecycle.value)
+    if days is None:
+        return {}
+    moment = now + int(days.group()) * _DAY
+    tops = [path.strip("/") for path in policy.paths]
+    return {
+        path: moment
+        for path, mark in added.items()
+        if mark.kind != DIRECTORY and any(below(path, top) for top in tops)
+    }

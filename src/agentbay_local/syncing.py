@@ -1,0 +1,165 @@
+"""Moving files between sessions and contexts in the background, one task at a time in a session.
+
+Every movement is a task in the store, from its start on. Clients compare the tasks before and after, so
+tasks are only ever added. A task that fails says why; nothing here raises into an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+import attrs
+
+from agentbay_async._wire.policy import policy_from_text
+from agentbay_local.movement import Movement
+from agentbay_local.sandbox.problems import SandboxError
+from agentbay_local.trees.mount import Mount
+from agentbay_local.trees.selection import Selection
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from agentbay_local.background import Background
+    from agentbay_local.clock import Clock
+    from agentbay_local.context_store import ContextStore
+    from agentbay_local.sandboxes import Sandboxes
+    from agentbay_local.store import Binding, Session, Store
+
+__all__ = ["DOWNLOAD", "UPLOAD", "Syncing"]
+
+_log = logging.getLogger(__name__)
+
+UPLOAD, DOWNLOAD = "upload", "download"
+
+
+@attrs.define
+class _Cell:
+    """What is known of one session's mounts while the service runs."""
+
+    lock: asyncio.Lock = attrs.field(factory=asyncio.Lock)
+    mounts: dict[str, Mount] = attrs.field(factory=dict)
+
+
+class Syncing:
+    """The movements of all sessions."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        background: Background,
+        sandboxes: Sandboxes,
+        files: ContextStore,
+        executor: Executor,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._background = background
+        self._sandboxes = sandboxes
+        self._files = files
+        self._executor = executor
+        self._cells: dict[str, _Cell] = {}
+
+    def start(
+        self, binding: Binding, kind: str, path: str = "", *, move: bool = True
+    ) -> asyncio.Task[bool]:
+        """Begin to move files; the task is on record when this returns.
+
+        Args:
+            binding: Which context in which session.
+            kind: `UPLOAD` or `DOWNLOAD`.
+            path: The path in the session that was asked for: the mount, or something below it.
+            move: False only makes the mount's directory: clients wait for a task of every context they
+                attach, also of one whose policy says not to download.
+
+        Returns:
+            A task that says whether all went well.
+        """
+        asked = path or binding.path
+        number = self._store.bindings.start_task(
+            binding.session_id, binding.context_id, asked, kind, self._clock.now()
+        )
+        self._store.contexts.used(binding.context_id, self._clock.now())
+        work = self._recorded(number, binding, kind, _below_mount(asked, binding.path), move)
+        return self._background.spawn(work, f"{kind} {binding.path} of {binding.session_id}")
+
+    async def upload_before_release(self, session: Session) -> bool:
+        """Bring home what the policies ask for; say whether everything went well."""
+        tasks = [
+            self.start(binding, UPLOAD)
+            for binding in self._store.bindings.of(session.id)
+            if policy_from_text(binding.policy).upload_policy.auto_upload
+        ]
+        return all(await asyncio.gather(*tasks))
+
+    def forget(self, session_id: str) -> None:
+        """Drop what is remembered of a session that is gone."""
+        self._cells.pop(session_id, None)
+
+    def expire_files(self) -> None:
+        """Begin to remove files whose time is over."""
+        now = self._clock.now()
+        for context in self._store.contexts.expired(now):
+            self._store.contexts.set_expiry(context.id, None)
+            self._background.spawn(self._expire(context.id, now), f"expire files of {context.id}")
+
+    async def _expire(self, context_id: str, now: float) -> None:
+        self._store.contexts.set_expiry(context_id, await self._files.expire(context_id, now))
+
+    async def _recorded(
+        self, number: int, binding: Binding, kind: str, only: str, move: bool
+    ) -> bool:
+        error: str | None = "the service stopped"
+        try:
+            error = await self._attempt(binding, kind, only, move)
+        finally:
+            self._store.bindings.finish_task(number, error, self._clock.now())
+        return error is None
+
+    async def _attempt(self, binding: Binding, kind: str, only: str, move: bool) -> str | None:
+        """Move files; return what went wrong, or None."""
+        try:
+            cell = self._cells.setdefault(binding.session_id, _Cell())
+            async with cell.lock:
+                movement = await self._movement(cell, binding, only)
+                if not move:
+                    await movement.prepare()
+                elif kind == DOWNLOAD:
+                    await movement.download()
+                else:
+                    await movement.upload(self._clock.now())
+        except (OSError, SandboxError, ValueError) as error:
+            _log.warning("%s of %s failed", kind, binding.path, exc_info=error)
+            return _said(error)
+        return None
+
+    async def _movement(self, cell: _Cell, binding: Binding, only: str) -> Movement:
+        if binding.path not in cell.mounts:
+            place = await self._sandboxes.place(binding.session_id)
+            cell.mounts[binding.path] = Mount(place.root, binding.path, place.owner)
+        policy = policy_from_text(binding.policy)
+        others = (entry.path for entry in self._store.bindings.of(binding.session_id))
+        top = f"{binding.path.rstrip('/')}/"
+        inner = [path[len(top) :].strip("/") for path in others if path.startswith(top)]
+        return Movement(
+            mount=cell.mounts[binding.path],
+            selection=Selection(policy, only, inner),
+            context_id=binding.context_id,
+            files=self._files,
+            store=self._store,
+            executor=self._executor,
+        )
+
+
+def _below_mount(asked: str, mount: str) -> str:
+    return asked.strip("/")[len(mount.strip("/")) :].strip("/")
+
+
+def _said(error: Exception) -> str:
+    """Write an error without paths of the host."""
+    if isinstance(error, OSError) and error.strerror:
+        name = error.filename if isinstance(error.filename, str) else ""
+        return f"{error.strerror}: {name}" if name and not name.startswith("/") else error.strerror
+    return str(error) or type(error).__name__

@@ -1,0 +1,69 @@
+"""Every Python block of the README and the docs runs, and so does every docstring example."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import os
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import agentbay_async
+from agentbay_local import LocalService
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def snippets() -> list[object]:
+    """Return each block as a test case named after its page and its place in it."""
+    return [
+        pytest.param(code, id=f"{page.name}-{number}")
+        for page in PAGES
+        for number, code in enumerate(FENCE.findall(page.read_text(encoding="utf-8")), 1)
+    ]
+
+
+def modules() -> list[str]:
+    """Return the names of all modules of the async package."""
+    found = pkgutil.walk_packages(agentbay_async.__path__, "agentbay_async.")
+    return [module.name for module in found]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory):
+    """Run one local service for the snippets that name none, with the key of the tutorial."""
+    home = tmp_path_factory.mktemp("home")
+    with LocalService(home=home, api_key="your_api_key") as running:
+        yield running
+
+
+@pytest.mark.parametrize("code", snippets())
+def test_a_snippet_of_the_docs_runs_as_it_stands(code: str, service: LocalService, tmp_path: Path):
+    """Each snippet is a whole program that ends without an error or a warning."""
+    environment = {**os.environ, "AGENTBAY_ENDPOINT": service.endpoint}
+
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert (0, "") == (done.returncode, done.stderr)
+
+
+@pytest.mark.parametrize("name", modules())
+def test_the_examples_in_docstrings_are_true(name: str):
+    """Each ``>>>`` example gives what it says."""
+    failed, _ = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
+
+    assert 0 == failed

@@ -1,0 +1,418 @@
+"""The generator: each asynchronous construct gets its blocking form, or is refused."""
+
+from __future__ import annotations
+
+import ast
+import re
+import textwrap
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Twin = Callable[..., str]
+
+pytestmark = pytest.mark.usefixtures("scripts")
+
+_RESULTS = '''
+"""Values."""
+from __future__ import annotations
+from typing import Generic, TypeVar
+S = TypeVar("S")
+T = TypeVar("T")
+PAGE = 10
+
+class Base(Generic[T]):
+    """A base.
+
+    Attributes:
+        request_id: The id of
+            the request.
+    """
+    request_id: str = ""
+    _value: T | None = None
+    def unwrap(self) -> T:
+        """Return the value."""
+
+class Found(Base[list[S]], Generic[S]):
+    """Things."""
+    @property
+    def things(self) -> list[S]:
+        """All things."""
+    @classmethod
+    def none(cls) -> Found[S]:
+        """Make an empty one."""
+    def map(self, change: object) -> Found[S]:
+        """Change all things."""
+
+class _Hidden:
+    """Not for users."""
+'''
+
+_HEAD = """
+from __future__ import annotations
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Literal, overload
+from agentbay_async._inner import Api, Clock, Report, reports
+from agentbay_async.results import PAGE, Found
+if TYPE_CHECKING:
+    from agentbay_async.part import AsyncPart
+_SECRET = 1
+"""
+
+_CLASS = '''
+class AsyncThing:
+    """A thing.
+
+    Attributes:
+        size: How big.
+    """
+'''
+
+_INIT = """
+from agentbay_async._inner import Clock
+from agentbay_async.part import AsyncPart
+from agentbay_async.results import Found
+__all__ = ["AsyncPart", "Clock", "Found"]
+"""
+
+_INNER = """
+from collections.abc import Awaitable, Callable
+Report = Callable[[int], Awaitable[None] | None]
+class Api: ...
+class Clock: ...
+def reports(kind): ...
+"""
+
+_PART = '''
+"""Parts."""
+class AsyncPart:
+    """A part."""
+'''
+
+
+def _write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(textwrap.dedent(text), "utf-8")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Make a small asynchronous package."""
+    folder = tmp_path / "agentbay_async"
+    files = {"__init__.py": _INIT, "_inner.py": _INNER, "part.py": _PART, "results.py": _RESULTS}
+    _write(folder, files)
+    return folder
+
+
+@pytest.fixture
+def twin(source: Path) -> Twin:
+    """Return what the generator makes of the body of a class `AsyncThing`, as normal source."""
+    from facade.modules import Writer
+    from facade.rules import Uses
+    from facade.source import Source
+
+    def make(body: str, uses: Uses | None = None) -> str:
+        text = _CLASS + textwrap.indent(textwrap.dedent(body), "    ")
+        _write(source, {"thing.py": _HEAD + text})
+        texts = Writer(Source(source), "agentbay", uses or Uses()).write()
+        return ast.unparse(ast.parse(texts["thing.py"]))
+
+    return make
+
+
+def _plain(text: str) -> str:
+    return ast.unparse(ast.parse(textwrap.dedent(text)))
+
+
+_CONSTRUCTS = {
+    "async method": (
+        "async def get(self, name: str, /, size: int = 3, *rest: int, key: bool, **more: Any)"
+        " -> int: ...",
+        """
+        def get(self, name: str, /, size: int=3, *rest: int, key: bool, **more: Any) -> int:
+            return _portal.run(self._aio.get(name, size, *rest, key=key, **more))
+        """,
+    ),
+    "async method without a value": (
+        "async def close(self) -> None: ...",
+        """
+        def close(self) -> None:
+            _portal.run(self._aio.close())
+        """,
+    ),
+    "aclose": (
+        "async def aclose(self) -> None: ...",
+        """
+        def close(self) -> None:
+            _portal.run(self._aio.aclose())
+        """,
+    ),
+    "plain method": (
+        "def name(self, *, default: int = PAGE) -> str: ...",
+        """
+        def name(self, *, default: int=PAGE) -> str:
+            return self._aio.name(default=default)
+        """,
+    ),
+    "private decorator": (
+        "@reports(Found)\nasync def get(self) -> int: ...",
+        """
+        def get(self) -> int:
+            return _portal.run(self._aio.get())
+        """,
+    ),
+    "resource result": (
+        "async def part(self) -> AsyncPart: ...",
+        """
+        def part(self) -> Part:
+            return _facade.wrap(Part, _portal.run(self._aio.part()))
+        """,
+    ),
+    "quoted annotation": (
+        "async def part(self) -> 'AsyncPart': ...",
+        """
+        def part(self) -> Part:
+            return _facade.wrap(Part, _portal.run(self._aio.part()))
+        """,
+    ),
+    "literal": (
+        "def mode(self, mode: Literal['AsyncPart']) -> None: ...",
+        """
+        def mode(self, mode: Literal['AsyncPart']) -> None:
+            self._aio.mode(mode)
+        """,
+    ),
+    "property": (
+        "@property\ndef part(self) -> AsyncPart: ...",
+        """
+        @property
+        def part(self) -> Part:
+            return _facade.wrap(Part, self._aio.part)
+        """,
+    ),
+    "attribute": (
+        "def __init__(self, api: Api, size: int) -> None:\n    self.size = size\n    self._x = 1",
+        """
+        @property
+        def size(self) -> int:
+            '''How big.'''
+            return self._aio.size
+        """,
+    ),
+    "constructor": (
+        "def __init__(self, part: AsyncPart, clock: Clock | None = None) -> None: ...",
+        """
+        def __init__(self, part: Part, clock: Clock | None=None) -> None:
+            super().__init__(AsyncThing(_facade.unwrap(part), clock))
+        """,
+    ),
+    "result that carries a resource": (
+        "async def find(self) -> Found[AsyncPart]: ...",
+        """
+        def find(self) -> Found[Part]:
+            return _portal.run(self._aio.find()).map(lambda item: _facade.wrap(Part, item))
+        """,
+    ),
+    "resource argument": (
+        "async def drop(self, part: AsyncPart | str, *, other: AsyncPart) -> None: ...",
+        """
+        def drop(self, part: Part | str, *, other: Part) -> None:
+            _portal.run(self._aio.drop(
+                _facade.unwrap(part) if isinstance(part, _facade.Facade) else part,
+                other=_facade.unwrap(other)))
+        """,
+    ),
+    "callback": (
+        "async def go(self, tell: Callable[[int], Awaitable[None] | None] | None = None)"
+        " -> None: ...",
+        """
+        def go(self, tell: Callable[[int], None] | None=None) -> None:
+            _portal.run(self._aio.go(None if tell is None else _facade.in_worker(tell)))
+        """,
+    ),
+    "callback behind a name": (
+        "async def go(self, tell: Report) -> None: ...",
+        """
+        def go(self, tell: Callable[[int], None]) -> None:
+            _portal.run(self._aio.go(_facade.in_worker(tell)))
+        """,
+    ),
+    "async generator": (
+        "async def parts(self) -> AsyncIterator[AsyncPart]:\n    yield",
+        """
+        def parts(self) -> BlockingIterator[Part]:
+            return BlockingIterator(self._aio.parts(), lambda item: _facade.wrap(Part, item))
+        """,
+    ),
+    "iterated class": (
+        "def __aiter__(self) -> AsyncIterator[int]: ...",
+        """
+        def __iter__(self) -> BlockingIterator[int]:
+            return BlockingIterator(self._aio.__aiter__(), lambda item: item)
+        """,
+    ),
+    "async context manager": (
+        "@asynccontextmanager\nasync def use(self, n: int) -> AsyncIterator[AsyncPart]:\n    yield",
+        """
+        def use(self, n: int) -> AbstractContextManager[Part]:
+            return BlockingContext(self._aio.use(n), lambda item: _facade.wrap(Part, item))
+        """,
+    ),
+    "client context": (
+        "async def __aenter__(self) -> AsyncThing: ...\n"
+        "async def __aexit__(self, *raised: object) -> None: ...",
+        """
+        def __enter__(self) -> Self:
+            _portal.run(self._aio.__aenter__())
+            return self
+
+        def __exit__(self, *raised: object) -> None:
+            _portal.run(self._aio.__aexit__(*raised))
+        """,
+    ),
+    "alias": (
+        "async def run(self) -> int: ...\ngo = start = run",
+        """
+        def run(self) -> int:
+            return _portal.run(self._aio.run())
+        go = start = run
+        """,
+    ),
+    "overload": (
+        "@overload\nasync def get(self, n: int) -> int: ...\n"
+        "@overload\nasync def get(self, n: str) -> str: ...\n"
+        "async def get(self, n: Any) -> Any: ...",
+        """
+        @overload
+        def get(self, n: int) -> int: ...
+        @overload
+        def get(self, n: str) -> str: ...
+        def get(self, n: Any) -> Any:
+            return _portal.run(cast('Callable[..., Coroutine[Any, Any, Any]]', self._aio.get)(n))
+        """,
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "expected"), _CONSTRUCTS.values(), ids=_CONSTRUCTS)
+def test_a_construct_gets_its_blocking_form(twin: Twin, body: str, expected: str) -> None:
+    """The row of the table holds, character by character."""
+    assert textwrap.indent(_plain(expected), "    ") in twin(body)
+
+
+def test_an_awaited_class_shows_what_awaiting_gives(twin: Twin) -> None:
+    """Fields, properties and methods of the value appear, with its type variables filled in."""
+    made = twin("def __await__(self) -> Generator[Any, None, Found[AsyncPart]]: ...")
+    for line in [
+        "_awaited: Found[Part]",
+        "_portal.run(_facade.awaiting(self._aio)).map(lambda item: _facade.wrap(Part, item))",
+        "def request_id(self) -> str:\n        '''The id of the request.'''".replace("'''", '"""'),
+        "def unwrap(self) -> list[Part]:",
+        "def things(self) -> list[Part]:",
+        "return self._result().things",
+    ]:
+        assert line in made
+    assert "def map(" not in made
+    assert "def none(" not in made
+    assert "_value" not in made
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("async def get(self) -> set[AsyncPart]: ...", "no rule to return set"),
+        ("async def get(self) -> AsyncPart | None: ...", "no rule to return AsyncPart | None"),
+        ("async def put(self, parts: list[AsyncPart]) -> None: ...", "no rule to accept"),
+        ("async def put(self, part) -> None: ...", "annotate part"),
+        ("async def put(self): ...", "annotate what put returns"),
+        ("async def put(self, n: int = _SECRET) -> None: ...", "the default _SECRET is private"),
+        ("@staticmethod\ndef make() -> int: ...", "no rule for @staticmethod"),
+        ("def __getattr__(self, name: str) -> int: ...", "no rule for __getattr__"),
+        ("LIMIT = 3", "only a second name"),
+        ("limit: int", "no rule for this"),
+        ("def __init__(self, api: Api) -> None:\n    self.size = 1", "annotate size"),
+        ("def __init__(self, api: Api, x: int) -> None:\n    self.x = x", "describe it under"),
+    ],
+)
+def test_a_construct_without_a_rule_is_refused(twin: Twin, body: str, reason: str) -> None:
+    """What the generator does not know stops it, at the line where it stands."""
+    from facade.rules import SourceError
+
+    with pytest.raises(SourceError, match=r"agentbay_async/thing\.py:\d+: .*" + re.escape(reason)):
+        twin(body)
+
+
+def test_a_class_that_only_the_library_makes_gets_no_constructor(twin: Twin) -> None:
+    """A constructor that wants something private is not for users."""
+    assert "__init__" not in twin("def __init__(self, api: Api) -> None: ...")
+
+
+def test_private_members_have_no_twin(twin: Twin) -> None:
+    """What begins with an underscore stays on the asynchronous side."""
+    made = twin("async def _get(self) -> int: ...\n_again = _get\n__slots__ = ('_api',)")
+    assert "_get" not in made
+    assert "__slots__ = ()" in made
+
+
+def test_what_only_annotations_need_is_imported_for_type_checkers_alone(twin: Twin) -> None:
+    """Imports that do not run stand under TYPE_CHECKING."""
+    made = twin("def put(self, where: os.PathLike[str], n: int = PAGE) -> Mapping[str, int]: ...")
+    head, _, rest = made.partition("if TYPE_CHECKING:")
+    assert "from agentbay_async.results import PAGE" in head
+    assert "import os" in rest
+    assert "from collections.abc import Mapping" in rest
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Use `await s.run()`; one may await it.", "Use `s.run()`; one may await it."),
+        (
+            "An async call::\n\n    await s.run()\n\nawait",
+            "An async call::\n\n    s.run()\n\nawait",
+        ),
+        (">>> (await s.run()).x", ">>> s.run().x"),
+        (">>> print((await s.get(f(1))).x)", ">>> print(s.get(f(1)).x)"),
+        (">>> print(await s.run())", ">>> print(s.run())"),
+        ("```\nasync with s as t:\n```", "```\nwith s as t:\n```"),
+        (">>> import asyncio\n>>> asyncio.run(main())", ">>> main()"),
+        ("See :class:`~agentbay_async.part.AsyncPart`.", "See :class:`~agentbay.part.Part`."),
+    ],
+)
+def test_docstrings_speak_of_blocking_code(text: str, expected: str) -> None:
+    """Code loses its awaits, prose keeps its words, names are those of the blocking package."""
+    from facade import docs
+
+    assert docs.turn(text, {"AsyncPart": "Part", "agentbay_async": "agentbay"}) == expected
+
+
+def test_a_module_of_values_is_re_exported(source: Path) -> None:
+    """Its twin offers the very objects, and neither tools nor private names."""
+    from facade.modules import Writer
+    from facade.rules import Uses
+    from facade.source import Source
+
+    made = Writer(Source(source), "agentbay", Uses()).write()["results.py"]
+    assert [line for line in made.splitlines() if " as " in line] == [
+        f"from agentbay_async.results import {name} as {name}" for name in ("Base", "Found", "PAGE")
+    ]
+
+
+def test_the_package_exports_both_colours(source: Path) -> None:
+    """Users import the blocking and the async class from one place."""
+    from facade.modules import Writer
+    from facade.rules import Uses
+    from facade.source import Source
+
+    texts = Writer(Source(source), "agentbay", Uses()).write()
+    assert "__all__ = ['AsyncPart', 'Clock', 'Found', 'Part']" in texts["__init__.py"]
+    assert "from agentbay.part import Part" in texts["__init__.py"]
+    assert "_inner.py" not in texts
