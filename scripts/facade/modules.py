@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import textwrap
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -78,9 +79,12 @@ class Writer:
             for name, there in names.items()
             if self.source.origin(there) in self.source.resources
         }
+        offered = twins | {name: Name(module.name, name) for name in names}
         yield "from __future__ import annotations"
-        yield _import_lines(twins | {name: Name(module.name, name) for name in names})
-        yield f"__all__ = {sorted([*names, *twins])}"
+        yield f"from typing import TYPE_CHECKING\nfrom {self.source.package}._lazy import lazy"
+        yield indented("if TYPE_CHECKING:", _import_lines(offered))
+        yield f"__getattr__ = lazy(__name__, {{{_homes(offered)}}})"
+        yield f"__all__ = {sorted(offered)}"
 
     def _resources(self, module: Module, resources: list[str]) -> Iterator[str]:
         imports = Imports()
@@ -127,6 +131,19 @@ def _import_blocks(imports: Imports, text: str, own: str) -> Iterator[str]:
     )
     if typing:
         yield indented("if TYPE_CHECKING:", _import_lines(typing))
+
+
+def _homes(names: dict[str, Name]) -> str:
+    """Return the items of a dict that says which names come from which module."""
+    homes: defaultdict[str, list[str]] = defaultdict(list)
+    for local, name in names.items():
+        homes[name.module].append(local)
+    items: list[str] = []
+    for module, found in sorted(homes.items()):
+        *lines, last = textwrap.wrap(" ".join(sorted(found)), 76)
+        text = "\n".join([*(f'"{line} "' for line in lines), f'"{last}"'])
+        items.append(f'"{module}": ({text}),\n' if lines else f'"{module}": {text},\n')
+    return "".join(items)
 
 
 def _import_lines(names: dict[str, Name], *, exported: bool = False) -> str:

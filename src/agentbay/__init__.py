@@ -5,111 +5,153 @@
 
 from __future__ import annotations
 
-from agentbay.client import AgentBay
-from agentbay.contexts import ContextService
-from agentbay.listing import SessionListing
-from agentbay.services.command import Command
-from agentbay.services.file_system import FileSystem
-from agentbay.session import Session
-from agentbay.syncing import SessionContext
-from agentbay_async import (
-    AgentBayError,
-    APIError,
-    ArgumentTypeError,
-    AsyncAgentBay,
-    AsyncCommand,
-    AsyncContextService,
-    AsyncFileSystem,
-    AsyncSession,
-    AsyncSessionContext,
-    AsyncSessionListing,
-    AuthenticationError,
-    BadAnswerError,
-    BlockingCallError,
-    BlockingCallInAsyncContext,
-    BoolResult,
-    BWList,
-    ClearanceTimeoutError,
-    Clock,
-    ClosedError,
-    CommandError,
-    CommandOutput,
-    CommandResult,
-    Config,
-    ConfigurationError,
-    ConnectionFailedError,
-    ConnectionLostError,
-    Context,
-    ContextBinding,
-    ContextBindingsResult,
-    ContextFileEntry,
-    ContextFileListResult,
-    ContextFilePage,
-    ContextInfoResult,
-    ContextListParams,
-    ContextListResult,
-    ContextNotFoundError,
-    ContextPage,
-    ContextResult,
-    ContextStatusData,
-    ContextSync,
-    ContextSyncError,
-    ContextSyncResult,
-    CreateSessionParams,
-    DeletePolicy,
-    DeleteResult,
-    DirectoryEntry,
-    DirectoryListResult,
-    DownloadPolicy,
-    DownloadStrategy,
-    ExtractPolicy,
-    FileContentResult,
-    FileError,
-    FileInfo,
-    FileInfoResult,
-    FileUrl,
-    FileUrlResult,
-    InvalidArgumentError,
-    Lifecycle,
-    LifecyclePolicy,
-    ListSessionParams,
-    MappingPolicy,
-    McpTool,
-    McpToolResult,
-    McpToolsResult,
-    OperationResult,
-    OperationTimeoutError,
-    PageTokenError,
-    RecyclePolicy,
-    RequestTimeoutError,
-    Result,
-    RetryPolicy,
-    ServiceError,
-    SessionError,
-    SessionInfo,
-    SessionListResult,
-    SessionNotFoundError,
-    SessionPage,
-    SessionResult,
-    SessionStateError,
-    SessionStatus,
-    SessionStatusResult,
-    SyncPolicy,
-    SyncReceipt,
-    ThrottledError,
-    ToolContent,
-    ToolError,
-    TransferError,
-    TransferProgress,
-    TransferReceipt,
-    TransferResult,
-    TransportError,
-    UploadMode,
-    UploadPolicy,
-    UploadStrategy,
-    UsageError,
-    WhiteList,
-    __version__,
+from typing import TYPE_CHECKING
+
+from agentbay_async._lazy import lazy
+
+if TYPE_CHECKING:
+    from agentbay.client import AgentBay
+    from agentbay.contexts import ContextService
+    from agentbay.listing import SessionListing
+    from agentbay.services.command import Command
+    from agentbay.services.file_system import FileSystem
+    from agentbay.session import Session
+    from agentbay.syncing import SessionContext
+    from agentbay_async import (
+        AgentBayError,
+        APIError,
+        ArgumentTypeError,
+        AsyncAgentBay,
+        AsyncCommand,
+        AsyncContextService,
+        AsyncFileSystem,
+        AsyncSession,
+        AsyncSessionContext,
+        AsyncSessionListing,
+        AuthenticationError,
+        BadAnswerError,
+        BlockingCallError,
+        BlockingCallInAsyncContext,
+        BoolResult,
+        BWList,
+        ClearanceTimeoutError,
+        Clock,
+        ClosedError,
+        CommandError,
+        CommandOutput,
+        CommandResult,
+        Config,
+        ConfigurationError,
+        ConnectionFailedError,
+        ConnectionLostError,
+        Context,
+        ContextBinding,
+        ContextBindingsResult,
+        ContextFileEntry,
+        ContextFileListResult,
+        ContextFilePage,
+        ContextInfoResult,
+        ContextListParams,
+        ContextListResult,
+        ContextNotFoundError,
+        ContextPage,
+        ContextResult,
+        ContextStatusData,
+        ContextSync,
+        ContextSyncError,
+        ContextSyncResult,
+        CreateSessionParams,
+        DeletePolicy,
+        DeleteResult,
+        DirectoryEntry,
+        DirectoryListResult,
+        DownloadPolicy,
+        DownloadStrategy,
+        ExtractPolicy,
+        FileContentResult,
+        FileError,
+        FileInfo,
+        FileInfoResult,
+        FileUrl,
+        FileUrlResult,
+        InvalidArgumentError,
+        Lifecycle,
+        LifecyclePolicy,
+        ListSessionParams,
+        MappingPolicy,
+        McpTool,
+        McpToolResult,
+        McpToolsResult,
+        OperationResult,
+        OperationTimeoutError,
+        PageTokenError,
+        RecyclePolicy,
+        RequestTimeoutError,
+        Result,
+        RetryPolicy,
+        ServiceError,
+        SessionError,
+        SessionInfo,
+        SessionListResult,
+        SessionNotFoundError,
+        SessionPage,
+        SessionResult,
+        SessionStateError,
+        SessionStatus,
+        SessionStatusResult,
+        SyncPolicy,
+        SyncReceipt,
+        ThrottledError,
+        ToolContent,
+        ToolError,
+        TransferError,
+        TransferProgress,
+        TransferReceipt,
+        TransferResult,
+        TransportError,
+        UploadMode,
+        UploadPolicy,
+        UploadStrategy,
+        UsageError,
+        WhiteList,
+        __version__,
+    )
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "agentbay.client": "AgentBay",
+        "agentbay.contexts": "ContextService",
+        "agentbay.listing": "SessionListing",
+        "agentbay.services.command": "Command",
+        "agentbay.services.file_system": "FileSystem",
+        "agentbay.session": "Session",
+        "agentbay.syncing": "SessionContext",
+        "agentbay_async": (
+            "APIError AgentBayError ArgumentTypeError AsyncAgentBay AsyncCommand "
+            "AsyncContextService AsyncFileSystem AsyncSession AsyncSessionContext "
+            "AsyncSessionListing AuthenticationError BWList BadAnswerError "
+            "BlockingCallError BlockingCallInAsyncContext BoolResult "
+            "ClearanceTimeoutError Clock ClosedError CommandError CommandOutput "
+            "CommandResult Config ConfigurationError ConnectionFailedError "
+            "ConnectionLostError Context ContextBinding ContextBindingsResult "
+            "ContextFileEntry ContextFileListResult ContextFilePage ContextInfoResult "
+            "ContextListParams ContextListResult ContextNotFoundError ContextPage "
+            "ContextResult ContextStatusData ContextSync ContextSyncError "
+            "ContextSyncResult CreateSessionParams DeletePolicy DeleteResult "
+            "DirectoryEntry DirectoryListResult DownloadPolicy DownloadStrategy "
+            "ExtractPolicy FileContentResult FileError FileInfo FileInfoResult FileUrl "
+            "FileUrlResult InvalidArgumentError Lifecycle LifecyclePolicy "
+            "ListSessionParams MappingPolicy McpTool McpToolResult McpToolsResult "
+            "OperationResult OperationTimeoutError PageTokenError RecyclePolicy "
+            "RequestTimeoutError Result RetryPolicy ServiceError SessionError SessionInfo "
+            "SessionListResult SessionNotFoundError SessionPage SessionResult "
+            "SessionStateError SessionStatus SessionStatusResult SyncPolicy SyncReceipt "
+            "ThrottledError ToolContent ToolError TransferError TransferProgress "
+            "TransferReceipt TransferResult TransportError UploadMode UploadPolicy "
+            "UploadStrategy UsageError WhiteList __version__"
+        ),
+    },
 )
 
 __all__ = [

@@ -13,6 +13,18 @@ if TYPE_CHECKING:
     from agentbay_async.client import AsyncAgentBay
     from agentbay_async.config import Config
     from agentbay_async.context_params import ContextListParams
+    from agentbay_async.context_records import (
+        Context,
+        ContextBinding,
+        ContextFileEntry,
+        ContextFilePage,
+        ContextPage,
+        ContextStatusData,
+        FileUrl,
+        SyncReceipt,
+        TransferProgress,
+        TransferReceipt,
+    )
     from agentbay_async.context_results import (
         ContextBindingsResult,
         ContextFileListResult,
@@ -72,26 +84,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from agentbay_async.listing import AsyncSessionListing
-    from agentbay_async.records import (
-        CommandOutput,
-        Context,
-        ContextBinding,
-        ContextFileEntry,
-        ContextFilePage,
-        ContextPage,
-        ContextStatusData,
-        DirectoryEntry,
-        FileInfo,
-        FileUrl,
-        McpTool,
-        SessionInfo,
-        SessionPage,
-        SessionStatus,
-        SyncReceipt,
-        ToolContent,
-        TransferProgress,
-        TransferReceipt,
-    )
+    from agentbay_async.records import SessionInfo, SessionPage, SessionStatus
     from agentbay_async.results import (
         DeleteResult,
         OperationResult,
@@ -109,6 +102,13 @@ if TYPE_CHECKING:
         ListSessionParams,
     )
     from agentbay_async.syncing import AsyncSessionContext
+    from agentbay_async.tool_records import (
+        CommandOutput,
+        DirectoryEntry,
+        FileInfo,
+        McpTool,
+        ToolContent,
+    )
     from agentbay_async.tool_results import (
         BoolResult,
         CommandResult,
@@ -148,12 +148,12 @@ __getattr__ = lazy(
             "TransferError TransportError UsageError"
         ),
         ".listing": "AsyncSessionListing",
-        ".records": (
-            "CommandOutput Context ContextBinding ContextFileEntry ContextFilePage "
-            "ContextPage ContextStatusData DirectoryEntry FileInfo FileUrl McpTool "
-            "SessionInfo SessionPage SessionStatus SyncReceipt ToolContent TransferProgress "
-            "TransferReceipt"
+        ".context_records": (
+            "Context ContextBinding ContextFileEntry ContextFilePage ContextPage "
+            "ContextStatusData FileUrl SyncReceipt TransferProgress TransferReceipt"
         ),
+        ".records": "SessionInfo SessionPage SessionStatus",
+        ".tool_records": "CommandOutput DirectoryEntry FileInfo McpTool ToolContent",
         ".results": (
             "DeleteResult OperationResult Result SessionListResult SessionResult "
             "SessionStatusResult"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from agentbay_async._persistence import persistence
 from agentbay_async._version import __version__
 from agentbay_async._wire import schema
 from agentbay_async.errors import SessionError
 from agentbay_async.records import SessionStatus
 from agentbay_async.session import AsyncSession
-from agentbay_async.syncing import persistence
 
 if TYPE_CHECKING:
     from agentbay_async._api import Api

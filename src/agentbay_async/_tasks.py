@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from agentbay_async._api import Api
-    from agentbay_async.records import ContextStatusData
+    from agentbay_async.context_records import ContextStatusData
 
 # Seconds within which the service must list the task that it accepted.
 _LISTED_WITHIN = 10.0

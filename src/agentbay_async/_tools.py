@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from agentbay_async import _convert as convert
+from agentbay_async import tool_records as records
 from agentbay_async._wire import schema
 from agentbay_async.errors import ArgumentTypeError, BadAnswerError, ToolError
 from agentbay_async.tool_results import McpToolResult, McpToolsResult
@@ -31,7 +31,7 @@ async def call_tool(
         raise BadAnswerError(
             f"{name}: the answer has no data", request_id=answer.request_id, session_id=session_id
         )
-    content = [convert.tool_content(item) for item in answer.data.content or ()]
+    content = [_content(item) for item in answer.data.content or ()]
     if answer.data.is_error:
         raise ToolError(
             "\n".join(piece.text for piece in content if piece.text) or f"{name} failed",
@@ -44,5 +44,23 @@ async def call_tool(
 async def list_tools(api: Api, image_id: str) -> McpToolsResult:
     """Return the tools of an image."""
     answer = await api.call(schema.ListMcpTools(image_id=image_id))
-    tools = [convert.tool(tool) for tool in answer.data or ()]
+    tools = [_tool(tool) for tool in answer.data or ()]
     return McpToolsResult.ok(tools, answer.request_id)
+
+
+def _tool(record: schema.Tool) -> records.McpTool:
+    return records.McpTool(
+        name=record.name or "",
+        server=record.server or "",
+        description=record.description or "",
+        input_schema=record.input_schema or {},
+    )
+
+
+def _content(record: schema.ContentItem) -> records.ToolContent:
+    return records.ToolContent(
+        type=record.type or "text",
+        text=record.text or "",
+        data=record.data or record.blob or "",
+        mime_type=record.mime_type or "",
+    )

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Protocol
 import anyio
 
 from agentbay_async._retry import RetryPolicy, next_wait
+from agentbay_async.context_records import TransferProgress, TransferReceipt
 from agentbay_async.errors import (
     ArgumentTypeError,
     InvalidArgumentError,
     TransferError,
     TransportError,
 )
-from agentbay_async.records import TransferProgress, TransferReceipt
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

@@ -11,8 +11,8 @@ import anyio
 from agentbay_async import _check
 from agentbay_async._api import Api
 from agentbay_async._creation import create_request, created
+from agentbay_async._persistence import SYNC_TIMEOUT, downloaded
 from agentbay_async._reporting import reports
-from agentbay_async._tasks import wait_for_tasks
 from agentbay_async._wire import schema
 from agentbay_async.config import resolve
 from agentbay_async.errors import (
@@ -30,7 +30,6 @@ from agentbay_async.results import (
 )
 from agentbay_async.session import AsyncSession
 from agentbay_async.session_params import CreateSessionParams, ListSessionParams
-from agentbay_async.syncing import SYNC_TIMEOUT, downloaded
 
 if TYPE_CHECKING:
     import os
@@ -157,6 +156,8 @@ class AsyncAgentBay:
         return SessionResult.ok(session, answer.request_id)
 
     async def _wait_for_files(self, session: AsyncSession, wanted: set[str]) -> None:
+        from agentbay_async._tasks import wait_for_tasks
+
         try:
             await wait_for_tasks(
                 self._api, session.session_id, wanted, kind="download", timeout=SYNC_TIMEOUT

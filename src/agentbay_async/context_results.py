@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentbay_async.records import (
+from agentbay_async.context_records import (
     Context,
     ContextBinding,
     ContextFileEntry,

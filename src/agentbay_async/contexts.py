@@ -12,6 +12,14 @@ from agentbay_async._polling import poll
 from agentbay_async._reporting import reports
 from agentbay_async._wire import schema
 from agentbay_async.context_params import ContextListParams
+from agentbay_async.context_records import (
+    Context,
+    ContextFileEntry,
+    ContextFilePage,
+    ContextPage,
+    FileUrl,
+    TransferProgress,
+)
 from agentbay_async.context_results import (
     ContextFileListResult,
     ContextListResult,
@@ -27,14 +35,6 @@ from agentbay_async.errors import (
     InvalidArgumentError,
     OperationTimeoutError,
     PageTokenError,
-)
-from agentbay_async.records import (
-    Context,
-    ContextFileEntry,
-    ContextFilePage,
-    ContextPage,
-    FileUrl,
-    TransferProgress,
 )
 from agentbay_async.results import OperationResult
 

@@ -42,7 +42,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agentbay_async.records import ContextStatusData
+    from agentbay_async.context_records import ContextStatusData
 
 
 class AgentBayError(Exception):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentbay_async import _check
-from agentbay_async import _convert as convert
 from agentbay_async._polling import poll
 from agentbay_async._reporting import reports
 from agentbay_async._wire import schema
@@ -151,7 +150,7 @@ class AsyncSession:
         answer = await self._api.call(schema.GetMcpResource(session_id=self.session_id))
         if answer.data is None:
             raise BadAnswerError("GetMcpResource: the answer has no data")
-        info = convert.session_info(answer.data)
+        info = _session_info(answer.data)
         return OperationResult.ok(info, answer.request_id)
 
     @reports(SessionStatusResult)
@@ -318,3 +317,17 @@ class AsyncSession:
         from agentbay_async._tools import list_tools
 
         return await list_tools(self._api, image_id or self.image_id or "linux_latest")
+
+
+def _session_info(record: schema.McpResource) -> SessionInfo:
+    desktop = record.desktop_info if record.desktop_info is not None else schema.DesktopInfo()
+    return SessionInfo(
+        session_id=record.session_id or "",
+        resource_url=record.resource_url or "",
+        app_id=desktop.app_id or "",
+        auth_code=desktop.auth_code or "",
+        connection_properties=desktop.connection_properties or "",
+        resource_id=desktop.resource_id or "",
+        resource_type=desktop.resource_type or "",
+        ticket=desktop.ticket or "",
+    )

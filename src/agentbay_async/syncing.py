@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Literal
 
 from agentbay_async import _check
 from agentbay_async import _convert as convert
+from agentbay_async._persistence import SYNC_TIMEOUT, downloaded, persistence
 from agentbay_async._reporting import reports
 from agentbay_async._tasks import fetch_tasks, wait_for_tasks
 from agentbay_async._wire import schema
-from agentbay_async._wire.policy import policy_to_text
+from agentbay_async.context_records import ContextBinding, ContextStatusData, SyncReceipt
 from agentbay_async.context_results import (
     ContextBindingsResult,
     ContextInfoResult,
@@ -21,16 +22,12 @@ from agentbay_async.context_results import (
 )
 from agentbay_async.context_sync import ContextSync
 from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
-from agentbay_async.records import ContextBinding, ContextStatusData, SyncReceipt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import timedelta
 
     from agentbay_async._api import Api
-
-#: Seconds for a movement of files, by default.
-SYNC_TIMEOUT = 300.0
 
 
 class AsyncSessionContext:
@@ -161,25 +158,3 @@ def _all_syncs(contexts: tuple[ContextSync, ...]) -> list[ContextSync]:
                 f"each of contexts must be a ContextSync, not {type(sync).__name__}"
             )
     return list(contexts)
-
-
-def persistence(syncs: Iterable[ContextSync]) -> list[schema.Persistence]:
-    """Return the wire's form of contexts to attach."""
-    return [
-        schema.Persistence(
-            context_id=sync.context_id,
-            path=sync.path,
-            policy=None if sync.policy is None else policy_to_text(sync.policy),
-        )
-        for sync in syncs
-    ]
-
-
-def downloaded(syncs: Iterable[ContextSync]) -> set[str]:
-    """Return the ids of the contexts whose files are to be waited for when they are attached."""
-    return {
-        sync.context_id
-        for sync in syncs
-        if sync.wait_for_completion
-        and (sync.policy is None or sync.policy.download_policy.auto_download)
-    }

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from agentbay_async.records import (
+from agentbay_async.results import Result
+from agentbay_async.tool_records import (
     CommandOutput,
     DirectoryEntry,
     FileInfo,
     McpTool,
     ToolContent,
 )
-from agentbay_async.results import Result
 
 T = TypeVar("T")
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from agentbay_async._wire import codes
@@ -17,6 +19,8 @@ from agentbay_local import states
 from agentbay_local.problems import Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from agentbay_local.background import Background
     from agentbay_local.clock import Clock
     from agentbay_local.sandboxes import Sandboxes
@@ -50,6 +54,7 @@ class Lifecycle:
         self._sandboxes = sandboxes
         self._syncing = syncing
         self._releases: dict[str, asyncio.Task[None]] = {}
+        self._busy: Counter[str] = Counter()
 
     def admit(self, new: NewSession) -> Session:
         """Store a new session, whose idle time begins now."""
@@ -58,11 +63,24 @@ class Lifecycle:
     def touch(self, session: Session) -> None:
         """Count the idle time of a session from now on."""
         if session.idle_seconds is not None:
-            self._store.sessions.set_expiry(session.id, self._expiry(session))
+            self._store.sessions.postpone(session.id, self._expiry(session))
+
+    @contextmanager
+    def using(self, session: Session) -> Iterator[None]:
+        """Keep a session from being idle: a long command is use of it until its end."""
+        self._busy[session.id] += 1
+        self.touch(session)
+        try:
+            yield
+        finally:
+            self._busy[session.id] -= 1
+            if not self._busy[session.id]:
+                del self._busy[session.id]
+            self.touch(session)
 
     def _expiry(self, session: Session | NewSession) -> float | None:
         idle = None
-        if session.idle_seconds is not None:
+        if session.idle_seconds is not None and session.id not in self._busy:
             idle = self._clock.monotonic() + session.idle_seconds
         limits = [limit for limit in (idle, session.ends) if limit is not None]
         return min(limits, default=None)

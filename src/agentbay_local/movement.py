@@ -12,8 +12,8 @@ import attrs
 from agentbay_async.context_sync import UploadMode
 from agentbay_local.retention import expiries
 from agentbay_local.trees.archive import ARCHIVE, pack, unpack
-from agentbay_local.trees.landing import Landing, open_source
-from agentbay_local.trees.manifest import DIRECTORY, FILE, Manifest, Stamp
+from agentbay_local.trees.landing import Landing
+from agentbay_local.trees.manifest import FILE, Manifest, Stamp
 from agentbay_local.trees.mount import Agreed, Difference, Mount
 from agentbay_local.trees.selection import Selection, below
 from agentbay_local.versions import LEAST_MODE, Change
@@ -86,7 +86,9 @@ class Movement:
         picked = self.selection.picker()
         with self.mount.opened() as top, packed.open("rb") as source:
             put = unpack(
-                source, Landing(top, self.mount.owner), lambda path: picked(path) and not os.path.lexists(tree / path)
+                source,
+                Landing(top, self.mount.owner),
+                lambda path: picked(path) and not os.path.lexists(tree / path),
             )
         self.mount.base.update({path: Agreed(stamp, None) for path, stamp in put.items()})
         if not self.selection.only:
@@ -126,7 +128,9 @@ class Movement:
         if any(agreed.there is None for agreed in self.mount.base.values()):
             # One change among packed files: from here on they are single files.
             packed = {path for path, agreed in self.mount.base.items() if agreed.there is None}
-            added.update({path: difference.present[path] for path in packed & set(difference.present)})
+            added.update(
+                {path: difference.present[path] for path in packed & set(difference.present)}
+            )
             removed[ARCHIVE] = None
         await self._publish(added, removed, now, lambda landing, path: landing.copy(path, top))
         for path in (*gone, *([ARCHIVE] if ARCHIVE in removed else [])):
@@ -167,9 +171,7 @@ class Movement:
         fetch: Callable[[Landing, str], Stamp],
     ) -> None:
         expiry = expiries(self.selection.policy.recycle_policy, added, now)
-        published = await self.files.publish(
-            self.context_id, Change(added, fetch, removed, expiry)
-        )
+        published = await self.files.publish(self.context_id, Change(added, fetch, removed, expiry))
         self.store.contexts.set_expiry(self.context_id, published.next_expiry)
         for path, mark in published.added.items():
             there = _stored(mark)

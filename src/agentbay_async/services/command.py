@@ -10,7 +10,7 @@ from agentbay_async import _check
 from agentbay_async._reporting import reports
 from agentbay_async._tools import call_tool
 from agentbay_async.errors import ArgumentTypeError, CommandError, InvalidArgumentError, ToolError
-from agentbay_async.records import CommandOutput
+from agentbay_async.tool_records import CommandOutput
 from agentbay_async.tool_results import CommandResult
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from agentbay_async.errors import (
     InvalidArgumentError,
     ToolError,
 )
-from agentbay_async.records import DirectoryEntry, FileInfo
+from agentbay_async.tool_records import DirectoryEntry, FileInfo
 from agentbay_async.tool_results import (
     BoolResult,
     DirectoryListResult,

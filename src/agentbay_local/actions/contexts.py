@@ -55,7 +55,7 @@ async def list_page(state: State, request: schema.ListContexts) -> Answer:
     size = paging.page_size(request.max_results)
     if request.session_id:
         records = [_record(entry) for entry in state.store.contexts.of_session(request.session_id)]
-        return Answer(records, next_token="", max_results=size, total_count=len(records))  # noqa: S106  # no password
+        return Answer(records, next_token="", max_results=size, total_count=len(records))  # no password
     cursor = paging.cursor_from(state.signer, request.next_token, ["contexts"])
     total = cursor.total if cursor else state.store.contexts.count()
     found = state.store.contexts.page(size + 1, cursor.last if cursor else None)

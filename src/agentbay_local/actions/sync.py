@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 _LIST = "PersistenceDataList"
 _MOST = 50
 # These are the host's own, read-only in every session.
-_SYSTEM = frozenset({"bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "proc", "sbin", "sys", "usr"})
+_SYSTEM = frozenset(
+    {"bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "proc", "sbin", "sys", "usr"}
+)
 
 Wanted = tuple[str, str, str]
 """Context id, path and policy of a context that is to be attached."""

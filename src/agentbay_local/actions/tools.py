@@ -36,13 +36,11 @@ async def call(state: State, request: schema.CallMcpTool) -> Answer:
         program = PROGRAMS.get(name)
         if program is None:
             raise ToolFailure(f"Tool {name!r} is not offered by image {session.image!r} here.")
-        sandbox = await state.sandboxes.get(session.id)
-        text = await program(sandbox, Arguments(name, request.args or {}))
+        with state.lifecycle.using(session):
+            sandbox = await state.sandboxes.get(session.id)
+            text = await program(sandbox, Arguments(name, request.args or {}))
     except (ToolFailure, SandboxError) as error:
         return Answer(_said(str(error), failed=True))
-    finally:
-        # A long command is use of the session until its end.
-        state.lifecycle.touch(session)
     return Answer(_said(text, failed=False))
 
 

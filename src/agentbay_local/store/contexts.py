@@ -105,6 +105,10 @@ class Contexts:
         """Say whether a context can be used."""
         self._db.run("UPDATE context SET state = ? WHERE id = ?", state, context_id)
 
+    def settle(self) -> None:
+        """Make every context usable: what a killed service was clearing is whole either way."""
+        self._db.run("UPDATE context SET state = ? WHERE state != ?", AVAILABLE, AVAILABLE)
+
     def used(self, context_id: str, now: float) -> None:
         """Remember that a context was used."""
         self._db.run("UPDATE context SET used = ? WHERE id = ?", now, context_id)

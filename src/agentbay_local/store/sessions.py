@@ -137,6 +137,15 @@ class Sessions:
         """Say when, on the monotonic clock, a session is to be released."""
         self._db.run("UPDATE session SET expires = ? WHERE id = ?", expires, session_id)
 
+    def postpone(self, session_id: str, expires: float | None) -> None:
+        """As `set_expiry`, but only for a running session: a paused one has no expiry."""
+        self._db.run(
+            "UPDATE session SET expires = ? WHERE id = ? AND status = ?",
+            expires,
+            session_id,
+            states.RUNNING,
+        )
+
     def expired(self, now: float) -> list[Session]:
         """Return the sessions whose time is over at `now` on the monotonic clock."""
         sql = "SELECT * FROM session WHERE expires <= ? AND finished IS NULL"

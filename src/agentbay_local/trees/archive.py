@@ -49,7 +49,9 @@ def _add_file(archive: tarfile.TarFile, member: tarfile.TarInfo, source: int) ->
         facts = os.fstat(source)
         member.size, member.mode = facts.st_size, facts.st_mode & 0o777
         # Text, because a float would lose the nanoseconds by which changes are found.
-        member.pax_headers = {"mtime": f"{facts.st_mtime_ns // 10**9}.{facts.st_mtime_ns % 10**9:09}"}
+        member.pax_headers = {
+            "mtime": f"{facts.st_mtime_ns // 10**9}.{facts.st_mtime_ns % 10**9:09}"
+        }
         archive.addfile(member, file)
 
 

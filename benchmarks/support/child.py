@@ -1,0 +1,73 @@
+"""A child process that is spoken to in lines of JSON, each answer awaited with a deadline."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class ChildFailedError(RuntimeError):
+    """The child process ended, or was ended because it did not answer in time."""
+
+
+class LineChild:
+    """A child process that answers every line on its stdin with one line on its stdout.
+
+    Args:
+        command: The program and its arguments.
+        env: Its environment; ``None`` hands on that of this process.
+        cwd: Its working directory; ``None`` takes that of this process.
+    """
+
+    def __init__(
+        self, command: Sequence[str], env: Mapping[str, str] | None = None, cwd: str | None = None
+    ) -> None:
+        self._name = command[-1]
+        self._process = subprocess.Popen(
+            command, env=env, cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def ask(self, question: Mapping[str, Any], timeout: float = 120.0) -> dict[str, Any]:
+        """Send a line and return the answer.
+
+        Raises:
+            ChildFailedError: There was no answer within `timeout` seconds; the child is dead now.
+        """
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(question) + "\n")
+        self._process.stdin.flush()
+        return self.hear(timeout)
+
+    def hear(self, timeout: float = 60.0) -> dict[str, Any]:
+        """Return the next line, as :meth:`ask` does."""
+        assert self._process.stdout is not None
+        # Nothing in the standard library reads a pipe with a deadline on every platform; the death
+        # of the writer ends the wait everywhere.
+        deadline = threading.Timer(timeout, self._process.kill)
+        deadline.daemon = True
+        deadline.start()
+        try:
+            line = self._process.stdout.readline()
+        finally:
+            deadline.cancel()
+        if not line:
+            raise ChildFailedError(f"{self._name}: no answer within {timeout:g} s, or it ended")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def close(self) -> None:
+        """Let the child end: it does when its stdin does; kill it when it does not."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(10)
+        self._process.stdout.close()

@@ -1,0 +1,159 @@
+"""One running service on one event loop: its parts put together, its port, its end.
+
+`LocalService` is what people use; this is what it runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import attrs
+from aiohttp import web
+
+from agentbay_local import app
+from agentbay_local.background import Background
+from agentbay_local.context_store import ContextStore
+from agentbay_local.home import Home
+from agentbay_local.lifecycle import Lifecycle
+from agentbay_local.sandbox.base import Backend, Isolation
+from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
+from agentbay_local.sandbox.orphans import Orphans
+from agentbay_local.sandbox.plain import PlainBackend
+from agentbay_local.sandbox.probe import Capability, probe
+from agentbay_local.sandboxes import Sandboxes, unavailable
+from agentbay_local.signing import Signer
+from agentbay_local.state import State
+from agentbay_local.store import Store
+from agentbay_local.syncing import Syncing
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from agentbay_local.clock import Clock
+
+__all__ = ["Server", "Settings"]
+
+_log = logging.getLogger(__name__)
+
+_GRACE = 10.0
+_MOVERS = 2
+
+
+@attrs.frozen
+class Settings:
+    """What a service is started with; see `LocalService`."""
+
+    host: str
+    port: int
+    home: Path | None
+    api_key: str = attrs.field(repr=False)
+    isolation: Isolation
+    clock: Clock
+
+
+class Server:
+    """A service that answers, from `start` to `stop`.
+
+    Attributes:
+        endpoint: ``http://HOST:PORT``.
+        capability: What this machine allows.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stack = AsyncExitStack()
+        self.endpoint = ""
+        self.capability = Capability(settings.isolation, available=False)
+
+    async def start(self) -> None:
+        """Bring everything up; when it fails, nothing is left running.
+
+        Raises:
+            HomeInUse: Another service has the home.
+            OSError: The port or the home cannot be used.
+        """
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """End every session's processes and close everything. Bounded; repeatable."""
+        stack, self._stack = self._stack, AsyncExitStack()
+        await stack.aclose()
+
+    async def _start(self) -> None:
+        settings = self._settings
+        home = await asyncio.to_thread(Home.open, settings.home)
+        self._stack.push_async_callback(asyncio.to_thread, home.close)
+        store = Store.open(home.database)
+        self._stack.callback(store.close)
+        executor = ThreadPoolExecutor(_MOVERS, thread_name_prefix="agentbay-files")
+        self._stack.callback(executor.shutdown, wait=True)
+        orphans = Orphans(home.path / "running")
+        await asyncio.to_thread(orphans.sweep)
+        self.capability = await probe(settings.isolation)
+        state = self._assembled(home, store, executor, orphans)
+        await _recover(state, home)
+        await self._listen(state)
+
+    def _assembled(
+        self, home: Home, store: Store, executor: ThreadPoolExecutor, orphans: Orphans
+    ) -> State:
+        clock, background = self._settings.clock, Background()
+        backend = _backend(self.capability, orphans)
+        why_not = unavailable(self.capability.reason, self.capability.remedy)
+        sandboxes = Sandboxes(home.sessions, backend, why_not, self._settings.isolation)
+        files = ContextStore(home.contexts, executor, durable=not home.temporary)
+        syncing = Syncing(store, clock, background, sandboxes, files, executor)
+        lifecycle = Lifecycle(store, clock, background, sandboxes, syncing)
+        self._stack.push_async_callback(_bounded, sandboxes.close_all, "sandboxes")
+        self._stack.push_async_callback(background.close, _GRACE)
+        background.spawn(lifecycle.sweep_for_ever(), "sweeper")
+        signer = Signer(home.secret())
+        return State(store, clock, signer, background, sandboxes, files, syncing, lifecycle)
+
+    async def _listen(self, state: State) -> None:
+        # The key travels in the query of some requests, so there is no access log.
+        runner = web.AppRunner(
+            app.application(state, self._settings.api_key), access_log=None, shutdown_timeout=1
+        )
+        await runner.setup()
+        self._stack.push_async_callback(_bounded, runner.cleanup, "connections")
+        site = web.TCPSite(runner, self._settings.host, self._settings.port)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        shown = f"[{host}]" if ":" in host else host
+        state.endpoint = self.endpoint = f"http://{shown}:{port}"
+
+
+def _backend(capability: Capability, orphans: Orphans) -> Backend | None:
+    if not capability.available:
+        return None
+    if capability.isolation is Isolation.NONE:
+        return PlainBackend()
+    return BubblewrapBackend(orphans)
+
+
+async def _recover(state: State, home: Home) -> None:
+    """Clean up after a service that was killed: its sessions are over, its contexts stay."""
+    for session in state.store.sessions.live():
+        state.store.sessions.finish(session.id, "the service stopped", state.clock.now())
+    for place in list(home.sessions.iterdir()):
+        await state.sandboxes.remove(place.name)
+    await state.files.recover(state.store.contexts.ids())
+    state.store.contexts.settle()
+
+
+async def _bounded(work: Callable[[], Awaitable[None]], what: str) -> None:
+    """Wait for a step of the end, but not for ever."""
+    try:
+        await asyncio.wait_for(work(), _GRACE)
+    except (asyncio.TimeoutError, OSError):
+        _log.warning("closing the %s did not finish cleanly", what, exc_info=True)

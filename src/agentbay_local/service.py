@@ -1,0 +1,218 @@
+"""`LocalService`: a local AgentBay service, started and stopped by the program that uses it.
+
+It runs on the caller's event loop with ``async with``, and on a thread with a loop of its own with
+``with`` (or `start` and `stop`), so that neither a blocked nor a closed loop of the caller's stops it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agentbay_local.clock import Clock, RealClock
+from agentbay_local.sandbox.base import Isolation
+from agentbay_local.server import Server, Settings
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from agentbay_local.sandbox.probe import Capability
+
+__all__ = ["LocalService"]
+
+_START_WITHIN = 60.0
+_STOP_WITHIN = 60.0
+
+
+class LocalService:
+    """A local AgentBay service.
+
+    Sessions are real sandboxes on this machine. Contexts and their files stay in `home`; sessions end
+    with the service.
+
+    Args:
+        host: Address to listen on. Anything but loopback lets other machines in.
+        port: Port; 0 takes a free one.
+        home: Directory for the state; None makes a temporary one that goes when the service stops.
+        api_key: The key that clients must send; None makes a random one.
+        isolation: ``"namespaces"``, or ``"none"`` for plain processes that are not isolated.
+        clock: Where the service reads time.
+
+    Raises:
+        ValueError: `isolation` or `port` is none of the possible values.
+
+    Example:
+        ::
+
+            with LocalService() as service:
+                client = AgentBay(service.api_key, endpoint=service.endpoint)
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        home: str | Path | None = None,
+        api_key: str | None = None,
+        isolation: Isolation | str = Isolation.NAMESPACES,
+        clock: Clock | None = None,
+    ) -> None:
+        if not 0 <= port <= 65535:
+            raise ValueError(f"port must be between 0 and 65535, not {port}")
+        if api_key is not None and not api_key.strip():
+            raise ValueError("api_key must not be blank; leave it out for a random one")
+        self.api_key = api_key or f"akm-local-{secrets.token_hex(16)}"
+        self._settings = Settings(
+            host=host,
+            port=port,
+            home=None if home is None else Path(home),
+            api_key=self.api_key,
+            isolation=_isolation(isolation),
+            clock=clock or RealClock(),
+        )
+        self._server: Server | None = None
+        self._thread: _Thread | None = None
+
+    def __repr__(self) -> str:
+        return f"<LocalService {self._server.endpoint if self._server else 'not running'}>"
+
+    @property
+    def endpoint(self) -> str:
+        """``http://HOST:PORT`` while it runs.
+
+        Raises:
+            RuntimeError: It does not run.
+        """
+        return self._running().endpoint
+
+    @property
+    def isolation(self) -> Capability:
+        """What this machine allows: the level, whether it is available, and if not, why and the cure.
+
+        Raises:
+            RuntimeError: It does not run.
+        """
+        return self._running().capability
+
+    def start(self) -> Self:
+        """Start on a thread of its own; return once it answers.
+
+        Raises:
+            HomeInUse: Another service has the home.
+            OSError: The port or the home cannot be used.
+            RuntimeError: It runs already.
+        """
+        self._refuse_second_start()
+        server = Server(self._settings)
+        self._thread = _Thread(server)
+        try:
+            self._thread.begin()
+        except BaseException:
+            self._thread = None
+            raise
+        self._server = server
+        return self
+
+    def stop(self) -> None:
+        """Stop the service of `start`, with every process of its sessions. Repeatable."""
+        thread, self._thread, self._server = self._thread, None, None
+        if thread is not None:
+            thread.end()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        self._refuse_second_start()
+        server = Server(self._settings)
+        await server.start()
+        self._server = server
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            await asyncio.shield(server.stop())
+
+    def _running(self) -> Server:
+        if self._server is None:
+            raise RuntimeError(
+                "the service is not running: use it in a with block, or call start()"
+            )
+        return self._server
+
+    def _refuse_second_start(self) -> None:
+        if self._server is not None:
+            raise RuntimeError("the service is running already")
+
+
+class _Thread:
+    """A thread whose loop runs one server."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._failure: BaseException | None = None
+        self._end = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="agentbay-local", daemon=True)
+
+    def begin(self) -> None:
+        """Start, and wait until the server answers; its failure is raised here."""
+        self._thread.start()
+        if not self._ready.wait(_START_WITHIN):
+            self.end()
+            raise TimeoutError(f"the service did not start within {_START_WITHIN:.0f} seconds")
+        if self._failure is not None:
+            self._thread.join(_STOP_WITHIN)
+            raise self._failure
+
+    def end(self) -> None:
+        """Stop the server and wait for the thread."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._end.set)
+            self._thread.join(_STOP_WITHIN)
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._serve())
+        finally:
+            self._loop.close()
+
+    async def _serve(self) -> None:
+        try:
+            await self._server.start()
+        except BaseException as error:
+            self._failure = error
+            return
+        finally:
+            self._ready.set()
+        await self._end.wait()
+        await self._server.stop()
+
+
+def _isolation(level: Isolation | str) -> Isolation:
+    try:
+        return Isolation(level)
+    except ValueError:
+        levels = " or ".join(repr(entry.value) for entry in Isolation)
+        raise ValueError(f"isolation must be {levels}, not {level!r}") from None
