@@ -115,9 +115,7 @@ class Answers:
     def _session(self, fields: Mapping[str, str]) -> str:
         session_id = fields.get("SessionId", "")
         if session_id not in self._stored:
-            raise RefusedError(
-                "InvalidMcpSession.NotFound", "Resource [McpSession] is not found."
-            )
+            raise RefusedError("InvalidMcpSession.NotFound", "Resource [McpSession] is not found.")
         return session_id
 
     def _create(self, fields: Mapping[str, str]) -> str:
@@ -157,7 +155,9 @@ class Answers:
     def _call_tool(self, fields: Mapping[str, str]) -> str:
         self._session(fields)
         text = json.dumps({"stdout": "hi\n", "stderr": "", "exit_code": 0})
-        return f',"Data":{_compact({"content": [{"type": "text", "text": text}], "isError": False})}'
+        return (
+            f',"Data":{_compact({"content": [{"type": "text", "text": text}], "isError": False})}'
+        )
 
     def _context_info(self, fields: Mapping[str, str]) -> str:
         self._session(fields)

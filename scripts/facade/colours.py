@@ -88,7 +88,8 @@ class Colours:
             return self.source.lookup(self.module, node.id)
         if isinstance(node, ast.Attribute):
             owner = self.find(node.value)
-            return owner and self.source.origin(Name(owner.module, node.attr))
+            if owner is not None and not owner.attr:
+                return self.source.origin(Name(owner.module, node.attr))
         return None
 
     def resource(self, node: ast.expr) -> str:

@@ -205,8 +205,10 @@ class Members:
         arguments = copy.deepcopy(node.args)
         for arg in every_argument(arguments)[1:]:
             arg.annotation = self.colours.turn(self._annotation(arg))
-        for default in [*arguments.defaults, *filter(None, arguments.kw_defaults)]:
-            self._need_default(node, default)
+        arguments.defaults = [self._default(default) for default in arguments.defaults]
+        arguments.kw_defaults = [
+            default and self._default(default) for default in arguments.kw_defaults
+        ]
         return ast.unparse(arguments)
 
     def _annotation(self, arg: ast.arg) -> ast.expr:
@@ -214,14 +216,21 @@ class Members:
             raise at(self._path, arg, f"annotate {arg.arg}")
         return arg.annotation
 
-    def _need_default(self, node: Function, default: ast.expr) -> None:
+    def _default(self, default: ast.expr) -> ast.expr:
+        """Return a default, imported if users may import it, else as the constant that it is."""
         for part in names_in(default):
-            name = self.colours.find(part)
-            if isinstance(part, ast.Name) and name is not None:
-                face = self.colours.source.face(name)
-                if face is None or face.attr.startswith("_"):
-                    raise at(self._path, node, f"the default {part.id} is private")
+            name = self.colours.find(part) if isinstance(part, ast.Name) else None
+            face = name and self.colours.source.face(name)
+            if name is None:
+                continue
+            if face is not None and not face.attr.startswith("_"):
                 self.colours.run_time(face)
+                continue
+            value = getattr(self.colours.source.definition(name), "value", None)
+            if part is not default or not isinstance(value, ast.Constant):
+                raise at(self._path, default, f"the default {ast.unparse(default)} is private")
+            return value
+        return default
 
     def _forwarded(self, node: Function) -> str:
         codes = {

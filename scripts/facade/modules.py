@@ -79,6 +79,8 @@ class Writer:
             for name, there in names.items()
             if self.source.origin(there) in self.source.resources
         }
+        # Users annotate what they pass around; methods return it.
+        twins["BlockingIterator"] = Name(f"{self.twin}._lasting", "BlockingIterator")
         offered = twins | {name: Name(module.name, name) for name in names}
         yield "from __future__ import annotations"
         yield f"from typing import TYPE_CHECKING\nfrom {self.source.package}._lazy import lazy"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from agentbay_async._lazy import lazy
 
 if TYPE_CHECKING:
+    from agentbay._lasting import BlockingIterator
     from agentbay.client import AgentBay
     from agentbay.contexts import ContextService
     from agentbay.listing import SessionListing
@@ -120,6 +121,7 @@ if TYPE_CHECKING:
 __getattr__ = lazy(
     __name__,
     {
+        "agentbay._lasting": "BlockingIterator",
         "agentbay.client": "AgentBay",
         "agentbay.contexts": "ContextService",
         "agentbay.listing": "SessionListing",
@@ -171,6 +173,7 @@ __all__ = [
     "BadAnswerError",
     "BlockingCallError",
     "BlockingCallInAsyncContext",
+    "BlockingIterator",
     "BoolResult",
     "ClearanceTimeoutError",
     "Clock",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from agentbay_async.context_params import ContextListParams
+    from agentbay_async.context_records import Context, ContextFileEntry, TransferProgress
     from agentbay_async.context_results import (
         ContextFileListResult,
         ContextListResult,
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
         FileUrlResult,
         TransferResult,
     )
-    from agentbay_async.records import Context, ContextFileEntry, TransferProgress
     from agentbay_async.results import OperationResult
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentbay import _facade, _portal
-from agentbay_async.syncing import SYNC_TIMEOUT, AsyncSessionContext
+from agentbay_async.syncing import AsyncSessionContext
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -49,7 +49,7 @@ class SessionContext(_facade.Facade[AsyncSessionContext]):
         path: str | None = None,
         mode: Literal["upload", "download"] | None = None,
         *,
-        timeout: float | timedelta = SYNC_TIMEOUT,
+        timeout: float | timedelta = 300.0,
     ) -> ContextSyncResult:
         """Move files now, and wait until they have arrived.
 
@@ -69,7 +69,7 @@ class SessionContext(_facade.Facade[AsyncSessionContext]):
         self,
         *contexts: ContextSync,
         wait_for_completion: bool = True,
-        timeout: float | timedelta = SYNC_TIMEOUT,
+        timeout: float | timedelta = 300.0,
     ) -> ContextSyncResult:
         """Let the running session see more contexts. There is no way to unbind.
 

@@ -28,7 +28,7 @@ U = TypeVar("U")
 R = TypeVar("R", bound="Result[Any]")
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Result(Generic[T]):
     """A value or an error.
 
@@ -45,6 +45,10 @@ class Result(Generic[T]):
     _value: T | None = attrs.field(default=None, alias="value")
     error: AgentBayError | None = None
     request_id: str = ""
+
+    def __repr__(self) -> str:
+        shown = repr(self._value) if self.error is None else f"error={self.error!r}"
+        return f"{type(self).__name__}({shown}, request_id={self.request_id!r})"
 
     @classmethod
     def ok(cls: type[R], value: object = None, request_id: str = "") -> R:

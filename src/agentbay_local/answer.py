@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from agentbay_async._wire import codes
 from agentbay_async._wire.codec import compact_json, to_json
-from agentbay_local.problems import Problem
+
+if TYPE_CHECKING:
+    from agentbay_local.problems import Problem
 
 __all__ = ["Answer", "failure", "request_id", "success"]
 

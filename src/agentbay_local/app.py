@@ -1,8 +1,9 @@
 """HTTP: one route for all actions, one for health, and the files behind signed URLs.
 
 Everything but health and signed URLs needs the API key, in the form, the query or the header
-``Authorization``, as clients of different ages send it. Requests that a web page makes are refused by
-their ``Origin``. The ``Host`` header is never looked at: the official client puts a whole URL there.
+``Authorization``, as clients of different ages send it. Requests that a web page makes are refused
+by their ``Origin``. The ``Host`` header is never looked at: the official client puts a whole URL in
+it.
 """
 
 from __future__ import annotations
@@ -85,8 +86,8 @@ class Front:
             return _json(answer.failure(problem, identity), problem.http_status)
         except Exception:
             _log.exception("request %s failed", identity)
-            problem = Problem(codes.INTERNAL, "The local service failed; its log says why.", 500)
-            return _json(answer.failure(problem, identity), 500)
+            fault = Problem(codes.INTERNAL, "The local service failed; its log says why.", 500)
+            return _json(answer.failure(fault, identity), 500)
 
     async def _answer(self, request: web.Request) -> answer.Answer:
         fields = await _fields(request)
@@ -106,7 +107,7 @@ class Front:
         return await route.handle(self._state, decoded)
 
     def _check_key(self, fields: Mapping[str, str], request: web.Request) -> None:
-        given = fields.get("Authorization") or request.headers.get("Authorization", "")
+        given = fields.get("Authorization") or request.headers.get("Authorization") or ""
         word, _, key = given.partition(" ")
         right = hmac.compare_digest(key.strip().encode("utf-8", "replace"), self._key)
         if not right or word.lower() != "bearer":

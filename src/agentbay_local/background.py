@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 __all__ = ["Background"]
 
 _log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 
 class Background:
@@ -25,12 +24,11 @@ class Background:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def spawn(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+    def launch(self, work: Coroutine[Any, Any, Any], name: str) -> None:
         """Start `work` and hold on to it until it is done."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._done)
-        return task
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

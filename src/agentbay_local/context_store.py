@@ -2,14 +2,14 @@
 
 ::
 
-    contexts/<id>/versions/<n>/tree/...     the files of a version, never written after it was published
+    contexts/<id>/versions/<n>/tree/...     the files of a version, never written in place
     contexts/<id>/versions/<n>/expiry.json  when which of them are to be removed
     contexts/<id>/current -> versions/<n>   the version that counts
     contexts/<id>/incoming-*, staging-*     what is being written; swept away at the next start
 
-A change builds the next version beside the current one, with hard links for what stays the same, and
-switches ``current`` by a rename: whatever kills the service at whatever moment, a whole version is
-there. Readers hold the version they began with; it goes when the last of them is done.
+A change builds the next version beside the current one, with hard links for what stays the same,
+and switches ``current`` by a rename: whatever kills the service at whatever moment, a whole version
+is there. Readers hold the version they began with; it goes when the last of them is done.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class ContextStore:
         await self.publish(context_id, Change(keep_nothing=True))
 
     async def remove(self, context_id: str) -> None:
-        """Remove a context from the disk; readers lose it, which only a deleted context does to them."""
+        """Remove a context from the disk, also under the hands of readers."""
         async with self._lock(context_id):
             await remove_tree(self._directory / context_id)
         self._locks.pop(context_id, None)

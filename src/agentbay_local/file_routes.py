@@ -48,8 +48,8 @@ def add(app: web.Application, state: State) -> None:
 def signed_url(state: State, method: str, context_id: str, path: str) -> tuple[str, int]:
     """Return a URL for one file and when it expires, in Unix seconds.
 
-    The path travels inside the token, where no proxy or client can normalise it; the name at the end
-    is for people.
+    The path travels inside the token, where no proxy or client can normalise it; the name at the
+    end is for people.
     """
     expires = int(state.clock.now()) + LIFETIME
     right = {"method": method, "context": context_id, "path": path, "expires": expires}

@@ -15,10 +15,10 @@ import attrs
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Home", "HomeInUse"]
+__all__ = ["Home", "HomeInUseError"]
 
 
-class HomeInUse(RuntimeError):
+class HomeInUseError(RuntimeError):
     """Another service works in that directory."""
 
 
@@ -43,7 +43,7 @@ class Home:
             path: Where; ``None`` makes a temporary directory.
 
         Raises:
-            HomeInUse: Another running service has it.
+            HomeInUseError: Another running service has it.
             OSError: It cannot be created or written.
         """
         where = Path(tempfile.mkdtemp(prefix="agentbay-")) if path is None else path.absolute()
@@ -53,7 +53,7 @@ class Home:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(lock)
-            raise HomeInUse(
+            raise HomeInUseError(
                 f"another AgentBay local service is using {where}; stop it or choose another home"
             ) from error
         for name in ("sessions", "contexts"):

@@ -1,9 +1,9 @@
 """How sessions begin, pause and end, and the sweeper that ends those whose time is over.
 
-A release goes: state ``DELETING``, processes killed, files brought home to the contexts that ask for
-it, directory removed, ``FINISH``. When files cannot be brought home the session is kept: it returns to
-``RUNNING`` with the failed task on record, because a client that asked for its data to be saved must
-not lose it to a full disk. Releasing it again tries again.
+A release goes: state ``DELETING``, processes killed, files brought home to the contexts that ask
+for it, directory removed, ``FINISH``. When files cannot be brought home the session is kept: it
+returns to ``RUNNING`` with the failed task on record, because a client that asked for its data to
+be saved must not lose it to a full disk. Releasing it again tries again.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from agentbay_async._wire import codes
 from agentbay_local import states
-from agentbay_local.problems import Problem
+from agentbay_local.problems import wrong_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +52,7 @@ class Lifecycle:
         self._background = background
         self._sandboxes = sandboxes
         self._syncing = syncing
-        self._releases: dict[str, asyncio.Task[None]] = {}
+        self._releases: dict[str, asyncio.Event] = {}
         self._busy: Counter[str] = Counter()
 
     def admit(self, new: NewSession) -> Session:
@@ -85,33 +84,38 @@ class Lifecycle:
         limits = [limit for limit in (idle, session.ends) if limit is not None]
         return min(limits, default=None)
 
-    def release(self, session: Session, reason: str) -> asyncio.Task[None]:
-        """Begin to release a session, or return the release that is under way."""
+    def release(self, session: Session, reason: str) -> None:
+        """Begin to release a session, unless that is under way."""
         if session.id not in self._releases:
             self._store.sessions.set_status(session.id, states.DELETING)
-            task = self._background.spawn(self._release(session, reason), f"release {session.id}")
-            self._releases[session.id] = task
-            task.add_done_callback(lambda _: self._releases.pop(session.id, None))
-        return self._releases[session.id]
+            self._releases[session.id] = asyncio.Event()
+            self._background.launch(self._release(session, reason), f"release {session.id}")
 
-    async def wait(self, task: asyncio.Task[None]) -> None:
-        """Wait for a release.
+    async def wait_released(self, session: Session) -> None:
+        """Wait for a release that has begun.
 
         Raises:
             Problem: It takes longer than five minutes; it goes on nevertheless.
         """
-        done, _ = await asyncio.wait({task}, timeout=_RELEASE_WITHIN)
-        if not done:
-            raise Problem(codes.SESSION_STATE, "The session is DELETING; its files still travel.")
+        released = self._releases.get(session.id)
+        try:
+            if released is not None:
+                await asyncio.wait_for(released.wait(), _RELEASE_WITHIN)
+        except asyncio.TimeoutError:
+            raise wrong_state(states.DELETING, "its files are still on their way") from None
 
     async def _release(self, session: Session, reason: str) -> None:
         try:
-            await self._sandboxes.close(session.id)
-            saved = await self._syncing.upload_before_release(session)
+            await self._end(session, reason)
         except BaseException:
             self._keep(session)
             raise
-        if not saved:
+        finally:
+            self._releases.pop(session.id).set()
+
+    async def _end(self, session: Session, reason: str) -> None:
+        await self._sandboxes.close(session.id)
+        if not await self._syncing.upload_before_release(session):
             _log.warning("session %s is kept: its files could not be uploaded", session.id)
             self._keep(session)
             return
@@ -130,7 +134,7 @@ class Lifecycle:
         """Begin to stop a running session; time spent paused never releases it."""
         self._store.sessions.set_status(session.id, states.PAUSING)
         self._store.sessions.set_expiry(session.id, None)
-        self._background.spawn(self._pause(session), f"pause {session.id}")
+        self._background.launch(self._pause(session), f"pause {session.id}")
 
     async def _pause(self, session: Session) -> None:
         reached = states.RUNNING
@@ -147,7 +151,7 @@ class Lifecycle:
     def resume(self, session: Session) -> None:
         """Begin to continue a paused session."""
         self._store.sessions.set_status(session.id, states.RESUMING)
-        self._background.spawn(self._resume(session), f"resume {session.id}")
+        self._background.launch(self._resume(session), f"resume {session.id}")
 
     async def _resume(self, session: Session) -> None:
         reached = states.PAUSED

@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 
-class Problem(Exception):
+class Problem(Exception):  # noqa: N818  # an answer to a client, no error of ours
     """A refusal in the service's own words.
 
     Attributes:

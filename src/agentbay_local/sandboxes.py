@@ -172,6 +172,6 @@ def unavailable(reason: str, remedy: str) -> str:
     """Write why sessions cannot be isolated here, what cures it, and how to do without."""
     return (
         f"This machine cannot isolate sessions: {reason.rstrip('.')}. To cure it: "
-        f"{remedy.rstrip('.')}. To run sessions as plain processes that are NOT isolated, start the "
-        f"service with --isolation none (LocalService(isolation='none'))."
+        f"{remedy.rstrip('.')}. To run sessions as plain processes that are NOT isolated, "
+        f"start the service with --isolation none (LocalService(isolation='none'))."
     )

@@ -74,7 +74,7 @@ class Server:
         """Bring everything up; when it fails, nothing is left running.
 
         Raises:
-            HomeInUse: Another service has the home.
+            HomeInUseError: Another service has the home.
             OSError: The port or the home cannot be used.
         """
         try:
@@ -115,7 +115,7 @@ class Server:
         lifecycle = Lifecycle(store, clock, background, sandboxes, syncing)
         self._stack.push_async_callback(_bounded, sandboxes.close_all, "sandboxes")
         self._stack.push_async_callback(background.close, _GRACE)
-        background.spawn(lifecycle.sweep_for_ever(), "sweeper")
+        background.launch(lifecycle.sweep_for_ever(), "sweeper")
         signer = Signer(home.secret())
         return State(store, clock, signer, background, sandboxes, files, syncing, lifecycle)
 

@@ -1,7 +1,8 @@
 """`LocalService`: a local AgentBay service, started and stopped by the program that uses it.
 
 It runs on the caller's event loop with ``async with``, and on a thread with a loop of its own with
-``with`` (or `start` and `stop`), so that neither a blocked nor a closed loop of the caller's stops it.
+``with`` (or `start` and `stop`), so that neither a blocked nor a closed loop of the caller's stops
+it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import secrets
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from typing_extensions import override
 
 from agentbay_local.clock import Clock, RealClock
 from agentbay_local.sandbox.base import Isolation
@@ -32,8 +35,8 @@ _STOP_WITHIN = 60.0
 class LocalService:
     """A local AgentBay service.
 
-    Sessions are real sandboxes on this machine. Contexts and their files stay in `home`; sessions end
-    with the service.
+    Sessions are real sandboxes on this machine. Contexts and their files stay in `home`; sessions
+    end with the service.
 
     Args:
         host: Address to listen on. Anything but loopback lets other machines in.
@@ -79,6 +82,7 @@ class LocalService:
         self._server: Server | None = None
         self._thread: _Thread | None = None
 
+    @override
     def __repr__(self) -> str:
         return f"<LocalService {self._server.endpoint if self._server else 'not running'}>"
 
@@ -93,7 +97,7 @@ class LocalService:
 
     @property
     def isolation(self) -> Capability:
-        """What this machine allows: the level, whether it is available, and if not, why and the cure.
+        """What this machine allows: the level, whether it is available, if not why, and the cure.
 
         Raises:
             RuntimeError: It does not run.
@@ -104,7 +108,7 @@ class LocalService:
         """Start on a thread of its own; return once it answers.
 
         Raises:
-            HomeInUse: Another service has the home.
+            HomeInUseError: Another service has the home.
             OSError: The port or the home cannot be used.
             RuntimeError: It runs already.
         """

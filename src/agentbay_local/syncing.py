@@ -1,14 +1,14 @@
 """Moving files between sessions and contexts in the background, one task at a time in a session.
 
-Every movement is a task in the store, from its start on. Clients compare the tasks before and after, so
-tasks are only ever added. A task that fails says why; nothing here raises into an answer.
+Every movement is a task in the store, from its start on. Clients compare the tasks before and
+after, so tasks are only ever added. A task that fails says why; nothing here raises into an answer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -19,6 +19,7 @@ from agentbay_local.trees.mount import Mount
 from agentbay_local.trees.selection import Selection
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
     from concurrent.futures import Executor
 
     from agentbay_local.background import Background
@@ -62,37 +63,38 @@ class Syncing:
         self._executor = executor
         self._cells: dict[str, _Cell] = {}
 
-    def start(
-        self, binding: Binding, kind: str, path: str = "", *, move: bool = True
-    ) -> asyncio.Task[bool]:
+    def start(self, binding: Binding, kind: str, path: str = "", *, move: bool = True) -> None:
         """Begin to move files; the task is on record when this returns.
 
         Args:
             binding: Which context in which session.
             kind: `UPLOAD` or `DOWNLOAD`.
             path: The path in the session that was asked for: the mount, or something below it.
-            move: False only makes the mount's directory: clients wait for a task of every context they
-                attach, also of one whose policy says not to download.
-
-        Returns:
-            A task that says whether all went well.
+            move: False only makes the mount's directory: clients wait for a task of every context
+                they attach, also of one whose policy says not to download.
         """
+        work = self._begun(binding, kind, path, move=move)
+        self._background.launch(work, f"{kind} {binding.path} of {binding.session_id}")
+
+    def _begun(
+        self, binding: Binding, kind: str, path: str = "", *, move: bool = True
+    ) -> Coroutine[Any, Any, bool]:
+        """Put a task on record, and return its work, which says whether all went well."""
         asked = path or binding.path
         number = self._store.bindings.start_task(
             binding.session_id, binding.context_id, asked, kind, self._clock.now()
         )
         self._store.contexts.used(binding.context_id, self._clock.now())
-        work = self._recorded(number, binding, kind, _below_mount(asked, binding.path), move)
-        return self._background.spawn(work, f"{kind} {binding.path} of {binding.session_id}")
+        return self._recorded(number, binding, kind, _below_mount(asked, binding.path), move)
 
     async def upload_before_release(self, session: Session) -> bool:
         """Bring home what the policies ask for; say whether everything went well."""
-        tasks = [
-            self.start(binding, UPLOAD)
+        uploads = [
+            self._begun(binding, UPLOAD)
             for binding in self._store.bindings.of(session.id)
             if policy_from_text(binding.policy).upload_policy.auto_upload
         ]
-        return all(await asyncio.gather(*tasks))
+        return all(await asyncio.gather(*uploads))
 
     def forget(self, session_id: str) -> None:
         """Drop what is remembered of a session that is gone."""
@@ -103,7 +105,7 @@ class Syncing:
         now = self._clock.now()
         for context in self._store.contexts.expired(now):
             self._store.contexts.set_expiry(context.id, None)
-            self._background.spawn(self._expire(context.id, now), f"expire files of {context.id}")
+            self._background.launch(self._expire(context.id, now), f"expire files of {context.id}")
 
     async def _expire(self, context_id: str, now: float) -> None:
         self._store.contexts.set_expiry(context_id, await self._files.expire(context_id, now))

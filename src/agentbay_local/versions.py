@@ -1,17 +1,20 @@
-"""Versions of a context on disk: building one, switching to it, and cleaning up. All of it blocks."""
+"""Versions of a context on disk: build one, switch to it, clean up. All of it blocks."""
 
 from __future__ import annotations
 
 import ctypes
 import json
 import os
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
 from agentbay_local.trees.landing import Landing
 from agentbay_local.trees.manifest import DIRECTORY, FILE, LINK, Manifest, Stamp, scan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 __all__ = ["Change", "Published", "build", "clean", "current", "expiry_of", "switch"]
 

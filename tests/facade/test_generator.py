@@ -62,7 +62,8 @@ from agentbay_async._inner import Api, Clock, Report, reports
 from agentbay_async.results import PAGE, Found
 if TYPE_CHECKING:
     from agentbay_async.part import AsyncPart
-_SECRET = 1
+_SECRET = object()
+_LIMIT = 2.5
 """
 
 _CLASS = '''
@@ -160,6 +161,20 @@ _CONSTRUCTS = {
         """
         def name(self, *, default: int=PAGE) -> str:
             return self._aio.name(default=default)
+        """,
+    ),
+    "member as a default": (
+        "def wait(self, limit: float = Found.LIMIT) -> None: ...",
+        """
+        def wait(self, limit: float=Found.LIMIT) -> None:
+            self._aio.wait(limit)
+        """,
+    ),
+    "private constant as a default": (
+        "def wait(self, limit: float = _LIMIT) -> None: ...",
+        """
+        def wait(self, limit: float=2.5) -> None:
+            self._aio.wait(limit)
         """,
     ),
     "private decorator": (
@@ -364,7 +379,7 @@ def test_private_members_have_no_twin(twin: Twin) -> None:
 
 def test_what_only_annotations_need_is_imported_for_type_checkers_alone(twin: Twin) -> None:
     """Imports that do not run stand under TYPE_CHECKING."""
-    made = twin("def put(self, where: os.PathLike[str], n: int = PAGE) -> Mapping[str, int]: ...")
+    made = twin("def put(self, a: os.PathLike[str], n: int = PAGE + 1) -> Mapping[str, int]: ...")
     head, _, rest = made.partition("if TYPE_CHECKING:")
     assert "from agentbay_async.results import PAGE" in head
     assert "import os" in rest
@@ -413,6 +428,7 @@ def test_the_package_exports_both_colours(source: Path) -> None:
     from facade.source import Source
 
     texts = Writer(Source(source), "agentbay", Uses()).write()
-    assert "__all__ = ['AsyncPart', 'Clock', 'Found', 'Part']" in texts["__init__.py"]
+    names = ["AsyncPart", "BlockingIterator", "Clock", "Found", "Part"]
+    assert f"__all__ = {names}" in texts["__init__.py"]
     assert "from agentbay.part import Part" in texts["__init__.py"]
     assert "_inner.py" not in texts

@@ -16,7 +16,7 @@ from agentbay_local.problems import (
     no_context,
     required,
 )
-from agentbay_local.store.contexts import AVAILABLE, CLEARING, NameTaken
+from agentbay_local.store.contexts import AVAILABLE, CLEARING, NameTakenError
 
 if TYPE_CHECKING:
     from agentbay_local.state import State
@@ -54,8 +54,8 @@ async def list_page(state: State, request: schema.ListContexts) -> Answer:
     """List contexts, newest first; with a session, those that it has."""
     size = paging.page_size(request.max_results)
     if request.session_id:
-        records = [_record(entry) for entry in state.store.contexts.of_session(request.session_id)]
-        return Answer(records, next_token="", max_results=size, total_count=len(records))  # no password
+        found = state.store.contexts.of_session(request.session_id)
+        return Answer([_record(entry) for entry in found], "", size, len(found))
     cursor = paging.cursor_from(state.signer, request.next_token, ["contexts"])
     total = cursor.total if cursor else state.store.contexts.count()
     found = state.store.contexts.page(size + 1, cursor.last if cursor else None)
@@ -75,7 +75,7 @@ async def rename(state: State, request: schema.ModifyContext) -> Answer:
     name = _checked_name(request.name)
     try:
         state.store.contexts.rename(context.id, name)
-    except NameTaken:
+    except NameTakenError:
         problem = f"There is another context with the name {name!r}."
         raise context_problem(codes.CONTEXT_NAME_TAKEN, problem) from None
     return Answer()
@@ -91,7 +91,7 @@ async def delete(state: State, request: schema.DeleteContext) -> Answer:
         problem = f"The context {context.name!r} is in use by a session; release that first."
         raise context_problem(codes.CONTEXT_IN_USE, problem)
     state.store.contexts.remove(context.id)
-    state.background.spawn(state.files.remove(context.id), f"remove context {context.id}")
+    state.background.launch(state.files.remove(context.id), f"remove context {context.id}")
     return Answer()
 
 
@@ -104,7 +104,7 @@ async def clear(state: State, request: schema.ClearContext) -> Answer:
     context = state.context(request.id, "Id")
     if context.state != CLEARING:
         state.store.contexts.set_state(context.id, CLEARING)
-        state.background.spawn(_clear(state, context.id), f"clear context {context.id}")
+        state.background.launch(_clear(state, context.id), f"clear context {context.id}")
     return Answer()
 
 

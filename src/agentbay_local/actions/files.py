@@ -1,8 +1,7 @@
 """Files of a context: list a folder, delete, and hand out URLs to read and write.
 
-A path of a context's file is relative to the context. A leading slash is allowed and means nothing, so
-that ``/a.txt`` and ``a.txt`` are one file. Clients that move files through a session name them by
-their place in the session; the URL then has the part below the mount (see `context_path`).
+A path of a context's file is relative to the context. A leading slash is allowed and means nothing,
+so that ``/a.txt`` and ``a.txt`` are one file.
 """
 
 from __future__ import annotations

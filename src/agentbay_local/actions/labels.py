@@ -46,7 +46,7 @@ def _check(what: str, text: str, longest: int) -> None:
 
 
 async def replace(state: State, request: schema.SetLabel) -> Answer:
-    """Replace all labels of a session. (Whether the real service merges is not documented.)"""
+    """Replace all labels of a session; whether the real service merges is not documented."""
     session = state.session(request.session_id)
     if request.labels is None:
         raise missing("Labels")

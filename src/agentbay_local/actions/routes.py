@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
 from agentbay_async._wire import schema
 from agentbay_local.actions import contexts, files, labels, sessions, sync, tools
-from agentbay_local.answer import Answer
-from agentbay_local.state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from agentbay_local.answer import Answer
+    from agentbay_local.state import State
 
 __all__ = ["ROUTES", "Route"]
 

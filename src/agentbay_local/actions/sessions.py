@@ -149,17 +149,17 @@ async def delete(state: State, request: schema.DeleteSessionAsync) -> Answer:
 
 async def release(state: State, request: schema.ReleaseMcpSession) -> Answer:
     """Release a session before answering: the clients that use this action do not poll."""
-    task = _begin_release(state, request.session_id)
-    if task is not None:
-        await state.lifecycle.wait(task)
+    session = _begin_release(state, request.session_id)
+    await state.lifecycle.wait_released(session)
     return Answer()
 
 
-def _begin_release(state: State, session_id: str | None) -> object:
+def _begin_release(state: State, session_id: str | None) -> Session:
     session = state.session(session_id)
     if session.status in (states.PAUSING, states.PAUSED, states.RESUMING):
         raise wrong_state(session.status, "resume it before it can be released")
-    return state.lifecycle.release(session, "released by the client")
+    state.lifecycle.release(session, "released by the client")
+    return session
 
 
 async def pause(state: State, request: schema.PauseSessionAsync) -> Answer:

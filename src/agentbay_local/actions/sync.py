@@ -11,7 +11,7 @@ from agentbay_async._wire.policy import policy_from_text
 from agentbay_local.answer import Answer
 from agentbay_local.clock import iso
 from agentbay_local.problems import invalid, missing, no_context
-from agentbay_local.store.bindings import PathTaken
+from agentbay_local.store.bindings import PathTakenError
 from agentbay_local.syncing import DOWNLOAD, UPLOAD
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def attach(state: State, session: Session, wanted: Sequence[Wanted]) -> None:
     """
     try:
         bindings = state.store.bindings.add(session.id, wanted, state.clock.now())
-    except PathTaken as taken:
+    except PathTakenError as taken:
         raise invalid(_LIST, f"names {taken.args[0]!r}, where a context is already.") from None
     for binding in bindings:
         policy = policy_from_text(binding.policy)

@@ -56,8 +56,6 @@ class Places:
         path = path.resolve()
         if all(parent.stat().st_mode & 0o001 for parent in path.parents):
             return path
-        if path.is_file():
-            return self._bound(path.parent) / path.name
         return self._bound(path)
 
     def release(self, path: Path) -> None:
@@ -74,7 +72,7 @@ class Places:
     def _bound(self, source: Path) -> Path:
         if source not in self._mounted:
             try:
-                place = self._new_place()
+                place = self._new_place(source)
                 _checked("mount", os.fsencode(source), os.fsencode(place), None, MS_BIND, None)
             except OSError as error:
                 raise IsolationUnavailable(
@@ -86,12 +84,16 @@ class Places:
             self._mounted[source] = place
         return self._mounted[source]
 
-    def _new_place(self) -> Path:
+    def _new_place(self, source: Path) -> Path:
+        """Make an empty directory or file to mount on, as the source demands."""
         if self._stage is None:
             self._stage = _private_stage()
         self._last += 1
         place = self._stage / str(self._last)
-        place.mkdir(mode=0o755)
+        if source.is_dir():
+            place.mkdir()
+        else:
+            place.touch()
         return place
 
 

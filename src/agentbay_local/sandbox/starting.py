@@ -108,6 +108,9 @@ async def started(spawning: asyncio.Future[subprocess.Popen[bytes]]) -> subproce
 
     Starting takes milliseconds and cannot be interrupted, and its descriptors must stay open until
     it is over. A process started for nobody is killed.
+
+    Raises:
+        SandboxError: The program or a directory cannot be used.
     """
     try:
         await asyncio.wait([spawning])
@@ -118,7 +121,10 @@ async def started(spawning: asyncio.Future[subprocess.Popen[bytes]]) -> subproce
             spawning.result().kill()
             spawning.result().wait()
         raise
-    return spawning.result()
+    try:
+        return spawning.result()
+    except OSError as error:
+        raise SandboxError(f"the sandbox cannot be started: {error}") from error
 
 
 async def ready(channel: Channel, guard: Guard, launch: Launch) -> None:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TYPE_CHECKING
 
 import attrs
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Sequence
 
     from agentbay_local.store.database import Database
 
-__all__ = ["FAILED", "RUNNING", "SUCCESS", "Binding", "Bindings", "PathTaken", "Task"]
+__all__ = ["FAILED", "RUNNING", "SUCCESS", "Binding", "Bindings", "PathTakenError", "Task"]
 
 RUNNING = "Running"
 SUCCESS = "Success"
 FAILED = "Failed"
 
 
-class PathTaken(Exception):
+class PathTakenError(Exception):
     """Another context is at that path; the first argument is the path."""
 
 
@@ -75,22 +75,18 @@ class Bindings:
             now: Unix seconds.
 
         Raises:
-            PathTaken: A path has a context already.
+            PathTakenError: A path has a context already.
         """
+        taken = {binding.path for binding in self.of(session_id)}
+        for _, path, _ in wanted:
+            if path in taken:
+                raise PathTakenError(path)
         with self._db.transaction():
-            for context_id, path, policy in wanted:
-                try:
-                    self._db.run(
-                        "INSERT INTO binding (session_id, context_id, path, policy, bound)"
-                        " VALUES (?, ?, ?, ?, ?)",
-                        session_id,
-                        context_id,
-                        path,
-                        policy,
-                        now,
-                    )
-                except sqlite3.IntegrityError as error:
-                    raise PathTaken(path) from error
+            self._db.run_many(
+                "INSERT INTO binding (session_id, context_id, path, policy, bound)"
+                " VALUES (?, ?, ?, ?, ?)",
+                [(session_id, *entry, now) for entry in wanted],
+            )
         return self.of(session_id)[-len(wanted) :] if wanted else []
 
     def of(self, session_id: str) -> list[Binding]:

@@ -10,13 +10,13 @@ import attrs
 if TYPE_CHECKING:
     from agentbay_local.store.database import Database
 
-__all__ = ["AVAILABLE", "CLEARING", "Context", "Contexts", "NameTaken"]
+__all__ = ["AVAILABLE", "CLEARING", "Context", "Contexts", "NameTakenError"]
 
 AVAILABLE = "available"
 CLEARING = "clearing"
 
 
-class NameTaken(Exception):
+class NameTakenError(Exception):
     """Another context has that name."""
 
 
@@ -47,7 +47,7 @@ class Contexts:
         """Store a new context.
 
         Raises:
-            NameTaken: There is one with that name.
+            NameTakenError: There is one with that name.
         """
         sql = "INSERT INTO context (id, name, state, created, used) VALUES (?, ?, ?, ?, ?)"
         self._named(sql, context_id, name, AVAILABLE, now, now)
@@ -97,7 +97,7 @@ class Contexts:
         """Give a context another name; false when it does not exist.
 
         Raises:
-            NameTaken: Another one has that name.
+            NameTakenError: Another one has that name.
         """
         return self._named("UPDATE context SET name = ? WHERE id = ?", name, context_id) > 0
 
@@ -130,4 +130,4 @@ class Contexts:
         try:
             return self._db.run(sql, *values)
         except sqlite3.IntegrityError as error:
-            raise NameTaken from error
+            raise NameTakenError from error

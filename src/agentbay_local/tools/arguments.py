@@ -11,7 +11,7 @@ __all__ = ["Arguments", "ToolFailure"]
 _MISSING = object()
 
 
-class ToolFailure(Exception):
+class ToolFailure(Exception):  # noqa: N818  # an answer to a client, no error of ours
     """A tool says no: the text of its answer, which is marked as an error."""
 
 

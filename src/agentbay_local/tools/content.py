@@ -29,8 +29,8 @@ _IN_PLACE = 64 * 1024
 async def read_file(sandbox: Sandbox, arguments: Arguments) -> str:
     """Answer with a piece of a file: text, or base64 of its bytes.
 
-    Pieces of text are cut between characters, so that those who read byte ranges one after the other
-    and join them get the text whole.
+    Pieces of text are cut between characters, so that those who read byte ranges one after the
+    other and join them get the text whole.
     """
     offset, length = arguments.count("offset", 0), arguments.count("length", 0)
     if arguments.text("format", "text") == "binary":
@@ -84,7 +84,7 @@ async def edit_file(sandbox: Sandbox, arguments: Arguments) -> str:
 
 
 def _edits(arguments: Arguments) -> list[tuple[str, str]]:
-    edits: list[Any] = arguments.values.get("edits") or []
+    edits: Any = arguments.values.get("edits")
     if not isinstance(edits, list) or not edits:
         raise arguments.wrong("edits", "is required and must be a list of objects")
     for index, edit in enumerate(edits):

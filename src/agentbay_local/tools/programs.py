@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
-from agentbay_local.sandbox.base import Sandbox
 from agentbay_local.tools import content, filesystem, shell
-from agentbay_local.tools.arguments import Arguments
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from agentbay_local.sandbox.base import Sandbox
+    from agentbay_local.tools.arguments import Arguments
 
 __all__ = ["PROGRAMS"]
 

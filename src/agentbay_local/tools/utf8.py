@@ -11,8 +11,8 @@ MARGIN = 3
 def whole_characters(data: bytes, start: int, end: int) -> str:
     """Decode the characters of `data` that begin at or after `start` and before `end`.
 
-    A character on a border thus belongs to exactly one of two neighbouring pieces. Bytes that are no
-    UTF-8 become replacement characters.
+    A character on a border thus belongs to exactly one of two neighbouring pieces. Bytes that are
+    no UTF-8 become replacement characters.
 
     Example:
         >>> text = "aé".encode()

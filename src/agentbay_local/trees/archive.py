@@ -1,10 +1,10 @@
 """Many files of a session as one archive in its context.
 
-The archive is always called `ARCHIVE` and lies at the top of the context: a gzipped tar, because that
-is what every client can open with what it has. It holds paths relative to the mount and is unpacked
-there, so that files come back to where they were. (``extractToCurrentFolder`` therefore changes
-nothing: for this archive both places are the same.) Archives that people have put into a context
-themselves are files like any other and are never unpacked.
+The archive is always called `ARCHIVE` and lies at the top of the context: a gzipped tar, because
+that is what every client can open with what it has. It holds paths relative to the mount and is
+unpacked there, so that files come back to where they were. (``extractToCurrentFolder`` therefore
+changes nothing: for this archive both places are the same.) Archives that people have put into a
+context themselves are files like any other and are never unpacked.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Putting files into a tree so that nobody ever sees half of one.
 
-Each file is written under a hidden name beside its place and renamed over it. Nothing follows a link
-at the last step, and links on the way lead nowhere outside the tree.
+Each file is written under a hidden name beside its place and renamed over it. Nothing follows a
+link at the last step, and links on the way lead nowhere outside the tree.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["PARTIAL", "Landing", "Unstable", "open_source"]
+__all__ = ["PARTIAL", "Landing", "UnstableFileError", "open_source"]
 
 PARTIAL = ".agentbay-partial-"
 """How names of files begin that are being written; they are never copied anywhere."""
@@ -32,7 +32,7 @@ _PARENT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FRESH = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class Unstable(OSError):
+class UnstableFileError(OSError):
     """A file changed again and again while it was copied."""
 
 
@@ -93,10 +93,10 @@ class Landing:
         return mark
 
     def copy(self, path: str, source_top: int) -> Stamp:
-        """Copy the file with the same path from another tree, and return the stamp of the copy's origin.
+        """Copy the file at the same path of another tree; return the stamp of the original.
 
         Raises:
-            Unstable: It kept changing.
+            UnstableFileError: It kept changing.
             OSError: It cannot be read or written.
         """
         for _ in range(5):
@@ -108,7 +108,7 @@ class Landing:
                     return copied
             finally:
                 os.close(source)
-        raise Unstable(f"{path} kept changing while it was copied")
+        raise UnstableFileError(f"{path} kept changing while it was copied")
 
     def adopt(self, path: str, file: Path) -> Stamp:
         """Put a file that is complete already, without copying it."""

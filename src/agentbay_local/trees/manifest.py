@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
@@ -88,10 +89,9 @@ def scan(top: int, wanted: Callable[[str], bool], skipped: list[str] | None = No
 
 
 def _enter(handle: int, name: str, place: str, waiting: list[tuple[str, int]]) -> None:
-    try:
+    # A running session may have removed or replaced it meanwhile.
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         waiting.append((place, os.open(name, _ENTER, dir_fd=handle)))
-    except (FileNotFoundError, NotADirectoryError):
-        pass  # A running session has removed or replaced it meanwhile.
 
 
 def entries_of(handle: int) -> list[tuple[str, Stamp | None]]:

@@ -1,10 +1,10 @@
 """Moving files between a context's version and its mount in a session, both ways.
 
-A mount remembers its *base*: what both sides had when they last agreed. It makes three-way decisions
-possible. An upload takes what the session changed since then, and a deletion counts only if the
-session had the file; files that others have put into the context meanwhile stay. A download brings
-what changed in the context; a file that only the session changed stays as it is, and nothing is
-ever deleted in the session.
+A mount remembers its *base*: what both sides had when they last agreed. It makes three-way
+decisions possible. An upload takes what the session changed since then, and a deletion counts only
+if the session had the file; files that others have put into the context meanwhile stay. A download
+brings what changed in the context; a file that only the session changed stays as it is, and nothing
+is ever deleted in the session.
 """
 
 from __future__ import annotations

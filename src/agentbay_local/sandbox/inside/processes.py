@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+
+STOP_WITHIN = 5.0
 
 
 def others() -> dict[int, str]:
@@ -40,18 +43,19 @@ def stop_all() -> set[int]:
     """Stop everything but this process; return the ones that were stopped before."""
     before = {pid for pid, state in others().items() if state in "Tt"}
     if os.getpid() == 1:
-        signal_one(-1, signal.SIGSTOP)
-        return before
-    # Without a pid namespace there is no atomic call: go on until nobody is left who could fork.
-    # A parent in the middle of vfork cannot stop before its child goes on, so each is told once.
+        signal_one(-1, signal.SIGSTOP)  # one atomic call, so nobody can fork ahead of it
     told: set[int] = set()
+    until = time.monotonic() + STOP_WITHIN
     while True:
-        moving = {pid for pid, state in others().items() if state not in "Tt"} - told
-        if not moving:
-            return before
-        for pid in moving:
+        moving = {pid: state for pid, state in others().items() if state not in "Tt"}
+        fresh = moving.keys() - told
+        for pid in fresh:
             signal_one(pid, signal.SIGSTOP)
-        told |= moving
+        told |= fresh
+        # D: a parent in the middle of vfork stops only after its child, which is stopped, goes on.
+        if not fresh and (set(moving.values()) <= {"D"} or time.monotonic() > until):
+            return before
+        os.sched_yield()
 
 
 def continue_all(stopped_before: set[int]) -> None:

@@ -1,0 +1,80 @@
+"""The official client, in a virtual environment and a process of its own.
+
+It owns the import name ``agentbay`` too, so it can never be in the process of the others.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from support.child import LineChild
+from support.samples import Sample
+
+if TYPE_CHECKING:
+    from support.service import StubService
+
+VERSION = "0.22.3"
+_PROGRAM = Path(__file__).with_name("official_program.py")
+
+
+def official_python(home: Path) -> Path:
+    """Return the interpreter of the environment in `home`; make it when it is missing.
+
+    Raises:
+        subprocess.CalledProcessError: It could not be installed.
+    """
+    place = home / f"official-{VERSION}"
+    python = place / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    installed = place / "installed"
+    if not installed.exists():
+        print(f"installing the official client into {place} ...", file=sys.stderr)
+        venv.create(place, with_pip=True, clear=True)
+        install = ["-m", "pip", "install", "-q", "--disable-pip-version-check"]
+        subprocess.run(
+            [python, *install, f"wuying-agentbay-sdk=={VERSION}"], check=True, timeout=900
+        )
+        # Last, so that an installation that was broken off is done again.
+        installed.touch()
+    return python
+
+
+class Official:
+    """The official client, as a child process on the same stub.
+
+    Args:
+        service: The stub.
+        python: The interpreter that has it.
+        colour: ``"async"`` or ``"sync"``.
+    """
+
+    def __init__(self, service: StubService, python: Path, colour: str) -> None:
+        self.name = f"official {colour}"
+        # Its asynchronous calls take some 40 ms each.
+        self.share = 0.2 if colour == "async" else 0.5
+        self._child = LineChild(
+            [str(python), str(_PROGRAM), colour],
+            env={
+                **os.environ,
+                "AGENTBAY_API_KEY": "akm-00000000-0000-0000-0000-000000000000",
+                "AGENTBAY_ENDPOINT": service.host,
+                # Otherwise it writes a log file into the working directory.
+                "AGENTBAY_LOG_FILE": os.path.join(service.home, "official.log"),
+                "SSL_CERT_FILE": service.trusted,
+            },
+            cwd=service.home,
+        )
+        self._child.hear()
+
+    def run(self, operation: str, calls: int) -> Sample:
+        """Carry out an operation so many times and return what one took."""
+        answer = self._child.ask({"operation": operation, "calls": calls})
+        return Sample(answer["wall"], answer["cpu"])
+
+    def close(self) -> None:
+        """End the child."""
+        self._child.close()

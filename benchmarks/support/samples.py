@@ -1,0 +1,82 @@
+"""What was measured, and ratios of it: compared within a round, so that noise hits both sides."""
+
+from __future__ import annotations
+
+from statistics import median, quantiles
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+@attrs.frozen
+class Sample:
+    """What one call took in one round, in seconds of wall clock and of CPU (user and system)."""
+
+    wall: float
+    cpu: float
+
+
+@attrs.frozen
+class Spread:
+    """The median of some figures, and where eight in ten of them lie."""
+
+    median: float
+    p10: float
+    p90: float
+
+    @classmethod
+    def of(cls, figures: Sequence[float]) -> Spread:
+        """Return the spread of `figures`."""
+        if len(figures) == 1:
+            return cls(figures[0], figures[0], figures[0])
+        tenths = quantiles(figures, n=10, method="inclusive")
+        return cls(median(figures), tenths[0], tenths[-1])
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} [{self.p10:.2f}-{self.p90:.2f}]"
+
+
+def cpu_ratio(these: Sequence[Sample], base: Sequence[Sample]) -> Spread:
+    """Return how often the CPU of `base` goes into that of `these`, round by round."""
+    return Spread.of([mine.cpu / other.cpu for mine, other in zip(these, base, strict=True)])
+
+
+def wall_ratio(these: Sequence[Sample], base: Sequence[Sample]) -> Spread:
+    """Return the same for the wall clock."""
+    return Spread.of([mine.wall / other.wall for mine, other in zip(these, base, strict=True)])
+
+
+@attrs.frozen
+class Target:
+    """A ratio that must not be exceeded."""
+
+    what: str
+    most: float
+    measured: Spread
+
+    @property
+    def missed(self) -> bool:
+        """Whether even the best rounds miss it: one noisy neighbour is no regression."""
+        return self.measured.p10 > self.most
+
+    def __str__(self) -> str:
+        verdict = (
+            "MISSED" if self.missed else "met" if self.measured.median <= self.most else "near"
+        )
+        return f"{verdict:6}  {self.what}: {self.measured}, at most {self.most:g}"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return rows as aligned text: the first two columns to the left, the rest to the right."""
+    lines = [list(head), *map(list, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column < 2 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )

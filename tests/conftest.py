@@ -1,0 +1,88 @@
+"""What all tests share: a clean environment, a clock that does not wait, and child processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# A shared machine may stand still for a moment: no example has a time limit, the whole run has.
+settings.register_profile(
+    "here", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("here")
+
+#: Seconds after which a child process has met the hazard that it is there to avoid.
+_CHILD_LIMIT = 60
+
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+def _is_setting(name: str) -> bool:
+    return name.startswith("AGENTBAY_") or name.lower() in _PROXIES
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Hide the settings of whoever runs the tests: variables, proxies, and the profile file."""
+    for name in filter(_is_setting, list(os.environ)):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no-profile"))
+
+
+class InstantClock:
+    """A clock on which waiting takes no time; ``sleeps`` is what was waited for."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+        self.sleeps: list[float] = []
+
+    def time(self) -> float:
+        """Return the seconds since 1970."""
+        return self.now
+
+    def monotonic(self) -> float:
+        """Return seconds that never go backwards."""
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        """Move the time forward, and let other tasks run."""
+        self.sleeps.append(seconds)
+        self.now += seconds
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def clock() -> InstantClock:
+    """Give a clock on which waiting takes no time."""
+    return InstantClock()
+
+
+@pytest.fixture
+def run_child() -> Callable[..., str]:
+    """Run code in a Python of its own; return its output, and fail if it fails or complains."""
+
+    def run(code: str, *options: str, **variables: str) -> str:
+        done = subprocess.run(
+            [sys.executable, *options, "-c", textwrap.dedent(code)],
+            env={**os.environ, **variables},
+            capture_output=True,
+            text=True,
+            timeout=_CHILD_LIMIT,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout.strip()
+
+    return run

@@ -1,0 +1,183 @@
+"""The two packages side by side, as they are at run time: nothing is missing, added or renamed."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+
+import pytest
+
+import agentbay
+import agentbay_async
+from agentbay._facade import Facade
+
+#: What only the blocking package has.
+_OWN = {"BlockingIterator"}
+
+
+def _modules(package: str) -> list[str]:
+    root = importlib.import_module(package)
+    found = [module.name for module in pkgutil.walk_packages(root.__path__, f"{package}.")]
+    return [name for name in found if not any(part.startswith("_") for part in name.split("."))]
+
+
+def _async_classes() -> list[type]:
+    return [
+        value
+        for name in _modules("agentbay_async")
+        for value in vars(importlib.import_module(name)).values()
+        if isinstance(value, type)
+        and value.__module__ == name
+        and value.__name__.startswith("Async")
+    ]
+
+
+_CLASSES = _async_classes()
+
+
+def _twin(kind: type) -> type:
+    module = kind.__module__.replace("agentbay_async", "agentbay", 1)
+    found = getattr(importlib.import_module(module), kind.__name__.removeprefix("Async"))
+    assert isinstance(found, type)
+    return found
+
+
+def _public(kind: type) -> dict[str, object]:
+    """Return the methods and properties that a class defines itself."""
+    return {
+        name: value
+        for name, value in vars(kind).items()
+        if not name.startswith("_") and (callable(value) or isinstance(value, property))
+    }
+
+
+_METHODS = [
+    pytest.param(kind, name, value, id=f"{kind.__name__}.{name}")
+    for kind in _CLASSES
+    for name, value in _public(kind).items()
+]
+
+
+def _blocking(annotation: object) -> str:
+    """Write an annotation in the blocking colour, by simple means of our own."""
+    text = str(annotation)
+    text = re.sub(r"\bAwaitable\[(\w+)\] \| \1\b", r"\1", text)
+    text = re.sub(r"\bAsync(Iterator|Generator)\b", "BlockingIterator", text)
+    return re.sub(r"\bAsync([A-Z]\w*)", r"\1", text)
+
+
+def _words(text: str | None) -> list[str]:
+    """Return the words of a docstring that mean the same in both colours."""
+    text = re.sub(r"\bAsync(?=[A-Z])", "", text or "")
+    text = text.replace("agentbay_async", "agentbay").replace("aclose", "close")
+    return [word for word in re.findall(r"\w+", text) if word not in ("await", "async")]
+
+
+def _member(kind: type, name: str) -> object:
+    return inspect.getattr_static(_twin(kind), "close" if name == "aclose" else name)
+
+
+def test_there_is_something_to_compare() -> None:
+    """The walk over the packages finds what everybody knows is there."""
+    names = {kind.__name__ for kind in _CLASSES}
+    assert names >= {"AsyncAgentBay", "AsyncSession", "AsyncCommand", "AsyncFileSystem"}
+
+
+def test_both_packages_have_the_same_modules() -> None:
+    """`import agentbay.x` works for each `agentbay_async.x`, and for no other."""
+    wanted = [name.replace("agentbay_async", "agentbay", 1) for name in _modules("agentbay_async")]
+    assert _modules("agentbay") == wanted
+
+
+def test_the_blocking_package_exports_what_the_async_one_does_and_the_twins() -> None:
+    """All names are there, and a name of both packages is the same object."""
+    twins = {name.removeprefix("Async") for name in agentbay_async.__all__}
+    assert set(agentbay.__all__) == set(agentbay_async.__all__) | twins | _OWN
+    for name in agentbay.__all__:
+        assert getattr(agentbay, name) is not None
+    for name in agentbay_async.__all__:
+        assert getattr(agentbay, name) is getattr(agentbay_async, name)
+
+
+@pytest.mark.parametrize("kind", _CLASSES, ids=lambda kind: kind.__name__)
+def test_a_class_has_a_twin_with_the_same_docstring(kind: type) -> None:
+    """The twin holds an async object; it does not inherit from its class."""
+    twin = _twin(kind)
+    assert issubclass(twin, Facade)
+    assert not issubclass(twin, kind)
+    assert _words(twin.__doc__) == _words(kind.__doc__)
+
+
+@pytest.mark.parametrize("kind", _CLASSES, ids=lambda kind: kind.__name__)
+def test_a_twin_has_no_members_of_its_own(kind: type) -> None:
+    """What the twin offers, the async object offers too, or what awaiting it gives."""
+    offered = {"close" if name == "aclose" else name for name in dir(kind)}
+    if hasattr(kind, "__await__"):
+        offered |= set(dir(agentbay_async.SessionListResult))
+    assert set(_public(_twin(kind))) <= offered | set(_documented(kind))
+
+
+def _documented(kind: type) -> list[str]:
+    return re.findall(r"^\s+(\w+): ", (kind.__doc__ or "").partition("Attributes:")[2], re.M)
+
+
+@pytest.mark.parametrize("kind", _CLASSES, ids=lambda kind: kind.__name__)
+def test_every_documented_attribute_can_be_read(kind: type) -> None:
+    """What `Attributes:` lists is a property of the twin."""
+    section = (kind.__doc__ or "").partition("Attributes:")[2].partition("\n\n")[0]
+    for name in re.findall(r"^        (\w+): ", section, re.M):
+        assert isinstance(_member(kind, name), property), name
+
+
+@pytest.mark.parametrize(("kind", "name", "value"), _METHODS)
+def test_a_member_has_the_same_signature_and_docstring(
+    kind: type, name: str, value: object
+) -> None:
+    """Parameters, kinds, defaults and annotations are those of the async member."""
+    twin = _member(kind, name)
+    assert isinstance(twin, property) == isinstance(value, property)
+    if isinstance(value, property) and isinstance(twin, property):
+        value, twin = value.fget, twin.fget
+    assert callable(value)
+    assert callable(twin)
+    theirs, ours = inspect.signature(value), inspect.signature(twin)
+    assert [
+        (each.name, each.kind, each.default, _blocking(each.annotation))
+        for each in theirs.parameters.values()
+    ] == [
+        (each.name, each.kind, each.default, str(each.annotation))
+        for each in ours.parameters.values()
+    ]
+    returned = _blocking(theirs.return_annotation)
+    if hasattr(value, "__wrapped__") and str(ours.return_annotation).startswith("Abstract"):
+        returned = returned.replace("BlockingIterator", "AbstractContextManager")
+    assert str(ours.return_annotation) == returned
+    assert _words(inspect.getdoc(twin)) == _words(inspect.getdoc(value))
+
+
+@pytest.mark.parametrize("kind", _CLASSES, ids=lambda kind: kind.__name__)
+def test_no_async_name_leaks_into_a_twin(kind: type) -> None:
+    """Neither signatures nor docstrings of a twin speak of the other colour."""
+    twin = _twin(kind)
+    members = [
+        value.fget if isinstance(value, property) else value for value in vars(twin).values()
+    ]
+    for member in [twin, *filter(inspect.isfunction, members)]:
+        told = [inspect.getdoc(member) or ""]
+        if inspect.isfunction(member):
+            told += map(str, member.__annotations__.values())
+        assert not re.search(
+            r"\bA(sync[A-Z]|waitable)|\bCoroutine\b|agentbay_async", " ".join(told)
+        )
+
+
+@pytest.mark.parametrize("kind", _CLASSES, ids=lambda kind: kind.__name__)
+def test_aliases_stay_aliases(kind: type) -> None:
+    """Two names of one async method are two names of one blocking method."""
+    members = _public(kind)
+    for name, value in members.items():
+        for other, same in members.items():
+            if value is same:
+                assert _member(kind, name) is _member(kind, other), (name, other)

@@ -1,0 +1,305 @@
+"""What becomes of answers that say no, and of no answer at all."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentbay_async import (
+    APIError,
+    AsyncAgentBay,
+    AuthenticationError,
+    BadAnswerError,
+    ClosedError,
+    Config,
+    ConnectionFailedError,
+    ConnectionLostError,
+    RequestTimeoutError,
+    RetryPolicy,
+    ServiceError,
+    SessionNotFoundError,
+    ThrottledError,
+)
+
+if TYPE_CHECKING:
+    from agentbay_async import AgentBayError, AsyncSession
+    from tests.conftest import InstantClock
+    from tests.http.conftest import Bays, Scripted
+
+_ONCE = RetryPolicy(attempts=1)
+
+
+async def _failure(bay: AsyncAgentBay) -> AgentBayError:
+    result = await bay.get("s-1")
+    assert not result.success
+    assert result.error is not None
+    return result.error
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind"),
+    [
+        ("NOT_LOGIN", 400, AuthenticationError),
+        ("InvalidMcpSession.NotFound", 400, SessionNotFoundError),
+        ("InvalidMcpSession.NotFound", 200, SessionNotFoundError),
+        ("Anything.Else", 400, APIError),
+        ("Anything.Else", 200, APIError),
+        ("Forbidden", 403, AuthenticationError),
+        ("Throttling.User", 400, ThrottledError),
+        ("ServiceUnavailable", 503, ServiceError),
+        ("Whatever", 500, ServiceError),
+    ],
+)
+async def test_a_refusal_becomes_the_error_of_its_code(
+    bays: Bays, scripted: Scripted, code: str, status: int, kind: type[AgentBayError]
+) -> None:
+    """Code, status, request id, session and words of the service are all in the error."""
+    scripted.refuse("GetSession", code, "the reason", status=status)
+    error = await _failure(bays(retry=_ONCE))
+    assert type(error) is kind
+    assert (error.code, error.http_status) == (code, status)
+    assert (error.request_id, error.session_id) == ("REQ-GetSession", "s-1")
+    assert "the reason" in str(error)
+
+
+async def test_a_result_repeats_the_facts_of_its_error(bay: AsyncAgentBay, scripted: Scripted) -> None:
+    """Whoever never looks at the error finds the same facts in the result."""
+    scripted.refuse("GetSession", "InvalidMcpSession.NotFound", "gone")
+    result = await bay.get("s-1")
+    assert (result.code, result.http_status_code) == ("InvalidMcpSession.NotFound", 400)
+    assert result.request_id == result.get_request_id() == "REQ-GetSession"
+    assert "gone" in result.error_message
+    with pytest.raises(SessionNotFoundError):
+        _ = result.session
+
+
+@pytest.mark.parametrize("body", ["", "<html>", "[]", "7", '{"Success": true, "Data": [1]}'])
+async def test_an_answer_that_is_not_of_the_protocol_is_told_apart(
+    bays: Bays, scripted: Scripted, body: str
+) -> None:
+    """HTTP 200 with something else in it is neither a success nor a refusal."""
+    scripted.raw("GetSession", body)
+    error = await _failure(bays(retry=_ONCE))
+    assert type(error) is BadAnswerError
+    assert error.http_status == 200
+    assert "GetSession" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(503, ServiceError), (404, APIError), (429, ThrottledError)]
+)
+@pytest.mark.parametrize("body", ["<html>Bad gateway</html>", '"unavailable"', "null"])
+async def test_an_error_of_a_gateway_counts_by_its_status(
+    bays: Bays, scripted: Scripted, status: int, kind: type[AgentBayError], body: str
+) -> None:
+    """A proxy that does not speak the protocol still says by its status what is wrong."""
+    scripted.raw("GetSession", body, status=status)
+    error = await _failure(bays(retry=_ONCE))
+    assert type(error) is kind
+    assert error.http_status == status
+
+
+async def test_an_answer_that_was_cut_short_is_not_read(bays: Bays, scripted: Scripted) -> None:
+    """Half an answer is a bad answer, whatever its half says."""
+    scripted.cut("GetSession")
+    assert type(await _failure(bays(retry=_ONCE))) is BadAnswerError
+
+
+async def test_a_line_that_breaks_after_the_request_is_told_apart(
+    bays: Bays, scripted: Scripted
+) -> None:
+    """The service had the request, so it may have acted on it."""
+    scripted.reset("GetSession")
+    error = await _failure(bays(retry=_ONCE))
+    assert type(error) is ConnectionLostError
+    assert error.retryable
+
+
+async def test_a_port_where_nobody_listens_is_told_apart(
+    bays: Bays, unused_tcp_port_factory: object
+) -> None:
+    """No connection means that nothing reached the service."""
+    port = unused_tcp_port_factory()  # type: ignore[operator]  # the plugin exports no type
+    error = await _failure(bays(endpoint=f"http://127.0.0.1:{port}", retry=_ONCE))
+    assert type(error) is ConnectionFailedError
+    assert "Connect" in str(error)
+
+
+async def test_a_service_that_says_nothing_is_given_up(bays: Bays, scripted: Scripted) -> None:
+    """The time limit of the client ends the wait, and the message says which it was."""
+    scripted.hang("GetSession")
+    error = await _failure(bays(timeout=0.05, retry=_ONCE))
+    assert type(error) is RequestTimeoutError
+    assert isinstance(error, TimeoutError)
+    assert "0.05 s" in str(error)
+
+
+@pytest.mark.parametrize("trouble", ["reset", "cut", "hang"])
+async def test_a_repeatable_request_is_sent_again(
+    bays: Bays, scripted: Scripted, trouble: str
+) -> None:
+    """Looking a session up twice does no harm, so a hiccup of the network is not seen."""
+    getattr(scripted, trouble)("GetSession")
+    scripted.ok("GetSession", {"SessionId": "s-1"})
+    result = await bays(timeout=0.2).get("s-1")
+    assert result.success
+    assert len(scripted.received) == 2
+
+
+@pytest.mark.parametrize("trouble", ["reset", "cut", "hang"])
+async def test_a_create_is_not_sent_again_when_it_may_have_been_acted_on(
+    bays: Bays, scripted: Scripted, trouble: str
+) -> None:
+    """A second request could make a second session that nobody knows of."""
+    getattr(scripted, trouble)("CreateMcpSession")
+    result = await bays(timeout=0.2).create()
+    assert not result.success
+    assert scripted.actions == ["CreateMcpSession"]
+
+
+@pytest.mark.parametrize("trouble", ["reset", "cut", "hang"])
+async def test_a_tool_call_is_not_sent_again_when_it_may_have_been_acted_on(
+    session: AsyncSession, bays: Bays, scripted: Scripted, trouble: str
+) -> None:
+    """A command must not run twice because its answer was lost."""
+    getattr(scripted, trouble)("CallMcpTool")
+    result = await session.call_mcp_tool("shell", {"command": "rm x"}, timeout=0.2)
+    assert not result.success
+    assert scripted.actions == ["CallMcpTool"]
+
+
+async def test_a_server_error_of_create_is_not_sent_again(
+    bay: AsyncAgentBay, scripted: Scripted
+) -> None:
+    """A service that failed may have failed after making the session."""
+    scripted.refuse("CreateMcpSession", "InternalError", status=500)
+    assert isinstance((await bay.create()).error, ServiceError)
+    assert scripted.actions == ["CreateMcpSession"]
+
+
+async def test_a_throttled_create_is_sent_again(bay: AsyncAgentBay, scripted: Scripted) -> None:
+    """What was turned away unread may be repeated, whatever it is."""
+    scripted.refuse("CreateMcpSession", "Throttling.User")
+    scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
+    assert (await bay.create()).session.session_id == "s-1"
+    assert len(scripted.received) == 2
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "7"}, 7.0),
+        ({"x-acs-retry-after": "2500"}, 2.5),
+        ({"x-acs-retry-after": "1500", "Retry-After": "60"}, 1.5),
+        ({"Retry-After": "Tue, 14 Nov 2023 22:13:29 GMT"}, 9.0),
+    ],
+)
+async def test_a_throttled_client_waits_as_long_as_it_is_told(
+    bay: AsyncAgentBay,
+    scripted: Scripted,
+    clock: InstantClock,
+    headers: dict[str, str],
+    seconds: float,
+) -> None:
+    """Never earlier than asked for, and at most a little later."""
+    scripted.refuse("GetSession", "Throttling", status=429, headers=headers)
+    scripted.ok("GetSession", {"SessionId": "s-1"})
+    assert (await bay.get("s-1")).success
+    (slept,) = clock.sleeps
+    assert seconds <= slept <= seconds + 0.2
+
+
+async def test_a_wait_beyond_the_deadline_is_not_begun(
+    bays: Bays, scripted: Scripted, clock: InstantClock
+) -> None:
+    """Whoever is told to come back too late hears of it at once."""
+    scripted.refuse("GetSession", "Throttling", status=429, headers={"Retry-After": "31"})
+    result = await bays(cfg=Config(deadline=30)).get("s-1")
+    assert isinstance(result.error, ThrottledError)
+    assert result.error.retry_after == 31
+    assert clock.sleeps == []
+
+
+async def test_attempts_end_when_they_are_used_up(
+    bay: AsyncAgentBay, scripted: Scripted, clock: InstantClock
+) -> None:
+    """Four attempts, three waits between them, and then the error of the last."""
+    scripted.refuse("GetSession", "ServiceUnavailable", status=503)
+    assert isinstance(await _failure(bay), ServiceError)
+    assert (len(scripted.received), len(clock.sleeps)) == (4, 3)
+
+
+async def test_attempts_can_be_chosen(bays: Bays, scripted: Scripted) -> None:
+    """A policy of the caller's decides how often a request is sent."""
+    scripted.refuse("GetSession", "ServiceUnavailable", status=503)
+    await _failure(bays(retry=RetryPolicy(attempts=2)))
+    assert len(scripted.received) == 2
+
+
+async def test_the_last_attempt_gets_no_more_time_than_the_deadline_leaves(
+    bays: Bays, scripted: Scripted
+) -> None:
+    """Attempts share one deadline: a hanging second attempt ends with it."""
+    scripted.refuse("GetSession", "Throttling", status=429, headers={"Retry-After": "9"})
+    scripted.hang("GetSession")
+    bay = bays(cfg=Config(deadline=9.4), timeout=9.3, retry=RetryPolicy(attempts=2, base=0))
+    error = await _failure(bay)
+    assert isinstance(error, RequestTimeoutError)
+    assert "0.4 s" in str(error)
+
+
+async def test_a_refusal_for_good_is_not_sent_again(bay: AsyncAgentBay, scripted: Scripted) -> None:
+    """What the service says no to it will say no to again."""
+    scripted.refuse("GetSession", "InvalidMcpSession.NotFound")
+    await _failure(bay)
+    assert len(scripted.received) == 1
+
+
+async def test_a_closed_client_sends_nothing(bay: AsyncAgentBay, scripted: Scripted) -> None:
+    """A call after close is the caller's mistake, and raises."""
+    scripted.ok("GetSession", {"SessionId": "s-1"})
+    async with bay:
+        (await bay.get("s-1")).unwrap()
+    with pytest.raises(ClosedError):
+        await bay.get("s-1")
+    assert len(scripted.received) == 1
+
+
+async def test_a_client_closed_during_calls_ends_them_with_our_errors(
+    bays: Bays, scripted: Scripted
+) -> None:
+    """Neither the call on the line nor the one in the queue ends with a stranger's error."""
+    scripted.hang("GetSession")
+    bay = bays(cfg=Config(max_connections=1), retry=_ONCE)
+    first = asyncio.ensure_future(bay.get("s-1"))
+    second = asyncio.ensure_future(bay.get("s-2"))
+    await scripted.arrival("GetSession")
+    await bay.aclose()
+    for outcome in await asyncio.gather(first, second, return_exceptions=True):
+        error = outcome if isinstance(outcome, BaseException) else outcome.error
+        assert isinstance(error, (ClosedError, ConnectionLostError))
+    assert len(scripted.received) == 1
+
+
+async def test_the_time_in_the_queue_does_not_count_against_the_answer(
+    bays: Bays, scripted: Scripted
+) -> None:
+    """With one connection, ten calls of a slow service all succeed, one after another."""
+    scripted.ok("GetSession", {"SessionId": "s-1"})
+    bay = bays(cfg=Config(max_connections=1))
+    results = await asyncio.gather(*(bay.get("s-1") for _ in range(10)))
+    assert all(result.success for result in results)
+
+
+async def test_numbers_of_the_wrong_type_in_the_envelope_are_a_bad_answer(
+    bays: Bays, scripted: Scripted
+) -> None:
+    """A page whose size is a list, or infinite, is no page of ours."""
+    for size in ([], {}, float("inf")):
+        scripted.forget()
+        scripted.raw("ListSession", json.dumps({"Success": True, "Data": [], "MaxResults": size}))
+        result = await bays(retry=_ONCE).list()
+        assert type(result.error) is BadAnswerError

@@ -1,0 +1,162 @@
+"""Files of a session that is not running, reached on the host."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentbay_local.sandbox import openat
+from agentbay_local.sandbox.hostfs import HostFiles, copy_content
+from agentbay_local.sandbox.problems import FileProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TRIES = 3000
+
+
+@pytest.fixture(params=["kernel", "walk"])
+def files(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[HostFiles]:
+    """Give a root's files, with openat2 and with what replaces it on old kernels."""
+    if request.param == "walk":
+        monkeypatch.setattr(openat, "kernel_resolves", lambda: False)
+    elif not openat.kernel_resolves():
+        pytest.skip("this kernel has no openat2")
+    (tmp_path / "root").mkdir()
+    (tmp_path / "secret").write_text("host")
+    with HostFiles(tmp_path / "root") as one:
+        yield one
+
+
+def write(files: HostFiles, path: str, data: bytes) -> None:
+    """Put bytes into a file."""
+    with open(files.open(path, "w"), "wb") as file:
+        file.write(data)
+
+
+def test_written_file_is_where_the_session_will_see_it(files: HostFiles, tmp_path: Path) -> None:
+    """The path on disk is the session's path below the root; parents are made."""
+    write(files, "/mnt/data/deep/f", b"1")
+    write(files, "/mnt/data/deep/f", b"2")
+
+    assert b"2" == (tmp_path / "root/mnt/data/deep/f").read_bytes()
+    assert 1 == files.stat("/mnt/data/deep/f").st_size
+
+
+def test_walk_yields_directories_before_content_and_follows_no_link(
+    files: HostFiles, tmp_path: Path
+) -> None:
+    """Every name is met once, links are only named."""
+    write(files, "/d/b/f", b"")
+    write(files, "/d/a", b"")
+    os.symlink(tmp_path, tmp_path / "root/d/out")
+    found = list(files.walk("/d"))
+
+    assert ["a", "b", "out", "b/f"] == [one.path for one in found]
+    assert [True, False, False, True] == [one.is_file for one in found]
+    assert [False, True, False, False] == [one.is_dir for one in found]
+
+
+@pytest.mark.parametrize("path", ["abs", "rel", "up/secret", "../../secret", "magic/secret"])
+def test_no_path_leads_out_of_the_root(files: HostFiles, tmp_path: Path, path: str) -> None:
+    """Absolute links, climbing links, `..` and /proc's own links all stay inside or fail."""
+    root = tmp_path / "root"
+    os.symlink(tmp_path / "secret", root / "abs")
+    os.symlink("../secret", root / "rel")
+    os.symlink("..", root / "up")
+    os.symlink(f"/proc/{os.getpid()}/root{tmp_path}", root / "magic")
+
+    with pytest.raises(FileProblem) as caught:
+        files.open(path)
+    assert caught.value.errno in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR)
+
+
+def test_writing_through_a_link_stays_inside(files: HostFiles, tmp_path: Path) -> None:
+    """The host's file is not touched, whatever happens to the session's."""
+    os.symlink(tmp_path / "secret", tmp_path / "root/abs")
+    os.symlink("..", tmp_path / "root/up")
+    for path in ("abs", "up/secret", "up/new"):
+        try:
+            write(files, path, b"changed")
+        except FileProblem as problem:
+            assert problem.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENOENT)
+
+    assert "host" == (tmp_path / "secret").read_text()
+    assert not (tmp_path / "new").exists()
+
+
+def test_directories_and_fifos_are_refused_without_waiting(
+    files: HostFiles, tmp_path: Path
+) -> None:
+    """Only regular files are opened."""
+    os.mkfifo(tmp_path / "root/fifo")
+    files.make_directory("/d")
+    for path in ("fifo", "/d"):
+        with pytest.raises(FileProblem) as caught:
+            files.open(path)
+        assert caught.value.errno in (errno.EINVAL, errno.EISDIR)
+
+
+def test_flipping_link_never_opens_a_file_outside(files: HostFiles, tmp_path: Path) -> None:
+    """A directory that turns into a link and back while it is walked lets nothing out."""
+    root = tmp_path / "root"
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "f").write_text("host")
+    write(files, "/real/f", b"session")
+    os.symlink(outside, root / "link")
+    (root / "flip").mkdir()
+    stop = threading.Event()
+
+    def flip() -> None:
+        while not stop.is_set():
+            for source in ("real", "link"):
+                os.rename(root / source, root / "now")
+                os.rename(root / "now", root / source)
+
+    flipper = threading.Thread(target=flip)
+    flipper.start()
+    seen = set()
+    try:
+        for _ in range(TRIES):
+            try:
+                with open(files.open("/now/f"), "rb") as file:
+                    seen.add(file.read())
+            except FileProblem:
+                continue
+    finally:
+        stop.set()
+        flipper.join()
+
+    assert seen <= {b"session"}
+
+
+def test_copy_keeps_every_byte(files: HostFiles, tmp_path: Path) -> None:
+    """Content goes from one root to a file of the host and back."""
+    data = os.urandom(300_000)
+    write(files, "/f", data)
+    source = files.open("/f")
+    target = os.open(tmp_path / "copy", os.O_WRONLY | os.O_CREAT)
+    try:
+        assert len(data) == copy_content(source, target)
+    finally:
+        os.close(source)
+        os.close(target)
+    assert data == (tmp_path / "copy").read_bytes()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_created_things_belong_to_the_sessions_user(tmp_path: Path) -> None:
+    """The session can change what the service has put there for it."""
+    with HostFiles(tmp_path, uid=1_900_000_001) as files:
+        write(files, "/a/b/f", b"")
+
+    for name in ("a", "a/b", "a/b/f"):
+        assert 1_900_000_001 == (tmp_path / name).stat().st_uid

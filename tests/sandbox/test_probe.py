@@ -1,0 +1,159 @@
+"""What is found out about a machine, and by whom."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from agentbay_local.sandbox import programs
+from agentbay_local.sandbox.base import Isolation
+from agentbay_local.sandbox.probe import probe
+from agentbay_local.sandbox.problems import IsolationUnavailable, SandboxError
+from agentbay_local.sandbox.uids import private_uid
+
+SOMEBODY = 1_899_999_999
+
+AS_A_USER = """
+    import asyncio, os, sys
+    from pathlib import Path
+    from agentbay_local.sandbox import bundle, programs
+    from agentbay_local.sandbox.base import SandboxSpec
+    from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
+    from agentbay_local.sandbox.uids import private_uid
+
+    # Read while still root: the user may not be able to reach this interpreter's files.
+    programs.bubblewrap(), programs.interpreter(), bundle.bundle(), "x".encode("idna")
+    os.setgroups([])
+    os.setresgid(int(sys.argv[2]), int(sys.argv[2]), int(sys.argv[2]))
+    os.setresuid(int(sys.argv[2]), int(sys.argv[2]), int(sys.argv[2]))
+
+    async def main():
+        backend = BubblewrapBackend()
+        spec = SandboxSpec(Path(sys.argv[1]) / "root", private_uid("x"))
+        assert spec.uid is None
+        async with await backend.start(spec) as one:
+            done = await one.run("id -u; echo $HOME; touch f", timeout=10)
+        await backend.close()
+        print(done.stdout.decode(), os.stat(spec.root / "home/wuying/f").st_uid)
+
+    asyncio.run(main())
+"""
+
+
+def reachable(path: Path) -> bool:
+    """Say whether any user can get at a path."""
+    return all(parent.stat().st_mode & 0o001 for parent in path.resolve().parents)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
+def test_ordinary_user_needs_no_private_user(isolating: None) -> None:
+    """Without root the session runs as the service's own user, seen as wuying inside."""
+    if not reachable(programs.bubblewrap()) or programs.interpreter().needs is not None:
+        pytest.skip("bubblewrap or Python lie where only root can reach them")
+    place = Path("/tmp", f"agentbay-test-{os.getpid()}")
+    place.mkdir()
+    try:
+        os.chown(place, SOMEBODY, SOMEBODY)
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(AS_A_USER), str(place), str(SOMEBODY)],
+            capture_output=True,
+            timeout=60,
+            text=True,
+            check=False,
+        )
+    finally:
+        subprocess.run(["rm", "-rf", str(place)], check=True)
+
+    assert ["1000", "/home/wuying", str(SOMEBODY)] == done.stdout.split(), done.stderr
+
+
+async def test_plain_level_is_available_without_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It needs neither bubblewrap nor namespaces."""
+    monkeypatch.setenv("PATH", "")
+
+    assert (await probe(Isolation.NONE)).available
+
+
+async def test_probe_says_why_and_what_would_help_when_bubblewrap_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The reason, the command to install it, and the way to opt out of isolation."""
+
+    def missing() -> Path:
+        raise IsolationUnavailable("bubblewrap (bwrap) is not installed.", programs.INSTALL)
+
+    monkeypatch.setattr(programs, "bubblewrap", missing)
+    found = await probe()
+
+    assert not found.available
+    assert "not installed" in found.reason
+    assert "apt install bubblewrap" in found.remedy
+    assert "--isolation none" in found.remedy
+    with pytest.raises(IsolationUnavailable, match="not installed"):
+        found.require()
+
+
+@pytest.mark.parametrize(
+    ("said", "cure"),
+    [
+        ("bwrap: setting up uid map: Permission denied", "apparmor_restrict_unprivileged_userns"),
+        ("bwrap: loopback: Failed RTM_NEWADDR: Operation not permitted", "apparmor"),
+        ("bwrap: Can't mount proc on /newroot/proc: Operation not permitted", "systempaths"),
+        ("bwrap: No permissions to create new namespace", "seccomp=unconfined"),
+        ("bwrap: something new", "see what bubblewrap said"),
+    ],
+)
+async def test_probe_knows_the_cure_for_what_bubblewrap_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, cure: str
+) -> None:
+    """A program that complains and exits is reported with its words and their remedy."""
+    fake = tmp_path / "bwrap"
+    fake.write_text(f'#!/bin/sh\necho "{said}" >&2\nexit 1\n')
+    fake.chmod(0o755)
+    monkeypatch.setattr(programs, "bubblewrap", lambda: fake)
+    found = await probe()
+
+    assert said in found.reason
+    assert cure in found.remedy
+
+
+async def test_old_bubblewrap_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A version without the needed options is not used, even when it comes first."""
+    fake = tmp_path / "bwrap"
+    fake.write_text("#!/bin/sh\necho bubblewrap 0.6.1\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    programs.bubblewrap.cache_clear()
+    try:
+        assert fake != programs.bubblewrap()
+    except IsolationUnavailable as error:
+        assert "too old" in str(error)
+    finally:
+        programs.bubblewrap.cache_clear()
+
+
+def test_private_uid_is_steady_and_belongs_to_nobody() -> None:
+    """The same session has the same number, and others have others."""
+    if os.geteuid() != 0:
+        assert private_uid("a") is None
+        return
+    numbers = {private_uid(f"s-{n}") for n in range(100)}
+
+    assert private_uid("a") == private_uid("a")
+    assert len(numbers) == 100
+    assert all(number and number >= 1_900_000_000 for number in numbers)
+
+
+def test_problems_say_what_to_do() -> None:
+    """Every error of the package is one of a tree, and reads as a sentence."""
+    error = IsolationUnavailable("No.", "Do this.")
+
+    assert isinstance(error, SandboxError)
+    assert "No. Remedy: Do this." == str(error)

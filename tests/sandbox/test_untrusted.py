@@ -1,0 +1,240 @@
+"""An agent that a hostile session has taken over, talking to the service."""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import json
+import os
+import socket
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agentbay_local.sandbox import replies
+from agentbay_local.sandbox.base import Entry
+from agentbay_local.sandbox.channel import Channel, Reply
+from agentbay_local.sandbox.problems import (
+    MalformedReply,
+    SandboxError,
+    SandboxGone,
+    SandboxTimeout,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner),
+    max_leaves=8,
+)
+ENTRY = {
+    "path": "/f",
+    "name": "f",
+    "size": 1,
+    "mode": 33188,
+    "modified": 1.0,
+    "accessed": 1.0,
+    "changed": 1.0,
+    "is_dir": False,
+    "is_file": True,
+    "is_symlink": False,
+    "owner": "wuying",
+    "group": "wuying",
+}
+
+
+@asynccontextmanager
+async def conversation() -> AsyncIterator[tuple[Channel, socket.socket]]:
+    """Give the service's end of a channel, and the other end to lie on."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    channel = Channel(ours)
+    try:
+        yield channel, theirs
+    finally:
+        channel.end("the test is over")
+        theirs.close()
+
+
+def say(liar: socket.socket, message: object, fds: list[int] | None = None) -> None:
+    """Send anything at all."""
+    data = message if isinstance(message, bytes) else json.dumps(message).encode()
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+    liar.sendmsg([data], rights)
+
+
+def open_count() -> int:
+    """Count this process's descriptors."""
+    return len(os.listdir("/proc/self/fd"))
+
+
+@given(said=st.binary(min_size=1, max_size=200) | JSON.map(lambda one: json.dumps(one).encode()))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_any_packet_ends_in_an_answer_or_a_sandbox_error(said: bytes) -> None:
+    """Whatever arrives, the caller gets an answer or a typed error, and never waits for ever."""
+
+    async def scene() -> None:
+        async with conversation() as (channel, liar):
+            asked = asyncio.ensure_future(channel.request("stat", {}, within=0.2))
+            await asyncio.sleep(0)
+            say(liar, said)
+            try:
+                (await asked).close()
+            except SandboxError:
+                return
+
+    asyncio.run(scene())
+
+
+@given(fields=JSON)
+@settings(max_examples=200, deadline=None)
+def test_any_answer_is_a_value_or_malformed(fields: Any) -> None:
+    """The decoders raise one error, whatever they are given."""
+    for decode in (replies.entry, replies.paths, replies.entries, replies.exit_code):
+        given_fields = fields if decode is replies.entry or isinstance(fields, dict) else {}
+        try:
+            decode(given_fields)  # type: ignore[operator]  # all take JSON
+        except MalformedReply:
+            continue
+
+
+@pytest.mark.parametrize("name", [field.name for field in attrs.fields(Entry)])
+def test_entry_needs_every_field_with_its_own_type(name: str) -> None:
+    """A bool is no number and a number no string."""
+    assert replies.entry(ENTRY).path == "/f"
+    wrong: list[object] = [None, [], {}, "x" if type(ENTRY[name]) is not str else 1, True]
+    for value in wrong:
+        if type(value) is not type(ENTRY[name]):
+            with pytest.raises(MalformedReply, match=name):
+                replies.entry({**ENTRY, name: value})
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"not json",
+        b"[1]",
+        b"[" * 20_000,
+        b'{"id": "1"}',
+        b'{"id": true}',
+        b'{"id": 1e300}',
+        b'{"no": 1}',
+        b'{"id": 1, "errno": "x", "path": ""}',
+        b'{"id": 1, "errno": 2}',
+        b'{"large": 10}',
+        b"x" * 100_000,
+    ],
+)
+async def test_malformed_packet_ends_the_conversation(said: bytes) -> None:
+    """The caller is told at once, and so is whoever owns the sandbox."""
+    async with conversation() as (channel, liar):
+        broken = asyncio.Event()
+        channel.on_broken = broken.set
+        asked = asyncio.ensure_future(channel.request("stat", {}, within=30))
+        await asyncio.sleep(0)
+        say(liar, said)
+
+        with pytest.raises(SandboxGone):
+            await asyncio.wait_for(asked, 5)
+        assert broken.is_set()
+        with pytest.raises(SandboxGone):
+            channel.begin("stat", {})
+
+
+async def test_silence_ends_at_the_deadline() -> None:
+    """An agent that never answers does not hold its caller."""
+    async with conversation() as (channel, _):
+        with pytest.raises(SandboxTimeout):
+            await channel.request("stat", {}, within=0.05)
+
+
+async def test_full_socket_holds_nobody() -> None:
+    """Requests to an agent that never reads wait for their deadline and are then forgotten."""
+    async with conversation() as (channel, _):
+        asked = [channel.request("stat", {"path": "x" * 20_000}, within=0.2) for _ in range(100)]
+        results = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert {SandboxTimeout} == {type(one) for one in results}
+
+
+async def test_answers_to_nobody_are_dropped_with_their_descriptors() -> None:
+    """Greetings with gifts, unknown ids and repeated answers leave nothing behind."""
+    async with conversation() as (channel, liar):
+        before = open_count()
+        say(liar, {"ready": True}, [liar.fileno()])
+        for _ in range(20):
+            say(liar, {"id": 999}, [liar.fileno(), liar.fileno()])
+        asked = asyncio.ensure_future(channel.request("stat", {}, within=5))
+        await asyncio.sleep(0)
+        say(liar, {"id": 1, "n": 1})
+        say(liar, {"id": 1, "n": 2}, [liar.fileno()])
+
+        assert 1 == (await asked).fields["n"]
+        await asyncio.sleep(0)
+        assert before == open_count()
+
+
+async def test_too_many_descriptors_end_the_conversation_and_are_closed() -> None:
+    """No answer needs more than a few."""
+    async with conversation() as (channel, liar):
+        before = open_count()
+        asked = asyncio.ensure_future(channel.request("open", {}, within=5))
+        await asyncio.sleep(0)
+        say(liar, {"id": 1}, [liar.fileno()] * 50)
+
+        with pytest.raises(SandboxGone):
+            await asked
+        assert before - 1 == open_count()  # the channel's own socket
+
+
+@pytest.mark.parametrize("kind", ["pipe", "short", "long", "negative", "not-json"])
+async def test_payload_of_the_wrong_kind_or_size_is_refused(kind: str) -> None:
+    """A pipe would block, and a wrong size would be read past."""
+    read, write = os.pipe()
+    file = os.memfd_create("payload")
+    os.write(file, b'{"id": 1}' if kind != "not-json" else b"{{{{{{{{{")
+    size = {"short": 5, "long": 2**40, "negative": -1}.get(kind, 9)
+    try:
+        async with conversation() as (channel, liar):
+            asked = asyncio.ensure_future(channel.request("list", {}, within=5))
+            await asyncio.sleep(0)
+            say(liar, {"large": size}, [read if kind == "pipe" else file])
+            with pytest.raises(SandboxGone, match="agent"):
+                await asked
+    finally:
+        for fd in (read, write, file):
+            os.close(fd)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "directory", "device", "read-only", "none", "two"])
+def test_opened_file_is_checked_again(kind: str, tmp_path: Path) -> None:
+    """Only one regular file, open for what was asked, is handed to the caller."""
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "f").touch()
+    place = {"fifo": tmp_path / "fifo", "directory": tmp_path, "device": "/dev/zero"}
+    flags = os.O_RDONLY | os.O_NONBLOCK
+    count = {"none": 0, "two": 2}.get(kind, 1)
+    fds = tuple(os.open(place.get(kind, tmp_path / "f"), flags) for _ in range(count))
+
+    with pytest.raises(MalformedReply):
+        replies.regular_file(Reply({}, fds), writing=True)
+    for fd in fds:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(fd)
+
+
+async def test_end_of_the_agent_fails_every_request() -> None:
+    """All who wait are told."""
+    async with conversation() as (channel, liar):
+        asked = [asyncio.ensure_future(channel.request("stat", {}, within=30)) for _ in range(5)]
+        await asyncio.sleep(0)
+        liar.close()
+        results = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert [SandboxGone] * 5 == [type(one) for one in results]
