@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
+
 from support.clients import OPERATIONS, Client, OurAsync, OurBlocking, RawAiohttp
 from support.official import Official, official_python
 from support.samples import Sample, Spread, Target, cpu_ratio, table

@@ -75,6 +75,11 @@ class Home:
         """The parent of every context's directory."""
         return self.path / "contexts"
 
+    @property
+    def running(self) -> Path:
+        """Where the live processes of sessions are written down."""
+        return self.path / "running"
+
     def secret(self) -> bytes:
         """Return the service's signing secret, made at first use and kept from then on."""
         file = self.path / "secret"

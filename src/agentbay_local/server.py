@@ -67,6 +67,7 @@ class Server:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stack = AsyncExitStack()
+        self._home: Home | None = None
         self.endpoint = ""
         self.capability = Capability(settings.isolation, available=False)
 
@@ -88,20 +89,31 @@ class Server:
         stack, self._stack = self._stack, AsyncExitStack()
         await stack.aclose()
 
+    def abort(self) -> None:
+        """Kill every session's processes and give up the home, from any thread, without the loop."""
+        if self._home is not None:
+            Orphans(self._home.running).sweep()
+            self._home.close()
+
     async def _start(self) -> None:
         settings = self._settings
         home = await asyncio.to_thread(Home.open, settings.home)
-        self._stack.push_async_callback(asyncio.to_thread, home.close)
+        self._home = home
+        self._stack.push_async_callback(self._close_home, home)
         store = Store.open(home.database)
         self._stack.callback(store.close)
         executor = ThreadPoolExecutor(_MOVERS, thread_name_prefix="agentbay-files")
         self._stack.callback(executor.shutdown, wait=True)
-        orphans = Orphans(home.path / "running")
+        orphans = Orphans(home.running)
         await asyncio.to_thread(orphans.sweep)
         self.capability = await probe(settings.isolation)
         state = self._assembled(home, store, executor, orphans)
         await _recover(state, home)
         await self._listen(state)
+
+    async def _close_home(self, home: Home) -> None:
+        self._home = None
+        await asyncio.to_thread(home.close)
 
     def _assembled(
         self, home: Home, store: Store, executor: ThreadPoolExecutor, orphans: Orphans

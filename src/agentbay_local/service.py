@@ -129,6 +129,14 @@ class LocalService:
         if thread is not None:
             thread.end()
 
+    def abort(self) -> None:
+        """End every session's processes at once, without the event loop; for the end of the process.
+
+        A temporary home is removed. Worker threads are gone by then, so `stop` would not work.
+        """
+        if self._server is not None:
+            self._server.abort()
+
     def __enter__(self) -> Self:
         return self.start()
 

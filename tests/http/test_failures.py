@@ -119,11 +119,10 @@ async def test_a_line_that_breaks_after_the_request_is_told_apart(
 
 
 async def test_a_port_where_nobody_listens_is_told_apart(
-    bays: Bays, unused_tcp_port_factory: object
+    bays: Bays, unused_tcp_port: int
 ) -> None:
     """No connection means that nothing reached the service."""
-    port = unused_tcp_port_factory()  # type: ignore[operator]  # the plugin exports no type
-    error = await _failure(bays(endpoint=f"http://127.0.0.1:{port}", retry=_ONCE))
+    error = await _failure(bays(endpoint=f"http://127.0.0.1:{unused_tcp_port}", retry=_ONCE))
     assert type(error) is ConnectionFailedError
     assert "Connect" in str(error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -83,8 +84,6 @@ async def test_any_text_arrives_as_it_was_given(
     """Form encoding loses nothing of a label."""
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
     (await bay.create(CreateSessionParams(labels={"note": text}))).unwrap()
-    import json
-
     assert json.loads(scripted.asked("CreateMcpSession")[0]["Labels"]) == {"note": text}
 
 

@@ -22,15 +22,16 @@ ODD = ["plain", "with space", "line\nbreak", "quote'\"", "-rf", "*", "ünï", "b
 async def write(sandbox: Sandbox, path: str, data: bytes, mode: OpenMode = "w") -> None:
     """Put bytes into a file of the session."""
     fd = await sandbox.open(path, mode)
-    with open(fd, "wb") as file:
-        file.write(data)
+    os.write(fd, data)
+    os.close(fd)
 
 
 async def read(sandbox: Sandbox, path: str) -> bytes:
     """Get the bytes of a file of the session."""
     fd = await sandbox.open(path)
-    with open(fd, "rb") as file:
-        return file.read()
+    data = os.read(fd, 1000)
+    os.close(fd)
+    return data
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -43,7 +44,7 @@ async def test_every_name_survives_the_round_trip(sandbox: Sandbox, name: str) -
     assert [f"/home/wuying/d/{name}"] == list(await sandbox.search("d", "*"))
     await sandbox.move(f"d/{name}", f"d/{name}2")
     await sandbox.remove(f"d/{name}2")
-    assert [] == list(await sandbox.list("d"))
+    assert list(await sandbox.list("d")) == []
 
 
 async def test_open_truncates_appends_and_reads(sandbox: Sandbox) -> None:
@@ -52,14 +53,14 @@ async def test_open_truncates_appends_and_reads(sandbox: Sandbox) -> None:
     await write(sandbox, "/mnt/data/deep/f", b"new")
     await write(sandbox, "/mnt/data/deep/f", b"+more", "a")
 
-    assert b"new+more" == await read(sandbox, "/mnt/data/deep/f")
+    assert await read(sandbox, "/mnt/data/deep/f") == b"new+more"
 
 
 async def test_command_and_files_see_the_same_files(sandbox: Sandbox) -> None:
     """What a command writes, the file operations read."""
     await sandbox.run("printf hello > f", timeout=10)
 
-    assert b"hello" == await read(sandbox, "/home/wuying/f")
+    assert await read(sandbox, "/home/wuying/f") == b"hello"
 
 
 async def test_stat_tells_what_a_path_is(sandbox: Sandbox) -> None:
@@ -69,18 +70,18 @@ async def test_stat_tells_what_a_path_is(sandbox: Sandbox) -> None:
     )
     file, directory, link, dangling = [await sandbox.stat(name) for name in ("f", "d", "l", "x")]
 
-    assert (5, 0o640, True, False) == (file.size, file.mode & 0o777, file.is_file, file.is_dir)
-    assert (True, False) == (directory.is_dir, directory.is_symlink)
-    assert (True, True) == (link.is_dir, link.is_symlink)
-    assert (False, False, True) == (dangling.is_dir, dangling.is_file, dangling.is_symlink)
+    assert (file.size, file.mode & 0o777, file.is_file, file.is_dir) == (5, 0o640, True, False)
+    assert (directory.is_dir, directory.is_symlink) == (True, False)
+    assert (link.is_dir, link.is_symlink) == (True, True)
+    assert (dangling.is_dir, dangling.is_file, dangling.is_symlink) == (False, False, True)
 
 
 async def test_owner_is_the_sessions_user_when_isolated(isolated: Sandbox) -> None:
     """Names are those of the session, not of the host."""
     home, system = await isolated.stat("."), await isolated.stat("/usr")
 
-    assert ("wuying", "wuying") == (home.owner, home.group)
-    assert "nobody" == system.owner
+    assert (home.owner, home.group) == ("wuying", "wuying")
+    assert system.owner == "nobody"
 
 
 async def test_problem_names_path_and_reason_when_missing(sandbox: Sandbox) -> None:
@@ -88,7 +89,7 @@ async def test_problem_names_path_and_reason_when_missing(sandbox: Sandbox) -> N
     for call in (sandbox.stat, sandbox.list, sandbox.open, sandbox.remove):
         with pytest.raises(FileProblem) as caught:
             await call("no/such")
-        assert (errno.ENOENT, "no/such") == (caught.value.errno, caught.value.path)
+        assert (caught.value.errno, caught.value.path) == (errno.ENOENT, "no/such")
     with pytest.raises(FileProblem, match="No such file or directory: gone"):
         await sandbox.move("gone", "here")
 
@@ -113,8 +114,8 @@ async def test_remove_needs_recursive_for_a_full_directory(sandbox: Sandbox) -> 
         await sandbox.remove("t")
     await sandbox.remove("t", recursive=True)
 
-    assert errno.ENOTEMPTY == caught.value.errno
-    assert ["k"] == [entry.name for entry in await sandbox.list("keep")]
+    assert caught.value.errno == errno.ENOTEMPTY
+    assert [entry.name for entry in await sandbox.list("keep")] == ["k"]
 
 
 async def test_move_works_across_mounts_when_isolated(isolated: Sandbox) -> None:
@@ -122,7 +123,7 @@ async def test_move_works_across_mounts_when_isolated(isolated: Sandbox) -> None
     await isolated.run("mkdir /dev/shm/d; echo 1 > /dev/shm/d/f", timeout=10)
     await isolated.move("/dev/shm/d", "/tmp/d")
 
-    assert b"1\n" == await read(isolated, "/tmp/d/f")
+    assert await read(isolated, "/tmp/d/f") == b"1\n"
 
 
 @pytest.mark.parametrize("mode", ["r", "w", "a", "r+"])
@@ -151,7 +152,7 @@ async def test_links_out_of_the_session_lead_into_it(isolated: Sandbox, tmp_path
     for path in ("abs", "rel", f"top{secret}", f"{up}{secret}", str(secret)):
         with pytest.raises(FileProblem) as caught:
             await isolated.open(path)
-        assert errno.ENOENT == caught.value.errno
+        assert caught.value.errno == errno.ENOENT
 
 
 async def test_mount_point_can_be_made_in_a_live_session(isolated: Sandbox, tmp_path: Path) -> None:
@@ -159,7 +160,7 @@ async def test_mount_point_can_be_made_in_a_live_session(isolated: Sandbox, tmp_
     await isolated.make_directory("/app/code/x")
     await write(isolated, "/app/code/x/f", b"1")
 
-    assert b"1" == (tmp_path / "root/app/code/x/f").read_bytes()
+    assert (tmp_path / "root/app/code/x/f").read_bytes() == b"1"
 
 
 async def test_opened_file_is_not_inherited_and_never_blocks(sandbox: Sandbox) -> None:
@@ -167,7 +168,7 @@ async def test_opened_file_is_not_inherited_and_never_blocks(sandbox: Sandbox) -
     await write(sandbox, "f", b"")
     fd = await sandbox.open("f")
     try:
-        assert (False, False) == (os.get_inheritable(fd), os.get_blocking(fd))
+        assert (os.get_inheritable(fd), os.get_blocking(fd)) == (False, False)
     finally:
         os.close(fd)
 
@@ -178,8 +179,8 @@ async def test_large_listing_arrives_whole(sandbox: Sandbox) -> None:
         "mkdir many; cd many; seq -f 'file-with-a-long-name-%g' 3000 | xargs touch", timeout=30
     )
 
-    assert 3000 == len(await sandbox.list("many"))
-    assert 3000 == len(await sandbox.search("many", "*"))
+    assert len(await sandbox.list("many")) == 3000
+    assert len(await sandbox.search("many", "*")) == 3000
 
 
 async def test_slow_search_does_not_delay_a_quick_command(sandbox: Sandbox) -> None:
@@ -187,7 +188,7 @@ async def test_slow_search_does_not_delay_a_quick_command(sandbox: Sandbox) -> N
     walking = asyncio.ensure_future(sandbox.search("/", "*"))
     done = await sandbox.run("echo quick", timeout=10)
 
-    assert b"quick\n" == done.stdout
+    assert done.stdout == b"quick\n"
     await walking
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-import select
 import signal
-import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -15,68 +13,15 @@ import pytest
 
 from agentbay_local.sandbox.base import Limits, SandboxSpec
 from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
-from agentbay_local.sandbox.orphans import Orphans, Record
 from agentbay_local.sandbox.problems import InvalidRequest, SandboxGone, SandboxPaused
 from agentbay_local.sandbox.uids import private_uid
+
+from .watching import descendants, facts, gone, parent
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from agentbay_local.sandbox.base import Backend, Sandbox
-
-SERVICE = """
-import asyncio, sys
-from pathlib import Path
-from agentbay_local.sandbox.base import SandboxSpec
-from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
-from agentbay_local.sandbox.orphans import Orphans
-from agentbay_local.sandbox.uids import private_uid
-
-async def main():
-    backend = BubblewrapBackend(Orphans(Path(sys.argv[2])))
-    one = await backend.start(SandboxSpec(Path(sys.argv[1]), private_uid(sys.argv[1])))
-    await one.run("nohup setsid sleep 6543 >/dev/null 2>&1 &", timeout=10)
-    print("ready", flush=True)
-    await asyncio.Event().wait()
-
-asyncio.run(main())
-"""
-
-
-def gone(pid: int, within: float = 10.0) -> bool:
-    """Wait for the end of a process that is not ours to wait for."""
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    poll = select.poll()
-    poll.register(handle, select.POLLIN)
-    ended = bool(poll.poll(within * 1000))
-    os.close(handle)
-    return ended
-
-
-def facts(pid: int) -> list[str]:
-    """Return the fields of a process after its name: state, parent, ..."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].decode().split()
-    except OSError:
-        return ["X", "0"]
-
-
-def parent(pid: int) -> int:
-    """Return the parent of a process."""
-    return int(facts(pid)[1])
-
-
-def descendants(pid: int) -> set[int]:
-    """Return every process of the host below one."""
-    parents = {int(name): parent(int(name)) for name in os.listdir("/proc") if name.isdigit()}
-    found = {pid}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found - {pid}
 
 
 async def test_close_leaves_no_process_behind(sandbox: Sandbox) -> None:
@@ -149,7 +94,7 @@ async def test_sandbox_can_be_started_again_in_the_same_root(
     async with await backend.start(spec) as sandbox:
         await sandbox.run("echo kept > f", timeout=10)
     async with await backend.start(spec) as sandbox:
-        assert b"kept\n" == (await sandbox.run("cat f", timeout=10)).stdout
+        assert (await sandbox.run("cat f", timeout=10)).stdout == b"kept\n"
     await backend.close()
 
 
@@ -177,10 +122,8 @@ async def test_cancelled_start_leaves_nothing(backend: Backend, tmp_path: Path) 
         starting = asyncio.ensure_future(backend.start(spec))
         await asyncio.wait([starting], timeout=step * 0.004)
         starting.cancel()
-        try:
+        with contextlib.suppress(asyncio.CancelledError):
             await (await starting).close()
-        except asyncio.CancelledError:
-            pass
     living = descendants(os.getpid())
     assert all(gone(pid) for pid in living)
     assert before == sorted(os.listdir("/proc/self/fd"))
@@ -205,7 +148,7 @@ async def test_pause_stops_every_process_and_resume_continues_it(sandbox: Sandbo
 
     assert "T" in states
     assert "R" not in states
-    assert 0 == (await asyncio.wait_for(under_way, 20)).exit_code
+    assert (await asyncio.wait_for(under_way, 20)).exit_code == 0
 
 
 async def test_resume_leaves_jobs_alone_that_were_stopped_before(sandbox: Sandbox) -> None:
@@ -216,7 +159,7 @@ async def test_resume_leaves_jobs_alone_that_were_stopped_before(sandbox: Sandbo
     await sandbox.resume()
     after = await sandbox.run(f"cut -d' ' -f3 /proc/{pid}/stat", timeout=10)
 
-    assert b"T\n" == after.stdout
+    assert after.stdout == b"T\n"
 
 
 async def test_time_spent_paused_does_not_count(sandbox: Sandbox) -> None:
@@ -230,7 +173,7 @@ async def test_time_spent_paused_does_not_count(sandbox: Sandbox) -> None:
     await sandbox.resume()
     await sandbox.run("touch go", timeout=10)
 
-    assert b"done\n" == (await running).stdout
+    assert (await running).stdout == b"done\n"
 
 
 async def test_paused_sandbox_can_be_closed(sandbox: Sandbox) -> None:
@@ -241,54 +184,6 @@ async def test_paused_sandbox_can_be_closed(sandbox: Sandbox) -> None:
     await asyncio.wait_for(sandbox.close(), 10)
 
     assert all(gone(pid) for pid in living)
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_sandbox_dies_with_its_service(isolating: None, tmp_path: Path, number: int) -> None:
-    """A killed service leaves no process of a session, even one that left every group."""
-    ledger = tmp_path / "live"
-    with subprocess.Popen(
-        [sys.executable, "-c", SERVICE, str(tmp_path / "root"), str(ledger)],
-        stdout=subprocess.PIPE,
-    ) as service:
-        assert service.stdout is not None
-        assert b"ready\n" == service.stdout.readline()
-        living = descendants(service.pid)
-        service.send_signal(number)
-        service.wait(10)
-
-    assert len(living) >= 3
-    assert all(gone(pid) for pid in living)
-    assert 0 == Orphans(ledger).sweep()
-
-
-def test_sweep_ends_the_recorded_process_and_no_other(tmp_path: Path) -> None:
-    """A record names one process for ever; its number in other hands is left alone."""
-    ledger = Orphans(tmp_path)
-    with (
-        subprocess.Popen(["sleep", "99"]) as orphan,
-        subprocess.Popen(["sleep", "99"]) as stranger,
-    ):
-        ledger.add(orphan.pid)
-        other = Record.of(stranger.pid)
-        (tmp_path / Record(other.boot, other.pid, other.start - 1).name).touch()
-
-        assert 1 == ledger.sweep()
-        assert -signal.SIGKILL == orphan.wait(10)
-        assert stranger.poll() is None
-        stranger.kill()
-    assert [] == list(tmp_path.iterdir())
-
-
-async def test_live_sandbox_is_recorded_until_it_ends(isolating: None, tmp_path: Path) -> None:
-    """The ledger holds what lives, and nothing else."""
-    ledger = tmp_path / "live"
-    backend = BubblewrapBackend(Orphans(ledger))
-    async with await backend.start(SandboxSpec(tmp_path / "root", private_uid("rec"))):
-        during = len(list(ledger.iterdir()))
-    await backend.close()
-
-    assert (1, 0) == (during, len(list(ledger.iterdir())))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="about services that are root")

@@ -18,21 +18,21 @@ async def test_run_returns_output_and_exit_code_apart(sandbox: Sandbox) -> None:
     """Both streams and the exit code come back separately."""
     done = await sandbox.run("echo out; echo err >&2; exit 3", timeout=10)
 
-    assert (3, b"out\n", b"err\n") == (done.exit_code, done.stdout, done.stderr)
+    assert (done.exit_code, done.stdout, done.stderr) == (3, b"out\n", b"err\n")
 
 
 async def test_run_keeps_every_byte_when_output_is_binary(sandbox: Sandbox) -> None:
     """NUL and bytes that are no text survive."""
     done = await sandbox.run(r"printf 'a\000b\377c'", timeout=10)
 
-    assert b"a\x00b\xffc" == done.stdout
+    assert done.stdout == b"a\x00b\xffc"
 
 
 async def test_run_takes_words_without_a_shell(sandbox: Sandbox) -> None:
     """A sequence is a program and its arguments, which no shell touches."""
     done = await sandbox.run(["printf", "%s", "$HOME; *"], timeout=10)
 
-    assert b"$HOME; *" == done.stdout
+    assert done.stdout == b"$HOME; *"
 
 
 async def test_run_starts_in_home_and_follows_cwd(sandbox: Sandbox) -> None:
@@ -70,17 +70,17 @@ async def test_run_feeds_stdin(sandbox: Sandbox) -> None:
     """Bytes given as stdin are what the command reads."""
     done = await sandbox.run("cat", stdin=b"x\x00y" * 1000, timeout=10)
 
-    assert b"x\x00y" * 1000 == done.stdout
+    assert done.stdout == b"x\x00y" * 1000
 
 
 async def test_run_reads_nothing_when_no_stdin_is_given(sandbox: Sandbox) -> None:
     """A command that reads does not hang."""
-    assert b"" == (await sandbox.run("cat", timeout=10)).stdout
+    assert (await sandbox.run("cat", timeout=10)).stdout == b""
 
 
 async def test_run_reports_the_signal_that_ended_a_command(sandbox: Sandbox) -> None:
     """The shell's convention is kept: 128 + n."""
-    assert 143 == (await sandbox.run("kill -TERM $$", timeout=10)).exit_code
+    assert (await sandbox.run("kill -TERM $$", timeout=10)).exit_code == 143
 
 
 async def test_run_kills_the_group_and_returns_what_came_when_time_is_over(
@@ -89,9 +89,9 @@ async def test_run_kills_the_group_and_returns_what_came_when_time_is_over(
     """Partial output survives a timeout, and no process of the pipeline does."""
     done = await sandbox.run("echo begun; sleep 4321 | cat", timeout=0.5)
 
-    assert (b"begun\n", True) == (done.stdout, done.timed_out)
+    assert (done.stdout, done.timed_out) == (b"begun\n", True)
     left = await sandbox.run("ps -eo args | grep '[s]leep 4321'", timeout=10)
-    assert b"" == left.stdout
+    assert left.stdout == b""
 
 
 async def test_run_does_not_wait_for_background_processes(sandbox: Sandbox) -> None:
@@ -101,7 +101,7 @@ async def test_run_does_not_wait_for_background_processes(sandbox: Sandbox) -> N
 
     assert time.monotonic() - began < 10
     pid = done.stdout.decode().strip()
-    assert 0 == (await sandbox.run(f"kill -0 {pid} && kill {pid}", timeout=10)).exit_code
+    assert (await sandbox.run(f"kill -0 {pid} && kill {pid}", timeout=10)).exit_code == 0
 
 
 async def test_background_process_can_go_on_writing_when_its_command_has_ended(
@@ -114,7 +114,7 @@ async def test_background_process_can_go_on_writing_when_its_command_has_ended(
         "touch go; while [ ! -s done ]; do sleep 0.02; done; cat done", timeout=20
     )
 
-    assert b"0\n" == waited.stdout
+    assert waited.stdout == b"0\n"
 
 
 async def test_run_takes_a_command_longer_than_one_argument(sandbox: Sandbox) -> None:
@@ -122,14 +122,14 @@ async def test_run_takes_a_command_longer_than_one_argument(sandbox: Sandbox) ->
     words = "x" * 1_000_000
     done = await sandbox.run(f"printf %s {words} | wc -c; echo $0", timeout=20)
 
-    assert [b"1000000", b"/bin/sh"] == done.stdout.split()
+    assert done.stdout.split() == [b"1000000", b"/bin/sh"]
 
 
 async def test_run_returns_twenty_megabytes(sandbox: Sandbox) -> None:
     """Much output arrives whole."""
     done = await sandbox.run("head -c 20000000 /dev/zero", timeout=30)
 
-    assert 20_000_000 == len(done.stdout)
+    assert len(done.stdout) == 20_000_000
     assert not done.truncated
 
 
@@ -137,12 +137,12 @@ async def test_run_throws_the_rest_away_when_output_passes_the_limit(sandbox: Sa
     """The command goes on, only the first bytes are kept, and the result says so."""
     done = await sandbox.run("head -c 1000000 /dev/zero; echo end >&2", timeout=10, output_limit=10)
 
-    assert (b"\x00" * 10, b"end\n", True, 0) == (
+    assert (
         done.stdout,
         done.stderr,
         done.truncated,
         done.exit_code,
-    )
+    ) == (b"\x00" * 10, b"end\n", True, 0)
 
 
 async def test_commands_run_side_by_side(sandbox: Sandbox) -> None:

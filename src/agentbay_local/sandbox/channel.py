@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import array
 import asyncio
-import json
 import os
 import socket
-import stat
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from agentbay_local.sandbox.inside.wire import PACKET, memory_file
+from agentbay_local.sandbox.packets import (
+    Outgoing,
+    integer,
+    packed,
+    parsed,
+    problem_in,
+    received,
+)
 from agentbay_local.sandbox.problems import (
-    FileProblem,
     MalformedReply,
     SandboxGone,
     SandboxTimeout,
@@ -29,12 +33,8 @@ from agentbay_local.sandbox.problems import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["PAYLOAD_LIMIT", "Channel", "Reply"]
+__all__ = ["Channel", "Reply"]
 
-PAYLOAD_LIMIT = 64 * 1024 * 1024
-"""Bytes of the largest answer that is read from a session."""
-
-DESCRIPTORS = 4
 PACKETS_AT_ONCE = 32
 
 
@@ -49,17 +49,6 @@ class Reply:
         """Close every descriptor that came along."""
         for fd in self.fds:
             os.close(fd)
-
-
-@attrs.define(eq=False)
-class _Outgoing:
-    data: bytes
-    fds: Sequence[int]
-    owned: int | None = None
-
-    def close(self) -> None:
-        if self.owned is not None:
-            os.close(self.owned)
 
 
 class Channel:
@@ -79,7 +68,7 @@ class Channel:
         self._loop = asyncio.get_running_loop()
         self.on_broken: Callable[[], None] = lambda: None
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
-        self._outgoing: deque[_Outgoing] = deque()
+        self._outgoing: deque[Outgoing] = deque()
         self._last_id = 0
         self._ended: str | None = None
         self.ready: asyncio.Future[dict[str, Any]] = self._loop.create_future()
@@ -134,8 +123,8 @@ class Channel:
         _fail(self.ready, reason)
         self._waiting.clear()
 
-    def _post(self, message: dict[str, object], fds: Sequence[int], keep: bool = True) -> _Outgoing:
-        outgoing = _packed(message, fds)
+    def _post(self, message: dict[str, object], fds: Sequence[int], keep: bool = True) -> Outgoing:
+        outgoing = packed(message, fds)
         if self._outgoing or not self._sent(outgoing):
             if keep:
                 self._outgoing.append(outgoing)
@@ -144,7 +133,7 @@ class Channel:
                 outgoing.close()
         return outgoing
 
-    def _sent(self, outgoing: _Outgoing) -> bool:
+    def _sent(self, outgoing: Outgoing) -> bool:
         rights = array.array("i", outgoing.fds)
         control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if rights else []
         try:
@@ -165,7 +154,7 @@ class Channel:
         if not self._outgoing and self._ended is None:
             self._loop.remove_writer(self._sock.fileno())
 
-    def _forget(self, request_id: int, outgoing: _Outgoing) -> None:
+    def _forget(self, request_id: int, outgoing: Outgoing) -> None:
         self._waiting.pop(request_id, None)
         if outgoing in self._outgoing:
             self._outgoing.remove(outgoing)
@@ -176,19 +165,19 @@ class Channel:
             if self._ended is not None:
                 return
             try:
-                received = _receive(self._sock)
+                packet = received(self._sock)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
                 self._broken(f"the session's agent is gone ({error.strerror})")
                 return
-            self._take(*received)
+            self._take(*packet)
 
     def _take(self, data: bytes, fds: list[int], flags: int) -> None:
         try:
             if not data:
                 raise SandboxGone("the session has ended")
-            fields, fds = _parsed(data, fds, flags)
+            fields, fds = parsed(data, fds, flags)
             self._deliver(fields, fds)
         except (SandboxGone, MalformedReply) as error:
             for fd in fds:
@@ -200,7 +189,7 @@ class Channel:
             self.ready.set_result(fields)
             Reply(fields, tuple(fds)).close()
             return
-        request_id, problem = _integer(fields, "id"), _problem(fields)
+        request_id, problem = integer(fields, "id"), problem_in(fields)
         future = self._waiting.pop(request_id, None)
         reply = Reply(fields, tuple(fds))
         if future is not None and problem is None:
@@ -220,7 +209,7 @@ class Call:
     """A request under way; leaving its `with` block gives it up if it was not answered."""
 
     def __init__(
-        self, channel: Channel, request_id: int, future: asyncio.Future[Reply], sent: _Outgoing
+        self, channel: Channel, request_id: int, future: asyncio.Future[Reply], sent: Outgoing
     ) -> None:
         self.id = request_id
         self._channel = channel
@@ -250,76 +239,3 @@ def _fail(future: asyncio.Future[Any], reason: str) -> None:
     if not future.done():
         future.set_exception(SandboxGone(reason))
         future.exception()  # looked at, so that nothing is logged when nobody waits
-
-
-def _packed(message: dict[str, object], fds: Sequence[int]) -> _Outgoing:
-    data = json.dumps(message).encode("ascii")
-    if len(data) <= PACKET:
-        return _Outgoing(data, fds)
-    spill = memory_file(data)
-    return _Outgoing(json.dumps({"large": len(data)}).encode("ascii"), [spill, *fds], spill)
-
-
-def _receive(sock: socket.socket) -> tuple[bytes, list[int], int]:
-    room = socket.CMSG_SPACE(DESCRIPTORS * array.array("i").itemsize)
-    data, ancillary, flags, _ = sock.recvmsg(2 * PACKET, room, socket.MSG_CMSG_CLOEXEC)
-    fds = array.array("i")
-    for level, kind, payload in ancillary:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
-    return data, fds.tolist(), flags
-
-
-def _parsed(data: bytes, fds: list[int], flags: int) -> tuple[dict[str, Any], list[int]]:
-    if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
-        raise MalformedReply("the session's agent sent more than a packet holds")
-    fields = _object(data)
-    if "large" in fields:
-        if not fds:
-            raise MalformedReply("the session's agent announced a payload and sent none")
-        fields = _object(_spilled(fds[0], _integer(fields, "large")))
-        os.close(fds.pop(0))
-    return fields, fds
-
-
-def _spilled(fd: int, size: int) -> bytes:
-    facts = os.fstat(fd)
-    if not stat.S_ISREG(facts.st_mode) or not 0 <= size == facts.st_size <= PAYLOAD_LIMIT:
-        raise MalformedReply("the session's agent sent a payload of the wrong kind or size")
-    content = bytearray()
-    while len(content) < size:
-        part = os.pread(fd, size - len(content), len(content))
-        if not part:
-            raise MalformedReply("the session's agent cut a payload short")
-        content += part
-    return bytes(content)
-
-
-def _object(data: bytes) -> dict[str, Any]:
-    try:
-        fields = json.loads(data)
-    except (ValueError, RecursionError):
-        raise MalformedReply("the session's agent sent something that is not JSON") from None
-    if not isinstance(fields, dict):
-        raise MalformedReply("the session's agent sent something that is not an object")
-    return fields
-
-
-def _problem(fields: dict[str, Any]) -> FileProblem | None:
-    if "errno" not in fields:
-        return None
-    return FileProblem(_integer(fields, "errno"), _text(fields, "path"))
-
-
-def _integer(fields: dict[str, Any], name: str) -> int:
-    value = fields.get(name)
-    if type(value) is not int or not -(2**63) <= value < 2**63:
-        raise MalformedReply(f"the session's agent sent no usable {name}")
-    return value
-
-
-def _text(fields: dict[str, Any], name: str) -> str:
-    value = fields.get(name)
-    if not isinstance(value, str):
-        raise MalformedReply(f"the session's agent sent no usable {name}")
-    return value

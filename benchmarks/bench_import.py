@@ -1,0 +1,206 @@
+"""What importing costs: both packages against the libraries they stand on, in fresh processes.
+
+The cases take turns, each in an interpreter of its own; the last run of each tells what was loaded.
+See the README beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from support.samples import Sample, Spread, Target, cpu_ratio, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+BARE = "bare python"
+THREE = "attrs, cattrs, anyio"
+FOUR = "the three and aiohttp"
+ASYNC = "import agentbay_async"
+BLOCKING = "import agentbay"
+NAMES = "from agentbay import two names"
+ASYNC_CLIENT = "agentbay_async, client made"
+BLOCKING_CLIENT = "agentbay, client made"
+
+_CLIENT = '(api_key="akm-0", endpoint="https://127.0.0.1:1")'
+CASES = {
+    BARE: "",
+    THREE: "import attrs, cattrs, anyio",
+    FOUR: "import attrs, cattrs, anyio, aiohttp",
+    ASYNC: "import agentbay_async",
+    BLOCKING: "import agentbay",
+    NAMES: "from agentbay import AgentBay, CreateSessionParams",
+    ASYNC_CLIENT: f"import agentbay_async; agentbay_async.AsyncAgentBay{_CLIENT}",
+    BLOCKING_CLIENT: f"import agentbay; agentbay.AgentBay{_CLIENT}",
+}
+IMPORT_MOST = 1.6
+CLIENT_MOST = 1.25
+
+# Appended to a case: what the interpreter holds when the case is over.
+_REPORT = """
+import json, resource, sys, threading
+try:
+    with open("/proc/self/status") as status:
+        peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+except OSError:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps({
+    "modules": len(sys.modules), "threads": threading.active_count(), "peak": peak,
+    "aiohttp": "aiohttp" in sys.modules,
+}))
+"""
+
+Samples = dict[str, list[Sample]]
+
+
+@attrs.frozen
+class Holding:
+    """What an interpreter holds after a case.
+
+    Attributes:
+        modules: Modules that are loaded; the report itself loads a few.
+        threads: Threads of Python.
+        peak: The most memory it had, in KiB.
+        aiohttp: Whether aiohttp is loaded.
+        files: Files that appeared in the working directory.
+    """
+
+    modules: int
+    threads: int
+    peak: int
+    aiohttp: bool
+    files: int
+
+
+class Interpreters:
+    """Fresh interpreters in an empty directory, with no settings of AgentBay around them."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+        hidden = {"HOME": place}
+        shown = {key: text for key, text in os.environ.items() if not key.startswith("AGENTBAY_")}
+        self._env = {**shown, **hidden}
+
+    def take(self, code: str) -> Sample:
+        """Run `code` and return what the whole process took."""
+        before, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        self._run(code)
+        wall, after = time.perf_counter() - wall, resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return Sample(wall, cpu)
+
+    def look(self, code: str) -> Holding:
+        """Run `code` and return what is loaded then."""
+        said: dict[str, Any] = json.loads(self._run(code + _REPORT))
+        return Holding(**said, files=len(os.listdir(self._place)))
+
+    def _run(self, code: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=self._place,
+            env=self._env,
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        return done.stdout
+
+
+def measure(interpreters: Interpreters, rounds: int) -> Samples:
+    """Let the cases take turns; who begins changes from round to round."""
+    samples: Samples = {name: [] for name in CASES}
+    names = list(CASES)
+    for number in range(rounds):
+        first = number % len(names)
+        for name in [*names[first:], *names[:first]]:
+            samples[name].append(interpreters.take(CASES[name]))
+    return samples
+
+
+def over_bare(taken: Sequence[Sample], bare: Sequence[Sample]) -> list[Sample]:
+    """Return what `taken` cost beyond an interpreter that does nothing."""
+    return [
+        Sample(mine.wall - empty.wall, mine.cpu - empty.cpu)
+        for mine, empty in zip(taken, bare, strict=True)
+    ]
+
+
+def rows(samples: Samples, held: dict[str, Holding]) -> Iterator[list[str]]:
+    """Yield the table, line by line."""
+    for name, taken in samples.items():
+        holding = held[name]
+        yield [
+            name,
+            f"{Spread.of([sample.wall for sample in taken]).median * 1e3:.0f}",
+            f"{Spread.of([sample.cpu for sample in taken]).median * 1e3:.0f}",
+            str(cpu_ratio(taken, samples[THREE])),
+            str(cpu_ratio(taken, samples[FOUR])),
+            f"{holding.peak / 1024:.1f}",
+            str(holding.modules),
+            str(holding.threads),
+            "yes" if holding.aiohttp else "no",
+            str(holding.files),
+        ]
+
+
+def targets(samples: Samples) -> list[Target]:
+    """Return what must hold: of whole processes, the interpreter's own start included."""
+    wanted = [
+        (ASYNC, THREE, IMPORT_MOST),
+        (BLOCKING, THREE, IMPORT_MOST),
+        (ASYNC_CLIENT, FOUR, CLIENT_MOST),
+        (BLOCKING_CLIENT, FOUR, CLIENT_MOST),
+    ]
+    return [
+        Target(f"{name} / {base}", most, cpu_ratio(samples[name], samples[base]))
+        for name, base, most in wanted
+    ]
+
+
+def net_ratios(samples: Samples) -> Iterator[str]:
+    """Yield the same ratios without the interpreter's own start, for information."""
+    for name, base in ((BLOCKING, THREE), (ASYNC_CLIENT, FOUR), (BLOCKING_CLIENT, FOUR)):
+        these, those = (over_bare(samples[which], samples[BARE]) for which in (name, base))
+        yield f"over bare python  {name} / {base}: {cpu_ratio(these, those)}"
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--rounds", type=int, default=20, help="default 20")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples there")
+    parser.add_argument("--check", action="store_true", help="fail when a target is surely missed")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print, and return the exit code."""
+    options = _options(arguments)
+    with tempfile.TemporaryDirectory(prefix="agentbay-bench-") as place:
+        interpreters = Interpreters(place)
+        # This also compiles what is not compiled yet, before anything is measured.
+        held = {name: interpreters.look(code) for name, code in CASES.items()}
+        samples = measure(interpreters, options.rounds)
+    head = "process|wall ms|CPU ms|CPU / three|CPU / four|RSS MiB|modules|threads|aiohttp|files"
+    print(table(head.split("|"), rows(samples, held)), end="\n\n")
+    if options.json:
+        taken = {name: list(map(attrs.asdict, each)) for name, each in samples.items()}
+        options.json.write_text(json.dumps(taken, indent=1))
+    reached = targets(samples)
+    print(*reached, *net_ratios(samples), sep="\n")
+    return 1 if options.check and any(target.missed for target in reached) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""The command line: ``agentbay local`` runs the service, ``agentbay doctor`` says what would cure it.
+
+Standard output carries what programs read: one line once the service answers. Everything for people
+goes to standard error. Exit code 0 is a clean end, 1 a machine that cannot isolate (``doctor``), 2 a
+start that failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ipaddress
+import logging
+import os
+import signal
+import sqlite3
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agentbay_local.home import HomeInUseError
+from agentbay_local.sandbox.base import Isolation
+from agentbay_local.sandbox.probe import probe
+from agentbay_local.service import LocalService
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+_KEY_VARIABLE = "AGENTBAY_API_KEY"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Args:
+        arguments: What follows the name of the program; by default that of this process.
+
+    Example:
+        ::
+
+            agentbay local --port 8080 --home ~/.agentbay
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    chosen = _parser().parse_args(arguments)
+    try:
+        if chosen.command == "doctor":
+            return asyncio.run(_doctor())
+        return asyncio.run(_local(chosen))
+    except HomeInUseError as error:
+        return _failed(str(error))
+    except sqlite3.Error as error:
+        return _failed(f"the state in {chosen.home} cannot be used: {error}")
+    except OSError as error:
+        return _failed(error.strerror or str(error))
+    except ValueError as error:
+        return _failed(str(error))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("agentbay", description="AgentBay on your own machine.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    local = commands.add_parser("local", help="run the local service until it is stopped")
+    local.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    local.add_argument("--port", type=int, default=0, help="port; 0, the default, takes a free one")
+    local.add_argument(
+        "--home",
+        type=Path,
+        help="directory that keeps contexts; without it they end with the service",
+    )
+    local.add_argument(
+        "--api-key", help=f"key that clients must send; else {_KEY_VARIABLE}, else a random one"
+    )
+    local.add_argument(
+        "--isolation",
+        choices=[level.value for level in Isolation],
+        default=Isolation.NAMESPACES.value,
+        help="'none' runs sessions as plain processes that are NOT isolated (%(default)s)",
+    )
+    commands.add_parser("doctor", help="say whether this machine can isolate sessions")
+    return parser
+
+
+async def _local(chosen: argparse.Namespace) -> int:
+    key = chosen.api_key or os.environ.get(_KEY_VARIABLE) or None
+    service = LocalService(
+        host=chosen.host,
+        port=chosen.port,
+        home=chosen.home,
+        api_key=key,
+        isolation=chosen.isolation,
+    )
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with service:
+        _warn(service, chosen.host, random_key=key is None)
+        sys.stdout.write(f"AgentBay local service ready at {service.endpoint}\n")
+        sys.stdout.flush()
+        await stop.wait()
+    return 0
+
+
+def _warn(service: LocalService, host: str, *, random_key: bool) -> None:
+    """Tell the person at the terminal what a program need not know."""
+    if random_key:
+        _say(f"The API key is {service.api_key} (set {_KEY_VARIABLE} to choose your own).")
+    if not _loopback(host):
+        _say(f"Warning: {host} lets other machines reach this service, with the key in clear text.")
+    if service.isolation.isolation is Isolation.NONE:
+        _say("Warning: sessions are NOT isolated; whatever runs in them has your rights.")
+    elif not service.isolation.available:
+        _say(f"Warning: sessions cannot be created here: {service.isolation.reason}")
+        _say(f"To cure it: {service.isolation.remedy}")
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def _doctor() -> int:
+    found = await probe(Isolation.NAMESPACES)
+    if found.available:
+        sys.stdout.write("namespaces: available. Sessions are isolated on this machine.\n")
+        return 0
+    sys.stdout.write(f"namespaces: not available. {found.reason}\nTo cure it: {found.remedy}\n")
+    return 1
+
+
+def _failed(reason: str) -> int:
+    _say(f"agentbay: {reason}")
+    return 2
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.write(f"{sentence}\n")
+    sys.stderr.flush()

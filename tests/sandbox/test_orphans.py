@@ -1,0 +1,86 @@
+"""Sessions whose service was killed."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentbay_local.sandbox.base import SandboxSpec
+from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
+from agentbay_local.sandbox.orphans import Orphans, Record
+from agentbay_local.sandbox.uids import private_uid
+
+from .watching import descendants, gone
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SERVICE = """
+import asyncio, sys
+from pathlib import Path
+from agentbay_local.sandbox.base import SandboxSpec
+from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
+from agentbay_local.sandbox.orphans import Orphans
+from agentbay_local.sandbox.uids import private_uid
+
+async def main():
+    backend = BubblewrapBackend(Orphans(Path(sys.argv[2])))
+    one = await backend.start(SandboxSpec(Path(sys.argv[1]), private_uid(sys.argv[1])))
+    await one.run("nohup setsid sleep 6543 >/dev/null 2>&1 &", timeout=10)
+    print("ready", flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_sandbox_dies_with_its_service(isolating: None, tmp_path: Path, number: int) -> None:
+    """A killed service leaves no process of a session, even one that left every group."""
+    ledger = tmp_path / "live"
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVICE, str(tmp_path / "root"), str(ledger)],
+        stdout=subprocess.PIPE,
+    ) as service:
+        assert service.stdout is not None
+        assert service.stdout.readline() == b"ready\n"
+        living = descendants(service.pid)
+        service.send_signal(number)
+        service.wait(10)
+
+    assert len(living) >= 3
+    assert all(gone(pid) for pid in living)
+    assert Orphans(ledger).sweep() == 0
+
+
+def test_sweep_ends_the_recorded_process_and_no_other(tmp_path: Path) -> None:
+    """A record names one process for ever; its number in other hands is left alone."""
+    ledger = Orphans(tmp_path)
+    with (
+        subprocess.Popen(["sleep", "99"]) as orphan,
+        subprocess.Popen(["sleep", "99"]) as stranger,
+    ):
+        ledger.add(orphan.pid)
+        other = Record.of(stranger.pid)
+        (tmp_path / Record(other.boot, other.pid, other.start - 1).name).touch()
+
+        assert ledger.sweep() == 1
+        assert orphan.wait(10) == -signal.SIGKILL
+        assert stranger.poll() is None
+        stranger.kill()
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_live_sandbox_is_recorded_until_it_ends(isolating: None, tmp_path: Path) -> None:
+    """The ledger holds what lives, and nothing else."""
+    ledger = tmp_path / "live"
+    backend = BubblewrapBackend(Orphans(ledger))
+    async with await backend.start(SandboxSpec(tmp_path / "root", private_uid("rec"))):
+        during = len(list(ledger.iterdir()))
+    await backend.close()
+
+    assert (during, len(list(ledger.iterdir()))) == (1, 0)

@@ -1,0 +1,42 @@
+"""Looking at the processes of the host, as the tests of their end need it."""
+
+from __future__ import annotations
+
+import os
+import select
+
+
+def gone(pid: int, within: float = 10.0) -> bool:
+    """Wait for the end of a process that is not ours to wait for."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    ended = bool(poll.poll(within * 1000))
+    os.close(handle)
+    return ended
+
+
+def facts(pid: int) -> list[str]:
+    """Return the fields of a process after its name: state, parent, ..."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].decode().split()
+    except OSError:
+        return ["X", "0"]
+
+
+def parent(pid: int) -> int:
+    """Return the parent of a process."""
+    return int(facts(pid)[1])
+
+
+def descendants(pid: int) -> set[int]:
+    """Return every process of the host below one."""
+    parents = {int(name): parent(int(name)) for name in os.listdir("/proc") if name.isdigit()}
+    found = {pid}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {pid}
