@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 from agentbay import _portal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from typing_extensions import ParamSpec
 
@@ -62,11 +62,6 @@ def wrap(kind: type[F], aio: object) -> F:
             # Subclasses have constructors of their own, which would make a second async object.
             cast("Any", Facade).__init__(known, aio)
     return cast("F", known)
-
-
-def wrap_each(kind: type[F], items: Iterable[object]) -> list[F]:
-    """Return the facades of all ``items``."""
-    return [wrap(kind, item) for item in items]
 
 
 def unwrap(facade: Facade[A]) -> A:

@@ -23,6 +23,17 @@ def text(value: object, name: str) -> str:
         raise InvalidArgumentError(f"{name} must not be empty or blank")
     if "\0" in value:
         raise InvalidArgumentError(f"{name} must not contain a NUL character")
+    return encodable(value, name)
+
+
+def encodable(value: str, name: str) -> str:
+    """Return `value` if it can be written as UTF-8; file names that are not text cannot."""
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidArgumentError(
+            f"{name} cannot be written as UTF-8 (character {error.start} is half of a pair)"
+        ) from None
     return value
 
 

@@ -200,7 +200,7 @@ class AsyncContextService:
         try:
             result = await poll(
                 ask,
-                lambda status: status.data not in (started, "pre-available"),
+                lambda status: status.data not in (started, "pre-available", ""),
                 clock=self._api.clock,
                 timeout=limit,
                 what=f"the clearing of {context_id}",

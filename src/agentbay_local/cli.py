@@ -1,8 +1,8 @@
-"""The command line: ``agentbay local`` runs the service, ``agentbay doctor`` says what would cure it.
+"""The command line: ``agentbay local`` runs the service, ``agentbay doctor`` probes the machine.
 
 Standard output carries what programs read: one line once the service answers. Everything for people
-goes to standard error. Exit code 0 is a clean end, 1 a machine that cannot isolate (``doctor``), 2 a
-start that failed.
+goes to standard error. Exit code 0 is a clean end, 1 a machine that cannot isolate (``doctor``), 2
+a start that failed.
 """
 
 from __future__ import annotations

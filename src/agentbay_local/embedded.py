@@ -1,8 +1,8 @@
 """The service inside the user's own process, for ``endpoint="local"``: one, made on first use.
 
 It runs on a thread of its own with a temporary home. A forked child starts its own on its own first
-use. At exit nothing can be awaited any more (Python has ended its worker threads by then), so the end
-is brought about directly: the processes of all sessions are killed, and the home is removed.
+use. At exit nothing can be awaited any more (Python has ended its worker threads by then), so the
+end is brought about directly: the processes of all sessions are killed, and the home is removed.
 """
 
 from __future__ import annotations

@@ -5,12 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
-import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
+
+from agentbay_local.sandbox.removal import _remove as remove_tree_now
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -93,5 +94,5 @@ class Home:
     def close(self) -> None:
         """Unlock; a temporary directory is removed. Blocking."""
         if self.temporary:
-            shutil.rmtree(self.path, ignore_errors=True)
+            remove_tree_now(self.path)
         os.close(self._lock)

@@ -90,7 +90,7 @@ class Server:
         await stack.aclose()
 
     def abort(self) -> None:
-        """Kill every session's processes and give up the home, from any thread, without the loop."""
+        """Kill every session's processes and give up the home; without the loop."""
         if self._home is not None:
             Orphans(self._home.running).sweep()
             self._home.close()

@@ -30,6 +30,7 @@ __all__ = ["LocalService"]
 
 _START_WITHIN = 60.0
 _STOP_WITHIN = 60.0
+_FREEZE_WITHIN = 5.0
 
 
 class LocalService:
@@ -130,11 +131,12 @@ class LocalService:
             thread.end()
 
     def abort(self) -> None:
-        """End every session's processes at once, without the event loop; for the end of the process.
+        """End every session's processes at once, without the loop: for the end of the process.
 
         A temporary home is removed. Worker threads are gone by then, so `stop` would not work.
         """
-        if self._server is not None:
+        if self._server is not None and self._thread is not None:
+            self._thread.freeze()
             self._server.abort()
 
     def __enter__(self) -> Self:
@@ -203,6 +205,17 @@ class _Thread:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._end.set)
             self._thread.join(_STOP_WITHIN)
+
+    def freeze(self) -> None:
+        """Hold the loop still for good, so that nothing changes under the hands of `abort`."""
+        still = threading.Event()
+
+        def hold() -> None:
+            still.set()
+            threading.Event().wait()
+
+        self._loop.call_soon_threadsafe(hold)
+        still.wait(_FREEZE_WITHIN)
 
     def _run(self) -> None:
         try:

@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from agentbay import _facade, _portal
-from agentbay_async.errors import BlockingCallError, ClosedError
+from agentbay._call import Call
+from agentbay_async.errors import ClosedError
 
 _tenant: contextvars.ContextVar[str] = contextvars.ContextVar("_tenant")
 
@@ -108,25 +109,25 @@ def test_a_cancellation_from_inside_is_an_ordinary_error() -> None:
         _portal.run(cancelled())
 
 
-def test_other_calls_go_on_when_one_raises_system_exit() -> None:
-    """SystemExit reaches the caller whose coroutine raised it, and nobody else."""
+def test_a_call_that_is_stopped_at_once_still_cleans_up() -> None:
+    """A cancel that arrives before the first step lets the coroutine begin, so that it can end."""
+    cleaned: list[bool] = []
 
-    async def leave() -> None:
-        raise SystemExit(3)
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cleaned.append(True)
 
-    with pytest.raises(SystemExit):
-        _portal.run(leave())
-    assert _portal.run(_echo(1)) == 1
+    async def start_and_stop() -> None:
+        loop = asyncio.get_running_loop()
+        call.start(loop)
+        call.stop(loop)
 
-
-def test_a_call_on_the_loops_own_thread_raises() -> None:
-    """A call that could never end is refused, and its coroutine is put away."""
-
-    async def inside() -> None:
-        _portal.run(_echo(1))
-
-    with pytest.raises(BlockingCallError, match="own thread"):
-        _portal.run(inside())
+    call = Call(work())
+    _portal.run(start_and_stop())
+    call.wait()
+    assert cleaned == [True]
 
 
 def test_a_callback_may_block() -> None:

@@ -28,6 +28,35 @@ def test_importing_starts_nothing(child: Child) -> None:
     assert child(script) == ["False 1"]
 
 
+def test_a_call_on_the_loops_own_thread_raises(child: Child) -> None:
+    """A call that could never end is refused, and its coroutine is put away."""
+    script = """
+        async def inside():
+            _portal.run(echo(1))
+
+        try:
+            _portal.run(inside())
+        except BlockingCallError:
+            say("refused")
+    """
+    assert child(script) == ["refused"]
+
+
+def test_other_calls_go_on_when_one_raises_system_exit(child: Child) -> None:
+    """SystemExit reaches the caller whose coroutine raised it, and nobody else."""
+    script = """
+        async def leave():
+            raise SystemExit(3)
+
+        try:
+            _portal.run(leave())
+        except SystemExit as error:
+            say(error.code)
+        say(_portal.run(echo("works")))
+    """
+    assert child(script) == ["3", "works"]
+
+
 def test_ctrl_c_waits_for_the_clean_up_of_the_call(child: Child) -> None:
     """The coroutine is cancelled and cleans up before the caller goes on; calls work afterwards."""
     script = """

@@ -159,6 +159,10 @@ class Scripted:
             Received(action, dict(request.query), form, request.headers, request.raw_path)
         )
         self._arrivals[action].set()
+        return await self.step(action, request)
+
+    async def step(self, action: str, request: web.Request) -> web.StreamResponse:
+        """Give the next answer that is queued for an action."""
         steps = self._steps[action]
         if not steps:
             raise web.HTTPNotImplemented(text=f"nothing is scripted for {action}")

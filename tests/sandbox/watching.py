@@ -40,3 +40,12 @@ def descendants(pid: int) -> set[int]:
     while more := {child for child, parent in parents.items() if parent in found} - found:
         found |= more
     return found - {pid}
+
+
+def is_agent(pid: int) -> bool:
+    """Say whether a process is a session's agent, or the bubblewrap that started it."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return b"inside.agent" in file.read()
+    except OSError:
+        return False

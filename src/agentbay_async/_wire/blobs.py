@@ -59,9 +59,9 @@ async def put(
     """
     pool = await pools.current()
     headers: Mapping[str, str] = {"Content-Length": str(size)}
-    async with pool.turn:
+    async with pool as session:
         try:
-            async with pool.session.put(
+            async with session.put(
                 URL(url, encoded=True),
                 data=body,
                 headers=headers,
@@ -80,9 +80,9 @@ async def put(
 async def get(pools: Pools, url: str, *, silence: float) -> AsyncIterator[Fetched]:
     """Fetch the content of `url`; see :func:`put` for the arguments and errors."""
     pool = await pools.current()
-    async with pool.turn:
+    async with pool as session:
         try:
-            async with pool.session.get(
+            async with session.get(
                 URL(url, encoded=True),
                 # Compressed on the way, the length and checksum would be of something else.
                 headers={"Accept-Encoding": "identity"},

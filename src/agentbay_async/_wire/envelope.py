@@ -72,9 +72,11 @@ def _parse(
             # A proxy or load balancer speaks HTML; its status is all there is to go by.
             raise _refusal(request, {}, status, headers, now) from None
         raise _bad(request, status, "is not JSON") from error
-    if not isinstance(document, dict):
-        raise _bad(request, status, "is not a JSON object")
-    return document
+    if isinstance(document, dict):
+        return document
+    if status >= 400:
+        raise _refusal(request, {}, status, headers, now)
+    raise _bad(request, status, "is not a JSON object")
 
 
 def _accepted(request: Request[D], document: dict[str, Any], status: int) -> Answer[D]:
@@ -132,7 +134,10 @@ def _text(document: dict[str, Any], key: str) -> str:
 
 def _number(document: dict[str, Any], key: str) -> int | None:
     value = document.get(key)
-    return None if value is None or value == "" else int(value)
+    try:
+        return None if value is None or value == "" else int(value)
+    except (TypeError, OverflowError) as error:
+        raise ValueError(f"{key} is not a number") from error
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:

@@ -80,9 +80,9 @@ class Http:
         query, form = encode_request(request)
         body = f"{self._authorization}&{form}" if form else self._authorization
         pool = await self._pools.current()
-        async with pool.turn:
+        async with pool as session:
             try:
-                async with pool.session.post(
+                async with session.post(
                     self._url(request.ACTION, query),
                     data=body.encode("ascii"),
                     headers=_headers(request.ACTION),
@@ -133,7 +133,7 @@ def translated(error: Exception, what: str, timeout: float) -> TransportError:
     if isinstance(error, (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError)):
         return ConnectionFailedError(f"{what}: no connection could be made ({_cause(error)})")
     if isinstance(error, asyncio.TimeoutError):
-        return RequestTimeoutError(f"{what}: no answer within {timeout:g} s")
+        return RequestTimeoutError(f"{what}: no answer within {timeout:.3g} s")
     if isinstance(error, (aiohttp.ClientPayloadError, aiohttp.ClientResponseError)):
         return BadAnswerError(f"{what}: the answer was cut short or is not HTTP ({_cause(error)})")
     return ConnectionLostError(f"{what}: the connection broke ({_cause(error)})")

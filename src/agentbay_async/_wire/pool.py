@@ -15,6 +15,8 @@ from weakref import WeakKeyDictionary
 import aiohttp
 import attrs
 
+from agentbay_async.errors import ClosedError
+
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator
@@ -30,18 +32,34 @@ class Pool:
 
     Attributes:
         session: The aiohttp session.
-        turn: Held for the length of a request, so that the time to answer counts from the moment
-            in which a connection can be had, and not from the moment of queueing.
     """
 
     session: aiohttp.ClientSession
-    turn: asyncio.Semaphore
+    _turn: asyncio.Semaphore
     _keeper: AsyncGenerator[None, None]
 
     @property
     def usable(self) -> bool:
         """Whether requests can be sent."""
         return not self.session.closed
+
+    async def __aenter__(self) -> aiohttp.ClientSession:
+        """Wait for a connection to be free, and hold it until the end of the block.
+
+        The time to answer thus counts from when a connection can be had, and not from when one
+        began to queue.
+
+        Raises:
+            ClosedError: The client was closed meanwhile.
+        """
+        await self._turn.acquire()
+        if not self.usable:
+            self._turn.release()
+            raise ClosedError("this client was closed", hint="Make a new one")
+        return self.session
+
+    async def __aexit__(self, *_: object) -> None:
+        self._turn.release()
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -132,7 +132,8 @@ class AsyncFileSystem:
 
     def _pieces(self, path: str, content: str | bytes) -> Iterator[dict[str, str]]:
         if isinstance(content, str):
-            return ({"content": piece} for piece in _text_pieces(content))
+            whole = _check.encodable(content, "content")
+            return ({"content": piece} for piece in _text_pieces(whole))
         if isinstance(content, (bytes, bytearray, memoryview)):
             return ({"data": piece} for piece in _byte_pieces(bytes(content)))
         raise ArgumentTypeError(f"content must be str or bytes, not {type(content).__name__}")

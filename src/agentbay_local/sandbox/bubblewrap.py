@@ -72,6 +72,8 @@ class BubblewrapBackend(Backend):
         with Launch() as launch:
             info, for_bwrap = os.pipe2(os.O_CLOEXEC)
             launch.undo.callback(os.close, info)
+            # Once the namespaces are made, they no longer need the mount they were made from.
+            launch.undo.callback(self._places.call, lambda: self._places.release(spec.root))
             try:
                 launch.lend(for_bwrap)
                 spawning = self._places.call(lambda: self._spawn(launch, spec, for_bwrap))
@@ -104,13 +106,12 @@ class BubblewrapBackend(Backend):
             await ready(channel, guard, launch)
             first = _first_process(info)
             guard.adopt(first)
-            release = self._noted(first)
-            await self._places.call(lambda: self._places.release(spec.root))
+            strike_out = self._noted(first)
         except BaseException:
             channel.end("the sandbox did not start")
             await asyncio.shield(guard.kill())
             raise
-        return AgentSandbox(self.isolation, channel, guard, release)
+        return AgentSandbox(self.isolation, channel, guard, strike_out)
 
     def _noted(self, pid: int) -> Callable[[], None]:
         """Write a live process down; return what strikes it out, which keeps this object alive."""

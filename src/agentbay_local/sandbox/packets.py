@@ -11,16 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from agentbay_local.sandbox.inside.wire import PACKET, memory_file
+from agentbay_local.sandbox.inside.wire import LARGEST, PACKET, memory_file
 from agentbay_local.sandbox.problems import FileProblem, MalformedReply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["PAYLOAD_LIMIT", "Outgoing", "integer", "packed", "parsed", "problem_in", "received"]
-
-PAYLOAD_LIMIT = 64 * 1024 * 1024
-"""Bytes of the largest answer that is read from a session."""
+__all__ = ["Outgoing", "integer", "packed", "parsed", "problem_in", "received"]
 
 DESCRIPTORS = 4
 
@@ -80,7 +77,7 @@ def parsed(data: bytes, fds: list[int], flags: int) -> tuple[dict[str, Any], lis
 
 def _spilled(fd: int, size: int) -> bytes:
     facts = os.fstat(fd)
-    if not stat.S_ISREG(facts.st_mode) or not 0 <= size == facts.st_size <= PAYLOAD_LIMIT:
+    if not stat.S_ISREG(facts.st_mode) or not 0 <= size == facts.st_size <= LARGEST:
         raise MalformedReply("the session's agent sent a payload of the wrong kind or size")
     content = bytearray()
     while len(content) < size:

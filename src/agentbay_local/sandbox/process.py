@@ -40,7 +40,7 @@ class Guard:
         self._ends_itself = ends_itself
         self.on_exit: Callable[[], None] = lambda: None
         self._loop = asyncio.get_running_loop()
-        self._outer = os.pidfd_open(process.pid)
+        self._outer = _handle(process)
         self._inner: int | None = None
         self.exited = asyncio.Event()
         self._loop.add_reader(self._outer, self._ended)
@@ -98,3 +98,13 @@ class Guard:
             os.close(self._inner)
         self.exited.set()
         self.on_exit()
+
+
+def _handle(process: subprocess.Popen[bytes]) -> int:
+    """Open a handle on a started process, or end it when that cannot be done."""
+    try:
+        return os.pidfd_open(process.pid)
+    except OSError as error:
+        process.kill()
+        process.wait()
+        raise SandboxError(f"a started process cannot be watched: {error.strerror}") from error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from agentbay_local.sandbox.base import Completed
 from agentbay_local.sandbox.inside.wire import memory_file
 from agentbay_local.sandbox.output import Stream
+from agentbay_local.sandbox.problems import SandboxError
 from agentbay_local.sandbox.replies import exit_code
 
 if TYPE_CHECKING:
@@ -36,15 +37,11 @@ class Command:
         self._killed = False
         self._exited = False
         with ExitStack() as undo:
-            self._stdout = Stream(limit)
-            undo.callback(self._stdout.close)
-            self._stderr = Stream(limit)
-            undo.callback(self._stderr.close)
-            fds = [self._stdout.write_end, self._stderr.write_end]
-            if stdin:
-                fds.append(memory_file(stdin))
-                undo.callback(os.close, fds[2])
-            self._call = channel.begin("run", fields, fds)
+            try:
+                fds = self._streams(stdin, limit, undo)
+                self._call = channel.begin("run", fields, fds)
+            except OSError as error:
+                raise SandboxError(f"a command cannot be started: {error.strerror}") from error
             self._undo = undo.pop_all()
 
     async def completed(self) -> Completed:
@@ -74,6 +71,17 @@ class Command:
             self.kill()
         with self._call:
             self._undo.close()
+
+    def _streams(self, stdin: bytes, limit: int, undo: ExitStack) -> list[int]:
+        self._stdout = Stream(limit)
+        undo.callback(self._stdout.close)
+        self._stderr = Stream(limit)
+        undo.callback(self._stderr.close)
+        fds = [self._stdout.write_end, self._stderr.write_end]
+        if stdin:
+            fds.append(memory_file(stdin))
+            undo.callback(os.close, fds[2])
+        return fds
 
     def _release(self) -> None:
         """Take the rest of the output, and leave the streams that others hold to the agent."""

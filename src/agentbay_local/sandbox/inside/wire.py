@@ -7,6 +7,7 @@ a packet travels in a memory file whose descriptor comes first, announced by `{"
 from __future__ import annotations
 
 import array
+import errno
 import json
 import os
 import socket
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     Message = dict[str, Any]
 
 PACKET = 48 * 1024
+LARGEST = 64 * 1024 * 1024
 
 
 class ClosedError(Exception):
@@ -26,8 +28,14 @@ class ClosedError(Exception):
 
 
 def send(channel: socket.socket, message: Message, fds: Sequence[int] = ()) -> None:
-    """Send one message; it is atomic, so forked copies may share the socket."""
+    """Send one message; it is atomic, so forked copies may share the socket.
+
+    An answer larger than the service reads becomes an error.
+    """
     data = json.dumps(message).encode("ascii")
+    if len(data) > LARGEST:
+        send(channel, {"id": message["id"], "errno": errno.EOVERFLOW, "path": ""})
+        return
     if len(data) > PACKET:
         spill = memory_file(data)
         try:

@@ -1,0 +1,268 @@
+"""The client: create, get, list by labels, delete, pause and resume."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agentbay_async import (
+    ArgumentTypeError,
+    AsyncAgentBay,
+    BadAnswerError,
+    CreateSessionParams,
+    InvalidArgumentError,
+    LifecyclePolicy,
+    ListSessionParams,
+    SessionError,
+    __version__,
+)
+
+if TYPE_CHECKING:
+    from tests.http.conftest import Bays, Scripted
+
+_GONE = "InvalidMcpSession.NotFound"
+
+
+async def test_create_sends_nothing_that_was_not_asked_for(
+    bay: AsyncAgentBay, scripted: Scripted
+) -> None:
+    """Without params, the service's own defaults apply: only statistics and region are sent."""
+    scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
+    result = await bay.create()
+    assert result.session.session_id == "s-1"
+    assert result.request_id == "REQ-CreateMcpSession"
+    (form,) = scripted.asked("CreateMcpSession")
+    assert sorted(form) == ["LoginRegionId", "SdkStats"]
+    assert form["LoginRegionId"] == bay.region_id == "cn-hangzhou"
+
+
+async def test_create_tells_who_asks(bay: AsyncAgentBay, scripted: Scripted) -> None:
+    """The statistics are JSON, whatever characters the framework's name has."""
+    scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
+    await bay.create(CreateSessionParams(framework='my "own" one'))
+    assert json.loads(scripted.asked("CreateMcpSession")[0]["SdkStats"]) == {
+        "source": "sdk",
+        "sdk_language": "python",
+        "sdk_version": __version__,
+        "is_release": True,
+        "framework": 'my "own" one',
+    }
+
+
+@pytest.mark.parametrize(
+    ("params", "sent"),
+    [
+        ({"image_id": "code_latest"}, {"ImageId": "code_latest"}),
+        ({"labels": {"a": "b"}}, {"Labels": '{"a":"b"}'}),
+        ({"policy_id": "p-1"}, {"McpPolicyId": "p-1"}),
+        ({"idle_release_timeout": 90}, {"Timeout": "90"}),
+        ({"lifecycle_policy": LifecyclePolicy(7, 60)}, {"Timeout": "7", "MaxRuntime": "60"}),
+        ({"lifecycle_policy": LifecyclePolicy(manual_release=True)}, {"ManualRelease": "true"}),
+    ],
+)
+async def test_create_sends_what_was_asked_for(
+    bay: AsyncAgentBay, scripted: Scripted, params: dict[str, Any], sent: dict[str, str]
+) -> None:
+    """Each parameter has its field, and brings no other along."""
+    scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
+    (await bay.create(CreateSessionParams(**params))).unwrap()
+    (form,) = scripted.asked("CreateMcpSession")
+    del form["SdkStats"], form["LoginRegionId"]
+    assert form == sent
+
+
+async def test_the_deprecated_context_id_is_still_sent(
+    bay: AsyncAgentBay, scripted: Scripted
+) -> None:
+    """Old programs go on working, with a warning."""
+    scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
+    with pytest.warns(DeprecationWarning, match="context_syncs") as warned:
+        params = CreateSessionParams(context_id="SdkCtx-1")
+    assert warned[0].filename == __file__
+    await bay.create(params)
+    assert scripted.asked("CreateMcpSession")[0]["ContextId"] == "SdkCtx-1"
+
+
+async def test_a_created_session_knows_itself(bay: AsyncAgentBay, scripted: Scripted) -> None:
+    """What the answer says of the session can be read from it."""
+    scripted.ok(
+        "CreateMcpSession",
+        {
+            "SessionId": "s-1",
+            "Success": True,
+            "AppInstanceId": "ai-1",
+            "ResourceUrl": "https://watch.example/1",
+            "HttpPort": "8080",
+        },
+    )
+    session = (await bay.create(CreateSessionParams(image_id="linux_latest"))).session
+    assert (session.image_id, session.status) == ("linux_latest", "RUNNING")
+    assert (session.app_instance_id, session.resource_url) == ("ai-1", "https://watch.example/1")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (None, "names no session"),
+        ({}, "names no session"),
+        ({"SessionId": ""}, "names no session"),
+        ({"SessionId": "s-1", "Success": False, "ErrMsg": "no quota left"}, "no quota left"),
+        ({"SessionId": "s-1", "Success": False}, "names no session"),
+    ],
+)
+async def test_an_answer_without_a_session_is_a_failed_create(
+    bay: AsyncAgentBay, scripted: Scripted, data: object, reason: str
+) -> None:
+    """The envelope may say success; what counts is a session to use."""
+    scripted.ok("CreateMcpSession", data)
+    result = await bay.create()
+    assert isinstance(result.error, SessionError)
+    assert reason in result.error_message
+    assert result.request_id == "REQ-CreateMcpSession"
+
+
+@pytest.mark.parametrize("params", [{}, {"labels": {}}, "linux_latest", 0])
+async def test_create_refuses_what_is_no_params(
+    bay: AsyncAgentBay, scripted: Scripted, params: Any
+) -> None:
+    """A dict where params belong is told at once, with nothing sent."""
+    with pytest.raises(ArgumentTypeError, match="CreateSessionParams"):
+        await bay.create(params)
+    assert scripted.received == []
+
+
+async def test_get_reads_the_session(bay: AsyncAgentBay, scripted: Scripted) -> None:
+    """A session that is looked up knows its state and its URLs."""
+    scripted.ok(
+        "GetSession",
+        {"SessionId": "s-1", "Status": "PAUSED", "AppInstanceId": "ai", "ResourceUrl": "https://r"},
+    )
+    result = await bay.get("s-1")
+    session = result.session
+    assert scripted.asked("GetSession") == [{"SessionId": "s-1"}]
+    assert (session.session_id, session.status) == ("s-1", "PAUSED")
+    assert (session.app_instance_id, session.resource_url) == ("ai", "https://r")
+    assert result.request_id == "REQ-GetSession"
+
+
+async def test_get_keeps_the_id_that_was_asked_for(bay: AsyncAgentBay, scripted: Scripted) -> None:
+    """An answer that leaves the id out is about the session that was asked for."""
+    scripted.ok("GetSession", {})
+    session = (await bay.get("s-1")).session
+    assert (session.session_id, session.status, session.resource_url) == ("s-1", "", "")
+
+
+async def test_get_without_data_fails(bay: AsyncAgentBay, scripted: Scripted) -> None:
+    """A success that says nothing is no session."""
+    scripted.ok("GetSession")
+    result = await bay.get("s-1")
+    assert isinstance(result.error, BadAnswerError)
+    assert result.request_id == "REQ-GetSession"
+
+
+@pytest.mark.parametrize(
+    ("session_id", "kind"),
+    [
+        ("", InvalidArgumentError),
+        ("  ", InvalidArgumentError),
+        ("a b", InvalidArgumentError),
+        ("a\n", InvalidArgumentError),
+        ({"sessionId": "s-1"}, ArgumentTypeError),
+        (None, ArgumentTypeError),
+        (7, ArgumentTypeError),
+    ],
+)
+async def test_a_bad_id_is_refused_before_anything_is_sent(
+    bay: AsyncAgentBay, scripted: Scripted, session_id: Any, kind: type[Exception]
+) -> None:
+    """Blank ids and dicts where an id belongs are the caller's mistake, everywhere."""
+    for call in (bay.get, bay.delete, bay.pause, bay.resume):
+        with pytest.raises(kind, match="session"):
+            await call(session_id)
+    assert scripted.received == []
+
+
+async def test_list_by_labels_returns_one_page(bay: AsyncAgentBay, scripted: Scripted) -> None:
+    """The page, its token and its counts are in the result; its ids too."""
+    data = [{"SessionId": "s-1", "ImageId": "i", "SessionStatus": "RUNNING"}, {"SessionId": "s-2"}]
+    scripted.ok("ListSession", data, NextToken="t-2", MaxResults="2", TotalCount=5)
+    params = ListSessionParams(max_results=2, labels={"a": "b"})
+    params.next_token = "t-1"
+    result = await bay.list_by_labels(params)
+    assert scripted.asked("ListSession") == [
+        {"Labels": '{"a":"b"}', "MaxResults": "2", "NextToken": "t-1"}
+    ]
+    assert result.session_ids == ["s-1", "s-2"]
+    assert [session.image_id for session in result] == ["i", ""]
+    assert (result.next_token, result.max_results, result.total_count) == ("t-2", 2, 5)
+    assert len(result) == len(result.sessions) == 2
+
+
+@pytest.mark.parametrize(("params", "labels"), [(None, "{}"), ({"a": "b"}, '{"a":"b"}')])
+async def test_list_by_labels_takes_plain_labels(
+    bay: AsyncAgentBay, scripted: Scripted, params: Any, labels: str
+) -> None:
+    """Labels alone, or nothing, ask for the first page of ten."""
+    scripted.ok("ListSession", [])
+    result = await bay.list_by_labels(params)
+    assert scripted.asked("ListSession") == [{"Labels": labels, "MaxResults": "10"}]
+    assert (result.sessions, result.next_token, result.total_count) == ([], "", None)
+
+
+async def test_list_by_labels_passes_over_entries_without_an_id(
+    bay: AsyncAgentBay, scripted: Scripted
+) -> None:
+    """What has no id cannot be used."""
+    scripted.ok("ListSession", [{"SessionStatus": "RUNNING"}, {"SessionId": "s-2"}])
+    assert (await bay.list_by_labels()).session_ids == ["s-2"]
+
+
+async def test_delete_waits_until_the_session_is_gone(
+    bay: AsyncAgentBay, scripted: Scripted
+) -> None:
+    """The session is asked after until the service does not know it any more."""
+    scripted.ok("DeleteSessionAsync")
+    scripted.ok("GetSessionDetail", {"Status": "DELETING"})
+    scripted.ok("GetSessionDetail")
+    scripted.refuse("GetSessionDetail", _GONE)
+    result = await bay.delete("s-1")
+    assert result.success
+    assert result.unwrap() is None
+    assert scripted.actions == ["DeleteSessionAsync"] + ["GetSessionDetail"] * 3
+    assert scripted.asked("DeleteSessionAsync") == [{"SessionId": "s-1"}]
+
+
+async def test_a_client_shows_where_it_goes_and_not_who_asks(
+    bay: AsyncAgentBay, scripted: Scripted, api_key: str
+) -> None:
+    """The repr of a client is fit for a log."""
+    assert repr(bay) == f"AsyncAgentBay({scripted.endpoint!r})"
+    assert api_key not in repr(bay)
+
+
+async def test_the_region_is_sent_with_what_is_made(bays: Bays, scripted: Scripted) -> None:
+    """The default region goes along where the protocol wants one."""
+    scripted.ok("GetContext", {"Id": "SdkCtx-1"})
+    await bays().context.get("data", create=True)
+    assert scripted.asked("GetContext")[0]["LoginRegionId"] == "cn-hangzhou"
+
+
+async def test_pause_and_resume_take_a_session_or_its_id(
+    bay: AsyncAgentBay, scripted: Scripted
+) -> None:
+    """The client's verbs are those of the session, under both names."""
+    scripted.ok("PauseSessionAsync")
+    scripted.ok("ResumeSessionAsync")
+    scripted.ok("GetSession", {"SessionId": "s-1", "Status": "PAUSED"})
+    session = (await bay.get("s-1")).session
+    assert (await bay.pause(session, timedelta(seconds=3))).status == "PAUSED"
+    assert (await bay.beta_pause("s-1")).status == "PAUSED"
+    scripted.forget()
+    scripted.ok("ResumeSessionAsync")
+    scripted.ok("GetSession", {"Status": "RUNNING"})
+    assert (await bay.resume(session)).status == "RUNNING"
+    assert session.status == "RUNNING"
+    assert (await bay.beta_resume("s-1")).status == "RUNNING"

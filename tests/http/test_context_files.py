@@ -1,0 +1,144 @@
+"""The files of a context: their listing, their URLs, and deleting them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agentbay_async import (
+    AsyncAgentBay,
+    BadAnswerError,
+    ContextFileEntry,
+    InvalidArgumentError,
+    PageTokenError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.http.conftest import Scripted
+
+_FILE = {
+    "FileId": "f-1",
+    "FileName": "a.txt",
+    "FilePath": "/dir/a.txt",
+    "FileType": "FILE",
+    "GmtCreate": "2025-01-01",
+    "GmtModified": "2025-01-02",
+    "Size": 12,
+    "Status": "ok",
+}
+
+
+async def test_files_are_listed_by_page_number(bay: AsyncAgentBay, scripted: Scripted) -> None:
+    """Numbered pages travel in the form."""
+    scripted.ok("DescribeContextFiles", [_FILE, {"Size": "7"}], Count=30)
+    result = await bay.context.list_files("c-1", "/dir", page_number=2, page_size=5)
+    assert scripted.asked("DescribeContextFiles") == [
+        {"ContextId": "c-1", "ParentFolderPath": "/dir", "PageNumber": "2", "PageSize": "5"}
+    ]
+    assert "MaxResults" not in scripted.received[0].query
+    assert result.entries == [
+        ContextFileEntry(
+            "f-1", "a.txt", "/dir/a.txt", "FILE", "2025-01-01", "2025-01-02", 12, "ok"
+        ),
+        ContextFileEntry(size=7),
+    ]
+    assert (result.count, result.next_token) == (30, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "query"),
+    [
+        ({"max_results": 5}, {"MaxResults": "5"}),
+        ({"next_token": "t-2"}, {"MaxResults": "50", "NextToken": "t-2"}),
+        ({"max_results": 5, "next_token": "t-2"}, {"MaxResults": "5", "NextToken": "t-2"}),
+    ],
+)
+async def test_files_are_listed_by_token(
+    bay: AsyncAgentBay, scripted: Scripted, arguments: Any, query: dict[str, str]
+) -> None:
+    """Tokens travel in the query, and no page number goes along."""
+    scripted.ok("DescribeContextFiles", [], NextToken="t-3")
+    result = await bay.context.list_files("c-1", **arguments)
+    assert scripted.asked("DescribeContextFiles") == [
+        {"ContextId": "c-1", "ParentFolderPath": "/"}
+    ]
+    assert query.items() <= scripted.received[0].query.items()
+    assert result.next_token == "t-3"
+
+
+async def test_iterating_walks_every_page(bay: AsyncAgentBay, scripted: Scripted) -> None:
+    """All entries of a folder, page after page, by token."""
+    scripted.ok("DescribeContextFiles", [{"FileName": "a"}], NextToken="t-2")
+    scripted.ok("DescribeContextFiles", [{"FileName": "b"}])
+    entries = bay.context.iterate_files("c-1", "/dir")
+    assert [entry.file_name async for entry in entries] == ["a", "b"]
+    assert [one.query.get("NextToken") for one in scripted.received] == [None, "t-2"]
+    assert {one.query["MaxResults"] for one in scripted.received} == {"100"}
+
+
+async def test_iterating_ends_when_a_token_comes_again(
+    bay: AsyncAgentBay, scripted: Scripted
+) -> None:
+    """A service that goes in circles is left."""
+    scripted.ok("DescribeContextFiles", [{"FileName": "a"}], NextToken="t-2")
+    with pytest.raises(PageTokenError):
+        _ = [entry async for entry in bay.context.iterate_files("c-1")]
+
+
+@pytest.mark.parametrize("direction", ["upload", "download"])
+async def test_a_url_is_returned_and_not_shown(
+    bay: AsyncAgentBay, scripted: Scripted, direction: str
+) -> None:
+    """Whoever has the URL has the file, so no repr has it."""
+    action = f"GetContextFile{direction.title()}Url"
+    scripted.ok(action, {"Url": "https://store/f?sig=secret", "ExpireTime": 1_800_000_000})
+    result = await getattr(bay.context, f"get_file_{direction}_url")("c-1", "/dir/f")
+    assert scripted.asked(action) == [{"ContextId": "c-1", "FilePath": "/dir/f"}]
+    assert (result.url, result.expire_time) == ("https://store/f?sig=secret", 1_800_000_000)
+    assert "secret" not in repr(result)
+
+
+@pytest.mark.parametrize("data", [None, {}, {"Url": ""}])
+async def test_an_answer_without_a_url_fails(
+    bay: AsyncAgentBay, scripted: Scripted, data: object
+) -> None:
+    """There is nothing to carry a file to."""
+    scripted.ok("GetContextFileUploadUrl", data)
+    result = await bay.context.get_file_upload_url("c-1", "/f")
+    assert isinstance(result.error, BadAnswerError)
+    assert result.request_id == "REQ-GetContextFileUploadUrl"
+
+
+async def test_a_file_is_deleted(bay: AsyncAgentBay, scripted: Scripted) -> None:
+    """Context and path name the file."""
+    scripted.ok("DeleteContextFile")
+    assert (await bay.context.delete_file("c-1", "/f")).data is True
+    assert scripted.asked("DeleteContextFile") == [{"ContextId": "c-1", "FilePath": "/f"}]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda files: files.list_files("c-1", "/a/../b"),
+        lambda files: files.list_files("c-1", ""),
+        lambda files: files.list_files(" "),
+        lambda files: files.list_files("c-1", page_number=0),
+        lambda files: files.list_files("c-1", page_size=0),
+        lambda files: files.list_files("c-1", max_results=0),
+        lambda files: files.get_file_upload_url("c-1", "../x"),
+        lambda files: files.get_file_download_url("c-1", ""),
+        lambda files: files.delete_file("c-1", "/.."),
+        lambda files: files.upload_file("c-1", "/../x", b""),
+        lambda files: files.download_file("", "/x", "x"),
+    ],
+)
+async def test_bad_paths_ids_and_pages_are_refused(
+    bay: AsyncAgentBay, scripted: Scripted, call: Callable[[Any], Any]
+) -> None:
+    """Nothing climbs out of a context, and nothing is sent for what cannot be meant."""
+    with pytest.raises(InvalidArgumentError):
+        await call(bay.context)
+    assert scripted.received == []

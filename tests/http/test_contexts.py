@@ -1,0 +1,297 @@
+"""``bay.context``: stores by name and id, their pages, and clearing them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from agentbay_async import (
+    APIError,
+    ArgumentTypeError,
+    AsyncAgentBay,
+    ClearanceTimeoutError,
+    Context,
+    ContextListParams,
+    ContextNotFoundError,
+    InvalidArgumentError,
+    PageTokenError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from agentbay_async import Result
+    from tests.conftest import InstantClock
+    from tests.http.conftest import Scripted
+
+_GONE = "Context.NotFound"
+_RECORD = {
+    "Id": "SdkCtx-1",
+    "Name": "data",
+    "State": "available",
+    "OsType": "linux",
+    "CreateTime": "2025-01-01",
+    "LastUsedTime": "2025-01-02",
+}
+
+
+async def test_get_by_name_does_not_create(bay: AsyncAgentBay, scripted: Scripted) -> None:
+    """A look-up says that it is none but a look-up."""
+    scripted.ok("GetContext", _RECORD)
+    result = await bay.context.get("data")
+    assert result.context == Context(
+        "SdkCtx-1", "data", "available", "linux", "2025-01-01", "2025-01-02"
+    )
+    assert result.context_id == "SdkCtx-1"
+    assert result.request_id == "REQ-GetContext"
+    assert scripted.asked("GetContext") == [{"AllowCreate": "false", "Name": "data"}]
+
+
+async def test_get_with_create_makes_what_is_missing(
+    bay: AsyncAgentBay, scripted: Scripted
+) -> None:
+    """Both spellings ask for the same, and name the region."""
+    scripted.ok("GetContext", _RECORD)
+    await bay.context.get("data", create=True)
+    await bay.context.create("data")
+    wanted = {"AllowCreate": "true", "Name": "data", "LoginRegionId": "cn-hangzhou"}
+    assert scripted.asked("GetContext") == [wanted, wanted]
+
+
+async def test_get_by_id(bay: AsyncAgentBay, scripted: Scripted) -> None:
+    """An id needs no name."""
+    scripted.ok("GetContext", _RECORD)
+    (await bay.context.get(context_id="SdkCtx-1")).unwrap()
+    assert scripted.asked("GetContext") == [{"AllowCreate": "false", "ContextId": "SdkCtx-1"}]
+
+
+@pytest.mark.parametrize("data", [None, {}, {"Id": "", "Name": "data"}])
+async def test_an_empty_context_is_no_context(
+    bay: AsyncAgentBay, scripted: Scripted, data: object
+) -> None:
+    """The service answers a look-up that found nothing with success and nothing in it."""
+    scripted.ok("GetContext", data)
+    result = await bay.context.get("data")
+    assert isinstance(result.error, ContextNotFoundError)
+    assert "'data'" in result.error_message
+    for read in ("context", "context_id"):
+        with pytest.raises(ContextNotFoundError):
+            getattr(result, read)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"name": "a", "context_id": "b"},
+        {"context_id": "b", "create": True},
+        {"name": ""},
+        {"name": " "},
+        {"context_id": "a b"},
+    ],
+)
+async def test_a_look_up_that_cannot_be_meant_is_refused(
+    bay: AsyncAgentBay, scripted: Scripted, arguments: dict[str, Any]
+) -> None:
+    """Neither or both, blank, or an id to be created: nothing is sent."""
+    with pytest.raises(InvalidArgumentError):
+        await bay.context.get(**arguments)
+    assert scripted.received == []
+
+
+@pytest.mark.parametrize("arguments", [{"name": 5}, {"context_id": {}}, {"name": "a", "create": 1}])
+async def test_a_look_up_of_the_wrong_type_is_refused(
+    bay: AsyncAgentBay, scripted: Scripted, arguments: dict[str, Any]
+) -> None:
+    """A dict where an id belongs, and a number where a flag belongs, raise."""
+    with pytest.raises(ArgumentTypeError):
+        await bay.context.get(**arguments)
+    assert scripted.received == []
+
+
+async def test_list_returns_one_page(bay: AsyncAgentBay, scripted: Scripted) -> None:
+    """A page with its token and counts; entries without an id are passed over."""
+    data = [_RECORD, {"Name": "no id"}]
+    scripted.ok("ListContexts", data, NextToken="t-2", MaxResults=2, TotalCount=3)
+    params = ContextListParams(max_results=2, next_token="t-1", session_id="s-1")
+    result = await bay.context.list(params)
+    assert scripted.asked("ListContexts") == [
+        {"MaxResults": "2", "NextToken": "t-1", "SessionId": "s-1"}
+    ]
+    assert [context.name for context in result.contexts] == ["data"]
+    assert (result.next_token, result.max_results, result.total_count) == ("t-2", 2, 3)
+
+
+async def test_list_asks_for_ten_by_default(bay: AsyncAgentBay, scripted: Scripted) -> None:
+    """The first page of ten; no contexts is an empty page."""
+    scripted.ok("ListContexts")
+    result = await bay.context.list()
+    assert scripted.asked("ListContexts") == [{"MaxResults": "10"}]
+    assert (result.contexts, result.next_token, result.total_count) == ([], "", None)
+
+
+async def test_iterate_walks_every_page(bay: AsyncAgentBay, scripted: Scripted) -> None:
+    """All contexts of the account, page after page."""
+    scripted.ok("ListContexts", [{"Id": "c-1"}, {"Id": "c-2"}], NextToken="t-2")
+    scripted.ok("ListContexts", [{"Id": "c-3"}])
+    assert [context.id async for context in bay.context.iterate()] == ["c-1", "c-2", "c-3"]
+    assert [one.get("NextToken") for one in scripted.asked("ListContexts")] == [None, "t-2"]
+
+
+async def test_iterate_ends_when_a_token_comes_again(
+    bay: AsyncAgentBay, scripted: Scripted
+) -> None:
+    """A service that goes in circles is left."""
+    scripted.ok("ListContexts", [{"Id": "c-1"}], NextToken="t-2")
+    with pytest.raises(PageTokenError):
+        _ = [context async for context in bay.context.iterate()]
+    assert len(scripted.received) == 2
+
+
+async def test_update_gives_the_name_that_the_value_bears(
+    bay: AsyncAgentBay, scripted: Scripted
+) -> None:
+    """A context is renamed by a changed copy."""
+    scripted.ok("ModifyContext")
+    context = attrs.evolve(Context("SdkCtx-1", "old"), name="new")
+    assert (await bay.context.update(context)).data is True
+    assert scripted.asked("ModifyContext") == [{"Id": "SdkCtx-1", "Name": "new"}]
+
+
+@pytest.mark.parametrize("context", [Context("SdkCtx-1"), "SdkCtx-1"])
+async def test_delete_takes_a_context_or_its_id(
+    bay: AsyncAgentBay, scripted: Scripted, context: Any
+) -> None:
+    """Either names the context."""
+    scripted.ok("DeleteContext")
+    assert (await bay.context.delete(context)).data is True
+    assert scripted.asked("DeleteContext") == [{"Id": "SdkCtx-1"}]
+
+
+async def test_deleting_a_context_that_is_gone_is_a_success(
+    bay: AsyncAgentBay, scripted: Scripted
+) -> None:
+    """The caller wanted it gone, and it is."""
+    scripted.refuse("DeleteContext", _GONE)
+    result = await bay.context.delete("SdkCtx-1")
+    assert result.data is True
+    assert result.request_id == "REQ-DeleteContext"
+
+
+async def test_clear_waits_until_the_files_are_gone(
+    bay: AsyncAgentBay, scripted: Scripted, clock: InstantClock
+) -> None:
+    """The state goes from clearing to available, and the wait with it."""
+    scripted.ok("ClearContext")
+    for state in ("clearing", "pre-available", "clearing", "available"):
+        scripted.ok("GetContext", {"Id": "c-1", "State": state})
+    result = await bay.context.clear("c-1", timeout=timedelta(minutes=1), poll_interval=0.06)
+    assert result.data == "available"
+    assert scripted.asked("ClearContext") == [{"Id": "c-1"}]
+    assert clock.sleeps == [0.05, 0.06, 0.06]
+
+
+async def test_clear_does_not_take_a_missing_state_for_an_end(
+    bay: AsyncAgentBay, scripted: Scripted
+) -> None:
+    """A context that does not say how it is may still be at it."""
+    scripted.ok("ClearContext")
+    scripted.ok("GetContext", {"Id": "c-1"})
+    scripted.ok("GetContext", {"Id": "c-1", "State": "available"})
+    assert (await bay.context.clear("c-1")).data == "available"
+
+
+async def test_clear_gives_up_in_time(bay: AsyncAgentBay, scripted: Scripted) -> None:
+    """The error is of its own class, and says how long was waited."""
+    scripted.ok("ClearContext")
+    scripted.ok("GetContext", {"Id": "c-1", "State": "clearing"})
+    result = await bay.context.clear("c-1", timeout=10)
+    assert isinstance(result.error, ClearanceTimeoutError)
+    assert "c-1" in result.error_message
+    assert "10 s" in result.error_message
+
+
+async def test_clear_reports_a_start_that_was_refused(
+    bay: AsyncAgentBay, scripted: Scripted
+) -> None:
+    """A context that is not there cannot be cleared, and is not waited for."""
+    scripted.refuse("ClearContext", _GONE)
+    assert isinstance((await bay.context.clear("c-1")).error, ContextNotFoundError)
+    assert scripted.actions == ["ClearContext"]
+
+
+async def test_clear_reports_a_context_that_is_lost_on_the_way(
+    bay: AsyncAgentBay, scripted: Scripted
+) -> None:
+    """A context that vanishes does not pass for a clear one."""
+    scripted.ok("ClearContext")
+    scripted.refuse("GetContext", _GONE)
+    assert isinstance((await bay.context.clear("c-1")).error, ContextNotFoundError)
+
+
+async def test_clearing_can_be_started_and_watched_by_hand(
+    bay: AsyncAgentBay, scripted: Scripted
+) -> None:
+    """Start, go on with something else, and ask for the state later."""
+    scripted.ok("ClearContext")
+    scripted.ok("GetContext", {"Id": "c-1", "State": "available"})
+    assert (await bay.context.start_clear("c-1")).data == "clearing"
+    assert (await bay.context.clear_async("c-1")).data == "clearing"
+    assert (await bay.context.get_clear_status("c-1")).data == "available"
+
+
+_CALLS: dict[str, Callable[[AsyncAgentBay], Coroutine[Any, Any, Result[Any]]]] = {
+    "GetContext": lambda bay: bay.context.get("data"),
+    "ListContexts": lambda bay: bay.context.list(),
+    "ModifyContext": lambda bay: bay.context.update(Context("c-1", "n")),
+    "DeleteContext": lambda bay: bay.context.delete("c-1"),
+    "ClearContext": lambda bay: bay.context.start_clear("c-1"),
+    "DescribeContextFiles": lambda bay: bay.context.list_files("c-1"),
+    "GetContextFileUploadUrl": lambda bay: bay.context.get_file_upload_url("c-1", "/f"),
+    "GetContextFileDownloadUrl": lambda bay: bay.context.get_file_download_url("c-1", "/f"),
+    "DeleteContextFile": lambda bay: bay.context.delete_file("c-1", "/f"),
+}
+
+
+@pytest.mark.parametrize("action", _CALLS)
+@pytest.mark.parametrize("status", [200, 400])
+async def test_a_refusal_is_a_failed_result_of_every_method(
+    bay: AsyncAgentBay, scripted: Scripted, action: str, status: int
+) -> None:
+    """HTTP 200 with ``Success: false`` is a failure everywhere, without exception."""
+    scripted.refuse(action, "Some.Code", "the reason", status=status)
+    result = await _CALLS[action](bay)
+    assert not result.success
+    with pytest.raises(APIError, match="the reason"):
+        result.unwrap()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda bay: bay.context.update("c-1"),
+        lambda bay: bay.context.delete({"id": "c-1"}),
+        lambda bay: bay.context.delete(None),
+        lambda bay: bay.context.list({"max_results": 5}),
+        lambda bay: bay.context.clear("c-1", timeout="5"),
+        lambda bay: bay.context.start_clear(5),
+    ],
+)
+async def test_values_of_the_wrong_type_are_refused(
+    bay: AsyncAgentBay, scripted: Scripted, call: Callable[[AsyncAgentBay], Any]
+) -> None:
+    """Nothing is sent for what cannot be meant."""
+    with pytest.raises(ArgumentTypeError):
+        await call(bay)
+    assert scripted.received == []
+
+
+@pytest.mark.parametrize("name", ["", "  "])
+async def test_update_needs_a_name(bay: AsyncAgentBay, scripted: Scripted, name: str) -> None:
+    """A context is not renamed to nothing."""
+    with pytest.raises(InvalidArgumentError, match=r"context\.name"):
+        await bay.context.update(Context("c-1", name))
+    assert scripted.received == []

@@ -1,0 +1,358 @@
+"""One session: labels, info, status, keep_alive, pause and resume, delete."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agentbay_async import (
+    APIError,
+    ArgumentTypeError,
+    BadAnswerError,
+    ContextSyncError,
+    InvalidArgumentError,
+    OperationTimeoutError,
+    SessionInfo,
+    SessionNotFoundError,
+    SessionStateError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from agentbay_async import AsyncSession, Result
+    from tests.conftest import InstantClock
+    from tests.http.conftest import Scripted
+
+_GONE = "InvalidMcpSession.NotFound"
+
+
+async def test_set_labels_sends_the_whole_set(session: AsyncSession, scripted: Scripted) -> None:
+    """Labels travel as JSON text, with every character."""
+    scripted.ok("SetLabel")
+    result = await session.set_labels({"project": "grüße", "a": "b"})
+    assert result.success
+    assert result.data is None
+    (form,) = scripted.asked("SetLabel")
+    assert form["SessionId"] == "s-1"
+    assert json.loads(form["Labels"]) == {"project": "grüße", "a": "b"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind", "named"),
+    [
+        ({}, InvalidArgumentError, "labels"),
+        ({"": "x"}, InvalidArgumentError, "key"),
+        ({" ": "x"}, InvalidArgumentError, "key"),
+        ({"a": ""}, InvalidArgumentError, r"labels\['a'\]"),
+        ({"a": "\t"}, InvalidArgumentError, r"labels\['a'\]"),
+        ({"a": 1}, ArgumentTypeError, r"labels\['a'\]"),
+        ({1: "a"}, ArgumentTypeError, "key"),
+        (None, ArgumentTypeError, "labels"),
+        (["a"], ArgumentTypeError, "labels"),
+        ("a=b", ArgumentTypeError, "labels"),
+    ],
+)
+async def test_set_labels_refuses_what_is_no_label(
+    session: AsyncSession, scripted: Scripted, labels: Any, kind: type[Exception], named: str
+) -> None:
+    """Blank keys, blank values and other types raise before anything is sent."""
+    with pytest.raises(kind, match=named):
+        await session.set_labels(labels)
+    assert scripted.received == []
+
+
+@pytest.mark.parametrize(
+    ("data", "labels"),
+    [
+        ({"Labels": '{"a": "b"}'}, {"a": "b"}),
+        ({"Labels": {"a": "b"}}, {"a": "b"}),
+        ({"Labels": '{"a": 1, "b": true}'}, {"a": "1", "b": "true"}),
+        ({"Labels": ""}, {}),
+        ({"Labels": None}, {}),
+        ({}, {}),
+        (None, {}),
+    ],
+)
+async def test_get_labels_reads_text_or_an_object(
+    session: AsyncSession, scripted: Scripted, data: object, labels: dict[str, str]
+) -> None:
+    """The labels arrive as JSON text; an object is understood too; none is no label."""
+    scripted.ok("GetLabel", data)
+    result = await session.get_labels()
+    assert result.data == labels
+    assert scripted.asked("GetLabel") == [{"SessionId": "s-1"}]
+
+
+@pytest.mark.parametrize("labels", ["not json", "[1]", ["a"], 5])
+async def test_labels_that_cannot_be_read_are_a_bad_answer(
+    session: AsyncSession, scripted: Scripted, labels: object
+) -> None:
+    """What is no map of labels is not taken for an empty one."""
+    scripted.ok("GetLabel", {"Labels": labels})
+    assert isinstance((await session.get_labels()).error, BadAnswerError)
+
+
+async def test_info_says_how_a_person_reaches_the_session(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """Every field of the desktop arrives; the secrets among them are not shown."""
+    desktop = {
+        "AppId": "app",
+        "AuthCode": "the-auth-code",
+        "ConnectionProperties": {"a": 1},
+        "ResourceId": "p-1",
+        "ResourceType": "AIAgent",
+        "Ticket": "the-ticket",
+    }
+    answer = {"SessionId": "s-1", "ResourceUrl": "https://r/?code=x", "DesktopInfo": desktop}
+    scripted.ok("GetMcpResource", answer)
+    info = (await session.info()).data
+    assert info == SessionInfo(
+        "s-1", "https://r/?code=x", "app", "the-auth-code", '{"a":1}', "p-1", "AIAgent", "the-ticket"
+    )
+    for secret in ("the-auth-code", "the-ticket", "code=x"):
+        assert secret not in repr(info)
+
+
+async def test_info_is_empty_where_the_service_says_nothing(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """A session without a desktop has empty fields, and none is None."""
+    scripted.ok("GetMcpResource", {})
+    assert (await session.info()).data == SessionInfo()
+
+
+async def test_info_without_data_fails(session: AsyncSession, scripted: Scripted) -> None:
+    """An answer without data is not taken for an empty one."""
+    scripted.ok("GetMcpResource")
+    assert isinstance((await session.info()).error, BadAnswerError)
+
+
+@pytest.mark.parametrize(("data", "status"), [({"Status": "FINISH"}, "FINISH"), ({}, ""), (None, "")])
+async def test_get_status_reads_the_state(
+    session: AsyncSession, scripted: Scripted, data: object, status: str
+) -> None:
+    """The state is as the service writes it; none is empty text."""
+    scripted.ok("GetSessionDetail", data)
+    assert (await session.get_status()).status == status
+
+
+async def test_keep_alive_is_acknowledged(session: AsyncSession, scripted: Scripted) -> None:
+    """The idle time begins anew; the answer has nothing else to say."""
+    scripted.ok("RefreshSessionIdleTime", {"Anything": 1})
+    result = await session.keep_alive()
+    assert result.success
+    assert result.data is None
+    assert scripted.asked("RefreshSessionIdleTime") == [{"SessionId": "s-1"}]
+
+
+_CALLS: dict[str, Callable[[AsyncSession], Coroutine[Any, Any, Result[Any]]]] = {
+    "SetLabel": lambda session: session.set_labels({"a": "b"}),
+    "GetLabel": lambda session: session.get_labels(),
+    "GetMcpResource": lambda session: session.info(),
+    "GetSessionDetail": lambda session: session.get_status(),
+    "RefreshSessionIdleTime": lambda session: session.keep_alive(),
+    "PauseSessionAsync": lambda session: session.pause(),
+    "ResumeSessionAsync": lambda session: session.resume(),
+    "DeleteSessionAsync": lambda session: session.delete(),
+    "ListMcpTools": lambda session: session.list_mcp_tools(),
+    "CallMcpTool": lambda session: session.call_mcp_tool("shell", {}),
+    "GetContextInfo": lambda session: session.context.info(),
+    "DescribeSessionContexts": lambda session: session.context.list_bindings(),
+}
+
+
+@pytest.mark.parametrize("action", _CALLS)
+@pytest.mark.parametrize("status", [200, 400])
+async def test_a_refusal_is_a_failed_result_of_every_method(
+    session: AsyncSession, scripted: Scripted, action: str, status: int
+) -> None:
+    """HTTP 200 with ``Success: false`` is a failure everywhere, without exception."""
+    scripted.refuse(action, "Some.Code", "the reason", status=status)
+    result = await _CALLS[action](session)
+    assert not result.success
+    assert isinstance(result.error, APIError)
+    assert result.code == "Some.Code"
+    assert result.request_id == f"REQ-{action}"
+    with pytest.raises(APIError, match="the reason"):
+        result.unwrap()
+
+
+async def test_pause_waits_until_the_session_stands_still(
+    session: AsyncSession, scripted: Scripted, clock: InstantClock
+) -> None:
+    """The state is asked for, less and less often, until it is the one wanted."""
+    scripted.ok("PauseSessionAsync")
+    for _ in range(5):
+        scripted.ok("GetSession", {"Status": "PAUSING"})
+    scripted.ok("GetSession", {"Status": "PAUSED"})
+    result = await session.pause(poll_interval=0.1)
+    assert result.status == session.status == "PAUSED"
+    assert len(clock.sleeps) == 5
+    assert max(clock.sleeps) == 0.1
+
+
+async def test_resume_waits_until_the_session_runs(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """RESUMING is on the way, RUNNING is the end of it."""
+    scripted.ok("ResumeSessionAsync")
+    scripted.ok("GetSession", {"Status": "RESUMING"})
+    scripted.ok("GetSession", {"Status": "RUNNING"})
+    assert (await session.resume()).status == "RUNNING"
+    assert scripted.actions == ["ResumeSessionAsync", "GetSession", "GetSession"]
+
+
+@pytest.mark.parametrize(("data", "status"), [({"Status": "RUNNING"}, "RUNNING"), (None, "")])
+async def test_pause_fails_when_the_session_reaches_another_state(
+    session: AsyncSession, scripted: Scripted, data: object, status: str
+) -> None:
+    """The error names the state; the session object is not told of one that was not asked for."""
+    scripted.ok("PauseSessionAsync")
+    scripted.ok("GetSession", data)
+    result = await session.pause()
+    assert isinstance(result.error, SessionStateError)
+    assert result.error.status == status
+    assert result.error.session_id == "s-1"
+    assert (status or "no known state") in result.error_message
+
+
+async def test_pause_gives_up_in_time(
+    session: AsyncSession, scripted: Scripted, clock: InstantClock
+) -> None:
+    """A session that never stands still ends the wait at the timeout, not later."""
+    scripted.ok("PauseSessionAsync")
+    scripted.ok("GetSession", {"Status": "PAUSING"})
+    result = await session.pause(timeout=30)
+    assert isinstance(result.error, OperationTimeoutError)
+    assert "30 s" in result.error_message
+    assert sum(clock.sleeps) == pytest.approx(30)
+
+
+@pytest.mark.parametrize("trouble", ["reset", "cut"])
+async def test_pause_is_not_sent_again_when_it_may_have_been_acted_on(
+    session: AsyncSession, scripted: Scripted, trouble: str
+) -> None:
+    """Pausing is not said to be repeatable, so an ambiguous failure is reported."""
+    getattr(scripted, trouble)("PauseSessionAsync")
+    assert not (await session.pause()).success
+    assert scripted.actions == ["PauseSessionAsync"]
+
+
+@pytest.mark.parametrize("argument", ["timeout", "poll_interval"])
+@pytest.mark.parametrize("value", [0, -1, float("inf"), float("nan"), "5", True, None])
+async def test_times_that_cannot_be_meant_are_refused(
+    session: AsyncSession, scripted: Scripted, argument: str, value: Any
+) -> None:
+    """A wait needs a length: above 0, finite, and a number."""
+    for call in (session.pause, session.resume):
+        with pytest.raises((InvalidArgumentError, ArgumentTypeError), match=argument):
+            await call(**{argument: value})
+    assert scripted.received == []
+
+
+@pytest.mark.parametrize("status", ["FINISH", "DELETED"])
+async def test_delete_is_over_when_the_session_says_so(
+    session: AsyncSession, scripted: Scripted, status: str
+) -> None:
+    """Both words for the end of a session end the wait."""
+    scripted.ok("DeleteSessionAsync")
+    scripted.ok("GetSessionDetail", {"Status": status})
+    assert (await session.delete()).success
+    assert len(scripted.received) == 2
+
+
+async def test_deleting_what_is_gone_already_is_a_success(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """The caller wanted it gone, and it is."""
+    scripted.refuse("DeleteSessionAsync", _GONE)
+    result = await session.delete()
+    assert result.success
+    assert result.request_id == "REQ-DeleteSessionAsync"
+
+
+async def test_delete_gives_up_in_time(
+    session: AsyncSession, scripted: Scripted, clock: InstantClock
+) -> None:
+    """A release that never ends is a failed result, and its wait is bounded."""
+    scripted.ok("DeleteSessionAsync")
+    scripted.ok("GetSessionDetail", {"Status": "DELETING"})
+    result = await session.delete(timeout=20)
+    assert isinstance(result.error, OperationTimeoutError)
+    assert "release of s-1" in result.error_message
+    assert sum(clock.sleeps) == pytest.approx(20)
+
+
+def _upload(scripted: Scripted, status: str) -> None:
+    """Script a session with one context whose next upload ends as given."""
+    scripted.ok("SyncContext")
+    scripted.ok("DescribeSessionContexts", [{"ContextId": "c-1", "Path": "/mnt"}])
+    task = {"contextId": "c-1", "path": "/mnt", "taskType": "upload", "status": status}
+    scripted.ok("GetContextInfo", {})
+    text = json.dumps([{"type": "data", "data": json.dumps([task])}])
+    scripted.ok("GetContextInfo", {"ContextStatus": text})
+    scripted.ok("DeleteSessionAsync")
+    scripted.ok("GetSessionDetail", {"Status": "FINISH"})
+
+
+async def test_delete_uploads_first_when_asked_to(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """The release is asked for only after the files are known to have arrived."""
+    _upload(scripted, "Success")
+    assert (await session.delete(sync_context=True)).success
+    assert scripted.asked("SyncContext") == [{"SessionId": "s-1", "Mode": "upload"}]
+    assert scripted.actions[-2:] == ["DeleteSessionAsync", "GetSessionDetail"]
+
+
+async def test_delete_refuses_when_the_upload_failed(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """Files that could not be saved are not thrown away; the error says how to insist."""
+    _upload(scripted, "Failed")
+    result = await session.delete(sync_context=True)
+    assert isinstance(result.error, ContextSyncError)
+    assert isinstance(result.error.__cause__, ContextSyncError)
+    assert "force=True" in result.error_message
+    assert result.error.session_id == "s-1"
+    assert "DeleteSessionAsync" not in scripted.actions
+
+
+async def test_delete_goes_on_after_a_failed_upload_when_forced(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """Whoever insists loses the files and the session."""
+    _upload(scripted, "Failed")
+    assert (await session.delete(sync_context=True, force=True)).success
+    assert "DeleteSessionAsync" in scripted.actions
+
+
+async def test_delete_with_upload_of_what_is_gone_is_a_success(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """A session that is gone has no files to save."""
+    scripted.refuse("GetContextInfo", _GONE)
+    scripted.refuse("DeleteSessionAsync", _GONE)
+    assert (await session.delete(sync_context=True)).success
+
+
+async def test_services_are_made_once(session: AsyncSession) -> None:
+    """The same object answers under every name and every time."""
+    assert session.command is session.command
+    assert session.context is session.context
+    assert session.file_system is session.fs is session.filesystem is session.files
+    assert repr(session) == "AsyncSession('s-1')"
+
+
+async def test_a_lost_session_raises_its_real_reason(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """Reading the value of a failed result raises what went wrong, not an AttributeError."""
+    scripted.refuse("GetLabel", _GONE, "Resource [McpSession] is not found.")
+    result = await session.get_labels()
+    with pytest.raises(SessionNotFoundError, match="not found"):
+        _ = result.data

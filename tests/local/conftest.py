@@ -1,0 +1,206 @@
+"""A running local service, and a plain HTTP client that speaks its wire without our own client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import attrs
+import pytest
+
+from agentbay_local import LocalService
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+DEADLINE = 30.0
+
+
+@attrs.frozen
+class Api:
+    """Sends raw forms to a service."""
+
+    http: aiohttp.ClientSession
+    service: LocalService
+
+    async def call(self, action: str, /, **fields: Any) -> tuple[int, dict[str, Any]]:
+        """Send an action and return the HTTP status and the body; dicts and lists become JSON."""
+        form = {
+            name: json.dumps(value) if isinstance(value, (dict, list)) else str(value)
+            for name, value in fields.items()
+        }
+        form.setdefault("Authorization", f"Bearer {self.service.api_key}")
+        url = f"{self.service.endpoint}/?Action={action}"
+        async with self.http.post(url, data=form) as answer:
+            return answer.status, await answer.json()
+
+    async def ok(self, action: str, /, **fields: Any) -> dict[str, Any]:
+        """Send an action that must succeed, and return the body."""
+        status, body = await self.call(action, **fields)
+        assert status == 200, body
+        assert body["Success"] is True, body
+        return body
+
+    async def code(self, action: str, /, **fields: Any) -> str:
+        """Send an action that must fail, and return the error code."""
+        status, body = await self.call(action, **fields)
+        assert body["Success"] is False, body
+        assert status != 500, body
+        return str(body["Code"])
+
+    async def session(self, **fields: Any) -> str:
+        """Create a session and return its id."""
+        return str((await self.ok("CreateMcpSession", **fields))["Data"]["SessionId"])
+
+    async def context(self, name: str = "") -> str:
+        """Create a context and return its id."""
+        wanted = name or f"context-{uuid.uuid4().hex}"
+        return str((await self.ok("GetContext", Name=wanted, AllowCreate=True))["Data"]["Id"])
+
+    async def mounted(self, context_id: str, path: str = "/mnt/data", **policy: Any) -> str:
+        """Create a session with one context, and wait until its files are there."""
+        item = {"ContextId": context_id, "Path": path, "Policy": json.dumps(policy)}
+        session = await self.session(PersistenceDataList=[item])
+        await self.settled(session)
+        return session
+
+    async def tool(self, session: str, name: str, /, **arguments: Any) -> tuple[bool, str]:
+        """Call a tool; return whether its answer is an error, and its text."""
+        body = await self.ok("CallMcpTool", SessionId=session, Name=name, Args=arguments)
+        return body["Data"]["isError"], body["Data"]["content"][0]["text"]
+
+    async def sh(self, session: str, command: str) -> str:
+        """Run a command that must succeed, and return what it wrote."""
+        is_error, text = await self.tool(session, "shell", command=command)
+        assert not is_error, text
+        answer = json.loads(text)
+        assert answer["exit_code"] == 0, answer
+        return str(answer["stdout"])
+
+    async def tasks(self, session: str, **filters: Any) -> list[dict[str, Any]]:
+        """Return the tasks of a session."""
+        body = await self.ok("GetContextInfo", SessionId=session, **filters)
+        wrappers = json.loads(body["Data"]["ContextStatus"])
+        return [task for wrapper in wrappers for task in json.loads(wrapper["data"])]
+
+    async def settled(self, session: str, **filters: Any) -> list[dict[str, Any]]:
+        """Wait until no task of a session is running, and return them."""
+
+        async def done() -> list[dict[str, Any]] | None:
+            tasks = await self.tasks(session, **filters)
+            ended = all(task["status"] in ("Success", "Failed") for task in tasks)
+            return tasks if tasks and ended else None
+
+        return await until(done)
+
+    async def released(self, session: str) -> None:
+        """Release a session and wait until it is finished."""
+        await self.ok("ReleaseMcpSession", SessionId=session)
+        assert await self.status(session) == "FINISH"
+
+    async def status(self, session: str) -> str:
+        """Return the state of a session, finished ones included."""
+        return str((await self.ok("GetSessionDetail", SessionId=session))["Data"]["Status"])
+
+    async def reached(self, session: str, status: str) -> None:
+        """Wait until a session is in a state."""
+
+        async def there() -> bool:
+            return await self.status(session) == status
+
+        await until(there)
+
+    async def put(self, context_id: str, path: str, content: bytes) -> str:
+        """Upload a file to a context through its URL, and return the ETag."""
+        body = await self.ok("GetContextFileUploadUrl", ContextId=context_id, FilePath=path)
+        async with self.http.put(body["Data"]["Url"], data=content) as answer:
+            assert answer.status == 200, await answer.text()
+            return answer.headers["ETag"]
+
+    async def fetch(self, context_id: str, path: str) -> bytes:
+        """Download a file of a context through its URL."""
+        body = await self.ok("GetContextFileDownloadUrl", ContextId=context_id, FilePath=path)
+        async with self.http.get(body["Data"]["Url"]) as answer:
+            assert answer.status == 200, await answer.text()
+            return await answer.read()
+
+    async def names(self, context_id: str, folder: str = "/") -> list[str]:
+        """Return the names in a folder of a context."""
+        fields = {"ContextId": context_id, "ParentFolderPath": folder}
+        body = await self.ok("DescribeContextFiles", **fields)
+        return [entry["FileName"] for entry in body["Data"]]
+
+
+async def until(check: Callable[[], Awaitable[Any]]) -> Any:
+    """Ask again and again until the answer is true; fail after a deadline."""
+    end = time.monotonic() + DEADLINE
+    while not (answer := await check()):
+        assert time.monotonic() < end, f"{check.__qualname__} did not come true"
+        await asyncio.sleep(0.01)
+    return answer
+
+
+class HandClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self._offset = 0.0
+        self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
+
+    def now(self) -> float:
+        return 1_700_000_000.0 + self._offset
+
+    def monotonic(self) -> float:
+        return 1000.0 + self._offset
+
+    async def sleep(self, seconds: float) -> None:
+        wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._sleepers.append((self._offset + seconds, wake))
+        await wake
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock, and wake whoever is due."""
+        self._offset += seconds
+        due = [wake for moment, wake in self._sleepers if moment <= self._offset]
+        self._sleepers = [entry for entry in self._sleepers if entry[0] > self._offset]
+        for wake in due:
+            if not wake.done():
+                wake.set_result(None)
+
+
+@pytest.fixture(scope="session")
+def service() -> Iterator[LocalService]:
+    """Run one service for all tests of this process; tests tell theirs apart by labels and ids."""
+    with LocalService() as running:
+        yield running
+
+
+@pytest.fixture
+async def api(service: LocalService) -> AsyncIterator[Api]:
+    """Speak to the shared service."""
+    async with aiohttp.ClientSession() as http:
+        yield Api(http, service)
+
+
+@pytest.fixture
+def sandboxed(service: LocalService) -> None:
+    """Skip where sessions cannot be isolated, with the reason."""
+    if not service.isolation.available:
+        pytest.skip(service.isolation.reason)
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    """A clock that only moves when a test says so."""
+    return HandClock()
+
+
+@pytest.fixture
+async def timed(clock: HandClock) -> AsyncIterator[Api]:
+    """Speak to a service of its own whose time is in the test's hands."""
+    async with LocalService(clock=clock) as running, aiohttp.ClientSession() as http:
+        yield Api(http, running)

@@ -1,0 +1,284 @@
+"""Contexts and their files: names, pages, URLs, and what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.local.conftest import Api, HandClock
+
+
+async def test_a_context_is_created_once_and_found_by_name_and_id(api: Api) -> None:
+    """Asking twice for one name gives one context."""
+    name = uuid.uuid4().hex
+    first, again = await api.context(name), await api.context(name)
+    by_id = (await api.ok("GetContext", ContextId=first))["Data"]
+    assert first == again == by_id["Id"]
+    assert (by_id["Name"], by_id["State"], by_id["OsType"]) == (name, "available", "linux")
+
+
+async def test_many_at_once_asking_for_one_name_get_one_context(api: Api) -> None:
+    """Creation by name does not race with itself."""
+    name = uuid.uuid4().hex
+    assert len(set(await asyncio.gather(*(api.context(name) for _ in range(20))))) == 1
+
+
+@pytest.mark.parametrize("fields", [{"Name": "no-such-context"}, {"ContextId": "SdkCtx-none"}])
+async def test_an_unknown_context_is_refused_inside_a_200(api: Api, fields: dict[str, str]) -> None:
+    """Clients look for this refusal in the body."""
+    status, body = await api.call("GetContext", AllowCreate=False, **fields)
+    assert (status, body["Success"], body["Code"]) == (200, False, "Context.NotFound")
+
+
+@pytest.mark.parametrize("fields", [{}, {"Name": ""}, {"Name": "  "}])
+async def test_neither_name_nor_id_is_a_missing_parameter(api: Api, fields: dict[str, str]) -> None:
+    """Nothing is created without a name."""
+    assert await api.code("GetContext", AllowCreate=True, **fields) == "MissingParameter"
+
+
+@pytest.mark.parametrize("name", ["a\x00b", "line\nbreak", "x" * 300])
+async def test_a_name_nobody_could_read_is_refused(api: Api, name: str) -> None:
+    """Names are printable and of sane length."""
+    assert await api.code("GetContext", AllowCreate=True, Name=name) == "InvalidParameter"
+
+
+async def test_a_context_can_be_renamed_but_not_to_a_name_that_is_taken(api: Api) -> None:
+    """Names stay unique."""
+    taken, new = uuid.uuid4().hex, uuid.uuid4().hex
+    await api.context(taken)
+    context = await api.context()
+    await api.ok("ModifyContext", Id=context, Name=new)
+    assert await api.context(new) == context
+    assert await api.code("ModifyContext", Id=context, Name=taken) == "Context.AlreadyExists"
+
+
+async def test_listing_contexts_shows_every_one_once(api: Api) -> None:
+    """Pages are whole; the total counts them all."""
+    made = {await api.context() for _ in range(5)}
+    shown: list[str] = []
+    fields: dict[str, Any] = {"MaxResults": 2}
+    while fields.get("NextToken", "first"):
+        body = await api.ok("ListContexts", **fields)
+        shown += [entry["Id"] for entry in body["Data"]]
+        fields["NextToken"] = body["NextToken"]
+    assert made <= set(shown)
+    assert len(shown) == len(set(shown))
+
+
+async def test_a_deleted_context_is_gone_with_its_files(api: Api) -> None:
+    """Neither the context nor a URL to a file of it works any more."""
+    context = await api.context()
+    await api.put(context, "a.txt", b"1")
+    body = await api.ok("GetContextFileDownloadUrl", ContextId=context, FilePath="a.txt")
+    await api.ok("DeleteContext", Id=context)
+    assert await api.code("GetContext", ContextId=context) == "Context.NotFound"
+    async with api.http.get(body["Data"]["Url"]) as answer:
+        assert answer.status == 404
+
+
+@pytest.mark.usefixtures("sandboxed")
+async def test_a_context_in_use_cannot_be_deleted(api: Api) -> None:
+    """A session may still have files to bring home."""
+    context = await api.context()
+    session = await api.mounted(context)
+    assert await api.code("DeleteContext", Id=context) == "Context.InUse"
+    await api.released(session)
+    await api.ok("DeleteContext", Id=context)
+
+
+async def test_clearing_keeps_the_context_and_drops_the_files(api: Api) -> None:
+    """The state goes through clearing to available."""
+    context = await api.context()
+    await api.put(context, "dir/a.txt", b"1")
+    await api.ok("ClearContext", Id=context)
+    while (await api.ok("GetContext", ContextId=context))["Data"]["State"] == "clearing":
+        pass
+    assert await api.names(context) == []
+
+
+async def test_a_file_comes_back_as_it_was_put(api: Api) -> None:
+    """Bytes, ETag and size are those of the content."""
+    context, content = await api.context(), bytes(range(256)) * 5000
+    etag = await api.put(context, "/data/blob.bin", content)
+    assert etag == f'"{hashlib.md5(content).hexdigest()}"'
+    body = await api.ok("GetContextFileDownloadUrl", ContextId=context, FilePath="data/blob.bin")
+    async with api.http.get(body["Data"]["Url"]) as answer:
+        assert await answer.read() == content
+        assert answer.headers["ETag"] == etag
+        assert answer.content_length == len(content)
+
+
+async def test_putting_a_file_again_replaces_it(api: Api) -> None:
+    """The last upload wins."""
+    context = await api.context()
+    await api.put(context, "a.txt", b"one")
+    await api.put(context, "a.txt", b"two, longer")
+    assert await api.fetch(context, "a.txt") == b"two, longer"
+    assert await api.names(context) == ["a.txt"]
+
+
+async def test_many_files_put_at_once_all_arrive(api: Api) -> None:
+    """Concurrent uploads do not lose each other."""
+    context = await api.context()
+    await asyncio.gather(*(api.put(context, f"{n}.txt", str(n).encode()) for n in range(20)))
+    assert sorted(await api.names(context)) == sorted(f"{n}.txt" for n in range(20))
+
+
+@pytest.mark.parametrize("name", ["ünï cødé 🚀.txt", "a b?c#d%25&e=+.txt", "new\nline", "-"])
+async def test_names_survive_listing_and_urls(api: Api, name: str) -> None:
+    """What is a file name on Linux is one here."""
+    context = await api.context()
+    await api.put(context, f"dir/{name}", b"x")
+    assert await api.names(context, "dir") == [name]
+    assert await api.fetch(context, f"dir/{name}") == b"x"
+
+
+@pytest.mark.parametrize("path", ["../a", "a/../../b", "..", "a/\x00", "/", ".", "x" * 5000])
+@pytest.mark.parametrize(
+    "action", ["GetContextFileUploadUrl", "GetContextFileDownloadUrl", "DeleteContextFile"]
+)
+async def test_paths_that_climb_out_are_refused(api: Api, action: str, path: str) -> None:
+    """No URL is ever made for them."""
+    code = await api.code(action, ContextId=await api.context(), FilePath=path)
+    assert code == "InvalidParameter"
+
+
+async def test_a_missing_file_is_said_to_be_missing(api: Api) -> None:
+    """Neither a URL nor a deletion of nothing."""
+    context = await api.context()
+    for action in ("GetContextFileDownloadUrl", "DeleteContextFile"):
+        code = await api.code(action, ContextId=context, FilePath="nothing.txt")
+        assert code == "ContextFile.NotFound"
+
+
+async def test_a_deleted_file_is_gone_and_its_folder_can_go_whole(api: Api) -> None:
+    """Deletion takes a file, or a folder with what is in it."""
+    context = await api.context()
+    for path in ("a.txt", "dir/b.txt", "dir/deep/c.txt"):
+        await api.put(context, path, b"x")
+    await api.ok("DeleteContextFile", ContextId=context, FilePath="/a.txt")
+    assert await api.names(context) == ["dir"]
+    await api.ok("DeleteContextFile", ContextId=context, FilePath="dir")
+    assert await api.names(context) == []
+
+
+async def test_a_url_works_only_for_what_it_was_made_for(api: Api) -> None:
+    """A URL to read cannot write, and a changed one does nothing."""
+    context = await api.context()
+    await api.put(context, "a.txt", b"x")
+    body = await api.ok("GetContextFileDownloadUrl", ContextId=context, FilePath="a.txt")
+    url = body["Data"]["Url"]
+    async with api.http.put(url, data=b"y") as answer:
+        assert answer.status == 403
+    async with api.http.get(url.replace("/files/", "/files/x")) as answer:
+        assert answer.status == 403
+    assert api.service.api_key not in url
+
+
+async def test_a_url_expires_after_an_hour(timed: Api, clock: HandClock) -> None:
+    """The answer says when, in Unix seconds, and it is so."""
+    context = await timed.context()
+    await timed.put(context, "a.txt", b"x")
+    body = await timed.ok("GetContextFileDownloadUrl", ContextId=context, FilePath="a.txt")
+    assert body["Data"]["ExpireTime"] == int(clock.now()) + 3600
+    clock.advance(3599)
+    async with timed.http.get(body["Data"]["Url"]) as answer:
+        assert answer.status == 200
+    clock.advance(1)
+    async with timed.http.get(body["Data"]["Url"]) as answer:
+        assert answer.status == 403
+
+
+async def test_an_upload_that_breaks_off_leaves_nothing(api: Api) -> None:
+    """Half a file is no file."""
+    context = await api.context()
+    body = await api.ok("GetContextFileUploadUrl", ContextId=context, FilePath="a.txt")
+
+    async def half() -> Any:
+        yield b"x" * 100_000
+        raise ConnectionAbortedError
+
+    with pytest.raises(Exception, match=""):
+        await api.http.put(body["Data"]["Url"], data=half())
+    assert await api.names(context) == []
+
+
+async def test_a_folder_is_listed_by_page_number(api: Api) -> None:
+    """Count says how many there are in all."""
+    context = await api.context()
+    for number in range(5):
+        await api.put(context, f"{number}.txt", b"x" * number)
+    fields = {"ContextId": context, "ParentFolderPath": "/", "PageNumber": 2, "PageSize": 2}
+    body = await api.ok("DescribeContextFiles", **fields)
+    assert [entry["FileName"] for entry in body["Data"]] == ["2.txt", "3.txt"]
+    assert body["Count"] == 5
+    entry = body["Data"][0]
+    assert (entry["FilePath"], entry["FileType"], entry["Size"]) == ("/2.txt", "FILE", 2)
+
+
+async def test_a_folder_is_listed_by_cursor(api: Api) -> None:
+    """The other form of paging shows the same files."""
+    context = await api.context()
+    for number in range(5):
+        await api.put(context, f"{number}.txt", b"x")
+    shown: list[str] = []
+    token = ""
+    while True:
+        fields = {"ContextId": context, "MaxResults": 2, "NextToken": token}
+        body = await api.ok("DescribeContextFiles", **fields)
+        shown += [entry["FileName"] for entry in body["Data"]]
+        if not (token := body["NextToken"]):
+            break
+    assert shown == [f"{number}.txt" for number in range(5)]
+
+
+@pytest.mark.parametrize("fields", [{"PageNumber": 0}, {"PageSize": 0}, {"PageSize": 1001}])
+async def test_pages_of_files_out_of_range_are_refused(api: Api, fields: dict[str, int]) -> None:
+    """The bounds are named."""
+    context = await api.context()
+    code = await api.code("DescribeContextFiles", ContextId=context, **fields)
+    assert code == "InvalidParameter"
+
+
+async def test_a_folder_that_is_not_there_is_empty(api: Api) -> None:
+    """An object store knows no folders."""
+    context = await api.context()
+    assert await api.names(context, "/no/such/folder") == []
+
+
+@pytest.mark.usefixtures("sandboxed")
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"Path": "/mnt/data"},
+        {"ContextId": "SdkCtx-none", "Path": "/mnt/data"},
+        {"ContextId": "?"},
+        {"ContextId": "?", "Path": "mnt/data"},
+        {"ContextId": "?", "Path": "/mnt/../etc"},
+        {"ContextId": "?", "Path": "/"},
+        {"ContextId": "?", "Path": "/usr/lib"},
+        {"ContextId": "?", "Path": "/mnt/data", "Policy": "{"},
+        {
+            "ContextId": "?",
+            "Path": "/mnt/data",
+            "Policy": json.dumps({"bwList": {"whiteLists": 5}}),
+        },
+        {"ContextId": "?", "Path": "/mnt/data", "Policy": json.dumps({"uploadPolicy": [1]})},
+    ],
+)
+async def test_a_context_that_cannot_be_attached_creates_nothing(
+    api: Api, item: dict[str, str]
+) -> None:
+    """Create checks everything before it stores anything."""
+    run = uuid.uuid4().hex
+    if item.get("ContextId") == "?":
+        item = {**item, "ContextId": await api.context()}
+    code = await api.code("CreateMcpSession", PersistenceDataList=[item], Labels={"run": run})
+    assert code in ("InvalidParameter", "MissingParameter", "Context.NotFound")
+    assert (await api.ok("ListSession", Labels={"run": run}))["TotalCount"] == 0

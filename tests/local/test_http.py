@@ -1,0 +1,166 @@
+"""The HTTP edge: who is let in, how answers look, and that nothing leaks when something breaks."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import socket
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from agentbay_local import app
+from agentbay_local.actions import ROUTES, Route
+
+if TYPE_CHECKING:
+    from tests.local.conftest import Api
+
+REQUEST_ID = re.compile(r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}")
+
+
+async def test_every_answer_has_the_whole_envelope_when_it_succeeds(api: Api) -> None:
+    """A success carries request id, status, code, flag and message."""
+    body = await api.ok("ListSession", Labels={})
+    assert REQUEST_ID.fullmatch(body["RequestId"])
+    assert (body["HttpStatusCode"], body["Code"], body["Message"]) == (200, "ok", "")
+
+
+async def test_every_answer_has_the_whole_envelope_when_it_fails(api: Api) -> None:
+    """A refusal carries the same keys, and HTTP 400."""
+    status, body = await api.call("GetSession", SessionId="s-none")
+    assert status == body["HttpStatusCode"] == 400
+    assert body["Code"] == "InvalidMcpSession.NotFound"
+    assert body["Message"] == "Resource [McpSession] is not found."
+    assert REQUEST_ID.fullmatch(body["RequestId"])
+
+
+@pytest.mark.parametrize("place", ["form", "query", "header"])
+async def test_the_key_is_taken_from_form_query_and_header(api: Api, place: str) -> None:
+    """Clients of all ages are let in."""
+    word = f"Bearer {api.service.api_key}"
+    async with api.http.post(
+        api.service.endpoint + "/",
+        params={"Action": "ListSession", **({"Authorization": word} if place == "query" else {})},
+        data={"Labels": "{}", **({"Authorization": word} if place == "form" else {})},
+        headers={"Authorization": word} if place == "header" else {},
+    ) as answer:
+        assert answer.status == 200
+
+
+@pytest.mark.parametrize("given", ["", "Bearer", "Bearer wrong", "Basic x", "Bearer \ud800"])
+async def test_a_missing_or_wrong_key_is_refused(api: Api, given: str) -> None:
+    """A bad key is NOT_LOGIN with HTTP 400, whatever its form, before anything else is looked at."""
+    text = given.encode("utf-8", "replace").decode()
+    status, body = await api.call("NoSuchAction", Authorization=text)
+    assert (status, body["Code"]) == (400, "NOT_LOGIN")
+    assert api.service.api_key not in json.dumps(body)
+
+
+async def test_a_bare_key_without_the_word_bearer_is_refused(api: Api) -> None:
+    """The scheme is part of the credential."""
+    assert await api.code("ListSession", Authorization=api.service.api_key) == "NOT_LOGIN"
+
+
+async def test_a_request_from_a_web_page_is_refused(api: Api) -> None:
+    """A page that found the port cannot use it, even with the key."""
+    async with api.http.post(
+        f"{api.service.endpoint}/?Action=ListSession",
+        data={"Authorization": f"Bearer {api.service.api_key}"},
+        headers={"Origin": "http://evil.example"},
+    ) as answer:
+        assert answer.status == 403
+
+
+async def test_the_action_may_come_in_the_header_alone(api: Api) -> None:
+    """The query wins, but the header is enough."""
+    async with api.http.post(
+        api.service.endpoint + "/",
+        data={"Authorization": f"Bearer {api.service.api_key}"},
+        headers={"x-acs-action": "ListSession"},
+    ) as answer:
+        assert answer.status == 200
+
+
+async def test_no_action_at_all_is_a_missing_parameter(api: Api) -> None:
+    """The refusal names what is missing."""
+    status, body = await api.call("")
+    assert (status, body["Code"]) == (400, "MissingParameter")
+    assert "Action" in body["Message"]
+
+
+async def test_an_unknown_action_is_not_mistaken_for_a_missing_session(api: Api) -> None:
+    """Clients search error texts for NotFound, so it must not be in this one."""
+    status, body = await api.call("MakeCoffee")
+    assert (status, body["Code"]) == (400, "UnsupportedAction")
+    assert "NotFound" not in json.dumps(body)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("MaxResults", "many"),
+        ("MaxResults", "9" * 5000),
+        ("Labels", "{"),
+        ("Labels", "[1]"),
+        ("Labels", "[" * 100_000),
+    ],
+)
+async def test_a_field_that_cannot_be_read_is_named(api: Api, field: str, value: str) -> None:
+    """Bad numbers and bad JSON are the caller's fault, and say where."""
+    status, body = await api.call("ListSession", **{field: value})
+    assert (status, body["Code"]) == (400, "InvalidParameter")
+
+
+async def test_a_host_header_that_is_a_whole_url_is_tolerated(api: Api) -> None:
+    """The official client writes its endpoint there, verbatim."""
+    where = urlsplit(api.service.endpoint)
+    form = f"Authorization=Bearer+{api.service.api_key}"
+    request = (
+        f"POST /?Action=ListSession HTTP/1.1\r\nHost: {api.service.endpoint}\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\nConnection: close\r\n"
+        f"Content-Length: {len(form)}\r\n\r\n{form}"
+    )
+    with socket.create_connection((where.hostname, where.port or 0), timeout=10) as raw:
+        raw.sendall(request.encode())
+        answer = b"".join(iter(lambda: raw.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 200")
+
+
+async def test_a_body_that_is_too_large_is_refused_in_the_dialect(api: Api) -> None:
+    """The limit has an error code, not a page of HTML."""
+    too_much = io.BytesIO(b"a=" + b"x" * app.BODY_LIMIT)
+    async with api.http.post(
+        f"{api.service.endpoint}/?Action=ListSession", data=too_much
+    ) as answer:
+        body = await answer.json(content_type=None)
+    assert (answer.status, body["Code"]) == (413, "InvalidParameter")
+
+
+async def test_an_unexpected_failure_says_nothing_about_itself(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault of ours is a 500 with a request id; its text stays in the log."""
+
+    async def broken(*_: Any) -> Any:
+        raise RuntimeError("the secret of the house")
+
+    route = Route(ROUTES["ListSession"].kind, broken)
+    monkeypatch.setitem(ROUTES, "ListSession", route)
+    status, body = await api.call("ListSession")
+    assert (status, body["Code"]) == (500, "InternalError")
+    assert "secret" not in json.dumps(body)
+    assert REQUEST_ID.fullmatch(body["RequestId"])
+
+
+async def test_health_needs_no_key_and_tells_the_isolation(api: Api) -> None:
+    """Whoever waits for the service may ask."""
+    async with api.http.get(f"{api.service.endpoint}/healthz") as answer:
+        assert answer.status == 200
+        assert (await answer.json())["isolation"] == "namespaces"
+
+
+def test_the_key_is_not_in_the_repr(api: Api) -> None:
+    """Printing a service is safe."""
+    assert api.service.api_key not in repr(api.service)

@@ -1,0 +1,153 @@
+"""Sessions: created, looked up, released, paused, resumed; and what is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.local.conftest import Api
+
+pytestmark = pytest.mark.usefixtures("sandboxed")
+
+BY_ID = [
+    "GetSession",
+    "GetSessionDetail",
+    "GetMcpResource",
+    "GetLabel",
+    "SetLabel",
+    "DeleteSessionAsync",
+    "ReleaseMcpSession",
+    "PauseSessionAsync",
+    "ResumeSessionAsync",
+    "RefreshSessionIdleTime",
+    "SyncContext",
+    "GetContextInfo",
+    "BindContexts",
+    "DescribeSessionContexts",
+    "CallMcpTool",
+]
+
+
+async def test_a_created_session_can_be_looked_up(api: Api) -> None:
+    """Create answers with an id and the tools; a look-up knows both."""
+    created = (await api.ok("CreateMcpSession"))["Data"]
+    found = (await api.ok("GetSession", SessionId=created["SessionId"]))["Data"]
+    assert created["Success"] is True
+    assert found["Status"] == "RUNNING"
+    assert found["AppInstanceId"] == created["AppInstanceId"]
+    tools = {tool["name"]: tool["server"] for tool in json.loads(found["ToolList"])}
+    assert tools["shell"] == "wuying_shell"
+    assert json.loads(created["ToolList"]) == json.loads(found["ToolList"])
+
+
+@pytest.mark.parametrize("action", BY_ID)
+async def test_an_unknown_session_is_not_found(api: Api, action: str) -> None:
+    """Every action on a session that never was answers with the same words, as HTTP 400."""
+    status, body = await api.call(action, SessionId="s-never", Labels={"a": "b"}, Name="shell")
+    assert (status, body["Code"]) == (400, "InvalidMcpSession.NotFound")
+
+
+@pytest.mark.parametrize("action", BY_ID)
+@pytest.mark.parametrize("given", ["", "   "])
+async def test_a_blank_session_id_is_a_missing_parameter(api: Api, action: str, given: str) -> None:
+    """The refusal names SessionId."""
+    status, body = await api.call(action, SessionId=given)
+    assert (status, body["Code"]) == (400, "MissingParameter")
+    assert "SessionId" in body["Message"]
+
+
+async def test_a_released_session_finishes_and_is_found_no_more(api: Api) -> None:
+    """After release only the detail still knows it, as FINISH."""
+    session = await api.session()
+    await api.ok("DeleteSessionAsync", SessionId=session)
+    await api.reached(session, "FINISH")
+    assert await api.code("GetSession", SessionId=session) == "InvalidMcpSession.NotFound"
+    assert await api.code("DeleteSessionAsync", SessionId=session) == "InvalidMcpSession.NotFound"
+
+
+async def test_release_by_an_old_client_is_over_when_it_answers(api: Api) -> None:
+    """Clients that do not poll find the session gone."""
+    session = await api.session()
+    await api.ok("ReleaseMcpSession", SessionId=session)
+    assert await api.status(session) == "FINISH"
+
+
+async def test_the_image_of_a_session_is_remembered(api: Api) -> None:
+    """Custom images stand for this machine's Linux."""
+    session = await api.session(ImageId="imgc-123")
+    detail = (await api.ok("GetSessionDetail", SessionId=session))["Data"]
+    assert detail["ImageId"] == "imgc-123"
+
+
+@pytest.mark.parametrize("image", ["windows_latest", "mobile_latest", "x" * 200])
+async def test_an_image_that_no_linux_can_be_is_refused(api: Api, image: str) -> None:
+    """The refusal names the parameter."""
+    status, body = await api.call("CreateMcpSession", ImageId=image)
+    assert (status, body["Code"]) == (400, "InvalidParameter")
+    assert "ImageId" in body["Message"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"Timeout": 0},
+        {"Timeout": -5},
+        {"Timeout": 5, "MaxRuntime": 0},
+        {"Timeout": 5, "ManualRelease": True},
+        {"MaxRuntime": 10**12},
+    ],
+)
+async def test_impossible_lifetimes_are_refused(api: Api, fields: dict[str, Any]) -> None:
+    """Nothing is created with a time that cannot be meant."""
+    assert await api.code("CreateMcpSession", **fields) == "InvalidParameter"
+
+
+async def test_where_a_session_lives_says_how_it_is_isolated(api: Api) -> None:
+    """The level stands in every session's description."""
+    session = await api.session()
+    data = (await api.ok("GetMcpResource", SessionId=session))["Data"]
+    properties = json.loads(data["DesktopInfo"]["ConnectionProperties"])
+    assert properties["isolation"] == api.service.isolation.isolation.value
+
+
+async def test_pause_stops_the_processes_and_resume_continues_them(api: Api) -> None:
+    """A counting process stands still while its session is paused."""
+    session = await api.session()
+    count = "i=0; while :; do i=$((i+1)); echo $i > /tmp/count; done"
+    await api.sh(session, f"sh -c '{count}' >/dev/null 2>&1 &")
+    await api.ok("PauseSessionAsync", SessionId=session)
+    assert await api.status(session) in ("PAUSING", "PAUSED")
+    await api.reached(session, "PAUSED")
+    await api.ok("ResumeSessionAsync", SessionId=session)
+    assert await api.status(session) in ("RESUMING", "RUNNING")
+    await api.reached(session, "RUNNING")
+    assert int(await api.sh(session, "cat /tmp/count")) > 0
+    await api.released(session)
+
+
+@pytest.mark.parametrize("action", ["CallMcpTool", "DeleteSessionAsync", "SyncContext"])
+async def test_a_paused_session_does_nothing_until_it_is_resumed(api: Api, action: str) -> None:
+    """Tools, release and movements of files are refused, and the refusal says what to do."""
+    session = await api.session()
+    await api.ok("PauseSessionAsync", SessionId=session)
+    await api.reached(session, "PAUSED")
+    status, body = await api.call(action, SessionId=session, Name="shell", Args={"command": "ls"})
+    assert (status, body["Code"]) == (400, "IncorrectSessionStatus")
+    assert "resume" in body["Message"]
+    await api.ok("ResumeSessionAsync", SessionId=session)
+    await api.reached(session, "RUNNING")
+    await api.released(session)
+
+
+async def test_pausing_and_resuming_twice_is_fine(api: Api) -> None:
+    """What is already so needs no error."""
+    session = await api.session()
+    await api.ok("PauseSessionAsync", SessionId=session)
+    await api.ok("PauseSessionAsync", SessionId=session)
+    await api.reached(session, "PAUSED")
+    await api.ok("ResumeSessionAsync", SessionId=session)
+    await api.ok("ResumeSessionAsync", SessionId=session)
+    await api.reached(session, "RUNNING")
