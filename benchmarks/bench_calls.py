@@ -28,27 +28,44 @@ if TYPE_CHECKING:
 ASYNC_MOST = 1.5
 BLOCKING_MOST = 1.6
 _WARM_UP = 10
+_HEAD = (
+    "operation|client|wall us|CPU us|requests|connections|CPU / raw aiohttp|CPU / agentbay_async"
+)
 
 Samples = dict[str, dict[str, list[Sample]]]
 
 
 def measure(
-    clients: Sequence[Client], operations: Sequence[str], rounds: int, calls: int
+    service: StubService, clients: Sequence[Client], options: argparse.Namespace
 ) -> Samples:
     """Let the clients take turns; who begins changes from round to round."""
+    _warm_up(clients, options.operations)
     samples: Samples = {
-        operation: {client.name: [] for client in clients} for operation in operations
+        operation: {client.name: [] for client in clients} for operation in options.operations
     }
+    for number in range(options.rounds):
+        first = number % len(clients)
+        for operation in options.operations:
+            for client in [*clients[first:], *clients[:first]]:
+                sample = _counted(service, client, operation, _part(client, options.calls))
+                samples[operation][client.name].append(sample)
+    return samples
+
+
+def _warm_up(clients: Sequence[Client], operations: Sequence[str]) -> None:
     for client in clients:
         for operation in operations:
             client.run(operation, _part(client, _WARM_UP))
-    for number in range(rounds):
-        first = number % len(clients)
-        for operation in operations:
-            for client in [*clients[first:], *clients[:first]]:
-                sample = client.run(operation, _part(client, calls))
-                samples[operation][client.name].append(sample)
-    return samples
+
+
+def _counted(service: StubService, client: Client, operation: str, calls: int) -> Sample:
+    before = service.counts()
+    sample = client.run(operation, calls)
+    after = service.counts()
+    return attrs.evolve(
+        sample,
+        **{name: (after[name] - before[name]) / calls for name in ("requests", "connections")},
+    )
 
 
 def _part(client: Client, calls: int) -> int:
@@ -64,13 +81,15 @@ def rows(samples: Samples) -> Iterator[list[str]]:
                 name,
                 f"{Spread.of([sample.wall for sample in taken]).median * 1e6:,.0f}",
                 f"{Spread.of([sample.cpu for sample in taken]).median * 1e6:,.0f}",
-                _against(taken, by_client[RawAiohttp.name], taken is by_client[RawAiohttp.name]),
-                _against(taken, by_client[OurAsync.name], name != OurBlocking.name),
+                f"{Spread.of([sample.requests for sample in taken]).median:g}",
+                f"{Spread.of([sample.connections for sample in taken]).median:g}",
+                _against(taken, by_client[RawAiohttp.name], shown=name != RawAiohttp.name),
+                _against(taken, by_client[OurAsync.name], shown=name == OurBlocking.name),
             ]
 
 
-def _against(taken: Sequence[Sample], base: Sequence[Sample], idle: bool) -> str:
-    return "" if idle else str(cpu_ratio(taken, base))
+def _against(taken: Sequence[Sample], base: Sequence[Sample], *, shown: bool) -> str:
+    return str(cpu_ratio(taken, base)) if shown else ""
 
 
 def targets(samples: Samples) -> list[Target]:
@@ -137,9 +156,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for client in clients:
             stack.enter_context(closing(client))
         service.set_latency(options.latency)
-        samples = measure(clients, options.operations, options.rounds, options.calls)
-    head = ["operation", "client", "wall us", "CPU us", "CPU / raw aiohttp", "CPU / agentbay_async"]
-    print(table(head, rows(samples)))
+        samples = measure(service, clients, options)
+    print(table(_HEAD.split("|"), rows(samples)))
     if options.json:
         options.json.write_text(json.dumps(document(samples, options), indent=1))
     return _verdict(targets(samples), fail=options.check)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 
 class ChildFailedError(RuntimeError):
@@ -21,16 +23,26 @@ class LineChild:
     Args:
         command: The program and its arguments.
         env: Its environment; ``None`` hands on that of this process.
-        cwd: Its working directory; ``None`` takes that of this process.
+        log: A file for what it writes to stderr, shown when it fails; by default it goes to ours.
     """
 
     def __init__(
-        self, command: Sequence[str], env: Mapping[str, str] | None = None, cwd: str | None = None
+        self,
+        command: Sequence[str],
+        env: Mapping[str, str] | None = None,
+        log: Path | None = None,
     ) -> None:
-        self._name = command[-1]
-        self._process = subprocess.Popen(
-            command, env=env, cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        self._name = " ".join(map(str, command[1:]))
+        self._log = log
+        with ExitStack() as stack:
+            self._process = subprocess.Popen(
+                command,
+                env=env,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stack.enter_context(log.open("w")) if log else None,
+                text=True,
+            )
 
     def ask(self, question: Mapping[str, Any], timeout: float = 120.0) -> dict[str, Any]:
         """Send a line and return the answer.
@@ -56,7 +68,8 @@ class LineChild:
         finally:
             deadline.cancel()
         if not line:
-            raise ChildFailedError(f"{self._name}: no answer within {timeout:g} s, or it ended")
+            said = self._log.read_text()[-2000:] if self._log else ""
+            raise ChildFailedError(f"{self._name}: ended, or silent for {timeout:g} s\n{said}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 

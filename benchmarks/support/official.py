@@ -63,10 +63,11 @@ class Official:
                 "AGENTBAY_API_KEY": "akm-00000000-0000-0000-0000-000000000000",
                 "AGENTBAY_ENDPOINT": service.host,
                 # Otherwise it writes a log file into the working directory.
-                "AGENTBAY_LOG_FILE": os.path.join(service.home, "official.log"),
+                "AGENTBAY_LOG_FILE": f"{service.home}/official-{colour}.log",
                 "SSL_CERT_FILE": service.trusted,
             },
-            cwd=service.home,
+            # A terminal would show several lines for each call.
+            log=Path(service.home, f"official-{colour}.stderr"),
         )
         self._child.hear()
 

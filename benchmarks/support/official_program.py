@@ -12,7 +12,10 @@ import json
 import os
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # Whatever the client prints must not get between the lines of JSON.
 _answers = os.fdopen(os.dup(1), "w")
@@ -42,7 +45,7 @@ class Async:
         self._bay: Any = agentbay.AsyncAgentBay()
         params = agentbay.CreateSessionParams(image_id="linux_latest", labels=LABELS)
         session: Any = self._loop.run_until_complete(self._bay.create(params)).session
-        self.calls = {
+        self.calls: dict[str, Callable[[], Any]] = {
             "create": lambda: self._bay.create(params),
             "list": lambda: self._bay.list(limit=100),
             "set_labels": lambda: session.set_labels(LABELS),
@@ -66,7 +69,7 @@ class Sync:
         bay: Any = agentbay.AgentBay()
         params = agentbay.CreateSessionParams(image_id="linux_latest", labels=LABELS)
         session: Any = _checked(bay.create(params)).session
-        self.calls = {
+        self.calls: dict[str, Callable[[], Any]] = {
             "create": lambda: bay.create(params),
             "list": lambda: bay.list(limit=100),
             "set_labels": lambda: session.set_labels(LABELS),

@@ -13,10 +13,19 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Sample:
-    """What one call took in one round, in seconds of wall clock and of CPU (user and system)."""
+    """What one call took in one round.
+
+    Attributes:
+        wall: Seconds of wall clock.
+        cpu: Seconds of CPU, user and system, of all threads.
+        requests: How many requests the service saw.
+        connections: How many connections were opened for it.
+    """
 
     wall: float
     cpu: float
+    requests: float = 0.0
+    connections: float = 0.0
 
 
 @attrs.frozen

@@ -7,7 +7,7 @@ import ssl
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import trustme
 
@@ -77,8 +77,8 @@ class StubService:
         """Return TLS settings that trust the stub."""
         return ssl.create_default_context(cafile=self.trusted)
 
-    def counts(self) -> dict[str, Any]:
-        """Return ``connections``, ``requests`` by action, and the stub's ``cpu`` seconds."""
+    def counts(self) -> dict[str, int]:
+        """Return how many ``connections`` and ``requests`` there were so far."""
         return self._child.ask({})
 
     def set_latency(self, seconds: float) -> None:

@@ -43,6 +43,7 @@ class Portal:
         self._loop: AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._refusal = ""
+        self._serving = True
 
     def submit(self, start: Callable[[AbstractEventLoop], object]) -> None:
         """Have ``start(loop)`` run on the loop's thread, in the caller's context variables.
@@ -98,7 +99,7 @@ class Portal:
         with self.lock:
             # Marked first: whatever was accepted before is ahead of the stop in the loop's queue.
             self._refusal = self._refusal or "the event loop of the blocking client was closed"
-            self.post(lambda loop: loop.stop())
+            self.post(self._stop)
         if self._thread is not None:
             self._thread.join(grace)
 
@@ -134,11 +135,17 @@ class Portal:
         self._loop = loop
         return loop
 
+    def _stop(self, loop: AbstractEventLoop) -> None:
+        # It may come too late, while the loop runs the last clean-up: that must not be stopped.
+        if self._serving:
+            loop.stop()
+
     def _serve(self, loop: AbstractEventLoop) -> None:
         while not self._refusal:
             # A task that raises one of these ends run_forever; the other calls must go on.
             with contextlib.suppress(KeyboardInterrupt, SystemExit):
                 loop.run_forever()
+        self._serving = False
         try:
             loop.run_until_complete(_end_tasks())
             loop.run_until_complete(loop.shutdown_asyncgens())

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class AgentBay(_facade.Facade[AsyncAgentBay]):
-    """A client of AgentBay. One is enough for a program; it may be used by many tasks at once.
+    """A client of AgentBay. One is enough for a program; it may be used from many places at once.
 
     Each setting that is not given is looked up: see :mod:`agentbay.config`.
 
@@ -120,7 +120,8 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
     def create(self, params: CreateSessionParams | None = None) -> SessionResult[Session]:
         """Create a session, and wait until the files of its contexts have arrived.
 
-        If they do not arrive the session is deleted, and the result is a failed one.
+        If they do not arrive the session is deleted, and the result is a failed one. If the caller
+        is cancelled, no session is left behind.
 
         Args:
             params: What it is like; by default as the service pleases.
@@ -147,12 +148,12 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
         status: SessionStatus | str | None = None,
         image_id: str | None = None,
     ) -> SessionListing:
-        """List sessions: await it for one page, iterate over it for all of them.
+        """List sessions: one page, or by iterating all of them.
 
         Args:
             labels: Only those that have all of these labels.
             page: The number of the page to begin with; the first is 1.
-            limit: Sessions on a page. Default 10 when awaited, 100 when iterated.
+            limit: Sessions on a page. Default 10 for one page, 100 when iterating.
             status: Only those in this state, such as ``"RUNNING"``.
             image_id: Only those of this image.
 

@@ -1,4 +1,4 @@
-"""AgentBay for asyncio: isolated sessions in which agents run commands and edit files."""
+"""AgentBay: isolated sessions in which agents run commands and edit files."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import TYPE_CHECKING
 
 from agentbay_async._persistence import persistence
@@ -38,6 +39,7 @@ def create_request(params: CreateSessionParams, region_id: str) -> schema.Create
     return request
 
 
+@cache
 def _statistics(framework: str) -> str:
     return json.dumps(
         {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentbay_async import tool_records as records
 from agentbay_async._wire import schema
+from agentbay_async._wire.codec import compact_json
 from agentbay_async.errors import ArgumentTypeError, BadAnswerError, ToolError
 from agentbay_async.tool_results import McpToolResult, McpToolsResult
 
@@ -23,8 +24,6 @@ async def call_tool(
         ToolError: The tool answered with an error; the message is its text.
         BadAnswerError: The answer has no content at all.
     """
-    if not isinstance(args, Mapping):
-        raise ArgumentTypeError(f"args must be a mapping, not {type(args).__name__}")
     request = schema.CallMcpTool(session_id=session_id, name=name, args=dict(args))
     answer = await api.call(request, timeout)
     if answer.data is None:
@@ -39,6 +38,17 @@ async def call_tool(
             session_id=session_id,
         )
     return McpToolResult.ok(content, answer.request_id)
+
+
+def checked_args(args: object) -> dict[str, Any]:
+    """Return `args` if they can be sent: a mapping of names to what JSON can hold."""
+    if not isinstance(args, Mapping):
+        raise ArgumentTypeError(f"args must be a mapping, not {type(args).__name__}")
+    try:
+        compact_json(dict(args))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ArgumentTypeError(f"args cannot be written as JSON: {error}") from None
+    return dict(args)
 
 
 async def list_tools(api: Api, image_id: str) -> McpToolsResult:

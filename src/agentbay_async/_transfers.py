@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -26,58 +27,16 @@ from agentbay_async.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 
     from agentbay_async._api import Api
+    from agentbay_async._wire import blobs
 
     Progress = Callable[[TransferProgress], Awaitable[None] | None]
 
 _MD5 = re.compile(r"[0-9a-fA-F]{32}\Z")
 _ACCEPTED = frozenset({200, 201, 204})
 _CHUNK = 256 * 1024
-
-
-class _Sink(Protocol):
-    """Takes the chunks of a download."""
-
-    async def write(self, chunk: bytes) -> object: ...
-
-
-class _Meter:
-    """Counts and digests what passes, and tells the caller."""
-
-    def __init__(self, total: int | None, progress: Progress | None) -> None:
-        self.done = 0
-        self._total = total
-        self._progress = progress
-        self._digest = hashlib.md5(usedforsecurity=False)
-
-    async def saw(self, chunk: bytes) -> None:
-        """Count a chunk."""
-        self.done += len(chunk)
-        self._digest.update(chunk)
-        if self._progress is not None:
-            waiting = self._progress(TransferProgress(self.done, self._total))
-            if waiting is not None:
-                await waiting
-
-    def receipt(self, path: str, etag: str, what: str) -> TransferReceipt:
-        """Return the receipt.
-
-        Raises:
-            TransferError: The store's checksum is another.
-        """
-        comparable = _MD5.match(etag) is not None
-        if comparable and etag.lower() != self._digest.hexdigest():
-            raise failure(f"{what} of {path}: the checksum does not match", path)
-        return TransferReceipt(path, self.done, etag, verified=comparable)
-
-
-def failure(message: str, path: str, http_status: int | None = None) -> TransferError:
-    """Return the error for a file that could not be carried."""
-    error = TransferError(message, http_status=http_status)
-    error.path = path
-    return error
 
 
 def check_source(source: object) -> bytes | Path:
@@ -119,85 +78,196 @@ async def upload(
     source: bytes | Path,
     progress: Progress | None,
 ) -> TransferReceipt:
-    """Upload `source` to the URL that `url` fetches; a fresh one for each attempt."""
-    from agentbay_async._wire import blobs
+    """Upload `source` as the context's file `path`.
 
-    async def attempt() -> TransferReceipt:
-        size = await _size(source)
-        meter = _Meter(size, progress)
-        stored = await blobs.put(
-            api.pools, await url(), _read(source, meter), size, silence=api.settings.timeout
-        )
+    Args:
+        api: The service.
+        path: Where in the context, for messages.
+        url: Fetches a URL to write to; called once for each attempt, since URLs expire.
+        source: The content.
+        progress: Told of every chunk.
+    """
+
+    async def attempt(address: str) -> TransferReceipt:
+        async with _opened(source, path) as reader:
+            meter = _Meter(reader.size, progress)
+            async with aclosing(reader.chunks(meter)) as body:
+                stored = await _put(api, address, body, reader)
         if stored.status not in _ACCEPTED:
-            raise failure(f"upload of {path}: HTTP {stored.status}", path, stored.status)
-        if meter.done != size:
-            raise failure(f"upload of {path}: the file changed while it was read", path)
+            raise failed(f"upload of {path}: HTTP {stored.status}", path, stored.status)
         return meter.receipt(path, stored.etag, "upload")
 
-    return await _persistently(api, attempt)
+    return await _persistently(api, url, attempt)
 
 
-async def _size(source: bytes | Path) -> int:
-    return len(source) if isinstance(source, bytes) else (await anyio.Path(source).stat()).st_size
+async def _put(
+    api: Api, address: str, body: AsyncGenerator[bytes, None], reader: _Reader
+) -> blobs.Stored:
+    from agentbay_async._wire import blobs
 
-
-async def _read(source: bytes | Path, meter: _Meter) -> AsyncIterator[bytes]:
-    if isinstance(source, bytes):
-        for start in range(0, len(source), _CHUNK):
-            yield source[start : start + _CHUNK]
-            await meter.saw(source[start : start + _CHUNK])
-        return
-    async with await anyio.open_file(source, "rb") as file:
-        while chunk := await file.read(_CHUNK):
-            yield chunk
-            await meter.saw(chunk)
+    try:
+        return await blobs.put(api.pools, address, body, reader.size, silence=api.settings.timeout)
+    except TransportError:
+        if reader.failure is None:
+            raise
+        # What stops the reading looks like a broken line from the other side of it.
+        raise reader.failure from None
 
 
 async def download(
-    api: Api, path: str, url: Callable[[], Awaitable[str]], target: Path, progress: Progress | None
+    api: Api,
+    path: str,
+    url: Callable[[], Awaitable[str]],
+    target: Path,
+    progress: Progress | None,
 ) -> TransferReceipt:
-    """Download the URL that `url` fetches to `target`; a fresh one for each attempt."""
+    """Download the context's file `path` to `target`; see :func:`upload` for the rest."""
     from agentbay_async._wire import blobs
 
-    async def attempt() -> TransferReceipt:
-        async with blobs.get(api.pools, await url(), silence=api.settings.timeout) as fetched:
+    async def attempt(address: str) -> TransferReceipt:
+        async with blobs.get(api.pools, address, silence=api.settings.timeout) as fetched:
             if fetched.status != 200:
-                reason = "there is no such file" if fetched.status == 404 else "refused"
-                raise failure(
+                reason = "there is no such file" if fetched.status == 404 else "it was refused"
+                raise failed(
                     f"download of {path}: {reason} [HTTP {fetched.status}]", path, fetched.status
                 )
             meter = _Meter(fetched.size, progress)
-            async with _replacing(target) as sink:
+            async with _replacing(target, path) as write:
                 async for chunk in fetched.chunks:
-                    await sink.write(chunk)
+                    await write(chunk)
                     await meter.saw(chunk)
                 if fetched.size not in (None, meter.done):
-                    raise failure(f"download of {path}: {meter.done} of {fetched.size} bytes", path)
+                    raise failed(f"download of {path}: {meter.done} of {fetched.size} bytes", path)
                 return meter.receipt(path, fetched.etag, "download")
 
-    return await _persistently(api, attempt)
+    return await _persistently(api, url, attempt)
+
+
+def failed(message: str, path: str, http_status: int | None = None) -> TransferError:
+    """Return the error for a file that could not be carried."""
+    error = TransferError(message, http_status=http_status)
+    error.path = path
+    return error
+
+
+class _Meter:
+    """Counts and digests what passes, and tells the caller."""
+
+    def __init__(self, total: int | None, progress: Progress | None) -> None:
+        self.done = 0
+        self._total = total
+        self._progress = progress
+        self._digest = hashlib.md5(usedforsecurity=False)
+
+    async def saw(self, chunk: bytes) -> None:
+        """Count a chunk."""
+        self.done += len(chunk)
+        self._digest.update(chunk)
+        if self._progress is not None:
+            waiting = self._progress(TransferProgress(self.done, self._total))
+            if waiting is not None:
+                await waiting
+
+    def receipt(self, path: str, etag: str, what: str) -> TransferReceipt:
+        """Return the receipt.
+
+        Raises:
+            TransferError: The store's checksum is another.
+        """
+        comparable = _MD5.match(etag) is not None
+        if comparable and etag.lower() != self._digest.hexdigest():
+            raise failed(f"{what} of {path}: the checksum does not match", path)
+        return TransferReceipt(path, self.done, etag, verified=comparable)
+
+
+class _Reader:
+    """What is uploaded, in chunks.
+
+    Attributes:
+        size: How many bytes there are.
+        meter: Counts what was read.
+        failure: What stopped the reading, if anything did.
+    """
+
+    def __init__(self, file: anyio.AsyncFile[bytes], size: int, path: str) -> None:
+        self.size = size
+        self.failure: Exception | None = None
+        self._file = file
+        self._path = path
+
+    async def chunks(self, meter: _Meter) -> AsyncGenerator[bytes, None]:
+        """Yield the content; each chunk is counted before, since the last yield may not return."""
+        try:
+            while piece := await self._piece():
+                await meter.saw(piece)
+                if meter.done > self.size:
+                    break
+                yield piece
+            if meter.done != self.size:
+                raise failed(f"upload of {self._path}: it changed while it was read", self._path)
+        except Exception as error:
+            self.failure = error
+            raise
+
+    async def _piece(self) -> bytes:
+        with _disk(self._path, "read"):
+            return await self._file.read(_CHUNK)
 
 
 @asynccontextmanager
-async def _replacing(target: Path) -> AsyncIterator[_Sink]:
-    """Write beside `target` and take its place at the end, unless there was an error."""
+async def _opened(source: bytes | Path, path: str) -> AsyncIterator[_Reader]:
+    # Held by the caller and not by the generator, which the connection may leave unfinished.
+    if isinstance(source, bytes):
+        yield _Reader(anyio.wrap_file(BytesIO(source)), len(source), path)
+        return
+    with _disk(path, "read"):
+        file = await anyio.open_file(source, "rb")
+    async with file:
+        yield _Reader(file, os.fstat(file.wrapped.fileno()).st_size, path)
+
+
+@asynccontextmanager
+async def _replacing(target: Path, path: str) -> AsyncIterator[Callable[[bytes], Awaitable[None]]]:
+    """Give a function that writes beside `target`; take its place at the end, without an error."""
     partial = target.with_name(f".{target.name}.{os.urandom(4).hex()}.part")
     try:
-        async with await anyio.open_file(partial, "xb") as file:
-            yield file
-        os.replace(partial, target)
+        with _disk(path, "written"):
+            file = await anyio.open_file(partial, "xb")
+
+        async def write(chunk: bytes) -> None:
+            with _disk(path, "written"):
+                await file.write(chunk)
+
+        async with file:
+            yield write
+        with _disk(path, "written"):
+            os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
 
 
+@contextmanager
+def _disk(path: str, what: str) -> Iterator[None]:
+    """Turn an error of this machine's disk into ours, so that it is not taken for the network's."""
+    try:
+        yield
+    except OSError as error:
+        local = error.filename or "the local file"
+        raise failed(f"{path}: {local} cannot be {what} ({error.strerror})", path) from error
+
+
 async def _persistently(
-    api: Api, attempt: Callable[[], Awaitable[TransferReceipt]]
+    api: Api,
+    url: Callable[[], Awaitable[str]],
+    attempt: Callable[[str], Awaitable[TransferReceipt]],
 ) -> TransferReceipt:
     """Try again after a broken line: writing a file twice does no more than writing it once."""
     policy = RetryPolicy()
-    for number in range(1, policy.attempts + 1):
+    number = 1
+    while True:
+        address = await url()
         try:
-            return await attempt()
+            return await attempt(address)
         except TransportError as error:
             wait = next_wait(
                 policy, number, error, repeatable=True, remaining=api.settings.deadline
@@ -205,4 +275,4 @@ async def _persistently(
             if wait is None:
                 raise
         await api.clock.sleep(wait)
-    raise AssertionError("the last attempt returns or raises")
+        number += 1

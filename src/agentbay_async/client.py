@@ -6,8 +6,6 @@ import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-import anyio
-
 from agentbay_async import _check
 from agentbay_async._api import Api
 from agentbay_async._creation import create_request, created
@@ -16,11 +14,13 @@ from agentbay_async._reporting import reports
 from agentbay_async._wire import schema
 from agentbay_async.config import resolve
 from agentbay_async.errors import (
+    AgentBayError,
     ArgumentTypeError,
     BadAnswerError,
     InvalidArgumentError,
 )
 from agentbay_async.listing import AsyncSessionListing, fetch_page
+from agentbay_async._ownership import finish, make
 from agentbay_async.records import SessionStatus
 from agentbay_async.results import (
     DeleteResult,
@@ -44,12 +44,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("agentbay")
 
-# Seconds for a clean-up that must run although its caller was cancelled.
-_CLEANUP_GRACE = 30.0
-
 
 class AsyncAgentBay:
-    """A client of AgentBay. One is enough for a program; it may be used by many tasks at once.
+    """A client of AgentBay. One is enough for a program; it may be used from many places at once.
 
     Each setting that is not given is looked up: see :mod:`agentbay_async.config`.
 
@@ -138,7 +135,8 @@ class AsyncAgentBay:
     ) -> SessionResult[AsyncSession]:
         """Create a session, and wait until the files of its contexts have arrived.
 
-        If they do not arrive the session is deleted, and the result is a failed one.
+        If they do not arrive the session is deleted, and the result is a failed one. If the caller
+        is cancelled, no session is left behind.
 
         Args:
             params: What it is like; by default as the service pleases.
@@ -148,9 +146,15 @@ class AsyncAgentBay:
             raise ArgumentTypeError(
                 f"params must be CreateSessionParams, not {type(params).__name__}"
             )
-        answer = await self._api.call(create_request(params, self.region_id))
-        session = created(self._api, answer.data, answer.request_id, params.image_id)
+        request = create_request(params, self.region_id)
         wanted = downloaded(params.context_syncs)
+        return await make(self._create(request, wanted), _release_result)
+
+    async def _create(
+        self, request: schema.CreateMcpSession, wanted: set[str]
+    ) -> SessionResult[AsyncSession]:
+        answer = await self._api.call(request)
+        session = created(self._api, answer.data, answer.request_id, request.image_id)
         if wanted:
             await self._wait_for_files(session, wanted)
         return SessionResult.ok(session, answer.request_id)
@@ -200,12 +204,12 @@ class AsyncAgentBay:
         status: SessionStatus | str | None = None,
         image_id: str | None = None,
     ) -> AsyncSessionListing:
-        """List sessions: await it for one page, iterate over it for all of them.
+        """List sessions: one page, or by iterating all of them.
 
         Args:
             labels: Only those that have all of these labels.
             page: The number of the page to begin with; the first is 1.
-            limit: Sessions on a page. Default 10 when awaited, 100 when iterated.
+            limit: Sessions on a page. Default 10 for one page, 100 when iterating.
             status: Only those in this state, such as ``"RUNNING"``.
             image_id: Only those of this image.
 
@@ -306,18 +310,30 @@ class AsyncAgentBay:
         try:
             yield session
         except BaseException:
-            await _release(session, sync_context=sync_context)
+            await finish(_release(session, sync_context=sync_context))
             raise
-        (await self.delete(session, sync_context)).unwrap()
+        try:
+            result = await session.delete(sync_context)
+        except BaseException:
+            # A cancel does not wait for the files: what the policies say is uploaded at release.
+            await finish(_release(session))
+            raise
+        result.unwrap()
 
 
 async def _release(session: AsyncSession, *, sync_context: bool = False) -> None:
     """Delete a session while an error is on its way, which must not be replaced by another."""
-    with anyio.move_on_after(_CLEANUP_GRACE, shield=True):
-        result = await session.delete(sync_context)
-        if result.success:
-            return
-    logger.warning("%s is still there and may cost money: it could not be deleted", session)
+    try:
+        (await session.delete(sync_context)).unwrap()
+    except AgentBayError as error:
+        logger.warning(
+            "%r is still there and may cost money: it could not be deleted (%s)", session, error
+        )
+
+
+async def _release_result(result: SessionResult[AsyncSession]) -> None:
+    if result.success:
+        await _release(result.session)
 
 
 def _status(status: SessionStatus | str) -> str:

@@ -228,7 +228,7 @@ def _timeout(timeout: float | None, config: Config, found: _Lookup) -> float:
     text = found.get("AGENTBAY_TIMEOUT_MS")
     if not text:
         return DEFAULT_TIMEOUT
-    if not text.isdigit() or int(text) == 0:
+    if not (text.isascii() and text.isdecimal()) or len(text) > 15 or int(text) == 0:
         raise ConfigurationError(
             f"AGENTBAY_TIMEOUT_MS must be a number of milliseconds above 0, not {text!r}"
         )

@@ -1,4 +1,4 @@
-"""A listing of sessions: awaited it is the first page, iterated it is every session."""
+"""A listing of sessions: taken as a result it is one page, iterated it is every session."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _WALK_PAGE = 100
 
 
 class AsyncSessionListing:
-    """The sessions that match a query; nothing is sent until it is awaited or iterated.
+    """The sessions that match a query; nothing is sent until a page or a session is asked for.
 
     Example:
         ::
@@ -109,9 +109,9 @@ async def fetch_page(api: Api, query: schema.ListSession) -> tuple[SessionPage[A
         AsyncSession(
             api,
             entry.session_id,
-            image_id=entry.image_id or "",
-            status=entry.session_status or "",
-            app_instance_id=entry.app_instance_id or "",
+            entry.image_id or "",
+            entry.session_status or "",
+            entry.app_instance_id or "",
         )
         for entry in answer.data or ()
         if entry.session_id

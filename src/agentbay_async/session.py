@@ -72,7 +72,6 @@ class AsyncSession:
         self,
         api: Api,
         session_id: str,
-        *,
         image_id: str = "",
         status: str = "",
         app_instance_id: str = "",
@@ -301,11 +300,11 @@ class AsyncSession:
             args: Its arguments, as its input schema wants them.
             timeout: Seconds (or a timedelta) to wait for its answer; ``None`` takes the client's.
         """
-        from agentbay_async._tools import call_tool
+        from agentbay_async._tools import call_tool, checked_args
 
         limit = None if timeout is None else _check.seconds(timeout, "timeout")
         name = _check.identifier(tool_name, "tool_name")
-        return await call_tool(self._api, self.session_id, name, args, limit)
+        return await call_tool(self._api, self.session_id, name, checked_args(args), limit)
 
     @reports(McpToolsResult)
     async def list_mcp_tools(self, image_id: str | None = None) -> McpToolsResult:
@@ -316,7 +315,8 @@ class AsyncSession:
         """
         from agentbay_async._tools import list_tools
 
-        return await list_tools(self._api, image_id or self.image_id or "linux_latest")
+        image = self.image_id or "linux_latest" if image_id is None else image_id
+        return await list_tools(self._api, _check.identifier(image, "image_id"))
 
 
 def _session_info(record: schema.McpResource) -> SessionInfo:

@@ -50,6 +50,9 @@ class AsyncSessionContext:
             path: Only those of this mount path.
             task_type: Only ``"upload"`` or only ``"download"``.
         """
+        for name, value in (("context_id", context_id), ("path", path), ("task_type", task_type)):
+            if value is not None:
+                _check.text(value, name)
         tasks, request_id = await fetch_tasks(
             self._api, self._session_id, context_id, path, task_type
         )

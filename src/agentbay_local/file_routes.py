@@ -41,8 +41,8 @@ _PIECE = 256 * 1024
 def add(app: web.Application, state: State) -> None:
     """Add the routes."""
     routes = _Files(state)
-    app.router.add_put("/files/{token}/{name:.*}", routes.put)
-    app.router.add_get("/files/{token}/{name:.*}", routes.get, allow_head=False)
+    app.router.add_put("/files/{token}/{name:(?s:.*)}", routes.put)
+    app.router.add_get("/files/{token}/{name:(?s:.*)}", routes.get, allow_head=False)
 
 
 def signed_url(state: State, method: str, context_id: str, path: str) -> tuple[str, int]:

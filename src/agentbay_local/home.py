@@ -57,6 +57,8 @@ class Home:
             raise HomeInUseError(
                 f"another AgentBay local service is using {where}; stop it or choose another home"
             ) from error
+        # Made here, because SQLite would let the rest of the machine read it.
+        (where / "state.db").touch(mode=0o600)
         for name in ("sessions", "contexts"):
             (where / name).mkdir(mode=0o700, exist_ok=True)
         return cls(where, path is None, lock)

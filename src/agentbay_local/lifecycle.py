@@ -104,6 +104,16 @@ class Lifecycle:
         except asyncio.TimeoutError:
             raise wrong_state(states.DELETING, "its files are still on their way") from None
 
+    async def release_all(self, reason: str, within: float) -> None:
+        """Release every session, and wait for it `within` seconds at most."""
+        for session in self._store.sessions.live():
+            self.release(session, reason)
+        waits = [asyncio.ensure_future(event.wait()) for event in self._releases.values()]
+        if waits:
+            _, late = await asyncio.wait(waits, timeout=within)
+            for wait in late:
+                wait.cancel()
+
     async def _release(self, session: Session, reason: str) -> None:
         try:
             await self._end(session, reason)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import attrs
 
@@ -70,29 +70,35 @@ class Movement:
 
     def _bring(self, tree: Path) -> None:
         extract = self.selection.policy.extract_policy
-        packed = tree / ARCHIVE
         deliver = not extract.extract or not extract.delete_src_file
         inner = () if deliver else (ARCHIVE,)
         selection = attrs.evolve(self.selection, inner=(*self.selection.inner, *inner))
         self.mount.bring(tree, selection)
-        if extract.extract and packed.is_file():
-            self._unpack(packed, tree)
+        if extract.extract and tree.is_dir():
+            self._unpack(tree)
 
-    def _unpack(self, packed: Path, tree: Path) -> None:
-        """Unpack what the session does not have changed and what is no file of its own there."""
-        mark = _stored_stamp(packed)
-        if self.mount.base.get(ARCHIVE) == Agreed(mark, None):
-            return
-        picked = self.selection.picker()
-        with self.mount.opened() as top, packed.open("rb") as source:
-            put = unpack(
-                source,
-                Landing(top, self.mount.owner),
-                lambda path: picked(path) and not os.path.lexists(tree / path),
-            )
-        self.mount.base.update({path: Agreed(stamp, None) for path, stamp in put.items()})
+    def _unpack(self, tree: Path) -> None:
+        """Unpack an archive that the session does not have yet, but for what is a file beside it."""
+        handle = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            single = scan(handle, self.selection.enters)
+            mark = single.get(ARCHIVE)
+            # A session can upload a link of that name, which must not be followed.
+            if mark is None or mark.kind != FILE or self.mount.base.get(ARCHIVE) == (mark, None):
+                return
+            with os.fdopen(open_source(handle, ARCHIVE), "rb") as source:
+                self._put(source, set(single))
+        finally:
+            os.close(handle)
         if not self.selection.only:
             self.mount.base[ARCHIVE] = Agreed(mark, None)
+
+    def _put(self, source: BinaryIO, single: set[str]) -> None:
+        picked = self.selection.picker()
+        with self.mount.opened() as top:
+            landing = Landing(top, self.mount.owner)
+            put = unpack(source, landing, lambda path: picked(path) and path not in single)
+        self.mount.base.update({path: Agreed(mark, None) for path, mark in put.items()})
 
     async def upload(self, now: float) -> None:
         """Publish in the context what the session has changed.
@@ -184,8 +190,3 @@ class Movement:
 def _stored(mark: Stamp) -> Stamp:
     """Return the stamp that a file has once it is in a context."""
     return mark._replace(mode=mark.mode | LEAST_MODE) if mark.kind == FILE else mark
-
-
-def _stored_stamp(file: Path) -> Stamp:
-    facts = file.stat()
-    return Stamp(FILE, facts.st_size, facts.st_mtime_ns, facts.st_mode & 0o777)

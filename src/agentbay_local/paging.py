@@ -28,9 +28,9 @@ TOP_SIZE = 100
 
 @attrs.frozen
 class Cursor:
-    """Where the previous page ended, and the total that its listing began with."""
+    """Where the previous page ended (a number or a name), and the total its listing began with."""
 
-    last: int
+    last: int | str
     total: int
 
 

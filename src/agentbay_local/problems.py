@@ -7,8 +7,6 @@ HTTP 200 with ``Success`` false, because that is where clients look for it.
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 from agentbay_async._wire import codes
 
 __all__ = [
@@ -18,6 +16,8 @@ __all__ = [
     "missing",
     "no_context",
     "no_session",
+    "required",
+    "whole_text",
     "wrong_state",
 ]
 
@@ -84,6 +84,14 @@ def required(value: str | None, name: str) -> str:
     return value
 
 
-def refuse(problem: Problem) -> NoReturn:
-    """Raise, where the grammar wants an expression."""
-    raise problem
+def whole_text(name: str, text: str) -> str:
+    """Return a text that came out of JSON, where half a character can be written.
+
+    Raises:
+        Problem: It has half a surrogate pair, which no file and no database can hold.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise invalid(name, "must be text, but has half a surrogate pair.") from error
+    return text

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
@@ -71,6 +72,17 @@ class Server:
         self.endpoint = ""
         self.capability = Capability(settings.isolation, available=False)
 
+    @property
+    def home(self) -> Path:
+        """The directory of the state.
+
+        Raises:
+            RuntimeError: It does not run.
+        """
+        if self._home is None:
+            raise RuntimeError("the service is not running")
+        return self._home.path
+
     async def start(self) -> None:
         """Bring everything up; when it fails, nothing is left running.
 
@@ -103,7 +115,7 @@ class Server:
         store = Store.open(home.database)
         self._stack.callback(store.close)
         executor = ThreadPoolExecutor(_MOVERS, thread_name_prefix="agentbay-files")
-        self._stack.callback(executor.shutdown, wait=True)
+        self._stack.push_async_callback(_end, executor)
         orphans = Orphans(home.running)
         await asyncio.to_thread(orphans.sweep)
         self.capability = await probe(settings.isolation)
@@ -127,6 +139,9 @@ class Server:
         lifecycle = Lifecycle(store, clock, background, sandboxes, syncing)
         self._stack.push_async_callback(_bounded, sandboxes.close_all, "sandboxes")
         self._stack.push_async_callback(background.close, _GRACE)
+        if not home.temporary:
+            # What the policies of sessions want to be saved is saved while there is somewhere to.
+            self._stack.push_async_callback(lifecycle.release_all, "the service stopped", _GRACE)
         background.launch(lifecycle.sweep_for_ever(), "sweeper")
         signer = Signer(home.secret())
         return State(store, clock, signer, background, sandboxes, files, syncing, lifecycle)
@@ -141,6 +156,7 @@ class Server:
         site = web.TCPSite(runner, self._settings.host, self._settings.port)
         await site.start()
         host, port = runner.addresses[0][:2]
+        await asyncio.wait_for(_answers(host, port), _GRACE)
         shown = f"[{host}]" if ":" in host else host
         state.endpoint = self.endpoint = f"http://{shown}:{port}"
 
@@ -161,6 +177,24 @@ async def _recover(state: State, home: Home) -> None:
         await state.sandboxes.remove(place.name)
     await state.files.recover(state.store.contexts.ids())
     state.store.contexts.settle()
+
+
+async def _answers(host: str, port: int) -> None:
+    """Ask once, as a client would."""
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: local\r\nConnection: close\r\n\r\n")
+        line = await reader.readline()
+    finally:
+        writer.close()
+    if b" 200 " not in line:
+        raise OSError(f"the service on port {port} does not answer")
+
+
+async def _end(executor: ThreadPoolExecutor) -> None:
+    """Let copies that are under way finish, but do not begin new ones and do not wait for ever."""
+    executor.shutdown(wait=False, cancel_futures=True)
+    await _bounded(partial(asyncio.to_thread, executor.shutdown), "copies")
 
 
 async def _bounded(work: Callable[[], Awaitable[None]], what: str) -> None:

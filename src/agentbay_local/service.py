@@ -105,6 +105,15 @@ class LocalService:
         """
         return self._running().capability
 
+    @property
+    def home(self) -> Path:
+        """The directory of the state while it runs.
+
+        Raises:
+            RuntimeError: It does not run.
+        """
+        return self._running().home
+
     def start(self) -> Self:
         """Start on a thread of its own; return once it answers.
 

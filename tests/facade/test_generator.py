@@ -120,10 +120,10 @@ def twin(source: Path) -> Twin:
     from facade.rules import Uses
     from facade.source import Source
 
-    def make(body: str, uses: Uses | None = None) -> str:
+    def make(body: str) -> str:
         text = _CLASS + textwrap.indent(textwrap.dedent(body), "    ")
         _write(source, {"thing.py": _HEAD + text})
-        texts = Writer(Source(source), "agentbay", uses or Uses()).write()
+        texts = Writer(Source(source), "agentbay", Uses()).write()
         return ast.unparse(ast.parse(texts["thing.py"]))
 
     return make

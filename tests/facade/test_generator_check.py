@@ -108,3 +108,8 @@ def test_a_construct_without_a_rule_fails(
     file.write_text(_THING.replace(" -> int", ""), "utf-8")
     assert _main(packages) == 1
     assert "agentbay_async/thing.py:9: annotate what get returns" in capsys.readouterr().err
+
+
+def test_the_blocking_package_is_what_the_generator_makes_of_the_async_one() -> None:
+    """Nobody has edited it, and nobody has forgotten to generate it anew."""
+    assert _main(["--check"]) == 0

@@ -229,23 +229,42 @@ def test_calls_under_way_clean_up_when_the_process_ends(child: Child) -> None:
     assert child(script) == ["cleaned up"]
 
 
-def test_a_process_can_end_inside_a_with_block(child: Child) -> None:
-    """sys.exit in the block leaves the manager before the interpreter ends."""
+def test_a_with_block_is_left_when_the_process_ends(child: Child) -> None:
+    """A block in a daemon thread never reaches its end; its manager is left all the same."""
     script = """
-        from contextlib import asynccontextmanager
+        inside = threading.Event()
 
-        @asynccontextmanager
-        async def manager():
-            try:
-                yield "inside"
-            finally:
+        class Manager:
+            async def __aenter__(self):
+                return 1
+
+            async def __aexit__(self, kind, error, traceback):
                 await asyncio.sleep(0)
-                say("left")
+                say("left:", kind.__name__)
 
-        with BlockingContext(manager(), str):
-            sys.exit()
+        def work():
+            with BlockingContext(Manager(), str):
+                inside.set()
+                threading.Event().wait()
+
+        threading.Thread(target=work, daemon=True).start()
+        inside.wait()
     """
-    assert child(script) == ["left"]
+    assert child(script) == ["left: CancelledError"]
+
+
+def test_an_item_does_not_wait_for_the_next_one(child: Child) -> None:
+    """What is there is handed over although the source stands still after it."""
+    script = """
+        async def items():
+            for number in range(5):
+                yield number
+            await asyncio.Event().wait()
+
+        with BlockingIterator(items(), str) as reading:
+            say(*(next(reading) for _ in range(5)))
+    """
+    assert child(script) == ["0 1 2 3 4"]
 
 
 def test_closing_the_portal_frees_the_callers(child: Child) -> None:
@@ -277,6 +296,31 @@ def test_closing_the_portal_frees_the_callers(child: Child) -> None:
     """
     expected = "the event loop of the blocking client was closed"
     assert child(script) == ["freed", expected]
+
+
+def test_a_stop_that_comes_too_late_does_not_break_the_last_clean_up(child: Child) -> None:
+    """A loop that ended before it was told to goes through its end once, and in order."""
+    script = """
+        portal, gate = _portal.Portal(), threading.Event()
+
+        def leave(_loop):
+            raise SystemExit
+
+        async def work():
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0)
+                say("cleaned up")
+
+        portal.submit(lambda _loop: gate.wait())
+        portal.submit(Call(work()).start)
+        portal.submit(leave)
+        portal.close(grace=0)
+        gate.set()
+        portal.close()
+    """
+    assert child(script) == ["cleaned up"]
 
 
 def test_a_running_loop_is_warned_of_once_for_each_line(child: Child) -> None:

@@ -72,19 +72,6 @@ def test_items_that_are_ready_come_in_batches() -> None:
     assert 0 < read_ahead <= BATCH
 
 
-def test_an_item_does_not_wait_for_the_next_one() -> None:
-    """What is there is handed over although the source stands still after it."""
-    stuck = asyncio.Event()
-
-    async def items() -> AsyncIterator[int]:
-        for number in range(5):
-            yield number
-        await stuck.wait()
-
-    with BlockingIterator(items(), str) as reading:
-        assert [next(reading) for _ in range(5)] == list("01234")
-
-
 def test_closing_an_iterator_ends_its_source() -> None:
     """After close the source has cleaned up, and there are no more items."""
     source = _Source(100)

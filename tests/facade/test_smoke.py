@@ -16,7 +16,7 @@ from agentbay import _facade, _portal
 from agentbay._facade import Facade
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
 
 class _Double:
@@ -139,6 +139,36 @@ def test_every_blocking_class_is_looked_at() -> None:
     """The walk finds what everybody knows is there."""
     assert {kind.__name__ for kind in _facades()} >= {"AgentBay", "Session", "Command"}
     assert len(_methods()) > 30
+
+
+class _Listing:
+    """Stands for an async listing: counts how often it is awaited."""
+
+    def __init__(self, sessions: list[object]) -> None:
+        self.sessions = sessions
+        self.awaited = 0
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        self.awaited += 1
+        yield from asyncio.sleep(0).__await__()
+        page = agentbay.SessionPage(self.sessions, "next", 10, 11)
+        return agentbay.SessionListResult.ok(page, "a-request")
+
+
+def test_a_listing_reads_its_first_page_once_when_it_is_looked_at() -> None:
+    """Nothing is sent before; then every field comes from the one answer."""
+    listing = _Listing([_Double(agentbay.AsyncSession)])
+    blocking = _facade.wrap(agentbay.SessionListing, listing)
+    assert listing.awaited == 0
+    assert blocking.success
+    assert (blocking.next_token, blocking.total_count, blocking.request_id) == (
+        "next",
+        11,
+        "a-request",
+    )
+    assert isinstance(blocking.sessions[0], agentbay.Session)
+    assert blocking.unwrap().sessions[0] is blocking.sessions[0]
+    assert listing.awaited == 1
 
 
 def test_a_property_is_the_same_object_each_time() -> None:

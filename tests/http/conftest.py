@@ -48,6 +48,7 @@ class Scripted:
 
     def __init__(self) -> None:
         self.received: list[Received] = []
+        self.ports: set[int] = set()
         self.blob: Step | None = None
         self.endpoint = ""
         self._steps: dict[str, deque[Step]] = defaultdict(deque)
@@ -128,6 +129,15 @@ class Scripted:
 
         self.act(action, step)
 
+    def gate(self, action: str, opened: asyncio.Event) -> None:
+        """Answer with success once `opened` is set."""
+
+        async def step(_request: web.Request) -> web.StreamResponse:
+            await opened.wait()
+            return web.json_response({"Success": True})
+
+        self.act(action, step)
+
     def act(self, action: str, step: Step) -> None:
         """Answer with whatever `step` makes of the request."""
         self._steps[action].append(step)
@@ -153,6 +163,8 @@ class Scripted:
         """Serve one request."""
         if request.path.startswith("/blob") and self.blob is not None:
             return await self.blob(request)
+        assert request.transport is not None
+        self.ports.add(request.transport.get_extra_info("peername")[1])
         action = request.query.get("Action", "")
         form = {name: str(value) for name, value in (await request.post()).items()}
         self.received.append(
@@ -195,10 +207,13 @@ async def scripted() -> AsyncIterator[Scripted]:
     service = Scripted()
     app = web.Application(client_max_size=2**24)
     app.router.add_route("*", "/{path:.*}", service.handle)
-    async with TestServer(app) as server:
-        service.endpoint = str(server.make_url("")).rstrip("/")
-        yield service
-        service.release()
+    server = TestServer(app)
+    # The service's own log of requests is no log of ours: tests read what the client writes.
+    await server.start_server(access_log=None)
+    service.endpoint = str(server.make_url("")).rstrip("/")
+    yield service
+    service.release()
+    await server.close()
 
 
 @pytest.fixture

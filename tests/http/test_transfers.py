@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 from aiohttp import web
 
@@ -48,8 +49,8 @@ class Store:
         self.requests.append(request)
         self.targets.append(request.raw_path)
         if len(self.requests) <= self.broken:
-            assert request.transport is not None
-            request.transport.abort()
+            _hang_up(request)
+            return web.Response()
         if request.method == "PUT":
             self.content = await request.read()
             return web.Response(status=self.status, headers=self.headers)
@@ -58,7 +59,14 @@ class Store:
         response.content_length = length
         await response.prepare(request)
         await response.write(self.content)
+        if self.promised is not None:
+            _hang_up(request)
         return response
+
+
+def _hang_up(request: web.Request) -> None:
+    assert request.transport is not None
+    request.transport.close()
 
 
 @pytest.fixture
@@ -189,17 +197,32 @@ async def test_a_store_that_refuses_an_upload_is_reported(
     assert "secret" not in result.error_message
 
 
-async def test_a_source_that_changes_while_it_is_read_fails(
+async def test_a_source_that_grows_while_it_is_read_fails(
     bay: AsyncAgentBay, store: Store, source: Path
 ) -> None:
-    """A file that shrinks under way is not stored as if it were whole."""
+    """More than was announced is not stored as if it were whole."""
 
     def progress(now: TransferProgress) -> None:
         if now.done < len(_CONTENT):
-            source.write_bytes(_CONTENT[:300_000])
+            source.write_bytes(_CONTENT * 2)
 
     result = await bay.context.upload_file("c-1", "/f", source, progress=progress)
-    assert not result.success
+    assert isinstance(result.error, TransferError)
+    assert "changed" in result.error_message
+
+
+async def test_a_source_that_shrinks_while_it_is_read_is_not_waited_for(
+    bay: AsyncAgentBay, store: Store, source: Path
+) -> None:
+    """Bytes that will never come are noticed where they are read, not by the store's silence."""
+
+    def progress(_now: TransferProgress) -> None:
+        source.write_bytes(b"")
+
+    with anyio.fail_after(3):
+        result = await bay.context.upload_file("c-1", "/f", source, progress=progress)
+    assert isinstance(result.error, TransferError)
+    assert "changed" in result.error_message
 
 
 async def test_a_broken_upload_is_tried_again_with_a_fresh_url(
@@ -213,7 +236,7 @@ async def test_a_broken_upload_is_tried_again_with_a_fresh_url(
 
 
 async def test_a_transfer_that_keeps_breaking_is_given_up(
-    bay: AsyncAgentBay, store: Store, folder: Path
+    bay: AsyncAgentBay, store: Store, scripted: Scripted, folder: Path
 ) -> None:
     """Four attempts, then the error of the line; nothing is left behind."""
     store.broken = 99
@@ -222,7 +245,8 @@ async def test_a_transfer_that_keeps_breaking_is_given_up(
         await bay.context.download_file("c-1", "/f", folder / "f"),
     ):
         assert isinstance(result.error, ConnectionLostError)
-    assert len(store.requests) == 8
+    upload, download = "GetContextFileUploadUrl", "GetContextFileDownloadUrl"
+    assert scripted.actions == [upload] * 4 + [download] * 4
     assert not (folder / "f").exists()
 
 

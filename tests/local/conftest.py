@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import aiohttp
 import attrs
@@ -35,7 +37,10 @@ class Api:
         }
         form.setdefault("Authorization", f"Bearer {self.service.api_key}")
         url = f"{self.service.endpoint}/?Action={action}"
-        async with self.http.post(url, data=form) as answer:
+        # A file-like body, because aiohttp warns about large ones that are not.
+        body = io.BytesIO(urlencode(form).encode())
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        async with self.http.post(url, data=body, headers=headers) as answer:
             return answer.status, await answer.json()
 
     async def ok(self, action: str, /, **fields: Any) -> dict[str, Any]:
@@ -87,6 +92,14 @@ class Api:
         wrappers = json.loads(body["Data"]["ContextStatus"])
         return [task for wrapper in wrappers for task in json.loads(wrapper["data"])]
 
+    async def until(self, check: Callable[[], Awaitable[Any]]) -> Any:
+        """Ask again and again until the answer is true; fail after a deadline."""
+        end = time.monotonic() + DEADLINE
+        while not (answer := await check()):
+            assert time.monotonic() < end, f"{check.__qualname__} did not come true"
+            await asyncio.sleep(0.01)
+        return answer
+
     async def settled(self, session: str, **filters: Any) -> list[dict[str, Any]]:
         """Wait until no task of a session is running, and return them."""
 
@@ -95,7 +108,8 @@ class Api:
             ended = all(task["status"] in ("Success", "Failed") for task in tasks)
             return tasks if tasks and ended else None
 
-        return await until(done)
+        tasks: list[dict[str, Any]] = await self.until(done)
+        return tasks
 
     async def released(self, session: str) -> None:
         """Release a session and wait until it is finished."""
@@ -112,12 +126,12 @@ class Api:
         async def there() -> bool:
             return await self.status(session) == status
 
-        await until(there)
+        await self.until(there)
 
     async def put(self, context_id: str, path: str, content: bytes) -> str:
         """Upload a file to a context through its URL, and return the ETag."""
         body = await self.ok("GetContextFileUploadUrl", ContextId=context_id, FilePath=path)
-        async with self.http.put(body["Data"]["Url"], data=content) as answer:
+        async with self.http.put(body["Data"]["Url"], data=io.BytesIO(content)) as answer:
             assert answer.status == 200, await answer.text()
             return answer.headers["ETag"]
 
@@ -135,15 +149,6 @@ class Api:
         return [entry["FileName"] for entry in body["Data"]]
 
 
-async def until(check: Callable[[], Awaitable[Any]]) -> Any:
-    """Ask again and again until the answer is true; fail after a deadline."""
-    end = time.monotonic() + DEADLINE
-    while not (answer := await check()):
-        assert time.monotonic() < end, f"{check.__qualname__} did not come true"
-        await asyncio.sleep(0.01)
-    return answer
-
-
 class HandClock:
     """A clock that stands still until it is moved."""
 
@@ -152,12 +157,15 @@ class HandClock:
         self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
 
     def now(self) -> float:
+        """Return Unix seconds."""
         return 1_700_000_000.0 + self._offset
 
     def monotonic(self) -> float:
+        """Return seconds from some point."""
         return 1000.0 + self._offset
 
     async def sleep(self, seconds: float) -> None:
+        """Wait until the clock has been moved far enough."""
         wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._sleepers.append((self._offset + seconds, wake))
         await wake

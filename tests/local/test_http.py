@@ -51,7 +51,7 @@ async def test_the_key_is_taken_from_form_query_and_header(api: Api, place: str)
 
 @pytest.mark.parametrize("given", ["", "Bearer", "Bearer wrong", "Basic x", "Bearer \ud800"])
 async def test_a_missing_or_wrong_key_is_refused(api: Api, given: str) -> None:
-    """A bad key is NOT_LOGIN with HTTP 400, whatever its form, before anything else is looked at."""
+    """A bad key is NOT_LOGIN with HTTP 400, before anything else is looked at."""
     text = given.encode("utf-8", "replace").decode()
     status, body = await api.call("NoSuchAction", Authorization=text)
     assert (status, body["Code"]) == (400, "NOT_LOGIN")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     Starting = Callable[..., AbstractAsyncContextManager[Sandbox]]
 
 
+# Read now: while a test runs, it sees no variable of this project.
+REQUIRED = os.environ.get("AGENTBAY_TEST_ISOLATION") == "required"
+
+
 @pytest.fixture(scope="session")
 def capability() -> Capability:
     """Say whether this machine can isolate."""
@@ -31,7 +36,9 @@ def capability() -> Capability:
 
 @pytest.fixture
 def isolating(capability: Capability) -> None:
-    """Skip a test that needs isolation on a machine that has none."""
+    """Skip a test that needs isolation on a machine that has none, unless it must have it."""
+    if not capability.available and REQUIRED:
+        pytest.fail(f"{capability.reason} {capability.remedy}")
     if not capability.available:
         pytest.skip(capability.reason)
 

@@ -16,7 +16,7 @@ from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
 from agentbay_local.sandbox.problems import InvalidRequest, SandboxGone, SandboxPaused
 from agentbay_local.sandbox.uids import private_uid
 
-from .watching import descendants, facts, gone, is_agent, parent
+from .watching import descendants, facts, gone, is_agent, owned_by, parent
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,18 +114,20 @@ async def test_several_sandboxes_start_side_by_side(backend: Backend, tmp_path: 
 
 async def test_cancelled_start_leaves_nothing(backend: Backend, tmp_path: Path) -> None:
     """Whenever the cancel comes, no process and no descriptor is left."""
-    spec = SandboxSpec(tmp_path / "root", private_uid("cancel"))
+    uid = private_uid(str(tmp_path))
+    spec = SandboxSpec(tmp_path / "root", uid)
     async with await backend.start(spec):
         pass
     before = sorted(os.listdir("/proc/self/fd"))
-    for step in range(12):
+    for step in range(20):
         starting = asyncio.ensure_future(backend.start(spec))
-        await asyncio.wait([starting], timeout=step * 0.004)
+        await asyncio.wait([starting], timeout=step * 0.002)
         starting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await (await starting).close()
     living = descendants(os.getpid())
     assert all(gone(pid) for pid in living)
+    assert uid is None or all(gone(pid) for pid in owned_by(uid))
     assert before == sorted(os.listdir("/proc/self/fd"))
     await backend.close()
 
@@ -213,7 +215,7 @@ async def test_mounts_for_a_start_are_undone_and_never_seen_by_the_service(
     isolating: None, tmp_path: Path
 ) -> None:
     """A root in a directory of root's is reached by a mount that lasts as long as the start."""
-    tmp_path.chmod(0o700)
+    os.chmod(tmp_path, 0o700)
     backend = BubblewrapBackend()
     for n in range(3):
         async with await backend.start(SandboxSpec(tmp_path / str(n), private_uid("m"))) as one:

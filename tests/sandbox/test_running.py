@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from agentbay_local.sandbox.output import Stream
 from agentbay_local.sandbox.problems import FileProblem, InvalidRequest
 
 if TYPE_CHECKING:
@@ -83,6 +85,13 @@ async def test_run_reports_the_signal_that_ended_a_command(sandbox: Sandbox) -> 
     assert (await sandbox.run("kill -TERM $$", timeout=10)).exit_code == 143
 
 
+async def test_commands_get_the_signals_that_python_ignores(sandbox: Sandbox) -> None:
+    """A writer whose reader is gone ends by SIGPIPE, without a word."""
+    done = await sandbox.run("yes | head -n 1", timeout=10)
+
+    assert (done.stdout, done.stderr) == (b"y\n", b"")
+
+
 async def test_run_kills_the_group_and_returns_what_came_when_time_is_over(
     sandbox: Sandbox,
 ) -> None:
@@ -131,6 +140,16 @@ async def test_run_returns_twenty_megabytes(sandbox: Sandbox) -> None:
 
     assert len(done.stdout) == 20_000_000
     assert not done.truncated
+
+
+async def test_output_in_the_pipe_is_taken_when_the_command_has_ended() -> None:
+    """The news of the end may come before the loop has read what was written."""
+    stream = Stream(100_000)
+    os.write(stream.write_end, b"x" * 50_000)
+    stream.handed_over()
+
+    assert stream.finish() is None
+    assert stream.content == b"x" * 50_000
 
 
 async def test_run_throws_the_rest_away_when_output_passes_the_limit(sandbox: Sandbox) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import asyncio
+import errno
 import json
 import os
 import socket
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from agentbay_local.sandbox import replies
 from agentbay_local.sandbox.base import Entry
 from agentbay_local.sandbox.channel import Channel, Reply
+from agentbay_local.sandbox.inside import wire
 from agentbay_local.sandbox.problems import (
     MalformedReply,
     SandboxError,
@@ -193,22 +195,24 @@ async def test_too_many_descriptors_end_the_conversation_and_are_closed() -> Non
         assert before - 1 == open_count()  # the channel's own socket
 
 
-@pytest.mark.parametrize("kind", ["pipe", "short", "long", "negative", "not-json"])
+@pytest.mark.parametrize("kind", ["pipe", "directory", "short", "long", "negative", "not-json"])
 async def test_payload_of_the_wrong_kind_or_size_is_refused(kind: str) -> None:
-    """A pipe would block, and a wrong size would be read past."""
+    """A pipe would block, a directory cannot be read, a wrong size would be read past."""
     read, write = os.pipe()
     file = os.memfd_create("payload")
     os.write(file, b'{"id": 1}' if kind != "not-json" else b"{{{{{{{{{")
-    size = {"short": 5, "long": 2**40, "negative": -1}.get(kind, 9)
+    place = os.open("/", os.O_RDONLY)
+    sizes = {"short": 5, "long": 2**40, "negative": -1, "directory": os.fstat(place).st_size}
+    sent = {"pipe": read, "directory": place}.get(kind, file)
     try:
         async with conversation() as (channel, liar):
             asked = asyncio.ensure_future(channel.request("list", {}, within=5))
             await asyncio.sleep(0)
-            say(liar, {"large": size}, [read if kind == "pipe" else file])
+            say(liar, {"large": sizes.get(kind, 9)}, [sent])
             with pytest.raises(SandboxGone, match="agent"):
                 await asked
     finally:
-        for fd in (read, write, file):
+        for fd in (read, write, file, place):
             os.close(fd)
 
 
@@ -223,7 +227,7 @@ def test_opened_file_is_checked_again(kind: str, tmp_path: Path) -> None:
     fds = tuple(os.open(place.get(kind, tmp_path / "f"), flags) for _ in range(count))
 
     with pytest.raises(MalformedReply):
-        replies.regular_file(Reply({}, fds), writing=True)
+        replies.regular_file(Reply({}, fds), writing=kind == "read-only")
     for fd in fds:
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(fd)
@@ -238,3 +242,15 @@ async def test_end_of_the_agent_fails_every_request() -> None:
         results = await asyncio.gather(*asked, return_exceptions=True)
 
     assert [SandboxGone] * 5 == [type(one) for one in results]
+
+
+def test_answer_larger_than_the_service_reads_becomes_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An honest agent knows the limit, so a huge listing does not end its session."""
+    monkeypatch.setattr(wire, "LARGEST", 1000)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        wire.send(theirs, {"id": 7, "paths": ["x" * 1000]})
+
+        assert json.loads(ours.recv(5000)) == {"id": 7, "errno": errno.EOVERFLOW, "path": ""}

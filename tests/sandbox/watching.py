@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 
@@ -49,3 +50,13 @@ def is_agent(pid: int) -> bool:
             return b"inside.agent" in file.read()
     except OSError:
         return False
+
+
+def owned_by(uid: int) -> list[int]:
+    """Return every process of the host that runs as a user."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/status") as file:
+            if f"\nUid:\t{uid}\t" in file.read():
+                found.append(int(name))
+    return found

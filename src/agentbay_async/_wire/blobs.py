@@ -14,9 +14,10 @@ from yarl import URL
 
 from agentbay_async._wire.http import CAUGHT, translated
 from agentbay_async._wire.pool import proxy_for
+from agentbay_async.errors import BadAnswerError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Mapping
+    from collections.abc import AsyncIterable, AsyncIterator
 
     from agentbay_async._wire.pool import Pools
 
@@ -55,16 +56,16 @@ async def put(
         silence: Seconds for which nothing may move before it counts as broken.
 
     Raises:
-        TransportError: It did not get through.
+        TransportError: It did not get through, or the URL is none.
     """
+    address = _address(url)
     pool = await pools.current()
-    headers: Mapping[str, str] = {"Content-Length": str(size)}
     async with pool as session:
         try:
             async with session.put(
-                URL(url, encoded=True),
+                address,
                 data=body,
-                headers=headers,
+                headers={"Content-Length": str(size)},
                 # The store's signature covers the headers, so no others are added.
                 skip_auto_headers=("Content-Type",),
                 timeout=_limits(silence),
@@ -79,20 +80,45 @@ async def put(
 @asynccontextmanager
 async def get(pools: Pools, url: str, *, silence: float) -> AsyncIterator[Fetched]:
     """Fetch the content of `url`; see :func:`put` for the arguments and errors."""
+    address = _address(url)
     pool = await pools.current()
     async with pool as session:
         try:
-            async with session.get(
-                URL(url, encoded=True),
+            response = await session.get(
+                address,
                 # Compressed on the way, the length and checksum would be of something else.
                 headers={"Accept-Encoding": "identity"},
                 timeout=_limits(silence),
                 proxy=proxy_for(url),
-            ) as response:
-                chunks = response.content.iter_chunked(CHUNK)
-                yield Fetched(response.status, _etag(response), response.content_length, chunks)
+            )
         except CAUGHT as error:
             raise translated(error, "download", silence) from None
+        async with response:
+            chunks = _chunks(response, silence)
+            yield Fetched(response.status, _etag(response), response.content_length, chunks)
+
+
+async def _chunks(response: aiohttp.ClientResponse, silence: float) -> AsyncIterator[bytes]:
+    # Errors are translated here and not around the caller's block, whose own are none of ours.
+    chunks = response.content.iter_chunked(CHUNK)
+    while True:
+        try:
+            chunk = await anext(chunks, None)
+        except CAUGHT as error:
+            raise translated(error, "download", silence) from None
+        if chunk is None:
+            return
+        yield chunk
+
+
+def _address(url: str) -> URL:
+    try:
+        address = URL(url, encoded=True)
+        if address.scheme in ("http", "https") and address.host:
+            return address
+    except ValueError:
+        pass  # what it says may hold the URL
+    raise BadAnswerError("the service gave a URL for a file that is none of HTTP")
 
 
 def _limits(silence: float) -> aiohttp.ClientTimeout:

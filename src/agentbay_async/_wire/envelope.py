@@ -67,7 +67,7 @@ def _parse(
 ) -> dict[str, Any]:
     try:
         document = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         if status >= 400:
             # A proxy or load balancer speaks HTML; its status is all there is to go by.
             raise _refusal(request, {}, status, headers, now) from None
@@ -146,12 +146,17 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     ``x-acs-retry-after`` is in milliseconds, ``Retry-After`` in seconds or a date.
     """
     own = headers.get("x-acs-retry-after", "")
-    if own.isdigit() and int(own) > 0:
+    if _is_count(own) and int(own) > 0:
         return int(own) / 1000
     common = headers.get("Retry-After", "")
-    if common.isdigit():
+    if _is_count(common):
         return float(common)
     try:
         return max(0.0, parsedate_to_datetime(common).timestamp() - now) if common else None
     except ValueError:
         return None
+
+
+def _is_count(text: str) -> bool:
+    # More digits than this are no number of seconds, and Python refuses thousands of them.
+    return text.isascii() and text.isdecimal() and len(text) < 16

@@ -41,6 +41,14 @@ _USER_AGENT = f"agentbay-python/{__version__} Python/{platform.python_version()}
 #: What aiohttp and the operating system raise when an exchange fails.
 CAUGHT = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
 
+# Of these, the ones after which nothing has reached the service.
+_UNSENT = (
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.ClientConnectorError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.InvalidURL,
+)
+
 
 @attrs.frozen
 class Reply:
@@ -130,7 +138,7 @@ def _headers(action: str) -> dict[str, str]:
 
 def translated(error: Exception, what: str, timeout: float) -> TransportError:
     """Return our error for one of aiohttp's: never its text, since a URL may hold a signature."""
-    if isinstance(error, (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError)):
+    if isinstance(error, _UNSENT):
         return ConnectionFailedError(f"{what}: no connection could be made ({_cause(error)})")
     if isinstance(error, asyncio.TimeoutError):
         return RequestTimeoutError(f"{what}: no answer within {timeout:.3g} s")

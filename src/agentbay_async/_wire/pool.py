@@ -10,7 +10,6 @@ import asyncio
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
-from weakref import WeakKeyDictionary
 
 import aiohttp
 import attrs
@@ -78,17 +77,17 @@ class Pools:
     def __init__(self, limit: int, ssl_context: ssl.SSLContext | None = None) -> None:
         self._limit = limit
         self._ssl = ssl_context
-        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, Pool] = WeakKeyDictionary()
+        self._pools: dict[asyncio.AbstractEventLoop, Pool] = {}
 
     async def current(self) -> Pool:
         """Return the pool of the running loop; make it when it is missing."""
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop)
         if pool is None or not pool.usable:
-            pool = self._pools[loop] = await self._open()
+            pool = self._pools[loop] = await self._open(loop)
         return pool
 
-    async def _open(self) -> Pool:
+    async def _open(self, loop: asyncio.AbstractEventLoop) -> Pool:
         connector = aiohttp.TCPConnector(
             limit=self._limit, keepalive_timeout=_KEEP_ALIVE, ssl=self._ssl or True
         )
@@ -99,27 +98,29 @@ class Pools:
             # passwords out of ~/.netrc as well, and repeats the work for each request.
             trust_env=False,
         )
-        keeper = _closing(session)
+        keeper = self._keep(loop, session)
         await anext(keeper)
         return Pool(session, asyncio.Semaphore(self._limit), keeper)
 
+    async def _keep(
+        self, loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession
+    ) -> AsyncGenerator[None, None]:
+        """Close the session, and let go of the loop, when the loop ends, or before.
+
+        ``asyncio.run`` finishes the asynchronous generators that were begun in its loop while the
+        loop still works; nothing else is told that a loop is about to end.
+        """
+        try:
+            yield
+        finally:
+            self._pools.pop(loop, None)
+            await session.close()
+
     async def aclose(self) -> None:
         """Close the pool of the running loop. Those of other loops end with their loops."""
-        pool = self._pools.pop(asyncio.get_running_loop(), None)
+        pool = self._pools.get(asyncio.get_running_loop())
         if pool is not None:
             await pool.aclose()
-
-
-async def _closing(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
-    """Close the session when the loop ends, or before.
-
-    ``asyncio.run`` finishes the asynchronous generators that were begun in its loop while the loop
-    still works; nothing else is told that a loop is about to end.
-    """
-    try:
-        yield
-    finally:
-        await session.close()
 
 
 def proxy_for(url: str) -> str | None:

@@ -119,7 +119,7 @@ def _read_output(text: str) -> CommandOutput | None:
     """Read the JSON that most images answer with; others answer with the bare output."""
     try:
         document = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(document, dict):
         return None

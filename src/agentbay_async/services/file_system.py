@@ -236,11 +236,16 @@ def _file_info(path: str, text: str) -> FileInfo:
     return FileInfo(
         path=facts.get("path", path),
         name=facts.get("name", path.rstrip("/").rpartition("/")[2]),
-        size=int(facts["size"]) if facts.get("size", "").isdigit() else 0,
+        size=_size(facts.get("size", "")),
         is_directory=facts.get("isDirectory", "").lower() == "true",
         is_file=facts.get("isFile", "").lower() == "true",
         **{name: facts.get(name, "") for name in _PLAIN_FACTS},
     )
+
+
+def _size(text: str) -> int:
+    # No file is longer than 2**63 bytes, which has 19 digits.
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
 
 
 _PLAIN_FACTS = ("permissions", "owner", "group", "created", "modified", "accessed")

@@ -78,12 +78,12 @@ def _by_cursor(
     size = paging.page_size(request.max_results, default=_DEFAULT_PAGE, top=_TOP_PAGE)
     listing = ["files", context_id, folder]
     cursor = paging.cursor_from(state.signer, request.next_token, listing)
-    start = cursor.last if cursor else 0
-    end = start + size
-    token = ""
-    if end < len(records):
-        token = paging.token_for(state.signer, paging.Cursor(end, len(records)), listing)
-    return Answer(records[start:end], next_token=token, max_results=size, count=len(records))
+    rest = [entry for entry in records if not cursor or str(entry.file_name) > str(cursor.last)]
+    page, token = rest[:size], ""
+    if len(rest) > size:
+        following = paging.Cursor(page[-1].file_name or "", len(records))
+        token = paging.token_for(state.signer, following, listing)
+    return Answer(page, next_token=token, max_results=size, count=len(records))
 
 
 def _records(snapshot: Snapshot, folder: str) -> list[schema.ContextFileRecord]:
@@ -151,5 +151,20 @@ async def download_url(state: State, request: schema.GetContextFileDownloadUrl) 
 
 async def _require(state: State, context_id: str, path: str) -> None:
     async with state.files.reading(context_id) as snapshot:
-        if not await asyncio.to_thread(os.path.lexists, snapshot.tree / path):
+        if not await asyncio.to_thread(_exists, snapshot, path):
             raise no_file(path)
+
+
+def _exists(snapshot: Snapshot, path: str) -> bool:
+    # Never by a plain path: sessions upload links, and some lead to files of the host.
+    try:
+        tree = os.open(snapshot.tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        os.close(open_beneath(tree, path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC))
+    except OSError:
+        return False
+    finally:
+        os.close(tree)
+    return True

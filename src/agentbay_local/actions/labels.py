@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from agentbay_async._wire import schema
 from agentbay_local.answer import Answer
-from agentbay_local.problems import invalid, missing
+from agentbay_local.problems import invalid, missing, whole_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,10 +39,7 @@ def _check(what: str, text: str, longest: int) -> None:
         raise invalid("Labels", f"must not be blank: {what}.")
     if len(text) > longest:
         raise invalid("Labels", f"is too long: {what} may have {longest} characters.")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise invalid("Labels", f"must be text: {what} has half a surrogate pair.") from error
+    whole_text("Labels", text)
 
 
 async def replace(state: State, request: schema.SetLabel) -> Answer:

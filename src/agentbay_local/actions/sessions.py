@@ -125,7 +125,7 @@ async def list_page(state: State, request: schema.ListSession) -> Answer:
     size = paging.page_size(request.max_results)
     if request.status and request.status not in _STATUSES:
         raise invalid("Status", f"must be one of {', '.join(_STATUSES)}, not {request.status!r}.")
-    labels = tuple(sorted((request.labels or {}).items()))
+    labels = tuple(sorted(checked_labels(request.labels or {}).items()))
     wanted = Filter(labels, request.status, request.image_id)
     listing = ["sessions", labels, request.status, request.image_id]
     cursor = paging.cursor_from(state.signer, request.next_token, listing)
@@ -151,6 +151,9 @@ async def release(state: State, request: schema.ReleaseMcpSession) -> Answer:
     """Release a session before answering: the clients that use this action do not poll."""
     session = _begin_release(state, request.session_id)
     await state.lifecycle.wait_released(session)
+    kept = state.store.sessions.get(session.id)
+    if kept is not None and kept.status == states.RUNNING:
+        raise wrong_state(states.RUNNING, "its files could not be uploaded, so it was kept")
     return Answer()
 
 

@@ -10,7 +10,7 @@ from agentbay_async._wire.codec import tasks_to_text
 from agentbay_async._wire.policy import policy_from_text
 from agentbay_local.answer import Answer
 from agentbay_local.clock import iso
-from agentbay_local.problems import invalid, missing, no_context
+from agentbay_local.problems import invalid, missing, no_context, whole_text
 from agentbay_local.store.bindings import PathTakenError
 from agentbay_local.syncing import DOWNLOAD, UPLOAD
 
@@ -48,6 +48,8 @@ def wanted_bindings(state: State, items: Sequence[schema.Persistence]) -> list[W
 
 
 def _wanted(state: State, item: schema.Persistence) -> Wanted:
+    whole_text(_LIST, item.context_id or "")
+    whole_text(_LIST, item.policy or "")
     context = state.context(item.context_id, f"{_LIST}.ContextId")
     try:
         policy_from_text(item.policy)

@@ -20,8 +20,7 @@ from agentbay_local.sandbox.bundle import interpreter_arguments
 from agentbay_local.sandbox.live import AgentSandbox
 from agentbay_local.sandbox.places import Places
 from agentbay_local.sandbox.problems import InvalidRequest, SandboxError
-from agentbay_local.sandbox.process import Guard
-from agentbay_local.sandbox.starting import Launch, ready, settings, started
+from agentbay_local.sandbox.starting import Launch, guarded, insist, ready, settings
 
 if TYPE_CHECKING:
     import subprocess
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agentbay_local.sandbox.orphans import Orphans
+    from agentbay_local.sandbox.process import Guard
 
 __all__ = ["BubblewrapBackend"]
 
@@ -77,7 +77,7 @@ class BubblewrapBackend(Backend):
             try:
                 launch.lend(for_bwrap)
                 spawning = self._places.call(lambda: self._spawn(launch, spec, for_bwrap))
-                guard = Guard(await started(spawning))
+                guard = await guarded(spawning, launch)
             finally:
                 os.close(for_bwrap)
             return await self._live(launch, spec, guard, info)
@@ -109,7 +109,7 @@ class BubblewrapBackend(Backend):
             strike_out = self._noted(first)
         except BaseException:
             channel.end("the sandbox did not start")
-            await asyncio.shield(guard.kill())
+            await insist(guard.kill())
             raise
         return AgentSandbox(self.isolation, channel, guard, strike_out)
 

@@ -18,8 +18,7 @@ from agentbay_local.sandbox.base import Backend, Isolation, Sandbox, SandboxSpec
 from agentbay_local.sandbox.bundle import interpreter_arguments
 from agentbay_local.sandbox.live import AgentSandbox
 from agentbay_local.sandbox.places import Places
-from agentbay_local.sandbox.process import Guard
-from agentbay_local.sandbox.starting import Launch, ready, settings, started
+from agentbay_local.sandbox.starting import Launch, guarded, insist, ready, settings
 
 if TYPE_CHECKING:
     import subprocess
@@ -42,16 +41,13 @@ class PlainBackend(Backend):
     @override
     async def start(self, spec: SandboxSpec) -> Sandbox:
         with Launch() as launch:
-            guard = Guard(
-                await started(self._places.call(lambda: self._spawn(launch, spec))),
-                ends_itself=True,
-            )
+            guard = await guarded(self._places.call(lambda: self._spawn(launch, spec)), launch)
             channel = launch.channel(settings(spec, self.isolation))
             try:
                 await ready(channel, guard, launch)
             except BaseException:
                 channel.end("the sandbox did not start")
-                await asyncio.shield(guard.kill())
+                await insist(guard.kill())
                 raise
             return AgentSandbox(self.isolation, channel, guard, lambda: None)
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentbay_local.sandbox.problems import SandboxError
@@ -28,16 +29,14 @@ class Guard:
 
     Args:
         process: What was started; the guard waits for it, nobody else may.
-        ends_itself: It ends the whole session when its channel is closed, and only it can.
 
     Attributes:
         exited: Set when it has ended.
         on_exit: Called once when it has ended.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], *, ends_itself: bool = False) -> None:
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
-        self._ends_itself = ends_itself
         self.on_exit: Callable[[], None] = lambda: None
         self._loop = asyncio.get_running_loop()
         self._outer = _handle(process)
@@ -56,8 +55,15 @@ class Guard:
         return self._process.returncode
 
     def adopt(self, pid: int) -> None:
-        """Name the session's first process, whose end ends the whole session."""
-        self._inner = os.pidfd_open(pid)
+        """Name the session's first process, whose end ends the whole session.
+
+        Raises:
+            SandboxError: It is gone already.
+        """
+        try:
+            self._inner = os.pidfd_open(pid)
+        except OSError as error:
+            raise SandboxError(f"a session ended at once: {error.strerror}") from error
 
     def signal(self, number: int) -> None:
         """Signal the session's first process if it is still there."""
@@ -68,8 +74,10 @@ class Guard:
 
     def doom(self) -> None:
         """Make sure that the session ends soon; its channel must be closed already."""
-        # A session without a pid namespace needs its agent to find and kill all of it.
-        self.signal(signal.SIGCONT if self._ends_itself else signal.SIGKILL)
+        # Without a first process to kill, the agent ends the session when it sees its channel
+        # closed. That is so where there is no pid namespace, and during a start: bubblewrap must
+        # not be killed before its child has asked to die with it.
+        self.signal(signal.SIGCONT if self._inner is None else signal.SIGKILL)
 
     async def kill(self) -> None:
         """End the session and wait until it is gone; its channel must be closed. Repeatable.
@@ -79,9 +87,17 @@ class Guard:
         """
         self.doom()
         if not await self._gone(KILL_WITHIN) and not self.exited.is_set():
-            signal.pidfd_send_signal(self._outer, signal.SIGKILL)
+            self._kill_family()
             if not await self._gone(KILL_WITHIN):
                 raise SandboxError(f"process {self.pid} of a session does not end")
+
+    def _kill_family(self) -> None:
+        """Kill the started process and its children, stopped first so that it makes no more."""
+        signal.pidfd_send_signal(self._outer, signal.SIGSTOP)
+        with contextlib.suppress(OSError):  # a kernel that does not list them
+            for child in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
+                os.kill(int(child), signal.SIGKILL)
+        signal.pidfd_send_signal(self._outer, signal.SIGKILL)
 
     async def _gone(self, within: float) -> bool:
         try:

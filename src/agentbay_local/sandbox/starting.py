@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import grp
 import os
 import pwd
 import socket
 import subprocess
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
-
-import anyio
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentbay_local.sandbox.base import HOME, Isolation, SandboxSpec
 from agentbay_local.sandbox.bundle import bundle
 from agentbay_local.sandbox.channel import Channel
 from agentbay_local.sandbox.inside.wire import memory_file
 from agentbay_local.sandbox.problems import SandboxError, SandboxGone
+from agentbay_local.sandbox.process import Guard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from agentbay_local.sandbox.process import Guard
+__all__ = ["START_WITHIN", "Launch", "guarded", "insist", "ready", "settings"]
 
-__all__ = ["START_WITHIN", "Launch", "ready", "settings", "started"]
+T = TypeVar("T")
 
 START_WITHIN = 10.0
 """Seconds from the start of the first process to the agent's first word."""
@@ -97,17 +97,33 @@ class Launch:
         channel.tell("settings", first)
         return channel
 
+    def give_up(self) -> None:
+        """Close our end of the channel, which ends the agent as soon as it is up."""
+        self._ours.close()
+
     def complaint(self) -> str:
         """Return what the started programs wrote to standard error."""
         said = os.pread(self.complaints, COMPLAINT_BYTES, 0).decode("utf-8", "replace").strip()
         return said or "it ended without a word"
 
 
-async def started(spawning: asyncio.Future[subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
-    """Wait for a process to be started, also when the caller is cancelled meanwhile.
+async def insist(work: Awaitable[T]) -> T:
+    """Wait for bounded work that must not be left half done, however often one is cancelled.
+
+    The caller sees to it that a cancellation is not lost.
+    """
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([task])
+    return task.result()
+
+
+async def guarded(spawning: asyncio.Future[subprocess.Popen[bytes]], launch: Launch) -> Guard:
+    """Wait for a process to be started and guard it.
 
     Starting takes milliseconds and cannot be interrupted, and its descriptors must stay open until
-    it is over. A process started for nobody is killed.
+    it is over. A process started for somebody who was cancelled meanwhile is ended.
 
     Raises:
         SandboxError: The program or a directory cannot be used.
@@ -115,14 +131,13 @@ async def started(spawning: asyncio.Future[subprocess.Popen[bytes]]) -> subproce
     try:
         await asyncio.wait([spawning])
     except asyncio.CancelledError:
-        with anyio.CancelScope(shield=True):
-            await asyncio.wait([spawning])
+        await insist(asyncio.wait([spawning]))
         if spawning.exception() is None:
-            spawning.result().kill()
-            spawning.result().wait()
+            launch.give_up()
+            await insist(Guard(spawning.result()).kill())
         raise
     try:
-        return spawning.result()
+        return Guard(spawning.result())
     except OSError as error:
         raise SandboxError(f"the sandbox cannot be started: {error}") from error
 

@@ -66,7 +66,7 @@ class Contexts:
         row = self._db.one("SELECT * FROM context WHERE name = ?", name)
         return _context(row) if row else None
 
-    def page(self, limit: int, before: int | None) -> list[Context]:
+    def page(self, limit: int, before: int | str | None) -> list[Context]:
         """Return contexts, newest first; see `Sessions.page`."""
         rows = self._db.all(
             "SELECT * FROM context WHERE seq < ? ORDER BY seq DESC LIMIT ?",

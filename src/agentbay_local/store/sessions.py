@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from agentbay_local import states
+from agentbay_local.store.totals import Totals
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from agentbay_local.store.database import Database
 
@@ -89,10 +91,11 @@ class Sessions:
 
     def __init__(self, database: Database) -> None:
         self._db = database
+        self._totals = Totals()
 
     def add(self, new: NewSession, expires: float | None) -> Session:
         """Store a running session that is released at `expires` on the monotonic clock."""
-        with self._db.transaction():
+        with self._changing():
             self._db.run(
                 "INSERT INTO session (id, image, status, labels, created, idle_seconds, ends,"
                 " expires) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -153,7 +156,7 @@ class Sessions:
 
     def finish(self, session_id: str, reason: str, now: float) -> None:
         """Make a session a thing of the past, which only its detail still shows."""
-        with self._db.transaction():
+        with self._changing():
             self._set(session_id, "status", states.FINISH)
             self._db.run(
                 "UPDATE session SET finished = ?, end_reason = ?, expires = NULL WHERE id = ?",
@@ -168,7 +171,7 @@ class Sessions:
         """Drop what finished before a moment, in Unix seconds."""
         self._db.run("DELETE FROM session WHERE finished < ?", before)
 
-    def page(self, wanted: Filter, limit: int, before: int | None) -> list[Session]:
+    def page(self, wanted: Filter, limit: int, before: int | str | None) -> list[Session]:
         """Return listed sessions, newest first.
 
         Args:
@@ -187,6 +190,9 @@ class Sessions:
         tags = wanted.tags()
         if len(tags) == 1:
             return self._tagged(tags[0])
+        return self._totals.of(tags, lambda: self._counted(wanted))
+
+    def _counted(self, wanted: Filter) -> int:
         where, values = self._where(wanted)
         row = self._db.one(f"SELECT count(*) FROM {where}", *values)  # noqa: S608  # no text of a caller
         return int(row[0]) if row else 0
@@ -202,6 +208,15 @@ class Sessions:
         row = self._db.one("SELECT sessions FROM tag_count WHERE key = ? AND value = ?", *tag)
         return int(row[0]) if row else 0
 
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        try:
+            with self._db.transaction():
+                yield
+        except BaseException:
+            self._totals.forget()
+            raise
+
     def _row(self, session_id: str) -> sqlite3.Row:
         row = self._db.one("SELECT * FROM session WHERE id = ?", session_id)
         if row is None:
@@ -209,7 +224,7 @@ class Sessions:
         return row
 
     def _change(self, session_id: str, column: str, value: str) -> None:
-        with self._db.transaction():
+        with self._changing():
             self._set(session_id, column, value)
 
     def _set(self, session_id: str, column: str, value: str) -> None:
@@ -227,6 +242,7 @@ class Sessions:
         self._db.run_many("INSERT INTO tag VALUES (?, ?, ?)", [(*tag, seq) for tag in gained])
         self._recount((*tag, -1) for tag in lost)
         self._recount((*tag, 1) for tag in gained)
+        self._totals.moved(old, new)
 
     def _recount(self, steps: Iterable[tuple[str, str, int]]) -> None:
         for key, value, step in steps:

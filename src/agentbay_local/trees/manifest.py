@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
+
+from agentbay_local.sandbox.openat import open_beneath
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,33 +66,31 @@ def scan(top: int, wanted: Callable[[str], bool], skipped: list[str] | None = No
         OSError: A directory cannot be read.
     """
     found: Manifest = {}
-    waiting = [("", os.open(".", _ENTER, dir_fd=top))]
-    try:
-        while waiting:
-            place, handle = waiting.pop()
-            try:
-                for name, mark in entries_of(handle):
-                    path = f"{place}{name}"
-                    if not wanted(path):
-                        continue
-                    if mark is None:
-                        (skipped if skipped is not None else []).append(path)
-                        continue
-                    found[path] = mark
-                    if mark.kind == DIRECTORY:
-                        _enter(handle, name, f"{path}/", waiting)
-            finally:
-                os.close(handle)
-    finally:
-        for _, handle in waiting:
-            os.close(handle)
+    waiting = [""]
+    while waiting:
+        place = waiting.pop()
+        for name, mark in _listed(top, place):
+            path = f"{place}/{name}" if place else name
+            if not wanted(path):
+                continue
+            if mark is None:
+                (skipped if skipped is not None else []).append(path)
+                continue
+            found[path] = mark
+            if mark.kind == DIRECTORY:
+                waiting.append(path)
     return dict(sorted(found.items()))
 
 
-def _enter(handle: int, name: str, place: str, waiting: list[tuple[str, int]]) -> None:
-    # A running session may have removed or replaced it meanwhile.
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        waiting.append((place, os.open(name, _ENTER, dir_fd=handle)))
+def _listed(top: int, place: str) -> list[tuple[str, Stamp | None]]:
+    try:
+        handle = open_beneath(top, place or ".", _ENTER)
+    except (FileNotFoundError, NotADirectoryError):
+        return []  # A running session has removed or replaced it meanwhile.
+    try:
+        return entries_of(handle)
+    finally:
+        os.close(handle)
 
 
 def entries_of(handle: int) -> list[tuple[str, Stamp | None]]:

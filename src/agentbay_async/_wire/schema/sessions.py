@@ -17,13 +17,13 @@ class CreatedSession:
     session_id: str | None = None
     success: bool | None = None
     err_msg: str | None = None
-    resource_url: str | None = None
+    resource_url: str | None = attrs.field(default=None, repr=False)
     resource_id: str | None = None
     app_instance_id: str | None = None
     # Kept as the text it arrives in: it is the same for every session of an image, and long.
     tool_list: str | None = None
-    link_url: str | None = None
-    ws_url: str | None = None
+    link_url: str | None = attrs.field(default=None, repr=False)
+    ws_url: str | None = attrs.field(default=None, repr=False)
     token: str | None = attrs.field(default=None, repr=False)
     vpc_ip: str | None = None
     vpc_id: str | None = None
@@ -67,10 +67,10 @@ class SessionRecord:
     status: str | None = None
     app_instance_id: str | None = None
     resource_id: str | None = None
-    resource_url: str | None = None
+    resource_url: str | None = attrs.field(default=None, repr=False)
     token: str | None = attrs.field(default=None, repr=False)
-    link_url: str | None = None
-    ws_url: str | None = None
+    link_url: str | None = attrs.field(default=None, repr=False)
+    ws_url: str | None = attrs.field(default=None, repr=False)
     tool_list: str | None = None
     vpc_ip: str | None = None
     vpc_id: str | None = None
@@ -152,7 +152,7 @@ class McpResource:
     """``Data`` of GetMcpResource."""
 
     session_id: str | None = None
-    resource_url: str | None = None
+    resource_url: str | None = attrs.field(default=None, repr=False)
     desktop_info: DesktopInfo | None = None
 
 

@@ -1,0 +1,110 @@
+"""Work that is finished although its caller is cancelled.
+
+A session that was created for nobody costs money, and one whose clean-up was cut short does too. So
+what makes and what ends a session runs in a task of the library's own. A cancel of the caller, the
+first or the fifth, asyncio's or anyio's, waits for that task, for a bounded grace.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import anyio
+
+if TYPE_CHECKING:
+    from asyncio import Task
+    from collections.abc import Awaitable, Callable, Coroutine
+    from typing import Any
+
+T = TypeVar("T")
+
+#: Seconds for which a cancelled caller is held until what it began has been ended or undone.
+GRACE = 30.0
+
+# The event loop holds its tasks weakly; one whose caller is gone must not be collected.
+_under_way: set[Task[Any]] = set()
+
+
+async def finish(work: Coroutine[Any, Any, T], grace: float = GRACE) -> T:
+    """Run `work` to its end, whatever happens to the caller, and return what it returns.
+
+    Args:
+        work: What to do.
+        grace: Seconds to wait for it once the caller was cancelled; it goes on after that.
+
+    Raises:
+        CancelledError: The caller was cancelled; `work` has ended, or the grace has.
+    """
+    return await _Owned(work).result(grace)
+
+
+async def make(
+    work: Coroutine[Any, Any, T], undo: Callable[[T], Awaitable[object]], grace: float = GRACE
+) -> T:
+    """Run `work`, which makes something; unmake it if the caller is cancelled meanwhile.
+
+    Args:
+        work: What makes it.
+        undo: What unmakes it; reports its errors itself.
+        grace: Seconds in which both must be done once the caller was cancelled.
+
+    Raises:
+        CancelledError: The caller was cancelled; what was made is unmade, or the grace is over.
+    """
+    owned = _Owned(work)
+    try:
+        return await owned.result(grace=None)
+    except BaseException:
+        if owned.given_up:
+            await finish(_unmake(owned.task, undo), grace)
+        raise
+
+
+async def _unmake(task: Task[T], undo: Callable[[T], Awaitable[object]]) -> None:
+    from asyncio import wait
+
+    await wait([task])
+    if not task.cancelled() and task.exception() is None:
+        await undo(task.result())
+
+
+class _Owned(Generic[T]):
+    """A task of the library's own, and the caller that waits for it.
+
+    Attributes:
+        task: The task.
+        given_up: Whether the caller was cancelled, so that nobody took the result.
+    """
+
+    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
+        from asyncio import create_task
+
+        self.given_up = False
+        self.task = create_task(work)
+        _under_way.add(self.task)
+        self.task.add_done_callback(_under_way.discard)
+
+    async def result(self, grace: float | None) -> T:
+        """Wait for the task. Once cancelled, hold on for `grace` seconds, then raise the cancel."""
+        from asyncio import CancelledError, shield
+
+        try:
+            return await shield(self.task)
+        except CancelledError:
+            self.given_up = True
+            if grace is not None:
+                await self._outlast(grace)
+            raise
+
+    async def _outlast(self, grace: float) -> None:
+        from asyncio import CancelledError, wait
+
+        deadline = anyio.current_time() + grace
+        while not self.task.done() and (left := deadline - anyio.current_time()) > 0:
+            # The shield holds back anyio's cancels, which come again and again; the except clause
+            # asyncio's, each of which comes once.
+            with anyio.CancelScope(shield=True):
+                try:
+                    await wait([self.task], timeout=left)
+                except CancelledError:
+                    continue

@@ -1,0 +1,249 @@
+"""Commands of a session: what is sent, what is read, what raises."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agentbay_async import (
+    APIError,
+    ArgumentTypeError,
+    BadAnswerError,
+    CommandError,
+    InvalidArgumentError,
+)
+
+if TYPE_CHECKING:
+    from agentbay_async import AsyncSession
+    from tests.http.conftest import Scripted
+
+
+def _answers(scripted: Scripted, text: str, *, error: bool = False) -> None:
+    content = [{"type": "text", "text": text}]
+    scripted.ok("CallMcpTool", {"content": content, "isError": error})
+
+
+def _sent(scripted: Scripted) -> dict[str, Any]:
+    (form,) = scripted.asked("CallMcpTool")
+    arguments: dict[str, Any] = json.loads(form["Args"])
+    return arguments
+
+
+async def test_a_command_is_sent_to_the_shell(session: AsyncSession, scripted: Scripted) -> None:
+    """Command, limit in milliseconds, directory and variables travel as JSON."""
+    _answers(scripted, "")
+    await session.command.run("echo $A", cwd="/tmp", envs={"A": "ü", "B": ""}, timeout=2.5)
+    (form,) = scripted.asked("CallMcpTool")
+    assert (form["SessionId"], form["Name"], form["AutoGenSession"]) == ("s-1", "shell", "false")
+    assert "Server" not in form
+    assert _sent(scripted) == {
+        "command": "echo $A",
+        "timeout_ms": 2500,
+        "cwd": "/tmp",
+        "envs": {"A": "ü", "B": ""},
+    }
+
+
+@pytest.mark.parametrize(
+    ("limits", "milliseconds"),
+    [
+        ({}, 50_000),
+        ({"timeout_ms": 10}, 10),
+        ({"timeout": timedelta(minutes=2)}, 120_000),
+        ({"timeout": 0.0001}, 1),
+    ],
+)
+async def test_a_limit_may_be_given_in_each_unit(
+    session: AsyncSession, scripted: Scripted, limits: dict[str, Any], milliseconds: int
+) -> None:
+    """Fifty seconds by default; never less than a millisecond."""
+    _answers(scripted, "")
+    await session.command.run("true", **limits)
+    assert _sent(scripted) == {"command": "true", "timeout_ms": milliseconds}
+
+
+async def test_the_json_of_a_command_is_read(session: AsyncSession, scripted: Scripted) -> None:
+    """Both streams, the code and the trace id come apart."""
+    document = {"stdout": "out\n", "stderr": "err\n", "exit_code": 0, "traceId": "t-1"}
+    _answers(scripted, json.dumps(document))
+    result = await session.command.run("x")
+    assert result.success
+    assert (result.stdout, result.stderr, result.exit_code) == ("out\n", "err\n", 0)
+    assert (result.output, result.trace_id) == ("out\nerr\n", "t-1")
+    assert result.request_id == "REQ-CallMcpTool"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plain output",
+        "",
+        "7",
+        '{"stdout": "no code"}',
+        '{"exit_code": 0}',
+        '{"exit_code": "0", "stdout": ""}',
+        '["exit_code"]',
+        '{"unfinished": ',
+    ],
+)
+async def test_any_other_text_is_the_output_itself(
+    session: AsyncSession, scripted: Scripted, text: str
+) -> None:
+    """Some images answer with the bare output, and it may look like anything."""
+    _answers(scripted, text)
+    result = await session.command.run("x")
+    assert result.success
+    assert (result.stdout, result.stderr, result.exit_code) == (text, "", 0)
+
+
+async def test_output_that_is_deeply_nested_is_still_output(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """What a command prints cannot make the client stumble."""
+    _answers(scripted, "[" * 20_000)
+    assert (await session.command.run("x")).stdout == "[" * 20_000
+
+
+async def test_a_command_that_fails_is_a_failed_result_with_output(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """The output of a failed command can be read; unwrapping raises all of it."""
+    _answers(scripted, json.dumps({"stdout": "half", "stderr": "no such file\n", "exit_code": 2}))
+    result = await session.command.run("cat x")
+    assert not result.success
+    assert (result.stdout, result.exit_code) == ("half", 2)
+    assert result.error_message == "no such file"
+    with pytest.raises(CommandError) as caught:
+        result.unwrap()
+    error = caught.value
+    assert (error.exit_code, error.stdout, error.stderr) == (2, "half", "no such file\n")
+    assert (error.session_id, error.request_id) == ("s-1", "REQ-CallMcpTool")
+
+
+async def test_a_silent_failure_is_described_by_its_code(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """``false`` writes nothing, and its error says something all the same."""
+    _answers(scripted, json.dumps({"stdout": "", "stderr": "", "errorCode": 1}))
+    assert (await session.command.run("false")).error_message == "the command ended with exit code 1"
+
+
+@pytest.mark.parametrize(("code", "told"), [(0, 1), (124, 124)])
+async def test_a_tool_that_calls_the_command_failed_is_believed(
+    session: AsyncSession, scripted: Scripted, code: int, told: int
+) -> None:
+    """Failed with code 0 would be no failure, so the code is then 1."""
+    document = {"stdout": "part", "stderr": "timed out", "exit_code": code}
+    _answers(scripted, json.dumps(document), error=True)
+    result = await session.command.run("sleep 100")
+    assert not result.success
+    assert (result.exit_code, result.stdout) == (told, "part")
+
+
+async def test_a_tool_that_fails_in_words_raises_on_reading(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """No command ran, so there is no output to read."""
+    _answers(scripted, "the shell is gone", error=True)
+    result = await session.command.run("x")
+    assert result.error_message == "the shell is gone"
+    for read in ("stdout", "stderr", "output", "exit_code", "trace_id"):
+        with pytest.raises(CommandError, match="the shell is gone"):
+            getattr(result, read)
+
+
+async def test_check_raises_when_the_command_fails(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """With ``check`` a failure cannot be overlooked."""
+    _answers(scripted, json.dumps({"stdout": "", "stderr": "", "exit_code": 3}))
+    with pytest.raises(CommandError) as caught:
+        await session.command.run("exit 3", check=True)
+    assert caught.value.exit_code == 3
+
+
+async def test_check_raises_when_nothing_could_be_run(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """Every failure raises, not only that of the command."""
+    scripted.refuse("CallMcpTool", "Some.Code")
+    with pytest.raises(APIError):
+        await session.command.run("true", check=True)
+
+
+async def test_check_returns_the_result_of_a_good_command(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """Without a failure there is no difference."""
+    _answers(scripted, "fine")
+    assert (await session.command.run("true", check=True)).stdout == "fine"
+
+
+async def test_an_answer_without_data_is_a_failure(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """A command whose output is missing did not succeed."""
+    scripted.ok("CallMcpTool")
+    result = await session.command.run("true")
+    assert isinstance(result.error, BadAnswerError)
+    assert result.error.session_id == "s-1"
+
+
+async def test_the_exchange_may_take_longer_than_the_command(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """A command that runs out of time is told of by the session, not by a broken line."""
+    seen: list[float] = []
+    send = session.command._api.call
+
+    async def watched(request: Any, timeout: float) -> Any:
+        seen.append(timeout)
+        return await send(request, timeout)
+
+    _answers(scripted, "")
+    session.command._api.call = watched  # type: ignore[method-assign]  # a test double
+    await session.command.run("true", timeout=100)
+    assert seen == [115]
+
+
+async def test_all_names_of_run_are_one_method(session: AsyncSession) -> None:
+    """What the official client calls ``execute_command`` has shorter names too."""
+    kind = type(session.command)
+    assert kind.run is kind.exec is kind.execute_command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "named"),
+    [
+        ({"command": ""}, InvalidArgumentError, "command"),
+        ({"command": " \n"}, InvalidArgumentError, "command"),
+        ({"command": "a\0b"}, InvalidArgumentError, "command"),
+        ({"command": ["ls"]}, ArgumentTypeError, "command"),
+        ({"timeout_ms": 5, "timeout": 5}, InvalidArgumentError, "timeout"),
+        ({"timeout_ms": 0}, InvalidArgumentError, "timeout_ms"),
+        ({"timeout_ms": 1.5}, ArgumentTypeError, "timeout_ms"),
+        ({"timeout": -1}, InvalidArgumentError, "timeout"),
+        ({"cwd": ""}, InvalidArgumentError, "cwd"),
+        ({"envs": ["A=1"]}, ArgumentTypeError, "envs"),
+        ({"envs": {"A": 1}}, ArgumentTypeError, "envs"),
+        ({"envs": {1: "a"}}, ArgumentTypeError, "envs"),
+        ({"envs": {"": "a"}}, InvalidArgumentError, "envs"),
+        ({"envs": {"A B": "a"}}, InvalidArgumentError, "envs"),
+        ({"envs": {"A=B": "a"}}, InvalidArgumentError, "envs"),
+        ({"envs": {"A": "a\0"}}, InvalidArgumentError, "envs"),
+    ],
+)
+async def test_a_command_that_cannot_be_meant_is_refused(
+    session: AsyncSession,
+    scripted: Scripted,
+    arguments: dict[str, Any],
+    kind: type[Exception],
+    named: str,
+) -> None:
+    """The argument is named, and nothing is sent."""
+    with pytest.raises(kind, match=named):
+        await session.command.run(**{"command": "true", **arguments})
+    assert scripted.received == []

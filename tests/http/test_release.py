@@ -1,0 +1,206 @@
+"""``async with bay.session()``: whatever happens in the block, the session goes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+
+from agentbay_async import (
+    APIError,
+    AsyncAgentBay,
+    AuthenticationError,
+    ContextSync,
+    ContextSyncError,
+    CreateSessionParams,
+)
+
+if TYPE_CHECKING:
+    from tests.http.conftest import Scripted
+
+
+@pytest.fixture(autouse=True)
+def _service(scripted: Scripted) -> None:
+    scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
+    scripted.ok("DeleteSessionAsync")
+    scripted.ok("GetSessionDetail", {"Status": "FINISH"})
+
+
+async def test_the_session_lives_as_long_as_the_block(
+    bay: AsyncAgentBay, scripted: Scripted
+) -> None:
+    """Created before, deleted after, and waited for."""
+    async with bay.session(CreateSessionParams(image_id="code_latest")) as session:
+        assert session.session_id == "s-1"
+        assert scripted.actions == ["CreateMcpSession"]
+    assert scripted.actions == ["CreateMcpSession", "DeleteSessionAsync", "GetSessionDetail"]
+    assert scripted.asked("CreateMcpSession")[0]["ImageId"] == "code_latest"
+
+
+async def test_a_block_that_fails_keeps_its_error(bay: AsyncAgentBay, scripted: Scripted) -> None:
+    """The session is deleted, and the block's own error comes out."""
+    with pytest.raises(LookupError, match="of the block"):
+        async with bay.session():
+            raise LookupError("of the block")
+    assert "DeleteSessionAsync" in scripted.actions
+
+
+async def test_a_block_that_fails_keeps_its_error_when_the_delete_fails_too(
+    bay: AsyncAgentBay, scripted: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The second error does not replace the first; what is left is named in the log."""
+    scripted.forget()
+    scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
+    scripted.refuse("DeleteSessionAsync", "Some.Code")
+    with pytest.raises(LookupError, match="of the block"):
+        async with bay.session():
+            raise LookupError("of the block")
+    assert "s-1" in caplog.text
+    assert "could not be deleted" in caplog.text
+
+
+async def test_a_block_that_closes_the_client_and_fails_keeps_its_error(
+    bay: AsyncAgentBay,
+) -> None:
+    """Even where nothing can be sent any more, the block's error is what counts."""
+    with pytest.raises(LookupError, match="of the block"):
+        async with bay.session():
+            await bay.aclose()
+            raise LookupError("of the block")
+
+
+async def test_a_cancelled_block_deletes_the_session(
+    bay: AsyncAgentBay, scripted: Scripted
+) -> None:
+    """A cancelled task is gone only when its session is."""
+
+    async def work() -> None:
+        async with bay.session():
+            entered.set()
+            await asyncio.Event().wait()
+
+    entered = asyncio.Event()
+    task = asyncio.create_task(work())
+    await entered.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert scripted.actions[-2:] == ["DeleteSessionAsync", "GetSessionDetail"]
+
+
+async def test_a_block_that_runs_out_of_time_deletes_the_session(
+    bay: AsyncAgentBay, scripted: Scripted
+) -> None:
+    """A cancel scope around the block does not reach into the clean-up."""
+    with anyio.move_on_after(0) as scope:
+        async with bay.session():
+            pytest.fail("nothing is created in a scope that is over")
+    assert scope.cancelled_caught
+    with pytest.raises(TimeoutError):
+        with anyio.fail_after(30) as limit:
+            async with bay.session():
+                limit.deadline = anyio.current_time()
+                await anyio.sleep_forever()
+    assert scripted.actions[-2:] == ["DeleteSessionAsync", "GetSessionDetail"]
+
+
+async def test_a_cancel_while_files_arrive_deletes_the_session(
+    bay: AsyncAgentBay, scripted: Scripted
+) -> None:
+    """Nobody will ever hold the session that create was making."""
+    scripted.hang("GetContextInfo")
+    params = CreateSessionParams(context_syncs=[ContextSync("c-1", "/a")])
+    task = asyncio.create_task(bay.create(params))
+    await scripted.arrival("GetContextInfo")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert scripted.asked("DeleteSessionAsync") == [{"SessionId": "s-1"}]
+
+
+async def test_a_cancel_while_files_are_saved_deletes_the_session(
+    bay: AsyncAgentBay, scripted: Scripted
+) -> None:
+    """Come what may: also a cancel after the block, before the delete was sent."""
+    scripted.hang("GetContextInfo")
+
+    async def work() -> None:
+        async with bay.session(sync_context=True):
+            pass
+
+    task = asyncio.create_task(work())
+    await scripted.arrival("GetContextInfo")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert scripted.asked("DeleteSessionAsync") == [{"SessionId": "s-1"}]
+
+
+async def test_a_second_cancel_does_not_break_the_clean_up(
+    bay: AsyncAgentBay, scripted: Scripted
+) -> None:
+    """Somebody who presses Ctrl-C twice has no session left either."""
+    gate = asyncio.Event()
+    scripted.gate("DeleteSessionAsync", gate)
+
+    async def work() -> None:
+        async with bay.session():
+            entered.set()
+            await asyncio.Event().wait()
+
+    entered = asyncio.Event()
+    task = asyncio.create_task(work())
+    await entered.wait()
+    task.cancel()
+    await scripted.arrival("DeleteSessionAsync")
+    task.cancel()
+    gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert scripted.actions[-1] == "GetSessionDetail"
+
+
+async def test_a_session_that_cannot_be_created_raises(
+    bay: AsyncAgentBay, scripted: Scripted
+) -> None:
+    """The block does not run, and there is nothing to delete."""
+    scripted.forget()
+    scripted.refuse("CreateMcpSession", "NOT_LOGIN")
+    with pytest.raises(AuthenticationError):
+        async with bay.session():
+            pytest.fail("there is no session")
+    assert scripted.actions == ["CreateMcpSession"]
+
+
+async def test_a_session_that_cannot_be_deleted_raises_after_a_good_block(
+    bay: AsyncAgentBay, scripted: Scripted
+) -> None:
+    """A session that is left costs money, so it is not passed over in silence."""
+    scripted.forget()
+    scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
+    scripted.refuse("DeleteSessionAsync", "Some.Code")
+    with pytest.raises(APIError):
+        async with bay.session():
+            pass
+
+
+@pytest.mark.parametrize("status", ["Success", "Failed"])
+async def test_the_files_are_saved_at_the_end_when_asked_to(
+    bay: AsyncAgentBay, scripted: Scripted, status: str
+) -> None:
+    """Saved, the session goes; not saved, it stays and the error says so."""
+    task = {"contextId": "c-1", "path": "/a", "taskType": "upload", "status": status}
+    text = json.dumps([{"type": "data", "data": json.dumps([task])}])
+    scripted.ok("SyncContext")
+    scripted.ok("DescribeSessionContexts", [{"ContextId": "c-1", "Path": "/a"}])
+    scripted.ok("GetContextInfo", {})
+    scripted.ok("GetContextInfo", {"ContextStatus": text})
+    refusal = pytest.raises(ContextSyncError) if status == "Failed" else nullcontext()
+    with refusal:
+        async with bay.session(sync_context=True):
+            pass
+    assert ("DeleteSessionAsync" in scripted.actions) == (status == "Success")

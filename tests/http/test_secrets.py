@@ -1,0 +1,142 @@
+"""The key, tokens and signed URLs: in no log line, repr, error or traceback."""
+
+from __future__ import annotations
+
+import io
+import logging
+import pickle
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import web
+
+from agentbay_async import AsyncAgentBay, RetryPolicy, SessionStatus
+from agentbay_async._wire import schema
+from agentbay_async.config import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from agentbay_async import Result
+    from tests.http.conftest import Bays, Scripted
+
+_TOKEN = "session-token-77"
+_SIGNED = "signature-88"
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """Give everything that anybody logs, at the most talkative level, with tracebacks."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(name)s %(message)s %(args)s"))
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield stream
+    root.removeHandler(handler)
+    root.setLevel(level)
+
+
+def _shown(result: Result[Any]) -> str:
+    """Return all that a result shows of itself."""
+    error = result.error
+    lines = traceback.format_exception(error) if error is not None else []
+    return "".join([repr(result), str(result), repr(error), result.error_message, *lines])
+
+
+def _trouble(scripted: Scripted, action: str) -> None:
+    scripted.refuse(action, "Throttling", status=429)
+    scripted.reset(action)
+    scripted.raw(action, "no json")
+    scripted.refuse(action, "Some.Code", "no")
+
+
+async def test_a_working_day_shows_no_secret(
+    bays: Bays, scripted: Scripted, log: io.StringIO, api_key: str, tmp_path: Path
+) -> None:
+    """Successes, retries and failures of every kind, at level DEBUG."""
+    secrets = {"Token": _TOKEN, "ResourceUrl": f"https://r/?code={_TOKEN}"}
+    url = f"{scripted.endpoint}/blob/f?sig={_SIGNED}"
+    scripted.ok("CreateMcpSession", {"SessionId": "s-1", **secrets})
+    scripted.ok("GetSession", {"SessionId": "s-1", **secrets})
+    scripted.ok("GetMcpResource", {"DesktopInfo": {"AuthCode": _TOKEN, "Ticket": _TOKEN}})
+    scripted.ok("GetContextFileUploadUrl", {"Url": url})
+    scripted.ok("GetContextFileDownloadUrl", {"Url": url})
+    scripted.hang("GetContext")
+    for action in ("ListSession", "SetLabel"):
+        _trouble(scripted, action)
+    scripted.blob = _refusing
+    bay = bays()
+    session = (await bay.create()).session
+    shown = [repr(bay), repr(session), str(vars(bay)), repr(SessionStatus.RUNNING)]
+    for result in (
+        await bay.get("s-1"),
+        await session.info(),
+        await bay.list(),
+        await session.set_labels({"a": "b"}),
+        await bay.context.get_file_upload_url("c-1", "/f"),
+        await bay.context.upload_file("c-1", "/f", b"x"),
+        await bay.context.download_file("c-1", "/f", tmp_path / "f"),
+        await bays(endpoint="http://127.0.0.1:1", retry=RetryPolicy(attempts=1)).create(),
+        await bays(timeout=0.01).context.get("x"),
+    ):
+        shown.append(_shown(result))
+    everything = "".join(shown) + log.getvalue()
+    assert "attempt 1 failed" in everything
+    for secret in (api_key, _TOKEN, _SIGNED):
+        assert secret not in everything
+
+
+async def _refusing(_request: web.Request) -> web.Response:
+    return web.Response(status=403, text=_SIGNED)
+
+
+async def test_an_error_that_travels_takes_no_secret_along(
+    bay: AsyncAgentBay, scripted: Scripted, api_key: str
+) -> None:
+    """A pickled error is sent to other processes, and must not carry the key."""
+    scripted.refuse("GetSession", "NOT_LOGIN", "the key is wrong")
+    error = (await bay.get("s-1")).error
+    assert api_key.encode() not in pickle.dumps(error)
+
+
+def test_settings_show_no_key(api_key: str) -> None:
+    """The value that holds the key does not show it."""
+    settings = resolve(api_key, endpoint="https://h")
+    assert settings.api_key == api_key
+    assert api_key not in repr(settings)
+
+
+_SECRET_FIELDS = [
+    (schema.CreatedSession, "token"),
+    (schema.CreatedSession, "resource_url"),
+    (schema.CreatedSession, "ws_url"),
+    (schema.CreatedSession, "link_url"),
+    (schema.SessionRecord, "token"),
+    (schema.SessionRecord, "resource_url"),
+    (schema.SessionRecord, "ws_url"),
+    (schema.SessionRecord, "link_url"),
+    (schema.McpResource, "resource_url"),
+    (schema.DesktopInfo, "auth_code"),
+    (schema.DesktopInfo, "ticket"),
+    (schema.FileUrl, "url"),
+]
+
+
+@pytest.mark.parametrize(("kind", "field"), _SECRET_FIELDS)
+def test_a_secret_of_the_wire_is_not_in_its_repr(kind: Any, field: str) -> None:
+    """Tokens, codes, and the URLs that hold them."""
+    assert _TOKEN not in repr(kind(**{field: _TOKEN}))
+
+
+async def test_nobody_formats_log_lines_when_nobody_listens(
+    bay: AsyncAgentBay, scripted: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At the default level a successful call writes nothing."""
+    scripted.ok("ListContexts", [])
+    await bay.context.list()
+    assert caplog.records == []

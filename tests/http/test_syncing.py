@@ -1,0 +1,387 @@
+"""``session.context``: sync, bind, info, bindings; and creating with contexts."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agentbay_async import (
+    AgentBayError,
+    ArgumentTypeError,
+    BadAnswerError,
+    ContextBinding,
+    ContextStatusData,
+    ContextSync,
+    ContextSyncError,
+    CreateSessionParams,
+    DownloadPolicy,
+    InvalidArgumentError,
+    SyncPolicy,
+)
+from agentbay_async._wire.policy import policy_from_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentbay_async import AsyncAgentBay, AsyncSession
+    from tests.conftest import InstantClock
+    from tests.http.conftest import Scripted
+
+_BINDINGS = [{"ContextId": "c-1", "Path": "/a"}, {"ContextId": "c-2", "Path": "/b"}]
+
+
+def _task(
+    context: str = "c-1", status: str = "Success", kind: str = "upload", start: int = 1, **more: Any
+) -> dict[str, Any]:
+    place = {"contextId": context, "path": f"/{context}", "taskType": kind}
+    return {**place, "status": status, "startTime": start, **more}
+
+
+def _tasks(scripted: Scripted, *listings: list[dict[str, Any]]) -> None:
+    """Script what the service lists each time it is asked: JSON in JSON in JSON."""
+    for tasks in listings:
+        wrappers = [{"type": "other", "data": "?"}, {"type": "data", "data": json.dumps(tasks)}]
+        scripted.ok("GetContextInfo", {"ContextStatus": json.dumps(wrappers)})
+
+
+@pytest.fixture
+def syncing(scripted: Scripted, session: AsyncSession) -> Scripted:
+    """Give a service that accepts movements of files, for a session with two contexts."""
+    scripted.ok("SyncContext")
+    scripted.ok("BindContexts")
+    scripted.ok("DescribeSessionContexts", _BINDINGS)
+    return scripted
+
+
+async def test_sync_answers_with_a_receipt(session: AsyncSession, syncing: Scripted) -> None:
+    """The receipt holds the finished task of every context of the session."""
+    _tasks(syncing, [], [_task("c-1")], [_task("c-1"), _task("c-2", finishTime=9)])
+    result = await session.context.sync()
+    assert result.request_id == "REQ-SyncContext"
+    assert [task.context_id for task in result.receipt.tasks] == ["c-1", "c-2"]
+    assert result.receipt.tasks[1] == ContextStatusData(
+        "c-2", "/c-2", "upload", "Success", start_time=1, finish_time=9
+    )
+    assert syncing.asked("SyncContext") == [{"SessionId": "s-1"}]
+    assert {one["TaskType"] for one in syncing.asked("GetContextInfo")} == {"upload"}
+
+
+async def test_sync_of_one_context_waits_for_that_one(
+    session: AsyncSession, syncing: Scripted
+) -> None:
+    """Id, path and direction are sent, and other contexts do not matter."""
+    _tasks(syncing, [], [_task("c-2", "Running", "download"), _task("c-1", kind="download")])
+    result = await session.context.sync("c-1", "/a", "download")
+    assert [task.context_id for task in result.receipt.tasks] == ["c-1"]
+    assert syncing.asked("SyncContext") == [
+        {"SessionId": "s-1", "ContextId": "c-1", "Path": "/a", "Mode": "download"}
+    ]
+    assert "DescribeSessionContexts" not in syncing.actions
+
+
+async def test_sync_of_one_path_waits_for_the_context_seen_there(
+    session: AsyncSession, syncing: Scripted
+) -> None:
+    """Which context that is, the session's bindings say."""
+    _tasks(syncing, [], [_task("c-2")])
+    result = await session.context.sync(path="/b")
+    assert [task.context_id for task in result.receipt.tasks] == ["c-2"]
+
+
+async def test_sync_without_contexts_has_nothing_to_move(
+    session: AsyncSession, syncing: Scripted, scripted: Scripted
+) -> None:
+    """An empty receipt, and no wait."""
+    scripted.forget()
+    scripted.ok("SyncContext")
+    scripted.ok("DescribeSessionContexts", [])
+    _tasks(scripted, [])
+    assert (await session.context.sync()).receipt.tasks == ()
+
+
+async def test_a_stale_task_never_counts(
+    session: AsyncSession, syncing: Scripted, clock: InstantClock
+) -> None:
+    """A success of the past does not prove that today's files have arrived."""
+    old = _task("c-1", start=1)
+    _tasks(syncing, [old], [old], [old, _task("c-1", "Running", start=2)])
+    _tasks(syncing, [old, _task("c-1", "Failed", start=2, errorMessage="disk full")])
+    result = await session.context.sync("c-1")
+    assert isinstance(result.error, ContextSyncError)
+    assert "disk full" in result.error_message
+    assert [(task.start_time, task.status) for task in result.error.tasks] == [(2, "Failed")]
+
+
+async def test_two_tasks_of_one_second_are_told_apart_by_their_number(
+    session: AsyncSession, syncing: Scripted
+) -> None:
+    """Times are whole seconds; the second of two equal tasks is the new one."""
+    _tasks(syncing, [_task()], [_task()], [_task(), _task(status="Failed")])
+    assert isinstance((await session.context.sync("c-1")).error, ContextSyncError)
+
+
+async def test_a_failed_task_is_a_failed_sync(session: AsyncSession, syncing: Scripted) -> None:
+    """One failure among successes is a failure; the error names context, path and reason."""
+    _tasks(syncing, [], [_task("c-1"), _task("c-2", "Failed", errorMessage="no space")])
+    result = await session.context.sync()
+    assert isinstance(result.error, ContextSyncError)
+    assert "upload failed: c-2 at /c-2: no space" in result.error_message
+    assert [task.context_id for task in result.error.tasks] == ["c-2"]
+    assert result.error.session_id == "s-1"
+    with pytest.raises(ContextSyncError):
+        _ = result.receipt
+
+
+async def test_a_failure_without_a_reason_is_still_a_failure(
+    session: AsyncSession, syncing: Scripted
+) -> None:
+    """The service does not always say why."""
+    _tasks(syncing, [], [_task("c-1", "Failed")])
+    assert "no reason given" in (await session.context.sync("c-1")).error_message
+
+
+async def test_a_task_that_never_shows_up_is_a_failure(
+    session: AsyncSession, syncing: Scripted, clock: InstantClock
+) -> None:
+    """No task is no proof; the service has ten seconds to list the one that it accepted."""
+    _tasks(syncing, [])
+    result = await session.context.sync("c-1")
+    assert isinstance(result.error, ContextSyncError)
+    assert "lists no upload of c-1" in result.error_message
+    assert 10 < sum(clock.sleeps) < 13
+
+
+async def test_a_task_that_does_not_end_is_a_failure(
+    session: AsyncSession, syncing: Scripted, clock: InstantClock
+) -> None:
+    """The wait ends at the timeout; the error says what did not finish."""
+    _tasks(syncing, [], [_task("c-1"), _task("c-2", "Running")])
+    result = await session.context.sync(timeout=timedelta(seconds=20))
+    assert isinstance(result.error, ContextSyncError)
+    assert "c-2 at /c-2 did not finish within 20 s" in result.error_message
+    assert {task.context_id for task in result.error.tasks} == {"c-1", "c-2"}
+    assert sum(clock.sleeps) == pytest.approx(20)
+
+
+async def test_a_timeout_before_any_task_was_listed_names_the_contexts(
+    session: AsyncSession, syncing: Scripted
+) -> None:
+    """A timeout shorter than the service's time to list is a timeout."""
+    _tasks(syncing, [])
+    result = await session.context.sync("c-1", timeout=5)
+    assert isinstance(result.error, ContextSyncError)
+    assert "upload of c-1 did not finish within 5 s" in result.error_message
+
+
+async def test_sync_is_not_sent_again_when_it_may_have_been_acted_on(
+    session: AsyncSession, syncing: Scripted, scripted: Scripted
+) -> None:
+    """An ambiguous failure is reported."""
+    scripted.forget()
+    _tasks(scripted, [])
+    scripted.reset("SyncContext")
+    assert not (await session.context.sync("c-1")).success
+    assert scripted.actions.count("SyncContext") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"mode": "both"}, "mode"),
+        ({"context_id": ""}, "context_id"),
+        ({"context_id": "a b"}, "context_id"),
+        ({"path": "relative"}, "path"),
+        ({"path": "/a/../b"}, "path"),
+        ({"timeout": 0}, "timeout"),
+    ],
+)
+async def test_a_sync_that_cannot_be_meant_is_refused(
+    session: AsyncSession, scripted: Scripted, arguments: dict[str, Any], named: str
+) -> None:
+    """Nothing is sent, not even the question for old tasks."""
+    with pytest.raises(InvalidArgumentError, match=named):
+        await session.context.sync(**arguments)
+    assert scripted.received == []
+
+
+async def test_info_lists_the_movements(session: AsyncSession, scripted: Scripted) -> None:
+    """All of them, or those of a context, a path, a direction."""
+    _tasks(scripted, [_task("c-1", "Running", errorMessage="slow")])
+    result = await session.context.info("c-1", "/c-1", "upload")
+    assert scripted.asked("GetContextInfo") == [
+        {"SessionId": "s-1", "ContextId": "c-1", "Path": "/c-1", "TaskType": "upload"}
+    ]
+    (task,) = result.context_status_data
+    assert (task.status, task.error_message, task.finished) == ("Running", "slow", False)
+
+
+@pytest.mark.parametrize("data", [None, {}, {"ContextStatus": ""}, {"ContextStatus": "[]"}])
+async def test_info_of_no_movements_is_empty(
+    session: AsyncSession, scripted: Scripted, data: object
+) -> None:
+    """A session whose files never moved has no tasks."""
+    scripted.ok("GetContextInfo", data)
+    assert (await session.context.info()).context_status_data == []
+
+
+@pytest.mark.parametrize("text", ["no json", "{}", "[1]", '[{"type": "data", "data": "["}]', "5"])
+async def test_tasks_that_cannot_be_read_are_a_bad_answer(
+    session: AsyncSession, scripted: Scripted, text: str
+) -> None:
+    """They are not taken for no tasks: a wait would end with a false success."""
+    scripted.ok("GetContextInfo", {"ContextStatus": text})
+    result = await session.context.info()
+    assert isinstance(result.error, BadAnswerError)
+    assert result.request_id == "REQ-GetContextInfo"
+
+
+@pytest.mark.parametrize("argument", ["context_id", "path", "task_type"])
+async def test_info_refuses_a_dict_where_text_belongs(
+    session: AsyncSession, scripted: Scripted, argument: str
+) -> None:
+    """It would be sent as its repr, and match nothing."""
+    wrong: Any = {"id": "c-1"}
+    with pytest.raises(ArgumentTypeError, match=argument):
+        await session.context.info(**{argument: wrong})
+    assert scripted.received == []
+
+
+async def test_bindings_are_listed(session: AsyncSession, scripted: Scripted) -> None:
+    """Each with the policy in the form of the wire."""
+    entry = {"ContextName": "data", "Policy": {"a": 1}, "BindTime": "2025-01-01"}
+    scripted.ok("DescribeSessionContexts", [{**_BINDINGS[0], **entry}, {}])
+    assert (await session.context.list_bindings()).bindings == [
+        ContextBinding("c-1", "data", "/a", '{"a":1}', "2025-01-01"),
+        ContextBinding(),
+    ]
+
+
+async def test_bind_sends_and_waits_for_the_files(
+    session: AsyncSession, syncing: Scripted
+) -> None:
+    """The receipt proves that the files of what was bound have arrived."""
+    _tasks(syncing, [], [_task("c-3", kind="download")])
+    policy = SyncPolicy(download_policy=DownloadPolicy(auto_download=True))
+    result = await session.context.bind(ContextSync("c-3", "/c", policy))
+    assert [task.context_id for task in result.receipt.tasks] == ["c-3"]
+    (form,) = syncing.asked("BindContexts")
+    (entry,) = json.loads(form["PersistenceDataList"])
+    assert (entry["ContextId"], entry["Path"]) == ("c-3", "/c")
+    assert policy_from_text(entry["Policy"]) == policy
+
+
+@pytest.mark.parametrize("reason", ["wait_for_completion", "auto_download", "sync flag"])
+async def test_bind_does_not_wait_for_what_is_not_downloaded(
+    session: AsyncSession, syncing: Scripted, clock: InstantClock, reason: str
+) -> None:
+    """No wait where none was asked for, or where no files will come."""
+    _tasks(syncing, [])
+    policy = SyncPolicy(download_policy=DownloadPolicy(auto_download=reason != "auto_download"))
+    sync = ContextSync("c-3", "/c", policy, wait_for_completion=reason != "sync flag")
+    result = await session.context.bind(sync, wait_for_completion=reason != "wait_for_completion")
+    assert result.receipt.tasks == ()
+    assert clock.sleeps == []
+
+
+async def test_bind_with_a_failed_download_fails(session: AsyncSession, syncing: Scripted) -> None:
+    """A context that is bound but empty is not what was asked for."""
+    _tasks(syncing, [], [_task("c-3", "Failed", "download")])
+    result = await session.context.bind(ContextSync("c-3", "/c"))
+    assert isinstance(result.error, ContextSyncError)
+
+
+@pytest.mark.parametrize(
+    ("contexts", "kind"), [((), InvalidArgumentError), (("c-1",), ArgumentTypeError)]
+)
+async def test_bind_refuses_what_is_no_context_sync(
+    session: AsyncSession, scripted: Scripted, contexts: Any, kind: type[Exception]
+) -> None:
+    """Nothing, or an id, cannot be bound."""
+    with pytest.raises(kind, match="contexts"):
+        await session.context.bind(*contexts)
+    assert scripted.received == []
+
+
+def _created(scripted: Scripted) -> None:
+    scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
+    scripted.ok("DeleteSessionAsync")
+    scripted.ok("GetSessionDetail", {"Status": "FINISH"})
+
+
+async def test_create_sends_its_contexts_and_waits_for_their_files(
+    bay: AsyncAgentBay, scripted: Scripted
+) -> None:
+    """When create returns, the files are there."""
+    _created(scripted)
+    _tasks(scripted, [], [_task("c-1", "Running", "download")], [_task("c-1", kind="download")])
+    syncs = [
+        ContextSync("c-1", "/a"),
+        ContextSync("c-2", "/b", SyncPolicy.default(), wait_for_completion=False),
+    ]
+    (await bay.create(CreateSessionParams(context_syncs=syncs))).unwrap()
+    (form,) = scripted.asked("CreateMcpSession")
+    first, second = json.loads(form["PersistenceDataList"])
+    assert first == {"ContextId": "c-1", "Path": "/a"}
+    assert policy_from_text(second.pop("Policy")) == SyncPolicy.default()
+    assert second == {"ContextId": "c-2", "Path": "/b"}
+    assert scripted.actions.count("GetContextInfo") == 3
+    assert "DeleteSessionAsync" not in scripted.actions
+
+
+@pytest.mark.parametrize(
+    "tasks",
+    [
+        pytest.param([_task("c-1", "Failed", "download")], id="failed"),
+        pytest.param([_task("c-1", "Running", "download")], id="unfinished"),
+        pytest.param([], id="never listed"),
+    ],
+)
+async def test_create_fails_when_the_files_do_not_arrive(
+    bay: AsyncAgentBay, scripted: Scripted, tasks: list[dict[str, Any]]
+) -> None:
+    """The result is a failed one, and the session that nobody holds is deleted."""
+    _created(scripted)
+    _tasks(scripted, tasks)
+    params = CreateSessionParams(context_syncs=[ContextSync("c-1", "/a")])
+    result = await bay.create(params)
+    assert isinstance(result.error, ContextSyncError)
+    assert result.error.session_id == "s-1"
+    assert scripted.asked("DeleteSessionAsync") == [{"SessionId": "s-1"}]
+
+
+async def test_create_says_so_when_the_session_could_not_be_deleted(
+    bay: AsyncAgentBay, scripted: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The reason of the failure is kept; the session that is left is named in the log."""
+    scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
+    scripted.refuse("GetContextInfo", "Some.Code")
+    scripted.refuse("DeleteSessionAsync", "Other.Code")
+    result = await bay.create(CreateSessionParams(context_syncs=[ContextSync("c-1", "/a")]))
+    assert result.code == "Some.Code"
+    assert "s-1" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda session: session.context.sync(),
+        lambda session: session.context.bind(ContextSync("c-1", "/a")),
+    ],
+)
+@pytest.mark.parametrize("step", ["the look at old tasks", "the request itself"])
+async def test_a_refusal_on_the_way_is_a_failed_result(
+    session: AsyncSession, scripted: Scripted, call: Callable[[AsyncSession], Any], step: str
+) -> None:
+    """Whichever step fails, the result carries its error."""
+    scripted.refuse("SyncContext", "Some.Code")
+    scripted.refuse("BindContexts", "Some.Code")
+    if step == "the request itself":
+        _tasks(scripted, [])
+    else:
+        scripted.refuse("GetContextInfo", "Some.Code")
+    result = await call(session)
+    assert isinstance(result.error, AgentBayError)
+    assert result.code == "Some.Code"

@@ -1,0 +1,113 @@
+"""TLS is verified, always: an unknown certificate is refused, a trusted one is not."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+import pytest
+import trustme
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from agentbay_async import Config, ConnectionFailedError, RetryPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from tests.http.conftest import Bays
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """Give a certificate authority that nobody trusts."""
+    return trustme.CA()
+
+
+async def _answer(_request: web.Request) -> web.Response:
+    return web.json_response({"Success": True, "Data": []})
+
+
+@pytest.fixture
+async def endpoint(authority: trustme.CA) -> AsyncIterator[str]:
+    """Give the URL of a service whose certificate is of that authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    app = web.Application()
+    app.router.add_post("/", _answer)
+    server = TestServer(app, scheme="https")
+    await server.start_server(ssl=context)
+    yield str(server.make_url("")).rstrip("/")
+    await server.close()
+
+
+async def test_an_unknown_certificate_is_refused(bays: Bays, endpoint: str) -> None:
+    """No connection is made, so the key is not sent to a stranger."""
+    result = await bays(endpoint=endpoint, retry=RetryPolicy(attempts=1)).context.list()
+    assert isinstance(result.error, ConnectionFailedError)
+
+
+async def test_a_context_of_the_callers_decides(
+    bays: Bays, endpoint: str, authority: trustme.CA
+) -> None:
+    """Whoever trusts the authority gets through."""
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    result = await bays(endpoint=endpoint, cfg=Config(ssl_context=context)).context.list()
+    assert result.success
+
+
+async def test_a_certificate_for_another_name_is_refused(
+    bays: Bays, endpoint: str, authority: trustme.CA
+) -> None:
+    """A trusted authority does not make every host the right one."""
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    other = endpoint.replace("127.0.0.1", "localhost")
+    bay = bays(endpoint=other, cfg=Config(ssl_context=context), retry=RetryPolicy(attempts=1))
+    assert isinstance((await bay.context.list()).error, ConnectionFailedError)
+
+
+_CHILD = """
+import asyncio, ssl
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from agentbay_async import AsyncAgentBay, RetryPolicy
+
+async def answer(request):
+    return web.json_response({"Success": True, "Data": []})
+
+async def main():
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain("server.pem")
+    app = web.Application()
+    app.router.add_post("/", answer)
+    server = TestServer(app, scheme="https")
+    await server.start_server(ssl=context)
+    once = RetryPolicy(attempts=1)
+    async with AsyncAgentBay("akm-x", endpoint=str(server.make_url("")), retry=once) as bay:
+        print(type((await bay.context.list()).error).__name__)
+    await server.close()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [({"SSL_CERT_FILE": "ca.pem"}, "NoneType"), ({}, "ConnectionFailedError")],
+)
+def test_the_certificates_of_the_environment_are_trusted(
+    tmp_path: Path,
+    authority: trustme.CA,
+    run_child: Callable[..., str],
+    variables: dict[str, str],
+    said: str,
+) -> None:
+    """SSL_CERT_FILE adds an authority, as everywhere else; without it, nobody trusts it."""
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
+        tmp_path / "server.pem"
+    )
+    assert run_child(_CHILD, **variables) == said

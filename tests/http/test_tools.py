@@ -1,0 +1,156 @@
+"""Tools by name: calling them, and listing what an image offers."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agentbay_async import (
+    ArgumentTypeError,
+    AsyncAgentBay,
+    BadAnswerError,
+    CreateSessionParams,
+    InvalidArgumentError,
+    McpTool,
+    ToolContent,
+    ToolError,
+)
+
+if TYPE_CHECKING:
+    from agentbay_async import AsyncSession
+    from tests.http.conftest import Scripted
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+async def test_every_piece_of_an_answer_arrives(
+    session: AsyncSession, scripted: Scripted, wrapped: bool
+) -> None:
+    """As an object or as the JSON text of one; texts are joined, pictures are kept."""
+    answer = {
+        "content": [
+            {"type": "text", "text": "one"},
+            {"type": "image", "data": "aGk=", "mimeType": "image/png"},
+            {"type": "resource", "blob": "aG8="},
+            {"text": "two"},
+        ],
+        "isError": False,
+    }
+    scripted.ok("CallMcpTool", json.dumps(answer) if wrapped else answer)
+    result = await session.call_mcp_tool("draw", {"über": [1, None, {"a": True}]})
+    assert result.content == [
+        ToolContent("text", "one"),
+        ToolContent("image", data="aGk=", mime_type="image/png"),
+        ToolContent("resource", data="aG8="),
+        ToolContent("text", "two"),
+    ]
+    assert result.data == "one\ntwo"
+    (form,) = scripted.asked("CallMcpTool")
+    assert json.loads(form["Args"]) == {"über": [1, None, {"a": True}]}
+    assert form["Name"] == "draw"
+
+
+@pytest.mark.parametrize("data", [{}, {"content": []}, {"content": None}])
+async def test_a_tool_may_have_nothing_to_say(
+    session: AsyncSession, scripted: Scripted, data: object
+) -> None:
+    """No content is an empty answer."""
+    scripted.ok("CallMcpTool", data)
+    result = await session.call_mcp_tool("quiet", {})
+    assert (result.content, result.data) == ([], "")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([{"type": "text", "text": "no"}, {"type": "text", "text": "never"}], "no\nnever"),
+        ([], "draw failed"),
+        (None, "draw failed"),
+    ],
+)
+async def test_a_tool_that_fails_is_a_failed_result(
+    session: AsyncSession, scripted: Scripted, content: object, message: str
+) -> None:
+    """Its texts are the message; without any, its name."""
+    scripted.ok("CallMcpTool", {"content": content, "isError": True})
+    result = await session.call_mcp_tool("draw", {})
+    assert isinstance(result.error, ToolError)
+    assert result.error_message == message
+    assert (result.request_id, result.error.session_id) == ("REQ-CallMcpTool", "s-1")
+    for read in ("content", "data"):
+        with pytest.raises(ToolError):
+            getattr(result, read)
+
+
+@pytest.mark.parametrize("data", [None, [], "[]", "text", 5, {"content": "text"}])
+async def test_an_answer_of_another_form_is_a_bad_answer(
+    session: AsyncSession, scripted: Scripted, data: object
+) -> None:
+    """What is no tool's answer is not taken for an empty one."""
+    scripted.ok("CallMcpTool", data)
+    assert isinstance((await session.call_mcp_tool("draw", {})).error, BadAnswerError)
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "kind"),
+    [
+        ("", {}, InvalidArgumentError),
+        ("a b", {}, InvalidArgumentError),
+        (None, {}, ArgumentTypeError),
+        ("draw", None, ArgumentTypeError),
+        ("draw", [1], ArgumentTypeError),
+        ("draw", {"a": object()}, ArgumentTypeError),
+    ],
+)
+async def test_a_call_that_cannot_be_meant_is_refused(
+    session: AsyncSession, scripted: Scripted, name: Any, args: Any, kind: type[Exception]
+) -> None:
+    """A name, and arguments that JSON can carry."""
+    with pytest.raises(kind):
+        await session.call_mcp_tool(name, args)
+    assert scripted.received == []
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+async def test_tools_are_listed(session: AsyncSession, scripted: Scripted, wrapped: bool) -> None:
+    """The list arrives as JSON text; an array is understood too."""
+    tools = [
+        {
+            "name": "shell",
+            "server": "wuying_shell",
+            "description": "Runs",
+            "inputSchema": {"type": "object"},
+        },
+        {},
+    ]
+    scripted.ok("ListMcpTools", json.dumps(tools) if wrapped else tools)
+    result = await session.list_mcp_tools()
+    assert result.tools == [McpTool("shell", "wuying_shell", "Runs"), McpTool("")]
+    assert result.tools[0].input_schema == {"type": "object"}
+
+
+async def test_tools_are_those_of_the_image(bay: AsyncAgentBay, scripted: Scripted) -> None:
+    """Of the image that is named, else of the session's, else of the usual one."""
+    scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
+    scripted.ok("ListMcpTools", "")
+    made = (await bay.create(CreateSessionParams(image_id="code_latest"))).session
+    plain = (await bay.create()).session
+    assert (await made.list_mcp_tools("browser_latest")).tools == []
+    await made.list_mcp_tools()
+    await plain.list_mcp_tools()
+    assert scripted.asked("ListMcpTools") == [
+        {"ImageId": "browser_latest"},
+        {"ImageId": "code_latest"},
+        {"ImageId": "linux_latest"},
+    ]
+
+
+async def test_tools_of_what_is_no_image_id_are_refused(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """A dict would be sent as its repr."""
+    wrong: Any = {"id": "linux_latest"}
+    with pytest.raises(ArgumentTypeError, match="image_id"):
+        await session.list_mcp_tools(wrong)
+    assert scripted.received == []

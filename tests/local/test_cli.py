@@ -1,0 +1,137 @@
+"""The command line, in processes of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agentbay_local import LocalService
+
+LIMIT = 60
+READY = "AgentBay local service ready at http://127.0.0.1:"
+
+
+def command(*arguments: str, module: bool = True) -> list[str]:
+    """Return the command line of the service."""
+    name = "agentbay_local" if module else "agentbay_local.cli"
+    return [sys.executable, "-m", name, *arguments]
+
+
+def without_key() -> dict[str, str]:
+    """Return the environment without a key."""
+    return {name: value for name, value in os.environ.items() if name != "AGENTBAY_API_KEY"}
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
+def test_one_line_says_that_it_answers_and_a_signal_ends_it(
+    tmp_path: Path, end: signal.Signals
+) -> None:
+    """Standard output has exactly that line; the exit code is 0."""
+    with subprocess.Popen(
+        command("--port", "0", "--home", str(tmp_path)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=without_key(),
+    ) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        endpoint = line.split()[-1]
+        with urllib.request.urlopen(f"{endpoint}/healthz", timeout=10) as answer:
+            assert answer.status == 200
+        process.send_signal(end)
+        out, err = process.communicate(timeout=LIMIT)
+    assert (process.returncode, out) == (0, "")
+    assert line.startswith(READY)
+    assert "The API key is akm-local-" in err
+
+
+def test_a_key_of_the_environment_is_used_and_not_shown(tmp_path: Path) -> None:
+    """Who has set a key does not need to be told."""
+    with subprocess.Popen(
+        command(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**without_key(), "AGENTBAY_API_KEY": "the-key"},
+    ) as process:
+        assert process.stdout is not None
+        endpoint = process.stdout.readline().split()[-1]
+        form = b"Authorization=Bearer+the-key"
+        with urllib.request.urlopen(f"{endpoint}/?Action=ListSession", form, 10) as answer:
+            assert answer.status == 200
+        process.terminate()
+        _, err = process.communicate(timeout=LIMIT)
+    assert "the-key" not in err
+
+
+def failing(*arguments: str) -> str:
+    """Run a command that must fail with exit code 2, and return its one line."""
+    done = subprocess.run(
+        command(*arguments), capture_output=True, text=True, timeout=LIMIT, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    return done.stderr
+
+
+def test_a_port_in_use_is_one_clear_line(service: LocalService, tmp_path: Path) -> None:
+    """No traceback, exit code 2."""
+    port = service.endpoint.rpartition(":")[2]
+    err = failing("--port", port, "--home", str(tmp_path))
+    assert err.count("\n") == 1
+    assert "address already in use" in err.lower()
+
+
+def test_a_home_in_use_is_one_clear_line(service: LocalService) -> None:
+    """No traceback, exit code 2."""
+    err = failing("--home", str(service.home))
+    assert err.count("\n") == 1
+    assert "another AgentBay local service" in err
+
+
+def test_a_home_that_cannot_be_made_is_one_clear_line() -> None:
+    """No traceback, exit code 2."""
+    err = failing("--home", "/proc/nowhere")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("bad", [["--port", "99999"], ["--port", "x"], ["--isolation", "maybe"]])
+def test_bad_arguments_end_with_exit_code_2(bad: list[str]) -> None:
+    """The option is named."""
+    assert bad[0].strip("-") in failing(*bad)
+
+
+def test_no_isolation_is_announced_loudly(tmp_path: Path) -> None:
+    """Whoever opts in reads what it means."""
+    with subprocess.Popen(
+        command("--isolation", "none", "--host", "0.0.0.0"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=without_key(),
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.terminate()
+        _, err = process.communicate(timeout=LIMIT)
+    assert "NOT isolated" in err
+    assert "other machines" in err
+
+
+def test_the_doctor_says_what_this_machine_can_do(service: LocalService) -> None:
+    """Exit code and words agree with the service's own probe."""
+    entry = "import sys; from agentbay_local.cli import main; sys.exit(main(['doctor']))"
+    done = subprocess.run(
+        [sys.executable, "-c", entry], capture_output=True, text=True, timeout=LIMIT, check=False
+    )
+    assert done.returncode == (0 if service.isolation.available else 1)
+    assert done.stdout.startswith("namespaces: ")

@@ -1,0 +1,213 @@
+"""Contexts on disk: whole versions whatever happens, and nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentbay_local.context_store import ContextStore
+from agentbay_local.trees.manifest import FILE, Stamp
+from agentbay_local.versions import Change
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from agentbay_local.trees.landing import Landing
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Iterator[ContextStore]:
+    """A store in an empty directory."""
+    (tmp_path / "contexts").mkdir()
+    with ThreadPoolExecutor(2) as executor:
+        yield ContextStore(tmp_path / "contexts", executor, durable=False)
+
+
+def putting(content: dict[str, bytes], **more: object) -> Change:
+    """Return the change that puts these files."""
+
+    def fetch(landing: Landing, path: str) -> Stamp:
+        def write(target: int) -> Stamp:
+            os.write(target, content[path])
+            return Stamp(FILE, len(content[path]), 10**18, 0o644)
+
+        return landing.file(path, write)
+
+    return Change(added=dict.fromkeys(content, Stamp(FILE)), fetch=fetch, **more)  # type: ignore[arg-type]  # passed on as given
+
+
+async def tree(files: ContextStore, context_id: str = "c") -> dict[str, bytes]:
+    """Return path and content of every file of a context."""
+    async with files.reading(context_id) as snapshot:
+        return {
+            str(path.relative_to(snapshot.tree)): path.read_bytes()
+            for path in sorted(snapshot.tree.rglob("*"))
+            if path.is_file()
+        }
+
+
+async def test_a_context_without_files_is_empty(files: ContextStore) -> None:
+    """Nothing needs to be made before it is read."""
+    assert await tree(files) == {}
+
+
+async def test_unchanged_files_are_shared_between_versions(
+    files: ContextStore, tmp_path: Path
+) -> None:
+    """A new version costs what changed: the rest is the same inode."""
+    await files.publish("c", putting({"a": b"1", "d/b": b"2"}))
+    async with files.reading("c") as old:
+        inode = (old.tree / "a").stat().st_ino
+        await files.publish("c", putting({"d/b": b"3"}))
+        async with files.reading("c") as new:
+            assert (new.tree / "a").stat().st_ino == inode
+            assert (old.tree / "d/b").read_bytes() == b"2"
+            assert (new.tree / "d/b").read_bytes() == b"3"
+
+
+async def test_a_reader_keeps_its_version_and_the_last_one_takes_it_away(
+    files: ContextStore, tmp_path: Path
+) -> None:
+    """Old versions live as long as they are read, and no longer."""
+    await files.publish("c", putting({"a": b"1"}))
+    async with files.reading("c") as first, files.reading("c"):
+        await files.publish("c", putting({"a": b"2"}))
+        assert (first.tree / "a").read_bytes() == b"1"
+    assert len(list((tmp_path / "contexts/c/versions").iterdir())) == 1
+    assert await tree(files) == {"a": b"2"}
+
+
+async def test_a_change_that_fails_leaves_everything_as_it_was(
+    files: ContextStore, tmp_path: Path
+) -> None:
+    """Neither a half version nor a leftover."""
+    await files.publish("c", putting({"a": b"1"}))
+
+    def broken(landing: Landing, path: str) -> Stamp:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        await files.publish("c", Change(added={"b": Stamp(FILE)}, fetch=broken))
+    assert await tree(files) == {"a": b"1"}
+    assert sorted(path.name for path in (tmp_path / "contexts/c").iterdir()) == [
+        "current",
+        "versions",
+    ]
+
+
+async def test_a_file_may_become_a_folder_and_back(files: ContextStore) -> None:
+    """What is in the way of the newest change gives way."""
+    await files.publish("c", putting({"x": b"1"}))
+    await files.publish("c", putting({"x/y": b"2"}))
+    assert await tree(files) == {"x/y": b"2"}
+    await files.publish("c", putting({"x": b"3"}))
+    assert await tree(files) == {"x": b"3"}
+
+
+async def test_a_conditional_removal_spares_what_has_changed(files: ContextStore) -> None:
+    """Only the stamp that was seen is removed."""
+    await files.publish("c", putting({"a": b"1", "b": b"2"}))
+    seen = Stamp(FILE, 1, 10**18, 0o644)
+    other = Stamp(FILE, 1, 5, 0o644)
+    await files.publish("c", Change(removed={"a": seen, "b": other}))
+    assert await tree(files) == {"b": b"2"}
+
+
+async def test_concurrent_changes_all_count(files: ContextStore) -> None:
+    """Writers of one context wait for each other."""
+    await asyncio.gather(*(files.publish("c", putting({f"{n}": b"x"})) for n in range(10)))
+    assert sorted(await tree(files)) == sorted(str(n) for n in range(10))
+
+
+async def test_expired_files_go_and_the_next_moment_is_known(files: ContextStore) -> None:
+    """Each file has its own date; replacing a file forgets the old one."""
+    await files.publish("c", putting({"a": b"1", "b": b"2"}, expiry={"a": 10.0, "b": 20.0}))
+    assert await files.expire("c", 10.0) == 20.0
+    assert await tree(files) == {"b": b"2"}
+    await files.publish("c", putting({"b": b"3"}))
+    assert await files.expire("c", 30.0) is None
+    assert await tree(files) == {"b": b"3"}
+
+
+async def test_recovery_removes_what_does_not_count(files: ContextStore, tmp_path: Path) -> None:
+    """Leftovers of a killed service go; whole versions and known contexts stay."""
+    await files.publish("c", putting({"a": b"1"}))
+    place = tmp_path / "contexts/c"
+    (place / "staging-1/tree").mkdir(parents=True)
+    (place / "incoming-1").write_bytes(b"x")
+    (place / "versions/7").mkdir()
+    (tmp_path / "contexts/unknown/versions").mkdir(parents=True)
+    await files.recover(["c"])
+    assert sorted(os.listdir(place)) == ["current", "versions"]
+    assert os.listdir(place / "versions") == ["1"]
+    assert os.listdir(tmp_path / "contexts") == ["c"]
+    assert await tree(files) == {"a": b"1"}
+
+
+WRITER = """
+import asyncio, os, sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from agentbay_local.context_store import ContextStore
+from agentbay_local.trees.manifest import FILE, Stamp
+from agentbay_local.versions import Change
+
+async def main():
+    files = ContextStore(Path(sys.argv[1]) / "contexts", ThreadPoolExecutor(1), durable=True)
+    number = int(sys.argv[2])
+    while True:
+        number += 1
+        def fetch(landing, path):
+            def write(target):
+                os.write(target, str(number).encode() * 1000)
+                return Stamp(FILE, 0, number, 0o644)
+            return landing.file(path, write)
+        names = [f"d{n % 5}/{n}" for n in range(20)]
+        await files.publish("c", Change(dict.fromkeys(names, Stamp(FILE)), fetch))
+        print(number, flush=True)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_kill_at_any_moment_leaves_a_whole_version(
+    files: ContextStore, tmp_path: Path
+) -> None:
+    """After each of 25 kills, all files are of one version, and none older than acknowledged."""
+    acknowledged = 0
+    chance = random.Random(7)
+    for _ in range(25):
+        acknowledged = await asyncio.to_thread(
+            killed_writer, tmp_path, acknowledged, chance.uniform(0.0, 0.05)
+        )
+        await files.recover(["c"])
+        found = await tree(files)
+        assert len(found) == 20
+        (content,) = set(found.values())
+        number = int(content[: len(content) // 1000])
+        assert number >= acknowledged
+        acknowledged = number
+    assert acknowledged > 25
+
+
+def killed_writer(home: Path, number: int, after: float) -> int:
+    """Run a writer, kill it some time after its first success, return what it acknowledged last."""
+    command = [sys.executable, "-c", WRITER, str(home), str(number)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        lines = [writer.stdout.readline()]
+        try:
+            writer.wait(after)
+        except subprocess.TimeoutExpired:
+            writer.send_signal(signal.SIGKILL)
+        lines += writer.stdout.readlines()
+    return int(lines[-1] if lines[-1].endswith(b"\n") else lines[-2])

@@ -1,0 +1,94 @@
+"""The embedded service: one in a process, gone with it, and none of a parent's in a child."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LIMIT = 60
+
+
+def run(program: str, tmp_path: Path) -> list[str]:
+    """Run a program in a process of its own; return the lines it wrote."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PRELUDE + program],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+PRELUDE = """
+import json, os, sys, urllib.parse, urllib.request
+from agentbay_local.embedded import embedded
+
+def call(service, action, **fields):
+    fields["Authorization"] = f"Bearer {service.api_key}"
+    form = urllib.parse.urlencode(fields).encode()
+    with urllib.request.urlopen(f"{service.endpoint}/?Action={action}", form, 30) as answer:
+        return json.load(answer)
+"""
+
+
+def test_one_service_serves_the_whole_process(tmp_path: Path) -> None:
+    """The second call, from any thread, returns the same one."""
+    program = """
+import threading
+found = []
+threads = [threading.Thread(target=lambda: found.append(embedded())) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(len({id(one) for one in found}), call(found[0], "ListSession")["TotalCount"])
+"""
+    assert run(program, tmp_path) == ["1 0"]
+
+
+@pytest.mark.usefixtures("sandboxed")
+def test_nothing_is_left_when_the_process_ends(tmp_path: Path) -> None:
+    """Neither a process of a session nor a file, whatever the session has left behind."""
+    program = """
+service = embedded()
+session = call(service, "CreateMcpSession")["Data"]["SessionId"]
+command = "mkdir -p a/b; chmod 000 a; sleep 1000 >/dev/null 2>&1 & echo started"
+call(service, "CallMcpTool", SessionId=session, Name="shell", Args=json.dumps({"command": command}))
+record, = os.listdir(service.home / "running")
+print(record)
+"""
+    (record,) = run(program, tmp_path)
+    pid = record.split(".")[1]
+    assert not living(pid)
+    assert os.listdir(tmp_path) == []
+
+
+def living(pid: str) -> bool:
+    """Tell whether a process runs; a dead one may wait a moment for whoever collects it."""
+    try:
+        fields = Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return fields[0] not in ("Z", "X")
+
+
+def test_a_forked_child_has_a_service_of_its_own(tmp_path: Path) -> None:
+    """The child's end does not take the parent's away."""
+    program = """
+import warnings
+warnings.simplefilter("ignore")
+parent = embedded()
+pid = os.fork()
+if pid == 0:
+    child = embedded()
+    ok = child.endpoint != parent.endpoint and call(child, "ListSession")["Success"]
+    sys.exit(0 if ok else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), call(parent, "ListSession")["Success"])
+"""
+    assert run(program, tmp_path) == ["0 True"]
+    assert os.listdir(tmp_path) == []

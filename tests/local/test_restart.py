@@ -1,0 +1,126 @@
+"""What outlives a service, what does not, and who may use a home."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+
+from agentbay_local import LocalService
+from agentbay_local.home import HomeInUseError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.local.conftest import Api
+
+READY = "AgentBay local service ready at "
+
+
+async def test_contexts_outlive_a_restart_and_sessions_do_not(
+    tmp_path: Path, api: Api, sandboxed: None
+) -> None:
+    """Files, names and page tokens are as before; the session has ended."""
+    kind = type(api)
+    async with aiohttp.ClientSession() as http:
+        async with LocalService(home=tmp_path) as first:
+            old = kind(http, first)
+            context = await old.context("kept")
+            await old.put(context, "a.txt", b"kept")
+            await old.context("second")
+            token = (await old.ok("ListContexts", MaxResults=1))["NextToken"]
+            session = await old.session(Labels={"a": "b"})
+            await old.sh(session, "true")
+        async with LocalService(home=tmp_path) as second:
+            new = kind(http, second)
+            assert await new.context("kept") == context
+            assert await new.fetch(context, "a.txt") == b"kept"
+            page = await new.ok("ListContexts", MaxResults=1, NextToken=token)
+            assert [entry["Id"] for entry in page["Data"]] == [context]
+            assert await new.status(session) == "FINISH"
+            assert (await new.ok("ListSession"))["TotalCount"] == 0
+            assert list((tmp_path / "sessions").iterdir()) == []
+
+
+async def test_a_killed_service_leaves_no_process_and_its_successor_cleans_up(
+    tmp_path: Path, api: Api, sandboxed: None
+) -> None:
+    """Kill -9 in the middle: the sandbox dies, the next start removes what is left."""
+    command = [sys.executable, "-m", "agentbay_local", "--home", str(tmp_path), "--api-key", "k"]
+    process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        line = await asyncio.wait_for(process.stdout.readline(), 30)
+        session = await used_session(line.decode().removeprefix(READY).strip(), "k")
+    finally:
+        process.kill()
+        await process.wait()
+    assert os.listdir(tmp_path / "sessions") == [session]
+    async with LocalService(home=tmp_path) as successor, aiohttp.ClientSession() as http:
+        again = type(api)(http, successor)
+        assert await again.status(session) == "FINISH"
+        assert os.listdir(tmp_path / "sessions") == []
+    assert os.listdir(tmp_path / "running") == []
+
+
+async def used_session(endpoint: str, key: str) -> str:
+    """Create a session on a service elsewhere and run something that stays."""
+    form = {"Authorization": f"Bearer {key}", "Name": "shell"}
+    async with aiohttp.ClientSession() as http:
+        async with http.post(f"{endpoint}/?Action=CreateMcpSession", data=form) as answer:
+            form["SessionId"] = (await answer.json())["Data"]["SessionId"]
+        form["Args"] = '{"command": "sleep 1000 >/dev/null 2>&1 & echo started"}'
+        async with http.post(f"{endpoint}/?Action=CallMcpTool", data=form) as answer:
+            assert "started" in await answer.text()
+    return form["SessionId"]
+
+
+async def test_two_services_on_one_home_are_impossible(tmp_path: Path) -> None:
+    """The second is refused by name, and the first goes on."""
+    async with LocalService(home=tmp_path) as first:
+        with pytest.raises(HomeInUseError, match=str(tmp_path)):
+            LocalService(home=tmp_path).start()
+        async with aiohttp.ClientSession() as http, http.get(f"{first.endpoint}/healthz") as answer:
+            assert answer.status == 200
+
+
+async def test_a_port_in_use_is_an_error_and_leaves_nothing_locked(
+    service: LocalService, tmp_path: Path
+) -> None:
+    """A start that failed can be tried again at once."""
+    port = int(service.endpoint.rpartition(":")[2])
+    for _ in range(2):
+        with pytest.raises(OSError, match="address already in use"):
+            LocalService(home=tmp_path, port=port).start()
+
+
+def test_a_blocking_service_starts_stops_and_starts_again(tmp_path: Path) -> None:
+    """One object can be used again; its endpoint exists only while it runs."""
+    one = LocalService(home=tmp_path)
+    for _ in range(2):
+        with one:
+            assert one.endpoint.startswith("http://127.0.0.1:")
+        with pytest.raises(RuntimeError, match="not running"):
+            _ = one.endpoint
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"isolation": "perfect"}, {"port": 70000}, {"api_key": "  "}]
+)
+def test_arguments_that_cannot_be_meant_are_refused(arguments: dict[str, object]) -> None:
+    """The name of the argument is in the message."""
+    with pytest.raises(ValueError, match=next(iter(arguments))):
+        LocalService(**arguments)  # type: ignore[arg-type]  # the point
+
+
+def test_a_temporary_home_goes_with_its_service() -> None:
+    """Nothing is left in the directory for temporary files."""
+    with LocalService() as one:
+        home = one.home
+        assert (home / "state.db").exists()
+    assert not home.exists()

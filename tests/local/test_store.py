@@ -1,0 +1,177 @@
+"""The store: what it answers equals what a plain dictionary would, at any size."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from agentbay_local import states
+from agentbay_local.store import Filter, NewSession, Store
+from agentbay_local.store.bindings import PathTakenError
+from agentbay_local.store.contexts import NameTakenError
+
+KEYS, VALUES = st.sampled_from(["a", "b", "c"]), st.sampled_from(["1", "2"])
+LABELS = st.dictionaries(KEYS, VALUES, max_size=3)
+STATUSES = st.sampled_from([*sorted(states.LISTED), states.DELETING])
+
+
+def memory() -> Store:
+    """Open a store that leaves nothing behind."""
+    return Store.open(Path(":memory:"))
+
+
+class Listing(RuleBasedStateMachine):
+    """Drives the table of sessions beside a list of dictionaries."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.store = memory()
+        self.model: dict[str, tuple[str, str, dict[str, str]]] = {}
+
+    @rule(labels=LABELS, image=st.sampled_from(["x", "y"]))
+    def create(self, labels: dict[str, str], image: str) -> None:
+        """Add a session."""
+        name = f"s-{len(self.model)}"
+        self.store.sessions.add(NewSession(name, image, labels, 0.0), None)
+        self.model[name] = (states.RUNNING, image, labels)
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data(), labels=LABELS)
+    def label(self, data: st.DataObject, labels: dict[str, str]) -> None:
+        """Replace the labels of one."""
+        name = data.draw(st.sampled_from(sorted(self.model)))
+        self.store.sessions.set_labels(name, labels)
+        self.model[name] = (*self.model[name][:2], labels)
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data(), status=STATUSES)
+    def move(self, data: st.DataObject, status: str) -> None:
+        """Move one to another state."""
+        name = data.draw(st.sampled_from(sorted(self.model)))
+        self.store.sessions.set_status(name, status)
+        self.model[name] = (status, *self.model[name][1:])
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data())
+    def finish(self, data: st.DataObject) -> None:
+        """End one."""
+        name = data.draw(st.sampled_from(sorted(self.model)))
+        self.store.sessions.finish(name, "over", 1.0)
+        self.model[name] = (states.FINISH, *self.model[name][1:])
+
+    @rule(
+        labels=LABELS,
+        status=st.none() | STATUSES,
+        image=st.none() | st.sampled_from(["x", "y"]),
+        size=st.integers(1, 3),
+    )
+    def compare(
+        self, labels: dict[str, str], status: str | None, image: str | None, size: int
+    ) -> None:
+        """List with a filter, page by page, and count."""
+        wanted = Filter(tuple(labels.items()), status, image)
+        expected = [
+            name
+            for name, (has_status, has_image, has) in reversed(self.model.items())
+            if has_status in states.LISTED
+            and labels.items() <= has.items()
+            and status in (None, has_status)
+            and image in (None, has_image)
+        ]
+        shown: list[str] = []
+        before = None
+        while page := self.store.sessions.page(wanted, size, before):
+            assert len(page) <= size
+            shown += [session.id for session in page]
+            before = page[-1].seq
+        assert shown == expected
+        assert self.store.sessions.count(wanted) == len(expected)
+
+    @invariant()
+    def labels_are_kept(self) -> None:
+        """Look every label up."""
+        for name, (_, _, labels) in self.model.items():
+            assert self.store.sessions.labels(name) == labels
+
+    def teardown(self) -> None:
+        """Close the file."""
+        self.store.close()
+
+
+Listing.TestCase.settings = settings(
+    max_examples=60,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+TestListing = Listing.TestCase
+
+
+def test_a_name_of_a_context_is_taken_once() -> None:
+    """The store itself keeps names unique."""
+    store = memory()
+    store.contexts.add("c1", "name", 0.0)
+    with pytest.raises(NameTakenError):
+        store.contexts.add("c2", "name", 0.0)
+    store.close()
+
+
+def test_contexts_are_attached_all_or_none() -> None:
+    """One path that is taken stops them all."""
+    store = memory()
+    store.bindings.add("s", [("c1", "/a", "")], 0.0)
+    with pytest.raises(PathTakenError, match="/a"):
+        store.bindings.add("s", [("c2", "/b", ""), ("c3", "/a", "")], 0.0)
+    assert [binding.path for binding in store.bindings.of("s")] == ["/a"]
+    store.close()
+
+
+def test_an_interrupted_transaction_leaves_no_trace() -> None:
+    """What fails in the middle did not happen."""
+    store = memory()
+    store.sessions.add(NewSession("s", "x", {}, 0.0), None)
+    with pytest.raises(TypeError):
+        store.sessions.set_labels("s", {"a": object()})  # type: ignore[dict-item]  # the point
+    assert store.sessions.count(Filter()) == 1
+    store.close()
+
+
+def test_a_store_of_another_format_is_refused(tmp_path: Path) -> None:
+    """A newer version's state is not misread."""
+    with sqlite3.connect(tmp_path / "state.db") as other:
+        other.execute("PRAGMA user_version=99")
+    other.close()
+    with pytest.raises(sqlite3.DatabaseError, match="use another home"):
+        Store.open(tmp_path / "state.db")
+
+
+def test_a_page_costs_the_same_among_many_sessions(tmp_path: Path) -> None:
+    """A rare label among 20,000 sessions is found as fast as among 100, give or take."""
+    store = Store.open(tmp_path / "state.db")
+    wanted = Filter((("all", "1"), ("rare", "1")))
+
+    def fill(number: int) -> None:
+        for n in range(number):
+            labels = {"all": "1"} | ({"rare": "1"} if n == number // 2 else {})
+            store.sessions.add(NewSession(f"{number}-{n}", "x", labels, 0.0), None)
+
+    def cost() -> float:
+        spent = []
+        for _ in range(50):
+            start = time.perf_counter()
+            store.sessions.page(wanted, 10, None)
+            store.sessions.count(wanted)
+            spent.append(time.perf_counter() - start)
+        return sorted(spent)[10]
+
+    fill(100)
+    few = cost()
+    fill(20_000)
+    assert cost() < few * 5 + 0.0005
+    store.close()

@@ -1,0 +1,357 @@
+"""Files between contexts and sessions: what travels, when, and what is never lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agentbay_local import versions
+
+if TYPE_CHECKING:
+    from tests.local.conftest import Api, HandClock
+
+pytestmark = pytest.mark.usefixtures("sandboxed")
+
+
+async def sync(api: Api, session: str, **fields: Any) -> list[dict[str, Any]]:
+    """Start a movement and wait until it ended; return the tasks that it added."""
+    before = len(await api.tasks(session))
+    await api.ok("SyncContext", SessionId=session, **fields)
+    return (await api.settled(session))[before:]
+
+
+async def test_files_written_in_one_session_are_read_in_the_next(api: Api) -> None:
+    """The reason for contexts: what release uploads, create downloads."""
+    context = await api.context()
+    first = await api.mounted(context)
+    await api.sh(first, "mkdir -p /mnt/data/deep; echo hello > /mnt/data/deep/note.txt")
+    await api.released(first)
+    assert await api.fetch(context, "deep/note.txt") == b"hello\n"
+    second = await api.mounted(context)
+    assert await api.sh(second, "cat /mnt/data/deep/note.txt") == "hello\n"
+
+
+async def test_create_records_a_download_task_that_succeeds(api: Api) -> None:
+    """Clients wait for it: context, path, kind, times."""
+    context = await api.context()
+    await api.put(context, "a.txt", b"x")
+    session = await api.mounted(context, "/app/code")
+    (task,) = await api.tasks(session)
+    assert (task["contextId"], task["path"]) == (context, "/app/code")
+    assert (task["taskType"], task["status"]) == ("download", "Success")
+    assert task["finishTime"] >= task["startTime"] > 1_600_000_000
+    assert await api.sh(session, "cat /app/code/a.txt") == "x"
+
+
+async def test_a_new_file_appears_in_a_live_sandbox(api: Api) -> None:
+    """A download reaches a session that is already running."""
+    context = await api.context()
+    session = await api.mounted(context)
+    await api.sh(session, "true")
+    await api.put(context, "later.txt", b"new")
+    await sync(api, session, ContextId=context, Mode="download")
+    assert await api.sh(session, "cat /mnt/data/later.txt") == "new"
+    assert await api.sh(session, "stat -c %U /mnt/data/later.txt") == "wuying\n"
+
+
+async def test_tasks_are_only_ever_added(api: Api) -> None:
+    """Clients compare the list before and after."""
+    session = await api.mounted(await api.context())
+    (added,) = await sync(api, session)
+    assert (added["taskType"], added["status"]) == ("upload", "Success")
+    assert [task["taskType"] for task in await api.tasks(session)] == ["download", "upload"]
+    assert await api.tasks(session, TaskType="upload") == [added]
+
+
+async def test_one_file_is_synchronised_by_its_path(api: Api) -> None:
+    """The task has exactly the path that was asked for, and other files stay where they are."""
+    context = await api.context()
+    session = await api.mounted(context)
+    await api.sh(session, "echo 1 > /mnt/data/one; echo 2 > /mnt/data/two")
+    (task,) = await sync(api, session, ContextId=context, Path="/mnt/data/one", Mode="upload")
+    assert task["path"] == "/mnt/data/one"
+    assert await api.names(context) == ["one"]
+
+
+async def test_only_what_changed_is_published(api: Api) -> None:
+    """An upload without a change makes no new version."""
+    context = await api.context()
+    session = await api.mounted(context)
+    await api.sh(session, "echo 1 > /mnt/data/one")
+    await sync(api, session)
+    await api.put(context, "one", b"of somebody else")
+    await sync(api, session)
+    assert await api.fetch(context, "one") == b"of somebody else"
+
+
+async def test_a_changed_file_wins_when_it_is_uploaded_last(api: Api) -> None:
+    """Two sessions, one file: the last upload counts; other files of both are kept."""
+    context = await api.context()
+    await api.put(context, "shared", b"0")
+    first, second = await api.mounted(context), await api.mounted(context)
+    await api.sh(first, "echo 1 > /mnt/data/shared; echo 1 > /mnt/data/first")
+    await api.sh(second, "echo 2 > /mnt/data/shared; echo 2 > /mnt/data/second")
+    await api.released(second)
+    await api.released(first)
+    assert await api.names(context) == ["first", "second", "shared"]
+    assert await api.fetch(context, "shared") == b"1\n"
+
+
+async def test_a_deletion_travels_unless_the_policy_says_otherwise(api: Api) -> None:
+    """DeletePolicy.syncLocalFile decides."""
+    for follow, left in ((True, ["stays"]), (False, ["goes", "stays"])):
+        context = await api.context()
+        await api.put(context, "goes", b"x")
+        await api.put(context, "stays", b"x")
+        session = await api.mounted(context, deletePolicy={"syncLocalFile": follow})
+        await api.sh(session, "rm /mnt/data/goes")
+        await api.released(session)
+        assert await api.names(context) == left
+
+
+async def test_a_deletion_spares_what_somebody_else_has_just_written(api: Api) -> None:
+    """A session may only delete the version of a file that it has seen."""
+    context = await api.context()
+    await api.put(context, "file", b"old")
+    session = await api.mounted(context)
+    await api.sh(session, "rm /mnt/data/file")
+    await api.put(context, "file", b"new and longer")
+    await api.released(session)
+    assert await api.fetch(context, "file") == b"new and longer"
+
+
+async def test_a_download_keeps_what_only_the_session_changed(api: Api) -> None:
+    """Unsaved work is not overwritten by an old copy."""
+    context = await api.context()
+    await api.put(context, "file", b"old")
+    session = await api.mounted(context)
+    await api.sh(session, "echo mine > /mnt/data/file")
+    await sync(api, session, Mode="download")
+    assert await api.sh(session, "cat /mnt/data/file") == "mine\n"
+
+
+async def test_policies_can_switch_both_directions_off(api: Api) -> None:
+    """A task is on record nevertheless, because clients wait for one."""
+    context = await api.context()
+    await api.put(context, "there", b"x")
+    session = await api.mounted(
+        context, downloadPolicy={"autoDownload": False}, uploadPolicy={"autoUpload": False}
+    )
+    assert (await api.tasks(session))[0]["status"] == "Success"
+    assert await api.sh(session, "ls /mnt/data") == ""
+    await api.sh(session, "echo 1 > /mnt/data/here")
+    await api.released(session)
+    assert await api.names(context) == ["there"]
+
+
+@pytest.mark.parametrize(
+    ("lists", "expected"),
+    [
+        ([{"path": ""}], ["a.log", "a.py", "src"]),
+        ([{"path": "src"}], ["src"]),
+        ([{"path": "/src", "excludePaths": ["skip"]}], ["src"]),
+        ([{"path": r".*\.py", "isPathRegex": True}], ["a.py", "src"]),
+        ([{"path": "", "excludePaths": [r".*\.log"], "isExcludeRegex": True}], ["a.py", "src"]),
+        ([{"path": "a.py"}, {"path": "a.log"}], ["a.log", "a.py"]),
+        ([], ["a.log", "a.py", "src"]),
+    ],
+)
+async def test_white_lists_say_what_travels(
+    api: Api, lists: list[dict[str, Any]], expected: list[str]
+) -> None:
+    """Literal and regular paths, with excludes below them."""
+    context = await api.context()
+    session = await api.mounted(context, bwList={"whiteLists": lists})
+    await api.sh(session, "cd /mnt/data; mkdir -p src/skip; touch a.py a.log src/b.py src/skip/c")
+    await api.released(session)
+    assert await api.names(context) == expected
+    if any(entry.get("excludePaths") == ["skip"] for entry in lists):
+        assert await api.names(context, "src") == ["b.py"]
+
+
+async def test_links_stay_links_and_lead_nowhere_outside(api: Api) -> None:
+    """A link to the host's files is stored as a link and read as nothing."""
+    context = await api.context()
+    session = await api.mounted(context)
+    await api.sh(session, "cd /mnt/data; echo 1 > f; ln -s f in; ln -s /etc/shadow out; mkfifo p")
+    await api.released(session)
+    assert await api.names(context) == ["f", "in", "out"]
+    body = await api.ok("GetContextFileDownloadUrl", ContextId=context, FilePath="out")
+    async with api.http.get(body["Data"]["Url"]) as answer:
+        assert answer.status == 404
+    second = await api.mounted(context)
+    assert await api.sh(second, "readlink /mnt/data/out; cat /mnt/data/in") == "/etc/shadow\n1\n"
+
+
+async def test_a_mount_that_became_a_link_stays_inside_the_session(api: Api) -> None:
+    """A session that replaces its mount by a link to the host's /etc uploads its own /etc."""
+    context = await api.context()
+    session = await api.mounted(context)
+    await api.sh(session, "rmdir /mnt/data; ln -s /home/wuying /mnt/data; echo 1 > /home/wuying/h")
+    await api.released(session)
+    assert await api.names(context) == ["h"]
+
+
+async def test_nested_mounts_do_not_mix(api: Api) -> None:
+    """What lies in an inner mount belongs to the inner context alone."""
+    outer, inner = await api.context(), await api.context()
+    items = [{"ContextId": outer, "Path": "/data"}, {"ContextId": inner, "Path": "/data/in"}]
+    session = await api.session(PersistenceDataList=items)
+    await api.settled(session)
+    await api.sh(session, "echo 1 > /data/o; echo 2 > /data/in/i")
+    await api.released(session)
+    assert await api.names(outer) == ["o"]
+    assert await api.names(inner) == ["i"]
+
+
+async def test_contexts_can_be_attached_later_and_are_listed(api: Api) -> None:
+    """Bind adds to what create attached."""
+    context = await api.context()
+    await api.put(context, "a", b"x")
+    session = await api.session()
+    item = {"ContextId": context, "Path": "/mnt/late"}
+    await api.ok("BindContexts", SessionId=session, PersistenceDataList=[item])
+    await api.settled(session)
+    assert await api.sh(session, "cat /mnt/late/a") == "x"
+    (record,) = (await api.ok("DescribeSessionContexts", SessionId=session))["Data"]
+    assert (record["ContextId"], record["Path"]) == (context, "/mnt/late")
+    assert record["BindTime"].endswith("Z")
+    found = (await api.ok("GetSession", SessionId=session))["Data"]
+    assert [entry["id"] for entry in found["contexts"]] == [context]
+    code = await api.code("BindContexts", SessionId=session, PersistenceDataList=[item])
+    assert code == "InvalidParameter"
+
+
+async def test_the_deprecated_context_id_is_mounted_at_mnt_data(api: Api) -> None:
+    """Clients before 0.6 name a context without a path."""
+    context = await api.context()
+    await api.put(context, "a", b"x")
+    session = await api.session(ContextId=context)
+    await api.settled(session)
+    assert await api.sh(session, "cat /mnt/data/a") == "x"
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"Mode": "sideways"}, "InvalidParameter"),
+        ({"ContextId": "SdkCtx-none"}, "Context.NotFound"),
+        ({"Path": "/somewhere/else"}, "InvalidParameter"),
+        ({"Path": "/mnt/data/../../etc"}, "InvalidParameter"),
+    ],
+)
+async def test_a_movement_that_cannot_be_meant_is_refused(
+    api: Api, fields: dict[str, str], code: str
+) -> None:
+    """Nothing is put on record for it."""
+    session = await api.mounted(await api.context())
+    assert await api.code("SyncContext", SessionId=session, **fields) == code
+    assert len(await api.tasks(session)) == 1
+
+
+async def test_a_session_is_kept_when_its_files_cannot_be_saved(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failed upload returns the session to RUNNING; the next release tries again."""
+    context = await api.context()
+    session = await api.mounted(context)
+    await api.sh(session, "echo precious > /mnt/data/f")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(versions, "_put", full)
+        await api.ok("ReleaseMcpSession", SessionId=session)
+        assert await api.status(session) == "RUNNING"
+    failed = (await api.tasks(session))[-1]
+    assert (failed["status"], failed["errorMessage"]) == ("Failed", "No space left on device")
+    assert await api.sh(session, "cat /mnt/data/f") == "precious\n"
+    await api.released(session)
+    assert await api.fetch(context, "f") == b"precious\n"
+
+
+async def test_an_upload_while_files_change_takes_whole_files(api: Api) -> None:
+    """A file that is rewritten all the time is uploaded in one of its states, or the task fails."""
+    context = await api.context()
+    session = await api.mounted(context)
+    write = "head -c 50000 /dev/zero | tr '\\0' {0} > t; mv t f; "
+    script = f"while :; do {write.format('a')} {write.format('b')} done"
+    await api.sh(session, f"cd /mnt/data; ({script}) >/dev/null 2>&1 & sleep 0.1")
+    for _ in range(5):
+        (task,) = await sync(api, session, Mode="upload")
+        if task["status"] == "Success" and "f" in await api.names(context):
+            content = await api.fetch(context, "f")
+            assert content in (b"a" * 50000, b"b" * 50000)
+    await api.released(session)
+
+
+async def test_archive_mode_packs_and_comes_back_in_place(api: Api) -> None:
+    """One archive, single files for what is excluded, and all files in the next session."""
+    context = await api.context()
+    upload = {"uploadMode": "Archive", "archiveExcludePaths": ["loose"]}
+    first = await api.mounted(context, uploadPolicy=upload)
+    await api.sh(first, "cd /mnt/data; mkdir a loose; echo 1 > a/x; echo 2 > loose/y; ln -s a/x l")
+    await api.released(first)
+    assert await api.names(context) == [".agentbay-archive.tar.gz", "loose"]
+    second = await api.mounted(context, uploadPolicy=upload)
+    assert (
+        await api.sh(second, "cd /mnt/data; cat a/x loose/y l; ls -A") == "1\n2\n1\na\nl\nloose\n"
+    )
+    await api.sh(second, "cd /mnt/data; rm a/x; echo 3 > a/z")
+    await api.released(second)
+    third = await api.mounted(context)
+    assert await api.sh(third, "cd /mnt/data/a; ls; cat z") == "z\n3\n"
+
+
+async def test_a_change_without_archive_mode_makes_packed_files_single_again(api: Api) -> None:
+    """Afterwards the context has files only, and nothing was lost or came back."""
+    context = await api.context()
+    first = await api.mounted(context, uploadPolicy={"uploadMode": "Archive"})
+    await api.sh(first, "cd /mnt/data; echo 1 > a; echo 2 > b")
+    await api.released(first)
+    second = await api.mounted(context)
+    await api.sh(second, "cd /mnt/data; rm a; echo 3 > c")
+    await api.released(second)
+    assert await api.names(context) == ["b", "c"]
+
+
+async def test_an_archive_is_delivered_as_it_is_when_the_policy_says_so(api: Api) -> None:
+    """Without extraction the session gets the archive itself."""
+    context = await api.context()
+    first = await api.mounted(context, uploadPolicy={"uploadMode": "Archive"})
+    await api.sh(first, "echo 1 > /mnt/data/a")
+    await api.released(first)
+    second = await api.mounted(context, extractPolicy={"extract": False})
+    listed = await api.sh(second, "cd /mnt/data; tar tzf .agentbay-archive.tar.gz; ls -A")
+    assert listed == "a\n.agentbay-archive.tar.gz\n"
+
+
+async def test_files_are_removed_when_their_time_is_over(timed: Api, clock: HandClock) -> None:
+    """RecyclePolicy counts from the upload, for the paths it names."""
+    context = await timed.context()
+    recycle = {"lifecycle": "Lifecycle_1Day", "paths": ["cache"]}
+    session = await timed.mounted(context, recyclePolicy=recycle)
+    await timed.sh(session, "cd /mnt/data; mkdir cache; echo 1 > cache/x; echo 2 > keep")
+    await timed.released(session)
+    clock.advance(24 * 3600 - 60)
+    assert await timed.names(context, "cache") == ["x"]
+    clock.advance(61)
+
+    async def gone() -> bool:
+        return await timed.names(context, "cache") == []
+
+    await timed.until(gone)
+    assert "keep" in await timed.names(context)
+
+
+async def test_a_policy_without_parts_means_the_default(api: Api) -> None:
+    """An empty policy text is the default policy."""
+    context = await api.context()
+    item = {"ContextId": context, "Path": "/mnt/data", "Policy": ""}
+    session = await api.session(PersistenceDataList=[item])
+    await api.settled(session)
+    await api.sh(session, "echo 1 > /mnt/data/a")
+    await api.released(session)
+    assert await api.names(context) == ["a"]

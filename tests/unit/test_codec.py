@@ -1,0 +1,171 @@
+"""Values to form fields and JSON, and back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import parse_qs
+
+import attrs
+import pytest
+
+from agentbay_async._wire import codec, schema
+
+
+def test_a_wire_name_is_the_field_name_in_pascal_case() -> None:
+    """Unless the field says otherwise."""
+    fields = attrs.fields_dict(schema.CreateMcpSession)
+    assert codec.wire_name(fields["login_region_id"]) == "LoginRegionId"
+    assert codec.wire_name(attrs.fields_dict(schema.ContextTask)["task_type"]) == "taskType"
+
+
+def test_absent_and_empty_fields_are_left_out() -> None:
+    """``None`` and empty text mean absent; ``False`` and 0 are said."""
+    assert codec.encode_request(schema.GetSession()) == ("", "")
+    assert codec.encode_request(schema.GetSession(session_id="")) == ("", "")
+    assert codec.encode_request(schema.GetContext(name="")) == ("", "AllowCreate=false")
+    assert codec.encode_request(schema.ListContexts(max_results=0)) == ("", "MaxResults=0")
+
+
+def test_some_fields_travel_in_the_query() -> None:
+    """Which ones, the request class says."""
+    request = schema.DescribeContextFiles(context_id="c 1", max_results=5, next_token="a&b")
+    query, form = codec.encode_request(request)
+    assert query == "MaxResults=5&NextToken=a%26b"
+    assert form == "ContextId=c+1"
+
+
+def test_a_list_travels_as_json_text() -> None:
+    """With the keys of the wire, and without absent ones."""
+    entries = [schema.Persistence("c-1", "/a"), schema.Persistence("c-2", "/b", "{}")]
+    _, form = codec.encode_request(schema.BindContexts(persistence_data_list=entries))
+    assert json.loads(parse_qs(form)["PersistenceDataList"][0]) == [
+        {"ContextId": "c-1", "Path": "/a"},
+        {"ContextId": "c-2", "Path": "/b", "Policy": "{}"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "request_"),
+    [
+        ({}, schema.CreateMcpSession()),
+        ({"ManualRelease": "True"}, schema.CreateMcpSession(manual_release=True)),
+        ({"ManualRelease": "FALSE"}, schema.CreateMcpSession(manual_release=False)),
+        ({"Timeout": "5", "ImageId": ""}, schema.CreateMcpSession(timeout=5)),
+        ({"Labels": '{"a": 1}'}, schema.CreateMcpSession(labels={"a": "1"})),
+        ({"Unknown": "x", "ImageId": "i"}, schema.CreateMcpSession(image_id="i")),
+        (
+            {"PersistenceDataList": '[{"ContextId":"c","Path":"/a","Type":"mount"}]'},
+            schema.CreateMcpSession(persistence_data_list=[schema.Persistence("c", "/a")]),
+        ),
+    ],
+)
+def test_a_request_is_read_from_its_fields(fields: dict[str, str], request_: object) -> None:
+    """Booleans in any case, empty text as absent, unknown fields passed over."""
+    assert codec.decode_request(schema.CreateMcpSession, fields) == request_
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Timeout", "soon"),
+        ("ManualRelease", "perhaps"),
+        ("Labels", "no json"),
+        ("Labels", "[1]"),
+        ("PersistenceDataList", "{}"),
+        ("PersistenceDataList", "[1]"),
+    ],
+)
+def test_a_field_that_cannot_be_read_is_named(name: str, text: str) -> None:
+    """Whoever sent it learns which one it was."""
+    with pytest.raises(ValueError, match=f"^{name}: "):
+        codec.decode_request(schema.CreateMcpSession, {name: text})
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "result"),
+    [
+        (schema.ListedSession, {"SessionId": 5}, schema.ListedSession("5")),
+        (schema.ListedSession, {"SessionId": None}, schema.ListedSession()),
+        (schema.ListedSession, {"SessionId": True}, schema.ListedSession("true")),
+        (schema.ListedSession, {"SessionId": {"a": 1}}, schema.ListedSession('{"a":1}')),
+        (schema.ListedSession, '{"SessionId": "s"}', schema.ListedSession("s")),
+        (list[schema.ListedSession], "[]", []),
+        (schema.ContextFileRecord, {"Size": "12"}, schema.ContextFileRecord(size=12)),
+        (schema.ContextFileRecord, {"Size": ""}, schema.ContextFileRecord()),
+        (schema.ToolAnswer, {"isError": "TRUE"}, schema.ToolAnswer(is_error=True)),
+        (schema.ToolAnswer, {"isError": None}, schema.ToolAnswer()),
+        (schema.ToolAnswer, {"isError": 1}, schema.ToolAnswer(is_error=True)),
+        (schema.LabelSet, {"Labels": None}, schema.LabelSet()),
+        (schema.LabelSet, {"Labels": '{"a": {"b": 1}}'}, schema.LabelSet({"a": '{"b":1}'})),
+    ],
+)
+def test_json_is_read_leniently_where_nothing_can_be_misread(
+    kind: Any, value: object, result: object
+) -> None:
+    """Numbers as text, text as numbers, JSON text as an object, null as absent."""
+    assert codec.from_json(kind, value) == result
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (schema.ListedSession, []),
+        (schema.ListedSession, 5),
+        (schema.ListedSession, "[]"),
+        (schema.ListedSession, "no json"),
+        (list[schema.ListedSession], {"a": 1}),
+        (list[schema.ListedSession], 5),
+        (list[schema.ListedSession], [5]),
+        (schema.ContextFileRecord, {"Size": "big"}),
+        (schema.ContextFileRecord, {"Size": []}),
+        (schema.ContextFileRecord, {"Size": float("inf")}),
+        (schema.LabelSet, {"Labels": ["a"]}),
+        (schema.LabelSet, {"Labels": "5"}),
+    ],
+)
+def test_json_of_another_shape_is_a_value_error(kind: Any, value: object) -> None:
+    """What cannot be read is not guessed at."""
+    with pytest.raises(ValueError, match="."):
+        codec.from_json(kind, value)
+
+
+@pytest.mark.parametrize("kind", [schema.SessionRecord, list[schema.Tool]])
+def test_empty_text_stands_for_nothing(kind: Any) -> None:
+    """As the protocol has it everywhere: empty is absent."""
+    assert not codec.from_json(kind, "")
+
+
+def test_absent_fields_are_not_written() -> None:
+    """JSON holds what is there, under the wire's names; maps as text where the wire has text."""
+    assert codec.to_json(schema.ContextTask("c", status="Success", start_time=0)) == {
+        "contextId": "c",
+        "status": "Success",
+        "startTime": 0,
+    }
+    assert codec.to_json(schema.LabelSet({"a": "ü"})) == {"Labels": '{"a":"\\u00fc"}'}
+
+
+def test_compact_json_is_ascii_without_blanks() -> None:
+    """Any text can be carried by it."""
+    assert codec.compact_json({"a": [1, "ü🎉"]}) == '{"a":[1,"\\u00fc\\ud83c\\udf89"]}'
+
+
+def test_tasks_survive_their_three_layers() -> None:
+    """JSON in JSON in JSON, there and back."""
+    tasks = [schema.ContextTask("c-1", '/"a"', "upload", "Failed", "ü", 1, 2), schema.ContextTask()]
+    text = codec.tasks_to_text(tasks)
+    assert codec.tasks_from_text(schema.ContextTask, text) == tasks
+
+
+def test_wrappers_of_other_types_are_passed_over() -> None:
+    """Also those without data; data may be text or an array."""
+    wrappers = [{"type": "event", "data": "?"}, {"type": "data"}, {"type": "data", "data": [{}]}]
+    text = json.dumps(wrappers)
+    assert codec.tasks_from_text(schema.ContextTask, text) == [schema.ContextTask()]
+
+
+@pytest.mark.parametrize("text", [None, ""])
+def test_no_text_is_no_tasks(text: str | None) -> None:
+    """A session whose files never moved has none."""
+    assert codec.tasks_from_text(schema.ContextTask, text) == []

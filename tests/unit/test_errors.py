@@ -1,0 +1,119 @@
+"""The tree of errors: its shape, its facts, and that all of it pickles."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import re
+from typing import Any
+
+import pytest
+
+from agentbay_async import errors
+from agentbay_async.errors import AgentBayError
+
+_ALL = [
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, AgentBayError)
+]
+
+_FACTS: dict[str, Any] = {
+    "code": "Some.Code",
+    "request_id": "R-1",
+    "http_status": 400,
+    "retryable": True,
+    "session_id": "s-1",
+    "hint": "Do this",
+}
+
+
+def test_the_tree_is_drawn_as_it_is() -> None:
+    """Each class hangs below the one that the module's docstring draws it below."""
+    drawn: dict[str, str] = {}
+    above: list[str] = []
+    for line in (errors.__doc__ or "").splitlines():
+        found = re.match(r"    ([│├└─ ]*)(\w+Error)\b", line)
+        if found:
+            depth = len(found[1]) // 4
+            above[depth:] = [found[2]]
+            drawn[found[2]] = above[depth - 1] if depth else "Exception"
+    assert drawn == {kind.__name__: kind.__bases__[0].__name__ for kind in _ALL}
+
+
+@pytest.mark.parametrize("kind", _ALL)
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_every_error_pickles_with_all_its_facts(kind: type[AgentBayError], protocol: int) -> None:
+    """Also with attributes of its own; copies are the same."""
+    error = kind("it broke", **_FACTS)
+    vars(error)["path"] = "/f"
+    for twin in (pickle.loads(pickle.dumps(error, protocol)), copy.copy(error)):
+        assert type(twin) is kind
+        assert vars(twin) == vars(error)
+        assert str(twin) == "it broke. Do this"
+        assert twin.args == ("it broke",)
+
+
+@pytest.mark.parametrize("kind", _ALL)
+def test_every_error_can_be_made_without_facts(kind: type[AgentBayError]) -> None:
+    """Nobody who handles one has to ask whether a fact is there."""
+    error = kind()
+    assert (error.message, error.code, error.request_id) == ("", "", "")
+    assert (error.http_status, error.session_id, error.hint) == (None, "", "")
+    assert error.retryable is kind.RETRYABLE
+
+
+@pytest.mark.parametrize(
+    ("kind", "base"),
+    [
+        (errors.InvalidArgumentError, ValueError),
+        (errors.ArgumentTypeError, TypeError),
+        (errors.ConfigurationError, ValueError),
+        (errors.ClosedError, RuntimeError),
+        (errors.BlockingCallError, RuntimeError),
+        (errors.ConnectionFailedError, ConnectionError),
+        (errors.ConnectionLostError, ConnectionError),
+        (errors.RequestTimeoutError, TimeoutError),
+        (errors.OperationTimeoutError, TimeoutError),
+        (errors.ClearanceTimeoutError, TimeoutError),
+    ],
+)
+def test_errors_are_also_what_python_calls_them(
+    kind: type[AgentBayError], base: type[Exception]
+) -> None:
+    """Whoever catches the standard class catches ours, with its words."""
+    with pytest.raises(base, match="it broke"):
+        raise kind("it broke")
+    assert str(kind("it broke", hint="Mend it")) == "it broke. Mend it"
+
+
+def test_what_may_succeed_later_is_retryable() -> None:
+    """By class, unless an instance says otherwise."""
+    retryable = {kind for kind in _ALL if kind().retryable}
+    assert retryable == {
+        errors.TransportError,
+        errors.ConnectionFailedError,
+        errors.ConnectionLostError,
+        errors.RequestTimeoutError,
+        errors.BadAnswerError,
+        errors.ThrottledError,
+        errors.ServiceError,
+        errors.OperationTimeoutError,
+        errors.ClearanceTimeoutError,
+    }
+    assert errors.ServiceError(retryable=False).retryable is False
+
+
+def test_facts_of_special_errors_have_defaults() -> None:
+    """They can be read before anybody set them."""
+    assert errors.ThrottledError().retry_after is None
+    assert errors.SessionStateError().status == ""
+    assert errors.ContextSyncError().tasks == ()
+    assert errors.TransferError().path == errors.FileError().path == ""
+    command = errors.CommandError()
+    assert (command.exit_code, command.stdout, command.stderr) == (1, "", "")
+
+
+def test_the_official_name_of_the_status_works() -> None:
+    """Programs written for the official client read ``status_code``."""
+    assert errors.APIError(http_status=400).status_code == 400

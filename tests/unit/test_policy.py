@@ -1,0 +1,111 @@
+"""A policy as the text of the wire, and back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from agentbay_async._wire.policy import policy_from_text, policy_to_text
+from agentbay_async.context_sync import (
+    BWList,
+    DeletePolicy,
+    DownloadPolicy,
+    ExtractPolicy,
+    Lifecycle,
+    MappingPolicy,
+    RecyclePolicy,
+    SyncPolicy,
+    UploadMode,
+    UploadPolicy,
+    WhiteList,
+)
+
+_DEFAULT: dict[str, Any] = {
+    "uploadPolicy": {
+        "autoUpload": True,
+        "uploadStrategy": "UploadBeforeResourceRelease",
+        "uploadMode": "File",
+    },
+    "downloadPolicy": {"autoDownload": True, "downloadStrategy": "DownloadAsync"},
+    "deletePolicy": {"syncLocalFile": True},
+    "extractPolicy": {"extract": True, "deleteSrcFile": True, "extractToCurrentFolder": False},
+    "recyclePolicy": {"lifecycle": "Lifecycle_Forever", "paths": [""]},
+    "bwList": {
+        "whiteLists": [
+            {"path": "", "excludePaths": [], "isPathRegex": False, "isExcludeRegex": False}
+        ]
+    },
+}
+
+_FULL = SyncPolicy(
+    UploadPolicy(False, upload_mode=UploadMode.ARCHIVE, archive_exclude_paths=["big", "ü"]),
+    DownloadPolicy(False),
+    DeletePolicy(False),
+    ExtractPolicy(False, False, True),
+    RecyclePolicy(Lifecycle.LIFECYCLE_90DAYS, ["logs", "tmp"]),
+    BWList([WhiteList("src", ["node_modules"]), WhiteList(".*", ["[a]"], True, True)]),
+    MappingPolicy("C:/data"),
+)
+
+
+def test_the_default_policy_is_what_the_protocol_calls_default() -> None:
+    """Key by key; what is not set is not there."""
+    assert json.loads(policy_to_text(SyncPolicy.default())) == _DEFAULT
+
+
+def test_a_full_policy_has_every_key() -> None:
+    """Also those that the default leaves out."""
+    document = json.loads(policy_to_text(_FULL))
+    assert document["mappingPolicy"] == {"path": "C:/data"}
+    assert document["uploadPolicy"]["archiveExcludePaths"] == ["big", "ü"]
+    assert document["extractPolicy"]["extractToCurrentFolder"] is True
+    assert document["bwList"]["whiteLists"][1] == {
+        "path": ".*",
+        "excludePaths": ["[a]"],
+        "isPathRegex": True,
+        "isExcludeRegex": True,
+    }
+
+
+@pytest.mark.parametrize("policy", [SyncPolicy.default(), _FULL, SyncPolicy(bw_list=BWList())])
+def test_a_policy_survives_a_round_trip(policy: SyncPolicy) -> None:
+    """What is read is what was written."""
+    assert policy_from_text(policy_to_text(policy)) == policy
+
+
+@pytest.mark.parametrize("text", [None, "", "{}", '{"unknown": 1}', '{"uploadPolicy": null}'])
+def test_what_a_policy_does_not_say_has_its_default(text: str | None) -> None:
+    """Older and newer clients say less and more."""
+    assert policy_from_text(text) == SyncPolicy.default()
+
+
+def test_unknown_and_absent_keys_of_a_part_are_passed_over() -> None:
+    """The rest of the part is read."""
+    text = '{"uploadPolicy": {"autoUpload": false, "period": 30, "uploadMode": null}}'
+    assert policy_from_text(text) == SyncPolicy(UploadPolicy(auto_upload=False))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no json",
+        "[]",
+        '{"uploadPolicy": 5}',
+        '{"uploadPolicy": {"uploadMode": "Tape"}}',
+        '{"uploadPolicy": {"uploadMode": []}}',
+        '{"uploadPolicy": {"autoUpload": "yes"}}',
+        '{"recyclePolicy": {"paths": ["*"]}}',
+        '{"recyclePolicy": {"paths": 5}}',
+        '{"bwList": []}',
+        '{"bwList": {"whiteLists": 5}}',
+        '{"bwList": {"whiteLists": [5]}}',
+        '{"mappingPolicy": {"path": 5}}',
+        "[" * 50_000,
+    ],
+)
+def test_text_that_is_no_policy_is_a_value_error(text: str) -> None:
+    """Of whatever shape it is."""
+    with pytest.raises(ValueError, match="."):
+        policy_from_text(text)
