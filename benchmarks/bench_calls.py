@@ -149,18 +149,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and return the exit code."""
     options = _options(arguments)
     with StubService() as service, ExitStack() as stack:
-        clients: list[Client] = [RawAiohttp(service), OurAsync(service), OurBlocking(service)]
-        if not options.without_official:
-            python = official_python(options.official_home)
-            clients += [Official(service, python, colour) for colour in ("sync", "async")]
-        for client in clients:
-            stack.enter_context(closing(client))
+        clients = [stack.enter_context(closing(client)) for client in _clients(service, options)]
         service.set_latency(options.latency)
         samples = measure(service, clients, options)
     print(table(_HEAD.split("|"), rows(samples)))
     if options.json:
         options.json.write_text(json.dumps(document(samples, options), indent=1))
     return _verdict(targets(samples), fail=options.check)
+
+
+def _clients(service: StubService, options: argparse.Namespace) -> Iterator[Client]:
+    yield RawAiohttp(service)
+    yield OurAsync(service)
+    yield OurBlocking(service)
+    if not options.without_official:
+        python = official_python(options.official_home)
+        for colour in ("sync", "async"):
+            yield Official(service, python, colour)
 
 
 def _verdict(reached: Sequence[Target], *, fail: bool) -> int:

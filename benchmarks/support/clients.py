@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode
 
 import aiohttp
+from yarl import URL
 
 from agentbay import AgentBay, Config, CreateSessionParams
 from agentbay_async import AsyncAgentBay
@@ -105,8 +106,6 @@ class RawAiohttp(_Asyncio):
     def _prepare(
         self, service: StubService, action: str, fields: dict[str, str]
     ) -> Callable[[], Awaitable[Any]]:
-        from yarl import URL
-
         time_and_nonce = "Timestamp=2026-01-01T00%3A00%3A00Z&SignatureNonce=0123456789abcdef"
         query = f"Action={action}&Format=json&Version=2025-05-06&{time_and_nonce}"
         url = URL(f"{service.url}/?{query}", encoded=True)

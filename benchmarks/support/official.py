@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from support.child import LineChild
+from support.clients import API_KEY
 from support.samples import Sample
 
 if TYPE_CHECKING:
@@ -57,10 +58,11 @@ class Official:
         # Its asynchronous calls take some 40 ms each.
         self.share = 0.2 if colour == "async" else 0.5
         self._child = LineChild(
-            [str(python), str(_PROGRAM), colour],
+            # Isolated, because a PYTHONPATH of ours would put our own `agentbay` in its place.
+            [str(python), "-I", str(_PROGRAM), colour],
             env={
                 **os.environ,
-                "AGENTBAY_API_KEY": "akm-00000000-0000-0000-0000-000000000000",
+                "AGENTBAY_API_KEY": API_KEY,
                 "AGENTBAY_ENDPOINT": service.host,
                 # Otherwise it writes a log file into the working directory.
                 "AGENTBAY_LOG_FILE": f"{service.home}/official-{colour}.log",

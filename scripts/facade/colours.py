@@ -136,6 +136,21 @@ class Colours:
             raise at(self.module.path, annotation, f"no rule to return {ast.unparse(annotation)}")
         return lambda value: value
 
+    def held(self, annotation: ast.expr) -> tuple[str, Code]:
+        """Return how a part of an object comes to the blocking side: an import, and the code.
+
+        The import stands in the property, as on the async side: a part is loaded when it is used.
+        """
+        name = self.find(self.expand(annotation))
+        if name is None or name not in self.source.resources:
+            return "", self.result(annotation)
+        self.uses.note("resource part")
+        twin = self.twin_of(name)
+        return (
+            f"from {twin.module} import {twin.attr}",
+            lambda value: f"_facade.part(self, {twin.attr}, {value})",
+        )
+
     def _carrier(self, node: ast.Subscript) -> Code:
         owner = base_name(node.value)
         inner = node.slice.elts[0] if isinstance(node.slice, ast.Tuple) else node.slice

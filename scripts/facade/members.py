@@ -136,9 +136,9 @@ class Members:
         return self._read_only(node.name, self._returns(node), self.doc(node))
 
     def _read_only(self, name: str, annotation: ast.expr, doc: str) -> str:
-        value = self.colours.result(annotation)(f"self._aio.{name}")
+        load, code = self.colours.held(annotation)
         head = f"@property\ndef {name}(self) -> {self.colours.text(annotation)}:"
-        return indented(head, doc, f"return {value}")
+        return indented(head, doc, load, f"return {code(f'self._aio.{name}')}")
 
     def _constructor(self, node: Function) -> Iterator[str]:
         """Yield nothing for a class that only the library makes."""

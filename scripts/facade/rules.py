@@ -23,6 +23,7 @@ RULES = {
     "plain method": "a method without I/O is passed on",
     "property": "a property is passed on",
     "resource argument": "a blocking object is passed on as the async one",
+    "resource part": "what an object holds for good is loaded when it is used, and has one facade",
     "resource result": "an async object comes back as its blocking one",
     "result that carries a resource": "the resource inside a result becomes the blocking one",
     "value module": "a module of values is re-exported",

@@ -1,15 +1,13 @@
 """What generated classes are made of: one async object held, passed on, and handed back.
 
-A facade never subclasses its async twin, it holds it. One async object has one facade for as long
-as somebody uses it, so ``session.command is session.command``.
+A facade never subclasses its async twin, it holds it. What a call answers was made for that answer,
+so a new facade is put around it. What an object holds for good has one facade, kept beside it, so
+``session.command is session.command``.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
-from weakref import WeakValueDictionary
-
-from agentbay import _portal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -22,9 +20,6 @@ A = TypeVar("A")
 F = TypeVar("F", bound="Facade[Any]")
 T = TypeVar("T")
 
-#: Every facade in use, by the id of what it holds: it keeps that alive, so no id is used twice.
-_known: WeakValueDictionary[int, Facade[Any]] = WeakValueDictionary()
-
 
 class Facade(Generic[A]):
     """The base of all blocking classes.
@@ -33,14 +28,13 @@ class Facade(Generic[A]):
         aio: The object of `agentbay_async` that does the work.
     """
 
-    __slots__ = ("__weakref__", "_aio")
+    __slots__ = ("__weakref__", "_aio", "_parts")
 
     _aio: A
 
     def __init__(self, aio: A) -> None:
         self._aio = aio
-        with _portal.current().lock:
-            _known[id(aio)] = self
+        self._parts: dict[int, Facade[Any]] = {}
 
     def __repr__(self) -> str:
         return repr(self._aio).replace(type(self._aio).__name__, type(self).__name__, 1)
@@ -54,13 +48,20 @@ class Facade(Generic[A]):
 
 
 def wrap(kind: type[F], aio: object) -> F:
-    """Return the facade of ``aio``: always the same one for the same object."""
-    with _portal.current().lock:
-        known = _known.get(id(aio))
-        if known is None:
-            known = kind.__new__(kind)
-            # Subclasses have constructors of their own, which would make a second async object.
-            cast("Any", Facade).__init__(known, aio)
+    """Return a new facade of ``aio``."""
+    facade = kind.__new__(kind)
+    # Not by the constructor: those of subclasses would make a second async object.
+    facade._aio = aio
+    facade._parts = {}
+    return facade
+
+
+def part(owner: Facade[Any], kind: type[F], aio: object) -> F:
+    """Return the facade of what ``owner`` holds for good: always the same one."""
+    known = owner._parts.get(id(aio))
+    if known is None:
+        # Atomic: two threads that ask at once get the same one.
+        known = owner._parts.setdefault(id(aio), wrap(kind, aio))
     return cast("F", known)
 
 

@@ -33,7 +33,7 @@ class Portal:
     """The thread and its loop: opened by the first call, closed once, never opened again.
 
     Attributes:
-        lock: Guards the state that all blocking objects of the process share, for moments only.
+        lock: Guards the state that all threads of the process share, for moments only.
             A forked child gets a new portal, hence a lock that nobody holds.
     """
 

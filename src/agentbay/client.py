@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from agentbay import _facade, _portal
 from agentbay._lasting import BlockingContext
-from agentbay.contexts import ContextService
 from agentbay.listing import SessionListing
 from agentbay.session import Session
 from agentbay_async.client import AsyncAgentBay
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from agentbay.contexts import ContextService
     from agentbay_async import Clock, RetryPolicy
     from agentbay_async.config import Config
     from agentbay_async.records import SessionStatus
@@ -99,7 +99,9 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
     @property
     def context(self) -> ContextService:
         """The account's persistent stores of files."""
-        return _facade.wrap(ContextService, self._aio.context)
+        from agentbay.contexts import ContextService
+
+        return _facade.part(self, ContextService, self._aio.context)
 
     def __enter__(self) -> Self:
         _portal.run(self._aio.__aenter__())

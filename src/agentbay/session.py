@@ -8,9 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentbay import _facade, _portal
-from agentbay.services.command import Command
-from agentbay.services.file_system import FileSystem
-from agentbay.syncing import SessionContext
 from agentbay_async.session import AsyncSession
 
 if TYPE_CHECKING:
@@ -18,6 +15,9 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Any
 
+    from agentbay.services.command import Command
+    from agentbay.services.file_system import FileSystem
+    from agentbay.syncing import SessionContext
     from agentbay_async.records import SessionInfo
     from agentbay_async.results import DeleteResult, OperationResult, SessionStatusResult
     from agentbay_async.tool_results import McpToolResult, McpToolsResult
@@ -76,19 +76,25 @@ class Session(_facade.Facade[AsyncSession]):
     @property
     def command(self) -> Command:
         """Runs commands in the session."""
-        return _facade.wrap(Command, self._aio.command)
+        from agentbay.services.command import Command
+
+        return _facade.part(self, Command, self._aio.command)
 
     @property
     def file_system(self) -> FileSystem:
         """Reads and writes the files of the session."""
-        return _facade.wrap(FileSystem, self._aio.file_system)
+        from agentbay.services.file_system import FileSystem
+
+        return _facade.part(self, FileSystem, self._aio.file_system)
 
     fs = filesystem = files = file_system
 
     @property
     def context(self) -> SessionContext:
         """Moves files between the session and its contexts."""
-        return _facade.wrap(SessionContext, self._aio.context)
+        from agentbay.syncing import SessionContext
+
+        return _facade.part(self, SessionContext, self._aio.context)
 
     def set_labels(self, labels: Mapping[str, str]) -> OperationResult[None]:
         """Replace all labels of the session.

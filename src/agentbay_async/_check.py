@@ -6,19 +6,28 @@ the argument and the remedy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from posixpath import normpath
+from typing import TypeVar
 
 from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
+
+T = TypeVar("T")
 
 WILDCARDS = frozenset("*?[]")
 
 
-def text(value: object, name: str) -> str:
-    """Return `value` if it is a string with something other than white space in it."""
+def string(value: object, name: str) -> str:
+    """Return `value` if it is a string."""
     if not isinstance(value, str):
         raise ArgumentTypeError(f"{name} must be a str, not {type(value).__name__}")
+    return value
+
+
+def text(value: object, name: str) -> str:
+    """Return `value` if it is a string with something other than white space in it."""
+    value = string(value, name)
     if not value.strip():
         raise InvalidArgumentError(f"{name} must not be empty or blank")
     if "\0" in value:
@@ -84,6 +93,18 @@ def labels(value: object, name: str = "labels") -> dict[str, str]:
     }
 
 
+def sequence(value: object, name: str, kind: type[T]) -> list[T]:
+    """Return a list of what is in `value`, if all of it is of type `kind`."""
+    if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+        raise ArgumentTypeError(f"{name} must be a list, not {type(value).__name__}")
+    for index, entry in enumerate(value):
+        if not isinstance(entry, kind):
+            raise ArgumentTypeError(
+                f"{name}[{index}] must be a {kind.__name__}, not {type(entry).__name__}"
+            )
+    return list(value)
+
+
 def absolute_path(value: object, name: str) -> str:
     """Return `value` if it is an absolute POSIX path that stays below the root."""
     path = text(value, name)
@@ -98,13 +119,19 @@ def absolute_path(value: object, name: str) -> str:
     return path
 
 
-def literal_path(value: object, name: str, *, remedy: str = "") -> str:
-    """Return `value` if it is a path without wildcards; an empty path means the whole tree."""
-    if not isinstance(value, str):
-        raise ArgumentTypeError(f"{name} must be a str, not {type(value).__name__}")
-    found = sorted(WILDCARDS.intersection(value)) if value.strip() else []
+def literal_path(value: object, name: str, *, regex: bool = False) -> str:
+    """Return `value` if it is a path without wildcards; an empty path means the whole tree.
+
+    Args:
+        value: What was passed.
+        name: What the argument is called.
+        regex: Whether it is a regular expression instead, in which anything may stand.
+    """
+    value = string(value, name)
+    found = sorted(WILDCARDS.intersection(value)) if value.strip() and not regex else []
     if found:
         raise InvalidArgumentError(
-            f"{name} must not contain wildcards ({' '.join(found)}): {value!r}{remedy}"
+            f"{name} must not contain wildcards ({' '.join(found)}): {value!r}; "
+            "name the directory itself (white lists may set a regex flag instead)"
         )
     return value

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,9 +29,13 @@ def lazy(package: str, homes: Mapping[str, str]) -> Callable[[str], object]:
 
     def getattr_(name: str) -> object:
         module = home_of.get(name)
-        if module is None:
+        if module is not None:
+            value: object = getattr(import_module(module, package), name)
+        elif not name.startswith("_") and find_spec(f"{package}.{name}") is not None:
+            # A module of the package, as in ``agentbay.errors``.
+            value = import_module(f"{package}.{name}")
+        else:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value: object = getattr(import_module(module, package), name)
         setattr(sys.modules[package], name, value)
         return value
 

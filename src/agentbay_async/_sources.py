@@ -32,7 +32,7 @@ def environment_file(path: str | os.PathLike[str] | None) -> dict[str, str]:
     if file is None:
         return {}
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         if path is None:
             # Found by accident; somebody else's unreadable file is none of our business.
@@ -93,7 +93,7 @@ def _sections(path: Path) -> dict[str, dict[str, str]]:
 
     parser = ConfigParser(interpolation=None, default_section="")
     try:
-        parser.read_string(path.read_text(encoding="utf-8"))
+        parser.read_string(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, Error) as error:
         # The parser quotes the lines it cannot read, and one of them may be the key.
         raise ConfigurationError(

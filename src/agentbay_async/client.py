@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from agentbay_async import _check
 from agentbay_async._api import Api
 from agentbay_async._creation import create_request, created
+from agentbay_async._ownership import finish, make
 from agentbay_async._persistence import SYNC_TIMEOUT, downloaded
 from agentbay_async._reporting import reports
 from agentbay_async._wire import schema
@@ -20,7 +21,6 @@ from agentbay_async.errors import (
     InvalidArgumentError,
 )
 from agentbay_async.listing import AsyncSessionListing, fetch_page
-from agentbay_async._ownership import finish, make
 from agentbay_async.records import SessionStatus
 from agentbay_async.results import (
     DeleteResult,

@@ -126,7 +126,7 @@ def resolve(
             DEFAULT_POOL if config.max_connections is None else config.max_connections,
             "max_connections",
         ),
-        ssl_context=config.ssl_context,
+        ssl_context=_tls(config.ssl_context),
     )
 
 
@@ -159,7 +159,8 @@ def _region_and_endpoint(
         if region is not None or place is not None:
             return _placed(region, place)
     for source in found.places():
-        region, place = source.get("AGENTBAY_REGION_ID"), source.get("AGENTBAY_ENDPOINT")
+        region = source.get("AGENTBAY_REGION_ID", "").strip()
+        place = source.get("AGENTBAY_ENDPOINT", "").strip()
         if region or place:
             return _placed(region or None, place or None)
     return _placed(DEFAULT_REGION, None)
@@ -203,7 +204,7 @@ def _url(endpoint: str) -> str:
 
 def _shown(endpoint: str) -> str:
     """Quote an endpoint for an error message, without what may be a password in it."""
-    return repr(endpoint.rpartition("@")[2].partition("?")[0])
+    return repr(endpoint.rpartition("@")[2].partition("?")[0].partition("#")[0])
 
 
 def _key(api_key: str | None, found: _Lookup) -> str:
@@ -218,6 +219,16 @@ def _key(api_key: str | None, found: _Lookup) -> str:
     if not key.isascii() or not key.isprintable():
         raise ConfigurationError("api_key must consist of printable ASCII characters")
     return key
+
+
+def _tls(context: object) -> ssl.SSLContext | None:
+    if context is None:
+        return None
+    import ssl
+
+    if not isinstance(context, ssl.SSLContext):
+        raise ArgumentTypeError(f"ssl_context must be an SSLContext, not {type(context).__name__}")
+    return context
 
 
 def _timeout(timeout: float | None, config: Config, found: _Lookup) -> float:

@@ -24,5 +24,10 @@ class ContextListParams:
     max_results: int = attrs.field(
         default=10, validator=lambda _self, field, value: _check.positive_int(value, field.name)
     )
-    next_token: str = ""
-    session_id: str | None = None
+    next_token: str = attrs.field(
+        default="", validator=lambda _self, field, value: _check.string(value, field.name)
+    )
+    session_id: str | None = attrs.field(
+        default=None,
+        validator=lambda _self, field, value: value and _check.identifier(value, field.name),
+    )

@@ -15,8 +15,6 @@ import attrs
 from agentbay_async import _check
 from agentbay_async.errors import ArgumentTypeError
 
-_REGEX_REMEDY = "; name the directory itself, or set the matching regex flag"
-
 
 class UploadStrategy(str, Enum):
     """When files go from the session to the context."""
@@ -65,6 +63,11 @@ def _member(kind: type[Enum]) -> Any:
     return check
 
 
+def _literals(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    for path in _check.sequence(value, field.name, str):
+        _check.literal_path(path, f"each of {field.name}")
+
+
 def _flag(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
     _check.boolean(value, field.name)
 
@@ -89,12 +92,7 @@ class UploadPolicy:
         default=UploadStrategy.UPLOAD_BEFORE_RESOURCE_RELEASE, validator=_member(UploadStrategy)
     )
     upload_mode: UploadMode = attrs.field(default=UploadMode.FILE, validator=_member(UploadMode))
-    archive_exclude_paths: list[str] = attrs.field(factory=list)
-
-    @archive_exclude_paths.validator
-    def _check_excludes(self, field: attrs.Attribute[list[str]], value: list[str]) -> None:
-        for path in value:
-            _check.literal_path(path, f"each of {field.name}")
+    archive_exclude_paths: list[str] = attrs.field(factory=list, validator=_literals)
 
 
 @attrs.define
@@ -146,12 +144,7 @@ class RecyclePolicy:
     lifecycle: Lifecycle = attrs.field(
         default=Lifecycle.LIFECYCLE_FOREVER, validator=_member(Lifecycle)
     )
-    paths: list[str] = attrs.field(factory=lambda: [""])
-
-    @paths.validator
-    def _check_paths(self, field: attrs.Attribute[list[str]], value: list[str]) -> None:
-        for path in value:
-            _check.literal_path(path, f"each of {field.name}")
+    paths: list[str] = attrs.field(factory=lambda: [""], validator=_literals)
 
 
 @attrs.define
@@ -171,18 +164,20 @@ class WhiteList:
     is_exclude_regex: bool = attrs.field(default=False, validator=_flag)
 
     def __attrs_post_init__(self) -> None:
-        if not self.is_path_regex:
-            _check.literal_path(self.path, "path", remedy=_REGEX_REMEDY)
-        if not self.is_exclude_regex:
-            for path in self.exclude_paths:
-                _check.literal_path(path, "each of exclude_paths", remedy=_REGEX_REMEDY)
+        excludes = _check.sequence(self.exclude_paths, "exclude_paths", str)
+        _check.literal_path(self.path, "path", regex=self.is_path_regex)
+        for path in excludes:
+            _check.literal_path(path, "each of exclude_paths", regex=self.is_exclude_regex)
 
 
 @attrs.define
 class BWList:
     """The white lists of a context. There is no black list on the wire, whatever the name says."""
 
-    white_lists: list[WhiteList] = attrs.field(factory=list)
+    white_lists: list[WhiteList] = attrs.field(
+        factory=list,
+        validator=lambda _self, field, value: _check.sequence(value, field.name, WhiteList),
+    )
 
 
 @attrs.define

@@ -96,7 +96,9 @@ class AgentBayError(Exception):
 def _restore(
     kind: type[AgentBayError], args: tuple[object, ...], state: dict[str, object]
 ) -> AgentBayError:
-    error = kind.__new__(kind, *args)
+    error = kind.__new__(kind)
+    # OSError, which some of them are too, takes its arguments apart when it is made.
+    error.args = args
     error.__dict__.update(state)
     return error
 

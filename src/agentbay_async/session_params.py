@@ -20,18 +20,23 @@ def _copy_labels(value: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def _copy_syncs(value: Sequence[ContextSync] | None) -> list[ContextSync]:
-    syncs = [] if value is None else list(value)
-    for index, sync in enumerate(syncs):
-        if not isinstance(sync, ContextSync):
-            raise ArgumentTypeError(
-                f"context_syncs[{index}] must be a ContextSync, not {type(sync).__name__}"
-            )
-    return syncs
+    return [] if value is None else _check.sequence(value, "context_syncs", ContextSync)
 
 
 def _optional_id(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
     if value is not None:
         _check.identifier(value, field.name)
+
+
+def _policy(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not isinstance(value, LifecyclePolicy):
+        raise ArgumentTypeError(
+            f"{field.name} must be a LifecyclePolicy, not {type(value).__name__}"
+        )
+
+
+def _string(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    _check.string(value, field.name)
 
 
 def _optional_count(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
@@ -95,13 +100,10 @@ class CreateSessionParams:
     labels: dict[str, str] = attrs.field(default=None, converter=_copy_labels)
     image_id: str | None = attrs.field(default=None, validator=_optional_id)
     idle_release_timeout: int | None = attrs.field(default=None, validator=_optional_count)
-    lifecycle_policy: LifecyclePolicy | None = attrs.field(
-        default=None,
-        validator=attrs.validators.optional(attrs.validators.instance_of(LifecyclePolicy)),
-    )
+    lifecycle_policy: LifecyclePolicy | None = attrs.field(default=None, validator=_policy)
     context_syncs: list[ContextSync] = attrs.field(default=None, converter=_copy_syncs)
     policy_id: str | None = attrs.field(default=None, validator=_optional_id)
-    framework: str = ""
+    framework: str = attrs.field(default="", validator=_string)
     context_id: str | None = attrs.field(default=None, validator=_optional_id)
 
     def __attrs_post_init__(self) -> None:
@@ -139,5 +141,5 @@ class ListSessionParams:
     max_results: int = attrs.field(
         default=10, validator=lambda _self, field, value: _check.positive_int(value, field.name)
     )
-    next_token: str = ""
+    next_token: str = attrs.field(default="", validator=_string)
     labels: dict[str, str] = attrs.field(default=None, converter=_copy_labels)

@@ -12,8 +12,8 @@ import attrs
 from agentbay_async.context_sync import UploadMode
 from agentbay_local.retention import expiries
 from agentbay_local.trees.archive import ARCHIVE, pack, unpack
-from agentbay_local.trees.landing import Landing
-from agentbay_local.trees.manifest import FILE, Manifest, Stamp
+from agentbay_local.trees.landing import Landing, open_source
+from agentbay_local.trees.manifest import FILE, Manifest, Stamp, scan
 from agentbay_local.trees.mount import Agreed, Difference, Mount
 from agentbay_local.trees.selection import Selection, below
 from agentbay_local.versions import LEAST_MODE, Change
@@ -78,7 +78,7 @@ class Movement:
             self._unpack(tree)
 
     def _unpack(self, tree: Path) -> None:
-        """Unpack an archive that the session does not have yet, but for what is a file beside it."""
+        """Unpack an archive the session does not have yet, but for what is a file beside it."""
         handle = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             single = scan(handle, self.selection.enters)

@@ -210,7 +210,9 @@ _CONSTRUCTS = {
         """
         @property
         def part(self) -> Part:
-            return _facade.wrap(Part, self._aio.part)
+            from agentbay.part import Part
+
+            return _facade.part(self, Part, self._aio.part)
         """,
     ),
     "attribute": (

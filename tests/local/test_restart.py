@@ -109,6 +109,26 @@ def test_a_blocking_service_starts_stops_and_starts_again(tmp_path: Path) -> Non
             _ = one.endpoint
 
 
+async def test_files_are_saved_when_a_service_with_a_home_is_stopped(
+    tmp_path: Path, api: Api, sandboxed: None
+) -> None:
+    """A clean stop releases every session, with its uploads."""
+    async with aiohttp.ClientSession() as http:
+        async with LocalService(home=tmp_path) as first:
+            old = type(api)(http, first)
+            context = await old.context("kept")
+            await old.sh(await old.mounted(context), "echo 1 > /mnt/data/a")
+        async with LocalService(home=tmp_path) as second:
+            assert await type(api)(http, second).fetch(context, "a") == b"1\n"
+
+
+async def test_the_state_is_private_to_its_user(tmp_path: Path) -> None:
+    """Nobody else on the machine can read labels, files or the signing secret."""
+    async with LocalService(home=tmp_path / "home"):
+        private = [tmp_path / "home", *(tmp_path / "home").iterdir()]
+        assert [path.name for path in private if path.stat().st_mode & 0o077] == []
+
+
 @pytest.mark.parametrize(
     "arguments", [{"isolation": "perfect"}, {"port": 70000}, {"api_key": "  "}]
 )

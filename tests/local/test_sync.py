@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from agentbay_local import versions
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.local.conftest import Api, HandClock
 
 pytestmark = pytest.mark.usefixtures("sandboxed")
@@ -193,6 +196,41 @@ async def test_a_mount_that_became_a_link_stays_inside_the_session(api: Api) -> 
     assert await api.names(context) == ["h"]
 
 
+async def test_a_link_with_the_name_of_the_archive_is_not_followed(
+    api: Api, tmp_path: Path
+) -> None:
+    """A session cannot have an archive of the host unpacked for it."""
+    secret = tmp_path / "secret.tar.gz"
+    with tarfile.open(secret, "w:gz") as archive:
+        archive.add(__file__, "stolen")
+    context = await api.context()
+    session = await api.mounted(context)
+    await api.sh(session, f"ln -s {secret} /mnt/data/.agentbay-archive.tar.gz")
+    await api.released(session)
+    second = await api.mounted(context)
+    assert "stolen" not in await api.sh(second, "ls -A /mnt/data")
+
+
+async def test_a_link_in_a_context_tells_nothing_about_the_host(api: Api) -> None:
+    """Whether a file of the host exists cannot be found out by asking for it through a link."""
+    context = await api.context()
+    session = await api.mounted(context)
+    await api.sh(session, "ln -s /etc /mnt/data/out")
+    await api.released(session)
+    fields = {"ContextId": context, "FilePath": "out/passwd"}
+    assert await api.code("GetContextFileDownloadUrl", **fields) == "ContextFile.NotFound"
+    assert await api.names(context, "out") == []
+
+
+async def test_a_directory_with_thousands_of_directories_is_no_trouble(api: Api) -> None:
+    """The number of open files does not grow with the tree."""
+    context = await api.context()
+    session = await api.mounted(context)
+    await api.sh(session, "cd /mnt/data; seq 3000 | xargs mkdir; touch 2999/f")
+    await api.released(session)
+    assert await api.names(context, "2999") == ["f"]
+
+
 async def test_nested_mounts_do_not_mix(api: Api) -> None:
     """What lies in an inner mount belongs to the inner context alone."""
     outer, inner = await api.context(), await api.context()
@@ -263,7 +301,8 @@ async def test_a_session_is_kept_when_its_files_cannot_be_saved(
 
     with monkeypatch.context() as broken:
         broken.setattr(versions, "_put", full)
-        await api.ok("ReleaseMcpSession", SessionId=session)
+        code = await api.code("ReleaseMcpSession", SessionId=session)
+        assert code == "IncorrectSessionStatus"
         assert await api.status(session) == "RUNNING"
     failed = (await api.tasks(session))[-1]
     assert (failed["status"], failed["errorMessage"]) == ("Failed", "No space left on device")

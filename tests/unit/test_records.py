@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from agentbay_async import records
-from agentbay_async.records import ContextStatusData, DirectoryEntry, SessionStatus
+from agentbay_async import (
+    ContextPage,
+    ContextStatusData,
+    DirectoryEntry,
+    FileUrl,
+    McpTool,
+    SessionInfo,
+    SessionPage,
+    SessionStatus,
+)
 
 
 def test_a_state_is_its_own_text() -> None:
@@ -31,17 +39,17 @@ def test_an_entry_is_a_file_unless_it_is_a_directory() -> None:
 
 def test_pages_share_no_list() -> None:
     """Each empty page is its own."""
-    assert records.SessionPage().sessions is not records.SessionPage().sessions
-    assert records.ContextPage().contexts is not records.ContextPage().contexts
+    assert SessionPage().sessions is not SessionPage().sessions
+    assert ContextPage().contexts is not ContextPage().contexts
 
 
 @pytest.mark.parametrize(
     "record",
     [
-        records.SessionInfo(resource_url="hidden"),
-        records.SessionInfo(auth_code="hidden"),
-        records.SessionInfo(ticket="hidden"),
-        records.FileUrl("hidden"),
+        SessionInfo(resource_url="hidden"),
+        SessionInfo(auth_code="hidden"),
+        SessionInfo(ticket="hidden"),
+        FileUrl("hidden"),
     ],
 )
 def test_secrets_are_not_in_reprs(record: object) -> None:
@@ -51,5 +59,5 @@ def test_secrets_are_not_in_reprs(record: object) -> None:
 
 def test_tools_can_be_kept_in_sets() -> None:
     """A schema is no part of what makes a tool that tool."""
-    tool = records.McpTool("shell", input_schema={"type": "object"})
-    assert len({tool, records.McpTool("shell")}) == 1
+    tool = McpTool("shell", input_schema={"type": "object"})
+    assert len({tool, McpTool("shell")}) == 1

@@ -7,17 +7,21 @@ from typing import Any
 
 import pytest
 
-from agentbay_async import context_results, results, tool_results
-from agentbay_async.errors import APIError, CommandError
-from agentbay_async.records import CommandOutput, SessionPage
-from agentbay_async.results import (
+from agentbay_async import (
+    APIError,
+    CommandError,
+    CommandOutput,
+    CommandResult,
     DeleteResult,
     OperationResult,
     Result,
     SessionListResult,
+    SessionPage,
     SessionResult,
+    context_results,
+    results,
+    tool_results,
 )
-from agentbay_async.tool_results import CommandResult
 
 _ALL: list[type[Result[Any]]] = [
     kind

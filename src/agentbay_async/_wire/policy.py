@@ -83,7 +83,10 @@ def policy_from_text(text: str | None) -> SyncPolicy:
     Raises:
         ValueError: The text is not a policy; the message names the part.
     """
-    document = json.loads(text) if text else {}
+    try:
+        document = json.loads(text) if text else {}
+    except RecursionError as error:
+        raise ValueError("a policy must not be nested so deeply") from error
     if not isinstance(document, dict):
         raise ValueError("a policy must be a JSON object")
     parts = {
@@ -93,6 +96,8 @@ def policy_from_text(text: str | None) -> SyncPolicy:
     }
     if document.get("bwList") is not None:
         entries = _object(document["bwList"], "bwList").get("whiteLists") or []
+        if not isinstance(entries, list):
+            raise ValueError("whiteLists must be a JSON array")
         parts["bw_list"] = BWList([_read(WhiteList, entry) for entry in entries])
     return SyncPolicy(**parts)
 

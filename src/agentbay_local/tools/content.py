@@ -61,7 +61,7 @@ async def write_file(sandbox: Sandbox, arguments: Arguments) -> str:
     mode = arguments.text("mode", "overwrite")
     if mode not in ("overwrite", "append"):
         raise arguments.wrong("mode", f"must be 'overwrite' or 'append', not {mode!r}")
-    data = arguments.text("content").encode("utf-8", "surrogateescape")
+    data = _encoded(arguments, "content", arguments.text("content"))
     await _write(sandbox, arguments.path("path"), "w" if mode == "overwrite" else "a", data)
     return "True"
 
@@ -79,8 +79,15 @@ async def edit_file(sandbox: Sandbox, arguments: Arguments) -> str:
             raise arguments.wrong(f"edits[{index}].oldText", "is not in the file")
         new = new.replace(before, after, 1)
     if new != old and not arguments.flag("dryRun"):
-        await _write(sandbox, path, "w", new.encode())
+        await _write(sandbox, path, "w", _encoded(arguments, "edits", new))
     return _difference(path, old, new)
+
+
+def _encoded(arguments: Arguments, name: str, text: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise arguments.wrong(name, "must be text, but has half a surrogate pair") from error
 
 
 def _edits(arguments: Arguments) -> list[tuple[str, str]]:

@@ -1,0 +1,70 @@
+"""What the service does where it cannot isolate, and where it was told not to."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+
+from agentbay_local import Isolation, LocalService, server
+from agentbay_local.sandbox.probe import Capability
+
+if TYPE_CHECKING:
+    from tests.local.conftest import Api
+
+
+async def test_without_isolation_no_session_is_created_and_the_cure_is_named(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The refusal says why, what would cure it and how to do without; contexts work on."""
+
+    async def probe(want: Isolation) -> Capability:
+        return Capability(want, False, "The kernel says no.", "turn it on.")
+
+    monkeypatch.setattr(server, "probe", probe)
+    async with LocalService() as poor, aiohttp.ClientSession() as http:
+        one = type(api)(http, poor)
+        status, body = await one.call("CreateMcpSession")
+        context = await one.context()
+        await one.put(context, "a", b"x")
+    assert (status, body["Code"]) == (400, "SandboxUnavailable")
+    for part in ("The kernel says no.", "turn it on.", "--isolation none"):
+        assert part.rstrip(".") in body["Message"]
+    assert not poor.__dict__.get("_server")
+
+
+async def test_without_isolation_on_request_everything_works_and_is_labelled(api: Api) -> None:
+    """Commands, files and contexts; every session's description says what it is."""
+    async with LocalService(isolation="none") as bare, aiohttp.ClientSession() as http:
+        one = type(api)(http, bare)
+        context = await one.context()
+        session = await one.mounted(context)
+        await one.tool(session, "write_file", path="/mnt/data/a.txt", content="x")
+        assert await one.tool(session, "read_file", path="/mnt/data/a.txt") == (False, "x")
+        assert await one.sh(session, "echo hi") == "hi\n"
+        resource = (await one.ok("GetMcpResource", SessionId=session))["Data"]
+        await one.released(session)
+        assert await one.fetch(context, "a.txt") == b"x"
+    assert json.loads(resource["DesktopInfo"]["ConnectionProperties"]) == {"isolation": "none"}
+
+
+async def test_a_sandbox_that_does_not_start_is_said_in_the_dialect(
+    api: Api, sandboxed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session stays, and its next use tries again."""
+    from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
+    from agentbay_local.sandbox.problems import SandboxError
+
+    async def broken(*_: Any) -> Any:
+        raise SandboxError("it did not come up")
+
+    session = await api.session()
+    call = {"SessionId": session, "Name": "shell", "Args": {"command": "echo hi"}}
+    with monkeypatch.context() as patch:
+        patch.setattr(BubblewrapBackend, "start", broken)
+        status, body = await api.call("CallMcpTool", **call)
+    assert (status, body["Code"]) == (400, "SandboxUnavailable")
+    assert "it did not come up" in body["Message"]
+    assert await api.sh(session, "echo hi") == "hi\n"

@@ -1,0 +1,199 @@
+"""Whatever goes out comes back: any text, any number, any policy."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import parse_qsl
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentbay_async._wire import codec, schema
+from agentbay_async._wire.policy import policy_from_text, policy_to_text
+from agentbay_async.context_sync import (
+    BWList,
+    DeletePolicy,
+    DownloadPolicy,
+    ExtractPolicy,
+    Lifecycle,
+    MappingPolicy,
+    RecyclePolicy,
+    SyncPolicy,
+    UploadMode,
+    UploadPolicy,
+    WhiteList,
+)
+
+# What UTF-8 can hold: everything but half surrogate pairs.
+_texts = st.text(st.characters(exclude_categories=["Cs"]))
+_any_text = st.text()
+_some_text = st.none() | _texts.filter(bool)
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | _any_text,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_any_text, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def _returned(request: schema.Request[Any]) -> object:
+    query, form = codec.encode_request(request)
+    fields = dict(parse_qsl(query, strict_parsing=bool(query)))
+    fields.update(parse_qsl(form, strict_parsing=bool(form)))
+    return codec.decode_request(type(request), fields)
+
+
+@given(
+    labels=st.none() | st.dictionaries(_any_text, _any_text),
+    image=_some_text,
+    minutes=st.none() | st.integers(),
+    manual=st.none() | st.booleans(),
+    contexts=st.none() | st.lists(st.builds(schema.Persistence, _some_text, _some_text)),
+)
+def test_a_create_survives_the_wire(
+    labels: Any, image: str | None, minutes: int | None, manual: bool | None, contexts: Any
+) -> None:
+    """Every kind of field at once; text in JSON may even hold half a surrogate pair."""
+    request = schema.CreateMcpSession(
+        labels=labels,
+        image_id=image,
+        timeout=minutes,
+        manual_release=manual,
+        persistence_data_list=contexts,
+    )
+    assert _returned(request) == request
+
+
+@given(context=_some_text, token=_some_text, size=st.none() | st.integers())
+def test_a_query_survives_the_wire(context: str | None, token: str | None, size: int | None) -> None:
+    """Fields of the query as well as those of the form."""
+    request = schema.DescribeContextFiles(context_id=context, next_token=token, max_results=size)
+    assert _returned(request) == request
+
+
+@given(st.dictionaries(_any_text, st.none() | st.booleans() | st.integers() | _any_text))
+def test_arguments_of_a_tool_survive_the_wire(args: dict[str, Any]) -> None:
+    """Any JSON value may stand in them, and any character in a text."""
+    request = schema.CallMcpTool(session_id="s-1", name="shell", args=args)
+    assert _returned(request) == request
+
+
+@given(st.dictionaries(_any_text, _any_text, min_size=1))
+def test_a_form_is_plain_ascii(labels: dict[str, str]) -> None:
+    """So it can be sent as it is, and nothing in it ends a line."""
+    _, form = codec.encode_request(schema.SetLabel(labels=labels))
+    assert form.isascii()
+    assert form.isprintable()
+    assert " " not in form
+
+
+@given(
+    st.lists(
+        st.builds(
+            schema.ContextTask,
+            *[st.none() | _any_text] * 5,
+            st.none() | st.integers(),
+            st.none() | st.integers(),
+        )
+    )
+)
+def test_tasks_survive_their_three_layers(tasks: list[schema.ContextTask]) -> None:
+    """JSON in JSON in JSON."""
+    assert codec.tasks_from_text(schema.ContextTask, codec.tasks_to_text(tasks)) == tasks
+
+
+@given(st.builds(schema.SessionRecord, *[st.none() | _any_text] * 11))
+def test_an_answer_survives_the_wire(record: schema.SessionRecord) -> None:
+    """Written by one end, read by the other."""
+    text = codec.compact_json(codec.to_json(record))
+    assert codec.from_json(schema.SessionRecord, json.loads(text)) == record
+
+
+_literal = st.text(st.characters(exclude_characters="*?[]", exclude_categories=["Cs"]))
+_white_lists = st.builds(WhiteList, _literal, st.lists(_literal)) | st.builds(
+    WhiteList, _texts, st.lists(_texts), st.just(True), st.just(True)
+)
+_policies = st.builds(
+    SyncPolicy,
+    st.builds(
+        UploadPolicy,
+        st.booleans(),
+        upload_mode=st.sampled_from(UploadMode),
+        archive_exclude_paths=st.lists(_literal),
+    ),
+    st.builds(DownloadPolicy, st.booleans()),
+    st.builds(DeletePolicy, st.booleans()),
+    st.builds(ExtractPolicy, st.booleans(), st.booleans(), st.booleans()),
+    st.builds(RecyclePolicy, st.sampled_from(Lifecycle), st.lists(_literal)),
+    st.builds(BWList, st.lists(_white_lists, max_size=3)),
+    st.none() | st.builds(MappingPolicy, _literal),
+)
+
+
+@given(_policies)
+def test_a_policy_survives_the_wire(policy: SyncPolicy) -> None:
+    """Part by part, with every flag and every path."""
+    assert policy_from_text(policy_to_text(policy)) == policy
+
+
+def _reads(read: Any, *arguments: Any) -> None:
+    """Call `read`; anything but a value or a ValueError is a bug."""
+    try:
+        read(*arguments)
+    except ValueError:
+        return
+
+
+@given(_json)
+def test_any_json_is_a_policy_or_a_value_error(document: object) -> None:
+    """Nothing that is stored with a context makes reading it crash."""
+    _reads(policy_from_text, json.dumps(document))
+    if isinstance(document, dict):
+        for name in ("uploadPolicy", "recyclePolicy", "bwList", "mappingPolicy"):
+            _reads(policy_from_text, json.dumps({name: document}))
+    _reads(policy_from_text, json.dumps({"bwList": {"whiteLists": document}}))
+    _reads(policy_from_text, json.dumps({"recyclePolicy": {"paths": document}}))
+
+
+@given(_json)
+def test_any_json_is_tasks_or_a_value_error(document: object) -> None:
+    """At each of the layers."""
+    _reads(codec.tasks_from_text, schema.ContextTask, json.dumps(document))
+    for data in (document, json.dumps(document)):
+        text = json.dumps([{"type": "data", "data": data}])
+        _reads(codec.tasks_from_text, schema.ContextTask, text)
+
+
+_ANSWERS = [
+    getattr(schema, name)
+    for name in schema.__all__
+    if attrs.has(getattr(schema, name)) and not issubclass(getattr(schema, name), schema.Request)
+]
+
+
+@pytest.mark.parametrize("kind", _ANSWERS)
+@given(data=st.data())
+def test_any_json_is_an_answer_or_a_value_error(kind: Any, data: st.DataObject) -> None:
+    """Whatever stands in a field, for every class of the schema."""
+    names = [codec.wire_name(field) for field in attrs.fields(kind)]
+    document = data.draw(_json | st.dictionaries(st.sampled_from(names), _json, max_size=5))
+    _reads(codec.from_json, kind, document)
+    _reads(codec.from_json, list[kind], document)
+    _reads(codec.from_json, list[kind], [document])
+
+
+@pytest.mark.parametrize(
+    "kind", [schema.CreateMcpSession, schema.CallMcpTool, schema.DescribeContextFiles]
+)
+@given(data=st.data())
+def test_any_form_is_a_request_or_a_value_error(kind: Any, data: st.DataObject) -> None:
+    """Whatever a client sends, the other end answers with words."""
+    names = [codec.wire_name(field) for field in attrs.fields(kind)]
+    texts = _any_text | _json.map(json.dumps)
+    _reads(
+        codec.decode_request,
+        kind,
+        data.draw(st.dictionaries(st.sampled_from(names), texts, max_size=5)),
+    )

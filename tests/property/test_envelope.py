@@ -1,0 +1,82 @@
+"""Whatever comes over the line, an answer comes out, or an error of ours."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentbay_async._wire import schema
+from agentbay_async._wire.envelope import Answer, read_answer, retry_after
+from agentbay_async.errors import APIError, BadAnswerError, PageTokenError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_REQUESTS = [schema.GetSession(session_id="s-1"), schema.ListSession(), schema.SetLabel()]
+_statuses = st.sampled_from([200, 204, 302, 400, 404, 429, 500, 503])
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=10,
+)
+_keys = st.sampled_from(
+    ["Success", "Code", "Message", "RequestId", "Data", "NextToken", "MaxResults", "TotalCount"]
+)
+_headers = st.dictionaries(
+    st.sampled_from(["Retry-After", "x-acs-retry-after"]), st.text() | st.integers().map(str)
+)
+
+
+def _read(request: Any, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+    try:
+        answer = read_answer(request, status, headers, body, 0.0)
+    except (APIError, BadAnswerError, PageTokenError) as error:
+        assert error.http_status == status
+        assert str(error)
+    else:
+        assert isinstance(answer, Answer)
+        assert status < 400
+
+
+@pytest.mark.parametrize("request_", _REQUESTS)
+@given(status=_statuses, body=st.binary(), headers=_headers)
+def test_any_bytes_are_an_answer_or_an_error_of_ours(
+    request_: object, status: int, body: bytes, headers: dict[str, str]
+) -> None:
+    """Nobody outside has to know what a JSON parser raises."""
+    _read(request_, status, body, headers)
+
+
+@pytest.mark.parametrize("request_", _REQUESTS)
+@given(status=_statuses, document=_json | st.dictionaries(_keys, _json), headers=_headers)
+def test_any_json_is_an_answer_or_an_error_of_ours(
+    request_: object, status: int, document: object, headers: dict[str, str]
+) -> None:
+    """Also where the keys are those of the protocol and the values are not."""
+    _read(request_, status, json.dumps(document).encode(), headers)
+
+
+@given(st.dictionaries(_keys, _json))
+def test_a_flag_that_is_false_is_never_a_success(document: dict[str, Any]) -> None:
+    """Whatever else stands in the envelope."""
+    body = json.dumps({**document, "Success": False}).encode()
+    with pytest.raises((APIError, PageTokenError)):
+        read_answer(schema.SetLabel(), 200, {}, body, 0.0)
+
+
+@given(_headers, st.floats(0, 1e10))
+def test_a_wait_is_never_negative(headers: dict[str, str], now: float) -> None:
+    """Any header is a number of seconds, or none."""
+    wait = retry_after(headers, now)
+    assert wait is None or wait >= 0
+
+
+@given(st.datetimes().map(lambda when: when.strftime("%a, %d %b %Y %H:%M:%S GMT")))
+def test_any_date_is_a_wait(date: str) -> None:
+    """However far away; what is past is no wait at all."""
+    wait = retry_after({"Retry-After": date}, 1e9)
+    assert wait is None or wait >= 0

@@ -1,0 +1,96 @@
+"""Checks, pieces of text and ``.env`` files, for any input."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentbay_async import _check
+from agentbay_async._sources import environment_file
+from agentbay_async._wire.codec import compact_json
+from agentbay_async.errors import UsageError
+from agentbay_async.services.file_system import _ARGUMENT_LIMIT, _byte_pieces, _text_pieces
+
+_values = st.text() | st.none() | st.integers() | st.binary() | st.booleans()
+
+
+@given(st.dictionaries(_values, _values) | _values | st.lists(st.tuples(st.text(), st.text())))
+def test_labels_are_good_or_refused_with_an_error_of_ours(value: object) -> None:
+    """What passes is a map of texts with something in them; nothing else is raised."""
+    try:
+        labels = _check.labels(value)
+    except UsageError as error:
+        assert "labels" in str(error)
+    else:
+        assert labels == value
+        assert all(text.strip() for pair in labels.items() for text in pair)
+
+
+@given(st.text(st.sampled_from("/.a ")))
+def test_an_absolute_path_never_climbs(path: str) -> None:
+    """What passes begins at the root and has no step upward in it."""
+    try:
+        checked = _check.absolute_path(path, "path")
+    except UsageError:
+        return
+    assert checked.startswith("/")
+    assert ".." not in checked.split("/")
+
+
+_long = st.builds(
+    lambda text, times, tail: text * times + tail,
+    st.text(min_size=1, max_size=40),
+    st.integers(0, 4000),
+    st.text(),
+)
+
+
+@given(_long)
+def test_pieces_of_text_are_small_and_make_the_whole(text: str) -> None:
+    """No piece is too large, none is cut inside a character, and nothing is lost."""
+    pieces = list(_text_pieces(text))
+    assert "".join(pieces) == text
+    assert pieces
+    assert all(len(compact_json(piece)) <= _ARGUMENT_LIMIT for piece in pieces)
+
+
+@given(st.builds(lambda data, times: data * times, st.binary(min_size=1), st.integers(0, 4000)))
+def test_pieces_of_bytes_are_small_and_make_the_whole(content: bytes) -> None:
+    """As for text; empty content is one empty piece."""
+    pieces = list(_byte_pieces(content))
+    assert b"".join(base64.b64decode(piece) for piece in pieces) == content
+    assert pieces
+    assert all(len(piece) <= _ARGUMENT_LIMIT for piece in pieces)
+
+
+def _parsed(text: str) -> dict[str, str]:
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "file"
+        file.write_bytes(text.encode("utf-8", "replace"))
+        return environment_file(file)
+
+
+@given(st.text() | st.text(st.sampled_from("A=# '\"\n\rexport ")))
+def test_any_file_is_read_as_variables(text: str) -> None:
+    """Whatever stands in it, names and values come out, and no error."""
+    for name, value in _parsed(text).items():
+        assert name == name.strip()
+        assert not name.startswith("#")
+        assert "\n" not in value
+
+
+_names = st.from_regex(r"[A-Z][A-Z0-9_]{0,10}", fullmatch=True)
+_plain = st.text(st.characters(min_codepoint=32, max_codepoint=126, exclude_characters="'\"#"))
+
+
+@given(st.dictionaries(_names, _plain), st.sampled_from(["{}={}", "export {}='{}'", '{} = "{}"']))
+def test_variables_survive_being_written(variables: dict[str, str], form: str) -> None:
+    """In each of the usual forms; without quotes, blanks around a value are not part of it."""
+    text = "\n".join(form.format(*pair) for pair in variables.items())
+    quoted = "'" in form or '"' in form
+    wanted = {name: value if quoted else value.strip() for name, value in variables.items()}
+    assert _parsed(text) == wanted

@@ -1,0 +1,66 @@
+"""Importing costs nothing but time: no aiohttp, no thread, no file, no socket, no logging."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_WATCHED = """
+import sys, threading, logging
+
+seen = []
+
+def watch(event, args):
+    if event == "open":
+        mode, flags = args[1], args[2] or 0
+        if isinstance(args[0], str) and ("w" in (mode or "") or "a" in (mode or "") or flags & 3):
+            seen.append((event, args[0]))
+    elif event.startswith(("socket.", "subprocess.", "os.mkdir", "os.rename", "os.remove")):
+        seen.append((event, str(args)))
+
+loggers = set(logging.root.manager.loggerDict)
+sys.dont_write_bytecode = True
+sys.addaudithook(watch)
+import PACKAGE
+PACKAGE.CreateSessionParams, PACKAGE.ContextSync, PACKAGE.AgentBayError
+print(sorted(name for name in ("aiohttp", "ssl", "cattrs") if name in sys.modules))
+print(threading.active_count())
+print(seen)
+print(logging.root.handlers, logging.getLogger("agentbay").handlers)
+print(logging.getLogger("agentbay").level)
+"""
+
+
+@pytest.mark.parametrize("package", ["agentbay_async", "agentbay"])
+def test_importing_has_no_side_effect(
+    run_child: Callable[..., str], package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even with the values in use that need no network."""
+    monkeypatch.chdir(tmp_path)
+    said = run_child(_WATCHED.replace("PACKAGE", package), "-W", "error").splitlines()
+    assert said == ["[]", "1", "[]", "[] []", "0"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("package", "client"), [("agentbay_async", "AsyncAgentBay"), ("agentbay", "AgentBay")]
+)
+def test_a_client_opens_nothing_until_it_is_used(
+    run_child: Callable[..., str], package: str, client: str
+) -> None:
+    """Making one starts no thread and connects to nobody."""
+    code = f"""
+    import sys, threading
+    import {package}
+    opened = []
+    sys.addaudithook(lambda event, args: opened.append(event) if "socket.c" in event else None)
+    bay = {package}.{client}("akm-1", endpoint="https://service.invalid")
+    bay.context
+    print(threading.active_count(), opened, "agentbay_local" in sys.modules)
+    """
+    assert run_child(code, "-W", "error") == "1 [] False"

@@ -1,0 +1,115 @@
+"""The files that settings are read from."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentbay_async._sources import environment_file, profile_file, profile_path
+from agentbay_async.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("A=b", "b"),
+        ("  A = b  ", "b"),
+        ("export A=b", "b"),
+        ("A=", ""),
+        ("A='b c'", "b c"),
+        ('A="b # c" # comment', "b # c"),
+        ("A=b # comment", "b"),
+        ("A=b#c", "b#c"),
+        ("A=b=c", "b=c"),
+        ('A="unclosed', "unclosed"),
+        ("A=b\r", "b"),
+    ],
+)
+def test_an_assignment_is_read(tmp_path: Path, line: str, value: str) -> None:
+    """With or without export, quotes and a comment."""
+    (tmp_path / "file").write_text(f"\n# A=comment\nno assignment\n{line}\n")
+    assert environment_file(tmp_path / "file") == {"A": value}
+
+
+def test_the_last_assignment_wins(tmp_path: Path) -> None:
+    """As in a shell."""
+    (tmp_path / "file").write_text("A=1\nB=2\nA=3\n")
+    assert environment_file(str(tmp_path / "file")) == {"A": "3", "B": "2"}
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    """Some editors write one; it is no part of the first name."""
+    (tmp_path / "file").write_bytes(b"\xef\xbb\xbfA=1\n")
+    assert environment_file(tmp_path / "file") == {"A": "1"}
+
+
+def test_the_nearest_file_upward_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the working directory to the root; a directory of that name is none."""
+    deep = tmp_path / "a" / "b"
+    deep.mkdir(parents=True)
+    (deep / ".env").mkdir()
+    (tmp_path / ".env").write_text("A=far\n")
+    monkeypatch.chdir(deep)
+    assert environment_file(None) == {"A": "far"}
+    (tmp_path / "a" / ".env").write_text("A=near\n")
+    assert environment_file(None) == {"A": "near"}
+
+
+def test_no_file_is_no_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody needs one."""
+    monkeypatch.chdir(tmp_path)
+    assert "A" not in environment_file(None)
+
+
+def test_a_working_directory_that_is_gone_has_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody may have removed it; that is no reason to fail."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert environment_file(None) == {}
+
+
+def test_a_named_file_must_be_there(tmp_path: Path) -> None:
+    """The message names it."""
+    with pytest.raises(ConfigurationError, match="missing"):
+        environment_file(tmp_path / "missing")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigurationError, match="binary"):
+        environment_file(tmp_path / "binary")
+
+
+def test_an_unreadable_file_found_by_accident_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else's file is none of our business."""
+    (tmp_path / ".env").write_bytes(b"\xff\xfe")
+    monkeypatch.chdir(tmp_path)
+    assert environment_file(None) == {}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="paths of POSIX")
+def test_the_profile_file_is_where_such_files_are() -> None:
+    """In the directory that the environment names, else below the home directory."""
+    path = profile_path({"XDG_CONFIG_HOME": "/x", "HOME": "/h"})
+    assert str(path) == "/x/agentbay/profiles.ini"
+    assert str(profile_path({"HOME": "/h"})) == "/h/.config/agentbay/profiles.ini"
+    assert profile_path({}).is_absolute()
+
+
+def test_a_profile_is_read_under_the_names_of_variables(tmp_path: Path) -> None:
+    """What is no setting is passed over; no file is no settings."""
+    environ = {"XDG_CONFIG_HOME": str(tmp_path), "APPDATA": str(tmp_path)}
+    assert profile_file(None, environ) == {}
+    file = profile_path(environ)
+    file.parent.mkdir()
+    file.write_text("[default]\nAPI_KEY = k\ntimeout_ms=5\nother=x\n[a]\nregion_id=r\nendpoint=e\n")
+    assert profile_file(None, environ) == {"AGENTBAY_API_KEY": "k", "AGENTBAY_TIMEOUT_MS": "5"}
+    assert profile_file("a", environ) == {"AGENTBAY_REGION_ID": "r", "AGENTBAY_ENDPOINT": "e"}
