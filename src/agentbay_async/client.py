@@ -147,17 +147,16 @@ class AsyncAgentBay:
                 f"params must be CreateSessionParams, not {type(params).__name__}"
             )
         request = create_request(params, self.region_id)
-        wanted = downloaded(params.context_syncs)
-        return await make(self._create(request, wanted), _release_result)
+        # The one step that must not be cut short: afterwards the session has an id.
+        session, request_id = await make(self._ask_for(request), lambda made: _release(made[0]))
+        if wanted := downloaded(params.context_syncs):
+            await self._wait_for_files(session, wanted)
+        return SessionResult.ok(session, request_id)
 
-    async def _create(
-        self, request: schema.CreateMcpSession, wanted: set[str]
-    ) -> SessionResult[AsyncSession]:
+    async def _ask_for(self, request: schema.CreateMcpSession) -> tuple[AsyncSession, str]:
         answer = await self._api.call(request)
         session = created(self._api, answer.data, answer.request_id, request.image_id)
-        if wanted:
-            await self._wait_for_files(session, wanted)
-        return SessionResult.ok(session, answer.request_id)
+        return session, answer.request_id
 
     async def _wait_for_files(self, session: AsyncSession, wanted: set[str]) -> None:
         from agentbay_async._tasks import wait_for_tasks
@@ -168,7 +167,7 @@ class AsyncAgentBay:
             )
         except BaseException:
             # Nobody will ever hold this session, so nobody else can delete it.
-            await _release(session)
+            await finish(_release(session))
             raise
 
     @reports(SessionResult)
@@ -329,11 +328,6 @@ async def _release(session: AsyncSession, *, sync_context: bool = False) -> None
         logger.warning(
             "%r is still there and may cost money: it could not be deleted (%s)", session, error
         )
-
-
-async def _release_result(result: SessionResult[AsyncSession]) -> None:
-    if result.success:
-        await _release(result.session)
 
 
 def _status(status: SessionStatus | str) -> str:

@@ -42,6 +42,24 @@ FIELDS = [
     "ManualRelease",
     "AllowCreate",
 ]
+ARGUMENTS = [
+    "path",
+    "paths",
+    "content",
+    "mode",
+    "source",
+    "destination",
+    "pattern",
+    "excludePatterns",
+    "offset",
+    "length",
+    "format",
+    "edits",
+    "command",
+    "timeout_ms",
+    "cwd",
+    "envs",
+]
 ODD = st.sampled_from(["\ud800", "\udcff", "\0", "..", "/", "é", "🚀", " ", "-1", "9" * 20])
 TEXT = st.text(max_size=12) | ODD
 JSON = st.recursive(
@@ -119,10 +137,7 @@ def session(service: LocalService) -> str:
 @given(
     tool=st.sampled_from([*PROGRAMS, "none"]),
     arguments=st.dictionaries(
-        st.sampled_from(
-            ["path", "content", "mode", "source", "destination", "pattern", "offset", "length"]
-            + ["edits", "command", "timeout_ms", "cwd", "envs", "excludePatterns", "format"]
-        ),
+        st.sampled_from(ARGUMENTS),
         JSON | st.just("fuzz") | st.just("true"),
         max_size=5,
     ),

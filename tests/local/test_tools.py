@@ -246,6 +246,32 @@ async def test_a_wrong_argument_is_named(
     assert named in text
 
 
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("write_file", {"path": "f", "content": "\ud800"}),
+        ("write_file", {"path": "\ud800", "content": "x"}),
+        ("edit_file", {"path": "t", "edits": [{"oldText": "a", "newText": "\ud800"}]}),
+        ("shell", {"command": "echo \ud800"}),
+    ],
+)
+async def test_half_a_character_is_refused(
+    api: Api, session: str, tool: str, arguments: dict[str, Any]
+) -> None:
+    """JSON can carry what no file can hold; the answer is an error of the tool."""
+    await api.sh(session, "echo a > t")
+    is_error, text = await api.tool(session, tool, **arguments)
+    assert is_error
+    assert "surrogate" in text
+
+
+async def test_reading_behind_the_end_is_empty(api: Api, session: str) -> None:
+    """An offset past the end is no error."""
+    await api.sh(session, "echo a > t")
+    arguments = {"path": "t", "offset": 2**61, "length": 5}
+    assert await api.tool(session, "read_file", **arguments) == (False, "")
+
+
 async def test_an_unknown_tool_is_refused_by_name(api: Api, session: str) -> None:
     """Image and tool are in the text."""
     is_error, text = await api.tool(session, "run_code", code="1")

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentbay_async._wire import codec, schema
@@ -174,6 +174,7 @@ _ANSWERS = [
 
 
 @pytest.mark.parametrize("kind", _ANSWERS)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_any_json_is_an_answer_or_a_value_error(kind: Any, data: st.DataObject) -> None:
     """Whatever stands in a field, for every class of the schema."""

@@ -265,4 +265,4 @@ def tasks_from_text(kind: Any, text: str | None) -> list[Any]:
     if not isinstance(wrappers, list) or not all(isinstance(entry, dict) for entry in wrappers):
         raise ValueError("expected an array of objects")
     data = [entry.get("data") or [] for entry in wrappers if entry.get("type") == "data"]
-    return [task for entry in data for task in from_json(list[kind], entry)]
+    return [task for entry in data for task in from_json(list[kind], entry) or ()]

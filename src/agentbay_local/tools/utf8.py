@@ -19,13 +19,12 @@ def whole_characters(data: bytes, start: int, end: int) -> str:
         >>> whole_characters(text, 0, 2), whole_characters(text, 2, 3)
         ('aé', '')
     """
-    return data[_border(data, start) : _border(data, min(end, len(data)))].decode(
-        "utf-8", "replace"
-    )
+    return data[_border(data, start) : _border(data, end)].decode("utf-8", "replace")
 
 
 def _border(data: bytes, position: int) -> int:
     """Return where the character that reaches over `position` ends, or `position` itself."""
+    position = min(position, len(data))
     for back in range(1, min(MARGIN, position) + 1):
         first = data[position - back]
         if first & 0xC0 != 0x80:

@@ -1,0 +1,235 @@
+"""Who may import whom, read from the source: imports go in one direction, and only where allowed.
+
+Imports under ``TYPE_CHECKING`` do not count: they are not there at run time. Those inside functions
+do: they are lazy, but they are dependencies all the same.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_SRC = Path(__file__).resolve().parents[2] / "src"
+_OURS = ("agentbay", "agentbay_async", "agentbay_local")
+
+
+def _name(path: Path) -> str:
+    parts = path.relative_to(_SRC).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+_FILES = {_name(path): path for path in sorted(_SRC.rglob("*.py"))}
+
+
+def _imports(module: str, nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """Yield what a module imports when it runs: modules by name, other names by their module."""
+    for node in nodes:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            yield from _imports(module, node.orelse)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from _imported_from(module, node)
+        else:
+            yield from _imports(module, ast.iter_child_nodes(node))
+
+
+def _imported_from(module: str, node: ast.ImportFrom) -> Iterator[str]:
+    base = node.module or ""
+    if node.level:
+        depth = node.level - (_FILES[module].name == "__init__.py")
+        package = module.split(".")[: -depth or None]
+        base = ".".join([*package, *([node.module] if node.module else [])])
+    for alias in node.names:
+        full = f"{base}.{alias.name}"
+        yield full if full in _FILES else base
+
+
+_EDGES = {
+    module: set(_imports(module, ast.parse(path.read_text("utf-8")).body))
+    for module, path in _FILES.items()
+}
+
+
+def _within(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+def _of(package: str) -> list[str]:
+    return [module for module in _FILES if _within(module, package)]
+
+
+# The floors of agentbay_async, from the ground up: a module imports from floors below its own,
+# and from its own only where that is said beside it.
+_FLOORS: list[set[str]] = [
+    {"_version", "_lazy", "errors", "_clock", "records", "context_records", "tool_records"},
+    {"_ownership", "_check", "_sources", "_retry", "_reporting", "_polling", "results"},
+    {"", "config", "context_sync", "context_params", "context_results", "tool_results"},
+    {"session_params", "_wire", "services"},
+    {"_wire.schema.base"},
+    {"_wire.schema.sync", "_wire.schema.contexts", "_wire.schema.files", "_wire.schema.labels"},
+    {"_wire.schema.sessions", "_wire.schema.tools", "_wire.schema"},
+    {"_wire.codec", "_wire.codes"},
+    {"_wire.envelope", "_wire.policy", "_wire.pool"},
+    {"_wire.http"},
+    {"_wire.blobs"},
+    {"_api", "_convert", "_persistence", "_transfers", "_tools"},
+    {"_tasks", "services.command", "services.file_system"},
+    {"syncing", "contexts"},
+    {"session"},
+    {"listing", "_creation"},
+    {"client"},
+]
+_HEIGHT = {
+    f"agentbay_async.{name}".rstrip("."): height
+    for height, floor in enumerate(_FLOORS)
+    for name in floor
+}
+
+
+def test_every_module_of_the_core_has_its_floor() -> None:
+    """A new module is put where it belongs; one that is gone is taken out."""
+    assert set(_HEIGHT) == set(_of("agentbay_async"))
+
+
+@pytest.mark.parametrize("module", sorted(_HEIGHT))
+def test_imports_of_the_core_go_downward(module: str) -> None:
+    """Nothing reaches up, so that each floor can be read and tested without those above it."""
+    upward = {
+        other
+        for other in _EDGES[module]
+        if _within(other, "agentbay_async") and _HEIGHT[other] >= _HEIGHT[module]
+    }
+    assert upward == set()
+
+
+# Each package, and the modules of the others that it may import.
+_LOCAL_MAY = {
+    "agentbay_async._version",
+    "agentbay_async._wire.codec",
+    "agentbay_async._wire.codes",
+    "agentbay_async._wire.policy",
+    "agentbay_async._wire.schema",
+    "agentbay_async.context_sync",
+    "agentbay_async.errors",
+    "agentbay_async.session_params",
+}
+
+
+@pytest.mark.parametrize("module", _of("agentbay_local"))
+def test_the_local_service_knows_the_wire_and_values_alone(module: str) -> None:
+    """It speaks the protocol of the client, and never is one."""
+    foreign = {
+        other
+        for other in _EDGES[module]
+        if _within(other, "agentbay_async") or _within(other, "agentbay")
+    }
+    assert foreign <= _LOCAL_MAY
+
+
+@pytest.mark.parametrize("module", _of("agentbay"))
+def test_the_facade_knows_the_public_core_alone(module: str) -> None:
+    """Not the wire, not the local service, nothing private, nothing of a third party."""
+    for other in _EDGES[module]:
+        package, *inner = other.split(".")
+        assert package in {"agentbay", "agentbay_async"} or package in sys.stdlib_module_names
+        if package == "agentbay_async":
+            assert set(inner) <= {"_lazy", "_clock", "_retry", "_version"} or not any(
+                part.startswith("_") for part in inner
+            )
+
+
+@pytest.mark.parametrize("module", _of("agentbay_async"))
+def test_the_core_does_not_know_the_facade(module: str) -> None:
+    """What is generated from it is not part of it."""
+    assert not any(_within(other, "agentbay") for other in _EDGES[module])
+
+
+def _functions_that_import(package: str) -> list[tuple[str, str]]:
+    """Return module and innermost function of each import of a package in the core."""
+    found = []
+    for module in _of("agentbay_async"):
+        tree = ast.parse(_FILES[module].read_text("utf-8"))
+        for node in ast.walk(tree):
+            own = [child for child in ast.iter_child_nodes(node) if _is_import(child, package)]
+            found += [(module, getattr(node, "name", "")) for _ in own]
+    return found
+
+
+def _is_import(node: ast.AST, package: str) -> bool:
+    if isinstance(node, ast.ImportFrom):
+        return _within(node.module or "", package)
+    return isinstance(node, ast.Import) and any(_within(a.name, package) for a in node.names)
+
+
+def test_the_core_reaches_the_local_service_in_one_function() -> None:
+    """Lazily, when the endpoint asks for it, and nowhere else."""
+    ((module, function),) = _functions_that_import("agentbay_local")
+    assert module == "agentbay_async._api"
+    assert function
+
+
+def test_three_modules_of_the_core_import_aiohttp() -> None:
+    """Connections, exchanges and files; the rest is no network."""
+    assert {module for module in _of("agentbay_async") if "aiohttp" in _EDGES[module]} == {
+        "agentbay_async._wire.pool",
+        "agentbay_async._wire.http",
+        "agentbay_async._wire.blobs",
+    }
+
+
+_VALUES = {
+    f"agentbay_async.{name}": allowed
+    for name, allowed in {
+        "errors": set[str](),
+        "records": {"enum", "attrs"},
+        "context_records": {"attrs"},
+        "tool_records": {"attrs"},
+        "results": {"attrs"},
+        "context_results": set[str](),
+        "tool_results": set[str](),
+        "context_sync": {"enum", "attrs"},
+        "context_params": {"attrs"},
+        "session_params": {"warnings", "attrs"},
+        "_check": {"collections.abc", "datetime", "posixpath"},
+        "_retry": {"random", "attrs"},
+        "_version": set[str](),
+    }.items()
+}
+
+
+@pytest.mark.parametrize("module", sorted(_VALUES))
+def test_values_import_no_io(module: str) -> None:
+    """Only what makes and checks values, and other values."""
+    others = {name for name in _EDGES[module] if name not in {"__future__", "typing"}}
+    ours = {name for name in others if name.split(".")[0] in _OURS}
+    assert others - ours <= _VALUES[module]
+    assert ours <= set(_VALUES)
+
+
+@pytest.mark.parametrize("module", sorted(_FILES))
+def test_third_parties_are_the_four_that_are_declared(module: str) -> None:
+    """And yarl, which aiohttp's own interface is made of, where aiohttp is."""
+    known = {"aiohttp", "anyio", "attrs", "cattrs", *_OURS, *sys.stdlib_module_names}
+    foreign = {name.split(".")[0] for name in _EDGES[module]} - known
+    if "aiohttp" in _EDGES[module]:
+        foreign.discard("yarl")
+    assert foreign <= {"bubblewrap"}
+
+
+@pytest.mark.parametrize("module", sorted(_FILES))
+def test_every_module_says_what_it_is_and_defers_annotations(module: str) -> None:
+    """A docstring first, then the import that keeps annotations from being run."""
+    if not (text := _FILES[module].read_text("utf-8")):
+        return
+    tree = ast.parse(text)
+    assert ast.get_docstring(tree)
+    if len(tree.body) > 1:
+        assert "from __future__ import annotations" in text
