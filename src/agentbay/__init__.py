@@ -14,18 +14,46 @@ if TYPE_CHECKING:
     from agentbay.client import AgentBay
     from agentbay.contexts import ContextService
     from agentbay.listing import SessionListing
+    from agentbay.services.agent import Agent, BrowserAgent, ComputerAgent, MobileAgent
+    from agentbay.services.browser import Browser
+    from agentbay.services.code import Code
     from agentbay.services.command import Command
+    from agentbay.services.computer import Computer
+    from agentbay.services.env import Env
     from agentbay.services.file_system import FileSystem
+    from agentbay.services.git import Git
+    from agentbay.services.mobile import Mobile
+    from agentbay.services.oss import Oss
+    from agentbay.services.process import Process
+    from agentbay.services.pty import Pty, PtyHandle
+    from agentbay.services.watch import DirectoryWatch
     from agentbay.session import Session
     from agentbay.syncing import SessionContext
     from agentbay_async import (
         AgentBayError,
+        AgentTask,
         APIError,
+        AppProcess,
         ArgumentTypeError,
+        AsyncAgent,
         AsyncAgentBay,
+        AsyncBrowser,
+        AsyncBrowserAgent,
+        AsyncCode,
         AsyncCommand,
+        AsyncComputer,
+        AsyncComputerAgent,
         AsyncContextService,
+        AsyncDirectoryWatch,
+        AsyncEnv,
         AsyncFileSystem,
+        AsyncGit,
+        AsyncMobile,
+        AsyncMobileAgent,
+        AsyncOss,
+        AsyncProcess,
+        AsyncPty,
+        AsyncPtyHandle,
         AsyncSession,
         AsyncSessionContext,
         AsyncSessionListing,
@@ -34,10 +62,19 @@ if TYPE_CHECKING:
         BlockingCallError,
         BlockingCallInAsyncContext,
         BoolResult,
+        BrowserOption,
+        BrowserProxy,
         BWList,
         ClearanceTimeoutError,
         Clock,
         ClosedError,
+        CodeError,
+        CodeEvent,
+        CodeFailure,
+        CodeLogs,
+        CodeOutcome,
+        CodeOutput,
+        CodeResult,
         CommandError,
         CommandOutput,
         CommandResult,
@@ -62,38 +99,73 @@ if TYPE_CHECKING:
         ContextSyncError,
         ContextSyncResult,
         CreateSessionParams,
+        CursorPosition,
         DeletePolicy,
         DeleteResult,
         DirectoryEntry,
         DirectoryListResult,
         DownloadPolicy,
         DownloadStrategy,
+        EditResult,
+        EnvResult,
         ExtractPolicy,
+        FileChange,
         FileContentResult,
         FileError,
         FileInfo,
         FileInfoResult,
+        FileSearchResult,
+        FileTexts,
         FileUrl,
         FileUrlResult,
+        GitAuthError,
+        GitBranches,
+        GitBranchInfo,
+        GitBranchListResult,
+        GitCloneResult,
+        GitCommitResult,
+        GitConflictError,
+        GitError,
+        GitFileStatus,
+        GitInitResult,
+        GitLogEntry,
+        GitLogResult,
+        GitNotARepoError,
+        GitNotFoundError,
+        GitStatus,
+        GitStatusResult,
+        InstalledApp,
         InvalidArgumentError,
         Lifecycle,
         LifecyclePolicy,
+        LinkResult,
         ListSessionParams,
         MappingPolicy,
         McpTool,
         McpToolResult,
         McpToolsResult,
+        MultipleFileContentResult,
         OperationResult,
         OperationTimeoutError,
+        OssResult,
         PageTokenError,
+        ProcessResult,
+        PtyError,
+        PtyNotConnectedError,
+        PtyResult,
+        PtySession,
         RecyclePolicy,
         RequestTimeoutError,
         Result,
         RetryPolicy,
+        Screenshot,
+        ScreenSize,
         ServiceError,
         SessionError,
         SessionInfo,
         SessionListResult,
+        SessionMetrics,
+        SessionMetricsResult,
         SessionNotFoundError,
         SessionPage,
         SessionResult,
@@ -110,11 +182,13 @@ if TYPE_CHECKING:
         TransferReceipt,
         TransferResult,
         TransportError,
+        UIElements,
         UploadMode,
         UploadPolicy,
         UploadStrategy,
         UsageError,
         WhiteList,
+        Window,
         __version__,
     )
 
@@ -125,46 +199,87 @@ __getattr__ = lazy(
         "agentbay.client": "AgentBay",
         "agentbay.contexts": "ContextService",
         "agentbay.listing": "SessionListing",
+        "agentbay.services.agent": "Agent BrowserAgent ComputerAgent MobileAgent",
+        "agentbay.services.browser": "Browser",
+        "agentbay.services.code": "Code",
         "agentbay.services.command": "Command",
+        "agentbay.services.computer": "Computer",
+        "agentbay.services.env": "Env",
         "agentbay.services.file_system": "FileSystem",
+        "agentbay.services.git": "Git",
+        "agentbay.services.mobile": "Mobile",
+        "agentbay.services.oss": "Oss",
+        "agentbay.services.process": "Process",
+        "agentbay.services.pty": "Pty PtyHandle",
+        "agentbay.services.watch": "DirectoryWatch",
         "agentbay.session": "Session",
         "agentbay.syncing": "SessionContext",
         "agentbay_async": (
-            "APIError AgentBayError ArgumentTypeError AsyncAgentBay AsyncCommand "
-            "AsyncContextService AsyncFileSystem AsyncSession AsyncSessionContext "
+            "APIError AgentBayError AgentTask AppProcess ArgumentTypeError AsyncAgent "
+            "AsyncAgentBay AsyncBrowser AsyncBrowserAgent AsyncCode AsyncCommand "
+            "AsyncComputer AsyncComputerAgent AsyncContextService AsyncDirectoryWatch "
+            "AsyncEnv AsyncFileSystem AsyncGit AsyncMobile AsyncMobileAgent AsyncOss "
+            "AsyncProcess AsyncPty AsyncPtyHandle AsyncSession AsyncSessionContext "
             "AsyncSessionListing AuthenticationError BWList BadAnswerError "
-            "BlockingCallError BlockingCallInAsyncContext BoolResult "
-            "ClearanceTimeoutError Clock ClosedError CommandError CommandOutput "
-            "CommandResult Config ConfigurationError ConnectionFailedError "
+            "BlockingCallError BlockingCallInAsyncContext BoolResult BrowserOption "
+            "BrowserProxy ClearanceTimeoutError Clock ClosedError CodeError CodeEvent "
+            "CodeFailure CodeLogs CodeOutcome CodeOutput CodeResult CommandError "
+            "CommandOutput CommandResult Config ConfigurationError ConnectionFailedError "
             "ConnectionLostError Context ContextBinding ContextBindingsResult "
             "ContextFileEntry ContextFileListResult ContextFilePage ContextInfoResult "
             "ContextListParams ContextListResult ContextNotFoundError ContextPage "
             "ContextResult ContextStatusData ContextSync ContextSyncError "
-            "ContextSyncResult CreateSessionParams DeletePolicy DeleteResult "
-            "DirectoryEntry DirectoryListResult DownloadPolicy DownloadStrategy "
-            "ExtractPolicy FileContentResult FileError FileInfo FileInfoResult FileUrl "
-            "FileUrlResult InvalidArgumentError Lifecycle LifecyclePolicy "
+            "ContextSyncResult CreateSessionParams CursorPosition DeletePolicy "
+            "DeleteResult DirectoryEntry DirectoryListResult DownloadPolicy "
+            "DownloadStrategy EditResult EnvResult ExtractPolicy FileChange "
+            "FileContentResult FileError FileInfo FileInfoResult FileSearchResult "
+            "FileTexts FileUrl FileUrlResult GitAuthError GitBranchInfo "
+            "GitBranchListResult GitBranches GitCloneResult GitCommitResult "
+            "GitConflictError GitError GitFileStatus GitInitResult GitLogEntry "
+            "GitLogResult GitNotARepoError GitNotFoundError GitStatus GitStatusResult "
+            "InstalledApp InvalidArgumentError Lifecycle LifecyclePolicy LinkResult "
             "ListSessionParams MappingPolicy McpTool McpToolResult McpToolsResult "
-            "OperationResult OperationTimeoutError PageTokenError RecyclePolicy "
-            "RequestTimeoutError Result RetryPolicy ServiceError SessionError SessionInfo "
-            "SessionListResult SessionNotFoundError SessionPage SessionResult "
-            "SessionStateError SessionStatus SessionStatusResult SyncPolicy SyncReceipt "
-            "ThrottledError ToolContent ToolError TransferError TransferProgress "
-            "TransferReceipt TransferResult TransportError UploadMode UploadPolicy "
-            "UploadStrategy UsageError WhiteList __version__"
+            "MultipleFileContentResult OperationResult OperationTimeoutError OssResult "
+            "PageTokenError ProcessResult PtyError PtyNotConnectedError PtyResult "
+            "PtySession RecyclePolicy RequestTimeoutError Result RetryPolicy ScreenSize "
+            "Screenshot ServiceError SessionError SessionInfo SessionListResult "
+            "SessionMetrics SessionMetricsResult SessionNotFoundError SessionPage "
+            "SessionResult SessionStateError SessionStatus SessionStatusResult SyncPolicy "
+            "SyncReceipt ThrottledError ToolContent ToolError TransferError "
+            "TransferProgress TransferReceipt TransferResult TransportError UIElements "
+            "UploadMode UploadPolicy UploadStrategy UsageError WhiteList Window "
+            "__version__"
         ),
     },
 )
 
 __all__ = [
     "APIError",
+    "Agent",
     "AgentBay",
     "AgentBayError",
+    "AgentTask",
+    "AppProcess",
     "ArgumentTypeError",
+    "AsyncAgent",
     "AsyncAgentBay",
+    "AsyncBrowser",
+    "AsyncBrowserAgent",
+    "AsyncCode",
     "AsyncCommand",
+    "AsyncComputer",
+    "AsyncComputerAgent",
     "AsyncContextService",
+    "AsyncDirectoryWatch",
+    "AsyncEnv",
     "AsyncFileSystem",
+    "AsyncGit",
+    "AsyncMobile",
+    "AsyncMobileAgent",
+    "AsyncOss",
+    "AsyncProcess",
+    "AsyncPty",
+    "AsyncPtyHandle",
     "AsyncSession",
     "AsyncSessionContext",
     "AsyncSessionListing",
@@ -175,13 +290,27 @@ __all__ = [
     "BlockingCallInAsyncContext",
     "BlockingIterator",
     "BoolResult",
+    "Browser",
+    "BrowserAgent",
+    "BrowserOption",
+    "BrowserProxy",
     "ClearanceTimeoutError",
     "Clock",
     "ClosedError",
+    "Code",
+    "CodeError",
+    "CodeEvent",
+    "CodeFailure",
+    "CodeLogs",
+    "CodeOutcome",
+    "CodeOutput",
+    "CodeResult",
     "Command",
     "CommandError",
     "CommandOutput",
     "CommandResult",
+    "Computer",
+    "ComputerAgent",
     "Config",
     "ConfigurationError",
     "ConnectionFailedError",
@@ -204,35 +333,77 @@ __all__ = [
     "ContextSyncError",
     "ContextSyncResult",
     "CreateSessionParams",
+    "CursorPosition",
     "DeletePolicy",
     "DeleteResult",
     "DirectoryEntry",
     "DirectoryListResult",
+    "DirectoryWatch",
     "DownloadPolicy",
     "DownloadStrategy",
+    "EditResult",
+    "Env",
+    "EnvResult",
     "ExtractPolicy",
+    "FileChange",
     "FileContentResult",
     "FileError",
     "FileInfo",
     "FileInfoResult",
+    "FileSearchResult",
     "FileSystem",
+    "FileTexts",
     "FileUrl",
     "FileUrlResult",
+    "Git",
+    "GitAuthError",
+    "GitBranchInfo",
+    "GitBranchListResult",
+    "GitBranches",
+    "GitCloneResult",
+    "GitCommitResult",
+    "GitConflictError",
+    "GitError",
+    "GitFileStatus",
+    "GitInitResult",
+    "GitLogEntry",
+    "GitLogResult",
+    "GitNotARepoError",
+    "GitNotFoundError",
+    "GitStatus",
+    "GitStatusResult",
+    "InstalledApp",
     "InvalidArgumentError",
     "Lifecycle",
     "LifecyclePolicy",
+    "LinkResult",
     "ListSessionParams",
     "MappingPolicy",
     "McpTool",
     "McpToolResult",
     "McpToolsResult",
+    "Mobile",
+    "MobileAgent",
+    "MultipleFileContentResult",
     "OperationResult",
     "OperationTimeoutError",
+    "Oss",
+    "OssResult",
     "PageTokenError",
+    "Process",
+    "ProcessResult",
+    "Pty",
+    "PtyError",
+    "PtyHandle",
+    "PtyNotConnectedError",
+    "PtyResult",
+    "PtySession",
     "RecyclePolicy",
     "RequestTimeoutError",
     "Result",
     "RetryPolicy",
+    "ScreenSize",
+    "Screenshot",
     "ServiceError",
     "Session",
     "SessionContext",
@@ -240,6 +411,8 @@ __all__ = [
     "SessionInfo",
     "SessionListResult",
     "SessionListing",
+    "SessionMetrics",
+    "SessionMetricsResult",
     "SessionNotFoundError",
     "SessionPage",
     "SessionResult",
@@ -256,10 +429,12 @@ __all__ = [
     "TransferReceipt",
     "TransferResult",
     "TransportError",
+    "UIElements",
     "UploadMode",
     "UploadPolicy",
     "UploadStrategy",
     "UsageError",
     "WhiteList",
+    "Window",
     "__version__",
 ]

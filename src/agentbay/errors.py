@@ -30,8 +30,16 @@
     ├── ContextSyncError                files of a context did not arrive; ``tasks`` says which
     ├── TransferError                   an upload or download of a file failed
     ├── ToolError                       a tool of the session answered with an error
+    │   ├── CodeError                   code ended with an error; ``name``, ``value``, ``traceback``
     │   ├── CommandError                a command failed; ``exit_code``, ``stdout``, ``stderr``
-    │   └── FileError                   a file operation failed; ``path``
+    │   │   └── GitError                git said no
+    │   │       ├── GitAuthError        the remote does not accept the credentials
+    │   │       ├── GitConflictError    files have conflicts; ``files`` says which
+    │   │       ├── GitNotARepoError    there is no repository in that directory
+    │   │       └── GitNotFoundError    git is not installed in the session
+    │   ├── FileError                   a file operation failed; ``path``
+    │   └── PtyError                    a terminal is gone, or does not do what was asked
+    │       └── PtyNotConnectedError    its handle was disconnected, or it has ended
     └── PageTokenError                  a listing cannot go on from this token
 
 What the service or the network does comes back inside a result (see
@@ -49,6 +57,7 @@ from agentbay_async.errors import BlockingCallError as BlockingCallError
 from agentbay_async.errors import BlockingCallInAsyncContext as BlockingCallInAsyncContext
 from agentbay_async.errors import ClearanceTimeoutError as ClearanceTimeoutError
 from agentbay_async.errors import ClosedError as ClosedError
+from agentbay_async.errors import CodeError as CodeError
 from agentbay_async.errors import CommandError as CommandError
 from agentbay_async.errors import ConfigurationError as ConfigurationError
 from agentbay_async.errors import ConnectionFailedError as ConnectionFailedError
@@ -56,9 +65,16 @@ from agentbay_async.errors import ConnectionLostError as ConnectionLostError
 from agentbay_async.errors import ContextNotFoundError as ContextNotFoundError
 from agentbay_async.errors import ContextSyncError as ContextSyncError
 from agentbay_async.errors import FileError as FileError
+from agentbay_async.errors import GitAuthError as GitAuthError
+from agentbay_async.errors import GitConflictError as GitConflictError
+from agentbay_async.errors import GitError as GitError
+from agentbay_async.errors import GitNotARepoError as GitNotARepoError
+from agentbay_async.errors import GitNotFoundError as GitNotFoundError
 from agentbay_async.errors import InvalidArgumentError as InvalidArgumentError
 from agentbay_async.errors import OperationTimeoutError as OperationTimeoutError
 from agentbay_async.errors import PageTokenError as PageTokenError
+from agentbay_async.errors import PtyError as PtyError
+from agentbay_async.errors import PtyNotConnectedError as PtyNotConnectedError
 from agentbay_async.errors import RequestTimeoutError as RequestTimeoutError
 from agentbay_async.errors import ServiceError as ServiceError
 from agentbay_async.errors import SessionError as SessionError

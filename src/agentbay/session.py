@@ -13,14 +13,28 @@ from agentbay_async.session import AsyncSession
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import timedelta
-    from typing import Any
+    from typing import Any, Literal
 
+    from agentbay.services.agent import Agent
+    from agentbay.services.browser import Browser
+    from agentbay.services.code import Code
     from agentbay.services.command import Command
+    from agentbay.services.computer import Computer
+    from agentbay.services.env import Env
     from agentbay.services.file_system import FileSystem
+    from agentbay.services.git import Git
+    from agentbay.services.mobile import Mobile
+    from agentbay.services.oss import Oss
+    from agentbay.services.pty import Pty
     from agentbay.syncing import SessionContext
     from agentbay_async.records import SessionInfo
     from agentbay_async.results import DeleteResult, OperationResult, SessionStatusResult
-    from agentbay_async.tool_results import McpToolResult, McpToolsResult
+    from agentbay_async.tool_results import (
+        LinkResult,
+        McpToolResult,
+        McpToolsResult,
+        SessionMetricsResult,
+    )
 
 
 class Session(_facade.Facade[AsyncSession]):
@@ -81,6 +95,13 @@ class Session(_facade.Facade[AsyncSession]):
         return _facade.part(self, Command, self._aio.command)
 
     @property
+    def code(self) -> Code:
+        """Runs code in the session."""
+        from agentbay.services.code import Code
+
+        return _facade.part(self, Code, self._aio.code)
+
+    @property
     def file_system(self) -> FileSystem:
         """Reads and writes the files of the session."""
         from agentbay.services.file_system import FileSystem
@@ -88,6 +109,62 @@ class Session(_facade.Facade[AsyncSession]):
         return _facade.part(self, FileSystem, self._aio.file_system)
 
     fs = filesystem = files = file_system
+
+    @property
+    def env(self) -> Env:
+        """Sets and reads the variables of the session."""
+        from agentbay.services.env import Env
+
+        return _facade.part(self, Env, self._aio.env)
+
+    @property
+    def git(self) -> Git:
+        """Works on git repositories in the session."""
+        from agentbay.services.git import Git
+
+        return _facade.part(self, Git, self._aio.git)
+
+    @property
+    def agent(self) -> Agent:
+        """The service's own agents, which do tasks in the session."""
+        from agentbay.services.agent import Agent
+
+        return _facade.part(self, Agent, self._aio.agent)
+
+    @property
+    def browser(self) -> Browser:
+        """Starts and stops the session's browser."""
+        from agentbay.services.browser import Browser
+
+        return _facade.part(self, Browser, self._aio.browser)
+
+    @property
+    def computer(self) -> Computer:
+        """Mouse, keyboard, windows and apps of the session's desktop."""
+        from agentbay.services.computer import Computer
+
+        return _facade.part(self, Computer, self._aio.computer)
+
+    @property
+    def mobile(self) -> Mobile:
+        """Touch, elements and apps of the session's phone."""
+        from agentbay.services.mobile import Mobile
+
+        return _facade.part(self, Mobile, self._aio.mobile)
+
+    @property
+    def oss(self) -> Oss:
+        """Carries files between the session and object storage."""
+        from agentbay.services.oss import Oss
+
+        return _facade.part(self, Oss, self._aio.oss)
+
+    @property
+    def pty(self) -> Pty:
+        """Opens terminals in the session."""
+        from agentbay.services.pty import Pty
+
+        return _facade.part(self, Pty, self._aio.pty)
 
     @property
     def context(self) -> SessionContext:
@@ -160,6 +237,35 @@ class Session(_facade.Facade[AsyncSession]):
             timeout: Seconds (or a timedelta) to wait until the session is gone.
         """
         return _portal.run(self._aio.delete(sync_context, force=force, timeout=timeout))
+
+    def get_link(
+        self,
+        protocol_type: Literal["https", "wss"] | None = None,
+        port: int | None = None,
+        options: str | None = None,
+    ) -> LinkResult:
+        """Ask for a URL that leads to a port of the session; it is in ``data``.
+
+        The URL carries its own permission: treat it as a secret. Without arguments it leads to the
+        session's browser, where its image has one.
+
+        Args:
+            protocol_type: ``"https"``, or ``"wss"`` for a WebSocket; by default ``"wss"``.
+            port: From 30100 to 30199, where a program in the session listens.
+            options: Handed on to the service as it is.
+
+        Raises:
+            InvalidArgumentError: `port` or `protocol_type` is none of those.
+        """
+        return _portal.run(self._aio.get_link(protocol_type, port, options))
+
+    def get_metrics(self, *, timeout: float | timedelta | None = None) -> SessionMetricsResult:
+        """Ask how busy the session's machine is.
+
+        Args:
+            timeout: Seconds (or a timedelta) to wait for its answer; ``None`` takes the client's.
+        """
+        return _portal.run(self._aio.get_metrics(timeout=timeout))
 
     def call_mcp_tool(
         self, tool_name: str, args: Mapping[str, Any], *, timeout: float | timedelta | None = None

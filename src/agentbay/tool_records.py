@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from agentbay_async.tool_records import CommandOutput as CommandOutput
 from agentbay_async.tool_records import DirectoryEntry as DirectoryEntry
+from agentbay_async.tool_records import FileChange as FileChange
 from agentbay_async.tool_records import FileInfo as FileInfo
+from agentbay_async.tool_records import FileTexts as FileTexts
 from agentbay_async.tool_records import McpTool as McpTool
+from agentbay_async.tool_records import SessionMetrics as SessionMetrics
 from agentbay_async.tool_records import ToolContent as ToolContent

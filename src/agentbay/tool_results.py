@@ -8,7 +8,14 @@ from __future__ import annotations
 from agentbay_async.tool_results import BoolResult as BoolResult
 from agentbay_async.tool_results import CommandResult as CommandResult
 from agentbay_async.tool_results import DirectoryListResult as DirectoryListResult
+from agentbay_async.tool_results import EditResult as EditResult
+from agentbay_async.tool_results import EnvResult as EnvResult
 from agentbay_async.tool_results import FileContentResult as FileContentResult
 from agentbay_async.tool_results import FileInfoResult as FileInfoResult
+from agentbay_async.tool_results import FileSearchResult as FileSearchResult
+from agentbay_async.tool_results import LinkResult as LinkResult
 from agentbay_async.tool_results import McpToolResult as McpToolResult
 from agentbay_async.tool_results import McpToolsResult as McpToolsResult
+from agentbay_async.tool_results import MultipleFileContentResult as MultipleFileContentResult
+from agentbay_async.tool_results import OssResult as OssResult
+from agentbay_async.tool_results import SessionMetricsResult as SessionMetricsResult

@@ -10,7 +10,17 @@ if TYPE_CHECKING:
     from agentbay_async._clock import Clock
     from agentbay_async._retry import RetryPolicy
     from agentbay_async._version import __version__
+    from agentbay_async.agent_records import AgentTask
+    from agentbay_async.browser_params import BrowserOption, BrowserProxy
     from agentbay_async.client import AsyncAgentBay
+    from agentbay_async.code_records import (
+        CodeEvent,
+        CodeFailure,
+        CodeLogs,
+        CodeOutcome,
+        CodeOutput,
+    )
+    from agentbay_async.code_results import CodeResult
     from agentbay_async.config import Config
     from agentbay_async.context_params import ContextListParams
     from agentbay_async.context_records import (
@@ -62,6 +72,7 @@ if TYPE_CHECKING:
         BlockingCallInAsyncContext,
         ClearanceTimeoutError,
         ClosedError,
+        CodeError,
         CommandError,
         ConfigurationError,
         ConnectionFailedError,
@@ -69,9 +80,16 @@ if TYPE_CHECKING:
         ContextNotFoundError,
         ContextSyncError,
         FileError,
+        GitAuthError,
+        GitConflictError,
+        GitError,
+        GitNotARepoError,
+        GitNotFoundError,
         InvalidArgumentError,
         OperationTimeoutError,
         PageTokenError,
+        PtyError,
+        PtyNotConnectedError,
         RequestTimeoutError,
         ServiceError,
         SessionError,
@@ -83,6 +101,21 @@ if TYPE_CHECKING:
         TransportError,
         UsageError,
     )
+    from agentbay_async.git_records import (
+        GitBranches,
+        GitBranchInfo,
+        GitFileStatus,
+        GitLogEntry,
+        GitStatus,
+    )
+    from agentbay_async.git_results import (
+        GitBranchListResult,
+        GitCloneResult,
+        GitCommitResult,
+        GitInitResult,
+        GitLogResult,
+        GitStatusResult,
+    )
     from agentbay_async.listing import AsyncSessionListing
     from agentbay_async.records import SessionInfo, SessionPage, SessionStatus
     from agentbay_async.results import (
@@ -93,8 +126,24 @@ if TYPE_CHECKING:
         SessionResult,
         SessionStatusResult,
     )
+    from agentbay_async.services.agent import (
+        AsyncAgent,
+        AsyncBrowserAgent,
+        AsyncComputerAgent,
+        AsyncMobileAgent,
+    )
+    from agentbay_async.services.browser import AsyncBrowser
+    from agentbay_async.services.code import AsyncCode
     from agentbay_async.services.command import AsyncCommand
+    from agentbay_async.services.computer import AsyncComputer
+    from agentbay_async.services.env import AsyncEnv
     from agentbay_async.services.file_system import AsyncFileSystem
+    from agentbay_async.services.git import AsyncGit
+    from agentbay_async.services.mobile import AsyncMobile
+    from agentbay_async.services.oss import AsyncOss
+    from agentbay_async.services.process import AsyncProcess
+    from agentbay_async.services.pty import AsyncPty, AsyncPtyHandle
+    from agentbay_async.services.watch import AsyncDirectoryWatch
     from agentbay_async.session import AsyncSession
     from agentbay_async.session_params import (
         CreateSessionParams,
@@ -102,21 +151,42 @@ if TYPE_CHECKING:
         ListSessionParams,
     )
     from agentbay_async.syncing import AsyncSessionContext
+    from agentbay_async.terminal_records import PtySession
+    from agentbay_async.terminal_results import ProcessResult, PtyResult
     from agentbay_async.tool_records import (
         CommandOutput,
         DirectoryEntry,
+        FileChange,
         FileInfo,
+        FileTexts,
         McpTool,
+        SessionMetrics,
         ToolContent,
     )
     from agentbay_async.tool_results import (
         BoolResult,
         CommandResult,
         DirectoryListResult,
+        EditResult,
+        EnvResult,
         FileContentResult,
         FileInfoResult,
+        FileSearchResult,
+        LinkResult,
         McpToolResult,
         McpToolsResult,
+        MultipleFileContentResult,
+        OssResult,
+        SessionMetricsResult,
+    )
+    from agentbay_async.ui_records import (
+        AppProcess,
+        CursorPosition,
+        InstalledApp,
+        Screenshot,
+        ScreenSize,
+        UIElements,
+        Window,
     )
 
 __getattr__ = lazy(
@@ -139,13 +209,15 @@ __getattr__ = lazy(
         ),
         ".contexts": "AsyncContextService",
         ".errors": (
-            "AgentBayError APIError ArgumentTypeError AuthenticationError BadAnswerError "
+            "APIError AgentBayError ArgumentTypeError AuthenticationError BadAnswerError "
             "BlockingCallError BlockingCallInAsyncContext ClearanceTimeoutError ClosedError "
-            "CommandError ConfigurationError ConnectionFailedError ConnectionLostError "
-            "ContextNotFoundError ContextSyncError FileError InvalidArgumentError "
-            "OperationTimeoutError PageTokenError RequestTimeoutError ServiceError "
-            "SessionError SessionNotFoundError SessionStateError ThrottledError ToolError "
-            "TransferError TransportError UsageError"
+            "CodeError CommandError ConfigurationError ConnectionFailedError "
+            "ConnectionLostError ContextNotFoundError ContextSyncError FileError GitAuthError "
+            "GitConflictError GitError GitNotARepoError GitNotFoundError InvalidArgumentError "
+            "OperationTimeoutError PageTokenError PtyError PtyNotConnectedError "
+            "RequestTimeoutError ServiceError SessionError SessionNotFoundError "
+            "SessionStateError ThrottledError ToolError TransferError TransportError "
+            "UsageError"
         ),
         ".listing": "AsyncSessionListing",
         ".context_records": (
@@ -153,7 +225,10 @@ __getattr__ = lazy(
             "ContextStatusData FileUrl SyncReceipt TransferProgress TransferReceipt"
         ),
         ".records": "SessionInfo SessionPage SessionStatus",
-        ".tool_records": "CommandOutput DirectoryEntry FileInfo McpTool ToolContent",
+        ".tool_records": (
+            "CommandOutput DirectoryEntry FileChange FileInfo FileTexts McpTool "
+            "SessionMetrics ToolContent"
+        ),
         ".results": (
             "DeleteResult OperationResult Result SessionListResult SessionResult "
             "SessionStatusResult"
@@ -164,20 +239,63 @@ __getattr__ = lazy(
         ".session_params": "CreateSessionParams LifecyclePolicy ListSessionParams",
         ".syncing": "AsyncSessionContext",
         ".tool_results": (
-            "BoolResult CommandResult DirectoryListResult FileContentResult FileInfoResult "
-            "McpToolResult McpToolsResult"
+            "BoolResult CommandResult DirectoryListResult EditResult EnvResult "
+            "FileContentResult FileInfoResult FileSearchResult LinkResult McpToolResult "
+            "McpToolsResult MultipleFileContentResult OssResult SessionMetricsResult"
         ),
+        ".services.pty": "AsyncPty AsyncPtyHandle",
+        ".services.process": "AsyncProcess",
+        ".terminal_results": "ProcessResult PtyResult",
+        ".terminal_records": "PtySession",
+        ".services.code": "AsyncCode",
+        ".code_records": "CodeEvent CodeFailure CodeLogs CodeOutcome CodeOutput",
+        ".code_results": "CodeResult",
+        ".git_records": "GitBranchInfo GitBranches GitFileStatus GitLogEntry GitStatus",
+        ".git_results": (
+            "GitBranchListResult GitCloneResult GitCommitResult GitInitResult GitLogResult "
+            "GitStatusResult"
+        ),
+        ".services.computer": "AsyncComputer",
+        ".services.env": "AsyncEnv",
+        ".services.git": "AsyncGit",
+        ".services.mobile": "AsyncMobile",
+        ".services.oss": "AsyncOss",
+        ".ui_records": (
+            "AppProcess CursorPosition InstalledApp ScreenSize Screenshot UIElements Window"
+        ),
+        ".services.watch": "AsyncDirectoryWatch",
+        ".agent_records": "AgentTask",
+        ".browser_params": "BrowserOption BrowserProxy",
+        ".services.agent": "AsyncAgent AsyncBrowserAgent AsyncComputerAgent AsyncMobileAgent",
+        ".services.browser": "AsyncBrowser",
     },
 )
 
 __all__ = [
     "APIError",
     "AgentBayError",
+    "AgentTask",
+    "AppProcess",
     "ArgumentTypeError",
+    "AsyncAgent",
     "AsyncAgentBay",
+    "AsyncBrowser",
+    "AsyncBrowserAgent",
+    "AsyncCode",
     "AsyncCommand",
+    "AsyncComputer",
+    "AsyncComputerAgent",
     "AsyncContextService",
+    "AsyncDirectoryWatch",
+    "AsyncEnv",
     "AsyncFileSystem",
+    "AsyncGit",
+    "AsyncMobile",
+    "AsyncMobileAgent",
+    "AsyncOss",
+    "AsyncProcess",
+    "AsyncPty",
+    "AsyncPtyHandle",
     "AsyncSession",
     "AsyncSessionContext",
     "AsyncSessionListing",
@@ -187,9 +305,18 @@ __all__ = [
     "BlockingCallError",
     "BlockingCallInAsyncContext",
     "BoolResult",
+    "BrowserOption",
+    "BrowserProxy",
     "ClearanceTimeoutError",
     "Clock",
     "ClosedError",
+    "CodeError",
+    "CodeEvent",
+    "CodeFailure",
+    "CodeLogs",
+    "CodeOutcome",
+    "CodeOutput",
+    "CodeResult",
     "CommandError",
     "CommandOutput",
     "CommandResult",
@@ -214,38 +341,73 @@ __all__ = [
     "ContextSyncError",
     "ContextSyncResult",
     "CreateSessionParams",
+    "CursorPosition",
     "DeletePolicy",
     "DeleteResult",
     "DirectoryEntry",
     "DirectoryListResult",
     "DownloadPolicy",
     "DownloadStrategy",
+    "EditResult",
+    "EnvResult",
     "ExtractPolicy",
+    "FileChange",
     "FileContentResult",
     "FileError",
     "FileInfo",
     "FileInfoResult",
+    "FileSearchResult",
+    "FileTexts",
     "FileUrl",
     "FileUrlResult",
+    "GitAuthError",
+    "GitBranchInfo",
+    "GitBranchListResult",
+    "GitBranches",
+    "GitCloneResult",
+    "GitCommitResult",
+    "GitConflictError",
+    "GitError",
+    "GitFileStatus",
+    "GitInitResult",
+    "GitLogEntry",
+    "GitLogResult",
+    "GitNotARepoError",
+    "GitNotFoundError",
+    "GitStatus",
+    "GitStatusResult",
+    "InstalledApp",
     "InvalidArgumentError",
     "Lifecycle",
     "LifecyclePolicy",
+    "LinkResult",
     "ListSessionParams",
     "MappingPolicy",
     "McpTool",
     "McpToolResult",
     "McpToolsResult",
+    "MultipleFileContentResult",
     "OperationResult",
     "OperationTimeoutError",
+    "OssResult",
     "PageTokenError",
+    "ProcessResult",
+    "PtyError",
+    "PtyNotConnectedError",
+    "PtyResult",
+    "PtySession",
     "RecyclePolicy",
     "RequestTimeoutError",
     "Result",
     "RetryPolicy",
+    "ScreenSize",
+    "Screenshot",
     "ServiceError",
     "SessionError",
     "SessionInfo",
     "SessionListResult",
+    "SessionMetrics",
+    "SessionMetricsResult",
     "SessionNotFoundError",
     "SessionPage",
     "SessionResult",
@@ -262,10 +424,12 @@ __all__ = [
     "TransferReceipt",
     "TransferResult",
     "TransportError",
+    "UIElements",
     "UploadMode",
     "UploadPolicy",
     "UploadStrategy",
     "UsageError",
     "WhiteList",
+    "Window",
     "__version__",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakValueDictionary
 
 from agentbay_async._clock import SystemClock
 from agentbay_async._retry import RetryPolicy, next_wait
@@ -16,6 +17,7 @@ from agentbay_async.config import LOCAL
 from agentbay_async.errors import AgentBayError, ClosedError
 
 if TYPE_CHECKING:
+    from agentbay_async._access import Access
     from agentbay_async._clock import Clock
     from agentbay_async._wire.http import Http
     from agentbay_async._wire.schema import Request
@@ -33,6 +35,10 @@ class Api:
         settings: Where it is and how long to wait.
         retry: How patient to be.
         clock: Time; see :mod:`agentbay_async._clock`.
+
+    Attributes:
+        access: How each session that somebody holds is reached directly, by its id.
+        sockets: The WebSockets of sessions.
     """
 
     def __init__(
@@ -40,10 +46,13 @@ class Api:
     ) -> None:
         # Imported here, so that importing the package does not load aiohttp.
         from agentbay_async._wire.pool import Pools
+        from agentbay_async._wire.ws import Sockets
 
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
         self.pools = Pools(settings.max_connections, settings.ssl_context)
+        self.access: WeakValueDictionary[str, Access] = WeakValueDictionary()
+        self.sockets = Sockets(self.pools, self.clock)
         self._retry = retry or RetryPolicy()
         self._http: Http | None = None
         self._closed = False
@@ -89,11 +98,15 @@ class Api:
     async def _connect(self) -> Http:
         from agentbay_async._wire.http import Http
 
-        if self._closed:
-            raise ClosedError("this client is closed", hint="Make a new one")
+        self.check_open()
         endpoint, api_key = await self._service()
         self._http = Http(endpoint, api_key, self.pools)
         return self._http
+
+    def check_open(self) -> None:
+        """Raise ClosedError if the client was closed."""
+        if self._closed:
+            raise ClosedError("this client is closed", hint="Make a new one")
 
     async def _service(self) -> tuple[str, str]:
         if self.settings.endpoint == LOCAL:
@@ -104,6 +117,7 @@ class Api:
         """Close the connections of the running loop and accept no more calls."""
         self._closed = True
         self._http = None
+        await self.sockets.aclose()
         await self.pools.aclose()
 
 

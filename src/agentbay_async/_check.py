@@ -93,6 +93,19 @@ def labels(value: object, name: str = "labels") -> dict[str, str]:
     }
 
 
+def variables(value: object, name: str = "envs") -> dict[str, str]:
+    """Return a copy of `value` if all of it can be variables of an environment."""
+    if not isinstance(value, Mapping):
+        raise ArgumentTypeError(f"{name} must map str to str, not be a {type(value).__name__}")
+    for key, entry in value.items():
+        identifier(key, f"each name in {name}")
+        if not isinstance(entry, str):
+            raise ArgumentTypeError(f"{name}[{key!r}] must be a str, not {type(entry).__name__}")
+        if "=" in key or "\0" in entry:
+            raise InvalidArgumentError(f"{name}[{key!r}]: no '=' in names and no NUL in values")
+    return dict(value)
+
+
 def sequence(value: object, name: str, kind: type[T]) -> list[T]:
     """Return a list of what is in `value`, if all of it is of type `kind`."""
     if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):

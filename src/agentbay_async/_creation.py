@@ -6,6 +6,7 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING
 
+from agentbay_async._channels import know
 from agentbay_async._persistence import persistence
 from agentbay_async._version import __version__
 from agentbay_async._wire import schema
@@ -72,4 +73,5 @@ def created(
         status=SessionStatus.RUNNING.value,
         app_instance_id=data.app_instance_id or "",
         resource_url=data.resource_url or "",
+        access=know(api, data, data.session_id),
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from agentbay_async import tool_records as records
+from agentbay_async._channels import send
 from agentbay_async._wire import schema
 from agentbay_async._wire.codec import compact_json
 from agentbay_async.errors import ArgumentTypeError, BadAnswerError, ToolError
@@ -25,7 +26,7 @@ async def call_tool(
         BadAnswerError: The answer has no content at all.
     """
     request = schema.CallMcpTool(session_id=session_id, name=name, args=dict(args))
-    answer = await api.call(request, timeout)
+    answer = await send(api, request, timeout)
     if answer.data is None:
         raise BadAnswerError(
             f"{name}: the answer has no data", request_id=answer.request_id, session_id=session_id

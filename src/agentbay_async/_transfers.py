@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _MD5 = re.compile(r"[0-9a-fA-F]{32}\Z")
 _ACCEPTED = frozenset({200, 201, 204})
-_CHUNK = 256 * 1024
+CHUNK = 256 * 1024
 
 
 def check_source(source: object) -> bytes | Path:
@@ -89,8 +89,8 @@ async def upload(
     """
 
     async def attempt(address: str) -> TransferReceipt:
-        async with _opened(source, path) as reader:
-            meter = _Meter(reader.size, progress)
+        async with opened(source, path) as reader:
+            meter = Meter(reader.size, progress)
             async with aclosing(reader.chunks(meter)) as body:
                 stored = await _put(api, address, body, reader)
         if stored.status not in _ACCEPTED:
@@ -101,7 +101,7 @@ async def upload(
 
 
 async def _put(
-    api: Api, address: str, body: AsyncGenerator[bytes, None], reader: _Reader
+    api: Api, address: str, body: AsyncGenerator[bytes, None], reader: Reader
 ) -> blobs.Stored:
     from agentbay_async._wire import blobs
 
@@ -120,8 +120,12 @@ async def download(
     url: Callable[[], Awaitable[str]],
     target: Path,
     progress: Progress | None,
+    md5: str = "",
 ) -> TransferReceipt:
-    """Download the context's file `path` to `target`; see :func:`upload` for the rest."""
+    """Download the context's file `path` to `target`; see :func:`upload` for the rest.
+
+    With `md5`, in hexadecimal, the content must have that checksum.
+    """
     from agentbay_async._wire import blobs
 
     async def attempt(address: str) -> TransferReceipt:
@@ -131,14 +135,14 @@ async def download(
                 raise failed(
                     f"download of {path}: {reason} [HTTP {fetched.status}]", path, fetched.status
                 )
-            meter = _Meter(fetched.size, progress)
-            async with _replacing(target, path) as write:
+            meter = Meter(fetched.size, progress)
+            async with replacing(target, path) as write:
                 async for chunk in fetched.chunks:
                     await write(chunk)
                     await meter.saw(chunk)
                 if fetched.size not in (None, meter.done):
                     raise failed(f"download of {path}: {meter.done} of {fetched.size} bytes", path)
-                return meter.receipt(path, fetched.etag, "download")
+                return meter.receipt(path, fetched.etag, "download", md5)
 
     return await _persistently(api, url, attempt)
 
@@ -150,7 +154,7 @@ def failed(message: str, path: str, http_status: int | None = None) -> TransferE
     return error
 
 
-class _Meter:
+class Meter:
     """Counts and digests what passes, and tells the caller."""
 
     def __init__(self, total: int | None, progress: Progress | None) -> None:
@@ -158,6 +162,11 @@ class _Meter:
         self._total = total
         self._progress = progress
         self._digest = hashlib.md5(usedforsecurity=False)
+
+    @property
+    def md5(self) -> str:
+        """The checksum of what passed, in hexadecimal."""
+        return self._digest.hexdigest()
 
     async def saw(self, chunk: bytes) -> None:
         """Count a chunk."""
@@ -168,19 +177,19 @@ class _Meter:
             if waiting is not None:
                 await waiting
 
-    def receipt(self, path: str, etag: str, what: str) -> TransferReceipt:
+    def receipt(self, path: str, etag: str, what: str, md5: str = "") -> TransferReceipt:
         """Return the receipt.
 
         Raises:
-            TransferError: The store's checksum is another.
+            TransferError: The store's checksum is another, or is not `md5`.
         """
-        comparable = _MD5.match(etag) is not None
-        if comparable and etag.lower() != self._digest.hexdigest():
+        known = [text for text in (etag, md5) if _MD5.match(text)]
+        if any(text.lower() != self.md5 for text in known):
             raise failed(f"{what} of {path}: the checksum does not match", path)
-        return TransferReceipt(path, self.done, etag, verified=comparable)
+        return TransferReceipt(path, self.done, etag, verified=bool(known), md5=self.md5)
 
 
-class _Reader:
+class Reader:
     """What is uploaded, in chunks.
 
     Attributes:
@@ -195,7 +204,7 @@ class _Reader:
         self._file = file
         self._path = path
 
-    async def chunks(self, meter: _Meter) -> AsyncGenerator[bytes, None]:
+    async def chunks(self, meter: Meter) -> AsyncGenerator[bytes, None]:
         """Yield the content; each chunk is counted before, since the last yield may not return."""
         try:
             while piece := await self._piece():
@@ -211,23 +220,23 @@ class _Reader:
 
     async def _piece(self) -> bytes:
         with _disk(self._path, "read"):
-            return await self._file.read(_CHUNK)
+            return await self._file.read(CHUNK)
 
 
 @asynccontextmanager
-async def _opened(source: bytes | Path, path: str) -> AsyncIterator[_Reader]:
+async def opened(source: bytes | Path, path: str) -> AsyncIterator[Reader]:
     # Held by the caller and not by the generator, which the connection may leave unfinished.
     if isinstance(source, bytes):
-        yield _Reader(anyio.wrap_file(BytesIO(source)), len(source), path)
+        yield Reader(anyio.wrap_file(BytesIO(source)), len(source), path)
         return
     with _disk(path, "read"):
         file = await anyio.open_file(source, "rb")
     async with file:
-        yield _Reader(file, os.fstat(file.wrapped.fileno()).st_size, path)
+        yield Reader(file, os.fstat(file.wrapped.fileno()).st_size, path)
 
 
 @asynccontextmanager
-async def _replacing(target: Path, path: str) -> AsyncIterator[Callable[[bytes], Awaitable[None]]]:
+async def replacing(target: Path, path: str) -> AsyncIterator[Callable[[bytes], Awaitable[None]]]:
     """Give a function that writes beside `target`; take its place at the end, without an error."""
     partial = target.with_name(f".{target.name}.{os.urandom(4).hex()}.part")
     try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from agentbay_async import _check
 from agentbay_async._api import Api
+from agentbay_async._channels import know
 from agentbay_async._creation import create_request, created
 from agentbay_async._ownership import finish, make
 from agentbay_async._persistence import SYNC_TIMEOUT, downloaded
@@ -192,6 +193,7 @@ class AsyncAgentBay:
             status=record.status or "",
             app_instance_id=record.app_instance_id or "",
             resource_url=record.resource_url or "",
+            access=know(self._api, record, record.session_id or session_id),
         )
         return SessionResult.ok(session, answer.request_id)
 

@@ -95,12 +95,21 @@ class TransferProgress:
 
 @attrs.frozen
 class TransferReceipt:
-    """What was carried. ``verified`` says that the service's checksum was compared and matched."""
+    """What was carried.
+
+    Attributes:
+        path: Where it is, or was, on the other side.
+        size: Bytes.
+        etag: The store's checksum, or ``""``.
+        verified: Whether the other side's checksum was compared and matched.
+        md5: The MD5 of the bytes that were carried, in hexadecimal.
+    """
 
     path: str
     size: int
     etag: str = ""
     verified: bool = False
+    md5: str = ""
 
 
 @attrs.frozen

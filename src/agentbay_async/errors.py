@@ -27,8 +27,16 @@
     ├── ContextSyncError                files of a context did not arrive; ``tasks`` says which
     ├── TransferError                   an upload or download of a file failed
     ├── ToolError                       a tool of the session answered with an error
+    │   ├── CodeError                   code ended with an error; ``name``, ``value``, ``traceback``
     │   ├── CommandError                a command failed; ``exit_code``, ``stdout``, ``stderr``
-    │   └── FileError                   a file operation failed; ``path``
+    │   │   └── GitError                git said no
+    │   │       ├── GitAuthError        the remote does not accept the credentials
+    │   │       ├── GitConflictError    files have conflicts; ``files`` says which
+    │   │       ├── GitNotARepoError    there is no repository in that directory
+    │   │       └── GitNotFoundError    git is not installed in the session
+    │   ├── FileError                   a file operation failed; ``path``
+    │   └── PtyError                    a terminal is gone, or does not do what was asked
+    │       └── PtyNotConnectedError    its handle was disconnected, or it has ended
     └── PageTokenError                  a listing cannot go on from this token
 
 What the service or the network does comes back inside a result (see
@@ -253,6 +261,32 @@ class CommandError(ToolError):
     stderr: str = ""
 
 
+class GitError(CommandError):
+    """A git command failed. Credentials in URLs are masked in its message and streams."""
+
+
+class GitAuthError(GitError):
+    """The remote does not accept the credentials, or wants some and got none."""
+
+
+class GitConflictError(GitError):
+    """Files have conflicts that somebody must resolve.
+
+    Attributes:
+        files: Their paths, relative to the root of the repository.
+    """
+
+    files: Sequence[str] = ()
+
+
+class GitNotARepoError(GitError):
+    """The directory is not in a repository, or does not exist."""
+
+
+class GitNotFoundError(GitError):
+    """There is no git in the session."""
+
+
 class FileError(ToolError):
     """A file operation in the session failed.
 
@@ -261,6 +295,28 @@ class FileError(ToolError):
     """
 
     path: str = ""
+
+
+class CodeError(ToolError):
+    """Code that was run ended with an error, or could not be run.
+
+    Attributes:
+        name: The name of the error, such as ``"ValueError"``.
+        value: What it says.
+        traceback: Where it came from, as the interpreter writes it, or ``""``.
+    """
+
+    name: str = ""
+    value: str = ""
+    traceback: str = ""
+
+
+class PtyError(ToolError):
+    """A terminal of the session is gone, or does not do what was asked."""
+
+
+class PtyNotConnectedError(PtyError):
+    """The handle of a terminal was disconnected, or its process has ended."""
 
 
 class PageTokenError(AgentBayError):

@@ -17,16 +17,31 @@ from agentbay_async.errors import (
 )
 from agentbay_async.records import SessionInfo, SessionStatus
 from agentbay_async.results import DeleteResult, OperationResult, SessionStatusResult
-from agentbay_async.tool_results import McpToolResult, McpToolsResult
+from agentbay_async.tool_results import (
+    LinkResult,
+    McpToolResult,
+    McpToolsResult,
+    SessionMetricsResult,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import timedelta
-    from typing import Any
+    from typing import Any, Literal
 
+    from agentbay_async._access import Access
     from agentbay_async._api import Api
+    from agentbay_async.services.agent import AsyncAgent
+    from agentbay_async.services.browser import AsyncBrowser
+    from agentbay_async.services.code import AsyncCode
     from agentbay_async.services.command import AsyncCommand
+    from agentbay_async.services.computer import AsyncComputer
+    from agentbay_async.services.env import AsyncEnv
     from agentbay_async.services.file_system import AsyncFileSystem
+    from agentbay_async.services.git import AsyncGit
+    from agentbay_async.services.mobile import AsyncMobile
+    from agentbay_async.services.oss import AsyncOss
+    from agentbay_async.services.pty import AsyncPty
     from agentbay_async.syncing import AsyncSessionContext
 
 _GONE = (SessionStatus.FINISH, SessionStatus.DELETED)
@@ -57,10 +72,20 @@ class AsyncSession:
 
     __slots__ = (
         "__weakref__",
+        "_access",
+        "_agent",
         "_api",
+        "_browser",
+        "_code",
         "_command",
+        "_computer",
         "_context",
+        "_env",
         "_file_system",
+        "_git",
+        "_mobile",
+        "_oss",
+        "_pty",
         "app_instance_id",
         "image_id",
         "resource_url",
@@ -76,16 +101,27 @@ class AsyncSession:
         status: str = "",
         app_instance_id: str = "",
         resource_url: str = "",
+        access: Access | None = None,
     ) -> None:
         self._api = api
+        self._access = access
         self.session_id = session_id
         self.image_id = image_id
         self.status = status
         self.app_instance_id = app_instance_id
         self.resource_url = resource_url
+        self._agent: AsyncAgent | None = None
+        self._browser: AsyncBrowser | None = None
+        self._code: AsyncCode | None = None
         self._command: AsyncCommand | None = None
+        self._computer: AsyncComputer | None = None
         self._context: AsyncSessionContext | None = None
+        self._env: AsyncEnv | None = None
         self._file_system: AsyncFileSystem | None = None
+        self._git: AsyncGit | None = None
+        self._mobile: AsyncMobile | None = None
+        self._oss: AsyncOss | None = None
+        self._pty: AsyncPty | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.session_id!r})"
@@ -100,6 +136,15 @@ class AsyncSession:
         return self._command
 
     @property
+    def code(self) -> AsyncCode:
+        """Runs code in the session."""
+        if self._code is None:
+            from agentbay_async.services.code import AsyncCode
+
+            self._code = AsyncCode(self._api, self.session_id)
+        return self._code
+
+    @property
     def file_system(self) -> AsyncFileSystem:
         """Reads and writes the files of the session."""
         if self._file_system is None:
@@ -109,6 +154,78 @@ class AsyncSession:
         return self._file_system
 
     fs = filesystem = files = file_system
+
+    @property
+    def env(self) -> AsyncEnv:
+        """Sets and reads the variables of the session."""
+        if self._env is None:
+            from agentbay_async.services.env import AsyncEnv
+
+            self._env = AsyncEnv(self._api, self.session_id)
+        return self._env
+
+    @property
+    def git(self) -> AsyncGit:
+        """Works on git repositories in the session."""
+        if self._git is None:
+            from agentbay_async.services.git import AsyncGit
+
+            self._git = AsyncGit(self._api, self.session_id)
+        return self._git
+
+    @property
+    def agent(self) -> AsyncAgent:
+        """The service's own agents, which do tasks in the session."""
+        if self._agent is None:
+            from agentbay_async.services.agent import AsyncAgent
+
+            self._agent = AsyncAgent(self._api, self.session_id)
+        return self._agent
+
+    @property
+    def browser(self) -> AsyncBrowser:
+        """Starts and stops the session's browser."""
+        if self._browser is None:
+            from agentbay_async.services.browser import AsyncBrowser
+
+            self._browser = AsyncBrowser(self._api, self.session_id)
+        return self._browser
+
+    @property
+    def computer(self) -> AsyncComputer:
+        """Mouse, keyboard, windows and apps of the session's desktop."""
+        if self._computer is None:
+            from agentbay_async.services.computer import AsyncComputer
+
+            self._computer = AsyncComputer(self._api, self.session_id)
+        return self._computer
+
+    @property
+    def mobile(self) -> AsyncMobile:
+        """Touch, elements and apps of the session's phone."""
+        if self._mobile is None:
+            from agentbay_async.services.mobile import AsyncMobile
+
+            self._mobile = AsyncMobile(self._api, self.session_id)
+        return self._mobile
+
+    @property
+    def oss(self) -> AsyncOss:
+        """Carries files between the session and object storage."""
+        if self._oss is None:
+            from agentbay_async.services.oss import AsyncOss
+
+            self._oss = AsyncOss(self._api, self.session_id)
+        return self._oss
+
+    @property
+    def pty(self) -> AsyncPty:
+        """Opens terminals in the session."""
+        if self._pty is None:
+            from agentbay_async.services.pty import AsyncPty
+
+            self._pty = AsyncPty(self._api, self.session_id)
+        return self._pty
 
     @property
     def context(self) -> AsyncSessionContext:
@@ -266,6 +383,7 @@ class AsyncSession:
             )
         except SessionNotFoundError as gone:
             request_id = gone.request_id
+        await self._api.sockets.close(self.session_id)
         return DeleteResult.ok(None, request_id)
 
     async def _upload_before_delete(self, *, force: bool) -> None:
@@ -283,6 +401,44 @@ class AsyncSession:
     async def _is_gone(self) -> bool:
         answer = await self._api.call(schema.GetSessionDetail(session_id=self.session_id))
         return answer.data is not None and answer.data.status in _GONE
+
+    @reports(LinkResult)
+    async def get_link(
+        self,
+        protocol_type: Literal["https", "wss"] | None = None,
+        port: int | None = None,
+        options: str | None = None,
+    ) -> LinkResult:
+        """Ask for a URL that leads to a port of the session; it is in ``data``.
+
+        The URL carries its own permission: treat it as a secret. Without arguments it leads to the
+        session's browser, where its image has one.
+
+        Args:
+            protocol_type: ``"https"``, or ``"wss"`` for a WebSocket; by default ``"wss"``.
+            port: From 30100 to 30199, where a program in the session listens.
+            options: Handed on to the service as it is.
+
+        Raises:
+            InvalidArgumentError: `port` or `protocol_type` is none of those.
+        """
+        from agentbay_async._links import get_link
+
+        return await get_link(self._api, self.session_id, protocol_type, port, options)
+
+    @reports(SessionMetricsResult)
+    async def get_metrics(
+        self, *, timeout: float | timedelta | None = None
+    ) -> SessionMetricsResult:
+        """Ask how busy the session's machine is.
+
+        Args:
+            timeout: Seconds (or a timedelta) to wait for its answer; ``None`` takes the client's.
+        """
+        from agentbay_async._metrics import get_metrics
+
+        limit = None if timeout is None else _check.seconds(timeout, "timeout")
+        return await get_metrics(self._api, self.session_id, limit)
 
     @reports(McpToolResult)
     async def call_mcp_tool(

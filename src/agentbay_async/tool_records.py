@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
+
+if TYPE_CHECKING:
+    from agentbay_async.errors import AgentBayError
 
 
 @attrs.frozen
@@ -45,15 +48,81 @@ class FileInfo:
 
 @attrs.frozen
 class DirectoryEntry:
-    """A name in a directory of a session."""
+    """A name in a directory of a session.
+
+    Attributes:
+        size: Bytes, or ``None`` where the image does not tell.
+        is_symlink: Whether it is a symbolic link; a link to a directory is none itself.
+    """
 
     name: str
     is_directory: bool = False
+    size: int | None = None
+    is_symlink: bool = False
 
     @property
     def is_file(self) -> bool:
         """Whether it is anything but a directory."""
         return not self.is_directory
+
+
+@attrs.frozen
+class FileTexts:
+    """What reading several files gave.
+
+    Attributes:
+        contents: Paths and texts of those that were read.
+        errors: Paths of the others, and why.
+    """
+
+    contents: dict[str, str] = attrs.field(factory=dict)
+    errors: dict[str, AgentBayError] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class SessionMetrics:
+    """How busy the machine of a session is; ``None`` is what its image does not tell.
+
+    Attributes:
+        cpu_count: Processors.
+        cpu_used_pct: How much of them is in use, from 0 to 100.
+        mem_total: Memory in bytes.
+        mem_used: Bytes of it in use.
+        disk_total: Disk in bytes.
+        disk_used: Bytes of it in use.
+        rx_rate_kbyte_per_s: KiB that arrive in a second.
+        tx_rate_kbyte_per_s: KiB that leave in a second.
+        rx_used_kbyte: KiB that have arrived.
+        tx_used_kbyte: KiB that have left.
+        timestamp: When it was measured, as the image writes it.
+    """
+
+    cpu_count: int | None = None
+    cpu_used_pct: float | None = None
+    mem_total: int | None = None
+    mem_used: int | None = None
+    disk_total: int | None = None
+    disk_used: int | None = None
+    rx_rate_kbyte_per_s: float | None = None
+    tx_rate_kbyte_per_s: float | None = None
+    rx_used_kbyte: float | None = None
+    tx_used_kbyte: float | None = None
+    timestamp: str = ""
+
+
+@attrs.frozen
+class FileChange:
+    """Something that happened to a file or directory that is watched.
+
+    Attributes:
+        event_type: ``"create"``, ``"modify"`` or ``"delete"``.
+        path: Where it is.
+        path_type: ``"file"`` or ``"directory"``.
+    """
+
+    event_type: str
+    path: str
+    path_type: str = "file"
 
 
 @attrs.frozen

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from agentbay_async.results import Result
 from agentbay_async.tool_records import (
     CommandOutput,
     DirectoryEntry,
     FileInfo,
+    FileTexts,
     McpTool,
+    SessionMetrics,
     ToolContent,
 )
+
+if TYPE_CHECKING:
+    from agentbay_async.errors import AgentBayError
 
 T = TypeVar("T")
 
@@ -96,6 +101,109 @@ class DirectoryListResult(Result[list[DirectoryEntry]]):
     @property
     def entries(self) -> list[DirectoryEntry]:
         """The entries; raises the error of a failed result."""
+        return self.unwrap()
+
+
+class EditResult(Result[str]):
+    """What editing a file answers."""
+
+    __slots__ = ()
+
+    @property
+    def data(self) -> bool:
+        """``True``; raises the error of a failed result."""
+        return self.unwrap() is not None
+
+    @property
+    def diff(self) -> str:
+        """What changed, or would, as a unified difference; ``""`` when nothing did."""
+        return self.unwrap()
+
+
+class FileSearchResult(Result[list[str]]):
+    """The paths that a search found."""
+
+    __slots__ = ()
+
+    @property
+    def matches(self) -> list[str]:
+        """The paths; raises the error of a failed result."""
+        return self.unwrap()
+
+
+class MultipleFileContentResult(Result[FileTexts]):
+    """What reading several files answers.
+
+    It is a failed result when a file could not be read; the others can be read all the same.
+    """
+
+    __slots__ = ()
+
+    @property
+    def _texts(self) -> FileTexts:
+        return self.unwrap() if self._value is None else self._value
+
+    @property
+    def contents(self) -> dict[str, str]:
+        """Paths and texts of the files that were read."""
+        return self._texts.contents
+
+    @property
+    def errors(self) -> dict[str, AgentBayError]:
+        """Paths of the files that could not be read, and why."""
+        return self._texts.errors
+
+
+class EnvResult(Result[dict[str, str]]):
+    """The variables of a session."""
+
+    __slots__ = ()
+
+    @property
+    def envs(self) -> dict[str, str]:
+        """Names and values; raises the error of a failed result."""
+        return self.unwrap()
+
+
+class OssResult(Result[str]):
+    """What the tools for OSS answer."""
+
+    __slots__ = ()
+
+    @property
+    def content(self) -> str:
+        """The tool's own words; raises the error of a failed result."""
+        return self.unwrap()
+
+
+class LinkResult(Result[str]):
+    """A URL that leads into a session, and carries its own permission: a secret."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        shown = "..." if self.error is None else f"error={self.error!r}"
+        return f"{type(self).__name__}({shown}, request_id={self.request_id!r})"
+
+    @property
+    def data(self) -> str:
+        """The URL; raises the error of a failed result."""
+        return self.unwrap()
+
+    @property
+    def url(self) -> str:
+        """The URL; raises the error of a failed result."""
+        return self.unwrap()
+
+
+class SessionMetricsResult(Result[SessionMetrics]):
+    """How busy the machine of a session is."""
+
+    __slots__ = ()
+
+    @property
+    def metrics(self) -> SessionMetrics:
+        """The numbers; raises the error of a failed result."""
         return self.unwrap()
 
 

@@ -76,7 +76,8 @@ def _parser() -> argparse.ArgumentParser:
         "--isolation",
         choices=[level.value for level in Isolation],
         default=Isolation.NAMESPACES.value,
-        help="'none' runs sessions as plain processes that are NOT isolated (%(default)s)",
+        help="'landlock' is weaker and needs no namespaces; 'none' runs sessions as plain "
+        "processes that are NOT isolated (%(default)s)",
     )
     commands.add_parser("doctor", help="say whether this machine can isolate sessions")
     return parser
@@ -113,6 +114,8 @@ def _warn(service: LocalService, host: str, *, random_key: bool) -> None:
     elif not service.isolation.available:
         _say(f"Warning: sessions cannot be created here: {service.isolation.reason}")
         _say(f"To cure it: {service.isolation.remedy}")
+    elif service.isolation.detail:
+        _say(f"Sessions are isolated by {service.isolation.detail}")
 
 
 def _loopback(host: str) -> bool:

@@ -20,11 +20,8 @@ from agentbay_local.background import Background
 from agentbay_local.context_store import ContextStore
 from agentbay_local.home import Home
 from agentbay_local.lifecycle import Lifecycle
-from agentbay_local.sandbox.base import Backend, Isolation
-from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
 from agentbay_local.sandbox.orphans import Orphans
-from agentbay_local.sandbox.plain import PlainBackend
-from agentbay_local.sandbox.probe import Capability, probe
+from agentbay_local.sandbox.probe import Capability, backend_for, probe
 from agentbay_local.sandboxes import Sandboxes, unavailable
 from agentbay_local.signing import Signer
 from agentbay_local.state import State
@@ -36,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agentbay_local.clock import Clock
+    from agentbay_local.sandbox.base import Backend, Isolation
 
 __all__ = ["Server", "Settings"]
 
@@ -162,11 +160,7 @@ class Server:
 
 
 def _backend(capability: Capability, orphans: Orphans) -> Backend | None:
-    if not capability.available:
-        return None
-    if capability.isolation is Isolation.NONE:
-        return PlainBackend()
-    return BubblewrapBackend(orphans)
+    return backend_for(capability.isolation, orphans) if capability.available else None
 
 
 async def _recover(state: State, home: Home) -> None:

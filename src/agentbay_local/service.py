@@ -44,7 +44,8 @@ class LocalService:
         port: Port; 0 takes a free one.
         home: Directory for the state; None makes a temporary one that goes when the service stops.
         api_key: The key that clients must send; None makes a random one.
-        isolation: ``"namespaces"``, or ``"none"`` for plain processes that are not isolated.
+        isolation: ``"namespaces"``; ``"landlock"``, a weaker level for machines that forbid
+            namespaces; or ``"none"`` for plain processes that are not isolated.
         clock: Where the service reads time.
 
     Raises:

@@ -19,6 +19,8 @@ from aiohttp.test_utils import TestServer
 
 from agentbay_async import AsyncAgentBay, AsyncSession
 
+from .toolbox import Toolbox
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from pathlib import Path
@@ -96,6 +98,15 @@ class Scripted:
         async def step(_request: web.Request) -> web.Response:
             document = {"RequestId": f"REQ-{action}", "Success": True, "Code": "ok"}
             return web.json_response({**document, "Data": make(self.received[-1].form)})
+
+        self.act(action, step)
+
+    def does_later(self, action: str, make: Callable[[dict[str, str]], Awaitable[object]]) -> None:
+        """Answer with success and what awaiting `make` gives for the form."""
+
+        async def step(_request: web.Request) -> web.Response:
+            document = {"RequestId": f"REQ-{action}", "Success": True, "Code": "ok"}
+            return web.json_response({**document, "Data": await make(self.received[-1].form)})
 
         self.act(action, step)
 
@@ -244,6 +255,16 @@ async def session(bay: AsyncAgentBay, scripted: Scripted) -> AsyncSession:
     found = (await bay.get("s-1")).session
     scripted.forget()
     return found
+
+
+@pytest.fixture
+def toolbox(session: AsyncSession, scripted: Scripted, tmp_path: Path) -> Toolbox:
+    """Give the session tools that work in a directory of this machine."""
+    home = tmp_path / "home"
+    home.mkdir()
+    toolbox = Toolbox(home)
+    scripted.does_later("CallMcpTool", toolbox.answer)
+    return toolbox
 
 
 @pytest.fixture

@@ -1,8 +1,7 @@
-"""Files of a session, against tools that keep them in memory and refuse what is too large."""
+"""Files of a session, against tools that work in a directory and refuse what is too large."""
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -15,72 +14,17 @@ from agentbay_async import (
     FileError,
     FileInfo,
     InvalidArgumentError,
+    SessionNotFoundError,
 )
+
+from .toolbox import Toolbox, says
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agentbay_async import AsyncSession
     from tests.http.conftest import Scripted
 
-#: What the service accepts as the arguments of one call, in bytes.
-_LIMIT = 63 * 1024
-
-
-class Tools:
-    """The file tools of a session: enough of them to read what was written."""
-
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
-        self.calls: list[tuple[str, dict[str, Any]]] = []
-
-    def answer(self, form: dict[str, str]) -> object:
-        """Run the tool that a form asks for."""
-        assert len(form["Args"].encode()) <= _LIMIT
-        args = json.loads(form["Args"])
-        self.calls.append((form["Name"], args))
-        try:
-            text = getattr(self, form["Name"])(args)
-        except KeyError as missing:
-            return _text(f"no such file: {missing}", error=True)
-        return _text(text)
-
-    def read_file(self, args: dict[str, Any]) -> str:
-        """Return a piece in base64."""
-        assert args["format"] == "binary"
-        piece = self.files[args["path"]][args["offset"] :][: args["length"]]
-        return base64.b64encode(piece).decode()
-
-    def write_file(self, args: dict[str, Any]) -> str:
-        """Write or append a text."""
-        self._store(args["path"], args["content"].encode("utf-8", "surrogatepass"), args["mode"])
-        return "ok"
-
-    def shell(self, args: dict[str, Any]) -> str:
-        """Do what the one command for bytes does."""
-        target = args["command"].removeprefix(
-            'mkdir -p -- "$(dirname -- "$F")" && printf %s "$D" | base64 -d '
-        )
-        mode = {'> "$F"': "overwrite", '>> "$F"': "append"}[target]
-        self._store(args["envs"]["F"], base64.b64decode(args["envs"]["D"], validate=True), mode)
-        return json.dumps({"stdout": "", "stderr": "", "exit_code": 0})
-
-    def _store(self, path: str, content: bytes, mode: str) -> None:
-        old = self.files.get(path, b"") if mode == "append" else b""
-        self.files[path] = old + content
-
-
-def _text(text: str, *, error: bool = False) -> dict[str, Any]:
-    return {"content": [{"type": "text", "text": text}], "isError": error}
-
-
-@pytest.fixture
-def tools(session: AsyncSession, scripted: Scripted) -> Tools:
-    """Give the session tools that keep files in memory."""
-    tools = Tools()
-    scripted.does("CallMcpTool", tools.answer)
-    return tools
-
+    from agentbay_async import AsyncSession
 
 _TEXTS = {
     "empty": "",
@@ -94,14 +38,14 @@ _TEXTS = {
 
 @pytest.mark.parametrize("name", _TEXTS)
 async def test_text_of_any_size_survives_a_round_trip(
-    session: AsyncSession, tools: Tools, name: str
+    session: AsyncSession, toolbox: Toolbox, name: str
 ) -> None:
     """No piece is beyond what the service accepts, and no character is cut."""
     text = _TEXTS[name]
-    (await session.file_system.write_file("/f", text)).unwrap()
-    assert tools.files["/f"] == text.encode()
-    assert (await session.file_system.read_file("/f")).content == text
-    for call, args in tools.calls:
+    (await session.file_system.write_file("f", text)).unwrap()
+    assert toolbox.content("f") == text.encode()
+    assert (await session.file_system.read_file("f")).content == text
+    for call, args in toolbox.calls:
         if call == "write_file":
             args["content"].encode()
 
@@ -117,95 +61,199 @@ _BYTES = {
 
 @pytest.mark.parametrize("name", _BYTES)
 async def test_bytes_of_any_size_survive_a_round_trip(
-    session: AsyncSession, tools: Tools, name: str
+    session: AsyncSession, toolbox: Toolbox, name: str
 ) -> None:
     """What is no text is carried as well, byte for byte."""
     content = _BYTES[name]
-    result = await session.file_system.write("/dir/it's \"f\"", content)
+    result = await session.file_system.write('dir/it\'s "f"', content)
     assert result.data is True
-    back = await session.file_system.read("/dir/it's \"f\"", format="bytes")
-    assert back.content == content == tools.files["/dir/it's \"f\""]
+    back = await session.file_system.read('dir/it\'s "f"', format="bytes")
+    assert back.content == content == toolbox.content('dir/it\'s "f"')
     assert back.request_id == "REQ-CallMcpTool"
 
 
 @pytest.mark.parametrize("content", ["🎉" * 20_000, b"\xff" * 80_000])
 async def test_appending_adds_to_the_file(
-    session: AsyncSession, tools: Tools, content: str | bytes
+    session: AsyncSession, toolbox: Toolbox, content: str | bytes
 ) -> None:
     """The first piece appends as well, and overwriting begins anew."""
     raw = content.encode() if isinstance(content, str) else content
-    await session.fs.write_file("/f", "old-")
-    await session.fs.write_file("/f", content, "append")
-    assert tools.files["/f"] == b"old-" + raw
-    await session.fs.write_file("/f", content)
-    assert tools.files["/f"] == raw
+    await session.fs.write_file("f", "old-")
+    await session.fs.write_file("f", content, "append")
+    assert toolbox.content("f") == b"old-" + raw
+    await session.fs.write_file("f", content)
+    assert toolbox.content("f") == raw
 
 
 @pytest.mark.parametrize("kind", [bytearray, memoryview])
 async def test_other_kinds_of_bytes_are_bytes(
-    session: AsyncSession, tools: Tools, kind: Callable[[bytes], Any]
+    session: AsyncSession, toolbox: Toolbox, kind: Callable[[bytes], Any]
 ) -> None:
     """Whatever holds bytes can be written."""
-    assert (await session.fs.write_file("/f", kind(b"\x00\x01"))).success
-    assert tools.files["/f"] == b"\x00\x01"
+    assert (await session.fs.write_file("f", kind(b"\x00\x01"))).success
+    assert toolbox.content("f") == b"\x00\x01"
 
 
-async def test_bytes_that_are_no_text_are_told_apart(session: AsyncSession, tools: Tools) -> None:
+async def test_bytes_that_are_no_text_are_told_apart(
+    session: AsyncSession, toolbox: Toolbox
+) -> None:
     """Reading them as text fails, and says at which byte."""
-    tools.files["/f"] = b"ok\xff"
-    result = await session.fs.read_file("/f")
+    (toolbox.home / "f").write_bytes(b"ok\xff")
+    result = await session.fs.read_file("f")
     assert isinstance(result.error, FileError)
-    assert result.error.path == "/f"
+    assert result.error.path == "f"
     assert "byte 2" in result.error_message
-    assert (await session.fs.read_file("/f", format="bytes")).content == b"ok\xff"
+    assert (await session.fs.read_file("f", format="bytes")).content == b"ok\xff"
 
 
-async def test_a_missing_file_is_a_failed_result(session: AsyncSession, tools: Tools) -> None:
+async def test_a_missing_file_is_a_failed_result(session: AsyncSession, toolbox: Toolbox) -> None:
     """The tool's words, the path and the session are in the error."""
-    result = await session.fs.read_file("/missing")
+    result = await session.fs.read_file("missing")
     assert isinstance(result.error, FileError)
     assert "no such file" in result.error_message
-    assert (result.error.path, result.error.session_id) == ("/missing", "s-1")
+    assert (result.error.path, result.error.session_id) == ("missing", "s-1")
     with pytest.raises(FileError):
         _ = result.content
 
 
-async def test_a_write_stops_at_the_piece_that_fails(
-    session: AsyncSession, scripted: Scripted
+@pytest.mark.parametrize("content", ["x" * 150_000, b"\xff" * 150_000])
+@pytest.mark.parametrize("mode", ["overwrite", "append"])
+@pytest.mark.parametrize("failing", ["write_file", "shell"])
+async def test_a_large_write_that_fails_leaves_the_old_file(
+    session: AsyncSession, toolbox: Toolbox, content: str | bytes, mode: Any, failing: str
 ) -> None:
-    """After a failure no later piece is appended."""
-    scripted.ok("CallMcpTool", _text("ok"))
-    scripted.ok("CallMcpTool", _text("disk full", error=True))
-    result = await session.fs.write_file("/f", "x" * 150_000)
+    """Neither half of the new one, nor pieces of it beside the old."""
+    (toolbox.home / "f").write_bytes(b"precious")
+    toolbox.refuses[failing] = "disk full"
+    toolbox.after = 2 if failing == "write_file" else 0
+    result = await session.fs.write_file("f", content, mode)
     assert result.error_message == "disk full"
-    assert len(scripted.received) == 2
+    assert toolbox.content("f") == b"precious"
+    if failing == "write_file":
+        assert toolbox.names() == ["f"]
+
+
+async def test_a_piece_that_is_changed_on_the_way_is_noticed(
+    session: AsyncSession, toolbox: Toolbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checksum of the whole is compared before anything is replaced."""
+
+    async def damages(args: dict[str, Any]) -> str:
+        args["content"] = args["content"].replace("x", "y", 1)
+        return await Toolbox.write_file(toolbox, args)
+
+    monkeypatch.setattr(toolbox, "write_file", damages)
+    (toolbox.home / "f").write_bytes(b"precious")
+    result = await session.fs.write_file("f", "x" * 150_000)
+    assert "the checksum does not match" in result.error_message
+    assert toolbox.content("f") == b"precious"
+    assert toolbox.names() == ["f"]
+
+
+async def test_a_large_write_keeps_permissions_and_follows_links(
+    session: AsyncSession, toolbox: Toolbox
+) -> None:
+    """As if it were written in place."""
+    (toolbox.home / "f").write_bytes(b"old")
+    (toolbox.home / "f").chmod(0o751)
+    (toolbox.home / "link").symlink_to("f")
+    (await session.fs.write_file("link", "x" * 150_000)).unwrap()
+    assert (toolbox.home / "link").is_symlink()
+    assert toolbox.content("f") == b"x" * 150_000
+    assert (toolbox.home / "f").stat().st_mode & 0o777 == 0o751
+
+
+async def test_a_large_write_to_a_directory_is_refused(
+    session: AsyncSession, toolbox: Toolbox
+) -> None:
+    """And not done inside it."""
+    (toolbox.home / "d").mkdir()
+    result = await session.fs.write_file("d", b"x" * 150_000)
+    assert "Is a directory" in result.error_message
+    assert toolbox.names() == ["d"]
+    assert list((toolbox.home / "d").iterdir()) == []
 
 
 async def test_content_that_is_not_base64_is_a_bad_answer(
     session: AsyncSession, scripted: Scripted
 ) -> None:
     """Half-decoded content would be a wrong file."""
-    scripted.ok("CallMcpTool", _text("not base64!"))
-    assert isinstance((await session.fs.read_file("/f")).error, BadAnswerError)
+    scripted.ok("CallMcpTool", says("not base64!"))
+    assert isinstance((await session.fs.read_file("f")).error, BadAnswerError)
 
 
-async def test_a_directory_is_listed(session: AsyncSession, scripted: Scripted) -> None:
-    """Names may hold blanks; lines of another form are passed over."""
-    scripted.ok("CallMcpTool", _text("[DIR] a b\n[FILE] c.txt\n\n[LINK] d\nnoise\n[DIR]"))
+_NAMES = ["a b", " lead", "trail ", "[FILE] x", "-n", "new\nline", "汉字", "back\\slash", "[DIR] y"]
+
+
+async def test_names_of_any_kind_are_listed(session: AsyncSession, toolbox: Toolbox) -> None:
+    """Blanks, marks of the tool and line breaks in a name are part of the name."""
+    for name in _NAMES[:-1]:
+        (toolbox.home / name).write_bytes(b"12345")
+    (toolbox.home / _NAMES[-1]).mkdir()
+    (toolbox.home / "link").symlink_to(_NAMES[-1])
+    entries = (await session.fs.ls(".")).entries
+    assert [entry.name for entry in entries] == sorted([*_NAMES, "link"])
+    found = {entry.name: entry for entry in entries}
+    assert found["new\nline"] == DirectoryEntry("new\nline", False, 5)
+    assert found["a b"].is_file
+    assert not found["[DIR] y"].is_file
+    assert found["link"].is_symlink
+    assert not found["link"].is_directory
+
+
+async def test_a_directory_without_names_is_listed(session: AsyncSession, toolbox: Toolbox) -> None:
+    """As no entries, which is no error."""
+    (toolbox.home / "-d").mkdir()
+    assert (await session.fs.ls("-d")).entries == []
+
+
+@pytest.mark.parametrize("path", ["missing", "f"])
+async def test_listing_what_is_no_directory_is_an_error(
+    session: AsyncSession, toolbox: Toolbox, path: str
+) -> None:
+    """Not an empty list."""
+    (toolbox.home / "f").touch()
+    result = await session.fs.ls(path)
+    assert isinstance(result.error, FileError)
+    assert result.error.path == path
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"stdout": "", "stderr": "find: -printf: unrecognized", "exit_code": 1},
+        {"stdout": "", "stderr": "sh: 2: find: not found", "exit_code": 127},
+        {"stdout": "what a custom image wrote", "stderr": "", "exit_code": 0},
+    ],
+)
+async def test_a_directory_is_listed_where_find_cannot(
+    session: AsyncSession, scripted: Scripted, answer: object
+) -> None:
+    """By the tool: names may hold blanks; lines of another form are passed over."""
+    scripted.ok("CallMcpTool", says(json.dumps(answer)))
+    scripted.ok("CallMcpTool", says("[DIR] a b\n[FILE] c.txt\n\n[LINK] d\nnoise\n[DIR]"))
     result = await session.fs.ls("/home")
     assert result.entries == [DirectoryEntry("a b", True), DirectoryEntry("c.txt")]
     assert [entry.is_file for entry in result.entries] == [False, True]
-    assert json.loads(scripted.asked("CallMcpTool")[0]["Args"]) == {"path": "/home"}
+    _, form = scripted.asked("CallMcpTool")
+    assert (form["Name"], json.loads(form["Args"])) == ("list_directory", {"path": "/home"})
+
+
+async def test_permissions_and_names_that_look_like_numbers_stay_text(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """``0644`` is not 644, and a file called ``007`` not 7; a size is a number."""
+    scripted.ok("CallMcpTool", says("name: 007\nsize: 12\npermissions: 0644\nisFile: true"))
+    info = (await session.fs.info("/007")).file_info
+    assert (info.name, info.permissions, info.size, info.is_file) == ("007", "0644", 12, True)
 
 
 async def test_the_facts_of_a_file_are_read(session: AsyncSession, scripted: Scripted) -> None:
     """Each line is a fact; values may hold colons."""
     facts = "size: 12\nisFile: true\nisDirectory: false\npermissions: 644\nmodified: 10:30:00\nodd"
-    scripted.ok("CallMcpTool", _text(facts))
+    scripted.ok("CallMcpTool", says(facts))
     info = (await session.fs.info("/dir/f")).file_info
-    assert info == FileInfo(
-        "/dir/f", "f", 12, is_file=True, permissions="644", modified="10:30:00"
-    )
+    assert info == FileInfo("/dir/f", "f", 12, is_file=True, permissions="644", modified="10:30:00")
 
 
 @pytest.mark.parametrize("size", ["", "big", "-1", "²", "9" * 5000])
@@ -213,7 +261,7 @@ async def test_a_size_that_is_no_number_is_none(
     session: AsyncSession, scripted: Scripted, size: str
 ) -> None:
     """Odd words of an image do not make the client stumble."""
-    scripted.ok("CallMcpTool", _text(f"name: g\nisDirectory: TRUE\nsize: {size}"))
+    scripted.ok("CallMcpTool", says(f"name: g\nisDirectory: TRUE\nsize: {size}"))
     info = (await session.fs.get_file_info("/dir/")).file_info
     assert (info.name, info.size, info.is_directory) == ("g", 0, True)
 
@@ -232,7 +280,7 @@ async def test_small_operations_call_their_tools(
     session: AsyncSession, scripted: Scripted, call: Callable[[Any], Any], tool: str, args: object
 ) -> None:
     """Under every name; the answer says that it was done."""
-    scripted.ok("CallMcpTool", _text("ok"))
+    scripted.ok("CallMcpTool", says("ok"))
     assert (await call(session.fs)).data is True
     (form,) = scripted.asked("CallMcpTool")
     assert (form["Name"], json.loads(form["Args"])) == (tool, args)
@@ -254,7 +302,7 @@ async def test_a_tool_that_refuses_is_a_file_error(
     session: AsyncSession, scripted: Scripted, call: Callable[[Any], Any]
 ) -> None:
     """Whatever was asked for, the error names the path."""
-    scripted.ok("CallMcpTool", _text("not permitted", error=True))
+    scripted.ok("CallMcpTool", says("not permitted", error=True))
     result = await call(session.fs)
     assert isinstance(result.error, FileError)
     assert (result.error.path, result.error_message) == ("/d", "not permitted")
@@ -267,17 +315,28 @@ async def test_a_tool_that_refuses_is_a_file_error(
     [
         (lambda fs: fs.read_file(""), InvalidArgumentError),
         (lambda fs: fs.read_file(5), ArgumentTypeError),
-        (lambda fs: fs.read_file("/f", format="json"), InvalidArgumentError),
-        (lambda fs: fs.write_file("/f", "x", "truncate"), InvalidArgumentError),
+        (lambda fs: fs.read_file("f", format="json"), InvalidArgumentError),
+        (lambda fs: fs.write_file("f", "x", "truncate"), InvalidArgumentError),
         (lambda fs: fs.write_file(" ", "x"), InvalidArgumentError),
-        (lambda fs: fs.write_file("/f", 5), ArgumentTypeError),
-        (lambda fs: fs.write_file("/f", None), ArgumentTypeError),
+        (lambda fs: fs.write_file("f", 5), ArgumentTypeError),
+        (lambda fs: fs.write_file("f", None), ArgumentTypeError),
         (lambda fs: fs.list_directory("\0"), InvalidArgumentError),
         (lambda fs: fs.get_file_info(None), ArgumentTypeError),
         (lambda fs: fs.create_directory(""), InvalidArgumentError),
         (lambda fs: fs.delete_file(["/f"]), ArgumentTypeError),
         (lambda fs: fs.move_file("/a", ""), InvalidArgumentError),
         (lambda fs: fs.move_file("", "/b"), InvalidArgumentError),
+        (lambda fs: fs.read_many("/f"), ArgumentTypeError),
+        (lambda fs: fs.read_many([""]), InvalidArgumentError),
+        (lambda fs: fs.edit_file("/f", []), InvalidArgumentError),
+        (lambda fs: fs.edit_file("/f", [("a", "b")]), ArgumentTypeError),
+        (lambda fs: fs.edit_file("/f", [{"oldText": "a"}]), ArgumentTypeError),
+        (lambda fs: fs.edit_file("/f", [{"oldText": "", "newText": "b"}]), InvalidArgumentError),
+        (lambda fs: fs.edit_file("/f", [{"oldText": "a", "newText": 5}]), ArgumentTypeError),
+        (lambda fs: fs.search_files("/f", "*", ["a,b"]), InvalidArgumentError),
+        (lambda fs: fs.search_files("/f", "*", "a"), ArgumentTypeError),
+        (lambda fs: fs.delete_directory("/"), InvalidArgumentError),
+        (lambda fs: fs.delete_directory("/d", recursive=1), ArgumentTypeError),
     ],
 )
 async def test_what_cannot_be_meant_is_refused(
@@ -287,3 +346,131 @@ async def test_what_cannot_be_meant_is_refused(
     with pytest.raises(kind):
         await call(session.fs)
     assert scripted.received == []
+
+
+async def test_several_files_are_read_whatever_is_in_them(
+    session: AsyncSession, toolbox: Toolbox
+) -> None:
+    """Rulers, blanks at the ends and line breaks in a name are content."""
+    texts = {"a": "  one\n---\ntwo \n\n", "b": "", "new\nline": "b: x"}
+    for name, content in texts.items():
+        (toolbox.home / name).write_text(content)
+    result = await session.fs.read_multiple_files([*texts, "a"])
+    assert result.contents == texts
+    assert list(result.contents) == list(texts)
+    assert result.errors == {}
+    assert result.success
+
+
+async def test_one_file_that_cannot_be_read_does_not_hide_the_others(
+    session: AsyncSession, toolbox: Toolbox
+) -> None:
+    """The result has failed, and holds what was read."""
+    (toolbox.home / "a").write_text("one")
+    result = await session.fs.read_many(["a", "missing"])
+    assert not result.success
+    assert isinstance(result.error, FileError)
+    assert result.error.path == "missing"
+    assert (result.contents, list(result.errors)) == ({"a": "one"}, ["missing"])
+    with pytest.raises(FileError):
+        result.unwrap()
+
+
+async def test_an_edit_says_what_changed_where_the_tool_does_not(
+    session: AsyncSession, toolbox: Toolbox
+) -> None:
+    """The difference is worked out from the file before and after."""
+    (toolbox.home / "f").write_text("a\nb\nb\nend")
+    edits = [{"oldText": "b", "newText": "B"}]
+    dry = await session.fs.edit_file("f", edits, dry_run=True)
+    assert toolbox.content("f") == b"a\nb\nb\nend"
+    done = await session.fs.edit("f", edits)
+    assert toolbox.content("f") == b"a\nB\nb\nend"
+    assert dry.diff == done.diff
+    assert done.diff == (
+        "--- f\n+++ f\n@@ -1,4 +1,4 @@\n a\n-b\n+B\n b\n end\n\\ No newline at end of file\n"
+    )
+    assert done.data is True
+
+
+@pytest.mark.parametrize("fence", ["{}", "```diff\n{}\n```\n\n"])
+async def test_an_edit_says_what_the_tool_said(
+    session: AsyncSession, scripted: Scripted, fence: str
+) -> None:
+    """Without the fence that some images put around it; from then on nothing is read for it."""
+    diff = "--- f\n+++ f\n@@ -1 +1 @@\n-a\n+b"
+    scripted.ok("CallMcpTool", says("YQ=="))
+    scripted.ok("CallMcpTool", says(fence.format(diff)))
+    edits = [{"oldText": "a", "newText": "b"}]
+    assert (await session.fs.edit_file("f", edits)).diff == diff
+    assert (await session.fs.edit_file("f", edits, True)).diff == diff
+    names = [form["Name"] for form in scripted.asked("CallMcpTool")]
+    assert names == ["read_file", "edit_file", "edit_file"]
+    args = [json.loads(form["Args"]) for form in scripted.asked("CallMcpTool")[1:]]
+    assert [arg["dryRun"] for arg in args] == [False, True]
+    assert args[0]["edits"] == edits
+
+
+async def test_an_edit_that_changes_nothing_has_no_difference(
+    session: AsyncSession, toolbox: Toolbox
+) -> None:
+    """An empty one, which is no failure."""
+    (toolbox.home / "f").write_text("a")
+    result = await session.fs.edit_file("f", [{"oldText": "a", "newText": "a"}])
+    assert (result.success, result.diff, result.data) == (True, "", True)
+
+
+async def test_files_are_found_by_name(session: AsyncSession, scripted: Scripted) -> None:
+    """Each line is a path; what to leave out travels as one text."""
+    scripted.ok("CallMcpTool", says("/d/a b.py\n/d/c.py"))
+    result = await session.fs.search_files("/d", "*.py", ["x*", "y"])
+    assert result.matches == ["/d/a b.py", "/d/c.py"]
+    assert json.loads(scripted.asked("CallMcpTool")[0]["Args"]) == {
+        "path": "/d",
+        "pattern": "*.py",
+        "excludePatterns": "x*,y",
+    }
+
+
+@pytest.mark.parametrize("answer", ["No matches found", "", "\n"])
+async def test_finding_nothing_is_no_failure(
+    session: AsyncSession, scripted: Scripted, answer: str
+) -> None:
+    """Nor a file that is called so."""
+    scripted.ok("CallMcpTool", says(answer))
+    assert (await session.fs.search_files("/d", "*")).matches == []
+
+
+async def test_a_directory_is_deleted(session: AsyncSession, toolbox: Toolbox) -> None:
+    """A full one only when that is said; a link to one never."""
+    (toolbox.home / "-d" / "sub").mkdir(parents=True)
+    (toolbox.home / "link").symlink_to("-d")
+    assert "not empty" in (await session.fs.delete_directory("-d")).error_message
+    assert (
+        "Not a directory"
+        in (await session.fs.delete_directory("link/", recursive=True)).error_message
+    )
+    assert (await session.fs.delete_directory("-d/", recursive=True)).data is True
+    assert toolbox.names() == ["link"]
+    result = await session.fs.delete_directory("-d")
+    assert isinstance(result.error, FileError)
+
+
+async def test_a_session_that_is_gone_is_told_as_such(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """By whatever way a directory would be listed."""
+    scripted.refuse("CallMcpTool", "InvalidMcpSession.NotFound", "gone")
+    assert isinstance((await session.fs.ls("/d")).error, SessionNotFoundError)
+    assert isinstance((await session.fs.write_file("/f", b"")).error, SessionNotFoundError)
+    assert len(scripted.received) == 2
+
+
+async def test_what_a_failed_write_leaves_behind_is_told_of_in_the_log(
+    session: AsyncSession, scripted: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where it cannot be removed; the result tells of the failure itself."""
+    scripted.refuse("CallMcpTool", "InvalidMcpSession.NotFound", "gone")
+    result = await session.fs.write_file("/f", "x" * 150_000)
+    assert isinstance(result.error, SessionNotFoundError)
+    assert "could not remove" in caplog.text

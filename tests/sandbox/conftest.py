@@ -12,8 +12,8 @@ import pytest
 from agentbay_local.sandbox import programs
 from agentbay_local.sandbox.base import Backend, Isolation, Limits, Sandbox, SandboxSpec
 from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
-from agentbay_local.sandbox.plain import PlainBackend
-from agentbay_local.sandbox.probe import Capability, probe
+from agentbay_local.sandbox.inside import confinement
+from agentbay_local.sandbox.probe import Capability, backend_for, probe
 from agentbay_local.sandbox.uids import private_uid
 
 if TYPE_CHECKING:
@@ -74,10 +74,11 @@ async def isolated(start_isolated: Starting) -> AsyncIterator[Sandbox]:
 @pytest.fixture(params=list(Isolation), ids=lambda level: str(level.value))
 def backend(request: pytest.FixtureRequest) -> Backend:
     """Give a backend of each level in turn."""
-    if request.param is Isolation.NONE:
-        return PlainBackend()
-    request.getfixturevalue("isolating")
-    return BubblewrapBackend()
+    if request.param is Isolation.NAMESPACES:
+        request.getfixturevalue("isolating")
+    if request.param is Isolation.LANDLOCK and not confinement.abi():
+        pytest.skip("this kernel has no Landlock")
+    return backend_for(request.param)
 
 
 @pytest.fixture

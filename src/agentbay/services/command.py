@@ -8,12 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentbay import _facade, _portal
+from agentbay.services.process import Process
 from agentbay_async.services.command import AsyncCommand
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import timedelta
 
+    from agentbay_async.terminal_results import ProcessResult
     from agentbay_async.tool_results import CommandResult
 
 
@@ -61,3 +63,42 @@ class Command(_facade.Facade[AsyncCommand]):
         )
 
     run = exec = execute_command
+
+    def start(
+        self, command: str, cwd: str | None = None, envs: Mapping[str, str] | None = None
+    ) -> ProcessResult[Process]:
+        """Start a shell command in the background, and return while it runs.
+
+        It runs in a terminal, over the session's WebSocket; see :class:`Process` for what that
+        means. :meth:`execute_command` is the better choice for what ends within minutes.
+
+        Args:
+            command: Lines for ``sh``, at most 128 KiB.
+            cwd: The directory to run it in; by default the home directory.
+            envs: Variables to add to its environment.
+
+        Raises:
+            ArgumentTypeError: An argument has the wrong type.
+            InvalidArgumentError: `command` is blank or too long.
+
+        Example:
+            ::
+
+                server = session.command.start("python3 -m http.server 30100").process
+                server.kill()
+        """
+        return _portal.run(self._aio.start(command, cwd, envs)).map(
+            lambda item: _facade.wrap(Process, item)
+        )
+
+    def attach(self, process_id: str) -> ProcessResult[Process]:
+        """Take hold of a process that :meth:`start` has started, here or in another program.
+
+        What it wrote before comes first, as far as the session has kept it.
+
+        Args:
+            process_id: Its :attr:`~Process.process_id`.
+        """
+        return _portal.run(self._aio.attach(process_id)).map(
+            lambda item: _facade.wrap(Process, item)
+        )

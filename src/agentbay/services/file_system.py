@@ -8,24 +8,39 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast, overload
 
 from agentbay import _facade, _portal
+from agentbay._lasting import BlockingIterator
+from agentbay.services.watch import DirectoryWatch
 from agentbay_async.services.file_system import AsyncFileSystem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    import builtins
+    import os
+    import threading
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from datetime import timedelta
     from typing import Any, Literal
 
+    from agentbay_async.context_records import TransferProgress
+    from agentbay_async.context_results import TransferResult
+    from agentbay_async.results import OperationResult
+    from agentbay_async.tool_records import FileChange
     from agentbay_async.tool_results import (
         BoolResult,
         DirectoryListResult,
+        EditResult,
         FileContentResult,
         FileInfoResult,
+        FileSearchResult,
+        MultipleFileContentResult,
     )
 
 
 class FileSystem(_facade.Facade[AsyncFileSystem]):
     """Reads and writes the files of one session.
 
-    Paths are those of the session; a relative path is relative to the home directory.
+    Paths are those of the session; a relative path is relative to the home directory. What the
+    file tools cannot do (bytes, large files, directories) is done by short scripts of ``sh``, so
+    it needs an image that has one; Windows images do not.
     """
 
     __slots__ = ()
@@ -56,10 +71,25 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
             )
         )
 
+    def read_many(self, paths: Sequence[str]) -> MultipleFileContentResult:
+        """Read several files of UTF-8 text at once.
+
+        Args:
+            paths: The files.
+
+        Returns:
+            A result whose ``contents`` has the text of each path. If some cannot be read, it is a
+            failed result that has the others all the same, and the reasons in ``errors``.
+        """
+        return _portal.run(self._aio.read_many(paths))
+
     def write_file(
         self, path: str, content: str | bytes, mode: Literal["overwrite", "append"] = "overwrite"
     ) -> BoolResult:
         """Write a file, of any size; missing directories are made.
+
+        What does not fit into one call is written beside the file and takes its place when it is
+        complete, so a failure on the way leaves the file as it was.
 
         Args:
             path: The file.
@@ -72,13 +102,60 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
         """
         return _portal.run(self._aio.write_file(path, content, mode))
 
+    def edit_file(
+        self, path: str, edits: Sequence[Mapping[str, str]], dry_run: bool = False
+    ) -> EditResult:
+        """Replace texts in a file of UTF-8 text.
+
+        Args:
+            path: The file.
+            edits: What to replace by what, one after the other, each at its first match:
+                ``{"oldText": "...", "newText": "..."}``.
+            dry_run: Only say what would change.
+
+        Returns:
+            A result whose ``diff`` says what changed.
+
+        Raises:
+            ArgumentTypeError: `edits` is not a list of such mappings.
+            InvalidArgumentError: There is no edit, or one has nothing to look for.
+
+        Example:
+            ::
+
+                edits = [{"oldText": "debug = true", "newText": "debug = false"}]
+                print(session.file_system.edit_file("app.ini", edits).diff)
+        """
+        return _portal.run(self._aio.edit_file(path, edits, dry_run))
+
     def list_directory(self, path: str) -> DirectoryListResult:
-        """List the names in a directory, not those below it."""
+        """List the names in a directory, not those below it, in the order of their names.
+
+        Names are told exactly, line breaks included, where the session has GNU ``find``; elsewhere
+        as the image's own tool writes them.
+        """
         return _portal.run(self._aio.list_directory(path))
 
     def get_file_info(self, path: str) -> FileInfoResult:
         """Ask for size, kind, times and permissions of a file or directory."""
         return _portal.run(self._aio.get_file_info(path))
+
+    def search_files(
+        self, path: str, pattern: str, exclude_patterns: Sequence[str] | None = None
+    ) -> FileSearchResult:
+        """Find files by name in a directory and all those below it.
+
+        The tool answers one path on a line, so a name with a line break comes as two.
+
+        Args:
+            path: The directory.
+            pattern: What the name must match, with ``*`` and ``?``, such as ``"*.py"``.
+            exclude_patterns: Names to leave out.
+
+        Raises:
+            InvalidArgumentError: An exclude pattern has a comma, which the tool would cut it at.
+        """
+        return _portal.run(self._aio.search_files(path, pattern, exclude_patterns))
 
     def create_directory(self, path: str) -> BoolResult:
         """Make a directory, and those above it. One that is there already is a success."""
@@ -88,20 +165,232 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
         """Delete a file."""
         return _portal.run(self._aio.delete_file(path))
 
+    def delete_directory(self, path: str, *, recursive: bool = False) -> BoolResult:
+        """Delete a directory. A link to one is not a directory.
+
+        Args:
+            path: The directory.
+            recursive: Delete all that is in it as well; otherwise it must be empty.
+
+        Raises:
+            InvalidArgumentError: `path` is the root.
+        """
+        return _portal.run(self._aio.delete_directory(path, recursive=recursive))
+
     def move_file(self, source: str, destination: str) -> BoolResult:
         """Move or rename a file or directory."""
         return _portal.run(self._aio.move_file(source, destination))
+
+    def upload_file(
+        self,
+        local_path: str | os.PathLike[str] | bytes,
+        remote_path: str,
+        *,
+        progress: Callable[[TransferProgress], None] | None = None,
+        timeout: float | timedelta = 300.0,
+    ) -> TransferResult:
+        """Bring a file of this machine into the session, streamed and verified.
+
+        It takes its place when it is complete; until then, and after a failure, what was there
+        stays. Large files go through the service's store for files, where there is one.
+
+        Args:
+            local_path: The file of this machine, or bytes.
+            remote_path: Where in the session; missing directories are made.
+            progress: Told of every chunk.
+            timeout: Seconds (or a timedelta) to wait for the store to hand the file over.
+
+        Raises:
+            InvalidArgumentError: `local_path` is a path and there is no such file.
+
+        Example:
+            ::
+
+                receipt = session.file_system.upload_file("in.csv", "data/in.csv").unwrap()
+                print(receipt.size, receipt.verified)
+        """
+        return _portal.run(
+            self._aio.upload_file(
+                local_path,
+                remote_path,
+                progress=None if progress is None else _facade.in_worker(progress),
+                timeout=timeout,
+            )
+        )
+
+    def download_file(
+        self,
+        remote_path: str,
+        local_path: str | os.PathLike[str],
+        *,
+        progress: Callable[[TransferProgress], None] | None = None,
+        timeout: float | timedelta = 300.0,
+    ) -> TransferResult:
+        """Bring a file of the session to this machine, streamed and verified.
+
+        The target is replaced when all has arrived, and left alone otherwise.
+
+        Args:
+            remote_path: The file of the session.
+            local_path: Where on this machine; its directory must exist.
+            progress: Told of every chunk.
+            timeout: Seconds (or a timedelta) to wait for the store to take the file over.
+
+        Raises:
+            InvalidArgumentError: The target's directory does not exist.
+        """
+        return _portal.run(
+            self._aio.download_file(
+                remote_path,
+                local_path,
+                progress=None if progress is None else _facade.in_worker(progress),
+                timeout=timeout,
+            )
+        )
+
+    def upload_directory(
+        self,
+        local_path: str | os.PathLike[str],
+        remote_path: str,
+        *,
+        progress: Callable[[TransferProgress], None] | None = None,
+        timeout: float | timedelta = 300.0,
+    ) -> TransferResult:
+        """Bring all that is in a directory of this machine into one of the session.
+
+        What is there already and has another name stays. The session needs ``tar``.
+
+        Args:
+            local_path: The directory of this machine.
+            remote_path: The directory of the session; it is made if it is missing.
+            progress: Told of every chunk of the archive.
+            timeout: Seconds (or a timedelta) to wait for the store.
+
+        Raises:
+            InvalidArgumentError: `local_path` is not a directory.
+        """
+        return _portal.run(
+            self._aio.upload_directory(
+                local_path,
+                remote_path,
+                progress=None if progress is None else _facade.in_worker(progress),
+                timeout=timeout,
+            )
+        )
+
+    def download_directory(
+        self,
+        remote_path: str,
+        local_path: str | os.PathLike[str],
+        *,
+        progress: Callable[[TransferProgress], None] | None = None,
+        timeout: float | timedelta = 300.0,
+    ) -> TransferResult:
+        """Bring all that is in a directory of the session into one of this machine.
+
+        What the session packs is not trusted: an archive with names or links that lead out of the
+        directory is refused whole. The session needs ``tar``.
+
+        Args:
+            remote_path: The directory of the session.
+            local_path: An existing directory of this machine; other files in it stay.
+            progress: Told of every chunk of the archive.
+            timeout: Seconds (or a timedelta) to wait for the store.
+
+        Raises:
+            InvalidArgumentError: `local_path` is not a directory.
+        """
+        return _portal.run(
+            self._aio.download_directory(
+                remote_path,
+                local_path,
+                progress=None if progress is None else _facade.in_worker(progress),
+                timeout=timeout,
+            )
+        )
+
+    def get_file_transfer_context_path(self) -> OperationResult[str | None]:
+        """Ask where the session sees the service's store for files; ``None`` if there is none.
+
+        Nobody needs it to carry files: they may lie anywhere.
+        """
+        return _portal.run(self._aio.get_file_transfer_context_path())
+
+    def watch(self, path: str, *, interval: float = 0.5) -> BlockingIterator[FileChange]:
+        """Yield each change below a directory, for as long as one iterates.
+
+        Changes are pushed where the session offers that, also after its line broke and was made
+        anew; otherwise the session is asked for them. A new file is a creation and a modification.
+
+        Args:
+            path: The directory. What changes before the first iteration is not told.
+            interval: Seconds between two questions, where changes are not pushed.
+
+        Raises:
+            InvalidArgumentError: `path` is blank, or `interval` is not above 0.
+            AgentBayError: The session cannot tell, or is gone: raised while iterating.
+
+        Example:
+            ::
+
+                for change in session.file_system.watch("/workspace"):
+                    print(change.event_type, change.path)
+        """
+        return BlockingIterator(self._aio.watch(path, interval=interval), lambda item: item)
+
+    def watch_directory(
+        self,
+        path: str,
+        callback: Callable[[builtins.list[FileChange]], None],
+        interval: float = 0.5,
+        stop_event: threading.Event | None = None,
+    ) -> DirectoryWatch:
+        """Make a watch that calls back with the changes below a directory; it is to be started.
+
+        The official client hands out a thread; this looks like one, but runs in the event loop.
+
+        Args:
+            path: The directory.
+            callback: Called with the changes that came together.
+            interval: Seconds between two looks at the stop event, and between two questions where
+                changes are not pushed.
+            stop_event: Setting it ends the watch; by default one of its own.
+
+        Raises:
+            InvalidArgumentError: `path` is blank, or `interval` is not above 0.
+
+        Example:
+            ::
+
+                watch = session.file_system.watch_directory("/workspace", print)
+                watch.start()
+                watch.stop()
+        """
+        return _facade.wrap(
+            DirectoryWatch,
+            self._aio.watch_directory(path, _facade.in_worker(callback), interval, stop_event),
+        )
 
     read = read_file
 
     write = write_file
 
+    edit = edit_file
+
     list = ls = list_directory
 
     info = get_file_info
+
+    search = search_files
 
     mkdir = create_directory
 
     delete = remove = rm = delete_file
 
     move = move_file
+
+    read_multiple_files = read_many
+
+    upload_dir = upload_directory
+
+    download_dir = download_directory

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 import attrs
-from yarl import URL
 
 from agentbay_async._wire.http import CAUGHT, translated
-from agentbay_async._wire.pool import proxy_for
+from agentbay_async._wire.pool import address, proxy_for
 from agentbay_async.errors import BadAnswerError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator
+
+    from yarl import URL
 
     from agentbay_async._wire.pool import Pools
 
@@ -58,12 +59,12 @@ async def put(
     Raises:
         TransportError: It did not get through, or the URL is none.
     """
-    address = _address(url)
+    target = _address(url)
     pool = await pools.current()
     async with pool as session:
         try:
             async with session.put(
-                address,
+                target,
                 data=body,
                 headers={"Content-Length": str(size)},
                 # The store's signature covers the headers, so no others are added.
@@ -80,12 +81,12 @@ async def put(
 @asynccontextmanager
 async def get(pools: Pools, url: str, *, silence: float) -> AsyncIterator[Fetched]:
     """Fetch the content of `url`; see :func:`put` for the arguments and errors."""
-    address = _address(url)
+    target = _address(url)
     pool = await pools.current()
     async with pool as session:
         try:
             response = await session.get(
-                address,
+                target,
                 # Compressed on the way, the length and checksum would be of something else.
                 headers={"Accept-Encoding": "identity"},
                 timeout=_limits(silence),
@@ -112,13 +113,10 @@ async def _chunks(response: aiohttp.ClientResponse, silence: float) -> AsyncIter
 
 
 def _address(url: str) -> URL:
-    try:
-        address = URL(url, encoded=True)
-        if address.scheme in ("http", "https") and address.host:
-            return address
-    except ValueError:
-        pass  # what it says may hold the URL
-    raise BadAnswerError("the service gave a URL for a file that is none of HTTP")
+    found = address(url, "http", "https")
+    if found is None:
+        raise BadAnswerError("the service gave a URL for a file that is none of HTTP")
+    return found
 
 
 def _limits(silence: float) -> aiohttp.ClientTimeout:

@@ -13,6 +13,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import attrs
+from yarl import URL
 
 from agentbay_async.errors import ClosedError
 
@@ -88,8 +89,10 @@ class Pools:
         return pool
 
     async def _open(self, loop: asyncio.AbstractEventLoop) -> Pool:
+        # Requests are counted by the pool itself; the connector does not count, because a WebSocket
+        # would hold its place for hours, and a hundred of them would leave none for requests.
         connector = aiohttp.TCPConnector(
-            limit=self._limit, keepalive_timeout=_KEEP_ALIVE, ssl=self._ssl or True
+            limit=0, keepalive_timeout=_KEEP_ALIVE, ssl=self._ssl or True
         )
         session = aiohttp.ClientSession(
             connector=connector,
@@ -121,6 +124,18 @@ class Pools:
         pool = self._pools.get(asyncio.get_running_loop())
         if pool is not None:
             await pool.aclose()
+
+
+def address(url: str, *schemes: str) -> URL | None:
+    """Return a URL that the service gave, as it is, or ``None`` if it is none of `schemes`.
+
+    What is wrong with it is not said, for it may hold a secret.
+    """
+    try:
+        parsed = URL(url, encoded=True)
+        return parsed if parsed.scheme in schemes and parsed.host else None
+    except ValueError:
+        return None
 
 
 def proxy_for(url: str) -> str | None:

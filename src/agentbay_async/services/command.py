@@ -3,35 +3,41 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from agentbay_async import _check
 from agentbay_async._reporting import reports
 from agentbay_async._tools import call_tool
-from agentbay_async.errors import ArgumentTypeError, CommandError, InvalidArgumentError, ToolError
+from agentbay_async.errors import CommandError, InvalidArgumentError, ToolError
+from agentbay_async.terminal_results import ProcessResult
 from agentbay_async.tool_records import CommandOutput
 from agentbay_async.tool_results import CommandResult
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import timedelta
 
     from agentbay_async._api import Api
+    from agentbay_async.services._terminals import Terminals
+    from agentbay_async.services.process import AsyncProcess
 
 _DEFAULT_TIMEOUT = 50.0
 # How much longer than the command the exchange may take, so that a command which runs out of time
 # is told of by the session, with what it wrote, and not by a broken connection.
 _ANSWER_GRACE = 15.0
+# Linux holds no longer variable, and in one the command of a process travels.
+_LONGEST_STARTED = 128 * 1024 - 64
 
 
 class AsyncCommand:
     """Runs commands in one session. Calls run side by side; none sees the other's variables."""
 
-    __slots__ = ("__weakref__", "_api", "_session_id")
+    __slots__ = ("__weakref__", "_api", "_session_id", "_terminals")
 
     def __init__(self, api: Api, session_id: str) -> None:
         self._api = api
         self._session_id = session_id
+        self._terminals: Terminals | None = None
 
     async def execute_command(
         self,
@@ -75,13 +81,67 @@ class AsyncCommand:
         if cwd is not None:
             args["cwd"] = _check.text(cwd, "cwd")
         if envs:
-            args["envs"] = _variables(envs)
+            args["envs"] = _check.variables(envs)
         result = await self._execute(args, limit)
         if check:
             result.unwrap()
         return result
 
     run = exec = execute_command
+
+    @reports(ProcessResult)
+    async def start(
+        self, command: str, cwd: str | None = None, envs: Mapping[str, str] | None = None
+    ) -> ProcessResult[AsyncProcess]:
+        """Start a shell command in the background, and return while it runs.
+
+        It runs in a terminal, over the session's WebSocket; see :class:`AsyncProcess` for what that
+        means. :meth:`execute_command` is the better choice for what ends within minutes.
+
+        Args:
+            command: Lines for ``sh``, at most 128 KiB.
+            cwd: The directory to run it in; by default the home directory.
+            envs: Variables to add to its environment.
+
+        Raises:
+            ArgumentTypeError: An argument has the wrong type.
+            InvalidArgumentError: `command` is blank or too long.
+
+        Example:
+            ::
+
+                server = (await session.command.start("python3 -m http.server 30100")).process
+                await server.kill()
+        """
+        from agentbay_async.services import process
+
+        line = _check.text(command, "command")
+        if len(line.encode()) > _LONGEST_STARTED:
+            raise InvalidArgumentError("command must be at most 128 KiB; put it into a file")
+        place = None if cwd is None else _check.text(cwd, "cwd")
+        variables = _check.variables(envs or {})
+        return ProcessResult.ok(await process.start(self._in_terminals(), line, place, variables))
+
+    @reports(ProcessResult)
+    async def attach(self, process_id: str) -> ProcessResult[AsyncProcess]:
+        """Take hold of a process that :meth:`start` has started, here or in another program.
+
+        What it wrote before comes first, as far as the session has kept it.
+
+        Args:
+            process_id: Its :attr:`~AsyncProcess.process_id`.
+        """
+        from agentbay_async.services import process
+
+        name = _check.identifier(process_id, "process_id")
+        return ProcessResult.ok(await process.attach(self._in_terminals(), name))
+
+    def _in_terminals(self) -> Terminals:
+        if self._terminals is None:
+            from agentbay_async.services._terminals import Terminals
+
+            self._terminals = Terminals(self._api, self._session_id)
+        return self._terminals
 
     @reports(CommandResult)
     async def _execute(self, args: dict[str, Any], limit: float) -> CommandResult:
@@ -101,18 +161,6 @@ def _time_limit(timeout_ms: int | None, timeout: float | timedelta | None) -> fl
     if timeout_ms is not None:
         return _check.positive_int(timeout_ms, "timeout_ms") / 1000
     return _DEFAULT_TIMEOUT if timeout is None else _check.seconds(timeout, "timeout")
-
-
-def _variables(envs: Mapping[str, str]) -> dict[str, str]:
-    if not isinstance(envs, Mapping):
-        raise ArgumentTypeError(f"envs must map str to str, not be a {type(envs).__name__}")
-    for name, value in envs.items():
-        _check.identifier(name, "each name in envs")
-        if not isinstance(value, str):
-            raise ArgumentTypeError(f"envs[{name!r}] must be a str, not {type(value).__name__}")
-        if "=" in name or "\0" in value:
-            raise InvalidArgumentError(f"envs[{name!r}]: no '=' in names and no NUL in values")
-    return dict(envs)
 
 
 def _read_output(text: str) -> CommandOutput | None:

@@ -1,8 +1,8 @@
-"""How a session's processes live: isolated by bubblewrap, or, when asked for, not at all.
+"""How a session's processes live: isolated by bubblewrap, or, when asked for, less or not at all.
 
-`base` holds the interface, `bubblewrap` and `plain` are its two levels, `probe` finds out which one
-this machine allows. `inside` runs within the session, `channel` talks to it; `hostfs` reaches the
-files of a session that is not running.
+`base` holds the interface; `bubblewrap`, `landlock` and `plain` are its levels; `probe` finds out
+which of them this machine allows. `inside` runs within the session, `channel` talks to it; `hostfs`
+reaches the files of a session that is not running.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from agentbay_local.sandbox.base import (
 )
 from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
 from agentbay_local.sandbox.hostfs import Found, HostFiles, copy_content
+from agentbay_local.sandbox.landlock import LandlockBackend
 from agentbay_local.sandbox.orphans import Orphans
+from agentbay_local.sandbox.pipes import Pipe
 from agentbay_local.sandbox.plain import PlainBackend
-from agentbay_local.sandbox.probe import Capability, probe
+from agentbay_local.sandbox.probe import Capability, backend_for, probe
 from agentbay_local.sandbox.problems import (
     FileProblem,
     InvalidRequest,
@@ -35,6 +37,8 @@ from agentbay_local.sandbox.problems import (
     SandboxTimeout,
 )
 from agentbay_local.sandbox.removal import remove_tree
+from agentbay_local.sandbox.spawned import Spawned
+from agentbay_local.sandbox.terminal import Terminal
 from agentbay_local.sandbox.uids import private_uid
 
 __all__ = [
@@ -51,10 +55,12 @@ __all__ = [
     "InvalidRequest",
     "Isolation",
     "IsolationUnavailable",
+    "LandlockBackend",
     "Limits",
     "MalformedReply",
     "OpenMode",
     "Orphans",
+    "Pipe",
     "PlainBackend",
     "Sandbox",
     "SandboxError",
@@ -62,6 +68,9 @@ __all__ = [
     "SandboxPaused",
     "SandboxSpec",
     "SandboxTimeout",
+    "Spawned",
+    "Terminal",
+    "backend_for",
     "copy_content",
     "private_uid",
     "probe",

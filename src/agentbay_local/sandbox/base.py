@@ -1,4 +1,4 @@
-"""What a session's sandbox is: the values that describe it and the interface every level offers.
+"""What a session's sandbox is: the interface every level offers, and the values it speaks in.
 
 A `Backend` knows one way to isolate (see `Isolation`) and starts sandboxes; a `Sandbox` is one live
 session: commands and files, always seen from inside. The rest of the service knows nothing more.
@@ -7,18 +7,29 @@ session: commands and files, always seen from inside. The rest of the service kn
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from enum import Enum
-from pathlib import Path  # noqa: TC003 - attrs resolves it at run time
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-import attrs
+from agentbay_local.sandbox.values import (
+    HOME,
+    OUTPUT_LIMIT,
+    Completed,
+    Entry,
+    Isolation,
+    Limits,
+    OpenMode,
+    SandboxSpec,
+)
 
 if TYPE_CHECKING:
     import asyncio
+    import socket
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from typing_extensions import Self
+
+    from agentbay_local.sandbox.spawned import Spawned
+    from agentbay_local.sandbox.terminal import Terminal
 
 __all__ = [
     "HOME",
@@ -33,114 +44,6 @@ __all__ = [
     "SandboxSpec",
 ]
 
-HOME = "/home/wuying"
-"""The home directory of the session's user; relative paths start here."""
-
-OUTPUT_LIMIT = 64 * 1024 * 1024
-"""Bytes kept of each output stream of a command unless the caller says otherwise."""
-
-OpenMode = Literal["r", "w", "a", "r+"]
-
-
-class Isolation(str, Enum):
-    """How much a session is kept apart from the host and from other sessions."""
-
-    NAMESPACES = "namespaces"
-    """Own process, mount, network, ipc, uts, cgroup and user namespaces."""
-
-    NONE = "none"
-    """Plain processes in a private directory. Not isolated at all."""
-
-
-@attrs.frozen
-class Limits:
-    """Resource limits of each process in a session, set inside the session.
-
-    Attributes:
-        processes: Processes and threads at once in the whole session.
-        open_files: Open files of one process.
-        file_bytes: Size of the largest file a process may write, in bytes. None means no limit.
-        shared_memory_bytes: Size of /dev/shm, in bytes.
-    """
-
-    processes: int = 256
-    open_files: int = 4096
-    file_bytes: int | None = None
-    shared_memory_bytes: int = 64 * 1024 * 1024
-
-
-@attrs.frozen
-class SandboxSpec:
-    """What a sandbox is made of.
-
-    Attributes:
-        root: The host directory that is the session's "/". It is created when missing.
-        uid: The private user id the session runs under when the service is root; see
-            `agentbay_local.sandbox.uids.private_uid`. None when the service is an ordinary user.
-        limits: Resource limits.
-        hostname: The host name seen inside.
-    """
-
-    root: Path
-    uid: int | None = None
-    limits: Limits = Limits()
-    hostname: str = "agentbay"
-
-
-@attrs.frozen
-class Completed:
-    """A command that has ended.
-
-    Attributes:
-        exit_code: What it returned; 128 + n when signal n ended it.
-        stdout: What it wrote, up to the output limit.
-        stderr: What it wrote to standard error, up to the output limit.
-        timed_out: It was killed because its time was over.
-        truncated: At least one stream was longer than the limit; the rest was thrown away.
-    """
-
-    exit_code: int
-    stdout: bytes
-    stderr: bytes
-    timed_out: bool = False
-    truncated: bool = False
-
-
-@attrs.frozen
-class Entry:
-    """A file or directory as the session sees it.
-
-    `is_dir`, `is_file`, `size`, `mode` and the times describe what the path leads to, so a link
-    to a directory is a directory; a dangling link describes itself and is neither.
-
-    Attributes:
-        path: Absolute path inside the session.
-        name: Last component; bytes that are not UTF-8 are kept by surrogate escapes.
-        size: Bytes.
-        mode: Permission bits and file type, as in `os.stat_result.st_mode`.
-        modified: Seconds since the epoch.
-        accessed: Seconds since the epoch.
-        changed: Seconds since the epoch of the last change of the inode.
-        is_dir: It leads to a directory.
-        is_file: It leads to a regular file.
-        is_symlink: The path itself is a symbolic link.
-        owner: User name inside the session.
-        group: Group name inside the session.
-    """
-
-    path: str
-    name: str
-    size: int
-    mode: int
-    modified: float
-    accessed: float
-    changed: float
-    is_dir: bool
-    is_file: bool
-    is_symlink: bool
-    owner: str
-    group: str
-
 
 class Sandbox(ABC):
     """One live session.
@@ -153,10 +56,12 @@ class Sandbox(ABC):
     Attributes:
         isolation: The level this session really has.
         dead: Set once the sandbox is gone, by `close` or by itself.
+        excess: What limit the session passed last, and what was done, as a sentence; or empty.
     """
 
     isolation: Isolation
     dead: asyncio.Event
+    excess: str
 
     async def __aenter__(self) -> Self:
         return self
@@ -194,6 +99,66 @@ class Sandbox(ABC):
         Returns:
             The exit code and the output. A background process that holds the streams open does not
             delay the return: it lives on, and what it writes later is thrown away.
+        """
+
+    @abstractmethod
+    async def spawn(
+        self,
+        command: str | Sequence[str],
+        *,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        fds: Sequence[int] = (),
+    ) -> Spawned:
+        """Start a program and leave it running, its three streams in the caller's hands.
+
+        Args:
+            command: A line for `/bin/sh -c`, or a program and its arguments.
+            cwd: Working directory; the session's home by default.
+            env: Variables added to the session's own.
+            fds: Up to four descriptors of this process that the program gets as 3, 4, ...; the
+                caller keeps its own copies, and closes them.
+
+        Returns:
+            The program, to be used in an `async with` block, which kills it.
+        """
+
+    @abstractmethod
+    async def terminal(
+        self,
+        command: str | Sequence[str] = ("/bin/sh",),
+        *,
+        columns: int = 80,
+        rows: int = 24,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> Terminal:
+        """Start a program on a new terminal of the session.
+
+        Args:
+            command: A line for `/bin/sh -c`, or a program and its arguments.
+            columns: Width in characters, 1 to 500.
+            rows: Height in lines, 1 to 500.
+            cwd: Working directory; the session's home by default.
+            env: Variables added to the session's own and `TERM=xterm-256color`.
+
+        Returns:
+            The terminal, to be used in an `async with` block, which ends it.
+        """
+
+    @abstractmethod
+    async def dial(self, port: int, *, timeout: float = 5.0) -> socket.socket:
+        """Connect to a TCP port that a process of the session listens on, at 127.0.0.1 or ::1.
+
+        Args:
+            port: 1 to 65535.
+            timeout: Seconds to wait for each of the two addresses.
+
+        Returns:
+            A connected, non-blocking socket that the caller closes.
+
+        Raises:
+            FileProblem: Nobody listens there (ECONNREFUSED), or not in time (ETIMEDOUT).
         """
 
     @abstractmethod

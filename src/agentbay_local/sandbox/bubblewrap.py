@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from agentbay_local.sandbox import programs, rootfs
+from agentbay_local.sandbox import checks, programs, rootfs, seccomp
 from agentbay_local.sandbox.base import HOME, Backend, Isolation, Sandbox, SandboxSpec
 from agentbay_local.sandbox.bundle import interpreter_arguments
 from agentbay_local.sandbox.live import AgentSandbox
 from agentbay_local.sandbox.places import Places
 from agentbay_local.sandbox.problems import InvalidRequest, SandboxError
 from agentbay_local.sandbox.starting import Launch, guarded, insist, ready, settings
+from agentbay_local.sandbox.watch import Watch
 
 if TYPE_CHECKING:
     import subprocess
@@ -89,13 +90,19 @@ class BubblewrapBackend(Backend):
     def _spawn(self, launch: Launch, spec: SandboxSpec, info: int) -> subprocess.Popen[bytes]:
         rootfs.prepare(spec)
         bwrap, python = programs.bubblewrap(), programs.interpreter()
-        root, needs = spec.root.resolve(), python.needs
+        root, shared = spec.root.resolve(), dict(spec.read_only)
+        if python.needs is not None:
+            rootfs.mount_point(spec, str(python.needs))
+            shared[str(python.needs)] = python.needs
         if spec.uid is not None:
             bwrap, root = self._places.reachable(bwrap), self._places.reachable(root)
-            needs = needs and self._places.reachable(needs)
+            shared = {inside: self._places.reachable(path) for inside, path in shared.items()}
         arguments = [*_isolation(spec), *_view(launch, spec, root), "--info-fd", str(info)]
-        if needs is not None:
-            arguments += ["--ro-bind", str(needs), str(python.needs)]
+        filter_program = seccomp.program(self.isolation)
+        if filter_program is not None:
+            arguments += ["--seccomp", str(launch.file(filter_program))]
+        for place, path in shared.items():
+            arguments += ["--ro-bind", str(path), place]
         hidden = launch.file("\0".join(arguments).encode("utf-8", "surrogateescape"))
         inside = [str(python.program), *interpreter_arguments(launch.agent_end, launch.program)]
         return launch.popen([str(bwrap), "--args", str(hidden), "--", *inside], spec.uid)
@@ -111,7 +118,8 @@ class BubblewrapBackend(Backend):
             channel.end("the sandbox did not start")
             await insist(guard.kill())
             raise
-        return AgentSandbox(self.isolation, channel, guard, strike_out)
+        watch = Watch(first, spec)
+        return AgentSandbox(self.isolation, channel, guard, watch, strike_out)
 
     def _noted(self, pid: int) -> Callable[[], None]:
         """Write a live process down; return what strikes it out, which keeps this object alive."""
@@ -129,6 +137,10 @@ def _check(spec: SandboxSpec) -> None:
         raise InvalidRequest(
             "spec.uid", "a service that is root must give each session a private user id"
         )
+    for inside, path in spec.read_only.items():
+        checks.checked_place("spec.read_only", inside)
+        if not path.is_dir():
+            raise InvalidRequest("spec.read_only", f"{path} is no directory of this machine")
 
 
 def _isolation(spec: SandboxSpec) -> list[str]:

@@ -79,13 +79,18 @@ class Channel:
 
         The descriptors must stay open until the call has ended.
         """
+        call = self.expect()
+        call.sent = self._post({**fields, "op": operation, "id": call.id}, fds)
+        return call
+
+    def expect(self) -> Call:
+        """Return a call that another request makes the agent answer, named to it by its id."""
         if self._ended is not None:
             raise SandboxGone(self._ended)
         self._last_id += 1
         future: asyncio.Future[Reply] = self._loop.create_future()
         self._waiting[self._last_id] = future
-        message = self._post({**fields, "op": operation, "id": self._last_id}, fds)
-        return Call(self, self._last_id, future, message)
+        return Call(self, self._last_id, future)
 
     async def request(
         self, operation: str, fields: Mapping[str, object], *, within: float
@@ -154,9 +159,9 @@ class Channel:
         if not self._outgoing and self._ended is None:
             self._loop.remove_writer(self._sock.fileno())
 
-    def _forget(self, request_id: int, outgoing: Outgoing) -> None:
+    def _forget(self, request_id: int, outgoing: Outgoing | None) -> None:
         self._waiting.pop(request_id, None)
-        if outgoing in self._outgoing:
+        if outgoing is not None and outgoing in self._outgoing:
             self._outgoing.remove(outgoing)
             outgoing.close()
 
@@ -206,22 +211,29 @@ class Channel:
 
 
 class Call:
-    """A request under way; leaving its `with` block gives it up if it was not answered."""
+    """A request under way; leaving its `with` block gives it up if it was not answered.
 
-    def __init__(
-        self, channel: Channel, request_id: int, future: asyncio.Future[Reply], sent: Outgoing
-    ) -> None:
+    Attributes:
+        id: What its answer will carry.
+        sent: The packet that asked for it, if one did.
+    """
+
+    def __init__(self, channel: Channel, request_id: int, future: asyncio.Future[Reply]) -> None:
         self.id = request_id
+        self.sent: Outgoing | None = None
         self._channel = channel
         self._future = future
-        self._sent = sent
         self._taken = False
 
     def __enter__(self) -> Call:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._channel._forget(self.id, self._sent)
+        self.close()
+
+    def close(self) -> None:
+        """Give it up if it was not answered. Repeatable."""
+        self._channel._forget(self.id, self.sent)
         if not self._taken and self._future.done() and not self._future.exception():
             self._future.result().close()
         self._future.cancel()

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import math
+import posixpath
 from collections.abc import Mapping, Sequence
 
 from agentbay_local.sandbox.problems import InvalidRequest
 
 __all__ = [
     "checked_command",
+    "checked_descriptors",
     "checked_environment",
     "checked_limit",
     "checked_mode",
     "checked_path",
+    "checked_place",
+    "checked_port",
+    "checked_size",
     "checked_timeout",
 ]
 
 _MODES = ("r", "w", "a", "r+")
+_TAKEN = {"bin", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "sbin", "usr"}
+_DESCRIPTORS = 4
+_LARGEST_TERMINAL = 500
 
 
 def checked_text(argument: str, value: object) -> str:
@@ -42,6 +50,16 @@ def checked_path(argument: str, value: object) -> str:
     path = checked_text(argument, value)
     if not path:
         raise InvalidRequest(argument, "must not be empty; '.' is the session's home")
+    return path
+
+
+def checked_place(argument: str, value: str) -> str:
+    """Accept an absolute path inside at which a directory of the host can be shown."""
+    path = checked_path(argument, value)
+    if path != posixpath.normpath("/" + path.strip("/")) or path == "/":
+        raise InvalidRequest(argument, f"{path!r} must be absolute, without '.', '..' or '//'")
+    if path.split("/")[1] in _TAKEN:
+        raise InvalidRequest(argument, f"{path!r} is taken by the system; choose one below /opt")
     return path
 
 
@@ -92,3 +110,26 @@ def checked_mode(value: object) -> str:
     if value not in _MODES:
         raise InvalidRequest("mode", f"must be one of {', '.join(_MODES)}, not {value!r}")
     return str(value)
+
+
+def checked_port(value: object) -> int:
+    """Accept the number of a TCP port."""
+    return _whole("port", value, 65535)
+
+
+def checked_size(argument: str, value: object) -> int:
+    """Accept the width or height of a terminal."""
+    return _whole(argument, value, _LARGEST_TERMINAL)
+
+
+def checked_descriptors(fds: Sequence[int]) -> list[int]:
+    """Accept the descriptors a program is given beside its streams."""
+    if len(fds) > _DESCRIPTORS:
+        raise InvalidRequest("fds", f"must be at most {_DESCRIPTORS} descriptors")
+    return list(fds)
+
+
+def _whole(argument: str, value: object, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise InvalidRequest(argument, f"must be a whole number from 1 to {most}")
+    return value

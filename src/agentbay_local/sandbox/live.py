@@ -6,25 +6,39 @@ The same class serves every level of isolation, because the same agent runs at e
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
 from agentbay_local.sandbox import checks, replies
-from agentbay_local.sandbox.base import OUTPUT_LIMIT, Completed, Entry, OpenMode, Sandbox
+from agentbay_local.sandbox.base import (
+    OUTPUT_LIMIT,
+    Completed,
+    Entry,
+    Isolation,
+    OpenMode,
+    Sandbox,
+)
+from agentbay_local.sandbox.dialling import dialled
 from agentbay_local.sandbox.problems import SandboxPaused
 from agentbay_local.sandbox.running import Command
+from agentbay_local.sandbox.spawned import Spawned, spawned
+from agentbay_local.sandbox.terminal import Terminal, lent, opened
 from agentbay_local.sandbox.timers import Timer
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Mapping, Sequence
 
-    from agentbay_local.sandbox.base import Isolation
     from agentbay_local.sandbox.channel import Channel, Reply
     from agentbay_local.sandbox.process import Guard
+    from agentbay_local.sandbox.watch import Watch
 
 __all__ = ["AgentSandbox"]
+
+_log = logging.getLogger(__name__)
 
 QUICK = 30.0
 """Seconds an operation on one path may take."""
@@ -43,6 +57,7 @@ class AgentSandbox(Sandbox):
         isolation: The level the backend has given it.
         channel: The conversation with the agent, already ready.
         guard: The processes.
+        watch: Keeps the session to its limits.
         on_end: Called once when the sandbox is gone, however that came.
     """
 
@@ -51,16 +66,21 @@ class AgentSandbox(Sandbox):
         isolation: Isolation,
         channel: Channel,
         guard: Guard,
+        watch: Watch,
         on_end: Callable[[], None],
     ) -> None:
         self.isolation = isolation
         self.dead = asyncio.Event()
+        self.excess = ""
         self._channel = channel
         self._guard = guard
         self._on_end = on_end
         self._paused = False
         self._changing = asyncio.Lock()
         self._timers: set[Timer] = set()
+        self._commands: set[Command] = set()
+        self._watch = watch
+        watch.on_excess = self._exceeded
         channel.on_broken = guard.doom
         guard.on_exit = self._ended
         if guard.exited.is_set():
@@ -77,13 +97,13 @@ class AgentSandbox(Sandbox):
         stdin: bytes = b"",
         output_limit: int = OUTPUT_LIMIT,
     ) -> Completed:
-        fields = checks.checked_command(command)
-        fields["env"] = checks.checked_environment(env)
-        fields["cwd"] = None if cwd is None else checks.checked_path("cwd", cwd)
+        fields = _start_fields(command, cwd, env)
         seconds = checks.checked_timeout("timeout", timeout)
         limit = checks.checked_limit("output_limit", output_limit)
         self._usable()
         started = Command(self._channel, fields, stdin, limit)
+        self._commands.add(started)
+        self._watch.wake()
         timer = Timer(seconds, lambda: self._expire(started, timer))
         self._timers.add(timer)
         try:
@@ -91,7 +111,48 @@ class AgentSandbox(Sandbox):
         finally:
             timer.pause()
             self._timers.discard(timer)
+            self._commands.discard(started)
             started.close()
+
+    @override
+    async def spawn(
+        self,
+        command: str | Sequence[str],
+        *,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        fds: Sequence[int] = (),
+    ) -> Spawned:
+        fields = _start_fields(command, cwd, env)
+        given = checks.checked_descriptors(fds)
+        self._usable()
+        self._watch.wake()
+        return await spawned(self._channel, fields, given, QUICK)
+
+    @override
+    async def terminal(
+        self,
+        command: str | Sequence[str] = ("/bin/sh",),
+        *,
+        columns: int = 80,
+        rows: int = 24,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> Terminal:
+        fields = _start_fields(command, cwd, {"TERM": "xterm-256color", **(env or {})})
+        size = checks.checked_size("columns", columns), checks.checked_size("rows", rows)
+        self._usable()
+        self._watch.wake()
+        if self.isolation is Isolation.LANDLOCK:
+            return await lent(self._channel, fields, size, QUICK)
+        return await opened(self._channel, {**fields, "size": size}, QUICK)
+
+    @override
+    async def dial(self, port: int, *, timeout: float = 5.0) -> socket.socket:
+        checked = checks.checked_port(port)
+        within = checks.checked_timeout("timeout", timeout)
+        self._usable()
+        return await dialled(self._channel, checked, within)
 
     @override
     async def stat(self, path: str) -> Entry:
@@ -185,8 +246,25 @@ class AgentSandbox(Sandbox):
         self._channel.end("the session's agent did not report the end of a killed command")
         self._guard.doom()
 
+    def _exceeded(self, excess: str) -> None:
+        _log.warning("%s", excess)
+        self.excess = excess
+        for command in self._commands:
+            command.excess = excess
+
     def _ended(self) -> None:
+        self._watch.stop()
         if not self.dead.is_set():
             self._channel.end("the session has ended")
             self.dead.set()
             self._on_end()
+
+
+def _start_fields(
+    command: str | Sequence[str], cwd: str | None, env: Mapping[str, str] | None
+) -> dict[str, object]:
+    """Check what every start of a program has in common; return the request's fields."""
+    fields = checks.checked_command(command)
+    fields["env"] = checks.checked_environment(env)
+    fields["cwd"] = None if cwd is None else checks.checked_path("cwd", cwd)
+    return fields

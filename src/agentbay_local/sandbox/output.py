@@ -12,6 +12,9 @@ __all__ = ["Stream"]
 
 CHUNK = 256 * 1024
 
+REST = 0.003
+"""Seconds between two reads of what is thrown away: a flood costs its writer time and not us."""
+
 
 class Stream:
     """One output stream of one command, read on the running loop as it is written.
@@ -32,8 +35,9 @@ class Stream:
         self._kept = bytearray()
         self._limit = limit
         self._reading = True
+        self._rest: asyncio.TimerHandle | None = None
         self.truncated = False
-        self._loop.add_reader(self._read_end, self._read, CHUNK)
+        self._listen()
 
     def handed_over(self) -> None:
         """Close our copy of the writing end. Repeatable."""
@@ -60,12 +64,23 @@ class Stream:
         if self._reading:
             self._reading = False
             self._loop.remove_reader(self._read_end)
+            if self._rest is not None:
+                self._rest.cancel()
             os.close(self._read_end)
 
     @property
     def content(self) -> bytes:
         """What was kept so far."""
         return bytes(self._kept)
+
+    def _listen(self) -> None:
+        self._rest = None
+        self._loop.add_reader(self._read_end, self._read, CHUNK)
+
+    def _pause(self) -> None:
+        if self._rest is None:
+            self._loop.remove_reader(self._read_end)
+            self._rest = self._loop.call_later(REST, self._listen)
 
     def _read(self, size: int) -> None:
         try:
@@ -78,6 +93,8 @@ class Stream:
         room = self._limit - len(self._kept)
         self.truncated |= len(data) > room
         self._kept += data[:room]
+        if self.truncated:
+            self._pause()
 
 
 def _waiting_bytes(fd: int) -> int:

@@ -19,6 +19,7 @@ from agentbay_local.sandbox.bundle import interpreter_arguments
 from agentbay_local.sandbox.live import AgentSandbox
 from agentbay_local.sandbox.places import Places
 from agentbay_local.sandbox.starting import Launch, guarded, insist, ready, settings
+from agentbay_local.sandbox.watch import Watch
 
 if TYPE_CHECKING:
     import subprocess
@@ -49,7 +50,8 @@ class PlainBackend(Backend):
                 channel.end("the sandbox did not start")
                 await insist(guard.kill())
                 raise
-            return AgentSandbox(self.isolation, channel, guard, lambda: None)
+            watch = Watch(guard.pid, spec)
+            return AgentSandbox(self.isolation, channel, guard, watch, lambda: None)
 
     @override
     async def close(self) -> None:

@@ -9,22 +9,29 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
 from agentbay_local.sandbox.base import Backend, Isolation, SandboxSpec
 from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
+from agentbay_local.sandbox.inside import confinement
+from agentbay_local.sandbox.landlock import LandlockBackend, describe
 from agentbay_local.sandbox.plain import PlainBackend
 from agentbay_local.sandbox.problems import IsolationUnavailable, SandboxError
 from agentbay_local.sandbox.removal import remove_tree
 from agentbay_local.sandbox.uids import private_uid
 
-__all__ = ["Capability", "probe"]
+if TYPE_CHECKING:
+    from agentbay_local.sandbox.orphans import Orphans
+
+__all__ = ["Capability", "backend_for", "probe"]
 
 LINUX_ONLY = IsolationUnavailable(
     "sandboxes need Linux.",
     "run the service in a Linux virtual machine or container (WSL 2, Lima, colima).",
 )
+WEAKER = "Or take the weaker level that needs no namespaces: --isolation landlock."
 OPT_IN = "As a last resort, opt in to sessions without isolation: --isolation none."
 
 REMEDIES = (
@@ -56,12 +63,14 @@ class Capability:
         available: Sessions can be started at this level.
         reason: Why not; empty when available.
         remedy: What would cure it; empty when available.
+        detail: What the level is worth here, where that depends on the machine.
     """
 
     isolation: Isolation
     available: bool
     reason: str = ""
     remedy: str = ""
+    detail: str = ""
 
     def require(self) -> None:
         """Do nothing when the level is available.
@@ -88,17 +97,25 @@ async def probe(want: Isolation = Isolation.NAMESPACES) -> Capability:
     try:
         if sys.platform != "linux":
             raise LINUX_ONLY
-        await _tried(_backend(want))
+        await _tried(backend_for(want))
     except IsolationUnavailable as error:
         return Capability(want, False, error.reason, f"{error.remedy} {_last_resort(want)}".strip())
     except (SandboxError, OSError) as error:
         remedy = f"{_remedy(str(error))} {_last_resort(want)}".strip()
         return Capability(want, False, f"{error}.", remedy)
-    return Capability(want, True)
+    return Capability(want, True, detail=describe() if want is Isolation.LANDLOCK else "")
 
 
-def _backend(want: Isolation) -> Backend:
-    return PlainBackend() if want is Isolation.NONE else BubblewrapBackend()
+def backend_for(level: Isolation, orphans: Orphans | None = None) -> Backend:
+    """Return a new backend of a level.
+
+    Args:
+        level: How much its sessions are kept apart.
+        orphans: Where live processes are written down, at the levels that need it.
+    """
+    if level is Isolation.NAMESPACES:
+        return BubblewrapBackend(orphans)
+    return LandlockBackend() if level is Isolation.LANDLOCK else PlainBackend()
 
 
 async def _tried(backend: Backend) -> None:
@@ -121,4 +138,7 @@ def _remedy(said: str) -> str:
 
 
 def _last_resort(want: Isolation) -> str:
+    """Name the weaker levels, which are never taken without being asked for."""
+    if want is Isolation.NAMESPACES and confinement.abi():
+        return f"{WEAKER} {OPT_IN}"
     return "" if want is Isolation.NONE else OPT_IN

@@ -14,7 +14,7 @@ import attrs
 
 from agentbay_local.sandbox.problems import IsolationUnavailable
 
-__all__ = ["Interpreter", "bubblewrap", "interpreter"]
+__all__ = ["Interpreter", "bubblewrap", "interpreter", "own_interpreter"]
 
 OLDEST_BUBBLEWRAP = (0, 8)
 INSTALL = (
@@ -28,7 +28,8 @@ class Interpreter:
 
     Attributes:
         program: The executable, with no link on its way.
-        needs: Directory that must be visible for it to work, or None when /usr holds it all.
+        needs: Directory that must be visible at its own path for it to work, or None when /usr
+            holds it all.
     """
 
     program: Path
@@ -88,6 +89,18 @@ def interpreter() -> Interpreter:
     system = Path("/usr/bin/python3")
     if system.exists() and _usable(system):
         return Interpreter(system.resolve(), None)
+    return own_interpreter()
+
+
+def own_interpreter() -> Interpreter:
+    """Return the Python that runs this program, without its virtual environment.
+
+    To run it in a session, let `SandboxSpec.read_only` show what it needs, and the directories of
+    its packages.
+
+    Raises:
+        IsolationUnavailable: Its executable is not where it says.
+    """
     own = Path(sys._base_executable if hasattr(sys, "_base_executable") else sys.executable)
     if not own.exists():
         raise IsolationUnavailable(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
 import stat
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,7 +18,18 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["entries", "entry", "exit_code", "paths", "regular_file"]
+__all__ = [
+    "connecting_socket",
+    "entries",
+    "entry",
+    "exit_code",
+    "paths",
+    "regular_file",
+    "terminal",
+]
+
+# The number of a terminal, which only its master end can tell; Python has no name for it.
+TIOCGPTN = 0x80045430
 
 _KINDS: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
 
@@ -72,6 +84,34 @@ def regular_file(reply: Reply, writing: bool) -> int:
         reply.close()
         raise
     return reply.fds[0]
+
+
+def terminal(reply: Reply) -> int:
+    """Take the one descriptor of an answer after making sure that it is a terminal's master."""
+    try:
+        if len(reply.fds) != 1:
+            raise MalformedReply("the session's agent opened a terminal and sent no descriptor")
+        try:
+            fcntl.ioctl(reply.fds[0], TIOCGPTN, bytes(4))
+        except OSError:
+            raise MalformedReply("the session's agent opened something else than asked") from None
+    except BaseException:
+        reply.close()
+        raise
+    return reply.fds[0]
+
+
+def connecting_socket(reply: Reply) -> socket.socket:
+    """Take the one descriptor of an answer after making sure that it is a TCP socket."""
+    if len(reply.fds) != 1 or not stat.S_ISSOCK(os.fstat(reply.fds[0]).st_mode):
+        reply.close()
+        raise MalformedReply("the session's agent dialled and sent no socket")
+    sock = socket.socket(fileno=reply.fds[0])
+    if sock.family not in (socket.AF_INET, socket.AF_INET6) or sock.type != socket.SOCK_STREAM:
+        sock.close()
+        raise MalformedReply("the session's agent dialled with a socket of the wrong kind")
+    sock.setblocking(False)
+    return sock
 
 
 def _items(fields: dict[str, Any], name: str) -> list[Any]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "etc_files",
+    "mount_point",
     "prepare",
     "prepare_places",
     "shared_etc",
@@ -37,6 +38,7 @@ PLACES = {
     "var": 0o755,
     "var/tmp": 0o1777,
 }
+ENTER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 BESIDE_USR = ("bin", "lib", "lib32", "lib64", "libx32", "sbin")
 SHARED_ETC = (
     "alternatives",
@@ -71,13 +73,31 @@ def prepare(spec: SandboxSpec) -> None:
             _link(root, name, target, spec.uid)
         for name, mode in PLACES.items():
             _directory(root, name, mode, spec.uid)
+    for path in spec.read_only:
+        mount_point(spec, path)
 
 
-def prepare_places(spec: SandboxSpec) -> None:
-    """Create only what belongs to the session itself, owned by whoever runs the service."""
+def mount_point(spec: SandboxSpec, path: str) -> None:
+    """Make every part of a path a real directory, whatever the session has put there."""
     with _opened(spec.root) as root:
+        place = os.dup(root)
+        try:
+            for name in path.strip("/").split("/"):
+                _directory(place, name, 0o755, spec.uid)
+                inner = os.open(name, ENTER, dir_fd=place)
+                os.close(place)
+                place = inner
+        finally:
+            os.close(place)
+
+
+def prepare_places(spec: SandboxSpec, uid: int | None = None) -> None:
+    """Create only what belongs to the session itself, owned by its user or by the service's."""
+    with _opened(spec.root) as root:
+        os.fchmod(root, 0o700)
+        _own(root, ".", uid)
         for name, mode in PLACES.items():
-            _directory(root, name, mode, None)
+            _directory(root, name, mode, uid)
 
 
 def system_directories() -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -28,12 +29,16 @@ class Command:
         fields: The checked request.
         stdin: What it reads; given as a file, so nobody has to pump it.
         limit: Bytes kept of each output stream.
+
+    Attributes:
+        excess: To be set when the session passes a limit while the command runs.
     """
 
     def __init__(
         self, channel: Channel, fields: Mapping[str, object], stdin: bytes, limit: int
     ) -> None:
         self._channel = channel
+        self.excess = ""
         self._killed = False
         self._exited = False
         with ExitStack() as undo:
@@ -57,12 +62,13 @@ class Command:
             stderr=self._stderr.content,
             timed_out=self._killed,
             truncated=self._stdout.truncated or self._stderr.truncated,
+            excess=self.excess,
         )
 
     def kill(self) -> None:
         """Kill its process group; `completed` then returns what was written until now."""
         self._killed = True
-        self._channel.tell("kill", {"run": self._call.id})
+        self._channel.tell("kill", {"run": self._call.id, "signal": int(signal.SIGKILL)})
 
     def close(self) -> None:
         """Free everything; a command that has not ended is killed. Repeatable."""

@@ -167,18 +167,21 @@ async def ready(channel: Channel, guard: Guard, launch: Launch) -> None:
 
 def settings(spec: SandboxSpec, isolation: Isolation) -> dict[str, Any]:
     """Return the agent's first packet."""
-    inside = isolation is not Isolation.NONE
+    inside = isolation is Isolation.NAMESPACES
+    private = inside or (isolation is Isolation.LANDLOCK and spec.uid is not None)
     limits = {"CORE": 0, "NOFILE": spec.limits.open_files}
-    if spec.limits.file_bytes is not None:
-        limits["FSIZE"] = spec.limits.file_bytes
-    if inside:
-        # Without a user namespace this would count every process of the service's user.
+    file_limits = (spec.limits.file_bytes, spec.limits.disk_bytes)
+    if any(limit is not None for limit in file_limits):
+        limits["FSIZE"] = min(limit for limit in file_limits if limit is not None)
+    if private:
+        # Without a user of its own this would count every process of the service's user.
         limits["NPROC"] = spec.limits.processes
     return {
         "prefix": "" if inside else str(spec.root),
         "home": HOME,
         "path": PATH,
         "limits": limits,
+        "cpu": spec.limits.cpu_seconds,
         "users": USERS if inside else {str(os.geteuid()): _name(pwd.getpwuid, os.geteuid())},
         "groups": GROUPS if inside else {str(os.getegid()): _name(grp.getgrgid, os.getegid())},
     }

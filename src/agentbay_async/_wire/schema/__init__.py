@@ -36,6 +36,16 @@ if TYPE_CHECKING:
         GetContextFileUploadUrl,
     )
     from agentbay_async._wire.schema.labels import GetLabel, LabelSet, SetLabel
+    from agentbay_async._wire.schema.links import (
+        BrowserPort,
+        GetAdbLink,
+        GetAndLoadInternalContext,
+        GetCdpLink,
+        GetLink,
+        InitBrowser,
+        InternalContext,
+        Link,
+    )
     from agentbay_async._wire.schema.sessions import (
         CreatedSession,
         CreateMcpSession,
@@ -85,6 +95,10 @@ __getattr__ = lazy(
             "GetContextFileDownloadUrl GetContextFileUploadUrl"
         ),
         ".labels": "GetLabel LabelSet SetLabel",
+        ".links": (
+            "BrowserPort GetAdbLink GetAndLoadInternalContext GetCdpLink GetLink InitBrowser "
+            "InternalContext Link"
+        ),
         ".sessions": (
             "CreatedSession CreateMcpSession DeleteSessionAsync DesktopInfo GetMcpResource "
             "GetSession GetSessionDetail ListedSession ListSession McpResource "
@@ -102,6 +116,7 @@ __getattr__ = lazy(
 __all__ = [
     "BindContexts",
     "BindingRecord",
+    "BrowserPort",
     "CallMcpTool",
     "ClearContext",
     "ContentItem",
@@ -118,15 +133,22 @@ __all__ = [
     "DescribeSessionContexts",
     "DesktopInfo",
     "FileUrl",
+    "GetAdbLink",
+    "GetAndLoadInternalContext",
+    "GetCdpLink",
     "GetContext",
     "GetContextFileDownloadUrl",
     "GetContextFileUploadUrl",
     "GetContextInfo",
     "GetLabel",
+    "GetLink",
     "GetMcpResource",
     "GetSession",
     "GetSessionDetail",
+    "InitBrowser",
+    "InternalContext",
     "LabelSet",
+    "Link",
     "ListContexts",
     "ListMcpTools",
     "ListSession",

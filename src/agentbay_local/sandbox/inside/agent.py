@@ -11,11 +11,11 @@ import fcntl
 import os
 import resource
 import select
-import signal
 import socket
 import sys
+import time
 
-from . import commands, files, processes, wire
+from . import commands, files, processes, terminals, wire
 
 TYPE_CHECKING = False  # importing typing would cost each session some milliseconds
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ SLOW: dict[str, Callable[[wire.Message, files.View], wire.Message]] = {
     "move": files.move,
 }
 PR_SET_CHILD_SUBREAPER = 36
+DISCARD = 65536
+REST_MS = 10
 
 
 class Agent:
@@ -41,11 +43,13 @@ class Agent:
     def __init__(self, channel: socket.socket, settings: dict[str, Any]) -> None:
         self.channel = channel
         self.view = files.View(settings)
+        self.cpu: int | None = settings["cpu"]
         self.running: dict[int, int] = {}
         self.workers: dict[int, int] = {}
         self.drains: set[int] = set()
+        self.resting: dict[int, float] = {}
         self.stopped_before: set[int] = set()
-        self.wakeup = children_wakeup()
+        self.wakeup = processes.children_wakeup()
 
     def loop(self) -> NoReturn:
         """Serve until the service closes its end."""
@@ -53,7 +57,8 @@ class Agent:
         poll.register(self.channel, select.POLLIN)
         poll.register(self.wakeup, select.POLLIN)
         while True:
-            for fd, _ in poll.poll():
+            self.wake(poll)
+            for fd, _ in poll.poll(REST_MS if self.resting else None):
                 if fd == self.wakeup:
                     os.read(fd, 4096)
                     self.reap()
@@ -80,9 +85,17 @@ class Agent:
         """Do what one message asks for."""
         asked = message["op"]
         if asked == "run":
-            self.running[commands.start(message, fds, self.view)] = message["id"]
+            self.runs(commands.start(message, fds, self.view), message["id"])
+        elif asked == "spawn":
+            self.started(message, commands.start(message, fds, self.view))
+        elif asked == "terminal" and fds:
+            self.started(message, terminals.start_on(message, fds[0], self.view))
+        elif asked == "terminal":
+            self.open_terminal(message)
+        elif asked == "dial":
+            self.dial(message)
         elif asked == "kill":
-            self.kill(message["run"])
+            self.kill(message)
         elif asked == "drain":
             self.drain(fds, poll)
         elif asked == "open":
@@ -110,6 +123,37 @@ class Agent:
         finally:
             os.close(fd)
 
+    def started(self, message: wire.Message, pid: int, fds: Sequence[int] = ()) -> None:
+        """Say that a program runs; its end is answered to another request."""
+        self.runs(pid, message["ending"])
+        self.reply(message, {"pid": pid}, fds)
+
+    def runs(self, pid: int, ending: int) -> None:
+        """Remember a program and the request that its end answers."""
+        self.running[pid] = ending
+        if self.cpu is not None:
+            # Not before the start, or it would be this process's own limit too.
+            resource.prlimit(pid, resource.RLIMIT_CPU, (self.cpu, self.cpu))
+
+    def open_terminal(self, message: wire.Message) -> None:
+        """Start a program on a new terminal and hand the master end over."""
+        master, name = terminals.opened(*message["size"])
+        try:
+            self.started(message, terminals.start(message, name, self.view), [master])
+        finally:
+            os.close(master)
+
+    def dial(self, message: wire.Message) -> None:
+        """Hand over a socket that is on its way to a port of the session."""
+        family = socket.AF_INET6 if ":" in message["host"] else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as connecting:
+            connecting.setblocking(False)
+            status = connecting.connect_ex((message["host"], message["port"]))
+            if status not in (0, errno.EINPROGRESS):
+                raise OSError(status, "")
+            # Perhaps still under way; whoever gets the socket waits for it.
+            self.reply(message, {}, [connecting.fileno()])
+
     def fork(self, message: wire.Message) -> None:
         """Let a copy of this process do a slow request; do it here when no copy can be made."""
         try:
@@ -126,11 +170,12 @@ class Agent:
         finally:
             os._exit(1)
 
-    def kill(self, asked: int) -> None:
-        """Kill the process group of a running command."""
+    def kill(self, message: wire.Message) -> None:
+        """Signal the process group of a running program, or its whole kernel session."""
+        told = processes.signal_session if message.get("session") else processes.signal_group
         for pid, request in self.running.items():
-            if request == asked:
-                processes.signal_group(pid, signal.SIGKILL)
+            if request == message["run"]:
+                told(pid, message["signal"])
 
     def drain(self, fds: Sequence[int], poll: select.poll) -> None:
         """Take over output that background processes hold open, so that they can go on writing."""
@@ -141,11 +186,25 @@ class Agent:
             poll.register(kept, select.POLLIN)
 
     def discard(self, fd: int, poll: select.poll) -> None:
-        """Read and forget; close the stream at its end."""
-        if not os.read(fd, 65536):
+        """Read and forget; close the stream at its end.
+
+        After a full read the stream rests, so that a flood costs its writer time and not us.
+        """
+        size = len(os.read(fd, DISCARD))
+        if size in (0, DISCARD):
             poll.unregister(fd)
+        if size == DISCARD:
+            self.resting[fd] = time.monotonic() + REST_MS / 1000
+        elif not size:
             self.drains.remove(fd)
             os.close(fd)
+
+    def wake(self, poll: select.poll) -> None:
+        """Listen again to the streams that have rested."""
+        now = time.monotonic()
+        for fd in [fd for fd, until in self.resting.items() if until <= now]:
+            del self.resting[fd]
+            poll.register(fd, select.POLLIN)
 
     def reap(self) -> None:
         """Collect every exited child; commands get their reply, failed copies an error."""
@@ -172,16 +231,6 @@ def problem(error: OSError, message: wire.Message) -> wire.Message:
     return {"errno": error.errno or errno.EIO, "path": os.fsdecode(named or "")}
 
 
-def children_wakeup() -> int:
-    """Return a descriptor that becomes readable when a child has ended."""
-    read, write = os.pipe()
-    os.set_blocking(read, False)
-    os.set_blocking(write, False)
-    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    return read
-
-
 def leave() -> NoReturn:
     """End the session: with pid 1 the system ends all of it, elsewhere it is done by hand."""
     if os.getpid() != 1:
@@ -205,12 +254,24 @@ def settle(settings: dict[str, Any]) -> None:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def only(channel_fd: int) -> socket.socket:
+def aside(channel_fd: int) -> socket.socket:
+    """Move the channel out of the way of what commands are given."""
+    return socket.socket(fileno=fcntl.fcntl(channel_fd, fcntl.F_DUPFD_CLOEXEC, 64))
+
+
+def close_all_but(kept: int) -> None:
     """Close everything this process inherited except its channel and standard error."""
-    kept = fcntl.fcntl(channel_fd, fcntl.F_DUPFD_CLOEXEC, 64)
     os.closerange(commands.SCRIPT_FD, kept)
     os.closerange(kept + 1, 4096)
-    return socket.socket(fileno=kept)
+
+
+def confinement(settings: dict[str, Any]) -> Callable[[dict[str, Any], socket.socket], None]:
+    """Return what shuts this process in, where no namespaces have done it already."""
+    if "rules" not in settings:
+        return lambda *_: None
+    from . import confinement  # large, and not needed inside namespaces
+
+    return confinement.enter
 
 
 def silence() -> None:
@@ -224,8 +285,11 @@ def silence() -> None:
 
 def main() -> NoReturn:
     """Run the agent on the socket whose number is the first argument."""
-    channel = only(int(sys.argv[1]))
+    channel = aside(int(sys.argv[1]))
     settings, _ = wire.receive(channel)
+    shut_in = confinement(settings)
+    close_all_but(channel.fileno())  # from here on, nothing more can be imported from the bundle
+    shut_in(settings, channel)
     settle(settings)
     silence()
     agent = Agent(channel, settings)

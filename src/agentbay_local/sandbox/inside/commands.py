@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 LONGEST_ARGUMENT = 128 * 1024 - 1
 SCRIPT_FD = 3
-FROM_SCRIPT = 'eval "$(cat <&3)" 3<&-'
+STREAMS = (1, 2, 0)
+IGNORABLE = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+FROM_SCRIPT = 'eval "$(cat <&{0})" {0}<&-'
 
 
 def start(message: wire.Message, fds: Sequence[int], view: View) -> int:
@@ -27,15 +30,26 @@ def start(message: wire.Message, fds: Sequence[int], view: View) -> int:
 
     Args:
         message: `command` (a shell line) or `argv`, and perhaps `cwd` and `env`.
-        fds: Standard output, standard error, standard input.
+        fds: Standard output, standard error, standard input, and what becomes 3, 4, ...
         view: How the session's paths are found.
     """
-    argv, script = arguments(message)
-    actions: list[Action] = []
-    for place, fd in zip((1, 2, 0), fds):  # noqa: B905 - Python 3.8 runs this too
-        actions.append((os.POSIX_SPAWN_DUP2, fd, place))
+    extras = [aside(fd) for fd in fds[len(STREAMS) :]]
+    sources = [*fds[: len(STREAMS)], *extras]
+    places = [*STREAMS, *range(SCRIPT_FD, SCRIPT_FD + len(extras))]
+    try:
+        # Fewer sources than places are fine; and Python 3.8, which runs this too, has no strict=.
+        actions = [(os.POSIX_SPAWN_DUP2, *pair) for pair in zip(sources, places)]  # noqa: B905
+        return start_with(message, actions, SCRIPT_FD + len(extras), view)
+    finally:
+        for fd in extras:
+            os.close(fd)
+
+
+def start_with(message: wire.Message, actions: list[Action], free: int, view: View) -> int:
+    """Start what a message asks for, with its streams as given and `free` the next free place."""
+    argv, script = arguments(message, free)
     if script is not None:
-        actions.append((os.POSIX_SPAWN_DUP2, script, SCRIPT_FD))
+        actions = [*actions, (os.POSIX_SPAWN_DUP2, script, free)]
     try:
         enter(message.get("cwd") or view.home, view)
         return spawn(argv, environment(message, view), actions)
@@ -57,14 +71,23 @@ def enter(directory: str, view: View) -> None:
         raise OSError(error.errno, "", directory) from None
 
 
-def arguments(message: wire.Message) -> tuple[list[Argument], int | None]:
+def arguments(message: wire.Message, free: int) -> tuple[list[Argument], int | None]:
     """Return the arguments, and the descriptor of a script too long for one argument."""
     if "argv" in message:
         return message["argv"], None
     command = os.fsencode(message["command"])
     if len(command) < LONGEST_ARGUMENT:
         return ["/bin/sh", "-c", command], None
-    return ["/bin/sh", "-c", FROM_SCRIPT], wire.memory_file(command)
+    script = wire.memory_file(command)
+    try:
+        return ["/bin/sh", "-c", FROM_SCRIPT.format(free)], aside(script)
+    finally:
+        os.close(script)
+
+
+def aside(fd: int) -> int:
+    """Copy a descriptor to where no program gets one: a place that is filled may not be needed."""
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64)
 
 
 def environment(message: wire.Message, view: View) -> dict[str, str]:
@@ -77,12 +100,17 @@ def environment(message: wire.Message, view: View) -> dict[str, str]:
         "SHELL": "/bin/sh",
         "USER": "wuying",
     }
+    if view.prefix:
+        own["TMPDIR"] = view.real("/tmp")  # noqa: S108 - the session's own
     own.update(message.get("env") or {})
     return own
 
 
 def spawn(argv: list[Argument], env: dict[str, str], actions: list[Action]) -> int:
-    """Start a process in a session of its own; Python's ignored signals are set back."""
+    """Start a process in a session of its own, ignoring no signal.
+
+    Python ignores some, and a service that was started with nohup or in the background others.
+    """
     program = os.fsdecode(argv[0])
     call = os.posix_spawn if "/" in program else os.posix_spawnp
     try:
@@ -92,7 +120,18 @@ def spawn(argv: list[Argument], env: dict[str, str], actions: list[Action]) -> i
             env,
             file_actions=actions,
             setsid=True,
-            setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
+            setsigdef=IGNORABLE,
+            setsigmask=(),
         )
+    except OSError as error:
+        raise OSError(error.errno, "", program) from None
+
+
+def replace(argv: list[Argument], env: dict[str, str]) -> None:
+    """Become a program instead of starting it."""
+    program = os.fsdecode(argv[0])
+    call = os.execve if "/" in program else os.execvpe
+    try:
+        call(program, argv, env)
     except OSError as error:
         raise OSError(error.errno, "", program) from None

@@ -76,6 +76,16 @@ def end_all() -> None:
         collect()
 
 
+def children_wakeup() -> int:
+    """Return a descriptor that becomes readable when a child has ended."""
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    return read
+
+
 def collect() -> dict[int, int]:
     """Return the exit status of every child that has ended."""
     ended: dict[int, int] = {}
@@ -103,6 +113,18 @@ def signal_group(pid: int, number: int) -> None:
         os.killpg(pid, number)
     except (ProcessLookupError, PermissionError):
         return
+
+
+def signal_session(leader: int, number: int) -> None:
+    """Signal every process of a kernel session: the groups of a shell that has jobs, too."""
+    signal_group(leader, number)
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                if os.getsid(int(name)) == leader:
+                    signal_one(int(name), number)
+            except (ProcessLookupError, PermissionError):
+                continue
 
 
 def exit_code(status: int) -> int:

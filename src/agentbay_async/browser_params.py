@@ -1,0 +1,156 @@
+"""How the browser of a session is started: values without any I/O."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from agentbay_async.errors import InvalidArgumentError
+
+_PROXIES = {
+    "custom": (),
+    "wuying": ("restricted", "polling"),
+    "managed": ("polling", "sticky", "rotating", "matched"),
+}
+_BROWSERS = ("chrome", "chromium")
+
+
+@attrs.frozen(kw_only=True)
+class BrowserProxy:
+    """By way of which proxy the browser goes.
+
+    Attributes:
+        proxy_type: ``"custom"`` (your own), ``"wuying"`` or ``"managed"`` (the service's).
+        server: Where your own is, such as ``"http://proxy.example.com:8080"``.
+        username: The name it wants.
+        password: The password it wants; a secret.
+        strategy: For ``"wuying"`` ``"restricted"`` or ``"polling"``, for ``"managed"`` one of
+            ``"polling"``, ``"sticky"``, ``"rotating"`` and ``"matched"``.
+        pollsize: Addresses to take turns with.
+        user_id: Whose ``"managed"`` addresses; needed there.
+        isp: Take addresses of this provider.
+        country: Take addresses of this country.
+        province: Take addresses of this province.
+        city: Take addresses of this city.
+
+    Raises:
+        InvalidArgumentError: A field does not fit the kind of proxy.
+    """
+
+    proxy_type: str
+    server: str | None = None
+    username: str | None = None
+    password: str | None = attrs.field(default=None, repr=False)
+    strategy: str | None = None
+    pollsize: int = 10
+    user_id: str | None = None
+    isp: str | None = None
+    country: str | None = None
+    province: str | None = None
+    city: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.proxy_type not in _PROXIES:
+            raise InvalidArgumentError(
+                f"proxy_type must be one of {tuple(_PROXIES)}, not {self.proxy_type!r}"
+            )
+        if self.proxy_type == "custom" and not self.server:
+            raise InvalidArgumentError("server must be given for a 'custom' proxy")
+        if self.proxy_type == "managed" and not self.user_id:
+            raise InvalidArgumentError("user_id must be given for a 'managed' proxy")
+        strategies = _PROXIES[self.proxy_type]
+        if strategies and self.strategy not in strategies:
+            raise InvalidArgumentError(
+                f"strategy must be one of {strategies} for a {self.proxy_type!r} proxy, "
+                f"not {self.strategy!r}"
+            )
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return it as the service wants it."""
+        fields = {"type": self.proxy_type, **{wire: getattr(self, ours) for ours, wire in _PROXY}}
+        if self.strategy == "polling":
+            fields["pollsize"] = self.pollsize
+        return {name: value for name, value in fields.items() if value is not None}
+
+
+_PROXY = (
+    ("server", "server"),
+    ("username", "username"),
+    ("password", "password"),
+    ("strategy", "strategy"),
+    ("user_id", "userId"),
+    ("isp", "isp"),
+    ("country", "country"),
+    ("province", "province"),
+    ("city", "city"),
+)
+
+
+@attrs.frozen(kw_only=True)
+class BrowserOption:
+    """How the browser is started.
+
+    Attributes:
+        use_stealth: Hide that it is driven by a program.
+        user_agent: What it says it is.
+        viewport: Width and height of the page, in pixels.
+        screen: Width and height of the screen, in pixels.
+        solve_captchas: Let the service solve captchas.
+        auto_login: Let the service log in.
+        call_for_user: Let the service call a person where it cannot go on.
+        proxy: By way of which proxy it goes.
+        extension_path: The directory of the session that holds its extensions.
+        cmd_args: More arguments for its command line.
+        default_navigate_url: What it opens first.
+        browser_type: ``"chrome"`` or ``"chromium"``.
+
+    Raises:
+        InvalidArgumentError: `browser_type` is neither, or a length is not above 0.
+    """
+
+    use_stealth: bool = False
+    user_agent: str | None = None
+    viewport: tuple[int, int] | None = None
+    screen: tuple[int, int] | None = None
+    solve_captchas: bool = False
+    auto_login: bool = False
+    call_for_user: bool = False
+    proxy: BrowserProxy | None = None
+    extension_path: str = "/tmp/extensions/"  # noqa: S108  # a path of the session
+    cmd_args: tuple[str, ...] | None = attrs.field(
+        default=None, converter=attrs.converters.optional(tuple)
+    )
+    default_navigate_url: str | None = None
+    browser_type: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.browser_type is not None and self.browser_type not in _BROWSERS:
+            raise InvalidArgumentError(
+                f"browser_type must be one of {_BROWSERS}, not {self.browser_type!r}"
+            )
+        for name, size in (("viewport", self.viewport), ("screen", self.screen)):
+            if size is not None and min(size) < 1:
+                raise InvalidArgumentError(f"{name} must be a width and a height above 0")
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return it as the service wants it."""
+        fields = {
+            "useStealth": self.use_stealth,
+            "solveCaptchas": self.solve_captchas,
+            "autoLogin": self.auto_login,
+            "callForUser": self.call_for_user,
+            "extensionPath": self.extension_path,
+            "userAgent": self.user_agent,
+            "viewport": _size(self.viewport),
+            "screen": _size(self.screen),
+            "proxies": None if self.proxy is None else [self.proxy.to_wire()],
+            "cmdArgs": None if self.cmd_args is None else list(self.cmd_args),
+            "defaultNavigateUrl": self.default_navigate_url,
+            "browserType": self.browser_type,
+        }
+        return {name: value for name, value in fields.items() if value is not None}
+
+
+def _size(size: tuple[int, int] | None) -> dict[str, int] | None:
+    return None if size is None else {"width": size[0], "height": size[1]}

@@ -1,0 +1,80 @@
+"""The browser of a session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentbay_async import _check
+from agentbay_async._links import fetch_link
+from agentbay_async._reporting import reports
+from agentbay_async._tools import call_tool
+from agentbay_async._wire import schema
+from agentbay_async.browser_params import BrowserOption
+from agentbay_async.errors import ArgumentTypeError, SessionError
+from agentbay_async.tool_results import BoolResult, LinkResult, McpToolResult
+
+if TYPE_CHECKING:
+    from agentbay_async._api import Api
+
+
+class AsyncBrowser:
+    """Starts and stops the browser of one session, and says how to drive it.
+
+    Playwright, Puppeteer or anything else that speaks the DevTools protocol drives it through
+    :meth:`get_endpoint_url`; nothing of that kind is installed with this library. Offered by
+    ``browser_latest`` and ``linux_latest`` of the cloud; :meth:`navigate` by ``browser_latest``
+    alone. Elsewhere every call is a failed result.
+
+    Example:
+        ::
+
+            await session.browser.initialize(BrowserOption(viewport=(1920, 1080)))
+            url = (await session.browser.get_endpoint_url()).data
+            browser = await playwright.chromium.connect_over_cdp(url)
+    """
+
+    __slots__ = ("__weakref__", "_api", "_session_id")
+
+    def __init__(self, api: Api, session_id: str) -> None:
+        self._api = api
+        self._session_id = session_id
+
+    @reports(BoolResult)
+    async def initialize(self, option: BrowserOption | None = None) -> BoolResult:
+        """Start the browser. One that runs already is left as it is.
+
+        Args:
+            option: How; ``None`` as the image has it.
+        """
+        if option is not None and not isinstance(option, BrowserOption):
+            raise ArgumentTypeError(f"option must be a BrowserOption, not {type(option).__name__}")
+        wanted = BrowserOption() if option is None else option
+        request = schema.InitBrowser(session_id=self._session_id, browser_option=wanted.to_wire())
+        answer = await self._api.call(request)
+        if answer.data is None or not answer.data.port:
+            raise SessionError(
+                f"{self._session_id}: the browser did not start",
+                request_id=answer.request_id,
+                session_id=self._session_id,
+                hint="Take an image that has a browser, such as 'browser_latest'",
+            )
+        return BoolResult.ok(True, answer.request_id)
+
+    init = initialize
+
+    @reports(LinkResult)
+    async def get_endpoint_url(self) -> LinkResult:
+        """Ask for the WebSocket URL of the browser's DevTools: a secret, in ``data``."""
+        return await fetch_link(self._api, schema.GetCdpLink(session_id=self._session_id))
+
+    @reports(McpToolResult)
+    async def navigate(self, url: str) -> McpToolResult:
+        """Open a page; the tool's words about it are in ``data``."""
+        args = {"url": _check.text(url, "url")}
+        return await call_tool(self._api, self._session_id, "page_use_navigate", args)
+
+    @reports(BoolResult)
+    async def destroy(self) -> BoolResult:
+        """Stop the browser."""
+        answer = await call_tool(self._api, self._session_id, "stopChrome", {})
+        return BoolResult.ok(True, answer.request_id)

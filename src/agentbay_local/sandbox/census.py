@@ -1,0 +1,102 @@
+"""Counting a session's processes from outside: who they are, what they hold, and ending them.
+
+All of a session's processes descend from its agent, also those whose parents are gone, so they are
+found by walking down from it. What a session says of itself has no part in this.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["Member", "end", "family", "shared_out"]
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@attrs.frozen
+class Member:
+    """One process of a session.
+
+    Attributes:
+        pid: Its number on the host.
+        start: When it started, in clock ticks since the boot; with the number, this names it.
+        tasks: Its threads.
+        memory: Bytes of it that are in memory; what processes share is counted for each.
+    """
+
+    pid: int
+    start: int
+    tasks: int
+    memory: int
+
+
+def family(ancestor: int) -> list[Member]:
+    """Describe every process below one that is still there."""
+    found = []
+    waiting = list(_children(ancestor))
+    while waiting:
+        pid = waiting.pop()
+        with contextlib.suppress(OSError, ValueError, IndexError):  # it has ended meanwhile
+            found.append(_described(pid))
+        waiting += _children(pid)
+    return found
+
+
+def shared_out(members: Iterable[Member]) -> int:
+    """Return the bytes in memory with shared pages counted once; slower than `Member.memory`."""
+    return sum(_proportional(member) for member in members)
+
+
+def end(members: Iterable[Member]) -> int:
+    """Kill these processes and no others; return how many were still there."""
+    ended = 0
+    for member in members:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            handle = os.pidfd_open(member.pid)
+            try:
+                # Compared after opening: from here on the handle means this process.
+                if _described(member.pid).start == member.start:
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
+                    ended += 1
+            finally:
+                os.close(handle)
+    return ended
+
+
+def _children(pid: int) -> Iterator[int]:
+    with contextlib.suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError):
+                yield from map(int, _read(f"/proc/{pid}/task/{task}/children").split())
+
+
+def _described(pid: int) -> Member:
+    fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    return Member(pid, int(fields[19]), int(fields[17]), int(fields[21]) * PAGE)
+
+
+def _proportional(member: Member) -> int:
+    with contextlib.suppress(OSError):
+        for line in _read(f"/proc/{member.pid}/smaps_rollup").splitlines():
+            if line.startswith(b"Pss:"):
+                return int(line.split()[1]) * 1024
+    return member.memory
+
+
+def _read(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts = []
+        while part := os.read(fd, 65536):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(fd)

@@ -1,0 +1,123 @@
+"""Shutting this process, and all it starts, in with Landlock and a filter of system calls.
+
+For machines without user namespaces. Before it is shut in, the agent leaves a keeper outside, whom
+nothing inside can signal where the kernel is new enough: it ends every process of the session when
+the agent is gone, or when the service is, even if the session has stopped the agent.
+"""
+
+from __future__ import annotations
+
+import base64
+import ctypes
+import os
+import select
+import struct
+
+from . import processes
+
+TYPE_CHECKING = False  # importing typing would cost each session some milliseconds
+if TYPE_CHECKING:
+    import socket
+    from typing import Any
+
+CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
+ABI_ONLY, PATH_BENEATH = 1, 1
+EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1, 2, 4, 8
+TRUNCATE, IOCTL_DEVICE = 1 << 14, 1 << 15
+ALL_FILES = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
+ALL_TCP, ALL_SCOPES = 3, 3
+OF_A_FILE = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEVICE
+RIGHTS = {
+    "all": (1 << 16) - 1,
+    "read": EXECUTE | READ_FILE | READ_DIR,
+    "device": READ_FILE | WRITE_FILE | IOCTL_DEVICE,
+}
+PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, PR_SET_CHILD_SUBREAPER = 38, 22, 36
+FILTER = 2
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def abi() -> int:
+    """Return the version of Landlock this kernel has; 0 when it has none."""
+    version = int(libc.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint(ABI_ONLY)))
+    return max(0, version)
+
+
+def enter(settings: dict[str, Any], channel: socket.socket) -> None:
+    """Leave a keeper outside and shut this process in."""
+    control(PR_SET_CHILD_SUBREAPER, 1)
+    inner = os.fork()
+    if inner:
+        keep(inner, channel)
+    control(PR_SET_NO_NEW_PRIVS, 1)
+    restrict(settings["rules"])
+    program = base64.b64decode(settings["filter"])
+    held = ctypes.create_string_buffer(program, len(program))
+    install = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(held))
+    control(PR_SET_SECCOMP, FILTER, install)
+
+
+def keep(inner: int, channel: socket.socket) -> None:
+    """Wait until the agent or the service is gone, and leave nothing behind."""
+    ended = processes.children_wakeup()
+    poll = select.poll()
+    poll.register(ended, select.POLLIN)
+    poll.register(channel, 0)  # tells of nothing but the end of the other side
+    while True:
+        for fd, _ in poll.poll():
+            if fd != ended:
+                leave()
+            os.read(fd, 4096)
+            if inner in processes.collect():
+                leave()
+
+
+def leave() -> None:
+    """End everything below this process, and this process."""
+    processes.end_all()
+    os._exit(0)
+
+
+def restrict(rules: list[tuple[str, str]]) -> None:
+    """Allow what the rules name, beneath each path, and nothing else."""
+    version = abi()
+    files = ALL_FILES[max(known for known in ALL_FILES if known <= version)]
+    handled = struct.pack("QQQ", files, ALL_TCP, ALL_SCOPES)
+    size = 24 if version >= 6 else 16 if version >= 4 else 8
+    ruleset = checked(CREATE_RULESET, handled, ctypes.c_size_t(size), ctypes.c_uint(0))
+    for kind, path in rules:
+        allow(ruleset, kind, files, path)
+    checked(RESTRICT_SELF, ruleset, ctypes.c_uint(0))
+    os.close(ruleset)
+
+
+def allow(ruleset: int, kind: str, files: int, path: str) -> None:
+    """Allow something beneath one path; for a file, what one can do with files."""
+    try:
+        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except (FileNotFoundError, PermissionError):
+        if kind == "all":
+            raise
+        return  # not there, or not for this user to read: nothing that could be allowed
+    rights = RIGHTS[kind] & files
+    if not os.path.isdir(path):
+        rights &= OF_A_FILE
+    beneath = struct.pack("=Qi", rights, place)
+    checked(ADD_RULE, ruleset, ctypes.c_int(PATH_BENEATH), beneath, ctypes.c_uint(0))
+    os.close(place)
+
+
+def checked(number: int, *arguments: Any) -> int:
+    """Make a system call."""
+    answer = int(libc.syscall(number, *arguments))
+    if answer < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return answer
+
+
+def control(option: int, value: int, argument: bytes | int = 0) -> None:
+    """Change something about this process."""
+    third = argument if isinstance(argument, bytes) else ctypes.c_ulong(argument)
+    if libc.prctl(option, ctypes.c_ulong(value), third, 0, 0):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

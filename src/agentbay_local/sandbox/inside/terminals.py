@@ -1,0 +1,86 @@
+"""Terminals of a session: opened here, so that they have a name inside; used by the service.
+
+Where the session shares the host's terminals, the service opens them instead: a session that could
+open its own could open everybody's.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import struct
+import termios
+
+from . import commands
+
+TYPE_CHECKING = False  # importing typing would cost each session some milliseconds
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from . import wire
+    from .files import View
+
+
+def opened(columns: int, rows: int) -> tuple[int, str]:
+    """Open a terminal; return its master end and the path of the other one."""
+    master, slave = os.openpty()
+    try:
+        fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
+        return master, os.ttyname(slave)
+    except OSError:
+        os.close(master)
+        raise
+    finally:
+        os.close(slave)
+
+
+def start(message: wire.Message, name: str, view: View) -> int:
+    """Start a program on a terminal and return its pid.
+
+    It begins as the leader of a new kernel session, so the first terminal it opens becomes its
+    controlling one: no fork and no code of ours has to run in between.
+    """
+    actions: list[commands.Action] = [(os.POSIX_SPAWN_OPEN, 0, name, os.O_RDWR, 0)]
+    actions += [(os.POSIX_SPAWN_DUP2, 0, place) for place in (1, 2)]
+    return commands.start_with(message, actions, commands.SCRIPT_FD, view)
+
+
+def start_on(message: wire.Message, terminal: int, view: View) -> int:
+    """Start a program on a terminal that the service has opened, and return its pid.
+
+    Only a process itself can make an open terminal its controlling one, so a copy of this one does
+    before it becomes the program. What it could not do, it tells through a pipe.
+    """
+    read, write = os.pipe()
+    pid = os.fork()
+    if not pid:
+        become(message, terminal, view, write)
+    os.close(write)
+    with open(read, "rb") as told:
+        problem = told.read().decode()
+    if problem:
+        os.waitpid(pid, 0)
+        number, _, named = problem.partition(" ")
+        raise OSError(int(number), "", named)
+    return pid
+
+
+def become(message: wire.Message, terminal: int, view: View, told: int) -> NoReturn:
+    """Become the program that a message asks for."""
+    try:
+        for number in commands.IGNORABLE:
+            signal.signal(number, signal.SIG_DFL)
+        os.setsid()
+        fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+        argv, script = commands.arguments(message, commands.SCRIPT_FD)
+        for place in (0, 1, 2):
+            os.dup2(terminal, place)
+        if script is not None:
+            os.dup2(script, commands.SCRIPT_FD)
+        commands.enter(message.get("cwd") or view.home, view)
+        commands.replace(argv, commands.environment(message, view))
+    except OSError as error:
+        os.write(told, f"{error.errno} {os.fsdecode(error.filename or '')}".encode())
+    finally:
+        os._exit(127)

@@ -1,0 +1,158 @@
+"""Sessions shut in by the kernel's Landlock, for machines that allow no user namespaces.
+
+The agent shuts itself in before it serves anything: files beneath the session's directory and the
+system's programs, no sockets at all, no signals to anyone outside, no calls that open the kernel's
+riskier doors. When the service is root, each session has a private user besides.
+
+It is less than namespaces: nothing is moved, so a command sees its files at their real place on the
+host, and the host's processes in /proc, though it can neither look into them nor touch them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import os
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from typing_extensions import override
+
+from agentbay_local.sandbox import programs, rootfs, seccomp
+from agentbay_local.sandbox.base import Backend, Isolation, Sandbox, SandboxSpec
+from agentbay_local.sandbox.bundle import interpreter_arguments
+from agentbay_local.sandbox.inside import confinement
+from agentbay_local.sandbox.live import AgentSandbox
+from agentbay_local.sandbox.packets import integer
+from agentbay_local.sandbox.places import Places
+from agentbay_local.sandbox.problems import InvalidRequest, IsolationUnavailable, SandboxError
+from agentbay_local.sandbox.starting import Launch, guarded, insist, ready, settings
+from agentbay_local.sandbox.watch import Watch
+
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
+
+__all__ = ["LandlockBackend", "describe"]
+
+SIGNALS_SINCE = 6
+"""Version of Landlock since which a session cannot signal processes outside."""
+
+ETC = ("group", "passwd")
+DEVICES = ("full", "null", "random", "tty", "urandom", "zero")
+
+
+def describe() -> str:
+    """Say what this level is worth on this machine, in one or two sentences."""
+    version = confinement.abi()
+    said = (
+        f"Landlock version {version}: files, processes and sockets of the host are out of reach; "
+        "sessions have no network, no ports and no private paths, and see the host's processes."
+    )
+    if version < SIGNALS_SINCE and os.geteuid() != 0:
+        said += f" A session can end processes of this user (that needs version {SIGNALS_SINCE})."
+    return said
+
+
+class LandlockBackend(Backend):
+    """Starts sandboxes of the level `Isolation.LANDLOCK`."""
+
+    isolation = Isolation.LANDLOCK
+
+    def __init__(self) -> None:
+        self._places = Places()
+
+    @override
+    def prepare_root(self, spec: SandboxSpec) -> None:
+        rootfs.prepare_places(spec, spec.uid)
+
+    @override
+    async def start(self, spec: SandboxSpec) -> Sandbox:
+        _check(spec)
+        with Launch() as launch:
+            moved = await self._places.call(lambda: self._moved(spec))
+            spawning = self._places.call(lambda: self._spawn(launch, spec))
+            guard = await guarded(spawning, launch)
+            channel = launch.channel(_settings(moved, programs.interpreter().needs))
+            try:
+                await ready(channel, guard, launch)
+                agent = integer(channel.ready.result(), "pid")
+            except BaseException:
+                channel.end("the sandbox did not start")
+                await insist(guard.kill())
+                raise
+            watch = Watch(agent, spec)
+            return AgentSandbox(
+                self.isolation, channel, guard, watch, lambda: self._release(spec.root)
+            )
+
+    @override
+    async def close(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(None, self._places.close)
+
+    def _moved(self, spec: SandboxSpec) -> SandboxSpec:
+        """Return the description with the paths by which the session's user gets there."""
+        self.prepare_root(spec)
+        return attrs.evolve(spec, root=self._reached(spec, spec.root.resolve()))
+
+    def _reached(self, spec: SandboxSpec, path: Path) -> Path:
+        return path if spec.uid is None else self._places.reachable(path)
+
+    def _spawn(self, launch: Launch, spec: SandboxSpec) -> subprocess.Popen[bytes]:
+        python = programs.interpreter()
+        program = python.program
+        if python.needs is not None:
+            needs = self._reached(spec, python.needs)
+            program = needs / program.relative_to(python.needs)
+        inside = interpreter_arguments(launch.agent_end, launch.program)
+        return launch.popen([str(program), *inside], spec.uid)
+
+    def _release(self, root: Path) -> None:
+        """Undo the mount of a session that has ended."""
+        with contextlib.suppress(RuntimeError):  # the thread is gone, and its mounts with it
+            released = self._places.call(lambda: self._places.release(root))
+            released.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+def _check(spec: SandboxSpec) -> None:
+    if not confinement.abi():
+        raise IsolationUnavailable(
+            "this kernel has no Landlock, or does not use it.",
+            "use Linux 5.13 or newer, with landlock among the security modules (lsm=landlock,...).",
+        )
+    if seccomp.program(Isolation.LANDLOCK) is None:
+        raise IsolationUnavailable(
+            f"the system calls of a {os.uname().machine} are not known.",
+            "run the service on x86_64 or aarch64, or use namespaces.",
+        )
+    if os.geteuid() == 0 and not spec.uid:
+        raise InvalidRequest(
+            "spec.uid", "a service that is root must give each session a private user id"
+        )
+
+
+def _settings(spec: SandboxSpec, needs: Path | None) -> dict[str, Any]:
+    """Return the agent's first packet, with what it shuts itself in with."""
+    filter_program = seccomp.program(Isolation.LANDLOCK)
+    if filter_program is None:
+        raise SandboxError("the system calls of this machine are not known")
+    return {
+        **settings(spec, Isolation.LANDLOCK),
+        "rules": [*_rules(spec, needs)],
+        "filter": base64.b64encode(filter_program).decode(),
+    }
+
+
+def _rules(spec: SandboxSpec, needs: Path | None) -> list[tuple[str, str]]:
+    """Return what the session may do beneath which path."""
+    readable = ["/usr", "/proc", *(f"/{name}" for name in rootfs.system_directories())]
+    readable += [str(path) for path in rootfs.shared_etc()]
+    readable += [f"/etc/{name}" for name in ETC]
+    readable += [str(path) for path in spec.read_only.values()]
+    readable += [] if needs is None else [str(needs)]
+    return [
+        ("all", str(spec.root)),
+        *(("read", path) for path in readable),
+        *(("device", f"/dev/{name}") for name in DEVICES),
+    ]

@@ -1,0 +1,172 @@
+"""Looking after the limits that are a whole session's: its memory, its disk, its processes.
+
+The system has no such limits for an ordinary user, so they are watched from outside, where the
+session cannot interfere. A session without processes costs nothing: processes only come from what
+the service starts, so it wakes the watch, and the watch rests when it finds none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from agentbay_local.sandbox import census, usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from agentbay_local.sandbox.census import Member
+    from agentbay_local.sandbox.values import SandboxSpec
+
+__all__ = ["Watch"]
+
+EVERY = 0.2
+"""Seconds between two looks, unless looking itself takes long."""
+
+SHARE = 20
+"""A look costs at most one part in so many of the time."""
+
+DISK_EVERY = 10.0
+"""Seconds after which the disk is measured again, though little was taken from it."""
+
+DISK_WITHIN = 30.0
+"""Seconds after which a measurement of the disk stops where it is."""
+
+
+class Watch:
+    """The watch over one session, on the running loop.
+
+    Args:
+        agent: The session's agent, as the host numbers it.
+        spec: The session's directory and limits.
+
+    Attributes:
+        on_excess: Called with a sentence whenever processes were killed.
+    """
+
+    def __init__(self, agent: int, spec: SandboxSpec) -> None:
+        self.on_excess: Callable[[str], None] = lambda _: None
+        self._agent = agent
+        self._limits = spec.limits
+        self._disk = _Disk(spec)
+        self._loop = asyncio.get_running_loop()
+        self._next: asyncio.TimerHandle | None = None
+        self._stopped = False
+
+    def wake(self) -> None:
+        """Begin to look: something was started."""
+        if self._next is None and not self._stopped:
+            self._next = self._loop.call_later(EVERY, self._look)
+
+    def stop(self) -> None:
+        """Look no more. Repeatable."""
+        self._stopped = True
+        self._disk.stop()
+        if self._next is not None:
+            self._next.cancel()
+
+    def _look(self) -> None:
+        self._next = None
+        began = time.monotonic()
+        members = census.family(self._agent)
+        if not members:
+            return
+        self._keep_memory(members)
+        self._keep_processes(members)
+        if self._disk.excess():
+            self._end(members, f"its files passed {self._limits.disk_bytes} bytes")
+            self._disk.settle()
+        if not self._stopped:
+            pause = max(EVERY, SHARE * (time.monotonic() - began))
+            self._next = self._loop.call_later(pause, self._look)
+
+    def _keep_memory(self, members: Sequence[Member]) -> None:
+        most = self._limits.memory_bytes
+        if most is None or sum(member.memory for member in members) <= most:
+            return
+        if census.shared_out(members) > most:
+            largest = max(members, key=lambda member: member.memory)
+            self._end([largest], f"its memory passed {most} bytes", "its largest process was")
+
+    def _keep_processes(self, members: Sequence[Member]) -> None:
+        if sum(member.tasks for member in members) > self._limits.processes:
+            self._end(members, f"it had more than {self._limits.processes} processes and threads")
+
+    def _end(
+        self, members: Sequence[Member], why: str, what: str = "all its processes were"
+    ) -> None:
+        if census.end(members):
+            self.on_excess(f"the session passed a limit: {why}, so {what} killed")
+
+
+class _Disk:
+    """How much disk a session takes, measured on a thread and only when it may matter."""
+
+    def __init__(self, spec: SandboxSpec) -> None:
+        self._root = spec.root
+        self._most = spec.limits.disk_bytes
+        self._tolerated = self._most or 0
+        self._used: int | None = None
+        self._free = 0
+        self._not_before = 0.0
+        self._at_latest = 0.0
+        self._measuring: asyncio.Future[int] | None = None
+        self._settling = False
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Let a measurement under way end at once."""
+        self._stopped = True
+
+    def excess(self) -> bool:
+        """Say whether the session has written beyond its limit since this was last said.
+
+        One that is beyond it may go on as long as it takes no more, to remove files.
+        """
+        if self._most is None:
+            return False
+        if self._measuring is not None and self._measuring.done():
+            self._take(self._measuring, self._most)
+        if self._measuring is None and self._worthwhile():
+            self._measure(self._tolerated)
+        return self._used is not None and self._used > self._tolerated
+
+    def settle(self) -> None:
+        """Tolerate what is there now: whoever wrote it was ended."""
+        self._settling, self._used = True, None
+        self._measure(None)
+
+    def _worthwhile(self) -> bool:
+        """Say whether the session can have passed its limit, by what the whole disk has lost."""
+        now = time.monotonic()
+        if now < self._not_before:
+            return False
+        if self._used is None or now >= self._at_latest:
+            return True
+        return self._used + self._free - usage.free_bytes(self._root) > self._tolerated
+
+    def _measure(self, enough: int | None) -> None:
+        self._free = usage.free_bytes(self._root)
+        began = time.monotonic()
+
+        def measured() -> int:
+            until = began + DISK_WITHIN
+            used = usage.used_bytes(
+                self._root, enough, lambda: self._stopped or time.monotonic() > until
+            )
+            self._not_before = time.monotonic() + SHARE * (time.monotonic() - began)
+            self._at_latest = self._not_before + DISK_EVERY
+            return used
+
+        self._measuring = asyncio.get_running_loop().run_in_executor(None, measured)
+
+    def _take(self, measuring: asyncio.Future[int], most: int) -> None:
+        self._measuring = None
+        if measuring.exception() is None:  # else the directory is gone, and with it the session
+            self._used = measuring.result()
+            if self._settling:
+                self._tolerated = max(most, self._used)
+            else:
+                self._tolerated = max(most, min(self._tolerated, self._used))
+            self._settling = False

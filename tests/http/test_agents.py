@@ -1,0 +1,290 @@
+"""The browser and the agents of a session: thin calls, and a wait that ends."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agentbay_async import (
+    AgentTask,
+    ArgumentTypeError,
+    BadAnswerError,
+    BrowserOption,
+    BrowserProxy,
+    ConnectionLostError,
+    InvalidArgumentError,
+    OperationTimeoutError,
+    SessionError,
+    ToolError,
+)
+
+from .toolbox import says
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import InstantClock
+    from tests.http.conftest import Scripted
+
+    from agentbay_async import AsyncSession
+
+
+def _calls(scripted: Scripted) -> list[tuple[str, Any]]:
+    return [(form["Name"], json.loads(form["Args"])) for form in scripted.asked("CallMcpTool")]
+
+
+def _answers(scripted: Scripted, *documents: object) -> None:
+    for document in documents:
+        scripted.ok("CallMcpTool", says(json.dumps(document)))
+
+
+async def test_a_browser_starts_without_any_option(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """As the image has it."""
+    scripted.ok("InitBrowser", {"Port": 9222})
+    assert (await session.browser.initialize()).data is True
+    (form,) = scripted.asked("InitBrowser")
+    assert form["PersistentPath"] == "/tmp/agentbay_browser"
+    assert json.loads(form["BrowserOption"]) == {
+        "useStealth": False,
+        "solveCaptchas": False,
+        "autoLogin": False,
+        "callForUser": False,
+        "extensionPath": "/tmp/extensions/",
+    }
+
+
+async def test_a_browser_starts_as_it_is_told(session: AsyncSession, scripted: Scripted) -> None:
+    """Every option under its name on the wire."""
+    scripted.ok("InitBrowser", {"Port": 9222})
+    proxy = BrowserProxy(proxy_type="custom", server="http://p:1", username="u", password="s3cret")
+    option = BrowserOption(
+        use_stealth=True,
+        user_agent="ua",
+        viewport=(10, 20),
+        screen=(30, 40),
+        proxy=proxy,
+        cmd_args=["--x"],
+        default_navigate_url="https://e",
+        browser_type="chromium",
+    )
+    assert "s3cret" not in repr(option)
+    (await session.browser.init(option)).unwrap()
+    sent = json.loads(scripted.asked("InitBrowser")[0]["BrowserOption"])
+    assert sent["proxies"] == [
+        {"type": "custom", "server": "http://p:1", "username": "u", "password": "s3cret"}
+    ]
+    assert (sent["viewport"], sent["screen"]) == (
+        {"width": 10, "height": 20},
+        {"width": 30, "height": 40},
+    )
+    assert (sent["cmdArgs"], sent["userAgent"], sent["useStealth"]) == (["--x"], "ua", True)
+    assert (sent["defaultNavigateUrl"], sent["browserType"]) == ("https://e", "chromium")
+
+
+async def test_a_browser_that_did_not_start_is_a_failure(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """Which an answer without a port says."""
+    scripted.ok("InitBrowser", {})
+    assert isinstance((await session.browser.initialize()).error, SessionError)
+
+
+async def test_a_browser_is_driven_and_stopped(session: AsyncSession, scripted: Scripted) -> None:
+    """The URL of its DevTools is a secret."""
+    scripted.ok("GetCdpLink", {"Url": "wss://gateway/t0ken"})
+    scripted.ok("CallMcpTool", says("done"))
+    link = await session.browser.get_endpoint_url()
+    assert link.data == "wss://gateway/t0ken"
+    assert "t0ken" not in repr(link)
+    assert (await session.browser.navigate("https://e")).data == "done"
+    assert (await session.browser.destroy()).data is True
+    assert _calls(scripted) == [("page_use_navigate", {"url": "https://e"}), ("stopChrome", {})]
+
+
+_AGENTS = {
+    "computer": ("flux_", {}),
+    "browser": (
+        "browser_use_",
+        {
+            "use_vision": False,
+            "full_page_screenshot": False,
+            "output_schema": json.dumps(
+                {
+                    "type": "object",
+                    "properties": {"result": {"type": "string"}},
+                    "required": ["result"],
+                }
+            ),
+        },
+    ),
+    "mobile": ("", {"max_steps": 50}),
+}
+
+
+@pytest.mark.parametrize("name", _AGENTS)
+async def test_a_task_is_given_asked_about_and_ended(
+    session: AsyncSession, scripted: Scripted, name: str
+) -> None:
+    """By tools that each kind of agent has under names of its own."""
+    prefix, more = _AGENTS[name]
+    _answers(
+        scripted,
+        {"task_id": "t-1"},
+        {"task_id": "t-1", "status": "running", "action": "looking", "product": ""},
+        {"status": "cancelled"},
+    )
+    agent = getattr(session.agent, name)
+    assert (await agent.execute_task("do it")).data == AgentTask("t-1")
+    state = (await agent.get_task_status("t-1")).data
+    assert state == AgentTask("t-1", "running", action="looking")
+    assert not state.ended
+    assert (await agent.terminate_task("t-1")).data.ended
+    assert _calls(scripted) == [
+        (f"{prefix}execute_task", {"task": "do it", **more}),
+        (f"{prefix}get_task_status", {"task_id": "t-1"}),
+        (f"{prefix}terminate_task", {"task_id": "t-1"}),
+    ]
+
+
+@pytest.mark.parametrize(("name", "status"), [("computer", "finished"), ("mobile", "completed")])
+async def test_a_task_is_waited_for(
+    session: AsyncSession, scripted: Scripted, name: str, status: str
+) -> None:
+    """Whatever word its agent has for a good end; a result may be any JSON."""
+    _answers(
+        scripted,
+        {"taskId": "t-1"},
+        {"status": "running"},
+        {"status": status, "result": {"total": 5}},
+    )
+    done = (await getattr(session.agent, name).execute_task_and_wait("do it")).data
+    assert (done.status, done.result, done.succeeded) == (status, '{"total": 5}', True)
+
+
+async def test_one_question_without_an_answer_does_not_end_the_wait(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """The task goes on all the same."""
+    _answers(scripted, {"task_id": "t-1"})
+    scripted.reset("CallMcpTool")
+    _answers(scripted, {"status": "finished", "product": "5"})
+    done = (await session.agent.browser.execute_task_and_wait("do it")).data
+    assert done.result == "5"
+
+
+async def test_a_task_that_fails_says_why(session: AsyncSession, scripted: Scripted) -> None:
+    """In the agent's words, and not as a success with a state to look at."""
+    _answers(scripted, {"task_id": "t-1"}, {"status": "failed", "error": "no such button"})
+    result = await session.agent.mobile.execute_task_and_wait("do it")
+    assert isinstance(result.error, ToolError)
+    assert "no such button" in result.error_message
+
+
+async def test_a_task_that_takes_too_long_is_ended(
+    session: AsyncSession, scripted: Scripted, clock: InstantClock
+) -> None:
+    """So that nobody pays for what nobody waits for."""
+    _answers(scripted, {"task_id": "t-1"}, {"status": "running"})
+    result = await session.agent.computer.execute_task_and_wait("do it", 60)
+    assert isinstance(result.error, OperationTimeoutError)
+    assert _calls(scripted)[-1] == ("flux_terminate_task", {"task_id": "t-1"})
+    assert 60 <= sum(clock.sleeps) < 70
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [("soon", BadAnswerError), ("[]", BadAnswerError), ('{"error": "busy"}', ToolError)],
+)
+async def test_a_task_that_is_not_taken_is_a_failure(
+    session: AsyncSession, scripted: Scripted, answer: str, kind: type[Exception]
+) -> None:
+    """Nobody waits for what has no id."""
+    scripted.ok("CallMcpTool", says(answer))
+    result = await session.agent.computer.execute_task_and_wait("do it")
+    assert isinstance(result.error, kind)
+    assert len(scripted.received) == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "kind"),
+    [
+        (lambda s: s.browser.initialize({}), ArgumentTypeError),
+        (lambda s: s.browser.navigate(""), InvalidArgumentError),
+        (lambda s: s.agent.computer.execute_task(" "), InvalidArgumentError),
+        (lambda s: s.agent.computer.execute_task_and_wait("t", 0), InvalidArgumentError),
+        (lambda s: s.agent.mobile.execute_task("t", 0), InvalidArgumentError),
+        (lambda s: s.agent.mobile.get_task_status("a b"), InvalidArgumentError),
+        (lambda s: s.agent.browser.execute_task("t", use_vision=1), ArgumentTypeError),
+        (lambda s: s.agent.browser.execute_task("t", output_schema=[]), ArgumentTypeError),
+        (lambda s: s.agent.browser.execute_task("t", output_schema={"a": s}), ArgumentTypeError),
+    ],
+)
+async def test_what_no_agent_can_do_is_refused(
+    session: AsyncSession, scripted: Scripted, call: Callable[[Any], Any], kind: type[Exception]
+) -> None:
+    """Nothing is sent."""
+    with pytest.raises(kind):
+        await call(session)
+    assert scripted.received == []
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: BrowserOption(browser_type="safari"),
+        lambda: BrowserOption(viewport=(0, 10)),
+        lambda: BrowserProxy(proxy_type="socks"),
+        lambda: BrowserProxy(proxy_type="custom"),
+        lambda: BrowserProxy(proxy_type="wuying", strategy="sticky"),
+        lambda: BrowserProxy(proxy_type="managed", strategy="sticky"),
+    ],
+)
+def test_a_browser_that_cannot_be_meant_is_refused(make: Callable[[], object]) -> None:
+    """Where it is described."""
+    with pytest.raises(InvalidArgumentError):
+        make()
+
+
+def test_a_proxy_that_polls_says_how_many_addresses() -> None:
+    """The others do not."""
+    polling = BrowserProxy(proxy_type="managed", strategy="polling", user_id="u", pollsize=3)
+    assert polling.to_wire() == {
+        "type": "managed",
+        "strategy": "polling",
+        "userId": "u",
+        "pollsize": 3,
+    }
+    sticky = BrowserProxy(proxy_type="managed", strategy="sticky", user_id="u", city="c")
+    assert "pollsize" not in sticky.to_wire()
+
+
+async def test_a_wait_ends_when_nothing_is_answered_any_more(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """With the reason for the silence."""
+    _answers(scripted, {"task_id": "t-1"})
+    scripted.reset("CallMcpTool")
+    result = await session.agent.computer.execute_task_and_wait("do it")
+    assert isinstance(result.error, ConnectionLostError)
+    assert len(scripted.received) == 6
+
+
+async def test_a_task_that_cannot_be_ended_is_told_of_in_the_log(
+    session: AsyncSession, scripted: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The result tells that the time was over."""
+    _answers(scripted, {"task_id": "t-1"})
+    states = iter([{"status": "running"}] * 2)
+
+    def answer(_form: dict[str, str]) -> object:
+        state = next(states, None)
+        return says("gone", error=True) if state is None else says(json.dumps(state))
+
+    scripted.does("CallMcpTool", answer)
+    result = await session.agent.computer.execute_task_and_wait("do it", 0.01)
+    assert isinstance(result.error, OperationTimeoutError)
+    assert "may go on" in caplog.text

@@ -1,0 +1,218 @@
+"""Variables of a session, its numbers, its links, and object storage: one call of a tool each."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agentbay_async import (
+    APIError,
+    ArgumentTypeError,
+    BadAnswerError,
+    InvalidArgumentError,
+    SessionMetrics,
+    ToolError,
+)
+
+from .toolbox import says
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.http.conftest import Scripted
+
+    from agentbay_async import AsyncSession
+
+
+def _asked(scripted: Scripted) -> tuple[str, Any]:
+    (form,) = scripted.asked("CallMcpTool")
+    return form["Name"], json.loads(form["Args"])
+
+
+async def test_variables_are_set_in_one_call(session: AsyncSession, scripted: Scripted) -> None:
+    """As pairs, with any text in the values."""
+    scripted.ok("CallMcpTool", says("ok"))
+    assert (await session.env.set({"A": "1 = '2'", "B": ""})).data is True
+    pairs = [{"key": "A", "value": "1 = '2'"}, {"key": "B", "value": ""}]
+    assert _asked(scripted) == ("set_env", {"envs": pairs})
+
+
+@pytest.mark.parametrize(("keys", "args"), [(None, {}), (["A"], {"keys": ["A"]})])
+async def test_variables_are_read(
+    session: AsyncSession, scripted: Scripted, keys: list[str] | None, args: object
+) -> None:
+    """All of them or some; values are text, also those that look like numbers."""
+    scripted.ok("CallMcpTool", says('{"A": "007", "B": 1, "C": null}'))
+    assert (await session.env.get(keys)).envs == {"A": "007", "B": "1"}
+    assert _asked(scripted) == ("get_env", args)
+
+
+@pytest.mark.parametrize("answer", ["A=1", "[]", "", "null"])
+async def test_variables_that_cannot_be_read_are_no_empty_success(
+    session: AsyncSession, scripted: Scripted, answer: str
+) -> None:
+    """Nobody should go on as if nothing were set."""
+    scripted.ok("CallMcpTool", says(answer))
+    result = await session.env.get()
+    assert isinstance(result.error, BadAnswerError)
+    with pytest.raises(BadAnswerError):
+        _ = result.envs
+
+
+@pytest.mark.parametrize(
+    ("call", "kind"),
+    [
+        (lambda session: session.env.set({}), InvalidArgumentError),
+        (lambda session: session.env.set([("A", "1")]), ArgumentTypeError),
+        (lambda session: session.env.set({"A": 1}), ArgumentTypeError),
+        (lambda session: session.env.set({"A=B": "1"}), InvalidArgumentError),
+        (lambda session: session.env.set({"A": "\0"}), InvalidArgumentError),
+        (lambda session: session.env.get("A"), ArgumentTypeError),
+        (lambda session: session.env.get([""]), InvalidArgumentError),
+        (lambda session: session.get_link(port=30099), InvalidArgumentError),
+        (lambda session: session.get_link(port=30200), InvalidArgumentError),
+        (lambda session: session.get_link(port="30100"), ArgumentTypeError),
+        (lambda session: session.get_link("http", 30100), InvalidArgumentError),
+        (lambda session: session.get_link(options={}), ArgumentTypeError),
+        (lambda session: session.get_metrics(timeout=0), InvalidArgumentError),
+        (lambda session: session.oss.env_init("", "b", "c"), InvalidArgumentError),
+        (lambda session: session.oss.upload("b", "o", ""), InvalidArgumentError),
+        (lambda session: session.oss.download_anonymous(5, "p"), ArgumentTypeError),
+    ],
+)
+async def test_what_cannot_be_meant_is_refused(
+    session: AsyncSession, scripted: Scripted, call: Callable[[Any], Any], kind: type[Exception]
+) -> None:
+    """Nothing is sent."""
+    with pytest.raises(kind):
+        await call(session)
+    assert scripted.received == []
+
+
+async def test_a_value_is_in_no_error(session: AsyncSession) -> None:
+    """It may be a password."""
+    with pytest.raises(InvalidArgumentError) as caught:
+        await session.env.set({"PASSWORD": "s3cret\0"})
+    assert "s3cret" not in str(caught.value)
+
+
+async def test_numbers_of_the_machine_are_read(session: AsyncSession, scripted: Scripted) -> None:
+    """Under whatever names the image has for them; what it does not tell is ``None``."""
+    told = {
+        "cpu_count": 2,
+        "cpu_used_pct": 12.5,
+        "mem_total": "4096",
+        "mem_used": 1024.0,
+        "rx_rate_kbps": 1.5,
+        "tx_rate_KBps": 2,
+        "rx_used_kb": 3,
+        "tx_used_kbyte": 4,
+        "tx_used_kb": 99,
+        "disk_total": "much",
+        "timestamp": "2026-11-22T12:00:00Z",
+    }
+    scripted.ok("CallMcpTool", says(json.dumps(told)))
+    metrics = (await session.get_metrics()).metrics
+    assert metrics == SessionMetrics(
+        2, 12.5, 4096, 1024, None, None, 1.5, 2.0, 3.0, 4.0, "2026-11-22T12:00:00Z"
+    )
+    assert isinstance(metrics.mem_total, int)
+    assert _asked(scripted) == ("get_metrics", {})
+
+
+async def test_numbers_that_cannot_be_read_are_a_failure(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """Not zeros."""
+    scripted.ok("CallMcpTool", says("busy"))
+    assert isinstance((await session.get_metrics()).error, BadAnswerError)
+
+
+async def test_a_link_leads_to_a_port(session: AsyncSession, scripted: Scripted) -> None:
+    """Its URL is a secret, and in no repr."""
+    scripted.ok("GetLink", {"Url": "https://gateway/request_ai/t0ken/path/"})
+    result = await session.get_link("https", 30100, "x")
+    assert result.data == result.url == "https://gateway/request_ai/t0ken/path/"
+    assert scripted.asked("GetLink") == [
+        {"SessionId": "s-1", "ProtocolType": "https", "Port": "30100", "Option": "x"}
+    ]
+    assert "t0ken" not in repr(result)
+
+
+async def test_a_link_that_is_refused_is_no_success(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """Nor is an answer without a URL."""
+    scripted.ok("GetLink", Success=False, Code="NotSupported", Message="only BrowserUse images")
+    scripted.ok("GetLink", {})
+    refused = await session.get_link()
+    assert isinstance(refused.error, APIError)
+    assert "only BrowserUse images" in repr(refused)
+    assert isinstance((await session.get_link()).error, BadAnswerError)
+
+
+@pytest.mark.parametrize(
+    ("call", "tool", "args"),
+    [
+        (
+            lambda oss: oss.upload("b", "o", "/fail.txt"),
+            "oss_upload",
+            {"bucket": "b", "object": "o", "path": "/fail.txt"},
+        ),
+        (
+            lambda oss: oss.download("b", "fail.txt", "/fail.txt"),
+            "oss_download",
+            {"bucket": "b", "object": "fail.txt", "path": "/fail.txt"},
+        ),
+        (
+            lambda oss: oss.upload_anonymous("https://u", "/fail.txt"),
+            "oss_upload_annon",
+            {"url": "https://u", "path": "/fail.txt"},
+        ),
+        (
+            lambda oss: oss.download_anonymous("https://u", "/fail.txt"),
+            "oss_download_annon",
+            {"url": "https://u", "path": "/fail.txt"},
+        ),
+    ],
+)
+async def test_object_storage_is_reached_by_its_tools(
+    session: AsyncSession, scripted: Scripted, call: Callable[[Any], Any], tool: str, args: object
+) -> None:
+    """A file may be called as failures are."""
+    scripted.ok("CallMcpTool", says("Upload success: /fail.txt"))
+    assert (await call(session.oss)).content == "Upload success: /fail.txt"
+    assert _asked(scripted) == (tool, args)
+
+
+@pytest.mark.parametrize("is_error", [True, False])
+async def test_object_storage_that_fails_shows_no_secret(
+    session: AsyncSession, scripted: Scripted, is_error: bool
+) -> None:
+    """Whether the tool marks its failure as one or not."""
+    said = "Failed to use key-id with s3cret and t0ken"
+    scripted.ok("CallMcpTool", says(said, error=is_error))
+    result = await session.oss.env_init("key-id", "s3cret", "t0ken", region="cn")
+    assert isinstance(result.error, ToolError)
+    assert result.error_message == "Failed to use *** with *** and ***"
+    for secret in ("key-id", "s3cret", "t0ken"):
+        assert secret not in f"{result!r} {result.error!r} {result.error.args}"
+
+
+@pytest.mark.parametrize("key", ["fail", "a", "Upload"])
+async def test_object_storage_that_fails_is_no_success_whatever_the_file_is_called(
+    session: AsyncSession, scripted: Scripted, key: str
+) -> None:
+    """Its name is no part of the words that tell of it."""
+    scripted.ok("CallMcpTool", says(f"Upload failed: {key}"))
+    assert isinstance((await session.oss.upload("b", key, "/p")).error, ToolError)
+
+
+async def test_object_storage_that_says_nothing_has_failed(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """An empty answer is no proof."""
+    scripted.ok("CallMcpTool", says(""))
+    assert isinstance((await session.oss.upload("b", "o", "/p")).error, BadAnswerError)

@@ -1,0 +1,467 @@
+"""Git, with the git of this machine in directories of the test."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agentbay_async import (
+    ArgumentTypeError,
+    GitAuthError,
+    GitConflictError,
+    GitError,
+    GitNotARepoError,
+    GitNotFoundError,
+    InvalidArgumentError,
+    SessionNotFoundError,
+)
+from agentbay_async.services import _git_parsing as parsing
+
+from .toolbox import says
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.http.conftest import Scripted
+
+    from agentbay_async import AsyncSession
+    from agentbay_async.services.git import AsyncGit
+
+    from .toolbox import Toolbox
+
+_REAL = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed here")
+
+#: Names that git quotes, cuts or takes for something else unless it is asked the right way.
+_NAMES = ["a b", "汉字", 'quo"te', "tab\there", "new\nline", "-x", "back\\slash", "*", "R  a -> b"]
+
+
+@pytest.fixture
+async def git(session: AsyncSession, toolbox: Toolbox) -> AsyncGit:
+    """Give git in a session, set up, with an empty repository ``r``."""
+    git = session.git
+    await git.init("r", initial_branch="main")
+    (await git.configure_user("r", "Me", "me@example.com")).unwrap()
+    return git
+
+
+def _write(toolbox: Toolbox, name: str, content: str = "x\n", repo: str = "r") -> None:
+    (toolbox.home / repo / name).write_text(content)
+
+
+async def _committed(git: AsyncGit, toolbox: Toolbox, name: str = "f", text: str = "x\n") -> str:
+    _write(toolbox, name, text)
+    (await git.add("r")).unwrap()
+    return (await git.commit("r", f"Write {name}")).commit_hash
+
+
+async def _conflict(git: AsyncGit, toolbox: Toolbox, name: str) -> None:
+    """Let ``main`` and ``topic`` disagree on a file; ``main`` is checked out."""
+    await _committed(git, toolbox, name, "base\n")
+    await git.create_branch("r", "topic")
+    await _committed(git, toolbox, name, "theirs\n")
+    await git.checkout_branch("r", "main")
+    await _committed(git, toolbox, name, "ours\n")
+
+
+@_REAL
+async def test_names_of_any_kind_are_told_exactly(git: AsyncGit, toolbox: Toolbox) -> None:
+    """Untracked, staged, changed and renamed: never in quotes, never as octal numbers."""
+    for name in _NAMES:
+        _write(toolbox, name)
+    status = (await git.status("r")).unwrap()
+    assert {file.path for file in status.files} == set(_NAMES)
+    assert status.untracked_count == len(_NAMES)
+    assert {file.status for file in status.files} == {"untracked"}
+    (await git.add("r", files=_NAMES)).unwrap()
+    assert (await git.status("r")).status.staged_count == len(_NAMES)
+    (await git.commit("r", "All")).unwrap()
+    assert (await git.status("r")).is_clean
+    (toolbox.home / "r" / "R  a -> b").rename(toolbox.home / "r" / "to\nthere")
+    _write(toolbox, "汉字", "changed")
+    await git.add("r", files=["to\nthere", "R  a -> b"])
+    files = {file.path: file for file in (await git.status("r")).files}
+    assert files["to\nthere"].renamed_from == "R  a -> b"
+    assert (files["to\nthere"].status, files["to\nthere"].staged) == ("renamed", True)
+    assert (files["汉字"].status, files["汉字"].staged) == ("modified", False)
+
+
+@_REAL
+async def test_files_are_taken_literally(git: AsyncGit, toolbox: Toolbox) -> None:
+    """A file called ``*`` is one file."""
+    for name in ("*", "a"):
+        _write(toolbox, name)
+    await git.add("r", files=["*"])
+    files = {file.path: file.staged for file in (await git.status("r")).files}
+    assert files == {"*": True, "a": False}
+    await git.add("r")
+    (await git.commit("r", "Both")).unwrap()
+    for name in ("*", "a"):
+        _write(toolbox, name, "changed\n")
+    (await git.restore("r", ["*"])).unwrap()
+    assert [file.path for file in (await git.status("r")).files] == ["a"]
+    assert (await git.diff("r", paths=["*"])).data == ""
+    assert type((await git.restore("r", ["?"])).error) is GitError
+    assert (toolbox.home / "r" / "a").read_text() == "changed\n"
+
+
+@pytest.mark.parametrize("branch", ["fix#1", "a+b", "x@y", "detached", "(detached)", "汉字"])
+@_REAL
+async def test_a_commit_has_its_hash_on_any_branch(
+    git: AsyncGit, toolbox: Toolbox, branch: str
+) -> None:
+    """And a branch that is called oddly is a branch all the same."""
+    await _committed(git, toolbox)
+    (await git.create_branch("r", branch)).unwrap()
+    commit = await _committed(git, toolbox, "g")
+    assert commit == _git(toolbox, "rev-parse", "HEAD")
+    status = (await git.status("r")).unwrap()
+    assert (status.current_branch, status.detached) == (branch, False)
+    listed = (await git.list_branches("r")).unwrap()
+    assert (listed.current, {entry.name for entry in listed.branches}) == (branch, {"main", branch})
+
+
+@_REAL
+async def test_a_commit_on_no_branch_has_its_hash(git: AsyncGit, toolbox: Toolbox) -> None:
+    """Detached, which the status says as well."""
+    first = await _committed(git, toolbox)
+    (await git.checkout_branch("r", first)).unwrap()
+    assert await _committed(git, toolbox, "g") == _git(toolbox, "rev-parse", "HEAD")
+    status = (await git.status("r")).unwrap()
+    assert (status.current_branch, status.detached) == (None, True)
+    assert (await git.list_branches("r")).current is None
+
+
+@_REAL
+async def test_a_commit_has_its_hash_whatever_a_hook_says(git: AsyncGit, toolbox: Toolbox) -> None:
+    """Its words come before."""
+    hook = toolbox.home / "r" / ".git" / "hooks" / "post-commit"
+    hook.write_text("#!/bin/sh\necho 0123456789012345678901234567890123456789\n")
+    hook.chmod(0o755)
+    assert await _committed(git, toolbox) == _git(toolbox, "rev-parse", "HEAD")
+
+
+@_REAL
+async def test_a_log_has_every_part_of_a_commit(git: AsyncGit, toolbox: Toolbox) -> None:
+    """Messages of several lines and of any words; the newest first."""
+    await _committed(git, toolbox)
+    _write(toolbox, "g")
+    await git.add("r")
+    message = "Say 'it' | \x01 汉字\n\nfirst\n\nlast"
+    made = await git.commit("r", message, author_name='A "B" C', author_email="a@b.c")
+    newest, oldest = (await git.log("r")).entries
+    assert (newest.hash, newest.message) == (made.commit_hash, "Say 'it' | \x01 汉字")
+    assert newest.body == "first\n\nlast"
+    assert (newest.author_name, newest.author_email) == ('A "B" C', "a@b.c")
+    assert made.commit_hash.startswith(newest.short_hash)
+    assert (oldest.message, oldest.body) == ("Write f", "")
+    assert "T" in oldest.date
+    assert [entry.hash for entry in (await git.log("r", max_count=1)).entries] == [newest.hash]
+
+
+@_REAL
+async def test_a_repository_without_commits_has_an_empty_log(git: AsyncGit) -> None:
+    """Which is no failure; where there is no repository, it is one."""
+    assert (await git.log("r")).entries == []
+    assert isinstance((await git.log(".")).error, GitNotARepoError)
+
+
+@pytest.mark.parametrize("name", ["f", "401 403 permission denied", "new\nline"])
+@_REAL
+async def test_conflicts_of_a_merge_are_told_with_their_files(
+    git: AsyncGit, toolbox: Toolbox, name: str
+) -> None:
+    """By the index, and not by words; they can be given up."""
+    await _conflict(git, toolbox, name)
+    result = await git.merge("r", "topic")
+    assert isinstance(result.error, GitConflictError)
+    assert result.error.files == (name,)
+    assert result.error.exit_code == 1
+    status = (await git.status("r")).unwrap()
+    assert [(file.path, file.status) for file in status.files] == [(name, "conflict")]
+    assert (status.has_conflicts, status.has_staged, status.unstaged_count) == (True, False, 0)
+    assert isinstance((await git.commit("r", "No")).error, GitConflictError)
+    (await git.merge_abort("r")).unwrap()
+    assert (await git.status("r")).is_clean
+
+
+@pytest.mark.parametrize("rebase", [True, False])
+@_REAL
+async def test_conflicts_of_a_pull_are_conflicts(
+    git: AsyncGit, toolbox: Toolbox, rebase: bool
+) -> None:
+    """Git writes of them on its standard output."""
+    await _conflict(git, toolbox, "f")
+    result = await git.pull("r", remote=".", branch="topic", rebase=rebase)
+    assert isinstance(result.error, GitConflictError)
+    assert result.error.files == ("f",)
+
+
+@_REAL
+async def test_a_merge_without_conflicts_makes_a_commit(git: AsyncGit, toolbox: Toolbox) -> None:
+    """With the message that it was given."""
+    await _committed(git, toolbox)
+    await git.create_branch("r", "topic")
+    await _committed(git, toolbox, "g")
+    await git.checkout_branch("r", "main")
+    (await git.merge("r", "topic", message="Bring g", no_ff=True)).unwrap()
+    assert (await git.log("r", max_count=1)).entries[0].message == "Bring g"
+    assert (await git.delete_branch("r", "topic")).success
+
+
+@_REAL
+async def test_commits_travel_to_a_remote_and_back(git: AsyncGit, toolbox: Toolbox) -> None:
+    """Push, clone, fetch and pull; the status counts what is missing."""
+    (await git.init("hub.git", bare=True, initial_branch="main")).unwrap()
+    first = await _committed(git, toolbox)
+    hub = str(toolbox.home / "hub.git")
+    (await git.remote_add("r", "origin", hub)).unwrap()
+    (await git.push("r", remote="origin", branch="main", set_upstream=True)).unwrap()
+    clone = await git.clone(hub)
+    assert clone.path == "hub"
+    assert (await git.log("hub")).entries[0].hash == first
+    second = await _committed(git, toolbox, "g")
+    status = (await git.status("r")).unwrap()
+    assert (status.upstream, status.ahead, status.behind) == ("origin/main", 1, 0)
+    (await git.push("r")).unwrap()
+    (await git.fetch("hub", remote="origin", prune=True, tags=True)).unwrap()
+    assert (await git.status("hub")).status.behind == 1
+    (await git.pull("hub")).unwrap()
+    assert (await git.log("hub")).entries[0].hash == second
+
+
+@_REAL
+async def test_a_push_that_is_turned_away_is_a_failure(git: AsyncGit, toolbox: Toolbox) -> None:
+    """And says why."""
+    await _committed(git, toolbox)
+    result = await git.push("r", remote="nowhere", branch="main")
+    assert type(result.error) is GitError
+    assert "nowhere" in result.error_message
+
+
+@_REAL
+async def test_a_remote_is_added_once_and_changed_when_asked(
+    git: AsyncGit, toolbox: Toolbox
+) -> None:
+    """One that is missing has no URL, which is no failure."""
+    assert (await git.remote_get("r", "o")).data is None
+    (await git.remote_add("r", "o", "https://one.invalid/a b")).unwrap()
+    assert not (await git.remote_add("r", "o", "https://two.invalid")).success
+    assert (await git.remote_get("r", "o")).data == "https://one.invalid/a b"
+    (await git.remote_add("r", "o", "https://two.invalid", overwrite=True)).unwrap()
+    assert (await git.remote_get("r", "o")).data == "https://two.invalid"
+    (await git.remote_add("r", "p", "https://p.invalid", overwrite=True)).unwrap()
+    assert isinstance((await git.remote_get(".", "o")).error, GitNotARepoError)
+
+
+@_REAL
+async def test_changes_are_reset_and_restored(git: AsyncGit, toolbox: Toolbox) -> None:
+    """Only those that are named; a hard reset takes all."""
+    first = await _committed(git, toolbox)
+    _write(toolbox, "f", "changed\n")
+    _write(toolbox, "g")
+    await git.add("r")
+    (await git.reset("r", paths=["g"])).unwrap()
+    files = {file.path: file.status for file in (await git.status("r")).files}
+    assert files == {"f": "modified", "g": "untracked"}
+    assert "+changed" in (await git.diff("r", staged=True)).data
+    (await git.restore("r", ["f"], staged=True)).unwrap()
+    assert (await git.diff("r", staged=True)).data == ""
+    assert "+changed" in (await git.diff("r", paths=["f"])).data
+    assert (await git.diff("r", target="HEAD", paths=["g"])).data == ""
+    (await git.restore("r", ["f"])).unwrap()
+    assert (toolbox.home / "r" / "f").read_text() == "x\n"
+    await _committed(git, toolbox, "f", "second\n")
+    (await git.restore("r", ["f"], source=first)).unwrap()
+    assert (toolbox.home / "r" / "f").read_text() == "x\n"
+    (await git.reset("r", mode="hard", target=first)).unwrap()
+    assert [entry.hash for entry in (await git.log("r")).entries] == [first]
+
+
+@_REAL
+async def test_commits_are_tagged(git: AsyncGit, toolbox: Toolbox) -> None:
+    """With a message or without, moved only when asked."""
+    first = await _committed(git, toolbox)
+    (await git.tag("r", "v1")).unwrap()
+    await _committed(git, toolbox, "g")
+    assert not (await git.tag("r", "v1")).success
+    (await git.tag("r", "v1", force=True)).unwrap()
+    (await git.tag("r", "v0", message="The first", target=first)).unwrap()
+    assert (await git.list_tags("r")).data == ["v0", "v1"]
+    (await git.delete_tag("r", "v1")).unwrap()
+    assert (await git.list_tags("r")).data == ["v0"]
+
+
+@_REAL
+async def test_settings_are_kept(git: AsyncGit) -> None:
+    """For all repositories or for one; what is not set is ``None``, what is wrong is an error."""
+    assert (await git.get_config("r", "user.name")).data == "Me"
+    (await git.set_config("r", "user.name", "lines\nof two", scope="local")).unwrap()
+    assert (await git.get_config("r", "user.name", scope="local")).data == "lines\nof two"
+    assert (await git.get_config("r", "user.name")).data == "Me"
+    assert (await git.get_config("r", "user.nothing")).data is None
+    assert type((await git.get_config("r", "nodot")).error) is GitError
+
+
+@_REAL
+async def test_a_branch_is_checked_out_and_never_a_file(git: AsyncGit, toolbox: Toolbox) -> None:
+    """A change to a file that is called so is not lost."""
+    await _committed(git, toolbox, "topic")
+    _write(toolbox, "topic", "precious\n")
+    result = await git.checkout_branch("r", "topic")
+    assert type(result.error) is GitError
+    assert (toolbox.home / "r" / "topic").read_text() == "precious\n"
+
+
+@pytest.mark.parametrize("path", [".", "missing"])
+@_REAL
+async def test_a_directory_that_is_no_repository_is_told_apart(git: AsyncGit, path: str) -> None:
+    """Also one that does not exist."""
+    assert isinstance((await git.status(path)).error, GitNotARepoError)
+
+
+@_REAL
+async def test_a_commit_of_nothing_says_so(git: AsyncGit, toolbox: Toolbox) -> None:
+    """In words, though git writes them on its standard output; an empty one can be asked for."""
+    await _committed(git, toolbox)
+    result = await git.commit("r", "Nothing")
+    assert "nothing to commit" in result.error_message
+    assert (await git.commit("r", "Nothing", allow_empty=True)).success
+
+
+def _git(toolbox: Toolbox, *args: str) -> str:
+    command = ["git", "-C", str(toolbox.home / "r"), *args]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _fails(scripted: Scripted, stderr: str, exit_code: int = 128, stdout: str = "") -> None:
+    answer = {"stdout": stdout, "stderr": stderr, "exit_code": exit_code}
+    scripted.ok("CallMcpTool", says(json.dumps(answer)))
+
+
+@pytest.mark.parametrize(
+    ("stderr", "exit_code", "kind"),
+    [
+        ("sh: 1: git: not found", 127, GitNotFoundError),
+        ("fatal: not a git repository (or any of the parent directories): .git", 128, None),
+        ("remote: Denied\nfatal: Authentication failed for 'https://h/p/'", 128, GitAuthError),
+        (
+            "fatal: could not read Username for 'https://h': terminal prompts disabled",
+            128,
+            GitAuthError,
+        ),
+        (
+            "fatal: unable to access 'https://h/p/': The requested URL returned error: 403",
+            128,
+            GitAuthError,
+        ),
+        ("git@h: Permission denied (publickey).\nfatal: Could not read", 128, GitAuthError),
+        ("fatal: unable to access 'https://h/403/': Could not resolve host: h", 128, GitError),
+        ("fatal: could not create work tree dir '403': Permission denied", 128, GitError),
+        ("fatal: path 'not a git repository' does not exist", 128, GitError),
+        ("error: pathspec 'conflict' did not match any file(s) known to git", 1, GitError),
+    ],
+)
+async def test_failures_are_told_apart_by_what_git_says_and_not_by_paths(
+    session: AsyncSession,
+    scripted: Scripted,
+    stderr: str,
+    exit_code: int,
+    kind: type[GitError] | None,
+) -> None:
+    """A path or a host with a number in it is no reason."""
+    _fails(scripted, stderr, exit_code)
+    error = (await session.git.add("r")).error
+    assert type(error) is (kind or GitNotARepoError)
+    assert (error.exit_code, error.stderr, error.session_id) == (exit_code, stderr, "s-1")
+    assert error.request_id == "REQ-CallMcpTool"
+
+
+async def test_credentials_in_a_url_are_in_no_error(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """Neither in the message nor in the streams."""
+    url = "https://user:s3cret@h.invalid/p.git"
+    _fails(scripted, f"fatal: unable to access '{url}/': Could not resolve host")
+    error = (await session.git.clone(url)).error
+    assert isinstance(error, GitError)
+    assert "s3cret" not in f"{error} {error.stderr} {error.stdout}"
+    assert "https://***@h.invalid" in error.stderr
+
+
+async def test_what_is_no_failure_of_git_is_no_error_of_git(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """A session that is gone is told as such."""
+    scripted.refuse("CallMcpTool", "InvalidMcpSession.NotFound", "gone")
+    assert isinstance((await session.git.status("r")).error, SessionNotFoundError)
+
+
+async def test_git_is_asked_in_its_own_words_and_for_as_long_as_was_said(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """Nothing is asked of anybody; a clone has five minutes unless another time is given."""
+    _fails(scripted, "", 0)
+    await session.git.clone("https://h/p.git", path="it's", branch="b", depth=1)
+    await session.git.clone("https://h/p.git", timeout_ms=1500)
+    await session.git.status("-r", timeout=2)
+    args = [json.loads(form["Args"]) for form in scripted.asked("CallMcpTool")]
+    assert args[0]["command"] == (
+        """git clone --branch=b --single-branch --depth=1 -- https://h/p.git 'it'"'"'s'"""
+    )
+    assert [arg["timeout_ms"] for arg in args] == [300_000, 1500, 2000]
+    assert args[1]["command"].endswith("-- https://h/p.git p")
+    assert args[2]["command"].startswith("git -C ./-r status ")
+    assert args[0]["envs"]["GIT_TERMINAL_PROMPT"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("url", "directory"),
+    [
+        ("https://h/team/p.git", "p"),
+        ("https://h/team/p.git/", "p"),
+        ("git@h:p.git", "p"),
+        ("/srv/p/.git", "p"),
+        ("p.bundle", "p"),
+    ],
+)
+def test_a_clone_is_called_as_its_source(url: str, directory: str) -> None:
+    """As git itself would name it."""
+    assert parsing.directory_of(url) == directory
+
+
+@pytest.mark.parametrize(
+    ("call", "kind"),
+    [
+        (lambda git: git.clone(""), InvalidArgumentError),
+        (lambda git: git.clone("u", depth=0), InvalidArgumentError),
+        (lambda git: git.init(5), ArgumentTypeError),
+        (lambda git: git.status(""), InvalidArgumentError),
+        (lambda git: git.add("r", files=[]), InvalidArgumentError),
+        (lambda git: git.add("r", files="f"), ArgumentTypeError),
+        (lambda git: git.commit("r", " "), InvalidArgumentError),
+        (lambda git: git.checkout_branch("r", "--force"), InvalidArgumentError),
+        (lambda git: git.merge("r", "-s"), InvalidArgumentError),
+        (lambda git: git.reset("r", mode="firm"), InvalidArgumentError),
+        (lambda git: git.reset("r", mode="hard", paths=["f"]), InvalidArgumentError),
+        (lambda git: git.restore("r", ["f"], worktree=False), InvalidArgumentError),
+        (lambda git: git.restore("r", []), InvalidArgumentError),
+        (lambda git: git.pull("r", branch="main"), InvalidArgumentError),
+        (lambda git: git.push("r", remote="--all"), InvalidArgumentError),
+        (lambda git: git.set_config("r", "k", "v", scope="system"), InvalidArgumentError),
+        (lambda git: git.log("r", timeout=1, timeout_ms=1), InvalidArgumentError),
+    ],
+)
+async def test_what_git_cannot_be_meant_to_do_is_refused(
+    session: AsyncSession,
+    scripted: Scripted,
+    call: Callable[[AsyncGit], Any],
+    kind: type[Exception],
+) -> None:
+    """Nothing is sent, and nothing that looks like an option is taken for a name."""
+    with pytest.raises(kind):
+        await call(session.git)
+    assert scripted.received == []

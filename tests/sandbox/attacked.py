@@ -1,0 +1,194 @@
+"""A service under attack: starts two sessions, lets one attack everything, prints what happened.
+
+Run as a program of its own, because it may give up root for good. Its arguments: a directory, the
+user to become (0 stays who one is), and the level of isolation. Without isolation nothing is
+started by the service: chosen attacks, which harm nobody, are tried from a plain process.
+"""
+
+# ruff: noqa: T201 - the outcomes are printed for the test that started this program
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentbay_local.sandbox import bundle, openat, programs, seccomp
+from agentbay_local.sandbox.base import Backend, Isolation, SandboxSpec
+from agentbay_local.sandbox.hostfs import HostFiles
+from agentbay_local.sandbox.probe import backend_for
+from agentbay_local.sandbox.problems import FileProblem
+from agentbay_local.sandbox.uids import private_uid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TRIES = 3000
+FLIP = "while :; do ln -sfn inner place; ln -sfn {outside} place; done"
+
+
+def become(uid: int) -> None:
+    """Give up root, after reading what only root can reach."""
+    programs.bubblewrap(), programs.interpreter(), bundle.bundle(), "x".encode("idna")
+    seccomp.program(Isolation.NAMESPACES), openat.kernel_resolves()
+    if uid:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+
+
+@contextlib.contextmanager
+def answering(family: int, kind: int, address: Any) -> Iterator[Any]:
+    """Serve "host" to everyone who comes, and give the address."""
+    server = socket.socket(family, kind)
+    server.bind(address)
+    if kind == socket.SOCK_STREAM:
+        server.listen()
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                if kind == socket.SOCK_STREAM:
+                    peer, _ = server.accept()
+                    peer.sendall(b"host")
+                    peer.close()
+                else:
+                    _, sender = server.recvfrom(10)
+                    server.sendto(b"host", sender)
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield server.getsockname()
+
+
+@contextlib.contextmanager
+def host(place: Path) -> Iterator[dict[str, Any]]:
+    """Lay out what there is to steal; give what an attacker could know of it."""
+    marker, secret = secrets.token_hex(8), secrets.token_hex(8)
+    buffer = ctypes.create_string_buffer(marker.encode())
+    key = 0x7A000000 | secrets.randbits(20)
+    (place / "file").write_text(marker)
+    (place / "file").chmod(0o600)
+    shm = Path("/dev/shm", f"agentbay-{marker}")
+    shm.write_text(marker)
+    libc = ctypes.CDLL(None)
+    segment = libc.shmget(key, 4096, 0o1666)
+    os.environ["ALIBABA_CLOUD_ACCESS_KEY_SECRET"] = secret
+    tcp, unix = socket.SOCK_STREAM, socket.AF_UNIX
+    with (
+        answering(socket.AF_INET, tcp, ("127.0.0.1", 0)) as (_, port),
+        answering(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0)) as (_, udp),
+        answering(unix, tcp, f"\0{marker}"),
+        answering(unix, tcp, str(place / "socket")),
+    ):
+        (place / "socket").chmod(0o777)
+        try:
+            yield {
+                "abstract": marker,
+                "address": ctypes.addressof(buffer),
+                "agent": 1,
+                "file": str(place / "file"),
+                "marker": marker,
+                "other": str(place / "other/tmp" / marker),
+                "pid": os.getpid(),
+                "place": str(place),
+                "port": port,
+                "secret": secret,
+                "shm": shm.name,
+                "shm_key": key,
+                "socket": str(place / "socket"),
+                "udp": udp,
+            }
+        finally:
+            shm.unlink()
+            libc.shmctl(segment, 0, None)
+
+
+async def race(backend: Backend, place: Path) -> str:
+    """Flip a link between a directory inside and one outside while the service reads through it."""
+    outside = place / "outside"
+    outside.mkdir()
+    (outside / "f").write_text("outside")
+    spec = SandboxSpec(place / "race", private_uid("race"))
+    async with await backend.start(spec) as session:
+        await session.run("mkdir inner; echo inside > inner/f", timeout=10)
+        flipping = await session.spawn(FLIP.format(outside=outside))
+        read = 0
+        with HostFiles(spec.root, spec.uid) as files:
+            for _ in range(TRIES):
+                with contextlib.suppress(FileProblem):
+                    fd = files.open("/home/wuying/place/f")
+                    said = os.read(fd, 100)
+                    os.close(fd)
+                    read += 1
+                    if said == b"outside":
+                        return "through"
+        await flipping.close()
+    return "blocked" if read else "never read anything"
+
+
+async def attacked(place: Path, level: Isolation) -> dict[str, str]:
+    """Start two sessions, attack the host and one of them from the other."""
+    told: list[int] = []
+    signal.signal(signal.SIGUSR1, lambda number, _: told.append(number))
+    backend = backend_for(level)
+    attacks = Path(__file__).with_name("attacks.py").read_text()
+    with host(place) as known:
+        other = SandboxSpec(place / "other", private_uid("other"))
+        own = SandboxSpec(place / "own", private_uid("own"))
+        async with await backend.start(other) as victim, await backend.start(own) as attacker:
+            planted = f"echo {known['marker']} > {known['marker']}"
+            assert (await victim.run(planted, cwd="/tmp", timeout=10)).exit_code == 0
+            python = str(programs.interpreter().program)
+            stdin = json.dumps(known).encode()
+            done = await attacker.run([python, "-c", attacks], stdin=stdin, timeout=60)
+            still = await attacker.run("echo alive", timeout=10)
+        outcomes: dict[str, str] = json.loads(done.stdout or "{}")
+        if not outcomes:
+            raise SystemExit(done.stderr.decode())
+    outcomes["session_ended_by_its_own_attack"] = (
+        "blocked" if still.stdout == b"alive\n" else "through"
+    )
+    if told:
+        outcomes["signal_to_the_service"] = "through"
+    outcomes["link_flipped_under_a_host_side_read"] = await race(backend, place)
+    await backend.close()
+    return outcomes
+
+
+def unhindered(place: Path, chosen: list[str]) -> dict[str, str]:
+    """Try some attacks from a process that nothing keeps from them."""
+    attacks = Path(__file__).with_name("attacks.py")
+    with host(place) as known:
+        done = subprocess.run(
+            [programs.interpreter().program, "-c", attacks.read_text(), *chosen],
+            input=json.dumps(known),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    outcomes: dict[str, str] = json.loads(done.stdout)
+    return outcomes
+
+
+def main() -> None:
+    """Print the outcome of each attack."""
+    place, level = Path(sys.argv[1]), Isolation(sys.argv[3])
+    become(int(sys.argv[2]))
+    if level is Isolation.NONE:
+        print(json.dumps(unhindered(place, sys.argv[4:])))
+    else:
+        print(json.dumps(asyncio.run(attacked(place, level))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""Reaching a port of a session, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentbay_local.sandbox import replies
+from agentbay_local.sandbox.base import Isolation, SandboxSpec
+from agentbay_local.sandbox.channel import Reply
+from agentbay_local.sandbox.inside import confinement
+from agentbay_local.sandbox.landlock import LandlockBackend
+from agentbay_local.sandbox.problems import FileProblem, InvalidRequest, MalformedReply
+from agentbay_local.sandbox.uids import private_uid
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agentbay_local.sandbox.base import Sandbox
+
+SERVER = """
+import socket, sys
+server = socket.create_server((sys.argv[1], 0), family=int(sys.argv[2]))
+print(server.getsockname()[1], flush=True)
+while True:
+    peer, _ = server.accept()
+    peer.sendall(b"you said " + peer.recv(100))
+    peer.close()
+"""
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_dial_reaches_a_server_of_the_session(
+    sandbox: Sandbox, python: str, host: str
+) -> None:
+    """Whichever loopback address it listens on, as often as one likes."""
+    if sandbox.isolation is Isolation.LANDLOCK:
+        pytest.skip("sessions of this level have no sockets")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    command = [python, "-c", SERVER, host, str(int(family))]
+    async with await sandbox.spawn(command) as program:
+        said = await program.stdout.read()
+        if not said and family == socket.AF_INET6:
+            pytest.skip("this machine has no IPv6")
+        for _ in range(3):
+            reader, writer = await asyncio.open_connection(sock=await sandbox.dial(int(said)))
+            writer.write(b"hello")
+            assert await asyncio.wait_for(reader.read(), 10) == b"you said hello"
+            writer.close()
+
+
+async def test_dial_says_that_nobody_listens(isolated: Sandbox) -> None:
+    """The port is named, and no descriptor is left."""
+    before = sorted(os.listdir("/proc/self/fd"))
+    with pytest.raises(FileProblem, match="port 30100") as caught:
+        await isolated.dial(30100)
+
+    assert caught.value.errno == errno.ECONNREFUSED
+    assert before == sorted(os.listdir("/proc/self/fd"))
+
+
+async def test_dial_is_refused_where_sessions_have_no_sockets(tmp_path: Path) -> None:
+    """Without a network namespace, a port of the session would be one of the host's."""
+    if not confinement.abi():
+        pytest.skip("this kernel has no Landlock")
+    backend = LandlockBackend()
+    spec = SandboxSpec(tmp_path / "root", private_uid("dial"))
+    async with await backend.start(spec) as sandbox:
+        with pytest.raises(FileProblem) as caught:
+            await sandbox.dial(80)
+    await backend.close()
+
+    assert caught.value.errno == errno.EAFNOSUPPORT
+
+
+async def test_dial_cannot_reach_the_host(isolated: Sandbox) -> None:
+    """The loopback of the session is not the host's."""
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(FileProblem):
+        await isolated.dial(server.getsockname()[1])
+
+
+async def test_dial_gives_up_when_the_server_does_not_accept(
+    isolated: Sandbox, python: str
+) -> None:
+    """A full queue drops the request; the wait is bounded."""
+    full = (
+        "import socket, time; s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(0);"
+        "print(s.getsockname()[1], flush=True);"
+        "c = [socket.socket() for _ in range(8)];"
+        "[(x.setblocking(False), x.connect_ex(s.getsockname())) for x in c];"
+        "print('full', flush=True); time.sleep(300)"
+    )
+    async with await isolated.spawn([python, "-c", full]) as program:
+        said = b""
+        while b"full" not in said:
+            said += await program.stdout.read()
+        with pytest.raises(FileProblem) as caught:
+            await isolated.dial(int(said.split()[0]), timeout=0.3)
+
+    assert caught.value.errno == errno.ETIMEDOUT
+
+
+@pytest.mark.parametrize("port", [0, 65536, -1, True, "80", 1.5])
+async def test_dial_refuses_what_is_no_port(isolated: Sandbox, port: object) -> None:
+    """Before anything is sent."""
+    with pytest.raises(InvalidRequest, match="port"):
+        await isolated.dial(port)  # type: ignore[arg-type]  # on purpose
+
+
+@pytest.mark.parametrize("kind", ["none", "two", "file", "unix", "udp"])
+def test_what_is_no_tcp_socket_is_refused_and_closed(kind: str) -> None:
+    """A lying agent cannot make the service talk to something else."""
+    kinds = {"unix": socket.AF_UNIX, "udp": socket.AF_INET}
+    if kind in kinds:
+        given: tuple[int, ...] = (socket.socket(kinds[kind], socket.SOCK_DGRAM).detach(),)
+    else:
+        count = {"none": 0, "two": 2}.get(kind, 1)
+        given = tuple(os.open("/dev/null", os.O_RDWR) for _ in range(count))
+    with pytest.raises(MalformedReply):
+        replies.connecting_socket(Reply({}, given))
+    for fd in given:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(fd)

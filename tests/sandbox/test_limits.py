@@ -1,0 +1,249 @@
+"""Sessions that take more than their share: stopped, told so, and nobody else is disturbed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+from typing import TYPE_CHECKING
+
+from agentbay_local.sandbox import census, usage
+from agentbay_local.sandbox.base import Limits, SandboxSpec
+from agentbay_local.sandbox.plain import PlainBackend
+from agentbay_local.sandbox.uids import private_uid
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+    from agentbay_local.sandbox.base import Backend, Sandbox
+
+    from .conftest import Starting
+
+MIB = 1024 * 1024
+HOG = "import time; held = bytearray(b'x' * {} * 2**20); print('held', flush=True); time.sleep(60)"
+
+
+async def healthy(sandbox: Sandbox) -> bool:
+    """Say whether a session works, and at once."""
+    done = await asyncio.wait_for(sandbox.run("echo well", timeout=10), 10)
+    return done.stdout == b"well\n" and not done.excess
+
+
+async def limited(backend: Backend, root: Path, limits: Limits) -> Sandbox:
+    """Start a sandbox with its own limits."""
+    return await backend.start(SandboxSpec(root, private_uid(str(root)), limits))
+
+
+async def test_memory_hog_is_killed_and_its_command_says_why(
+    backend: Backend, tmp_path: Path, python: str
+) -> None:
+    """The largest process goes; smaller ones, the session and its neighbour live on."""
+    limits = Limits(memory_bytes=100 * MIB)
+    async with (
+        await limited(backend, tmp_path / "hog", limits) as hog,
+        await limited(backend, tmp_path / "other", limits) as other,
+    ):
+        small = await hog.spawn([python, "-c", HOG.format(20)])
+        assert await small.stdout.read() == b"held\n"
+        done = await hog.run([python, "-c", HOG.format(150)], timeout=30)
+
+        assert (done.exit_code, done.timed_out) == (137, False)
+        assert "memory passed 104857600 bytes" in done.excess
+        assert hog.excess == done.excess
+        assert not small.exited
+        await small.close()
+        assert await healthy(hog)
+        assert await healthy(other)
+        assert other.excess == ""
+    await backend.close()
+
+
+async def test_many_small_processes_count_together(
+    backend: Backend, tmp_path: Path, python: str
+) -> None:
+    """The limit is the session's, also for processes that left their parents."""
+    many = f'for n in 1 2 3 4; do setsid {python} -c "{HOG.format(40)}" & done; wait'
+    async with await limited(backend, tmp_path / "root", Limits(memory_bytes=100 * MIB)) as sandbox:
+        done = await sandbox.run(f"{many}", timeout=4)
+
+        assert "memory passed" in done.excess
+        large = [one for one in census.family(os.getpid()) if 40 * MIB < one.memory < 60 * MIB]
+        assert len(large) < 3
+    await backend.close()
+
+
+async def test_memory_that_processes_share_counts_once(
+    backend: Backend, tmp_path: Path, python: str
+) -> None:
+    """Forked copies of one large process are not taken for many large ones."""
+    code = (
+        "import os, time; held = bytearray(b'x' * 60 * 2**20);"
+        "pids = [os.fork() for _ in range(2)]; time.sleep(1.2); print(len(pids))"
+    )
+    async with await limited(backend, tmp_path / "root", Limits(memory_bytes=150 * MIB)) as sandbox:
+        done = await sandbox.run([python, "-c", code], timeout=20)
+
+        assert (done.exit_code, done.excess) == (0, "")
+        assert done.stdout.split()[0] == b"2"
+    await backend.close()
+
+
+async def test_file_cannot_grow_beyond_the_disk_limit(backend: Backend, tmp_path: Path) -> None:
+    """The system itself stops a single file."""
+    async with await limited(backend, tmp_path / "root", Limits(disk_bytes=8 * MIB)) as sandbox:
+        done = await sandbox.run("head -c 100000000 /dev/zero > big; echo $?", timeout=20)
+
+        assert done.stdout.strip() != b"0"
+        assert (await sandbox.stat("big")).size <= 8 * MIB
+    await backend.close()
+
+
+FILLER = "n=0; while :; do n=$((n+1)); head -c 1000000 /dev/zero > f$n; done"
+
+
+async def test_disk_filler_is_killed_and_may_then_clean_up(
+    backend: Backend, tmp_path: Path
+) -> None:
+    """Many small files are counted from outside; removing them is always possible."""
+    async with await limited(backend, tmp_path / "root", Limits(disk_bytes=8 * MIB)) as sandbox:
+        filled = await sandbox.run(FILLER, timeout=30)
+        looked = await sandbox.run("ls; sleep 0.7; rm f*; echo removed", timeout=20)
+        again = await sandbox.run(FILLER, timeout=30)
+
+        assert (filled.exit_code, filled.timed_out) == (137, False)
+        assert "files passed 8388608 bytes" in filled.excess
+        assert looked.stdout.endswith(b"removed\n")
+        assert "files passed" in again.excess
+        assert await healthy(sandbox)
+    await backend.close()
+
+
+async def test_flood_of_output_leaves_the_loop_and_other_sessions_free(
+    start_isolated: Starting,
+) -> None:
+    """What is beyond the limit is thrown away at a pace that costs the service little."""
+    async with start_isolated("flood") as flood, start_isolated("other") as other:
+        flooding = asyncio.ensure_future(flood.run("yes", timeout=1.5, output_limit=1000))
+        await asyncio.wait([flooding], timeout=0.2)
+        before = resource.getrusage(resource.RUSAGE_SELF)
+        await asyncio.wait([flooding], timeout=1)
+        after = resource.getrusage(resource.RUSAGE_SELF)
+        assert await healthy(other)
+        done = await flooding
+
+    assert (len(done.stdout), done.truncated, done.timed_out) == (1000, True, True)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.25
+
+
+async def test_background_flood_leaves_the_session_usable(isolated: Sandbox) -> None:
+    """The agent throws it away at a pace that leaves it time for others."""
+    await isolated.run("yes & yes >&2 &", timeout=10)
+    before = await processor_ticks_of_the_agent(isolated)
+    await asyncio.wait([asyncio.ensure_future(isolated.dead.wait())], timeout=1)
+    after = await processor_ticks_of_the_agent(isolated)
+
+    assert await healthy(isolated)
+    assert (after - before) / os.sysconf("SC_CLK_TCK") < 0.25
+
+
+async def processor_ticks_of_the_agent(sandbox: Sandbox) -> int:
+    """Return how much processor time the first process of a session has used."""
+    shown = "read -r a < /proc/1/stat; set -- $a; echo $(( ${14} + ${15} ))"
+    return int((await sandbox.run(shown, timeout=10)).stdout)
+
+
+async def test_processor_time_is_limited_for_each_process_and_not_for_the_session(
+    backend: Backend, tmp_path: Path
+) -> None:
+    """A busy loop is killed; the agent and later commands have their own time."""
+    async with await limited(backend, tmp_path / "root", Limits(cpu_seconds=1)) as sandbox:
+        for _ in range(2):
+            done = await sandbox.run("while :; do :; done", timeout=20)
+            assert (done.exit_code, done.timed_out) == (137, False)
+        assert await healthy(sandbox)
+    await backend.close()
+
+
+async def test_too_many_processes_are_ended_where_the_system_has_no_limit(
+    tmp_path: Path,
+) -> None:
+    """Without isolation the count is watched."""
+    backend = PlainBackend()
+    async with await limited(backend, tmp_path / "root", Limits(processes=20)) as sandbox:
+        many = "for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25"
+        done = await sandbox.run(f"{many}; do sleep 55 & done; wait", timeout=30)
+
+        assert done.exit_code == 137
+        assert "more than 20 processes" in done.excess
+        assert await healthy(sandbox)
+    await backend.close()
+
+
+async def test_resting_session_is_not_looked_at(
+    start_isolated: Starting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The watch stops when it finds no process, and begins again with the next."""
+    looks: list[int] = []
+    family = census.family
+
+    def counted(agent: int) -> list[census.Member]:
+        found = family(agent)
+        looks.append(len(found))
+        return found
+
+    monkeypatch.setattr(census, "family", counted)
+    async with start_isolated() as sandbox:
+        await sandbox.run("sleep 0.5", timeout=10)
+        while not looks or looks[-1]:
+            await asyncio.wait([asyncio.ensure_future(sandbox.stat("/"))], timeout=0.1)
+        first = len(looks)
+        await asyncio.wait([asyncio.ensure_future(asyncio.Event().wait())], timeout=0.6)
+        resting = len(looks)
+        await sandbox.run("sleep 0.5", timeout=10)
+
+    assert first == resting < len(looks)
+
+
+def never() -> bool:
+    """Go on."""
+    return False
+
+
+def test_disk_is_counted_once_for_each_file_and_at_any_depth(tmp_path: Path) -> None:
+    """Links to one file are one file; depth beyond any path and any stack is no hiding place."""
+    block = b"x" * 100_000
+    (tmp_path / "a").write_bytes(block)
+    (tmp_path / "b").hardlink_to(tmp_path / "a")
+    (tmp_path / "c").symlink_to("/usr")
+    flat = usage.used_bytes(tmp_path, 10**9, never)
+    here = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(3000):
+        os.mkdir("d", dir_fd=here)
+        inner = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    deep = os.open("deep", os.O_WRONLY | os.O_CREAT, dir_fd=here)
+    os.write(deep, block)
+    os.close(deep)
+    os.close(here)
+    nested = usage.used_bytes(tmp_path, 10**9, never)
+
+    assert 100_000 <= flat < 150_000
+    assert nested - flat >= 100_000
+    assert usage.used_bytes(tmp_path, 50_000, never) < 200_000
+    assert usage.used_bytes(tmp_path, 10**9, lambda: True) == 0
+
+
+def test_only_the_process_that_was_meant_is_killed() -> None:
+    """A number that belongs to somebody else by now is left alone."""
+    pid = os.posix_spawn("/bin/sleep", ["sleep", "60"], {})
+    (member,) = [one for one in census.family(os.getpid()) if one.pid == pid]
+    another = census.Member(pid, member.start + 1, 1, 0)
+
+    assert census.end([another]) == 0
+    assert os.waitpid(pid, os.WNOHANG) == (0, 0)
+    assert census.end([member]) == 1
+    assert os.waitpid(pid, 0)[1] == 9
+    assert census.end([member]) == 0

@@ -1,0 +1,289 @@
+"""Programs that keep running while the service talks to them, and what they may read."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentbay_local.sandbox.base import SandboxSpec
+from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
+from agentbay_local.sandbox.problems import (
+    FileProblem,
+    InvalidRequest,
+    SandboxGone,
+    SandboxPaused,
+)
+from agentbay_local.sandbox.programs import own_interpreter
+from agentbay_local.sandbox.uids import private_uid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from agentbay_local.sandbox.base import Backend, Sandbox
+    from agentbay_local.sandbox.pipes import Pipe
+
+
+async def rest(pipe: Pipe) -> bytes:
+    """Read to the end."""
+    read = bytearray()
+    while data := await asyncio.wait_for(pipe.read(), 20):
+        read += data
+    return bytes(read)
+
+
+async def test_spawned_program_is_talked_to_in_both_directions(sandbox: Sandbox) -> None:
+    """A line in, a line out, as often as one likes; the end of input ends it."""
+    script = "while read line; do echo got $line; done; echo end >&2; exit 4"
+    async with await sandbox.spawn(script) as program:
+        for word in (b"one", b"two"):
+            await program.stdin.write(word + b"\n")
+            assert await program.stdout.read() == b"got " + word + b"\n"
+        program.stdin.close()
+
+        assert await rest(program.stderr) == b"end\n"
+        assert [await program.wait(), await program.wait()] == [4, 4]
+        assert program.exited
+
+
+async def test_megabytes_pass_in_both_directions_at_once(sandbox: Sandbox) -> None:
+    """Neither side blocks the other, and no byte is lost or moved."""
+    data = os.urandom(3_000_000)
+    async with await sandbox.spawn(["cat"]) as program:
+        reading = asyncio.ensure_future(rest(program.stdout))
+        await program.stdin.write(data)
+        program.stdin.close()
+
+        assert await reading == data
+
+
+@contextlib.contextmanager
+def pairs(count: int) -> Iterator[list[tuple[socket.socket, socket.socket]]]:
+    """Give connected sockets, closed afterwards."""
+    made = [socket.socketpair() for _ in range(count)]
+    yield made
+    for pair in made:
+        for end in pair:
+            end.close()
+
+
+async def test_descriptors_arrive_as_three_and_upwards(sandbox: Sandbox) -> None:
+    """Each is the one that was meant, beside the streams, and the script may be long."""
+    filler = "#" * 200_000
+    script = "for n in 3 4 5 6; do echo number $n >&$n; done\n"
+    with pairs(4) as made:
+        fds = [far.fileno() for _, far in made]
+        for text in (script, script + filler):
+            async with await sandbox.spawn(text, fds=fds) as program:
+                assert await program.wait() == 0
+            said = [near.recv(100) for near, _ in made]
+            assert said == [f"number {n}\n".encode() for n in range(3, 7)]
+        with pytest.raises(InvalidRequest, match="fds"):
+            await sandbox.spawn("true", fds=[*fds, fds[0]])
+
+
+async def test_nothing_but_what_was_given_is_inherited(isolated: Sandbox) -> None:
+    """A program sees its streams and its extras, and none of another program's."""
+    with pairs(1) as ((_, far),):
+        async with (
+            await isolated.spawn(["sleep", "300"], fds=[far.fileno()]),
+            await isolated.spawn("ls /proc/self/fd", fds=[far.fileno()]) as program,
+        ):
+            # The last is ls reading the directory.
+            assert (await rest(program.stdout)).split() == [b"0", b"1", b"2", b"3", b"4"]
+
+
+async def test_signals_reach_the_group_and_kill_the_whole_session(sandbox: Sandbox) -> None:
+    """SIGINT can be caught; SIGKILL leaves nothing of the program."""
+    script = "trap 'echo caught' INT; echo ready; while :; do sleep 0.05; done"
+    async with await sandbox.spawn(script) as program:
+        assert await program.stdout.read() == b"ready\n"
+        program.signal(signal.SIGINT)
+        assert await program.stdout.read() == b"caught\n"
+        program.kill()
+        assert await asyncio.wait_for(program.wait(), 10) == 137
+        program.signal(signal.SIGINT)
+
+
+async def test_leaving_the_block_kills_the_program(sandbox: Sandbox) -> None:
+    """Its pipes are closed, and it and its children are gone."""
+    async with await sandbox.spawn("sleep 4323 & sleep 4323") as program:
+        pass
+    left = await sandbox.run("while ps -eo args | grep '[s]leep 4323'; do :; done", timeout=10)
+
+    assert program.exited
+    assert not left.timed_out
+    assert program.stdout.fileno() == -1
+    assert await program.stdout.read() == b""
+    with pytest.raises(FileProblem, match="standard input"):
+        await program.stdin.write(b"x")
+
+
+async def test_writing_to_a_program_that_has_ended_is_a_problem(sandbox: Sandbox) -> None:
+    """Nobody reads any more, and the writer is told."""
+    async with await sandbox.spawn("exec <&-; echo closed; sleep 300") as program:
+        assert await program.stdout.read() == b"closed\n"
+        with pytest.raises(FileProblem) as caught:
+            await program.stdin.write(b"x" * 1_000_000)
+
+    assert caught.value.errno == errno.EPIPE
+
+
+async def test_close_ends_who_reads_and_who_writes(sandbox: Sandbox) -> None:
+    """Nobody waits for a descriptor that is gone, or for one that took its number."""
+    program = await sandbox.spawn(["sleep", "300"])
+    reading = asyncio.ensure_future(program.stdout.read())
+    writing = asyncio.ensure_future(program.stdin.write(b"x" * 1_000_000))
+    await asyncio.wait([reading, writing], timeout=0.05)
+    await program.close()
+    await program.close()
+
+    assert await asyncio.wait_for(reading, 5) == b""
+    with pytest.raises(FileProblem):
+        await asyncio.wait_for(writing, 5)
+
+
+async def test_program_that_cannot_be_started_leaves_nothing(sandbox: Sandbox) -> None:
+    """The error names what is missing, and no descriptor stays open."""
+    before = sorted(os.listdir("/proc/self/fd"))
+    with pytest.raises(FileProblem, match="no-such-program"):
+        await sandbox.spawn(["no-such-program"])
+    with pytest.raises(FileProblem, match="/nowhere"):
+        await sandbox.spawn(["true"], cwd="/nowhere")
+
+    assert before == sorted(os.listdir("/proc/self/fd"))
+
+
+async def test_cancelled_start_is_undone(sandbox: Sandbox) -> None:
+    """A program started for somebody who no longer waits is killed."""
+    for _ in range(10):
+        starting = asyncio.ensure_future(sandbox.spawn(["sleep", "4324"]))
+        await asyncio.sleep(0)
+        starting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await (await starting).close()
+    left = await sandbox.run("while ps -eo args | grep '[s]leep 4324'; do :; done", timeout=10)
+
+    assert not left.timed_out
+
+
+async def test_spawned_program_ends_with_its_sandbox(sandbox: Sandbox) -> None:
+    """The pipes end and who waits is told; a paused session starts nothing."""
+    program = await sandbox.spawn(["sleep", "300"])
+    await sandbox.pause()
+    with pytest.raises(SandboxPaused):
+        await sandbox.spawn(["true"])
+    await sandbox.close()
+
+    assert await rest(program.stdout) == b""
+    with pytest.raises(SandboxGone):
+        await program.wait()
+    await program.close()
+
+
+def spec(root: Path, **read_only: Path) -> SandboxSpec:
+    """Describe a sandbox that may read directories, each named by its last part below /opt."""
+    shown = {f"/opt/shown/{name}": path for name, path in read_only.items()}
+    return SandboxSpec(root, private_uid(str(root)), read_only=shown)
+
+
+async def test_read_only_directory_can_be_read_and_not_written(
+    isolating: None, tmp_path: Path
+) -> None:
+    """Also below a directory that only its owner may enter."""
+    shown = tmp_path / "closed" / "shown"
+    shown.mkdir(parents=True)
+    (shown / "f").write_text("text")
+    (shown / "f").chmod(0o666)
+    shown.chmod(0o777)
+    shown.parent.chmod(0o700)
+    backend = BubblewrapBackend()
+    async with await backend.start(spec(tmp_path / "root", here=shown)) as sandbox:
+        read = await sandbox.run("cat /opt/shown/here/f", timeout=10)
+        write = await sandbox.run("echo x >> /opt/shown/here/f || rm /opt/shown/here/f", timeout=10)
+    await backend.close()
+
+    assert read.stdout == b"text"
+    assert b"Read-only file system" in write.stderr
+    assert (shown / "f").read_text() == "text"
+
+
+async def test_link_planted_on_the_way_does_not_move_what_is_shown(
+    isolating: None, tmp_path: Path
+) -> None:
+    """What a session put where a directory is to be shown is put right at the next start."""
+    shown = tmp_path / "shown"
+    shown.mkdir()
+    (shown / "f").write_text("text")
+    shown.chmod(0o755)
+    backend = BubblewrapBackend()
+    for _ in range(2):
+        async with await backend.start(spec(tmp_path / "root", here=shown)) as sandbox:
+            assert (await sandbox.run("cat /opt/shown/here/f", timeout=10)).stdout == b"text"
+            plant = "mv shown was$$ && ln -s ../../oldroot/tmp shown"
+            assert (await sandbox.run(plant, cwd="/opt", timeout=10)).exit_code == 0
+    await backend.close()
+
+
+async def test_services_own_python_runs_in_a_session(isolating: None, tmp_path: Path) -> None:
+    """With what it needs, and a directory of packages, wherever they lie on the host."""
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    (packages / "shown_here.py").write_text("word = 'imported'")
+    own = own_interpreter()
+    shown = {"/opt/packages": packages}
+    if own.needs is not None:
+        shown[str(own.needs)] = own.needs
+    code = "import sys, shown_here; print(shown_here.word, sys.version_info[:2], flush=True)"
+    backend = BubblewrapBackend()
+    asked = SandboxSpec(tmp_path / "root", private_uid("own"), read_only=shown)
+    async with await backend.start(asked) as sandbox:
+        env = {"PYTHONPATH": "/opt/packages"}
+        async with await sandbox.spawn([str(own.program), "-c", code], env=env) as program:
+            said = (await rest(program.stdout)).decode()
+            complaint = await rest(program.stderr)
+    await backend.close()
+
+    assert (said, complaint) == (f"imported {tuple(sys.version_info[:2])}\n", b"")
+
+
+@pytest.mark.parametrize("inside", ["/", "relative", "/opt/../etc", "/opt//x", "/usr/x", "/proc"])
+async def test_read_only_refuses_places_that_are_taken_or_unclear(
+    tmp_path: Path, inside: str
+) -> None:
+    """Before anything is started."""
+    backend = BubblewrapBackend()
+    with pytest.raises(InvalidRequest, match="read_only"):
+        await backend.start(
+            SandboxSpec(tmp_path / "root", private_uid("x"), read_only={inside: tmp_path})
+        )
+    with pytest.raises(InvalidRequest, match="no directory"):
+        await backend.start(spec(tmp_path / "root", here=tmp_path / "nowhere"))
+    await backend.close()
+
+
+async def test_levels_agree_on_the_streams(backend: Backend, tmp_path: Path) -> None:
+    """A program that is started twenty times leaves no descriptor behind."""
+    async with await backend.start(SandboxSpec(tmp_path / "r", private_uid("fds"))) as sandbox:
+
+        async def once() -> None:
+            async with await sandbox.spawn("cat") as program, await sandbox.terminal("true"):
+                await program.stdin.write(b"x")
+
+        await once()
+        before = sorted(os.listdir("/proc/self/fd"))
+        inside = await sandbox.run("ls /proc/$PPID/fd | wc -l", timeout=10)
+        for _ in range(20):
+            await once()
+        assert before == sorted(os.listdir("/proc/self/fd"))
+        again = await sandbox.run("ls /proc/$PPID/fd | wc -l", timeout=10)
+        assert inside.stdout == again.stdout
+    await backend.close()

@@ -1,0 +1,66 @@
+"""A scripted session for the tests of what runs inside one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp.test_utils import TestServer
+
+from agentbay_async import AsyncAgentBay
+
+from .machine import Machine
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    from tests.conftest import InstantClock
+
+    from agentbay_async import AsyncSession
+
+#: Shown to nobody: tests look for it where it must not be.
+API_KEY = "akm-5e6f-the-secret-key"
+
+
+@pytest.fixture(autouse=True)
+def _empty_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Work where no ``.env`` file lies, here or above."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+async def machine() -> AsyncIterator[Machine]:
+    """Give a session to script, which offers every channel."""
+    machine = Machine()
+    server = TestServer(machine.app())
+    await server.start_server(access_log=None, shutdown_timeout=0.1)
+    machine.endpoint = str(server.make_url("")).rstrip("/")
+    machine.offer()
+    yield machine
+    for line in machine.lines:
+        line.breaks()
+    await server.close()
+
+
+@pytest.fixture
+async def linked_bay(machine: Machine, clock: InstantClock) -> AsyncIterator[AsyncAgentBay]:
+    """Give a client of the machine, on a clock that does not wait."""
+    async with AsyncAgentBay(API_KEY, endpoint=machine.endpoint, clock=clock, timeout=10) as bay:
+        yield bay
+
+
+@pytest.fixture
+def join(linked_bay: AsyncAgentBay) -> Callable[[], Awaitable[AsyncSession]]:
+    """Give a function that looks the session up, with all that the machine offers now."""
+
+    async def look_up() -> Any:
+        return (await linked_bay.get("s-1")).session
+
+    return look_up
+
+
+@pytest.fixture
+async def linked(join: Callable[[], Awaitable[AsyncSession]]) -> AsyncSession:
+    """Give a session of the machine with every channel."""
+    return await join()

@@ -1,0 +1,370 @@
+"""Code: every form of an answer, nothing it shows lost, and streams that end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agentbay_async import (
+    ArgumentTypeError,
+    CodeError,
+    CodeEvent,
+    CodeFailure,
+    ConnectionLostError,
+    InvalidArgumentError,
+    RequestTimeoutError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from agentbay_async import AsyncSession
+
+    from .machine import Line, Machine
+
+
+def _answers(machine: Machine, document: object, *, error: bool = False) -> None:
+    text = document if isinstance(document, str) else json.dumps(document)
+    answer = {"content": [{"type": "text", "text": text}], "isError": error}
+    machine.tools["run_code"] = lambda _args: answer
+
+
+def _answer(**changes: object) -> dict[str, object]:
+    return {"executionError": "", "stdout": [], "stderr": [], "result": [], **changes}
+
+
+async def test_code_is_sent_with_its_language_and_limit(
+    linked: AsyncSession, machine: Machine
+) -> None:
+    """A minute, unless the caller says otherwise."""
+    _answers(machine, _answer())
+    await linked.code.run_code("1", "PY")
+    await linked.code.run_code("1", "node", 0.2)
+    await linked.code.run_code("1", timeout=300)
+    assert [call.args for call in machine.called] == [
+        {"code": "1", "language": "python", "timeout_s": 60},
+        {"code": "1", "language": "javascript", "timeout_s": 1},
+        {"code": "1", "language": "python", "timeout_s": 300},
+    ]
+
+
+@pytest.mark.parametrize("twice", [False, True])
+@pytest.mark.parametrize("as_text", [False, True])
+async def test_the_answer_of_today_is_read(
+    linked: AsyncSession, machine: Machine, as_text: bool, twice: bool
+) -> None:
+    """Results may be objects, JSON text, or JSON text of that; both streams stay apart."""
+    bundle: Any = {"isMainResult": True, "text/plain": "42", "image/png": "aGk="}
+    if as_text:
+        bundle = json.dumps(json.dumps(bundle) if twice else bundle)
+    _answers(
+        machine,
+        _answer(
+            stdout=["a", "b\n"],
+            stderr=["c"],
+            result=[bundle],
+            executionTime=0.5,
+            executionCount=3,
+            traceId="t-1",
+        ),
+    )
+    result = await linked.code.run("x")
+    assert result.success
+    (shown,) = result.results
+    assert (shown.text, shown.png, shown.is_main_result) == ("42", "aGk=", True)
+    assert shown.formats() == ["text", "png"]
+    assert (result.logs.stdout, result.stdout, result.stderr) == (["a", "b\n"], "ab\n", "c")
+    assert (result.execution_time, result.execution_count) == (0.5, 3)
+    assert (result.result, result.trace_id) == ("42", "t-1")
+
+
+async def test_the_older_answer_is_read(linked: AsyncSession, machine: Machine) -> None:
+    """With logs, results under short names, and an error that has parts."""
+    _answers(
+        machine,
+        {
+            "logs": {"stdout": ["out"], "stderr": ["err"]},
+            "results": [{"text": "1"}, {"html": "<b>", "is_main_result": True, "text": "2"}],
+            "error": {"name": "ValueError", "value": "no", "traceback": ["a\n", "b"]},
+            "execution_count": 1,
+            "execution_time": 2,
+        },
+    )
+    result = await linked.code.run("x")
+    assert result.result == "2"
+    assert (result.stdout, result.stderr) == ("out", "err")
+    assert (result.execution_time, result.execution_count) == (2.0, 1)
+    error = result.error
+    assert isinstance(error, CodeError)
+    assert (error.name, error.value, error.traceback) == ("ValueError", "no", "a\n\nb")
+    assert result.error_message == "ValueError: no"
+
+
+@pytest.mark.parametrize("value", [{}, [], 0, False, "", None])
+async def test_a_json_value_that_is_falsy_is_kept(
+    linked: AsyncSession, machine: Machine, value: object
+) -> None:
+    """An empty object is an answer, and not the lack of one."""
+    _answers(machine, _answer(result=[{"application/json": value}]))
+    (shown,) = (await linked.code.run("x")).results
+    assert shown.json == value
+    assert shown.formats() == ["json"]
+
+
+@pytest.mark.parametrize(
+    "media", ["application/vnd.vegalite.v4+json", "application/vnd.vega.v5+json", "chart"]
+)
+async def test_a_chart_is_read_by_each_of_its_names(
+    linked: AsyncSession, machine: Machine, media: str
+) -> None:
+    """Whichever grammar the library in the session writes."""
+    _answers(machine, _answer(result=[{media: {"mark": "bar"}}]))
+    (shown,) = (await linked.code.run("x")).results
+    assert shown.chart == {"mark": "bar"}
+
+
+@pytest.mark.parametrize(
+    "text", ["42\n", '{"a": 1}', '{"stdout": "x"}', "[1]", "null", "[" * 20_000, '"text"']
+)
+async def test_bare_output_is_output_whatever_it_looks_like(
+    linked: AsyncSession, machine: Machine, text: str
+) -> None:
+    """Code that prints JSON has not failed."""
+    _answers(machine, text)
+    result = await linked.code.run("x")
+    assert result.success
+    assert (result.stdout, result.result) == (text, text)
+
+
+async def test_code_that_writes_and_shows_nothing_succeeds(
+    linked: AsyncSession, machine: Machine
+) -> None:
+    """Without a text there is what it wrote, which is nothing."""
+    _answers(machine, "")
+    result = await linked.code.run("x = 1")
+    assert (result.success, result.results, result.result) == (True, [], "")
+
+
+@pytest.mark.parametrize("error", [False, True])
+async def test_code_that_fails_is_a_failed_result_with_what_it_showed(
+    linked: AsyncSession, machine: Machine, error: bool
+) -> None:
+    """The message says why; nothing that was written before is lost, nor the request's id."""
+    document = _answer(executionError="NameError: x", stdout=["half"], stderr=["trace"])
+    _answers(machine, document, error=error)
+    result = await linked.code.run("x")
+    assert not result.success
+    assert "NameError: x" in result.error_message
+    assert (result.stdout, result.stderr) == ("half", "trace")
+    assert result.request_id.startswith("link-")
+    with pytest.raises(CodeError):
+        result.unwrap()
+
+
+async def test_a_tool_that_fails_in_words_raises_on_reading(
+    linked: AsyncSession, machine: Machine
+) -> None:
+    """No code ran, so that there is nothing to read."""
+    _answers(machine, "SyntaxError: incomplete input", error=True)
+    result = await linked.code.run("(")
+    assert isinstance(result.error, CodeError)
+    assert "incomplete input" in result.error_message
+    assert result.request_id.startswith("link-")
+    with pytest.raises(CodeError):
+        _ = result.stdout
+
+
+async def test_a_failure_without_a_reason_is_still_a_failure(
+    linked: AsyncSession, machine: Machine
+) -> None:
+    """Whatever the document says, the tool said that it failed."""
+    _answers(machine, _answer(), error=True)
+    assert not (await linked.code.run("x")).success
+
+
+def _streams(machine: Machine, *frames: dict[str, Any]) -> None:
+    async def reply(line: Line, frame: dict[str, Any]) -> None:
+        for data in frames:
+            await line.answers(frame, data)
+
+    machine.methods["run_code"] = reply
+
+
+_FRAMES: list[dict[str, Any]] = [
+    {"phase": "event", "eventType": "stdout", "chunk": "one\n"},
+    {"phase": "event", "eventType": "stderr", "chunk": "two\n"},
+    {"phase": "event", "eventType": "unheard of"},
+    {
+        "phase": "event",
+        "eventType": "result",
+        "result": {"isMainResult": True, "mime": {"text/plain": "3", "application/json": {}}},
+    },
+    {"phase": "end", "status": "finished", "executionCount": 4, "executionTime": 0.25},
+]
+
+
+async def test_what_happens_is_told_as_it_happens(linked: AsyncSession, machine: Machine) -> None:
+    """In order, and the end comes last."""
+    _streams(machine, *_FRAMES)
+    events = [event async for event in linked.code.stream("x", "python3", timeout=5)]
+    assert [event.kind for event in events] == ["stdout", "stderr", "result", "end"]
+    assert events[0] == CodeEvent("stdout", text="one\n")
+    assert events[2].result is not None
+    assert (events[2].result.text, events[2].result.json) == ("3", {})
+    assert (events[3].execution_count, events[3].execution_time) == (4, 0.25)
+    frame = await machine.hears("run_code")
+    assert frame["target"] == "wuying_codespace"
+    assert frame["data"] == {
+        "method": "run_code",
+        "mode": "stream",
+        "params": {"language": "python", "timeoutS": 5, "code": "x"},
+    }
+
+
+async def test_callbacks_are_told_and_the_result_has_all_of_it(
+    linked: AsyncSession, machine: Machine
+) -> None:
+    """Plain functions and coroutines alike."""
+    _streams(machine, *_FRAMES)
+    told: list[object] = []
+
+    async def on_stderr(text: str) -> None:
+        told.append(text)
+
+    result = await linked.code.run(
+        "x", on_stdout=told.append, on_stderr=on_stderr, on_result=told.append
+    )
+    assert told == ["one\n", "two\n", result.results[0]]
+    assert (result.stdout, result.stderr, result.result) == ("one\n", "two\n", "3")
+    assert (result.execution_count, result.execution_time) == (4, 0.25)
+    assert result.request_id
+
+
+@pytest.mark.parametrize(
+    ("frames", "failure"),
+    [
+        (
+            [
+                {
+                    "phase": "event",
+                    "eventType": "error",
+                    "error": {"code": "NameError", "message": "x", "traceId": "t"},
+                },
+                {"phase": "end", "status": "failed", "executionError": "NameError: x"},
+            ],
+            CodeFailure("NameError", "x", "traceId=t"),
+        ),
+        (
+            [{"phase": "end", "executionError": "boom"}],
+            CodeFailure("ExecutionError", "boom"),
+        ),
+        (
+            [{"phase": "end", "status": "failed"}],
+            CodeFailure("ExecutionError", "the code failed without a reason"),
+        ),
+    ],
+)
+async def test_a_failure_is_told_once_by_whichever_frame_has_it(
+    linked: AsyncSession, machine: Machine, frames: list[dict[str, Any]], failure: CodeFailure
+) -> None:
+    """The end alone may be what says so."""
+    _streams(machine, *frames)
+    told: list[CodeFailure] = []
+    result = await linked.code.run("x", on_error=told.append)
+    assert told == [failure]
+    assert isinstance(result.error, CodeError)
+    assert result.error.name == failure.name
+
+
+async def test_a_line_that_breaks_while_code_runs_is_a_failure(
+    linked: AsyncSession, machine: Machine
+) -> None:
+    """What came before was told, and the end is an error and no silence."""
+
+    async def cut(line: Line, frame: dict[str, Any]) -> None:
+        await line.answers(frame, _FRAMES[0])
+        line.ends()
+
+    machine.methods["run_code"] = cut
+    told: list[str] = []
+    result = await linked.code.run("x", on_stdout=told.append)
+    assert isinstance(result.error, ConnectionLostError)
+    assert told == ["one\n"]
+
+
+async def test_code_that_is_silent_for_ever_is_not_waited_for_for_ever(
+    linked: AsyncSession, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream has the limit of the code, and a grace to tell of it."""
+    monkeypatch.setattr("agentbay_async.services.code._ANSWER_GRACE", 0.01)
+    del machine
+    with pytest.raises(RequestTimeoutError):
+        async for _ in linked.code.stream("x", timeout=0.01):
+            pass
+
+
+async def test_what_nobody_reads_any_more_is_let_go(linked: AsyncSession, machine: Machine) -> None:
+    """The line keeps nothing for a reader who has gone."""
+    _streams(machine, *_FRAMES[:2])
+    events = linked.code.stream("x")
+    assert (await anext(events)).text == "one\n"
+    close: Any = events
+    await close.aclose()
+    (socket,) = linked._api.sockets._sockets.values()
+    assert socket._pending == {}
+
+
+async def test_without_a_socket_the_events_come_at_the_end(
+    join: Callable[[], Awaitable[AsyncSession]], machine: Machine
+) -> None:
+    """The same ones, from the one answer."""
+    machine.offer(WsUrl="")
+    session = await join()
+    _answers(
+        machine,
+        _answer(
+            stdout=["a"], stderr=["b"], result=[{"text": "c"}], executionError="d", executionCount=1
+        ),
+    )
+    kinds = [event.kind async for event in session.code.stream("x")]
+    assert kinds == ["stdout", "stderr", "result", "error", "end"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "named"),
+    [
+        ({"code": " "}, InvalidArgumentError, "code"),
+        ({"code": b"1"}, ArgumentTypeError, "code"),
+        ({"language": "cobol"}, InvalidArgumentError, "language must be python"),
+        ({"language": None}, ArgumentTypeError, "language"),
+        ({"timeout_s": 1, "timeout": 1}, InvalidArgumentError, "timeout"),
+        ({"timeout": 0}, InvalidArgumentError, "timeout"),
+    ],
+)
+async def test_code_that_cannot_be_meant_is_refused(
+    linked: AsyncSession,
+    machine: Machine,
+    arguments: dict[str, Any],
+    kind: type[Exception],
+    named: str,
+) -> None:
+    """The argument is named, and nothing is sent."""
+    with pytest.raises(kind, match=named):
+        await linked.code.run_code(**{"code": "1", **arguments})
+    assert machine.called == []
+
+
+async def test_a_stream_of_an_unknown_language_is_refused_at_once(linked: AsyncSession) -> None:
+    """Not when its first event is asked for."""
+    with pytest.raises(InvalidArgumentError):
+        linked.code.stream("x", "cobol")
+    await asyncio.sleep(0)
+
+
+async def test_all_names_of_run_code_are_one_method(linked: AsyncSession) -> None:
+    """As the official client has it."""
+    kind = type(linked.code)
+    assert kind.run is kind.execute is kind.run_code

@@ -1,0 +1,290 @@
+"""Tools called directly: which way a call takes, what is sent, and when it is sent again."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import web
+
+from agentbay_async import (
+    APIError,
+    BadAnswerError,
+    ClosedError,
+    ConnectionLostError,
+    RequestTimeoutError,
+    ServiceError,
+    ToolContent,
+    ToolError,
+)
+from agentbay_async._access import tool_servers
+
+from .machine import TOKEN
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.conftest import InstantClock
+
+    from agentbay_async import AsyncAgentBay, AsyncSession
+
+    from .machine import Machine
+
+    Join = Callable[[], Awaitable[AsyncSession]]
+
+
+def _hello(_args: dict[str, Any]) -> str:
+    return "hello"
+
+
+def _link_answers(machine: Machine, body: object, status: int = 200) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        text = body if isinstance(body, str) else json.dumps(body)
+        return web.Response(status=status, text=text)
+
+    machine.link = answer
+
+
+def _link_breaks(machine: Machine) -> None:
+    async def abort(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    machine.link = abort
+
+
+async def test_a_tool_is_called_at_the_address_of_its_session(
+    linked: AsyncSession, machine: Machine
+) -> None:
+    """Server, tool and arguments as JSON, the token in a header; the API is not asked."""
+    machine.tools["shell"] = _hello
+    result = await linked.call_mcp_tool("shell", {"command": "ü", "n": None})
+    assert result.data == "hello"
+    assert result.request_id.startswith("link-")
+    (call,) = machine.called
+    assert (call.channel, call.server, call.args) == (
+        "link",
+        "wuying_shell",
+        {"command": "ü", "n": None},
+    )
+    assert call.headers["X-Access-Token"] == TOKEN
+    assert json.loads(call.body)["requestId"] == result.request_id
+
+
+async def test_neither_key_nor_token_is_written_where_gateways_log_it(
+    linked: AsyncSession, machine: Machine
+) -> None:
+    """The key stays with the API, and the token is in one header and nowhere else."""
+    machine.tools["shell"] = _hello
+    await linked.call_mcp_tool("shell", {})
+    (call,) = machine.called
+    assert "akm-" not in call.body + str(dict(call.headers))
+    assert TOKEN not in call.body
+
+
+@pytest.mark.parametrize("missing", ["LinkUrl", "Token", "ToolList"])
+async def test_what_is_not_offered_whole_goes_by_the_api(
+    join: Join, machine: Machine, missing: str
+) -> None:
+    """Address, token and the tool's server are all needed."""
+    machine.offer(**{missing: ""})
+    machine.tools["shell"] = _hello
+    session = await join()
+    assert (await session.call_mcp_tool("shell", {})).success
+    assert machine.channels() == ["api"]
+
+
+async def test_a_tool_of_no_known_server_goes_by_the_api(
+    linked: AsyncSession, machine: Machine
+) -> None:
+    """The service finds it by name."""
+    machine.tools["unlisted"] = _hello
+    await linked.call_mcp_tool("unlisted", {})
+    assert [(call.channel, call.server) for call in machine.called] == [("api", "")]
+
+
+async def test_the_api_is_told_the_server_when_it_is_known(join: Join, machine: Machine) -> None:
+    """Two servers may offer tools of one name."""
+    machine.offer(LinkUrl="")
+    machine.tools["shell"] = _hello
+    await (await join()).call_mcp_tool("shell", {})
+    assert [(call.channel, call.server) for call in machine.called] == [("api", "wuying_shell")]
+
+
+async def test_every_piece_of_a_direct_answer_arrives(
+    linked: AsyncSession, machine: Machine
+) -> None:
+    """Pictures are no empty success; bare texts and odd names are read; nothing is left out."""
+    content = [
+        {"type": "text", "text": "one"},
+        {"type": "image", "data": "aGk=", "mimeType": "image/png"},
+        "two",
+        {"blob": "three"},
+        {"type": "text", "text": None},
+    ]
+    machine.tools["shell"] = lambda _args: {"content": content}
+    result = await linked.call_mcp_tool("shell", {})
+    assert result.content == [
+        ToolContent("text", "one"),
+        ToolContent("image", data="aGk=", mime_type="image/png"),
+        ToolContent("text", "two"),
+        ToolContent("text", "three"),
+        ToolContent("text", ""),
+    ]
+
+
+async def test_a_direct_answer_may_be_json_text(linked: AsyncSession, machine: Machine) -> None:
+    """Some gateways wrap it once more."""
+    inner = json.dumps({"result": {"content": [{"text": "in"}], "isError": False}})
+    _link_answers(machine, {"code": 0, "data": inner})
+    assert (await linked.call_mcp_tool("shell", {})).data == "in"
+
+
+async def test_a_tool_that_fails_directly_is_a_failure_and_not_asked_again(
+    linked: AsyncSession, machine: Machine
+) -> None:
+    """Its words are the error; a second run by the API could do harm."""
+    machine.tools["shell"] = lambda _args: {"content": ["no such thing"], "isError": True}
+    result = await linked.call_mcp_tool("shell", {})
+    assert isinstance(result.error, ToolError)
+    assert result.error_message == "no such thing"
+    assert machine.channels() == ["link"]
+
+
+async def test_a_command_is_not_run_twice_when_the_line_breaks(
+    linked: AsyncSession, machine: Machine
+) -> None:
+    """It may have run: the caller is told, and decides."""
+    _link_breaks(machine)
+    result = await linked.command.run("rm -r build")
+    assert isinstance(result.error, ConnectionLostError)
+    assert machine.channels() == []
+
+
+async def test_reading_is_asked_again_by_the_api_when_the_line_breaks(
+    linked: AsyncSession, machine: Machine
+) -> None:
+    """Reading twice does no more than reading once; the address is tried again at once."""
+    _link_breaks(machine)
+    machine.tools["list_directory"] = lambda _args: "[FILE] a"
+    assert (await linked.call_mcp_tool("list_directory", {})).data == "[FILE] a"
+    machine.link = None
+    await linked.call_mcp_tool("list_directory", {})
+    assert machine.channels() == ["api", "link"]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+async def test_a_call_that_was_turned_away_unread_goes_by_the_api(
+    linked: AsyncSession, machine: Machine, status: int
+) -> None:
+    """The token may have ended; the command did not run."""
+    _link_answers(machine, "", status)
+    machine.tools["shell"] = _hello
+    assert (await linked.call_mcp_tool("shell", {})).success
+    assert machine.channels() == ["api"]
+
+
+async def test_an_address_that_cannot_be_reached_is_left_alone_for_a_while(
+    join: Join, machine: Machine, clock: InstantClock
+) -> None:
+    """Each call would wait for it again; after half a minute it is tried once more."""
+    machine.tools["shell"] = _hello
+    machine.offer(LinkUrl="http://127.0.0.1:9")
+    session = await join()
+    assert (await session.call_mcp_tool("shell", {})).success
+    machine.offer()
+    session = await join()
+    assert (await session.call_mcp_tool("shell", {})).success
+    clock.now += 31
+    assert (await session.call_mcp_tool("shell", {})).success
+    assert machine.channels() == ["api", "api", "link"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "kind"),
+    [
+        ("no json", 200, BadAnswerError),
+        ("{}", 200, BadAnswerError),
+        ({"data": {"result": {}}}, 200, BadAnswerError),
+        ({"data": {"result": {"content": "text"}}}, 200, BadAnswerError),
+        ({"data": {"result": {"content": [7]}}}, 200, BadAnswerError),
+        ({"code": "Broken", "message": "on fire"}, 500, ServiceError),
+        ({"code": "Odd"}, 302, APIError),
+        ("[" * 20_000, 200, BadAnswerError),
+    ],
+)
+async def test_a_direct_answer_that_cannot_be_read_is_a_failure(
+    linked: AsyncSession, machine: Machine, body: object, status: int, kind: type[Exception]
+) -> None:
+    """Never an empty success."""
+    _link_answers(machine, body, status)
+    result = await linked.call_mcp_tool("shell", {})
+    assert isinstance(result.error, kind)
+    assert result.error.request_id.startswith("link-")
+    assert result.error.session_id == "s-1"
+
+
+async def test_a_direct_call_has_the_time_limit_of_the_call(
+    linked: AsyncSession, machine: Machine
+) -> None:
+    """A limit that is dropped on this channel would let a caller wait for ever."""
+    import asyncio
+
+    closing = asyncio.Event()
+
+    async def silent(_request: web.Request) -> web.Response:
+        await closing.wait()
+        return web.Response()
+
+    machine.link = silent
+    result = await linked.call_mcp_tool("list_directory", {}, timeout=0.05)
+    closing.set()
+    assert isinstance(result.error, RequestTimeoutError)
+    assert machine.channels() == []
+
+
+async def test_the_token_is_in_no_message(
+    linked: AsyncSession, machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither in a log line, nor in an error, nor in what objects show of themselves."""
+    caplog.set_level(logging.DEBUG)
+    _link_breaks(machine)
+    result = await linked.call_mcp_tool("shell", {})
+    access = linked._access
+    assert TOKEN not in f"{caplog.text}{result!r}{result.error!r}{linked!r}{access!r}"
+    assert "/link" not in f"{caplog.text}{result!r}{access!r}"
+
+
+async def test_a_closed_client_calls_nothing_directly(
+    linked: AsyncSession, linked_bay: AsyncAgentBay, machine: Machine
+) -> None:
+    """Closed is closed, by every channel."""
+    await linked_bay.aclose()
+    with pytest.raises(ClosedError):
+        await linked.call_mcp_tool("shell", {})
+    assert machine.called == []
+
+
+async def test_the_tools_of_an_image_are_kept_once(join: Join) -> None:
+    """A thousand sessions of one image hold one list between them."""
+    first, second = await join(), await join()
+    assert first._access is not None
+    assert second._access is not None
+    assert first._access.tools is second._access.tools
+
+
+@pytest.mark.parametrize(
+    "text", ["", "no json", "7", '{"name": "shell"}', "[7, null]", "[" * 20_000]
+)
+def test_a_list_of_tools_that_is_none_knows_no_tool(text: str) -> None:
+    """The API is asked for all of them."""
+    assert tool_servers(text).of("shell") == ""
+
+
+def test_the_first_of_two_tools_with_one_name_counts() -> None:
+    """As the official client has it."""
+    tools = tool_servers('[{"name": "a", "server": "x"}, {"name": "a", "server": "y"}]')
+    assert tools.of("a") == "x"

@@ -1,0 +1,204 @@
+"""Processes in the background: what is typed for them, and what is theirs of the output."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import fcntl
+import os
+import termios
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agentbay_async import InvalidArgumentError, PtyNotConnectedError, SessionError
+
+from .machine import always
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from agentbay_async import AsyncProcess, AsyncSession
+
+    from .machine import Line, Machine
+
+_HEAD = r"$ stty -echo; printf '\001agentbay\002'; exec" + "\r\n\x01agentbay\x02"
+
+
+def _runs(machine: Machine, *texts: str, code: int = 0, offset: int | None = None) -> None:
+    async def reply(line: Line, frame: dict[str, Any]) -> None:
+        more = {} if offset is None else {"offset": offset}
+        for text in texts:
+            await line.pushes(
+                "PTY_SERVER",
+                {"eventType": "pty.output", "ptySessionId": "p-1", "data": text, **more},
+            )
+            more = {}
+        await line.pushes(
+            "PTY_SERVER", {"eventType": "pty.exit", "ptySessionId": "p-1", "exitCode": code}
+        )
+
+    async def attach(line: Line, frame: dict[str, Any]) -> None:
+        await line.answers(frame, {"result": {"ptySessionId": "p-1"}})
+        await reply(line, frame)
+
+    machine.methods["pty.create"] = always({"result": {"ptySessionId": "p-1"}})
+    machine.methods["pty.input"] = reply
+    machine.methods["pty.connect"] = attach
+
+
+async def _all(process: AsyncProcess) -> bytes:
+    async def read() -> bytes:
+        return b"".join([piece async for piece in process])
+
+    return await asyncio.wait_for(read(), 20)
+
+
+async def test_a_command_takes_the_place_of_a_shell(linked: AsyncSession, machine: Machine) -> None:
+    """It travels in a variable, whatever it is made of, and runs with the echo turned off."""
+    _runs(machine)
+    command = "echo 'a\nb' \"$X\" \\ ü"
+    await linked.command.start(command, cwd="/tmp", envs={"X": "1"})
+    params = (await machine.hears("pty.create"))["data"]["params"]
+    assert params["envs"] == {"TERM": "dumb", "X": "1", "AGENTBAY_COMMAND": command}
+    assert (params["cwd"], params["shell"]) == ("/tmp", "/bin/sh")
+    line = (await machine.hears("pty.input"))["data"]["params"]["data"]
+    assert line.startswith("stty -echo")
+    assert line.endswith("\n")
+    assert len(line) < 256
+
+
+@pytest.mark.parametrize(
+    "texts", [(_HEAD + "one\ntwo",), (_HEAD[:9], _HEAD[9:-2], _HEAD[-2:] + "one", "\ntwo")]
+)
+async def test_prompt_and_echo_are_not_output(
+    linked: AsyncSession, machine: Machine, texts: tuple[str, ...]
+) -> None:
+    """However the pieces are cut; the exit code is the command's."""
+    _runs(machine, *texts, code=7)
+    process = (await linked.command.start("x")).process
+    assert await _all(process) == b"one\ntwo"
+    assert await process.wait() == 7
+    assert process.exit_code == 7
+
+
+async def test_what_a_shell_says_that_never_began_can_be_read(
+    linked: AsyncSession, machine: Machine
+) -> None:
+    """It is most likely the reason."""
+    _runs(machine, "sh: not found", code=127)
+    assert await _all((await linked.command.start("x")).process) == b"sh: not found"
+
+
+async def test_a_process_is_found_again_by_its_id(linked: AsyncSession, machine: Machine) -> None:
+    """From its beginning, where the session has kept that."""
+    _runs(machine, _HEAD[:20], _HEAD[20:] + "all of it", offset=0)
+    process = (await linked.command.attach("p-1")).process
+    assert process.process_id == "p-1"
+    assert await _all(process) == b"all of it"
+
+
+async def test_a_process_whose_beginning_is_not_kept_is_read_from_where_it_is(
+    linked: AsyncSession, machine: Machine
+) -> None:
+    """Nothing is held back for a beginning that will not come."""
+    _runs(machine, "the rest", offset=500)
+    assert await _all((await linked.command.attach("p-1")).process) == b"the rest"
+
+
+async def test_a_process_reads_what_is_written_to_it(
+    linked: AsyncSession, machine: Machine
+) -> None:
+    """Lines, and the end of input."""
+    machine.methods["pty.create"] = always({"result": {"ptySessionId": "p-1"}})
+    machine.methods["pty.kill"] = always({"result": {}})
+    process = (await linked.command.start("cat")).process
+    await process.send_stdin("hi\n")
+    await process.close_stdin()
+    await machine.hears("pty.input", 3)
+    typed = [one["data"]["params"].get("data") for one in machine.heard][2:]
+    assert typed == ["hi\n", "\x04"]
+    await process.kill()
+    await machine.hears("pty.kill")
+
+
+async def test_a_process_that_has_ended_reads_no_more(
+    linked: AsyncSession, machine: Machine
+) -> None:
+    """Writing to it is an error, and not a silence."""
+    _runs(machine)
+    process = (await linked.command.start("true")).process
+    await process.wait(10)
+    with pytest.raises(PtyNotConnectedError):
+        await process.send_stdin("x")
+
+
+async def _real_terminal(machine: Machine, command: str) -> None:
+    """Let the machine open a terminal of this machine, with a shell that is one."""
+    master, slave = os.openpty()
+
+    def lead() -> None:
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+    async def create(line: Line, frame: dict[str, Any]) -> None:
+        envs = {**os.environ, **frame["data"]["params"]["envs"], "AGENTBAY_COMMAND": command}
+        shell = await asyncio.create_subprocess_exec(
+            "/bin/sh", stdin=slave, stdout=slave, stderr=slave, env=envs, preexec_fn=lead
+        )
+        os.close(slave)
+        await line.answers(frame, {"result": {"ptySessionId": "p-1"}})
+        machine.tasks.append(asyncio.create_task(_carried(line, master, shell)))
+
+    async def typed(_line: Line, frame: dict[str, Any]) -> None:
+        os.write(master, frame["data"]["params"]["data"].encode())
+
+    machine.methods["pty.create"] = create
+    machine.methods["pty.input"] = typed
+
+
+async def _carried(line: Line, master: int, shell: asyncio.subprocess.Process) -> None:
+    while True:
+        try:
+            piece = await asyncio.to_thread(os.read, master, 65536)
+        except OSError:  # what Linux says at the end of a terminal
+            break
+        data = {"encoding": "base64", "data": base64.b64encode(piece).decode()}
+        await line.pushes("PTY_SERVER", {"eventType": "pty.output", "ptySessionId": "p-1", **data})
+    os.close(master)
+    code = await shell.wait()
+    await line.pushes(
+        "PTY_SERVER", {"eventType": "pty.exit", "ptySessionId": "p-1", "exitCode": code}
+    )
+
+
+async def test_a_real_shell_understands_what_is_typed(
+    linked: AsyncSession, machine: Machine
+) -> None:
+    """Its output is the command's alone, byte for byte, and so are its input and exit code."""
+    command = 'read a; echo "<$a>"; printf \'x\\ny\' >&2; echo "$AGENTBAY_COMMAND"; exit 9'
+    await _real_terminal(machine, command)
+    process = (await linked.command.start(command)).process
+    await process.send_stdin('it\'s \\ "here"\n')
+    output = await _all(process)
+    assert output == b'<it\'s  "here">\nx\ny\n'
+    assert await process.wait(20) == 9
+
+
+async def test_a_session_without_terminals_says_so(
+    join: Callable[[], Awaitable[AsyncSession]], machine: Machine
+) -> None:
+    """As a failed result, with the reason."""
+    machine.offer(WsUrl="")
+    result = await (await join()).command.start("x")
+    assert isinstance(result.error, SessionError)
+
+
+@pytest.mark.parametrize("command", ["", "x" * 131_072])
+async def test_a_command_that_cannot_be_started_is_refused(
+    linked: AsyncSession, machine: Machine, command: str
+) -> None:
+    """Nothing is opened for it."""
+    with pytest.raises(InvalidArgumentError, match="command"):
+        await linked.command.start(command)
+    assert machine.lines == []

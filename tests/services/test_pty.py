@@ -1,0 +1,387 @@
+"""Terminals: not one byte lost, nobody left waiting, and each handle for itself."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agentbay_async import (
+    ArgumentTypeError,
+    BadAnswerError,
+    ConnectionLostError,
+    InvalidArgumentError,
+    OperationTimeoutError,
+    PtyError,
+    PtyNotConnectedError,
+    PtySession,
+    ServiceError,
+)
+from agentbay_async.services._unread import Unread
+
+from .machine import always
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from agentbay_async import AsyncAgentBay, AsyncPtyHandle, AsyncSession
+
+    from .machine import Line, Machine, Reply
+
+_SERVER = "PTY_SERVER"
+
+
+async def _writes(line: Line, text: str, name: str = "p-1", **more: object) -> None:
+    data = {"eventType": "pty.output", "ptySessionId": name, "encoding": "utf8", "data": text}
+    await line.pushes(_SERVER, {**data, **more})
+
+
+async def _exits(line: Line, code: int = 0, name: str = "p-1") -> None:
+    await line.pushes(_SERVER, {"eventType": "pty.exit", "ptySessionId": name, "exitCode": code})
+
+
+@pytest.fixture
+def opened(machine: Machine, linked: AsyncSession) -> Callable[..., Awaitable[AsyncPtyHandle]]:
+    """Give a function that opens a terminal."""
+    machine.methods["pty.create"] = always({"result": {"ptySessionId": "p-1"}})
+
+    async def create(**options: Any) -> AsyncPtyHandle:
+        return (await linked.pty.create(**options)).pty
+
+    return create
+
+
+async def _all(pty: AsyncPtyHandle) -> bytes:
+    async def read() -> bytes:
+        return b"".join([piece async for piece in pty])
+
+    return await asyncio.wait_for(read(), 20)
+
+
+async def test_a_terminal_is_opened_as_it_was_asked_for(
+    opened: Callable[..., Awaitable[AsyncPtyHandle]], machine: Machine
+) -> None:
+    """Size, directory, variables and shell arrive; the usual variables are there."""
+    pty = await opened(cols=100, rows=30, cwd="/tmp", envs={"LANG": "C", "A": "1"}, shell="bash")
+    assert (pty.pty_session_id, pty.is_connected, pty.exit_code) == ("p-1", True, None)
+    frame = await machine.hears("pty.create")
+    assert frame["target"] == _SERVER
+    assert frame["data"]["params"] == {
+        "cols": 100,
+        "rows": 30,
+        "cwd": "/tmp",
+        "envs": {"TERM": "xterm-256color", "LANG": "C", "A": "1"},
+        "shell": "bash",
+    }
+
+
+async def test_output_that_overtakes_the_answer_is_not_lost(
+    linked: AsyncSession, machine: Machine
+) -> None:
+    """The first prompt comes before the id is known, and the end may too."""
+
+    async def hasty(line: Line, frame: dict[str, Any]) -> None:
+        await _writes(line, "$ ")
+        await _writes(line, "not mine", "p-2")
+        await line.answers(frame, {"result": {"ptySessionId": "p-1"}})
+        await _writes(line, "bye")
+        await _exits(line, 3)
+
+    machine.methods["pty.create"] = hasty
+    pty = (await linked.pty.create()).pty
+    assert await _all(pty) == b"$ bye"
+    assert await pty.wait() == 3
+    assert (pty.exit_code, pty.is_connected) == (3, False)
+
+
+async def test_bytes_that_are_no_text_arrive_as_they_are(
+    opened: Callable[..., Awaitable[AsyncPtyHandle]], machine: Machine
+) -> None:
+    """Half a character, and NUL; what cannot be read is dropped alone."""
+    pty = await opened()
+    line = machine.lines[0]
+    await _writes(line, base64.b64encode(b"\xc3\x00").decode(), encoding="base64")
+    await _writes(line, "%%%", encoding="base64")
+    await line.pushes(_SERVER, {"eventType": "pty.output", "ptySessionId": "p-1", "data": 7})
+    await _writes(line, base64.b64encode(b"\xbc").decode(), encoding="base64")
+    await _exits(line)
+    assert await _all(pty) == b"\xc3\x00\xbc"
+
+
+@pytest.mark.parametrize(
+    ("data", "sent"),
+    [
+        ("ls ü\n", [("utf8", "ls ü\n")]),
+        (b"\x03", [("utf8", "\x03")]),
+        (b"\xff", [("base64", "/w==")]),
+        ("x" * 40_000, [("utf8", "x" * 32_768), ("utf8", "x" * 7_232)]),
+        ("", []),
+    ],
+)
+async def test_input_arrives_whole(
+    opened: Callable[..., Awaitable[AsyncPtyHandle]],
+    machine: Machine,
+    data: str | bytes,
+    sent: list[tuple[str, str]],
+) -> None:
+    """As text where it is text, else as base64; what is long goes in pieces."""
+    pty = await opened()
+    await pty.send_input(data)
+    await pty.resize(10, 20)
+    assert (await machine.hears("pty.resize"))["data"]["params"] == {
+        "ptySessionId": "p-1",
+        "cols": 10,
+        "rows": 20,
+    }
+    inputs = [one["data"]["params"] for one in machine.heard if "input" in one["data"]["method"]]
+    assert [(one["encoding"], one["data"]) for one in inputs] == sent
+
+
+async def test_a_callback_gets_all_output_in_order(
+    opened: Callable[..., Awaitable[AsyncPtyHandle]], machine: Machine
+) -> None:
+    """Whether it waits or not, and although it fails once; then waiting returns."""
+    got: list[bytes] = []
+
+    async def on_data(piece: bytes) -> None:
+        got.append(piece)
+        await asyncio.sleep(0)
+        if len(got) == 1:
+            raise RuntimeError("mine")
+
+    pty = await opened(on_data=on_data)
+    for word in ("one", "two", "three"):
+        await _writes(machine.lines[0], word)
+    await _exits(machine.lines[0])
+    await pty.wait(10)
+    assert b"".join(got) == b"onetwothree"
+    with pytest.raises(InvalidArgumentError, match="on_data"):
+        aiter(pty)
+
+
+async def test_a_callback_may_use_the_terminal(
+    opened: Callable[..., Awaitable[AsyncPtyHandle]], machine: Machine
+) -> None:
+    """The answer to its own question arrives while it waits."""
+    machine.methods["pty.kill"] = always({"result": {}})
+    killed = asyncio.Event()
+
+    async def on_data(_piece: bytes) -> None:
+        await pty.kill()
+        killed.set()
+
+    pty = await opened(on_data=on_data)
+    await _writes(machine.lines[0], "enough")
+    await asyncio.wait_for(killed.wait(), 10)
+
+
+async def test_a_terminal_that_goes_on_is_waited_for_so_long(
+    opened: Callable[..., Awaitable[AsyncPtyHandle]],
+) -> None:
+    """It is not ended by that."""
+    pty = await opened()
+    with pytest.raises(OperationTimeoutError):
+        await pty.wait(0.01)
+    assert pty.is_connected
+
+
+def _attaches(machine: Machine, *texts: tuple[int, str]) -> Reply:
+    async def reply(line: Line, frame: dict[str, Any]) -> None:
+        await line.answers(frame, {"result": {"ptySessionId": "p-1"}})
+        for offset, text in texts:
+            await _writes(line, text, offset=offset)
+        await _exits(line)
+
+    machine.methods["pty.connect"] = reply
+    return reply
+
+
+async def test_no_byte_is_lost_or_doubled_when_the_line_is_made_anew(
+    opened: Callable[..., Awaitable[AsyncPtyHandle]], machine: Machine
+) -> None:
+    """It attaches again from where it is; what was sent already is left out."""
+    pty = await opened()
+    _attaches(machine, (2, "cdefg"), (7, "hij"))
+    await _writes(machine.lines[0], "abcd", offset=0)
+    assert await asyncio.wait_for(anext(aiter(pty)), 20) == b"abcd"
+    machine.lines[0].breaks()
+    assert await _all(pty) == b"efghij"
+    frame = await machine.hears("pty.connect")
+    assert frame["data"]["params"] == {"ptySessionId": "p-1", "offset": 4}
+
+
+async def test_bytes_that_the_session_did_not_keep_are_said_to_be_missing(
+    opened: Callable[..., Awaitable[AsyncPtyHandle]], machine: Machine
+) -> None:
+    """Reading goes on after that."""
+    pty = await opened()
+    _attaches(machine, (6, "g"))
+    await _writes(machine.lines[0], "ab", offset=0)
+    assert await asyncio.wait_for(anext(aiter(pty)), 20) == b"ab"
+    machine.lines[0].breaks()
+    with pytest.raises(PtyError, match="4 bytes"):
+        await asyncio.wait_for(anext(aiter(pty)), 20)
+    assert await _all(pty) == b"g"
+
+
+async def test_nobody_waits_for_a_terminal_that_is_gone_with_the_line(
+    opened: Callable[..., Awaitable[AsyncPtyHandle]], machine: Machine
+) -> None:
+    """It cannot be attached to again, and whoever waits or reads is told."""
+    pty = await opened()
+    machine.methods["pty.connect"] = always({"error": "no such terminal"})
+    waiting = asyncio.create_task(pty.wait())
+    machine.lines[0].breaks()
+    with pytest.raises(PtyError, match="no such terminal"):
+        await asyncio.wait_for(waiting, 10)
+    with pytest.raises(PtyError):
+        await _all(pty)
+    with pytest.raises(PtyError):
+        await pty.send_input("x")
+    assert pty.exit_code is None
+
+
+async def test_nobody_waits_for_a_line_that_does_not_come_back(
+    opened: Callable[..., Awaitable[AsyncPtyHandle]], machine: Machine
+) -> None:
+    """A wait without a limit ends all the same."""
+    pty = await opened()
+    waiting = asyncio.create_task(pty.wait())
+    machine.refused = 503
+    machine.lines[0].breaks()
+    with pytest.raises(ServiceError):
+        await asyncio.wait_for(waiting, 10)
+
+
+async def test_closing_the_client_ends_every_wait(
+    opened: Callable[..., Awaitable[AsyncPtyHandle]], linked_bay: AsyncAgentBay
+) -> None:
+    """With an error, since how it ended cannot be known."""
+    pty = await opened()
+    waiting = asyncio.create_task(pty.wait())
+    await asyncio.sleep(0)
+    await linked_bay.aclose()
+    with pytest.raises(ConnectionLostError):
+        await waiting
+
+
+async def test_a_terminal_that_fails_ends_with_its_words(
+    opened: Callable[..., Awaitable[AsyncPtyHandle]], machine: Machine
+) -> None:
+    """What it wrote before can be read."""
+    pty = await opened()
+    await _writes(machine.lines[0], "last words")
+    await machine.lines[0].pushes(
+        _SERVER, {"eventType": "pty.error", "ptySessionId": "p-1", "error": "out of memory"}
+    )
+    output = aiter(pty)
+    assert await asyncio.wait_for(anext(output), 20) == b"last words"
+    with pytest.raises(PtyError, match="out of memory"):
+        await asyncio.wait_for(anext(output), 20)
+
+
+async def test_leaving_one_terminal_leaves_the_others_connected(
+    linked: AsyncSession, machine: Machine
+) -> None:
+    """And the process of the one goes on, and can be connected to again."""
+    names = iter(["p-1", "p-2"])
+
+    async def create(line: Line, frame: dict[str, Any]) -> None:
+        await line.answers(frame, {"result": {"ptySessionId": next(names)}})
+
+    machine.methods["pty.create"] = create
+    first, second = (await linked.pty.create()).pty, (await linked.pty.create()).pty
+    await first.disconnect()
+    assert (first.is_connected, second.is_connected) == (False, True)
+    with pytest.raises(PtyNotConnectedError):
+        await first.send_input("x")
+    with pytest.raises(PtyNotConnectedError):
+        await first.wait()
+    await _writes(machine.lines[0], "here", "p-2")
+    assert await asyncio.wait_for(anext(aiter(second)), 20) == b"here"
+    _attaches(machine, (0, "again"))
+    assert await _all((await linked.pty.connect("p-1")).pty) == b"again"
+
+
+async def test_terminals_are_listed_and_killed_by_id(
+    linked: AsyncSession, machine: Machine
+) -> None:
+    """Also those that another program has opened."""
+    machine.methods["pty.list"] = always({"result": {"ptySessionIds": ["p-7", "p-8"]}})
+    machine.methods["pty.kill"] = always({"result": {}})
+    assert (await linked.pty.list()).data == [PtySession("p-7"), PtySession("p-8")]
+    assert (await linked.pty.kill("p-7")).success
+    assert (await machine.hears("pty.kill"))["data"]["params"] == {"ptySessionId": "p-7"}
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        ({"error": "no shell"}, PtyError),
+        ({"result": {}}, BadAnswerError),
+        ({"result": {"ptySessionId": 7}}, BadAnswerError),
+        ({}, BadAnswerError),
+    ],
+)
+async def test_a_terminal_that_was_not_opened_is_a_failure(
+    linked: AsyncSession, machine: Machine, data: object, kind: type[Exception]
+) -> None:
+    """The result carries the reason, and nothing of it stays behind."""
+    machine.methods["pty.create"] = always(data)
+    result = await linked.pty.create()
+    assert isinstance(result.error, kind)
+    with pytest.raises(kind):
+        _ = result.pty
+    desk = linked.pty._terminals._desk
+    assert desk is not None
+    assert desk._leave is None
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "named"),
+    [
+        ({"cols": 0}, InvalidArgumentError, "cols"),
+        ({"rows": 501}, InvalidArgumentError, "rows"),
+        ({"cols": 80.0}, ArgumentTypeError, "cols"),
+        ({"cwd": ""}, InvalidArgumentError, "cwd"),
+        ({"envs": {"A": 1}}, ArgumentTypeError, "envs"),
+        ({"shell": "a\0"}, InvalidArgumentError, "shell"),
+        ({"timeout_s": 0}, InvalidArgumentError, "timeout_s"),
+    ],
+)
+async def test_a_terminal_that_cannot_be_meant_is_refused(
+    linked: AsyncSession,
+    machine: Machine,
+    options: dict[str, Any],
+    kind: type[Exception],
+    named: str,
+) -> None:
+    """The argument is named, and nothing is sent."""
+    with pytest.raises(kind, match=named):
+        await linked.pty.create(**options)
+    assert machine.lines == []
+
+
+async def test_input_that_is_neither_text_nor_bytes_is_refused(
+    opened: Callable[..., Awaitable[AsyncPtyHandle]],
+) -> None:
+    """Before anything is typed."""
+    pty = await opened()
+    wrong: Any = 7
+    with pytest.raises(ArgumentTypeError, match="data"):
+        await pty.send_input(wrong)
+
+
+async def test_output_that_nobody_reads_is_kept_within_bounds() -> None:
+    """What had to be given up is said, and the rest is read."""
+    unread = Unread(most=10)
+    for piece in (b"aaaaaa", b"bbbb", b"cccc"):
+        unread.put(piece)
+    unread.end()
+    unread.put(b"late")
+    with pytest.raises(PtyError, match="6 bytes"):
+        await unread.next()
+    assert await unread.next() == b"bbbbcccc"
+    assert await unread.next() is None

@@ -1,0 +1,243 @@
+"""Watching directories: pushed or asked for, nothing lost in between, and an end that is one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections import deque
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agentbay_async import (
+    ArgumentTypeError,
+    BadAnswerError,
+    FileChange,
+    InvalidArgumentError,
+    OperationTimeoutError,
+    ToolError,
+)
+
+from .machine import always
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+
+    from agentbay_async import AsyncSession
+
+    from .machine import Machine
+
+    Join = Callable[[], Awaitable[AsyncSession]]
+
+_SERVER = "wuying_filesystem"
+_NEW = {"eventType": "create", "path": "/w/a", "pathType": "file"}
+_OLD = {"eventType": "modify", "path": "/w/old", "pathType": "file"}
+
+
+def _change(entry: dict[str, str]) -> FileChange:
+    return FileChange(entry["eventType"], entry["path"], entry["pathType"])
+
+
+def _answers(machine: Machine, *batches: list[dict[str, str]]) -> None:
+    """Let each question have the next answer, and then nothing."""
+    queue = deque(batches)
+    machine.tools["get_file_change"] = lambda _args: json.dumps(queue.popleft() if queue else [])
+
+
+def _asked(machine: Machine) -> int:
+    return len([call for call in machine.called if call.tool == "get_file_change"])
+
+
+def _watch(session: AsyncSession, path: str = "/w") -> AsyncGenerator[FileChange, None]:
+    watch: Any = session.file_system.watch(path)
+    return watch  # type: ignore[no-any-return]  # a generator, which the signature does not promise
+
+
+async def _next(changes: AsyncGenerator[FileChange, None]) -> FileChange:
+    return await asyncio.wait_for(anext(changes), 20)
+
+
+async def test_what_was_there_before_is_no_change(join: Join, machine: Machine) -> None:
+    """The first answer tells of the past."""
+    machine.offer(WsUrl="")
+    _answers(machine, [_OLD], [], [_NEW])
+    async with aclosing(_watch(await join(), "/w/")) as changes:
+        assert await _next(changes) == _change(_NEW)
+    assert {call.args["path"] for call in machine.called} == {"/w"}
+
+
+async def test_an_interval_passes_between_two_questions(
+    join: Join, machine: Machine, clock: Any
+) -> None:
+    """The session is not asked all the time."""
+    machine.offer(WsUrl="")
+    _answers(machine, [], [], [_NEW])
+    session = await join()
+    changes: Any = session.file_system.watch("/w", interval=3)
+    await _next(changes)
+    await changes.aclose()
+    assert clock.sleeps == [3, 3]
+
+
+async def test_one_answer_that_is_lost_does_not_end_a_watch(join: Join, machine: Machine) -> None:
+    """It is asked again; five in a row are too many."""
+    machine.offer(WsUrl="")
+    answers = deque(["[]", "no json", "no json", json.dumps([_NEW])])
+    machine.tools["get_file_change"] = lambda _args: answers.popleft() if answers else "no json"
+    async with aclosing(_watch(await join())) as changes:
+        assert await _next(changes) == _change(_NEW)
+        with pytest.raises(BadAnswerError):
+            await _next(changes)
+
+
+async def test_a_watch_ends_when_the_session_says_no(join: Join, machine: Machine) -> None:
+    """Whoever iterates gets to know why."""
+    machine.offer(WsUrl="")
+    machine.tools["get_file_change"] = lambda _args: {"content": ["no such path"], "isError": True}
+    with pytest.raises(ToolError, match="no such path"):
+        await anext(_watch(await join()))
+
+
+def _pushes(machine: Machine) -> None:
+    machine.methods["subscribe_file_change"] = always({"phase": "end"})
+
+
+async def _push(machine: Machine, *events: object, path: str = "/w", line: int = 0) -> None:
+    await machine.lines[line].pushes(
+        _SERVER, {"eventType": "file_change", "path": path, "events": list(events)}
+    )
+
+
+async def test_changes_are_pushed_where_that_is_offered(
+    linked: AsyncSession, machine: Machine
+) -> None:
+    """What changed while it was subscribed comes too; what cannot be read is left out."""
+    _pushes(machine)
+    _answers(machine, [_OLD], [_NEW])
+    async with aclosing(_watch(linked, "/w/")) as changes:
+        assert await _next(changes) == _change(_NEW)
+        await _push(machine, _OLD, path="/other")
+        await _push(machine, 7, {"eventType": "modify"}, _OLD, path="/w/")
+        assert await _next(changes) == _change(_OLD)
+    assert _asked(machine) == 2
+    bye = await machine.hears("unsubscribe_file_change")
+    assert bye["data"]["params"] == {"path": "/w"}
+
+
+async def test_a_watch_goes_on_after_the_line_was_made_anew(
+    linked: AsyncSession, machine: Machine
+) -> None:
+    """It subscribes again, and asks what it has missed."""
+    _pushes(machine)
+    _answers(machine, [], [_NEW], [_OLD])
+    async with aclosing(_watch(linked)) as changes:
+        assert await _next(changes) == _change(_NEW)
+        machine.lines[0].breaks()
+        assert await _next(changes) == _change(_OLD)
+        await _push(machine, _NEW, line=1)
+        assert await _next(changes) == _change(_NEW)
+
+
+@pytest.mark.parametrize("refused", [False, True])
+async def test_where_pushing_fails_the_session_is_asked(
+    linked: AsyncSession, machine: Machine, refused: bool
+) -> None:
+    """A refusal, or no line at all: the changes are told all the same."""
+    machine.methods["subscribe_file_change"] = always({"phase": "error", "error": {"message": "?"}})
+    machine.refused = 503 if refused else 0
+    _answers(machine, [], [], [_NEW])
+    async with aclosing(_watch(linked)) as changes:
+        assert await _next(changes) == _change(_NEW)
+
+
+async def test_a_line_that_is_lost_for_good_leaves_a_watch_that_asks(
+    linked: AsyncSession, machine: Machine
+) -> None:
+    """What is pushed no more is asked for."""
+    _pushes(machine)
+    _answers(machine, [], [_NEW], [], [_OLD])
+    async with aclosing(_watch(linked)) as changes:
+        assert await _next(changes) == _change(_NEW)
+        machine.refused = 403
+        machine.lines[0].breaks()
+        assert await _next(changes) == _change(_OLD)
+
+
+async def test_a_callback_is_told_until_the_watch_is_stopped(join: Join, machine: Machine) -> None:
+    """Whatever it raises; and there is nothing left of the watch afterwards."""
+    machine.offer(WsUrl="")
+    _answers(machine, [], [_NEW], [_OLD])
+    told: list[list[FileChange]] = []
+    twice = asyncio.Event()
+
+    def callback(changes: list[FileChange]) -> None:
+        told.append(changes)
+        if len(told) == 2:
+            twice.set()
+        raise RuntimeError("mine")
+
+    watch = (await join()).file_system.watch_directory("/w", callback)
+    assert not watch.is_alive()
+    await watch.start()
+    await watch.start()
+    await asyncio.wait_for(twice.wait(), 10)
+    assert watch.ready_event.is_set()
+    assert watch.is_alive()
+    with pytest.raises(OperationTimeoutError):
+        await watch.join(0.01)
+    await watch.stop()
+    await watch.join()
+    assert not watch.is_alive()
+    assert told == [[_change(_NEW)], [_change(_OLD)]]
+
+
+async def test_a_stop_event_ends_a_watch_from_any_thread(join: Join, machine: Machine) -> None:
+    """As the official client's threads are ended."""
+    machine.offer(WsUrl="")
+    _answers(machine)
+    stop = threading.Event()
+
+    async def callback(_changes: list[FileChange]) -> None:
+        raise AssertionError("nothing has changed")
+
+    watch = (await join()).file_system.watch_directory("/w", callback, 0.1, stop)
+    await watch.join()
+    await watch.start()
+    await asyncio.to_thread(stop.set)
+    await watch.join(10)
+    assert not watch.is_alive()
+
+
+async def test_what_ends_a_watch_is_told_to_who_waits_for_it(
+    join: Join, machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And to the log, because nobody may be waiting."""
+    machine.offer(WsUrl="")
+    machine.tools["get_file_change"] = lambda _args: {"content": ["gone"], "isError": True}
+    watch = (await join()).file_system.watch_directory("/w", print)
+    await watch.start()
+    with pytest.raises(ToolError, match="gone"):
+        await watch.join(10)
+    assert "gone" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("path", "interval", "kind"),
+    [
+        ("", 1, InvalidArgumentError),
+        (7, 1, ArgumentTypeError),
+        ("/w", 0, InvalidArgumentError),
+        ("/w", "1", ArgumentTypeError),
+    ],
+)
+async def test_a_watch_that_cannot_be_meant_is_refused_at_once(
+    linked: AsyncSession, machine: Machine, path: Any, interval: Any, kind: type[Exception]
+) -> None:
+    """By both forms, and nothing is sent."""
+    with pytest.raises(kind):
+        linked.file_system.watch(path, interval=interval)
+    with pytest.raises(kind):
+        linked.file_system.watch_directory(path, print, interval)
+    assert machine.called == []
