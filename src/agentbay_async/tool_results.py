@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from agentbay_async.results import Result
-from agentbay_async.tool_records import (
-    CommandOutput,
-    DirectoryEntry,
-    FileInfo,
-    McpTool,
-    ToolContent,
-)
+
+if TYPE_CHECKING:
+    from agentbay_async.tool_records import (
+        CommandOutput,
+        DirectoryEntry,
+        FileInfo,
+        McpTool,
+        ToolContent,
+    )
 
 T = TypeVar("T")
 
 
-class CommandResult(Result[CommandOutput]):
+class CommandResult(Result["CommandOutput"]):
     """How a command ended.
 
     A command that ran and ended with an exit code other than 0 is a failed result whose output can
@@ -77,7 +79,7 @@ class FileContentResult(Result[T], Generic[T]):
         return self.unwrap()
 
 
-class FileInfoResult(Result[FileInfo]):
+class FileInfoResult(Result["FileInfo"]):
     """What is known of one file."""
 
     __slots__ = ()
@@ -88,7 +90,7 @@ class FileInfoResult(Result[FileInfo]):
         return self.unwrap()
 
 
-class DirectoryListResult(Result[list[DirectoryEntry]]):
+class DirectoryListResult(Result["list[DirectoryEntry]"]):
     """The names in a directory."""
 
     __slots__ = ()
@@ -99,7 +101,7 @@ class DirectoryListResult(Result[list[DirectoryEntry]]):
         return self.unwrap()
 
 
-class McpToolsResult(Result[list[McpTool]]):
+class McpToolsResult(Result["list[McpTool]"]):
     """The tools that an image offers."""
 
     __slots__ = ()
@@ -110,7 +112,7 @@ class McpToolsResult(Result[list[McpTool]]):
         return self.unwrap()
 
 
-class McpToolResult(Result[list[ToolContent]]):
+class McpToolResult(Result["list[ToolContent]"]):
     """What a tool answered, all of it."""
 
     __slots__ = ()

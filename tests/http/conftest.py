@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from aiohttp.test_utils import TestServer
 from agentbay_async import AsyncAgentBay, AsyncSession
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
     from pathlib import Path
 
     from tests.conftest import InstantClock
@@ -99,6 +100,12 @@ class Scripted:
 
         self.act(action, step)
 
+    def tasks(self, *listings: list[dict[str, Any]]) -> None:
+        """List movements of files, as GetContextInfo does: JSON in JSON in JSON."""
+        for tasks in listings:
+            wrappers = [{"type": "other", "data": "?"}, {"type": "data", "data": json.dumps(tasks)}]
+            self.ok("GetContextInfo", {"ContextStatus": json.dumps(wrappers)})
+
     def cut(self, action: str) -> None:
         """Promise more bytes than come."""
 
@@ -129,12 +136,12 @@ class Scripted:
 
         self.act(action, step)
 
-    def gate(self, action: str, opened: asyncio.Event) -> None:
-        """Answer with success once `opened` is set."""
+    def gate(self, action: str, opened: asyncio.Event, data: object = None) -> None:
+        """Answer with success and `data` once `opened` is set."""
 
         async def step(_request: web.Request) -> web.StreamResponse:
             await opened.wait()
-            return web.json_response({"Success": True})
+            return web.json_response({"Success": True, "Data": data})
 
         self.act(action, step)
 
@@ -244,6 +251,14 @@ async def session(bay: AsyncAgentBay, scripted: Scripted) -> AsyncSession:
     found = (await bay.get("s-1")).session
     scripted.forget()
     return found
+
+
+@pytest.fixture
+def deaf_port() -> Iterator[int]:
+    """Give a port that nobody listens on, and that nobody else can take meanwhile."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 @pytest.fixture

@@ -20,11 +20,14 @@ from agentbay_async import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agentbay_async import AsyncSession
     from tests.http.conftest import Scripted
+
+    from agentbay_async import AsyncSession
 
 #: What the service accepts as the arguments of one call, in bytes.
 _LIMIT = 63 * 1024
+#: What one call reads at most, in bytes.
+_READ_LIMIT = 50 * 1024
 
 
 class Tools:
@@ -48,6 +51,7 @@ class Tools:
     def read_file(self, args: dict[str, Any]) -> str:
         """Return a piece in base64."""
         assert args["format"] == "binary"
+        assert args["length"] <= _READ_LIMIT
         piece = self.files[args["path"]][args["offset"] :][: args["length"]]
         return base64.b64encode(piece).decode()
 
@@ -86,6 +90,7 @@ _TEXTS = {
     "empty": "",
     "short": "hello\n",
     "a piece and a bit": "x" * 49_200,
+    "just more than a call can take": "x" * 65_000,
     "wide": "汉字🎉" * 30_000,
     "escapes": '\\"\n\t\x01' * 30_000,
     "one wide character at each end": "🎉" + "a" * 100_000 + "🎉",
@@ -121,10 +126,10 @@ async def test_bytes_of_any_size_survive_a_round_trip(
 ) -> None:
     """What is no text is carried as well, byte for byte."""
     content = _BYTES[name]
-    result = await session.file_system.write("/dir/it's \"f\"", content)
+    result = await session.file_system.write('/dir/it\'s "f"', content)
     assert result.data is True
-    back = await session.file_system.read("/dir/it's \"f\"", format="bytes")
-    assert back.content == content == tools.files["/dir/it's \"f\""]
+    back = await session.file_system.read('/dir/it\'s "f"', format="bytes")
+    assert back.content == content == tools.files['/dir/it\'s "f"']
     assert back.request_id == "REQ-CallMcpTool"
 
 
@@ -203,9 +208,7 @@ async def test_the_facts_of_a_file_are_read(session: AsyncSession, scripted: Scr
     facts = "size: 12\nisFile: true\nisDirectory: false\npermissions: 644\nmodified: 10:30:00\nodd"
     scripted.ok("CallMcpTool", _text(facts))
     info = (await session.fs.info("/dir/f")).file_info
-    assert info == FileInfo(
-        "/dir/f", "f", 12, is_file=True, permissions="644", modified="10:30:00"
-    )
+    assert info == FileInfo("/dir/f", "f", 12, is_file=True, permissions="644", modified="10:30:00")
 
 
 @pytest.mark.parametrize("size", ["", "big", "-1", "²", "9" * 5000])

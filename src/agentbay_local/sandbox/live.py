@@ -9,8 +9,6 @@ import asyncio
 import signal
 from typing import TYPE_CHECKING
 
-from typing_extensions import override
-
 from agentbay_local.sandbox import checks, replies
 from agentbay_local.sandbox.base import OUTPUT_LIMIT, Completed, Entry, OpenMode, Sandbox
 from agentbay_local.sandbox.problems import SandboxPaused
@@ -66,7 +64,6 @@ class AgentSandbox(Sandbox):
         if guard.exited.is_set():
             self._ended()
 
-    @override
     async def run(
         self,
         command: str | Sequence[str],
@@ -93,26 +90,21 @@ class AgentSandbox(Sandbox):
             self._timers.discard(timer)
             started.close()
 
-    @override
     async def stat(self, path: str) -> Entry:
         reply = await self._ask("stat", QUICK, path=checks.checked_path("path", path))
         return replies.entry(reply.fields.get("entry"))
 
-    @override
     async def list(self, path: str) -> Sequence[Entry]:
         reply = await self._ask("list", SLOW, path=checks.checked_path("path", path))
         return replies.entries(reply.fields)
 
-    @override
     async def make_directory(self, path: str) -> None:
         await self._ask("make_directory", QUICK, path=checks.checked_path("path", path))
 
-    @override
     async def remove(self, path: str, *, recursive: bool = False) -> None:
         checked = checks.checked_path("path", path)
         await self._ask("remove", SLOW, path=checked, recursive=bool(recursive))
 
-    @override
     async def move(self, source: str, destination: str) -> None:
         await self._ask(
             "move",
@@ -121,7 +113,6 @@ class AgentSandbox(Sandbox):
             destination=checks.checked_path("destination", destination),
         )
 
-    @override
     async def search(self, path: str, pattern: str, excludes: Sequence[str] = ()) -> Sequence[str]:
         reply = await self._ask(
             "search",
@@ -132,14 +123,12 @@ class AgentSandbox(Sandbox):
         )
         return replies.paths(reply.fields)
 
-    @override
     async def open(self, path: str, mode: OpenMode = "r") -> int:
         fields = {"path": checks.checked_path("path", path), "mode": checks.checked_mode(mode)}
         self._usable()
         with self._channel.begin("open", fields) as call:
             return replies.regular_file(await call.answer(QUICK), writing=mode != "r")
 
-    @override
     async def pause(self) -> None:
         async with self._changing:
             if self._paused:
@@ -151,7 +140,6 @@ class AgentSandbox(Sandbox):
             for timer in self._timers:
                 timer.pause()
 
-    @override
     async def resume(self) -> None:
         async with self._changing:
             if not self._paused:
@@ -162,7 +150,6 @@ class AgentSandbox(Sandbox):
                 timer.resume()
             await self._ask("resume", QUICK)
 
-    @override
     async def close(self) -> None:
         self._channel.end("the sandbox was closed")
         await self._guard.kill()
