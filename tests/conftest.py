@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # A shared machine may stand still for a moment: no example has a time limit, the whole run has.
 settings.register_profile(
-    "here", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+    "here", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("here")
 

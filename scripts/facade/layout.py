@@ -47,8 +47,10 @@ def indented(head: str, *parts: str) -> str:
 
 def quoted(text: str) -> str:
     """Return a docstring as source text."""
-    escaped = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
-    return f'"""{escaped}\n"""' if "\n" in text else f'"""{escaped}"""'
+    if '"""' in text:
+        raise ValueError(f"a docstring holds three quotes: {text[:60]!r}")
+    raw = "r" if "\\" in text else ""
+    return f'{raw}"""{text}\n"""' if "\n" in text else f'{raw}"""{text}"""'
 
 
 def is_docstring(node: ast.stmt) -> bool:

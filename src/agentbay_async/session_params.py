@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from agentbay_async import _check
-from agentbay_async.context_sync import ContextSync
 from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from agentbay_async.context_sync import ContextSync
 
 
 def _copy_labels(value: Mapping[str, str] | None) -> dict[str, str]:
@@ -20,7 +21,12 @@ def _copy_labels(value: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def _copy_syncs(value: Sequence[ContextSync] | None) -> list[ContextSync]:
-    return [] if value is None else _check.sequence(value, "context_syncs", ContextSync)
+    if value is None:
+        return []
+    # Imported here: its many classes are made for those alone who have contexts.
+    from agentbay_async.context_sync import ContextSync
+
+    return _check.sequence(value, "context_syncs", ContextSync)
 
 
 def _optional_id(_instance: object, field: attrs.Attribute[Any], value: object) -> None:

@@ -5,23 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from agentbay_async.results import Result
-from agentbay_async.tool_records import (
-    CommandOutput,
-    DirectoryEntry,
-    FileInfo,
-    FileTexts,
-    McpTool,
-    SessionMetrics,
-    ToolContent,
-)
 
 if TYPE_CHECKING:
     from agentbay_async.errors import AgentBayError
+    from agentbay_async.tool_records import (
+        CommandOutput,
+        DirectoryEntry,
+        FileInfo,
+        FileTexts,
+        McpTool,
+        SessionMetrics,
+        ToolContent,
+    )
 
 T = TypeVar("T")
 
 
-class CommandResult(Result[CommandOutput]):
+class CommandResult(Result["CommandOutput"]):
     """How a command ended.
 
     A command that ran and ended with an exit code other than 0 is a failed result whose output can
@@ -82,7 +82,7 @@ class FileContentResult(Result[T], Generic[T]):
         return self.unwrap()
 
 
-class FileInfoResult(Result[FileInfo]):
+class FileInfoResult(Result["FileInfo"]):
     """What is known of one file."""
 
     __slots__ = ()
@@ -93,7 +93,7 @@ class FileInfoResult(Result[FileInfo]):
         return self.unwrap()
 
 
-class DirectoryListResult(Result[list[DirectoryEntry]]):
+class DirectoryListResult(Result["list[DirectoryEntry]"]):
     """The names in a directory."""
 
     __slots__ = ()
@@ -120,7 +120,7 @@ class EditResult(Result[str]):
         return self.unwrap()
 
 
-class FileSearchResult(Result[list[str]]):
+class FileSearchResult(Result["list[str]"]):
     """The paths that a search found."""
 
     __slots__ = ()
@@ -131,7 +131,7 @@ class FileSearchResult(Result[list[str]]):
         return self.unwrap()
 
 
-class MultipleFileContentResult(Result[FileTexts]):
+class MultipleFileContentResult(Result["FileTexts"]):
     """What reading several files answers.
 
     It is a failed result when a file could not be read; the others can be read all the same.
@@ -196,7 +196,7 @@ class LinkResult(Result[str]):
         return self.unwrap()
 
 
-class SessionMetricsResult(Result[SessionMetrics]):
+class SessionMetricsResult(Result["SessionMetrics"]):
     """How busy the machine of a session is."""
 
     __slots__ = ()
@@ -207,7 +207,7 @@ class SessionMetricsResult(Result[SessionMetrics]):
         return self.unwrap()
 
 
-class McpToolsResult(Result[list[McpTool]]):
+class McpToolsResult(Result["list[McpTool]"]):
     """The tools that an image offers."""
 
     __slots__ = ()
@@ -218,7 +218,7 @@ class McpToolsResult(Result[list[McpTool]]):
         return self.unwrap()
 
 
-class McpToolResult(Result[list[ToolContent]]):
+class McpToolResult(Result["list[ToolContent]"]):
     """What a tool answered, all of it."""
 
     __slots__ = ()

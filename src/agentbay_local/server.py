@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING
 import attrs
 from aiohttp import web
 
-from agentbay_local import app
 from agentbay_local.background import Background
-from agentbay_local.context_store import ContextStore
+from agentbay_local.contexts.context_store import ContextStore
+from agentbay_local.contexts.syncing import Syncing
+from agentbay_local.dialect.signing import Signer
 from agentbay_local.home import Home
-from agentbay_local.lifecycle import Lifecycle
 from agentbay_local.sandbox.orphans import Orphans
 from agentbay_local.sandbox.probe import Capability, backend_for, probe
-from agentbay_local.sandboxes import Sandboxes, unavailable
-from agentbay_local.signing import Signer
+from agentbay_local.sessions.lifecycle import Lifecycle
+from agentbay_local.sessions.sandboxes import Sandboxes, unavailable
 from agentbay_local.state import State
 from agentbay_local.store import Store
-from agentbay_local.syncing import Syncing
+from agentbay_local.web import app
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -13,8 +13,6 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from typing_extensions import override
-
 from agentbay_local.clock import Clock, RealClock
 from agentbay_local.sandbox.base import Isolation
 from agentbay_local.server import Server, Settings
@@ -84,7 +82,6 @@ class LocalService:
         self._server: Server | None = None
         self._thread: _Thread | None = None
 
-    @override
     def __repr__(self) -> str:
         return f"<LocalService {self._server.endpoint if self._server else 'not running'}>"
 

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from agentbay_local import states
-from agentbay_local.problems import no_context, no_session, required, wrong_state
+from agentbay_local.dialect.problems import no_context, no_session, required, wrong_state
+from agentbay_local.sessions import states
 
 if TYPE_CHECKING:
     from agentbay_local.background import Background
     from agentbay_local.clock import Clock
-    from agentbay_local.context_store import ContextStore
-    from agentbay_local.lifecycle import Lifecycle
-    from agentbay_local.sandboxes import Sandboxes
-    from agentbay_local.signing import Signer
+    from agentbay_local.contexts.context_store import ContextStore
+    from agentbay_local.contexts.syncing import Syncing
+    from agentbay_local.dialect.signing import Signer
+    from agentbay_local.sessions.lifecycle import Lifecycle
+    from agentbay_local.sessions.sandboxes import Sandboxes
     from agentbay_local.store import Context, Session, Store
-    from agentbay_local.syncing import Syncing
 
 __all__ = ["State"]
 

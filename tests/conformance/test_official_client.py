@@ -54,5 +54,5 @@ def test_the_official_client_gets_what_it_expects(
         timeout=300,
     )
 
-    assert 0 == done.returncode, done.stderr[-4000:]
+    assert done.returncode == 0, done.stderr[-4000:]
     assert done.stdout.rstrip().endswith("conforms")

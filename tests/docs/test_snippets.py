@@ -58,7 +58,7 @@ def test_a_snippet_of_the_docs_runs_as_it_stands(code: str, service: LocalServic
         timeout=120,
     )
 
-    assert (0, "") == (done.returncode, done.stderr)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("name", modules())
@@ -66,4 +66,4 @@ def test_the_examples_in_docstrings_are_true(name: str):
     """Each ``>>>`` example gives what it says."""
     failed, _ = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
 
-    assert 0 == failed
+    assert failed == 0

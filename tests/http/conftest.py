@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from agentbay_async import AsyncAgentBay, AsyncSession
 from .toolbox import Toolbox
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
     from pathlib import Path
 
     from tests.conftest import InstantClock
@@ -110,6 +111,12 @@ class Scripted:
 
         self.act(action, step)
 
+    def tasks(self, *listings: list[dict[str, Any]]) -> None:
+        """List movements of files, as GetContextInfo does: JSON in JSON in JSON."""
+        for tasks in listings:
+            wrappers = [{"type": "other", "data": "?"}, {"type": "data", "data": json.dumps(tasks)}]
+            self.ok("GetContextInfo", {"ContextStatus": json.dumps(wrappers)})
+
     def cut(self, action: str) -> None:
         """Promise more bytes than come."""
 
@@ -140,12 +147,12 @@ class Scripted:
 
         self.act(action, step)
 
-    def gate(self, action: str, opened: asyncio.Event) -> None:
-        """Answer with success once `opened` is set."""
+    def gate(self, action: str, opened: asyncio.Event, data: object = None) -> None:
+        """Answer with success and `data` once `opened` is set."""
 
         async def step(_request: web.Request) -> web.StreamResponse:
             await opened.wait()
-            return web.json_response({"Success": True})
+            return web.json_response({"Success": True, "Data": data})
 
         self.act(action, step)
 
@@ -265,6 +272,13 @@ def toolbox(session: AsyncSession, scripted: Scripted, tmp_path: Path) -> Toolbo
     toolbox = Toolbox(home)
     scripted.does_later("CallMcpTool", toolbox.answer)
     return toolbox
+
+
+def deaf_port() -> Iterator[int]:
+    """Give a port that nobody listens on, and that nobody else can take meanwhile."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 @pytest.fixture

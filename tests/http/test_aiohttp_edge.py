@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import aiohttp
-import aioresponses.core
 import pytest
 from aiohttp.client_reqrep import ConnectionKey
-from aioresponses import aioresponses as Responses  # noqa: N813  # a class with a function's name
+from aioresponses import core as faking
 
 from agentbay_async import (
     AgentBayError,
@@ -43,10 +42,10 @@ class _Response(aiohttp.ClientResponse):
 
 
 @pytest.fixture
-def responses(monkeypatch: pytest.MonkeyPatch) -> Iterator[Responses]:
+def responses(monkeypatch: pytest.MonkeyPatch) -> Iterator[faking.aioresponses]:
     """Give aioresponses, mended."""
-    monkeypatch.setattr(aioresponses.core, "ClientResponse", _Response)
-    with Responses() as faked:
+    monkeypatch.setattr(faking, "ClientResponse", _Response)
+    with faking.aioresponses() as faked:
         yield faked
 
 
@@ -65,11 +64,13 @@ def _matching() -> re.Pattern[str]:
     ("error", "kind"),
     [
         (aiohttp.ConnectionTimeoutError(), ConnectionFailedError),
-        (aiohttp.ClientConnectorError(_KEY, OSError(111, "Connection refused")), ConnectionFailedError),
+        (
+            aiohttp.ClientConnectorError(_KEY, OSError(111, "Connection refused")),
+            ConnectionFailedError,
+        ),
         (aiohttp.ClientConnectorDNSError(_KEY, OSError(-2, "unknown")), ConnectionFailedError),
         (aiohttp.ServerTimeoutError(), RequestTimeoutError),
         (asyncio.TimeoutError(), RequestTimeoutError),
-        (TimeoutError(110, "timed out"), RequestTimeoutError),
         (aiohttp.ServerDisconnectedError(), ConnectionLostError),
         (aiohttp.ClientOSError(104, "Connection reset by peer"), ConnectionLostError),
         (ConnectionResetError(104, "Connection reset by peer"), ConnectionLostError),
@@ -79,7 +80,7 @@ def _matching() -> re.Pattern[str]:
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
 async def test_each_error_becomes_ours_by_what_may_have_been_sent(
-    responses: Responses, edge: AsyncAgentBay, error: Exception, kind: type[AgentBayError]
+    responses: faking.aioresponses, edge: AsyncAgentBay, error: Exception, kind: type[AgentBayError]
 ) -> None:
     """Surely not sent, perhaps acted on, or answered badly: retries depend on it."""
     responses.post(_matching(), exception=error)
@@ -91,7 +92,7 @@ async def test_each_error_becomes_ours_by_what_may_have_been_sent(
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError, KeyboardInterrupt])
 async def test_what_ends_a_task_is_let_through(
-    responses: Responses, edge: AsyncAgentBay, error: type[BaseException]
+    responses: faking.aioresponses, edge: AsyncAgentBay, error: type[BaseException]
 ) -> None:
     """Cancellation and Ctrl-C are never turned into a result."""
     responses.post(_matching(), exception=error())
@@ -99,13 +100,17 @@ async def test_what_ends_a_task_is_let_through(
         await edge.get("s-1")
 
 
-async def test_a_redirect_is_not_followed(responses: Responses, edge: AsyncAgentBay) -> None:
+async def test_a_redirect_is_not_followed(
+    responses: faking.aioresponses, edge: AsyncAgentBay
+) -> None:
     """The form holds the key, and is not sent to whatever a redirect names."""
     responses.post(_matching(), status=302, headers={"Location": "https://elsewhere.invalid"})
     assert isinstance((await edge.get("s-1")).error, BadAnswerError)
 
 
-async def test_bytes_and_headers_arrive_unread(responses: Responses, edge: AsyncAgentBay) -> None:
+async def test_bytes_and_headers_arrive_unread(
+    responses: faking.aioresponses, edge: AsyncAgentBay
+) -> None:
     """Status, headers and body are all there for the envelope to judge."""
     responses.post(_matching(), body='{"Success": true, "Data": {"SessionId": "s-9"}}')
     assert (await edge.get("s-1")).session.session_id == "s-9"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import timedelta
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -248,6 +250,28 @@ async def test_the_region_is_sent_with_what_is_made(bays: Bays, scripted: Script
     scripted.ok("GetContext", {"Id": "SdkCtx-1"})
     await bays().context.get("data", create=True)
     assert scripted.asked("GetContext")[0]["LoginRegionId"] == "cn-hangzhou"
+
+
+async def test_the_endpoint_local_stands_for_a_service_in_this_process(
+    monkeypatch: pytest.MonkeyPatch, scripted: Scripted
+) -> None:
+    """It is started by the first call, asked once where it is, and needs no key."""
+    started: list[ModuleType] = []
+    module = ModuleType("agentbay_local.embedded")
+
+    def embedded() -> SimpleNamespace:
+        started.append(module)
+        return SimpleNamespace(endpoint=scripted.endpoint, api_key="akm-of-the-service")
+
+    vars(module)["embedded"] = embedded
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    scripted.ok("ListContexts", [])
+    async with AsyncAgentBay(endpoint="local") as bay:
+        assert started == []
+        for _ in range(2):
+            assert (await bay.context.list()).success
+    assert len(started) == 1
+    assert scripted.received[0].form["Authorization"] == "Bearer akm-of-the-service"
 
 
 async def test_pause_and_resume_take_a_session_or_its_id(

@@ -17,8 +17,9 @@ from agentbay_async import (
 )
 
 if TYPE_CHECKING:
-    from agentbay_async import AsyncSession
     from tests.http.conftest import Scripted
+
+    from agentbay_async import AsyncSession
 
 
 def _answers(scripted: Scripted, text: str, *, error: bool = False) -> None:
@@ -128,7 +129,9 @@ async def test_a_silent_failure_is_described_by_its_code(
 ) -> None:
     """``false`` writes nothing, and its error says something all the same."""
     _answers(scripted, json.dumps({"stdout": "", "stderr": "", "errorCode": 1}))
-    assert (await session.command.run("false")).error_message == "the command ended with exit code 1"
+    assert (
+        await session.command.run("false")
+    ).error_message == "the command ended with exit code 1"
 
 
 @pytest.mark.parametrize(("code", "told"), [(0, 1), (124, 124)])
@@ -193,7 +196,7 @@ async def test_an_answer_without_data_is_a_failure(
 
 
 async def test_the_exchange_may_take_longer_than_the_command(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A command that runs out of time is told of by the session, not by a broken line."""
     seen: list[float] = []
@@ -204,7 +207,7 @@ async def test_the_exchange_may_take_longer_than_the_command(
         return await send(request, timeout)
 
     _answers(scripted, "")
-    session.command._api.call = watched  # type: ignore[method-assign]  # a test double
+    monkeypatch.setattr(session.command._api, "call", watched)
     await session.command.run("true", timeout=100)
     assert seen == [115]
 

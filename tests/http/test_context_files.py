@@ -62,9 +62,7 @@ async def test_files_are_listed_by_token(
     """Tokens travel in the query, and no page number goes along."""
     scripted.ok("DescribeContextFiles", [], NextToken="t-3")
     result = await bay.context.list_files("c-1", **arguments)
-    assert scripted.asked("DescribeContextFiles") == [
-        {"ContextId": "c-1", "ParentFolderPath": "/"}
-    ]
+    assert scripted.asked("DescribeContextFiles") == [{"ContextId": "c-1", "ParentFolderPath": "/"}]
     assert query.items() <= scripted.received[0].query.items()
     assert result.next_token == "t-3"
 
@@ -83,7 +81,9 @@ async def test_iterating_ends_when_a_token_comes_again(
     bay: AsyncAgentBay, scripted: Scripted
 ) -> None:
     """A service that goes in circles is left."""
-    scripted.ok("DescribeContextFiles", [{"FileName": "a"}], NextToken="t-2")
+    for _ in range(2):
+        scripted.ok("DescribeContextFiles", [{"FileName": "a"}], NextToken="t-2")
+    scripted.ok("DescribeContextFiles", [])
     with pytest.raises(PageTokenError):
         _ = [entry async for entry in bay.context.iterate_files("c-1")]
 

@@ -23,9 +23,10 @@ from agentbay_async import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from agentbay_async import Result
     from tests.conftest import InstantClock
     from tests.http.conftest import Scripted
+
+    from agentbay_async import Result
 
 _GONE = "Context.NotFound"
 _RECORD = {
@@ -145,7 +146,9 @@ async def test_iterate_ends_when_a_token_comes_again(
     bay: AsyncAgentBay, scripted: Scripted
 ) -> None:
     """A service that goes in circles is left."""
-    scripted.ok("ListContexts", [{"Id": "c-1"}], NextToken="t-2")
+    for _ in range(2):
+        scripted.ok("ListContexts", [{"Id": "c-1"}], NextToken="t-2")
+    scripted.ok("ListContexts", [])
     with pytest.raises(PageTokenError):
         _ = [context async for context in bay.context.iterate()]
     assert len(scripted.received) == 2

@@ -1,4 +1,4 @@
-"""Connections: one pool for each event loop, and none left behind."""
+"""Connections: one pool for each event loop, none left behind, and none after closing."""
 
 from __future__ import annotations
 
@@ -9,44 +9,53 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agentbay_async import AsyncAgentBay
+from agentbay_async import ClosedError, Config, ConnectionLostError, RetryPolicy
 from agentbay_async._wire.pool import Pools, proxy_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.http.conftest import Scripted
+    from tests.http.conftest import Bays, Scripted
+
+    from agentbay_async import AsyncAgentBay
 
 _TWO_RUNS = """
-import asyncio, gc, json
-from aiohttp import web
-from aiohttp.test_utils import TestServer
+import asyncio, gc, threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from agentbay_async import AsyncAgentBay
 
-async def answer(request):
-    return web.json_response({"Success": True, "Data": []})
+class Answer(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = b'{"Success": true, "Data": []}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
 
 async def ask(bay):
-    app = web.Application()
-    app.router.add_post("/", answer)
-    async with TestServer(app, port=PORT) as server:
-        results = [await bay.context.list() for _ in range(3)]
-        print(all(result.success for result in results))
+    results = [await bay.context.list() for _ in range(3)]
+    print(all(result.success for result in results))
 
-import socket
-with socket.socket() as probe:
-    probe.bind(("127.0.0.1", 0))
-    PORT = probe.getsockname()[1]
-bay = AsyncAgentBay("akm-test", endpoint=f"http://127.0.0.1:{PORT}")
+server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+bay = AsyncAgentBay("akm-test", endpoint=f"http://127.0.0.1:{server.server_port}")
 asyncio.run(ask(bay))
 asyncio.run(ask(bay))
 gc.collect()
+server.shutdown()
+server.server_close()
 """
 
 
 def test_two_runs_with_one_client_just_work(run_child: Callable[..., str]) -> None:
     """The client is never closed, and still nothing is leaked: each run ends its own pool."""
-    assert run_child(_TWO_RUNS, "-W", "error", "-X", "dev") == "True\nTrue"
+    assert run_child(_TWO_RUNS, "-W", "error") == "True\nTrue"
 
 
 async def test_one_loop_has_one_pool() -> None:
@@ -125,3 +134,39 @@ def test_the_environment_names_the_proxy(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert proxy_for(url) == proxy
+
+
+async def test_a_closed_client_sends_nothing(bay: AsyncAgentBay, scripted: Scripted) -> None:
+    """A call after close is the caller's mistake, and raises."""
+    scripted.ok("GetSession", {"SessionId": "s-1"})
+    async with bay:
+        (await bay.get("s-1")).unwrap()
+    with pytest.raises(ClosedError):
+        await bay.get("s-1")
+    assert len(scripted.received) == 1
+
+
+async def test_a_client_closed_during_calls_ends_them_with_our_errors(
+    bays: Bays, scripted: Scripted
+) -> None:
+    """Neither the call on the line nor the one in the queue ends with a stranger's error."""
+    scripted.hang("GetSession")
+    bay = bays(cfg=Config(max_connections=1), retry=RetryPolicy(attempts=1))
+    first = asyncio.ensure_future(bay.get("s-1"))
+    second = asyncio.ensure_future(bay.get("s-2"))
+    await scripted.arrival("GetSession")
+    await bay.aclose()
+    for outcome in await asyncio.gather(first, second, return_exceptions=True):
+        error = outcome if isinstance(outcome, BaseException) else outcome.error
+        assert isinstance(error, (ClosedError, ConnectionLostError))
+    assert len(scripted.received) == 1
+
+
+async def test_the_time_in_the_queue_does_not_count_against_the_answer(
+    bays: Bays, scripted: Scripted
+) -> None:
+    """With one connection, ten calls of a slow service all succeed, one after another."""
+    scripted.ok("GetSession", {"SessionId": "s-1"})
+    bay = bays(cfg=Config(max_connections=1))
+    results = await asyncio.gather(*(bay.get("s-1") for _ in range(10)))
+    assert all(result.success for result in results)

@@ -69,10 +69,10 @@ async def test_no_proxy_goes_past_the_proxy(
 
 
 async def test_a_proxy_that_is_not_there_means_that_nothing_was_sent(
-    monkeypatch: pytest.MonkeyPatch, bays: Bays, unused_tcp_port: int
+    monkeypatch: pytest.MonkeyPatch, bays: Bays, deaf_port: int
 ) -> None:
     """So even a create may be sent again."""
-    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{unused_tcp_port}")
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{deaf_port}")
     result = await bays(endpoint="http://service.example", retry=RetryPolicy(attempts=1)).create()
     assert isinstance(result.error, ConnectionFailedError)
 

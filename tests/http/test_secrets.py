@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from agentbay_async import Result
     from tests.http.conftest import Bays, Scripted
+
+    from agentbay_async import Result
 
 _TOKEN = "session-token-77"
 _SIGNED = "signature-88"
@@ -56,7 +57,7 @@ def _trouble(scripted: Scripted, action: str) -> None:
 
 
 async def test_a_working_day_shows_no_secret(
-    bays: Bays, scripted: Scripted, log: io.StringIO, api_key: str, tmp_path: Path
+    bays: Bays, scripted: Scripted, log: io.StringIO, api_key: str, deaf_port: int, tmp_path: Path
 ) -> None:
     """Successes, retries and failures of every kind, at level DEBUG."""
     secrets = {"Token": _TOKEN, "ResourceUrl": f"https://r/?code={_TOKEN}"}
@@ -81,7 +82,9 @@ async def test_a_working_day_shows_no_secret(
         await bay.context.get_file_upload_url("c-1", "/f"),
         await bay.context.upload_file("c-1", "/f", b"x"),
         await bay.context.download_file("c-1", "/f", tmp_path / "f"),
-        await bays(endpoint="http://127.0.0.1:1", retry=RetryPolicy(attempts=1)).create(),
+        await bays(
+            endpoint=f"http://127.0.0.1:{deaf_port}", retry=RetryPolicy(attempts=1)
+        ).create(),
         await bays(timeout=0.01).context.get("x"),
     ):
         shown.append(_shown(result))

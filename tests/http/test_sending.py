@@ -11,8 +11,9 @@ import pytest
 from agentbay_async import CreateSessionParams, __version__
 
 if TYPE_CHECKING:
-    from agentbay_async import AsyncAgentBay, AsyncSession
     from tests.http.conftest import Bays, Scripted
+
+    from agentbay_async import AsyncAgentBay, AsyncSession
 
 
 async def test_the_query_names_action_format_version_time_and_nonce(

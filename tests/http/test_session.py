@@ -1,4 +1,4 @@
-"""One session: labels, info, status, keep_alive, pause and resume, delete."""
+"""One session: labels, info, status, keep_alive, pause and resume."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from agentbay_async import (
     APIError,
     ArgumentTypeError,
     BadAnswerError,
-    ContextSyncError,
     InvalidArgumentError,
     OperationTimeoutError,
     SessionInfo,
@@ -22,9 +21,10 @@ from agentbay_async import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from agentbay_async import AsyncSession, Result
     from tests.conftest import InstantClock
     from tests.http.conftest import Scripted
+
+    from agentbay_async import AsyncSession, Result
 
 _GONE = "InvalidMcpSession.NotFound"
 
@@ -111,7 +111,14 @@ async def test_info_says_how_a_person_reaches_the_session(
     scripted.ok("GetMcpResource", answer)
     info = (await session.info()).data
     assert info == SessionInfo(
-        "s-1", "https://r/?code=x", "app", "the-auth-code", '{"a":1}', "p-1", "AIAgent", "the-ticket"
+        "s-1",
+        "https://r/?code=x",
+        "app",
+        "the-auth-code",
+        '{"a":1}',
+        "p-1",
+        "AIAgent",
+        "the-ticket",
     )
     for secret in ("the-auth-code", "the-ticket", "code=x"):
         assert secret not in repr(info)
@@ -131,7 +138,9 @@ async def test_info_without_data_fails(session: AsyncSession, scripted: Scripted
     assert isinstance((await session.info()).error, BadAnswerError)
 
 
-@pytest.mark.parametrize(("data", "status"), [({"Status": "FINISH"}, "FINISH"), ({}, ""), (None, "")])
+@pytest.mark.parametrize(
+    ("data", "status"), [({"Status": "FINISH"}, "FINISH"), ({}, ""), (None, "")]
+)
 async def test_get_status_reads_the_state(
     session: AsyncSession, scripted: Scripted, data: object, status: str
 ) -> None:
@@ -252,92 +261,6 @@ async def test_times_that_cannot_be_meant_are_refused(
         with pytest.raises((InvalidArgumentError, ArgumentTypeError), match=argument):
             await call(**{argument: value})
     assert scripted.received == []
-
-
-@pytest.mark.parametrize("status", ["FINISH", "DELETED"])
-async def test_delete_is_over_when_the_session_says_so(
-    session: AsyncSession, scripted: Scripted, status: str
-) -> None:
-    """Both words for the end of a session end the wait."""
-    scripted.ok("DeleteSessionAsync")
-    scripted.ok("GetSessionDetail", {"Status": status})
-    assert (await session.delete()).success
-    assert len(scripted.received) == 2
-
-
-async def test_deleting_what_is_gone_already_is_a_success(
-    session: AsyncSession, scripted: Scripted
-) -> None:
-    """The caller wanted it gone, and it is."""
-    scripted.refuse("DeleteSessionAsync", _GONE)
-    result = await session.delete()
-    assert result.success
-    assert result.request_id == "REQ-DeleteSessionAsync"
-
-
-async def test_delete_gives_up_in_time(
-    session: AsyncSession, scripted: Scripted, clock: InstantClock
-) -> None:
-    """A release that never ends is a failed result, and its wait is bounded."""
-    scripted.ok("DeleteSessionAsync")
-    scripted.ok("GetSessionDetail", {"Status": "DELETING"})
-    result = await session.delete(timeout=20)
-    assert isinstance(result.error, OperationTimeoutError)
-    assert "release of s-1" in result.error_message
-    assert sum(clock.sleeps) == pytest.approx(20)
-
-
-def _upload(scripted: Scripted, status: str) -> None:
-    """Script a session with one context whose next upload ends as given."""
-    scripted.ok("SyncContext")
-    scripted.ok("DescribeSessionContexts", [{"ContextId": "c-1", "Path": "/mnt"}])
-    task = {"contextId": "c-1", "path": "/mnt", "taskType": "upload", "status": status}
-    scripted.ok("GetContextInfo", {})
-    text = json.dumps([{"type": "data", "data": json.dumps([task])}])
-    scripted.ok("GetContextInfo", {"ContextStatus": text})
-    scripted.ok("DeleteSessionAsync")
-    scripted.ok("GetSessionDetail", {"Status": "FINISH"})
-
-
-async def test_delete_uploads_first_when_asked_to(
-    session: AsyncSession, scripted: Scripted
-) -> None:
-    """The release is asked for only after the files are known to have arrived."""
-    _upload(scripted, "Success")
-    assert (await session.delete(sync_context=True)).success
-    assert scripted.asked("SyncContext") == [{"SessionId": "s-1", "Mode": "upload"}]
-    assert scripted.actions[-2:] == ["DeleteSessionAsync", "GetSessionDetail"]
-
-
-async def test_delete_refuses_when_the_upload_failed(
-    session: AsyncSession, scripted: Scripted
-) -> None:
-    """Files that could not be saved are not thrown away; the error says how to insist."""
-    _upload(scripted, "Failed")
-    result = await session.delete(sync_context=True)
-    assert isinstance(result.error, ContextSyncError)
-    assert isinstance(result.error.__cause__, ContextSyncError)
-    assert "force=True" in result.error_message
-    assert result.error.session_id == "s-1"
-    assert "DeleteSessionAsync" not in scripted.actions
-
-
-async def test_delete_goes_on_after_a_failed_upload_when_forced(
-    session: AsyncSession, scripted: Scripted
-) -> None:
-    """Whoever insists loses the files and the session."""
-    _upload(scripted, "Failed")
-    assert (await session.delete(sync_context=True, force=True)).success
-    assert "DeleteSessionAsync" in scripted.actions
-
-
-async def test_delete_with_upload_of_what_is_gone_is_a_success(
-    session: AsyncSession, scripted: Scripted
-) -> None:
-    """A session that is gone has no files to save."""
-    scripted.refuse("GetContextInfo", _GONE)
-    scripted.refuse("DeleteSessionAsync", _GONE)
-    assert (await session.delete(sync_context=True)).success
 
 
 async def test_services_are_made_once(session: AsyncSession) -> None:

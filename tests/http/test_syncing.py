@@ -1,8 +1,7 @@
-"""``session.context``: sync, bind, info, bindings; and creating with contexts."""
+"""``session.context``: sync and info."""
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,23 +11,19 @@ from agentbay_async import (
     AgentBayError,
     ArgumentTypeError,
     BadAnswerError,
-    ContextBinding,
     ContextStatusData,
     ContextSync,
     ContextSyncError,
-    CreateSessionParams,
-    DownloadPolicy,
     InvalidArgumentError,
-    SyncPolicy,
 )
-from agentbay_async._wire.policy import policy_from_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agentbay_async import AsyncAgentBay, AsyncSession
     from tests.conftest import InstantClock
     from tests.http.conftest import Scripted
+
+    from agentbay_async import AsyncSession
 
 _BINDINGS = [{"ContextId": "c-1", "Path": "/a"}, {"ContextId": "c-2", "Path": "/b"}]
 
@@ -38,13 +33,6 @@ def _task(
 ) -> dict[str, Any]:
     place = {"contextId": context, "path": f"/{context}", "taskType": kind}
     return {**place, "status": status, "startTime": start, **more}
-
-
-def _tasks(scripted: Scripted, *listings: list[dict[str, Any]]) -> None:
-    """Script what the service lists each time it is asked: JSON in JSON in JSON."""
-    for tasks in listings:
-        wrappers = [{"type": "other", "data": "?"}, {"type": "data", "data": json.dumps(tasks)}]
-        scripted.ok("GetContextInfo", {"ContextStatus": json.dumps(wrappers)})
 
 
 @pytest.fixture
@@ -58,7 +46,7 @@ def syncing(scripted: Scripted, session: AsyncSession) -> Scripted:
 
 async def test_sync_answers_with_a_receipt(session: AsyncSession, syncing: Scripted) -> None:
     """The receipt holds the finished task of every context of the session."""
-    _tasks(syncing, [], [_task("c-1")], [_task("c-1"), _task("c-2", finishTime=9)])
+    syncing.tasks([], [_task("c-1")], [_task("c-1"), _task("c-2", finishTime=9)])
     result = await session.context.sync()
     assert result.request_id == "REQ-SyncContext"
     assert [task.context_id for task in result.receipt.tasks] == ["c-1", "c-2"]
@@ -73,7 +61,7 @@ async def test_sync_of_one_context_waits_for_that_one(
     session: AsyncSession, syncing: Scripted
 ) -> None:
     """Id, path and direction are sent, and other contexts do not matter."""
-    _tasks(syncing, [], [_task("c-2", "Running", "download"), _task("c-1", kind="download")])
+    syncing.tasks([], [_task("c-2", "Running", "download"), _task("c-1", kind="download")])
     result = await session.context.sync("c-1", "/a", "download")
     assert [task.context_id for task in result.receipt.tasks] == ["c-1"]
     assert syncing.asked("SyncContext") == [
@@ -86,7 +74,7 @@ async def test_sync_of_one_path_waits_for_the_context_seen_there(
     session: AsyncSession, syncing: Scripted
 ) -> None:
     """Which context that is, the session's bindings say."""
-    _tasks(syncing, [], [_task("c-2")])
+    syncing.tasks([], [_task("c-2")])
     result = await session.context.sync(path="/b")
     assert [task.context_id for task in result.receipt.tasks] == ["c-2"]
 
@@ -98,7 +86,7 @@ async def test_sync_without_contexts_has_nothing_to_move(
     scripted.forget()
     scripted.ok("SyncContext")
     scripted.ok("DescribeSessionContexts", [])
-    _tasks(scripted, [])
+    scripted.tasks([])
     assert (await session.context.sync()).receipt.tasks == ()
 
 
@@ -107,8 +95,8 @@ async def test_a_stale_task_never_counts(
 ) -> None:
     """A success of the past does not prove that today's files have arrived."""
     old = _task("c-1", start=1)
-    _tasks(syncing, [old], [old], [old, _task("c-1", "Running", start=2)])
-    _tasks(syncing, [old, _task("c-1", "Failed", start=2, errorMessage="disk full")])
+    syncing.tasks([old], [old], [old, _task("c-1", "Running", start=2)])
+    syncing.tasks([old, _task("c-1", "Failed", start=2, errorMessage="disk full")])
     result = await session.context.sync("c-1")
     assert isinstance(result.error, ContextSyncError)
     assert "disk full" in result.error_message
@@ -119,13 +107,13 @@ async def test_two_tasks_of_one_second_are_told_apart_by_their_number(
     session: AsyncSession, syncing: Scripted
 ) -> None:
     """Times are whole seconds; the second of two equal tasks is the new one."""
-    _tasks(syncing, [_task()], [_task()], [_task(), _task(status="Failed")])
+    syncing.tasks([_task()], [_task()], [_task(), _task(status="Failed")])
     assert isinstance((await session.context.sync("c-1")).error, ContextSyncError)
 
 
 async def test_a_failed_task_is_a_failed_sync(session: AsyncSession, syncing: Scripted) -> None:
     """One failure among successes is a failure; the error names context, path and reason."""
-    _tasks(syncing, [], [_task("c-1"), _task("c-2", "Failed", errorMessage="no space")])
+    syncing.tasks([], [_task("c-1"), _task("c-2", "Failed", errorMessage="no space")])
     result = await session.context.sync()
     assert isinstance(result.error, ContextSyncError)
     assert "upload failed: c-2 at /c-2: no space" in result.error_message
@@ -139,7 +127,7 @@ async def test_a_failure_without_a_reason_is_still_a_failure(
     session: AsyncSession, syncing: Scripted
 ) -> None:
     """The service does not always say why."""
-    _tasks(syncing, [], [_task("c-1", "Failed")])
+    syncing.tasks([], [_task("c-1", "Failed")])
     assert "no reason given" in (await session.context.sync("c-1")).error_message
 
 
@@ -147,7 +135,7 @@ async def test_a_task_that_never_shows_up_is_a_failure(
     session: AsyncSession, syncing: Scripted, clock: InstantClock
 ) -> None:
     """No task is no proof; the service has ten seconds to list the one that it accepted."""
-    _tasks(syncing, [])
+    syncing.tasks([])
     result = await session.context.sync("c-1")
     assert isinstance(result.error, ContextSyncError)
     assert "lists no upload of c-1" in result.error_message
@@ -158,7 +146,7 @@ async def test_a_task_that_does_not_end_is_a_failure(
     session: AsyncSession, syncing: Scripted, clock: InstantClock
 ) -> None:
     """The wait ends at the timeout; the error says what did not finish."""
-    _tasks(syncing, [], [_task("c-1"), _task("c-2", "Running")])
+    syncing.tasks([], [_task("c-1"), _task("c-2", "Running")])
     result = await session.context.sync(timeout=timedelta(seconds=20))
     assert isinstance(result.error, ContextSyncError)
     assert "c-2 at /c-2 did not finish within 20 s" in result.error_message
@@ -170,7 +158,7 @@ async def test_a_timeout_before_any_task_was_listed_names_the_contexts(
     session: AsyncSession, syncing: Scripted
 ) -> None:
     """A timeout shorter than the service's time to list is a timeout."""
-    _tasks(syncing, [])
+    syncing.tasks([])
     result = await session.context.sync("c-1", timeout=5)
     assert isinstance(result.error, ContextSyncError)
     assert "upload of c-1 did not finish within 5 s" in result.error_message
@@ -181,7 +169,7 @@ async def test_sync_is_not_sent_again_when_it_may_have_been_acted_on(
 ) -> None:
     """An ambiguous failure is reported."""
     scripted.forget()
-    _tasks(scripted, [])
+    scripted.tasks([])
     scripted.reset("SyncContext")
     assert not (await session.context.sync("c-1")).success
     assert scripted.actions.count("SyncContext") == 1
@@ -209,7 +197,7 @@ async def test_a_sync_that_cannot_be_meant_is_refused(
 
 async def test_info_lists_the_movements(session: AsyncSession, scripted: Scripted) -> None:
     """All of them, or those of a context, a path, a direction."""
-    _tasks(scripted, [_task("c-1", "Running", errorMessage="slow")])
+    scripted.tasks([_task("c-1", "Running", errorMessage="slow")])
     result = await session.context.info("c-1", "/c-1", "upload")
     assert scripted.asked("GetContextInfo") == [
         {"SessionId": "s-1", "ContextId": "c-1", "Path": "/c-1", "TaskType": "upload"}
@@ -249,121 +237,6 @@ async def test_info_refuses_a_dict_where_text_belongs(
     assert scripted.received == []
 
 
-async def test_bindings_are_listed(session: AsyncSession, scripted: Scripted) -> None:
-    """Each with the policy in the form of the wire."""
-    entry = {"ContextName": "data", "Policy": {"a": 1}, "BindTime": "2025-01-01"}
-    scripted.ok("DescribeSessionContexts", [{**_BINDINGS[0], **entry}, {}])
-    assert (await session.context.list_bindings()).bindings == [
-        ContextBinding("c-1", "data", "/a", '{"a":1}', "2025-01-01"),
-        ContextBinding(),
-    ]
-
-
-async def test_bind_sends_and_waits_for_the_files(
-    session: AsyncSession, syncing: Scripted
-) -> None:
-    """The receipt proves that the files of what was bound have arrived."""
-    _tasks(syncing, [], [_task("c-3", kind="download")])
-    policy = SyncPolicy(download_policy=DownloadPolicy(auto_download=True))
-    result = await session.context.bind(ContextSync("c-3", "/c", policy))
-    assert [task.context_id for task in result.receipt.tasks] == ["c-3"]
-    (form,) = syncing.asked("BindContexts")
-    (entry,) = json.loads(form["PersistenceDataList"])
-    assert (entry["ContextId"], entry["Path"]) == ("c-3", "/c")
-    assert policy_from_text(entry["Policy"]) == policy
-
-
-@pytest.mark.parametrize("reason", ["wait_for_completion", "auto_download", "sync flag"])
-async def test_bind_does_not_wait_for_what_is_not_downloaded(
-    session: AsyncSession, syncing: Scripted, clock: InstantClock, reason: str
-) -> None:
-    """No wait where none was asked for, or where no files will come."""
-    _tasks(syncing, [])
-    policy = SyncPolicy(download_policy=DownloadPolicy(auto_download=reason != "auto_download"))
-    sync = ContextSync("c-3", "/c", policy, wait_for_completion=reason != "sync flag")
-    result = await session.context.bind(sync, wait_for_completion=reason != "wait_for_completion")
-    assert result.receipt.tasks == ()
-    assert clock.sleeps == []
-
-
-async def test_bind_with_a_failed_download_fails(session: AsyncSession, syncing: Scripted) -> None:
-    """A context that is bound but empty is not what was asked for."""
-    _tasks(syncing, [], [_task("c-3", "Failed", "download")])
-    result = await session.context.bind(ContextSync("c-3", "/c"))
-    assert isinstance(result.error, ContextSyncError)
-
-
-@pytest.mark.parametrize(
-    ("contexts", "kind"), [((), InvalidArgumentError), (("c-1",), ArgumentTypeError)]
-)
-async def test_bind_refuses_what_is_no_context_sync(
-    session: AsyncSession, scripted: Scripted, contexts: Any, kind: type[Exception]
-) -> None:
-    """Nothing, or an id, cannot be bound."""
-    with pytest.raises(kind, match="contexts"):
-        await session.context.bind(*contexts)
-    assert scripted.received == []
-
-
-def _created(scripted: Scripted) -> None:
-    scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
-    scripted.ok("DeleteSessionAsync")
-    scripted.ok("GetSessionDetail", {"Status": "FINISH"})
-
-
-async def test_create_sends_its_contexts_and_waits_for_their_files(
-    bay: AsyncAgentBay, scripted: Scripted
-) -> None:
-    """When create returns, the files are there."""
-    _created(scripted)
-    _tasks(scripted, [], [_task("c-1", "Running", "download")], [_task("c-1", kind="download")])
-    syncs = [
-        ContextSync("c-1", "/a"),
-        ContextSync("c-2", "/b", SyncPolicy.default(), wait_for_completion=False),
-    ]
-    (await bay.create(CreateSessionParams(context_syncs=syncs))).unwrap()
-    (form,) = scripted.asked("CreateMcpSession")
-    first, second = json.loads(form["PersistenceDataList"])
-    assert first == {"ContextId": "c-1", "Path": "/a"}
-    assert policy_from_text(second.pop("Policy")) == SyncPolicy.default()
-    assert second == {"ContextId": "c-2", "Path": "/b"}
-    assert scripted.actions.count("GetContextInfo") == 3
-    assert "DeleteSessionAsync" not in scripted.actions
-
-
-@pytest.mark.parametrize(
-    "tasks",
-    [
-        pytest.param([_task("c-1", "Failed", "download")], id="failed"),
-        pytest.param([_task("c-1", "Running", "download")], id="unfinished"),
-        pytest.param([], id="never listed"),
-    ],
-)
-async def test_create_fails_when_the_files_do_not_arrive(
-    bay: AsyncAgentBay, scripted: Scripted, tasks: list[dict[str, Any]]
-) -> None:
-    """The result is a failed one, and the session that nobody holds is deleted."""
-    _created(scripted)
-    _tasks(scripted, tasks)
-    params = CreateSessionParams(context_syncs=[ContextSync("c-1", "/a")])
-    result = await bay.create(params)
-    assert isinstance(result.error, ContextSyncError)
-    assert result.error.session_id == "s-1"
-    assert scripted.asked("DeleteSessionAsync") == [{"SessionId": "s-1"}]
-
-
-async def test_create_says_so_when_the_session_could_not_be_deleted(
-    bay: AsyncAgentBay, scripted: Scripted, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The reason of the failure is kept; the session that is left is named in the log."""
-    scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
-    scripted.refuse("GetContextInfo", "Some.Code")
-    scripted.refuse("DeleteSessionAsync", "Other.Code")
-    result = await bay.create(CreateSessionParams(context_syncs=[ContextSync("c-1", "/a")]))
-    assert result.code == "Some.Code"
-    assert "s-1" in caplog.text
-
-
 @pytest.mark.parametrize(
     "call",
     [
@@ -379,7 +252,7 @@ async def test_a_refusal_on_the_way_is_a_failed_result(
     scripted.refuse("SyncContext", "Some.Code")
     scripted.refuse("BindContexts", "Some.Code")
     if step == "the request itself":
-        _tasks(scripted, [])
+        scripted.tasks([])
     else:
         scripted.refuse("GetContextInfo", "Some.Code")
     result = await call(session)

@@ -19,8 +19,9 @@ from agentbay_async import (
 )
 
 if TYPE_CHECKING:
-    from agentbay_async import AsyncSession
     from tests.http.conftest import Scripted
+
+    from agentbay_async import AsyncSession
 
 
 @pytest.mark.parametrize("wrapped", [True, False])

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agentbay_local.context_store import ContextStore
+from agentbay_local.contexts.context_store import ContextStore
+from agentbay_local.contexts.versions import Change
 from agentbay_local.trees.manifest import FILE, Stamp
-from agentbay_local.versions import Change
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -157,9 +157,9 @@ WRITER = """
 import asyncio, os, sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from agentbay_local.context_store import ContextStore
+from agentbay_local.contexts.context_store import ContextStore
 from agentbay_local.trees.manifest import FILE, Stamp
-from agentbay_local.versions import Change
+from agentbay_local.contexts.versions import Change
 
 async def main():
     files = ContextStore(Path(sys.argv[1]) / "contexts", ThreadPoolExecutor(1), durable=True)

@@ -72,6 +72,15 @@ async def test_listing_contexts_shows_every_one_once(api: Api) -> None:
     assert len(shown) == len(set(shown))
 
 
+@pytest.mark.usefixtures("sandboxed")
+async def test_the_contexts_of_one_session_can_be_listed(api: Api) -> None:
+    """With a session, only what it has."""
+    context = await api.context()
+    session = await api.mounted(context)
+    body = await api.ok("ListContexts", SessionId=session)
+    assert [entry["Id"] for entry in body["Data"]] == [context]
+
+
 async def test_a_deleted_context_is_gone_with_its_files(api: Api) -> None:
     """Neither the context nor a URL to a file of it works any more."""
     context = await api.context()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,27 @@ async def test_a_released_session_finishes_and_is_found_no_more(api: Api) -> Non
     await api.reached(session, "FINISH")
     assert await api.code("GetSession", SessionId=session) == "InvalidMcpSession.NotFound"
     assert await api.code("DeleteSessionAsync", SessionId=session) == "InvalidMcpSession.NotFound"
+
+
+async def test_nothing_of_a_released_session_is_left(api: Api) -> None:
+    """Neither its directory nor a process of it."""
+    session = await api.session()
+    await api.sh(session, "sleep 1000 >/dev/null 2>&1 & echo x > file")
+    place = api.service.home / "sessions" / session
+    assert (place / "home/wuying/file").exists()
+    await api.released(session)
+    assert not place.exists()
+
+
+async def test_releasing_twice_at_once_is_one_release(api: Api) -> None:
+    """The second request joins the first, or finds the session gone."""
+    session = await api.session()
+    await api.sh(session, "true")
+    calls = [api.call("DeleteSessionAsync", SessionId=session) for _ in range(2)]
+    codes = {body["Code"] for _, body in await asyncio.gather(*calls)}
+    assert codes <= {"ok", "InvalidMcpSession.NotFound"}
+    assert "ok" in codes
+    await api.reached(session, "FINISH")
 
 
 async def test_release_by_an_old_client_is_over_when_it_answers(api: Api) -> None:

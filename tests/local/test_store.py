@@ -7,14 +7,15 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from agentbay_local import states
+from agentbay_local.sessions import states
 from agentbay_local.store import Filter, NewSession, Store
 from agentbay_local.store.bindings import PathTakenError
 from agentbay_local.store.contexts import NameTakenError
+from agentbay_local.store.totals import Tag, Totals
 
 KEYS, VALUES = st.sampled_from(["a", "b", "c"]), st.sampled_from(["1", "2"])
 LABELS = st.dictionaries(KEYS, VALUES, max_size=3)
@@ -113,6 +114,33 @@ Listing.TestCase.settings = settings(
 TestListing = Listing.TestCase
 
 
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.sets(st.sampled_from("xyz")))))
+def test_remembered_totals_follow_every_change(changes: list[tuple[str, set[str]]]) -> None:
+    """After any changes of tags, each total is what counting would give."""
+    filters = [[("x", ""), ("y", "")], [("y", ""), ("z", "")], [("x", ""), ("y", ""), ("z", "")]]
+    totals, tagged = Totals(), dict[str, set[Tag]]()
+    for wanted in filters:
+        assert totals.of(wanted, lambda: 0) == 0
+    for name, keys in changes:
+        new = {(key, "") for key in keys}
+        totals.moved(tagged.get(name, set()), new)
+        tagged[name] = new
+    for wanted in filters:
+        expected = sum(set(wanted) <= tags for tags in tagged.values())
+        assert totals.of(wanted, lambda: -1) == expected
+
+
+def test_use_does_not_wake_the_clock_of_a_paused_session() -> None:
+    """A call that ends just after a pause leaves the session without an expiry."""
+    store = memory()
+    store.sessions.add(NewSession("s", "x", {}, 0.0, idle_seconds=5.0), 5.0)
+    store.sessions.set_status("s", states.PAUSING)
+    store.sessions.set_expiry("s", None)
+    store.sessions.postpone("s", 10.0)
+    assert store.sessions.expired(100.0) == []
+    store.close()
+
+
 def test_a_name_of_a_context_is_taken_once() -> None:
     """The store itself keeps names unique."""
     store = memory()
@@ -136,9 +164,10 @@ def test_an_interrupted_transaction_leaves_no_trace() -> None:
     """What fails in the middle did not happen."""
     store = memory()
     store.sessions.add(NewSession("s", "x", {}, 0.0), None)
-    with pytest.raises(TypeError):
-        store.sessions.set_labels("s", {"a": object()})  # type: ignore[dict-item]  # the point
+    with pytest.raises(sqlite3.IntegrityError):
+        store.sessions.add(NewSession("s", "x", {"a": "1"}, 0.0), None)
     assert store.sessions.count(Filter()) == 1
+    assert store.sessions.labels("s") == {}
     store.close()
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agentbay_local import versions
+from agentbay_local.contexts import versions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -208,6 +208,7 @@ async def test_a_link_with_the_name_of_the_archive_is_not_followed(
     await api.sh(session, f"ln -s {secret} /mnt/data/.agentbay-archive.tar.gz")
     await api.released(session)
     second = await api.mounted(context)
+    assert [task["status"] for task in await api.tasks(second)] == ["Success"]
     assert "stolen" not in await api.sh(second, "ls -A /mnt/data")
 
 
@@ -238,6 +239,8 @@ async def test_nested_mounts_do_not_mix(api: Api) -> None:
     session = await api.session(PersistenceDataList=items)
     await api.settled(session)
     await api.sh(session, "echo 1 > /data/o; echo 2 > /data/in/i")
+    (task,) = await sync(api, session, Path="/data/in/i")
+    assert (task["contextId"], await api.names(inner)) == (inner, ["i"])
     await api.released(session)
     assert await api.names(outer) == ["o"]
     assert await api.names(inner) == ["i"]

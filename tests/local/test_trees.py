@@ -18,7 +18,7 @@ from agentbay_async.context_sync import (
     SyncPolicy,
     WhiteList,
 )
-from agentbay_local.retention import expiries
+from agentbay_local.contexts.retention import expiries
 from agentbay_local.tools.utf8 import MARGIN, whole_characters
 from agentbay_local.trees.archive import unpack
 from agentbay_local.trees.landing import Landing

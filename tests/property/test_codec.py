@@ -67,7 +67,9 @@ def test_a_create_survives_the_wire(
 
 
 @given(context=_some_text, token=_some_text, size=st.none() | st.integers())
-def test_a_query_survives_the_wire(context: str | None, token: str | None, size: int | None) -> None:
+def test_a_query_survives_the_wire(
+    context: str | None, token: str | None, size: int | None
+) -> None:
     """Fields of the query as well as those of the form."""
     request = schema.DescribeContextFiles(context_id=context, next_token=token, max_results=size)
     assert _returned(request) == request
@@ -174,7 +176,7 @@ _ANSWERS = [
 
 
 @pytest.mark.parametrize("kind", _ANSWERS)
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_any_json_is_an_answer_or_a_value_error(kind: Any, data: st.DataObject) -> None:
     """Whatever stands in a field, for every class of the schema."""

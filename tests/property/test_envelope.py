@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agentbay_async._wire import schema
 from agentbay_async._wire.envelope import Answer, read_answer, retry_after
-from agentbay_async.errors import APIError, BadAnswerError, PageTokenError
+from agentbay_async.errors import AgentBayError, APIError, BadAnswerError, PageTokenError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,14 +32,20 @@ _headers = st.dictionaries(
 
 
 def _read(request: Any, status: int, body: bytes, headers: Mapping[str, str]) -> None:
-    try:
-        answer = read_answer(request, status, headers, body, 0.0)
-    except (APIError, BadAnswerError, PageTokenError) as error:
-        assert error.http_status == status
-        assert str(error)
+    found = _outcome(request, status, body, headers)
+    if isinstance(found, AgentBayError):
+        assert found.http_status == status
+        assert str(found)
     else:
-        assert isinstance(answer, Answer)
+        assert isinstance(found, Answer)
         assert status < 400
+
+
+def _outcome(request: Any, status: int, body: bytes, headers: Mapping[str, str]) -> object:
+    try:
+        return read_answer(request, status, headers, body, 0.0)
+    except (APIError, BadAnswerError, PageTokenError) as error:
+        return error
 
 
 @pytest.mark.parametrize("request_", _REQUESTS)

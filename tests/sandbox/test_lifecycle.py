@@ -24,13 +24,15 @@ if TYPE_CHECKING:
     from agentbay_local.sandbox.base import Backend, Sandbox
 
 
-async def test_close_leaves_no_process_behind(sandbox: Sandbox) -> None:
+async def test_close_leaves_no_process_behind(backend: Backend, tmp_path: Path) -> None:
     """Daemons that ignore every signal they can and left their group end too."""
     daemon = (
         "nohup setsid sh -c 'trap \"\" TERM HUP INT; while :; do sleep 0.1; done' >/dev/null 2>&1 &"
     )
+    others = descendants(os.getpid())
+    sandbox = await backend.start(SandboxSpec(tmp_path / "root", private_uid("daemons")))
     await sandbox.run(daemon * 3, timeout=10)
-    living = descendants(os.getpid())
+    living = descendants(os.getpid()) - others
     await sandbox.close()
 
     assert len(living) >= 4

@@ -173,9 +173,7 @@ def test_a_blank_variable_is_no_setting(lookup: Resolve, places: Path, name: str
 
 def test_a_chosen_profile_is_used(lookup: Resolve, places: Path) -> None:
     """The environment or .env names it; unknown keys in it are passed over."""
-    _profile(
-        places, "[default]\napi_key=a\n[work]\napi_key=b%\nregion_id=us-east-1\ncolour=blue\n"
-    )
+    _profile(places, "[default]\napi_key=a\n[work]\napi_key=b%\nregion_id=us-east-1\ncolour=blue\n")
     assert lookup().api_key == "a"
     settings = lookup(environ={"AGENTBAY_PROFILE": "work"})
     assert (settings.api_key, settings.region_id) == ("b%", "us-east-1")

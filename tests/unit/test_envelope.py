@@ -85,7 +85,9 @@ def test_data_that_nobody_asked_for_is_passed_over() -> None:
     assert read_answer(schema.SetLabel(), 200, {}, body, _NOW).data is None
 
 
-@pytest.mark.parametrize("keys", [("Code", "Message", "RequestId"), ("code", "message", "requestId")])
+@pytest.mark.parametrize(
+    "keys", [("Code", "Message", "RequestId"), ("code", "message", "requestId")]
+)
 def test_a_refusal_is_read_in_both_spellings(keys: tuple[str, str, str]) -> None:
     """Gateways differ; the facts are the same."""
     values = dict(zip(keys, ("Some.Code", "because", "R-1"), strict=True))
@@ -117,7 +119,7 @@ def test_bytes_that_are_no_json_are_our_errors(body: bytes, status: int) -> None
 @pytest.mark.parametrize("data", [5, [], "no json", {"contexts": 5}, {"contexts": [5]}])
 def test_data_of_another_shape_is_a_bad_answer(data: object) -> None:
     """The message says what was wrong with it, and where to look."""
-    with pytest.raises(BadAnswerError, match="GetSession.*endpoint"):
+    with pytest.raises(BadAnswerError, match=r"GetSession.*endpoint"):
         _read({"Success": True, "Data": data})
 
 

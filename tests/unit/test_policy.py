@@ -107,5 +107,5 @@ def test_unknown_and_absent_keys_of_a_part_are_passed_over() -> None:
 )
 def test_text_that_is_no_policy_is_a_value_error(text: str) -> None:
     """Of whatever shape it is."""
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         policy_from_text(text)

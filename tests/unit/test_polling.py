@@ -47,9 +47,7 @@ async def test_pauses_grow_up_to_their_bound(clock: InstantClock) -> None:
 async def test_the_bound_of_pauses_may_be_chosen(clock: InstantClock, interval: float) -> None:
     """Also below the first pause."""
     counter = _Counter()
-    await poll(
-        counter.ask, lambda n: n == 9, clock=clock, timeout=9, what="it", interval=interval
-    )
+    await poll(counter.ask, lambda n: n == 9, clock=clock, timeout=9, what="it", interval=interval)
     assert max(clock.sleeps) == interval
     assert clock.sleeps[0] == min(0.05, interval)
 
@@ -58,7 +56,9 @@ async def test_the_wait_ends_at_the_timeout(clock: InstantClock) -> None:
     """Not later, not after one pause too many, and with one last question at the end."""
     counter = _Counter()
     started = clock.now
-    with pytest.raises(OperationTimeoutError, match=r"^the cleaning was not finished within 7\.5 s"):
+    with pytest.raises(
+        OperationTimeoutError, match=r"^the cleaning was not finished within 7\.5 s"
+    ):
         await poll(counter.ask, lambda _: False, clock=clock, timeout=7.5, what="the cleaning")
     assert clock.now - started == pytest.approx(7.5)
     assert counter.asked == len(clock.sleeps) + 1

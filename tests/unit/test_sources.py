@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from agentbay_async import _sources
 from agentbay_async._sources import environment_file, profile_file, profile_path
 from agentbay_async.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -102,6 +101,14 @@ def test_the_profile_file_is_where_such_files_are() -> None:
     assert str(path) == "/x/agentbay/profiles.ini"
     assert str(profile_path({"HOME": "/h"})) == "/h/.config/agentbay/profiles.ini"
     assert profile_path({}).is_absolute()
+
+
+def test_the_profile_file_of_windows_is_with_its_other_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Below what APPDATA names."""
+    monkeypatch.setattr(_sources, "os", SimpleNamespace(name="nt"))
+    assert profile_path({"APPDATA": "data"}) == Path("data", "agentbay", "profiles.ini")
 
 
 def test_a_profile_is_read_under_the_names_of_variables(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ class Code(_facade.Facade[AsyncCode]):
         on_result: Callable[[CodeOutput], None] | None = None,
         on_error: Callable[[CodeFailure], None] | None = None,
     ) -> CodeResult:
-        """Run code and wait for its end.
+        r"""Run code and wait for its end.
 
         With a callback the code is streamed, where the session offers that: each piece of output is
         told when it comes, and is in the result as well. What a callback raises ends the call.
@@ -61,7 +61,7 @@ class Code(_facade.Facade[AsyncCode]):
         Example:
             ::
 
-                result = session.code.run_code("x = 20\\nx + 1")
+                result = session.code.run_code("x = 20\nx + 1")
                 print(result.result, result.logs.stdout)
         """
         return _portal.run(

@@ -40,7 +40,7 @@ class Pty(_facade.Facade[AsyncPty]):
         on_data: Callable[[bytes], None] | None = None,
         timeout_s: float | timedelta = 30,
     ) -> PtyResult[PtyHandle]:
-        """Open a terminal with a shell in it.
+        r"""Open a terminal with a shell in it.
 
         Args:
             cols: Characters in a line, 1 to 500.
@@ -58,7 +58,7 @@ class Pty(_facade.Facade[AsyncPty]):
             ::
 
                 pty = session.pty.create().pty
-                pty.send_input("echo hi; exit\\n")
+                pty.send_input("echo hi; exit\n")
                 for piece in pty:
                     print(piece.decode(), end="")
         """

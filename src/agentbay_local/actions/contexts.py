@@ -6,10 +6,10 @@ import secrets
 from typing import TYPE_CHECKING
 
 from agentbay_async._wire import codes, schema
-from agentbay_local import paging
-from agentbay_local.answer import Answer
 from agentbay_local.clock import iso
-from agentbay_local.problems import (
+from agentbay_local.dialect import paging
+from agentbay_local.dialect.answer import Answer
+from agentbay_local.dialect.problems import (
     context_problem,
     invalid,
     missing,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentbay_async._wire import schema
-from agentbay_local.answer import Answer
-from agentbay_local.problems import invalid, missing, whole_text
+from agentbay_local.dialect.answer import Answer
+from agentbay_local.dialect.problems import invalid, missing, whole_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ from agentbay_local.actions import contexts, files, labels, sessions, sync, tool
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from agentbay_local.answer import Answer
+    from agentbay_local.dialect.answer import Answer
     from agentbay_local.state import State
 
 __all__ = ["ROUTES", "Route"]

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from agentbay_async._wire import schema
 from agentbay_async._wire.codec import compact_json
-from agentbay_local import images, paging, states
 from agentbay_local.actions import sync
 from agentbay_local.actions.labels import checked_labels
-from agentbay_local.answer import Answer
-from agentbay_local.problems import invalid, no_session, required, wrong_state
+from agentbay_local.dialect import paging
+from agentbay_local.dialect.answer import Answer
+from agentbay_local.dialect.problems import invalid, no_session, required, wrong_state
+from agentbay_local.sessions import states
 from agentbay_local.store import Filter, NewSession
+from agentbay_local.tools import images
 
 if TYPE_CHECKING:
     from agentbay_local.state import State

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from agentbay_async._wire import schema
 from agentbay_async._wire.codec import tasks_to_text
 from agentbay_async._wire.policy import policy_from_text
-from agentbay_local.answer import Answer
 from agentbay_local.clock import iso
-from agentbay_local.problems import invalid, missing, no_context, whole_text
+from agentbay_local.contexts.syncing import DOWNLOAD, UPLOAD
+from agentbay_local.dialect.answer import Answer
+from agentbay_local.dialect.problems import invalid, missing, no_context, whole_text
 from agentbay_local.store.bindings import PathTakenError
-from agentbay_local.syncing import DOWNLOAD, UPLOAD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

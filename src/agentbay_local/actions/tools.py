@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from agentbay_async._wire import schema
 from agentbay_async._wire.codec import compact_json, to_json
-from agentbay_local import images
-from agentbay_local.answer import Answer
-from agentbay_local.problems import required
+from agentbay_local.dialect.answer import Answer
+from agentbay_local.dialect.problems import required
 from agentbay_local.sandbox.problems import SandboxError
+from agentbay_local.tools import images
 from agentbay_local.tools.arguments import Arguments, ToolFailure
 from agentbay_local.tools.catalogue import TOOLS
 from agentbay_local.tools.programs import PROGRAMS

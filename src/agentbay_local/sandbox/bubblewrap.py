@@ -12,8 +12,6 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from typing_extensions import override
-
 from agentbay_local.sandbox import checks, programs, rootfs, seccomp
 from agentbay_local.sandbox.base import HOME, Backend, Isolation, Sandbox, SandboxSpec
 from agentbay_local.sandbox.bundle import interpreter_arguments
@@ -63,11 +61,9 @@ class BubblewrapBackend(Backend):
         self._places = Places()
         self._orphans = orphans
 
-    @override
     def prepare_root(self, spec: SandboxSpec) -> None:
         rootfs.prepare(spec)
 
-    @override
     async def start(self, spec: SandboxSpec) -> Sandbox:
         _check(spec)
         with Launch() as launch:
@@ -83,7 +79,6 @@ class BubblewrapBackend(Backend):
                 os.close(for_bwrap)
             return await self._live(launch, spec, guard, info)
 
-    @override
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(None, self._places.close)
 

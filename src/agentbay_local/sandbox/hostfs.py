@@ -13,7 +13,6 @@ import stat
 from typing import TYPE_CHECKING
 
 import attrs
-from typing_extensions import Self
 
 from agentbay_local.sandbox.openat import open_beneath
 from agentbay_local.sandbox.problems import FileProblem
@@ -21,6 +20,8 @@ from agentbay_local.sandbox.problems import FileProblem
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from typing_extensions import Self
 
     from agentbay_local.sandbox.base import OpenMode
 

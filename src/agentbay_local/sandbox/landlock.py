@@ -17,7 +17,6 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from typing_extensions import override
 
 from agentbay_local.sandbox import programs, rootfs, seccomp
 from agentbay_local.sandbox.base import Backend, Isolation, Sandbox, SandboxSpec
@@ -63,11 +62,9 @@ class LandlockBackend(Backend):
     def __init__(self) -> None:
         self._places = Places()
 
-    @override
     def prepare_root(self, spec: SandboxSpec) -> None:
         rootfs.prepare_places(spec, spec.uid)
 
-    @override
     async def start(self, spec: SandboxSpec) -> Sandbox:
         _check(spec)
         with Launch() as launch:
@@ -87,7 +84,6 @@ class LandlockBackend(Backend):
                 self.isolation, channel, guard, watch, lambda: self._release(spec.root)
             )
 
-    @override
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(None, self._places.close)
 

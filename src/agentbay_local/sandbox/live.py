@@ -10,8 +10,6 @@ import logging
 import signal
 from typing import TYPE_CHECKING
 
-from typing_extensions import override
-
 from agentbay_local.sandbox import checks, replies
 from agentbay_local.sandbox.base import (
     OUTPUT_LIMIT,
@@ -86,7 +84,6 @@ class AgentSandbox(Sandbox):
         if guard.exited.is_set():
             self._ended()
 
-    @override
     async def run(
         self,
         command: str | Sequence[str],
@@ -114,7 +111,6 @@ class AgentSandbox(Sandbox):
             self._commands.discard(started)
             started.close()
 
-    @override
     async def spawn(
         self,
         command: str | Sequence[str],
@@ -129,7 +125,6 @@ class AgentSandbox(Sandbox):
         self._watch.wake()
         return await spawned(self._channel, fields, given, QUICK)
 
-    @override
     async def terminal(
         self,
         command: str | Sequence[str] = ("/bin/sh",),
@@ -147,33 +142,27 @@ class AgentSandbox(Sandbox):
             return await lent(self._channel, fields, size, QUICK)
         return await opened(self._channel, {**fields, "size": size}, QUICK)
 
-    @override
     async def dial(self, port: int, *, timeout: float = 5.0) -> socket.socket:
         checked = checks.checked_port(port)
         within = checks.checked_timeout("timeout", timeout)
         self._usable()
         return await dialled(self._channel, checked, within)
 
-    @override
     async def stat(self, path: str) -> Entry:
         reply = await self._ask("stat", QUICK, path=checks.checked_path("path", path))
         return replies.entry(reply.fields.get("entry"))
 
-    @override
     async def list(self, path: str) -> Sequence[Entry]:
         reply = await self._ask("list", SLOW, path=checks.checked_path("path", path))
         return replies.entries(reply.fields)
 
-    @override
     async def make_directory(self, path: str) -> None:
         await self._ask("make_directory", QUICK, path=checks.checked_path("path", path))
 
-    @override
     async def remove(self, path: str, *, recursive: bool = False) -> None:
         checked = checks.checked_path("path", path)
         await self._ask("remove", SLOW, path=checked, recursive=bool(recursive))
 
-    @override
     async def move(self, source: str, destination: str) -> None:
         await self._ask(
             "move",
@@ -182,7 +171,6 @@ class AgentSandbox(Sandbox):
             destination=checks.checked_path("destination", destination),
         )
 
-    @override
     async def search(self, path: str, pattern: str, excludes: Sequence[str] = ()) -> Sequence[str]:
         reply = await self._ask(
             "search",
@@ -193,14 +181,12 @@ class AgentSandbox(Sandbox):
         )
         return replies.paths(reply.fields)
 
-    @override
     async def open(self, path: str, mode: OpenMode = "r") -> int:
         fields = {"path": checks.checked_path("path", path), "mode": checks.checked_mode(mode)}
         self._usable()
         with self._channel.begin("open", fields) as call:
             return replies.regular_file(await call.answer(QUICK), writing=mode != "r")
 
-    @override
     async def pause(self) -> None:
         async with self._changing:
             if self._paused:
@@ -212,7 +198,6 @@ class AgentSandbox(Sandbox):
             for timer in self._timers:
                 timer.pause()
 
-    @override
     async def resume(self) -> None:
         async with self._changing:
             if not self._paused:
@@ -223,7 +208,6 @@ class AgentSandbox(Sandbox):
                 timer.resume()
             await self._ask("resume", QUICK)
 
-    @override
     async def close(self) -> None:
         self._channel.end("the sandbox was closed")
         await self._guard.kill()

@@ -86,7 +86,7 @@ class Orphans:
         for path in self._directory.iterdir():
             boot, pid, start = path.name.rsplit(".", 2)
             ended += _end(Record(boot, int(pid), int(start)))
-            path.unlink()
+            path.unlink(missing_ok=True)
         return ended
 
 

@@ -11,8 +11,6 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
-from typing_extensions import override
-
 from agentbay_local.sandbox import rootfs
 from agentbay_local.sandbox.base import Backend, Isolation, Sandbox, SandboxSpec
 from agentbay_local.sandbox.bundle import interpreter_arguments
@@ -35,11 +33,9 @@ class PlainBackend(Backend):
     def __init__(self) -> None:
         self._places = Places()
 
-    @override
     def prepare_root(self, spec: SandboxSpec) -> None:
         rootfs.prepare_places(spec)
 
-    @override
     async def start(self, spec: SandboxSpec) -> Sandbox:
         with Launch() as launch:
             guard = await guarded(self._places.call(lambda: self._spawn(launch, spec)), launch)
@@ -53,7 +49,6 @@ class PlainBackend(Backend):
             watch = Watch(guard.pid, spec)
             return AgentSandbox(self.isolation, channel, guard, watch, lambda: None)
 
-    @override
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(None, self._places.close)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["remove_tree"]
+__all__ = ["remove_tree", "remove_tree_now"]
 
 ENTER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -27,10 +27,15 @@ async def remove_tree(path: Path) -> None:
     Raises:
         OSError: Something cannot be removed.
     """
-    await asyncio.to_thread(_remove, path)
+    await asyncio.to_thread(remove_tree_now, path)
 
 
-def _remove(path: Path) -> None:
+def remove_tree_now(path: Path) -> None:
+    """Remove a file or a directory with everything in it, on this thread.
+
+    Raises:
+        OSError: Something cannot be removed.
+    """
     try:
         parent = os.open(path.parent, ENTER & ~os.O_NOFOLLOW)
     except FileNotFoundError:

@@ -9,8 +9,6 @@ import signal
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from typing_extensions import override
-
 from agentbay_local.sandbox.packets import integer
 from agentbay_local.sandbox.pipes import Pipe
 from agentbay_local.sandbox.problems import SandboxError
@@ -106,7 +104,6 @@ class Spawned(Started):
         self.stdout = Pipe(stdout, "standard output")
         self.stderr = Pipe(stderr, "standard error")
 
-    @override
     async def close(self) -> None:
         """Kill it if it runs, and free everything, its pipes too; bounded. Repeatable."""
         try:

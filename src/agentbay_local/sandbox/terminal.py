@@ -9,8 +9,6 @@ import struct
 import termios
 from typing import TYPE_CHECKING
 
-from typing_extensions import override
-
 from agentbay_local.sandbox import checks, replies
 from agentbay_local.sandbox.pipes import CHUNK, Pipe
 from agentbay_local.sandbox.problems import FileProblem
@@ -68,7 +66,6 @@ class Terminal(Started):
         except (OSError, ValueError):  # closed meanwhile
             raise FileProblem(errno.EBADF, "terminal") from None
 
-    @override
     async def close(self) -> None:
         """Kill what runs on it and free everything; bounded. Repeatable."""
         try:

@@ -1,4 +1,4 @@
-"""Named contexts: the rows; their files are in `agentbay_local.context_store`."""
+"""Named contexts: the rows; their files are in `agentbay_local.contexts.context_store`."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from agentbay_local import states
+from agentbay_local.sessions import states
 from agentbay_local.store.totals import Totals
 
 if TYPE_CHECKING:

@@ -29,9 +29,6 @@ def named(wire_name: str, default: Any = None) -> Any:
     return attrs.field(default=default, metadata={"wire": wire_name})
 
 
-def as_json(default: Any = None, *, wire: str | None = None) -> Any:
+def as_json(default: Any = None) -> Any:
     """Declare a field that travels as JSON text inside a string."""
-    metadata: dict[str, Any] = {"json": True}
-    if wire is not None:
-        metadata["wire"] = wire
-    return attrs.field(default=default, metadata=metadata)
+    return attrs.field(default=default, metadata={"json": True})

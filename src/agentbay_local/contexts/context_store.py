@@ -23,8 +23,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
+from agentbay_local.contexts.versions import (
+    Change,
+    Published,
+    build,
+    clean,
+    current,
+    expiry_of,
+    switch,
+)
 from agentbay_local.sandbox.removal import remove_tree
-from agentbay_local.versions import Change, Published, build, clean, current, expiry_of, switch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

@@ -11,7 +11,7 @@ from agentbay_async._wire import codes
 from agentbay_async._wire.codec import compact_json, to_json
 
 if TYPE_CHECKING:
-    from agentbay_local.problems import Problem
+    from agentbay_local.dialect.problems import Problem
 
 __all__ = ["Answer", "failure", "request_id", "success"]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from agentbay_async._wire.policy import policy_from_text
-from agentbay_local.movement import Movement
+from agentbay_local.contexts.movement import Movement
 from agentbay_local.sandbox.problems import SandboxError
 from agentbay_local.trees.mount import Mount
 from agentbay_local.trees.selection import Selection
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from agentbay_local.background import Background
     from agentbay_local.clock import Clock
-    from agentbay_local.context_store import ContextStore
-    from agentbay_local.sandboxes import Sandboxes
+    from agentbay_local.contexts.context_store import ContextStore
+    from agentbay_local.sessions.sandboxes import Sandboxes
     from agentbay_local.store import Binding, Session, Store
 
 __all__ = ["DOWNLOAD", "UPLOAD", "Syncing"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 
 from agentbay_async._wire.codec import compact_json
-from agentbay_local.problems import invalid
+from agentbay_local.dialect.problems import invalid
 from agentbay_local.tools.catalogue import TOOLS
 
 __all__ = ["DEFAULT", "offered", "tool_list"]

@@ -1,8 +1,8 @@
 """How the service says no: one exception that carries a line of its error dialect.
 
-Rules raise a `Problem`; `agentbay_local.app` writes it down. Two channels exist on the wire, and
-clients read them differently: most refusals are HTTP 400, but what concerns a context arrives as
-HTTP 200 with ``Success`` false, because that is where clients look for it.
+Rules raise a `Problem`; `agentbay_local.web.app` writes it down. Two channels exist on the wire,
+and clients read them differently: most refusals are HTTP 400, but what concerns a context arrives
+as HTTP 200 with ``Success`` false, because that is where clients look for it.
 """
 
 from __future__ import annotations

@@ -16,17 +16,17 @@ import attrs
 from aiohttp import web
 
 from agentbay_async._wire import codes
-from agentbay_local import answer
-from agentbay_local.problems import Problem, context_problem, no_context
+from agentbay_local.contexts.versions import Change
+from agentbay_local.dialect import answer
+from agentbay_local.dialect.problems import Problem, context_problem, no_context
 from agentbay_local.trees.landing import open_source
 from agentbay_local.trees.manifest import FILE, Stamp
-from agentbay_local.versions import Change
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from agentbay_local.context_store import Snapshot
+    from agentbay_local.contexts.context_store import Snapshot
     from agentbay_local.state import State
     from agentbay_local.trees.landing import Landing
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from agentbay_async._wire import codes
-from agentbay_local.problems import Problem
+from agentbay_local.dialect.problems import Problem
 from agentbay_local.sandbox.base import Backend, Isolation, Sandbox, SandboxSpec
 from agentbay_local.sandbox.problems import IsolationUnavailable, SandboxError
 from agentbay_local.sandbox.removal import remove_tree

@@ -7,7 +7,6 @@ with different keys drawn from one secret, so that one can never be passed off a
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -35,30 +34,22 @@ class Signer:
 
     secret: bytes = attrs.field(repr=False)
 
-    def signature(self, purpose: str, text: str) -> str:
-        """Return the hexadecimal signature of `text` for one purpose."""
+    def _signature(self, purpose: str, text: str) -> bytes:
         key = hmac.digest(self.secret, purpose.encode(), "sha256")
-        return hmac.new(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
-
-    def verified(self, purpose: str, text: str, signature: str) -> bool:
-        """Tell whether `signature` is ours."""
-        mine = self.signature(purpose, text).encode()
-        return hmac.compare_digest(mine, signature.encode("utf-8", "replace"))
+        code = hmac.new(key, text.encode("utf-8", "replace"), hashlib.sha256)
+        return code.hexdigest()[:32].encode()
 
     def seal(self, purpose: str, value: dict[str, Any]) -> str:
         """Return an opaque token that carries `value`."""
         body = base64.urlsafe_b64encode(json.dumps(value, separators=(",", ":")).encode())
         text = body.decode().rstrip("=")
-        return f"{text}.{self.signature(purpose, text)[:32]}"
+        return f"{text}.{self._signature(purpose, text).decode()}"
 
     def open(self, purpose: str, token: str) -> dict[str, Any] | None:
         """Return what `seal` put in, or ``None`` when the token is not ours."""
         text, _, signature = token.partition(".")
-        mine = self.signature(purpose, text)[:32].encode()
+        mine = self._signature(purpose, text)
         if not hmac.compare_digest(mine, signature.encode("utf-8", "replace")):
             return None
-        try:
-            value = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        except (binascii.Error, ValueError):
-            return None
-        return value if isinstance(value, dict) else None
+        value: dict[str, Any] = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        return value

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import attrs
 
 from agentbay_async._wire import codes
-from agentbay_local.problems import Problem, invalid
+from agentbay_local.dialect.problems import Problem, invalid
 
 if TYPE_CHECKING:
-    from agentbay_local.signing import Signer
+    from agentbay_local.dialect.signing import Signer
 
 __all__ = ["DEFAULT_SIZE", "TOP_SIZE", "Cursor", "cursor_from", "page_size", "token_for"]
 

@@ -17,9 +17,10 @@ from aiohttp import web
 
 from agentbay_async._wire import codes
 from agentbay_async._wire.codec import decode_request
-from agentbay_local import answer, file_routes
 from agentbay_local.actions import ROUTES
-from agentbay_local.problems import Problem, missing
+from agentbay_local.dialect import answer
+from agentbay_local.dialect.problems import Problem, missing
+from agentbay_local.web import context_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +43,7 @@ def application(state: State, api_key: str) -> web.Application:
     app = web.Application(client_max_size=BODY_LIMIT, middlewares=[refuse_web_pages])
     app.router.add_post("/", front.act)
     app.router.add_get("/healthz", front.health)
-    file_routes.add(app, state)
+    context_files.add(app, state)
     return app
 
 

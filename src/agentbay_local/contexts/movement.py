@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 import attrs
 
 from agentbay_async.context_sync import UploadMode
-from agentbay_local.retention import expiries
+from agentbay_local.contexts.retention import expiries
+from agentbay_local.contexts.versions import LEAST_MODE, Change
 from agentbay_local.trees.archive import ARCHIVE, pack, unpack
 from agentbay_local.trees.landing import Landing, open_source
 from agentbay_local.trees.manifest import FILE, Manifest, Stamp, scan
 from agentbay_local.trees.mount import Agreed, Difference, Mount
 from agentbay_local.trees.selection import Selection, below
-from agentbay_local.versions import LEAST_MODE, Change
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
     from pathlib import Path
 
-    from agentbay_local.context_store import ContextStore
+    from agentbay_local.contexts.context_store import ContextStore
     from agentbay_local.store import Store
 
 __all__ = ["Movement"]

@@ -14,17 +14,17 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from agentbay_local import states
-from agentbay_local.problems import wrong_state
+from agentbay_local.dialect.problems import wrong_state
+from agentbay_local.sessions import states
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agentbay_local.background import Background
     from agentbay_local.clock import Clock
-    from agentbay_local.sandboxes import Sandboxes
+    from agentbay_local.contexts.syncing import Syncing
+    from agentbay_local.sessions.sandboxes import Sandboxes
     from agentbay_local.store import NewSession, Session, Store
-    from agentbay_local.syncing import Syncing
 
 __all__ = ["Lifecycle"]
 
@@ -188,8 +188,7 @@ class Lifecycle:
         """Release sessions whose time is over, and expire files of contexts."""
         now = self._clock.monotonic()
         for session in self._store.sessions.expired(now):
-            if session.status == states.RUNNING:
-                over = session.ends is not None and session.ends <= now
-                self.release(session, "its longest run time is over" if over else "it was idle")
+            over = session.ends is not None and session.ends <= now
+            self.release(session, "its longest run time is over" if over else "it was idle")
         self._store.sessions.forget(self._clock.now() - _REMEMBER_FINISHED)
         self._syncing.expire_files()

@@ -1,0 +1,1 @@
+"""How the service answers: its envelope, its errors, its tokens and its signed URLs."""

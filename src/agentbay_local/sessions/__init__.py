@@ -1,0 +1,1 @@
+"""Sessions: their states, their lifetimes and their sandboxes."""

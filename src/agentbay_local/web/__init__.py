@@ -1,0 +1,1 @@
+"""What listens: the routes of the service."""

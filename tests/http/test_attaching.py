@@ -1,0 +1,151 @@
+"""Contexts that a session is created with, or that are bound to it later."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agentbay_async import (
+    ArgumentTypeError,
+    ContextBinding,
+    ContextSync,
+    ContextSyncError,
+    CreateSessionParams,
+    DownloadPolicy,
+    InvalidArgumentError,
+    SyncPolicy,
+)
+from agentbay_async._wire.policy import policy_from_text
+
+if TYPE_CHECKING:
+    from tests.conftest import InstantClock
+    from tests.http.conftest import Scripted
+
+    from agentbay_async import AsyncAgentBay, AsyncSession
+
+
+def _download(context: str, status: str = "Success") -> dict[str, Any]:
+    place = {"contextId": context, "path": f"/{context}", "taskType": "download"}
+    return {**place, "status": status}
+
+
+@pytest.fixture
+def binding(scripted: Scripted, session: AsyncSession) -> Scripted:
+    """Give a service that attaches contexts to a session."""
+    scripted.ok("BindContexts")
+    return scripted
+
+
+async def test_bindings_are_listed(session: AsyncSession, scripted: Scripted) -> None:
+    """Each with the policy in the form of the wire."""
+    entry = {"ContextName": "data", "Policy": {"a": 1}, "BindTime": "2025-01-01"}
+    scripted.ok("DescribeSessionContexts", [{"ContextId": "c-1", "Path": "/a", **entry}, {}])
+    assert (await session.context.list_bindings()).bindings == [
+        ContextBinding("c-1", "data", "/a", '{"a":1}', "2025-01-01"),
+        ContextBinding(),
+    ]
+
+
+async def test_bind_sends_and_waits_for_the_files(session: AsyncSession, binding: Scripted) -> None:
+    """The receipt proves that the files of what was bound have arrived."""
+    binding.tasks([], [_download("c-3")])
+    policy = SyncPolicy(download_policy=DownloadPolicy(auto_download=True))
+    result = await session.context.bind(ContextSync("c-3", "/c", policy))
+    assert [task.context_id for task in result.receipt.tasks] == ["c-3"]
+    (form,) = binding.asked("BindContexts")
+    (entry,) = json.loads(form["PersistenceDataList"])
+    assert (entry["ContextId"], entry["Path"]) == ("c-3", "/c")
+    assert policy_from_text(entry["Policy"]) == policy
+
+
+@pytest.mark.parametrize("reason", ["wait_for_completion", "auto_download", "sync flag"])
+async def test_bind_does_not_wait_for_what_is_not_downloaded(
+    session: AsyncSession, binding: Scripted, clock: InstantClock, reason: str
+) -> None:
+    """No wait where none was asked for, or where no files will come."""
+    binding.tasks([])
+    policy = SyncPolicy(download_policy=DownloadPolicy(auto_download=reason != "auto_download"))
+    sync = ContextSync("c-3", "/c", policy, wait_for_completion=reason != "sync flag")
+    result = await session.context.bind(sync, wait_for_completion=reason != "wait_for_completion")
+    assert result.receipt.tasks == ()
+    assert clock.sleeps == []
+
+
+async def test_bind_with_a_failed_download_fails(session: AsyncSession, binding: Scripted) -> None:
+    """A context that is bound but empty is not what was asked for."""
+    binding.tasks([], [_download("c-3", "Failed")])
+    result = await session.context.bind(ContextSync("c-3", "/c"))
+    assert isinstance(result.error, ContextSyncError)
+
+
+@pytest.mark.parametrize(
+    ("contexts", "kind"), [((), InvalidArgumentError), (("c-1",), ArgumentTypeError)]
+)
+async def test_bind_refuses_what_is_no_context_sync(
+    session: AsyncSession, scripted: Scripted, contexts: Any, kind: type[Exception]
+) -> None:
+    """Nothing, or an id, cannot be bound."""
+    with pytest.raises(kind, match="contexts"):
+        await session.context.bind(*contexts)
+    assert scripted.received == []
+
+
+def _created(scripted: Scripted) -> None:
+    scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
+    scripted.ok("DeleteSessionAsync")
+    scripted.ok("GetSessionDetail", {"Status": "FINISH"})
+
+
+async def test_create_sends_its_contexts_and_waits_for_their_files(
+    bay: AsyncAgentBay, scripted: Scripted
+) -> None:
+    """When create returns, the files are there."""
+    _created(scripted)
+    scripted.tasks([], [_download("c-1", "Running")], [_download("c-1")])
+    syncs = [
+        ContextSync("c-1", "/a"),
+        ContextSync("c-2", "/b", SyncPolicy.default(), wait_for_completion=False),
+    ]
+    (await bay.create(CreateSessionParams(context_syncs=syncs))).unwrap()
+    (form,) = scripted.asked("CreateMcpSession")
+    first, second = json.loads(form["PersistenceDataList"])
+    assert first == {"ContextId": "c-1", "Path": "/a"}
+    assert policy_from_text(second.pop("Policy")) == SyncPolicy.default()
+    assert second == {"ContextId": "c-2", "Path": "/b"}
+    assert scripted.actions.count("GetContextInfo") == 3
+    assert "DeleteSessionAsync" not in scripted.actions
+
+
+@pytest.mark.parametrize(
+    "tasks",
+    [
+        pytest.param([_download("c-1", "Failed")], id="failed"),
+        pytest.param([_download("c-1", "Running")], id="unfinished"),
+        pytest.param([], id="never listed"),
+    ],
+)
+async def test_create_fails_when_the_files_do_not_arrive(
+    bay: AsyncAgentBay, scripted: Scripted, tasks: list[dict[str, Any]]
+) -> None:
+    """The result is a failed one, and the session that nobody holds is deleted."""
+    _created(scripted)
+    scripted.tasks(tasks)
+    params = CreateSessionParams(context_syncs=[ContextSync("c-1", "/a")])
+    result = await bay.create(params)
+    assert isinstance(result.error, ContextSyncError)
+    assert result.error.session_id == "s-1"
+    assert scripted.asked("DeleteSessionAsync") == [{"SessionId": "s-1"}]
+
+
+async def test_create_says_so_when_the_session_could_not_be_deleted(
+    bay: AsyncAgentBay, scripted: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The reason of the failure is kept; the session that is left is named in the log."""
+    scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
+    scripted.refuse("GetContextInfo", "Some.Code")
+    scripted.refuse("DeleteSessionAsync", "Other.Code")
+    result = await bay.create(CreateSessionParams(context_syncs=[ContextSync("c-1", "/a")]))
+    assert result.code == "Some.Code"
+    assert "s-1" in caplog.text

@@ -1,0 +1,104 @@
+"""Releasing a session: waited for, idempotent, and never at the cost of its files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentbay_async import (
+    ContextSyncError,
+    OperationTimeoutError,
+)
+
+if TYPE_CHECKING:
+    from tests.conftest import InstantClock
+    from tests.http.conftest import Scripted
+
+    from agentbay_async import AsyncSession
+
+_GONE = "InvalidMcpSession.NotFound"
+
+
+@pytest.mark.parametrize("status", ["FINISH", "DELETED"])
+async def test_delete_is_over_when_the_session_says_so(
+    session: AsyncSession, scripted: Scripted, status: str
+) -> None:
+    """Both words for the end of a session end the wait."""
+    scripted.ok("DeleteSessionAsync")
+    scripted.ok("GetSessionDetail", {"Status": status})
+    assert (await session.delete()).success
+    assert len(scripted.received) == 2
+
+
+async def test_deleting_what_is_gone_already_is_a_success(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """The caller wanted it gone, and it is."""
+    scripted.refuse("DeleteSessionAsync", _GONE)
+    result = await session.delete()
+    assert result.success
+    assert result.request_id == "REQ-DeleteSessionAsync"
+
+
+async def test_delete_gives_up_in_time(
+    session: AsyncSession, scripted: Scripted, clock: InstantClock
+) -> None:
+    """A release that never ends is a failed result, and its wait is bounded."""
+    scripted.ok("DeleteSessionAsync")
+    scripted.ok("GetSessionDetail", {"Status": "DELETING"})
+    result = await session.delete(timeout=20)
+    assert isinstance(result.error, OperationTimeoutError)
+    assert "release of s-1" in result.error_message
+    assert sum(clock.sleeps) == pytest.approx(20)
+
+
+def _upload(scripted: Scripted, status: str) -> None:
+    """Script a session with one context whose next upload ends as given."""
+    scripted.ok("SyncContext")
+    scripted.ok("DescribeSessionContexts", [{"ContextId": "c-1", "Path": "/mnt"}])
+    task = {"contextId": "c-1", "path": "/mnt", "taskType": "upload", "status": status}
+    scripted.tasks([], [task])
+    scripted.ok("DeleteSessionAsync")
+    scripted.ok("GetSessionDetail", {"Status": "FINISH"})
+
+
+async def test_delete_uploads_first_when_asked_to(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """The release is asked for only after the files are known to have arrived."""
+    _upload(scripted, "Success")
+    assert (await session.delete(sync_context=True)).success
+    assert scripted.asked("SyncContext") == [{"SessionId": "s-1", "Mode": "upload"}]
+    assert scripted.actions[-2:] == ["DeleteSessionAsync", "GetSessionDetail"]
+
+
+async def test_delete_refuses_when_the_upload_failed(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """Files that could not be saved are not thrown away; the error says how to insist."""
+    _upload(scripted, "Failed")
+    result = await session.delete(sync_context=True)
+    assert isinstance(result.error, ContextSyncError)
+    assert isinstance(result.error.__cause__, ContextSyncError)
+    assert "force=True" in result.error_message
+    assert result.error.session_id == "s-1"
+    assert "DeleteSessionAsync" not in scripted.actions
+
+
+async def test_delete_goes_on_after_a_failed_upload_when_forced(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """Whoever insists loses the files and the session."""
+    _upload(scripted, "Failed")
+    assert (await session.delete(sync_context=True, force=True)).success
+    assert "DeleteSessionAsync" in scripted.actions
+
+
+async def test_delete_with_upload_of_what_is_gone_is_a_success(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """A session that is gone has no files to save."""
+    scripted.refuse("GetContextInfo", _GONE)
+    scripted.refuse("DeleteSessionAsync", _GONE)
+    assert (await session.delete(sync_context=True)).success

@@ -1,0 +1,90 @@
+"""A store that the service's URLs lead to, and files of this machine."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import pytest
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.http.conftest import Scripted
+
+
+class Store:
+    """Where the service's URLs lead: keeps what is put, gives what it keeps."""
+
+    def __init__(self, scripted: Scripted) -> None:
+        url = f"{scripted.endpoint}/blob/f?sig=%2Fsecret%2B"
+        scripted.ok("GetContextFileUploadUrl", {"Url": url})
+        scripted.ok("GetContextFileDownloadUrl", {"Url": url})
+        scripted.blob = self.handle
+        self.content = b""
+        self.status = 200
+        self.headers: dict[str, str] = {}
+        self.promised: int | None = None
+        self.broken = 0
+        self.requests: list[web.BaseRequest] = []
+        self.targets: list[str] = []
+
+    @staticmethod
+    def etag_of(content: bytes) -> str:
+        """Return the checksum that stores give to files of one piece."""
+        return hashlib.md5(content).hexdigest()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Serve one PUT or GET."""
+        self.requests.append(request)
+        self.targets.append(request.raw_path)
+        if len(self.requests) <= self.broken:
+            _hang_up(request)
+            return web.Response()
+        if request.method == "PUT":
+            self.content = await request.read()
+            return web.Response(status=self.status, headers=self.headers)
+        length = len(self.content) if self.promised is None else self.promised
+        response = web.StreamResponse(status=self.status, headers=self.headers)
+        response.content_length = length
+        await response.prepare(request)
+        await response.write(self.content)
+        if self.promised is not None:
+            _hang_up(request)
+        return response
+
+
+def _hang_up(request: web.Request) -> None:
+    assert request.transport is not None
+    request.transport.close()
+
+
+@pytest.fixture
+def content() -> bytes:
+    """Give more than two chunks, so that streaming, progress and order can be seen."""
+    return bytes(range(256)) * 2500
+
+
+@pytest.fixture
+def store(scripted: Scripted) -> Store:
+    """Give a store that both kinds of URL lead to."""
+    return Store(scripted)
+
+
+@pytest.fixture
+def source(tmp_path: Path, content: bytes) -> Path:
+    """Give a file of this machine."""
+    path = tmp_path / "source.bin"
+    path.write_bytes(content)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Give a folder for downloads; no partial file may be left in it."""
+    path = tmp_path / "downloads"
+    path.mkdir()
+    yield path
+    assert not list(path.glob(".*"))

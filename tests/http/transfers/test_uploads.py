@@ -1,0 +1,190 @@
+"""Files carried into a context: streamed, verified, all or nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+
+from agentbay_async import (
+    ArgumentTypeError,
+    AsyncAgentBay,
+    InvalidArgumentError,
+    TransferError,
+    TransferProgress,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.http.conftest import Scripted
+    from tests.http.transfers.conftest import Store
+
+
+@pytest.mark.parametrize("kind", ["bytes", "bytearray", "path", "text"])
+async def test_an_upload_arrives_whole(
+    bay: AsyncAgentBay, store: Store, source: Path, kind: str, content: bytes
+) -> None:
+    """Bytes or a file: what is stored is what was given, and its length was announced."""
+    given: dict[str, Any] = {
+        "bytes": content,
+        "bytearray": bytearray(content),
+        "path": source,
+        "text": str(source),
+    }
+    store.headers = {"ETag": f'"{store.etag_of(content).upper()}"'}
+    result = await bay.context.upload_file("c-1", "/dir/f", given[kind])
+    receipt = result.unwrap()
+    assert store.content == content
+    assert (receipt.path, receipt.size, receipt.verified) == ("/dir/f", len(content), True)
+    assert (result.size, result.etag.lower()) == (len(content), store.etag_of(content))
+    headers = store.requests[0].headers
+    assert headers["Content-Length"] == str(len(content))
+
+
+async def test_an_upload_sends_neither_key_nor_content_type(
+    bay: AsyncAgentBay, store: Store, api_key: str
+) -> None:
+    """The URL's signature covers the headers, and the store is none of the key's business."""
+    await bay.context.upload_file("c-1", "/f", b"hello")
+    headers = store.requests[0].headers
+    assert "Content-Type" not in headers
+    assert "Authorization" not in headers
+    assert api_key not in str(headers)
+    assert store.targets == ["/blob/f?sig=%2Fsecret%2B"]
+
+
+async def test_an_upload_tells_of_its_progress(
+    bay: AsyncAgentBay, store: Store, source: Path, content: bytes
+) -> None:
+    """Progress only rises, and ends at the whole; an async callback is awaited."""
+    for given in (source, content):
+        seen: list[TransferProgress] = []
+
+        async def progress(now: TransferProgress, seen: list[TransferProgress] = seen) -> None:
+            seen.append(now)
+
+        (await bay.context.upload_file("c-1", "/f", given, progress=progress)).unwrap()
+        done = [now.done for now in seen]
+        assert len(done) > 2
+        assert done == sorted(set(done))
+        assert seen[-1] == TransferProgress(len(content), len(content))
+
+
+@pytest.mark.parametrize("etag", ['"abc-2"', "", '"not an md5"'])
+async def test_a_checksum_of_another_kind_is_not_compared(
+    bay: AsyncAgentBay, store: Store, etag: str
+) -> None:
+    """An ETag that is no MD5 says nothing; the receipt says that nothing was verified."""
+    store.headers = {"ETag": etag} if etag else {}
+    receipt = (await bay.context.upload_file("c-1", "/f", b"x")).unwrap()
+    assert receipt.verified is False
+    assert receipt.etag == etag.strip('"')
+
+
+async def test_an_upload_with_another_checksum_fails(bay: AsyncAgentBay, store: Store) -> None:
+    """What the store has is not what was sent."""
+    store.headers = {"ETag": store.etag_of(b"something else")}
+    result = await bay.context.upload_file("c-1", "/f", b"x")
+    assert isinstance(result.error, TransferError)
+    assert result.error.path == "/f"
+    assert "checksum" in result.error_message
+
+
+@pytest.mark.parametrize("status", [201, 204])
+async def test_other_good_statuses_of_an_upload_count(
+    bay: AsyncAgentBay, store: Store, status: int
+) -> None:
+    """Stores differ in how they say yes."""
+    store.status = status
+    assert (await bay.context.upload_file("c-1", "/f", b"x")).success
+
+
+@pytest.mark.parametrize("status", [202, 403, 500])
+async def test_a_store_that_refuses_an_upload_is_reported(
+    bay: AsyncAgentBay, store: Store, status: int
+) -> None:
+    """The status is in the error; the URL is not."""
+    store.status = status
+    result = await bay.context.upload_file("c-1", "/f", b"x")
+    assert isinstance(result.error, TransferError)
+    assert result.http_status_code == status
+    assert "secret" not in result.error_message
+
+
+async def test_a_source_that_grows_while_it_is_read_fails(
+    bay: AsyncAgentBay, store: Store, source: Path, content: bytes
+) -> None:
+    """More than was announced is not stored as if it were whole."""
+
+    def progress(now: TransferProgress) -> None:
+        if now.done < len(content):
+            source.write_bytes(content * 2)
+
+    result = await bay.context.upload_file("c-1", "/f", source, progress=progress)
+    assert isinstance(result.error, TransferError)
+    assert "changed" in result.error_message
+
+
+async def test_a_source_that_shrinks_while_it_is_read_is_not_waited_for(
+    bay: AsyncAgentBay, store: Store, source: Path
+) -> None:
+    """Bytes that will never come are noticed where they are read, not by the store's silence."""
+
+    def progress(_now: TransferProgress) -> None:
+        source.write_bytes(b"")
+
+    with anyio.fail_after(3):
+        result = await bay.context.upload_file("c-1", "/f", source, progress=progress)
+    assert isinstance(result.error, TransferError)
+    assert "changed" in result.error_message
+
+
+async def test_a_broken_upload_is_tried_again_with_a_fresh_url(
+    bay: AsyncAgentBay, store: Store, scripted: Scripted, source: Path, content: bytes
+) -> None:
+    """Writing a file twice does no more than writing it once."""
+    store.broken = 1
+    assert (await bay.context.upload_file("c-1", "/f", source)).success
+    assert store.content == content
+    assert scripted.actions == ["GetContextFileUploadUrl"] * 2
+
+
+async def test_a_url_that_cannot_be_had_is_not_asked_for_again_and_again(
+    bay: AsyncAgentBay, scripted: Scripted, store: Store
+) -> None:
+    """The attempts of the transfer do not multiply those of the call."""
+    scripted.forget()
+    scripted.reset("GetContextFileUploadUrl")
+    assert not (await bay.context.upload_file("c-1", "/f", b"x")).success
+    assert len(scripted.received) == 4
+
+
+async def test_an_error_of_the_progress_callback_reaches_the_caller_of_an_upload(
+    bay: AsyncAgentBay, store: Store
+) -> None:
+    """The caller's own error is not taken for a broken line, and nothing is repeated."""
+    calls = 0
+
+    def progress(_now: TransferProgress) -> None:
+        nonlocal calls
+        calls += 1
+        raise LookupError("of the caller")
+
+    with pytest.raises(LookupError, match="of the caller"):
+        await bay.context.upload_file("c-1", "/f", b"x", progress=progress)
+    assert calls == 1
+
+
+async def test_a_source_that_is_no_file_is_refused(
+    bay: AsyncAgentBay, scripted: Scripted, tmp_path: Path
+) -> None:
+    """A missing file, a folder, or a value of another type raises at once."""
+    for path in (tmp_path / "missing", tmp_path, str(tmp_path / "missing")):
+        with pytest.raises(InvalidArgumentError, match="source"):
+            await bay.context.upload_file("c-1", "/f", path)
+    wrong: Any = 5
+    with pytest.raises(ArgumentTypeError, match="source"):
+        await bay.context.upload_file("c-1", "/f", wrong)
+    assert scripted.received == []

@@ -1,0 +1,148 @@
+"""Uses of the asynchronous API as type checkers see them. Never run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+from typing_extensions import assert_type
+
+from agentbay_async import (
+    AgentBayError,
+    AsyncAgentBay,
+    AsyncCommand,
+    AsyncFileSystem,
+    AsyncSession,
+    AsyncSessionListing,
+    BoolResult,
+    CommandResult,
+    Config,
+    Context,
+    ContextBinding,
+    ContextFileEntry,
+    ContextListParams,
+    ContextResult,
+    ContextSync,
+    ContextSyncResult,
+    CreateSessionParams,
+    DeleteResult,
+    DirectoryEntry,
+    FileContentResult,
+    FileInfo,
+    LifecyclePolicy,
+    ListSessionParams,
+    McpTool,
+    OperationResult,
+    RetryPolicy,
+    SessionInfo,
+    SessionListResult,
+    SessionResult,
+    SessionStatus,
+    SessionStatusResult,
+    SyncPolicy,
+    SyncReceipt,
+    TransferProgress,
+    TransferReceipt,
+)
+
+
+class _Instant:
+    """A clock of the user's own."""
+
+    def time(self) -> float:
+        """Return the seconds since 1970."""
+        return 0.0
+
+    def monotonic(self) -> float:
+        """Return seconds that never go backwards."""
+        return 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait no time."""
+
+
+async def sessions() -> None:
+    """Create, look up, list, delete."""
+    policy = RetryPolicy(attempts=2)
+    config = Config(endpoint="local", timeout_ms=5000)
+    async with AsyncAgentBay("akm-1", config, retry=policy, clock=_Instant()) as bay:
+        assert_type(bay, AsyncAgentBay)
+        params = CreateSessionParams(
+            labels={"a": "b"},
+            context_syncs=[ContextSync.new("c-1", "/mnt", SyncPolicy.default())],
+            lifecycle_policy=LifecyclePolicy(idle_release_timeout=5),
+        )
+        created = await bay.create(params)
+        assert_type(created, SessionResult[AsyncSession])
+        assert_type(created.session, AsyncSession)
+        assert_type(created.unwrap(), AsyncSession)
+        assert_type(created.error, AgentBayError | None)
+        assert_type((created.success, created.error_message), tuple[bool, str])
+        assert_type(await bay.get("s-1"), SessionResult[AsyncSession])
+        listing: AsyncSessionListing = bay.list(
+            {"a": "b"}, page=1, limit=5, status=SessionStatus.RUNNING
+        )
+        page = await listing
+        assert_type(page, SessionListResult[AsyncSession])
+        assert_type(page.sessions, list[AsyncSession])
+        assert_type([one.session_id for one in page], list[str])
+        assert_type(page.total_count, int | None)
+        async for one in bay.list(status="RUNNING"):
+            assert_type(one, AsyncSession)
+        by_labels = await bay.list_by_labels(ListSessionParams(labels={"a": "b"}))
+        assert_type(by_labels, SessionListResult[AsyncSession])
+        assert_type(await bay.list_by_labels({"a": "b"}), SessionListResult[AsyncSession])
+        assert_type(await bay.delete("s-1", force=True), DeleteResult)
+        assert_type(await bay.pause(created.session, timedelta(minutes=1)), SessionStatusResult)
+        async with bay.session(params, sync_context=True) as session:
+            assert_type(session, AsyncSession)
+
+
+async def session(one: AsyncSession) -> None:
+    """All that one session can do."""
+    assert_type(await one.set_labels({"a": "b"}), OperationResult[None])
+    assert_type((await one.get_labels()).data, dict[str, str])
+    assert_type((await one.info()).data, SessionInfo)
+    assert_type((await one.get_status()).status, str)
+    assert_type(await one.keep_alive(), OperationResult[None])
+    assert_type(await one.resume(timeout=5.0, poll_interval=1), SessionStatusResult)
+    assert_type(await one.delete(sync_context=True, timeout=10), DeleteResult)
+    assert_type((await one.list_mcp_tools()).tools, list[McpTool])
+    assert_type((await one.call_mcp_tool("shell", {"a": [1]}, timeout=5)).data, str)
+    assert_type(one.command, AsyncCommand)
+    assert_type(one.file_system, AsyncFileSystem)
+    ran = await one.command.run("ls", cwd="/", envs={"A": "b"}, timeout=5, check=True)
+    assert_type(ran, CommandResult)
+    assert_type((ran.stdout, ran.exit_code), tuple[str, int])
+
+
+async def files(one: AsyncSession) -> None:
+    """Text or bytes: the type follows the format."""
+    assert_type(await one.fs.read_file("/f"), FileContentResult[str])
+    assert_type((await one.fs.read_file("/f", format="bytes")).content, bytes)
+    assert_type(await one.fs.write_file("/f", b"x", "append"), BoolResult)
+    assert_type((await one.fs.list_directory("/")).entries, list[DirectoryEntry])
+    assert_type((await one.fs.get_file_info("/f")).file_info, FileInfo)
+    assert_type((await one.context.sync(mode="upload")).receipt, SyncReceipt)
+    assert_type(await one.context.bind(ContextSync("c-1", "/a")), ContextSyncResult)
+    assert_type((await one.context.list_bindings()).bindings, list[ContextBinding])
+
+
+async def contexts(bay: AsyncAgentBay) -> None:
+    """Stores, and the files in them."""
+
+    async def progress(now: TransferProgress) -> None:
+        assert_type(now.total, int | None)
+
+    found = await bay.context.get("data", create=True)
+    assert_type(found, ContextResult)
+    assert_type(found.context, Context)
+    assert_type((await bay.context.list(ContextListParams(5))).contexts, list[Context])
+    assert_type(bay.context.iterate(), AsyncIterator[Context])
+    assert_type((await bay.context.list_files("c-1")).entries, list[ContextFileEntry])
+    assert_type((await bay.context.clear("c-1", timeout=5)).data, str)
+    sent = await bay.context.upload_file("c-1", "/f", Path("f"), progress=progress)
+    assert_type(sent.unwrap(), TransferReceipt)
+    got = await bay.context.download_file("c-1", "/f", "f", progress=lambda now: None)
+    assert_type(got.size, int)

@@ -1,0 +1,62 @@
+"""Uses of the blocking API as type checkers see them. Never run."""
+
+from __future__ import annotations
+
+from typing_extensions import assert_type
+
+from agentbay import (
+    AgentBay,
+    CommandResult,
+    Context,
+    ContextResult,
+    ContextSync,
+    CreateSessionParams,
+    DeleteResult,
+    FileContentResult,
+    ListSessionParams,
+    OperationResult,
+    Session,
+    SessionListResult,
+    SessionResult,
+    SyncPolicy,
+    SyncReceipt,
+)
+from agentbay.context_sync import SyncPolicy as PolicyOfModule
+from agentbay.session_params import CreateSessionParams as ParamsOfModule
+
+
+def sessions() -> None:
+    """Create, look up, list, delete."""
+    assert_type(PolicyOfModule.default(), SyncPolicy)
+    with AgentBay(api_key="akm-1") as bay:
+        params = ParamsOfModule(context_syncs=[ContextSync.new("c-1", "/mnt")])
+        assert_type(params, CreateSessionParams)
+        created = bay.create(params)
+        assert_type(created, SessionResult[Session])
+        assert_type(created.session, Session)
+        for one in bay.list(labels={"a": "b"}):
+            assert_type(one, Session)
+        page = bay.list_by_labels(ListSessionParams(labels={"a": "b"}))
+        assert_type(page, SessionListResult[Session])
+        assert_type(page.next_token, str)
+        assert_type(bay.delete(created.session), DeleteResult)
+        with bay.session(params) as session:
+            assert_type(session, Session)
+
+
+def session(one: Session) -> None:
+    """All that one session can do."""
+    assert_type(one.set_labels({"a": "b"}), OperationResult[None])
+    for key, value in one.get_labels().data.items():
+        assert_type((key, value), tuple[str, str])
+    assert_type(one.command.run("ls"), CommandResult)
+    assert_type(one.file_system.read_file("/f"), FileContentResult[str])
+    assert_type(one.file_system.read_file("/f", format="bytes").content, bytes)
+    assert_type(one.context.sync().receipt, SyncReceipt)
+
+
+def contexts(bay: AgentBay) -> None:
+    """Stores of files."""
+    found = bay.context.get("data", create=True)
+    assert_type(found, ContextResult)
+    assert_type(found.context, Context)

@@ -1,0 +1,133 @@
+"""Work that is finished although its caller is cancelled, once, twice, or by a scope."""
+
+from __future__ import annotations
+
+import asyncio
+
+import anyio
+import pytest
+
+from agentbay_async._ownership import finish, make
+
+
+class _Work:
+    """Work that waits for a gate, and remembers what became of it."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.begun = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.ended = False
+        self.undone: list[str] = []
+        self._error = error
+
+    async def run(self) -> str:
+        self.begun.set()
+        await self.gate.wait()
+        self.ended = True
+        if self._error is not None:
+            raise self._error
+        return "made"
+
+    async def undo(self, made: str) -> None:
+        # A cancel that reached this far would strike at the first wait.
+        await asyncio.sleep(0)
+        self.undone.append(made)
+
+
+async def _turns(count: int = 10) -> None:
+    """Let other tasks go on."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_work_returns_or_raises_what_it_does() -> None:
+    """Without a cancel, owning work changes nothing."""
+    work = _Work()
+    work.gate.set()
+    assert await finish(work.run()) == "made"
+    assert await make(work.run(), work.undo) == "made"
+    for own in (finish(_failing()), make(_failing(), work.undo)):
+        with pytest.raises(LookupError):
+            await own
+    assert work.undone == []
+
+
+async def _failing() -> str:
+    raise LookupError
+
+
+@pytest.mark.parametrize("cancels", [1, 2, 5])
+async def test_a_cancelled_caller_waits_until_the_work_is_finished(cancels: int) -> None:
+    """However often it is cancelled; the cancel comes out in the end."""
+    work = _Work()
+    task = asyncio.create_task(finish(work.run()))
+    await work.begun.wait()
+    for _ in range(cancels):
+        task.cancel()
+        await _turns()
+        assert not task.done()
+    work.gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert work.ended
+
+
+async def test_a_cancelled_scope_waits_until_the_work_is_finished() -> None:
+    """A scope cancels again and again, and does not reach into the work."""
+    work = _Work()
+
+    async def open_later() -> None:
+        await work.begun.wait()
+        scope.cancel()
+        await _turns()
+        assert not work.ended
+        work.gate.set()
+
+    with anyio.CancelScope() as scope:
+        opener = asyncio.create_task(open_later())
+        await finish(work.run())
+    assert scope.cancelled_caught
+    assert work.ended
+    await opener
+
+
+async def test_a_caller_is_let_go_when_the_grace_is_over() -> None:
+    """A hanging service does not hold a cancelled program for ever; the work goes on."""
+    work = _Work()
+    task = asyncio.create_task(finish(work.run(), grace=0.01))
+    await work.begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not work.ended
+    work.gate.set()
+    await _turns()
+    assert work.ended
+
+
+@pytest.mark.parametrize("cancels", [1, 3])
+async def test_what_was_made_for_nobody_is_unmade(cancels: int) -> None:
+    """The caller was cancelled before it could take what was made."""
+    work = _Work()
+    task = asyncio.create_task(make(work.run(), work.undo))
+    await work.begun.wait()
+    for _ in range(cancels):
+        task.cancel()
+        await _turns()
+    work.gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert work.undone == ["made"]
+
+
+async def test_what_could_not_be_made_is_not_unmade() -> None:
+    """A cancelled caller whose work fails has nothing left behind."""
+    work = _Work(LookupError("nothing made"))
+    task = asyncio.create_task(make(work.run(), work.undo))
+    await work.begun.wait()
+    task.cancel()
+    await _turns()
+    work.gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert work.undone == []
