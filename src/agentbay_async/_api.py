@@ -18,12 +18,13 @@ from agentbay_async.errors import AgentBayError, ClosedError
 if TYPE_CHECKING:
     from agentbay_async._clock import Clock
     from agentbay_async._wire.http import Http
+    from agentbay_async._wire.pool import Pools
     from agentbay_async._wire.schema import Request
     from agentbay_async.config import Settings
 
 D = TypeVar("D")
 
-logger = logging.getLogger("agentbay")
+logger: logging.Logger = logging.getLogger("agentbay")
 
 
 class Api:
@@ -43,7 +44,7 @@ class Api:
 
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
-        self.pools = Pools(settings.max_connections, settings.ssl_context)
+        self.pools: Pools = Pools(settings.max_connections, settings.ssl_context)
         self._retry = retry or RetryPolicy()
         self._http: Http | None = None
         self._closed = False
