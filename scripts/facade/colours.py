@@ -21,6 +21,7 @@ from facade.turning import (
     Turn,
     add,
     base_name,
+    is_async_iterable,
     members,
     visited,
 )
@@ -170,7 +171,10 @@ class Colours:
     def _presented(self, kind: str, inner: ast.expr) -> Code:
         present = self.result(inner)("item")
         self.run_time(Name(f"{self.twin}._lasting", kind))
-        return lambda value: f"{kind}({value}, lambda item: {present})"
+        # What is inside an outcome belongs to whoever reads it: nothing is read ahead and lost.
+        owned = isinstance(inner, ast.Subscript) and self.is_coloured(inner)
+        more = ", read_ahead=False" if owned else ""
+        return lambda value: f"{kind}({value}, lambda item: {present}{more})"
 
     def argument(self, annotation: ast.expr) -> Code:
         """Return the code that brings an argument of this annotation to the async side."""
@@ -178,6 +182,9 @@ class Colours:
         if not self.is_coloured(node):
             return lambda name: name
         union = members(node)
+        if any(map(is_async_iterable, union)):
+            self.uses.note("iterable argument")
+            return "_facade.each({})".format
         coloured = [member for member in union if self.is_coloured(member)]
         optional = any(ast.unparse(member) == "None" for member in union)
         if len(coloured) == 1 and is_callable(coloured[0]) and len(union) == 1 + optional:

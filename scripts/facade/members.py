@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 _SKIPPED = {"__repr__", "__del__", "__eq__", "__hash__", "__await__"}
 _RENAMED = {"__aexit__": "__exit__", "__aiter__": "__iter__", "aclose": "close"}
 _DECORATORS = {"property", "overload", "asynccontextmanager"}
-_ENTER = "def __enter__(self) -> Self:\n    _portal.run(self._aio.__aenter__())\n    return self"
+_ENTER = (
+    "def __enter__(self) -> Self:\n    _ = _portal.run(self._aio.__aenter__())\n    return self"
+)
 
 
 @dataclass

@@ -74,6 +74,9 @@ class Turn(ast.NodeTransformer):
         """Turn a union; members that became equal are one."""
         turned_members: dict[str, ast.expr] = {}
         for member in members(node):
+            if is_async_iterable(member):
+                # A blocking caller has plain iterables, which stand beside it.
+                continue
             turned = self.visit(member)
             turned_members.setdefault(ast.unparse(turned), turned)
         return ast.parse(" | ".join(turned_members), mode="eval").body
@@ -123,6 +126,11 @@ def members(node: ast.expr) -> list[ast.expr]:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
         return [*members(node.left), *members(node.right)]
     return [node]
+
+
+def is_async_iterable(node: ast.expr) -> bool:
+    """Whether an annotation is an ``AsyncIterable[...]``."""
+    return isinstance(node, ast.Subscript) and base_name(node.value) == "AsyncIterable"
 
 
 def _alias_value(node: ast.stmt | None) -> ast.expr | None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agentbay._lasting import BlockingIterator
+    from agentbay.bulk import BulkCreation, BulkDeletion
     from agentbay.client import AgentBay
     from agentbay.contexts import ContextService
     from agentbay.listing import SessionListing
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
         AsyncAgentBay,
         AsyncBrowser,
         AsyncBrowserAgent,
+        AsyncBulkCreation,
+        AsyncBulkDeletion,
         AsyncCode,
         AsyncCommand,
         AsyncComputer,
@@ -66,6 +69,9 @@ if TYPE_CHECKING:
         BoolResult,
         BrowserOption,
         BrowserProxy,
+        BudgetExceededError,
+        BulkOutcome,
+        BulkResult,
         BWList,
         ClearanceTimeoutError,
         Clock,
@@ -152,6 +158,7 @@ if TYPE_CHECKING:
         OssResult,
         PageTokenError,
         ProcessResult,
+        Progress,
         PtyError,
         PtyNotConnectedError,
         PtyResult,
@@ -160,6 +167,7 @@ if TYPE_CHECKING:
         RequestTimeoutError,
         Result,
         RetryPolicy,
+        RolledBackError,
         Screenshot,
         ScreenSize,
         ServiceError,
@@ -198,6 +206,7 @@ __getattr__: Callable[[str], object] = lazy(
     __name__,
     {
         "agentbay._lasting": "BlockingIterator",
+        "agentbay.bulk": "BulkCreation BulkDeletion",
         "agentbay.client": "AgentBay",
         "agentbay.contexts": "ContextService",
         "agentbay.listing": "SessionListing",
@@ -218,13 +227,14 @@ __getattr__: Callable[[str], object] = lazy(
         "agentbay.syncing": "SessionContext",
         "agentbay_async": (
             "APIError AgentBayError AgentTask AppProcess ArgumentTypeError AsyncAgent "
-            "AsyncAgentBay AsyncBrowser AsyncBrowserAgent AsyncCode AsyncCommand "
-            "AsyncComputer AsyncComputerAgent AsyncContextService AsyncDirectoryWatch "
-            "AsyncEnv AsyncFileSystem AsyncGit AsyncMobile AsyncMobileAgent AsyncOss "
-            "AsyncProcess AsyncPty AsyncPtyHandle AsyncSession AsyncSessionContext "
-            "AsyncSessionListing AuthenticationError BWList BadAnswerError "
-            "BlockingCallError BlockingCallInAsyncContext BoolResult BrowserOption "
-            "BrowserProxy ClearanceTimeoutError Clock ClosedError CodeError CodeEvent "
+            "AsyncAgentBay AsyncBrowser AsyncBrowserAgent AsyncBulkCreation "
+            "AsyncBulkDeletion AsyncCode AsyncCommand AsyncComputer AsyncComputerAgent "
+            "AsyncContextService AsyncDirectoryWatch AsyncEnv AsyncFileSystem AsyncGit "
+            "AsyncMobile AsyncMobileAgent AsyncOss AsyncProcess AsyncPty AsyncPtyHandle "
+            "AsyncSession AsyncSessionContext AsyncSessionListing AuthenticationError "
+            "BWList BadAnswerError BlockingCallError BlockingCallInAsyncContext "
+            "BoolResult BrowserOption BrowserProxy BudgetExceededError BulkOutcome "
+            "BulkResult ClearanceTimeoutError Clock ClosedError CodeError CodeEvent "
             "CodeFailure CodeLogs CodeOutcome CodeOutput CodeResult CommandError "
             "CommandOutput CommandResult Config ConfigurationError ConnectionFailedError "
             "ConnectionLostError Context ContextBinding ContextBindingsResult "
@@ -242,15 +252,15 @@ __getattr__: Callable[[str], object] = lazy(
             "InstalledApp InvalidArgumentError Lifecycle LifecyclePolicy LinkResult "
             "ListSessionParams MappingPolicy McpTool McpToolResult McpToolsResult "
             "MultipleFileContentResult OperationResult OperationTimeoutError OssResult "
-            "PageTokenError ProcessResult PtyError PtyNotConnectedError PtyResult "
-            "PtySession RecyclePolicy RequestTimeoutError Result RetryPolicy ScreenSize "
-            "Screenshot ServiceError SessionError SessionInfo SessionListResult "
-            "SessionMetrics SessionMetricsResult SessionNotFoundError SessionPage "
-            "SessionResult SessionStateError SessionStatus SessionStatusResult SyncPolicy "
-            "SyncReceipt ThrottledError ToolContent ToolError TransferError "
-            "TransferProgress TransferReceipt TransferResult TransportError UIElements "
-            "UploadMode UploadPolicy UploadStrategy UsageError WhiteList Window "
-            "__version__"
+            "PageTokenError ProcessResult Progress PtyError PtyNotConnectedError "
+            "PtyResult PtySession RecyclePolicy RequestTimeoutError Result RetryPolicy "
+            "RolledBackError ScreenSize Screenshot ServiceError SessionError SessionInfo "
+            "SessionListResult SessionMetrics SessionMetricsResult SessionNotFoundError "
+            "SessionPage SessionResult SessionStateError SessionStatus "
+            "SessionStatusResult SyncPolicy SyncReceipt ThrottledError ToolContent "
+            "ToolError TransferError TransferProgress TransferReceipt TransferResult "
+            "TransportError UIElements UploadMode UploadPolicy UploadStrategy UsageError "
+            "WhiteList Window __version__"
         ),
     },
 )
@@ -267,6 +277,8 @@ __all__ = [
     "AsyncAgentBay",
     "AsyncBrowser",
     "AsyncBrowserAgent",
+    "AsyncBulkCreation",
+    "AsyncBulkDeletion",
     "AsyncCode",
     "AsyncCommand",
     "AsyncComputer",
@@ -296,6 +308,11 @@ __all__ = [
     "BrowserAgent",
     "BrowserOption",
     "BrowserProxy",
+    "BudgetExceededError",
+    "BulkCreation",
+    "BulkDeletion",
+    "BulkOutcome",
+    "BulkResult",
     "ClearanceTimeoutError",
     "Clock",
     "ClosedError",
@@ -394,6 +411,7 @@ __all__ = [
     "PageTokenError",
     "Process",
     "ProcessResult",
+    "Progress",
     "Pty",
     "PtyError",
     "PtyHandle",
@@ -404,6 +422,7 @@ __all__ = [
     "RequestTimeoutError",
     "Result",
     "RetryPolicy",
+    "RolledBackError",
     "ScreenSize",
     "Screenshot",
     "ServiceError",

@@ -7,10 +7,11 @@ so a new facade is put around it. What an object holds for good has one facade, 
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
     from typing_extensions import ParamSpec
 
@@ -83,6 +84,31 @@ def in_worker(callback: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
         return await to_thread(callback, *args, **kwargs)
 
     return call
+
+
+def each(items: object) -> Any:
+    """Let the async side read an iterable that may block, with the async objects in it.
+
+    A list of plain values goes on as it is, and so does what cannot be iterated: the async method
+    says what is wrong with that.
+    """
+    if isinstance(items, (str, bytes)) or not isinstance(items, Iterable):
+        return items
+    if isinstance(items, Collection) and not any(isinstance(item, Facade) for item in items):
+        return items
+    return _pulled(items)
+
+
+async def _pulled(items: Iterable[object]) -> AsyncIterator[object]:
+    from asyncio import to_thread
+
+    if isinstance(items, Collection):
+        for item in items:
+            yield unwrap(item) if isinstance(item, Facade) else item
+        return
+    source, end = iter(items), object()
+    while (item := await to_thread(next, source, end)) is not end:
+        yield unwrap(item) if isinstance(item, Facade) else item
 
 
 async def awaiting(value: Awaitable[T]) -> T:

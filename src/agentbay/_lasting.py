@@ -133,14 +133,18 @@ class BlockingIterator(Generic[T]):
     Args:
         source: Where the items come from.
         present: Turns an item of the source into an item of this iterator.
+        read_ahead: Whether items may be fetched that nobody will read, if the loop is left early.
     """
 
-    def __init__(self, source: AsyncIterator[S], present: Callable[[S], T]) -> None:
+    def __init__(
+        self, source: AsyncIterator[S], present: Callable[[S], T], *, read_ahead: bool = True
+    ) -> None:
         self._pump: Pump[Any] = Pump(source)
         self._present: Callable[[Any], T] = present
         self._items: deque[T] = deque()
         self._task: _Lasting[None] | None = None
         self._most = 1
+        self._batch = BATCH if read_ahead else 1
         self._closed = False
         self._turn = threading.Lock()
 
@@ -166,7 +170,7 @@ class BlockingIterator(Generic[T]):
 
     def _ask(self) -> list[Any]:
         answer: Answer[list[Any]] = Answer()
-        most, self._most = self._most, min(self._most * 2, BATCH)
+        most, self._most = self._most, min(self._most * 2, self._batch)
         if self._task is None:
             self._task = _Lasting(self._pump.run())
         return self._task.ask(answer, lambda: self._pump.ask(answer, most))

@@ -9,21 +9,24 @@ from typing import TYPE_CHECKING
 
 from agentbay import _facade, _portal
 from agentbay._lasting import BlockingContext
+from agentbay.bulk import BulkCreation, BulkDeletion
 from agentbay.listing import SessionListing
 from agentbay.session import Session
 from agentbay_async.client import AsyncAgentBay
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from contextlib import AbstractContextManager
     from datetime import timedelta
     from types import TracebackType
+    from typing import Literal
 
     from typing_extensions import Self
 
     from agentbay.contexts import ContextService
     from agentbay_async import Clock, RetryPolicy
+    from agentbay_async.bulk_results import Progress
     from agentbay_async.config import Config
     from agentbay_async.records import SessionStatus
     from agentbay_async.results import (
@@ -104,7 +107,7 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
         return _facade.part(self, ContextService, self._aio.context)
 
     def __enter__(self) -> Self:
-        _portal.run(self._aio.__aenter__())
+        _ = _portal.run(self._aio.__aenter__())
         return self
 
     def __exit__(
@@ -193,6 +196,120 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
                 sync_context,
                 force=force,
             )
+        )
+
+    def create_many(
+        self,
+        params: CreateSessionParams | Iterable[CreateSessionParams],
+        count: int | None = None,
+        *,
+        max_concurrency: int | None = None,
+        rate: float | None = None,
+        burst: int | None = None,
+        max_starting: int | None = None,
+        deadline: float | timedelta | None = None,
+        each_deadline: float | timedelta | None = None,
+        on_outcome: Literal["best_effort", "all_or_nothing"] = "best_effort",
+        min_success: int | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+        progress: bool = False,
+    ) -> BulkCreation:
+        """Make many sessions at once: awaited, iterated, or for the length of a block.
+
+        When the service asks to slow down, fewer are asked for at once, and more again once it is
+        content; nothing has to be set for that. Params are copied when they are pulled.
+
+        Args:
+            params: What they are like: one for all of them, with `count`; or an iterable with one
+                for each, which may be asynchronous or have no end. It is pulled while there is
+                room. What it raises ends the run.
+            count: How many sessions like `params` to make.
+            max_concurrency: How many are asked for at once. Default the client's connections, 100.
+            rate: How many are begun in a second; by default as many as go.
+            burst: How many of them may begin at once after a rest. Default 1.
+            max_starting: How many sessions may be waiting for files of contexts at once. A session
+                without any runs as soon as it is accepted.
+            deadline: Seconds (or a timedelta) for the whole run; what is not there by then failed.
+            each_deadline: The same for each input.
+            on_outcome: ``"best_effort"`` keeps what was made when others fail; with
+                ``"all_or_nothing"`` the first failure ends the run and deletes what it made.
+            min_success: Delete what was made, too, unless at least so many succeed.
+            on_progress: Called with a :class:`~agentbay.bulk_results.Progress`, at most ten
+                times a second, and at the end.
+            progress: Show it on stderr: a bar on a terminal (extra ``cli``), lines elsewhere.
+
+        Raises:
+            InvalidArgumentError: A value cannot be meant.
+            ArgumentTypeError: A value has the wrong type.
+        """
+        return _facade.wrap(
+            BulkCreation,
+            self._aio.create_many(
+                _facade.each(params),
+                count,
+                max_concurrency=max_concurrency,
+                rate=rate,
+                burst=burst,
+                max_starting=max_starting,
+                deadline=deadline,
+                each_deadline=each_deadline,
+                on_outcome=on_outcome,
+                min_success=min_success,
+                on_progress=None if on_progress is None else _facade.in_worker(on_progress),
+                progress=progress,
+            ),
+        )
+
+    def delete_many(
+        self,
+        sessions: Iterable[Session | str] | None = None,
+        *,
+        labels: Mapping[str, str] | None = None,
+        sync_context: bool = False,
+        force: bool = False,
+        max_concurrency: int | None = None,
+        rate: float | None = None,
+        burst: int | None = None,
+        deadline: float | timedelta | None = None,
+        each_deadline: float | timedelta | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+        progress: bool = False,
+    ) -> BulkDeletion:
+        """Delete many sessions at once: awaited, or iterated. What is gone already is a success.
+
+        Args:
+            sessions: Sessions or ids; the iterable may be asynchronous.
+            labels: Instead of these, all sessions that have all of these labels; at least one.
+            sync_context: First upload the files of their contexts, and verify that they arrived.
+            force: Delete even if that upload failed; the files are then lost.
+            max_concurrency: How many are deleted at once. Default the client's connections, 100.
+            rate: How many are begun in a second; by default as many as go.
+            burst: How many of them may begin at once after a rest. Default 1.
+            deadline: Seconds (or a timedelta) for the whole run; what is there then still failed.
+            each_deadline: The same for each session.
+            on_progress: Called with a :class:`~agentbay.bulk_results.Progress`, at most ten
+                times a second, and at the end.
+            progress: Show it on stderr: a bar on a terminal (extra ``cli``), lines elsewhere.
+
+        Raises:
+            InvalidArgumentError: A value cannot be meant.
+            ArgumentTypeError: A value has the wrong type.
+        """
+        return _facade.wrap(
+            BulkDeletion,
+            self._aio.delete_many(
+                _facade.each(sessions),
+                labels=labels,
+                sync_context=sync_context,
+                force=force,
+                max_concurrency=max_concurrency,
+                rate=rate,
+                burst=burst,
+                deadline=deadline,
+                each_deadline=each_deadline,
+                on_progress=None if on_progress is None else _facade.in_worker(on_progress),
+                progress=progress,
+            ),
         )
 
     def pause(

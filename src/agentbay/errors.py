@@ -27,6 +27,8 @@
     │   └── SessionStateError           it reached a state that was not asked for
     ├── OperationTimeoutError           (TimeoutError)  accepted, but not finished in time
     │   └── ClearanceTimeoutError       clearing a context did not finish in time
+    ├── RolledBackError                 given up because others of a bulk run failed
+    ├── BudgetExceededError             the caller's own budget is spent; nothing was sent
     ├── ContextSyncError                files of a context did not arrive; ``tasks`` says which
     ├── TransferError                   an upload or download of a file failed
     ├── ToolError                       a tool of the session answered with an error
@@ -55,6 +57,7 @@ from agentbay_async.errors import AuthenticationError as AuthenticationError
 from agentbay_async.errors import BadAnswerError as BadAnswerError
 from agentbay_async.errors import BlockingCallError as BlockingCallError
 from agentbay_async.errors import BlockingCallInAsyncContext as BlockingCallInAsyncContext
+from agentbay_async.errors import BudgetExceededError as BudgetExceededError
 from agentbay_async.errors import ClearanceTimeoutError as ClearanceTimeoutError
 from agentbay_async.errors import ClosedError as ClosedError
 from agentbay_async.errors import CodeError as CodeError
@@ -76,6 +79,7 @@ from agentbay_async.errors import PageTokenError as PageTokenError
 from agentbay_async.errors import PtyError as PtyError
 from agentbay_async.errors import PtyNotConnectedError as PtyNotConnectedError
 from agentbay_async.errors import RequestTimeoutError as RequestTimeoutError
+from agentbay_async.errors import RolledBackError as RolledBackError
 from agentbay_async.errors import ServiceError as ServiceError
 from agentbay_async.errors import SessionError as SessionError
 from agentbay_async.errors import SessionNotFoundError as SessionNotFoundError

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from agentbay_async._version import __version__
     from agentbay_async.agent_records import AgentTask
     from agentbay_async.browser_params import BrowserOption, BrowserProxy
+    from agentbay_async.bulk import AsyncBulkCreation, AsyncBulkDeletion
+    from agentbay_async.bulk_results import BulkOutcome, BulkResult, Progress
     from agentbay_async.client import AsyncAgentBay
     from agentbay_async.code_records import (
         CodeEvent,
@@ -72,6 +74,7 @@ if TYPE_CHECKING:
         BadAnswerError,
         BlockingCallError,
         BlockingCallInAsyncContext,
+        BudgetExceededError,
         ClearanceTimeoutError,
         ClosedError,
         CodeError,
@@ -93,6 +96,7 @@ if TYPE_CHECKING:
         PtyError,
         PtyNotConnectedError,
         RequestTimeoutError,
+        RolledBackError,
         ServiceError,
         SessionError,
         SessionNotFoundError,
@@ -197,6 +201,8 @@ __getattr__: Callable[[str], object] = lazy(
         "._clock": "Clock",
         "._retry": "RetryPolicy",
         "._version": "__version__",
+        ".bulk": "AsyncBulkCreation AsyncBulkDeletion",
+        ".bulk_results": "BulkOutcome BulkResult Progress",
         ".client": "AsyncAgentBay",
         ".config": "Config",
         ".context_params": "ContextListParams",
@@ -212,12 +218,13 @@ __getattr__: Callable[[str], object] = lazy(
         ".contexts": "AsyncContextService",
         ".errors": (
             "APIError AgentBayError ArgumentTypeError AuthenticationError BadAnswerError "
-            "BlockingCallError BlockingCallInAsyncContext ClearanceTimeoutError ClosedError "
+            "BlockingCallError BlockingCallInAsyncContext BudgetExceededError "
+            "ClearanceTimeoutError ClosedError "
             "CodeError CommandError ConfigurationError ConnectionFailedError "
             "ConnectionLostError ContextNotFoundError ContextSyncError FileError GitAuthError "
             "GitConflictError GitError GitNotARepoError GitNotFoundError InvalidArgumentError "
             "OperationTimeoutError PageTokenError PtyError PtyNotConnectedError "
-            "RequestTimeoutError ServiceError SessionError SessionNotFoundError "
+            "RequestTimeoutError RolledBackError ServiceError SessionError SessionNotFoundError "
             "SessionStateError ThrottledError ToolError TransferError TransportError "
             "UsageError"
         ),
@@ -283,6 +290,8 @@ __all__ = [
     "AsyncAgentBay",
     "AsyncBrowser",
     "AsyncBrowserAgent",
+    "AsyncBulkCreation",
+    "AsyncBulkDeletion",
     "AsyncCode",
     "AsyncCommand",
     "AsyncComputer",
@@ -309,6 +318,9 @@ __all__ = [
     "BoolResult",
     "BrowserOption",
     "BrowserProxy",
+    "BudgetExceededError",
+    "BulkOutcome",
+    "BulkResult",
     "ClearanceTimeoutError",
     "Clock",
     "ClosedError",
@@ -394,6 +406,7 @@ __all__ = [
     "OssResult",
     "PageTokenError",
     "ProcessResult",
+    "Progress",
     "PtyError",
     "PtyNotConnectedError",
     "PtyResult",
@@ -402,6 +415,7 @@ __all__ = [
     "RequestTimeoutError",
     "Result",
     "RetryPolicy",
+    "RolledBackError",
     "ScreenSize",
     "Screenshot",
     "ServiceError",

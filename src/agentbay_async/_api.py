@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 
 from agentbay_async._clock import SystemClock
 from agentbay_async._retry import RetryPolicy, next_wait
+from agentbay_async._watching import watcher
 from agentbay_async._wire.envelope import Answer, read_answer
 from agentbay_async.config import LOCAL
 from agentbay_async.errors import AgentBayError, ClosedError
@@ -73,10 +74,15 @@ class Api:
         timeout = self.settings.timeout if timeout is None else timeout
         deadline = self.clock.monotonic() + max(self.settings.deadline, timeout)
         attempt = 1
+        watching = watcher.get()
         while True:
+            if watching is not None:
+                watching.sent(request.ACTION)
             try:
                 return await self._attempt(request, timeout)
             except AgentBayError as error:
+                if watching is not None:
+                    watching.failed(request.ACTION, error)
                 remaining = deadline - self.clock.monotonic()
                 wait = next_wait(
                     self._retry, attempt, error, repeatable=request.REPEATABLE, remaining=remaining

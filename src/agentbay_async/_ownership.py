@@ -77,24 +77,35 @@ class _Owned(Generic[T]):
     """
 
     def __init__(self, work: Coroutine[Any, Any, T]) -> None:
-        from asyncio import create_task
+        from asyncio import create_task, get_running_loop
 
         self.given_up = False
+        self._ended = get_running_loop().create_future()
         self.task = create_task(work)
         _under_way.add(self.task)
-        self.task.add_done_callback(_under_way.discard)
+        self.task.add_done_callback(self._wake)
+
+    def _wake(self, task: Task[T]) -> None:
+        _under_way.discard(task)
+        if not self._ended.done():
+            self._ended.set_result(None)
+        elif not task.cancelled():
+            # Nobody waits any more; asyncio complains of errors that nobody has looked at.
+            task.exception()
 
     async def result(self, grace: float | None) -> T:
         """Wait for the task. Once cancelled, hold on for `grace` seconds, then raise the cancel."""
-        from asyncio import CancelledError, shield
+        from asyncio import CancelledError
 
         try:
-            return await shield(self.task)
+            # A cancel of the caller strikes this future, and not the task.
+            await self._ended
         except CancelledError:
             self.given_up = True
             if grace is not None:
                 await self._outlast(grace)
             raise
+        return self.task.result()
 
     async def _outlast(self, grace: float) -> None:
         from asyncio import CancelledError, wait

@@ -14,6 +14,7 @@ from agentbay_async._ownership import finish, make
 from agentbay_async._persistence import SYNC_TIMEOUT, downloaded
 from agentbay_async._reporting import reports
 from agentbay_async._wire import schema
+from agentbay_async.bulk import AsyncBulkCreation, AsyncBulkDeletion
 from agentbay_async.config import resolve
 from agentbay_async.errors import (
     AgentBayError,
@@ -34,12 +35,21 @@ from agentbay_async.session_params import CreateSessionParams, ListSessionParams
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import (
+        AsyncIterable,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Iterable,
+        Mapping,
+    )
     from datetime import timedelta
     from types import TracebackType
+    from typing import Literal
 
     from agentbay_async._clock import Clock
     from agentbay_async._retry import RetryPolicy
+    from agentbay_async.bulk_results import Progress
     from agentbay_async.config import Config
     from agentbay_async.contexts import AsyncContextService
 
@@ -258,6 +268,124 @@ class AsyncAgentBay:
         """
         return await self._session(session).delete(sync_context, force=force)
 
+    def create_many(
+        self,
+        params: CreateSessionParams
+        | Iterable[CreateSessionParams]
+        | AsyncIterable[CreateSessionParams],
+        count: int | None = None,
+        *,
+        max_concurrency: int | None = None,
+        rate: float | None = None,
+        burst: int | None = None,
+        max_starting: int | None = None,
+        deadline: float | timedelta | None = None,
+        each_deadline: float | timedelta | None = None,
+        on_outcome: Literal["best_effort", "all_or_nothing"] = "best_effort",
+        min_success: int | None = None,
+        on_progress: Callable[[Progress], Awaitable[None] | None] | None = None,
+        progress: bool = False,
+    ) -> AsyncBulkCreation:
+        """Make many sessions at once: awaited, iterated, or for the length of a block.
+
+        When the service asks to slow down, fewer are asked for at once, and more again once it is
+        content; nothing has to be set for that. Params are copied when they are pulled.
+
+        Args:
+            params: What they are like: one for all of them, with `count`; or an iterable with one
+                for each, which may be asynchronous or have no end. It is pulled while there is
+                room. What it raises ends the run.
+            count: How many sessions like `params` to make.
+            max_concurrency: How many are asked for at once. Default the client's connections, 100.
+            rate: How many are begun in a second; by default as many as go.
+            burst: How many of them may begin at once after a rest. Default 1.
+            max_starting: How many sessions may be waiting for files of contexts at once. A session
+                without any runs as soon as it is accepted.
+            deadline: Seconds (or a timedelta) for the whole run; what is not there by then failed.
+            each_deadline: The same for each input.
+            on_outcome: ``"best_effort"`` keeps what was made when others fail; with
+                ``"all_or_nothing"`` the first failure ends the run and deletes what it made.
+            min_success: Delete what was made, too, unless at least so many succeed.
+            on_progress: Called with a :class:`~agentbay_async.bulk_results.Progress`, at most ten
+                times a second, and at the end.
+            progress: Show it on stderr: a bar on a terminal (extra ``cli``), lines elsewhere.
+
+        Raises:
+            InvalidArgumentError: A value cannot be meant.
+            ArgumentTypeError: A value has the wrong type.
+        """
+        from agentbay_async._bulk_options import Pacing, Watching, making
+
+        return AsyncBulkCreation(
+            making(
+                self._api,
+                self.create,
+                params,
+                count,
+                Pacing(max_concurrency, rate, burst, deadline, each_deadline),
+                Watching(on_progress, progress),
+                max_starting=max_starting,
+                on_outcome=on_outcome,
+                min_success=min_success,
+            )
+        )
+
+    def delete_many(
+        self,
+        sessions: Iterable[AsyncSession | str] | AsyncIterable[AsyncSession | str] | None = None,
+        *,
+        labels: Mapping[str, str] | None = None,
+        sync_context: bool = False,
+        force: bool = False,
+        max_concurrency: int | None = None,
+        rate: float | None = None,
+        burst: int | None = None,
+        deadline: float | timedelta | None = None,
+        each_deadline: float | timedelta | None = None,
+        on_progress: Callable[[Progress], Awaitable[None] | None] | None = None,
+        progress: bool = False,
+    ) -> AsyncBulkDeletion:
+        """Delete many sessions at once: awaited, or iterated. What is gone already is a success.
+
+        Args:
+            sessions: Sessions or ids; the iterable may be asynchronous.
+            labels: Instead of these, all sessions that have all of these labels; at least one.
+            sync_context: First upload the files of their contexts, and verify that they arrived.
+            force: Delete even if that upload failed; the files are then lost.
+            max_concurrency: How many are deleted at once. Default the client's connections, 100.
+            rate: How many are begun in a second; by default as many as go.
+            burst: How many of them may begin at once after a rest. Default 1.
+            deadline: Seconds (or a timedelta) for the whole run; what is there then still failed.
+            each_deadline: The same for each session.
+            on_progress: Called with a :class:`~agentbay_async.bulk_results.Progress`, at most ten
+                times a second, and at the end.
+            progress: Show it on stderr: a bar on a terminal (extra ``cli``), lines elsewhere.
+
+        Raises:
+            InvalidArgumentError: A value cannot be meant.
+            ArgumentTypeError: A value has the wrong type.
+        """
+        from agentbay_async._bulk_options import Pacing, Watching, ending
+
+        if (sessions is None) == (labels is None):
+            raise InvalidArgumentError("give either sessions or labels")
+        if labels is not None:
+            sessions = self._labelled(_labels_to_delete(labels))
+        run, teller = ending(
+            self._api,
+            sessions,
+            Pacing(max_concurrency, rate, burst, deadline, each_deadline),
+            Watching(on_progress, progress),
+            sync_context=sync_context,
+            force=force,
+        )
+        return AsyncBulkDeletion(run, teller)
+
+    async def _labelled(self, labels: dict[str, str]) -> AsyncIterator[AsyncSession]:
+        # Read to its end first: what is deleted meanwhile would shift the pages.
+        for session in [session async for session in self.list(labels)]:
+            yield session
+
     async def pause(
         self,
         session: AsyncSession | str,
@@ -330,6 +458,13 @@ async def _release(session: AsyncSession, *, sync_context: bool = False) -> None
         logger.warning(
             "%r is still there and may cost money: it could not be deleted (%s)", session, error
         )
+
+
+def _labels_to_delete(labels: Mapping[str, str]) -> dict[str, str]:
+    checked = _check.labels(labels)
+    if not checked:
+        raise InvalidArgumentError("labels must not be empty: that would delete every session")
+    return checked
 
 
 def _status(status: SessionStatus | str) -> str:

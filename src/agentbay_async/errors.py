@@ -24,6 +24,8 @@
     │   └── SessionStateError           it reached a state that was not asked for
     ├── OperationTimeoutError           (TimeoutError)  accepted, but not finished in time
     │   └── ClearanceTimeoutError       clearing a context did not finish in time
+    ├── RolledBackError                 given up because others of a bulk run failed
+    ├── BudgetExceededError             the caller's own budget is spent; nothing was sent
     ├── ContextSyncError                files of a context did not arrive; ``tasks`` says which
     ├── TransferError                   an upload or download of a file failed
     ├── ToolError                       a tool of the session answered with an error
@@ -221,6 +223,17 @@ class OperationTimeoutError(AgentBayError, TimeoutError):
 
 class ClearanceTimeoutError(OperationTimeoutError):
     """Clearing a context was not finished within the time given."""
+
+
+class RolledBackError(AgentBayError):
+    """A session of a bulk run was given up, because too many others could not be had.
+
+    It was deleted again, or never asked for.
+    """
+
+
+class BudgetExceededError(AgentBayError):
+    """The caller's own budget is spent: the session was not asked for."""
 
 
 class ContextSyncError(AgentBayError):

@@ -288,11 +288,19 @@ _CONSTRUCTS = {
         "async def __aexit__(self, *raised: object) -> None: ...",
         """
         def __enter__(self) -> Self:
-            _portal.run(self._aio.__aenter__())
+            _ = _portal.run(self._aio.__aenter__())
             return self
 
         def __exit__(self, *raised: object) -> None:
             _portal.run(self._aio.__aexit__(*raised))
+        """,
+    ),
+    "iterable argument": (
+        "def take(self, things: AsyncThing | Iterable[AsyncThing] | AsyncIterable[AsyncThing])"
+        " -> int: ...",
+        """
+        def take(self, things: Thing | Iterable[Thing]) -> int:
+            return self._aio.take(_facade.each(things))
         """,
     ),
     "alias": (

@@ -36,6 +36,9 @@ def _async_classes() -> list[type]:
 
 _CLASSES = _async_classes()
 
+#: What awaiting an object gives: the twin of the object has the members of that.
+_AWAITED = (agentbay_async.SessionListResult, agentbay_async.BulkResult)
+
 
 def _twin(kind: type) -> type:
     module = kind.__module__.replace("agentbay_async", "agentbay", 1)
@@ -64,6 +67,7 @@ def _blocking(annotation: object) -> str:
     """Write an annotation in the blocking colour, by simple means of our own."""
     text = str(annotation)
     text = re.sub(r"\bAwaitable\[(\w+)\] \| \1\b", r"\1", text)
+    text = re.sub(r" \| AsyncIterable\[.*?\](?=$| \|)", "", text)
     text = re.sub(r"\bAsync(Iterator|Generator)\b", "BlockingIterator", text)
     return re.sub(r"\bAsync([A-Z]\w*)", r"\1", text)
 
@@ -115,7 +119,7 @@ def test_a_twin_has_no_members_of_its_own(kind: type) -> None:
     """What the twin offers, the async object offers too, or what awaiting it gives."""
     offered = {"close" if name == "aclose" else name for name in dir(kind)}
     if hasattr(kind, "__await__"):
-        offered |= set(dir(agentbay_async.SessionListResult))
+        offered |= {name for result in _AWAITED for name in [*dir(result), *_documented(result)]}
     assert set(_public(_twin(kind))) <= offered | set(_documented(kind))
 
 

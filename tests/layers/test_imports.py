@@ -70,6 +70,7 @@ def _of(package: str) -> list[str]:
 # and from its own only where that is said beside it.
 _FLOORS: list[set[str]] = [
     {"_version", "_lazy", "errors", "_clock", "records", "context_records", "tool_records"},
+    {"_rate", "_watching", "_bulk_source", "_progress"},
     {
         "agent_records",
         "browser_params",
@@ -80,7 +81,9 @@ _FLOORS: list[set[str]] = [
     },
     {"_access", "_ownership", "_check", "_sources", "_retry", "_reporting", "_polling", "results"},
     {"", "config", "context_sync", "context_params", "context_results", "tool_results"},
-    {"code_results", "git_results", "terminal_results"},
+    {"bulk_results", "code_results", "git_results", "terminal_results"},
+    {"_bulk_pace", "bulk"},
+    {"_bulk"},
     {"services._code_answers", "services._file_answers", "services._git_parsing"},
     {"services._keys", "services._trees", "services._unread"},
     {"session_params", "_wire", "services"},
@@ -109,7 +112,9 @@ _FLOORS: list[set[str]] = [
     {"services.file_system", "services.git"},
     {"syncing", "contexts"},
     {"session"},
-    {"listing", "_creation"},
+    {"listing", "_creation", "_bulk_ending"},
+    {"_bulk_making"},
+    {"_bulk_options"},
     {"client"},
 ]
 _HEIGHT = {

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import types
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from operator import eq
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from urllib.parse import quote_plus
@@ -55,7 +55,12 @@ class _FormField:
     wire: str
     in_query: bool
     is_json: bool
+    recurs: bool
     kind: Any
+
+    def encode(self, value: Any) -> str:
+        """Return the value as it stands in a form."""
+        return _quoted_once(value) if self.recurs else quote_plus(self.write(value))
 
     def write(self, value: Any) -> str:
         if self.is_json:
@@ -74,6 +79,10 @@ class _FormField:
         return text.lower() == "true" if self.kind is bool else text
 
 
+# Encoding is a good part of what a call costs, and some texts are the same in all of them.
+_quoted_once = lru_cache(maxsize=64)(quote_plus)
+
+
 def _form_fields(kind: Any) -> tuple[_FormField, ...]:
     # A function of its own because type checkers hold a class with __eq__ for unhashable.
     return _planned(kind)
@@ -88,6 +97,7 @@ def _planned(kind: Any) -> tuple[_FormField, ...]:
             wire_name(field),
             field.name in kind.IN_QUERY,
             bool(field.metadata.get("json")),
+            bool(field.metadata.get("recurs")),
             _bare(hints[field.name]),
         )
         for field in attrs.fields(kind)
@@ -116,7 +126,7 @@ def encode_request(request: Request[Any]) -> tuple[str, str]:
     for field in _form_fields(type(request)):
         value = getattr(request, field.attribute)
         if value is not None and value != "":
-            part = f"{field.wire}={quote_plus(field.write(value))}"
+            part = f"{field.wire}={field.encode(value)}"
             (query if field.in_query else form).append(part)
     return "&".join(query), "&".join(form)
 

@@ -29,6 +29,11 @@ def named(wire_name: str, default: Any = None) -> Any:
     return attrs.field(default=default, metadata={"wire": wire_name})
 
 
+def recurring() -> Any:
+    """Declare a field whose text is the same in request after request."""
+    return attrs.field(default=None, metadata={"recurs": True})
+
+
 def as_json(default: Any = None) -> Any:
     """Declare a field that travels as JSON text inside a string."""
     return attrs.field(default=default, metadata={"json": True})

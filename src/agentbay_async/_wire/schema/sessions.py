@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import attrs
 
-from agentbay_async._wire.schema.base import Request, as_json, named
+from agentbay_async._wire.schema.base import Request, as_json, named, recurring
 from agentbay_async._wire.schema.sync import Persistence
 
 
@@ -39,9 +39,9 @@ class CreateMcpSession(Request[CreatedSession]):
     ACTION: ClassVar[str] = "CreateMcpSession"
     DATA: ClassVar[type] = CreatedSession
 
-    sdk_stats: str | None = None
-    login_region_id: str | None = None
-    image_id: str | None = None
+    sdk_stats: str | None = recurring()
+    login_region_id: str | None = recurring()
+    image_id: str | None = recurring()
     labels: dict[str, str] | None = as_json()
     persistence_data_list: list[Persistence] | None = as_json()
     timeout: int | None = None

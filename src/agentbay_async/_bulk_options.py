@@ -1,0 +1,233 @@
+"""What callers of runs over many sessions pass, checked before anything is sent."""
+
+from __future__ import annotations
+
+from copy import copy, deepcopy
+from itertools import repeat
+from typing import TYPE_CHECKING, TypeVar
+
+import attrs
+
+from agentbay_async import _check
+from agentbay_async._bulk import Plan
+from agentbay_async._bulk_ending import deletion
+from agentbay_async._bulk_making import Making
+from agentbay_async._bulk_source import Source
+from agentbay_async._progress import Teller
+from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
+from agentbay_async.session_params import CreateSessionParams
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+    from datetime import timedelta
+
+    from agentbay_async._api import Api
+    from agentbay_async._bulk import Run
+    from agentbay_async._bulk_making import Create
+    from agentbay_async.bulk_results import Progress
+    from agentbay_async.session import AsyncSession
+
+    Inputs = (
+        CreateSessionParams | Iterable[CreateSessionParams] | AsyncIterable[CreateSessionParams]
+    )
+
+T = TypeVar("T")
+
+_POLICIES = ("best_effort", "all_or_nothing")
+
+
+@attrs.frozen
+class Pacing:
+    """How fast a run goes and how long it may take, as the caller said."""
+
+    max_concurrency: int | None
+    rate: float | None
+    burst: int | None
+    deadline: float | timedelta | None
+    each_deadline: float | timedelta | None
+
+    def plan(self, api: Api, what: str, action: str) -> Plan:
+        """Return how a run goes.
+
+        Raises:
+            InvalidArgumentError: A value cannot be meant.
+            ArgumentTypeError: A value has the wrong type.
+        """
+        if self.burst is not None and self.rate is None:
+            raise InvalidArgumentError("burst goes with rate: give both, or neither")
+        width = _optional(_check.positive_int, self.max_concurrency, "max_concurrency")
+        return Plan(
+            what,
+            action,
+            width or api.settings.max_connections,
+            patience=api.settings.deadline,
+            deadline=_optional(_check.seconds, self.deadline, "deadline"),
+            each_deadline=_optional(_check.seconds, self.each_deadline, "each_deadline"),
+            rate=_optional(_rate, self.rate, "rate"),
+            burst=_optional(_check.positive_int, self.burst, "burst") or 1,
+        )
+
+
+@attrs.frozen
+class Watching:
+    """Who wants to know how far a run is, as the caller said."""
+
+    on_progress: Callable[[Progress], Awaitable[None] | None] | None
+    progress: bool
+
+    def teller(self, api: Api, what: str) -> Teller:
+        """Return who tells them."""
+        if self.on_progress is not None and not callable(self.on_progress):
+            kind = type(self.on_progress).__name__
+            raise ArgumentTypeError(f"on_progress must be a function, not {kind}")
+        draw = _check.boolean(self.progress, "progress")
+        return Teller(what, self.on_progress, draw, api.clock)
+
+
+def making(
+    api: Api,
+    create: Create,
+    params: Inputs,
+    count: int | None,
+    pacing: Pacing,
+    watching: Watching,
+    *,
+    max_starting: int | None,
+    on_outcome: str,
+    min_success: int | None,
+) -> Making:
+    """Return a run that makes sessions.
+
+    Raises:
+        InvalidArgumentError: A value cannot be meant.
+        ArgumentTypeError: A value has the wrong type.
+    """
+    plan = pacing.plan(api, "create_many", "CreateMcpSession")
+    source = _source(params, count)
+    demand = Demand.of(on_outcome, min_success, source.size)
+    starting = _optional(_check.positive_int, max_starting, "max_starting")
+    return Making(api, create, source, plan, demand, starting, watching.teller(api, plan.what))
+
+
+def ending(
+    api: Api,
+    sessions: Iterable[AsyncSession | str] | AsyncIterable[AsyncSession | str] | None,
+    pacing: Pacing,
+    watching: Watching,
+    *,
+    sync_context: bool,
+    force: bool,
+) -> tuple[Run[AsyncSession, str], Teller]:
+    """Return a run that deletes sessions, and who tells how far it is.
+
+    Raises:
+        InvalidArgumentError: A value cannot be meant.
+        ArgumentTypeError: A value has the wrong type.
+    """
+    plan = pacing.plan(api, "delete_many", "DeleteSessionAsync")
+    run = deletion(api, sessions or (), plan, sync_context=sync_context, force=force)
+    return run, watching.teller(api, plan.what)
+
+
+def _optional(check: Callable[[object, str], T], value: object, name: str) -> T | None:
+    return None if value is None else check(value, name)
+
+
+def _rate(value: object, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ArgumentTypeError(f"{name} must be a number a second, not {type(value).__name__}")
+    if not 0 < value < float("inf"):
+        raise InvalidArgumentError(f"{name} must be above 0 and finite, not {value}")
+    return float(value)
+
+
+class Copies:
+    """The same params, so many times; a snapshot, taken once for all of them."""
+
+    def __init__(self, params: CreateSessionParams, count: int) -> None:
+        self._params = snapshot(params, "params")
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> repeat[CreateSessionParams]:
+        return repeat(self._params, self._count)
+
+
+def _source(params: Inputs, count: int | None) -> Source[CreateSessionParams]:
+    if isinstance(params, CreateSessionParams):
+        if count is None:
+            raise InvalidArgumentError(
+                "one params object goes with a count: create_many(params, 5)"
+            )
+        return Source(Copies(params, _check.positive_int(count, "count")), _as_it_is, "params")
+    if count is not None:
+        raise InvalidArgumentError("count goes with one CreateSessionParams; leave it out")
+    return Source(params, snapshot, "params")
+
+
+def _as_it_is(item: CreateSessionParams, _name: str) -> CreateSessionParams:
+    return item
+
+
+def snapshot(item: object, name: str) -> CreateSessionParams:
+    """Return a copy of params, which nobody else can change while they wait for their turn."""
+    if not isinstance(item, CreateSessionParams):
+        raise ArgumentTypeError(f"{name} must be CreateSessionParams, not {type(item).__name__}")
+    taken = copy(item)
+    taken.labels = dict(item.labels)
+    if item.context_syncs or item.lifecycle_policy is not None:
+        taken.context_syncs = deepcopy(item.context_syncs)
+        taken.lifecycle_policy = copy(item.lifecycle_policy)
+    return taken
+
+
+@attrs.frozen
+class Demand:
+    """How many must succeed, lest all be rolled back.
+
+    Attributes:
+        every: Whether none may fail.
+        least: How many must succeed.
+    """
+
+    every: bool = False
+    least: int = 0
+
+    @classmethod
+    def of(cls, on_outcome: str, min_success: int | None, size: int | None) -> Demand:
+        """Return the demand of a caller.
+
+        Raises:
+            InvalidArgumentError: There is no such policy, or it can never be met.
+        """
+        if on_outcome not in _POLICIES:
+            raise InvalidArgumentError(
+                f"on_outcome must be one of {', '.join(_POLICIES)}, not {on_outcome!r}"
+            )
+        if min_success is None:
+            return cls(every=on_outcome == "all_or_nothing")
+        if on_outcome == "all_or_nothing":
+            raise InvalidArgumentError(
+                "min_success and on_outcome='all_or_nothing' exclude each other"
+            )
+        least = _check.positive_int(min_success, "min_success")
+        if size is not None and least > size:
+            raise InvalidArgumentError(f"min_success must be at most {size}, not {least}")
+        return cls(least=least)
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is demanded."""
+        return self.every or self.least > 0
+
+    def hopeless(self, failed: int, size: int | None) -> bool:
+        """Whether it can no longer be met."""
+        if self.every:
+            return failed > 0
+        return size is not None and size - failed < self.least
+
+    def met(self, done: int, failed: int) -> bool:
+        """Whether it is met in the end."""
+        return not failed if self.every else done >= self.least

@@ -1,0 +1,133 @@
+"""Many sessions at once: made, and deleted, at the pace that the service can bear.
+
+A run is described first, and begins when it is awaited or iterated. Awaited it gives one
+:class:`~agentbay_async.bulk_results.BulkResult`; iterated it gives each outcome when it lands and
+keeps none, so that its memory does not grow; around a block it deletes at the end what it made.
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from agentbay_async.bulk_results import BulkResult
+from agentbay_async.errors import ClosedError, SessionError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Generator
+    from types import TracebackType
+    from typing import Any
+
+    from agentbay_async._bulk import Run
+    from agentbay_async._bulk_making import Making
+    from agentbay_async._progress import Teller
+    from agentbay_async.bulk_results import BulkOutcome
+    from agentbay_async.session import AsyncSession
+
+
+class AsyncBulkCreation:
+    """Sessions that are about to be made; see :meth:`AsyncAgentBay.create_many`.
+
+    One of these is one run: awaited again it gives the same result, iterated again it refuses.
+
+    Example:
+        ::
+
+            result = await bay.create_many(params, 1000)
+            print(result.done, result.failed)
+
+            async for outcome in bay.create_many(params, 1000):
+                print(outcome.index, outcome.session.session_id)
+
+            async with bay.create_many(params, 10) as made:
+                async for outcome in made:
+                    await outcome.session.command.run("make test")
+    """
+
+    __slots__ = ("__weakref__", "_making", "_result")
+
+    def __init__(self, making: Making) -> None:
+        self._making = making
+        self._result: BulkResult[AsyncSession] | None = None
+
+    def __await__(self) -> Generator[Any, None, BulkResult[AsyncSession]]:
+        return self.run().__await__()
+
+    async def run(self) -> BulkResult[AsyncSession]:
+        """Make all of them, and return what became of each, in the order of the inputs.
+
+        A cancel, or an error that the inputs raise, ends the run and deletes what it made.
+
+        Raises:
+            ClosedError: It was iterated before.
+        """
+        if self._result is None:
+            self._result = await self._making.gather()
+        return self._result
+
+    def __aiter__(self) -> AsyncIterator[BulkOutcome[AsyncSession]]:
+        return self._making.walk()
+
+    async def __aenter__(self) -> AsyncBulkCreation:
+        self._making.kept = []
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        left = await self._making.delete_kept()
+        if left and error is None:
+            raise SessionError(
+                f"{len(left)} sessions are still there and may cost money: {', '.join(left)}",
+                hint="Delete them with delete_many",
+            )
+
+
+class AsyncBulkDeletion:
+    """Sessions that are about to be deleted; see :meth:`AsyncAgentBay.delete_many`.
+
+    One of these is one run: awaited again it gives the same result, iterated again it refuses.
+
+    Example:
+        ::
+
+            result = await bay.delete_many(labels={"project": "demo"})
+            result.raise_for_failures()
+    """
+
+    __slots__ = ("__weakref__", "_begun", "_result", "_run", "_teller")
+
+    def __init__(self, run: Run[AsyncSession, str], teller: Teller) -> None:
+        self._run = run
+        self._teller = teller
+        self._begun = False
+        self._result: BulkResult[str] | None = None
+
+    def __await__(self) -> Generator[Any, None, BulkResult[str]]:
+        return self.run().__await__()
+
+    async def run(self) -> BulkResult[str]:
+        """Delete all of them, and return the ids of those that are gone, and the failures.
+
+        Raises:
+            ClosedError: It was iterated before.
+        """
+        if self._result is None:
+            outcomes = [outcome async for outcome in self._walk()]
+            outcomes.sort(key=lambda outcome: outcome.index)
+            self._result = BulkResult(outcomes, self._run.seconds)
+        return self._result
+
+    def __aiter__(self) -> AsyncIterator[BulkOutcome[str]]:
+        return self._walk()
+
+    async def _walk(self) -> AsyncIterator[BulkOutcome[str]]:
+        if self._begun:
+            raise ClosedError("this run was begun before", hint="Call delete_many again")
+        self._begun = True
+        async with aclosing(self._teller.told(self._run)) as outcomes:
+            async for outcome in outcomes:
+                yield outcome

@@ -1,0 +1,105 @@
+"""A scripted service that makes and deletes sessions, and knows which are there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.http.conftest import Scripted
+
+    Refusal = Callable[[int], web.Response | None]
+
+
+class Fleet:
+    """The sessions of the service.
+
+    Attributes:
+        alive: The ids of those that are there.
+        made: How many were ever made.
+        asked: How many were asked for.
+        under_way: How many requests for one are being answered.
+        most_under_way: The most there ever were.
+        refuse: What is answered to the request of that number instead of a session, or nothing.
+        undeletable: The ids of those that cannot be deleted.
+        gates: What the request of that number waits for before it is answered.
+        crowd: Is set when as many requests are under way as `crowded` says.
+    """
+
+    def __init__(self, service: Scripted) -> None:
+        self.alive: set[str] = set()
+        self.made = 0
+        self.asked = 0
+        self.under_way = 0
+        self.most_under_way = 0
+        self.refuse: Refusal = lambda _number: None
+        self.undeletable: set[str] = set()
+        self.gates: dict[int, asyncio.Event] = {}
+        self.crowd = asyncio.Event()
+        self.crowded = 0
+        self._service = service
+        for action, step in (
+            ("CreateMcpSession", self._create),
+            ("DeleteSessionAsync", self._delete),
+            ("GetSessionDetail", self._detail),
+        ):
+            service.act(action, step)
+
+    async def _create(self, _request: web.Request) -> web.StreamResponse:
+        number = self.asked
+        self.asked += 1
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        if self.under_way == self.crowded:
+            self.crowd.set()
+        try:
+            if number in self.gates:
+                await self.gates[number].wait()
+            return self._made(number)
+        finally:
+            self.under_way -= 1
+
+    def _made(self, number: int) -> web.Response:
+        refused = self.refuse(number)
+        if refused is not None:
+            return refused
+        session_id = f"s-{self.made}"
+        self.made += 1
+        self.alive.add(session_id)
+        return answer({"SessionId": session_id})
+
+    async def _delete(self, _request: web.Request) -> web.StreamResponse:
+        session_id = self._service.received[-1].form["SessionId"]
+        if session_id in self.undeletable:
+            return refusal("Some.Code", 400)
+        self.alive.discard(session_id)
+        return answer()
+
+    async def _detail(self, _request: web.Request) -> web.StreamResponse:
+        received = self._service.received[-1]
+        fields = {**received.query, **received.form}
+        status = "RUNNING" if fields["SessionId"] in self.alive else "FINISH"
+        return answer({"Status": status})
+
+
+def answer(data: object = None) -> web.Response:
+    """Return a success."""
+    return web.json_response({"RequestId": "REQ", "Success": True, "Code": "ok", "Data": data})
+
+
+def refusal(code: str, status: int = 400, **headers: str) -> web.Response:
+    """Return an error of the service."""
+    body = {"RequestId": "REQ-no", "Success": False, "Code": code, "Message": "no"}
+    return web.Response(status=status, text=json.dumps(body), headers=headers)
+
+
+@pytest.fixture
+def fleet(scripted: Scripted) -> Fleet:
+    """Give a service that makes and deletes sessions."""
+    return Fleet(scripted)

@@ -1,0 +1,293 @@
+"""`create_many`: what goes in, and what comes out, awaited, iterated, and around a block."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agentbay_async import (
+    ArgumentTypeError,
+    AsyncAgentBay,
+    AsyncSession,
+    ClosedError,
+    CreateSessionParams,
+    InvalidArgumentError,
+    SessionError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from tests.http.bulk.conftest import Fleet
+    from tests.http.conftest import Bays, Scripted
+
+
+def _params(number: int) -> CreateSessionParams:
+    return CreateSessionParams(labels={"number": str(number)})
+
+
+def _numbers(scripted: Scripted) -> list[str]:
+    forms = scripted.asked("CreateMcpSession")
+    return [json.loads(form["Labels"])["number"] for form in forms]
+
+
+async def test_awaited_it_answers_with_all_sessions(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """One params object and a count give that many sessions, each one alive."""
+    result = await bay.create_many(_params(7), 250)
+    assert (result.success, result.done, result.failed, len(result)) == (True, 250, 0, 250)
+    assert {session.session_id for session in result.sessions} == fleet.alive
+    assert isinstance(result[249], AsyncSession)
+    assert result.attempts == 250
+    result.raise_for_failures()
+
+
+async def test_outcomes_stand_in_the_order_of_the_inputs(
+    bay: AsyncAgentBay, fleet: Fleet, scripted: Scripted
+) -> None:
+    """Also when the first input is the last to be answered."""
+    fleet.gates[0] = asyncio.Event()
+    walk = bay.create_many(map(_params, range(5)))
+    landed = [(await anext(outcomes)).index for outcomes in [aiter(walk)] for _ in range(4)]
+    assert 0 not in landed
+    fleet.gates[0].set()
+
+    fleet.gates.clear()
+    result = await bay.create_many([_params(number) for number in range(20)], max_concurrency=1)
+    assert [outcome.index for outcome in result.outcomes] == list(range(20))
+    assert _numbers(scripted)[-20:] == [str(number) for number in range(20)]
+
+
+async def test_iterated_it_yields_outcomes_as_they_land(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """Nobody waits for the slowest one."""
+    slow = fleet.gates[0] = asyncio.Event()
+    seen = []
+    async for outcome in bay.create_many(_params(1), 6):
+        seen.append(outcome.session.session_id)
+        if len(seen) == 5:
+            assert not slow.is_set()
+            slow.set()
+    assert sorted(seen) == sorted(fleet.alive)
+    assert len(seen) == 6
+
+
+async def test_nothing_is_sent_before_it_is_awaited_or_iterated(
+    bay: AsyncAgentBay, fleet: Fleet
+) -> None:
+    """A run is a description until somebody wants its outcomes."""
+    bay.create_many(_params(1), 5)
+    async with bay.create_many(_params(1), 5):
+        await asyncio.sleep(0)
+    assert fleet.asked == 0
+
+
+async def test_one_run_runs_once(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """Awaited again it gives the same result; iterated again it says what to do."""
+    run = bay.create_many(_params(1), 3)
+    assert (await run) is (await run)
+    assert fleet.made == 3
+    with pytest.raises(ClosedError, match="call create_many again|Call create_many again"):
+        async for _ in run:
+            pass
+
+
+async def test_around_a_block_it_deletes_what_it_made(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """What was iterated in the block, and what was awaited."""
+    async with bay.create_many(_params(1), 5) as made:
+        async for outcome in made:
+            assert outcome.session.session_id in fleet.alive
+    async with bay.create_many(_params(1), 5) as made:
+        await made
+        assert len(fleet.alive) == 5
+    assert (fleet.made, fleet.alive) == (10, set())
+
+
+async def test_a_block_that_fails_or_is_left_early_leaves_nothing(
+    bay: AsyncAgentBay, fleet: Fleet
+) -> None:
+    """Its own error comes out, and the sessions are gone, those of the rest of the run too."""
+    with pytest.raises(LookupError):
+        async with bay.create_many(_params(1), 50) as made:
+            async for _ in made:
+                raise LookupError
+    async with bay.create_many(_params(1), 50) as made:
+        async for _ in made:
+            break
+    # A generator that was left is closed by the loop, a moment later.
+    while fleet.alive or fleet.under_way:
+        await asyncio.sleep(0)
+    assert fleet.made > 0
+
+
+async def test_a_block_says_which_sessions_could_not_be_deleted(
+    bay: AsyncAgentBay, fleet: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They cost money, so that is an error, and in the log; it replaces no other."""
+    fleet.undeletable = {"s-1"}
+    with pytest.raises(SessionError, match="s-1"):
+        async with bay.create_many(_params(1), 3) as made:
+            await made
+    assert "s-1" in caplog.text
+    fleet.undeletable = {"s-4"}
+    with pytest.raises(LookupError):
+        async with bay.create_many(_params(1), 3) as made:
+            await made
+            raise LookupError
+    assert fleet.alive == {"s-1", "s-4"}
+
+
+@pytest.mark.parametrize("kind", ["list", "generator", "asynchronous generator"])
+async def test_inputs_come_from_any_iterable(
+    bay: AsyncAgentBay, fleet: Fleet, scripted: Scripted, kind: str
+) -> None:
+    """Each item becomes one session."""
+
+    async def later() -> AsyncIterator[CreateSessionParams]:
+        for number in range(30):
+            await asyncio.sleep(0)
+            yield _params(number)
+
+    inputs: Any = {
+        "list": [_params(number) for number in range(30)],
+        "generator": (_params(number) for number in range(30)),
+        "asynchronous generator": later(),
+    }[kind]
+    result = await bay.create_many(inputs)
+    assert len(result.sessions) == fleet.made == 30
+    assert sorted(_numbers(scripted), key=int) == [str(number) for number in range(30)]
+
+
+async def test_an_empty_iterable_makes_an_empty_result(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """Nothing was asked for, and nothing failed."""
+    result = await bay.create_many([])
+    assert (result.success, len(result), dict(result)) == (True, 0, {})
+    assert [outcome async for outcome in bay.create_many(iter(()))] == []
+    assert fleet.asked == 0
+
+
+async def test_an_endless_source_is_pulled_no_faster_than_it_is_read(
+    bay: AsyncAgentBay, fleet: Fleet
+) -> None:
+    """Whoever reads one outcome and pauses finds a bounded number of inputs pulled."""
+    pulled = 0
+
+    def endless() -> Iterator[CreateSessionParams]:
+        nonlocal pulled
+        while True:
+            pulled += 1
+            yield _params(pulled)
+
+    read = 0
+    walk = aiter(bay.create_many(endless(), max_concurrency=4))
+    for _ in range(40):
+        await anext(walk)
+        read += 1
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert pulled <= read + 2 * 4 + 4
+    await walk.aclose()  # type: ignore[attr-defined]  # it is a generator
+    assert len(fleet.alive) == read
+
+
+async def test_params_changed_during_the_run_do_not_change_it(
+    bay: AsyncAgentBay, fleet: Fleet, scripted: Scripted
+) -> None:
+    """They were copied when they were given, or when they were pulled."""
+    params = _params(1)
+    run = bay.create_many(params, 10, max_concurrency=1)
+    params.labels["number"] = "2"
+    await run
+    assert set(_numbers(scripted)) == {"1"}
+
+    def changing() -> Iterator[CreateSessionParams]:
+        one = _params(0)
+        for number in range(10):
+            one.labels["number"] = str(number)
+            yield one
+
+    scripted.received.clear()
+    # All are pulled before the first is asked for: they wait for their turns.
+    await bay.create_many(changing(), rate=1000.0)
+    assert sorted(_numbers(scripted)) == [str(number) for number in range(10)]
+    assert fleet.made == 20
+
+
+async def test_an_iterable_that_raises_ends_the_run_and_deletes_what_was_made(
+    bay: AsyncAgentBay, fleet: Fleet
+) -> None:
+    """Its own error comes out; nobody will hold the sessions, so they go."""
+
+    def failing() -> Iterator[CreateSessionParams]:
+        yield from map(_params, range(30))
+        raise LookupError("in the middle")
+
+    with pytest.raises(LookupError, match="in the middle"):
+        await bay.create_many(failing(), max_concurrency=5)
+    assert fleet.made > 20
+    assert fleet.alive == set()
+
+
+async def test_an_iterable_that_raises_leaves_to_the_reader_what_was_read(
+    bay: AsyncAgentBay, fleet: Fleet
+) -> None:
+    """Iterated, those that were handed out stay; all others are deleted."""
+
+    async def failing() -> AsyncIterator[CreateSessionParams]:
+        for number in range(30):
+            yield _params(number)
+        raise LookupError("in the middle")
+
+    read = set()
+    with pytest.raises(LookupError):
+        async for outcome in bay.create_many(failing(), max_concurrency=5):
+            read.add(outcome.session.session_id)
+    assert read
+    assert fleet.alive == read
+
+
+async def test_an_item_that_is_no_params_is_named(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """The error says where it stood; what was made goes."""
+    items: Any = [_params(0), _params(1), {"labels": {}}]
+    with pytest.raises(ArgumentTypeError, match=r"params\[2\] must be CreateSessionParams"):
+        await bay.create_many(items, max_concurrency=1)
+    assert fleet.alive == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"params": CreateSessionParams(), "count": 0}, "count must be at least 1"),
+        ({"params": CreateSessionParams(), "count": -3}, "count must be at least 1"),
+        ({"params": CreateSessionParams(), "count": True}, "count must be an int"),
+        ({"params": CreateSessionParams()}, "goes with a count"),
+        ({"params": [], "count": 3}, "count goes with one"),
+        ({"params": 5}, "params must be iterable"),
+        ({"params": "abc"}, "params must be iterable"),
+        ({"rate": -1.0}, "rate must be above 0"),
+        ({"rate": 0}, "rate must be above 0"),
+        ({"rate": float("nan")}, "rate must be above 0"),
+        ({"rate": "fast"}, "rate must be a number"),
+        ({"burst": 2}, "burst goes with rate"),
+        ({"rate": 1, "burst": 0}, "burst must be at least 1"),
+        ({"max_concurrency": 0}, "max_concurrency must be at least 1"),
+        ({"max_starting": 0}, "max_starting must be at least 1"),
+        ({"deadline": -1}, "deadline must be above 0"),
+        ({"each_deadline": 0}, "each_deadline must be above 0"),
+        ({"on_outcome": "hope"}, "on_outcome must be one of best_effort, all_or_nothing"),
+        ({"min_success": 0}, "min_success must be at least 1"),
+        ({"min_success": 6}, "min_success must be at most 5"),
+        ({"min_success": 1, "on_outcome": "all_or_nothing"}, "exclude each other"),
+        ({"on_progress": 5}, "on_progress must be a function"),
+        ({"progress": 1}, "progress must be True or False"),
+    ],
+)
+async def test_what_cannot_be_meant_is_refused_at_once(
+    bays: Bays, arguments: dict[str, Any], words: str
+) -> None:
+    """Before anything is awaited; the message names the argument."""
+    if "params" not in arguments:
+        arguments = {"params": CreateSessionParams(), "count": 5, **arguments}
+    with pytest.raises((InvalidArgumentError, ArgumentTypeError), match=words):
+        bays().create_many(**arguments)
