@@ -124,5 +124,5 @@ def conformance(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Run the benchmarks."""
     install(session, "bench", editable=False)
-    for script in ("bench_calls.py", "bench_import.py"):
+    for script in ("bench_calls.py", "bench_bulk.py", "bench_import.py"):
         session.run("python", f"benchmarks/{script}", *session.posargs)

@@ -61,17 +61,15 @@ class Job:
             async with session.post(url, data=form.encode(), headers=head) as response:
                 return json.loads(await response.read())["Data"]["SessionId"]
 
-        async def work() -> None:
-            for _ in turns:
-                made.append(await call())
+        async def work() -> list[str]:
+            return [await call() for _ in turns]
 
         async with session:
             await call()
-            made: list[str] = []
             turns = iter(range(count))
             start = _Start()
-            await asyncio.gather(*(work() for _ in range(min(WIDTH, count))))
-            start.report(count - len(made))
+            made = await asyncio.gather(*(work() for _ in range(min(WIDTH, count))))
+            start.report(count - sum(map(len, made)))
         return 0
 
     async def ours(self, count: int) -> int:

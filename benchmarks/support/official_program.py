@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ os.dup2(2, 1)
 
 import agentbay  # noqa: E402  # it may print when it is imported
 
+#: Creates, many at once.
+BULK = "bulk"
 LABELS = {"project": "bench", "stage": "test"}
 COMMAND = {"command": "echo hi", "timeout_ms": 1000}
 
@@ -58,8 +61,21 @@ class Async:
         self._loop.run_until_complete(self._run(operation, calls))
 
     async def _run(self, operation: str, calls: int) -> None:
+        if operation == BULK:
+            await self._bulk(calls)
+            return
         for _ in range(calls):
             _checked(await self.calls[operation]())
+
+    async def _bulk(self, count: int) -> None:
+        """As many at once as its own pool has connections: without that limit it fails."""
+        turns = asyncio.Semaphore(100)
+
+        async def create() -> None:
+            async with turns:
+                _checked(await self.calls["create"]())
+
+        await asyncio.gather(*(create() for _ in range(count)))
 
 
 class Sync:
@@ -79,6 +95,10 @@ class Sync:
 
     def run(self, operation: str, calls: int) -> None:
         """Carry out an operation so many times."""
+        if operation == BULK:
+            with ThreadPoolExecutor(32) as threads:
+                list(threads.map(lambda _: _checked(self.calls["create"]()), range(calls)))
+            return
         for _ in range(calls):
             _checked(self.calls[operation]())
 

@@ -189,11 +189,26 @@ class Colours:
         optional = any(ast.unparse(member) == "None" for member in union)
         if len(coloured) == 1 and is_callable(coloured[0]) and len(union) == 1 + optional:
             self.uses.note("callback")
-            return _unless_none("_facade.in_worker({})", optional=optional)
+            return _unless_none(
+                f"_facade.in_worker({self._called(coloured[0])})", optional=optional
+            )
         if all(self.resource(member) for member in coloured):
             self.uses.note("resource argument")
             return _unwrapping(mixed=len(union) > len(coloured))
         raise at(self.module.path, annotation, f"no rule to accept {ast.unparse(annotation)}")
+
+    def _called(self, node: ast.expr) -> str:
+        """Return the code of a callback, whose async arguments come to it as blocking ones."""
+        assert isinstance(node, ast.Subscript)
+        assert isinstance(node.slice, ast.Tuple)
+        taken = node.slice.elts[0]
+        kinds = taken.elts if isinstance(taken, ast.List) else []
+        if not any(self.resource(kind) for kind in kinds):
+            return "{0}"
+        self.uses.note("callback that gets a resource")
+        names = [f"arg{number}" for number in range(len(kinds))]
+        shown = [self.result(kind)(name) for kind, name in zip(kinds, names, strict=True)]
+        return f"lambda {', '.join(names)}: {{0}}({', '.join(shown)})"
 
 
 def is_callable(node: ast.expr) -> bool:

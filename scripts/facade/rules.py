@@ -16,6 +16,7 @@ RULES = {
     "attribute": "a public attribute is read through a property",
     "awaited class": "a class with __await__ shows what awaiting it gives",
     "callback": "a callback runs in a worker thread",
+    "callback that gets a resource": "a callback gets the blocking object of an async one",
     "iterable argument": "an iterable is read in a worker thread, one item at a time",
     "client context": "__aenter__ and __aexit__ become __enter__ and __exit__",
     "constructor": "a constructor makes the async object",

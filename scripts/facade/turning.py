@@ -134,8 +134,9 @@ def is_async_iterable(node: ast.expr) -> bool:
 
 
 def _alias_value(node: ast.stmt | None) -> ast.expr | None:
-    if isinstance(node, ast.Assign | ast.AnnAssign):
+    if isinstance(node, ast.Assign | ast.AnnAssign) and not isinstance(node.value, ast.Call):
         return node.value
+    # Not TypeVar("T"), whose text is its own name.
     return None
 
 

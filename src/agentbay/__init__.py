@@ -69,6 +69,7 @@ if TYPE_CHECKING:
         BoolResult,
         BrowserOption,
         BrowserProxy,
+        Budget,
         BudgetExceededError,
         BulkOutcome,
         BulkResult,
@@ -126,6 +127,7 @@ if TYPE_CHECKING:
         FileTexts,
         FileUrl,
         FileUrlResult,
+        FunctionError,
         GitAuthError,
         GitBranches,
         GitBranchInfo,
@@ -148,6 +150,7 @@ if TYPE_CHECKING:
         LifecyclePolicy,
         LinkResult,
         ListSessionParams,
+        MapOutcome,
         MappingPolicy,
         McpTool,
         McpToolResult,
@@ -233,7 +236,7 @@ __getattr__: Callable[[str], object] = lazy(
             "AsyncMobile AsyncMobileAgent AsyncOss AsyncProcess AsyncPty AsyncPtyHandle "
             "AsyncSession AsyncSessionContext AsyncSessionListing AuthenticationError "
             "BWList BadAnswerError BlockingCallError BlockingCallInAsyncContext "
-            "BoolResult BrowserOption BrowserProxy BudgetExceededError BulkOutcome "
+            "BoolResult BrowserOption BrowserProxy Budget BudgetExceededError BulkOutcome "
             "BulkResult ClearanceTimeoutError Clock ClosedError CodeError CodeEvent "
             "CodeFailure CodeLogs CodeOutcome CodeOutput CodeResult CommandError "
             "CommandOutput CommandResult Config ConfigurationError ConnectionFailedError "
@@ -245,22 +248,22 @@ __getattr__: Callable[[str], object] = lazy(
             "DeleteResult DirectoryEntry DirectoryListResult DownloadPolicy "
             "DownloadStrategy EditResult EnvResult ExtractPolicy FileChange "
             "FileContentResult FileError FileInfo FileInfoResult FileSearchResult "
-            "FileTexts FileUrl FileUrlResult GitAuthError GitBranchInfo "
+            "FileTexts FileUrl FileUrlResult FunctionError GitAuthError GitBranchInfo "
             "GitBranchListResult GitBranches GitCloneResult GitCommitResult "
             "GitConflictError GitError GitFileStatus GitInitResult GitLogEntry "
             "GitLogResult GitNotARepoError GitNotFoundError GitStatus GitStatusResult "
             "InstalledApp InvalidArgumentError Lifecycle LifecyclePolicy LinkResult "
-            "ListSessionParams MappingPolicy McpTool McpToolResult McpToolsResult "
-            "MultipleFileContentResult OperationResult OperationTimeoutError OssResult "
-            "PageTokenError ProcessResult Progress PtyError PtyNotConnectedError "
-            "PtyResult PtySession RecyclePolicy RequestTimeoutError Result RetryPolicy "
-            "RolledBackError ScreenSize Screenshot ServiceError SessionError SessionInfo "
-            "SessionListResult SessionMetrics SessionMetricsResult SessionNotFoundError "
-            "SessionPage SessionResult SessionStateError SessionStatus "
-            "SessionStatusResult SyncPolicy SyncReceipt ThrottledError ToolContent "
-            "ToolError TransferError TransferProgress TransferReceipt TransferResult "
-            "TransportError UIElements UploadMode UploadPolicy UploadStrategy UsageError "
-            "WhiteList Window __version__"
+            "ListSessionParams MapOutcome MappingPolicy McpTool McpToolResult "
+            "McpToolsResult MultipleFileContentResult OperationResult "
+            "OperationTimeoutError OssResult PageTokenError ProcessResult Progress "
+            "PtyError PtyNotConnectedError PtyResult PtySession RecyclePolicy "
+            "RequestTimeoutError Result RetryPolicy RolledBackError ScreenSize Screenshot "
+            "ServiceError SessionError SessionInfo SessionListResult SessionMetrics "
+            "SessionMetricsResult SessionNotFoundError SessionPage SessionResult "
+            "SessionStateError SessionStatus SessionStatusResult SyncPolicy SyncReceipt "
+            "ThrottledError ToolContent ToolError TransferError TransferProgress "
+            "TransferReceipt TransferResult TransportError UIElements UploadMode "
+            "UploadPolicy UploadStrategy UsageError WhiteList Window __version__"
         ),
     },
 )
@@ -308,6 +311,7 @@ __all__ = [
     "BrowserAgent",
     "BrowserOption",
     "BrowserProxy",
+    "Budget",
     "BudgetExceededError",
     "BulkCreation",
     "BulkDeletion",
@@ -374,6 +378,7 @@ __all__ = [
     "FileTexts",
     "FileUrl",
     "FileUrlResult",
+    "FunctionError",
     "Git",
     "GitAuthError",
     "GitBranchInfo",
@@ -397,6 +402,7 @@ __all__ = [
     "LifecyclePolicy",
     "LinkResult",
     "ListSessionParams",
+    "MapOutcome",
     "MappingPolicy",
     "McpTool",
     "McpToolResult",

@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 #: Seconds that the end of the interpreter waits for cancelled calls to clean up.
 EXIT_GRACE = 2.0
+#: How many callbacks may block at the same time; threads are made when they are needed.
+WORKERS = 256
 
 
 class Portal:
@@ -125,8 +127,11 @@ class Portal:
 
     def _open(self) -> AbstractEventLoop:
         import asyncio
+        from concurrent.futures import ThreadPoolExecutor
 
         loop = asyncio.new_event_loop()
+        # Callbacks block, and many run at once: the default would be a handful for each processor.
+        loop.set_default_executor(ThreadPoolExecutor(WORKERS, "agentbay-worker"))
         thread = threading.Thread(
             target=self._serve, args=(loop,), name="agentbay-portal", daemon=True
         )

@@ -7,4 +7,5 @@ from __future__ import annotations
 
 from agentbay_async.bulk_results import BulkOutcome as BulkOutcome
 from agentbay_async.bulk_results import BulkResult as BulkResult
+from agentbay_async.bulk_results import MapOutcome as MapOutcome
 from agentbay_async.bulk_results import Progress as Progress

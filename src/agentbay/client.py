@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentbay import _facade, _portal
-from agentbay._lasting import BlockingContext
+from agentbay._lasting import BlockingContext, BlockingIterator
 from agentbay.bulk import BulkCreation, BulkDeletion
 from agentbay.listing import SessionListing
 from agentbay.session import Session
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from agentbay.contexts import ContextService
     from agentbay_async import Clock, RetryPolicy
-    from agentbay_async.bulk_results import Progress
+    from agentbay_async.bulk_results import MapOutcome, Progress
+    from agentbay_async.client import I, T
     from agentbay_async.config import Config
     from agentbay_async.records import SessionStatus
     from agentbay_async.results import (
@@ -310,6 +311,90 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
                 on_progress=None if on_progress is None else _facade.in_worker(on_progress),
                 progress=progress,
             ),
+        )
+
+    def map_sessions(
+        self,
+        fn: Callable[[Session, I], T],
+        items: Iterable[I],
+        params: CreateSessionParams | None = None,
+        *,
+        max_concurrency: int | None = None,
+        reuse: bool | int = False,
+        reset: Callable[[Session], None] | None = None,
+        healthy: Callable[[Session], bool] | None = None,
+        retries: int = 2,
+        rate: float | None = None,
+        burst: int | None = None,
+        deadline: float | timedelta | None = None,
+        each_deadline: float | timedelta | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+        progress: bool = False,
+    ) -> BlockingIterator[MapOutcome[T]]:
+        """Run a function on each item, in a session, and yield what it returns when it does.
+
+        The sessions are deleted when they are no longer needed, whatever happens. An item whose
+        session is lost under way is tried again in another one. What the function raises becomes
+        the error of its outcome: errors of this library as they are, others as the cause of a
+        :class:`~agentbay.errors.FunctionError`.
+
+        Args:
+            fn: What to do in a session with an item.
+            items: The items; the iterable may be asynchronous or have no end.
+            params: What the sessions are like.
+            max_concurrency: How many items are worked on at once. Default the client's
+                connections, 100.
+            reuse: A fresh session for each item (``False``), one for that many items, or for as
+                many as there are (``True``). A session in which `fn` raised is not used again.
+            reset: Called with a session before its next item; if it raises an error of this
+                library, the session is not used again.
+            healthy: Called with a session before its next item: whether it may be used. By default
+                one that runs may.
+            retries: How often an item is tried again because its session was lost.
+            rate: How many items are begun in a second; by default as many as go.
+            burst: How many of them may begin at once after a rest. Default 1.
+            deadline: Seconds (or a timedelta) for the whole run; what is not done by then failed.
+            each_deadline: The same for each item.
+            on_progress: Called with a :class:`~agentbay.bulk_results.Progress`, at most ten
+                times a second, and at the end.
+            progress: Show it on stderr: a bar on a terminal (extra ``cli``), lines elsewhere.
+
+        Raises:
+            InvalidArgumentError: A value cannot be meant.
+            ArgumentTypeError: A value has the wrong type.
+
+        Example:
+            ::
+
+                def check(session, repository):
+                    return session.command.run(f"git ls-remote {repository}").stdout
+
+
+                for outcome in bay.map_sessions(check, repositories, reuse=20):
+                    print(outcome.index, outcome.success and outcome.value)
+        """
+        return BlockingIterator(
+            self._aio.map_sessions(
+                _facade.in_worker(lambda arg0, arg1: fn(_facade.wrap(Session, arg0), arg1)),
+                _facade.each(items),
+                params,
+                max_concurrency=max_concurrency,
+                reuse=reuse,
+                reset=None
+                if reset is None
+                else _facade.in_worker(lambda arg0: reset(_facade.wrap(Session, arg0))),
+                healthy=None
+                if healthy is None
+                else _facade.in_worker(lambda arg0: healthy(_facade.wrap(Session, arg0))),
+                retries=retries,
+                rate=rate,
+                burst=burst,
+                deadline=deadline,
+                each_deadline=each_deadline,
+                on_progress=None if on_progress is None else _facade.in_worker(on_progress),
+                progress=progress,
+            ),
+            lambda item: item,
         )
 
     def pause(

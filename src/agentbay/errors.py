@@ -28,6 +28,7 @@
     ├── OperationTimeoutError           (TimeoutError)  accepted, but not finished in time
     │   └── ClearanceTimeoutError       clearing a context did not finish in time
     ├── RolledBackError                 given up because others of a bulk run failed
+    ├── FunctionError                   a function that was run over items raised something else
     ├── BudgetExceededError             the caller's own budget is spent; nothing was sent
     ├── ContextSyncError                files of a context did not arrive; ``tasks`` says which
     ├── TransferError                   an upload or download of a file failed
@@ -68,6 +69,7 @@ from agentbay_async.errors import ConnectionLostError as ConnectionLostError
 from agentbay_async.errors import ContextNotFoundError as ContextNotFoundError
 from agentbay_async.errors import ContextSyncError as ContextSyncError
 from agentbay_async.errors import FileError as FileError
+from agentbay_async.errors import FunctionError as FunctionError
 from agentbay_async.errors import GitAuthError as GitAuthError
 from agentbay_async.errors import GitConflictError as GitConflictError
 from agentbay_async.errors import GitError as GitError

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from agentbay_async._version import __version__
     from agentbay_async.agent_records import AgentTask
     from agentbay_async.browser_params import BrowserOption, BrowserProxy
+    from agentbay_async.budget import Budget
     from agentbay_async.bulk import AsyncBulkCreation, AsyncBulkDeletion
-    from agentbay_async.bulk_results import BulkOutcome, BulkResult, Progress
+    from agentbay_async.bulk_results import BulkOutcome, BulkResult, MapOutcome, Progress
     from agentbay_async.client import AsyncAgentBay
     from agentbay_async.code_records import (
         CodeEvent,
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
         ContextNotFoundError,
         ContextSyncError,
         FileError,
+        FunctionError,
         GitAuthError,
         GitConflictError,
         GitError,
@@ -201,8 +203,9 @@ __getattr__: Callable[[str], object] = lazy(
         "._clock": "Clock",
         "._retry": "RetryPolicy",
         "._version": "__version__",
+        ".budget": "Budget",
         ".bulk": "AsyncBulkCreation AsyncBulkDeletion",
-        ".bulk_results": "BulkOutcome BulkResult Progress",
+        ".bulk_results": "BulkOutcome BulkResult MapOutcome Progress",
         ".client": "AsyncAgentBay",
         ".config": "Config",
         ".context_params": "ContextListParams",
@@ -221,7 +224,8 @@ __getattr__: Callable[[str], object] = lazy(
             "BlockingCallError BlockingCallInAsyncContext BudgetExceededError "
             "ClearanceTimeoutError ClosedError "
             "CodeError CommandError ConfigurationError ConnectionFailedError "
-            "ConnectionLostError ContextNotFoundError ContextSyncError FileError GitAuthError "
+            "ConnectionLostError ContextNotFoundError ContextSyncError FileError "
+            "FunctionError GitAuthError "
             "GitConflictError GitError GitNotARepoError GitNotFoundError InvalidArgumentError "
             "OperationTimeoutError PageTokenError PtyError PtyNotConnectedError "
             "RequestTimeoutError RolledBackError ServiceError SessionError SessionNotFoundError "
@@ -318,6 +322,7 @@ __all__ = [
     "BoolResult",
     "BrowserOption",
     "BrowserProxy",
+    "Budget",
     "BudgetExceededError",
     "BulkOutcome",
     "BulkResult",
@@ -374,6 +379,7 @@ __all__ = [
     "FileTexts",
     "FileUrl",
     "FileUrlResult",
+    "FunctionError",
     "GitAuthError",
     "GitBranchInfo",
     "GitBranchListResult",
@@ -396,6 +402,7 @@ __all__ = [
     "LifecyclePolicy",
     "LinkResult",
     "ListSessionParams",
+    "MapOutcome",
     "MappingPolicy",
     "McpTool",
     "McpToolResult",

@@ -19,6 +19,7 @@ from agentbay_async.errors import AgentBayError, ClosedError
 
 if TYPE_CHECKING:
     from agentbay_async._access import Access
+    from agentbay_async._admission import Admission
     from agentbay_async._clock import Clock
     from agentbay_async._wire.http import Http
     from agentbay_async._wire.pool import Pools
@@ -58,6 +59,19 @@ class Api:
         self._retry = retry or RetryPolicy()
         self._http: Http | None = None
         self._closed = False
+        self._admission = self._admitting()
+
+    def _admitting(self) -> Admission | None:
+        """Return what requests for sessions have to pass, if anything."""
+        settings = self.settings
+        if settings.budget is None and settings.host_limit is None:
+            return None
+        from agentbay_async._admission import Admission
+        from agentbay_async._host_rate import host_bucket
+
+        rate = settings.host_limit
+        bucket = None if rate is None else host_bucket(settings.endpoint, settings.api_key, rate)
+        return Admission(self.clock, settings.budget, bucket)
 
     async def call(self, request: Request[D], timeout: float | None = None) -> Answer[D]:
         """Send `request` and return the answer.
@@ -70,7 +84,13 @@ class Api:
             APIError: The service says no.
             TransportError: There was no answer that could be read.
             ClosedError: The client was closed.
+            BudgetExceededError: It asks for a session that the budget does not allow.
         """
+        if self._admission is None:
+            return await self._call(request, timeout)
+        return await self._admission.call(request, lambda: self._call(request, timeout))
+
+    async def _call(self, request: Request[D], timeout: float | None) -> Answer[D]:
         timeout = self.settings.timeout if timeout is None else timeout
         deadline = self.clock.monotonic() + max(self.settings.deadline, timeout)
         attempt = 1

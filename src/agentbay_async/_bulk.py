@@ -10,6 +10,14 @@ by those who made it, and what landed and nobody took is undone here.
 
 from __future__ import annotations
 
+from asyncio import (
+    CancelledError,
+    Event,
+    create_task,
+    current_task,
+    get_running_loop,
+    wait,
+)
 from collections import deque
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -17,14 +25,14 @@ import anyio
 import attrs
 
 from agentbay_async._bulk_pace import Attempts, Pace
-from agentbay_async._ownership import finish
+from agentbay_async._ownership import GRACE, Shelter, finish
 from agentbay_async._rate import TokenBucket
 from agentbay_async._watching import watcher
 from agentbay_async.bulk_results import BulkOutcome, Progress
 from agentbay_async.errors import OperationTimeoutError, ThrottledError
 
 if TYPE_CHECKING:
-    from asyncio import Event, Future, Task
+    from asyncio import Future, Task
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from agentbay_async._bulk_source import Source
@@ -52,6 +60,7 @@ class Plan:
         each_deadline: Seconds for one input, or ``None``.
         rate: How many inputs are begun in a second, or ``None``.
         burst: How many of them at once after a rest.
+        trusted: Whether what is done is our own code alone, which cancels nothing.
     """
 
     what: str
@@ -62,6 +71,7 @@ class Plan:
     each_deadline: float | None = None
     rate: float | None = None
     burst: float = 1.0
+    trusted: bool = False
 
     def bucket(self) -> TokenBucket | None:
         """Return what keeps the rate."""
@@ -104,10 +114,12 @@ class Run(Generic[I, S]):
         self._began = clock.monotonic()
         self._running = 0
         self._landed: deque[BulkOutcome[S]] = deque()
-        self._crew: set[Task[None]] = set()
+        self._crew: dict[Task[None], Shelter | None] = {}
         self._error: BaseException | None = None
         self._stopped = False
         self._late = False
+        # A time limit for one input cancels the worker in the middle: then `make` takes care.
+        self._shelters = plan.trusted and plan.each_deadline is None
         self._asleep: Future[None] | None = None
 
     @property
@@ -125,8 +137,6 @@ class Run(Generic[I, S]):
         Raises:
             Exception: What the source raised, or what the caller did wrong.
         """
-        from asyncio import Event, get_running_loop
-
         loop = get_running_loop()
         limit = self._plan.deadline
         timer = None if limit is None else loop.call_later(limit, self._expire)
@@ -146,17 +156,15 @@ class Run(Generic[I, S]):
     _room: Event
 
     def _begin(self) -> None:
-        from asyncio import create_task
-
         size = self.source.size
         width = self._plan.width if size is None else min(self._plan.width, size)
         for _ in range(width):
             task = create_task(self._work())
-            self._crew.add(task)
+            self._crew[task] = None
             task.add_done_callback(self._ended)
 
     def _ended(self, task: Task[None]) -> None:
-        self._crew.discard(task)
+        del self._crew[task]
         if not task.cancelled() and (error := task.exception()) is not None:
             self._error = self._error or error
             self._stopped = True
@@ -168,8 +176,6 @@ class Run(Generic[I, S]):
 
     async def _any(self) -> bool:
         """Wait for an outcome; return False when there will be none any more."""
-        from asyncio import get_running_loop
-
         while self._error is None and not self._landed and self._crew:
             self._asleep = get_running_loop().create_future()
             await self._asleep
@@ -194,8 +200,14 @@ class Run(Generic[I, S]):
     def _expire(self) -> None:
         self._late = self._stopped = True
         self._room.set()
-        for task in self._crew:
-            task.cancel()
+        self._dismiss()
+
+    def _dismiss(self) -> None:
+        for task, shelter in self._crew.items():
+            if shelter is None:
+                task.cancel()
+            else:
+                shelter.give_up()
 
     def _too_late(self, what: str) -> AgentBayError:
         limit = self._plan.deadline if self._late else self._plan.each_deadline
@@ -205,14 +217,24 @@ class Run(Generic[I, S]):
         attempts = Attempts(self._pace, self._plan.action)
         # Set for this task and for the calls that it makes; it ends with the task.
         watcher.set(attempts)
+        shelter = self._sheltered()
         while (pulled := await self._next()) is not None:
             self._running += 1
             try:
+                shelter.open = self._shelters
                 outcome = await self._outcome(attempts, *pulled)
             finally:
+                shelter.open = False
                 self._running -= 1
             self._landed.append(outcome)
             self._wake()
+
+    def _sheltered(self) -> Shelter:
+        shelter = Shelter()
+        task = current_task()
+        if task is not None:
+            self._crew[task] = shelter
+        return shelter
 
     async def _next(self) -> tuple[int, I] | None:
         while len(self._landed) >= self._plan.width and not self._stopped:
@@ -221,8 +243,6 @@ class Run(Generic[I, S]):
         return None if self._stopped else await self.source.take()
 
     async def _outcome(self, attempts: Attempts, index: int, item: I) -> BulkOutcome[S]:
-        from asyncio import CancelledError
-
         attempts.count = 0
         began = self._clock.monotonic()
         result: Result[S] | None
@@ -262,19 +282,18 @@ class Run(Generic[I, S]):
                 self._pace.leave(passed=passed)
             if not isinstance(result.error, ThrottledError):
                 return result
-            if self._clock.monotonic() - began > self._plan.patience:
+            if self._clock.monotonic() - began >= self._plan.patience:
                 return result
             await self._clock.sleep(_BREATH)
 
     async def _close(self) -> None:
         """End the crew, and undo what landed and nobody took."""
-        from asyncio import wait
-
         self._stopped = True
-        crew = tuple(self._crew)
-        for task in crew:
-            task.cancel()
-        if crew:
+        self._dismiss()
+        if crew := tuple(self._crew):
+            _, slow = await wait(crew, timeout=GRACE)
+            for task in slow:
+                task.cancel()
             await wait(crew)
         await self.source.aclose()
         untaken = [outcome.session for outcome in self._landed if outcome.error is None]

@@ -77,6 +77,7 @@ async def release(api: Api, sessions: Sequence[AsyncSession], plan: Plan) -> lis
         deadline=_ROLL_BACK,
         each_deadline=None,
         rate=None,
+        trusted=False,
     )
     left: list[str] = []
     async for outcome in deletion(api, sessions, ending).outcomes():

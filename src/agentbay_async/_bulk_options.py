@@ -12,8 +12,10 @@ from agentbay_async import _check
 from agentbay_async._bulk import Plan
 from agentbay_async._bulk_ending import deletion
 from agentbay_async._bulk_making import Making
+from agentbay_async._bulk_mapping import ACTION, Mapped
 from agentbay_async._bulk_source import Source
 from agentbay_async._progress import Teller
+from agentbay_async._session_pool import SessionPool
 from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
 from agentbay_async.session_params import CreateSessionParams
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from agentbay_async._api import Api
     from agentbay_async._bulk import Run
     from agentbay_async._bulk_making import Create
+    from agentbay_async._session_pool import Healthy, Reset
     from agentbay_async.bulk_results import Progress
     from agentbay_async.session import AsyncSession
 
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
         CreateSessionParams | Iterable[CreateSessionParams] | AsyncIterable[CreateSessionParams]
     )
 
+I = TypeVar("I")  # noqa: E741  # the customary name of an input
+R = TypeVar("R")
 T = TypeVar("T")
 
 _POLICIES = ("best_effort", "all_or_nothing")
@@ -77,9 +82,7 @@ class Watching:
 
     def teller(self, api: Api, what: str) -> Teller:
         """Return who tells them."""
-        if self.on_progress is not None and not callable(self.on_progress):
-            kind = type(self.on_progress).__name__
-            raise ArgumentTypeError(f"on_progress must be a function, not {kind}")
+        _optional(_function, self.on_progress, "on_progress")
         draw = _check.boolean(self.progress, "progress")
         return Teller(what, self.on_progress, draw, api.clock)
 
@@ -102,7 +105,7 @@ def making(
         InvalidArgumentError: A value cannot be meant.
         ArgumentTypeError: A value has the wrong type.
     """
-    plan = pacing.plan(api, "create_many", "CreateMcpSession")
+    plan = attrs.evolve(pacing.plan(api, "create_many", "CreateMcpSession"), trusted=True)
     source = _source(params, count)
     demand = Demand.of(on_outcome, min_success, source.size)
     starting = _optional(_check.positive_int, max_starting, "max_starting")
@@ -129,8 +132,51 @@ def ending(
     return run, watching.teller(api, plan.what)
 
 
+def mapped(
+    api: Api,
+    create: Create,
+    function: Callable[[AsyncSession, I], Awaitable[R]],
+    items: Iterable[I] | AsyncIterable[I],
+    params: CreateSessionParams,
+    pacing: Pacing,
+    watching: Watching,
+    *,
+    reuse: bool | int,
+    reset: Reset | None,
+    healthy: Healthy | None,
+    retries: int,
+) -> Mapped[I, R]:
+    """Return a run of a function over items.
+
+    Raises:
+        InvalidArgumentError: A value cannot be meant.
+        ArgumentTypeError: A value has the wrong type.
+    """
+    _function(function, "fn")
+    _optional(_function, reset, "reset")
+    _optional(_function, healthy, "healthy")
+    if retries != 0:
+        _check.positive_int(retries, "retries")
+    plan = attrs.evolve(pacing.plan(api, "map_sessions", ACTION), patience=0.0)
+    taken = snapshot(params, "params")
+    uses = (
+        (None if reuse else 1) if isinstance(reuse, bool) else _check.positive_int(reuse, "reuse")
+    )
+    patience = api.settings.deadline
+    pool = SessionPool(lambda: create(taken), api.clock, patience, uses, reset, healthy)
+    source: Source[I] = Source(items, lambda item, _name: item, "items")
+    teller = watching.teller(api, plan.what)
+    return Mapped(api, function, source, pool, plan, retries, teller)
+
+
 def _optional(check: Callable[[object, str], T], value: object, name: str) -> T | None:
     return None if value is None else check(value, name)
+
+
+def _function(value: object, name: str) -> object:
+    if not callable(value):
+        raise ArgumentTypeError(f"{name} must be a function, not {type(value).__name__}")
+    return value
 
 
 def _rate(value: object, name: str) -> float:

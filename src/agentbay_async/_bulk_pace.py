@@ -98,12 +98,14 @@ class Attempts:
 
     Args:
         pace: What slows down when one is turned away.
-        action: The action that counts; others, such as looks at a state, do not.
+        action: The action that counts; others, such as looks at a state, do not. That of sessions
+            being made sets the pace as well.
     """
 
     def __init__(self, pace: Pace, action: str) -> None:
         self._pace = pace
         self._action = action
+        self._paced = (action, "CreateMcpSession")
         self.count = 0
         self.epoch = 0
 
@@ -111,9 +113,10 @@ class Attempts:
         """Hear that a request is about to be sent."""
         if action == self._action:
             self.count += 1
+        if action in self._paced:
             self.epoch = self._pace.window.epoch
 
     def failed(self, action: str, error: AgentBayError) -> None:
         """Hear that it failed."""
-        if action == self._action and isinstance(error, ThrottledError):
+        if action in self._paced and isinstance(error, ThrottledError):
             self._pace.refused(self.epoch, error)

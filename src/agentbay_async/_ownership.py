@@ -7,6 +7,7 @@ first or the fifth, asyncio's or anyio's, waits for that task, for a bounded gra
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
@@ -51,6 +52,8 @@ async def make(
     Raises:
         CancelledError: The caller was cancelled; what was made is unmade, or the grace is over.
     """
+    if (shelter := _shelter.get()) is not None and shelter.holds():
+        return await shelter.make(work, undo)
     owned = _Owned(work)
     try:
         return await owned.result(grace=None)
@@ -66,6 +69,55 @@ async def _unmake(task: Task[T], undo: Callable[[T], Awaitable[object]]) -> None
     await wait([task])
     if not task.cancelled() and task.exception() is None:
         await undo(task.result())
+
+
+class Shelter:
+    """Stands for a task of the library's own, in which :func:`make` needs no second one.
+
+    Nobody but the owner cancels such a task, and the owner does so by :meth:`give_up`, which waits
+    for what is being made. Code of others must not run while it is open: it could set a time limit.
+
+    Attributes:
+        open: Whether what is made just now is made in its shelter.
+    """
+
+    def __init__(self) -> None:
+        from asyncio import current_task
+
+        self.open = False
+        self._running: Callable[[], Task[Any] | None] = current_task
+        self._task = current_task()
+        self._busy = False
+        self._unwanted = False
+        _shelter.set(self)
+
+    def holds(self) -> bool:
+        """Whether the running task is this one, and not one that was begun in it."""
+        return self.open and self._running() is self._task
+
+    async def make(self, work: Coroutine[Any, Any, T], undo: Callable[[T], Awaitable[object]]) -> T:
+        """Run `work`, which makes something; unmake it if it was given up meanwhile."""
+        self._busy = True
+        try:
+            made = await work
+            if self._unwanted:
+                await undo(made)
+        finally:
+            self._busy = False
+        if self._unwanted:
+            from asyncio import CancelledError
+
+            raise CancelledError
+        return made
+
+    def give_up(self) -> None:
+        """Cancel the task; at once, or when nothing is being made."""
+        self._unwanted = True
+        if not self._busy and self._task is not None:
+            self._task.cancel()
+
+
+_shelter: ContextVar[Shelter | None] = ContextVar("agentbay_shelter", default=None)
 
 
 class _Owned(Generic[T]):

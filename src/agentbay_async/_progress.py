@@ -122,9 +122,10 @@ class Teller:
         try:
             async with aclosing(run.outcomes()) as outcomes:
                 async for outcome in outcomes:
+                    # First to the reader: if telling fails, the outcome is in somebody's hands.
+                    yield outcome
                     if wanted:
                         await self._tell(run.progress())
-                    yield outcome
             if wanted:
                 await self._tell(run.progress(), last=True)
         finally:

@@ -36,7 +36,7 @@ class TokenBucket:
             self.tokens = min(self.burst, self.tokens + max(now - self.at, 0.0) * self.rate)
         self.at = now
         self.tokens -= 1.0
-        return max(-self.tokens / self.rate, 0.0)
+        return max(0.0, -self.tokens / self.rate)
 
 
 @attrs.define

@@ -51,6 +51,31 @@ class BulkOutcome(Result[S], Generic[S]):
         return cast("BulkOutcome[U]", attrs.evolve(cast("Any", self), value=value))
 
 
+@attrs.frozen(repr=False)
+class MapOutcome(Result[S], Generic[S]):
+    """What a function made of one item, or why it did not.
+
+    Attributes:
+        index: The place of the item, counted from 0.
+        attempts: How often the function was run on it: again when its session was lost.
+        seconds: How long it took, from when its turn came.
+
+    Example:
+        >>> outcome = MapOutcome(42, index=3)
+        >>> outcome.success, outcome.value
+        (True, 42)
+    """
+
+    index: int = 0
+    attempts: int = 0
+    seconds: float = 0.0
+
+    @property
+    def value(self) -> S:
+        """What the function returned; raises the error of a failed outcome."""
+        return self.unwrap()
+
+
 # Not by attrs: a mapping compares by its items, and has no order of fields.
 class BulkResult(Mapping[int, "S | AgentBayError"], Generic[S]):
     """All outcomes of a run: a mapping of the place of each input to its session or its error.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from agentbay_async import _check
 from agentbay_async._api import Api
@@ -49,9 +49,12 @@ if TYPE_CHECKING:
 
     from agentbay_async._clock import Clock
     from agentbay_async._retry import RetryPolicy
-    from agentbay_async.bulk_results import Progress
+    from agentbay_async.bulk_results import MapOutcome, Progress
     from agentbay_async.config import Config
     from agentbay_async.contexts import AsyncContextService
+
+I = TypeVar("I")  # noqa: E741  # the customary name of an input
+T = TypeVar("T")
 
 logger: logging.Logger = logging.getLogger("agentbay")
 
@@ -380,6 +383,82 @@ class AsyncAgentBay:
             force=force,
         )
         return AsyncBulkDeletion(run, teller)
+
+    def map_sessions(
+        self,
+        fn: Callable[[AsyncSession, I], Awaitable[T]],
+        items: Iterable[I] | AsyncIterable[I],
+        params: CreateSessionParams | None = None,
+        *,
+        max_concurrency: int | None = None,
+        reuse: bool | int = False,
+        reset: Callable[[AsyncSession], Awaitable[None]] | None = None,
+        healthy: Callable[[AsyncSession], Awaitable[bool]] | None = None,
+        retries: int = 2,
+        rate: float | None = None,
+        burst: int | None = None,
+        deadline: float | timedelta | None = None,
+        each_deadline: float | timedelta | None = None,
+        on_progress: Callable[[Progress], Awaitable[None] | None] | None = None,
+        progress: bool = False,
+    ) -> AsyncIterator[MapOutcome[T]]:
+        """Run a function on each item, in a session, and yield what it returns when it does.
+
+        The sessions are deleted when they are no longer needed, whatever happens. An item whose
+        session is lost under way is tried again in another one. What the function raises becomes
+        the error of its outcome: errors of this library as they are, others as the cause of a
+        :class:`~agentbay_async.errors.FunctionError`.
+
+        Args:
+            fn: What to do in a session with an item.
+            items: The items; the iterable may be asynchronous or have no end.
+            params: What the sessions are like.
+            max_concurrency: How many items are worked on at once. Default the client's
+                connections, 100.
+            reuse: A fresh session for each item (``False``), one for that many items, or for as
+                many as there are (``True``). A session in which `fn` raised is not used again.
+            reset: Called with a session before its next item; if it raises an error of this
+                library, the session is not used again.
+            healthy: Called with a session before its next item: whether it may be used. By default
+                one that runs may.
+            retries: How often an item is tried again because its session was lost.
+            rate: How many items are begun in a second; by default as many as go.
+            burst: How many of them may begin at once after a rest. Default 1.
+            deadline: Seconds (or a timedelta) for the whole run; what is not done by then failed.
+            each_deadline: The same for each item.
+            on_progress: Called with a :class:`~agentbay_async.bulk_results.Progress`, at most ten
+                times a second, and at the end.
+            progress: Show it on stderr: a bar on a terminal (extra ``cli``), lines elsewhere.
+
+        Raises:
+            InvalidArgumentError: A value cannot be meant.
+            ArgumentTypeError: A value has the wrong type.
+
+        Example:
+            ::
+
+                async def check(session, repository):
+                    return (await session.command.run(f"git ls-remote {repository}")).stdout
+
+
+                async for outcome in bay.map_sessions(check, repositories, reuse=20):
+                    print(outcome.index, outcome.success and outcome.value)
+        """
+        from agentbay_async._bulk_options import Pacing, Watching, mapped
+
+        return mapped(
+            self._api,
+            self.create,
+            fn,
+            items,
+            CreateSessionParams() if params is None else params,
+            Pacing(max_concurrency, rate, burst, deadline, each_deadline),
+            Watching(on_progress, progress),
+            reuse=reuse,
+            reset=reset,
+            healthy=healthy,
+            retries=retries,
+        ).walk()
 
     async def _labelled(self, labels: dict[str, str]) -> AsyncIterator[AsyncSession]:
         # Read to its end first: what is deleted meanwhile would shift the pages.

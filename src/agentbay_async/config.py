@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
 
+    from agentbay_async.budget import Budget
+
 LOCAL = "local"
 DEFAULT_REGION = "cn-hangzhou"
 DEFAULT_TIMEOUT = 60.0
@@ -55,6 +57,9 @@ class Config:
         deadline: Seconds for one call with all its attempts. Default 300.
         max_connections: Connections that a client keeps open at most. Default 100.
         ssl_context: TLS settings of your own; by default the system's certificates are trusted.
+        budget: What sessions may cost; see :class:`~agentbay_async.budget.Budget`.
+        host_limit: Sessions that all processes of this user on this host ask for in a second at
+            most, with this key; as many at once after a rest. By default each goes its own way.
 
     Example:
         >>> Config(endpoint="local").endpoint
@@ -67,6 +72,8 @@ class Config:
     deadline: float | None = None
     max_connections: int | None = None
     ssl_context: ssl.SSLContext | None = attrs.field(default=None, eq=False)
+    budget: Budget | None = attrs.field(default=None, eq=False)
+    host_limit: float | None = None
 
 
 @attrs.frozen
@@ -81,6 +88,8 @@ class Settings:
         deadline: Seconds for one call with all its attempts.
         max_connections: Connections to keep open at most.
         ssl_context: TLS settings, or ``None`` for the system's.
+        budget: What sessions may cost, or ``None``.
+        host_limit: Sessions a second on this host, or ``None``.
     """
 
     endpoint: str
@@ -90,6 +99,8 @@ class Settings:
     deadline: float = DEFAULT_DEADLINE
     max_connections: int = DEFAULT_POOL
     ssl_context: ssl.SSLContext | None = attrs.field(default=None, repr=False, eq=False)
+    budget: Budget | None = attrs.field(default=None, eq=False)
+    host_limit: float | None = None
 
 
 def resolve(
@@ -127,6 +138,8 @@ def resolve(
             "max_connections",
         ),
         ssl_context=_tls(config.ssl_context),
+        budget=_budget(config.budget),
+        host_limit=_host_limit(config.host_limit),
     )
 
 
@@ -229,6 +242,28 @@ def _tls(context: object) -> ssl.SSLContext | None:
     if not isinstance(context, ssl.SSLContext):
         raise ArgumentTypeError(f"ssl_context must be an SSLContext, not {type(context).__name__}")
     return context
+
+
+def _budget(budget: object) -> Budget | None:
+    if budget is None:
+        return None
+    from agentbay_async.budget import Budget
+
+    if not isinstance(budget, Budget):
+        raise ArgumentTypeError(f"budget must be a Budget, not {type(budget).__name__}")
+    return budget
+
+
+def _host_limit(limit: object) -> float | None:
+    if limit is None:
+        return None
+    if isinstance(limit, bool) or not isinstance(limit, (int, float)):
+        raise ArgumentTypeError(
+            f"host_limit must be a number of sessions a second, not {type(limit).__name__}"
+        )
+    if not 0 < limit < float("inf"):
+        raise ConfigurationError(f"host_limit must be above 0 and finite, not {limit}")
+    return float(limit)
 
 
 def _timeout(timeout: float | None, config: Config, found: _Lookup) -> float:

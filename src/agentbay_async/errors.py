@@ -25,6 +25,7 @@
     ├── OperationTimeoutError           (TimeoutError)  accepted, but not finished in time
     │   └── ClearanceTimeoutError       clearing a context did not finish in time
     ├── RolledBackError                 given up because others of a bulk run failed
+    ├── FunctionError                   a function that was run over items raised something else
     ├── BudgetExceededError             the caller's own budget is spent; nothing was sent
     ├── ContextSyncError                files of a context did not arrive; ``tasks`` says which
     ├── TransferError                   an upload or download of a file failed
@@ -230,6 +231,10 @@ class RolledBackError(AgentBayError):
 
     It was deleted again, or never asked for.
     """
+
+
+class FunctionError(AgentBayError):
+    """A function given to ``map_sessions`` raised an error of its own; it is the ``__cause__``."""
 
 
 class BudgetExceededError(AgentBayError):

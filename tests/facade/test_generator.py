@@ -295,6 +295,15 @@ _CONSTRUCTS = {
             _portal.run(self._aio.__aexit__(*raised))
         """,
     ),
+    "callback that gets a resource": (
+        "def do(self, fn: Callable[[AsyncThing, int], Awaitable[None]]) -> int: ...",
+        """
+        def do(self, fn: Callable[[Thing, int], None]) -> int:
+            return self._aio.do(
+                _facade.in_worker(lambda arg0, arg1: fn(_facade.wrap(Thing, arg0), arg1))
+            )
+        """,
+    ),
     "iterable argument": (
         "def take(self, things: AsyncThing | Iterable[AsyncThing] | AsyncIterable[AsyncThing])"
         " -> int: ...",

@@ -67,6 +67,7 @@ def _blocking(annotation: object) -> str:
     """Write an annotation in the blocking colour, by simple means of our own."""
     text = str(annotation)
     text = re.sub(r"\bAwaitable\[(\w+)\] \| \1\b", r"\1", text)
+    text = re.sub(r"\bAwaitable\[(\w+)\]", r"\1", text)
     text = re.sub(r" \| AsyncIterable\[.*?\](?=$| \|)", "", text)
     text = re.sub(r"\bAsync(Iterator|Generator)\b", "BlockingIterator", text)
     return re.sub(r"\bAsync([A-Z]\w*)", r"\1", text)

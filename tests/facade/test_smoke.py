@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import inspect
 import pkgutil
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +92,7 @@ def _argument(parameter: inspect.Parameter) -> tuple[object, object]:
         if kind.__name__ in annotation.replace("|", " ").split():
             aio = _Double(_aio(kind))
             return _facade.wrap(kind, aio), aio
-    value = (lambda: None) if "Callable[" in annotation else object()
+    value = (lambda *_given: None) if "Callable[" in annotation else object()
     return value, value
 
 
@@ -100,7 +101,9 @@ def _check_arrived(annotation: str, wanted: object, arrived: Any) -> None:
         assert arrived is wanted
         return
     assert inspect.iscoroutinefunction(arrived)
-    assert _portal.run(arrived()) is None
+    taken = re.findall(r"Callable\[\[(.*?)\]", annotation)[0]
+    given = [object()] * len(taken.split(",")) if taken else []
+    assert _portal.run(arrived(*given)) is None
 
 
 @pytest.mark.parametrize(("kind", "name"), _methods())

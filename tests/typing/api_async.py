@@ -16,6 +16,8 @@ from agentbay_async import (
     AsyncSession,
     AsyncSessionListing,
     BoolResult,
+    BulkOutcome,
+    BulkResult,
     CommandResult,
     Config,
     Context,
@@ -34,6 +36,7 @@ from agentbay_async import (
     ListSessionParams,
     McpTool,
     OperationResult,
+    Progress,
     RetryPolicy,
     SessionInfo,
     SessionListResult,
@@ -146,3 +149,22 @@ async def contexts(bay: AsyncAgentBay) -> None:
     assert_type(sent.unwrap(), TransferReceipt)
     got = await bay.context.download_file("c-1", "/f", "f", progress=lambda now: None)
     assert_type(got.size, int)
+
+
+async def many(bay: AsyncAgentBay, params: CreateSessionParams) -> None:
+    """Thousands at once."""
+
+    async def work(session: AsyncSession, item: str) -> int:
+        return len(session.session_id + item)
+
+    def see(now: Progress) -> None:
+        assert_type(now.eta, float | None)
+
+    made = await bay.create_many(params, 5, on_progress=see)
+    assert_type(made, BulkResult[AsyncSession])
+    assert_type(made[0], AsyncSession | AgentBayError)
+    async for outcome in bay.create_many([params]):
+        assert_type(outcome, BulkOutcome[AsyncSession])
+    assert_type((await bay.delete_many(made.sessions)).sessions, list[str])
+    async for mapped in bay.map_sessions(work, ["a"], reuse=3):
+        assert_type(mapped.value, int)

@@ -6,6 +6,8 @@ from typing_extensions import assert_type
 
 from agentbay import (
     AgentBay,
+    BulkOutcome,
+    BulkResult,
     CommandResult,
     Context,
     ContextResult,
@@ -60,3 +62,19 @@ def contexts(bay: AgentBay) -> None:
     found = bay.context.get("data", create=True)
     assert_type(found, ContextResult)
     assert_type(found.context, Context)
+
+
+def many(bay: AgentBay, params: CreateSessionParams) -> None:
+    """Thousands at once."""
+
+    def work(session: Session, item: str) -> int:
+        return len(session.session_id + item)
+
+    made = bay.create_many(params, 5)
+    assert_type(made.run(), BulkResult[Session])
+    assert_type(made.sessions, list[Session])
+    for outcome in bay.create_many([params]):
+        assert_type(outcome, BulkOutcome[Session])
+    assert_type(bay.delete_many(made.sessions).sessions, list[str])
+    for mapped in bay.map_sessions(work, ["a"], reuse=3):
+        assert_type(mapped.value, int)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 
-from agentbay_async._ownership import finish, make
+from agentbay_async._ownership import Shelter, finish, make
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
 
 
 class _Work:
@@ -131,3 +135,64 @@ async def test_what_could_not_be_made_is_not_unmade() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert work.undone == []
+
+
+async def test_a_sheltered_task_makes_without_a_second_one() -> None:
+    """And what it began in another task is still made by one of its own."""
+    made: list[asyncio.Task[object] | None] = []
+
+    async def work() -> str:
+        made.append(asyncio.current_task())
+        return "made"
+
+    async def crew() -> None:
+        Shelter().open = True
+        await make(work(), _Work().undo)
+        made.append(asyncio.current_task())
+        await asyncio.create_task(_made(work()))
+
+    await asyncio.create_task(crew())
+    assert made[0] is made[1]
+    assert made[2] is not made[1]
+
+
+async def _made(work: Coroutine[Any, Any, str]) -> None:
+    here = asyncio.current_task()
+    assert await make(work, _Work().undo) == "made"
+    assert here is asyncio.current_task()
+
+
+async def test_a_sheltered_task_that_is_given_up_undoes_what_it_makes() -> None:
+    """It is not cancelled in the middle, and ends as cancelled; given up twice is as good."""
+    work, shelters = _Work(), []
+
+    async def crew() -> None:
+        shelters.append(Shelter())
+        shelters[0].open = True
+        await make(work.run(), work.undo)
+
+    running = asyncio.create_task(crew())
+    await work.begun.wait()
+    shelters[0].give_up()
+    await _turns()
+    assert not running.done()
+    work.gate.set()
+    shelters[0].give_up()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert (work.ended, work.undone) == (True, ["made"])
+
+
+async def test_a_sheltered_task_that_makes_nothing_is_cancelled_at_once() -> None:
+    """There is nothing to wait for."""
+    shelters = []
+
+    async def crew() -> None:
+        shelters.append(Shelter())
+        await asyncio.Event().wait()
+
+    running = asyncio.create_task(crew())
+    await _turns()
+    shelters[0].give_up()
+    with pytest.raises(asyncio.CancelledError):
+        await running

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import types
 from functools import cache, lru_cache, partial
+from importlib import import_module
 from operator import eq
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from urllib.parse import quote_plus
@@ -146,6 +147,32 @@ def decode_request(kind: type[R], fields: Mapping[str, str]) -> R:
             except ValueError as error:
                 raise ValueError(f"{field.wire}: {error}") from error
     return kind(**values)
+
+
+def read_json(body: bytes) -> Any:
+    """Parse the body of an answer; orjson, where it is installed, takes a sixth of the time.
+
+    Raises:
+        ValueError: It is not JSON.
+        RecursionError: It is nested too deeply.
+    """
+    fast = _fast_loads()
+    if fast is not None:
+        try:
+            return fast(body)
+        except ValueError:
+            # It is stricter: half of a surrogate pair, and NaN, are read below.
+            pass
+    return json.loads(body)
+
+
+@cache
+def _fast_loads() -> Callable[[bytes], Any] | None:
+    try:
+        loads: Callable[[bytes], Any] = import_module("orjson").loads
+    except ImportError:
+        return None
+    return loads
 
 
 def from_json(kind: Any, value: Any) -> Any:

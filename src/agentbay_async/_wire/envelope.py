@@ -6,7 +6,6 @@ read as a success when its HTTP status is below 400 and its ``Code`` is empty, `
 
 from __future__ import annotations
 
-import json
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -66,7 +65,7 @@ def _parse(
     request: Request[Any], status: int, headers: Mapping[str, str], body: bytes, now: float
 ) -> dict[str, Any]:
     try:
-        document = json.loads(body)
+        document = codec.read_json(body)
     except (ValueError, RecursionError) as error:
         if status >= 400:
             # A proxy or load balancer speaks HTML; its status is all there is to go by.

@@ -10,9 +10,11 @@ import pytest
 from aiohttp import web
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterable, Callable
 
     from tests.http.conftest import Scripted
+
+    from agentbay_async import AsyncSession, BulkOutcome
 
     Refusal = Callable[[int], web.Response | None]
 
@@ -29,7 +31,6 @@ class Fleet:
         refuse: What is answered to the request of that number instead of a session, or nothing.
         undeletable: The ids of those that cannot be deleted.
         gates: What the request of that number waits for before it is answered.
-        crowd: Is set when as many requests are under way as `crowded` says.
     """
 
     def __init__(self, service: Scripted) -> None:
@@ -41,8 +42,7 @@ class Fleet:
         self.refuse: Refusal = lambda _number: None
         self.undeletable: set[str] = set()
         self.gates: dict[int, asyncio.Event] = {}
-        self.crowd = asyncio.Event()
-        self.crowded = 0
+        self._changed = asyncio.Event()
         self._service = service
         for action, step in (
             ("CreateMcpSession", self._create),
@@ -51,19 +51,29 @@ class Fleet:
         ):
             service.act(action, step)
 
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until something holds of the sessions and the requests."""
+
+        async def wait() -> None:
+            while not holds():
+                self._changed.clear()
+                await self._changed.wait()
+
+        await asyncio.wait_for(wait(), 10)
+
     async def _create(self, _request: web.Request) -> web.StreamResponse:
         number = self.asked
         self.asked += 1
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
-        if self.under_way == self.crowded:
-            self.crowd.set()
+        self._changed.set()
         try:
             if number in self.gates:
                 await self.gates[number].wait()
             return self._made(number)
         finally:
             self.under_way -= 1
+            self._changed.set()
 
     def _made(self, number: int) -> web.Response:
         refused = self.refuse(number)
@@ -79,6 +89,7 @@ class Fleet:
         if session_id in self.undeletable:
             return refusal("Some.Code", 400)
         self.alive.discard(session_id)
+        self._changed.set()
         return answer()
 
     async def _detail(self, _request: web.Request) -> web.StreamResponse:
@@ -86,6 +97,12 @@ class Fleet:
         fields = {**received.query, **received.form}
         status = "RUNNING" if fields["SessionId"] in self.alive else "FINISH"
         return answer({"Status": status})
+
+
+async def read(outcomes: AsyncIterable[BulkOutcome[AsyncSession]], into: list[str]) -> None:
+    """Read a run to its end, and note the sessions; what fails is noted as ``""``."""
+    async for outcome in outcomes:
+        into.append(outcome.session.session_id if outcome.success else "")
 
 
 def answer(data: object = None) -> web.Response:

@@ -1,0 +1,92 @@
+"""The rate of an account, shared by all processes of this user on this host.
+
+The state of the token bucket lies in a small file, which whoever takes a token locks for a moment.
+The file is named after a digest of service and key: neither is written anywhere.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agentbay_async._rate import TokenBucket
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class HostBucket:
+    """A token bucket in a file.
+
+    Args:
+        path: The file; made when it is missing.
+        rate: How many may pass in a second, of all processes together.
+    """
+
+    def __init__(self, path: Path, rate: float) -> None:
+        self._path = path
+        self._rate = rate
+
+    def take(self, now: float) -> float:
+        """Take one token; return the seconds after which it may be used.
+
+        Args:
+            now: Seconds since 1970, which all processes of a host count alike.
+        """
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            with _locked(descriptor):
+                bucket = self._read(descriptor)
+                wait = bucket.take(now)
+                text = f"{bucket.tokens!r} {bucket.at!r}".encode()
+                os.ftruncate(descriptor, 0)
+                os.lseek(descriptor, 0, os.SEEK_SET)
+                os.write(descriptor, text)
+        finally:
+            os.close(descriptor)
+        return wait
+
+    def _read(self, descriptor: int) -> TokenBucket:
+        bucket = TokenBucket(self._rate, max(self._rate, 1.0))
+        try:
+            tokens, at = map(float, os.read(descriptor, 200).split())
+        except ValueError:
+            # A new file, or one that a killed process left half written: begin anew.
+            return bucket
+        bucket.tokens, bucket.at = tokens, at
+        return bucket
+
+
+def host_bucket(endpoint: str, api_key: str, rate: float) -> HostBucket:
+    """Return the bucket of an account of a service."""
+    digest = sha256(f"{endpoint}\n{api_key}".encode()).hexdigest()[:24]
+    base = os.environ.get("XDG_RUNTIME_DIR") or os.environ.get("XDG_CACHE_HOME")
+    home = Path(base) if base else Path.home() / ".cache"
+    return HostBucket(home / "agentbay" / f"{digest}.rate", rate)
+
+
+@contextmanager
+def _locked(descriptor: int) -> Iterator[None]:
+    """Hold the lock of a file; the system lets go of it when a process dies."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
+        try:
+            yield
+        finally:
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -1,0 +1,107 @@
+"""What a program may spend: so many sessions, so many hours of them."""
+
+from __future__ import annotations
+
+import threading
+
+from agentbay_async import _check
+from agentbay_async.errors import ArgumentTypeError, BudgetExceededError, InvalidArgumentError
+
+_HOUR = 3600.0
+
+
+class Budget:
+    """A limit that refuses a session before it is asked for.
+
+    Give the same one to all clients that shall share it: ``Config(budget=Budget(...))``. A session
+    counts from when it is asked for. Its hours run until one of these clients deletes it; one that
+    ends by itself goes on counting, for nobody tells the client.
+
+    Args:
+        max_sessions: How many sessions may be made in all.
+        max_session_hours: After how many hours, of all sessions together, no more are made.
+
+    Attributes:
+        sessions: How many were made so far, or are being made.
+
+    Raises:
+        InvalidArgumentError: Neither is given, or one is not above 0.
+
+    Example:
+        >>> Budget(max_sessions=100, max_session_hours=8).sessions
+        0
+    """
+
+    def __init__(
+        self, max_sessions: int | None = None, max_session_hours: float | None = None
+    ) -> None:
+        if max_sessions is None and max_session_hours is None:
+            raise InvalidArgumentError("give max_sessions, max_session_hours, or both")
+        self._most = (
+            None if max_sessions is None else _check.positive_int(max_sessions, "max_sessions")
+        )
+        self._hours = None if max_session_hours is None else _hours(max_session_hours)
+        self.sessions: int = 0
+        self._ended_seconds = 0.0
+        self._sum = 0.0
+        self._began: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"Budget(max_sessions={self._most}, max_session_hours={self._hours})"
+
+    def reserve(self, now: float) -> None:
+        """Count a session that is about to be asked for, at the time `now`, in seconds.
+
+        Raises:
+            BudgetExceededError: There is nothing left for it.
+        """
+        with self._lock:
+            if self._most is not None and self.sessions >= self._most:
+                raise BudgetExceededError(
+                    f"the budget of {self._most} sessions is spent", hint="Nothing was sent"
+                )
+            spent = self._spent(now)
+            if self._hours is not None and spent >= self._hours:
+                raise BudgetExceededError(
+                    f"the budget of {self._hours:g} session hours is spent ({spent:.2f} h)",
+                    hint="Nothing was sent; delete sessions that are no longer needed",
+                )
+            self.sessions += 1
+
+    def give_back(self) -> None:
+        """Count a session no longer: the service refused it."""
+        with self._lock:
+            self.sessions -= 1
+
+    def begin(self, session_id: str, now: float) -> None:
+        """Let the hours of a session run."""
+        with self._lock:
+            self._sum += now - self._began.get(session_id, 0.0)
+            self._began[session_id] = now
+
+    def end(self, session_id: str, now: float) -> None:
+        """Let them stop; of sessions that others made nothing is known."""
+        with self._lock:
+            began = self._began.pop(session_id, None)
+            if began is not None:
+                self._sum -= began
+                self._ended_seconds += max(now - began, 0.0)
+
+    def session_hours(self, now: float) -> float:
+        """Return the hours of all sessions so far, at the time `now`."""
+        with self._lock:
+            return self._spent(now)
+
+    def _spent(self, now: float) -> float:
+        # The sum of the differences, without looking at each of thousands of sessions.
+        running = now * len(self._began) - self._sum if self._began else 0.0
+        return (self._ended_seconds + running) / _HOUR
+
+
+def _hours(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ArgumentTypeError(f"max_session_hours must be a number, not {type(value).__name__}")
+    if not 0 < value < float("inf"):
+        raise InvalidArgumentError(f"max_session_hours must be above 0 and finite, not {value}")
+    return float(value)

@@ -1,0 +1,90 @@
+"""`delete_many`: sessions, ids, or all that have some labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agentbay_async import (
+    APIError,
+    ArgumentTypeError,
+    AsyncAgentBay,
+    CreateSessionParams,
+    InvalidArgumentError,
+)
+
+if TYPE_CHECKING:
+    from tests.http.bulk.conftest import Fleet
+    from tests.http.conftest import Scripted
+
+PARAMS = CreateSessionParams(labels={"a": "b"})
+
+
+async def test_sessions_and_ids_are_deleted(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """The result maps each input to the id of what is gone."""
+    made = (await bay.create_many(PARAMS, 30)).sessions
+    mixed = [one if number % 2 else one.session_id for number, one in enumerate(made)]
+    result = await bay.delete_many(mixed)
+    assert result.sessions == [one.session_id for one in made]
+    assert (result.success, fleet.alive) == (True, set())
+
+
+async def test_all_sessions_with_labels_are_deleted(
+    bay: AsyncAgentBay, fleet: Fleet, scripted: Scripted
+) -> None:
+    """The listing is read to its end before the first is deleted, lest pages shift."""
+    await bay.create_many(PARAMS, 3)
+    for page, token in ((["s-0", "s-1"], "more"), (["s-2"], "")):
+        scripted.ok("ListSession", [{"SessionId": one} for one in page], NextToken=token)
+    scripted.received.clear()
+    result = await bay.delete_many(labels={"a": "b"})
+    assert (sorted(result.sessions), fleet.alive) == (["s-0", "s-1", "s-2"], set())
+    assert scripted.actions[:2] == ["ListSession", "ListSession"]
+    assert scripted.actions.count("ListSession") == 2
+    assert scripted.asked("ListSession")[0]["Labels"] == '{"a":"b"}'
+
+
+async def test_what_is_gone_already_is_a_success(
+    bay: AsyncAgentBay, fleet: Fleet, scripted: Scripted
+) -> None:
+    """As with one session."""
+    scripted.forget()
+    scripted.refuse("DeleteSessionAsync", "InvalidMcpSession.NotFound")
+    assert (await bay.delete_many(["s-8", "s-9"])).sessions == ["s-8", "s-9"]
+
+
+async def test_what_cannot_be_deleted_is_a_typed_failure(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """The others are deleted all the same."""
+    await bay.create_many(PARAMS, 5)
+    fleet.undeletable = {"s-3"}
+    result = await bay.delete_many(sorted(fleet.alive))
+    assert list(result.failures) == [3]
+    assert isinstance(result[3], APIError)
+    assert fleet.alive == {"s-3"}
+    outcomes = [one async for one in bay.delete_many(["s-3", "s-4"], max_concurrency=1)]
+    assert [one.success for one in outcomes] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({}, "either sessions or labels"),
+        ({"sessions": ["s-1"], "labels": {"a": "b"}}, "either sessions or labels"),
+        ({"labels": {}}, "labels must not be empty"),
+        ({"sessions": "s-1"}, "sessions must be iterable"),
+    ],
+)
+async def test_what_cannot_be_meant_is_refused_at_once(
+    bay: AsyncAgentBay, arguments: dict[str, Any], words: str
+) -> None:
+    """No labels at all would be every session of the account."""
+    with pytest.raises((InvalidArgumentError, ArgumentTypeError), match=words):
+        bay.delete_many(**arguments)
+
+
+async def test_an_item_that_is_no_session_is_named(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """Where it stood, and what it must be."""
+    wrong: Any = ["s-1", 5]
+    with pytest.raises(ArgumentTypeError, match=r"sessions\[1\] must be a session or its id"):
+        await bay.delete_many(wrong, max_concurrency=1)

@@ -1,0 +1,201 @@
+"""`map_sessions`: a function on each item, in fresh sessions or in some that are used again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agentbay_async import (
+    ArgumentTypeError,
+    AsyncAgentBay,
+    AsyncSession,
+    FunctionError,
+    InvalidArgumentError,
+    SessionError,
+    SessionNotFoundError,
+)
+
+from .conftest import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.http.bulk.conftest import Fleet
+    from tests.http.conftest import Scripted
+
+
+async def _named(session: AsyncSession, item: int) -> str:
+    return f"{session.session_id}: {item}"
+
+
+async def test_each_item_gets_a_fresh_session(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """Results come with the place of the item; all sessions are gone in the end."""
+    outcomes = [one async for one in bay.map_sessions(_named, range(30))]
+    assert sorted(one.index for one in outcomes) == list(range(30))
+    assert {one.value.partition(": ")[2] for one in outcomes} == {str(n) for n in range(30)}
+    assert len({one.value.partition(":")[0] for one in outcomes}) == 30
+    assert all(one.attempts == 1 for one in outcomes)
+    assert (fleet.made, fleet.alive) == (30, set())
+
+
+@pytest.mark.parametrize(("reuse", "made"), [(True, 2), (5, 4), (1, 20), (False, 20)])
+async def test_reuse_says_for_how_many_items_a_session_serves(
+    bay: AsyncAgentBay, fleet: Fleet, reuse: bool | int, made: int
+) -> None:
+    """Twenty items, two at a time."""
+    walk = bay.map_sessions(_named, range(20), reuse=reuse, max_concurrency=2)
+    outcomes = [one async for one in walk]
+    assert all(one.success for one in outcomes)
+    assert fleet.made == made
+    assert fleet.alive == set()
+
+
+async def test_a_session_is_reset_and_looked_at_before_it_serves_again(
+    bay: AsyncAgentBay, fleet: Fleet
+) -> None:
+    """One that cannot be reset, or is not well, is deleted and replaced."""
+    resets: list[str] = []
+    looks: list[str] = []
+
+    async def reset(session: AsyncSession) -> None:
+        resets.append(session.session_id)
+        if len(resets) == 2:
+            raise SessionError("it stays dirty")
+
+    async def healthy(session: AsyncSession) -> bool:
+        looks.append(session.session_id)
+        return session.session_id != "s-1"
+
+    walk = bay.map_sessions(
+        _named, range(4), reuse=True, max_concurrency=1, reset=reset, healthy=healthy
+    )
+    served = [one.value.partition(":")[0] async for one in walk]
+    assert served == ["s-0", "s-0", "s-1", "s-2"]
+    assert resets == ["s-0", "s-0", "s-1", "s-2"]
+    assert looks == ["s-0", "s-1"]
+    assert fleet.alive == set()
+
+
+async def test_an_item_whose_session_is_lost_is_tried_in_another(
+    bay: AsyncAgentBay, fleet: Fleet
+) -> None:
+    """Whether the error says so, or the service when it is asked."""
+
+    async def work(session: AsyncSession, item: str) -> str:
+        if session.session_id == item:
+            fleet.alive.discard(item)
+            raise SessionNotFoundError("gone") if item == "s-0" else SessionError("no answer")
+        return session.session_id
+
+    walk = bay.map_sessions(work, ["s-0", "s-2", "s-x"], max_concurrency=1)
+    outcomes = [one async for one in walk]
+    assert [one.value for one in outcomes] == ["s-1", "s-3", "s-4"]
+    assert [one.attempts for one in outcomes] == [2, 2, 1]
+    assert fleet.alive == set()
+
+
+async def test_an_item_that_loses_every_session_fails_in_the_end(
+    bay: AsyncAgentBay, fleet: Fleet
+) -> None:
+    """After as many retries as were allowed."""
+
+    async def work(_session: AsyncSession, _item: int) -> None:
+        raise SessionNotFoundError("gone")
+
+    outcomes = [one async for one in bay.map_sessions(work, [1], retries=3)]
+    assert isinstance(outcomes[0].error, SessionNotFoundError)
+    assert (outcomes[0].attempts, fleet.made, fleet.alive) == (4, 4, set())
+
+
+async def test_an_error_of_the_function_fails_its_item_alone(
+    bay: AsyncAgentBay, fleet: Fleet
+) -> None:
+    """It is not tried again, and its session serves nobody else."""
+
+    async def work(session: AsyncSession, item: int) -> str:
+        if item == 1:
+            raise LookupError("of the function")
+        if item == 2:
+            raise SessionError("of the session")
+        return session.session_id
+
+    walk = bay.map_sessions(work, range(4), reuse=True, max_concurrency=1)
+    outcomes = [one async for one in walk]
+    first, second = outcomes[1].error, outcomes[2].error
+    assert isinstance(first, FunctionError)
+    assert isinstance(first.__cause__, LookupError)
+    assert "LookupError: of the function" in first.message
+    assert isinstance(second, SessionError)
+    assert [outcomes[0].value, outcomes[3].value] == ["s-0", "s-2"]
+    assert all(one.attempts == 1 for one in outcomes)
+    assert fleet.alive == set()
+
+
+async def test_a_session_that_cannot_be_made_fails_its_item(
+    bay: AsyncAgentBay, fleet: Fleet
+) -> None:
+    """With the error of the service; the function is not run."""
+    fleet.refuse = lambda number: refusal("QuotaExceeded") if number == 0 else None
+    outcomes = [one async for one in bay.map_sessions(_named, range(2), max_concurrency=1)]
+    assert [one.success for one in outcomes] == [False, True]
+    assert (outcomes[0].code, outcomes[0].attempts) == ("QuotaExceeded", 0)
+
+
+async def test_a_service_that_throttles_is_waited_for(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """The function is not run twice for that."""
+    fleet.refuse = lambda number: refusal("Throttling", 429) if number < 10 else None
+    outcomes = [one async for one in bay.map_sessions(_named, range(3), max_concurrency=3)]
+    assert [(one.success, one.attempts) for one in outcomes] == [(True, 1)] * 3
+
+
+async def test_a_reader_who_leaves_or_is_cancelled_leaves_nothing(
+    bay: AsyncAgentBay, fleet: Fleet
+) -> None:
+    """Neither sessions at work nor those that wait for their next item."""
+
+    async def leave() -> None:
+        async for _ in bay.map_sessions(_named, _endless(), reuse=True, max_concurrency=4):
+            break
+
+    async def stay() -> None:
+        async for _ in bay.map_sessions(_named, _endless(), reuse=True, max_concurrency=4):
+            reading.set()
+
+    reading = asyncio.Event()
+    await leave()
+    await fleet.until(lambda: not fleet.alive and not fleet.under_way)
+    running = asyncio.create_task(stay())
+    await reading.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await fleet.until(lambda: not fleet.alive and not fleet.under_way)
+
+
+def _endless() -> Iterator[int]:
+    yield from iter(int, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"fn": 5}, "fn must be a function"),
+        ({"reset": 5}, "reset must be a function"),
+        ({"healthy": "yes"}, "healthy must be a function"),
+        ({"reuse": 0}, "reuse must be at least 1"),
+        ({"reuse": "often"}, "reuse must be an int"),
+        ({"retries": -1}, "retries must be at least 1"),
+        ({"items": 5}, "items must be iterable"),
+        ({"params": 5}, "params must be CreateSessionParams"),
+    ],
+)
+async def test_what_cannot_be_meant_is_refused_at_once(
+    bay: AsyncAgentBay, scripted: Scripted, options: dict[str, Any], words: str
+) -> None:
+    """Before anything is iterated."""
+    given = {"fn": _named, "items": [1], **options}
+    with pytest.raises((InvalidArgumentError, ArgumentTypeError), match=words):
+        bay.map_sessions(**given)
+    assert scripted.received == []
