@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         AsyncSession,
         AsyncSessionContext,
         AsyncSessionListing,
+        Attempt,
         AuthenticationError,
         BadAnswerError,
         BlockingCallError,
@@ -154,6 +155,9 @@ if TYPE_CHECKING:
         PtyNotConnectedError,
         PtyResult,
         PtySession,
+        QuotaExceededError,
+        Reaping,
+        ReapResult,
         RecyclePolicy,
         RequestTimeoutError,
         Result,
@@ -172,8 +176,11 @@ if TYPE_CHECKING:
         SessionStateError,
         SessionStatus,
         SessionStatusResult,
+        SyncFailedError,
+        SyncMissingError,
         SyncPolicy,
         SyncReceipt,
+        SyncTimeoutError,
         ThrottledError,
         ToolContent,
         ToolError,
@@ -220,7 +227,7 @@ __getattr__ = lazy(
             "AsyncComputer AsyncComputerAgent AsyncContextService AsyncDirectoryWatch "
             "AsyncEnv AsyncFileSystem AsyncGit AsyncMobile AsyncMobileAgent AsyncOss "
             "AsyncProcess AsyncPty AsyncPtyHandle AsyncSession AsyncSessionContext "
-            "AsyncSessionListing AuthenticationError BWList BadAnswerError "
+            "AsyncSessionListing Attempt AuthenticationError BWList BadAnswerError "
             "BlockingCallError BlockingCallInAsyncContext BoolResult BrowserOption "
             "BrowserProxy ClearanceTimeoutError Clock ClosedError CodeError CodeEvent "
             "CodeFailure CodeLogs CodeOutcome CodeOutput CodeResult CommandError "
@@ -241,14 +248,15 @@ __getattr__ = lazy(
             "ListSessionParams MappingPolicy McpTool McpToolResult McpToolsResult "
             "MultipleFileContentResult OperationResult OperationTimeoutError OssResult "
             "PageTokenError ProcessResult PtyError PtyNotConnectedError PtyResult "
-            "PtySession RecyclePolicy RequestTimeoutError Result RetryPolicy ScreenSize "
-            "Screenshot ServiceError SessionError SessionInfo SessionListResult "
-            "SessionMetrics SessionMetricsResult SessionNotFoundError SessionPage "
-            "SessionResult SessionStateError SessionStatus SessionStatusResult SyncPolicy "
-            "SyncReceipt ThrottledError ToolContent ToolError TransferError "
-            "TransferProgress TransferReceipt TransferResult TransportError UIElements "
-            "UploadMode UploadPolicy UploadStrategy UsageError WhiteList Window "
-            "__version__"
+            "PtySession QuotaExceededError ReapResult Reaping RecyclePolicy "
+            "RequestTimeoutError Result RetryPolicy ScreenSize Screenshot ServiceError "
+            "SessionError SessionInfo SessionListResult SessionMetrics "
+            "SessionMetricsResult SessionNotFoundError SessionPage SessionResult "
+            "SessionStateError SessionStatus SessionStatusResult SyncFailedError "
+            "SyncMissingError SyncPolicy SyncReceipt SyncTimeoutError ThrottledError "
+            "ToolContent ToolError TransferError TransferProgress TransferReceipt "
+            "TransferResult TransportError UIElements UploadMode UploadPolicy "
+            "UploadStrategy UsageError WhiteList Window __version__"
         ),
     },
 )
@@ -283,6 +291,7 @@ __all__ = [
     "AsyncSession",
     "AsyncSessionContext",
     "AsyncSessionListing",
+    "Attempt",
     "AuthenticationError",
     "BWList",
     "BadAnswerError",
@@ -398,6 +407,9 @@ __all__ = [
     "PtyNotConnectedError",
     "PtyResult",
     "PtySession",
+    "QuotaExceededError",
+    "ReapResult",
+    "Reaping",
     "RecyclePolicy",
     "RequestTimeoutError",
     "Result",
@@ -419,8 +431,11 @@ __all__ = [
     "SessionStateError",
     "SessionStatus",
     "SessionStatusResult",
+    "SyncFailedError",
+    "SyncMissingError",
     "SyncPolicy",
     "SyncReceipt",
+    "SyncTimeoutError",
     "ThrottledError",
     "ToolContent",
     "ToolError",

@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentbay import _facade, _portal
+from agentbay._lasting import BlockingContext
 from agentbay_async.session import AsyncSession
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
     from datetime import timedelta
     from typing import Any, Literal
 
@@ -176,6 +178,10 @@ class Session(_facade.Facade[AsyncSession]):
     def set_labels(self, labels: Mapping[str, str]) -> OperationResult[None]:
         """Replace all labels of the session.
 
+        The service replaces the labels that the library set by itself as well, so they are sent
+        again. They are known of a session that this client created; of others, the first call asks
+        for them, which is one request more.
+
         Args:
             labels: The labels it shall have; at least one, none of them blank.
 
@@ -196,9 +202,55 @@ class Session(_facade.Facade[AsyncSession]):
         """Ask for the state of the session; ``"FINISH"`` means it was released."""
         return _portal.run(self._aio.get_status())
 
+    @property
+    def remaining(self) -> timedelta | None:
+        """How long the session lives at most, never below 0.
+
+        It is what is left of the ``max_runtime`` that was asked for; a session that is not used may
+        end earlier. ``None`` where that is not known: of a session that was looked up or listed,
+        and of one that ends only when it is deleted.
+        """
+        return self._aio.remaining
+
     def keep_alive(self) -> OperationResult[None]:
         """Let the idle time of the session count from now on."""
         return _portal.run(self._aio.keep_alive())
+
+    def keep_alive_while(
+        self,
+        every: float | timedelta = 60.0,
+        *,
+        warn: Callable[[timedelta], None] | None = None,
+        warn_before: float | timedelta = 300.0,
+    ) -> AbstractContextManager[None]:
+        """Keep the session from being idle for the length of a block.
+
+        It does not lengthen ``max_runtime``; `warn` tells when that is nearly over.
+
+        Args:
+            every: Seconds (or a timedelta) between two signs of life; less than the idle time.
+            warn: Called once, with what is left, when little time is left. Needs a session whose
+                :attr:`remaining` is known.
+            warn_before: How long before the end that is, in seconds or as a timedelta.
+
+        Raises:
+            SessionNotFoundError: The session ended while the block ran; raised at its end, unless
+                the block raised an error of its own.
+
+        Example:
+            ::
+
+                with session.keep_alive_while(every=60):
+                    think_for_an_hour()
+        """
+        return BlockingContext(
+            self._aio.keep_alive_while(
+                every,
+                warn=None if warn is None else _facade.in_worker(warn),
+                warn_before=warn_before,
+            ),
+            lambda item: item,
+        )
 
     def pause(
         self, timeout: float | timedelta = 600, poll_interval: float = 2.0

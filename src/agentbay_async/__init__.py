@@ -66,6 +66,7 @@ if TYPE_CHECKING:
         AgentBayError,
         APIError,
         ArgumentTypeError,
+        Attempt,
         AuthenticationError,
         BadAnswerError,
         BlockingCallError,
@@ -90,11 +91,15 @@ if TYPE_CHECKING:
         PageTokenError,
         PtyError,
         PtyNotConnectedError,
+        QuotaExceededError,
         RequestTimeoutError,
         ServiceError,
         SessionError,
         SessionNotFoundError,
         SessionStateError,
+        SyncFailedError,
+        SyncMissingError,
+        SyncTimeoutError,
         ThrottledError,
         ToolError,
         TransferError,
@@ -117,10 +122,16 @@ if TYPE_CHECKING:
         GitStatusResult,
     )
     from agentbay_async.listing import AsyncSessionListing
-    from agentbay_async.records import SessionInfo, SessionPage, SessionStatus
+    from agentbay_async.records import (
+        Reaping,
+        SessionInfo,
+        SessionPage,
+        SessionStatus,
+    )
     from agentbay_async.results import (
         DeleteResult,
         OperationResult,
+        ReapResult,
         Result,
         SessionListResult,
         SessionResult,
@@ -209,28 +220,29 @@ __getattr__ = lazy(
         ),
         ".contexts": "AsyncContextService",
         ".errors": (
-            "APIError AgentBayError ArgumentTypeError AuthenticationError BadAnswerError "
-            "BlockingCallError BlockingCallInAsyncContext ClearanceTimeoutError ClosedError "
-            "CodeError CommandError ConfigurationError ConnectionFailedError "
-            "ConnectionLostError ContextNotFoundError ContextSyncError FileError GitAuthError "
-            "GitConflictError GitError GitNotARepoError GitNotFoundError InvalidArgumentError "
-            "OperationTimeoutError PageTokenError PtyError PtyNotConnectedError "
+            "APIError AgentBayError ArgumentTypeError Attempt AuthenticationError "
+            "BadAnswerError BlockingCallError BlockingCallInAsyncContext "
+            "ClearanceTimeoutError ClosedError CodeError CommandError ConfigurationError "
+            "ConnectionFailedError ConnectionLostError ContextNotFoundError "
+            "ContextSyncError FileError GitAuthError GitConflictError GitError "
+            "GitNotARepoError GitNotFoundError InvalidArgumentError OperationTimeoutError "
+            "PageTokenError PtyError PtyNotConnectedError QuotaExceededError "
             "RequestTimeoutError ServiceError SessionError SessionNotFoundError "
-            "SessionStateError ThrottledError ToolError TransferError TransportError "
-            "UsageError"
+            "SessionStateError SyncFailedError SyncMissingError SyncTimeoutError "
+            "ThrottledError ToolError TransferError TransportError UsageError"
         ),
         ".listing": "AsyncSessionListing",
         ".context_records": (
             "Context ContextBinding ContextFileEntry ContextFilePage ContextPage "
             "ContextStatusData FileUrl SyncReceipt TransferProgress TransferReceipt"
         ),
-        ".records": "SessionInfo SessionPage SessionStatus",
+        ".records": "Reaping SessionInfo SessionPage SessionStatus",
         ".tool_records": (
             "CommandOutput DirectoryEntry FileChange FileInfo FileTexts McpTool "
             "SessionMetrics ToolContent"
         ),
         ".results": (
-            "DeleteResult OperationResult Result SessionListResult SessionResult "
+            "DeleteResult OperationResult ReapResult Result SessionListResult SessionResult "
             "SessionStatusResult"
         ),
         ".services.command": "AsyncCommand",
@@ -299,6 +311,7 @@ __all__ = [
     "AsyncSession",
     "AsyncSessionContext",
     "AsyncSessionListing",
+    "Attempt",
     "AuthenticationError",
     "BWList",
     "BadAnswerError",
@@ -396,6 +409,9 @@ __all__ = [
     "PtyNotConnectedError",
     "PtyResult",
     "PtySession",
+    "QuotaExceededError",
+    "ReapResult",
+    "Reaping",
     "RecyclePolicy",
     "RequestTimeoutError",
     "Result",
@@ -414,8 +430,11 @@ __all__ = [
     "SessionStateError",
     "SessionStatus",
     "SessionStatusResult",
+    "SyncFailedError",
+    "SyncMissingError",
     "SyncPolicy",
     "SyncReceipt",
+    "SyncTimeoutError",
     "ThrottledError",
     "ToolContent",
     "ToolError",

@@ -12,6 +12,8 @@ endpoint               ``AGENTBAY_ENDPOINT``      that of the region
 region                 ``AGENTBAY_REGION_ID``     ``cn-hangzhou``
 timeout, milliseconds  ``AGENTBAY_TIMEOUT_MS``    60000
 profile                ``AGENTBAY_PROFILE``       ``default``
+owner                  ``AGENTBAY_OWNER``         ``user@host``
+ledger                 ``AGENTBAY_LEDGER``        a file of this host
 =====================  =========================  ================
 
 A region decides over an endpoint when both come from the same place, as in the official client. The
@@ -40,6 +42,8 @@ DEFAULT_TIMEOUT = 60.0
 DEFAULT_DEADLINE = 300.0
 DEFAULT_POOL = 100
 
+_OFF = "off"
+
 _SPECIAL_HOSTS = {"pre-ap-southeast-1": "wuyingai-pre.ap-southeast-1.aliyuncs.com"}
 
 
@@ -55,6 +59,14 @@ class Config:
         deadline: Seconds for one call with all its attempts. Default 300.
         max_connections: Connections that a client keeps open at most. Default 100.
         ssl_context: TLS settings of your own; by default the system's certificates are trusted.
+        owner: Whose the sessions are; ``reap`` deletes those of one owner. Default ``user@host``.
+        ledger: Whether sessions are written down in a file of this host, so that ``agentbay ps``
+            and ``agentbay reap`` know them. Default yes; ``AGENTBAY_LEDGER`` may name another file,
+            or say ``off``.
+        reserved_labels: Whether sessions get labels of the library's own (default): the intent of
+            the create, the owner, the process and the time. Without them a create whose answer was
+            lost is not sent again and may leave a session that nobody knows of, `intent` cannot be
+            given, and ``reap`` finds only what the ledger of this host names.
 
     Example:
         >>> Config(endpoint="local").endpoint
@@ -67,6 +79,9 @@ class Config:
     deadline: float | None = None
     max_connections: int | None = None
     ssl_context: ssl.SSLContext | None = attrs.field(default=None, eq=False)
+    owner: str | None = None
+    ledger: bool | None = None
+    reserved_labels: bool = True
 
 
 @attrs.frozen
@@ -81,6 +96,9 @@ class Settings:
         deadline: Seconds for one call with all its attempts.
         max_connections: Connections to keep open at most.
         ssl_context: TLS settings, or ``None`` for the system's.
+        owner: Whose the sessions are; ``""`` is ``user@host``, which is looked up when needed.
+        ledger: The file of the ledger, ``""`` for that of this host, or ``None`` for none.
+        reserved_labels: Whether sessions get labels of the library's own.
     """
 
     endpoint: str
@@ -90,6 +108,9 @@ class Settings:
     deadline: float = DEFAULT_DEADLINE
     max_connections: int = DEFAULT_POOL
     ssl_context: ssl.SSLContext | None = attrs.field(default=None, repr=False, eq=False)
+    owner: str = ""
+    ledger: str | None = ""
+    reserved_labels: bool = True
 
 
 def resolve(
@@ -127,6 +148,9 @@ def resolve(
             "max_connections",
         ),
         ssl_context=_tls(config.ssl_context),
+        owner=_owner(config.owner, found),
+        ledger=_ledger(config.ledger, found),
+        reserved_labels=_check.boolean(config.reserved_labels, "reserved_labels"),
     )
 
 
@@ -219,6 +243,29 @@ def _key(api_key: str | None, found: _Lookup) -> str:
     if not key.isascii() or not key.isprintable():
         raise ConfigurationError("api_key must consist of printable ASCII characters")
     return key
+
+
+def find_ledger(environ: Mapping[str, str]) -> str | None:
+    """Return the file that the environment names for the ledger.
+
+    ``""`` stands for that of this host, ``None`` for none.
+    """
+    return _ledger(None, _Lookup(environ, None))
+
+
+def _owner(owner: str | None, found: _Lookup) -> str:
+    if owner is not None:
+        return _check.identifier(owner, "owner")
+    text = found.get("AGENTBAY_OWNER")
+    return _check.identifier(text, "AGENTBAY_OWNER") if text else ""
+
+
+def _ledger(ledger: bool | None, found: _Lookup) -> str | None:
+    path = found.get("AGENTBAY_LEDGER")
+    wanted = path.lower() != _OFF if ledger is None else _check.boolean(ledger, "ledger")
+    if not wanted:
+        return None
+    return "" if path.lower() == _OFF else path
 
 
 def _tls(context: object) -> ssl.SSLContext | None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from agentbay_async import _check
+from agentbay_async._deletion import delete
+from agentbay_async._labels import reserved as reserved_part
+from agentbay_async._labels import visible
 from agentbay_async._polling import poll
 from agentbay_async._reporting import reports
 from agentbay_async._wire import schema
@@ -25,7 +29,7 @@ from agentbay_async.tool_results import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from datetime import timedelta
     from typing import Any, Literal
 
@@ -43,8 +47,6 @@ if TYPE_CHECKING:
     from agentbay_async.services.oss import AsyncOss
     from agentbay_async.services.pty import AsyncPty
     from agentbay_async.syncing import AsyncSessionContext
-
-_GONE = (SessionStatus.FINISH, SessionStatus.DELETED)
 
 
 class AsyncSession:
@@ -80,12 +82,14 @@ class AsyncSession:
         "_command",
         "_computer",
         "_context",
+        "_ends",
         "_env",
         "_file_system",
         "_git",
         "_mobile",
         "_oss",
         "_pty",
+        "_reserved",
         "app_instance_id",
         "image_id",
         "resource_url",
@@ -102,9 +106,15 @@ class AsyncSession:
         app_instance_id: str = "",
         resource_url: str = "",
         access: Access | None = None,
+        reserved: dict[str, str] | None = None,
+        ends: float | None = None,
     ) -> None:
         self._api = api
         self._access = access
+        # Labels of the library's own, or None while they are not known.
+        self._reserved = reserved
+        # When its longest run time is over, on the client's clock.
+        self._ends = ends
         self.session_id = session_id
         self.image_id = image_id
         self.status = status
@@ -240,6 +250,10 @@ class AsyncSession:
     async def set_labels(self, labels: Mapping[str, str]) -> OperationResult[None]:
         """Replace all labels of the session.
 
+        The service replaces the labels that the library set by itself as well, so they are sent
+        again. They are known of a session that this client created; of others, the first call asks
+        for them, which is one request more.
+
         Args:
             labels: The labels it shall have; at least one, none of them blank.
 
@@ -249,16 +263,29 @@ class AsyncSession:
         checked = _check.labels(labels)
         if not checked:
             raise InvalidArgumentError("labels must not be empty; give at least one")
-        request = schema.SetLabel(session_id=self.session_id, labels=checked)
+        labels_to_keep = await self._own_labels()
+        request = schema.SetLabel(session_id=self.session_id, labels={**checked, **labels_to_keep})
         answer = await self._api.call(request)
         return OperationResult.ok(None, answer.request_id)
+
+    async def _own_labels(self) -> dict[str, str]:
+        if self._reserved is None:
+            if not self._api.settings.reserved_labels:
+                return {}
+            await self._all_labels()
+        return self._reserved or {}
+
+    async def _all_labels(self) -> tuple[dict[str, str], str]:
+        answer = await self._api.call(schema.GetLabel(session_id=self.session_id))
+        labels = (answer.data.labels if answer.data is not None else None) or {}
+        self._reserved = reserved_part(labels)
+        return labels, answer.request_id
 
     @reports(OperationResult)
     async def get_labels(self) -> OperationResult[dict[str, str]]:
         """Ask for the labels of the session; they are in ``data``."""
-        answer = await self._api.call(schema.GetLabel(session_id=self.session_id))
-        labels = answer.data.labels if answer.data is not None else None
-        return OperationResult.ok(labels or {}, answer.request_id)
+        labels, request_id = await self._all_labels()
+        return OperationResult.ok(visible(labels), request_id)
 
     @reports(OperationResult)
     async def info(self) -> OperationResult[SessionInfo]:
@@ -276,12 +303,62 @@ class AsyncSession:
         status = answer.data.status if answer.data is not None else None
         return SessionStatusResult.ok(status or "", answer.request_id)
 
+    @property
+    def remaining(self) -> timedelta | None:
+        """How long the session lives at most, never below 0.
+
+        It is what is left of the ``max_runtime`` that was asked for; a session that is not used may
+        end earlier. ``None`` where that is not known: of a session that was looked up or listed,
+        and of one that ends only when it is deleted.
+        """
+        from datetime import timedelta
+
+        if self._ends is None:
+            return None
+        return timedelta(seconds=max(0.0, self._ends - self._api.clock.monotonic()))
+
     @reports(OperationResult)
     async def keep_alive(self) -> OperationResult[None]:
         """Let the idle time of the session count from now on."""
         request = schema.RefreshSessionIdleTime(session_id=self.session_id)
         answer = await self._api.call(request)
         return OperationResult.ok(None, answer.request_id)
+
+    @asynccontextmanager
+    async def keep_alive_while(
+        self,
+        every: float | timedelta = 60.0,
+        *,
+        warn: Callable[[timedelta], Awaitable[None] | None] | None = None,
+        warn_before: float | timedelta = 300.0,
+    ) -> AsyncIterator[None]:
+        """Keep the session from being idle for the length of a block.
+
+        It does not lengthen ``max_runtime``; `warn` tells when that is nearly over.
+
+        Args:
+            every: Seconds (or a timedelta) between two signs of life; less than the idle time.
+            warn: Called once, with what is left, when little time is left. Needs a session whose
+                :attr:`remaining` is known.
+            warn_before: How long before the end that is, in seconds or as a timedelta.
+
+        Raises:
+            SessionNotFoundError: The session ended while the block ran; raised at its end, unless
+                the block raised an error of its own.
+
+        Example:
+            ::
+
+                async with session.keep_alive_while(every=60):
+                    await think_for_an_hour()
+        """
+        from agentbay_async._keeping import Keeper, kept
+
+        interval = _check.seconds(every, "every")
+        early = _check.seconds(warn_before, "warn_before")
+        keeper = Keeper(self._api, self.session_id, interval, warn, early, lambda: self.remaining)
+        async with kept(keeper):
+            yield
 
     @reports(SessionStatusResult)
     async def pause(
@@ -371,20 +448,7 @@ class AsyncSession:
         limit = _check.seconds(timeout, "timeout")
         if sync_context:
             await self._upload_before_delete(force=force)
-        request = schema.DeleteSessionAsync(session_id=self.session_id)
-        try:
-            request_id = (await self._api.call(request)).request_id
-            await poll(
-                self._is_gone,
-                bool,
-                clock=self._api.clock,
-                timeout=limit,
-                what=f"the release of {self.session_id}",
-            )
-        except SessionNotFoundError as gone:
-            request_id = gone.request_id
-        await self._api.sockets.close(self.session_id)
-        return DeleteResult.ok(None, request_id)
+        return DeleteResult.ok(None, await delete(self._api, self.session_id, limit))
 
     async def _upload_before_delete(self, *, force: bool) -> None:
         result = await self.context.sync(mode="upload")
@@ -397,10 +461,6 @@ class AsyncSession:
             session_id=self.session_id,
             hint="Try again, or pass force=True to give the files up",
         ) from result.error
-
-    async def _is_gone(self) -> bool:
-        answer = await self._api.call(schema.GetSessionDetail(session_id=self.session_id))
-        return answer.data is not None and answer.data.status in _GONE
 
     @reports(LinkResult)
     async def get_link(

@@ -15,20 +15,30 @@ import os
 import signal
 import sqlite3
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agentbay_local.clock import SystemClock
 from agentbay_local.home import HomeInUseError
+from agentbay_local.instruments.manual_clock import ManualClock
 from agentbay_local.sandbox.base import Isolation
 from agentbay_local.sandbox.probe import probe
 from agentbay_local.service import LocalService
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from agentbay_local.clock import Clock
 
 __all__ = ["main"]
 
 _KEY_VARIABLE = "AGENTBAY_API_KEY"
+_CLOCKS: dict[str, Callable[[], Clock]] = {
+    "auto": partial(ManualClock, auto=True),
+    "manual": ManualClock,
+    "real": SystemClock,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,6 +89,19 @@ def _parser() -> argparse.ArgumentParser:
         help="'landlock' is weaker and needs no namespaces; 'none' runs sessions as plain "
         "processes that are NOT isolated (%(default)s)",
     )
+    local.add_argument(
+        "--faults",
+        type=Path,
+        metavar="FILE",
+        help="JSON file of faults to inject; looked at again whenever it changes",
+    )
+    local.add_argument(
+        "--clock",
+        choices=sorted(_CLOCKS),
+        default="real",
+        help="'manual' stands still until /_control/clock moves it; 'auto' jumps when everybody "
+        "waits (%(default)s)",
+    )
     commands.add_parser("doctor", help="say whether this machine can isolate sessions")
     return parser
 
@@ -91,6 +114,8 @@ async def _local(chosen: argparse.Namespace) -> int:
         home=chosen.home,
         api_key=key,
         isolation=chosen.isolation,
+        clock=_CLOCKS[chosen.clock](),
+        faults=chosen.faults,
     )
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from agentbay_local.clock import Clock
     from agentbay_local.contexts.context_store import ContextStore
     from agentbay_local.contexts.syncing import Syncing
+    from agentbay_local.dialect.paging import Pages
     from agentbay_local.dialect.signing import Signer
+    from agentbay_local.instruments.kit import Kit
     from agentbay_local.sessions.lifecycle import Lifecycle
     from agentbay_local.sessions.sandboxes import Sandboxes
     from agentbay_local.store import Context, Session, Store
@@ -35,6 +37,8 @@ class State:
         files: The files of contexts.
         syncing: What moves files between the two.
         lifecycle: What ends, pauses and resumes sessions.
+        kit: The instruments of tests.
+        pages: Sizes and tokens of pages.
         endpoint: ``http://HOST:PORT``, for the URLs it hands out.
     """
 
@@ -46,6 +50,8 @@ class State:
     files: ContextStore
     syncing: Syncing
     lifecycle: Lifecycle
+    kit: Kit
+    pages: Pages
     endpoint: str = ""
 
     def session(self, session_id: str | None) -> Session:

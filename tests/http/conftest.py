@@ -20,6 +20,7 @@ from aiohttp.test_utils import TestServer
 
 from agentbay_async import AsyncAgentBay, AsyncSession
 
+from .remembering import Remembering
 from .toolbox import Toolbox
 
 if TYPE_CHECKING:
@@ -203,6 +204,10 @@ class Scripted:
         self._steps.clear()
         self.received.clear()
 
+    async def closing(self) -> None:
+        """Wait until the test is over."""
+        await self._closing.wait()
+
     def release(self) -> None:
         """Let those go that wait for an answer."""
         self._closing.set()
@@ -256,6 +261,12 @@ def bay(bays: Bays) -> AsyncAgentBay:
 
 
 @pytest.fixture
+def remembering(scripted: Scripted, clock: InstantClock) -> Remembering:
+    """Let the service remember its sessions."""
+    return Remembering(scripted, clock)
+
+
+@pytest.fixture
 async def session(bay: AsyncAgentBay, scripted: Scripted) -> AsyncSession:
     """Give a session that was looked up; what was asked for that is forgotten."""
     scripted.ok("GetSession", {"SessionId": "s-1", "Status": "RUNNING"})
@@ -274,6 +285,7 @@ def toolbox(session: AsyncSession, scripted: Scripted, tmp_path: Path) -> Toolbo
     return toolbox
 
 
+@pytest.fixture
 def deaf_port() -> Iterator[int]:
     """Give a port that nobody listens on, and that nobody else can take meanwhile."""
     with socket.socket() as taken:

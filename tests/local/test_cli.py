@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 
@@ -74,6 +76,29 @@ def test_a_key_of_the_environment_is_used_and_not_shown(tmp_path: Path) -> None:
     assert "the-key" not in err
 
 
+def test_faults_and_the_clock_are_options(tmp_path: Path) -> None:
+    """Rules are read from the file, and the clock is moved over HTTP."""
+    rules = tmp_path / "faults.json"
+    rules.write_text('{"effect": "fail", "code": "Tea", "status": 418, "nth": 1}')
+    with subprocess.Popen(
+        command("--faults", str(rules), "--clock", "manual", "--api-key", "k"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        endpoint = process.stdout.readline().split()[-1]
+        with pytest.raises(urllib.error.HTTPError, match="418"):
+            urllib.request.urlopen(f"{endpoint}/?Action=ListSession", b"Authorization=Bearer+k", 10)
+        move = urllib.request.Request(
+            f"{endpoint}/_control/clock", b'{"advance": 60}', {"Authorization": "Bearer k"}
+        )
+        with urllib.request.urlopen(move, timeout=10) as answer:
+            assert json.load(answer)["time"] == 1_700_000_060
+        process.terminate()
+        process.communicate(timeout=LIMIT)
+
+
 def failing(*arguments: str) -> str:
     """Run a command that must fail with exit code 2, and return its one line."""
     done = subprocess.run(
@@ -104,7 +129,9 @@ def test_a_home_that_cannot_be_made_is_one_clear_line() -> None:
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("bad", [["--port", "99999"], ["--port", "x"], ["--isolation", "maybe"]])
+@pytest.mark.parametrize(
+    "bad", [["--port", "99999"], ["--port", "x"], ["--isolation", "maybe"], ["--clock", "sand"]]
+)
 def test_bad_arguments_end_with_exit_code_2(bad: list[str]) -> None:
     """The option is named."""
     assert bad[0].strip("-") in failing(*bad)

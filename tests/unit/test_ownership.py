@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import anyio
 import pytest
 
-from agentbay_async._ownership import finish, make
+from agentbay_async._ownership import Chores, finish, make
+
+if TYPE_CHECKING:
+    from tests.conftest import InstantClock
 
 
 class _Work:
@@ -131,3 +135,44 @@ async def test_what_could_not_be_made_is_not_unmade() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert work.undone == []
+
+
+class _Chore:
+    """Notes how often it was done."""
+
+    def __init__(self) -> None:
+        self.done = 0
+
+    async def run(self) -> None:
+        self.done += 1
+        await asyncio.sleep(0)
+
+
+async def test_a_chore_is_done_after_each_of_its_pauses(clock: InstantClock) -> None:
+    """By itself, while the caller goes on."""
+    chores, chore = Chores(clock), _Chore()
+    chores.begin((1.0, 2.0), chore.run)
+    assert chore.done == 0
+    await _turns(20)
+    assert chore.done == 2
+    assert clock.sleeps == [1.0, 2.0]
+
+
+async def test_chores_are_done_once_more_when_their_time_is_over() -> None:
+    """At once, and to their end; then no more."""
+
+    class Standing:
+        time = monotonic = staticmethod(lambda: 0.0)
+
+        async def sleep(self, seconds: float) -> None:
+            await asyncio.Event().wait()
+
+    chores, chore = Chores(Standing()), _Chore()
+    chores.begin((1.0, 2.0), chore.run)
+    await _turns()
+    assert chore.done == 0
+    await chores.aclose()
+    assert chore.done == 1
+    chores.begin((1.0, 2.0), chore.run)
+    await chores.aclose()
+    assert chore.done == 2

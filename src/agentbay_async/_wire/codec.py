@@ -10,6 +10,7 @@ where an object is expected) and strictly otherwise: what cannot be read is a :c
 from __future__ import annotations
 
 import json
+import re
 import types
 from functools import cache, partial
 from operator import eq
@@ -101,6 +102,11 @@ def _bare(hint: Any) -> Any:
     return hint
 
 
+# In this order: what is put in must not be replaced again.
+_COMMON = tuple((character, quote_plus(character)) for character in '%+"{}:,@ ')
+_QUOTED = re.compile(r"[\w.~%+-]*", re.ASCII)
+
+
 def encode_request(request: Request[Any]) -> tuple[str, str]:
     """Return the request's own part of the query, and its form, both percent-encoded.
 
@@ -116,9 +122,25 @@ def encode_request(request: Request[Any]) -> tuple[str, str]:
     for field in _form_fields(type(request)):
         value = getattr(request, field.attribute)
         if value is not None and value != "":
-            part = f"{field.wire}={quote_plus(field.write(value))}"
+            part = f"{field.wire}={quoted(field.write(value))}"
             (query if field.in_query else form).append(part)
     return "&".join(query), "&".join(form)
+
+
+def quoted(text: str) -> str:
+    """Percent-encode `text` for a form, as :func:`urllib.parse.quote_plus` does, but sooner.
+
+    Labels and statistics are JSON, full of a handful of characters; replacing those costs a fifth
+    of looking at each character.
+
+    Example:
+        >>> quoted('{"a": "ü"}') == quote_plus('{"a": "ü"}')
+        True
+    """
+    done = text
+    for character, code in _COMMON:
+        done = done.replace(character, code)
+    return done if _QUOTED.fullmatch(done) else quote_plus(text)
 
 
 def decode_request(kind: type[R], fields: Mapping[str, str]) -> R:

@@ -63,7 +63,7 @@ async def list_folder(state: State, request: schema.DescribeContextFiles) -> Ans
     number = 1 if request.page_number is None else request.page_number
     if number < 1:
         raise invalid("PageNumber", f"must be at least 1, not {number}.")
-    size = paging.page_size(request.page_size, default=_DEFAULT_PAGE, top=_TOP_PAGE)
+    size = state.pages.size(request.page_size, default=_DEFAULT_PAGE, top=_TOP_PAGE)
     start = (number - 1) * size
     return Answer(records[start : start + size], count=len(records))
 
@@ -75,14 +75,14 @@ def _by_cursor(
     folder: str,
     records: list[schema.ContextFileRecord],
 ) -> Answer:
-    size = paging.page_size(request.max_results, default=_DEFAULT_PAGE, top=_TOP_PAGE)
+    size = state.pages.size(request.max_results, default=_DEFAULT_PAGE, top=_TOP_PAGE)
     listing = ["files", context_id, folder]
-    cursor = paging.cursor_from(state.signer, request.next_token, listing)
+    cursor = state.pages.cursor(request.next_token, listing)
     rest = [entry for entry in records if not cursor or str(entry.file_name) > str(cursor.last)]
     page, token = rest[:size], ""
     if len(rest) > size:
         following = paging.Cursor(page[-1].file_name or "", len(records))
-        token = paging.token_for(state.signer, following, listing)
+        token = state.pages.token(following, listing)
     return Answer(page, next_token=token, max_results=size, count=len(records))
 
 

@@ -77,7 +77,7 @@ def attach(state: State, session: Session, wanted: Sequence[Wanted]) -> None:
         Problem: A path has a context already; then none is attached.
     """
     try:
-        bindings = state.store.bindings.add(session.id, wanted, state.clock.now())
+        bindings = state.store.bindings.add(session.id, wanted, state.clock.time())
     except PathTakenError as taken:
         raise invalid(_LIST, f"names {taken.args[0]!r}, where a context is already.") from None
     for binding in bindings:

@@ -67,7 +67,7 @@ class Sandboxes:
     def __init__(
         self, directory: Path, backend: Backend | None, why_not: str, wanted: Isolation
     ) -> None:
-        self._directory = directory
+        self.directory = directory
         self._backend = backend
         self._why_not = why_not
         self._cells: dict[str, _Cell] = {}
@@ -127,7 +127,7 @@ class Sandboxes:
         cell = self._cell(session_id)
         cell.closed = True
         await self.close(session_id)
-        await remove_tree(self._directory / session_id)
+        await remove_tree(self.directory / session_id)
         del self._cells[session_id]
 
     async def close_all(self) -> None:
@@ -140,7 +140,7 @@ class Sandboxes:
         return self._cells.setdefault(session_id, _Cell())
 
     def _spec(self, session_id: str) -> SandboxSpec:
-        return SandboxSpec(self._directory / session_id, uid=private_uid(session_id))
+        return SandboxSpec(self.directory / session_id, uid=private_uid(session_id))
 
     async def _prepared(self, session_id: str, cell: _Cell) -> Place:
         spec = self._spec(session_id)

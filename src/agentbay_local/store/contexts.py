@@ -117,6 +117,11 @@ class Contexts:
         """Remember when the first of its files is to be removed, in Unix seconds."""
         self._db.run("UPDATE context SET next_expiry = ? WHERE id = ?", moment, context_id)
 
+    def next_expiry(self) -> float | None:
+        """Return when the next file of any context is to be removed, in Unix seconds."""
+        row = self._db.one("SELECT min(next_expiry) FROM context WHERE next_expiry IS NOT NULL")
+        return row[0] if row else None
+
     def expired(self, now: float) -> list[Context]:
         """Return contexts with files whose time is over."""
         rows = self._db.all("SELECT * FROM context WHERE next_expiry <= ?", now)

@@ -9,7 +9,7 @@ Sessions that are released have no tags, so listings cost nothing for the past.
 from __future__ import annotations
 
 import sqlite3
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -137,6 +137,37 @@ class Database:
     def all(self, sql: str, *values: Any) -> list[sqlite3.Row]:
         """Return all rows."""
         return self._connection.execute(sql, values).fetchall()
+
+    def wipe(self) -> None:
+        """Empty every table; numbers begin anew."""
+        with self.transaction():
+            for row in self.all("SELECT name FROM sqlite_master WHERE type = 'table'"):
+                self.run(f"DELETE FROM {row['name']}")  # noqa: S608  # our own tables
+
+    def copy_to(self, path: Path) -> None:
+        """Write the database, as it is now, into another file."""
+        with closing(sqlite3.connect(path)) as copy:
+            self._connection.backup(copy)
+
+    @staticmethod
+    def verify(path: Path) -> None:
+        """See whether a file has this format.
+
+        Raises:
+            sqlite3.Error: It has not, or is damaged.
+        """
+        with closing(sqlite3.connect(path)) as other:
+            found = other.execute("PRAGMA user_version").fetchone()[0]
+            if found != _VERSION:
+                raise sqlite3.DatabaseError(f"its rows have format {found}, not {_VERSION}")
+            (state,) = other.execute("PRAGMA quick_check").fetchone()
+            if state != "ok":
+                raise sqlite3.DatabaseError(f"its rows are damaged: {state}")
+
+    def load(self, path: Path) -> None:
+        """Replace everything by what another file of this format has."""
+        with closing(sqlite3.connect(path)) as other:
+            other.backup(self._connection)
 
     def close(self) -> None:
         """Close the connection."""

@@ -1,0 +1,84 @@
+"""Which process this is, and whether another one still lives."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentbay_async import _processes
+from agentbay_async._processes import Fate, default_owner, fate, this_process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_LINUX = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system does not tell")
+
+
+def test_this_process_lives() -> None:
+    """And is the same whenever it is asked for."""
+    assert fate(this_process()) is Fate.ALIVE
+    assert this_process() is this_process()
+
+
+def test_a_process_that_ended_is_dead() -> None:
+    """Its number is free."""
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    assert fate(this_process()._replace(pid=child.pid)) is Fate.DEAD
+
+
+@_LINUX
+def test_a_process_that_nobody_waited_for_is_dead() -> None:
+    """Its number is still taken, but it does nothing any more."""
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    stat = Path(f"/proc/{child.pid}/stat")
+    while stat.read_text().rpartition(")")[2].split()[0] != "Z":
+        pass
+    start = stat.read_text().rpartition(")")[2].split()[19]
+    assert fate(this_process()._replace(pid=child.pid, start=start)) is Fate.DEAD
+    child.wait()
+
+
+@_LINUX
+@pytest.mark.parametrize(
+    ("change", "known"),
+    [
+        ({"start": "1"}, Fate.DEAD),
+        ({"boot": "another"}, Fate.DEAD),
+        ({"boot": ""}, Fate.UNKNOWN),
+        ({"space": "pid:[1]"}, Fate.UNKNOWN),
+    ],
+)
+def test_a_number_alone_does_not_tell(change: dict[str, str], known: Fate) -> None:
+    """It may have been given again, belong to an earlier boot, or to another container."""
+    assert fate(this_process()._replace(**change)) is known
+
+
+def test_processes_that_seed_chance_have_names_of_their_own(run_child: Callable[..., str]) -> None:
+    """A program that wants to be reproducible must not share the name of its last run."""
+    code = """
+    import random
+    random.seed(7)
+    from agentbay_async._processes import this_process
+    print(this_process().run)
+    """
+    assert run_child(code) != run_child(code)
+
+
+def test_an_owner_is_found_where_the_user_has_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Containers run programs under numbers that nobody has named."""
+
+    def nameless() -> str:
+        raise KeyError
+
+    default_owner.cache_clear()
+    monkeypatch.setattr("getpass.getuser", nameless)
+    user, _, host = default_owner().partition("@")
+    default_owner.cache_clear()
+    assert user
+    assert host
+    assert _processes.default_owner() == default_owner()
