@@ -111,6 +111,7 @@ class Api:
                 raise
             except AgentBayError as error:
                 attempts.append(self._noted(error, len(attempts) + 1, begun))
+                error.session_id = error.session_id or getattr(request, "session_id", None) or ""
                 error.attempts = tuple(attempts)
                 if isinstance(error, SessionNotFoundError) and request.ACTION not in _AT_THE_END:
                     await self._tell_why(error, timeout)

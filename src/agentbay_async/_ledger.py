@@ -216,8 +216,9 @@ def append(path: Path, line: bytes) -> int:
         state = os.fstat(files.rows)
         if not state.st_nlink:
             # It was replaced by a shorter one, or removed.
+            anew = _open(path)
             os.close(files.rows)
-            files.rows = _open(path)
+            files.rows = anew
         os.write(files.rows, b"\n" + line)
     finally:
         # One that was stopped while it held the lock does not stop the others: they write too.

@@ -28,7 +28,7 @@ __all__ = [
     "Clock",
     "SystemClock",
     "at_work",
-    "doze",
+    "doze_until",
     "employ",
     "happens_within",
     "iso",
@@ -59,16 +59,22 @@ def employ(clock: Clock, start: Callable[[], asyncio.Task[T]]) -> asyncio.Task[T
     return clock.employ(start) if isinstance(clock, ManualClock) else start()
 
 
-async def doze(clock: Clock, seconds: float) -> None:
-    """Sleep as the service's own routines do: nobody waits for their end, so no clock jumps."""
-    await (clock.doze(seconds) if isinstance(clock, ManualClock) else clock.sleep(seconds))
+async def doze_until(clock: Clock, moment: float) -> None:
+    """Sleep until a reading of ``monotonic``, as the routines of the service do.
+
+    Nobody waits for their end, so that no clock jumps for it.
+    """
+    if isinstance(clock, ManualClock):
+        await clock.doze_until(moment)
+    else:
+        await clock.sleep(moment - clock.monotonic())
 
 
 async def wait_for_ever(clock: Clock) -> Never:
     """Wait until cancelled."""
     while True:
         if isinstance(clock, ManualClock):
-            await clock.doze(math.inf)
+            await clock.doze_until(math.inf)
         else:
             await asyncio.Event().wait()
 

@@ -62,8 +62,8 @@ class Remembering:
         """Have the next answers to an action go wrong, one after the other.
 
         ``"lost"`` does what was asked and breaks the connection, ``"unread"`` breaks it before;
-        ``"failed"`` does it and says HTTP 500, ``"slow"`` does it and says nothing; ``"fine"`` is
-        no trouble.
+        ``"failed"`` does it and says HTTP 500, ``"slow"`` does it and says nothing; ``"gone"``
+        says that there is no such session, and ``"fine"`` is no trouble.
         """
         self._troubles[action].extend(kinds)
 
@@ -82,7 +82,7 @@ class Remembering:
             await self._scripted.closing()
         if trouble == "failed":
             return web.json_response({"Code": "InternalError"}, status=500)
-        if answer is _MISSING:
+        if answer is _MISSING or trouble == "gone":
             document = {"Success": False, "Code": _GONE, "RequestId": f"REQ-{action}"}
             return web.json_response(document, status=400)
         document = {"Success": True, "Code": "ok", "RequestId": f"REQ-{action}"}

@@ -274,7 +274,9 @@ async def test_throttling_costs_nothing_of_what_was_saved(bays: Bays, scripted: 
     assert len(scripted.received) == 4
 
 
-async def test_a_clean_up_is_not_held_back_by_an_outage(bays: Bays, scripted: Scripted) -> None:
+async def test_a_clean_up_is_not_held_back_by_an_outage(
+    bays: Bays, scripted: Scripted, clock: InstantClock
+) -> None:
     """Whoever saves on deletes pays for sessions."""
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
     scripted.refuse("DeleteSessionAsync", "ServiceUnavailable", status=503)
@@ -285,6 +287,7 @@ async def test_a_clean_up_is_not_held_back_by_an_outage(bays: Bays, scripted: Sc
         async with bay.session():
             raise LookupError
     assert scripted.actions[-3:] == ["DeleteSessionAsync"] * 2 + ["GetSessionDetail"]
+    assert sum(clock.sleeps) <= 0.2
 
 
 async def test_attempts_end_when_they_are_used_up(

@@ -147,6 +147,42 @@ async def test_a_session_that_shows_up_after_the_failure_is_deleted(
     assert remembering.sessions == {}
 
 
+async def test_a_look_that_fails_afterwards_is_taken_again(
+    bay: AsyncAgentBay, remembering: Remembering, scripted: Scripted
+) -> None:
+    """The service may still be as unwell as it was when it lost the answer."""
+    remembering.lag = 15.0
+    remembering.trouble("CreateMcpSession", "lost")
+    remembering.trouble("ListSession", *["fine"] * 5, *["unread"] * 6)
+    session = (await bay.create()).session
+    await scripted.arrival("DeleteSessionAsync")
+    await bay.aclose()
+    assert list(remembering.sessions) == [session.session_id]
+
+
+async def test_an_intent_that_failed_is_left_for_the_next_try(
+    bays: Bays, remembering: Remembering
+) -> None:
+    """What shows up late of an intent of the caller's is what the caller will find."""
+    remembering.lag = 30.0
+    remembering.trouble("CreateMcpSession", "failed")
+    params = CreateSessionParams(intent="job-7")
+    assert not (await bays(retry=RetryPolicy(attempts=1)).create(params)).success
+    remembering.lag = 0.0
+    assert (await bays().create(params)).session.session_id == "s-1"
+    assert remembering.made == 1
+
+
+async def test_a_session_that_ends_while_it_is_looked_up_is_not_adopted(
+    bay: AsyncAgentBay, remembering: Remembering, scripted: Scripted
+) -> None:
+    """The index still lists it; another one is made."""
+    remembering.create({"Labels": json.dumps({"agentbay-intent": "job-7"})})
+    remembering.trouble("GetSession", "gone")
+    session = (await bay.create(CreateSessionParams(intent="job-7"))).session
+    assert session.session_id == "s-2"
+
+
 async def test_a_client_that_is_closed_looks_once_more(
     bays: Bays, remembering: Remembering
 ) -> None:

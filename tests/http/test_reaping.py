@@ -51,6 +51,11 @@ def _ended() -> Process:
     return this_process()._replace(run="the-dead-run", pid=child.pid)
 
 
+def _began(process: Process) -> bytes:
+    """Return the line with which a process begins."""
+    return json.dumps({"did": "began", "at": 0.0, **process._asdict()}).encode()
+
+
 def _bury(path: Path) -> None:
     """Rewrite the ledger as if another process had written it, and ended."""
     dead = _ended()
@@ -86,7 +91,7 @@ async def test_a_session_that_the_ledger_does_not_know_is_found_by_its_labels(
     await bay.create()
     _bury(path)
     _rewrite(path, "")
-    append(path, json.dumps({"did": "began", "at": 0.0, **_ended()._asdict()}).encode())
+    append(path, _began(_ended()))
     remembering.sessions["s-1"].labels["agentbay-run"] = "the-dead-run"
     assert (await bay.reap()).deleted == ("s-1",)
 
@@ -98,7 +103,8 @@ async def test_sessions_of_others_are_never_touched(
     await bays(cfg=Config(owner="somebody-else")).create()
     _bury(path)
     remembering.sessions["s-1"].labels["agentbay-since"] = "1"
-    assert (await bay.reap(older_than=1)).deleted == ()
+    for older_than in (None, 1):
+        assert (await bay.reap(older_than=older_than)).deleted == ()
     assert (await bay.reap("somebody-else")).deleted == ("s-1",)
 
 
@@ -141,6 +147,26 @@ async def test_a_process_that_cannot_be_seen_is_given_its_time(
     assert ("s-2" in (await bay.reap(older_than=older_than)).deleted) == goes
 
 
+async def test_a_session_that_ends_meanwhile_is_passed_over(
+    bay: AsyncAgentBay, remembering: Remembering
+) -> None:
+    """It was listed, and is gone when its labels are asked for."""
+    await bay.create()
+    remembering.sessions["s-2"] = remembering.sessions.pop("s-1")
+    remembering.trouble("GetLabel", "gone")
+    result = await bay.reap()
+    assert "s-2" not in (*result.deleted, *result.kept)
+
+
+async def test_a_living_process_keeps_its_sessions_however_old_they_are(
+    bay: AsyncAgentBay, remembering: Remembering, clock: InstantClock
+) -> None:
+    """Age says something only of those whose process cannot be seen."""
+    await bay.create()
+    clock.now += 2 * _HOUR
+    assert (await bay.reap(older_than=_HOUR)).kept == ("s-1",)
+
+
 async def test_a_dry_run_deletes_nothing(
     bay: AsyncAgentBay, remembering: Remembering, path: Path
 ) -> None:
@@ -178,6 +204,7 @@ async def test_a_session_taken_over_by_its_intent_is_the_new_process_s(
     await bay.create(params)
     assert (await bay.reap()).kept == ("s-1",)
     _rewrite(path, "")
+    append(path, _began(_ended()))
     assert (await bay.reap()).kept == ("s-1",)
     assert remembering.sessions["s-1"].labels["a"] == "b"
 

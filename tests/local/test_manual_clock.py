@@ -13,7 +13,7 @@ import pytest
 
 from agentbay_async import AsyncAgentBay, CreateSessionParams
 from agentbay_local import LocalService, ManualClock, StickTask
-from agentbay_local.clock import SystemClock, at_work, doze, happens_within
+from agentbay_local.clock import SystemClock, at_work, doze_until, happens_within
 
 PATIENCE = 60.0
 
@@ -111,7 +111,7 @@ async def test_an_automatic_clock_jumps_for_those_who_sleep_and_not_for_those_wh
 
     async def dozer() -> None:
         while True:
-            await doze(clock, 100)
+            await doze_until(clock, clock.monotonic() + 100)
             log.append(clock.monotonic() - start)
 
     task = asyncio.create_task(dozer())

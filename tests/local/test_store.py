@@ -204,3 +204,23 @@ def test_a_page_costs_the_same_among_many_sessions(tmp_path: Path) -> None:
     fill(20_000)
     assert cost() < few * 5 + 0.0005
     store.close()
+
+
+def test_totals_are_counted_anew_when_other_rows_are_taken_over(tmp_path: Path) -> None:
+    """What was counted before is of no use."""
+    full, store = memory(), memory()
+    labels = {"a": "1", "b": "1"}
+    wanted = Filter(tuple(labels.items()))
+    full.sessions.add(NewSession("s", "x", labels, 0.0), None)
+    full.copy_to(tmp_path / "rows")
+    Store.verify(tmp_path / "rows")
+    assert store.sessions.count(wanted) == 0
+    store.load(tmp_path / "rows")
+    assert store.sessions.count(wanted) == 1
+    store.wipe()
+    assert store.sessions.count(wanted) == 0
+    (tmp_path / "text").write_text("no rows")
+    with pytest.raises(sqlite3.Error):
+        Store.verify(tmp_path / "text")
+    for opened in (full, store):
+        opened.close()

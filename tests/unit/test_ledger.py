@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -195,10 +196,14 @@ def test_a_ledger_that_cannot_be_written_is_said_once(
     assert "cannot be written" in caplog.text
 
 
-def test_a_removed_ledger_is_made_anew(ledger: Ledger, path: Path) -> None:
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_removed_ledger_is_made_anew(ledger: Ledger, path: Path, whole: bool) -> None:
     """Whoever deletes the file while programs run loses what it said, and nothing after that."""
     ledger.created("s-1", "me", None)
-    path.unlink()
+    if whole:
+        shutil.rmtree(path.parent)
+    else:
+        path.unlink()
     ledger.created("s-2", "me", None)
     assert [entry.session_id for entry in ledger.read().open] == ["s-2"]
 

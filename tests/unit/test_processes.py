@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agentbay_async import _processes
-from agentbay_async._processes import Fate, default_owner, fate, this_process
+from agentbay_async._processes import Fate, Process, default_owner, fate, this_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +57,33 @@ def test_a_process_that_nobody_waited_for_is_dead() -> None:
 def test_a_number_alone_does_not_tell(change: dict[str, str], known: Fate) -> None:
     """It may have been given again, belong to an earlier boot, or to another container."""
     assert fate(this_process()._replace(**change)) is known
+
+
+def test_a_system_that_tells_little_is_believed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without its tables a number is all there is: one that is taken is taken for alive."""
+    monkeypatch.setattr(_processes, "_PROC", tmp_path)
+    bare = Process("run", os.getpid())
+    assert fate(bare) is Fate.ALIVE
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    assert fate(bare._replace(pid=child.pid)) is Fate.DEAD
+    assert fate(bare._replace(boot="of another time")) is Fate.DEAD
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no signals")
+@pytest.mark.parametrize("error", [PermissionError, OverflowError])
+def test_a_process_of_somebody_else_is_taken_for_alive(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """In doubt nothing is deleted."""
+
+    def refuse(_pid: int, _signal: int) -> None:
+        raise error
+
+    monkeypatch.setattr(os, "kill", refuse)
+    assert fate(this_process()) is Fate.ALIVE
 
 
 def test_processes_that_seed_chance_have_names_of_their_own(run_child: Callable[..., str]) -> None:

@@ -104,6 +104,7 @@ def _bare(hint: Any) -> Any:
 
 # In this order: what is put in must not be replaced again.
 _COMMON = tuple((character, quote_plus(character)) for character in '%+"{}:,@ ')
+_PLAIN = re.compile(r"[\w.~-]*", re.ASCII)
 _QUOTED = re.compile(r"[\w.~%+-]*", re.ASCII)
 
 
@@ -137,6 +138,8 @@ def quoted(text: str) -> str:
         >>> quoted('{"a": "ü"}') == quote_plus('{"a": "ü"}')
         True
     """
+    if _PLAIN.fullmatch(text):
+        return text
     done = text
     for character, code in _COMMON:
         done = done.replace(character, code)

@@ -13,15 +13,14 @@ import math
 import threading
 import time
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
-import attrs
+from agentbay_local.instruments.sleepers import WORK, Sleeper, Work, span_of, wake_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import timedelta
 
 __all__ = ["ManualClock"]
 
@@ -35,25 +34,6 @@ _START = 1000.0
 _QUIET = 0.001
 _QUIET_WHILE_AWAKE = 0.02
 _SETTLED_WITHIN = 30.0
-
-
-@attrs.define(eq=False)
-class _Sleeper:
-    due: float
-    wake: asyncio.Future[None]
-    task: asyncio.Task[Any]
-    dozing: bool
-
-
-@attrs.define(eq=False)
-class _Work:
-    """Something at work; while it sleeps on the clock itself, it keeps nobody."""
-
-    clock: ManualClock
-    asleep: int = 0
-
-
-_WORK: ContextVar[_Work | None] = ContextVar("agentbay_local_work", default=None)
 
 
 class ManualClock:
@@ -79,10 +59,10 @@ class ManualClock:
         self._offset = 0.0
         self._state = threading.Condition(threading.RLock())
         self._moving = threading.Lock()
-        self._sleepers: list[_Sleeper] = []
+        self._sleepers: list[Sleeper] = []
         self._awake: set[asyncio.Task[Any]] = set()
         self._watched: WeakSet[asyncio.Task[Any]] = WeakSet()
-        self._works: set[_Work] = set()
+        self._works: set[Work] = set()
         self._stirred = time.monotonic()
         self._changes = 0
 
@@ -105,11 +85,11 @@ class ManualClock:
 
     async def sleep(self, seconds: float) -> None:
         """Return when the clock has moved by `seconds`."""
-        await self._wait(seconds, dozing=False)
+        await self._wait(self._offset + seconds, dozing=False)
 
-    async def doze(self, seconds: float) -> None:
-        """Sleep, without making an automatic clock jump for it."""
-        await self._wait(seconds, dozing=True)
+    async def doze_until(self, moment: float) -> None:
+        """Sleep until a reading of `monotonic`, without making an automatic clock jump for it."""
+        await self._wait(moment - _START, dozing=True)
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -128,18 +108,18 @@ class ManualClock:
         return task
 
     @contextmanager
-    def _begun(self) -> Iterator[_Work]:
-        work = _Work(self)
+    def _begun(self) -> Iterator[Work]:
+        work = Work(self)
         with self._state:
             self._works.add(work)
             self._stir()
-        token = _WORK.set(work)
+        token = WORK.set(work)
         try:
             yield work
         finally:
-            _WORK.reset(token)
+            WORK.reset(token)
 
-    def _end(self, work: _Work) -> None:
+    def _end(self, work: Work) -> None:
         with self._state:
             self._works.discard(work)
             self._stir()
@@ -165,7 +145,7 @@ class ManualClock:
             RuntimeError: An event loop runs in this thread, which it would block: await `aadvance`.
             TimeoutError: What was due is at work for 30 seconds of the machine, and goes on.
         """
-        span = _seconds(by, minutes, hours, days)
+        span = span_of(by, minutes, hours, days)
         try:
             asyncio.get_running_loop()
         except RuntimeError:
@@ -182,7 +162,7 @@ class ManualClock:
         days: float = 0.0,
     ) -> None:
         """As `advance`, for coroutines."""
-        await asyncio.to_thread(self._advance, _seconds(by, minutes, hours, days))
+        await asyncio.to_thread(self._advance, span_of(by, minutes, hours, days))
 
     def _advance(self, span: float) -> None:
         with self._moving:
@@ -190,6 +170,7 @@ class ManualClock:
                 # What was at work before is none of what falls due.
                 before = {work for work in self._works if not work.asleep}
                 target = self._offset + span
+            self._settle(before)
             while self._step(target):
                 self._settle(before)
             with self._state:
@@ -209,13 +190,13 @@ class ManualClock:
             self._stir()
             return True
 
-    def _wake(self, sleeper: _Sleeper) -> None:
+    def _wake(self, sleeper: Sleeper) -> None:
         # A loop that was closed meanwhile has nobody left to wake.
         with suppress(RuntimeError):
-            sleeper.task.get_loop().call_soon_threadsafe(_set, sleeper.wake)
+            sleeper.task.get_loop().call_soon_threadsafe(wake_up, sleeper.wake)
             self._awake.add(sleeper.task)
 
-    def _settle(self, before: set[_Work]) -> None:
+    def _settle(self, before: set[Work]) -> None:
         end = time.monotonic() + _SETTLED_WITHIN
         with self._state:
             while (left := self._unsettled(before)) > 0:
@@ -223,33 +204,33 @@ class ManualClock:
                     raise TimeoutError("what was due is still at work; see the service's journal")
                 self._state.wait(min(left, 1.0))
 
-    def _unsettled(self, before: set[_Work]) -> float:
+    def _unsettled(self, before: set[Work]) -> float:
         """Return the seconds to wait at least until everything may be settled, 0 if it is."""
         if any(not work.asleep for work in self._works - before):
             return 1.0
         quiet = _QUIET_WHILE_AWAKE if self._awake else _QUIET
         return self._stirred + quiet - time.monotonic()
 
-    async def _wait(self, seconds: float, *, dozing: bool) -> None:
-        if seconds <= 0:
+    async def _wait(self, due: float, *, dozing: bool) -> None:
+        if due <= self._offset:
             await asyncio.sleep(0)
             return
-        work = _WORK.get()
+        work = WORK.get()
         if work is not None and work.clock is not self:
             work = None
-        sleeper = self._lie_down(seconds, dozing, work)
+        sleeper = self._lie_down(due, dozing, work)
         try:
             await sleeper.wake
         finally:
             self._get_up(sleeper, work)
 
-    def _lie_down(self, seconds: float, dozing: bool, work: _Work | None) -> _Sleeper:
+    def _lie_down(self, due: float, dozing: bool, work: Work | None) -> Sleeper:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("only a task can sleep")
         with self._state:
             wake = task.get_loop().create_future()
-            sleeper = _Sleeper(self._offset + seconds, wake, task, dozing)
+            sleeper = Sleeper(due, wake, task, dozing)
             self._sleepers.append(sleeper)
             self._awake.discard(task)
             if task not in self._watched:
@@ -260,7 +241,7 @@ class ManualClock:
             self._stir()
         return sleeper
 
-    def _get_up(self, sleeper: _Sleeper, work: _Work | None) -> None:
+    def _get_up(self, sleeper: Sleeper, work: Work | None) -> None:
         with self._state:
             if sleeper in self._sleepers:
                 self._sleepers.remove(sleeper)
@@ -290,7 +271,7 @@ class ManualClock:
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(loop.call_later, quiet, self._jump, self._changes)
 
-    def _next_to_jump_for(self) -> _Sleeper | None:
+    def _next_to_jump_for(self) -> Sleeper | None:
         waiting = (sleeper for sleeper in self._sleepers if not sleeper.dozing)
         return min(waiting, key=lambda sleeper: sleeper.due, default=None)
 
@@ -299,16 +280,3 @@ class ManualClock:
             sleeper = self._next_to_jump_for()
             if changes == self._changes and sleeper is not None:
                 self._step(sleeper.due)
-
-
-def _set(wake: asyncio.Future[None]) -> None:
-    if not wake.done():
-        wake.set_result(None)
-
-
-def _seconds(by: timedelta | float, minutes: float, hours: float, days: float) -> float:
-    base = by.total_seconds() if isinstance(by, timedelta) else float(by)
-    seconds = base + 60 * minutes + 3600 * hours + 86400 * days
-    if not 0 <= seconds < math.inf:
-        raise ValueError(f"a clock moves forward by a finite time, not by {seconds:g} seconds")
-    return seconds

@@ -15,7 +15,7 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from agentbay_local.clock import doze, happens_within
+from agentbay_local.clock import doze_until, happens_within
 from agentbay_local.dialect.problems import wrong_state
 from agentbay_local.sessions import states
 
@@ -222,10 +222,9 @@ class Lifecycle:
 
     async def _nap(self) -> None:
         """Doze until something is due, or until it has been said that something is due earlier."""
-        seconds = self._until_due()
-        self._nap_ends = self._clock.monotonic() + seconds
+        self._nap_ends = self._next_due()
         alarm = asyncio.ensure_future(self._alarm.wait())
-        nap = asyncio.ensure_future(doze(self._clock, seconds))
+        nap = asyncio.ensure_future(doze_until(self._clock, self._nap_ends))
         try:
             await asyncio.wait([alarm, nap], return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -233,7 +232,8 @@ class Lifecycle:
             nap.cancel()
             self._alarm.clear()
 
-    def _until_due(self) -> float:
+    def _next_due(self) -> float:
+        """Return when to look again, on the monotonic clock."""
         sessions, contexts = self._store.sessions, self._store.contexts
         passed, date = self._clock.monotonic(), self._clock.time()
         dues = [
@@ -245,7 +245,7 @@ class Lifecycle:
             )
             if due is not None
         ]
-        return min(max(min(dues, default=_LONGEST_NAP), _SHORTEST_NAP), _LONGEST_NAP)
+        return passed + min(max(min(dues, default=_LONGEST_NAP), _SHORTEST_NAP), _LONGEST_NAP)
 
     def sweep(self) -> None:
         """Release sessions whose time is over, and expire files of contexts."""
