@@ -254,11 +254,14 @@ class CommandError(ToolError):
         exit_code: What the command returned.
         stdout: What it wrote to its standard output.
         stderr: What it wrote to its standard error.
+        timed_out: Whether it was killed because its time was over; the streams then hold what it
+            wrote until then.
     """
 
     exit_code: int = 1
     stdout: str = ""
     stderr: str = ""
+    timed_out: bool = False
 
 
 class GitError(CommandError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentbay_local.sandbox.base import Isolation
+from agentbay_local.sandbox.base import Isolation, Limits
 from agentbay_local.service import LocalService
 
-__all__ = ["Isolation", "LocalService"]
+__all__ = ["Isolation", "Limits", "LocalService"]

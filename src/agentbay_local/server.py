@@ -16,6 +16,7 @@ import attrs
 from aiohttp import web
 
 from agentbay_local.background import Background
+from agentbay_local.code import CodeRunner
 from agentbay_local.contexts.context_store import ContextStore
 from agentbay_local.contexts.syncing import Syncing
 from agentbay_local.dialect.signing import Signer
@@ -26,6 +27,7 @@ from agentbay_local.sessions.lifecycle import Lifecycle
 from agentbay_local.sessions.sandboxes import Sandboxes, unavailable
 from agentbay_local.state import State
 from agentbay_local.store import Store
+from agentbay_local.tools.memory import Memories
 from agentbay_local.web import app
 
 if TYPE_CHECKING:
@@ -33,7 +35,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agentbay_local.clock import Clock
-    from agentbay_local.sandbox.base import Backend, Isolation
+    from agentbay_local.sandbox.base import Backend, Isolation, Limits
+    from agentbay_local.sandbox.outbound import AllowedHosts
 
 __all__ = ["Server", "Settings"]
 
@@ -53,6 +56,8 @@ class Settings:
     api_key: str = attrs.field(repr=False)
     isolation: Isolation
     clock: Clock
+    limits: Limits
+    outbound: AllowedHosts
 
 
 class Server:
@@ -131,18 +136,40 @@ class Server:
         clock, background = self._settings.clock, Background()
         backend = _backend(self.capability, orphans)
         why_not = unavailable(self.capability.reason, self.capability.remedy)
-        sandboxes = Sandboxes(home.sessions, backend, why_not, self._settings.isolation)
+        sandboxes = Sandboxes(
+            home.sessions,
+            backend,
+            why_not,
+            self._settings.isolation,
+            self._settings.limits,
+            self._settings.outbound,
+        )
         files = ContextStore(home.contexts, executor, durable=not home.temporary)
         syncing = Syncing(store, clock, background, sandboxes, files, executor)
-        lifecycle = Lifecycle(store, clock, background, sandboxes, syncing)
+        memories = Memories()
+        lifecycle = Lifecycle(store, clock, background, sandboxes, syncing, memories)
+        code = CodeRunner(sandboxes.get)
+        sandboxes.on_close(code.close)
         self._stack.push_async_callback(_bounded, sandboxes.close_all, "sandboxes")
+        self._stack.push_async_callback(_bounded, code.close_all, "shells of code")
         self._stack.push_async_callback(background.close, _GRACE)
         if not home.temporary:
             # What the policies of sessions want to be saved is saved while there is somewhere to.
             self._stack.push_async_callback(lifecycle.release_all, "the service stopped", _GRACE)
         background.launch(lifecycle.sweep_for_ever(), "sweeper")
         signer = Signer(home.secret())
-        return State(store, clock, signer, background, sandboxes, files, syncing, lifecycle)
+        return State(
+            store,
+            clock,
+            signer,
+            background,
+            sandboxes,
+            files,
+            syncing,
+            lifecycle,
+            memories,
+            code,
+        )
 
     async def _listen(self, state: State) -> None:
         # The key travels in the query of some requests, so there is no access log.
@@ -169,6 +196,7 @@ async def _recover(state: State, home: Home) -> None:
         state.store.sessions.finish(session.id, "the service stopped", state.clock.now())
     for place in list(home.sessions.iterdir()):
         await state.sandboxes.remove(place.name)
+    state.store.contexts.remove_own()
     await state.files.recover(state.store.contexts.ids())
     state.store.contexts.settle()
 

@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentbay_local.clock import Clock, RealClock
-from agentbay_local.sandbox.base import Isolation
+from agentbay_local.limits import checked
+from agentbay_local.sandbox.base import Isolation, Limits
+from agentbay_local.sandbox.outbound import AllowedHosts
 from agentbay_local.server import Server, Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import TracebackType
 
     from typing_extensions import Self
@@ -45,9 +48,15 @@ class LocalService:
         isolation: ``"namespaces"``; ``"landlock"``, a weaker level for machines that forbid
             namespaces; or ``"none"`` for plain processes that are not isolated.
         clock: Where the service reads time.
+        limits: What each session may take of memory, disk, processes, open files and processor.
+        allow_hosts: Hosts that sessions may reach: ``"HOST"`` for its ports 80 and 443,
+            ``"HOST:PORT"`` for that one, ``"*.HOST"`` for every name below it, ``"*"`` for every
+            name. Programs find a proxy in their variables. A name leads to public addresses only;
+            others must be listed as addresses. By default sessions have no network.
 
     Raises:
-        ValueError: `isolation` or `port` is none of the possible values.
+        ValueError: `isolation`, `port`, one of `limits` or of `allow_hosts` is none of the
+            possible values, or `allow_hosts` is given for a level that cannot keep to it.
 
     Example:
         ::
@@ -65,6 +74,8 @@ class LocalService:
         api_key: str | None = None,
         isolation: Isolation | str = Isolation.NAMESPACES,
         clock: Clock | None = None,
+        limits: Limits | None = None,
+        allow_hosts: Iterable[str] = (),
     ) -> None:
         if not 0 <= port <= 65535:
             raise ValueError(f"port must be between 0 and 65535, not {port}")
@@ -78,6 +89,8 @@ class LocalService:
             api_key=self.api_key,
             isolation=_isolation(isolation),
             clock=clock or RealClock(),
+            limits=checked(limits or Limits()),
+            outbound=_outbound(allow_hosts, _isolation(isolation)),
         )
         self._server: Server | None = None
         self._thread: _Thread | None = None
@@ -248,3 +261,13 @@ def _isolation(level: Isolation | str) -> Isolation:
     except ValueError:
         levels = " or ".join(repr(entry.value) for entry in Isolation)
         raise ValueError(f"isolation must be {levels}, not {level!r}") from None
+
+
+def _outbound(entries: Iterable[str], level: Isolation) -> AllowedHosts:
+    allowed = AllowedHosts.parse(entries)
+    if allowed and level is not Isolation.NAMESPACES:
+        raise ValueError(
+            f"allow_hosts needs isolation 'namespaces'; nothing would hold sessions of "
+            f"{level.value!r} to the list"
+        )
+    return allowed

@@ -274,6 +274,7 @@ def toolbox(session: AsyncSession, scripted: Scripted, tmp_path: Path) -> Toolbo
     return toolbox
 
 
+@pytest.fixture
 def deaf_port() -> Iterator[int]:
     """Give a port that nobody listens on, and that nobody else can take meanwhile."""
     with socket.socket() as taken:

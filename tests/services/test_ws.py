@@ -449,6 +449,8 @@ from agentbay_async import AsyncAgentBay
 from services.machine import Machine, always
 
 async def ask(bay):
+    # A busy machine is slow, which debug mode would tell of.
+    asyncio.get_running_loop().slow_callback_duration = 60
     machine = Machine()
     machine.methods["pty.create"] = always({"result": {"ptySessionId": "p-1"}})
     async with TestServer(machine.app(), port=PORT) as server:

@@ -25,6 +25,7 @@ _DEFAULT_TIMEOUT = 50.0
 # How much longer than the command the exchange may take, so that a command which runs out of time
 # is told of by the session, with what it wrote, and not by a broken connection.
 _ANSWER_GRACE = 15.0
+_TIMED_OUT = "[timeout]"
 # Linux holds no longer variable, and in one the command of a process travels.
 _LONGEST_STARTED = 128 * 1024 - 64
 
@@ -188,17 +189,21 @@ def _refused(error: ToolError) -> CommandResult:
         return CommandResult.failed(failed)
     code = output.exit_code or 1
     output = CommandOutput(output.stdout, output.stderr, code, output.trace_id)
-    return _result(output, error.request_id, error.session_id)
+    # The mark of a time limit, as the service writes it; the streams cannot hold it by accident.
+    timed_out = code == -1 and _TIMED_OUT in str(json.loads(error.message).get("errorMessage"))
+    return _result(output, error.request_id, error.session_id, timed_out=timed_out)
 
 
-def _result(output: CommandOutput, request_id: str, session_id: str) -> CommandResult:
+def _result(
+    output: CommandOutput, request_id: str, session_id: str, *, timed_out: bool = False
+) -> CommandResult:
     if output.exit_code == 0:
         return CommandResult.ok(output, request_id)
-    error = CommandError(
-        output.stderr.strip() or f"the command ended with exit code {output.exit_code}",
-        request_id=request_id,
-        session_id=session_id,
-    )
+    reason = output.stderr.strip() or f"the command ended with exit code {output.exit_code}"
+    if timed_out:
+        reason = "the command was killed when its time was over; give it more with timeout=..."
+    error = CommandError(reason, request_id=request_id, session_id=session_id)
+    error.timed_out = timed_out
     error.exit_code = output.exit_code
     error.stdout = output.stdout
     error.stderr = output.stderr

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from agentbay_async._api import Api
-    from agentbay_async.services._terminals import Terminal
+    from agentbay_async.services._terminal import Terminal
 
 logger = logging.getLogger("agentbay")
 

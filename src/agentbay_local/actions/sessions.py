@@ -9,6 +9,7 @@ from agentbay_async._wire import schema
 from agentbay_async._wire.codec import compact_json
 from agentbay_local.actions import sync
 from agentbay_local.actions.labels import checked_labels
+from agentbay_local.channels.access import access_to
 from agentbay_local.dialect import paging
 from agentbay_local.dialect.answer import Answer
 from agentbay_local.dialect.problems import invalid, no_session, required, wrong_state
@@ -53,6 +54,7 @@ async def create(state: State, request: schema.CreateMcpSession) -> Answer:
             app_instance_id=_instance(session),
             resource_id=_resource(session),
             tool_list=images.tool_list(image),
+            **_reached(state, session),
         )
     )
 
@@ -89,6 +91,7 @@ async def get(state: State, request: schema.GetSession) -> Answer:
             app_instance_id=_instance(session),
             resource_id=_resource(session),
             tool_list=images.tool_list(session.image),
+            **_reached(state, session),
             contexts=[schema.SessionContext(id=entry.id, name=entry.name) for entry in contexts],
         )
     )
@@ -189,6 +192,12 @@ async def refresh(state: State, request: schema.RefreshSessionIdleTime) -> Answe
     """Count the idle time from now on."""
     state.running(request.session_id)
     return Answer()
+
+
+def _reached(state: State, session: Session) -> dict[str, str]:
+    """Return the fields that say how a session is reached directly."""
+    access = access_to(state, session.id)
+    return {"link_url": access.link_url, "ws_url": access.ws_url, "token": access.token}
 
 
 def _listed(session: Session) -> schema.ListedSession:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from agentbay_local.contexts.syncing import Syncing
     from agentbay_local.sessions.sandboxes import Sandboxes
     from agentbay_local.store import NewSession, Session, Store
+    from agentbay_local.tools.memory import Memories
 
 __all__ = ["Lifecycle"]
 
@@ -46,12 +47,14 @@ class Lifecycle:
         background: Background,
         sandboxes: Sandboxes,
         syncing: Syncing,
+        memories: Memories,
     ) -> None:
         self._store = store
         self._clock = clock
         self._background = background
         self._sandboxes = sandboxes
         self._syncing = syncing
+        self._memories = memories
         self._releases: dict[str, asyncio.Event] = {}
         self._busy: Counter[str] = Counter()
 
@@ -131,6 +134,7 @@ class Lifecycle:
             return
         await self._sandboxes.remove(session.id)
         self._syncing.forget(session.id)
+        self._memories.forget(session.id)
         self._store.sessions.finish(session.id, reason, self._clock.now())
 
     def _keep(self, session: Session) -> None:

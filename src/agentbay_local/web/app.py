@@ -20,7 +20,8 @@ from agentbay_async._wire.codec import decode_request
 from agentbay_local.actions import ROUTES
 from agentbay_local.dialect import answer
 from agentbay_local.dialect.problems import Problem, missing
-from agentbay_local.web import context_files
+from agentbay_local.web import context_files, link, ports, socket
+from agentbay_local.web.refusals import refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,21 +45,19 @@ def application(state: State, api_key: str) -> web.Application:
     app.router.add_post("/", front.act)
     app.router.add_get("/healthz", front.health)
     context_files.add(app, state)
+    ports.add(app, state)
+    link.add(app, state)
+    socket.add(app, state)
     return app
 
 
 @web.middleware
 async def refuse_web_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse what a browser sends on behalf of some page: no page has business here."""
-    if "Origin" in request.headers:
+    if "Origin" in request.headers and not request.path.startswith(ports.PREFIX):
         problem = Problem(codes.NOT_LOGIN, "Requests from web pages are not accepted.", 403)
-        return refusal(problem)
+        return refused(problem)
     return await handler(request)
-
-
-def refusal(problem: Problem) -> web.Response:
-    """Write a refusal as HTTP."""
-    return _json(answer.failure(problem, answer.request_id()), problem.http_status)
 
 
 def _json(text: str, status: int = 200) -> web.Response:

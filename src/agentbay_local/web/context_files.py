@@ -17,10 +17,10 @@ from aiohttp import web
 
 from agentbay_async._wire import codes
 from agentbay_local.contexts.versions import Change
-from agentbay_local.dialect import answer
 from agentbay_local.dialect.problems import Problem, context_problem, no_context
 from agentbay_local.trees.landing import open_source
 from agentbay_local.trees.manifest import FILE, Stamp
+from agentbay_local.web.refusals import refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,8 +108,7 @@ def _refused(problem: Problem) -> web.Response:
     # A plain HTTP client looks at the status alone, so a missing file is a 404 here.
     missing = problem.code in (codes.CONTEXT_FILE_NOT_FOUND, codes.CONTEXT_NOT_FOUND)
     status = 404 if missing else problem.http_status
-    text = answer.failure(problem, answer.request_id())
-    return web.Response(text=text, status=status, content_type="application/json")
+    return refused(problem, status)
 
 
 async def _receive(request: web.Request, file: Path) -> str:

@@ -1,0 +1,23 @@
+"""A refusal as HTTP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from agentbay_local.dialect import answer
+
+if TYPE_CHECKING:
+    from agentbay_local.dialect.problems import Problem
+
+__all__ = ["refused"]
+
+
+def refused(problem: Problem, status: int | None = None) -> web.Response:
+    """Write a refusal; `status` replaces the problem's own where clients look at that alone."""
+    return web.Response(
+        text=answer.failure(problem, answer.request_id()),
+        status=status or problem.http_status,
+        content_type="application/json",
+    )
