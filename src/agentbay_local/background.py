@@ -52,4 +52,4 @@ def _python_ends(error: BaseException) -> bool:
     An embedded service lives until then; what it had left to do is made up for at the next start,
     or goes with its temporary home.
     """
-    return isinstance(error, RuntimeError) and "interpreter shutdown" in str(error)
+    return isinstance(error, RuntimeError) and "cannot schedule new futures" in str(error)
