@@ -112,7 +112,7 @@ def conformance(session: nox.Session) -> None:
 
     It has an environment of its own, because it owns the import name ``agentbay`` too.
     """
-    official = Path(session.cache_dir) / "official-client"
+    official = Path(session.cache_dir).resolve() / "official-client"
     if not (official / "bin" / "python").exists():
         session.run("python", "-m", "venv", str(official), silent=True)
     python = str(official / "bin" / "python")

@@ -82,10 +82,11 @@ class Writer:
         # Users annotate what they pass around; methods return it.
         twins["BlockingIterator"] = Name(f"{self.twin}._lasting", "BlockingIterator")
         offered = twins | {name: Name(module.name, name) for name in names}
+        typed = "from collections.abc import Callable"
         yield "from __future__ import annotations"
         yield f"from typing import TYPE_CHECKING\nfrom {self.source.package}._lazy import lazy"
-        yield indented("if TYPE_CHECKING:", _import_lines(offered))
-        yield f"__getattr__ = lazy(__name__, {{{_homes(offered)}}})"
+        yield indented("if TYPE_CHECKING:", typed, _import_lines(offered))
+        yield f"__getattr__: Callable[[str], object] = lazy(__name__, {{{_homes(offered)}}})"
         yield f"__all__ = {sorted(offered)}"
 
     def _resources(self, module: Module, resources: list[str]) -> Iterator[str]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from agentbay_async._lazy import lazy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agentbay._lasting import BlockingIterator
     from agentbay.client import AgentBay
     from agentbay.contexts import ContextService
@@ -192,7 +194,7 @@ if TYPE_CHECKING:
         __version__,
     )
 
-__getattr__ = lazy(
+__getattr__: Callable[[str], object] = lazy(
     __name__,
     {
         "agentbay._lasting": "BlockingIterator",

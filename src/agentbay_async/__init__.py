@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from agentbay_async._lazy import lazy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agentbay_async._clock import Clock
     from agentbay_async._retry import RetryPolicy
     from agentbay_async._version import __version__
@@ -189,7 +191,7 @@ if TYPE_CHECKING:
         Window,
     )
 
-__getattr__ = lazy(
+__getattr__: Callable[[str], object] = lazy(
     __name__,
     {
         "._clock": "Clock",

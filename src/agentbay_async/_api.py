@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from agentbay_async._access import Access
     from agentbay_async._clock import Clock
     from agentbay_async._wire.http import Http
+    from agentbay_async._wire.pool import Pools
     from agentbay_async._wire.schema import Request
     from agentbay_async.config import Settings
 
 D = TypeVar("D")
 
-logger = logging.getLogger("agentbay")
+logger: logging.Logger = logging.getLogger("agentbay")
 
 
 class Api:
@@ -50,7 +51,7 @@ class Api:
 
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
-        self.pools = Pools(settings.max_connections, settings.ssl_context)
+        self.pools: Pools = Pools(settings.max_connections, settings.ssl_context)
         self.access: WeakValueDictionary[str, Access] = WeakValueDictionary()
         self.sockets = Sockets(self.pools, self.clock)
         self._retry = retry or RetryPolicy()

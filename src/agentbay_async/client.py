@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from agentbay_async.config import Config
     from agentbay_async.contexts import AsyncContextService
 
-logger = logging.getLogger("agentbay")
+logger: logging.Logger = logging.getLogger("agentbay")
 
 
 class AsyncAgentBay:

@@ -45,7 +45,7 @@ What the service or the network does comes back inside a result (see
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +71,7 @@ class AgentBayError(Exception):
     """
 
     #: What :attr:`retryable` is unless an instance says otherwise.
-    RETRYABLE = False
+    RETRYABLE: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class AgentBayError(Exception):
         self.code = code
         self.request_id = request_id
         self.http_status = http_status
-        self.retryable = self.RETRYABLE if retryable is None else retryable
+        self.retryable: bool = self.RETRYABLE if retryable is None else retryable
         self.session_id = session_id
         self.hint = hint
 
@@ -142,7 +142,7 @@ class BlockingCallInAsyncContext(RuntimeWarning):
 class TransportError(AgentBayError):
     """No answer arrived that could be read."""
 
-    RETRYABLE = True
+    RETRYABLE: ClassVar[bool] = True
 
 
 class ConnectionFailedError(TransportError, ConnectionError):
@@ -189,14 +189,14 @@ class ThrottledError(APIError):
         retry_after: Seconds the service asks to wait, or ``None`` when it did not say.
     """
 
-    RETRYABLE = True
+    RETRYABLE: ClassVar[bool] = True
     retry_after: float | None = None
 
 
 class ServiceError(APIError):
     """The service itself failed (HTTP 5xx); it may have acted on the request."""
 
-    RETRYABLE = True
+    RETRYABLE: ClassVar[bool] = True
 
 
 class SessionError(AgentBayError):
@@ -216,7 +216,7 @@ class SessionStateError(SessionError):
 class OperationTimeoutError(AgentBayError, TimeoutError):
     """The service accepted the operation, but it was not finished within the time given."""
 
-    RETRYABLE = True
+    RETRYABLE: ClassVar[bool] = True
 
 
 class ClearanceTimeoutError(OperationTimeoutError):
