@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import logging
 from contextlib import suppress
@@ -12,12 +13,14 @@ import aiohttp
 import pytest
 
 from agentbay_local import LocalService
+from agentbay_local.channels import line as channels
+from agentbay_local.channels.desk import Desk
 from agentbay_local.web.socket import LARGEST_FRAME
 
 from .lines import CODE, FILES, PTY, Line, Reached, ends, line_to, reached
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Coroutine
 
     from tests.local.conftest import Api
 
@@ -126,9 +129,8 @@ async def test_who_asks_too_much_at_once_is_refused(line: Line) -> None:
     """What is under way goes on, and there is room again when some of it has ended."""
     asked = {"language": "python", "code": "while True: pass"}
     await line.tell(CODE, "run_code", timeoutS=5, **asked)
-    for _ in range(300):
-        last = await line.tell(CODE, "run_code", **asked)
-    assert "256" in (await line.answer(last))["error"]
+    sent = [await line.tell(CODE, "run_code", **asked) for _ in range(300)]
+    assert "256" in (await line.answer(sent[-1]))["error"]
     assert "256" in await line.refusal(PTY, "pty.list")
 
 
@@ -312,3 +314,20 @@ async def test_the_token_is_in_no_log(api: Api, caplog: pytest.LogCaptureFixture
         await line.ask("NOBODY", "pty.list")
     await refusal(api, place, **{"X-Access-Token": place.token[:-1]})
     assert place.token not in caplog.text
+
+
+async def test_work_that_was_never_begun_is_put_away() -> None:
+    """For a client that asks and is gone at once; Python would complain of it."""
+
+    async def nothing() -> None:
+        return
+
+    class Idle:
+        def take(self, line: object, asked: object) -> Coroutine[Any, Any, None]:
+            return work
+
+    work = nothing()
+    desk = Desk(channels.Line(lambda text: nothing()), {"IDLE": Idle()})
+    await desk.hear(json.dumps({"invocationId": "1", "target": "IDLE", "data": {}}))
+    await desk.close()
+    assert inspect.getcoroutinestate(work) == inspect.CORO_CLOSED

@@ -157,8 +157,8 @@ async def test_pause_stops_every_process_and_resume_continues_it(
     await sandbox.resume()
     await sandbox.run("rm n; while [ ! -s n ]; do sleep 0.01; done; touch go", timeout=10)
 
-    # D is a shell in the middle of vfork: it waits for its child, which is stopped. Z has ended, and
-    # nobody is awake to see it.
+    # D is a shell in the middle of vfork: it waits for its child, which is stopped. Z has ended,
+    # and nobody is awake to see it.
     assert states - {"D", "Z"} == {"T"}
     assert (await asyncio.wait_for(under_way, 20)).exit_code == 0
 

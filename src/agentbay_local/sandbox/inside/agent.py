@@ -214,8 +214,7 @@ class Agent:
         """Collect every exited child; commands get their reply, failed copies an error."""
         for pid, status in processes.collect().items():
             if pid in self.running:
-                ended = {"id": self.running.pop(pid), "exit": processes.exit_code(status)}
-                wire.send(self.channel, ended)
+                self.reply({"id": self.running.pop(pid)}, {"exit": processes.exit_code(status)})
             asked = self.workers.pop(pid, None)
             if asked is not None and status:
                 wire.send(self.channel, {"id": asked, "errno": errno.EINTR, "path": ""})
