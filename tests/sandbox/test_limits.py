@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from agentbay_local.sandbox import census, usage
 from agentbay_local.sandbox.base import Limits, SandboxSpec
 from agentbay_local.sandbox.plain import PlainBackend
+from agentbay_local.sandbox.removal import remove_tree
 from agentbay_local.sandbox.uids import private_uid
 
 if TYPE_CHECKING:
@@ -211,7 +212,7 @@ def never() -> bool:
     return False
 
 
-def test_disk_is_counted_once_for_each_file_and_at_any_depth(tmp_path: Path) -> None:
+async def test_disk_is_counted_once_for_each_file_and_at_any_depth(tmp_path: Path) -> None:
     """Links to one file are one file; depth beyond any path and any stack is no hiding place."""
     block = b"x" * 100_000
     (tmp_path / "a").write_bytes(block)
@@ -234,6 +235,8 @@ def test_disk_is_counted_once_for_each_file_and_at_any_depth(tmp_path: Path) -> 
     assert nested - flat >= 100_000
     assert usage.used_bytes(tmp_path, 50_000, never) < 200_000
     assert usage.used_bytes(tmp_path, 10**9, lambda: True) == 0
+    # Who removes old temporary directories may not get that deep.
+    await remove_tree(tmp_path / "d")
 
 
 def test_only_the_process_that_was_meant_is_killed() -> None:
