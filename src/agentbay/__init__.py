@@ -151,10 +151,8 @@ if TYPE_CHECKING:
         OperationTimeoutError,
         OssResult,
         PageTokenError,
-        ProcessResult,
         PtyError,
         PtyNotConnectedError,
-        PtyResult,
         PtySession,
         RecyclePolicy,
         RequestTimeoutError,
@@ -242,15 +240,14 @@ __getattr__: Callable[[str], object] = lazy(
             "InstalledApp InvalidArgumentError Lifecycle LifecyclePolicy LinkResult "
             "ListSessionParams MappingPolicy McpTool McpToolResult McpToolsResult "
             "MultipleFileContentResult OperationResult OperationTimeoutError OssResult "
-            "PageTokenError ProcessResult PtyError PtyNotConnectedError PtyResult "
-            "PtySession RecyclePolicy RequestTimeoutError Result RetryPolicy ScreenSize "
-            "Screenshot ServiceError SessionError SessionInfo SessionListResult "
-            "SessionMetrics SessionMetricsResult SessionNotFoundError SessionPage "
-            "SessionResult SessionStateError SessionStatus SessionStatusResult SyncPolicy "
-            "SyncReceipt ThrottledError ToolContent ToolError TransferError "
-            "TransferProgress TransferReceipt TransferResult TransportError UIElements "
-            "UploadMode UploadPolicy UploadStrategy UsageError WhiteList Window "
-            "__version__"
+            "PageTokenError PtyError PtyNotConnectedError PtySession RecyclePolicy "
+            "RequestTimeoutError Result RetryPolicy ScreenSize Screenshot ServiceError "
+            "SessionError SessionInfo SessionListResult SessionMetrics "
+            "SessionMetricsResult SessionNotFoundError SessionPage SessionResult "
+            "SessionStateError SessionStatus SessionStatusResult SyncPolicy SyncReceipt "
+            "ThrottledError ToolContent ToolError TransferError TransferProgress "
+            "TransferReceipt TransferResult TransportError UIElements UploadMode "
+            "UploadPolicy UploadStrategy UsageError WhiteList Window __version__"
         ),
     },
 )
@@ -393,12 +390,10 @@ __all__ = [
     "OssResult",
     "PageTokenError",
     "Process",
-    "ProcessResult",
     "Pty",
     "PtyError",
     "PtyHandle",
     "PtyNotConnectedError",
-    "PtyResult",
     "PtySession",
     "RecyclePolicy",
     "RequestTimeoutError",

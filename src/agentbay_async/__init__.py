@@ -154,7 +154,6 @@ if TYPE_CHECKING:
     )
     from agentbay_async.syncing import AsyncSessionContext
     from agentbay_async.terminal_records import PtySession
-    from agentbay_async.terminal_results import ProcessResult, PtyResult
     from agentbay_async.tool_records import (
         CommandOutput,
         DirectoryEntry,
@@ -247,7 +246,6 @@ __getattr__: Callable[[str], object] = lazy(
         ),
         ".services.pty": "AsyncPty AsyncPtyHandle",
         ".services.process": "AsyncProcess",
-        ".terminal_results": "ProcessResult PtyResult",
         ".terminal_records": "PtySession",
         ".services.code": "AsyncCode",
         ".code_records": "CodeEvent CodeFailure CodeLogs CodeOutcome CodeOutput",
@@ -393,10 +391,8 @@ __all__ = [
     "OperationTimeoutError",
     "OssResult",
     "PageTokenError",
-    "ProcessResult",
     "PtyError",
     "PtyNotConnectedError",
-    "PtyResult",
     "PtySession",
     "RecyclePolicy",
     "RequestTimeoutError",

@@ -45,7 +45,7 @@ async def test_input_for_a_terminal_does_not_vanish_with_the_line(
 ) -> None:
     """Who types is told that nobody heard it."""
     machine.methods["pty.create"] = always({"result": {"ptySessionId": "p-1"}})
-    pty = (await linked.pty.create()).pty
+    pty = await linked.pty.create()
     machine.refused = 503
     machine.lines[0].breaks()
     with pytest.raises(AgentBayError):
@@ -84,7 +84,7 @@ async def test_stopping_a_browser_does_not_cut_off_the_terminals(
     machine.tools["stopChrome"] = lambda _args: "True"
     machine.methods["pty.create"] = always({"result": {"ptySessionId": "p-1"}})
     machine.methods["pty.input"] = _echoes
-    pty = (await linked.pty.create()).pty
+    pty = await linked.pty.create()
     (await linked.browser.destroy()).unwrap()
     await pty.send_input("hi")
     assert await asyncio.wait_for(anext(aiter(pty)), 20) == b"hi"

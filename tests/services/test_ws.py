@@ -457,7 +457,7 @@ async def ask(bay):
         machine.endpoint = str(server.make_url("")).rstrip("/")
         machine.offer()
         session = (await bay.get("s-1")).session
-        pty = (await session.pty.create()).pty
+        pty = await session.pty.create()
         print(pty.is_connected)
         for line in machine.lines:
             line.ends()

@@ -9,7 +9,6 @@ from agentbay_async import _check
 from agentbay_async._reporting import reports
 from agentbay_async._tools import call_tool
 from agentbay_async.errors import CommandError, InvalidArgumentError, ToolError
-from agentbay_async.terminal_results import ProcessResult
 from agentbay_async.tool_records import CommandOutput
 from agentbay_async.tool_results import CommandResult
 
@@ -90,10 +89,9 @@ class AsyncCommand:
 
     run = exec = execute_command
 
-    @reports(ProcessResult)
     async def start(
         self, command: str, cwd: str | None = None, envs: Mapping[str, str] | None = None
-    ) -> ProcessResult[AsyncProcess]:
+    ) -> AsyncProcess:
         """Start a shell command in the background, and return while it runs.
 
         It runs in a terminal, over the session's WebSocket; see :class:`AsyncProcess` for what that
@@ -107,11 +105,12 @@ class AsyncCommand:
         Raises:
             ArgumentTypeError: An argument has the wrong type.
             InvalidArgumentError: `command` is blank or too long.
+            AgentBayError: The session did not start it.
 
         Example:
             ::
 
-                server = (await session.command.start("python3 -m http.server 30100")).process
+                server = await session.command.start("python3 -m http.server 30100")
                 await server.kill()
         """
         from agentbay_async.services import process
@@ -121,10 +120,9 @@ class AsyncCommand:
             raise InvalidArgumentError("command must be at most 128 KiB; put it into a file")
         place = None if cwd is None else _check.text(cwd, "cwd")
         variables = _check.variables(envs or {})
-        return ProcessResult.ok(await process.start(self._in_terminals(), line, place, variables))
+        return await process.start(self._in_terminals(), line, place, variables)
 
-    @reports(ProcessResult)
-    async def attach(self, process_id: str) -> ProcessResult[AsyncProcess]:
+    async def attach(self, process_id: str) -> AsyncProcess:
         """Take hold of a process that :meth:`start` has started, here or in another program.
 
         What it wrote before comes first, as far as the session has kept it.
@@ -135,7 +133,7 @@ class AsyncCommand:
         from agentbay_async.services import process
 
         name = _check.identifier(process_id, "process_id")
-        return ProcessResult.ok(await process.attach(self._in_terminals(), name))
+        return await process.attach(self._in_terminals(), name)
 
     def _in_terminals(self) -> Terminals:
         if self._terminals is None:

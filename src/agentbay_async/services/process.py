@@ -45,7 +45,7 @@ class AsyncProcess:
     Example:
         ::
 
-            process = (await session.command.start("make all")).process
+            process = await session.command.start("make all")
             async for piece in process:
                 print(piece.decode(), end="")
             print(await process.wait())
