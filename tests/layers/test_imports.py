@@ -69,7 +69,16 @@ def _of(package: str) -> list[str]:
 # The floors of agentbay_async, from the ground up: a module imports from floors below its own,
 # and from its own only where that is said beside it.
 _FLOORS: list[set[str]] = [
-    {"_version", "_lazy", "errors", "_clock", "records", "context_records", "tool_records"},
+    {
+        "_version",
+        "_lazy",
+        "_difference",
+        "errors",
+        "_clock",
+        "records",
+        "context_records",
+        "tool_records",
+    },
     {
         "agent_records",
         "browser_params",
@@ -145,6 +154,7 @@ def test_imports_of_the_core_go_downward(module: str) -> None:
 
 # Each package, and the modules of the others that it may import.
 _LOCAL_MAY = {
+    "agentbay_async._difference",
     "agentbay_async._version",
     "agentbay_async._wire.codec",
     "agentbay_async._wire.codes",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import anyio
 
 from agentbay_async import _check
+from agentbay_async._difference import difference
 from agentbay_async._reporting import reports
 from agentbay_async.errors import AgentBayError, ArgumentTypeError, InvalidArgumentError
 from agentbay_async.services import _file_answers as answers
@@ -166,7 +167,7 @@ class Contents(FileBase):
         self._tells_diffs = self._tells_diffs or diff is not None
         if diff is None and not self._tells_diffs:
             new = answers.edited(old, checked) if dry_run else (await self._text(path))[0]
-            diff = answers.difference(path, old, new)
+            diff = difference(path, old, new)
         return EditResult.ok(diff or "", answer.request_id)
 
     read = read_file
