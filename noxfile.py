@@ -77,6 +77,7 @@ def typing(session: nox.Session) -> None:
     """Check types: mypy strictly everywhere, pyright on the public packages."""
     install(session, "typing", "test")
     session.run("mypy")
+    session.run("mypy", "tests/typing")
     session.run("pyright")
 
 
@@ -111,7 +112,7 @@ def conformance(session: nox.Session) -> None:
 
     It has an environment of its own, because it owns the import name ``agentbay`` too.
     """
-    official = Path(session.cache_dir) / "official-client"
+    official = Path(session.cache_dir).resolve() / "official-client"
     if not (official / "bin" / "python").exists():
         session.run("python", "-m", "venv", str(official), silent=True)
     python = str(official / "bin" / "python")
@@ -124,5 +125,5 @@ def conformance(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Run the benchmarks."""
     install(session, "bench", editable=False)
-    for script in ("bench_calls.py", "bench_import.py"):
+    for script in ("bench_calls.py", "bench_import.py", "bench_sessions.py"):
         session.run("python", f"benchmarks/{script}", *session.posargs)

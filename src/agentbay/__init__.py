@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from agentbay_async._lazy import lazy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agentbay._lasting import BlockingIterator
     from agentbay.client import AgentBay
     from agentbay.contexts import ContextService
@@ -150,10 +152,8 @@ if TYPE_CHECKING:
         OperationTimeoutError,
         OssResult,
         PageTokenError,
-        ProcessResult,
         PtyError,
         PtyNotConnectedError,
-        PtyResult,
         PtySession,
         QuotaExceededError,
         Reaping,
@@ -199,7 +199,7 @@ if TYPE_CHECKING:
         __version__,
     )
 
-__getattr__ = lazy(
+__getattr__: Callable[[str], object] = lazy(
     __name__,
     {
         "agentbay._lasting": "BlockingIterator",
@@ -247,16 +247,16 @@ __getattr__ = lazy(
             "InstalledApp InvalidArgumentError Lifecycle LifecyclePolicy LinkResult "
             "ListSessionParams MappingPolicy McpTool McpToolResult McpToolsResult "
             "MultipleFileContentResult OperationResult OperationTimeoutError OssResult "
-            "PageTokenError ProcessResult PtyError PtyNotConnectedError PtyResult "
-            "PtySession QuotaExceededError ReapResult Reaping RecyclePolicy "
-            "RequestTimeoutError Result RetryPolicy ScreenSize Screenshot ServiceError "
-            "SessionError SessionInfo SessionListResult SessionMetrics "
-            "SessionMetricsResult SessionNotFoundError SessionPage SessionResult "
-            "SessionStateError SessionStatus SessionStatusResult SyncFailedError "
-            "SyncMissingError SyncPolicy SyncReceipt SyncTimeoutError ThrottledError "
-            "ToolContent ToolError TransferError TransferProgress TransferReceipt "
-            "TransferResult TransportError UIElements UploadMode UploadPolicy "
-            "UploadStrategy UsageError WhiteList Window __version__"
+            "PageTokenError PtyError PtyNotConnectedError PtySession QuotaExceededError "
+            "ReapResult Reaping RecyclePolicy RequestTimeoutError Result RetryPolicy "
+            "ScreenSize Screenshot ServiceError SessionError SessionInfo "
+            "SessionListResult SessionMetrics SessionMetricsResult SessionNotFoundError "
+            "SessionPage SessionResult SessionStateError SessionStatus "
+            "SessionStatusResult SyncFailedError SyncMissingError SyncPolicy SyncReceipt "
+            "SyncTimeoutError ThrottledError ToolContent ToolError TransferError "
+            "TransferProgress TransferReceipt TransferResult TransportError UIElements "
+            "UploadMode UploadPolicy UploadStrategy UsageError WhiteList Window "
+            "__version__"
         ),
     },
 )
@@ -400,12 +400,10 @@ __all__ = [
     "OssResult",
     "PageTokenError",
     "Process",
-    "ProcessResult",
     "Pty",
     "PtyError",
     "PtyHandle",
     "PtyNotConnectedError",
-    "PtyResult",
     "PtySession",
     "QuotaExceededError",
     "ReapResult",

@@ -65,19 +65,9 @@ class Session(_facade.Facade[AsyncSession]):
     __slots__ = ()
 
     @property
-    def session_id(self) -> str:
-        """What it is addressed by."""
-        return self._aio.session_id
-
-    @property
     def image_id(self) -> str:
         """The image it runs, or ``""`` when that is not known."""
         return self._aio.image_id
-
-    @property
-    def status(self) -> str:
-        """Its state when this object was made, or ``""``; :meth:`get_status` asks anew."""
-        return self._aio.status
 
     @property
     def app_instance_id(self) -> str:
@@ -88,92 +78,6 @@ class Session(_facade.Facade[AsyncSession]):
     def resource_url(self) -> str:
         """Where a person may watch it in a browser; holds a code, so treat it as secret."""
         return self._aio.resource_url
-
-    @property
-    def command(self) -> Command:
-        """Runs commands in the session."""
-        from agentbay.services.command import Command
-
-        return _facade.part(self, Command, self._aio.command)
-
-    @property
-    def code(self) -> Code:
-        """Runs code in the session."""
-        from agentbay.services.code import Code
-
-        return _facade.part(self, Code, self._aio.code)
-
-    @property
-    def file_system(self) -> FileSystem:
-        """Reads and writes the files of the session."""
-        from agentbay.services.file_system import FileSystem
-
-        return _facade.part(self, FileSystem, self._aio.file_system)
-
-    fs = filesystem = files = file_system
-
-    @property
-    def env(self) -> Env:
-        """Sets and reads the variables of the session."""
-        from agentbay.services.env import Env
-
-        return _facade.part(self, Env, self._aio.env)
-
-    @property
-    def git(self) -> Git:
-        """Works on git repositories in the session."""
-        from agentbay.services.git import Git
-
-        return _facade.part(self, Git, self._aio.git)
-
-    @property
-    def agent(self) -> Agent:
-        """The service's own agents, which do tasks in the session."""
-        from agentbay.services.agent import Agent
-
-        return _facade.part(self, Agent, self._aio.agent)
-
-    @property
-    def browser(self) -> Browser:
-        """Starts and stops the session's browser."""
-        from agentbay.services.browser import Browser
-
-        return _facade.part(self, Browser, self._aio.browser)
-
-    @property
-    def computer(self) -> Computer:
-        """Mouse, keyboard, windows and apps of the session's desktop."""
-        from agentbay.services.computer import Computer
-
-        return _facade.part(self, Computer, self._aio.computer)
-
-    @property
-    def mobile(self) -> Mobile:
-        """Touch, elements and apps of the session's phone."""
-        from agentbay.services.mobile import Mobile
-
-        return _facade.part(self, Mobile, self._aio.mobile)
-
-    @property
-    def oss(self) -> Oss:
-        """Carries files between the session and object storage."""
-        from agentbay.services.oss import Oss
-
-        return _facade.part(self, Oss, self._aio.oss)
-
-    @property
-    def pty(self) -> Pty:
-        """Opens terminals in the session."""
-        from agentbay.services.pty import Pty
-
-        return _facade.part(self, Pty, self._aio.pty)
-
-    @property
-    def context(self) -> SessionContext:
-        """Moves files between the session and its contexts."""
-        from agentbay.syncing import SessionContext
-
-        return _facade.part(self, SessionContext, self._aio.context)
 
     def set_labels(self, labels: Mapping[str, str]) -> OperationResult[None]:
         """Replace all labels of the session.
@@ -197,6 +101,60 @@ class Session(_facade.Facade[AsyncSession]):
     def info(self) -> OperationResult[SessionInfo]:
         """Ask how a person reaches the session; the answer is in ``data``."""
         return _portal.run(self._aio.info())
+
+    def get_link(
+        self,
+        protocol_type: Literal["https", "wss"] | None = None,
+        port: int | None = None,
+        options: str | None = None,
+    ) -> LinkResult:
+        """Ask for a URL that leads to a port of the session; it is in ``data``.
+
+        The URL carries its own permission: treat it as a secret. Without arguments it leads to the
+        session's browser, where its image has one.
+
+        Args:
+            protocol_type: ``"https"``, or ``"wss"`` for a WebSocket; by default ``"wss"``.
+            port: From 30100 to 30199, where a program in the session listens.
+            options: Handed on to the service as it is.
+
+        Raises:
+            InvalidArgumentError: `port` or `protocol_type` is none of those.
+        """
+        return _portal.run(self._aio.get_link(protocol_type, port, options))
+
+    def get_metrics(self, *, timeout: float | timedelta | None = None) -> SessionMetricsResult:
+        """Ask how busy the session's machine is.
+
+        Args:
+            timeout: Seconds (or a timedelta) to wait for its answer; ``None`` takes the client's.
+        """
+        return _portal.run(self._aio.get_metrics(timeout=timeout))
+
+    def call_mcp_tool(
+        self, tool_name: str, args: Mapping[str, Any], *, timeout: float | timedelta | None = None
+    ) -> McpToolResult:
+        """Call a tool of the session by name.
+
+        Args:
+            tool_name: Its name, such as ``"shell"``.
+            args: Its arguments, as its input schema wants them.
+            timeout: Seconds (or a timedelta) to wait for its answer; ``None`` takes the client's.
+        """
+        return _portal.run(self._aio.call_mcp_tool(tool_name, args, timeout=timeout))
+
+    def list_mcp_tools(self, image_id: str | None = None) -> McpToolsResult:
+        """List the tools that the session's image, or another one, offers.
+
+        Args:
+            image_id: An image; ``None`` takes the session's, which is asked for if need be.
+        """
+        return _portal.run(self._aio.list_mcp_tools(image_id))
+
+    @property
+    def status(self) -> str:
+        """Its state when this object was made, or ``""``; :meth:`get_status` asks anew."""
+        return self._aio.status
 
     def get_status(self) -> SessionStatusResult:
         """Ask for the state of the session; ``"FINISH"`` means it was released."""
@@ -290,51 +248,93 @@ class Session(_facade.Facade[AsyncSession]):
         """
         return _portal.run(self._aio.delete(sync_context, force=force, timeout=timeout))
 
-    def get_link(
-        self,
-        protocol_type: Literal["https", "wss"] | None = None,
-        port: int | None = None,
-        options: str | None = None,
-    ) -> LinkResult:
-        """Ask for a URL that leads to a port of the session; it is in ``data``.
+    @property
+    def session_id(self) -> str:
+        """What it is addressed by."""
+        return self._aio.session_id
 
-        The URL carries its own permission: treat it as a secret. Without arguments it leads to the
-        session's browser, where its image has one.
+    @property
+    def command(self) -> Command:
+        """Runs commands in the session."""
+        from agentbay.services.command import Command
 
-        Args:
-            protocol_type: ``"https"``, or ``"wss"`` for a WebSocket; by default ``"wss"``.
-            port: From 30100 to 30199, where a program in the session listens.
-            options: Handed on to the service as it is.
+        return _facade.part(self, Command, self._aio.command)
 
-        Raises:
-            InvalidArgumentError: `port` or `protocol_type` is none of those.
-        """
-        return _portal.run(self._aio.get_link(protocol_type, port, options))
+    @property
+    def code(self) -> Code:
+        """Runs code in the session."""
+        from agentbay.services.code import Code
 
-    def get_metrics(self, *, timeout: float | timedelta | None = None) -> SessionMetricsResult:
-        """Ask how busy the session's machine is.
+        return _facade.part(self, Code, self._aio.code)
 
-        Args:
-            timeout: Seconds (or a timedelta) to wait for its answer; ``None`` takes the client's.
-        """
-        return _portal.run(self._aio.get_metrics(timeout=timeout))
+    @property
+    def file_system(self) -> FileSystem:
+        """Reads and writes the files of the session."""
+        from agentbay.services.file_system import FileSystem
 
-    def call_mcp_tool(
-        self, tool_name: str, args: Mapping[str, Any], *, timeout: float | timedelta | None = None
-    ) -> McpToolResult:
-        """Call a tool of the session by name.
+        return _facade.part(self, FileSystem, self._aio.file_system)
 
-        Args:
-            tool_name: Its name, such as ``"shell"``.
-            args: Its arguments, as its input schema wants them.
-            timeout: Seconds (or a timedelta) to wait for its answer; ``None`` takes the client's.
-        """
-        return _portal.run(self._aio.call_mcp_tool(tool_name, args, timeout=timeout))
+    fs = filesystem = files = file_system
 
-    def list_mcp_tools(self, image_id: str | None = None) -> McpToolsResult:
-        """List the tools that the session's image, or another one, offers.
+    @property
+    def env(self) -> Env:
+        """Sets and reads the variables of the session."""
+        from agentbay.services.env import Env
 
-        Args:
-            image_id: An image; ``None`` takes the session's, or ``"linux_latest"``.
-        """
-        return _portal.run(self._aio.list_mcp_tools(image_id))
+        return _facade.part(self, Env, self._aio.env)
+
+    @property
+    def git(self) -> Git:
+        """Works on git repositories in the session."""
+        from agentbay.services.git import Git
+
+        return _facade.part(self, Git, self._aio.git)
+
+    @property
+    def agent(self) -> Agent:
+        """The service's own agents, which do tasks in the session."""
+        from agentbay.services.agent import Agent
+
+        return _facade.part(self, Agent, self._aio.agent)
+
+    @property
+    def browser(self) -> Browser:
+        """Starts and stops the session's browser."""
+        from agentbay.services.browser import Browser
+
+        return _facade.part(self, Browser, self._aio.browser)
+
+    @property
+    def computer(self) -> Computer:
+        """Mouse, keyboard, windows and apps of the session's desktop."""
+        from agentbay.services.computer import Computer
+
+        return _facade.part(self, Computer, self._aio.computer)
+
+    @property
+    def mobile(self) -> Mobile:
+        """Touch, elements and apps of the session's phone."""
+        from agentbay.services.mobile import Mobile
+
+        return _facade.part(self, Mobile, self._aio.mobile)
+
+    @property
+    def oss(self) -> Oss:
+        """Carries files between the session and object storage."""
+        from agentbay.services.oss import Oss
+
+        return _facade.part(self, Oss, self._aio.oss)
+
+    @property
+    def pty(self) -> Pty:
+        """Opens terminals in the session."""
+        from agentbay.services.pty import Pty
+
+        return _facade.part(self, Pty, self._aio.pty)
+
+    @property
+    def context(self) -> SessionContext:
+        """Moves files between the session and its contexts."""
+        from agentbay.syncing import SessionContext
+
+        return _facade.part(self, SessionContext, self._aio.context)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from agentbay_async._lazy import lazy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agentbay_async._clock import Clock
     from agentbay_async._retry import RetryPolicy
     from agentbay_async._version import __version__
@@ -163,7 +165,6 @@ if TYPE_CHECKING:
     )
     from agentbay_async.syncing import AsyncSessionContext
     from agentbay_async.terminal_records import PtySession
-    from agentbay_async.terminal_results import ProcessResult, PtyResult
     from agentbay_async.tool_records import (
         CommandOutput,
         DirectoryEntry,
@@ -200,7 +201,7 @@ if TYPE_CHECKING:
         Window,
     )
 
-__getattr__ = lazy(
+__getattr__: Callable[[str], object] = lazy(
     __name__,
     {
         "._clock": "Clock",
@@ -257,7 +258,6 @@ __getattr__ = lazy(
         ),
         ".services.pty": "AsyncPty AsyncPtyHandle",
         ".services.process": "AsyncProcess",
-        ".terminal_results": "ProcessResult PtyResult",
         ".terminal_records": "PtySession",
         ".services.code": "AsyncCode",
         ".code_records": "CodeEvent CodeFailure CodeLogs CodeOutcome CodeOutput",
@@ -404,10 +404,8 @@ __all__ = [
     "OperationTimeoutError",
     "OssResult",
     "PageTokenError",
-    "ProcessResult",
     "PtyError",
     "PtyNotConnectedError",
-    "PtyResult",
     "PtySession",
     "QuotaExceededError",
     "ReapResult",

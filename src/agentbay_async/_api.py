@@ -32,12 +32,13 @@ if TYPE_CHECKING:
     from agentbay_async._clock import Clock
     from agentbay_async._ledger import Ledger
     from agentbay_async._wire.http import Http
+    from agentbay_async._wire.pool import Pools
     from agentbay_async._wire.schema import Request
     from agentbay_async.config import Settings
 
 D = TypeVar("D")
 
-logger = logging.getLogger("agentbay")
+logger: logging.Logger = logging.getLogger("agentbay")
 
 # To these it is no news that a session is gone.
 _AT_THE_END = frozenset({"DeleteSessionAsync", "GetSessionDetail"})
@@ -66,7 +67,7 @@ class Api:
 
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
-        self.pools = Pools(settings.max_connections, settings.ssl_context)
+        self.pools: Pools = Pools(settings.max_connections, settings.ssl_context)
         self.access: WeakValueDictionary[str, Access] = WeakValueDictionary()
         self.sockets = Sockets(self.pools, self.clock)
         self.chores = Chores(self.clock)

@@ -49,7 +49,7 @@ What the service or the network does comes back inside a result (see
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,7 +94,7 @@ class AgentBayError(Exception):
     """
 
     #: What :attr:`retryable` is unless an instance says otherwise.
-    RETRYABLE = False
+    RETRYABLE: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class AgentBayError(Exception):
         self.code = code
         self.request_id = request_id
         self.http_status = http_status
-        self.retryable = self.RETRYABLE if retryable is None else retryable
+        self.retryable: bool = self.RETRYABLE if retryable is None else retryable
         self.session_id = session_id
         self.hint = hint
         self.attempts: tuple[Attempt, ...] = ()
@@ -181,7 +181,7 @@ class BlockingCallInAsyncContext(RuntimeWarning):
 class TransportError(AgentBayError):
     """No answer arrived that could be read."""
 
-    RETRYABLE = True
+    RETRYABLE: ClassVar[bool] = True
 
 
 class ConnectionFailedError(TransportError, ConnectionError):
@@ -248,7 +248,7 @@ class ContextNotFoundError(APIError):
 class ThrottledError(APIError):
     """The service asks to slow down."""
 
-    RETRYABLE = True
+    RETRYABLE: ClassVar[bool] = True
 
 
 class QuotaExceededError(APIError):
@@ -258,7 +258,7 @@ class QuotaExceededError(APIError):
 class ServiceError(APIError):
     """The service itself failed (HTTP 5xx); it may have acted on the request."""
 
-    RETRYABLE = True
+    RETRYABLE: ClassVar[bool] = True
 
 
 class SessionError(AgentBayError):
@@ -278,7 +278,7 @@ class SessionStateError(SessionError):
 class OperationTimeoutError(AgentBayError, TimeoutError):
     """The service accepted the operation, but it was not finished within the time given."""
 
-    RETRYABLE = True
+    RETRYABLE: ClassVar[bool] = True
 
 
 class ClearanceTimeoutError(OperationTimeoutError):
@@ -332,11 +332,14 @@ class CommandError(ToolError):
         exit_code: What the command returned.
         stdout: What it wrote to its standard output.
         stderr: What it wrote to its standard error.
+        timed_out: Whether it was killed because its time was over; the streams then hold what it
+            wrote until then.
     """
 
     exit_code: int = 1
     stdout: str = ""
     stderr: str = ""
+    timed_out: bool = False
 
 
 class GitError(CommandError):

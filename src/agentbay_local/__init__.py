@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from agentbay_local.instruments.faults import Call, Fault, Faults
     from agentbay_local.instruments.holdings import Seeded
     from agentbay_local.instruments.journal import Entry, Journal
-    from agentbay_local.instruments.limits import Limits
     from agentbay_local.instruments.manual_clock import ManualClock
+    from agentbay_local.instruments.quotas import Quotas
     from agentbay_local.instruments.transitions import Transitions
-    from agentbay_local.sandbox.base import Isolation
+    from agentbay_local.sandbox.base import Isolation, Limits
     from agentbay_local.service import LocalService
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "Limits",
     "LocalService",
     "ManualClock",
+    "Quotas",
     "Seeded",
     "Slow",
     "StickTask",
@@ -65,10 +66,10 @@ _HOMES = {
     "instruments.faults": "Call Fault Faults",
     "instruments.holdings": "Seeded",
     "instruments.journal": "Entry Journal",
-    "instruments.limits": "Limits",
+    "instruments.quotas": "Quotas",
     "instruments.manual_clock": "ManualClock",
     "instruments.transitions": "Transitions",
-    "sandbox.base": "Isolation",
+    "sandbox.base": "Isolation Limits",
     "service": "LocalService",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}

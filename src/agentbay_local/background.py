@@ -40,8 +40,10 @@ class Background:
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            _log.error("%s failed", task.get_name(), exc_info=task.exception())
+        error = None if task.cancelled() else task.exception()
+        if error is None or _python_ends(error):
+            return
+        _log.error("%s failed", task.get_name(), exc_info=error)
 
     async def close(self, grace: float) -> None:
         """Cancel everything and wait for it, `grace` seconds at most."""
@@ -50,3 +52,12 @@ class Background:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=grace)
+
+
+def _python_ends(error: BaseException) -> bool:
+    """Whether a worker thread was refused because the process is about to end.
+
+    An embedded service lives until then; what it had left to do is made up for at the next start,
+    or goes with its temporary home.
+    """
+    return isinstance(error, RuntimeError) and "cannot schedule new futures" in str(error)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agentbay_local.instruments.holdings import ContextSeeds, Seeded, SessionSeeds
     from agentbay_local.instruments.journal import Journal
     from agentbay_local.instruments.kit import Kit
-    from agentbay_local.instruments.limits import Limits
+    from agentbay_local.instruments.quotas import Quotas
     from agentbay_local.instruments.transitions import Transitions
     from agentbay_local.server import Server
 
@@ -56,9 +56,9 @@ class Bench(ABC):
         return self._kit.journal
 
     @property
-    def limits(self) -> Limits:
+    def quotas(self) -> Quotas:
         """Quotas, sizes of pages, and how long things are valid."""
-        return self._kit.limits
+        return self._kit.quotas
 
     @property
     def transitions(self) -> Transitions:

@@ -16,6 +16,7 @@ import attrs
 from aiohttp import web
 
 from agentbay_local.background import Background
+from agentbay_local.code import CodeRunner
 from agentbay_local.contexts.context_store import ContextStore
 from agentbay_local.contexts.syncing import Syncing
 from agentbay_local.dialect.paging import Pages
@@ -29,6 +30,7 @@ from agentbay_local.sessions.lifecycle import Lifecycle
 from agentbay_local.sessions.sandboxes import Sandboxes, unavailable
 from agentbay_local.state import State
 from agentbay_local.store import Store
+from agentbay_local.tools.memory import Memories
 from agentbay_local.web import app
 
 if TYPE_CHECKING:
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agentbay_local.instruments.kit import Kit
-    from agentbay_local.sandbox.base import Backend, Isolation
+    from agentbay_local.sandbox.base import Backend, Isolation, Limits
+    from agentbay_local.sandbox.outbound import AllowedHosts
 
 __all__ = ["Server", "Settings"]
 
@@ -56,6 +59,8 @@ class Settings:
     api_key: str = attrs.field(repr=False)
     isolation: Isolation
     kit: Kit
+    limits: Limits
+    outbound: AllowedHosts
 
 
 class Server:
@@ -161,20 +166,42 @@ class Server:
         clock, background = kit.clock, Background(kit.clock)
         backend = _backend(self.capability, orphans)
         why_not = unavailable(self.capability.reason, self.capability.remedy)
-        sandboxes = Sandboxes(home.sessions, backend, why_not, self._settings.isolation)
+        sandboxes = Sandboxes(
+            home.sessions,
+            backend,
+            why_not,
+            self._settings.isolation,
+            self._settings.limits,
+            self._settings.outbound,
+        )
         files = ContextStore(home.contexts, executor, durable=not home.temporary)
         syncing = Syncing(store, clock, background, sandboxes, files, executor, kit)
-        lifecycle = Lifecycle(store, clock, background, sandboxes, syncing, kit.transitions)
+        memories = Memories()
+        transitions = kit.transitions
+        lifecycle = Lifecycle(store, clock, background, sandboxes, syncing, memories, transitions)
+        code = CodeRunner(sandboxes.get)
+        sandboxes.on_close(code.close)
         self._stack.push_async_callback(_bounded, sandboxes.close_all, "sandboxes")
+        self._stack.push_async_callback(_bounded, code.close_all, "shells of code")
         self._stack.push_async_callback(background.close, _GRACE)
         if not home.temporary:
             # What the policies of sessions want to be saved is saved while there is somewhere to.
             self._stack.push_async_callback(lifecycle.release_all, "the service stopped", _GRACE)
         lifecycle.begin()
         signer = Signer(home.secret())
-        pages = Pages(signer, clock, kit.limits)
         return State(
-            store, clock, signer, background, sandboxes, files, syncing, lifecycle, kit, pages
+            store,
+            clock,
+            signer,
+            background,
+            sandboxes,
+            files,
+            syncing,
+            lifecycle,
+            memories,
+            code,
+            kit,
+            Pages(signer, clock, kit.quotas),
         )
 
     async def _listen(self, state: State) -> None:
@@ -204,6 +231,7 @@ async def _recover(state: State, home: Home) -> None:
         state.store.sessions.finish(session.id, "the service stopped", state.clock.time())
     for place in list(home.sessions.iterdir()):
         await state.sandboxes.remove(place.name)
+    state.store.contexts.remove_own()
     await state.files.recover(state.store.contexts.ids())
     state.store.contexts.settle()
 

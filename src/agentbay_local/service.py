@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from agentbay_local.bench import Bench
 from agentbay_local.clock import Clock, SystemClock
 from agentbay_local.instruments.kit import Kit
-from agentbay_local.sandbox.base import Isolation
+from agentbay_local.limits import checked
+from agentbay_local.sandbox.base import Isolation, Limits
+from agentbay_local.sandbox.outbound import AllowedHosts
 from agentbay_local.server import Server, Settings
 from agentbay_local.thread import ServerThread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterable
     from types import TracebackType
 
     from typing_extensions import Self
@@ -49,9 +51,15 @@ class LocalService(Bench):
             namespaces; or ``"none"`` for plain processes that are not isolated.
         clock: Where the service reads time: the machine's clock, or a `ManualClock`.
         faults: A JSON file of faults, looked at again whenever it changes; see `FaultFile`.
+        limits: What each session may take of memory, disk, processes, open files and processor.
+        allow_hosts: Hosts that sessions may reach: ``"HOST"`` for its ports 80 and 443,
+            ``"HOST:PORT"`` for that one, ``"*.HOST"`` for every name below it, ``"*"`` for every
+            name. Programs find a proxy in their variables. A name leads to public addresses only;
+            others must be listed as addresses. By default sessions have no network.
 
     Raises:
-        ValueError: `isolation` or `port` is none of the possible values.
+        ValueError: `isolation`, `port`, one of `limits` or of `allow_hosts` is none of the
+            possible values, or `allow_hosts` is given for a level that cannot keep to it.
 
     Example:
         ::
@@ -70,6 +78,8 @@ class LocalService(Bench):
         isolation: Isolation | str = Isolation.NAMESPACES,
         clock: Clock | None = None,
         faults: str | Path | None = None,
+        limits: Limits | None = None,
+        allow_hosts: Iterable[str] = (),
     ) -> None:
         if not 0 <= port <= 65535:
             raise ValueError(f"port must be between 0 and 65535, not {port}")
@@ -84,6 +94,8 @@ class LocalService(Bench):
             api_key=self.api_key,
             isolation=_isolation(isolation),
             kit=self._kit,
+            limits=checked(limits or Limits()),
+            outbound=_outbound(allow_hosts, _isolation(isolation)),
         )
         self._server: Server | None = None
         self._thread: ServerThread | None = None
@@ -214,3 +226,13 @@ def _isolation(level: Isolation | str) -> Isolation:
     except ValueError:
         levels = " or ".join(repr(entry.value) for entry in Isolation)
         raise ValueError(f"isolation must be {levels}, not {level!r}") from None
+
+
+def _outbound(entries: Iterable[str], level: Isolation) -> AllowedHosts:
+    allowed = AllowedHosts.parse(entries)
+    if allowed and level is not Isolation.NAMESPACES:
+        raise ValueError(
+            f"allow_hosts needs isolation 'namespaces'; nothing would hold sessions of "
+            f"{level.value!r} to the list"
+        )
+    return allowed

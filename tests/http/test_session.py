@@ -168,7 +168,7 @@ _CALLS: dict[str, Callable[[AsyncSession], Coroutine[Any, Any, Result[Any]]]] = 
     "PauseSessionAsync": lambda session: session.pause(),
     "ResumeSessionAsync": lambda session: session.resume(),
     "DeleteSessionAsync": lambda session: session.delete(),
-    "ListMcpTools": lambda session: session.list_mcp_tools(),
+    "ListMcpTools": lambda session: session.list_mcp_tools("linux_latest"),
     "CallMcpTool": lambda session: session.call_mcp_tool("shell", {}),
     "GetContextInfo": lambda session: session.context.info(),
     "DescribeSessionContexts": lambda session: session.context.list_bindings(),

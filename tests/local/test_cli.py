@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -129,12 +129,58 @@ def test_a_home_that_cannot_be_made_is_one_clear_line() -> None:
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    "bad", [["--port", "99999"], ["--port", "x"], ["--isolation", "maybe"], ["--clock", "sand"]]
-)
+def test_flags_limit_each_session(service: LocalService) -> None:
+    """What they say is what holds inside."""
+    if not service.isolation.available:
+        pytest.skip(service.isolation.reason)
+    flags = ("--memory", "300M", "--disk", "2g", "--processes", "40", "--open-files", "300")
+    with subprocess.Popen(
+        command(*flags, "--cpu-seconds", "7"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**without_key(), "AGENTBAY_API_KEY": "the-key"},
+    ) as process:
+        assert process.stdout is not None
+        endpoint = process.stdout.readline().split()[-1]
+        form = "Authorization=Bearer+the-key"
+
+        def call(action: str, fields: str) -> dict[str, Any]:
+            url = f"{endpoint}/?Action={action}"
+            with urllib.request.urlopen(url, f"{form}&{fields}".encode(), 30) as answer:
+                data: dict[str, Any] = json.load(answer)["Data"]
+                return data
+
+        session = call("CreateMcpSession", "")["SessionId"]
+        tool = f"SessionId={session}&Name=get_metrics&Args={{}}"
+        metrics = json.loads(call("CallMcpTool", tool)["content"][0]["text"])
+        # The processor's limit is set from outside, a moment after the start.
+        command_line = "ulimit -n; until [ $(ulimit -t) = 7 ]; do :; done; ulimit -t"
+        shell = f'SessionId={session}&Name=shell&Args={{"command":"{command_line}"}}'
+        limits = json.loads(call("CallMcpTool", shell)["content"][0]["text"])["stdout"]
+        process.terminate()
+        process.communicate(timeout=LIMIT)
+    assert (metrics["mem_total"], metrics["disk_total"]) == (300 * 1024**2, 2 * 1024**3)
+    assert limits == "300\n7\n"
+
+
+BAD = [
+    ["--port", "99999"],
+    ["--port", "x"],
+    ["--isolation", "maybe"],
+    ["--clock", "sand"],
+    ["--memory", "much"],
+    ["--disk", "0"],
+    ["--processes", "-1"],
+    ["--cpu-seconds", "1.5"],
+    ["--open-files", "10"],
+]
+
+
+@pytest.mark.parametrize("bad", BAD)
 def test_bad_arguments_end_with_exit_code_2(bad: list[str]) -> None:
     """The option is named."""
-    assert bad[0].strip("-") in failing(*bad)
+    assert bad[0].strip("-").replace("-", "_") in failing(*bad).replace("-", "_")
 
 
 def test_no_isolation_is_announced_loudly(tmp_path: Path) -> None:
@@ -162,3 +208,5 @@ def test_the_doctor_says_what_this_machine_can_do(service: LocalService) -> None
     )
     assert done.returncode == (0 if service.isolation.available else 1)
     assert done.stdout.startswith("namespaces: ")
+    for line in ("landlock: ", "seccomp: ", "limits: "):
+        assert f"\n{line}" in done.stdout

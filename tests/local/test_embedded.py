@@ -92,3 +92,22 @@ print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), call(parent, "ListSessio
 """
     assert run(program, tmp_path) == ["0 True"]
     assert os.listdir(tmp_path) == []
+
+
+def test_work_left_over_at_the_end_is_not_shouted_about(tmp_path: Path) -> None:
+    """Removing a context goes on after the answer, and Python may end its worker threads first."""
+    program = """
+service = embedded()
+context = call(service, "GetContext", Name="left-over", AllowCreate="true")["Data"]["Id"]
+
+import threading
+
+def late():
+    # This runs when Python has ended its worker threads, but not yet this one.
+    threading.main_thread().join()
+    call(service, "DeleteContext", Id=context)
+
+threading.Thread(target=late).start()
+print("done")
+"""
+    assert run(program, tmp_path) == ["done"]

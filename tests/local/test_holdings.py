@@ -34,10 +34,10 @@ async def test_a_reset_drops_everything(own: Api, sandboxed: None) -> None:
     await own.sh(session, "echo 1 > /mnt/data/a")
     await own.put(context, "b", b"1")
     own.service.faults.add(Fail(), "SetLabel")
-    own.service.limits.sessions = 1
+    own.service.quotas.sessions = 1
     own.service.transitions.manual("delete")
     await own.service.areset()
-    assert (len(own.service.faults), own.service.limits.sessions) == (0, None)
+    assert (len(own.service.faults), own.service.quotas.sessions) == (0, None)
     assert len(own.service.journal) == 0
     assert await own.service.aliving() == {}
     assert await own.code("GetSession", SessionId=session) == "InvalidMcpSession.NotFound"
@@ -213,7 +213,7 @@ async def test_one_session_more_than_the_quota_is_refused(rigged: Api, sandboxed
     """With the error that our client has for it; one that goes makes room."""
     living = await rigged.service.aliving()
     first = await rigged.session()
-    rigged.service.limits.sessions = len(living) + 1
+    rigged.service.quotas.sessions = len(living) + 1
     assert await rigged.code("CreateMcpSession") == "QuotaExceeded.Session"
     async with AsyncAgentBay(rigged.service.api_key, endpoint=rigged.service.endpoint) as bay:
         assert isinstance((await bay.create()).error, QuotaExceededError)
@@ -225,7 +225,7 @@ async def test_pages_are_no_larger_than_their_limit(rigged: Api) -> None:
     """The answer says how large they are, and the next page follows."""
     for _ in range(3):
         await rigged.context()
-    rigged.service.limits.page_size = 2
+    rigged.service.quotas.page_size = 2
     page = await rigged.ok("ListContexts", MaxResults=50)
     assert (len(page["Data"]), page["MaxResults"]) == (2, 2)
     assert page["NextToken"]
@@ -235,7 +235,7 @@ async def test_page_tokens_urls_and_the_young_follow_the_limits(
     timed: Api, clock: ManualClock, sandboxed: None
 ) -> None:
     """Each at its second on the clock."""
-    limits = timed.service.limits
+    limits = timed.service.quotas
     limits.page_token_seconds, limits.url_seconds, limits.list_lag_seconds = 60, 30, 10
     context = await timed.context()
     await timed.context()
@@ -268,4 +268,4 @@ def test_a_limit_that_cannot_be_meant_is_refused(service: LocalService) -> None:
     """The name is in the message."""
     for name in ("sessions", "page_size", "page_token_seconds", "url_seconds", "list_lag_seconds"):
         with pytest.raises((ValueError, TypeError), match=name):
-            setattr(service.limits, name, -1)
+            setattr(service.quotas, name, -1)

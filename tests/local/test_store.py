@@ -180,6 +180,26 @@ def test_a_store_of_another_format_is_refused(tmp_path: Path) -> None:
         Store.open(tmp_path / "state.db")
 
 
+def test_contexts_of_the_format_before_are_kept(tmp_path: Path) -> None:
+    """They are people's, and listed; what is new works beside them."""
+    Store.open(tmp_path / "state.db").close()
+    with sqlite3.connect(tmp_path / "state.db") as old:
+        old.execute("DROP INDEX context_session")
+        old.execute("ALTER TABLE context DROP COLUMN session_id")
+        old.execute(
+            "INSERT INTO context (id, name, state, created, used) VALUES ('c', 'n', 'x', 1, 1)"
+        )
+        old.execute("PRAGMA user_version=1")
+    old.close()
+    for _ in range(2):
+        store = Store.open(tmp_path / "state.db")
+        assert [(entry.id, entry.session_id) for entry in store.contexts.page(9, None)] == [
+            ("c", None)
+        ]
+        assert store.contexts.own("s") is None
+        store.close()
+
+
 def test_a_page_costs_the_same_among_many_sessions(tmp_path: Path) -> None:
     """A rare label among 20,000 sessions is found as fast as among 100, give or take."""
     store = Store.open(tmp_path / "state.db")

@@ -179,13 +179,13 @@ from agentbay_local import Fail
 
 def test_ill(agentbay_service, agentbay_blocking_client):
     agentbay_service.faults.add(Fail("InternalError", 500), "ListContexts")
-    agentbay_service.limits.sessions = 0
+    agentbay_service.quotas.sessions = 0
     assert not agentbay_blocking_client.context.list().success
     assert agentbay_service.journal.find("ListContexts", fault="fail")
 
 def test_well(agentbay_service, agentbay_blocking_client):
     assert agentbay_blocking_client.context.list().success
-    assert agentbay_service.limits.sessions is None
+    assert agentbay_service.quotas.sessions is None
     assert len(agentbay_service.journal) == 1
 """).passed(2)
 

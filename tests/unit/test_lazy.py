@@ -30,7 +30,8 @@ def _typed(package: str) -> dict[str, set[str]]:
     for node in block.body:
         assert isinstance(node, ast.ImportFrom)
         assert not any(alias.asname for alias in node.names)
-        found[str(node.module)] = {alias.name for alias in node.names}
+        if str(node.module).startswith("agentbay"):
+            found[str(node.module)] = {alias.name for alias in node.names}
     return found
 
 

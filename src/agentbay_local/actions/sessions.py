@@ -9,6 +9,7 @@ from agentbay_async._wire import codes, schema
 from agentbay_async._wire.codec import compact_json
 from agentbay_local.actions import sync
 from agentbay_local.actions.labels import checked_labels
+from agentbay_local.channels.access import access_to
 from agentbay_local.dialect import paging
 from agentbay_local.dialect.answer import Answer
 from agentbay_local.dialect.problems import Problem, invalid, no_session, required, wrong_state
@@ -56,12 +57,13 @@ async def create(state: State, request: schema.CreateMcpSession) -> Answer:
             app_instance_id=_instance(session),
             resource_id=_resource(session),
             tool_list=images.tool_list(image),
+            **_reached(state, session),
         )
     )
 
 
 def _within_quota(state: State) -> None:
-    most = state.kit.limits.sessions
+    most = state.kit.quotas.sessions
     if most is not None and state.store.sessions.alive() >= most:
         raise Problem(
             f"{codes.QUOTA_EXCEEDED}.Session", f"At most {most} sessions may live at once."
@@ -100,6 +102,7 @@ async def get(state: State, request: schema.GetSession) -> Answer:
             app_instance_id=_instance(session),
             resource_id=_resource(session),
             tool_list=images.tool_list(session.image),
+            **_reached(state, session),
             contexts=[schema.SessionContext(id=entry.id, name=entry.name) for entry in contexts],
         )
     )
@@ -157,7 +160,7 @@ async def list_page(state: State, request: schema.ListSession) -> Answer:
 def _seen_by(state: State, request: schema.ListSession) -> float | None:
     """Return until when sessions must have been created to be listed, None for any time."""
     fault = state.kit.strike(Call(request.ACTION), Lag) if request.labels else None
-    lag = max(state.kit.limits.list_lag_seconds, fault.seconds if fault else 0)
+    lag = max(state.kit.quotas.list_lag_seconds, fault.seconds if fault else 0)
     return state.clock.time() - lag if lag else None
 
 
@@ -207,6 +210,12 @@ async def refresh(state: State, request: schema.RefreshSessionIdleTime) -> Answe
     """Count the idle time from now on."""
     state.running(request.session_id)
     return Answer()
+
+
+def _reached(state: State, session: Session) -> dict[str, str]:
+    """Return the fields that say how a session is reached directly."""
+    access = access_to(state, session.id)
+    return {"link_url": access.link_url, "ws_url": access.ws_url, "token": access.token}
 
 
 def _listed(session: Session) -> schema.ListedSession:

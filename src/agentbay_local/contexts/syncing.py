@@ -102,9 +102,17 @@ class Syncing:
         ]
         return all(await asyncio.gather(*uploads))
 
+    async def prepare(self, binding: Binding) -> bool:
+        """Make the directory of a context in its session; say whether that went well."""
+        return await self._begun(binding, DOWNLOAD, move=False)
+
     def forget(self, session_id: str) -> None:
-        """Drop what is remembered of a session that is gone."""
+        """Drop what is remembered of a session that is gone, and the context that was its own."""
         self._cells.pop(session_id, None)
+        own = self._store.contexts.own(session_id)
+        if own is not None:
+            self._store.contexts.remove(own.id)
+            self._background.launch(self._files.remove(own.id), f"remove context {own.id}")
 
     def forget_all(self) -> None:
         """Drop what is remembered of all sessions."""

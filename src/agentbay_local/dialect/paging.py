@@ -19,7 +19,7 @@ from agentbay_local.dialect.problems import Problem, invalid
 if TYPE_CHECKING:
     from agentbay_local.clock import Clock
     from agentbay_local.dialect.signing import Signer
-    from agentbay_local.instruments.limits import Limits
+    from agentbay_local.instruments.quotas import Quotas
 
 __all__ = ["DEFAULT_SIZE", "TOP_SIZE", "Cursor", "Pages"]
 
@@ -48,12 +48,12 @@ class Pages:
     Attributes:
         signer: What signs their tokens.
         clock: What their age is told by.
-        limits: How large they may be, and how long their tokens are valid.
+        quotas: How large they may be, and how long their tokens are valid.
     """
 
     signer: Signer
     clock: Clock
-    limits: Limits
+    quotas: Quotas
 
     def size(self, asked: int | None, *, default: int = DEFAULT_SIZE, top: int = TOP_SIZE) -> int:
         """Return the number of entries on a page.
@@ -64,7 +64,7 @@ class Pages:
         if asked is not None and not 1 <= asked <= top:
             raise invalid("MaxResults", f"must be between 1 and {top}, not {asked}.")
         size = default if asked is None else asked
-        return size if self.limits.page_size is None else min(size, self.limits.page_size)
+        return size if self.quotas.page_size is None else min(size, self.quotas.page_size)
 
     def cursor(self, token: str | None, listing: object) -> Cursor | None:
         """Read a page token; ``None`` asks for the first page.
@@ -84,7 +84,7 @@ class Pages:
                 codes.INVALID_NEXT_TOKEN,
                 "NextToken does not belong to this listing; start again without it.",
             )
-        valid = self.limits.page_token_seconds
+        valid = self.quotas.page_token_seconds
         if valid is not None and self.clock.time() - value.get("made", 0) >= valid:
             raise Problem(codes.INVALID_NEXT_TOKEN, "NextToken has expired; start again.")
         return Cursor(last=value["last"], total=value["total"])

@@ -32,8 +32,9 @@ class Call:
     """One request, as rules see it.
 
     Attributes:
-        action: The action; ``PUT`` and ``GET`` for the files behind URLs; ``upload`` and
-            ``download`` for movements of files between a session and a context.
+        action: The action; ``callTool`` for a tool called directly at its session; ``PUT`` and
+            ``GET`` for the files behind URLs; ``upload`` and ``download`` for movements of files
+            between a session and a context.
         form: Its fields, without the key.
     """
 

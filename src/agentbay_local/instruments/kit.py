@@ -9,7 +9,7 @@ import attrs
 from agentbay_local.instruments.fault_file import FaultFile
 from agentbay_local.instruments.faults import Faults
 from agentbay_local.instruments.journal import Journal
-from agentbay_local.instruments.limits import Limits
+from agentbay_local.instruments.quotas import Quotas
 from agentbay_local.instruments.transitions import Transitions
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Kit:
         clock: Where the service reads time.
         faults: What goes wrong.
         journal: What was asked.
-        limits: What is allowed.
+        quotas: What is allowed.
         transitions: How long changes of state take.
         fault_file: Rules of `faults` that are kept in a file, or None.
     """
@@ -42,7 +42,7 @@ class Kit:
     clock: Clock
     faults: Faults
     journal: Journal
-    limits: Limits
+    quotas: Quotas
     transitions: Transitions
     fault_file: FaultFile | None
 
@@ -51,7 +51,7 @@ class Kit:
         """Make the instruments of a service."""
         faults = Faults()
         file = FaultFile(fault_file, faults) if fault_file else None
-        return cls(clock, faults, Journal(), Limits(), Transitions(clock), file)
+        return cls(clock, faults, Journal(), Quotas(), Transitions(clock), file)
 
     def strike(self, call: Call, *kinds: type[E]) -> E | None:
         """Return the fault of these kinds that strikes a call, if any."""
@@ -65,5 +65,5 @@ class Kit:
             self.fault_file.reset()
         self.faults.clear()
         self.journal.clear()
-        self.limits.reset()
+        self.quotas.reset()
         self.transitions.reset()

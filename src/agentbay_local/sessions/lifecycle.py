@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from agentbay_local.instruments.transitions import Transitions
     from agentbay_local.sessions.sandboxes import Sandboxes
     from agentbay_local.store import NewSession, Session, Store
+    from agentbay_local.tools.memory import Memories
 
 __all__ = ["Lifecycle"]
 
@@ -52,6 +53,7 @@ class Lifecycle:
         background: Background,
         sandboxes: Sandboxes,
         syncing: Syncing,
+        memories: Memories,
         transitions: Transitions,
     ) -> None:
         self._store = store
@@ -59,6 +61,7 @@ class Lifecycle:
         self._background = background
         self._sandboxes = sandboxes
         self._syncing = syncing
+        self._memories = memories
         self._transitions = transitions
         self._alarm = asyncio.Event()
         self._nap_ends = math.inf
@@ -156,6 +159,7 @@ class Lifecycle:
             return
         await self._sandboxes.remove(session.id)
         self._syncing.forget(session.id)
+        self._memories.forget(session.id)
         self._store.sessions.finish(session.id, reason, self._clock.time())
 
     def _keep(self, session: Session) -> None:

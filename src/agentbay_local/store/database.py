@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Database"]
 
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE session (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -51,8 +51,10 @@ CREATE TABLE context (
     state TEXT NOT NULL,
     created REAL NOT NULL,
     used REAL NOT NULL,
-    next_expiry REAL
+    next_expiry REAL,
+    session_id TEXT
 ) STRICT;
+CREATE INDEX context_session ON context (session_id) WHERE session_id IS NOT NULL;
 CREATE INDEX context_expiry ON context (next_expiry) WHERE next_expiry IS NOT NULL;
 CREATE TABLE binding (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -77,6 +79,13 @@ CREATE TABLE task (
 ) STRICT;
 CREATE INDEX task_session ON task (session_id, seq);
 """
+# What brings the format before to this one.
+_STEPS = {
+    1: """
+ALTER TABLE context ADD COLUMN session_id TEXT;
+CREATE INDEX context_session ON context (session_id) WHERE session_id IS NOT NULL;
+""",
+}
 
 
 class Database:
@@ -101,10 +110,13 @@ class Database:
 
     def _prepare(self) -> None:
         found = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        if found == 0:
-            statements = f"{_SCHEMA} PRAGMA user_version={_VERSION};"
+        if found == _VERSION:
+            return
+        if found == 0 or found in _STEPS:
+            steps = _SCHEMA if found == 0 else "".join(_STEPS[n] for n in range(found, _VERSION))
+            statements = f"{steps} PRAGMA user_version={_VERSION};"
             self._connection.executescript(f"BEGIN IMMEDIATE; {statements} COMMIT;")
-        elif found != _VERSION:
+        else:
             self._connection.close()
             raise sqlite3.DatabaseError(
                 f"state.db has format {found}, this version reads {_VERSION}; use another home"

@@ -21,7 +21,7 @@ from agentbay_local.actions import ROUTES
 from agentbay_local.dialect import answer
 from agentbay_local.dialect.problems import Problem, missing
 from agentbay_local.instruments.faults import Call
-from agentbay_local.web import context_files, control
+from agentbay_local.web import context_files, control, link, ports, socket
 from agentbay_local.web.gate import Gate, Reply, refused, reply
 
 if TYPE_CHECKING:
@@ -49,6 +49,9 @@ def application(
     app.router.add_post("/", front.act)
     app.router.add_get("/healthz", front.health)
     context_files.add(app, state, gate)
+    ports.add(app, state)
+    link.add(app, state, gate)
+    socket.add(app, state)
     control.add(app, state.kit, api_key, reset)
     return app
 
@@ -56,7 +59,7 @@ def application(
 @web.middleware
 async def refuse_web_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse what a browser sends on behalf of some page: no page has business here."""
-    if "Origin" in request.headers:
+    if "Origin" in request.headers and not request.path.startswith(ports.PREFIX):
         problem = Problem(codes.NOT_LOGIN, "Requests from web pages are not accepted.", 403)
         return refused(problem).response
     return await handler(request)

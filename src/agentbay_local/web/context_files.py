@@ -53,7 +53,7 @@ def signed_url(state: State, method: str, context_id: str, path: str) -> tuple[s
     The path travels inside the token, where no proxy or client can normalise it; the name at the
     end is for people.
     """
-    expires = int(state.clock.time() + state.kit.limits.url_seconds)
+    expires = int(state.clock.time() + state.kit.quotas.url_seconds)
     right = {"method": method, "context": context_id, "path": path, "expires": expires}
     name = quote(path.rpartition("/")[2], errors="surrogateescape")
     return f"{state.endpoint}/files/{state.signer.seal('file', right)}/{name}", expires

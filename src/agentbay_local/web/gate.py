@@ -31,6 +31,7 @@ from agentbay_local.instruments.effects import (
     Truncate,
 )
 from agentbay_local.instruments.journal import Entry, masked
+from agentbay_local.web import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -77,12 +78,7 @@ def refused(
 ) -> Reply:
     """Answer with a refusal, under its own HTTP status unless another one is given."""
     identity = answer.request_id()
-    response = web.Response(
-        text=answer.failure(problem, identity),
-        status=problem.http_status if status is None else status,
-        content_type="application/json",
-        headers=headers,
-    )
+    response = refusals.refused(problem, status, request_id=identity, headers=headers)
     return Reply(response, problem.code, identity)
 
 

@@ -1,18 +1,18 @@
-"""Limits of a service that a test may draw tighter, while it runs."""
+"""Quotas of a service that a test may draw tighter, while it runs."""
 
 from __future__ import annotations
 
 import attrs
 from attrs import validators
 
-__all__ = ["Limits"]
+__all__ = ["Quotas"]
 
 _number = validators.instance_of((int, float))
 _positive = validators.optional(validators.and_(_number, validators.gt(0)))
 
 
 @attrs.define
-class Limits:
+class Quotas:
     """What the service allows. Each may be set at any time; None is no limit.
 
     Attributes:
@@ -39,5 +39,5 @@ class Limits:
 
     def reset(self) -> None:
         """Set everything to what it is by default."""
-        for field in attrs.fields(Limits):
+        for field in attrs.fields(Quotas):
             setattr(self, field.name, field.default)
