@@ -47,6 +47,8 @@ async def _asked_until_it_answers(session: AsyncSession) -> None:
         with contextlib.suppress(TransportError):
             await session.pty.list()
             return
+        # What reads the line must have a turn to see that it is broken.
+        await asyncio.sleep(0)
 
 
 async def breaks(bay: AsyncAgentBay, session: AsyncSession) -> None:

@@ -333,12 +333,12 @@ async def test_a_session_is_used_for_as_long_as_somebody_looks_at_a_terminal(
     place = await reached(timed, await timed.session(Timeout=60))
     async with line_to(timed, place) as line:
         await line.open()
-        clock.advance(600)
+        await clock.aadvance(600)
         await line.ask(PTY, "pty.list")
         assert await timed.status(place.session) == "RUNNING"
 
     async def over() -> bool:
-        clock.advance(61)
+        await clock.aadvance(61)
         return await timed.status(place.session) == "FINISH"
 
     await timed.until(over)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import attrs
@@ -55,8 +56,16 @@ class _Sockets:
             timeout=_GOODBYE, heartbeat=_HEARTBEAT, max_msg_size=LARGEST_FRAME, compress=False
         )
         await socket.prepare(request)
-        async with self.rooms.joined(session.id, Line(socket.send_str), socket.close) as desk:
+        leaving = asyncio.Lock()
+
+        async def hang_up() -> None:
+            async with leaving:
+                await socket.close()
+
+        async with self.rooms.joined(session.id, Line(socket.send_str), hang_up) as desk:
             async for message in socket:
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                     await desk.hear(message.data)
-        return socket
+        # Returning would cut the connection while the client still says its own goodbye.
+        async with leaving:
+            return socket
