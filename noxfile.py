@@ -77,6 +77,7 @@ def typing(session: nox.Session) -> None:
     """Check types: mypy strictly everywhere, pyright on the public packages."""
     install(session, "typing", "test")
     session.run("mypy")
+    session.run("mypy", "tests/typing")
     session.run("pyright")
 
 
@@ -124,5 +125,5 @@ def conformance(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Run the benchmarks."""
     install(session, "bench", editable=False)
-    for script in ("bench_calls.py", "bench_bulk.py", "bench_import.py"):
+    for script in ("bench_calls.py", "bench_bulk.py", "bench_import.py", "bench_sessions.py"):
         session.run("python", f"benchmarks/{script}", *session.posargs)

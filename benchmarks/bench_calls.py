@@ -13,6 +13,7 @@ import platform
 import sys
 from contextlib import ExitStack, closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -148,7 +149,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and return the exit code."""
     options = _options(arguments)
-    with StubService() as service, ExitStack() as stack:
+    with TemporaryDirectory() as home, StubService() as service, ExitStack() as stack:
+        # Sessions of the stub are written down as others are, but not in the user's own ledger.
+        os.environ["AGENTBAY_LEDGER"] = str(Path(home) / "ledger.jsonl")
         clients = [stack.enter_context(closing(client)) for client in _clients(service, options)]
         service.set_latency(options.latency)
         samples = measure(service, clients, options)

@@ -38,6 +38,7 @@ def _clean_environment(
     """Hide the settings of whoever runs the tests: variables, proxies, and the profile file."""
     for name in filter(_is_setting, list(os.environ)):
         monkeypatch.delenv(name)
+    monkeypatch.setenv("AGENTBAY_LEDGER", str(tmp_path_factory.getbasetemp() / "ledger.jsonl"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no-profile"))
 
 

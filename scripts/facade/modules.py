@@ -105,14 +105,33 @@ class Writer:
     def _class(self, colours: Colours, name: str) -> str:
         kind = colours.module.defined[name]
         assert isinstance(kind, ast.ClassDef)
-        if kind.bases:
-            raise at(colours.module.path, kind, "no rule for bases of a resource")
         colours.run_time(Name(colours.module.name, name))
-        members = Members(kind, colours, self._words)
-        shown = [*awaited.write(kind, colours, self._words), *members.write()]
+        family = [Members(part, there, self._words) for part, there in self._family(kind, colours)]
+        shown = [*awaited.write(kind, colours, self._words)]
+        shown += [text for members in family for text in members.write()]
         slots = '"_awaited",' if any(part.startswith("_awaited:") for part in shown) else ""
         head = f"class {blocking_name(name)}(_facade.Facade[{name}]):"
-        return indented(head, members.doc(kind), "\n", f"__slots__ = ({slots})", *_spaced(shown))
+        return indented(head, family[0].doc(kind), "\n", f"__slots__ = ({slots})", *_spaced(shown))
+
+    def _family(
+        self, kind: ast.ClassDef, colours: Colours
+    ) -> Iterator[tuple[ast.ClassDef, Colours]]:
+        """Yield a class and its bases, each of them once, with the annotations of their modules."""
+        yield kind, colours
+        known = {kind.name}
+        for base in kind.bases:
+            for part, there in self._family(*self._base(base, colours)):
+                if part.name not in known:
+                    known.add(part.name)
+                    yield part, there
+
+    def _base(self, base: ast.expr, colours: Colours) -> tuple[ast.ClassDef, Colours]:
+        name = colours.find(base)
+        found = name and self.source.definition(name)
+        if name is None or not isinstance(found, ast.ClassDef) or self.source.face(name):
+            raise at(colours.module.path, base, f"no rule for the base {ast.unparse(base)}")
+        self.uses.note("private base")
+        return found, colours.seen_from(self.source.modules[name.module])
 
 
 def _spaced(parts: list[str]) -> Iterator[str]:

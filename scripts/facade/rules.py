@@ -23,6 +23,7 @@ RULES = {
     "iterated class": "a class with __aiter__ gets __iter__",
     "overload": "overloads are copied; the one body after them does without their proof",
     "plain method": "a method without I/O is passed on",
+    "private base": "what a class has from private bases is written as its own",
     "property": "a property is passed on",
     "resource argument": "a blocking object is passed on as the async one",
     "resource part": "what an object holds for good is loaded when it is used, and has one facade",

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
         AsyncSession,
         AsyncSessionContext,
         AsyncSessionListing,
+        Attempt,
         AuthenticationError,
         BadAnswerError,
         BlockingCallError,
@@ -160,12 +161,13 @@ if TYPE_CHECKING:
         OperationTimeoutError,
         OssResult,
         PageTokenError,
-        ProcessResult,
         Progress,
         PtyError,
         PtyNotConnectedError,
-        PtyResult,
         PtySession,
+        QuotaExceededError,
+        Reaping,
+        ReapResult,
         RecyclePolicy,
         RequestTimeoutError,
         Result,
@@ -185,8 +187,11 @@ if TYPE_CHECKING:
         SessionStateError,
         SessionStatus,
         SessionStatusResult,
+        SyncFailedError,
+        SyncMissingError,
         SyncPolicy,
         SyncReceipt,
+        SyncTimeoutError,
         ThrottledError,
         ToolContent,
         ToolError,
@@ -234,18 +239,18 @@ __getattr__: Callable[[str], object] = lazy(
             "AsyncBulkDeletion AsyncCode AsyncCommand AsyncComputer AsyncComputerAgent "
             "AsyncContextService AsyncDirectoryWatch AsyncEnv AsyncFileSystem AsyncGit "
             "AsyncMobile AsyncMobileAgent AsyncOss AsyncProcess AsyncPty AsyncPtyHandle "
-            "AsyncSession AsyncSessionContext AsyncSessionListing AuthenticationError "
-            "BWList BadAnswerError BlockingCallError BlockingCallInAsyncContext "
-            "BoolResult BrowserOption BrowserProxy Budget BudgetExceededError BulkOutcome "
-            "BulkResult ClearanceTimeoutError Clock ClosedError CodeError CodeEvent "
-            "CodeFailure CodeLogs CodeOutcome CodeOutput CodeResult CommandError "
-            "CommandOutput CommandResult Config ConfigurationError ConnectionFailedError "
-            "ConnectionLostError Context ContextBinding ContextBindingsResult "
-            "ContextFileEntry ContextFileListResult ContextFilePage ContextInfoResult "
-            "ContextListParams ContextListResult ContextNotFoundError ContextPage "
-            "ContextResult ContextStatusData ContextSync ContextSyncError "
-            "ContextSyncResult CreateSessionParams CursorPosition DeletePolicy "
-            "DeleteResult DirectoryEntry DirectoryListResult DownloadPolicy "
+            "AsyncSession AsyncSessionContext AsyncSessionListing Attempt "
+            "AuthenticationError BWList BadAnswerError BlockingCallError "
+            "BlockingCallInAsyncContext BoolResult BrowserOption BrowserProxy Budget "
+            "BudgetExceededError BulkOutcome BulkResult ClearanceTimeoutError Clock "
+            "ClosedError CodeError CodeEvent CodeFailure CodeLogs CodeOutcome CodeOutput "
+            "CodeResult CommandError CommandOutput CommandResult Config "
+            "ConfigurationError ConnectionFailedError ConnectionLostError Context "
+            "ContextBinding ContextBindingsResult ContextFileEntry ContextFileListResult "
+            "ContextFilePage ContextInfoResult ContextListParams ContextListResult "
+            "ContextNotFoundError ContextPage ContextResult ContextStatusData ContextSync "
+            "ContextSyncError ContextSyncResult CreateSessionParams CursorPosition "
+            "DeletePolicy DeleteResult DirectoryEntry DirectoryListResult DownloadPolicy "
             "DownloadStrategy EditResult EnvResult ExtractPolicy FileChange "
             "FileContentResult FileError FileInfo FileInfoResult FileSearchResult "
             "FileTexts FileUrl FileUrlResult FunctionError GitAuthError GitBranchInfo "
@@ -255,15 +260,17 @@ __getattr__: Callable[[str], object] = lazy(
             "InstalledApp InvalidArgumentError Lifecycle LifecyclePolicy LinkResult "
             "ListSessionParams MapOutcome MappingPolicy McpTool McpToolResult "
             "McpToolsResult MultipleFileContentResult OperationResult "
-            "OperationTimeoutError OssResult PageTokenError ProcessResult Progress "
-            "PtyError PtyNotConnectedError PtyResult PtySession RecyclePolicy "
-            "RequestTimeoutError Result RetryPolicy RolledBackError ScreenSize Screenshot "
-            "ServiceError SessionError SessionInfo SessionListResult SessionMetrics "
-            "SessionMetricsResult SessionNotFoundError SessionPage SessionResult "
-            "SessionStateError SessionStatus SessionStatusResult SyncPolicy SyncReceipt "
-            "ThrottledError ToolContent ToolError TransferError TransferProgress "
-            "TransferReceipt TransferResult TransportError UIElements UploadMode "
-            "UploadPolicy UploadStrategy UsageError WhiteList Window __version__"
+            "OperationTimeoutError OssResult PageTokenError Progress PtyError "
+            "PtyNotConnectedError PtySession QuotaExceededError ReapResult Reaping "
+            "RecyclePolicy RequestTimeoutError Result RetryPolicy RolledBackError "
+            "ScreenSize Screenshot ServiceError SessionError SessionInfo "
+            "SessionListResult SessionMetrics SessionMetricsResult SessionNotFoundError "
+            "SessionPage SessionResult SessionStateError SessionStatus "
+            "SessionStatusResult SyncFailedError SyncMissingError SyncPolicy SyncReceipt "
+            "SyncTimeoutError ThrottledError ToolContent ToolError TransferError "
+            "TransferProgress TransferReceipt TransferResult TransportError UIElements "
+            "UploadMode UploadPolicy UploadStrategy UsageError WhiteList Window "
+            "__version__"
         ),
     },
 )
@@ -300,6 +307,7 @@ __all__ = [
     "AsyncSession",
     "AsyncSessionContext",
     "AsyncSessionListing",
+    "Attempt",
     "AuthenticationError",
     "BWList",
     "BadAnswerError",
@@ -416,14 +424,15 @@ __all__ = [
     "OssResult",
     "PageTokenError",
     "Process",
-    "ProcessResult",
     "Progress",
     "Pty",
     "PtyError",
     "PtyHandle",
     "PtyNotConnectedError",
-    "PtyResult",
     "PtySession",
+    "QuotaExceededError",
+    "ReapResult",
+    "Reaping",
     "RecyclePolicy",
     "RequestTimeoutError",
     "Result",
@@ -446,8 +455,11 @@ __all__ = [
     "SessionStateError",
     "SessionStatus",
     "SessionStatusResult",
+    "SyncFailedError",
+    "SyncMissingError",
     "SyncPolicy",
     "SyncReceipt",
+    "SyncTimeoutError",
     "ThrottledError",
     "ToolContent",
     "ToolError",

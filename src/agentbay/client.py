@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from agentbay_async.records import SessionStatus
     from agentbay_async.results import (
         DeleteResult,
+        ReapResult,
         SessionListResult,
         SessionResult,
         SessionStatusResult,
@@ -127,10 +128,12 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
         """Create a session, and wait until the files of its contexts have arrived.
 
         If they do not arrive the session is deleted, and the result is a failed one. If the caller
-        is cancelled, no session is left behind.
+        is cancelled, no session is left behind. If the answer of the service is lost, the session
+        is looked for before another is asked for.
 
         Args:
-            params: What it is like; by default as the service pleases.
+            params: What it is like; by default as the service pleases, for
+                :data:`~agentbay.session_params.DEFAULT_LIFETIME`.
         """
         return _portal.run(self._aio.create(params)).map(lambda item: _facade.wrap(Session, item))
 
@@ -396,6 +399,32 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
             ),
             lambda item: item,
         )
+
+    def reap(
+        self,
+        owner: str | None = None,
+        older_than: float | timedelta | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> ReapResult:
+        """Delete the sessions that outlived the process that created them.
+
+        Sessions of other owners, and of processes that live, are never touched. A process of this
+        host is looked up in the ledger; whether one of another host lives cannot be seen from here.
+
+        Args:
+            owner: Whose sessions; by default those of this client's owner.
+            older_than: Only those older than this, in seconds or as a timedelta. Sessions of
+                processes that cannot be seen from here are deleted only if this is given: choose
+                more than your programs ever run.
+            dry_run: Delete nothing, and tell what would be deleted.
+
+        Example:
+            ::
+
+                print(bay.reap(older_than=24 * 3600).deleted)
+        """
+        return _portal.run(self._aio.reap(owner, older_than, dry_run=dry_run))
 
     def pause(
         self, session: Session | str, timeout: float | timedelta = 600, poll_interval: float = 2.0

@@ -15,6 +15,8 @@ endpoint               ``AGENTBAY_ENDPOINT``      that of the region
 region                 ``AGENTBAY_REGION_ID``     ``cn-hangzhou``
 timeout, milliseconds  ``AGENTBAY_TIMEOUT_MS``    60000
 profile                ``AGENTBAY_PROFILE``       ``default``
+owner                  ``AGENTBAY_OWNER``         ``user@host``
+ledger                 ``AGENTBAY_LEDGER``        a file of this host
 =====================  =========================  ================
 
 A region decides over an endpoint when both come from the same place, as in the official client. The
@@ -30,4 +32,5 @@ from agentbay_async.config import DEFAULT_TIMEOUT as DEFAULT_TIMEOUT
 from agentbay_async.config import LOCAL as LOCAL
 from agentbay_async.config import Config as Config
 from agentbay_async.config import Settings as Settings
+from agentbay_async.config import find_ledger as find_ledger
 from agentbay_async.config import resolve as resolve

@@ -22,6 +22,7 @@
     │   ├── SessionNotFoundError        never existed, released, or expired
     │   ├── ContextNotFoundError        no such context
     │   ├── ThrottledError              slow down; ``retry_after`` says for how long
+    │   ├── QuotaExceededError          the account is full; waiting alone does not help
     │   └── ServiceError                the service failed (HTTP 5xx)
     ├── SessionError                    the session cannot do that now
     │   └── SessionStateError           it reached a state that was not asked for
@@ -31,6 +32,9 @@
     ├── FunctionError                   a function that was run over items raised something else
     ├── BudgetExceededError             the caller's own budget is spent; nothing was sent
     ├── ContextSyncError                files of a context did not arrive; ``tasks`` says which
+    │   ├── SyncFailedError             the service says that moving them failed
+    │   ├── SyncTimeoutError            (TimeoutError)  they were still under way at the end
+    │   └── SyncMissingError            the service never listed that they move
     ├── TransferError                   an upload or download of a file failed
     ├── ToolError                       a tool of the session answered with an error
     │   ├── CodeError                   code ended with an error; ``name``, ``value``, ``traceback``
@@ -54,6 +58,7 @@ from __future__ import annotations
 from agentbay_async.errors import AgentBayError as AgentBayError
 from agentbay_async.errors import APIError as APIError
 from agentbay_async.errors import ArgumentTypeError as ArgumentTypeError
+from agentbay_async.errors import Attempt as Attempt
 from agentbay_async.errors import AuthenticationError as AuthenticationError
 from agentbay_async.errors import BadAnswerError as BadAnswerError
 from agentbay_async.errors import BlockingCallError as BlockingCallError
@@ -80,12 +85,16 @@ from agentbay_async.errors import OperationTimeoutError as OperationTimeoutError
 from agentbay_async.errors import PageTokenError as PageTokenError
 from agentbay_async.errors import PtyError as PtyError
 from agentbay_async.errors import PtyNotConnectedError as PtyNotConnectedError
+from agentbay_async.errors import QuotaExceededError as QuotaExceededError
 from agentbay_async.errors import RequestTimeoutError as RequestTimeoutError
 from agentbay_async.errors import RolledBackError as RolledBackError
 from agentbay_async.errors import ServiceError as ServiceError
 from agentbay_async.errors import SessionError as SessionError
 from agentbay_async.errors import SessionNotFoundError as SessionNotFoundError
 from agentbay_async.errors import SessionStateError as SessionStateError
+from agentbay_async.errors import SyncFailedError as SyncFailedError
+from agentbay_async.errors import SyncMissingError as SyncMissingError
+from agentbay_async.errors import SyncTimeoutError as SyncTimeoutError
 from agentbay_async.errors import ThrottledError as ThrottledError
 from agentbay_async.errors import ToolError as ToolError
 from agentbay_async.errors import TransferError as TransferError

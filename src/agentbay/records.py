@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from agentbay_async.records import ENDING as ENDING
+from agentbay_async.records import Reaping as Reaping
 from agentbay_async.records import SessionInfo as SessionInfo
 from agentbay_async.records import SessionPage as SessionPage
 from agentbay_async.records import SessionStatus as SessionStatus

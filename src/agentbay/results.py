@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from agentbay_async.results import DeleteResult as DeleteResult
 from agentbay_async.results import OperationResult as OperationResult
+from agentbay_async.results import ReapResult as ReapResult
 from agentbay_async.results import Result as Result
 from agentbay_async.results import SessionListResult as SessionListResult
 from agentbay_async.results import SessionResult as SessionResult

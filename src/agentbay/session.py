@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentbay import _facade, _portal
+from agentbay._lasting import BlockingContext
 from agentbay_async.session import AsyncSession
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
     from datetime import timedelta
     from typing import Any, Literal
 
@@ -63,19 +65,9 @@ class Session(_facade.Facade[AsyncSession]):
     __slots__ = ()
 
     @property
-    def session_id(self) -> str:
-        """What it is addressed by."""
-        return self._aio.session_id
-
-    @property
     def image_id(self) -> str:
         """The image it runs, or ``""`` when that is not known."""
         return self._aio.image_id
-
-    @property
-    def status(self) -> str:
-        """Its state when this object was made, or ``""``; :meth:`get_status` asks anew."""
-        return self._aio.status
 
     @property
     def app_instance_id(self) -> str:
@@ -86,6 +78,180 @@ class Session(_facade.Facade[AsyncSession]):
     def resource_url(self) -> str:
         """Where a person may watch it in a browser; holds a code, so treat it as secret."""
         return self._aio.resource_url
+
+    def set_labels(self, labels: Mapping[str, str]) -> OperationResult[None]:
+        """Replace all labels of the session.
+
+        The service replaces the labels that the library set by itself as well, so they are sent
+        again. They are known of a session that this client created; of others, the first call asks
+        for them, which is one request more.
+
+        Args:
+            labels: The labels it shall have; at least one, none of them blank.
+
+        Raises:
+            InvalidArgumentError: There is no label, or a key or value is blank.
+        """
+        return _portal.run(self._aio.set_labels(labels))
+
+    def get_labels(self) -> OperationResult[dict[str, str]]:
+        """Ask for the labels of the session; they are in ``data``."""
+        return _portal.run(self._aio.get_labels())
+
+    def info(self) -> OperationResult[SessionInfo]:
+        """Ask how a person reaches the session; the answer is in ``data``."""
+        return _portal.run(self._aio.info())
+
+    def get_link(
+        self,
+        protocol_type: Literal["https", "wss"] | None = None,
+        port: int | None = None,
+        options: str | None = None,
+    ) -> LinkResult:
+        """Ask for a URL that leads to a port of the session; it is in ``data``.
+
+        The URL carries its own permission: treat it as a secret. Without arguments it leads to the
+        session's browser, where its image has one.
+
+        Args:
+            protocol_type: ``"https"``, or ``"wss"`` for a WebSocket; by default ``"wss"``.
+            port: From 30100 to 30199, where a program in the session listens.
+            options: Handed on to the service as it is.
+
+        Raises:
+            InvalidArgumentError: `port` or `protocol_type` is none of those.
+        """
+        return _portal.run(self._aio.get_link(protocol_type, port, options))
+
+    def get_metrics(self, *, timeout: float | timedelta | None = None) -> SessionMetricsResult:
+        """Ask how busy the session's machine is.
+
+        Args:
+            timeout: Seconds (or a timedelta) to wait for its answer; ``None`` takes the client's.
+        """
+        return _portal.run(self._aio.get_metrics(timeout=timeout))
+
+    def call_mcp_tool(
+        self, tool_name: str, args: Mapping[str, Any], *, timeout: float | timedelta | None = None
+    ) -> McpToolResult:
+        """Call a tool of the session by name.
+
+        Args:
+            tool_name: Its name, such as ``"shell"``.
+            args: Its arguments, as its input schema wants them.
+            timeout: Seconds (or a timedelta) to wait for its answer; ``None`` takes the client's.
+        """
+        return _portal.run(self._aio.call_mcp_tool(tool_name, args, timeout=timeout))
+
+    def list_mcp_tools(self, image_id: str | None = None) -> McpToolsResult:
+        """List the tools that the session's image, or another one, offers.
+
+        Args:
+            image_id: An image; ``None`` takes the session's, which is asked for if need be.
+        """
+        return _portal.run(self._aio.list_mcp_tools(image_id))
+
+    @property
+    def status(self) -> str:
+        """Its state when this object was made, or ``""``; :meth:`get_status` asks anew."""
+        return self._aio.status
+
+    def get_status(self) -> SessionStatusResult:
+        """Ask for the state of the session; ``"FINISH"`` means it was released."""
+        return _portal.run(self._aio.get_status())
+
+    @property
+    def remaining(self) -> timedelta | None:
+        """How long the session lives at most, never below 0.
+
+        It is what is left of the ``max_runtime`` that was asked for; a session that is not used may
+        end earlier. ``None`` where that is not known: of a session that was looked up or listed,
+        and of one that ends only when it is deleted.
+        """
+        return self._aio.remaining
+
+    def keep_alive(self) -> OperationResult[None]:
+        """Let the idle time of the session count from now on."""
+        return _portal.run(self._aio.keep_alive())
+
+    def keep_alive_while(
+        self,
+        every: float | timedelta = 60.0,
+        *,
+        warn: Callable[[timedelta], None] | None = None,
+        warn_before: float | timedelta = 300.0,
+    ) -> AbstractContextManager[None]:
+        """Keep the session from being idle for the length of a block.
+
+        It does not lengthen ``max_runtime``; `warn` tells when that is nearly over.
+
+        Args:
+            every: Seconds (or a timedelta) between two signs of life; less than the idle time.
+            warn: Called once, with what is left, when little time is left. Needs a session whose
+                :attr:`remaining` is known.
+            warn_before: How long before the end that is, in seconds or as a timedelta.
+
+        Raises:
+            SessionNotFoundError: The session ended while the block ran; raised at its end, unless
+                the block raised an error of its own.
+
+        Example:
+            ::
+
+                with session.keep_alive_while(every=60):
+                    think_for_an_hour()
+        """
+        return BlockingContext(
+            self._aio.keep_alive_while(
+                every,
+                warn=None if warn is None else _facade.in_worker(warn),
+                warn_before=warn_before,
+            ),
+            lambda item: item,
+        )
+
+    def pause(
+        self, timeout: float | timedelta = 600, poll_interval: float = 2.0
+    ) -> SessionStatusResult:
+        """Pause the session: its processes stand still until it is resumed.
+
+        Args:
+            timeout: Seconds (or a timedelta) to wait until it stands still.
+            poll_interval: Seconds between two looks at its state, at most.
+        """
+        return _portal.run(self._aio.pause(timeout, poll_interval))
+
+    def resume(
+        self, timeout: float | timedelta = 600, poll_interval: float = 2.0
+    ) -> SessionStatusResult:
+        """Let a paused session go on.
+
+        Args:
+            timeout: Seconds (or a timedelta) to wait until it runs.
+            poll_interval: Seconds between two looks at its state, at most.
+        """
+        return _portal.run(self._aio.resume(timeout, poll_interval))
+
+    beta_pause = pause
+
+    beta_resume = resume
+
+    def delete(
+        self, sync_context: bool = False, *, force: bool = False, timeout: float | timedelta = 300
+    ) -> DeleteResult:
+        """Release the session and wait until it is gone. What is gone already is a success.
+
+        Args:
+            sync_context: First upload the files of its contexts, and verify that they arrived.
+            force: Delete even if that upload failed; its files are then lost.
+            timeout: Seconds (or a timedelta) to wait until the session is gone.
+        """
+        return _portal.run(self._aio.delete(sync_context, force=force, timeout=timeout))
+
+    @property
+    def session_id(self) -> str:
+        """What it is addressed by."""
+        return self._aio.session_id
 
     @property
     def command(self) -> Command:
@@ -172,117 +338,3 @@ class Session(_facade.Facade[AsyncSession]):
         from agentbay.syncing import SessionContext
 
         return _facade.part(self, SessionContext, self._aio.context)
-
-    def set_labels(self, labels: Mapping[str, str]) -> OperationResult[None]:
-        """Replace all labels of the session.
-
-        Args:
-            labels: The labels it shall have; at least one, none of them blank.
-
-        Raises:
-            InvalidArgumentError: There is no label, or a key or value is blank.
-        """
-        return _portal.run(self._aio.set_labels(labels))
-
-    def get_labels(self) -> OperationResult[dict[str, str]]:
-        """Ask for the labels of the session; they are in ``data``."""
-        return _portal.run(self._aio.get_labels())
-
-    def info(self) -> OperationResult[SessionInfo]:
-        """Ask how a person reaches the session; the answer is in ``data``."""
-        return _portal.run(self._aio.info())
-
-    def get_status(self) -> SessionStatusResult:
-        """Ask for the state of the session; ``"FINISH"`` means it was released."""
-        return _portal.run(self._aio.get_status())
-
-    def keep_alive(self) -> OperationResult[None]:
-        """Let the idle time of the session count from now on."""
-        return _portal.run(self._aio.keep_alive())
-
-    def pause(
-        self, timeout: float | timedelta = 600, poll_interval: float = 2.0
-    ) -> SessionStatusResult:
-        """Pause the session: its processes stand still until it is resumed.
-
-        Args:
-            timeout: Seconds (or a timedelta) to wait until it stands still.
-            poll_interval: Seconds between two looks at its state, at most.
-        """
-        return _portal.run(self._aio.pause(timeout, poll_interval))
-
-    def resume(
-        self, timeout: float | timedelta = 600, poll_interval: float = 2.0
-    ) -> SessionStatusResult:
-        """Let a paused session go on.
-
-        Args:
-            timeout: Seconds (or a timedelta) to wait until it runs.
-            poll_interval: Seconds between two looks at its state, at most.
-        """
-        return _portal.run(self._aio.resume(timeout, poll_interval))
-
-    beta_pause = pause
-
-    beta_resume = resume
-
-    def delete(
-        self, sync_context: bool = False, *, force: bool = False, timeout: float | timedelta = 300
-    ) -> DeleteResult:
-        """Release the session and wait until it is gone. What is gone already is a success.
-
-        Args:
-            sync_context: First upload the files of its contexts, and verify that they arrived.
-            force: Delete even if that upload failed; its files are then lost.
-            timeout: Seconds (or a timedelta) to wait until the session is gone.
-        """
-        return _portal.run(self._aio.delete(sync_context, force=force, timeout=timeout))
-
-    def get_link(
-        self,
-        protocol_type: Literal["https", "wss"] | None = None,
-        port: int | None = None,
-        options: str | None = None,
-    ) -> LinkResult:
-        """Ask for a URL that leads to a port of the session; it is in ``data``.
-
-        The URL carries its own permission: treat it as a secret. Without arguments it leads to the
-        session's browser, where its image has one.
-
-        Args:
-            protocol_type: ``"https"``, or ``"wss"`` for a WebSocket; by default ``"wss"``.
-            port: From 30100 to 30199, where a program in the session listens.
-            options: Handed on to the service as it is.
-
-        Raises:
-            InvalidArgumentError: `port` or `protocol_type` is none of those.
-        """
-        return _portal.run(self._aio.get_link(protocol_type, port, options))
-
-    def get_metrics(self, *, timeout: float | timedelta | None = None) -> SessionMetricsResult:
-        """Ask how busy the session's machine is.
-
-        Args:
-            timeout: Seconds (or a timedelta) to wait for its answer; ``None`` takes the client's.
-        """
-        return _portal.run(self._aio.get_metrics(timeout=timeout))
-
-    def call_mcp_tool(
-        self, tool_name: str, args: Mapping[str, Any], *, timeout: float | timedelta | None = None
-    ) -> McpToolResult:
-        """Call a tool of the session by name.
-
-        Args:
-            tool_name: Its name, such as ``"shell"``.
-            args: Its arguments, as its input schema wants them.
-            timeout: Seconds (or a timedelta) to wait for its answer; ``None`` takes the client's.
-        """
-        return _portal.run(self._aio.call_mcp_tool(tool_name, args, timeout=timeout))
-
-    def list_mcp_tools(self, image_id: str | None = None) -> McpToolsResult:
-        """List the tools that the session's image, or another one, offers.
-
-        Args:
-            image_id: An image; ``None`` takes the session's, or ``"linux_latest"``.
-        """
-        return _portal.run(self._aio.list_mcp_tools(image_id))

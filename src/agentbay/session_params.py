@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from agentbay_async.session_params import DEFAULT_LIFETIME as DEFAULT_LIFETIME
 from agentbay_async.session_params import CreateSessionParams as CreateSessionParams
 from agentbay_async.session_params import LifecyclePolicy as LifecyclePolicy
 from agentbay_async.session_params import ListSessionParams as ListSessionParams

@@ -61,7 +61,8 @@ class SessionContext(_facade.Facade[AsyncSessionContext]):
 
         Returns:
             A result whose ``receipt`` lists the finished tasks. A session without contexts has
-            nothing to move, and answers with an empty receipt.
+            nothing to move, and answers with an empty receipt. A failed result carries
+            SyncFailedError, SyncTimeoutError or SyncMissingError where files did not arrive.
         """
         return _portal.run(self._aio.sync(context_id, path, mode, timeout=timeout))
 

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
         AgentBayError,
         APIError,
         ArgumentTypeError,
+        Attempt,
         AuthenticationError,
         BadAnswerError,
         BlockingCallError,
@@ -97,12 +98,16 @@ if TYPE_CHECKING:
         PageTokenError,
         PtyError,
         PtyNotConnectedError,
+        QuotaExceededError,
         RequestTimeoutError,
         RolledBackError,
         ServiceError,
         SessionError,
         SessionNotFoundError,
         SessionStateError,
+        SyncFailedError,
+        SyncMissingError,
+        SyncTimeoutError,
         ThrottledError,
         ToolError,
         TransferError,
@@ -125,10 +130,16 @@ if TYPE_CHECKING:
         GitStatusResult,
     )
     from agentbay_async.listing import AsyncSessionListing
-    from agentbay_async.records import SessionInfo, SessionPage, SessionStatus
+    from agentbay_async.records import (
+        Reaping,
+        SessionInfo,
+        SessionPage,
+        SessionStatus,
+    )
     from agentbay_async.results import (
         DeleteResult,
         OperationResult,
+        ReapResult,
         Result,
         SessionListResult,
         SessionResult,
@@ -160,7 +171,6 @@ if TYPE_CHECKING:
     )
     from agentbay_async.syncing import AsyncSessionContext
     from agentbay_async.terminal_records import PtySession
-    from agentbay_async.terminal_results import ProcessResult, PtyResult
     from agentbay_async.tool_records import (
         CommandOutput,
         DirectoryEntry,
@@ -220,16 +230,17 @@ __getattr__: Callable[[str], object] = lazy(
         ),
         ".contexts": "AsyncContextService",
         ".errors": (
-            "APIError AgentBayError ArgumentTypeError AuthenticationError BadAnswerError "
-            "BlockingCallError BlockingCallInAsyncContext BudgetExceededError "
-            "ClearanceTimeoutError ClosedError "
-            "CodeError CommandError ConfigurationError ConnectionFailedError "
+            "APIError AgentBayError ArgumentTypeError Attempt AuthenticationError "
+            "BadAnswerError BlockingCallError BlockingCallInAsyncContext "
+            "BudgetExceededError ClearanceTimeoutError ClosedError CodeError "
+            "CommandError ConfigurationError ConnectionFailedError "
             "ConnectionLostError ContextNotFoundError ContextSyncError FileError "
-            "FunctionError GitAuthError "
-            "GitConflictError GitError GitNotARepoError GitNotFoundError InvalidArgumentError "
-            "OperationTimeoutError PageTokenError PtyError PtyNotConnectedError "
-            "RequestTimeoutError RolledBackError ServiceError SessionError SessionNotFoundError "
-            "SessionStateError ThrottledError ToolError TransferError TransportError "
+            "FunctionError GitAuthError GitConflictError GitError GitNotARepoError "
+            "GitNotFoundError InvalidArgumentError OperationTimeoutError "
+            "PageTokenError PtyError PtyNotConnectedError QuotaExceededError "
+            "RequestTimeoutError RolledBackError ServiceError SessionError "
+            "SessionNotFoundError SessionStateError SyncFailedError SyncMissingError "
+            "SyncTimeoutError ThrottledError ToolError TransferError TransportError "
             "UsageError"
         ),
         ".listing": "AsyncSessionListing",
@@ -237,13 +248,13 @@ __getattr__: Callable[[str], object] = lazy(
             "Context ContextBinding ContextFileEntry ContextFilePage ContextPage "
             "ContextStatusData FileUrl SyncReceipt TransferProgress TransferReceipt"
         ),
-        ".records": "SessionInfo SessionPage SessionStatus",
+        ".records": "Reaping SessionInfo SessionPage SessionStatus",
         ".tool_records": (
             "CommandOutput DirectoryEntry FileChange FileInfo FileTexts McpTool "
             "SessionMetrics ToolContent"
         ),
         ".results": (
-            "DeleteResult OperationResult Result SessionListResult SessionResult "
+            "DeleteResult OperationResult ReapResult Result SessionListResult SessionResult "
             "SessionStatusResult"
         ),
         ".services.command": "AsyncCommand",
@@ -258,7 +269,6 @@ __getattr__: Callable[[str], object] = lazy(
         ),
         ".services.pty": "AsyncPty AsyncPtyHandle",
         ".services.process": "AsyncProcess",
-        ".terminal_results": "ProcessResult PtyResult",
         ".terminal_records": "PtySession",
         ".services.code": "AsyncCode",
         ".code_records": "CodeEvent CodeFailure CodeLogs CodeOutcome CodeOutput",
@@ -314,6 +324,7 @@ __all__ = [
     "AsyncSession",
     "AsyncSessionContext",
     "AsyncSessionListing",
+    "Attempt",
     "AuthenticationError",
     "BWList",
     "BadAnswerError",
@@ -412,12 +423,13 @@ __all__ = [
     "OperationTimeoutError",
     "OssResult",
     "PageTokenError",
-    "ProcessResult",
     "Progress",
     "PtyError",
     "PtyNotConnectedError",
-    "PtyResult",
     "PtySession",
+    "QuotaExceededError",
+    "ReapResult",
+    "Reaping",
     "RecyclePolicy",
     "RequestTimeoutError",
     "Result",
@@ -437,8 +449,11 @@ __all__ = [
     "SessionStateError",
     "SessionStatus",
     "SessionStatusResult",
+    "SyncFailedError",
+    "SyncMissingError",
     "SyncPolicy",
     "SyncReceipt",
+    "SyncTimeoutError",
     "ThrottledError",
     "ToolContent",
     "ToolError",

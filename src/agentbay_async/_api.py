@@ -11,16 +11,28 @@ from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
 
 from agentbay_async._clock import SystemClock
-from agentbay_async._retry import RetryPolicy, next_wait
+from agentbay_async._ownership import Chores
+from agentbay_async._retry import RetryBudget, RetryPolicy, next_wait, perhaps_acted_on
 from agentbay_async._watching import watcher
+from agentbay_async._wire import schema
 from agentbay_async._wire.envelope import Answer, read_answer
 from agentbay_async.config import LOCAL
-from agentbay_async.errors import AgentBayError, ClosedError
+from agentbay_async.errors import (
+    AgentBayError,
+    Attempt,
+    ClosedError,
+    SessionNotFoundError,
+    UsageError,
+)
+from agentbay_async.records import ENDING
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from agentbay_async._access import Access
     from agentbay_async._admission import Admission
     from agentbay_async._clock import Clock
+    from agentbay_async._ledger import Ledger
     from agentbay_async._wire.http import Http
     from agentbay_async._wire.pool import Pools
     from agentbay_async._wire.schema import Request
@@ -29,6 +41,9 @@ if TYPE_CHECKING:
 D = TypeVar("D")
 
 logger: logging.Logger = logging.getLogger("agentbay")
+
+# To these it is no news that a session is gone.
+_AT_THE_END = frozenset({"DeleteSessionAsync", "GetSessionDetail"})
 
 
 class Api:
@@ -42,6 +57,7 @@ class Api:
     Attributes:
         access: How each session that somebody holds is reached directly, by its id.
         sockets: The WebSockets of sessions.
+        chores: Work of the client's own that goes on after the call that began it.
     """
 
     def __init__(
@@ -56,7 +72,10 @@ class Api:
         self.pools: Pools = Pools(settings.max_connections, settings.ssl_context)
         self.access: WeakValueDictionary[str, Access] = WeakValueDictionary()
         self.sockets = Sockets(self.pools, self.clock)
+        self.chores = Chores(self.clock)
+        self._ledger: Ledger | None = None
         self._retry = retry or RetryPolicy()
+        self._budget = RetryBudget(self._retry)
         self._http: Http | None = None
         self._closed = False
         self._admission = self._admitting()
@@ -73,12 +92,23 @@ class Api:
         bucket = None if rate is None else host_bucket(settings.endpoint, settings.api_key, rate)
         return Admission(self.clock, settings.budget, bucket)
 
-    async def call(self, request: Request[D], timeout: float | None = None) -> Answer[D]:
+    async def call(
+        self,
+        request: Request[D],
+        timeout: float | None = None,
+        *,
+        recover: Callable[[AgentBayError], Awaitable[Answer[D] | None]] | None = None,
+        vital: bool = False,
+    ) -> Answer[D]:
         """Send `request` and return the answer.
 
         Args:
             request: What to ask.
             timeout: Seconds for one attempt; ``None`` takes the client's.
+            recover: Finds out what became of an attempt whose answer was lost. With it, a request
+                that must not be acted on twice may be sent again.
+            vital: Whether something is lost if it does not get through; the budget for repetitions
+                does not hold it back.
 
         Raises:
             APIError: The service says no.
@@ -87,32 +117,81 @@ class Api:
             BudgetExceededError: It asks for a session that the budget does not allow.
         """
         if self._admission is None:
-            return await self._call(request, timeout)
-        return await self._admission.call(request, lambda: self._call(request, timeout))
+            return await self._call(request, timeout, recover, vital=vital)
+        return await self._admission.call(
+            request, lambda: self._call(request, timeout, recover, vital=vital)
+        )
 
-    async def _call(self, request: Request[D], timeout: float | None) -> Answer[D]:
+    async def _call(
+        self,
+        request: Request[D],
+        timeout: float | None,
+        recover: Callable[[AgentBayError], Awaitable[Answer[D] | None]] | None,
+        *,
+        vital: bool,
+    ) -> Answer[D]:
         timeout = self.settings.timeout if timeout is None else timeout
-        deadline = self.clock.monotonic() + max(self.settings.deadline, timeout)
-        attempt = 1
+        begun = self.clock.monotonic()
+        deadline = begun + max(self.settings.deadline, timeout)
+        attempts: list[Attempt] = []
         watching = watcher.get()
+        self._budget.earn()
         while True:
             if watching is not None:
                 watching.sent(request.ACTION)
             try:
                 return await self._attempt(request, timeout)
+            except UsageError:
+                raise
             except AgentBayError as error:
                 if watching is not None:
                     watching.failed(request.ACTION, error)
-                remaining = deadline - self.clock.monotonic()
-                wait = next_wait(
-                    self._retry, attempt, error, repeatable=request.REPEATABLE, remaining=remaining
-                )
+                attempts.append(self._noted(error, len(attempts) + 1, begun))
+                error.session_id = error.session_id or getattr(request, "session_id", None) or ""
+                error.attempts = tuple(attempts)
+                if isinstance(error, SessionNotFoundError) and request.ACTION not in _AT_THE_END:
+                    await self._tell_why(error, timeout)
+                if recover is not None and perhaps_acted_on(error):
+                    answer = await recover(error)
+                    if answer is not None:
+                        return answer
+                repeatable = request.REPEATABLE or recover is not None
+                wait = self._pause(error, deadline, repeatable=repeatable, vital=vital)
                 if wait is None:
                     raise
-                logger.debug("%s; attempt %d failed, next in %.2f s", error, attempt, wait)
+                attempts[-1] = attempts[-1]._replace(waited=wait)
             await self.clock.sleep(wait)
-            attempt += 1
-            timeout = min(timeout, max(deadline - self.clock.monotonic(), 0.001))
+            begun = self.clock.monotonic()
+            timeout = min(timeout, max(deadline - begun, 0.001))
+
+    async def _tell_why(self, error: SessionNotFoundError, timeout: float) -> None:
+        """Ask once what became of a session; where that is not known, nothing is said."""
+        try:
+            request = schema.GetSessionDetail(session_id=error.session_id)
+            detail = (await self._attempt(request, timeout)).data
+        except AgentBayError:
+            return
+        if detail is not None and detail.status in ENDING:
+            error.ended(detail.end_reason or "")
+
+    def _noted(self, error: AgentBayError, number: int, begun: float) -> Attempt:
+        took = self.clock.monotonic() - begun
+        what = f"{type(error).__name__}: {error.message}"
+        return Attempt(number, self.clock.time() - took, took, what)
+
+    def _pause(
+        self, error: AgentBayError, deadline: float, *, repeatable: bool, vital: bool
+    ) -> float | None:
+        attempt = len(error.attempts)
+        remaining = deadline - self.clock.monotonic()
+        wait = next_wait(self._retry, attempt, error, repeatable=repeatable, remaining=remaining)
+        if wait is None:
+            return None
+        if not (vital or self._budget.covers(error)):
+            error.hint = error.hint or "Too much failed lately for it to be sent again"
+            return None
+        logger.debug("%s; attempt %d failed, next in %.2f s", error, attempt, wait)
+        return wait
 
     async def _attempt(self, request: Request[D], timeout: float) -> Answer[D]:
         http = self._http or await self._connect()
@@ -140,8 +219,23 @@ class Api:
             return await _embedded_service()
         return self.settings.endpoint, self.settings.api_key
 
+    @property
+    def ledger(self) -> Ledger | None:
+        """Where sessions are written down, or ``None`` where that is switched off.
+
+        Those of a service inside this process end with it and are not worth writing down.
+        """
+        if self._ledger is None and self.settings.ledger is not None:
+            if self.settings.endpoint == LOCAL:
+                return None
+            from agentbay_async._ledger import Ledger
+
+            self._ledger = Ledger(self.settings.ledger, self.settings.endpoint, self.clock)
+        return self._ledger
+
     async def aclose(self) -> None:
-        """Close the connections of the running loop and accept no more calls."""
+        """End the chores, close the connections of the running loop and accept no more calls."""
+        await self.chores.aclose()
         self._closed = True
         self._http = None
         await self.sockets.aclose()

@@ -11,6 +11,7 @@ from datetime import timedelta
 from posixpath import normpath
 from typing import TypeVar
 
+from agentbay_async._labels import PREFIX
 from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
 
 T = TypeVar("T")
@@ -87,10 +88,17 @@ def labels(value: object, name: str = "labels") -> dict[str, str]:
     """Return a copy of `value` if it maps non-blank strings to non-blank strings."""
     if not isinstance(value, Mapping):
         raise ArgumentTypeError(f"{name} must map str to str, not be a {type(value).__name__}")
-    return {
+    checked = {
         text(key, f"each key of {name}"): text(entry, f"{name}[{key!r}]")
         for key, entry in value.items()
     }
+    for key in checked:
+        if key.startswith(PREFIX):
+            raise InvalidArgumentError(
+                f"{name}: {key!r} is reserved, like all keys that begin with {PREFIX!r};"
+                " take another name"
+            )
+    return checked
 
 
 def variables(value: object, name: str = "envs") -> dict[str, str]:

@@ -46,6 +46,8 @@ def task(record: schema.ContextTask) -> context_records.ContextStatusData:
         error_message=record.error_message or "",
         start_time=record.start_time,
         finish_time=record.finish_time,
+        files=record.files,
+        size=record.bytes,
     )
 
 

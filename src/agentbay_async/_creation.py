@@ -1,37 +1,128 @@
-"""How a session is asked for, and what is made of the answer."""
+"""How a session is asked for, and what is made of the answer.
+
+A create that is asked for once makes one session, whatever happens to its answer: see
+:mod:`agentbay_async._intents`.
+"""
 
 from __future__ import annotations
 
 import json
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from agentbay_async._channels import know
+from agentbay_async._intents import Recovery, new_intent
+from agentbay_async._labels import INTENT, OWNER, RUN, SINCE, reserved
 from agentbay_async._persistence import persistence
+from agentbay_async._processes import default_owner, this_process
 from agentbay_async._version import __version__
 from agentbay_async._wire import schema
-from agentbay_async.errors import SessionError
+from agentbay_async.errors import AgentBayError, InvalidArgumentError, SessionError
 from agentbay_async.records import SessionStatus
 from agentbay_async.session import AsyncSession
+from agentbay_async.session_params import DEFAULT_LIFETIME
 
 if TYPE_CHECKING:
     from agentbay_async._api import Api
+    from agentbay_async._wire.envelope import Answer
     from agentbay_async.session_params import CreateSessionParams
 
 
+class Made(NamedTuple):
+    """What came of a create.
+
+    Attributes:
+        session: The session.
+        request_id: The id of the request.
+        new: Whether this create made it, and not an earlier one of the same intent.
+    """
+
+    session: AsyncSession
+    request_id: str
+    new: bool = True
+
+
+async def ask_for(api: Api, params: CreateSessionParams) -> Made:
+    """Have a session made, or find the one that an earlier create of the same intent made.
+
+    Raises:
+        InvalidArgumentError: There is an intent, and the client was told to set no labels.
+        AgentBayError: There is none; if that is not sure, the error says so.
+    """
+    request = create_request(params, api.settings.region_id)
+    own = _reserved_labels(api, params.intent)
+    request.labels = {**params.labels, **own} or None
+    if api.ledger is not None:
+        api.ledger.began()
+    recovery = Recovery(api, own[INTENT], own=params.intent is None) if own else None
+    found = await recovery.find() if recovery is not None and params.intent is not None else None
+    answer = found or await _answer(api, request, recovery)
+    session = created(api, answer.data, answer.request_id, request, new=found is None)
+    if found is not None:
+        await _take_over(api, session.session_id, own)
+    if api.ledger is not None:
+        lasts = None if request.max_runtime is None else request.max_runtime * 60
+        api.ledger.created(session.session_id, owner_of(api), lasts)
+    return Made(session, answer.request_id, new=found is None)
+
+
+async def _take_over(api: Api, session_id: str, own: dict[str, str]) -> None:
+    """Say that a session is this process's now, which another may have left."""
+    answer = await api.call(schema.GetLabel(session_id=session_id))
+    labels = (answer.data.labels if answer.data is not None else None) or {}
+    if labels.get(RUN) != own[RUN] or labels.get(OWNER) != own[OWNER]:
+        await api.call(schema.SetLabel(session_id=session_id, labels={**labels, **own}))
+
+
+async def _answer(
+    api: Api, request: schema.CreateMcpSession, recovery: Recovery | None
+) -> Answer[schema.CreatedSession]:
+    if recovery is None:
+        return await api.call(request)
+    try:
+        answer = await api.call(request, recover=recovery.after)
+    except AgentBayError:
+        recovery.settle(None)
+        raise
+    recovery.settle(answer.data.session_id if answer.data is not None else None)
+    return answer
+
+
+def _reserved_labels(api: Api, intent: str | None) -> dict[str, str]:
+    if not api.settings.reserved_labels:
+        if intent is not None:
+            raise InvalidArgumentError(
+                "intent is kept in a reserved label; leave it out, or let the client set such"
+                " labels (reserved_labels=True)"
+            )
+        return {}
+    return {
+        INTENT: intent or new_intent(),
+        OWNER: owner_of(api),
+        RUN: this_process().run,
+        SINCE: str(int(api.clock.time())),
+    }
+
+
+def owner_of(api: Api) -> str:
+    """Return whose the sessions of a client are."""
+    return api.settings.owner or default_owner()
+
+
 def create_request(params: CreateSessionParams, region_id: str) -> schema.CreateMcpSession:
-    """Return the request for a session like `params`."""
+    """Return the request for a session like `params`, with an end that the service sees to."""
     request = schema.CreateMcpSession(
         sdk_stats=_statistics(params.framework),
         login_region_id=region_id,
         image_id=params.image_id,
-        labels=params.labels or None,
         persistence_data_list=persistence(params.context_syncs) or None,
         mcp_policy_id=params.policy_id,
         context_id=params.context_id,
         timeout=params.idle_release_timeout,
     )
     policy = params.lifecycle_policy
+    if policy is None and params.idle_release_timeout is None:
+        policy = DEFAULT_LIFETIME
     if policy is not None and policy.manual_release:
         request.manual_release = True
     elif policy is not None:
@@ -54,9 +145,16 @@ def _statistics(framework: str) -> str:
 
 
 def created(
-    api: Api, data: schema.CreatedSession | None, request_id: str, image_id: str | None
+    api: Api,
+    data: schema.CreatedSession | None,
+    request_id: str,
+    request: schema.CreateMcpSession,
+    *,
+    new: bool,
 ) -> AsyncSession:
-    """Return the session that an answer names.
+    """Return the session that the answer to a request names.
+
+    One that is not `new` was made by an earlier request: its labels and its end are not known.
 
     Raises:
         SessionError: It names none, or says why there is none.
@@ -69,9 +167,15 @@ def created(
     return AsyncSession(
         api,
         data.session_id,
-        image_id=image_id or "",
+        image_id=request.image_id or "",
         status=SessionStatus.RUNNING.value,
         app_instance_id=data.app_instance_id or "",
         resource_url=data.resource_url or "",
         access=know(api, data, data.session_id),
+        reserved=reserved(request.labels or {}) if new else None,
+        ends=_end(api, request.max_runtime) if new else None,
     )
+
+
+def _end(api: Api, minutes: int | None) -> float | None:
+    return None if minutes is None else api.clock.monotonic() + minutes * 60

@@ -14,8 +14,10 @@ import anyio
 
 if TYPE_CHECKING:
     from asyncio import Task
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
     from typing import Any
+
+    from agentbay_async._clock import Clock
 
 T = TypeVar("T")
 
@@ -120,6 +122,58 @@ class Shelter:
 _shelter: ContextVar[Shelter | None] = ContextVar("agentbay_shelter", default=None)
 
 
+class Chores:
+    """Work that is done now and again after the call that began it, until the client is closed.
+
+    Args:
+        clock: Time.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._closing = False
+        self._tasks: set[Task[Any]] = set()
+        self._pauses: set[Task[Any]] = set()
+
+    def begin(self, pauses: Iterable[float], work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do `work` after each of some pauses. It reports its errors itself."""
+        from asyncio import create_task
+
+        _keep(create_task(self._repeated(pauses, work)), self._tasks)
+
+    async def _repeated(
+        self, pauses: Iterable[float], work: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
+        from asyncio import create_task, wait
+
+        for pause in pauses:
+            if not self._closing:
+                sleep = create_task(self._clock.sleep(pause))
+                _keep(sleep, self._pauses)
+                await wait([sleep])
+            await work()
+            if self._closing:
+                return
+
+    async def aclose(self) -> None:
+        """Have the chores of the running loop done once more, at once, within the grace."""
+        self._closing = True
+        if not self._tasks:
+            return
+        from asyncio import get_running_loop, wait
+
+        loop = get_running_loop()
+        for pause in [task for task in self._pauses if task.get_loop() is loop]:
+            pause.cancel()
+        if own := [task for task in self._tasks if task.get_loop() is loop]:
+            await wait(own, timeout=GRACE)
+
+
+def _keep(task: Task[Any], tasks: set[Task[Any]]) -> None:
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+
+
 class _Owned(Generic[T]):
     """A task of the library's own, and the caller that waits for it.
 
@@ -134,11 +188,10 @@ class _Owned(Generic[T]):
         self.given_up = False
         self._ended = get_running_loop().create_future()
         self.task = create_task(work)
-        _under_way.add(self.task)
+        _keep(self.task, _under_way)
         self.task.add_done_callback(self._wake)
 
     def _wake(self, task: Task[T]) -> None:
-        _under_way.discard(task)
         if not self._ended.done():
             self._ended.set_result(None)
         elif not task.cancelled():

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 from agentbay_async import _convert as convert
 from agentbay_async._polling import poll
 from agentbay_async._wire import codec, schema
-from agentbay_async.errors import BadAnswerError, ContextSyncError, OperationTimeoutError
+from agentbay_async.errors import (
+    BadAnswerError,
+    ContextSyncError,
+    OperationTimeoutError,
+    SyncFailedError,
+    SyncMissingError,
+    SyncTimeoutError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,7 +73,9 @@ async def wait_for_tasks(
         before: Tasks that do not count, because they are of the past.
 
     Raises:
-        ContextSyncError: A task failed, was not finished in time, or never showed up.
+        SyncFailedError: A task failed.
+        SyncTimeoutError: A task was not finished in time.
+        SyncMissingError: The service lists no task for a context.
     """
     old = Counter(_identity(task) for task in before)
     started = api.clock.monotonic()
@@ -81,7 +90,8 @@ async def wait_for_tasks(
     def done(found: list[ContextStatusData]) -> bool:
         missing = wanted - {task.context_id for task in found}
         if missing and api.clock.monotonic() - started > _LISTED_WITHIN:
-            raise _error(f"the service lists no {kind} of {_joined(missing)}", session_id, found)
+            message = f"the service lists no {kind} of {_joined(missing)}"
+            raise _error(SyncMissingError, message, session_id, found)
         return not missing and all(task.finished for task in found)
 
     try:
@@ -89,7 +99,7 @@ async def wait_for_tasks(
     except OperationTimeoutError:
         names = _joined(f"{t.context_id} at {t.path}" for t in tasks if not t.finished)
         message = f"{kind} of {names or _joined(wanted)} did not finish within {timeout:g} s"
-        raise _error(message, session_id, tasks) from None
+        raise _error(SyncTimeoutError, message, session_id, tasks) from None
     return _all_good(tasks, kind, session_id)
 
 
@@ -122,7 +132,7 @@ def _all_good(
             f"{task.context_id} at {task.path}: {task.error_message or 'no reason given'}"
             for task in failed
         )
-        raise _error(f"{kind} failed: {reasons}", session_id, failed)
+        raise _error(SyncFailedError, f"{kind} failed: {reasons}", session_id, failed)
     return tasks
 
 
@@ -130,7 +140,12 @@ def _joined(names: Iterable[str]) -> str:
     return ", ".join(sorted(names))
 
 
-def _error(message: str, session_id: str, tasks: Iterable[ContextStatusData]) -> ContextSyncError:
-    error = ContextSyncError(message, session_id=session_id)
+def _error(
+    error_type: type[ContextSyncError],
+    message: str,
+    session_id: str,
+    tasks: Iterable[ContextStatusData],
+) -> ContextSyncError:
+    error = error_type(message, session_id=session_id)
     error.tasks = tuple(tasks)
     return error

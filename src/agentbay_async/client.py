@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from agentbay_async import _check
 from agentbay_async._api import Api
 from agentbay_async._channels import know
-from agentbay_async._creation import create_request, created
+from agentbay_async._creation import Made, ask_for, owner_of
+from agentbay_async._deletion import insist, left, release
 from agentbay_async._ownership import finish, make
 from agentbay_async._persistence import SYNC_TIMEOUT, downloaded
 from agentbay_async._reporting import reports
@@ -20,12 +20,14 @@ from agentbay_async.errors import (
     AgentBayError,
     ArgumentTypeError,
     BadAnswerError,
+    ContextSyncError,
     InvalidArgumentError,
 )
 from agentbay_async.listing import AsyncSessionListing, fetch_page
 from agentbay_async.records import SessionStatus
 from agentbay_async.results import (
     DeleteResult,
+    ReapResult,
     SessionListResult,
     SessionResult,
     SessionStatusResult,
@@ -55,8 +57,6 @@ if TYPE_CHECKING:
 
 I = TypeVar("I")  # noqa: E741  # the customary name of an input
 T = TypeVar("T")
-
-logger: logging.Logger = logging.getLogger("agentbay")
 
 
 class AsyncAgentBay:
@@ -150,38 +150,40 @@ class AsyncAgentBay:
         """Create a session, and wait until the files of its contexts have arrived.
 
         If they do not arrive the session is deleted, and the result is a failed one. If the caller
-        is cancelled, no session is left behind.
+        is cancelled, no session is left behind. If the answer of the service is lost, the session
+        is looked for before another is asked for.
 
         Args:
-            params: What it is like; by default as the service pleases.
+            params: What it is like; by default as the service pleases, for
+                :data:`~agentbay_async.session_params.DEFAULT_LIFETIME`.
         """
         params = CreateSessionParams() if params is None else params
         if not isinstance(params, CreateSessionParams):
             raise ArgumentTypeError(
                 f"params must be CreateSessionParams, not {type(params).__name__}"
             )
-        request = create_request(params, self.region_id)
         # The one step that must not be cut short: afterwards the session has an id.
-        session, request_id = await make(self._ask_for(request), lambda made: _release(made[0]))
+        made = await make(ask_for(self._api, params), _unmake)
         if wanted := downloaded(params.context_syncs):
-            await self._wait_for_files(session, wanted)
-        return SessionResult.ok(session, request_id)
+            await self._wait_for_files(made, wanted, keep=params.keep_on_failure)
+        return SessionResult.ok(made.session, made.request_id)
 
-    async def _ask_for(self, request: schema.CreateMcpSession) -> tuple[AsyncSession, str]:
-        answer = await self._api.call(request)
-        session = created(self._api, answer.data, answer.request_id, request.image_id)
-        return session, answer.request_id
-
-    async def _wait_for_files(self, session: AsyncSession, wanted: set[str]) -> None:
+    async def _wait_for_files(self, made: Made, wanted: set[str], *, keep: bool) -> None:
         from agentbay_async._tasks import wait_for_tasks
 
+        session_id = made.session.session_id
         try:
             await wait_for_tasks(
-                self._api, session.session_id, wanted, kind="download", timeout=SYNC_TIMEOUT
+                self._api, session_id, wanted, kind="download", timeout=SYNC_TIMEOUT
             )
+        except AgentBayError as error:
+            error.session_id = session_id
+            if not keep:
+                await finish(_unmake(made))
+            raise
         except BaseException:
             # Nobody will ever hold this session, so nobody else can delete it.
-            await finish(_release(session))
+            await finish(_unmake(made))
             raise
 
     @reports(SessionResult)
@@ -465,6 +467,38 @@ class AsyncAgentBay:
         for session in [session async for session in self.list(labels)]:
             yield session
 
+    @reports(ReapResult)
+    async def reap(
+        self,
+        owner: str | None = None,
+        older_than: float | timedelta | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> ReapResult:
+        """Delete the sessions that outlived the process that created them.
+
+        Sessions of other owners, and of processes that live, are never touched. A process of this
+        host is looked up in the ledger; whether one of another host lives cannot be seen from here.
+
+        Args:
+            owner: Whose sessions; by default those of this client's owner.
+            older_than: Only those older than this, in seconds or as a timedelta. Sessions of
+                processes that cannot be seen from here are deleted only if this is given: choose
+                more than your programs ever run.
+            dry_run: Delete nothing, and tell what would be deleted.
+
+        Example:
+            ::
+
+                print((await bay.reap(older_than=24 * 3600)).deleted)
+        """
+        from agentbay_async._reaping import reap
+
+        whose = owner_of(self._api) if owner is None else _check.identifier(owner, "owner")
+        age = None if older_than is None else _check.seconds(older_than, "older_than")
+        dry = _check.boolean(dry_run, "dry_run")
+        return ReapResult.ok(await reap(self._api, whose, age, dry_run=dry))
+
     async def pause(
         self,
         session: AsyncSession | str,
@@ -521,22 +555,33 @@ class AsyncAgentBay:
             await finish(_release(session, sync_context=sync_context))
             raise
         try:
-            result = await session.delete(sync_context)
+            error = (await session.delete(sync_context)).error
+            if error is not None and error.retryable and not isinstance(error, ContextSyncError):
+                error = await insist(self._api, session.session_id)
         except BaseException:
             # A cancel does not wait for the files: what the policies say is uploaded at release.
             await finish(_release(session))
             raise
-        result.unwrap()
+        if error is not None:
+            raise error
+
+
+async def _unmake(made: Made) -> None:
+    """Delete what was made for nobody; an earlier session of the same intent stays."""
+    if made.new:
+        await _release(made.session)
 
 
 async def _release(session: AsyncSession, *, sync_context: bool = False) -> None:
     """Delete a session while an error is on its way, which must not be replaced by another."""
+    api = session._api
+    if not sync_context:
+        await release(api, session.session_id)
+        return
     try:
         (await session.delete(sync_context)).unwrap()
     except AgentBayError as error:
-        logger.warning(
-            "%r is still there and may cost money: it could not be deleted (%s)", session, error
-        )
+        left(api, session.session_id, error)
 
 
 def _labels_to_delete(labels: Mapping[str, str]) -> dict[str, str]:

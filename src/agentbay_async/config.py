@@ -12,6 +12,8 @@ endpoint               ``AGENTBAY_ENDPOINT``      that of the region
 region                 ``AGENTBAY_REGION_ID``     ``cn-hangzhou``
 timeout, milliseconds  ``AGENTBAY_TIMEOUT_MS``    60000
 profile                ``AGENTBAY_PROFILE``       ``default``
+owner                  ``AGENTBAY_OWNER``         ``user@host``
+ledger                 ``AGENTBAY_LEDGER``        a file of this host
 =====================  =========================  ================
 
 A region decides over an endpoint when both come from the same place, as in the official client. The
@@ -42,6 +44,8 @@ DEFAULT_TIMEOUT = 60.0
 DEFAULT_DEADLINE = 300.0
 DEFAULT_POOL = 100
 
+_OFF = "off"
+
 _SPECIAL_HOSTS = {"pre-ap-southeast-1": "wuyingai-pre.ap-southeast-1.aliyuncs.com"}
 
 
@@ -60,6 +64,14 @@ class Config:
         budget: What sessions may cost; see :class:`~agentbay_async.budget.Budget`.
         host_limit: Sessions that all processes of this user on this host ask for in a second at
             most, with this key; as many at once after a rest. By default each goes its own way.
+        owner: Whose the sessions are; ``reap`` deletes those of one owner. Default ``user@host``.
+        ledger: Whether sessions are written down in a file of this host, so that ``agentbay ps``
+            and ``agentbay reap`` know them. Default yes; ``AGENTBAY_LEDGER`` may name another file,
+            or say ``off``.
+        reserved_labels: Whether sessions get labels of the library's own (default): the intent of
+            the create, the owner, the process and the time. Without them a create whose answer was
+            lost is not sent again and may leave a session that nobody knows of, `intent` cannot be
+            given, and ``reap`` finds only what the ledger of this host names.
 
     Example:
         >>> Config(endpoint="local").endpoint
@@ -74,6 +86,9 @@ class Config:
     ssl_context: ssl.SSLContext | None = attrs.field(default=None, eq=False)
     budget: Budget | None = attrs.field(default=None, eq=False)
     host_limit: float | None = None
+    owner: str | None = None
+    ledger: bool | None = None
+    reserved_labels: bool = True
 
 
 @attrs.frozen
@@ -90,6 +105,9 @@ class Settings:
         ssl_context: TLS settings, or ``None`` for the system's.
         budget: What sessions may cost, or ``None``.
         host_limit: Sessions a second on this host, or ``None``.
+        owner: Whose the sessions are; ``""`` is ``user@host``, which is looked up when needed.
+        ledger: The file of the ledger, ``""`` for that of this host, or ``None`` for none.
+        reserved_labels: Whether sessions get labels of the library's own.
     """
 
     endpoint: str
@@ -101,6 +119,9 @@ class Settings:
     ssl_context: ssl.SSLContext | None = attrs.field(default=None, repr=False, eq=False)
     budget: Budget | None = attrs.field(default=None, eq=False)
     host_limit: float | None = None
+    owner: str = ""
+    ledger: str | None = ""
+    reserved_labels: bool = True
 
 
 def resolve(
@@ -140,6 +161,9 @@ def resolve(
         ssl_context=_tls(config.ssl_context),
         budget=_budget(config.budget),
         host_limit=_host_limit(config.host_limit),
+        owner=_owner(config.owner, found),
+        ledger=_ledger(config.ledger, found),
+        reserved_labels=_check.boolean(config.reserved_labels, "reserved_labels"),
     )
 
 
@@ -232,6 +256,29 @@ def _key(api_key: str | None, found: _Lookup) -> str:
     if not key.isascii() or not key.isprintable():
         raise ConfigurationError("api_key must consist of printable ASCII characters")
     return key
+
+
+def find_ledger(environ: Mapping[str, str]) -> str | None:
+    """Return the file that the environment names for the ledger.
+
+    ``""`` stands for that of this host, ``None`` for none.
+    """
+    return _ledger(None, _Lookup(environ, None))
+
+
+def _owner(owner: str | None, found: _Lookup) -> str:
+    if owner is not None:
+        return _check.identifier(owner, "owner")
+    text = found.get("AGENTBAY_OWNER")
+    return _check.identifier(text, "AGENTBAY_OWNER") if text else ""
+
+
+def _ledger(ledger: bool | None, found: _Lookup) -> str | None:
+    path = found.get("AGENTBAY_LEDGER")
+    wanted = path.lower() != _OFF if ledger is None else _check.boolean(ledger, "ledger")
+    if not wanted:
+        return None
+    return "" if path.lower() == _OFF else path
 
 
 def _tls(context: object) -> ssl.SSLContext | None:

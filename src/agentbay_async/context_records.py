@@ -5,7 +5,12 @@ Times are as the service writes them, sizes are in bytes.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @attrs.frozen
@@ -121,6 +126,8 @@ class ContextStatusData:
         task_type: ``"upload"`` (session to context) or ``"download"``.
         start_time: Seconds since 1970, or ``None``.
         finish_time: Seconds since 1970, or ``None`` while it goes on.
+        files: How many files were moved, or ``None`` where the service does not say.
+        size: How many bytes, or ``None`` where the service does not say.
     """
 
     context_id: str = ""
@@ -130,6 +137,15 @@ class ContextStatusData:
     error_message: str = ""
     start_time: int | None = None
     finish_time: int | None = None
+    files: int | None = None
+    size: int | None = None
+
+    @property
+    def duration(self) -> int | None:
+        """Seconds from start to finish, or ``None`` where the service does not say."""
+        if self.start_time is None or self.finish_time is None:
+            return None
+        return self.finish_time - self.start_time
 
     @property
     def finished(self) -> bool:
@@ -139,9 +155,31 @@ class ContextStatusData:
 
 @attrs.frozen
 class SyncReceipt:
-    """Proof that files have arrived: the finished tasks, each of them a success."""
+    """Proof that files have arrived: the finished tasks, each of them a success.
+
+    Attributes:
+        tasks: The tasks.
+        duration: Seconds from the request until all had arrived, on the client's clock.
+    """
 
     tasks: tuple[ContextStatusData, ...] = ()
+    duration: float = 0.0
+
+    @property
+    def files(self) -> int | None:
+        """How many files were moved, or ``None`` where the service does not say."""
+        return _sum(task.files for task in self.tasks)
+
+    @property
+    def size(self) -> int | None:
+        """How many bytes were moved, or ``None`` where the service does not say."""
+        return _sum(task.size for task in self.tasks)
+
+
+def _sum(numbers: Iterable[int | None]) -> int | None:
+    """Add numbers up; one that is not known makes the sum unknown."""
+    known = list(numbers)
+    return None if None in known else sum(number or 0 for number in known)
 
 
 @attrs.frozen

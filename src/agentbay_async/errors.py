@@ -19,6 +19,7 @@
     │   ├── SessionNotFoundError        never existed, released, or expired
     │   ├── ContextNotFoundError        no such context
     │   ├── ThrottledError              slow down; ``retry_after`` says for how long
+    │   ├── QuotaExceededError          the account is full; waiting alone does not help
     │   └── ServiceError                the service failed (HTTP 5xx)
     ├── SessionError                    the session cannot do that now
     │   └── SessionStateError           it reached a state that was not asked for
@@ -28,6 +29,9 @@
     ├── FunctionError                   a function that was run over items raised something else
     ├── BudgetExceededError             the caller's own budget is spent; nothing was sent
     ├── ContextSyncError                files of a context did not arrive; ``tasks`` says which
+    │   ├── SyncFailedError             the service says that moving them failed
+    │   ├── SyncTimeoutError            (TimeoutError)  they were still under way at the end
+    │   └── SyncMissingError            the service never listed that they move
     ├── TransferError                   an upload or download of a file failed
     ├── ToolError                       a tool of the session answered with an error
     │   ├── CodeError                   code ended with an error; ``name``, ``value``, ``traceback``
@@ -48,12 +52,30 @@ What the service or the network does comes back inside a result (see
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agentbay_async.context_records import ContextStatusData
+
+
+class Attempt(NamedTuple):
+    """One time that a request was sent, and failed.
+
+    Attributes:
+        number: The first is 1.
+        started: When it was sent, in seconds since 1970.
+        duration: Seconds until it had failed.
+        failure: What failed, in words.
+        waited: Seconds that were waited afterwards; 0 after the last.
+    """
+
+    number: int
+    started: float
+    duration: float
+    failure: str
+    waited: float = 0.0
 
 
 class AgentBayError(Exception):
@@ -66,6 +88,7 @@ class AgentBayError(Exception):
         retryable: Whether the same call may succeed later without any change.
         session_id: The session that was concerned, or ``""``.
         hint: What to do about it, or ``""``.
+        attempts: Each time that the request was sent; empty where none was.
 
     Example:
         >>> error = AgentBayError("it broke", code="Broken", hint="Mend it.")
@@ -95,6 +118,22 @@ class AgentBayError(Exception):
         self.retryable: bool = self.RETRYABLE if retryable is None else retryable
         self.session_id = session_id
         self.hint = hint
+        self.attempts: tuple[Attempt, ...] = ()
+
+    def explain(self) -> str:
+        """Return what happened, in lines: the error, then each attempt with its times.
+
+        Example:
+            >>> print(AgentBayError("it broke", request_id="5C0E").explain())
+            AgentBayError: it broke
+              request 5C0E
+        """
+        lines = [f"{type(self).__name__}: {self}"]
+        lines += [f"  request {self.request_id}"] if self.request_id else []
+        for one in self.attempts:
+            pause = f", then waited {one.waited:.2f} s" if one.waited else ""
+            lines.append(f"  attempt {one.number}: {one.failure} after {one.duration:.2f} s{pause}")
+        return "\n".join(lines)
 
     def __str__(self) -> str:
         return f"{self.message}. {self.hint}" if self.hint else self.message
@@ -165,7 +204,13 @@ class BadAnswerError(TransportError):
 
 
 class APIError(AgentBayError):
-    """The service answered, and the answer is no."""
+    """The service answered, and the answer is no.
+
+    Attributes:
+        retry_after: Seconds the service asks to wait, or ``None`` when it did not say.
+    """
+
+    retry_after: float | None = None
 
     @property
     def status_code(self) -> int | None:
@@ -178,7 +223,25 @@ class AuthenticationError(APIError):
 
 
 class SessionNotFoundError(APIError):
-    """The session never existed, was released, or expired."""
+    """The session never existed, was released, or expired.
+
+    Attributes:
+        reason: ``"released"`` or ``"expired"`` where the service says so; ``""`` of a session that
+            it does not know, because it never existed or ended long ago.
+        end_reason: Why it ended, in the words of the service, or ``""``.
+    """
+
+    reason: str = ""
+    end_reason: str = ""
+
+    def ended(self, end_reason: str) -> None:
+        """Note that the session existed, and ended for this reason, in the service's words."""
+        words = end_reason.lower()
+        over = any(word in words for word in ("expire", "idle", "time", "runtime"))
+        self.reason = "expired" if over else "released"
+        self.end_reason = end_reason
+        because = f" ({end_reason})" if end_reason else ""
+        self.hint = self.hint or f"It {'expired' if over else 'was released'}{because}"
 
 
 class ContextNotFoundError(APIError):
@@ -186,14 +249,13 @@ class ContextNotFoundError(APIError):
 
 
 class ThrottledError(APIError):
-    """The service asks to slow down.
-
-    Attributes:
-        retry_after: Seconds the service asks to wait, or ``None`` when it did not say.
-    """
+    """The service asks to slow down."""
 
     RETRYABLE: ClassVar[bool] = True
-    retry_after: float | None = None
+
+
+class QuotaExceededError(APIError):
+    """The account has as much as it may have; something must go before more can come."""
 
 
 class ServiceError(APIError):
@@ -251,6 +313,22 @@ class ContextSyncError(AgentBayError):
     tasks: Sequence[ContextStatusData] = ()
 
 
+class SyncFailedError(ContextSyncError):
+    """The service says that files could not be moved; the message has its reasons."""
+
+
+class SyncTimeoutError(ContextSyncError, TimeoutError):
+    """Files were still under way when the time given was over."""
+
+    RETRYABLE = True
+
+
+class SyncMissingError(ContextSyncError):
+    """The service accepted the request, and never listed a movement of files for it."""
+
+    RETRYABLE = True
+
+
 class TransferError(AgentBayError):
     """A file could not be uploaded or downloaded whole.
 
@@ -272,11 +350,14 @@ class CommandError(ToolError):
         exit_code: What the command returned.
         stdout: What it wrote to its standard output.
         stderr: What it wrote to its standard error.
+        timed_out: Whether it was killed because its time was over; the streams then hold what it
+            wrote until then.
     """
 
     exit_code: int = 1
     stdout: str = ""
     stderr: str = ""
+    timed_out: bool = False
 
 
 class GitError(CommandError):

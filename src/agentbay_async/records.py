@@ -22,6 +22,10 @@ class SessionStatus(str, Enum):
     FINISH = "FINISH"
 
 
+#: The states from which a session does not come back.
+ENDING = frozenset({SessionStatus.DELETING, SessionStatus.DELETED, SessionStatus.FINISH})
+
+
 @attrs.frozen
 class SessionPage(Generic[S]):
     """One page of a listing of sessions.
@@ -37,6 +41,21 @@ class SessionPage(Generic[S]):
     next_token: str = ""
     max_results: int | None = None
     total_count: int | None = None
+
+
+@attrs.frozen
+class Reaping:
+    """What became of the sessions of one owner.
+
+    Attributes:
+        deleted: Ids of those that outlived their process, and are gone.
+        kept: Ids of those whose process lives, or is not known to be dead.
+        failed: Why others could not be deleted, by their ids.
+    """
+
+    deleted: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    failed: dict[str, str] = attrs.field(factory=dict)
 
 
 @attrs.frozen

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import attrs
 
-from agentbay_async.records import SessionPage
+from agentbay_async.records import Reaping, SessionPage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -105,6 +105,11 @@ class SessionResult(Result[S], Generic[S]):
         """The session; raises the error of a failed result."""
         return self.unwrap()
 
+    @property
+    def session_id(self) -> str:
+        """The id of the session; also of one that a failed result is about, or ``""``."""
+        return cast("Any", self._value).session_id if self.error is None else self.error.session_id
+
     def map(self, change: Callable[[S], U]) -> SessionResult[U]:
         """Return a result whose session is `change` of this one's; errors stay."""
         value = None if self._value is None else change(self._value)
@@ -172,6 +177,27 @@ class DeleteResult(Result[None]):
     """What ``delete`` answers. Deleting what is already gone is a success."""
 
     __slots__ = ()
+
+
+class ReapResult(Result[Reaping]):
+    """What ``reap`` answers. It is a success if the sessions could be looked through."""
+
+    __slots__ = ()
+
+    @property
+    def deleted(self) -> tuple[str, ...]:
+        """Ids of the sessions that were deleted."""
+        return self.unwrap().deleted
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Ids of those whose process lives, or is not known to be dead."""
+        return self.unwrap().kept
+
+    @property
+    def failed_to_delete(self) -> dict[str, str]:
+        """Why others could not be deleted, by their ids."""
+        return self.unwrap().failed
 
 
 class SessionStatusResult(Result[str]):

@@ -5,18 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentbay_async import _check
-from agentbay_async._polling import poll
+from agentbay_async._labels import reserved as reserved_part
+from agentbay_async._labels import visible
 from agentbay_async._reporting import reports
+from agentbay_async._session_life import Lifetime
 from agentbay_async._wire import schema
-from agentbay_async.errors import (
-    BadAnswerError,
-    ContextSyncError,
-    InvalidArgumentError,
-    SessionNotFoundError,
-    SessionStateError,
-)
-from agentbay_async.records import SessionInfo, SessionStatus
-from agentbay_async.results import DeleteResult, OperationResult, SessionStatusResult
+from agentbay_async.errors import BadAnswerError, InvalidArgumentError
+from agentbay_async.records import SessionInfo
+from agentbay_async.results import OperationResult
 from agentbay_async.tool_results import (
     LinkResult,
     McpToolResult,
@@ -31,23 +27,11 @@ if TYPE_CHECKING:
 
     from agentbay_async._access import Access
     from agentbay_async._api import Api
-    from agentbay_async.services.agent import AsyncAgent
-    from agentbay_async.services.browser import AsyncBrowser
-    from agentbay_async.services.code import AsyncCode
-    from agentbay_async.services.command import AsyncCommand
-    from agentbay_async.services.computer import AsyncComputer
-    from agentbay_async.services.env import AsyncEnv
-    from agentbay_async.services.file_system import AsyncFileSystem
-    from agentbay_async.services.git import AsyncGit
-    from agentbay_async.services.mobile import AsyncMobile
-    from agentbay_async.services.oss import AsyncOss
-    from agentbay_async.services.pty import AsyncPty
-    from agentbay_async.syncing import AsyncSessionContext
 
-_GONE = (SessionStatus.FINISH, SessionStatus.DELETED)
+_USUAL_IMAGE = "linux_latest"
 
 
-class AsyncSession:
+class AsyncSession(Lifetime):
     """A session of the account.
 
     Sessions come from :meth:`AsyncAgentBay.create`, :meth:`~AsyncAgentBay.get` and
@@ -70,28 +54,7 @@ class AsyncSession:
             await session.delete()
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_access",
-        "_agent",
-        "_api",
-        "_browser",
-        "_code",
-        "_command",
-        "_computer",
-        "_context",
-        "_env",
-        "_file_system",
-        "_git",
-        "_mobile",
-        "_oss",
-        "_pty",
-        "app_instance_id",
-        "image_id",
-        "resource_url",
-        "session_id",
-        "status",
-    )
+    __slots__ = ("_access", "_reserved", "app_instance_id", "image_id", "resource_url")
 
     def __init__(
         self,
@@ -102,143 +65,27 @@ class AsyncSession:
         app_instance_id: str = "",
         resource_url: str = "",
         access: Access | None = None,
+        reserved: dict[str, str] | None = None,
+        ends: float | None = None,
     ) -> None:
-        self._api = api
+        super().__init__(api, session_id, status, ends)
         self._access = access
-        self.session_id = session_id
+        # Labels of the library's own, or None while they are not known.
+        self._reserved = reserved
         self.image_id = image_id
-        self.status = status
         self.app_instance_id = app_instance_id
         self.resource_url = resource_url
-        self._agent: AsyncAgent | None = None
-        self._browser: AsyncBrowser | None = None
-        self._code: AsyncCode | None = None
-        self._command: AsyncCommand | None = None
-        self._computer: AsyncComputer | None = None
-        self._context: AsyncSessionContext | None = None
-        self._env: AsyncEnv | None = None
-        self._file_system: AsyncFileSystem | None = None
-        self._git: AsyncGit | None = None
-        self._mobile: AsyncMobile | None = None
-        self._oss: AsyncOss | None = None
-        self._pty: AsyncPty | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.session_id!r})"
 
-    @property
-    def command(self) -> AsyncCommand:
-        """Runs commands in the session."""
-        if self._command is None:
-            from agentbay_async.services.command import AsyncCommand
-
-            self._command = AsyncCommand(self._api, self.session_id)
-        return self._command
-
-    @property
-    def code(self) -> AsyncCode:
-        """Runs code in the session."""
-        if self._code is None:
-            from agentbay_async.services.code import AsyncCode
-
-            self._code = AsyncCode(self._api, self.session_id)
-        return self._code
-
-    @property
-    def file_system(self) -> AsyncFileSystem:
-        """Reads and writes the files of the session."""
-        if self._file_system is None:
-            from agentbay_async.services.file_system import AsyncFileSystem
-
-            self._file_system = AsyncFileSystem(self._api, self.session_id)
-        return self._file_system
-
-    fs = filesystem = files = file_system
-
-    @property
-    def env(self) -> AsyncEnv:
-        """Sets and reads the variables of the session."""
-        if self._env is None:
-            from agentbay_async.services.env import AsyncEnv
-
-            self._env = AsyncEnv(self._api, self.session_id)
-        return self._env
-
-    @property
-    def git(self) -> AsyncGit:
-        """Works on git repositories in the session."""
-        if self._git is None:
-            from agentbay_async.services.git import AsyncGit
-
-            self._git = AsyncGit(self._api, self.session_id)
-        return self._git
-
-    @property
-    def agent(self) -> AsyncAgent:
-        """The service's own agents, which do tasks in the session."""
-        if self._agent is None:
-            from agentbay_async.services.agent import AsyncAgent
-
-            self._agent = AsyncAgent(self._api, self.session_id)
-        return self._agent
-
-    @property
-    def browser(self) -> AsyncBrowser:
-        """Starts and stops the session's browser."""
-        if self._browser is None:
-            from agentbay_async.services.browser import AsyncBrowser
-
-            self._browser = AsyncBrowser(self._api, self.session_id)
-        return self._browser
-
-    @property
-    def computer(self) -> AsyncComputer:
-        """Mouse, keyboard, windows and apps of the session's desktop."""
-        if self._computer is None:
-            from agentbay_async.services.computer import AsyncComputer
-
-            self._computer = AsyncComputer(self._api, self.session_id)
-        return self._computer
-
-    @property
-    def mobile(self) -> AsyncMobile:
-        """Touch, elements and apps of the session's phone."""
-        if self._mobile is None:
-            from agentbay_async.services.mobile import AsyncMobile
-
-            self._mobile = AsyncMobile(self._api, self.session_id)
-        return self._mobile
-
-    @property
-    def oss(self) -> AsyncOss:
-        """Carries files between the session and object storage."""
-        if self._oss is None:
-            from agentbay_async.services.oss import AsyncOss
-
-            self._oss = AsyncOss(self._api, self.session_id)
-        return self._oss
-
-    @property
-    def pty(self) -> AsyncPty:
-        """Opens terminals in the session."""
-        if self._pty is None:
-            from agentbay_async.services.pty import AsyncPty
-
-            self._pty = AsyncPty(self._api, self.session_id)
-        return self._pty
-
-    @property
-    def context(self) -> AsyncSessionContext:
-        """Moves files between the session and its contexts."""
-        if self._context is None:
-            from agentbay_async.syncing import AsyncSessionContext
-
-            self._context = AsyncSessionContext(self._api, self.session_id)
-        return self._context
-
     @reports(OperationResult)
     async def set_labels(self, labels: Mapping[str, str]) -> OperationResult[None]:
         """Replace all labels of the session.
+
+        The service replaces the labels that the library set by itself as well, so they are sent
+        again. They are known of a session that this client created; of others, the first call asks
+        for them, which is one request more.
 
         Args:
             labels: The labels it shall have; at least one, none of them blank.
@@ -249,16 +96,29 @@ class AsyncSession:
         checked = _check.labels(labels)
         if not checked:
             raise InvalidArgumentError("labels must not be empty; give at least one")
-        request = schema.SetLabel(session_id=self.session_id, labels=checked)
+        labels_to_keep = await self._own_labels()
+        request = schema.SetLabel(session_id=self.session_id, labels={**checked, **labels_to_keep})
         answer = await self._api.call(request)
         return OperationResult.ok(None, answer.request_id)
+
+    async def _own_labels(self) -> dict[str, str]:
+        if self._reserved is None:
+            if not self._api.settings.reserved_labels:
+                return {}
+            await self._all_labels()
+        return self._reserved or {}
+
+    async def _all_labels(self) -> tuple[dict[str, str], str]:
+        answer = await self._api.call(schema.GetLabel(session_id=self.session_id))
+        labels = (answer.data.labels if answer.data is not None else None) or {}
+        self._reserved = reserved_part(labels)
+        return labels, answer.request_id
 
     @reports(OperationResult)
     async def get_labels(self) -> OperationResult[dict[str, str]]:
         """Ask for the labels of the session; they are in ``data``."""
-        answer = await self._api.call(schema.GetLabel(session_id=self.session_id))
-        labels = answer.data.labels if answer.data is not None else None
-        return OperationResult.ok(labels or {}, answer.request_id)
+        labels, request_id = await self._all_labels()
+        return OperationResult.ok(visible(labels), request_id)
 
     @reports(OperationResult)
     async def info(self) -> OperationResult[SessionInfo]:
@@ -268,139 +128,6 @@ class AsyncSession:
             raise BadAnswerError("GetMcpResource: the answer has no data")
         info = _session_info(answer.data)
         return OperationResult.ok(info, answer.request_id)
-
-    @reports(SessionStatusResult)
-    async def get_status(self) -> SessionStatusResult:
-        """Ask for the state of the session; ``"FINISH"`` means it was released."""
-        answer = await self._api.call(schema.GetSessionDetail(session_id=self.session_id))
-        status = answer.data.status if answer.data is not None else None
-        return SessionStatusResult.ok(status or "", answer.request_id)
-
-    @reports(OperationResult)
-    async def keep_alive(self) -> OperationResult[None]:
-        """Let the idle time of the session count from now on."""
-        request = schema.RefreshSessionIdleTime(session_id=self.session_id)
-        answer = await self._api.call(request)
-        return OperationResult.ok(None, answer.request_id)
-
-    @reports(SessionStatusResult)
-    async def pause(
-        self, timeout: float | timedelta = 600, poll_interval: float = 2.0
-    ) -> SessionStatusResult:
-        """Pause the session: its processes stand still until it is resumed.
-
-        Args:
-            timeout: Seconds (or a timedelta) to wait until it stands still.
-            poll_interval: Seconds between two looks at its state, at most.
-        """
-        return await self._change(
-            schema.PauseSessionAsync(session_id=self.session_id),
-            (SessionStatus.PAUSING, SessionStatus.PAUSED),
-            _check.seconds(timeout, "timeout"),
-            _check.seconds(poll_interval, "poll_interval"),
-        )
-
-    @reports(SessionStatusResult)
-    async def resume(
-        self, timeout: float | timedelta = 600, poll_interval: float = 2.0
-    ) -> SessionStatusResult:
-        """Let a paused session go on.
-
-        Args:
-            timeout: Seconds (or a timedelta) to wait until it runs.
-            poll_interval: Seconds between two looks at its state, at most.
-        """
-        return await self._change(
-            schema.ResumeSessionAsync(session_id=self.session_id),
-            (SessionStatus.RESUMING, SessionStatus.RUNNING),
-            _check.seconds(timeout, "timeout"),
-            _check.seconds(poll_interval, "poll_interval"),
-        )
-
-    beta_pause = pause
-    beta_resume = resume
-
-    async def _change(
-        self,
-        request: schema.PauseSessionAsync | schema.ResumeSessionAsync,
-        states: tuple[SessionStatus, SessionStatus],
-        timeout: float,
-        interval: float,
-    ) -> SessionStatusResult:
-        """Send `request`, then wait until the first of `states` has given way to the second."""
-        under_way, wanted = states
-        answer = await self._api.call(request)
-        status = await poll(
-            self._status,
-            lambda status: status != under_way,
-            clock=self._api.clock,
-            timeout=timeout,
-            what=f"{request.ACTION} of {self.session_id}",
-            interval=interval,
-        )
-        if status != wanted:
-            error = SessionStateError(
-                f"{self.session_id} is {status or 'in no known state'}, not {wanted.value}",
-                request_id=answer.request_id,
-                session_id=self.session_id,
-            )
-            error.status = status
-            raise error
-        self.status = status
-        return SessionStatusResult.ok(status, answer.request_id)
-
-    async def _status(self) -> str:
-        answer = await self._api.call(schema.GetSession(session_id=self.session_id))
-        return (answer.data.status if answer.data is not None else None) or ""
-
-    @reports(DeleteResult)
-    async def delete(
-        self,
-        sync_context: bool = False,
-        *,
-        force: bool = False,
-        timeout: float | timedelta = 300,
-    ) -> DeleteResult:
-        """Release the session and wait until it is gone. What is gone already is a success.
-
-        Args:
-            sync_context: First upload the files of its contexts, and verify that they arrived.
-            force: Delete even if that upload failed; its files are then lost.
-            timeout: Seconds (or a timedelta) to wait until the session is gone.
-        """
-        limit = _check.seconds(timeout, "timeout")
-        if sync_context:
-            await self._upload_before_delete(force=force)
-        request = schema.DeleteSessionAsync(session_id=self.session_id)
-        try:
-            request_id = (await self._api.call(request)).request_id
-            await poll(
-                self._is_gone,
-                bool,
-                clock=self._api.clock,
-                timeout=limit,
-                what=f"the release of {self.session_id}",
-            )
-        except SessionNotFoundError as gone:
-            request_id = gone.request_id
-        await self._api.sockets.close(self.session_id)
-        return DeleteResult.ok(None, request_id)
-
-    async def _upload_before_delete(self, *, force: bool) -> None:
-        result = await self.context.sync(mode="upload")
-        if isinstance(result.error, SessionNotFoundError) or result.error is None or force:
-            return
-        raise ContextSyncError(
-            f"{self.session_id} was not deleted, because its files could not be saved: "
-            f"{result.error_message}",
-            request_id=result.request_id,
-            session_id=self.session_id,
-            hint="Try again, or pass force=True to give the files up",
-        ) from result.error
-
-    async def _is_gone(self) -> bool:
-        answer = await self._api.call(schema.GetSessionDetail(session_id=self.session_id))
-        return answer.data is not None and answer.data.status in _GONE
 
     @reports(LinkResult)
     async def get_link(
@@ -467,12 +194,21 @@ class AsyncSession:
         """List the tools that the session's image, or another one, offers.
 
         Args:
-            image_id: An image; ``None`` takes the session's, or ``"linux_latest"``.
+            image_id: An image; ``None`` takes the session's, which is asked for if need be.
         """
         from agentbay_async._tools import list_tools
 
-        image = self.image_id or "linux_latest" if image_id is None else image_id
-        return await list_tools(self._api, _check.identifier(image, "image_id"))
+        name = await self._image() if image_id is None else image_id
+        return await list_tools(self._api, _check.identifier(name, "image_id"))
+
+    async def _image(self) -> str:
+        """Return the image, which is not known where the session was looked up."""
+        if not self.image_id:
+            request = schema.GetSessionDetail(session_id=self.session_id)
+            answer = await self._api.call(request)
+            told = answer.data.image_id if answer.data is not None else None
+            self.image_id = told or _USUAL_IMAGE
+        return self.image_id
 
 
 def _session_info(record: schema.McpResource) -> SessionInfo:

@@ -45,6 +45,10 @@ def _string(_instance: object, field: attrs.Attribute[Any], value: object) -> No
     _check.string(value, field.name)
 
 
+def _boolean(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    _check.boolean(value, field.name)
+
+
 def _optional_count(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
     if value is not None:
         _check.positive_int(value, field.name)
@@ -79,6 +83,11 @@ class LifecyclePolicy:
             )
 
 
+#: How long a session lives that was created without a word about that: 30 minutes without use, and
+#: 12 hours in any case. A program that is killed thus never leaves a session for good.
+DEFAULT_LIFETIME = LifecyclePolicy(idle_release_timeout=30, max_runtime=720)
+
+
 @attrs.define
 class CreateSessionParams:
     """What a new session is like.
@@ -87,11 +96,17 @@ class CreateSessionParams:
         labels: Names to find it by; non-blank strings.
         image_id: The image, such as ``"linux_latest"``; ``None`` leaves it to the service.
         idle_release_timeout: Deprecated: idle time in **seconds**; use `lifecycle_policy`.
-        lifecycle_policy: How long it lives.
+        lifecycle_policy: How long it lives; :data:`DEFAULT_LIFETIME` unless something is said.
         context_syncs: The contexts whose files it sees.
         policy_id: A policy of the account to apply.
         framework: The name of the agent framework that asks, for the service's statistics.
         context_id: Deprecated: one context by id, seen at ``/mnt/data``; use `context_syncs`.
+        intent: An id of your own for what you want, such as the id of a job. If a session that was
+            made with the same intent still lives, you get that one instead of a second; so a
+            whole program may be run again after it failed. It costs one look-up at the start. Not
+            for two places at the same time: of several sessions of an intent, one is kept.
+        keep_on_failure: Keep the session if the files of its contexts do not arrive. The result is
+            a failed one all the same; its ``session_id`` says which session that is.
 
     Raises:
         ArgumentTypeError: A value has the wrong type.
@@ -111,6 +126,8 @@ class CreateSessionParams:
     policy_id: str | None = attrs.field(default=None, validator=_optional_id)
     framework: str = attrs.field(default="", validator=_string)
     context_id: str | None = attrs.field(default=None, validator=_optional_id)
+    intent: str | None = attrs.field(default=None, validator=_optional_id)
+    keep_on_failure: bool = attrs.field(default=False, validator=_boolean)
 
     def __attrs_post_init__(self) -> None:
         if self.idle_release_timeout is not None and self.lifecycle_policy is not None:

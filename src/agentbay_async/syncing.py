@@ -77,10 +77,12 @@ class AsyncSessionContext:
 
         Returns:
             A result whose ``receipt`` lists the finished tasks. A session without contexts has
-            nothing to move, and answers with an empty receipt.
+            nothing to move, and answers with an empty receipt. A failed result carries
+            SyncFailedError, SyncTimeoutError or SyncMissingError where files did not arrive.
         """
         limit = _check.seconds(timeout, "timeout")
         request = self._sync_request(context_id, path, mode)
+        began = self._api.clock.monotonic()
         kind = mode or "upload"
         before = (await fetch_tasks(self._api, self._session_id, context_id, path, kind))[0]
         answer = await self._api.call(request)
@@ -88,7 +90,10 @@ class AsyncSessionContext:
         if not wanted:
             return ContextSyncResult.ok(SyncReceipt(), answer.request_id)
         tasks = await self._arrival(wanted, kind, before, limit)
-        return ContextSyncResult.ok(SyncReceipt(tuple(tasks)), answer.request_id)
+        return ContextSyncResult.ok(self._receipt(tasks, began), answer.request_id)
+
+    def _receipt(self, tasks: Iterable[ContextStatusData], began: float) -> SyncReceipt:
+        return SyncReceipt(tuple(tasks), self._api.clock.monotonic() - began)
 
     def _sync_request(
         self, context_id: str | None, path: str | None, mode: str | None
@@ -132,12 +137,13 @@ class AsyncSessionContext:
         """
         limit = _check.seconds(timeout, "timeout")
         entries = persistence(_all_syncs(contexts))
+        began = self._api.clock.monotonic()
         request = schema.BindContexts(session_id=self._session_id, persistence_data_list=entries)
         before = (await fetch_tasks(self._api, self._session_id, task_type="download"))[0]
         answer = await self._api.call(request)
         wanted = downloaded(contexts) if wait_for_completion else set()
         tasks = await self._arrival(wanted, "download", before, limit) if wanted else []
-        return ContextSyncResult.ok(SyncReceipt(tuple(tasks)), answer.request_id)
+        return ContextSyncResult.ok(self._receipt(tasks, began), answer.request_id)
 
     @reports(ContextBindingsResult)
     async def list_bindings(self) -> ContextBindingsResult:

@@ -1,8 +1,85 @@
-"""A local AgentBay service: the same wire protocol, with real sandboxes on this machine."""
+"""A local AgentBay service: the same wire protocol, with real sandboxes on this machine.
+
+Names are imported when they are first used: the plugin for pytest is in this package, and must not
+cost the test runs of others anything.
+"""
 
 from __future__ import annotations
 
-from agentbay_local.sandbox.base import Isolation
-from agentbay_local.service import LocalService
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = ["Isolation", "LocalService"]
+if TYPE_CHECKING:
+    from agentbay_local.instruments.effects import (
+        Delay,
+        Drop,
+        Effect,
+        ExpireToken,
+        Fail,
+        FailTask,
+        Garbage,
+        Lag,
+        Slow,
+        StickTask,
+        Throttle,
+        Truncate,
+    )
+    from agentbay_local.instruments.faults import Call, Fault, Faults
+    from agentbay_local.instruments.holdings import Seeded
+    from agentbay_local.instruments.journal import Entry, Journal
+    from agentbay_local.instruments.manual_clock import ManualClock
+    from agentbay_local.instruments.quotas import Quotas
+    from agentbay_local.instruments.transitions import Transitions
+    from agentbay_local.sandbox.base import Isolation, Limits
+    from agentbay_local.service import LocalService
+
+__all__ = [
+    "Call",
+    "Delay",
+    "Drop",
+    "Effect",
+    "Entry",
+    "ExpireToken",
+    "Fail",
+    "FailTask",
+    "Fault",
+    "Faults",
+    "Garbage",
+    "Isolation",
+    "Journal",
+    "Lag",
+    "Limits",
+    "LocalService",
+    "ManualClock",
+    "Quotas",
+    "Seeded",
+    "Slow",
+    "StickTask",
+    "Throttle",
+    "Transitions",
+    "Truncate",
+]
+
+_HOMES = {
+    "instruments.effects": "Delay Drop Effect ExpireToken Fail FailTask Garbage Lag Slow StickTask"
+    " Throttle Truncate",
+    "instruments.faults": "Call Fault Faults",
+    "instruments.holdings": "Seeded",
+    "instruments.journal": "Entry Journal",
+    "instruments.quotas": "Quotas",
+    "instruments.manual_clock": "ManualClock",
+    "instruments.transitions": "Transitions",
+    "sandbox.base": "Isolation Limits",
+    "service": "LocalService",
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # Not by the helper of agentbay_async: importing that here would come before a measurement of
+    # coverage that the same test run wants to begin.
+    value: object = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value

@@ -6,8 +6,12 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+from agentbay_local.clock import employ
+
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+
+    from agentbay_local.clock import Clock
 
 __all__ = ["Background"]
 
@@ -19,14 +23,18 @@ class Background:
 
     A failure of such a task is a fault of ours: whatever can go wrong in the ordinary course is
     caught inside it and recorded where clients look.
+
+    Args:
+        clock: The clock that does not jump while there is work.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def launch(self, work: Coroutine[Any, Any, Any], name: str) -> None:
         """Start `work` and hold on to it until it is done."""
-        task = asyncio.create_task(work, name=name)
+        task = employ(self._clock, lambda: asyncio.create_task(work, name=name))
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
@@ -52,4 +60,4 @@ def _python_ends(error: BaseException) -> bool:
     An embedded service lives until then; what it had left to do is made up for at the next start,
     or goes with its temporary home.
     """
-    return isinstance(error, RuntimeError) and "interpreter shutdown" in str(error)
+    return isinstance(error, RuntimeError) and "cannot schedule new futures" in str(error)

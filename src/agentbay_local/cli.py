@@ -15,20 +15,31 @@ import os
 import signal
 import sqlite3
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agentbay_local import limits
+from agentbay_local.clock import SystemClock
+from agentbay_local.doctor import report
 from agentbay_local.home import HomeInUseError
+from agentbay_local.instruments.manual_clock import ManualClock
 from agentbay_local.sandbox.base import Isolation
-from agentbay_local.sandbox.probe import probe
 from agentbay_local.service import LocalService
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from agentbay_local.clock import Clock
 
 __all__ = ["main"]
 
 _KEY_VARIABLE = "AGENTBAY_API_KEY"
+_CLOCKS: dict[str, Callable[[], Clock]] = {
+    "auto": partial(ManualClock, auto=True),
+    "manual": ManualClock,
+    "real": SystemClock,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,6 +90,28 @@ def _parser() -> argparse.ArgumentParser:
         help="'landlock' is weaker and needs no namespaces; 'none' runs sessions as plain "
         "processes that are NOT isolated (%(default)s)",
     )
+    local.add_argument(
+        "--faults",
+        type=Path,
+        metavar="FILE",
+        help="JSON file of faults to inject; looked at again whenever it changes",
+    )
+    local.add_argument(
+        "--clock",
+        choices=sorted(_CLOCKS),
+        default="real",
+        help="'manual' stands still until /_control/clock moves it; 'auto' jumps when everybody "
+        "waits (%(default)s)",
+    )
+    local.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="HOST[:PORT]",
+        dest="allow_hosts",
+        help="host that sessions may reach, at 80 and 443 or at the port; may be given often",
+    )
+    limits.add_flags(local)
     commands.add_parser("doctor", help="say whether this machine can isolate sessions")
     return parser
 
@@ -91,6 +124,10 @@ async def _local(chosen: argparse.Namespace) -> int:
         home=chosen.home,
         api_key=key,
         isolation=chosen.isolation,
+        clock=_CLOCKS[chosen.clock](),
+        faults=chosen.faults,
+        limits=limits.chosen(chosen),
+        allow_hosts=chosen.allow_hosts,
     )
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -126,12 +163,9 @@ def _loopback(host: str) -> bool:
 
 
 async def _doctor() -> int:
-    found = await probe(Isolation.NAMESPACES)
-    if found.available:
-        sys.stdout.write("namespaces: available. Sessions are isolated on this machine.\n")
-        return 0
-    sys.stdout.write(f"namespaces: not available. {found.reason}\nTo cure it: {found.remedy}\n")
-    return 1
+    isolated, lines = await report()
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+    return 0 if isolated else 1
 
 
 def _failed(reason: str) -> int:

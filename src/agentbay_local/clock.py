@@ -1,55 +1,41 @@
-"""Where the service reads time: one protocol, so that a test can hold the hands of the clock.
+"""Where the service reads time, and how it waits: on the one clock that client and service share.
 
-Two readings exist because they answer different questions. `now` is what people see and what is
-stored. `monotonic` measures how long something has lasted, and a correction of the machine's date
+Two readings exist because they answer different questions. ``time`` is what people see and what is
+stored. ``monotonic`` measures how long something has lasted, and a correction of the machine's date
 must not end a session.
+
+A clock whose hands a test moves wants to know more than the time one sleeps: who is at work, and
+who waits without a purpose of its own. The functions here tell it, and cost nothing elsewhere.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
+import math
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timezone
-from typing import Protocol
+from typing import TYPE_CHECKING, TypeVar
 
-__all__ = ["Clock", "RealClock", "iso"]
+from agentbay_async._clock import Clock, SystemClock
+from agentbay_local.instruments.manual_clock import ManualClock
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-class Clock(Protocol):
-    """What the service needs of a clock."""
+    from typing_extensions import Never
 
-    def now(self) -> float:
-        """Return Unix seconds."""
-        ...
+__all__ = [
+    "Clock",
+    "SystemClock",
+    "at_work",
+    "doze_until",
+    "employ",
+    "happens_within",
+    "iso",
+    "wait_for_ever",
+]
 
-    def monotonic(self) -> float:
-        """Return seconds from an arbitrary point, never going back."""
-        ...
-
-    async def sleep(self, seconds: float) -> None:
-        """Return after `seconds` on this clock."""
-        ...
-
-
-class RealClock:
-    """The machine's own clock.
-
-    Example:
-        >>> RealClock().now() > 0
-        True
-    """
-
-    def now(self) -> float:
-        """Return Unix seconds."""
-        return time.time()
-
-    def monotonic(self) -> float:
-        """Return the machine's monotonic seconds."""
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        """Sleep on the running event loop."""
-        await asyncio.sleep(seconds)
+T = TypeVar("T")
 
 
 def iso(seconds: float) -> str:
@@ -61,3 +47,44 @@ def iso(seconds: float) -> str:
     """
     moment = datetime.fromtimestamp(seconds, timezone.utc)
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def at_work(clock: Clock) -> AbstractContextManager[None]:
+    """Keep a clock that jumps from jumping while something is done inside."""
+    return clock.at_work() if isinstance(clock, ManualClock) else nullcontext()
+
+
+def employ(clock: Clock, start: Callable[[], asyncio.Task[T]]) -> asyncio.Task[T]:
+    """Start a task that is at work, in the sense of `at_work`, from now on until it is done."""
+    return clock.employ(start) if isinstance(clock, ManualClock) else start()
+
+
+async def doze_until(clock: Clock, moment: float) -> None:
+    """Sleep until a reading of ``monotonic``, as the routines of the service do.
+
+    Nobody waits for their end, so that no clock jumps for it.
+    """
+    if isinstance(clock, ManualClock):
+        await clock.doze_until(moment)
+    else:
+        await clock.sleep(moment - clock.monotonic())
+
+
+async def wait_for_ever(clock: Clock) -> Never:
+    """Wait until cancelled."""
+    while True:
+        if isinstance(clock, ManualClock):
+            await clock.doze_until(math.inf)
+        else:
+            await asyncio.Event().wait()
+
+
+async def happens_within(clock: Clock, event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event, but not for ever; say whether it has come."""
+    waits = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(clock.sleep(seconds))]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+    return event.is_set()

@@ -59,6 +59,8 @@ class Home:
             ) from error
         # Made here, because SQLite would let the rest of the machine read it.
         (where / "state.db").touch(mode=0o600)
+        for leftover in where.glob("snapshot-*"):
+            remove_tree_now(leftover)
         for name in ("sessions", "contexts"):
             (where / name).mkdir(mode=0o700, exist_ok=True)
         return cls(where, path is None, lock)

@@ -16,24 +16,30 @@ import attrs
 from aiohttp import web
 
 from agentbay_local.background import Background
+from agentbay_local.code import CodeRunner
 from agentbay_local.contexts.context_store import ContextStore
 from agentbay_local.contexts.syncing import Syncing
+from agentbay_local.dialect.paging import Pages
 from agentbay_local.dialect.signing import Signer
 from agentbay_local.home import Home
+from agentbay_local.instruments.holdings import Holdings
+from agentbay_local.instruments.snapshots import Snapshots
 from agentbay_local.sandbox.orphans import Orphans
 from agentbay_local.sandbox.probe import Capability, backend_for, probe
 from agentbay_local.sessions.lifecycle import Lifecycle
 from agentbay_local.sessions.sandboxes import Sandboxes, unavailable
 from agentbay_local.state import State
 from agentbay_local.store import Store
+from agentbay_local.tools.memory import Memories
 from agentbay_local.web import app
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from agentbay_local.clock import Clock
-    from agentbay_local.sandbox.base import Backend, Isolation
+    from agentbay_local.instruments.kit import Kit
+    from agentbay_local.sandbox.base import Backend, Isolation, Limits
+    from agentbay_local.sandbox.outbound import AllowedHosts
 
 __all__ = ["Server", "Settings"]
 
@@ -52,7 +58,9 @@ class Settings:
     home: Path | None
     api_key: str = attrs.field(repr=False)
     isolation: Isolation
-    clock: Clock
+    kit: Kit
+    limits: Limits
+    outbound: AllowedHosts
 
 
 class Server:
@@ -67,6 +75,8 @@ class Server:
         self._settings = settings
         self._stack = AsyncExitStack()
         self._home: Home | None = None
+        self._holdings: Holdings | None = None
+        self._snapshots: Snapshots | None = None
         self.endpoint = ""
         self.capability = Capability(settings.isolation, available=False)
 
@@ -80,6 +90,28 @@ class Server:
         if self._home is None:
             raise RuntimeError("the service is not running")
         return self._home.path
+
+    @property
+    def holdings(self) -> Holdings:
+        """Everything it holds.
+
+        Raises:
+            RuntimeError: It does not run.
+        """
+        if self._holdings is None:
+            raise RuntimeError("the service is not running")
+        return self._holdings
+
+    @property
+    def snapshots(self) -> Snapshots:
+        """What writes that down and brings it back.
+
+        Raises:
+            RuntimeError: It does not run.
+        """
+        if self._snapshots is None:
+            raise RuntimeError("the service is not running")
+        return self._snapshots
 
     async def start(self) -> None:
         """Bring everything up; when it fails, nothing is left running.
@@ -119,35 +151,65 @@ class Server:
         self.capability = await probe(settings.isolation)
         state = self._assembled(home, store, executor, orphans)
         await _recover(state, home)
+        self._holdings = Holdings(state)
+        self._snapshots = Snapshots(state, self._holdings, home.path)
         await self._listen(state)
 
     async def _close_home(self, home: Home) -> None:
-        self._home = None
+        self._home = self._holdings = self._snapshots = None
         await asyncio.to_thread(home.close)
 
     def _assembled(
         self, home: Home, store: Store, executor: ThreadPoolExecutor, orphans: Orphans
     ) -> State:
-        clock, background = self._settings.clock, Background()
+        kit = self._settings.kit
+        clock, background = kit.clock, Background(kit.clock)
         backend = _backend(self.capability, orphans)
         why_not = unavailable(self.capability.reason, self.capability.remedy)
-        sandboxes = Sandboxes(home.sessions, backend, why_not, self._settings.isolation)
+        sandboxes = Sandboxes(
+            home.sessions,
+            backend,
+            why_not,
+            self._settings.isolation,
+            self._settings.limits,
+            self._settings.outbound,
+        )
         files = ContextStore(home.contexts, executor, durable=not home.temporary)
-        syncing = Syncing(store, clock, background, sandboxes, files, executor)
-        lifecycle = Lifecycle(store, clock, background, sandboxes, syncing)
+        syncing = Syncing(store, clock, background, sandboxes, files, executor, kit)
+        memories = Memories()
+        transitions = kit.transitions
+        lifecycle = Lifecycle(store, clock, background, sandboxes, syncing, memories, transitions)
+        code = CodeRunner(sandboxes.get)
+        sandboxes.on_close(code.close)
         self._stack.push_async_callback(_bounded, sandboxes.close_all, "sandboxes")
+        self._stack.push_async_callback(_bounded, code.close_all, "shells of code")
         self._stack.push_async_callback(background.close, _GRACE)
         if not home.temporary:
             # What the policies of sessions want to be saved is saved while there is somewhere to.
             self._stack.push_async_callback(lifecycle.release_all, "the service stopped", _GRACE)
-        background.launch(lifecycle.sweep_for_ever(), "sweeper")
+        lifecycle.begin()
         signer = Signer(home.secret())
-        return State(store, clock, signer, background, sandboxes, files, syncing, lifecycle)
+        return State(
+            store,
+            clock,
+            signer,
+            background,
+            sandboxes,
+            files,
+            syncing,
+            lifecycle,
+            memories,
+            code,
+            kit,
+            Pages(signer, clock, kit.quotas),
+        )
 
     async def _listen(self, state: State) -> None:
         # The key travels in the query of some requests, so there is no access log.
         runner = web.AppRunner(
-            app.application(state, self._settings.api_key), access_log=None, shutdown_timeout=1
+            app.application(state, self._settings.api_key, self.holdings.reset),
+            access_log=None,
+            shutdown_timeout=1,
         )
         await runner.setup()
         self._stack.push_async_callback(_bounded, runner.cleanup, "connections")
@@ -166,9 +228,10 @@ def _backend(capability: Capability, orphans: Orphans) -> Backend | None:
 async def _recover(state: State, home: Home) -> None:
     """Clean up after a service that was killed: its sessions are over, its contexts stay."""
     for session in state.store.sessions.live():
-        state.store.sessions.finish(session.id, "the service stopped", state.clock.now())
+        state.store.sessions.finish(session.id, "the service stopped", state.clock.time())
     for place in list(home.sessions.iterdir()):
         await state.sandboxes.remove(place.name)
+    state.store.contexts.remove_own()
     await state.files.recover(state.store.contexts.ids())
     state.store.contexts.settle()
 

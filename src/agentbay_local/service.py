@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from agentbay_local.clock import Clock, RealClock
-from agentbay_local.sandbox.base import Isolation
+from agentbay_local.bench import Bench
+from agentbay_local.clock import Clock, SystemClock
+from agentbay_local.instruments.kit import Kit
+from agentbay_local.limits import checked
+from agentbay_local.sandbox.base import Isolation, Limits
+from agentbay_local.sandbox.outbound import AllowedHosts
 from agentbay_local.server import Server, Settings
+from agentbay_local.thread import ServerThread
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable
     from types import TracebackType
 
     from typing_extensions import Self
@@ -26,12 +31,12 @@ if TYPE_CHECKING:
 
 __all__ = ["LocalService"]
 
-_START_WITHIN = 60.0
-_STOP_WITHIN = 60.0
-_FREEZE_WITHIN = 5.0
+_ANSWER_WITHIN = 60.0
+
+T = TypeVar("T")
 
 
-class LocalService:
+class LocalService(Bench):
     """A local AgentBay service.
 
     Sessions are real sandboxes on this machine. Contexts and their files stay in `home`; sessions
@@ -44,10 +49,17 @@ class LocalService:
         api_key: The key that clients must send; None makes a random one.
         isolation: ``"namespaces"``; ``"landlock"``, a weaker level for machines that forbid
             namespaces; or ``"none"`` for plain processes that are not isolated.
-        clock: Where the service reads time.
+        clock: Where the service reads time: the machine's clock, or a `ManualClock`.
+        faults: A JSON file of faults, looked at again whenever it changes; see `FaultFile`.
+        limits: What each session may take of memory, disk, processes, open files and processor.
+        allow_hosts: Hosts that sessions may reach: ``"HOST"`` for its ports 80 and 443,
+            ``"HOST:PORT"`` for that one, ``"*.HOST"`` for every name below it, ``"*"`` for every
+            name. Programs find a proxy in their variables. A name leads to public addresses only;
+            others must be listed as addresses. By default sessions have no network.
 
     Raises:
-        ValueError: `isolation` or `port` is none of the possible values.
+        ValueError: `isolation`, `port`, one of `limits` or of `allow_hosts` is none of the
+            possible values, or `allow_hosts` is given for a level that cannot keep to it.
 
     Example:
         ::
@@ -65,22 +77,28 @@ class LocalService:
         api_key: str | None = None,
         isolation: Isolation | str = Isolation.NAMESPACES,
         clock: Clock | None = None,
+        faults: str | Path | None = None,
+        limits: Limits | None = None,
+        allow_hosts: Iterable[str] = (),
     ) -> None:
         if not 0 <= port <= 65535:
             raise ValueError(f"port must be between 0 and 65535, not {port}")
         if api_key is not None and not api_key.strip():
             raise ValueError("api_key must not be blank; leave it out for a random one")
         self.api_key = api_key or f"akm-local-{secrets.token_hex(16)}"
+        self._kit = Kit.of(clock or SystemClock(), None if faults is None else Path(faults))
         self._settings = Settings(
             host=host,
             port=port,
             home=None if home is None else Path(home),
             api_key=self.api_key,
             isolation=_isolation(isolation),
-            clock=clock or RealClock(),
+            kit=self._kit,
+            limits=checked(limits or Limits()),
+            outbound=_outbound(allow_hosts, _isolation(isolation)),
         )
         self._server: Server | None = None
-        self._thread: _Thread | None = None
+        self._thread: ServerThread | None = None
 
     def __repr__(self) -> str:
         return f"<LocalService {self._server.endpoint if self._server else 'not running'}>"
@@ -122,7 +140,7 @@ class LocalService:
         """
         self._refuse_second_start()
         server = Server(self._settings)
-        self._thread = _Thread(server)
+        self._thread = ServerThread(server)
         try:
             self._thread.begin()
         except BaseException:
@@ -174,6 +192,22 @@ class LocalService:
         if server is not None:
             await asyncio.shield(server.stop())
 
+    def _block(self, work: Callable[[Server], Coroutine[Any, Any, T]]) -> T:
+        server, thread = self._running(), self._thread
+        if thread is None:
+            raise RuntimeError(
+                "the service runs on an event loop of yours: await the form that begins with 'a'"
+            )
+        return thread.call(work(server)).result(_ANSWER_WITHIN)
+
+    async def _await(self, work: Callable[[Server], Coroutine[Any, Any, T]]) -> T:
+        server, thread = self._running(), self._thread
+        if thread is None:
+            return await work(server)
+        return await asyncio.wait_for(
+            asyncio.wrap_future(thread.call(work(server))), _ANSWER_WITHIN
+        )
+
     def _running(self) -> Server:
         if self._server is None:
             raise RuntimeError(
@@ -186,65 +220,19 @@ class LocalService:
             raise RuntimeError("the service is running already")
 
 
-class _Thread:
-    """A thread whose loop runs one server."""
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
-        self._failure: BaseException | None = None
-        self._end = asyncio.Event()
-        self._thread = threading.Thread(target=self._run, name="agentbay-local", daemon=True)
-
-    def begin(self) -> None:
-        """Start, and wait until the server answers; its failure is raised here."""
-        self._thread.start()
-        if not self._ready.wait(_START_WITHIN):
-            self.end()
-            raise TimeoutError(f"the service did not start within {_START_WITHIN:.0f} seconds")
-        if self._failure is not None:
-            self._thread.join(_STOP_WITHIN)
-            raise self._failure
-
-    def end(self) -> None:
-        """Stop the server and wait for the thread."""
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._end.set)
-            self._thread.join(_STOP_WITHIN)
-
-    def freeze(self) -> None:
-        """Hold the loop still for good, so that nothing changes under the hands of `abort`."""
-        still = threading.Event()
-
-        def hold() -> None:
-            still.set()
-            threading.Event().wait()
-
-        self._loop.call_soon_threadsafe(hold)
-        still.wait(_FREEZE_WITHIN)
-
-    def _run(self) -> None:
-        try:
-            self._loop.run_until_complete(self._serve())
-        finally:
-            self._loop.close()
-
-    async def _serve(self) -> None:
-        try:
-            await self._server.start()
-        except BaseException as error:
-            self._failure = error
-            return
-        finally:
-            self._ready.set()
-        await self._end.wait()
-        await self._server.stop()
-
-
 def _isolation(level: Isolation | str) -> Isolation:
     try:
         return Isolation(level)
     except ValueError:
         levels = " or ".join(repr(entry.value) for entry in Isolation)
         raise ValueError(f"isolation must be {levels}, not {level!r}") from None
+
+
+def _outbound(entries: Iterable[str], level: Isolation) -> AllowedHosts:
+    allowed = AllowedHosts.parse(entries)
+    if allowed and level is not Isolation.NAMESPACES:
+        raise ValueError(
+            f"allow_hosts needs isolation 'namespaces'; nothing would hold sessions of "
+            f"{level.value!r} to the list"
+        )
+    return allowed

@@ -8,16 +8,21 @@ import attrs
 
 from agentbay_local.dialect.problems import no_context, no_session, required, wrong_state
 from agentbay_local.sessions import states
+from agentbay_local.tools.workplace import Workplace
 
 if TYPE_CHECKING:
     from agentbay_local.background import Background
     from agentbay_local.clock import Clock
+    from agentbay_local.code import CodeRunner
     from agentbay_local.contexts.context_store import ContextStore
     from agentbay_local.contexts.syncing import Syncing
+    from agentbay_local.dialect.paging import Pages
     from agentbay_local.dialect.signing import Signer
+    from agentbay_local.instruments.kit import Kit
     from agentbay_local.sessions.lifecycle import Lifecycle
     from agentbay_local.sessions.sandboxes import Sandboxes
     from agentbay_local.store import Context, Session, Store
+    from agentbay_local.tools.memory import Memories
 
 __all__ = ["State"]
 
@@ -35,6 +40,10 @@ class State:
         files: The files of contexts.
         syncing: What moves files between the two.
         lifecycle: What ends, pauses and resumes sessions.
+        memories: What the tools of sessions remember.
+        code: What runs code in sessions.
+        kit: The instruments of tests.
+        pages: Sizes and tokens of pages.
         endpoint: ``http://HOST:PORT``, for the URLs it hands out.
     """
 
@@ -46,6 +55,10 @@ class State:
     files: ContextStore
     syncing: Syncing
     lifecycle: Lifecycle
+    memories: Memories
+    code: CodeRunner
+    kit: Kit
+    pages: Pages
     endpoint: str = ""
 
     def session(self, session_id: str | None) -> Session:
@@ -72,6 +85,15 @@ class State:
             raise wrong_state(session.status, "resume it and wait until it is RUNNING")
         self.lifecycle.touch(session)
         return session
+
+    async def workplace(self, session: Session) -> Workplace:
+        """Return where the tools of a session work, with its sandbox started.
+
+        Raises:
+            Problem: The sandbox does not start.
+        """
+        sandbox = await self.sandboxes.get(session.id)
+        return Workplace(session.id, sandbox, self.memories.of(session.id), self.code)
 
     def context(self, context_id: str | None, name: str = "ContextId") -> Context:
         """Return a context.

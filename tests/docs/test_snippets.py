@@ -19,14 +19,15 @@ from agentbay_local import LocalService
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+TESTS = re.compile(r"^```python test\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-def snippets() -> list[object]:
+def snippets(fence: re.Pattern[str]) -> list[object]:
     """Return each block as a test case named after its page and its place in it."""
     return [
         pytest.param(code, id=f"{page.name}-{number}")
         for page in PAGES
-        for number, code in enumerate(FENCE.findall(page.read_text(encoding="utf-8")), 1)
+        for number, code in enumerate(fence.findall(page.read_text(encoding="utf-8")), 1)
     ]
 
 
@@ -44,7 +45,7 @@ def service(tmp_path_factory: pytest.TempPathFactory):
         yield running
 
 
-@pytest.mark.parametrize("code", snippets())
+@pytest.mark.parametrize("code", snippets(FENCE))
 def test_a_snippet_of_the_docs_runs_as_it_stands(code: str, service: LocalService, tmp_path: Path):
     """Each snippet is a whole program that ends without an error or a warning."""
     environment = {**os.environ, "AGENTBAY_ENDPOINT": service.endpoint}
@@ -59,6 +60,23 @@ def test_a_snippet_of_the_docs_runs_as_it_stands(code: str, service: LocalServic
     )
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("code", snippets(TESTS))
+def test_the_tests_in_the_docs_pass(code: str, tmp_path: Path):
+    """Each such block is a file of tests, for pytest with the plugin."""
+    (tmp_path / "test_it.py").write_text(code, encoding="utf-8")
+
+    options = ["-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function"]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "pytest", "-p", "no:hypothesispytest", *options],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("name", modules())

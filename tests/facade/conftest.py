@@ -25,6 +25,9 @@ from agentbay._call import Answer, Call
 from agentbay._lasting import BlockingContext, BlockingIterator
 from agentbay_async.errors import BlockingCallError, BlockingCallInAsyncContext, ClosedError
 
+# What a shell runs in the background ignores Ctrl-C, and so does all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def say(*words):
     print(*words, flush=True)

@@ -58,6 +58,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal, overload
+from agentbay_async._bases import Left, Right
 from agentbay_async._inner import Api, Clock, Report, reports
 from agentbay_async.results import PAGE, Found
 if TYPE_CHECKING:
@@ -90,6 +91,23 @@ class Clock: ...
 def reports(kind): ...
 """
 
+_BASES = '''
+from agentbay_async._inner import Api
+from agentbay_async.part import AsyncPart as Piece
+class Root:
+    """What the others stand on."""
+    def __init__(self, api: Api) -> None:
+        self._api = api
+    async def _ask(self) -> int: ...
+    async def shared(self) -> int: ...
+class Left(Root):
+    async def left(self) -> Piece:
+        """Go left."""
+class Right(Root):
+    async def right(self) -> int: ...
+    again = right
+'''
+
 _PART = '''
 """Parts."""
 class AsyncPart:
@@ -109,6 +127,7 @@ def source(tmp_path: Path) -> Path:
     """Make a small asynchronous package."""
     folder = tmp_path / "agentbay_async"
     files = {"__init__.py": _INIT, "_inner.py": _INNER, "part.py": _PART, "results.py": _RESULTS}
+    files["_bases.py"] = _BASES
     _write(folder, files)
     return folder
 
@@ -120,8 +139,9 @@ def twin(source: Path) -> Twin:
     from facade.rules import Uses
     from facade.source import Source
 
-    def make(body: str) -> str:
-        text = _CLASS + textwrap.indent(textwrap.dedent(body), "    ")
+    def make(body: str, bases: str = "") -> str:
+        text = _CLASS.replace("AsyncThing:", f"AsyncThing({bases}):" if bases else "AsyncThing:")
+        text += textwrap.indent(textwrap.dedent(body), "    ")
         _write(source, {"thing.py": _HEAD + text})
         texts = Writer(Source(source), "agentbay", Uses()).write()
         return ast.unparse(ast.parse(texts["thing.py"]))
@@ -382,6 +402,25 @@ def test_a_construct_without_a_rule_is_refused(twin: Twin, body: str, reason: st
 
     with pytest.raises(SourceError, match=r"agentbay_async/thing\.py:\d+: .*" + re.escape(reason)):
         twin(body)
+
+
+def test_what_comes_from_private_bases_is_written_as_the_class_s_own(twin: Twin) -> None:
+    """Annotations mean what they mean where they stand; what two bases share is written once."""
+    made = twin("async def own(self) -> int: ...", bases="Left, Right")
+    assert re.findall(r"(?:def|class) (\w+)", made) == ["Thing", "own", "left", "shared", "right"]
+    assert 'def left(self) -> Part:\n        """Go left."""' in made
+    assert "return _facade.wrap(Part, _portal.run(self._aio.left()))" in made
+    assert "    again = right" in made
+    assert "_bases" not in made
+
+
+@pytest.mark.parametrize("base", ["AsyncPart", "Found", "dict"])
+def test_a_base_that_users_can_see_is_refused(twin: Twin, base: str) -> None:
+    """Its twin would have to be a base of the twin, and there is no rule for that."""
+    from facade.rules import SourceError
+
+    with pytest.raises(SourceError, match=rf"thing\.py:\d+: no rule for the base {base}"):
+        twin("async def own(self) -> int: ...", bases=base)
 
 
 def test_a_class_that_only_the_library_makes_gets_no_constructor(twin: Twin) -> None:

@@ -20,6 +20,7 @@ from aiohttp.test_utils import TestServer
 
 from agentbay_async import AsyncAgentBay, AsyncSession
 
+from .remembering import Remembering
 from .toolbox import Toolbox
 
 if TYPE_CHECKING:
@@ -203,6 +204,10 @@ class Scripted:
         self._steps.clear()
         self.received.clear()
 
+    async def closing(self) -> None:
+        """Wait until the test is over."""
+        await self._closing.wait()
+
     def release(self) -> None:
         """Let those go that wait for an answer."""
         self._closing.set()
@@ -253,6 +258,12 @@ async def bays(scripted: Scripted, clock: InstantClock) -> AsyncIterator[Bays]:
 def bay(bays: Bays) -> AsyncAgentBay:
     """Give a client of the service."""
     return bays()
+
+
+@pytest.fixture
+def remembering(scripted: Scripted, clock: InstantClock) -> Remembering:
+    """Let the service remember its sessions."""
+    return Remembering(scripted, clock)
 
 
 @pytest.fixture

@@ -135,8 +135,21 @@ async def test_create_fails_when_the_files_do_not_arrive(
     params = CreateSessionParams(context_syncs=[ContextSync("c-1", "/a")])
     result = await bay.create(params)
     assert isinstance(result.error, ContextSyncError)
-    assert result.error.session_id == "s-1"
+    assert result.error.session_id == result.session_id == "s-1"
     assert scripted.asked("DeleteSessionAsync") == [{"SessionId": "s-1"}]
+
+
+async def test_create_keeps_the_session_without_its_files_when_asked_to(
+    bay: AsyncAgentBay, scripted: Scripted
+) -> None:
+    """The result is a failed one all the same; it says which session that is."""
+    _created(scripted)
+    scripted.tasks([_download("c-1", "Failed")])
+    syncs = [ContextSync("c-1", "/a")]
+    result = await bay.create(CreateSessionParams(context_syncs=syncs, keep_on_failure=True))
+    assert isinstance(result.error, ContextSyncError)
+    assert result.session_id == "s-1"
+    assert "DeleteSessionAsync" not in scripted.actions
 
 
 async def test_create_says_so_when_the_session_could_not_be_deleted(

@@ -14,6 +14,7 @@ from agentbay_async import (
     ArgumentTypeError,
     AsyncAgentBay,
     BadAnswerError,
+    Config,
     CreateSessionParams,
     InvalidArgumentError,
     LifecyclePolicy,
@@ -25,19 +26,21 @@ from agentbay_async import (
 if TYPE_CHECKING:
     from tests.http.conftest import Bays, Scripted
 
+_LIFETIME = {"Timeout": "30", "MaxRuntime": "720"}
 _GONE = "InvalidMcpSession.NotFound"
 
 
-async def test_create_sends_nothing_that_was_not_asked_for(
+async def test_create_sends_little_that_was_not_asked_for(
     bay: AsyncAgentBay, scripted: Scripted
 ) -> None:
-    """Without params, the service's own defaults apply: only statistics and region are sent."""
+    """Statistics, the region, the library's labels, and an end that does not hang on anybody."""
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
     result = await bay.create()
     assert result.session.session_id == "s-1"
     assert result.request_id == "REQ-CreateMcpSession"
     (form,) = scripted.asked("CreateMcpSession")
-    assert sorted(form) == ["LoginRegionId", "SdkStats"]
+    assert sorted(form) == ["Labels", "LoginRegionId", "MaxRuntime", "SdkStats", "Timeout"]
+    assert (form["Timeout"], form["MaxRuntime"]) == ("30", "720")
     assert form["LoginRegionId"] == bay.region_id == "cn-hangzhou"
 
 
@@ -57,20 +60,20 @@ async def test_create_tells_who_asks(bay: AsyncAgentBay, scripted: Scripted) -> 
 @pytest.mark.parametrize(
     ("params", "sent"),
     [
-        ({"image_id": "code_latest"}, {"ImageId": "code_latest"}),
-        ({"labels": {"a": "b"}}, {"Labels": '{"a":"b"}'}),
-        ({"policy_id": "p-1"}, {"McpPolicyId": "p-1"}),
+        ({"image_id": "code_latest"}, {"ImageId": "code_latest", **_LIFETIME}),
+        ({"labels": {"a": "b"}}, {"Labels": '{"a":"b"}', **_LIFETIME}),
+        ({"policy_id": "p-1"}, {"McpPolicyId": "p-1", **_LIFETIME}),
         ({"idle_release_timeout": 90}, {"Timeout": "90"}),
         ({"lifecycle_policy": LifecyclePolicy(7, 60)}, {"Timeout": "7", "MaxRuntime": "60"}),
         ({"lifecycle_policy": LifecyclePolicy(manual_release=True)}, {"ManualRelease": "true"}),
     ],
 )
 async def test_create_sends_what_was_asked_for(
-    bay: AsyncAgentBay, scripted: Scripted, params: dict[str, Any], sent: dict[str, str]
+    bays: Bays, scripted: Scripted, params: dict[str, Any], sent: dict[str, str]
 ) -> None:
     """Each parameter has its field, and brings no other along."""
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
-    (await bay.create(CreateSessionParams(**params))).unwrap()
+    (await bays(cfg=Config(reserved_labels=False)).create(CreateSessionParams(**params))).unwrap()
     (form,) = scripted.asked("CreateMcpSession")
     del form["SdkStats"], form["LoginRegionId"]
     assert form == sent

@@ -134,6 +134,24 @@ async def test_a_silent_failure_is_described_by_its_code(
     ).error_message == "the command ended with exit code 1"
 
 
+async def test_a_command_whose_time_was_over_says_so_and_keeps_its_output(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """Whoever reads the error learns that more time would help, not just a code of -1."""
+    document = {
+        "errorCode": -1,
+        "stdout": "half",
+        "stderr": "",
+        "errorMessage": "Execution failed. Error code:-1 Error message: [timeout]",
+    }
+    _answers(scripted, json.dumps(document), error=True)
+    result = await session.command.run("sleep 9", timeout=1)
+    assert isinstance(result.error, CommandError)
+    assert result.error.timed_out
+    assert "timeout=" in result.error_message
+    assert result.stdout == "half"
+
+
 @pytest.mark.parametrize(("code", "told"), [(0, 1), (124, 124)])
 async def test_a_tool_that_calls_the_command_failed_is_believed(
     session: AsyncSession, scripted: Scripted, code: int, told: int

@@ -15,6 +15,7 @@ from agentbay_async import (
     Config,
     ConnectionFailedError,
     ConnectionLostError,
+    QuotaExceededError,
     RequestTimeoutError,
     RetryPolicy,
     ServiceError,
@@ -48,6 +49,8 @@ async def _failure(bay: AsyncAgentBay) -> AgentBayError:
         ("Anything.Else", 200, APIError),
         ("Forbidden", 403, AuthenticationError),
         ("Throttling.User", 400, ThrottledError),
+        ("QuotaExceeded", 400, QuotaExceededError),
+        ("Session.QuotaExceeded", 429, QuotaExceededError),
         ("ServiceUnavailable", 503, ServiceError),
         ("Whatever", 500, ServiceError),
     ],
@@ -148,12 +151,12 @@ async def test_a_repeatable_request_is_sent_again(
 
 
 @pytest.mark.parametrize("trouble", ["reset", "cut", "hang"])
-async def test_a_create_is_not_sent_again_when_it_may_have_been_acted_on(
+async def test_a_create_without_an_intent_is_not_sent_again_when_it_may_have_been_acted_on(
     bays: Bays, scripted: Scripted, trouble: str
 ) -> None:
-    """A second request could make a second session that nobody knows of."""
+    """A second request could make a second session that nobody could find."""
     getattr(scripted, trouble)("CreateMcpSession")
-    result = await bays(timeout=0.2).create()
+    result = await bays(timeout=0.2, cfg=Config(reserved_labels=False)).create()
     assert not result.success
     assert scripted.actions == ["CreateMcpSession"]
 
@@ -167,15 +170,6 @@ async def test_a_tool_call_is_not_sent_again_when_it_may_have_been_acted_on(
     result = await session.call_mcp_tool("shell", {"command": "rm x"}, timeout=0.2)
     assert not result.success
     assert scripted.actions == ["CallMcpTool"]
-
-
-async def test_a_server_error_of_create_is_not_sent_again(
-    bay: AsyncAgentBay, scripted: Scripted
-) -> None:
-    """A service that failed may have failed after making the session."""
-    scripted.refuse("CreateMcpSession", "InternalError", status=500)
-    assert isinstance((await bay.create()).error, ServiceError)
-    assert scripted.actions == ["CreateMcpSession"]
 
 
 async def test_a_throttled_create_is_sent_again(bay: AsyncAgentBay, scripted: Scripted) -> None:
@@ -221,6 +215,81 @@ async def test_a_wait_beyond_the_deadline_is_not_begun(
     assert clock.sleeps == []
 
 
+async def test_a_service_that_failed_is_waited_for_as_long_as_it_asks(
+    bay: AsyncAgentBay, scripted: Scripted, clock: InstantClock
+) -> None:
+    """A service that is not well may say when to come back, too."""
+    scripted.refuse("GetSession", "ServiceUnavailable", status=503, headers={"Retry-After": "7"})
+    scripted.ok("GetSession", {"SessionId": "s-1"})
+    assert (await bay.get("s-1")).success
+    (slept,) = clock.sleeps
+    assert 7 <= slept <= 7.2
+
+
+async def test_a_full_account_is_not_asked_again(bay: AsyncAgentBay, scripted: Scripted) -> None:
+    """Slow down and no more are different things, also where a time to wait is named."""
+    headers = {"Retry-After": "7"}
+    scripted.refuse("CreateMcpSession", "QuotaExceeded", status=429, headers=headers)
+    result = await bay.create()
+    assert isinstance(result.error, QuotaExceededError)
+    assert not result.error.retryable
+    assert result.error.retry_after == 7
+    assert scripted.actions == ["CreateMcpSession"]
+
+
+async def test_an_error_tells_each_attempt(
+    bays: Bays, scripted: Scripted, clock: InstantClock
+) -> None:
+    """How often it was sent, what failed each time, and how long was waited between."""
+    scripted.refuse("GetSession", "Throttling", status=429, headers={"Retry-After": "3"})
+    scripted.refuse("GetSession", "ServiceUnavailable", status=503)
+    began = clock.now
+    error = await _failure(bays(retry=RetryPolicy(attempts=2)))
+    first, second = error.attempts
+    assert (first.number, second.number) == (1, 2)
+    assert (first.started, first.duration, first.waited) == (began, 0, clock.sleeps[0])
+    assert second.started == began + clock.sleeps[0]
+    assert "ThrottledError" in first.failure
+    lines = error.explain().splitlines()
+    assert lines[0].startswith("ServiceError: GetSession")
+    assert "request REQ-GetSession" in lines[1]
+    assert f"then waited {clock.sleeps[0]:.2f} s" in lines[2]
+    assert "attempt 2: ServiceError" in lines[3]
+    assert "waited" not in lines[3]
+
+
+async def test_an_outage_is_not_answered_by_a_storm(bays: Bays, scripted: Scripted) -> None:
+    """Once what was saved is used up, only a share of the requests is sent again."""
+    scripted.refuse("GetSession", "ServiceUnavailable", status=503)
+    bay = bays(retry=RetryPolicy(attempts=4, reserve=5, budget=0.5))
+    errors = [await _failure(bay) for _ in range(20)]
+    assert len(scripted.received) == pytest.approx(20 + 5 + 20 * 0.5, abs=1)
+    assert "Too much failed" in str(errors[-1])
+
+
+async def test_throttling_costs_nothing_of_what_was_saved(bays: Bays, scripted: Scripted) -> None:
+    """The service is well, and says itself when to come back."""
+    scripted.refuse("GetSession", "Throttling", status=429)
+    await _failure(bays(retry=RetryPolicy(attempts=4, reserve=0, budget=0)))
+    assert len(scripted.received) == 4
+
+
+async def test_a_clean_up_is_not_held_back_by_an_outage(
+    bays: Bays, scripted: Scripted, clock: InstantClock
+) -> None:
+    """Whoever saves on deletes pays for sessions."""
+    scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
+    scripted.refuse("DeleteSessionAsync", "ServiceUnavailable", status=503)
+    scripted.ok("DeleteSessionAsync")
+    scripted.ok("GetSessionDetail", {"Status": "FINISH"})
+    bay = bays(retry=RetryPolicy(attempts=4, reserve=0, budget=0))
+    with pytest.raises(LookupError):
+        async with bay.session():
+            raise LookupError
+    assert scripted.actions[-3:] == ["DeleteSessionAsync"] * 2 + ["GetSessionDetail"]
+    assert sum(clock.sleeps) <= 0.2
+
+
 async def test_attempts_end_when_they_are_used_up(
     bay: AsyncAgentBay, scripted: Scripted, clock: InstantClock
 ) -> None:
@@ -253,7 +322,7 @@ async def test_a_refusal_for_good_is_not_sent_again(bay: AsyncAgentBay, scripted
     """What the service says no to it will say no to again."""
     scripted.refuse("GetSession", "InvalidMcpSession.NotFound")
     await _failure(bay)
-    assert len(scripted.received) == 1
+    assert scripted.actions.count("GetSession") == 1
 
 
 async def test_numbers_of_the_wrong_type_in_the_envelope_are_a_bad_answer(

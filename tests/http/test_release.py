@@ -60,6 +60,7 @@ async def test_a_block_that_fails_keeps_its_error_when_the_delete_fails_too(
             raise LookupError("of the block")
     assert "s-1" in caplog.text
     assert "could not be deleted" in caplog.text
+    assert scripted.actions.count("DeleteSessionAsync") == 1
 
 
 async def test_a_block_that_closes_the_client_and_fails_keeps_its_error(

@@ -15,6 +15,9 @@ from agentbay_async import (
     ContextSync,
     ContextSyncError,
     InvalidArgumentError,
+    SyncFailedError,
+    SyncMissingError,
+    SyncTimeoutError,
 )
 
 if TYPE_CHECKING:
@@ -79,6 +82,21 @@ async def test_sync_of_one_path_waits_for_the_context_seen_there(
     assert [task.context_id for task in result.receipt.tasks] == ["c-2"]
 
 
+async def test_a_receipt_says_how_much_was_moved_and_how_long_it_took(
+    session: AsyncSession, syncing: Scripted, clock: InstantClock
+) -> None:
+    """Where the service says so; a sum of which a part is unknown is unknown."""
+    one = {**_task("c-1", start=10), "finishTime": 13, "files": 2, "bytes": 100}
+    two = {**_task("c-2", start=10), "files": 3, "bytes": 50}
+    syncing.tasks([], [], [one, two], [], [one, {**two, "bytes": None}])
+    receipt = (await session.context.sync()).receipt
+    assert (receipt.files, receipt.size) == (5, 150)
+    assert [task.duration for task in receipt.tasks] == [3, None]
+    assert receipt.duration == pytest.approx(sum(clock.sleeps))
+    again = (await session.context.sync()).receipt
+    assert (again.files, again.size) == (5, None)
+
+
 async def test_sync_without_contexts_has_nothing_to_move(
     session: AsyncSession, syncing: Scripted, scripted: Scripted
 ) -> None:
@@ -115,7 +133,7 @@ async def test_a_failed_task_is_a_failed_sync(session: AsyncSession, syncing: Sc
     """One failure among successes is a failure; the error names context, path and reason."""
     syncing.tasks([], [_task("c-1"), _task("c-2", "Failed", errorMessage="no space")])
     result = await session.context.sync()
-    assert isinstance(result.error, ContextSyncError)
+    assert isinstance(result.error, SyncFailedError)
     assert "upload failed: c-2 at /c-2: no space" in result.error_message
     assert [task.context_id for task in result.error.tasks] == ["c-2"]
     assert result.error.session_id == "s-1"
@@ -137,7 +155,7 @@ async def test_a_task_that_never_shows_up_is_a_failure(
     """No task is no proof; the service has ten seconds to list the one that it accepted."""
     syncing.tasks([])
     result = await session.context.sync("c-1")
-    assert isinstance(result.error, ContextSyncError)
+    assert isinstance(result.error, SyncMissingError)
     assert "lists no upload of c-1" in result.error_message
     assert 10 < sum(clock.sleeps) < 13
 
@@ -148,7 +166,7 @@ async def test_a_task_that_does_not_end_is_a_failure(
     """The wait ends at the timeout; the error says what did not finish."""
     syncing.tasks([], [_task("c-1"), _task("c-2", "Running")])
     result = await session.context.sync(timeout=timedelta(seconds=20))
-    assert isinstance(result.error, ContextSyncError)
+    assert isinstance(result.error, SyncTimeoutError)
     assert "c-2 at /c-2 did not finish within 20 s" in result.error_message
     assert {task.context_id for task in result.error.tasks} == {"c-1", "c-2"}
     assert sum(clock.sleeps) == pytest.approx(20)
@@ -160,7 +178,7 @@ async def test_a_timeout_before_any_task_was_listed_names_the_contexts(
     """A timeout shorter than the service's time to list is a timeout."""
     syncing.tasks([])
     result = await session.context.sync("c-1", timeout=5)
-    assert isinstance(result.error, ContextSyncError)
+    assert isinstance(result.error, SyncTimeoutError)
     assert "upload of c-1 did not finish within 5 s" in result.error_message
 
 

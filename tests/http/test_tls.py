@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from tests.http.conftest import Bays
 
+# Python 3.10 warns of each TLS connection whose end it did not see acknowledged.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed transport <asyncio.sslproto")
+
 
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:

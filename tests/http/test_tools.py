@@ -126,7 +126,7 @@ async def test_tools_are_listed(session: AsyncSession, scripted: Scripted, wrapp
         {},
     ]
     scripted.ok("ListMcpTools", json.dumps(tools) if wrapped else tools)
-    result = await session.list_mcp_tools()
+    result = await session.list_mcp_tools("linux_latest")
     assert result.tools == [McpTool("shell", "wuying_shell", "Runs"), McpTool("")]
     assert result.tools[0].input_schema == {"type": "object"}
 
@@ -134,6 +134,7 @@ async def test_tools_are_listed(session: AsyncSession, scripted: Scripted, wrapp
 async def test_tools_are_those_of_the_image(bay: AsyncAgentBay, scripted: Scripted) -> None:
     """Of the image that is named, else of the session's, else of the usual one."""
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
+    scripted.ok("GetSessionDetail", {"Status": "RUNNING"})
     scripted.ok("ListMcpTools", "")
     made = (await bay.create(CreateSessionParams(image_id="code_latest"))).session
     plain = (await bay.create()).session

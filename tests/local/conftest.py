@@ -14,7 +14,7 @@ import aiohttp
 import attrs
 import pytest
 
-from agentbay_local import LocalService
+from agentbay_local import LocalService, ManualClock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -149,37 +149,6 @@ class Api:
         return [entry["FileName"] for entry in body["Data"]]
 
 
-class HandClock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self._offset = 0.0
-        self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
-
-    def now(self) -> float:
-        """Return Unix seconds."""
-        return 1_700_000_000.0 + self._offset
-
-    def monotonic(self) -> float:
-        """Return seconds from some point."""
-        return 1000.0 + self._offset
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait until the clock has been moved far enough."""
-        wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._sleepers.append((self._offset + seconds, wake))
-        await wake
-
-    def advance(self, seconds: float) -> None:
-        """Move the clock, and wake whoever is due."""
-        self._offset += seconds
-        due = [wake for moment, wake in self._sleepers if moment <= self._offset]
-        self._sleepers = [entry for entry in self._sleepers if entry[0] > self._offset]
-        for wake in due:
-            if not wake.done():
-                wake.set_result(None)
-
-
 @pytest.fixture(scope="session")
 def service() -> Iterator[LocalService]:
     """Run one service for all tests of this process; tests tell theirs apart by labels and ids."""
@@ -202,13 +171,36 @@ def sandboxed(service: LocalService) -> None:
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    """A clock that only moves when a test says so."""
-    return HandClock()
+def rigged(service: LocalService, api: Api) -> Iterator[Api]:
+    """Speak to the shared service, whose instruments the test may use; they are put back."""
+    service.journal.clear()
+    yield api
+    service.faults.clear()
+    service.quotas.reset()
+    service.transitions.reset()
 
 
 @pytest.fixture
-async def timed(clock: HandClock) -> AsyncIterator[Api]:
+def clock() -> ManualClock:
+    """A clock that only moves when a test says so."""
+    return ManualClock()
+
+
+@pytest.fixture
+async def timed(clock: ManualClock) -> AsyncIterator[Api]:
     """Speak to a service of its own whose time is in the test's hands."""
     async with LocalService(clock=clock) as running, aiohttp.ClientSession() as http:
         yield Api(http, running)
+
+
+@pytest.fixture
+def asleep() -> Callable[[ManualClock, int], Awaitable[None]]:
+    """Give a function that waits until so many sleep on a clock."""
+
+    async def wait(clock: ManualClock, number: int) -> None:
+        end = time.monotonic() + DEADLINE
+        while clock.sleeping < number:
+            assert time.monotonic() < end, f"{clock.sleeping} sleep, not {number}"
+            await asyncio.sleep(0.001)
+
+    return wait

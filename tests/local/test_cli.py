@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -74,6 +76,29 @@ def test_a_key_of_the_environment_is_used_and_not_shown(tmp_path: Path) -> None:
     assert "the-key" not in err
 
 
+def test_faults_and_the_clock_are_options(tmp_path: Path) -> None:
+    """Rules are read from the file, and the clock is moved over HTTP."""
+    rules = tmp_path / "faults.json"
+    rules.write_text('{"effect": "fail", "code": "Tea", "status": 418, "nth": 1}')
+    with subprocess.Popen(
+        command("--faults", str(rules), "--clock", "manual", "--api-key", "k"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        endpoint = process.stdout.readline().split()[-1]
+        with pytest.raises(urllib.error.HTTPError, match="418"):
+            urllib.request.urlopen(f"{endpoint}/?Action=ListSession", b"Authorization=Bearer+k", 10)
+        move = urllib.request.Request(
+            f"{endpoint}/_control/clock", b'{"advance": 60}', {"Authorization": "Bearer k"}
+        )
+        with urllib.request.urlopen(move, timeout=10) as answer:
+            assert json.load(answer)["time"] == 1_700_000_060
+        process.terminate()
+        process.communicate(timeout=LIMIT)
+
+
 def failing(*arguments: str) -> str:
     """Run a command that must fail with exit code 2, and return its one line."""
     done = subprocess.run(
@@ -104,10 +129,58 @@ def test_a_home_that_cannot_be_made_is_one_clear_line() -> None:
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("bad", [["--port", "99999"], ["--port", "x"], ["--isolation", "maybe"]])
+def test_flags_limit_each_session(service: LocalService) -> None:
+    """What they say is what holds inside."""
+    if not service.isolation.available:
+        pytest.skip(service.isolation.reason)
+    flags = ("--memory", "300M", "--disk", "2g", "--processes", "40", "--open-files", "300")
+    with subprocess.Popen(
+        command(*flags, "--cpu-seconds", "7"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**without_key(), "AGENTBAY_API_KEY": "the-key"},
+    ) as process:
+        assert process.stdout is not None
+        endpoint = process.stdout.readline().split()[-1]
+        form = "Authorization=Bearer+the-key"
+
+        def call(action: str, fields: str) -> dict[str, Any]:
+            url = f"{endpoint}/?Action={action}"
+            with urllib.request.urlopen(url, f"{form}&{fields}".encode(), 30) as answer:
+                data: dict[str, Any] = json.load(answer)["Data"]
+                return data
+
+        session = call("CreateMcpSession", "")["SessionId"]
+        tool = f"SessionId={session}&Name=get_metrics&Args={{}}"
+        metrics = json.loads(call("CallMcpTool", tool)["content"][0]["text"])
+        # The processor's limit is set from outside, a moment after the start.
+        command_line = "ulimit -n; until [ $(ulimit -t) = 7 ]; do :; done; ulimit -t"
+        shell = f'SessionId={session}&Name=shell&Args={{"command":"{command_line}"}}'
+        limits = json.loads(call("CallMcpTool", shell)["content"][0]["text"])["stdout"]
+        process.terminate()
+        process.communicate(timeout=LIMIT)
+    assert (metrics["mem_total"], metrics["disk_total"]) == (300 * 1024**2, 2 * 1024**3)
+    assert limits == "300\n7\n"
+
+
+BAD = [
+    ["--port", "99999"],
+    ["--port", "x"],
+    ["--isolation", "maybe"],
+    ["--clock", "sand"],
+    ["--memory", "much"],
+    ["--disk", "0"],
+    ["--processes", "-1"],
+    ["--cpu-seconds", "1.5"],
+    ["--open-files", "10"],
+]
+
+
+@pytest.mark.parametrize("bad", BAD)
 def test_bad_arguments_end_with_exit_code_2(bad: list[str]) -> None:
     """The option is named."""
-    assert bad[0].strip("-") in failing(*bad)
+    assert bad[0].strip("-").replace("-", "_") in failing(*bad).replace("-", "_")
 
 
 def test_no_isolation_is_announced_loudly(tmp_path: Path) -> None:
@@ -135,3 +208,5 @@ def test_the_doctor_says_what_this_machine_can_do(service: LocalService) -> None
     )
     assert done.returncode == (0 if service.isolation.available else 1)
     assert done.stdout.startswith("namespaces: ")
+    for line in ("landlock: ", "seccomp: ", "limits: "):
+        assert f"\n{line}" in done.stdout

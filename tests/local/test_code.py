@@ -33,6 +33,8 @@ from agentbay_local.sandbox.problems import InvalidRequest, SandboxGone
 from agentbay_local.sandbox.uids import private_uid
 from agentbay_local.sandbox.values import SandboxSpec
 from agentbay_local.tools.arguments import Arguments, ToolFailure
+from agentbay_local.tools.memory import Memory
+from agentbay_local.tools.workplace import Workplace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -658,12 +660,13 @@ async def test_code_with_nul_is_an_error_of_the_code(coder: Coder) -> None:
 async def test_the_tool_answers_with_the_service_s_text(coder: Coder) -> None:
     """Arguments come as on the wire; wrong ones are named."""
     given = {"code": "print('hi')\n1 + 1", "language": "Python3", "timeout_s": 20}
-    text = await run_code(coder.runner, "s-1", {}, Arguments("run_code", given))
+    place = Workplace("s-1", coder.sandbox, Memory(), coder.runner)
+    text = await run_code(place, Arguments("run_code", given))
 
     answer = json.loads(text)
     assert (answer["stdout"], answer["executionCount"]) == (["hi\n"], 1)
     with pytest.raises(ToolFailure, match="code is required"):
-        await run_code(coder.runner, "s-1", {}, Arguments("run_code", {"language": "python"}))
+        await run_code(place, Arguments("run_code", {"language": "python"}))
 
 
 @needs_node

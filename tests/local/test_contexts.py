@@ -12,7 +12,9 @@ import aiohttp
 import pytest
 
 if TYPE_CHECKING:
-    from tests.local.conftest import Api, HandClock
+    from tests.local.conftest import Api
+
+    from agentbay_local import ManualClock
 
 
 async def test_a_context_is_created_once_and_found_by_name_and_id(api: Api) -> None:
@@ -191,16 +193,16 @@ async def test_a_url_works_only_for_what_it_was_made_for(api: Api) -> None:
     assert api.service.api_key not in url
 
 
-async def test_a_url_expires_after_an_hour(timed: Api, clock: HandClock) -> None:
+async def test_a_url_expires_after_an_hour(timed: Api, clock: ManualClock) -> None:
     """The answer says when, in Unix seconds, and it is so."""
     context = await timed.context()
     await timed.put(context, "a.txt", b"x")
     body = await timed.ok("GetContextFileDownloadUrl", ContextId=context, FilePath="a.txt")
-    assert body["Data"]["ExpireTime"] == int(clock.now()) + 3600
-    clock.advance(3599)
+    assert body["Data"]["ExpireTime"] == int(clock.time()) + 3600
+    await clock.aadvance(3599)
     async with timed.http.get(body["Data"]["Url"]) as answer:
         assert answer.status == 200
-    clock.advance(1)
+    await clock.aadvance(1)
     async with timed.http.get(body["Data"]["Url"]) as answer:
         assert answer.status == 403
 

@@ -97,21 +97,6 @@ async def test_release_by_an_old_client_is_over_when_it_answers(api: Api) -> Non
     assert await api.status(session) == "FINISH"
 
 
-async def test_the_image_of_a_session_is_remembered(api: Api) -> None:
-    """Custom images stand for this machine's Linux."""
-    session = await api.session(ImageId="imgc-123")
-    detail = (await api.ok("GetSessionDetail", SessionId=session))["Data"]
-    assert detail["ImageId"] == "imgc-123"
-
-
-@pytest.mark.parametrize("image", ["windows_latest", "mobile_latest", "x" * 200])
-async def test_an_image_that_no_linux_can_be_is_refused(api: Api, image: str) -> None:
-    """The refusal names the parameter."""
-    status, body = await api.call("CreateMcpSession", ImageId=image)
-    assert (status, body["Code"]) == (400, "InvalidParameter")
-    assert "ImageId" in body["Message"]
-
-
 @pytest.mark.parametrize(
     "fields",
     [

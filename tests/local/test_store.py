@@ -180,6 +180,26 @@ def test_a_store_of_another_format_is_refused(tmp_path: Path) -> None:
         Store.open(tmp_path / "state.db")
 
 
+def test_contexts_of_the_format_before_are_kept(tmp_path: Path) -> None:
+    """They are people's, and listed; what is new works beside them."""
+    Store.open(tmp_path / "state.db").close()
+    with sqlite3.connect(tmp_path / "state.db") as old:
+        old.execute("DROP INDEX context_session")
+        old.execute("ALTER TABLE context DROP COLUMN session_id")
+        old.execute(
+            "INSERT INTO context (id, name, state, created, used) VALUES ('c', 'n', 'x', 1, 1)"
+        )
+        old.execute("PRAGMA user_version=1")
+    old.close()
+    for _ in range(2):
+        store = Store.open(tmp_path / "state.db")
+        assert [(entry.id, entry.session_id) for entry in store.contexts.page(9, None)] == [
+            ("c", None)
+        ]
+        assert store.contexts.own("s") is None
+        store.close()
+
+
 def test_a_page_costs_the_same_among_many_sessions(tmp_path: Path) -> None:
     """A rare label among 20,000 sessions is found as fast as among 100, give or take."""
     store = Store.open(tmp_path / "state.db")
@@ -204,3 +224,23 @@ def test_a_page_costs_the_same_among_many_sessions(tmp_path: Path) -> None:
     fill(20_000)
     assert cost() < few * 5 + 0.0005
     store.close()
+
+
+def test_totals_are_counted_anew_when_other_rows_are_taken_over(tmp_path: Path) -> None:
+    """What was counted before is of no use."""
+    full, store = memory(), memory()
+    labels = {"a": "1", "b": "1"}
+    wanted = Filter(tuple(labels.items()))
+    full.sessions.add(NewSession("s", "x", labels, 0.0), None)
+    full.copy_to(tmp_path / "rows")
+    Store.verify(tmp_path / "rows")
+    assert store.sessions.count(wanted) == 0
+    store.load(tmp_path / "rows")
+    assert store.sessions.count(wanted) == 1
+    store.wipe()
+    assert store.sessions.count(wanted) == 0
+    (tmp_path / "text").write_text("no rows")
+    with pytest.raises(sqlite3.Error):
+        Store.verify(tmp_path / "text")
+    for opened in (full, store):
+        opened.close()

@@ -12,7 +12,9 @@ from agentbay_local.contexts import versions
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.local.conftest import Api, HandClock
+    from tests.local.conftest import Api
+
+    from agentbay_local import ManualClock
 
 pytestmark = pytest.mark.usefixtures("sandboxed")
 
@@ -370,16 +372,16 @@ async def test_an_archive_is_delivered_as_it_is_when_the_policy_says_so(api: Api
     assert listed == "a\n.agentbay-archive.tar.gz\n"
 
 
-async def test_files_are_removed_when_their_time_is_over(timed: Api, clock: HandClock) -> None:
+async def test_files_are_removed_when_their_time_is_over(timed: Api, clock: ManualClock) -> None:
     """RecyclePolicy counts from the upload, for the paths it names."""
     context = await timed.context()
     recycle = {"lifecycle": "Lifecycle_1Day", "paths": ["cache"]}
     session = await timed.mounted(context, recyclePolicy=recycle)
     await timed.sh(session, "cd /mnt/data; mkdir cache; echo 1 > cache/x; echo 2 > keep")
     await timed.released(session)
-    clock.advance(24 * 3600 - 60)
+    await clock.aadvance(24 * 3600 - 60)
     assert await timed.names(context, "cache") == ["x"]
-    clock.advance(61)
+    await clock.aadvance(61)
 
     async def gone() -> bool:
         return await timed.names(context, "cache") == []

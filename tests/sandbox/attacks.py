@@ -184,7 +184,8 @@ def root_of_the_service() -> bool:
 
 @attack
 def descriptors_of_the_service() -> bool:
-    return bool(os.listdir(f"/proc/{KNOWN['pid']}/fd"))
+    place = f"/proc/{KNOWN['pid']}/fd"
+    return any(os.readlink(os.path.join(place, fd)) for fd in os.listdir(place))
 
 
 @attack
@@ -206,6 +207,15 @@ def socket_file_of_the_host() -> bool:
 @attack
 def tcp_service_of_the_host() -> bool:
     return connects(socket.AF_INET, ("127.0.0.1", KNOWN["port"]))
+
+
+@attack
+def tcp_service_of_the_host_through_the_proxy() -> bool:
+    with socket.socket() as one:
+        one.settimeout(3)
+        one.connect(("127.0.0.1", int(os.environ.get("http_proxy", "").rpartition(":")[2])))
+        one.sendall(b"CONNECT localhost:%d HTTP/1.1\r\n\r\n" % KNOWN["port"])
+        return one.recv(100).startswith(b"HTTP/1.1 200")
 
 
 @attack

@@ -16,11 +16,14 @@ from agentbay_local.sandbox.inside import confinement
 from agentbay_local.sandbox.probe import Capability, backend_for, probe
 from agentbay_local.sandbox.uids import private_uid
 
+from .watching import descendants
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
+    Newborn = Callable[[], set[int]]
     Starting = Callable[..., AbstractAsyncContextManager[Sandbox]]
 
 
@@ -41,6 +44,16 @@ def isolating(capability: Capability) -> None:
         pytest.fail(f"{capability.reason} {capability.remedy}")
     if not capability.available:
         pytest.skip(capability.reason)
+
+
+@pytest.fixture(autouse=True)
+def newborn() -> Newborn:
+    """Give a function that returns the processes below us that are younger than the test.
+
+    An embedded service of an earlier test, which lives as long as this process, has some too.
+    """
+    others = descendants(os.getpid())
+    return lambda: descendants(os.getpid()) - others
 
 
 @asynccontextmanager

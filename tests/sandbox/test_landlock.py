@@ -19,12 +19,14 @@ from agentbay_local.sandbox.problems import InvalidRequest, SandboxGone
 from agentbay_local.sandbox.removal import remove_tree
 from agentbay_local.sandbox.uids import private_uid
 
-from .watching import descendants, gone, owned_by
+from .watching import gone, owned_by
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from agentbay_local.sandbox.base import Sandbox
+
+    from .conftest import Newborn
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root has something to drop")
 
@@ -112,12 +114,12 @@ async def test_root_is_refused_without_a_private_user(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("signal", ["KILL", "STOP"])
 async def test_session_that_ends_or_stops_its_agent_leaves_nothing_behind(
-    shut_in: Sandbox, tmp_path: Path, signal: str
+    shut_in: Sandbox, tmp_path: Path, signal: str, newborn: Newborn
 ) -> None:
     """The keeper outside cannot be reached by it, and ends what is left."""
     daemon = "setsid sh -c 'trap \"\" TERM HUP; sleep 4325; sleep 4325' >/dev/null 2>&1 &"
     await shut_in.run(daemon * 3, timeout=10)
-    living = descendants(os.getpid())
+    living = newborn()
     # Its parent is the agent, and the agent's parent is the keeper.
     agent = "read -r a < /proc/$PPID/stat; set -- $a; kill -9 $4; kill -"
     attack = asyncio.ensure_future(shut_in.run(f"{agent}{signal} $PPID; sleep 60", timeout=60))

@@ -139,6 +139,32 @@ async def test_bare_output_is_output_whatever_it_looks_like(
     assert (result.stdout, result.result) == (text, text)
 
 
+@pytest.mark.parametrize(
+    ("shown", "text"),
+    [("bare words", "bare words"), (7, "7"), ({"text/plain": ["one\n", "two"]}, "one\ntwo")],
+)
+async def test_a_result_of_any_form_is_shown(
+    linked: AsyncSession, machine: Machine, shown: object, text: str
+) -> None:
+    """Words that are no bundle, a number, and text in lines as notebooks store it."""
+    _answers(machine, _answer(result=[shown]))
+    assert [one.text for one in (await linked.code.run("x")).results] == [text]
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [({"error": "boom"}, "boom"), ({"isError": True}, "failed without a reason")],
+)
+async def test_a_failure_may_be_told_in_one_word(
+    linked: AsyncSession, machine: Machine, said: dict[str, object], message: str
+) -> None:
+    """As a sentence instead of parts, or as a mere flag."""
+    _answers(machine, _answer(**said))
+    result = await linked.code.run("x")
+    assert isinstance(result.error, CodeError)
+    assert message in result.error_message
+
+
 async def test_code_that_writes_and_shows_nothing_succeeds(
     linked: AsyncSession, machine: Machine
 ) -> None:
@@ -299,7 +325,7 @@ async def test_code_that_is_silent_for_ever_is_not_waited_for_for_ever(
     linked: AsyncSession, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stream has the limit of the code, and a grace to tell of it."""
-    monkeypatch.setattr("agentbay_async.services.code._ANSWER_GRACE", 0.01)
+    monkeypatch.setattr("agentbay_async.services._code_streams.ANSWER_GRACE", 0.01)
     del machine
     with pytest.raises(RequestTimeoutError):
         async for _ in linked.code.stream("x", timeout=0.01):

@@ -76,7 +76,7 @@ async def test_prompt_and_echo_are_not_output(
 ) -> None:
     """However the pieces are cut; the exit code is the command's."""
     _runs(machine, *texts, code=7)
-    process = (await linked.command.start("x")).process
+    process = await linked.command.start("x")
     assert await _all(process) == b"one\ntwo"
     assert await process.wait() == 7
     assert process.exit_code == 7
@@ -87,13 +87,13 @@ async def test_what_a_shell_says_that_never_began_can_be_read(
 ) -> None:
     """It is most likely the reason."""
     _runs(machine, "sh: not found", code=127)
-    assert await _all((await linked.command.start("x")).process) == b"sh: not found"
+    assert await _all(await linked.command.start("x")) == b"sh: not found"
 
 
 async def test_a_process_is_found_again_by_its_id(linked: AsyncSession, machine: Machine) -> None:
     """From its beginning, where the session has kept that."""
     _runs(machine, _HEAD[:20], _HEAD[20:] + "all of it", offset=0)
-    process = (await linked.command.attach("p-1")).process
+    process = await linked.command.attach("p-1")
     assert process.process_id == "p-1"
     assert await _all(process) == b"all of it"
 
@@ -103,7 +103,7 @@ async def test_a_process_whose_beginning_is_not_kept_is_read_from_where_it_is(
 ) -> None:
     """Nothing is held back for a beginning that will not come."""
     _runs(machine, "the rest", offset=500)
-    assert await _all((await linked.command.attach("p-1")).process) == b"the rest"
+    assert await _all(await linked.command.attach("p-1")) == b"the rest"
 
 
 async def test_a_process_reads_what_is_written_to_it(
@@ -112,7 +112,7 @@ async def test_a_process_reads_what_is_written_to_it(
     """Lines, and the end of input."""
     machine.methods["pty.create"] = always({"result": {"ptySessionId": "p-1"}})
     machine.methods["pty.kill"] = always({"result": {}})
-    process = (await linked.command.start("cat")).process
+    process = await linked.command.start("cat")
     await process.send_stdin("hi\n")
     await process.close_stdin()
     await machine.hears("pty.input", 3)
@@ -127,7 +127,7 @@ async def test_a_process_that_has_ended_reads_no_more(
 ) -> None:
     """Writing to it is an error, and not a silence."""
     _runs(machine)
-    process = (await linked.command.start("true")).process
+    process = await linked.command.start("true")
     await process.wait(10)
     with pytest.raises(PtyNotConnectedError):
         await process.send_stdin("x")
@@ -178,7 +178,7 @@ async def test_a_real_shell_understands_what_is_typed(
     """Its output is the command's alone, byte for byte, and so are its input and exit code."""
     command = 'read a; echo "<$a>"; printf \'x\\ny\' >&2; echo "$AGENTBAY_COMMAND"; exit 9'
     await _real_terminal(machine, command)
-    process = (await linked.command.start(command)).process
+    process = await linked.command.start(command)
     await process.send_stdin('it\'s \\ "here"\n')
     output = await _all(process)
     assert output == b'<it\'s  "here">\nx\ny\n'
@@ -188,10 +188,11 @@ async def test_a_real_shell_understands_what_is_typed(
 async def test_a_session_without_terminals_says_so(
     join: Callable[[], Awaitable[AsyncSession]], machine: Machine
 ) -> None:
-    """As a failed result, with the reason."""
+    """A process that cannot be had is no process."""
     machine.offer(WsUrl="")
-    result = await (await join()).command.start("x")
-    assert isinstance(result.error, SessionError)
+    session = await join()
+    with pytest.raises(SessionError):
+        await session.command.start("x")
 
 
 @pytest.mark.parametrize("command", ["", "x" * 131_072])

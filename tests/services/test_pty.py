@@ -48,7 +48,7 @@ def opened(machine: Machine, linked: AsyncSession) -> Callable[..., Awaitable[As
     machine.methods["pty.create"] = always({"result": {"ptySessionId": "p-1"}})
 
     async def create(**options: Any) -> AsyncPtyHandle:
-        return (await linked.pty.create(**options)).pty
+        return await linked.pty.create(**options)
 
     return create
 
@@ -90,7 +90,7 @@ async def test_output_that_overtakes_the_answer_is_not_lost(
         await _exits(line, 3)
 
     machine.methods["pty.create"] = hasty
-    pty = (await linked.pty.create()).pty
+    pty = await linked.pty.create()
     assert await _all(pty) == b"$ bye"
     assert await pty.wait() == 3
     assert (pty.exit_code, pty.is_connected) == (3, False)
@@ -292,7 +292,7 @@ async def test_leaving_one_terminal_leaves_the_others_connected(
         await line.answers(frame, {"result": {"ptySessionId": next(names)}})
 
     machine.methods["pty.create"] = create
-    first, second = (await linked.pty.create()).pty, (await linked.pty.create()).pty
+    first, second = await linked.pty.create(), await linked.pty.create()
     await first.disconnect()
     assert (first.is_connected, second.is_connected) == (False, True)
     with pytest.raises(PtyNotConnectedError):
@@ -302,7 +302,7 @@ async def test_leaving_one_terminal_leaves_the_others_connected(
     await _writes(machine.lines[0], "here", "p-2")
     assert await asyncio.wait_for(anext(aiter(second)), 20) == b"here"
     _attaches(machine, (0, "again"))
-    assert await _all((await linked.pty.connect("p-1")).pty) == b"again"
+    assert await _all(await linked.pty.connect("p-1")) == b"again"
 
 
 async def test_terminals_are_listed_and_killed_by_id(
@@ -311,8 +311,8 @@ async def test_terminals_are_listed_and_killed_by_id(
     """Also those that another program has opened."""
     machine.methods["pty.list"] = always({"result": {"ptySessionIds": ["p-7", "p-8"]}})
     machine.methods["pty.kill"] = always({"result": {}})
-    assert (await linked.pty.list()).data == [PtySession("p-7"), PtySession("p-8")]
-    assert (await linked.pty.kill("p-7")).success
+    assert await linked.pty.list() == [PtySession("p-7"), PtySession("p-8")]
+    await linked.pty.kill("p-7")
     assert (await machine.hears("pty.kill"))["data"]["params"] == {"ptySessionId": "p-7"}
 
 
@@ -328,12 +328,10 @@ async def test_terminals_are_listed_and_killed_by_id(
 async def test_a_terminal_that_was_not_opened_is_a_failure(
     linked: AsyncSession, machine: Machine, data: object, kind: type[Exception]
 ) -> None:
-    """The result carries the reason, and nothing of it stays behind."""
+    """The reason is raised, and nothing of it stays behind."""
     machine.methods["pty.create"] = always(data)
-    result = await linked.pty.create()
-    assert isinstance(result.error, kind)
     with pytest.raises(kind):
-        _ = result.pty
+        await linked.pty.create()
     desk = linked.pty._terminals._desk
     assert desk is not None
     assert desk._leave is None

@@ -449,13 +449,15 @@ from agentbay_async import AsyncAgentBay
 from services.machine import Machine, always
 
 async def ask(bay):
+    # A busy machine is slow, which debug mode would tell of.
+    asyncio.get_running_loop().slow_callback_duration = 60
     machine = Machine()
     machine.methods["pty.create"] = always({"result": {"ptySessionId": "p-1"}})
     async with TestServer(machine.app(), port=PORT) as server:
         machine.endpoint = str(server.make_url("")).rstrip("/")
         machine.offer()
         session = (await bay.get("s-1")).session
-        pty = (await session.pty.create()).pty
+        pty = await session.pty.create()
         print(pty.is_connected)
         for line in machine.lines:
             line.ends()

@@ -37,6 +37,7 @@ from agentbay_async import (
     McpTool,
     OperationResult,
     Progress,
+    ReapResult,
     RetryPolicy,
     SessionInfo,
     SessionListResult,
@@ -97,6 +98,10 @@ async def sessions() -> None:
         assert_type(by_labels, SessionListResult[AsyncSession])
         assert_type(await bay.list_by_labels({"a": "b"}), SessionListResult[AsyncSession])
         assert_type(await bay.delete("s-1", force=True), DeleteResult)
+        reaped = await bay.reap("me", timedelta(days=1), dry_run=True)
+        assert_type(reaped, ReapResult)
+        assert_type((reaped.deleted, reaped.kept), tuple[tuple[str, ...], tuple[str, ...]])
+        assert_type(created.session_id, str)
         assert_type(await bay.pause(created.session, timedelta(minutes=1)), SessionStatusResult)
         async with bay.session(params, sync_context=True) as session:
             assert_type(session, AsyncSession)
@@ -109,6 +114,9 @@ async def session(one: AsyncSession) -> None:
     assert_type((await one.info()).data, SessionInfo)
     assert_type((await one.get_status()).status, str)
     assert_type(await one.keep_alive(), OperationResult[None])
+    assert_type(one.remaining, timedelta | None)
+    async with one.keep_alive_while(every=60, warn=print, warn_before=timedelta(minutes=5)):
+        pass
     assert_type(await one.resume(timeout=5.0, poll_interval=1), SessionStatusResult)
     assert_type(await one.delete(sync_context=True, timeout=10), DeleteResult)
     assert_type((await one.list_mcp_tools()).tools, list[McpTool])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from typing_extensions import assert_type
 
 from agentbay import (
@@ -17,6 +19,7 @@ from agentbay import (
     FileContentResult,
     ListSessionParams,
     OperationResult,
+    ReapResult,
     Session,
     SessionListResult,
     SessionResult,
@@ -42,6 +45,7 @@ def sessions() -> None:
         assert_type(page, SessionListResult[Session])
         assert_type(page.next_token, str)
         assert_type(bay.delete(created.session), DeleteResult)
+        assert_type(bay.reap(older_than=3600), ReapResult)
         with bay.session(params) as session:
             assert_type(session, Session)
 
@@ -51,7 +55,9 @@ def session(one: Session) -> None:
     assert_type(one.set_labels({"a": "b"}), OperationResult[None])
     for key, value in one.get_labels().data.items():
         assert_type((key, value), tuple[str, str])
-    assert_type(one.command.run("ls"), CommandResult)
+    assert_type(one.remaining, timedelta | None)
+    with one.keep_alive_while(every=60):
+        assert_type(one.command.run("ls"), CommandResult)
     assert_type(one.file_system.read_file("/f"), FileContentResult[str])
     assert_type(one.file_system.read_file("/f", format="bytes").content, bytes)
     assert_type(one.context.sync().receipt, SyncReceipt)

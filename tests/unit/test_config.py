@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agentbay_async.config import Config, Settings, resolve
-from agentbay_async.errors import AgentBayError, ArgumentTypeError, ConfigurationError
+from agentbay_async.config import Config, Settings, find_ledger, resolve
+from agentbay_async.errors import (
+    AgentBayError,
+    ArgumentTypeError,
+    ConfigurationError,
+    InvalidArgumentError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -242,6 +247,35 @@ def test_settings_of_a_config_are_used(lookup: Resolve) -> None:
     """Those that no variable has, too."""
     settings = lookup("k", Config(deadline=5, max_connections=7))
     assert (settings.deadline, settings.max_connections) == (5.0, 7)
+
+
+def test_owner_and_ledger_are_looked_up(lookup: Resolve) -> None:
+    """By default they are those of this host; ``off`` is no file."""
+    settings = lookup("akm-1")
+    assert (settings.owner, settings.ledger, settings.reserved_labels) == ("", "", True)
+    environ = {"AGENTBAY_OWNER": "ci", "AGENTBAY_LEDGER": "/data/ledger"}
+    settings = lookup("akm-1", environ=environ)
+    assert (settings.owner, settings.ledger) == ("ci", "/data/ledger")
+    assert lookup("akm-1", environ={"AGENTBAY_LEDGER": "OFF"}).ledger is None
+
+
+def test_a_config_decides_over_the_environment_about_the_ledger(lookup: Resolve) -> None:
+    """Whether there is one; where it is, the environment alone can say."""
+    named, off = {"AGENTBAY_LEDGER": "/data/ledger"}, {"AGENTBAY_LEDGER": "off"}
+    config = Config(owner="me", ledger=False, reserved_labels=False)
+    settings = lookup("akm-1", config, environ=named)
+    assert (settings.owner, settings.ledger, settings.reserved_labels) == ("me", None, False)
+    assert lookup("akm-1", Config(ledger=True), environ=named).ledger == "/data/ledger"
+    assert lookup("akm-1", Config(ledger=True), environ=off).ledger == ""
+    assert find_ledger(named) == "/data/ledger"
+    assert find_ledger(off) is None
+
+
+@pytest.mark.parametrize("config", [Config(owner="a b"), Config(owner="")])
+def test_an_owner_is_one_word(lookup: Resolve, config: Config) -> None:
+    """It becomes a label, and an argument of the command line."""
+    with pytest.raises(InvalidArgumentError, match="owner"):
+        lookup("akm-1", config)
 
 
 def test_the_environment_of_the_process_is_read_and_not_changed(

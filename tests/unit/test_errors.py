@@ -46,11 +46,13 @@ def test_every_error_pickles_with_all_its_facts(kind: type[AgentBayError]) -> No
     """By every protocol, also with attributes of its own; copies are the same."""
     error = kind("it broke", **_FACTS)
     vars(error)["path"] = "/f"
+    error.attempts = (errors.Attempt(1, 0.5, 0.25, "it broke", 1.5),)
     pickled = [pickle.dumps(error, number) for number in range(pickle.HIGHEST_PROTOCOL + 1)]
     for twin in (*map(pickle.loads, pickled), copy.copy(error)):
         assert type(twin) is kind
         assert vars(twin) == vars(error)
         assert str(twin) == "it broke. Do this"
+        assert twin.explain() == error.explain()
         assert twin.args == ("it broke",)
 
 
@@ -76,6 +78,7 @@ def test_every_error_can_be_made_without_facts(kind: type[AgentBayError]) -> Non
         (errors.RequestTimeoutError, TimeoutError),
         (errors.OperationTimeoutError, TimeoutError),
         (errors.ClearanceTimeoutError, TimeoutError),
+        (errors.SyncTimeoutError, TimeoutError),
     ],
 )
 def test_errors_are_also_what_python_calls_them(
@@ -100,6 +103,8 @@ def test_what_may_succeed_later_is_retryable() -> None:
         errors.ServiceError,
         errors.OperationTimeoutError,
         errors.ClearanceTimeoutError,
+        errors.SyncTimeoutError,
+        errors.SyncMissingError,
     }
     assert errors.ServiceError(retryable=False).retryable is False
 
@@ -112,6 +117,11 @@ def test_facts_of_special_errors_have_defaults() -> None:
     assert errors.TransferError().path == errors.FileError().path == ""
     command = errors.CommandError()
     assert (command.exit_code, command.stdout, command.stderr) == (1, "", "")
+
+
+def test_an_error_without_attempts_explains_itself() -> None:
+    """Also one that was made by hand, or before anything was sent."""
+    assert AgentBayError("it broke").explain() == "AgentBayError: it broke"
 
 
 def test_the_official_name_of_the_status_works() -> None:

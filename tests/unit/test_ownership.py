@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from agentbay_async._ownership import Shelter, finish, make
+from agentbay_async._ownership import Chores, Shelter, finish, make
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+
+    from tests.conftest import InstantClock
 
 
 class _Work:
@@ -196,3 +198,44 @@ async def test_a_sheltered_task_that_makes_nothing_is_cancelled_at_once() -> Non
     shelters[0].give_up()
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+class _Chore:
+    """Notes how often it was done."""
+
+    def __init__(self) -> None:
+        self.done = 0
+
+    async def run(self) -> None:
+        self.done += 1
+        await asyncio.sleep(0)
+
+
+async def test_a_chore_is_done_after_each_of_its_pauses(clock: InstantClock) -> None:
+    """By itself, while the caller goes on."""
+    chores, chore = Chores(clock), _Chore()
+    chores.begin((1.0, 2.0), chore.run)
+    assert chore.done == 0
+    await _turns(20)
+    assert chore.done == 2
+    assert clock.sleeps == [1.0, 2.0]
+
+
+async def test_chores_are_done_once_more_when_their_time_is_over() -> None:
+    """At once, and to their end; then no more."""
+
+    class Standing:
+        time = monotonic = staticmethod(lambda: 0.0)
+
+        async def sleep(self, seconds: float) -> None:
+            await asyncio.Event().wait()
+
+    chores, chore = Chores(Standing()), _Chore()
+    chores.begin((1.0, 2.0), chore.run)
+    await _turns()
+    assert chore.done == 0
+    await chores.aclose()
+    assert chore.done == 1
+    chores.begin((1.0, 2.0), chore.run)
+    await chores.aclose()
+    assert chore.done == 2

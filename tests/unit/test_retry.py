@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentbay_async._retry import RetryPolicy, next_wait
+from agentbay_async._retry import RetryBudget, RetryPolicy, next_wait
 from agentbay_async.errors import (
     AgentBayError,
     APIError,
@@ -77,6 +77,39 @@ def test_the_service_is_never_come_back_to_earlier_than_it_asked() -> None:
     waits = [_wait(error) for _ in range(50)]
     assert all(wait is not None and 10 <= wait <= 11 for wait in waits)
     assert len(set(waits)) > 25
+
+
+def test_a_service_that_failed_may_say_when_to_come_back_too() -> None:
+    """Any refusal may carry the time to wait."""
+    error = ServiceError()
+    error.retry_after = 10.0
+    wait = _wait(error)
+    assert wait is not None
+    assert 10 <= wait <= 11
+
+
+@pytest.mark.parametrize("kind", [ConnectionLostError, ServiceError, ConnectionFailedError])
+def test_a_budget_is_spent_and_earned(kind: type[AgentBayError]) -> None:
+    """What was saved is used up first; then each call pays for a part of a repetition."""
+    budget = RetryBudget(RetryPolicy(budget=0.25, reserve=2))
+    assert [budget.covers(kind()) for _ in range(3)] == [True, True, False]
+    for _ in range(4):
+        assert not budget.covers(kind())
+        budget.earn()
+    assert budget.covers(kind())
+
+
+def test_a_budget_saves_no_more_than_its_reserve() -> None:
+    """A quiet day is no licence for a storm."""
+    budget = RetryBudget(RetryPolicy(budget=0.5, reserve=1))
+    for _ in range(100):
+        budget.earn()
+    assert [budget.covers(ServiceError()) for _ in range(3)] == [True, False, False]
+
+
+def test_what_the_service_asks_for_costs_nothing() -> None:
+    """It is well, and says itself when to come back."""
+    assert RetryBudget(RetryPolicy(reserve=0)).covers(ThrottledError())
 
 
 def test_a_wait_that_ends_after_the_deadline_is_not_begun() -> None:

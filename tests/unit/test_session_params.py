@@ -53,6 +53,8 @@ def test_a_policy_for_the_life_of_a_session_has_defaults() -> None:
         (CreateSessionParams, {"policy_id": "a b"}, "policy_id"),
         (CreateSessionParams, {"idle_release_timeout": 0}, "idle_release_timeout"),
         (CreateSessionParams, {"context_id": " "}, "context_id"),
+        (CreateSessionParams, {"intent": "a b"}, "intent"),
+        (CreateSessionParams, {"labels": {"agentbay-run": "x"}}, "reserved"),
         (
             CreateSessionParams,
             {"idle_release_timeout": 60, "lifecycle_policy": LifecyclePolicy()},
@@ -92,6 +94,8 @@ def test_a_value_that_cannot_be_meant_is_refused(
         (CreateSessionParams, {"context_syncs": 5}),
         (CreateSessionParams, {"policy_id": {}}),
         (CreateSessionParams, {"framework": object()}),
+        (CreateSessionParams, {"intent": 7}),
+        (CreateSessionParams, {"keep_on_failure": 1}),
         (ListSessionParams, {"max_results": "10"}),
         (ListSessionParams, {"labels": "a"}),
         (ListSessionParams, {"next_token": 5}),

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import timedelta
 
-    from agentbay_async.terminal_results import ProcessResult
     from agentbay_async.tool_results import CommandResult
 
 
@@ -66,7 +65,7 @@ class Command(_facade.Facade[AsyncCommand]):
 
     def start(
         self, command: str, cwd: str | None = None, envs: Mapping[str, str] | None = None
-    ) -> ProcessResult[Process]:
+    ) -> Process:
         """Start a shell command in the background, and return while it runs.
 
         It runs in a terminal, over the session's WebSocket; see :class:`Process` for what that
@@ -80,18 +79,17 @@ class Command(_facade.Facade[AsyncCommand]):
         Raises:
             ArgumentTypeError: An argument has the wrong type.
             InvalidArgumentError: `command` is blank or too long.
+            AgentBayError: The session did not start it.
 
         Example:
             ::
 
-                server = session.command.start("python3 -m http.server 30100").process
+                server = session.command.start("python3 -m http.server 30100")
                 server.kill()
         """
-        return _portal.run(self._aio.start(command, cwd, envs)).map(
-            lambda item: _facade.wrap(Process, item)
-        )
+        return _facade.wrap(Process, _portal.run(self._aio.start(command, cwd, envs)))
 
-    def attach(self, process_id: str) -> ProcessResult[Process]:
+    def attach(self, process_id: str) -> Process:
         """Take hold of a process that :meth:`start` has started, here or in another program.
 
         What it wrote before comes first, as far as the session has kept it.
@@ -99,6 +97,4 @@ class Command(_facade.Facade[AsyncCommand]):
         Args:
             process_id: Its :attr:`~Process.process_id`.
         """
-        return _portal.run(self._aio.attach(process_id)).map(
-            lambda item: _facade.wrap(Process, item)
-        )
+        return _facade.wrap(Process, _portal.run(self._aio.attach(process_id)))

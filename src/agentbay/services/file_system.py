@@ -45,6 +45,61 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
 
     __slots__ = ()
 
+    def watch(self, path: str, *, interval: float = 0.5) -> BlockingIterator[FileChange]:
+        """Yield each change below a directory, for as long as one iterates.
+
+        Changes are pushed where the session offers that, also after its line broke and was made
+        anew; otherwise the session is asked for them. A new file is a creation and a modification.
+
+        Args:
+            path: The directory. What changes before the first iteration is not told.
+            interval: Seconds between two questions, where changes are not pushed.
+
+        Raises:
+            InvalidArgumentError: `path` is blank, or `interval` is not above 0.
+            AgentBayError: The session cannot tell, or is gone: raised while iterating.
+
+        Example:
+            ::
+
+                for change in session.file_system.watch("/workspace"):
+                    print(change.event_type, change.path)
+        """
+        return BlockingIterator(self._aio.watch(path, interval=interval), lambda item: item)
+
+    def watch_directory(
+        self,
+        path: str,
+        callback: Callable[[builtins.list[FileChange]], None],
+        interval: float = 0.5,
+        stop_event: threading.Event | None = None,
+    ) -> DirectoryWatch:
+        """Make a watch that calls back with the changes below a directory; it is to be started.
+
+        The official client hands out a thread; this looks like one, but runs in the event loop.
+
+        Args:
+            path: The directory.
+            callback: Called with the changes that came together.
+            interval: Seconds between two looks at the stop event, and between two questions where
+                changes are not pushed.
+            stop_event: Setting it ends the watch; by default one of its own.
+
+        Raises:
+            InvalidArgumentError: `path` is blank, or `interval` is not above 0.
+
+        Example:
+            ::
+
+                watch = session.file_system.watch_directory("/workspace", print)
+                watch.start()
+                watch.stop()
+        """
+        return _facade.wrap(
+            DirectoryWatch,
+            self._aio.watch_directory(path, _facade.in_worker(callback), interval, stop_event),
+        )
+
     @overload
     def read_file(
         self, path: str, *, format: Literal["text"] = "text"
@@ -128,6 +183,14 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
         """
         return _portal.run(self._aio.edit_file(path, edits, dry_run))
 
+    read = read_file
+
+    write = write_file
+
+    edit = edit_file
+
+    read_multiple_files = read_many
+
     def list_directory(self, path: str) -> DirectoryListResult:
         """List the names in a directory, not those below it, in the order of their names.
 
@@ -180,6 +243,18 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
     def move_file(self, source: str, destination: str) -> BoolResult:
         """Move or rename a file or directory."""
         return _portal.run(self._aio.move_file(source, destination))
+
+    list = ls = list_directory
+
+    info = get_file_info
+
+    search = search_files
+
+    mkdir = create_directory
+
+    delete = remove = rm = delete_file
+
+    move = move_file
 
     def upload_file(
         self,
@@ -315,81 +390,6 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
         Nobody needs it to carry files: they may lie anywhere.
         """
         return _portal.run(self._aio.get_file_transfer_context_path())
-
-    def watch(self, path: str, *, interval: float = 0.5) -> BlockingIterator[FileChange]:
-        """Yield each change below a directory, for as long as one iterates.
-
-        Changes are pushed where the session offers that, also after its line broke and was made
-        anew; otherwise the session is asked for them. A new file is a creation and a modification.
-
-        Args:
-            path: The directory. What changes before the first iteration is not told.
-            interval: Seconds between two questions, where changes are not pushed.
-
-        Raises:
-            InvalidArgumentError: `path` is blank, or `interval` is not above 0.
-            AgentBayError: The session cannot tell, or is gone: raised while iterating.
-
-        Example:
-            ::
-
-                for change in session.file_system.watch("/workspace"):
-                    print(change.event_type, change.path)
-        """
-        return BlockingIterator(self._aio.watch(path, interval=interval), lambda item: item)
-
-    def watch_directory(
-        self,
-        path: str,
-        callback: Callable[[builtins.list[FileChange]], None],
-        interval: float = 0.5,
-        stop_event: threading.Event | None = None,
-    ) -> DirectoryWatch:
-        """Make a watch that calls back with the changes below a directory; it is to be started.
-
-        The official client hands out a thread; this looks like one, but runs in the event loop.
-
-        Args:
-            path: The directory.
-            callback: Called with the changes that came together.
-            interval: Seconds between two looks at the stop event, and between two questions where
-                changes are not pushed.
-            stop_event: Setting it ends the watch; by default one of its own.
-
-        Raises:
-            InvalidArgumentError: `path` is blank, or `interval` is not above 0.
-
-        Example:
-            ::
-
-                watch = session.file_system.watch_directory("/workspace", print)
-                watch.start()
-                watch.stop()
-        """
-        return _facade.wrap(
-            DirectoryWatch,
-            self._aio.watch_directory(path, _facade.in_worker(callback), interval, stop_event),
-        )
-
-    read = read_file
-
-    write = write_file
-
-    edit = edit_file
-
-    list = ls = list_directory
-
-    info = get_file_info
-
-    search = search_files
-
-    mkdir = create_directory
-
-    delete = remove = rm = delete_file
-
-    move = move_file
-
-    read_multiple_files = read_many
 
     upload_dir = upload_directory
 

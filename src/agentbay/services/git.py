@@ -193,107 +193,62 @@ class Git(_facade.Facade[AsyncGit]):
             self._aio.log(repo_path, max_count=max_count, timeout_ms=timeout_ms, timeout=timeout)
         )
 
-    def list_branches(
+    def tag(
         self,
         repo_path: str,
+        name: str,
         *,
-        timeout_ms: int | None = None,
-        timeout: float | timedelta | None = None,
-    ) -> GitBranchListResult:
-        """List the branches of the repository."""
-        return _portal.run(
-            self._aio.list_branches(repo_path, timeout_ms=timeout_ms, timeout=timeout)
-        )
-
-    def create_branch(
-        self,
-        repo_path: str,
-        branch: str,
-        *,
-        checkout: bool = True,
-        timeout_ms: int | None = None,
-        timeout: float | timedelta | None = None,
-    ) -> OperationResult[None]:
-        """Make a branch where the repository is now, and check it out if `checkout`."""
-        return _portal.run(
-            self._aio.create_branch(
-                repo_path, branch, checkout=checkout, timeout_ms=timeout_ms, timeout=timeout
-            )
-        )
-
-    def checkout_branch(
-        self,
-        repo_path: str,
-        branch: str,
-        *,
-        timeout_ms: int | None = None,
-        timeout: float | timedelta | None = None,
-    ) -> OperationResult[None]:
-        """Check a branch, a tag or a commit out; never a file that is called so."""
-        return _portal.run(
-            self._aio.checkout_branch(repo_path, branch, timeout_ms=timeout_ms, timeout=timeout)
-        )
-
-    def delete_branch(
-        self,
-        repo_path: str,
-        branch: str,
-        *,
+        message: str | None = None,
+        target: str | None = None,
         force: bool = False,
         timeout_ms: int | None = None,
         timeout: float | timedelta | None = None,
     ) -> OperationResult[None]:
-        """Delete a branch; with `force` even if its commits are nowhere else."""
-        return _portal.run(
-            self._aio.delete_branch(
-                repo_path, branch, force=force, timeout_ms=timeout_ms, timeout=timeout
-            )
-        )
-
-    def merge(
-        self,
-        repo_path: str,
-        branch: str,
-        *,
-        message: str | None = None,
-        no_ff: bool = False,
-        timeout_ms: int | None = None,
-        timeout: float | timedelta | None = None,
-    ) -> OperationResult[None]:
-        """Merge a branch, tag or commit into what is checked out.
+        """Name a commit.
 
         Args:
             repo_path: The repository.
-            branch: What to merge.
-            message: What the merge says; by default as git writes it.
-            no_ff: Make a commit even where the branch could just be moved.
+            name: What it shall be called.
+            message: Makes an annotated tag that says so.
+            target: The commit; by default the last one.
+            force: Move a tag of that name that is there already.
             timeout_ms: Milliseconds that it may take.
             timeout: The same in seconds or as a timedelta.
-
-        Returns:
-            A result; its error is a :class:`~agentbay.errors.GitConflictError` if there are
-            conflicts, with the paths of the files.
         """
         return _portal.run(
-            self._aio.merge(
+            self._aio.tag(
                 repo_path,
-                branch,
+                name,
                 message=message,
-                no_ff=no_ff,
+                target=target,
+                force=force,
                 timeout_ms=timeout_ms,
                 timeout=timeout,
             )
         )
 
-    def merge_abort(
+    def list_tags(
         self,
         repo_path: str,
         *,
         timeout_ms: int | None = None,
         timeout: float | timedelta | None = None,
+    ) -> OperationResult[list[str]]:
+        """List the tags of the repository, in ``data``."""
+        return _portal.run(self._aio.list_tags(repo_path, timeout_ms=timeout_ms, timeout=timeout))
+
+    def delete_tag(
+        self,
+        repo_path: str,
+        name: str,
+        *,
+        timeout_ms: int | None = None,
+        timeout: float | timedelta | None = None,
     ) -> OperationResult[None]:
-        """Give a merge with conflicts up, and go back to where the repository was."""
-        return _portal.run(self._aio.merge_abort(repo_path, timeout_ms=timeout_ms, timeout=timeout))
+        """Delete a tag of the repository; a remote keeps its own."""
+        return _portal.run(
+            self._aio.delete_tag(repo_path, name, timeout_ms=timeout_ms, timeout=timeout)
+        )
 
     def reset(
         self,
@@ -397,62 +352,107 @@ class Git(_facade.Facade[AsyncGit]):
             )
         )
 
-    def tag(
+    def list_branches(
         self,
         repo_path: str,
-        name: str,
         *,
-        message: str | None = None,
-        target: str | None = None,
+        timeout_ms: int | None = None,
+        timeout: float | timedelta | None = None,
+    ) -> GitBranchListResult:
+        """List the branches of the repository."""
+        return _portal.run(
+            self._aio.list_branches(repo_path, timeout_ms=timeout_ms, timeout=timeout)
+        )
+
+    def create_branch(
+        self,
+        repo_path: str,
+        branch: str,
+        *,
+        checkout: bool = True,
+        timeout_ms: int | None = None,
+        timeout: float | timedelta | None = None,
+    ) -> OperationResult[None]:
+        """Make a branch where the repository is now, and check it out if `checkout`."""
+        return _portal.run(
+            self._aio.create_branch(
+                repo_path, branch, checkout=checkout, timeout_ms=timeout_ms, timeout=timeout
+            )
+        )
+
+    def checkout_branch(
+        self,
+        repo_path: str,
+        branch: str,
+        *,
+        timeout_ms: int | None = None,
+        timeout: float | timedelta | None = None,
+    ) -> OperationResult[None]:
+        """Check a branch, a tag or a commit out; never a file that is called so."""
+        return _portal.run(
+            self._aio.checkout_branch(repo_path, branch, timeout_ms=timeout_ms, timeout=timeout)
+        )
+
+    def delete_branch(
+        self,
+        repo_path: str,
+        branch: str,
+        *,
         force: bool = False,
         timeout_ms: int | None = None,
         timeout: float | timedelta | None = None,
     ) -> OperationResult[None]:
-        """Name a commit.
+        """Delete a branch; with `force` even if its commits are nowhere else."""
+        return _portal.run(
+            self._aio.delete_branch(
+                repo_path, branch, force=force, timeout_ms=timeout_ms, timeout=timeout
+            )
+        )
+
+    def merge(
+        self,
+        repo_path: str,
+        branch: str,
+        *,
+        message: str | None = None,
+        no_ff: bool = False,
+        timeout_ms: int | None = None,
+        timeout: float | timedelta | None = None,
+    ) -> OperationResult[None]:
+        """Merge a branch, tag or commit into what is checked out.
 
         Args:
             repo_path: The repository.
-            name: What it shall be called.
-            message: Makes an annotated tag that says so.
-            target: The commit; by default the last one.
-            force: Move a tag of that name that is there already.
+            branch: What to merge.
+            message: What the merge says; by default as git writes it.
+            no_ff: Make a commit even where the branch could just be moved.
             timeout_ms: Milliseconds that it may take.
             timeout: The same in seconds or as a timedelta.
+
+        Returns:
+            A result; its error is a :class:`~agentbay.errors.GitConflictError` if there are
+            conflicts, with the paths of the files.
         """
         return _portal.run(
-            self._aio.tag(
+            self._aio.merge(
                 repo_path,
-                name,
+                branch,
                 message=message,
-                target=target,
-                force=force,
+                no_ff=no_ff,
                 timeout_ms=timeout_ms,
                 timeout=timeout,
             )
         )
 
-    def list_tags(
+    def merge_abort(
         self,
         repo_path: str,
-        *,
-        timeout_ms: int | None = None,
-        timeout: float | timedelta | None = None,
-    ) -> OperationResult[list[str]]:
-        """List the tags of the repository, in ``data``."""
-        return _portal.run(self._aio.list_tags(repo_path, timeout_ms=timeout_ms, timeout=timeout))
-
-    def delete_tag(
-        self,
-        repo_path: str,
-        name: str,
         *,
         timeout_ms: int | None = None,
         timeout: float | timedelta | None = None,
     ) -> OperationResult[None]:
-        """Delete a tag of the repository; a remote keeps its own."""
-        return _portal.run(
-            self._aio.delete_tag(repo_path, name, timeout_ms=timeout_ms, timeout=timeout)
-        )
+        """Give a merge with conflicts up, and go back to where the repository was."""
+        return _portal.run(self._aio.merge_abort(repo_path, timeout_ms=timeout_ms, timeout=timeout))
 
     def remote_add(
         self,

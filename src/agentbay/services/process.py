@@ -34,7 +34,7 @@ class Process(_facade.Facade[AsyncProcess]):
     Example:
         ::
 
-            process = session.command.start("make all").process
+            process = session.command.start("make all")
             for piece in process:
                 print(piece.decode(), end="")
             print(process.wait())

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import timedelta
 
-    from agentbay_async.results import OperationResult
     from agentbay_async.terminal_records import PtySession
-    from agentbay_async.terminal_results import PtyResult
 
 
 class Pty(_facade.Facade[AsyncPty]):
     """Opens terminals in one session, over its WebSocket.
+
+    What is opened is alive, and no answer that could be looked at later. So these methods return
+    plain values and raise what goes wrong.
 
     A terminal goes on when this program ends or loses its line: :meth:`connect` attaches to it
     again. It ends with its process, by :meth:`kill`, or with the session.
@@ -39,7 +40,7 @@ class Pty(_facade.Facade[AsyncPty]):
         shell: str | None = None,
         on_data: Callable[[bytes], None] | None = None,
         timeout_s: float | timedelta = 30,
-    ) -> PtyResult[PtyHandle]:
+    ) -> PtyHandle:
         r"""Open a terminal with a shell in it.
 
         Args:
@@ -53,30 +54,34 @@ class Pty(_facade.Facade[AsyncPty]):
 
         Raises:
             InvalidArgumentError: A size is out of range, or a variable cannot be one.
+            AgentBayError: The session opens none.
 
         Example:
             ::
 
-                pty = session.pty.create().pty
+                pty = session.pty.create()
                 pty.send_input("echo hi; exit\n")
                 for piece in pty:
                     print(piece.decode(), end="")
         """
-        return _portal.run(
-            self._aio.create(
-                cols,
-                rows,
-                cwd,
-                envs,
-                shell,
-                None if on_data is None else _facade.in_worker(on_data),
-                timeout_s,
-            )
-        ).map(lambda item: _facade.wrap(PtyHandle, item))
+        return _facade.wrap(
+            PtyHandle,
+            _portal.run(
+                self._aio.create(
+                    cols,
+                    rows,
+                    cwd,
+                    envs,
+                    shell,
+                    None if on_data is None else _facade.in_worker(on_data),
+                    timeout_s,
+                )
+            ),
+        )
 
     def connect(
         self, pty_session_id: str, on_data: Callable[[bytes], None] | None = None
-    ) -> PtyResult[PtyHandle]:
+    ) -> PtyHandle:
         """Attach to a terminal that is open already.
 
         What it wrote before comes first, as far as the session has kept it.
@@ -85,23 +90,26 @@ class Pty(_facade.Facade[AsyncPty]):
             pty_session_id: Its id.
             on_data: Called with each piece of output. Without it, iterate over the handle.
         """
-        return _portal.run(
-            self._aio.connect(
-                pty_session_id, None if on_data is None else _facade.in_worker(on_data)
-            )
-        ).map(lambda item: _facade.wrap(PtyHandle, item))
+        return _facade.wrap(
+            PtyHandle,
+            _portal.run(
+                self._aio.connect(
+                    pty_session_id, None if on_data is None else _facade.in_worker(on_data)
+                )
+            ),
+        )
 
-    def list(self) -> OperationResult[builtins.list[PtySession]]:
-        """List the terminals that are open in the session; they are in ``data``."""
+    def list(self) -> builtins.list[PtySession]:
+        """Return the terminals that are open in the session."""
         return _portal.run(self._aio.list())
 
-    def kill(self, pty_session_id: str) -> OperationResult[None]:
+    def kill(self, pty_session_id: str) -> None:
         """End the processes of a terminal.
 
         Args:
             pty_session_id: Its id.
         """
-        return _portal.run(self._aio.kill(pty_session_id))
+        _portal.run(self._aio.kill(pty_session_id))
 
 
 class PtyHandle(_facade.Facade[AsyncPtyHandle]):

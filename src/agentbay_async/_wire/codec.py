@@ -10,6 +10,7 @@ where an object is expected) and strictly otherwise: what cannot be read is a :c
 from __future__ import annotations
 
 import json
+import re
 import types
 from functools import cache, lru_cache, partial
 from importlib import import_module
@@ -61,7 +62,7 @@ class _FormField:
 
     def encode(self, value: Any) -> str:
         """Return the value as it stands in a form."""
-        return _quoted_once(value) if self.recurs else quote_plus(self.write(value))
+        return _quoted_once(value) if self.recurs else quoted(self.write(value))
 
     def write(self, value: Any) -> str:
         if self.is_json:
@@ -112,6 +113,12 @@ def _bare(hint: Any) -> Any:
     return hint
 
 
+# In this order: what is put in must not be replaced again.
+_COMMON = tuple((character, quote_plus(character)) for character in '%+"{}:,@ ')
+_PLAIN = re.compile(r"[\w.~-]*", re.ASCII)
+_QUOTED = re.compile(r"[\w.~%+-]*", re.ASCII)
+
+
 def encode_request(request: Request[Any]) -> tuple[str, str]:
     """Return the request's own part of the query, and its form, both percent-encoded.
 
@@ -130,6 +137,24 @@ def encode_request(request: Request[Any]) -> tuple[str, str]:
             part = f"{field.wire}={field.encode(value)}"
             (query if field.in_query else form).append(part)
     return "&".join(query), "&".join(form)
+
+
+def quoted(text: str) -> str:
+    """Percent-encode `text` for a form, as :func:`urllib.parse.quote_plus` does, but sooner.
+
+    Labels and statistics are JSON, full of a handful of characters; replacing those costs a fifth
+    of looking at each character.
+
+    Example:
+        >>> quoted('{"a": "ü"}') == quote_plus('{"a": "ü"}')
+        True
+    """
+    if _PLAIN.fullmatch(text):
+        return text
+    done = text
+    for character, code in _COMMON:
+        done = done.replace(character, code)
+    return done if _QUOTED.fullmatch(done) else quote_plus(text)
 
 
 def decode_request(kind: type[R], fields: Mapping[str, str]) -> R:

@@ -19,6 +19,7 @@ SESSION_NOT_FOUND = "InvalidMcpSession.NotFound"  # seen
 CONTEXT_NOT_FOUND = "Context.NotFound"  # seen
 SERVICE_UNAVAILABLE = "ServiceUnavailable"  # seen
 THROTTLING = "Throttling"  # the gateway's family: Throttling, Throttling.User, Throttling.Api
+QUOTA_EXCEEDED = "QuotaExceeded"  # the gateway's family for limits of an account
 # Not "InvalidAction.NotFound", which the gateway uses: clients that search error texts for
 # "NotFound" take that for a missing session.
 UNSUPPORTED_ACTION = "UnsupportedAction"
@@ -41,6 +42,9 @@ _BY_CODE: dict[str, type[AgentBayError]] = {
     INTERNAL: errors.ServiceError,
 }
 
+# Words of the gateway's family for "no more until something is gone"; some stand after a dot.
+_QUOTAS = frozenset({QUOTA_EXCEEDED, "ExceedQuota", "LimitExceeded", "QuotaFull"})
+
 
 def error_type(code: str, http_status: int) -> type[AgentBayError]:
     """Return the error class for a code of the service and the HTTP status it came with.
@@ -50,9 +54,13 @@ def error_type(code: str, http_status: int) -> type[AgentBayError]:
         'SessionNotFoundError'
         >>> error_type("Throttling.User", 400).__name__
         'ThrottledError'
+        >>> error_type("QuotaExceeded.Session", 429).__name__
+        'QuotaExceededError'
     """
     if code in _BY_CODE:
         return _BY_CODE[code]
+    if not _QUOTAS.isdisjoint(code.split(".")):
+        return errors.QuotaExceededError
     if code.split(".")[0] == THROTTLING or http_status == 429:
         return errors.ThrottledError
     if http_status in (401, 403):

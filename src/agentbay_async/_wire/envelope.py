@@ -13,7 +13,13 @@ import attrs
 
 from agentbay_async._wire import codec
 from agentbay_async._wire.codes import OK, error_type
-from agentbay_async.errors import AgentBayError, BadAnswerError, ThrottledError
+from agentbay_async.errors import (
+    AgentBayError,
+    APIError,
+    BadAnswerError,
+    QuotaExceededError,
+    ThrottledError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,7 +109,9 @@ def _refusal(
     code = _text(document, "Code") or _text(document, "code")
     message = _text(document, "Message") or _text(document, "message")
     wait = retry_after(headers, now)
-    kind = error_type(code, status) if wait is None or status >= 500 else ThrottledError
+    kind = error_type(code, status)
+    if wait is not None and status < 500 and kind is not QuotaExceededError:
+        kind = ThrottledError
     error = kind(
         f"{request.ACTION}: {message or 'the service refused without saying why'}"
         f" [{', '.join(part for part in (code, f'HTTP {status}') if part)}]",
@@ -112,7 +120,7 @@ def _refusal(
         http_status=status,
         session_id=getattr(request, "session_id", None) or "",
     )
-    if isinstance(error, ThrottledError):
+    if isinstance(error, APIError):
         error.retry_after = wait
     return error
 

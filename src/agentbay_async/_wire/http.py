@@ -11,6 +11,7 @@ import platform
 import random
 import time
 from functools import cache, lru_cache
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 _VERSION = "2025-05-06"
 _CONNECT_TIMEOUT = 15.0
+# Bytes of a body that are handed over in one piece.
+_AT_ONCE = 256 * 1024
 _USER_AGENT = f"agentbay-python/{__version__} Python/{platform.python_version()}"
 
 #: What aiohttp and the operating system raise when an exchange fails.
@@ -92,7 +95,7 @@ class Http:
             try:
                 async with session.post(
                     self._url(request.ACTION, query),
-                    data=body.encode("ascii"),
+                    data=body_of(body),
                     headers=_headers(request.ACTION),
                     timeout=limits(timeout),
                     proxy=self._proxy,
@@ -124,6 +127,12 @@ def limits(timeout: float) -> aiohttp.ClientTimeout:
     Connecting has a limit of its own, because a request that was surely not sent may be repeated.
     """
     return aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, _CONNECT_TIMEOUT))
+
+
+def body_of(text: str) -> bytes | BytesIO:
+    """Return a body of ASCII; a large one as a file, which aiohttp sends between other work."""
+    body = text.encode("ascii")
+    return body if len(body) <= _AT_ONCE else BytesIO(body)
 
 
 @cache

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from agentbay_async._wire import codec, schema
 from agentbay_async._wire.codes import error_type
 from agentbay_async._wire.envelope import Answer
-from agentbay_async._wire.http import CAUGHT, limits, translated
+from agentbay_async._wire.http import CAUGHT, body_of, limits, translated
 from agentbay_async._wire.pool import address, proxy_for
 from agentbay_async.errors import AgentBayError, BadAnswerError, ConnectionFailedError
 
@@ -57,7 +57,7 @@ async def call_directly(
         try:
             async with http.post(
                 url,
-                data=codec.compact_json(document).encode("ascii"),
+                data=body_of(codec.compact_json(document)),
                 headers={"Content-Type": "application/json", "X-Access-Token": access.token},
                 timeout=limits(timeout),
                 proxy=proxy_for(access.link_url),

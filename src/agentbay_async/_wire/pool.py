@@ -141,6 +141,9 @@ def address(url: str, *schemes: str) -> URL | None:
 def proxy_for(url: str) -> str | None:
     """Return the proxy that the environment names for `url`, with regard to ``NO_PROXY``."""
     parts = urlsplit(url)
-    if parts.hostname is None or proxy_bypass(parts.netloc.rpartition("@")[2]):
+    # Each look reads all variables, and a direct call has no time to lose: one, as a rule.
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or parts.hostname is None or proxy_bypass(parts.netloc.rpartition("@")[2]):
         return None
-    return getproxies().get(parts.scheme) or getproxies().get("all")
+    return proxy

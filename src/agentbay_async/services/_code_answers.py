@@ -133,12 +133,11 @@ def _is_answer(document: dict[str, Any]) -> bool:
 
 
 def _failure(document: dict[str, Any]) -> CodeFailure | None:
-    said = _first(document, "executionError", "execution_error")
-    if said:
-        return CodeFailure("ExecutionError", _text(said))
-    error = document.get("error")
-    if error:
+    # Where a session tells both, the one in parts has the name and the traceback.
+    if error := document.get("error"):
         return _named(error)
+    if said := _first(document, "executionError", "execution_error"):
+        return CodeFailure("ExecutionError", _text(said))
     if document.get("isError") is True:
         return CodeFailure("ExecutionError", "the code failed without a reason")
     return None

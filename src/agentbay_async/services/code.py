@@ -5,35 +5,28 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-import anyio
-
 from agentbay_async import _check
 from agentbay_async._channels import access_to, socket_of
 from agentbay_async._reporting import reports
 from agentbay_async._tools import call_tool
 from agentbay_async.code_records import CodeEvent, CodeFailure, CodeOutcome
 from agentbay_async.code_results import CodeResult
-from agentbay_async.errors import CodeError, InvalidArgumentError, RequestTimeoutError, ToolError
+from agentbay_async.errors import CodeError, InvalidArgumentError, ToolError
 from agentbay_async.services._code_answers import (
     CodeAnswer,
     read_answer,
     read_document,
-    read_event,
-    read_failure,
 )
+from agentbay_async.services._code_streams import ANSWER_GRACE, question, streamed, told_at_once
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
     from datetime import timedelta
 
     from agentbay_async._api import Api
-    from agentbay_async._wire.socket import Stream
     from agentbay_async.code_records import CodeOutput
 
 _DEFAULT_TIMEOUT = 60.0
-# How much longer than the code the exchange may take, so that code which runs out of time is told
-# of by the session, with what it showed, and not by a broken connection.
-_ANSWER_GRACE = 15.0
 _SERVER = "wuying_codespace"
 _LANGUAGES = {
     "python": "python",
@@ -144,7 +137,7 @@ class AsyncCode:
     async def _ask(self, args: dict[str, Any], limit: float) -> tuple[CodeAnswer, str]:
         try:
             answer = await call_tool(
-                self._api, self._session_id, "run_code", args, limit + _ANSWER_GRACE
+                self._api, self._session_id, "run_code", args, limit + ANSWER_GRACE
             )
         except ToolError as error:
             return _refused(error)
@@ -181,11 +174,11 @@ class AsyncCode:
         access = await access_to(self._api, self._session_id)
         if not (access.ws_url and access.token):
             answer, request_id = await self._ask(args, limit)
-            return request_id, _told_at_once(answer)
+            return request_id, told_at_once(answer)
         socket = await socket_of(self._api, self._session_id)
         target = access.tools.of("run_code") or _SERVER
-        stream = await socket.stream(target, _question(args))
-        return stream.id, _streamed(stream, limit)
+        stream = await socket.stream(target, question(args))
+        return stream.id, streamed(stream, limit)
 
 
 def _time_limit(timeout_s: float | timedelta | None, timeout: float | timedelta | None) -> float:
@@ -208,52 +201,6 @@ def _arguments(code: str, language: str, limit: float) -> dict[str, Any]:
         "language": known,
         "timeout_s": max(1, round(limit)),
     }
-
-
-def _question(args: dict[str, Any]) -> dict[str, Any]:
-    params = {
-        "language": args["language"],
-        "timeoutS": args["timeout_s"],
-        "code": args["code"],
-    }
-    return {"method": "run_code", "mode": "stream", "params": params}
-
-
-async def _streamed(stream: Stream, limit: float) -> AsyncGenerator[CodeEvent, None]:
-    """Yield the events of a stream; a failure that only its end tells of comes before that."""
-    deadline = anyio.current_time() + limit + _ANSWER_GRACE
-    failed = False
-    try:
-        while (data := await _next(stream, deadline, limit)) is not None:
-            event = read_event(data)
-            if event is None:
-                continue
-            if event.kind == "end" and not failed and (failure := read_failure(data)):
-                yield CodeEvent("error", error=failure)
-            failed = failed or event.kind == "error"
-            yield event
-    finally:
-        stream.cancel()
-
-
-async def _next(stream: Stream, deadline: float, limit: float) -> dict[str, Any] | None:
-    with anyio.CancelScope(deadline=deadline):
-        return await stream.next()
-    raise RequestTimeoutError(f"run_code: no end within {limit:.3g} s")
-
-
-async def _told_at_once(answer: CodeAnswer) -> AsyncGenerator[CodeEvent, None]:
-    outcome = answer.outcome
-    for text in outcome.logs.stdout:
-        yield CodeEvent("stdout", text=text)
-    for text in outcome.logs.stderr:
-        yield CodeEvent("stderr", text=text)
-    for one in outcome.results:
-        yield CodeEvent("result", result=one)
-    if answer.failure is not None:
-        yield CodeEvent("error", error=answer.failure)
-    count, time = outcome.execution_count, outcome.execution_time
-    yield CodeEvent("end", execution_count=count, execution_time=time)
 
 
 def _said(event: CodeEvent) -> object:

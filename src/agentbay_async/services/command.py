@@ -9,7 +9,6 @@ from agentbay_async import _check
 from agentbay_async._reporting import reports
 from agentbay_async._tools import call_tool
 from agentbay_async.errors import CommandError, InvalidArgumentError, ToolError
-from agentbay_async.terminal_results import ProcessResult
 from agentbay_async.tool_records import CommandOutput
 from agentbay_async.tool_results import CommandResult
 
@@ -25,6 +24,7 @@ _DEFAULT_TIMEOUT = 50.0
 # How much longer than the command the exchange may take, so that a command which runs out of time
 # is told of by the session, with what it wrote, and not by a broken connection.
 _ANSWER_GRACE = 15.0
+_TIMED_OUT = "[timeout]"
 # Linux holds no longer variable, and in one the command of a process travels.
 _LONGEST_STARTED = 128 * 1024 - 64
 
@@ -89,10 +89,9 @@ class AsyncCommand:
 
     run = exec = execute_command
 
-    @reports(ProcessResult)
     async def start(
         self, command: str, cwd: str | None = None, envs: Mapping[str, str] | None = None
-    ) -> ProcessResult[AsyncProcess]:
+    ) -> AsyncProcess:
         """Start a shell command in the background, and return while it runs.
 
         It runs in a terminal, over the session's WebSocket; see :class:`AsyncProcess` for what that
@@ -106,11 +105,12 @@ class AsyncCommand:
         Raises:
             ArgumentTypeError: An argument has the wrong type.
             InvalidArgumentError: `command` is blank or too long.
+            AgentBayError: The session did not start it.
 
         Example:
             ::
 
-                server = (await session.command.start("python3 -m http.server 30100")).process
+                server = await session.command.start("python3 -m http.server 30100")
                 await server.kill()
         """
         from agentbay_async.services import process
@@ -120,10 +120,9 @@ class AsyncCommand:
             raise InvalidArgumentError("command must be at most 128 KiB; put it into a file")
         place = None if cwd is None else _check.text(cwd, "cwd")
         variables = _check.variables(envs or {})
-        return ProcessResult.ok(await process.start(self._in_terminals(), line, place, variables))
+        return await process.start(self._in_terminals(), line, place, variables)
 
-    @reports(ProcessResult)
-    async def attach(self, process_id: str) -> ProcessResult[AsyncProcess]:
+    async def attach(self, process_id: str) -> AsyncProcess:
         """Take hold of a process that :meth:`start` has started, here or in another program.
 
         What it wrote before comes first, as far as the session has kept it.
@@ -134,7 +133,7 @@ class AsyncCommand:
         from agentbay_async.services import process
 
         name = _check.identifier(process_id, "process_id")
-        return ProcessResult.ok(await process.attach(self._in_terminals(), name))
+        return await process.attach(self._in_terminals(), name)
 
     def _in_terminals(self) -> Terminals:
         if self._terminals is None:
@@ -188,17 +187,21 @@ def _refused(error: ToolError) -> CommandResult:
         return CommandResult.failed(failed)
     code = output.exit_code or 1
     output = CommandOutput(output.stdout, output.stderr, code, output.trace_id)
-    return _result(output, error.request_id, error.session_id)
+    # The mark of a time limit, as the service writes it; the streams cannot hold it by accident.
+    timed_out = code == -1 and _TIMED_OUT in str(json.loads(error.message).get("errorMessage"))
+    return _result(output, error.request_id, error.session_id, timed_out=timed_out)
 
 
-def _result(output: CommandOutput, request_id: str, session_id: str) -> CommandResult:
+def _result(
+    output: CommandOutput, request_id: str, session_id: str, *, timed_out: bool = False
+) -> CommandResult:
     if output.exit_code == 0:
         return CommandResult.ok(output, request_id)
-    error = CommandError(
-        output.stderr.strip() or f"the command ended with exit code {output.exit_code}",
-        request_id=request_id,
-        session_id=session_id,
-    )
+    reason = output.stderr.strip() or f"the command ended with exit code {output.exit_code}"
+    if timed_out:
+        reason = "the command was killed when its time was over; give it more with timeout=..."
+    error = CommandError(reason, request_id=request_id, session_id=session_id)
+    error.timed_out = timed_out
     error.exit_code = output.exit_code
     error.stdout = output.stdout
     error.stderr = output.stderr

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from datetime import timedelta
 
-    from agentbay_async.services._terminals import Terminal, Terminals
+    from agentbay_async.services._terminal import Terminal
+    from agentbay_async.services._terminals import Terminals
 
 # What the shell writes before the command takes its place: all up to it is prompt and echo. The
 # echo of this line cannot be taken for it, because there the two control characters are spelled.
@@ -44,7 +45,7 @@ class AsyncProcess:
     Example:
         ::
 
-            process = (await session.command.start("make all")).process
+            process = await session.command.start("make all")
             async for piece in process:
                 print(piece.decode(), end="")
             print(await process.wait())

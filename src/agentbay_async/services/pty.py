@@ -7,17 +7,14 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from agentbay_async import _check
-from agentbay_async._reporting import reports
 from agentbay_async.errors import (
     AgentBayError,
     ArgumentTypeError,
     InvalidArgumentError,
     OperationTimeoutError,
 )
-from agentbay_async.results import OperationResult
 from agentbay_async.services._terminals import Terminals
 from agentbay_async.terminal_records import PtySession
-from agentbay_async.terminal_results import PtyResult
 
 if TYPE_CHECKING:
     import builtins
@@ -25,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from agentbay_async._api import Api
-    from agentbay_async.services._terminals import Terminal
+    from agentbay_async.services._terminal import Terminal
 
 logger = logging.getLogger("agentbay")
 
@@ -39,6 +36,9 @@ _DELIVERY = 5.0
 class AsyncPty:
     """Opens terminals in one session, over its WebSocket.
 
+    What is opened is alive, and no answer that could be looked at later. So these methods return
+    plain values and raise what goes wrong.
+
     A terminal goes on when this program ends or loses its line: :meth:`connect` attaches to it
     again. It ends with its process, by :meth:`kill`, or with the session.
     """
@@ -48,7 +48,6 @@ class AsyncPty:
     def __init__(self, api: Api, session_id: str) -> None:
         self._terminals = Terminals(api, session_id)
 
-    @reports(PtyResult)
     async def create(
         self,
         cols: int = 80,
@@ -58,7 +57,7 @@ class AsyncPty:
         shell: str | None = None,
         on_data: Callable[[bytes], Awaitable[None] | None] | None = None,
         timeout_s: float | timedelta = 30,
-    ) -> PtyResult[AsyncPtyHandle]:
+    ) -> AsyncPtyHandle:
         r"""Open a terminal with a shell in it.
 
         Args:
@@ -72,11 +71,12 @@ class AsyncPty:
 
         Raises:
             InvalidArgumentError: A size is out of range, or a variable cannot be one.
+            AgentBayError: The session opens none.
 
         Example:
             ::
 
-                pty = (await session.pty.create()).pty
+                pty = await session.pty.create()
                 await pty.send_input("echo hi; exit\n")
                 async for piece in pty:
                     print(piece.decode(), end="")
@@ -89,14 +89,13 @@ class AsyncPty:
         if shell is not None:
             params["shell"] = _check.text(shell, "shell")
         terminal = await self._terminals.create(params, limit)
-        return PtyResult.ok(AsyncPtyHandle(terminal, on_data))
+        return AsyncPtyHandle(terminal, on_data)
 
-    @reports(PtyResult)
     async def connect(
         self,
         pty_session_id: str,
         on_data: Callable[[bytes], Awaitable[None] | None] | None = None,
-    ) -> PtyResult[AsyncPtyHandle]:
+    ) -> AsyncPtyHandle:
         """Attach to a terminal that is open already.
 
         What it wrote before comes first, as far as the session has kept it.
@@ -106,22 +105,19 @@ class AsyncPty:
             on_data: Called with each piece of output. Without it, iterate over the handle.
         """
         name = _check.identifier(pty_session_id, "pty_session_id")
-        return PtyResult.ok(AsyncPtyHandle(await self._terminals.connect(name), on_data))
+        return AsyncPtyHandle(await self._terminals.connect(name), on_data)
 
-    @reports(OperationResult)
-    async def list(self) -> OperationResult[builtins.list[PtySession]]:
-        """List the terminals that are open in the session; they are in ``data``."""
-        return OperationResult.ok([PtySession(one) for one in await self._terminals.list()])
+    async def list(self) -> builtins.list[PtySession]:
+        """Return the terminals that are open in the session."""
+        return [PtySession(one) for one in await self._terminals.list()]
 
-    @reports(OperationResult)
-    async def kill(self, pty_session_id: str) -> OperationResult[None]:
+    async def kill(self, pty_session_id: str) -> None:
         """End the processes of a terminal.
 
         Args:
             pty_session_id: Its id.
         """
         await self._terminals.kill(_check.identifier(pty_session_id, "pty_session_id"))
-        return OperationResult.ok(None)
 
 
 class AsyncPtyHandle:

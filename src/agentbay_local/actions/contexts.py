@@ -40,7 +40,7 @@ async def get(state: State, request: schema.GetContext) -> Answer:
 
 def _create(state: State, name: str) -> Context:
     context_id = f"SdkCtx-{secrets.token_hex(10)}"
-    return state.store.contexts.add(context_id, name, state.clock.now())
+    return state.store.contexts.add(context_id, name, state.clock.time())
 
 
 def _checked_name(name: str | None) -> str:
@@ -52,18 +52,18 @@ def _checked_name(name: str | None) -> str:
 
 async def list_page(state: State, request: schema.ListContexts) -> Answer:
     """List contexts, newest first; with a session, those that it has."""
-    size = paging.page_size(request.max_results)
+    size = state.pages.size(request.max_results)
     if request.session_id:
         found = state.store.contexts.of_session(request.session_id)
         return Answer([_record(entry) for entry in found], "", size, len(found))
-    cursor = paging.cursor_from(state.signer, request.next_token, ["contexts"])
+    cursor = state.pages.cursor(request.next_token, ["contexts"])
     total = cursor.total if cursor else state.store.contexts.count()
     found = state.store.contexts.page(size + 1, cursor.last if cursor else None)
     page, more = found[:size], found[size:]
     following = paging.Cursor(page[-1].seq, total) if more else None
     return Answer(
         [_record(entry) for entry in page],
-        next_token=paging.token_for(state.signer, following, ["contexts"]) if following else "",
+        next_token=state.pages.token(following, ["contexts"]),
         max_results=size,
         total_count=total,
     )
@@ -110,6 +110,7 @@ async def clear(state: State, request: schema.ClearContext) -> Answer:
 
 async def _clear(state: State, context_id: str) -> None:
     try:
+        await state.kit.transitions.pass_through("clear")
         await state.files.clear(context_id)
         state.store.contexts.set_expiry(context_id, None)
     finally:

@@ -12,6 +12,7 @@ import os
 from typing import TYPE_CHECKING
 
 from agentbay_async._wire import schema
+from agentbay_local.actions.transfers import TRANSFER_PATH
 from agentbay_local.clock import iso
 from agentbay_local.contexts.versions import Change
 from agentbay_local.dialect import paging
@@ -24,6 +25,7 @@ from agentbay_local.web.context_files import no_file, signed_url
 if TYPE_CHECKING:
     from agentbay_local.contexts.context_store import Snapshot
     from agentbay_local.state import State
+    from agentbay_local.store import Context
 
 _DEFAULT_PAGE = 50
 _TOP_PAGE = 1000
@@ -45,11 +47,21 @@ def checked_path(text: str | None, name: str) -> str:
     return "/".join(parts)
 
 
-def _file_path(text: str | None) -> str:
+def _file_path(context: Context, text: str | None) -> str:
     path = checked_path(required(text, "FilePath"), "FilePath")
+    if context.session_id is not None:
+        # Clients name the files of a transfer as the session sees them.
+        path = _in_transfer(path)
     if not path:
         raise invalid("FilePath", "must name a file.")
     return path
+
+
+def _in_transfer(path: str) -> str:
+    top = checked_path(TRANSFER_PATH, "FilePath")
+    if not path.startswith(f"{top}/"):
+        raise invalid("FilePath", f"must be below {TRANSFER_PATH}, not {path!r:.200}.")
+    return path[len(top) + 1 :]
 
 
 async def list_folder(state: State, request: schema.DescribeContextFiles) -> Answer:
@@ -63,7 +75,7 @@ async def list_folder(state: State, request: schema.DescribeContextFiles) -> Ans
     number = 1 if request.page_number is None else request.page_number
     if number < 1:
         raise invalid("PageNumber", f"must be at least 1, not {number}.")
-    size = paging.page_size(request.page_size, default=_DEFAULT_PAGE, top=_TOP_PAGE)
+    size = state.pages.size(request.page_size, default=_DEFAULT_PAGE, top=_TOP_PAGE)
     start = (number - 1) * size
     return Answer(records[start : start + size], count=len(records))
 
@@ -75,14 +87,14 @@ def _by_cursor(
     folder: str,
     records: list[schema.ContextFileRecord],
 ) -> Answer:
-    size = paging.page_size(request.max_results, default=_DEFAULT_PAGE, top=_TOP_PAGE)
+    size = state.pages.size(request.max_results, default=_DEFAULT_PAGE, top=_TOP_PAGE)
     listing = ["files", context_id, folder]
-    cursor = paging.cursor_from(state.signer, request.next_token, listing)
+    cursor = state.pages.cursor(request.next_token, listing)
     rest = [entry for entry in records if not cursor or str(entry.file_name) > str(cursor.last)]
     page, token = rest[:size], ""
     if len(rest) > size:
         following = paging.Cursor(page[-1].file_name or "", len(records))
-        token = paging.token_for(state.signer, following, listing)
+        token = state.pages.token(following, listing)
     return Answer(page, next_token=token, max_results=size, count=len(records))
 
 
@@ -126,7 +138,7 @@ def _record(folder: str, name: str, mark: Stamp) -> schema.ContextFileRecord:
 async def delete(state: State, request: schema.DeleteContextFile) -> Answer:
     """Delete a file, or a folder with all that is in it."""
     context = state.context(request.context_id)
-    path = _file_path(request.file_path)
+    path = _file_path(context, request.file_path)
     await _require(state, context.id, path)
     published = await state.files.publish(context.id, Change(removed={path: None}))
     state.store.contexts.set_expiry(context.id, published.next_expiry)
@@ -136,14 +148,14 @@ async def delete(state: State, request: schema.DeleteContextFile) -> Answer:
 async def upload_url(state: State, request: schema.GetContextFileUploadUrl) -> Answer:
     """Hand out a URL to PUT a file to."""
     context = state.context(request.context_id)
-    url, expires = signed_url(state, "PUT", context.id, _file_path(request.file_path))
+    url, expires = signed_url(state, "PUT", context.id, _file_path(context, request.file_path))
     return Answer(schema.FileUrl(url=url, expire_time=expires))
 
 
 async def download_url(state: State, request: schema.GetContextFileDownloadUrl) -> Answer:
     """Hand out a URL to GET a file from."""
     context = state.context(request.context_id)
-    path = _file_path(request.file_path)
+    path = _file_path(context, request.file_path)
     await _require(state, context.id, path)
     url, expires = signed_url(state, "GET", context.id, path)
     return Answer(schema.FileUrl(url=url, expire_time=expires))

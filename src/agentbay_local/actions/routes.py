@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from agentbay_async._wire import schema
-from agentbay_local.actions import contexts, files, labels, sessions, sync, tools
+from agentbay_local.actions import contexts, files, labels, links, sessions, sync, tools, transfers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -59,6 +59,11 @@ ROUTES: dict[str, Route] = dict(
         _route(schema.GetContextInfo, sync.info),
         _route(schema.BindContexts, sync.bind),
         _route(schema.DescribeSessionContexts, sync.bindings),
+        _route(schema.GetAndLoadInternalContext, transfers.load),
+        _route(schema.GetLink, links.get),
+        _route(schema.InitBrowser, links.no_browser),
+        _route(schema.GetCdpLink, links.no_browser),
+        _route(schema.GetAdbLink, links.no_phone),
         _route(schema.CallMcpTool, tools.call),
         _route(schema.ListMcpTools, tools.list_tools),
     ]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from agentbay_async._wire import schema
+from agentbay_async._wire import codes, schema
 from agentbay_async._wire.codec import compact_json
 from agentbay_local.actions import sync
 from agentbay_local.actions.labels import checked_labels
+from agentbay_local.channels.access import access_to
 from agentbay_local.dialect import paging
 from agentbay_local.dialect.answer import Answer
-from agentbay_local.dialect.problems import invalid, no_session, required, wrong_state
+from agentbay_local.dialect.problems import Problem, invalid, no_session, required, wrong_state
+from agentbay_local.instruments.effects import Lag
+from agentbay_local.instruments.faults import Call
 from agentbay_local.sessions import states
 from agentbay_local.store import Filter, NewSession
 from agentbay_local.tools import images
@@ -34,13 +37,14 @@ async def create(state: State, request: schema.CreateMcpSession) -> Answer:
             state, [schema.Persistence(context_id=request.context_id, path="/mnt/data")]
         )
     state.sandboxes.require()
+    _within_quota(state)
     idle, runtime = lifetimes(request)
     now = state.clock.monotonic()
     new = NewSession(
         id=f"s-{secrets.token_hex(10)}",
         image=image,
         labels=labels,
-        created=state.clock.now(),
+        created=state.clock.time(),
         idle_seconds=idle,
         ends=None if runtime is None else now + runtime,
     )
@@ -53,8 +57,17 @@ async def create(state: State, request: schema.CreateMcpSession) -> Answer:
             app_instance_id=_instance(session),
             resource_id=_resource(session),
             tool_list=images.tool_list(image),
+            **_reached(state, session),
         )
     )
+
+
+def _within_quota(state: State) -> None:
+    most = state.kit.quotas.sessions
+    if most is not None and state.store.sessions.alive() >= most:
+        raise Problem(
+            f"{codes.QUOTA_EXCEEDED}.Session", f"At most {most} sessions may live at once."
+        )
 
 
 def lifetimes(request: schema.CreateMcpSession) -> tuple[float | None, float | None]:
@@ -89,6 +102,7 @@ async def get(state: State, request: schema.GetSession) -> Answer:
             app_instance_id=_instance(session),
             resource_id=_resource(session),
             tool_list=images.tool_list(session.image),
+            **_reached(state, session),
             contexts=[schema.SessionContext(id=entry.id, name=entry.name) for entry in contexts],
         )
     )
@@ -124,23 +138,30 @@ async def resource(state: State, request: schema.GetMcpResource) -> Answer:
 
 async def list_page(state: State, request: schema.ListSession) -> Answer:
     """List the sessions that are not released and have all the labels, newest first."""
-    size = paging.page_size(request.max_results)
+    size = state.pages.size(request.max_results)
     if request.status and request.status not in _STATUSES:
         raise invalid("Status", f"must be one of {', '.join(_STATUSES)}, not {request.status!r}.")
     labels = tuple(sorted(checked_labels(request.labels or {}).items()))
-    wanted = Filter(labels, request.status, request.image_id)
+    wanted = Filter(labels, request.status, request.image_id, _seen_by(state, request))
     listing = ["sessions", labels, request.status, request.image_id]
-    cursor = paging.cursor_from(state.signer, request.next_token, listing)
+    cursor = state.pages.cursor(request.next_token, listing)
     total = cursor.total if cursor else state.store.sessions.count(wanted)
     found = state.store.sessions.page(wanted, size + 1, cursor.last if cursor else None)
     page, more = found[:size], found[size:]
     following = paging.Cursor(page[-1].seq, total) if more else None
     return Answer(
         [_listed(session) for session in page],
-        next_token=paging.token_for(state.signer, following, listing) if following else "",
+        next_token=state.pages.token(following, listing),
         max_results=size,
         total_count=total,
     )
+
+
+def _seen_by(state: State, request: schema.ListSession) -> float | None:
+    """Return until when sessions must have been created to be listed, None for any time."""
+    fault = state.kit.strike(Call(request.ACTION), Lag) if request.labels else None
+    lag = max(state.kit.quotas.list_lag_seconds, fault.seconds if fault else 0)
+    return state.clock.time() - lag if lag else None
 
 
 async def delete(state: State, request: schema.DeleteSessionAsync) -> Answer:
@@ -189,6 +210,12 @@ async def refresh(state: State, request: schema.RefreshSessionIdleTime) -> Answe
     """Count the idle time from now on."""
     state.running(request.session_id)
     return Answer()
+
+
+def _reached(state: State, session: Session) -> dict[str, str]:
+    """Return the fields that say how a session is reached directly."""
+    access = access_to(state, session.id)
+    return {"link_url": access.link_url, "ws_url": access.ws_url, "token": access.token}
 
 
 def _listed(session: Session) -> schema.ListedSession:

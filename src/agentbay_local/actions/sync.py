@@ -77,7 +77,7 @@ def attach(state: State, session: Session, wanted: Sequence[Wanted]) -> None:
         Problem: A path has a context already; then none is attached.
     """
     try:
-        bindings = state.store.bindings.add(session.id, wanted, state.clock.now())
+        bindings = state.store.bindings.add(session.id, wanted, state.clock.time())
     except PathTakenError as taken:
         raise invalid(_LIST, f"names {taken.args[0]!r}, where a context is already.") from None
     for binding in bindings:
@@ -97,7 +97,14 @@ async def bind(state: State, request: schema.BindContexts) -> Answer:
 async def bindings(state: State, request: schema.DescribeSessionContexts) -> Answer:
     """List the contexts of a session."""
     session = state.session(request.session_id)
-    return Answer([_binding(state, entry) for entry in state.store.bindings.of(session.id)])
+    return Answer([_binding(state, entry) for entry in _attached(state, session)])
+
+
+def _attached(state: State, session: Session) -> list[Binding]:
+    """Return what people have attached: the session's own context is none of it."""
+    own = state.store.contexts.own(session.id)
+    bindings = state.store.bindings.of(session.id)
+    return [entry for entry in bindings if own is None or entry.context_id != own.id]
 
 
 def _binding(state: State, binding: Binding) -> schema.BindingRecord:
@@ -131,7 +138,7 @@ def _meant(
         if not bindings:
             raise no_context(context_id)
     if not path:
-        return bindings
+        return bindings if context_id else _attached(state, session)
     if ".." in path.split("/") or "\0" in path:
         raise invalid("Path", "must not contain '..' or NUL.")
     # The innermost mount is the one whose files are at that path.
@@ -150,7 +157,9 @@ async def info(state: State, request: schema.GetContextInfo) -> Answer:
         request.path or None,
         (request.task_type or "").lower() or None,
     )
-    return Answer(schema.ContextInfo(context_status=tasks_to_text(_task(task) for task in tasks)))
+    own = None if request.context_id else state.store.contexts.own(session.id)
+    shown = (_task(task) for task in tasks if own is None or task.context_id != own.id)
+    return Answer(schema.ContextInfo(context_status=tasks_to_text(shown)))
 
 
 def _task(task: Task) -> schema.ContextTask:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentbay_async._wire import schema
 from agentbay_async._wire.codec import compact_json, to_json
@@ -11,7 +11,6 @@ from agentbay_local.dialect.problems import required
 from agentbay_local.sandbox.problems import SandboxError
 from agentbay_local.tools import images
 from agentbay_local.tools.arguments import Arguments, ToolFailure
-from agentbay_local.tools.catalogue import TOOLS
 from agentbay_local.tools.programs import PROGRAMS
 
 if TYPE_CHECKING:
@@ -21,27 +20,36 @@ if TYPE_CHECKING:
 async def list_tools(state: State, request: schema.ListMcpTools) -> Answer:
     """Return the tools of an image with their schemas, as JSON text."""
     del state
-    images.offered(request.image_id)
-    return Answer(compact_json(to_json(list(TOOLS.values()))))
+    offered = images.tools_of(images.offered(request.image_id))
+    return Answer(compact_json(to_json(list(offered.values()))))
 
 
 async def call(state: State, request: schema.CallMcpTool) -> Answer:
+    """Run a tool in a session's sandbox."""
+    return Answer(await perform(state, request.session_id, request.name, request.args or {}))
+
+
+async def perform(
+    state: State, session_id: str | None, tool: str | None, values: dict[str, Any]
+) -> schema.ToolAnswer:
     """Run a tool in a session's sandbox, which is started when it is not there yet.
 
     What the tool itself refuses is an answer that is marked as an error, not a failed request.
+
+    Raises:
+        Problem: There is no such session, or it cannot work now.
     """
-    session = state.running(request.session_id)
-    name = required(request.name, "Name")
+    session = state.running(session_id)
+    name = required(tool, "Name")
     try:
-        program = PROGRAMS.get(name)
-        if program is None:
-            raise ToolFailure(f"Tool {name!r} is not offered by image {session.image!r} here.")
+        if name not in images.tools_of(session.image):
+            raise ToolFailure(images.not_offered(session.image, name))
         with state.lifecycle.using(session):
-            sandbox = await state.sandboxes.get(session.id)
-            text = await program(sandbox, Arguments(name, request.args or {}))
+            place = await state.workplace(session)
+            text = await PROGRAMS[name](place, Arguments(name, values))
     except (ToolFailure, SandboxError) as error:
-        return Answer(_said(str(error), failed=True))
-    return Answer(_said(text, failed=False))
+        return _said(str(error), failed=True)
+    return _said(text, failed=False)
 
 
 def _said(text: str, *, failed: bool) -> schema.ToolAnswer:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from agentbay_local.code.events import CodeOutcome, Ended, Event, Failed, Printed, Shown, frame
 from agentbay_local.code.languages import read_only
 from agentbay_local.code.runner import CodeRunner
-from agentbay_local.code.tool import run_code
+from agentbay_local.code.tool import run_code, stream_code
 
 __all__ = [
     "CodeOutcome",
@@ -23,4 +23,5 @@ __all__ = [
     "frame",
     "read_only",
     "run_code",
+    "stream_code",
 ]

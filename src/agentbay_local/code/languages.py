@@ -102,10 +102,11 @@ def _python(isolation: Isolation) -> list[str]:
             "which lacks it: pip install 'agentbay[local]'."
         )
     options = ["-u", "-X", "utf8", "-c", _BOOT]
+    # Not that of a virtual environment, which is a link in a directory that no session can read.
+    program = str(own_interpreter().program)
     if isolation is not Isolation.NAMESPACES:
         packages = [str(path) for path in _packages()]
-        return [sys.executable, *options, str(_WORKERS / _PYTHON), *packages]
-    program = str(own_interpreter().program)
+        return [program, *options, str(_WORKERS / _PYTHON), *packages]
     return [program, *options, f"{_SHELF}/workers/{_PYTHON}", *_packages().values()]
 
 

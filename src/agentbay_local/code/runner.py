@@ -19,7 +19,7 @@ from agentbay_local.sandbox.checks import checked_environment, checked_timeout
 from agentbay_local.sandbox.problems import InvalidRequest, SandboxGone
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
     from agentbay_local.sandbox.base import Sandbox
 
@@ -84,7 +84,7 @@ class CodeRunner:
         code: str,
         timeout: float = DEFAULT_TIMEOUT,
         env: Mapping[str, str] | None = None,
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """Run code and yield what comes out as it comes; the last event is `Ended`.
 
         Whoever stops reading, by closing the iterator or by a cancellation, interrupts the code.

@@ -65,7 +65,7 @@ class ContextStore:
     """
 
     def __init__(self, directory: Path, executor: Executor, *, durable: bool) -> None:
-        self._directory = directory
+        self.directory = directory
         self._executor = executor
         self._durable = durable
         self._locks: dict[str, asyncio.Lock] = {}
@@ -76,7 +76,7 @@ class ContextStore:
 
     async def recover(self, known: list[str]) -> None:
         """Remove what a killed service left: half-written versions, and contexts without a row."""
-        for place in list(self._directory.iterdir()):
+        for place in list(self.directory.iterdir()):
             if place.name in known:
                 for leftover in await self._run(partial(clean, place)):
                     await remove_tree(leftover)
@@ -90,7 +90,7 @@ class ContextStore:
             OSError: Something could not be read or written; the context is as it was.
         """
         async with self._lock(context_id):
-            place = self._directory / context_id
+            place = self.directory / context_id
             staging = place / f"staging-{secrets.token_hex(8)}"
             try:
                 published = await self._run(lambda: build(place, staging, change))
@@ -106,7 +106,7 @@ class ContextStore:
     async def reading(self, context_id: str) -> AsyncIterator[Snapshot]:
         """Hold the current version; the context may have none yet, and then it is empty."""
         # No await between finding the version and counting the reader, or it could go meanwhile.
-        version = current(self._directory / context_id)
+        version = current(self.directory / context_id)
         if version is None:
             yield Snapshot(self._empty)
             return
@@ -124,7 +124,7 @@ class ContextStore:
     @contextmanager
     def incoming(self, context_id: str) -> Iterator[Path]:
         """Give the path of a file to write to before it is published; it is gone afterwards."""
-        place = self._directory / context_id
+        place = self.directory / context_id
         place.mkdir(mode=0o700, exist_ok=True)
         file = place / f"incoming-{secrets.token_hex(8)}"
         try:
@@ -134,7 +134,7 @@ class ContextStore:
 
     async def expire(self, context_id: str, now: float) -> float | None:
         """Remove the files whose time is over; return when the next ones are due."""
-        place = self._directory / context_id
+        place = self.directory / context_id
         expiry = await self._run(lambda: expiry_of(current(place)))
         due = [path for path, moment in expiry.items() if moment <= now]
         published = await self.publish(context_id, Change(removed=dict.fromkeys(due)))
@@ -147,7 +147,7 @@ class ContextStore:
     async def remove(self, context_id: str) -> None:
         """Remove a context from the disk, also under the hands of readers."""
         async with self._lock(context_id):
-            await remove_tree(self._directory / context_id)
+            await remove_tree(self.directory / context_id)
         self._locks.pop(context_id, None)
 
     async def _retire(self, version: Path) -> None:

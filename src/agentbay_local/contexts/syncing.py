@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from agentbay_async._wire.policy import policy_from_text
+from agentbay_local.clock import wait_for_ever
 from agentbay_local.contexts.movement import Movement
+from agentbay_local.instruments.effects import FailTask, StickTask
+from agentbay_local.instruments.faults import Call
 from agentbay_local.sandbox.problems import SandboxError
 from agentbay_local.trees.mount import Mount
 from agentbay_local.trees.selection import Selection
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from agentbay_local.background import Background
     from agentbay_local.clock import Clock
     from agentbay_local.contexts.context_store import ContextStore
+    from agentbay_local.instruments.kit import Kit
     from agentbay_local.sessions.sandboxes import Sandboxes
     from agentbay_local.store import Binding, Session, Store
 
@@ -54,6 +58,7 @@ class Syncing:
         sandboxes: Sandboxes,
         files: ContextStore,
         executor: Executor,
+        kit: Kit,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -61,6 +66,7 @@ class Syncing:
         self._sandboxes = sandboxes
         self._files = files
         self._executor = executor
+        self._kit = kit
         self._cells: dict[str, _Cell] = {}
 
     def start(self, binding: Binding, kind: str, path: str = "", *, move: bool = True) -> None:
@@ -82,9 +88,9 @@ class Syncing:
         """Put a task on record, and return its work, which says whether all went well."""
         asked = path or binding.path
         number = self._store.bindings.start_task(
-            binding.session_id, binding.context_id, asked, kind, self._clock.now()
+            binding.session_id, binding.context_id, asked, kind, self._clock.time()
         )
-        self._store.contexts.used(binding.context_id, self._clock.now())
+        self._store.contexts.used(binding.context_id, self._clock.time())
         return self._recorded(number, binding, kind, _below_mount(asked, binding.path), move)
 
     async def upload_before_release(self, session: Session) -> bool:
@@ -96,13 +102,25 @@ class Syncing:
         ]
         return all(await asyncio.gather(*uploads))
 
+    async def prepare(self, binding: Binding) -> bool:
+        """Make the directory of a context in its session; say whether that went well."""
+        return await self._begun(binding, DOWNLOAD, move=False)
+
     def forget(self, session_id: str) -> None:
-        """Drop what is remembered of a session that is gone."""
+        """Drop what is remembered of a session that is gone, and the context that was its own."""
         self._cells.pop(session_id, None)
+        own = self._store.contexts.own(session_id)
+        if own is not None:
+            self._store.contexts.remove(own.id)
+            self._background.launch(self._files.remove(own.id), f"remove context {own.id}")
+
+    def forget_all(self) -> None:
+        """Drop what is remembered of all sessions."""
+        self._cells.clear()
 
     def expire_files(self) -> None:
         """Begin to remove files whose time is over."""
-        now = self._clock.now()
+        now = self._clock.time()
         for context in self._store.contexts.expired(now):
             self._store.contexts.set_expiry(context.id, None)
             self._background.launch(self._expire(context.id, now), f"expire files of {context.id}")
@@ -117,11 +135,16 @@ class Syncing:
         try:
             error = await self._attempt(binding, kind, only, move)
         finally:
-            self._store.bindings.finish_task(number, error, self._clock.now())
+            self._store.bindings.finish_task(number, error, self._clock.time())
         return error is None
 
     async def _attempt(self, binding: Binding, kind: str, only: str, move: bool) -> str | None:
         """Move files; return what went wrong, or None."""
+        fault = self._kit.strike(_call(binding, kind), FailTask, StickTask)
+        if isinstance(fault, StickTask):
+            await wait_for_ever(self._clock)
+        if isinstance(fault, FailTask):
+            return fault.message
         try:
             cell = self._cells.setdefault(binding.session_id, _Cell())
             async with cell.lock:
@@ -131,7 +154,7 @@ class Syncing:
                 elif kind == DOWNLOAD:
                     await movement.download()
                 else:
-                    await movement.upload(self._clock.now())
+                    await movement.upload(self._clock.time())
         except (OSError, SandboxError, ValueError) as error:
             _log.warning("%s of %s failed", kind, binding.path, exc_info=error)
             return _said(error)
@@ -153,6 +176,15 @@ class Syncing:
             store=self._store,
             executor=self._executor,
         )
+
+
+def _call(binding: Binding, kind: str) -> Call:
+    form = {
+        "SessionId": binding.session_id,
+        "ContextId": binding.context_id,
+        "Path": binding.path,
+    }
+    return Call(kind, form)
 
 
 def _below_mount(asked: str, mount: str) -> str:

@@ -13,9 +13,11 @@ from agentbay_local.sandbox.values import (
     HOME,
     OUTPUT_LIMIT,
     Completed,
+    Consumption,
     Entry,
     Isolation,
     Limits,
+    Mark,
     OpenMode,
     SandboxSpec,
 )
@@ -36,9 +38,11 @@ __all__ = [
     "OUTPUT_LIMIT",
     "Backend",
     "Completed",
+    "Consumption",
     "Entry",
     "Isolation",
     "Limits",
+    "Mark",
     "OpenMode",
     "Sandbox",
     "SandboxSpec",
@@ -193,6 +197,18 @@ class Sandbox(ABC):
         Returns:
             Absolute paths, sorted.
         """
+
+    @abstractmethod
+    async def survey(self, path: str) -> Mapping[str, Mark]:
+        """Describe a path and everything below it, by which two surveys can be compared.
+
+        Links are not followed, but for the path itself. What cannot be looked into is left out, and
+        a path that does not exist has an empty survey.
+        """
+
+    @abstractmethod
+    async def consumption(self) -> Consumption:
+        """Measure what the session takes now."""
 
     @abstractmethod
     async def open(self, path: str, mode: OpenMode = "r") -> int:

@@ -10,15 +10,17 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from agentbay_local.sandbox import checks, programs, rootfs, seccomp
 from agentbay_local.sandbox.base import HOME, Backend, Isolation, Sandbox, SandboxSpec
 from agentbay_local.sandbox.bundle import interpreter_arguments
 from agentbay_local.sandbox.live import AgentSandbox
+from agentbay_local.sandbox.outbound.proxy import opened
 from agentbay_local.sandbox.places import Places
 from agentbay_local.sandbox.problems import InvalidRequest, SandboxError
-from agentbay_local.sandbox.starting import Launch, guarded, insist, ready, settings
+from agentbay_local.sandbox.starting import START_WITHIN, Launch, guarded, insist, ready, settings
 from agentbay_local.sandbox.watch import Watch
 
 if TYPE_CHECKING:
@@ -103,18 +105,19 @@ class BubblewrapBackend(Backend):
         return launch.popen([str(bwrap), "--args", str(hidden), "--", *inside], spec.uid)
 
     async def _live(self, launch: Launch, spec: SandboxSpec, guard: Guard, info: int) -> Sandbox:
-        channel = launch.channel(settings(spec, self.isolation))
+        channel, end = launch.channel(settings(spec, self.isolation)), ExitStack()
         try:
             await ready(channel, guard, launch)
             first = _first_process(info)
             guard.adopt(first)
-            strike_out = self._noted(first)
+            end.callback(self._noted(first))
+            end.callback(await opened(channel, spec.outbound, spec.root.name, START_WITHIN))
         except BaseException:
             channel.end("the sandbox did not start")
             await insist(guard.kill())
+            end.close()
             raise
-        watch = Watch(first, spec)
-        return AgentSandbox(self.isolation, channel, guard, watch, strike_out)
+        return AgentSandbox(self.isolation, channel, guard, Watch(first, spec), end.close)
 
     def _noted(self, pid: int) -> Callable[[], None]:
         """Write a live process down; return what strikes it out, which keeps this object alive."""

@@ -16,7 +16,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Member", "end", "family", "shared_out"]
+__all__ = ["Member", "end", "family", "read", "shared_out"]
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -75,23 +75,24 @@ def _children(pid: int) -> Iterator[int]:
     with contextlib.suppress(OSError):
         for task in os.listdir(f"/proc/{pid}/task"):
             with contextlib.suppress(OSError):
-                yield from map(int, _read(f"/proc/{pid}/task/{task}/children").split())
+                yield from map(int, read(f"/proc/{pid}/task/{task}/children").split())
 
 
 def _described(pid: int) -> Member:
-    fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    fields = read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
     return Member(pid, int(fields[19]), int(fields[17]), int(fields[21]) * PAGE)
 
 
 def _proportional(member: Member) -> int:
     with contextlib.suppress(OSError):
-        for line in _read(f"/proc/{member.pid}/smaps_rollup").splitlines():
+        for line in read(f"/proc/{member.pid}/smaps_rollup").splitlines():
             if line.startswith(b"Pss:"):
                 return int(line.split()[1]) * 1024
     return member.memory
 
 
-def _read(path: str) -> bytes:
+def read(path: str) -> bytes:
+    """Read a file of the kernel, which does not know its length."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         parts = []

@@ -26,7 +26,14 @@ from agentbay_local.sandbox.live import AgentSandbox
 from agentbay_local.sandbox.packets import integer
 from agentbay_local.sandbox.places import Places
 from agentbay_local.sandbox.problems import InvalidRequest, IsolationUnavailable, SandboxError
-from agentbay_local.sandbox.starting import Launch, guarded, insist, ready, settings
+from agentbay_local.sandbox.starting import (
+    Launch,
+    guarded,
+    insist,
+    ready,
+    refuse_outbound,
+    settings,
+)
 from agentbay_local.sandbox.watch import Watch
 
 if TYPE_CHECKING:
@@ -112,6 +119,7 @@ class LandlockBackend(Backend):
 
 
 def _check(spec: SandboxSpec) -> None:
+    refuse_outbound(spec)
     if not confinement.abi():
         raise IsolationUnavailable(
             "this kernel has no Landlock, or does not use it.",

@@ -14,13 +14,15 @@ from agentbay_local.sandbox import checks, replies
 from agentbay_local.sandbox.base import (
     OUTPUT_LIMIT,
     Completed,
+    Consumption,
     Entry,
     Isolation,
+    Mark,
     OpenMode,
     Sandbox,
 )
 from agentbay_local.sandbox.dialling import dialled
-from agentbay_local.sandbox.problems import SandboxPaused
+from agentbay_local.sandbox.problems import SandboxGone, SandboxPaused
 from agentbay_local.sandbox.running import Command
 from agentbay_local.sandbox.spawned import Spawned, spawned
 from agentbay_local.sandbox.terminal import Terminal, lent, opened
@@ -180,6 +182,16 @@ class AgentSandbox(Sandbox):
             excludes=[checks.checked_path("excludes", one) for one in excludes],
         )
         return replies.paths(reply.fields)
+
+    async def survey(self, path: str) -> Mapping[str, Mark]:
+        reply = await self._ask("survey", SLOW, path=checks.checked_path("path", path))
+        return replies.marks(reply.fields)
+
+    async def consumption(self) -> Consumption:
+        try:
+            return await asyncio.to_thread(self._watch.consumption)
+        except OSError:
+            raise SandboxGone("the session has ended") from None
 
     async def open(self, path: str, mode: OpenMode = "r") -> int:
         fields = {"path": checks.checked_path("path", path), "mode": checks.checked_mode(mode)}

@@ -16,7 +16,14 @@ from agentbay_local.sandbox.base import Backend, Isolation, Sandbox, SandboxSpec
 from agentbay_local.sandbox.bundle import interpreter_arguments
 from agentbay_local.sandbox.live import AgentSandbox
 from agentbay_local.sandbox.places import Places
-from agentbay_local.sandbox.starting import Launch, guarded, insist, ready, settings
+from agentbay_local.sandbox.starting import (
+    Launch,
+    guarded,
+    insist,
+    ready,
+    refuse_outbound,
+    settings,
+)
 from agentbay_local.sandbox.watch import Watch
 
 if TYPE_CHECKING:
@@ -37,6 +44,7 @@ class PlainBackend(Backend):
         rootfs.prepare_places(spec)
 
     async def start(self, spec: SandboxSpec) -> Sandbox:
+        refuse_outbound(spec)
         with Launch() as launch:
             guard = await guarded(self._places.call(lambda: self._spawn(launch, spec)), launch)
             channel = launch.channel(settings(spec, self.isolation))

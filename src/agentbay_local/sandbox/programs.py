@@ -101,7 +101,7 @@ def own_interpreter() -> Interpreter:
     Raises:
         IsolationUnavailable: Its executable is not where it says.
     """
-    own = Path(sys._base_executable if hasattr(sys, "_base_executable") else sys.executable)
+    own = Path(getattr(sys, "_base_executable", sys.executable))
     if not own.exists():
         raise IsolationUnavailable(
             "no Python was found that can run inside a sandbox.",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
-from agentbay_local.sandbox.base import Entry
+from agentbay_local.sandbox.base import Entry, Mark
 from agentbay_local.sandbox.problems import MalformedReply
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ __all__ = [
     "entries",
     "entry",
     "exit_code",
+    "listening_socket",
+    "marks",
     "paths",
     "regular_file",
     "terminal",
@@ -59,6 +61,17 @@ def paths(fields: dict[str, Any]) -> list[str]:
     found = _items(fields, "paths")
     if not all(isinstance(path, str) for path in found):
         raise MalformedReply("the session's agent found something that is no path")
+    return found
+
+
+def marks(fields: dict[str, Any]) -> dict[str, Mark]:
+    """Build the marks of a survey by path."""
+    found = {}
+    for item in _items(fields, "marks"):
+        kinds = [type(value) for value in item] if isinstance(item, list) else []
+        if kinds != [str, bool, int, int, int]:
+            raise MalformedReply("the session's agent surveyed something that has no usable mark")
+        found[item[0]] = Mark(*item[1:])
     return found
 
 
@@ -103,13 +116,26 @@ def terminal(reply: Reply) -> int:
 
 def connecting_socket(reply: Reply) -> socket.socket:
     """Take the one descriptor of an answer after making sure that it is a TCP socket."""
+    return _tcp_socket(reply, "dialled")
+
+
+def listening_socket(reply: Reply) -> socket.socket:
+    """Take the one descriptor of an answer after making sure that one can connect to it."""
+    sock = _tcp_socket(reply, "listened")
+    if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        sock.close()
+        raise MalformedReply("the session's agent sent a socket that does not listen")
+    return sock
+
+
+def _tcp_socket(reply: Reply, did: str) -> socket.socket:
     if len(reply.fds) != 1 or not stat.S_ISSOCK(os.fstat(reply.fds[0]).st_mode):
         reply.close()
-        raise MalformedReply("the session's agent dialled and sent no socket")
+        raise MalformedReply(f"the session's agent {did} and sent no socket")
     sock = socket.socket(fileno=reply.fds[0])
     if sock.family not in (socket.AF_INET, socket.AF_INET6) or sock.type != socket.SOCK_STREAM:
         sock.close()
-        raise MalformedReply("the session's agent dialled with a socket of the wrong kind")
+        raise MalformedReply(f"the session's agent {did} with a socket of the wrong kind")
     sock.setblocking(False)
     return sock
 

@@ -20,7 +20,7 @@ import attrs
 
 from agentbay_local.sandbox.values import Isolation
 
-__all__ = ["program"]
+__all__ = ["program", "refused"]
 
 LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 ALLOW, KILL_PROCESS, REFUSE = 0x7FFF0000, 0x80000000, 0x00050000
@@ -209,6 +209,12 @@ def program(isolation: Isolation, machine: str | None = None) -> bytes | None:
         return None
     steps = [*_entrance(known), *_by_number(known, isolation), *_by_argument(known, isolation)]
     return b"".join((*steps, _step(RETURN, ALLOW)))
+
+
+def refused() -> int:
+    """Return how many calls of this computer the filter refuses, at least with some arguments."""
+    known = MACHINES.get(os.uname().machine)
+    return 0 if known is None or program(Isolation.NAMESPACES) is None else len(known.numbers)
 
 
 def _entrance(machine: Machine) -> list[bytes]:

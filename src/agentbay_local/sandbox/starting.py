@@ -16,13 +16,13 @@ from agentbay_local.sandbox.base import HOME, Isolation, SandboxSpec
 from agentbay_local.sandbox.bundle import bundle
 from agentbay_local.sandbox.channel import Channel
 from agentbay_local.sandbox.inside.wire import memory_file
-from agentbay_local.sandbox.problems import SandboxError, SandboxGone
+from agentbay_local.sandbox.problems import InvalidRequest, SandboxError, SandboxGone
 from agentbay_local.sandbox.process import Guard
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-__all__ = ["START_WITHIN", "Launch", "guarded", "insist", "ready", "settings"]
+__all__ = ["START_WITHIN", "Launch", "guarded", "insist", "ready", "refuse_outbound", "settings"]
 
 T = TypeVar("T")
 
@@ -163,6 +163,18 @@ async def ready(channel: Channel, guard: Guard, launch: Launch) -> None:
         raise SandboxError(
             f"the sandbox was not ready within {START_WITHIN:.0f} seconds: {launch.complaint()}"
         ) from None
+
+
+def refuse_outbound(spec: SandboxSpec) -> None:
+    """Do nothing unless hosts are listed, at a level without a network of the session's own.
+
+    Raises:
+        InvalidRequest: They are, and nothing would hold the session to the list.
+    """
+    if spec.outbound:
+        raise InvalidRequest(
+            "spec.outbound", "only sessions in namespaces can be held to a list of hosts"
+        )
 
 
 def settings(spec: SandboxSpec, isolation: Isolation) -> dict[str, Any]:

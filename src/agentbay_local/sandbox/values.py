@@ -5,9 +5,11 @@ from __future__ import annotations
 from enum import Enum
 from pathlib import Path  # noqa: TC003 - attrs resolves it at run time
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import attrs
+
+from agentbay_local.sandbox.outbound import NO_HOSTS, AllowedHosts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,9 +18,11 @@ __all__ = [
     "HOME",
     "OUTPUT_LIMIT",
     "Completed",
+    "Consumption",
     "Entry",
     "Isolation",
     "Limits",
+    "Mark",
     "OpenMode",
     "SandboxSpec",
 ]
@@ -86,6 +90,9 @@ class SandboxSpec:
             `agentbay_local.sandbox.uids.private_uid`. None when the service is an ordinary user.
         limits: Resource limits.
         hostname: The host name seen inside.
+        outbound: Which hosts the session may reach, through a proxy that its programs find in
+            their variables. Everything else stays closed. Only levels with a network namespace
+            can hold a session to it.
         read_only: Directories of the host that the session may read: where each is seen, as an
             absolute path inside, and which it is. The session's private user can read them even
             below a directory that only root may enter. Levels without namespaces cannot move a
@@ -96,6 +103,7 @@ class SandboxSpec:
     uid: int | None = None
     limits: Limits = Limits()
     hostname: str = "agentbay"
+    outbound: AllowedHosts = NO_HOSTS
     read_only: Mapping[str, Path] = MappingProxyType({})
 
 
@@ -155,3 +163,43 @@ class Entry:
     is_symlink: bool
     owner: str
     group: str
+
+
+class Mark(NamedTuple):
+    """What shows whether a file or directory has changed.
+
+    Attributes:
+        is_dir: It is a directory.
+        size: Bytes.
+        modified: Nanoseconds since the epoch.
+        inode: Its number on its file system.
+    """
+
+    is_dir: bool
+    size: int
+    modified: int
+    inode: int
+
+
+@attrs.frozen
+class Consumption:
+    """What a session takes.
+
+    Attributes:
+        memory_bytes: Memory of all its processes, what they share counted once.
+        memory_most: What it may have of that: its limit, or what the machine has if that is less.
+        disk_bytes: Disk space of its files.
+        disk_most: What it may have of that: its limit, or what is there if that is less.
+        cpu_seconds: Processor time of its processes since it started; those that ended without
+            being waited for are left out.
+        received_bytes: What came over its network since that was made, its loopback left out.
+        sent_bytes: What went out over it.
+    """
+
+    memory_bytes: int
+    memory_most: int
+    disk_bytes: int
+    disk_most: int
+    cpu_seconds: float
+    received_bytes: int
+    sent_bytes: int

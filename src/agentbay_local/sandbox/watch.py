@@ -11,13 +11,13 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from agentbay_local.sandbox import census, usage
+from agentbay_local.sandbox import census, metering, usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from agentbay_local.sandbox.census import Member
-    from agentbay_local.sandbox.values import SandboxSpec
+    from agentbay_local.sandbox.values import Consumption, SandboxSpec
 
 __all__ = ["Watch"]
 
@@ -48,6 +48,7 @@ class Watch:
     def __init__(self, agent: int, spec: SandboxSpec) -> None:
         self.on_excess: Callable[[str], None] = lambda _: None
         self._agent = agent
+        self._spec = spec
         self._limits = spec.limits
         self._disk = _Disk(spec)
         self._loop = asyncio.get_running_loop()
@@ -65,6 +66,17 @@ class Watch:
         self._disk.stop()
         if self._next is not None:
             self._next.cancel()
+
+    def consumption(self) -> Consumption:
+        """Measure what the session takes now; this takes as long as counting its files does.
+
+        Raises:
+            OSError: The session is gone.
+        """
+        until = time.monotonic() + DISK_WITHIN
+        return metering.consumed(
+            self._agent, self._spec, lambda: self._stopped or time.monotonic() > until
+        )
 
     def _look(self) -> None:
         self._next = None

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from agentbay_local.clock import doze_until, happens_within
 from agentbay_local.dialect.problems import wrong_state
 from agentbay_local.sessions import states
 
@@ -23,14 +25,19 @@ if TYPE_CHECKING:
     from agentbay_local.background import Background
     from agentbay_local.clock import Clock
     from agentbay_local.contexts.syncing import Syncing
+    from agentbay_local.instruments.transitions import Transitions
     from agentbay_local.sessions.sandboxes import Sandboxes
     from agentbay_local.store import NewSession, Session, Store
+    from agentbay_local.tools.memory import Memories
 
 __all__ = ["Lifecycle"]
 
 _log = logging.getLogger(__name__)
 
-_SWEEP_EVERY = 1.0
+# A nap is no shorter than what the numbers of a clock can tell apart, and no longer than any time
+# that files are kept.
+_SHORTEST_NAP = 0.001
+_LONGEST_NAP = 6 * 3600.0
 _RETRY_RELEASE_AFTER = 60.0
 _REMEMBER_FINISHED = 24 * 3600.0
 _RELEASE_WITHIN = 300.0
@@ -46,23 +53,42 @@ class Lifecycle:
         background: Background,
         sandboxes: Sandboxes,
         syncing: Syncing,
+        memories: Memories,
+        transitions: Transitions,
     ) -> None:
         self._store = store
         self._clock = clock
         self._background = background
         self._sandboxes = sandboxes
         self._syncing = syncing
+        self._memories = memories
+        self._transitions = transitions
+        self._alarm = asyncio.Event()
+        self._nap_ends = math.inf
         self._releases: dict[str, asyncio.Event] = {}
         self._busy: Counter[str] = Counter()
 
+    def begin(self) -> None:
+        """Start the sweeper."""
+        self._background.launch(self.sweep_for_ever(), "sweeper")
+
+    @property
+    def releasing(self) -> frozenset[str]:
+        """The ids of the sessions that are being released."""
+        return frozenset(self._releases)
+
     def admit(self, new: NewSession) -> Session:
         """Store a new session, whose idle time begins now."""
-        return self._store.sessions.add(new, self._expiry(new))
+        expires = self._expiry(new)
+        self._ring(expires)
+        return self._store.sessions.add(new, expires)
 
     def touch(self, session: Session) -> None:
         """Count the idle time of a session from now on."""
         if session.idle_seconds is not None:
-            self._store.sessions.postpone(session.id, self._expiry(session))
+            expires = self._expiry(session)
+            self._store.sessions.postpone(session.id, expires)
+            self._ring(expires)
 
     @contextmanager
     def using(self, session: Session) -> Iterator[None]:
@@ -88,6 +114,7 @@ class Lifecycle:
         """Begin to release a session, unless that is under way."""
         if session.id not in self._releases:
             self._store.sessions.set_status(session.id, states.DELETING)
+            self._store.sessions.set_expiry(session.id, None)
             self._releases[session.id] = asyncio.Event()
             self._background.launch(self._release(session, reason), f"release {session.id}")
 
@@ -98,14 +125,14 @@ class Lifecycle:
             Problem: It takes longer than five minutes; it goes on nevertheless.
         """
         released = self._releases.get(session.id)
-        try:
-            if released is not None:
-                await asyncio.wait_for(released.wait(), _RELEASE_WITHIN)
-        except asyncio.TimeoutError:
-            raise wrong_state(states.DELETING, "its files are still on their way") from None
+        if released is not None and not await happens_within(
+            self._clock, released, _RELEASE_WITHIN
+        ):
+            raise wrong_state(states.DELETING, "its files are still on their way")
 
     async def release_all(self, reason: str, within: float) -> None:
         """Release every session, and wait for it `within` seconds at most."""
+        self._transitions.immediate("delete")
         for session in self._store.sessions.live():
             self.release(session, reason)
         waits = [asyncio.ensure_future(event.wait()) for event in self._releases.values()]
@@ -124,6 +151,7 @@ class Lifecycle:
             self._releases.pop(session.id).set()
 
     async def _end(self, session: Session, reason: str) -> None:
+        await self._transitions.pass_through("delete")
         await self._sandboxes.close(session.id)
         if not await self._syncing.upload_before_release(session):
             _log.warning("session %s is kept: its files could not be uploaded", session.id)
@@ -131,14 +159,24 @@ class Lifecycle:
             return
         await self._sandboxes.remove(session.id)
         self._syncing.forget(session.id)
-        self._store.sessions.finish(session.id, reason, self._clock.now())
+        self._memories.forget(session.id)
+        self._store.sessions.finish(session.id, reason, self._clock.time())
 
     def _keep(self, session: Session) -> None:
         self._store.sessions.set_status(session.id, states.RUNNING)
         if session.idle_seconds is not None or session.ends is not None:
             # A fresh deadline, or the sweeper would try again every second.
             later = self._clock.monotonic() + _RETRY_RELEASE_AFTER
-            self._store.sessions.set_expiry(session.id, later)
+            self._expire(session, later)
+
+    def _expire(self, session: Session, moment: float | None) -> None:
+        """Say when a session is to be released, and let the sweeper know."""
+        self._store.sessions.set_expiry(session.id, moment)
+        self._ring(moment)
+
+    def _ring(self, moment: float | None) -> None:
+        if moment is not None and moment < self._nap_ends:
+            self._alarm.set()
 
     def pause(self, session: Session) -> None:
         """Begin to stop a running session; time spent paused never releases it."""
@@ -149,6 +187,7 @@ class Lifecycle:
     async def _pause(self, session: Session) -> None:
         reached = states.RUNNING
         try:
+            await self._transitions.pass_through("pause")
             sandbox = self._sandboxes.alive(session.id)
             if sandbox is not None:
                 await sandbox.pause()
@@ -156,7 +195,7 @@ class Lifecycle:
         finally:
             self._store.sessions.set_status(session.id, reached)
             if reached == states.RUNNING:
-                self._store.sessions.set_expiry(session.id, self._expiry(session))
+                self._expire(session, self._expiry(session))
 
     def resume(self, session: Session) -> None:
         """Begin to continue a paused session."""
@@ -166,6 +205,7 @@ class Lifecycle:
     async def _resume(self, session: Session) -> None:
         reached = states.PAUSED
         try:
+            await self._transitions.pass_through("resume")
             sandbox = self._sandboxes.alive(session.id)
             if sandbox is not None:
                 await sandbox.resume()
@@ -173,16 +213,43 @@ class Lifecycle:
         finally:
             self._store.sessions.set_status(session.id, reached)
             if reached == states.RUNNING:
-                self._store.sessions.set_expiry(session.id, self._expiry(session))
+                self._expire(session, self._expiry(session))
 
     async def sweep_for_ever(self) -> None:
         """Release what is over, again and again, until cancelled."""
         while True:
-            await self._clock.sleep(_SWEEP_EVERY)
+            await self._nap()
             try:
                 self.sweep()
             except Exception:
                 _log.exception("a sweep failed; the next one follows")
+
+    async def _nap(self) -> None:
+        """Doze until something is due, or until it has been said that something is due earlier."""
+        self._nap_ends = self._next_due()
+        alarm = asyncio.ensure_future(self._alarm.wait())
+        nap = asyncio.ensure_future(doze_until(self._clock, self._nap_ends))
+        try:
+            await asyncio.wait([alarm, nap], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            alarm.cancel()
+            nap.cancel()
+            self._alarm.clear()
+
+    def _next_due(self) -> float:
+        """Return when to look again, on the monotonic clock."""
+        sessions, contexts = self._store.sessions, self._store.contexts
+        passed, date = self._clock.monotonic(), self._clock.time()
+        dues = [
+            due - reading
+            for due, reading in (
+                (sessions.next_expiry(), passed),
+                (sessions.first_finished(), date - _REMEMBER_FINISHED),
+                (contexts.next_expiry(), date),
+            )
+            if due is not None
+        ]
+        return passed + min(max(min(dues, default=_LONGEST_NAP), _SHORTEST_NAP), _LONGEST_NAP)
 
     def sweep(self) -> None:
         """Release sessions whose time is over, and expire files of contexts."""
@@ -190,5 +257,5 @@ class Lifecycle:
         for session in self._store.sessions.expired(now):
             over = session.ends is not None and session.ends <= now
             self.release(session, "its longest run time is over" if over else "it was idle")
-        self._store.sessions.forget(self._clock.now() - _REMEMBER_FINISHED)
+        self._store.sessions.forget(self._clock.time() - _REMEMBER_FINISHED)
         self._syncing.expire_files()

@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING
 import attrs
 
 from agentbay_async._wire import codes
+from agentbay_local.code import read_only
 from agentbay_local.dialect.problems import Problem
-from agentbay_local.sandbox.base import Backend, Isolation, Sandbox, SandboxSpec
+from agentbay_local.sandbox.base import Backend, Isolation, Limits, Sandbox, SandboxSpec
+from agentbay_local.sandbox.outbound import NO_HOSTS, AllowedHosts
 from agentbay_local.sandbox.problems import IsolationUnavailable, SandboxError
 from agentbay_local.sandbox.removal import remove_tree
 from agentbay_local.sandbox.uids import private_uid
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
 __all__ = ["Place", "Sandboxes"]
@@ -62,17 +65,32 @@ class Sandboxes:
         backend: How sandboxes are started, or None when this machine cannot.
         why_not: The sentence to answer with when there is no backend.
         wanted: The level that was asked for.
+        limits: What each session may take.
+        outbound: Which hosts each session may reach.
     """
 
     def __init__(
-        self, directory: Path, backend: Backend | None, why_not: str, wanted: Isolation
+        self,
+        directory: Path,
+        backend: Backend | None,
+        why_not: str,
+        wanted: Isolation,
+        limits: Limits,
+        outbound: AllowedHosts = NO_HOSTS,
     ) -> None:
-        self._directory = directory
+        self.directory = directory
+        self._limits = limits
+        self._outbound = outbound
         self._backend = backend
         self._why_not = why_not
         self._cells: dict[str, _Cell] = {}
+        self._on_close: list[Callable[[str], Awaitable[None]]] = []
         self._starting = asyncio.Semaphore(_AT_ONCE)
         self.isolation = backend.isolation if backend else wanted
+
+    def on_close(self, end: Callable[[str], Awaitable[None]]) -> None:
+        """Call `end` with the id of each session before its processes are killed."""
+        self._on_close.append(end)
 
     def require(self) -> Backend:
         """Return the backend.
@@ -114,6 +132,8 @@ class Sandboxes:
 
     async def close(self, session_id: str) -> None:
         """End every process of a session; its files stay. A later `get` starts it anew."""
+        for end in self._on_close:
+            await end(session_id)
         cell = self._cells.get(session_id)
         if cell is None:
             return
@@ -127,7 +147,7 @@ class Sandboxes:
         cell = self._cell(session_id)
         cell.closed = True
         await self.close(session_id)
-        await remove_tree(self._directory / session_id)
+        await remove_tree(self.directory / session_id)
         del self._cells[session_id]
 
     async def close_all(self) -> None:
@@ -140,7 +160,13 @@ class Sandboxes:
         return self._cells.setdefault(session_id, _Cell())
 
     def _spec(self, session_id: str) -> SandboxSpec:
-        return SandboxSpec(self._directory / session_id, uid=private_uid(session_id))
+        return SandboxSpec(
+            self.directory / session_id,
+            uid=private_uid(session_id),
+            limits=self._limits,
+            outbound=self._outbound,
+            read_only=read_only(),
+        )
 
     async def _prepared(self, session_id: str, cell: _Cell) -> Place:
         spec = self._spec(session_id)

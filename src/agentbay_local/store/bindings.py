@@ -124,6 +124,16 @@ class Bindings:
             seq,
         )
 
+    def settle(self, now: float) -> None:
+        """Let the tasks that are running fail: nobody works at them any more."""
+        self._db.run(
+            "UPDATE task SET status = ?, error = ?, finished = ? WHERE status = ?",
+            FAILED,
+            "the service was restored",
+            now,
+            RUNNING,
+        )
+
     def tasks(
         self, session_id: str, context_id: str | None, path: str | None, kind: str | None
     ) -> list[Task]:

@@ -9,7 +9,7 @@ Sessions that are released have no tags, so listings cost nothing for the past.
 from __future__ import annotations
 
 import sqlite3
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Database"]
 
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE session (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -51,8 +51,10 @@ CREATE TABLE context (
     state TEXT NOT NULL,
     created REAL NOT NULL,
     used REAL NOT NULL,
-    next_expiry REAL
+    next_expiry REAL,
+    session_id TEXT
 ) STRICT;
+CREATE INDEX context_session ON context (session_id) WHERE session_id IS NOT NULL;
 CREATE INDEX context_expiry ON context (next_expiry) WHERE next_expiry IS NOT NULL;
 CREATE TABLE binding (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -77,6 +79,13 @@ CREATE TABLE task (
 ) STRICT;
 CREATE INDEX task_session ON task (session_id, seq);
 """
+# What brings the format before to this one.
+_STEPS = {
+    1: """
+ALTER TABLE context ADD COLUMN session_id TEXT;
+CREATE INDEX context_session ON context (session_id) WHERE session_id IS NOT NULL;
+""",
+}
 
 
 class Database:
@@ -101,10 +110,13 @@ class Database:
 
     def _prepare(self) -> None:
         found = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        if found == 0:
-            statements = f"{_SCHEMA} PRAGMA user_version={_VERSION};"
+        if found == _VERSION:
+            return
+        if found == 0 or found in _STEPS:
+            steps = _SCHEMA if found == 0 else "".join(_STEPS[n] for n in range(found, _VERSION))
+            statements = f"{steps} PRAGMA user_version={_VERSION};"
             self._connection.executescript(f"BEGIN IMMEDIATE; {statements} COMMIT;")
-        elif found != _VERSION:
+        else:
             self._connection.close()
             raise sqlite3.DatabaseError(
                 f"state.db has format {found}, this version reads {_VERSION}; use another home"
@@ -137,6 +149,37 @@ class Database:
     def all(self, sql: str, *values: Any) -> list[sqlite3.Row]:
         """Return all rows."""
         return self._connection.execute(sql, values).fetchall()
+
+    def wipe(self) -> None:
+        """Empty every table; numbers begin anew."""
+        with self.transaction():
+            for row in self.all("SELECT name FROM sqlite_master WHERE type = 'table'"):
+                self.run(f"DELETE FROM {row['name']}")  # noqa: S608  # our own tables
+
+    def copy_to(self, path: Path) -> None:
+        """Write the database, as it is now, into another file."""
+        with closing(sqlite3.connect(path)) as copy:
+            self._connection.backup(copy)
+
+    @staticmethod
+    def verify(path: Path) -> None:
+        """See whether a file has this format.
+
+        Raises:
+            sqlite3.Error: It has not, or is damaged.
+        """
+        with closing(sqlite3.connect(path)) as other:
+            found = other.execute("PRAGMA user_version").fetchone()[0]
+            if found != _VERSION:
+                raise sqlite3.DatabaseError(f"its rows have format {found}, not {_VERSION}")
+            (state,) = other.execute("PRAGMA quick_check").fetchone()
+            if state != "ok":
+                raise sqlite3.DatabaseError(f"its rows are damaged: {state}")
+
+    def load(self, path: Path) -> None:
+        """Replace everything by what another file of this format has."""
+        with closing(sqlite3.connect(path)) as other:
+            other.backup(self._connection)
 
     def close(self) -> None:
         """Close the connection."""

@@ -59,11 +59,19 @@ class Session:
 
 @attrs.frozen
 class Filter:
-    """Which sessions a listing shows: those that have all of it."""
+    """Which sessions a listing shows: those that have all of it.
+
+    Attributes:
+        labels: Labels, all of which they have.
+        status: Their state.
+        image: Their image.
+        made_by: They were created no later, in Unix seconds.
+    """
 
     labels: tuple[tuple[str, str], ...] = ()
     status: str | None = None
     image: str | None = None
+    made_by: float | None = None
 
     def tags(self) -> list[tuple[str, str]]:
         """Return the tags that a session must have."""
@@ -154,6 +162,21 @@ class Sessions:
         sql = "SELECT * FROM session WHERE expires <= ? AND finished IS NULL"
         return [_session(row) for row in self._db.all(sql, now)]
 
+    def next_expiry(self) -> float | None:
+        """Return when the next session is to be released, on the monotonic clock."""
+        row = self._db.one("SELECT min(expires) FROM session WHERE expires IS NOT NULL")
+        return row[0] if row else None
+
+    def first_finished(self) -> float | None:
+        """Return when the session that finished first did so, in Unix seconds."""
+        row = self._db.one("SELECT min(finished) FROM session WHERE finished IS NOT NULL")
+        return row[0] if row else None
+
+    def alive(self) -> int:
+        """Return how many sessions are not finished."""
+        row = self._db.one("SELECT count(*) FROM session WHERE finished IS NULL")
+        return int(row[0]) if row else 0
+
     def finish(self, session_id: str, reason: str, now: float) -> None:
         """Make a session a thing of the past, which only its detail still shows."""
         with self._changing():
@@ -170,6 +193,14 @@ class Sessions:
     def forget(self, before: float) -> None:
         """Drop what finished before a moment, in Unix seconds."""
         self._db.run("DELETE FROM session WHERE finished < ?", before)
+
+    def shift(self, seconds: float) -> None:
+        """Move all times on the monotonic clock: it is another one now."""
+        self._db.run("UPDATE session SET ends = ends + ?1, expires = expires + ?1", seconds)
+
+    def forget_totals(self) -> None:
+        """Count anew: all rows have changed at once."""
+        self._totals.forget()
 
     def page(self, wanted: Filter, limit: int, before: int | str | None) -> list[Session]:
         """Return listed sessions, newest first.
@@ -188,6 +219,8 @@ class Sessions:
     def count(self, wanted: Filter) -> int:
         """Return how many sessions a listing has."""
         tags = wanted.tags()
+        if wanted.made_by is not None:
+            return self._counted(wanted)
         if len(tags) == 1:
             return self._tagged(tags[0])
         return self._totals.of(tags, lambda: self._counted(wanted))
@@ -197,12 +230,16 @@ class Sessions:
         row = self._db.one(f"SELECT count(*) FROM {where}", *values)  # noqa: S608  # no text of a caller
         return int(row[0]) if row else 0
 
-    def _where(self, wanted: Filter) -> tuple[str, list[str]]:
+    def _where(self, wanted: Filter) -> tuple[str, list[str | float]]:
         """Build the part of a query that finds the sessions with all tags, the rarest first."""
         first, *rest = sorted(wanted.tags(), key=self._tagged)
         has = " AND EXISTS (SELECT 1 FROM tag WHERE key = ? AND value = ? AND seq = t.seq)"
-        values = [text for tag in (first, *rest) for text in tag]
-        return "tag t WHERE t.key = ? AND t.value = ?" + has * len(rest), values
+        values: list[str | float] = [text for tag in (first, *rest) for text in tag]
+        sql = "tag t WHERE t.key = ? AND t.value = ?" + has * len(rest)
+        if wanted.made_by is not None:
+            sql += " AND (SELECT created FROM session WHERE seq = t.seq) <= ?"
+            values.append(wanted.made_by)
+        return sql, values
 
     def _tagged(self, tag: tuple[str, str]) -> int:
         row = self._db.one("SELECT sessions FROM tag_count WHERE key = ? AND value = ?", *tag)

@@ -51,6 +51,37 @@ class Store:
         database = Database(path)
         return cls(database, Sessions(database), Contexts(database), Bindings(database))
 
+    def wipe(self) -> None:
+        """Drop every row."""
+        self._database.wipe()
+        self.sessions.forget_totals()
+
+    def copy_to(self, path: Path) -> None:
+        """Write all rows, as they are now, into a file of their own.
+
+        Raises:
+            sqlite3.Error: It cannot be written.
+        """
+        self._database.copy_to(path)
+
+    @staticmethod
+    def verify(path: Path) -> None:
+        """See whether `load` can take over a file.
+
+        Raises:
+            sqlite3.Error: It cannot.
+        """
+        Database.verify(path)
+
+    def load(self, path: Path) -> None:
+        """Take over the rows of a file that `copy_to` has written, in place of all there are.
+
+        Raises:
+            sqlite3.Error: It is none.
+        """
+        self._database.load(path)
+        self.sessions.forget_totals()
+
     def close(self) -> None:
         """Close the file."""
         self._database.close()

@@ -20,6 +20,11 @@ _EDITS = {
         "required": ["oldText", "newText"],
     },
 }
+_VARIABLE = {
+    "type": "object",
+    "properties": {"key": _TEXT, "value": _TEXT},
+    "required": ["key", "value"],
+}
 
 
 def _tool(server: str, name: str, description: str, *required: str, **arguments: Any) -> Tool:
@@ -36,6 +41,14 @@ def _file_tool(name: str, description: str, *required: str, **arguments: Any) ->
     return _tool("wuying_filesystem", name, description, *required, **arguments)
 
 
+def _system_tool(name: str, description: str, *required: str, **arguments: Any) -> Tool:
+    return _tool("wuying_system", name, description, *required, **arguments)
+
+
+def _storage_tool(name: str, description: str) -> Tool:
+    return _tool("wuying_oss", name, description, "url", "path", url=_TEXT, path=_TEXT)
+
+
 TOOLS: dict[str, Tool] = {
     str(tool.name): tool
     for tool in (
@@ -48,6 +61,16 @@ TOOLS: dict[str, Tool] = {
             timeout_ms={**_NUMBER, "default": 50_000},
             cwd=_TEXT,
             envs={"type": "object", "additionalProperties": _TEXT},
+        ),
+        _tool(
+            "wuying_codespace",
+            "run_code",
+            "Run code in the session's shell of its language, which keeps variables and imports.",
+            "code",
+            "language",
+            code=_TEXT,
+            language={**_TEXT, "description": "python or javascript"},
+            timeout_s={**_NUMBER, "default": 60},
         ),
         _file_tool("create_directory", "Create a directory and its parents.", "path", path=_TEXT),
         _file_tool("delete_file", "Delete a file.", "path", path=_TEXT),
@@ -98,5 +121,21 @@ TOOLS: dict[str, Tool] = {
             content=_TEXT,
             mode={"type": "string", "enum": ["overwrite", "append"]},
         ),
+        _file_tool(
+            "get_file_change",
+            "Tell what has changed below a path since the last question; the first one only looks.",
+            "path",
+            path=_TEXT,
+        ),
+        _system_tool(
+            "set_env",
+            "Set variables for the commands, code and terminals that start from now on.",
+            "envs",
+            envs={"type": "array", "items": _VARIABLE, "minItems": 1},
+        ),
+        _system_tool("get_env", "Read variables that were set.", keys=_TEXTS),
+        _system_tool("get_metrics", "Measure processor, memory, disk and network of the session."),
+        _storage_tool("oss_upload_annon", "Send a file of the session to a URL with PUT."),
+        _storage_tool("oss_download_annon", "Download from a URL to a file of the session."),
     )
 }

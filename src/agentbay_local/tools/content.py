@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import difflib
 import os
 from typing import TYPE_CHECKING, Any
 
+from agentbay_async._difference import difference
 from agentbay_local.tools.arguments import Arguments, ToolFailure
 from agentbay_local.tools.filesystem import refused
 from agentbay_local.tools.utf8 import MARGIN, whole_characters
@@ -80,7 +80,7 @@ async def edit_file(sandbox: Sandbox, arguments: Arguments) -> str:
         new = new.replace(before, after, 1)
     if new != old and not arguments.flag("dryRun"):
         await _write(sandbox, path, "w", _encoded(arguments, "edits", new))
-    return _difference(path, old, new)
+    return difference(path, old, new)
 
 
 def _encoded(arguments: Arguments, name: str, text: str) -> bytes:
@@ -99,13 +99,6 @@ def _edits(arguments: Arguments) -> list[tuple[str, str]]:
         if len(texts) != 2 or not all(isinstance(text, str) for text in texts) or not texts[0]:
             raise arguments.wrong(f"edits[{index}]", "must have texts oldText and newText")
     return [(edit["oldText"], edit["newText"]) for edit in edits]
-
-
-def _difference(path: str, old: str, new: str) -> str:
-    lines = difflib.unified_diff(
-        old.splitlines(keepends=True), new.splitlines(keepends=True), path, path
-    )
-    return "".join(lines)
 
 
 async def _read(sandbox: Sandbox, path: str, offset: int, length: int) -> bytes:

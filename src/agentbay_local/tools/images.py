@@ -7,42 +7,58 @@ that programs written for the cloud run unchanged.
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 from agentbay_async._wire.codec import compact_json
 from agentbay_local.dialect.problems import invalid
 from agentbay_local.tools.catalogue import TOOLS
 
-__all__ = ["DEFAULT", "offered", "tool_list"]
+if TYPE_CHECKING:
+    from agentbay_async._wire.schema import Tool
+
+__all__ = ["DEFAULT", "not_offered", "offered", "tool_list", "tools_of"]
 
 DEFAULT = "linux_latest"
-_ELSEWHERE = ("windows", "mobile", "android")
-_LONGEST = 128
+_CODE = "code_latest"
+_IMAGES = (DEFAULT, _CODE)
+_OF_CODE = frozenset({"run_code"})
 
 
 def offered(image: str | None) -> str:
-    """Return the image a session is created from; custom images stand for this machine's Linux.
+    """Return the image a session is created from.
 
     Raises:
-        Problem: It is of a kind that no Linux machine can stand in for.
+        Problem: There is no such image here; the message names those that exist.
     """
     name = image or DEFAULT
-    if len(name) > _LONGEST or not name.isprintable():
-        raise invalid("ImageId", f"must be printable and at most {_LONGEST} characters long.")
-    if name.lower().startswith(_ELSEWHERE):
+    if name not in _IMAGES:
         raise invalid(
             "ImageId",
-            f"{name!r} is not offered by the local service, which has Linux only: use "
-            f"{DEFAULT!r}, or the cloud service for Windows and mobile images.",
+            f"{name!r:.100} is not offered by the local service, which has {' and '.join(_IMAGES)}:"
+            f" use one of these, or the cloud service for browsers, Windows and mobile images.",
         )
     return name
 
 
 @cache
-def _listed() -> str:
-    return compact_json([{"name": tool.name, "server": tool.server} for tool in TOOLS.values()])
+def tools_of(image: str) -> dict[str, Tool]:
+    """Return the tools of an image by name."""
+    return {name: tool for name, tool in TOOLS.items() if image == _CODE or name not in _OF_CODE}
 
 
+def not_offered(image: str, name: str) -> str:
+    """Write that an image does not have a tool, and who has it."""
+    text = f"Tool {name!r:.100} is not offered by image {image!r} here"
+    if name in _OF_CODE:
+        return f"{text}; create the session from {_CODE!r}."
+    if name.startswith("oss_"):
+        return f"{text}: it needs Alibaba Cloud; oss_upload_annon takes a signed URL of any store."
+    return f"{text}."
+
+
+@cache
 def tool_list(image: str) -> str:
     """Return the JSON text of an image's tools, in the short form that sessions carry."""
-    del image  # one Linux for all
-    return _listed()
+    return compact_json(
+        [{"name": tool.name, "server": tool.server} for tool in tools_of(image).values()]
+    )

@@ -10,7 +10,8 @@ from agentbay_local.sandbox.problems import FileProblem, InvalidRequest
 from agentbay_local.tools.arguments import Arguments, ToolFailure
 
 if TYPE_CHECKING:
-    from agentbay_local.sandbox.base import Completed, Sandbox
+    from agentbay_local.sandbox.base import Completed
+    from agentbay_local.tools.workplace import Workplace
 
 __all__ = ["shell"]
 
@@ -18,9 +19,13 @@ _DEFAULT_MS = 50_000
 _LONGEST_MS = 24 * 3600 * 1000
 # One answer is one JSON text in memory on both sides.
 _OUTPUT_LIMIT = 16 * 1024 * 1024
+_CUT = (
+    f"A stream of this command was longer than {_OUTPUT_LIMIT} bytes; the rest was thrown away. "
+    "Redirect it to a file and read that."
+)
 
 
-async def shell(sandbox: Sandbox, arguments: Arguments) -> str:
+async def shell(place: Workplace, arguments: Arguments) -> str:
     """Run a command and answer with its streams and exit code.
 
     A command that ends by itself is an ordinary answer whatever its exit code. One that runs out of
@@ -33,11 +38,11 @@ async def shell(sandbox: Sandbox, arguments: Arguments) -> str:
     milliseconds = arguments.count("timeout_ms", _DEFAULT_MS, _LONGEST_MS)
     command = arguments.text("command")
     try:
-        done = await sandbox.run(
+        done = await place.sandbox.run(
             command,
             timeout=max(milliseconds, 1) / 1000,
             cwd=arguments.optional_text("cwd"),
-            env=arguments.text_map("envs"),
+            env={**place.memory.env, **arguments.text_map("envs")},
             output_limit=_OUTPUT_LIMIT,
         )
     except (FileProblem, InvalidRequest) as error:
@@ -53,9 +58,16 @@ def _streams(done: Completed) -> dict[str, Any]:
     # The wire carries text; what is not UTF-8 shows as replacement characters, NUL bytes stay.
     streams: dict[str, Any] = {
         "stdout": done.stdout.decode("utf-8", "replace"),
-        "stderr": done.stderr.decode("utf-8", "replace"),
+        "stderr": _noted(done.stderr.decode("utf-8", "replace"), done),
     }
     return {**streams, "truncated": True} if done.truncated else streams
+
+
+def _noted(stderr: str, done: Completed) -> str:
+    """Add which limit was passed, where a shell says that a command was killed."""
+    notes = [note for note in (_CUT if done.truncated else "", done.excess) if note]
+    gap = "\n" if notes and stderr and not stderr.endswith("\n") else ""
+    return stderr + gap + "".join(f"{note}\n" for note in notes)
 
 
 def _failure(code: int, **fields: Any) -> str:

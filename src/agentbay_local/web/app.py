@@ -20,10 +20,12 @@ from agentbay_async._wire.codec import decode_request
 from agentbay_local.actions import ROUTES
 from agentbay_local.dialect import answer
 from agentbay_local.dialect.problems import Problem, missing
-from agentbay_local.web import context_files
+from agentbay_local.instruments.faults import Call
+from agentbay_local.web import context_files, control, link, ports, socket
+from agentbay_local.web.gate import Gate, Reply, refused, reply
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from aiohttp.typedefs import Handler
 
@@ -37,40 +39,39 @@ BODY_LIMIT = 64 * 1024 * 1024
 _MOST_FIELDS = 1000
 
 
-def application(state: State, api_key: str) -> web.Application:
-    """Build the web application of a service."""
-    front = Front(state, api_key)
+def application(
+    state: State, api_key: str, reset: Callable[[], Awaitable[None]]
+) -> web.Application:
+    """Build the web application of a service; `reset` makes it forget everything."""
+    gate = Gate(state.kit)
+    front = Front(state, api_key, gate)
     app = web.Application(client_max_size=BODY_LIMIT, middlewares=[refuse_web_pages])
     app.router.add_post("/", front.act)
     app.router.add_get("/healthz", front.health)
-    context_files.add(app, state)
+    context_files.add(app, state, gate)
+    ports.add(app, state)
+    link.add(app, state, gate)
+    socket.add(app, state)
+    control.add(app, state.kit, api_key, reset)
     return app
 
 
 @web.middleware
 async def refuse_web_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse what a browser sends on behalf of some page: no page has business here."""
-    if "Origin" in request.headers:
+    if "Origin" in request.headers and not request.path.startswith(ports.PREFIX):
         problem = Problem(codes.NOT_LOGIN, "Requests from web pages are not accepted.", 403)
-        return refusal(problem)
+        return refused(problem).response
     return await handler(request)
-
-
-def refusal(problem: Problem) -> web.Response:
-    """Write a refusal as HTTP."""
-    return _json(answer.failure(problem, answer.request_id()), problem.http_status)
-
-
-def _json(text: str, status: int = 200) -> web.Response:
-    return web.Response(text=text, status=status, content_type="application/json")
 
 
 class Front:
     """Turns requests into calls of handlers, and what they return or raise into answers."""
 
-    def __init__(self, state: State, api_key: str) -> None:
+    def __init__(self, state: State, api_key: str, gate: Gate) -> None:
         self._state = state
         self._key = api_key.encode()
+        self._gate = gate
 
     async def health(self, request: web.Request) -> web.Response:
         """Say that the service answers, and how well it isolates."""
@@ -78,22 +79,33 @@ class Front:
         level = self._state.sandboxes.isolation.value
         return web.json_response({"status": "ok", "isolation": level})
 
-    async def act(self, request: web.Request) -> web.Response:
+    async def act(self, request: web.Request) -> web.StreamResponse:
         """Answer one action."""
-        identity = answer.request_id()
         try:
-            return _json(answer.success(await self._answer(request), identity))
+            fields = await _fields(request)
         except Problem as problem:
-            return _json(answer.failure(problem, identity), problem.http_status)
-        except Exception:
-            _log.exception("request %s failed", identity)
-            fault = Problem(codes.INTERNAL, "The local service failed; its log says why.", 500)
-            return _json(answer.failure(fault, identity), 500)
-
-    async def _answer(self, request: web.Request) -> answer.Answer:
-        fields = await _fields(request)
-        self._check_key(fields, request)
+            return refused(problem).response
         name = fields.get("Action") or request.headers.get("x-acs-action") or ""
+
+        async def handle(_cut: int | None) -> Reply:
+            return await self._reply(name, fields, request)
+
+        return await self._gate.pass_through(request, _call(name, fields), handle)
+
+    async def _reply(self, name: str, fields: Mapping[str, str], request: web.Request) -> Reply:
+        try:
+            self._check_key(fields, request)
+            identity = answer.request_id()
+            return reply(answer.success(await self._answer(name, fields), identity), identity)
+        except Problem as problem:
+            return refused(problem)
+        except Exception:
+            fault = Problem(codes.INTERNAL, "The local service failed; its log says why.", 500)
+            said = refused(fault)
+            _log.exception("request %s failed", said.request_id)
+            return said
+
+    async def _answer(self, name: str, fields: Mapping[str, str]) -> answer.Answer:
         if not name:
             raise missing("Action")
         route = ROUTES.get(name)
@@ -113,6 +125,12 @@ class Front:
         right = hmac.compare_digest(key.strip().encode("utf-8", "replace"), self._key)
         if not right or word.lower() != "bearer":
             raise Problem(codes.NOT_LOGIN, "The API key is missing or wrong.")
+
+
+def _call(name: str, fields: Mapping[str, str]) -> Call:
+    """Return what faults and the journal see: everything but the key."""
+    form = {field: value for field, value in fields.items() if field != "Authorization"}
+    return Call(name, form)
 
 
 async def _fields(request: web.Request) -> dict[str, str]:

@@ -37,7 +37,10 @@ class SyncContext(Request[None]):
 
 @attrs.define
 class ContextTask:
-    """One movement of files. ``status`` is ``"Success"``, ``"Failed"``, or it is still going on."""
+    """One movement of files. ``status`` is ``"Success"``, ``"Failed"``, or it is still going on.
+
+    ``files`` and ``bytes`` are not in the service's documentation; they are read where they are.
+    """
 
     context_id: str | None = named("contextId")
     path: str | None = named("path")
@@ -46,6 +49,8 @@ class ContextTask:
     error_message: str | None = named("errorMessage")
     start_time: int | None = named("startTime")
     finish_time: int | None = named("finishTime")
+    files: int | None = named("files")
+    bytes: int | None = named("bytes")
 
 
 @attrs.define

@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 
-from . import commands, files, processes, terminals, wire
+from . import commands, files, outbound, processes, terminals, wire
 
 TYPE_CHECKING = False  # importing typing would cost each session some milliseconds
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ QUICK: dict[str, Callable[[wire.Message, files.View], wire.Message]] = {
 SLOW: dict[str, Callable[[wire.Message, files.View], wire.Message]] = {
     "list": files.list_directory,
     "search": files.search,
+    "survey": files.survey,
     "remove": files.remove,
     "move": files.move,
 }
@@ -94,6 +95,9 @@ class Agent:
             self.open_terminal(message)
         elif asked == "dial":
             self.dial(message)
+        elif asked == "proxy":
+            with outbound.listening(self.view) as listening:
+                self.reply(message, {}, [listening.fileno()])
         elif asked == "kill":
             self.kill(message)
         elif asked == "drain":
@@ -210,8 +214,7 @@ class Agent:
         """Collect every exited child; commands get their reply, failed copies an error."""
         for pid, status in processes.collect().items():
             if pid in self.running:
-                ended = {"id": self.running.pop(pid), "exit": processes.exit_code(status)}
-                wire.send(self.channel, ended)
+                self.reply({"id": self.running.pop(pid)}, {"exit": processes.exit_code(status)})
             asked = self.workers.pop(pid, None)
             if asked is not None and status:
                 wire.send(self.channel, {"id": asked, "errno": errno.EINTR, "path": ""})

@@ -99,6 +99,7 @@ def environment(message: wire.Message, view: View) -> dict[str, str]:
         "PATH": os.environ["PATH"],
         "SHELL": "/bin/sh",
         "USER": "wuying",
+        **view.variables,
     }
     if view.prefix:
         own["TMPDIR"] = view.real("/tmp")  # noqa: S108 - the session's own

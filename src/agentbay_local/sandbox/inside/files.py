@@ -6,6 +6,7 @@ session knows them; bytes that are not UTF-8 are carried by surrogate escapes.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -27,7 +28,7 @@ FLAGS = {
 
 
 class View:
-    """Maps the session's paths to the paths this process can open.
+    """Maps the session's paths to the paths this process can open, and holds its variables.
 
     Inside namespaces they are the same. Without isolation the session's "/" is a directory of the
     host, and `prefix` names it.
@@ -36,6 +37,7 @@ class View:
     def __init__(self, settings: dict[str, Any]) -> None:
         self.home: str = settings["home"]
         self.prefix: str = settings["prefix"]
+        self.variables: dict[str, str] = {}
         self.users = {int(uid): name for uid, name in settings["users"].items()}
         self.groups = {int(gid): name for gid, name in settings["groups"].items()}
 
@@ -160,6 +162,35 @@ def matches(
         for name in directories + kept(names, unwanted):
             if wanted.match(name):
                 yield top.rstrip("/") + place[shift:].rstrip("/") + "/" + name
+
+
+def survey(message: wire.Message, view: View) -> wire.Message:
+    """Tell of a path and of everything below it what shows whether it has changed."""
+    top = view.named(message["path"])
+    try:
+        marks = [mark(top, os.lstat(view.real(top)))]
+    except (FileNotFoundError, NotADirectoryError):
+        return {"marks": []}
+    waiting = [top] if os.path.isdir(view.real(top)) else []
+    while waiting:
+        for path, facts in below(view, waiting.pop()):
+            marks.append(mark(path, facts))
+            if stat.S_ISDIR(facts.st_mode):
+                waiting.append(path)
+    return {"marks": marks}
+
+
+def below(view: View, path: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield path and facts of what is in a directory; all or some of it may be gone meanwhile."""
+    with contextlib.suppress(OSError), os.scandir(view.real(path)) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                yield os.path.join(path, entry.name), entry.stat(follow_symlinks=False)
+
+
+def mark(path: str, facts: os.stat_result) -> list[Any]:
+    """Return a path, whether it is a directory, and three numbers that writing to it changes."""
+    return [path, stat.S_ISDIR(facts.st_mode), facts.st_size, facts.st_mtime_ns, facts.st_ino]
 
 
 def kept(names: list[str], unwanted: Sequence[re.Pattern[str]]) -> list[str]:

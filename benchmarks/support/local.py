@@ -1,0 +1,58 @@
+"""A local service in a process of its own, as users run it: `python -m support.local`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agentbay_local import LocalService
+from support.child import LineChild
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_BENCHMARKS = Path(__file__).parent.parent
+
+
+class LocalChild:
+    """A local service in a child process, for the length of a ``with`` block.
+
+    Attributes:
+        endpoint: Its URL.
+        api_key: The key that it wants.
+    """
+
+    def __enter__(self) -> LocalChild:
+        self._home = tempfile.TemporaryDirectory(prefix="agentbay-bench-")
+        self._child = LineChild(
+            [sys.executable, "-m", "support.local", self._home.name],
+            env={**os.environ, "PYTHONPATH": str(_BENCHMARKS)},
+        )
+        said = self._child.hear()
+        self.endpoint: str = said["endpoint"]
+        self.api_key: str = said["api_key"]
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._child.close()
+        self._home.cleanup()
+
+
+def main() -> None:
+    """Serve until stdin ends."""
+    with LocalService(home=sys.argv[1]) as service:
+        print(json.dumps({"endpoint": service.endpoint, "api_key": service.api_key}), flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

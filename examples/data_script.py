@@ -1,0 +1,58 @@
+"""A script without await: bring a table into a session, work on it there, fetch the result.
+
+AGENTBAY_ENDPOINT says where sessions are; without it they are on this machine.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import tempfile
+from pathlib import Path
+
+from agentbay import AgentBay, TransferProgress
+
+SALES = [("north", 120), ("south", 80), ("north", 30), ("east", 55), ("south", 45)] * 20_000
+# What the session runs: the sum for each region, the largest first.
+SUMS = r"""
+tail -n +2 sales.csv |
+awk -F, '{ sum[$1] += $2 } END { for (name in sum) print name "," sum[name] }' |
+sort -t, -k2 -rn > sums.csv
+"""
+
+
+def write_table(path: Path) -> None:
+    """Write the sales as a CSV file."""
+    with path.open("w", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(("region", "amount"))
+        table.writerows(SALES)
+
+
+def show(progress: TransferProgress) -> None:
+    """Say when a file has been carried whole."""
+    if progress.done == progress.total:
+        print(f"carried {progress.done} bytes", flush=True)
+
+
+def main() -> None:
+    """Do the work in a session that goes at the end, whatever happens."""
+    endpoint = os.environ.get("AGENTBAY_ENDPOINT", "local")
+    with (
+        tempfile.TemporaryDirectory() as here,
+        AgentBay(endpoint=endpoint) as bay,
+        bay.session() as session,
+    ):
+        table, sums = Path(here, "sales.csv"), Path(here, "sums.csv")
+        write_table(table)
+        receipt = session.file_system.upload_file(table, "sales.csv", progress=show).unwrap()
+        print(f"uploaded, checksum verified: {receipt.verified}", flush=True)
+
+        session.command.run(SUMS, timeout=60, check=True)
+        session.file_system.download_file("sums.csv", sums).unwrap()
+        for region, amount in csv.reader(sums.read_text().splitlines()):
+            print(f"{region:>6} {int(amount):>10,}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

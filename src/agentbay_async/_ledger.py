@@ -1,0 +1,359 @@
+"""The ledger: a file on this host in which every session is written down that was created here.
+
+It is there for the day on which a process is killed before it could delete its sessions. Each line
+is one JSON object, appended by one write, so that many processes may share the file and one that is
+killed leaves a torn line at worst. Such a line is passed over, and does not spoil the next, because
+lines begin with their separator instead of ending with it. Keys are never written. Whoever replaces
+the file by a shorter one does so while nobody else writes.
+
+A line is written where the session is made, by the event loop itself: it takes some ten
+microseconds, and a thread would take more.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from agentbay_async._processes import Fate, Process, fate, this_process
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agentbay_async._clock import Clock
+
+logger = logging.getLogger("agentbay")
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+# Bytes from which on the file is made shorter, and how often a process looks at its length.
+_LONG = 256 * 1024
+_LOOKED_AT_EVERY = 256
+# How often, and after how many seconds, the file is asked for while it is being replaced.
+_TRIES = 250
+_PAUSE = 0.004
+# Seconds for which a process without a session is remembered: one that was killed while it created
+# its first has nothing else here, and is found by its run.
+_REMEMBERED = 7 * 86_400
+
+
+@attrs.frozen
+class LedgerEntry:
+    """A session that was created on this host and not deleted, as far as the ledger knows.
+
+    Attributes:
+        session_id: Its id.
+        endpoint: The service that has it.
+        owner: Whose it is.
+        since: When it was created, in seconds since 1970.
+        until: When the service ends it at the latest, or ``None``.
+        process: The process that created it, or ``None`` if nothing is known of that.
+    """
+
+    session_id: str
+    endpoint: str
+    owner: str
+    since: float
+    until: float | None
+    process: Process | None
+
+    @property
+    def fate(self) -> Fate:
+        """Whether the process that created it still lives."""
+        return Fate.UNKNOWN if self.process is None else fate(self.process)
+
+
+@attrs.frozen
+class Contents:
+    """What a ledger says.
+
+    Attributes:
+        open: Sessions that were created and not deleted.
+        processes: The processes that created sessions, by their runs.
+        lines: The lines that say so.
+    """
+
+    open: list[LedgerEntry]
+    processes: dict[str, Process]
+    lines: list[bytes]
+
+
+class Ledger:
+    """The ledger, as one client uses it. Nothing is made before the first session is.
+
+    Args:
+        path: The file; ``""`` takes the one of this host.
+        endpoint: The service that has the client's sessions.
+        clock: Time.
+    """
+
+    def __init__(self, path: str, endpoint: str, clock: Clock) -> None:
+        self.path = located(path)
+        self._endpoint = endpoint
+        self._clock = clock
+        self._begun = ""
+        self._writes = 0
+        self._long = _LONG
+        self._broken = False
+
+    def began(self) -> None:
+        """Write this process down; to be called before it asks for its first session."""
+        process = this_process()
+        if self._begun == process.run:
+            return
+        self._begun = process.run
+        self._write({"did": "began", "at": self._clock.time(), **process._asdict()})
+
+    def created(self, session_id: str, owner: str, lasts: float | None) -> None:
+        """Write a session down, which lasts so many seconds at most."""
+        now = self._clock.time()
+        self._write(
+            {
+                "did": "created",
+                "session": session_id,
+                "endpoint": self._endpoint,
+                "owner": owner,
+                "run": self._begun,
+                "at": now,
+                "until": None if lasts is None else now + lasts,
+            }
+        )
+
+    def deleted(self, session_id: str) -> None:
+        """Write down that a session is gone; without a ledger there is nothing to cross out."""
+        if self._begun or self.path.exists():
+            now = self._clock.time()
+            row = {"did": "deleted", "session": session_id, "endpoint": self._endpoint, "at": now}
+            self._write(row)
+
+    def read(self) -> Contents:
+        """Return what it says."""
+        return read(self.path, self._clock.time())
+
+    def _write(self, row: Mapping[str, object]) -> None:
+        """Append a line. A disk that is full is no reason to fail a call; it is said once."""
+        if self._broken:
+            return
+        line = _encode(row).encode()
+        try:
+            self._append(line)
+        except OSError as error:
+            self._broken = True
+            logger.warning(
+                "the ledger %s cannot be written (%s): sessions that this process loses will not"
+                " be found there",
+                self.path,
+                error.strerror,
+            )
+
+    def _append(self, line: bytes) -> None:
+        try:
+            length = append(self.path, line)
+        except FileNotFoundError:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            length = append(self.path, line)
+        if self._writes % _LOOKED_AT_EVERY == 0 and length > self._long:
+            compact(self.path, self._clock.time())
+            # Many sessions may be alive: then the work is not begun again for nothing.
+            self._long = max(_LONG, 2 * self.path.stat().st_size)
+        self._writes += 1
+
+
+def located(path: str) -> Path:
+    """Return the file that a setting names; ``""`` is the one of this host."""
+    return Path(path).expanduser().absolute() if path else default_path(os.environ)
+
+
+def default_path(environ: Mapping[str, str]) -> Path:
+    """Return where the ledger of this host is, whether it exists or not."""
+    import socket
+
+    name = f"ledger-{socket.gethostname()}.jsonl"
+    if sys.platform == "win32":
+        return Path(environ.get("LOCALAPPDATA", "~")).expanduser() / "agentbay" / name
+    if sys.platform == "darwin":
+        return Path("~/Library/Application Support/agentbay").expanduser() / name
+    base = environ.get("XDG_DATA_HOME") or Path(environ.get("HOME", "~")) / ".local" / "share"
+    return Path(base).expanduser() / "agentbay" / name
+
+
+@attrs.define
+class _Files:
+    """What a process keeps open of a ledger, because opening costs more than writing.
+
+    Attributes:
+        lock: The lock; it has a file of its own, which is never replaced.
+        rows: The ledger.
+    """
+
+    lock: int
+    rows: int
+
+
+@lru_cache(maxsize=8)
+def _files(path: Path, _pid: int) -> _Files:
+    # A forked child opens them anew: locks belong to what was opened, not to who holds it.
+    return _Files(_open(path.with_suffix(".lock")), _open(path))
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _BINARY, 0o600)
+
+
+def append(path: Path, line: bytes) -> int:
+    """Append a line by one write, and return how long the file is now."""
+    files = _files(path, os.getpid())
+    held = _patiently(files.lock, shared=True)
+    try:
+        state = os.fstat(files.rows)
+        if not state.st_nlink:
+            # It was replaced by a shorter one, or removed.
+            anew = _open(path)
+            os.close(files.rows)
+            files.rows = anew
+        os.write(files.rows, b"\n" + line)
+    finally:
+        # One that was stopped while it held the lock does not stop the others: they write too.
+        if held:
+            _unlock(files.lock)
+    return state.st_size
+
+
+def read(path: Path, now: float) -> Contents:
+    """Return what the ledger at `path` says at the time `now`."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
+        lines = []
+    created: dict[tuple[str, str], tuple[dict[str, Any], bytes]] = {}
+    began: dict[str, tuple[Process, float, bytes]] = {}
+    for line in lines:
+        row = _row(line)
+        key = str(row.get("endpoint", "")), str(row.get("session", ""))
+        if row.get("did") == "created":
+            created[key] = row, line
+        elif row.get("did") == "deleted":
+            created.pop(key, None)
+        elif row.get("did") == "began":
+            began[str(row["run"])] = _process(row), float(row["at"]), line
+    processes = {run: process for run, (process, _at, _line) in began.items()}
+    still = [(row, line) for row, line in created.values() if (row["until"] or now) >= now]
+    entries = [_entry(row, processes) for row, _line in still]
+    needed = {row["run"] for row, _line in still}
+    kept = [
+        line for run, (_p, at, line) in began.items() if run in needed or now - at < _REMEMBERED
+    ]
+    return Contents(entries, processes, kept + [line for _row, line in still])
+
+
+def compact(path: Path, now: float) -> None:
+    """Replace the ledger by one that holds only what still matters, if nobody is writing now."""
+    lock = _files(path, os.getpid()).lock
+    if not _patiently(lock, shared=False):
+        return
+    try:
+        contents = read(path, now)
+        shorter = path.with_suffix(".new")
+        shorter.write_bytes(b"".join(b"\n" + line for line in contents.lines))
+        shorter.chmod(0o600)
+        shorter.replace(path)
+    finally:
+        _unlock(lock)
+
+
+def _row(line: bytes) -> dict[str, Any]:
+    """Read a line; one that was torn, or that no version of ours wrote, says nothing."""
+    try:
+        row = json.loads(line)
+        wanted = _NEEDED[row["did"]]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return {}
+    good = all(isinstance(row.get(name), kind) for name, kind in wanted.items())
+    return row if good else {}
+
+
+_NEEDED: dict[str, dict[str, type | tuple[type, ...]]] = {
+    "began": {
+        "run": str,
+        "pid": int,
+        "start": str,
+        "boot": str,
+        "space": str,
+        "at": (int, float),
+    },
+    "created": {
+        "session": str,
+        "endpoint": str,
+        "owner": str,
+        "run": str,
+        "at": (int, float),
+        "until": (int, float, type(None)),
+    },
+    "deleted": {"session": str, "endpoint": str},
+}
+
+
+def _process(row: dict[str, Any]) -> Process:
+    return Process(row["run"], row["pid"], row["start"], row["boot"], row["space"])
+
+
+def _entry(row: dict[str, Any], processes: Mapping[str, Process]) -> LedgerEntry:
+    return LedgerEntry(
+        row["session"],
+        row["endpoint"],
+        row["owner"],
+        row["at"],
+        row["until"],
+        processes.get(row["run"]),
+    )
+
+
+def _patiently(lock: int, *, shared: bool) -> bool:
+    """Keep others from replacing the file, or, not `shared`, from writing; False if that fails."""
+    for _ in range(_TRIES if shared else 1):
+        if _locked(lock, shared=shared):
+            return True
+        time.sleep(_PAUSE)
+    return False
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    _BINARY = os.O_BINARY
+
+    def _locked(lock: int, *, shared: bool) -> bool:
+        # There is no shared lock. The file is not replaced while anybody has it open, either.
+        del shared
+        try:
+            msvcrt.locking(lock, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+    def _unlock(lock: int) -> None:
+        os.lseek(lock, 0, os.SEEK_SET)
+        msvcrt.locking(lock, msvcrt.LK_UNLCK, 1)
+
+else:
+    import fcntl
+
+    _BINARY = 0
+
+    def _locked(lock: int, *, shared: bool) -> bool:
+        try:
+            fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+    def _unlock(lock: int) -> None:
+        fcntl.flock(lock, fcntl.LOCK_UN)

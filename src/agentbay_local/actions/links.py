@@ -1,0 +1,57 @@
+"""Ways into a session: its ports, and those that no session here has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentbay_async._wire import codes, schema
+from agentbay_local.dialect.answer import Answer
+from agentbay_local.dialect.problems import Problem, invalid
+from agentbay_local.web.ports import PORTS, url_of
+
+if TYPE_CHECKING:
+    from agentbay_local.state import State
+    from agentbay_local.store import Session
+
+_FIRST, _LAST = PORTS[0], PORTS[-1]
+
+
+async def get(state: State, request: schema.GetLink) -> Answer:
+    """Hand out a URL that leads to a port of a session, as long as the session lives.
+
+    The service speaks no TLS, so the URL begins with ``http`` or ``ws`` where the cloud's begins
+    with ``https`` or ``wss``.
+    """
+    session = state.running(request.session_id)
+    protocol = (request.protocol_type or "wss").lower()
+    if protocol not in ("https", "wss"):
+        raise invalid("ProtocolType", f"must be 'https' or 'wss', not {protocol!r:.40}.")
+    if request.port is None:
+        raise _nothing_of("browser", session)
+    if request.port not in PORTS:
+        raise Problem(
+            codes.INVALID_PARAMETER,
+            f"Invalid port value: {request.port}. "
+            f"Port must be an integer in the range [{_FIRST}, {_LAST}].",
+        )
+    url = url_of(state, session.id, request.port)
+    link = f"{url}/" if protocol == "https" else f"ws{url.removeprefix('http')}"
+    return Answer(schema.Link(url=link))
+
+
+async def no_browser(state: State, request: schema.GetCdpLink | schema.InitBrowser) -> Answer:
+    """Refuse what needs a browser."""
+    raise _nothing_of("browser", state.running(request.session_id))
+
+
+async def no_phone(state: State, request: schema.GetAdbLink) -> Answer:
+    """Refuse what needs a phone."""
+    raise _nothing_of("phone", state.running(request.session_id))
+
+
+def _nothing_of(what: str, session: Session) -> Problem:
+    return Problem(
+        codes.INVALID_PARAMETER,
+        f"A {what} is not offered by image {session.image!r} here; the cloud service has images "
+        f"with one.",
+    )

@@ -1,0 +1,1 @@
+"""Instruments of tests: a clock, faults, a journal, limits, transitions and snapshots."""

@@ -1,0 +1,117 @@
+"""Everything a service holds: looked at, filled for a test, and dropped after it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import attrs
+
+from agentbay_async._wire import schema
+from agentbay_local.actions import contexts as context_actions
+from agentbay_local.actions import files as file_actions
+from agentbay_local.actions import sessions as session_actions
+from agentbay_local.contexts.versions import Change
+from agentbay_local.dialect.problems import Problem
+from agentbay_local.trees.manifest import FILE, Stamp
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agentbay_local.state import State
+
+__all__ = ["ContextSeeds", "Holdings", "Seeded", "SessionSeeds"]
+
+_GRACE = 10.0
+
+SessionSeeds = int | Sequence[Mapping[str, str]]
+"""How many sessions without labels, or the labels of each."""
+
+ContextSeeds = Sequence[str] | Mapping[str, Mapping[str, bytes | str]]
+"""Names of contexts, or for each name its files: path and content."""
+
+
+@attrs.frozen
+class Seeded:
+    """What was made.
+
+    Attributes:
+        sessions: The ids of the sessions, in the order they were asked for.
+        contexts: The id of each context, by its name.
+    """
+
+    sessions: list[str]
+    contexts: dict[str, str]
+
+
+@attrs.frozen
+class Holdings:
+    """The holdings of one running service.
+
+    Attributes:
+        state: Its parts.
+    """
+
+    state: State
+
+    def living(self) -> dict[str, dict[str, str]]:
+        """Return the labels of each session that is neither released nor on its way there."""
+        sessions = self.state.store.sessions
+        return {
+            entry.id: sessions.labels(entry.id)
+            for entry in sessions.live()
+            if entry.id not in self.state.lifecycle.releasing
+        }
+
+    async def reset(self) -> None:
+        """Drop sessions, contexts, faults and entries of the journal; limits are as at first."""
+        self.state.kit.reset()
+        await self.drop()
+        self.state.lifecycle.begin()
+
+    async def drop(self) -> None:
+        """End all work, with the sweeper, and drop sessions and contexts."""
+        await self.state.background.close(_GRACE)
+        ids = [session.id for session in self.state.store.sessions.live()]
+        ids += [place.name for place in self.state.sandboxes.directory.iterdir()]
+        await asyncio.gather(*(self.state.sandboxes.remove(name) for name in dict.fromkeys(ids)))
+        self.state.syncing.forget_all()
+        self.state.store.wipe()
+        await self.state.files.recover([])
+
+    async def seed(self, sessions: SessionSeeds = 0, contexts: ContextSeeds = ()) -> Seeded:
+        """Make sessions and contexts, as if clients had asked for them.
+
+        Raises:
+            ValueError: What is asked for is refused.
+        """
+        files = contexts if isinstance(contexts, Mapping) else {name: {} for name in contexts}
+        labels = [{}] * sessions if isinstance(sessions, int) else sessions
+        try:
+            made = {name: await self._context(name, content) for name, content in files.items()}
+            return Seeded([await self._session(entry) for entry in labels], made)
+        except Problem as problem:
+            raise ValueError(problem.message) from problem
+
+    async def _session(self, labels: Mapping[str, str]) -> str:
+        request = schema.CreateMcpSession(labels=dict(labels) or None)
+        answer = await session_actions.create(self.state, request)
+        return str(answer.data.session_id)
+
+    async def _context(self, name: str, content: Mapping[str, bytes | str]) -> str:
+        request = schema.GetContext(name=name, allow_create=True)
+        context_id = str((await context_actions.get(self.state, request)).data.id)
+        for path, data in content.items():
+            whole = data.encode() if isinstance(data, str) else data
+            await self._file(context_id, file_actions.checked_path(path, "path"), whole)
+        return context_id
+
+    async def _file(self, context_id: str, path: str, content: bytes) -> None:
+        with self.state.files.incoming(context_id) as file:
+            await asyncio.to_thread(file.write_bytes, content)
+            await self.state.files.publish(context_id, _one_file(path, file))
+
+
+def _one_file(path: str, file: Path) -> Change:
+    return Change(added={path: Stamp(FILE)}, fetch=lambda landing, name: landing.adopt(name, file))

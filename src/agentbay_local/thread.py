@@ -1,0 +1,81 @@
+"""A thread with an event loop of its own, on which one server runs."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from concurrent.futures import Future
+
+    from agentbay_local.server import Server
+
+__all__ = ["ServerThread"]
+
+T = TypeVar("T")
+
+_START_WITHIN = 60.0
+_STOP_WITHIN = 60.0
+_FREEZE_WITHIN = 5.0
+
+
+class ServerThread:
+    """A thread whose loop runs one server."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._failure: BaseException | None = None
+        self._end = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="agentbay-local", daemon=True)
+
+    def begin(self) -> None:
+        """Start, and wait until the server answers; its failure is raised here."""
+        self._thread.start()
+        if not self._ready.wait(_START_WITHIN):
+            self.end()
+            raise TimeoutError(f"the service did not start within {_START_WITHIN:.0f} seconds")
+        if self._failure is not None:
+            self._thread.join(_STOP_WITHIN)
+            raise self._failure
+
+    def end(self) -> None:
+        """Stop the server and wait for the thread."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._end.set)
+            self._thread.join(_STOP_WITHIN)
+
+    def call(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run something on the loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def freeze(self) -> None:
+        """Hold the loop still for good, so that nothing changes under the hands of `abort`."""
+        still = threading.Event()
+
+        def hold() -> None:
+            still.set()
+            threading.Event().wait()
+
+        self._loop.call_soon_threadsafe(hold)
+        still.wait(_FREEZE_WITHIN)
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._serve())
+        finally:
+            self._loop.close()
+
+    async def _serve(self) -> None:
+        try:
+            await self._server.start()
+        except BaseException as error:
+            self._failure = error
+            return
+        finally:
+            self._ready.set()
+        await self._end.wait()
+        await self._server.stop()

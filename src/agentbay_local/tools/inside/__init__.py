@@ -1,0 +1,3 @@
+"""What tools run within a session: programs handed to the session's Python as text."""
+
+from __future__ import annotations

@@ -1,0 +1,70 @@
+"""Carries one file between a session and a URL, run by the session's Python and in its network.
+
+Standard input is a JSON object with ``verb``, ``url`` and ``path``. What goes wrong is said on
+standard error, without the URL, which may hold a signature.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from http.client import HTTPException
+from shutil import copyfileobj
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+TIMEOUT = 60.0
+REFUSED, UNREACHABLE = 1, 3
+
+
+def main() -> int:
+    """Carry the file; return the exit code."""
+    task = json.load(sys.stdin)
+    work = upload if task["verb"] == "upload" else download
+    try:
+        work(task["url"], task["path"])
+    except HTTPError as error:
+        return failed(f"the server answered {error.code} {error.reason}")
+    except URLError as error:
+        return failed(f"the server cannot be reached: {error.reason}", UNREACHABLE)
+    except (OSError, HTTPException) as error:
+        return failed(str(error) or type(error).__name__)
+    return 0
+
+
+def upload(url: str, path: str) -> None:
+    """Send a file with PUT."""
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
+        request = Request(url, data=file, headers=headers, method="PUT")  # noqa: S310  # checked
+        with urlopen(request, timeout=TIMEOUT):  # noqa: S310  # http or https, which the tool checks
+            return
+
+
+def download(url: str, path: str) -> None:
+    """Get a file, which takes its place when it is complete."""
+    part = f"{path}.part-{os.getpid()}"
+    with urlopen(url, timeout=TIMEOUT) as answer:  # noqa: S310  # as above
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        try:
+            with open(part, "wb") as file:
+                copyfileobj(answer, file)
+                announced = answer.headers.get("Content-Length")
+                if announced is not None and file.tell() != int(announced):
+                    raise OSError(f"it ended after {file.tell()} of {announced} bytes")
+            os.replace(part, path)
+        except BaseException:
+            os.unlink(part)
+            raise
+
+
+def failed(reason: str, code: int = REFUSED) -> int:
+    """Say why, and return an exit code."""
+    sys.stderr.write(reason)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""The tool ``get_metrics``: what a session takes, beside what it may take."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from agentbay_async._wire.codec import compact_json
+from agentbay_local.clock import iso
+
+if TYPE_CHECKING:
+    from agentbay_local.sandbox.base import Consumption, Sandbox
+    from agentbay_local.tools.arguments import Arguments
+    from agentbay_local.tools.workplace import Workplace
+
+__all__ = ["Meter", "get_metrics"]
+
+
+@attrs.frozen
+class _Reading:
+    """A measurement, and when it was made, on the monotonic clock."""
+
+    moment: float
+    found: Consumption
+
+
+class Meter:
+    """Turns what a session has taken so far into what it takes a second.
+
+    Rates are those of the time since the last reading; a first one, and one of a sandbox that was
+    started anew, has nothing to compare with and says 0.
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[Sandbox, _Reading] | None = None
+
+    def rates(self, sandbox: Sandbox, moment: float, found: Consumption) -> tuple[float, ...]:
+        """Return seconds of processor time, bytes received and bytes sent, each per second."""
+        before, self._last = self._last, (sandbox, _Reading(moment, found))
+        if before is None or before[0] is not sandbox or moment <= before[1].moment:
+            return 0.0, 0.0, 0.0
+        past, passed = before[1].found, moment - before[1].moment
+        grown = (
+            found.cpu_seconds - past.cpu_seconds,
+            found.received_bytes - past.received_bytes,
+            found.sent_bytes - past.sent_bytes,
+        )
+        # Processes that end without being waited for take their time with them.
+        return tuple(max(growth, 0) / passed for growth in grown)
+
+
+async def get_metrics(place: Workplace, arguments: Arguments) -> str:
+    """Answer with numbers of this session alone.
+
+    Totals are what it is limited to, or what the machine has where that is less.
+    """
+    del arguments
+    found = await place.sandbox.consumption()
+    rates = place.memory.meter.rates(place.sandbox, time.monotonic(), found)
+    return compact_json(_numbers(found, rates))
+
+
+def _numbers(found: Consumption, rates: tuple[float, ...]) -> dict[str, Any]:
+    busy, received, sent = rates
+    cores = len(os.sched_getaffinity(0))
+    return {
+        "cpu_count": cores,
+        "cpu_used_pct": round(100 * busy / cores, 2),
+        "mem_total": found.memory_most,
+        "mem_used": found.memory_bytes,
+        "disk_total": found.disk_most,
+        "disk_used": found.disk_bytes,
+        "rx_rate_kbyte_per_s": round(received / 1024, 3),
+        "tx_rate_kbyte_per_s": round(sent / 1024, 3),
+        "rx_used_kbyte": round(found.received_bytes / 1024, 3),
+        "tx_used_kbyte": round(found.sent_bytes / 1024, 3),
+        "timestamp": iso(time.time()),
+    }

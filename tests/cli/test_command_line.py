@@ -1,0 +1,154 @@
+"""``agentbay``: each subcommand goes to the package that it belongs to."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agentbay import _main
+from agentbay_async import _cli
+from agentbay_async._clock import SystemClock
+from agentbay_async._ledger import Ledger
+from agentbay_async.client import AsyncAgentBay
+from agentbay_async.errors import ConfigurationError, ServiceError
+from agentbay_async.records import Reaping
+from agentbay_async.results import ReapResult
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    """Give a ledger that the command line reads."""
+    path = tmp_path / "ledger.jsonl"
+    monkeypatch.setenv("AGENTBAY_LEDGER", str(path))
+    return Ledger(str(path), "https://service", SystemClock())
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """Give what ``reap`` was asked; it finds one session that goes and one that cannot."""
+    calls: list[tuple[Any, ...]] = []
+
+    async def reap(
+        self: AsyncAgentBay, owner: str | None, older_than: float | None, *, dry_run: bool
+    ) -> ReapResult:
+        calls.append((repr(self), owner, older_than, dry_run))
+        return ReapResult.ok(answers.pop())
+
+    answers: list[Reaping] = [Reaping(("s-1",), ("s-2",), {"s-3": "it broke"})]
+    monkeypatch.setattr(AsyncAgentBay, "reap", reap)
+    monkeypatch.setenv("AGENTBAY_API_KEY", "akm-1")
+    monkeypatch.setenv("AGENTBAY_ENDPOINT", "https://service")
+    return calls
+
+
+def test_ps_lists_what_is_open(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    """As a table for people, and as JSON for programs."""
+    ledger.began()
+    ledger.created("s-1", "me@here", 60.0)
+    assert _main.main(["ps"]) == 0
+    head, line = capsys.readouterr().out.splitlines()
+    assert head.split() == ["SESSION", "PROCESS", "AGE", "OWNER", "SERVICE"]
+    assert line.split() == ["s-1", "alive", "0s", "me@here", "https://service"]
+    assert _main.main(["ps", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "session": "s-1",
+        "process": "alive",
+        "age": "0s",
+        "owner": "me@here",
+        "service": "https://service",
+    }
+
+
+def test_ps_lists_nothing_where_there_is_no_ledger(
+    ledger: Ledger, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host without sessions is no failure; one without a ledger is."""
+    assert _main.main(["ps"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+    monkeypatch.setenv("AGENTBAY_LEDGER", "off")
+    assert _main.main(["ps"]) == 2
+    assert "switched off" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(-5, "0s"), (59, "59s"), (60, "1m"), (7200, "2h"), (200_000, "2d")]
+)
+def test_ages_are_short(seconds: float, shown: str) -> None:
+    """To the largest unit that fits."""
+    assert _cli._age(seconds) == shown
+
+
+def test_reap_tells_what_it_did(
+    asked: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ids for programs, the rest for people; what could not be deleted is in the exit code."""
+    assert _main.main(["reap", "--owner", "ci", "--older-than", "2h"]) == 1
+    assert asked == [("AsyncAgentBay('https://service')", "ci", 7200.0, False)]
+    output = capsys.readouterr()
+    assert output.out == "s-1\n"
+    assert "s-3 could not be deleted: it broke" in output.err
+    assert "1 deleted, 1 kept, 1 failed" in output.err
+
+
+def test_reap_takes_its_options(
+    asked: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another service, and a run that deletes nothing."""
+    _main.main(["reap", "--endpoint", "https://other", "--dry-run"])
+    assert asked == [("AsyncAgentBay('https://other')", None, None, True)]
+    assert "1 would be deleted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["", "2", "h", "0s", "-1h", "2 h", "1w", "9" * 20 + "s"])
+def test_times_that_cannot_be_meant_are_refused(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the forms that are understood."""
+    with pytest.raises(SystemExit) as refused:
+        _main.main(["reap", f"--older-than={text}"])
+    assert refused.value.code == 2
+    assert "90s, 30m, 2h or 1d" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [ConfigurationError("no key"), ServiceError("not well")])
+def test_what_cannot_be_done_is_said(
+    error: Exception,
+    asked: list[tuple[Any, ...]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In a line, and without a traceback."""
+
+    async def fail(*_: object, **__: object) -> ReapResult:
+        raise error
+
+    monkeypatch.setattr(AsyncAgentBay, "reap", fail)
+    assert _main.main(["reap"]) == 2
+    assert capsys.readouterr().err == f"agentbay: {error}\n"
+
+
+@pytest.mark.parametrize(("given", "code"), [(["--help"], 0), ([], 2), (["nonsense"], 2)])
+def test_the_command_explains_itself(
+    given: list[str], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All its subcommands, whichever package they belong to."""
+    assert _main.main(given) == code
+    output = capsys.readouterr()
+    text = output.err if code else output.out
+    for command in ("local", "doctor", "ps", "reap"):
+        assert f"\n  {command} " in text
+
+
+def test_the_local_service_gets_its_own_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With all that follows them."""
+    with pytest.raises(SystemExit) as ended:
+        _main.main(["local", "--help"])
+    assert ended.value.code == 0
+    assert "--isolation" in capsys.readouterr().out

@@ -1,0 +1,86 @@
+"""Every example runs as it stands, against a local service, and says what it is there to show."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agentbay import AgentBay
+from agentbay_local import LocalService
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+SAYS = {
+    "agent_loop.py": [
+        "$ count-levels log.txt",
+        "[127] ",
+        "$ cut -d' ' -f1 log.txt | sort | uniq -c",
+        "answer: 1 ERROR 3 INFO 1 WARN",
+    ],
+    "code_notebook.py": [
+        "[2] text: 20.625",
+        "[3] wrote shown",
+        "[3] html: <table><tr><td>17.5</td></tr>",
+        "[3] json: {'warmest': 24.8}",
+        "[4] IndexError: list index out of range",
+        "[5] text: 4",
+        "17.5\n21.0\n19.2\n24.8\n",
+    ],
+    "data_script.py": [
+        "carried 900014 bytes",
+        "checksum verified: True",
+        " north  3,000,000\n south  2,500,000\n  east  1,100,000\n",
+    ],
+    "demo.py": ["another session reads the file: 'kept'", "sessions left: 0", "done"],
+}
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory):
+    """Run one local service for all examples."""
+    with LocalService(home=tmp_path_factory.mktemp("home")) as running:
+        yield running
+
+
+def test_no_example_is_left_out():
+    """What users copy is run here."""
+    assert sorted(SAYS) == sorted(path.name for path in EXAMPLES.glob("*.py"))
+
+
+@pytest.mark.parametrize("name", SAYS)
+def test_an_example_runs_as_it_stands(name: str, service: LocalService, tmp_path: Path):
+    """It ends well, complains of nothing, and leaves no session behind."""
+    if name == "code_notebook.py" and importlib.util.find_spec("IPython") is None:
+        pytest.skip("IPython is not installed")
+
+    done = _run(EXAMPLES / name, service, tmp_path)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    at = 0
+    for words in SAYS[name]:
+        assert words in done.stdout[at:], done.stdout
+        at = done.stdout.index(words, at) + len(words)
+    assert list(tmp_path.iterdir()) == []
+    with AgentBay(service.api_key, endpoint=service.endpoint) as bay:
+        assert list(bay.list()) == []
+
+
+def _run(example: Path, service: LocalService, directory: Path) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ,
+        "AGENTBAY_ENDPOINT": service.endpoint,
+        "AGENTBAY_API_KEY": service.api_key,
+    }
+    return subprocess.run(
+        [sys.executable, "-W", "error", str(example)],
+        cwd=directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )

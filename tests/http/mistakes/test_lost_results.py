@@ -1,0 +1,95 @@
+"""Mistakes of other clients, each named after what its user lost: results that were not true."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentbay_async import AgentTask, APIError, CommandResult, ToolError, TransportError
+
+from ..toolbox import says
+
+if TYPE_CHECKING:
+    from tests.http.conftest import Scripted
+
+    from agentbay_async import AsyncAgentBay, AsyncSession
+
+    from ..toolbox import Toolbox
+
+
+async def test_a_tool_that_the_service_refused_is_not_believed_to_have_run(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """The answer has data that looks like a success; its own word is what counts."""
+    scripted.ok("CallMcpTool", says("done"), Success=False, Code="Quota.Used", Message="too many")
+    for result in (
+        await session.call_mcp_tool("shell", {}),
+        await session.command.run("true"),
+        await session.file_system.create_directory("d"),
+    ):
+        assert isinstance(result.error, APIError)
+        assert (result.code, result.request_id) == ("Quota.Used", "REQ-CallMcpTool")
+        assert "too many" in result.error_message
+
+
+async def test_words_about_a_broken_line_are_not_taken_for_what_a_command_wrote(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """There is no output to read: reading it raises the reason."""
+    scripted.reset("CallMcpTool")
+    result = await session.command.run("make")
+    assert isinstance(result, CommandResult)
+    assert isinstance(result.error, TransportError)
+    for name in ("stdout", "stderr", "output", "exit_code"):
+        with pytest.raises(TransportError):
+            getattr(result, name)
+
+
+@pytest.mark.parametrize("shift", [0, 1, 2])
+async def test_a_character_on_the_border_of_two_pieces_is_not_damaged(
+    session: AsyncSession, toolbox: Toolbox, shift: int
+) -> None:
+    """Pieces are read by bytes, and decoded together."""
+    text = "x" * shift + "汉" * 40_000
+    (toolbox.home / "f").write_text(text, encoding="utf-8")
+    assert (await session.file_system.read("f")).content == text
+    assert [call for call, _ in toolbox.calls].count("read_file") == 3
+
+
+async def test_a_session_that_is_looked_up_has_the_tools_of_its_own_image(
+    bay: AsyncAgentBay, scripted: Scripted
+) -> None:
+    """Which the answer to a look-up does not name; it is asked for once, and not guessed."""
+    scripted.ok("GetSession", {"SessionId": "s-1"})
+    scripted.ok("GetSessionDetail", {"Status": "RUNNING", "ImageId": "code_latest"})
+    scripted.ok("ListMcpTools", "[]")
+    session = (await bay.get("s-1")).session
+    for _ in range(2):
+        (await session.list_mcp_tools()).unwrap()
+    assert scripted.asked("ListMcpTools") == [{"ImageId": "code_latest"}] * 2
+    assert scripted.actions.count("GetSessionDetail") == 1
+    assert session.image_id == "code_latest"
+
+
+async def test_a_browser_that_could_not_be_stopped_is_not_said_to_be(
+    session: AsyncSession, scripted: Scripted
+) -> None:
+    """It goes on, and costs."""
+    scripted.ok("CallMcpTool", says("no such process", error=True))
+    result = await session.browser.destroy()
+    assert isinstance(result.error, ToolError)
+    assert "no such process" in result.error_message
+
+
+async def test_a_wait_for_an_agent_leaves_the_screen_of_the_program_alone(
+    session: AsyncSession, scripted: Scripted, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A library writes to nobody's standard output."""
+    scripted.ok("CallMcpTool", says(json.dumps({"taskId": "t-1"})))
+    scripted.ok("CallMcpTool", says(json.dumps({"taskId": "t-1", "status": "running"})))
+    scripted.ok("CallMcpTool", says(json.dumps({"status": "finished", "product": "42"})))
+    task = (await session.agent.computer.execute_task_and_wait("think", timeout=60)).unwrap()
+    assert isinstance(task, AgentTask)
+    assert capfd.readouterr() == ("", "")

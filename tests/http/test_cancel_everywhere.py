@@ -1,0 +1,271 @@
+"""A cancel at every moment of create, session(), sync and delete leaves no session behind.
+
+A moment is a suspension of the caller, or the start or end of a request or a pause anywhere in the
+library. Each piece of work is run once to count its moments, and then once for each of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import types
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+
+from agentbay_async import AsyncAgentBay, AsyncSession, ContextSync, CreateSessionParams
+from agentbay_async._wire.http import Http
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Generator
+
+    from tests.conftest import InstantClock
+    from tests.http.conftest import Bays
+    from tests.http.remembering import Remembering
+
+    Work = Callable[[AsyncAgentBay, Remembering], Coroutine[Any, Any, AsyncSession | None]]
+
+_WITH_FILES = CreateSessionParams(context_syncs=[ContextSync("c-1", "/a")])
+
+
+class Moments:
+    """Counts the moments of a task, and cancels it at some of them.
+
+    Args:
+        cancels: At which, the first being 1.
+    """
+
+    def __init__(self, *cancels: int) -> None:
+        self.count = 0
+        self._cancels = cancels
+        self._task: asyncio.Task[Any] | None = None
+
+    async def run(self, work: Coroutine[Any, Any, AsyncSession | None]) -> AsyncSession | None:
+        """Carry the work out; return what it returned, or nothing if it was cancelled."""
+        self._task = asyncio.create_task(self._stepped(work))
+        try:
+            return await self._task
+        except asyncio.CancelledError:
+            return None
+        finally:
+            self._task = None
+
+    def happen(self) -> None:
+        """Note a moment."""
+        if self._task is not None and not self._task.done():
+            self.count += 1
+            if self.count in self._cancels:
+                # From outside, as every cancel comes: while the task is suspended.
+                asyncio.get_running_loop().call_soon(self._task.cancel)
+
+    async def _stepped(self, work: Coroutine[Any, Any, AsyncSession | None]) -> Any:
+        return await _each_step(work, self.happen)
+
+
+@types.coroutine
+def _each_step(
+    work: Coroutine[Any, Any, Any], happen: Callable[[], None]
+) -> Generator[Any, Any, Any]:
+    """Run a coroutine, and say so whenever it is about to be suspended."""
+    resume: Callable[[], Any] = lambda: work.send(None)  # noqa: E731  # it changes with each step
+    while True:
+        try:
+            awaited = resume()
+        except StopIteration as end:
+            return end.value
+        happen()
+        try:
+            value = yield awaited
+        except BaseException as error:  # a cancel is what this is about
+            resume = _thrower(work, error)
+        else:
+            resume = _sender(work, value)
+
+
+def _thrower(work: Coroutine[Any, Any, Any], error: BaseException) -> Callable[[], Any]:
+    return lambda: work.throw(error)
+
+
+def _sender(work: Coroutine[Any, Any, Any], value: object) -> Callable[[], Any]:
+    return lambda: work.send(value)
+
+
+async def _create(bay: AsyncAgentBay, _: Remembering) -> AsyncSession | None:
+    return (await bay.create()).unwrap()
+
+
+async def _create_with_files(bay: AsyncAgentBay, _: Remembering) -> AsyncSession | None:
+    return (await bay.create(_WITH_FILES)).unwrap()
+
+
+async def _create_in_vain(bay: AsyncAgentBay, service: Remembering) -> AsyncSession | None:
+    service.arrive = False
+    result = await bay.create(_WITH_FILES)
+    return result.session if result.success else None
+
+
+async def _create_whose_answer_is_lost(
+    bay: AsyncAgentBay, service: Remembering
+) -> AsyncSession | None:
+    service.trouble("CreateMcpSession", "unread", "lost")
+    service.trouble("ListSession", "fine", "unread")
+    return (await bay.create()).unwrap()
+
+
+async def _create_that_makes_two(bay: AsyncAgentBay, service: Remembering) -> AsyncSession | None:
+    service.trouble("CreateMcpSession", "lost")
+    service.lag = 10.0
+    return (await bay.create()).unwrap()
+
+
+async def _block(bay: AsyncAgentBay, _: Remembering) -> AsyncSession | None:
+    async with bay.session(_WITH_FILES) as session:
+        await session.get_status()
+    return None
+
+
+async def _block_with_trouble(bay: AsyncAgentBay, service: Remembering) -> AsyncSession | None:
+    service.trouble("DeleteSessionAsync", "unread", "lost")
+    service.trouble("GetSessionDetail", "unread")
+    async with bay.session(sync_context=True):
+        pass
+    return None
+
+
+async def _sync(bay: AsyncAgentBay, _: Remembering) -> AsyncSession | None:
+    async with bay.session() as session:
+        (await session.context.sync()).unwrap()
+    return None
+
+
+async def _delete(bay: AsyncAgentBay, service: Remembering) -> AsyncSession | None:
+    service.create({})
+    session = (await bay.get(*service.sessions)).session
+    (await session.delete(sync_context=True)).unwrap()
+    return None
+
+
+_WORKS = [
+    _create,
+    _create_with_files,
+    _create_in_vain,
+    _create_whose_answer_is_lost,
+    _create_that_makes_two,
+    _block,
+    _block_with_trouble,
+    _sync,
+    _delete,
+]
+
+
+@pytest.fixture
+def attempt(
+    monkeypatch: pytest.MonkeyPatch, bays: Bays, remembering: Remembering, clock: InstantClock
+) -> Callable[..., Coroutine[Any, Any, Moments]]:
+    """Give what runs a piece of work, cancels it, and checks what is left of it."""
+    now: list[Moments] = []
+    send, sleep = Http.send, clock.sleep
+
+    async def sent(self: Http, *args: Any) -> object:
+        now[-1].happen()
+        try:
+            return await send(self, *args)
+        finally:
+            now[-1].happen()
+
+    async def slept(seconds: float) -> None:
+        now[-1].happen()
+        await sleep(seconds)
+
+    monkeypatch.setattr(Http, "send", sent)
+    monkeypatch.setattr(clock, "sleep", slept)
+
+    async def run(work: Work, *cancels: int) -> Moments:
+        moments = Moments(*cancels)
+        now.append(moments)
+        remembering.reset()
+        bay = bays()
+        session = await moments.run(work(bay, remembering))
+        remembering.lag = 0.0
+        await bay.aclose()
+        # Whoever is cancelled while it deletes a session still holds it.
+        given = set(remembering.sessions) if work is _delete else set[str]()
+        held = given if session is None else {session.session_id}
+        assert set(remembering.sessions) <= held, f"left behind by a cancel at {cancels}"
+        assert session is None or session.session_id in remembering.sessions
+        return moments
+
+    return run
+
+
+@pytest.mark.parametrize("work", _WORKS, ids=lambda work: work.__name__)
+@pytest.mark.parametrize("times", [1, 50])
+async def test_a_cancel_leaves_nothing_behind(
+    attempt: Callable[..., Coroutine[Any, Any, Moments]], work: Work, times: int
+) -> None:
+    """At every moment; also one that comes again at every moment of the clean-up."""
+    moments = (await attempt(work)).count
+    assert moments >= 3
+    for first in range(1, moments + 1):
+        await attempt(work, *range(first, first + times))
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.001, 0.01, 0.05])
+async def test_a_time_limit_leaves_nothing_behind(
+    bay: AsyncAgentBay, remembering: Remembering, seconds: float
+) -> None:
+    """``wait_for`` cancels, and hands the session over only if it was there in time."""
+    remembering.trouble("CreateMcpSession", "lost")
+    held: set[str] = set()
+    with suppress(asyncio.TimeoutError):
+        held = {(await asyncio.wait_for(bay.create(), seconds)).session.session_id}
+    await bay.aclose()
+    assert set(remembering.sessions) == held
+
+
+async def test_a_cancelled_task_group_leaves_nothing_behind(
+    bay: AsyncAgentBay, remembering: Remembering
+) -> None:
+    """A group ends its tasks when it is cancelled, or one fails; their sessions go with them."""
+
+    async def work(entered: Callable[[], None]) -> None:
+        async with bay.session():
+            entered()
+            await anyio.sleep_forever()
+
+    async def group() -> None:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(5):
+                tasks.start_soon(work, tasks.cancel_scope.cancel)
+
+    await group()
+    assert remembering.made >= 1
+    assert remembering.sessions == {}
+
+
+async def test_what_cannot_be_deleted_is_told_and_written_down(
+    bay: AsyncAgentBay,
+    remembering: Remembering,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A service that is not there any more is the one way to leave a session."""
+    remembering.trouble("DeleteSessionAsync", *["unread"] * 99)
+    entered = asyncio.Event()
+
+    async def work() -> None:
+        async with bay.session():
+            entered.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(work())
+    await entered.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert "s-1" in caplog.text
+    ledger = bay._api.ledger
+    assert ledger is not None
+    endpoint = bay._api.settings.endpoint
+    left = [entry.session_id for entry in ledger.read().open if entry.endpoint == endpoint]
+    assert left == ["s-1"]

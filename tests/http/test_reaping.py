@@ -1,0 +1,281 @@
+"""``reap``: what outlived its process goes, and nothing else does."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agentbay_async import (
+    ArgumentTypeError,
+    AsyncAgentBay,
+    Config,
+    CreateSessionParams,
+    InvalidArgumentError,
+)
+from agentbay_async._ledger import append, read
+from agentbay_async._processes import Process, this_process
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import InstantClock
+    from tests.http.conftest import Bays, Scripted
+    from tests.http.remembering import Remembering
+
+_HOUR = 3600.0
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the test a ledger of its own."""
+    path = tmp_path / "ledger.jsonl"
+    monkeypatch.setenv("AGENTBAY_LEDGER", str(path))
+    return path
+
+
+@pytest.fixture
+def bay(path: Path, bays: Bays) -> AsyncAgentBay:
+    """Give a client that writes into that ledger."""
+    return bays()
+
+
+def _ended() -> Process:
+    """Return a process of this host that has ended."""
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    return this_process()._replace(run="the-dead-run", pid=child.pid)
+
+
+def _began(process: Process) -> bytes:
+    """Return the line with which a process begins."""
+    return json.dumps({"did": "began", "at": 0.0, **process._asdict()}).encode()
+
+
+def _bury(path: Path) -> None:
+    """Rewrite the ledger as if another process had written it, and ended."""
+    dead = _ended()
+    text = _text(path).replace(this_process().run, dead.run)
+    _rewrite(path, text.replace(f'"pid":{this_process().pid}', f'"pid":{dead.pid}'))
+
+
+def _text(path: Path) -> str:
+    return path.read_text("utf-8") if path.exists() else ""
+
+
+def _rewrite(path: Path, text: str) -> None:
+    path.write_text(text, "utf-8")
+
+
+async def test_sessions_of_a_dead_process_are_deleted(
+    bay: AsyncAgentBay, remembering: Remembering, path: Path, clock: InstantClock
+) -> None:
+    """Those that this very process made stay, and so does what others own."""
+    await bay.create()
+    _bury(path)
+    living = (await bay.create()).session
+    result = await bay.reap()
+    assert (result.deleted, result.kept) == (("s-1",), (living.session_id,))
+    assert list(remembering.sessions) == [living.session_id]
+    assert [entry.session_id for entry in read(path, clock.now).open] == [living.session_id]
+
+
+async def test_a_session_that_the_ledger_does_not_know_is_found_by_its_labels(
+    bay: AsyncAgentBay, remembering: Remembering, path: Path
+) -> None:
+    """Its process was killed between the create and the line in the ledger."""
+    await bay.create()
+    _bury(path)
+    _rewrite(path, "")
+    append(path, _began(_ended()))
+    remembering.sessions["s-1"].labels["agentbay-run"] = "the-dead-run"
+    assert (await bay.reap()).deleted == ("s-1",)
+
+
+async def test_sessions_of_others_are_never_touched(
+    bay: AsyncAgentBay, bays: Bays, remembering: Remembering, path: Path
+) -> None:
+    """However dead their process, and however old they are."""
+    await bays(cfg=Config(owner="somebody-else")).create()
+    _bury(path)
+    remembering.sessions["s-1"].labels["agentbay-since"] = "1"
+    for older_than in (None, 1):
+        assert (await bay.reap(older_than=older_than)).deleted == ()
+    assert (await bay.reap("somebody-else")).deleted == ("s-1",)
+
+
+async def test_another_service_is_never_asked(
+    bay: AsyncAgentBay, remembering: Remembering, path: Path
+) -> None:
+    """An id of one service may be a living session of another."""
+    await bay.create()
+    _bury(path)
+    _rewrite(path, _text(path).replace("http://", "https://"))
+    remembering.sessions["s-1"].labels.clear()
+    assert (await bay.reap()).deleted == ()
+    assert list(remembering.sessions) == ["s-1"]
+
+
+@pytest.mark.parametrize(
+    ("age", "older_than", "goes"),
+    [
+        (2 * _HOUR, None, False),
+        (2 * _HOUR, _HOUR, True),
+        (2 * _HOUR, timedelta(hours=1), True),
+        (_HOUR / 2, _HOUR, False),
+        (None, _HOUR, False),
+    ],
+)
+async def test_a_process_that_cannot_be_seen_is_given_its_time(
+    bay: AsyncAgentBay,
+    remembering: Remembering,
+    clock: InstantClock,
+    age: float | None,
+    older_than: Any,
+    goes: bool,
+) -> None:
+    """On another host it may be alive; only the age of its sessions says something."""
+    await bay.create()
+    session = remembering.sessions["s-1"]
+    session.labels["agentbay-run"] = "elsewhere"
+    session.labels["agentbay-since"] = "" if age is None else str(int(clock.now - age))
+    remembering.sessions["s-2"] = remembering.sessions.pop("s-1")
+    assert ("s-2" in (await bay.reap(older_than=older_than)).deleted) == goes
+
+
+async def test_a_session_that_ends_meanwhile_is_passed_over(
+    bay: AsyncAgentBay, remembering: Remembering
+) -> None:
+    """It was listed, and is gone when its labels are asked for."""
+    await bay.create()
+    remembering.sessions["s-2"] = remembering.sessions.pop("s-1")
+    remembering.trouble("GetLabel", "gone")
+    result = await bay.reap()
+    assert "s-2" not in (*result.deleted, *result.kept)
+
+
+async def test_a_living_process_keeps_its_sessions_however_old_they_are(
+    bay: AsyncAgentBay, remembering: Remembering, clock: InstantClock
+) -> None:
+    """Age says something only of those whose process cannot be seen."""
+    await bay.create()
+    clock.now += 2 * _HOUR
+    assert (await bay.reap(older_than=_HOUR)).kept == ("s-1",)
+
+
+async def test_a_dry_run_deletes_nothing(
+    bay: AsyncAgentBay, remembering: Remembering, path: Path
+) -> None:
+    """It tells the same, and the ledger stays as it is."""
+    await bay.create()
+    _bury(path)
+    before = _text(path)
+    assert (await bay.reap(dry_run=True)).deleted == ("s-1",)
+    assert list(remembering.sessions) == ["s-1"]
+    assert _text(path) == before
+
+
+async def test_what_cannot_be_deleted_is_told(
+    bay: AsyncAgentBay, remembering: Remembering, path: Path
+) -> None:
+    """One failure does not keep the others from going."""
+    for _ in range(2):
+        await bay.create()
+    _bury(path)
+    remembering.trouble("DeleteSessionAsync", *["unread"] * 4)
+    result = await bay.reap()
+    assert result.success
+    assert list(result.failed_to_delete) == ["s-1"]
+    assert result.deleted == ("s-2",)
+
+
+async def test_a_session_taken_over_by_its_intent_is_the_new_process_s(
+    bay: AsyncAgentBay, remembering: Remembering, path: Path
+) -> None:
+    """Whoever uses a session again does not lose it to a reaper."""
+    params = CreateSessionParams(labels={"a": "b"}, intent="job-7")
+    await bay.create(params)
+    _bury(path)
+    remembering.sessions["s-1"].labels["agentbay-run"] = "the-dead-run"
+    await bay.create(params)
+    assert (await bay.reap()).kept == ("s-1",)
+    _rewrite(path, "")
+    append(path, _began(_ended()))
+    assert (await bay.reap()).kept == ("s-1",)
+    assert remembering.sessions["s-1"].labels["a"] == "b"
+
+
+async def test_without_a_ledger_nothing_is_written(
+    bays: Bays, remembering: Remembering, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the settings of a client, or of the environment."""
+    await bays(cfg=Config(ledger=False)).create()
+    monkeypatch.setenv("AGENTBAY_LEDGER", "off")
+    bay = bays()
+    await bay.create()
+    assert (await bay.reap()).deleted == ()
+    assert _text(path) == ""
+    await bays(cfg=Config(ledger=False, reserved_labels=False)).reap()
+    assert len(remembering.sessions) == 2
+
+
+async def test_a_deleted_session_is_crossed_out(
+    bay: AsyncAgentBay, remembering: Remembering, path: Path, clock: InstantClock
+) -> None:
+    """By whichever client deletes it."""
+    session = (await bay.create()).session
+    assert len(read(path, clock.now).open) == 1
+    assert (await bay.delete(session.session_id)).success
+    assert read(path, clock.now).open == []
+
+
+async def test_what_could_not_be_cleaned_up_is_in_the_ledger(
+    bay: AsyncAgentBay,
+    remembering: Remembering,
+    path: Path,
+    clock: InstantClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """And a warning names it, and the remedy."""
+
+    async def work() -> None:
+        async with bay.session():
+            remembering.trouble("DeleteSessionAsync", *["unread"] * 99)
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await work()
+    assert [entry.session_id for entry in read(path, clock.now).open] == ["s-1"]
+    assert "s-1" in caplog.text
+    assert "agentbay reap" in caplog.text
+
+
+async def test_the_ledger_holds_no_key(
+    bay: AsyncAgentBay, remembering: Remembering, path: Path, api_key: str
+) -> None:
+    """Files are read by others."""
+    await bay.create()
+    assert api_key not in _text(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ({"owner": " "}, InvalidArgumentError),
+        ({"owner": 7}, ArgumentTypeError),
+        ({"older_than": 0}, InvalidArgumentError),
+        ({"older_than": "1h"}, ArgumentTypeError),
+        ({"dry_run": "no"}, ArgumentTypeError),
+    ],
+)
+async def test_what_cannot_be_meant_is_refused(
+    bay: AsyncAgentBay, scripted: Scripted, options: dict[str, Any], kind: type[Exception]
+) -> None:
+    """Before anything is asked, not to speak of deleted."""
+    with pytest.raises(kind, match=next(iter(options))):
+        await bay.reap(**options)
+    assert scripted.received == []

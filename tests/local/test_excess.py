@@ -1,0 +1,139 @@
+"""A session that takes too much is stopped and told so; the service and its neighbour work on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+from tests.local.conftest import Api
+
+from agentbay_local import Limits, LocalService
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.usefixtures("sandboxed")
+
+MIB = 1024 * 1024
+LIMITS = Limits(
+    processes=48,
+    open_files=256,
+    memory_bytes=150 * MIB,
+    disk_bytes=40 * MIB,
+    cpu_seconds=2,
+)
+
+
+@pytest.fixture(scope="module")
+def service() -> Any:
+    """A service whose sessions may take little."""
+    with LocalService(limits=LIMITS) as running:
+        yield running
+
+
+@pytest.fixture
+async def limited(service: LocalService) -> AsyncIterator[Api]:
+    """Speak to it."""
+    async with aiohttp.ClientSession() as http:
+        yield Api(http, service)
+
+
+async def run(api: Api, session: str, command: str, within: int) -> dict[str, Any]:
+    """Run a command for so many milliseconds at most."""
+    _, text = await api.tool(session, "shell", command=command, timeout_ms=within)
+    answer: dict[str, Any] = json.loads(text)
+    return answer
+
+
+async def works(api: Api, session: str) -> float:
+    """Check that a session and the service answer; return the seconds that took."""
+    began = time.monotonic()
+    assert await api.sh(session, "echo well; touch f; rm f") == "well\n"
+    async with api.http.get(f"{api.service.endpoint}/healthz") as answer:
+        assert answer.status == 200
+    return time.monotonic() - began
+
+
+FORK_BOMB = "bomb() { bomb | bomb & }; bomb; sleep 3"
+MEMORY_HOG = (
+    "python3 -c 'held = []\nwhile True: held.append(bytearray(b\"x\" * 10000000))' ; echo lives"
+)
+DISK_FILLER = "i=0; while :; do i=$((i+1)); head -c 4000000 /dev/zero > big$i; done"
+LOG_FLOODER = "yes flood & yes flood >&2; wait"
+
+
+@pytest.mark.parametrize("attack", [FORK_BOMB, MEMORY_HOG, DISK_FILLER, LOG_FLOODER])
+async def test_one_session_cannot_keep_the_service_or_another_one_from_working(
+    limited: Api, attack: str
+) -> None:
+    """While it tries, and afterwards; it works itself again when that is over."""
+    mine, other = await limited.session(), await limited.session()
+    await works(limited, other)
+    attacking = asyncio.ensure_future(run(limited, mine, attack, 4000))
+    spent = []
+    while not attacking.done():
+        spent.append(await works(limited, other))
+        await asyncio.wait([attacking], timeout=0.1)
+    await attacking
+    assert max(spent) < 10
+    await limited.sh(mine, "rm -rf big*")
+
+    async def well_again() -> bool:
+        return (await run(limited, mine, "echo well", 5000)).get("stdout") == "well\n"
+
+    await limited.until(well_again)
+    await works(limited, other)
+    await limited.released(mine)
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [(MEMORY_HOG, "its memory passed 157286400 bytes"), (DISK_FILLER, "its files passed 41943040")],
+)
+async def test_a_command_that_was_stopped_says_which_limit_was_passed(
+    limited: Api, command: str, said: str
+) -> None:
+    """Where a person looks first: in what it wrote to standard error."""
+    answer = await run(limited, await limited.session(), command, 30_000)
+    assert said in answer["stderr"]
+
+
+async def test_a_flood_is_cut_at_a_size_that_the_service_can_bear(limited: Api) -> None:
+    """And the answer says that it is not whole."""
+    answer = await run(limited, await limited.session(), LOG_FLOODER, 1500)
+    assert answer["truncated"] is True
+    assert len(answer["stdout"]) + len(answer["stderr"]) <= 33 * MIB
+
+
+async def test_the_limits_of_single_processes_are_set_inside(limited: Api) -> None:
+    """Open files, and processor time, which ends a command that computes for ever."""
+    session = await limited.session()
+    # The processor's limit is set from outside, a moment after the start.
+    command = "ulimit -n; until [ $(ulimit -t) = 2 ]; do :; done; ulimit -t"
+    assert await limited.sh(session, command) == "256\n2\n"
+    began = time.monotonic()
+    answer = await run(limited, session, "while :; do :; done", 60_000)
+    assert answer["exit_code"] in (137, 152)
+    assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"processes": 7},
+        {"memory_bytes": 0},
+        {"open_files": 255},
+        {"open_files": 1e9},
+        {"disk_bytes": True},
+        {"cpu_seconds": -1},
+    ],
+)
+def test_a_limit_that_cannot_be_kept_is_refused_at_once(wrong: dict[str, Any]) -> None:
+    """By name, before anything starts; a missing limit is another thing than a wrong one."""
+    with pytest.raises(ValueError, match=f"limits.{next(iter(wrong))} must be a whole number"):
+        LocalService(limits=Limits(**wrong))
+    LocalService(limits=Limits(memory_bytes=None, disk_bytes=None))

@@ -1,0 +1,266 @@
+"""Faults as a client meets them: what arrives, what was done, and what the journal says."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+
+from agentbay_async import AsyncAgentBay, PageTokenError, ThrottledError
+from agentbay_local import (
+    Delay,
+    Drop,
+    ExpireToken,
+    Fail,
+    FailTask,
+    Garbage,
+    Lag,
+    LocalService,
+    ManualClock,
+    Slow,
+    StickTask,
+    Throttle,
+    Truncate,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from tests.local.conftest import Api
+
+    Asleep = Callable[[ManualClock, int], Awaitable[None]]
+
+PATIENCE = 60.0
+
+
+async def contexts(api: Api) -> int:
+    """Return how many contexts there are."""
+    return int((await api.ok("ListContexts"))["TotalCount"])
+
+
+async def lost(api: Api, name: str) -> aiohttp.ClientError:
+    """Ask for a new context, get no answer, and return how that was."""
+    with pytest.raises(aiohttp.ClientError) as caught:
+        await api.call("GetContext", Name=name, AllowCreate=True)
+    return caught.value
+
+
+async def known(api: Api, name: str) -> bool:
+    """Tell whether there is a context of that name."""
+    return (await api.call("GetContext", Name=name))[1]["Success"] is True
+
+
+async def test_a_failure_has_any_code_and_status_in_the_services_dialect(rigged: Api) -> None:
+    """Nothing is done."""
+    rigged.service.faults.add(Fail("Some.Code", 418, "No tea."), "GetContext", nth=1)
+    status, body = await rigged.call("GetContext", Name="f1", AllowCreate=True)
+    assert status == 418
+    assert (body["Code"], body["Message"], body["Success"]) == ("Some.Code", "No tea.", False)
+    assert body["RequestId"]
+    assert not await known(rigged, "f1")
+
+
+@pytest.mark.parametrize("own", [False, True])
+async def test_a_client_that_is_throttled_is_told_how_long(rigged: Api, own: bool) -> None:
+    """In seconds in one header, in milliseconds in the other; our client reads both."""
+    rigged.service.faults.add(Throttle(7, own_header=own), "ListContexts", nth=1)
+    rigged.service.faults.add(Throttle(2, own_header=own))
+    form = {"Authorization": f"Bearer {rigged.service.api_key}"}
+    url = f"{rigged.service.endpoint}/?Action=ListContexts"
+    async with rigged.http.post(url, data=form) as answer:
+        assert answer.status == 429
+        name, value = ("x-acs-retry-after", "7000") if own else ("Retry-After", "7")
+        assert answer.headers[name] == value
+    clock = ManualClock(auto=True)
+    client = AsyncAgentBay(rigged.service.api_key, endpoint=rigged.service.endpoint, clock=clock)
+    async with client as bay:
+        error = (await bay.context.list()).error
+        assert isinstance(error, ThrottledError)
+        assert error.retry_after == 2
+
+
+@pytest.mark.parametrize("reset", [False, True])
+async def test_a_request_that_is_dropped_before_is_not_done(rigged: Api, reset: bool) -> None:
+    """The connection ends without an answer."""
+    rigged.service.faults.add(Drop(reset=reset), "GetContext", nth=1)
+    name = f"before-{reset}"
+    error = await lost(rigged, name)
+    assert isinstance(error, aiohttp.ClientOSError if reset else aiohttp.ServerDisconnectedError)
+    assert not await known(rigged, name)
+
+
+@pytest.mark.parametrize("reset", [False, True])
+async def test_a_request_that_is_dropped_after_it_was_committed_is_done(
+    rigged: Api, reset: bool
+) -> None:
+    """And the client cannot know."""
+    rigged.service.faults.add(Drop(committed=True, reset=reset), "GetContext", nth=1)
+    name = f"after-{reset}"
+    await lost(rigged, name)
+    assert await known(rigged, name)
+    entry = rigged.service.journal.find("GetContext", fault="drop")[0]
+    assert (entry.status, entry.code, entry.ok) == (0, "", False)
+
+
+async def test_an_answer_that_is_broken_off_announces_more_than_it_brings(rigged: Api) -> None:
+    """The request is done."""
+    rigged.service.faults.add(Truncate(), "GetContext", nth=1)
+    error = await lost(rigged, "cut")
+    assert isinstance(error, aiohttp.ClientPayloadError)
+    assert await known(rigged, "cut")
+
+
+async def test_garbage_comes_with_status_200(rigged: Api) -> None:
+    """The request is done."""
+    rigged.service.faults.add(Garbage("<html>"), "GetContext", nth=1)
+    with pytest.raises(aiohttp.ContentTypeError):
+        await rigged.call("GetContext", Name="garbage", AllowCreate=True)
+    assert await known(rigged, "garbage")
+    assert rigged.service.journal.find(fault="garbage")[0].status == 200
+
+
+async def test_a_delay_and_a_slow_answer_last_as_long_as_they_say(
+    timed: Api, clock: ManualClock, asleep: Asleep
+) -> None:
+    """On the service's clock; the answer is whole in the end."""
+    timed.service.faults.add(Delay(30), nth=1)
+    timed.service.faults.add(Slow(30, pieces=3), nth=2)
+    for _ in range(2):
+        call = asyncio.create_task(timed.ok("ListContexts"))
+        await asleep(clock, 1)
+        await clock.aadvance(29)
+        assert not call.done()
+        await clock.aadvance(2)
+        assert (await asyncio.wait_for(call, PATIENCE))["TotalCount"] == 0
+
+
+async def test_a_page_token_expires_when_it_is_told_to(rigged: Api) -> None:
+    """Our client says so by a type of its own."""
+    for _ in range(2):
+        await rigged.context()
+    token = (await rigged.ok("ListContexts", MaxResults=1))["NextToken"]
+    rigged.service.faults.add(ExpireToken(), times=2)
+    code = await rigged.code("ListContexts", MaxResults=1, NextToken=token)
+    assert code == "InvalidParameter.NextToken"
+    async with AsyncAgentBay(rigged.service.api_key, endpoint=rigged.service.endpoint) as bay:
+        from agentbay_async import ContextListParams
+
+        params = ContextListParams(max_results=1, next_token=token)
+        assert isinstance((await bay.context.list(params)).error, PageTokenError)
+    await rigged.ok("ListContexts", MaxResults=1, NextToken=token)
+
+
+async def test_a_label_index_that_lags_does_not_show_the_young(
+    timed: Api, clock: ManualClock, sandboxed: None
+) -> None:
+    """Listings without labels, and look-ups, do."""
+    timed.service.faults.add(Lag(10), "ListSession")
+    session = await timed.session(Labels={"a": "b"})
+    seen = [(await timed.ok("ListSession", Labels={"a": "b"}))["TotalCount"]]
+    assert (await timed.ok("ListSession"))["TotalCount"] == 1
+    assert await timed.status(session) == "RUNNING"
+    await clock.aadvance(11)
+    page = await timed.ok("ListSession", Labels={"a": "b"})
+    seen += [page["TotalCount"], len(page["Data"])]
+    assert seen == [0, 1, 1]
+
+
+async def test_a_movement_of_files_fails_when_it_is_told_to(rigged: Api, sandboxed: None) -> None:
+    """The task says why; the next one does not."""
+    context = await rigged.context()
+    rigged.service.faults.add(FailTask("the disk is on fire"), "upload", nth=1)
+    session = await rigged.mounted(context)
+    await rigged.sh(session, "echo 1 > /mnt/data/a")
+    for expected in (["the disk is on fire"], [None, "the disk is on fire"]):
+        await rigged.ok("SyncContext", SessionId=session)
+        tasks = await rigged.settled(session, TaskType="upload")
+        errors = [task.get("errorMessage") for task in tasks]
+        assert sorted(errors, key=str) == sorted(expected, key=str)
+    assert await rigged.fetch(context, "a") == b"1\n"
+    await rigged.released(session)
+
+
+async def test_a_movement_of_files_that_sticks_never_ends_and_holds_up_the_release(
+    rigged: Api, sandboxed: None
+) -> None:
+    """Until the service forgets everything."""
+    context = await rigged.context()
+    session, other = await rigged.mounted(context), await rigged.mounted(context)
+    rigged.service.faults.add(StickTask(), "upload", where={"SessionId": session})
+    await rigged.ok("SyncContext", SessionId=session)
+    await rigged.ok("DeleteSessionAsync", SessionId=session)
+    await rigged.released(other)
+    tasks = await rigged.tasks(session, TaskType="upload")
+    assert all(task["status"] not in ("Success", "Failed") for task in tasks)
+    assert await rigged.status(session) == "DELETING"
+    await rigged.service.areset()
+
+
+async def test_an_upload_to_a_url_breaks_off_after_so_many_bytes(rigged: Api) -> None:
+    """The context is as it was, and the next upload is whole."""
+    context = await rigged.context()
+    await rigged.put(context, "a", b"old")
+    content = bytes(300_000)
+    rigged.service.faults.add(
+        Truncate(100_000), "PUT", where={"ContextId": context, "FilePath": "a"}
+    )
+    body = await rigged.ok("GetContextFileUploadUrl", ContextId=context, FilePath="a")
+    with pytest.raises(aiohttp.ClientError):
+        async with rigged.http.put(body["Data"]["Url"], data=io.BytesIO(content)):
+            pass
+    rigged.service.faults.clear()
+    assert await rigged.fetch(context, "a") == b"old"
+    await rigged.put(context, "a", content)
+    assert await rigged.fetch(context, "a") == content
+
+
+@pytest.mark.parametrize("at", [0, 100_000])
+async def test_a_download_from_a_url_breaks_off_after_so_many_bytes(rigged: Api, at: int) -> None:
+    """Its length was announced, so that a client can tell."""
+    context = await rigged.context()
+    await rigged.put(context, "a", bytes(300_000))
+    rigged.service.faults.add(Truncate(at), "GET", nth=1)
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await rigged.fetch(context, "a")
+    assert len(await rigged.fetch(context, "a")) == 300_000
+
+
+async def test_a_file_can_be_refused_and_its_answer_lost(rigged: Api) -> None:
+    """The upload that was committed is there."""
+    context = await rigged.context()
+    fault = rigged.service.faults.add(Fail("InternalError", 500), "PUT", nth=1)
+    # aiohttp sends a PUT again on its own when a connection in use turns out to be gone.
+    rigged.service.faults.add(Drop(committed=True), "PUT", when=lambda _: fault.seen > 1)
+    body = await rigged.ok("GetContextFileUploadUrl", ContextId=context, FilePath="a")
+    url = body["Data"]["Url"]
+    async with rigged.http.put(url, data=b"1") as answer:
+        assert answer.status == 500
+    with pytest.raises(aiohttp.ClientError):
+        await rigged.http.put(url, data=b"2")
+    assert await rigged.fetch(context, "a") == b"2"
+
+
+async def test_rules_of_a_file_strike_as_soon_as_they_are_there(api: Api, tmp_path: Path) -> None:
+    """Also those of a service that runs already."""
+    path = tmp_path / "faults.json"
+    async with LocalService(faults=path) as service:
+        own = type(api)(api.http, service)
+        await own.ok("ListContexts")
+        path.write_text(json.dumps([{"effect": "fail", "code": "X", "nth": 1}]))
+        assert await own.code("ListContexts") == "X"
+        await own.ok("ListContexts")
+
+
+async def test_a_predicate_sees_the_form_of_a_request(rigged: Api) -> None:
+    """And never the key."""
+    seen: list[Any] = []
+    rigged.service.faults.add(Fail(), when=lambda call: bool(seen.append(call)))
+    await rigged.ok("ListContexts", MaxResults=3)
+    assert [(call.action, dict(call.form)) for call in seen] == [
+        ("ListContexts", {"Action": "ListContexts", "MaxResults": "3"})
+    ]

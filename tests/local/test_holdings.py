@@ -1,0 +1,271 @@
+"""Everything a service holds: dropped, filled, written down, brought back; and its limits."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agentbay_async import AsyncAgentBay, QuotaExceededError
+from agentbay_local import Fail, LocalService, ManualClock
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    import aiohttp
+    from tests.local.conftest import Api
+
+
+@pytest.fixture
+async def own(api: Api) -> AsyncIterator[Api]:
+    """Speak to a service that this test alone has."""
+    async with LocalService() as service:
+        yield type(api)(api.http, service)
+
+
+async def test_a_reset_drops_everything(own: Api, sandboxed: None) -> None:
+    """Sandboxes, files, rules, entries and limits; and the service goes on."""
+    context = await own.context("c")
+    session = await own.mounted(context)
+    await own.sh(session, "echo 1 > /mnt/data/a")
+    await own.put(context, "b", b"1")
+    own.service.faults.add(Fail(), "SetLabel")
+    own.service.quotas.sessions = 1
+    own.service.transitions.manual("delete")
+    await own.service.areset()
+    assert (len(own.service.faults), own.service.quotas.sessions) == (0, None)
+    assert len(own.service.journal) == 0
+    assert await own.service.aliving() == {}
+    assert await own.code("GetSession", SessionId=session) == "InvalidMcpSession.NotFound"
+    assert (await own.ok("ListContexts"))["TotalCount"] == 0
+    home = own.service.home
+    assert [list((home / name).iterdir()) for name in ("sessions", "contexts", "running")] == [
+        [],
+        [],
+        [],
+    ]
+    context = await own.context("c")
+    assert await own.names(context) == []
+    await own.released(await own.session(Timeout=60))
+
+
+async def test_sessions_still_end_by_themselves_after_a_reset(
+    timed: Api, clock: ManualClock, sandboxed: None
+) -> None:
+    """The sweeper goes on."""
+    await timed.service.areset()
+    session = await timed.session(Timeout=60)
+    await clock.aadvance(61)
+    assert await timed.status(session) == "FINISH"
+
+
+def test_a_reset_of_an_idle_service_is_quick() -> None:
+    """Quick enough for every test of a suite; the best of several, because machines are shared."""
+    with LocalService(isolation="none") as service:
+        times = []
+        for _ in range(10):
+            service.seed(sessions=3, contexts={"a": {"f": "x"}})
+            began = time.perf_counter()
+            service.reset()
+            times.append(time.perf_counter() - began)
+    assert min(times) < 0.02
+
+
+async def test_what_is_seeded_is_there_for_clients(own: Api, sandboxed: None) -> None:
+    """Labels, names and files; nothing of it is in the journal."""
+    labels = [{"env": "a"}, {"env": "b"}]
+    seeded = await own.service.aseed(labels, {"notes": {"x/a.txt": "text", "b": b"\0"}, "more": {}})
+    assert len(own.service.journal) == 0
+    assert await own.service.aliving() == dict(zip(seeded.sessions, labels, strict=True))
+    found = await own.ok("ListSession", Labels={"env": "b"})
+    assert [entry["SessionId"] for entry in found["Data"]] == seeded.sessions[1:]
+    notes = seeded.contexts["notes"]
+    assert await own.context("notes") == notes
+    assert await own.fetch(notes, "x/a.txt") == b"text"
+    assert await own.fetch(notes, "b") == b"\0"
+    assert set(seeded.contexts) == {"notes", "more"}
+
+
+@pytest.mark.parametrize(
+    "seeds", [{"sessions": [{" ": "x"}]}, {"contexts": ["\n"]}, {"contexts": {"c": {"../x": ""}}}]
+)
+async def test_seeds_that_the_service_would_refuse_are_refused(
+    own: Api, seeds: dict[str, Any]
+) -> None:
+    """In the words of the service."""
+    with pytest.raises(ValueError, match=r"must|required"):
+        await own.service.aseed(**seeds)
+
+
+async def test_the_blocking_form_is_refused_on_the_loop_of_the_service(own: Api) -> None:
+    """It would wait for itself."""
+    with pytest.raises(RuntimeError, match="begins with 'a'"):
+        own.service.reset()
+
+
+async def test_a_snapshot_brings_back_contexts_and_sessions(
+    own: Api, api: Api, tmp_path: Path, sandboxed: None
+) -> None:
+    """Into another service: names, files, links, labels, states; files are brought anew."""
+    labels = {"a": "b", "c": "d"}
+    context = await own.context("kept")
+    await own.context("empty")
+    session = await own.mounted(context)
+    await own.sh(session, "cd /mnt/data; mkdir d; echo 1 > d/a; ln -s d/a l; chmod 700 d/a")
+    await own.ok("SyncContext", SessionId=session)
+    await own.settled(session, TaskType="upload")
+    await own.ok("SetLabel", SessionId=session, Labels=labels)
+    paused = await own.session()
+    await own.ok("PauseSessionAsync", SessionId=paused)
+    await own.reached(paused, "PAUSED")
+    await own.service.asnapshot(tmp_path / "s.tar.gz")
+    await own.put(context, "later", b"")
+    async with LocalService() as other:
+        there = type(api)(api.http, other)
+        dropped = await there.context("dropped")
+        assert (await there.ok("ListSession", Labels=labels))["TotalCount"] == 0
+        await other.arestore(tmp_path / "s.tar.gz")
+        assert await there.code("GetContext", ContextId=dropped) == "Context.NotFound"
+        assert await there.context("kept") == context
+        assert await there.names(context) == ["d", "l"]
+        assert (await there.ok("ListContexts"))["TotalCount"] == 2
+        assert await other.aliving() == {session: labels, paused: {}}
+        assert await there.status(paused) == "PAUSED"
+        await there.settled(session, TaskType="download")
+        assert await there.sh(session, "cat /mnt/data/l; stat -c %a /mnt/data/d/a") == "1\n700\n"
+        assert (await there.ok("ListSession", Labels=labels))["TotalCount"] == 1
+        await there.sh(session, "echo 2 > /mnt/data/d/a")
+        await there.released(session)
+        assert await there.fetch(context, "d/a") == b"2\n"
+        await there.ok("ResumeSessionAsync", SessionId=paused)
+        await there.reached(paused, "RUNNING")
+
+
+async def test_times_of_sessions_go_on_where_a_snapshot_was_made(
+    api: Api, tmp_path: Path, sandboxed: None
+) -> None:
+    """On another clock, of which only the hands that move count."""
+    clock, other = ManualClock(), ManualClock()
+    path = tmp_path / "s"
+    async with LocalService(clock=clock) as service:
+        session = await type(api)(api.http, service).session(Timeout=60)
+        await clock.aadvance(50)
+        await service.asnapshot(path)
+    await other.aadvance(days=2)
+    async with LocalService(clock=other) as service:
+        await service.arestore(path)
+        await other.aadvance(9)
+        assert list(await service.aliving()) == [session]
+        await other.aadvance(2)
+        assert await service.aliving() == {}
+
+
+async def test_a_snapshot_replaces_the_one_before_and_leaves_nothing_beside_it(
+    own: Api, tmp_path: Path
+) -> None:
+    """A reader sees the old one or the new one; when it fails, the old one."""
+    path = tmp_path / "s.tar.gz"
+    for name in ("one", "two"):
+        await own.context(name)
+        await own.service.asnapshot(path)
+        os.link(path, tmp_path / name)
+    assert os.stat(tmp_path / "one").st_ino != os.stat(tmp_path / "two").st_ino
+    await own.service.areset()
+    await own.service.arestore(path)
+    assert (await own.ok("ListContexts"))["TotalCount"] == 2
+    with pytest.raises(OSError, match="no-directory"):
+        await own.service.asnapshot(tmp_path / "no-directory" / "s")
+    assert sorted(os.listdir(tmp_path)) == ["one", "s.tar.gz", "two"]
+    assert list(own.service.home.glob("snapshot-*")) == []
+
+
+@pytest.mark.parametrize("kind", ["text", "empty", "other", "cut", "rows"])
+async def test_what_is_no_snapshot_changes_nothing(own: Api, tmp_path: Path, kind: str) -> None:
+    """It is seen before anything is dropped."""
+    path = tmp_path / "s"
+    await own.put(await own.context("kept"), "a", b"1")
+    await own.service.asnapshot(path)
+    whole = path.read_bytes()
+    if kind == "other":
+        with tarfile.open(path, "w:gz") as archive:
+            archive.add(__file__, "about.json")
+    elif kind == "rows":
+        with tarfile.open(path) as archive:
+            archive.extractall(tmp_path / "x", filter="data")
+        (tmp_path / "x" / "state.db").write_bytes(b"no rows")
+        with tarfile.open(path, "w:gz") as archive:
+            archive.add(tmp_path / "x", "")
+    else:
+        path.write_bytes({"text": b"hello", "empty": b"", "cut": whole[: len(whole) // 2]}[kind])
+    with pytest.raises(ValueError, match="no snapshot"):
+        await own.service.arestore(path)
+    with pytest.raises(FileNotFoundError):
+        await own.service.arestore(tmp_path / "nowhere")
+    assert await own.names(await own.context("kept")) == ["a"]
+    assert list(own.service.home.glob("snapshot-*")) == []
+
+
+async def test_one_session_more_than_the_quota_is_refused(rigged: Api, sandboxed: None) -> None:
+    """With the error that our client has for it; one that goes makes room."""
+    living = await rigged.service.aliving()
+    first = await rigged.session()
+    rigged.service.quotas.sessions = len(living) + 1
+    assert await rigged.code("CreateMcpSession") == "QuotaExceeded.Session"
+    async with AsyncAgentBay(rigged.service.api_key, endpoint=rigged.service.endpoint) as bay:
+        assert isinstance((await bay.create()).error, QuotaExceededError)
+    await rigged.released(first)
+    await rigged.released(await rigged.session())
+
+
+async def test_pages_are_no_larger_than_their_limit(rigged: Api) -> None:
+    """The answer says how large they are, and the next page follows."""
+    for _ in range(3):
+        await rigged.context()
+    rigged.service.quotas.page_size = 2
+    page = await rigged.ok("ListContexts", MaxResults=50)
+    assert (len(page["Data"]), page["MaxResults"]) == (2, 2)
+    assert page["NextToken"]
+
+
+async def test_page_tokens_urls_and_the_young_follow_the_limits(
+    timed: Api, clock: ManualClock, sandboxed: None
+) -> None:
+    """Each at its second on the clock."""
+    limits = timed.service.quotas
+    limits.page_token_seconds, limits.url_seconds, limits.list_lag_seconds = 60, 30, 10
+    context = await timed.context()
+    await timed.context()
+    await timed.put(context, "a", b"1")
+    fields = {"ContextId": context, "FilePath": "a"}
+    url = (await timed.ok("GetContextFileDownloadUrl", **fields))["Data"]["Url"]
+    token = (await timed.ok("ListContexts", MaxResults=1))["NextToken"]
+    session = await timed.session()
+    assert (await timed.ok("ListSession"))["TotalCount"] == 0
+    await clock.aadvance(11)
+    (seen,) = (await timed.ok("ListSession"))["Data"]
+    assert seen["SessionId"] == session
+    await clock.aadvance(18)
+    assert await status(timed.http, url) == 200
+    await clock.aadvance(2)
+    assert await status(timed.http, url) == 403
+    await timed.ok("ListContexts", MaxResults=1, NextToken=token)
+    await clock.aadvance(30)
+    code = await timed.code("ListContexts", MaxResults=1, NextToken=token)
+    assert code == "InvalidParameter.NextToken"
+
+
+async def status(http: aiohttp.ClientSession, url: str) -> int:
+    """Return the status of a GET."""
+    async with http.get(url) as answer:
+        return answer.status
+
+
+def test_a_limit_that_cannot_be_meant_is_refused(service: LocalService) -> None:
+    """The name is in the message."""
+    for name in ("sessions", "page_size", "page_token_seconds", "url_seconds", "list_lag_seconds"):
+        with pytest.raises((ValueError, TypeError), match=name):
+            setattr(service.quotas, name, -1)

@@ -1,0 +1,108 @@
+"""Images: which there are, which tools each has, and what is said of the others."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.local.conftest import Api
+
+IMAGES = ("linux_latest", "code_latest")
+
+
+@pytest.mark.parametrize(
+    "image", ["windows_latest", "mobile_latest", "browser_latest", "imgc-123", "x" * 200, "a\nb"]
+)
+@pytest.mark.parametrize("action", ["CreateMcpSession", "ListMcpTools"])
+async def test_an_unknown_image_is_an_error_that_names_those_there_are(
+    api: Api, image: str, action: str
+) -> None:
+    """So that nobody has to look them up."""
+    status, body = await api.call(action, ImageId=image)
+    assert (status, body["Code"]) == (400, "InvalidParameter")
+    assert "linux_latest and code_latest" in body["Message"]
+
+
+@pytest.mark.usefixtures("sandboxed")
+async def test_without_an_image_it_is_the_plain_one(api: Api) -> None:
+    """Each session remembers its own."""
+    for image, fields in (("linux_latest", {}), ("code_latest", {"ImageId": "code_latest"})):
+        session = await api.session(**fields)
+        detail = (await api.ok("GetSessionDetail", SessionId=session))["Data"]
+        assert detail["ImageId"] == image
+
+
+@pytest.mark.parametrize("image", IMAGES)
+@pytest.mark.usefixtures("sandboxed")
+async def test_a_session_and_a_listing_name_the_same_tools(api: Api, image: str) -> None:
+    """With the server of each; only one of the images runs code."""
+    listed = json.loads((await api.ok("ListMcpTools", ImageId=image))["Data"])
+    created = (await api.ok("CreateMcpSession", ImageId=image))["Data"]
+    found = (await api.ok("GetSession", SessionId=created["SessionId"]))["Data"]
+    names = {(tool["name"], tool["server"]) for tool in listed}
+    for record in (created, found):
+        short = json.loads(record["ToolList"])
+        assert {(tool["name"], tool["server"]) for tool in short} == names
+    assert (("run_code", "wuying_codespace") in names) is (image == "code_latest")
+    assert {("shell", "wuying_shell"), ("get_file_change", "wuying_filesystem")} <= names
+    assert {("set_env", "wuying_system"), ("oss_upload_annon", "wuying_oss")} <= names
+
+
+async def test_every_tool_has_a_description_and_a_schema(api: Api) -> None:
+    """What is required is among what is described."""
+    for tool in json.loads((await api.ok("ListMcpTools", ImageId="code_latest"))["Data"]):
+        schema = tool["inputSchema"]
+        assert tool["description"].endswith(".")
+        assert schema["type"] == "object"
+        assert set(schema["required"]) <= set(schema["properties"])
+
+
+@pytest.mark.usefixtures("sandboxed")
+async def test_every_listed_tool_is_there(api: Api) -> None:
+    """Called with nothing, each says something of its own."""
+    session = await api.session(ImageId="code_latest")
+    for tool in json.loads((await api.ok("ListMcpTools", ImageId="code_latest"))["Data"]):
+        is_error, text = await api.tool(session, tool["name"])
+        assert is_error is bool(tool["inputSchema"]["required"]), text
+        assert "not offered" not in text
+
+
+@pytest.mark.parametrize(
+    "tool", ["page_use_navigate", "click_mouse", "tap", "flux_execute_task", "stopChrome", "x y"]
+)
+@pytest.mark.usefixtures("sandboxed")
+async def test_a_tool_of_another_image_is_an_answer_that_says_so(api: Api, tool: str) -> None:
+    """Marked as an error, and naming tool and image."""
+    is_error, text = await api.tool(await api.session(), tool, url="x")
+    assert is_error
+    assert text == f"Tool {tool!r} is not offered by image 'linux_latest' here."
+
+
+@pytest.mark.usefixtures("sandboxed")
+async def test_what_would_cure_it_is_told_where_something_would(api: Api) -> None:
+    """Code needs the other image; object storage has a way without an account."""
+    session = await api.session()
+    is_error, text = await api.tool(session, "run_code", code="1", language="python")
+    assert is_error
+    assert "create the session from 'code_latest'" in text
+    for tool in ("oss_env_init", "oss_upload", "oss_download"):
+        is_error, text = await api.tool(session, tool, bucket="b", object="o", path="p")
+        assert is_error
+        assert "oss_upload_annon" in text
+
+
+@pytest.mark.parametrize(
+    ("action", "what"),
+    [("InitBrowser", "browser"), ("GetCdpLink", "browser"), ("GetAdbLink", "phone")],
+)
+@pytest.mark.usefixtures("sandboxed")
+async def test_actions_of_other_images_say_what_is_missing(
+    api: Api, action: str, what: str
+) -> None:
+    """And for which image."""
+    status, body = await api.call(action, SessionId=await api.session())
+    assert (status, body["Code"]) == (400, "InvalidParameter")
+    assert body["Message"].startswith(f"A {what} is not offered by image 'linux_latest' here")

@@ -1,0 +1,143 @@
+"""Tools called directly at a session's own address: as by the API, and only with its token."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agentbay_local import LocalService
+
+from .lines import Reached, reached
+
+if TYPE_CHECKING:
+    from tests.local.conftest import Api
+
+pytestmark = pytest.mark.usefixtures("sandboxed")
+
+
+async def post(api: Api, place: Reached, body: object, **headers: str) -> tuple[int, Any]:
+    """Send a body to the address of a session; return the HTTP status and the answer."""
+    text = body if isinstance(body, str) else json.dumps(body)
+    sent = {**place.headers, "Content-Type": "application/json", **headers}
+    url = f"{place.link}/callTool"
+    async with api.http.post(url, data=io.BytesIO(text.encode()), headers=sent) as answer:
+        return answer.status, await answer.json()
+
+
+def call(tool: str, **args: Any) -> dict[str, Any]:
+    """Return a request as the official client writes it."""
+    named = {"tool": tool, "server": "wuying_shell", "requestId": "link-1", "token": "repeated"}
+    return {"args": args, **named}
+
+
+async def test_both_answers_about_a_session_say_how_it_is_reached(api: Api) -> None:
+    """Its creation and each look-up, in the same words; no two sessions have the same token."""
+    names = ("LinkUrl", "WsUrl", "Token", "ToolList")
+    created = [(await api.ok("CreateMcpSession"))["Data"] for _ in range(2)]
+    found = (await api.ok("GetSession", SessionId=created[0]["SessionId"]))["Data"]
+
+    assert [created[0][name] for name in names] == [found[name] for name in names]
+    assert all(found[name] for name in names)
+    assert created[0]["Token"] != created[1]["Token"]
+
+
+async def test_a_tool_answers_directly_as_it_does_by_the_api(api: Api) -> None:
+    """With its content, and the id of the request."""
+    place = await reached(api)
+
+    status, answer = await post(api, place, call("shell", command="echo $((40 + 2)); exit 3"))
+
+    assert (status, answer["code"], answer["requestId"]) == (200, 200, "link-1")
+    result = answer["data"]["result"]
+    assert result["isError"] is False
+    assert json.loads(result["content"][0]["text"])["stdout"] == "42\n"
+    assert json.loads(result["content"][0]["text"])["exit_code"] == 3
+
+
+async def test_what_a_tool_refuses_is_an_answer(api: Api) -> None:
+    """Marked as an error, with the reason; so is a tool that the image does not have."""
+    place = await reached(api, image="linux_latest")
+    for request in (call("read_file", path="/no/such"), call("run_code", code="1"), call("fly")):
+        status, answer = await post(api, place, request)
+        result = answer["data"]["result"]
+        assert (status, result["isError"]) == (200, True)
+        assert result["content"][0]["text"]
+
+
+async def test_a_text_of_megabytes_is_written_and_read_in_one_call(api: Api) -> None:
+    """The channel has no small limit."""
+    place, text = await reached(api), "0123456789" * 500_000
+
+    await post(api, place, call("write_file", path="/tmp/f", content=text, mode="overwrite"))
+    _, answer = await post(api, place, call("read_file", path="/tmp/f", offset=0, length=0))
+
+    assert answer["data"]["result"]["content"][0]["text"] == text
+
+
+async def test_only_the_token_of_the_session_opens_it(api: Api) -> None:
+    """Not none, not a wrong one, not the key of the account, not that of another session."""
+    place, other = await reached(api), await reached(api)
+    wrong = ["", "x", api.service.api_key, other.token, place.token[:-1], place.token + "ü"]
+    for token in wrong:
+        status, answer = await post(
+            api, place, call("shell", command="id"), **{"X-Access-Token": token}
+        )
+        assert status == 401, token
+        assert answer["message"]
+
+
+async def test_the_token_of_one_service_does_not_open_a_session_of_another(api: Api) -> None:
+    """Each has a secret of its own."""
+    place = await reached(api)
+    async with LocalService() as second:
+        foreign = Reached(place.session, f"{second.endpoint}/link/{place.session}", "", place.token)
+        status, _ = await post(api, foreign, call("shell", command="id"))
+    assert status == 401
+
+
+async def test_a_session_that_is_gone_or_rests_says_so(api: Api) -> None:
+    """By the status and the code that clients know."""
+    place = await reached(api)
+    await api.ok("PauseSessionAsync", SessionId=place.session)
+    await api.reached(place.session, "PAUSED")
+    status, answer = await post(api, place, call("shell", command="id"))
+    assert status == 400
+    assert "PAUSED" in answer["message"]
+
+    await api.ok("ResumeSessionAsync", SessionId=place.session)
+    await api.reached(place.session, "RUNNING")
+    await api.released(place.session)
+    status, answer = await post(api, place, call("shell", command="id"))
+    assert (status, answer["code"]) == (404, "InvalidMcpSession.NotFound")
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "{", "[]", "[" * 100_000, '"x"', '{"args":{}}', '{"tool":7}', '{"tool":"shell","args":1}'],
+    ids=lambda body: body[:12],
+)
+async def test_a_body_that_says_nothing_is_refused(api: Api, body: str) -> None:
+    """As the caller's mistake, with the reason."""
+    status, answer = await post(api, await reached(api), body)
+    assert status == 400
+    assert answer["code"] == "InvalidParameter"
+
+
+async def test_a_web_page_cannot_call_a_tool(api: Api) -> None:
+    """Even if it had the token."""
+    status, _ = await post(api, await reached(api), call("shell", command="id"), Origin="http://x")
+    assert status == 403
+
+
+async def test_the_token_is_in_no_log(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever happens to a call."""
+    caplog.set_level(logging.DEBUG)
+    place = await reached(api)
+    for body in ("{", call("shell", command="id"), call("read_file", path="/no")):
+        await post(api, place, body)
+    await post(api, place, call("shell"), **{"X-Access-Token": f"{place.token}x"})
+    assert place.token not in caplog.text

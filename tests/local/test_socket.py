@@ -1,0 +1,333 @@
+"""The WebSocket of a session: who is let in, how frames are answered, code and changes."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+
+from agentbay_local import LocalService
+from agentbay_local.channels import line as channels
+from agentbay_local.channels.desk import Desk
+from agentbay_local.web.socket import LARGEST_FRAME
+
+from .lines import CODE, FILES, PTY, Line, Reached, ends, line_to, reached
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Coroutine
+
+    from tests.local.conftest import Api
+
+pytestmark = pytest.mark.usefixtures("sandboxed")
+
+
+@pytest.fixture
+async def place(api: Api) -> Reached:
+    """A fresh session."""
+    return await reached(api)
+
+
+@pytest.fixture
+async def line(api: Api, place: Reached) -> AsyncIterator[Line]:
+    """A line to it."""
+    async with line_to(api, place) as one:
+        yield one
+
+
+async def refusal(api: Api, place: Reached, **headers: str) -> int:
+    """Try to connect, and return the HTTP status of the refusal."""
+    with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+        await api.http.ws_connect(place.ws, headers={**place.headers, **headers})
+    return caught.value.status
+
+
+async def test_only_the_token_of_the_session_opens_it(api: Api, place: Reached) -> None:
+    """Not none, not a wrong one, not that of another session, and never for a web page."""
+    other = await reached(api)
+    for token in ("", "x", api.service.api_key, other.token):
+        assert await refusal(api, place, **{"X-Access-Token": token}) == 401
+    assert await refusal(api, place, Origin="http://127.0.0.1") == 403
+    await api.released(place.session)
+    assert await refusal(api, place) == 404
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "7", "[" * 100_000, "{}", '{"invocationId":7}', '{"invocationId":""}', "\x00"],
+    ids=lambda text: text[:10],
+)
+async def test_a_frame_that_names_no_invocation_is_dropped(line: Line, text: str) -> None:
+    """And the line goes on."""
+    await line.socket.send_str(text)
+    await line.socket.send_bytes(text.encode() + b"\xff")
+    assert await line.ask(PTY, "pty.list") == {"result": {"ptySessionIds": []}}
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        {},
+        {"target": "", "data": {}},
+        {"target": PTY},
+        {"target": PTY, "data": []},
+        {"target": PTY, "data": "no json"},
+        {"target": PTY, "data": {}},
+        {"target": PTY, "data": {"method": 7}},
+        {"target": PTY, "data": {"method": "pty.fly"}},
+        {"target": PTY, "data": {"method": "pty.create", "params": {"cols": "x"}}},
+        {"target": PTY, "data": {"method": "pty.create", "params": {"envs": {"A": 1}}}},
+        {"target": CODE, "data": {"method": "fly"}},
+        {"target": CODE, "data": {"method": "run_code", "params": {"code": 7}}},
+        {"target": FILES, "data": {"method": "fly", "params": {"path": "/tmp"}}},
+        {"target": FILES, "data": {"method": "subscribe_file_change", "params": {}}},
+        {"target": "NOBODY", "data": {"method": "pty.list"}},
+    ],
+    ids=lambda rest: json.dumps(rest)[:50],
+)
+async def test_whoever_asks_for_nonsense_is_told(line: Line, rest: dict[str, Any]) -> None:
+    """So that nobody waits in vain for an answer to a question that was not understood."""
+    await line.socket.send_str(json.dumps({"invocationId": "1", "source": "SDK", **rest}))
+    assert (await line.answer("1"))["error"]
+
+
+async def test_data_may_come_as_text(line: Line) -> None:
+    """As some clients write it."""
+    data = json.dumps({"method": "pty.list", "params": {}})
+    frame = {"invocationId": "1", "source": "SDK", "target": PTY, "data": data}
+    await line.socket.send_str(json.dumps(frame))
+    assert await line.answer("1") == {"result": {"ptySessionIds": []}}
+
+
+async def test_frames_of_megabytes_are_taken_up_to_a_cap(api: Api, line: Line) -> None:
+    """A large one is answered; one beyond the cap ends the line, and no other."""
+    code = f"len('{'x' * 1_500_000}')"
+    frames = await line.frames(await line.tell(CODE, "run_code", language="python", code=code))
+    assert frames[0]["result"]["mime"] == {"text/plain": "1500000"}
+
+    place = await reached(api)
+    async with line_to(api, place) as greedy, line_to(api, place) as modest:
+        with suppress(ConnectionError):
+            await greedy.socket.send_str("x" * (LARGEST_FRAME + 1))
+        await ends(greedy)
+        assert "result" in await modest.ask(PTY, "pty.list")
+
+
+async def test_questions_are_worked_on_side_by_side(line: Line) -> None:
+    """One that takes long holds up no other."""
+    slow = await line.tell(CODE, "run_code", language="python", code="input_ = 1\nwhile True: pass")
+    assert await line.ask(PTY, "pty.list") == {"result": {"ptySessionIds": []}}
+    assert slow not in {frame["invocationId"] for frame in line.kept()}
+
+
+async def test_who_asks_too_much_at_once_is_refused(line: Line) -> None:
+    """What is under way goes on, and there is room again when some of it has ended."""
+    asked = {"language": "python", "code": "while True: pass"}
+    await line.tell(CODE, "run_code", timeoutS=5, **asked)
+    sent = [await line.tell(CODE, "run_code", **asked) for _ in range(300)]
+    assert "256" in (await line.answer(sent[-1]))["error"]
+    assert "256" in await line.refusal(PTY, "pty.list")
+
+
+async def test_code_streams_what_it_prints_shows_and_raises(line: Line) -> None:
+    """In the order in which it came; the last frame says how it ended."""
+    code = "import sys\nprint('out')\nprint('err', file=sys.stderr)\n6 * 7"
+
+    good = await line.frames(await line.tell(CODE, "run_code", language="python", code=code))
+    bad = await line.frames(await line.tell(CODE, "run_code", language="python", code="1 / 0"))
+
+    for kind, text in (("stdout", "out\n"), ("stderr", "err\n")):
+        chunks = [frame["chunk"] for frame in good if frame.get("eventType") == kind]
+        assert "".join(chunks) == text
+    assert good[-2]["result"] == {"isMainResult": True, "mime": {"text/plain": "42"}}
+    assert (good[-1]["phase"], good[-1]["status"]) == ("end", "finished")
+    assert good[-1]["executionCount"] == 1
+    assert bad[-2]["error"]["code"] == "ZeroDivisionError"
+    assert (bad[-1]["status"], bad[-1]["executionCount"]) == ("failed", 2)
+    assert "ZeroDivisionError" in bad[-1]["executionError"]
+
+
+async def test_printed_text_comes_in_frames_below_a_mebibyte(line: Line) -> None:
+    """Official clients break off at larger ones; a control character takes six bytes."""
+    code = "print('\\x01' * 1_000_000, end='')\nraise ValueError('\\x01' * 300_000)"
+    frames = await line.frames(await line.tell(CODE, "run_code", language="python", code=code))
+    for kind, count in (("stdout", 1_000_000), ("stderr", 300_000)):
+        chunks = [frame["chunk"] for frame in frames if frame.get("eventType") == kind]
+        assert "".join(chunks).count("\x01") == count
+        assert max(len(json.dumps(chunk)) for chunk in chunks) < 2**20 - 1000
+
+
+async def test_code_out_of_time_ends_the_stream_and_keeps_the_shell(line: Line) -> None:
+    """What was set before is still there."""
+    await line.frames(await line.tell(CODE, "run_code", language="python", code="x = 7"))
+    slow = "while True: pass"
+    stream = await line.tell(CODE, "run_code", language="python", code=slow, timeoutS=1)
+    late = await line.frames(stream)
+    assert late[-1]["timedOut"] is True
+    after = await line.frames(await line.tell(CODE, "run_code", language="python", code="x"))
+    assert after[0]["result"]["mime"] == {"text/plain": "7"}
+
+
+async def test_who_hangs_up_interrupts_the_code(api: Api, place: Reached) -> None:
+    """It does not hold the shell for an hour when nobody reads."""
+    code = "print('began', end='', flush=True)\nwhile True: pass"
+    async with line_to(api, place) as line:
+        stream = await line.tell(CODE, "run_code", language="python", code=code, timeoutS=3600)
+        assert (await line.answer(stream))["chunk"] == "began"
+    is_error, text = await api.tool(place.session, "run_code", language="python", code="1 + 1")
+    assert not is_error
+    assert json.loads(text)["executionError"] == ""
+
+
+async def test_code_needs_its_image_and_an_installed_language(api: Api, line: Line) -> None:
+    """The refusal names what is missing."""
+    refused = await line.refusal(CODE, "run_code", language="java", code="1")
+    assert "java is not installed" in refused
+    async with line_to(api, await reached(api, image="linux_latest")) as plain:
+        refused = await plain.refusal(CODE, "run_code", language="python", code="1")
+    assert "code_latest" in refused
+
+
+async def test_code_sees_the_variables_of_the_session(api: Api, place: Reached, line: Line) -> None:
+    """Those set before and those set later."""
+    code = "import os; os.environ.get('COLOUR')"
+    for colour in ("red", "blue"):
+        await api.tool(place.session, "set_env", envs=[{"key": "COLOUR", "value": colour}])
+        frames = await line.frames(await line.tell(CODE, "run_code", language="python", code=code))
+        assert frames[0]["result"]["mime"] == {"text/plain": f"'{colour}'"}
+
+
+async def watches(line: Line, path: str) -> None:
+    """Subscribe to the changes below a path."""
+    invocation = await line.tell(FILES, "subscribe_file_change", path=path)
+    assert (await line.answer(invocation))["phase"] == "end"
+
+
+async def events(line: Line, count: int) -> list[tuple[str, str]]:
+    """Return the next changes that are pushed."""
+    found: list[tuple[str, str]] = []
+    while len(found) < count:
+        push = await line.push("file_change")
+        found += [(event["eventType"], event["path"]) for event in push["events"]]
+    return found
+
+
+async def test_changes_below_a_path_are_pushed_to_all_who_watch(api: Api, place: Reached) -> None:
+    """Each change once: a new file is created and modified, an overwritten one modified."""
+    async with line_to(api, place) as line, line_to(api, place) as other:
+        await api.sh(place.session, "mkdir /tmp/w; echo old > /tmp/w/old")
+        await watches(line, "/tmp/w/")
+        await watches(other, "/tmp/w")
+        await api.sh(place.session, "echo a > /tmp/w/a; echo newer > /tmp/w/old")
+
+        expected = [("create", "/tmp/w/a"), ("modify", "/tmp/w/a"), ("modify", "/tmp/w/old")]
+        assert sorted(await events(line, 3)) == expected
+        assert sorted(await events(other, 3)) == expected
+
+
+async def test_a_push_names_the_path_as_it_was_asked_for(
+    api: Api, place: Reached, line: Line
+) -> None:
+    """Official clients compare it letter by letter."""
+    await watches(line, "/tmp/")
+    await api.sh(place.session, "echo a > /tmp/a")
+    assert (await line.push("file_change"))["path"] == "/tmp/"
+
+
+async def test_what_was_pushed_is_not_told_again(api: Api, place: Reached) -> None:
+    """After a line broke, the question what was missed tells that and nothing else."""
+    ask = ("get_file_change",)
+    await api.tool(place.session, *ask, path="/tmp")
+    async with line_to(api, place) as line:
+        await watches(line, "/tmp")
+        await api.sh(place.session, "mkdir /tmp/pushed")
+        assert await events(line, 1) == [("create", "/tmp/pushed")]
+        # A second push comes after the first has been taken note of.
+        await api.sh(place.session, "mkdir /tmp/too")
+        await events(line, 1)
+    await api.sh(place.session, "mkdir /tmp/missed")
+    _, text = await api.tool(place.session, *ask, path="/tmp")
+    told = {event["path"] for event in json.loads(text)}
+    assert told - {"/tmp/too"} == {"/tmp/missed"}
+
+
+async def test_who_unsubscribes_hears_no_more(api: Api, place: Reached, line: Line) -> None:
+    """Of that path; others go on."""
+    await api.sh(place.session, "mkdir /tmp/a /tmp/b")
+    await watches(line, "/tmp/a")
+    await watches(line, "/tmp/b")
+    await line.ask(FILES, "unsubscribe_file_change", path="/tmp/a")
+    await api.sh(place.session, "mkdir /tmp/a/x; mkdir /tmp/b/x")
+    assert await events(line, 1) == [("create", "/tmp/b/x")]
+
+
+async def test_a_path_that_is_not_there_cannot_be_watched(line: Line) -> None:
+    """The refusal names it."""
+    assert "/no/such" in await line.refusal(FILES, "subscribe_file_change", path="/no/such")
+
+
+async def test_the_lines_of_a_session_end_with_it(api: Api, place: Reached) -> None:
+    """All of them, and none of another session."""
+    async with (
+        line_to(api, place) as line,
+        line_to(api, place) as second,
+        line_to(api, await reached(api)) as other,
+    ):
+        hung_up = asyncio.gather(ends(line), ends(second))
+        await api.released(place.session)
+        assert set(await hung_up) == {aiohttp.WSCloseCode.OK}
+        assert "result" in await other.ask(PTY, "pty.list")
+
+
+async def test_a_service_that_stops_hangs_up(api: Api) -> None:
+    """At once, and not only when clients have gone."""
+    async with LocalService() as service:
+        mine = type(api)(api.http, service)
+        place = await reached(mine)
+        line = Line(await api.http.ws_connect(place.ws, headers=place.headers))
+        await line.open()
+        hung_up = asyncio.create_task(ends(line))
+    assert await hung_up == aiohttp.WSCloseCode.OK
+
+
+async def test_a_session_that_rests_says_so(api: Api, place: Reached, line: Line) -> None:
+    """The line stays, and works when the session does."""
+    await api.ok("PauseSessionAsync", SessionId=place.session)
+    await api.reached(place.session, "PAUSED")
+    assert "PAUSED" in await line.refusal(PTY, "pty.create")
+    await api.ok("ResumeSessionAsync", SessionId=place.session)
+    await api.reached(place.session, "RUNNING")
+    assert await line.open()
+
+
+async def test_the_token_is_in_no_log(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever happens on a line."""
+    caplog.set_level(logging.DEBUG)
+    place = await reached(api)
+    async with line_to(api, place) as line:
+        await line.socket.send_str("{")
+        await line.ask("NOBODY", "pty.list")
+    await refusal(api, place, **{"X-Access-Token": place.token[:-1]})
+    assert place.token not in caplog.text
+
+
+async def test_work_that_was_never_begun_is_put_away() -> None:
+    """For a client that asks and is gone at once; Python would complain of it."""
+
+    async def nothing() -> None:
+        return
+
+    class Idle:
+        def take(self, line: object, asked: object) -> Coroutine[Any, Any, None]:
+            return work
+
+    work = nothing()
+    desk = Desk(channels.Line(lambda text: nothing()), {"IDLE": Idle()})
+    await desk.hear(json.dumps({"invocationId": "1", "target": "IDLE", "data": {}}))
+    await desk.close()
+    assert inspect.getcoroutinestate(work) == inspect.CORO_CLOSED

@@ -1,0 +1,157 @@
+"""The store for whole files: a session's own, unseen by all else, and gone with it."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+from tests.local.conftest import Api
+
+from agentbay_local import LocalService
+from agentbay_local.store import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("sandboxed")
+
+TOP = "/tmp/file-transfer"
+
+
+async def store(api: Api, session: str) -> str:
+    """Load the store of a session, and return the id of its context."""
+    fields: dict[str, Any] = {"SessionId": session, "ContextTypes.1": "file_transfer"}
+    (entry,) = (await api.ok("GetAndLoadInternalContext", **fields))["Data"]
+    assert (entry["ContextPath"], entry["ContextType"]) == (TOP, "file_transfer")
+    return str(entry["ContextId"])
+
+
+async def move(api: Api, session: str, context: str, path: str, mode: str) -> dict[str, Any]:
+    """Move one file, and return the task that says how that went."""
+    await api.ok("SyncContext", SessionId=session, ContextId=context, Path=path, Mode=mode)
+    fields = {"ContextId": context, "Path": path, "TaskType": mode}
+    return (await api.settled(session, **fields))[-1]
+
+
+async def test_a_file_comes_in_and_another_one_goes_out(api: Api) -> None:
+    """Both are named as the session sees them."""
+    session = await api.session()
+    context = await store(api, session)
+    assert await api.sh(session, f"ls -A {TOP}") == ""
+    await api.put(context, f"{TOP}/sub/in.bin", b"\0in")
+    task = await move(api, session, context, f"{TOP}/sub/in.bin", "download")
+    assert (task["status"], task["path"]) == ("Success", f"{TOP}/sub/in.bin")
+    assert await api.sh(session, f"od -An -c {TOP}/sub/in.bin | tr -d ' '") == "\\0in\n"
+    await api.sh(session, f"echo out > {TOP}/out; echo other > {TOP}/other")
+    assert (await move(api, session, context, f"{TOP}/out", "upload"))["status"] == "Success"
+    assert await api.fetch(context, f"{TOP}/out") == b"out\n"
+    code = await api.code("GetContextFileDownloadUrl", ContextId=context, FilePath=f"{TOP}/other")
+    assert code == "ContextFile.NotFound"
+
+
+async def test_a_store_is_made_once(api: Api) -> None:
+    """Asking again gives the same; each session has its own."""
+    session, other = await api.session(), await api.session()
+    context = await store(api, session)
+    assert await store(api, session) == context
+    assert await store(api, other) != context
+
+
+async def test_a_store_is_in_no_listing_and_in_no_task_of_others(api: Api) -> None:
+    """Who does not ask for it by its id never learns of it."""
+    session = await api.mounted(mine := await api.context())
+    before = await api.ok("ListContexts")
+    context = await store(api, session)
+    after = await api.ok("ListContexts", MaxResults=100)
+    assert context not in {entry["Id"] for entry in after["Data"]}
+    assert after["TotalCount"] == before["TotalCount"]
+    for action in ("ListContexts", "DescribeSessionContexts"):
+        listed = (await api.ok(action, SessionId=session))["Data"]
+        assert [entry.get("Id") or entry["ContextId"] for entry in listed] == [mine]
+    found = (await api.ok("GetSession", SessionId=session))["Data"]
+    assert [entry["id"] for entry in found["contexts"]] == [mine]
+    assert {task["contextId"] for task in await api.tasks(session)} == {mine}
+    assert {task["contextId"] for task in await api.tasks(session, ContextId=context)} == {context}
+    assert await api.code("GetContext", Name=context) == "Context.NotFound"
+
+
+async def test_saving_everything_leaves_the_store_alone(api: Api) -> None:
+    """Its files are on their way to somewhere else."""
+    session = await api.mounted(await api.context())
+    context = await store(api, session)
+    await api.sh(session, f"echo x > {TOP}/x; echo kept > /mnt/data/kept")
+    await api.ok("SyncContext", SessionId=session, Mode="upload")
+    assert {task["taskType"] for task in await api.settled(session)} == {"download", "upload"}
+    assert await api.names(context) == []
+
+
+async def test_a_store_goes_with_its_session(api: Api) -> None:
+    """Neither its rows nor its files stay, and what is in it is not saved first."""
+    session = await api.session()
+    context = await store(api, session)
+    await api.put(context, f"{TOP}/x", b"x")
+    place = api.service.home / "contexts" / context
+    assert place.is_dir()
+    await api.released(session)
+    assert await api.code("GetContext", ContextId=context) == "Context.NotFound"
+
+    async def gone() -> bool:
+        return not place.exists()
+
+    await api.until(gone)
+
+
+async def test_a_store_does_not_outlive_the_service(tmp_path: Path) -> None:
+    """Also not on the disk, where contexts of people stay, and not if it was killed."""
+    async with LocalService(home=tmp_path) as service, aiohttp.ClientSession() as http:
+        api = Api(http, service)
+        kept = await api.context()
+        own = await store(api, await api.session())
+        for context, path in ((kept, "/x"), (own, f"{TOP}/x")):
+            await api.put(context, path, b"x")
+    # What a service leaves that was killed.
+    killed = Store.open(tmp_path / "state.db")
+    killed.contexts.add("SdkCtx-left", "left", 1.0, "s-gone")
+    killed.close()
+    (tmp_path / "contexts" / "SdkCtx-left").mkdir()
+    async with LocalService(home=tmp_path) as service, aiohttp.ClientSession() as http:
+        api = Api(http, service)
+        assert await api.code("GetContext", ContextId="SdkCtx-left") == "Context.NotFound"
+        assert await api.fetch(kept, "/x") == b"x"
+        assert await api.code("GetContext", ContextId=own) == "Context.NotFound"
+        assert [place.name for place in (tmp_path / "contexts").iterdir()] == [kept]
+
+
+@pytest.mark.parametrize("path", ["/home/wuying/x", TOP, f"{TOP}x/y", f"{TOP}/../x"])
+async def test_only_paths_in_the_store_are_taken(api: Api, path: str) -> None:
+    """Before anything is sent."""
+    context = await store(api, await api.session())
+    code = await api.code("GetContextFileUploadUrl", ContextId=context, FilePath=path)
+    assert code == "InvalidParameter"
+
+
+async def test_a_context_of_yours_at_that_path_stays_what_it_is(api: Api) -> None:
+    """Then there is no store."""
+    session = await api.mounted(await api.context(), TOP)
+    fields: dict[str, Any] = {"SessionId": session, "ContextTypes.1": "file_transfer"}
+    assert await api.code("GetAndLoadInternalContext", **fields) == "InvalidParameter"
+
+
+async def test_other_kinds_of_stores_are_refused(api: Api) -> None:
+    """The error names the parameter."""
+    fields: dict[str, Any] = {"SessionId": await api.session(), "ContextTypes.1": "other"}
+    _, body = await api.call("GetAndLoadInternalContext", **fields)
+    assert body["Message"].startswith("ContextTypes.1 must be 'file_transfer'")
+
+
+async def test_a_url_of_a_store_ends_with_the_session(api: Api) -> None:
+    """Nothing can be put where nobody will look."""
+    session = await api.session()
+    context = await store(api, session)
+    fields = {"ContextId": context, "FilePath": f"{TOP}/x"}
+    url = (await api.ok("GetContextFileUploadUrl", **fields))["Data"]["Url"]
+    await api.released(session)
+    async with api.http.put(url, data=io.BytesIO(b"x")) as answer:
+        assert answer.status == 404

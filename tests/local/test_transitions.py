@@ -1,0 +1,111 @@
+"""Changes of state that take time, or wait for a word."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentbay_local import LocalService
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.local.conftest import Api
+
+    from agentbay_local import ManualClock
+
+pytestmark = pytest.mark.usefixtures("sandboxed")
+
+
+async def begun(api: Api, kind: str) -> str:
+    """Begin a transition of a new session, and return its id."""
+    session = await api.session()
+    if kind == "resume":
+        await api.ok("PauseSessionAsync", SessionId=session)
+        await api.reached(session, "PAUSED")
+    action = {"pause": "Pause", "resume": "Resume", "delete": "Delete"}[kind]
+    await api.ok(f"{action}SessionAsync", SessionId=session)
+    return session
+
+
+CASES = [
+    ("pause", "PAUSING", "PAUSED"),
+    ("resume", "RESUMING", "RUNNING"),
+    ("delete", "DELETING", "FINISH"),
+]
+
+
+@pytest.mark.parametrize(("kind", "on_its_way", "there"), CASES)
+async def test_a_manual_transition_lasts_until_it_is_finished(
+    rigged: Api, kind: str, on_its_way: str, there: str
+) -> None:
+    """And those that come later last again."""
+    rigged.service.transitions.manual(kind)
+    for _ in range(2):
+        session = await begun(rigged, kind)
+        assert await rigged.status(session) == on_its_way
+
+        async def finished() -> int:
+            return rigged.service.transitions.finish(kind)
+
+        assert await rigged.until(finished) == 1
+        await rigged.reached(session, there)
+
+
+@pytest.mark.parametrize(("kind", "on_its_way", "there"), CASES)
+async def test_a_timed_transition_lasts_its_time_on_the_clock(
+    timed: Api, clock: ManualClock, kind: str, on_its_way: str, there: str
+) -> None:
+    """Not less, and not more."""
+    timed.service.transitions.timed(kind, 30)
+    session = await begun(timed, kind)
+    await clock.aadvance(29)
+    assert await timed.status(session) == on_its_way
+    await clock.aadvance(2)
+    assert await timed.status(session) == there
+
+
+async def test_clearing_a_context_takes_as_long_as_it_is_told_to(rigged: Api) -> None:
+    """Its files are there until then."""
+    rigged.service.transitions.manual("clear")
+    context = await rigged.context("cleared")
+    await rigged.put(context, "a", b"1")
+    await rigged.ok("ClearContext", Id=context)
+    state = (await rigged.ok("GetContext", ContextId=context))["Data"]["State"]
+    assert (state, await rigged.names(context)) == ("clearing", ["a"])
+    rigged.service.transitions.immediate("clear")
+
+    async def available() -> bool:
+        data = (await rigged.ok("GetContext", ContextId=context))["Data"]
+        return bool(data["State"] == "available")
+
+    await rigged.until(available)
+    assert await rigged.names(context) == []
+
+
+async def test_a_service_that_stops_saves_what_is_on_its_way(api: Api, tmp_path: Path) -> None:
+    """What is told to last is no reason to hang, nor to lose files."""
+    async with LocalService(home=tmp_path) as service:
+        service.transitions.manual("delete")
+        own = type(api)(api.http, service)
+        context = await own.context("kept")
+        session = await own.mounted(context)
+        await own.sh(session, "echo 1 > /mnt/data/a")
+        await own.ok("DeleteSessionAsync", SessionId=session)
+        assert await own.status(session) == "DELETING"
+    async with LocalService(home=tmp_path) as service:
+        assert await type(api)(api.http, service).fetch(context, "a") == b"1\n"
+
+
+def test_a_transition_that_does_not_exist_is_refused(service: LocalService) -> None:
+    """The names are in the message, and a time is not negative."""
+    for change in (
+        service.transitions.manual,
+        service.transitions.immediate,
+        service.transitions.finish,
+    ):
+        with pytest.raises(ValueError, match="pause, resume, delete, clear"):
+            change("restart")
+    with pytest.raises(ValueError, match="negative"):
+        service.transitions.timed("pause", -1)

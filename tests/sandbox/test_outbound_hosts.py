@@ -1,0 +1,178 @@
+"""The list of hosts that sessions may reach, and what its entries mean."""
+
+from __future__ import annotations
+
+import pytest
+
+from agentbay_local.sandbox.outbound.hosts import AllowedHosts, named, split_port
+from agentbay_local.sandbox.problems import InvalidRequest
+
+
+@pytest.mark.parametrize(
+    ("entry", "host", "port"),
+    [
+        ("pypi.org", "pypi.org", 443),
+        ("pypi.org", "pypi.org", 80),
+        ("PyPI.org.", "pypi.org", 443),
+        ("pypi.org:8443", "pypi.org", 8443),
+        ("*.example.com", "a.example.com", 443),
+        ("*.example.com:22", "a.b.example.com", 22),
+        ("*", "anything.test", 80),
+        ("192.0.2.7:5432", "192.0.2.7", 5432),
+        ("2001:DB8::1", "2001:db8::1", 443),
+        ("[2001:db8::1]:9000", "2001:db8::1", 9000),
+        ("under_score.test", "under_score.test", 80),
+    ],
+)
+def test_entry_allows_its_host_and_port(entry: str, host: str, port: int) -> None:
+    """Without a port it means those of the web."""
+    assert AllowedHosts.parse([entry]).names(host, port)
+
+
+@pytest.mark.parametrize(
+    ("entry", "host", "port"),
+    [
+        ("pypi.org", "pypi.org", 22),
+        ("pypi.org:8443", "pypi.org", 443),
+        ("pypi.org", "evil-pypi.org", 443),
+        ("pypi.org", "sub.pypi.org", 443),
+        ("pypi.org", "pypi.org.evil.test", 443),
+        ("*.example.com", "example.com", 443),
+        ("*.example.com", "badexample.com", 443),
+        ("*", "anything.test", 22),
+        ("*", "192.0.2.7", 443),
+        ("*.2.7", "192.0.2.7", 443),
+        ("192.0.2.7", "192.0.2.8", 443),
+    ],
+)
+def test_entry_allows_nothing_else(entry: str, host: str, port: int) -> None:
+    """No other port, no name around it, and no address for a pattern of names."""
+    assert not AllowedHosts.parse([entry]).names(host, port)
+
+
+def test_empty_list_allows_nothing_and_says_so() -> None:
+    """It is what a service without the option has."""
+    assert not AllowedHosts.parse([])
+    assert not AllowedHosts().names("pypi.org", 443)
+    assert AllowedHosts.parse(["pypi.org"])
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "",
+        "https://pypi.org",
+        "pypi.org/simple",
+        "pypi.org:0",
+        "pypi.org:65536",
+        "pypi.org:http",
+        "pypi.org:",
+        "user@pypi.org",
+        "a..b",
+        "-a.test",
+        "a b",
+        "a." + "b" * 64,
+        "a." * 127 + "toolong",
+        "bücher.example",
+        "*.192.0.2.7",
+        "*pypi.org",
+        "[::1",
+        "10.0.0.0/8",
+        "pypi.org:\u0661",
+        None,
+        7,
+    ],
+)
+def test_entry_that_is_no_host_is_refused(entry: object) -> None:
+    """It is shown, and what to write instead."""
+    with pytest.raises(InvalidRequest, match="HOST:PORT") as caught:
+        AllowedHosts.parse([entry])  # type: ignore[list-item]  # on purpose
+
+    assert repr(entry) in str(caught.value)
+    assert caught.value.argument == "allow_hosts"
+
+
+def test_one_string_is_no_list() -> None:
+    """It would be read letter by letter."""
+    with pytest.raises(InvalidRequest, match=r"\['pypi.org'\]"):
+        AllowedHosts.parse("pypi.org")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "0.0.0.0",
+        "10.1.2.3",
+        "100.100.100.200",
+        "127.0.0.1",
+        "127.255.0.9",
+        "169.254.169.254",
+        "172.16.0.1",
+        "192.168.1.1",
+        "198.18.0.1",
+        "224.0.0.1",
+        "240.0.0.1",
+        "255.255.255.255",
+        "::",
+        "::1",
+        "::127.0.0.1",
+        "::ffff:127.0.0.1",
+        "::ffff:8.8.8.8",
+        "64:ff9b::7f00:1",
+        "2001:0:7f00:1::",
+        "2001:db8::1",
+        "2002:7f00:1::1",
+        "fc00::1",
+        "fd00:ec2::254",
+        "fe80::1",
+        "fe80::1%eth0",
+        "ff02::1",
+    ],
+)
+def test_name_cannot_lead_to_an_address_that_is_not_public(address: str) -> None:
+    """Not to the machine itself, its neighbours or its cloud's, however it is wrapped."""
+    allowed = AllowedHosts.parse(["*", "rebound.test"])
+
+    assert not allowed.reaches(address, 443)
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "2606:4700::1111", "2a00:1450::1"])
+def test_name_may_lead_to_any_public_address(address: str) -> None:
+    """Who answers for an allowed name decides where it is."""
+    assert AllowedHosts.parse(["pypi.org"]).reaches(address, 443)
+
+
+def test_address_that_is_itself_listed_is_reached_at_its_port_only() -> None:
+    """Whoever writes it down means it."""
+    allowed = AllowedHosts.parse(["127.0.0.1:8000", "[::1]:8000"])
+
+    assert allowed.reaches("127.0.0.1", 8000)
+    assert allowed.reaches("::1", 8000)
+    assert not allowed.reaches("127.0.0.1", 8001)
+    assert not allowed.reaches("127.0.0.2", 8000)
+    assert not allowed.reaches("::ffff:127.0.0.1", 8000)
+
+
+@pytest.mark.parametrize("host", ["", ".", "a/b", "a\r\nb", "a\0", "a@b", "[::1]", "x" * 64, "é"])
+def test_what_is_no_host_has_no_name(host: str) -> None:
+    """Nothing of it can come into a line of a request or of the log."""
+    assert named(host) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("a.test", ("a.test", None)),
+        ("a.test:1", ("a.test", 1)),
+        ("::1", ("::1", None)),
+        ("[::1]", ("::1", None)),
+        ("[::1]:65535", ("::1", 65535)),
+        ("a:99999999999999999999", None),
+        ("a:-1", None),
+        ("a:+1", None),
+        ("a: 1", None),
+    ],
+)
+def test_port_is_parted_from_its_host(text: str, parts: tuple[str, int | None] | None) -> None:
+    """The colons of an address are no ports."""
+    assert split_port(text) == parts

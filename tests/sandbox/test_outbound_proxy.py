@@ -1,0 +1,438 @@
+"""The proxy of a session: what it carries, what it refuses, and how it ends.
+
+It is served here on the loopback of the test, with names that lead where the test says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentbay_local.sandbox.outbound import AllowedHosts, carrying, proxy
+from agentbay_local.sandbox.outbound.proxy import Proxy
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+    from typing import Any
+
+    Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
+    Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+WITHIN = 10
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+
+
+class Host:
+    """A server of the machine, and what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[bytes] = []
+        self.port = 0
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Take a head and answer it."""
+        with suppress(asyncio.IncompleteReadError):
+            self.told.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(ANSWER)
+        writer.close()
+
+
+@asynccontextmanager
+async def serving(talk: Talk) -> AsyncIterator[int]:
+    """Serve at a free port."""
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        await settled()
+
+
+async def settled() -> None:
+    """Let the loop close what was broken off."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def host() -> AsyncIterator[Host]:
+    """Give a server of the machine."""
+    one = Host()
+    async with serving(one.talk) as one.port:
+        yield one
+
+
+class Names:
+    """What names lead to, and who asked."""
+
+    def __init__(self, *addresses: str) -> None:
+        self.addresses = addresses
+        self.asked: list[str] = []
+
+    async def __call__(self, host: str, port: int) -> Sequence[str]:
+        """Say what a name leads to."""
+        self.asked.append(host)
+        return self.addresses
+
+
+@asynccontextmanager
+async def proxied(entries: list[str], names: Names | None = None) -> AsyncIterator[int]:
+    """Serve a proxy that allows some hosts; give its port."""
+    one = Proxy(AllowedHosts.parse(entries), "s-1", names or Names("127.0.0.1"))
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
+    one.serve(listening)
+    try:
+        yield port
+    finally:
+        one.close()
+        await settled()
+
+
+async def said(port: int, request: bytes) -> bytes:
+    """Say something to a proxy and return all it answers."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    try:
+        return await asyncio.wait_for(reader.read(), WITHIN)
+    finally:
+        writer.close()
+
+
+def get(host: str, *headers: str) -> bytes:
+    """Write a plain request."""
+    return "\r\n".join([f"GET http://{host}/x HTTP/1.1", *headers, "", ""]).encode()
+
+
+def connect(host: str) -> bytes:
+    """Write a request for a tunnel."""
+    return f"CONNECT {host} HTTP/1.1\r\n\r\n".encode()
+
+
+async def test_address_that_is_listed_is_reached(host: Host) -> None:
+    """Also the machine's own loopback, for whoever wrote it down."""
+    async with proxied([f"127.0.0.1:{host.port}"]) as port:
+        answer = await said(port, get(f"127.0.0.1:{host.port}", "Host: elsewhere"))
+
+    assert answer == ANSWER
+    assert b"GET /x HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n" % host.port in host.told[0]
+
+
+async def test_tunnel_carries_everything_in_both_directions() -> None:
+    """Also what comes together with the request for it, and after the other side has ended."""
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.read())
+        writer.close()
+
+    content = bytes(range(256)) * 8000
+    async with serving(echo) as there, proxied([f"127.0.0.1:{there}"]) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(connect(f"127.0.0.1:{there}") + content[:1000])
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), WITHIN)
+        writer.write(content[1000:])
+        writer.write_eof()
+        answer = await asyncio.wait_for(reader.read(), WITHIN)
+        writer.close()
+
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert answer == content
+
+
+@pytest.mark.parametrize("form", [get, connect])
+async def test_host_that_is_not_listed_is_refused_unresolved(
+    form: Callable[[str], bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The answer says what would help; the name goes to nobody; the log has one line."""
+    names = Names("127.0.0.1")
+    async with proxied(["pypi.org"], names) as port:
+        answer = await said(port, form("evil.test:80"))
+
+    assert answer.startswith(b"HTTP/1.1 403 ")
+    assert b"evil.test:80 was refused" in answer
+    assert b"--allow-host evil.test:80" in answer
+    assert names.asked == []
+    assert len(caplog.records) == 1
+    assert "s-1 was refused a connection to evil.test:80" in caplog.text
+
+
+async def test_other_port_of_an_allowed_host_is_refused(host: Host) -> None:
+    """A listed port is that port."""
+    async with proxied([f"127.0.0.1:{host.port}"]) as port:
+        answer = await said(port, connect(f"127.0.0.1:{host.port - 1}"))
+
+    assert answer.startswith(b"HTTP/1.1 403 ")
+    assert host.told == []
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "169.254.169.254", "10.0.0.1", "::1"])
+async def test_allowed_name_that_leads_inside_is_refused(host: Host, address: str) -> None:
+    """Whoever answers for a name could otherwise send a session to the machine's own services."""
+    names = Names(address)
+    async with proxied([f"rebound.test:{host.port}"], names) as port:
+        answer = await said(port, connect(f"rebound.test:{host.port}"))
+
+    assert answer.startswith(b"HTTP/1.1 403 ")
+    assert b"not public" in answer
+    assert names.asked == ["rebound.test"]
+    assert host.told == []
+
+
+async def test_name_is_asked_for_once_and_its_checked_address_is_used(host: Host) -> None:
+    """A second answer could be another one than that which was checked."""
+
+    class Changing(Names):
+        async def __call__(self, host: str, port: int) -> Sequence[str]:
+            await super().__call__(host, port)
+            return ["127.0.0.1"] if len(self.asked) == 1 else ["127.0.0.2"]
+
+    names = Changing()
+    async with proxied([f"a.test:{host.port}", f"127.0.0.1:{host.port}"], names) as port:
+        answer = await said(port, get(f"a.test:{host.port}"))
+
+    assert answer == ANSWER
+    assert names.asked == ["a.test"]
+
+
+async def test_next_address_is_tried_when_one_may_not_or_cannot_be_used(host: Host) -> None:
+    """Those that are not allowed are left out, those that do not answer are passed over."""
+    names = Names("10.0.0.1", "127.0.0.2", "127.0.0.1")
+    listed = [f"{one}:{host.port}" for one in ("a.test", "127.0.0.1", "127.0.0.2")]
+    async with proxied(listed, names) as port:
+        assert await said(port, get(f"a.test:{host.port}")) == ANSWER
+
+
+async def test_host_that_does_not_answer_is_reported() -> None:
+    """With the system's reason; nothing is logged as refused."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        closed = taken.getsockname()[1]
+    async with proxied([f"127.0.0.1:{closed}"]) as port:
+        answer = await said(port, connect(f"127.0.0.1:{closed}"))
+
+    assert answer.startswith(b"HTTP/1.1 502 ")
+    assert b"refused" in answer
+
+
+@pytest.mark.parametrize("problem", [socket.gaierror(-2, "x"), UnicodeError("label too long")])
+async def test_name_that_is_not_known_is_reported(problem: Exception) -> None:
+    """It is an answer to the session, and not a fault of the service."""
+
+    class Unknown(Names):
+        async def __call__(self, host: str, port: int) -> Sequence[str]:
+            raise problem
+
+    async with proxied(["a.test"], Unknown()) as port:
+        answer = await said(port, connect("a.test:443"))
+
+    assert answer.startswith(b"HTTP/1.1 502 ")
+    assert b"its name is not known" in answer
+
+
+async def test_slow_host_and_slow_names_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No wait is without an end."""
+    monkeypatch.setattr(proxy, "CONNECTED_WITHIN", 0.05)
+
+    class Slow(Names):
+        async def __call__(self, host: str, port: int) -> Sequence[str]:
+            return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+    async with proxied(["a.test"], Slow()) as port:
+        answer = await said(port, connect("a.test:443"))
+
+    assert answer.startswith(b"HTTP/1.1 504 ")
+
+
+async def test_session_that_asks_for_nothing_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would hold a connection of the service for nothing."""
+    monkeypatch.setattr(proxy, "ASKED_WITHIN", 0.05)
+    async with proxied(["a.test"]) as port:
+        answer = await said(port, b"GET http")
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+async def test_head_without_an_end_is_refused() -> None:
+    """The service keeps a bounded part of it."""
+    async with proxied(["a.test"]) as port:
+        answer = await said(port, b"GET http://a.test/ HTTP/1.1\r\n" + b"X: y\r\n" * 20_000)
+
+    assert answer.startswith(b"HTTP/1.1 431 ")
+
+
+async def test_connection_on_which_nothing_moves_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither side has to end it."""
+    monkeypatch.setattr(carrying, "IDLE", 0.05)
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with serving(silent) as there, proxied([f"127.0.0.1:{there}"]) as port:
+        answer = await said(port, connect(f"127.0.0.1:{there}"))
+
+    assert answer.endswith(b"established\r\n\r\n")
+
+
+async def test_more_connections_than_a_session_may_have_wait_for_their_turn(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are served when others have ended."""
+    monkeypatch.setattr(proxy, "AT_ONCE", 1)
+    async with proxied([f"127.0.0.1:{host.port}"]) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(connect(f"127.0.0.1:{host.port}"))
+        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), WITHIN)
+        waiting = asyncio.ensure_future(said(port, get(f"127.0.0.1:{host.port}")))
+        done, _ = await asyncio.wait([waiting], timeout=0.1)
+        assert not done
+        writer.write(get("x"))
+        assert await asyncio.wait_for(reader.read(), WITHIN) == ANSWER
+        writer.close()
+        assert await waiting == ANSWER
+
+
+async def test_connection_that_cannot_be_taken_is_reported_and_taken_later(
+    host: Host, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A service that is short of descriptors does not turn its sessions away for good."""
+    taking, tried = proxy._next, []
+
+    async def failing(listening: socket.socket) -> carrying.Line:
+        tried.append(listening)
+        if len(tried) == 1:
+            raise OSError(24, "Too many open files")
+        return await taking(listening)
+
+    monkeypatch.setattr(proxy, "TROUBLED", 0.01)
+    monkeypatch.setattr(proxy, "_next", failing)
+    async with proxied([f"127.0.0.1:{host.port}"]) as port:
+        assert await said(port, get(f"127.0.0.1:{host.port}")) == ANSWER
+
+    assert "Too many open files" in caplog.text
+
+
+async def test_refusal_arrives_although_its_request_goes_on() -> None:
+    """What is not read is not answered by breaking off."""
+    async with proxied(["a.test"]) as port:
+        request = get("evil.test", "Content-Length: 20000000") + bytes(20_000_000)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request)
+        await asyncio.wait_for(writer.drain(), WITHIN)
+        answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), WITHIN)
+        writer.close()
+
+    assert answer.startswith(b"HTTP/1.1 403 ")
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        (["Content-Length: 11"], b"hello world"),
+        (["Transfer-Encoding: chunked"], b"5\r\nhello\r\n6;x=y\r\n world\r\n0\r\nT: z\r\n\r\n"),
+        ([], b""),
+    ],
+)
+async def test_body_is_carried_and_nothing_after_it(headers: list[str], body: bytes) -> None:
+    """A second request on the same connection could be meant for another host."""
+    got = bytearray()
+
+    async def host(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        got.extend(await reader.readexactly(len(body)))
+        reading = asyncio.ensure_future(reader.read(100))
+        await asyncio.wait([reading], timeout=0.1)
+        got.extend(reading.result() if reading.done() else b"")
+        reading.cancel()
+        writer.write(ANSWER)
+        writer.close()
+
+    async with serving(host) as there, proxied([f"127.0.0.1:{there}"]) as port:
+        request = get(f"127.0.0.1:{there}", *headers) + body + get("evil.test")
+        assert await said(port, request) == ANSWER
+
+    assert bytes(got) == body
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        (["Content-Length: 11"], b"hello"),
+        (["Transfer-Encoding: chunked"], b"5\r\nhel"),
+        (["Transfer-Encoding: chunked"], b"5\r\nhello\r\n"),
+        (["Transfer-Encoding: chunked"], b"no number\r\n"),
+        (["Transfer-Encoding: chunked"], b"0\r\n"),
+    ],
+)
+async def test_end_of_a_body_that_is_cut_short_reaches_the_host(
+    headers: list[str], body: bytes
+) -> None:
+    """It does not wait for the rest, which will not come."""
+    ended = asyncio.Event()
+
+    async def host(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        ended.set()
+        writer.close()
+
+    async with serving(host) as there, proxied([f"127.0.0.1:{there}"]) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(get(f"127.0.0.1:{there}", *headers) + body)
+        writer.write_eof()
+        await asyncio.wait_for(ended.wait(), WITHIN)
+        assert await asyncio.wait_for(reader.read(), WITHIN) == b""
+        writer.close()
+
+
+async def test_session_that_has_lost_interest_ends_its_request() -> None:
+    """The host can stop working on it."""
+    ended = asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        ended.set()
+        writer.close()
+
+    async with serving(slow) as there, proxied([f"127.0.0.1:{there}"]) as port:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(get(f"127.0.0.1:{there}"))
+        writer.close()
+        await asyncio.wait_for(ended.wait(), WITHIN)
+
+
+async def test_flood_of_refusals_does_not_fill_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The last line says that there are no more."""
+    monkeypatch.setattr(proxy, "LOGGED", 3)
+    async with proxied(["a.test"]) as port:
+        for _ in range(5):
+            assert b"403" in await said(port, get("evil.test"))
+
+    assert len(caplog.records) == 3
+    assert "not logged" in caplog.records[-1].getMessage()
+    assert caplog.records[0].levelno == logging.WARNING
+
+
+async def test_closed_proxy_leaves_no_connection_and_no_port(host: Host) -> None:
+    """What is under way breaks off; closing it again is fine."""
+    one = Proxy(AllowedHosts.parse([f"127.0.0.1:{host.port}"]), "s-1")
+    listening = socket.create_server(("127.0.0.1", 0))
+    address = listening.getsockname()
+    one.serve(listening)
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(connect(f"127.0.0.1:{host.port}"))
+    await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), WITHIN)
+    one.close()
+    one.close()
+    with pytest.raises(OSError, match="Connect call failed"):
+        await asyncio.open_connection(*address)
+    with suppress(ConnectionResetError):
+        assert await asyncio.wait_for(reader.read(), WITHIN) == b""
+    writer.close()

@@ -1,0 +1,112 @@
+"""Which process this is, and whether another one still lives."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentbay_async import _processes
+from agentbay_async._processes import Fate, Process, default_owner, fate, this_process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_LINUX = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system does not tell")
+
+
+def test_this_process_lives() -> None:
+    """And is the same whenever it is asked for."""
+    assert fate(this_process()) is Fate.ALIVE
+    assert this_process() is this_process()
+
+
+def test_a_process_that_ended_is_dead() -> None:
+    """Its number is free."""
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    assert fate(this_process()._replace(pid=child.pid)) is Fate.DEAD
+
+
+@_LINUX
+def test_a_process_that_nobody_waited_for_is_dead() -> None:
+    """Its number is still taken, but it does nothing any more."""
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    stat = Path(f"/proc/{child.pid}/stat")
+    while stat.read_text().rpartition(")")[2].split()[0] != "Z":
+        pass
+    start = stat.read_text().rpartition(")")[2].split()[19]
+    assert fate(this_process()._replace(pid=child.pid, start=start)) is Fate.DEAD
+    child.wait()
+
+
+@_LINUX
+@pytest.mark.parametrize(
+    ("change", "known"),
+    [
+        ({"start": "1"}, Fate.DEAD),
+        ({"boot": "another"}, Fate.DEAD),
+        ({"boot": ""}, Fate.UNKNOWN),
+        ({"space": "pid:[1]"}, Fate.UNKNOWN),
+    ],
+)
+def test_a_number_alone_does_not_tell(change: dict[str, str], known: Fate) -> None:
+    """It may have been given again, belong to an earlier boot, or to another container."""
+    assert fate(this_process()._replace(**change)) is known
+
+
+def test_a_system_that_tells_little_is_believed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without its tables a number is all there is: one that is taken is taken for alive."""
+    monkeypatch.setattr(_processes, "_PROC", tmp_path)
+    bare = Process("run", os.getpid())
+    assert fate(bare) is Fate.ALIVE
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    assert fate(bare._replace(pid=child.pid)) is Fate.DEAD
+    assert fate(bare._replace(boot="of another time")) is Fate.DEAD
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no signals")
+@pytest.mark.parametrize("error", [PermissionError, OverflowError])
+def test_a_process_of_somebody_else_is_taken_for_alive(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """In doubt nothing is deleted."""
+
+    def refuse(_pid: int, _signal: int) -> None:
+        raise error
+
+    monkeypatch.setattr(os, "kill", refuse)
+    assert fate(this_process()) is Fate.ALIVE
+
+
+def test_processes_that_seed_chance_have_names_of_their_own(run_child: Callable[..., str]) -> None:
+    """A program that wants to be reproducible must not share the name of its last run."""
+    code = """
+    import random
+    random.seed(7)
+    from agentbay_async._processes import this_process
+    print(this_process().run)
+    """
+    assert run_child(code) != run_child(code)
+
+
+def test_an_owner_is_found_where_the_user_has_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Containers run programs under numbers that nobody has named."""
+
+    def nameless() -> str:
+        raise KeyError
+
+    default_owner.cache_clear()
+    monkeypatch.setattr("getpass.getuser", nameless)
+    user, _, host = default_owner().partition("@")
+    default_owner.cache_clear()
+    assert user
+    assert host
+    assert _processes.default_owner() == default_owner()
