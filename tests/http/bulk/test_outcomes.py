@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agentbay_async import (
-    APIError,
     AsyncAgentBay,
     BulkResult,
     ClosedError,
@@ -16,6 +15,7 @@ from agentbay_async import (
     ConnectionLostError,
     CreateSessionParams,
     OperationTimeoutError,
+    QuotaExceededError,
     RetryPolicy,
     RolledBackError,
 )
@@ -41,7 +41,7 @@ async def test_a_quota_reached_in_the_middle_keeps_what_was_made(
     result = await bay.create_many(PARAMS, 1000)
     assert (result.done, result.failed, len(result), result.success) == (700, 300, 1000, False)
     assert len(fleet.alive) == 700
-    assert all(isinstance(error, APIError) for error in result.failures.values())
+    assert all(isinstance(error, QuotaExceededError) for error in result.failures.values())
     assert {error.code for error in result.failures.values()} == {"QuotaExceeded"}
     assert all(result[index] is error for index, error in result.failures.items())
 
@@ -51,7 +51,7 @@ async def test_failures_are_raised_as_one_group(bay: AsyncAgentBay, fleet: Fleet
     fleet.refuse = lambda number: refusal("QuotaExceeded") if number in (3, 1) else None
     result = await bay.create_many(PARAMS, 5, max_concurrency=1)
     for _ in range(2):
-        with pytest.raises(Exception, match="2 of 5 failed: 2 APIError") as caught:
+        with pytest.raises(Exception, match="2 of 5 failed: 2 QuotaExceededError") as caught:
             result.raise_for_failures()
         errors: Any = caught.value
         assert [error.__notes__ for error in errors.exceptions] == [
@@ -66,8 +66,8 @@ async def test_all_or_nothing_deletes_all_when_one_fails(bay: AsyncAgentBay, fle
     fleet.refuse = lambda number: refusal("QuotaExceeded") if number == 50 else None
     result = await bay.create_many(PARAMS, 200, on_outcome="all_or_nothing", max_concurrency=10)
     assert (result.done, result.failed) == (0, 200)
-    assert _errors(result) == {"APIError", "RolledBackError"}
-    assert [type(error) for error in result.failures.values()].count(APIError) == 1
+    assert _errors(result) == {"QuotaExceededError", "RolledBackError"}
+    assert [type(error) for error in result.failures.values()].count(QuotaExceededError) == 1
     assert fleet.alive == set()
     assert fleet.asked < 100
 
