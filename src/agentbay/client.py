@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from agentbay.contexts import ContextService
     from agentbay_async import Clock, RetryPolicy
+    from agentbay_async._client_fleet import I, T
     from agentbay_async.bulk_results import MapOutcome, Progress
-    from agentbay_async.client import I, T
     from agentbay_async.config import Config
     from agentbay_async.records import SessionStatus
     from agentbay_async.results import (
@@ -123,84 +123,6 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
     def close(self) -> None:
         """Close the client's connections. Sessions live on; later calls raise ClosedError."""
         _portal.run(self._aio.aclose())
-
-    def create(self, params: CreateSessionParams | None = None) -> SessionResult[Session]:
-        """Create a session, and wait until the files of its contexts have arrived.
-
-        If they do not arrive the session is deleted, and the result is a failed one. If the caller
-        is cancelled, no session is left behind. If the answer of the service is lost, the session
-        is looked for before another is asked for.
-
-        Args:
-            params: What it is like; by default as the service pleases, for
-                :data:`~agentbay.session_params.DEFAULT_LIFETIME`.
-        """
-        return _portal.run(self._aio.create(params)).map(lambda item: _facade.wrap(Session, item))
-
-    def get(self, session_id: str) -> SessionResult[Session]:
-        """Look a session up.
-
-        Args:
-            session_id: Its id.
-
-        Raises:
-            InvalidArgumentError: The id is blank.
-            ArgumentTypeError: It is not a string.
-        """
-        return _portal.run(self._aio.get(session_id)).map(lambda item: _facade.wrap(Session, item))
-
-    def list(
-        self,
-        labels: Mapping[str, str] | None = None,
-        page: int | None = None,
-        limit: int | None = None,
-        status: SessionStatus | str | None = None,
-        image_id: str | None = None,
-    ) -> SessionListing:
-        """List sessions: one page, or by iterating all of them.
-
-        Args:
-            labels: Only those that have all of these labels.
-            page: The number of the page to begin with; the first is 1.
-            limit: Sessions on a page. Default 10 for one page, 100 when iterating.
-            status: Only those in this state, such as ``"RUNNING"``.
-            image_id: Only those of this image.
-
-        Raises:
-            InvalidArgumentError: A value cannot be meant.
-            ArgumentTypeError: A value has the wrong type.
-        """
-        return _facade.wrap(SessionListing, self._aio.list(labels, page, limit, status, image_id))
-
-    def list_by_labels(
-        self, params: ListSessionParams | Mapping[str, str] | None = None
-    ) -> SessionListResult[Session]:
-        """Return one page of the sessions that have all of some labels.
-
-        Args:
-            params: Labels, page size and token; or just labels.
-        """
-        return _portal.run(self._aio.list_by_labels(params)).map(
-            lambda item: _facade.wrap(Session, item)
-        )
-
-    def delete(
-        self, session: Session | str, sync_context: bool = False, *, force: bool = False
-    ) -> DeleteResult:
-        """Release a session and wait until it is gone. What is gone already is a success.
-
-        Args:
-            session: The session, or its id.
-            sync_context: First upload the files of its contexts, and verify that they arrived.
-            force: Delete even if that upload failed; its files are then lost.
-        """
-        return _portal.run(
-            self._aio.delete(
-                _facade.unwrap(session) if isinstance(session, _facade.Facade) else session,
-                sync_context,
-                force=force,
-            )
-        )
 
     def create_many(
         self,
@@ -398,6 +320,84 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
                 progress=progress,
             ),
             lambda item: item,
+        )
+
+    def create(self, params: CreateSessionParams | None = None) -> SessionResult[Session]:
+        """Create a session, and wait until the files of its contexts have arrived.
+
+        If they do not arrive the session is deleted, and the result is a failed one. If the caller
+        is cancelled, no session is left behind. If the answer of the service is lost, the session
+        is looked for before another is asked for.
+
+        Args:
+            params: What it is like; by default as the service pleases, for
+                :data:`~agentbay.session_params.DEFAULT_LIFETIME`.
+        """
+        return _portal.run(self._aio.create(params)).map(lambda item: _facade.wrap(Session, item))
+
+    def get(self, session_id: str) -> SessionResult[Session]:
+        """Look a session up.
+
+        Args:
+            session_id: Its id.
+
+        Raises:
+            InvalidArgumentError: The id is blank.
+            ArgumentTypeError: It is not a string.
+        """
+        return _portal.run(self._aio.get(session_id)).map(lambda item: _facade.wrap(Session, item))
+
+    def list(
+        self,
+        labels: Mapping[str, str] | None = None,
+        page: int | None = None,
+        limit: int | None = None,
+        status: SessionStatus | str | None = None,
+        image_id: str | None = None,
+    ) -> SessionListing:
+        """List sessions: one page, or by iterating all of them.
+
+        Args:
+            labels: Only those that have all of these labels.
+            page: The number of the page to begin with; the first is 1.
+            limit: Sessions on a page. Default 10 for one page, 100 when iterating.
+            status: Only those in this state, such as ``"RUNNING"``.
+            image_id: Only those of this image.
+
+        Raises:
+            InvalidArgumentError: A value cannot be meant.
+            ArgumentTypeError: A value has the wrong type.
+        """
+        return _facade.wrap(SessionListing, self._aio.list(labels, page, limit, status, image_id))
+
+    def list_by_labels(
+        self, params: ListSessionParams | Mapping[str, str] | None = None
+    ) -> SessionListResult[Session]:
+        """Return one page of the sessions that have all of some labels.
+
+        Args:
+            params: Labels, page size and token; or just labels.
+        """
+        return _portal.run(self._aio.list_by_labels(params)).map(
+            lambda item: _facade.wrap(Session, item)
+        )
+
+    def delete(
+        self, session: Session | str, sync_context: bool = False, *, force: bool = False
+    ) -> DeleteResult:
+        """Release a session and wait until it is gone. What is gone already is a success.
+
+        Args:
+            session: The session, or its id.
+            sync_context: First upload the files of its contexts, and verify that they arrived.
+            force: Delete even if that upload failed; its files are then lost.
+        """
+        return _portal.run(
+            self._aio.delete(
+                _facade.unwrap(session) if isinstance(session, _facade.Facade) else session,
+                sync_context,
+                force=force,
+            )
         )
 
     def reap(

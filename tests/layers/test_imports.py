@@ -138,6 +138,8 @@ _FLOORS: list[set[str]] = [
     {"listing", "_creation", "_bulk_ending", "_session_pool"},
     {"_reaping", "_bulk_making", "_bulk_mapping"},
     {"_bulk_options"},
+    {"_client_sessions"},
+    {"_client_fleet"},
     {"client"},
     {"_cli"},
 ]
