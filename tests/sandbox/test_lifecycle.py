@@ -16,7 +16,7 @@ from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
 from agentbay_local.sandbox.problems import InvalidRequest, SandboxGone, SandboxPaused
 from agentbay_local.sandbox.uids import private_uid
 
-from .watching import facts, gone, is_agent, owned_by, parent
+from .watching import facts, gone, is_agent, open_count, owned_by, parent
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,13 +68,13 @@ async def test_no_descriptor_is_left_when_a_sandbox_was_closed(
             os.close(await sandbox.open("f", "w"))
 
     await once()
-    before = sorted(os.listdir("/proc/self/fd"))
+    before = open_count()
     for _ in range(3):
         await once()
-    after = sorted(os.listdir("/proc/self/fd"))
+    after = open_count()
     await backend.close()
 
-    assert before == after
+    assert after <= before
 
 
 async def test_death_of_the_agent_is_noticed(isolated: Sandbox, newborn: Newborn) -> None:
@@ -125,7 +125,7 @@ async def test_cancelled_start_leaves_nothing(
     spec = SandboxSpec(tmp_path / "root", uid)
     async with await backend.start(spec):
         pass
-    before = sorted(os.listdir("/proc/self/fd"))
+    before = open_count()
     for step in range(20):
         starting = asyncio.ensure_future(backend.start(spec))
         await asyncio.wait([starting], timeout=step * 0.002)
@@ -135,7 +135,7 @@ async def test_cancelled_start_leaves_nothing(
     living = newborn()
     assert all(gone(pid) for pid in living)
     assert uid is None or all(gone(pid) for pid in owned_by(uid))
-    assert before == sorted(os.listdir("/proc/self/fd"))
+    assert open_count() <= before
     await backend.close()
 
 

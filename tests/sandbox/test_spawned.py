@@ -24,6 +24,8 @@ from agentbay_local.sandbox.problems import (
 from agentbay_local.sandbox.programs import own_interpreter
 from agentbay_local.sandbox.uids import private_uid
 
+from .watching import open_count
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -153,13 +155,13 @@ async def test_close_ends_who_reads_and_who_writes(sandbox: Sandbox) -> None:
 
 async def test_program_that_cannot_be_started_leaves_nothing(sandbox: Sandbox) -> None:
     """The error names what is missing, and no descriptor stays open."""
-    before = sorted(os.listdir("/proc/self/fd"))
+    before = open_count()
     with pytest.raises(FileProblem, match="no-such-program"):
         await sandbox.spawn(["no-such-program"])
     with pytest.raises(FileProblem, match="/nowhere"):
         await sandbox.spawn(["true"], cwd="/nowhere")
 
-    assert before == sorted(os.listdir("/proc/self/fd"))
+    assert open_count() <= before
 
 
 async def test_cancelled_start_is_undone(sandbox: Sandbox) -> None:
@@ -279,11 +281,11 @@ async def test_programs_leave_no_descriptor_behind(backend: Backend, tmp_path: P
                 await program.stdin.write(b"x")
 
         await once()
-        before = sorted(os.listdir("/proc/self/fd"))
+        before = open_count()
         inside = await sandbox.run("ls /proc/$PPID/fd | wc -l", timeout=10)
         for _ in range(20):
             await once()
-        assert before == sorted(os.listdir("/proc/self/fd"))
+        assert open_count() <= before
         again = await sandbox.run("ls /proc/$PPID/fd | wc -l", timeout=10)
         # The agent may not have seen the end of the last one yet, here and before.
         assert int(again.stdout) < int(inside.stdout) + 20

@@ -28,6 +28,8 @@ from agentbay_local.sandbox.problems import (
     SandboxTimeout,
 )
 
+from .watching import open_count
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -69,11 +71,6 @@ def say(liar: socket.socket, message: object, fds: list[int] | None = None) -> N
     data = message if isinstance(message, bytes) else json.dumps(message).encode()
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
     liar.sendmsg([data], rights)
-
-
-def open_count() -> int:
-    """Count this process's descriptors."""
-    return len(os.listdir("/proc/self/fd"))
 
 
 @given(said=st.binary(min_size=1, max_size=200) | JSON.map(lambda one: json.dumps(one).encode()))
@@ -179,7 +176,7 @@ async def test_answers_to_nobody_are_dropped_with_their_descriptors() -> None:
 
         assert (await asked).fields["n"] == 1
         await asyncio.sleep(0)
-        assert before == open_count()
+        assert open_count() <= before
 
 
 async def test_too_many_descriptors_end_the_conversation_and_are_closed() -> None:
@@ -192,7 +189,7 @@ async def test_too_many_descriptors_end_the_conversation_and_are_closed() -> Non
 
         with pytest.raises(SandboxGone):
             await asked
-        assert before - 1 == open_count()  # the channel's own socket
+        assert open_count() <= before - 1  # the channel's own socket
 
 
 @pytest.mark.parametrize("kind", ["pipe", "directory", "short", "long", "negative", "not-json"])
