@@ -138,11 +138,13 @@ class Gate:
             return None
         cut = (effect.at or 0) if isinstance(effect, Truncate) else None
         try:
-            done = await handle(cut)
+            return await self._sent(request, effect, await handle(cut))
         except BrokenOffError:
             _hang_up(request, reset=False)
-            return None
-        return await self._sent(request, effect, done)
+        except ConnectionError:
+            # The client has hung up: what was to be done is done, and nobody hears of it.
+            pass
+        return None
 
     async def _sent(self, request: web.Request, effect: Effect | None, done: Reply) -> Reply | None:
         """Send what was answered in the way of the fault."""
