@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agentbay_async._channels import know
 from agentbay_async._intents import Recovery, new_intent
-from agentbay_async._labels import INTENT, OWNER, RUN, SINCE, reserved
+from agentbay_async._labels import INTENT, OWNER, RUN, SINCE
 from agentbay_async._persistence import persistence
 from agentbay_async._processes import default_owner, this_process
 from agentbay_async._version import __version__
@@ -52,17 +52,18 @@ async def ask_for(api: Api, params: CreateSessionParams) -> Made:
     request = create_request(params, api.settings.region_id)
     own = _reserved_labels(api, params.intent)
     request.labels = {**params.labels, **own} or None
-    if api.ledger is not None:
-        api.ledger.began()
+    ledger = api.ledger
+    if ledger is not None:
+        ledger.began()
     recovery = Recovery(api, own[INTENT], own=params.intent is None) if own else None
     found = await recovery.find() if recovery is not None and params.intent is not None else None
     answer = found or await _answer(api, request, recovery)
-    session = created(api, answer.data, answer.request_id, request, new=found is None)
+    session = created(api, answer, request, own if found is None else None)
     if found is not None:
         await _take_over(api, session.session_id, own)
-    if api.ledger is not None:
+    if ledger is not None:
         lasts = None if request.max_runtime is None else request.max_runtime * 60
-        api.ledger.created(session.session_id, owner_of(api), lasts)
+        ledger.created(session.session_id, owner_of(api), lasts)
     return Made(session, answer.request_id, new=found is None)
 
 
@@ -115,7 +116,7 @@ def create_request(params: CreateSessionParams, region_id: str) -> schema.Create
         sdk_stats=_statistics(params.framework),
         login_region_id=region_id,
         image_id=params.image_id,
-        persistence_data_list=persistence(params.context_syncs) or None,
+        persistence_data_list=persistence(params.context_syncs) if params.context_syncs else None,
         mcp_policy_id=params.policy_id,
         context_id=params.context_id,
         timeout=params.idle_release_timeout,
@@ -146,34 +147,34 @@ def _statistics(framework: str) -> str:
 
 def created(
     api: Api,
-    data: schema.CreatedSession | None,
-    request_id: str,
+    answer: Answer[schema.CreatedSession],
     request: schema.CreateMcpSession,
-    *,
-    new: bool,
+    own: dict[str, str] | None,
 ) -> AsyncSession:
-    """Return the session that the answer to a request names.
+    """Return the session that the answer to a request names; `own` are the labels of the library.
 
-    One that is not `new` was made by an earlier request: its labels and its end are not known.
+    They are ``None`` of one that an earlier request made; its end is not known, either.
 
     Raises:
         SessionError: It names none, or says why there is none.
     """
+    data = answer.data
     if data is None or data.success is False or not data.session_id:
         reason = data.err_msg if data is not None else None
         raise SessionError(
-            f"CreateMcpSession: {reason or 'the answer names no session'}", request_id=request_id
+            f"CreateMcpSession: {reason or 'the answer names no session'}",
+            request_id=answer.request_id,
         )
     return AsyncSession(
         api,
         data.session_id,
-        image_id=request.image_id or "",
-        status=SessionStatus.RUNNING.value,
-        app_instance_id=data.app_instance_id or "",
-        resource_url=data.resource_url or "",
-        access=know(api, data, data.session_id),
-        reserved=reserved(request.labels or {}) if new else None,
-        ends=_end(api, request.max_runtime) if new else None,
+        request.image_id or "",
+        SessionStatus.RUNNING.value,
+        data.app_instance_id or "",
+        data.resource_url or "",
+        know(api, data, data.session_id),
+        own,
+        None if own is None else _end(api, request.max_runtime),
     )
 
 

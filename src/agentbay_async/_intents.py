@@ -10,7 +10,7 @@ looked after for a while longer.
 from __future__ import annotations
 
 import logging
-import random
+import os
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,7 @@ _LATER = (2.0, 8.0, 30.0)
 
 def new_intent() -> str:
     """Return an intent that nobody else has."""
-    return f"{random.SystemRandom().getrandbits(128):032x}"
+    return os.urandom(16).hex()
 
 
 class Recovery:

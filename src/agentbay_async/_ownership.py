@@ -183,16 +183,27 @@ class _Owned(Generic[T]):
     """
 
     def __init__(self, work: Coroutine[Any, Any, T]) -> None:
-        from asyncio import create_task, get_running_loop
+        from asyncio import get_running_loop
 
+        loop = get_running_loop()
         self.given_up = False
-        self._ended = get_running_loop().create_future()
-        self.task = create_task(work)
-        _keep(self.task, _under_way)
-        self.task.add_done_callback(self._wake)
+        self._ended = loop.create_future()
+        self.task = loop.create_task(self._run(work))
+        _under_way.add(self.task)
+        self.task.add_done_callback(self._settle)
 
-    def _wake(self, task: Task[T]) -> None:
+    async def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            return await work
+        finally:
+            # The callbacks of a task come a turn of the loop later.
+            if not self._ended.done():
+                self._ended.set_result(None)
+
+    def _settle(self, task: Task[T]) -> None:
+        _under_way.discard(task)
         if not self._ended.done():
+            # It was cancelled before it began.
             self._ended.set_result(None)
         elif not task.cancelled():
             # Nobody waits any more; asyncio complains of errors that nobody has looked at.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from agentbay_async._api import Api
     from agentbay_async.services.agent import AsyncAgent
     from agentbay_async.services.browser import AsyncBrowser
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from agentbay_async.services.pty import AsyncPty
     from agentbay_async.syncing import AsyncSessionContext
 
+T = TypeVar("T")
+
 
 class Services:
     """What one can do in a session.
@@ -27,146 +32,105 @@ class Services:
         session_id: What it is addressed by.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_agent",
-        "_api",
-        "_browser",
-        "_code",
-        "_command",
-        "_computer",
-        "_context",
-        "_env",
-        "_file_system",
-        "_git",
-        "_mobile",
-        "_oss",
-        "_pty",
-        "session_id",
-    )
+    __slots__ = ("__weakref__", "_api", "_services", "session_id")
 
     def __init__(self, api: Api, session_id: str) -> None:
         self._api = api
         self.session_id = session_id
-        self._agent: AsyncAgent | None = None
-        self._browser: AsyncBrowser | None = None
-        self._code: AsyncCode | None = None
-        self._command: AsyncCommand | None = None
-        self._computer: AsyncComputer | None = None
-        self._context: AsyncSessionContext | None = None
-        self._env: AsyncEnv | None = None
-        self._file_system: AsyncFileSystem | None = None
-        self._git: AsyncGit | None = None
-        self._mobile: AsyncMobile | None = None
-        self._oss: AsyncOss | None = None
-        self._pty: AsyncPty | None = None
+        # None until a service is asked for: few of the sessions of a listing are spoken to.
+        self._services: dict[Callable[[Api, str], Any], Any] | None = None
+
+    def _service(self, kind: Callable[[Api, str], T]) -> T:
+        """Return the service of a kind, always the same one."""
+        if self._services is None:
+            self._services = {}
+        service: T | None = self._services.get(kind)
+        if service is None:
+            service = self._services[kind] = kind(self._api, self.session_id)
+        return service
 
     @property
     def command(self) -> AsyncCommand:
         """Runs commands in the session."""
-        if self._command is None:
-            from agentbay_async.services.command import AsyncCommand
+        from agentbay_async.services.command import AsyncCommand
 
-            self._command = AsyncCommand(self._api, self.session_id)
-        return self._command
+        return self._service(AsyncCommand)
 
     @property
     def code(self) -> AsyncCode:
         """Runs code in the session."""
-        if self._code is None:
-            from agentbay_async.services.code import AsyncCode
+        from agentbay_async.services.code import AsyncCode
 
-            self._code = AsyncCode(self._api, self.session_id)
-        return self._code
+        return self._service(AsyncCode)
 
     @property
     def file_system(self) -> AsyncFileSystem:
         """Reads and writes the files of the session."""
-        if self._file_system is None:
-            from agentbay_async.services.file_system import AsyncFileSystem
+        from agentbay_async.services.file_system import AsyncFileSystem
 
-            self._file_system = AsyncFileSystem(self._api, self.session_id)
-        return self._file_system
+        return self._service(AsyncFileSystem)
 
     fs = filesystem = files = file_system
 
     @property
     def env(self) -> AsyncEnv:
         """Sets and reads the variables of the session."""
-        if self._env is None:
-            from agentbay_async.services.env import AsyncEnv
+        from agentbay_async.services.env import AsyncEnv
 
-            self._env = AsyncEnv(self._api, self.session_id)
-        return self._env
+        return self._service(AsyncEnv)
 
     @property
     def git(self) -> AsyncGit:
         """Works on git repositories in the session."""
-        if self._git is None:
-            from agentbay_async.services.git import AsyncGit
+        from agentbay_async.services.git import AsyncGit
 
-            self._git = AsyncGit(self._api, self.session_id)
-        return self._git
+        return self._service(AsyncGit)
 
     @property
     def agent(self) -> AsyncAgent:
         """The service's own agents, which do tasks in the session."""
-        if self._agent is None:
-            from agentbay_async.services.agent import AsyncAgent
+        from agentbay_async.services.agent import AsyncAgent
 
-            self._agent = AsyncAgent(self._api, self.session_id)
-        return self._agent
+        return self._service(AsyncAgent)
 
     @property
     def browser(self) -> AsyncBrowser:
         """Starts and stops the session's browser."""
-        if self._browser is None:
-            from agentbay_async.services.browser import AsyncBrowser
+        from agentbay_async.services.browser import AsyncBrowser
 
-            self._browser = AsyncBrowser(self._api, self.session_id)
-        return self._browser
+        return self._service(AsyncBrowser)
 
     @property
     def computer(self) -> AsyncComputer:
         """Mouse, keyboard, windows and apps of the session's desktop."""
-        if self._computer is None:
-            from agentbay_async.services.computer import AsyncComputer
+        from agentbay_async.services.computer import AsyncComputer
 
-            self._computer = AsyncComputer(self._api, self.session_id)
-        return self._computer
+        return self._service(AsyncComputer)
 
     @property
     def mobile(self) -> AsyncMobile:
         """Touch, elements and apps of the session's phone."""
-        if self._mobile is None:
-            from agentbay_async.services.mobile import AsyncMobile
+        from agentbay_async.services.mobile import AsyncMobile
 
-            self._mobile = AsyncMobile(self._api, self.session_id)
-        return self._mobile
+        return self._service(AsyncMobile)
 
     @property
     def oss(self) -> AsyncOss:
         """Carries files between the session and object storage."""
-        if self._oss is None:
-            from agentbay_async.services.oss import AsyncOss
+        from agentbay_async.services.oss import AsyncOss
 
-            self._oss = AsyncOss(self._api, self.session_id)
-        return self._oss
+        return self._service(AsyncOss)
 
     @property
     def pty(self) -> AsyncPty:
         """Opens terminals in the session."""
-        if self._pty is None:
-            from agentbay_async.services.pty import AsyncPty
+        from agentbay_async.services.pty import AsyncPty
 
-            self._pty = AsyncPty(self._api, self.session_id)
-        return self._pty
+        return self._service(AsyncPty)
 
     @property
     def context(self) -> AsyncSessionContext:
         """Moves files between the session and its contexts."""
-        if self._context is None:
-            from agentbay_async.syncing import AsyncSessionContext
+        from agentbay_async.syncing import AsyncSessionContext
 
-            self._context = AsyncSessionContext(self._api, self.session_id)
-        return self._context
+        return self._service(AsyncSessionContext)
