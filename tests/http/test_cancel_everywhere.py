@@ -1,4 +1,4 @@
-"""A cancel at every moment of create, session(), sync and delete leaves no session behind.
+"""A cancel at every moment of create, create_many, session(), sync and delete leaves no session.
 
 A moment is a suspension of the caller, or the start or end of a request or a pause anywhere in the
 library. Each piece of work is run once to count its moments, and then once for each of them.
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from tests.http.conftest import Bays
     from tests.http.remembering import Remembering
 
-    Work = Callable[[AsyncAgentBay, Remembering], Coroutine[Any, Any, AsyncSession | None]]
+    Given = AsyncSession | list[AsyncSession] | None
+    Work = Callable[[AsyncAgentBay, Remembering], Coroutine[Any, Any, Given]]
 
 _WITH_FILES = CreateSessionParams(context_syncs=[ContextSync("c-1", "/a")])
 
@@ -41,7 +42,7 @@ class Moments:
         self._cancels = cancels
         self._task: asyncio.Task[Any] | None = None
 
-    async def run(self, work: Coroutine[Any, Any, AsyncSession | None]) -> AsyncSession | None:
+    async def run(self, work: Coroutine[Any, Any, Given]) -> Given:
         """Carry the work out; return what it returned, or nothing if it was cancelled."""
         self._task = asyncio.create_task(self._stepped(work))
         try:
@@ -59,7 +60,7 @@ class Moments:
                 # From outside, as every cancel comes: while the task is suspended.
                 asyncio.get_running_loop().call_soon(self._task.cancel)
 
-    async def _stepped(self, work: Coroutine[Any, Any, AsyncSession | None]) -> Any:
+    async def _stepped(self, work: Coroutine[Any, Any, Given]) -> Any:
         return await _each_step(work, self.happen)
 
 
@@ -139,6 +140,25 @@ async def _sync(bay: AsyncAgentBay, _: Remembering) -> AsyncSession | None:
     return None
 
 
+async def _create_many(bay: AsyncAgentBay, service: Remembering) -> list[AsyncSession]:
+    service.trouble("CreateMcpSession", "fine", "lost")
+    return (await bay.create_many(_WITH_FILES, 3, max_concurrency=2)).sessions
+
+
+async def _create_many_in_a_block(bay: AsyncAgentBay, _: Remembering) -> AsyncSession | None:
+    async with bay.create_many(CreateSessionParams(), 3, max_concurrency=2) as made:
+        async for outcome in made:
+            await outcome.session.get_status()
+    return None
+
+
+async def _create_all_or_nothing(bay: AsyncAgentBay, service: Remembering) -> AsyncSession | None:
+    service.trouble("CreateMcpSession", "fine", *["unread"] * 9)
+    made = bay.create_many(CreateSessionParams(), 3, max_concurrency=2, on_outcome="all_or_nothing")
+    assert (await made).sessions == []
+    return None
+
+
 async def _delete(bay: AsyncAgentBay, service: Remembering) -> AsyncSession | None:
     service.create({})
     session = (await bay.get(*service.sessions)).session
@@ -155,8 +175,19 @@ _WORKS = [
     _block,
     _block_with_trouble,
     _sync,
+    _create_many,
+    _create_many_in_a_block,
+    _create_all_or_nothing,
     _delete,
 ]
+
+
+def _ids(given: Given) -> set[str]:
+    """Return the ids of what the caller holds now."""
+    if given is None:
+        return set()
+    sessions = given if isinstance(given, list) else [given]
+    return {session.session_id for session in sessions}
 
 
 @pytest.fixture
@@ -186,14 +217,13 @@ def attempt(
         now.append(moments)
         remembering.reset()
         bay = bays()
-        session = await moments.run(work(bay, remembering))
+        held = _ids(await moments.run(work(bay, remembering)))
         remembering.lag = 0.0
         await bay.aclose()
         # Whoever is cancelled while it deletes a session still holds it.
         given = set(remembering.sessions) if work is _delete else set[str]()
-        held = given if session is None else {session.session_id}
-        assert set(remembering.sessions) <= held, f"left behind by a cancel at {cancels}"
-        assert session is None or session.session_id in remembering.sessions
+        assert set(remembering.sessions) <= held | given, f"left behind by a cancel at {cancels}"
+        assert held <= set(remembering.sessions)
         return moments
 
     return run

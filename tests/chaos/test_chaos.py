@@ -1,0 +1,46 @@
+"""A short storm of faults and cancels; `benchmarks/chaos.py` lets the same one last for minutes."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def chaos(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Give the benchmark as a module; its ``support`` is nobody else's afterwards."""
+    monkeypatch.syspath_prepend(str(_BENCHMARKS))
+    yield importlib.import_module("chaos")
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("chaos", "support")]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_nothing_is_lost_when_everything_goes_wrong(chaos: Any, seed: int) -> None:
+    """No session leaked or doubled, no byte or label lost, nothing hung, every error typed."""
+    findings = chaos.storm(3.0, seed, workers=16, isolation="none", pace=60)
+    assert findings.good, chaos.report(findings)
+    assert findings.counts["create: ok"] >= 5, chaos.report(findings)
+
+
+def test_a_claim_is_broken_by_what_nobody_can_have_left_there(chaos: Any) -> None:
+    """Acknowledged: it or nothing; failed: it as well; cancelled: it, even after a later one."""
+    claim = importlib.import_module("support.claims").Claim()
+    claim.failed("a")
+    assert not claim.broken_by(None)
+    claim.acknowledged("b")
+    assert claim.broken_by("a")
+    assert claim.broken_by(None)
+    claim.cancelled("c")
+    claim.acknowledged("d")
+    assert not claim.broken_by("c")
+    assert claim.broken_by("b")
