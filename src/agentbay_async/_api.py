@@ -10,10 +10,10 @@ import logging
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
 
+from agentbay_async._bulk.watching import watcher
 from agentbay_async._clock import SystemClock
-from agentbay_async._ownership import Chores
+from agentbay_async._owning.ownership import Chores
 from agentbay_async._retry import RetryBudget, RetryPolicy, next_wait, perhaps_acted_on
-from agentbay_async._watching import watcher
 from agentbay_async._wire import schema
 from agentbay_async._wire.envelope import Answer, read_answer
 from agentbay_async.config import LOCAL
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from agentbay_async._access import Access
-    from agentbay_async._admission import Admission
+    from agentbay_async._bulk.admission import Admission
     from agentbay_async._clock import Clock
-    from agentbay_async._ledger import Ledger
+    from agentbay_async._owning.ledger import Ledger
     from agentbay_async._wire.http import Http
     from agentbay_async._wire.pool import Pools
     from agentbay_async._wire.schema import Request
@@ -85,8 +85,8 @@ class Api:
         settings = self.settings
         if settings.budget is None and settings.host_limit is None:
             return None
-        from agentbay_async._admission import Admission
-        from agentbay_async._host_rate import host_bucket
+        from agentbay_async._bulk.admission import Admission
+        from agentbay_async._bulk.host_rate import host_bucket
 
         rate = settings.host_limit
         bucket = None if rate is None else host_bucket(settings.endpoint, settings.api_key, rate)
@@ -228,7 +228,7 @@ class Api:
         if self._ledger is None and self.settings.ledger is not None:
             if self.settings.endpoint == LOCAL:
                 return None
-            from agentbay_async._ledger import Ledger
+            from agentbay_async._owning.ledger import Ledger
 
             self._ledger = Ledger(self.settings.ledger, self.settings.endpoint, self.clock)
         return self._ledger

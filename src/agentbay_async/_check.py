@@ -11,7 +11,7 @@ from datetime import timedelta
 from posixpath import normpath
 from typing import TypeVar
 
-from agentbay_async._labels import PREFIX
+from agentbay_async._owning.labels import PREFIX
 from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
 
 T = TypeVar("T")

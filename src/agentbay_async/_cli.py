@@ -15,7 +15,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from agentbay_async._ledger import located, read
+from agentbay_async._owning.ledger import located, read
 from agentbay_async.client import AsyncAgentBay
 from agentbay_async.config import find_ledger
 from agentbay_async.errors import AgentBayError
@@ -23,7 +23,7 @@ from agentbay_async.errors import AgentBayError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agentbay_async._ledger import LedgerEntry
+    from agentbay_async._owning.ledger import LedgerEntry
     from agentbay_async.records import Reaping
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}

@@ -78,7 +78,7 @@ class Fleet(Sessions):
             InvalidArgumentError: A value cannot be meant.
             ArgumentTypeError: A value has the wrong type.
         """
-        from agentbay_async._bulk_options import Pacing, Watching, making
+        from agentbay_async._bulk.options import Pacing, Watching, making
 
         return AsyncBulkCreation(
             making(
@@ -129,7 +129,7 @@ class Fleet(Sessions):
             InvalidArgumentError: A value cannot be meant.
             ArgumentTypeError: A value has the wrong type.
         """
-        from agentbay_async._bulk_options import Pacing, Watching, ending
+        from agentbay_async._bulk.options import Pacing, Watching, ending
 
         if (sessions is None) == (labels is None):
             raise InvalidArgumentError("give either sessions or labels")
@@ -205,7 +205,7 @@ class Fleet(Sessions):
                 async for outcome in bay.map_sessions(check, repositories, reuse=20):
                     print(outcome.index, outcome.success and outcome.value)
         """
-        from agentbay_async._bulk_options import Pacing, Watching, mapped
+        from agentbay_async._bulk.options import Pacing, Watching, mapped
 
         return mapped(
             self._api,

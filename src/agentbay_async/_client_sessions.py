@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from agentbay_async import _check
 from agentbay_async._channels import know
 from agentbay_async._creation import Made, ask_for, owner_of
-from agentbay_async._deletion import insist, left, release
-from agentbay_async._ownership import finish, make
+from agentbay_async._owning.deletion import insist, left, release
+from agentbay_async._owning.ownership import finish, make
 from agentbay_async._persistence import SYNC_TIMEOUT, downloaded
 from agentbay_async._reporting import reports
 from agentbay_async._wire import schema
@@ -200,7 +200,7 @@ class Sessions:
 
                 print((await bay.reap(older_than=24 * 3600)).deleted)
         """
-        from agentbay_async._reaping import reap
+        from agentbay_async._owning.reaping import reap
 
         whose = owner_of(self._api) if owner is None else _check.identifier(owner, "owner")
         age = None if older_than is None else _check.seconds(older_than, "older_than")

@@ -1,7 +1,7 @@
 """How a session is asked for, and what is made of the answer.
 
 A create that is asked for once makes one session, whatever happens to its answer: see
-:mod:`agentbay_async._intents`.
+:mod:`agentbay_async._owning.intents`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from agentbay_async._channels import know
-from agentbay_async._intents import Recovery, new_intent
-from agentbay_async._labels import INTENT, OWNER, RUN, SINCE
+from agentbay_async._owning.intents import Recovery, new_intent
+from agentbay_async._owning.labels import INTENT, OWNER, RUN, SINCE
+from agentbay_async._owning.processes import default_owner, this_process
 from agentbay_async._persistence import persistence
-from agentbay_async._processes import default_owner, this_process
 from agentbay_async._version import __version__
 from agentbay_async._wire import schema
 from agentbay_async.errors import AgentBayError, InvalidArgumentError, SessionError

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from agentbay_async import _check
-from agentbay_async._deletion import delete
+from agentbay_async._owning.deletion import delete
 from agentbay_async._polling import poll
 from agentbay_async._reporting import reports
 from agentbay_async._session_services import Services
@@ -93,7 +93,7 @@ class Lifetime(Services):
                 async with session.keep_alive_while(every=60):
                     await think_for_an_hour()
         """
-        from agentbay_async._keeping import Keeper, kept
+        from agentbay_async._owning.keeping import Keeper, kept
 
         interval = _check.seconds(every, "every")
         early = _check.seconds(warn_before, "warn_before")

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
-    from agentbay_async._bulk import Run
-    from agentbay_async._bulk_making import Making
-    from agentbay_async._progress import Teller
+    from agentbay_async._bulk.crew import Run
+    from agentbay_async._bulk.making import Making
+    from agentbay_async._bulk.progress import Teller
     from agentbay_async.bulk_results import BulkOutcome
     from agentbay_async.session import AsyncSession
 

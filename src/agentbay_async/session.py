@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentbay_async import _check
-from agentbay_async._labels import reserved as reserved_part
-from agentbay_async._labels import visible
+from agentbay_async._owning.labels import reserved as reserved_part
+from agentbay_async._owning.labels import visible
 from agentbay_async._reporting import reports
 from agentbay_async._session_life import Lifetime
 from agentbay_async._wire import schema

@@ -10,7 +10,7 @@ import pytest
 from agentbay import _main
 from agentbay_async import _cli
 from agentbay_async._clock import SystemClock
-from agentbay_async._ledger import Ledger
+from agentbay_async._owning.ledger import Ledger
 from agentbay_async.client import AsyncAgentBay
 from agentbay_async.errors import ConfigurationError, ServiceError
 from agentbay_async.records import Reaping

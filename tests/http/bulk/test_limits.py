@@ -14,7 +14,7 @@ from agentbay_async import (
     ConfigurationError,
     CreateSessionParams,
 )
-from agentbay_async._host_rate import HostBucket, host_bucket
+from agentbay_async._bulk.host_rate import HostBucket, host_bucket
 
 from .conftest import refusal
 
@@ -135,7 +135,7 @@ def test_processes_share_the_file_of_a_bucket(
     assert [bucket.take(100.0), bucket.take(100.0)] == [0.0, 0.0]
     code = """
         from pathlib import Path
-        from agentbay_async._host_rate import HostBucket
+        from agentbay_async._bulk.host_rate import HostBucket
         print(HostBucket(Path({!r}), rate=2.0).take(100.0))
     """
     assert run_child(code.format(str(path))) == "0.5"

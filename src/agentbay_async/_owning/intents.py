@@ -14,8 +14,8 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING
 
-from agentbay_async._deletion import release
-from agentbay_async._labels import INTENT
+from agentbay_async._owning.deletion import release
+from agentbay_async._owning.labels import INTENT
 from agentbay_async._wire import schema
 from agentbay_async._wire.envelope import Answer
 from agentbay_async.errors import AgentBayError, SessionNotFoundError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from agentbay_async._rate import TokenBucket, Window
+from agentbay_async._bulk.rate import TokenBucket, Window
 from agentbay_async.errors import ThrottledError
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
-    from agentbay_async._bulk import Run
+    from agentbay_async._bulk.crew import Run
     from agentbay_async._clock import Clock
     from agentbay_async.bulk_results import BulkOutcome, Progress
 

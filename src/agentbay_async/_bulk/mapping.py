@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from agentbay_async._bulk import Run
-from agentbay_async._bulk_ending import release
-from agentbay_async._ownership import finish
-from agentbay_async._session_pool import is_lost
-from agentbay_async._watching import watcher
+from agentbay_async._bulk.crew import Run
+from agentbay_async._bulk.ending import release
+from agentbay_async._bulk.session_pool import is_lost
+from agentbay_async._bulk.watching import watcher
+from agentbay_async._owning.ownership import finish
 from agentbay_async.bulk_results import MapOutcome
 from agentbay_async.errors import AgentBayError, FunctionError, UsageError
 from agentbay_async.results import OperationResult
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from agentbay_async._api import Api
-    from agentbay_async._bulk import Plan
-    from agentbay_async._bulk_source import Source
-    from agentbay_async._progress import Teller
-    from agentbay_async._session_pool import SessionPool
+    from agentbay_async._bulk.crew import Plan
+    from agentbay_async._bulk.progress import Teller
+    from agentbay_async._bulk.session_pool import SessionPool
+    from agentbay_async._bulk.source import Source
     from agentbay_async.session import AsyncSession
 
 I = TypeVar("I")  # noqa: E741  # the customary name of an input

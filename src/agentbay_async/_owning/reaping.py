@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from agentbay_async._deletion import delete
-from agentbay_async._labels import OWNER, RUN, SINCE
-from agentbay_async._ledger import compact
-from agentbay_async._ownership import GRACE
-from agentbay_async._processes import Fate, fate, this_process
+from agentbay_async._owning.deletion import delete
+from agentbay_async._owning.labels import OWNER, RUN, SINCE
+from agentbay_async._owning.ledger import compact
+from agentbay_async._owning.ownership import GRACE
+from agentbay_async._owning.processes import Fate, fate, this_process
 from agentbay_async._wire import schema
 from agentbay_async.errors import AgentBayError, SessionNotFoundError
 from agentbay_async.listing import AsyncSessionListing
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from agentbay_async._api import Api
-    from agentbay_async._ledger import Contents
-    from agentbay_async._processes import Process
+    from agentbay_async._owning.ledger import Contents
+    from agentbay_async._owning.processes import Process
 
 
 @attrs.frozen

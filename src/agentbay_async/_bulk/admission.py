@@ -12,8 +12,8 @@ from agentbay_async.errors import APIError, ConnectionFailedError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from agentbay_async._bulk.host_rate import HostBucket
     from agentbay_async._clock import Clock
-    from agentbay_async._host_rate import HostBucket
     from agentbay_async._wire.envelope import Answer
     from agentbay_async._wire.schema import Request
     from agentbay_async.budget import Budget

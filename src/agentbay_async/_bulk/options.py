@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, TypeVar
 import attrs
 
 from agentbay_async import _check
-from agentbay_async._bulk import Plan
-from agentbay_async._bulk_ending import deletion
-from agentbay_async._bulk_making import Making
-from agentbay_async._bulk_mapping import ACTION, Mapped
-from agentbay_async._bulk_source import Source
-from agentbay_async._progress import Teller
-from agentbay_async._session_pool import SessionPool
+from agentbay_async._bulk.crew import Plan
+from agentbay_async._bulk.demand import Demand
+from agentbay_async._bulk.ending import deletion
+from agentbay_async._bulk.making import Making
+from agentbay_async._bulk.mapping import ACTION, Mapped
+from agentbay_async._bulk.progress import Teller
+from agentbay_async._bulk.session_pool import SessionPool
+from agentbay_async._bulk.source import Source
 from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
 from agentbay_async.session_params import CreateSessionParams
 
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from agentbay_async._api import Api
-    from agentbay_async._bulk import Run
-    from agentbay_async._bulk_making import Create
-    from agentbay_async._session_pool import Healthy, Reset
+    from agentbay_async._bulk.crew import Run
+    from agentbay_async._bulk.making import Create
+    from agentbay_async._bulk.session_pool import Healthy, Reset
     from agentbay_async.bulk_results import Progress
     from agentbay_async.session import AsyncSession
 
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 I = TypeVar("I")  # noqa: E741  # the customary name of an input
 R = TypeVar("R")
 T = TypeVar("T")
-
-_POLICIES = ("best_effort", "all_or_nothing")
 
 
 @attrs.frozen
@@ -227,53 +226,3 @@ def snapshot(item: object, name: str) -> CreateSessionParams:
         taken.context_syncs = deepcopy(item.context_syncs)
         taken.lifecycle_policy = copy(item.lifecycle_policy)
     return taken
-
-
-@attrs.frozen
-class Demand:
-    """How many must succeed, lest all be rolled back.
-
-    Attributes:
-        every: Whether none may fail.
-        least: How many must succeed.
-    """
-
-    every: bool = False
-    least: int = 0
-
-    @classmethod
-    def of(cls, on_outcome: str, min_success: int | None, size: int | None) -> Demand:
-        """Return the demand of a caller.
-
-        Raises:
-            InvalidArgumentError: There is no such policy, or it can never be met.
-        """
-        if on_outcome not in _POLICIES:
-            raise InvalidArgumentError(
-                f"on_outcome must be one of {', '.join(_POLICIES)}, not {on_outcome!r}"
-            )
-        if min_success is None:
-            return cls(every=on_outcome == "all_or_nothing")
-        if on_outcome == "all_or_nothing":
-            raise InvalidArgumentError(
-                "min_success and on_outcome='all_or_nothing' exclude each other"
-            )
-        least = _check.positive_int(min_success, "min_success")
-        if size is not None and least > size:
-            raise InvalidArgumentError(f"min_success must be at most {size}, not {least}")
-        return cls(least=least)
-
-    @property
-    def any(self) -> bool:
-        """Whether anything is demanded."""
-        return self.every or self.least > 0
-
-    def hopeless(self, failed: int, size: int | None) -> bool:
-        """Whether it can no longer be met."""
-        if self.every:
-            return failed > 0
-        return size is not None and size - failed < self.least
-
-    def met(self, done: int, failed: int) -> bool:
-        """Whether it is met in the end."""
-        return not failed if self.every else done >= self.least

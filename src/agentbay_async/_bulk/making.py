@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from agentbay_async._bulk import Run
-from agentbay_async._bulk_ending import release
-from agentbay_async._ownership import finish
+from agentbay_async._bulk.crew import Run
+from agentbay_async._bulk.ending import release
+from agentbay_async._owning.ownership import finish
 from agentbay_async._persistence import downloaded
 from agentbay_async.bulk_results import BulkOutcome, BulkResult
 from agentbay_async.errors import ClosedError, RolledBackError
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from agentbay_async._api import Api
-    from agentbay_async._bulk import Plan
-    from agentbay_async._bulk_options import Demand
-    from agentbay_async._bulk_source import Source
-    from agentbay_async._progress import Teller
+    from agentbay_async._bulk.crew import Plan
+    from agentbay_async._bulk.demand import Demand
+    from agentbay_async._bulk.progress import Teller
+    from agentbay_async._bulk.source import Source
     from agentbay_async.results import SessionResult
     from agentbay_async.session import AsyncSession
     from agentbay_async.session_params import CreateSessionParams

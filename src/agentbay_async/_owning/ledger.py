@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from agentbay_async._processes import Fate, Process, fate, this_process
+from agentbay_async._owning.processes import Fate, Process, fate, this_process
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

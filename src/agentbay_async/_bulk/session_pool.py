@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from agentbay_async._ownership import finish
+from agentbay_async._owning.ownership import finish
 from agentbay_async.errors import AgentBayError, SessionNotFoundError, ThrottledError
 from agentbay_async.records import SessionStatus
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from agentbay_async._ownership import GRACE
+from agentbay_async._owning.ownership import GRACE
 from agentbay_async._polling import poll
 from agentbay_async._wire import schema
 from agentbay_async.errors import AgentBayError, SessionNotFoundError

@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import anyio
 import attrs
 
-from agentbay_async._bulk_pace import Attempts, Pace
-from agentbay_async._ownership import GRACE, Shelter, finish
-from agentbay_async._rate import TokenBucket
-from agentbay_async._watching import watcher
+from agentbay_async._bulk.pace import Attempts, Pace
+from agentbay_async._bulk.rate import TokenBucket
+from agentbay_async._bulk.watching import watcher
+from agentbay_async._owning.ownership import GRACE, Shelter, finish
 from agentbay_async.bulk_results import BulkOutcome, Progress
 from agentbay_async.errors import OperationTimeoutError, ThrottledError
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from asyncio import Future, Task
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
-    from agentbay_async._bulk_source import Source
+    from agentbay_async._bulk.source import Source
     from agentbay_async._clock import Clock
     from agentbay_async.errors import AgentBayError
     from agentbay_async.results import Result

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 import attrs
 
 from agentbay_async import _check
-from agentbay_async._bulk import Run
-from agentbay_async._bulk_source import Source
+from agentbay_async._bulk.crew import Run
+from agentbay_async._bulk.source import Source
 from agentbay_async.errors import ArgumentTypeError
 from agentbay_async.results import OperationResult
 from agentbay_async.session import AsyncSession
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable, Sequence
 
     from agentbay_async._api import Api
-    from agentbay_async._bulk import Plan
+    from agentbay_async._bulk.crew import Plan
 
 T = TypeVar("T")
 
