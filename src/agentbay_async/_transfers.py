@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,8 +91,8 @@ async def upload(
     async def attempt(address: str) -> TransferReceipt:
         async with opened(source, path) as reader:
             meter = Meter(reader.size, progress)
-            async with aclosing(reader.chunks(meter)) as body:
-                stored = await _put(api, address, body, reader)
+            # Left to the connection, which may still be reading when a cancel ends this.
+            stored = await _put(api, address, reader.chunks(meter), reader)
         if stored.status not in _ACCEPTED:
             raise failed(f"upload of {path}: HTTP {stored.status}", path, stored.status)
         return meter.receipt(path, stored.etag, "upload")

@@ -28,6 +28,7 @@ class Store:
         self.headers: dict[str, str] = {}
         self.promised: int | None = None
         self.broken = 0
+        self.early = False
         self.requests: list[web.BaseRequest] = []
         self.targets: list[str] = []
 
@@ -44,7 +45,8 @@ class Store:
             _hang_up(request)
             return web.Response()
         if request.method == "PUT":
-            self.content = await request.read()
+            if not self.early:
+                self.content = await request.read()
             return web.Response(status=self.status, headers=self.headers)
         length = len(self.content) if self.promised is None else self.promised
         response = web.StreamResponse(status=self.status, headers=self.headers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -113,6 +114,22 @@ async def test_a_store_that_refuses_an_upload_is_reported(
     assert "secret" not in result.error_message
 
 
+async def test_a_store_that_refuses_before_it_has_read_all_is_heard(
+    bay: AsyncAgentBay, store: Store, source: Path
+) -> None:
+    """The upload is over then, although the next chunk is still being read."""
+    store.early, store.status = True, 403
+
+    async def progress(now: TransferProgress) -> None:
+        if now.done > 256 * 1024:
+            await anyio.sleep_forever()
+
+    with anyio.fail_after(3):
+        result = await bay.context.upload_file("c-1", "/f", source, progress=progress)
+    assert isinstance(result.error, TransferError)
+    assert result.http_status_code == 403
+
+
 async def test_a_source_that_grows_while_it_is_read_fails(
     bay: AsyncAgentBay, store: Store, source: Path, content: bytes
 ) -> None:
@@ -149,6 +166,25 @@ async def test_a_broken_upload_is_tried_again_with_a_fresh_url(
     assert (await bay.context.upload_file("c-1", "/f", source)).success
     assert store.content == content
     assert scripted.actions == ["GetContextFileUploadUrl"] * 2
+
+
+async def test_an_upload_can_be_cancelled_while_a_chunk_is_read(
+    bay: AsyncAgentBay, store: Store, source: Path
+) -> None:
+    """Whoever reads for a line that is given up is stopped, and in nobody's way."""
+    reading = asyncio.Event()
+
+    async def progress(now: TransferProgress) -> None:
+        if now.done > 256 * 1024:
+            reading.set()
+            await anyio.sleep_forever()
+
+    upload = asyncio.create_task(bay.context.upload_file("c-1", "/f", source, progress=progress))
+    with anyio.fail_after(3):
+        await reading.wait()
+        upload.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await upload
 
 
 async def test_a_url_that_cannot_be_had_is_not_asked_for_again_and_again(
