@@ -1,7 +1,7 @@
 """A notebook in a session: cells that share their names, results in several forms, errors in parts.
 
 AGENTBAY_ENDPOINT says where sessions are; without it they are on this machine, which then needs
-IPython beside this library: ``pip install "agentbay[local]"``.
+IPython beside this library: ``pip install "agentbay-async[local]"``.
 """
 
 from __future__ import annotations

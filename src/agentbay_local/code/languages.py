@@ -99,7 +99,7 @@ def _python(isolation: Isolation) -> list[str]:
     if importlib.util.find_spec("IPython") is None:
         raise ToolFailure(
             "Language python needs IPython in the environment of the local service, "
-            "which lacks it: pip install 'agentbay[local]'."
+            "which lacks it: pip install 'agentbay-async[local]'."
         )
     options = ["-u", "-X", "utf8", "-c", _BOOT]
     # Not that of a virtual environment, which is a link in a directory that no session can read.

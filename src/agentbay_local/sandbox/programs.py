@@ -18,7 +18,7 @@ __all__ = ["Interpreter", "bubblewrap", "interpreter", "own_interpreter"]
 
 OLDEST_BUBBLEWRAP = (0, 8)
 INSTALL = (
-    "install bubblewrap 0.8 or newer (apt install bubblewrap), or pip install 'agentbay[local]'"
+    "install bubblewrap 0.8 or newer (apt install bubblewrap), or pip install 'agentbay-async[local]'"
 )
 
 
