@@ -23,7 +23,7 @@ from agentbay_async import (
     SessionNotFoundError,
     TransferError,
 )
-from agentbay_async.services import _trees
+from agentbay_async.services._files import trees
 
 from .toolbox import Toolbox
 
@@ -319,8 +319,8 @@ def test_an_archive_that_leads_out_of_its_directory_is_refused(
     target.mkdir()
     (target / "not-in-the-archive").write_text("mine")
     archive = _archive(here / "a.tar", ("first", _FILE, ""), *members)
-    with pytest.raises(_trees.UnsafeArchiveError):
-        _trees.unpack(archive, target)
+    with pytest.raises(trees.UnsafeArchiveError):
+        trees.unpack(archive, target)
     assert sorted(os.listdir(here)) == ["a.tar", "secret", "target"]
     assert not any(path.is_symlink() for path in target.rglob("*"))
 
@@ -333,7 +333,7 @@ def test_an_archive_does_not_write_through_links_that_are_there(here: Path) -> N
     target.mkdir()
     (target / "d").symlink_to(here / "outside")
     (target / "g").symlink_to(here / "outside" / "f")
-    _trees.unpack(_archive(here / "a.tar", ("d/f", _FILE, ""), ("g", _FILE, "")), target)
+    trees.unpack(_archive(here / "a.tar", ("d/f", _FILE, ""), ("g", _FILE, "")), target)
     assert (here / "outside" / "f").read_text() == "precious"
     assert (target / "d" / "f").read_text() == (target / "g").read_text() == "evil"
 
@@ -344,7 +344,7 @@ def test_an_archive_does_not_write_through_its_own_links(here: Path) -> None:
     (target / "inner").mkdir(parents=True)
     archive = _archive(here / "a.tar", ("l", _LINK, "inner"), ("l/f", _FILE, ""))
     with pytest.raises(OSError, match="l"):
-        _trees.unpack(archive, target)
+        trees.unpack(archive, target)
     assert list((target / "inner").iterdir()) == []
 
 

@@ -19,7 +19,7 @@ from agentbay_async import (
     InvalidArgumentError,
     SessionNotFoundError,
 )
-from agentbay_async.services import _git_parsing as parsing
+from agentbay_async.services._git import parsing
 
 from .toolbox import says
 

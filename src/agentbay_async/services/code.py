@@ -12,12 +12,12 @@ from agentbay_async._tools import call_tool
 from agentbay_async.code_records import CodeEvent, CodeFailure, CodeOutcome
 from agentbay_async.code_results import CodeResult
 from agentbay_async.errors import CodeError, InvalidArgumentError, ToolError
-from agentbay_async.services._code_answers import (
+from agentbay_async.services._code.answers import (
     CodeAnswer,
     read_answer,
     read_document,
 )
-from agentbay_async.services._code_streams import ANSWER_GRACE, question, streamed, told_at_once
+from agentbay_async.services._code.streams import ANSWER_GRACE, question, streamed, told_at_once
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from agentbay_async._api import Api
-    from agentbay_async.services._terminals import Terminals
+    from agentbay_async.services._terminals.server import Terminals
     from agentbay_async.services.process import AsyncProcess
 
 _DEFAULT_TIMEOUT = 50.0
@@ -137,7 +137,7 @@ class AsyncCommand:
 
     def _in_terminals(self) -> Terminals:
         if self._terminals is None:
-            from agentbay_async.services._terminals import Terminals
+            from agentbay_async.services._terminals.server import Terminals
 
             self._terminals = Terminals(self._api, self._session_id)
         return self._terminals

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentbay_async import _check
-from agentbay_async.services._file_contents import Contents
-from agentbay_async.services._file_places import Places
-from agentbay_async.services._file_transfers import Transfers
+from agentbay_async.services._files.contents import Contents
+from agentbay_async.services._files.places import Places
+from agentbay_async.services._files.transfers import Transfers
 
 if TYPE_CHECKING:
     import builtins

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from agentbay_async import _check
 from agentbay_async._reporting import reports
 from agentbay_async.git_results import GitCloneResult, GitInitResult
-from agentbay_async.services import _git_parsing as parsing
-from agentbay_async.services._git_base import directory
-from agentbay_async.services._git_branches import Branches
-from agentbay_async.services._git_commits import Commits
-from agentbay_async.services._git_files import WorkingTree
-from agentbay_async.services._git_remotes import Remotes
-from agentbay_async.services._git_running import Limit, run
-from agentbay_async.services._git_settings import Settings
+from agentbay_async.services._git import parsing
+from agentbay_async.services._git.base import directory
+from agentbay_async.services._git.branches import Branches
+from agentbay_async.services._git.commits import Commits
+from agentbay_async.services._git.files import WorkingTree
+from agentbay_async.services._git.remotes import Remotes
+from agentbay_async.services._git.running import Limit, run
+from agentbay_async.services._git.settings import Settings
 
 if TYPE_CHECKING:
     from datetime import timedelta

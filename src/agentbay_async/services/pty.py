@@ -13,7 +13,7 @@ from agentbay_async.errors import (
     InvalidArgumentError,
     OperationTimeoutError,
 )
-from agentbay_async.services._terminals import Terminals
+from agentbay_async.services._terminals.server import Terminals
 from agentbay_async.terminal_records import PtySession
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from agentbay_async._api import Api
-    from agentbay_async.services._terminal import Terminal
+    from agentbay_async.services._terminals.terminal import Terminal
 
 logger = logging.getLogger("agentbay")
 

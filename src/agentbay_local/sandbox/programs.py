@@ -17,9 +17,7 @@ from agentbay_local.sandbox.problems import IsolationUnavailable
 __all__ = ["Interpreter", "bubblewrap", "interpreter", "own_interpreter"]
 
 OLDEST_BUBBLEWRAP = (0, 8)
-INSTALL = (
-    "install bubblewrap 0.8 or newer (apt install bubblewrap), or pip install 'agentbay-async[local]'"
-)
+INSTALL = "install bubblewrap 0.8 or newer: apt install bubblewrap, or this library's extra 'local'"
 
 
 @attrs.frozen

@@ -51,6 +51,8 @@ class Watch:
         self._spec = spec
         self._limits = spec.limits
         self._disk = _Disk(spec)
+        # Of those that were killed for the disk's sake, who may still be writing.
+        self._dying: set[tuple[int, int]] = set()
         self._loop = asyncio.get_running_loop()
         self._next: asyncio.TimerHandle | None = None
         self._stopped = False
@@ -82,16 +84,26 @@ class Watch:
         self._next = None
         began = time.monotonic()
         members = census.family(self._agent)
+        self._keep_disk(members)
         if not members:
             return
         self._keep_memory(members)
         self._keep_processes(members)
-        if self._disk.excess():
-            self._end(members, f"its files passed {self._limits.disk_bytes} bytes")
-            self._disk.settle()
         if not self._stopped:
             pause = max(EVERY, SHARE * (time.monotonic() - began))
             self._next = self._loop.call_later(pause, self._look)
+
+    def _keep_disk(self, members: Sequence[Member]) -> None:
+        names = {(member.pid, member.start) for member in members}
+        if self._dying:
+            self._dying &= names
+            if not self._dying:
+                self._disk.settle()
+        elif members and self._disk.excess():
+            self._end(members, f"its files passed {self._limits.disk_bytes} bytes")
+            # Whoever was just being started was in no list.
+            census.end(census.family(self._agent))
+            self._dying = names
 
     def _keep_memory(self, members: Sequence[Member]) -> None:
         most = self._limits.memory_bytes
@@ -145,7 +157,7 @@ class _Disk:
         return self._used is not None and self._used > self._tolerated
 
     def settle(self) -> None:
-        """Tolerate what is there now: whoever wrote it was ended."""
+        """Tolerate what is there now: whoever wrote it is gone."""
         self._settling, self._used = True, None
         self._measure(None)
 

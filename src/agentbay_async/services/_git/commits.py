@@ -11,9 +11,9 @@ from agentbay_async._reporting import reports
 from agentbay_async.errors import GitError
 from agentbay_async.git_results import GitCommitResult, GitLogResult, GitStatusResult
 from agentbay_async.results import OperationResult
-from agentbay_async.services import _git_parsing as parsing
-from agentbay_async.services._git_base import GitBase, directory, paths_of, ref
-from agentbay_async.services._git_running import Limit, run
+from agentbay_async.services._git import parsing
+from agentbay_async.services._git.base import GitBase, directory, paths_of, ref
+from agentbay_async.services._git.running import Limit, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

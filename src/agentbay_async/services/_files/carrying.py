@@ -21,14 +21,14 @@ from anyio import to_thread
 
 from agentbay_async import _transfers
 from agentbay_async.context_records import TransferReceipt
-from agentbay_async.services import _pieces, _trees
-from agentbay_async.services._staging import Store, open_store
+from agentbay_async.services._files import pieces, trees
+from agentbay_async.services._files.staging import Store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from agentbay_async._transfers import Progress
-    from agentbay_async.services._files import Files
+    from agentbay_async.services._files.by_tools import Files
 
 #: Up to here the tools are faster than the store, which takes five calls and a wait.
 _BY_TOOLS = 256 * 1024
@@ -82,7 +82,7 @@ class Carrier:
         async with _transfers.opened(source, path) as reader:
             meter = _transfers.Meter(reader.size, progress)
             async with aclosing(reader.chunks(meter)) as chunks:
-                size = _pieces.BYTES_LIMIT * self._files.times("write_file")
+                size = pieces.BYTES_LIMIT * self._files.times("write_file")
                 async for piece in _resized(chunks, size):
                     text = base64.b64encode(piece).decode("ascii")
                     await self._files.write_piece(coded, text, "append")
@@ -144,8 +144,8 @@ class Carrier:
     ) -> TransferReceipt:
         meter = _transfers.Meter(size, progress)
         async with _transfers.replacing(target, path) as write:
-            async with aclosing(self._files.pieces(path)) as pieces:
-                async for piece, _ in pieces:
+            async with aclosing(self._files.pieces(path)) as found:
+                async for piece, _ in found:
                     await write(piece)
                     await meter.saw(piece)
             if meter.done != size:
@@ -159,9 +159,9 @@ class Carrier:
         async with _room() as room, self._session_archive() as there:
             archive = room / "tree.tar"
             with _told(path, "upload"):
-                await to_thread.run_sync(_trees.pack, source, archive)
+                await to_thread.run_sync(trees.pack, source, archive)
             receipt = await self.upload(archive, there, progress, timeout)
-            await self._files.shell(_UNPACK, path, {"D": _pieces.below(path), "T": there})
+            await self._files.shell(_UNPACK, path, {"D": pieces.below(path), "T": there})
         return attrs.evolve(receipt, path=path)
 
     async def download_tree(
@@ -170,10 +170,10 @@ class Carrier:
         """Bring what is in a directory of the session into one of this machine."""
         async with _room() as room, self._session_archive() as there:
             archive = room / "tree.tar"
-            await self._files.shell(_PACK, path, {"D": _pieces.below(path), "T": there})
+            await self._files.shell(_PACK, path, {"D": pieces.below(path), "T": there})
             receipt = await self.download(there, archive, progress, timeout)
             with _told(path, "download"):
-                await to_thread.run_sync(_trees.unpack, archive, target)
+                await to_thread.run_sync(trees.unpack, archive, target)
         return attrs.evolve(receipt, path=path)
 
     @asynccontextmanager

@@ -8,7 +8,7 @@ import anyio
 
 from agentbay_async.code_records import CodeEvent
 from agentbay_async.errors import RequestTimeoutError
-from agentbay_async.services._code_answers import CodeAnswer, read_event, read_failure
+from agentbay_async.services._code.answers import CodeAnswer, read_event, read_failure
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

@@ -15,7 +15,7 @@ from agentbay_async.errors import (
     GitError,
     GitNotFoundError,
 )
-from agentbay_async.services import _git_parsing as parsing
+from agentbay_async.services._git import parsing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,9 +8,9 @@ from agentbay_async import _check
 from agentbay_async._reporting import reports
 from agentbay_async.errors import GitError, InvalidArgumentError
 from agentbay_async.results import OperationResult
-from agentbay_async.services import _git_parsing as parsing
-from agentbay_async.services._git_base import NETWORK_TIMEOUT, GitBase, ref
-from agentbay_async.services._git_running import Limit
+from agentbay_async.services._git import parsing
+from agentbay_async.services._git.base import NETWORK_TIMEOUT, GitBase, ref
+from agentbay_async.services._git.running import Limit
 
 if TYPE_CHECKING:
     from datetime import timedelta

@@ -11,14 +11,14 @@ from agentbay_async._reporting import reports
 from agentbay_async.context_results import TransferResult
 from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
 from agentbay_async.results import OperationResult
-from agentbay_async.services._file_base import FileBase
+from agentbay_async.services._files.base import FileBase
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import timedelta
 
     from agentbay_async.context_records import TransferProgress
-    from agentbay_async.services._carrying import Carrier
+    from agentbay_async.services._files.carrying import Carrier
 
 _TIMEOUT = 300.0
 
@@ -154,7 +154,7 @@ class Transfers(FileBase):
 
     def _carry(self) -> Carrier:
         if self._carrier is None:
-            from agentbay_async.services._carrying import Carrier
+            from agentbay_async.services._files.carrying import Carrier
 
             self._carrier = Carrier(self._files)
         return self._carrier

@@ -20,7 +20,7 @@ from agentbay_async.errors import (
     PtyError,
     ToolError,
 )
-from agentbay_async.services._terminal import Terminal
+from agentbay_async.services._terminals.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

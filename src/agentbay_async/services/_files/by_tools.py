@@ -22,7 +22,7 @@ from agentbay_async.errors import (
     ToolError,
     TransportError,
 )
-from agentbay_async.services import _pieces
+from agentbay_async.services._files import pieces
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
@@ -94,8 +94,8 @@ class Files:
         """Return a whole file, and the id of the last request."""
         content = bytearray()
         request_id = ""
-        async with aclosing(self.pieces(path)) as pieces:
-            async for piece, answered in pieces:
+        async with aclosing(self.pieces(path)) as found:
+            async for piece, answered in found:
                 content += piece
                 request_id = answered
         return bytes(content), request_id
@@ -131,37 +131,37 @@ class Files:
         """Return how many times as much as by way of the API goes in one call of a tool."""
         access = self.api.access.get(self.session_id)
         direct = access is not None and access.server_for(tool, self.api.clock.monotonic())
-        return _pieces.DIRECT if direct else 1
+        return pieces.DIRECT if direct else 1
 
     async def write_text(self, path: str, content: str, mode: str) -> str:
         """Write a text, all of it or nothing; return the id of the last request."""
-        pieces = _pieces.text_pieces(content, self.times("write_file"))
-        first = list(islice(pieces, 2))
+        rest = pieces.text_pieces(content, self.times("write_file"))
+        first = list(islice(rest, 2))
         if len(first) == 1:
             return await self.write_piece(path, first[0], mode)
         md5 = hashlib.md5(content.encode(), usedforsecurity=False).hexdigest()
         async with self.staged(path) as part:
-            await self._fill(part, chain(first, pieces))
+            await self._fill(part, chain(first, rest))
             return (await self.place(part, path, md5, part=part, append=mode)).request_id
 
     async def write_bytes(self, path: str, content: bytes, mode: str) -> str:
         """Write bytes, all of them or nothing; return the id of the last request."""
-        if len(content) <= _pieces.BYTES_LIMIT:
+        if len(content) <= pieces.BYTES_LIMIT:
             text = base64.b64encode(content).decode("ascii")
-            script = _pieces.WRITE_BYTES.format(">>" if mode == "append" else ">")
-            variables = {"F": path, "D": _pieces.directory(path), "B": text}
+            script = pieces.WRITE_BYTES.format(">>" if mode == "append" else ">")
+            variables = {"F": path, "D": pieces.directory(path), "B": text}
             return (await self.shell(script, path, variables)).request_id
         md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
         async with self.staged(path) as part:
             coded = f"{part}64"
-            await self._fill(coded, _pieces.byte_pieces(content, self.times("write_file")))
+            await self._fill(coded, pieces.byte_pieces(content, self.times("write_file")))
             placed = await self.place(coded, path, md5, part=part, append=mode, coded=True)
             return placed.request_id
 
-    async def _fill(self, path: str, pieces: Iterable[str]) -> None:
+    async def _fill(self, path: str, texts: Iterable[str]) -> None:
         mode = "overwrite"
-        for piece in pieces:
-            await self.write_piece(path, piece, mode)
+        for text in texts:
+            await self.write_piece(path, text, mode)
             mode = "append"
 
     async def write_piece(self, path: str, piece: str, mode: str) -> str:
@@ -196,17 +196,17 @@ class Files:
             "T": source,
             "P": part,
             "F": path,
-            "D": _pieces.directory(path),
+            "D": pieces.directory(path),
             "H": md5,
             "CODED": "1" if coded else "",
             "APPEND": "1" if append == "append" else "",
         }
-        return await self.shell(_pieces.PLACE, path, variables)
+        return await self.shell(pieces.PLACE, path, variables)
 
     @asynccontextmanager
     async def staged(self, path: str) -> AsyncIterator[str]:
         """Give a name beside `path`; what stands there, or under it, is removed on failure."""
-        part = _pieces.beside(path)
+        part = pieces.beside(path)
         try:
             yield part
         except BaseException:

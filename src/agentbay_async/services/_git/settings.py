@@ -8,8 +8,8 @@ from agentbay_async import _check
 from agentbay_async._reporting import reports
 from agentbay_async.errors import GitError, InvalidArgumentError
 from agentbay_async.results import OperationResult
-from agentbay_async.services._git_base import GitBase
-from agentbay_async.services._git_running import Limit
+from agentbay_async.services._git.base import GitBase
+from agentbay_async.services._git.running import Limit
 
 if TYPE_CHECKING:
     from datetime import timedelta

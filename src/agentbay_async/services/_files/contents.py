@@ -10,8 +10,8 @@ from agentbay_async import _check
 from agentbay_async._difference import difference
 from agentbay_async._reporting import reports
 from agentbay_async.errors import AgentBayError, ArgumentTypeError, InvalidArgumentError
-from agentbay_async.services import _file_answers as answers
-from agentbay_async.services._file_base import FileBase
+from agentbay_async.services._files import answers
+from agentbay_async.services._files.base import FileBase
 from agentbay_async.tool_records import FileTexts
 from agentbay_async.tool_results import (
     BoolResult,

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from agentbay_async import _check
 from agentbay_async._reporting import reports
 from agentbay_async.errors import CommandError, InvalidArgumentError
-from agentbay_async.services import _file_answers as answers
-from agentbay_async.services._file_base import FileBase
-from agentbay_async.services._pieces import below
+from agentbay_async.services._files import answers
+from agentbay_async.services._files.base import FileBase
+from agentbay_async.services._files.pieces import below
 from agentbay_async.tool_results import (
     BoolResult,
     DirectoryListResult,

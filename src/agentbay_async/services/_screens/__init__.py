@@ -1,0 +1,3 @@
+"""What desktops and phones have in common."""
+
+from __future__ import annotations

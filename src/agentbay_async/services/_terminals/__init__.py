@@ -1,0 +1,3 @@
+"""Terminals of a session, and what they wrote."""
+
+from __future__ import annotations
