@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Windows cannot interrupt a wait for a lock: there a Ctrl-C is looked for this often, in seconds.
-_POLL = 0.1 if sys.platform == "win32" else -1.0
+#: A Ctrl-C is looked for this often, in seconds: it does not interrupt a wait for a lock on
+#: Windows, and elsewhere not one that is about to begin.
+_POLL = 0.1 if sys.platform == "win32" else 0.5
 
 
 class Answer(Generic[T]):

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 
+#: What the private loop can be.
+LOOPS = ["asyncio", "uvloop"]
+
 #: Seconds after which a child process has met the hazard that it is there to avoid.
 _LIMIT = 30
 
@@ -27,6 +30,9 @@ from agentbay_async.errors import BlockingCallError, BlockingCallInAsyncContext,
 
 # What a shell runs in the background ignores Ctrl-C, and so does all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+if LOOP == "asyncio":
+    sys.modules["uvloop"] = None
 
 
 def say(*words):
@@ -44,12 +50,14 @@ def interrupt():
 """
 
 
-@pytest.fixture
-def child() -> Callable[[str], list[str]]:
-    """Run code in a process of its own; return the lines that it wrote."""
+@pytest.fixture(params=LOOPS)
+def child(request: pytest.FixtureRequest) -> Callable[[str], list[str]]:
+    """Run code in a process of its own, on each kind of loop; return the lines that it wrote."""
+    if request.param == "uvloop":
+        pytest.importorskip("uvloop")
 
     def run(code: str) -> list[str]:
-        script = _CHILD + textwrap.dedent(code)
+        script = f"LOOP = {request.param!r}\n" + _CHILD + textwrap.dedent(code)
         done = subprocess.run(
             [
                 sys.executable,

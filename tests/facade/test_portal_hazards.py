@@ -28,6 +28,45 @@ def test_importing_starts_nothing(child: Child) -> None:
     assert child(script) == ["False 1"]
 
 
+def test_the_faster_loop_serves_where_it_is_installed(child: Child) -> None:
+    """It is looked for with the first call, and the plain one takes its place."""
+    script = """
+        async def kind():
+            return type(asyncio.get_running_loop()).__module__.partition(".")[0]
+
+        say(_portal.run(kind()) == LOOP)
+    """
+    assert child(script) == ["True"]
+
+
+def test_threads_by_the_dozen_get_their_own_answers(child: Child) -> None:
+    """Forty threads call at the same time, again and again, and none waits for another's call."""
+    script = """
+        together = threading.Barrier(40)
+
+        async def meet(number, everybody):
+            everybody.append(number)
+            while len(everybody) < 40:
+                await asyncio.sleep(0)
+            return number
+
+        def work(number):
+            for everybody in rounds:
+                together.wait()
+                if _portal.run(meet(number, everybody)) != number:
+                    say("wrong")
+
+        rounds = [[] for _ in range(10)]
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(40)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        say(sum(map(len, rounds)))
+    """
+    assert child(script) == ["400"]
+
+
 def test_a_call_on_the_loops_own_thread_raises(child: Child) -> None:
     """A call that could never end is refused, and its coroutine is put away."""
     script = """

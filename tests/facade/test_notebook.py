@@ -1,0 +1,112 @@
+"""The blocking API in a real Jupyter kernel, whose cells run inside an event loop of its own."""
+
+from __future__ import annotations
+
+import sys
+from textwrap import dedent
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agentbay_local import LocalService
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+jupyter_client = pytest.importorskip("jupyter_client")
+pytest.importorskip("ipykernel")
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kernels are interrupted otherwise")
+
+#: Seconds after which a cell hangs.
+_LIMIT = 60
+
+_CLIENT = """\
+from agentbay import AgentBay
+key, endpoint = {key!r}, {endpoint!r}
+bay = AgentBay(key, endpoint=endpoint)
+session = bay.create().session
+"""
+
+
+class Notebook:
+    """A kernel, and cells for it."""
+
+    def __init__(self, manager: Any, client: Any) -> None:
+        self._manager = manager
+        self._client = client
+
+    def run(self, cell: str, *, interrupt_at: str = "") -> tuple[list[str], list[str]]:
+        """Run a cell; return the lines it wrote to stdout, and those of errors and to stderr."""
+        out, wrong = "", ""
+
+        def hear(message: dict[str, Any]) -> None:
+            nonlocal out, wrong
+            content = message["content"]
+            if message["msg_type"] == "stream" and content["name"] == "stdout":
+                out += content["text"]
+                if interrupt_at and interrupt_at in content["text"]:
+                    self._manager.interrupt_kernel()
+            elif message["msg_type"] == "stream":
+                wrong += content["text"]
+            elif message["msg_type"] == "error":
+                wrong += content["ename"]
+
+        self._client.execute_interactive(cell, output_hook=hear, timeout=_LIMIT)
+        return out.splitlines(), wrong.splitlines()
+
+
+@pytest.fixture
+def service() -> Iterator[LocalService]:
+    """Give a service whose sessions run nothing, and so need no isolation."""
+    with LocalService(isolation="none") as running:
+        yield running
+
+
+@pytest.fixture
+def notebook(service: LocalService) -> Iterator[Notebook]:
+    """Start a kernel that has a client and a session."""
+    manager, client = jupyter_client.manager.start_new_kernel(startup_timeout=_LIMIT)
+    try:
+        started = Notebook(manager, client)
+        cell = _CLIENT.format(key=service.api_key, endpoint=service.endpoint)
+        assert started.run(cell) == ([], [])
+        yield started
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def test_cells_block_without_a_warning(notebook: Notebook) -> None:
+    """Calls, loops and blocks work as they do in a script, and say nothing of loops."""
+    cell = """
+        print(session.set_labels({"cell": "1"}).success)
+        print([found.get_labels().data for found in bay.list({"cell": "1"})])
+        with bay.session() as second:
+            print(second.session_id != session.session_id)
+        print(bay.list().total_count)
+    """
+    lines = ["True", "[{'cell': '1'}]", "True", "1"]
+    assert notebook.run(dedent(cell)) == (lines, [])
+
+
+def test_an_interrupted_cell_leaves_a_client_that_works(notebook: Notebook) -> None:
+    """The stop button ends the call; the next cell goes on, and nothing is left behind."""
+    cell = """
+        with bay.session() as second:
+            print("begun", flush=True)
+            second.command.run("sleep 60")
+    """
+    assert notebook.run(dedent(cell), interrupt_at="begun") == (["begun"], ["KeyboardInterrupt"])
+    assert notebook.run("print(bay.list().total_count)") == (["1"], [])
+
+
+def test_async_cells_and_blocking_ones_share_a_kernel(notebook: Notebook) -> None:
+    """`await` at the top level uses the kernel's loop, blocking calls the private one."""
+    cell = """
+        from agentbay_async import AsyncAgentBay
+        async with AsyncAgentBay(key, endpoint=endpoint) as other:
+            print((await other.get(session.session_id)).session.session_id == session.session_id)
+        print(session.delete().success)
+    """
+    assert notebook.run(dedent(cell)) == (["True", "True"], [])
