@@ -625,7 +625,7 @@ async def test_python_says_what_to_install_when_ipython_is_missing(
 ) -> None:
     """The remedy is in the answer."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ToolFailure, match=r"pip install 'agentbay\[local\]'"):
+    with pytest.raises(ToolFailure, match=r"pip install 'agentbay-async\[local\]'"):
         await coder.python("1")
 
 
