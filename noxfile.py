@@ -122,8 +122,23 @@ def conformance(session: nox.Session) -> None:
 
 
 @nox.session
+def engines(session: nox.Session) -> None:
+    """Spread runs over clusters of Ray and Dask, two worker processes each."""
+    session.install("--quiet", "-e", ".[ray,dask]")
+    install(session, "test")
+    session.run("pytest", "tests/engines", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Run the benchmarks."""
     install(session, "bench", editable=False)
-    for script in ("bench_calls.py", "bench_bulk.py", "bench_import.py", "bench_sessions.py"):
-        session.run("python", f"benchmarks/{script}", *session.posargs)
+    for subject in ("calls", "bulk", "import", "sessions", "scale"):
+        session.run("python", f"benchmarks/bench_{subject}.py", *session.posargs)
+
+
+@nox.session
+def chaos(session: nox.Session) -> None:
+    """Let workers storm a local service that fails in every way, and tell what was lost."""
+    install(session, editable=False)
+    session.run("python", "benchmarks/chaos.py", *session.posargs)

@@ -210,6 +210,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     logging.getLogger("agentbay").propagate = False
+    # What the service warns of is what it was asked to do wrong; its own failures are still told.
+    logging.getLogger("agentbay_local").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
         # Sessions of a temporary service are no business of this host's ledger.
         os.environ["AGENTBAY_LEDGER"] = str(Path(folder) / "ledger.jsonl")

@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 # A shared machine may stand still for a moment: no example has a time limit, the whole run has.
+# ``FUZZ_RUNS=5000`` tries longer than the suite has time for.
 settings.register_profile(
-    "here", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
+    "here",
+    deadline=None,
+    max_examples=int(os.environ.get("FUZZ_RUNS", "40")),
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("here")
 

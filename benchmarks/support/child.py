@@ -44,6 +44,11 @@ class LineChild:
                 text=True,
             )
 
+    @property
+    def pid(self) -> int:
+        """Its number on this machine."""
+        return self._process.pid
+
     def ask(self, question: Mapping[str, Any], timeout: float = 120.0) -> dict[str, Any]:
         """Send a line and return the answer.
 

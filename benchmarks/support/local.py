@@ -13,6 +13,7 @@ from agentbay_local import LocalService
 from support.child import LineChild
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
 _BENCHMARKS = Path(__file__).parent.parent
@@ -24,6 +25,8 @@ class LocalChild:
     Attributes:
         endpoint: Its URL.
         api_key: The key that it wants.
+        pid: Its process.
+        home: The directory of its state.
     """
 
     def __enter__(self) -> LocalChild:
@@ -35,7 +38,14 @@ class LocalChild:
         said = self._child.hear()
         self.endpoint: str = said["endpoint"]
         self.api_key: str = said["api_key"]
+        self.pid = self._child.pid
+        self.home = Path(self._home.name)
         return self
+
+    def seed(self, labels: Sequence[Mapping[str, str]]) -> list[str]:
+        """Store a session for each set of labels, and return their ids."""
+        ids: list[str] = self._child.ask({"labels": labels})["ids"]
+        return ids
 
     def __exit__(
         self,
@@ -48,10 +58,13 @@ class LocalChild:
 
 
 def main() -> None:
-    """Serve until stdin ends."""
+    """Serve until stdin ends; store the sessions that each of its lines asks for."""
     with LocalService(home=sys.argv[1]) as service:
         print(json.dumps({"endpoint": service.endpoint, "api_key": service.api_key}), flush=True)
-        sys.stdin.read()
+        for line in sys.stdin:
+            print(
+                json.dumps({"ids": service.seed(json.loads(line)["labels"]).sessions}), flush=True
+            )
 
 
 if __name__ == "__main__":

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import ast
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from facade.names import Names, add
 from facade.rules import Uses, at
 from facade.source import Name
 from facade.turning import (
     AWAITABLES,
     CONTEXTS,
     ITERATORS,
-    Expand,
     Turn,
-    add,
     base_name,
     is_async_iterable,
     members,
@@ -29,43 +28,20 @@ from facade.turning import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from facade.source import Module, Source
+    from facade.source import Module
 
     Code = Callable[[str], str]
 
 
 @dataclass
-class Imports:
-    """What a generated module has to import, by local name.
-
-    Attributes:
-        runtime: Names that run.
-        typing: Names that only annotations mention.
-    """
-
-    runtime: dict[str, Name] = field(default_factory=dict)
-    typing: dict[str, Name] = field(default_factory=dict)
-
-
-@dataclass
-class Colours:
+class Colours(Names):
     """The annotations of one module of the source.
 
     Attributes:
-        source: The asynchronous package.
-        module: Where the annotations stand.
-        twin: The name of the blocking package.
-        imports: Collects what the converted annotations and code need.
         uses: Notes the rules.
-        bound: Type variables, and the turned annotations that stand for them.
     """
 
-    source: Source
-    module: Module
-    twin: str
-    imports: Imports
     uses: Uses
-    bound: dict[str, ast.expr] = field(default_factory=dict)
 
     def seen_from(self, module: Module) -> Colours:
         """Return the same for annotations that stand in another module."""
@@ -81,24 +57,7 @@ class Colours:
 
     def expand(self, annotation: ast.expr) -> ast.expr:
         """Return an annotation without quotes, and without aliases that hide a colour."""
-        return visited(Expand(self), copy.deepcopy(annotation))
-
-    def find(self, node: ast.expr) -> Name | None:
-        """Return where a plain or dotted name is defined; ``None`` for built-in names."""
-        if isinstance(node, ast.Name) and node.id not in self.bound:
-            return self.source.lookup(self.module, node.id)
-        if isinstance(node, ast.Attribute):
-            owner = self.find(node.value)
-            if owner is not None and not owner.attr:
-                return self.source.origin(Name(owner.module, node.attr))
-        return None
-
-    def resource(self, node: ast.expr) -> str:
-        """Return the blocking name of an async class, or nothing; it will be imported."""
-        name = self.find(node)
-        if name is None or name not in self.source.resources:
-            return ""
-        return blocking_name(name.attr)
+        return visited(_Expand(self), copy.deepcopy(annotation))
 
     def is_coloured(self, node: ast.expr) -> bool:
         """Whether anything in an annotation has another form on the blocking side."""
@@ -119,10 +78,6 @@ class Colours:
         """Import a name for use at run time; return it."""
         add(self.imports.runtime, name.attr, name)
         return name.attr
-
-    def twin_of(self, name: Name) -> Name:
-        """Return where the blocking class of an async one stands."""
-        return Name(twin_module(name.module, self.source, self.twin), blocking_name(name.attr))
 
     def result(self, annotation: ast.expr) -> Code:
         """Return the code that brings a value of this annotation to the blocking side."""
@@ -216,16 +171,6 @@ def is_callable(node: ast.expr) -> bool:
     return isinstance(node, ast.Subscript) and base_name(node.value) == "Callable"
 
 
-def blocking_name(name: str) -> str:
-    """Return the blocking name of an async class."""
-    return name.removeprefix("Async")
-
-
-def twin_module(module: str, source: Source, twin: str) -> str:
-    """Return the name of the blocking twin of a module."""
-    return twin + module.removeprefix(source.package)
-
-
 def _unless_none(code: str, *, optional: bool) -> Code:
     if optional:
         return lambda name: f"None if {name} is None else {code.format(name)}"
@@ -238,3 +183,38 @@ def _unwrapping(*, mixed: bool) -> Code:
             f"_facade.unwrap({name}) if isinstance({name}, _facade.Facade) else {name}"
         )
     return lambda name: f"_facade.unwrap({name})"
+
+
+class _Expand(ast.NodeTransformer):
+    """Removes quotes and coloured aliases."""
+
+    def __init__(self, colours: Colours) -> None:
+        self._colours = colours
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+        """Turn what stands in brackets."""
+        if base_name(node.value) != "Literal":
+            self.generic_visit(node)
+        return node
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        """Turn a quoted annotation."""
+        if isinstance(node.value, str):
+            return visited(self, ast.parse(node.value, mode="eval").body)
+        return node
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        """Turn a name."""
+        name = self._colours.find(node)
+        value = name and _alias_value(self._colours.source.definition(name))
+        if not name or not value:
+            return node
+        there = self._colours.seen_from(self._colours.source.modules[name.module])
+        return there.expand(value) if there.is_coloured(value) else node
+
+
+def _alias_value(node: ast.stmt | None) -> ast.expr | None:
+    if isinstance(node, ast.Assign | ast.AnnAssign) and not isinstance(node.value, ast.Call):
+        return node.value
+    # Not TypeVar("T"), whose text is its own name.
+    return None

@@ -84,6 +84,12 @@ def own_attribute(node: ast.stmt) -> str:
     return target.attr if is_own and isinstance(target, ast.Attribute) else ""
 
 
+def set_by_constructor(kind: ast.ClassDef) -> set[str]:
+    """Return the names that the constructor of a class sets."""
+    makers = [node for node in kind.body if isinstance(node, FUNCTIONS) and node.name == "__init__"]
+    return {own_attribute(line) for maker in makers for line in maker.body}
+
+
 def attribute_docs(text: str) -> dict[str, str]:
     """Return what the ``Attributes:`` section of a docstring says of each attribute."""
     found: dict[str, str] = {}

@@ -46,11 +46,13 @@ class Members:
         kind: The async class.
         colours: The annotations of its module.
         words: What docstrings say in place of a word.
+        made: What the constructor sets; that of the class itself, where this is one of its bases.
     """
 
     kind: ast.ClassDef
     colours: Colours
     words: dict[str, str]
+    made: set[str]
 
     def write(self) -> Iterator[str]:
         """Yield the blocking form of each public member."""
@@ -59,8 +61,14 @@ class Members:
                 yield from self._function(node)
             elif isinstance(node, ast.Assign):
                 yield from self._alias(node)
-            elif not is_docstring(node):
+            elif not (is_docstring(node) or self._declares(node)):
                 raise at(self._path, node, "no rule for this in the class of a resource")
+
+    def _declares(self, node: ast.stmt) -> bool:
+        """Whether it only says of what type something is that the constructor sets."""
+        if not isinstance(node, ast.AnnAssign) or node.value is not None:
+            return False
+        return ast.unparse(node.target) in self.made
 
     @property
     def _path(self) -> str:

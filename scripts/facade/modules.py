@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from facade import awaited, docs
-from facade.colours import Colours, Imports, blocking_name, twin_module
-from facade.layout import indented, quoted
+from facade.colours import Colours
+from facade.layout import indented, quoted, set_by_constructor
 from facade.members import Members
+from facade.names import Imports, blocking_name, twin_module
 from facade.rules import Uses, at
 from facade.source import Name
 
@@ -106,7 +107,10 @@ class Writer:
         kind = colours.module.defined[name]
         assert isinstance(kind, ast.ClassDef)
         colours.run_time(Name(colours.module.name, name))
-        family = [Members(part, there, self._words) for part, there in self._family(kind, colours)]
+        made = set_by_constructor(kind)
+        family = [
+            Members(part, there, self._words, made) for part, there in self._family(kind, colours)
+        ]
         shown = [*awaited.write(kind, colours, self._words)]
         shown += [text for members in family for text in members.write()]
         slots = '"_awaited",' if any(part.startswith("_awaited:") for part in shown) else ""

@@ -1,53 +1,26 @@
-"""Rewrites annotations: first without quotes and coloured aliases, then in blocking names."""
+"""Rewrites annotations in blocking names."""
 
 from __future__ import annotations
 
 import ast
 from typing import TYPE_CHECKING
 
+from facade.names import add
 from facade.source import Name
 
 if TYPE_CHECKING:
-    from facade.colours import Colours
+    from facade.names import Names
 
 ITERATORS = {"AsyncIterator", "AsyncGenerator", "AsyncIterable"}
 CONTEXTS = {"AbstractAsyncContextManager", "AsyncContextManager"}
 AWAITABLES = {"Awaitable", "Coroutine"}
 
 
-class Expand(ast.NodeTransformer):
-    """Removes quotes and coloured aliases."""
-
-    def __init__(self, colours: Colours) -> None:
-        self._colours = colours
-
-    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
-        """Turn what stands in brackets."""
-        if base_name(node.value) != "Literal":
-            self.generic_visit(node)
-        return node
-
-    def visit_Constant(self, node: ast.Constant) -> ast.expr:
-        """Turn a quoted annotation."""
-        if isinstance(node.value, str):
-            return visited(self, ast.parse(node.value, mode="eval").body)
-        return node
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        """Turn a name."""
-        name = self._colours.find(node)
-        value = name and _alias_value(self._colours.source.definition(name))
-        if not name or not value:
-            return node
-        there = self._colours.seen_from(self._colours.source.modules[name.module])
-        return there.expand(value) if there.is_coloured(value) else node
-
-
 class Turn(ast.NodeTransformer):
     """Writes the blocking names and notes the imports."""
 
-    def __init__(self, colours: Colours) -> None:
-        self._colours = colours
+    def __init__(self, names: Names) -> None:
+        self._names = names
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         """Turn what stands in brackets."""
@@ -59,14 +32,14 @@ class Turn(ast.NodeTransformer):
             parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
             return visited(self, parts[-1])
         if owner in ITERATORS:
-            return self._renamed(node, Name(f"{self._colours.twin}._lasting", "BlockingIterator"))
+            return self._renamed(node, Name(f"{self._names.twin}._lasting", "BlockingIterator"))
         if owner in CONTEXTS:
             return self._renamed(node, Name("contextlib", "AbstractContextManager"))
         self.generic_visit(node)
         return node
 
     def _renamed(self, node: ast.Subscript, name: Name) -> ast.expr:
-        add(self._colours.imports.typing, name.attr, name)
+        add(self._names.imports.typing, name.attr, name)
         inner = node.slice.elts[0] if isinstance(node.slice, ast.Tuple) else node.slice
         return ast.Subscript(ast.Name(name.attr), self.visit(inner))
 
@@ -88,25 +61,25 @@ class Turn(ast.NodeTransformer):
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         """Turn a name."""
-        if node.id in self._colours.bound:
-            return self._colours.bound[node.id]
-        resource = self._colours.resource(node)
+        if node.id in self._names.bound:
+            return self._names.bound[node.id]
+        resource = self._names.resource(node)
         if not resource:
             self._note(node)
             return node
-        name = self._colours.find(node)
+        name = self._names.find(node)
         assert name is not None
-        add(self._colours.imports.typing, resource, self._colours.twin_of(name))
+        add(self._names.imports.typing, resource, self._names.twin_of(name))
         return ast.Name(resource)
 
     def _note(self, node: ast.expr) -> None:
         while isinstance(node, ast.Attribute):
             node = node.value
         if isinstance(node, ast.Name):
-            name = self._colours.source.lookup(self._colours.module, node.id)
+            name = self._names.source.lookup(self._names.module, node.id)
             if name is not None:
-                face = self._colours.source.face(name) or name
-                add(self._colours.imports.typing, node.id, face)
+                face = self._names.source.face(name) or name
+                add(self._names.imports.typing, node.id, face)
 
 
 def visited(transformer: ast.NodeTransformer, node: ast.expr) -> ast.expr:
@@ -131,17 +104,3 @@ def members(node: ast.expr) -> list[ast.expr]:
 def is_async_iterable(node: ast.expr) -> bool:
     """Whether an annotation is an ``AsyncIterable[...]``."""
     return isinstance(node, ast.Subscript) and base_name(node.value) == "AsyncIterable"
-
-
-def _alias_value(node: ast.stmt | None) -> ast.expr | None:
-    if isinstance(node, ast.Assign | ast.AnnAssign) and not isinstance(node.value, ast.Call):
-        return node.value
-    # Not TypeVar("T"), whose text is its own name.
-    return None
-
-
-def add(names: dict[str, Name], local: str, name: Name) -> None:
-    """Note an import; one local name cannot mean two things."""
-    known = names.setdefault(local, name)
-    if known != name:
-        raise ValueError(f"two things are called {local}: {known} and {name}")

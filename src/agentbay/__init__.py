@@ -117,6 +117,7 @@ if TYPE_CHECKING:
         DownloadPolicy,
         DownloadStrategy,
         EditResult,
+        EngineError,
         EnvResult,
         ExtractPolicy,
         FileChange,
@@ -207,6 +208,7 @@ if TYPE_CHECKING:
         UsageError,
         WhiteList,
         Window,
+        WorkerLostError,
         __version__,
     )
 
@@ -251,7 +253,7 @@ __getattr__: Callable[[str], object] = lazy(
             "ContextNotFoundError ContextPage ContextResult ContextStatusData ContextSync "
             "ContextSyncError ContextSyncResult CreateSessionParams CursorPosition "
             "DeletePolicy DeleteResult DirectoryEntry DirectoryListResult DownloadPolicy "
-            "DownloadStrategy EditResult EnvResult ExtractPolicy FileChange "
+            "DownloadStrategy EditResult EngineError EnvResult ExtractPolicy FileChange "
             "FileContentResult FileError FileInfo FileInfoResult FileSearchResult "
             "FileTexts FileUrl FileUrlResult FunctionError GitAuthError GitBranchInfo "
             "GitBranchListResult GitBranches GitCloneResult GitCommitResult "
@@ -270,7 +272,7 @@ __getattr__: Callable[[str], object] = lazy(
             "SyncTimeoutError ThrottledError ToolContent ToolError TransferError "
             "TransferProgress TransferReceipt TransferResult TransportError UIElements "
             "UploadMode UploadPolicy UploadStrategy UsageError WhiteList Window "
-            "__version__"
+            "WorkerLostError __version__"
         ),
     },
 )
@@ -373,6 +375,7 @@ __all__ = [
     "DownloadPolicy",
     "DownloadStrategy",
     "EditResult",
+    "EngineError",
     "Env",
     "EnvResult",
     "ExtractPolicy",
@@ -475,5 +478,6 @@ __all__ = [
     "UsageError",
     "WhiteList",
     "Window",
+    "WorkerLostError",
     "__version__",
 ]

@@ -83,7 +83,15 @@ def in_worker(callback: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
 
         return await to_thread(callback, *args, **kwargs)
 
+    # The workers of an engine run what awaits it on the loop that its blocking calls use.
+    vars(call)["agentbay_run"] = _run
     return call
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    from agentbay._portal import run
+
+    return run(work)
 
 
 def each(items: object) -> Any:

@@ -255,6 +255,7 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
         each_deadline: float | timedelta | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         progress: bool = False,
+        engine: Literal["ray", "dask"] | None = None,
     ) -> BlockingIterator[MapOutcome[T]]:
         """Run a function on each item, in a session, and yield what it returns when it does.
 
@@ -263,19 +264,26 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
         the error of its outcome: errors of this library as they are, others as the cause of a
         :class:`~agentbay.errors.FunctionError`.
 
+        With an `engine`, the workers of a cluster do it, each with a client of its own. They get
+        the items in chunks, and outcomes come when their chunk is done; sessions do not outlive it.
+        What a dead worker left is deleted, and another worker gets its chunk, also those items of
+        it that were done: `fn` may run twice on them. The functions, the items and what `fn`
+        returns have to be pickled; those of a script, lambdas included, can be.
+
         Args:
             fn: What to do in a session with an item.
             items: The items; the iterable may be asynchronous or have no end.
             params: What the sessions are like.
             max_concurrency: How many items are worked on at once. Default the client's
-                connections, 100.
+                connections, 100; with an engine, so many in each worker.
             reuse: A fresh session for each item (``False``), one for that many items, or for as
                 many as there are (``True``). A session in which `fn` raised is not used again.
             reset: Called with a session before its next item; if it raises an error of this
                 library, the session is not used again.
             healthy: Called with a session before its next item: whether it may be used. By default
                 one that runs may.
-            retries: How often an item is tried again because its session was lost.
+            retries: How often an item is tried again because its session was lost, or its chunk
+                because its worker was.
             rate: How many items are begun in a second; by default as many as go.
             burst: How many of them may begin at once after a rest. Default 1.
             deadline: Seconds (or a timedelta) for the whole run; what is not done by then failed.
@@ -283,10 +291,15 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
             on_progress: Called with a :class:`~agentbay.bulk_results.Progress`, at most ten
                 times a second, and at the end.
             progress: Show it on stderr: a bar on a terminal (extra ``cli``), lines elsewhere.
+            engine: ``"ray"`` or ``"dask"`` (extras of these names): the cluster that this process
+                is connected to does it, and its workers share concurrency, rate, burst and budget.
+                By default this process does it.
 
         Raises:
             InvalidArgumentError: A value cannot be meant.
-            ArgumentTypeError: A value has the wrong type.
+            ArgumentTypeError: A value has the wrong type, or cannot be pickled for an engine.
+            ConfigurationError: The package of the engine is missing, or there is no cluster.
+            EngineError: The cluster has no workers, or they cannot do it.
 
         Example:
             ::
@@ -318,9 +331,36 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
                 each_deadline=each_deadline,
                 on_progress=None if on_progress is None else _facade.in_worker(on_progress),
                 progress=progress,
+                engine=engine,
             ),
             lambda item: item,
         )
+
+    def reap(
+        self,
+        owner: str | None = None,
+        older_than: float | timedelta | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> ReapResult:
+        """Delete the sessions that outlived the process that created them.
+
+        Sessions of other owners, and of processes that live, are never touched. A process of this
+        host is looked up in the ledger; whether one of another host lives cannot be seen from here.
+
+        Args:
+            owner: Whose sessions; by default those of this client's owner.
+            older_than: Only those older than this, in seconds or as a timedelta. Sessions of
+                processes that cannot be seen from here are deleted only if this is given: choose
+                more than your programs ever run.
+            dry_run: Delete nothing, and tell what would be deleted.
+
+        Example:
+            ::
+
+                print(bay.reap(older_than=24 * 3600).deleted)
+        """
+        return _portal.run(self._aio.reap(owner, older_than, dry_run=dry_run))
 
     def create(self, params: CreateSessionParams | None = None) -> SessionResult[Session]:
         """Create a session, and wait until the files of its contexts have arrived.
@@ -399,32 +439,6 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
                 force=force,
             )
         )
-
-    def reap(
-        self,
-        owner: str | None = None,
-        older_than: float | timedelta | None = None,
-        *,
-        dry_run: bool = False,
-    ) -> ReapResult:
-        """Delete the sessions that outlived the process that created them.
-
-        Sessions of other owners, and of processes that live, are never touched. A process of this
-        host is looked up in the ledger; whether one of another host lives cannot be seen from here.
-
-        Args:
-            owner: Whose sessions; by default those of this client's owner.
-            older_than: Only those older than this, in seconds or as a timedelta. Sessions of
-                processes that cannot be seen from here are deleted only if this is given: choose
-                more than your programs ever run.
-            dry_run: Delete nothing, and tell what would be deleted.
-
-        Example:
-            ::
-
-                print(bay.reap(older_than=24 * 3600).deleted)
-        """
-        return _portal.run(self._aio.reap(owner, older_than, dry_run=dry_run))
 
     def pause(
         self, session: Session | str, timeout: float | timedelta = 600, poll_interval: float = 2.0

@@ -30,6 +30,8 @@
     │   └── ClearanceTimeoutError       clearing a context did not finish in time
     ├── RolledBackError                 given up because others of a bulk run failed
     ├── FunctionError                   a function that was run over items raised something else
+    ├── EngineError                     a cluster that a run is spread over does not do its part
+    │   └── WorkerLostError             a worker of it died
     ├── BudgetExceededError             the caller's own budget is spent; nothing was sent
     ├── ContextSyncError                files of a context did not arrive; ``tasks`` says which
     │   ├── SyncFailedError             the service says that moving them failed
@@ -73,6 +75,7 @@ from agentbay_async.errors import ConnectionFailedError as ConnectionFailedError
 from agentbay_async.errors import ConnectionLostError as ConnectionLostError
 from agentbay_async.errors import ContextNotFoundError as ContextNotFoundError
 from agentbay_async.errors import ContextSyncError as ContextSyncError
+from agentbay_async.errors import EngineError as EngineError
 from agentbay_async.errors import FileError as FileError
 from agentbay_async.errors import FunctionError as FunctionError
 from agentbay_async.errors import GitAuthError as GitAuthError
@@ -100,3 +103,4 @@ from agentbay_async.errors import ToolError as ToolError
 from agentbay_async.errors import TransferError as TransferError
 from agentbay_async.errors import TransportError as TransportError
 from agentbay_async.errors import UsageError as UsageError
+from agentbay_async.errors import WorkerLostError as WorkerLostError

@@ -65,6 +65,16 @@ class Session(_facade.Facade[AsyncSession]):
     __slots__ = ()
 
     @property
+    def session_id(self) -> str:
+        """What it is addressed by."""
+        return self._aio.session_id
+
+    @property
+    def status(self) -> str:
+        """Its state when this object was made, or ``""``; :meth:`get_status` asks anew."""
+        return self._aio.status
+
+    @property
     def image_id(self) -> str:
         """The image it runs, or ``""`` when that is not known."""
         return self._aio.image_id
@@ -150,11 +160,6 @@ class Session(_facade.Facade[AsyncSession]):
             image_id: An image; ``None`` takes the session's, which is asked for if need be.
         """
         return _portal.run(self._aio.list_mcp_tools(image_id))
-
-    @property
-    def status(self) -> str:
-        """Its state when this object was made, or ``""``; :meth:`get_status` asks anew."""
-        return self._aio.status
 
     def get_status(self) -> SessionStatusResult:
         """Ask for the state of the session; ``"FINISH"`` means it was released."""
@@ -247,11 +252,6 @@ class Session(_facade.Facade[AsyncSession]):
             timeout: Seconds (or a timedelta) to wait until the session is gone.
         """
         return _portal.run(self._aio.delete(sync_context, force=force, timeout=timeout))
-
-    @property
-    def session_id(self) -> str:
-        """What it is addressed by."""
-        return self._aio.session_id
 
     @property
     def command(self) -> Command:

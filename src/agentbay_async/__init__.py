@@ -86,6 +86,7 @@ if TYPE_CHECKING:
         ConnectionLostError,
         ContextNotFoundError,
         ContextSyncError,
+        EngineError,
         FileError,
         FunctionError,
         GitAuthError,
@@ -113,6 +114,7 @@ if TYPE_CHECKING:
         TransferError,
         TransportError,
         UsageError,
+        WorkerLostError,
     )
     from agentbay_async.git_records import (
         GitBranches,
@@ -234,14 +236,14 @@ __getattr__: Callable[[str], object] = lazy(
             "BadAnswerError BlockingCallError BlockingCallInAsyncContext "
             "BudgetExceededError ClearanceTimeoutError ClosedError CodeError "
             "CommandError ConfigurationError ConnectionFailedError "
-            "ConnectionLostError ContextNotFoundError ContextSyncError FileError "
+            "ConnectionLostError ContextNotFoundError ContextSyncError EngineError FileError "
             "FunctionError GitAuthError GitConflictError GitError GitNotARepoError "
             "GitNotFoundError InvalidArgumentError OperationTimeoutError "
             "PageTokenError PtyError PtyNotConnectedError QuotaExceededError "
             "RequestTimeoutError RolledBackError ServiceError SessionError "
             "SessionNotFoundError SessionStateError SyncFailedError SyncMissingError "
             "SyncTimeoutError ThrottledError ToolError TransferError TransportError "
-            "UsageError"
+            "UsageError WorkerLostError"
         ),
         ".listing": "AsyncSessionListing",
         ".context_records": (
@@ -379,6 +381,7 @@ __all__ = [
     "DownloadPolicy",
     "DownloadStrategy",
     "EditResult",
+    "EngineError",
     "EnvResult",
     "ExtractPolicy",
     "FileChange",
@@ -469,5 +472,6 @@ __all__ = [
     "UsageError",
     "WhiteList",
     "Window",
+    "WorkerLostError",
     "__version__",
 ]

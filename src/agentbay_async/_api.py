@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from agentbay_async._wire.http import Http
     from agentbay_async._wire.pool import Pools
     from agentbay_async._wire.schema import Request
+    from agentbay_async._wire.ws import Sockets
     from agentbay_async.config import Settings
 
 D = TypeVar("D")
@@ -56,7 +57,7 @@ class Api:
 
     Attributes:
         access: How each session that somebody holds is reached directly, by its id.
-        sockets: The WebSockets of sessions.
+        retry: How patient it is.
         chores: Work of the client's own that goes on after the call that began it.
     """
 
@@ -65,17 +66,16 @@ class Api:
     ) -> None:
         # Imported here, so that importing the package does not load aiohttp.
         from agentbay_async._wire.pool import Pools
-        from agentbay_async._wire.ws import Sockets
 
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
         self.pools: Pools = Pools(settings.max_connections, settings.ssl_context)
         self.access: WeakValueDictionary[str, Access] = WeakValueDictionary()
-        self.sockets = Sockets(self.pools, self.clock)
         self.chores = Chores(self.clock)
+        self._sockets: Sockets | None = None
         self._ledger: Ledger | None = None
-        self._retry = retry or RetryPolicy()
-        self._budget = RetryBudget(self._retry)
+        self.retry = retry or RetryPolicy()
+        self._budget = RetryBudget(self.retry)
         self._http: Http | None = None
         self._closed = False
         self._admission = self._admitting()
@@ -184,7 +184,7 @@ class Api:
     ) -> float | None:
         attempt = len(error.attempts)
         remaining = deadline - self.clock.monotonic()
-        wait = next_wait(self._retry, attempt, error, repeatable=repeatable, remaining=remaining)
+        wait = next_wait(self.retry, attempt, error, repeatable=repeatable, remaining=remaining)
         if wait is None:
             return None
         if not (vital or self._budget.covers(error)):
@@ -205,7 +205,7 @@ class Api:
         from agentbay_async._wire.http import Http
 
         self.check_open()
-        endpoint, api_key = await self._service()
+        endpoint, api_key = await self.service()
         self._http = Http(endpoint, api_key, self.pools)
         return self._http
 
@@ -214,10 +214,20 @@ class Api:
         if self._closed:
             raise ClosedError("this client is closed", hint="Make a new one")
 
-    async def _service(self) -> tuple[str, str]:
+    async def service(self) -> tuple[str, str]:
+        """Return where the service is, and the key; the embedded one is started if need be."""
         if self.settings.endpoint == LOCAL:
             return await _embedded_service()
         return self.settings.endpoint, self.settings.api_key
+
+    @property
+    def sockets(self) -> Sockets:
+        """The WebSockets of sessions."""
+        if self._sockets is None:
+            from agentbay_async._wire.ws import Sockets
+
+            self._sockets = Sockets(self.pools, self.clock)
+        return self._sockets
 
     @property
     def ledger(self) -> Ledger | None:
@@ -238,7 +248,8 @@ class Api:
         await self.chores.aclose()
         self._closed = True
         self._http = None
-        await self.sockets.aclose()
+        if self._sockets is not None:
+            await self._sockets.aclose()
         await self.pools.aclose()
 
 

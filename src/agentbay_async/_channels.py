@@ -57,13 +57,14 @@ def know(api: Api, data: schema.CreatedSession | schema.SessionRecord, session_i
 
     Session objects hold what is returned; when the last of a session is gone, so is this.
     """
+    ways = data.link_url or "", data.ws_url or "", data.token or ""
+    tools = tool_servers(data.tool_list or "")
     access = api.access.get(session_id)
     if access is None:
-        access = api.access[session_id] = Access(session_id)
-    access.link_url = data.link_url or ""
-    access.ws_url = data.ws_url or ""
-    access.token = data.token or ""
-    access.tools = tool_servers(data.tool_list or "")
+        access = api.access[session_id] = Access(session_id, *ways, tools)
+    else:
+        access.link_url, access.ws_url, access.token = ways
+        access.tools = tools
     return access
 
 

@@ -23,7 +23,7 @@ from agentbay_async.errors import AgentBayError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agentbay_async._owning.ledger import LedgerEntry
+    from agentbay_async._owning.entries import LedgerEntry
     from agentbay_async.records import Reaping
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}

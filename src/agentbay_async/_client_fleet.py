@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 from agentbay_async import _check
 from agentbay_async._client_sessions import Sessions
+from agentbay_async._creation import owner_of
+from agentbay_async._reporting import reports
 from agentbay_async.bulk import AsyncBulkCreation, AsyncBulkDeletion
 from agentbay_async.errors import InvalidArgumentError
+from agentbay_async.results import ReapResult
 from agentbay_async.session_params import CreateSessionParams
 
 if TYPE_CHECKING:
@@ -162,6 +165,7 @@ class Fleet(Sessions):
         each_deadline: float | timedelta | None = None,
         on_progress: Callable[[Progress], Awaitable[None] | None] | None = None,
         progress: bool = False,
+        engine: Literal["ray", "dask"] | None = None,
     ) -> AsyncIterator[MapOutcome[T]]:
         """Run a function on each item, in a session, and yield what it returns when it does.
 
@@ -170,19 +174,26 @@ class Fleet(Sessions):
         the error of its outcome: errors of this library as they are, others as the cause of a
         :class:`~agentbay_async.errors.FunctionError`.
 
+        With an `engine`, the workers of a cluster do it, each with a client of its own. They get
+        the items in chunks, and outcomes come when their chunk is done; sessions do not outlive it.
+        What a dead worker left is deleted, and another worker gets its chunk, also those items of
+        it that were done: `fn` may run twice on them. The functions, the items and what `fn`
+        returns have to be pickled; those of a script, lambdas included, can be.
+
         Args:
             fn: What to do in a session with an item.
             items: The items; the iterable may be asynchronous or have no end.
             params: What the sessions are like.
             max_concurrency: How many items are worked on at once. Default the client's
-                connections, 100.
+                connections, 100; with an engine, so many in each worker.
             reuse: A fresh session for each item (``False``), one for that many items, or for as
                 many as there are (``True``). A session in which `fn` raised is not used again.
             reset: Called with a session before its next item; if it raises an error of this
                 library, the session is not used again.
             healthy: Called with a session before its next item: whether it may be used. By default
                 one that runs may.
-            retries: How often an item is tried again because its session was lost.
+            retries: How often an item is tried again because its session was lost, or its chunk
+                because its worker was.
             rate: How many items are begun in a second; by default as many as go.
             burst: How many of them may begin at once after a rest. Default 1.
             deadline: Seconds (or a timedelta) for the whole run; what is not done by then failed.
@@ -190,10 +201,15 @@ class Fleet(Sessions):
             on_progress: Called with a :class:`~agentbay_async.bulk_results.Progress`, at most ten
                 times a second, and at the end.
             progress: Show it on stderr: a bar on a terminal (extra ``cli``), lines elsewhere.
+            engine: ``"ray"`` or ``"dask"`` (extras of these names): the cluster that this process
+                is connected to does it, and its workers share concurrency, rate, burst and budget.
+                By default this process does it.
 
         Raises:
             InvalidArgumentError: A value cannot be meant.
-            ArgumentTypeError: A value has the wrong type.
+            ArgumentTypeError: A value has the wrong type, or cannot be pickled for an engine.
+            ConfigurationError: The package of the engine is missing, or there is no cluster.
+            EngineError: The cluster has no workers, or they cannot do it.
 
         Example:
             ::
@@ -207,24 +223,61 @@ class Fleet(Sessions):
         """
         from agentbay_async._bulk.options import Pacing, Watching, mapped
 
-        return mapped(
-            self._api,
-            self.create,
-            fn,
-            items,
-            CreateSessionParams() if params is None else params,
-            Pacing(max_concurrency, rate, burst, deadline, each_deadline),
-            Watching(on_progress, progress),
-            reuse=reuse,
-            reset=reset,
-            healthy=healthy,
-            retries=retries,
-        ).walk()
+        what = (fn, items, CreateSessionParams() if params is None else params)
+        pacing = Pacing(max_concurrency, rate, burst, deadline, each_deadline)
+        watching = Watching(on_progress, progress)
+        how = _How(reuse=reuse, reset=reset, healthy=healthy, retries=retries)
+        if engine is None:
+            return mapped(self._api, self.create, *what, pacing, watching, **how).walk()
+        from agentbay_async._bulk.engines.spreading import spread
+
+        return spread(self._api, engine, *what, pacing, watching, **how).walk()
+
+    @reports(ReapResult)
+    async def reap(
+        self,
+        owner: str | None = None,
+        older_than: float | timedelta | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> ReapResult:
+        """Delete the sessions that outlived the process that created them.
+
+        Sessions of other owners, and of processes that live, are never touched. A process of this
+        host is looked up in the ledger; whether one of another host lives cannot be seen from here.
+
+        Args:
+            owner: Whose sessions; by default those of this client's owner.
+            older_than: Only those older than this, in seconds or as a timedelta. Sessions of
+                processes that cannot be seen from here are deleted only if this is given: choose
+                more than your programs ever run.
+            dry_run: Delete nothing, and tell what would be deleted.
+
+        Example:
+            ::
+
+                print((await bay.reap(older_than=24 * 3600)).deleted)
+        """
+        from agentbay_async._owning.reaping import reap
+
+        whose = owner_of(self._api) if owner is None else _check.identifier(owner, "owner")
+        age = None if older_than is None else _check.seconds(older_than, "older_than")
+        dry = _check.boolean(dry_run, "dry_run")
+        return ReapResult.ok(await reap(self._api, whose, age, dry_run=dry))
 
     async def _labelled(self, labels: dict[str, str]) -> AsyncIterator[AsyncSession]:
         # Read to its end first: what is deleted meanwhile would shift the pages.
         for session in [session async for session in self.list(labels)]:
             yield session
+
+
+class _How(TypedDict):
+    """What the two ways of running a function over items have in common."""
+
+    reuse: bool | int
+    reset: Callable[[AsyncSession], Awaitable[None]] | None
+    healthy: Callable[[AsyncSession], Awaitable[bool]] | None
+    retries: int
 
 
 def _labels_to_delete(labels: Mapping[str, str]) -> dict[str, str]:

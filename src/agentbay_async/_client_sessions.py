@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from agentbay_async import _check
 from agentbay_async._channels import know
-from agentbay_async._creation import Made, ask_for, owner_of
+from agentbay_async._creation import Made, ask_for
 from agentbay_async._owning.deletion import insist, left, release
 from agentbay_async._owning.ownership import finish, make
 from agentbay_async._persistence import SYNC_TIMEOUT, downloaded
@@ -24,7 +24,6 @@ from agentbay_async.listing import AsyncSessionListing, fetch_page
 from agentbay_async.records import SessionStatus
 from agentbay_async.results import (
     DeleteResult,
-    ReapResult,
     SessionListResult,
     SessionResult,
     SessionStatusResult,
@@ -174,38 +173,6 @@ class Sessions:
             force: Delete even if that upload failed; its files are then lost.
         """
         return await self._session(session).delete(sync_context, force=force)
-
-    @reports(ReapResult)
-    async def reap(
-        self,
-        owner: str | None = None,
-        older_than: float | timedelta | None = None,
-        *,
-        dry_run: bool = False,
-    ) -> ReapResult:
-        """Delete the sessions that outlived the process that created them.
-
-        Sessions of other owners, and of processes that live, are never touched. A process of this
-        host is looked up in the ledger; whether one of another host lives cannot be seen from here.
-
-        Args:
-            owner: Whose sessions; by default those of this client's owner.
-            older_than: Only those older than this, in seconds or as a timedelta. Sessions of
-                processes that cannot be seen from here are deleted only if this is given: choose
-                more than your programs ever run.
-            dry_run: Delete nothing, and tell what would be deleted.
-
-        Example:
-            ::
-
-                print((await bay.reap(older_than=24 * 3600)).deleted)
-        """
-        from agentbay_async._owning.reaping import reap
-
-        whose = owner_of(self._api) if owner is None else _check.identifier(owner, "owner")
-        age = None if older_than is None else _check.seconds(older_than, "older_than")
-        dry = _check.boolean(dry_run, "dry_run")
-        return ReapResult.ok(await reap(self._api, whose, age, dry_run=dry))
 
     async def pause(
         self,

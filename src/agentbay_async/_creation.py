@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agentbay_async._channels import know
 from agentbay_async._owning.intents import Recovery, new_intent
-from agentbay_async._owning.labels import INTENT, OWNER, RUN, SINCE
+from agentbay_async._owning.labels import INTENT, OWNER, RUN, SINCE, reserved
 from agentbay_async._owning.processes import default_owner, this_process
 from agentbay_async._persistence import persistence
 from agentbay_async._version import __version__
@@ -50,7 +50,7 @@ async def ask_for(api: Api, params: CreateSessionParams) -> Made:
         AgentBayError: There is none; if that is not sure, the error says so.
     """
     request = create_request(params, api.settings.region_id)
-    own = _reserved_labels(api, params.intent)
+    own = {**reserved(params.labels), **_reserved_labels(api, params.intent)}
     request.labels = {**params.labels, **own} or None
     ledger = api.ledger
     if ledger is not None:

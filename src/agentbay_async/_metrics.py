@@ -57,7 +57,7 @@ def _number(document: dict[str, Any], *names: str) -> float | None:
     for name in names:
         try:
             value = float(document[name])
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             continue
         if math.isfinite(value):
             return value

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from datetime import timedelta
 
-    from agentbay_async._api import Api
-
 
 class Lifetime(Services):
     """Asks for the state of a session and changes it.
@@ -31,11 +29,9 @@ class Lifetime(Services):
 
     __slots__ = ("_ends", "status")
 
-    def __init__(self, api: Api, session_id: str, status: str, ends: float | None) -> None:
-        super().__init__(api, session_id)
-        # When its longest run time is over, on the client's clock.
-        self._ends = ends
-        self.status = status
+    # When its longest run time is over, on the client's clock.
+    _ends: float | None
+    status: str
 
     @reports(SessionStatusResult)
     async def get_status(self) -> SessionStatusResult:

@@ -34,11 +34,10 @@ class Services:
 
     __slots__ = ("__weakref__", "_api", "_services", "session_id")
 
-    def __init__(self, api: Api, session_id: str) -> None:
-        self._api = api
-        self.session_id = session_id
-        # None until a service is asked for: few of the sessions of a listing are spoken to.
-        self._services: dict[Callable[[Api, str], Any], Any] | None = None
+    # Session objects are made by the hundred: the last of the classes fills all their slots.
+    _api: Api
+    _services: dict[Callable[[Api, str], Any], Any] | None
+    session_id: str
 
     def _service(self, kind: Callable[[Api, str], T]) -> T:
         """Return the service of a kind, always the same one."""

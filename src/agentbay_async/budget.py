@@ -88,6 +88,18 @@ class Budget:
                 self._sum -= began
                 self._ended_seconds += max(now - began, 0.0)
 
+    def left(self, now: float) -> tuple[int | None, float | None]:
+        """Return the sessions and the hours that are left; ``None`` where there is no limit."""
+        with self._lock:
+            sessions = None if self._most is None else max(self._most - self.sessions, 0)
+            return sessions, None if self._hours is None else max(self._hours - self._spent(now), 0)
+
+    def charge(self, sessions: int, hours: float) -> None:
+        """Count what another process has spent; less than nothing gives back."""
+        with self._lock:
+            self.sessions += sessions
+            self._ended_seconds += hours * _HOUR
+
     def session_hours(self, now: float) -> float:
         """Return the hours of all sessions so far, at the time `now`."""
         with self._lock:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from agentbay_async.bulk_results import BulkResult
 from agentbay_async.errors import ClosedError, SessionError
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from agentbay_async._bulk.crew import Run
     from agentbay_async._bulk.making import Making
     from agentbay_async._bulk.progress import Teller
-    from agentbay_async.bulk_results import BulkOutcome
+    from agentbay_async.bulk_results import BulkOutcome, BulkResult
     from agentbay_async.session import AsyncSession
 
 
@@ -118,6 +117,9 @@ class AsyncBulkDeletion:
         if self._result is None:
             outcomes = [outcome async for outcome in self._walk()]
             outcomes.sort(key=lambda outcome: outcome.index)
+            # Imported here, because making its classes takes time and few clients need them.
+            from agentbay_async.bulk_results import BulkResult
+
             self._result = BulkResult(outcomes, self._run.seconds)
         return self._result
 

@@ -24,11 +24,10 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import attrs
 
-from agentbay_async import _check
+from agentbay_async import _check, _endpoints
 from agentbay_async._sources import environment_file, profile_file
 from agentbay_async.errors import ArgumentTypeError, ConfigurationError
 
@@ -45,8 +44,6 @@ DEFAULT_DEADLINE = 300.0
 DEFAULT_POOL = 100
 
 _OFF = "off"
-
-_SPECIAL_HOSTS = {"pre-ap-southeast-1": "wuyingai-pre.ap-southeast-1.aliyuncs.com"}
 
 
 @attrs.frozen
@@ -205,43 +202,10 @@ def _region_and_endpoint(
 
 def _placed(region: str | None, endpoint: str | None) -> tuple[str, str]:
     if region is None:
-        return DEFAULT_REGION, _url(_check.text(endpoint, "endpoint").strip())
+        place = _check.text(endpoint, "endpoint").strip()
+        return DEFAULT_REGION, place if place == LOCAL else _endpoints.of_text(place)
     region = _check.identifier(region, "region_id")
-    return region, f"https://{_host(region)}"
-
-
-def _host(region: str) -> str:
-    if region in _SPECIAL_HOSTS:
-        return _SPECIAL_HOSTS[region]
-    if region.startswith("pre-"):
-        return f"agentbay-pre.{region.removeprefix('pre-')}.aliyuncs.com"
-    return f"agentbay.{region}.aliyuncs.com"
-
-
-def _url(endpoint: str) -> str:
-    """Return the endpoint as a URL without a trailing slash, or ``"local"``."""
-    if endpoint == LOCAL:
-        return endpoint
-    url = endpoint if "://" in endpoint else f"https://{endpoint}"
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        usable = False
-    else:
-        # Rather refused than carried along: either would end up in logs.
-        usable = usable and not (parts.username or parts.password or parts.query or parts.fragment)
-    if not usable or any(character.isspace() for character in url):
-        raise ConfigurationError(
-            "endpoint must be 'local', a host, or a URL such as 'https://host' or "
-            f"'http://127.0.0.1:8080', without user, query or fragment; not {_shown(endpoint)}"
-        )
-    return url.rstrip("/")
-
-
-def _shown(endpoint: str) -> str:
-    """Quote an endpoint for an error message, without what may be a password in it."""
-    return repr(endpoint.rpartition("@")[2].partition("?")[0].partition("#")[0])
+    return region, _endpoints.of_region(region)
 
 
 def _key(api_key: str | None, found: _Lookup) -> str:

@@ -27,6 +27,8 @@
     │   └── ClearanceTimeoutError       clearing a context did not finish in time
     ├── RolledBackError                 given up because others of a bulk run failed
     ├── FunctionError                   a function that was run over items raised something else
+    ├── EngineError                     a cluster that a run is spread over does not do its part
+    │   └── WorkerLostError             a worker of it died
     ├── BudgetExceededError             the caller's own budget is spent; nothing was sent
     ├── ContextSyncError                files of a context did not arrive; ``tasks`` says which
     │   ├── SyncFailedError             the service says that moving them failed
@@ -297,6 +299,16 @@ class RolledBackError(AgentBayError):
 
 class FunctionError(AgentBayError):
     """A function given to ``map_sessions`` raised an error of its own; it is the ``__cause__``."""
+
+
+class EngineError(AgentBayError):
+    """A cluster that a run is spread over has no workers, or cannot run what it is given."""
+
+
+class WorkerLostError(EngineError):
+    """The process that worked on an item died; what the item's function did is not known."""
+
+    RETRYABLE: ClassVar[bool] = True
 
 
 class BudgetExceededError(AgentBayError):

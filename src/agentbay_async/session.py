@@ -68,7 +68,12 @@ class AsyncSession(Lifetime):
         reserved: dict[str, str] | None = None,
         ends: float | None = None,
     ) -> None:
-        super().__init__(api, session_id, status, ends)
+        self._api = api
+        self.session_id = session_id
+        # None until a service is asked for: few of the sessions of a listing are spoken to.
+        self._services = None
+        self._ends = ends
+        self.status = status
         self._access = access
         # Labels of the library's own, or None while they are not known.
         self._reserved = reserved

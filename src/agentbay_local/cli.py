@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import ipaddress
 import logging
 import os
+import resource
 import signal
 import sqlite3
 import sys
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+_DESCRIPTORS = 65_536
 _KEY_VARIABLE = "AGENTBAY_API_KEY"
 _CLOCKS: dict[str, Callable[[], Clock]] = {
     "auto": partial(ManualClock, auto=True),
@@ -129,6 +132,7 @@ async def _local(chosen: argparse.Namespace) -> int:
         limits=limits.chosen(chosen),
         allow_hosts=chosen.allow_hosts,
     )
+    _take_descriptors()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -138,6 +142,16 @@ async def _local(chosen: argparse.Namespace) -> int:
         sys.stdout.flush()
         await stop.wait()
     return 0
+
+
+def _take_descriptors() -> None:
+    """Let this process open as many files as it may and needs: each sandbox takes three."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if most == resource.RLIM_INFINITY else min(most, _DESCRIPTORS)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        # Some systems allow less than they say; then it stays as it was.
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _warn(service: LocalService, host: str, *, random_key: bool) -> None:

@@ -209,6 +209,9 @@ class Server:
         runner = web.AppRunner(
             app.application(state, self._settings.api_key, self.holdings.reset),
             access_log=None,
+            logger=app.server_log,
+            # What goes to a port or into a file is nobody's to unpack on the way.
+            auto_decompress=False,
             shutdown_timeout=1,
         )
         await runner.setup()
@@ -227,8 +230,7 @@ def _backend(capability: Capability, orphans: Orphans) -> Backend | None:
 
 async def _recover(state: State, home: Home) -> None:
     """Clean up after a service that was killed: its sessions are over, its contexts stay."""
-    for session in state.store.sessions.live():
-        state.store.sessions.finish(session.id, "the service stopped", state.clock.time())
+    state.store.sessions.finish_all("the service stopped", state.clock.time())
     for place in list(home.sessions.iterdir()):
         await state.sandboxes.remove(place.name)
     state.store.contexts.remove_own()

@@ -428,6 +428,12 @@ def test_a_class_that_only_the_library_makes_gets_no_constructor(twin: Twin) -> 
     assert "__init__" not in twin("def __init__(self, api: Api) -> None: ...")
 
 
+def test_a_declaration_of_what_the_constructor_sets_says_nothing_new(twin: Twin) -> None:
+    """The twin has what the constructor sets; its type may be said before, and in a base."""
+    body = "_size: int\ndef __init__(self, api: Api) -> None:\n    self._size = 1"
+    assert "_size" not in twin(body)
+
+
 def test_private_members_have_no_twin(twin: Twin) -> None:
     """What begins with an underscore stays on the asynchronous side."""
     made = twin("async def _get(self) -> int: ...\n_again = _get\n__slots__ = ('_api',)")

@@ -13,7 +13,7 @@ from agentbay_local.sandbox.orphans import Orphans
 from agentbay_local.sandbox.probe import backend_for, probe
 from agentbay_local.sandbox.uids import private_uid
 from agentbay_local.tools.arguments import Arguments
-from agentbay_local.tools.changes import Follower, follow, get_file_change
+from agentbay_local.tools.changes import follow, get_file_change
 from agentbay_local.tools.memory import Memory
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.local.conftest import Api
+
+    from agentbay_local.tools.watched import Follower
 
 pytestmark = pytest.mark.usefixtures("sandboxed")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -210,3 +211,17 @@ def test_the_doctor_says_what_this_machine_can_do(service: LocalService) -> None
     assert done.stdout.startswith("namespaces: ")
     for line in ("landlock: ", "seccomp: ", "limits: "):
         assert f"\n{line}" in done.stdout
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux tells it of others")
+def test_a_service_of_its_own_opens_as_many_files_as_it_may(tmp_path: Path) -> None:
+    """Where a shell allows few, a thousand sandboxes are still possible."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = ["sh", "-c", 'ulimit -S -n 256; exec "$@"', "sh", *command("--home", str(tmp_path))]
+    with subprocess.Popen(few, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(READY)
+        now, _ = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+        process.terminate()
+        process.wait(LIMIT)
+    assert now == min(most, 65_536)

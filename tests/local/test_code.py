@@ -21,7 +21,6 @@ from agentbay_local.code import (
     cell,
     languages,
     read_only,
-    run_code,
     taps,
     worker,
 )
@@ -33,6 +32,7 @@ from agentbay_local.sandbox.problems import InvalidRequest, SandboxGone
 from agentbay_local.sandbox.uids import private_uid
 from agentbay_local.sandbox.values import SandboxSpec
 from agentbay_local.tools.arguments import Arguments, ToolFailure
+from agentbay_local.tools.coding import run_code
 from agentbay_local.tools.memory import Memory
 from agentbay_local.tools.workplace import Workplace
 

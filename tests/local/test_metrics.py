@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agentbay_local.sandbox.base import Consumption
-from agentbay_local.tools.metrics import Meter
+from agentbay_local.tools.meter import Meter
 
 if TYPE_CHECKING:
     from tests.local.conftest import Api

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import json
 import logging
@@ -74,6 +75,14 @@ async def test_a_request_arrives_as_it_was_sent(api: Api, url: str) -> None:
     outside = api.service.endpoint.removeprefix("http://")
     assert (sent["host"], sent["x-forwarded-host"]) == (outside, outside)
     assert url.endswith(sent["x-forwarded-prefix"] + "/")
+
+
+async def test_what_is_packed_arrives_packed(api: Api, url: str) -> None:
+    """Nobody unpacks it on the way, whether it is what its header says or not."""
+    packed = gzip.compress(b"body" * 100)
+    for body in (packed, b"no gzip at all"):
+        said = await asked(api, "PUT", url, data=body, headers={"Content-Encoding": "gzip"})
+        assert said["md5"] == hashlib.md5(body).hexdigest()
 
 
 async def test_nothing_is_added_that_was_not_asked(api: Api, url: str) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-import time
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +17,9 @@ from agentbay_local.store import Filter, NewSession, Store
 from agentbay_local.store.bindings import PathTakenError
 from agentbay_local.store.contexts import NameTakenError
 from agentbay_local.store.totals import Tag, Totals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 KEYS, VALUES = st.sampled_from(["a", "b", "c"]), st.sampled_from(["1", "2"])
 LABELS = st.dictionaries(KEYS, VALUES, max_size=3)
@@ -200,29 +204,133 @@ def test_contexts_of_the_format_before_are_kept(tmp_path: Path) -> None:
         store.close()
 
 
-def test_a_page_costs_the_same_among_many_sessions(tmp_path: Path) -> None:
-    """A rare label among 20,000 sessions is found as fast as among 100, give or take."""
-    store = Store.open(tmp_path / "state.db")
-    wanted = Filter((("all", "1"), ("rare", "1")))
+def filled(number: int) -> Store:
+    """Open a store with so many sessions: some tags are common to all, others are rare."""
+    store = memory()
+    store.sessions.add_all(
+        [
+            (
+                NewSession(
+                    id=f"s-{n}",
+                    image="x",
+                    labels={"all": "1", "n": str(n)} | ({"rare": "1"} if n in (7, 50) else {}),
+                    created=float(n),
+                ),
+                1e6 + n,
+            )
+            for n in range(number)
+        ]
+    )
+    return store
 
-    def fill(number: int) -> None:
-        for n in range(number):
-            labels = {"all": "1"} | ({"rare": "1"} if n == number // 2 else {})
-            store.sessions.add(NewSession(f"{number}-{n}", "x", labels, 0.0), None)
 
-    def cost() -> float:
-        spent = []
-        for _ in range(50):
-            start = time.perf_counter()
-            store.sessions.page(wanted, 10, None)
-            store.sessions.count(wanted)
-            spent.append(time.perf_counter() - start)
-        return sorted(spent)[10]
+def calls(store: Store, number: int) -> dict[str, Callable[[], object]]:
+    """Return what a service asks of a store of `filled`, by name."""
+    sessions, everything = store.sessions, Filter((("all", "1"),))
+    rare = Filter((("all", "1"), ("rare", "1")))
+    lagging = Filter((("all", "1"),), made_by=number - 5.0)
+    return {
+        "get": lambda: sessions.get("s-3"),
+        "first page": lambda: sessions.page(everything, 10, None),
+        "middle page": lambda: sessions.page(everything, 10, number // 2),
+        "last page": lambda: sessions.page(everything, 10, 11),
+        "page without a filter": lambda: sessions.page(Filter(), 10, None),
+        "page of a state and an image": lambda: sessions.page(
+            Filter((), states.RUNNING, "x"), 10, None
+        ),
+        "page of a rare label": lambda: sessions.page(rare, 10, None),
+        "page that lags": lambda: sessions.page(lagging, 10, None),
+        "total": lambda: sessions.count(everything),
+        "total of two": lambda: sessions.count(rare),
+        "total that lags": lambda: sessions.count(lagging),
+        "alive": sessions.alive,
+        "set_labels": lambda: sessions.set_labels("s-4", {"all": "1", "n": "moved"}),
+        "set_status": lambda: sessions.set_status("s-5", states.PAUSED),
+        "postpone": lambda: sessions.postpone("s-6", 2e6),
+        "next_expiry": sessions.next_expiry,
+        "expired": lambda: sessions.expired(1e6),
+        "first_finished": sessions.first_finished,
+        "forget": lambda: sessions.forget(0.0),
+        "add": lambda: sessions.add(NewSession("new", "x", {"all": "1"}, float(number)), None),
+        "finish": lambda: sessions.finish("new", "over", 1.0),
+    }
 
-    fill(100)
-    few = cost()
-    fill(20_000)
-    assert cost() < few * 5 + 0.0005
+
+@contextmanager
+def traced(store: Store) -> Iterator[tuple[sqlite3.Connection, list[str]]]:
+    """Write down each statement that a store executes."""
+    connection = store._database._connection
+    said: list[str] = []
+    connection.set_trace_callback(said.append)
+    yield connection, said
+    connection.set_trace_callback(None)
+
+
+def test_no_call_looks_at_more_rows_among_many_sessions() -> None:
+    """Counted in steps of SQLite's machine, of which there are as many at 5,000 as at 100."""
+    steps: dict[str, list[int]] = {}
+    for number in (100, 5000):
+        store = filled(number)
+        for filters in (Filter((("all", "1"), ("rare", "1"))), Filter()):
+            store.sessions.count(filters)
+        store.sessions.alive()
+        for name, call in calls(store, number).items():
+            taken = iter(range(10**9))
+            store._database._connection.set_progress_handler(lambda: next(taken) and None, 1)  # noqa: B023  # called within the turn
+            call()
+            store._database._connection.set_progress_handler(None, 1)
+            steps.setdefault(name, []).append(next(taken))
+        store.close()
+    assert {name: (few, many) for name, (few, many) in steps.items() if many > few * 1.1} == {}
+
+
+def test_no_call_scans_a_table_or_sorts_one() -> None:
+    """Each statement finds its rows by an index, and in the order it wants them in."""
+    store = filled(100)
+    # Once per filter: its total is then followed and no longer counted.
+    store.sessions.alive()
+    with traced(store) as (connection, said):
+        for name, call in calls(store, 100).items():
+            if "lags" not in name:
+                call()
+    ours = [sql for sql in said if sql.split()[0] in ("SELECT", "UPDATE", "DELETE")]
+    assert len(ours) > 40
+    for sql in ours:
+        plan = [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}")]
+        assert not [step for step in plan if "SCAN" in step or "TEMP B-TREE" in step], sql
+    store.close()
+
+
+def test_listings_that_lag_show_what_was_made_in_time() -> None:
+    """Page by page, with the total; also when all or nothing was."""
+    store = filled(30)
+    for moment, expected in ((-1.0, 0), (9.0, 10), (10.5, 11), (99.0, 30)):
+        for labels in ((("all", "1"),), (("all", "1"), ("rare", "1"))):
+            wanted = Filter(labels, made_by=moment)
+            shown = [7] if len(labels) == 2 else range(30)
+            names = [f"s-{n}" for n in reversed(shown) if n <= moment]
+            first = store.sessions.page(wanted, 4, None)
+            rest = store.sessions.page(wanted, 99, first[-1].seq) if first else []
+            assert [entry.id for entry in (*first, *rest)] == names
+            assert store.sessions.count(wanted) == len(names)
+            assert len(labels) == 2 or len(names) == expected
+    store.close()
+
+
+def test_the_living_are_counted_through_all_changes() -> None:
+    """Those on their way out still live; finished ones do not, however often they finish."""
+    store = memory()
+    assert store.sessions.alive() == 0
+    store.sessions.add_all([(NewSession(name, "x", {}, 0.0), None) for name in "abc"])
+    store.sessions.set_status("a", states.DELETING)
+    assert store.sessions.alive() == 3
+    for _ in range(2):
+        store.sessions.finish("a", "over", 1.0)
+    assert store.sessions.alive() == 2
+    store.sessions.finish_all("the service stopped", 2.0)
+    assert (store.sessions.alive(), store.sessions.count(Filter())) == (0, 0)
+    ended = [store.sessions.get(name) for name in "abc"]
+    assert [entry.end_reason for entry in ended if entry] == ["over", *["the service stopped"] * 2]
     store.close()
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentbay_async._wire import codec, schema
+from agentbay_async._wire import codec, forms, schema
 from agentbay_async._wire.policy import policy_from_text, policy_to_text
 from agentbay_async.context_sync import (
     BWList,
@@ -39,10 +39,10 @@ _json = st.recursive(
 
 
 def _returned(request: schema.Request[Any]) -> object:
-    query, form = codec.encode_request(request)
+    query, form = forms.encode_request(request)
     fields = dict(parse_qsl(query, strict_parsing=bool(query)))
     fields.update(parse_qsl(form, strict_parsing=bool(form)))
-    return codec.decode_request(type(request), fields)
+    return forms.decode_request(type(request), fields)
 
 
 @given(
@@ -85,13 +85,13 @@ def test_arguments_of_a_tool_survive_the_wire(args: dict[str, Any]) -> None:
 @given(_any_text | st.text('%+{}:,@ "aZ0._~-&='))
 def test_text_is_quoted_as_the_standard_library_does(text: str) -> None:
     """Only sooner; also where what is quoted looks as if it were quoted already."""
-    assert codec.quoted(text) == quote_plus(text)
+    assert forms.quoted(text) == quote_plus(text)
 
 
 @given(st.dictionaries(_any_text, _any_text, min_size=1))
 def test_a_form_is_plain_ascii(labels: dict[str, str]) -> None:
     """So it can be sent as it is, and nothing in it ends a line."""
-    _, form = codec.encode_request(schema.SetLabel(labels=labels))
+    _, form = forms.encode_request(schema.SetLabel(labels=labels))
     assert form.isascii()
     assert form.isprintable()
     assert " " not in form
@@ -174,6 +174,15 @@ def test_any_json_is_tasks_or_a_value_error(document: object) -> None:
         _reads(codec.tasks_from_text, schema.ContextTask, text)
 
 
+def test_what_is_nested_too_deeply_is_a_value_error() -> None:
+    """Policies, tasks and answers alike; there is no other way out for the interpreter."""
+    for depth in (*range(900, 1000, 7), 20_000):
+        deep = "[" * depth + "]" * depth
+        _reads(policy_from_text, f'{{"bwList":{{"whiteLists":{deep}}}}}')
+        _reads(codec.tasks_from_text, schema.ContextTask, deep)
+        _reads(codec.from_json, list[schema.SessionRecord], deep)
+
+
 _ANSWERS = [
     getattr(schema, name)
     for name in schema.__all__
@@ -202,7 +211,7 @@ def test_any_form_is_a_request_or_a_value_error(kind: Any, data: st.DataObject) 
     names = [codec.wire_name(field) for field in attrs.fields(kind)]
     texts = _any_text | _json.map(json.dumps)
     _reads(
-        codec.decode_request,
+        forms.decode_request,
         kind,
         data.draw(st.dictionaries(st.sampled_from(names), texts, max_size=5)),
     )

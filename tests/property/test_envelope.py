@@ -81,6 +81,33 @@ def test_a_wait_is_never_negative(headers: dict[str, str], now: float) -> None:
     assert wait is None or wait >= 0
 
 
+@pytest.mark.parametrize("key", ["Code", "Message", "RequestId", "NextToken", "Data"])
+def test_an_envelope_may_be_nested_as_deeply_as_it_can_be_read(key: str) -> None:
+    """Just before it is too deep to be read, it may be too deep to be shown."""
+    for depth in range(900, 1030):
+        body = f'{{"{key}":{"[" * depth}{"]" * depth}}}'.encode()
+        for status in (200, 400):
+            assert _outcome(_REQUESTS[0], status, body, {}) is not None
+
+
+_odd = st.integers().map(str) | st.just("9" * 30)
+
+
+@given(
+    st.builds(
+        lambda day, year, hour, zone: f"Mon, {day} Jan {year} {hour}:00:00 {zone}",
+        _odd,
+        _odd,
+        _odd,
+        _odd | st.sampled_from(["GMT", "+0000"]) | _odd.map(lambda zone: f"+{zone}"),
+    )
+)
+def test_a_date_that_is_none_is_no_wait(date: str) -> None:
+    """Years, days and zones beyond what a date can hold."""
+    wait = retry_after({"Retry-After": date}, 1e9)
+    assert wait is None or wait >= 0
+
+
 @given(st.datetimes().map(lambda when: when.strftime("%a, %d %b %Y %H:%M:%S GMT")))
 def test_any_date_is_a_wait(date: str) -> None:
     """However far away; what is past is no wait at all."""

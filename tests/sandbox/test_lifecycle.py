@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from agentbay_local.sandbox.uids import private_uid
 from .watching import facts, gone, is_agent, open_count, owned_by, parent
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from agentbay_local.sandbox.base import Backend, Sandbox
@@ -230,6 +232,8 @@ async def test_mounts_for_a_start_are_undone_and_never_seen_by_the_service(
     for n in range(3):
         async with await backend.start(SandboxSpec(tmp_path / str(n), private_uid("m"))) as one:
             assert (await one.run("true", timeout=10)).exit_code == 0
+    # What undoes the last mount is on its way to the thread that made it.
+    await backend._places.call(lambda: None)
     tasks = [task for task in os.listdir("/proc/self/task") if str(tmp_path) in mounts(task)]
     await backend.close()
 
@@ -241,3 +245,32 @@ def mounts(task: str) -> str:
     """Return what one thread of this process sees mounted."""
     with open(f"/proc/self/task/{task}/mountinfo") as file:
         return file.read()
+
+
+@contextlib.contextmanager
+def many_open(number: int) -> Iterator[None]:
+    """Hold so many files open, as a service with thousands of sessions does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < number + 1000:
+        pytest.skip(f"this machine allows a process {hard} open files only")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(number)]
+    try:
+        yield
+    finally:
+        for fd in held:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_commands_get_nothing_of_a_service_that_has_thousands_open(
+    backend: Backend, tmp_path: Path
+) -> None:
+    """The numbers of what the agent was given are high then; it closes them all the same."""
+    with many_open(5000):
+        spec = SandboxSpec(tmp_path / "root", private_uid(str(tmp_path)))
+        async with await backend.start(spec) as sandbox:
+            done = await sandbox.run("ls /proc/self/fd", timeout=10)
+    # The three streams, and the directory that is listed.
+    assert done.stdout.split() == [b"0", b"1", b"2", b"3"]
+    await backend.close()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote_plus
 
 import attrs
 import pytest
 
-from agentbay_async._wire import codec, schema
+from agentbay_async._wire import codec, forms, schema
 
 
 def test_a_wire_name_is_the_field_name_in_pascal_case() -> None:
@@ -21,24 +21,39 @@ def test_a_wire_name_is_the_field_name_in_pascal_case() -> None:
 
 def test_absent_and_empty_fields_are_left_out() -> None:
     """``None`` and empty text mean absent; ``False`` and 0 are said."""
-    assert codec.encode_request(schema.GetSession()) == ("", "")
-    assert codec.encode_request(schema.GetSession(session_id="")) == ("", "")
-    assert codec.encode_request(schema.GetContext(name="")) == ("", "AllowCreate=false")
-    assert codec.encode_request(schema.ListContexts(max_results=0)) == ("", "MaxResults=0")
+    assert forms.encode_request(schema.GetSession()) == ("", "")
+    assert forms.encode_request(schema.GetSession(session_id="")) == ("", "")
+    assert forms.encode_request(schema.GetContext(name="")) == ("", "AllowCreate=false")
+    assert forms.encode_request(schema.ListContexts(max_results=0)) == ("", "MaxResults=0")
 
 
 def test_some_fields_travel_in_the_query() -> None:
     """Which ones, the request class says."""
     request = schema.DescribeContextFiles(context_id="c 1", max_results=5, next_token="a&b")
-    query, form = codec.encode_request(request)
+    query, form = forms.encode_request(request)
     assert query == "MaxResults=5&NextToken=a%26b"
     assert form == "ContextId=c+1"
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"project": "demo", "stage": "test"},
+        {"a b": 'quo"ted', "back\\slash": "line\nbreak", "%": "+&=:,{}@~"},
+        {"ü": "\U0001f600", "a": ""},
+    ],
+)
+def test_labels_travel_as_the_json_that_they_are(labels: dict[str, str]) -> None:
+    """They are put together from pairs that are kept, encoded; whoever reads them sees no seam."""
+    for _ in range(2):
+        _, form = forms.encode_request(schema.SetLabel(session_id="s-1", labels=labels))
+        assert form == f"SessionId=s-1&Labels={quote_plus(codec.compact_json(labels))}"
 
 
 def test_a_list_travels_as_json_text() -> None:
     """With the keys of the wire, and without absent ones."""
     entries = [schema.Persistence("c-1", "/a"), schema.Persistence("c-2", "/b", "{}")]
-    _, form = codec.encode_request(schema.BindContexts(persistence_data_list=entries))
+    _, form = forms.encode_request(schema.BindContexts(persistence_data_list=entries))
     assert json.loads(parse_qs(form)["PersistenceDataList"][0]) == [
         {"ContextId": "c-1", "Path": "/a"},
         {"ContextId": "c-2", "Path": "/b", "Policy": "{}"},
@@ -62,7 +77,7 @@ def test_a_list_travels_as_json_text() -> None:
 )
 def test_a_request_is_read_from_its_fields(fields: dict[str, str], request_: object) -> None:
     """Booleans in any case, empty text as absent, unknown fields passed over."""
-    assert codec.decode_request(schema.CreateMcpSession, fields) == request_
+    assert forms.decode_request(schema.CreateMcpSession, fields) == request_
 
 
 @pytest.mark.parametrize(
@@ -79,7 +94,7 @@ def test_a_request_is_read_from_its_fields(fields: dict[str, str], request_: obj
 def test_a_field_that_cannot_be_read_is_named(name: str, text: str) -> None:
     """Whoever sent it learns which one it was."""
     with pytest.raises(ValueError, match=f"^{name}: "):
-        codec.decode_request(schema.CreateMcpSession, {name: text})
+        forms.decode_request(schema.CreateMcpSession, {name: text})
 
 
 @pytest.mark.parametrize(

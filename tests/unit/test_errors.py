@@ -105,6 +105,7 @@ def test_what_may_succeed_later_is_retryable() -> None:
         errors.ClearanceTimeoutError,
         errors.SyncTimeoutError,
         errors.SyncMissingError,
+        errors.WorkerLostError,
     }
     assert errors.ServiceError(retryable=False).retryable is False
 

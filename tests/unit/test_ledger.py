@@ -88,6 +88,7 @@ def test_services_may_give_the_same_id(path: Path, clock: InstantClock) -> None:
         b'\n{"did":"created","session":"s-9","endp',
         b"\n\xff\xfe",
         b"\n7",
+        b"\n7,8",
         b'\n{"did":"created"}',
         b'\n{"did":[]}',
         b'\n{"did":"began","run":1}',
@@ -100,6 +101,16 @@ def test_a_torn_line_spoils_no_other(ledger: Ledger, path: Path, torn: bytes) ->
         file.write(torn)
     ledger.created("s-2", "me", None)
     assert [entry.session_id for entry in ledger.read().open] == ["s-1", "s-2"]
+
+
+@pytest.mark.parametrize("text", ['a"b', "a\\b", "a\nb", "ü", "}"])
+def test_any_text_can_be_written_down(path: Path, clock: InstantClock, text: str) -> None:
+    """Lines are put together by hand, and are JSON all the same."""
+    ledger = Ledger(str(path), text, clock)
+    ledger.created(text, text, 0.5)
+    (entry,) = ledger.read().open
+    assert (entry.session_id, entry.endpoint, entry.owner) == (text, text, text)
+    assert entry.until == clock.now + 0.5
 
 
 def test_processes_share_the_ledger(path: Path, clock: InstantClock) -> None:
@@ -225,6 +236,31 @@ def test_one_that_was_stopped_with_the_lock_does_not_stop_others(
     assert len(tried) == _ledger._TRIES
     compact(path, 0.0)
     assert [entry.session_id for entry in ledger.read().open] == ["s-1", "s-2"]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_line_that_could_not_wait_for_a_replacement_is_kept(
+    path: Path, clock: InstantClock, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """It goes into a file that is being replaced, or was just before it was looked at."""
+    one, other = (Ledger(str(path), f"https://{number}", clock) for number in range(2))
+    one.created("s-1", "me", None)
+    put = type(path).replace
+
+    def replace(self: Path, target: Path) -> Path:
+        with monkeypatch.context() as patched:
+            patched.setattr(_ledger, "_waited_for", lambda _lock: False)
+            patched.setattr(_ledger, "_locked", lambda _lock, shared: not shared)
+            if moment == "before":
+                other.created("s-2", "me", None)
+                return put(self, target)
+            done = put(self, target)
+            other.created("s-2", "me", None)
+            return done
+
+    monkeypatch.setattr(type(path), "replace", replace)
+    compact(path, clock.now)
+    assert _open(path, clock.now) == ["s-1", "s-2"]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")

@@ -22,10 +22,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
-import attrs
 
 from agentbay_async._bulk.pace import Attempts, Pace
-from agentbay_async._bulk.rate import TokenBucket
 from agentbay_async._bulk.watching import watcher
 from agentbay_async._owning.ownership import GRACE, Shelter, finish
 from agentbay_async.bulk_results import BulkOutcome, Progress
@@ -35,6 +33,7 @@ if TYPE_CHECKING:
     from asyncio import Future, Task
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
+    from agentbay_async._bulk.plan import Plan
     from agentbay_async._bulk.source import Source
     from agentbay_async._clock import Clock
     from agentbay_async.errors import AgentBayError
@@ -45,37 +44,6 @@ S = TypeVar("S")
 
 # Seconds before an input that the service turned away for good is tried once more.
 _BREATH = 1.0
-
-
-@attrs.frozen
-class Plan:
-    """How a run goes.
-
-    Attributes:
-        what: What it does, for messages.
-        action: The action of the wire that does it.
-        width: How many inputs are worked on at once.
-        patience: Seconds for which an input that the service turns away is tried again.
-        deadline: Seconds for the whole run, or ``None``.
-        each_deadline: Seconds for one input, or ``None``.
-        rate: How many inputs are begun in a second, or ``None``.
-        burst: How many of them at once after a rest.
-        trusted: Whether what is done is our own code alone, which cancels nothing.
-    """
-
-    what: str
-    action: str
-    width: int
-    patience: float
-    deadline: float | None = None
-    each_deadline: float | None = None
-    rate: float | None = None
-    burst: float = 1.0
-    trusted: bool = False
-
-    def bucket(self) -> TokenBucket | None:
-        """Return what keeps the rate."""
-        return None if self.rate is None else TokenBucket(self.rate, self.burst)
 
 
 class Run(Generic[I, S]):

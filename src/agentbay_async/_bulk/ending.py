@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable, Sequence
 
     from agentbay_async._api import Api
-    from agentbay_async._bulk.crew import Plan
+    from agentbay_async._bulk.plan import Plan
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from agentbay_async._api import Api
-    from agentbay_async._bulk.crew import Plan
+    from agentbay_async._bulk.plan import Plan
     from agentbay_async._bulk.progress import Teller
     from agentbay_async._bulk.session_pool import SessionPool
     from agentbay_async._bulk.source import Source

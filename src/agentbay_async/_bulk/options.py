@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, TypeVar
 import attrs
 
 from agentbay_async import _check
-from agentbay_async._bulk.crew import Plan
 from agentbay_async._bulk.demand import Demand
 from agentbay_async._bulk.ending import deletion
 from agentbay_async._bulk.making import Making
 from agentbay_async._bulk.mapping import ACTION, Mapped
+from agentbay_async._bulk.plan import Plan
 from agentbay_async._bulk.progress import Teller
 from agentbay_async._bulk.session_pool import SessionPool
 from agentbay_async._bulk.source import Source
@@ -151,6 +151,48 @@ def mapped(
         InvalidArgumentError: A value cannot be meant.
         ArgumentTypeError: A value has the wrong type.
     """
+    terms = map_terms(api, function, params, pacing, reuse, reset, healthy, retries)
+    patience = api.settings.deadline
+    made = terms.params
+    pool = SessionPool(lambda: create(made), api.clock, patience, terms.uses, reset, healthy)
+    source: Source[I] = Source(items, lambda item, _name: item, "items")
+    teller = watching.teller(api, terms.plan.what)
+    return Mapped(api, function, source, pool, terms.plan, retries, teller)
+
+
+@attrs.frozen
+class MapTerms:
+    """How a function is run over items.
+
+    Attributes:
+        plan: How the run goes.
+        params: What its sessions are like.
+        uses: How many items a session serves, or ``None`` for as many as there are.
+        retries: How often an item is tried again because its session was lost.
+    """
+
+    plan: Plan
+    params: CreateSessionParams
+    uses: int | None
+    retries: int
+
+
+def map_terms(
+    api: Api,
+    function: object,
+    params: object,
+    pacing: Pacing,
+    reuse: bool | int,
+    reset: object,
+    healthy: object,
+    retries: int,
+) -> MapTerms:
+    """Check what the caller of a map says.
+
+    Raises:
+        InvalidArgumentError: A value cannot be meant.
+        ArgumentTypeError: A value has the wrong type.
+    """
     _function(function, "fn")
     _optional(_function, reset, "reset")
     _optional(_function, healthy, "healthy")
@@ -161,11 +203,7 @@ def mapped(
     uses = (
         (None if reuse else 1) if isinstance(reuse, bool) else _check.positive_int(reuse, "reuse")
     )
-    patience = api.settings.deadline
-    pool = SessionPool(lambda: create(taken), api.clock, patience, uses, reset, healthy)
-    source: Source[I] = Source(items, lambda item, _name: item, "items")
-    teller = watching.teller(api, plan.what)
-    return Mapped(api, function, source, pool, plan, retries, teller)
+    return MapTerms(plan, taken, uses, retries)
 
 
 def _optional(check: Callable[[object, str], T], value: object, name: str) -> T | None:

@@ -15,16 +15,26 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
-    from agentbay_async._bulk.crew import Run
     from agentbay_async._clock import Clock
-    from agentbay_async.bulk_results import BulkOutcome, Progress
+    from agentbay_async.bulk_results import Progress
 
-I = TypeVar("I")  # noqa: E741  # the customary name of an input
-S = TypeVar("S")
+O = TypeVar("O", covariant=True)  # noqa: E741  # the customary name of an outcome
 
 # Seconds between two calls of a callback or changes of a bar, and between two lines.
 _OFTEN = 0.1
 _SELDOM = 5.0
+
+
+class Told(Protocol[O]):
+    """A run that can be told about."""
+
+    def outcomes(self) -> AsyncGenerator[O, None]:
+        """Yield each outcome when it lands."""
+        ...
+
+    def progress(self) -> Progress:
+        """Return how far it is."""
+        ...
 
 
 class Drawing(Protocol):
@@ -116,7 +126,7 @@ class Teller:
         self._drawing: Drawing | None = None
         self._called_at = self._shown_at = float("-inf")
 
-    async def told(self, run: Run[I, S]) -> AsyncGenerator[BulkOutcome[S], None]:
+    async def told(self, run: Told[O]) -> AsyncGenerator[O, None]:
         """Yield the outcomes of a run, and tell how far it is meanwhile."""
         wanted = self._draws or self._callback is not None
         try:

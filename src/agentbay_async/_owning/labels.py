@@ -1,7 +1,8 @@
 """Labels that the library sets by itself, beside the user's own.
 
-They say of a session which create made it, whose it is, which process made it and when. Users never
-see them, cannot set them and cannot filter by them.
+They say of a session which create made it, whose it is, which process made it and when, and for
+which part of a run that is spread over a cluster. Users never see them, cannot set them and cannot
+filter by them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 #: What the keys of all reserved labels begin with.
 PREFIX = "agentbay-"
 
+CHUNK = f"{PREFIX}chunk"
 INTENT = f"{PREFIX}intent"
 OWNER = f"{PREFIX}owner"
 RUN = f"{PREFIX}run"

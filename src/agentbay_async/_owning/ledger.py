@@ -4,7 +4,8 @@ It is there for the day on which a process is killed before it could delete its 
 is one JSON object, appended by one write, so that many processes may share the file and one that is
 killed leaves a torn line at worst. Such a line is passed over, and does not spoil the next, because
 lines begin with their separator instead of ending with it. Keys are never written. Whoever replaces
-the file by a shorter one does so while nobody else writes.
+the file by a shorter one does so while nobody else writes; whoever could not wait for that writes
+into the old file, from where the line is fetched, or once more into the new one.
 
 A line is written where the session is made, by the event loop itself: it takes some ten
 microseconds, and a thread would take more.
@@ -12,18 +13,24 @@ microseconds, and a thread would take more.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
 import time
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
-from agentbay_async._owning.processes import Fate, Process, fate, this_process
+from agentbay_async._owning.entries import (
+    Contents,
+    began_line,
+    contents,
+    created_line,
+    deleted_line,
+)
+from agentbay_async._owning.processes import this_process
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,58 +39,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("agentbay")
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode
-
 # Bytes from which on the file is made shorter, and how often a process looks at its length.
 _LONG = 256 * 1024
 _LOOKED_AT_EVERY = 256
 # How often, and after how many seconds, the file is asked for while it is being replaced.
 _TRIES = 250
 _PAUSE = 0.004
-# Seconds for which a process without a session is remembered: one that was killed while it created
-# its first has nothing else here, and is found by its run.
-_REMEMBERED = 7 * 86_400
-
-
-@attrs.frozen
-class LedgerEntry:
-    """A session that was created on this host and not deleted, as far as the ledger knows.
-
-    Attributes:
-        session_id: Its id.
-        endpoint: The service that has it.
-        owner: Whose it is.
-        since: When it was created, in seconds since 1970.
-        until: When the service ends it at the latest, or ``None``.
-        process: The process that created it, or ``None`` if nothing is known of that.
-    """
-
-    session_id: str
-    endpoint: str
-    owner: str
-    since: float
-    until: float | None
-    process: Process | None
-
-    @property
-    def fate(self) -> Fate:
-        """Whether the process that created it still lives."""
-        return Fate.UNKNOWN if self.process is None else fate(self.process)
-
-
-@attrs.frozen
-class Contents:
-    """What a ledger says.
-
-    Attributes:
-        open: Sessions that were created and not deleted.
-        processes: The processes that created sessions, by their runs.
-        lines: The lines that say so.
-    """
-
-    open: list[LedgerEntry]
-    processes: dict[str, Process]
-    lines: list[bytes]
 
 
 class Ledger:
@@ -110,39 +71,26 @@ class Ledger:
         if self._begun == process.run:
             return
         self._begun = process.run
-        self._write({"did": "began", "at": self._clock.time(), **process._asdict()})
+        self._write(began_line(process, self._clock.time()))
 
     def created(self, session_id: str, owner: str, lasts: float | None) -> None:
         """Write a session down, which lasts so many seconds at most."""
-        now = self._clock.time()
-        self._write(
-            {
-                "did": "created",
-                "session": session_id,
-                "endpoint": self._endpoint,
-                "owner": owner,
-                "run": self._begun,
-                "at": now,
-                "until": None if lasts is None else now + lasts,
-            }
-        )
+        whose = self._endpoint, owner, self._begun
+        self._write(created_line(session_id, whose, self._clock.time(), lasts))
 
     def deleted(self, session_id: str) -> None:
         """Write down that a session is gone; without a ledger there is nothing to cross out."""
         if self._begun or self.path.exists():
-            now = self._clock.time()
-            row = {"did": "deleted", "session": session_id, "endpoint": self._endpoint, "at": now}
-            self._write(row)
+            self._write(deleted_line(session_id, self._endpoint, self._clock.time()))
 
     def read(self) -> Contents:
         """Return what it says."""
         return read(self.path, self._clock.time())
 
-    def _write(self, row: Mapping[str, object]) -> None:
+    def _write(self, line: bytes) -> None:
         """Append a line. A disk that is full is no reason to fail a call; it is said once."""
         if self._broken:
             return
-        line = _encode(row).encode()
         try:
             self._append(line)
         except OSError as error:
@@ -211,15 +159,15 @@ def _open(path: Path) -> int:
 def append(path: Path, line: bytes) -> int:
     """Append a line by one write, and return how long the file is now."""
     files = _files(path, os.getpid())
-    held = _patiently(files.lock, shared=True)
+    held = _locked(files.lock, shared=True) or _waited_for(files.lock)
     try:
-        state = os.fstat(files.rows)
-        if not state.st_nlink:
-            # It was replaced by a shorter one, or removed.
+        os.write(files.rows, b"\n" + line)
+        while not (state := os.fstat(files.rows)).st_nlink:
+            # It was replaced by a shorter one, or removed. A line that is there twice does no harm.
             anew = _open(path)
             os.close(files.rows)
             files.rows = anew
-        os.write(files.rows, b"\n" + line)
+            os.write(files.rows, b"\n" + line)
     finally:
         # One that was stopped while it held the lock does not stop the others: they write too.
         if held:
@@ -230,98 +178,41 @@ def append(path: Path, line: bytes) -> int:
 def read(path: Path, now: float) -> Contents:
     """Return what the ledger at `path` says at the time `now`."""
     try:
-        lines = path.read_bytes().splitlines()
+        return contents(path.read_bytes().splitlines(), now)
     except FileNotFoundError:
-        lines = []
-    created: dict[tuple[str, str], tuple[dict[str, Any], bytes]] = {}
-    began: dict[str, tuple[Process, float, bytes]] = {}
-    for line in lines:
-        row = _row(line)
-        key = str(row.get("endpoint", "")), str(row.get("session", ""))
-        if row.get("did") == "created":
-            created[key] = row, line
-        elif row.get("did") == "deleted":
-            created.pop(key, None)
-        elif row.get("did") == "began":
-            began[str(row["run"])] = _process(row), float(row["at"]), line
-    processes = {run: process for run, (process, _at, _line) in began.items()}
-    still = [(row, line) for row, line in created.values() if (row["until"] or now) >= now]
-    entries = [_entry(row, processes) for row, _line in still]
-    needed = {row["run"] for row, _line in still}
-    kept = [
-        line for run, (_p, at, line) in began.items() if run in needed or now - at < _REMEMBERED
-    ]
-    return Contents(entries, processes, kept + [line for _row, line in still])
+        return contents((), now)
 
 
 def compact(path: Path, now: float) -> None:
     """Replace the ledger by one that holds only what still matters, if nobody is writing now."""
     lock = _files(path, os.getpid()).lock
-    if not _patiently(lock, shared=False):
+    if not _locked(lock, shared=False):
         return
     try:
-        contents = read(path, now)
-        shorter = path.with_suffix(".new")
-        shorter.write_bytes(b"".join(b"\n" + line for line in contents.lines))
-        shorter.chmod(0o600)
-        shorter.replace(path)
+        with path.open("rb") as old:
+            kept = contents(old.read().splitlines(), now).lines
+            shorter = path.with_suffix(".new")
+            shorter.write_bytes(b"".join(b"\n" + line for line in kept))
+            shorter.chmod(0o600)
+            shorter.replace(path)
+            # Of those who waited for the lock in vain.
+            late = old.read()
+        if late:
+            with path.open("ab") as new:
+                new.write(late)
+    except (FileNotFoundError, PermissionError):
+        # It was removed; or this is Windows, where nothing is replaced that somebody has open.
+        return
     finally:
         _unlock(lock)
 
 
-def _row(line: bytes) -> dict[str, Any]:
-    """Read a line; one that was torn, or that no version of ours wrote, says nothing."""
-    try:
-        row = json.loads(line)
-        wanted = _NEEDED[row["did"]]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return {}
-    good = all(isinstance(row.get(name), kind) for name, kind in wanted.items())
-    return row if good else {}
-
-
-_NEEDED: dict[str, dict[str, type | tuple[type, ...]]] = {
-    "began": {
-        "run": str,
-        "pid": int,
-        "start": str,
-        "boot": str,
-        "space": str,
-        "at": (int, float),
-    },
-    "created": {
-        "session": str,
-        "endpoint": str,
-        "owner": str,
-        "run": str,
-        "at": (int, float),
-        "until": (int, float, type(None)),
-    },
-    "deleted": {"session": str, "endpoint": str},
-}
-
-
-def _process(row: dict[str, Any]) -> Process:
-    return Process(row["run"], row["pid"], row["start"], row["boot"], row["space"])
-
-
-def _entry(row: dict[str, Any], processes: Mapping[str, Process]) -> LedgerEntry:
-    return LedgerEntry(
-        row["session"],
-        row["endpoint"],
-        row["owner"],
-        row["at"],
-        row["until"],
-        processes.get(row["run"]),
-    )
-
-
-def _patiently(lock: int, *, shared: bool) -> bool:
-    """Keep others from replacing the file, or, not `shared`, from writing; False if that fails."""
-    for _ in range(_TRIES if shared else 1):
-        if _locked(lock, shared=shared):
-            return True
+def _waited_for(lock: int) -> bool:
+    """Wait until the file is not being replaced; return whether that was seen."""
+    for _ in range(_TRIES - 1):
         time.sleep(_PAUSE)
+        if _locked(lock, shared=True):
+            return True
     return False
 
 

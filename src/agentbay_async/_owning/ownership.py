@@ -7,6 +7,7 @@ first or the fifth, asyncio's or anyio's, waits for that task, for a bounded gra
 
 from __future__ import annotations
 
+from asyncio import CancelledError, create_task, current_task, get_running_loop, wait
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -66,8 +67,6 @@ async def make(
 
 
 async def _unmake(task: Task[T], undo: Callable[[T], Awaitable[object]]) -> None:
-    from asyncio import wait
-
     await wait([task])
     if not task.cancelled() and task.exception() is None:
         await undo(task.result())
@@ -84,10 +83,7 @@ class Shelter:
     """
 
     def __init__(self) -> None:
-        from asyncio import current_task
-
         self.open = False
-        self._running: Callable[[], Task[Any] | None] = current_task
         self._task = current_task()
         self._busy = False
         self._unwanted = False
@@ -95,7 +91,7 @@ class Shelter:
 
     def holds(self) -> bool:
         """Whether the running task is this one, and not one that was begun in it."""
-        return self.open and self._running() is self._task
+        return self.open and current_task() is self._task
 
     async def make(self, work: Coroutine[Any, Any, T], undo: Callable[[T], Awaitable[object]]) -> T:
         """Run `work`, which makes something; unmake it if it was given up meanwhile."""
@@ -107,8 +103,6 @@ class Shelter:
         finally:
             self._busy = False
         if self._unwanted:
-            from asyncio import CancelledError
-
             raise CancelledError
         return made
 
@@ -137,15 +131,11 @@ class Chores:
 
     def begin(self, pauses: Iterable[float], work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Do `work` after each of some pauses. It reports its errors itself."""
-        from asyncio import create_task
-
         _keep(create_task(self._repeated(pauses, work)), self._tasks)
 
     async def _repeated(
         self, pauses: Iterable[float], work: Callable[[], Coroutine[Any, Any, None]]
     ) -> None:
-        from asyncio import create_task, wait
-
         for pause in pauses:
             if not self._closing:
                 sleep = create_task(self._clock.sleep(pause))
@@ -160,8 +150,6 @@ class Chores:
         self._closing = True
         if not self._tasks:
             return
-        from asyncio import get_running_loop, wait
-
         loop = get_running_loop()
         for pause in [task for task in self._pauses if task.get_loop() is loop]:
             pause.cancel()
@@ -183,8 +171,6 @@ class _Owned(Generic[T]):
     """
 
     def __init__(self, work: Coroutine[Any, Any, T]) -> None:
-        from asyncio import get_running_loop
-
         loop = get_running_loop()
         self.given_up = False
         self._ended = loop.create_future()
@@ -211,8 +197,6 @@ class _Owned(Generic[T]):
 
     async def result(self, grace: float | None) -> T:
         """Wait for the task. Once cancelled, hold on for `grace` seconds, then raise the cancel."""
-        from asyncio import CancelledError
-
         try:
             # A cancel of the caller strikes this future, and not the task.
             await self._ended
@@ -224,8 +208,6 @@ class _Owned(Generic[T]):
         return self.task.result()
 
     async def _outlast(self, grace: float) -> None:
-        from asyncio import CancelledError, wait
-
         deadline = anyio.current_time() + grace
         while not self.task.done() and (left := deadline - anyio.current_time()) > 0:
             # The shield holds back anyio's cancels, which come again and again; the except clause

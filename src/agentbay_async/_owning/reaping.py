@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from agentbay_async._api import Api
-    from agentbay_async._owning.ledger import Contents
+    from agentbay_async._owning.entries import Contents
     from agentbay_async._owning.processes import Process
 
 

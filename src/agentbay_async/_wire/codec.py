@@ -1,7 +1,7 @@
-"""Values to bytes and back: form fields for requests, JSON for answers.
+"""Values to JSON and back: what answers are made of, and parts of requests.
 
-Both ends use it: the client encodes requests and decodes answers, the local service does the
-reverse. Everything a class needs is worked out once, on first use, because importing must be cheap.
+Both ends use it: the client reads answers, the local service writes them. Everything a class needs
+is worked out once, on first use, because importing must be cheap.
 
 The wire is read leniently where nothing can be misread (a number where text is expected, JSON text
 where an object is expected) and strictly otherwise: what cannot be read is a :class:`ValueError`.
@@ -10,22 +10,16 @@ where an object is expected) and strictly otherwise: what cannot be read is a :c
 from __future__ import annotations
 
 import json
-import re
 import types
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 from importlib import import_module
 from operator import eq
-from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
-from urllib.parse import quote_plus
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from agentbay_async._wire.schema import Request
-
-R = TypeVar("R", bound="Request[Any]")
+    from collections.abc import Callable, Iterable
 
 
 def wire_name(field: attrs.Attribute[Any]) -> str:
@@ -49,129 +43,11 @@ def _plain(value: object) -> Any:
 _ENCODER = json.JSONEncoder(separators=(",", ":"), default=_plain)
 
 
-@attrs.frozen
-class _FormField:
-    """How one field of a request travels."""
-
-    attribute: str
-    wire: str
-    in_query: bool
-    is_json: bool
-    recurs: bool
-    kind: Any
-
-    def encode(self, value: Any) -> str:
-        """Return the value as it stands in a form."""
-        return _quoted_once(value) if self.recurs else quoted(self.write(value))
-
-    def write(self, value: Any) -> str:
-        if self.is_json:
-            return compact_json(value)
-        if self.kind is bool:
-            return "true" if value else "false"
-        return str(value)
-
-    def read(self, text: str) -> Any:
-        if self.is_json:
-            return from_json(self.kind, text)
-        if self.kind is int:
-            return int(text)
-        if self.kind is bool and text.lower() not in ("true", "false"):
-            raise ValueError("must be true or false")
-        return text.lower() == "true" if self.kind is bool else text
-
-
-# Encoding is a good part of what a call costs, and some texts are the same in all of them.
-_quoted_once = lru_cache(maxsize=64)(quote_plus)
-
-
-def _form_fields(kind: Any) -> tuple[_FormField, ...]:
-    # A function of its own because type checkers hold a class with __eq__ for unhashable.
-    return _planned(kind)
-
-
-@cache
-def _planned(kind: Any) -> tuple[_FormField, ...]:
-    hints = get_type_hints(kind)
-    return tuple(
-        _FormField(
-            field.name,
-            wire_name(field),
-            field.name in kind.IN_QUERY,
-            bool(field.metadata.get("json")),
-            bool(field.metadata.get("recurs")),
-            _bare(hints[field.name]),
-        )
-        for field in attrs.fields(kind)
-    )
-
-
-def _bare(hint: Any) -> Any:
+def bare(hint: Any) -> Any:
     """Strip ``| None`` from a type hint."""
     if get_origin(hint) in (Union, types.UnionType):
         return next(part for part in get_args(hint) if part is not type(None))
     return hint
-
-
-# In this order: what is put in must not be replaced again.
-_COMMON = tuple((character, quote_plus(character)) for character in '%+"{}:,@ ')
-_PLAIN = re.compile(r"[\w.~-]*", re.ASCII)
-_QUOTED = re.compile(r"[\w.~%+-]*", re.ASCII)
-
-
-def encode_request(request: Request[Any]) -> tuple[str, str]:
-    """Return the request's own part of the query, and its form, both percent-encoded.
-
-    Absent and empty fields are left out.
-
-    Example:
-        >>> from agentbay_async._wire.schema import SetLabel
-        >>> encode_request(SetLabel(session_id="s-1", labels={"a": "b"}))[1]
-        'SessionId=s-1&Labels=%7B%22a%22%3A%22b%22%7D'
-    """
-    query: list[str] = []
-    form: list[str] = []
-    for field in _form_fields(type(request)):
-        value = getattr(request, field.attribute)
-        if value is not None and value != "":
-            part = f"{field.wire}={field.encode(value)}"
-            (query if field.in_query else form).append(part)
-    return "&".join(query), "&".join(form)
-
-
-def quoted(text: str) -> str:
-    """Percent-encode `text` for a form, as :func:`urllib.parse.quote_plus` does, but sooner.
-
-    Labels and statistics are JSON, full of a handful of characters; replacing those costs a fifth
-    of looking at each character.
-
-    Example:
-        >>> quoted('{"a": "ü"}') == quote_plus('{"a": "ü"}')
-        True
-    """
-    if _PLAIN.fullmatch(text):
-        return text
-    done = text
-    for character, code in _COMMON:
-        done = done.replace(character, code)
-    return done if _QUOTED.fullmatch(done) else quote_plus(text)
-
-
-def decode_request(kind: type[R], fields: Mapping[str, str]) -> R:
-    """Build a request from the fields of query and form. Unknown fields are ignored.
-
-    Raises:
-        ValueError: A field cannot be read; the message names it.
-    """
-    values: dict[str, Any] = {}
-    for field in _form_fields(kind):
-        text = fields.get(field.wire)
-        if text:
-            try:
-                values[field.attribute] = field.read(text)
-            except ValueError as error:
-                raise ValueError(f"{field.wire}: {error}") from error
-    return kind(**values)
 
 
 def read_json(body: bytes) -> Any:
@@ -212,14 +88,27 @@ def from_json(kind: Any, value: Any) -> Any:
     try:
         if isinstance(value, str) and kind is not str:
             value = json.loads(value) if value else None
-        if value is None:
-            return None
-        if get_origin(kind) is list and not isinstance(value, list):
-            raise TypeError("not an array")
-        return _converter().structure(value, kind)
+        return None if value is None else _reading(kind)(value)
     except (TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         wanted = "an array" if get_origin(kind) is list else "an object"
         raise ValueError(f"expected {wanted}, got {type(value).__name__}") from error
+
+
+@cache
+def _reading(kind: Any) -> Callable[[Any], Any]:
+    """Return what reads a `kind`: kept, because cattrs would look for it again with each answer."""
+    if attrs.has(kind):
+        return _reader(kind, _converter())
+    if get_origin(kind) is not list:
+        return partial(_converter().structure, cl=kind)
+    entry = _reading(get_args(kind)[0])
+
+    def read(value: Any) -> list[Any]:
+        if not isinstance(value, list):
+            raise TypeError("not an array")
+        return [entry(one) for one in value]
+
+    return read
 
 
 def to_json(value: Any) -> Any:
@@ -241,7 +130,7 @@ def _converter() -> Any:
     return converter
 
 
-def _reader(kind: Any, converter: Any) -> Callable[[Any, Any], Any]:
+def _reader(kind: Any, converter: Any) -> Callable[..., Any]:
     """Compile a function that reads one object: ``kind(session_id, status, ...)``.
 
     What has its field's type already is taken as it is, without a call; the function that cattrs
@@ -252,15 +141,15 @@ def _reader(kind: Any, converter: Any) -> Callable[[Any, Any], Any]:
     arguments: list[str] = []
     for number, field in enumerate(attrs.fields(kind)):
         hint = hints[field.name]
-        scope[f"type_{number}"] = _bare(hint)
+        scope[f"type_{number}"] = bare(hint)
         scope[f"read_{number}"] = partial(converter.structure, cl=hint)
         arguments.append(
             f"v if (v := value.get({wire_name(field)!r})) is None or v.__class__ is type_{number}"
             f" else read_{number}(v)"
         )
     # The text is made of the schema alone, never of what comes over the wire.
-    source = f"lambda value, _: kind({', '.join(arguments)})"
-    read: Callable[[Any, Any], Any] = eval(source, scope)  # noqa: S307
+    source = f"lambda value, _=None: kind({', '.join(arguments)})"
+    read: Callable[..., Any] = eval(source, scope)  # noqa: S307
     return read
 
 
@@ -323,7 +212,10 @@ def tasks_from_text(kind: Any, text: str | None) -> list[Any]:
     Raises:
         ValueError: The text is not of that form.
     """
-    wrappers = json.loads(text) if text else []
+    try:
+        wrappers = json.loads(text) if text else []
+    except RecursionError as error:
+        raise ValueError("tasks must not be nested so deeply") from error
     if not isinstance(wrappers, list) or not all(isinstance(entry, dict) for entry in wrappers):
         raise ValueError("expected an array of objects")
     data = [entry.get("data") or [] for entry in wrappers if entry.get("type") == "data"]

@@ -136,7 +136,10 @@ def _bad(request: Request[Any], status: int, what: str) -> BadAnswerError:
 
 def _text(document: dict[str, Any], key: str) -> str:
     value = document.get(key)
-    return value if isinstance(value, str) else "" if value is None else str(value)
+    try:
+        return value if isinstance(value, str) else "" if value is None else str(value)
+    except RecursionError:
+        return "..."  # it could just be read
 
 
 def _number(document: dict[str, Any], key: str) -> int | None:
@@ -160,7 +163,7 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         return float(common)
     try:
         return max(0.0, parsedate_to_datetime(common).timestamp() - now) if common else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

@@ -12,15 +12,15 @@ import random
 import time
 from functools import cache, lru_cache
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote_plus
 
 import aiohttp
-import attrs
+from multidict import CIMultiDict, istr
 from yarl import URL
 
 from agentbay_async._version import __version__
-from agentbay_async._wire.codec import encode_request
+from agentbay_async._wire.forms import encode_request
 from agentbay_async._wire.pool import Pools, proxy_for
 from agentbay_async.errors import (
     BadAnswerError,
@@ -53,8 +53,7 @@ _UNSENT = (
 )
 
 
-@attrs.frozen
-class Reply:
+class Reply(NamedTuple):
     """An answer, unread: what it means is for :mod:`agentbay_async._wire.envelope` to say."""
 
     status: int
@@ -72,7 +71,7 @@ class Http:
     """
 
     def __init__(self, endpoint: str, api_key: str, pools: Pools) -> None:
-        self._base = f"{endpoint}/?Format=json&Version={_VERSION}&Action="
+        self._base = URL(f"{endpoint}/", encoded=True)
         self._authorization = f"Authorization=Bearer+{quote_plus(api_key)}"
         self._pools = pools
         self._proxy = proxy_for(endpoint)
@@ -108,9 +107,18 @@ class Http:
     def _url(self, action: str, query: str) -> URL:
         # Nonce and time sign nothing, but the gateway's protocol lists them as required.
         nonce = f"{random.getrandbits(128):032x}"
-        tail = f"&{query}" if query else ""
-        url = f"{self._base}{action}&Timestamp={self._now()}&SignatureNonce={nonce}{tail}"
-        return URL(url, encoded=True)
+        own = f"&{query}" if query else ""
+        # Built of parts, because a text that is new each time has to be taken apart each time.
+        return URL.build(
+            scheme=self._base.scheme,
+            authority=self._base.raw_authority,
+            path=self._base.raw_path,
+            query_string=(
+                f"Format=json&Version={_VERSION}&Action={action}"
+                f"&Timestamp={self._now()}&SignatureNonce={nonce}{own}"
+            ),
+            encoded=True,
+        )
 
     def _now(self) -> str:
         second = int(time.time())
@@ -129,20 +137,23 @@ def limits(timeout: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, _CONNECT_TIMEOUT))
 
 
-def body_of(text: str) -> bytes | BytesIO:
+def body_of(text: str) -> aiohttp.BytesPayload | BytesIO:
     """Return a body of ASCII; a large one as a file, which aiohttp sends between other work."""
     body = text.encode("ascii")
-    return body if len(body) <= _AT_ONCE else BytesIO(body)
+    return aiohttp.BytesPayload(body) if len(body) <= _AT_ONCE else BytesIO(body)
 
 
 @cache
-def _headers(action: str) -> dict[str, str]:
-    return {
-        "x-acs-version": _VERSION,
-        "x-acs-action": action,
-        "User-Agent": _USER_AGENT,
-        "Content-Type": "application/x-www-form-urlencoded",
-    }
+def _headers(action: str) -> CIMultiDict[str]:
+    # In the form that aiohttp would bring them into, request after request.
+    return CIMultiDict(
+        {
+            istr("x-acs-version"): _VERSION,
+            istr("x-acs-action"): action,
+            istr("User-Agent"): _USER_AGENT,
+            istr("Content-Type"): "application/x-www-form-urlencoded",
+        }
+    )
 
 
 def translated(error: Exception, what: str, timeout: float) -> TransportError:

@@ -10,21 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import uuid
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from agentbay_async._wire.frames import read_frame, write_frame
 from agentbay_async._wire.invocations import Call, Events, Listener
+from agentbay_async._wire.lines import Attempts
 from agentbay_async.errors import (
     AgentBayError,
-    APIError,
     ClosedError,
     ConnectionLostError,
     RequestTimeoutError,
-    ServiceError,
 )
 
 if TYPE_CHECKING:
@@ -33,37 +31,12 @@ if TYPE_CHECKING:
     from agentbay_async._clock import Clock
     from agentbay_async._wire.frames import Frame
     from agentbay_async._wire.invocations import Invocation
+    from agentbay_async._wire.lines import Line
 
 logger = logging.getLogger("agentbay")
 
-# The pauses between two attempts to connect, in seconds.
-_FIRST_PAUSE = 0.5
-_FACTOR = 1.5
-_LONGEST_PAUSE = 5.0
-_JITTER = 0.1
-# A line that never was there is given up after so many attempts, one that broke after so many
-# seconds: by then the session has most likely gone.
-_FIRST_ATTEMPTS = 4
-_GIVE_UP = 300.0
-
 #: Seconds to wait for the answer to a call.
 ANSWER = 30.0
-
-
-class Line(Protocol):
-    """A connection that carries text, as aiohttp has it, seen through :mod:`~._wire.ws`."""
-
-    async def send(self, text: str) -> None:
-        """Send one frame; raise ConnectionLostError when the line is broken."""
-        ...
-
-    async def receive(self) -> str | bytes | None:
-        """Return the next frame, or ``None`` when the line is broken."""
-        ...
-
-    async def close(self) -> None:
-        """End the connection."""
-        ...
 
 
 class Socket:
@@ -239,23 +212,20 @@ class Socket:
 
     async def _connect(self, *, first: bool) -> Line | AgentBayError:
         """Return a new line, or why there is none."""
-        pause, attempt = _FIRST_PAUSE, 1
-        until = self._clock.monotonic() + _GIVE_UP
+        attempts = Attempts(self._clock, first=first)
         while True:
             try:
                 line = self._line = await self._dial()
             except AgentBayError as error:
                 self._trouble = error
-                given_up = attempt >= _FIRST_ATTEMPTS if first else self._clock.monotonic() > until
-                if given_up or not _may_pass(error) or not self._needed():
+                pause = attempts.pause_after(error)
+                if pause is None or not self._needed():
                     return error
                 logger.info("%s; the next attempt is in %.1f s", error, pause)
             else:
                 self._opened.set()
                 return line
-            # Spread, so that a thousand sessions do not come back at once.
-            await self._clock.sleep(pause + random.uniform(0, _JITTER))  # noqa: S311  # no secret
-            pause, attempt = min(pause * _FACTOR, _LONGEST_PAUSE), attempt + 1
+            await self._clock.sleep(pause)
 
     async def _read(self, line: Line) -> AgentBayError:
         """Hand frames on until the line breaks; return the error of that."""
@@ -319,11 +289,6 @@ class Stream:
     def cancel(self) -> None:
         """Hear no more of it. The protocol has no word for it, so the other side goes on."""
         self._socket.forget(self.id)
-
-
-def _may_pass(error: AgentBayError) -> bool:
-    """Whether a connection may succeed later; one that is refused for good may not."""
-    return not isinstance(error, (APIError, ClosedError)) or isinstance(error, ServiceError)
 
 
 def _guarded(function: Callable[..., None], *args: Frame | AgentBayError) -> None:

@@ -11,7 +11,6 @@ import anyio
 from agentbay_async._wire.codes import error_type
 from agentbay_async._wire.http import CAUGHT, translated
 from agentbay_async._wire.pool import address, proxy_for
-from agentbay_async._wire.socket import Socket
 from agentbay_async.errors import (
     AuthenticationError,
     ConnectionFailedError,
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from agentbay_async._access import Access
     from agentbay_async._clock import Clock
     from agentbay_async._wire.pool import Pools
+    from agentbay_async._wire.socket import Socket
     from agentbay_async.errors import AgentBayError
 
 _HANDSHAKE = 15.0
@@ -48,6 +48,9 @@ class Sockets:
         key = (asyncio.get_running_loop(), access.session_id)
         socket = self._sockets.get(key)
         if socket is None:
+            # Imported here, because most clients never open one.
+            from agentbay_async._wire.socket import Socket
+
             for old in [known for known in self._sockets if known[0].is_closed()]:
                 del self._sockets[old]
             socket = Socket(lambda: _dial(self._pools, access), self._clock, access.session_id)

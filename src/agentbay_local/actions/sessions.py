@@ -28,26 +28,14 @@ _STATUSES = (*sorted(states.LISTED), states.DELETING, "DELETED")
 
 async def create(state: State, request: schema.CreateMcpSession) -> Answer:
     """Store a session and attach its contexts; its sandbox starts on first use."""
-    image = images.offered(request.image_id)
-    labels = checked_labels(request.labels or {})
+    new = checked(state, request)
     wanted = sync.wanted_bindings(state, request.persistence_data_list or [])
     if request.context_id:
         # Clients before 0.6 name one context and no path; their examples read it at /mnt/data.
         wanted += sync.wanted_bindings(
             state, [schema.Persistence(context_id=request.context_id, path="/mnt/data")]
         )
-    state.sandboxes.require()
-    _within_quota(state)
-    idle, runtime = lifetimes(request)
-    now = state.clock.monotonic()
-    new = NewSession(
-        id=f"s-{secrets.token_hex(10)}",
-        image=image,
-        labels=labels,
-        created=state.clock.time(),
-        idle_seconds=idle,
-        ends=None if runtime is None else now + runtime,
-    )
+    within_quota(state, 1)
     session = state.lifecycle.admit(new)
     sync.attach(state, session, wanted)
     return Answer(
@@ -56,15 +44,40 @@ async def create(state: State, request: schema.CreateMcpSession) -> Answer:
             success=True,
             app_instance_id=_instance(session),
             resource_id=_resource(session),
-            tool_list=images.tool_list(image),
+            tool_list=images.tool_list(session.image),
             **_reached(state, session),
         )
     )
 
 
-def _within_quota(state: State) -> None:
+def checked(state: State, request: schema.CreateMcpSession) -> NewSession:
+    """Return the session that is asked for, which could be made now.
+
+    Raises:
+        Problem: The machine cannot isolate it, or a field is wrong.
+    """
+    image = images.offered(request.image_id)
+    labels = checked_labels(request.labels or {})
+    state.sandboxes.require()
+    idle, runtime = lifetimes(request)
+    return NewSession(
+        id=f"s-{secrets.token_hex(10)}",
+        image=image,
+        labels=labels,
+        created=state.clock.time(),
+        idle_seconds=idle,
+        ends=None if runtime is None else state.clock.monotonic() + runtime,
+    )
+
+
+def within_quota(state: State, more: int) -> None:
+    """See whether so many more sessions may live.
+
+    Raises:
+        Problem: They would be too many.
+    """
     most = state.kit.quotas.sessions
-    if most is not None and state.store.sessions.alive() >= most:
+    if most is not None and state.store.sessions.alive() + more > most:
         raise Problem(
             f"{codes.QUOTA_EXCEEDED}.Session", f"At most {most} sessions may live at once."
         )

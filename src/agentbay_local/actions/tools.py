@@ -26,7 +26,13 @@ async def list_tools(state: State, request: schema.ListMcpTools) -> Answer:
 
 async def call(state: State, request: schema.CallMcpTool) -> Answer:
     """Run a tool in a session's sandbox."""
-    return Answer(await perform(state, request.session_id, request.name, request.args or {}))
+    said = await perform(state, request.session_id, request.name, request.args or {})
+    return Answer(said, size=text_size(said))
+
+
+def text_size(said: schema.ToolAnswer) -> int:
+    """Return how many characters a tool has said."""
+    return sum(len(item.text or "") for item in said.content or ())
 
 
 async def perform(

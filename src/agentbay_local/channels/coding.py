@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from agentbay_local.code import stream_code
 from agentbay_local.tools import images
 from agentbay_local.tools.arguments import Arguments, ToolFailure
+from agentbay_local.tools.coding import stream_code
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agentbay_local.channels.frames import Asked
     from agentbay_local.channels.line import Line
     from agentbay_local.state import State
-    from agentbay_local.tools.changes import Follower
+    from agentbay_local.tools.watched import Follower
 
 __all__ = ["Watching"]
 

@@ -1,8 +1,7 @@
 """Code in a session: a persistent shell for each language, and what a notebook would show of it.
 
 `runner` is the way in. `languages` says how each worker is started, `worker` talks to one,
-`inside` is what runs within the session; `events` holds the values that come out, and `tool`
-answers with them as the tool ``run_code`` does.
+`inside` is what runs within the session; `events` holds the values that come out.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 from agentbay_local.code.events import CodeOutcome, Ended, Event, Failed, Printed, Shown, frame
 from agentbay_local.code.languages import read_only
 from agentbay_local.code.runner import CodeRunner
-from agentbay_local.code.tool import run_code, stream_code
 
 __all__ = [
     "CodeOutcome",
@@ -22,6 +20,4 @@ __all__ = [
     "Shown",
     "frame",
     "read_only",
-    "run_code",
-    "stream_code",
 ]

@@ -9,6 +9,7 @@ import attrs
 
 from agentbay_async._wire import codes
 from agentbay_async._wire.codec import compact_json, to_json
+from agentbay_local.dialect.writing import written
 
 if TYPE_CHECKING:
     from agentbay_local.dialect.problems import Problem
@@ -26,6 +27,7 @@ class Answer:
         max_results: The page size that was used.
         total_count: Entries on all pages together.
         count: Entries in the folder, for listings of files.
+        size: Characters of text in the data, where they can be many.
     """
 
     data: Any = None
@@ -33,6 +35,7 @@ class Answer:
     max_results: int | None = None
     total_count: int | None = None
     count: int | None = None
+    size: int = 0
 
 
 def request_id() -> str:
@@ -40,7 +43,7 @@ def request_id() -> str:
     return str(uuid.uuid4()).upper()
 
 
-def success(answer: Answer, identity: str) -> str:
+async def success(answer: Answer, identity: str) -> str:
     """Write the JSON text of an answer."""
     extra = {
         "NextToken": answer.next_token,
@@ -51,9 +54,8 @@ def success(answer: Answer, identity: str) -> str:
     envelope = _envelope(identity, 200, codes.OK, "", good=True)
     if answer.data is not None:
         envelope["Data"] = to_json(answer.data)
-    return compact_json(
-        envelope | {key: value for key, value in extra.items() if value is not None}
-    )
+    given = {key: value for key, value in extra.items() if value is not None}
+    return await written(envelope | given, answer.size)
 
 
 def failure(problem: Problem, identity: str) -> str:

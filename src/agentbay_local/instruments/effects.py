@@ -11,6 +11,7 @@ import attrs
 from attrs import validators
 
 from agentbay_async._wire import codes
+from agentbay_local.instruments.sleepers import LONGEST
 
 __all__ = [
     "Delay",
@@ -36,10 +37,16 @@ class Effect:
     name: ClassVar[str]
 
 
-def _not_negative(value: float) -> Any:
-    return attrs.field(
-        default=value, validator=[validators.instance_of((int, float)), validators.ge(0)]
-    )
+_MOST_PIECES = 1_000_000
+
+
+def _seconds(value: float) -> Any:
+    limits: list[Any] = [
+        validators.instance_of((int, float)),
+        validators.ge(0),
+        validators.le(LONGEST),
+    ]
+    return attrs.field(default=value, validator=limits)
 
 
 def _status(value: int) -> Any:
@@ -48,7 +55,15 @@ def _status(value: int) -> Any:
 
 
 def _text(value: str) -> Any:
-    return attrs.field(default=value, validator=validators.instance_of(str))
+    return attrs.field(default=value, validator=[validators.instance_of(str), _is_whole])
+
+
+def _is_whole(_effect: object, field: attrs.Attribute[str], value: str) -> None:
+    """Refuse half a surrogate pair, which JSON can say and no answer can carry."""
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"'{field.name}' must be text, but has half a surrogate pair") from error
 
 
 def _switch() -> Any:
@@ -83,7 +98,7 @@ class Throttle(Effect):
     """
 
     name = "throttle"
-    after: float = _not_negative(1)
+    after: float = _seconds(1)
     code: str = _text(f"{codes.THROTTLING}.User")
     status: int = _status(429)
     own_header: bool = _switch()
@@ -94,7 +109,7 @@ class Delay(Effect):
     """Wait, and then do it."""
 
     name = "delay"
-    seconds: float = _not_negative(1)
+    seconds: float = _seconds(1)
 
 
 @attrs.frozen
@@ -143,8 +158,11 @@ class Slow(Effect):
     """
 
     name = "slow"
-    seconds: float = _not_negative(1)
-    pieces: int = attrs.field(default=10, validator=[validators.instance_of(int), validators.ge(1)])
+    seconds: float = _seconds(1)
+    pieces: int = attrs.field(
+        default=10,
+        validator=[validators.instance_of(int), validators.ge(1), validators.le(_MOST_PIECES)],
+    )
 
 
 @attrs.frozen
@@ -174,7 +192,7 @@ class Lag(Effect):
     """Let listings by label not see the sessions that are younger than `seconds`."""
 
     name = "lag"
-    seconds: float = _not_negative(1)
+    seconds: float = _seconds(1)
 
 
 _KINDS: list[type[Effect]] = [

@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agentbay_local.state import State
+    from agentbay_local.store import NewSession
 
 __all__ = ["ContextSeeds", "Holdings", "Seeded", "SessionSeeds"]
 
 _GRACE = 10.0
+# Sessions stored in one step: enough to be quick, so few that others are answered meanwhile.
+_AT_ONCE = 500
 
 SessionSeeds = int | Sequence[Mapping[str, str]]
 """How many sessions without labels, or the labels of each."""
@@ -57,12 +60,9 @@ class Holdings:
 
     def living(self) -> dict[str, dict[str, str]]:
         """Return the labels of each session that is neither released nor on its way there."""
-        sessions = self.state.store.sessions
-        return {
-            entry.id: sessions.labels(entry.id)
-            for entry in sessions.live()
-            if entry.id not in self.state.lifecycle.releasing
-        }
+        releasing = self.state.lifecycle.releasing
+        labels = self.state.store.sessions.labels_of_live()
+        return {name: labels[name] for name in labels if name not in releasing}
 
     async def reset(self) -> None:
         """Drop sessions, contexts, faults and entries of the journal; limits are as at first."""
@@ -73,9 +73,9 @@ class Holdings:
     async def drop(self) -> None:
         """End all work, with the sweeper, and drop sessions and contexts."""
         await self.state.background.close(_GRACE)
-        ids = [session.id for session in self.state.store.sessions.live()]
-        ids += [place.name for place in self.state.sandboxes.directory.iterdir()]
-        await asyncio.gather(*(self.state.sandboxes.remove(name) for name in dict.fromkeys(ids)))
+        sandboxes = self.state.sandboxes
+        ids = sandboxes.known | {place.name for place in sandboxes.directory.iterdir()}
+        await asyncio.gather(*(sandboxes.remove(name) for name in ids))
         self.state.syncing.forget_all()
         self.state.store.wipe()
         await self.state.files.recover([])
@@ -90,14 +90,23 @@ class Holdings:
         labels = [{}] * sessions if isinstance(sessions, int) else sessions
         try:
             made = {name: await self._context(name, content) for name, content in files.items()}
-            return Seeded([await self._session(entry) for entry in labels], made)
+            return Seeded(await self._sessions(labels), made)
         except Problem as problem:
             raise ValueError(problem.message) from problem
 
-    async def _session(self, labels: Mapping[str, str]) -> str:
+    async def _sessions(self, several: Sequence[Mapping[str, str]]) -> list[str]:
+        session_actions.within_quota(self.state, len(several))
+        ids = []
+        for start in range(0, len(several), _AT_ONCE):
+            part = [self._session(labels) for labels in several[start : start + _AT_ONCE]]
+            self.state.lifecycle.admit_all(part)
+            ids += [new.id for new in part]
+            await asyncio.sleep(0)
+        return ids
+
+    def _session(self, labels: Mapping[str, str]) -> NewSession:
         request = schema.CreateMcpSession(labels=dict(labels) or None)
-        answer = await session_actions.create(self.state, request)
-        return str(answer.data.session_id)
+        return session_actions.checked(self.state, request)
 
     async def _context(self, name: str, content: Mapping[str, bytes | str]) -> str:
         request = schema.GetContext(name=name, allow_create=True)

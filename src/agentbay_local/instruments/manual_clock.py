@@ -34,6 +34,10 @@ _START = 1000.0
 _QUIET = 0.001
 _QUIET_WHILE_AWAKE = 0.02
 _SETTLED_WITHIN = 30.0
+# Turns of a loop in which whoever was told of something comes to sleep for another moment, and the
+# seconds that a turn may take.
+_TURNS = 6
+_TURN_WITHIN = 1.0
 
 
 class ManualClock:
@@ -63,6 +67,7 @@ class ManualClock:
         self._awake: set[asyncio.Task[Any]] = set()
         self._watched: WeakSet[asyncio.Task[Any]] = WeakSet()
         self._works: set[Work] = set()
+        self._loops: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
         self._stirred = time.monotonic()
         self._changes = 0
 
@@ -141,7 +146,7 @@ class ManualClock:
             days: Days on top of that.
 
         Raises:
-            ValueError: The time is negative or not finite.
+            ValueError: The time is negative, or more than thirty years.
             RuntimeError: An event loop runs in this thread, which it would block: await `aadvance`.
             TimeoutError: What was due is at work for 30 seconds of the machine, and goes on.
         """
@@ -166,6 +171,7 @@ class ManualClock:
 
     def _advance(self, span: float) -> None:
         with self._moving:
+            self._let_loops_turn()
             with self._state:
                 # What was at work before is none of what falls due.
                 before = {work for work in self._works if not work.asleep}
@@ -175,6 +181,14 @@ class ManualClock:
                 self._settle(before)
             with self._state:
                 self._offset = max(self._offset, target)
+
+    def _let_loops_turn(self) -> None:
+        for loop in [loop for loop in self._loops if loop.is_running()]:
+            for _ in range(_TURNS):
+                turned = threading.Event()
+                with suppress(RuntimeError):  # it was closed meanwhile
+                    loop.call_soon_threadsafe(turned.set)
+                    turned.wait(_TURN_WITHIN)
 
     def _step(self, target: float) -> bool:
         """Move to the next moment somebody sleeps for, no later than `target`, and wake them."""
@@ -232,6 +246,7 @@ class ManualClock:
             wake = task.get_loop().create_future()
             sleeper = Sleeper(due, wake, task, dozing)
             self._sleepers.append(sleeper)
+            self._loops.add(task.get_loop())
             self._awake.discard(task)
             if task not in self._watched:
                 self._watched.add(task)

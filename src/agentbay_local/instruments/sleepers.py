@@ -12,7 +12,10 @@ import attrs
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["WORK", "Sleeper", "Work", "span_of", "wake_up"]
+__all__ = ["LONGEST", "WORK", "Sleeper", "Work", "span_of", "wake_up"]
+
+LONGEST = 1e9
+"""Seconds, some thirty years, that nothing on a clock lasts longer than: dates stay dates."""
 
 
 @attrs.define(eq=False)
@@ -47,10 +50,10 @@ def span_of(by: timedelta | float, minutes: float, hours: float, days: float) ->
     """Return the seconds that a clock is to be moved by.
 
     Raises:
-        ValueError: They are negative, or not finite.
+        ValueError: They are negative, or more than `LONGEST`.
     """
-    base = by.total_seconds() if isinstance(by, timedelta) else float(by)
-    seconds = base + 60 * minutes + 3600 * hours + 86400 * days
-    if not 0 <= seconds < math.inf:
-        raise ValueError(f"a clock moves forward by a finite time, not by {seconds:g} seconds")
-    return seconds
+    base = by.total_seconds() if isinstance(by, timedelta) else by
+    seconds = math.inf if base > LONGEST else base + 60 * minutes + 3600 * hours + 86400 * days
+    if not 0 <= seconds <= LONGEST:
+        raise ValueError(f"a clock moves forward, by at most {LONGEST:g} seconds, not {seconds:g}")
+    return float(seconds)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from agentbay_local.clock import wait_for_ever
+from agentbay_local.instruments.sleepers import LONGEST
 
 if TYPE_CHECKING:
     from agentbay_local.clock import Clock
@@ -52,10 +53,10 @@ class Transitions:
         """Let it take so many seconds on the service's clock.
 
         Raises:
-            ValueError: There is no such transition, or the time is negative.
+            ValueError: There is no such transition, or the time is negative or without end.
         """
-        if seconds < 0:
-            raise ValueError(f"seconds must not be negative, but is {seconds:g}")
+        if not 0 <= seconds <= LONGEST:
+            raise ValueError(f"seconds must not be negative or over {LONGEST:g}: {seconds!r:.80}")
         self._set(kind, float(seconds))
 
     def manual(self, kind: str) -> None:

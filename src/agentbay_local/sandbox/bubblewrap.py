@@ -21,7 +21,7 @@ from agentbay_local.sandbox.outbound.proxy import opened
 from agentbay_local.sandbox.places import Places
 from agentbay_local.sandbox.problems import InvalidRequest, SandboxError
 from agentbay_local.sandbox.starting import START_WITHIN, Launch, guarded, insist, ready, settings
-from agentbay_local.sandbox.watch import Watch
+from agentbay_local.sandbox.watch import Crowd, Watch
 
 if TYPE_CHECKING:
     import subprocess
@@ -61,6 +61,7 @@ class BubblewrapBackend(Backend):
 
     def __init__(self, orphans: Orphans | None = None) -> None:
         self._places = Places()
+        self._crowd = Crowd()
         self._orphans = orphans
 
     def prepare_root(self, spec: SandboxSpec) -> None:
@@ -117,7 +118,8 @@ class BubblewrapBackend(Backend):
             await insist(guard.kill())
             end.close()
             raise
-        return AgentSandbox(self.isolation, channel, guard, Watch(first, spec), end.close)
+        watch = Watch(first, spec, self._crowd)
+        return AgentSandbox(self.isolation, channel, guard, watch, end.close)
 
     def _noted(self, pid: int) -> Callable[[], None]:
         """Write a live process down; return what strikes it out, which keeps this object alive."""

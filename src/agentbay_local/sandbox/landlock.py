@@ -34,7 +34,7 @@ from agentbay_local.sandbox.starting import (
     refuse_outbound,
     settings,
 )
-from agentbay_local.sandbox.watch import Watch
+from agentbay_local.sandbox.watch import Crowd, Watch
 
 if TYPE_CHECKING:
     import subprocess
@@ -68,6 +68,7 @@ class LandlockBackend(Backend):
 
     def __init__(self) -> None:
         self._places = Places()
+        self._crowd = Crowd()
 
     def prepare_root(self, spec: SandboxSpec) -> None:
         rootfs.prepare_places(spec, spec.uid)
@@ -86,7 +87,7 @@ class LandlockBackend(Backend):
                 channel.end("the sandbox did not start")
                 await insist(guard.kill())
                 raise
-            watch = Watch(agent, spec)
+            watch = Watch(agent, spec, self._crowd)
             return AgentSandbox(
                 self.isolation, channel, guard, watch, lambda: self._release(spec.root)
             )

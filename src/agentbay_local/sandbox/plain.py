@@ -24,7 +24,7 @@ from agentbay_local.sandbox.starting import (
     refuse_outbound,
     settings,
 )
-from agentbay_local.sandbox.watch import Watch
+from agentbay_local.sandbox.watch import Crowd, Watch
 
 if TYPE_CHECKING:
     import subprocess
@@ -39,6 +39,7 @@ class PlainBackend(Backend):
 
     def __init__(self) -> None:
         self._places = Places()
+        self._crowd = Crowd()
 
     def prepare_root(self, spec: SandboxSpec) -> None:
         rootfs.prepare_places(spec)
@@ -54,7 +55,7 @@ class PlainBackend(Backend):
                 channel.end("the sandbox did not start")
                 await insist(guard.kill())
                 raise
-            watch = Watch(guard.pid, spec)
+            watch = Watch(guard.pid, spec, self._crowd)
             return AgentSandbox(self.isolation, channel, guard, watch, lambda: None)
 
     async def close(self) -> None:

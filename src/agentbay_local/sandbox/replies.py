@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
-from agentbay_local.sandbox.base import Entry, Mark
 from agentbay_local.sandbox.problems import MalformedReply
+from agentbay_local.sandbox.values import Entry, Mark
 
 if TYPE_CHECKING:
     from agentbay_local.sandbox.channel import Reply

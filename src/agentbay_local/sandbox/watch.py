@@ -2,7 +2,8 @@
 
 The system has no such limits for an ordinary user, so they are watched from outside, where the
 session cannot interfere. A session without processes costs nothing: processes only come from what
-the service starts, so it wakes the watch, and the watch rests when it finds none.
+the service starts, so it wakes the watch, and the watch rests when it finds none. The watches that
+are awake share what may be spent on looking: a thousand sessions at work are looked at in turns.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
     from agentbay_local.sandbox.census import Member
     from agentbay_local.sandbox.values import Consumption, SandboxSpec
 
-__all__ = ["Watch"]
+__all__ = ["Crowd", "Watch"]
 
 EVERY = 0.2
 """Seconds between two looks, unless looking itself takes long."""
 
 SHARE = 20
-"""A look costs at most one part in so many of the time."""
+"""All looks together cost at most one part in so many of the time."""
 
 DISK_EVERY = 10.0
 """Seconds after which the disk is measured again, though little was taken from it."""
@@ -34,20 +35,37 @@ DISK_WITHIN = 30.0
 """Seconds after which a measurement of the disk stops where it is."""
 
 
+class Crowd:
+    """The watches of one loop.
+
+    Attributes:
+        awake: How many of them look at times.
+    """
+
+    def __init__(self) -> None:
+        self.awake = 0
+
+    def pause(self, took: float) -> float:
+        """Return the seconds until a watch may look again whose look took so long."""
+        return max(EVERY, SHARE * took * self.awake)
+
+
 class Watch:
     """The watch over one session, on the running loop.
 
     Args:
         agent: The session's agent, as the host numbers it.
         spec: The session's directory and limits.
+        crowd: The watches that this one is one of.
 
     Attributes:
         on_excess: Called with a sentence whenever processes were killed.
     """
 
-    def __init__(self, agent: int, spec: SandboxSpec) -> None:
+    def __init__(self, agent: int, spec: SandboxSpec, crowd: Crowd) -> None:
         self.on_excess: Callable[[str], None] = lambda _: None
         self._agent = agent
+        self._crowd = crowd
         self._spec = spec
         self._limits = spec.limits
         self._disk = _Disk(spec)
@@ -60,14 +78,13 @@ class Watch:
     def wake(self) -> None:
         """Begin to look: something was started."""
         if self._next is None and not self._stopped:
-            self._next = self._loop.call_later(EVERY, self._look)
+            self._doze(0.0)
 
     def stop(self) -> None:
         """Look no more. Repeatable."""
         self._stopped = True
         self._disk.stop()
-        if self._next is not None:
-            self._next.cancel()
+        self._rest()
 
     def consumption(self) -> Consumption:
         """Measure what the session takes now; this takes as long as counting its files does.
@@ -80,8 +97,19 @@ class Watch:
             self._agent, self._spec, lambda: self._stopped or time.monotonic() > until
         )
 
+    def _doze(self, took: float) -> None:
+        """Look again after a look that took so long."""
+        self._crowd.awake += 1
+        self._next = self._loop.call_later(self._crowd.pause(took), self._look)
+
+    def _rest(self) -> None:
+        if self._next is not None:
+            self._crowd.awake -= 1
+            self._next.cancel()
+            self._next = None
+
     def _look(self) -> None:
-        self._next = None
+        self._rest()
         began = time.monotonic()
         members = census.family(self._agent)
         self._keep_disk(members)
@@ -90,8 +118,7 @@ class Watch:
         self._keep_memory(members)
         self._keep_processes(members)
         if not self._stopped:
-            pause = max(EVERY, SHARE * (time.monotonic() - began))
-            self._next = self._loop.call_later(pause, self._look)
+            self._doze(time.monotonic() - began)
 
     def _keep_disk(self, members: Sequence[Member]) -> None:
         names = {(member.pid, member.start) for member in members}

@@ -20,7 +20,7 @@ from agentbay_local.dialect.problems import wrong_state
 from agentbay_local.sessions import states
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from agentbay_local.background import Background
     from agentbay_local.clock import Clock
@@ -83,6 +83,11 @@ class Lifecycle:
         self._ring(expires)
         return self._store.sessions.add(new, expires)
 
+    def admit_all(self, several: Sequence[NewSession]) -> None:
+        """Store many new sessions, all or none."""
+        self._store.sessions.add_all([(new, self._expiry(new)) for new in several])
+        self._ring(self._store.sessions.next_expiry())
+
     def touch(self, session: Session) -> None:
         """Count the idle time of a session from now on."""
         if session.idle_seconds is not None:
@@ -131,10 +136,15 @@ class Lifecycle:
             raise wrong_state(states.DELETING, "its files are still on their way")
 
     async def release_all(self, reason: str, within: float) -> None:
-        """Release every session, and wait for it `within` seconds at most."""
+        """Release every session that has something, and wait for it `within` seconds at most.
+
+        One that has neither files nor contexts is a row, and over with the service anyway.
+        """
         self._transitions.immediate("delete")
+        held = self._sandboxes.known | self._store.bindings.sessions()
         for session in self._store.sessions.live():
-            self.release(session, reason)
+            if session.id in held:
+                self.release(session, reason)
         waits = [asyncio.ensure_future(event.wait()) for event in self._releases.values()]
         if waits:
             _, late = await asyncio.wait(waits, timeout=within)

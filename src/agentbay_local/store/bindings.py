@@ -94,25 +94,26 @@ class Bindings:
         sql = "SELECT * FROM binding WHERE session_id = ? ORDER BY seq"
         return [_binding(row) for row in self._db.all(sql, session_id)]
 
+    def sessions(self) -> set[str]:
+        """Return the ids of the sessions that have a context."""
+        return {row[0] for row in self._db.all("SELECT DISTINCT session_id FROM binding")}
+
     def in_use(self, context_id: str) -> bool:
         """Tell whether a session that is not finished has this context."""
         return self._db.one("SELECT 1 FROM binding WHERE context_id = ?", context_id) is not None
 
     def start_task(self, session_id: str, context_id: str, path: str, kind: str, now: float) -> int:
         """Add a running task and return its number; tasks are never overwritten."""
-        with self._db.transaction():
-            self._db.run(
-                "INSERT INTO task (session_id, context_id, path, kind, status, started)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                session_id,
-                context_id,
-                path,
-                kind,
-                RUNNING,
-                now,
-            )
-            row = self._db.one("SELECT last_insert_rowid()")
-        return int(row[0]) if row else 0
+        return self._db.insert(
+            "INSERT INTO task (session_id, context_id, path, kind, status, started)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            session_id,
+            context_id,
+            path,
+            kind,
+            RUNNING,
+            now,
+        )
 
     def finish_task(self, seq: int, error: str | None, now: float) -> None:
         """Record how a task ended; `error` is None for success."""

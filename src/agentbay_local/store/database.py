@@ -137,6 +137,10 @@ class Database:
         """Execute a statement and return the number of rows it changed."""
         return self._connection.execute(sql, values).rowcount
 
+    def insert(self, sql: str, *values: Any) -> int:
+        """Execute a statement that adds a row, and return the row's number."""
+        return self._connection.execute(sql, values).lastrowid or 0
+
     def run_many(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """Execute a statement for each row."""
         self._connection.executemany(sql, rows)

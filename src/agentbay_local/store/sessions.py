@@ -9,89 +9,34 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from agentbay_local.sessions import states
+from agentbay_local.store.session_rows import (
+    ALIVE,
+    Filter,
+    NewSession,
+    Session,
+    counted_as,
+    tags_of,
+)
+from agentbay_local.store.tags import Move, Tags
 from agentbay_local.store.totals import Totals
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from agentbay_local.store.database import Database
+    from agentbay_local.store.totals import Tag
 
 __all__ = ["Filter", "NewSession", "Session", "Sessions"]
 
-_LISTED = ("", "")
-
-
-@attrs.frozen
-class NewSession:
-    """A session that is about to be stored.
-
-    Attributes:
-        id: Its id.
-        image: Its image.
-        labels: Its labels.
-        created: Unix seconds.
-        idle_seconds: Time without use after which it is released, or None for never.
-        ends: Reading of the monotonic clock at which it is released in any case, or None.
-    """
-
-    id: str
-    image: str
-    labels: Mapping[str, str]
-    created: float
-    idle_seconds: float | None = None
-    ends: float | None = None
-
-
-@attrs.frozen
-class Session:
-    """A stored session. See `NewSession` for the times."""
-
-    seq: int
-    id: str
-    image: str
-    status: str
-    created: float
-    idle_seconds: float | None
-    ends: float | None
-    end_reason: str
-
-
-@attrs.frozen
-class Filter:
-    """Which sessions a listing shows: those that have all of it.
-
-    Attributes:
-        labels: Labels, all of which they have.
-        status: Their state.
-        image: Their image.
-        made_by: They were created no later, in Unix seconds.
-    """
-
-    labels: tuple[tuple[str, str], ...] = ()
-    status: str | None = None
-    image: str | None = None
-    made_by: float | None = None
-
-    def tags(self) -> list[tuple[str, str]]:
-        """Return the tags that a session must have."""
-        tags = [(f"label:{key}", value) for key, value in self.labels]
-        tags += [("status", self.status)] if self.status else []
-        tags += [("image", self.image)] if self.image else []
-        return tags or [_LISTED]
+# Above any number of a session.
+_BEYOND = 2**62
+_COLUMNS = ", ".join(f"s.{field.name}" for field in attrs.fields(Session))
+_BY_ID = f"SELECT {_COLUMNS} FROM session s WHERE id = ?"  # noqa: S608  # our own columns
 
 
 def _session(row: sqlite3.Row) -> Session:
-    names = (field.name for field in attrs.fields(Session))
-    return Session(**{name: row[name] for name in names})
-
-
-def _tags_of(row: Mapping[str, Any]) -> set[tuple[str, str]]:
-    """Return the tags of a session in that state; a session on its way out has none."""
-    if row["status"] not in states.LISTED:
-        return set()
-    labels = {(f"label:{key}", value) for key, value in json.loads(row["labels"]).items()}
-    return {_LISTED, ("status", row["status"]), ("image", row["image"])} | labels
+    return Session(*row)
 
 
 class Sessions:
@@ -99,37 +44,50 @@ class Sessions:
 
     def __init__(self, database: Database) -> None:
         self._db = database
+        self._tags = Tags(database)
         self._totals = Totals()
 
     def add(self, new: NewSession, expires: float | None) -> Session:
         """Store a running session that is released at `expires` on the monotonic clock."""
+        self.add_all([(new, expires)])
+        return _session(self._found(_BY_ID, new.id))
+
+    def add_all(self, several: Sequence[tuple[NewSession, float | None]]) -> None:
+        """Store running sessions as `add` does, all or none; many cost far less than one by one."""
         with self._changing():
-            self._db.run(
-                "INSERT INTO session (id, image, status, labels, created, idle_seconds, ends,"
-                " expires) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                new.id,
-                new.image,
-                states.RUNNING,
-                json.dumps(dict(new.labels)),
-                new.created,
-                new.idle_seconds,
-                new.ends,
-                expires,
-            )
-            row = self._row(new.id)
-            self._retag(row["seq"], set(), _tags_of(dict(row)))
-        return _session(row)
+            rows = [self._inserted(new, expires) for new, expires in several]
+            self._tags.move([Move(row["seq"], frozenset(), tags_of(row)) for row in rows])
+            for row in rows:
+                self._totals.moved(frozenset(), counted_as(row))
+
+    def _inserted(self, new: NewSession, expires: float | None) -> dict[str, Any]:
+        row = {
+            **attrs.asdict(new, recurse=False),
+            "labels": json.dumps(dict(new.labels)),
+            "status": states.RUNNING,
+            "expires": expires,
+        }
+        seq = self._db.insert(
+            "INSERT INTO session (id, image, labels, created, idle_seconds, ends, status, expires)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            *row.values(),
+        )
+        return {**row, "seq": seq}
 
     def get(self, session_id: str) -> Session | None:
         """Return a session, also a finished one."""
-        row = self._db.one("SELECT * FROM session WHERE id = ?", session_id)
+        row = self._db.one(_BY_ID, session_id)
         return _session(row) if row else None
 
     def live(self) -> list[Session]:
         """Return every session that is not finished."""
-        return [
-            _session(row) for row in self._db.all("SELECT * FROM session WHERE finished IS NULL")
-        ]
+        sql = f"SELECT {_COLUMNS} FROM session s WHERE finished IS NULL"  # noqa: S608  # as above
+        return [_session(row) for row in self._db.all(sql)]
+
+    def labels_of_live(self) -> dict[str, dict[str, str]]:
+        """Return the labels of every session that is not finished, by its id."""
+        rows = self._db.all("SELECT id, labels FROM session WHERE finished IS NULL ORDER BY seq")
+        return {row["id"]: json.loads(row["labels"]) for row in rows}
 
     def labels(self, session_id: str) -> dict[str, str]:
         """Return the labels of a session."""
@@ -159,7 +117,7 @@ class Sessions:
 
     def expired(self, now: float) -> list[Session]:
         """Return the sessions whose time is over at `now` on the monotonic clock."""
-        sql = "SELECT * FROM session WHERE expires <= ? AND finished IS NULL"
+        sql = f"SELECT {_COLUMNS} FROM session s WHERE expires <= ? AND finished IS NULL"  # noqa: S608  # as above
         return [_session(row) for row in self._db.all(sql, now)]
 
     def next_expiry(self) -> float | None:
@@ -174,6 +132,9 @@ class Sessions:
 
     def alive(self) -> int:
         """Return how many sessions are not finished."""
+        return self._totals.of([ALIVE], self._counted_alive)
+
+    def _counted_alive(self) -> int:
         row = self._db.one("SELECT count(*) FROM session WHERE finished IS NULL")
         return int(row[0]) if row else 0
 
@@ -189,6 +150,20 @@ class Sessions:
             )
             self._db.run("DELETE FROM binding WHERE session_id = ?", session_id)
             self._db.run("DELETE FROM task WHERE session_id = ?", session_id)
+
+    def finish_all(self, reason: str, now: float) -> None:
+        """Make every session a thing of the past, with what is attached to them."""
+        with self._changing():
+            self._db.run(
+                "UPDATE session SET status = ?, finished = ?, end_reason = ?, expires = NULL"
+                " WHERE finished IS NULL",
+                states.FINISH,
+                now,
+                reason,
+            )
+            for table in ("tag", "tag_count", "binding", "task"):
+                self._db.run(f"DELETE FROM {table}")  # noqa: S608  # our own tables
+        self._totals.forget()
 
     def forget(self, before: float) -> None:
         """Drop what finished before a moment, in Unix seconds."""
@@ -210,39 +185,38 @@ class Sessions:
             limit: How many at most.
             before: The `seq` after which the page begins, or None for the first page.
         """
-        where, values = self._where(wanted)
-        sql = f"SELECT s.* FROM {where} AND t.seq < ? ORDER BY t.seq DESC LIMIT ?"  # noqa: S608  # no text of a caller
-        sql = sql.replace("FROM tag t", "FROM tag t JOIN session s ON s.seq = t.seq")
-        rows = self._db.all(sql, *values, before if before is not None else 2**62, limit)
-        return [_session(row) for row in rows]
+        where, values = self._tags.matching(wanted.tags())
+        young = self._too_young(wanted)
+        sql = (
+            f"SELECT {_COLUMNS} FROM tag t JOIN session s ON s.seq = t.seq"  # noqa: S608  # no text of a caller
+            f" WHERE {where} AND t.seq < min(?, ?) ORDER BY t.seq DESC LIMIT ?"
+        )
+        ends = [_BEYOND if end is None else end for end in (before, young)]
+        return [_session(row) for row in self._db.all(sql, *values, *ends, limit)]
 
     def count(self, wanted: Filter) -> int:
         """Return how many sessions a listing has."""
-        tags = wanted.tags()
-        if wanted.made_by is not None:
-            return self._counted(wanted)
-        if len(tags) == 1:
-            return self._tagged(tags[0])
-        return self._totals.of(tags, lambda: self._counted(wanted))
+        tags, young = wanted.tags(), self._too_young(wanted)
+        total = (
+            self._tags.number(tags[0])
+            if len(tags) == 1
+            else self._totals.of(tags, lambda: self._counted(tags, 0))
+        )
+        return total if young is None else total - self._counted(tags, young)
 
-    def _counted(self, wanted: Filter) -> int:
-        where, values = self._where(wanted)
-        row = self._db.one(f"SELECT count(*) FROM {where}", *values)  # noqa: S608  # no text of a caller
-        return int(row[0]) if row else 0
+    def _too_young(self, wanted: Filter) -> int | None:
+        """Return the number from which on sessions were made too late to be shown."""
+        if wanted.made_by is None:
+            return None
+        # They are numbered as they are made, so that this looks at the young ones alone.
+        sql = "SELECT seq FROM session WHERE created <= ? ORDER BY seq DESC LIMIT 1"
+        row = self._db.one(sql, wanted.made_by)
+        return row["seq"] + 1 if row else 0
 
-    def _where(self, wanted: Filter) -> tuple[str, list[str | float]]:
-        """Build the part of a query that finds the sessions with all tags, the rarest first."""
-        first, *rest = sorted(wanted.tags(), key=self._tagged)
-        has = " AND EXISTS (SELECT 1 FROM tag WHERE key = ? AND value = ? AND seq = t.seq)"
-        values: list[str | float] = [text for tag in (first, *rest) for text in tag]
-        sql = "tag t WHERE t.key = ? AND t.value = ?" + has * len(rest)
-        if wanted.made_by is not None:
-            sql += " AND (SELECT created FROM session WHERE seq = t.seq) <= ?"
-            values.append(wanted.made_by)
-        return sql, values
-
-    def _tagged(self, tag: tuple[str, str]) -> int:
-        row = self._db.one("SELECT sessions FROM tag_count WHERE key = ? AND value = ?", *tag)
+    def _counted(self, tags: Sequence[Tag], since: int) -> int:
+        where, values = self._tags.matching(tags)
+        sql = f"SELECT count(*) FROM tag t WHERE {where} AND t.seq >= ?"  # noqa: S608  # as above
+        row = self._db.one(sql, *values, since)
         return int(row[0]) if row else 0
 
     @contextmanager
@@ -255,7 +229,10 @@ class Sessions:
             raise
 
     def _row(self, session_id: str) -> sqlite3.Row:
-        row = self._db.one("SELECT * FROM session WHERE id = ?", session_id)
+        return self._found("SELECT * FROM session WHERE id = ?", session_id)
+
+    def _found(self, sql: str, session_id: str) -> sqlite3.Row:
+        row = self._db.one(sql, session_id)
         if row is None:
             raise LookupError(session_id)
         return row
@@ -268,30 +245,5 @@ class Sessions:
         row = dict(self._row(session_id))
         changed = {**row, column: value}
         self._db.run(f"UPDATE session SET {column} = ? WHERE id = ?", value, session_id)  # noqa: S608  # our own column
-        self._retag(row["seq"], _tags_of(row), _tags_of(changed))
-
-    def _retag(self, seq: int, old: set[tuple[str, str]], new: set[tuple[str, str]]) -> None:
-        lost, gained = sorted(old - new), sorted(new - old)
-        self._db.run_many(
-            "DELETE FROM tag WHERE key = ? AND value = ? AND seq = ?",
-            [(*tag, seq) for tag in lost],
-        )
-        self._db.run_many("INSERT INTO tag VALUES (?, ?, ?)", [(*tag, seq) for tag in gained])
-        self._recount((*tag, -1) for tag in lost)
-        self._recount((*tag, 1) for tag in gained)
-        self._totals.moved(old, new)
-
-    def _recount(self, steps: Iterable[tuple[str, str, int]]) -> None:
-        for key, value, step in steps:
-            self._db.run(
-                "INSERT INTO tag_count VALUES (?, ?, ?)"
-                " ON CONFLICT DO UPDATE SET sessions = sessions + excluded.sessions",
-                key,
-                value,
-                step,
-            )
-            if step < 0:
-                # Labels with unique values would otherwise leave a row each, for ever.
-                self._db.run(
-                    "DELETE FROM tag_count WHERE key = ? AND value = ? AND sessions = 0", key, value
-                )
+        self._tags.move([Move(row["seq"], tags_of(row), tags_of(changed))])
+        self._totals.moved(counted_as(row), counted_as(changed))

@@ -1,8 +1,5 @@
 """What has changed below a path: the tool ``get_file_change``, and what is pushed.
 
-Two surveys of the session are compared, so nothing needs to run between two questions. What happens
-and is undone between them is not told.
-
 Each path is looked at for all who care about it: a question is answered with what has changed since
 somebody looked last, and followers hear all of it. Clients follow first and then ask once, for what
 they have missed; to such a follower the answer has told it already.
@@ -10,115 +7,22 @@ they have missed; to such a follower the answer has told it already.
 
 from __future__ import annotations
 
-import asyncio
 import posixpath
 from typing import TYPE_CHECKING
 
 from agentbay_async._wire.codec import compact_json
 from agentbay_local.tools.filesystem import refused
+from agentbay_local.tools.watched import Follower, Watched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from agentbay_local.sandbox.base import Mark, Sandbox
+    from agentbay_local.sandbox.base import Sandbox
     from agentbay_local.tools.arguments import Arguments
     from agentbay_local.tools.memory import Memory
     from agentbay_local.tools.workplace import Workplace
 
-    Event = dict[str, str]
-
-__all__ = ["Follower", "Watched", "follow", "get_file_change"]
+__all__ = ["follow", "get_file_change"]
 
 _MOST = 100
-_ASKS_WITHIN = 5.0
-
-
-class Follower:
-    """One who hears of all that changes below a path, until it leaves.
-
-    Example:
-        >>> follower = await follow(memory, sandbox, "/tmp/out")  # doctest: +SKIP
-        >>> await follower.changes(sandbox)  # doctest: +SKIP
-        [{'eventType': 'create', 'path': '/tmp/out/a', 'pathType': 'file'}]
-    """
-
-    def __init__(self, watched: Watched) -> None:
-        self._watched = watched
-        self._unheard: list[Event] = []
-        self._asks_until = asyncio.get_running_loop().time() + _ASKS_WITHIN
-
-    async def changes(self, sandbox: Sandbox) -> list[Event]:
-        """Return what this follower has not heard of yet.
-
-        Raises:
-            SandboxError: The session cannot tell.
-            ToolFailure: There is more below the path than can be told of at once.
-        """
-        await self._watched.look(sandbox)
-        events, self._unheard = self._unheard, []
-        return events
-
-    def hear(self, events: list[Event]) -> None:
-        """Take what has changed."""
-        self._unheard += events
-
-    def to_ask(self) -> bool:
-        """Say whether the first question of this follower is still to come."""
-        return asyncio.get_running_loop().time() < self._asks_until
-
-    def asks(self) -> None:
-        """Take note of that question."""
-        self._asks_until = 0.0
-
-    def leave(self) -> None:
-        """Follow no longer. Repeatable."""
-        self._watched.followers.discard(self)
-
-
-class Watched:
-    """A path, what was there when it was last looked at, and who follows.
-
-    Attributes:
-        followers: Who hears of what changes.
-    """
-
-    def __init__(self, path: str, seen: Mapping[str, Mark]) -> None:
-        self.followers: set[Follower] = set()
-        self._path = path
-        self._seen = seen
-        self._looking = asyncio.Lock()
-
-    async def look(self, sandbox: Sandbox) -> None:
-        """Tell the followers what has changed since the last look; errors as in `answer`."""
-        async with self._looking:
-            events = await self._changed(sandbox)
-            for follower in self.followers:
-                follower.hear(events)
-
-    async def answer(self, sandbox: Sandbox) -> list[Event]:
-        """Return what has changed since the last look, and tell those who do not ask themselves.
-
-        Raises:
-            SandboxError: The session cannot tell.
-            ToolFailure: There is more below the path than can be told of at once.
-        """
-        # With several who are still to ask it is not known which of them this is.
-        to_ask = [follower for follower in self.followers if follower.to_ask()]
-        asking = to_ask[0] if len(to_ask) == 1 else None
-        for follower in to_ask[:1]:
-            follower.asks()
-        async with self._looking:
-            events = await self._changed(sandbox)
-            for follower in self.followers:
-                if follower is not asking:
-                    follower.hear(events)
-        return events
-
-    async def _changed(self, sandbox: Sandbox) -> list[Event]:
-        with refused("watch"):
-            found = await sandbox.survey(self._path)
-        before, self._seen = self._seen, found
-        return [*_created(before, found), *_modified(before, found), *_deleted(before, found)]
 
 
 async def follow(memory: Memory, sandbox: Sandbox, path: str) -> Follower:
@@ -159,26 +63,3 @@ async def _remembered(memory: Memory, sandbox: Sandbox, path: str) -> Watched:
     if len(idle) >= _MOST:
         del memory.watched[idle[0]]
     return memory.watched.setdefault(_key(path), found)
-
-
-def _created(before: Mapping[str, Mark], found: Mapping[str, Mark]) -> Iterator[Event]:
-    for path in sorted(found.keys() - before.keys()):
-        mark = found[path]
-        yield _event("create", path, mark)
-        if not mark.is_dir and mark.size:
-            yield _event("modify", path, mark)
-
-
-def _modified(before: Mapping[str, Mark], found: Mapping[str, Mark]) -> Iterator[Event]:
-    for path in sorted(found.keys() & before.keys()):
-        if found[path] != before[path] and not (found[path].is_dir and before[path].is_dir):
-            yield _event("modify", path, found[path])
-
-
-def _deleted(before: Mapping[str, Mark], found: Mapping[str, Mark]) -> Iterator[Event]:
-    for path in sorted(before.keys() - found.keys(), reverse=True):
-        yield _event("delete", path, before[path])
-
-
-def _event(kind: str, path: str, mark: Mark) -> Event:
-    return {"eventType": kind, "path": path, "pathType": "directory" if mark.is_dir else "file"}

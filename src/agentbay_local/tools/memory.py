@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from agentbay_local.tools.metrics import Meter
+from agentbay_local.tools.meter import Meter
 
 if TYPE_CHECKING:
-    from agentbay_local.tools.changes import Watched
+    from agentbay_local.tools.watched import Watched
 
 __all__ = ["Memories", "Memory"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentbay_local.code import run_code
 from agentbay_local.tools import changes, content, filesystem, metrics, shell, storage, variables
+from agentbay_local.tools.coding import run_code
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

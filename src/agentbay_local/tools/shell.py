@@ -5,11 +5,13 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from agentbay_async._wire.codec import compact_json
+from agentbay_local.dialect.writing import written
 from agentbay_local.sandbox.problems import FileProblem, InvalidRequest
 from agentbay_local.tools.arguments import Arguments, ToolFailure
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agentbay_local.sandbox.base import Completed
     from agentbay_local.tools.workplace import Workplace
 
@@ -46,12 +48,13 @@ async def shell(place: Workplace, arguments: Arguments) -> str:
             output_limit=_OUTPUT_LIMIT,
         )
     except (FileProblem, InvalidRequest) as error:
-        raise ToolFailure(_failure(1, stderr=str(error))) from error
+        raise ToolFailure(await _failure(1, stderr=str(error))) from error
     streams = _streams(done)
     if done.timed_out:
         reason = "Execution failed. Error code:-1 Error message: [timeout]"
-        raise ToolFailure(_failure(-1, errorMessage=reason, **streams))
-    return compact_json({**streams, "exit_code": done.exit_code, "traceId": _trace()})
+        raise ToolFailure(await _failure(-1, errorMessage=reason, **streams))
+    answer = {**streams, "exit_code": done.exit_code, "traceId": _trace()}
+    return await written(answer, _size(streams))
 
 
 def _streams(done: Completed) -> dict[str, Any]:
@@ -70,9 +73,13 @@ def _noted(stderr: str, done: Completed) -> str:
     return stderr + gap + "".join(f"{note}\n" for note in notes)
 
 
-def _failure(code: int, **fields: Any) -> str:
+async def _failure(code: int, **fields: Any) -> str:
     plain: dict[str, Any] = {"errorCode": code, "stdout": "", "stderr": "", "traceId": _trace()}
-    return compact_json({**plain, **fields})
+    return await written({**plain, **fields}, _size(fields))
+
+
+def _size(streams: Mapping[str, Any]) -> int:
+    return sum(len(streams.get(name, "")) for name in ("stdout", "stderr"))
 
 
 def _trace() -> str:

@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from agentbay_async._wire import codes
-from agentbay_async._wire.codec import decode_request
+from agentbay_async._wire.forms import decode_request
 from agentbay_local.actions import ROUTES
 from agentbay_local.dialect import answer
-from agentbay_local.dialect.problems import Problem, missing
+from agentbay_local.dialect.problems import Problem, invalid, missing
 from agentbay_local.instruments.faults import Call
-from agentbay_local.web import context_files, control, link, ports, socket
+from agentbay_local.web import context_files, control, link, ports, refusals, socket
 from agentbay_local.web.gate import Gate, Reply, refused, reply
 
 if TYPE_CHECKING:
@@ -31,12 +32,23 @@ if TYPE_CHECKING:
 
     from agentbay_local.state import State
 
-__all__ = ["BODY_LIMIT", "Front", "application"]
+__all__ = ["BODY_LIMIT", "Front", "application", "server_log"]
 
 _log = logging.getLogger(__name__)
 
+server_log = logging.getLogger(f"{__name__}.server")
+"""What aiohttp says about requests, but for those that are no HTTP: who sent them is told that."""
+
 BODY_LIMIT = 64 * 1024 * 1024
 _MOST_FIELDS = 1000
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, (HttpProcessingError, web.RequestPayloadError))
+
+
+server_log.addFilter(_is_ours)
 
 
 def application(
@@ -45,7 +57,9 @@ def application(
     """Build the web application of a service; `reset` makes it forget everything."""
     gate = Gate(state.kit)
     front = Front(state, api_key, gate)
-    app = web.Application(client_max_size=BODY_LIMIT, middlewares=[refuse_web_pages])
+    app = web.Application(
+        client_max_size=BODY_LIMIT, middlewares=[refuse_web_pages, refuse_broken_bodies]
+    )
     app.router.add_post("/", front.act)
     app.router.add_get("/healthz", front.health)
     context_files.add(app, state, gate)
@@ -63,6 +77,31 @@ async def refuse_web_pages(request: web.Request, handler: Handler) -> web.Stream
         problem = Problem(codes.NOT_LOGIN, "Requests from web pages are not accepted.", 403)
         return refused(problem).response
     return await handler(request)
+
+
+@web.middleware
+async def refuse_broken_bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse a body that is packed, cut up in another way than its headers say, or not whole."""
+    try:
+        if _is_packed(request):
+            return _refused_body("is packed; send it plain.")
+        return await handler(request)
+    except web.RequestPayloadError:
+        return _refused_body("is not cut up as its headers say.")
+    except ConnectionError:
+        if request.transport is not None:
+            raise
+        # The client has hung up in the middle, and this goes nowhere.
+        return web.Response(status=400)
+
+
+def _is_packed(request: web.Request) -> bool:
+    passed_on = request.path.startswith((ports.PREFIX, context_files.PREFIX))
+    return not passed_on and request.headers.get("Content-Encoding", "identity") != "identity"
+
+
+def _refused_body(why: str) -> web.Response:
+    return refusals.refused(invalid("The body", why))
 
 
 class Front:
@@ -96,7 +135,8 @@ class Front:
         try:
             self._check_key(fields, request)
             identity = answer.request_id()
-            return reply(answer.success(await self._answer(name, fields), identity), identity)
+            found = await self._answer(name, fields)
+            return reply(await answer.success(found, identity), identity)
         except Problem as problem:
             return refused(problem)
         except Exception:

@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 
     _Work = Callable[[web.Request, str, str, "int | None"], Awaitable[web.StreamResponse]]
 
-__all__ = ["add", "no_file", "signed_url"]
+__all__ = ["PREFIX", "add", "no_file", "signed_url"]
+
+PREFIX = "/files/"
 
 _PIECE = 256 * 1024
 
@@ -43,8 +45,8 @@ _PIECE = 256 * 1024
 def add(app: web.Application, state: State, gate: Gate) -> None:
     """Add the routes, behind the gate."""
     routes = _Files(state, gate)
-    app.router.add_put("/files/{token}/{name:(?s:.*)}", routes.put)
-    app.router.add_get("/files/{token}/{name:(?s:.*)}", routes.get, allow_head=False)
+    app.router.add_put(PREFIX + "{token}/{name:(?s:.*)}", routes.put)
+    app.router.add_get(PREFIX + "{token}/{name:(?s:.*)}", routes.get, allow_head=False)
 
 
 def signed_url(state: State, method: str, context_id: str, path: str) -> tuple[str, int]:
@@ -56,7 +58,7 @@ def signed_url(state: State, method: str, context_id: str, path: str) -> tuple[s
     expires = int(state.clock.time() + state.kit.quotas.url_seconds)
     right = {"method": method, "context": context_id, "path": path, "expires": expires}
     name = quote(path.rpartition("/")[2], errors="surrogateescape")
-    return f"{state.endpoint}/files/{state.signer.seal('file', right)}/{name}", expires
+    return f"{state.endpoint}{PREFIX}{state.signer.seal('file', right)}/{name}", expires
 
 
 def no_file(path: str) -> Problem:

@@ -73,7 +73,7 @@ class _Control:
                 return await handler(request)
             except Problem as problem:
                 return refused(problem).response
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 return refused(Problem(codes.INVALID_PARAMETER, f"{error!s:.300}")).response
 
         return answer

@@ -10,9 +10,10 @@ import attrs
 from aiohttp import web
 
 from agentbay_async._wire import codes
-from agentbay_async._wire.codec import compact_json
+from agentbay_async._wire.codec import to_json
 from agentbay_local.actions import tools
 from agentbay_local.dialect.problems import Problem, invalid
+from agentbay_local.dialect.writing import written
 from agentbay_local.instruments.faults import Call
 from agentbay_local.web.direct import refused, session_of
 from agentbay_local.web.gate import Reply
@@ -49,7 +50,8 @@ class _Link:
         async def handle(_cut: int | None) -> Reply:
             return await self._perform(session.id, document)
 
-        form = {"SessionId": session.id, "Name": str(document.get("tool"))}
+        tool = document.get("tool")
+        form = {"SessionId": session.id, "Name": tool if isinstance(tool, str) else ""}
         return await self.gate.pass_through(request, Call("callTool", form), handle)
 
     async def _perform(self, session_id: str, document: dict[str, Any]) -> Reply:
@@ -64,8 +66,16 @@ class _Link:
             _log.exception("a tool that was called directly failed")
             fault = Problem(codes.INTERNAL, "The local service failed; its log says why.", 500)
             return Reply(refused(fault), fault.code)
-        said = {"code": 200, "requestId": document.get("requestId"), "data": {"result": answer}}
-        return Reply(web.Response(text=compact_json(said), content_type="application/json"))
+        data = {"result": to_json(answer)}
+        said = {"code": 200, "requestId": _request_id(document), "data": data}
+        text = await written(said, tools.text_size(answer))
+        return Reply(web.Response(text=text, content_type="application/json"))
+
+
+def _request_id(document: dict[str, Any]) -> str | int | None:
+    # Anything else might be read and yet be nested too deeply to be written.
+    name = document.get("requestId")
+    return name if isinstance(name, (str, int)) else None
 
 
 async def _document(request: web.Request) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def read_output(item: Any) -> CodeOutput:
         if isinstance(inner, (dict, str)):
             bundle = inner
     if not isinstance(bundle, dict):
-        text = item if isinstance(item, str) else json.dumps(item)
+        text = item if isinstance(item, str) else _written(item)
         return CodeOutput(text=text, formats=("text",))
     forms: dict[str, Any] = {}
     mime = bundle.get("mime")
@@ -161,7 +161,12 @@ def _count(document: dict[str, Any]) -> int | None:
 
 def _time(document: dict[str, Any]) -> float | None:
     value = _first(document, "executionTime", "execution_time")
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
 
 
 def _first(document: dict[str, Any], *names: str) -> Any:
@@ -173,6 +178,13 @@ def _parsed(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
+
+
+def _written(value: Any) -> str:
+    try:
+        return json.dumps(value)
+    except RecursionError:
+        return "..."  # it could just be read
 
 
 def _list(value: Any) -> list[Any]:
@@ -187,4 +199,4 @@ def _text(value: Any) -> str:
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
         # As notebooks store what has several lines.
         return "".join(value)
-    return value if isinstance(value, str) else "" if value is None else json.dumps(value)
+    return value if isinstance(value, str) else "" if value is None else _written(value)

@@ -13,7 +13,8 @@ from agentbay_async.tool_records import DirectoryEntry, FileInfo
 LIST = """\
 cd -- "$D" || exit 101
 find . -mindepth 1 -maxdepth 1 -printf '%y %s %f\\0' && printf end"""
-_ENTRY = re.compile(r"(.) (\d+) (.*)", re.DOTALL)
+# No file is longer than 2**63 bytes, which has 19 digits.
+_ENTRY = re.compile(r"(.) (\d{1,19}) (.*)", re.DOTALL)
 _FENCED = re.compile(r"`{3,}diff\n(.*?)\n?`{3,}\s*\Z", re.DOTALL)
 _PLAIN_FACTS = ("permissions", "owner", "group", "created", "modified", "accessed")
 
@@ -66,7 +67,6 @@ def file_info(path: str, text: str) -> FileInfo:
 
 
 def _size(text: str) -> int:
-    # No file is longer than 2**63 bytes, which has 19 digits.
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
 
 

@@ -59,7 +59,7 @@ def status(output: str) -> GitStatus:
     fields = iter(output.split("\0"))
     for field in fields:
         if field.startswith("# "):
-            _, name, value = field.split(" ", 2)
+            name, _, value = field[2:].partition(" ")
             heads[name] = value
         elif field:
             # An entry that was renamed is followed by the name that it had.
@@ -77,7 +77,7 @@ def status(output: str) -> GitStatus:
 
 
 def _distance(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"\+(\d+) -(\d+)", text)
+    found = re.fullmatch(r"\+(\d{1,18}) -(\d{1,18})", text)
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
@@ -88,7 +88,7 @@ _BEFORE_PATH = {"1": 8, "2": 9, "u": 10, "?": 1, "!": 1}
 def _file(entry: str, renamed_from: str | None) -> GitFileStatus:
     kind = entry[0]
     *fields, path = entry.split(" ", _BEFORE_PATH.get(kind, 1))
-    letters = (fields[1] if len(fields) > 1 else kind * 2).replace(".", " ")
+    letters = (fields[1] if len(fields) > 1 else kind * 2).replace(".", " ").ljust(2)
     return GitFileStatus(path, letters[0], letters[1], renamed_from, conflicted=kind == "u")
 
 

@@ -130,7 +130,7 @@ class Terminal:
             logger.warning("%s: a piece of output cannot be read, and is dropped", self.id)
             return
         offset = data.get("offset")
-        if isinstance(offset, int) and not isinstance(offset, bool):
+        if isinstance(offset, int) and not isinstance(offset, bool) and offset >= 0:
             piece = self._from_here(offset, piece)
         if self._position is not None:
             self._position += len(piece)

@@ -6,6 +6,7 @@ socket, so one slow request never delays another.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -264,8 +265,11 @@ def aside(channel_fd: int) -> socket.socket:
 
 def close_all_but(kept: int) -> None:
     """Close everything this process inherited except its channel and standard error."""
-    os.closerange(commands.SCRIPT_FD, kept)
-    os.closerange(kept + 1, 4096)
+    # By what is there, and not by a range: a service with thousands of sessions has high numbers.
+    for fd in map(int, os.listdir("/proc/self/fd")):
+        if fd >= commands.SCRIPT_FD and fd != kept:
+            with contextlib.suppress(OSError):  # the listing itself is over
+                os.close(fd)
 
 
 def confinement(settings: dict[str, Any]) -> Callable[[dict[str, Any], socket.socket], None]:

@@ -1,0 +1,168 @@
+"""What many sessions cost the local service: a thousand that live, a hundred thousand stored.
+
+The first part makes sessions, runs commands in all of them and deletes them, and looks at what that
+takes of the machine and what is left. The second lets three services with more and more stored
+sessions do the same calls in turns. See the README beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from support.crowd import MEMORY, Crowd, crowded
+from support.local import LocalChild
+from support.samples import Sample, Spread, Target, cpu_ratio, table
+from support.shelf import Shelf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_CALLS = 10
+_SMALLEST = 100
+_FLAT = 1.3
+_LIVE_HEAD = "step|wall s|each second|p50 ms|p99 ms|service CPU s|healthz p50 ms|p99 ms|max ms"
+_STORED_HEAD = "call|stored|wall us|CPU us|p10|p90|CPU / the smallest"
+
+Samples = dict[str, dict[int, list[Sample]]]
+
+
+async def shelved(sizes: Sequence[int], rounds: int) -> Samples:
+    """Let services with so many stored sessions take turns."""
+    samples: Samples = {}
+    with ExitStack() as services:
+        async with AsyncExitStack() as closing:
+            shelves = []
+            for size in sizes:
+                shelf = Shelf(services.enter_context(LocalChild()), size)
+                closing.push_async_callback(shelf.close)
+                await shelf.prepare()
+                shelves.append(shelf)
+            # The first round warms up.
+            for number in range(-1, rounds):
+                await _round(shelves, number, samples)
+    return samples
+
+
+async def _round(shelves: list[Shelf], number: int, samples: Samples) -> None:
+    """Let everybody do every call; who begins changes from round to round."""
+    first = number % len(shelves)
+    for name in shelves[0].calls:
+        for shelf in [*shelves[first:], *shelves[:first]]:
+            taken = await shelf.timed(name, _CALLS)
+            if number >= 0:
+                samples.setdefault(name, {}).setdefault(shelf.stored, []).append(taken)
+
+
+def live_rows(crowd: Crowd, count: int) -> Iterator[list[str]]:
+    """Yield the table of the sessions that live."""
+    for phase in crowd.phases:
+        p50, p99 = (_percentile(phase.each, part) for part in (0.5, 0.99))
+        latency = [f"{p50:,.1f}", f"{p99:,.1f}"] if phase.each else ["", ""]
+        health = [f"{_percentile(phase.health, part):,.1f}" for part in (0.5, 0.99, 1)]
+        rate = f"{count / phase.wall:,.0f}"
+        yield [phase.name, f"{phase.wall:.1f}", rate, *latency, f"{phase.cpu:.1f}", *health]
+
+
+def _percentile(seconds: Sequence[float], part: float) -> float:
+    """Return in milliseconds what so large a part of the figures does not exceed."""
+    ordered = sorted(seconds) or [0.0]
+    return ordered[min(len(ordered) - 1, int(part * len(ordered)))] * 1e3
+
+
+def live_targets(crowd: Crowd) -> list[Target]:
+    """Return what must hold of the sessions that live."""
+    failed = sum(phase.failed for phase in crowd.phases)
+    health = max(_percentile(phase.health, 0.99) for phase in crowd.phases)
+    return [
+        Target("steps that failed", 0, Spread.of([failed])),
+        *(Target(f"{name} left", 0, Spread.of([n])) for name, n in crowd.left.items()),
+        Target("healthz, p99 of the worst step, ms", 1000, Spread.of([health])),
+        Target(MEMORY, 20, Spread.of([crowd.facts[MEMORY]])),
+    ]
+
+
+def stored_rows(samples: Samples) -> Iterator[list[str]]:
+    """Yield the table of the stored sessions."""
+    for name, by_size in samples.items():
+        smallest = by_size[min(by_size)]
+        for size, taken in by_size.items():
+            wall = Spread.of([sample.wall * 1e6 for sample in taken])
+            cpu = Spread.of([sample.cpu * 1e6 for sample in taken])
+            shown = (wall.median, cpu.median, cpu.p10, cpu.p90)
+            figures = [f"{value:,.0f}" for value in shown]
+            ratio = "" if taken is smallest else str(cpu_ratio(taken, smallest))
+            yield [name, f"{size:,}", *figures, ratio]
+
+
+def stored_targets(samples: Samples) -> list[Target]:
+    """Return what must hold of the stored sessions."""
+    return [
+        Target(
+            f"{name}: {max(by_size):,} stored / {min(by_size):,}",
+            _FLAT,
+            cpu_ratio(by_size[max(by_size)], by_size[min(by_size)]),
+        )
+        for name, by_size in samples.items()
+    ]
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--sandboxes", type=int, default=1000, help="that live; 0 for none")
+    parser.add_argument("--stored", type=int, default=100_000, help="in the largest store")
+    parser.add_argument("--rounds", type=int, default=15, help="default 15")
+    parser.add_argument("--quick", action="store_true", help="100 that live, 10,000 stored")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument("--check", action="store_true", help="fail when a target is surely missed")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print, and return the exit code."""
+    options = _options(arguments)
+    count = min(options.sandboxes, 100) if options.quick else options.sandboxes
+    stored = min(options.stored, 10_000) if options.quick else options.stored
+    figures: dict[str, Any] = {}
+    reached: list[Target] = []
+    if count:
+        crowd = asyncio.run(crowded(count))
+        print(table(_LIVE_HEAD.split("|"), live_rows(crowd, count)))
+        print()
+        print("\n".join(f"{figure:8.1f}  {name}" for name, figure in crowd.facts.items()))
+        reached += live_targets(crowd)
+        figures["live"] = {
+            "phases": list(map(attrs.asdict, crowd.phases)),
+            "facts": crowd.facts,
+            "left": crowd.left,
+        }
+    if stored:
+        samples = asyncio.run(shelved(_sizes(stored), options.rounds))
+        print()
+        print(table(_STORED_HEAD.split("|"), stored_rows(samples)))
+        reached += stored_targets(samples)
+        figures["stored"] = {
+            name: {size: list(map(attrs.asdict, taken)) for size, taken in by_size.items()}
+            for name, by_size in samples.items()
+        }
+    print()
+    for target in reached:
+        print(target)
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=1))
+    return 1 if options.check and any(target.missed for target in reached) else 0
+
+
+def _sizes(largest: int) -> list[int]:
+    return sorted({min(_SMALLEST, largest), max(1, largest // 10), largest})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

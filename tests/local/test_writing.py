@@ -1,0 +1,76 @@
+"""Large answers: the same JSON, written in pieces so that others are answered meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentbay_async._wire.codec import compact_json
+from agentbay_local.dialect import writing
+from agentbay_local.dialect.writing import written
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.local.conftest import Api
+
+TEXT = st.text(alphabet=st.sampled_from('a"\\\n\0é🚀\ud83d\ude80'), max_size=20)
+LONG = st.builds(lambda text, times: text * times, TEXT, st.sampled_from([1, 5000]))
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | LONG,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(value=st.dictionaries(TEXT, VALUES, max_size=3))
+async def test_pieces_make_the_same_json(value: dict[str, Any]) -> None:
+    """Whatever is in it, and wherever a long text is cut."""
+    assert await written(value, writing._LARGE + 1) == compact_json(value)
+
+
+def test_no_piece_takes_long() -> None:
+    """Between two of them others have their turn, so that none may be large."""
+    value = {"Data": {"content": [{"text": "\0" * 1_000_000}, {"text": "short"}]}}
+    pieces = list(writing._pieces(value))
+    assert len(pieces) > 1_000_000 // writing._PIECE
+    assert max(map(len, pieces)) <= 6 * writing._PIECE
+
+
+@pytest.mark.parametrize(("size", "elsewhere"), [(1000, False), (1_000_000, True)])
+async def test_only_large_answers_are_written_on_a_thread(
+    monkeypatch: pytest.MonkeyPatch, size: int, elsewhere: bool
+) -> None:
+    """A thread costs more than a small answer does."""
+    threads = set[int]()
+
+    def noting(value: object) -> str:
+        threads.add(threading.get_ident())
+        return compact_json(value)
+
+    monkeypatch.setattr(writing, "compact_json", noting)
+    await written({"text": "x" * size}, size)
+    assert (threading.get_ident() not in threads) is elsewhere
+
+
+async def test_a_long_output_arrives_whole(
+    api: Api, sandboxed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Megabytes that JSON writes longer than they are; both layers of the answer are in pieces."""
+    layers = 0
+    whole = writing._object
+
+    def counted(members: dict[str, Any]) -> Iterator[str]:
+        nonlocal layers
+        layers += "RequestId" in members or "exit_code" in members
+        return whole(members)
+
+    monkeypatch.setattr(writing, "_object", counted)
+    session = await api.session()
+    command = "head -c 2000000 /dev/zero | tr '\\0' '\\n'; printf 'end\\\\\"'"
+    assert await api.sh(session, command) == "\n" * 2_000_000 + 'end\\"'
+    assert layers == 2

@@ -1,0 +1,132 @@
+"""What tools, git and gateways answer: values, or errors of ours, whatever they write."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentbay_async import _metrics
+from agentbay_async._wire import codes, link, schema
+from agentbay_async.errors import AgentBayError
+from agentbay_async.services._files import answers
+from agentbay_async.services._git import parsing
+from agentbay_async.services._screens import screen
+from agentbay_async.tool_records import SessionMetrics
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(10**400),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+_pieces = st.sampled_from(
+    [
+        "\0",
+        "\n",
+        " ",
+        "# ",
+        "1 ",
+        "2 ",
+        "u ",
+        "? ",
+        "branch.ab ",
+        "+",
+        "-",
+        "9" * 5000,
+        "R100",
+        "end",
+        "d 4096 ",
+        "[DIR] ",
+        "size: ",
+        "isDirectory: ",
+        "\u0663",
+        "refs/heads/",
+        "https://u:p@h/",
+    ]
+)
+_output = st.lists(_pieces | st.text(max_size=3), max_size=12).map("".join)
+
+
+@given(_output)
+def test_any_output_of_git_is_read(output: str) -> None:
+    """A git that is not the one we know costs details, and no crash."""
+    for file in parsing.status(output).files:
+        assert len(file.index_status + file.work_tree_status) == 2
+    parsing.log(output)
+    parsing.branches(output)
+    parsing.names(output)
+    assert parsing.last_hash(output) == "" or len(parsing.last_hash(output)) >= 40
+    parsing.kind_of_failure(1, output)
+    assert "u:p@" not in parsing.masked(output)
+
+
+@given(_output)
+def test_any_output_of_file_tools_is_read(output: str) -> None:
+    """Listings, matches and facts; a number that is none is 0, or no listing."""
+    answers.found_entries(output)
+    answers.marked_entries(output)
+    answers.matches(output)
+    answers.told_diff(output)
+    assert answers.file_info("/a", output).size >= 0
+
+
+@given(st.dictionaries(st.sampled_from(["cpu_count", "mem_used", "rx_rate_kbps"]), _json))
+def test_any_numbers_of_a_session_are_metrics(document: dict[str, Any]) -> None:
+    """What is no number, or an endless one, is not known."""
+    assert isinstance(_metrics._metrics(document), SessionMetrics)
+
+
+@given(_json)
+def test_any_value_is_a_whole_number_of_a_screen(value: object) -> None:
+    """What is none is 0."""
+    assert isinstance(screen.number(value), int)
+
+
+_results = st.fixed_dictionaries(
+    {},
+    optional={
+        "content": st.lists(_json | st.dictionaries(st.sampled_from(["type", "text"]), _json)),
+        "isError": _json,
+    },
+)
+_calls = st.fixed_dictionaries(
+    {},
+    optional={
+        "code": _json,
+        "message": _json,
+        "data": _json | st.fixed_dictionaries({"result": _results | _results.map(json.dumps)}),
+    },
+)
+_bodies = (
+    st.binary()
+    | st.just(b"[" * 20_000)
+    | (_calls | _json).map(lambda one: json.dumps(one).encode())
+)
+
+
+@given(status=st.sampled_from([200, 204, 301, 400, 404, 500]), body=_bodies)
+def test_any_answer_of_a_sessions_own_address_is_an_answer_or_an_error_of_ours(
+    status: int, body: bytes
+) -> None:
+    """Bytes, JSON of any shape, and the forms of several gateways."""
+    answer = _outcome(status, body)
+    if isinstance(answer, AgentBayError):
+        assert answer.http_status == status
+    else:
+        assert isinstance(answer, schema.ToolAnswer)
+        assert status < 300
+
+
+def _outcome(status: int, body: bytes) -> object:
+    try:
+        return link._read("shell", status, body, "r-1", "s-1")
+    except AgentBayError as error:
+        return error
+
+
+@given(st.text(), st.integers(100, 999))
+def test_any_code_is_an_error(code: str, status: int) -> None:
+    """The service may say what it likes."""
+    assert issubclass(codes.error_type(code, status), AgentBayError)

@@ -1,0 +1,197 @@
+"""Whatever a session says on its line: values, errors of ours, and a line that goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+from typing import Any
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from agentbay_async._clock import SystemClock
+from agentbay_async._wire.frames import Frame, read_frame
+from agentbay_async._wire.invocations import Listener
+from agentbay_async._wire.socket import Socket
+from agentbay_async.errors import AgentBayError
+from agentbay_async.services._code.answers import read_answer, read_event, read_failure
+from agentbay_async.services._terminals.terminal import Terminal
+
+_DEADLINE = 30.0
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(10**400),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+_deep = st.sampled_from([900, 970, 990, 20_000]).map(lambda depth: "[" * depth + "]" * depth)
+# CALL and STREAM stand for invocations that somebody waits for.
+_ids = st.sampled_from(["CALL", "STREAM", "other"]) | _json
+_events = st.sampled_from(["pty.output", "pty.exit", "pty.error", "stdout", "result", "error"])
+_data = st.fixed_dictionaries(
+    {},
+    optional={
+        "phase": st.sampled_from(["event", "end", "error"]) | _json,
+        "eventType": _events | _json,
+        "error": _json,
+        "result": _json,
+        "ptySessionId": st.just("t") | _json,
+        "data": _json,
+        "encoding": st.sampled_from(["utf8", "base64"]) | _json,
+        "offset": st.integers(-5, 50) | _json,
+        "exitCode": _json,
+        "executionTime": st.just(10**400) | _json,
+        "executionCount": _json,
+        "logs": st.dictionaries(st.sampled_from(["stdout", "stderr"]), _json),
+        "results": _json,
+        "executionError": _json,
+    },
+)
+_output = st.fixed_dictionaries(
+    {"eventType": st.just("pty.output"), "data": st.text() | _json},
+    optional={"encoding": st.just("base64") | _json, "offset": st.integers(-5, 50) | _json},
+)
+_frames = st.fixed_dictionaries(
+    {},
+    optional={
+        "invocationId": _ids,
+        "requestId": _json,
+        "source": st.sampled_from(["SERVER", "WEBSOCKET_SERVER", "SDK"]) | _json,
+        "target": st.sampled_from(["SERVER", "SDK"]) | _json,
+        "data": _data | _data.map(json.dumps) | _json,
+        "error": _json,
+    },
+)
+_texts = st.binary() | st.text() | _deep | (_frames | _json).map(json.dumps)
+
+
+@given(_texts)
+def test_any_text_is_a_frame_or_a_value_error(text: str | bytes) -> None:
+    """Whoever reads the line drops what is none; no parser's error gets further."""
+    with suppress(ValueError):
+        frame = read_frame(text)
+        assert isinstance(frame.data, dict)
+        assert frame.id
+
+
+class _Fed:
+    """A line on which a session says what it is told to; questions are only remembered."""
+
+    def __init__(self) -> None:
+        self.said: asyncio.Queue[str | bytes | None] = asyncio.Queue()
+        self.asked: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    async def send(self, text: str) -> None:
+        self.asked.put_nowait(json.loads(text))
+
+    async def receive(self) -> str | bytes | None:
+        return await self.said.get()
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+async def _heard(texts: list[str | bytes]) -> None:
+    """Let a session say all this while a call, a stream and a listener wait for it."""
+    line, frames = _Fed(), list[Frame]()
+
+    async def dial() -> _Fed:
+        return line
+
+    socket = Socket(dial, SystemClock(), "s-1")
+    socket.subscribe("SERVER", Listener(frames.append, lambda: None, lambda _: None))
+    stream = await socket.stream("SERVER", {})
+    call = asyncio.create_task(_outcome(socket.call("SERVER", {}, _DEADLINE)))
+    names = {name: (await line.asked.get())["invocationId"] for name in ("STREAM", "CALL")}
+    for text in texts:
+        for name, invocation in names.items():
+            text = text.replace(name, invocation) if isinstance(text, str) else text
+        line.said.put_nowait(text)
+    for invocation in names.values():
+        last = {"invocationId": invocation, "source": "SERVER", "target": "SDK"}
+        line.said.put_nowait(json.dumps({**last, "data": {"phase": "end", "result": {}}}))
+    assert isinstance(await call, (dict, AgentBayError))
+    found: object = {}
+    while isinstance(found, dict):
+        found = await _outcome(stream.next())
+    assert found is None or isinstance(found, AgentBayError)
+    await _still_answers(socket, line)
+    await socket.aclose()
+
+
+async def _still_answers(socket: Socket, line: _Fed) -> None:
+    call = asyncio.create_task(socket.call("SERVER", {}, _DEADLINE))
+    answer = {**await line.asked.get(), "source": "SERVER", "target": "SDK", "data": {"result": 7}}
+    line.said.put_nowait(json.dumps(answer))
+    assert await call == {"result": 7}
+
+
+async def _outcome(work: Any) -> object:
+    try:
+        return await work
+    except AgentBayError as error:
+        return error
+
+
+@given(st.lists(_texts, max_size=6))
+def test_no_frames_end_a_line_or_leave_anybody_waiting(texts: list[str | bytes]) -> None:
+    """A call and a stream end with a value or an error of ours, and the next call is answered."""
+    asyncio.run(asyncio.wait_for(_heard(texts), _DEADLINE))
+
+
+class _Desk:
+    """Hands nothing on."""
+
+    def holds(self, terminal: Terminal) -> bool:
+        return True
+
+    def release(self, terminal: Terminal) -> None:
+        """There is nothing to release."""
+
+    async def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        return {}
+
+    async def tell(self, method: str, params: dict[str, Any]) -> None:
+        """Nobody listens."""
+
+
+async def _seen(pieces: list[dict[str, Any]], start: int | None) -> None:
+    terminal = Terminal(_Desk(), "t", start)
+    for data in pieces:
+        terminal.hear(data)
+    terminal.hear({"eventType": "pty.exit", "exitCode": 0})
+    output: object = b""
+    while isinstance(output, bytes):
+        output = await _outcome(terminal.output.next())
+    assert output is None or isinstance(output, AgentBayError)
+    assert isinstance(await _outcome(terminal.exit), (int, AgentBayError))
+    assert terminal.position is None or terminal.position >= 0
+
+
+@example([{"eventType": "pty.output", "data": "a", "offset": -5}], None)
+@given(st.lists(_data | _output, max_size=6), st.none() | st.integers(0, 10))
+def test_no_pieces_of_output_break_a_terminal(
+    pieces: list[dict[str, Any]], start: int | None
+) -> None:
+    """It ends with a number or an error of ours, and its output can be read to the end."""
+    asyncio.run(asyncio.wait_for(_seen(pieces, start), _DEADLINE))
+
+
+@given(_data)
+def test_any_frame_of_running_code_is_read(data: dict[str, Any]) -> None:
+    """Whatever stands where a text, a number or a result should."""
+    read_event(data)
+    read_failure(data)
+
+
+@given(st.text() | _deep | (_data | _json).map(json.dumps))
+def test_any_text_is_an_answer_of_code(text: str) -> None:
+    """What has no form of ours is the output itself."""
+    read_answer(text)
+
+
+def test_an_answer_of_code_may_be_nested_as_deeply_as_it_can_be_read() -> None:
+    """Just before it is too deep to be read, it may be too deep to be written."""
+    for depth in range(900, 1000):
+        deep = "[" * depth + "]" * depth
+        read_answer(f'{{"logs":{{"stdout":[{deep}]}},"results":[{deep}],"executionError":{deep}}}')
