@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from support.ledger import own_ledger
 from support.official import Official, official_python
 from support.samples import Sample, Spread, Target, cpu_ratio, table, wall_ratio
 from support.service import StubService
@@ -209,7 +210,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and return the exit code."""
     options = _options(arguments)
-    with StubService(_STORED) as service:
+    with own_ledger(), StubService(_STORED) as service:
         figures = measure(service, cells(full=not options.quick), options.rounds)
         if not options.without_official:
             python = options.official_python or official_python(options.official_home)

@@ -13,12 +13,12 @@ import platform
 import sys
 from contextlib import ExitStack, closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from support.clients import OPERATIONS, Client, OurAsync, OurBlocking, RawAiohttp
+from support.ledger import own_ledger
 from support.official import Official, official_python
 from support.samples import Sample, Spread, Target, cpu_ratio, table
 from support.service import StubService
@@ -149,9 +149,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and return the exit code."""
     options = _options(arguments)
-    with TemporaryDirectory() as home, StubService() as service, ExitStack() as stack:
-        # Sessions of the stub are written down as others are, but not in the user's own ledger.
-        os.environ["AGENTBAY_LEDGER"] = str(Path(home) / "ledger.jsonl")
+    with own_ledger(), StubService() as service, ExitStack() as stack:
         clients = [stack.enter_context(closing(client)) for client in _clients(service, options)]
         service.set_latency(options.latency)
         samples = measure(service, clients, options)

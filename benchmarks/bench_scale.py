@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from support.crowd import MEMORY, Crowd, crowded
+from support.ledger import own_ledger
 from support.local import LocalChild
 from support.samples import Sample, Spread, Target, cpu_ratio, table
 from support.shelf import Shelf
@@ -133,7 +134,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     figures: dict[str, Any] = {}
     reached: list[Target] = []
     if count:
-        crowd = asyncio.run(crowded(count))
+        with own_ledger():
+            crowd = asyncio.run(crowded(count))
         print(table(_LIVE_HEAD.split("|"), live_rows(crowd, count)))
         print()
         print("\n".join(f"{figure:8.1f}  {name}" for name, figure in crowd.facts.items()))

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from support.ledger import own_ledger
 from support.local import LocalChild
 from support.places import ECHO, STEPS, InSandbox, OverHttp, Place, Plain
 from support.samples import Sample, Spread, Target, table, wall_ratio
@@ -124,7 +125,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and return the exit code."""
     options = _options(arguments)
-    with tempfile.TemporaryDirectory(prefix="agentbay-bench-") as home, LocalChild() as service:
+    with (
+        own_ledger(),
+        tempfile.TemporaryDirectory(prefix="agentbay-bench-") as home,
+        LocalChild() as service,
+    ):
         samples = asyncio.run(_compared(options, Path(home), service))
     print(table(_HEAD.split("|"), rows(samples)))
     print()

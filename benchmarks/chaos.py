@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import os
 import re
 import sys
 import tempfile
@@ -34,6 +33,7 @@ from agentbay_local import (
     Throttle,
     Truncate,
 )
+from support.ledger import own_ledger
 from support.storm import HANG, Account, FastClock, Worker, all_over
 
 if TYPE_CHECKING:
@@ -212,9 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("agentbay").propagate = False
     # What the service warns of is what it was asked to do wrong; its own failures are still told.
     logging.getLogger("agentbay_local").setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory() as folder:
-        # Sessions of a temporary service are no business of this host's ledger.
-        os.environ["AGENTBAY_LEDGER"] = str(Path(folder) / "ledger.jsonl")
+    with own_ledger():
         findings = storm(
             options.minutes * 60,
             options.seed,

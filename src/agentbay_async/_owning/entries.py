@@ -6,6 +6,7 @@ Each line is one JSON object. One that was torn, or that no version of ours wrot
 from __future__ import annotations
 
 import json
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +97,21 @@ def deleted_line(session_id: str, endpoint: str, at: float) -> bytes:
     """Return the line that tells of a session that is gone."""
     row = {"did": "deleted", "session": session_id, "endpoint": endpoint, "at": at}
     return _encode(row).encode()
+
+
+def shortened(lines: Sequence[bytes]) -> bytes:
+    """Return a ledger of these lines; how long it is when it is new stands in its first one."""
+    whole = b"".join(b"\n" + line for line in lines)
+    return b'\n{"did":"shortened","bytes":%d}%b' % (len(whole), whole) if whole else b""
+
+
+def length_when_shortened(head: bytes) -> int:
+    """Return how long a ledger was that begins like this when it was new; 0 if it never was."""
+    found = _SHORTENED.match(head)
+    return int(found[1]) if found else 0
+
+
+_SHORTENED = re.compile(rb'\n\{"did":"shortened","bytes":(\d{1,15})\}')
 
 
 def contents(lines: Iterable[bytes], now: float) -> Contents:

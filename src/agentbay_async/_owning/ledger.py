@@ -29,6 +29,8 @@ from agentbay_async._owning.entries import (
     contents,
     created_line,
     deleted_line,
+    length_when_shortened,
+    shortened,
 )
 from agentbay_async._owning.processes import this_process
 
@@ -109,9 +111,11 @@ class Ledger:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             length = append(self.path, line)
         if self._writes % _LOOKED_AT_EVERY == 0 and length > self._long:
-            compact(self.path, self._clock.time())
             # Many sessions may be alive: then the work is not begun again for nothing.
-            self._long = max(_LONG, 2 * self.path.stat().st_size)
+            self._long = max(_LONG, 2 * _length_when_shortened(self.path))
+            if length > self._long:
+                compact(self.path, self._clock.time())
+                self._long = max(_LONG, 2 * _length_when_shortened(self.path))
         self._writes += 1
 
 
@@ -183,6 +187,11 @@ def read(path: Path, now: float) -> Contents:
         return contents((), now)
 
 
+def _length_when_shortened(path: Path) -> int:
+    with path.open("rb") as file:
+        return length_when_shortened(file.read(64))
+
+
 def compact(path: Path, now: float) -> None:
     """Replace the ledger by one that holds only what still matters, if nobody is writing now."""
     lock = _files(path, os.getpid()).lock
@@ -192,7 +201,7 @@ def compact(path: Path, now: float) -> None:
         with path.open("rb") as old:
             kept = contents(old.read().splitlines(), now).lines
             shorter = path.with_suffix(".new")
-            shorter.write_bytes(b"".join(b"\n" + line for line in kept))
+            shorter.write_bytes(shortened(kept))
             shorter.chmod(0o600)
             shorter.replace(path)
             # Of those who waited for the lock in vain.
