@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from tests.local.conftest import Api
 
-KILLS = int(os.environ.get("CHAOS_KILLS", "20"))
+KILLS = int(os.environ.get("CHAOS_KILLS", "100"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
-SERIES = 2
+SERIES = 4
 LIMIT = 30.0
 KEY = "the-key"
 
