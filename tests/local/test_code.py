@@ -24,6 +24,7 @@ from agentbay_local.code import (
     taps,
     worker,
 )
+from agentbay_local.code.worker import Worker
 from agentbay_local.sandbox.base import Isolation, Sandbox
 from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
 from agentbay_local.sandbox.plain import PlainBackend
@@ -591,6 +592,7 @@ async def test_time_spent_paused_does_not_count(
 
 async def test_closing_a_session_ends_its_code(coder: Coder) -> None:
     """Whoever waits is told, and nobody gets a new shell."""
+    await coder.python("1")
     running = asyncio.ensure_future(coder.python("import time; time.sleep(3600)", timeout=3600))
     waiting = asyncio.ensure_future(coder.python("1"))
     await asyncio.wait([running, waiting], timeout=0.5)
@@ -602,8 +604,32 @@ async def test_closing_a_session_ends_its_code(coder: Coder) -> None:
         await waiting
 
 
+async def test_a_session_may_be_closed_while_its_shell_starts(
+    coder: Coder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shell is ended as soon as it is there, and runs nothing."""
+    starting, go_on, started = asyncio.Event(), asyncio.Event(), []
+    start = Worker.start
+
+    async def slow(*arguments: Any) -> Worker:
+        starting.set()
+        await go_on.wait()
+        started.append(await start(*arguments))
+        return started[0]
+
+    monkeypatch.setattr(Worker, "start", slow)
+    running = asyncio.ensure_future(coder.python("import time; time.sleep(3600)", timeout=3600))
+    await starting.wait()
+    await coder.runner.close("s-1")
+    go_on.set()
+    with pytest.raises(SandboxGone):
+        await asyncio.wait_for(running, 30)
+    assert started[0].gone.is_set()
+
+
 async def test_a_sandbox_that_ends_takes_the_code_with_it(coder: Coder) -> None:
     """The call is answered at once."""
+    await coder.python("1")
     running = asyncio.ensure_future(coder.python("import time; time.sleep(3600)", timeout=3600))
     await asyncio.wait([running], timeout=0.5)
 

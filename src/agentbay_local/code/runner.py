@@ -156,7 +156,11 @@ class CodeRunner:
             seat.worker = None
         if seat.worker is None:
             command = languages.command(language, sandbox.isolation)
-            seat.worker = await Worker.start(sandbox, command)
+            worker = await Worker.start(sandbox, command)
+            if seat.closed:
+                await worker.close()
+                raise SandboxGone("the session has ended")
+            seat.worker = worker
         return seat.worker
 
 
