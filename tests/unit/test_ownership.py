@@ -239,3 +239,25 @@ async def test_chores_are_done_once_more_when_their_time_is_over() -> None:
     chores.begin((1.0, 2.0), chore.run)
     await chores.aclose()
     assert chore.done == 2
+
+
+async def test_a_chore_that_is_being_done_when_the_end_comes_is_done_once_more(
+    clock: InstantClock,
+) -> None:
+    """What it looked at may have changed since it looked."""
+    looked, go_on = asyncio.Event(), asyncio.Event()
+    done: list[int] = []
+
+    async def look() -> None:
+        done.append(len(done))
+        looked.set()
+        await go_on.wait()
+
+    chores = Chores(clock)
+    chores.begin((1.0, 2.0, 3.0), look)
+    await looked.wait()
+    closing = asyncio.create_task(chores.aclose())
+    await _turns()
+    go_on.set()
+    await closing
+    assert len(done) == 2

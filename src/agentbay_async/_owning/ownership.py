@@ -141,8 +141,10 @@ class Chores:
                 sleep = create_task(self._clock.sleep(pause))
                 _keep(sleep, self._pauses)
                 await wait([sleep])
+            # What was begun before the closing may have looked too early.
+            last = self._closing
             await work()
-            if self._closing:
+            if last:
                 return
 
     async def aclose(self) -> None:
