@@ -465,3 +465,18 @@ async def test_what_git_cannot_be_meant_to_do_is_refused(
     with pytest.raises(kind):
         await call(session.git)
     assert scripted.received == []
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("https://user:p@ss@host/r.git", "https://***@host/r.git"),
+        ("'https://token@host/r.git' not found", "'https://***@host/r.git' not found"),
+        ("0https://u:p@h/", "0https://***@h/"),
+        ("git@host:r.git", "git@host:r.git"),
+        ("https://host/a@b", "https://host/a@b"),
+    ],
+)
+def test_credentials_in_urls_are_hidden(said: str, shown: str) -> None:
+    """Also from text in which the URL does not begin a word, or a password has an ``@``."""
+    assert parsing.masked(said) == shown

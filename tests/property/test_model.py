@@ -304,7 +304,7 @@ def service() -> Iterator[LocalService]:
 def test_client_and_service_are_as_the_model_says(
     service: LocalService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """2,000 steps, other ones on each run; what failed once is tried first the next time."""
+    """Whatever 2,000 steps do to both of them."""
     monkeypatch.setattr(Model, "service", service, raising=False)
     run_state_machine_as_test(
         Model,

@@ -46,7 +46,8 @@ _NOT_AUTHENTICATED = re.compile(
     re.MULTILINE,
 )
 _NO_REMOTE = re.compile(r"^(?:fatal|error): No such remote\b", re.MULTILINE)
-_CREDENTIALS = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/\s@']+@", re.IGNORECASE)
+# Up to the last @ of what may be a host, since passwords are written there as they are.
+_CREDENTIALS = re.compile(r"(://)[^/\s']+@")
 
 
 def status(output: str) -> GitStatus:
