@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from agentbay_async import AsyncAgentBay, CreateSessionParams
 from agentbay_local.sandbox.base import Isolation, SandboxSpec
+from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.probe import backend_for
-from agentbay_local.sandbox.uids import private_uid
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -59,6 +59,9 @@ class Module:
 
     def public(self) -> list[str]:
         """Return the names that this module offers at run time, in their order."""
+        listed = getattr(self.defined.get("__all__"), "value", None)
+        if listed is not None and not self.is_package:
+            return list(ast.literal_eval(listed))
         return [
             name
             for name, node in self.defined.items()

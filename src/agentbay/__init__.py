@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from agentbay.services.pty import Pty, PtyHandle
     from agentbay.services.watch import DirectoryWatch
     from agentbay.session import Session
-    from agentbay.syncing import SessionContext
+    from agentbay.session_context import SessionContext
     from agentbay_async import (
         AgentBayError,
         AgentTask,
@@ -234,7 +234,7 @@ __getattr__: Callable[[str], object] = lazy(
         "agentbay.services.pty": "Pty PtyHandle",
         "agentbay.services.watch": "DirectoryWatch",
         "agentbay.session": "Session",
-        "agentbay.syncing": "SessionContext",
+        "agentbay.session_context": "SessionContext",
         "agentbay_async": (
             "APIError AgentBayError AgentTask AppProcess ArgumentTypeError AsyncAgent "
             "AsyncAgentBay AsyncBrowser AsyncBrowserAgent AsyncBulkCreation "

@@ -4,7 +4,7 @@
 """Many sessions at once: made, and deleted, at the pace that the service can bear.
 
 A run is described first, and begins when it is awaited or iterated. Awaited it gives one
-:class:`~agentbay.bulk_results.BulkResult`; iterated it gives each outcome when it lands and
+:class:`~agentbay.models.bulk.BulkResult`; iterated it gives each outcome when it lands and
 keeps none, so that its memory does not grow; around a block it deletes at the end what it made.
 """
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from agentbay_async.bulk_results import BulkOutcome, BulkResult
     from agentbay_async.errors import AgentBayError
+    from agentbay_async.models.bulk import BulkOutcome, BulkResult
 
 
 class BulkCreation(_facade.Facade[AsyncBulkCreation]):

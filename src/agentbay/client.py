@@ -27,17 +27,16 @@ if TYPE_CHECKING:
     from agentbay.contexts import ContextService
     from agentbay_async import Clock, RetryPolicy
     from agentbay_async._client_fleet import I, T
-    from agentbay_async.bulk_results import MapOutcome, Progress
     from agentbay_async.config import Config
-    from agentbay_async.records import SessionStatus
-    from agentbay_async.results import (
+    from agentbay_async.models.bulk import MapOutcome, Progress
+    from agentbay_async.models.results import (
         DeleteResult,
         ReapResult,
         SessionListResult,
         SessionResult,
         SessionStatusResult,
     )
-    from agentbay_async.session_params import CreateSessionParams, ListSessionParams
+    from agentbay_async.models.sessions import CreateSessionParams, ListSessionParams, SessionStatus
 
 
 class AgentBay(_facade.Facade[AsyncAgentBay]):
@@ -160,7 +159,7 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
             on_outcome: ``"best_effort"`` keeps what was made when others fail; with
                 ``"all_or_nothing"`` the first failure ends the run and deletes what it made.
             min_success: Delete what was made, too, unless at least so many succeed.
-            on_progress: Called with a :class:`~agentbay.bulk_results.Progress`, at most ten
+            on_progress: Called with a :class:`~agentbay.models.bulk.Progress`, at most ten
                 times a second, and at the end.
             progress: Show it on stderr: a bar on a terminal (extra ``cli``), lines elsewhere.
 
@@ -213,7 +212,7 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
             burst: How many of them may begin at once after a rest. Default 1.
             deadline: Seconds (or a timedelta) for the whole run; what is there then still failed.
             each_deadline: The same for each session.
-            on_progress: Called with a :class:`~agentbay.bulk_results.Progress`, at most ten
+            on_progress: Called with a :class:`~agentbay.models.bulk.Progress`, at most ten
                 times a second, and at the end.
             progress: Show it on stderr: a bar on a terminal (extra ``cli``), lines elsewhere.
 
@@ -288,7 +287,7 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
             burst: How many of them may begin at once after a rest. Default 1.
             deadline: Seconds (or a timedelta) for the whole run; what is not done by then failed.
             each_deadline: The same for each item.
-            on_progress: Called with a :class:`~agentbay.bulk_results.Progress`, at most ten
+            on_progress: Called with a :class:`~agentbay.models.bulk.Progress`, at most ten
                 times a second, and at the end.
             progress: Show it on stderr: a bar on a terminal (extra ``cli``), lines elsewhere.
             engine: ``"ray"`` or ``"dask"`` (extras of these names): the cluster that this process
@@ -371,7 +370,7 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
 
         Args:
             params: What it is like; by default as the service pleases, for
-                :data:`~agentbay.session_params.DEFAULT_LIFETIME`.
+                :data:`~agentbay.models.sessions.DEFAULT_LIFETIME`.
         """
         return _portal.run(self._aio.create(params)).map(lambda item: _facade.wrap(Session, item))
 

@@ -16,16 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
-    from agentbay_async.context_params import ContextListParams
-    from agentbay_async.context_records import Context, ContextFileEntry, TransferProgress
-    from agentbay_async.context_results import (
+    from agentbay_async.models.contexts import (
+        Context,
+        ContextFileEntry,
         ContextFileListResult,
+        ContextListParams,
         ContextListResult,
         ContextResult,
         FileUrlResult,
+        TransferProgress,
         TransferResult,
     )
-    from agentbay_async.results import OperationResult
+    from agentbay_async.models.results import OperationResult
 
 
 class ContextService(_facade.Facade[AsyncContextService]):

@@ -52,7 +52,8 @@
     └── PageTokenError                  a listing cannot go on from this token
 
 What the service or the network does comes back inside a result (see
-:mod:`agentbay.results`); ``result.unwrap()`` raises it. What the caller does wrong raises.
+:mod:`agentbay.models.results`); ``result.unwrap()`` raises it.
+Invalid arguments raise at once.
 """
 
 from __future__ import annotations

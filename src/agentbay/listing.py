@@ -14,8 +14,8 @@ from agentbay_async.listing import AsyncSessionListing
 
 if TYPE_CHECKING:
     from agentbay_async.errors import AgentBayError
-    from agentbay_async.records import SessionPage
-    from agentbay_async.results import SessionListResult
+    from agentbay_async.models.results import SessionListResult
+    from agentbay_async.models.sessions import SessionPage
 
 
 class SessionListing(_facade.Facade[AsyncSessionListing]):

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from agentbay.services.mobile import Mobile
     from agentbay.services.oss import Oss
     from agentbay.services.pty import Pty
-    from agentbay.syncing import SessionContext
-    from agentbay_async.records import SessionInfo
-    from agentbay_async.results import DeleteResult, OperationResult, SessionStatusResult
-    from agentbay_async.tool_results import (
+    from agentbay.session_context import SessionContext
+    from agentbay_async.models.results import DeleteResult, OperationResult, SessionStatusResult
+    from agentbay_async.models.sessions import SessionInfo
+    from agentbay_async.models.tools import (
         LinkResult,
         McpToolResult,
         McpToolsResult,
@@ -335,6 +335,6 @@ class Session(_facade.Facade[AsyncSession]):
     @property
     def context(self) -> SessionContext:
         """Moves files between the session and its contexts."""
-        from agentbay.syncing import SessionContext
+        from agentbay.session_context import SessionContext
 
         return _facade.part(self, SessionContext, self._aio.context)

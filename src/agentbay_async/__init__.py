@@ -12,60 +12,9 @@ if TYPE_CHECKING:
     from agentbay_async._clock import Clock
     from agentbay_async._retry import RetryPolicy
     from agentbay_async._version import __version__
-    from agentbay_async.agent_records import AgentTask
-    from agentbay_async.browser_params import BrowserOption, BrowserProxy
-    from agentbay_async.budget import Budget
     from agentbay_async.bulk import AsyncBulkCreation, AsyncBulkDeletion
-    from agentbay_async.bulk_results import BulkOutcome, BulkResult, MapOutcome, Progress
     from agentbay_async.client import AsyncAgentBay
-    from agentbay_async.code_records import (
-        CodeEvent,
-        CodeFailure,
-        CodeLogs,
-        CodeOutcome,
-        CodeOutput,
-    )
-    from agentbay_async.code_results import CodeResult
     from agentbay_async.config import Config
-    from agentbay_async.context_params import ContextListParams
-    from agentbay_async.context_records import (
-        Context,
-        ContextBinding,
-        ContextFileEntry,
-        ContextFilePage,
-        ContextPage,
-        ContextStatusData,
-        FileUrl,
-        SyncReceipt,
-        TransferProgress,
-        TransferReceipt,
-    )
-    from agentbay_async.context_results import (
-        ContextBindingsResult,
-        ContextFileListResult,
-        ContextInfoResult,
-        ContextListResult,
-        ContextResult,
-        ContextSyncResult,
-        FileUrlResult,
-        TransferResult,
-    )
-    from agentbay_async.context_sync import (
-        BWList,
-        ContextSync,
-        DeletePolicy,
-        DownloadPolicy,
-        DownloadStrategy,
-        ExtractPolicy,
-        Lifecycle,
-        MappingPolicy,
-        RecyclePolicy,
-        SyncPolicy,
-        UploadMode,
-        UploadPolicy,
-        UploadStrategy,
-        WhiteList,
-    )
     from agentbay_async.contexts import AsyncContextService
     from agentbay_async.errors import (
         AgentBayError,
@@ -116,29 +65,68 @@ if TYPE_CHECKING:
         UsageError,
         WorkerLostError,
     )
-    from agentbay_async.git_records import (
+    from agentbay_async.listing import AsyncSessionListing
+    from agentbay_async.models.agent import AgentTask
+    from agentbay_async.models.browser import BrowserOption, BrowserProxy
+    from agentbay_async.models.budget import Budget
+    from agentbay_async.models.bulk import BulkOutcome, BulkResult, MapOutcome, Progress
+    from agentbay_async.models.code import (
+        CodeEvent,
+        CodeFailure,
+        CodeLogs,
+        CodeOutcome,
+        CodeOutput,
+        CodeResult,
+    )
+    from agentbay_async.models.commands import CommandOutput, CommandResult
+    from agentbay_async.models.context_status import ContextStatusData
+    from agentbay_async.models.contexts import (
+        Context,
+        ContextBinding,
+        ContextBindingsResult,
+        ContextFileEntry,
+        ContextFileListResult,
+        ContextFilePage,
+        ContextInfoResult,
+        ContextListParams,
+        ContextListResult,
+        ContextPage,
+        ContextResult,
+        ContextSyncResult,
+        FileUrl,
+        FileUrlResult,
+        SyncReceipt,
+        TransferProgress,
+        TransferReceipt,
+        TransferResult,
+    )
+    from agentbay_async.models.files import (
+        DirectoryEntry,
+        DirectoryListResult,
+        EditResult,
+        FileChange,
+        FileContentResult,
+        FileInfo,
+        FileInfoResult,
+        FileSearchResult,
+        FileTexts,
+        MultipleFileContentResult,
+    )
+    from agentbay_async.models.git import (
         GitBranches,
         GitBranchInfo,
-        GitFileStatus,
-        GitLogEntry,
-        GitStatus,
-    )
-    from agentbay_async.git_results import (
         GitBranchListResult,
         GitCloneResult,
         GitCommitResult,
+        GitFileStatus,
         GitInitResult,
+        GitLogEntry,
         GitLogResult,
+        GitStatus,
         GitStatusResult,
     )
-    from agentbay_async.listing import AsyncSessionListing
-    from agentbay_async.records import (
-        Reaping,
-        SessionInfo,
-        SessionPage,
-        SessionStatus,
-    )
-    from agentbay_async.results import (
+    from agentbay_async.models.pty import PtySession
+    from agentbay_async.models.results import (
         DeleteResult,
         OperationResult,
         ReapResult,
@@ -146,6 +134,52 @@ if TYPE_CHECKING:
         SessionListResult,
         SessionResult,
         SessionStatusResult,
+    )
+    from agentbay_async.models.sessions import (
+        CreateSessionParams,
+        LifecyclePolicy,
+        ListSessionParams,
+        Reaping,
+        SessionInfo,
+        SessionPage,
+        SessionStatus,
+    )
+    from agentbay_async.models.sync_policy import (
+        BWList,
+        ContextSync,
+        DeletePolicy,
+        DownloadPolicy,
+        DownloadStrategy,
+        ExtractPolicy,
+        Lifecycle,
+        MappingPolicy,
+        RecyclePolicy,
+        SyncPolicy,
+        UploadMode,
+        UploadPolicy,
+        UploadStrategy,
+        WhiteList,
+    )
+    from agentbay_async.models.tools import (
+        BoolResult,
+        EnvResult,
+        LinkResult,
+        McpTool,
+        McpToolResult,
+        McpToolsResult,
+        OssResult,
+        SessionMetrics,
+        SessionMetricsResult,
+        ToolContent,
+    )
+    from agentbay_async.models.ui import (
+        AppProcess,
+        CursorPosition,
+        InstalledApp,
+        Screenshot,
+        ScreenSize,
+        UIElements,
+        Window,
     )
     from agentbay_async.services.agent import (
         AsyncAgent,
@@ -166,48 +200,7 @@ if TYPE_CHECKING:
     from agentbay_async.services.pty import AsyncPty, AsyncPtyHandle
     from agentbay_async.services.watch import AsyncDirectoryWatch
     from agentbay_async.session import AsyncSession
-    from agentbay_async.session_params import (
-        CreateSessionParams,
-        LifecyclePolicy,
-        ListSessionParams,
-    )
-    from agentbay_async.syncing import AsyncSessionContext
-    from agentbay_async.terminal_records import PtySession
-    from agentbay_async.tool_records import (
-        CommandOutput,
-        DirectoryEntry,
-        FileChange,
-        FileInfo,
-        FileTexts,
-        McpTool,
-        SessionMetrics,
-        ToolContent,
-    )
-    from agentbay_async.tool_results import (
-        BoolResult,
-        CommandResult,
-        DirectoryListResult,
-        EditResult,
-        EnvResult,
-        FileContentResult,
-        FileInfoResult,
-        FileSearchResult,
-        LinkResult,
-        McpToolResult,
-        McpToolsResult,
-        MultipleFileContentResult,
-        OssResult,
-        SessionMetricsResult,
-    )
-    from agentbay_async.ui_records import (
-        AppProcess,
-        CursorPosition,
-        InstalledApp,
-        Screenshot,
-        ScreenSize,
-        UIElements,
-        Window,
-    )
+    from agentbay_async.session_context import AsyncSessionContext
 
 __getattr__: Callable[[str], object] = lazy(
     __name__,
@@ -215,84 +208,82 @@ __getattr__: Callable[[str], object] = lazy(
         "._clock": "Clock",
         "._retry": "RetryPolicy",
         "._version": "__version__",
-        ".budget": "Budget",
         ".bulk": "AsyncBulkCreation AsyncBulkDeletion",
-        ".bulk_results": "BulkOutcome BulkResult MapOutcome Progress",
         ".client": "AsyncAgentBay",
         ".config": "Config",
-        ".context_params": "ContextListParams",
-        ".context_results": (
-            "ContextBindingsResult ContextFileListResult ContextInfoResult ContextListResult "
-            "ContextResult ContextSyncResult FileUrlResult TransferResult"
-        ),
-        ".context_sync": (
-            "BWList ContextSync DeletePolicy DownloadPolicy DownloadStrategy ExtractPolicy "
-            "Lifecycle MappingPolicy RecyclePolicy SyncPolicy UploadMode UploadPolicy "
-            "UploadStrategy WhiteList"
-        ),
         ".contexts": "AsyncContextService",
         ".errors": (
-            "APIError AgentBayError ArgumentTypeError Attempt AuthenticationError "
+            "AgentBayError APIError ArgumentTypeError Attempt AuthenticationError "
             "BadAnswerError BlockingCallError BlockingCallInAsyncContext "
-            "BudgetExceededError ClearanceTimeoutError ClosedError CodeError "
-            "CommandError ConfigurationError ConnectionFailedError "
-            "ConnectionLostError ContextNotFoundError ContextSyncError EngineError FileError "
-            "FunctionError GitAuthError GitConflictError GitError GitNotARepoError "
-            "GitNotFoundError InvalidArgumentError OperationTimeoutError "
-            "PageTokenError PtyError PtyNotConnectedError QuotaExceededError "
-            "RequestTimeoutError RolledBackError ServiceError SessionError "
-            "SessionNotFoundError SessionStateError SyncFailedError SyncMissingError "
-            "SyncTimeoutError ThrottledError ToolError TransferError TransportError "
-            "UsageError WorkerLostError"
+            "BudgetExceededError ClearanceTimeoutError ClosedError CodeError CommandError "
+            "ConfigurationError ConnectionFailedError ConnectionLostError "
+            "ContextNotFoundError ContextSyncError EngineError FileError FunctionError "
+            "GitAuthError GitConflictError GitError GitNotARepoError GitNotFoundError "
+            "InvalidArgumentError OperationTimeoutError PageTokenError PtyError "
+            "PtyNotConnectedError QuotaExceededError RequestTimeoutError RolledBackError "
+            "ServiceError SessionError SessionNotFoundError SessionStateError "
+            "SyncFailedError SyncMissingError SyncTimeoutError ThrottledError ToolError "
+            "TransferError TransportError UsageError WorkerLostError"
         ),
         ".listing": "AsyncSessionListing",
-        ".context_records": (
-            "Context ContextBinding ContextFileEntry ContextFilePage ContextPage "
-            "ContextStatusData FileUrl SyncReceipt TransferProgress TransferReceipt"
+        ".models.agent": "AgentTask",
+        ".models.browser": "BrowserOption BrowserProxy",
+        ".models.budget": "Budget",
+        ".models.bulk": "BulkOutcome BulkResult MapOutcome Progress",
+        ".models.code": "CodeEvent CodeFailure CodeLogs CodeOutcome CodeOutput CodeResult",
+        ".models.commands": "CommandOutput CommandResult",
+        ".models.context_status": "ContextStatusData",
+        ".models.contexts": (
+            "Context ContextBinding ContextBindingsResult ContextFileEntry "
+            "ContextFileListResult ContextFilePage ContextInfoResult ContextListParams "
+            "ContextListResult ContextPage ContextResult ContextSyncResult FileUrl "
+            "FileUrlResult SyncReceipt TransferProgress TransferReceipt TransferResult"
         ),
-        ".records": "Reaping SessionInfo SessionPage SessionStatus",
-        ".tool_records": (
-            "CommandOutput DirectoryEntry FileChange FileInfo FileTexts McpTool "
-            "SessionMetrics ToolContent"
+        ".models.files": (
+            "DirectoryEntry DirectoryListResult EditResult FileChange FileContentResult "
+            "FileInfo FileInfoResult FileSearchResult FileTexts MultipleFileContentResult"
         ),
-        ".results": (
-            "DeleteResult OperationResult ReapResult Result SessionListResult SessionResult "
-            "SessionStatusResult"
-        ),
-        ".services.command": "AsyncCommand",
-        ".services.file_system": "AsyncFileSystem",
-        ".session": "AsyncSession",
-        ".session_params": "CreateSessionParams LifecyclePolicy ListSessionParams",
-        ".syncing": "AsyncSessionContext",
-        ".tool_results": (
-            "BoolResult CommandResult DirectoryListResult EditResult EnvResult "
-            "FileContentResult FileInfoResult FileSearchResult LinkResult McpToolResult "
-            "McpToolsResult MultipleFileContentResult OssResult SessionMetricsResult"
-        ),
-        ".services.pty": "AsyncPty AsyncPtyHandle",
-        ".services.process": "AsyncProcess",
-        ".terminal_records": "PtySession",
-        ".services.code": "AsyncCode",
-        ".code_records": "CodeEvent CodeFailure CodeLogs CodeOutcome CodeOutput",
-        ".code_results": "CodeResult",
-        ".git_records": "GitBranchInfo GitBranches GitFileStatus GitLogEntry GitStatus",
-        ".git_results": (
-            "GitBranchListResult GitCloneResult GitCommitResult GitInitResult GitLogResult "
+        ".models.git": (
+            "GitBranches GitBranchInfo GitBranchListResult GitCloneResult GitCommitResult "
+            "GitFileStatus GitInitResult GitLogEntry GitLogResult GitStatus "
             "GitStatusResult"
         ),
+        ".models.pty": "PtySession",
+        ".models.results": (
+            "DeleteResult OperationResult ReapResult Result SessionListResult "
+            "SessionResult SessionStatusResult"
+        ),
+        ".models.sessions": (
+            "CreateSessionParams LifecyclePolicy ListSessionParams Reaping SessionInfo "
+            "SessionPage SessionStatus"
+        ),
+        ".models.sync_policy": (
+            "BWList ContextSync DeletePolicy DownloadPolicy DownloadStrategy "
+            "ExtractPolicy Lifecycle MappingPolicy RecyclePolicy SyncPolicy UploadMode "
+            "UploadPolicy UploadStrategy WhiteList"
+        ),
+        ".models.tools": (
+            "BoolResult EnvResult LinkResult McpTool McpToolResult McpToolsResult "
+            "OssResult SessionMetrics SessionMetricsResult ToolContent"
+        ),
+        ".models.ui": (
+            "AppProcess CursorPosition InstalledApp Screenshot ScreenSize UIElements Window"
+        ),
+        ".services.agent": "AsyncAgent AsyncBrowserAgent AsyncComputerAgent AsyncMobileAgent",
+        ".services.browser": "AsyncBrowser",
+        ".services.code": "AsyncCode",
+        ".services.command": "AsyncCommand",
         ".services.computer": "AsyncComputer",
         ".services.env": "AsyncEnv",
+        ".services.file_system": "AsyncFileSystem",
         ".services.git": "AsyncGit",
         ".services.mobile": "AsyncMobile",
         ".services.oss": "AsyncOss",
-        ".ui_records": (
-            "AppProcess CursorPosition InstalledApp ScreenSize Screenshot UIElements Window"
-        ),
+        ".services.process": "AsyncProcess",
+        ".services.pty": "AsyncPty AsyncPtyHandle",
         ".services.watch": "AsyncDirectoryWatch",
-        ".agent_records": "AgentTask",
-        ".browser_params": "BrowserOption BrowserProxy",
-        ".services.agent": "AsyncAgent AsyncBrowserAgent AsyncComputerAgent AsyncMobileAgent",
-        ".services.browser": "AsyncBrowser",
+        ".session": "AsyncSession",
+        ".session_context": "AsyncSessionContext",
     },
 )
 

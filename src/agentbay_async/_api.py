@@ -1,7 +1,7 @@
 """Calls to the service: send, read, and send again where that is right.
 
 The one way from a method of the library to the wire. Methods give a request of
-:mod:`agentbay_async._wire.schema` and get its answer, or the error raised.
+:mod:`agentbay_async._protocol.schema` and get its answer, or the error raised.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import logging
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
 
-from agentbay_async._bulk.watching import watcher
 from agentbay_async._clock import SystemClock
-from agentbay_async._owning.ownership import Chores
+from agentbay_async._hooks import watcher
+from agentbay_async._lifecycle.shielding import Chores
+from agentbay_async._protocol import schema
+from agentbay_async._protocol.envelope import Answer, read_answer
 from agentbay_async._retry import RetryBudget, RetryPolicy, next_wait, perhaps_acted_on
-from agentbay_async._wire import schema
-from agentbay_async._wire.envelope import Answer, read_answer
 from agentbay_async.config import LOCAL
 from agentbay_async.errors import (
     AgentBayError,
@@ -24,19 +24,19 @@ from agentbay_async.errors import (
     SessionNotFoundError,
     UsageError,
 )
-from agentbay_async.records import ENDING
+from agentbay_async.models.sessions import ENDING
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from agentbay_async._access import Access
     from agentbay_async._bulk.admission import Admission
     from agentbay_async._clock import Clock
-    from agentbay_async._owning.ledger import Ledger
-    from agentbay_async._wire.http import Http
-    from agentbay_async._wire.pool import Pools
-    from agentbay_async._wire.schema import Request
-    from agentbay_async._wire.ws import Sockets
+    from agentbay_async._lifecycle.ledger import Ledger
+    from agentbay_async._protocol.schema import Request
+    from agentbay_async._transport.access import Access
+    from agentbay_async._transport.http import Http
+    from agentbay_async._transport.pool import Pools
+    from agentbay_async._transport.websocket_connections import Sockets
     from agentbay_async.config import Settings
 
 D = TypeVar("D")
@@ -65,7 +65,7 @@ class Api:
         self, settings: Settings, retry: RetryPolicy | None = None, clock: Clock | None = None
     ) -> None:
         # Imported here, so that importing the package does not load aiohttp.
-        from agentbay_async._wire.pool import Pools
+        from agentbay_async._transport.pool import Pools
 
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
@@ -202,7 +202,7 @@ class Api:
         return answer
 
     async def _connect(self) -> Http:
-        from agentbay_async._wire.http import Http
+        from agentbay_async._transport.http import Http
 
         self.check_open()
         endpoint, api_key = await self.service()
@@ -224,7 +224,7 @@ class Api:
     def sockets(self) -> Sockets:
         """The WebSockets of sessions."""
         if self._sockets is None:
-            from agentbay_async._wire.ws import Sockets
+            from agentbay_async._transport.websocket_connections import Sockets
 
             self._sockets = Sockets(self.pools, self.clock)
         return self._sockets
@@ -238,7 +238,7 @@ class Api:
         if self._ledger is None and self.settings.ledger is not None:
             if self.settings.endpoint == LOCAL:
                 return None
-            from agentbay_async._owning.ledger import Ledger
+            from agentbay_async._lifecycle.ledger import Ledger
 
             self._ledger = Ledger(self.settings.ledger, self.settings.endpoint, self.clock)
         return self._ledger

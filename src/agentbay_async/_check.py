@@ -11,8 +11,8 @@ from datetime import timedelta
 from posixpath import normpath
 from typing import TypeVar
 
-from agentbay_async._owning.labels import PREFIX
 from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
+from agentbay_async.models._reserved_labels import PREFIX
 
 T = TypeVar("T")
 

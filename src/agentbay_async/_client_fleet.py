@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 from agentbay_async import _check
 from agentbay_async._client_sessions import Sessions
-from agentbay_async._creation import owner_of
-from agentbay_async._reporting import reports
+from agentbay_async._lifecycle.creation import owner_of
 from agentbay_async.bulk import AsyncBulkCreation, AsyncBulkDeletion
 from agentbay_async.errors import InvalidArgumentError
-from agentbay_async.results import ReapResult
-from agentbay_async.session_params import CreateSessionParams
+from agentbay_async.models._returns_result import returns_result
+from agentbay_async.models.results import ReapResult
+from agentbay_async.models.sessions import CreateSessionParams
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Literal
 
-    from agentbay_async.bulk_results import MapOutcome, Progress
+    from agentbay_async.models.bulk import MapOutcome, Progress
     from agentbay_async.session import AsyncSession
 
 I = TypeVar("I")  # noqa: E741  # the customary name of an input
@@ -73,7 +73,7 @@ class Fleet(Sessions):
             on_outcome: ``"best_effort"`` keeps what was made when others fail; with
                 ``"all_or_nothing"`` the first failure ends the run and deletes what it made.
             min_success: Delete what was made, too, unless at least so many succeed.
-            on_progress: Called with a :class:`~agentbay_async.bulk_results.Progress`, at most ten
+            on_progress: Called with a :class:`~agentbay_async.models.bulk.Progress`, at most ten
                 times a second, and at the end.
             progress: Show it on stderr: a bar on a terminal (extra ``cli``), lines elsewhere.
 
@@ -124,7 +124,7 @@ class Fleet(Sessions):
             burst: How many of them may begin at once after a rest. Default 1.
             deadline: Seconds (or a timedelta) for the whole run; what is there then still failed.
             each_deadline: The same for each session.
-            on_progress: Called with a :class:`~agentbay_async.bulk_results.Progress`, at most ten
+            on_progress: Called with a :class:`~agentbay_async.models.bulk.Progress`, at most ten
                 times a second, and at the end.
             progress: Show it on stderr: a bar on a terminal (extra ``cli``), lines elsewhere.
 
@@ -198,7 +198,7 @@ class Fleet(Sessions):
             burst: How many of them may begin at once after a rest. Default 1.
             deadline: Seconds (or a timedelta) for the whole run; what is not done by then failed.
             each_deadline: The same for each item.
-            on_progress: Called with a :class:`~agentbay_async.bulk_results.Progress`, at most ten
+            on_progress: Called with a :class:`~agentbay_async.models.bulk.Progress`, at most ten
                 times a second, and at the end.
             progress: Show it on stderr: a bar on a terminal (extra ``cli``), lines elsewhere.
             engine: ``"ray"`` or ``"dask"`` (extras of these names): the cluster that this process
@@ -229,11 +229,11 @@ class Fleet(Sessions):
         how = _How(reuse=reuse, reset=reset, healthy=healthy, retries=retries)
         if engine is None:
             return mapped(self._api, self.create, *what, pacing, watching, **how).walk()
-        from agentbay_async._bulk.engines.spreading import spread
+        from agentbay_async._bulk.distributed.arguments import spread
 
         return spread(self._api, engine, *what, pacing, watching, **how).walk()
 
-    @reports(ReapResult)
+    @returns_result(ReapResult)
     async def reap(
         self,
         owner: str | None = None,
@@ -258,7 +258,7 @@ class Fleet(Sessions):
 
                 print((await bay.reap(older_than=24 * 3600)).deleted)
         """
-        from agentbay_async._owning.reaping import reap
+        from agentbay_async._lifecycle.reaper import reap
 
         whose = owner_of(self._api) if owner is None else _check.identifier(owner, "owner")
         age = None if older_than is None else _check.seconds(older_than, "older_than")

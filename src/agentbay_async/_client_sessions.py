@@ -6,13 +6,11 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from agentbay_async import _check
-from agentbay_async._channels import know
-from agentbay_async._creation import Made, ask_for
-from agentbay_async._owning.deletion import insist, left, release
-from agentbay_async._owning.ownership import finish, make
-from agentbay_async._persistence import SYNC_TIMEOUT, downloaded
-from agentbay_async._reporting import reports
-from agentbay_async._wire import schema
+from agentbay_async._lifecycle.creation import Made, ask_for
+from agentbay_async._lifecycle.deletion import insist, left, release
+from agentbay_async._lifecycle.shielding import finish, make
+from agentbay_async._protocol import schema
+from agentbay_async._sync.persistence import SYNC_TIMEOUT, downloaded
 from agentbay_async.errors import (
     AgentBayError,
     ArgumentTypeError,
@@ -21,15 +19,16 @@ from agentbay_async.errors import (
     InvalidArgumentError,
 )
 from agentbay_async.listing import AsyncSessionListing, fetch_page
-from agentbay_async.records import SessionStatus
-from agentbay_async.results import (
+from agentbay_async.models._returns_result import returns_result
+from agentbay_async.models.results import (
     DeleteResult,
     SessionListResult,
     SessionResult,
     SessionStatusResult,
 )
+from agentbay_async.models.sessions import CreateSessionParams, ListSessionParams, SessionStatus
+from agentbay_async.services._routing import know
 from agentbay_async.session import AsyncSession
-from agentbay_async.session_params import CreateSessionParams, ListSessionParams
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -44,7 +43,7 @@ class Sessions:
     def __init__(self, api: Api) -> None:
         self._api = api
 
-    @reports(SessionResult)
+    @returns_result(SessionResult)
     async def create(
         self, params: CreateSessionParams | None = None
     ) -> SessionResult[AsyncSession]:
@@ -56,7 +55,7 @@ class Sessions:
 
         Args:
             params: What it is like; by default as the service pleases, for
-                :data:`~agentbay_async.session_params.DEFAULT_LIFETIME`.
+                :data:`~agentbay_async.models.sessions.DEFAULT_LIFETIME`.
         """
         params = CreateSessionParams() if params is None else params
         if not isinstance(params, CreateSessionParams):
@@ -70,7 +69,7 @@ class Sessions:
         return SessionResult.ok(made.session, made.request_id)
 
     async def _wait_for_files(self, made: Made, wanted: set[str], *, keep: bool) -> None:
-        from agentbay_async._tasks import wait_for_tasks
+        from agentbay_async._sync.tasks import wait_for_tasks
 
         session_id = made.session.session_id
         try:
@@ -87,7 +86,7 @@ class Sessions:
             await finish(_unmake(made))
             raise
 
-    @reports(SessionResult)
+    @returns_result(SessionResult)
     async def get(self, session_id: str) -> SessionResult[AsyncSession]:
         """Look a session up.
 
@@ -143,7 +142,7 @@ class Sessions:
         number = 1 if page is None else _check.positive_int(page, "page")
         return AsyncSessionListing(self._api, query, number)
 
-    @reports(SessionListResult)
+    @returns_result(SessionListResult)
     async def list_by_labels(
         self, params: ListSessionParams | Mapping[str, str] | None = None
     ) -> SessionListResult[AsyncSession]:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentbay_async import _check, _transfers
-from agentbay_async import _convert as convert
-from agentbay_async._reporting import reports
-from agentbay_async._wire import schema
-from agentbay_async.context_records import (
+from agentbay_async import _check
+from agentbay_async._protocol import schema
+from agentbay_async._sync import convert as convert
+from agentbay_async._sync import transfers
+from agentbay_async.errors import BadAnswerError, InvalidArgumentError, PageTokenError
+from agentbay_async.models._returns_result import returns_result
+from agentbay_async.models.contexts import (
     ContextFileEntry,
+    ContextFileListResult,
     ContextFilePage,
     FileUrl,
+    FileUrlResult,
     TransferProgress,
+    TransferResult,
 )
-from agentbay_async.context_results import ContextFileListResult, FileUrlResult, TransferResult
-from agentbay_async.errors import BadAnswerError, InvalidArgumentError, PageTokenError
-from agentbay_async.results import OperationResult
+from agentbay_async.models.results import OperationResult
 
 if TYPE_CHECKING:
     import os
@@ -40,7 +43,7 @@ class ContextFiles:
     def __init__(self, api: Api) -> None:
         self._api = api
 
-    @reports(ContextFileListResult)
+    @returns_result(ContextFileListResult)
     async def list_files(
         self,
         context_id: str,
@@ -97,13 +100,13 @@ class ContextFiles:
                 return
             once(token, seen)
 
-    @reports(FileUrlResult)
+    @returns_result(FileUrlResult)
     async def get_file_upload_url(self, context_id: str, file_path: str) -> FileUrlResult:
         """Ask for a URL to PUT a file to. It carries its own permission: keep it secret."""
         kind = schema.GetContextFileUploadUrl
         return await self._url(kind(**_file_fields(context_id, file_path)))
 
-    @reports(FileUrlResult)
+    @returns_result(FileUrlResult)
     async def get_file_download_url(self, context_id: str, file_path: str) -> FileUrlResult:
         """Ask for a URL to GET a file from. It carries its own permission: keep it secret."""
         kind = schema.GetContextFileDownloadUrl
@@ -121,7 +124,7 @@ class ContextFiles:
             FileUrl(answer.data.url, answer.data.expire_time), answer.request_id
         )
 
-    @reports(TransferResult)
+    @returns_result(TransferResult)
     async def upload_file(
         self,
         context_id: str,
@@ -141,16 +144,16 @@ class ContextFiles:
         Raises:
             InvalidArgumentError: `source` is a path and there is no such file.
         """
-        content = _transfers.check_source(source)
+        content = transfers.check_source(source)
         _file_fields(context_id, file_path)
 
         async def url() -> str:
             return (await self.get_file_upload_url(context_id, file_path)).url
 
-        receipt = await _transfers.upload(self._api, file_path, url, content, progress)
+        receipt = await transfers.upload(self._api, file_path, url, content, progress)
         return TransferResult.ok(receipt)
 
-    @reports(TransferResult)
+    @returns_result(TransferResult)
     async def download_file(
         self,
         context_id: str,
@@ -172,16 +175,16 @@ class ContextFiles:
         Raises:
             InvalidArgumentError: The target's directory does not exist.
         """
-        place = _transfers.check_target(target)
+        place = transfers.check_target(target)
         _file_fields(context_id, file_path)
 
         async def url() -> str:
             return (await self.get_file_download_url(context_id, file_path)).url
 
-        receipt = await _transfers.download(self._api, file_path, url, place, progress)
+        receipt = await transfers.download(self._api, file_path, url, place, progress)
         return TransferResult.ok(receipt)
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def delete_file(self, context_id: str, file_path: str) -> OperationResult[bool]:
         """Delete a file of a context."""
         request = schema.DeleteContextFile(**_file_fields(context_id, file_path))

@@ -6,14 +6,14 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from agentbay_async import _check
-from agentbay_async._owning.deletion import delete
+from agentbay_async._lifecycle.deletion import delete
 from agentbay_async._polling import poll
-from agentbay_async._reporting import reports
+from agentbay_async._protocol import schema
 from agentbay_async._session_services import Services
-from agentbay_async._wire import schema
 from agentbay_async.errors import ContextSyncError, SessionNotFoundError, SessionStateError
-from agentbay_async.records import SessionStatus
-from agentbay_async.results import DeleteResult, OperationResult, SessionStatusResult
+from agentbay_async.models._returns_result import returns_result
+from agentbay_async.models.results import DeleteResult, OperationResult, SessionStatusResult
+from agentbay_async.models.sessions import SessionStatus
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -33,7 +33,7 @@ class Lifetime(Services):
     _ends: float | None
     status: str
 
-    @reports(SessionStatusResult)
+    @returns_result(SessionStatusResult)
     async def get_status(self) -> SessionStatusResult:
         """Ask for the state of the session; ``"FINISH"`` means it was released."""
         answer = await self._api.call(schema.GetSessionDetail(session_id=self.session_id))
@@ -54,7 +54,7 @@ class Lifetime(Services):
             return None
         return timedelta(seconds=max(0.0, self._ends - self._api.clock.monotonic()))
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def keep_alive(self) -> OperationResult[None]:
         """Let the idle time of the session count from now on."""
         request = schema.RefreshSessionIdleTime(session_id=self.session_id)
@@ -89,7 +89,7 @@ class Lifetime(Services):
                 async with session.keep_alive_while(every=60):
                     await think_for_an_hour()
         """
-        from agentbay_async._owning.keeping import Keeper, kept
+        from agentbay_async._lifecycle.keepalive import Keeper, kept
 
         interval = _check.seconds(every, "every")
         early = _check.seconds(warn_before, "warn_before")
@@ -97,7 +97,7 @@ class Lifetime(Services):
         async with kept(keeper):
             yield
 
-    @reports(SessionStatusResult)
+    @returns_result(SessionStatusResult)
     async def pause(
         self, timeout: float | timedelta = 600, poll_interval: float = 2.0
     ) -> SessionStatusResult:
@@ -114,7 +114,7 @@ class Lifetime(Services):
             _check.seconds(poll_interval, "poll_interval"),
         )
 
-    @reports(SessionStatusResult)
+    @returns_result(SessionStatusResult)
     async def resume(
         self, timeout: float | timedelta = 600, poll_interval: float = 2.0
     ) -> SessionStatusResult:
@@ -167,7 +167,7 @@ class Lifetime(Services):
         answer = await self._api.call(schema.GetSession(session_id=self.session_id))
         return (answer.data.status if answer.data is not None else None) or ""
 
-    @reports(DeleteResult)
+    @returns_result(DeleteResult)
     async def delete(
         self,
         sync_context: bool = False,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from agentbay_async.services.mobile import AsyncMobile
     from agentbay_async.services.oss import AsyncOss
     from agentbay_async.services.pty import AsyncPty
-    from agentbay_async.syncing import AsyncSessionContext
+    from agentbay_async.session_context import AsyncSessionContext
 
 T = TypeVar("T")
 
@@ -130,6 +130,6 @@ class Services:
     @property
     def context(self) -> AsyncSessionContext:
         """Moves files between the session and its contexts."""
-        from agentbay_async.syncing import AsyncSessionContext
+        from agentbay_async.session_context import AsyncSessionContext
 
         return self._service(AsyncSessionContext)

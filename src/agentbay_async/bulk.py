@@ -1,7 +1,7 @@
 """Many sessions at once: made, and deleted, at the pace that the service can bear.
 
 A run is described first, and begins when it is awaited or iterated. Awaited it gives one
-:class:`~agentbay_async.bulk_results.BulkResult`; iterated it gives each outcome when it lands and
+:class:`~agentbay_async.models.bulk.BulkResult`; iterated it gives each outcome when it lands and
 keeps none, so that its memory does not grow; around a block it deletes at the end what it made.
 """
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
-    from agentbay_async._bulk.crew import Run
-    from agentbay_async._bulk.making import Making
+    from agentbay_async._bulk.create_many import Making
     from agentbay_async._bulk.progress import Teller
-    from agentbay_async.bulk_results import BulkOutcome, BulkResult
+    from agentbay_async._bulk.worker_pool import Run
+    from agentbay_async.models.bulk import BulkOutcome, BulkResult
     from agentbay_async.session import AsyncSession
 
 
@@ -118,7 +118,7 @@ class AsyncBulkDeletion:
             outcomes = [outcome async for outcome in self._walk()]
             outcomes.sort(key=lambda outcome: outcome.index)
             # Imported here, because making its classes takes time and few clients need them.
-            from agentbay_async.bulk_results import BulkResult
+            from agentbay_async.models.bulk import BulkResult
 
             self._result = BulkResult(outcomes, self._run.seconds)
         return self._result

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
 
-    from agentbay_async.budget import Budget
+    from agentbay_async.models.budget import Budget
 
 LOCAL = "local"
 DEFAULT_REGION = "cn-hangzhou"
@@ -58,7 +58,7 @@ class Config:
         deadline: Seconds for one call with all its attempts. Default 300.
         max_connections: Connections that a client keeps open at most. Default 100.
         ssl_context: TLS settings of your own; by default the system's certificates are trusted.
-        budget: What sessions may cost; see :class:`~agentbay_async.budget.Budget`.
+        budget: What sessions may cost; see :class:`~agentbay_async.models.budget.Budget`.
         host_limit: Sessions that all processes of this user on this host ask for in a second at
             most, with this key; as many at once after a rest. By default each goes its own way.
         owner: Whose the sessions are; ``reap`` deletes those of one owner. Default ``user@host``.
@@ -258,7 +258,7 @@ def _tls(context: object) -> ssl.SSLContext | None:
 def _budget(budget: object) -> Budget | None:
     if budget is None:
         return None
-    from agentbay_async.budget import Budget
+    from agentbay_async.models.budget import Budget
 
     if not isinstance(budget, Budget):
         raise ArgumentTypeError(f"budget must be a Budget, not {type(budget).__name__}")

@@ -7,14 +7,10 @@ from typing import TYPE_CHECKING
 import attrs
 
 from agentbay_async import _check
-from agentbay_async import _convert as convert
 from agentbay_async._context_files import WALK_PAGE, ContextFiles, once
 from agentbay_async._polling import poll
-from agentbay_async._reporting import reports
-from agentbay_async._wire import schema
-from agentbay_async.context_params import ContextListParams
-from agentbay_async.context_records import Context, ContextPage
-from agentbay_async.context_results import ContextListResult, ContextResult
+from agentbay_async._protocol import schema
+from agentbay_async._sync import convert as convert
 from agentbay_async.errors import (
     ArgumentTypeError,
     ClearanceTimeoutError,
@@ -22,7 +18,15 @@ from agentbay_async.errors import (
     InvalidArgumentError,
     OperationTimeoutError,
 )
-from agentbay_async.results import OperationResult
+from agentbay_async.models._returns_result import returns_result
+from agentbay_async.models.contexts import (
+    Context,
+    ContextListParams,
+    ContextListResult,
+    ContextPage,
+    ContextResult,
+)
+from agentbay_async.models.results import OperationResult
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -34,7 +38,7 @@ class AsyncContextService(ContextFiles):
 
     __slots__ = ()
 
-    @reports(ContextResult)
+    @returns_result(ContextResult)
     async def get(
         self, name: str | None = None, create: bool = False, context_id: str | None = None
     ) -> ContextResult:
@@ -74,7 +78,7 @@ class AsyncContextService(ContextFiles):
         """Return the context of that name; make it when there is none."""
         return await self.get(name, create=True)
 
-    @reports(ContextListResult)
+    @returns_result(ContextListResult)
     async def list(self, params: ContextListParams | None = None) -> ContextListResult:
         """Return one page of the account's contexts.
 
@@ -113,7 +117,7 @@ class AsyncContextService(ContextFiles):
             once(page.next_token, seen)
             params = attrs.evolve(params, next_token=page.next_token)
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def update(self, context: Context) -> OperationResult[bool]:
         """Give a context the name that the value bears.
 
@@ -129,7 +133,7 @@ class AsyncContextService(ContextFiles):
         answer = await self._api.call(request)
         return OperationResult.ok(True, answer.request_id)
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def delete(self, context: Context | str) -> OperationResult[bool]:
         """Delete a context and all its files. What is gone already is a success.
 
@@ -142,7 +146,7 @@ class AsyncContextService(ContextFiles):
             return OperationResult.ok(True, gone.request_id)
         return OperationResult.ok(True, answer.request_id)
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def start_clear(self, context_id: str) -> OperationResult[str]:
         """Begin to delete all files of a context, and do not wait; ``data`` is its new state."""
         request = schema.ClearContext(id=_check.identifier(context_id, "context_id"))
@@ -151,13 +155,13 @@ class AsyncContextService(ContextFiles):
 
     clear_async = start_clear
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def get_clear_status(self, context_id: str) -> OperationResult[str]:
         """Ask for the state of a context: ``"clearing"``, then ``"available"``."""
         result = await self.get(context_id=context_id)
         return OperationResult.ok(result.context.state, result.request_id)
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def clear(
         self, context_id: str, timeout: float | timedelta = 60, poll_interval: float = 2.0
     ) -> OperationResult[str]:

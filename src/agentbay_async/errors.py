@@ -49,7 +49,8 @@
     └── PageTokenError                  a listing cannot go on from this token
 
 What the service or the network does comes back inside a result (see
-:mod:`agentbay_async.results`); ``result.unwrap()`` raises it. What the caller does wrong raises.
+:mod:`agentbay_async.models.results`); ``result.unwrap()`` raises it.
+Invalid arguments raise at once.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agentbay_async.context_records import ContextStatusData
+    from agentbay_async.models.context_status import ContextStatusData
 
 
 class Attempt(NamedTuple):

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from agentbay_async._reporting import reports
 from agentbay_async.errors import PageTokenError
-from agentbay_async.records import SessionPage
-from agentbay_async.results import SessionListResult
+from agentbay_async.models._returns_result import returns_result
+from agentbay_async.models.results import SessionListResult
+from agentbay_async.models.sessions import SessionPage
 from agentbay_async.session import AsyncSession
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agentbay_async._api import Api
-    from agentbay_async._wire import schema
+    from agentbay_async._protocol import schema
 
 # What the protocol's own default is, for one page that is asked for.
 _PAGE = 10
@@ -49,7 +49,7 @@ class AsyncSessionListing:
     def __await__(self) -> Generator[Any, None, SessionListResult[AsyncSession]]:
         return self.first().__await__()
 
-    @reports(SessionListResult)
+    @returns_result(SessionListResult)
     async def first(self) -> SessionListResult[AsyncSession]:
         """Return the first page, or the one whose number was asked for."""
         query = await self._start(self._query.max_results or _PAGE)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentbay_async import _check
-from agentbay_async._owning.labels import reserved as reserved_part
-from agentbay_async._owning.labels import visible
-from agentbay_async._reporting import reports
+from agentbay_async._protocol import schema
 from agentbay_async._session_life import Lifetime
-from agentbay_async._wire import schema
 from agentbay_async.errors import BadAnswerError, InvalidArgumentError
-from agentbay_async.records import SessionInfo
-from agentbay_async.results import OperationResult
-from agentbay_async.tool_results import (
+from agentbay_async.models._reserved_labels import reserved as reserved_part
+from agentbay_async.models._reserved_labels import visible
+from agentbay_async.models._returns_result import returns_result
+from agentbay_async.models.results import OperationResult
+from agentbay_async.models.sessions import SessionInfo
+from agentbay_async.models.tools import (
     LinkResult,
     McpToolResult,
     McpToolsResult,
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Any, Literal
 
-    from agentbay_async._access import Access
     from agentbay_async._api import Api
+    from agentbay_async._transport.access import Access
 
 _USUAL_IMAGE = "linux_latest"
 
@@ -84,7 +84,7 @@ class AsyncSession(Lifetime):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.session_id!r})"
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def set_labels(self, labels: Mapping[str, str]) -> OperationResult[None]:
         """Replace all labels of the session.
 
@@ -119,13 +119,13 @@ class AsyncSession(Lifetime):
         self._reserved = reserved_part(labels)
         return labels, answer.request_id
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def get_labels(self) -> OperationResult[dict[str, str]]:
         """Ask for the labels of the session; they are in ``data``."""
         labels, request_id = await self._all_labels()
         return OperationResult.ok(visible(labels), request_id)
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def info(self) -> OperationResult[SessionInfo]:
         """Ask how a person reaches the session; the answer is in ``data``."""
         answer = await self._api.call(schema.GetMcpResource(session_id=self.session_id))
@@ -134,7 +134,7 @@ class AsyncSession(Lifetime):
         info = _session_info(answer.data)
         return OperationResult.ok(info, answer.request_id)
 
-    @reports(LinkResult)
+    @returns_result(LinkResult)
     async def get_link(
         self,
         protocol_type: Literal["https", "wss"] | None = None,
@@ -154,11 +154,11 @@ class AsyncSession(Lifetime):
         Raises:
             InvalidArgumentError: `port` or `protocol_type` is none of those.
         """
-        from agentbay_async._links import get_link
+        from agentbay_async.services._links import get_link
 
         return await get_link(self._api, self.session_id, protocol_type, port, options)
 
-    @reports(SessionMetricsResult)
+    @returns_result(SessionMetricsResult)
     async def get_metrics(
         self, *, timeout: float | timedelta | None = None
     ) -> SessionMetricsResult:
@@ -167,12 +167,12 @@ class AsyncSession(Lifetime):
         Args:
             timeout: Seconds (or a timedelta) to wait for its answer; ``None`` takes the client's.
         """
-        from agentbay_async._metrics import get_metrics
+        from agentbay_async.services._metrics import get_metrics
 
         limit = None if timeout is None else _check.seconds(timeout, "timeout")
         return await get_metrics(self._api, self.session_id, limit)
 
-    @reports(McpToolResult)
+    @returns_result(McpToolResult)
     async def call_mcp_tool(
         self,
         tool_name: str,
@@ -188,20 +188,20 @@ class AsyncSession(Lifetime):
             args: Its arguments, as its input schema wants them.
             timeout: Seconds (or a timedelta) to wait for its answer; ``None`` takes the client's.
         """
-        from agentbay_async._tools import call_tool, checked_args
+        from agentbay_async.services._tools import call_tool, checked_args
 
         limit = None if timeout is None else _check.seconds(timeout, "timeout")
         name = _check.identifier(tool_name, "tool_name")
         return await call_tool(self._api, self.session_id, name, checked_args(args), limit)
 
-    @reports(McpToolsResult)
+    @returns_result(McpToolsResult)
     async def list_mcp_tools(self, image_id: str | None = None) -> McpToolsResult:
         """List the tools that the session's image, or another one, offers.
 
         Args:
             image_id: An image; ``None`` takes the session's, which is asked for if need be.
         """
-        from agentbay_async._tools import list_tools
+        from agentbay_async.services._tools import list_tools
 
         name = await self._image() if image_id is None else image_id
         return await list_tools(self._api, _check.identifier(name, "image_id"))

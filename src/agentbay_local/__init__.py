@@ -10,7 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agentbay_local.instruments.effects import (
+    from agentbay_local.sandbox.base import Isolation, Limits
+    from agentbay_local.service import LocalService
+    from agentbay_local.testing.fault_actions import (
         Delay,
         Drop,
         Effect,
@@ -24,14 +26,12 @@ if TYPE_CHECKING:
         Throttle,
         Truncate,
     )
-    from agentbay_local.instruments.faults import Call, Fault, Faults
-    from agentbay_local.instruments.holdings import Seeded
-    from agentbay_local.instruments.journal import Entry, Journal
-    from agentbay_local.instruments.manual_clock import ManualClock
-    from agentbay_local.instruments.quotas import Quotas
-    from agentbay_local.instruments.transitions import Transitions
-    from agentbay_local.sandbox.base import Isolation, Limits
-    from agentbay_local.service import LocalService
+    from agentbay_local.testing.faults import Call, Fault, Faults
+    from agentbay_local.testing.journal import Entry, Journal
+    from agentbay_local.testing.manual_clock import ManualClock
+    from agentbay_local.testing.quotas import Quotas
+    from agentbay_local.testing.seeding import Seeded
+    from agentbay_local.testing.transitions import Transitions
 
 __all__ = [
     "Call",
@@ -61,14 +61,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "instruments.effects": "Delay Drop Effect ExpireToken Fail FailTask Garbage Lag Slow StickTask"
-    " Throttle Truncate",
-    "instruments.faults": "Call Fault Faults",
-    "instruments.holdings": "Seeded",
-    "instruments.journal": "Entry Journal",
-    "instruments.quotas": "Quotas",
-    "instruments.manual_clock": "ManualClock",
-    "instruments.transitions": "Transitions",
+    "testing.fault_actions": "Delay Drop Effect ExpireToken Fail FailTask Garbage Lag Slow"
+    " StickTask Throttle Truncate",
+    "testing.faults": "Call Fault Faults",
+    "testing.seeding": "Seeded",
+    "testing.journal": "Entry Journal",
+    "testing.quotas": "Quotas",
+    "testing.manual_clock": "ManualClock",
+    "testing.transitions": "Transitions",
     "sandbox.base": "Isolation Limits",
     "service": "LocalService",
 }

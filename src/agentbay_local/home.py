@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from agentbay_local.sandbox.removal import remove_tree_now
+from agentbay_local.sandbox.host.removal import remove_tree_now
 
 if TYPE_CHECKING:
     from typing_extensions import Self

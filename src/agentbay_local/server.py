@@ -15,31 +15,31 @@ from typing import TYPE_CHECKING
 import attrs
 from aiohttp import web
 
-from agentbay_local.background import Background
+from agentbay_local.background_tasks import Background
 from agentbay_local.code import CodeRunner
 from agentbay_local.contexts.context_store import ContextStore
-from agentbay_local.contexts.syncing import Syncing
-from agentbay_local.dialect.paging import Pages
-from agentbay_local.dialect.signing import Signer
+from agentbay_local.contexts.sync import Syncing
 from agentbay_local.home import Home
-from agentbay_local.instruments.holdings import Holdings
-from agentbay_local.instruments.snapshots import Snapshots
-from agentbay_local.sandbox.orphans import Orphans
+from agentbay_local.http import app
+from agentbay_local.protocol.paging import Pages
+from agentbay_local.protocol.signing import Signer
+from agentbay_local.sandbox.host.orphans import Orphans
 from agentbay_local.sandbox.probe import Capability, backend_for, probe
 from agentbay_local.sessions.lifecycle import Lifecycle
 from agentbay_local.sessions.sandboxes import Sandboxes, unavailable
 from agentbay_local.state import State
 from agentbay_local.store import Store
-from agentbay_local.tools.memory import Memories
-from agentbay_local.web import app
+from agentbay_local.testing.seeding import Holdings
+from agentbay_local.testing.snapshots import Snapshots
+from agentbay_local.tools.tool_state import Memories
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from agentbay_local.instruments.kit import Kit
     from agentbay_local.sandbox.base import Backend, Isolation, Limits
     from agentbay_local.sandbox.outbound import AllowedHosts
+    from agentbay_local.testing.instruments import Kit
 
 __all__ = ["Server", "Settings"]
 

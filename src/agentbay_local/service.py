@@ -12,13 +12,13 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agentbay_local.bench import Bench
 from agentbay_local.clock import Clock, SystemClock
-from agentbay_local.instruments.kit import Kit
 from agentbay_local.limits import checked
 from agentbay_local.sandbox.base import Isolation, Limits
 from agentbay_local.sandbox.outbound import AllowedHosts
 from agentbay_local.server import Server, Settings
+from agentbay_local.testing.controls import Bench
+from agentbay_local.testing.instruments import Kit
 from agentbay_local.thread import ServerThread
 
 if TYPE_CHECKING:

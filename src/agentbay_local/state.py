@@ -6,23 +6,23 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from agentbay_local.dialect.problems import no_context, no_session, required, wrong_state
+from agentbay_local.protocol.errors import no_context, no_session, required, wrong_state
 from agentbay_local.sessions import states
-from agentbay_local.tools.workplace import Workplace
+from agentbay_local.tools.tool_context import Workplace
 
 if TYPE_CHECKING:
-    from agentbay_local.background import Background
+    from agentbay_local.background_tasks import Background
     from agentbay_local.clock import Clock
     from agentbay_local.code import CodeRunner
     from agentbay_local.contexts.context_store import ContextStore
-    from agentbay_local.contexts.syncing import Syncing
-    from agentbay_local.dialect.paging import Pages
-    from agentbay_local.dialect.signing import Signer
-    from agentbay_local.instruments.kit import Kit
+    from agentbay_local.contexts.sync import Syncing
+    from agentbay_local.protocol.paging import Pages
+    from agentbay_local.protocol.signing import Signer
     from agentbay_local.sessions.lifecycle import Lifecycle
     from agentbay_local.sessions.sandboxes import Sandboxes
     from agentbay_local.store import Context, Session, Store
-    from agentbay_local.tools.memory import Memories
+    from agentbay_local.testing.instruments import Kit
+    from agentbay_local.tools.tool_state import Memories
 
 __all__ = ["State"]
 

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agentbay import _main
-from agentbay_async import _cli
 from agentbay_async._clock import SystemClock
-from agentbay_async._owning.ledger import Ledger
+from agentbay_async._lifecycle.ledger import Ledger
 from agentbay_async.client import AsyncAgentBay
 from agentbay_async.errors import ConfigurationError, ServiceError
-from agentbay_async.records import Reaping
-from agentbay_async.results import ReapResult
+from agentbay_async.models.results import ReapResult
+from agentbay_async.models.sessions import Reaping
+from agentbay_cli import main, sessions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,11 +49,11 @@ def test_ps_lists_what_is_open(ledger: Ledger, capsys: pytest.CaptureFixture[str
     """As a table for people, and as JSON for programs."""
     ledger.began()
     ledger.created("s-1", "me@here", 60.0)
-    assert _main.main(["ps"]) == 0
+    assert main.main(["ps"]) == 0
     head, line = capsys.readouterr().out.splitlines()
     assert head.split() == ["SESSION", "PROCESS", "AGE", "OWNER", "SERVICE"]
     assert line.split() == ["s-1", "alive", "0s", "me@here", "https://service"]
-    assert _main.main(["ps", "--json"]) == 0
+    assert main.main(["ps", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {
         "session": "s-1",
         "process": "alive",
@@ -68,10 +67,10 @@ def test_ps_lists_nothing_where_there_is_no_ledger(
     ledger: Ledger, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A host without sessions is no failure; one without a ledger is."""
-    assert _main.main(["ps"]) == 0
+    assert main.main(["ps"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 1
     monkeypatch.setenv("AGENTBAY_LEDGER", "off")
-    assert _main.main(["ps"]) == 2
+    assert main.main(["ps"]) == 2
     assert "switched off" in capsys.readouterr().err
 
 
@@ -80,14 +79,14 @@ def test_ps_lists_nothing_where_there_is_no_ledger(
 )
 def test_ages_are_short(seconds: float, shown: str) -> None:
     """To the largest unit that fits."""
-    assert _cli._age(seconds) == shown
+    assert sessions._age(seconds) == shown
 
 
 def test_reap_tells_what_it_did(
     asked: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Ids for programs, the rest for people; what could not be deleted is in the exit code."""
-    assert _main.main(["reap", "--owner", "ci", "--older-than", "2h"]) == 1
+    assert main.main(["reap", "--owner", "ci", "--older-than", "2h"]) == 1
     assert asked == [("AsyncAgentBay('https://service')", "ci", 7200.0, False)]
     output = capsys.readouterr()
     assert output.out == "s-1\n"
@@ -99,7 +98,7 @@ def test_reap_takes_its_options(
     asked: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Another service, and a run that deletes nothing."""
-    _main.main(["reap", "--endpoint", "https://other", "--dry-run"])
+    main.main(["reap", "--endpoint", "https://other", "--dry-run"])
     assert asked == [("AsyncAgentBay('https://other')", None, None, True)]
     assert "1 would be deleted" in capsys.readouterr().err
 
@@ -110,7 +109,7 @@ def test_times_that_cannot_be_meant_are_refused(
 ) -> None:
     """With the forms that are understood."""
     with pytest.raises(SystemExit) as refused:
-        _main.main(["reap", f"--older-than={text}"])
+        main.main(["reap", f"--older-than={text}"])
     assert refused.value.code == 2
     assert "90s, 30m, 2h or 1d" in capsys.readouterr().err
 
@@ -128,7 +127,7 @@ def test_what_cannot_be_done_is_said(
         raise error
 
     monkeypatch.setattr(AsyncAgentBay, "reap", fail)
-    assert _main.main(["reap"]) == 2
+    assert main.main(["reap"]) == 2
     assert capsys.readouterr().err == f"agentbay: {error}\n"
 
 
@@ -137,7 +136,7 @@ def test_the_command_explains_itself(
     given: list[str], code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """All its subcommands, whichever package they belong to."""
-    assert _main.main(given) == code
+    assert main.main(given) == code
     output = capsys.readouterr()
     text = output.err if code else output.out
     for command in ("local", "doctor", "ps", "reap"):
@@ -149,6 +148,6 @@ def test_the_local_service_gets_its_own_commands(
 ) -> None:
     """With all that follows them."""
     with pytest.raises(SystemExit) as ended:
-        _main.main(["local", "--help"])
+        main.main(["local", "--help"])
     assert ended.value.code == 0
     assert "--isolation" in capsys.readouterr().out

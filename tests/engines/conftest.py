@@ -11,14 +11,14 @@ import pytest
 import pytest_asyncio
 
 from agentbay_async import AsyncAgentBay, Config
-from agentbay_async._bulk.engines import spreading
-from agentbay_async._bulk.engines.work import perform
+from agentbay_async._bulk.distributed import arguments
+from agentbay_async._bulk.distributed.worker import perform
 from agentbay_local import LocalService
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
-    from agentbay_async._bulk.engines.engine import Order, Report
+    from agentbay_async._bulk.distributed.engine import Order, Report
 
 
 class Threads:
@@ -102,5 +102,5 @@ async def bay(make_bay: Callable[..., AsyncAgentBay]) -> AsyncIterator[AsyncAgen
 def threads(monkeypatch: pytest.MonkeyPatch) -> Threads:
     """Give a cluster of two threads, which ``engine="dask"`` stands for."""
     cluster = Threads("one", "two")
-    monkeypatch.setattr(spreading, "engine_named", lambda _name: cluster)
+    monkeypatch.setattr(arguments, "engine_named", lambda _name: cluster)
     return cluster

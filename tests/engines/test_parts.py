@@ -21,10 +21,10 @@ from agentbay_async import (
     Progress,
     ThrottledError,
 )
-from agentbay_async._bulk.engines import kinds
-from agentbay_async._bulk.engines.kinds import engine_named
-from agentbay_async._bulk.engines.parcels import opened, packed, sealed, unpacked
-from agentbay_async._bulk.engines.portions import Portions
+from agentbay_async._bulk.distributed import registry
+from agentbay_async._bulk.distributed.pickling import opened, packed, sealed, unpacked
+from agentbay_async._bulk.distributed.portions import Portions
+from agentbay_async._bulk.distributed.registry import engine_named
 
 if TYPE_CHECKING:
     import ssl
@@ -120,7 +120,7 @@ def test_a_package_that_is_missing_is_named_with_the_remedy(
     monkeypatch: pytest.MonkeyPatch, name: str, package: str
 ) -> None:
     """The extra, and where it is needed."""
-    monkeypatch.setattr(kinds, "find_spec", lambda _package: None)
+    monkeypatch.setattr(registry, "find_spec", lambda _package: None)
     with pytest.raises(ConfigurationError) as caught:
         engine_named(name)
     assert f"needs the package {package}" in str(caught.value)

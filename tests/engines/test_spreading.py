@@ -26,12 +26,12 @@ from agentbay_async import (
     SessionNotFoundError,
     WorkerLostError,
 )
-from agentbay_async._owning.labels import CHUNK
+from agentbay_async.models._reserved_labels import CHUNK
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from agentbay_async._bulk.engines.engine import Order
+    from agentbay_async._bulk.distributed.engine import Order
     from agentbay_local import LocalService
 
     from .conftest import Threads

@@ -17,7 +17,7 @@ from agentbay_async import (
     InvalidArgumentError,
     SyncPolicy,
 )
-from agentbay_async._wire.policy import policy_from_text
+from agentbay_async._protocol.policy import policy_from_text
 
 if TYPE_CHECKING:
     from tests.conftest import InstantClock

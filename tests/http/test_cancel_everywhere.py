@@ -15,7 +15,7 @@ import anyio
 import pytest
 
 from agentbay_async import AsyncAgentBay, AsyncSession, ContextSync, CreateSessionParams
-from agentbay_async._wire.http import Http
+from agentbay_async._transport.http import Http
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator

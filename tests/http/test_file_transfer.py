@@ -23,7 +23,7 @@ from agentbay_async import (
     SessionNotFoundError,
     TransferError,
 )
-from agentbay_async.services._files import trees
+from agentbay_async.services._files import archive
 
 from .toolbox import Toolbox
 
@@ -318,9 +318,9 @@ def test_an_archive_that_leads_out_of_its_directory_is_refused(
     target = here / "target"
     target.mkdir()
     (target / "not-in-the-archive").write_text("mine")
-    archive = _archive(here / "a.tar", ("first", _FILE, ""), *members)
-    with pytest.raises(trees.UnsafeArchiveError):
-        trees.unpack(archive, target)
+    tar = _archive(here / "a.tar", ("first", _FILE, ""), *members)
+    with pytest.raises(archive.UnsafeArchiveError):
+        archive.unpack(tar, target)
     assert sorted(os.listdir(here)) == ["a.tar", "secret", "target"]
     assert not any(path.is_symlink() for path in target.rglob("*"))
 
@@ -333,7 +333,7 @@ def test_an_archive_does_not_write_through_links_that_are_there(here: Path) -> N
     target.mkdir()
     (target / "d").symlink_to(here / "outside")
     (target / "g").symlink_to(here / "outside" / "f")
-    trees.unpack(_archive(here / "a.tar", ("d/f", _FILE, ""), ("g", _FILE, "")), target)
+    archive.unpack(_archive(here / "a.tar", ("d/f", _FILE, ""), ("g", _FILE, "")), target)
     assert (here / "outside" / "f").read_text() == "precious"
     assert (target / "d" / "f").read_text() == (target / "g").read_text() == "evil"
 
@@ -342,9 +342,9 @@ def test_an_archive_does_not_write_through_its_own_links(here: Path) -> None:
     """A link and a file below it cannot both be."""
     target = here / "target"
     (target / "inner").mkdir(parents=True)
-    archive = _archive(here / "a.tar", ("l", _LINK, "inner"), ("l/f", _FILE, ""))
+    tar = _archive(here / "a.tar", ("l", _LINK, "inner"), ("l/f", _FILE, ""))
     with pytest.raises(OSError, match="l"):
-        trees.unpack(archive, target)
+        archive.unpack(tar, target)
     assert list((target / "inner").iterdir()) == []
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agentbay_async import ClosedError, Config, ConnectionLostError, RetryPolicy
-from agentbay_async._wire.pool import Pools, proxy_for
+from agentbay_async._transport.pool import Pools, proxy_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable

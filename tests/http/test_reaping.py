@@ -17,8 +17,8 @@ from agentbay_async import (
     CreateSessionParams,
     InvalidArgumentError,
 )
-from agentbay_async._owning.ledger import append, read
-from agentbay_async._owning.processes import Process, this_process
+from agentbay_async._lifecycle.ledger import append, read
+from agentbay_async._lifecycle.processes import Process, this_process
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from agentbay_async import AsyncAgentBay, RetryPolicy, SessionStatus
-from agentbay_async._wire import schema
+from agentbay_async._protocol import schema
 from agentbay_async.config import resolve
 
 if TYPE_CHECKING:

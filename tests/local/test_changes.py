@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agentbay_local.sandbox.base import Isolation, Sandbox, SandboxSpec
-from agentbay_local.sandbox.orphans import Orphans
+from agentbay_local.sandbox.host.orphans import Orphans
+from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.probe import backend_for, probe
-from agentbay_local.sandbox.uids import private_uid
 from agentbay_local.tools.arguments import Arguments
 from agentbay_local.tools.changes import follow, get_file_change
-from agentbay_local.tools.memory import Memory
+from agentbay_local.tools.tool_state import Memory
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.local.conftest import Api
 
-    from agentbay_local.tools.watched import Follower
+    from agentbay_local.tools.watcher import Follower
 
 pytestmark = pytest.mark.usefixtures("sandboxed")
 

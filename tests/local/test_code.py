@@ -18,24 +18,24 @@ from agentbay_local.code import (
     Ended,
     Printed,
     Shown,
-    cell,
+    execution,
+    kernel,
     languages,
     read_only,
-    taps,
-    worker,
+    stream_reader,
 )
-from agentbay_local.code.worker import Worker
+from agentbay_local.code.kernel import Worker
 from agentbay_local.sandbox.base import Isolation, Sandbox
 from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
+from agentbay_local.sandbox.errors import InvalidRequest, SandboxGone
+from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.plain import PlainBackend
 from agentbay_local.sandbox.probe import probe
-from agentbay_local.sandbox.problems import InvalidRequest, SandboxGone
-from agentbay_local.sandbox.uids import private_uid
 from agentbay_local.sandbox.values import SandboxSpec
 from agentbay_local.tools.arguments import Arguments, ToolFailure
-from agentbay_local.tools.coding import run_code
-from agentbay_local.tools.memory import Memory
-from agentbay_local.tools.workplace import Workplace
+from agentbay_local.tools.code import run_code
+from agentbay_local.tools.tool_context import Workplace
+from agentbay_local.tools.tool_state import Memory
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -154,7 +154,7 @@ async def test_a_display_does_not_overtake_what_is_still_in_the_pipe(
     coder: Coder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However slowly the pipe is read."""
-    monkeypatch.setattr(taps, "_CHUNK", 1)
+    monkeypatch.setattr(stream_reader, "_CHUNK", 1)
     code = "print('x' * 5000); display(1)"
     events = [event async for event in coder.runner.stream("s-1", "python", code, 30)]
 
@@ -297,7 +297,7 @@ async def test_code_is_interrupted_at_its_timeout_and_the_state_is_kept(coder: C
     assert ended.error is not None
     assert (ended.error.name, ended.timed_out, ended.state_lost) == ("TimeoutError", True, False)
     assert "longer than 0.5 s" in ended.error.value
-    assert "python_worker" not in ended.error.traceback
+    assert "python_kernel" not in ended.error.traceback
     assert outcome.stdout == "begun\n"
     assert await coder.value("x") == "'kept'"
 
@@ -318,7 +318,7 @@ async def test_the_interrupt_reaches_whatever_the_code_waits_for(coder: Coder, c
     outcome = await coder.python(code, timeout=0.5)
 
     assert not outcome.ended.state_lost
-    assert outcome.ended.seconds < worker.INTERRUPT_GRACE
+    assert outcome.ended.seconds < kernel.INTERRUPT_GRACE
     assert await coder.value("1") == "1"
 
 
@@ -326,7 +326,7 @@ async def test_code_that_ignores_the_interrupt_is_killed_and_the_loss_is_told(
     coder: Coder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The call ends, says that the state is gone, and the next one has a new shell."""
-    monkeypatch.setattr(worker, "INTERRUPT_GRACE", 0.3)
+    monkeypatch.setattr(kernel, "INTERRUPT_GRACE", 0.3)
     await coder.python("x = 1")
 
     outcome = await coder.python(
@@ -405,7 +405,7 @@ async def test_a_shell_that_dies_is_told_with_its_reason(
 async def test_a_shell_that_died_between_calls_is_told_by_the_next(coder: Coder) -> None:
     """Losing all variables without a word would be worse than an error."""
     await coder.python("x = 1")
-    ended = await coder.sandbox.run("pkill -9 -f '[p]ython_worker'", timeout=10)
+    ended = await coder.sandbox.run("pkill -9 -f '[p]ython_kernel'", timeout=10)
     assert ended.exit_code == 0
     seat = coder.runner._seats["s-1", "python"]
     assert seat.worker is not None
@@ -492,8 +492,8 @@ async def test_bytes_that_are_no_text_are_replaced(coder: Coder) -> None:
 
 async def test_a_flood_is_cut_and_told(coder: Coder, monkeypatch: pytest.MonkeyPatch) -> None:
     """The service keeps a bounded part of what is printed and shown, and says so."""
-    monkeypatch.setattr(cell, "_OUTPUT_LIMIT", 200_000)
-    monkeypatch.setattr(cell, "_RESULTS_LIMIT", 10_000)
+    monkeypatch.setattr(execution, "_OUTPUT_LIMIT", 200_000)
+    monkeypatch.setattr(execution, "_RESULTS_LIMIT", 10_000)
 
     printed = await coder.python("for _ in range(10_000): print('x' * 100)")
     displayed = await coder.python("for n in range(1000): display(n)")
@@ -570,7 +570,7 @@ async def test_time_spent_paused_does_not_count(
     coder: Coder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A session paused in the middle of its code goes on with it, and does not lose it."""
-    monkeypatch.setattr(worker, "_SLICE", 0.02)
+    monkeypatch.setattr(kernel, "_SLICE", 0.02)
     code = "print('begun'); import time; time.sleep(0.05)"
     events = coder.runner.stream("s-1", "python", code, 1)
     assert isinstance(await anext(events), Printed)

@@ -9,7 +9,7 @@ import pytest
 
 from agentbay_local.code import CodeOutcome, Ended, Failed, Printed, Shown, frame
 from agentbay_local.code.frames import LARGEST, Frames, count_in, failed_in, packed, shown_in
-from agentbay_local.sandbox.problems import MalformedReply
+from agentbay_local.sandbox.errors import MalformedReply
 
 
 def test_frames_are_put_together_when_they_come_in_pieces() -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from agentbay_local.trees.landing import Landing
+    from agentbay_local.trees.atomic_write import Landing
 
 
 @pytest.fixture

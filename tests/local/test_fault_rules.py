@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agentbay_local import Call, Delay, Drop, ExpireToken, Fail, Faults, Lag, StickTask
-from agentbay_local.instruments.effects import Effect, effect_from_json
-from agentbay_local.instruments.fault_file import FaultFile, faults_from_text
-from agentbay_local.instruments.faults import fault_from_json
+from agentbay_local.testing.fault_actions import Effect, effect_from_json
+from agentbay_local.testing.fault_file import FaultFile, faults_from_text
+from agentbay_local.testing.faults import fault_from_json
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,9 +13,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from tests.local.wild import DEADLINE, DEEP, JSON, TEXT, ask, quiet_log, said, wild
 
-from agentbay_async._wire.codec import wire_name
+from agentbay_async._protocol.codec import wire_name
 from agentbay_local.actions import ROUTES
-from agentbay_local.tools.programs import PROGRAMS
+from agentbay_local.tools.handlers import PROGRAMS
 
 if TYPE_CHECKING:
     from agentbay_local import LocalService

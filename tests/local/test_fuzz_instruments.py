@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.local.wild import DEEP, JSON, TEXT, ask, quiet_log, said, wild
 
 from agentbay_local import LocalService, ManualClock
-from agentbay_local.instruments.fault_file import faults_from_text
+from agentbay_local.testing.fault_file import faults_from_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from agentbay_local.actions import ROUTES, Route
-from agentbay_local.web import app
+from agentbay_local.http import app
 
 if TYPE_CHECKING:
     from tests.local.conftest import Api

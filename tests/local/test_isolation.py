@@ -54,7 +54,7 @@ async def test_a_sandbox_that_does_not_start_is_said_in_the_dialect(
 ) -> None:
     """The session stays, and its next use tries again."""
     from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
-    from agentbay_local.sandbox.problems import SandboxError
+    from agentbay_local.sandbox.errors import SandboxError
 
     async def broken(*_: Any) -> Any:
         raise SandboxError("it did not come up")

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from agentbay_local import Entry, Journal
-from agentbay_local.instruments.journal import masked
+from agentbay_local.testing.journal import masked
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ from agentbay_async import (
     ToolError,
     TransportError,
 )
-from agentbay_async._channels import socket_of
+from agentbay_async.services._routing import socket_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

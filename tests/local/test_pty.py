@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
-from agentbay_local.channels import viewer
+from agentbay_local.websocket import subscriber
 
 from .lines import CODE, FILES, PTY, Line, Reached, Seen, ends, joined, line_to, reached
 
@@ -69,7 +69,7 @@ async def test_output_waits_until_a_client_can_know_the_terminal(
     api: Api, place: Reached, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """But not for one that says at which byte it is, since that one knows it."""
-    monkeypatch.setattr(viewer, "_UNTIL_KNOWN", 3600)
+    monkeypatch.setattr(subscriber, "_UNTIL_KNOWN", 3600)
     terminal = await line.open(shell="/bin/echo hi")
     async with line_to(api, place) as other:
         await other.ask(PTY, "pty.connect", ptySessionId=terminal, offset=0)

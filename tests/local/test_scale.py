@@ -15,10 +15,10 @@ from tests.sandbox.watching import descendants, open_count
 
 from agentbay_async import AsyncAgentBay, CreateSessionParams
 from agentbay_local import LocalService
-from agentbay_local.dialect.problems import Problem
+from agentbay_local.protocol.errors import Problem
 from agentbay_local.sandbox.base import Isolation, Limits
+from agentbay_local.sandbox.host.limit_enforcer import EVERY, Crowd, Watch
 from agentbay_local.sandbox.values import SandboxSpec
-from agentbay_local.sandbox.watch import EVERY, Crowd, Watch
 from agentbay_local.sessions import sandboxes as module
 from agentbay_local.sessions.sandboxes import Sandboxes
 

@@ -13,9 +13,9 @@ import aiohttp
 import pytest
 
 from agentbay_local import LocalService
-from agentbay_local.channels import line as channels
-from agentbay_local.channels.desk import Desk
-from agentbay_local.web.socket import LARGEST_FRAME
+from agentbay_local.http.websocket import LARGEST_FRAME
+from agentbay_local.websocket import connection as channels
+from agentbay_local.websocket.dispatcher import Desk
 
 from .lines import CODE, FILES, PTY, Line, Reached, ends, line_to, reached
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentbay_async.context_sync import (
+from agentbay_async.models.sync_policy import (
     BWList,
     Lifecycle,
     RecyclePolicy,
@@ -21,7 +21,7 @@ from agentbay_async.context_sync import (
 from agentbay_local.contexts.retention import expiries
 from agentbay_local.tools.utf8 import MARGIN, whole_characters
 from agentbay_local.trees.archive import unpack
-from agentbay_local.trees.landing import Landing
+from agentbay_local.trees.atomic_write import Landing
 from agentbay_local.trees.manifest import DIRECTORY, FILE, Stamp, scan
 from agentbay_local.trees.selection import Selection
 

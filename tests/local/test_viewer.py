@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agentbay_local.channels.line import Line
-from agentbay_local.channels.scrollback import Scrollback
-from agentbay_local.channels.viewer import Viewer
+from agentbay_local.websocket.connection import Line
+from agentbay_local.websocket.scrollback import Scrollback
+from agentbay_local.websocket.subscriber import Viewer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

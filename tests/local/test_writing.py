@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentbay_async._wire.codec import compact_json
-from agentbay_local.dialect import writing
-from agentbay_local.dialect.writing import written
+from agentbay_async._protocol.codec import compact_json
+from agentbay_local.protocol import json
+from agentbay_local.protocol.json import written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,15 +30,15 @@ VALUES = st.recursive(
 @given(value=st.dictionaries(TEXT, VALUES, max_size=3))
 async def test_pieces_make_the_same_json(value: dict[str, Any]) -> None:
     """Whatever is in it, and wherever a long text is cut."""
-    assert await written(value, writing._LARGE + 1) == compact_json(value)
+    assert await written(value, json._LARGE + 1) == compact_json(value)
 
 
 def test_no_piece_takes_long() -> None:
     """Between two of them others have their turn, so that none may be large."""
     value = {"Data": {"content": [{"text": "\0" * 1_000_000}, {"text": "short"}]}}
-    pieces = list(writing._pieces(value))
-    assert len(pieces) > 1_000_000 // writing._PIECE
-    assert max(map(len, pieces)) <= 6 * writing._PIECE
+    pieces = list(json._pieces(value))
+    assert len(pieces) > 1_000_000 // json._PIECE
+    assert max(map(len, pieces)) <= 6 * json._PIECE
 
 
 @pytest.mark.parametrize(("size", "elsewhere"), [(1000, False), (1_000_000, True)])
@@ -52,7 +52,7 @@ async def test_only_large_answers_are_written_on_a_thread(
         threads.add(threading.get_ident())
         return compact_json(value)
 
-    monkeypatch.setattr(writing, "compact_json", noting)
+    monkeypatch.setattr(json, "compact_json", noting)
     await written({"text": "x" * size}, size)
     assert (threading.get_ident() not in threads) is elsewhere
 
@@ -62,14 +62,14 @@ async def test_a_long_output_arrives_whole(
 ) -> None:
     """Megabytes that JSON writes longer than they are; both layers of the answer are in pieces."""
     layers = 0
-    whole = writing._object
+    whole = json._object
 
     def counted(members: dict[str, Any]) -> Iterator[str]:
         nonlocal layers
         layers += "RequestId" in members or "exit_code" in members
         return whole(members)
 
-    monkeypatch.setattr(writing, "_object", counted)
+    monkeypatch.setattr(json, "_object", counted)
     session = await api.session()
     command = "head -c 2000000 /dev/zero | tr '\\0' '\\n'; printf 'end\\\\\"'"
     assert await api.sh(session, command) == "\n" * 2_000_000 + 'end\\"'

@@ -210,7 +210,7 @@ def test_who_does_not_use_it_pays_nothing(runs: Runs) -> None:
 import sys
 
 def test_it():
-    assert "agentbay_local.pytest_plugin" in sys.modules
+    assert "agentbay_local.testing.pytest_plugin" in sys.modules
     ours = {"agentbay", "agentbay_async", "aiohttp"}
     assert not ours & set(sys.modules)
     assert not any(name.startswith("agentbay_local.service") for name in sys.modules)

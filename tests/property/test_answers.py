@@ -8,13 +8,13 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentbay_async import _metrics
-from agentbay_async._wire import codes, link, schema
+from agentbay_async._protocol import error_codes, schema
+from agentbay_async._transport import direct_call
 from agentbay_async.errors import AgentBayError
-from agentbay_async.services._files import answers
+from agentbay_async.models.tools import SessionMetrics
+from agentbay_async.services import _metrics, _screen
+from agentbay_async.services._files import parsing as file_parsing
 from agentbay_async.services._git import parsing
-from agentbay_async.services._screens import screen
-from agentbay_async.tool_records import SessionMetrics
 
 _json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(10**400),
@@ -65,11 +65,11 @@ def test_any_output_of_git_is_read(output: str) -> None:
 @given(_output)
 def test_any_output_of_file_tools_is_read(output: str) -> None:
     """Listings, matches and facts; a number that is none is 0, or no listing."""
-    answers.found_entries(output)
-    answers.marked_entries(output)
-    answers.matches(output)
-    answers.told_diff(output)
-    assert answers.file_info("/a", output).size >= 0
+    file_parsing.found_entries(output)
+    file_parsing.marked_entries(output)
+    file_parsing.matches(output)
+    file_parsing.told_diff(output)
+    assert file_parsing.file_info("/a", output).size >= 0
 
 
 @given(st.dictionaries(st.sampled_from(["cpu_count", "mem_used", "rx_rate_kbps"]), _json))
@@ -81,7 +81,7 @@ def test_any_numbers_of_a_session_are_metrics(document: dict[str, Any]) -> None:
 @given(_json)
 def test_any_value_is_a_whole_number_of_a_screen(value: object) -> None:
     """What is none is 0."""
-    assert isinstance(screen.number(value), int)
+    assert isinstance(_screen.number(value), int)
 
 
 _results = st.fixed_dictionaries(
@@ -121,7 +121,7 @@ def test_any_answer_of_a_sessions_own_address_is_an_answer_or_an_error_of_ours(
 
 def _outcome(status: int, body: bytes) -> object:
     try:
-        return link._read("shell", status, body, "r-1", "s-1")
+        return direct_call._read("shell", status, body, "r-1", "s-1")
     except AgentBayError as error:
         return error
 
@@ -129,4 +129,4 @@ def _outcome(status: int, body: bytes) -> object:
 @given(st.text(), st.integers(100, 999))
 def test_any_code_is_an_error(code: str, status: int) -> None:
     """The service may say what it likes."""
-    assert issubclass(codes.error_type(code, status), AgentBayError)
+    assert issubclass(error_codes.error_type(code, status), AgentBayError)

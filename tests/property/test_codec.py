@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentbay_async._wire import codec, forms, schema
-from agentbay_async._wire.policy import policy_from_text, policy_to_text
-from agentbay_async.context_sync import (
+from agentbay_async._protocol import codec, forms, schema
+from agentbay_async._protocol.policy import policy_from_text, policy_to_text
+from agentbay_async.models.sync_policy import (
     BWList,
     DeletePolicy,
     DownloadPolicy,

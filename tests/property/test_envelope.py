@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentbay_async._wire import schema
-from agentbay_async._wire.envelope import Answer, read_answer, retry_after
+from agentbay_async._protocol import schema
+from agentbay_async._protocol.envelope import Answer, read_answer, retry_after
 from agentbay_async.errors import AgentBayError, APIError, BadAnswerError, PageTokenError
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agentbay_async._clock import SystemClock
-from agentbay_async._wire.frames import Frame, read_frame
-from agentbay_async._wire.invocations import Listener
-from agentbay_async._wire.socket import Socket
+from agentbay_async._protocol.frames import Frame, read_frame
+from agentbay_async._transport.pending_calls import Listener
+from agentbay_async._transport.websocket import Socket
 from agentbay_async.errors import AgentBayError
 from agentbay_async.services._code.answers import read_answer, read_event, read_failure
-from agentbay_async.services._terminals.terminal import Terminal
+from agentbay_async.services._pty.terminal import Terminal
 
 _DEADLINE = 30.0
 _json = st.recursive(

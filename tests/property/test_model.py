@@ -37,7 +37,7 @@ from agentbay_local import LocalService
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from agentbay_async.results import Result
+    from agentbay_async.models.results import Result
 
 _RUNS, _STEPS = int(os.environ.get("MODEL_RUNS", "40")), 50
 

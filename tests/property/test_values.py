@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentbay_async import _check
+from agentbay_async._protocol.codec import compact_json
 from agentbay_async._sources import environment_file
-from agentbay_async._wire.codec import compact_json
 from agentbay_async.errors import UsageError
-from agentbay_async.services._files.pieces import ARGUMENT_LIMIT, byte_pieces, text_pieces
+from agentbay_async.services._files.chunking import ARGUMENT_LIMIT, byte_pieces, text_pieces
 
 _values = st.text() | st.none() | st.integers() | st.binary() | st.booleans()
 

@@ -23,13 +23,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentbay_local.sandbox import bundle, openat, programs, seccomp
+from agentbay_local.sandbox import seccomp
 from agentbay_local.sandbox.base import Backend, Isolation, SandboxSpec
-from agentbay_local.sandbox.hostfs import HostFiles
+from agentbay_local.sandbox.errors import FileProblem
+from agentbay_local.sandbox.host import bundle, openat, programs
+from agentbay_local.sandbox.host.offline_files import HostFiles
+from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.outbound import AllowedHosts
 from agentbay_local.sandbox.probe import backend_for
-from agentbay_local.sandbox.problems import FileProblem
-from agentbay_local.sandbox.uids import private_uid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agentbay_local.sandbox import programs
 from agentbay_local.sandbox.base import Backend, Isolation, Limits, Sandbox, SandboxSpec
 from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
+from agentbay_local.sandbox.host import programs
+from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.inside import confinement
 from agentbay_local.sandbox.probe import Capability, backend_for, probe
-from agentbay_local.sandbox.uids import private_uid
 
 from .watching import descendants
 

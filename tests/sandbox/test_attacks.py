@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from agentbay_local.sandbox import programs
 from agentbay_local.sandbox.base import Isolation
+from agentbay_local.sandbox.host import programs
 from agentbay_local.sandbox.inside import confinement
 
 from .attacks import ATTACKS

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agentbay_local.sandbox import replies
 from agentbay_local.sandbox.base import Isolation, SandboxSpec
-from agentbay_local.sandbox.channel import Reply
+from agentbay_local.sandbox.errors import FileProblem, InvalidRequest, MalformedReply
+from agentbay_local.sandbox.host import replies
+from agentbay_local.sandbox.host.agent_client import Reply
+from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.inside import confinement
 from agentbay_local.sandbox.landlock import LandlockBackend
-from agentbay_local.sandbox.problems import FileProblem, InvalidRequest, MalformedReply
-from agentbay_local.sandbox.uids import private_uid
 
 from .watching import open_count
 

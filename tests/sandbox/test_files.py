@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agentbay_local.sandbox.problems import FileProblem, InvalidRequest
+from agentbay_local.sandbox.errors import FileProblem, InvalidRequest
 
 if TYPE_CHECKING:
     from pathlib import Path

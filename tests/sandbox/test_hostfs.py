@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agentbay_local.sandbox import openat
-from agentbay_local.sandbox.hostfs import HostFiles, copy_content
-from agentbay_local.sandbox.problems import FileProblem
+from agentbay_local.sandbox.errors import FileProblem
+from agentbay_local.sandbox.host import openat
+from agentbay_local.sandbox.host.offline_files import HostFiles, copy_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

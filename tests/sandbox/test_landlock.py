@@ -12,12 +12,12 @@ import pytest
 
 from agentbay_local.sandbox import landlock, seccomp
 from agentbay_local.sandbox.base import Isolation, SandboxSpec
+from agentbay_local.sandbox.errors import InvalidRequest, SandboxGone
+from agentbay_local.sandbox.host.removal import remove_tree
+from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.inside import confinement
 from agentbay_local.sandbox.landlock import LandlockBackend
 from agentbay_local.sandbox.probe import probe
-from agentbay_local.sandbox.problems import InvalidRequest, SandboxGone
-from agentbay_local.sandbox.removal import remove_tree
-from agentbay_local.sandbox.uids import private_uid
 
 from .watching import gone, owned_by
 
@@ -91,7 +91,7 @@ async def test_level_is_offered_and_never_taken_when_namespaces_are_missing(
     """The remedy names it; the answer stays that namespaces are not available."""
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(confinement, "abi", lambda: 7)
-    monkeypatch.setattr("agentbay_local.sandbox.programs.bubblewrap", _missing)
+    monkeypatch.setattr("agentbay_local.sandbox.host.programs.bubblewrap", _missing)
     found = await probe(Isolation.NAMESPACES)
 
     assert (found.isolation, found.available) == (Isolation.NAMESPACES, False)

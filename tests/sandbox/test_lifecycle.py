@@ -14,8 +14,8 @@ import pytest
 
 from agentbay_local.sandbox.base import Limits, SandboxSpec
 from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
-from agentbay_local.sandbox.problems import InvalidRequest, SandboxGone, SandboxPaused
-from agentbay_local.sandbox.uids import private_uid
+from agentbay_local.sandbox.errors import InvalidRequest, SandboxGone, SandboxPaused
+from agentbay_local.sandbox.host.uids import private_uid
 
 from .watching import facts, gone, is_agent, open_count, owned_by, parent
 

@@ -7,11 +7,11 @@ import os
 import resource
 from typing import TYPE_CHECKING
 
-from agentbay_local.sandbox import census, usage
 from agentbay_local.sandbox.base import Limits, SandboxSpec
+from agentbay_local.sandbox.host import process_tree, usage
+from agentbay_local.sandbox.host.removal import remove_tree
+from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.plain import PlainBackend
-from agentbay_local.sandbox.removal import remove_tree
-from agentbay_local.sandbox.uids import private_uid
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +71,7 @@ async def test_many_small_processes_count_together(
 
         assert "memory passed" in done.excess
         ours = newborn()
-        family = [one for one in census.family(os.getpid()) if one.pid in ours]
+        family = [one for one in process_tree.family(os.getpid()) if one.pid in ours]
         assert len([one for one in family if 40 * MIB < one.memory < 60 * MIB]) < 3
     await backend.close()
 
@@ -188,15 +188,15 @@ async def test_resting_session_is_not_looked_at(
 ) -> None:
     """The watch stops when it finds no process, and begins again with the next."""
     looks: list[int] = []
-    family = census.family
+    family = process_tree.family
 
-    def counted(agent: int) -> list[census.Member]:
+    def counted(agent: int) -> list[process_tree.Member]:
         found = family(agent)
         if agent in newborn():
             looks.append(len(found))
         return found
 
-    monkeypatch.setattr(census, "family", counted)
+    monkeypatch.setattr(process_tree, "family", counted)
     async with start_isolated() as sandbox:
         await sandbox.run("sleep 0.5", timeout=10)
         while not looks or looks[-1]:
@@ -244,11 +244,11 @@ async def test_disk_is_counted_once_for_each_file_and_at_any_depth(tmp_path: Pat
 def test_only_the_process_that_was_meant_is_killed() -> None:
     """A number that belongs to somebody else by now is left alone."""
     pid = os.posix_spawn("/bin/sleep", ["sleep", "60"], {})
-    (member,) = [one for one in census.family(os.getpid()) if one.pid == pid]
-    another = census.Member(pid, member.start + 1, 1, 0)
+    (member,) = [one for one in process_tree.family(os.getpid()) if one.pid == pid]
+    another = process_tree.Member(pid, member.start + 1, 1, 0)
 
-    assert census.end([another]) == 0
+    assert process_tree.end([another]) == 0
     assert os.waitpid(pid, os.WNOHANG) == (0, 0)
-    assert census.end([member]) == 1
+    assert process_tree.end([member]) == 1
     assert os.waitpid(pid, 0)[1] == 9
-    assert census.end([member]) == 0
+    assert process_tree.end([member]) == 0

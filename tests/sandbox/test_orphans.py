@@ -11,8 +11,8 @@ import pytest
 
 from agentbay_local.sandbox.base import SandboxSpec
 from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
-from agentbay_local.sandbox.orphans import Orphans, Record
-from agentbay_local.sandbox.uids import private_uid
+from agentbay_local.sandbox.host.orphans import Orphans, Record
+from agentbay_local.sandbox.host.uids import private_uid
 
 from .watching import descendants, gone
 
@@ -24,8 +24,8 @@ import asyncio, sys
 from pathlib import Path
 from agentbay_local.sandbox.base import SandboxSpec
 from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
-from agentbay_local.sandbox.orphans import Orphans
-from agentbay_local.sandbox.uids import private_uid
+from agentbay_local.sandbox.host.orphans import Orphans
+from agentbay_local.sandbox.host.uids import private_uid
 
 async def main():
     backend = BubblewrapBackend(Orphans(Path(sys.argv[2])))

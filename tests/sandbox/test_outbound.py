@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agentbay_local.sandbox import replies
 from agentbay_local.sandbox.base import Isolation, Sandbox, SandboxSpec
 from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
-from agentbay_local.sandbox.channel import Reply
+from agentbay_local.sandbox.errors import InvalidRequest, MalformedReply
+from agentbay_local.sandbox.host import replies
+from agentbay_local.sandbox.host.agent_client import Reply
+from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.outbound import AllowedHosts
 from agentbay_local.sandbox.probe import backend_for
-from agentbay_local.sandbox.problems import InvalidRequest, MalformedReply
-from agentbay_local.sandbox.uids import private_uid
 
 from .watching import open_count
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agentbay_local.sandbox.outbound.hosts import AllowedHosts, named, split_port
-from agentbay_local.sandbox.problems import InvalidRequest
+from agentbay_local.sandbox.errors import InvalidRequest
+from agentbay_local.sandbox.outbound.allow_list import AllowedHosts, named, split_port
 
 
 @pytest.mark.parametrize(

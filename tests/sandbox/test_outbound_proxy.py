@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agentbay_local.sandbox.outbound import AllowedHosts, carrying, proxy
+from agentbay_local.sandbox.outbound import AllowedHosts, proxy, tunnel
 from agentbay_local.sandbox.outbound.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -268,7 +268,7 @@ async def test_connection_on_which_nothing_moves_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Neither side has to end it."""
-    monkeypatch.setattr(carrying, "IDLE", 0.05)
+    monkeypatch.setattr(tunnel, "IDLE", 0.05)
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -304,7 +304,7 @@ async def test_connection_that_cannot_be_taken_is_reported_and_taken_later(
     """A service that is short of descriptors does not turn its sessions away for good."""
     taking, tried = proxy._next, []
 
-    async def failing(listening: socket.socket) -> carrying.Line:
+    async def failing(listening: socket.socket) -> tunnel.Line:
         tried.append(listening)
         if len(tried) == 1:
             raise OSError(24, "Too many open files")

@@ -10,21 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from agentbay_local.sandbox import programs
 from agentbay_local.sandbox.base import Isolation
+from agentbay_local.sandbox.errors import IsolationUnavailable, SandboxError
+from agentbay_local.sandbox.host import programs
+from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.probe import probe
-from agentbay_local.sandbox.problems import IsolationUnavailable, SandboxError
-from agentbay_local.sandbox.uids import private_uid
 
 SOMEBODY = 1_899_999_999
 
 AS_A_USER = """
     import asyncio, os, sys
     from pathlib import Path
-    from agentbay_local.sandbox import bundle, programs
+    from agentbay_local.sandbox.host import bundle, programs
     from agentbay_local.sandbox.base import SandboxSpec
     from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
-    from agentbay_local.sandbox.uids import private_uid
+    from agentbay_local.sandbox.host.uids import private_uid
 
     # Read while still root: the user may not be able to reach this interpreter's files.
     programs.bubblewrap(), programs.interpreter(), bundle.bundle(), "x".encode("idna")

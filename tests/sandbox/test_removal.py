@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from agentbay_local.sandbox.removal import remove_tree
+from agentbay_local.sandbox.host.removal import remove_tree
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agentbay_local.sandbox.output import Stream
-from agentbay_local.sandbox.problems import FileProblem, InvalidRequest
+from agentbay_local.sandbox.errors import FileProblem, InvalidRequest
+from agentbay_local.sandbox.host.output import Stream
 
 if TYPE_CHECKING:
     from agentbay_local.sandbox.base import Sandbox

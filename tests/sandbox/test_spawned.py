@@ -15,14 +15,14 @@ import pytest
 
 from agentbay_local.sandbox.base import SandboxSpec
 from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
-from agentbay_local.sandbox.problems import (
+from agentbay_local.sandbox.errors import (
     FileProblem,
     InvalidRequest,
     SandboxGone,
     SandboxPaused,
 )
-from agentbay_local.sandbox.programs import own_interpreter
-from agentbay_local.sandbox.uids import private_uid
+from agentbay_local.sandbox.host.programs import own_interpreter
+from agentbay_local.sandbox.host.uids import private_uid
 
 from .watching import open_count
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agentbay_local.sandbox.base import Backend, Sandbox
-    from agentbay_local.sandbox.pipes import Pipe
+    from agentbay_local.sandbox.host.pipes import Pipe
 
 
 async def rest(pipe: Pipe) -> bytes:

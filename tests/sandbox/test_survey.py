@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agentbay_local.sandbox.base import Limits, SandboxSpec
-from agentbay_local.sandbox.uids import private_uid
+from agentbay_local.sandbox.host.uids import private_uid
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agentbay_local.sandbox import replies
-from agentbay_local.sandbox.channel import Reply
-from agentbay_local.sandbox.problems import (
+from agentbay_local.sandbox.errors import (
     FileProblem,
     InvalidRequest,
     MalformedReply,
     SandboxGone,
     SandboxPaused,
 )
+from agentbay_local.sandbox.host import replies
+from agentbay_local.sandbox.host.agent_client import Reply
 
 if TYPE_CHECKING:
     from agentbay_local.sandbox.base import Sandbox
-    from agentbay_local.sandbox.terminal import Terminal
+    from agentbay_local.sandbox.host.terminal import Terminal
 
 
 async def rest(terminal: Terminal) -> bytes:

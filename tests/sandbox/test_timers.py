@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from agentbay_local.sandbox import timers
+from agentbay_local.sandbox.host import timers
 
 if TYPE_CHECKING:
     from collections.abc import Callable

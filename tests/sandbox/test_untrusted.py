@@ -17,16 +17,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agentbay_local.sandbox import replies
 from agentbay_local.sandbox.base import Entry
-from agentbay_local.sandbox.channel import Channel, Reply
-from agentbay_local.sandbox.inside import wire
-from agentbay_local.sandbox.problems import (
+from agentbay_local.sandbox.errors import (
     MalformedReply,
     SandboxError,
     SandboxGone,
     SandboxTimeout,
 )
+from agentbay_local.sandbox.host import replies
+from agentbay_local.sandbox.host.agent_client import Channel, Reply
+from agentbay_local.sandbox.inside import wire
 
 from .watching import open_count
 

@@ -19,7 +19,7 @@ from agentbay_async import (
     ToolContent,
     ToolError,
 )
-from agentbay_async._access import tool_servers
+from agentbay_async._transport.access import tool_servers
 
 from .machine import TOKEN
 

@@ -19,7 +19,7 @@ from agentbay_async import (
     PtySession,
     ServiceError,
 )
-from agentbay_async.services._terminals.unread import Unread
+from agentbay_async.services._pty.unread import Unread
 
 from .machine import always
 

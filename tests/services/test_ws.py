@@ -21,9 +21,9 @@ from agentbay_async import (
     SessionNotFoundError,
     ToolError,
 )
-from agentbay_async._channels import socket_of
-from agentbay_async._wire.frames import read_frame
-from agentbay_async._wire.invocations import Listener
+from agentbay_async._protocol.frames import read_frame
+from agentbay_async._transport.pending_calls import Listener
+from agentbay_async.services._routing import socket_of
 
 from .machine import TOKEN, always
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from tests.conftest import InstantClock
 
     from agentbay_async import AgentBayError, AsyncAgentBay, AsyncSession
-    from agentbay_async._wire.frames import Frame
-    from agentbay_async._wire.socket import Socket
+    from agentbay_async._protocol.frames import Frame
+    from agentbay_async._transport.websocket import Socket
 
     from .machine import Line, Machine
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, quote_plus
 import attrs
 import pytest
 
-from agentbay_async._wire import codec, forms, schema
+from agentbay_async._protocol import codec, forms, schema
 
 
 def test_a_wire_name_is_the_field_name_in_pascal_case() -> None:

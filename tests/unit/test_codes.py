@@ -5,19 +5,19 @@ from __future__ import annotations
 import pytest
 
 from agentbay_async import errors
-from agentbay_async._wire import codes
+from agentbay_async._protocol import error_codes
 
 
 @pytest.mark.parametrize(
     ("code", "status", "kind"),
     [
-        (codes.NOT_LOGIN, 400, errors.AuthenticationError),
-        (codes.SESSION_NOT_FOUND, 400, errors.SessionNotFoundError),
-        (codes.CONTEXT_NOT_FOUND, 200, errors.ContextNotFoundError),
-        (codes.INVALID_NEXT_TOKEN, 400, errors.PageTokenError),
-        (codes.SERVICE_UNAVAILABLE, 503, errors.ServiceError),
-        (codes.INTERNAL, 200, errors.ServiceError),
-        (codes.THROTTLING, 400, errors.ThrottledError),
+        (error_codes.NOT_LOGIN, 400, errors.AuthenticationError),
+        (error_codes.SESSION_NOT_FOUND, 400, errors.SessionNotFoundError),
+        (error_codes.CONTEXT_NOT_FOUND, 200, errors.ContextNotFoundError),
+        (error_codes.INVALID_NEXT_TOKEN, 400, errors.PageTokenError),
+        (error_codes.SERVICE_UNAVAILABLE, 503, errors.ServiceError),
+        (error_codes.INTERNAL, 200, errors.ServiceError),
+        (error_codes.THROTTLING, 400, errors.ThrottledError),
         ("Throttling.Api", 200, errors.ThrottledError),
         ("ThrottlingElse", 400, errors.APIError),
         ("", 429, errors.ThrottledError),
@@ -33,9 +33,9 @@ def test_a_code_decides_before_its_status(
     code: str, status: int, kind: type[errors.AgentBayError]
 ) -> None:
     """Codes that are known first, then families, then the status."""
-    assert codes.error_type(code, status) is kind
+    assert error_codes.error_type(code, status) is kind
 
 
 def test_no_code_of_our_own_reads_like_a_missing_session() -> None:
     """Clients that search texts for NotFound must not take an unknown action for one."""
-    assert "NotFound" not in codes.UNSUPPORTED_ACTION
+    assert "NotFound" not in error_codes.UNSUPPORTED_ACTION

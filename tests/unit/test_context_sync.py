@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agentbay_async.context_sync import (
+from agentbay_async.errors import AgentBayError, ArgumentTypeError, InvalidArgumentError
+from agentbay_async.models.sync_policy import (
     BWList,
     ContextSync,
     DeletePolicy,
@@ -21,7 +22,6 @@ from agentbay_async.context_sync import (
     UploadPolicy,
     WhiteList,
 )
-from agentbay_async.errors import AgentBayError, ArgumentTypeError, InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from agentbay_async._wire import schema
-from agentbay_async._wire.envelope import read_answer, retry_after
+from agentbay_async._protocol import schema
+from agentbay_async._protocol.envelope import read_answer, retry_after
 from agentbay_async.errors import (
     AgentBayError,
     APIError,

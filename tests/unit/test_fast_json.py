@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agentbay_async._wire import codec
+from agentbay_async._protocol import codec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

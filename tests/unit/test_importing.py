@@ -62,7 +62,7 @@ def test_a_client_opens_nothing_until_it_is_used(
     bay = {package}.{client}("akm-1", endpoint="https://service.invalid")
     bay.context
     print(threading.active_count(), opened)
-    seldom = ("agentbay_local", "agentbay_async._wire.socket", "agentbay_async.bulk_results")
+    seldom = ("agentbay_local", "agentbay_async._transport.websocket", "agentbay_async.models.bulk")
     print([name for name in seldom if name in sys.modules])
     """
     assert run_child(code, "-W", "error").splitlines() == ["1 []", "[]"]

@@ -12,7 +12,7 @@ import pytest
 
 from agentbay_async._lazy import lazy
 
-_PACKAGES = ["agentbay_async", "agentbay_async._wire.schema"]
+_PACKAGES = ["agentbay_async", "agentbay_async._protocol.schema"]
 
 
 def _tree(package: str) -> ast.Module:

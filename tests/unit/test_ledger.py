@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agentbay_async._owning import ledger as _ledger
-from agentbay_async._owning.ledger import Ledger, append, compact, default_path, read
-from agentbay_async._owning.processes import Fate, this_process
+from agentbay_async._lifecycle import ledger as _ledger
+from agentbay_async._lifecycle.ledger import Ledger, append, compact, default_path, read
+from agentbay_async._lifecycle.processes import Fate, this_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,7 +118,7 @@ def test_processes_share_the_ledger(path: Path, clock: InstantClock) -> None:
     code = """
 import sys
 from agentbay_async._clock import SystemClock
-from agentbay_async._owning.ledger import Ledger
+from agentbay_async._lifecycle.ledger import Ledger
 ledger = Ledger(sys.argv[1], "https://service", SystemClock())
 ledger.began()
 for number in range(200):
@@ -146,7 +146,7 @@ def test_a_killed_writer_leaves_a_ledger_that_can_be_read(path: Path, clock: Ins
     code = """
 import sys
 from agentbay_async._clock import SystemClock
-from agentbay_async._owning.ledger import Ledger
+from agentbay_async._lifecycle.ledger import Ledger
 ledger = Ledger(sys.argv[1], "https://service", SystemClock())
 ledger.began()
 number = 0
@@ -295,7 +295,7 @@ def test_a_forked_child_is_a_process_of_its_own(run_child: Callable[..., str], p
         f"""
         import os
         from agentbay_async._clock import SystemClock
-        from agentbay_async._owning.ledger import Ledger
+        from agentbay_async._lifecycle.ledger import Ledger
         ledger = Ledger({str(path)!r}, "https://service", SystemClock())
         ledger.began()
         ledger.created("of-parent", "me", None)

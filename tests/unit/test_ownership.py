@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from agentbay_async._owning.ownership import Chores, Shelter, finish, make
+from agentbay_async._lifecycle.shielding import Chores, Shelter, finish, make
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

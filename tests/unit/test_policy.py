@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from agentbay_async._wire.policy import policy_from_text, policy_to_text
-from agentbay_async.context_sync import (
+from agentbay_async._protocol.policy import policy_from_text, policy_to_text
+from agentbay_async.models.sync_policy import (
     BWList,
     DeletePolicy,
     DownloadPolicy,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agentbay_async._owning import processes as _processes
-from agentbay_async._owning.processes import Fate, Process, default_owner, fate, this_process
+from agentbay_async._lifecycle import processes as _processes
+from agentbay_async._lifecycle.processes import Fate, Process, default_owner, fate, this_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +91,7 @@ def test_processes_that_seed_chance_have_names_of_their_own(run_child: Callable[
     code = """
     import random
     random.seed(7)
-    from agentbay_async._owning.processes import this_process
+    from agentbay_async._lifecycle.processes import this_process
     print(this_process().run)
     """
     assert run_child(code) != run_child(code)

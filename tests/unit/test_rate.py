@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentbay_async._bulk.rate import TokenBucket, Window
+from agentbay_async._bulk.rate_limits import TokenBucket, Window
 
 
 def test_a_burst_passes_at_once_and_the_rest_at_the_rate() -> None:

@@ -18,14 +18,12 @@ from agentbay_async import (
     SessionListResult,
     SessionPage,
     SessionResult,
-    context_results,
-    results,
-    tool_results,
 )
+from agentbay_async.models import contexts, results, tools
 
 _ALL: list[type[Result[Any]]] = [
     kind
-    for module in (results, context_results, tool_results)
+    for module in (results, contexts, tools)
     for kind in vars(module).values()
     if isinstance(kind, type) and issubclass(kind, Result) and kind.__module__ == module.__name__
 ]

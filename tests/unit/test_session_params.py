@@ -7,10 +7,10 @@ from typing import Any
 import attrs
 import pytest
 
-from agentbay_async.context_params import ContextListParams
-from agentbay_async.context_sync import ContextSync
 from agentbay_async.errors import AgentBayError, InvalidArgumentError
-from agentbay_async.session_params import CreateSessionParams, LifecyclePolicy, ListSessionParams
+from agentbay_async.models.contexts import ContextListParams
+from agentbay_async.models.sessions import CreateSessionParams, LifecyclePolicy, ListSessionParams
+from agentbay_async.models.sync_policy import ContextSync
 
 
 def test_params_have_quiet_defaults() -> None:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Any
 
-    from agentbay_async.agent_records import AgentTask
-    from agentbay_async.results import OperationResult
+    from agentbay_async.models.agent import AgentTask
+    from agentbay_async.models.results import OperationResult
 
 
 class ComputerAgent(_facade.Facade[AsyncComputerAgent]):

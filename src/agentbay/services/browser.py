@@ -11,8 +11,8 @@ from agentbay import _facade, _portal
 from agentbay_async.services.browser import AsyncBrowser
 
 if TYPE_CHECKING:
-    from agentbay_async.browser_params import BrowserOption
-    from agentbay_async.tool_results import BoolResult, LinkResult, McpToolResult
+    from agentbay_async.models.browser import BrowserOption
+    from agentbay_async.models.tools import BoolResult, LinkResult, McpToolResult
 
 
 class Browser(_facade.Facade[AsyncBrowser]):

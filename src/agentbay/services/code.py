@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
-    from agentbay_async.code_records import CodeEvent, CodeFailure, CodeOutput
-    from agentbay_async.code_results import CodeResult
+    from agentbay_async.models.code import CodeEvent, CodeFailure, CodeOutput, CodeResult
 
 
 class Code(_facade.Facade[AsyncCode]):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import timedelta
 
-    from agentbay_async.tool_results import CommandResult
+    from agentbay_async.models.commands import CommandResult
 
 
 class Command(_facade.Facade[AsyncCommand]):

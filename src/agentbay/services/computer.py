@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Literal
 
-    from agentbay_async.results import OperationResult
-    from agentbay_async.tool_results import BoolResult
-    from agentbay_async.ui_records import (
+    from agentbay_async.models.results import OperationResult
+    from agentbay_async.models.tools import BoolResult
+    from agentbay_async.models.ui import (
         AppProcess,
         CursorPosition,
         InstalledApp,

@@ -13,7 +13,7 @@ from agentbay_async.services.env import AsyncEnv
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from agentbay_async.tool_results import BoolResult, EnvResult
+    from agentbay_async.models.tools import BoolResult, EnvResult
 
 
 class Env(_facade.Facade[AsyncEnv]):

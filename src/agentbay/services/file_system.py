@@ -20,19 +20,18 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Any, Literal
 
-    from agentbay_async.context_records import TransferProgress
-    from agentbay_async.context_results import TransferResult
-    from agentbay_async.results import OperationResult
-    from agentbay_async.tool_records import FileChange
-    from agentbay_async.tool_results import (
-        BoolResult,
+    from agentbay_async.models.contexts import TransferProgress, TransferResult
+    from agentbay_async.models.files import (
         DirectoryListResult,
         EditResult,
+        FileChange,
         FileContentResult,
         FileInfoResult,
         FileSearchResult,
         MultipleFileContentResult,
     )
+    from agentbay_async.models.results import OperationResult
+    from agentbay_async.models.tools import BoolResult
 
 
 class FileSystem(_facade.Facade[AsyncFileSystem]):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Literal
 
-    from agentbay_async.git_results import (
+    from agentbay_async.models.git import (
         GitBranchListResult,
         GitCloneResult,
         GitCommitResult,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         GitLogResult,
         GitStatusResult,
     )
-    from agentbay_async.results import OperationResult
+    from agentbay_async.models.results import OperationResult
 
 
 class Git(_facade.Facade[AsyncGit]):

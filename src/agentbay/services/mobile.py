@@ -13,9 +13,9 @@ from agentbay_async.services.mobile import AsyncMobile
 if TYPE_CHECKING:
     from typing import Literal
 
-    from agentbay_async.results import OperationResult
-    from agentbay_async.tool_results import BoolResult, LinkResult
-    from agentbay_async.ui_records import AppProcess, InstalledApp, Screenshot, UIElements
+    from agentbay_async.models.results import OperationResult
+    from agentbay_async.models.tools import BoolResult, LinkResult
+    from agentbay_async.models.ui import AppProcess, InstalledApp, Screenshot, UIElements
 
 
 class Mobile(_facade.Facade[AsyncMobile]):

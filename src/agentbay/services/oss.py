@@ -11,7 +11,7 @@ from agentbay import _facade, _portal
 from agentbay_async.services.oss import AsyncOss
 
 if TYPE_CHECKING:
-    from agentbay_async.tool_results import OssResult
+    from agentbay_async.models.tools import OssResult
 
 
 class Oss(_facade.Facade[AsyncOss]):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import timedelta
 
-    from agentbay_async.terminal_records import PtySession
+    from agentbay_async.models.pty import PtySession
 
 
 class Pty(_facade.Facade[AsyncPty]):

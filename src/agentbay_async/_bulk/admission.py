@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from anyio import to_thread
 
-from agentbay_async._wire import schema
+from agentbay_async._protocol import schema
 from agentbay_async.errors import APIError, ConnectionFailedError
 
 if TYPE_CHECKING:
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from agentbay_async._bulk.host_rate import HostBucket
     from agentbay_async._clock import Clock
-    from agentbay_async._wire.envelope import Answer
-    from agentbay_async._wire.schema import Request
-    from agentbay_async.budget import Budget
+    from agentbay_async._protocol.envelope import Answer
+    from agentbay_async._protocol.schema import Request
+    from agentbay_async.models.budget import Budget
 
 D = TypeVar("D")
 

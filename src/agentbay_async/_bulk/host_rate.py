@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentbay_async._bulk.rate import TokenBucket
+from agentbay_async._bulk.rate_limits import TokenBucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,26 +9,26 @@ from typing import TYPE_CHECKING, TypeVar
 import attrs
 
 from agentbay_async import _check
-from agentbay_async._bulk.demand import Demand
-from agentbay_async._bulk.ending import deletion
-from agentbay_async._bulk.making import Making
-from agentbay_async._bulk.mapping import ACTION, Mapped
+from agentbay_async._bulk.create_many import Making
+from agentbay_async._bulk.delete_many import deletion
+from agentbay_async._bulk.inputs import Source
+from agentbay_async._bulk.map_sessions import ACTION, Mapped
 from agentbay_async._bulk.plan import Plan
 from agentbay_async._bulk.progress import Teller
 from agentbay_async._bulk.session_pool import SessionPool
-from agentbay_async._bulk.source import Source
+from agentbay_async._bulk.success_policy import Demand
 from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
-from agentbay_async.session_params import CreateSessionParams
+from agentbay_async.models.sessions import CreateSessionParams
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
     from datetime import timedelta
 
     from agentbay_async._api import Api
-    from agentbay_async._bulk.crew import Run
-    from agentbay_async._bulk.making import Create
+    from agentbay_async._bulk.create_many import Create
     from agentbay_async._bulk.session_pool import Healthy, Reset
-    from agentbay_async.bulk_results import Progress
+    from agentbay_async._bulk.worker_pool import Run
+    from agentbay_async.models.bulk import Progress
     from agentbay_async.session import AsyncSession
 
     Inputs = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from agentbay_async._bulk.rate import TokenBucket
+from agentbay_async._bulk.rate_limits import TokenBucket
 
 
 @attrs.frozen

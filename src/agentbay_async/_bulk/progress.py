@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from agentbay_async._clock import Clock
-    from agentbay_async.bulk_results import Progress
+    from agentbay_async.models.bulk import Progress
 
 O = TypeVar("O", covariant=True)  # noqa: E741  # the customary name of an outcome
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from agentbay_async._owning.ownership import finish
+from agentbay_async._lifecycle.shielding import finish
 from agentbay_async.errors import AgentBayError, SessionNotFoundError, ThrottledError
-from agentbay_async.records import SessionStatus
+from agentbay_async.models.sessions import SessionStatus
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from agentbay_async._clock import Clock
-    from agentbay_async.results import SessionResult
+    from agentbay_async.models.results import SessionResult
     from agentbay_async.session import AsyncSession
 
     Reset = Callable[[AsyncSession], Awaitable[None]]

@@ -10,8 +10,6 @@ import attrs
 
 from agentbay_async import _check
 from agentbay_async._polling import poll
-from agentbay_async._tools import call_tool
-from agentbay_async.agent_records import AgentTask
 from agentbay_async.errors import (
     AgentBayError,
     BadAnswerError,
@@ -19,7 +17,9 @@ from agentbay_async.errors import (
     ToolError,
     TransportError,
 )
-from agentbay_async.results import OperationResult
+from agentbay_async.models.agent import AgentTask
+from agentbay_async.models.results import OperationResult
+from agentbay_async.services._tools import call_tool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

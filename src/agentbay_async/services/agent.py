@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from agentbay_async import _check
-from agentbay_async._reporting import reports
 from agentbay_async.errors import ArgumentTypeError
-from agentbay_async.results import OperationResult
+from agentbay_async.models._returns_result import returns_result
+from agentbay_async.models.results import OperationResult
 from agentbay_async.services._agent_tasks import Tasks
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
     from agentbay_async._api import Api
-    from agentbay_async.agent_records import AgentTask
+    from agentbay_async.models.agent import AgentTask
 
 _TIMEOUT = 300.0
 
@@ -29,12 +29,12 @@ class AsyncComputerAgent:
     def __init__(self, api: Api, session_id: str) -> None:
         self._tasks = Tasks(api, session_id, "flux_")
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def execute_task(self, task: str) -> OperationResult[AgentTask]:
         """Give a task, in words; ``data`` has the id by which it can be asked about."""
         return await self._tasks.start(task, {})
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def execute_task_and_wait(
         self, task: str, timeout: float | timedelta = _TIMEOUT
     ) -> OperationResult[AgentTask]:
@@ -46,12 +46,12 @@ class AsyncComputerAgent:
         """
         return await self._tasks.finish(task, timeout, {})
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def get_task_status(self, task_id: str) -> OperationResult[AgentTask]:
         """Ask how a task is going."""
         return await self._tasks.status(task_id)
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def terminate_task(self, task_id: str) -> OperationResult[AgentTask]:
         """End a task."""
         return await self._tasks.terminate(task_id)
@@ -65,7 +65,7 @@ class AsyncBrowserAgent:
     def __init__(self, api: Api, session_id: str) -> None:
         self._tasks = Tasks(api, session_id, "browser_use_")
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def execute_task(
         self,
         task: str,
@@ -85,7 +85,7 @@ class AsyncBrowserAgent:
         more = _browsing(use_vision, output_schema, full_page_screenshot)
         return await self._tasks.start(task, more)
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def execute_task_and_wait(
         self,
         task: str,
@@ -106,12 +106,12 @@ class AsyncBrowserAgent:
         more = _browsing(use_vision, output_schema, full_page_screenshot)
         return await self._tasks.finish(task, timeout, more)
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def get_task_status(self, task_id: str) -> OperationResult[AgentTask]:
         """Ask how a task is going."""
         return await self._tasks.status(task_id)
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def terminate_task(self, task_id: str) -> OperationResult[AgentTask]:
         """End a task."""
         return await self._tasks.terminate(task_id)
@@ -125,13 +125,13 @@ class AsyncMobileAgent:
     def __init__(self, api: Api, session_id: str) -> None:
         self._tasks = Tasks(api, session_id)
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def execute_task(self, task: str, max_steps: int = 50) -> OperationResult[AgentTask]:
         """Give a task of at most `max_steps` steps; ``data`` has its id."""
         steps = _check.positive_int(max_steps, "max_steps")
         return await self._tasks.start(task, {"max_steps": steps})
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def execute_task_and_wait(
         self, task: str, timeout: float | timedelta = _TIMEOUT, max_steps: int = 50
     ) -> OperationResult[AgentTask]:
@@ -145,12 +145,12 @@ class AsyncMobileAgent:
         steps = _check.positive_int(max_steps, "max_steps")
         return await self._tasks.finish(task, timeout, {"max_steps": steps})
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def get_task_status(self, task_id: str) -> OperationResult[AgentTask]:
         """Ask how a task is going."""
         return await self._tasks.status(task_id)
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def terminate_task(self, task_id: str) -> OperationResult[AgentTask]:
         """End a task."""
         return await self._tasks.terminate(task_id)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentbay_async import _check
-from agentbay_async._links import fetch_link
-from agentbay_async._reporting import reports
-from agentbay_async._tools import call_tool
-from agentbay_async._wire import schema
-from agentbay_async.browser_params import BrowserOption
+from agentbay_async._protocol import schema
 from agentbay_async.errors import ArgumentTypeError, SessionError
-from agentbay_async.tool_results import BoolResult, LinkResult, McpToolResult
+from agentbay_async.models._returns_result import returns_result
+from agentbay_async.models.browser import BrowserOption
+from agentbay_async.models.tools import BoolResult, LinkResult, McpToolResult
+from agentbay_async.services._links import fetch_link
+from agentbay_async.services._tools import call_tool
 
 if TYPE_CHECKING:
     from agentbay_async._api import Api
@@ -39,7 +39,7 @@ class AsyncBrowser:
         self._api = api
         self._session_id = session_id
 
-    @reports(BoolResult)
+    @returns_result(BoolResult)
     async def initialize(self, option: BrowserOption | None = None) -> BoolResult:
         """Start the browser. One that runs already is left as it is.
 
@@ -62,18 +62,18 @@ class AsyncBrowser:
 
     init = initialize
 
-    @reports(LinkResult)
+    @returns_result(LinkResult)
     async def get_endpoint_url(self) -> LinkResult:
         """Ask for the WebSocket URL of the browser's DevTools: a secret, in ``data``."""
         return await fetch_link(self._api, schema.GetCdpLink(session_id=self._session_id))
 
-    @reports(McpToolResult)
+    @returns_result(McpToolResult)
     async def navigate(self, url: str) -> McpToolResult:
         """Open a page; the tool's words about it are in ``data``."""
         args = {"url": _check.text(url, "url")}
         return await call_tool(self._api, self._session_id, "page_use_navigate", args)
 
-    @reports(BoolResult)
+    @returns_result(BoolResult)
     async def destroy(self) -> BoolResult:
         """Stop the browser."""
         answer = await call_tool(self._api, self._session_id, "stopChrome", {})

@@ -6,25 +6,24 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from agentbay_async import _check
-from agentbay_async._channels import access_to, socket_of
-from agentbay_async._reporting import reports
-from agentbay_async._tools import call_tool
-from agentbay_async.code_records import CodeEvent, CodeFailure, CodeOutcome
-from agentbay_async.code_results import CodeResult
 from agentbay_async.errors import CodeError, InvalidArgumentError, ToolError
+from agentbay_async.models._returns_result import returns_result
+from agentbay_async.models.code import CodeEvent, CodeFailure, CodeOutcome, CodeResult
 from agentbay_async.services._code.answers import (
     CodeAnswer,
     read_answer,
     read_document,
 )
 from agentbay_async.services._code.streams import ANSWER_GRACE, question, streamed, told_at_once
+from agentbay_async.services._routing import access_to, socket_of
+from agentbay_async.services._tools import call_tool
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
     from datetime import timedelta
 
     from agentbay_async._api import Api
-    from agentbay_async.code_records import CodeOutput
+    from agentbay_async.models.code import CodeOutput
 
 _DEFAULT_TIMEOUT = 60.0
 _SERVER = "wuying_codespace"
@@ -129,7 +128,7 @@ class AsyncCode:
         limit = _time_limit(None, timeout)
         return self._events(_arguments(code, language, limit), limit)
 
-    @reports(CodeResult)
+    @returns_result(CodeResult)
     async def _run(self, args: dict[str, Any], limit: float) -> CodeResult:
         answer, request_id = await self._ask(args, limit)
         return _result(answer.outcome, answer.failure, request_id, self._session_id)
@@ -143,7 +142,7 @@ class AsyncCode:
             return _refused(error)
         return read_answer(answer.data), answer.request_id
 
-    @reports(CodeResult)
+    @returns_result(CodeResult)
     async def _run_told(
         self,
         args: dict[str, Any],

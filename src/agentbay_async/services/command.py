@@ -6,18 +6,17 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from agentbay_async import _check
-from agentbay_async._reporting import reports
-from agentbay_async._tools import call_tool
 from agentbay_async.errors import CommandError, InvalidArgumentError, ToolError
-from agentbay_async.tool_records import CommandOutput
-from agentbay_async.tool_results import CommandResult
+from agentbay_async.models._returns_result import returns_result
+from agentbay_async.models.commands import CommandOutput, CommandResult
+from agentbay_async.services._tools import call_tool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import timedelta
 
     from agentbay_async._api import Api
-    from agentbay_async.services._terminals.server import Terminals
+    from agentbay_async.services._pty.server import Terminals
     from agentbay_async.services.process import AsyncProcess
 
 _DEFAULT_TIMEOUT = 50.0
@@ -137,12 +136,12 @@ class AsyncCommand:
 
     def _in_terminals(self) -> Terminals:
         if self._terminals is None:
-            from agentbay_async.services._terminals.server import Terminals
+            from agentbay_async.services._pty.server import Terminals
 
             self._terminals = Terminals(self._api, self._session_id)
         return self._terminals
 
-    @reports(CommandResult)
+    @returns_result(CommandResult)
     async def _execute(self, args: dict[str, Any], limit: float) -> CommandResult:
         try:
             answer = await call_tool(

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from agentbay_async import _check
-from agentbay_async._reporting import reports
-from agentbay_async._tools import call_tool
 from agentbay_async.errors import ArgumentTypeError, BadAnswerError, InvalidArgumentError
-from agentbay_async.tool_results import BoolResult, EnvResult
+from agentbay_async.models._returns_result import returns_result
+from agentbay_async.models.tools import BoolResult, EnvResult
+from agentbay_async.services._tools import call_tool
 
 if TYPE_CHECKING:
     from agentbay_async._api import Api
@@ -34,7 +34,7 @@ class AsyncEnv:
         self._api = api
         self._session_id = session_id
 
-    @reports(BoolResult)
+    @returns_result(BoolResult)
     async def set(self, envs: Mapping[str, str]) -> BoolResult:
         """Set variables for the whole session.
 
@@ -49,7 +49,7 @@ class AsyncEnv:
         answer = await call_tool(self._api, self._session_id, "set_env", {"envs": pairs})
         return BoolResult.ok(True, answer.request_id)
 
-    @reports(EnvResult)
+    @returns_result(EnvResult)
     async def get(self, keys: Sequence[str] | None = None) -> EnvResult:
         """Read variables of the session.
 

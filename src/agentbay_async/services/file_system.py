@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from agentbay_async import _check
 from agentbay_async.services._files.contents import Contents
-from agentbay_async.services._files.places import Places
+from agentbay_async.services._files.directories import Places
 from agentbay_async.services._files.transfers import Transfers
 
 if TYPE_CHECKING:
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from agentbay_async.models.files import FileChange
     from agentbay_async.services.watch import AsyncDirectoryWatch
-    from agentbay_async.tool_records import FileChange
 
 
 class AsyncFileSystem(Contents, Places, Transfers):
@@ -48,7 +48,7 @@ class AsyncFileSystem(Contents, Places, Transfers):
                 async for change in session.file_system.watch("/workspace"):
                     print(change.event_type, change.path)
         """
-        from agentbay_async.services._changes import one_by_one
+        from agentbay_async.services._file_changes import one_by_one
 
         pause = _check.seconds(interval, "interval")
         return one_by_one(self._api, self._session_id, _check.text(path, "path"), pause)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentbay_async import _check
-from agentbay_async._reporting import reports
-from agentbay_async.git_results import GitCloneResult, GitInitResult
+from agentbay_async.models._returns_result import returns_result
+from agentbay_async.models.git import GitCloneResult, GitInitResult
 from agentbay_async.services._git import parsing
 from agentbay_async.services._git.base import directory
 from agentbay_async.services._git.branches import Branches
+from agentbay_async.services._git.command import Limit, run
 from agentbay_async.services._git.commits import Commits
 from agentbay_async.services._git.files import WorkingTree
 from agentbay_async.services._git.remotes import Remotes
-from agentbay_async.services._git.running import Limit, run
 from agentbay_async.services._git.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class AsyncGit(Commits, WorkingTree, Branches, Remotes, Settings):
 
     __slots__ = ()
 
-    @reports(GitCloneResult)
+    @returns_result(GitCloneResult)
     async def clone(
         self,
         url: str,
@@ -76,7 +76,7 @@ class AsyncGit(Commits, WorkingTree, Branches, Remotes, Settings):
         _, request_id = await run(self._command, None, [*args, "--", url, target], limit)
         return GitCloneResult.ok(target, request_id)
 
-    @reports(GitInitResult)
+    @returns_result(GitInitResult)
     async def init(
         self,
         path: str,

@@ -6,18 +6,18 @@ import json
 from typing import TYPE_CHECKING, Any, Literal
 
 from agentbay_async import _check
-from agentbay_async._links import fetch_link
-from agentbay_async._reporting import reports
-from agentbay_async._wire import schema
+from agentbay_async._protocol import schema
 from agentbay_async.errors import BadAnswerError, InvalidArgumentError
-from agentbay_async.results import OperationResult
-from agentbay_async.services._screens import screen
-from agentbay_async.tool_results import BoolResult, LinkResult
-from agentbay_async.ui_records import AppProcess, InstalledApp, Screenshot, UIElements
+from agentbay_async.models._returns_result import returns_result
+from agentbay_async.models.results import OperationResult
+from agentbay_async.models.tools import BoolResult, LinkResult
+from agentbay_async.models.ui import AppProcess, InstalledApp, Screenshot, UIElements
+from agentbay_async.services import _screen
+from agentbay_async.services._links import fetch_link
 
 if TYPE_CHECKING:
     from agentbay_async._api import Api
-    from agentbay_async.tool_results import McpToolResult
+    from agentbay_async.models.tools import McpToolResult
 
 
 class AsyncMobile:
@@ -38,38 +38,38 @@ class AsyncMobile:
     def __init__(self, api: Api, session_id: str) -> None:
         self._api = api
         self._session_id = session_id
-        self._screen = screen.Screen(api, session_id)
+        self._screen = _screen.Screen(api, session_id)
 
-    @reports(BoolResult)
+    @returns_result(BoolResult)
     async def tap(self, x: int, y: int) -> BoolResult:
         """Touch a point."""
-        return await self._screen.do("tap", x=screen.whole(x, "x"), y=screen.whole(y, "y"))
+        return await self._screen.do("tap", x=_screen.whole(x, "x"), y=_screen.whole(y, "y"))
 
-    @reports(BoolResult)
+    @returns_result(BoolResult)
     async def swipe(
         self, start_x: int, start_y: int, end_x: int, end_y: int, duration_ms: int = 300
     ) -> BoolResult:
         """Draw a finger from one point to another, in `duration_ms` milliseconds."""
         return await self._screen.do(
             "swipe",
-            start_x=screen.whole(start_x, "start_x"),
-            start_y=screen.whole(start_y, "start_y"),
-            end_x=screen.whole(end_x, "end_x"),
-            end_y=screen.whole(end_y, "end_y"),
+            start_x=_screen.whole(start_x, "start_x"),
+            start_y=_screen.whole(start_y, "start_y"),
+            end_x=_screen.whole(end_x, "end_x"),
+            end_y=_screen.whole(end_y, "end_y"),
             duration_ms=_check.positive_int(duration_ms, "duration_ms"),
         )
 
-    @reports(BoolResult)
+    @returns_result(BoolResult)
     async def input_text(self, text: str) -> BoolResult:
         """Type a text."""
         return await self._screen.do("input_text", text=_check.string(text, "text"))
 
-    @reports(BoolResult)
+    @returns_result(BoolResult)
     async def send_key(self, key: int) -> BoolResult:
         """Press a key, by Android's number of it, such as 4 for "back"."""
-        return await self._screen.do("send_key", key=screen.whole(key, "key"))
+        return await self._screen.do("send_key", key=_screen.whole(key, "key"))
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def get_clickable_ui_elements(
         self, timeout_ms: int = 2000
     ) -> OperationResult[UIElements]:
@@ -79,7 +79,7 @@ class AsyncMobile:
         answer = await self._screen.call("get_clickable_ui_elements", args)
         return OperationResult.ok(_elements(answer), answer.request_id)
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def get_all_ui_elements(
         self, timeout_ms: int = 2000, format: Literal["json", "xml"] = "json"
     ) -> OperationResult[UIElements]:
@@ -91,13 +91,13 @@ class AsyncMobile:
         """
         args = {
             "timeout_ms": _check.positive_int(timeout_ms, "timeout_ms"),
-            "format": screen.one_of(format, "format", ("json", "xml")),
+            "format": _screen.one_of(format, "format", ("json", "xml")),
         }
         answer = await self._screen.call("get_all_ui_elements", args)
         found = _elements(answer) if format == "json" else UIElements(raw=answer.data)
         return OperationResult.ok(found, answer.request_id)
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def get_installed_apps(
         self, start_menu: bool = True, desktop: bool = False, ignore_system_apps: bool = True
     ) -> OperationResult[list[InstalledApp]]:
@@ -108,35 +108,35 @@ class AsyncMobile:
             ("ignore_system_apps", ignore_system_apps),
         )
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def start_app(
         self, start_cmd: str, work_directory: str = "", activity: str = ""
     ) -> OperationResult[list[AppProcess]]:
         """Start an app by its command, in an activity of its own if one is named."""
         return await self._screen.processes(
-            "start_app", **screen.start_args(start_cmd, work_directory, activity)
+            "start_app", **_screen.start_args(start_cmd, work_directory, activity)
         )
 
-    @reports(BoolResult)
+    @returns_result(BoolResult)
     async def stop_app_by_cmd(self, stop_cmd: str) -> BoolResult:
         """Stop an app by the command that its description names."""
         return await self._screen.do("stop_app_by_cmd", stop_cmd=_check.text(stop_cmd, "stop_cmd"))
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def screenshot(self) -> OperationResult[str]:
         """Put a picture of the screen into the service's store; ``data`` is its URL."""
         answer = await self._screen.call("system_screenshot", {})
         return OperationResult.ok(answer.data, answer.request_id)
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def take_screenshot(
         self,
         format: Literal["png", "jpeg", "jpg"] = "png",
     ) -> OperationResult[Screenshot]:
         """Fetch a picture of the screen itself; needs a session with a direct address."""
-        return await self._screen.picture("screenshot", format=screen.picture_format(format))
+        return await self._screen.picture("screenshot", format=_screen.picture_format(format))
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def take_long_screenshot(
         self,
         max_screens: int = 4,
@@ -155,7 +155,7 @@ class AsyncMobile:
         """
         args: dict[str, Any] = {
             "max_screens": _within(max_screens, "max_screens", 2, 10),
-            "format": screen.picture_format(format),
+            "format": _screen.picture_format(format),
         }
         if quality is not None:
             args["quality"] = _within(quality, "quality", 1, 100)
@@ -164,7 +164,7 @@ class AsyncMobile:
     beta_take_screenshot = take_screenshot
     beta_take_long_screenshot = take_long_screenshot
 
-    @reports(LinkResult)
+    @returns_result(LinkResult)
     async def get_adb_url(self, adbkey_pub: str) -> LinkResult:
         """Ask how to connect ``adb``, given the public key that it uses."""
         option = {"adbkey_pub": _check.text(adbkey_pub, "adbkey_pub")}
@@ -183,7 +183,7 @@ def _elements(answer: McpToolResult) -> UIElements:
 
 
 def _within(value: object, name: str, low: int, high: int) -> int:
-    number = screen.whole(value, name)
+    number = _screen.whole(value, name)
     if not low <= number <= high:
         raise InvalidArgumentError(f"{name} must be from {low} to {high}, not {number}")
     return number

@@ -6,10 +6,10 @@ import re
 from typing import TYPE_CHECKING
 
 from agentbay_async import _check
-from agentbay_async._reporting import reports
-from agentbay_async._tools import call_tool
 from agentbay_async.errors import BadAnswerError, ToolError
-from agentbay_async.tool_results import OssResult
+from agentbay_async.models._returns_result import returns_result
+from agentbay_async.models.tools import OssResult
+from agentbay_async.services._tools import call_tool
 
 if TYPE_CHECKING:
     from agentbay_async._api import Api
@@ -28,7 +28,7 @@ class AsyncOss:
         self._api = api
         self._session_id = session_id
 
-    @reports(OssResult)
+    @returns_result(OssResult)
     async def env_init(
         self,
         access_key_id: str,
@@ -60,22 +60,22 @@ class AsyncOss:
         secrets = (access_key_id, access_key_secret, security_token)
         return await self._call("oss_env_init", args, secrets)
 
-    @reports(OssResult)
+    @returns_result(OssResult)
     async def upload(self, bucket: str, object: str, path: str) -> OssResult:
         """Upload the session's file `path` as `object` of `bucket`."""
         return await self._call("oss_upload", _place(bucket, object, path))
 
-    @reports(OssResult)
+    @returns_result(OssResult)
     async def download(self, bucket: str, object: str, path: str) -> OssResult:
         """Download `object` of `bucket` to the session's file `path`."""
         return await self._call("oss_download", _place(bucket, object, path))
 
-    @reports(OssResult)
+    @returns_result(OssResult)
     async def upload_anonymous(self, url: str, path: str) -> OssResult:
         """Upload the session's file `path` to a URL that needs no key, or carries it."""
         return await self._call("oss_upload_annon", *_link(url, path))
 
-    @reports(OssResult)
+    @returns_result(OssResult)
     async def download_anonymous(self, url: str, path: str) -> OssResult:
         """Download from a URL that needs no key, or carries it, to the session's file `path`."""
         return await self._call("oss_download_annon", *_link(url, path))

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from datetime import timedelta
 
-    from agentbay_async.services._terminals.server import Terminals
-    from agentbay_async.services._terminals.terminal import Terminal
+    from agentbay_async.services._pty.server import Terminals
+    from agentbay_async.services._pty.terminal import Terminal
 
 # What the shell writes before the command takes its place: all up to it is prompt and echo. The
 # echo of this line cannot be taken for it, because there the two control characters are spelled.

@@ -13,8 +13,8 @@ from agentbay_async.errors import (
     InvalidArgumentError,
     OperationTimeoutError,
 )
-from agentbay_async.services._terminals.server import Terminals
-from agentbay_async.terminal_records import PtySession
+from agentbay_async.models.pty import PtySession
+from agentbay_async.services._pty.server import Terminals
 
 if TYPE_CHECKING:
     import builtins
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from agentbay_async._api import Api
-    from agentbay_async.services._terminals.terminal import Terminal
+    from agentbay_async.services._pty.terminal import Terminal
 
 logger = logging.getLogger("agentbay")
 

@@ -9,13 +9,13 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from agentbay_async.errors import OperationTimeoutError
-from agentbay_async.services._changes import batches
+from agentbay_async.services._file_changes import batches
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from agentbay_async._api import Api
-    from agentbay_async.tool_records import FileChange
+    from agentbay_async.models.files import FileChange
 
 logger = logging.getLogger("agentbay")
 

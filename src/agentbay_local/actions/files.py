@@ -11,16 +11,16 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
-from agentbay_async._wire import schema
+from agentbay_async._protocol import schema
 from agentbay_local.actions.transfers import TRANSFER_PATH
 from agentbay_local.clock import iso
 from agentbay_local.contexts.versions import Change
-from agentbay_local.dialect import paging
-from agentbay_local.dialect.answer import Answer
-from agentbay_local.dialect.problems import invalid, required
-from agentbay_local.sandbox.openat import open_beneath
+from agentbay_local.http.files import no_file, signed_url
+from agentbay_local.protocol import paging
+from agentbay_local.protocol.answers import Answer
+from agentbay_local.protocol.errors import invalid, required
+from agentbay_local.sandbox.host.openat import open_beneath
 from agentbay_local.trees.manifest import DIRECTORY, LINK, Stamp, entries_of
-from agentbay_local.web.context_files import no_file, signed_url
 
 if TYPE_CHECKING:
     from agentbay_local.contexts.context_store import Snapshot

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentbay_async._wire import schema
-from agentbay_local.dialect.answer import Answer
-from agentbay_local.dialect.problems import invalid, missing, whole_text
+from agentbay_async._protocol import schema
+from agentbay_local.protocol.answers import Answer
+from agentbay_local.protocol.errors import invalid, missing, whole_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

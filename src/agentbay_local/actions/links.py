@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentbay_async._wire import codes, schema
-from agentbay_local.dialect.answer import Answer
-from agentbay_local.dialect.problems import Problem, invalid
-from agentbay_local.web.ports import PORTS, url_of
+from agentbay_async._protocol import error_codes, schema
+from agentbay_local.http.ports import PORTS, url_of
+from agentbay_local.protocol.answers import Answer
+from agentbay_local.protocol.errors import Problem, invalid
 
 if TYPE_CHECKING:
     from agentbay_local.state import State
@@ -30,7 +30,7 @@ async def get(state: State, request: schema.GetLink) -> Answer:
         raise _nothing_of("browser", session)
     if request.port not in PORTS:
         raise Problem(
-            codes.INVALID_PARAMETER,
+            error_codes.INVALID_PARAMETER,
             f"Invalid port value: {request.port}. "
             f"Port must be an integer in the range [{_FIRST}, {_LAST}].",
         )
@@ -51,7 +51,7 @@ async def no_phone(state: State, request: schema.GetAdbLink) -> Answer:
 
 def _nothing_of(what: str, session: Session) -> Problem:
     return Problem(
-        codes.INVALID_PARAMETER,
+        error_codes.INVALID_PARAMETER,
         f"A {what} is not offered by image {session.image!r} here; the cloud service has images "
         f"with one.",
     )

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
-from agentbay_async._wire import schema
+from agentbay_async._protocol import schema
 from agentbay_local.actions import contexts, files, labels, links, sessions, sync, tools, transfers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from agentbay_local.dialect.answer import Answer
+    from agentbay_local.protocol.answers import Answer
     from agentbay_local.state import State
 
 __all__ = ["ROUTES", "Route"]

@@ -5,19 +5,19 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from agentbay_async._wire import codes, schema
-from agentbay_async._wire.codec import compact_json
+from agentbay_async._protocol import error_codes, schema
+from agentbay_async._protocol.codec import compact_json
+from agentbay_local import images
 from agentbay_local.actions import sync
 from agentbay_local.actions.labels import checked_labels
-from agentbay_local.channels.access import access_to
-from agentbay_local.dialect import paging
-from agentbay_local.dialect.answer import Answer
-from agentbay_local.dialect.problems import Problem, invalid, no_session, required, wrong_state
-from agentbay_local.instruments.effects import Lag
-from agentbay_local.instruments.faults import Call
+from agentbay_local.protocol import paging
+from agentbay_local.protocol.answers import Answer
+from agentbay_local.protocol.errors import Problem, invalid, no_session, required, wrong_state
 from agentbay_local.sessions import states
+from agentbay_local.sessions.access import access_to
 from agentbay_local.store import Filter, NewSession
-from agentbay_local.tools import images
+from agentbay_local.testing.fault_actions import Lag
+from agentbay_local.testing.faults import Call
 
 if TYPE_CHECKING:
     from agentbay_local.state import State
@@ -79,7 +79,7 @@ def within_quota(state: State, more: int) -> None:
     most = state.kit.quotas.sessions
     if most is not None and state.store.sessions.alive() + more > most:
         raise Problem(
-            f"{codes.QUOTA_EXCEEDED}.Session", f"At most {most} sessions may live at once."
+            f"{error_codes.QUOTA_EXCEEDED}.Session", f"At most {most} sessions may live at once."
         )
 
 

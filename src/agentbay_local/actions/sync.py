@@ -5,13 +5,13 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING
 
-from agentbay_async._wire import schema
-from agentbay_async._wire.codec import tasks_to_text
-from agentbay_async._wire.policy import policy_from_text
+from agentbay_async._protocol import schema
+from agentbay_async._protocol.codec import tasks_to_text
+from agentbay_async._protocol.policy import policy_from_text
 from agentbay_local.clock import iso
-from agentbay_local.contexts.syncing import DOWNLOAD, UPLOAD
-from agentbay_local.dialect.answer import Answer
-from agentbay_local.dialect.problems import invalid, missing, no_context, whole_text
+from agentbay_local.contexts.sync import DOWNLOAD, UPLOAD
+from agentbay_local.protocol.answers import Answer
+from agentbay_local.protocol.errors import invalid, missing, no_context, whole_text
 from agentbay_local.store.bindings import PathTakenError
 
 if TYPE_CHECKING:

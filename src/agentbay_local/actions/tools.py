@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agentbay_async._wire import schema
-from agentbay_async._wire.codec import compact_json, to_json
-from agentbay_local.dialect.answer import Answer
-from agentbay_local.dialect.problems import required
-from agentbay_local.sandbox.problems import SandboxError
-from agentbay_local.tools import images
+from agentbay_async._protocol import schema
+from agentbay_async._protocol.codec import compact_json, to_json
+from agentbay_local import images
+from agentbay_local.protocol.answers import Answer
+from agentbay_local.protocol.errors import required
+from agentbay_local.sandbox.errors import SandboxError
 from agentbay_local.tools.arguments import Arguments, ToolFailure
-from agentbay_local.tools.programs import PROGRAMS
+from agentbay_local.tools.handlers import PROGRAMS
 
 if TYPE_CHECKING:
     from agentbay_local.state import State

@@ -9,10 +9,10 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from agentbay_async._wire import schema
-from agentbay_async._wire.codec import compact_json
-from agentbay_local.dialect.answer import Answer
-from agentbay_local.dialect.problems import invalid
+from agentbay_async._protocol import schema
+from agentbay_async._protocol.codec import compact_json
+from agentbay_local.protocol.answers import Answer
+from agentbay_local.protocol.errors import invalid
 
 if TYPE_CHECKING:
     from agentbay_local.state import State

@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 from agentbay_local.code.events import CodeOutcome, Ended, Event, Failed, Printed, Shown, frame
+from agentbay_local.code.kernels import CodeRunner
 from agentbay_local.code.languages import read_only
-from agentbay_local.code.runner import CodeRunner
 
 __all__ = [
     "CodeOutcome",

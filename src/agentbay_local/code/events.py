@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from agentbay_async._wire.codec import compact_json
+from agentbay_async._protocol.codec import compact_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

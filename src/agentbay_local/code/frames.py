@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from agentbay_local.code.events import Failed, Shown
-from agentbay_local.sandbox.problems import MalformedReply
+from agentbay_local.sandbox.errors import MalformedReply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from agentbay_local.sandbox.programs import own_interpreter
+from agentbay_local.sandbox.host.programs import own_interpreter
 from agentbay_local.sandbox.values import Isolation
 from agentbay_local.tools.arguments import ToolFailure
 
@@ -33,7 +33,7 @@ _ALIASES = {
     "nodejs": "javascript",
 }
 _SHELF = "/opt/agentbay"
-_PYTHON, _JAVASCRIPT = "python_worker.py", "javascript_worker.js"
+_PYTHON, _JAVASCRIPT = "python_kernel.py", "javascript_kernel.js"
 _WORKERS = Path(__file__).with_name("inside")
 # Packages are those of the service's environment, not those of the Python below it.
 _BOOT = (

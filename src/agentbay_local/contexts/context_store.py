@@ -32,7 +32,7 @@ from agentbay_local.contexts.versions import (
     expiry_of,
     switch,
 )
-from agentbay_local.sandbox.removal import remove_tree
+from agentbay_local.sandbox.host.removal import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

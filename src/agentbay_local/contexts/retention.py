@@ -11,7 +11,7 @@ from agentbay_local.trees.selection import below
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agentbay_async.context_sync import RecyclePolicy
+    from agentbay_async.models.sync_policy import RecyclePolicy
     from agentbay_local.trees.manifest import Stamp
 
 __all__ = ["expiries"]
@@ -28,7 +28,7 @@ def expiries(policy: RecyclePolicy, added: Mapping[str, Stamp], now: float) -> d
         now: When.
 
     Example:
-        >>> from agentbay_async.context_sync import RecyclePolicy
+        >>> from agentbay_async.models.sync_policy import RecyclePolicy
         >>> expiries(RecyclePolicy(), {}, 0.0)
         {}
     """

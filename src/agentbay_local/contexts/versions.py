@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from agentbay_local.trees.landing import Landing
+from agentbay_local.trees.atomic_write import Landing
 from agentbay_local.trees.manifest import DIRECTORY, FILE, LINK, Manifest, Stamp, scan
 
 if TYPE_CHECKING:

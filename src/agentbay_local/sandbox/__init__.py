@@ -20,13 +20,7 @@ from agentbay_local.sandbox.base import (
     SandboxSpec,
 )
 from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
-from agentbay_local.sandbox.hostfs import Found, HostFiles, copy_content
-from agentbay_local.sandbox.landlock import LandlockBackend
-from agentbay_local.sandbox.orphans import Orphans
-from agentbay_local.sandbox.pipes import Pipe
-from agentbay_local.sandbox.plain import PlainBackend
-from agentbay_local.sandbox.probe import Capability, backend_for, probe
-from agentbay_local.sandbox.problems import (
+from agentbay_local.sandbox.errors import (
     FileProblem,
     InvalidRequest,
     IsolationUnavailable,
@@ -36,10 +30,16 @@ from agentbay_local.sandbox.problems import (
     SandboxPaused,
     SandboxTimeout,
 )
-from agentbay_local.sandbox.removal import remove_tree
-from agentbay_local.sandbox.spawned import Spawned
-from agentbay_local.sandbox.terminal import Terminal
-from agentbay_local.sandbox.uids import private_uid
+from agentbay_local.sandbox.host.offline_files import Found, HostFiles, copy_content
+from agentbay_local.sandbox.host.orphans import Orphans
+from agentbay_local.sandbox.host.pipes import Pipe
+from agentbay_local.sandbox.host.removal import remove_tree
+from agentbay_local.sandbox.host.spawned_process import Spawned
+from agentbay_local.sandbox.host.terminal import Terminal
+from agentbay_local.sandbox.host.uids import private_uid
+from agentbay_local.sandbox.landlock import LandlockBackend
+from agentbay_local.sandbox.plain import PlainBackend
+from agentbay_local.sandbox.probe import Capability, backend_for, probe
 
 __all__ = [
     "HOME",

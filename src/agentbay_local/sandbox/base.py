@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from agentbay_local.sandbox.spawned import Spawned
-    from agentbay_local.sandbox.terminal import Terminal
+    from agentbay_local.sandbox.host.spawned_process import Spawned
+    from agentbay_local.sandbox.host.terminal import Terminal
 
 __all__ = [
     "HOME",

@@ -13,23 +13,31 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from agentbay_local.sandbox import checks, programs, rootfs, seccomp
+from agentbay_local.sandbox import checks, seccomp
+from agentbay_local.sandbox.agent_sandbox import AgentSandbox
 from agentbay_local.sandbox.base import HOME, Backend, Isolation, Sandbox, SandboxSpec
-from agentbay_local.sandbox.bundle import interpreter_arguments
-from agentbay_local.sandbox.live import AgentSandbox
+from agentbay_local.sandbox.errors import InvalidRequest, SandboxError
+from agentbay_local.sandbox.host import programs, rootfs
+from agentbay_local.sandbox.host.bundle import interpreter_arguments
+from agentbay_local.sandbox.host.limit_enforcer import Crowd, Watch
+from agentbay_local.sandbox.host.mounts import Places
+from agentbay_local.sandbox.host.startup import (
+    START_WITHIN,
+    Launch,
+    guarded,
+    insist,
+    ready,
+    settings,
+)
 from agentbay_local.sandbox.outbound.proxy import opened
-from agentbay_local.sandbox.places import Places
-from agentbay_local.sandbox.problems import InvalidRequest, SandboxError
-from agentbay_local.sandbox.starting import START_WITHIN, Launch, guarded, insist, ready, settings
-from agentbay_local.sandbox.watch import Crowd, Watch
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
     from pathlib import Path
 
-    from agentbay_local.sandbox.orphans import Orphans
-    from agentbay_local.sandbox.process import Guard
+    from agentbay_local.sandbox.host.guard import Guard
+    from agentbay_local.sandbox.host.orphans import Orphans
 
 __all__ = ["BubblewrapBackend"]
 

@@ -6,7 +6,7 @@ import math
 import posixpath
 from collections.abc import Mapping, Sequence
 
-from agentbay_local.sandbox.problems import InvalidRequest
+from agentbay_local.sandbox.errors import InvalidRequest
 
 __all__ = [
     "checked_command",

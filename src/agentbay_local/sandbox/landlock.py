@@ -18,15 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from agentbay_local.sandbox import programs, rootfs, seccomp
+from agentbay_local.sandbox import seccomp
+from agentbay_local.sandbox.agent_sandbox import AgentSandbox
 from agentbay_local.sandbox.base import Backend, Isolation, Sandbox, SandboxSpec
-from agentbay_local.sandbox.bundle import interpreter_arguments
-from agentbay_local.sandbox.inside import confinement
-from agentbay_local.sandbox.live import AgentSandbox
-from agentbay_local.sandbox.packets import integer
-from agentbay_local.sandbox.places import Places
-from agentbay_local.sandbox.problems import InvalidRequest, IsolationUnavailable, SandboxError
-from agentbay_local.sandbox.starting import (
+from agentbay_local.sandbox.errors import InvalidRequest, IsolationUnavailable, SandboxError
+from agentbay_local.sandbox.host import programs, rootfs
+from agentbay_local.sandbox.host.bundle import interpreter_arguments
+from agentbay_local.sandbox.host.limit_enforcer import Crowd, Watch
+from agentbay_local.sandbox.host.mounts import Places
+from agentbay_local.sandbox.host.packets import integer
+from agentbay_local.sandbox.host.startup import (
     Launch,
     guarded,
     insist,
@@ -34,7 +35,7 @@ from agentbay_local.sandbox.starting import (
     refuse_outbound,
     settings,
 )
-from agentbay_local.sandbox.watch import Crowd, Watch
+from agentbay_local.sandbox.inside import confinement
 
 if TYPE_CHECKING:
     import subprocess

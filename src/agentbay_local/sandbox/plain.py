@@ -11,12 +11,13 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
-from agentbay_local.sandbox import rootfs
+from agentbay_local.sandbox.agent_sandbox import AgentSandbox
 from agentbay_local.sandbox.base import Backend, Isolation, Sandbox, SandboxSpec
-from agentbay_local.sandbox.bundle import interpreter_arguments
-from agentbay_local.sandbox.live import AgentSandbox
-from agentbay_local.sandbox.places import Places
-from agentbay_local.sandbox.starting import (
+from agentbay_local.sandbox.host import rootfs
+from agentbay_local.sandbox.host.bundle import interpreter_arguments
+from agentbay_local.sandbox.host.limit_enforcer import Crowd, Watch
+from agentbay_local.sandbox.host.mounts import Places
+from agentbay_local.sandbox.host.startup import (
     Launch,
     guarded,
     insist,
@@ -24,7 +25,6 @@ from agentbay_local.sandbox.starting import (
     refuse_outbound,
     settings,
 )
-from agentbay_local.sandbox.watch import Crowd, Watch
 
 if TYPE_CHECKING:
     import subprocess

@@ -15,15 +15,15 @@ import attrs
 
 from agentbay_local.sandbox.base import Backend, Isolation, SandboxSpec
 from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
+from agentbay_local.sandbox.errors import IsolationUnavailable, SandboxError
+from agentbay_local.sandbox.host.removal import remove_tree
+from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.inside import confinement
 from agentbay_local.sandbox.landlock import LandlockBackend, describe
 from agentbay_local.sandbox.plain import PlainBackend
-from agentbay_local.sandbox.problems import IsolationUnavailable, SandboxError
-from agentbay_local.sandbox.removal import remove_tree
-from agentbay_local.sandbox.uids import private_uid
 
 if TYPE_CHECKING:
-    from agentbay_local.sandbox.orphans import Orphans
+    from agentbay_local.sandbox.host.orphans import Orphans
 
 __all__ = ["Capability", "backend_for", "probe"]
 

@@ -87,7 +87,8 @@ class SandboxSpec:
     Attributes:
         root: The host directory that is the session's "/". It is created when missing.
         uid: The private user id the session runs under when the service is root; see
-            `agentbay_local.sandbox.uids.private_uid`. None when the service is an ordinary user.
+            `agentbay_local.sandbox.host.uids.private_uid`. None when the service is an
+            ordinary user.
         limits: Resource limits.
         hostname: The host name seen inside.
         outbound: Which hosts the session may reach, through a proxy that its programs find in

@@ -16,19 +16,19 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from agentbay_local.clock import doze_until, happens_within
-from agentbay_local.dialect.problems import wrong_state
+from agentbay_local.protocol.errors import wrong_state
 from agentbay_local.sessions import states
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from agentbay_local.background import Background
+    from agentbay_local.background_tasks import Background
     from agentbay_local.clock import Clock
-    from agentbay_local.contexts.syncing import Syncing
-    from agentbay_local.instruments.transitions import Transitions
+    from agentbay_local.contexts.sync import Syncing
     from agentbay_local.sessions.sandboxes import Sandboxes
     from agentbay_local.store import NewSession, Session, Store
-    from agentbay_local.tools.memory import Memories
+    from agentbay_local.testing.transitions import Transitions
+    from agentbay_local.tools.tool_state import Memories
 
 __all__ = ["Lifecycle"]
 

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from agentbay_async._wire import codes
+from agentbay_async._protocol import error_codes
 from agentbay_local.code import read_only
-from agentbay_local.dialect.problems import Problem
+from agentbay_local.protocol.errors import Problem
 from agentbay_local.sandbox.base import Backend, Isolation, Limits, Sandbox, SandboxSpec
+from agentbay_local.sandbox.errors import IsolationUnavailable, SandboxError
+from agentbay_local.sandbox.host.removal import remove_tree
+from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.outbound import NO_HOSTS, AllowedHosts
-from agentbay_local.sandbox.problems import IsolationUnavailable, SandboxError
-from agentbay_local.sandbox.removal import remove_tree
-from agentbay_local.sandbox.uids import private_uid
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -101,7 +101,7 @@ class Sandboxes:
             Problem: This machine cannot isolate sessions as asked.
         """
         if self._backend is None:
-            raise Problem(codes.SANDBOX_UNAVAILABLE, self._why_not)
+            raise Problem(error_codes.SANDBOX_UNAVAILABLE, self._why_not)
         return self._backend
 
     @property
@@ -129,7 +129,7 @@ class Sandboxes:
             return await self._started(session_id, cell)
         except (SandboxError, OSError, asyncio.TimeoutError) as error:
             _log.warning("the sandbox of %s does not start", session_id, exc_info=error)
-            raise Problem(codes.SANDBOX_UNAVAILABLE, _start_failure(error)) from error
+            raise Problem(error_codes.SANDBOX_UNAVAILABLE, _start_failure(error)) from error
 
     def alive(self, session_id: str) -> Sandbox | None:
         """Return the sandbox of a session if it is running."""

@@ -10,15 +10,15 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING
 
-from agentbay_async._wire.codec import compact_json
+from agentbay_async._protocol.codec import compact_json
 from agentbay_local.tools.filesystem import refused
-from agentbay_local.tools.watched import Follower, Watched
+from agentbay_local.tools.watcher import Follower, Watched
 
 if TYPE_CHECKING:
     from agentbay_local.sandbox.base import Sandbox
     from agentbay_local.tools.arguments import Arguments
-    from agentbay_local.tools.memory import Memory
-    from agentbay_local.tools.workplace import Workplace
+    from agentbay_local.tools.tool_context import Workplace
+    from agentbay_local.tools.tool_state import Memory
 
 __all__ = ["follow", "get_file_change"]
 

@@ -11,7 +11,7 @@ import base64
 import os
 from typing import TYPE_CHECKING, Any
 
-from agentbay_async._difference import difference
+from agentbay_async._protocol.text_diff import difference
 from agentbay_local.tools.arguments import Arguments, ToolFailure
 from agentbay_local.tools.filesystem import refused
 from agentbay_local.tools.utf8 import MARGIN, whole_characters

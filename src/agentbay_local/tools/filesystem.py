@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from agentbay_local.clock import iso
-from agentbay_local.sandbox.problems import FileProblem
+from agentbay_local.sandbox.errors import FileProblem
 from agentbay_local.tools.arguments import Arguments, ToolFailure
 
 if TYPE_CHECKING:

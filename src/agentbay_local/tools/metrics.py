@@ -6,13 +6,13 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from agentbay_async._wire.codec import compact_json
+from agentbay_async._protocol.codec import compact_json
 from agentbay_local.clock import iso
 
 if TYPE_CHECKING:
     from agentbay_local.sandbox.base import Consumption
     from agentbay_local.tools.arguments import Arguments
-    from agentbay_local.tools.workplace import Workplace
+    from agentbay_local.tools.tool_context import Workplace
 
 __all__ = ["get_metrics"]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from agentbay_local.dialect.writing import written
-from agentbay_local.sandbox.problems import FileProblem, InvalidRequest
+from agentbay_local.protocol.json import written
+from agentbay_local.sandbox.errors import FileProblem, InvalidRequest
 from agentbay_local.tools.arguments import Arguments, ToolFailure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agentbay_local.sandbox.base import Completed
-    from agentbay_local.tools.workplace import Workplace
+    from agentbay_local.tools.tool_context import Workplace
 
 __all__ = ["shell"]
 

@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from agentbay_async._wire.codec import compact_json
-from agentbay_local.sandbox.programs import interpreter
+from agentbay_async._protocol.codec import compact_json
+from agentbay_local.sandbox.host.programs import interpreter
 from agentbay_local.tools.arguments import ToolFailure
-from agentbay_local.tools.inside.carrier import UNREACHABLE
+from agentbay_local.tools.inside.transfer_program import UNREACHABLE
 
 if TYPE_CHECKING:
     from agentbay_local.tools.arguments import Arguments
-    from agentbay_local.tools.workplace import Workplace
+    from agentbay_local.tools.tool_context import Workplace
 
 __all__ = ["oss_download_annon", "oss_upload_annon"]
 
 _WITHIN = 600.0
-_PROGRAM = Path(__file__).with_name("inside") / "carrier.py"
+_PROGRAM = Path(__file__).with_name("inside") / "transfer_program.py"
 _CLOSED = (
     "a session reaches only the hosts that the local service was started with: "
     "--allow-host HOST, or LocalService(allow_hosts=[...])"

@@ -13,7 +13,7 @@ import os
 import tarfile
 from typing import TYPE_CHECKING, BinaryIO
 
-from agentbay_local.trees.landing import Landing, open_source
+from agentbay_local.trees.atomic_write import Landing, open_source
 from agentbay_local.trees.manifest import DIRECTORY, FILE, LINK, Manifest, Stamp
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from agentbay_local.sandbox.openat import open_beneath
+from agentbay_local.sandbox.host.openat import open_beneath
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
-from agentbay_local.sandbox.hostfs import HostFiles
-from agentbay_local.sandbox.openat import open_beneath
-from agentbay_local.trees.landing import Landing
+from agentbay_local.sandbox.host.offline_files import HostFiles
+from agentbay_local.sandbox.host.openat import open_beneath
+from agentbay_local.trees.atomic_write import Landing
 from agentbay_local.trees.manifest import DIRECTORY, LINK, Manifest, Stamp, scan
 from agentbay_local.trees.selection import below
 

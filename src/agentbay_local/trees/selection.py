@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from agentbay_local.trees.landing import PARTIAL
+from agentbay_local.trees.atomic_write import PARTIAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from agentbay_async.context_sync import SyncPolicy, WhiteList
+    from agentbay_async.models.sync_policy import SyncPolicy, WhiteList
 
 __all__ = ["Selection", "below"]
 

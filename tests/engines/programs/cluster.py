@@ -185,8 +185,8 @@ def begin_again(_engine: Any) -> None:
     from distributed import Client
 
     from agentbay_async import WorkerLostError
-    from agentbay_async._bulk.engines import dask
-    from agentbay_async._bulk.engines.engine import Order
+    from agentbay_async._bulk.distributed import dask
+    from agentbay_async._bulk.distributed.engine import Order
 
     order = Order("run.1", b"", (), 1)
     dask._begun(order, Client.current()).set()

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from agentbay_async.code_records import (
+from agentbay_async.models.code import (
     FORMATS,
     CodeEvent,
     CodeFailure,

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from agentbay_async.code_records import CodeEvent
 from agentbay_async.errors import RequestTimeoutError
+from agentbay_async.models.code import CodeEvent
 from agentbay_async.services._code.answers import CodeAnswer, read_event, read_failure
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from agentbay_async._wire.socket import Stream
+    from agentbay_async._transport.websocket import Stream
 
 #: How much longer than the code the exchange may take, so that code which runs out of time is told
 #: of by the session, with what it showed, and not by a broken connection.

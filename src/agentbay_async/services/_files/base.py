@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentbay_async.services._files.by_tools import Files
+from agentbay_async.services._files.remote_io import Files
 from agentbay_async.services.command import AsyncCommand
 
 if TYPE_CHECKING:
     from agentbay_async._api import Api
-    from agentbay_async.services._files.carrying import Carrier
+    from agentbay_async.services._files.transfer import Carrier
 
 
 class FileBase:

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import anyio
 
 from agentbay_async import _check
-from agentbay_async._difference import difference
-from agentbay_async._reporting import reports
+from agentbay_async._protocol.text_diff import difference
 from agentbay_async.errors import AgentBayError, ArgumentTypeError, InvalidArgumentError
-from agentbay_async.services._files import answers
-from agentbay_async.services._files.base import FileBase
-from agentbay_async.tool_records import FileTexts
-from agentbay_async.tool_results import (
-    BoolResult,
+from agentbay_async.models._returns_result import returns_result
+from agentbay_async.models.files import (
     EditResult,
     FileContentResult,
+    FileTexts,
     MultipleFileContentResult,
 )
+from agentbay_async.models.tools import BoolResult
+from agentbay_async.services._files import parsing
+from agentbay_async.services._files.base import FileBase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ class Contents(FileBase):
         self, path: str, *, format: Literal["bytes"]
     ) -> FileContentResult[bytes]: ...
 
-    @reports(FileContentResult)
+    @returns_result(FileContentResult)
     async def read_file(
         self, path: str, *, format: Literal["text", "bytes"] = "text"
     ) -> FileContentResult[Any]:
@@ -71,7 +71,7 @@ class Contents(FileBase):
                 f"{path} is not UTF-8 text (byte {error.start})", path, request_id
             ) from None
 
-    @reports(MultipleFileContentResult)
+    @returns_result(MultipleFileContentResult)
     async def read_many(self, paths: Sequence[str]) -> MultipleFileContentResult:
         """Read several files of UTF-8 text at once.
 
@@ -103,7 +103,7 @@ class Contents(FileBase):
         first = next((errors[path] for path in wanted if path in errors), None)
         return MultipleFileContentResult(texts, first)
 
-    @reports(BoolResult)
+    @returns_result(BoolResult)
     async def write_file(
         self, path: str, content: str | bytes, mode: Literal["overwrite", "append"] = "overwrite"
     ) -> BoolResult:
@@ -131,7 +131,7 @@ class Contents(FileBase):
             return BoolResult.ok(True, await self._files.write_bytes(path, bytes(content), mode))
         raise ArgumentTypeError(f"content must be str or bytes, not {type(content).__name__}")
 
-    @reports(EditResult)
+    @returns_result(EditResult)
     async def edit_file(
         self, path: str, edits: Sequence[Mapping[str, str]], dry_run: bool = False
     ) -> EditResult:
@@ -157,16 +157,16 @@ class Contents(FileBase):
                 print((await session.file_system.edit_file("app.ini", edits)).diff)
         """
         path = _check.text(path, "path")
-        checked = answers.checked_edits(edits)
+        checked = parsing.checked_edits(edits)
         dry_run = _check.boolean(dry_run, "dry_run")
         # Not every image's tool tells the difference; where it did once, nothing is read for it.
         old = "" if self._tells_diffs else (await self._text(path))[0]
         args = {"path": path, "edits": checked, "dryRun": dry_run}
         answer = await self._files.call("edit_file", path, args)
-        diff = answers.told_diff(answer.data)
+        diff = parsing.told_diff(answer.data)
         self._tells_diffs = self._tells_diffs or diff is not None
         if diff is None and not self._tells_diffs:
-            new = answers.edited(old, checked) if dry_run else (await self._text(path))[0]
+            new = parsing.edited(old, checked) if dry_run else (await self._text(path))[0]
             diff = difference(path, old, new)
         return EditResult.ok(diff or "", answer.request_id)
 

@@ -6,19 +6,20 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentbay_async import _check, _transfers
-from agentbay_async._reporting import reports
-from agentbay_async.context_results import TransferResult
+from agentbay_async import _check
+from agentbay_async._sync import transfers
 from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
-from agentbay_async.results import OperationResult
+from agentbay_async.models._returns_result import returns_result
+from agentbay_async.models.contexts import TransferResult
+from agentbay_async.models.results import OperationResult
 from agentbay_async.services._files.base import FileBase
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import timedelta
 
-    from agentbay_async.context_records import TransferProgress
-    from agentbay_async.services._files.carrying import Carrier
+    from agentbay_async.models.contexts import TransferProgress
+    from agentbay_async.services._files.transfer import Carrier
 
 _TIMEOUT = 300.0
 
@@ -28,7 +29,7 @@ class Transfers(FileBase):
 
     __slots__ = ()
 
-    @reports(TransferResult)
+    @returns_result(TransferResult)
     async def upload_file(
         self,
         local_path: str | os.PathLike[str] | bytes,
@@ -57,11 +58,11 @@ class Transfers(FileBase):
                 receipt = (await session.file_system.upload_file("in.csv", "data/in.csv")).unwrap()
                 print(receipt.size, receipt.verified)
         """
-        source = _transfers.check_source(local_path)
+        source = transfers.check_source(local_path)
         path, limit = _check.text(remote_path, "remote_path"), _check.seconds(timeout, "timeout")
         return TransferResult.ok(await self._carry().upload(source, path, progress, limit))
 
-    @reports(TransferResult)
+    @returns_result(TransferResult)
     async def download_file(
         self,
         remote_path: str,
@@ -83,11 +84,11 @@ class Transfers(FileBase):
         Raises:
             InvalidArgumentError: The target's directory does not exist.
         """
-        target = _transfers.check_target(local_path)
+        target = transfers.check_target(local_path)
         path, limit = _check.text(remote_path, "remote_path"), _check.seconds(timeout, "timeout")
         return TransferResult.ok(await self._carry().download(path, target, progress, limit))
 
-    @reports(TransferResult)
+    @returns_result(TransferResult)
     async def upload_directory(
         self,
         local_path: str | os.PathLike[str],
@@ -113,7 +114,7 @@ class Transfers(FileBase):
         path, limit = _check.text(remote_path, "remote_path"), _check.seconds(timeout, "timeout")
         return TransferResult.ok(await self._carry().upload_tree(source, path, progress, limit))
 
-    @reports(TransferResult)
+    @returns_result(TransferResult)
     async def download_directory(
         self,
         remote_path: str,
@@ -140,7 +141,7 @@ class Transfers(FileBase):
         path, limit = _check.text(remote_path, "remote_path"), _check.seconds(timeout, "timeout")
         return TransferResult.ok(await self._carry().download_tree(path, target, progress, limit))
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def get_file_transfer_context_path(self) -> OperationResult[str | None]:
         """Ask where the session sees the service's store for files; ``None`` if there is none.
 
@@ -154,7 +155,7 @@ class Transfers(FileBase):
 
     def _carry(self) -> Carrier:
         if self._carrier is None:
-            from agentbay_async.services._files.carrying import Carrier
+            from agentbay_async.services._files.transfer import Carrier
 
             self._carrier = Carrier(self._files)
         return self._carrier

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from agentbay_async import _check
 from agentbay_async.errors import InvalidArgumentError
-from agentbay_async.results import OperationResult
-from agentbay_async.services._git.running import Limit, run
+from agentbay_async.models.results import OperationResult
+from agentbay_async.services._git.command import Limit, run
 from agentbay_async.services.command import AsyncCommand
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentbay_async import _check
-from agentbay_async._reporting import reports
-from agentbay_async.git_results import GitBranchListResult
-from agentbay_async.results import OperationResult
+from agentbay_async.models._returns_result import returns_result
+from agentbay_async.models.git import GitBranchListResult
+from agentbay_async.models.results import OperationResult
 from agentbay_async.services._git import parsing
 from agentbay_async.services._git.base import GitBase, ref
-from agentbay_async.services._git.running import Limit
+from agentbay_async.services._git.command import Limit
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -21,7 +21,7 @@ class Branches(GitBase):
 
     __slots__ = ()
 
-    @reports(GitBranchListResult)
+    @returns_result(GitBranchListResult)
     async def list_branches(
         self,
         repo_path: str,
@@ -34,7 +34,7 @@ class Branches(GitBase):
         output, request_id = await self._run(repo_path, args, Limit(timeout_ms, timeout))
         return GitBranchListResult.ok(parsing.branches(output), request_id)
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def create_branch(
         self,
         repo_path: str,
@@ -49,7 +49,7 @@ class Branches(GitBase):
         args = ["checkout", "-q", "-b", name] if checkout else ["branch", name]
         return await self._done(repo_path, args, Limit(timeout_ms, timeout))
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def checkout_branch(
         self,
         repo_path: str,
@@ -62,7 +62,7 @@ class Branches(GitBase):
         args = ["checkout", "-q", ref(branch, "branch"), "--"]
         return await self._done(repo_path, args, Limit(timeout_ms, timeout), may_conflict=True)
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def delete_branch(
         self,
         repo_path: str,
@@ -76,7 +76,7 @@ class Branches(GitBase):
         args = ["branch", "-D" if force else "-d", "--", ref(branch, "branch")]
         return await self._done(repo_path, args, Limit(timeout_ms, timeout))
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def merge(
         self,
         repo_path: str,
@@ -107,7 +107,7 @@ class Branches(GitBase):
         args.append(ref(branch, "branch"))
         return await self._done(repo_path, args, Limit(timeout_ms, timeout), may_conflict=True)
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def merge_abort(
         self,
         repo_path: str,

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import attrs
 
 from agentbay_async import _check
-from agentbay_async._reporting import reports
 from agentbay_async.errors import GitError
-from agentbay_async.git_results import GitCommitResult, GitLogResult, GitStatusResult
-from agentbay_async.results import OperationResult
+from agentbay_async.models._returns_result import returns_result
+from agentbay_async.models.git import GitCommitResult, GitLogResult, GitStatusResult
+from agentbay_async.models.results import OperationResult
 from agentbay_async.services._git import parsing
 from agentbay_async.services._git.base import GitBase, directory, paths_of, ref
-from agentbay_async.services._git.running import Limit, run
+from agentbay_async.services._git.command import Limit, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ class Commits(GitBase):
 
     __slots__ = ()
 
-    @reports(GitStatusResult)
+    @returns_result(GitStatusResult)
     async def status(
         self,
         repo_path: str,
@@ -52,7 +52,7 @@ class Commits(GitBase):
             raise
         return True
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def add(
         self,
         repo_path: str,
@@ -77,7 +77,7 @@ class Commits(GitBase):
         limit = Limit(timeout_ms, timeout)
         return await self._done(repo_path, args, limit, literal=files is not None)
 
-    @reports(GitCommitResult)
+    @returns_result(GitCommitResult)
     async def commit(
         self,
         repo_path: str,
@@ -116,7 +116,7 @@ class Commits(GitBase):
         )
         return GitCommitResult.ok(parsing.last_hash(output), request_id)
 
-    @reports(GitLogResult)
+    @returns_result(GitLogResult)
     async def log(
         self,
         repo_path: str,
@@ -155,7 +155,7 @@ class Commits(GitBase):
             return error.exit_code != 1
         return True
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def tag(
         self,
         repo_path: str,
@@ -184,7 +184,7 @@ class Commits(GitBase):
         args += [ref(name, "name"), "HEAD" if target is None else ref(target, "target")]
         return await self._done(repo_path, args, Limit(timeout_ms, timeout))
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def list_tags(
         self,
         repo_path: str,
@@ -197,7 +197,7 @@ class Commits(GitBase):
         output, request_id = await self._run(repo_path, args, Limit(timeout_ms, timeout))
         return OperationResult.ok(output.split(), request_id)
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def delete_tag(
         self,
         repo_path: str,

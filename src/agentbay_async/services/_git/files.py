@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from agentbay_async import _check
-from agentbay_async._reporting import reports
 from agentbay_async.errors import InvalidArgumentError
-from agentbay_async.results import OperationResult
+from agentbay_async.models._returns_result import returns_result
+from agentbay_async.models.results import OperationResult
 from agentbay_async.services._git.base import GitBase, paths_of, ref
-from agentbay_async.services._git.running import Limit
+from agentbay_async.services._git.command import Limit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ class WorkingTree(GitBase):
 
     __slots__ = ()
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def reset(
         self,
         repo_path: str,
@@ -58,7 +58,7 @@ class WorkingTree(GitBase):
         args += ["--", *(() if paths is None else paths_of(paths, "paths"))]
         return await self._done(repo_path, args, Limit(timeout_ms, timeout), literal=True)
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def restore(
         self,
         repo_path: str,
@@ -95,7 +95,7 @@ class WorkingTree(GitBase):
         args += ["--", *paths_of(paths, "paths")]
         return await self._done(repo_path, args, Limit(timeout_ms, timeout), literal=True)
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def diff(
         self,
         repo_path: str,

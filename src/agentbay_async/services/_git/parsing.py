@@ -14,7 +14,7 @@ from agentbay_async.errors import (
     GitNotARepoError,
     GitNotFoundError,
 )
-from agentbay_async.git_records import (
+from agentbay_async.models.git import (
     GitBranches,
     GitBranchInfo,
     GitFileStatus,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentbay_async import _check
-from agentbay_async._reporting import reports
 from agentbay_async.errors import GitError, InvalidArgumentError
-from agentbay_async.results import OperationResult
+from agentbay_async.models._returns_result import returns_result
+from agentbay_async.models.results import OperationResult
 from agentbay_async.services._git import parsing
 from agentbay_async.services._git.base import NETWORK_TIMEOUT, GitBase, ref
-from agentbay_async.services._git.running import Limit
+from agentbay_async.services._git.command import Limit
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -21,7 +21,7 @@ class Remotes(GitBase):
 
     __slots__ = ()
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def remote_add(
         self,
         repo_path: str,
@@ -51,7 +51,7 @@ class Remotes(GitBase):
         result = await self._done(repo_path, args, limit)
         return await self._done(repo_path, ["fetch", "-q", remote], limit) if fetch else result
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def remote_get(
         self,
         repo_path: str,
@@ -75,7 +75,7 @@ class Remotes(GitBase):
             raise
         return output.removesuffix("\n"), request_id
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def fetch(
         self,
         repo_path: str,
@@ -102,7 +102,7 @@ class Remotes(GitBase):
         args = ["fetch", "-q", *flags, *remote_args(remote, branch)]
         return await self._done(repo_path, args, Limit(timeout_ms, timeout, NETWORK_TIMEOUT))
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def pull(
         self,
         repo_path: str,
@@ -133,7 +133,7 @@ class Remotes(GitBase):
         limit = Limit(timeout_ms, timeout, NETWORK_TIMEOUT)
         return await self._done(repo_path, args, limit, may_conflict=True)
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def push(
         self,
         repo_path: str,

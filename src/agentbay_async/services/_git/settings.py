@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from agentbay_async import _check
-from agentbay_async._reporting import reports
 from agentbay_async.errors import GitError, InvalidArgumentError
-from agentbay_async.results import OperationResult
+from agentbay_async.models._returns_result import returns_result
+from agentbay_async.models.results import OperationResult
 from agentbay_async.services._git.base import GitBase
-from agentbay_async.services._git.running import Limit
+from agentbay_async.services._git.command import Limit
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -20,7 +20,7 @@ class Settings(GitBase):
 
     __slots__ = ()
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def configure_user(
         self,
         repo_path: str,
@@ -37,7 +37,7 @@ class Settings(GitBase):
         await self._run(repo_path, [*config, "user.name", _check.text(name, "name")], limit)
         return await self._done(repo_path, [*config, "user.email", address], limit)
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def set_config(
         self,
         repo_path: str,
@@ -58,7 +58,7 @@ class Settings(GitBase):
         ]
         return await self._done(repo_path, args, Limit(timeout_ms, timeout))
 
-    @reports(OperationResult)
+    @returns_result(OperationResult)
     async def get_config(
         self,
         repo_path: str,

@@ -1,7 +1,7 @@
 """The programs that run code inside a session, one for each language.
 
-They are sent into the sandbox and run there: `python_worker` by the Python that runs the service,
-with the service's own IPython, `javascript_worker.js` by the machine's Node. Neither imports
+They are sent into the sandbox and run there: `python_kernel` by the Python that runs the service,
+with the service's own IPython, `javascript_kernel.js` by the machine's Node. Neither imports
 anything of the package around it.
 
 Both speak the same way. Descriptor 3 is a socket: each frame is four bytes of length, most

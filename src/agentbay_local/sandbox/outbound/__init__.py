@@ -5,6 +5,6 @@
 
 from __future__ import annotations
 
-from agentbay_local.sandbox.outbound.hosts import NO_HOSTS, AllowedHosts
+from agentbay_local.sandbox.outbound.allow_list import NO_HOSTS, AllowedHosts
 
 __all__ = ["NO_HOSTS", "AllowedHosts"]

@@ -15,15 +15,15 @@ import socket
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from agentbay_local.sandbox import replies
-from agentbay_local.sandbox.outbound.carrying import Line, carry
+from agentbay_local.sandbox.host import replies
 from agentbay_local.sandbox.outbound.requests import Refusal, Request, parsed
+from agentbay_local.sandbox.outbound.tunnel import Line, carry
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from agentbay_local.sandbox.channel import Channel
-    from agentbay_local.sandbox.outbound.hosts import AllowedHosts
+    from agentbay_local.sandbox.host.agent_client import Channel
+    from agentbay_local.sandbox.outbound.allow_list import AllowedHosts
 
 __all__ = ["Proxy", "opened", "resolved"]
 

@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 import attrs
 
-from agentbay_local.sandbox.outbound.hosts import named, split_port
+from agentbay_local.sandbox.outbound.allow_list import named, split_port
 
 __all__ = ["CHUNKED", "Refusal", "Request", "parsed"]
 

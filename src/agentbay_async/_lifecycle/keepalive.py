@@ -1,0 +1,105 @@
+"""Keeping a session from being idle while a block runs, and telling before its time is over."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import asynccontextmanager
+from math import inf
+from typing import TYPE_CHECKING
+
+from agentbay_async._protocol import schema
+from agentbay_async.errors import AgentBayError, SessionNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from datetime import timedelta
+
+    from agentbay_async._api import Api
+
+logger = logging.getLogger("agentbay")
+
+
+class Keeper:
+    """Refreshes the idle time of one session, again and again.
+
+    Args:
+        api: The service.
+        session_id: The session.
+        every: Seconds between two refreshes.
+        warn: Called once when the longest run time of the session is nearly over.
+        warn_before: How many seconds before.
+        remaining: Says how long the session lives at most.
+
+    Attributes:
+        gone: The error that says that the session is gone, if it is.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        session_id: str,
+        every: float,
+        warn: Callable[[timedelta], Awaitable[None] | None] | None,
+        warn_before: float,
+        remaining: Callable[[], timedelta | None],
+    ) -> None:
+        self._api = api
+        self._session_id = session_id
+        self._every = every
+        self._warn = warn
+        self._warn_before = warn_before
+        self._remaining = remaining
+        self.gone: SessionNotFoundError | None = None
+
+    async def run(self) -> None:
+        """Refresh until the session is gone; to be cancelled before."""
+        clock = self._api.clock
+        due = clock.monotonic() + self._every
+        while self.gone is None:
+            await clock.sleep(max(0.0, min(due - clock.monotonic(), self._until_warning())))
+            if self._until_warning() <= 0:
+                await self._tell()
+            if clock.monotonic() >= due:
+                await self._refresh()
+                due = clock.monotonic() + self._every
+
+    def _until_warning(self) -> float:
+        left = self._remaining() if self._warn is not None else None
+        return inf if left is None else left.total_seconds() - self._warn_before
+
+    async def _tell(self) -> None:
+        warn, self._warn = self._warn, None
+        left = self._remaining()
+        if warn is not None and left is not None and (answer := warn(left)) is not None:
+            await answer
+
+    async def _refresh(self) -> None:
+        try:
+            await self._api.call(schema.RefreshSessionIdleTime(session_id=self._session_id))
+        except SessionNotFoundError as error:
+            self.gone = error
+        except AgentBayError as error:
+            # The next one may do; a block that works is not ended for it.
+            logger.warning("%s could not be kept alive: %s", self._session_id, error)
+
+
+@asynccontextmanager
+async def kept(keeper: Keeper) -> AsyncIterator[None]:
+    """Let a keeper work for the length of a block.
+
+    Raises:
+        SessionNotFoundError: The session ended while the block ran.
+        Exception: What the warning raised.
+    """
+    from asyncio import create_task, wait
+
+    task = create_task(keeper.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await wait([task])
+    if keeper.gone is not None:
+        raise keeper.gone
+    if not task.cancelled():
+        task.result()

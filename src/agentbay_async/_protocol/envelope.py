@@ -1,0 +1,172 @@
+"""An answer of the service told from an error. Pure: status, headers and bytes in, a value out.
+
+HTTP 200 with ``Success: false`` is a failure, without exception. An answer without ``Success`` is
+read as a success when its HTTP status is below 400 and its ``Code`` is empty, ``ok`` or ``200``.
+"""
+
+from __future__ import annotations
+
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import attrs
+
+from agentbay_async._protocol import codec
+from agentbay_async._protocol.error_codes import OK, error_type
+from agentbay_async.errors import (
+    AgentBayError,
+    APIError,
+    BadAnswerError,
+    QuotaExceededError,
+    ThrottledError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agentbay_async._protocol.schema import Request
+
+D = TypeVar("D")
+
+_GOOD_CODES = frozenset({"", OK, "200"})
+
+
+@attrs.define
+class Answer(Generic[D]):
+    """What the service answered to one request; ``data`` is ``None`` where it sent none."""
+
+    data: D | None
+    request_id: str = ""
+    next_token: str = ""
+    max_results: int | None = None
+    total_count: int | None = None
+    count: int | None = None
+
+
+def read_answer(
+    request: Request[D], status: int, headers: Mapping[str, str], body: bytes, now: float
+) -> Answer[D]:
+    """Return the answer to `request`.
+
+    Args:
+        request: What was asked.
+        status: HTTP status of the answer.
+        headers: Its headers, looked up without regard to case.
+        body: Its body.
+        now: Seconds since 1970, against which a ``Retry-After`` date is read.
+
+    Raises:
+        APIError: The service says no.
+        BadAnswerError: The answer is not of the protocol.
+    """
+    document = _parse(request, status, headers, body, now)
+    code = _text(document, "Code")
+    success = document.get("Success")
+    if status >= 400 or (code not in _GOOD_CODES if success is None else success is not True):
+        raise _refusal(request, document, status, headers, now)
+    return _accepted(request, document, status)
+
+
+def _parse(
+    request: Request[Any], status: int, headers: Mapping[str, str], body: bytes, now: float
+) -> dict[str, Any]:
+    try:
+        document = codec.read_json(body)
+    except (ValueError, RecursionError) as error:
+        if status >= 400:
+            # A proxy or load balancer speaks HTML; its status is all there is to go by.
+            raise _refusal(request, {}, status, headers, now) from None
+        raise _bad(request, status, "is not JSON") from error
+    if isinstance(document, dict):
+        return document
+    if status >= 400:
+        raise _refusal(request, {}, status, headers, now)
+    raise _bad(request, status, "is not a JSON object")
+
+
+def _accepted(request: Request[D], document: dict[str, Any], status: int) -> Answer[D]:
+    data = document.get("Data")
+    try:
+        return Answer(
+            None if request.DATA is None or data is None else codec.from_json(request.DATA, data),
+            _text(document, "RequestId"),
+            _text(document, "NextToken"),
+            _number(document, "MaxResults"),
+            _number(document, "TotalCount"),
+            _number(document, "Count"),
+        )
+    except ValueError as error:
+        raise _bad(request, status, f"has a Data that cannot be read ({error})") from error
+
+
+def _refusal(
+    request: Request[Any],
+    document: dict[str, Any],
+    status: int,
+    headers: Mapping[str, str],
+    now: float,
+) -> AgentBayError:
+    code = _text(document, "Code") or _text(document, "code")
+    message = _text(document, "Message") or _text(document, "message")
+    wait = retry_after(headers, now)
+    kind = error_type(code, status)
+    if wait is not None and status < 500 and kind is not QuotaExceededError:
+        kind = ThrottledError
+    error = kind(
+        f"{request.ACTION}: {message or 'the service refused without saying why'}"
+        f" [{', '.join(part for part in (code, f'HTTP {status}') if part)}]",
+        code=code,
+        request_id=_text(document, "RequestId") or _text(document, "requestId"),
+        http_status=status,
+        session_id=getattr(request, "session_id", None) or "",
+    )
+    if isinstance(error, APIError):
+        error.retry_after = wait
+    return error
+
+
+def _bad(request: Request[Any], status: int, what: str) -> BadAnswerError:
+    return BadAnswerError(
+        f"{request.ACTION}: the answer {what}",
+        http_status=status,
+        session_id=getattr(request, "session_id", None) or "",
+        hint="Check that the endpoint is an AgentBay service.",
+    )
+
+
+def _text(document: dict[str, Any], key: str) -> str:
+    value = document.get(key)
+    try:
+        return value if isinstance(value, str) else "" if value is None else str(value)
+    except RecursionError:
+        return "..."  # it could just be read
+
+
+def _number(document: dict[str, Any], key: str) -> int | None:
+    value = document.get(key)
+    try:
+        return None if value is None or value == "" else int(value)
+    except (TypeError, OverflowError) as error:
+        raise ValueError(f"{key} is not a number") from error
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Return the seconds that the service asks to wait, or ``None``.
+
+    ``x-acs-retry-after`` is in milliseconds, ``Retry-After`` in seconds or a date.
+    """
+    own = headers.get("x-acs-retry-after", "")
+    if _is_count(own) and int(own) > 0:
+        return int(own) / 1000
+    common = headers.get("Retry-After", "")
+    if _is_count(common):
+        return float(common)
+    try:
+        return max(0.0, parsedate_to_datetime(common).timestamp() - now) if common else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _is_count(text: str) -> bool:
+    # More digits than this are no number of seconds, and Python refuses thousands of them.
+    return text.isascii() and text.isdecimal() and len(text) < 16

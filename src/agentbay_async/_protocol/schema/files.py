@@ -1,0 +1,86 @@
+"""Actions on the files of a context."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import attrs
+
+from agentbay_async._protocol.schema.base import Request
+
+
+@attrs.define
+class ContextFileRecord:
+    """One file or folder of a context. Times are ISO 8601 text, ``size`` is bytes."""
+
+    file_id: str | None = None
+    file_name: str | None = None
+    file_path: str | None = None
+    file_type: str | None = None
+    gmt_create: str | None = None
+    gmt_modified: str | None = None
+    size: int | None = None
+    status: str | None = None
+
+
+@attrs.define
+class DescribeContextFiles(Request[list[ContextFileRecord]]):
+    """List a folder of a context: by page number, or by cursor (``max_results``, in the query)."""
+
+    ACTION: ClassVar[str] = "DescribeContextFiles"
+    DATA: ClassVar[object] = list[ContextFileRecord]
+    REPEATABLE: ClassVar[bool] = True
+    IN_QUERY: ClassVar[frozenset[str]] = frozenset({"max_results", "next_token"})
+
+    context_id: str | None = None
+    parent_folder_path: str | None = None
+    page_number: int | None = None
+    page_size: int | None = None
+    max_results: int | None = None
+    next_token: str | None = None
+
+
+@attrs.define
+class DeleteContextFile(Request[None]):
+    """Delete a file of a context."""
+
+    ACTION: ClassVar[str] = "DeleteContextFile"
+    REPEATABLE: ClassVar[bool] = True
+
+    context_id: str | None = None
+    file_path: str | None = None
+
+
+@attrs.define
+class FileUrl:
+    """A URL that stands for the right to read or write one file; treat it as a secret.
+
+    Unit and epoch of ``expire_time`` are not documented; we write and read Unix seconds.
+    """
+
+    url: str | None = attrs.field(default=None, repr=False)
+    expire_time: int | None = None
+
+
+@attrs.define
+class GetContextFileUploadUrl(Request[FileUrl]):
+    """Ask for a URL to PUT a file to."""
+
+    ACTION: ClassVar[str] = "GetContextFileUploadUrl"
+    DATA: ClassVar[type] = FileUrl
+    REPEATABLE: ClassVar[bool] = True
+
+    context_id: str | None = None
+    file_path: str | None = None
+
+
+@attrs.define
+class GetContextFileDownloadUrl(Request[FileUrl]):
+    """Ask for a URL to GET a file from."""
+
+    ACTION: ClassVar[str] = "GetContextFileDownloadUrl"
+    DATA: ClassVar[type] = FileUrl
+    REPEATABLE: ClassVar[bool] = True
+
+    context_id: str | None = None
+    file_path: str | None = None

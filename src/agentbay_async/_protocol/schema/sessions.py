@@ -1,0 +1,215 @@
+"""Actions on sessions: create, look up, list, pause, resume, release."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import attrs
+
+from agentbay_async._protocol.schema.base import Request, as_json, named, recurring
+from agentbay_async._protocol.schema.sync import Persistence
+
+
+@attrs.define
+class CreatedSession:
+    """``Data`` of CreateMcpSession. ``success`` false means failure, whatever the envelope says."""
+
+    session_id: str | None = None
+    success: bool | None = None
+    err_msg: str | None = None
+    resource_url: str | None = attrs.field(default=None, repr=False)
+    resource_id: str | None = None
+    app_instance_id: str | None = None
+    # Kept as the text it arrives in: it is the same for every session of an image, and long.
+    tool_list: str | None = None
+    link_url: str | None = attrs.field(default=None, repr=False)
+    ws_url: str | None = attrs.field(default=None, repr=False)
+    token: str | None = attrs.field(default=None, repr=False)
+    vpc_ip: str | None = None
+    vpc_id: str | None = None
+
+
+@attrs.define
+class CreateMcpSession(Request[CreatedSession]):
+    """Create a session.
+
+    ``timeout`` has two units on the wire: minutes when ``max_runtime`` is there, seconds without.
+    """
+
+    ACTION: ClassVar[str] = "CreateMcpSession"
+    DATA: ClassVar[type] = CreatedSession
+
+    sdk_stats: str | None = recurring()
+    login_region_id: str | None = recurring()
+    image_id: str | None = recurring()
+    labels: dict[str, str] | None = as_json()
+    persistence_data_list: list[Persistence] | None = as_json()
+    timeout: int | None = None
+    max_runtime: int | None = None
+    manual_release: bool | None = None
+    mcp_policy_id: str | None = None
+    context_id: str | None = None
+
+
+@attrs.define
+class SessionContext:
+    """A context of a session, as GetSession names it."""
+
+    id: str | None = named("id")
+    name: str | None = named("name")
+
+
+@attrs.define
+class SessionRecord:
+    """``Data`` of GetSession."""
+
+    session_id: str | None = None
+    status: str | None = None
+    app_instance_id: str | None = None
+    resource_id: str | None = None
+    resource_url: str | None = attrs.field(default=None, repr=False)
+    token: str | None = attrs.field(default=None, repr=False)
+    link_url: str | None = attrs.field(default=None, repr=False)
+    ws_url: str | None = attrs.field(default=None, repr=False)
+    tool_list: str | None = None
+    vpc_ip: str | None = None
+    vpc_id: str | None = None
+    contexts: list[SessionContext] | None = named("contexts")
+
+
+@attrs.define
+class GetSession(Request[SessionRecord]):
+    """Look a session up, with all that is needed to use it."""
+
+    ACTION: ClassVar[str] = "GetSession"
+    DATA: ClassVar[type] = SessionRecord
+    REPEATABLE: ClassVar[bool] = True
+
+    session_id: str | None = None
+
+
+@attrs.define
+class SessionDetail:
+    """``Data`` of GetSessionDetail: the fields that are of use."""
+
+    status: str | None = None
+    image_id: str | None = None
+    end_reason: str | None = None
+    region_id: str | None = None
+
+
+@attrs.define
+class GetSessionDetail(Request[SessionDetail]):
+    """Ask for the state of a session. Its ``session_id`` travels in the query."""
+
+    ACTION: ClassVar[str] = "GetSessionDetail"
+    DATA: ClassVar[type] = SessionDetail
+    REPEATABLE: ClassVar[bool] = True
+    IN_QUERY: ClassVar[frozenset[str]] = frozenset({"session_id"})
+
+    session_id: str | None = None
+
+
+@attrs.define
+class ListedSession:
+    """One entry of ListSession."""
+
+    session_id: str | None = None
+    session_status: str | None = None
+    app_instance_id: str | None = None
+    image_id: str | None = None
+
+
+@attrs.define
+class ListSession(Request[list[ListedSession]]):
+    """List the sessions that have all of the labels."""
+
+    ACTION: ClassVar[str] = "ListSession"
+    DATA: ClassVar[object] = list[ListedSession]
+    REPEATABLE: ClassVar[bool] = True
+
+    labels: dict[str, str] | None = as_json()
+    max_results: int | None = None
+    next_token: str | None = None
+    status: str | None = None
+    image_id: str | None = None
+
+
+@attrs.define
+class DesktopInfo:
+    """How a person reaches the desktop of a session."""
+
+    app_id: str | None = None
+    auth_code: str | None = attrs.field(default=None, repr=False)
+    connection_properties: str | None = None
+    resource_id: str | None = None
+    resource_type: str | None = None
+    ticket: str | None = attrs.field(default=None, repr=False)
+
+
+@attrs.define
+class McpResource:
+    """``Data`` of GetMcpResource."""
+
+    session_id: str | None = None
+    resource_url: str | None = attrs.field(default=None, repr=False)
+    desktop_info: DesktopInfo | None = None
+
+
+@attrs.define
+class GetMcpResource(Request[McpResource]):
+    """Ask how a person reaches the session."""
+
+    ACTION: ClassVar[str] = "GetMcpResource"
+    DATA: ClassVar[type] = McpResource
+    REPEATABLE: ClassVar[bool] = True
+
+    session_id: str | None = None
+
+
+@attrs.define
+class DeleteSessionAsync(Request[None]):
+    """Start to release a session. Releasing what is gone does no more."""
+
+    ACTION: ClassVar[str] = "DeleteSessionAsync"
+    REPEATABLE: ClassVar[bool] = True
+
+    session_id: str | None = None
+
+
+@attrs.define
+class ReleaseMcpSession(Request[None]):
+    """Release a session, as clients before 0.13 ask for it."""
+
+    ACTION: ClassVar[str] = "ReleaseMcpSession"
+    REPEATABLE: ClassVar[bool] = True
+
+    session_id: str | None = None
+
+
+@attrs.define
+class PauseSessionAsync(Request[None]):
+    """Start to pause a session."""
+
+    ACTION: ClassVar[str] = "PauseSessionAsync"
+
+    session_id: str | None = None
+
+
+@attrs.define
+class ResumeSessionAsync(Request[None]):
+    """Start to resume a paused session."""
+
+    ACTION: ClassVar[str] = "ResumeSessionAsync"
+
+    session_id: str | None = None
+
+
+@attrs.define
+class RefreshSessionIdleTime(Request[None]):
+    """Count the idle time of a session from now on."""
+
+    ACTION: ClassVar[str] = "RefreshSessionIdleTime"
+    REPEATABLE: ClassVar[bool] = True
+
+    session_id: str | None = None

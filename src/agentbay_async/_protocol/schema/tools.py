@@ -1,0 +1,65 @@
+"""Actions on the tools of a session."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import attrs
+
+from agentbay_async._protocol.schema.base import Request, as_json, named
+
+
+@attrs.define
+class ContentItem:
+    """One piece of what a tool answers: text, or data of a media type in base64."""
+
+    type: str | None = named("type")
+    text: str | None = named("text")
+    data: str | None = named("data")
+    blob: str | None = named("blob")
+    mime_type: str | None = named("mimeType")
+
+
+@attrs.define
+class ToolAnswer:
+    """``Data`` of CallMcpTool: an object, or a JSON string of one."""
+
+    content: list[ContentItem] | None = named("content")
+    is_error: bool | None = named("isError")
+
+
+@attrs.define
+class CallMcpTool(Request[ToolAnswer]):
+    """Call a tool of a session. An empty ``server`` lets the service find it by name."""
+
+    ACTION: ClassVar[str] = "CallMcpTool"
+    DATA: ClassVar[type] = ToolAnswer
+
+    session_id: str | None = None
+    name: str | None = None
+    server: str = ""
+    # Tools define their own arguments, so any JSON value may stand in them.
+    args: dict[str, Any] | None = as_json()
+    auto_gen_session: bool = False
+
+
+@attrs.define
+class Tool:
+    """A tool that an image offers; ``input_schema`` is a JSON Schema."""
+
+    name: str | None = named("name")
+    description: str | None = named("description")
+    input_schema: dict[str, Any] | None = named("inputSchema")
+    server: str | None = named("server")
+    tool: str | None = named("tool")
+
+
+@attrs.define
+class ListMcpTools(Request[list[Tool]]):
+    """List the tools of an image. The list arrives as JSON text."""
+
+    ACTION: ClassVar[str] = "ListMcpTools"
+    DATA: ClassVar[object] = list[Tool]
+    REPEATABLE: ClassVar[bool] = True
+
+    image_id: str | None = None

@@ -1,0 +1,1 @@
+"""Move files between a machine, a session and a context."""

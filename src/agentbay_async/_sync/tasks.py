@@ -1,0 +1,151 @@
+"""The movements of files of a session, as the service lists them.
+
+The list keeps the tasks of the past, so what was there before is remembered and never taken for the
+answer to a later request.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from agentbay_async._polling import poll
+from agentbay_async._protocol import codec, schema
+from agentbay_async._sync import convert as convert
+from agentbay_async.errors import (
+    BadAnswerError,
+    ContextSyncError,
+    OperationTimeoutError,
+    SyncFailedError,
+    SyncMissingError,
+    SyncTimeoutError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agentbay_async._api import Api
+    from agentbay_async.models.context_status import ContextStatusData
+
+# Seconds within which the service must list the task that it accepted.
+_LISTED_WITHIN = 10.0
+
+
+async def fetch_tasks(
+    api: Api,
+    session_id: str,
+    context_id: str | None = None,
+    path: str | None = None,
+    task_type: str | None = None,
+) -> tuple[list[ContextStatusData], str]:
+    """Return the movements of files of a session, and the id of the request."""
+    request = schema.GetContextInfo(
+        session_id=session_id, context_id=context_id, path=path, task_type=task_type
+    )
+    answer = await api.call(request)
+    text = None if answer.data is None else answer.data.context_status
+    try:
+        tasks = codec.tasks_from_text(schema.ContextTask, text)
+    except ValueError as error:
+        raise BadAnswerError(
+            f"GetContextInfo: the tasks cannot be read ({error})", request_id=answer.request_id
+        ) from error
+    return [convert.task(task) for task in tasks], answer.request_id
+
+
+async def wait_for_tasks(
+    api: Api,
+    session_id: str,
+    wanted: set[str],
+    *,
+    kind: str,
+    timeout: float,
+    before: Iterable[ContextStatusData] = (),
+) -> list[ContextStatusData]:
+    """Wait until each wanted context has a finished task that was not there `before`.
+
+    Args:
+        api: The service.
+        session_id: The session.
+        wanted: Ids of contexts.
+        kind: ``"upload"`` or ``"download"``.
+        timeout: Seconds to wait in all.
+        before: Tasks that do not count, because they are of the past.
+
+    Raises:
+        SyncFailedError: A task failed.
+        SyncTimeoutError: A task was not finished in time.
+        SyncMissingError: The service lists no task for a context.
+    """
+    old = Counter(_identity(task) for task in before)
+    started = api.clock.monotonic()
+    tasks: list[ContextStatusData] = []
+
+    async def ask() -> list[ContextStatusData]:
+        nonlocal tasks
+        listed = (await fetch_tasks(api, session_id, task_type=kind))[0]
+        tasks = [task for task in _since(old, listed) if task.context_id in wanted]
+        return tasks
+
+    def done(found: list[ContextStatusData]) -> bool:
+        missing = wanted - {task.context_id for task in found}
+        if missing and api.clock.monotonic() - started > _LISTED_WITHIN:
+            message = f"the service lists no {kind} of {_joined(missing)}"
+            raise _error(SyncMissingError, message, session_id, found)
+        return not missing and all(task.finished for task in found)
+
+    try:
+        await poll(ask, done, clock=api.clock, timeout=timeout, what=f"the {kind}")
+    except OperationTimeoutError:
+        names = _joined(f"{t.context_id} at {t.path}" for t in tasks if not t.finished)
+        message = f"{kind} of {names or _joined(wanted)} did not finish within {timeout:g} s"
+        raise _error(SyncTimeoutError, message, session_id, tasks) from None
+    return _all_good(tasks, kind, session_id)
+
+
+def _identity(task: ContextStatusData) -> tuple[str, str, str, int | None]:
+    return task.context_id, task.path, task.task_type, task.start_time
+
+
+def _since(
+    old: Counter[tuple[str, str, str, int | None]], tasks: Iterable[ContextStatusData]
+) -> list[ContextStatusData]:
+    """Return the tasks that are new: not in `old`, or more often than there.
+
+    Times are whole seconds, so two tasks of one second differ in nothing but their number.
+    """
+    seen: Counter[tuple[str, str, str, int | None]] = Counter()
+    new = []
+    for task in tasks:
+        seen[_identity(task)] += 1
+        if seen[_identity(task)] > old[_identity(task)]:
+            new.append(task)
+    return new
+
+
+def _all_good(
+    tasks: list[ContextStatusData], kind: str, session_id: str
+) -> list[ContextStatusData]:
+    failed = [task for task in tasks if task.status == "Failed"]
+    if failed:
+        reasons = "; ".join(
+            f"{task.context_id} at {task.path}: {task.error_message or 'no reason given'}"
+            for task in failed
+        )
+        raise _error(SyncFailedError, f"{kind} failed: {reasons}", session_id, failed)
+    return tasks
+
+
+def _joined(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+def _error(
+    error_type: type[ContextSyncError],
+    message: str,
+    session_id: str,
+    tasks: Iterable[ContextStatusData],
+) -> ContextSyncError:
+    error = error_type(message, session_id=session_id)
+    error.tasks = tuple(tasks)
+    return error

@@ -1,0 +1,289 @@
+"""Whole files between this machine and a context: streamed, verified, all or nothing.
+
+A download is written beside its target and renamed when it is complete and verified, so a target is
+either the old file or the new one. Checksums are compared when the store's ETag is an MD5, as it is
+for files that were uploaded in one piece.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from contextlib import asynccontextmanager, contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+
+from agentbay_async._retry import RetryPolicy, next_wait
+from agentbay_async.errors import (
+    ArgumentTypeError,
+    InvalidArgumentError,
+    TransferError,
+    TransportError,
+)
+from agentbay_async.models.contexts import TransferProgress, TransferReceipt
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+
+    from agentbay_async._api import Api
+    from agentbay_async._transport import object_store
+
+    Progress = Callable[[TransferProgress], Awaitable[None] | None]
+
+_MD5 = re.compile(r"[0-9a-fA-F]{32}\Z")
+_ACCEPTED = frozenset({200, 201, 204})
+CHUNK = 256 * 1024
+
+
+def check_source(source: object) -> bytes | Path:
+    """Return what to upload: bytes, or an existing file.
+
+    Raises:
+        InvalidArgumentError: There is no such file.
+        ArgumentTypeError: It is neither bytes nor a path.
+    """
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return bytes(source)
+    if not isinstance(source, (str, os.PathLike)):
+        raise ArgumentTypeError(f"source must be bytes or a path, not {type(source).__name__}")
+    path = Path(source)
+    if not path.is_file():
+        raise InvalidArgumentError(f"source must be an existing file: {str(path)!r} is none")
+    return path
+
+
+def check_target(target: object) -> Path:
+    """Return where a download goes.
+
+    Raises:
+        InvalidArgumentError: Its directory does not exist, or it is a directory itself.
+        ArgumentTypeError: It is not a path.
+    """
+    if not isinstance(target, (str, os.PathLike)):
+        raise ArgumentTypeError(f"target must be a path, not {type(target).__name__}")
+    path = Path(target)
+    if path.is_dir() or not path.parent.is_dir():
+        raise InvalidArgumentError(f"target must be a file in an existing directory: {str(path)!r}")
+    return path
+
+
+async def upload(
+    api: Api,
+    path: str,
+    url: Callable[[], Awaitable[str]],
+    source: bytes | Path,
+    progress: Progress | None,
+) -> TransferReceipt:
+    """Upload `source` as the context's file `path`.
+
+    Args:
+        api: The service.
+        path: Where in the context, for messages.
+        url: Fetches a URL to write to; called once for each attempt, since URLs expire.
+        source: The content.
+        progress: Told of every chunk.
+    """
+
+    async def attempt(address: str) -> TransferReceipt:
+        async with opened(source, path) as reader:
+            meter = Meter(reader.size, progress)
+            # Left to the connection, which may still be reading when a cancel ends this.
+            stored = await _put(api, address, reader.chunks(meter), reader)
+        if stored.status not in _ACCEPTED:
+            raise failed(f"upload of {path}: HTTP {stored.status}", path, stored.status)
+        return meter.receipt(path, stored.etag, "upload")
+
+    return await _persistently(api, url, attempt)
+
+
+async def _put(
+    api: Api, address: str, body: AsyncGenerator[bytes, None], reader: Reader
+) -> object_store.Stored:
+    from agentbay_async._transport import object_store
+
+    try:
+        return await object_store.put(
+            api.pools, address, body, reader.size, silence=api.settings.timeout
+        )
+    except TransportError:
+        if reader.failure is None:
+            raise
+        # What stops the reading looks like a broken line from the other side of it.
+        raise reader.failure from None
+
+
+async def download(
+    api: Api,
+    path: str,
+    url: Callable[[], Awaitable[str]],
+    target: Path,
+    progress: Progress | None,
+    md5: str = "",
+) -> TransferReceipt:
+    """Download the context's file `path` to `target`; see :func:`upload` for the rest.
+
+    With `md5`, in hexadecimal, the content must have that checksum.
+    """
+    from agentbay_async._transport import object_store
+
+    async def attempt(address: str) -> TransferReceipt:
+        async with object_store.get(api.pools, address, silence=api.settings.timeout) as fetched:
+            if fetched.status != 200:
+                reason = "there is no such file" if fetched.status == 404 else "it was refused"
+                raise failed(
+                    f"download of {path}: {reason} [HTTP {fetched.status}]", path, fetched.status
+                )
+            meter = Meter(fetched.size, progress)
+            async with replacing(target, path) as write:
+                async for chunk in fetched.chunks:
+                    await write(chunk)
+                    await meter.saw(chunk)
+                if fetched.size not in (None, meter.done):
+                    raise failed(f"download of {path}: {meter.done} of {fetched.size} bytes", path)
+                return meter.receipt(path, fetched.etag, "download", md5)
+
+    return await _persistently(api, url, attempt)
+
+
+def failed(message: str, path: str, http_status: int | None = None) -> TransferError:
+    """Return the error for a file that could not be carried."""
+    error = TransferError(message, http_status=http_status)
+    error.path = path
+    return error
+
+
+class Meter:
+    """Counts and digests what passes, and tells the caller."""
+
+    def __init__(self, total: int | None, progress: Progress | None) -> None:
+        self.done = 0
+        self._total = total
+        self._progress = progress
+        self._digest = hashlib.md5(usedforsecurity=False)
+
+    @property
+    def md5(self) -> str:
+        """The checksum of what passed, in hexadecimal."""
+        return self._digest.hexdigest()
+
+    async def saw(self, chunk: bytes) -> None:
+        """Count a chunk."""
+        self.done += len(chunk)
+        self._digest.update(chunk)
+        if self._progress is not None:
+            waiting = self._progress(TransferProgress(self.done, self._total))
+            if waiting is not None:
+                await waiting
+
+    def receipt(self, path: str, etag: str, what: str, md5: str = "") -> TransferReceipt:
+        """Return the receipt.
+
+        Raises:
+            TransferError: The store's checksum is another, or is not `md5`.
+        """
+        known = [text for text in (etag, md5) if _MD5.match(text)]
+        if any(text.lower() != self.md5 for text in known):
+            raise failed(f"{what} of {path}: the checksum does not match", path)
+        return TransferReceipt(path, self.done, etag, verified=bool(known), md5=self.md5)
+
+
+class Reader:
+    """What is uploaded, in chunks.
+
+    Attributes:
+        size: How many bytes there are.
+        meter: Counts what was read.
+        failure: What stopped the reading, if anything did.
+    """
+
+    def __init__(self, file: anyio.AsyncFile[bytes], size: int, path: str) -> None:
+        self.size = size
+        self.failure: Exception | None = None
+        self._file = file
+        self._path = path
+
+    async def chunks(self, meter: Meter) -> AsyncGenerator[bytes, None]:
+        """Yield the content; each chunk is counted before, since the last yield may not return."""
+        try:
+            while piece := await self._piece():
+                await meter.saw(piece)
+                if meter.done > self.size:
+                    break
+                yield piece
+            if meter.done != self.size:
+                raise failed(f"upload of {self._path}: it changed while it was read", self._path)
+        except Exception as error:
+            self.failure = error
+            raise
+
+    async def _piece(self) -> bytes:
+        with _disk(self._path, "read"):
+            return await self._file.read(CHUNK)
+
+
+@asynccontextmanager
+async def opened(source: bytes | Path, path: str) -> AsyncIterator[Reader]:
+    # Held by the caller and not by the generator, which the connection may leave unfinished.
+    if isinstance(source, bytes):
+        yield Reader(anyio.wrap_file(BytesIO(source)), len(source), path)
+        return
+    with _disk(path, "read"):
+        file = await anyio.open_file(source, "rb")
+    async with file:
+        yield Reader(file, os.fstat(file.wrapped.fileno()).st_size, path)
+
+
+@asynccontextmanager
+async def replacing(target: Path, path: str) -> AsyncIterator[Callable[[bytes], Awaitable[None]]]:
+    """Give a function that writes beside `target`; take its place at the end, without an error."""
+    partial = target.with_name(f".{target.name}.{os.urandom(4).hex()}.part")
+    try:
+        with _disk(path, "written"):
+            file = await anyio.open_file(partial, "xb")
+
+        async def write(chunk: bytes) -> None:
+            with _disk(path, "written"):
+                await file.write(chunk)
+
+        async with file:
+            yield write
+        with _disk(path, "written"):
+            os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _disk(path: str, what: str) -> Iterator[None]:
+    """Turn an error of this machine's disk into ours, so that it is not taken for the network's."""
+    try:
+        yield
+    except OSError as error:
+        local = error.filename or "the local file"
+        raise failed(f"{path}: {local} cannot be {what} ({error.strerror})", path) from error
+
+
+async def _persistently(
+    api: Api,
+    url: Callable[[], Awaitable[str]],
+    attempt: Callable[[str], Awaitable[TransferReceipt]],
+) -> TransferReceipt:
+    """Try again after a broken line: writing a file twice does no more than writing it once."""
+    policy = RetryPolicy()
+    number = 1
+    while True:
+        address = await url()
+        try:
+            return await attempt(address)
+        except TransportError as error:
+            wait = next_wait(
+                policy, number, error, repeatable=True, remaining=api.settings.deadline
+            )
+            if wait is None:
+                raise
+        await api.clock.sleep(wait)
+        number += 1

@@ -1,0 +1,1 @@
+"""Value classes without I/O, one module per subject."""

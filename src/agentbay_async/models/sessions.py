@@ -1,0 +1,234 @@
+"""What the service knows of sessions: values without any I/O."""
+
+from __future__ import annotations
+
+import warnings
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import attrs
+
+from agentbay_async import _check
+from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from agentbay_async.models.sync_policy import ContextSync
+
+
+S = TypeVar("S")
+
+
+class SessionStatus(str, Enum):
+    """The states of a session. ``FINISH`` is what a released session says of itself."""
+
+    RUNNING = "RUNNING"
+    PAUSING = "PAUSING"
+    PAUSED = "PAUSED"
+    RESUMING = "RESUMING"
+    DELETING = "DELETING"
+    DELETED = "DELETED"
+    FINISH = "FINISH"
+
+
+#: The states from which a session does not come back.
+ENDING = frozenset({SessionStatus.DELETING, SessionStatus.DELETED, SessionStatus.FINISH})
+
+
+@attrs.frozen
+class SessionPage(Generic[S]):
+    """One page of a listing of sessions.
+
+    Attributes:
+        sessions: The sessions on this page.
+        next_token: Where the next page begins; ``""`` on the last.
+        max_results: How many sessions fit on a page.
+        total_count: How many sessions match in all, or ``None`` when the service did not say.
+    """
+
+    sessions: list[S] = attrs.field(factory=list)
+    next_token: str = ""
+    max_results: int | None = None
+    total_count: int | None = None
+
+
+@attrs.frozen
+class Reaping:
+    """What became of the sessions of one owner.
+
+    Attributes:
+        deleted: Ids of those that outlived their process, and are gone.
+        kept: Ids of those whose process lives, or is not known to be dead.
+        failed: Why others could not be deleted, by their ids.
+    """
+
+    deleted: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    failed: dict[str, str] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class SessionInfo:
+    """How a person reaches the desktop of a session. ``auth_code`` and ``ticket`` are secrets."""
+
+    session_id: str = ""
+    resource_url: str = attrs.field(default="", repr=False)
+    app_id: str = ""
+    auth_code: str = attrs.field(default="", repr=False)
+    connection_properties: str = ""
+    resource_id: str = ""
+    resource_type: str = ""
+    ticket: str = attrs.field(default="", repr=False)
+
+
+def _copy_labels(value: Mapping[str, str] | None) -> dict[str, str]:
+    return {} if value is None else _check.labels(value)
+
+
+def _copy_syncs(value: Sequence[ContextSync] | None) -> list[ContextSync]:
+    if value is None:
+        return []
+    # Imported here: its many classes are made for those alone who have contexts.
+    from agentbay_async.models.sync_policy import ContextSync
+
+    return _check.sequence(value, "context_syncs", ContextSync)
+
+
+def _optional_id(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is not None:
+        _check.identifier(value, field.name)
+
+
+def _policy(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not isinstance(value, LifecyclePolicy):
+        raise ArgumentTypeError(
+            f"{field.name} must be a LifecyclePolicy, not {type(value).__name__}"
+        )
+
+
+def _string(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    _check.string(value, field.name)
+
+
+def _boolean(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    _check.boolean(value, field.name)
+
+
+def _optional_count(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is not None:
+        _check.positive_int(value, field.name)
+
+
+@attrs.define
+class LifecyclePolicy:
+    """How long a session lives.
+
+    Attributes:
+        idle_release_timeout: Minutes without use after which the session is released. Default 5.
+        max_runtime: Minutes after which it is released in any case. Default 30.
+        manual_release: Keep it until it is deleted; the other two must then stay unset.
+
+    Example:
+        >>> LifecyclePolicy(idle_release_timeout=10).max_runtime
+        30
+    """
+
+    idle_release_timeout: int | None = attrs.field(default=None, validator=_optional_count)
+    max_runtime: int | None = attrs.field(default=None, validator=_optional_count)
+    manual_release: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        _check.boolean(self.manual_release, "manual_release")
+        if not self.manual_release:
+            self.idle_release_timeout = self.idle_release_timeout or 5
+            self.max_runtime = self.max_runtime or 30
+        elif self.idle_release_timeout is not None or self.max_runtime is not None:
+            raise InvalidArgumentError(
+                "manual_release=True cannot be combined with idle_release_timeout or max_runtime"
+            )
+
+
+#: How long a session lives that was created without a word about that: 30 minutes without use, and
+#: 12 hours in any case. A program that is killed thus never leaves a session for good.
+DEFAULT_LIFETIME = LifecyclePolicy(idle_release_timeout=30, max_runtime=720)
+
+
+@attrs.define
+class CreateSessionParams:
+    """What a new session is like.
+
+    Attributes:
+        labels: Names to find it by; non-blank strings.
+        image_id: The image, such as ``"linux_latest"``; ``None`` leaves it to the service.
+        idle_release_timeout: Deprecated: idle time in **seconds**; use `lifecycle_policy`.
+        lifecycle_policy: How long it lives; :data:`DEFAULT_LIFETIME` unless something is said.
+        context_syncs: The contexts whose files it sees.
+        policy_id: A policy of the account to apply.
+        framework: The name of the agent framework that asks, for the service's statistics.
+        context_id: Deprecated: one context by id, seen at ``/mnt/data``; use `context_syncs`.
+        intent: An id of your own for what you want, such as the id of a job. If a session that was
+            made with the same intent still lives, you get that one instead of a second; so a
+            whole program may be run again after it failed. It costs one look-up at the start. Not
+            for two places at the same time: of several sessions of an intent, one is kept.
+        keep_on_failure: Keep the session if the files of its contexts do not arrive. The result is
+            a failed one all the same; its ``session_id`` says which session that is.
+
+    Raises:
+        ArgumentTypeError: A value has the wrong type.
+        InvalidArgumentError: A value cannot be meant, or two of them exclude each other.
+
+    Example:
+        >>> params = CreateSessionParams(labels={"project": "demo"}, image_id="linux_latest")
+        >>> params.labels["project"]
+        'demo'
+    """
+
+    labels: dict[str, str] = attrs.field(default=None, converter=_copy_labels)
+    image_id: str | None = attrs.field(default=None, validator=_optional_id)
+    idle_release_timeout: int | None = attrs.field(default=None, validator=_optional_count)
+    lifecycle_policy: LifecyclePolicy | None = attrs.field(default=None, validator=_policy)
+    context_syncs: list[ContextSync] = attrs.field(default=None, converter=_copy_syncs)
+    policy_id: str | None = attrs.field(default=None, validator=_optional_id)
+    framework: str = attrs.field(default="", validator=_string)
+    context_id: str | None = attrs.field(default=None, validator=_optional_id)
+    intent: str | None = attrs.field(default=None, validator=_optional_id)
+    keep_on_failure: bool = attrs.field(default=False, validator=_boolean)
+
+    def __attrs_post_init__(self) -> None:
+        if self.idle_release_timeout is not None and self.lifecycle_policy is not None:
+            raise InvalidArgumentError(
+                "idle_release_timeout and lifecycle_policy exclude each other; "
+                "keep lifecycle_policy"
+            )
+        paths = [sync.path.rstrip("/") for sync in self.context_syncs]
+        for path in paths:
+            if paths.count(path) > 1:
+                raise InvalidArgumentError(f"context_syncs has two contexts at the path {path!r}")
+        if self.context_id is not None:
+            warnings.warn(
+                "context_id is deprecated: pass context_syncs=[ContextSync.new(context_id, path)]",
+                DeprecationWarning,
+                stacklevel=3,
+            )
+
+
+@attrs.define
+class ListSessionParams:
+    """Which sessions to list, and how many at a time.
+
+    Attributes:
+        max_results: Sessions on a page. Default 10.
+        next_token: Where to go on; ``""`` is the first page. May be assigned.
+        labels: Labels that a session must all have.
+
+    Example:
+        >>> params = ListSessionParams(labels={"project": "demo"}, max_results=10)
+        >>> params.next_token = "token of the page before"
+    """
+
+    max_results: int = attrs.field(
+        default=10, validator=lambda _self, field, value: _check.positive_int(value, field.name)
+    )
+    next_token: str = attrs.field(default="", validator=_string)
+    labels: dict[str, str] = attrs.field(default=None, converter=_copy_labels)

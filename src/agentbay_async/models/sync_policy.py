@@ -1,0 +1,270 @@
+"""What to synchronise between a context and a session, and how: values only.
+
+A :class:`ContextSync` says which context is seen at which path of a session; its
+:class:`SyncPolicy` says when files travel, which of them, in what form, and for how long they are
+kept. Every value checks itself when it is made.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+import attrs
+
+from agentbay_async import _check
+from agentbay_async.errors import ArgumentTypeError
+
+
+class UploadStrategy(str, Enum):
+    """When files go from the session to the context."""
+
+    UPLOAD_BEFORE_RESOURCE_RELEASE = "UploadBeforeResourceRelease"
+
+
+class DownloadStrategy(str, Enum):
+    """When files come from the context to the session."""
+
+    DOWNLOAD_ASYNC = "DownloadAsync"
+
+
+class UploadMode(str, Enum):
+    """In what form files are stored in the context."""
+
+    FILE = "File"
+    ARCHIVE = "Archive"
+
+
+class Lifecycle(str, Enum):
+    """How long files of a context are kept, counted from their upload."""
+
+    LIFECYCLE_1DAY = "Lifecycle_1Day"
+    LIFECYCLE_3DAYS = "Lifecycle_3Days"
+    LIFECYCLE_5DAYS = "Lifecycle_5Days"
+    LIFECYCLE_10DAYS = "Lifecycle_10Days"
+    LIFECYCLE_15DAYS = "Lifecycle_15Days"
+    LIFECYCLE_30DAYS = "Lifecycle_30Days"
+    LIFECYCLE_90DAYS = "Lifecycle_90Days"
+    LIFECYCLE_180DAYS = "Lifecycle_180Days"
+    LIFECYCLE_360DAYS = "Lifecycle_360Days"
+    LIFECYCLE_FOREVER = "Lifecycle_Forever"
+
+
+def _member(kind: type[Enum]) -> Any:
+    """Build an attrs validator: the value must be a member of the enum `kind`."""
+
+    def check(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
+        if not isinstance(value, kind):
+            raise ArgumentTypeError(
+                f"{field.name} must be a member of {kind.__name__}, such as "
+                f"{kind.__name__}.{next(iter(kind)).name}, not {value!r}"
+            )
+
+    return check
+
+
+def _literals(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    for path in _check.sequence(value, field.name, str):
+        _check.literal_path(path, f"each of {field.name}")
+
+
+def _flag(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    _check.boolean(value, field.name)
+
+
+def _literal(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    _check.literal_path(value, field.name)
+
+
+@attrs.define
+class UploadPolicy:
+    """How files get from the session to the context.
+
+    Attributes:
+        auto_upload: Upload when the session is released. Default ``True``.
+        upload_strategy: When exactly.
+        upload_mode: ``FILE`` stores each file as it is, ``ARCHIVE`` packs them.
+        archive_exclude_paths: With ``ARCHIVE``, path prefixes that stay single files.
+    """
+
+    auto_upload: bool = attrs.field(default=True, validator=_flag)
+    upload_strategy: UploadStrategy = attrs.field(
+        default=UploadStrategy.UPLOAD_BEFORE_RESOURCE_RELEASE, validator=_member(UploadStrategy)
+    )
+    upload_mode: UploadMode = attrs.field(default=UploadMode.FILE, validator=_member(UploadMode))
+    archive_exclude_paths: list[str] = attrs.field(factory=list, validator=_literals)
+
+
+@attrs.define
+class DownloadPolicy:
+    """How files get from the context to the session.
+
+    Attributes:
+        auto_download: Download when the session starts. Default ``True``.
+        download_strategy: When exactly.
+    """
+
+    auto_download: bool = attrs.field(default=True, validator=_flag)
+    download_strategy: DownloadStrategy = attrs.field(
+        default=DownloadStrategy.DOWNLOAD_ASYNC, validator=_member(DownloadStrategy)
+    )
+
+
+@attrs.define
+class DeletePolicy:
+    """Whether a file deleted in the session is deleted in the context at the next upload."""
+
+    sync_local_file: bool = attrs.field(default=True, validator=_flag)
+
+
+@attrs.define
+class ExtractPolicy:
+    """What happens to archives that come from the context.
+
+    Attributes:
+        extract: Unpack them in the session.
+        delete_src_file: Delete the archive once it is unpacked.
+        extract_current_folder: Unpack beside the archive instead of into a folder of its name.
+    """
+
+    extract: bool = attrs.field(default=True, validator=_flag)
+    delete_src_file: bool = attrs.field(default=True, validator=_flag)
+    extract_current_folder: bool = attrs.field(default=False, validator=_flag)
+
+
+@attrs.define
+class RecyclePolicy:
+    """How long uploaded files are kept.
+
+    Attributes:
+        lifecycle: The time from upload to removal. Default: for ever.
+        paths: What it applies to, relative to the context; ``""`` is the whole context.
+    """
+
+    lifecycle: Lifecycle = attrs.field(
+        default=Lifecycle.LIFECYCLE_FOREVER, validator=_member(Lifecycle)
+    )
+    paths: list[str] = attrs.field(factory=lambda: [""], validator=_literals)
+
+
+@attrs.define
+class WhiteList:
+    """One part of a context that is synchronised; everything else is left out.
+
+    Attributes:
+        path: A path relative to the mount point; ``""`` is everything.
+        exclude_paths: What to leave out below it, relative to `path`.
+        is_path_regex: Read `path` as a regular expression.
+        is_exclude_regex: Read `exclude_paths` as regular expressions.
+    """
+
+    path: str = ""
+    exclude_paths: list[str] = attrs.field(factory=list)
+    is_path_regex: bool = attrs.field(default=False, validator=_flag)
+    is_exclude_regex: bool = attrs.field(default=False, validator=_flag)
+
+    def __attrs_post_init__(self) -> None:
+        excludes = _check.sequence(self.exclude_paths, "exclude_paths", str)
+        _check.literal_path(self.path, "path", regex=self.is_path_regex)
+        for path in excludes:
+            _check.literal_path(path, "each of exclude_paths", regex=self.is_exclude_regex)
+
+
+@attrs.define
+class BWList:
+    """The white lists of a context. There is no black list on the wire, whatever the name says."""
+
+    white_lists: list[WhiteList] = attrs.field(
+        factory=list,
+        validator=lambda _self, field, value: _check.sequence(value, field.name, WhiteList),
+    )
+
+
+@attrs.define
+class MappingPolicy:
+    """The path that the files had on another operating system."""
+
+    path: str = attrs.field(default="", validator=_literal)
+
+
+@attrs.define
+class SyncPolicy:
+    """All policies of one synchronised context. A part that is not given has its default.
+
+    Example:
+        >>> policy = SyncPolicy(upload_policy=UploadPolicy(auto_upload=False))
+        >>> policy.download_policy.auto_download
+        True
+    """
+
+    upload_policy: UploadPolicy = attrs.field(factory=UploadPolicy)
+    download_policy: DownloadPolicy = attrs.field(factory=DownloadPolicy)
+    delete_policy: DeletePolicy = attrs.field(factory=DeletePolicy)
+    extract_policy: ExtractPolicy = attrs.field(factory=ExtractPolicy)
+    recycle_policy: RecyclePolicy = attrs.field(factory=RecyclePolicy)
+    bw_list: BWList = attrs.field(factory=lambda: BWList([WhiteList()]))
+    mapping_policy: MappingPolicy | None = None
+
+    def __attrs_post_init__(self) -> None:
+        for field, kind in _PARTS.items():
+            value = getattr(self, field)
+            if not isinstance(value, kind) and not (field == "mapping_policy" and value is None):
+                raise ArgumentTypeError(
+                    f"{field} must be of type {kind.__name__}, not {type(value).__name__}"
+                )
+
+    @classmethod
+    def default(cls) -> SyncPolicy:
+        """Return the policy that applies when none is given: everything, both ways, for ever."""
+        return cls()
+
+
+_PARTS: dict[str, type] = {
+    "upload_policy": UploadPolicy,
+    "download_policy": DownloadPolicy,
+    "delete_policy": DeletePolicy,
+    "extract_policy": ExtractPolicy,
+    "recycle_policy": RecyclePolicy,
+    "bw_list": BWList,
+    "mapping_policy": MappingPolicy,
+}
+
+
+@attrs.define
+class ContextSync:
+    """A context, and where a session sees its files.
+
+    Attributes:
+        context_id: The id of the context, as in ``context.id``.
+        path: Absolute path in the session, such as ``"/mnt/data"``.
+        policy: How to synchronise; ``None`` leaves it to the service, whose default is
+            :meth:`SyncPolicy.default`.
+        wait_for_completion: Whether ``create`` waits until the files have arrived.
+
+    Example:
+        >>> ContextSync.new("SdkCtx-1", "/mnt/data", SyncPolicy.default()).path
+        '/mnt/data'
+    """
+
+    context_id: str
+    path: str
+    policy: SyncPolicy | None = None
+    wait_for_completion: bool = attrs.field(default=True, validator=_flag)
+
+    def __attrs_post_init__(self) -> None:
+        _check.identifier(self.context_id, "context_id")
+        _check.absolute_path(self.path, "path")
+        _check.literal_path(self.path, "path")
+        if self.policy is not None and not isinstance(self.policy, SyncPolicy):
+            raise ArgumentTypeError(
+                f"policy must be a SyncPolicy, not {type(self.policy).__name__}"
+            )
+
+    @classmethod
+    def new(cls, context_id: str, path: str, policy: SyncPolicy | None = None) -> ContextSync:
+        """Make a ContextSync; the same as calling the class."""
+        return cls(context_id, path, policy)
+
+    def with_policy(self, policy: SyncPolicy) -> ContextSync:
+        """Return a copy with another policy; this value stays as it is."""
+        return attrs.evolve(self, policy=policy)

@@ -1,0 +1,1 @@
+"""The ``agentbay`` command: a program on the public API."""

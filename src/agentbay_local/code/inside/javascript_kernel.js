@@ -1,0 +1,174 @@
+// A persistent JavaScript context, steered through a socket; the docstring of this package tells
+// of the frames. Plain code is run by `vm`, where an interrupt ends even an endless loop. Code
+// with `await` or `import()` goes through Node's own REPL, which keeps what it declares.
+'use strict';
+
+const fs = require('fs');
+const net = require('net');
+const repl = require('repl');
+const util = require('util');
+const vm = require('vm');
+const { Console } = require('console');
+const { createRequire } = require('module');
+const { PassThrough, Writable } = require('stream');
+
+const CONTROL = 3;
+const LARGEST_TEXT = 1024 * 1024;
+const INTERRUPTED = 'ERR_SCRIPT_EXECUTION_INTERRUPTED';
+
+const control = new net.Socket({ fd: CONTROL, readable: true, writable: true });
+let count = 0;
+let current = null; // ends the code that runs: (failed, errorOrValue) => void
+
+function send(message) {
+  const body = Buffer.from(JSON.stringify(message));
+  const head = Buffer.alloc(4);
+  head.writeUInt32BE(body.length);
+  control.write(Buffer.concat([head, body]));
+}
+
+// The streams of `process` write later when a pipe is full; these write at once and in order.
+function stream(fd) {
+  return new Writable({
+    decodeStrings: true,
+    write(chunk, encoding, done) {
+      let rest = chunk;
+      while (rest.length) {
+        try {
+          rest = rest.subarray(fs.writeSync(fd, rest));
+        } catch (error) {
+          if (error.code !== 'EAGAIN') return done(error);
+          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+        }
+      }
+      return done();
+    },
+  });
+}
+
+function short(text) {
+  if (text.length <= LARGEST_TEXT) return text;
+  const half = LARGEST_TEXT / 2;
+  return `${text.slice(0, half)}\n[...]\n${text.slice(-half)}`;
+}
+
+function described(error) {
+  try {
+    const named = error !== null && typeof error === 'object' && 'message' in error;
+    if (!named) return { name: 'Error', value: shown(error), traceback: '' };
+    const name = short(String(error.name || 'Error'));
+    const trace = String(error.stack || '').split('\n');
+    const ours = trace.findIndex((line) => /^ {4}at .*(node:|javascript_kernel)/.test(line));
+    const own = ours < 0 ? trace : trace.slice(0, ours);
+    return { name, value: short(String(error.message)), traceback: short(own.join('\n')) };
+  } catch {
+    return { name: 'Error', value: '<no text: its own code failed>', traceback: '' };
+  }
+}
+
+function shown(value) {
+  try {
+    return short(util.inspect(value));
+  } catch {
+    return '<cannot be shown: its own code failed>';
+  }
+}
+
+// What fails after its code has ended is told, and ends nothing.
+function late(error) {
+  const { name, value, traceback } = described(error);
+  fs.writeSync(2, `Uncaught ${traceback || `${name}: ${value}`}\n`);
+}
+
+function makeShell() {
+  const nowhere = new PassThrough();
+  nowhere.resume();
+  const shell = repl.start({
+    input: new PassThrough(),
+    output: nowhere,
+    prompt: '',
+    terminal: false,
+    useGlobal: false,
+  });
+  // It hands errors of the code to its domain, where there is one, and not to the caller.
+  if (shell._domain) {
+    shell._domain.removeAllListeners('error');
+    shell._domain.on('error', (error) => (current ? current(true, error) : late(error)));
+  }
+  const console = new Console(stream(1), stream(2));
+  Object.defineProperty(shell.context, 'console', { value: console, writable: true, configurable: true });
+  shell.context.require = createRequire(`${process.cwd()}/`);
+  return shell;
+}
+
+const shell = makeShell();
+
+// For code that waits; what runs without a pause is ended by `vm`.
+process.on('SIGINT', () => {
+  const error = new Error('the code was interrupted');
+  error.code = INTERRUPTED;
+  if (current) current(true, error);
+});
+
+function compiled(code) {
+  const filename = `cell ${count}`;
+  if (/^\s*\{/.test(code) && !/;\s*$/.test(code)) {
+    try {
+      return new vm.Script(`(${code}\n)`, { filename });
+    } catch {
+      // A block and no object.
+    }
+  }
+  return new vm.Script(code, { filename });
+}
+
+function evaluate(code) {
+  if (/\b(await|import)\b/.test(code)) {
+    const ended = current;
+    shell.eval(`${code}\n`, shell.context, `cell ${count}`, (error, value) =>
+      error === null ? ended(false, value) : ended(true, error),
+    );
+    return;
+  }
+  let value;
+  try {
+    value = compiled(code).runInContext(shell.context, { breakOnSigint: true });
+  } catch (error) {
+    current(true, error);
+    return;
+  }
+  current(false, value);
+}
+
+function run({ code, env }) {
+  Object.assign(process.env, env);
+  count += 1;
+  const mine = (failed, given) => {
+    if (current !== mine) return; // it has ended, or was interrupted
+    current = null;
+    if (failed) send({ error: described(given) });
+    else if (given !== undefined) send({ result: { 'text/plain': shown(given) }, main: true });
+    const interrupted = failed && Boolean(given) && given.code === INTERRUPTED;
+    send({ done: count, failed, interrupted });
+  };
+  current = mine;
+  evaluate(code);
+}
+
+let received = Buffer.alloc(0);
+control.on('data', (data) => {
+  received = Buffer.concat([received, data]);
+  while (received.length >= 4) {
+    const size = received.readUInt32BE(0);
+    if (received.length < 4 + size) return;
+    const body = received.subarray(4, 4 + size);
+    received = received.subarray(4 + size);
+    if (size) run(JSON.parse(body.toString()));
+  }
+});
+control.on('end', () => process.exit(0));
+control.on('error', () => process.exit(1));
+
+process.on('uncaughtException', late);
+process.on('unhandledRejection', late);
+send({ ready: true });

@@ -1,0 +1,143 @@
+"""The instruments over HTTP, below ``/_control/``: for tests in other processes and languages.
+
+======== ============================= ===========================================================
+GET      ``/_control/faults``          the rules, with how often they were met
+POST     ``/_control/faults``          add a rule, or a list of them; answers with all
+DELETE   ``/_control/faults``          take all rules out
+GET      ``/_control/journal``         JSON lines; ``?action=`` and ``?ok=true`` select
+DELETE   ``/_control/journal``         forget the entries
+POST     ``/_control/clock``           ``{"advance": 60}``, for a clock that is moved by hand
+POST     ``/_control/transitions``     ``{"pause": "manual", "delete": 30, "clear": "immediate"}``
+POST     ``/_control/finish``          ``{"kind": "pause"}``: let go what is on its way
+POST     ``/_control/reset``           forget everything: sessions, contexts, rules, entries
+======== ============================= ===========================================================
+
+All of it needs the API key, in the header ``Authorization``.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from aiohttp import web
+
+from agentbay_async._protocol import error_codes
+from agentbay_local.http.middleware import refused
+from agentbay_local.protocol.errors import Problem, invalid
+from agentbay_local.testing.fault_file import faults_from_text
+from agentbay_local.testing.manual_clock import ManualClock
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from aiohttp.typedefs import Handler
+
+    from agentbay_local.testing.instruments import Kit
+
+__all__ = ["add"]
+
+
+def add(app: web.Application, kit: Kit, api_key: str, reset: Callable[[], Awaitable[None]]) -> None:
+    """Add the routes; `reset` makes the service forget everything."""
+    control = _Control(kit, api_key.encode(), reset)
+    routes: list[tuple[str, str, Handler]] = [
+        ("GET", "faults", control.faults),
+        ("POST", "faults", control.add_faults),
+        ("DELETE", "faults", control.clear_faults),
+        ("GET", "journal", control.journal),
+        ("DELETE", "journal", control.clear_journal),
+        ("POST", "clock", control.advance),
+        ("POST", "transitions", control.transitions),
+        ("POST", "finish", control.finish),
+        ("POST", "reset", control.forget),
+    ]
+    for method, name, handler in routes:
+        app.router.add_route(method, f"/_control/{name}", control.guarded(handler))
+
+
+@attrs.frozen
+class _Control:
+    kit: Kit
+    key: bytes
+    reset: Callable[[], Awaitable[None]]
+
+    def guarded(self, handler: Handler) -> Handler:
+        """Ask for the key, and write refusals down."""
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            try:
+                self._check_key(request)
+                return await handler(request)
+            except Problem as problem:
+                return refused(problem).response
+            except (ValueError, RecursionError) as error:
+                return refused(Problem(error_codes.INVALID_PARAMETER, f"{error!s:.300}")).response
+
+        return answer
+
+    def _check_key(self, request: web.Request) -> None:
+        word, _, key = request.headers.get("Authorization", "").partition(" ")
+        right = hmac.compare_digest(key.strip().encode("utf-8", "replace"), self.key)
+        if not right or word.lower() != "bearer":
+            raise Problem(error_codes.NOT_LOGIN, "The API key is missing or wrong.", 403)
+
+    async def faults(self, _request: web.Request) -> web.StreamResponse:
+        return web.json_response([rule.as_json() for rule in self.kit.faults])
+
+    async def add_faults(self, request: web.Request) -> web.StreamResponse:
+        self.kit.faults.include(*faults_from_text(await request.read()))
+        return await self.faults(request)
+
+    async def clear_faults(self, request: web.Request) -> web.StreamResponse:
+        self.kit.faults.clear()
+        return await self.faults(request)
+
+    async def journal(self, request: web.Request) -> web.StreamResponse:
+        ok = {"true": True, "false": False}.get(request.query.get("ok", ""))
+        entries = self.kit.journal.find(request.query.get("action"), ok=ok)
+        text = "".join(f"{entry.as_json()}\n" for entry in entries)
+        headers = {"X-Dropped": str(self.kit.journal.dropped)}
+        return web.Response(text=text, content_type="application/x-ndjson", headers=headers)
+
+    async def clear_journal(self, _request: web.Request) -> web.StreamResponse:
+        self.kit.journal.clear()
+        return web.json_response({})
+
+    async def advance(self, request: web.Request) -> web.StreamResponse:
+        clock, seconds = self.kit.clock, (await _document(request)).get("advance")
+        if not isinstance(clock, ManualClock):
+            raise invalid("advance", "needs a service whose clock is moved by hand.")
+        if not isinstance(seconds, (int, float)):
+            raise invalid("advance", f"must be seconds, not {seconds!r:.80}.")
+        await clock.aadvance(seconds)
+        return web.json_response({"time": clock.time()})
+
+    async def transitions(self, request: web.Request) -> web.StreamResponse:
+        for kind, how in (await _document(request)).items():
+            if how == "manual":
+                self.kit.transitions.manual(kind)
+            elif how == "immediate":
+                self.kit.transitions.immediate(kind)
+            elif isinstance(how, (int, float)):
+                self.kit.transitions.timed(kind, how)
+            else:
+                raise invalid(kind, "must be 'immediate', 'manual' or a number of seconds.")
+        return web.json_response({})
+
+    async def finish(self, request: web.Request) -> web.StreamResponse:
+        kind = (await _document(request)).get("kind")
+        return web.json_response({"finished": self.kit.transitions.finish(str(kind))})
+
+    async def forget(self, _request: web.Request) -> web.StreamResponse:
+        await self.reset()
+        return web.json_response({})
+
+
+async def _document(request: web.Request) -> dict[str, Any]:
+    document = json.loads(await request.read() or b"{}")
+    if not isinstance(document, dict):
+        raise invalid("The body", "must be a JSON object.")
+    return document

@@ -1,0 +1,64 @@
+"""The images that sessions can be created from, and the tools each of them offers.
+
+Here every image is the same Linux: the host's own system directories, read-only. The names exist so
+that programs written for the cloud run unchanged.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from agentbay_async._protocol.codec import compact_json
+from agentbay_local.protocol.errors import invalid
+from agentbay_local.tools.schemas import TOOLS
+
+if TYPE_CHECKING:
+    from agentbay_async._protocol.schema import Tool
+
+__all__ = ["DEFAULT", "not_offered", "offered", "tool_list", "tools_of"]
+
+DEFAULT = "linux_latest"
+_CODE = "code_latest"
+_IMAGES = (DEFAULT, _CODE)
+_OF_CODE = frozenset({"run_code"})
+
+
+def offered(image: str | None) -> str:
+    """Return the image a session is created from.
+
+    Raises:
+        Problem: There is no such image here; the message names those that exist.
+    """
+    name = image or DEFAULT
+    if name not in _IMAGES:
+        raise invalid(
+            "ImageId",
+            f"{name!r:.100} is not offered by the local service, which has {' and '.join(_IMAGES)}:"
+            f" use one of these, or the cloud service for browsers, Windows and mobile images.",
+        )
+    return name
+
+
+@cache
+def tools_of(image: str) -> dict[str, Tool]:
+    """Return the tools of an image by name."""
+    return {name: tool for name, tool in TOOLS.items() if image == _CODE or name not in _OF_CODE}
+
+
+def not_offered(image: str, name: str) -> str:
+    """Write that an image does not have a tool, and who has it."""
+    text = f"Tool {name!r:.100} is not offered by image {image!r} here"
+    if name in _OF_CODE:
+        return f"{text}; create the session from {_CODE!r}."
+    if name.startswith("oss_"):
+        return f"{text}: it needs Alibaba Cloud; oss_upload_annon takes a signed URL of any store."
+    return f"{text}."
+
+
+@cache
+def tool_list(image: str) -> str:
+    """Return the JSON text of an image's tools, in the short form that sessions carry."""
+    return compact_json(
+        [{"name": tool.name, "server": tool.server} for tool in tools_of(image).values()]
+    )

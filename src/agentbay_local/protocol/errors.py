@@ -1,0 +1,97 @@
+"""How the service says no: one exception that carries a line of its error dialect.
+
+Rules raise a `Problem`; `agentbay_local.http.app` writes it down. Two channels exist on the wire,
+and clients read them differently: most refusals are HTTP 400, but what concerns a context arrives
+as HTTP 200 with ``Success`` false, because that is where clients look for it.
+"""
+
+from __future__ import annotations
+
+from agentbay_async._protocol import error_codes
+
+__all__ = [
+    "Problem",
+    "context_problem",
+    "invalid",
+    "missing",
+    "no_context",
+    "no_session",
+    "required",
+    "whole_text",
+    "wrong_state",
+]
+
+
+class Problem(Exception):  # noqa: N818  # an answer to a client, no error of ours
+    """A refusal in the service's own words.
+
+    Attributes:
+        code: One of `agentbay_async._protocol.error_codes`.
+        message: A sentence for people, without secrets and without paths of the host.
+        http_status: Status of the HTTP answer.
+
+    Example:
+        >>> problem = Problem(codes.INVALID_PARAMETER, "MaxResults must be at least 1.")
+        >>> problem.http_status
+        400
+    """
+
+    def __init__(self, code: str, message: str, http_status: int = 400) -> None:
+        super().__init__(code, message, http_status)
+        self.code = code
+        self.message = message
+        self.http_status = http_status
+
+
+def invalid(name: str, why: str) -> Problem:
+    """Refuse a parameter: `why` completes the sentence that begins with its name."""
+    return Problem(error_codes.INVALID_PARAMETER, f"{name} {why}")
+
+
+def missing(name: str) -> Problem:
+    """Refuse a request that lacks a parameter."""
+    return Problem(error_codes.MISSING_PARAMETER, f"{name} is required.")
+
+
+def no_session() -> Problem:
+    """Say that a session does not exist, or no longer."""
+    return Problem(error_codes.SESSION_NOT_FOUND, "Resource [McpSession] is not found.")
+
+
+def context_problem(code: str, message: str) -> Problem:
+    """Refuse something about a context, in the channel where clients look for it."""
+    return Problem(code, message, http_status=200)
+
+
+def no_context(which: str) -> Problem:
+    """Say that a context does not exist."""
+    return context_problem(error_codes.CONTEXT_NOT_FOUND, f"The context {which!r} does not exist.")
+
+
+def wrong_state(status: str, remedy: str) -> Problem:
+    """Say that a session cannot do that in its present state."""
+    return Problem(error_codes.SESSION_STATE, f"The session is {status}; {remedy}.")
+
+
+def required(value: str | None, name: str) -> str:
+    """Return a parameter that must be there and not blank.
+
+    Raises:
+        Problem: It is absent or blank.
+    """
+    if value is None or not value.strip():
+        raise missing(name)
+    return value
+
+
+def whole_text(name: str, text: str) -> str:
+    """Return a text that came out of JSON, where half a character can be written.
+
+    Raises:
+        Problem: It has half a surrogate pair, which no file and no database can hold.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise invalid(name, "must be text, but has half a surrogate pair.") from error
+    return text

@@ -1,0 +1,253 @@
+"""The service's end of the conversation with a session's agent.
+
+Requests carry an id, so many can be under way at once. Whatever comes back is untrusted:
+a session may have taken its agent over. Sizes, types and descriptors are checked, nothing is waited
+for without a deadline, and the first malformed packet ends the conversation.
+"""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import os
+import socket
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from agentbay_local.sandbox.errors import (
+    MalformedReply,
+    SandboxGone,
+    SandboxTimeout,
+)
+from agentbay_local.sandbox.host.packets import (
+    Outgoing,
+    integer,
+    packed,
+    parsed,
+    problem_in,
+    received,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+__all__ = ["Channel", "Reply"]
+
+PACKETS_AT_ONCE = 32
+
+
+@attrs.frozen
+class Reply:
+    """One answer; whoever awaits it owns the descriptors."""
+
+    fields: dict[str, Any]
+    fds: tuple[int, ...] = ()
+
+    def close(self) -> None:
+        """Close every descriptor that came along."""
+        for fd in self.fds:
+            os.close(fd)
+
+
+class Channel:
+    """Requests and answers over one socket, on the running event loop.
+
+    Args:
+        sock: The service's end of a SOCK_SEQPACKET pair; the channel closes it.
+
+    Attributes:
+        ready: Done when the agent has reported.
+        on_broken: Called once when the agent is gone or lied.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._sock = sock
+        self._loop = asyncio.get_running_loop()
+        self.on_broken: Callable[[], None] = lambda: None
+        self._waiting: dict[int, asyncio.Future[Reply]] = {}
+        self._outgoing: deque[Outgoing] = deque()
+        self._last_id = 0
+        self._ended: str | None = None
+        self.ready: asyncio.Future[dict[str, Any]] = self._loop.create_future()
+        self._loop.add_reader(sock.fileno(), self._readable)
+
+    def begin(self, operation: str, fields: Mapping[str, object], fds: Sequence[int] = ()) -> Call:
+        """Send a request and return it, to be awaited or given up.
+
+        The descriptors must stay open until the call has ended.
+        """
+        call = self.expect()
+        call.sent = self._post({**fields, "op": operation, "id": call.id}, fds)
+        return call
+
+    def expect(self) -> Call:
+        """Return a call that another request makes the agent answer, named to it by its id."""
+        if self._ended is not None:
+            raise SandboxGone(self._ended)
+        self._last_id += 1
+        future: asyncio.Future[Reply] = self._loop.create_future()
+        self._waiting[self._last_id] = future
+        return Call(self, self._last_id, future)
+
+    async def request(
+        self, operation: str, fields: Mapping[str, object], *, within: float
+    ) -> Reply:
+        """Send a request and wait for its answer.
+
+        Args:
+            operation: What the agent shall do.
+            fields: The operation's own fields.
+            within: Seconds until `SandboxTimeout`.
+        """
+        with self.begin(operation, fields) as call:
+            return await call.answer(within)
+
+    def tell(self, operation: str, fields: Mapping[str, object], fds: Sequence[int] = ()) -> None:
+        """Send something that has no answer; copies of the descriptors are sent at once or never.
+
+        When the socket is full the message waits, unless it carries descriptors.
+        """
+        if self._ended is None and not (fds and self._outgoing):
+            self._post({**fields, "op": operation, "id": 0}, fds, keep=not fds)
+
+    def end(self, reason: str) -> None:
+        """Close the socket and fail everything that waits. Repeatable."""
+        if self._ended is not None:
+            return
+        self._ended = reason
+        self._loop.remove_reader(self._sock.fileno())
+        self._loop.remove_writer(self._sock.fileno())
+        self._sock.close()
+        while self._outgoing:
+            self._outgoing.popleft().close()
+        for future in self._waiting.values():
+            _fail(future, reason)
+        _fail(self.ready, reason)
+        self._waiting.clear()
+
+    def _post(self, message: dict[str, object], fds: Sequence[int], keep: bool = True) -> Outgoing:
+        outgoing = packed(message, fds)
+        if self._outgoing or not self._sent(outgoing):
+            if keep:
+                self._outgoing.append(outgoing)
+                self._loop.add_writer(self._sock.fileno(), self._writable)
+            else:
+                outgoing.close()
+        return outgoing
+
+    def _sent(self, outgoing: Outgoing) -> bool:
+        rights = array.array("i", outgoing.fds)
+        control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if rights else []
+        try:
+            self._sock.sendmsg([outgoing.data], control)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError as error:
+            outgoing.close()
+            self._broken(f"the session's agent is gone ({error.strerror})")
+            return True
+        outgoing.close()
+        return True
+
+    def _writable(self) -> None:
+        while self._outgoing and self._ended is None and self._sent(self._outgoing[0]):
+            if self._outgoing:
+                self._outgoing.popleft()
+        if not self._outgoing and self._ended is None:
+            self._loop.remove_writer(self._sock.fileno())
+
+    def _forget(self, request_id: int, outgoing: Outgoing | None) -> None:
+        self._waiting.pop(request_id, None)
+        if outgoing is not None and outgoing in self._outgoing:
+            self._outgoing.remove(outgoing)
+            outgoing.close()
+
+    def _readable(self) -> None:
+        for _ in range(PACKETS_AT_ONCE):
+            if self._ended is not None:
+                return
+            try:
+                packet = received(self._sock)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                self._broken(f"the session's agent is gone ({error.strerror})")
+                return
+            self._take(*packet)
+
+    def _take(self, data: bytes, fds: list[int], flags: int) -> None:
+        try:
+            if not data:
+                raise SandboxGone("the session has ended")
+            fields, fds = parsed(data, fds, flags)
+            self._deliver(fields, fds)
+        except (SandboxGone, MalformedReply) as error:
+            for fd in fds:
+                os.close(fd)
+            self._broken(str(error))
+
+    def _deliver(self, fields: dict[str, Any], fds: list[int]) -> None:
+        if fields.get("ready") is True and not self.ready.done():
+            self.ready.set_result(fields)
+            Reply(fields, tuple(fds)).close()
+            return
+        request_id, problem = integer(fields, "id"), problem_in(fields)
+        future = self._waiting.pop(request_id, None)
+        reply = Reply(fields, tuple(fds))
+        if future is not None and problem is None:
+            future.set_result(reply)
+            return
+        reply.close()
+        if future is not None and problem is not None:
+            future.set_exception(problem)
+
+    def _broken(self, reason: str) -> None:
+        if self._ended is None:
+            self.end(reason)
+            self.on_broken()
+
+
+class Call:
+    """A request under way; leaving its `with` block gives it up if it was not answered.
+
+    Attributes:
+        id: What its answer will carry.
+        sent: The packet that asked for it, if one did.
+    """
+
+    def __init__(self, channel: Channel, request_id: int, future: asyncio.Future[Reply]) -> None:
+        self.id = request_id
+        self.sent: Outgoing | None = None
+        self._channel = channel
+        self._future = future
+        self._taken = False
+
+    def __enter__(self) -> Call:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give it up if it was not answered. Repeatable."""
+        self._channel._forget(self.id, self.sent)
+        if not self._taken and self._future.done() and not self._future.exception():
+            self._future.result().close()
+        self._future.cancel()
+
+    async def answer(self, within: float | None) -> Reply:
+        """Wait for the answer; None waits for as long as the sandbox lives."""
+        done, _ = await asyncio.wait([self._future], timeout=within)
+        if not done:
+            raise SandboxTimeout(f"the session did not answer within {within} seconds")
+        self._taken = True
+        return self._future.result()
+
+
+def _fail(future: asyncio.Future[Any], reason: str) -> None:
+    if not future.done():
+        future.set_exception(SandboxGone(reason))
+        future.exception()  # looked at, so that nothing is logged when nobody waits

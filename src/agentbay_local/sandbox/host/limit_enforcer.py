@@ -1,0 +1,223 @@
+"""Looking after the limits that are a whole session's: its memory, its disk, its processes.
+
+The system has no such limits for an ordinary user, so they are watched from outside, where the
+session cannot interfere. A session without processes costs nothing: processes only come from what
+the service starts, so it wakes the watch, and the watch rests when it finds none. The watches that
+are awake share what may be spent on looking: a thousand sessions at work are looked at in turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from agentbay_local.sandbox.host import metering, process_tree, usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from agentbay_local.sandbox.host.process_tree import Member
+    from agentbay_local.sandbox.values import Consumption, SandboxSpec
+
+__all__ = ["Crowd", "Watch"]
+
+EVERY = 0.2
+"""Seconds between two looks, unless looking itself takes long."""
+
+SHARE = 20
+"""All looks together cost at most one part in so many of the time."""
+
+DISK_EVERY = 10.0
+"""Seconds after which the disk is measured again, though little was taken from it."""
+
+DISK_WITHIN = 30.0
+"""Seconds after which a measurement of the disk stops where it is."""
+
+
+class Crowd:
+    """The watches of one loop.
+
+    Attributes:
+        awake: How many of them look at times.
+    """
+
+    def __init__(self) -> None:
+        self.awake = 0
+
+    def pause(self, took: float) -> float:
+        """Return the seconds until a watch may look again whose look took so long."""
+        return max(EVERY, SHARE * took * self.awake)
+
+
+class Watch:
+    """The watch over one session, on the running loop.
+
+    Args:
+        agent: The session's agent, as the host numbers it.
+        spec: The session's directory and limits.
+        crowd: The watches that this one is one of.
+
+    Attributes:
+        on_excess: Called with a sentence whenever processes were killed.
+    """
+
+    def __init__(self, agent: int, spec: SandboxSpec, crowd: Crowd) -> None:
+        self.on_excess: Callable[[str], None] = lambda _: None
+        self._agent = agent
+        self._crowd = crowd
+        self._spec = spec
+        self._limits = spec.limits
+        self._disk = _Disk(spec)
+        # Of those that were killed for the disk's sake, who may still be writing.
+        self._dying: set[tuple[int, int]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._next: asyncio.TimerHandle | None = None
+        self._stopped = False
+
+    def wake(self) -> None:
+        """Begin to look: something was started."""
+        if self._next is None and not self._stopped:
+            self._doze(0.0)
+
+    def stop(self) -> None:
+        """Look no more. Repeatable."""
+        self._stopped = True
+        self._disk.stop()
+        self._rest()
+
+    def consumption(self) -> Consumption:
+        """Measure what the session takes now; this takes as long as counting its files does.
+
+        Raises:
+            OSError: The session is gone.
+        """
+        until = time.monotonic() + DISK_WITHIN
+        return metering.consumed(
+            self._agent, self._spec, lambda: self._stopped or time.monotonic() > until
+        )
+
+    def _doze(self, took: float) -> None:
+        """Look again after a look that took so long."""
+        self._crowd.awake += 1
+        self._next = self._loop.call_later(self._crowd.pause(took), self._look)
+
+    def _rest(self) -> None:
+        if self._next is not None:
+            self._crowd.awake -= 1
+            self._next.cancel()
+            self._next = None
+
+    def _look(self) -> None:
+        self._rest()
+        began = time.monotonic()
+        members = process_tree.family(self._agent)
+        self._keep_disk(members)
+        if not members:
+            return
+        self._keep_memory(members)
+        self._keep_processes(members)
+        if not self._stopped:
+            self._doze(time.monotonic() - began)
+
+    def _keep_disk(self, members: Sequence[Member]) -> None:
+        names = {(member.pid, member.start) for member in members}
+        if self._dying:
+            self._dying &= names
+            if not self._dying:
+                self._disk.settle()
+        elif members and self._disk.excess():
+            self._end(members, f"its files passed {self._limits.disk_bytes} bytes")
+            # Whoever was just being started was in no list.
+            process_tree.end(process_tree.family(self._agent))
+            self._dying = names
+
+    def _keep_memory(self, members: Sequence[Member]) -> None:
+        most = self._limits.memory_bytes
+        if most is None or sum(member.memory for member in members) <= most:
+            return
+        if process_tree.shared_out(members) > most:
+            largest = max(members, key=lambda member: member.memory)
+            self._end([largest], f"its memory passed {most} bytes", "its largest process was")
+
+    def _keep_processes(self, members: Sequence[Member]) -> None:
+        if sum(member.tasks for member in members) > self._limits.processes:
+            self._end(members, f"it had more than {self._limits.processes} processes and threads")
+
+    def _end(
+        self, members: Sequence[Member], why: str, what: str = "all its processes were"
+    ) -> None:
+        if process_tree.end(members):
+            self.on_excess(f"the session passed a limit: {why}, so {what} killed")
+
+
+class _Disk:
+    """How much disk a session takes, measured on a thread and only when it may matter."""
+
+    def __init__(self, spec: SandboxSpec) -> None:
+        self._root = spec.root
+        self._most = spec.limits.disk_bytes
+        self._tolerated = self._most or 0
+        self._used: int | None = None
+        self._free = 0
+        self._not_before = 0.0
+        self._at_latest = 0.0
+        self._measuring: asyncio.Future[int] | None = None
+        self._settling = False
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Let a measurement under way end at once."""
+        self._stopped = True
+
+    def excess(self) -> bool:
+        """Say whether the session has written beyond its limit since this was last said.
+
+        One that is beyond it may go on as long as it takes no more, to remove files.
+        """
+        if self._most is None:
+            return False
+        if self._measuring is not None and self._measuring.done():
+            self._take(self._measuring, self._most)
+        if self._measuring is None and self._worthwhile():
+            self._measure(self._tolerated)
+        return self._used is not None and self._used > self._tolerated
+
+    def settle(self) -> None:
+        """Tolerate what is there now: whoever wrote it is gone."""
+        self._settling, self._used = True, None
+        self._measure(None)
+
+    def _worthwhile(self) -> bool:
+        """Say whether the session can have passed its limit, by what the whole disk has lost."""
+        now = time.monotonic()
+        if now < self._not_before:
+            return False
+        if self._used is None or now >= self._at_latest:
+            return True
+        return self._used + self._free - usage.free_bytes(self._root) > self._tolerated
+
+    def _measure(self, enough: int | None) -> None:
+        self._free = usage.free_bytes(self._root)
+        began = time.monotonic()
+
+        def measured() -> int:
+            until = began + DISK_WITHIN
+            used = usage.used_bytes(
+                self._root, enough, lambda: self._stopped or time.monotonic() > until
+            )
+            self._not_before = time.monotonic() + SHARE * (time.monotonic() - began)
+            self._at_latest = self._not_before + DISK_EVERY
+            return used
+
+        self._measuring = asyncio.get_running_loop().run_in_executor(None, measured)
+
+    def _take(self, measuring: asyncio.Future[int], most: int) -> None:
+        self._measuring = None
+        if measuring.exception() is None:  # else the directory is gone, and with it the session
+            self._used = measuring.result()
+            if self._settling:
+                self._tolerated = max(most, self._used)
+            else:
+                self._tolerated = max(most, min(self._tolerated, self._used))
+            self._settling = False

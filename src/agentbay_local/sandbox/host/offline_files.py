@@ -1,0 +1,206 @@
+"""Files below a session's root, reached on the host while the session is not running.
+
+A session may leave any link behind, and a running one could swap a directory for a link between a
+check and its use. So nothing is checked first: the kernel resolves each path as if the root were
+"/" (openat2 with RESOLVE_IN_ROOT), and a link to /etc leads to the session's own /etc.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+
+import attrs
+
+from agentbay_local.sandbox.errors import FileProblem
+from agentbay_local.sandbox.host.openat import open_beneath
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from typing_extensions import Self
+
+    from agentbay_local.sandbox.base import OpenMode
+
+__all__ = ["Found", "HostFiles", "copy_content"]
+
+FLAGS = {
+    "r": os.O_RDONLY,
+    "w": os.O_WRONLY | os.O_CREAT | os.O_TRUNC,
+    "a": os.O_WRONLY | os.O_CREAT | os.O_APPEND,
+    "r+": os.O_RDWR,
+}
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
+COPY_AT_ONCE = 1 << 30
+BUFFER = 1 << 20
+
+
+@attrs.frozen
+class Found:
+    """Something met on a walk.
+
+    Attributes:
+        path: Relative to where the walk began.
+        facts: What lstat says about it.
+    """
+
+    path: str
+    facts: os.stat_result
+
+    @property
+    def is_dir(self) -> bool:
+        """It is a directory, not a link to one."""
+        return stat.S_ISDIR(self.facts.st_mode)
+
+    @property
+    def is_file(self) -> bool:
+        """It is a regular file."""
+        return stat.S_ISREG(self.facts.st_mode)
+
+
+class HostFiles:
+    """The files of one session's root. Use it in a `with` block.
+
+    Args:
+        root: The host directory that is the session's "/".
+        uid: The session's private user, who shall own what is created; None keeps the service's.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> with HostFiles(Path(tempfile.mkdtemp())) as files:
+        ...     files.make_directory("/mnt/data")
+        ...     [found.path for found in files.walk("/mnt")]
+        ['data']
+    """
+
+    def __init__(self, root: Path, uid: int | None = None) -> None:
+        self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self._uid = uid
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._root)
+
+    def open(self, path: str, mode: OpenMode = "r") -> int:
+        """Open a regular file without ever waiting; writing modes make missing parents.
+
+        Returns:
+            A descriptor that the caller closes.
+
+        Raises:
+            FileProblem: There is none, or it is something else than a regular file.
+        """
+        flags = FLAGS[mode]
+        if flags & os.O_CREAT:
+            self.make_directory(os.path.dirname(path))
+        fd = self._opened(path, flags & ~os.O_TRUNC | os.O_NONBLOCK | os.O_NOCTTY, 0o644)
+        try:
+            self._settle(fd, path, flags)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
+    def make_directory(self, path: str) -> None:
+        """Create a directory and its parents, owned by the session; an existing one is fine."""
+        so_far = ""
+        for name in path.split("/"):
+            parent, so_far = so_far, f"{so_far}/{name}" if name else so_far
+            try:
+                os.close(self._opened(so_far, DIRECTORY))
+            except FileProblem as problem:
+                if problem.errno != errno.ENOENT:
+                    raise
+                self._make(parent, name)
+
+    def stat(self, path: str) -> os.stat_result:
+        """Describe what a path leads to."""
+        fd = self._opened(path, os.O_PATH)
+        try:
+            return os.fstat(fd)
+        finally:
+            os.close(fd)
+
+    def walk(self, path: str) -> Iterator[Found]:
+        """Yield everything below a directory, each directory before its content.
+
+        Links are yielded and not followed.
+        """
+        waiting = [""]
+        while waiting:
+            place = waiting.pop()
+            for found in sorted(self._listed(path, place), key=lambda found: found.path):
+                yield found
+                if found.is_dir:
+                    waiting.append(found.path)
+
+    def _listed(self, top: str, place: str) -> list[Found]:
+        fd = self._opened(f"{top}/{place}", DIRECTORY | (os.O_NOFOLLOW if place else 0))
+        try:
+            return [
+                Found(os.path.join(place, name), os.stat(name, dir_fd=fd, follow_symlinks=False))
+                for name in os.listdir(fd)
+            ]
+        finally:
+            os.close(fd)
+
+    def _make(self, parent: str, name: str) -> None:
+        fd = self._opened(parent, DIRECTORY)
+        try:
+            os.mkdir(name, 0o755, dir_fd=fd)
+            if self._uid is not None:
+                os.chown(name, self._uid, self._uid, dir_fd=fd, follow_symlinks=False)
+        except OSError as error:
+            raise FileProblem(error.errno or errno.EIO, f"{parent}/{name}") from None
+        finally:
+            os.close(fd)
+
+    def _settle(self, fd: int, path: str, flags: int) -> None:
+        kind = os.fstat(fd).st_mode
+        if not stat.S_ISREG(kind):
+            raise FileProblem(errno.EISDIR if stat.S_ISDIR(kind) else errno.EINVAL, path)
+        if flags & os.O_TRUNC:
+            os.ftruncate(fd, 0)
+        if flags & os.O_CREAT and self._uid is not None:
+            os.fchown(fd, self._uid, self._uid)
+
+    def _opened(self, path: str, flags: int, mode: int = 0) -> int:
+        try:
+            return open_beneath(self._root, path or "/", flags | os.O_CLOEXEC, mode)
+        except OSError as error:
+            raise FileProblem(error.errno or errno.EIO, path or "/") from None
+
+
+def copy_content(source: int, target: int) -> int:
+    """Copy a whole file between descriptors, sharing blocks where the file system can.
+
+    Returns:
+        The number of bytes copied.
+    """
+    copied = 0
+    while True:
+        try:
+            part = os.copy_file_range(source, target, COPY_AT_ONCE)
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise
+            return copied + _copied_by_hand(source, target)
+        if not part:
+            return copied
+        copied += part
+
+
+def _copied_by_hand(source: int, target: int) -> int:
+    copied = 0
+    while data := os.read(source, BUFFER):
+        view = memoryview(data)
+        while view:
+            view = view[os.write(target, view) :]
+        copied += len(data)
+    return copied

@@ -1,0 +1,122 @@
+"""One descriptor that is read and written on the event loop, without ever blocking it."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from agentbay_local.sandbox.errors import FileProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Pipe"]
+
+CHUNK = 64 * 1024
+
+
+class Pipe:
+    """The service's end of a stream of a session's process.
+
+    Args:
+        fd: A pipe, socket or terminal; the object closes it.
+        name: What problems call it.
+    """
+
+    def __init__(self, fd: int, name: str) -> None:
+        os.set_blocking(fd, False)
+        self._fd = fd
+        self._name = name
+        self._loop = asyncio.get_running_loop()
+        self._writing = asyncio.Lock()
+        self._reading = asyncio.Lock()
+        self._closed = asyncio.Event()
+        self._last = asyncio.Event()
+
+    def fileno(self) -> int:
+        """Return the descriptor, for those who watch it themselves; -1 when closed."""
+        return self._fd
+
+    async def read(self, most: int = CHUNK) -> bytes:
+        """Return what has come, waiting for the first byte; b"" at the end and after `close`.
+
+        A cancelled read has taken nothing. Concurrent reads queue up.
+        """
+        async with self._reading:
+            while not self._closed.is_set():
+                data = self._taken(most)
+                if data is None and self._last.is_set():
+                    return b""
+                if data is not None:
+                    return data
+                await self._until(self._last, self._loop.add_reader, self._loop.remove_reader)
+        return b""
+
+    async def write(self, data: bytes) -> None:
+        """Write all of it, waiting while the other side does not read.
+
+        Concurrent writes queue up and never mix; a cancelled one may be written in part.
+
+        Raises:
+            FileProblem: Nobody reads any more (EPIPE, EIO), or it is closed (EBADF).
+        """
+        async with self._writing:
+            rest = memoryview(data)
+            while rest:
+                given = self._given(rest)
+                if not given:
+                    await self._until(self._closed, self._loop.add_writer, self._loop.remove_writer)
+                rest = rest[given:]
+
+    def finish(self) -> None:
+        """From now on `read` returns what is there, and then b"" instead of waiting for more."""
+        self._last.set()
+
+    def close(self) -> None:
+        """Close it, which ends whoever waits in `read` or `write`. Repeatable."""
+        if self._fd >= 0:
+            self._loop.remove_reader(self._fd)
+            self._loop.remove_writer(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+            self._closed.set()
+            self._last.set()
+
+    def _taken(self, most: int) -> bytes | None:
+        """Read what is there; None when nothing is."""
+        try:
+            return os.read(self._fd, most)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            if error.errno == errno.EIO:  # how a terminal says that nobody is left
+                return b""
+            raise FileProblem(error.errno or errno.EIO, self._name) from None
+
+    def _given(self, data: memoryview) -> int:
+        """Write what there is room for; return how much that was."""
+        if self._closed.is_set():
+            raise FileProblem(errno.EBADF, self._name)
+        try:
+            return os.write(self._fd, data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise FileProblem(error.errno or errno.EIO, self._name) from None
+
+    async def _until(
+        self, over: asyncio.Event, watch: Callable[..., None], forget: Callable[[int], bool]
+    ) -> None:
+        """Wait until the descriptor can be used, or it is over."""
+        usable = asyncio.Event()
+        watch(self._fd, usable.set)
+        waits = [asyncio.ensure_future(one.wait()) for one in (usable, over)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            if self._fd >= 0:
+                forget(self._fd)

@@ -1,0 +1,147 @@
+"""Reading an agent's answers: every field is checked before it becomes a value of the service."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import stat
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+
+from agentbay_local.sandbox.errors import MalformedReply
+from agentbay_local.sandbox.values import Entry, Mark
+
+if TYPE_CHECKING:
+    from agentbay_local.sandbox.host.agent_client import Reply
+
+T = TypeVar("T")
+
+__all__ = [
+    "connecting_socket",
+    "entries",
+    "entry",
+    "exit_code",
+    "listening_socket",
+    "marks",
+    "paths",
+    "regular_file",
+    "terminal",
+]
+
+# The number of a terminal, which only its master end can tell; Python has no name for it.
+TIOCGPTN = 0x80045430
+
+_KINDS: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
+
+
+def entry(fields: object) -> Entry:
+    """Build an `Entry` from one JSON object."""
+    if not isinstance(fields, dict):
+        raise MalformedReply("the session's agent described a file as something that is no object")
+    values: dict[str, Any] = {}
+    for attribute in attrs.fields(Entry):
+        value = fields.get(attribute.name)
+        if type(value) is not _KINDS[str(attribute.type)]:
+            raise MalformedReply(
+                f"the session's agent described a file without a usable {attribute.name}"
+            )
+        values[attribute.name] = value
+    return Entry(**values)
+
+
+def entries(fields: dict[str, Any]) -> list[Entry]:
+    """Build the entries of a directory listing."""
+    return [entry(one) for one in _items(fields, "entries")]
+
+
+def paths(fields: dict[str, Any]) -> list[str]:
+    """Read a list of paths."""
+    found = _items(fields, "paths")
+    if not all(isinstance(path, str) for path in found):
+        raise MalformedReply("the session's agent found something that is no path")
+    return found
+
+
+def marks(fields: dict[str, Any]) -> dict[str, Mark]:
+    """Build the marks of a survey by path."""
+    found = {}
+    for item in _items(fields, "marks"):
+        kinds = [type(value) for value in item] if isinstance(item, list) else []
+        if kinds != [str, bool, int, int, int]:
+            raise MalformedReply("the session's agent surveyed something that has no usable mark")
+        found[item[0]] = Mark(*item[1:])
+    return found
+
+
+def exit_code(fields: dict[str, Any]) -> int:
+    """Read how a command ended."""
+    code = fields.get("exit")
+    if type(code) is not int or not 0 <= code <= 255:
+        raise MalformedReply("the session's agent sent no usable exit code")
+    return code
+
+
+def regular_file(reply: Reply, writing: bool) -> int:
+    """Take the one descriptor of an answer after making sure that it can never block us."""
+    try:
+        if len(reply.fds) != 1:
+            raise MalformedReply("the session's agent opened a file and sent no descriptor")
+        flags = fcntl.fcntl(reply.fds[0], fcntl.F_GETFL)
+        wanted = (os.O_WRONLY, os.O_RDWR) if writing else (os.O_RDONLY, os.O_RDWR)
+        if not stat.S_ISREG(os.fstat(reply.fds[0]).st_mode) or flags & os.O_ACCMODE not in wanted:
+            raise MalformedReply("the session's agent opened something that is not the wanted file")
+        fcntl.fcntl(reply.fds[0], fcntl.F_SETFL, flags | os.O_NONBLOCK)
+    except BaseException:
+        reply.close()
+        raise
+    return reply.fds[0]
+
+
+def terminal(reply: Reply) -> int:
+    """Take the one descriptor of an answer after making sure that it is a terminal's master."""
+    try:
+        if len(reply.fds) != 1:
+            raise MalformedReply("the session's agent opened a terminal and sent no descriptor")
+        try:
+            fcntl.ioctl(reply.fds[0], TIOCGPTN, bytes(4))
+        except OSError:
+            raise MalformedReply("the session's agent opened something else than asked") from None
+    except BaseException:
+        reply.close()
+        raise
+    return reply.fds[0]
+
+
+def connecting_socket(reply: Reply) -> socket.socket:
+    """Take the one descriptor of an answer after making sure that it is a TCP socket."""
+    return _tcp_socket(reply, "dialled")
+
+
+def listening_socket(reply: Reply) -> socket.socket:
+    """Take the one descriptor of an answer after making sure that one can connect to it."""
+    sock = _tcp_socket(reply, "listened")
+    if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        sock.close()
+        raise MalformedReply("the session's agent sent a socket that does not listen")
+    return sock
+
+
+def _tcp_socket(reply: Reply, did: str) -> socket.socket:
+    if len(reply.fds) != 1 or not stat.S_ISSOCK(os.fstat(reply.fds[0]).st_mode):
+        reply.close()
+        raise MalformedReply(f"the session's agent {did} and sent no socket")
+    sock = socket.socket(fileno=reply.fds[0])
+    if sock.family not in (socket.AF_INET, socket.AF_INET6) or sock.type != socket.SOCK_STREAM:
+        sock.close()
+        raise MalformedReply(f"the session's agent {did} with a socket of the wrong kind")
+    sock.setblocking(False)
+    return sock
+
+
+def _items(fields: dict[str, Any], name: str) -> list[Any]:
+    found = fields.get(name)
+    if not isinstance(found, list):
+        raise MalformedReply(f"the session's agent sent no usable {name}")
+    return found

@@ -1,0 +1,141 @@
+"""Which hosts sessions may reach: a list of names and addresses, and what it means.
+
+A name that is on the list may still not lead anywhere: whoever answers for the name decides what
+address it has, and could send a session to the service's own machine or its neighbours. So names
+lead to public addresses only. An address that is not public is reached if it is itself listed.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import TYPE_CHECKING
+
+import attrs
+
+from agentbay_local.sandbox.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["NO_HOSTS", "AllowedHosts", "named", "split_port"]
+
+WEB_PORTS = (80, 443)
+"""The ports of an entry that names none."""
+
+_LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+_LONGEST_NAME = 253
+
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+_EMBEDDED = tuple(map(ipaddress.IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16")))
+"""Addresses within that lead somewhere else, or nowhere."""
+
+
+@attrs.frozen
+class AllowedHosts:
+    """What sessions may reach; nothing, when it is empty.
+
+    Attributes:
+        rules: Pairs of a host and a port. A host is a name or an address, `*.NAME` for every name
+            below one, or `*` for every name.
+
+    Example:
+        >>> allowed = AllowedHosts.parse(["pypi.org", "*.example.com:8443", "10.0.0.5:5432"])
+        >>> allowed.names("pypi.org", 443), allowed.names("pypi.org", 22)
+        (True, False)
+        >>> allowed.reaches("10.0.0.5", 5432), allowed.reaches("10.0.0.6", 5432)
+        (True, False)
+    """
+
+    rules: frozenset[tuple[str, int]] = frozenset()
+
+    @classmethod
+    def parse(cls, entries: Iterable[str]) -> AllowedHosts:
+        """Read entries of the form `HOST` or `HOST:PORT`.
+
+        Args:
+            entries: Without a port, 80 and 443 are meant. IPv6 addresses with a port are written
+                in brackets.
+
+        Raises:
+            InvalidRequest: One of them is neither.
+        """
+        if isinstance(entries, str):
+            raise InvalidRequest("allow_hosts", f"must be a list of hosts; write [{entries!r}]")
+        return cls(frozenset(rule for entry in entries for rule in _rules(entry)))
+
+    def __bool__(self) -> bool:
+        return bool(self.rules)
+
+    def names(self, host: str, port: int) -> bool:
+        """Say whether a session may ask for a host, by a name or an address as `named` gives it."""
+        wanted = [host, *(() if _address(host) else _patterns(host))]
+        return any((one, port) in self.rules for one in wanted)
+
+    def reaches(self, address: str, port: int) -> bool:
+        """Say whether a connection may be made to an address that a name has led to."""
+        found = ipaddress.ip_address(address.partition("%")[0])
+        return _public(found) or (str(found), port) in self.rules
+
+
+NO_HOSTS = AllowedHosts()
+
+
+def named(host: str) -> str | None:
+    """Return the one way a host is written here; None for what is no name and no address."""
+    known = _address(host)
+    if known is not None:
+        return str(known)
+    name = host.lower().removesuffix(".")
+    return name if len(name) <= _LONGEST_NAME and _NAME.fullmatch(name) else None
+
+
+def split_port(text: str) -> tuple[str, int | None] | None:
+    """Part `HOST:PORT`, `[ADDRESS]:PORT` or a host alone; None when the port is none."""
+    if _address(text):
+        return text, None
+    host, colon, port = text.rpartition(":")
+    if not colon or text.endswith("]"):
+        host, port = text, ""
+    elif not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= 65535):
+        return None
+    bracketed = host.startswith("[") and host.endswith("]")
+    return host[1:-1] if bracketed else host, int(port) if port else None
+
+
+def _rules(entry: object) -> Iterable[tuple[str, int]]:
+    parts = split_port(entry) if isinstance(entry, str) else None
+    if parts is not None:
+        host, port = parts
+        below = "*." if host.startswith("*.") else ""
+        name = "*" if host == "*" else named(host[len(below) :])
+        if name is not None and not (below and _address(name)):
+            return [(below + name, one) for one in ((port,) if port else WEB_PORTS)]
+    raise InvalidRequest(
+        "allow_hosts",
+        f"{entry!r} is no HOST or HOST:PORT; write a name or an address, without 'https://' or a "
+        "path, such as 'pypi.org' or '192.0.2.7:5432'",
+    )
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _patterns(name: str) -> Iterable[str]:
+    """Yield the entries that mean a name without being it."""
+    yield "*"
+    labels = name.split(".")
+    for start in range(1, len(labels)):
+        yield "*." + ".".join(labels[start:])
+
+
+def _public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Say whether an address is of the public network, whatever it is wrapped in."""
+    if isinstance(address, ipaddress.IPv6Address):
+        return address in _UNICAST and not any(address in network for network in _EMBEDDED)
+    return address.is_global and not address.is_multicast and not address.is_reserved

@@ -1,0 +1,69 @@
+"""The instruments of one service, in one hand; they outlive its restarts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import attrs
+
+from agentbay_local.testing.fault_file import FaultFile
+from agentbay_local.testing.faults import Faults
+from agentbay_local.testing.journal import Journal
+from agentbay_local.testing.quotas import Quotas
+from agentbay_local.testing.transitions import Transitions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from typing_extensions import Self
+
+    from agentbay_local.clock import Clock
+    from agentbay_local.testing.fault_actions import Effect
+    from agentbay_local.testing.faults import Call
+
+__all__ = ["Kit"]
+
+E = TypeVar("E", bound="Effect")
+
+
+@attrs.frozen
+class Kit:
+    """What tests put their hands on.
+
+    Attributes:
+        clock: Where the service reads time.
+        faults: What goes wrong.
+        journal: What was asked.
+        quotas: What is allowed.
+        transitions: How long changes of state take.
+        fault_file: Rules of `faults` that are kept in a file, or None.
+    """
+
+    clock: Clock
+    faults: Faults
+    journal: Journal
+    quotas: Quotas
+    transitions: Transitions
+    fault_file: FaultFile | None
+
+    @classmethod
+    def of(cls, clock: Clock, fault_file: Path | None = None) -> Self:
+        """Make the instruments of a service."""
+        faults = Faults()
+        file = FaultFile(fault_file, faults) if fault_file else None
+        return cls(clock, faults, Journal(), Quotas(), Transitions(clock), file)
+
+    def strike(self, call: Call, *kinds: type[E]) -> E | None:
+        """Return the fault of these kinds that strikes a call, if any."""
+        if self.fault_file is not None:
+            self.fault_file.refresh()
+        return self.faults.strike(call, *kinds)
+
+    def reset(self) -> None:
+        """Forget faults, journal, limits and transitions."""
+        if self.fault_file is not None:
+            self.fault_file.reset()
+        self.faults.clear()
+        self.journal.clear()
+        self.quotas.reset()
+        self.transitions.reset()

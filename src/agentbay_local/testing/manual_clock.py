@@ -1,0 +1,297 @@
+"""A clock that a test moves, for the service, for clients, or for both at once.
+
+It may be used from many threads and event loops: the service runs on a loop of its own. Moving it
+goes from one due sleeper to the next, each woken at exactly its moment, and waits after each until
+what was woken has had its say: is asleep again, has ended, or is left waiting for something that
+is no business of the clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakSet
+
+from agentbay_local.testing.waiters import WORK, Sleeper, Work, span_of, wake_up
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import timedelta
+
+__all__ = ["ManualClock"]
+
+T = TypeVar("T")
+
+_EPOCH = 1_700_000_000.0
+_START = 1000.0
+
+# Seconds of the machine without any sign of life, after which nothing more is expected: while all
+# that were woken sleep again, and while some of them are out, perhaps with a request on its way.
+_QUIET = 0.001
+_QUIET_WHILE_AWAKE = 0.02
+_SETTLED_WITHIN = 30.0
+# Turns of a loop in which whoever was told of something comes to sleep for another moment, and the
+# seconds that a turn may take.
+_TURNS = 6
+_TURN_WITHIN = 1.0
+
+
+class ManualClock:
+    """A clock that stands still until it is moved.
+
+    Args:
+        auto: Jump to the next moment that somebody sleeps for, as soon as everybody waits and the
+            service is idle. Then no wait takes time, and `advance` is rarely needed.
+
+    Example:
+        ::
+
+            clock = ManualClock()
+            with LocalService(clock=clock) as service:
+                bay = AgentBay(service.api_key, endpoint=service.endpoint)
+                bay.create(CreateSessionParams(idle_release_timeout=60))
+                clock.advance(minutes=2)
+                assert bay.list().total_count == 0
+    """
+
+    def __init__(self, *, auto: bool = False) -> None:
+        self._auto = auto
+        self._offset = 0.0
+        self._state = threading.Condition(threading.RLock())
+        self._moving = threading.Lock()
+        self._sleepers: list[Sleeper] = []
+        self._awake: set[asyncio.Task[Any]] = set()
+        self._watched: WeakSet[asyncio.Task[Any]] = WeakSet()
+        self._works: set[Work] = set()
+        self._loops: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
+        self._stirred = time.monotonic()
+        self._changes = 0
+
+    def __repr__(self) -> str:
+        return f"<ManualClock {self._offset:g} s after its start>"
+
+    def time(self) -> float:
+        """Return Unix seconds; the clock begins in November 2023."""
+        return _EPOCH + self._offset
+
+    def monotonic(self) -> float:
+        """Return seconds from some point."""
+        return _START + self._offset
+
+    @property
+    def sleeping(self) -> int:
+        """How many sleep on it; the routines of the service, which only doze, are not counted."""
+        with self._state:
+            return sum(not sleeper.dozing for sleeper in self._sleepers)
+
+    async def sleep(self, seconds: float) -> None:
+        """Return when the clock has moved by `seconds`."""
+        await self._wait(self._offset + seconds, dozing=False)
+
+    async def doze_until(self, moment: float) -> None:
+        """Sleep until a reading of `monotonic`, without making an automatic clock jump for it."""
+        await self._wait(moment - _START, dozing=True)
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Keep the clock from jumping, and `advance` from returning, while something is done."""
+        with self._begun() as work:
+            try:
+                yield
+            finally:
+                self._end(work)
+
+    def employ(self, start: Callable[[], asyncio.Task[T]]) -> asyncio.Task[T]:
+        """Start a task that is at work from now on until it is done."""
+        with self._begun() as work:
+            task = start()
+        task.add_done_callback(lambda _: self._end(work))
+        return task
+
+    @contextmanager
+    def _begun(self) -> Iterator[Work]:
+        work = Work(self)
+        with self._state:
+            self._works.add(work)
+            self._stir()
+        token = WORK.set(work)
+        try:
+            yield work
+        finally:
+            WORK.reset(token)
+
+    def _end(self, work: Work) -> None:
+        with self._state:
+            self._works.discard(work)
+            self._stir()
+
+    def advance(
+        self,
+        by: timedelta | float = 0.0,
+        *,
+        minutes: float = 0.0,
+        hours: float = 0.0,
+        days: float = 0.0,
+    ) -> None:
+        """Move the clock, and return when everything that was due has run as far as it can.
+
+        Args:
+            by: A `timedelta`, or seconds.
+            minutes: Minutes on top of that.
+            hours: Hours on top of that.
+            days: Days on top of that.
+
+        Raises:
+            ValueError: The time is negative, or more than thirty years.
+            RuntimeError: An event loop runs in this thread, which it would block: await `aadvance`.
+            TimeoutError: What was due is at work for 30 seconds of the machine, and goes on.
+        """
+        span = span_of(by, minutes, hours, days)
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            self._advance(span)
+        else:
+            raise RuntimeError("an event loop runs in this thread: await clock.aadvance(...)")
+
+    async def aadvance(
+        self,
+        by: timedelta | float = 0.0,
+        *,
+        minutes: float = 0.0,
+        hours: float = 0.0,
+        days: float = 0.0,
+    ) -> None:
+        """As `advance`, for coroutines."""
+        await asyncio.to_thread(self._advance, span_of(by, minutes, hours, days))
+
+    def _advance(self, span: float) -> None:
+        with self._moving:
+            self._let_loops_turn()
+            with self._state:
+                # What was at work before is none of what falls due.
+                before = {work for work in self._works if not work.asleep}
+                target = self._offset + span
+            self._settle(before)
+            while self._step(target):
+                self._settle(before)
+            with self._state:
+                self._offset = max(self._offset, target)
+
+    def _let_loops_turn(self) -> None:
+        for loop in [loop for loop in self._loops if loop.is_running()]:
+            for _ in range(_TURNS):
+                turned = threading.Event()
+                with suppress(RuntimeError):  # it was closed meanwhile
+                    loop.call_soon_threadsafe(turned.set)
+                    turned.wait(_TURN_WITHIN)
+
+    def _step(self, target: float) -> bool:
+        """Move to the next moment somebody sleeps for, no later than `target`, and wake them."""
+        with self._state:
+            moment = min((sleeper.due for sleeper in self._sleepers), default=math.inf)
+            if moment > target or moment == math.inf:
+                return False
+            self._offset = max(self._offset, moment)
+            due = [sleeper for sleeper in self._sleepers if sleeper.due <= moment]
+            self._sleepers = [sleeper for sleeper in self._sleepers if sleeper.due > moment]
+            for sleeper in due:
+                self._wake(sleeper)
+            self._stir()
+            return True
+
+    def _wake(self, sleeper: Sleeper) -> None:
+        # A loop that was closed meanwhile has nobody left to wake.
+        with suppress(RuntimeError):
+            sleeper.task.get_loop().call_soon_threadsafe(wake_up, sleeper.wake)
+            self._awake.add(sleeper.task)
+
+    def _settle(self, before: set[Work]) -> None:
+        end = time.monotonic() + _SETTLED_WITHIN
+        with self._state:
+            while (left := self._unsettled(before)) > 0:
+                if time.monotonic() > end:
+                    raise TimeoutError("what was due is still at work; see the service's journal")
+                self._state.wait(min(left, 1.0))
+
+    def _unsettled(self, before: set[Work]) -> float:
+        """Return the seconds to wait at least until everything may be settled, 0 if it is."""
+        if any(not work.asleep for work in self._works - before):
+            return 1.0
+        quiet = _QUIET_WHILE_AWAKE if self._awake else _QUIET
+        return self._stirred + quiet - time.monotonic()
+
+    async def _wait(self, due: float, *, dozing: bool) -> None:
+        if due <= self._offset:
+            await asyncio.sleep(0)
+            return
+        work = WORK.get()
+        if work is not None and work.clock is not self:
+            work = None
+        sleeper = self._lie_down(due, dozing, work)
+        try:
+            await sleeper.wake
+        finally:
+            self._get_up(sleeper, work)
+
+    def _lie_down(self, due: float, dozing: bool, work: Work | None) -> Sleeper:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("only a task can sleep")
+        with self._state:
+            wake = task.get_loop().create_future()
+            sleeper = Sleeper(due, wake, task, dozing)
+            self._sleepers.append(sleeper)
+            self._loops.add(task.get_loop())
+            self._awake.discard(task)
+            if task not in self._watched:
+                self._watched.add(task)
+                task.add_done_callback(self._ended)
+            if work is not None:
+                work.asleep += 1
+            self._stir()
+        return sleeper
+
+    def _get_up(self, sleeper: Sleeper, work: Work | None) -> None:
+        with self._state:
+            if sleeper in self._sleepers:
+                self._sleepers.remove(sleeper)
+            if work is not None:
+                work.asleep -= 1
+            self._stir()
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        with self._state:
+            self._awake.discard(task)
+            self._stir()
+
+    def _stir(self) -> None:
+        """Take note of a sign of life; an automatic clock looks again when all is quiet."""
+        self._stirred = time.monotonic()
+        self._changes += 1
+        self._state.notify_all()
+        if self._auto:
+            self._look_later()
+
+    def _look_later(self) -> None:
+        sleeper = self._next_to_jump_for()
+        if sleeper is None or any(not work.asleep for work in self._works):
+            return
+        quiet = _QUIET_WHILE_AWAKE if self._awake else _QUIET
+        loop = sleeper.task.get_loop()
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(loop.call_later, quiet, self._jump, self._changes)
+
+    def _next_to_jump_for(self) -> Sleeper | None:
+        waiting = (sleeper for sleeper in self._sleepers if not sleeper.dozing)
+        return min(waiting, key=lambda sleeper: sleeper.due, default=None)
+
+    def _jump(self, changes: int) -> None:
+        with self._state:
+            sleeper = self._next_to_jump_for()
+            if changes == self._changes and sleeper is not None:
+                self._step(sleeper.due)

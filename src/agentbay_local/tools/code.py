@@ -1,0 +1,85 @@
+"""The tool ``run_code``: its one answer, and its stream."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from agentbay_local.code.events import CodeOutcome, Printed, frame
+from agentbay_local.sandbox.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterator
+
+    from agentbay_local.code.events import Event
+    from agentbay_local.tools.arguments import Arguments
+    from agentbay_local.tools.tool_context import Workplace
+
+__all__ = ["run_code", "stream_code"]
+
+_DEFAULT_SECONDS = 60
+_LONGEST_SECONDS = 24 * 3600
+# As JSON a character may take twelve bytes; official clients break off at frames of 1 MiB.
+_LONGEST_TEXT = 64 * 1024
+
+
+async def run_code(place: Workplace, arguments: Arguments) -> str:
+    """Run code in a session and answer with all that came out of it.
+
+    Code that fails or runs out of time is an ordinary answer, which holds what came out until then.
+
+    Args:
+        place: The session.
+        arguments: ``code``, ``language``, and perhaps ``timeout_s``.
+
+    Raises:
+        ToolFailure: The arguments are wrong, or the language is not installed.
+    """
+    async with aclosing(_events(place, arguments, "timeout_s")) as events:
+        outcome = CodeOutcome.of([event async for event in events])
+    return outcome.answer(uuid.uuid4().hex)
+
+
+async def stream_code(
+    place: Workplace, arguments: Arguments
+) -> AsyncGenerator[dict[str, Any], None]:
+    """Run code in a session and yield the data of the stream's frames; the last ends it.
+
+    Whoever stops reading interrupts the code.
+
+    Args:
+        place: The session.
+        arguments: ``code``, ``language``, and perhaps ``timeoutS``.
+
+    Raises:
+        ToolFailure: The arguments are wrong, or the language is not installed.
+    """
+    trace = uuid.uuid4().hex
+    async with aclosing(_events(place, arguments, "timeoutS")) as events:
+        async for event in events:
+            for part in _parts(event):
+                yield frame(part, trace)
+
+
+async def _events(
+    place: Workplace, arguments: Arguments, limit: str
+) -> AsyncGenerator[Event, None]:
+    code, language = arguments.text("code"), arguments.text("language")
+    seconds = max(arguments.count(limit, _DEFAULT_SECONDS, _LONGEST_SECONDS), 1)
+    try:
+        events = place.code.stream(place.session_id, language, code, seconds, place.memory.env)
+        async with aclosing(events):
+            async for event in events:
+                yield event
+    except InvalidRequest as error:
+        raise arguments.wrong(error.argument, error.message) from error
+
+
+def _parts(event: Event) -> Iterator[Event]:
+    """Cut long text into pieces that every client can take."""
+    if not isinstance(event, Printed):
+        yield event
+        return
+    for start in range(0, len(event.text), _LONGEST_TEXT):
+        yield Printed(event.stream, event.text[start : start + _LONGEST_TEXT])

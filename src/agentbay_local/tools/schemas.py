@@ -1,0 +1,141 @@
+"""Every tool: its name, what it does, the JSON Schema of its arguments, and its server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agentbay_async._protocol.schema import Tool
+
+__all__ = ["TOOLS"]
+
+_TEXT = {"type": "string"}
+_NUMBER = {"type": "integer", "minimum": 0}
+_FLAG = {"type": "boolean"}
+_TEXTS = {"type": "array", "items": _TEXT}
+_EDITS = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {"oldText": _TEXT, "newText": _TEXT},
+        "required": ["oldText", "newText"],
+    },
+}
+_VARIABLE = {
+    "type": "object",
+    "properties": {"key": _TEXT, "value": _TEXT},
+    "required": ["key", "value"],
+}
+
+
+def _tool(server: str, name: str, description: str, *required: str, **arguments: Any) -> Tool:
+    return Tool(
+        name=name,
+        description=description,
+        input_schema={"type": "object", "properties": arguments, "required": list(required)},
+        server=server,
+        tool=name,
+    )
+
+
+def _file_tool(name: str, description: str, *required: str, **arguments: Any) -> Tool:
+    return _tool("wuying_filesystem", name, description, *required, **arguments)
+
+
+def _system_tool(name: str, description: str, *required: str, **arguments: Any) -> Tool:
+    return _tool("wuying_system", name, description, *required, **arguments)
+
+
+def _storage_tool(name: str, description: str) -> Tool:
+    return _tool("wuying_oss", name, description, "url", "path", url=_TEXT, path=_TEXT)
+
+
+TOOLS: dict[str, Tool] = {
+    str(tool.name): tool
+    for tool in (
+        _tool(
+            "wuying_shell",
+            "shell",
+            "Run a line of sh and answer with what it wrote and its exit code.",
+            "command",
+            command=_TEXT,
+            timeout_ms={**_NUMBER, "default": 50_000},
+            cwd=_TEXT,
+            envs={"type": "object", "additionalProperties": _TEXT},
+        ),
+        _tool(
+            "wuying_codespace",
+            "run_code",
+            "Run code in the session's shell of its language, which keeps variables and imports.",
+            "code",
+            "language",
+            code=_TEXT,
+            language={**_TEXT, "description": "python or javascript"},
+            timeout_s={**_NUMBER, "default": 60},
+        ),
+        _file_tool("create_directory", "Create a directory and its parents.", "path", path=_TEXT),
+        _file_tool("delete_file", "Delete a file.", "path", path=_TEXT),
+        _file_tool(
+            "move_file",
+            "Move or rename a file or directory.",
+            "source",
+            "destination",
+            source=_TEXT,
+            destination=_TEXT,
+        ),
+        _file_tool(
+            "edit_file",
+            "Replace the first occurrence of each text; answer with the difference.",
+            "path",
+            "edits",
+            path=_TEXT,
+            edits=_EDITS,
+            dryRun=_FLAG,
+        ),
+        _file_tool("get_file_info", "Describe a file or directory.", "path", path=_TEXT),
+        _file_tool("list_directory", "List a directory.", "path", path=_TEXT),
+        _file_tool(
+            "search_files",
+            "Find files by name below a directory; * and ? are wildcards.",
+            "path",
+            "pattern",
+            path=_TEXT,
+            pattern=_TEXT,
+            excludePatterns={**_TEXT, "description": "names to leave out, separated by commas"},
+        ),
+        _file_tool(
+            "read_file",
+            "Read a file, or length bytes from offset; length 0 is the rest.",
+            "path",
+            path=_TEXT,
+            offset=_NUMBER,
+            length=_NUMBER,
+            format={"type": "string", "enum": ["text", "binary"]},
+        ),
+        _file_tool("read_multiple_files", "Read several files.", "paths", paths=_TEXTS),
+        _file_tool(
+            "write_file",
+            "Write text to a file, creating its parents.",
+            "path",
+            "content",
+            path=_TEXT,
+            content=_TEXT,
+            mode={"type": "string", "enum": ["overwrite", "append"]},
+        ),
+        _file_tool(
+            "get_file_change",
+            "Tell what has changed below a path since the last question; the first one only looks.",
+            "path",
+            path=_TEXT,
+        ),
+        _system_tool(
+            "set_env",
+            "Set variables for the commands, code and terminals that start from now on.",
+            "envs",
+            envs={"type": "array", "items": _VARIABLE, "minItems": 1},
+        ),
+        _system_tool("get_env", "Read variables that were set.", keys=_TEXTS),
+        _system_tool("get_metrics", "Measure processor, memory, disk and network of the session."),
+        _storage_tool("oss_upload_annon", "Send a file of the session to a URL with PUT."),
+        _storage_tool("oss_download_annon", "Download from a URL to a file of the session."),
+    )
+}

@@ -1,0 +1,54 @@
+"""The server of code: runs it, and sends what comes out as it comes."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from agentbay_local import images
+from agentbay_local.tools.arguments import Arguments, ToolFailure
+from agentbay_local.tools.code import stream_code
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from agentbay_local.state import State
+    from agentbay_local.websocket.connection import Line
+    from agentbay_local.websocket.frames import Asked
+
+__all__ = ["Coding"]
+
+_TOOL = "run_code"
+
+
+class Coding:
+    """Runs code for the lines of one session; who hangs up interrupts it.
+
+    Args:
+        state: The service.
+        session_id: The session.
+    """
+
+    def __init__(self, state: State, session_id: str) -> None:
+        self._state = state
+        self._session_id = session_id
+
+    def take(self, line: Line, asked: Asked) -> Coroutine[Any, Any, None]:
+        """Take a question; return what answers it.
+
+        Raises:
+            ToolFailure: There is no such method.
+        """
+        if asked.method != _TOOL:
+            raise ToolFailure(f"{asked.target} has no method {asked.method!r} that streams")
+        return self._run(line, asked)
+
+    async def _run(self, line: Line, asked: Asked) -> None:
+        session = self._state.running(self._session_id)
+        if _TOOL not in images.tools_of(session.image):
+            raise ToolFailure(images.not_offered(session.image, _TOOL))
+        with self._state.lifecycle.using(session):
+            place = await self._state.workplace(session)
+            async with aclosing(stream_code(place, Arguments(_TOOL, asked.params))) as frames:
+                async for data in frames:
+                    await line.answer(asked, data)

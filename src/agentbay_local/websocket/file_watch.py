@@ -1,0 +1,105 @@
+"""The server of files, as far as it streams: tells of what changes below a path.
+
+Nothing in a session tells of changes by itself, so each watched path is looked at some times a
+second, for as long as the line is there that asked for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from agentbay_local.protocol.errors import Problem
+from agentbay_local.sandbox.errors import SandboxError
+from agentbay_local.tools.arguments import Arguments, ToolFailure
+from agentbay_local.tools.changes import follow
+from agentbay_local.websocket.connection import LineLost
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from agentbay_local.state import State
+    from agentbay_local.tools.watcher import Follower
+    from agentbay_local.websocket.connection import Line
+    from agentbay_local.websocket.frames import Asked
+
+__all__ = ["Watching"]
+
+_log = logging.getLogger(__name__)
+
+_EVERY = 0.25
+_MOST_OF_A_LINE = 64
+
+
+class Watching:
+    """Watches paths of one session for its lines.
+
+    Args:
+        state: The service.
+        session_id: The session.
+    """
+
+    def __init__(self, state: State, session_id: str) -> None:
+        self._state = state
+        self._session_id = session_id
+        self._watches: dict[Line, dict[str, asyncio.Task[None]]] = {}
+
+    def take(self, line: Line, asked: Asked) -> Coroutine[Any, Any, None]:
+        """Take a question; return what answers it.
+
+        Raises:
+            ToolFailure: There is no such method, or no path.
+        """
+        path = Arguments(asked.method, asked.params).path("path")
+        if asked.method == "subscribe_file_change":
+            return self._begin(line, asked, path)
+        if asked.method == "unsubscribe_file_change":
+            self._stop(line, path)
+            return line.answer(asked, _DONE)
+        raise ToolFailure(f"{asked.target} has no method {asked.method!r} that streams")
+
+    def forget(self, line: Line) -> None:
+        """End all that a line watches."""
+        for task in self._watches.pop(line, {}).values():
+            task.cancel()
+
+    async def _begin(self, line: Line, asked: Asked, path: str) -> None:
+        session = self._state.running(self._session_id)
+        memory = self._state.memories.of(session.id)
+        follower = await follow(memory, await self._state.sandboxes.get(session.id), path)
+        self._stop(line, path)
+        mine = self._watches.setdefault(line, {})
+        if len(mine) >= _MOST_OF_A_LINE:
+            follower.leave()
+            raise ToolFailure(f"At most {_MOST_OF_A_LINE} paths are watched at once")
+        try:
+            await line.answer(asked, _DONE)
+        except BaseException:
+            follower.leave()
+            raise
+        work = self._watch(line, asked.target, path, follower)
+        mine[path] = asyncio.create_task(work, name=f"watch in {session.id}")
+        mine[path].add_done_callback(lambda _: follower.leave())
+
+    def _stop(self, line: Line, path: str) -> None:
+        task = self._watches.get(line, {}).pop(path, None)
+        if task is not None:
+            task.cancel()
+
+    async def _watch(self, line: Line, server: str, path: str, follower: Follower) -> None:
+        while True:
+            await self._state.clock.sleep(_EVERY)
+            try:
+                sandbox = await self._state.sandboxes.get(self._session_id)
+                if events := await follower.changes(sandbox):
+                    push = {"eventType": "file_change", "path": path, "events": events}
+                    await line.push(server, push)
+            except LineLost:
+                return
+            except (Problem, SandboxError, ToolFailure) as error:
+                # What is paused or full now is looked at again when it is not.
+                _log.debug("a watch in %s cannot look: %s", self._session_id, error)
+
+
+_DONE = {"phase": "end", "status": "finished"}
