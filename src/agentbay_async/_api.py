@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
 
 from agentbay_async._clock import SystemClock
-from agentbay_async._hooks import watcher
-from agentbay_async._lifecycle.shielding import Chores
+from agentbay_async._hooks import call_hooks
+from agentbay_async._lifecycle.shielding import BackgroundTasks
 from agentbay_async._protocol import schema
 from agentbay_async._protocol.envelope import Answer, read_answer
 from agentbay_async._retry import RetryBudget, RetryPolicy, next_wait, perhaps_acted_on
@@ -71,7 +71,7 @@ class Api:
         self.clock: Clock = clock or SystemClock()
         self.pools: Pools = Pools(settings.max_connections, settings.ssl_context)
         self.access: WeakValueDictionary[str, Access] = WeakValueDictionary()
-        self.chores = Chores(self.clock)
+        self.chores = BackgroundTasks(self.clock)
         self._sockets: Sockets | None = None
         self._ledger: Ledger | None = None
         self.retry = retry or RetryPolicy()
@@ -134,7 +134,7 @@ class Api:
         begun = self.clock.monotonic()
         deadline = begun + max(self.settings.deadline, timeout)
         attempts: list[Attempt] = []
-        watching = watcher.get()
+        watching = call_hooks.get()
         self._budget.earn()
         while True:
             if watching is not None:

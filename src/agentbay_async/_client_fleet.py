@@ -229,9 +229,9 @@ class Fleet(Sessions):
         how = _How(reuse=reuse, reset=reset, healthy=healthy, retries=retries)
         if engine is None:
             return mapped(self._api, self.create, *what, pacing, watching, **how).walk()
-        from agentbay_async._bulk.distributed.arguments import spread
+        from agentbay_async._bulk.distributed.arguments import distributed_map
 
-        return spread(self._api, engine, *what, pacing, watching, **how).walk()
+        return distributed_map(self._api, engine, *what, pacing, watching, **how).walk()
 
     @returns_result(ReapResult)
     async def reap(

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from agentbay_async import _check
-from agentbay_async._lifecycle.creation import Made, ask_for
+from agentbay_async._lifecycle.creation import CreatedSession, create_session
 from agentbay_async._lifecycle.deletion import insist, left, release
-from agentbay_async._lifecycle.shielding import finish, make
+from agentbay_async._lifecycle.shielding import run_or_undo, run_shielded
 from agentbay_async._protocol import schema
 from agentbay_async._sync.persistence import SYNC_TIMEOUT, downloaded
 from agentbay_async.errors import (
@@ -27,7 +27,7 @@ from agentbay_async.models.results import (
     SessionStatusResult,
 )
 from agentbay_async.models.sessions import CreateSessionParams, ListSessionParams, SessionStatus
-from agentbay_async.services._routing import know
+from agentbay_async.services._routing import remember_endpoint
 from agentbay_async.session import AsyncSession
 
 if TYPE_CHECKING:
@@ -63,12 +63,12 @@ class Sessions:
                 f"params must be CreateSessionParams, not {type(params).__name__}"
             )
         # The one step that must not be cut short: afterwards the session has an id.
-        made = await make(ask_for(self._api, params), _unmake)
+        made = await run_or_undo(create_session(self._api, params), _unmake)
         if wanted := downloaded(params.context_syncs):
             await self._wait_for_files(made, wanted, keep=params.keep_on_failure)
         return SessionResult.ok(made.session, made.request_id)
 
-    async def _wait_for_files(self, made: Made, wanted: set[str], *, keep: bool) -> None:
+    async def _wait_for_files(self, made: CreatedSession, wanted: set[str], *, keep: bool) -> None:
         from agentbay_async._sync.tasks import wait_for_tasks
 
         session_id = made.session.session_id
@@ -79,11 +79,11 @@ class Sessions:
         except AgentBayError as error:
             error.session_id = session_id
             if not keep:
-                await finish(_unmake(made))
+                await run_shielded(_unmake(made))
             raise
         except BaseException:
             # Nobody will ever hold this session, so nobody else can delete it.
-            await finish(_unmake(made))
+            await run_shielded(_unmake(made))
             raise
 
     @returns_result(SessionResult)
@@ -108,7 +108,7 @@ class Sessions:
             status=record.status or "",
             app_instance_id=record.app_instance_id or "",
             resource_url=record.resource_url or "",
-            access=know(self._api, record, record.session_id or session_id),
+            access=remember_endpoint(self._api, record, record.session_id or session_id),
         )
         return SessionResult.ok(session, answer.request_id)
 
@@ -226,7 +226,7 @@ class Sessions:
         try:
             yield session
         except BaseException:
-            await finish(_release(session, sync_context=sync_context))
+            await run_shielded(_release(session, sync_context=sync_context))
             raise
         try:
             error = (await session.delete(sync_context)).error
@@ -234,14 +234,14 @@ class Sessions:
                 error = await insist(self._api, session.session_id)
         except BaseException:
             # A cancel does not wait for the files: what the policies say is uploaded at release.
-            await finish(_release(session))
+            await run_shielded(_release(session))
             raise
         if error is not None:
             raise error
 
 
-async def _unmake(made: Made) -> None:
-    """Delete what was made for nobody; an earlier session of the same intent stays."""
+async def _unmake(made: CreatedSession) -> None:
+    """Delete what was made for nobody; an earlier session of the same idempotency key stays."""
     if made.new:
         await _release(made.session)
 

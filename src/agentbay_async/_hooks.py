@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from agentbay_async.errors import AgentBayError
 
 
-class Watcher(Protocol):
+class CallHooks(Protocol):
     """What is told of each attempt."""
 
     def sent(self, action: str) -> None:
@@ -25,4 +25,4 @@ class Watcher(Protocol):
 
 
 #: Who watches the calls of this task.
-watcher: ContextVar[Watcher | None] = ContextVar("agentbay_watcher", default=None)
+call_hooks: ContextVar[CallHooks | None] = ContextVar("agentbay_watcher", default=None)

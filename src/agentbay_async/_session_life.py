@@ -89,11 +89,13 @@ class Lifetime(Services):
                 async with session.keep_alive_while(every=60):
                     await think_for_an_hour()
         """
-        from agentbay_async._lifecycle.keepalive import Keeper, kept
+        from agentbay_async._lifecycle.keepalive import KeepAlive, kept
 
         interval = _check.seconds(every, "every")
         early = _check.seconds(warn_before, "warn_before")
-        keeper = Keeper(self._api, self.session_id, interval, warn, early, lambda: self.remaining)
+        keeper = KeepAlive(
+            self._api, self.session_id, interval, warn, early, lambda: self.remaining
+        )
         async with kept(keeper):
             yield
 

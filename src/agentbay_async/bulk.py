@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
-    from agentbay_async._bulk.create_many import Making
-    from agentbay_async._bulk.progress import Teller
-    from agentbay_async._bulk.worker_pool import Run
+    from agentbay_async._bulk.create_many import CreateMany
+    from agentbay_async._bulk.progress import ProgressReporter
+    from agentbay_async._bulk.worker_pool import WorkerPool
     from agentbay_async.models.bulk import BulkOutcome, BulkResult
     from agentbay_async.session import AsyncSession
 
@@ -45,7 +45,7 @@ class AsyncBulkCreation:
 
     __slots__ = ("__weakref__", "_making", "_result")
 
-    def __init__(self, making: Making) -> None:
+    def __init__(self, making: CreateMany) -> None:
         self._making = making
         self._result: BulkResult[AsyncSession] | None = None
 
@@ -99,7 +99,7 @@ class AsyncBulkDeletion:
 
     __slots__ = ("__weakref__", "_begun", "_result", "_run", "_teller")
 
-    def __init__(self, run: Run[AsyncSession, str], teller: Teller) -> None:
+    def __init__(self, run: WorkerPool[AsyncSession, str], teller: ProgressReporter) -> None:
         self._run = run
         self._teller = teller
         self._begun = False

@@ -65,10 +65,11 @@ class Config:
         ledger: Whether sessions are written down in a file of this host, so that ``agentbay ps``
             and ``agentbay reap`` know them. Default yes; ``AGENTBAY_LEDGER`` may name another file,
             or say ``off``.
-        reserved_labels: Whether sessions get labels of the library's own (default): the intent of
+        reserved_labels: Whether sessions get labels of the library's own (default): the idempotency
+            key of
             the create, the owner, the process and the time. Without them a create whose answer was
-            lost is not sent again and may leave a session that nobody knows of, `intent` cannot be
-            given, and ``reap`` finds only what the ledger of this host names.
+            lost is not sent again and may leave a session that nobody knows of, `idempotency_key`
+            cannot be given, and ``reap`` finds only what the ledger of this host names.
 
     Example:
         >>> Config(endpoint="local").endpoint

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
     from agentbay_local.clock import Clock
 
-__all__ = ["Background"]
+__all__ = ["BackgroundTasks"]
 
 _log = logging.getLogger(__name__)
 
 
-class Background:
+class BackgroundTasks:
     """The tasks of one service.
 
     A failure of such a task is a fault of ours: whatever can go wrong in the ordinary course is

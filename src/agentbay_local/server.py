@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import attrs
 from aiohttp import web
 
-from agentbay_local.background_tasks import Background
-from agentbay_local.code import CodeRunner
+from agentbay_local.background_tasks import BackgroundTasks
+from agentbay_local.code import Kernels
 from agentbay_local.contexts.context_store import ContextStore
-from agentbay_local.contexts.sync import Syncing
+from agentbay_local.contexts.sync import SyncService
 from agentbay_local.home import Home
 from agentbay_local.http import app
 from agentbay_local.protocol.paging import Pages
@@ -27,11 +27,11 @@ from agentbay_local.sandbox.host.orphans import Orphans
 from agentbay_local.sandbox.probe import Capability, backend_for, probe
 from agentbay_local.sessions.lifecycle import Lifecycle
 from agentbay_local.sessions.sandboxes import Sandboxes, unavailable
-from agentbay_local.state import State
+from agentbay_local.state import ServiceState
 from agentbay_local.store import Store
-from agentbay_local.testing.seeding import Holdings
+from agentbay_local.testing.seeding import Seeding
 from agentbay_local.testing.snapshots import Snapshots
-from agentbay_local.tools.tool_state import Memories
+from agentbay_local.tools.tool_state import ToolStates
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from agentbay_local.sandbox.base import Backend, Isolation, Limits
     from agentbay_local.sandbox.outbound import AllowedHosts
-    from agentbay_local.testing.instruments import Kit
+    from agentbay_local.testing.instruments import Instruments
 
 __all__ = ["Server", "Settings"]
 
@@ -58,7 +58,7 @@ class Settings:
     home: Path | None
     api_key: str = attrs.field(repr=False)
     isolation: Isolation
-    kit: Kit
+    kit: Instruments
     limits: Limits
     outbound: AllowedHosts
 
@@ -75,7 +75,7 @@ class Server:
         self._settings = settings
         self._stack = AsyncExitStack()
         self._home: Home | None = None
-        self._holdings: Holdings | None = None
+        self._holdings: Seeding | None = None
         self._snapshots: Snapshots | None = None
         self.endpoint = ""
         self.capability = Capability(settings.isolation, available=False)
@@ -92,7 +92,7 @@ class Server:
         return self._home.path
 
     @property
-    def holdings(self) -> Holdings:
+    def holdings(self) -> Seeding:
         """Everything it holds.
 
         Raises:
@@ -151,7 +151,7 @@ class Server:
         self.capability = await probe(settings.isolation)
         state = self._assembled(home, store, executor, orphans)
         await _recover(state, home)
-        self._holdings = Holdings(state)
+        self._holdings = Seeding(state)
         self._snapshots = Snapshots(state, self._holdings, home.path)
         await self._listen(state)
 
@@ -161,9 +161,9 @@ class Server:
 
     def _assembled(
         self, home: Home, store: Store, executor: ThreadPoolExecutor, orphans: Orphans
-    ) -> State:
+    ) -> ServiceState:
         kit = self._settings.kit
-        clock, background = kit.clock, Background(kit.clock)
+        clock, background = kit.clock, BackgroundTasks(kit.clock)
         backend = _backend(self.capability, orphans)
         why_not = unavailable(self.capability.reason, self.capability.remedy)
         sandboxes = Sandboxes(
@@ -175,11 +175,11 @@ class Server:
             self._settings.outbound,
         )
         files = ContextStore(home.contexts, executor, durable=not home.temporary)
-        syncing = Syncing(store, clock, background, sandboxes, files, executor, kit)
-        memories = Memories()
+        syncing = SyncService(store, clock, background, sandboxes, files, executor, kit)
+        memories = ToolStates()
         transitions = kit.transitions
         lifecycle = Lifecycle(store, clock, background, sandboxes, syncing, memories, transitions)
-        code = CodeRunner(sandboxes.get)
+        code = Kernels(sandboxes.get)
         sandboxes.on_close(code.close)
         self._stack.push_async_callback(_bounded, sandboxes.close_all, "sandboxes")
         self._stack.push_async_callback(_bounded, code.close_all, "shells of code")
@@ -189,7 +189,7 @@ class Server:
             self._stack.push_async_callback(lifecycle.release_all, "the service stopped", _GRACE)
         lifecycle.begin()
         signer = Signer(home.secret())
-        return State(
+        return ServiceState(
             store,
             clock,
             signer,
@@ -204,7 +204,7 @@ class Server:
             Pages(signer, clock, kit.quotas),
         )
 
-    async def _listen(self, state: State) -> None:
+    async def _listen(self, state: ServiceState) -> None:
         # The key travels in the query of some requests, so there is no access log.
         runner = web.AppRunner(
             app.application(state, self._settings.api_key, self.holdings.reset),
@@ -228,7 +228,7 @@ def _backend(capability: Capability, orphans: Orphans) -> Backend | None:
     return backend_for(capability.isolation, orphans) if capability.available else None
 
 
-async def _recover(state: State, home: Home) -> None:
+async def _recover(state: ServiceState, home: Home) -> None:
     """Clean up after a service that was killed: its sessions are over, its contexts stay."""
     state.store.sessions.finish_all("the service stopped", state.clock.time())
     for place in list(home.sessions.iterdir()):

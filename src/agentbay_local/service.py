@@ -17,8 +17,8 @@ from agentbay_local.limits import checked
 from agentbay_local.sandbox.base import Isolation, Limits
 from agentbay_local.sandbox.outbound import AllowedHosts
 from agentbay_local.server import Server, Settings
-from agentbay_local.testing.controls import Bench
-from agentbay_local.testing.instruments import Kit
+from agentbay_local.testing.controls import TestControls
+from agentbay_local.testing.instruments import Instruments
 from agentbay_local.thread import ServerThread
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _ANSWER_WITHIN = 60.0
 T = TypeVar("T")
 
 
-class LocalService(Bench):
+class LocalService(TestControls):
     """A local AgentBay service.
 
     Sessions are real sandboxes on this machine. Contexts and their files stay in `home`; sessions
@@ -86,7 +86,7 @@ class LocalService(Bench):
         if api_key is not None and not api_key.strip():
             raise ValueError("api_key must not be blank; leave it out for a random one")
         self.api_key = api_key or f"akm-local-{secrets.token_hex(16)}"
-        self._kit = Kit.of(clock or SystemClock(), None if faults is None else Path(faults))
+        self._kit = Instruments.of(clock or SystemClock(), None if faults is None else Path(faults))
         self._settings = Settings(
             host=host,
             port=port,

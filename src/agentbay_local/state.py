@@ -8,27 +8,27 @@ import attrs
 
 from agentbay_local.protocol.errors import no_context, no_session, required, wrong_state
 from agentbay_local.sessions import states
-from agentbay_local.tools.tool_context import Workplace
+from agentbay_local.tools.tool_context import ToolContext
 
 if TYPE_CHECKING:
-    from agentbay_local.background_tasks import Background
+    from agentbay_local.background_tasks import BackgroundTasks
     from agentbay_local.clock import Clock
-    from agentbay_local.code import CodeRunner
+    from agentbay_local.code import Kernels
     from agentbay_local.contexts.context_store import ContextStore
-    from agentbay_local.contexts.sync import Syncing
+    from agentbay_local.contexts.sync import SyncService
     from agentbay_local.protocol.paging import Pages
     from agentbay_local.protocol.signing import Signer
     from agentbay_local.sessions.lifecycle import Lifecycle
     from agentbay_local.sessions.sandboxes import Sandboxes
     from agentbay_local.store import Context, Session, Store
-    from agentbay_local.testing.instruments import Kit
-    from agentbay_local.tools.tool_state import Memories
+    from agentbay_local.testing.instruments import Instruments
+    from agentbay_local.tools.tool_state import ToolStates
 
-__all__ = ["State"]
+__all__ = ["ServiceState"]
 
 
 @attrs.define
-class State:
+class ServiceState:
     """One service's parts.
 
     Attributes:
@@ -50,14 +50,14 @@ class State:
     store: Store
     clock: Clock
     signer: Signer
-    background: Background
+    background: BackgroundTasks
     sandboxes: Sandboxes
     files: ContextStore
-    syncing: Syncing
+    syncing: SyncService
     lifecycle: Lifecycle
-    memories: Memories
-    code: CodeRunner
-    kit: Kit
+    memories: ToolStates
+    code: Kernels
+    kit: Instruments
     pages: Pages
     endpoint: str = ""
 
@@ -86,14 +86,14 @@ class State:
         self.lifecycle.touch(session)
         return session
 
-    async def workplace(self, session: Session) -> Workplace:
+    async def workplace(self, session: Session) -> ToolContext:
         """Return where the tools of a session work, with its sandbox started.
 
         Raises:
             Problem: The sandbox does not start.
         """
         sandbox = await self.sandboxes.get(session.id)
-        return Workplace(session.id, sandbox, self.memories.of(session.id), self.code)
+        return ToolContext(session.id, sandbox, self.memories.of(session.id), self.code)
 
     def context(self, context_id: str | None, name: str = "ContextId") -> Context:
         """Return a context.

@@ -321,7 +321,10 @@ async def anext_of(walk: AsyncIterator[Any]) -> None:
     [
         ({"fn": lambda _session, _item: None}, "fn cannot be sent to a worker"),
         ({"reset": lambda _session: None}, "reset cannot be sent to a worker"),
-        ({"params": CreateSessionParams(intent="job-1")}, "params.intent stands for one session"),
+        (
+            {"params": CreateSessionParams(idempotency_key="job-1")},
+            "params.idempotency_key stands for one session",
+        ),
         ({"retries": -1}, "retries must be at least 1"),
         ({"items": 5}, "items must be iterable"),
     ],

@@ -83,7 +83,7 @@ async def test_a_create_that_made_nothing_is_sent_again_with_the_same_intent(
     remembering.trouble("CreateMcpSession", "unread", kind, "fine")
     assert (await bay.create()).success
     first, second, *_ = (json.loads(form["Labels"]) for form in scripted.asked("CreateMcpSession"))
-    assert first["agentbay-intent"] == second["agentbay-intent"]
+    assert first["agentbay-idempotency-key"] == second["agentbay-idempotency-key"]
     assert len(remembering.sessions) == remembering.made == 1
 
 
@@ -114,10 +114,10 @@ async def test_of_several_sessions_of_an_intent_one_stays(
     bay: AsyncAgentBay, remembering: Remembering
 ) -> None:
     """However they came about."""
-    labels = json.dumps({"agentbay-intent": "job-7"})
+    labels = json.dumps({"agentbay-idempotency-key": "job-7"})
     for _ in range(3):
         remembering.create({"Labels": labels})
-    session = (await bay.create(CreateSessionParams(intent="job-7"))).session
+    session = (await bay.create(CreateSessionParams(idempotency_key="job-7"))).session
     assert list(remembering.sessions) == [session.session_id] == ["s-1"]
 
 
@@ -163,10 +163,10 @@ async def test_a_look_that_fails_afterwards_is_taken_again(
 async def test_an_intent_that_failed_is_left_for_the_next_try(
     bays: Bays, remembering: Remembering
 ) -> None:
-    """What shows up late of an intent of the caller's is what the caller will find."""
+    """What shows up late of an idempotency key of the caller's is what the caller will find."""
     remembering.lag = 30.0
     remembering.trouble("CreateMcpSession", "failed")
-    params = CreateSessionParams(intent="job-7")
+    params = CreateSessionParams(idempotency_key="job-7")
     assert not (await bays(retry=RetryPolicy(attempts=1)).create(params)).success
     remembering.lag = 0.0
     assert (await bays().create(params)).session.session_id == "s-1"
@@ -177,9 +177,9 @@ async def test_a_session_that_ends_while_it_is_looked_up_is_not_adopted(
     bay: AsyncAgentBay, remembering: Remembering, scripted: Scripted
 ) -> None:
     """The index still lists it; another one is made."""
-    remembering.create({"Labels": json.dumps({"agentbay-intent": "job-7"})})
+    remembering.create({"Labels": json.dumps({"agentbay-idempotency-key": "job-7"})})
     remembering.trouble("GetSession", "gone")
-    session = (await bay.create(CreateSessionParams(intent="job-7"))).session
+    session = (await bay.create(CreateSessionParams(idempotency_key="job-7"))).session
     assert session.session_id == "s-2"
 
 
@@ -200,8 +200,8 @@ async def test_a_client_that_is_closed_looks_once_more(
 async def test_an_intent_finds_the_session_of_an_earlier_run(
     bay: AsyncAgentBay, bays: Bays, remembering: Remembering, scripted: Scripted
 ) -> None:
-    """The same intent is the same session while that lives, for one look-up at the start."""
-    params = CreateSessionParams(intent="job-7")
+    """The same key is the same session while that lives, for one look-up at the start."""
+    params = CreateSessionParams(idempotency_key="job-7")
     first = (await bay.create(params)).session
     assert scripted.actions == ["ListSession", "CreateMcpSession"]
     again = (await bays().create(params)).session
@@ -216,7 +216,7 @@ async def test_an_intent_needs_labels(bays: Bays, scripted: Scripted) -> None:
     """A promise that cannot be kept is not made."""
     bay = bays(cfg=Config(reserved_labels=False))
     with pytest.raises(InvalidArgumentError, match="reserved_labels"):
-        await bay.create(CreateSessionParams(intent="job-7"))
+        await bay.create(CreateSessionParams(idempotency_key="job-7"))
     assert scripted.received == []
 
 
@@ -227,7 +227,7 @@ async def test_a_create_tells_whose_it_is(bays: Bays, remembering: Remembering) 
     with_own, without = (session.labels for session in remembering.sessions.values())
     assert with_own.pop("agentbay-owner") == "ci"
     assert with_own.pop("agentbay-since") == "1700000000"
-    assert sorted(with_own) == ["a", "agentbay-intent", "agentbay-run"]
+    assert sorted(with_own) == ["a", "agentbay-idempotency-key", "agentbay-run"]
     assert without == {"a": "b"}
 
 
@@ -260,7 +260,7 @@ async def test_a_client_without_labels_of_its_own_sets_what_it_is_given(
     assert "GetLabel" not in scripted.actions
 
 
-@pytest.mark.parametrize("key", ["agentbay-intent", "agentbay-mine"])
+@pytest.mark.parametrize("key", ["agentbay-idempotency-key", "agentbay-mine"])
 async def test_reserved_labels_are_not_for_users(
     bay: AsyncAgentBay, scripted: Scripted, key: str
 ) -> None:

@@ -197,7 +197,7 @@ async def test_a_session_taken_over_by_its_intent_is_the_new_process_s(
     bay: AsyncAgentBay, remembering: Remembering, path: Path
 ) -> None:
     """Whoever uses a session again does not lose it to a reaper."""
-    params = CreateSessionParams(labels={"a": "b"}, intent="job-7")
+    params = CreateSessionParams(labels={"a": "b"}, idempotency_key="job-7")
     await bay.create(params)
     _bury(path)
     remembering.sessions["s-1"].labels["agentbay-run"] = "the-dead-run"

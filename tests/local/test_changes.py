@@ -14,7 +14,7 @@ from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.probe import backend_for, probe
 from agentbay_local.tools.arguments import Arguments
 from agentbay_local.tools.changes import follow, get_file_change
-from agentbay_local.tools.tool_state import Memory
+from agentbay_local.tools.tool_state import ToolState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -147,7 +147,7 @@ async def sandbox(tmp_path: Path) -> AsyncIterator[Sandbox]:
     await backend.close()
 
 
-async def ask(memory: Memory, sandbox: Sandbox) -> list[str]:
+async def ask(memory: ToolState, sandbox: Sandbox) -> list[str]:
     """Ask as the tool does, and return the names that are answered."""
     place: Any = SimpleNamespace(memory=memory, sandbox=sandbox)
     text = await get_file_change(place, Arguments("get_file_change", {"path": "/tmp/w"}))
@@ -158,7 +158,7 @@ async def test_a_follower_that_asks_once_what_it_missed_hears_nothing_twice(
     sandbox: Sandbox,
 ) -> None:
     """Neither what it was told before it asked, nor what the answer told, nor what came later."""
-    memory = Memory()
+    memory = ToolState()
     assert await ask(memory, sandbox) == []
     await sandbox.make_directory("/tmp/w/before")
     follower = await follow(memory, sandbox, "/tmp/w/")
@@ -170,7 +170,7 @@ async def test_a_follower_that_asks_once_what_it_missed_hears_nothing_twice(
 
 async def test_what_others_ask_for_is_heard_by_those_who_follow(sandbox: Sandbox) -> None:
     """So that a question of one cannot take it from another."""
-    memory = Memory()
+    memory = ToolState()
     follower = await follow(memory, sandbox, "/tmp/w")
     assert await ask(memory, sandbox) == []
     await sandbox.make_directory("/tmp/w/new")
@@ -180,7 +180,7 @@ async def test_what_others_ask_for_is_heard_by_those_who_follow(sandbox: Sandbox
 
 async def test_where_several_may_be_asking_all_of_them_hear(sandbox: Sandbox) -> None:
     """Rather twice than never."""
-    memory = Memory()
+    memory = ToolState()
     first, second = [await follow(memory, sandbox, "/tmp/w") for _ in range(2)]
     await sandbox.make_directory("/tmp/w/new")
     assert await ask(memory, sandbox) == ["new"]

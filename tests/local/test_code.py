@@ -14,8 +14,8 @@ import pytest
 
 from agentbay_local.code import (
     CodeOutcome,
-    CodeRunner,
     Ended,
+    Kernels,
     Printed,
     Shown,
     execution,
@@ -24,7 +24,7 @@ from agentbay_local.code import (
     read_only,
     stream_reader,
 )
-from agentbay_local.code.kernel import Worker
+from agentbay_local.code.kernel import Kernel
 from agentbay_local.sandbox.base import Isolation, Sandbox
 from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
 from agentbay_local.sandbox.errors import InvalidRequest, SandboxGone
@@ -34,8 +34,8 @@ from agentbay_local.sandbox.probe import probe
 from agentbay_local.sandbox.values import SandboxSpec
 from agentbay_local.tools.arguments import Arguments, ToolFailure
 from agentbay_local.tools.code import run_code
-from agentbay_local.tools.tool_context import Workplace
-from agentbay_local.tools.tool_state import Memory
+from agentbay_local.tools.tool_context import ToolContext
+from agentbay_local.tools.tool_state import ToolState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -51,7 +51,7 @@ needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is
 class Coder:
     """A runner and the one sandbox that all its sessions share."""
 
-    runner: CodeRunner
+    runner: Kernels
     sandbox: Sandbox
 
     async def python(self, code: str, timeout: float = 30, **env: str) -> CodeOutcome:
@@ -76,7 +76,7 @@ async def _coder(backend: BubblewrapBackend | PlainBackend, root: Path) -> Async
         async def get(session: str) -> Sandbox:
             return sandbox
 
-        runner = CodeRunner(get)
+        runner = Kernels(get)
         yield Coder(runner, sandbox)
         await runner.close_all()
     await backend.close()
@@ -609,15 +609,15 @@ async def test_a_session_may_be_closed_while_its_shell_starts(
 ) -> None:
     """The shell is ended as soon as it is there, and runs nothing."""
     starting, go_on, started = asyncio.Event(), asyncio.Event(), []
-    start = Worker.start
+    start = Kernel.start
 
-    async def slow(*arguments: Any) -> Worker:
+    async def slow(*arguments: Any) -> Kernel:
         starting.set()
         await go_on.wait()
         started.append(await start(*arguments))
         return started[0]
 
-    monkeypatch.setattr(Worker, "start", slow)
+    monkeypatch.setattr(Kernel, "start", slow)
     running = asyncio.ensure_future(coder.python("import time; time.sleep(3600)", timeout=3600))
     await starting.wait()
     await coder.runner.close("s-1")
@@ -686,7 +686,7 @@ async def test_code_with_nul_is_an_error_of_the_code(coder: Coder) -> None:
 async def test_the_tool_answers_with_the_service_s_text(coder: Coder) -> None:
     """Arguments come as on the wire; wrong ones are named."""
     given = {"code": "print('hi')\n1 + 1", "language": "Python3", "timeout_s": 20}
-    place = Workplace("s-1", coder.sandbox, Memory(), coder.runner)
+    place = ToolContext("s-1", coder.sandbox, ToolState(), coder.runner)
     text = await run_code(place, Arguments("run_code", given))
 
     answer = json.loads(text)

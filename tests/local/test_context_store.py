@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from agentbay_local.trees.atomic_write import Landing
+    from agentbay_local.trees.atomic_write import AtomicWriter
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def files(tmp_path: Path) -> Iterator[ContextStore]:
 def putting(content: dict[str, bytes], **more: object) -> Change:
     """Return the change that puts these files."""
 
-    def fetch(landing: Landing, path: str) -> Stamp:
+    def fetch(landing: AtomicWriter, path: str) -> Stamp:
         def write(target: int) -> Stamp:
             os.write(target, content[path])
             return Stamp(FILE, len(content[path]), 10**18, 0o644)
@@ -92,7 +92,7 @@ async def test_a_change_that_fails_leaves_everything_as_it_was(
     """Neither a half version nor a leftover."""
     await files.publish("c", putting({"a": b"1"}))
 
-    def broken(landing: Landing, path: str) -> Stamp:
+    def broken(landing: AtomicWriter, path: str) -> Stamp:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space"):

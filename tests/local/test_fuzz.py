@@ -15,7 +15,7 @@ from tests.local.wild import DEADLINE, DEEP, JSON, TEXT, ask, quiet_log, said, w
 
 from agentbay_async._protocol.codec import wire_name
 from agentbay_local.actions import ROUTES
-from agentbay_local.tools.handlers import PROGRAMS
+from agentbay_local.tools.handlers import HANDLERS
 
 if TYPE_CHECKING:
     from agentbay_local import LocalService
@@ -179,7 +179,7 @@ CALLS = st.dictionaries(
 
 
 @wild(100)
-@given(tool=st.sampled_from([*PROGRAMS, "none"]), arguments=CALLS)
+@given(tool=st.sampled_from([*HANDLERS, "none"]), arguments=CALLS)
 def test_no_arguments_break_a_tool(
     service: LocalService, session: str, tool: str, arguments: dict[str, Any]
 ) -> None:
@@ -200,7 +200,7 @@ def test_no_arguments_break_a_tool(
     | DEEP.map(lambda deep: f'{{"tool":"shell","requestId":{deep},"args":{{}}}}'.encode())
     | DEEP.map(lambda deep: f'{{"tool":"get_env","args":{{"keys":{deep}}}}}'.encode())
     | st.fixed_dictionaries(
-        {}, optional={"tool": st.sampled_from(list(PROGRAMS)) | JSON, "args": CALLS | JSON}
+        {}, optional={"tool": st.sampled_from(list(HANDLERS)) | JSON, "args": CALLS | JSON}
     ).map(lambda call: json.dumps({**call, "requestId": "1"}).encode()),
     right=st.sampled_from([True, True, True, False]),
     other=st.text(st.characters(max_codepoint=255, exclude_categories=["Cc"])),

@@ -15,9 +15,9 @@ from tests.sandbox.watching import descendants, open_count
 
 from agentbay_async import AsyncAgentBay, CreateSessionParams
 from agentbay_local import LocalService
-from agentbay_local.protocol.errors import Problem
+from agentbay_local.protocol.errors import ApiError
 from agentbay_local.sandbox.base import Isolation, Limits
-from agentbay_local.sandbox.host.limit_enforcer import EVERY, Crowd, Watch
+from agentbay_local.sandbox.host.limit_enforcer import EVERY, LimitEnforcer, SharedCost
 from agentbay_local.sandbox.values import SandboxSpec
 from agentbay_local.sessions import sandboxes as module
 from agentbay_local.sessions.sandboxes import Sandboxes
@@ -182,7 +182,7 @@ async def test_who_waits_in_line_loses_no_time_of_their_own_start(
     backend.go.set()
     assert not (await last).dead.is_set()
     for start in before:
-        with pytest.raises(Problem):
+        with pytest.raises(ApiError):
             await start
 
 
@@ -196,7 +196,7 @@ async def test_a_session_that_is_released_in_line_is_not_started(tmp_path: Path)
     await asyncio.sleep(0)
     backend.go.set()
     await asyncio.gather(removal, *before)
-    with pytest.raises(Problem, match="being released"):
+    with pytest.raises(ApiError, match="being released"):
         await last
     assert backend.begun == module._AT_ONCE
 
@@ -211,7 +211,7 @@ async def test_a_service_without_descriptors_says_so(
         raise OSError(errno.EMFILE, "Too many open files", str(spec.root))
 
     monkeypatch.setattr(backend, "start", start)
-    with pytest.raises(Problem, match=r"no more files.*ulimit -n") as caught:
+    with pytest.raises(ApiError, match=r"no more files.*ulimit -n") as caught:
         await waiting.get("s-1")
     assert str(tmp_path) not in caught.value.message
 
@@ -219,7 +219,7 @@ async def test_a_service_without_descriptors_says_so(
 def test_a_thousand_watches_look_no_more_than_one_may() -> None:
     """All looks together take a twentieth of the time, from one session to a thousand."""
     for awake in (1, 10, 100, 1000):
-        watches = Crowd()
+        watches = SharedCost()
         watches.awake = awake
         took = 0.0005
         assert awake * took / watches.pause(took) <= 1 / 20
@@ -228,10 +228,12 @@ def test_a_thousand_watches_look_no_more_than_one_may() -> None:
 
 async def test_a_watch_is_awake_while_there_is_something_to_look_at(tmp_path: Path) -> None:
     """It is woken once, rests when it finds no process, and is no longer counted when stopped."""
-    watches = Crowd()
+    watches = SharedCost()
     childless = await asyncio.create_subprocess_exec("sleep", "600")
     try:
-        watch, other = (Watch(childless.pid, SandboxSpec(tmp_path), watches) for _ in range(2))
+        watch, other = (
+            LimitEnforcer(childless.pid, SandboxSpec(tmp_path), watches) for _ in range(2)
+        )
         for woken in (watch, watch, other):
             woken.wake()
         assert watches.awake == 2

@@ -15,7 +15,7 @@ import pytest
 from agentbay_local import LocalService
 from agentbay_local.http.websocket import LARGEST_FRAME
 from agentbay_local.websocket import connection as channels
-from agentbay_local.websocket.dispatcher import Desk
+from agentbay_local.websocket.dispatcher import Dispatcher
 
 from .lines import CODE, FILES, PTY, Line, Reached, ends, line_to, reached
 
@@ -327,7 +327,7 @@ async def test_work_that_was_never_begun_is_put_away() -> None:
             return work
 
     work = nothing()
-    desk = Desk(channels.Line(lambda text: nothing()), {"IDLE": Idle()})
+    desk = Dispatcher(channels.Connection(lambda text: nothing()), {"IDLE": Idle()})
     await desk.hear(json.dumps({"invocationId": "1", "target": "IDLE", "data": {}}))
     await desk.close()
     assert inspect.getcoroutinestate(work) == inspect.CORO_CLOSED

@@ -21,7 +21,7 @@ from agentbay_async.models.sync_policy import (
 from agentbay_local.contexts.retention import expiries
 from agentbay_local.tools.utf8 import MARGIN, whole_characters
 from agentbay_local.trees.archive import unpack
-from agentbay_local.trees.atomic_write import Landing
+from agentbay_local.trees.atomic_write import AtomicWriter
 from agentbay_local.trees.manifest import DIRECTORY, FILE, Stamp, scan
 from agentbay_local.trees.selection import Selection
 
@@ -99,9 +99,9 @@ def test_landing_never_follows_a_link_out(tmp_path: Path) -> None:
         return Stamp(FILE, 1, 10**18, 0o644)
 
     try:
-        Landing(handle).file("file", write)
+        AtomicWriter(handle).file("file", write)
         with pytest.raises(OSError, match="dir"):
-            Landing(handle).file("dir/file", write)
+            AtomicWriter(handle).file("dir/file", write)
     finally:
         os.close(handle)
     assert os.listdir(outside) == []
@@ -125,7 +125,7 @@ def test_a_hostile_archive_writes_nothing_outside(tmp_path: Path) -> None:
     top.mkdir()
     handle = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        unpack(packed, Landing(handle), lambda _: True)
+        unpack(packed, AtomicWriter(handle), lambda _: True)
         assert sorted(scan(handle, lambda _: True)) == ["absolute", "good"]
     finally:
         os.close(handle)

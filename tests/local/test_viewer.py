@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agentbay_local.websocket.connection import Line
+from agentbay_local.websocket.connection import Connection
 from agentbay_local.websocket.scrollback import Scrollback
-from agentbay_local.websocket.subscriber import Viewer
+from agentbay_local.websocket.subscriber import Subscriber
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,14 +31,14 @@ class Still:
         """Take note of nothing."""
 
 
-def recorded(heard: list[dict[str, Any]], then: Callable[[], None] = lambda: None) -> Line:
+def recorded(heard: list[dict[str, Any]], then: Callable[[], None] = lambda: None) -> Connection:
     """Return a line that keeps what is said, and does something after each frame."""
 
     async def send(text: str) -> None:
         heard.append(json.loads(text)["data"])
         then()
 
-    return Line(send)
+    return Connection(send)
 
 
 @pytest.mark.parametrize("sizes", [[1] * 100, [10, 64, 7], [200], [16, 16, 1], []])
@@ -59,7 +59,7 @@ def test_the_last_bytes_are_kept_with_their_positions(sizes: list[int]) -> None:
 async def test_a_viewer_shows_what_is_kept_and_then_the_end() -> None:
     """From the byte that it is placed at."""
     heard: list[dict[str, Any]] = []
-    viewer = Viewer(Still(b"0123456789"), recorded(heard))
+    viewer = Subscriber(Still(b"0123456789"), recorded(heard))
     viewer.place(4, at_once=True)
     await viewer.show()
     shown = {"ptySessionId": "pty-1", "eventType": "pty.output", "offset": 4}
@@ -75,7 +75,7 @@ async def test_a_position_that_is_not_kept_becomes_one_that_is(
 ) -> None:
     """The first after it, or the end."""
     heard: list[dict[str, Any]] = []
-    viewer = Viewer(Still(b"x" * 2000), recorded(heard))
+    viewer = Subscriber(Still(b"x" * 2000), recorded(heard))
     viewer.place(position, at_once=True)
     await viewer.show()
     assert heard[0].get("offset") == offset
@@ -90,7 +90,7 @@ async def test_who_connects_while_the_end_is_told_sees_all_of_it_again() -> None
         if heard[-1]["eventType"] == "pty.exit" and again:
             viewer.place(again.pop(), at_once=True)
 
-    viewer = Viewer(Still(b"hi"), recorded(heard, connect))
+    viewer = Subscriber(Still(b"hi"), recorded(heard, connect))
     viewer.place(0, at_once=True)
     await viewer.show()
     kinds = [data["eventType"] for data in heard]
@@ -103,8 +103,8 @@ async def test_a_viewer_ends_with_its_line() -> None:
     async def broken(text: str) -> None:
         raise ConnectionResetError
 
-    line = Line(broken)
-    viewer = Viewer(Still(b"hi"), line)
+    line = Connection(broken)
+    viewer = Subscriber(Still(b"hi"), line)
     viewer.place(0, at_once=True)
     await viewer.show()
     assert line.lost.is_set()
@@ -112,7 +112,7 @@ async def test_a_viewer_ends_with_its_line() -> None:
     waiting = Still(b"")
     waiting.ending = None
     line = recorded([])
-    showing = asyncio.create_task(Viewer(waiting, line).show())
+    showing = asyncio.create_task(Subscriber(waiting, line).show())
     line.lost.set()
     await asyncio.wait_for(showing, 10)
 
@@ -126,7 +126,7 @@ async def test_a_line_hands_over_one_frame_at_a_time() -> None:
         sent.append(text)
         await read.wait()
 
-    line = Line(send)
+    line = Connection(send)
     saying = [asyncio.create_task(line.say(text)) for text in "abc"]
     await asyncio.wait(saying, timeout=0)
     assert sent == ["a"]

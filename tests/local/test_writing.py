@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agentbay_async._protocol.codec import compact_json
 from agentbay_local.protocol import json
-from agentbay_local.protocol.json import written
+from agentbay_local.protocol.json import dump_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ VALUES = st.recursive(
 @given(value=st.dictionaries(TEXT, VALUES, max_size=3))
 async def test_pieces_make_the_same_json(value: dict[str, Any]) -> None:
     """Whatever is in it, and wherever a long text is cut."""
-    assert await written(value, json._LARGE + 1) == compact_json(value)
+    assert await dump_json(value, json._LARGE + 1) == compact_json(value)
 
 
 def test_no_piece_takes_long() -> None:
@@ -53,7 +53,7 @@ async def test_only_large_answers_are_written_on_a_thread(
         return compact_json(value)
 
     monkeypatch.setattr(json, "compact_json", noting)
-    await written({"text": "x" * size}, size)
+    await dump_json({"text": "x" * size}, size)
     assert (threading.get_ident() not in threads) is elsewhere
 
 

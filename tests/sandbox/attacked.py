@@ -27,7 +27,7 @@ from agentbay_local.sandbox import seccomp
 from agentbay_local.sandbox.base import Backend, Isolation, SandboxSpec
 from agentbay_local.sandbox.errors import FileProblem
 from agentbay_local.sandbox.host import bundle, openat, programs
-from agentbay_local.sandbox.host.offline_files import HostFiles
+from agentbay_local.sandbox.host.offline_files import OfflineFiles
 from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.outbound import AllowedHosts
 from agentbay_local.sandbox.probe import backend_for
@@ -132,7 +132,7 @@ async def race(backend: Backend, place: Path) -> str:
         tries = read = 0
         # A busy machine may give the flipping no turn for a while.
         give_up = time.monotonic() + 20
-        with HostFiles(spec.root, spec.uid) as files:
+        with OfflineFiles(spec.root, spec.uid) as files:
             while tries < TRIES or (not read and time.monotonic() < give_up):
                 tries += 1
                 with contextlib.suppress(FileProblem):

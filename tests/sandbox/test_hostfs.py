@@ -12,7 +12,7 @@ import pytest
 
 from agentbay_local.sandbox.errors import FileProblem
 from agentbay_local.sandbox.host import openat
-from agentbay_local.sandbox.host.offline_files import HostFiles, copy_content
+from agentbay_local.sandbox.host.offline_files import OfflineFiles, copy_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ TRIES = 3000
 @pytest.fixture(params=["kernel", "walk"])
 def files(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[HostFiles]:
+) -> Iterator[OfflineFiles]:
     """Give a root's files, with openat2 and with what replaces it on old kernels."""
     if request.param == "walk":
         monkeypatch.setattr(openat, "kernel_resolves", lambda: False)
@@ -32,17 +32,17 @@ def files(
         pytest.skip("this kernel has no openat2")
     (tmp_path / "root").mkdir()
     (tmp_path / "secret").write_text("host")
-    with HostFiles(tmp_path / "root") as one:
+    with OfflineFiles(tmp_path / "root") as one:
         yield one
 
 
-def write(files: HostFiles, path: str, data: bytes) -> None:
+def write(files: OfflineFiles, path: str, data: bytes) -> None:
     """Put bytes into a file."""
     with open(files.open(path, "w"), "wb") as file:
         file.write(data)
 
 
-def test_written_file_is_where_the_session_will_see_it(files: HostFiles, tmp_path: Path) -> None:
+def test_written_file_is_where_the_session_will_see_it(files: OfflineFiles, tmp_path: Path) -> None:
     """The path on disk is the session's path below the root; parents are made."""
     write(files, "/mnt/data/deep/f", b"1")
     write(files, "/mnt/data/deep/f", b"2")
@@ -52,7 +52,7 @@ def test_written_file_is_where_the_session_will_see_it(files: HostFiles, tmp_pat
 
 
 def test_walk_yields_directories_before_content_and_follows_no_link(
-    files: HostFiles, tmp_path: Path
+    files: OfflineFiles, tmp_path: Path
 ) -> None:
     """Every name is met once, links are only named."""
     write(files, "/d/b/f", b"")
@@ -66,7 +66,7 @@ def test_walk_yields_directories_before_content_and_follows_no_link(
 
 
 @pytest.mark.parametrize("path", ["abs", "rel", "up/secret", "../../secret", "magic/secret"])
-def test_no_path_leads_out_of_the_root(files: HostFiles, tmp_path: Path, path: str) -> None:
+def test_no_path_leads_out_of_the_root(files: OfflineFiles, tmp_path: Path, path: str) -> None:
     """Absolute links, climbing links, `..` and /proc's own links all stay inside or fail."""
     root = tmp_path / "root"
     os.symlink(tmp_path / "secret", root / "abs")
@@ -79,7 +79,7 @@ def test_no_path_leads_out_of_the_root(files: HostFiles, tmp_path: Path, path: s
     assert caught.value.errno in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR)
 
 
-def test_writing_through_a_link_stays_inside(files: HostFiles, tmp_path: Path) -> None:
+def test_writing_through_a_link_stays_inside(files: OfflineFiles, tmp_path: Path) -> None:
     """The host's file is not touched, whatever happens to the session's."""
     os.symlink(tmp_path / "secret", tmp_path / "root/abs")
     os.symlink("..", tmp_path / "root/up")
@@ -92,7 +92,7 @@ def test_writing_through_a_link_stays_inside(files: HostFiles, tmp_path: Path) -
 
 
 def test_directories_and_fifos_are_refused_without_waiting(
-    files: HostFiles, tmp_path: Path
+    files: OfflineFiles, tmp_path: Path
 ) -> None:
     """Only regular files are opened."""
     os.mkfifo(tmp_path / "root/fifo")
@@ -103,7 +103,7 @@ def test_directories_and_fifos_are_refused_without_waiting(
         assert caught.value.errno in (errno.EINVAL, errno.EISDIR)
 
 
-def test_flipping_link_never_opens_a_file_outside(files: HostFiles, tmp_path: Path) -> None:
+def test_flipping_link_never_opens_a_file_outside(files: OfflineFiles, tmp_path: Path) -> None:
     """A directory that turns into a link and back while it is walked lets nothing out."""
     root = tmp_path / "root"
     outside = tmp_path / "outside"
@@ -137,7 +137,7 @@ def test_flipping_link_never_opens_a_file_outside(files: HostFiles, tmp_path: Pa
     assert seen <= {b"session"}
 
 
-def test_copy_keeps_every_byte(files: HostFiles, tmp_path: Path) -> None:
+def test_copy_keeps_every_byte(files: OfflineFiles, tmp_path: Path) -> None:
     """Content goes from one root to a file of the host and back."""
     data = os.urandom(300_000)
     write(files, "/f", data)
@@ -154,7 +154,7 @@ def test_copy_keeps_every_byte(files: HostFiles, tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 def test_created_things_belong_to_the_sessions_user(tmp_path: Path) -> None:
     """The session can change what the service has put there for it."""
-    with HostFiles(tmp_path, uid=1_900_000_001) as files:
+    with OfflineFiles(tmp_path, uid=1_900_000_001) as files:
         write(files, "/a/b/f", b"")
 
     for name in ("a", "a/b", "a/b/f"):

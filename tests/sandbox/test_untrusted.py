@@ -25,7 +25,7 @@ from agentbay_local.sandbox.errors import (
     SandboxTimeout,
 )
 from agentbay_local.sandbox.host import replies
-from agentbay_local.sandbox.host.agent_client import Channel, Reply
+from agentbay_local.sandbox.host.agent_client import AgentClient, Reply
 from agentbay_local.sandbox.inside import wire
 
 from .watching import open_count
@@ -55,10 +55,10 @@ ENTRY = {
 
 
 @asynccontextmanager
-async def conversation() -> AsyncIterator[tuple[Channel, socket.socket]]:
+async def conversation() -> AsyncIterator[tuple[AgentClient, socket.socket]]:
     """Give the service's end of a channel, and the other end to lie on."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    channel = Channel(ours)
+    channel = AgentClient(ours)
     try:
         yield channel, theirs
     finally:

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from agentbay_async._lifecycle.shielding import Chores, Shelter, finish, make
+from agentbay_async._lifecycle.shielding import (
+    BackgroundTasks,
+    ShieldedTask,
+    run_or_undo,
+    run_shielded,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -50,9 +55,9 @@ async def test_work_returns_or_raises_what_it_does() -> None:
     """Without a cancel, owning work changes nothing."""
     work = _Work()
     work.gate.set()
-    assert await finish(work.run()) == "made"
-    assert await make(work.run(), work.undo) == "made"
-    for own in (finish(_failing()), make(_failing(), work.undo)):
+    assert await run_shielded(work.run()) == "made"
+    assert await run_or_undo(work.run(), work.undo) == "made"
+    for own in (run_shielded(_failing()), run_or_undo(_failing(), work.undo)):
         with pytest.raises(LookupError):
             await own
     assert work.undone == []
@@ -66,7 +71,7 @@ async def _failing() -> str:
 async def test_a_cancelled_caller_waits_until_the_work_is_finished(cancels: int) -> None:
     """However often it is cancelled; the cancel comes out in the end."""
     work = _Work()
-    task = asyncio.create_task(finish(work.run()))
+    task = asyncio.create_task(run_shielded(work.run()))
     await work.begun.wait()
     for _ in range(cancels):
         task.cancel()
@@ -91,7 +96,7 @@ async def test_a_cancelled_scope_waits_until_the_work_is_finished() -> None:
 
     with anyio.CancelScope() as scope:
         opener = asyncio.create_task(open_later())
-        await finish(work.run())
+        await run_shielded(work.run())
     assert scope.cancelled_caught
     assert work.ended
     await opener
@@ -100,7 +105,7 @@ async def test_a_cancelled_scope_waits_until_the_work_is_finished() -> None:
 async def test_a_caller_is_let_go_when_the_grace_is_over() -> None:
     """A hanging service does not hold a cancelled program for ever; the work goes on."""
     work = _Work()
-    task = asyncio.create_task(finish(work.run(), grace=0.01))
+    task = asyncio.create_task(run_shielded(work.run(), grace=0.01))
     await work.begun.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -115,7 +120,7 @@ async def test_a_caller_is_let_go_when_the_grace_is_over() -> None:
 async def test_what_was_made_for_nobody_is_unmade(cancels: int) -> None:
     """The caller was cancelled before it could take what was made."""
     work = _Work()
-    task = asyncio.create_task(make(work.run(), work.undo))
+    task = asyncio.create_task(run_or_undo(work.run(), work.undo))
     await work.begun.wait()
     for _ in range(cancels):
         task.cancel()
@@ -129,7 +134,7 @@ async def test_what_was_made_for_nobody_is_unmade(cancels: int) -> None:
 async def test_what_could_not_be_made_is_not_unmade() -> None:
     """A cancelled caller whose work fails has nothing left behind."""
     work = _Work(LookupError("nothing made"))
-    task = asyncio.create_task(make(work.run(), work.undo))
+    task = asyncio.create_task(run_or_undo(work.run(), work.undo))
     await work.begun.wait()
     task.cancel()
     await _turns()
@@ -148,8 +153,8 @@ async def test_a_sheltered_task_makes_without_a_second_one() -> None:
         return "made"
 
     async def crew() -> None:
-        Shelter().open = True
-        await make(work(), _Work().undo)
+        ShieldedTask().open = True
+        await run_or_undo(work(), _Work().undo)
         made.append(asyncio.current_task())
         await asyncio.create_task(_made(work()))
 
@@ -160,7 +165,7 @@ async def test_a_sheltered_task_makes_without_a_second_one() -> None:
 
 async def _made(work: Coroutine[Any, Any, str]) -> None:
     here = asyncio.current_task()
-    assert await make(work, _Work().undo) == "made"
+    assert await run_or_undo(work, _Work().undo) == "made"
     assert here is asyncio.current_task()
 
 
@@ -169,9 +174,9 @@ async def test_a_sheltered_task_that_is_given_up_undoes_what_it_makes() -> None:
     work, shelters = _Work(), []
 
     async def crew() -> None:
-        shelters.append(Shelter())
+        shelters.append(ShieldedTask())
         shelters[0].open = True
-        await make(work.run(), work.undo)
+        await run_or_undo(work.run(), work.undo)
 
     running = asyncio.create_task(crew())
     await work.begun.wait()
@@ -190,7 +195,7 @@ async def test_a_sheltered_task_that_makes_nothing_is_cancelled_at_once() -> Non
     shelters = []
 
     async def crew() -> None:
-        shelters.append(Shelter())
+        shelters.append(ShieldedTask())
         await asyncio.Event().wait()
 
     running = asyncio.create_task(crew())
@@ -213,7 +218,7 @@ class _Chore:
 
 async def test_a_chore_is_done_after_each_of_its_pauses(clock: InstantClock) -> None:
     """By itself, while the caller goes on."""
-    chores, chore = Chores(clock), _Chore()
+    chores, chore = BackgroundTasks(clock), _Chore()
     chores.begin((1.0, 2.0), chore.run)
     assert chore.done == 0
     await _turns(20)
@@ -230,7 +235,7 @@ async def test_chores_are_done_once_more_when_their_time_is_over() -> None:
         async def sleep(self, seconds: float) -> None:
             await asyncio.Event().wait()
 
-    chores, chore = Chores(Standing()), _Chore()
+    chores, chore = BackgroundTasks(Standing()), _Chore()
     chores.begin((1.0, 2.0), chore.run)
     await _turns()
     assert chore.done == 0
@@ -253,7 +258,7 @@ async def test_a_chore_that_is_being_done_when_the_end_comes_is_done_once_more(
         looked.set()
         await go_on.wait()
 
-    chores = Chores(clock)
+    chores = BackgroundTasks(clock)
     chores.begin((1.0, 2.0, 3.0), look)
     await looked.wait()
     closing = asyncio.create_task(chores.aclose())

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentbay_async._bulk.rate_limits import TokenBucket, Window
+from agentbay_async._bulk.rate_limits import AdaptiveLimit, TokenBucket
 
 
 def test_a_burst_passes_at_once_and_the_rest_at_the_rate() -> None:
@@ -48,7 +48,7 @@ def test_no_span_of_time_sees_more_than_rate_and_burst_allow(
 
 def test_a_refusal_halves_the_window_once_for_all_that_came_in_together() -> None:
     """A hundred refusals of one crowd count as one; the next crowd counts again."""
-    window = Window(most=100)
+    window = AdaptiveLimit(most=100)
     assert [window.refused(0) for _ in range(100)].count(True) == 1
     assert window.size == 50
     assert window.refused(window.epoch)
@@ -57,7 +57,7 @@ def test_a_refusal_halves_the_window_once_for_all_that_came_in_together() -> Non
 
 def test_the_window_never_closes_nor_opens_wider_than_it_was() -> None:
     """One may always go in; success opens it up to where it began."""
-    window = Window(most=4)
+    window = AdaptiveLimit(most=4)
     for _ in range(10):
         window.refused(window.epoch)
     assert window.size == 1
@@ -68,7 +68,7 @@ def test_the_window_never_closes_nor_opens_wider_than_it_was() -> None:
 
 def test_the_window_grows_by_one_when_as_many_have_passed_as_fit_into_it() -> None:
     """Additive increase: a round of successes makes room for one more."""
-    window = Window(most=100)
+    window = AdaptiveLimit(most=100)
     window.refused(0)
     for _ in range(50):
         window.passed()

@@ -53,7 +53,7 @@ def test_a_policy_for_the_life_of_a_session_has_defaults() -> None:
         (CreateSessionParams, {"policy_id": "a b"}, "policy_id"),
         (CreateSessionParams, {"idle_release_timeout": 0}, "idle_release_timeout"),
         (CreateSessionParams, {"context_id": " "}, "context_id"),
-        (CreateSessionParams, {"intent": "a b"}, "intent"),
+        (CreateSessionParams, {"idempotency_key": "a b"}, "idempotency_key"),
         (CreateSessionParams, {"labels": {"agentbay-run": "x"}}, "reserved"),
         (
             CreateSessionParams,
@@ -94,7 +94,7 @@ def test_a_value_that_cannot_be_meant_is_refused(
         (CreateSessionParams, {"context_syncs": 5}),
         (CreateSessionParams, {"policy_id": {}}),
         (CreateSessionParams, {"framework": object()}),
-        (CreateSessionParams, {"intent": 7}),
+        (CreateSessionParams, {"idempotency_key": 7}),
         (CreateSessionParams, {"keep_on_failure": 1}),
         (ListSessionParams, {"max_results": "10"}),
         (ListSessionParams, {"labels": "a"}),

@@ -6,8 +6,8 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from agentbay_async._bulk.delete_many import release
-from agentbay_async._bulk.worker_pool import Run
-from agentbay_async._lifecycle.shielding import finish
+from agentbay_async._bulk.worker_pool import WorkerPool
+from agentbay_async._lifecycle.shielding import run_shielded
 from agentbay_async._sync.persistence import downloaded
 from agentbay_async.errors import ClosedError, RolledBackError
 from agentbay_async.models.bulk import BulkOutcome, BulkResult
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from agentbay_async._api import Api
-    from agentbay_async._bulk.inputs import Source
+    from agentbay_async._bulk.inputs import Inputs
     from agentbay_async._bulk.plan import Plan
-    from agentbay_async._bulk.progress import Teller
-    from agentbay_async._bulk.success_policy import Demand
+    from agentbay_async._bulk.progress import ProgressReporter
+    from agentbay_async._bulk.success_policy import SuccessPolicy
     from agentbay_async.models.results import SessionResult
     from agentbay_async.models.sessions import CreateSessionParams
     from agentbay_async.session import AsyncSession
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Outcomes = AsyncGenerator[BulkOutcome[AsyncSession], None]
 
 
-class Making:
+class CreateMany:
     """One run that makes sessions, and answers for them.
 
     Args:
@@ -49,11 +49,11 @@ class Making:
         self,
         api: Api,
         create: Create,
-        source: Source[CreateSessionParams],
+        source: Inputs[CreateSessionParams],
         plan: Plan,
-        demand: Demand,
+        demand: SuccessPolicy,
         max_starting: int | None,
-        teller: Teller,
+        teller: ProgressReporter,
     ) -> None:
         self.kept: list[AsyncSession] | None = [] if demand.any else None
         self._api = api
@@ -66,7 +66,7 @@ class Making:
         self._teller = teller
         self._begun = False
 
-    def _begin(self) -> Run[CreateSessionParams, AsyncSession]:
+    def _begin(self) -> WorkerPool[CreateSessionParams, AsyncSession]:
         if self._begun:
             raise ClosedError("this run was begun before", hint="Call create_many again")
         self._begun = True
@@ -75,7 +75,7 @@ class Making:
 
             self._starting = Semaphore(self._max_starting)
         act = self._create if self._starting is None else self._start
-        return Run(self._source, act, self._release, self._plan, self._api.clock)
+        return WorkerPool(self._source, act, self._release, self._plan, self._api.clock)
 
     async def _start(self, params: CreateSessionParams) -> SessionResult[AsyncSession]:
         # A session without files to wait for runs as soon as it is accepted.
@@ -103,7 +103,7 @@ class Making:
                     break
         if self._failed(run):
             made, self.kept = self.kept or [], []
-            left = await finish(self._release(made))
+            left = await run_shielded(self._release(made))
             raise self._given_up(run, f"; {len(left)} could not be deleted" if left else "")
 
     async def gather(self) -> BulkResult[AsyncSession]:
@@ -118,21 +118,21 @@ class Making:
                         break
         except BaseException:
             # Nobody will ever hold the result, so nobody else can delete them.
-            await finish(self._release(_sessions(landed)))
+            await run_shielded(self._release(_sessions(landed)))
             raise
         if self._failed(run):
-            return await finish(self._rolled_back(run, landed))
+            return await run_shielded(self._rolled_back(run, landed))
         landed.sort(key=lambda outcome: outcome.index)
         if self.kept is not None:
             self.kept += _sessions(landed)
         return BulkResult(landed, run.seconds, run.left_over)
 
-    def _failed(self, run: Run[CreateSessionParams, AsyncSession]) -> bool:
+    def _failed(self, run: WorkerPool[CreateSessionParams, AsyncSession]) -> bool:
         hopeless = self._demand.hopeless(run.failed, run.source.size)
         return hopeless or not self._demand.met(run.done, run.failed)
 
     def _given_up(
-        self, run: Run[CreateSessionParams, AsyncSession], more: str = ""
+        self, run: WorkerPool[CreateSessionParams, AsyncSession], more: str = ""
     ) -> RolledBackError:
         wanted = "all" if self._demand.every else f"at least {self._demand.least}"
         return RolledBackError(
@@ -142,7 +142,7 @@ class Making:
 
     async def _rolled_back(
         self,
-        run: Run[CreateSessionParams, AsyncSession],
+        run: WorkerPool[CreateSessionParams, AsyncSession],
         landed: Sequence[BulkOutcome[AsyncSession]],
     ) -> BulkResult[AsyncSession]:
         left = [*run.left_over, *await self._release(_sessions(landed))]
@@ -157,7 +157,7 @@ class Making:
         self,
         outcome: BulkOutcome[AsyncSession] | None,
         index: int,
-        run: Run[CreateSessionParams, AsyncSession],
+        run: WorkerPool[CreateSessionParams, AsyncSession],
     ) -> BulkOutcome[AsyncSession]:
         """Return the outcome of an input that was given up."""
         if outcome is None:
@@ -178,7 +178,7 @@ class Making:
     async def delete_kept(self) -> list[str]:
         """Delete what it made; return the ids of what could not be deleted."""
         made, self.kept = self.kept or [], []
-        return await finish(self._release(made))
+        return await run_shielded(self._release(made))
 
 
 def _sessions(outcomes: Sequence[BulkOutcome[AsyncSession]]) -> list[AsyncSession]:

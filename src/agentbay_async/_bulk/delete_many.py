@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 import attrs
 
 from agentbay_async import _check
-from agentbay_async._bulk.inputs import Source
-from agentbay_async._bulk.worker_pool import Run
+from agentbay_async._bulk.inputs import Inputs
+from agentbay_async._bulk.worker_pool import WorkerPool
 from agentbay_async.errors import ArgumentTypeError
 from agentbay_async.models.results import OperationResult
 from agentbay_async.session import AsyncSession
@@ -35,7 +35,7 @@ def deletion(
     *,
     sync_context: bool = False,
     force: bool = False,
-) -> Run[AsyncSession, str]:
+) -> WorkerPool[AsyncSession, str]:
     """Return a run that deletes sessions; its outcomes carry their ids."""
 
     def check(item: object, name: str) -> AsyncSession:
@@ -50,7 +50,7 @@ def deletion(
         value = session.session_id if result.error is None else None
         return OperationResult(value, result.error, result.request_id)
 
-    return Run(Source(sessions, check, "sessions"), delete, _keep, plan, api.clock)
+    return WorkerPool(Inputs(sessions, check, "sessions"), delete, _keep, plan, api.clock)
 
 
 async def _keep(_ids: Sequence[str]) -> list[str]:

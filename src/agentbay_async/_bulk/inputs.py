@@ -16,7 +16,7 @@ I = TypeVar("I")  # noqa: E741  # the customary name of an input
 _END = object()
 
 
-class Source(Generic[I]):
+class Inputs(Generic[I]):
     """The inputs of one run.
 
     Args:

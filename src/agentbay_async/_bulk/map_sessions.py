@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from agentbay_async._bulk.delete_many import release
 from agentbay_async._bulk.session_pool import is_lost
-from agentbay_async._bulk.worker_pool import Run
-from agentbay_async._hooks import watcher
-from agentbay_async._lifecycle.shielding import finish
+from agentbay_async._bulk.worker_pool import WorkerPool
+from agentbay_async._hooks import call_hooks
+from agentbay_async._lifecycle.shielding import run_shielded
 from agentbay_async.errors import AgentBayError, FunctionError, UsageError
 from agentbay_async.models.bulk import MapOutcome
 from agentbay_async.models.results import OperationResult
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from agentbay_async._api import Api
-    from agentbay_async._bulk.inputs import Source
+    from agentbay_async._bulk.inputs import Inputs
     from agentbay_async._bulk.plan import Plan
-    from agentbay_async._bulk.progress import Teller
+    from agentbay_async._bulk.progress import ProgressReporter
     from agentbay_async._bulk.session_pool import SessionPool
     from agentbay_async.session import AsyncSession
 
@@ -31,7 +31,7 @@ T = TypeVar("T")
 ACTION = "map"
 
 
-class Mapped(Generic[I, T]):
+class MapSessions(Generic[I, T]):
     """One run of a function over items.
 
     Args:
@@ -48,11 +48,11 @@ class Mapped(Generic[I, T]):
         self,
         api: Api,
         function: Callable[[AsyncSession, I], Awaitable[T]],
-        source: Source[I],
+        source: Inputs[I],
         pool: SessionPool,
         plan: Plan,
         retries: int,
-        teller: Teller,
+        teller: ProgressReporter,
     ) -> None:
         self._api = api
         self._function = function
@@ -64,7 +64,9 @@ class Mapped(Generic[I, T]):
 
     async def walk(self) -> AsyncGenerator[MapOutcome[T], None]:
         """Yield what became of each item, when it is known."""
-        run: Run[I, T] = Run(self._source, self._act, _nothing, self._plan, self._api.clock)
+        run: WorkerPool[I, T] = WorkerPool(
+            self._source, self._act, _nothing, self._plan, self._api.clock
+        )
         try:
             async with aclosing(self._teller.told(run)) as outcomes:
                 async for one in outcomes:
@@ -74,7 +76,7 @@ class Mapped(Generic[I, T]):
                     )
         finally:
             if idle := self._pool.drain():
-                await finish(release(self._api, idle, self._plan))
+                await run_shielded(release(self._api, idle, self._plan))
 
     async def _act(self, item: I) -> OperationResult[T]:
         left = self._retries
@@ -92,7 +94,7 @@ class Mapped(Generic[I, T]):
 
     async def _try(self, session: AsyncSession, item: I) -> tuple[OperationResult[T], bool]:
         """Return what the function made of the item, and whether its session was lost."""
-        counting = watcher.get()
+        counting = call_hooks.get()
         if counting is not None:
             counting.sent(ACTION)
         usable = False

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, TypeVar
 import attrs
 
 from agentbay_async import _check
-from agentbay_async._bulk.create_many import Making
+from agentbay_async._bulk.create_many import CreateMany
 from agentbay_async._bulk.delete_many import deletion
-from agentbay_async._bulk.inputs import Source
-from agentbay_async._bulk.map_sessions import ACTION, Mapped
+from agentbay_async._bulk.inputs import Inputs
+from agentbay_async._bulk.map_sessions import ACTION, MapSessions
 from agentbay_async._bulk.plan import Plan
-from agentbay_async._bulk.progress import Teller
+from agentbay_async._bulk.progress import ProgressReporter
 from agentbay_async._bulk.session_pool import SessionPool
-from agentbay_async._bulk.success_policy import Demand
+from agentbay_async._bulk.success_policy import SuccessPolicy
 from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
 from agentbay_async.models.sessions import CreateSessionParams
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from agentbay_async._api import Api
     from agentbay_async._bulk.create_many import Create
     from agentbay_async._bulk.session_pool import Healthy, Reset
-    from agentbay_async._bulk.worker_pool import Run
+    from agentbay_async._bulk.worker_pool import WorkerPool
     from agentbay_async.models.bulk import Progress
     from agentbay_async.session import AsyncSession
 
-    Inputs = (
+    CreateInputs = (
         CreateSessionParams | Iterable[CreateSessionParams] | AsyncIterable[CreateSessionParams]
     )
 
@@ -79,17 +79,17 @@ class Watching:
     on_progress: Callable[[Progress], Awaitable[None] | None] | None
     progress: bool
 
-    def teller(self, api: Api, what: str) -> Teller:
+    def teller(self, api: Api, what: str) -> ProgressReporter:
         """Return who tells them."""
         _optional(_function, self.on_progress, "on_progress")
         draw = _check.boolean(self.progress, "progress")
-        return Teller(what, self.on_progress, draw, api.clock)
+        return ProgressReporter(what, self.on_progress, draw, api.clock)
 
 
 def making(
     api: Api,
     create: Create,
-    params: Inputs,
+    params: CreateInputs,
     count: int | None,
     pacing: Pacing,
     watching: Watching,
@@ -97,7 +97,7 @@ def making(
     max_starting: int | None,
     on_outcome: str,
     min_success: int | None,
-) -> Making:
+) -> CreateMany:
     """Return a run that makes sessions.
 
     Raises:
@@ -106,9 +106,9 @@ def making(
     """
     plan = attrs.evolve(pacing.plan(api, "create_many", "CreateMcpSession"), trusted=True)
     source = _source(params, count)
-    demand = Demand.of(on_outcome, min_success, source.size)
+    demand = SuccessPolicy.of(on_outcome, min_success, source.size)
     starting = _optional(_check.positive_int, max_starting, "max_starting")
-    return Making(api, create, source, plan, demand, starting, watching.teller(api, plan.what))
+    return CreateMany(api, create, source, plan, demand, starting, watching.teller(api, plan.what))
 
 
 def ending(
@@ -119,7 +119,7 @@ def ending(
     *,
     sync_context: bool,
     force: bool,
-) -> tuple[Run[AsyncSession, str], Teller]:
+) -> tuple[WorkerPool[AsyncSession, str], ProgressReporter]:
     """Return a run that deletes sessions, and who tells how far it is.
 
     Raises:
@@ -144,7 +144,7 @@ def mapped(
     reset: Reset | None,
     healthy: Healthy | None,
     retries: int,
-) -> Mapped[I, R]:
+) -> MapSessions[I, R]:
     """Return a run of a function over items.
 
     Raises:
@@ -155,9 +155,9 @@ def mapped(
     patience = api.settings.deadline
     made = terms.params
     pool = SessionPool(lambda: create(made), api.clock, patience, terms.uses, reset, healthy)
-    source: Source[I] = Source(items, lambda item, _name: item, "items")
+    source: Inputs[I] = Inputs(items, lambda item, _name: item, "items")
     teller = watching.teller(api, terms.plan.what)
-    return Mapped(api, function, source, pool, terms.plan, retries, teller)
+    return MapSessions(api, function, source, pool, terms.plan, retries, teller)
 
 
 @attrs.frozen
@@ -238,16 +238,16 @@ class Copies:
         return repeat(self._params, self._count)
 
 
-def _source(params: Inputs, count: int | None) -> Source[CreateSessionParams]:
+def _source(params: CreateInputs, count: int | None) -> Inputs[CreateSessionParams]:
     if isinstance(params, CreateSessionParams):
         if count is None:
             raise InvalidArgumentError(
                 "one params object goes with a count: create_many(params, 5)"
             )
-        return Source(Copies(params, _check.positive_int(count, "count")), _as_it_is, "params")
+        return Inputs(Copies(params, _check.positive_int(count, "count")), _as_it_is, "params")
     if count is not None:
         raise InvalidArgumentError("count goes with one CreateSessionParams; leave it out")
-    return Source(params, snapshot, "params")
+    return Inputs(params, snapshot, "params")
 
 
 def _as_it_is(item: CreateSessionParams, _name: str) -> CreateSessionParams:

@@ -102,7 +102,7 @@ def drawing(what: str) -> Drawing:
     return Lines(what)
 
 
-class Teller:
+class ProgressReporter:
     """Tells how far a run is, no oftener than one can take in.
 
     Args:

@@ -40,7 +40,7 @@ class TokenBucket:
 
 
 @attrs.define
-class Window:
+class AdaptiveLimit:
     """How many may be under way at once: half as many after a refusal, one more after each round.
 
     A crowd that was let in together is refused together. So each one remembers the `epoch` it came
@@ -52,7 +52,7 @@ class Window:
         epoch: How often it was narrowed.
 
     Example:
-        >>> window = Window(most=8)
+        >>> window = AdaptiveLimit(most=8)
         >>> window.refused(0), window.refused(0), window.size
         (True, False, 4.0)
         >>> window.passed()

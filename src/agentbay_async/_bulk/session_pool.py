@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from agentbay_async._lifecycle.shielding import finish
+from agentbay_async._lifecycle.shielding import run_shielded
 from agentbay_async.errors import AgentBayError, SessionNotFoundError, ThrottledError
 from agentbay_async.models.sessions import SessionStatus
 
@@ -23,7 +23,7 @@ logger = logging.getLogger("agentbay")
 
 _GONE = (SessionStatus.FINISH, SessionStatus.DELETED, SessionStatus.DELETING)
 # Seconds before the service, which asked to slow down, is asked for a session again.
-_BREATH = 1.0
+_RETRY_PAUSE = 1.0
 
 
 class SessionPool:
@@ -87,7 +87,7 @@ class SessionPool:
             result = await self._create()
             if not isinstance(result.error, ThrottledError) or self._clock.monotonic() >= until:
                 return result.session
-            await self._clock.sleep(_BREATH)
+            await self._clock.sleep(_RETRY_PAUSE)
 
     async def give_back(self, session: AsyncSession, *, usable: bool) -> None:
         """Take a session back: for the next one, or to delete it."""
@@ -108,7 +108,7 @@ class SessionPool:
 
     async def _delete(self, session: AsyncSession) -> None:
         self._lent.pop(session.session_id, None)
-        await finish(_release(session))
+        await run_shielded(_release(session))
 
     def drain(self) -> list[AsyncSession]:
         """Return the sessions that nobody has borrowed, and forget them."""

@@ -11,7 +11,7 @@ _POLICIES = ("best_effort", "all_or_nothing")
 
 
 @attrs.frozen
-class Demand:
+class SuccessPolicy:
     """How many must succeed, lest all be rolled back.
 
     Attributes:
@@ -23,7 +23,7 @@ class Demand:
     least: int = 0
 
     @classmethod
-    def of(cls, on_outcome: str, min_success: int | None, size: int | None) -> Demand:
+    def of(cls, on_outcome: str, min_success: int | None, size: int | None) -> SuccessPolicy:
         """Return the demand of a caller.
 
         Raises:

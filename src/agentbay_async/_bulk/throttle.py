@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from agentbay_async._bulk.rate_limits import TokenBucket, Window
+from agentbay_async._bulk.rate_limits import AdaptiveLimit, TokenBucket
 from agentbay_async.errors import ThrottledError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from agentbay_async.errors import AgentBayError
 
 
-class Pace:
+class Throttle:
     """Lets the workers of one run in, and feels it when the service asks to slow down.
 
     Args:
@@ -25,7 +25,7 @@ class Pace:
     """
 
     def __init__(self, clock: Clock, most: int, bucket: TokenBucket | None = None) -> None:
-        self.window = Window(most)
+        self.window = AdaptiveLimit(most)
         self._clock = clock
         self._bucket = bucket
         self._inside = 0
@@ -102,7 +102,7 @@ class Attempts:
             being made sets the pace as well.
     """
 
-    def __init__(self, pace: Pace, action: str) -> None:
+    def __init__(self, pace: Throttle, action: str) -> None:
         self._pace = pace
         self._action = action
         self._paced = (action, "CreateMcpSession")

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
 
-from agentbay_async._bulk.throttle import Attempts, Pace
-from agentbay_async._hooks import watcher
-from agentbay_async._lifecycle.shielding import GRACE, Shelter, finish
+from agentbay_async._bulk.throttle import Attempts, Throttle
+from agentbay_async._hooks import call_hooks
+from agentbay_async._lifecycle.shielding import GRACE, ShieldedTask, run_shielded
 from agentbay_async.errors import OperationTimeoutError, ThrottledError
 from agentbay_async.models.bulk import BulkOutcome, Progress
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from asyncio import Future, Task
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
-    from agentbay_async._bulk.inputs import Source
+    from agentbay_async._bulk.inputs import Inputs
     from agentbay_async._bulk.plan import Plan
     from agentbay_async._clock import Clock
     from agentbay_async.errors import AgentBayError
@@ -43,10 +43,10 @@ I = TypeVar("I")  # noqa: E741  # the customary name of an input
 S = TypeVar("S")
 
 # Seconds before an input that the service turned away for good is tried once more.
-_BREATH = 1.0
+_RETRY_PAUSE = 1.0
 
 
-class Run(Generic[I, S]):
+class WorkerPool(Generic[I, S]):
     """One run.
 
     Args:
@@ -64,7 +64,7 @@ class Run(Generic[I, S]):
 
     def __init__(
         self,
-        source: Source[I],
+        source: Inputs[I],
         act: Callable[[I], Awaitable[Result[S]]],
         undo: Callable[[Sequence[S]], Awaitable[list[str]]],
         plan: Plan,
@@ -78,11 +78,11 @@ class Run(Generic[I, S]):
         self._undo = undo
         self._plan = plan
         self._clock = clock
-        self._pace = Pace(clock, plan.width, plan.bucket())
+        self._pace = Throttle(clock, plan.width, plan.bucket())
         self._began = clock.monotonic()
         self._running = 0
         self._landed: deque[BulkOutcome[S]] = deque()
-        self._crew: dict[Task[None], Shelter | None] = {}
+        self._crew: dict[Task[None], ShieldedTask | None] = {}
         self._error: BaseException | None = None
         self._stopped = False
         self._late = False
@@ -119,7 +119,7 @@ class Run(Generic[I, S]):
         finally:
             if timer is not None:
                 timer.cancel()
-            await finish(self._close())
+            await run_shielded(self._close())
 
     _room: Event
 
@@ -184,7 +184,7 @@ class Run(Generic[I, S]):
     async def _work(self) -> None:
         attempts = Attempts(self._pace, self._plan.action)
         # Set for this task and for the calls that it makes; it ends with the task.
-        watcher.set(attempts)
+        call_hooks.set(attempts)
         shelter = self._sheltered()
         while (pulled := await self._next()) is not None:
             self._running += 1
@@ -197,8 +197,8 @@ class Run(Generic[I, S]):
             self._landed.append(outcome)
             self._wake()
 
-    def _sheltered(self) -> Shelter:
-        shelter = Shelter()
+    def _sheltered(self) -> ShieldedTask:
+        shelter = ShieldedTask()
         task = current_task()
         if task is not None:
             self._crew[task] = shelter
@@ -252,7 +252,7 @@ class Run(Generic[I, S]):
                 return result
             if self._clock.monotonic() - began >= self._plan.patience:
                 return result
-            await self._clock.sleep(_BREATH)
+            await self._clock.sleep(_RETRY_PAUSE)
 
     async def _close(self) -> None:
         """End the crew, and undo what landed and nobody took."""

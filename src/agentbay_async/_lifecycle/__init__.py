@@ -1,3 +1,3 @@
-"""What keeps sessions from being lost: intents, owned work, the ledger, deletion."""
+"""What keeps sessions from being lost: idempotency keys, owned work, the ledger, deletion."""
 
 from __future__ import annotations

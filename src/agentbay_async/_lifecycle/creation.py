@@ -10,15 +10,15 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from agentbay_async._lifecycle.idempotency import Recovery, new_intent
+from agentbay_async._lifecycle.idempotency import Recovery, new_idempotency_key
 from agentbay_async._lifecycle.processes import default_owner, this_process
 from agentbay_async._protocol import schema
 from agentbay_async._sync.persistence import persistence
 from agentbay_async._version import __version__
 from agentbay_async.errors import AgentBayError, InvalidArgumentError, SessionError
-from agentbay_async.models._reserved_labels import INTENT, OWNER, RUN, SINCE, reserved
+from agentbay_async.models._reserved_labels import IDEMPOTENCY_KEY, OWNER, RUN, SINCE, reserved
 from agentbay_async.models.sessions import DEFAULT_LIFETIME, SessionStatus
-from agentbay_async.services._routing import know
+from agentbay_async.services._routing import remember_endpoint
 from agentbay_async.session import AsyncSession
 
 if TYPE_CHECKING:
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from agentbay_async.models.sessions import CreateSessionParams
 
 
-class Made(NamedTuple):
+class CreatedSession(NamedTuple):
     """What came of a create.
 
     Attributes:
         session: The session.
         request_id: The id of the request.
-        new: Whether this create made it, and not an earlier one of the same intent.
+        new: Whether this create made it, and not an earlier one of the same idempotency key.
     """
 
     session: AsyncSession
@@ -41,21 +41,27 @@ class Made(NamedTuple):
     new: bool = True
 
 
-async def ask_for(api: Api, params: CreateSessionParams) -> Made:
-    """Have a session made, or find the one that an earlier create of the same intent made.
+async def create_session(api: Api, params: CreateSessionParams) -> CreatedSession:
+    """Have a session made, or find the one that an earlier create of the same idempotency key made.
 
     Raises:
-        InvalidArgumentError: There is an intent, and the client was told to set no labels.
+        InvalidArgumentError: There is an idempotency key, and the client was told to set no labels.
         AgentBayError: There is none; if that is not sure, the error says so.
     """
     request = create_request(params, api.settings.region_id)
-    own = {**reserved(params.labels), **_reserved_labels(api, params.intent)}
+    own = {**reserved(params.labels), **_reserved_labels(api, params.idempotency_key)}
     request.labels = {**params.labels, **own} or None
     ledger = api.ledger
     if ledger is not None:
         ledger.began()
-    recovery = Recovery(api, own[INTENT], own=params.intent is None) if own else None
-    found = await recovery.find() if recovery is not None and params.intent is not None else None
+    recovery = (
+        Recovery(api, own[IDEMPOTENCY_KEY], own=params.idempotency_key is None) if own else None
+    )
+    found = (
+        await recovery.find()
+        if recovery is not None and params.idempotency_key is not None
+        else None
+    )
     answer = found or await _answer(api, request, recovery)
     session = created(api, answer, request, own if found is None else None)
     if found is not None:
@@ -63,7 +69,7 @@ async def ask_for(api: Api, params: CreateSessionParams) -> Made:
     if ledger is not None:
         lasts = None if request.max_runtime is None else request.max_runtime * 60
         ledger.created(session.session_id, owner_of(api), lasts)
-    return Made(session, answer.request_id, new=found is None)
+    return CreatedSession(session, answer.request_id, new=found is None)
 
 
 async def _take_over(api: Api, session_id: str, own: dict[str, str]) -> None:
@@ -88,16 +94,16 @@ async def _answer(
     return answer
 
 
-def _reserved_labels(api: Api, intent: str | None) -> dict[str, str]:
+def _reserved_labels(api: Api, idempotency_key: str | None) -> dict[str, str]:
     if not api.settings.reserved_labels:
-        if intent is not None:
+        if idempotency_key is not None:
             raise InvalidArgumentError(
-                "intent is kept in a reserved label; leave it out, or let the client set such"
-                " labels (reserved_labels=True)"
+                "idempotency_key is kept in a reserved label; leave it out, or let the client set"
+                " such labels (reserved_labels=True)"
             )
         return {}
     return {
-        INTENT: intent or new_intent(),
+        IDEMPOTENCY_KEY: idempotency_key or new_idempotency_key(),
         OWNER: owner_of(api),
         RUN: this_process().run,
         SINCE: str(int(api.clock.time())),
@@ -171,7 +177,7 @@ def created(
         SessionStatus.RUNNING.value,
         data.app_instance_id or "",
         data.resource_url or "",
-        know(api, data, data.session_id),
+        remember_endpoint(api, data, data.session_id),
         own,
         None if own is None else _end(api, request.max_runtime),
     )

@@ -1,10 +1,10 @@
 """What became of a create whose answer was lost.
 
-Each create has an intent, which goes along as a label. Where an answer was lost, the label is
-looked up: a session that has it is the one that was asked for, and only if there is none is the
-request sent again, with the same intent. The service's index of labels may lag behind, so the
-look-up is patient; and because it may lag more than anybody waits, an intent that was in doubt is
-looked after for a while longer.
+Each create has an idempotency key, which goes along as a label. Where an answer was lost, the label
+is looked up: a session that has it is the one that was asked for, and only if there is none is the
+request sent again, with the same idempotency key. The service's index of labels may lag behind, so
+the look-up is patient; and because it may lag more than anybody waits, an idempotency key that was
+in doubt is looked after for a while longer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from agentbay_async._lifecycle.deletion import release
 from agentbay_async._protocol import schema
 from agentbay_async._protocol.envelope import Answer
 from agentbay_async.errors import AgentBayError, SessionNotFoundError
-from agentbay_async.models._reserved_labels import INTENT
+from agentbay_async.models._reserved_labels import IDEMPOTENCY_KEY
 from agentbay_async.models.sessions import ENDING
 
 if TYPE_CHECKING:
@@ -31,23 +31,23 @@ _PAUSES = (0.2, 0.5, 1.0, 2.0)
 _LATER = (2.0, 8.0, 30.0)
 
 
-def new_intent() -> str:
-    """Return an intent that nobody else has."""
+def new_idempotency_key() -> str:
+    """Return an idempotency key that nobody else has."""
     return os.urandom(16).hex()
 
 
 class Recovery:
-    """Finds the session of an intent, so that there is never a second one.
+    """Finds the session of an idempotency key, so that there is never a second one.
 
     Args:
         api: The service.
-        intent: The intent.
+        idempotency_key: The key to look for.
         own: Whether it is this create's alone, and not one that the caller may use again.
     """
 
-    def __init__(self, api: Api, intent: str, *, own: bool) -> None:
+    def __init__(self, api: Api, idempotency_key: str, *, own: bool) -> None:
         self._api = api
-        self._intent = intent
+        self._key = idempotency_key
         self._own = own
         self._in_doubt = False
 
@@ -73,7 +73,7 @@ class Recovery:
         return await self.find()
 
     async def find(self) -> Answer[schema.CreatedSession] | None:
-        """Return the session of the intent if there is one; further ones are deleted."""
+        """Return the session of the idempotency key if there is one; further ones are deleted."""
         kept: Answer[schema.CreatedSession] | None = None
         for session_id in await self._session_ids():
             if kept is None:
@@ -83,7 +83,7 @@ class Recovery:
         return kept
 
     def settle(self, session_id: str | None) -> None:
-        """Look after an intent that was in doubt: sessions other than `session_id` are deleted."""
+        """Keep looking for late duplicates of a key that was in doubt; all but one are deleted."""
         if self._in_doubt and (self._own or session_id is not None):
             self._api.chores.begin(_LATER, partial(self._release_others, session_id))
 
@@ -98,15 +98,15 @@ class Recovery:
             await self._api.clock.sleep(pause)
 
     async def _others(self, session_id: str | None) -> list[str] | None:
-        """Return the sessions of the intent other than `session_id`; None if nobody can say."""
+        """Return the key's sessions other than `session_id`; None if the look-up failed."""
         try:
             return [other for other in await self._session_ids() if other != session_id]
         except AgentBayError as error:
-            logger.debug("intent %s cannot be looked up: %s", self._intent, error)
+            logger.debug("idempotency key %s cannot be looked up: %s", self._key, error)
             return None
 
     async def _session_ids(self) -> list[str]:
-        query = schema.ListSession(labels={INTENT: self._intent}, max_results=10)
+        query = schema.ListSession(labels={IDEMPOTENCY_KEY: self._key}, max_results=10)
         answer = await self._api.call(query, vital=True)
         return [
             entry.session_id

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("agentbay")
 
 
-class Keeper:
+class KeepAlive:
     """Refreshes the idle time of one session, again and again.
 
     Args:
@@ -84,7 +84,7 @@ class Keeper:
 
 
 @asynccontextmanager
-async def kept(keeper: Keeper) -> AsyncIterator[None]:
+async def kept(keeper: KeepAlive) -> AsyncIterator[None]:
     """Let a keeper work for the length of a block.
 
     Raises:

@@ -29,7 +29,7 @@ GRACE = 30.0
 _under_way: set[Task[Any]] = set()
 
 
-async def finish(work: Coroutine[Any, Any, T], grace: float = GRACE) -> T:
+async def run_shielded(work: Coroutine[Any, Any, T], grace: float = GRACE) -> T:
     """Run `work` to its end, whatever happens to the caller, and return what it returns.
 
     Args:
@@ -42,7 +42,7 @@ async def finish(work: Coroutine[Any, Any, T], grace: float = GRACE) -> T:
     return await _Owned(work).result(grace)
 
 
-async def make(
+async def run_or_undo(
     work: Coroutine[Any, Any, T], undo: Callable[[T], Awaitable[object]], grace: float = GRACE
 ) -> T:
     """Run `work`, which makes something; unmake it if the caller is cancelled meanwhile.
@@ -62,7 +62,7 @@ async def make(
         return await owned.result(grace=None)
     except BaseException:
         if owned.given_up:
-            await finish(_unmake(owned.task, undo), grace)
+            await run_shielded(_unmake(owned.task, undo), grace)
         raise
 
 
@@ -72,7 +72,7 @@ async def _unmake(task: Task[T], undo: Callable[[T], Awaitable[object]]) -> None
         await undo(task.result())
 
 
-class Shelter:
+class ShieldedTask:
     """Stands for a task of the library's own, in which :func:`make` needs no second one.
 
     Nobody but the owner cancels such a task, and the owner does so by :meth:`give_up`, which waits
@@ -113,10 +113,10 @@ class Shelter:
             self._task.cancel()
 
 
-_shelter: ContextVar[Shelter | None] = ContextVar("agentbay_shelter", default=None)
+_shelter: ContextVar[ShieldedTask | None] = ContextVar("agentbay_shelter", default=None)
 
 
-class Chores:
+class BackgroundTasks:
     """Work that is done now and again after the call that began it, until the client is closed.
 
     Args:

@@ -138,7 +138,7 @@ _quoted_once = lru_cache(maxsize=64)(quoted)
 
 @lru_cache(maxsize=256)
 def _quoted_pair(key: str, value: str) -> str:
-    # Of the labels of sessions that one program makes, only the intent is never the same.
+    # Of the labels of sessions that one program makes, only the idempotency key is never the same.
     return f"{_quoted_text(key)}%3A{_quoted_text(value)}"
 
 

@@ -22,7 +22,7 @@ _FIRST_ATTEMPTS = 4
 _GIVE_UP = 300.0
 
 
-class Line(Protocol):
+class Connection(Protocol):
     """A connection that carries text, as aiohttp has it, seen through :mod:`~._wire.ws`."""
 
     async def send(self, text: str) -> None:

@@ -33,7 +33,7 @@ class Listener:
     ended: Callable[[AgentBayError], None]
 
 
-class Invocation(Protocol):
+class FrameReceiver(Protocol):
     """Somebody who waits for the frames of one id."""
 
     id: str
@@ -47,7 +47,7 @@ class Invocation(Protocol):
         ...
 
 
-class Call:
+class PendingCall:
     """One question, one answer.
 
     Attributes:

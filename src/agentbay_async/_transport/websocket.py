@@ -17,7 +17,7 @@ import anyio
 
 from agentbay_async._protocol.frames import read_frame, write_frame
 from agentbay_async._transport.connection import Attempts
-from agentbay_async._transport.pending_calls import Call, Events, Listener
+from agentbay_async._transport.pending_calls import Events, Listener, PendingCall
 from agentbay_async.errors import (
     AgentBayError,
     ClosedError,
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from agentbay_async._clock import Clock
     from agentbay_async._protocol.frames import Frame
-    from agentbay_async._transport.connection import Line
-    from agentbay_async._transport.pending_calls import Invocation
+    from agentbay_async._transport.connection import Connection
+    from agentbay_async._transport.pending_calls import FrameReceiver
 
 logger = logging.getLogger("agentbay")
 
@@ -48,14 +48,16 @@ class Socket:
         session_id: The session, for messages.
     """
 
-    def __init__(self, dial: Callable[[], Awaitable[Line]], clock: Clock, session_id: str) -> None:
+    def __init__(
+        self, dial: Callable[[], Awaitable[Connection]], clock: Clock, session_id: str
+    ) -> None:
         self._dial = dial
         self._clock = clock
         self._session_id = session_id
-        self._pending: dict[str, Invocation] = {}
+        self._pending: dict[str, FrameReceiver] = {}
         self._listeners: dict[str, list[Listener]] = {}
         self._waiting = 0
-        self._line: Line | None = None
+        self._line: Connection | None = None
         self._opened = asyncio.Event()
         self._trouble: AgentBayError | None = None
         self._runner: asyncio.Task[None] | None = None
@@ -71,7 +73,7 @@ class Socket:
             ConnectionLostError: The line broke before it answered; it may have acted.
             TransportError: No line could be made, or no answer came in time.
         """
-        call = Call()
+        call = PendingCall()
         try:
             with anyio.fail_after(timeout):
                 await self._begin(call, target, data)
@@ -137,7 +139,7 @@ class Socket:
             runner.cancel()
             await asyncio.wait([runner])
 
-    async def _begin(self, invocation: Invocation, target: str, data: dict[str, Any]) -> None:
+    async def _begin(self, invocation: FrameReceiver, target: str, data: dict[str, Any]) -> None:
         self._pending[invocation.id] = invocation
         await self._send(write_frame(invocation.id, target, data))
 
@@ -145,7 +147,7 @@ class Socket:
         line = await self._connected()
         await line.send(text)
 
-    async def _connected(self) -> Line:
+    async def _connected(self) -> Connection:
         self._waiting += 1
         try:
             line = self._line
@@ -210,7 +212,7 @@ class Socket:
             if not self._needed():
                 return error
 
-    async def _connect(self, *, first: bool) -> Line | AgentBayError:
+    async def _connect(self, *, first: bool) -> Connection | AgentBayError:
         """Return a new line, or why there is none."""
         attempts = Attempts(self._clock, first=first)
         while True:
@@ -227,7 +229,7 @@ class Socket:
                 return line
             await self._clock.sleep(pause)
 
-    async def _read(self, line: Line) -> AgentBayError:
+    async def _read(self, line: Connection) -> AgentBayError:
         """Hand frames on until the line breaks; return the error of that."""
         try:
             while (text := await line.receive()) is not None:

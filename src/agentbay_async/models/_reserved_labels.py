@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PREFIX = "agentbay-"
 
 CHUNK = f"{PREFIX}chunk"
-INTENT = f"{PREFIX}intent"
+IDEMPOTENCY_KEY = f"{PREFIX}idempotency-key"
 OWNER = f"{PREFIX}owner"
 RUN = f"{PREFIX}run"
 SINCE = f"{PREFIX}since"

@@ -167,10 +167,11 @@ class CreateSessionParams:
         policy_id: A policy of the account to apply.
         framework: The name of the agent framework that asks, for the service's statistics.
         context_id: Deprecated: one context by id, seen at ``/mnt/data``; use `context_syncs`.
-        intent: An id of your own for what you want, such as the id of a job. If a session that was
-            made with the same intent still lives, you get that one instead of a second; so a
-            whole program may be run again after it failed. It costs one look-up at the start. Not
-            for two places at the same time: of several sessions of an intent, one is kept.
+        idempotency_key: An id of your own for what you want, such as the id of a job. If a session
+            that was
+            made with the same idempotency key still lives, you get that one instead of a second; so
+            a whole program may be run again after it failed. It costs one look-up at the start. Not
+            for two places at the same time: of several sessions of an idempotency key, one is kept.
         keep_on_failure: Keep the session if the files of its contexts do not arrive. The result is
             a failed one all the same; its ``session_id`` says which session that is.
 
@@ -192,7 +193,7 @@ class CreateSessionParams:
     policy_id: str | None = attrs.field(default=None, validator=_optional_id)
     framework: str = attrs.field(default="", validator=_string)
     context_id: str | None = attrs.field(default=None, validator=_optional_id)
-    intent: str | None = attrs.field(default=None, validator=_optional_id)
+    idempotency_key: str | None = attrs.field(default=None, validator=_optional_id)
     keep_on_failure: bool = attrs.field(default=False, validator=_boolean)
 
     def __attrs_post_init__(self) -> None:

@@ -52,7 +52,9 @@ _TURNED_AWAY = frozenset({401, 403, 404})
 _UNCERTAIN = (ConnectionLostError, BadAnswerError, ServiceError)
 
 
-def know(api: Api, data: schema.CreatedSession | schema.SessionRecord, session_id: str) -> Access:
+def remember_endpoint(
+    api: Api, data: schema.CreatedSession | schema.SessionRecord, session_id: str
+) -> Access:
     """Keep how a session is reached, as an answer tells it, and return it.
 
     Session objects hold what is returned; when the last of a session is gone, so is this.
@@ -127,7 +129,7 @@ async def access_to(api: Api, session_id: str) -> Access:
     access = api.access.get(session_id)
     if access is None:
         answer = await api.call(schema.GetSession(session_id=session_id))
-        access = know(api, answer.data or schema.SessionRecord(), session_id)
+        access = remember_endpoint(api, answer.data or schema.SessionRecord(), session_id)
     return access
 
 

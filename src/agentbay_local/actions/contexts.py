@@ -19,13 +19,13 @@ from agentbay_local.protocol.errors import (
 from agentbay_local.store.contexts import AVAILABLE, CLEARING, NameTakenError
 
 if TYPE_CHECKING:
-    from agentbay_local.state import State
+    from agentbay_local.state import ServiceState
     from agentbay_local.store import Context
 
 _LONGEST_NAME = 256
 
 
-async def get(state: State, request: schema.GetContext) -> Answer:
+async def get(state: ServiceState, request: schema.GetContext) -> Answer:
     """Look a context up by id or name; create it when that is allowed."""
     if request.context_id:
         return Answer(_record(state.context(request.context_id)))
@@ -38,7 +38,7 @@ async def get(state: State, request: schema.GetContext) -> Answer:
     return Answer(_record(context or _create(state, name)))
 
 
-def _create(state: State, name: str) -> Context:
+def _create(state: ServiceState, name: str) -> Context:
     context_id = f"SdkCtx-{secrets.token_hex(10)}"
     return state.store.contexts.add(context_id, name, state.clock.time())
 
@@ -50,7 +50,7 @@ def _checked_name(name: str | None) -> str:
     return text
 
 
-async def list_page(state: State, request: schema.ListContexts) -> Answer:
+async def list_page(state: ServiceState, request: schema.ListContexts) -> Answer:
     """List contexts, newest first; with a session, those that it has."""
     size = state.pages.size(request.max_results)
     if request.session_id:
@@ -69,7 +69,7 @@ async def list_page(state: State, request: schema.ListContexts) -> Answer:
     )
 
 
-async def rename(state: State, request: schema.ModifyContext) -> Answer:
+async def rename(state: ServiceState, request: schema.ModifyContext) -> Answer:
     """Give a context another name."""
     context = state.context(request.id, "Id")
     name = _checked_name(request.name)
@@ -81,7 +81,7 @@ async def rename(state: State, request: schema.ModifyContext) -> Answer:
     return Answer()
 
 
-async def delete(state: State, request: schema.DeleteContext) -> Answer:
+async def delete(state: ServiceState, request: schema.DeleteContext) -> Answer:
     """Delete a context with its files, unless a session has it.
 
     A session that is not released may still have to bring its files home.
@@ -95,7 +95,7 @@ async def delete(state: State, request: schema.DeleteContext) -> Answer:
     return Answer()
 
 
-async def clear(state: State, request: schema.ClearContext) -> Answer:
+async def clear(state: ServiceState, request: schema.ClearContext) -> Answer:
     """Begin to delete all files of a context.
 
     Sessions that have the context keep their copies; what they did not change since they got it
@@ -108,7 +108,7 @@ async def clear(state: State, request: schema.ClearContext) -> Answer:
     return Answer()
 
 
-async def _clear(state: State, context_id: str) -> None:
+async def _clear(state: ServiceState, context_id: str) -> None:
     try:
         await state.kit.transitions.pass_through("clear")
         await state.files.clear(context_id)

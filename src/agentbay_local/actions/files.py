@@ -24,7 +24,7 @@ from agentbay_local.trees.manifest import DIRECTORY, LINK, Stamp, entries_of
 
 if TYPE_CHECKING:
     from agentbay_local.contexts.context_store import Snapshot
-    from agentbay_local.state import State
+    from agentbay_local.state import ServiceState
     from agentbay_local.store import Context
 
 _DEFAULT_PAGE = 50
@@ -64,7 +64,7 @@ def _in_transfer(path: str) -> str:
     return path[len(top) + 1 :]
 
 
-async def list_folder(state: State, request: schema.DescribeContextFiles) -> Answer:
+async def list_folder(state: ServiceState, request: schema.DescribeContextFiles) -> Answer:
     """List one folder, sorted by name: by page number, or by cursor when one is asked for."""
     context = state.context(request.context_id)
     folder = checked_path(request.parent_folder_path, "ParentFolderPath")
@@ -81,7 +81,7 @@ async def list_folder(state: State, request: schema.DescribeContextFiles) -> Ans
 
 
 def _by_cursor(
-    state: State,
+    state: ServiceState,
     request: schema.DescribeContextFiles,
     context_id: str,
     folder: str,
@@ -135,7 +135,7 @@ def _record(folder: str, name: str, mark: Stamp) -> schema.ContextFileRecord:
     )
 
 
-async def delete(state: State, request: schema.DeleteContextFile) -> Answer:
+async def delete(state: ServiceState, request: schema.DeleteContextFile) -> Answer:
     """Delete a file, or a folder with all that is in it."""
     context = state.context(request.context_id)
     path = _file_path(context, request.file_path)
@@ -145,14 +145,14 @@ async def delete(state: State, request: schema.DeleteContextFile) -> Answer:
     return Answer()
 
 
-async def upload_url(state: State, request: schema.GetContextFileUploadUrl) -> Answer:
+async def upload_url(state: ServiceState, request: schema.GetContextFileUploadUrl) -> Answer:
     """Hand out a URL to PUT a file to."""
     context = state.context(request.context_id)
     url, expires = signed_url(state, "PUT", context.id, _file_path(context, request.file_path))
     return Answer(schema.FileUrl(url=url, expire_time=expires))
 
 
-async def download_url(state: State, request: schema.GetContextFileDownloadUrl) -> Answer:
+async def download_url(state: ServiceState, request: schema.GetContextFileDownloadUrl) -> Answer:
     """Hand out a URL to GET a file from."""
     context = state.context(request.context_id)
     path = _file_path(context, request.file_path)
@@ -161,7 +161,7 @@ async def download_url(state: State, request: schema.GetContextFileDownloadUrl) 
     return Answer(schema.FileUrl(url=url, expire_time=expires))
 
 
-async def _require(state: State, context_id: str, path: str) -> None:
+async def _require(state: ServiceState, context_id: str, path: str) -> None:
     async with state.files.reading(context_id) as snapshot:
         if not await asyncio.to_thread(_exists, snapshot, path):
             raise no_file(path)

@@ -11,7 +11,7 @@ from agentbay_local.protocol.errors import invalid, missing, whole_text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agentbay_local.state import State
+    from agentbay_local.state import ServiceState
 
 # Each label is an index entry, so their number and size are bounded. The real bounds are not
 # known; these are far beyond what labels are for.
@@ -42,7 +42,7 @@ def _check(what: str, text: str, longest: int) -> None:
     whole_text("Labels", text)
 
 
-async def replace(state: State, request: schema.SetLabel) -> Answer:
+async def replace(state: ServiceState, request: schema.SetLabel) -> Answer:
     """Replace all labels of a session; whether the real service merges is not documented."""
     session = state.session(request.session_id)
     if request.labels is None:
@@ -51,7 +51,7 @@ async def replace(state: State, request: schema.SetLabel) -> Answer:
     return Answer()
 
 
-async def get(state: State, request: schema.GetLabel) -> Answer:
+async def get(state: ServiceState, request: schema.GetLabel) -> Answer:
     """Return the labels of a session."""
     session = state.session(request.session_id)
     labels = state.store.sessions.labels(session.id)

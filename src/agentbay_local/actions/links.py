@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 from agentbay_async._protocol import error_codes, schema
 from agentbay_local.http.ports import PORTS, url_of
 from agentbay_local.protocol.answers import Answer
-from agentbay_local.protocol.errors import Problem, invalid
+from agentbay_local.protocol.errors import ApiError, invalid
 
 if TYPE_CHECKING:
-    from agentbay_local.state import State
+    from agentbay_local.state import ServiceState
     from agentbay_local.store import Session
 
 _FIRST, _LAST = PORTS[0], PORTS[-1]
 
 
-async def get(state: State, request: schema.GetLink) -> Answer:
+async def get(state: ServiceState, request: schema.GetLink) -> Answer:
     """Hand out a URL that leads to a port of a session, as long as the session lives.
 
     The service speaks no TLS, so the URL begins with ``http`` or ``ws`` where the cloud's begins
@@ -29,7 +29,7 @@ async def get(state: State, request: schema.GetLink) -> Answer:
     if request.port is None:
         raise _nothing_of("browser", session)
     if request.port not in PORTS:
-        raise Problem(
+        raise ApiError(
             error_codes.INVALID_PARAMETER,
             f"Invalid port value: {request.port}. "
             f"Port must be an integer in the range [{_FIRST}, {_LAST}].",
@@ -39,18 +39,20 @@ async def get(state: State, request: schema.GetLink) -> Answer:
     return Answer(schema.Link(url=link))
 
 
-async def no_browser(state: State, request: schema.GetCdpLink | schema.InitBrowser) -> Answer:
+async def no_browser(
+    state: ServiceState, request: schema.GetCdpLink | schema.InitBrowser
+) -> Answer:
     """Refuse what needs a browser."""
     raise _nothing_of("browser", state.running(request.session_id))
 
 
-async def no_phone(state: State, request: schema.GetAdbLink) -> Answer:
+async def no_phone(state: ServiceState, request: schema.GetAdbLink) -> Answer:
     """Refuse what needs a phone."""
     raise _nothing_of("phone", state.running(request.session_id))
 
 
-def _nothing_of(what: str, session: Session) -> Problem:
-    return Problem(
+def _nothing_of(what: str, session: Session) -> ApiError:
+    return ApiError(
         error_codes.INVALID_PARAMETER,
         f"A {what} is not offered by image {session.image!r} here; the cloud service has images "
         f"with one.",

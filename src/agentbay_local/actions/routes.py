@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from agentbay_local.protocol.answers import Answer
-    from agentbay_local.state import State
+    from agentbay_local.state import ServiceState
 
 __all__ = ["ROUTES", "Route"]
 
@@ -25,10 +25,12 @@ class Route:
     """A request's type and its handler."""
 
     kind: type[schema.Request[Any]]
-    handle: Callable[[State, Any], Awaitable[Answer]]
+    handle: Callable[[ServiceState, Any], Awaitable[Answer]]
 
 
-def _route(kind: type[R], handle: Callable[[State, R], Awaitable[Answer]]) -> tuple[str, Route]:
+def _route(
+    kind: type[R], handle: Callable[[ServiceState, R], Awaitable[Answer]]
+) -> tuple[str, Route]:
     return kind.ACTION, Route(kind, handle)
 
 

@@ -12,7 +12,7 @@ from agentbay_local.actions import sync
 from agentbay_local.actions.labels import checked_labels
 from agentbay_local.protocol import paging
 from agentbay_local.protocol.answers import Answer
-from agentbay_local.protocol.errors import Problem, invalid, no_session, required, wrong_state
+from agentbay_local.protocol.errors import ApiError, invalid, no_session, required, wrong_state
 from agentbay_local.sessions import states
 from agentbay_local.sessions.access import access_to
 from agentbay_local.store import Filter, NewSession
@@ -20,13 +20,13 @@ from agentbay_local.testing.fault_actions import Lag
 from agentbay_local.testing.faults import Call
 
 if TYPE_CHECKING:
-    from agentbay_local.state import State
+    from agentbay_local.state import ServiceState
     from agentbay_local.store import Session
 
 _STATUSES = (*sorted(states.LISTED), states.DELETING, "DELETED")
 
 
-async def create(state: State, request: schema.CreateMcpSession) -> Answer:
+async def create(state: ServiceState, request: schema.CreateMcpSession) -> Answer:
     """Store a session and attach its contexts; its sandbox starts on first use."""
     new = checked(state, request)
     wanted = sync.wanted_bindings(state, request.persistence_data_list or [])
@@ -50,7 +50,7 @@ async def create(state: State, request: schema.CreateMcpSession) -> Answer:
     )
 
 
-def checked(state: State, request: schema.CreateMcpSession) -> NewSession:
+def checked(state: ServiceState, request: schema.CreateMcpSession) -> NewSession:
     """Return the session that is asked for, which could be made now.
 
     Raises:
@@ -70,7 +70,7 @@ def checked(state: State, request: schema.CreateMcpSession) -> NewSession:
     )
 
 
-def within_quota(state: State, more: int) -> None:
+def within_quota(state: ServiceState, more: int) -> None:
     """See whether so many more sessions may live.
 
     Raises:
@@ -78,7 +78,7 @@ def within_quota(state: State, more: int) -> None:
     """
     most = state.kit.quotas.sessions
     if most is not None and state.store.sessions.alive() + more > most:
-        raise Problem(
+        raise ApiError(
             f"{error_codes.QUOTA_EXCEEDED}.Session", f"At most {most} sessions may live at once."
         )
 
@@ -104,7 +104,7 @@ def lifetimes(request: schema.CreateMcpSession) -> tuple[float | None, float | N
     return idle, request.max_runtime * 60
 
 
-async def get(state: State, request: schema.GetSession) -> Answer:
+async def get(state: ServiceState, request: schema.GetSession) -> Answer:
     """Look a session up."""
     session = state.session(request.session_id)
     contexts = state.store.contexts.of_session(session.id)
@@ -121,7 +121,7 @@ async def get(state: State, request: schema.GetSession) -> Answer:
     )
 
 
-async def detail(state: State, request: schema.GetSessionDetail) -> Answer:
+async def detail(state: ServiceState, request: schema.GetSessionDetail) -> Answer:
     """Say which state a session is in; a released one is still known for a day, as ``FINISH``."""
     session = state.store.sessions.get(required(request.session_id, "SessionId"))
     if session is None:
@@ -133,7 +133,7 @@ async def detail(state: State, request: schema.GetSessionDetail) -> Answer:
     )
 
 
-async def resource(state: State, request: schema.GetMcpResource) -> Answer:
+async def resource(state: ServiceState, request: schema.GetMcpResource) -> Answer:
     """Describe where a session lives, and say how well it is isolated.
 
     There is no desktop to look at, so nothing here claims a URL, a ticket or an auth code.
@@ -149,7 +149,7 @@ async def resource(state: State, request: schema.GetMcpResource) -> Answer:
     return Answer(schema.McpResource(session_id=session.id, desktop_info=desktop))
 
 
-async def list_page(state: State, request: schema.ListSession) -> Answer:
+async def list_page(state: ServiceState, request: schema.ListSession) -> Answer:
     """List the sessions that are not released and have all the labels, newest first."""
     size = state.pages.size(request.max_results)
     if request.status and request.status not in _STATUSES:
@@ -170,20 +170,20 @@ async def list_page(state: State, request: schema.ListSession) -> Answer:
     )
 
 
-def _seen_by(state: State, request: schema.ListSession) -> float | None:
+def _seen_by(state: ServiceState, request: schema.ListSession) -> float | None:
     """Return until when sessions must have been created to be listed, None for any time."""
     fault = state.kit.strike(Call(request.ACTION), Lag) if request.labels else None
     lag = max(state.kit.quotas.list_lag_seconds, fault.seconds if fault else 0)
     return state.clock.time() - lag if lag else None
 
 
-async def delete(state: State, request: schema.DeleteSessionAsync) -> Answer:
+async def delete(state: ServiceState, request: schema.DeleteSessionAsync) -> Answer:
     """Begin to release a session; asking again for one on its way out is fine."""
     _begin_release(state, request.session_id)
     return Answer()
 
 
-async def release(state: State, request: schema.ReleaseMcpSession) -> Answer:
+async def release(state: ServiceState, request: schema.ReleaseMcpSession) -> Answer:
     """Release a session before answering: the clients that use this action do not poll."""
     session = _begin_release(state, request.session_id)
     await state.lifecycle.wait_released(session)
@@ -193,7 +193,7 @@ async def release(state: State, request: schema.ReleaseMcpSession) -> Answer:
     return Answer()
 
 
-def _begin_release(state: State, session_id: str | None) -> Session:
+def _begin_release(state: ServiceState, session_id: str | None) -> Session:
     session = state.session(session_id)
     if session.status in (states.PAUSING, states.PAUSED, states.RESUMING):
         raise wrong_state(session.status, "resume it before it can be released")
@@ -201,7 +201,7 @@ def _begin_release(state: State, session_id: str | None) -> Session:
     return session
 
 
-async def pause(state: State, request: schema.PauseSessionAsync) -> Answer:
+async def pause(state: ServiceState, request: schema.PauseSessionAsync) -> Answer:
     """Begin to stop every process of a session; the state has changed when this answers."""
     session = state.session(request.session_id)
     if session.status not in (states.PAUSING, states.PAUSED):
@@ -209,7 +209,7 @@ async def pause(state: State, request: schema.PauseSessionAsync) -> Answer:
     return Answer()
 
 
-async def resume(state: State, request: schema.ResumeSessionAsync) -> Answer:
+async def resume(state: ServiceState, request: schema.ResumeSessionAsync) -> Answer:
     """Begin to continue a paused session."""
     session = state.session(request.session_id)
     if session.status == states.PAUSED:
@@ -219,13 +219,13 @@ async def resume(state: State, request: schema.ResumeSessionAsync) -> Answer:
     return Answer()
 
 
-async def refresh(state: State, request: schema.RefreshSessionIdleTime) -> Answer:
+async def refresh(state: ServiceState, request: schema.RefreshSessionIdleTime) -> Answer:
     """Count the idle time from now on."""
     state.running(request.session_id)
     return Answer()
 
 
-def _reached(state: State, session: Session) -> dict[str, str]:
+def _reached(state: ServiceState, session: Session) -> dict[str, str]:
     """Return the fields that say how a session is reached directly."""
     access = access_to(state, session.id)
     return {"link_url": access.link_url, "ws_url": access.ws_url, "token": access.token}

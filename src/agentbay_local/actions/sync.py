@@ -17,7 +17,7 @@ from agentbay_local.store.bindings import PathTakenError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agentbay_local.state import State
+    from agentbay_local.state import ServiceState
     from agentbay_local.store import Binding, Session, Task
 
 _LIST = "PersistenceDataList"
@@ -31,7 +31,7 @@ Wanted = tuple[str, str, str]
 """Context id, path and policy of a context that is to be attached."""
 
 
-def wanted_bindings(state: State, items: Sequence[schema.Persistence]) -> list[Wanted]:
+def wanted_bindings(state: ServiceState, items: Sequence[schema.Persistence]) -> list[Wanted]:
     """Check the contexts that are to be attached, before anything is stored.
 
     Raises:
@@ -47,7 +47,7 @@ def wanted_bindings(state: State, items: Sequence[schema.Persistence]) -> list[W
     return wanted
 
 
-def _wanted(state: State, item: schema.Persistence) -> Wanted:
+def _wanted(state: ServiceState, item: schema.Persistence) -> Wanted:
     whole_text(_LIST, item.context_id or "")
     whole_text(_LIST, item.policy or "")
     context = state.context(item.context_id, f"{_LIST}.ContextId")
@@ -70,7 +70,7 @@ def _mount_path(text: str | None) -> str:
     return path
 
 
-def attach(state: State, session: Session, wanted: Sequence[Wanted]) -> None:
+def attach(state: ServiceState, session: Session, wanted: Sequence[Wanted]) -> None:
     """Attach contexts to a session and begin to bring their files.
 
     Raises:
@@ -85,7 +85,7 @@ def attach(state: State, session: Session, wanted: Sequence[Wanted]) -> None:
         state.syncing.start(binding, DOWNLOAD, move=policy.download_policy.auto_download)
 
 
-async def bind(state: State, request: schema.BindContexts) -> Answer:
+async def bind(state: ServiceState, request: schema.BindContexts) -> Answer:
     """Attach more contexts to a session."""
     session = state.running(request.session_id)
     if not request.persistence_data_list:
@@ -94,20 +94,20 @@ async def bind(state: State, request: schema.BindContexts) -> Answer:
     return Answer()
 
 
-async def bindings(state: State, request: schema.DescribeSessionContexts) -> Answer:
+async def bindings(state: ServiceState, request: schema.DescribeSessionContexts) -> Answer:
     """List the contexts of a session."""
     session = state.session(request.session_id)
     return Answer([_binding(state, entry) for entry in _attached(state, session)])
 
 
-def _attached(state: State, session: Session) -> list[Binding]:
+def _attached(state: ServiceState, session: Session) -> list[Binding]:
     """Return what people have attached: the session's own context is none of it."""
     own = state.store.contexts.own(session.id)
     bindings = state.store.bindings.of(session.id)
     return [entry for entry in bindings if own is None or entry.context_id != own.id]
 
 
-def _binding(state: State, binding: Binding) -> schema.BindingRecord:
+def _binding(state: ServiceState, binding: Binding) -> schema.BindingRecord:
     context = state.store.contexts.get(binding.context_id)
     return schema.BindingRecord(
         context_id=binding.context_id,
@@ -118,7 +118,7 @@ def _binding(state: State, binding: Binding) -> schema.BindingRecord:
     )
 
 
-async def start(state: State, request: schema.SyncContext) -> Answer:
+async def start(state: ServiceState, request: schema.SyncContext) -> Answer:
     """Begin to move the files of one context, of one path, or of all contexts of a session."""
     session = state.running(request.session_id)
     kind = (request.mode or UPLOAD).lower()
@@ -130,7 +130,7 @@ async def start(state: State, request: schema.SyncContext) -> Answer:
 
 
 def _meant(
-    state: State, session: Session, context_id: str | None, path: str | None
+    state: ServiceState, session: Session, context_id: str | None, path: str | None
 ) -> list[Binding]:
     bindings = state.store.bindings.of(session.id)
     if context_id:
@@ -148,7 +148,7 @@ def _meant(
     return [max(holding, key=lambda entry: len(entry.path))]
 
 
-async def info(state: State, request: schema.GetContextInfo) -> Answer:
+async def info(state: ServiceState, request: schema.GetContextInfo) -> Answer:
     """Say how the movements of files are going."""
     session = state.session(request.session_id)
     tasks = state.store.bindings.tasks(

@@ -11,20 +11,20 @@ from agentbay_local.protocol.answers import Answer
 from agentbay_local.protocol.errors import required
 from agentbay_local.sandbox.errors import SandboxError
 from agentbay_local.tools.arguments import Arguments, ToolFailure
-from agentbay_local.tools.handlers import PROGRAMS
+from agentbay_local.tools.handlers import HANDLERS
 
 if TYPE_CHECKING:
-    from agentbay_local.state import State
+    from agentbay_local.state import ServiceState
 
 
-async def list_tools(state: State, request: schema.ListMcpTools) -> Answer:
+async def list_tools(state: ServiceState, request: schema.ListMcpTools) -> Answer:
     """Return the tools of an image with their schemas, as JSON text."""
     del state
     offered = images.tools_of(images.offered(request.image_id))
     return Answer(compact_json(to_json(list(offered.values()))))
 
 
-async def call(state: State, request: schema.CallMcpTool) -> Answer:
+async def call(state: ServiceState, request: schema.CallMcpTool) -> Answer:
     """Run a tool in a session's sandbox."""
     said = await perform(state, request.session_id, request.name, request.args or {})
     return Answer(said, size=text_size(said))
@@ -36,7 +36,7 @@ def text_size(said: schema.ToolAnswer) -> int:
 
 
 async def perform(
-    state: State, session_id: str | None, tool: str | None, values: dict[str, Any]
+    state: ServiceState, session_id: str | None, tool: str | None, values: dict[str, Any]
 ) -> schema.ToolAnswer:
     """Run a tool in a session's sandbox, which is started when it is not there yet.
 
@@ -52,7 +52,7 @@ async def perform(
             raise ToolFailure(images.not_offered(session.image, name))
         with state.lifecycle.using(session):
             place = await state.workplace(session)
-            text = await PROGRAMS[name](place, Arguments(name, values))
+            text = await HANDLERS[name](place, Arguments(name, values))
     except (ToolFailure, SandboxError) as error:
         return _said(str(error), failed=True)
     return _said(text, failed=False)

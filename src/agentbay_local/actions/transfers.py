@@ -15,7 +15,7 @@ from agentbay_local.protocol.answers import Answer
 from agentbay_local.protocol.errors import invalid
 
 if TYPE_CHECKING:
-    from agentbay_local.state import State
+    from agentbay_local.state import ServiceState
     from agentbay_local.store import Context, Session
 
 __all__ = ["TRANSFER_PATH", "load"]
@@ -29,7 +29,7 @@ _BY_HAND = compact_json(
 )
 
 
-async def load(state: State, request: schema.GetAndLoadInternalContext) -> Answer:
+async def load(state: ServiceState, request: schema.GetAndLoadInternalContext) -> Answer:
     """Return a session's store, making it at first; its directory is there when this answers."""
     session = state.running(request.session_id)
     if request.context_type != _TYPE:
@@ -41,7 +41,7 @@ async def load(state: State, request: schema.GetAndLoadInternalContext) -> Answe
     return Answer([entry])
 
 
-async def _made(state: State, session: Session) -> Context:
+async def _made(state: ServiceState, session: Session) -> Context:
     if any(entry.path == TRANSFER_PATH for entry in state.store.bindings.of(session.id)):
         raise invalid("SessionId", f"names a session with a context of yours at {TRANSFER_PATH}.")
     context_id, now = f"SdkCtx-{secrets.token_hex(10)}", state.clock.time()

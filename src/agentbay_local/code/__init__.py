@@ -7,15 +7,15 @@
 from __future__ import annotations
 
 from agentbay_local.code.events import CodeOutcome, Ended, Event, Failed, Printed, Shown, frame
-from agentbay_local.code.kernels import CodeRunner
+from agentbay_local.code.kernels import Kernels
 from agentbay_local.code.languages import read_only
 
 __all__ = [
     "CodeOutcome",
-    "CodeRunner",
     "Ended",
     "Event",
     "Failed",
+    "Kernels",
     "Printed",
     "Shown",
     "frame",

@@ -11,7 +11,7 @@ from agentbay_local.code.events import Ended, Event, Failed, Printed, Shown
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-__all__ = ["Cell"]
+__all__ = ["Execution"]
 
 _OUTPUT_LIMIT = 16 * 1024 * 1024
 _RESULTS_LIMIT = 32 * 1024 * 1024
@@ -19,7 +19,7 @@ _RESULTS_LIMIT = 32 * 1024 * 1024
 _LEAST = 64
 
 
-class Cell:
+class Execution:
     """One execution, written by a worker and read by whoever asked for it.
 
     Args:

@@ -21,18 +21,18 @@ from agentbay_local.code.frames import (
     packed,
     shown_in,
 )
-from agentbay_local.code.stream_reader import Tap
+from agentbay_local.code.stream_reader import StreamReader
 from agentbay_local.sandbox.errors import MalformedReply, SandboxError, SandboxPaused
 from agentbay_local.tools.arguments import ToolFailure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agentbay_local.code.execution import Cell
+    from agentbay_local.code.execution import Execution
     from agentbay_local.sandbox.base import Sandbox
-    from agentbay_local.sandbox.host.spawned_process import Spawned
+    from agentbay_local.sandbox.host.spawned_process import SpawnedProcess
 
-__all__ = ["Worker"]
+__all__ = ["Kernel"]
 
 START_WITHIN = 30.0
 """Seconds a shell may take until it can run code."""
@@ -46,7 +46,7 @@ _LARGEST_BETWEEN = 256 * 1024
 _COMPLAINT = 2000
 
 
-class Worker:
+class Kernel:
     """A live shell in a session; make it with `start`.
 
     Args:
@@ -58,7 +58,7 @@ class Worker:
         gone: Set when it has ended, however that came.
     """
 
-    def __init__(self, sandbox: Sandbox, program: Spawned, control: socket.socket) -> None:
+    def __init__(self, sandbox: Sandbox, program: SpawnedProcess, control: socket.socket) -> None:
         control.setblocking(False)
         self._sandbox = sandbox
         self._program = program
@@ -66,12 +66,16 @@ class Worker:
         self._frames = Frames()
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[bool] = self._loop.create_future()
-        self._cell: Cell | None = None
+        self._cell: Execution | None = None
         self._between: list[Printed] = []
         self._room = _LARGEST_BETWEEN
         self._taps = (
-            Tap(program.stdout.fileno(), lambda text: self._printed(Printed("stdout", text))),
-            Tap(program.stderr.fileno(), lambda text: self._printed(Printed("stderr", text))),
+            StreamReader(
+                program.stdout.fileno(), lambda text: self._printed(Printed("stdout", text))
+            ),
+            StreamReader(
+                program.stderr.fileno(), lambda text: self._printed(Printed("stderr", text))
+            ),
         )
         self.gone = asyncio.Event()
         self._status: int | None = None
@@ -79,7 +83,7 @@ class Worker:
         self._watch = asyncio.create_task(self._watched())
 
     @classmethod
-    async def start(cls, sandbox: Sandbox, command: Sequence[str]) -> Worker:
+    async def start(cls, sandbox: Sandbox, command: Sequence[str]) -> Kernel:
         """Start a shell and wait until it can run code.
 
         Raises:
@@ -103,7 +107,7 @@ class Worker:
             raise
         return worker
 
-    async def run(self, cell: Cell) -> None:
+    async def run(self, cell: Execution) -> None:
         """Run a piece of code to its end; when it must not go on, interrupt it, then kill it."""
         for printed in self._between:
             cell.printed(printed)
@@ -120,7 +124,7 @@ class Worker:
             sending.cancel()
             self._cell = None
 
-    async def _stop(self, cell: Cell) -> None:
+    async def _stop(self, cell: Execution) -> None:
         """Interrupt code, twice if need be, because a child may have taken the first; then kill."""
         cell.interrupted = True
         for _ in range(2):
@@ -147,13 +151,13 @@ class Worker:
             said = "".join(printed.text for printed in self._between)[-_COMPLAINT:].strip()
             raise ToolFailure(f"The worker for this language does not start: {said or 'no reason'}")
 
-    async def _send(self, cell: Cell) -> None:
+    async def _send(self, cell: Execution) -> None:
         request = packed({"code": cell.code, "env": dict(cell.env)})
         with contextlib.suppress(OSError):  # its end is noticed elsewhere
             await self._loop.sock_sendall(self._control, request)
 
     async def _within(
-        self, cell: Cell, seconds: float, abandoned: asyncio.Future[None] | None = None
+        self, cell: Execution, seconds: float, abandoned: asyncio.Future[None] | None = None
     ) -> bool:
         """Wait for the end of a piece of code; time in which the session is paused is free."""
         waits: list[asyncio.Future[Any]] = [cell.over, *([abandoned] if abandoned else [])]

@@ -12,9 +12,9 @@ import attrs
 
 from agentbay_local.code import languages
 from agentbay_local.code.events import CodeOutcome, Event
-from agentbay_local.code.execution import Cell
+from agentbay_local.code.execution import Execution
 from agentbay_local.code.frames import LARGEST
-from agentbay_local.code.kernel import Worker
+from agentbay_local.code.kernel import Kernel
 from agentbay_local.sandbox.checks import checked_environment, checked_timeout
 from agentbay_local.sandbox.errors import InvalidRequest, SandboxGone
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from agentbay_local.sandbox.base import Sandbox
 
-__all__ = ["DEFAULT_TIMEOUT", "CodeRunner"]
+__all__ = ["DEFAULT_TIMEOUT", "Kernels"]
 
 DEFAULT_TIMEOUT = 60.0
 """Seconds a piece of code has unless the caller says otherwise."""
@@ -43,11 +43,11 @@ class _Seat:
     """
 
     turn: asyncio.Lock = attrs.field(factory=asyncio.Lock)
-    worker: Worker | None = None
+    worker: Kernel | None = None
     closed: bool = False
 
 
-class CodeRunner:
+class Kernels:
     """Runs code in the sandboxes of sessions.
 
     Args:
@@ -55,7 +55,7 @@ class CodeRunner:
             its directories.
 
     Example:
-        >>> runner = CodeRunner(sandboxes.get)  # doctest: +SKIP
+        >>> runner = Kernels(sandboxes.get)  # doctest: +SKIP
         >>> (await runner.run("s-1", "python", "1 + 1")).results[0].mime  # doctest: +SKIP
         {'text/plain': '2'}
     """
@@ -102,7 +102,9 @@ class CodeRunner:
             InvalidRequest: An argument cannot be used.
             SandboxError: The session is gone or paused.
         """
-        cell = Cell(_checked(code), checked_environment(env), checked_timeout("timeout", timeout))
+        cell = Execution(
+            _checked(code), checked_environment(env), checked_timeout("timeout", timeout)
+        )
         work = self._perform(session, languages.canonical(language), cell)
         task = asyncio.create_task(work, name=f"code in {session}")
         self._tasks.add(task)
@@ -129,7 +131,7 @@ class CodeRunner:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _perform(self, session: str, language: str, cell: Cell) -> None:
+    async def _perform(self, session: str, language: str, cell: Execution) -> None:
         seat = self._seats.setdefault((session, language), _Seat())
         try:
             async with seat.turn:
@@ -144,7 +146,7 @@ class CodeRunner:
             cell.refuse(SandboxGone("the service is stopping"))
             raise
 
-    async def _seated(self, session: str, language: str, seat: _Seat, cell: Cell) -> Worker:
+    async def _seated(self, session: str, language: str, seat: _Seat, cell: Execution) -> Kernel:
         """Return the shell, a new one when there is none or when the old one has ended."""
         sandbox = None if seat.closed else await self._sandbox(session)
         if sandbox is None or seat.closed:
@@ -156,7 +158,7 @@ class CodeRunner:
             seat.worker = None
         if seat.worker is None:
             command = languages.command(language, sandbox.isolation)
-            worker = await Worker.start(sandbox, command)
+            worker = await Kernel.start(sandbox, command)
             if seat.closed:
                 await worker.close()
                 raise SandboxGone("the session has ended")

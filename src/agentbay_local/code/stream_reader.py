@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Tap"]
+__all__ = ["StreamReader"]
 
 _CHUNK = 64 * 1024
 
 
-class Tap:
+class StreamReader:
     """Reads a pipe on the running loop, and hands on whole characters.
 
     Args:

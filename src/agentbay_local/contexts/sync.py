@@ -14,7 +14,7 @@ import attrs
 
 from agentbay_async._protocol.policy import policy_from_text
 from agentbay_local.clock import wait_for_ever
-from agentbay_local.contexts.transfer import Movement
+from agentbay_local.contexts.transfer import Transfer
 from agentbay_local.sandbox.errors import SandboxError
 from agentbay_local.testing.fault_actions import FailTask, StickTask
 from agentbay_local.testing.faults import Call
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
     from concurrent.futures import Executor
 
-    from agentbay_local.background_tasks import Background
+    from agentbay_local.background_tasks import BackgroundTasks
     from agentbay_local.clock import Clock
     from agentbay_local.contexts.context_store import ContextStore
     from agentbay_local.sessions.sandboxes import Sandboxes
     from agentbay_local.store import Binding, Session, Store
-    from agentbay_local.testing.instruments import Kit
+    from agentbay_local.testing.instruments import Instruments
 
-__all__ = ["DOWNLOAD", "UPLOAD", "Syncing"]
+__all__ = ["DOWNLOAD", "UPLOAD", "SyncService"]
 
 _log = logging.getLogger(__name__)
 
@@ -47,18 +47,18 @@ class _Cell:
     mounts: dict[str, Mount] = attrs.field(factory=dict)
 
 
-class Syncing:
+class SyncService:
     """The movements of all sessions."""
 
     def __init__(
         self,
         store: Store,
         clock: Clock,
-        background: Background,
+        background: BackgroundTasks,
         sandboxes: Sandboxes,
         files: ContextStore,
         executor: Executor,
-        kit: Kit,
+        kit: Instruments,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -160,7 +160,7 @@ class Syncing:
             return _said(error)
         return None
 
-    async def _movement(self, cell: _Cell, binding: Binding, only: str) -> Movement:
+    async def _movement(self, cell: _Cell, binding: Binding, only: str) -> Transfer:
         if binding.path not in cell.mounts:
             place = await self._sandboxes.place(binding.session_id)
             cell.mounts[binding.path] = Mount(place.root, binding.path, place.owner)
@@ -168,7 +168,7 @@ class Syncing:
         others = (entry.path for entry in self._store.bindings.of(binding.session_id))
         top = f"{binding.path.rstrip('/')}/"
         inner = [path[len(top) :].strip("/") for path in others if path.startswith(top)]
-        return Movement(
+        return Transfer(
             mount=cell.mounts[binding.path],
             selection=Selection(policy, only, inner),
             context_id=binding.context_id,

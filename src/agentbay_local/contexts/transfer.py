@@ -13,7 +13,7 @@ from agentbay_async.models.sync_policy import UploadMode
 from agentbay_local.contexts.retention import expiries
 from agentbay_local.contexts.versions import LEAST_MODE, Change
 from agentbay_local.trees.archive import ARCHIVE, pack, unpack
-from agentbay_local.trees.atomic_write import Landing, open_source
+from agentbay_local.trees.atomic_write import AtomicWriter, open_source
 from agentbay_local.trees.manifest import FILE, Manifest, Stamp, scan
 from agentbay_local.trees.mount import Agreed, Difference, Mount
 from agentbay_local.trees.selection import Selection, below
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from agentbay_local.contexts.context_store import ContextStore
     from agentbay_local.store import Store
 
-__all__ = ["Movement"]
+__all__ = ["Transfer"]
 
 T = TypeVar("T")
 
 
 @attrs.frozen
-class Movement:
+class Transfer:
     """What moves, between where.
 
     Attributes:
@@ -96,7 +96,7 @@ class Movement:
     def _put(self, source: BinaryIO, single: set[str]) -> None:
         picked = self.selection.picker()
         with self.mount.opened() as top:
-            landing = Landing(top, self.mount.owner)
+            landing = AtomicWriter(top, self.mount.owner)
             put = unpack(source, landing, lambda path: picked(path) and path not in single)
         self.mount.base.update({path: Agreed(mark, None) for path, mark in put.items()})
 
@@ -161,7 +161,7 @@ class Movement:
         with self.files.incoming(self.context_id) as file:
             await self._run(lambda: pack(top, packed, file))
 
-            def fetch(landing: Landing, path: str) -> Stamp:
+            def fetch(landing: AtomicWriter, path: str) -> Stamp:
                 return landing.adopt(path, file) if path == ARCHIVE else landing.copy(path, top)
 
             await self._publish({**changed, ARCHIVE: Stamp(FILE)}, removed, now, fetch)
@@ -174,7 +174,7 @@ class Movement:
         added: Manifest,
         removed: dict[str, Stamp | None],
         now: float,
-        fetch: Callable[[Landing, str], Stamp],
+        fetch: Callable[[AtomicWriter, str], Stamp],
     ) -> None:
         expiry = expiries(self.selection.policy.recycle_policy, added, now)
         published = await self.files.publish(self.context_id, Change(added, fetch, removed, expiry))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from agentbay_local.trees.atomic_write import Landing
+from agentbay_local.trees.atomic_write import AtomicWriter
 from agentbay_local.trees.manifest import DIRECTORY, FILE, LINK, Manifest, Stamp, scan
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Change:
     """
 
     added: Mapping[str, Stamp] = attrs.field(factory=dict)
-    fetch: Callable[[Landing, str], Stamp] | None = None
+    fetch: Callable[[AtomicWriter, str], Stamp] | None = None
     removed: Mapping[str, Stamp | None] = attrs.field(factory=dict)
     expiry: Mapping[str, float] = attrs.field(factory=dict)
     keep_nothing: bool = False
@@ -87,7 +87,7 @@ def build(place: Path, staging: Path, change: Change) -> Published:
         kept: Manifest = {}
         if version is not None and not change.keep_nothing:
             kept = _carried_over(version / "tree", new, change)
-        added = _put(Landing(new, least_mode=LEAST_MODE), change)
+        added = _put(AtomicWriter(new, least_mode=LEAST_MODE), change)
     finally:
         os.close(new)
     old = {path: when for path, when in expiry_of(version).items() if path in kept}
@@ -150,7 +150,7 @@ def _above(path: str) -> list[str]:
     return ["/".join(names[:end]) for end in range(1, len(names))]
 
 
-def _put(landing: Landing, change: Change) -> Manifest:
+def _put(landing: AtomicWriter, change: Change) -> Manifest:
     added: Manifest = {}
     for path, mark in sorted(change.added.items()):
         try:

@@ -20,9 +20,9 @@ from agentbay_async._protocol import error_codes
 from agentbay_async._protocol.forms import decode_request
 from agentbay_local.actions import ROUTES
 from agentbay_local.http import control, direct_call, error_responses, files, ports, websocket
-from agentbay_local.http.middleware import Gate, Reply, refused, reply
+from agentbay_local.http.middleware import Middleware, Reply, refused, reply
 from agentbay_local.protocol import answers
-from agentbay_local.protocol.errors import Problem, invalid, missing
+from agentbay_local.protocol.errors import ApiError, invalid, missing
 from agentbay_local.testing.faults import Call
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from aiohttp.typedefs import Handler
 
-    from agentbay_local.state import State
+    from agentbay_local.state import ServiceState
 
 __all__ = ["BODY_LIMIT", "Front", "application", "server_log"]
 
@@ -52,10 +52,10 @@ server_log.addFilter(_is_ours)
 
 
 def application(
-    state: State, api_key: str, reset: Callable[[], Awaitable[None]]
+    state: ServiceState, api_key: str, reset: Callable[[], Awaitable[None]]
 ) -> web.Application:
     """Build the web application of a service; `reset` makes it forget everything."""
-    gate = Gate(state.kit)
+    gate = Middleware(state.kit)
     front = Front(state, api_key, gate)
     app = web.Application(
         client_max_size=BODY_LIMIT, middlewares=[refuse_web_pages, refuse_broken_bodies]
@@ -74,7 +74,7 @@ def application(
 async def refuse_web_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse what a browser sends on behalf of some page: no page has business here."""
     if "Origin" in request.headers and not request.path.startswith(ports.PREFIX):
-        problem = Problem(error_codes.NOT_LOGIN, "Requests from web pages are not accepted.", 403)
+        problem = ApiError(error_codes.NOT_LOGIN, "Requests from web pages are not accepted.", 403)
         return refused(problem).response
     return await handler(request)
 
@@ -107,7 +107,7 @@ def _refused_body(why: str) -> web.Response:
 class Front:
     """Turns requests into calls of handlers, and what they return or raise into answers."""
 
-    def __init__(self, state: State, api_key: str, gate: Gate) -> None:
+    def __init__(self, state: ServiceState, api_key: str, gate: Middleware) -> None:
         self._state = state
         self._key = api_key.encode()
         self._gate = gate
@@ -122,7 +122,7 @@ class Front:
         """Answer one action."""
         try:
             fields = await _fields(request)
-        except Problem as problem:
+        except ApiError as problem:
             return refused(problem).response
         name = fields.get("Action") or request.headers.get("x-acs-action") or ""
 
@@ -137,10 +137,10 @@ class Front:
             identity = answers.request_id()
             found = await self._answer(name, fields)
             return reply(await answers.success(found, identity), identity)
-        except Problem as problem:
+        except ApiError as problem:
             return refused(problem)
         except Exception:
-            fault = Problem(
+            fault = ApiError(
                 error_codes.INTERNAL, "The local service failed; its log says why.", 500
             )
             said = refused(fault)
@@ -152,14 +152,14 @@ class Front:
             raise missing("Action")
         route = ROUTES.get(name)
         if route is None:
-            raise Problem(
+            raise ApiError(
                 error_codes.UNSUPPORTED_ACTION,
                 f"The local service does not offer action {name!r:.80}.",
             )
         try:
             decoded = decode_request(route.kind, fields)
         except (ValueError, RecursionError) as error:
-            raise Problem(error_codes.INVALID_PARAMETER, f"{error!s:.300}") from error
+            raise ApiError(error_codes.INVALID_PARAMETER, f"{error!s:.300}") from error
         return await route.handle(self._state, decoded)
 
     def _check_key(self, fields: Mapping[str, str], request: web.Request) -> None:
@@ -167,7 +167,7 @@ class Front:
         word, _, key = given.partition(" ")
         right = hmac.compare_digest(key.strip().encode("utf-8", "replace"), self._key)
         if not right or word.lower() != "bearer":
-            raise Problem(error_codes.NOT_LOGIN, "The API key is missing or wrong.")
+            raise ApiError(error_codes.NOT_LOGIN, "The API key is missing or wrong.")
 
 
 def _call(name: str, fields: Mapping[str, str]) -> Call:
@@ -185,9 +185,9 @@ async def _fields(request: web.Request) -> dict[str, str]:
         )
     except web.HTTPRequestEntityTooLarge as error:
         message = f"The request has more than {BODY_LIMIT} bytes."
-        raise Problem(error_codes.INVALID_PARAMETER, message, 413) from error
+        raise ApiError(error_codes.INVALID_PARAMETER, message, 413) from error
     except ValueError as error:
-        raise Problem(
+        raise ApiError(
             error_codes.INVALID_PARAMETER, f"The form has over {_MOST_FIELDS} fields."
         ) from error
     return {**form, **request.query}

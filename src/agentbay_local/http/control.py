@@ -26,7 +26,7 @@ from aiohttp import web
 
 from agentbay_async._protocol import error_codes
 from agentbay_local.http.middleware import refused
-from agentbay_local.protocol.errors import Problem, invalid
+from agentbay_local.protocol.errors import ApiError, invalid
 from agentbay_local.testing.fault_file import faults_from_text
 from agentbay_local.testing.manual_clock import ManualClock
 
@@ -35,12 +35,14 @@ if TYPE_CHECKING:
 
     from aiohttp.typedefs import Handler
 
-    from agentbay_local.testing.instruments import Kit
+    from agentbay_local.testing.instruments import Instruments
 
 __all__ = ["add"]
 
 
-def add(app: web.Application, kit: Kit, api_key: str, reset: Callable[[], Awaitable[None]]) -> None:
+def add(
+    app: web.Application, kit: Instruments, api_key: str, reset: Callable[[], Awaitable[None]]
+) -> None:
     """Add the routes; `reset` makes the service forget everything."""
     control = _Control(kit, api_key.encode(), reset)
     routes: list[tuple[str, str, Handler]] = [
@@ -60,7 +62,7 @@ def add(app: web.Application, kit: Kit, api_key: str, reset: Callable[[], Awaita
 
 @attrs.frozen
 class _Control:
-    kit: Kit
+    kit: Instruments
     key: bytes
     reset: Callable[[], Awaitable[None]]
 
@@ -71,10 +73,10 @@ class _Control:
             try:
                 self._check_key(request)
                 return await handler(request)
-            except Problem as problem:
+            except ApiError as problem:
                 return refused(problem).response
             except (ValueError, RecursionError) as error:
-                return refused(Problem(error_codes.INVALID_PARAMETER, f"{error!s:.300}")).response
+                return refused(ApiError(error_codes.INVALID_PARAMETER, f"{error!s:.300}")).response
 
         return answer
 
@@ -82,7 +84,7 @@ class _Control:
         word, _, key = request.headers.get("Authorization", "").partition(" ")
         right = hmac.compare_digest(key.strip().encode("utf-8", "replace"), self.key)
         if not right or word.lower() != "bearer":
-            raise Problem(error_codes.NOT_LOGIN, "The API key is missing or wrong.", 403)
+            raise ApiError(error_codes.NOT_LOGIN, "The API key is missing or wrong.", 403)
 
     async def faults(self, _request: web.Request) -> web.StreamResponse:
         return web.json_response([rule.as_json() for rule in self.kit.faults])

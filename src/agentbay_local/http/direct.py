@@ -10,14 +10,14 @@ from agentbay_async._protocol import error_codes
 from agentbay_local.sessions.access import TOKEN_HEADER, admitted
 
 if TYPE_CHECKING:
-    from agentbay_local.protocol.errors import Problem
-    from agentbay_local.state import State
+    from agentbay_local.protocol.errors import ApiError
+    from agentbay_local.state import ServiceState
     from agentbay_local.store import Session
 
 __all__ = ["refused", "session_of"]
 
 
-def session_of(state: State, request: web.Request) -> Session:
+def session_of(state: ServiceState, request: web.Request) -> Session:
     """Return the session that a request's path names and its token opens.
 
     Raises:
@@ -27,7 +27,7 @@ def session_of(state: State, request: web.Request) -> Session:
     return admitted(state, request.match_info["session"], token)
 
 
-def refused(problem: Problem) -> web.Response:
+def refused(problem: ApiError) -> web.Response:
     """Write a refusal. A session that is gone is a 404, since plain clients read the status."""
     status = 404 if problem.code == error_codes.SESSION_NOT_FOUND else problem.http_status
     said = {"code": problem.code, "message": problem.message}

@@ -14,20 +14,20 @@ from agentbay_async._protocol.codec import to_json
 from agentbay_local.actions import tools
 from agentbay_local.http.direct import refused, session_of
 from agentbay_local.http.middleware import Reply
-from agentbay_local.protocol.errors import Problem, invalid
-from agentbay_local.protocol.json import written
+from agentbay_local.protocol.errors import ApiError, invalid
+from agentbay_local.protocol.json import dump_json
 from agentbay_local.testing.faults import Call
 
 if TYPE_CHECKING:
-    from agentbay_local.http.middleware import Gate
-    from agentbay_local.state import State
+    from agentbay_local.http.middleware import Middleware
+    from agentbay_local.state import ServiceState
 
 __all__ = ["add"]
 
 _log = logging.getLogger(__name__)
 
 
-def add(app: web.Application, state: State, gate: Gate) -> None:
+def add(app: web.Application, state: ServiceState, gate: Middleware) -> None:
     """Add the route."""
     app.router.add_post("/link/{session}/callTool", _Link(state, gate).call)
 
@@ -36,15 +36,15 @@ def add(app: web.Application, state: State, gate: Gate) -> None:
 class _Link:
     """The handler."""
 
-    state: State
-    gate: Gate
+    state: ServiceState
+    gate: Middleware
 
     async def call(self, request: web.Request) -> web.StreamResponse:
         """Call a tool; whatever it says is an answer, what keeps it from being called a refusal."""
         try:
             session = session_of(self.state, request)
             document = await _document(request)
-        except Problem as problem:
+        except ApiError as problem:
             return refused(problem)
 
         async def handle(_cut: int | None) -> Reply:
@@ -60,17 +60,17 @@ class _Link:
             if not isinstance(name, str) or not isinstance(values, dict):
                 raise invalid("tool", "must be a name, and args an object.")
             answer = await tools.perform(self.state, session_id, name, values)
-        except Problem as problem:
+        except ApiError as problem:
             return Reply(refused(problem), problem.code)
         except Exception:
             _log.exception("a tool that was called directly failed")
-            fault = Problem(
+            fault = ApiError(
                 error_codes.INTERNAL, "The local service failed; its log says why.", 500
             )
             return Reply(refused(fault), fault.code)
         data = {"result": to_json(answer)}
         said = {"code": 200, "requestId": _request_id(document), "data": data}
-        text = await written(said, tools.text_size(answer))
+        text = await dump_json(said, tools.text_size(answer))
         return Reply(web.Response(text=text, content_type="application/json"))
 
 
@@ -84,7 +84,7 @@ async def _document(request: web.Request) -> dict[str, Any]:
     try:
         document = json.loads(await request.read())
     except web.HTTPRequestEntityTooLarge as error:
-        raise Problem(error_codes.INVALID_PARAMETER, "The request is too large.", 413) from error
+        raise ApiError(error_codes.INVALID_PARAMETER, "The request is too large.", 413) from error
     except (ValueError, RecursionError) as error:
         raise invalid("The body", "must be JSON.") from error
     if not isinstance(document, dict):

@@ -11,13 +11,13 @@ from agentbay_local.protocol import answers
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agentbay_local.protocol.errors import Problem
+    from agentbay_local.protocol.errors import ApiError
 
 __all__ = ["refused"]
 
 
 def refused(
-    problem: Problem,
+    problem: ApiError,
     status: int | None = None,
     *,
     request_id: str | None = None,

@@ -19,7 +19,7 @@ from aiohttp import web
 from agentbay_async._protocol import error_codes
 from agentbay_local.contexts.versions import Change
 from agentbay_local.http.middleware import BrokenOffError, Reply, refused
-from agentbay_local.protocol.errors import Problem, context_problem, no_context
+from agentbay_local.protocol.errors import ApiError, context_problem, no_context
 from agentbay_local.testing.faults import Call
 from agentbay_local.trees.atomic_write import open_source
 from agentbay_local.trees.manifest import FILE, Stamp
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agentbay_local.contexts.context_store import Snapshot
-    from agentbay_local.http.middleware import Gate
-    from agentbay_local.state import State
-    from agentbay_local.trees.atomic_write import Landing
+    from agentbay_local.http.middleware import Middleware
+    from agentbay_local.state import ServiceState
+    from agentbay_local.trees.atomic_write import AtomicWriter
 
     _Work = Callable[[web.Request, str, str, "int | None"], Awaitable[web.StreamResponse]]
 
@@ -42,14 +42,14 @@ PREFIX = "/files/"
 _PIECE = 256 * 1024
 
 
-def add(app: web.Application, state: State, gate: Gate) -> None:
+def add(app: web.Application, state: ServiceState, gate: Middleware) -> None:
     """Add the routes, behind the gate."""
     routes = _Files(state, gate)
     app.router.add_put(PREFIX + "{token}/{name:(?s:.*)}", routes.put)
     app.router.add_get(PREFIX + "{token}/{name:(?s:.*)}", routes.get, allow_head=False)
 
 
-def signed_url(state: State, method: str, context_id: str, path: str) -> tuple[str, int]:
+def signed_url(state: ServiceState, method: str, context_id: str, path: str) -> tuple[str, int]:
     """Return a URL for one file and when it expires, in Unix seconds.
 
     The path travels inside the token, where no proxy or client can normalise it; the name at the
@@ -61,7 +61,7 @@ def signed_url(state: State, method: str, context_id: str, path: str) -> tuple[s
     return f"{state.endpoint}{PREFIX}{state.signer.seal('file', right)}/{name}", expires
 
 
-def no_file(path: str) -> Problem:
+def no_file(path: str) -> ApiError:
     """Say that a context has no such file."""
     return context_problem(error_codes.CONTEXT_FILE_NOT_FOUND, f"The context has no file {path!r}.")
 
@@ -70,8 +70,8 @@ def no_file(path: str) -> Problem:
 class _Files:
     """The two handlers."""
 
-    state: State
-    gate: Gate
+    state: ServiceState
+    gate: Middleware
 
     async def put(self, request: web.Request) -> web.StreamResponse:
         """Store a file; it appears at once and whole, or not at all."""
@@ -88,7 +88,7 @@ class _Files:
             try:
                 context_id, path = self._allowed(right, method)
                 return Reply(await work(request, context_id, path, cut))
-            except Problem as problem:
+            except ApiError as problem:
                 # A plain HTTP client looks at the status alone, so a missing file is a 404 here.
                 missing = problem.code in (
                     error_codes.CONTEXT_FILE_NOT_FOUND,
@@ -119,9 +119,9 @@ class _Files:
 
     def _allowed(self, right: dict[str, Any] | None, method: str) -> tuple[str, str]:
         if right is None or right["method"] != method:
-            raise Problem(error_codes.NOT_LOGIN, f"The URL is not signed for {method}.", 403)
+            raise ApiError(error_codes.NOT_LOGIN, f"The URL is not signed for {method}.", 403)
         if right["expires"] <= self.state.clock.time():
-            raise Problem(error_codes.NOT_LOGIN, "The URL has expired; ask for a new one.", 403)
+            raise ApiError(error_codes.NOT_LOGIN, "The URL has expired; ask for a new one.", 403)
         context_id, path = right["context"], right["path"]
         if self.state.store.contexts.get(context_id) is None:
             raise no_context(context_id)
@@ -152,8 +152,8 @@ async def _receive(request: web.Request, file: Path, cut: int | None) -> str:
     return digest.hexdigest()
 
 
-def _adopter(file: Path) -> Callable[[Landing, str], Stamp]:
-    def adopt(landing: Landing, path: str) -> Stamp:
+def _adopter(file: Path) -> Callable[[AtomicWriter, str], Stamp]:
+    def adopt(landing: AtomicWriter, path: str) -> Stamp:
         return landing.adopt(path, file)
 
     return adopt

@@ -19,7 +19,7 @@ from agentbay_async._protocol import error_codes
 from agentbay_local.clock import at_work
 from agentbay_local.http import error_responses
 from agentbay_local.protocol import answers
-from agentbay_local.protocol.errors import Problem
+from agentbay_local.protocol.errors import ApiError
 from agentbay_local.testing.fault_actions import (
     Delay,
     Drop,
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from agentbay_local.testing.faults import Call
-    from agentbay_local.testing.instruments import Kit
+    from agentbay_local.testing.instruments import Instruments
 
-__all__ = ["BrokenOffError", "Gate", "Reply", "refused", "reply"]
+__all__ = ["BrokenOffError", "Middleware", "Reply", "refused", "reply"]
 
 _OF_FILES = (Delay, Drop, Fail, Throttle, Truncate)
 _OF_ACTIONS = (*_OF_FILES, ExpireToken, Garbage, Slow)
@@ -71,7 +71,7 @@ def reply(text: str, request_id: str) -> Reply:
 
 
 def refused(
-    problem: Problem,
+    problem: ApiError,
     *,
     status: int | None = None,
     headers: Mapping[str, str] | None = None,
@@ -83,14 +83,14 @@ def refused(
 
 
 @attrs.frozen
-class Gate:
+class Middleware:
     """Lets requests through to their handlers.
 
     Attributes:
         kit: The instruments of the service.
     """
 
-    kit: Kit
+    kit: Instruments
 
     async def pass_through(
         self,
@@ -205,10 +205,10 @@ class Gate:
 
 def _refusal(effect: Effect | None) -> Reply | None:
     if isinstance(effect, Fail):
-        return refused(Problem(effect.code, effect.message, effect.status))
+        return refused(ApiError(effect.code, effect.message, effect.status))
     if isinstance(effect, ExpireToken):
         return refused(
-            Problem(error_codes.INVALID_NEXT_TOKEN, "NextToken has expired; start again.")
+            ApiError(error_codes.INVALID_NEXT_TOKEN, "NextToken has expired; start again.")
         )
     if isinstance(effect, Throttle):
         milliseconds = max(1, round(effect.after * 1000))
@@ -217,7 +217,7 @@ def _refusal(effect: Effect | None) -> Reply | None:
             if effect.own_header
             else {"Retry-After": str(-(-milliseconds // 1000))}
         )
-        return refused(Problem(effect.code, "Slow down.", effect.status), headers=headers)
+        return refused(ApiError(effect.code, "Slow down.", effect.status), headers=headers)
     return None
 
 

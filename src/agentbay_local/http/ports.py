@@ -19,7 +19,7 @@ from agentbay_async._protocol import error_codes
 from agentbay_local.http import proxy_headers
 from agentbay_local.http.error_responses import refused
 from agentbay_local.http.websocket_proxy import LARGEST, relay
-from agentbay_local.protocol.errors import Problem
+from agentbay_local.protocol.errors import ApiError
 from agentbay_local.sandbox.errors import FileProblem, SandboxError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from aiohttp.client_proto import ResponseHandler
 
-    from agentbay_local.state import State
+    from agentbay_local.state import ServiceState
     from agentbay_local.store import Session
 
 __all__ = ["PORTS", "PREFIX", "add", "url_of"]
@@ -41,13 +41,13 @@ _AT_ONCE = 100
 _CONNECTED_WITHIN = 30.0
 
 
-def url_of(state: State, session_id: str, port: int) -> str:
+def url_of(state: ServiceState, session_id: str, port: int) -> str:
     """Return the URL of a port, without a slash at its end."""
     token = state.signer.seal("port", {"session": session_id, "port": port})
     return f"{state.endpoint}{PREFIX}{token}"
 
 
-def add(app: web.Application, state: State) -> None:
+def add(app: web.Application, state: ServiceState) -> None:
     """Add the route."""
     ports = _Ports(state)
     app.router.add_route("*", PREFIX + "{token:[^/]+}{rest:(?s:/.*)?}", ports.serve)
@@ -72,7 +72,7 @@ class _Target:
 class _Inside(aiohttp.BaseConnector):
     """Connections into sessions: the host of a URL is the id of a session."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: ServiceState) -> None:
         super().__init__(force_close=True, limit=0, limit_per_host=_AT_ONCE)
         self._state = state
 
@@ -94,7 +94,7 @@ class _Inside(aiohttp.BaseConnector):
 class _Ports:
     """The handler, and the client by which it asks what is inside."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: ServiceState) -> None:
         self._state = state
         self._client: aiohttp.ClientSession | None = None
 
@@ -117,13 +117,13 @@ class _Ports:
                 if request.headers.get("Upgrade", "").lower() == "websocket":
                     return await self._connect(request, target)
                 return await self._forward(request, target)
-        except Problem as problem:
+        except ApiError as problem:
             return refused(problem, _status(problem))
 
     def _target(self, request: web.Request) -> _Target:
         right = self._state.signer.open("port", request.match_info["token"])
         if right is None:
-            raise Problem(error_codes.NOT_LOGIN, "The link is not one of this service.", 403)
+            raise ApiError(error_codes.NOT_LOGIN, "The link is not one of this service.", 403)
         session = self._state.running(right["session"])
         # As it was sent: what the session serves decides what its paths mean.
         _, _, token, *rest = request.raw_path.split("/", 3)
@@ -175,7 +175,7 @@ class _Ports:
         except aiohttp.WSServerHandshakeError as error:
             status = error.status if error.status >= 400 else 502
             message = f"What listens on port {target.port} refused the WebSocket: {error.status}."
-            raise Problem(error_codes.SERVICE_UNAVAILABLE, message, status) from error
+            raise ApiError(error_codes.SERVICE_UNAVAILABLE, message, status) from error
         except (aiohttp.ClientError, SandboxError, asyncio.TimeoutError, OSError) as error:
             raise _unreachable(target.port, error) from error
         async with inside:
@@ -186,18 +186,18 @@ class _Ports:
         return outside
 
 
-def _status(problem: Problem) -> int:
+def _status(problem: ApiError) -> int:
     """Return the status for clients that know nothing of the envelope."""
     known = {error_codes.SESSION_NOT_FOUND: 404, error_codes.SESSION_STATE: 409}
     return known.get(problem.code, problem.http_status)
 
 
-def _unreachable(port: int, error: Exception) -> Problem:
+def _unreachable(port: int, error: Exception) -> ApiError:
     if isinstance(error, FileProblem):
         message = f"Nothing answers on port {port} of this session: {error.strerror}."
     else:
         message = f"What listens on port {port} of this session broke off: {type(error).__name__}."
-    return Problem(error_codes.SERVICE_UNAVAILABLE, message, 502)
+    return ApiError(error_codes.SERVICE_UNAVAILABLE, message, 502)
 
 
 def _break_off(request: web.Request) -> None:

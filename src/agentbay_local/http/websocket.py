@@ -9,12 +9,12 @@ import attrs
 from aiohttp import WSMsgType, web
 
 from agentbay_local.http.direct import refused, session_of
-from agentbay_local.protocol.errors import Problem
-from agentbay_local.websocket.connection import Line
-from agentbay_local.websocket.hub import Rooms
+from agentbay_local.protocol.errors import ApiError
+from agentbay_local.websocket.connection import Connection
+from agentbay_local.websocket.hub import Hub
 
 if TYPE_CHECKING:
-    from agentbay_local.state import State
+    from agentbay_local.state import ServiceState
 
 __all__ = ["LARGEST_FRAME", "add"]
 
@@ -26,9 +26,9 @@ _HEARTBEAT = 30.0
 _GOODBYE = 2.0
 
 
-def add(app: web.Application, state: State) -> None:
+def add(app: web.Application, state: ServiceState) -> None:
     """Add the route, and let the lines of a session end with it."""
-    rooms = Rooms(state)
+    rooms = Hub(state)
     state.sandboxes.on_close(rooms.close)
 
     async def hang_up(_: web.Application) -> None:
@@ -42,14 +42,14 @@ def add(app: web.Application, state: State) -> None:
 class _Sockets:
     """The handler."""
 
-    state: State
-    rooms: Rooms
+    state: ServiceState
+    rooms: Hub
 
     async def talk(self, request: web.Request) -> web.StreamResponse:
         """Speak with a client until one of both hangs up."""
         try:
             session = session_of(self.state, request)
-        except Problem as problem:
+        except ApiError as problem:
             return refused(problem)
         # Everything stays on this machine, so nothing is gained by making it smaller.
         socket = web.WebSocketResponse(
@@ -62,7 +62,7 @@ class _Sockets:
             async with leaving:
                 await socket.close()
 
-        async with self.rooms.joined(session.id, Line(socket.send_str), hang_up) as desk:
+        async with self.rooms.joined(session.id, Connection(socket.send_str), hang_up) as desk:
             async for message in socket:
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                     await desk.hear(message.data)

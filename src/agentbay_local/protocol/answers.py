@@ -9,10 +9,10 @@ import attrs
 
 from agentbay_async._protocol import error_codes
 from agentbay_async._protocol.codec import compact_json, to_json
-from agentbay_local.protocol.json import written
+from agentbay_local.protocol.json import dump_json
 
 if TYPE_CHECKING:
-    from agentbay_local.protocol.errors import Problem
+    from agentbay_local.protocol.errors import ApiError
 
 __all__ = ["Answer", "failure", "request_id", "success"]
 
@@ -55,10 +55,10 @@ async def success(answer: Answer, identity: str) -> str:
     if answer.data is not None:
         envelope["Data"] = to_json(answer.data)
     given = {key: value for key, value in extra.items() if value is not None}
-    return await written(envelope | given, answer.size)
+    return await dump_json(envelope | given, answer.size)
 
 
-def failure(problem: Problem, identity: str) -> str:
+def failure(problem: ApiError, identity: str) -> str:
     """Write the JSON text of a refusal."""
     # The envelope repeats the logical status, also where HTTP itself says 200.
     status = 400 if problem.http_status == 200 else problem.http_status

@@ -10,7 +10,7 @@ from __future__ import annotations
 from agentbay_async._protocol import error_codes
 
 __all__ = [
-    "Problem",
+    "ApiError",
     "context_problem",
     "invalid",
     "missing",
@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 
-class Problem(Exception):  # noqa: N818  # an answer to a client, no error of ours
+class ApiError(Exception):  # an answer to a client, no error of ours
     """A refusal in the service's own words.
 
     Attributes:
@@ -43,34 +43,34 @@ class Problem(Exception):  # noqa: N818  # an answer to a client, no error of ou
         self.http_status = http_status
 
 
-def invalid(name: str, why: str) -> Problem:
+def invalid(name: str, why: str) -> ApiError:
     """Refuse a parameter: `why` completes the sentence that begins with its name."""
-    return Problem(error_codes.INVALID_PARAMETER, f"{name} {why}")
+    return ApiError(error_codes.INVALID_PARAMETER, f"{name} {why}")
 
 
-def missing(name: str) -> Problem:
+def missing(name: str) -> ApiError:
     """Refuse a request that lacks a parameter."""
-    return Problem(error_codes.MISSING_PARAMETER, f"{name} is required.")
+    return ApiError(error_codes.MISSING_PARAMETER, f"{name} is required.")
 
 
-def no_session() -> Problem:
+def no_session() -> ApiError:
     """Say that a session does not exist, or no longer."""
-    return Problem(error_codes.SESSION_NOT_FOUND, "Resource [McpSession] is not found.")
+    return ApiError(error_codes.SESSION_NOT_FOUND, "Resource [McpSession] is not found.")
 
 
-def context_problem(code: str, message: str) -> Problem:
+def context_problem(code: str, message: str) -> ApiError:
     """Refuse something about a context, in the channel where clients look for it."""
-    return Problem(code, message, http_status=200)
+    return ApiError(code, message, http_status=200)
 
 
-def no_context(which: str) -> Problem:
+def no_context(which: str) -> ApiError:
     """Say that a context does not exist."""
     return context_problem(error_codes.CONTEXT_NOT_FOUND, f"The context {which!r} does not exist.")
 
 
-def wrong_state(status: str, remedy: str) -> Problem:
+def wrong_state(status: str, remedy: str) -> ApiError:
     """Say that a session cannot do that in its present state."""
-    return Problem(error_codes.SESSION_STATE, f"The session is {status}; {remedy}.")
+    return ApiError(error_codes.SESSION_STATE, f"The session is {status}; {remedy}.")
 
 
 def required(value: str | None, name: str) -> str:

@@ -14,13 +14,13 @@ from agentbay_async._protocol.codec import compact_json
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["written"]
+__all__ = ["dump_json"]
 
 _LARGE = 256 * 1024
 _PIECE = 32 * 1024
 
 
-async def written(value: Mapping[str, Any], size: int) -> str:
+async def dump_json(value: Mapping[str, Any], size: int) -> str:
     """Return an object as `compact_json` writes it.
 
     Args:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from agentbay_async._protocol import error_codes
-from agentbay_local.protocol.errors import Problem, invalid
+from agentbay_local.protocol.errors import ApiError, invalid
 
 if TYPE_CHECKING:
     from agentbay_local.clock import Clock
@@ -80,13 +80,13 @@ class Pages:
             return None
         value = self.signer.open("page", token)
         if value is None or value.get("filter") != _fingerprint(listing):
-            raise Problem(
+            raise ApiError(
                 error_codes.INVALID_NEXT_TOKEN,
                 "NextToken does not belong to this listing; start again without it.",
             )
         valid = self.quotas.page_token_seconds
         if valid is not None and self.clock.time() - value.get("made", 0) >= valid:
-            raise Problem(error_codes.INVALID_NEXT_TOKEN, "NextToken has expired; start again.")
+            raise ApiError(error_codes.INVALID_NEXT_TOKEN, "NextToken has expired; start again.")
         return Cursor(last=value["last"], total=value["total"])
 
     def token(self, cursor: Cursor | None, listing: object) -> str:

@@ -30,11 +30,11 @@ from agentbay_local.sandbox.errors import (
     SandboxPaused,
     SandboxTimeout,
 )
-from agentbay_local.sandbox.host.offline_files import Found, HostFiles, copy_content
+from agentbay_local.sandbox.host.offline_files import Found, OfflineFiles, copy_content
 from agentbay_local.sandbox.host.orphans import Orphans
 from agentbay_local.sandbox.host.pipes import Pipe
 from agentbay_local.sandbox.host.removal import remove_tree
-from agentbay_local.sandbox.host.spawned_process import Spawned
+from agentbay_local.sandbox.host.spawned_process import SpawnedProcess
 from agentbay_local.sandbox.host.terminal import Terminal
 from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.landlock import LandlockBackend
@@ -51,13 +51,13 @@ __all__ = [
     "Entry",
     "FileProblem",
     "Found",
-    "HostFiles",
     "InvalidRequest",
     "Isolation",
     "IsolationUnavailable",
     "LandlockBackend",
     "Limits",
     "MalformedReply",
+    "OfflineFiles",
     "OpenMode",
     "Orphans",
     "Pipe",
@@ -68,7 +68,7 @@ __all__ = [
     "SandboxPaused",
     "SandboxSpec",
     "SandboxTimeout",
-    "Spawned",
+    "SpawnedProcess",
     "Terminal",
     "backend_for",
     "copy_content",

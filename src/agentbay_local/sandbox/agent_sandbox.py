@@ -23,9 +23,9 @@ from agentbay_local.sandbox.base import (
 )
 from agentbay_local.sandbox.errors import SandboxGone, SandboxPaused
 from agentbay_local.sandbox.host import replies
-from agentbay_local.sandbox.host.command_run import Command
+from agentbay_local.sandbox.host.command_run import CommandRun
 from agentbay_local.sandbox.host.port_dial import dialled
-from agentbay_local.sandbox.host.spawned_process import Spawned, spawned
+from agentbay_local.sandbox.host.spawned_process import SpawnedProcess, spawned
 from agentbay_local.sandbox.host.terminal import Terminal, lent, opened
 from agentbay_local.sandbox.host.timers import Timer
 
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Mapping, Sequence
 
-    from agentbay_local.sandbox.host.agent_client import Channel, Reply
+    from agentbay_local.sandbox.host.agent_client import AgentClient, Reply
     from agentbay_local.sandbox.host.guard import Guard
-    from agentbay_local.sandbox.host.limit_enforcer import Watch
+    from agentbay_local.sandbox.host.limit_enforcer import LimitEnforcer
 
 __all__ = ["AgentSandbox"]
 
@@ -65,9 +65,9 @@ class AgentSandbox(Sandbox):
     def __init__(
         self,
         isolation: Isolation,
-        channel: Channel,
+        channel: AgentClient,
         guard: Guard,
-        watch: Watch,
+        watch: LimitEnforcer,
         on_end: Callable[[], None],
     ) -> None:
         self.isolation = isolation
@@ -79,7 +79,7 @@ class AgentSandbox(Sandbox):
         self._paused = False
         self._changing = asyncio.Lock()
         self._timers: set[Timer] = set()
-        self._commands: set[Command] = set()
+        self._commands: set[CommandRun] = set()
         self._watch = watch
         watch.on_excess = self._exceeded
         channel.on_broken = guard.doom
@@ -101,7 +101,7 @@ class AgentSandbox(Sandbox):
         seconds = checks.checked_timeout("timeout", timeout)
         limit = checks.checked_limit("output_limit", output_limit)
         self._usable()
-        started = Command(self._channel, fields, stdin, limit)
+        started = CommandRun(self._channel, fields, stdin, limit)
         self._commands.add(started)
         self._watch.wake()
         timer = Timer(seconds, lambda: self._expire(started, timer))
@@ -121,7 +121,7 @@ class AgentSandbox(Sandbox):
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
         fds: Sequence[int] = (),
-    ) -> Spawned:
+    ) -> SpawnedProcess:
         fields = _start_fields(command, cwd, env)
         given = checks.checked_descriptors(fds)
         self._usable()
@@ -235,7 +235,7 @@ class AgentSandbox(Sandbox):
         reply.close()
         return reply
 
-    def _expire(self, started: Command, timer: Timer) -> None:
+    def _expire(self, started: CommandRun, timer: Timer) -> None:
         started.kill()
         timer.restart(KILL_GRACE, self._unresponsive)
 

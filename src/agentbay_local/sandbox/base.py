@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from agentbay_local.sandbox.host.spawned_process import Spawned
+    from agentbay_local.sandbox.host.spawned_process import SpawnedProcess
     from agentbay_local.sandbox.host.terminal import Terminal
 
 __all__ = [
@@ -113,7 +113,7 @@ class Sandbox(ABC):
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
         fds: Sequence[int] = (),
-    ) -> Spawned:
+    ) -> SpawnedProcess:
         """Start a program and leave it running, its three streams in the caller's hands.
 
         Args:

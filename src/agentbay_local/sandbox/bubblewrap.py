@@ -19,8 +19,8 @@ from agentbay_local.sandbox.base import HOME, Backend, Isolation, Sandbox, Sandb
 from agentbay_local.sandbox.errors import InvalidRequest, SandboxError
 from agentbay_local.sandbox.host import programs, rootfs
 from agentbay_local.sandbox.host.bundle import interpreter_arguments
-from agentbay_local.sandbox.host.limit_enforcer import Crowd, Watch
-from agentbay_local.sandbox.host.mounts import Places
+from agentbay_local.sandbox.host.limit_enforcer import LimitEnforcer, SharedCost
+from agentbay_local.sandbox.host.mounts import Mounts
 from agentbay_local.sandbox.host.startup import (
     START_WITHIN,
     Launch,
@@ -68,8 +68,8 @@ class BubblewrapBackend(Backend):
     isolation = Isolation.NAMESPACES
 
     def __init__(self, orphans: Orphans | None = None) -> None:
-        self._places = Places()
-        self._crowd = Crowd()
+        self._places = Mounts()
+        self._crowd = SharedCost()
         self._orphans = orphans
 
     def prepare_root(self, spec: SandboxSpec) -> None:
@@ -126,7 +126,7 @@ class BubblewrapBackend(Backend):
             await insist(guard.kill())
             end.close()
             raise
-        watch = Watch(first, spec, self._crowd)
+        watch = LimitEnforcer(first, spec, self._crowd)
         return AgentSandbox(self.isolation, channel, guard, watch, end.close)
 
     def _noted(self, pid: int) -> Callable[[], None]:

@@ -24,8 +24,8 @@ from agentbay_local.sandbox.base import Backend, Isolation, Sandbox, SandboxSpec
 from agentbay_local.sandbox.errors import InvalidRequest, IsolationUnavailable, SandboxError
 from agentbay_local.sandbox.host import programs, rootfs
 from agentbay_local.sandbox.host.bundle import interpreter_arguments
-from agentbay_local.sandbox.host.limit_enforcer import Crowd, Watch
-from agentbay_local.sandbox.host.mounts import Places
+from agentbay_local.sandbox.host.limit_enforcer import LimitEnforcer, SharedCost
+from agentbay_local.sandbox.host.mounts import Mounts
 from agentbay_local.sandbox.host.packets import integer
 from agentbay_local.sandbox.host.startup import (
     Launch,
@@ -68,8 +68,8 @@ class LandlockBackend(Backend):
     isolation = Isolation.LANDLOCK
 
     def __init__(self) -> None:
-        self._places = Places()
-        self._crowd = Crowd()
+        self._places = Mounts()
+        self._crowd = SharedCost()
 
     def prepare_root(self, spec: SandboxSpec) -> None:
         rootfs.prepare_places(spec, spec.uid)
@@ -88,7 +88,7 @@ class LandlockBackend(Backend):
                 channel.end("the sandbox did not start")
                 await insist(guard.kill())
                 raise
-            watch = Watch(agent, spec, self._crowd)
+            watch = LimitEnforcer(agent, spec, self._crowd)
             return AgentSandbox(
                 self.isolation, channel, guard, watch, lambda: self._release(spec.root)
             )

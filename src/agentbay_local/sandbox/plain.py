@@ -15,8 +15,8 @@ from agentbay_local.sandbox.agent_sandbox import AgentSandbox
 from agentbay_local.sandbox.base import Backend, Isolation, Sandbox, SandboxSpec
 from agentbay_local.sandbox.host import rootfs
 from agentbay_local.sandbox.host.bundle import interpreter_arguments
-from agentbay_local.sandbox.host.limit_enforcer import Crowd, Watch
-from agentbay_local.sandbox.host.mounts import Places
+from agentbay_local.sandbox.host.limit_enforcer import LimitEnforcer, SharedCost
+from agentbay_local.sandbox.host.mounts import Mounts
 from agentbay_local.sandbox.host.startup import (
     Launch,
     guarded,
@@ -38,8 +38,8 @@ class PlainBackend(Backend):
     isolation = Isolation.NONE
 
     def __init__(self) -> None:
-        self._places = Places()
-        self._crowd = Crowd()
+        self._places = Mounts()
+        self._crowd = SharedCost()
 
     def prepare_root(self, spec: SandboxSpec) -> None:
         rootfs.prepare_places(spec)
@@ -55,7 +55,7 @@ class PlainBackend(Backend):
                 channel.end("the sandbox did not start")
                 await insist(guard.kill())
                 raise
-            watch = Watch(guard.pid, spec, self._crowd)
+            watch = LimitEnforcer(guard.pid, spec, self._crowd)
             return AgentSandbox(self.isolation, channel, guard, watch, lambda: None)
 
     async def close(self) -> None:

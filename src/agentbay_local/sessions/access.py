@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import attrs
 
 from agentbay_async._protocol import error_codes
-from agentbay_local.protocol.errors import Problem
+from agentbay_local.protocol.errors import ApiError
 
 if TYPE_CHECKING:
-    from agentbay_local.state import State
+    from agentbay_local.state import ServiceState
     from agentbay_local.store import Session
 
 __all__ = ["TOKEN_HEADER", "Access", "access_to", "admitted"]
@@ -38,7 +38,7 @@ class Access:
     token: str = attrs.field(repr=False)
 
 
-def access_to(state: State, session_id: str) -> Access:
+def access_to(state: ServiceState, session_id: str) -> Access:
     """Return how a session is reached."""
     return Access(
         link_url=f"{state.endpoint}/link/{session_id}",
@@ -47,7 +47,7 @@ def access_to(state: State, session_id: str) -> Access:
     )
 
 
-def admitted(state: State, session_id: str, token: str) -> Session:
+def admitted(state: ServiceState, session_id: str, token: str) -> Session:
     """Return the session that a token opens.
 
     Raises:
@@ -55,9 +55,9 @@ def admitted(state: State, session_id: str, token: str) -> Session:
     """
     right = _token(state, session_id).encode()
     if not hmac.compare_digest(token.encode("utf-8", "replace"), right):
-        raise Problem(error_codes.NOT_LOGIN, "The token of the session is missing or wrong.", 401)
+        raise ApiError(error_codes.NOT_LOGIN, "The token of the session is missing or wrong.", 401)
     return state.session(session_id)
 
 
-def _token(state: State, session_id: str) -> str:
+def _token(state: ServiceState, session_id: str) -> str:
     return state.signer.seal("access", {"session": session_id})

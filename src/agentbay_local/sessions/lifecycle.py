@@ -22,13 +22,13 @@ from agentbay_local.sessions import states
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from agentbay_local.background_tasks import Background
+    from agentbay_local.background_tasks import BackgroundTasks
     from agentbay_local.clock import Clock
-    from agentbay_local.contexts.sync import Syncing
+    from agentbay_local.contexts.sync import SyncService
     from agentbay_local.sessions.sandboxes import Sandboxes
     from agentbay_local.store import NewSession, Session, Store
     from agentbay_local.testing.transitions import Transitions
-    from agentbay_local.tools.tool_state import Memories
+    from agentbay_local.tools.tool_state import ToolStates
 
 __all__ = ["Lifecycle"]
 
@@ -50,10 +50,10 @@ class Lifecycle:
         self,
         store: Store,
         clock: Clock,
-        background: Background,
+        background: BackgroundTasks,
         sandboxes: Sandboxes,
-        syncing: Syncing,
-        memories: Memories,
+        syncing: SyncService,
+        memories: ToolStates,
         transitions: Transitions,
     ) -> None:
         self._store = store

@@ -15,7 +15,7 @@ import attrs
 
 from agentbay_async._protocol import error_codes
 from agentbay_local.code import read_only
-from agentbay_local.protocol.errors import Problem
+from agentbay_local.protocol.errors import ApiError
 from agentbay_local.sandbox.base import Backend, Isolation, Limits, Sandbox, SandboxSpec
 from agentbay_local.sandbox.errors import IsolationUnavailable, SandboxError
 from agentbay_local.sandbox.host.removal import remove_tree
@@ -101,7 +101,7 @@ class Sandboxes:
             Problem: This machine cannot isolate sessions as asked.
         """
         if self._backend is None:
-            raise Problem(error_codes.SANDBOX_UNAVAILABLE, self._why_not)
+            raise ApiError(error_codes.SANDBOX_UNAVAILABLE, self._why_not)
         return self._backend
 
     @property
@@ -129,7 +129,7 @@ class Sandboxes:
             return await self._started(session_id, cell)
         except (SandboxError, OSError, asyncio.TimeoutError) as error:
             _log.warning("the sandbox of %s does not start", session_id, exc_info=error)
-            raise Problem(error_codes.SANDBOX_UNAVAILABLE, _start_failure(error)) from error
+            raise ApiError(error_codes.SANDBOX_UNAVAILABLE, _start_failure(error)) from error
 
     def alive(self, session_id: str) -> Sandbox | None:
         """Return the sandbox of a session if it is running."""

@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from agentbay_local.clock import Clock
     from agentbay_local.server import Server
     from agentbay_local.testing.faults import Faults
-    from agentbay_local.testing.instruments import Kit
+    from agentbay_local.testing.instruments import Instruments
     from agentbay_local.testing.journal import Journal
     from agentbay_local.testing.quotas import Quotas
     from agentbay_local.testing.seeding import ContextSeeds, Seeded, SessionSeeds
     from agentbay_local.testing.transitions import Transitions
 
-__all__ = ["Bench"]
+__all__ = ["TestControls"]
 
 T = TypeVar("T")
 
 
-class Bench(ABC):
+class TestControls(ABC):
     """The part of `LocalService` that tests put their hands on."""
 
-    _kit: Kit
+    _kit: Instruments
 
     @abstractmethod
     def _block(self, work: Callable[[Server], Coroutine[Any, Any, T]]) -> T:

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from agentbay_local.testing.fault_actions import Effect
     from agentbay_local.testing.faults import Call
 
-__all__ = ["Kit"]
+__all__ = ["Instruments"]
 
 E = TypeVar("E", bound="Effect")
 
 
 @attrs.frozen
-class Kit:
+class Instruments:
     """What tests put their hands on.
 
     Attributes:

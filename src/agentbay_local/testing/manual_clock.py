@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
-from agentbay_local.testing.waiters import WORK, Sleeper, Work, span_of, wake_up
+from agentbay_local.testing.waiters import WORK, Waiter, Work, span_of, wake_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,7 +63,7 @@ class ManualClock:
         self._offset = 0.0
         self._state = threading.Condition(threading.RLock())
         self._moving = threading.Lock()
-        self._sleepers: list[Sleeper] = []
+        self._sleepers: list[Waiter] = []
         self._awake: set[asyncio.Task[Any]] = set()
         self._watched: WeakSet[asyncio.Task[Any]] = WeakSet()
         self._works: set[Work] = set()
@@ -204,7 +204,7 @@ class ManualClock:
             self._stir()
             return True
 
-    def _wake(self, sleeper: Sleeper) -> None:
+    def _wake(self, sleeper: Waiter) -> None:
         # A loop that was closed meanwhile has nobody left to wake.
         with suppress(RuntimeError):
             sleeper.task.get_loop().call_soon_threadsafe(wake_up, sleeper.wake)
@@ -238,13 +238,13 @@ class ManualClock:
         finally:
             self._get_up(sleeper, work)
 
-    def _lie_down(self, due: float, dozing: bool, work: Work | None) -> Sleeper:
+    def _lie_down(self, due: float, dozing: bool, work: Work | None) -> Waiter:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("only a task can sleep")
         with self._state:
             wake = task.get_loop().create_future()
-            sleeper = Sleeper(due, wake, task, dozing)
+            sleeper = Waiter(due, wake, task, dozing)
             self._sleepers.append(sleeper)
             self._loops.add(task.get_loop())
             self._awake.discard(task)
@@ -256,7 +256,7 @@ class ManualClock:
             self._stir()
         return sleeper
 
-    def _get_up(self, sleeper: Sleeper, work: Work | None) -> None:
+    def _get_up(self, sleeper: Waiter, work: Work | None) -> None:
         with self._state:
             if sleeper in self._sleepers:
                 self._sleepers.remove(sleeper)
@@ -286,7 +286,7 @@ class ManualClock:
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(loop.call_later, quiet, self._jump, self._changes)
 
-    def _next_to_jump_for(self) -> Sleeper | None:
+    def _next_to_jump_for(self) -> Waiter | None:
         waiting = (sleeper for sleeper in self._sleepers if not sleeper.dozing)
         return min(waiting, key=lambda sleeper: sleeper.due, default=None)
 

@@ -13,16 +13,16 @@ from agentbay_local.actions import contexts as context_actions
 from agentbay_local.actions import files as file_actions
 from agentbay_local.actions import sessions as session_actions
 from agentbay_local.contexts.versions import Change
-from agentbay_local.protocol.errors import Problem
+from agentbay_local.protocol.errors import ApiError
 from agentbay_local.trees.manifest import FILE, Stamp
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from agentbay_local.state import State
+    from agentbay_local.state import ServiceState
     from agentbay_local.store import NewSession
 
-__all__ = ["ContextSeeds", "Holdings", "Seeded", "SessionSeeds"]
+__all__ = ["ContextSeeds", "Seeded", "Seeding", "SessionSeeds"]
 
 _GRACE = 10.0
 # Sessions stored in one step: enough to be quick, so few that others are answered meanwhile.
@@ -49,14 +49,14 @@ class Seeded:
 
 
 @attrs.frozen
-class Holdings:
+class Seeding:
     """The holdings of one running service.
 
     Attributes:
         state: Its parts.
     """
 
-    state: State
+    state: ServiceState
 
     def living(self) -> dict[str, dict[str, str]]:
         """Return the labels of each session that is neither released nor on its way there."""
@@ -91,7 +91,7 @@ class Holdings:
         try:
             made = {name: await self._context(name, content) for name, content in files.items()}
             return Seeded(await self._sessions(labels), made)
-        except Problem as problem:
+        except ApiError as problem:
             raise ValueError(problem.message) from problem
 
     async def _sessions(self, several: Sequence[Mapping[str, str]]) -> list[str]:

@@ -30,15 +30,15 @@ from agentbay_local.sandbox.host.removal import remove_tree
 from agentbay_local.sessions import states
 from agentbay_local.store import Store
 from agentbay_local.trees.archive import pack, unpack
-from agentbay_local.trees.atomic_write import Landing
+from agentbay_local.trees.atomic_write import AtomicWriter
 from agentbay_local.trees.manifest import scan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from agentbay_local.state import State
-    from agentbay_local.testing.seeding import Holdings
+    from agentbay_local.state import ServiceState
+    from agentbay_local.testing.seeding import Seeding
 
 __all__ = ["Snapshots"]
 
@@ -55,8 +55,8 @@ class Snapshots:
         home: The directory of the service.
     """
 
-    state: State
-    holdings: Holdings
+    state: ServiceState
+    holdings: Seeding
     home: Path
 
     async def write(self, path: Path) -> None:
@@ -161,7 +161,7 @@ def _unpack(path: Path, staging: Path) -> dict[str, Any]:
     top = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with open(path, "rb") as source:
-            unpack(source, Landing(top), lambda _: True)
+            unpack(source, AtomicWriter(top), lambda _: True)
         about: dict[str, Any] = json.loads(_text(staging / "about.json"))
         if about["format"] != _FORMAT or not isinstance(about["monotonic"], float):
             raise ValueError(f"it has format {about['format']!r:.20}")

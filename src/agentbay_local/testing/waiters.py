@@ -12,14 +12,14 @@ import attrs
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["LONGEST", "WORK", "Sleeper", "Work", "span_of", "wake_up"]
+__all__ = ["LONGEST", "WORK", "Waiter", "Work", "span_of", "wake_up"]
 
 LONGEST = 1e9
 """Seconds, some thirty years, that nothing on a clock lasts longer than: dates stay dates."""
 
 
 @attrs.define(eq=False)
-class Sleeper:
+class Waiter:
     """Somebody who sleeps until `due`, in seconds since the clock began."""
 
     due: float

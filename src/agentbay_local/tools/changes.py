@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING
 
 from agentbay_async._protocol.codec import compact_json
 from agentbay_local.tools.filesystem import refused
-from agentbay_local.tools.watcher import Follower, Watched
+from agentbay_local.tools.watcher import Follower, PathWatcher
 
 if TYPE_CHECKING:
     from agentbay_local.sandbox.base import Sandbox
     from agentbay_local.tools.arguments import Arguments
-    from agentbay_local.tools.tool_context import Workplace
-    from agentbay_local.tools.tool_state import Memory
+    from agentbay_local.tools.tool_context import ToolContext
+    from agentbay_local.tools.tool_state import ToolState
 
 __all__ = ["follow", "get_file_change"]
 
 _MOST = 100
 
 
-async def follow(memory: Memory, sandbox: Sandbox, path: str) -> Follower:
+async def follow(memory: ToolState, sandbox: Sandbox, path: str) -> Follower:
     """Begin to hear of what changes at a path, or below it if it is a directory.
 
     Raises:
@@ -38,7 +38,7 @@ async def follow(memory: Memory, sandbox: Sandbox, path: str) -> Follower:
     return follower
 
 
-async def get_file_change(place: Workplace, arguments: Arguments) -> str:
+async def get_file_change(place: ToolContext, arguments: Arguments) -> str:
     """Answer with the changes since the last question about that path; at first with none."""
     path, known = arguments.path("path"), place.memory.watched
     if _key(path) not in known:
@@ -54,11 +54,11 @@ def _key(path: str) -> str:
     return posixpath.normpath(path)
 
 
-async def _remembered(memory: Memory, sandbox: Sandbox, path: str) -> Watched:
+async def _remembered(memory: ToolState, sandbox: Sandbox, path: str) -> PathWatcher:
     with refused("get file status"):
         # A survey of what is not there is empty, and nobody means to watch that.
         entry = await sandbox.stat(_key(path))
-        found = Watched(entry.path, await sandbox.survey(entry.path))
+        found = PathWatcher(entry.path, await sandbox.survey(entry.path))
     idle = [key for key, watched in memory.watched.items() if not watched.followers]
     if len(idle) >= _MOST:
         del memory.watched[idle[0]]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from agentbay_local.code.events import Event
     from agentbay_local.tools.arguments import Arguments
-    from agentbay_local.tools.tool_context import Workplace
+    from agentbay_local.tools.tool_context import ToolContext
 
 __all__ = ["run_code", "stream_code"]
 
@@ -24,7 +24,7 @@ _LONGEST_SECONDS = 24 * 3600
 _LONGEST_TEXT = 64 * 1024
 
 
-async def run_code(place: Workplace, arguments: Arguments) -> str:
+async def run_code(place: ToolContext, arguments: Arguments) -> str:
     """Run code in a session and answer with all that came out of it.
 
     Code that fails or runs out of time is an ordinary answer, which holds what came out until then.
@@ -42,7 +42,7 @@ async def run_code(place: Workplace, arguments: Arguments) -> str:
 
 
 async def stream_code(
-    place: Workplace, arguments: Arguments
+    place: ToolContext, arguments: Arguments
 ) -> AsyncGenerator[dict[str, Any], None]:
     """Run code in a session and yield the data of the stream's frames; the last ends it.
 
@@ -63,7 +63,7 @@ async def stream_code(
 
 
 async def _events(
-    place: Workplace, arguments: Arguments, limit: str
+    place: ToolContext, arguments: Arguments, limit: str
 ) -> AsyncGenerator[Event, None]:
     code, language = arguments.text("code"), arguments.text("language")
     seconds = max(arguments.count(limit, _DEFAULT_SECONDS, _LONGEST_SECONDS), 1)

@@ -8,7 +8,7 @@ from agentbay_async._protocol.codec import compact_json
 
 if TYPE_CHECKING:
     from agentbay_local.tools.arguments import Arguments
-    from agentbay_local.tools.tool_context import Workplace
+    from agentbay_local.tools.tool_context import ToolContext
 
 __all__ = ["get_env", "set_env"]
 
@@ -18,7 +18,7 @@ _MOST_CHARACTERS = 256 * 1024
 _LONGEST = 128 * 1024 - 1
 
 
-async def set_env(place: Workplace, arguments: Arguments) -> str:
+async def set_env(place: ToolContext, arguments: Arguments) -> str:
     """Set variables, all or none; what runs already keeps those that it has."""
     new = dict(_pair(arguments, index, item) for index, item in enumerate(_items(arguments)))
     merged = {**place.memory.env, **new}
@@ -28,7 +28,7 @@ async def set_env(place: Workplace, arguments: Arguments) -> str:
     return "True"
 
 
-async def get_env(place: Workplace, arguments: Arguments) -> str:
+async def get_env(place: ToolContext, arguments: Arguments) -> str:
     """Answer with the variables that were set, or those of them that are asked for."""
     env = place.memory.env
     if arguments.values.get("keys") is None:

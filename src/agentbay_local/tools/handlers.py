@@ -12,23 +12,23 @@ if TYPE_CHECKING:
 
     from agentbay_local.sandbox.base import Sandbox
     from agentbay_local.tools.arguments import Arguments
-    from agentbay_local.tools.tool_context import Workplace
+    from agentbay_local.tools.tool_context import ToolContext
 
-    Program = Callable[[Workplace, Arguments], Awaitable[str]]
+    Program = Callable[[ToolContext, Arguments], Awaitable[str]]
 
-__all__ = ["PROGRAMS"]
+__all__ = ["HANDLERS"]
 
 
 def _inside(work: Callable[[Sandbox, Arguments], Awaitable[str]]) -> Program:
     """Return the program of a tool that needs nothing but the sandbox."""
 
-    async def program(place: Workplace, arguments: Arguments) -> str:
+    async def program(place: ToolContext, arguments: Arguments) -> str:
         return await work(place.sandbox, arguments)
 
     return program
 
 
-PROGRAMS: dict[str, Program] = {
+HANDLERS: dict[str, Program] = {
     "shell": shell.shell,
     "create_directory": _inside(filesystem.create_directory),
     "delete_file": _inside(filesystem.delete_file),

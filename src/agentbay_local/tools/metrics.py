@@ -12,12 +12,12 @@ from agentbay_local.clock import iso
 if TYPE_CHECKING:
     from agentbay_local.sandbox.base import Consumption
     from agentbay_local.tools.arguments import Arguments
-    from agentbay_local.tools.tool_context import Workplace
+    from agentbay_local.tools.tool_context import ToolContext
 
 __all__ = ["get_metrics"]
 
 
-async def get_metrics(place: Workplace, arguments: Arguments) -> str:
+async def get_metrics(place: ToolContext, arguments: Arguments) -> str:
     """Answer with numbers of this session alone.
 
     Totals are what it is limited to, or what the machine has where that is less.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from agentbay_local.protocol.json import written
+from agentbay_local.protocol.json import dump_json
 from agentbay_local.sandbox.errors import FileProblem, InvalidRequest
 from agentbay_local.tools.arguments import Arguments, ToolFailure
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agentbay_local.sandbox.base import Completed
-    from agentbay_local.tools.tool_context import Workplace
+    from agentbay_local.tools.tool_context import ToolContext
 
 __all__ = ["shell"]
 
@@ -27,7 +27,7 @@ _CUT = (
 )
 
 
-async def shell(place: Workplace, arguments: Arguments) -> str:
+async def shell(place: ToolContext, arguments: Arguments) -> str:
     """Run a command and answer with its streams and exit code.
 
     A command that ends by itself is an ordinary answer whatever its exit code. One that runs out of
@@ -54,7 +54,7 @@ async def shell(place: Workplace, arguments: Arguments) -> str:
         reason = "Execution failed. Error code:-1 Error message: [timeout]"
         raise ToolFailure(await _failure(-1, errorMessage=reason, **streams))
     answer = {**streams, "exit_code": done.exit_code, "traceId": _trace()}
-    return await written(answer, _size(streams))
+    return await dump_json(answer, _size(streams))
 
 
 def _streams(done: Completed) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def _noted(stderr: str, done: Completed) -> str:
 
 async def _failure(code: int, **fields: Any) -> str:
     plain: dict[str, Any] = {"errorCode": code, "stdout": "", "stderr": "", "traceId": _trace()}
-    return await written({**plain, **fields}, _size(fields))
+    return await dump_json({**plain, **fields}, _size(fields))
 
 
 def _size(streams: Mapping[str, Any]) -> int:

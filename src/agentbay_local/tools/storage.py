@@ -18,7 +18,7 @@ from agentbay_local.tools.inside.transfer_program import UNREACHABLE
 
 if TYPE_CHECKING:
     from agentbay_local.tools.arguments import Arguments
-    from agentbay_local.tools.tool_context import Workplace
+    from agentbay_local.tools.tool_context import ToolContext
 
 __all__ = ["oss_download_annon", "oss_upload_annon"]
 
@@ -30,17 +30,17 @@ _CLOSED = (
 )
 
 
-async def oss_upload_annon(place: Workplace, arguments: Arguments) -> str:
+async def oss_upload_annon(place: ToolContext, arguments: Arguments) -> str:
     """Upload a file of the session to a URL."""
     return await _carry(place, arguments, "Upload")
 
 
-async def oss_download_annon(place: Workplace, arguments: Arguments) -> str:
+async def oss_download_annon(place: ToolContext, arguments: Arguments) -> str:
     """Download from a URL to a file of the session."""
     return await _carry(place, arguments, "Download")
 
 
-async def _carry(place: Workplace, arguments: Arguments, verb: str) -> str:
+async def _carry(place: ToolContext, arguments: Arguments, verb: str) -> str:
     url, path = _url(arguments), arguments.path("path")
     task = compact_json({"verb": verb.lower(), "url": url, "path": path})
     done = await place.sandbox.run(

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
-    from agentbay_local.code import CodeRunner
+    from agentbay_local.code import Kernels
     from agentbay_local.sandbox.base import Sandbox
-    from agentbay_local.tools.tool_state import Memory
+    from agentbay_local.tools.tool_state import ToolState
 
-__all__ = ["Workplace"]
+__all__ = ["ToolContext"]
 
 
 @attrs.frozen
-class Workplace:
+class ToolContext:
     """What a tool has at hand.
 
     Attributes:
@@ -27,5 +27,5 @@ class Workplace:
 
     session_id: str
     sandbox: Sandbox
-    memory: Memory
-    code: CodeRunner
+    memory: ToolState
+    code: Kernels

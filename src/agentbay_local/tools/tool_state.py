@@ -12,13 +12,13 @@ import attrs
 from agentbay_local.tools.meter import Meter
 
 if TYPE_CHECKING:
-    from agentbay_local.tools.watcher import Watched
+    from agentbay_local.tools.watcher import PathWatcher
 
-__all__ = ["Memories", "Memory"]
+__all__ = ["ToolState", "ToolStates"]
 
 
 @attrs.frozen(eq=False)
-class Memory:
+class ToolState:
     """What is remembered of one session.
 
     Attributes:
@@ -28,11 +28,11 @@ class Memory:
     """
 
     env: dict[str, str] = attrs.field(factory=dict, repr=False)
-    watched: dict[str, Watched] = attrs.field(factory=dict)
+    watched: dict[str, PathWatcher] = attrs.field(factory=dict)
     meter: Meter = attrs.field(factory=Meter)
 
 
-class Memories:
+class ToolStates:
     """The memories of all sessions.
 
     Example:
@@ -43,11 +43,11 @@ class Memories:
     """
 
     def __init__(self) -> None:
-        self._memories: dict[str, Memory] = {}
+        self._memories: dict[str, ToolState] = {}
 
-    def of(self, session_id: str) -> Memory:
+    def of(self, session_id: str) -> ToolState:
         """Return the memory of a session; an empty one at first."""
-        return self._memories.setdefault(session_id, Memory())
+        return self._memories.setdefault(session_id, ToolState())
 
     def forget(self, session_id: str) -> None:
         """Remember nothing more of a session, which is over."""

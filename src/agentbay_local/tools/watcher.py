@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Event = dict[str, str]
 
-__all__ = ["Follower", "Watched"]
+__all__ = ["Follower", "PathWatcher"]
 
 _ASKS_WITHIN = 5.0
 
@@ -32,7 +32,7 @@ class Follower:
         [{'eventType': 'create', 'path': '/tmp/out/a', 'pathType': 'file'}]
     """
 
-    def __init__(self, watched: Watched) -> None:
+    def __init__(self, watched: PathWatcher) -> None:
         self._watched = watched
         self._unheard: list[Event] = []
         self._asks_until = asyncio.get_running_loop().time() + _ASKS_WITHIN
@@ -65,7 +65,7 @@ class Follower:
         self._watched.followers.discard(self)
 
 
-class Watched:
+class PathWatcher:
     """A path, what was there when it was last looked at, and who follows.
 
     Attributes:

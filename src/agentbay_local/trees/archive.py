@@ -13,7 +13,7 @@ import os
 import tarfile
 from typing import TYPE_CHECKING, BinaryIO
 
-from agentbay_local.trees.atomic_write import Landing, open_source
+from agentbay_local.trees.atomic_write import AtomicWriter, open_source
 from agentbay_local.trees.manifest import DIRECTORY, FILE, LINK, Manifest, Stamp
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _add_file(archive: tarfile.TarFile, member: tarfile.TarInfo, source: int) ->
         archive.addfile(member, file)
 
 
-def unpack(source: BinaryIO, landing: Landing, wanted: Callable[[str], bool]) -> Manifest:
+def unpack(source: BinaryIO, landing: AtomicWriter, wanted: Callable[[str], bool]) -> Manifest:
     """Put the files of an archive into a tree; return what was put.
 
     Args:
@@ -80,7 +80,7 @@ def unpack(source: BinaryIO, landing: Landing, wanted: Callable[[str], bool]) ->
 
 
 def _put(
-    archive: tarfile.TarFile, member: tarfile.TarInfo, path: str, landing: Landing
+    archive: tarfile.TarFile, member: tarfile.TarInfo, path: str, landing: AtomicWriter
 ) -> Stamp | None:
     if member.isdir():
         landing.directory(path)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["PARTIAL", "Landing", "UnstableFileError", "open_source"]
+__all__ = ["PARTIAL", "AtomicWriter", "UnstableFileError", "open_source"]
 
 PARTIAL = ".agentbay-partial-"
 """How names of files begin that are being written; they are never copied anywhere."""
@@ -51,7 +51,7 @@ def open_source(top: int, path: str) -> int:
 
 
 @attrs.frozen
-class Landing:
+class AtomicWriter:
     """A tree that files are put into.
 
     Attributes:

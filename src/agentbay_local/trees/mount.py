@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
-from agentbay_local.sandbox.host.offline_files import HostFiles
+from agentbay_local.sandbox.host.offline_files import OfflineFiles
 from agentbay_local.sandbox.host.openat import open_beneath
-from agentbay_local.trees.atomic_write import Landing
+from agentbay_local.trees.atomic_write import AtomicWriter
 from agentbay_local.trees.manifest import DIRECTORY, LINK, Manifest, Stamp, scan
 from agentbay_local.trees.selection import below
 
@@ -87,7 +87,7 @@ class Mount:
     @contextmanager
     def opened(self) -> Iterator[int]:
         """Open the mount's directory, making it when it is missing."""
-        with HostFiles(self.root, self.owner) as files:
+        with OfflineFiles(self.root, self.owner) as files:
             files.make_directory(self.path)
         root = os.open(self.root, _ENTER | os.O_NOFOLLOW)
         try:
@@ -115,7 +115,7 @@ class Mount:
                 os.close(source)
 
     def _bring(self, source: int, top: int, selection: Selection) -> int:
-        landing, here, came = Landing(top, self.owner), chosen(top, selection), 0
+        landing, here, came = AtomicWriter(top, self.owner), chosen(top, selection), 0
         for path, mark in chosen(source, selection).items():
             agreed = self.base.get(path)
             if path in here and (here[path] == mark or (agreed and agreed.there == mark)):
@@ -143,7 +143,7 @@ class Mount:
         return Difference(present, changed, missing, skipped)
 
 
-def _brought(landing: Landing, source: int, path: str, mark: Stamp) -> Stamp:
+def _brought(landing: AtomicWriter, source: int, path: str, mark: Stamp) -> Stamp:
     if mark.kind == DIRECTORY:
         landing.directory(path)
         return mark

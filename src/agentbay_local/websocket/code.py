@@ -12,16 +12,16 @@ from agentbay_local.tools.code import stream_code
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from agentbay_local.state import State
-    from agentbay_local.websocket.connection import Line
+    from agentbay_local.state import ServiceState
+    from agentbay_local.websocket.connection import Connection
     from agentbay_local.websocket.frames import Asked
 
-__all__ = ["Coding"]
+__all__ = ["CodeServer"]
 
 _TOOL = "run_code"
 
 
-class Coding:
+class CodeServer:
     """Runs code for the lines of one session; who hangs up interrupts it.
 
     Args:
@@ -29,11 +29,11 @@ class Coding:
         session_id: The session.
     """
 
-    def __init__(self, state: State, session_id: str) -> None:
+    def __init__(self, state: ServiceState, session_id: str) -> None:
         self._state = state
         self._session_id = session_id
 
-    def take(self, line: Line, asked: Asked) -> Coroutine[Any, Any, None]:
+    def take(self, line: Connection, asked: Asked) -> Coroutine[Any, Any, None]:
         """Take a question; return what answers it.
 
         Raises:
@@ -43,7 +43,7 @@ class Coding:
             raise ToolFailure(f"{asked.target} has no method {asked.method!r} that streams")
         return self._run(line, asked)
 
-    async def _run(self, line: Line, asked: Asked) -> None:
+    async def _run(self, line: Connection, asked: Asked) -> None:
         session = self._state.running(self._session_id)
         if _TOOL not in images.tools_of(session.image):
             raise ToolFailure(images.not_offered(session.image, _TOOL))

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
     from agentbay_local.websocket.frames import Asked
 
-__all__ = ["Line", "LineLost"]
+__all__ = ["Connection", "ConnectionLost"]
 
 
-class LineLost(Exception):  # noqa: N818  # it happens to every line, and is no error of ours
+class ConnectionLost(Exception):  # noqa: N818  # it happens to every line, and is no error of ours
     """The client is gone."""
 
 
-class Line:
+class Connection:
     """Says frames to one client, whole and in order.
 
     Args:
@@ -60,12 +60,12 @@ class Line:
         # In turns, so that no more than one frame waits in memory for a client that does not read.
         async with self._turn:
             if self.lost.is_set():
-                raise LineLost
+                raise ConnectionLost
             try:
                 await self._send(text)
             except ConnectionError:
                 self.lost.set()
-                raise LineLost from None
+                raise ConnectionLost from None
 
     async def until(self, news: asyncio.Event) -> None:
         """Wait for something to say.
@@ -80,4 +80,4 @@ class Line:
             for wait in waits:
                 wait.cancel()
         if self.lost.is_set():
-            raise LineLost
+            raise ConnectionLost

@@ -6,19 +6,19 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
-from agentbay_local.protocol.errors import Problem
+from agentbay_local.protocol.errors import ApiError
 from agentbay_local.sandbox.errors import SandboxError
 from agentbay_local.tools.arguments import ToolFailure
 from agentbay_local.websocket import frames
-from agentbay_local.websocket.connection import LineLost
+from agentbay_local.websocket.connection import ConnectionLost
 from agentbay_local.websocket.frames import Asked, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
-    from agentbay_local.websocket.connection import Line
+    from agentbay_local.websocket.connection import Connection
 
-__all__ = ["Desk", "Server"]
+__all__ = ["Dispatcher", "Server"]
 
 _log = logging.getLogger(__name__)
 
@@ -28,12 +28,12 @@ _MOST_AT_ONCE = 256
 class Server(Protocol):
     """One of those whom a client can ask."""
 
-    def take(self, line: Line, asked: Asked) -> Coroutine[Any, Any, None] | None:
+    def take(self, line: Connection, asked: Asked) -> Coroutine[Any, Any, None] | None:
         """Take a question; return what answers it, if it is answered."""
         ...
 
 
-class Desk:
+class Dispatcher:
     """Serves one client.
 
     Args:
@@ -41,7 +41,7 @@ class Desk:
         servers: Whom it can ask, by name.
     """
 
-    def __init__(self, line: Line, servers: Mapping[str, Server]) -> None:
+    def __init__(self, line: Connection, servers: Mapping[str, Server]) -> None:
         self._line = line
         self._servers = servers
         self._tasks: set[asyncio.Task[None]] = set()
@@ -91,9 +91,9 @@ class Desk:
     async def _answered(self, asked: Asked, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
-        except LineLost:
+        except ConnectionLost:
             return
-        except Problem as problem:
+        except ApiError as problem:
             await self._refuse(asked, problem.message)
         except (ToolFailure, SandboxError) as problem:
             await self._refuse(asked, str(problem))
@@ -107,5 +107,5 @@ class Desk:
     async def _say(self, text: str) -> None:
         try:
             await self._line.say(text)
-        except LineLost:
+        except ConnectionLost:
             return

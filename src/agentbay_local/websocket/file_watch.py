@@ -10,21 +10,21 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from agentbay_local.protocol.errors import Problem
+from agentbay_local.protocol.errors import ApiError
 from agentbay_local.sandbox.errors import SandboxError
 from agentbay_local.tools.arguments import Arguments, ToolFailure
 from agentbay_local.tools.changes import follow
-from agentbay_local.websocket.connection import LineLost
+from agentbay_local.websocket.connection import ConnectionLost
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from agentbay_local.state import State
+    from agentbay_local.state import ServiceState
     from agentbay_local.tools.watcher import Follower
-    from agentbay_local.websocket.connection import Line
+    from agentbay_local.websocket.connection import Connection
     from agentbay_local.websocket.frames import Asked
 
-__all__ = ["Watching"]
+__all__ = ["FileWatchServer"]
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ _EVERY = 0.25
 _MOST_OF_A_LINE = 64
 
 
-class Watching:
+class FileWatchServer:
     """Watches paths of one session for its lines.
 
     Args:
@@ -40,12 +40,12 @@ class Watching:
         session_id: The session.
     """
 
-    def __init__(self, state: State, session_id: str) -> None:
+    def __init__(self, state: ServiceState, session_id: str) -> None:
         self._state = state
         self._session_id = session_id
-        self._watches: dict[Line, dict[str, asyncio.Task[None]]] = {}
+        self._watches: dict[Connection, dict[str, asyncio.Task[None]]] = {}
 
-    def take(self, line: Line, asked: Asked) -> Coroutine[Any, Any, None]:
+    def take(self, line: Connection, asked: Asked) -> Coroutine[Any, Any, None]:
         """Take a question; return what answers it.
 
         Raises:
@@ -59,12 +59,12 @@ class Watching:
             return line.answer(asked, _DONE)
         raise ToolFailure(f"{asked.target} has no method {asked.method!r} that streams")
 
-    def forget(self, line: Line) -> None:
+    def forget(self, line: Connection) -> None:
         """End all that a line watches."""
         for task in self._watches.pop(line, {}).values():
             task.cancel()
 
-    async def _begin(self, line: Line, asked: Asked, path: str) -> None:
+    async def _begin(self, line: Connection, asked: Asked, path: str) -> None:
         session = self._state.running(self._session_id)
         memory = self._state.memories.of(session.id)
         follower = await follow(memory, await self._state.sandboxes.get(session.id), path)
@@ -82,12 +82,12 @@ class Watching:
         mine[path] = asyncio.create_task(work, name=f"watch in {session.id}")
         mine[path].add_done_callback(lambda _: follower.leave())
 
-    def _stop(self, line: Line, path: str) -> None:
+    def _stop(self, line: Connection, path: str) -> None:
         task = self._watches.get(line, {}).pop(path, None)
         if task is not None:
             task.cancel()
 
-    async def _watch(self, line: Line, server: str, path: str, follower: Follower) -> None:
+    async def _watch(self, line: Connection, server: str, path: str, follower: Follower) -> None:
         while True:
             await self._state.clock.sleep(_EVERY)
             try:
@@ -95,9 +95,9 @@ class Watching:
                 if events := await follower.changes(sandbox):
                     push = {"eventType": "file_change", "path": path, "events": events}
                     await line.push(server, push)
-            except LineLost:
+            except ConnectionLost:
                 return
-            except (Problem, SandboxError, ToolFailure) as error:
+            except (ApiError, SandboxError, ToolFailure) as error:
                 # What is paused or full now is looked at again when it is not.
                 _log.debug("a watch in %s cannot look: %s", self._session_id, error)
 

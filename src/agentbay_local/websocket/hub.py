@@ -6,55 +6,55 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from agentbay_local.websocket.code import Coding
-from agentbay_local.websocket.dispatcher import Desk
-from agentbay_local.websocket.file_watch import Watching
-from agentbay_local.websocket.pty import Terminals
+from agentbay_local.websocket.code import CodeServer
+from agentbay_local.websocket.dispatcher import Dispatcher
+from agentbay_local.websocket.file_watch import FileWatchServer
+from agentbay_local.websocket.pty import PtyServer
 from agentbay_local.websocket.subscriber import SERVER
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from agentbay_local.state import State
-    from agentbay_local.websocket.connection import Line
+    from agentbay_local.state import ServiceState
+    from agentbay_local.websocket.connection import Connection
     from agentbay_local.websocket.dispatcher import Server
 
-__all__ = ["Rooms"]
+__all__ = ["Hub"]
 
 
 class _Room:
     """The servers of one session, and its lines with what hangs each of them up."""
 
-    def __init__(self, state: State, session_id: str) -> None:
-        self.terminals = Terminals(state, session_id)
-        self.watching = Watching(state, session_id)
+    def __init__(self, state: ServiceState, session_id: str) -> None:
+        self.terminals = PtyServer(state, session_id)
+        self.watching = FileWatchServer(state, session_id)
         self.servers: dict[str, Server] = {
             SERVER: self.terminals,
-            "wuying_codespace": Coding(state, session_id),
+            "wuying_codespace": CodeServer(state, session_id),
             "wuying_filesystem": self.watching,
         }
-        self.lines: dict[Line, Callable[[], Awaitable[object]]] = {}
+        self.lines: dict[Connection, Callable[[], Awaitable[object]]] = {}
 
     async def hang_up(self) -> None:
         """End all lines."""
         await asyncio.gather(*(end() for end in self.lines.values()), return_exceptions=True)
 
 
-class Rooms:
+class Hub:
     """The rooms of all sessions.
 
     Args:
         state: The service.
     """
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: ServiceState) -> None:
         self._state = state
         self._rooms: dict[str, _Room] = {}
 
     @asynccontextmanager
     async def joined(
-        self, session_id: str, line: Line, hang_up: Callable[[], Awaitable[object]]
-    ) -> AsyncIterator[Desk]:
+        self, session_id: str, line: Connection, hang_up: Callable[[], Awaitable[object]]
+    ) -> AsyncIterator[Dispatcher]:
         """Serve a line of a session for as long as the block lasts.
 
         Args:
@@ -63,7 +63,7 @@ class Rooms:
             hang_up: Ends the connection, which ends the block.
         """
         room = self._rooms.setdefault(session_id, _Room(self._state, session_id))
-        desk = Desk(line, room.servers)
+        desk = Dispatcher(line, room.servers)
         room.lines[line] = hang_up
         try:
             yield desk

@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 from agentbay_local.sandbox.errors import FileProblem, InvalidRequest
 from agentbay_local.tools.arguments import Arguments, ToolFailure
-from agentbay_local.websocket.pty_session import Screen
+from agentbay_local.websocket.pty_session import PtySession
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
     from agentbay_local.sandbox.base import Sandbox
-    from agentbay_local.state import State
-    from agentbay_local.websocket.connection import Line
+    from agentbay_local.state import ServiceState
+    from agentbay_local.websocket.connection import Connection
     from agentbay_local.websocket.frames import Asked
 
-__all__ = ["Terminals"]
+__all__ = ["PtyServer"]
 
 _MOST_OPEN = 64
 _MOST_ENDED = 16
@@ -34,7 +34,7 @@ _COLUMNS, _ROWS = 80, 24
 _SHELLS = ("/bin/bash", "/bin/sh")
 
 
-class Terminals:
+class PtyServer:
     """The terminals of one session.
 
     Args:
@@ -42,13 +42,13 @@ class Terminals:
         session_id: The session.
     """
 
-    def __init__(self, state: State, session_id: str) -> None:
+    def __init__(self, state: ServiceState, session_id: str) -> None:
         self._state = state
         self._session_id = session_id
-        self._screens: dict[str, Screen] = {}
+        self._screens: dict[str, PtySession] = {}
         self._closed = False
 
-    def take(self, line: Line, asked: Asked) -> Coroutine[Any, Any, None] | None:
+    def take(self, line: Connection, asked: Asked) -> Coroutine[Any, Any, None] | None:
         """Take a question; return what answers it. Input is taken at once, in its order.
 
         Raises:
@@ -77,7 +77,7 @@ class Terminals:
         screens, self._screens = self._screens, {}
         await asyncio.gather(*(screen.close() for screen in screens.values()))
 
-    async def _create(self, line: Line, asked: Asked, arguments: Arguments) -> None:
+    async def _create(self, line: Connection, asked: Asked, arguments: Arguments) -> None:
         session = self._state.running(self._session_id)
         place = await self._state.workplace(session)
         if len(self._open()) >= _MOST_OPEN:
@@ -97,19 +97,19 @@ class Terminals:
             raise ToolFailure("The session has ended")
         name = f"pty-{secrets.token_hex(8)}"
         used = partial(self._state.lifecycle.using, session)
-        screen = self._screens[name] = Screen(name, terminal, used)
+        screen = self._screens[name] = PtySession(name, terminal, used)
         self._forget_old()
         await line.answer(asked, {"result": {"ptySessionId": name}})
         screen.show(line, None)
 
-    async def _connect(self, line: Line, asked: Asked, arguments: Arguments) -> None:
+    async def _connect(self, line: Connection, asked: Asked, arguments: Arguments) -> None:
         screen = self._screen(arguments)
         offset = arguments.count("offset", 0) if "offset" in arguments.values else None
         # The replay follows the answer, or a client could not know what it is of.
         await line.answer(asked, {"result": {"ptySessionId": screen.id}})
         screen.show(line, offset)
 
-    async def _kill(self, line: Line, asked: Asked, arguments: Arguments) -> None:
+    async def _kill(self, line: Connection, asked: Asked, arguments: Arguments) -> None:
         await self._screen(arguments).kill()
         await line.answer(asked, {"result": {}})
 
@@ -117,7 +117,7 @@ class Terminals:
         columns, rows = arguments.count("cols", _COLUMNS), arguments.count("rows", _ROWS)
         self._screen(arguments).resize(columns, rows)
 
-    def _screen(self, arguments: Arguments) -> Screen:
+    def _screen(self, arguments: Arguments) -> PtySession:
         name = arguments.text("ptySessionId")
         screen = self._screens.get(name)
         if screen is None:

@@ -15,16 +15,16 @@ from agentbay_local.sandbox.errors import FileProblem, SandboxError
 from agentbay_local.sandbox.host.pipes import CHUNK
 from agentbay_local.tools.arguments import ToolFailure
 from agentbay_local.websocket.scrollback import Scrollback
-from agentbay_local.websocket.subscriber import Viewer
+from agentbay_local.websocket.subscriber import Subscriber
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from agentbay_local.sandbox.host.terminal import Terminal
-    from agentbay_local.websocket.connection import Line
+    from agentbay_local.websocket.connection import Connection
 
-__all__ = ["Screen"]
+__all__ = ["PtySession"]
 
 _KEPT = 1024 * 1024
 _MOST_TYPED = 4 * 1024 * 1024
@@ -32,7 +32,7 @@ _END_WITHIN = 5.0
 _TELL_WITHIN = 1.0
 
 
-class Screen:
+class PtySession:
     """A terminal and what it has written.
 
     Args:
@@ -54,7 +54,7 @@ class Screen:
         self.news = asyncio.Event()
         self._terminal = terminal
         self._used = used
-        self._viewers: dict[Line, Viewer] = {}
+        self._viewers: dict[Connection, Subscriber] = {}
         self._room = asyncio.Event()
         self._over = asyncio.Event()
         self._ending: dict[str, Any] | None = None
@@ -69,11 +69,11 @@ class Screen:
         """The push that tells of the end, once all that was written has been read."""
         return self._ending
 
-    def show(self, line: Line, position: int | None) -> None:
+    def show(self, line: Connection, position: int | None) -> None:
         """Show it to a line, from a byte on, or all that is kept; a line sees it once."""
         viewer = self._viewers.get(line)
         if viewer is None:
-            viewer = self._viewers[line] = Viewer(self, line)
+            viewer = self._viewers[line] = Subscriber(self, line)
             task = asyncio.create_task(self._shown(line, viewer))
             self._viewing.add(task)
             task.add_done_callback(self._viewing.discard)
@@ -153,7 +153,7 @@ class Screen:
                 await self._terminal.write(data)
                 self._waiting -= len(data)
 
-    async def _shown(self, line: Line, viewer: Viewer) -> None:
+    async def _shown(self, line: Connection, viewer: Subscriber) -> None:
         try:
             with self._used():
                 await viewer.show()

@@ -6,13 +6,13 @@ import asyncio
 import base64
 from typing import TYPE_CHECKING, Any, Protocol
 
-from agentbay_local.websocket.connection import LineLost
+from agentbay_local.websocket.connection import ConnectionLost
 
 if TYPE_CHECKING:
-    from agentbay_local.websocket.connection import Line
+    from agentbay_local.websocket.connection import Connection
     from agentbay_local.websocket.scrollback import Scrollback
 
-__all__ = ["SERVER", "Shown", "Viewer"]
+__all__ = ["SERVER", "Shown", "Subscriber"]
 
 SERVER = "PTY_SERVER"
 
@@ -40,7 +40,7 @@ class Shown(Protocol):
         ...
 
 
-class Viewer:
+class Subscriber:
     """Sends what a terminal writes to one line.
 
     Args:
@@ -51,7 +51,7 @@ class Viewer:
         position: The byte that comes next.
     """
 
-    def __init__(self, shown: Shown, line: Line) -> None:
+    def __init__(self, shown: Shown, line: Connection) -> None:
         self._shown = shown
         self._line = line
         self._hold = False
@@ -75,7 +75,7 @@ class Viewer:
         try:
             while await self._step():
                 pass
-        except LineLost:
+        except ConnectionLost:
             return
 
     async def _step(self) -> bool:

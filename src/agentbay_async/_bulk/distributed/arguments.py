@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
-from agentbay_async._bulk.distributed.distributed_map import Spread
+from agentbay_async._bulk.distributed.distributed_map import DistributedMap
 from agentbay_async._bulk.distributed.pickling import packed
 from agentbay_async._bulk.distributed.registry import engine_named
 from agentbay_async._bulk.distributed.worker import Job
-from agentbay_async._bulk.inputs import Source
+from agentbay_async._bulk.inputs import Inputs
 from agentbay_async._bulk.options import map_terms
 from agentbay_async._lifecycle.creation import owner_of
 from agentbay_async.config import LOCAL
@@ -31,7 +31,7 @@ I = TypeVar("I")  # noqa: E741  # the customary name of an input
 T = TypeVar("T")
 
 
-def spread(
+def distributed_map(
     api: Api,
     engine: str,
     function: Callable[[AsyncSession, I], Awaitable[T]],
@@ -44,7 +44,7 @@ def spread(
     reset: Reset | None,
     healthy: Healthy | None,
     retries: int,
-) -> Spread[T]:
+) -> DistributedMap[T]:
     """Return a run of a function over items on a cluster.
 
     Raises:
@@ -53,8 +53,8 @@ def spread(
         ConfigurationError: The package of the engine is missing, or there is no cluster.
     """
     terms = map_terms(api, function, params, pacing, reuse, reset, healthy, retries)
-    if terms.params.intent is not None:
-        raise InvalidArgumentError("params.intent stands for one session; leave it out")
+    if terms.params.idempotency_key is not None:
+        raise InvalidArgumentError("params.idempotency_key stands for one session; leave it out")
     settings = _sendable(api)
     cluster = engine_named(engine)
     dumps = cluster.dumps
@@ -70,9 +70,9 @@ def spread(
         each_deadline=terms.plan.each_deadline,
         dumps=dumps,
     )
-    source = Source(items, lambda item, name: packed(item, name, dumps), "items")
+    source = Inputs(items, lambda item, name: packed(item, name, dumps), "items")
     teller = watching.teller(api, terms.plan.what)
-    return Spread(api, cluster, job, source, terms, pacing.max_concurrency, teller)
+    return DistributedMap(api, cluster, job, source, terms, pacing.max_concurrency, teller)
 
 
 def _optional(function: object, name: str, dumps: Dumps) -> bytes | None:

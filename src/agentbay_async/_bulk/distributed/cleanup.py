@@ -23,7 +23,7 @@ logger = logging.getLogger("agentbay")
 _LATER = (2.0, 8.0, 30.0)
 
 
-async def sweep(api: Api, label: str, plan: Plan) -> None:
+async def delete_orphans(api: Api, label: str, plan: Plan) -> None:
     """Delete what lives of a chunk, and look after it for a while, as long as `api` is open.
 
     Args:

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import anyio
 import attrs
 
-from agentbay_async._bulk.distributed.cleanup import sweep
+from agentbay_async._bulk.distributed.cleanup import delete_orphans
 from agentbay_async._bulk.distributed.engine import STOPPING, Order
 from agentbay_async._bulk.distributed.pickling import opened, unpacked
-from agentbay_async._bulk.distributed.scheduler import Chunk, Dealer
-from agentbay_async._lifecycle.shielding import finish
+from agentbay_async._bulk.distributed.scheduler import Chunk, Scheduler
+from agentbay_async._lifecycle.shielding import run_shielded
 from agentbay_async.errors import (
     AgentBayError,
     BudgetExceededError,
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from agentbay_async._api import Api
     from agentbay_async._bulk.distributed.engine import Engine, Report
     from agentbay_async._bulk.distributed.worker import Job
-    from agentbay_async._bulk.inputs import Source
+    from agentbay_async._bulk.inputs import Inputs
     from agentbay_async._bulk.options import MapTerms
-    from agentbay_async._bulk.progress import Teller
+    from agentbay_async._bulk.progress import ProgressReporter
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ _ENDING = 90.0
 _FOREVER = float("inf")
 
 
-class Spread(Generic[T]):
+class DistributedMap(Generic[T]):
     """One run of a function over items, on a cluster.
 
     Args:
@@ -71,10 +71,10 @@ class Spread(Generic[T]):
         api: Api,
         engine: Engine,
         job: Job,
-        source: Source[bytes],
+        source: Inputs[bytes],
         terms: MapTerms,
         width: int | None,
-        teller: Teller,
+        teller: ProgressReporter,
     ) -> None:
         self._api = api
         self._engine = engine
@@ -84,7 +84,7 @@ class Spread(Generic[T]):
         self._plan = terms.plan
         self._teller = teller
         self._stirred = Event()
-        self._dealer = Dealer(
+        self._dealer = Scheduler(
             source, terms, width, api.settings.budget, api.clock, self._stirred.set
         )
         self._places: Collection[str] = ()
@@ -122,7 +122,7 @@ class Spread(Generic[T]):
                 while self._landed:
                     yield self._counted(self._landed.popleft())
         finally:
-            await finish(self._close(), _ENDING)
+            await run_shielded(self._close(), _ENDING)
 
     def _counted(self, outcome: MapOutcome[T]) -> MapOutcome[T]:
         if outcome.error is None:
@@ -207,7 +207,7 @@ class Spread(Generic[T]):
             return await self._engine.run(self._order(chunk), chunk.place)
         except BaseException:
             # Nobody has reported that the sessions are gone.
-            await finish(sweep(self._api, chunk.label, self._plan), _ENDING)
+            await run_shielded(delete_orphans(self._api, chunk.label, self._plan), _ENDING)
             raise
 
     def _settle(self, task: Task[Report]) -> None:

@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from asyncio import Task
     from collections.abc import Callable
 
-    from agentbay_async._bulk.inputs import Source
+    from agentbay_async._bulk.inputs import Inputs
 
     Item = tuple[int, bytes]
 
 
-class Feed:
+class Prefetch:
     """Reads a source in a task of its own.
 
     Args:
@@ -28,7 +28,7 @@ class Feed:
         error: What the source raised, or ``None``.
     """
 
-    def __init__(self, source: Source[bytes], ahead: int, stir: Callable[[], None]) -> None:
+    def __init__(self, source: Inputs[bytes], ahead: int, stir: Callable[[], None]) -> None:
         self.ended = False
         self.error: Exception | None = None
         self._source = source

@@ -71,7 +71,7 @@ class Allowance:
     hours: float | None = None
 
 
-class Purse:
+class BudgetShare:
     """Hands out a budget; what a worker may need is set aside for it until it has reported.
 
     Args:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from agentbay_async._bulk.distributed.prefetch import Feed
-from agentbay_async._bulk.distributed.quota import Allowance, Purse, Share, Shares
+from agentbay_async._bulk.distributed.prefetch import Prefetch
+from agentbay_async._bulk.distributed.quota import Allowance, BudgetShare, Share, Shares
 
 if TYPE_CHECKING:
     from asyncio import TimerHandle
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from agentbay_async._bulk.distributed.engine import Report
     from agentbay_async._bulk.distributed.prefetch import Item
-    from agentbay_async._bulk.inputs import Source
+    from agentbay_async._bulk.inputs import Inputs
     from agentbay_async._bulk.options import MapTerms
     from agentbay_async._clock import Clock
     from agentbay_async.models.budget import Budget
@@ -53,7 +53,7 @@ class Chunk:
     began: float = 0.0
 
 
-class Dealer:
+class Scheduler:
     """Deals chunks to idle workers.
 
     Args:
@@ -71,7 +71,7 @@ class Dealer:
 
     def __init__(
         self,
-        source: Source[bytes],
+        source: Inputs[bytes],
         terms: MapTerms,
         width: int | None,
         budget: Budget | None,
@@ -80,11 +80,11 @@ class Dealer:
     ) -> None:
         plan = terms.plan
         self._rounds = max(_ROUNDS, min(terms.uses or _MOST_ROUNDS, _MOST_ROUNDS))
-        self.feed = Feed(source, self._rounds * plan.width, stir)
+        self.feed = Prefetch(source, self._rounds * plan.width, stir)
         self._source = source
         self._terms = terms
         self._shares = Shares(width, plan.width, plan.rate)
-        self._purse = Purse(budget)
+        self._purse = BudgetShare(budget)
         self._clock = clock
         self._stir = stir
         self._again: deque[Chunk] = deque()

@@ -17,7 +17,7 @@ from agentbay_async._bulk.distributed.engine import Report
 from agentbay_async._bulk.distributed.pickling import failure, sealed, unpacked
 from agentbay_async._bulk.options import Pacing, Watching, mapped
 from agentbay_async._client_sessions import Sessions
-from agentbay_async._lifecycle.shielding import finish
+from agentbay_async._lifecycle.shielding import run_shielded
 from agentbay_async.errors import EngineError
 from agentbay_async.models._reserved_labels import CHUNK
 from agentbay_async.models.budget import Budget
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from agentbay_async._bulk.distributed.engine import Order
     from agentbay_async._bulk.distributed.pickling import Dumps
-    from agentbay_async._bulk.map_sessions import Mapped
+    from agentbay_async._bulk.map_sessions import MapSessions
     from agentbay_async._retry import RetryPolicy
     from agentbay_async.config import Settings
     from agentbay_async.models.results import SessionResult
@@ -159,10 +159,10 @@ async def _work(
         async with aclosing(_mapped(api, job, function, order).walk()) as outcomes:
             return [(one.index, sealed(one, job.dumps)) async for one in outcomes]
     finally:
-        await finish(api.aclose())
+        await run_shielded(api.aclose())
 
 
-def _mapped(api: Api, job: Job, function: Any, order: Order) -> Mapped[Any, Any]:
+def _mapped(api: Api, job: Job, function: Any, order: Order) -> MapSessions[Any, Any]:
     sessions = Sessions(api)
 
     async def create(params: CreateSessionParams) -> SessionResult[AsyncSession]:

@@ -33,7 +33,7 @@ from agentbay_local.sandbox.host.packets import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["Channel", "Reply"]
+__all__ = ["AgentClient", "Reply"]
 
 PACKETS_AT_ONCE = 32
 
@@ -51,7 +51,7 @@ class Reply:
             os.close(fd)
 
 
-class Channel:
+class AgentClient:
     """Requests and answers over one socket, on the running event loop.
 
     Args:
@@ -218,7 +218,9 @@ class Call:
         sent: The packet that asked for it, if one did.
     """
 
-    def __init__(self, channel: Channel, request_id: int, future: asyncio.Future[Reply]) -> None:
+    def __init__(
+        self, channel: AgentClient, request_id: int, future: asyncio.Future[Reply]
+    ) -> None:
         self.id = request_id
         self.sent: Outgoing | None = None
         self._channel = channel

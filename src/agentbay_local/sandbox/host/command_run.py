@@ -16,12 +16,12 @@ from agentbay_local.sandbox.inside.wire import memory_file
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agentbay_local.sandbox.host.agent_client import Channel
+    from agentbay_local.sandbox.host.agent_client import AgentClient
 
-__all__ = ["Command"]
+__all__ = ["CommandRun"]
 
 
-class Command:
+class CommandRun:
     """A started command; `close` it in any case, which kills it when it has not ended.
 
     Args:
@@ -35,7 +35,7 @@ class Command:
     """
 
     def __init__(
-        self, channel: Channel, fields: Mapping[str, object], stdin: bytes, limit: int
+        self, channel: AgentClient, fields: Mapping[str, object], stdin: bytes, limit: int
     ) -> None:
         self._channel = channel
         self.excess = ""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from agentbay_local.sandbox.host.process_tree import Member
     from agentbay_local.sandbox.values import Consumption, SandboxSpec
 
-__all__ = ["Crowd", "Watch"]
+__all__ = ["LimitEnforcer", "SharedCost"]
 
 EVERY = 0.2
 """Seconds between two looks, unless looking itself takes long."""
@@ -35,7 +35,7 @@ DISK_WITHIN = 30.0
 """Seconds after which a measurement of the disk stops where it is."""
 
 
-class Crowd:
+class SharedCost:
     """The watches of one loop.
 
     Attributes:
@@ -50,7 +50,7 @@ class Crowd:
         return max(EVERY, SHARE * took * self.awake)
 
 
-class Watch:
+class LimitEnforcer:
     """The watch over one session, on the running loop.
 
     Args:
@@ -62,7 +62,7 @@ class Watch:
         on_excess: Called with a sentence whenever processes were killed.
     """
 
-    def __init__(self, agent: int, spec: SandboxSpec, crowd: Crowd) -> None:
+    def __init__(self, agent: int, spec: SandboxSpec, crowd: SharedCost) -> None:
         self.on_excess: Callable[[str], None] = lambda _: None
         self._agent = agent
         self._crowd = crowd

@@ -25,7 +25,7 @@ from agentbay_local.sandbox.errors import IsolationUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Places"]
+__all__ = ["Mounts"]
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ MS_BIND, MS_REC, MS_SLAVE, MNT_DETACH = 0x1000, 0x4000, 0x80000, 2
 PARENTS = ("/run", "/tmp", "/var/tmp")  # noqa: S108 - the one directory made there is checked
 
 
-class Places:
+class Mounts:
     """A thread that starts processes, and the mounts only they can see."""
 
     def __init__(self) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from agentbay_local.sandbox.base import OpenMode
 
-__all__ = ["Found", "HostFiles", "copy_content"]
+__all__ = ["Found", "OfflineFiles", "copy_content"]
 
 FLAGS = {
     "r": os.O_RDONLY,
@@ -61,7 +61,7 @@ class Found:
         return stat.S_ISREG(self.facts.st_mode)
 
 
-class HostFiles:
+class OfflineFiles:
     """The files of one session's root. Use it in a `with` block.
 
     Args:

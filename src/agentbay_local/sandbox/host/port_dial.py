@@ -15,12 +15,12 @@ from agentbay_local.sandbox.errors import FileProblem
 from agentbay_local.sandbox.host import replies
 
 if TYPE_CHECKING:
-    from agentbay_local.sandbox.host.agent_client import Channel
+    from agentbay_local.sandbox.host.agent_client import AgentClient
 
 __all__ = ["dialled"]
 
 
-async def dialled(channel: Channel, port: int, within: float) -> socket.socket:
+async def dialled(channel: AgentClient, port: int, within: float) -> socket.socket:
     """Return a socket connected to a port of the session.
 
     Args:
@@ -40,7 +40,7 @@ async def dialled(channel: Channel, port: int, within: float) -> socket.socket:
             raise first from None
 
 
-async def _connected(channel: Channel, host: str, port: int, within: float) -> socket.socket:
+async def _connected(channel: AgentClient, host: str, port: int, within: float) -> socket.socket:
     fields = {"host": host, "port": port, "path": f"port {port}"}
     with channel.begin("dial", fields) as call:
         sock = replies.connecting_socket(await call.answer(within))

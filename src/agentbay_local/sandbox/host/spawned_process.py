@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from agentbay_local.sandbox.host.agent_client import Call, Channel, Reply
+    from agentbay_local.sandbox.host.agent_client import AgentClient, Call, Reply
 
-__all__ = ["Spawned", "Started", "begun", "spawned"]
+__all__ = ["SpawnedProcess", "Started", "begun", "spawned"]
 
 KILL_GRACE = 5.0
 """Seconds a killed program may take to be reported before it is no longer waited for."""
@@ -39,7 +39,7 @@ class Started:
         pid: Its number inside the session.
     """
 
-    def __init__(self, channel: Channel, ending: Call, reply: Reply) -> None:
+    def __init__(self, channel: AgentClient, ending: Call, reply: Reply) -> None:
         self.pid = integer(reply.fields, "pid")
         self._channel = channel
         self._id = ending.id
@@ -87,7 +87,7 @@ class Started:
             await asyncio.wait_for(self.wait(), KILL_GRACE)
 
 
-class Spawned(Started):
+class SpawnedProcess(Started):
     """A program whose streams are pipes; what it is given as 3, 4, ... stays the caller's.
 
     Attributes:
@@ -97,7 +97,7 @@ class Spawned(Started):
     """
 
     def __init__(
-        self, channel: Channel, ending: Call, reply: Reply, stdin: int, stdout: int, stderr: int
+        self, channel: AgentClient, ending: Call, reply: Reply, stdin: int, stdout: int, stderr: int
     ) -> None:
         super().__init__(channel, ending, reply)
         self.stdin = Pipe(stdin, "standard input")
@@ -114,8 +114,8 @@ class Spawned(Started):
 
 
 async def spawned(
-    channel: Channel, fields: Mapping[str, object], fds: Sequence[int], within: float
-) -> Spawned:
+    channel: AgentClient, fields: Mapping[str, object], fds: Sequence[int], within: float
+) -> SpawnedProcess:
     """Start a program with pipes and return it.
 
     Args:
@@ -133,13 +133,13 @@ async def spawned(
         ending, reply = await begun(channel, "spawn", fields, [*given, *fds], within)
         reply.close()
         stdout, stderr, stdin = (near for near, _ in pairs)
-        program = Spawned(channel, ending, reply, stdin, stdout, stderr)
+        program = SpawnedProcess(channel, ending, reply, stdin, stdout, stderr)
         ours.pop_all()
         return program
 
 
 async def begun(
-    channel: Channel,
+    channel: AgentClient,
     operation: str,
     fields: Mapping[str, object],
     fds: Sequence[int],

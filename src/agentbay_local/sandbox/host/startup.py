@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentbay_local.sandbox.base import HOME, Isolation, SandboxSpec
 from agentbay_local.sandbox.errors import InvalidRequest, SandboxError, SandboxGone
-from agentbay_local.sandbox.host.agent_client import Channel
+from agentbay_local.sandbox.host.agent_client import AgentClient
 from agentbay_local.sandbox.host.bundle import bundle
 from agentbay_local.sandbox.host.guard import Guard
 from agentbay_local.sandbox.inside.wire import memory_file
@@ -90,10 +90,10 @@ class Launch:
             extra_groups=None if uid is None else (),
         )
 
-    def channel(self, first: dict[str, Any]) -> Channel:
+    def channel(self, first: dict[str, Any]) -> AgentClient:
         """Return the conversation, its first packet sent."""
         # Detached, because the agent only notices the end when no copy of our end is left.
-        channel = Channel(socket.socket(fileno=self._ours.detach()))
+        channel = AgentClient(socket.socket(fileno=self._ours.detach()))
         channel.tell("settings", first)
         return channel
 
@@ -142,7 +142,7 @@ async def guarded(spawning: asyncio.Future[subprocess.Popen[bytes]], launch: Lau
         raise SandboxError(f"the sandbox cannot be started: {error}") from error
 
 
-async def ready(channel: Channel, guard: Guard, launch: Launch) -> None:
+async def ready(channel: AgentClient, guard: Guard, launch: Launch) -> None:
     """Wait for the agent's first word.
 
     Raises:

@@ -18,7 +18,7 @@ from agentbay_local.sandbox.host.spawned_process import Started, begun
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agentbay_local.sandbox.host.agent_client import Call, Channel, Reply
+    from agentbay_local.sandbox.host.agent_client import AgentClient, Call, Reply
 
 __all__ = ["Terminal", "lent", "opened"]
 
@@ -31,7 +31,7 @@ class Terminal(Started):
     hold the terminal for longer: it is hung up by `close`.
     """
 
-    def __init__(self, channel: Channel, ending: Call, reply: Reply, master: int) -> None:
+    def __init__(self, channel: AgentClient, ending: Call, reply: Reply, master: int) -> None:
         super().__init__(channel, ending, reply)
         self._pipe = Pipe(master, "terminal")
         # The system passes on what was written before it lets a reader find the terminal empty,
@@ -75,7 +75,7 @@ class Terminal(Started):
             self._pipe.close()
 
 
-async def opened(channel: Channel, fields: Mapping[str, object], within: float) -> Terminal:
+async def opened(channel: AgentClient, fields: Mapping[str, object], within: float) -> Terminal:
     """Start a program on a new terminal of the session.
 
     Args:
@@ -97,7 +97,7 @@ async def opened(channel: Channel, fields: Mapping[str, object], within: float) 
 
 
 async def lent(
-    channel: Channel, fields: Mapping[str, object], size: tuple[int, int], within: float
+    channel: AgentClient, fields: Mapping[str, object], size: tuple[int, int], within: float
 ) -> Terminal:
     """Start a program on a terminal of the host, where the session has none of its own.
 

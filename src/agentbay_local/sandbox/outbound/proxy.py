@@ -22,7 +22,7 @@ from agentbay_local.sandbox.outbound.tunnel import Line, carry
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from agentbay_local.sandbox.host.agent_client import Channel
+    from agentbay_local.sandbox.host.agent_client import AgentClient
     from agentbay_local.sandbox.outbound.allow_list import AllowedHosts
 
 __all__ = ["Proxy", "opened", "resolved"]
@@ -54,7 +54,7 @@ async def resolved(host: str, port: int) -> Sequence[str]:
 
 
 async def opened(
-    channel: Channel, allowed: AllowedHosts, who: str, within: float
+    channel: AgentClient, allowed: AllowedHosts, who: str, within: float
 ) -> Callable[[], None]:
     """Let a session's agent make the socket, and serve it; nothing happens if nothing is allowed.
 
