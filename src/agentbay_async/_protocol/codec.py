@@ -1,19 +1,20 @@
-"""Values to JSON and back: what answers are made of, and parts of requests.
+"""Codec: values of the schema to JSON and back.
 
-Both ends use it: the client reads answers, the local service writes them. Everything a class needs
-is worked out once, on first use, because importing must be cheap.
+The client reads answers and writes parts of requests; the local service does the reverse. Reading
+is lenient where nothing can be misread (a number for text, JSON text for an object) and strict
+otherwise: a value of another shape is a :class:`ValueError`.
 
-The wire is read leniently where nothing can be misread (a number where text is expected, JSON text
-where an object is expected) and strictly otherwise: what cannot be read is a :class:`ValueError`.
+Reading is compiled here and not left to cattrs, for two reasons: a reader that cattrs makes takes
+three times as long, and importing cattrs costs a program more than its first call. Writing is left
+to cattrs, which is imported when a schema value is first written as JSON.
 """
 
 from __future__ import annotations
 
 import json
 import types
-from functools import cache, partial
+from functools import cache
 from importlib import import_module
-from operator import eq
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
 import attrs
@@ -28,21 +29,6 @@ def wire_name(field: attrs.Attribute[Any]) -> str:
     return name or field.name.title().replace("_", "")
 
 
-def compact_json(value: object) -> str:
-    """Return `value` as JSON without spaces, in ASCII so that any text can be carried."""
-    return _ENCODER.encode(value)
-
-
-def _plain(value: object) -> Any:
-    if attrs.has(type(value)):
-        return to_json(value)
-    raise TypeError(f"{type(value).__name__} cannot be sent as JSON")
-
-
-# json.dumps would make an encoder for every call.
-_ENCODER = json.JSONEncoder(separators=(",", ":"), default=_plain)
-
-
 def bare(hint: Any) -> Any:
     """Strip ``| None`` from a type hint."""
     if get_origin(hint) in (Union, types.UnionType):
@@ -50,11 +36,26 @@ def bare(hint: Any) -> Any:
     return hint
 
 
+def compact_json(value: object) -> str:
+    """Return `value` as JSON without spaces, in ASCII, so that half a surrogate pair passes too."""
+    return _ENCODER.encode(value)
+
+
+def _encode_attrs(value: object) -> Any:
+    if attrs.has(type(value)):
+        return to_json(value)
+    raise TypeError(f"{type(value).__name__} cannot be sent as JSON")
+
+
+# json.dumps would make an encoder for every call.
+_ENCODER = json.JSONEncoder(separators=(",", ":"), default=_encode_attrs)
+
+
 def read_json(body: bytes) -> Any:
-    """Parse the body of an answer; orjson, where it is installed, takes a sixth of the time.
+    """Parse the body of an answer, with orjson where it is installed: six times as fast.
 
     Raises:
-        ValueError: It is not JSON.
+        ValueError: The body is not JSON.
         RecursionError: It is nested too deeply.
     """
     fast = _fast_loads()
@@ -62,7 +63,7 @@ def read_json(body: bytes) -> Any:
         try:
             return fast(body)
         except ValueError:
-            # It is stricter: half of a surrogate pair, and NaN, are read below.
+            # orjson is stricter. The standard parser reads half a surrogate pair, and NaN.
             pass
     return json.loads(body)
 
@@ -79,8 +80,7 @@ def _fast_loads() -> Callable[[bytes], Any] | None:
 def from_json(kind: Any, value: Any) -> Any:
     """Build a value of type `kind` (a schema class, list or dict) from parsed JSON.
 
-    JSON text where an object or array is expected is parsed first, as the service sends some of
-    its data so.
+    JSON text in place of an object or array is parsed first: the service sends some data so.
 
     Raises:
         ValueError: `value` has another shape.
@@ -88,69 +88,104 @@ def from_json(kind: Any, value: Any) -> Any:
     try:
         if isinstance(value, str) and kind is not str:
             value = json.loads(value) if value else None
-        return None if value is None else _reading(kind)(value)
+        return None if value is None else _reader(kind)(value)
     except (TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         wanted = "an array" if get_origin(kind) is list else "an object"
         raise ValueError(f"expected {wanted}, got {type(value).__name__}") from error
 
 
 @cache
-def _reading(kind: Any) -> Callable[[Any], Any]:
-    """Return what reads a `kind`: kept, because cattrs would look for it again with each answer."""
+def _reader(kind: Any) -> Callable[[Any], Any]:
+    """Return the function that reads a value of type `kind`."""
     if attrs.has(kind):
-        return _reader(kind, _converter())
-    if get_origin(kind) is not list:
-        return partial(_converter().structure, cl=kind)
-    entry = _reading(get_args(kind)[0])
-
-    def read(value: Any) -> list[Any]:
-        if not isinstance(value, list):
-            raise TypeError("not an array")
-        return [entry(one) for one in value]
-
-    return read
+        return _object_reader(kind)
+    if get_origin(kind) is list:
+        return _list_reader(_reader(get_args(kind)[0]))
+    return _READERS[kind]
 
 
-def to_json(value: Any) -> Any:
-    """Turn schema values into what :mod:`json` can write, without absent fields."""
-    return _converter().unstructure(value)
-
-
-@cache
-def _converter() -> Any:
-    """Build the cattrs converter, on first use: cattrs compiles functions for each class."""
-    from cattrs import Converter
-
-    converter = Converter(detailed_validation=False)
-    converter.register_structure_hook_factory(attrs.has, lambda kind: _reader(kind, converter))
-    converter.register_unstructure_hook_factory(attrs.has, lambda kind: _writer(kind, converter))
-    for hint, read in _READERS:
-        converter.register_structure_hook_func(partial(eq, hint), read)
-        converter.register_structure_hook_func(partial(eq, Union[hint, None]), read)  # noqa: UP007  # a type built at run time
-    return converter
-
-
-def _reader(kind: Any, converter: Any) -> Callable[..., Any]:
+def _object_reader(kind: Any) -> Callable[[Any], Any]:
     """Compile a function that reads one object: ``kind(session_id, status, ...)``.
 
-    What has its field's type already is taken as it is, without a call; the function that cattrs
-    would make takes three times as long, which is felt where a page of sessions is read.
+    A value of its field's type is taken as it is, without a call.
     """
     hints = get_type_hints(kind)
     scope: dict[str, Any] = {"kind": kind}
     arguments: list[str] = []
     for number, field in enumerate(attrs.fields(kind)):
-        hint = hints[field.name]
-        scope[f"type_{number}"] = bare(hint)
-        scope[f"read_{number}"] = partial(converter.structure, cl=hint)
+        hint = bare(hints[field.name])
+        scope[f"type_{number}"] = hint
+        scope[f"read_{number}"] = _reader(hint)
         arguments.append(
             f"v if (v := value.get({wire_name(field)!r})) is None or v.__class__ is type_{number}"
             f" else read_{number}(v)"
         )
-    # The text is made of the schema alone, never of what comes over the wire.
-    source = f"lambda value, _=None: kind({', '.join(arguments)})"
-    read: Callable[..., Any] = eval(source, scope)  # noqa: S307
+    # The source is made from the schema alone, never from data that came over the wire.
+    source = f"lambda value: kind({', '.join(arguments)})"
+    read: Callable[[Any], Any] = eval(source, scope)  # noqa: S307
     return read
+
+
+def _list_reader(read_entry: Callable[[Any], Any]) -> Callable[[Any], list[Any]]:
+    def read(value: Any) -> list[Any]:
+        if not isinstance(value, list):
+            raise TypeError("not an array")
+        return [read_entry(entry) for entry in value]
+
+    return read
+
+
+def _read_text(value: Any) -> Any:
+    if value.__class__ is str or value is None:
+        return value
+    return compact_json(value) if isinstance(value, (list, dict, bool)) else str(value)
+
+
+def _read_int(value: Any) -> int | None:
+    return None if value is None or value == "" else int(value)
+
+
+def _read_bool(value: Any) -> bool | None:
+    if isinstance(value, str):
+        return value.lower() == "true"
+    return None if value is None else bool(value)
+
+
+def _read_text_map(value: Any) -> dict[str, str] | None:
+    if isinstance(value, str):
+        value = json.loads(value) if value else None
+    if value is None:
+        return None
+    return {str(key): str(_read_text(entry)) for key, entry in value.items()}
+
+
+def _read_map(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError("not an object")
+    return value
+
+
+_READERS: dict[Any, Callable[[Any], Any]] = {
+    str: _read_text,
+    int: _read_int,
+    bool: _read_bool,
+    dict[str, str]: _read_text_map,
+    dict[str, Any]: _read_map,
+}
+
+
+def to_json(value: Any) -> Any:
+    """Turn schema values into values that :mod:`json` can write, without absent fields."""
+    return _converter().unstructure(value)
+
+
+@cache
+def _converter() -> Any:
+    from cattrs import Converter
+
+    converter = Converter()
+    converter.register_unstructure_hook_factory(attrs.has, lambda kind: _writer(kind, converter))
+    return converter
 
 
 def _writer(kind: Any, converter: Any) -> Callable[[Any], Any]:
@@ -169,48 +204,16 @@ def _writer(kind: Any, converter: Any) -> Callable[[Any], Any]:
     return write
 
 
-def _read_text(value: Any, _kind: object) -> Any:
-    if value.__class__ is str or value is None:
-        return value
-    return compact_json(value) if isinstance(value, (list, dict, bool)) else str(value)
-
-
-def _read_int(value: Any, _kind: object) -> int | None:
-    return None if value is None or value == "" else int(value)
-
-
-def _read_bool(value: Any, _kind: object) -> bool | None:
-    if isinstance(value, str):
-        return value.lower() == "true"
-    return None if value is None else bool(value)
-
-
-def _read_text_map(value: Any, _kind: object) -> dict[str, str] | None:
-    if isinstance(value, str):
-        value = json.loads(value) if value else None
-    if value is None:
-        return None
-    return {str(key): str(_read_text(entry, str)) for key, entry in value.items()}
-
-
-_READERS: tuple[tuple[Any, Callable[[Any, Any], Any]], ...] = (
-    (str, _read_text),
-    (int, _read_int),
-    (bool, _read_bool),
-    (dict[str, str], _read_text_map),
-)
-
-
 def tasks_to_text(tasks: Iterable[Any]) -> str:
     """Wrap tasks as GetContextInfo does: a JSON array of wrappers that hold JSON text."""
     return compact_json([{"type": "data", "data": compact_json([to_json(task) for task in tasks])}])
 
 
 def tasks_from_text(kind: Any, text: str | None) -> list[Any]:
-    """Read what :func:`tasks_to_text` wrote; wrappers of other types are passed over.
+    """Read the text that :func:`tasks_to_text` writes; ignore wrappers of other types.
 
     Raises:
-        ValueError: The text is not of that form.
+        ValueError: The text has another form.
     """
     try:
         wrappers = json.loads(text) if text else []

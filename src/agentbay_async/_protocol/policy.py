@@ -1,54 +1,30 @@
-"""A :class:`SyncPolicy` as the JSON text of the wire, and back.
+"""Sync policies: a :class:`SyncPolicy` to the JSON text of the wire, and back.
 
-On the wire a policy is JSON text inside the JSON of a list; its keys are camelCase, with one name
-that differs from ours (``extractToCurrentFolder``).
+On the wire a policy is JSON text inside the JSON of a list. Its keys are camelCase; one differs
+from our name (``extractToCurrentFolder``). The classes of a policy check their own values, so
+reading converts the enums only.
 """
 
 from __future__ import annotations
 
 import json
-from enum import Enum
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import attrs
 
 from agentbay_async._protocol.codec import compact_json
-from agentbay_async.models.sync_policy import (
-    BWList,
-    DeletePolicy,
-    DownloadPolicy,
-    DownloadStrategy,
-    ExtractPolicy,
-    Lifecycle,
-    MappingPolicy,
-    RecyclePolicy,
-    SyncPolicy,
-    UploadMode,
-    UploadPolicy,
-    UploadStrategy,
-    WhiteList,
-)
+from agentbay_async.models.sync_policy import SyncPolicy
 
-_WIRE = {"extract_current_folder": "extractToCurrentFolder"}
-_PARTS: dict[str, type] = {
-    "upload_policy": UploadPolicy,
-    "download_policy": DownloadPolicy,
-    "delete_policy": DeletePolicy,
-    "extract_policy": ExtractPolicy,
-    "recycle_policy": RecyclePolicy,
-    "mapping_policy": MappingPolicy,
-}
-_ENUMS: dict[str, type[Enum]] = {
-    "upload_strategy": UploadStrategy,
-    "download_strategy": DownloadStrategy,
-    "upload_mode": UploadMode,
-    "lifecycle": Lifecycle,
-}
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
+_SPECIAL_NAMES = {"extract_current_folder": "extractToCurrentFolder"}
+# Left out when empty, as official clients do. All other keys are sent, defaults too.
+_OMITTED = frozenset({"archive_exclude_paths", "mapping_policy"})
 
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return _WIRE.get(name) or head + "".join(word.title() for word in rest)
+# cattrs would convert these ("yes" to True); their classes are to see the value as it arrived.
+_UNCHANGED = (bool, str, list[str])
 
 
 def policy_to_text(policy: SyncPolicy) -> str:
@@ -58,64 +34,72 @@ def policy_to_text(policy: SyncPolicy) -> str:
         >>> '"autoUpload":true' in policy_to_text(SyncPolicy.default())
         True
     """
-    parts = {
-        _camel(name): _written(getattr(policy, name))
-        for name in _PARTS
-        if getattr(policy, name) is not None
-    }
-    if not parts["uploadPolicy"]["archiveExcludePaths"]:
-        del parts["uploadPolicy"]["archiveExcludePaths"]
-    white_lists = [_written(entry) for entry in policy.bw_list.white_lists]
-    return compact_json({**parts, "bwList": {"whiteLists": white_lists}})
-
-
-def _written(part: Any) -> dict[str, Any]:
-    values = attrs.asdict(part, recurse=False)
-    return {
-        _camel(name): value.value if isinstance(value, Enum) else value
-        for name, value in values.items()
-    }
+    return compact_json(_converter().unstructure(policy))
 
 
 def policy_from_text(text: str | None) -> SyncPolicy:
-    """Read a policy from the wire; what it does not say has its default.
+    """Read a policy from the wire; absent parts and keys have their defaults.
 
     Raises:
         ValueError: The text is not a policy; the message names the part.
     """
     try:
-        document = json.loads(text) if text else {}
+        policy: SyncPolicy = _converter().structure(json.loads(text) if text else {}, SyncPolicy)
     except RecursionError as error:
         raise ValueError("a policy must not be nested so deeply") from error
-    if not isinstance(document, dict):
-        raise ValueError("a policy must be a JSON object")
-    parts = {
-        name: _read(kind, document[_camel(name)])
-        for name, kind in _PARTS.items()
-        if document.get(_camel(name)) is not None
-    }
-    if document.get("bwList") is not None:
-        entries = _object(document["bwList"], "bwList").get("whiteLists") or []
-        if not isinstance(entries, list):
-            raise ValueError("whiteLists must be a JSON array")
-        parts["bw_list"] = BWList([_read(WhiteList, entry) for entry in entries])
-    return SyncPolicy(**parts)
+    return policy
 
 
-def _object(value: object, name: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"{name} must be a JSON object")
+@cache
+def _converter() -> Any:
+    """Build the converter on first use: most programs never send a policy."""
+    from cattrs import Converter
+
+    converter = Converter(detailed_validation=False)
+    converter.register_structure_hook_factory(attrs.has, lambda kind: _reader(kind, converter))
+    converter.register_unstructure_hook_factory(attrs.has, lambda kind: _writer(kind, converter))
+    return converter
+
+
+def _unchanged(value: Any, _: object) -> Any:
     return value
 
 
-def _read(kind: type, value: object) -> Any:
-    known = {_camel(field.name): field.name for field in attrs.fields(kind)}
-    values = {
-        known[key]: _ENUMS[known[key]](entry) if known[key] in _ENUMS else entry
-        for key, entry in _object(value, kind.__name__).items()
-        if key in known and entry is not None
+def _reader(kind: Any, converter: Any) -> Callable[[Any, Any], Any]:
+    from cattrs.gen import make_dict_structure_fn, override
+
+    hints = get_type_hints(kind)
+    names: dict[str, Any] = {
+        field.name: override(
+            rename=_camel(field.name),
+            struct_hook=_unchanged if hints[field.name] in _UNCHANGED else None,
+        )
+        for field in attrs.fields(kind)
     }
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise ValueError(f"{kind.__name__}: {error}") from error
+    build = make_dict_structure_fn(kind, converter, **names)
+
+    def read(value: Any, _: object) -> Any:
+        if not isinstance(value, dict):
+            raise ValueError(f"{kind.__name__} must be a JSON object")
+        try:
+            return build({key: entry for key, entry in value.items() if entry is not None}, kind)
+        except TypeError as error:
+            raise ValueError(f"{kind.__name__}: {error}") from error
+
+    return read
+
+
+def _writer(kind: Any, converter: Any) -> Callable[[Any], Any]:
+    from cattrs.gen import make_dict_unstructure_fn, override
+
+    names: dict[str, Any] = {
+        field.name: override(rename=_camel(field.name), omit_if_default=field.name in _OMITTED)
+        for field in attrs.fields(kind)
+    }
+    write: Callable[[Any], Any] = make_dict_unstructure_fn(kind, converter, **names)
+    return write
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return _SPECIAL_NAMES.get(name) or head + "".join(word.title() for word in rest)
