@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import textwrap
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -49,6 +48,9 @@ class Writer:
         for module in self.source.public_modules():
             path = module.path.removeprefix(f"{self.source.package}/")
             texts[path] = "\n\n".join([_HEADER.format(path=module.path), *self._parts(module)])
+        if self.source.exports:
+            header = _HEADER.format(path=f"{self.source.package}/__init__.pyi")
+            texts["__init__.pyi"] = f"{header}\n\n{_import_lines(self._exports(), exported=True)}"
         return texts
 
     def _parts(self, module: Module) -> Iterator[str]:
@@ -58,7 +60,9 @@ class Writer:
             name for name in module.public() if Name(module.name, name) in self.source.resources
         ]
         if module.is_package:
-            yield from self._package(module)
+            if module.name == self.source.package and self.source.exports:
+                yield f"from {self.source.package}._lazy import attach_stub"
+                yield "__getattr__, __dir__, __all__ = attach_stub(__name__)"
         elif resources:
             yield from self._resources(module, resources)
         elif module.public():
@@ -67,11 +71,9 @@ class Writer:
             yield "from __future__ import annotations"
             yield _import_lines(names, exported=True)
 
-    def _package(self, module: Module) -> Iterator[str]:
-        """Yield the imports of a package: all it exports, and the twins of what is async."""
-        names = self.source.exports(module)
-        if not names:
-            return
+    def _exports(self) -> dict[str, Name]:
+        """Return the exports of the package: those of the source, and the blocking classes."""
+        names = self.source.exports
         twins = {
             blocking_name(name): Name(
                 twin_module(self.source.origin(there).module, self.source, self.twin),
@@ -82,13 +84,7 @@ class Writer:
         }
         # Users annotate what they pass around; methods return it.
         twins["BlockingIterator"] = Name(f"{self.twin}._lasting", "BlockingIterator")
-        offered = twins | {name: Name(module.name, name) for name in names}
-        typed = "from collections.abc import Callable"
-        yield "from __future__ import annotations"
-        yield f"from typing import TYPE_CHECKING\nfrom {self.source.package}._lazy import lazy"
-        yield indented("if TYPE_CHECKING:", typed, _import_lines(offered))
-        yield f"__getattr__: Callable[[str], object] = lazy(__name__, {{{_homes(offered)}}})"
-        yield f"__all__ = {sorted(offered)}"
+        return names | twins
 
     def _resources(self, module: Module, resources: list[str]) -> Iterator[str]:
         imports = Imports()
@@ -157,19 +153,6 @@ def _import_blocks(imports: Imports, text: str, own: str) -> Iterator[str]:
     )
     if typing:
         yield indented("if TYPE_CHECKING:", _import_lines(typing))
-
-
-def _homes(names: dict[str, Name]) -> str:
-    """Return the items of a dict that says which names come from which module."""
-    homes: defaultdict[str, list[str]] = defaultdict(list)
-    for local, name in names.items():
-        homes[name.module].append(local)
-    items: list[str] = []
-    for module, found in sorted(homes.items()):
-        *lines, last = textwrap.wrap(" ".join(sorted(found)), 76)
-        text = "\n".join([*(f'"{line} "' for line in lines), f'"{last}"'])
-        items.append(f'"{module}": ({text}),\n' if lines else f'"{module}": {text},\n')
-    return "".join(items)
 
 
 def _import_lines(names: dict[str, Name], *, exported: bool = False) -> str:

@@ -18,8 +18,8 @@ def is_generated(path: Path, package: Path) -> bool:
     Modules whose names begin with an underscore are written by hand.
     """
     inside = path.relative_to(package)
-    return inside.suffix == ".py" and (
-        inside.name == "__init__.py" or not any(part.startswith("_") for part in inside.parts)
+    return inside.suffix in {".py", ".pyi"} and (
+        inside.stem == "__init__" or not any(part.startswith("_") for part in inside.parts)
     )
 
 
@@ -52,7 +52,7 @@ def differences(package: Path, texts: dict[str, str]) -> list[tuple[str, str]]:
     """Return each path where the package differs from the texts, with the difference."""
     there = {
         path.relative_to(package).as_posix(): path.read_bytes().decode("utf-8")
-        for path in sorted(package.rglob("*.py"))
+        for path in sorted(package.rglob("*.py*"))
         if is_generated(path, package)
     }
     return [

@@ -74,12 +74,17 @@ class Source:
 
     Args:
         root: The directory of the asynchronous package.
+
+    Attributes:
+        exports: The names that the package itself offers: those of its ``__init__.pyi``.
     """
 
     def __init__(self, root: Path) -> None:
         self.package = root.name
         files = sorted(root.rglob("*.py"))
         self.modules = {module.name: module for module in (_read(root, file) for file in files)}
+        self.exports = _read_stub(root / "__init__.pyi")
+        self.modules[self.package].imports |= self.exports
         self.resources = {
             Name(module.name, name)
             for module in self.public_modules()
@@ -91,19 +96,11 @@ class Source:
         """Return the modules that get a twin."""
         return [module for module in self.modules.values() if is_public(module.name)]
 
-    def exports(self, package: Module) -> dict[str, Name]:
-        """Return what a package offers beyond its modules: the names it lists in ``__all__``."""
-        listed = package.defined.get("__all__")
-        value = getattr(listed, "value", None)
-        names = ast.literal_eval(value) if value is not None else []
-        return {name: package.resolve(name) or Name(package.name, name) for name in names}
-
     def face(self, name: Name) -> Name | None:
         """Return from where users import a name: its module, or the package; ``None`` if not."""
         if name.module not in self.modules or is_public(name.module):
             return name
-        exported = self.exports(self.modules[self.package])
-        offered = any(self.origin(there) == name for there in exported.values())
+        offered = any(self.origin(there) == name for there in self.exports.values())
         return Name(self.package, name.attr) if offered else None
 
     def origin(self, name: Name) -> Name:
@@ -152,6 +149,17 @@ def _read(root: Path, file: Path) -> Module:
     for node in module.tree.body:
         _note(module, node)
     return module
+
+
+def _read_stub(file: Path) -> dict[str, Name]:
+    if not file.exists():
+        return {}
+    return {
+        alias.asname or alias.name: Name(node.module or "", alias.name)
+        for node in ast.parse(file.read_text("utf-8"), str(file)).body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
 
 
 def _note(module: Module, node: ast.stmt, typing_only: bool = False) -> None:

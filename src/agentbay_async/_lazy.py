@@ -1,9 +1,9 @@
-"""Names of a package that are imported when they are first asked for.
+"""Lazy exports: import the public names of a package on first use (:pep:`562`).
 
-Making the value classes of this library takes longer than importing attrs, cattrs and anyio
-together, and few programs use more than a handful of them. So the packages with many names import
-none of them; :pep:`562` lets a module look a name up when it is needed. Type checkers read the
-imports under ``TYPE_CHECKING`` beside it; a test compares the two.
+Creating the attrs classes of this library takes longer than importing attrs, cattrs and anyio
+together, and few programs use more than a handful of them. Therefore a package with many names
+imports none of them. Its ``__init__.pyi`` is the only list: type checkers read it, and so does
+`attach_stub`.
 """
 
 from __future__ import annotations
@@ -11,32 +11,49 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
+
+    Attached = tuple[Callable[[str], object], Callable[[], list[str]], list[str]]
 
 
-def lazy(package: str, homes: Mapping[str, str]) -> Callable[[str], object]:
-    """Return a ``__getattr__`` for `package`.
+def attach_stub(package: str) -> Attached:
+    """Return ``__getattr__``, ``__dir__`` and ``__all__`` for `package`, made from its stub.
 
     Args:
-        package: The ``__name__`` of the package.
-        homes: For each module, relative to the package or absolute, the names that come from it,
-            separated by white space.
+        package: The ``__name__`` of the package that calls this. Beside its ``__init__.py`` stands
+            an ``__init__.pyi`` in which every statement is ``from module import name as name``.
     """
-    home_of = {name: module for module, names in homes.items() for name in names.split()}
+    module = sys.modules[package]
+    module_of = _read_stub(module)
+    names = sorted(module_of)
 
     def getattr_(name: str) -> object:
-        module = home_of.get(name)
-        if module is not None:
-            value: object = getattr(import_module(module, package), name)
+        value: object
+        if name in module_of:
+            value = getattr(import_module(module_of[name]), name)
         elif not name.startswith("_") and find_spec(f"{package}.{name}") is not None:
-            # A module of the package, as in ``agentbay.errors``.
+            # `import agentbay` alone makes `agentbay.errors` work, as eager imports would.
             value = import_module(f"{package}.{name}")
         else:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        setattr(sys.modules[package], name, value)
+        # Stored, so that Python finds it without this function from now on.
+        setattr(module, name, value)
         return value
 
-    return getattr_
+    def dir_() -> list[str]:
+        return sorted({*vars(module), *names})
+
+    return getattr_, dir_, names
+
+
+def _read_stub(package: Any) -> dict[str, str]:
+    """Return the module that defines each name of the stub."""
+    # The loader reads it, because a package may be imported from a zip archive. A parser (`ast`,
+    # `re`) would cost more than everything else that an import of this library does.
+    path = f"{package.__path__[0]}/__init__.pyi"
+    text = "\n" + package.__spec__.loader.get_data(path).decode("utf-8")
+    statements = (part.replace("(", " ").split() for part in text.split("\nfrom ")[1:])
+    return {name: module for module, _import, name, *_ in statements}

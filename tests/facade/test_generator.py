@@ -76,11 +76,10 @@ class AsyncThing:
     """
 '''
 
-_INIT = """
-from agentbay_async._inner import Clock
-from agentbay_async.part import AsyncPart
-from agentbay_async.results import Found
-__all__ = ["AsyncPart", "Clock", "Found"]
+_STUB = """
+from agentbay_async._inner import Clock as Clock
+from agentbay_async.part import AsyncPart as AsyncPart
+from agentbay_async.results import Found as Found
 """
 
 _INNER = """
@@ -126,8 +125,8 @@ def _write(folder: Path, files: dict[str, str]) -> None:
 def source(tmp_path: Path) -> Path:
     """Make a small asynchronous package."""
     folder = tmp_path / "agentbay_async"
-    files = {"__init__.py": _INIT, "_inner.py": _INNER, "part.py": _PART, "results.py": _RESULTS}
-    files["_bases.py"] = _BASES
+    files = {"__init__.py": "", "__init__.pyi": _STUB, "_bases.py": _BASES, "_inner.py": _INNER}
+    files |= {"part.py": _PART, "results.py": _RESULTS}
     _write(folder, files)
     return folder
 
@@ -492,7 +491,12 @@ def test_the_package_exports_both_colours(source: Path) -> None:
     from facade.source import Source
 
     texts = Writer(Source(source), "agentbay", Uses()).write()
-    names = ["AsyncPart", "BlockingIterator", "Clock", "Found", "Part"]
-    assert f"__all__ = {names}" in texts["__init__.py"]
-    assert "from agentbay.part import Part" in texts["__init__.py"]
+    assert [line for line in texts["__init__.pyi"].splitlines() if line.startswith("from")] == [
+        "from agentbay._lasting import BlockingIterator as BlockingIterator",
+        "from agentbay.part import Part as Part",
+        "from agentbay_async._inner import Clock as Clock",
+        "from agentbay_async.part import AsyncPart as AsyncPart",
+        "from agentbay_async.results import Found as Found",
+    ]
+    assert "attach_stub(__name__)" in texts["__init__.py"]
     assert "_inner.py" not in texts
