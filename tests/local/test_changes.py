@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agentbay_local.protocol.arguments import Arguments
 from agentbay_local.sandbox.base import Isolation, Sandbox, SandboxSpec
 from agentbay_local.sandbox.host.orphans import Orphans
 from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.probe import backend_for, probe
-from agentbay_local.tools.arguments import Arguments
 from agentbay_local.tools.changes import follow, get_file_change
 from agentbay_local.tools.tool_state import ToolState
 

@@ -25,6 +25,7 @@ from agentbay_local.code import (
     stream_reader,
 )
 from agentbay_local.code.kernel import Kernel
+from agentbay_local.protocol.arguments import Arguments, ToolError
 from agentbay_local.sandbox.base import Isolation, Sandbox
 from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
 from agentbay_local.sandbox.errors import InvalidRequest, SandboxGone
@@ -32,7 +33,6 @@ from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.plain import PlainBackend
 from agentbay_local.sandbox.probe import probe
 from agentbay_local.sandbox.values import SandboxSpec
-from agentbay_local.tools.arguments import Arguments, ToolFailure
 from agentbay_local.tools.code import run_code
 from agentbay_local.tools.tool_context import ToolContext
 from agentbay_local.tools.tool_state import ToolState
@@ -640,9 +640,9 @@ async def test_a_sandbox_that_ends_takes_the_code_with_it(coder: Coder) -> None:
 
 async def test_a_language_that_is_not_installed_says_so(coder: Coder) -> None:
     """It is told apart from one that does not exist."""
-    with pytest.raises(ToolFailure, match="Language r is not installed here"):
+    with pytest.raises(ToolError, match="Language r is not installed here"):
         await coder.runner.run("s-1", "R", "1", 30)
-    with pytest.raises(ToolFailure, match=r"Unsupported language: cobol\. Supported .*javascript"):
+    with pytest.raises(ToolError, match=r"Unsupported language: cobol\. Supported .*javascript"):
         await coder.runner.run("s-1", "cobol", "1", 30)
 
 
@@ -651,7 +651,7 @@ async def test_python_says_what_to_install_when_ipython_is_missing(
 ) -> None:
     """The remedy is in the answer."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ToolFailure, match=r"pip install 'agentbay-async\[local\]'"):
+    with pytest.raises(ToolError, match=r"pip install 'agentbay-async\[local\]'"):
         await coder.python("1")
 
 
@@ -661,7 +661,7 @@ async def test_a_worker_that_does_not_start_says_why(
     """What it complained about is in the answer, and the next call tries again."""
     with monkeypatch.context() as patch:
         patch.setattr(languages, "command", lambda *_: ["/bin/sh", "-c", "echo broken >&2"])
-        with pytest.raises(ToolFailure, match="does not start: broken"):
+        with pytest.raises(ToolError, match="does not start: broken"):
             await coder.python("1")
 
     assert await coder.value("1") == "1"
@@ -691,7 +691,7 @@ async def test_the_tool_answers_with_the_service_s_text(coder: Coder) -> None:
 
     answer = json.loads(text)
     assert (answer["stdout"], answer["executionCount"]) == (["hi\n"], 1)
-    with pytest.raises(ToolFailure, match="code is required"):
+    with pytest.raises(ToolError, match="code is required"):
         await run_code(place, Arguments("run_code", {"language": "python"}))
 
 

@@ -8,9 +8,9 @@ from agentbay_async._protocol import schema
 from agentbay_async._protocol.codec import compact_json, to_json
 from agentbay_local import images
 from agentbay_local.protocol.answers import Answer
+from agentbay_local.protocol.arguments import Arguments, ToolError
 from agentbay_local.protocol.errors import required
 from agentbay_local.sandbox.errors import SandboxError
-from agentbay_local.tools.arguments import Arguments, ToolFailure
 from agentbay_local.tools.handlers import HANDLERS
 
 if TYPE_CHECKING:
@@ -49,11 +49,11 @@ async def perform(
     name = required(tool, "Name")
     try:
         if name not in images.tools_of(session.image):
-            raise ToolFailure(images.not_offered(session.image, name))
+            raise ToolError(images.not_offered(session.image, name))
         with state.lifecycle.using(session):
             place = await state.workplace(session)
             text = await HANDLERS[name](place, Arguments(name, values))
-    except (ToolFailure, SandboxError) as error:
+    except (ToolError, SandboxError) as error:
         return _said(str(error), failed=True)
     return _said(text, failed=False)
 

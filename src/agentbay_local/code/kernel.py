@@ -22,8 +22,8 @@ from agentbay_local.code.frames import (
     shown_in,
 )
 from agentbay_local.code.stream_reader import StreamReader
+from agentbay_local.protocol.arguments import ToolError
 from agentbay_local.sandbox.errors import MalformedReply, SandboxError, SandboxPaused
-from agentbay_local.tools.arguments import ToolFailure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,7 +149,7 @@ class Kernel:
         if not (self._ready.done() and self._ready.result()):
             self._drain()
             said = "".join(printed.text for printed in self._between)[-_COMPLAINT:].strip()
-            raise ToolFailure(f"The worker for this language does not start: {said or 'no reason'}")
+            raise ToolError(f"The worker for this language does not start: {said or 'no reason'}")
 
     async def _send(self, cell: Execution) -> None:
         request = packed({"code": cell.code, "env": dict(cell.env)})

@@ -15,9 +15,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from agentbay_local.protocol.arguments import ToolError
 from agentbay_local.sandbox.host.programs import own_interpreter
 from agentbay_local.sandbox.values import Isolation
-from agentbay_local.tools.arguments import ToolFailure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,9 +58,7 @@ def canonical(language: str) -> str:
     name = _ALIASES.get(name, name)
     if name not in LANGUAGES:
         known = ", ".join(LANGUAGES)
-        raise ToolFailure(
-            f"Unsupported language: {language[:100]}. Supported languages are {known}."
-        )
+        raise ToolError(f"Unsupported language: {language[:100]}. Supported languages are {known}.")
     return name
 
 
@@ -78,7 +76,7 @@ def command(language: str, isolation: Isolation) -> list[str]:
         return _python(isolation)
     if language == "javascript":
         return _javascript(isolation)
-    raise ToolFailure(
+    raise ToolError(
         f"Language {language} is not installed here: the local service runs python and javascript; "
         f"use the cloud service for {language}."
     )
@@ -97,7 +95,7 @@ def read_only() -> Mapping[str, Path]:
 
 def _python(isolation: Isolation) -> list[str]:
     if importlib.util.find_spec("IPython") is None:
-        raise ToolFailure(
+        raise ToolError(
             "Language python needs IPython in the environment of the local service, "
             "which lacks it: pip install 'agentbay-async[local]'."
         )
@@ -115,7 +113,7 @@ def _javascript(isolation: Isolation) -> list[str]:
     program = Path(found).resolve() if found else None
     # In namespaces only the system's directories are there: a Node of somebody's home is not.
     if program is None or (isolation is Isolation.NAMESPACES and not _in_system(program)):
-        raise ToolFailure(
+        raise ToolError(
             "Language javascript is not installed here: it needs Node.js in the system's "
             "directories (apt install nodejs)."
         )

@@ -15,8 +15,8 @@ from agentbay_local.tools.filesystem import refused
 from agentbay_local.tools.watcher import Follower, PathWatcher
 
 if TYPE_CHECKING:
+    from agentbay_local.protocol.arguments import Arguments
     from agentbay_local.sandbox.base import Sandbox
-    from agentbay_local.tools.arguments import Arguments
     from agentbay_local.tools.tool_context import ToolContext
     from agentbay_local.tools.tool_state import ToolState
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
     from agentbay_local.code.events import Event
-    from agentbay_local.tools.arguments import Arguments
+    from agentbay_local.protocol.arguments import Arguments
     from agentbay_local.tools.tool_context import ToolContext
 
 __all__ = ["run_code", "stream_code"]

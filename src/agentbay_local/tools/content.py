@@ -12,7 +12,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from agentbay_async._protocol.text_diff import difference
-from agentbay_local.tools.arguments import Arguments, ToolFailure
+from agentbay_local.protocol.arguments import Arguments, ToolError
 from agentbay_local.tools.filesystem import refused
 from agentbay_local.tools.utf8 import MARGIN, whole_characters
 
@@ -51,7 +51,7 @@ async def read_multiple_files(sandbox: Sandbox, arguments: Arguments) -> str:
 async def _block(sandbox: Sandbox, path: str) -> str:
     try:
         data = await _read(sandbox, path, 0, 0)
-    except ToolFailure as failure:
+    except ToolError as failure:
         return f"{path}: Error - {failure}"
     return f"{path}: {data.decode('utf-8', 'replace')}\n"
 
@@ -108,7 +108,7 @@ async def _read(sandbox: Sandbox, path: str, offset: int, length: int) -> bytes:
         size = max(os.fstat(file).st_size - offset, 0)
         size = min(length, size) if length else size
         if size > _LARGEST:
-            raise ToolFailure(
+            raise ToolError(
                 f"{path} has too much to read at once: at most {_LARGEST} bytes; "
                 f"read it in pieces with offset and length"
             )
@@ -136,7 +136,7 @@ async def _write(sandbox: Sandbox, path: str, mode: OpenMode, data: bytes) -> No
         else:
             await asyncio.to_thread(_write_all, file, data)
     except OSError as error:
-        raise ToolFailure(
+        raise ToolError(
             f"Execution failed. Error code:-32602 Error message: "
             f"Failed to write file: {path}, error: {error.strerror}"
         ) from error

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from agentbay_async._protocol.codec import compact_json
 
 if TYPE_CHECKING:
-    from agentbay_local.tools.arguments import Arguments
+    from agentbay_local.protocol.arguments import Arguments
     from agentbay_local.tools.tool_context import ToolContext
 
 __all__ = ["get_env", "set_env"]

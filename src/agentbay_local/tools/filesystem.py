@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from agentbay_local.clock import iso
+from agentbay_local.protocol.arguments import Arguments, ToolError
 from agentbay_local.sandbox.errors import FileProblem
-from agentbay_local.tools.arguments import Arguments, ToolFailure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ def refused(doing: str) -> Iterator[None]:
     try:
         yield
     except FileProblem as problem:
-        raise ToolFailure(
+        raise ToolError(
             f"Execution failed. Error code:-32602 Error message: "
             f"Failed to {doing}: {problem.path}, error: {problem.strerror}"
         ) from problem

@@ -10,8 +10,8 @@ from agentbay_local.tools.code import run_code
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from agentbay_local.protocol.arguments import Arguments
     from agentbay_local.sandbox.base import Sandbox
-    from agentbay_local.tools.arguments import Arguments
     from agentbay_local.tools.tool_context import ToolContext
 
     Program = Callable[[ToolContext, Arguments], Awaitable[str]]

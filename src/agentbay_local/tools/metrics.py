@@ -10,8 +10,8 @@ from agentbay_async._protocol.codec import compact_json
 from agentbay_local.clock import iso
 
 if TYPE_CHECKING:
+    from agentbay_local.protocol.arguments import Arguments
     from agentbay_local.sandbox.base import Consumption
-    from agentbay_local.tools.arguments import Arguments
     from agentbay_local.tools.tool_context import ToolContext
 
 __all__ = ["get_metrics"]

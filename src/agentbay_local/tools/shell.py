@@ -5,9 +5,9 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from agentbay_local.protocol.arguments import Arguments, ToolError
 from agentbay_local.protocol.json import dump_json
 from agentbay_local.sandbox.errors import FileProblem, InvalidRequest
-from agentbay_local.tools.arguments import Arguments, ToolFailure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,11 +48,11 @@ async def shell(place: ToolContext, arguments: Arguments) -> str:
             output_limit=_OUTPUT_LIMIT,
         )
     except (FileProblem, InvalidRequest) as error:
-        raise ToolFailure(await _failure(1, stderr=str(error))) from error
+        raise ToolError(await _failure(1, stderr=str(error))) from error
     streams = _streams(done)
     if done.timed_out:
         reason = "Execution failed. Error code:-1 Error message: [timeout]"
-        raise ToolFailure(await _failure(-1, errorMessage=reason, **streams))
+        raise ToolError(await _failure(-1, errorMessage=reason, **streams))
     answer = {**streams, "exit_code": done.exit_code, "traceId": _trace()}
     return await dump_json(answer, _size(streams))
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from agentbay_async._protocol.codec import compact_json
+from agentbay_local.protocol.arguments import ToolError
 from agentbay_local.sandbox.host.programs import interpreter
-from agentbay_local.tools.arguments import ToolFailure
 from agentbay_local.tools.inside.transfer_program import UNREACHABLE
 
 if TYPE_CHECKING:
-    from agentbay_local.tools.arguments import Arguments
+    from agentbay_local.protocol.arguments import Arguments
     from agentbay_local.tools.tool_context import ToolContext
 
 __all__ = ["oss_download_annon", "oss_upload_annon"]
@@ -52,10 +52,10 @@ async def _carry(place: ToolContext, arguments: Arguments, verb: str) -> str:
     if done.exit_code == 0:
         return f"{verb} success"
     if done.timed_out:
-        raise ToolFailure(f"{verb} failed: it took longer than {_WITHIN:.0f} seconds")
+        raise ToolError(f"{verb} failed: it took longer than {_WITHIN:.0f} seconds")
     reason = done.stderr.decode("utf-8", "replace").strip()[-500:] or "the session ended it"
     remedy = f" ({_CLOSED})" if done.exit_code == UNREACHABLE else ""
-    raise ToolFailure(f"{verb} failed: {reason}{remedy}")
+    raise ToolError(f"{verb} failed: {reason}{remedy}")
 
 
 def _url(arguments: Arguments) -> str:

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from agentbay_local import images
-from agentbay_local.tools.arguments import Arguments, ToolFailure
+from agentbay_local.protocol.arguments import Arguments, ToolError
 from agentbay_local.tools.code import stream_code
 
 if TYPE_CHECKING:
@@ -40,13 +40,13 @@ class CodeServer:
             ToolFailure: There is no such method.
         """
         if asked.method != _TOOL:
-            raise ToolFailure(f"{asked.target} has no method {asked.method!r} that streams")
+            raise ToolError(f"{asked.target} has no method {asked.method!r} that streams")
         return self._run(line, asked)
 
     async def _run(self, line: Connection, asked: Asked) -> None:
         session = self._state.running(self._session_id)
         if _TOOL not in images.tools_of(session.image):
-            raise ToolFailure(images.not_offered(session.image, _TOOL))
+            raise ToolError(images.not_offered(session.image, _TOOL))
         with self._state.lifecycle.using(session):
             place = await self._state.workplace(session)
             async with aclosing(stream_code(place, Arguments(_TOOL, asked.params))) as frames:

@@ -6,9 +6,9 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
+from agentbay_local.protocol.arguments import ToolError
 from agentbay_local.protocol.errors import ApiError
 from agentbay_local.sandbox.errors import SandboxError
-from agentbay_local.tools.arguments import ToolFailure
 from agentbay_local.websocket import frames
 from agentbay_local.websocket.connection import ConnectionLost
 from agentbay_local.websocket.frames import Asked, Unreadable
@@ -60,7 +60,7 @@ class Dispatcher:
             return
         try:
             work = self._server(asked).take(self._line, asked)
-        except (ToolFailure, SandboxError) as problem:
+        except (ToolError, SandboxError) as problem:
             await self._refuse(asked, str(problem))
         else:
             if work is not None:
@@ -74,11 +74,11 @@ class Dispatcher:
 
     def _server(self, asked: Asked) -> Server:
         if len(self._tasks) >= _MOST_AT_ONCE:
-            raise ToolFailure(f"More than {_MOST_AT_ONCE} questions are open on this line")
+            raise ToolError(f"More than {_MOST_AT_ONCE} questions are open on this line")
         server = self._servers.get(asked.target)
         if server is None:
             known = ", ".join(self._servers)
-            raise ToolFailure(f"There is no server {asked.target!r} here, only {known}")
+            raise ToolError(f"There is no server {asked.target!r} here, only {known}")
         return server
 
     def _launch(self, asked: Asked, work: Coroutine[Any, Any, None]) -> None:
@@ -95,7 +95,7 @@ class Dispatcher:
             return
         except ApiError as problem:
             await self._refuse(asked, problem.message)
-        except (ToolFailure, SandboxError) as problem:
+        except (ToolError, SandboxError) as problem:
             await self._refuse(asked, str(problem))
         except Exception:
             _log.exception("%s of %s failed", asked.method, asked.target)

@@ -10,9 +10,9 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+from agentbay_local.protocol.arguments import Arguments, ToolError
 from agentbay_local.protocol.errors import ApiError
 from agentbay_local.sandbox.errors import SandboxError
-from agentbay_local.tools.arguments import Arguments, ToolFailure
 from agentbay_local.tools.changes import follow
 from agentbay_local.websocket.connection import ConnectionLost
 
@@ -57,7 +57,7 @@ class FileWatchServer:
         if asked.method == "unsubscribe_file_change":
             self._stop(line, path)
             return line.answer(asked, _DONE)
-        raise ToolFailure(f"{asked.target} has no method {asked.method!r} that streams")
+        raise ToolError(f"{asked.target} has no method {asked.method!r} that streams")
 
     def forget(self, line: Connection) -> None:
         """End all that a line watches."""
@@ -72,7 +72,7 @@ class FileWatchServer:
         mine = self._watches.setdefault(line, {})
         if len(mine) >= _MOST_OF_A_LINE:
             follower.leave()
-            raise ToolFailure(f"At most {_MOST_OF_A_LINE} paths are watched at once")
+            raise ToolError(f"At most {_MOST_OF_A_LINE} paths are watched at once")
         try:
             await line.answer(asked, _DONE)
         except BaseException:
@@ -97,7 +97,7 @@ class FileWatchServer:
                     await line.push(server, push)
             except ConnectionLost:
                 return
-            except (ApiError, SandboxError, ToolFailure) as error:
+            except (ApiError, SandboxError, ToolError) as error:
                 # What is paused or full now is looked at again when it is not.
                 _log.debug("a watch in %s cannot look: %s", self._session_id, error)
 

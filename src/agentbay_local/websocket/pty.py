@@ -14,8 +14,8 @@ import shlex
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from agentbay_local.protocol.arguments import Arguments, ToolError
 from agentbay_local.sandbox.errors import FileProblem, InvalidRequest
-from agentbay_local.tools.arguments import Arguments, ToolFailure
 from agentbay_local.websocket.pty_session import PtySession
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class PtyServer:
         elif asked.method == "pty.list":
             return line.answer(asked, {"result": {"ptySessionIds": self._open()}})
         else:
-            raise ToolFailure(f"PTY_SERVER has no method {asked.method!r}")
+            raise ToolError(f"PTY_SERVER has no method {asked.method!r}")
         return None
 
     async def close(self) -> None:
@@ -81,7 +81,7 @@ class PtyServer:
         session = self._state.running(self._session_id)
         place = await self._state.workplace(session)
         if len(self._open()) >= _MOST_OPEN:
-            raise ToolFailure(f"The session has {_MOST_OPEN} terminals open; close one first")
+            raise ToolError(f"The session has {_MOST_OPEN} terminals open; close one first")
         try:
             terminal = await place.sandbox.terminal(
                 await _shell(place.sandbox, arguments),
@@ -91,10 +91,10 @@ class PtyServer:
                 env={**place.memory.env, **arguments.text_map("envs")},
             )
         except (FileProblem, InvalidRequest) as error:
-            raise ToolFailure(f"The terminal cannot be opened: {error}") from error
+            raise ToolError(f"The terminal cannot be opened: {error}") from error
         if self._closed:
             await terminal.close()
-            raise ToolFailure("The session has ended")
+            raise ToolError("The session has ended")
         name = f"pty-{secrets.token_hex(8)}"
         used = partial(self._state.lifecycle.using, session)
         screen = self._screens[name] = PtySession(name, terminal, used)
@@ -121,7 +121,7 @@ class PtyServer:
         name = arguments.text("ptySessionId")
         screen = self._screens.get(name)
         if screen is None:
-            raise ToolFailure(f"The session has no terminal {name[:100]!r}")
+            raise ToolError(f"The session has no terminal {name[:100]!r}")
         return screen
 
     def _open(self) -> list[str]:

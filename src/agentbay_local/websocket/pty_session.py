@@ -11,9 +11,9 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from agentbay_local.protocol.arguments import ToolError
 from agentbay_local.sandbox.errors import FileProblem, SandboxError
 from agentbay_local.sandbox.host.pipes import CHUNK
-from agentbay_local.tools.arguments import ToolFailure
 from agentbay_local.websocket.scrollback import Scrollback
 from agentbay_local.websocket.subscriber import Subscriber
 
@@ -92,7 +92,7 @@ class PtySession:
         """
         self._check()
         if self._waiting + len(data) > _MOST_TYPED:
-            raise ToolFailure(f"Terminal {self.id} does not read its input: too much is waiting")
+            raise ToolError(f"Terminal {self.id} does not read its input: too much is waiting")
         self._waiting += len(data)
         self._typed.put_nowait(data)
 
@@ -163,7 +163,7 @@ class PtySession:
 
     def _check(self) -> None:
         if self._over.is_set():
-            raise ToolFailure(f"Terminal {self.id} has ended")
+            raise ToolError(f"Terminal {self.id} has ended")
 
     def _tell(self) -> None:
         news, self.news = self.news, asyncio.Event()

@@ -1,4 +1,4 @@
-"""Arguments of a tool call, read one by one; a wrong one is named in the answer."""
+"""Read the arguments of a tool call and name the one that is wrong."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Any
 
 import attrs
 
-__all__ = ["Arguments", "ToolFailure"]
+__all__ = ["Arguments", "ToolError"]
 
 _MISSING = object()
 
 
-class ToolFailure(Exception):  # noqa: N818  # an answer to a client, no error of ours
-    """A tool says no: the text of its answer, which is marked as an error."""
+class ToolError(Exception):
+    """A tool call fails: its text is the answer, which is marked as an error."""
 
 
 @attrs.frozen
@@ -88,9 +88,9 @@ class Arguments:
             raise self.wrong(name, "must be an object of strings")
         return dict(values)
 
-    def wrong(self, name: str, why: str) -> ToolFailure:
+    def wrong(self, name: str, why: str) -> ToolError:
         """Return the failure that names an argument."""
-        return ToolFailure(f"Invalid argument of tool {self.tool}: {name} {why}")
+        return ToolError(f"Invalid argument of tool {self.tool}: {name} {why}")
 
     def _read(self, name: str, kind: type, words: str, default: Any) -> Any:
         value = self.values.get(name)
