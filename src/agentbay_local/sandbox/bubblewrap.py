@@ -111,7 +111,8 @@ class BubblewrapBackend(Backend):
             arguments += ["--ro-bind", str(path), place]
         hidden = launch.file("\0".join(arguments).encode("utf-8", "surrogateescape"))
         inside = [str(python.program), *interpreter_arguments(launch.agent_end, launch.program)]
-        return launch.popen([str(bwrap), "--args", str(hidden), "--", *inside], spec.uid)
+        command = [str(bwrap), "--args", str(hidden), "--", *inside]
+        return launch.popen(command, spec.uid, die_with_launch=True)
 
     async def _live(self, launch: Launch, spec: SandboxSpec, guard: Guard, info: int) -> Sandbox:
         channel, end = launch.channel(settings(spec, self.isolation)), ExitStack()
@@ -123,9 +124,11 @@ class BubblewrapBackend(Backend):
             end.callback(await opened(channel, spec.outbound, spec.root.name, START_WITHIN))
         except BaseException:
             channel.end("the sandbox did not start")
+            launch.give_up()
             await insist(guard.kill())
             end.close()
             raise
+        launch.succeed()
         watch = LimitEnforcer(first, spec, self._crowd)
         return AgentSandbox(self.isolation, channel, guard, watch, end.close)
 

@@ -35,6 +35,41 @@ PATH = f"{HOME}/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sb
 COMPLAINT_BYTES = 2000
 
 
+DIE_WITH_LAUNCH = '(read -r word <&1 || kill -s KILL 0) & exec "$0" "$@" >/dev/null'
+"""A shell script that becomes a program, and kills its process group if the launch is given up.
+
+bubblewrap needs it. Its child waits, before it asks to die with its parent, until the parent has
+reported it and lets it go; with the parent killed in between, the child would wait for ever, because
+it holds the event descriptor that it waits for. The kernel's own signal at the death of a parent
+does not pass to children, so another process has to look. It reads standard output, the only stream
+that a shell leaves to what it runs in the background, until a line or the end comes, and is gone
+once the sandbox is up. A kill of the group is atomic: no child can be forked past it.
+"""
+
+
+class Lifeline:
+    """A pipe whose end tells `DIE_WITH_LAUNCH` that the launch has failed or the service is gone.
+
+    Attributes:
+        read_end: Standard output of the started program.
+    """
+
+    def __init__(self) -> None:
+        self.read_end, self._write_end = os.pipe2(os.O_CLOEXEC)
+
+    def release(self) -> None:
+        """Say that the launch has succeeded."""
+        with contextlib.suppress(BrokenPipeError):  # nothing reads it at the other levels
+            os.write(self._write_end, b"\n")
+
+    def close(self) -> None:
+        """Close both ends. Repeatable."""
+        for fd in (self.read_end, self._write_end):
+            if fd >= 0:
+                os.close(fd)
+        self.read_end = self._write_end = -1
+
+
 class Launch:
     """What a starting sandbox is given. Use it in a `with` block, which closes it.
 
@@ -50,6 +85,8 @@ class Launch:
         self.undo.callback(ours.close)
         self.undo.callback(theirs.close)
         self._ours = ours
+        self._lifeline = Lifeline()
+        self.undo.callback(self._lifeline.close)
         self._given: list[int] = [theirs.fileno()]
         self.agent_end = theirs.fileno()
         self.program = self.file(bundle())
@@ -73,15 +110,25 @@ class Launch:
         """Let the started program have a descriptor that stays the caller's."""
         self._given.append(fd)
 
-    def popen(self, command: Sequence[str], uid: int | None = None) -> subprocess.Popen[bytes]:
-        """Start a program with an empty environment and no descriptors but those of this launch."""
+    def popen(
+        self, command: Sequence[str], uid: int | None = None, die_with_launch: bool = False
+    ) -> subprocess.Popen[bytes]:
+        """Start a program with an empty environment and only the descriptors of this launch.
+
+        Args:
+            command: The program and its arguments.
+            uid: The user and group to run as; the service's own by default.
+            die_with_launch: Kill it, and all in its process group, if the launch fails.
+        """
+        if die_with_launch:
+            command = ["/bin/sh", "-c", DIE_WITH_LAUNCH, *command]
         # Nothing of a session is in the command: all of it is made by the service.
         return subprocess.Popen(  # noqa: S603
             command,
             env={},
             cwd="/",
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=self._lifeline.read_end if die_with_launch else subprocess.DEVNULL,
             stderr=self.complaints,
             pass_fds=self._given,
             start_new_session=True,
@@ -97,9 +144,14 @@ class Launch:
         channel.tell("settings", first)
         return channel
 
+    def succeed(self) -> None:
+        """Let the started programs outlive this launch."""
+        self._lifeline.release()
+
     def give_up(self) -> None:
-        """Close our end of the channel, which ends the agent as soon as it is up."""
+        """End the started programs at once; the agent ends too when its channel is closed."""
         self._ours.close()
+        self._lifeline.close()
 
     def complaint(self) -> str:
         """Return what the started programs wrote to standard error."""
