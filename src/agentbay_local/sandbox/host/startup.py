@@ -38,12 +38,12 @@ COMPLAINT_BYTES = 2000
 DIE_WITH_LAUNCH = '(read -r word <&1 || kill -s KILL 0) & exec "$0" "$@" >/dev/null'
 """A shell script that becomes a program, and kills its process group if the launch is given up.
 
-bubblewrap needs it. Its child waits, before it asks to die with its parent, until the parent has
-reported it and lets it go; with the parent killed in between, the child would wait for ever, because
-it holds the event descriptor that it waits for. The kernel's own signal at the death of a parent
-does not pass to children, so another process has to look. It reads standard output, the only stream
-that a shell leaves to what it runs in the background, until a line or the end comes, and is gone
-once the sandbox is up. A kill of the group is atomic: no child can be forked past it.
+bubblewrap needs it. Its child first waits until the parent has reported it, and asks to die with
+the parent only later. If the parent is killed in between, the child waits for ever: it holds the
+event descriptor that it waits for, so no end of file comes. The signal that the kernel sends at the
+death of a parent (PR_SET_PDEATHSIG) is not inherited by children, so another process has to look.
+It reads standard output, because a shell replaces the standard input of what it runs in the
+background, and ends when the sandbox is up. Killing the group is atomic: no fork can slip past it.
 """
 
 
