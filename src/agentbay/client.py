@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from agentbay.contexts import ContextService
     from agentbay_async import Clock, RetryPolicy
-    from agentbay_async._client_fleet import I, T
+    from agentbay_async.client import I, T
     from agentbay_async.config import Config
     from agentbay_async.models.bulk import MapOutcome, Progress
     from agentbay_async.models.results import (
@@ -107,21 +107,134 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
 
         return _facade.part(self, ContextService, self._aio.context)
 
-    def __enter__(self) -> Self:
-        _ = _portal.run(self._aio.__aenter__())
-        return self
+    def create(self, params: CreateSessionParams | None = None) -> SessionResult[Session]:
+        """Create a session, and wait until the files of its contexts have arrived.
 
-    def __exit__(
+        If they do not arrive the session is deleted, and the result is a failed one. If the caller
+        is cancelled, no session is left behind. If the answer of the service is lost, the session
+        is looked for before another is asked for.
+
+        Args:
+            params: What it is like; by default as the service pleases, for
+                :data:`~agentbay.models.sessions.DEFAULT_LIFETIME`.
+        """
+        return _portal.run(self._aio.create(params)).map(lambda item: _facade.wrap(Session, item))
+
+    def session(
+        self, params: CreateSessionParams | None = None, *, sync_context: bool = False
+    ) -> AbstractContextManager[Session]:
+        """Create a session for the length of a block, and delete it at the end, come what may.
+
+        Args:
+            params: What it is like.
+            sync_context: Upload the files of its contexts before it is deleted.
+
+        Raises:
+            AgentBayError: It could not be created; or, after a block without an error, not deleted.
+
+        Example:
+            ::
+
+                with bay.session() as session:
+                    session.command.run("make test")
+        """
+        return BlockingContext(
+            self._aio.session(params, sync_context=sync_context),
+            lambda item: _facade.wrap(Session, item),
+        )
+
+    def get(self, session_id: str) -> SessionResult[Session]:
+        """Look a session up.
+
+        Args:
+            session_id: Its id.
+
+        Raises:
+            InvalidArgumentError: The id is blank.
+            ArgumentTypeError: It is not a string.
+        """
+        return _portal.run(self._aio.get(session_id)).map(lambda item: _facade.wrap(Session, item))
+
+    def list(
         self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        _portal.run(self._aio.__aexit__(kind, error, traceback))
+        labels: Mapping[str, str] | None = None,
+        page: int | None = None,
+        limit: int | None = None,
+        status: SessionStatus | str | None = None,
+        image_id: str | None = None,
+    ) -> SessionListing:
+        """List sessions: one page, or by iterating all of them.
 
-    def close(self) -> None:
-        """Close the client's connections. Sessions live on; later calls raise ClosedError."""
-        _portal.run(self._aio.aclose())
+        Args:
+            labels: Only those that have all of these labels.
+            page: The number of the page to begin with; the first is 1.
+            limit: Sessions on a page. Default 10 for one page, 100 when iterating.
+            status: Only those in this state, such as ``"RUNNING"``.
+            image_id: Only those of this image.
+
+        Raises:
+            InvalidArgumentError: A value cannot be meant.
+            ArgumentTypeError: A value has the wrong type.
+        """
+        return _facade.wrap(SessionListing, self._aio.list(labels, page, limit, status, image_id))
+
+    def list_by_labels(
+        self, params: ListSessionParams | Mapping[str, str] | None = None
+    ) -> SessionListResult[Session]:
+        """Return one page of the sessions that have all of some labels.
+
+        Args:
+            params: Labels, page size and token; or just labels.
+        """
+        return _portal.run(self._aio.list_by_labels(params)).map(
+            lambda item: _facade.wrap(Session, item)
+        )
+
+    def delete(
+        self, session: Session | str, sync_context: bool = False, *, force: bool = False
+    ) -> DeleteResult:
+        """Release a session and wait until it is gone. What is gone already is a success.
+
+        Args:
+            session: The session, or its id.
+            sync_context: First upload the files of its contexts, and verify that they arrived.
+            force: Delete even if that upload failed; its files are then lost.
+        """
+        return _portal.run(
+            self._aio.delete(
+                _facade.unwrap(session) if isinstance(session, _facade.Facade) else session,
+                sync_context,
+                force=force,
+            )
+        )
+
+    def pause(
+        self, session: Session | str, timeout: float | timedelta = 600, poll_interval: float = 2.0
+    ) -> SessionStatusResult:
+        """Pause a session; see :meth:`Session.pause`."""
+        return _portal.run(
+            self._aio.pause(
+                _facade.unwrap(session) if isinstance(session, _facade.Facade) else session,
+                timeout,
+                poll_interval,
+            )
+        )
+
+    def resume(
+        self, session: Session | str, timeout: float | timedelta = 600, poll_interval: float = 2.0
+    ) -> SessionStatusResult:
+        """Let a paused session go on; see :meth:`Session.resume`."""
+        return _portal.run(
+            self._aio.resume(
+                _facade.unwrap(session) if isinstance(session, _facade.Facade) else session,
+                timeout,
+                poll_interval,
+            )
+        )
+
+    beta_pause = pause
+
+    beta_resume = resume
 
     def create_many(
         self,
@@ -361,131 +474,18 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
         """
         return _portal.run(self._aio.reap(owner, older_than, dry_run=dry_run))
 
-    def create(self, params: CreateSessionParams | None = None) -> SessionResult[Session]:
-        """Create a session, and wait until the files of its contexts have arrived.
+    def __enter__(self) -> Self:
+        _ = _portal.run(self._aio.__aenter__())
+        return self
 
-        If they do not arrive the session is deleted, and the result is a failed one. If the caller
-        is cancelled, no session is left behind. If the answer of the service is lost, the session
-        is looked for before another is asked for.
-
-        Args:
-            params: What it is like; by default as the service pleases, for
-                :data:`~agentbay.models.sessions.DEFAULT_LIFETIME`.
-        """
-        return _portal.run(self._aio.create(params)).map(lambda item: _facade.wrap(Session, item))
-
-    def get(self, session_id: str) -> SessionResult[Session]:
-        """Look a session up.
-
-        Args:
-            session_id: Its id.
-
-        Raises:
-            InvalidArgumentError: The id is blank.
-            ArgumentTypeError: It is not a string.
-        """
-        return _portal.run(self._aio.get(session_id)).map(lambda item: _facade.wrap(Session, item))
-
-    def list(
+    def __exit__(
         self,
-        labels: Mapping[str, str] | None = None,
-        page: int | None = None,
-        limit: int | None = None,
-        status: SessionStatus | str | None = None,
-        image_id: str | None = None,
-    ) -> SessionListing:
-        """List sessions: one page, or by iterating all of them.
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _portal.run(self._aio.__aexit__(kind, error, traceback))
 
-        Args:
-            labels: Only those that have all of these labels.
-            page: The number of the page to begin with; the first is 1.
-            limit: Sessions on a page. Default 10 for one page, 100 when iterating.
-            status: Only those in this state, such as ``"RUNNING"``.
-            image_id: Only those of this image.
-
-        Raises:
-            InvalidArgumentError: A value cannot be meant.
-            ArgumentTypeError: A value has the wrong type.
-        """
-        return _facade.wrap(SessionListing, self._aio.list(labels, page, limit, status, image_id))
-
-    def list_by_labels(
-        self, params: ListSessionParams | Mapping[str, str] | None = None
-    ) -> SessionListResult[Session]:
-        """Return one page of the sessions that have all of some labels.
-
-        Args:
-            params: Labels, page size and token; or just labels.
-        """
-        return _portal.run(self._aio.list_by_labels(params)).map(
-            lambda item: _facade.wrap(Session, item)
-        )
-
-    def delete(
-        self, session: Session | str, sync_context: bool = False, *, force: bool = False
-    ) -> DeleteResult:
-        """Release a session and wait until it is gone. What is gone already is a success.
-
-        Args:
-            session: The session, or its id.
-            sync_context: First upload the files of its contexts, and verify that they arrived.
-            force: Delete even if that upload failed; its files are then lost.
-        """
-        return _portal.run(
-            self._aio.delete(
-                _facade.unwrap(session) if isinstance(session, _facade.Facade) else session,
-                sync_context,
-                force=force,
-            )
-        )
-
-    def pause(
-        self, session: Session | str, timeout: float | timedelta = 600, poll_interval: float = 2.0
-    ) -> SessionStatusResult:
-        """Pause a session; see :meth:`Session.pause`."""
-        return _portal.run(
-            self._aio.pause(
-                _facade.unwrap(session) if isinstance(session, _facade.Facade) else session,
-                timeout,
-                poll_interval,
-            )
-        )
-
-    def resume(
-        self, session: Session | str, timeout: float | timedelta = 600, poll_interval: float = 2.0
-    ) -> SessionStatusResult:
-        """Let a paused session go on; see :meth:`Session.resume`."""
-        return _portal.run(
-            self._aio.resume(
-                _facade.unwrap(session) if isinstance(session, _facade.Facade) else session,
-                timeout,
-                poll_interval,
-            )
-        )
-
-    beta_pause = pause
-
-    beta_resume = resume
-
-    def session(
-        self, params: CreateSessionParams | None = None, *, sync_context: bool = False
-    ) -> AbstractContextManager[Session]:
-        """Create a session for the length of a block, and delete it at the end, come what may.
-
-        Args:
-            params: What it is like.
-            sync_context: Upload the files of its contexts before it is deleted.
-
-        Raises:
-            AgentBayError: It could not be created; or, after a block without an error, not deleted.
-
-        Example:
-            ::
-
-                with bay.session() as session:
-                    session.command.run("make test")
-        """
-        return BlockingContext(
-            self._aio.session(params, sync_context=sync_context),
-            lambda item: _facade.wrap(Session, item),
-        )
+    def close(self) -> None:
+        """Close the client's connections. Sessions live on; later calls raise ClosedError."""
+        _portal.run(self._aio.aclose())

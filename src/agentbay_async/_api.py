@@ -1,38 +1,40 @@
-"""Calls to the service: send, read, and send again where that is right.
+"""One call to the service: attempts, deadline, retry budget, hooks.
 
-The one way from a method of the library to the wire. Methods give a request of
-:mod:`agentbay_async._protocol.schema` and get its answer, or the error raised.
+Every method of the library reaches the service through :meth:`Api.call`. It takes a request of
+:mod:`agentbay_async._protocol.schema`, and returns the answer or raises the error. The layers above
+attach what they need by hooks, so that this module knows neither bulk runs nor the ledger.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, TypeVar
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 from weakref import WeakValueDictionary
 
-from agentbay_async._clock import SystemClock
-from agentbay_async._hooks import call_hooks
-from agentbay_async._lifecycle.shielding import BackgroundTasks
+import attrs
+
 from agentbay_async._protocol import schema
 from agentbay_async._protocol.envelope import Answer, read_answer
-from agentbay_async._retry import RetryBudget, RetryPolicy, next_wait, perhaps_acted_on
+from agentbay_async._retry import RetryBudget, next_wait, perhaps_acted_on
 from agentbay_async.config import LOCAL
 from agentbay_async.errors import (
     AgentBayError,
     Attempt,
     ClosedError,
+    PageTokenError,
     SessionNotFoundError,
     UsageError,
 )
 from agentbay_async.models.sessions import ENDING
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+    from typing import Any
 
-    from agentbay_async._bulk.admission import Admission
     from agentbay_async._clock import Clock
-    from agentbay_async._lifecycle.ledger import Ledger
     from agentbay_async._protocol.schema import Request
+    from agentbay_async._retry import RetryPolicy
     from agentbay_async._transport.access import Access
     from agentbay_async._transport.http import Http
     from agentbay_async._transport.pool import Pools
@@ -43,54 +45,106 @@ D = TypeVar("D")
 
 logger: logging.Logger = logging.getLogger("agentbay")
 
-# To these it is no news that a session is gone.
-_AT_THE_END = frozenset({"DeleteSessionAsync", "GetSessionDetail"})
+# Their callers expect that the session may be gone, and need no explanation.
+_MAY_BE_GONE = frozenset({"DeleteSessionAsync", "GetSessionDetail"})
+
+
+class CallHooks(Protocol):
+    """Callbacks for each attempt of the calls of one task."""
+
+    def sent(self, action: str) -> None:
+        """Handle that a request of `action` is about to be sent."""
+        ...
+
+    def failed(self, action: str, error: AgentBayError) -> None:
+        """Handle that an attempt failed; the request may be sent again."""
+        ...
+
+
+#: The hooks of this task and of the tasks that it starts.
+call_hooks: ContextVar[CallHooks | None] = ContextVar("agentbay_call_hooks", default=None)
+
+
+class AdmissionHook(Protocol):
+    """A check that every request passes before it is sent, such as a budget."""
+
+    async def call(
+        self, request: Request[D], send: Callable[[], Awaitable[Answer[D]]]
+    ) -> Answer[D]:
+        """Return the answer of `send`, or raise without calling it."""
+        ...
+
+
+class LedgerHook(Protocol):
+    """A record of the sessions that this host created."""
+
+    def began(self) -> None:
+        """Record this process, before it asks for its first session."""
+        ...
+
+    def created(self, session_id: str, owner: str, lasts: float | None) -> None:
+        """Record a session that lives for at most `lasts` seconds."""
+        ...
+
+    def deleted(self, session_id: str) -> None:
+        """Record that a session is gone."""
+        ...
+
+
+class BackgroundHook(Protocol):
+    """Work that goes on after the call that started it."""
+
+    def schedule(
+        self, pauses: Iterable[float], work: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
+        """Run `work` after each of `pauses`, in seconds."""
+        ...
+
+    async def aclose(self) -> None:
+        """Run scheduled work one last time, at once."""
+        ...
 
 
 class Api:
     """The service, as a function from requests to answers.
 
     Args:
-        settings: Where it is and how long to wait.
-        retry: How patient to be.
+        settings: Endpoint, key and timeouts.
+        retry: When to send a request again.
         clock: Time; see :mod:`agentbay_async._clock`.
+        background: Runs work after the call that started it.
+        ledger: Records sessions, or ``None``.
+        admission: Checks requests before they are sent, or ``None``.
 
     Attributes:
-        access: How each session that somebody holds is reached directly, by its id.
-        retry: How patient it is.
-        chores: Work of the client's own that goes on after the call that began it.
+        access: Direct addresses of sessions, by session id. Session objects hold the values, so an
+            entry lives as long as the last object of its session.
     """
 
     def __init__(
-        self, settings: Settings, retry: RetryPolicy | None = None, clock: Clock | None = None
+        self,
+        settings: Settings,
+        retry: RetryPolicy,
+        clock: Clock,
+        background: BackgroundHook,
+        ledger: LedgerHook | None = None,
+        admission: AdmissionHook | None = None,
     ) -> None:
         # Imported here, so that importing the package does not load aiohttp.
         from agentbay_async._transport.pool import Pools
 
         self.settings = settings
-        self.clock: Clock = clock or SystemClock()
+        self.retry = retry
+        self.clock = clock
+        self.background = background
+        self.ledger = ledger
         self.pools: Pools = Pools(settings.max_connections, settings.ssl_context)
         self.access: WeakValueDictionary[str, Access] = WeakValueDictionary()
-        self.chores = BackgroundTasks(self.clock)
+        self._admission = admission
+        self._budget = RetryBudget(retry)
         self._sockets: Sockets | None = None
-        self._ledger: Ledger | None = None
-        self.retry = retry or RetryPolicy()
-        self._budget = RetryBudget(self.retry)
         self._http: Http | None = None
         self._closed = False
-        self._admission = self._admitting()
-
-    def _admitting(self) -> Admission | None:
-        """Return what requests for sessions have to pass, if anything."""
-        settings = self.settings
-        if settings.budget is None and settings.host_limit is None:
-            return None
-        from agentbay_async._bulk.admission import Admission
-        from agentbay_async._bulk.host_rate import host_bucket
-
-        rate = settings.host_limit
-        bucket = None if rate is None else host_bucket(settings.endpoint, settings.api_key, rate)
-        return Admission(self.clock, settings.budget, bucket)
 
     async def call(
         self,
@@ -103,18 +157,19 @@ class Api:
         """Send `request` and return the answer.
 
         Args:
-            request: What to ask.
+            request: The request.
             timeout: Seconds for one attempt; ``None`` takes the client's.
-            recover: Finds out what became of an attempt whose answer was lost. With it, a request
-                that must not be acted on twice may be sent again.
-            vital: Whether something is lost if it does not get through; the budget for repetitions
-                does not hold it back.
+            recover: Called after an attempt whose answer was lost; returns the answer if the
+                service acted on it. With it, a request that must not be acted on twice may be sent
+                again.
+            vital: Whether something is lost if the request does not get through. The retry budget
+                does not limit such a request.
 
         Raises:
-            APIError: The service says no.
-            TransportError: There was no answer that could be read.
+            APIError: The service answers with an error.
+            TransportError: No readable answer arrived.
             ClosedError: The client was closed.
-            BudgetExceededError: It asks for a session that the budget does not allow.
+            BudgetExceededError: The request asks for a session that the budget does not allow.
         """
         if self._admission is None:
             return await self._call(request, timeout, recover, vital=vital)
@@ -131,64 +186,90 @@ class Api:
         vital: bool,
     ) -> Answer[D]:
         timeout = self.settings.timeout if timeout is None else timeout
-        begun = self.clock.monotonic()
-        deadline = begun + max(self.settings.deadline, timeout)
+        started = self.clock.monotonic()
+        deadline = started + max(self.settings.deadline, timeout)
         attempts: list[Attempt] = []
-        watching = call_hooks.get()
+        hooks = call_hooks.get()
         self._budget.earn()
         while True:
-            if watching is not None:
-                watching.sent(request.ACTION)
+            if hooks is not None:
+                hooks.sent(request.ACTION)
             try:
                 return await self._attempt(request, timeout)
             except UsageError:
                 raise
             except AgentBayError as error:
-                if watching is not None:
-                    watching.failed(request.ACTION, error)
-                attempts.append(self._noted(error, len(attempts) + 1, begun))
-                error.session_id = error.session_id or getattr(request, "session_id", None) or ""
+                if hooks is not None:
+                    hooks.failed(request.ACTION, error)
+                attempts.append(self._failed_attempt(error, len(attempts) + 1, started))
                 error.attempts = tuple(attempts)
-                if isinstance(error, SessionNotFoundError) and request.ACTION not in _AT_THE_END:
-                    await self._tell_why(error, timeout)
+                await self._explain(error, request, timeout)
                 if recover is not None and perhaps_acted_on(error):
                     answer = await recover(error)
                     if answer is not None:
                         return answer
                 repeatable = request.REPEATABLE or recover is not None
-                wait = self._pause(error, deadline, repeatable=repeatable, vital=vital)
+                wait = self._next_wait(error, deadline, repeatable=repeatable, vital=vital)
                 if wait is None:
                     raise
                 attempts[-1] = attempts[-1]._replace(waited=wait)
             await self.clock.sleep(wait)
-            begun = self.clock.monotonic()
-            timeout = min(timeout, max(deadline - begun, 0.001))
+            started = self.clock.monotonic()
+            timeout = min(timeout, max(deadline - started, 0.001))
 
-    async def _tell_why(self, error: SessionNotFoundError, timeout: float) -> None:
-        """Ask once what became of a session; where that is not known, nothing is said."""
+    async def pages(self, request: Request[D]) -> AsyncIterator[Answer[D]]:
+        """Yield the pages of a listing, from the one that `request` asks for.
+
+        Args:
+            request: A request with a ``next_token``.
+
+        Raises:
+            PageTokenError: The service repeats a token, so that the listing would never end.
+            AgentBayError: A page cannot be fetched; the pages before it were yielded.
+        """
+        seen: set[str] = set()
+        while True:
+            answer = await self.call(request)
+            yield answer
+            if not answer.next_token:
+                return
+            if answer.next_token in seen:
+                raise PageTokenError(
+                    "the service repeated the token of an earlier page",
+                    request_id=answer.request_id,
+                )
+            seen.add(answer.next_token)
+            request = attrs.evolve(cast("Any", request), next_token=answer.next_token)
+
+    def _failed_attempt(self, error: AgentBayError, number: int, started: float) -> Attempt:
+        seconds = self.clock.monotonic() - started
+        reason = f"{type(error).__name__}: {error.message}"
+        return Attempt(number, self.clock.time() - seconds, seconds, reason)
+
+    async def _explain(self, error: AgentBayError, request: Request[D], timeout: float) -> None:
+        """Add the session's id to `error`; of a session that is gone, also why it ended."""
+        error.session_id = error.session_id or getattr(request, "session_id", None) or ""
+        if not isinstance(error, SessionNotFoundError) or request.ACTION in _MAY_BE_GONE:
+            return
         try:
-            request = schema.GetSessionDetail(session_id=error.session_id)
-            detail = (await self._attempt(request, timeout)).data
+            detail_request = schema.GetSessionDetail(session_id=error.session_id)
+            detail = (await self._attempt(detail_request, timeout)).data
         except AgentBayError:
             return
         if detail is not None and detail.status in ENDING:
             error.ended(detail.end_reason or "")
 
-    def _noted(self, error: AgentBayError, number: int, begun: float) -> Attempt:
-        took = self.clock.monotonic() - begun
-        what = f"{type(error).__name__}: {error.message}"
-        return Attempt(number, self.clock.time() - took, took, what)
-
-    def _pause(
+    def _next_wait(
         self, error: AgentBayError, deadline: float, *, repeatable: bool, vital: bool
     ) -> float | None:
+        """Return the seconds to wait before the next attempt, or ``None`` to give up."""
         attempt = len(error.attempts)
         remaining = deadline - self.clock.monotonic()
         wait = next_wait(self.retry, attempt, error, repeatable=repeatable, remaining=remaining)
         if wait is None:
             return None
         if not (vital or self._budget.covers(error)):
-            error.hint = error.hint or "Too much failed lately for it to be sent again"
+            error.hint = error.hint or "Not sent again: too many calls of this client failed lately"
             return None
         logger.debug("%s; attempt %d failed, next in %.2f s", error, attempt, wait)
         return wait
@@ -215,7 +296,7 @@ class Api:
             raise ClosedError("this client is closed", hint="Make a new one")
 
     async def service(self) -> tuple[str, str]:
-        """Return where the service is, and the key; the embedded one is started if need be."""
+        """Return URL and key of the service; the endpoint ``"local"`` starts it if need be."""
         if self.settings.endpoint == LOCAL:
             return await _embedded_service()
         return self.settings.endpoint, self.settings.api_key
@@ -229,23 +310,10 @@ class Api:
             self._sockets = Sockets(self.pools, self.clock)
         return self._sockets
 
-    @property
-    def ledger(self) -> Ledger | None:
-        """Where sessions are written down, or ``None`` where that is switched off.
-
-        Those of a service inside this process end with it and are not worth writing down.
-        """
-        if self._ledger is None and self.settings.ledger is not None:
-            if self.settings.endpoint == LOCAL:
-                return None
-            from agentbay_async._lifecycle.ledger import Ledger
-
-            self._ledger = Ledger(self.settings.ledger, self.settings.endpoint, self.clock)
-        return self._ledger
-
     async def aclose(self) -> None:
-        """End the chores, close the connections of the running loop and accept no more calls."""
-        await self.chores.aclose()
+        """Finish background work, close the connections of the running loop, refuse more calls."""
+        # First, because background work makes calls.
+        await self.background.aclose()
         self._closed = True
         self._http = None
         if self._sockets is not None:
@@ -254,9 +322,9 @@ class Api:
 
 
 async def _embedded_service() -> tuple[str, str]:
-    """Start the local service inside this process, once, and return where it is and its key.
+    """Start the local service inside this process, once, and return its URL and key.
 
-    The only place where the SDK reaches for the local service.
+    The only function of the SDK that imports the local service.
     """
     from anyio import to_thread
 

@@ -2,23 +2,62 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypedDict, TypeVar
 
+from agentbay_async import _check
 from agentbay_async._api import Api
-from agentbay_async._client_fleet import Fleet
-from agentbay_async.config import resolve
+from agentbay_async._clock import SystemClock
+from agentbay_async._lifecycle.creation import create_session, owner_of
+from agentbay_async._lifecycle.deletion import delete_abandoned, delete_in_rounds, log_abandoned
+from agentbay_async._lifecycle.shielding import BackgroundTasks, run_shielded
+from agentbay_async._protocol import schema
+from agentbay_async._retry import RetryPolicy
+from agentbay_async._transport.access import remember_endpoint
+from agentbay_async.bulk import AsyncBulkCreation, AsyncBulkDeletion
+from agentbay_async.config import LOCAL, resolve
+from agentbay_async.errors import (
+    ArgumentTypeError,
+    BadAnswerError,
+    ContextSyncError,
+    InvalidArgumentError,
+)
+from agentbay_async.listing import AsyncSessionListing, fetch_page
+from agentbay_async.models._returns_result import returns_result
+from agentbay_async.models.results import (
+    DeleteResult,
+    ReapResult,
+    SessionListResult,
+    SessionResult,
+    SessionStatusResult,
+)
+from agentbay_async.models.sessions import CreateSessionParams, ListSessionParams, SessionStatus
+from agentbay_async.session import AsyncSession
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import (
+        AsyncIterable,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Iterable,
+        Mapping,
+    )
+    from datetime import timedelta
     from types import TracebackType
+    from typing import Literal
 
     from agentbay_async._clock import Clock
-    from agentbay_async._retry import RetryPolicy
-    from agentbay_async.config import Config
+    from agentbay_async.config import Config, Settings
     from agentbay_async.contexts import AsyncContextService
+    from agentbay_async.models.bulk import MapOutcome, Progress
+
+I = TypeVar("I")  # noqa: E741  # the customary name of an input
+T = TypeVar("T")
 
 
-class AsyncAgentBay(Fleet):
+class AsyncAgentBay:
     """A client of AgentBay. One is enough for a program; it may be used from many places at once.
 
     Each setting that is not given is looked up: see :mod:`agentbay_async.config`.
@@ -67,8 +106,28 @@ class AsyncAgentBay(Fleet):
             timeout=timeout,
             env_file=env_file,
         )
-        super().__init__(Api(settings, retry, clock))
+        self._connect(settings, retry or RetryPolicy(), clock or SystemClock())
+
+    def _connect(self, settings: Settings, retry: RetryPolicy, clock: Clock) -> None:
+        from agentbay_async._lifecycle.ledger import Ledger
+
+        # Sessions of a service inside this process end with it, so nobody has to find them later.
+        recorded = settings.ledger is not None and settings.endpoint != LOCAL
+        self._ledger = Ledger(settings.ledger or "", settings.endpoint, clock) if recorded else None
+        admission = None
+        if settings.budget is not None or settings.host_limit is not None:
+            from agentbay_async._bulk.admission import Admission
+
+            admission = Admission(settings, clock)
+        self._api = Api(settings, retry, clock, BackgroundTasks(clock), self._ledger, admission)
         self._context: AsyncContextService | None = None
+
+    @classmethod
+    def _from_settings(cls, settings: Settings, retry: RetryPolicy) -> AsyncAgentBay:
+        """Return a client of settings that were looked up elsewhere: a worker of a cluster's."""
+        bay = cls.__new__(cls)
+        bay._connect(settings, retry, SystemClock())
+        return bay
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._api.settings.endpoint!r})"
@@ -87,6 +146,415 @@ class AsyncAgentBay(Fleet):
             self._context = AsyncContextService(self._api)
         return self._context
 
+    @returns_result(SessionResult)
+    async def create(
+        self, params: CreateSessionParams | None = None
+    ) -> SessionResult[AsyncSession]:
+        """Create a session, and wait until the files of its contexts have arrived.
+
+        If they do not arrive the session is deleted, and the result is a failed one. If the caller
+        is cancelled, no session is left behind. If the answer of the service is lost, the session
+        is looked for before another is asked for.
+
+        Args:
+            params: What it is like; by default as the service pleases, for
+                :data:`~agentbay_async.models.sessions.DEFAULT_LIFETIME`.
+        """
+        params = CreateSessionParams() if params is None else params
+        if not isinstance(params, CreateSessionParams):
+            raise ArgumentTypeError(
+                f"params must be CreateSessionParams, not {type(params).__name__}"
+            )
+        created = await create_session(self._api, params)
+        session = AsyncSession(
+            self._api,
+            created.session_id,
+            created.image_id,
+            SessionStatus.RUNNING.value,
+            created.app_instance_id,
+            created.resource_url,
+            created.access,
+            created.reserved,
+            created.ends,
+        )
+        return SessionResult.ok(session, created.request_id)
+
+    @asynccontextmanager
+    async def session(
+        self, params: CreateSessionParams | None = None, *, sync_context: bool = False
+    ) -> AsyncIterator[AsyncSession]:
+        """Create a session for the length of a block, and delete it at the end, come what may.
+
+        Args:
+            params: What it is like.
+            sync_context: Upload the files of its contexts before it is deleted.
+
+        Raises:
+            AgentBayError: It could not be created; or, after a block without an error, not deleted.
+
+        Example:
+            ::
+
+                async with bay.session() as session:
+                    await session.command.run("make test")
+        """
+        session = (await self.create(params)).unwrap()
+        try:
+            yield session
+        except BaseException:
+            await run_shielded(_release(session, sync_context=sync_context))
+            raise
+        try:
+            error = (await session.delete(sync_context)).error
+            if error is not None and error.retryable and not isinstance(error, ContextSyncError):
+                error = await delete_in_rounds(self._api, session.session_id)
+        except BaseException:
+            # A cancel does not wait for the files: what the policies say is uploaded at release.
+            await run_shielded(_release(session))
+            raise
+        if error is not None:
+            raise error
+
+    @returns_result(SessionResult)
+    async def get(self, session_id: str) -> SessionResult[AsyncSession]:
+        """Look a session up.
+
+        Args:
+            session_id: Its id.
+
+        Raises:
+            InvalidArgumentError: The id is blank.
+            ArgumentTypeError: It is not a string.
+        """
+        request = schema.GetSession(session_id=_check.identifier(session_id, "session_id"))
+        answer = await self._api.call(request)
+        record = answer.data
+        if record is None:
+            raise BadAnswerError("GetSession: the answer has no data", request_id=answer.request_id)
+        session = AsyncSession(
+            self._api,
+            record.session_id or session_id,
+            status=record.status or "",
+            app_instance_id=record.app_instance_id or "",
+            resource_url=record.resource_url or "",
+            access=remember_endpoint(self._api.access, record.session_id or session_id, record),
+        )
+        return SessionResult.ok(session, answer.request_id)
+
+    def list(
+        self,
+        labels: Mapping[str, str] | None = None,
+        page: int | None = None,
+        limit: int | None = None,
+        status: SessionStatus | str | None = None,
+        image_id: str | None = None,
+    ) -> AsyncSessionListing:
+        """List sessions: one page, or by iterating all of them.
+
+        Args:
+            labels: Only those that have all of these labels.
+            page: The number of the page to begin with; the first is 1.
+            limit: Sessions on a page. Default 10 for one page, 100 when iterating.
+            status: Only those in this state, such as ``"RUNNING"``.
+            image_id: Only those of this image.
+
+        Raises:
+            InvalidArgumentError: A value cannot be meant.
+            ArgumentTypeError: A value has the wrong type.
+        """
+        query = schema.ListSession(
+            labels=_check.labels(labels or {}),
+            max_results=None if limit is None else _check.positive_int(limit, "limit"),
+            status=None if status is None else _status(status),
+            image_id=None if image_id is None else _check.identifier(image_id, "image_id"),
+        )
+        number = 1 if page is None else _check.positive_int(page, "page")
+        return AsyncSessionListing(self._api, query, number)
+
+    @returns_result(SessionListResult)
+    async def list_by_labels(
+        self, params: ListSessionParams | Mapping[str, str] | None = None
+    ) -> SessionListResult[AsyncSession]:
+        """Return one page of the sessions that have all of some labels.
+
+        Args:
+            params: Labels, page size and token; or just labels.
+        """
+        if not isinstance(params, ListSessionParams):
+            params = ListSessionParams(labels=_check.labels(params or {}, "params"))
+        query = schema.ListSession(
+            labels=_check.labels(params.labels),
+            max_results=_check.positive_int(params.max_results, "max_results"),
+            next_token=params.next_token or None,
+        )
+        page, request_id = await fetch_page(self._api, query)
+        return SessionListResult.ok(page, request_id)
+
+    async def delete(
+        self, session: AsyncSession | str, sync_context: bool = False, *, force: bool = False
+    ) -> DeleteResult:
+        """Release a session and wait until it is gone. What is gone already is a success.
+
+        Args:
+            session: The session, or its id.
+            sync_context: First upload the files of its contexts, and verify that they arrived.
+            force: Delete even if that upload failed; its files are then lost.
+        """
+        return await self._session(session).delete(sync_context, force=force)
+
+    async def pause(
+        self,
+        session: AsyncSession | str,
+        timeout: float | timedelta = 600,
+        poll_interval: float = 2.0,
+    ) -> SessionStatusResult:
+        """Pause a session; see :meth:`AsyncSession.pause`."""
+        return await self._session(session).pause(timeout, poll_interval)
+
+    async def resume(
+        self,
+        session: AsyncSession | str,
+        timeout: float | timedelta = 600,
+        poll_interval: float = 2.0,
+    ) -> SessionStatusResult:
+        """Let a paused session go on; see :meth:`AsyncSession.resume`."""
+        return await self._session(session).resume(timeout, poll_interval)
+
+    beta_pause = pause
+    beta_resume = resume
+
+    def create_many(
+        self,
+        params: CreateSessionParams
+        | Iterable[CreateSessionParams]
+        | AsyncIterable[CreateSessionParams],
+        count: int | None = None,
+        *,
+        max_concurrency: int | None = None,
+        rate: float | None = None,
+        burst: int | None = None,
+        max_starting: int | None = None,
+        deadline: float | timedelta | None = None,
+        each_deadline: float | timedelta | None = None,
+        on_outcome: Literal["best_effort", "all_or_nothing"] = "best_effort",
+        min_success: int | None = None,
+        on_progress: Callable[[Progress], Awaitable[None] | None] | None = None,
+        progress: bool = False,
+    ) -> AsyncBulkCreation:
+        """Make many sessions at once: awaited, iterated, or for the length of a block.
+
+        When the service asks to slow down, fewer are asked for at once, and more again once it is
+        content; nothing has to be set for that. Params are copied when they are pulled.
+
+        Args:
+            params: What they are like: one for all of them, with `count`; or an iterable with one
+                for each, which may be asynchronous or have no end. It is pulled while there is
+                room. What it raises ends the run.
+            count: How many sessions like `params` to make.
+            max_concurrency: How many are asked for at once. Default the client's connections, 100.
+            rate: How many are begun in a second; by default as many as go.
+            burst: How many of them may begin at once after a rest. Default 1.
+            max_starting: How many sessions may be waiting for files of contexts at once. A session
+                without any runs as soon as it is accepted.
+            deadline: Seconds (or a timedelta) for the whole run; what is not there by then failed.
+            each_deadline: The same for each input.
+            on_outcome: ``"best_effort"`` keeps what was made when others fail; with
+                ``"all_or_nothing"`` the first failure ends the run and deletes what it made.
+            min_success: Delete what was made, too, unless at least so many succeed.
+            on_progress: Called with a :class:`~agentbay_async.models.bulk.Progress`, at most ten
+                times a second, and at the end.
+            progress: Show it on stderr: a bar on a terminal (extra ``cli``), lines elsewhere.
+
+        Raises:
+            InvalidArgumentError: A value cannot be meant.
+            ArgumentTypeError: A value has the wrong type.
+        """
+        from agentbay_async._bulk.options import Pacing, Watching, making
+
+        return AsyncBulkCreation(
+            making(
+                self._api,
+                self.create,
+                params,
+                count,
+                Pacing(max_concurrency, rate, burst, deadline, each_deadline),
+                Watching(on_progress, progress),
+                max_starting=max_starting,
+                on_outcome=on_outcome,
+                min_success=min_success,
+            )
+        )
+
+    def delete_many(
+        self,
+        sessions: Iterable[AsyncSession | str] | AsyncIterable[AsyncSession | str] | None = None,
+        *,
+        labels: Mapping[str, str] | None = None,
+        sync_context: bool = False,
+        force: bool = False,
+        max_concurrency: int | None = None,
+        rate: float | None = None,
+        burst: int | None = None,
+        deadline: float | timedelta | None = None,
+        each_deadline: float | timedelta | None = None,
+        on_progress: Callable[[Progress], Awaitable[None] | None] | None = None,
+        progress: bool = False,
+    ) -> AsyncBulkDeletion:
+        """Delete many sessions at once: awaited, or iterated. What is gone already is a success.
+
+        Args:
+            sessions: Sessions or ids; the iterable may be asynchronous.
+            labels: Instead of these, all sessions that have all of these labels; at least one.
+            sync_context: First upload the files of their contexts, and verify that they arrived.
+            force: Delete even if that upload failed; the files are then lost.
+            max_concurrency: How many are deleted at once. Default the client's connections, 100.
+            rate: How many are begun in a second; by default as many as go.
+            burst: How many of them may begin at once after a rest. Default 1.
+            deadline: Seconds (or a timedelta) for the whole run; what is there then still failed.
+            each_deadline: The same for each session.
+            on_progress: Called with a :class:`~agentbay_async.models.bulk.Progress`, at most ten
+                times a second, and at the end.
+            progress: Show it on stderr: a bar on a terminal (extra ``cli``), lines elsewhere.
+
+        Raises:
+            InvalidArgumentError: A value cannot be meant.
+            ArgumentTypeError: A value has the wrong type.
+        """
+        from agentbay_async._bulk.options import Pacing, Watching, ending
+
+        if (sessions is None) == (labels is None):
+            raise InvalidArgumentError("give either sessions or labels")
+        if labels is not None:
+            sessions = self._labelled(_labels_to_delete(labels))
+        run, teller = ending(
+            self._api,
+            sessions,
+            Pacing(max_concurrency, rate, burst, deadline, each_deadline),
+            Watching(on_progress, progress),
+            sync_context=sync_context,
+            force=force,
+        )
+        return AsyncBulkDeletion(run, teller)
+
+    def map_sessions(
+        self,
+        fn: Callable[[AsyncSession, I], Awaitable[T]],
+        items: Iterable[I] | AsyncIterable[I],
+        params: CreateSessionParams | None = None,
+        *,
+        max_concurrency: int | None = None,
+        reuse: bool | int = False,
+        reset: Callable[[AsyncSession], Awaitable[None]] | None = None,
+        healthy: Callable[[AsyncSession], Awaitable[bool]] | None = None,
+        retries: int = 2,
+        rate: float | None = None,
+        burst: int | None = None,
+        deadline: float | timedelta | None = None,
+        each_deadline: float | timedelta | None = None,
+        on_progress: Callable[[Progress], Awaitable[None] | None] | None = None,
+        progress: bool = False,
+        engine: Literal["ray", "dask"] | None = None,
+    ) -> AsyncIterator[MapOutcome[T]]:
+        """Run a function on each item, in a session, and yield what it returns when it does.
+
+        The sessions are deleted when they are no longer needed, whatever happens. An item whose
+        session is lost under way is tried again in another one. What the function raises becomes
+        the error of its outcome: errors of this library as they are, others as the cause of a
+        :class:`~agentbay_async.errors.FunctionError`.
+
+        With an `engine`, the workers of a cluster do it, each with a client of its own. They get
+        the items in chunks, and outcomes come when their chunk is done; sessions do not outlive it.
+        What a dead worker left is deleted, and another worker gets its chunk, also those items of
+        it that were done: `fn` may run twice on them. The functions, the items and what `fn`
+        returns have to be pickled; those of a script, lambdas included, can be.
+
+        Args:
+            fn: What to do in a session with an item.
+            items: The items; the iterable may be asynchronous or have no end.
+            params: What the sessions are like.
+            max_concurrency: How many items are worked on at once. Default the client's
+                connections, 100; with an engine, so many in each worker.
+            reuse: A fresh session for each item (``False``), one for that many items, or for as
+                many as there are (``True``). A session in which `fn` raised is not used again.
+            reset: Called with a session before its next item; if it raises an error of this
+                library, the session is not used again.
+            healthy: Called with a session before its next item: whether it may be used. By default
+                one that runs may.
+            retries: How often an item is tried again because its session was lost, or its chunk
+                because its worker was.
+            rate: How many items are begun in a second; by default as many as go.
+            burst: How many of them may begin at once after a rest. Default 1.
+            deadline: Seconds (or a timedelta) for the whole run; what is not done by then failed.
+            each_deadline: The same for each item.
+            on_progress: Called with a :class:`~agentbay_async.models.bulk.Progress`, at most ten
+                times a second, and at the end.
+            progress: Show it on stderr: a bar on a terminal (extra ``cli``), lines elsewhere.
+            engine: ``"ray"`` or ``"dask"`` (extras of these names): the cluster that this process
+                is connected to does it, and its workers share concurrency, rate, burst and budget.
+                By default this process does it.
+
+        Raises:
+            InvalidArgumentError: A value cannot be meant.
+            ArgumentTypeError: A value has the wrong type, or cannot be pickled for an engine.
+            ConfigurationError: The package of the engine is missing, or there is no cluster.
+            EngineError: The cluster has no workers, or they cannot do it.
+
+        Example:
+            ::
+
+                async def check(session, repository):
+                    return (await session.command.run(f"git ls-remote {repository}")).stdout
+
+
+                async for outcome in bay.map_sessions(check, repositories, reuse=20):
+                    print(outcome.index, outcome.success and outcome.value)
+        """
+        from agentbay_async._bulk.options import Pacing, Watching, mapped
+
+        what = (fn, items, CreateSessionParams() if params is None else params)
+        pacing = Pacing(max_concurrency, rate, burst, deadline, each_deadline)
+        watching = Watching(on_progress, progress)
+        how = _How(reuse=reuse, reset=reset, healthy=healthy, retries=retries)
+        if engine is None:
+            return mapped(self._api, self.create, *what, pacing, watching, **how).walk()
+        from agentbay_async._bulk.distributed.arguments import distributed_map
+
+        return distributed_map(
+            self._api, self._from_settings, engine, *what, pacing, watching, **how
+        ).walk()
+
+    @returns_result(ReapResult)
+    async def reap(
+        self,
+        owner: str | None = None,
+        older_than: float | timedelta | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> ReapResult:
+        """Delete the sessions that outlived the process that created them.
+
+        Sessions of other owners, and of processes that live, are never touched. A process of this
+        host is looked up in the ledger; whether one of another host lives cannot be seen from here.
+
+        Args:
+            owner: Whose sessions; by default those of this client's owner.
+            older_than: Only those older than this, in seconds or as a timedelta. Sessions of
+                processes that cannot be seen from here are deleted only if this is given: choose
+                more than your programs ever run.
+            dry_run: Delete nothing, and tell what would be deleted.
+
+        Example:
+            ::
+
+                print((await bay.reap(older_than=24 * 3600)).deleted)
+        """
+        from agentbay_async._lifecycle.reaper import reap
+
+        whose = owner_of(self._api) if owner is None else _check.identifier(owner, "owner")
+        age = None if older_than is None else _check.seconds(older_than, "older_than")
+        dry = _check.boolean(dry_run, "dry_run")
+        return ReapResult.ok(await reap(self._api, self._ledger, whose, age, dry_run=dry))
+
     async def __aenter__(self) -> AsyncAgentBay:
         return self
 
@@ -101,3 +569,55 @@ class AsyncAgentBay(Fleet):
     async def aclose(self) -> None:
         """Close the client's connections. Sessions live on; later calls raise ClosedError."""
         await self._api.aclose()
+
+    def _session(self, session: AsyncSession | str) -> AsyncSession:
+        if isinstance(session, AsyncSession):
+            return session
+        if not isinstance(session, str):
+            raise ArgumentTypeError(
+                f"session must be a session or its id, not {type(session).__name__}"
+            )
+        return AsyncSession(self._api, _check.identifier(session, "session"))
+
+    async def _labelled(self, labels: dict[str, str]) -> AsyncIterator[AsyncSession]:
+        # Read to its end first: what is deleted meanwhile would shift the pages.
+        for session in [session async for session in self.list(labels)]:
+            yield session
+
+
+async def _release(session: AsyncSession, *, sync_context: bool = False) -> None:
+    """Delete a session while an error propagates, which must not be replaced by another."""
+    if sync_context:
+        error = (await session.delete(sync_context)).error
+        if error is None:
+            return
+        if isinstance(error, ContextSyncError):
+            # Its files could not be saved: they are worth more than the session costs.
+            log_abandoned(session._api, session.session_id, error)
+            return
+    await delete_abandoned(session._api, session.session_id)
+
+
+def _status(status: SessionStatus | str) -> str:
+    name = _check.identifier(status, "status").upper()
+    if name not in SessionStatus.__members__:
+        raise InvalidArgumentError(
+            f"status must be one of {', '.join(SessionStatus.__members__)}, not {status!r}"
+        )
+    return SessionStatus[name].value
+
+
+class _How(TypedDict):
+    """What the two ways of running a function over items have in common."""
+
+    reuse: bool | int
+    reset: Callable[[AsyncSession], Awaitable[None]] | None
+    healthy: Callable[[AsyncSession], Awaitable[bool]] | None
+    retries: int
+
+
+def _labels_to_delete(labels: Mapping[str, str]) -> dict[str, str]:
+    checked = _check.labels(labels)
+    if not checked:
+        raise InvalidArgumentError("labels must not be empty: that would delete every session")
+    return checked

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from agentbay_async._api import Api
     from agentbay_async._protocol import schema
+    from agentbay_async._protocol.envelope import Answer
 
 # What the protocol's own default is, for one page that is asked for.
 _PAGE = 10
@@ -74,19 +75,8 @@ class AsyncSessionListing:
                     yield session
 
     async def _pages(self, query: schema.ListSession) -> AsyncIterator[SessionPage[AsyncSession]]:
-        tokens: set[str] = set()
-        while True:
-            page, request_id = await fetch_page(self._api, query)
-            yield page
-            if not page.next_token:
-                return
-            if page.next_token in tokens:
-                raise PageTokenError(
-                    "the service gave the token of a page that was read already",
-                    request_id=request_id,
-                )
-            tokens.add(page.next_token)
-            query = attrs.evolve(query, next_token=page.next_token)
+        async for answer in self._api.pages(query):
+            yield _page(self._api, answer)
 
     async def _start(self, size: int) -> schema.ListSession:
         """Return the query for the page asked for; the protocol reaches it only one by one."""
@@ -105,6 +95,10 @@ class AsyncSessionListing:
 async def fetch_page(api: Api, query: schema.ListSession) -> tuple[SessionPage[AsyncSession], str]:
     """Return one page of sessions, and the id of the request."""
     answer = await api.call(query)
+    return _page(api, answer), answer.request_id
+
+
+def _page(api: Api, answer: Answer[list[schema.ListedSession]]) -> SessionPage[AsyncSession]:
     sessions = [
         AsyncSession(
             api,
@@ -116,5 +110,4 @@ async def fetch_page(api: Api, query: schema.ListSession) -> tuple[SessionPage[A
         for entry in answer.data or ()
         if entry.session_id
     ]
-    page = SessionPage(sessions, answer.next_token, answer.max_results, answer.total_count)
-    return page, answer.request_id
+    return SessionPage(sessions, answer.next_token, answer.max_results, answer.total_count)

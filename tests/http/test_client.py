@@ -111,11 +111,11 @@ async def test_a_created_session_knows_itself(bay: AsyncAgentBay, scripted: Scri
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (None, "names no session"),
-        ({}, "names no session"),
-        ({"SessionId": ""}, "names no session"),
+        (None, "has no session id"),
+        ({}, "has no session id"),
+        ({"SessionId": ""}, "has no session id"),
         ({"SessionId": "s-1", "Success": False, "ErrMsg": "no quota left"}, "no quota left"),
-        ({"SessionId": "s-1", "Success": False}, "names no session"),
+        ({"SessionId": "s-1", "Success": False}, "has no session id"),
     ],
 )
 async def test_an_answer_without_a_session_is_a_failed_create(

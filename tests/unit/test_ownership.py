@@ -219,7 +219,7 @@ class _Chore:
 async def test_a_chore_is_done_after_each_of_its_pauses(clock: InstantClock) -> None:
     """By itself, while the caller goes on."""
     chores, chore = BackgroundTasks(clock), _Chore()
-    chores.begin((1.0, 2.0), chore.run)
+    chores.schedule((1.0, 2.0), chore.run)
     assert chore.done == 0
     await _turns(20)
     assert chore.done == 2
@@ -236,12 +236,12 @@ async def test_chores_are_done_once_more_when_their_time_is_over() -> None:
             await asyncio.Event().wait()
 
     chores, chore = BackgroundTasks(Standing()), _Chore()
-    chores.begin((1.0, 2.0), chore.run)
+    chores.schedule((1.0, 2.0), chore.run)
     await _turns()
     assert chore.done == 0
     await chores.aclose()
     assert chore.done == 1
-    chores.begin((1.0, 2.0), chore.run)
+    chores.schedule((1.0, 2.0), chore.run)
     await chores.aclose()
     assert chore.done == 2
 
@@ -259,7 +259,7 @@ async def test_a_chore_that_is_being_done_when_the_end_comes_is_done_once_more(
         await go_on.wait()
 
     chores = BackgroundTasks(clock)
-    chores.begin((1.0, 2.0, 3.0), look)
+    chores.schedule((1.0, 2.0, 3.0), look)
     await looked.wait()
     closing = asyncio.create_task(chores.aclose())
     await _turns()

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, TypeVar
 
 from anyio import to_thread
 
+from agentbay_async._bulk.host_rate import host_bucket
 from agentbay_async._protocol import schema
 from agentbay_async.errors import APIError, ConnectionFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from agentbay_async._bulk.host_rate import HostBucket
     from agentbay_async._clock import Clock
     from agentbay_async._protocol.envelope import Answer
     from agentbay_async._protocol.schema import Request
-    from agentbay_async.models.budget import Budget
+    from agentbay_async.config import Settings
 
 D = TypeVar("D")
 
@@ -28,15 +28,17 @@ class Admission:
     """Lets requests for sessions pass when they may, and sees sessions end.
 
     Args:
+        settings: The budget, and the rate that is shared on this host.
         clock: Time.
-        budget: What may be spent, or ``None``.
-        bucket: The rate that is shared on this host, or ``None``.
     """
 
-    def __init__(self, clock: Clock, budget: Budget | None, bucket: HostBucket | None) -> None:
+    def __init__(self, settings: Settings, clock: Clock) -> None:
         self._clock = clock
-        self._budget = budget
-        self._bucket = bucket
+        self._budget = settings.budget
+        rate = settings.host_limit
+        self._bucket = (
+            None if rate is None else host_bucket(settings.endpoint, settings.api_key, rate)
+        )
 
     async def call(
         self, request: Request[D], send: Callable[[], Awaitable[Answer[D]]]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from agentbay_async._api import call_hooks
 from agentbay_async._bulk.delete_many import release
 from agentbay_async._bulk.session_pool import is_lost
 from agentbay_async._bulk.worker_pool import WorkerPool
-from agentbay_async._hooks import call_hooks
 from agentbay_async._lifecycle.shielding import run_shielded
 from agentbay_async.errors import AgentBayError, FunctionError, UsageError
 from agentbay_async.models.bulk import MapOutcome

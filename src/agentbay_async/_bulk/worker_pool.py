@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
 
+from agentbay_async._api import call_hooks
 from agentbay_async._bulk.throttle import Attempts, Throttle
-from agentbay_async._hooks import call_hooks
 from agentbay_async._lifecycle.shielding import GRACE, ShieldedTask, run_shielded
 from agentbay_async.errors import OperationTimeoutError, ThrottledError
 from agentbay_async.models.bulk import BulkOutcome, Progress

@@ -1,97 +1,98 @@
-"""How a session is asked for, and what is made of the answer.
+"""Create a session: build the request, parse the answer, wait for the files of its contexts.
 
-A create that is asked for once makes one session, whatever happens to its answer: see
+One create makes at most one session, whatever happens to its answer; see
 :mod:`agentbay_async._lifecycle.idempotency`.
 """
 
 from __future__ import annotations
 
 import json
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from agentbay_async._lifecycle.deletion import delete_abandoned
 from agentbay_async._lifecycle.idempotency import Recovery, new_idempotency_key
 from agentbay_async._lifecycle.processes import default_owner, this_process
+from agentbay_async._lifecycle.shielding import run_or_undo, run_shielded
 from agentbay_async._protocol import schema
-from agentbay_async._sync.persistence import persistence
+from agentbay_async._sync.persistence import SYNC_TIMEOUT, downloaded, persistence
+from agentbay_async._transport.access import remember_endpoint
 from agentbay_async._version import __version__
 from agentbay_async.errors import AgentBayError, InvalidArgumentError, SessionError
 from agentbay_async.models._reserved_labels import IDEMPOTENCY_KEY, OWNER, RUN, SINCE, reserved
-from agentbay_async.models.sessions import DEFAULT_LIFETIME, SessionStatus
-from agentbay_async.services._routing import remember_endpoint
-from agentbay_async.session import AsyncSession
+from agentbay_async.models.sessions import DEFAULT_LIFETIME
 
 if TYPE_CHECKING:
     from agentbay_async._api import Api
     from agentbay_async._protocol.envelope import Answer
+    from agentbay_async._transport.access import Access
     from agentbay_async.models.sessions import CreateSessionParams
 
 
 class CreatedSession(NamedTuple):
-    """What came of a create.
+    """The session that a create returned.
 
     Attributes:
-        session: The session.
+        session_id: Its id.
         request_id: The id of the request.
-        new: Whether this create made it, and not an earlier one of the same idempotency key.
+        image_id: The image that was asked for, or ``""``.
+        app_instance_id: The service's id of the machine.
+        resource_url: Its page for people; a secret.
+        access: Its direct addresses.
+        reserved: The library's labels on it; ``None`` if an earlier create made it.
+        ends: When its ``max_runtime`` is over, on the client's clock, or ``None``.
+        new: Whether this create made it, and not an earlier one with the same idempotency key.
     """
 
-    session: AsyncSession
+    session_id: str
     request_id: str
-    new: bool = True
+    image_id: str
+    app_instance_id: str
+    resource_url: str
+    access: Access
+    reserved: dict[str, str] | None
+    ends: float | None
+    new: bool
 
 
 async def create_session(api: Api, params: CreateSessionParams) -> CreatedSession:
-    """Have a session made, or find the one that an earlier create of the same idempotency key made.
+    """Create a session, or find the one that an earlier create with the same key made.
+
+    A cancel leaves no session behind, and neither does a failed download of files.
 
     Raises:
-        InvalidArgumentError: There is an idempotency key, and the client was told to set no labels.
-        AgentBayError: There is none; if that is not sure, the error says so.
+        InvalidArgumentError: `params` has an idempotency key, and the client sets no labels.
+        ContextSyncError: The files of its contexts did not arrive.
+        AgentBayError: There is no session; the hint says so where that is uncertain.
     """
+    # A request that is under way cannot be called back. So a cancel waits for its answer: only the
+    # answer has the id by which the session can be deleted.
+    created = await run_or_undo(_create(api, params), partial(_undo, api))
+    if wanted := downloaded(params.context_syncs):
+        await _wait_for_files(api, created, wanted, keep=params.keep_on_failure)
+    return created
+
+
+async def _create(api: Api, params: CreateSessionParams) -> CreatedSession:
     request = create_request(params, api.settings.region_id)
     own = {**reserved(params.labels), **_reserved_labels(api, params.idempotency_key)}
     request.labels = {**params.labels, **own} or None
-    ledger = api.ledger
-    if ledger is not None:
-        ledger.began()
+    if api.ledger is not None:
+        api.ledger.began()
     recovery = (
         Recovery(api, own[IDEMPOTENCY_KEY], own=params.idempotency_key is None) if own else None
     )
-    found = (
-        await recovery.find()
-        if recovery is not None and params.idempotency_key is not None
-        else None
-    )
+    found = None
+    if recovery is not None and params.idempotency_key is not None:
+        found = await recovery.find()
     answer = found or await _answer(api, request, recovery)
-    session = created(api, answer, request, own if found is None else None)
-    if found is not None:
-        await _take_over(api, session.session_id, own)
-    if ledger is not None:
+    created = _parse(api, answer, request, own if found is None else None)
+    if not created.new:
+        await _take_over(api, created.session_id, own)
+    if api.ledger is not None:
         lasts = None if request.max_runtime is None else request.max_runtime * 60
-        ledger.created(session.session_id, owner_of(api), lasts)
-    return CreatedSession(session, answer.request_id, new=found is None)
-
-
-async def _take_over(api: Api, session_id: str, own: dict[str, str]) -> None:
-    """Say that a session is this process's now, which another may have left."""
-    answer = await api.call(schema.GetLabel(session_id=session_id))
-    labels = (answer.data.labels if answer.data is not None else None) or {}
-    if labels.get(RUN) != own[RUN] or labels.get(OWNER) != own[OWNER]:
-        await api.call(schema.SetLabel(session_id=session_id, labels={**labels, **own}))
-
-
-async def _answer(
-    api: Api, request: schema.CreateMcpSession, recovery: Recovery | None
-) -> Answer[schema.CreatedSession]:
-    if recovery is None:
-        return await api.call(request)
-    try:
-        answer = await api.call(request, recover=recovery.after)
-    except AgentBayError:
-        recovery.settle(None)
-        raise
-    recovery.settle(answer.data.session_id if answer.data is not None else None)
-    return answer
+        api.ledger.created(created.session_id, owner_of(api), lasts)
+    return created
 
 
 def _reserved_labels(api: Api, idempotency_key: str | None) -> dict[str, str]:
@@ -111,12 +112,31 @@ def _reserved_labels(api: Api, idempotency_key: str | None) -> dict[str, str]:
 
 
 def owner_of(api: Api) -> str:
-    """Return whose the sessions of a client are."""
+    """Return the owner of a client's sessions."""
     return api.settings.owner or default_owner()
 
 
+async def _answer(
+    api: Api, request: schema.CreateMcpSession, recovery: Recovery | None
+) -> Answer[schema.CreatedSession]:
+    if recovery is None:
+        return await api.call(request)
+    try:
+        answer = await api.call(request, recover=recovery.after)
+    except AgentBayError:
+        recovery.settle(None)
+        raise
+    recovery.settle(answer.data.session_id if answer.data is not None else None)
+    return answer
+
+
 def create_request(params: CreateSessionParams, region_id: str) -> schema.CreateMcpSession:
-    """Return the request for a session like `params`, with an end that the service sees to."""
+    """Return the request for a session like `params`.
+
+    Without a lifetime in `params`, the session gets
+    :data:`~agentbay_async.models.sessions.DEFAULT_LIFETIME`, so that the service ends it even if
+    every client is gone.
+    """
     request = schema.CreateMcpSession(
         sdk_stats=_statistics(params.framework),
         login_region_id=region_id,
@@ -150,38 +170,69 @@ def _statistics(framework: str) -> str:
     )
 
 
-def created(
+def _parse(
     api: Api,
     answer: Answer[schema.CreatedSession],
     request: schema.CreateMcpSession,
     own: dict[str, str] | None,
-) -> AsyncSession:
-    """Return the session that the answer to a request names; `own` are the labels of the library.
-
-    They are ``None`` of one that an earlier request made; its end is not known, either.
+) -> CreatedSession:
+    """Return the session in `answer`; `own` are its reserved labels, ``None`` if it was found.
 
     Raises:
-        SessionError: It names none, or says why there is none.
+        SessionError: The answer has no session.
     """
     data = answer.data
     if data is None or data.success is False or not data.session_id:
         reason = data.err_msg if data is not None else None
         raise SessionError(
-            f"CreateMcpSession: {reason or 'the answer names no session'}",
+            f"CreateMcpSession: {reason or 'the answer has no session id'}",
             request_id=answer.request_id,
         )
-    return AsyncSession(
-        api,
+    ends = None
+    # The service counts from the first create, whose time is unknown.
+    if own is not None and request.max_runtime is not None:
+        ends = api.clock.monotonic() + request.max_runtime * 60
+    return CreatedSession(
         data.session_id,
+        answer.request_id,
         request.image_id or "",
-        SessionStatus.RUNNING.value,
         data.app_instance_id or "",
         data.resource_url or "",
-        remember_endpoint(api, data, data.session_id),
+        remember_endpoint(api.access, data.session_id, data),
         own,
-        None if own is None else _end(api, request.max_runtime),
+        ends,
+        new=own is not None,
     )
 
 
-def _end(api: Api, minutes: int | None) -> float | None:
-    return None if minutes is None else api.clock.monotonic() + minutes * 60
+async def _take_over(api: Api, session_id: str, own: dict[str, str]) -> None:
+    """Label a session as this process's: the one that created it may be dead."""
+    answer = await api.call(schema.GetLabel(session_id=session_id))
+    labels = (answer.data.labels if answer.data is not None else None) or {}
+    if labels.get(RUN) != own[RUN] or labels.get(OWNER) != own[OWNER]:
+        await api.call(schema.SetLabel(session_id=session_id, labels={**labels, **own}))
+
+
+async def _wait_for_files(
+    api: Api, created: CreatedSession, wanted: set[str], *, keep: bool
+) -> None:
+    from agentbay_async._sync.tasks import wait_for_tasks
+
+    session_id = created.session_id
+    try:
+        await wait_for_tasks(api, session_id, wanted, kind="download", timeout=SYNC_TIMEOUT)
+    except AgentBayError as error:
+        error.session_id = session_id
+        if not keep:
+            await run_shielded(_undo(api, created))
+        raise
+    except BaseException:
+        # A cancel: the caller never gets the session, so `keep_on_failure` cannot be meant.
+        await run_shielded(_undo(api, created))
+        raise
+
+
+async def _undo(api: Api, created: CreatedSession) -> None:
+    """Delete a session that the caller will not get, unless an earlier create made it."""
+    if created.new:
+        await delete_abandoned(api, created.session_id)

@@ -1,4 +1,4 @@
-"""How a session is released, and how one is got rid of that nobody holds any more."""
+"""Delete a session and wait until it is gone."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 logger = logging.getLogger("agentbay")
 
 _GONE = (SessionStatus.FINISH, SessionStatus.DELETED)
-# Seconds before one more round of attempts; their sum is less than the grace.
+# Seconds between the rounds of `delete_abandoned`; their sum is less than the grace.
 _ROUNDS = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 async def delete(api: Api, session_id: str, timeout: float, *, vital: bool = False) -> str:
-    """Release a session, wait until it is gone, and return the id of the request.
+    """Delete a session, wait until it is gone, and return the id of the request.
 
     Args:
         api: The service.
-        session_id: The session; one that is gone already is a success.
+        session_id: The session. It is a success if the session is gone already.
         timeout: Seconds to wait until it is gone.
-        vital: Whether nobody will try again.
+        vital: Whether nobody will try again; see :meth:`Api.call`.
 
     Raises:
-        AgentBayError: It is not gone, as far as is known.
+        AgentBayError: The session may still exist.
     """
 
     async def is_gone() -> bool:
@@ -51,42 +51,42 @@ async def delete(api: Api, session_id: str, timeout: float, *, vital: bool = Fal
     return request_id
 
 
-async def insist(api: Api, session_id: str) -> AgentBayError | None:
-    """Delete a session that nobody will hold any more; return the error if it is still there.
+async def delete_abandoned(api: Api, session_id: str) -> AgentBayError | None:
+    """Delete a session that no caller holds; log and return the error if it may still exist.
 
-    A service that is not well is asked again and again, within the grace.
+    Nobody else will ever delete such a session, and it costs money until it ends by itself. So its
+    requests are exempt from the retry budget, and further rounds follow within the grace.
     """
+    error = await delete_in_rounds(api, session_id)
+    if error is not None:
+        log_abandoned(api, session_id, error)
+    return error
+
+
+async def delete_in_rounds(api: Api, session_id: str) -> AgentBayError | None:
+    """Do what :func:`delete_abandoned` does, for a caller that reports the error."""
     deadline = api.clock.monotonic() + GRACE
     rounds = iter(_ROUNDS)
-    while (error := await _failure(api, session_id)) is not None:
-        pause = next(rounds, GRACE)
-        if not error.retryable or api.clock.monotonic() + pause >= deadline:
-            return error
+    while True:
+        try:
+            await delete(api, session_id, GRACE, vital=True)
+        except AgentBayError as error:
+            pause = next(rounds, GRACE)
+            if not error.retryable or api.clock.monotonic() + pause >= deadline:
+                return error
+        else:
+            return None
         await api.clock.sleep(pause)
-    return None
 
 
-async def release(api: Api, session_id: str) -> None:
-    """Delete a session that nobody holds, and say so where that is not possible."""
-    error = await insist(api, session_id)
-    if error is not None:
-        left(api, session_id, error)
-
-
-async def _failure(api: Api, session_id: str) -> AgentBayError | None:
-    try:
-        await delete(api, session_id, GRACE, vital=True)
-    except AgentBayError as error:
-        return error
-    return None
-
-
-def left(api: Api, session_id: str, error: AgentBayError) -> None:
-    """Say that a session is left, although it should have been deleted."""
-    written = "; it is in the ledger, and `agentbay reap` deletes it" if api.ledger else ""
+def log_abandoned(api: Api, session_id: str, error: AgentBayError) -> None:
+    """Warn that a session still exists although it should have been deleted."""
+    ledger = (
+        "; it is in the ledger, and `agentbay reap` deletes it" if api.ledger is not None else ""
+    )
     logger.warning(
         "session %s is still there and may cost money: it could not be deleted (%s)%s",
         session_id,
         error,
-        written,
+        ledger,
     )

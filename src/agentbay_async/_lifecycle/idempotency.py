@@ -14,7 +14,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING
 
-from agentbay_async._lifecycle.deletion import release
+from agentbay_async._lifecycle.deletion import delete_abandoned
 from agentbay_async._protocol import schema
 from agentbay_async._protocol.envelope import Answer
 from agentbay_async.errors import AgentBayError, SessionNotFoundError
@@ -79,13 +79,13 @@ class Recovery:
             if kept is None:
                 kept = await self._adopted(session_id)
             else:
-                await release(self._api, session_id)
+                await delete_abandoned(self._api, session_id)
         return kept
 
     def settle(self, session_id: str | None) -> None:
         """Keep looking for late duplicates of a key that was in doubt; all but one are deleted."""
         if self._in_doubt and (self._own or session_id is not None):
-            self._api.chores.begin(_LATER, partial(self._release_others, session_id))
+            self._api.background.schedule(_LATER, partial(self._release_others, session_id))
 
     async def _release_others(self, session_id: str | None) -> None:
         for pause in _PAUSES:
@@ -93,7 +93,7 @@ class Recovery:
             if others is not None:
                 for other in others:
                     logger.info("%s was made by a request whose answer was lost", other)
-                    await release(self._api, other)
+                    await delete_abandoned(self._api, other)
                 return
             await self._api.clock.sleep(pause)
 

@@ -17,7 +17,6 @@ from agentbay_async._lifecycle.processes import Fate, fate, this_process
 from agentbay_async._lifecycle.shielding import GRACE
 from agentbay_async._protocol import schema
 from agentbay_async.errors import AgentBayError, SessionNotFoundError
-from agentbay_async.listing import AsyncSessionListing
 from agentbay_async.models._reserved_labels import OWNER, RUN, SINCE
 from agentbay_async.models.sessions import Reaping
 
@@ -25,8 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from agentbay_async._api import Api
+    from agentbay_async._lifecycle.ledger import Ledger
     from agentbay_async._lifecycle.ledger_format import Contents
     from agentbay_async._lifecycle.processes import Process
+
+
+# The service documents no upper bound; 100 is the usual one of its gateway.
+_PAGE = 100
 
 
 @attrs.frozen
@@ -38,11 +42,14 @@ class _Suspect:
     since: float | None
 
 
-async def reap(api: Api, owner: str, older_than: float | None, *, dry_run: bool) -> Reaping:
+async def reap(
+    api: Api, ledger: Ledger | None, owner: str, older_than: float | None, *, dry_run: bool
+) -> Reaping:
     """Delete the sessions of `owner` that outlived their process.
 
     Args:
         api: The service.
+        ledger: The ledger of this host, or ``None``.
         owner: Whose sessions; others are never touched.
         older_than: Seconds that a session must have lived; needed for those of processes that
             cannot be seen from here.
@@ -54,7 +61,7 @@ async def reap(api: Api, owner: str, older_than: float | None, *, dry_run: bool)
     deleted: list[str] = []
     kept: list[str] = []
     failed: dict[str, str] = {}
-    async for suspect in _suspects(api, owner):
+    async for suspect in _suspects(api, ledger, owner):
         if not _doomed(suspect, older_than, api.clock.time()):
             kept.append(suspect.session_id)
             continue
@@ -64,8 +71,8 @@ async def reap(api: Api, owner: str, older_than: float | None, *, dry_run: bool)
             deleted.append(suspect.session_id)
         except AgentBayError as error:
             failed[suspect.session_id] = str(error)
-    if api.ledger is not None and api.ledger.path.exists() and not dry_run:
-        compact(api.ledger.path, api.clock.time())
+    if ledger is not None and ledger.path.exists() and not dry_run:
+        compact(ledger.path, api.clock.time())
     return Reaping(tuple(deleted), tuple(kept), failed)
 
 
@@ -77,21 +84,29 @@ def _doomed(suspect: _Suspect, older_than: float | None, now: float) -> bool:
     return suspect.since is not None and now - suspect.since >= older_than
 
 
-async def _suspects(api: Api, owner: str) -> AsyncIterator[_Suspect]:
+async def _suspects(api: Api, ledger: Ledger | None, owner: str) -> AsyncIterator[_Suspect]:
     """Yield the sessions of `owner`: those of the ledger first, then those the service lists."""
-    contents = None if api.ledger is None else api.ledger.read()
+    contents = None if ledger is None else ledger.read()
     seen: set[str] = set()
     for entry in [] if contents is None else contents.open:
         if entry.owner == owner and entry.endpoint == api.settings.endpoint:
             seen.add(entry.session_id)
             yield _Suspect(entry.session_id, entry.fate, entry.since)
     if api.settings.reserved_labels:
-        query = schema.ListSession(labels={OWNER: owner})
-        async for session in AsyncSessionListing(api, query):
-            if session.session_id not in seen:
-                labels = await _labels(api, session.session_id)
+        async for session_id in _session_ids(api, owner):
+            if session_id not in seen:
+                seen.add(session_id)
+                labels = await _labels(api, session_id)
                 if labels.get(OWNER) == owner:
-                    yield _listed(session.session_id, labels, contents)
+                    yield _listed(session_id, labels, contents)
+
+
+async def _session_ids(api: Api, owner: str) -> AsyncIterator[str]:
+    query = schema.ListSession(labels={OWNER: owner}, max_results=_PAGE)
+    async for page in api.pages(query):
+        for entry in page.data or ():
+            if entry.session_id:
+                yield entry.session_id
 
 
 async def _labels(api: Api, session_id: str) -> Mapping[str, str]:

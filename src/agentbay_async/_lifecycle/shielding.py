@@ -129,7 +129,9 @@ class BackgroundTasks:
         self._tasks: set[Task[Any]] = set()
         self._pauses: set[Task[Any]] = set()
 
-    def begin(self, pauses: Iterable[float], work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def schedule(
+        self, pauses: Iterable[float], work: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
         """Do `work` after each of some pauses. It reports its errors itself."""
         _keep(create_task(self._repeated(pauses, work)), self._tasks)
 

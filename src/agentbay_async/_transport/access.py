@@ -9,9 +9,14 @@ from __future__ import annotations
 import json
 import logging
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+    from agentbay_async._protocol import schema
 
 logger = logging.getLogger("agentbay")
 
@@ -91,3 +96,23 @@ class Access:
         if not (self.link_url and self.token) or now < self.avoided_until:
             return ""
         return self.tools.of(tool)
+
+
+def remember_endpoint(
+    known: MutableMapping[str, Access],
+    session_id: str,
+    record: schema.CreatedSession | schema.SessionRecord,
+) -> Access:
+    """Store the direct addresses of a session that `record` contains, and return them.
+
+    An entry that exists is updated in place, because session objects hold it.
+    """
+    addresses = record.link_url or "", record.ws_url or "", record.token or ""
+    tools = tool_servers(record.tool_list or "")
+    access = known.get(session_id)
+    if access is None:
+        access = known[session_id] = Access(session_id, *addresses, tools)
+    else:
+        access.link_url, access.ws_url, access.token = addresses
+        access.tools = tools
+    return access

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from agentbay_async._protocol import schema
-from agentbay_async._transport.access import Access, tool_servers
+from agentbay_async._transport.access import remember_endpoint
 from agentbay_async.errors import (
     AgentBayError,
     APIError,
@@ -27,6 +27,7 @@ from agentbay_async.errors import (
 if TYPE_CHECKING:
     from agentbay_async._api import Api
     from agentbay_async._protocol.envelope import Answer
+    from agentbay_async._transport.access import Access
     from agentbay_async._transport.websocket import Socket
 
 logger = logging.getLogger("agentbay")
@@ -50,24 +51,6 @@ _AVOIDED = 30.0
 _TURNED_AWAY = frozenset({401, 403, 404})
 # Of a call that may have been acted on; a timeout is not among them, because the time is over.
 _UNCERTAIN = (ConnectionLostError, BadAnswerError, ServiceError)
-
-
-def remember_endpoint(
-    api: Api, data: schema.CreatedSession | schema.SessionRecord, session_id: str
-) -> Access:
-    """Keep how a session is reached, as an answer tells it, and return it.
-
-    Session objects hold what is returned; when the last of a session is gone, so is this.
-    """
-    ways = data.link_url or "", data.ws_url or "", data.token or ""
-    tools = tool_servers(data.tool_list or "")
-    access = api.access.get(session_id)
-    if access is None:
-        access = api.access[session_id] = Access(session_id, *ways, tools)
-    else:
-        access.link_url, access.ws_url, access.token = ways
-        access.tools = tools
-    return access
 
 
 async def send(
@@ -129,7 +112,7 @@ async def access_to(api: Api, session_id: str) -> Access:
     access = api.access.get(session_id)
     if access is None:
         answer = await api.call(schema.GetSession(session_id=session_id))
-        access = remember_endpoint(api, answer.data or schema.SessionRecord(), session_id)
+        access = remember_endpoint(api.access, session_id, answer.data or schema.SessionRecord())
     return access
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from agentbay_async._api import Api
     from agentbay_async._bulk.distributed.pickling import Dumps
+    from agentbay_async._bulk.distributed.worker import Connect
     from agentbay_async._bulk.options import Pacing, Watching
     from agentbay_async._bulk.session_pool import Healthy, Reset
     from agentbay_async.config import Settings
@@ -33,6 +34,7 @@ T = TypeVar("T")
 
 def distributed_map(
     api: Api,
+    connect: Connect,
     engine: str,
     function: Callable[[AsyncSession, I], Awaitable[T]],
     items: Iterable[I] | AsyncIterable[I],
@@ -59,6 +61,7 @@ def distributed_map(
     cluster = engine_named(engine)
     dumps = cluster.dumps
     job = Job(
+        connect=connect,
         settings=settings,
         retry=api.retry,
         params=terms.params,

@@ -32,7 +32,7 @@ async def delete_orphans(api: Api, label: str, plan: Plan) -> None:
         plan: How the run goes: its concurrency holds here, too.
     """
     await _sweep(api, label, plan)
-    api.chores.begin(_LATER, partial(_sweep, api, label, plan))
+    api.background.schedule(_LATER, partial(_sweep, api, label, plan))
 
 
 async def _sweep(api: Api, label: str, plan: Plan) -> None:

@@ -8,15 +8,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import aclosing
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
-from agentbay_async._api import Api
 from agentbay_async._bulk.distributed.engine import Report
 from agentbay_async._bulk.distributed.pickling import failure, sealed, unpacked
 from agentbay_async._bulk.options import Pacing, Watching, mapped
-from agentbay_async._client_sessions import Sessions
 from agentbay_async._lifecycle.shielding import run_shielded
 from agentbay_async.errors import EngineError
 from agentbay_async.models._reserved_labels import CHUNK
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
+    from agentbay_async._api import Api
     from agentbay_async._bulk.distributed.engine import Order
     from agentbay_async._bulk.distributed.pickling import Dumps
     from agentbay_async._bulk.map_sessions import MapSessions
@@ -35,8 +34,24 @@ if TYPE_CHECKING:
     from agentbay_async.models.sessions import CreateSessionParams
     from agentbay_async.session import AsyncSession
 
+    Connect = Callable[[Settings, RetryPolicy], "Client"]
+
 # Seconds between two looks at whether the work is still wanted.
 _LOOK = 0.5
+
+
+class Client(Protocol):
+    """A client, as far as a worker uses it; the class itself is in a layer above."""
+
+    _api: Api
+
+    async def create(self, params: CreateSessionParams) -> SessionResult[AsyncSession]:
+        """Create a session."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        ...
 
 
 @attrs.frozen
@@ -44,6 +59,7 @@ class Job:
     """What is the same for all chunks of a run; functions are packed.
 
     Attributes:
+        connect: Makes a client of settings.
         settings: Where the service is, and with which key.
         retry: How patient to be with it.
         params: What sessions are like.
@@ -56,6 +72,7 @@ class Job:
         dumps: What makes bytes of results.
     """
 
+    connect: Connect
     settings: Settings = attrs.field(repr=False)
     retry: RetryPolicy
     params: CreateSessionParams
@@ -154,24 +171,22 @@ async def _work(
     stop: _Stop,
 ) -> list[tuple[int, bytes]]:
     stop.begin()
-    api = Api(attrs.evolve(job.settings, budget=budget), job.retry)
+    client = job.connect(attrs.evolve(job.settings, budget=budget), job.retry)
     try:
-        async with aclosing(_mapped(api, job, function, order).walk()) as outcomes:
+        async with aclosing(_mapped(client, job, function, order).walk()) as outcomes:
             return [(one.index, sealed(one, job.dumps)) async for one in outcomes]
     finally:
-        await run_shielded(api.aclose())
+        await run_shielded(client.aclose())
 
 
-def _mapped(api: Api, job: Job, function: Any, order: Order) -> MapSessions[Any, Any]:
-    sessions = Sessions(api)
-
+def _mapped(client: Client, job: Job, function: Any, order: Order) -> MapSessions[Any, Any]:
     async def create(params: CreateSessionParams) -> SessionResult[AsyncSession]:
         # Into the copy that this run has; whoever assigns labels is refused those of the library.
         params.labels[CHUNK] = order.label
-        return await sessions.create(params)
+        return await client.create(params)
 
     return mapped(
-        api,
+        client._api,
         create,
         function,
         [unpacked(item, "an item") for item in order.items],
