@@ -1,6 +1,13 @@
-"""Writes the blocking package from the source text of the asynchronous one.
+"""The generator of the blocking package.
 
-`source` reads the asynchronous package, `colours` turns annotations, `docs` turns docstrings,
-`members` and `awaited` turn what stands in a class, `modules` puts a module together, and `output`
-formats, compares and writes. Nothing here imports the package that it reads.
+It works on source text and never imports the package that it reads:
+
+* `source` parses the async package,
+* `annotations` converts annotations, `conversions` the values that they describe,
+* `docstrings` converts docstrings,
+* `classes` writes the blocking class of an async one, `modules` writes whole modules,
+* `rules` lists all rules, so that one without use is noticed.
+
+``scripts/generate_facade.py`` is the command line: it formats the result, compares it with the
+committed files and writes it.
 """

@@ -1,4 +1,4 @@
-"""Reads the asynchronous package: its modules, what they import, and its async classes."""
+"""The async package as syntax trees: its modules, their imports, and its async classes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: Calls whose results are tools of their module, not part of its public face.
-_TOOLS = {"TypeVar", "ParamSpec", "getLogger"}
+#: Calls whose results belong to a module's implementation, not to its public names.
+_PRIVATE_CALLS = {"TypeVar", "ParamSpec", "getLogger"}
 
 
 @dataclass(frozen=True, order=True)
 class Name:
-    """A name where it is defined; ``attr`` is empty for a module."""
+    """A name and the module that defines it; for a module itself, `attr` is empty."""
 
     module: str
     attr: str = ""
@@ -27,11 +27,11 @@ class Module:
 
     Attributes:
         name: Dotted name.
-        path: Where it stands, relative to the directory of packages.
-        tree: Its syntax tree.
-        imports: Local names of what it imports.
-        defined: Its own classes, functions and constants, by name.
-        typing_only: Those of them that exist for type checkers alone.
+        path: Path relative to the directory that holds the package.
+        tree: The syntax tree.
+        imports: What each imported local name stands for.
+        defined: The module's own classes, functions and constants, by name.
+        typing_only: Those of them that stand under ``if TYPE_CHECKING:``.
     """
 
     name: str
@@ -48,63 +48,62 @@ class Module:
 
     @property
     def doc(self) -> str:
-        """Its docstring, or nothing."""
+        """The docstring, or an empty string."""
         return ast.get_docstring(self.tree) or ""
 
-    def resolve(self, name: str) -> Name | None:
-        """Return where ``name`` is defined; ``None`` for built-in names."""
-        if name in self.defined:
-            return Name(self.name, name)
-        return self.imports.get(name)
-
-    def public(self) -> list[str]:
+    def public_names(self) -> list[str]:
         """Return the names that this module offers at run time, in their order."""
         listed = getattr(self.defined.get("__all__"), "value", None)
-        if listed is not None and not self.is_package:
+        if listed is not None:
             return list(ast.literal_eval(listed))
         return [
             name
             for name, node in self.defined.items()
-            if not name.startswith("_") and name not in self.typing_only and not _is_tool(node)
+            if not name.startswith("_")
+            and name not in self.typing_only
+            and not _is_private_call(node)
         ]
 
 
 class Source:
-    """The modules of one package tree.
+    """The modules of the async package.
 
     Args:
-        root: The directory of the asynchronous package.
+        root: The directory of the package.
 
     Attributes:
-        exports: The names that the package itself offers: those of its ``__init__.pyi``.
+        package: The name of the package.
+        modules: Its modules by dotted name.
+        exports: The names in the ``__init__.pyi`` of the package.
+        async_classes: The public classes that need a blocking one.
     """
 
     def __init__(self, root: Path) -> None:
         self.package = root.name
         files = sorted(root.rglob("*.py"))
-        self.modules = {module.name: module for module in (_read(root, file) for file in files)}
-        self.exports = _read_stub(root / "__init__.pyi")
+        self.modules = {module.name: module for module in (_parse(root, file) for file in files)}
+        self.exports = _parse_stub(root / "__init__.pyi")
         self.modules[self.package].imports |= self.exports
-        self.resources = {
+        self.async_classes = {
             Name(module.name, name)
             for module in self.public_modules()
-            for name in module.public()
+            for name in module.public_names()
             if name.startswith("Async") and isinstance(module.defined[name], ast.ClassDef)
         }
 
     def public_modules(self) -> list[Module]:
-        """Return the modules that get a twin."""
+        """Return the modules that get a blocking one."""
         return [module for module in self.modules.values() if is_public(module.name)]
 
-    def face(self, name: Name) -> Name | None:
-        """Return from where users import a name: its module, or the package; ``None`` if not."""
+    def public_home(self, name: Name) -> Name | None:
+        """Return where users import a name from, or ``None`` if they cannot."""
         if name.module not in self.modules or is_public(name.module):
             return name
-        offered = any(self.origin(there) == name for there in self.exports.values())
-        return Name(self.package, name.attr) if offered else None
+        is_exported = any(self.origin(export) == name for export in self.exports.values())
+        return Name(self.package, name.attr) if is_exported else None
 
     def origin(self, name: Name) -> Name:
-        """Follow re-exports to where ``name`` is defined."""
+        """Follow re-exports to the module that defines `name`."""
         module = self.modules.get(name.module)
         if module is None or name.attr in module.defined or name.attr not in module.imports:
             inner = f"{name.module}.{name.attr}"
@@ -112,12 +111,14 @@ class Source:
         return self.origin(module.imports[name.attr])
 
     def lookup(self, module: Module, name: str) -> Name | None:
-        """Return where a name used in ``module`` is defined; ``None`` for built-in names."""
-        found = module.resolve(name)
+        """Return what `name` stands for in `module`; ``None`` for built-in names."""
+        if name in module.defined:
+            return Name(module.name, name)
+        found = module.imports.get(name)
         return found and self.origin(found)
 
     def definition(self, name: Name) -> ast.stmt | None:
-        """Return the statement that defines ``name``, if it stands in this package."""
+        """Return the statement that defines `name`, or ``None`` if another package does."""
         module = self.modules.get(name.module)
         return module.defined.get(name.attr) if module else None
 
@@ -127,31 +128,17 @@ def is_public(module: str) -> bool:
     return not any(part.startswith("_") for part in module.split("."))
 
 
-def assigned(node: ast.stmt) -> str:
-    """Return the one plain name that a statement assigns, or nothing."""
-    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-        return node.target.id
-    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-        return node.targets[0].id
-    return ""
-
-
-def is_type_checking(node: ast.stmt) -> bool:
-    """Whether a statement is the ``if TYPE_CHECKING:`` block."""
-    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
-
-
-def _read(root: Path, file: Path) -> Module:
+def _parse(root: Path, file: Path) -> Module:
     path = file.relative_to(root.parent)
     parts = path.with_suffix("").parts
     name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
     module = Module(name, path.as_posix(), ast.parse(file.read_text("utf-8"), str(path)))
     for node in module.tree.body:
-        _note(module, node)
+        _collect_names(module, node)
     return module
 
 
-def _read_stub(file: Path) -> dict[str, Name]:
+def _parse_stub(file: Path) -> dict[str, Name]:
     if not file.exists():
         return {}
     return {
@@ -162,10 +149,10 @@ def _read_stub(file: Path) -> dict[str, Name]:
     }
 
 
-def _note(module: Module, node: ast.stmt, typing_only: bool = False) -> None:
-    if isinstance(node, ast.If) and is_type_checking(node):
+def _collect_names(module: Module, node: ast.stmt, typing_only: bool = False) -> None:
+    if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
         for inner in node.body:
-            _note(module, inner, typing_only=True)
+            _collect_names(module, inner, typing_only=True)
     elif isinstance(node, ast.Import):
         for item in node.names:
             module.imports[item.asname or item.name] = Name(item.name)
@@ -174,10 +161,19 @@ def _note(module: Module, node: ast.stmt, typing_only: bool = False) -> None:
             module.imports[item.asname or item.name] = Name(_absolute(module, node), item.name)
     elif isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
         module.defined[node.name] = node
-    elif assigned(node):
-        module.defined[assigned(node)] = node
+    elif name := _assigned_name(node):
+        module.defined[name] = node
         if typing_only:
-            module.typing_only.add(assigned(node))
+            module.typing_only.add(name)
+
+
+def _assigned_name(node: ast.stmt) -> str:
+    """Return the single plain name that a statement assigns, or an empty string."""
+    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+        return node.target.id
+    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+        return node.targets[0].id
+    return ""
 
 
 def _absolute(module: Module, node: ast.ImportFrom) -> str:
@@ -188,6 +184,6 @@ def _absolute(module: Module, node: ast.ImportFrom) -> str:
     return ".".join([*parts, *([node.module] if node.module else [])])
 
 
-def _is_tool(node: ast.stmt) -> bool:
+def _is_private_call(node: ast.stmt) -> bool:
     value = getattr(node, "value", None)
-    return isinstance(value, ast.Call) and ast.unparse(value.func).split(".")[-1] in _TOOLS
+    return isinstance(value, ast.Call) and ast.unparse(value.func).split(".")[-1] in _PRIVATE_CALLS

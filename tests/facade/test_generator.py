@@ -1,4 +1,4 @@
-"""The generator: each asynchronous construct gets its blocking form, or is refused."""
+"""The generator: each async construct gets its blocking form, or an error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    Twin = Callable[..., str]
+    Convert = Callable[..., str]
 
 pytestmark = pytest.mark.usefixtures("scripts")
 
@@ -123,7 +123,7 @@ def _write(folder: Path, files: dict[str, str]) -> None:
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """Make a small asynchronous package."""
+    """Write a small async package."""
     folder = tmp_path / "agentbay_async"
     files = {"__init__.py": "", "__init__.pyi": _STUB, "_bases.py": _BASES, "_inner.py": _INNER}
     files |= {"part.py": _PART, "results.py": _RESULTS}
@@ -132,23 +132,28 @@ def source(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def twin(source: Path) -> Twin:
-    """Return what the generator makes of the body of a class `AsyncThing`, as normal source."""
-    from facade.modules import Writer
-    from facade.rules import Uses
-    from facade.source import Source
+def convert(source: Path) -> Convert:
+    """Return a function that converts the body of a class `AsyncThing`."""
 
-    def make(body: str, bases: str = "") -> str:
+    def convert(body: str, bases: str = "") -> str:
         text = _CLASS.replace("AsyncThing:", f"AsyncThing({bases}):" if bases else "AsyncThing:")
         text += textwrap.indent(textwrap.dedent(body), "    ")
         _write(source, {"thing.py": _HEAD + text})
-        texts = Writer(Source(source), "agentbay", Uses()).write()
-        return ast.unparse(ast.parse(texts["thing.py"]))
+        return _normalized(_generate(source)["thing.py"])
 
-    return make
+    return convert
 
 
-def _plain(text: str) -> str:
+def _generate(source: Path) -> dict[str, str]:
+    # Not at the top of the file: the fixture `scripts` makes the generator importable.
+    from facade.modules import Writer
+    from facade.rules import UsedRules
+    from facade.source import Source
+
+    return Writer(Source(source), "agentbay", UsedRules()).write()
+
+
+def _normalized(text: str) -> str:
     return ast.unparse(ast.parse(textwrap.dedent(text)))
 
 
@@ -356,14 +361,14 @@ _CONSTRUCTS = {
 
 
 @pytest.mark.parametrize(("body", "expected"), _CONSTRUCTS.values(), ids=_CONSTRUCTS)
-def test_a_construct_gets_its_blocking_form(twin: Twin, body: str, expected: str) -> None:
-    """The row of the table holds, character by character."""
-    assert textwrap.indent(_plain(expected), "    ") in twin(body)
+def test_construct_gets_its_blocking_form(convert: Convert, body: str, expected: str) -> None:
+    """Compared character by character, formatting aside."""
+    assert textwrap.indent(_normalized(expected), "    ") in convert(body)
 
 
-def test_an_awaited_class_shows_what_awaiting_gives(twin: Twin) -> None:
-    """Fields, properties and methods of the value appear, with its type variables filled in."""
-    made = twin("def __await__(self) -> Generator[Any, None, Found[AsyncPart]]: ...")
+def test_awaitable_class_gets_the_members_of_its_result(convert: Convert) -> None:
+    """Fields, properties and methods without arguments, with type variables filled in."""
+    text = convert("def __await__(self) -> Generator[Any, None, Found[AsyncPart]]: ...")
     for line in [
         "_awaited: Found[Part]",
         "_portal.run(_facade.awaiting(self._aio)).map(lambda item: _facade.wrap(Part, item))",
@@ -372,10 +377,10 @@ def test_an_awaited_class_shows_what_awaiting_gives(twin: Twin) -> None:
         "def things(self) -> list[Part]:",
         "return self._result().things",
     ]:
-        assert line in made
-    assert "def map(" not in made
-    assert "def none(" not in made
-    assert "_value" not in made
+        assert line in text
+    assert "def map(" not in text
+    assert "def none(" not in text
+    assert "_value" not in text
 
 
 @pytest.mark.parametrize(
@@ -395,55 +400,57 @@ def test_an_awaited_class_shows_what_awaiting_gives(twin: Twin) -> None:
         ("def __init__(self, api: Api, x: int) -> None:\n    self.x = x", "describe it under"),
     ],
 )
-def test_a_construct_without_a_rule_is_refused(twin: Twin, body: str, reason: str) -> None:
-    """What the generator does not know stops it, at the line where it stands."""
+def test_construct_without_a_rule_is_an_error(convert: Convert, body: str, reason: str) -> None:
+    """The error names the file and the line."""
     from facade.rules import SourceError
 
     with pytest.raises(SourceError, match=r"agentbay_async/thing\.py:\d+: .*" + re.escape(reason)):
-        twin(body)
+        convert(body)
 
 
-def test_what_comes_from_private_bases_is_written_as_the_class_s_own(twin: Twin) -> None:
-    """Annotations mean what they mean where they stand; what two bases share is written once."""
-    made = twin("async def own(self) -> int: ...", bases="Left, Right")
-    assert re.findall(r"(?:def|class) (\w+)", made) == ["Thing", "own", "left", "shared", "right"]
-    assert 'def left(self) -> Part:\n        """Go left."""' in made
-    assert "return _facade.wrap(Part, _portal.run(self._aio.left()))" in made
-    assert "    again = right" in made
-    assert "_bases" not in made
+def test_members_of_private_bases_are_written_as_the_class_s_own(convert: Convert) -> None:
+    """Their annotations are read in their own modules; a shared base is written once."""
+    text = convert("async def own(self) -> int: ...", bases="Left, Right")
+    assert re.findall(r"(?:def|class) (\w+)", text) == ["Thing", "own", "left", "shared", "right"]
+    assert 'def left(self) -> Part:\n        """Go left."""' in text
+    assert "return _facade.wrap(Part, _portal.run(self._aio.left()))" in text
+    assert "    again = right" in text
+    assert "_bases" not in text
 
 
 @pytest.mark.parametrize("base", ["AsyncPart", "Found", "dict"])
-def test_a_base_that_users_can_see_is_refused(twin: Twin, base: str) -> None:
-    """Its twin would have to be a base of the twin, and there is no rule for that."""
+def test_public_base_is_an_error(convert: Convert, base: str) -> None:
+    """Its blocking class would have to be a base of the blocking class: there is no such rule."""
     from facade.rules import SourceError
 
     with pytest.raises(SourceError, match=rf"thing\.py:\d+: no rule for the base {base}"):
-        twin("async def own(self) -> int: ...", bases=base)
+        convert("async def own(self) -> int: ...", bases=base)
 
 
-def test_a_class_that_only_the_library_makes_gets_no_constructor(twin: Twin) -> None:
-    """A constructor that wants something private is not for users."""
-    assert "__init__" not in twin("def __init__(self, api: Api) -> None: ...")
+def test_constructor_with_private_parameters_is_left_out(convert: Convert) -> None:
+    """Only the library creates such objects."""
+    assert "__init__" not in convert("def __init__(self, api: Api) -> None: ...")
 
 
-def test_a_declaration_of_what_the_constructor_sets_says_nothing_new(twin: Twin) -> None:
-    """The twin has what the constructor sets; its type may be said before, and in a base."""
+def test_declared_attribute_of_the_constructor_is_not_an_error(convert: Convert) -> None:
+    """A class may declare the type of an attribute that its constructor sets."""
     body = "_size: int\ndef __init__(self, api: Api) -> None:\n    self._size = 1"
-    assert "_size" not in twin(body)
+    assert "_size" not in convert(body)
 
 
-def test_private_members_have_no_twin(twin: Twin) -> None:
-    """What begins with an underscore stays on the asynchronous side."""
-    made = twin("async def _get(self) -> int: ...\n_again = _get\n__slots__ = ('_api',)")
-    assert "_get" not in made
-    assert "__slots__ = ()" in made
+def test_private_members_are_left_out(convert: Convert) -> None:
+    """Methods, aliases and slots."""
+    text = convert("async def _get(self) -> int: ...\n_again = _get\n__slots__ = ('_api',)")
+    assert "_get" not in text
+    assert "__slots__ = ()" in text
 
 
-def test_what_only_annotations_need_is_imported_for_type_checkers_alone(twin: Twin) -> None:
-    """Imports that do not run stand under TYPE_CHECKING."""
-    made = twin("def put(self, a: os.PathLike[str], n: int = PAGE + 1) -> Mapping[str, int]: ...")
-    head, _, rest = made.partition("if TYPE_CHECKING:")
+def test_imports_for_annotations_do_not_run(convert: Convert) -> None:
+    """They stand under TYPE_CHECKING; those of defaults do not."""
+    text = convert(
+        "def put(self, a: os.PathLike[str], n: int = PAGE + 1) -> Mapping[str, int]: ..."
+    )
+    head, _, rest = text.partition("if TYPE_CHECKING:")
     assert "from agentbay_async.results import PAGE" in head
     assert "import os" in rest
     assert "from collections.abc import Mapping" in rest
@@ -465,32 +472,25 @@ def test_what_only_annotations_need_is_imported_for_type_checkers_alone(twin: Tw
         ("See :class:`~agentbay_async.part.AsyncPart`.", "See :class:`~agentbay.part.Part`."),
     ],
 )
-def test_docstrings_speak_of_blocking_code(text: str, expected: str) -> None:
+def test_docstring_is_converted(text: str, expected: str) -> None:
     """Code loses its awaits, prose keeps its words, names are those of the blocking package."""
-    from facade import docs
+    from facade import docstrings
 
-    assert docs.turn(text, {"AsyncPart": "Part", "agentbay_async": "agentbay"}) == expected
+    names = {"AsyncPart": "Part", "agentbay_async": "agentbay"}
+    assert docstrings.to_blocking(text, names) == expected
 
 
-def test_a_module_of_values_is_re_exported(source: Path) -> None:
-    """Its twin offers the very objects, and neither tools nor private names."""
-    from facade.modules import Writer
-    from facade.rules import Uses
-    from facade.source import Source
-
-    made = Writer(Source(source), "agentbay", Uses()).write()["results.py"]
-    assert [line for line in made.splitlines() if " as " in line] == [
+def test_module_of_values_is_re_exported(source: Path) -> None:
+    """The same objects; private names and type variables are left out."""
+    text = _generate(source)["results.py"]
+    assert [line for line in text.splitlines() if " as " in line] == [
         f"from agentbay_async.results import {name} as {name}" for name in ("Base", "Found", "PAGE")
     ]
 
 
-def test_the_package_exports_both_colours(source: Path) -> None:
-    """Users import the blocking and the async class from one place."""
-    from facade.modules import Writer
-    from facade.rules import Uses
-    from facade.source import Source
-
-    texts = Writer(Source(source), "agentbay", Uses()).write()
+def test_package_exports_the_blocking_and_the_async_classes(source: Path) -> None:
+    """Users import both from one package."""
+    texts = _generate(source)
     assert [line for line in texts["__init__.pyi"].splitlines() if line.startswith("from")] == [
         "from agentbay._lasting import BlockingIterator as BlockingIterator",
         "from agentbay.part import Part as Part",
