@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import uuid
@@ -10,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import attrs
+from aiohttp import WSMsgType
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -174,16 +174,20 @@ def joined(pieces: list[Seen], start: int = 0) -> bytes:
 @asynccontextmanager
 async def line_to(api: Api, place: Reached) -> AsyncIterator[Line]:
     """Connect to a session's WebSocket."""
-    async with api.http.ws_connect(place.ws, headers=place.headers, max_msg_size=0) as socket:
+    # Without autoclose, which overwrites the code of the service when the service has closed the
+    # connection before this side answers.
+    async with api.http.ws_connect(
+        place.ws, headers=place.headers, max_msg_size=0, autoclose=False
+    ) as socket:
         yield Line(socket)
 
 
 async def ends(line: Line) -> int | None:
-    """Wait until the other side hangs up, and return its code."""
-
-    async def read() -> None:
-        async for _ in line.socket:
-            pass
-
-    await asyncio.wait_for(read(), DEADLINE)
-    return line.socket.close_code
+    """Wait until the service closes the connection, and return its close code."""
+    while True:
+        message = await line.socket.receive(timeout=DEADLINE)
+        if message.type is WSMsgType.CLOSE:
+            await line.socket.close()
+            return int(message.data)
+        if message.type in (WSMsgType.CLOSED, WSMsgType.ERROR):
+            return line.socket.close_code

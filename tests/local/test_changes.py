@@ -13,7 +13,7 @@ from agentbay_local.sandbox.base import Isolation, Sandbox, SandboxSpec
 from agentbay_local.sandbox.host.orphans import Orphans
 from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.probe import backend_for, probe
-from agentbay_local.tools.changes import follow, get_file_change
+from agentbay_local.tools.changes import get_file_change, subscribe
 from agentbay_local.tools.tool_state import ToolState
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.local.conftest import Api
 
-    from agentbay_local.tools.watcher import Follower
+    from agentbay_local.tools.watcher import Subscription
 
 pytestmark = pytest.mark.usefixtures("sandboxed")
 
@@ -132,7 +132,7 @@ async def test_only_so_many_paths_are_remembered(api: Api, session: str) -> None
     assert await changes(api, session) == []
 
 
-async def names(follower: Follower, sandbox: Sandbox) -> list[str]:
+async def names(follower: Subscription, sandbox: Sandbox) -> list[str]:
     """Return the names that a follower hears of."""
     return [event["path"].rpartition("/")[2] for event in await follower.changes(sandbox)]
 
@@ -161,7 +161,7 @@ async def test_a_follower_that_asks_once_what_it_missed_hears_nothing_twice(
     memory = ToolState()
     assert await ask(memory, sandbox) == []
     await sandbox.make_directory("/tmp/w/before")
-    follower = await follow(memory, sandbox, "/tmp/w/")
+    follower = await subscribe(memory, sandbox, "/tmp/w/")
     assert await ask(memory, sandbox) == ["before"]
     await sandbox.make_directory("/tmp/w/after")
     assert await names(follower, sandbox) == ["after"]
@@ -171,7 +171,7 @@ async def test_a_follower_that_asks_once_what_it_missed_hears_nothing_twice(
 async def test_what_others_ask_for_is_heard_by_those_who_follow(sandbox: Sandbox) -> None:
     """So that a question of one cannot take it from another."""
     memory = ToolState()
-    follower = await follow(memory, sandbox, "/tmp/w")
+    follower = await subscribe(memory, sandbox, "/tmp/w")
     assert await ask(memory, sandbox) == []
     await sandbox.make_directory("/tmp/w/new")
     assert await ask(memory, sandbox) == ["new"]
@@ -181,7 +181,7 @@ async def test_what_others_ask_for_is_heard_by_those_who_follow(sandbox: Sandbox
 async def test_where_several_may_be_asking_all_of_them_hear(sandbox: Sandbox) -> None:
     """Rather twice than never."""
     memory = ToolState()
-    first, second = [await follow(memory, sandbox, "/tmp/w") for _ in range(2)]
+    first, second = [await subscribe(memory, sandbox, "/tmp/w") for _ in range(2)]
     await sandbox.make_directory("/tmp/w/new")
     assert await ask(memory, sandbox) == ["new"]
     assert await names(first, sandbox) == ["new"]

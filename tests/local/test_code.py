@@ -1,4 +1,4 @@
-"""Code in real sandboxes: what it shows, what it prints, how it fails, and that the shell lives."""
+"""Kernels in real sandboxes: output, errors, timeouts, interrupts and lost state."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import pytest
 
 from agentbay_local.code import (
     CodeOutcome,
-    Ended,
+    DisplayOutput,
+    ExecutionEnd,
     Kernels,
-    Printed,
-    Shown,
+    StreamOutput,
     execution,
     kernel,
     languages,
-    read_only,
+    read_only_mounts,
     stream_reader,
 )
 from agentbay_local.code.kernel import Kernel
@@ -38,7 +38,7 @@ from agentbay_local.tools.tool_context import ToolContext
 from agentbay_local.tools.tool_state import ToolState
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.skipif(
@@ -48,37 +48,74 @@ needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is
 
 
 @attrs.frozen
-class Coder:
-    """A runner and the one sandbox that all its sessions share."""
+class CodeRunner:
+    """Kernels whose sessions share one sandbox."""
 
-    runner: Kernels
+    kernels: Kernels
     sandbox: Sandbox
 
-    async def python(self, code: str, timeout: float = 30, **env: str) -> CodeOutcome:
+    async def python(self, code: str, timeout: float = 120, **env: str) -> CodeOutcome:
         """Run Python."""
-        return await self.runner.run("s-1", "python", code, timeout, env)
+        return await self.kernels.run("s-1", "python", code, timeout, env)
 
-    async def javascript(self, code: str, timeout: float = 30, **env: str) -> CodeOutcome:
+    async def javascript(self, code: str, timeout: float = 120, **env: str) -> CodeOutcome:
         """Run JavaScript."""
-        return await self.runner.run("s-1", "javascript", code, timeout, env)
+        return await self.kernels.run("s-1", "javascript", code, timeout, env)
 
     async def value(self, code: str) -> Any:
-        """Return the text of the value of Python code that must succeed."""
+        """Run Python code that must succeed, and return the text of its value."""
         outcome = await self.python(code)
-        assert outcome.ended.error is None, outcome
+        assert outcome.end.error is None, outcome
         return outcome.results[-1].mime["text/plain"]
 
 
-async def _coder(backend: BubblewrapBackend | PlainBackend, root: Path) -> AsyncIterator[Coder]:
-    spec = SandboxSpec(root, private_uid(str(root)), read_only=read_only())
+async def begun(coder: CodeRunner) -> None:
+    """Wait until the code has made the file ``begun``."""
+    wait = "until [ -e begun ]; do sleep 0.01; done; rm begun"
+    assert (await coder.sandbox.run(wait, timeout=60)).exit_code == 0
+
+
+BEGIN = "open('begun', 'w').close()\n"
+
+
+@pytest.fixture
+def skip_an_hour(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Give a function that moves the clock of time limits past all of them."""
+    skipped = [0.0]
+
+    def skip() -> None:
+        skipped[0] += 3600
+
+    def now() -> float:
+        return asyncio.get_running_loop().time() + skipped[0]
+
+    monkeypatch.setattr(kernel, "_PAUSE_CHECK_INTERVAL", 0.02)
+    monkeypatch.setattr(kernel, "_now", now)
+    return skip
+
+
+async def run_out_of_time(coder: CodeRunner, code: str, skip: Callable[[], None]) -> CodeOutcome:
+    """Run code, and let its time limit pass when it has printed a line."""
+    events = []
+    async for event in coder.kernels.stream("s-1", "python", code, 600):
+        if isinstance(event, StreamOutput) and event.text.endswith("\n"):
+            skip()
+        events.append(event)
+    return CodeOutcome.from_events(events)
+
+
+async def _make_runner(
+    backend: BubblewrapBackend | PlainBackend, root: Path
+) -> AsyncIterator[CodeRunner]:
+    spec = SandboxSpec(root, private_uid(str(root)), read_only=read_only_mounts())
     async with await backend.start(spec) as sandbox:
 
         async def get(session: str) -> Sandbox:
             return sandbox
 
-        runner = Kernels(get)
-        yield Coder(runner, sandbox)
-        await runner.close_all()
+        kernels = Kernels(get)
+        yield CodeRunner(kernels, sandbox)
+        await kernels.close_all()
     await backend.close()
 
 
@@ -91,54 +128,54 @@ def isolating() -> None:
 
 
 @pytest.fixture
-async def coder(isolating: None, tmp_path: Path) -> AsyncIterator[Coder]:
-    """Give a runner with an isolated sandbox."""
-    async for one in _coder(BubblewrapBackend(), tmp_path / "root"):
+async def coder(isolating: None, tmp_path: Path) -> AsyncIterator[CodeRunner]:
+    """Give kernels in an isolated sandbox."""
+    async for one in _make_runner(BubblewrapBackend(), tmp_path / "root"):
         yield one
 
 
 @pytest.fixture
-async def plain(tmp_path: Path) -> AsyncIterator[Coder]:
-    """Give a runner with a sandbox that is not isolated."""
-    async for one in _coder(PlainBackend(), tmp_path / "root"):
+async def plain(tmp_path: Path) -> AsyncIterator[CodeRunner]:
+    """Give kernels in a sandbox without isolation."""
+    async for one in _make_runner(PlainBackend(), tmp_path / "root"):
         yield one
 
 
-async def test_run_returns_the_value_of_the_last_expression(coder: Coder) -> None:
-    """As a notebook does; a statement has none."""
+async def test_run_returns_the_value_of_the_last_expression(coder: CodeRunner) -> None:
+    """Like a notebook; a statement has no value."""
     outcome = await coder.python("6 * 7")
 
-    assert outcome.results == (Shown({"text/plain": "42"}, main=True),)
+    assert outcome.results == (DisplayOutput({"text/plain": "42"}, main=True),)
     assert (await coder.python("x = 1")).results == ()
 
 
-async def test_run_works_without_isolation(plain: Coder) -> None:
-    """The libraries are found where they are on the host."""
+async def test_run_works_without_isolation(plain: CodeRunner) -> None:
+    """The packages are imported from their directories on the host."""
     assert (await plain.python("import IPython; 6 * 7")).results[0].mime["text/plain"] == "42"
 
 
-async def test_state_is_kept_across_calls(coder: Coder) -> None:
-    """Variables, imports and functions of one call are there in the next; the count goes on."""
+async def test_state_is_kept_across_calls(coder: CodeRunner) -> None:
+    """Variables, imports and functions persist, and the count goes on."""
     await coder.python("import math\ndef twice(n): return 2 * n\nx = math.floor(20.5)")
 
     outcome = await coder.python("twice(x) + math.ceil(1.5)")
 
     assert outcome.results[0].mime["text/plain"] == "42"
-    assert outcome.ended.count == 2
+    assert outcome.end.count == 2
 
 
-async def test_sessions_do_not_share_state(coder: Coder) -> None:
-    """Each session has a shell of its own."""
-    await coder.runner.run("s-1", "python", "x = 1", 30)
+async def test_sessions_do_not_share_state(coder: CodeRunner) -> None:
+    """Each session has its own kernel."""
+    await coder.kernels.run("s-1", "python", "x = 1", 30)
 
-    other = await coder.runner.run("s-2", "python", "x", 30)
+    other = await coder.kernels.run("s-2", "python", "x", 30)
 
-    assert other.ended.error is not None
-    assert other.ended.error.name == "NameError"
+    assert other.end.error is not None
+    assert other.end.error.name == "NameError"
 
 
-async def test_streams_come_apart_and_in_order_when_children_write_too(coder: Coder) -> None:
-    """What child processes write lands between what the code prints, not after it."""
+async def test_output_of_child_processes_comes_in_order(coder: CodeRunner) -> None:
+    """Output of child processes comes between the lines that the code prints, not after them."""
     outcome = await coder.python(
         "import os, subprocess, sys\n"
         "print('a'); os.system('echo b; echo err >&2'); print('c')\n"
@@ -150,29 +187,29 @@ async def test_streams_come_apart_and_in_order_when_children_write_too(coder: Co
     assert (outcome.stdout, outcome.stderr) == ("a\nb\nc\nd\ne\n", "err\nf\n")
 
 
-async def test_a_display_does_not_overtake_what_is_still_in_the_pipe(
-    coder: Coder, monkeypatch: pytest.MonkeyPatch
+async def test_a_display_does_not_overtake_printed_text(
+    coder: CodeRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However slowly the pipe is read."""
+    """Even if the pipe is read byte by byte."""
     monkeypatch.setattr(stream_reader, "_CHUNK", 1)
     code = "print('x' * 5000); display(1)"
-    events = [event async for event in coder.runner.stream("s-1", "python", code, 30)]
+    events = [event async for event in coder.kernels.stream("s-1", "python", code, 30)]
 
-    assert isinstance(events[-2], Shown)
+    assert isinstance(events[-2], DisplayOutput)
 
 
-async def test_displays_come_between_what_is_printed_around_them(coder: Coder) -> None:
-    """A stream shows things in the order in which the code did them."""
+async def test_displays_come_between_the_text_printed_around_them(coder: CodeRunner) -> None:
+    """A stream has the order in which the code ran."""
     code = "for n in range(20):\n    print(n, end=''); display(n)"
-    stream = coder.runner.stream("s-1", "python", code, 30)
+    stream = coder.kernels.stream("s-1", "python", code, 30)
 
-    told = [
-        event.text if isinstance(event, Printed) else event.mime["text/plain"]
+    reported = [
+        event.text if isinstance(event, StreamOutput) else event.mime["text/plain"]
         async for event in stream
-        if isinstance(event, (Printed, Shown))
+        if isinstance(event, (StreamOutput, DisplayOutput))
     ]
 
-    assert told == [str(n) for n in range(20) for _ in range(2)]
+    assert reported == [str(n) for n in range(20) for _ in range(2)]
 
 
 @pytest.mark.parametrize(
@@ -192,13 +229,13 @@ async def test_displays_come_between_what_is_printed_around_them(coder: Coder) -
         ),
     ],
 )
-async def test_displays_carry_their_forms(
-    coder: Coder, code: str, kind: str, content: object
+async def test_displays_have_their_mime_types(
+    coder: CodeRunner, code: str, kind: str, content: object
 ) -> None:
     """Text as it is, images as base64, JSON as JSON."""
     outcome = await coder.python(f"from IPython.display import *\ndisplay({code})")
 
-    assert outcome.ended.error is None
+    assert outcome.end.error is None
     (shown,) = outcome.results
     assert not shown.main
     assert kind in shown.mime
@@ -206,17 +243,19 @@ async def test_displays_carry_their_forms(
 
 
 @pytest.mark.parametrize("value", [{}, [], 0, False, "", None])
-async def test_json_results_are_not_lost_when_they_are_falsy(coder: Coder, value: object) -> None:
+async def test_json_results_are_not_lost_when_they_are_falsy(
+    coder: CodeRunner, value: object
+) -> None:
     """An empty list is a result like any other."""
     outcome = await coder.python(f"display({{'application/json': {value!r}}}, raw=True)")
 
     assert outcome.results[0].mime == {"application/json": value}
-    (text,) = json.loads(outcome.answer(""))["result"]
+    (text,) = json.loads(outcome.to_json(""))["result"]
     assert json.loads(text)["application/json"] == value
 
 
-async def test_a_form_that_is_no_json_is_left_out_with_a_word_about_it(coder: Coder) -> None:
-    """The other forms are still shown, and the shell goes on."""
+async def test_a_mime_type_that_is_not_json_is_left_out_with_a_notice(coder: CodeRunner) -> None:
+    """The other MIME types are still sent, and the kernel goes on."""
     outcome = await coder.python(
         "display({'application/json': float('nan'), 'text/plain': 'x'}, raw=True)"
     )
@@ -225,16 +264,16 @@ async def test_a_form_that_is_no_json_is_left_out_with_a_word_about_it(coder: Co
     assert "left out" in outcome.stderr
 
 
-async def test_a_result_too_large_to_be_sent_is_named(coder: Coder) -> None:
-    """The shell is not lost to it."""
+async def test_a_result_that_is_too_large_is_replaced_by_a_notice(coder: CodeRunner) -> None:
+    """The kernel survives it."""
     outcome = await coder.python("from IPython.display import HTML\nHTML('x' * 20_000_000)")
 
     assert "too large" in outcome.results[0].mime["text/plain"]
     assert await coder.value("1") == "1"
 
 
-async def test_pyplot_shows_its_figures(coder: Coder) -> None:
-    """A figure comes as a PNG without any call to show it."""
+async def test_pyplot_figures_are_displayed(coder: CodeRunner) -> None:
+    """A figure comes as a PNG without a call of show()."""
     if importlib.util.find_spec("matplotlib") is None:
         pytest.skip("matplotlib is not installed")
     outcome = await coder.python("import matplotlib.pyplot as p\n_ = p.plot([1, 2])", timeout=60)
@@ -242,11 +281,11 @@ async def test_pyplot_shows_its_figures(coder: Coder) -> None:
     assert outcome.results[-1].mime["image/png"].startswith("iVBORw0KGgo")
 
 
-async def test_an_error_has_its_name_value_and_traceback(coder: Coder) -> None:
-    """What was printed before it is kept, and the trace is on standard error, too."""
+async def test_an_error_has_its_name_value_and_traceback(coder: CodeRunner) -> None:
+    """Earlier output is kept, and the traceback is on standard error, too."""
     outcome = await coder.python("print('before')\n{}['key']")
 
-    error = outcome.ended.error
+    error = outcome.end.error
     assert error is not None
     assert (error.name, error.value) == ("KeyError", "'key'")
     assert "----> 2 {}['key']" in error.traceback
@@ -255,22 +294,22 @@ async def test_an_error_has_its_name_value_and_traceback(coder: Coder) -> None:
     assert error.traceback in outcome.stderr
 
 
-async def test_a_syntax_error_is_named(coder: Coder) -> None:
-    """The answer's text says what kind of error it is."""
+async def test_a_syntax_error_is_named(coder: CodeRunner) -> None:
+    """The answer begins with the type of the error."""
     outcome = await coder.python("def (")
 
-    assert json.loads(outcome.answer(""))["executionError"].startswith("SyntaxError: ")
+    assert json.loads(outcome.to_json(""))["executionError"].startswith("SyntaxError: ")
 
 
-async def test_an_error_shown_on_the_way_is_no_failure(coder: Coder) -> None:
-    """The code handled it, so only its trace is told."""
+async def test_an_error_that_the_code_handles_is_not_a_failure(coder: CodeRunner) -> None:
+    """Only its traceback is printed."""
     show = "get_ipython().showtraceback()"
     code = (
         f"try: 1 / 0\nexcept ZeroDivisionError: {show}\ntry: {{}}[0]\nexcept KeyError: {show}\n'ok'"
     )
     outcome = await coder.python(code)
 
-    assert outcome.ended.error is None
+    assert outcome.end.error is None
     assert "division by zero" in outcome.stderr
     assert "KeyError" in outcome.stderr
     assert outcome.results[-1].mime["text/plain"] == "'ok'"
@@ -279,24 +318,25 @@ async def test_an_error_shown_on_the_way_is_no_failure(coder: Coder) -> None:
 @pytest.mark.parametrize(
     "code", ["raise SystemExit(3)", "exit()", "raise type('E', (Exception,), {'__str__': 1})"]
 )
-async def test_strange_ends_are_errors_and_the_shell_lives(coder: Coder, code: str) -> None:
-    """Whatever the code raises, the next call finds the state."""
+async def test_the_kernel_survives_unusual_exceptions(coder: CodeRunner, code: str) -> None:
+    """They are errors of the code, and the next call finds the state."""
     outcome = await coder.python(f"x = 'kept'\n{code}")
 
-    assert outcome.ended.error is not None
+    assert outcome.end.error is not None
     assert await coder.value("x") == "'kept'"
 
 
-async def test_code_is_interrupted_at_its_timeout_and_the_state_is_kept(coder: Coder) -> None:
-    """What came until then is there, and the next call finds the variables."""
-    outcome = await coder.python(
-        "import time\nx = 'kept'\nprint('begun')\nwhile True: time.sleep(60)", timeout=0.5
-    )
+async def test_code_is_interrupted_at_its_timeout_and_the_state_is_kept(
+    coder: CodeRunner, skip_an_hour: Callable[[], None]
+) -> None:
+    """Its output until then is kept, and the next call finds the variables."""
+    code = "import time\nx = 'kept'\nprint('begun')\nwhile True: time.sleep(60)"
+    outcome = await run_out_of_time(coder, code, skip_an_hour)
 
-    ended = outcome.ended
+    ended = outcome.end
     assert ended.error is not None
     assert (ended.error.name, ended.timed_out, ended.state_lost) == ("TimeoutError", True, False)
-    assert "longer than 0.5 s" in ended.error.value
+    assert "longer than 600 s" in ended.error.value
     assert "python_kernel" not in ended.error.traceback
     assert outcome.stdout == "begun\n"
     assert await coder.value("x") == "'kept'"
@@ -313,43 +353,41 @@ async def test_code_is_interrupted_at_its_timeout_and_the_state_is_kept(coder: C
         "import threading; threading.Event().wait()",
     ],
 )
-async def test_the_interrupt_reaches_whatever_the_code_waits_for(coder: Coder, code: str) -> None:
-    """Children in the foreground end with it."""
+async def test_the_interrupt_reaches_code_that_waits(coder: CodeRunner, code: str) -> None:
+    """Child processes in the foreground end too."""
     outcome = await coder.python(code, timeout=0.5)
 
-    assert not outcome.ended.state_lost
-    assert outcome.ended.seconds < kernel.INTERRUPT_GRACE
+    assert not outcome.end.state_lost
+    assert outcome.end.seconds < 60
     assert await coder.value("1") == "1"
 
 
-async def test_code_that_ignores_the_interrupt_is_killed_and_the_loss_is_told(
-    coder: Coder, monkeypatch: pytest.MonkeyPatch
+async def test_code_that_ignores_the_interrupt_is_killed_and_the_loss_is_reported(
+    coder: CodeRunner, monkeypatch: pytest.MonkeyPatch, skip_an_hour: Callable[[], None]
 ) -> None:
-    """The call ends, says that the state is gone, and the next one has a new shell."""
+    """The call ends and reports the lost state; the next one starts a new kernel."""
     monkeypatch.setattr(kernel, "INTERRUPT_GRACE", 0.3)
     await coder.python("x = 1")
 
-    outcome = await coder.python(
-        "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass",
-        timeout=0.5,
-    )
+    code = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint(1)\nwhile True: pass"
+    outcome = await run_out_of_time(coder, code, skip_an_hour)
 
-    assert outcome.ended.error is not None
-    assert "ignored the interrupt" in outcome.ended.error.value
-    assert (outcome.ended.timed_out, outcome.ended.state_lost) == (True, True)
+    assert outcome.end.error is not None
+    assert "ignored the interrupt" in outcome.end.error.value
+    assert (outcome.end.timed_out, outcome.end.state_lost) == (True, True)
     after = await coder.python("x")
-    assert after.ended.error is not None
-    assert (after.ended.error.name, after.ended.count) == ("NameError", 1)
-    assert not after.ended.state_lost, "it has been told already"
+    assert after.end.error is not None
+    assert (after.end.error.name, after.end.count) == ("NameError", 1)
+    assert not after.end.state_lost, "it has been reported already"
 
 
-async def test_a_handler_of_the_code_does_not_outlive_its_call(coder: Coder) -> None:
-    """The next call can be interrupted whatever the one before has done to signals."""
+async def test_a_signal_handler_does_not_outlive_its_call(coder: CodeRunner) -> None:
+    """The next call can be interrupted, even if the call before ignored interrupts."""
     await coder.python("import signal; _ = signal.signal(signal.SIGINT, signal.SIG_IGN)")
 
     outcome = await coder.python("while True: pass", timeout=0.5)
 
-    assert (outcome.ended.timed_out, outcome.ended.state_lost) == (True, False)
+    assert (outcome.end.timed_out, outcome.end.state_lost) == (True, False)
 
 
 @pytest.mark.parametrize(
@@ -357,65 +395,68 @@ async def test_a_handler_of_the_code_does_not_outlive_its_call(coder: Coder) -> 
     [("python", "1 / 0"), pytest.param("javascript", "throw new Error()", marks=needs_node)],
 )
 async def test_an_interrupt_between_calls_does_nothing(
-    coder: Coder, language: str, failing: str
+    coder: CodeRunner, language: str, failing: str
 ) -> None:
-    """One that comes too late for its code hits nobody else."""
-    await coder.runner.run("s-1", language, "x = 41", 30)
-    await coder.runner.run("s-1", language, failing, 30)
-    await coder.sandbox.run(f"pkill -INT -f '[{language[0]}]{language[1:]}_worker'", timeout=10)
+    """An interrupt that comes too late does not reach the next call."""
+    await coder.kernels.run("s-1", language, "x = 41", 30)
+    await coder.kernels.run("s-1", language, failing, 30)
+    signalled = await coder.sandbox.run(
+        f"pkill -INT -f '[{language[0]}]{language[1:]}_kernel'", timeout=60
+    )
+    assert signalled.exit_code == 0
 
-    outcome = await coder.runner.run("s-1", language, "x + 1", 30)
+    outcome = await coder.kernels.run("s-1", language, "x + 1", 30)
 
-    assert outcome.ended.error is None
+    assert outcome.end.error is None
     assert outcome.results[0].mime["text/plain"] == "42"
 
 
-async def test_an_interrupt_while_displays_are_sent_spoils_nothing(coder: Coder) -> None:
-    """It waits until a frame is out, so the shell and its state live on."""
+async def test_an_interrupt_while_displays_are_sent_keeps_the_state(coder: CodeRunner) -> None:
+    """It is deferred until a frame is complete."""
+    await coder.python("x = 'kept'")
     outcome = await coder.python(
-        "x = 'kept'\nfrom IPython.display import HTML\nwhile True: display(HTML('x' * 9000))",
-        timeout=0.5,
+        "from IPython.display import HTML\nwhile True: display(HTML('x' * 9000))", timeout=1
     )
 
-    assert (outcome.ended.timed_out, outcome.ended.state_lost) == (True, False)
+    assert (outcome.end.timed_out, outcome.end.state_lost) == (True, False)
     assert await coder.value("x") == "'kept'"
 
 
 @pytest.mark.parametrize(
-    ("code", "told"),
+    ("code", "reported"),
     [
         ("import os; os._exit(3)", "exit code 3"),
         ("import os; os.kill(os.getpid(), 9)", "signal SIGKILL"),
         ("import ctypes; ctypes.string_at(0)", "signal SIGSEGV"),
     ],
 )
-async def test_a_shell_that_dies_is_told_with_its_reason(
-    coder: Coder, code: str, told: str
+async def test_the_exit_of_a_kernel_is_reported_with_its_reason(
+    coder: CodeRunner, code: str, reported: str
 ) -> None:
-    """What it had printed is kept, and the next call has a new shell."""
+    """Its output is kept, and the next call starts a new kernel."""
     outcome = await coder.python(f"print('last words')\n{code}")
 
-    assert outcome.ended.error is not None
-    assert told in outcome.ended.error.value
-    assert outcome.ended.state_lost
+    assert outcome.end.error is not None
+    assert reported in outcome.end.error.value
+    assert outcome.end.state_lost
     assert outcome.stdout == "last words\n"
     assert await coder.value("1") == "1"
 
 
-async def test_a_shell_that_died_between_calls_is_told_by_the_next(coder: Coder) -> None:
-    """Losing all variables without a word would be worse than an error."""
+async def test_an_exit_between_calls_is_reported_by_the_next_call(coder: CodeRunner) -> None:
+    """The lost state is never silent."""
     await coder.python("x = 1")
-    ended = await coder.sandbox.run("pkill -9 -f '[p]ython_kernel'", timeout=10)
+    ended = await coder.sandbox.run("pkill -9 -f '[p]ython_kernel'", timeout=60)
     assert ended.exit_code == 0
-    seat = coder.runner._seats["s-1", "python"]
-    assert seat.worker is not None
-    await asyncio.wait_for(seat.worker.gone.wait(), 10)
+    slot = coder.kernels._slots["s-1", "python"]
+    assert slot.kernel is not None
+    await asyncio.wait_for(slot.kernel.exited.wait(), 60)
 
     outcome = await coder.python("1")
 
-    assert outcome.ended.state_lost
-    assert "started anew" in outcome.stderr
-    assert not (await coder.python("1")).ended.state_lost
+    assert outcome.end.state_lost
+    assert "restarted" in outcome.stderr
+    assert not (await coder.python("1")).end.state_lost
 
 
 @pytest.mark.parametrize(
@@ -429,25 +470,25 @@ async def test_a_shell_that_died_between_calls_is_told_by_the_next(coder: Coder)
         "b'\\0\\0\\0\\x0b{\"result\":1}'",
     ],
 )
-async def test_garbage_for_the_service_ends_the_shell_and_nothing_else(
-    coder: Coder, garbage: str
+async def test_garbage_on_the_control_socket_ends_the_kernel_only(
+    coder: CodeRunner, garbage: str
 ) -> None:
-    """The code can write where its worker speaks; the service does not believe a word of it."""
+    """The code can write to its kernel's socket; the service validates every frame."""
     await coder.python(f"import os; os.write(3, {garbage}); import time; time.sleep(60)", timeout=5)
 
     assert await coder.value("1 + 1") == "2"
 
 
-async def test_parallel_calls_wait_for_each_other(coder: Coder) -> None:
-    """One shell does one thing at a time, in the order of the calls."""
+async def test_parallel_calls_wait_for_each_other(coder: CodeRunner) -> None:
+    """A kernel runs one execution at a time, in the order of the calls."""
     code = "import time; time.sleep(0.05); n = globals().get('n', 0) + 1; n"
     outcomes = await asyncio.gather(*(coder.python(code) for _ in range(4)))
 
     assert [outcome.results[0].mime["text/plain"] for outcome in outcomes] == ["1", "2", "3", "4"]
 
 
-async def test_variables_of_the_session_are_visible(coder: Coder) -> None:
-    """They can change between calls, and children see them too."""
+async def test_variables_of_the_session_are_visible(coder: CodeRunner) -> None:
+    """They can change between calls, and child processes see them too."""
     first = await coder.python("import os; os.environ['COLOUR']", COLOUR="red")
     second = await coder.python("!echo $COLOUR", COLOUR="blue")
 
@@ -455,66 +496,67 @@ async def test_variables_of_the_session_are_visible(coder: Coder) -> None:
     assert second.stdout == "blue\n"
 
 
-async def test_a_reader_who_goes_away_interrupts_the_code(coder: Coder) -> None:
-    """The shell is soon free for others, and its state is kept."""
+async def test_closing_the_stream_interrupts_the_code(coder: CodeRunner) -> None:
+    """The kernel is free for the next call, and its state is kept."""
     code = "x = 'kept'\nprint('begun')\nimport time\ntime.sleep(3600)"
-    async with aclosing(coder.runner.stream("s-1", "python", code, 3600)) as events:
+    async with aclosing(coder.kernels.stream("s-1", "python", code, 3600)) as events:
         async for _ in events:
             break
 
-    assert await asyncio.wait_for(coder.value("x"), 20) == "'kept'"
+    assert await asyncio.wait_for(coder.value("x"), 60) == "'kept'"
 
 
-async def test_a_cancelled_call_interrupts_the_code(coder: Coder) -> None:
-    """Also when it is not the reader of a stream."""
+async def test_a_cancelled_call_interrupts_the_code(coder: CodeRunner) -> None:
+    """The kernel is free for the next call, and its state is kept."""
     await coder.python("x = 'kept'")
-    call = asyncio.ensure_future(coder.python("import time; time.sleep(3600)", timeout=3600))
-    await asyncio.wait([call], timeout=0.3)
+    code = f"{BEGIN}import time; time.sleep(3600)"
+    call = asyncio.ensure_future(coder.python(code, timeout=3600))
+    await begun(coder)
     call.cancel()
 
-    assert await asyncio.wait_for(coder.value("x"), 20) == "'kept'"
+    assert await asyncio.wait_for(coder.value("x"), 60) == "'kept'"
 
 
-async def test_characters_are_not_cut_when_much_is_printed(coder: Coder) -> None:
-    """Pieces of the pipe end anywhere, characters do not."""
+async def test_long_output_is_not_cut_inside_characters(coder: CodeRunner) -> None:
+    """A read of the pipe may end inside a character."""
     outcome = await coder.python("print('a' + '\u20ac\U0001f600' * 100_000)")
 
     assert outcome.stdout == "a" + "\u20ac\U0001f600" * 100_000 + "\n"
 
 
-async def test_bytes_that_are_no_text_are_replaced(coder: Coder) -> None:
-    """Half a character at the end is shown as such, and does not spoil the next call."""
+async def test_invalid_utf8_is_replaced(coder: CodeRunner) -> None:
+    """An incomplete character at the end does not reach the next call."""
     outcome = await coder.python("import os; _ = os.write(1, b'a\\xff\\xe2\\x82')")
 
     assert outcome.stdout == "a\ufffd\ufffd"
     assert (await coder.python("print('b')")).stdout == "b\n"
 
 
-async def test_a_flood_is_cut_and_told(coder: Coder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The service keeps a bounded part of what is printed and shown, and says so."""
+async def test_output_is_bounded(coder: CodeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Text and displays beyond the limits are discarded, and the end says so."""
     monkeypatch.setattr(execution, "_OUTPUT_LIMIT", 200_000)
     monkeypatch.setattr(execution, "_RESULTS_LIMIT", 10_000)
 
     printed = await coder.python("for _ in range(10_000): print('x' * 100)")
     displayed = await coder.python("for n in range(1000): display(n)")
 
-    assert printed.ended.truncated
+    assert printed.end.truncated
     assert len(printed.stdout) <= 200_000
-    assert displayed.ended.truncated
+    assert displayed.end.truncated
     assert 0 < len(displayed.results) < 200
-    assert not (await coder.python("print('x')")).ended.truncated
+    assert not (await coder.python("print('x')")).end.truncated
 
 
-async def test_there_is_nothing_to_read(coder: Coder) -> None:
-    """Code that asks a person gets an error at once, and does not wait for ever."""
+async def test_standard_input_is_empty(coder: CodeRunner) -> None:
+    """input() fails at once instead of waiting."""
     outcome = await coder.python("input('name? ')")
 
-    assert outcome.ended.error is not None
-    assert outcome.ended.error.name == "EOFError"
+    assert outcome.end.error is not None
+    assert outcome.end.error.name == "EOFError"
 
 
-async def test_forked_children_do_not_speak_for_the_shell(coder: Coder) -> None:
-    """A child that prints, displays and runs to the end of the code spoils nothing."""
+async def test_a_forked_child_cannot_send_for_the_kernel(coder: CodeRunner) -> None:
+    """It may print, but its displays and its end are dropped."""
     outcome = await coder.python(
         "import os\npid = os.fork()\n"
         "if pid: _ = os.waitpid(pid, 0)\n"
@@ -526,8 +568,8 @@ async def test_forked_children_do_not_speak_for_the_shell(coder: Coder) -> None:
     assert [shown.mime["text/plain"] for shown in outcome.results] == ["True"]
 
 
-async def test_what_is_printed_between_calls_comes_with_the_next(coder: Coder) -> None:
-    """A thread that goes on after its call loses no text; displays have no place to go."""
+async def test_text_printed_between_calls_comes_with_the_next_call(coder: CodeRunner) -> None:
+    """A thread may print after its call has ended; its displays are dropped."""
     await coder.python(
         "import os, threading, time\n"
         "def later():\n"
@@ -535,79 +577,89 @@ async def test_what_is_printed_between_calls_comes_with_the_next(coder: Coder) -
         "    print('late'); display('dropped'); open('done', 'w')\n"
         "threading.Thread(target=later).start()"
     )
-    await coder.sandbox.run("touch go; until [ -e done ]; do sleep 0.01; done", timeout=10)
+    await coder.sandbox.run("touch go; until [ -e done ]; do sleep 0.01; done", timeout=60)
 
     outcome = await coder.python("1")
 
     assert outcome.stdout == "late\n"
     assert [shown.mime["text/plain"] for shown in outcome.results] == ["1"]
-    assert not outcome.ended.state_lost
+    assert not outcome.end.state_lost
 
 
-async def test_children_do_not_inherit_the_conversation(coder: Coder) -> None:
-    """A program in the background could otherwise hold it open after the shell has ended."""
+async def test_children_do_not_inherit_the_control_socket(coder: CodeRunner) -> None:
+    """A background process would otherwise keep it open after the kernel has exited."""
     outcome = await coder.python("import os; _ = os.system('readlink /proc/self/fd/*')")
 
     assert "socket:" not in outcome.stdout
     assert "pipe:" in outcome.stdout
 
 
-async def test_await_works_at_the_top(coder: Coder) -> None:
-    """As in a notebook."""
+async def test_await_works_at_top_level(coder: CodeRunner) -> None:
+    """Like in a notebook."""
     assert await coder.value("import asyncio\nawait asyncio.sleep(0, 'woken')") == "'woken'"
 
 
-async def test_packages_are_those_of_the_service(coder: Coder) -> None:
-    """The session sees the environment of the service, and not that of the Python below it."""
+async def test_packages_are_those_of_the_service(coder: CodeRunner) -> None:
+    """The session sees the service's virtual environment, not the base Python's packages."""
     outcome = await coder.python("import json, sys; print(json.dumps(sys.path))")
 
-    path = [place for place in json.loads(outcome.stdout) if place.endswith("-packages")]
+    path = [entry for entry in json.loads(outcome.stdout) if entry.endswith("-packages")]
     assert path == list(languages._packages().values())
     assert await coder.value("import IPython; IPython.__file__ > ''") == "True"
 
 
 async def test_time_spent_paused_does_not_count(
-    coder: Coder, monkeypatch: pytest.MonkeyPatch
+    coder: CodeRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A session paused in the middle of its code goes on with it, and does not lose it."""
-    monkeypatch.setattr(kernel, "_SLICE", 0.02)
-    code = "print('begun'); import time; time.sleep(0.05)"
-    events = coder.runner.stream("s-1", "python", code, 1)
-    assert isinstance(await anext(events), Printed)
+    """A session that is paused during an execution goes on with it when it is resumed."""
+    loop, is_paused = asyncio.get_running_loop(), Kernel._is_paused
+    hours, enough = [0], asyncio.Event()
+
+    async def pass_an_hour_if_paused(self: Kernel) -> bool:
+        paused = await is_paused(self)
+        if paused:
+            hours[0] += 1
+        if hours[0] >= 3:
+            enough.set()
+        return paused
+
+    monkeypatch.setattr(kernel, "_PAUSE_CHECK_INTERVAL", 0.02)
+    monkeypatch.setattr(kernel, "_now", lambda: loop.time() + 3600 * hours[0])
+    monkeypatch.setattr(Kernel, "_is_paused", pass_an_hour_if_paused)
+    code = "print('begun')\nimport os, time\nwhile not os.path.exists('go'): time.sleep(0.01)"
+    events = coder.kernels.stream("s-1", "python", code, 600)
+    assert isinstance(await anext(events), StreamOutput)
     await coder.sandbox.pause()
-    seat = coder.runner._seats["s-1", "python"]
-    assert seat.worker is not None
-    assert await seat.worker._paused()
-    running = seat.worker._cell
-    assert running is not None
-    await asyncio.wait([running.over], timeout=1.3)
+    await asyncio.wait_for(enough.wait(), 60)
 
     await coder.sandbox.resume()
+    await coder.sandbox.run("touch go", timeout=60)
     rest = [event async for event in events]
 
-    assert not await seat.worker._paused()
-    assert isinstance(rest[-1], Ended)
+    assert hours[0] >= 3
+    assert isinstance(rest[-1], ExecutionEnd)
     assert rest[-1].error is None
 
 
-async def test_closing_a_session_ends_its_code(coder: Coder) -> None:
-    """Whoever waits is told, and nobody gets a new shell."""
+async def test_closing_a_session_ends_its_code(coder: CodeRunner) -> None:
+    """Waiting calls fail, and no new kernel starts."""
     await coder.python("1")
-    running = asyncio.ensure_future(coder.python("import time; time.sleep(3600)", timeout=3600))
+    code = f"{BEGIN}import time; time.sleep(3600)"
+    running = asyncio.ensure_future(coder.python(code, timeout=3600))
     waiting = asyncio.ensure_future(coder.python("1"))
-    await asyncio.wait([running, waiting], timeout=0.5)
+    await begun(coder)
 
-    await coder.runner.close("s-1")
+    await coder.kernels.close("s-1")
 
-    assert (await running).ended.state_lost
+    assert (await running).end.state_lost
     with pytest.raises(SandboxGone):
         await waiting
 
 
-async def test_a_session_may_be_closed_while_its_shell_starts(
-    coder: Coder, monkeypatch: pytest.MonkeyPatch
+async def test_a_session_may_be_closed_while_its_kernel_starts(
+    coder: CodeRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The shell is ended as soon as it is there, and runs nothing."""
+    """The kernel is killed as soon as it has started, and runs nothing."""
     starting, go_on, started = asyncio.Event(), asyncio.Event(), []
     start = Kernel.start
 
@@ -620,47 +672,48 @@ async def test_a_session_may_be_closed_while_its_shell_starts(
     monkeypatch.setattr(Kernel, "start", slow)
     running = asyncio.ensure_future(coder.python("import time; time.sleep(3600)", timeout=3600))
     await starting.wait()
-    await coder.runner.close("s-1")
+    await coder.kernels.close("s-1")
     go_on.set()
     with pytest.raises(SandboxGone):
-        await asyncio.wait_for(running, 30)
-    assert started[0].gone.is_set()
+        await asyncio.wait_for(running, 60)
+    assert started[0].exited.is_set()
 
 
-async def test_a_sandbox_that_ends_takes_the_code_with_it(coder: Coder) -> None:
-    """The call is answered at once."""
+async def test_closing_the_sandbox_ends_the_code(coder: CodeRunner) -> None:
+    """The call returns at once."""
     await coder.python("1")
-    running = asyncio.ensure_future(coder.python("import time; time.sleep(3600)", timeout=3600))
-    await asyncio.wait([running], timeout=0.5)
+    code = f"{BEGIN}import time; time.sleep(3600)"
+    running = asyncio.ensure_future(coder.python(code, timeout=3600))
+    await begun(coder)
 
     await coder.sandbox.close()
 
-    assert (await asyncio.wait_for(running, 10)).ended.state_lost
+    assert (await asyncio.wait_for(running, 60)).end.state_lost
 
 
-async def test_a_language_that_is_not_installed_says_so(coder: Coder) -> None:
-    """It is told apart from one that does not exist."""
+async def test_a_language_that_is_not_installed_is_an_error(coder: CodeRunner) -> None:
+    """The text differs from that of an unknown language."""
     with pytest.raises(ToolError, match="Language r is not installed here"):
-        await coder.runner.run("s-1", "R", "1", 30)
+        await coder.kernels.run("s-1", "R", "1", 30)
     with pytest.raises(ToolError, match=r"Unsupported language: cobol\. Supported .*javascript"):
-        await coder.runner.run("s-1", "cobol", "1", 30)
+        await coder.kernels.run("s-1", "cobol", "1", 30)
 
 
-async def test_python_says_what_to_install_when_ipython_is_missing(
-    coder: Coder, monkeypatch: pytest.MonkeyPatch
+async def test_a_missing_ipython_is_an_error_with_the_remedy(
+    coder: CodeRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The remedy is in the answer."""
+    """The text names the extra to install."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ToolError, match=r"pip install 'agentbay-async\[local\]'"):
         await coder.python("1")
 
 
-async def test_a_worker_that_does_not_start_says_why(
-    coder: Coder, monkeypatch: pytest.MonkeyPatch
+async def test_a_kernel_that_does_not_start_reports_its_output(
+    coder: CodeRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it complained about is in the answer, and the next call tries again."""
+    """The text has what it wrote, and the next call tries again."""
     with monkeypatch.context() as patch:
-        patch.setattr(languages, "command", lambda *_: ["/bin/sh", "-c", "echo broken >&2"])
+        patch.setattr(languages, "kernel_command", lambda *_: ["/bin/sh", "-c", "echo broken >&2"])
         with pytest.raises(ToolError, match="does not start: broken"):
             await coder.python("1")
 
@@ -668,25 +721,25 @@ async def test_a_worker_that_does_not_start_says_why(
 
 
 @pytest.mark.parametrize("code", ["\ud800", "x" * 3_000_000])
-async def test_code_that_cannot_be_sent_is_refused(coder: Coder, code: str) -> None:
-    """The argument is named."""
+async def test_code_that_cannot_be_sent_is_rejected(coder: CodeRunner, code: str) -> None:
+    """The error names the argument."""
     with pytest.raises(InvalidRequest, match="code"):
         await coder.python(code)
 
 
-async def test_code_with_nul_is_an_error_of_the_code(coder: Coder) -> None:
-    """It does not take the shell with it."""
+async def test_code_with_nul_is_an_error_of_the_code(coder: CodeRunner) -> None:
+    """The kernel survives it."""
     outcome = await coder.python("x = '\0'")
 
-    assert outcome.ended.error is not None
-    assert not outcome.ended.state_lost
+    assert outcome.end.error is not None
+    assert not outcome.end.state_lost
     assert await coder.value("1") == "1"
 
 
-async def test_the_tool_answers_with_the_service_s_text(coder: Coder) -> None:
-    """Arguments come as on the wire; wrong ones are named."""
+async def test_the_tool_answers_with_json(coder: CodeRunner) -> None:
+    """Arguments come as on the wire; the error names an invalid one."""
     given = {"code": "print('hi')\n1 + 1", "language": "Python3", "timeout_s": 20}
-    place = ToolContext("s-1", coder.sandbox, ToolState(), coder.runner)
+    place = ToolContext("s-1", coder.sandbox, ToolState(), coder.kernels)
     text = await run_code(place, Arguments("run_code", given))
 
     answer = json.loads(text)
@@ -696,22 +749,22 @@ async def test_the_tool_answers_with_the_service_s_text(coder: Coder) -> None:
 
 
 @needs_node
-async def test_javascript_keeps_its_state_and_shows_values(coder: Coder) -> None:
-    """Constants, functions and what `await` brought are there in the next call."""
+async def test_javascript_keeps_its_state_and_shows_values(coder: CodeRunner) -> None:
+    """Constants, functions and results of `await` persist."""
     await coder.javascript("const x = 20; function twice(n) { return 2 * n; }")
     await coder.javascript("const y = await Promise.resolve(2);")
 
     outcome = await coder.javascript("twice(x) + y")
 
-    assert outcome.results == (Shown({"text/plain": "42"}, main=True),)
-    assert outcome.ended.count == 3
+    assert outcome.results == (DisplayOutput({"text/plain": "42"}, main=True),)
+    assert outcome.end.count == 3
     assert (await coder.javascript("undefined")).results == ()
     assert (await coder.javascript("{a: 1}")).results[0].mime["text/plain"] == "{ a: 1 }"
 
 
 @needs_node
-async def test_javascript_prints_apart_and_in_order(coder: Coder) -> None:
-    """Children write in their place."""
+async def test_javascript_output_comes_in_order(coder: CodeRunner) -> None:
+    """Output of child processes comes between the lines that the code prints."""
     outcome = await coder.javascript(
         "console.log('a'); require('child_process').execSync('echo b', {stdio: 'inherit'});"
         "console.log('c', process.env.COLOUR); console.error('e');",
@@ -734,33 +787,35 @@ async def test_javascript_prints_apart_and_in_order(coder: Coder) -> None:
         ("throw {toString() { throw 1; }}", "Error", None),
     ],
 )
-async def test_javascript_errors_are_told(
-    coder: Coder, code: str, name: str, value: str | None
+async def test_javascript_errors_are_reported(
+    coder: CodeRunner, code: str, name: str, value: str | None
 ) -> None:
-    """Whatever is thrown, also what is no error."""
+    """Any value can be thrown, not only an Error."""
     outcome = await coder.javascript(code)
 
-    assert outcome.ended.error is not None
-    assert outcome.ended.error.name == name
-    assert value is None or outcome.ended.error.value == value
+    assert outcome.end.error is not None
+    assert outcome.end.error.name == name
+    assert value is None or outcome.end.error.value == value
 
 
 @needs_node
 @pytest.mark.parametrize("code", ["while (true) {}", "await new Promise(() => 0)"])
-async def test_javascript_is_interrupted_at_its_timeout(coder: Coder, code: str) -> None:
+async def test_javascript_is_interrupted_at_its_timeout(coder: CodeRunner, code: str) -> None:
     """Endless loops and endless waits both end, and the state is kept."""
     await coder.javascript("var x = 'kept'")
 
     outcome = await coder.javascript(code, timeout=0.5)
 
-    assert (outcome.ended.timed_out, outcome.ended.state_lost) == (True, False)
+    assert (outcome.end.timed_out, outcome.end.state_lost) == (True, False)
     assert (await coder.javascript("x")).results[0].mime["text/plain"] == "'kept'"
 
 
 @needs_node
 @pytest.mark.parametrize("begin", ["", "await 0; "])
-async def test_javascript_that_fails_after_its_end_ends_nothing(coder: Coder, begin: str) -> None:
-    """A late error is printed, and the state is kept."""
+async def test_a_late_javascript_error_does_not_end_the_kernel(
+    coder: CodeRunner, begin: str
+) -> None:
+    """It is printed, and the state is kept."""
     late = "var x = 1; process.nextTick(() => { throw new Error('late'); });"
     first = await coder.javascript(begin + late)
 
@@ -771,9 +826,9 @@ async def test_javascript_that_fails_after_its_end_ends_nothing(coder: Coder, be
 
 
 @needs_node
-async def test_javascript_that_dies_is_told(coder: Coder) -> None:
-    """Its end is not taken for success."""
+async def test_the_exit_of_javascript_is_reported(coder: CodeRunner) -> None:
+    """It is not a success."""
     outcome = await coder.javascript("process.exit(4)")
 
-    assert outcome.ended.error is not None
-    assert "exit code 4" in outcome.ended.error.value
+    assert outcome.end.error is not None
+    assert "exit code 4" in outcome.end.error.value

@@ -289,7 +289,7 @@ async def test_a_service_that_stops_hangs_up(api: Api) -> None:
     async with LocalService() as service:
         mine = type(api)(api.http, service)
         place = await reached(mine)
-        line = Line(await api.http.ws_connect(place.ws, headers=place.headers))
+        line = Line(await api.http.ws_connect(place.ws, headers=place.headers, autoclose=False))
         await line.open()
         hung_up = asyncio.create_task(ends(line))
     assert await hung_up == aiohttp.WSCloseCode.OK

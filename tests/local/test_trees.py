@@ -18,8 +18,8 @@ from agentbay_async.models.sync_policy import (
     SyncPolicy,
     WhiteList,
 )
-from agentbay_local.contexts.retention import expiries
-from agentbay_local.tools.utf8 import MARGIN, whole_characters
+from agentbay_local.contexts.retention import expiry_times
+from agentbay_local.tools.utf8 import MARGIN, decode_whole_characters
 from agentbay_local.trees.archive import unpack
 from agentbay_local.trees.atomic_write import AtomicWriter
 from agentbay_local.trees.manifest import DIRECTORY, FILE, Stamp, scan
@@ -37,14 +37,14 @@ def test_pieces_of_any_text_join_to_the_whole(text: str, size: int) -> None:
     for start in range(0, len(data), size):
         before = min(start, MARGIN)
         window = data[start - before : start + size + MARGIN]
-        pieces.append(whole_characters(window, before, before + size))
+        pieces.append(decode_whole_characters(window, before, before + size))
     assert "".join(pieces) == data.decode()
 
 
 @given(st.binary(), st.integers(0, 20), st.integers(0, 20))
 def test_any_bytes_can_be_cut(data: bytes, start: int, length: int) -> None:
     """What is no UTF-8 does not break the reader."""
-    assert isinstance(whole_characters(data, start, start + length), str)
+    assert isinstance(decode_whole_characters(data, start, start + length), str)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_lifecycle_becomes_a_date_for_its_paths() -> None:
     """Days count from now; directories and other paths have no date."""
     policy = RecyclePolicy(lifecycle=Lifecycle.LIFECYCLE_3DAYS, paths=["cache"])
     added = {"cache": Stamp(DIRECTORY), "cache/a": Stamp(FILE), "keep": Stamp(FILE)}
-    assert expiries(policy, added, 1000.0) == {"cache/a": 1000.0 + 3 * 24 * 3600}
+    assert expiry_times(policy, added, 1000.0) == {"cache/a": 1000.0 + 3 * 24 * 3600}
 
 
 def test_landing_never_follows_a_link_out(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from agentbay_local.protocol import paging
 from agentbay_local.protocol.answers import Answer
 from agentbay_local.protocol.errors import invalid, required
 from agentbay_local.sandbox.host.openat import open_beneath
-from agentbay_local.trees.manifest import DIRECTORY, LINK, Stamp, entries_of
+from agentbay_local.trees.manifest import DIRECTORY, LINK, Stamp, list_entries
 
 if TYPE_CHECKING:
     from agentbay_local.contexts.context_store import Snapshot
@@ -113,7 +113,7 @@ def _records(snapshot: Snapshot, folder: str) -> list[schema.ContextFileRecord]:
     try:
         return [
             _record(folder, name, mark)
-            for name, mark in sorted(entries_of(handle))
+            for name, mark in sorted(list_entries(handle))
             if mark is not None
         ]
     finally:

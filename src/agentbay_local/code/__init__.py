@@ -1,23 +1,31 @@
-"""Code in a session: a persistent shell for each language, and what a notebook would show of it.
+"""Run code in sessions: one persistent kernel for each session and language.
 
-`runner` is the way in. `languages` says how each worker is started, `worker` talks to one,
-`inside` is what runs within the session; `events` holds the values that come out.
+`kernels` is the entry point. `languages` builds the command that starts a kernel, `kernel` talks
+to one, `inside` holds the programs that run within the session, and `events` the values they emit.
 """
 
 from __future__ import annotations
 
-from agentbay_local.code.events import CodeOutcome, Ended, Event, Failed, Printed, Shown, frame
+from agentbay_local.code.events import (
+    CodeOutcome,
+    DisplayOutput,
+    ErrorOutput,
+    Event,
+    ExecutionEnd,
+    StreamOutput,
+    event_frame,
+)
 from agentbay_local.code.kernels import Kernels
-from agentbay_local.code.languages import read_only
+from agentbay_local.code.languages import read_only_mounts
 
 __all__ = [
     "CodeOutcome",
-    "Ended",
+    "DisplayOutput",
+    "ErrorOutput",
     "Event",
-    "Failed",
+    "ExecutionEnd",
     "Kernels",
-    "Printed",
-    "Shown",
-    "frame",
-    "read_only",
+    "StreamOutput",
+    "event_frame",
+    "read_only_mounts",
 ]

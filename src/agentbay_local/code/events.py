@@ -1,7 +1,7 @@
-"""What comes out of a piece of code: events in their order, and the whole of them as one answer.
+"""Output of an execution: single events, and all of them as one outcome.
 
-Both are written as the service writes them: `CodeOutcome.answer` is the text of the tool
-``run_code``, `frame` the data of a frame of the stream.
+Both have the wire form of the service: `CodeOutcome.to_json` is the answer of the tool
+``run_code``, `event_frame` the data of one frame of the stream.
 """
 
 from __future__ import annotations
@@ -15,16 +15,24 @@ from agentbay_async._protocol.codec import compact_json
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["CodeOutcome", "Ended", "Event", "Failed", "Printed", "Shown", "frame"]
+__all__ = [
+    "CodeOutcome",
+    "DisplayOutput",
+    "ErrorOutput",
+    "Event",
+    "ExecutionEnd",
+    "StreamOutput",
+    "event_frame",
+]
 
 
 @attrs.frozen
-class Printed:
-    """Text written to a stream; never half a character.
+class StreamOutput:
+    """Text written to standard output or standard error, in whole characters.
 
     Attributes:
-        stream: Which one.
-        text: What was written, with replacement characters for what is no UTF-8.
+        stream: Name of the stream.
+        text: The text; invalid UTF-8 shows as replacement characters.
     """
 
     stream: Literal["stdout", "stderr"]
@@ -32,12 +40,12 @@ class Printed:
 
 
 @attrs.frozen
-class Shown:
-    """A value or a display.
+class DisplayOutput:
+    """A displayed object, or the value of the last expression.
 
     Attributes:
-        mime: MIME type to content: text, base64 of binary types, or JSON values.
-        main: It is the value of the last expression.
+        mime: MIME type to content: text, base64 for binary types, or JSON values.
+        main: Whether it is the value of the last expression.
     """
 
     mime: Mapping[str, Any]
@@ -45,13 +53,13 @@ class Shown:
 
 
 @attrs.frozen
-class Failed:
-    """The code did not run to its end.
+class ErrorOutput:
+    """The error that ended an execution.
 
     Attributes:
-        name: The kind of error, ``"NameError"``.
+        name: Type of the error, such as ``"NameError"``.
         value: Its message.
-        traceback: Where it happened; empty when nobody knows.
+        traceback: Its traceback; empty if unknown.
     """
 
     name: str
@@ -63,123 +71,119 @@ class Failed:
 
 
 @attrs.frozen
-class Ended:
-    """The end, always the last event.
+class ExecutionEnd:
+    """The end of an execution, always its last event.
 
     Attributes:
-        count: Number of the execution in its shell, from 1; 0 when it was not counted.
-        seconds: Time it took, without the wait for others.
-        error: Why it failed, or None.
-        timed_out: Its time was over.
-        state_lost: The variables and imports of calls before are gone.
-        truncated: More came than is kept; the rest was thrown away.
+        count: Number of the execution in its kernel, from 1; 0 if the kernel did not count it.
+        seconds: Running time, without the wait for earlier executions.
+        error: The error, or None on success.
+        timed_out: Whether the execution ran out of time.
+        state_lost: Whether the variables and imports of earlier calls are gone.
+        truncated: Whether output beyond the limit was discarded.
     """
 
     count: int
     seconds: float
-    error: Failed | None = None
+    error: ErrorOutput | None = None
     timed_out: bool = False
     state_lost: bool = False
     truncated: bool = False
 
 
-Event = Printed | Shown | Failed | Ended
+Event = StreamOutput | DisplayOutput | ErrorOutput | ExecutionEnd
 
 
 @attrs.frozen
 class CodeOutcome:
-    """Everything that came out of one piece of code.
+    """All output of one execution.
 
     Attributes:
-        stdout: What it printed.
-        stderr: What it printed to standard error, its traceback included.
-        results: Displays and the value of the last expression, in their order.
-        ended: How it ended.
+        stdout: Text of standard output.
+        stderr: Text of standard error, including the traceback.
+        results: Displays and the value of the last expression, in order.
+        end: How the execution ended.
     """
 
     stdout: str
     stderr: str
-    results: tuple[Shown, ...]
-    ended: Ended
+    results: tuple[DisplayOutput, ...]
+    end: ExecutionEnd
 
     @classmethod
-    def of(cls, events: Iterable[Event]) -> CodeOutcome:
-        """Put the events of one execution together; the last one is `Ended`.
+    def from_events(cls, events: Iterable[Event]) -> CodeOutcome:
+        """Collect the events of one execution.
 
         Example:
-            >>> CodeOutcome.of([Printed("stdout", "hi"), Ended(1, 0.1)]).stdout
+            >>> CodeOutcome.from_events([StreamOutput("stdout", "hi"), ExecutionEnd(1, 0.1)]).stdout
             'hi'
         """
         parts: dict[str, list[str]] = {"stdout": [], "stderr": []}
-        results: list[Shown] = []
-        ended = Ended(0, 0.0)
+        results: list[DisplayOutput] = []
+        end = ExecutionEnd(0, 0.0)
         for event in events:
-            if isinstance(event, Printed):
+            if isinstance(event, StreamOutput):
                 parts[event.stream].append(event.text)
-            elif isinstance(event, Shown):
+            elif isinstance(event, DisplayOutput):
                 results.append(event)
-            elif isinstance(event, Ended):
-                ended = event
+            elif isinstance(event, ExecutionEnd):
+                end = event
         streams = {name: "".join(texts) for name, texts in parts.items()}
-        return cls(**streams, results=tuple(results), ended=ended)
+        return cls(**streams, results=tuple(results), end=end)
 
-    def answer(self, trace: str) -> str:
-        """Return the JSON text of the tool's answer.
-
-        Times and counts are spelled in both ways, because clients differ in which one they read.
-        ``error`` has the parts of an error, which ``executionError`` holds in one text.
-        """
-        ended = self.ended
+    def to_json(self, trace_id: str) -> str:
+        """Return the answer of the tool ``run_code`` as JSON text."""
+        end = self.end
         fields: dict[str, Any] = {
-            "executionError": str(ended.error) if ended.error else "",
+            "executionError": str(end.error) if end.error else "",
             "stdout": [self.stdout] if self.stdout else [],
             "stderr": [self.stderr] if self.stderr else [],
-            "traceId": trace,
-            "result": [compact_json(_bundle(shown)) for shown in self.results],
-            **_counted(ended),
+            "traceId": trace_id,
+            "result": [
+                compact_json({"isMainResult": result.main, **result.mime})
+                for result in self.results
+            ],
+            **_end_fields(end),
         }
-        if ended.error:
-            fields["error"] = attrs.asdict(ended.error)
+        if end.error:
+            # Beside ``executionError``, which holds the parts of an error in one text.
+            fields["error"] = attrs.asdict(end.error)
         return compact_json(fields)
 
 
-def frame(event: Event, trace: str) -> dict[str, Any]:
+def event_frame(event: Event, trace_id: str) -> dict[str, Any]:
     """Return the data of the stream's frame for an event.
 
     Example:
-        >>> frame(Printed("stdout", "hi"), "")
+        >>> event_frame(StreamOutput("stdout", "hi"), "")
         {'phase': 'event', 'eventType': 'stdout', 'chunk': 'hi'}
     """
-    if isinstance(event, Printed):
+    if isinstance(event, StreamOutput):
         return {"phase": "event", "eventType": event.stream, "chunk": event.text}
-    if isinstance(event, Shown):
+    if isinstance(event, DisplayOutput):
         result = {"isMainResult": event.main, "mime": dict(event.mime)}
         return {"phase": "event", "eventType": "result", "result": result}
-    if isinstance(event, Failed):
-        # Clients want an object here, and take its code and message for name and value.
-        error = {"code": event.name, "message": event.value, "traceId": trace}
+    if isinstance(event, ErrorOutput):
+        # Official clients expect an object here and read its code and message as name and value.
+        error = {"code": event.name, "message": event.value, "traceId": trace_id}
         error["traceback"] = event.traceback
         return {"phase": "event", "eventType": "error", "error": error}
     return {
         "phase": "end",
         "status": "failed" if event.error else "finished",
         "executionError": str(event.error) if event.error else "",
-        "traceId": trace,
-        **_counted(event),
+        "traceId": trace_id,
+        **_end_fields(event),
     }
 
 
-def _bundle(shown: Shown) -> dict[str, Any]:
-    return {"isMainResult": shown.main, **shown.mime}
-
-
-def _counted(ended: Ended) -> dict[str, Any]:
+def _end_fields(end: ExecutionEnd) -> dict[str, Any]:
+    # In both spellings, because official clients differ in the one they read.
     fields = {
-        "executionTime": ended.seconds,
-        "execution_time": ended.seconds,
-        "executionCount": ended.count,
-        "execution_count": ended.count,
+        "executionTime": end.seconds,
+        "execution_time": end.seconds,
+        "executionCount": end.count,
+        "execution_count": end.count,
     }
-    told = {"timedOut": ended.timed_out, "stateLost": ended.state_lost}
-    told["truncated"] = ended.truncated
-    return {**fields, **{name: True for name, value in told.items() if value}}
+    flags = {"timedOut": end.timed_out, "stateLost": end.state_lost, "truncated": end.truncated}
+    return {**fields, **{name: True for name, value in flags.items() if value}}

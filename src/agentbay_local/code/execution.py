@@ -1,4 +1,4 @@
-"""One piece of code on its way: what was asked, and what has come out of it until now."""
+"""One execution of code: its source, its state and the events that it has emitted so far."""
 
 from __future__ import annotations
 
@@ -6,32 +6,39 @@ import asyncio
 import signal
 from typing import TYPE_CHECKING
 
-from agentbay_local.code.events import Ended, Event, Failed, Printed, Shown
+from agentbay_local.code.events import (
+    DisplayOutput,
+    ErrorOutput,
+    Event,
+    ExecutionEnd,
+    StreamOutput,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
 __all__ = ["Execution"]
 
+# Bounds for what an untrusted session can make the service hold in memory.
 _OUTPUT_LIMIT = 16 * 1024 * 1024
 _RESULTS_LIMIT = 32 * 1024 * 1024
-# What an event weighs besides its content.
-_LEAST = 64
+# Each event counts at least this much, or a million empty ones would cost nothing.
+_EVENT_OVERHEAD = 64
 
 
 class Execution:
-    """One execution, written by a worker and read by whoever asked for it.
+    """A queue of events, filled by a kernel and read by the caller.
 
     Args:
         code: The source.
         env: Variables of the session.
-        seconds: Time it has.
+        seconds: Time limit.
 
     Attributes:
-        over: Done when the worker has no more to do with it.
-        abandoned: Done when nobody reads any more.
-        interrupted: It was told to stop.
-        killed: It did not, so its shell was killed.
+        finished: Done when the kernel has no more to do with it.
+        abandoned: Done when the caller no longer reads.
+        interrupted: Whether the kernel was sent an interrupt.
+        killed: Whether the kernel ignored the interrupt and was killed.
     """
 
     def __init__(self, code: str, env: Mapping[str, str], seconds: float) -> None:
@@ -39,137 +46,141 @@ class Execution:
         self.env = env
         self.seconds = seconds
         self._loop = asyncio.get_running_loop()
-        self.over: asyncio.Future[None] = self._loop.create_future()
+        self.finished: asyncio.Future[None] = self._loop.create_future()
         self.abandoned: asyncio.Future[None] = self._loop.create_future()
         self.interrupted = False
         self.killed = False
         self._events: asyncio.Queue[Event | Exception] = asyncio.Queue()
-        self._began = self._loop.time()
-        self._room = {"stdout": _OUTPUT_LIMIT, "stderr": _OUTPUT_LIMIT, "results": _RESULTS_LIMIT}
+        self._started_at = self._loop.time()
+        self._budget = {"stdout": _OUTPUT_LIMIT, "stderr": _OUTPUT_LIMIT, "results": _RESULTS_LIMIT}
         self._truncated = False
-        self._error: Failed | None = None
+        self._error: ErrorOutput | None = None
         self._state_lost = False
 
     async def events(self) -> AsyncIterator[Event]:
-        """Yield the events as they come; `Ended` is the last.
+        """Yield the events as they come; `ExecutionEnd` is the last.
 
         Raises:
-            Exception: What kept the code from being started.
+            Exception: The code could not be started.
         """
         while True:
             event = await self._events.get()
             if isinstance(event, Exception):
                 raise event
             yield event
-            if isinstance(event, Ended):
+            if isinstance(event, ExecutionEnd):
                 return
 
     def abandon(self) -> None:
-        """Say that nobody reads any more; what runs is interrupted. Repeatable."""
+        """Stop reading; running code is interrupted. Idempotent."""
         if not self.abandoned.done():
             self.abandoned.set_result(None)
 
-    def refuse(self, error: Exception) -> None:
-        """End it before it was started."""
+    def fail(self, error: Exception) -> None:
+        """Make `events` raise, because the code could not be started."""
         self._events.put_nowait(error)
 
-    def begin(self) -> None:
-        """Count the time from now on."""
-        self._began = self._loop.time()
+    def start_timer(self) -> None:
+        """Measure the running time from now on."""
+        self._started_at = self._loop.time()
 
-    def restarted(self, language: str) -> None:
-        """Say first of all that the state of earlier calls is gone."""
+    def report_restart(self, language: str) -> None:
+        """Emit a notice that the kernel was restarted and its state is lost."""
         self._state_lost = True
-        why = f"The {language} shell of this session had ended and was started anew: "
-        self.printed(Printed("stderr", f"{why}variables and imports of earlier calls are lost.\n"))
+        text = (
+            f"The {language} kernel of this session had ended and was restarted: "
+            "variables and imports of earlier calls are lost.\n"
+        )
+        self.add_output(StreamOutput("stderr", text))
 
-    def printed(self, printed: Printed) -> None:
-        """Take what was printed, as far as there is room."""
-        if self._taken(printed.stream, len(printed.text) + _LEAST):
-            self._events.put_nowait(printed)
+    def add_output(self, output: StreamOutput) -> None:
+        """Emit text, or discard it when the limit is reached."""
+        if self._reserve(output.stream, len(output.text) + _EVENT_OVERHEAD):
+            self._events.put_nowait(output)
 
-    def shown(self, shown: Shown) -> None:
-        """Take a display, as far as there is room."""
-        size = sum(len(kind) + _size(value) for kind, value in shown.mime.items())
-        if self._taken("results", size + _LEAST):
-            self._events.put_nowait(shown)
+    def add_display(self, display: DisplayOutput) -> None:
+        """Emit a display, or discard it when the limit is reached."""
+        size = sum(len(kind) + _size(value) for kind, value in display.mime.items())
+        if self._reserve("results", size + _EVENT_OVERHEAD):
+            self._events.put_nowait(display)
 
-    def failed(self, failed: Failed) -> None:
-        """Take an error; whether the code ends with it is told by `done`."""
+    def add_error(self, error: ErrorOutput) -> None:
+        """Remember an error; `finish` decides whether the code ended with it."""
         if self._error is not None:
-            self._trace(self._error)
-        self._error = failed
+            self._add_traceback(self._error)
+        self._error = error
 
-    def done(self, count: int, *, failed: bool, interrupted: bool) -> None:
-        """Take the news that it has ended by itself.
+    def finish(self, count: int, *, failed: bool, interrupted: bool) -> None:
+        """End the execution as its kernel reports it.
 
         Args:
-            count: Its number in the shell.
-            failed: It ended with an error.
-            interrupted: The interrupt reached it.
+            count: Number of the execution in the kernel.
+            failed: Whether the code ended with an error.
+            interrupted: Whether the interrupt reached the code.
         """
         timed_out = interrupted and self.interrupted
         error = self._error
         if error is not None:
-            self._trace(error)
+            self._add_traceback(error)
         if timed_out:
-            error = self._timeout(" and was interrupted; the state is kept", error)
+            error = self._timeout_error(" and was interrupted; the state is kept", error)
         elif not failed:
             error = None
         elif error is None:
-            error = Failed("Error", "the code failed without saying why")
+            error = ErrorOutput("Error", "the code failed without a reason")
         self._end(count, error, timed_out=timed_out)
 
-    def lost(self, status: int | None) -> None:
-        """Take the news that its shell has ended, and the state of the session's code with it.
+    def kernel_exited(self, status: int | None) -> None:
+        """End the execution because its kernel has exited, which loses the state.
 
         Args:
-            status: The exit code of the shell, if there is one.
+            status: Exit code of the kernel, if known.
         """
-        if self.over.done():
+        if self.finished.done():
             return
         if self._error is not None:
-            self._trace(self._error)
+            self._add_traceback(self._error)
         self._state_lost = True
         if self.killed:
-            how = ", ignored the interrupt and was killed; variables and imports are lost"
-            error = self._timeout(how, self._error)
+            outcome = ", ignored the interrupt and was killed; variables and imports are lost"
+            error = self._timeout_error(outcome, self._error)
         else:
-            how = "" if status is None else f" with {_told(status)}"
-            error = Failed(
+            reason = "" if status is None else f" with {_describe_exit(status)}"
+            error = ErrorOutput(
                 "ShellEnded",
-                f"the shell that ran the code ended{how}; variables and imports are lost, "
+                f"the kernel that ran the code ended{reason}; variables and imports are lost, "
                 f"and the next call starts a new one",
             )
         self._end(0, error, timed_out=self.killed)
 
-    def _timeout(self, how: str, cause: Failed | None) -> Failed:
-        trace = cause.traceback if cause else ""
-        return Failed("TimeoutError", f"the code ran longer than {self.seconds:g} s{how}", trace)
+    def _timeout_error(self, outcome: str, cause: ErrorOutput | None) -> ErrorOutput:
+        message = f"the code ran longer than {self.seconds:g} s{outcome}"
+        return ErrorOutput("TimeoutError", message, cause.traceback if cause else "")
 
-    def _trace(self, failed: Failed) -> None:
-        self.printed(Printed("stderr", (failed.traceback or str(failed)) + "\n"))
+    def _add_traceback(self, error: ErrorOutput) -> None:
+        self.add_output(StreamOutput("stderr", (error.traceback or str(error)) + "\n"))
 
-    def _end(self, count: int, error: Failed | None, *, timed_out: bool) -> None:
+    def _end(self, count: int, error: ErrorOutput | None, *, timed_out: bool) -> None:
         if error is not None:
             self._events.put_nowait(error)
-        ended = Ended(
+        end = ExecutionEnd(
             count=count,
-            seconds=round(self._loop.time() - self._began, 6),
+            seconds=round(self._loop.time() - self._started_at, 6),
             error=error,
             timed_out=timed_out,
             state_lost=self._state_lost,
             truncated=self._truncated,
         )
-        self._events.put_nowait(ended)
-        self.over.set_result(None)
+        self._events.put_nowait(end)
+        self.finished.set_result(None)
 
-    def _taken(self, what: str, size: int) -> bool:
-        """Say whether there is room for something, and take it; what is too much is left out."""
-        if size > self._room[what]:
-            self._room[what], self._truncated = 0, True
+    def _reserve(self, kind: str, size: int) -> bool:
+        """Charge output to its budget; return False when it does not fit."""
+        if size > self._budget[kind]:
+            # Nothing after it fits either, or the output would have holes.
+            self._budget[kind], self._truncated = 0, True
             return False
-        self._room[what] -= size
+        self._budget[kind] -= size
         return True
 
 
@@ -177,7 +188,7 @@ def _size(value: object) -> int:
     return len(value) if isinstance(value, str) else len(repr(value))
 
 
-def _told(status: int) -> str:
+def _describe_exit(status: int) -> str:
     if status <= 128:
         return f"exit code {status}"
     try:

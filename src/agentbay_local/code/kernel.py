@@ -1,7 +1,7 @@
-"""One worker: a running shell of one language, doing one piece of code at a time.
+"""One kernel: the process that runs code of one language, one execution at a time.
 
-Its end, whether by its own doing, by a kill or with its session, is always noticed, and whoever
-waits for it is told.
+A kernel can exit by itself, by a kill or with its session. Its exit always ends the execution that
+runs in it.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ import asyncio
 import contextlib
 import signal
 import socket
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
-from agentbay_local.code.events import Printed
+from agentbay_local.code.events import StreamOutput
 from agentbay_local.code.frames import (
     ACKNOWLEDGEMENT,
-    Frames,
-    count_in,
-    failed_in,
-    packed,
-    shown_in,
+    FrameDecoder,
+    encode_frame,
+    parse_count,
+    parse_display,
+    parse_error,
 )
 from agentbay_local.code.stream_reader import StreamReader
 from agentbay_local.protocol.arguments import ToolError
@@ -34,143 +35,146 @@ if TYPE_CHECKING:
 
 __all__ = ["Kernel"]
 
-START_WITHIN = 30.0
-"""Seconds a shell may take until it can run code."""
+START_TIMEOUT = 30.0
+"""Seconds a kernel may take until it can run code."""
 
 INTERRUPT_GRACE = 5.0
-"""Seconds an interrupted piece of code may take to end before its shell is killed."""
+"""Seconds an interrupted execution may take to end before its kernel is killed."""
 
 _CHUNK = 256 * 1024
-_SLICE = 1.0
-_LARGEST_BETWEEN = 256 * 1024
-_COMPLAINT = 2000
+# How often a running execution is checked for a paused session.
+_PAUSE_CHECK_INTERVAL = 1.0
+_IDLE_OUTPUT_LIMIT = 256 * 1024
+_START_ERROR_LENGTH = 2000
 
 
 class Kernel:
-    """A live shell in a session; make it with `start`.
+    """A live kernel in a session. Make it with `start`.
 
     Args:
-        sandbox: Where it runs.
-        program: Its process.
-        control: The service's end of the conversation; the worker closes it.
+        sandbox: The session's sandbox.
+        process: The kernel's process.
+        control: The service's end of the control socket; the kernel object closes it.
 
     Attributes:
-        gone: Set when it has ended, however that came.
+        exited: Set when the process has exited.
     """
 
-    def __init__(self, sandbox: Sandbox, program: SpawnedProcess, control: socket.socket) -> None:
+    def __init__(self, sandbox: Sandbox, process: SpawnedProcess, control: socket.socket) -> None:
         control.setblocking(False)
         self._sandbox = sandbox
-        self._program = program
+        self._process = process
         self._control = control
-        self._frames = Frames()
+        self._decoder = FrameDecoder()
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[bool] = self._loop.create_future()
-        self._cell: Execution | None = None
-        self._between: list[Printed] = []
-        self._room = _LARGEST_BETWEEN
-        self._taps = (
-            StreamReader(
-                program.stdout.fileno(), lambda text: self._printed(Printed("stdout", text))
-            ),
-            StreamReader(
-                program.stderr.fileno(), lambda text: self._printed(Printed("stderr", text))
-            ),
+        self._execution: Execution | None = None
+        self._idle_output: list[StreamOutput] = []
+        self._idle_budget = _IDLE_OUTPUT_LIMIT
+        self._readers = (
+            StreamReader(process.stdout.fileno(), partial(self._add_output, "stdout")),
+            StreamReader(process.stderr.fileno(), partial(self._add_output, "stderr")),
         )
-        self.gone = asyncio.Event()
+        self.exited = asyncio.Event()
         self._status: int | None = None
-        self._loop.add_reader(control.fileno(), self._readable)
-        self._watch = asyncio.create_task(self._watched())
+        self._loop.add_reader(control.fileno(), self._on_readable)
+        self._exit_watcher = asyncio.create_task(self._watch_exit())
 
     @classmethod
     async def start(cls, sandbox: Sandbox, command: Sequence[str]) -> Kernel:
-        """Start a shell and wait until it can run code.
+        """Start a kernel and wait until it can run code.
 
         Raises:
-            ToolFailure: It does not start; the text says what it complained about.
-            SandboxError: The session is gone or paused.
+            ToolError: It does not start; the text has what it wrote.
+            SandboxError: The session has ended or is paused.
         """
         ours, theirs = socket.socketpair()
         try:
-            program = await sandbox.spawn(command, fds=[theirs.fileno()])
+            process = await sandbox.spawn(command, fds=[theirs.fileno()])
         except BaseException:
             ours.close()
             raise
         finally:
             theirs.close()
-        program.stdin.close()
-        worker = cls(sandbox, program, ours)
+        process.stdin.close()
+        kernel = cls(sandbox, process, ours)
         try:
-            await worker._started()
+            await kernel._wait_ready()
         except BaseException:
-            await worker.close()
+            await kernel.close()
             raise
-        return worker
+        return kernel
 
-    async def run(self, cell: Execution) -> None:
-        """Run a piece of code to its end; when it must not go on, interrupt it, then kill it."""
-        for printed in self._between:
-            cell.printed(printed)
-        self._between, self._room = [], _LARGEST_BETWEEN
-        cell.begin()
-        self._cell = cell
-        if self.gone.is_set():
-            self._lost()
-        sending = asyncio.create_task(self._send(cell))
+    async def run(self, execution: Execution) -> None:
+        """Run code to its end; on a timeout or when abandoned, interrupt it, then kill it."""
+        for output in self._idle_output:
+            execution.add_output(output)
+        self._idle_output, self._idle_budget = [], _IDLE_OUTPUT_LIMIT
+        execution.start_timer()
+        self._execution = execution
+        if self.exited.is_set():
+            self._end_execution()
+        sending = asyncio.create_task(self._send(execution))
         try:
-            if not await self._within(cell, cell.seconds, cell.abandoned):
-                await self._stop(cell)
+            if not await self._wait_finished(execution, execution.seconds, execution.abandoned):
+                await self._stop(execution)
         finally:
             sending.cancel()
-            self._cell = None
+            self._execution = None
 
-    async def _stop(self, cell: Execution) -> None:
-        """Interrupt code, twice if need be, because a child may have taken the first; then kill."""
-        cell.interrupted = True
+    async def _stop(self, execution: Execution) -> None:
+        """Interrupt an execution, then kill the kernel.
+
+        The interrupt is sent twice, because a child process may have consumed the first.
+        """
+        execution.interrupted = True
         for _ in range(2):
-            self._program.signal(signal.SIGINT)
-            if await self._within(cell, INTERRUPT_GRACE / 2):
+            self._process.signal(signal.SIGINT)
+            if await self._wait_finished(execution, INTERRUPT_GRACE / 2):
                 return
-        cell.killed = True
+        execution.killed = True
         await self.close()
 
-    def serves(self, sandbox: Sandbox) -> bool:
-        """Say whether it is alive, and in this sandbox."""
-        return self._sandbox is sandbox and not self.gone.is_set()
+    def is_alive_in(self, sandbox: Sandbox) -> bool:
+        """Return whether the kernel is alive and runs in this sandbox."""
+        return self._sandbox is sandbox and not self.exited.is_set()
 
     async def close(self) -> None:
-        """Kill it and whatever it has started, and free everything. Repeatable."""
-        self._broken()
-        await self._program.close()
-        self._watch.cancel()
+        """Kill the kernel and its children, and free everything. Idempotent."""
+        self._shut_down()
+        await self._process.close()
+        self._exit_watcher.cancel()
 
-    async def _started(self) -> None:
-        await asyncio.wait([self._ready], timeout=START_WITHIN)
+    async def _wait_ready(self) -> None:
+        await asyncio.wait([self._ready], timeout=START_TIMEOUT)
         if not (self._ready.done() and self._ready.result()):
             self._drain()
-            said = "".join(printed.text for printed in self._between)[-_COMPLAINT:].strip()
-            raise ToolError(f"The worker for this language does not start: {said or 'no reason'}")
+            written = "".join(output.text for output in self._idle_output)
+            reason = written[-_START_ERROR_LENGTH:].strip() or "no reason given"
+            raise ToolError(f"The kernel for this language does not start: {reason}")
 
-    async def _send(self, cell: Execution) -> None:
-        request = packed({"code": cell.code, "env": dict(cell.env)})
-        with contextlib.suppress(OSError):  # its end is noticed elsewhere
+    async def _send(self, execution: Execution) -> None:
+        request = encode_frame({"code": execution.code, "env": dict(execution.env)})
+        with contextlib.suppress(OSError):  # _watch_exit reports the exit
             await self._loop.sock_sendall(self._control, request)
 
-    async def _within(
-        self, cell: Execution, seconds: float, abandoned: asyncio.Future[None] | None = None
+    async def _wait_finished(
+        self, execution: Execution, seconds: float, abandoned: asyncio.Future[None] | None = None
     ) -> bool:
-        """Wait for the end of a piece of code; time in which the session is paused is free."""
-        waits: list[asyncio.Future[Any]] = [cell.over, *([abandoned] if abandoned else [])]
+        """Wait for the end of an execution; time while the session is paused does not count."""
+        waits: list[asyncio.Future[Any]] = [execution.finished, *([abandoned] if abandoned else [])]
         while seconds > 0 and not any(wait.done() for wait in waits):
-            began = self._loop.time()
+            slice_start = _now()
             await asyncio.wait(
-                waits, timeout=min(seconds, _SLICE), return_when=asyncio.FIRST_COMPLETED
+                waits,
+                timeout=min(seconds, _PAUSE_CHECK_INTERVAL),
+                return_when=asyncio.FIRST_COMPLETED,
             )
-            if cell.over.done() or not await self._paused():
-                seconds -= self._loop.time() - began
-        return cell.over.done()
+            if execution.finished.done() or not await self._is_paused():
+                seconds -= _now() - slice_start
+        return execution.finished.done()
 
-    async def _paused(self) -> bool:
+    async def _is_paused(self) -> bool:
         try:
             await self._sandbox.stat("/")
         except SandboxPaused:
@@ -179,14 +183,14 @@ class Kernel:
             return False
         return False
 
-    async def _watched(self) -> None:
+    async def _watch_exit(self) -> None:
         status: int | None = None
         with contextlib.suppress(SandboxError):
-            status = await self._program.wait()
-        self._broken(status)
-        await self._program.close()
+            status = await self._process.wait()
+        self._shut_down(status)
+        await self._process.close()
 
-    def _readable(self) -> None:
+    def _on_readable(self) -> None:
         try:
             data = self._control.recv(_CHUNK)
         except BlockingIOError:
@@ -194,74 +198,89 @@ class Kernel:
         except OSError:
             data = b""
         if not data:
-            # Its own end tells why, and comes with its exit code; no more is to be heard here.
+            # Only the socket has ended. The exit code follows with the exit of the process, which
+            # is killed here in case it closed the socket and lives on.
             self._loop.remove_reader(self._control.fileno())
-            self._program.kill()
+            self._process.kill()
             return
         try:
-            for message in self._frames.feed(data):
-                self._heard(message)
+            for message in self._decoder.feed(data):
+                self._handle_message(message)
         except MalformedReply:
-            self._broken()
+            self._shut_down()
 
-    def _heard(self, message: dict[str, Any]) -> None:
-        cell = self._cell
+    def _handle_message(self, message: dict[str, Any]) -> None:
+        execution = self._execution
         if "ready" in message and not self._ready.done():
             self._ready.set_result(True)
-        elif cell is None or cell.over.done():
-            raise MalformedReply("a code worker spoke when nothing was to be said")
+        elif execution is None or execution.finished.done():
+            raise MalformedReply("a code kernel sent a message while no code ran")
         elif "result" in message:
-            shown = shown_in(message)
+            display = parse_display(message)
             self._drain()
-            cell.shown(shown)
+            execution.add_display(display)
             self._acknowledge()
         elif "error" in message:
-            failed = failed_in(message)
+            error = parse_error(message)
             self._drain()
-            cell.failed(failed)
+            execution.add_error(error)
         else:
-            count = count_in(message)
-            for tap in self._taps:
-                tap.flush()
-            cell.done(
-                count,
-                failed=message.get("failed") is True,
-                interrupted=message.get("interrupted") is True,
-            )
+            self._finish(execution, message)
+
+    def _finish(self, execution: Execution, message: dict[str, Any]) -> None:
+        count = parse_count(message)
+        for reader in self._readers:
+            reader.flush()
+        execution.finish(
+            count,
+            failed=message.get("failed") is True,
+            interrupted=message.get("interrupted") is True,
+        )
 
     def _acknowledge(self) -> None:
+        """Let the kernel go on after a display.
+
+        Output and displays come by different channels; waiting here keeps what the code prints
+        next from overtaking the display.
+        """
         try:
             self._control.send(ACKNOWLEDGEMENT)
-        except OSError as error:  # full or closed, which an honest worker cannot bring about
-            raise MalformedReply("a code worker does not listen") from error
+        except OSError as error:  # the buffer is full: only a kernel that never reads gets here
+            raise MalformedReply("a code kernel does not read its socket") from error
 
-    def _printed(self, printed: Printed) -> None:
-        if self._cell is not None:
-            self._cell.printed(printed)
-        elif self._room >= len(printed.text):
-            self._room -= len(printed.text)
-            self._between.append(printed)
+    def _add_output(self, stream: Literal["stdout", "stderr"], text: str) -> None:
+        """Emit text; between executions, keep it for the next one."""
+        output = StreamOutput(stream, text)
+        if self._execution is not None:
+            self._execution.add_output(output)
+        elif self._idle_budget >= len(text):
+            self._idle_budget -= len(text)
+            self._idle_output.append(output)
 
     def _drain(self) -> None:
-        for tap in self._taps:
-            tap.drain()
+        for reader in self._readers:
+            reader.drain()
 
-    def _broken(self, status: int | None = None) -> None:
-        self._program.kill()
-        if self.gone.is_set():
+    def _shut_down(self, status: int | None = None) -> None:
+        self._process.kill()
+        if self.exited.is_set():
             return
-        self.gone.set()
+        self.exited.set()
         self._loop.remove_reader(self._control.fileno())
         self._loop.remove_writer(self._control.fileno())
         self._control.close()
-        for tap in self._taps:
-            tap.flush()
-            tap.close()
+        for reader in self._readers:
+            reader.flush()
+            reader.close()
         if not self._ready.done():
             self._ready.set_result(False)
         self._status = status
-        self._lost()
+        self._end_execution()
 
-    def _lost(self) -> None:
-        if self._cell is not None:
-            self._cell.lost(self._status)
+    def _end_execution(self) -> None:
+        if self._execution is not None:
+            self._execution.kernel_exited(self._status)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

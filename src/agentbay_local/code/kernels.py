@@ -1,6 +1,7 @@
-"""The way to run code in sessions: one shell for each session and language, started when asked.
+"""Kernels of all sessions: start them on demand and run code in them.
 
-Calls for the same shell wait for each other; those of other sessions and languages do not.
+Each session has one kernel a language. Executions in the same kernel wait for each other; those of
+other sessions and languages do not.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import attrs
 from agentbay_local.code import languages
 from agentbay_local.code.events import CodeOutcome, Event
 from agentbay_local.code.execution import Execution
-from agentbay_local.code.frames import LARGEST
+from agentbay_local.code.frames import MAX_FRAME
 from agentbay_local.code.kernel import Kernel
 from agentbay_local.sandbox.checks import checked_environment, checked_timeout
 from agentbay_local.sandbox.errors import InvalidRequest, SandboxGone
@@ -26,24 +27,24 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_TIMEOUT", "Kernels"]
 
 DEFAULT_TIMEOUT = 60.0
-"""Seconds a piece of code has unless the caller says otherwise."""
+"""Default time limit of an execution in seconds."""
 
-# As ASCII a character takes six bytes at most; the frame holds the variables, too.
-_LONGEST = LARGEST // 8
+# A byte of code takes at most six bytes of ASCII JSON, and the frame also holds the variables.
+_MAX_CODE = MAX_FRAME // 8
 
 
 @attrs.define(eq=False)
-class _Seat:
-    """The place of one shell.
+class _Slot:
+    """The kernel of one session and language.
 
     Attributes:
-        turn: Held by the code that runs.
-        worker: The shell; None before the first call, and after its end has been told.
-        closed: The session has ended.
+        lock: Held by the execution that runs.
+        kernel: None before the first execution, and after an exit that was reported.
+        closed: Whether the session has ended.
     """
 
-    turn: asyncio.Lock = attrs.field(factory=asyncio.Lock)
-    worker: Kernel | None = None
+    lock: asyncio.Lock = attrs.field(factory=asyncio.Lock)
+    kernel: Kernel | None = None
     closed: bool = False
 
 
@@ -51,126 +52,130 @@ class Kernels:
     """Runs code in the sandboxes of sessions.
 
     Args:
-        sandbox: Returns the live sandbox of a session, started with `languages.read_only` among
-            its directories.
+        get_sandbox: Returns the live sandbox of a session, which must have the directories of
+            `languages.read_only_mounts`.
 
     Example:
-        >>> runner = Kernels(sandboxes.get)  # doctest: +SKIP
-        >>> (await runner.run("s-1", "python", "1 + 1")).results[0].mime  # doctest: +SKIP
+        >>> kernels = Kernels(sandboxes.get)  # doctest: +SKIP
+        >>> (await kernels.run("s-1", "python", "1 + 1")).results[0].mime  # doctest: +SKIP
         {'text/plain': '2'}
     """
 
-    def __init__(self, sandbox: Callable[[str], Awaitable[Sandbox]]) -> None:
-        self._sandbox = sandbox
-        self._seats: dict[tuple[str, str], _Seat] = {}
+    def __init__(self, get_sandbox: Callable[[str], Awaitable[Sandbox]]) -> None:
+        self._get_sandbox = get_sandbox
+        self._slots: dict[tuple[str, str], _Slot] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(
         self,
-        session: str,
+        session_id: str,
         language: str,
         code: str,
         timeout: float = DEFAULT_TIMEOUT,
         env: Mapping[str, str] | None = None,
     ) -> CodeOutcome:
-        """Run code to its end and return all that came out; the rest is as in `stream`."""
-        events = [event async for event in self.stream(session, language, code, timeout, env)]
-        return CodeOutcome.of(events)
+        """Run code to its end and return its output; arguments and errors as for `stream`."""
+        events = [event async for event in self.stream(session_id, language, code, timeout, env)]
+        return CodeOutcome.from_events(events)
 
     async def stream(
         self,
-        session: str,
+        session_id: str,
         language: str,
         code: str,
         timeout: float = DEFAULT_TIMEOUT,
         env: Mapping[str, str] | None = None,
     ) -> AsyncGenerator[Event, None]:
-        """Run code and yield what comes out as it comes; the last event is `Ended`.
+        """Run code and yield its events as they come; the last one is `ExecutionEnd`.
 
-        Whoever stops reading, by closing the iterator or by a cancellation, interrupts the code.
+        Closing the iterator, or cancelling its reader, interrupts the code.
 
         Args:
-            session: Id of the session.
-            language: One of the names of `languages.canonical`.
+            session_id: Id of the session.
+            language: A name that `languages.canonical_name` knows.
             code: The source.
-            timeout: Seconds until the code is interrupted; the wait for other calls is not
-                counted. What ignores the interrupt is killed, and the state is lost.
-            env: Variables of the session, set in the shell before the code runs.
+            timeout: Seconds until the code is interrupted, without the wait for earlier
+                executions. If the code ignores the interrupt, the kernel is killed and its state
+                is lost.
+            env: Variables of the session, set in the kernel before the code runs.
 
         Raises:
-            ToolFailure: There is no such language, or it is not installed.
-            InvalidRequest: An argument cannot be used.
-            SandboxError: The session is gone or paused.
+            ToolError: The language is unknown or not installed.
+            InvalidRequest: An argument is invalid.
+            SandboxError: The session has ended or is paused.
         """
-        cell = Execution(
-            _checked(code), checked_environment(env), checked_timeout("timeout", timeout)
-        )
-        work = self._perform(session, languages.canonical(language), cell)
-        task = asyncio.create_task(work, name=f"code in {session}")
+        _check_code(code)
+        seconds = checked_timeout("timeout", timeout)
+        execution = Execution(code, checked_environment(env), seconds)
+        work = self._execute(session_id, languages.canonical_name(language), execution)
+        task = asyncio.create_task(work, name=f"code in {session_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         try:
-            async for event in cell.events():
+            async for event in execution.events():
                 yield event
         finally:
-            cell.abandon()
+            execution.abandon()
 
-    async def close(self, session: str) -> None:
-        """End the shells of a session, and what runs in them. Repeatable."""
-        for key in [key for key in self._seats if key[0] == session]:
-            seat = self._seats.pop(key)
-            seat.closed = True
-            if seat.worker is not None:
-                await seat.worker.close()
+    async def close(self, session_id: str) -> None:
+        """Kill the kernels of a session. Idempotent."""
+        for key in [key for key in self._slots if key[0] == session_id]:
+            slot = self._slots.pop(key)
+            slot.closed = True
+            if slot.kernel is not None:
+                await slot.kernel.close()
 
     async def close_all(self) -> None:
-        """End every shell of every session, and wait for what is under way."""
-        for session in {session for session, _ in self._seats}:
-            await self.close(session)
+        """Kill all kernels, and wait for the executions to end."""
+        for session_id in {session_id for session_id, _ in self._slots}:
+            await self.close(session_id)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _perform(self, session: str, language: str, cell: Execution) -> None:
-        seat = self._seats.setdefault((session, language), _Seat())
+    async def _execute(self, session_id: str, language: str, execution: Execution) -> None:
+        slot = self._slots.setdefault((session_id, language), _Slot())
         try:
-            async with seat.turn:
-                if not cell.abandoned.done():
-                    worker = await self._seated(session, language, seat, cell)
-                    await worker.run(cell)
-                    if worker.gone.is_set():
-                        seat.worker = None  # which has been told
+            async with slot.lock:
+                if not execution.abandoned.done():
+                    kernel = await self._get_kernel(session_id, language, slot, execution)
+                    await kernel.run(execution)
+                    if kernel.exited.is_set():
+                        slot.kernel = None  # this execution has reported the loss
         except Exception as error:
-            cell.refuse(error)
+            execution.fail(error)
         except asyncio.CancelledError:
-            cell.refuse(SandboxGone("the service is stopping"))
+            execution.fail(SandboxGone("the service is stopping"))
             raise
 
-    async def _seated(self, session: str, language: str, seat: _Seat, cell: Execution) -> Kernel:
-        """Return the shell, a new one when there is none or when the old one has ended."""
-        sandbox = None if seat.closed else await self._sandbox(session)
-        if sandbox is None or seat.closed:
+    async def _get_kernel(
+        self, session_id: str, language: str, slot: _Slot, execution: Execution
+    ) -> Kernel:
+        """Return the live kernel of a slot, starting one if needed."""
+        sandbox = None if slot.closed else await self._get_sandbox(session_id)
+        # The session may end during either await, so the flag is read again after each.
+        if sandbox is None or slot.closed:
             raise SandboxGone("the session has ended")
-        if seat.worker is not None and not seat.worker.serves(sandbox):
-            # It ended while nothing ran, so nobody has been told.
-            cell.restarted(language)
-            await seat.worker.close()
-            seat.worker = None
-        if seat.worker is None:
-            command = languages.command(language, sandbox.isolation)
-            worker = await Kernel.start(sandbox, command)
-            if seat.closed:
-                await worker.close()
+        if slot.kernel is not None and not slot.kernel.is_alive_in(sandbox):
+            # It exited between executions, so no caller has learned of the lost state yet.
+            execution.report_restart(language)
+            await slot.kernel.close()
+            slot.kernel = None
+        if slot.kernel is None:
+            command = languages.kernel_command(language, sandbox.isolation)
+            kernel = await Kernel.start(sandbox, command)
+            if slot.closed:
+                await kernel.close()
                 raise SandboxGone("the session has ended")
-            seat.worker = worker
-        return seat.worker
+            slot.kernel = kernel
+        return slot.kernel
 
 
-def _checked(code: str) -> str:
+def _check_code(code: str) -> None:
     try:
         size = len(code.encode())
     except UnicodeEncodeError as error:
         raise InvalidRequest("code", "must be text, but has half a surrogate pair") from error
-    if size > _LONGEST:
-        raise InvalidRequest("code", f"must be at most {_LONGEST} bytes long; write it to a file")
-    return code
+    if size > _MAX_CODE:
+        message = f"must be at most {_MAX_CODE} bytes long; write it to a file"
+        raise InvalidRequest("code", message)

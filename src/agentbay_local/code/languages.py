@@ -1,8 +1,8 @@
-"""Which languages there are, and how the worker of each is started on this machine.
+"""Languages of `run_code`, and the command that starts the kernel of each on this machine.
 
-Python is the one that runs the service, because its IPython fits to it. Its libraries are laid
-into every session, read-only, with those the service's environment has; packages that a session
-installs for itself are its own.
+Python is the interpreter that runs the service, because the service's IPython fits it. The packages
+of the service's environment are mounted read-only in every session; a session installs its own
+packages for itself.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from agentbay_local.sandbox.values import Isolation
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["canonical", "command", "read_only"]
+__all__ = ["canonical_name", "kernel_command", "read_only_mounts"]
 
 LANGUAGES = ("python", "javascript", "r", "java")
 _ALIASES = {
@@ -32,23 +32,23 @@ _ALIASES = {
     "node": "javascript",
     "nodejs": "javascript",
 }
-_SHELF = "/opt/agentbay"
-_PYTHON, _JAVASCRIPT = "python_kernel.py", "javascript_kernel.js"
-_WORKERS = Path(__file__).with_name("inside")
-# Packages are those of the service's environment, not those of the Python below it.
-_BOOT = (
+_MOUNT_ROOT = "/opt/agentbay"
+_PYTHON_KERNEL, _JAVASCRIPT_KERNEL = "python_kernel.py", "javascript_kernel.js"
+_KERNELS = Path(__file__).with_name("inside")
+# Replaces the packages of the base Python by those of the service's virtual environment.
+_BOOTSTRAP = (
     "import sys, runpy; "
     "own = [p for p in sys.path if not (p.startswith(sys.prefix) and p.endswith('-packages'))]; "
     "sys.path[:] = own + sys.argv[2:]; "
-    "runpy.run_path(sys.argv[1], run_name='worker')"
+    "runpy.run_path(sys.argv[1], run_name='kernel')"
 )
 
 
-def canonical(language: str) -> str:
-    """Return the name of a language, whichever of its names was given.
+def canonical_name(language: str) -> str:
+    """Return the canonical name of a language.
 
     Raises:
-        ToolFailure: There is no such language.
+        ToolError: The language is unknown.
 
     Example:
         >>> canonical(" Node ")
@@ -62,15 +62,16 @@ def canonical(language: str) -> str:
     return name
 
 
-def command(language: str, isolation: Isolation) -> list[str]:
-    """Return the program and arguments of a language's worker, as a session sees them.
+def kernel_command(language: str, isolation: Isolation) -> list[str]:
+    """Return the command that starts a kernel, with the paths that a session sees.
 
     Args:
         language: A canonical name.
-        isolation: The session's level: only in namespaces are libraries where `read_only` says.
+        isolation: The session's level. Without namespaces there are no mounts, so the paths are
+            those of the host.
 
     Raises:
-        ToolFailure: The language is not installed here; the text says what cures it.
+        ToolError: The language is not installed here; the text says how to install it.
     """
     if language == "python":
         return _python(isolation)
@@ -83,14 +84,14 @@ def command(language: str, isolation: Isolation) -> list[str]:
 
 
 @functools.cache
-def read_only() -> Mapping[str, Path]:
-    """Return what a session's sandbox needs to see: paths inside, and directories of the host."""
-    shelf = {f"{_SHELF}/workers": _WORKERS}
-    shelf.update((place, path) for path, place in _packages().items() if place != str(path))
+def read_only_mounts() -> Mapping[str, Path]:
+    """Return the directories to mount in every session: path inside to directory of the host."""
+    mounts = {f"{_MOUNT_ROOT}/kernels": _KERNELS}
+    mounts.update((inside, path) for path, inside in _packages().items() if inside != str(path))
     needs = own_interpreter().needs
     if needs is not None:
-        shelf[str(needs)] = needs
-    return MappingProxyType(shelf)
+        mounts[str(needs)] = needs
+    return MappingProxyType(mounts)
 
 
 def _python(isolation: Isolation) -> list[str]:
@@ -99,39 +100,40 @@ def _python(isolation: Isolation) -> list[str]:
             "Language python needs IPython in the environment of the local service, "
             "which lacks it: pip install 'agentbay-async[local]'."
         )
-    options = ["-u", "-X", "utf8", "-c", _BOOT]
-    # Not that of a virtual environment, which is a link in a directory that no session can read.
+    options = ["-u", "-X", "utf8", "-c", _BOOTSTRAP]
+    # The base Python, because that of a virtual environment is a link in a directory that no
+    # session can read.
     program = str(own_interpreter().program)
     if isolation is not Isolation.NAMESPACES:
         packages = [str(path) for path in _packages()]
-        return [program, *options, str(_WORKERS / _PYTHON), *packages]
-    return [program, *options, f"{_SHELF}/workers/{_PYTHON}", *_packages().values()]
+        return [program, *options, str(_KERNELS / _PYTHON_KERNEL), *packages]
+    return [program, *options, f"{_MOUNT_ROOT}/kernels/{_PYTHON_KERNEL}", *_packages().values()]
 
 
 def _javascript(isolation: Isolation) -> list[str]:
     found = shutil.which("node")
     program = Path(found).resolve() if found else None
-    # In namespaces only the system's directories are there: a Node of somebody's home is not.
+    # With namespaces a session sees only the system's directories, not a Node in a home directory.
     if program is None or (isolation is Isolation.NAMESPACES and not _in_system(program)):
         raise ToolError(
             "Language javascript is not installed here: it needs Node.js in the system's "
             "directories (apt install nodejs)."
         )
-    shelf = f"{_SHELF}/workers" if isolation is Isolation.NAMESPACES else str(_WORKERS)
-    return [str(program), "--no-warnings", f"{shelf}/{_JAVASCRIPT}"]
+    directory = f"{_MOUNT_ROOT}/kernels" if isolation is Isolation.NAMESPACES else str(_KERNELS)
+    return [str(program), "--no-warnings", f"{directory}/{_JAVASCRIPT_KERNEL}"]
 
 
 @functools.cache
 def _packages() -> Mapping[Path, str]:
-    """Return where packages of the service are installed, and where a session sees each place."""
-    places = dict.fromkeys(Path(p).resolve() for p in sys.path if p.endswith("-packages"))
+    """Return the package directories of the service, and the path of each in a session."""
+    directories = dict.fromkeys(Path(p).resolve() for p in sys.path if p.endswith("-packages"))
     base = Path(sys.base_prefix).resolve()
-    seen = {}
-    for index, place in enumerate(places):
-        visible = _in_system(place) or place.is_relative_to(base)
-        if place.is_dir():
-            seen[place] = str(place) if visible else f"{_SHELF}/{index}/{place.name}"
-    return MappingProxyType(seen)
+    inside = {}
+    for index, path in enumerate(directories):
+        visible = _in_system(path) or path.is_relative_to(base)
+        if path.is_dir():
+            inside[path] = str(path) if visible else f"{_MOUNT_ROOT}/{index}/{path.name}"
+    return MappingProxyType(inside)
 
 
 def _in_system(path: Path) -> bool:

@@ -25,12 +25,12 @@ import attrs
 
 from agentbay_local.contexts.versions import (
     Change,
-    Published,
-    build,
-    clean,
-    current,
-    expiry_of,
-    switch,
+    PublishedVersion,
+    build_version,
+    current_version,
+    find_leftovers,
+    publish_version,
+    read_expiry,
 )
 from agentbay_local.sandbox.host.removal import remove_tree
 
@@ -78,12 +78,12 @@ class ContextStore:
         """Remove what a killed service left: half-written versions, and contexts without a row."""
         for place in list(self.directory.iterdir()):
             if place.name in known:
-                for leftover in await self._run(partial(clean, place)):
+                for leftover in await self._run(partial(find_leftovers, place)):
                     await remove_tree(leftover)
             else:
                 await remove_tree(place)
 
-    async def publish(self, context_id: str, change: Change) -> Published:
+    async def publish(self, context_id: str, change: Change) -> PublishedVersion:
         """Make a change the new current version.
 
         Raises:
@@ -93,8 +93,8 @@ class ContextStore:
             place = self.directory / context_id
             staging = place / f"staging-{secrets.token_hex(8)}"
             try:
-                published = await self._run(lambda: build(place, staging, change))
-                old = await self._run(lambda: switch(place, staging, self._durable))
+                published = await self._run(lambda: build_version(place, staging, change))
+                old = await self._run(lambda: publish_version(place, staging, self._durable))
             except BaseException:
                 await remove_tree(staging)
                 raise
@@ -106,7 +106,7 @@ class ContextStore:
     async def reading(self, context_id: str) -> AsyncIterator[Snapshot]:
         """Hold the current version; the context may have none yet, and then it is empty."""
         # No await between finding the version and counting the reader, or it could go meanwhile.
-        version = current(self.directory / context_id)
+        version = current_version(self.directory / context_id)
         if version is None:
             yield Snapshot(self._empty)
             return
@@ -135,7 +135,7 @@ class ContextStore:
     async def expire(self, context_id: str, now: float) -> float | None:
         """Remove the files whose time is over; return when the next ones are due."""
         place = self.directory / context_id
-        expiry = await self._run(lambda: expiry_of(current(place)))
+        expiry = await self._run(lambda: read_expiry(current_version(place)))
         due = [path for path, moment in expiry.items() if moment <= now]
         published = await self.publish(context_id, Change(removed=dict.fromkeys(due)))
         return published.next_expiry

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from agentbay_local.trees.manifest import DIRECTORY
-from agentbay_local.trees.selection import below
+from agentbay_local.trees.selection import is_below
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from agentbay_async.models.sync_policy import RecyclePolicy
     from agentbay_local.trees.manifest import Stamp
 
-__all__ = ["expiries"]
+__all__ = ["expiry_times"]
 
 _DAY = 24 * 3600.0
 
 
-def expiries(policy: RecyclePolicy, added: Mapping[str, Stamp], now: float) -> dict[str, float]:
+def expiry_times(policy: RecyclePolicy, added: Mapping[str, Stamp], now: float) -> dict[str, float]:
     """Return when which of the uploaded files are to be removed, in Unix seconds.
 
     Args:
@@ -40,5 +40,5 @@ def expiries(policy: RecyclePolicy, added: Mapping[str, Stamp], now: float) -> d
     return {
         path: moment
         for path, mark in added.items()
-        if mark.kind != DIRECTORY and any(below(path, top) for top in tops)
+        if mark.kind != DIRECTORY and any(is_below(path, top) for top in tops)
     }

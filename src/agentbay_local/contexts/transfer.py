@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 import attrs
 
 from agentbay_async.models.sync_policy import UploadMode
-from agentbay_local.contexts.retention import expiries
+from agentbay_local.contexts.retention import expiry_times
 from agentbay_local.contexts.versions import LEAST_MODE, Change
 from agentbay_local.trees.archive import ARCHIVE, pack, unpack
 from agentbay_local.trees.atomic_write import AtomicWriter, open_source
 from agentbay_local.trees.manifest import FILE, Manifest, Stamp, scan
-from agentbay_local.trees.mount import Agreed, Difference, Mount
-from agentbay_local.trees.selection import Selection, below
+from agentbay_local.trees.mount import BaseEntry, Difference, Mount
+from agentbay_local.trees.selection import Selection, is_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,14 +91,14 @@ class Transfer:
         finally:
             os.close(handle)
         if not self.selection.only:
-            self.mount.base[ARCHIVE] = Agreed(mark, None)
+            self.mount.base[ARCHIVE] = BaseEntry(mark, None)
 
     def _put(self, source: BinaryIO, single: set[str]) -> None:
         picked = self.selection.picker()
         with self.mount.opened() as top:
             landing = AtomicWriter(top, self.mount.owner)
             put = unpack(source, landing, lambda path: picked(path) and path not in single)
-        self.mount.base.update({path: Agreed(mark, None) for path, mark in put.items()})
+        self.mount.base.update({path: BaseEntry(mark, None) for path, mark in put.items()})
 
     async def upload(self, now: float) -> None:
         """Publish in the context what the session has changed.
@@ -120,7 +120,7 @@ class Transfer:
             else:
                 await self._upload_files(top, difference, now)
 
-    def _gone(self, difference: Difference) -> dict[str, Agreed]:
+    def _gone(self, difference: Difference) -> dict[str, BaseEntry]:
         """Return the deletions that count."""
         follow = self.selection.policy.delete_policy.sync_local_file
         missing = {path: agreed for path, agreed in difference.missing.items() if path != ARCHIVE}
@@ -148,7 +148,7 @@ class Transfer:
         single = {
             path: mark
             for path, mark in difference.present.items()
-            if any(below(path, prefix.strip("/")) for prefix in loose if prefix.strip("/"))
+            if any(is_below(path, prefix.strip("/")) for prefix in loose if prefix.strip("/"))
         }
         packed = {path: mark for path, mark in difference.present.items() if path not in single}
         packed.pop(ARCHIVE, None)
@@ -167,7 +167,7 @@ class Transfer:
             await self._publish({**changed, ARCHIVE: Stamp(FILE)}, removed, now, fetch)
         for path in [path for path in self.mount.base if path not in single and path != ARCHIVE]:
             del self.mount.base[path]
-        self.mount.base.update({path: Agreed(mark, None) for path, mark in packed.items()})
+        self.mount.base.update({path: BaseEntry(mark, None) for path, mark in packed.items()})
 
     async def _publish(
         self,
@@ -176,12 +176,14 @@ class Transfer:
         now: float,
         fetch: Callable[[AtomicWriter, str], Stamp],
     ) -> None:
-        expiry = expiries(self.selection.policy.recycle_policy, added, now)
+        expiry = expiry_times(self.selection.policy.recycle_policy, added, now)
         published = await self.files.publish(self.context_id, Change(added, fetch, removed, expiry))
         self.store.contexts.set_expiry(self.context_id, published.next_expiry)
         for path, mark in published.added.items():
             there = _stored(mark)
-            self.mount.base[path] = Agreed(there, None) if path == ARCHIVE else Agreed(mark, there)
+            self.mount.base[path] = (
+                BaseEntry(there, None) if path == ARCHIVE else BaseEntry(mark, there)
+            )
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.executor, work)

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-__all__ = ["Change", "Published", "build", "clean", "current", "expiry_of", "switch"]
+__all__ = [
+    "Change",
+    "PublishedVersion",
+    "build_version",
+    "current_version",
+    "find_leftovers",
+    "publish_version",
+    "read_expiry",
+]
 
 # The service must be able to read and replace what a session made unreadable.
 LEAST_MODE = 0o600
@@ -44,7 +52,7 @@ class Change:
 
 
 @attrs.frozen
-class Published:
+class PublishedVersion:
     """What became of a change.
 
     Attributes:
@@ -56,15 +64,15 @@ class Published:
     next_expiry: float | None
 
 
-def current(place: Path) -> Path | None:
+def current_version(place: Path) -> Path | None:
     """Return the version of a context that counts, or None when it has none yet."""
     try:
-        return place / os.readlink(place / "current")
+        return place / os.readlink(place / "current_version")
     except FileNotFoundError:
         return None
 
 
-def expiry_of(version: Path | None) -> dict[str, float]:
+def read_expiry(version: Path | None) -> dict[str, float]:
     """Return when which files of a version are to be removed."""
     try:
         text = (version / _EXPIRY).read_text("ascii") if version else "{}"
@@ -74,13 +82,13 @@ def expiry_of(version: Path | None) -> dict[str, float]:
     return expiry
 
 
-def build(place: Path, staging: Path, change: Change) -> Published:
+def build_version(place: Path, staging: Path, change: Change) -> PublishedVersion:
     """Write the next version of a context into `staging`.
 
     Raises:
         OSError: Something could not be read or written.
     """
-    version = current(place)
+    version = current_version(place)
     (staging / "tree").mkdir(mode=0o700, parents=True)
     new = os.open(staging / "tree", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -90,11 +98,11 @@ def build(place: Path, staging: Path, change: Change) -> Published:
         added = _put(AtomicWriter(new, least_mode=LEAST_MODE), change)
     finally:
         os.close(new)
-    old = {path: when for path, when in expiry_of(version).items() if path in kept}
+    old = {path: when for path, when in read_expiry(version).items() if path in kept}
     expiry = {**old, **{path: when for path, when in change.expiry.items() if path in added}}
     if expiry:
         (staging / _EXPIRY).write_text(json.dumps(expiry), "ascii")
-    return Published(added, min(expiry.values(), default=None))
+    return PublishedVersion(added, min(expiry.values(), default=None))
 
 
 def _carried_over(tree: Path, new: int, change: Change) -> Manifest:
@@ -166,11 +174,11 @@ def _put(landing: AtomicWriter, change: Change) -> Manifest:
     return added
 
 
-def switch(place: Path, staging: Path, durable: bool) -> Path | None:
+def publish_version(place: Path, staging: Path, durable: bool) -> Path | None:
     """Make a built version the one that counts, and return the one that no longer does."""
     versions = place / "versions"
     versions.mkdir(mode=0o700, exist_ok=True)
-    old = current(place)
+    old = current_version(place)
     number = max((int(entry.name) for entry in versions.iterdir()), default=0) + 1
     if durable:
         _sync_file_system(staging)
@@ -180,16 +188,18 @@ def switch(place: Path, staging: Path, durable: bool) -> Path | None:
     pointer = place / f"staging-{number}"
     pointer.unlink(missing_ok=True)
     pointer.symlink_to(f"versions/{number}")
-    pointer.rename(place / "current")
+    pointer.rename(place / "current_version")
     if durable:
         _sync_directory(place)
     return old
 
 
-def clean(place: Path) -> list[Path]:
+def find_leftovers(place: Path) -> list[Path]:
     """Return what a killed service left in a context's directory: all but the current version."""
-    version = current(place)
-    leftovers = [entry for entry in place.iterdir() if entry.name not in ("versions", "current")]
+    version = current_version(place)
+    leftovers = [
+        entry for entry in place.iterdir() if entry.name not in ("versions", "current_version")
+    ]
     versions = place / "versions"
     entries = list(versions.iterdir()) if versions.is_dir() else []
     return leftovers + [entry for entry in entries if entry != version]

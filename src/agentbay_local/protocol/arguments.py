@@ -31,7 +31,7 @@ class Arguments:
         """Return a string; without a default it is required.
 
         Raises:
-            ToolFailure: It is missing or no string.
+            ToolError: It is missing or no string.
         """
         return str(self._read(name, str, "a string", _MISSING if default is None else default))
 
@@ -44,7 +44,7 @@ class Arguments:
         """Return a path: a string that is not empty and has no NUL.
 
         Raises:
-            ToolFailure: It is missing, or no path.
+            ToolError: It is missing, or no path.
         """
         path = self.text(name)
         if not path or "\0" in path:
@@ -55,7 +55,7 @@ class Arguments:
         """Return a whole number from 0 to `top`.
 
         Raises:
-            ToolFailure: It is no such number.
+            ToolError: It is no such number.
         """
         value = self._read(name, int, "a whole number", default)
         if isinstance(value, bool) or not 0 <= value <= top:
@@ -70,7 +70,7 @@ class Arguments:
         """Return a list of strings.
 
         Raises:
-            ToolFailure: It is missing or something else.
+            ToolError: It is missing or something else.
         """
         values = self._read(name, list, "a list of strings", _MISSING)
         if not all(isinstance(value, str) for value in values):
@@ -81,7 +81,7 @@ class Arguments:
         """Return an object of strings; empty when it is missing.
 
         Raises:
-            ToolFailure: It is something else.
+            ToolError: It is something else.
         """
         values = self._read(name, dict, "an object of strings", {})
         if not all(isinstance(value, str) for value in values.values()):

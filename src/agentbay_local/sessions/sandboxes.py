@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from agentbay_async._protocol import error_codes
-from agentbay_local.code import read_only
+from agentbay_local.code import read_only_mounts
 from agentbay_local.protocol.errors import ApiError
 from agentbay_local.sandbox.base import Backend, Isolation, Limits, Sandbox, SandboxSpec
 from agentbay_local.sandbox.errors import IsolationUnavailable, SandboxError
@@ -172,7 +172,7 @@ class Sandboxes:
             uid=private_uid(session_id),
             limits=self._limits,
             outbound=self._outbound,
-            read_only=read_only(),
+            read_only=read_only_mounts(),
         )
 
     async def _prepared(self, session_id: str, cell: _Cell) -> Place:

@@ -11,8 +11,8 @@ import posixpath
 from typing import TYPE_CHECKING
 
 from agentbay_async._protocol.codec import compact_json
-from agentbay_local.tools.filesystem import refused
-from agentbay_local.tools.watcher import Follower, PathWatcher
+from agentbay_local.tools.filesystem import translate_file_errors
+from agentbay_local.tools.watcher import PathWatcher, Subscription
 
 if TYPE_CHECKING:
     from agentbay_local.protocol.arguments import Arguments
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from agentbay_local.tools.tool_context import ToolContext
     from agentbay_local.tools.tool_state import ToolState
 
-__all__ = ["follow", "get_file_change"]
+__all__ = ["get_file_change", "subscribe"]
 
 _MOST = 100
 
 
-async def follow(memory: ToolState, sandbox: Sandbox, path: str) -> Follower:
+async def subscribe(memory: ToolState, sandbox: Sandbox, path: str) -> Subscription:
     """Begin to hear of what changes at a path, or below it if it is a directory.
 
     Raises:
         SandboxError: The session cannot tell.
-        ToolFailure: There is no such path, or too much below it.
+        ToolError: There is no such path, or too much below it.
     """
     watched = memory.watched.get(_key(path)) or await _remembered(memory, sandbox, path)
-    follower = Follower(watched)
+    follower = Subscription(watched)
     watched.followers.add(follower)
     return follower
 
@@ -55,7 +55,7 @@ def _key(path: str) -> str:
 
 
 async def _remembered(memory: ToolState, sandbox: Sandbox, path: str) -> PathWatcher:
-    with refused("get file status"):
+    with translate_file_errors("get file status"):
         # A survey of what is not there is empty, and nobody means to watch that.
         entry = await sandbox.stat(_key(path))
         found = PathWatcher(entry.path, await sandbox.survey(entry.path))

@@ -6,7 +6,7 @@ import uuid
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from agentbay_local.code.events import CodeOutcome, Printed, frame
+from agentbay_local.code.events import CodeOutcome, StreamOutput, event_frame
 from agentbay_local.sandbox.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -34,11 +34,11 @@ async def run_code(place: ToolContext, arguments: Arguments) -> str:
         arguments: ``code``, ``language``, and perhaps ``timeout_s``.
 
     Raises:
-        ToolFailure: The arguments are wrong, or the language is not installed.
+        ToolError: The arguments are wrong, or the language is not installed.
     """
     async with aclosing(_events(place, arguments, "timeout_s")) as events:
-        outcome = CodeOutcome.of([event async for event in events])
-    return outcome.answer(uuid.uuid4().hex)
+        outcome = CodeOutcome.from_events([event async for event in events])
+    return outcome.to_json(uuid.uuid4().hex)
 
 
 async def stream_code(
@@ -53,13 +53,13 @@ async def stream_code(
         arguments: ``code``, ``language``, and perhaps ``timeoutS``.
 
     Raises:
-        ToolFailure: The arguments are wrong, or the language is not installed.
+        ToolError: The arguments are wrong, or the language is not installed.
     """
     trace = uuid.uuid4().hex
     async with aclosing(_events(place, arguments, "timeoutS")) as events:
         async for event in events:
             for part in _parts(event):
-                yield frame(part, trace)
+                yield event_frame(part, trace)
 
 
 async def _events(
@@ -78,8 +78,8 @@ async def _events(
 
 def _parts(event: Event) -> Iterator[Event]:
     """Cut long text into pieces that every client can take."""
-    if not isinstance(event, Printed):
+    if not isinstance(event, StreamOutput):
         yield event
         return
     for start in range(0, len(event.text), _LONGEST_TEXT):
-        yield Printed(event.stream, event.text[start : start + _LONGEST_TEXT])
+        yield StreamOutput(event.stream, event.text[start : start + _LONGEST_TEXT])

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from agentbay_async._protocol.text_diff import difference
 from agentbay_local.protocol.arguments import Arguments, ToolError
-from agentbay_local.tools.filesystem import refused
-from agentbay_local.tools.utf8 import MARGIN, whole_characters
+from agentbay_local.tools.filesystem import translate_file_errors
+from agentbay_local.tools.utf8 import MARGIN, decode_whole_characters
 
 if TYPE_CHECKING:
     from agentbay_local.sandbox.base import OpenMode, Sandbox
@@ -40,7 +40,7 @@ async def read_file(sandbox: Sandbox, arguments: Arguments) -> str:
     wanted = length and before + length + MARGIN
     data = await _read(sandbox, arguments.path("path"), offset - before, wanted)
     end = before + length if length else len(data)
-    return whole_characters(data, before, end)
+    return decode_whole_characters(data, before, end)
 
 
 async def read_multiple_files(sandbox: Sandbox, arguments: Arguments) -> str:
@@ -102,7 +102,7 @@ def _edits(arguments: Arguments) -> list[tuple[str, str]]:
 
 
 async def _read(sandbox: Sandbox, path: str, offset: int, length: int) -> bytes:
-    with refused("get file status"):
+    with translate_file_errors("get file status"):
         file = await sandbox.open(path, "r")
     try:
         size = max(os.fstat(file).st_size - offset, 0)
@@ -128,7 +128,7 @@ def _pread(file: int, size: int, offset: int) -> bytes:
 
 
 async def _write(sandbox: Sandbox, path: str, mode: OpenMode, data: bytes) -> None:
-    with refused("write file"):
+    with translate_file_errors("write file"):
         file = await sandbox.open(path, mode)
     try:
         if len(data) <= _IN_PLACE:

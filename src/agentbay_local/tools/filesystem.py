@@ -22,13 +22,13 @@ __all__ = [
     "get_file_info",
     "list_directory",
     "move_file",
-    "refused",
     "search_files",
+    "translate_file_errors",
 ]
 
 
 @contextmanager
-def refused(doing: str) -> Iterator[None]:
+def translate_file_errors(doing: str) -> Iterator[None]:
     """Turn what the session's system refuses into the service's text for it.
 
     Example:
@@ -46,7 +46,7 @@ def refused(doing: str) -> Iterator[None]:
 
 async def create_directory(sandbox: Sandbox, arguments: Arguments) -> str:
     """Create a directory and its parents."""
-    with refused("create directory"):
+    with translate_file_errors("create directory"):
         await sandbox.make_directory(arguments.path("path"))
     return "True"
 
@@ -54,7 +54,7 @@ async def create_directory(sandbox: Sandbox, arguments: Arguments) -> str:
 async def delete_file(sandbox: Sandbox, arguments: Arguments) -> str:
     """Delete a file or a link; directories are not files."""
     path = arguments.path("path")
-    with refused("delete file"):
+    with translate_file_errors("delete file"):
         entry = await sandbox.stat(path)
         if entry.is_dir and not entry.is_symlink:
             raise FileProblem(errno.EISDIR, path)
@@ -65,14 +65,14 @@ async def delete_file(sandbox: Sandbox, arguments: Arguments) -> str:
 async def move_file(sandbox: Sandbox, arguments: Arguments) -> str:
     """Move a file or directory."""
     source, destination = arguments.path("source"), arguments.path("destination")
-    with refused("move file"):
+    with translate_file_errors("move file"):
         await sandbox.move(source, destination)
     return "True"
 
 
 async def get_file_info(sandbox: Sandbox, arguments: Arguments) -> str:
     """Describe a path, one ``key: value`` on each line."""
-    with refused("get file status"):
+    with translate_file_errors("get file status"):
         entry = await sandbox.stat(arguments.path("path"))
     facts = {
         "name": _one_line(entry.name),
@@ -94,7 +94,7 @@ async def get_file_info(sandbox: Sandbox, arguments: Arguments) -> str:
 
 async def list_directory(sandbox: Sandbox, arguments: Arguments) -> str:
     """List a directory, one marked name on each line."""
-    with refused("list directory"):
+    with translate_file_errors("list directory"):
         entries = await sandbox.list(arguments.path("path"))
     return "\n".join(_marked(entry) for entry in entries)
 
@@ -103,7 +103,7 @@ async def search_files(sandbox: Sandbox, arguments: Arguments) -> str:
     """Find names below a directory."""
     excludes = (arguments.optional_text("excludePatterns") or "").split(",")
     path, pattern = arguments.path("path"), arguments.path("pattern")
-    with refused("search files"):
+    with translate_file_errors("search files"):
         found = await sandbox.search(
             path, pattern, [part.strip() for part in excludes if part.strip()]
         )

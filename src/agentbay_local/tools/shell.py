@@ -35,7 +35,7 @@ async def shell(place: ToolContext, arguments: Arguments) -> str:
     both streams are empty.
 
     Raises:
-        ToolFailure: The arguments are wrong, or the time was over.
+        ToolError: The arguments are wrong, or the time was over.
     """
     milliseconds = arguments.count("timeout_ms", _DEFAULT_MS, _LONGEST_MS)
     command = arguments.text("command")

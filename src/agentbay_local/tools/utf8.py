@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["MARGIN", "whole_characters"]
+__all__ = ["MARGIN", "decode_whole_characters"]
 
 MARGIN = 3
 """Bytes before and after a piece that are needed to find the borders of its characters."""
 
 
-def whole_characters(data: bytes, start: int, end: int) -> str:
+def decode_whole_characters(data: bytes, start: int, end: int) -> str:
     """Decode the characters of `data` that begin at or after `start` and before `end`.
 
     A character on a border thus belongs to exactly one of two neighbouring pieces. Bytes that are

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from agentbay_local.tools.filesystem import refused
+from agentbay_local.tools.filesystem import translate_file_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     Event = dict[str, str]
 
-__all__ = ["Follower", "PathWatcher"]
+__all__ = ["PathWatcher", "Subscription"]
 
 _ASKS_WITHIN = 5.0
 
 
-class Follower:
+class Subscription:
     """One who hears of all that changes below a path, until it leaves.
 
     Example:
@@ -42,7 +42,7 @@ class Follower:
 
         Raises:
             SandboxError: The session cannot tell.
-            ToolFailure: There is more below the path than can be told of at once.
+            ToolError: There is more below the path than can be told of at once.
         """
         await self._watched.look(sandbox)
         events, self._unheard = self._unheard, []
@@ -73,7 +73,7 @@ class PathWatcher:
     """
 
     def __init__(self, path: str, seen: Mapping[str, Mark]) -> None:
-        self.followers: set[Follower] = set()
+        self.followers: set[Subscription] = set()
         self._path = path
         self._seen = seen
         self._looking = asyncio.Lock()
@@ -90,7 +90,7 @@ class PathWatcher:
 
         Raises:
             SandboxError: The session cannot tell.
-            ToolFailure: There is more below the path than can be told of at once.
+            ToolError: There is more below the path than can be told of at once.
         """
         # With several who are still to ask it is not known which of them this is.
         to_ask = [follower for follower in self.followers if follower.to_ask()]
@@ -105,7 +105,7 @@ class PathWatcher:
         return events
 
     async def _changed(self, sandbox: Sandbox) -> list[Event]:
-        with refused("watch"):
+        with translate_file_errors("watch"):
             found = await sandbox.survey(self._path)
         before, self._seen = self._seen, found
         return [*_created(before, found), *_modified(before, found), *_deleted(before, found)]

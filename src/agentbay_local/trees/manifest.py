@@ -11,7 +11,7 @@ from agentbay_local.sandbox.host.openat import open_beneath
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["DIRECTORY", "FILE", "LINK", "Manifest", "Stamp", "entries_of", "scan", "stamp_of"]
+__all__ = ["DIRECTORY", "FILE", "LINK", "Manifest", "Stamp", "list_entries", "scan", "stamp_of"]
 
 FILE, DIRECTORY, LINK = "file", "directory", "link"
 _ENTER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -88,12 +88,12 @@ def _listed(top: int, place: str) -> list[tuple[str, Stamp | None]]:
     except (FileNotFoundError, NotADirectoryError):
         return []  # A running session has removed or replaced it meanwhile.
     try:
-        return entries_of(handle)
+        return list_entries(handle)
     finally:
         os.close(handle)
 
 
-def entries_of(handle: int) -> list[tuple[str, Stamp | None]]:
+def list_entries(handle: int) -> list[tuple[str, Stamp | None]]:
     """Return name and stamp of each entry of an open directory; None for special files."""
     entries: list[tuple[str, Stamp | None]] = []
     for name in os.listdir(handle):

@@ -19,7 +19,7 @@ from agentbay_local.sandbox.host.offline_files import OfflineFiles
 from agentbay_local.sandbox.host.openat import open_beneath
 from agentbay_local.trees.atomic_write import AtomicWriter
 from agentbay_local.trees.manifest import DIRECTORY, LINK, Manifest, Stamp, scan
-from agentbay_local.trees.selection import below
+from agentbay_local.trees.selection import is_below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
     from agentbay_local.trees.selection import Selection
 
-__all__ = ["Agreed", "Difference", "Mount", "chosen"]
+__all__ = ["BaseEntry", "Difference", "Mount", "scan_selected"]
 
 _ENTER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
-class Agreed(NamedTuple):
+class BaseEntry(NamedTuple):
     """One path of a base.
 
     Attributes:
@@ -57,11 +57,11 @@ class Difference:
 
     present: Manifest
     changed: Manifest
-    missing: dict[str, Agreed]
+    missing: dict[str, BaseEntry]
     skipped: list[str]
 
 
-def chosen(top: int, selection: Selection, skipped: list[str] | None = None) -> Manifest:
+def scan_selected(top: int, selection: Selection, skipped: list[str] | None = None) -> Manifest:
     """Describe what of an open directory is selected."""
     picked = selection.picker()
     found = scan(top, selection.enters, skipped)
@@ -82,7 +82,7 @@ class Mount:
     root: Path
     path: str
     owner: int | None
-    base: dict[str, Agreed] = attrs.field(factory=dict, repr=False)
+    base: dict[str, BaseEntry] = attrs.field(factory=dict, repr=False)
 
     @contextmanager
     def opened(self) -> Iterator[int]:
@@ -115,20 +115,22 @@ class Mount:
                 os.close(source)
 
     def _bring(self, source: int, top: int, selection: Selection) -> int:
-        landing, here, came = AtomicWriter(top, self.owner), chosen(top, selection), 0
-        for path, mark in chosen(source, selection).items():
+        landing, here, came = AtomicWriter(top, self.owner), scan_selected(top, selection), 0
+        for path, mark in scan_selected(source, selection).items():
             agreed = self.base.get(path)
             if path in here and (here[path] == mark or (agreed and agreed.there == mark)):
-                self.base[path] = agreed if agreed and agreed.there == mark else Agreed(mark, mark)
+                self.base[path] = (
+                    agreed if agreed and agreed.there == mark else BaseEntry(mark, mark)
+                )
                 continue
-            self.base[path] = Agreed(_brought(landing, source, path, mark), mark)
+            self.base[path] = BaseEntry(_brought(landing, source, path, mark), mark)
             came += mark.kind != DIRECTORY
         return came
 
     def difference(self, top: int, selection: Selection) -> Difference:
         """Compare the session with the base."""
         skipped: list[str] = []
-        present = chosen(top, selection, skipped)
+        present = scan_selected(top, selection, skipped)
         picked = selection.picker()
         changed = {
             path: mark
@@ -138,7 +140,7 @@ class Mount:
         missing = {
             path: agreed
             for path, agreed in self.base.items()
-            if path not in present and picked(path) and below(path, selection.only)
+            if path not in present and picked(path) and is_below(path, selection.only)
         }
         return Difference(present, changed, missing, skipped)
 

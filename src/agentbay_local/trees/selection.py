@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     from agentbay_async.models.sync_policy import SyncPolicy, WhiteList
 
-__all__ = ["Selection", "below"]
+__all__ = ["Selection", "is_below"]
 
 
-def below(path: str, top: str) -> bool:
+def is_below(path: str, top: str) -> bool:
     """Tell whether `path` is `top` or lies below it; everything lies below ``""``.
 
     Example:
@@ -47,7 +47,7 @@ class Selection:
 
         def picked(path: str) -> bool:
             return (
-                below(path, self.only)
+                is_below(path, self.only)
                 and self.enters(path)
                 and (not lists or any(listed(path) for listed in lists))
             )
@@ -56,9 +56,9 @@ class Selection:
 
     def enters(self, path: str) -> bool:
         """Tell whether a path is on the way to what may be selected."""
-        if any(below(path, inner) for inner in self.inner) or PARTIAL in path:
+        if any(is_below(path, inner) for inner in self.inner) or PARTIAL in path:
             return False
-        return below(path, self.only) or below(self.only, path)
+        return is_below(path, self.only) or is_below(self.only, path)
 
 
 def _listed(entry: WhiteList) -> Callable[[str], bool]:
@@ -81,7 +81,7 @@ def _listed(entry: WhiteList) -> Callable[[str], bool]:
 def _matcher(paths: Sequence[str], is_regex: bool) -> Callable[[str], bool]:
     if not is_regex:
         tops = [path.strip("/") for path in paths]
-        return lambda path: any(below(path, top) for top in tops)
+        return lambda path: any(is_below(path, top) for top in tops)
     patterns = [re.compile(path) for path in paths]
 
     def matches(path: str) -> bool:

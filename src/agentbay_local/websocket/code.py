@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from agentbay_local.state import ServiceState
     from agentbay_local.websocket.connection import Connection
-    from agentbay_local.websocket.frames import Asked
+    from agentbay_local.websocket.frames import Request
 
 __all__ = ["CodeServer"]
 
@@ -33,17 +33,17 @@ class CodeServer:
         self._state = state
         self._session_id = session_id
 
-    def take(self, line: Connection, asked: Asked) -> Coroutine[Any, Any, None]:
+    def take(self, line: Connection, asked: Request) -> Coroutine[Any, Any, None]:
         """Take a question; return what answers it.
 
         Raises:
-            ToolFailure: There is no such method.
+            ToolError: There is no such method.
         """
         if asked.method != _TOOL:
             raise ToolError(f"{asked.target} has no method {asked.method!r} that streams")
         return self._run(line, asked)
 
-    async def _run(self, line: Connection, asked: Asked) -> None:
+    async def _run(self, line: Connection, asked: Request) -> None:
         session = self._state.running(self._session_id)
         if _TOOL not in images.tools_of(session.image):
             raise ToolError(images.not_offered(session.image, _TOOL))

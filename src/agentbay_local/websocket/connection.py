@@ -6,17 +6,17 @@ import asyncio
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from agentbay_local.websocket.frames import written
+from agentbay_local.websocket.frames import dump_frame
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from agentbay_local.websocket.frames import Asked
+    from agentbay_local.websocket.frames import Request
 
-__all__ = ["Connection", "ConnectionLost"]
+__all__ = ["Connection", "ConnectionLostError"]
 
 
-class ConnectionLost(Exception):  # noqa: N818  # it happens to every line, and is no error of ours
+class ConnectionLostError(Exception):  # it happens to every line, and is no error of ours
     """The client is gone."""
 
 
@@ -35,13 +35,13 @@ class Connection:
         self._turn = asyncio.Lock()
         self.lost = asyncio.Event()
 
-    async def answer(self, asked: Asked, data: dict[str, Any]) -> None:
+    async def answer(self, asked: Request, data: dict[str, Any]) -> None:
         """Answer a question, wholly or in part.
 
         Raises:
             LineLost: The client is gone.
         """
-        await self.say(written(asked.invocation, asked.target, data))
+        await self.say(dump_frame(asked.invocation, asked.target, data))
 
     async def push(self, source: str, data: dict[str, Any]) -> None:
         """Say something that nobody asked for.
@@ -49,7 +49,7 @@ class Connection:
         Raises:
             LineLost: The client is gone.
         """
-        await self.say(written(uuid.uuid4().hex, source, data))
+        await self.say(dump_frame(uuid.uuid4().hex, source, data))
 
     async def say(self, text: str) -> None:
         """Send a frame, waiting while the client does not read.
@@ -60,12 +60,12 @@ class Connection:
         # In turns, so that no more than one frame waits in memory for a client that does not read.
         async with self._turn:
             if self.lost.is_set():
-                raise ConnectionLost
+                raise ConnectionLostError
             try:
                 await self._send(text)
             except ConnectionError:
                 self.lost.set()
-                raise ConnectionLost from None
+                raise ConnectionLostError from None
 
     async def until(self, news: asyncio.Event) -> None:
         """Wait for something to say.
@@ -80,4 +80,4 @@ class Connection:
             for wait in waits:
                 wait.cancel()
         if self.lost.is_set():
-            raise ConnectionLost
+            raise ConnectionLostError

@@ -10,8 +10,8 @@ from agentbay_local.protocol.arguments import ToolError
 from agentbay_local.protocol.errors import ApiError
 from agentbay_local.sandbox.errors import SandboxError
 from agentbay_local.websocket import frames
-from agentbay_local.websocket.connection import ConnectionLost
-from agentbay_local.websocket.frames import Asked, Unreadable
+from agentbay_local.websocket.connection import ConnectionLostError
+from agentbay_local.websocket.frames import InvalidFrameError, Request
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -28,7 +28,7 @@ _MOST_AT_ONCE = 256
 class Server(Protocol):
     """One of those whom a client can ask."""
 
-    def take(self, line: Connection, asked: Asked) -> Coroutine[Any, Any, None] | None:
+    def take(self, line: Connection, asked: Request) -> Coroutine[Any, Any, None] | None:
         """Take a question; return what answers it, if it is answered."""
         ...
 
@@ -52,8 +52,8 @@ class Dispatcher:
         So a client that asks too much and does not read the refusals is not read any more.
         """
         try:
-            asked = frames.read(text)
-        except Unreadable as problem:
+            asked = frames.parse_request(text)
+        except InvalidFrameError as problem:
             _log.info("a frame of a client %s", problem)
             if problem.invocation:
                 await self._say(problem.reply)
@@ -72,7 +72,7 @@ class Dispatcher:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _server(self, asked: Asked) -> Server:
+    def _server(self, asked: Request) -> Server:
         if len(self._tasks) >= _MOST_AT_ONCE:
             raise ToolError(f"More than {_MOST_AT_ONCE} questions are open on this line")
         server = self._servers.get(asked.target)
@@ -81,17 +81,17 @@ class Dispatcher:
             raise ToolError(f"There is no server {asked.target!r} here, only {known}")
         return server
 
-    def _launch(self, asked: Asked, work: Coroutine[Any, Any, None]) -> None:
+    def _launch(self, asked: Request, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(self._answered(asked, work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         # What is cancelled before it began has not begun the work within it either.
         task.add_done_callback(lambda _: work.close())
 
-    async def _answered(self, asked: Asked, work: Coroutine[Any, Any, None]) -> None:
+    async def _answered(self, asked: Request, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
-        except ConnectionLost:
+        except ConnectionLostError:
             return
         except ApiError as problem:
             await self._refuse(asked, problem.message)
@@ -101,11 +101,11 @@ class Dispatcher:
             _log.exception("%s of %s failed", asked.method, asked.target)
             await self._refuse(asked, "The local service failed; its log says why.")
 
-    async def _refuse(self, asked: Asked, why: str) -> None:
-        await self._say(frames.written(asked.invocation, asked.target, {"error": why}))
+    async def _refuse(self, asked: Request, why: str) -> None:
+        await self._say(frames.dump_frame(asked.invocation, asked.target, {"error": why}))
 
     async def _say(self, text: str) -> None:
         try:
             await self._line.say(text)
-        except ConnectionLost:
+        except ConnectionLostError:
             return

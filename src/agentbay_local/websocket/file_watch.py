@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 from agentbay_local.protocol.arguments import Arguments, ToolError
 from agentbay_local.protocol.errors import ApiError
 from agentbay_local.sandbox.errors import SandboxError
-from agentbay_local.tools.changes import follow
-from agentbay_local.websocket.connection import ConnectionLost
+from agentbay_local.tools.changes import subscribe
+from agentbay_local.websocket.connection import ConnectionLostError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from agentbay_local.state import ServiceState
-    from agentbay_local.tools.watcher import Follower
+    from agentbay_local.tools.watcher import Subscription
     from agentbay_local.websocket.connection import Connection
-    from agentbay_local.websocket.frames import Asked
+    from agentbay_local.websocket.frames import Request
 
 __all__ = ["FileWatchServer"]
 
@@ -45,11 +45,11 @@ class FileWatchServer:
         self._session_id = session_id
         self._watches: dict[Connection, dict[str, asyncio.Task[None]]] = {}
 
-    def take(self, line: Connection, asked: Asked) -> Coroutine[Any, Any, None]:
+    def take(self, line: Connection, asked: Request) -> Coroutine[Any, Any, None]:
         """Take a question; return what answers it.
 
         Raises:
-            ToolFailure: There is no such method, or no path.
+            ToolError: There is no such method, or no path.
         """
         path = Arguments(asked.method, asked.params).path("path")
         if asked.method == "subscribe_file_change":
@@ -64,10 +64,10 @@ class FileWatchServer:
         for task in self._watches.pop(line, {}).values():
             task.cancel()
 
-    async def _begin(self, line: Connection, asked: Asked, path: str) -> None:
+    async def _begin(self, line: Connection, asked: Request, path: str) -> None:
         session = self._state.running(self._session_id)
         memory = self._state.memories.of(session.id)
-        follower = await follow(memory, await self._state.sandboxes.get(session.id), path)
+        follower = await subscribe(memory, await self._state.sandboxes.get(session.id), path)
         self._stop(line, path)
         mine = self._watches.setdefault(line, {})
         if len(mine) >= _MOST_OF_A_LINE:
@@ -87,7 +87,9 @@ class FileWatchServer:
         if task is not None:
             task.cancel()
 
-    async def _watch(self, line: Connection, server: str, path: str, follower: Follower) -> None:
+    async def _watch(
+        self, line: Connection, server: str, path: str, follower: Subscription
+    ) -> None:
         while True:
             await self._state.clock.sleep(_EVERY)
             try:
@@ -95,7 +97,7 @@ class FileWatchServer:
                 if events := await follower.changes(sandbox):
                     push = {"eventType": "file_change", "path": path, "events": events}
                     await line.push(server, push)
-            except ConnectionLost:
+            except ConnectionLostError:
                 return
             except (ApiError, SandboxError, ToolError) as error:
                 # What is paused or full now is looked at again when it is not.

@@ -13,14 +13,14 @@ import attrs
 
 from agentbay_async._protocol.codec import compact_json
 
-__all__ = ["Asked", "Unreadable", "read", "written"]
+__all__ = ["InvalidFrameError", "Request", "dump_frame", "parse_request"]
 
 _GATEWAY = "WEBSOCKET_SERVER"
 _CLIENT = "SDK"
 _LONGEST_NAME = 200
 
 
-class Unreadable(ValueError):  # noqa: N818  # an answer to a client, no error of ours
+class InvalidFrameError(ValueError):  # an answer to a client, no error of ours
     """A frame that says nothing.
 
     Attributes:
@@ -31,11 +31,11 @@ class Unreadable(ValueError):  # noqa: N818  # an answer to a client, no error o
     def __init__(self, invocation: str, why: str) -> None:
         super().__init__(why)
         self.invocation = invocation
-        self.reply = written(invocation, _GATEWAY, {"error": f"The frame {why}."})
+        self.reply = dump_frame(invocation, _GATEWAY, {"error": f"The frame {why}."})
 
 
 @attrs.frozen
-class Asked:
+class Request:
     """What a client says.
 
     Attributes:
@@ -61,7 +61,7 @@ class Asked:
         return params if isinstance(params, dict) else {}
 
 
-def read(text: str | bytes) -> Asked:
+def parse_request(text: str | bytes) -> Request:
     """Read a frame.
 
     Raises:
@@ -73,22 +73,22 @@ def read(text: str | bytes) -> Asked:
     """
     document = _parsed(text)
     if not isinstance(document, dict):
-        raise Unreadable("", "is no JSON object")
+        raise InvalidFrameError("", "is no JSON object")
     invocation = _name(document, "invocationId") or _name(document, "requestId")
     if not invocation:
-        raise Unreadable("", "names no invocation")
+        raise InvalidFrameError("", "names no invocation")
     target = _name(document, "target")
     if not target:
-        raise Unreadable(invocation, "names no target")
+        raise InvalidFrameError(invocation, "names no target")
     data = document.get("data")
     if isinstance(data, str):
         data = _parsed(data)
     if not isinstance(data, dict):
-        raise Unreadable(invocation, "carries no object in data")
-    return Asked(invocation, target, data)
+        raise InvalidFrameError(invocation, "carries no object in data")
+    return Request(invocation, target, data)
 
 
-def written(invocation: str, source: str, data: dict[str, Any]) -> str:
+def dump_frame(invocation: str, source: str, data: dict[str, Any]) -> str:
     """Write a frame to the client."""
     return compact_json(
         {"invocationId": invocation, "source": source, "target": _CLIENT, "data": data}

@@ -10,7 +10,7 @@ from agentbay_local.websocket.code import CodeServer
 from agentbay_local.websocket.dispatcher import Dispatcher
 from agentbay_local.websocket.file_watch import FileWatchServer
 from agentbay_local.websocket.pty import PtyServer
-from agentbay_local.websocket.subscriber import SERVER
+from agentbay_local.websocket.subscriber import PTY_SERVER
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -29,7 +29,7 @@ class _Room:
         self.terminals = PtyServer(state, session_id)
         self.watching = FileWatchServer(state, session_id)
         self.servers: dict[str, Server] = {
-            SERVER: self.terminals,
+            PTY_SERVER: self.terminals,
             "wuying_codespace": CodeServer(state, session_id),
             "wuying_filesystem": self.watching,
         }

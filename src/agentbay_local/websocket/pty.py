@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from agentbay_local.sandbox.base import Sandbox
     from agentbay_local.state import ServiceState
     from agentbay_local.websocket.connection import Connection
-    from agentbay_local.websocket.frames import Asked
+    from agentbay_local.websocket.frames import Request
 
 __all__ = ["PtyServer"]
 
@@ -48,11 +48,11 @@ class PtyServer:
         self._screens: dict[str, PtySession] = {}
         self._closed = False
 
-    def take(self, line: Connection, asked: Asked) -> Coroutine[Any, Any, None] | None:
+    def take(self, line: Connection, asked: Request) -> Coroutine[Any, Any, None] | None:
         """Take a question; return what answers it. Input is taken at once, in its order.
 
         Raises:
-            ToolFailure: There is no such method, or it cannot be done.
+            ToolError: There is no such method, or it cannot be done.
         """
         arguments = Arguments(asked.method, asked.params)
         if asked.method == "pty.input":
@@ -77,7 +77,7 @@ class PtyServer:
         screens, self._screens = self._screens, {}
         await asyncio.gather(*(screen.close() for screen in screens.values()))
 
-    async def _create(self, line: Connection, asked: Asked, arguments: Arguments) -> None:
+    async def _create(self, line: Connection, asked: Request, arguments: Arguments) -> None:
         session = self._state.running(self._session_id)
         place = await self._state.workplace(session)
         if len(self._open()) >= _MOST_OPEN:
@@ -102,14 +102,14 @@ class PtyServer:
         await line.answer(asked, {"result": {"ptySessionId": name}})
         screen.show(line, None)
 
-    async def _connect(self, line: Connection, asked: Asked, arguments: Arguments) -> None:
+    async def _connect(self, line: Connection, asked: Request, arguments: Arguments) -> None:
         screen = self._screen(arguments)
         offset = arguments.count("offset", 0) if "offset" in arguments.values else None
         # The replay follows the answer, or a client could not know what it is of.
         await line.answer(asked, {"result": {"ptySessionId": screen.id}})
         screen.show(line, offset)
 
-    async def _kill(self, line: Connection, asked: Asked, arguments: Arguments) -> None:
+    async def _kill(self, line: Connection, asked: Request, arguments: Arguments) -> None:
         await self._screen(arguments).kill()
         await line.answer(asked, {"result": {}})
 

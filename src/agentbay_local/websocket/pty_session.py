@@ -88,7 +88,7 @@ class PtySession:
         """Type something, after what was typed before.
 
         Raises:
-            ToolFailure: It has ended, or does not read what was typed before.
+            ToolError: It has ended, or does not read what was typed before.
         """
         self._check()
         if self._waiting + len(data) > _MOST_TYPED:
@@ -100,7 +100,7 @@ class PtySession:
         """Change its size.
 
         Raises:
-            ToolFailure: It has ended.
+            ToolError: It has ended.
             InvalidRequest: The size is out of range.
         """
         self._check()

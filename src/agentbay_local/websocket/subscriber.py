@@ -6,15 +6,15 @@ import asyncio
 import base64
 from typing import TYPE_CHECKING, Any, Protocol
 
-from agentbay_local.websocket.connection import ConnectionLost
+from agentbay_local.websocket.connection import ConnectionLostError
 
 if TYPE_CHECKING:
     from agentbay_local.websocket.connection import Connection
     from agentbay_local.websocket.scrollback import Scrollback
 
-__all__ = ["SERVER", "Shown", "Subscriber"]
+__all__ = ["PTY_SERVER", "OutputSource", "Subscriber"]
 
-SERVER = "PTY_SERVER"
+PTY_SERVER = "PTY_SERVER"
 
 # Official clients take up the id that the answer names some moments after it has come, and drop
 # output for ids that they do not know.
@@ -23,7 +23,7 @@ _UNTIL_KNOWN = 0.2
 _PIECE = 64 * 1024
 
 
-class Shown(Protocol):
+class OutputSource(Protocol):
     """What a viewer looks at."""
 
     id: str
@@ -51,7 +51,7 @@ class Subscriber:
         position: The byte that comes next.
     """
 
-    def __init__(self, shown: Shown, line: Connection) -> None:
+    def __init__(self, shown: OutputSource, line: Connection) -> None:
         self._shown = shown
         self._line = line
         self._hold = False
@@ -75,7 +75,7 @@ class Subscriber:
         try:
             while await self._step():
                 pass
-        except ConnectionLost:
+        except ConnectionLostError:
             return
 
     async def _step(self) -> bool:
@@ -99,7 +99,7 @@ class Subscriber:
         return True
 
     async def _push(self, data: dict[str, Any]) -> None:
-        await self._line.push(SERVER, {"ptySessionId": self._shown.id, **data})
+        await self._line.push(PTY_SERVER, {"ptySessionId": self._shown.id, **data})
 
 
 def _coded(piece: bytes) -> dict[str, str]:

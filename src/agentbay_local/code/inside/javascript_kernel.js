@@ -1,6 +1,6 @@
-// A persistent JavaScript context, steered through a socket; the docstring of this package tells
-// of the frames. Plain code is run by `vm`, where an interrupt ends even an endless loop. Code
-// with `await` or `import()` goes through Node's own REPL, which keeps what it declares.
+// The JavaScript kernel: a persistent context, controlled through a socket. __init__.py describes
+// the frames. Plain code runs in `vm`, where an interrupt ends even an endless loop. Code with
+// `await` or `import()` goes through Node's REPL, which keeps its top-level declarations.
 'use strict';
 
 const fs = require('fs');
@@ -27,8 +27,8 @@ function send(message) {
   control.write(Buffer.concat([head, body]));
 }
 
-// The streams of `process` write later when a pipe is full; these write at once and in order.
-function stream(fd) {
+// The streams of `process` are asynchronous when a pipe is full; these write at once, in order.
+function makeStream(fd) {
   return new Writable({
     decodeStrings: true,
     write(chunk, encoding, done) {
@@ -46,56 +46,56 @@ function stream(fd) {
   });
 }
 
-function short(text) {
+function shorten(text) {
   if (text.length <= LARGEST_TEXT) return text;
   const half = LARGEST_TEXT / 2;
   return `${text.slice(0, half)}\n[...]\n${text.slice(-half)}`;
 }
 
-function described(error) {
+function describeError(error) {
   try {
     const named = error !== null && typeof error === 'object' && 'message' in error;
-    if (!named) return { name: 'Error', value: shown(error), traceback: '' };
-    const name = short(String(error.name || 'Error'));
+    if (!named) return { name: 'Error', value: inspect(error), traceback: '' };
+    const name = shorten(String(error.name || 'Error'));
     const trace = String(error.stack || '').split('\n');
     const ours = trace.findIndex((line) => /^ {4}at .*(node:|javascript_kernel)/.test(line));
     const own = ours < 0 ? trace : trace.slice(0, ours);
-    return { name, value: short(String(error.message)), traceback: short(own.join('\n')) };
+    return { name, value: shorten(String(error.message)), traceback: shorten(own.join('\n')) };
   } catch {
     return { name: 'Error', value: '<no text: its own code failed>', traceback: '' };
   }
 }
 
-function shown(value) {
+function inspect(value) {
   try {
-    return short(util.inspect(value));
+    return shorten(util.inspect(value));
   } catch {
     return '<cannot be shown: its own code failed>';
   }
 }
 
-// What fails after its code has ended is told, and ends nothing.
-function late(error) {
-  const { name, value, traceback } = described(error);
+// An error after the code has ended is printed, and the kernel goes on.
+function reportLateError(error) {
+  const { name, value, traceback } = describeError(error);
   fs.writeSync(2, `Uncaught ${traceback || `${name}: ${value}`}\n`);
 }
 
 function makeShell() {
-  const nowhere = new PassThrough();
-  nowhere.resume();
+  const discard = new PassThrough();
+  discard.resume();
   const shell = repl.start({
     input: new PassThrough(),
-    output: nowhere,
+    output: discard,
     prompt: '',
     terminal: false,
     useGlobal: false,
   });
-  // It hands errors of the code to its domain, where there is one, and not to the caller.
+  // Some versions of Node hand errors of the code to the domain of the REPL, not to the caller.
   if (shell._domain) {
     shell._domain.removeAllListeners('error');
-    shell._domain.on('error', (error) => (current ? current(true, error) : late(error)));
+    shell._domain.on('error', (error) => (current ? current(true, error) : reportLateError(error)));
   }
-  const console = new Console(stream(1), stream(2));
+  const console = new Console(makeStream(1), makeStream(2));
   Object.defineProperty(shell.context, 'console', { value: console, writable: true, configurable: true });
   shell.context.require = createRequire(`${process.cwd()}/`);
   return shell;
@@ -103,20 +103,20 @@ function makeShell() {
 
 const shell = makeShell();
 
-// For code that waits; what runs without a pause is ended by `vm`.
+// For code that waits. Code that never yields is interrupted by `vm` (breakOnSigint).
 process.on('SIGINT', () => {
   const error = new Error('the code was interrupted');
   error.code = INTERRUPTED;
   if (current) current(true, error);
 });
 
-function compiled(code) {
+function compile(code) {
   const filename = `cell ${count}`;
   if (/^\s*\{/.test(code) && !/;\s*$/.test(code)) {
     try {
       return new vm.Script(`(${code}\n)`, { filename });
     } catch {
-      // A block and no object.
+      // A block, not an object literal.
     }
   }
   return new vm.Script(code, { filename });
@@ -132,7 +132,7 @@ function evaluate(code) {
   }
   let value;
   try {
-    value = compiled(code).runInContext(shell.context, { breakOnSigint: true });
+    value = compile(code).runInContext(shell.context, { breakOnSigint: true });
   } catch (error) {
     current(true, error);
     return;
@@ -143,15 +143,15 @@ function evaluate(code) {
 function run({ code, env }) {
   Object.assign(process.env, env);
   count += 1;
-  const mine = (failed, given) => {
-    if (current !== mine) return; // it has ended, or was interrupted
+  const finish = (failed, outcome) => {
+    if (current !== finish) return; // it has ended already, or was interrupted
     current = null;
-    if (failed) send({ error: described(given) });
-    else if (given !== undefined) send({ result: { 'text/plain': shown(given) }, main: true });
-    const interrupted = failed && Boolean(given) && given.code === INTERRUPTED;
+    if (failed) send({ error: describeError(outcome) });
+    else if (outcome !== undefined) send({ result: { 'text/plain': inspect(outcome) }, main: true });
+    const interrupted = failed && Boolean(outcome) && outcome.code === INTERRUPTED;
     send({ done: count, failed, interrupted });
   };
-  current = mine;
+  current = finish;
   evaluate(code);
 }
 
@@ -169,6 +169,6 @@ control.on('data', (data) => {
 control.on('end', () => process.exit(0));
 control.on('error', () => process.exit(1));
 
-process.on('uncaughtException', late);
-process.on('unhandledRejection', late);
+process.on('uncaughtException', reportLateError);
+process.on('unhandledRejection', reportLateError);
 send({ ready: true });

@@ -1,8 +1,8 @@
-"""A persistent IPython shell, steered through a socket.
+"""The Python kernel: a persistent IPython shell, controlled through a socket.
 
-The shell is IPython's own, without the machinery of a Jupyter kernel. What a notebook would show
-goes to the service as bundles of MIME types; what is printed goes to the ordinary streams, where
-the output of child processes lands too, in its right place.
+It is IPython's own shell without the messaging of a Jupyter kernel. Displays go to the service as
+MIME bundles. Printed text goes to the ordinary streams, so that the output of child processes
+comes in its right place.
 """
 
 from __future__ import annotations
@@ -33,76 +33,77 @@ COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 INLINE = "module://matplotlib_inline.backend_inline"
 
 
-class Service:
-    """The worker's end of the conversation with the service."""
+class ServiceChannel:
+    """The kernel's end of the control socket."""
 
-    def __init__(self, channel: socket.socket) -> None:
-        self.channel = channel
+    def __init__(self, control: socket.socket) -> None:
+        self.control = control
         self.lock = threading.RLock()
         self.active = False
-        self.postponed = False
+        self.deferred = False
         self.pid = os.getpid()
 
-    def request(self) -> dict[str, Any] | None:
-        """Wait for the next piece of code; None when the service is gone."""
+    def receive_request(self) -> dict[str, Any] | None:
+        """Wait for the next request; return None when the service has closed the socket."""
         frame = self.receive()
         return json.loads(frame) if frame else None
 
-    def tell(self, message: dict[str, Any], *, acknowledged: bool = False) -> None:
-        """Say something; nothing when it comes too late, or from a forked child.
+    def send_event(self, message: dict[str, Any], *, acknowledged: bool = False) -> None:
+        """Send a message, unless no code runs or this is a forked child.
 
         Args:
-            message: What to say.
-            acknowledged: Return only when the service has taken it.
+            message: The message.
+            acknowledged: Wait until the service has taken it.
         """
-        with self.undisturbed(), self.lock:
+        with self.interrupt_deferred(), self.lock:
             if self.active and os.getpid() == self.pid:
                 self.send(message)
                 if acknowledged:
                     self.receive()
 
     @contextmanager
-    def undisturbed(self) -> Iterator[None]:
-        """Put off an interrupt: in the middle of a frame it would spoil all that comes after."""
+    def interrupt_deferred(self) -> Iterator[None]:
+        """Defer an interrupt until the block ends: inside a frame it would corrupt the stream."""
+        # Python runs signal handlers in the main thread only.
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = signal.signal(signal.SIGINT, self.postpone)
+        previous = signal.signal(signal.SIGINT, self.defer)
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before or signal.default_int_handler)
-        if self.postponed:
-            self.postponed = False
+            signal.signal(signal.SIGINT, previous or signal.default_int_handler)
+        if self.deferred:
+            self.deferred = False
             raise KeyboardInterrupt
 
-    def postpone(self, *_: object) -> None:
-        """Remember an interrupt."""
-        self.postponed = True
+    def defer(self, *_: object) -> None:
+        """Handle an interrupt: raise it later."""
+        self.deferred = True
 
     def send(self, message: dict[str, Any]) -> None:
         """Write one frame."""
-        # No part of a character can be written that the service could not read.
+        # ASCII, because a string may hold half of a surrogate pair, which UTF-8 cannot encode.
         data = json.dumps(message, allow_nan=False).encode("ascii")
-        self.channel.sendall(len(data).to_bytes(4, "big") + data)
+        self.control.sendall(len(data).to_bytes(4, "big") + data)
 
     def receive(self) -> bytes:
-        """Read one frame; empty for an acknowledgement and at the end."""
-        return self.exactly(int.from_bytes(self.exactly(4), "big"))
+        """Read one frame; it is empty for an acknowledgement and at the end."""
+        return self.receive_exactly(int.from_bytes(self.receive_exactly(4), "big"))
 
-    def exactly(self, size: int) -> bytes:
-        """Read so many bytes, or none when the service is gone."""
+    def receive_exactly(self, size: int) -> bytes:
+        """Read `size` bytes; return none when the service has closed the socket."""
         data = bytearray()
         while len(data) < size:
-            part = self.channel.recv(size - len(data))
-            if not part:
+            chunk = self.control.recv(size - len(data))
+            if not chunk:
                 return b""
-            data += part
+            data += chunk
         return bytes(data)
 
 
-class Hook(DisplayHook):
-    """Shows the value of the last expression."""
+class ResultHook(DisplayHook):
+    """Sends the value of the last expression."""
 
     def write_output_prompt(self) -> None:
         """Write no prompt: there is no terminal."""
@@ -110,37 +111,37 @@ class Hook(DisplayHook):
     def write_format_data(
         self, format_dict: dict[str, Any], md_dict: dict[str, Any] | None = None
     ) -> None:
-        """Send the value in all its forms."""
-        show(self.shell, format_dict, main=True)
+        """Send the value in all its MIME types."""
+        send_display(self.shell, format_dict, main=True)
 
     def finish_displayhook(self) -> None:
-        """Leave out what a terminal needs after a value."""
+        """Skip what a terminal needs after a value."""
         self._is_active = False
 
 
 class Publisher(DisplayPublisher):
-    """Shows what is displayed on the way."""
+    """Sends displays."""
 
     def publish(self, data: dict[str, Any], *_: Any, **__: Any) -> None:
-        """Send a display in all its forms."""
-        show(self.shell, data, main=False)
+        """Send a display in all its MIME types."""
+        send_display(self.shell, data, main=False)
 
     def clear_output(self, wait: bool = False) -> None:
-        """Do nothing: what was sent cannot be taken back."""
+        """Do nothing: a display that was sent cannot be withdrawn."""
 
 
 class Shell(InteractiveShell):
-    """IPython's shell, with its output turned to the service."""
+    """IPython's shell, which sends its output to the service."""
 
-    service: Service
-    # The other way runs commands on a terminal, where both streams are one.
+    channel: ServiceChannel
+    # The default runs commands on a pseudo-terminal, which merges their two streams.
     system = InteractiveShell.system_raw
 
     def enable_gui(self, gui: str | None = None) -> None:
-        """Accept the choice of a graphical toolkit, of which there is none."""
+        """Accept any graphical toolkit and use none."""
 
     def ask_exit(self) -> None:
-        """End the code; the shell stays."""
+        """End the code, not the shell."""
         raise SystemExit
 
     def _showtraceback(
@@ -148,49 +149,49 @@ class Shell(InteractiveShell):
     ) -> None:
         error = {
             "name": getattr(etype, "__name__", str(etype)),
-            "value": said(evalue),
+            "value": text_of(evalue),
             "traceback": COLOURS.sub("", "\n".join(stb)),
         }
-        self.service.tell({"error": {name: short(text) for name, text in error.items()}})
+        self.channel.send_event({"error": {name: shorten(text) for name, text in error.items()}})
 
 
-def said(error: BaseException | None) -> str:
-    """Return the text of an error, which its own code may refuse."""
+def text_of(error: BaseException | None) -> str:
+    """Return the text of an error, even if its ``__str__`` fails."""
     try:
         return str(error)
-    except Exception:  # anything can come out of the user's own __str__
+    except Exception:  # the user's __str__ can raise anything
         return "<no text: its __str__ failed>"
 
 
-def short(text: str) -> str:
-    """Return a text of a size that can be sent."""
+def shorten(text: str) -> str:
+    """Cut the middle out of a text that is too large to send."""
     if len(text) <= LARGEST_TEXT:
         return text
     half = LARGEST_TEXT // 2
     return text[:half] + "\n[...]\n" + text[-half:]
 
 
-def show(shell: Any, data: dict[str, Any], *, main: bool) -> None:
-    """Send one thing in all its forms; what is too large is replaced by a word about it."""
-    bundle = {str(kind): plain(value) for kind, value in data.items()}
+def send_display(shell: Any, data: dict[str, Any], *, main: bool) -> None:
+    """Send a display in all its MIME types; one that is too large is replaced by a notice."""
+    bundle = {str(kind): to_json_value(value) for kind, value in data.items()}
     try:
         size = len(json.dumps(bundle, allow_nan=False))
-    except (TypeError, ValueError) as error:  # a form that is no JSON, or NaN in it
+    except (TypeError, ValueError) as error:  # a value that is not JSON, or NaN
         bundle = {kind: value for kind, value in bundle.items() if isinstance(value, str)}
         size = len(json.dumps(bundle))
-        sys.stderr.write(f"a form of the result is left out: {error}\n")
+        sys.stderr.write(f"a MIME type of the result is left out: {error}\n")
     if size > LARGEST_BUNDLE:
         bundle = {"text/plain": f"<a result of {size} bytes is too large to be shown>"}
-    shell.service.tell({"result": bundle, "main": main}, acknowledged=True)
+    shell.channel.send_event({"result": bundle, "main": main}, acknowledged=True)
 
 
-def plain(value: Any) -> Any:
-    """Return a form as JSON can hold it: bytes as base64."""
+def to_json_value(value: Any) -> Any:
+    """Return a value that JSON can hold: bytes as base64."""
     return base64.b64encode(value).decode("ascii") if isinstance(value, bytes) else value
 
 
-def configuration() -> Config:
-    """Return the settings of the shell: nothing is kept on disk, nothing is coloured."""
+def make_config() -> Config:
+    """Return the settings of the shell: no history on disk, no colours."""
     config = Config()
     config.HistoryManager.hist_file = ":memory:"
     config.InteractiveShell.colors = "nocolor"
@@ -198,83 +199,86 @@ def configuration() -> Config:
     return config
 
 
-def conversation() -> socket.socket:
-    """Return the socket to the service, which no child shall inherit."""
+def open_control() -> socket.socket:
+    """Return the control socket; child processes do not inherit it."""
     os.set_inheritable(CONTROL, False)
     return socket.socket(fileno=CONTROL)
 
 
-def shell_for(service: Service) -> Shell:
+def make_shell(channel: ServiceChannel) -> Shell:
     """Return the one shell of this process."""
     os.environ.setdefault("MPLBACKEND", INLINE)
     shell: Shell = Shell.instance(
-        config=configuration(), displayhook_class=Hook, display_pub_class=Publisher
+        config=make_config(), displayhook_class=ResultHook, display_pub_class=Publisher
     )
-    shell.service = service
+    shell.channel = channel
     return shell
 
 
-def turn(shell: Shell, service: Service, request: dict[str, Any]) -> None:
-    """Run one piece of code and tell that it is done."""
+def execute(shell: Shell, channel: ServiceChannel, request: dict[str, Any]) -> None:
+    """Run the code of one request and report its end."""
     os.environ.update(request["env"])
-    service.active, service.postponed = True, False
+    channel.active, channel.deferred = True, False
     error: BaseException | None = None
     count = 0
     try:
-        # The code before may have put another one in its place.
+        # Earlier code may have installed a handler of its own.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         count, error = run_cell(shell, request["code"])
-        signal.signal(signal.SIGINT, calm)
-    except KeyboardInterrupt as interrupt:  # it came between the code and our own
-        signal.signal(signal.SIGINT, calm)
+        signal.signal(signal.SIGINT, ignore_interrupt)
+    except KeyboardInterrupt as interrupt:  # it came just after the code had ended
+        signal.signal(signal.SIGINT, ignore_interrupt)
         error = interrupt
-    if os.getpid() != service.pid:
-        os._exit(0)  # a forked child that ran to the end of the code
-    finish(service, count, error)
+    if os.getpid() != channel.pid:
+        os._exit(0)  # a forked child that has run the rest of the code
+    finish(channel, count, error)
 
 
 def run_cell(shell: Any, code: str) -> tuple[int, BaseException | None]:
     """Run code and return its number and its error."""
     try:
-        ended = shell.run_cell(code, store_history=True)
-    except Exception as error:  # the code has broken the shell's own functions
+        result = shell.run_cell(code, store_history=True)
+    except Exception as error:  # the code has broken functions of the shell
         shell.showtraceback()
         return 0, error
-    return ended.execution_count or 0, ended.error_before_exec or ended.error_in_exec
+    return result.execution_count or 0, result.error_before_exec or result.error_in_exec
 
 
-def calm(*_: object) -> None:
-    """Do nothing at an interrupt: no code runs. Children still get the system's own behaviour."""
+def ignore_interrupt(*_: object) -> None:
+    """Ignore an interrupt while no code runs.
+
+    A handler and not SIG_IGN, because child processes would inherit that.
+    """
 
 
-def finish(service: Service, count: int, error: BaseException | None) -> None:
-    """Say that the code is done; from then on, no late display counts."""
+def finish(channel: ServiceChannel, count: int, error: BaseException | None) -> None:
+    """Report the end of an execution; later displays are dropped."""
     for stream in (sys.stdout, sys.stderr):
-        flushed(stream)
+        flush(stream)
     interrupted = isinstance(error, KeyboardInterrupt)
-    with service.lock:
-        service.active = False
-        service.send({"done": count, "failed": error is not None, "interrupted": interrupted})
+    with channel.lock:
+        channel.active = False
+        channel.send({"done": count, "failed": error is not None, "interrupted": interrupted})
 
 
-def flushed(stream: Any) -> None:
-    """Flush a stream, which the code may have closed or replaced by anything."""
+def flush(stream: Any) -> None:
+    """Flush a stream, even if the code has closed or replaced it."""
     try:
         stream.flush()
-    except Exception:  # whatever the code has put there
+    except Exception:  # the code can put any object there
         return
 
 
 def main() -> None:
-    """Serve until the service closes its end."""
-    service = Service(conversation())
-    signal.signal(signal.SIGINT, calm)
+    """Run requests until the service closes its end."""
+    channel = ServiceChannel(open_control())
+    signal.signal(signal.SIGINT, ignore_interrupt)
     sys.argv = [""]
-    shell = shell_for(service)
-    service.send({"ready": True})
-    while (request := service.request()) is not None:
-        turn(shell, service, request)
+    shell = make_shell(channel)
+    channel.send({"ready": True})
+    while (request := channel.receive_request()) is not None:
+        execute(shell, channel, request)
 
 
-if __name__ == "worker":
+if __name__ == "kernel":
     main()
