@@ -1,18 +1,16 @@
-"""``bay.context``: the account's persistent stores of files, and the files in them."""
+"""Contexts (``bay.context``): named, persistent stores of files, and the files in them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
-
 from agentbay_async import _check
-from agentbay_async._context_files import WALK_PAGE, ContextFiles, once
 from agentbay_async._polling import poll
 from agentbay_async._protocol import schema
-from agentbay_async._sync import convert as convert
+from agentbay_async._sync import convert, transfers
 from agentbay_async.errors import (
     ArgumentTypeError,
+    BadAnswerError,
     ClearanceTimeoutError,
     ContextNotFoundError,
     InvalidArgumentError,
@@ -21,22 +19,45 @@ from agentbay_async.errors import (
 from agentbay_async.models._returns_result import returns_result
 from agentbay_async.models.contexts import (
     Context,
+    ContextFileEntry,
+    ContextFileListResult,
+    ContextFilePage,
     ContextListParams,
     ContextListResult,
     ContextPage,
     ContextResult,
+    FileUrl,
+    FileUrlResult,
+    TransferProgress,
+    TransferResult,
 )
 from agentbay_async.models.results import OperationResult
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    import os
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from datetime import timedelta
 
+    from agentbay_async._api import Api
 
-class AsyncContextService(ContextFiles):
-    """Named stores of files that outlive sessions."""
+# Entries on each page of an iteration: the usual upper bound of the service's gateway.
+_PAGE = 100
 
-    __slots__ = ()
+
+class AsyncContextService:
+    """Contexts of the account: named stores of files that outlive sessions.
+
+    Example:
+        ::
+
+            context = (await bay.context.get("models", create=True)).context
+            await bay.context.upload_file(context.id, "/weights.bin", "weights.bin")
+    """
+
+    __slots__ = ("__weakref__", "_api")
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
 
     @returns_result(ContextResult)
     async def get(
@@ -46,16 +67,17 @@ class AsyncContextService(ContextFiles):
 
         Args:
             name: Its name.
-            create: Make it when there is none of that name.
-            context_id: Its id; excludes `name` and `create`.
+            create: Create it if there is no context of that name.
+            context_id: Its id, instead of `name` and `create`.
 
         Raises:
-            InvalidArgumentError: Neither or both of name and id are given, or `create` with an id.
+            InvalidArgumentError: Both `name` and `context_id` are given, or neither, or `create`
+                together with an id.
         """
         if (name is None) == (context_id is None):
             raise InvalidArgumentError("give either name or context_id")
         if context_id is not None and create:
-            raise InvalidArgumentError("create=True needs a name; an id is given by the service")
+            raise InvalidArgumentError("create=True needs a name: the service chooses the id")
         request = schema.GetContext(
             allow_create=_check.boolean(create, "create"),
             name=None if name is None else _check.text(name, "name"),
@@ -64,18 +86,8 @@ class AsyncContextService(ContextFiles):
         )
         return await self._get(request)
 
-    async def _get(self, request: schema.GetContext) -> ContextResult:
-        answer = await self._api.call(request)
-        if answer.data is None or not answer.data.id:
-            # The service answers a look-up that found nothing with an empty context.
-            wanted = request.name or request.context_id
-            raise ContextNotFoundError(
-                f"there is no context {wanted!r}", request_id=answer.request_id
-            )
-        return ContextResult.ok(convert.context(answer.data), answer.request_id)
-
     async def create(self, name: str) -> ContextResult:
-        """Return the context of that name; make it when there is none."""
+        """Return the context called `name`; create it if there is none."""
         return await self.get(name, create=True)
 
     @returns_result(ContextListResult)
@@ -83,7 +95,7 @@ class AsyncContextService(ContextFiles):
         """Return one page of the account's contexts.
 
         Args:
-            params: Which page; by default the first, of 10.
+            params: Page size and token. Default: the first page of 10.
         """
         params = ContextListParams() if params is None else params
         if not isinstance(params, ContextListParams):
@@ -104,25 +116,19 @@ class AsyncContextService(ContextFiles):
         """Yield every context of the account, fetching page after page.
 
         Raises:
-            AgentBayError: A page could not be had; those before it were yielded.
+            AgentBayError: A page cannot be fetched; the pages before it were yielded.
         """
-        params = ContextListParams(max_results=WALK_PAGE)
-        seen: set[str] = set()
-        while True:
-            page = (await self.list(params)).unwrap()
-            for context in page.contexts:
-                yield context
-            if not page.next_token:
-                return
-            once(page.next_token, seen)
-            params = attrs.evolve(params, next_token=page.next_token)
+        async for page in self._api.pages(schema.ListContexts(max_results=_PAGE)):
+            for record in page.data or ():
+                if record.id:
+                    yield convert.context(record)
 
     @returns_result(OperationResult)
     async def update(self, context: Context) -> OperationResult[bool]:
-        """Give a context the name that the value bears.
+        """Rename a context to ``context.name``.
 
         Args:
-            context: A context whose ``name`` was changed, for example by ``attrs.evolve``.
+            context: The context with its new name, for example from ``attrs.evolve``.
         """
         if not isinstance(context, Context):
             raise ArgumentTypeError(f"context must be a Context, not {type(context).__name__}")
@@ -135,7 +141,7 @@ class AsyncContextService(ContextFiles):
 
     @returns_result(OperationResult)
     async def delete(self, context: Context | str) -> OperationResult[bool]:
-        """Delete a context and all its files. What is gone already is a success.
+        """Delete a context and all its files. It is a success if the context is gone already.
 
         Args:
             context: The context, or its id.
@@ -147,30 +153,15 @@ class AsyncContextService(ContextFiles):
         return OperationResult.ok(True, answer.request_id)
 
     @returns_result(OperationResult)
-    async def start_clear(self, context_id: str) -> OperationResult[str]:
-        """Begin to delete all files of a context, and do not wait; ``data`` is its new state."""
-        request = schema.ClearContext(id=_check.identifier(context_id, "context_id"))
-        answer = await self._api.call(request)
-        return OperationResult.ok("clearing", answer.request_id)
-
-    clear_async = start_clear
-
-    @returns_result(OperationResult)
-    async def get_clear_status(self, context_id: str) -> OperationResult[str]:
-        """Ask for the state of a context: ``"clearing"``, then ``"available"``."""
-        result = await self.get(context_id=context_id)
-        return OperationResult.ok(result.context.state, result.request_id)
-
-    @returns_result(OperationResult)
     async def clear(
         self, context_id: str, timeout: float | timedelta = 60, poll_interval: float = 2.0
     ) -> OperationResult[str]:
-        """Delete all files of a context and wait until they are gone; it keeps its id.
+        """Delete all files of a context and wait until they are gone. The context keeps its id.
 
         Args:
             context_id: The context.
             timeout: Seconds (or a timedelta) to wait.
-            poll_interval: Seconds between two looks at its state, at most.
+            poll_interval: Longest pause between two polls, in seconds.
         """
         limit = _check.seconds(timeout, "timeout")
         interval = _check.seconds(poll_interval, "poll_interval")
@@ -192,6 +183,188 @@ class AsyncContextService(ContextFiles):
             raise ClearanceTimeoutError(error.message) from None
         return OperationResult.ok(result.data, result.request_id)
 
+    @returns_result(OperationResult)
+    async def start_clear(self, context_id: str) -> OperationResult[str]:
+        """Start to delete all files of a context, without waiting; ``data`` is its new state."""
+        request = schema.ClearContext(id=_check.identifier(context_id, "context_id"))
+        answer = await self._api.call(request)
+        return OperationResult.ok("clearing", answer.request_id)
+
+    clear_async = start_clear
+
+    @returns_result(OperationResult)
+    async def get_clear_status(self, context_id: str) -> OperationResult[str]:
+        """Return the state of a context: ``"clearing"``, then ``"available"``."""
+        result = await self.get(context_id=context_id)
+        return OperationResult.ok(result.context.state, result.request_id)
+
+    @returns_result(ContextFileListResult)
+    async def list_files(
+        self,
+        context_id: str,
+        parent_folder_path: str = "/",
+        page_number: int = 1,
+        page_size: int = 50,
+        max_results: int | None = None,
+        next_token: str | None = None,
+    ) -> ContextFileListResult:
+        """List one page of a folder of a context, by page number or by token.
+
+        Args:
+            context_id: The context.
+            parent_folder_path: The folder; ``"/"`` is the root.
+            page_number: Number of the page, from 1.
+            page_size: Entries on a page.
+            max_results: Entries on a page, when paging by token.
+            next_token: Token from the previous page.
+        """
+        request = schema.DescribeContextFiles(
+            context_id=_check.identifier(context_id, "context_id"),
+            parent_folder_path=_inside(parent_folder_path, "parent_folder_path"),
+        )
+        if max_results is not None or next_token:
+            size = page_size if max_results is None else max_results
+            request.max_results = _check.positive_int(size, "max_results")
+            request.next_token = next_token
+        else:
+            request.page_number = _check.positive_int(page_number, "page_number")
+            request.page_size = _check.positive_int(page_size, "page_size")
+        answer = await self._api.call(request)
+        entries = [convert.file_entry(record) for record in answer.data or ()]
+        page = ContextFilePage(entries, answer.count, answer.next_token)
+        return ContextFileListResult.ok(page, answer.request_id)
+
+    async def iterate_files(
+        self, context_id: str, parent_folder_path: str = "/"
+    ) -> AsyncIterator[ContextFileEntry]:
+        """Yield every entry of a folder of a context, fetching page after page.
+
+        Raises:
+            AgentBayError: A page cannot be fetched; the pages before it were yielded.
+        """
+        request = schema.DescribeContextFiles(
+            context_id=_check.identifier(context_id, "context_id"),
+            parent_folder_path=_inside(parent_folder_path, "parent_folder_path"),
+            max_results=_PAGE,
+        )
+        async for page in self._api.pages(request):
+            for record in page.data or ():
+                yield convert.file_entry(record)
+
+    @returns_result(FileUrlResult)
+    async def get_file_upload_url(self, context_id: str, file_path: str) -> FileUrlResult:
+        """Return a URL to PUT a file to. Anyone who has it may use it: keep it secret."""
+        kind = schema.GetContextFileUploadUrl
+        return await self._url(kind(**_file_fields(context_id, file_path)))
+
+    @returns_result(FileUrlResult)
+    async def get_file_download_url(self, context_id: str, file_path: str) -> FileUrlResult:
+        """Return a URL to GET a file from. Anyone who has it may use it: keep it secret."""
+        kind = schema.GetContextFileDownloadUrl
+        return await self._url(kind(**_file_fields(context_id, file_path)))
+
+    @returns_result(TransferResult)
+    async def upload_file(
+        self,
+        context_id: str,
+        file_path: str,
+        source: str | os.PathLike[str] | bytes,
+        *,
+        progress: Callable[[TransferProgress], Awaitable[None] | None] | None = None,
+    ) -> TransferResult:
+        """Upload a file to a context, streamed and verified.
+
+        Args:
+            context_id: The context.
+            file_path: Path in the context.
+            source: A local file, or the content as bytes.
+            progress: Called after every chunk.
+
+        Raises:
+            InvalidArgumentError: `source` is a path without a file.
+        """
+        content = transfers.check_source(source)
+        _file_fields(context_id, file_path)
+
+        async def url() -> str:
+            return (await self.get_file_upload_url(context_id, file_path)).url
+
+        receipt = await transfers.upload(self._api, file_path, url, content, progress)
+        return TransferResult.ok(receipt)
+
+    @returns_result(TransferResult)
+    async def download_file(
+        self,
+        context_id: str,
+        file_path: str,
+        target: str | os.PathLike[str],
+        *,
+        progress: Callable[[TransferProgress], Awaitable[None] | None] | None = None,
+    ) -> TransferResult:
+        """Download a file of a context, streamed and verified.
+
+        A complete download replaces the target in one step; a failed one leaves it unchanged.
+
+        Args:
+            context_id: The context.
+            file_path: Path in the context.
+            target: A local file; its directory must exist.
+            progress: Called after every chunk.
+
+        Raises:
+            InvalidArgumentError: The target's directory does not exist.
+        """
+        path = transfers.check_target(target)
+        _file_fields(context_id, file_path)
+
+        async def url() -> str:
+            return (await self.get_file_download_url(context_id, file_path)).url
+
+        receipt = await transfers.download(self._api, file_path, url, path, progress)
+        return TransferResult.ok(receipt)
+
+    @returns_result(OperationResult)
+    async def delete_file(self, context_id: str, file_path: str) -> OperationResult[bool]:
+        """Delete a file of a context."""
+        request = schema.DeleteContextFile(**_file_fields(context_id, file_path))
+        answer = await self._api.call(request)
+        return OperationResult.ok(True, answer.request_id)
+
+    async def _get(self, request: schema.GetContext) -> ContextResult:
+        answer = await self._api.call(request)
+        if answer.data is None or not answer.data.id:
+            # The service answers a look-up that found nothing with an empty context.
+            wanted = request.name or request.context_id
+            raise ContextNotFoundError(
+                f"there is no context {wanted!r}", request_id=answer.request_id
+            )
+        return ContextResult.ok(convert.context(answer.data), answer.request_id)
+
+    async def _url(
+        self, request: schema.GetContextFileUploadUrl | schema.GetContextFileDownloadUrl
+    ) -> FileUrlResult:
+        answer = await self._api.call(request)
+        if answer.data is None or not answer.data.url:
+            raise BadAnswerError(
+                f"{request.ACTION}: the answer has no URL", request_id=answer.request_id
+            )
+        return FileUrlResult.ok(
+            FileUrl(answer.data.url, answer.data.expire_time), answer.request_id
+        )
+
 
 def _context_id(context: Context | str) -> str:
     return _check.identifier(context.id if isinstance(context, Context) else context, "context")
+
+
+def _file_fields(context_id: str, file_path: str) -> dict[str, str]:
+    return {
+        "context_id": _check.identifier(context_id, "context_id"),
+        "file_path": _inside(file_path, "file_path"),
+    }
+
+
+def _inside(path: str, name: str) -> str:
+    if ".." in _check.text(path, name).split("/"):
+        raise InvalidArgumentError(f"{name} must not contain '..': {path!r}")
+    return path

@@ -1,18 +1,25 @@
-"""A session: one isolated machine in which an agent works."""
+"""Sessions: one isolated machine each, in which an agent works."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
 
 from agentbay_async import _check
+from agentbay_async._lifecycle.deletion import delete
+from agentbay_async._polling import poll
 from agentbay_async._protocol import schema
-from agentbay_async._session_life import Lifetime
-from agentbay_async.errors import BadAnswerError, InvalidArgumentError
-from agentbay_async.models._reserved_labels import reserved as reserved_part
-from agentbay_async.models._reserved_labels import visible
+from agentbay_async.errors import (
+    BadAnswerError,
+    ContextSyncError,
+    InvalidArgumentError,
+    SessionNotFoundError,
+    SessionStateError,
+)
+from agentbay_async.models import _reserved_labels
 from agentbay_async.models._returns_result import returns_result
-from agentbay_async.models.results import OperationResult
-from agentbay_async.models.sessions import SessionInfo
+from agentbay_async.models.results import DeleteResult, OperationResult, SessionStatusResult
+from agentbay_async.models.sessions import SessionInfo, SessionStatus
 from agentbay_async.models.tools import (
     LinkResult,
     McpToolResult,
@@ -21,29 +28,44 @@ from agentbay_async.models.tools import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from datetime import timedelta
     from typing import Any, Literal
 
     from agentbay_async._api import Api
     from agentbay_async._transport.access import Access
+    from agentbay_async.services.agent import AsyncAgent
+    from agentbay_async.services.browser import AsyncBrowser
+    from agentbay_async.services.code import AsyncCode
+    from agentbay_async.services.command import AsyncCommand
+    from agentbay_async.services.computer import AsyncComputer
+    from agentbay_async.services.env import AsyncEnv
+    from agentbay_async.services.file_system import AsyncFileSystem
+    from agentbay_async.services.git import AsyncGit
+    from agentbay_async.services.mobile import AsyncMobile
+    from agentbay_async.services.oss import AsyncOss
+    from agentbay_async.services.pty import AsyncPty
+    from agentbay_async.session_context import AsyncSessionContext
 
-_USUAL_IMAGE = "linux_latest"
+T = TypeVar("T")
+
+_DEFAULT_IMAGE = "linux_latest"
 
 
-class AsyncSession(Lifetime):
+class AsyncSession:
     """A session of the account.
 
-    Sessions come from :meth:`AsyncAgentBay.create`, :meth:`~AsyncAgentBay.get` and
-    :meth:`~AsyncAgentBay.list`; nobody makes them by hand. A session that was listed knows less of
-    itself than one that was created or looked up: its URLs are empty.
+    Get sessions from :meth:`AsyncAgentBay.create`, :meth:`~AsyncAgentBay.get` and
+    :meth:`~AsyncAgentBay.list`. A listing returns fewer details than a create or a look-up: the
+    URLs of a listed session are empty.
 
     Attributes:
-        session_id: What it is addressed by.
-        image_id: The image it runs, or ``""`` when that is not known.
-        status: Its state when this object was made, or ``""``; :meth:`get_status` asks anew.
+        session_id: Its id.
+        image_id: The image it runs, or ``""`` if unknown.
+        status: Its state when this object was made, or ``""``; :meth:`get_status` asks again.
         app_instance_id: The service's id of the machine.
-        resource_url: Where a person may watch it in a browser; holds a code, so treat it as secret.
+        resource_url: Page on which a person can watch the session. It contains an access code:
+            keep it secret.
 
     Example:
         ::
@@ -54,7 +76,19 @@ class AsyncSession(Lifetime):
             await session.delete()
     """
 
-    __slots__ = ("_access", "_reserved", "app_instance_id", "image_id", "resource_url")
+    __slots__ = (
+        "__weakref__",
+        "_access",
+        "_api",
+        "_ends",
+        "_reserved",
+        "_services",
+        "app_instance_id",
+        "image_id",
+        "resource_url",
+        "session_id",
+        "status",
+    )
 
     def __init__(
         self,
@@ -70,12 +104,12 @@ class AsyncSession(Lifetime):
     ) -> None:
         self._api = api
         self.session_id = session_id
-        # None until a service is asked for: few of the sessions of a listing are spoken to.
+        # None until first used: a listing returns thousands of sessions, of which few are used.
         self._services = None
         self._ends = ends
         self.status = status
         self._access = access
-        # Labels of the library's own, or None while they are not known.
+        # The reserved labels of the session, or None while unknown.
         self._reserved = reserved
         self.image_id = image_id
         self.app_instance_id = app_instance_id
@@ -84,55 +118,250 @@ class AsyncSession(Lifetime):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.session_id!r})"
 
+    @property
+    def command(self) -> AsyncCommand:
+        """Run commands in the session."""
+        from agentbay_async.services.command import AsyncCommand
+
+        return self._service(AsyncCommand)
+
+    @property
+    def code(self) -> AsyncCode:
+        """Run code in the session."""
+        from agentbay_async.services.code import AsyncCode
+
+        return self._service(AsyncCode)
+
+    @property
+    def file_system(self) -> AsyncFileSystem:
+        """Read and write the files of the session."""
+        from agentbay_async.services.file_system import AsyncFileSystem
+
+        return self._service(AsyncFileSystem)
+
+    fs = filesystem = files = file_system
+
+    @property
+    def env(self) -> AsyncEnv:
+        """Set and read the environment variables of the session."""
+        from agentbay_async.services.env import AsyncEnv
+
+        return self._service(AsyncEnv)
+
+    @property
+    def git(self) -> AsyncGit:
+        """Work with git repositories in the session."""
+        from agentbay_async.services.git import AsyncGit
+
+        return self._service(AsyncGit)
+
+    @property
+    def agent(self) -> AsyncAgent:
+        """Let the service's agents do tasks in the session."""
+        from agentbay_async.services.agent import AsyncAgent
+
+        return self._service(AsyncAgent)
+
+    @property
+    def browser(self) -> AsyncBrowser:
+        """Start and stop the session's browser."""
+        from agentbay_async.services.browser import AsyncBrowser
+
+        return self._service(AsyncBrowser)
+
+    @property
+    def computer(self) -> AsyncComputer:
+        """Control mouse, keyboard, windows and apps of the session's desktop."""
+        from agentbay_async.services.computer import AsyncComputer
+
+        return self._service(AsyncComputer)
+
+    @property
+    def mobile(self) -> AsyncMobile:
+        """Control touch screen, elements and apps of the session's phone."""
+        from agentbay_async.services.mobile import AsyncMobile
+
+        return self._service(AsyncMobile)
+
+    @property
+    def oss(self) -> AsyncOss:
+        """Copy files between the session and object storage."""
+        from agentbay_async.services.oss import AsyncOss
+
+        return self._service(AsyncOss)
+
+    @property
+    def pty(self) -> AsyncPty:
+        """Open terminals in the session."""
+        from agentbay_async.services.pty import AsyncPty
+
+        return self._service(AsyncPty)
+
+    @property
+    def context(self) -> AsyncSessionContext:
+        """Sync files between the session and its contexts."""
+        from agentbay_async.session_context import AsyncSessionContext
+
+        return self._service(AsyncSessionContext)
+
     @returns_result(OperationResult)
     async def set_labels(self, labels: Mapping[str, str]) -> OperationResult[None]:
         """Replace all labels of the session.
 
-        The service replaces the labels that the library set by itself as well, so they are sent
-        again. They are known of a session that this client created; of others, the first call asks
-        for them, which is one request more.
+        The service would also remove the library's reserved labels, so they are sent again. For a
+        session that this client did not create, the first call fetches them with one more request.
 
         Args:
-            labels: The labels it shall have; at least one, none of them blank.
+            labels: The new labels; at least one, none of them blank.
 
         Raises:
-            InvalidArgumentError: There is no label, or a key or value is blank.
+            InvalidArgumentError: `labels` is empty, or a key or value is blank.
         """
         checked = _check.labels(labels)
         if not checked:
             raise InvalidArgumentError("labels must not be empty; give at least one")
-        labels_to_keep = await self._own_labels()
-        request = schema.SetLabel(session_id=self.session_id, labels={**checked, **labels_to_keep})
+        kept = await self._reserved_labels()
+        request = schema.SetLabel(session_id=self.session_id, labels={**checked, **kept})
         answer = await self._api.call(request)
         return OperationResult.ok(None, answer.request_id)
 
-    async def _own_labels(self) -> dict[str, str]:
-        if self._reserved is None:
-            if not self._api.settings.reserved_labels:
-                return {}
-            await self._all_labels()
-        return self._reserved or {}
-
-    async def _all_labels(self) -> tuple[dict[str, str], str]:
-        answer = await self._api.call(schema.GetLabel(session_id=self.session_id))
-        labels = (answer.data.labels if answer.data is not None else None) or {}
-        self._reserved = reserved_part(labels)
-        return labels, answer.request_id
-
     @returns_result(OperationResult)
     async def get_labels(self) -> OperationResult[dict[str, str]]:
-        """Ask for the labels of the session; they are in ``data``."""
-        labels, request_id = await self._all_labels()
-        return OperationResult.ok(visible(labels), request_id)
+        """Return the labels of the session in ``data``."""
+        labels, request_id = await self._fetch_labels()
+        return OperationResult.ok(_reserved_labels.visible(labels), request_id)
 
     @returns_result(OperationResult)
     async def info(self) -> OperationResult[SessionInfo]:
-        """Ask how a person reaches the session; the answer is in ``data``."""
+        """Return in ``data`` how a person connects to the session."""
         answer = await self._api.call(schema.GetMcpResource(session_id=self.session_id))
         if answer.data is None:
             raise BadAnswerError("GetMcpResource: the answer has no data")
         info = _session_info(answer.data)
         return OperationResult.ok(info, answer.request_id)
+
+    @returns_result(SessionStatusResult)
+    async def get_status(self) -> SessionStatusResult:
+        """Return the state of the session; ``"FINISH"`` means that it was deleted."""
+        answer = await self._api.call(schema.GetSessionDetail(session_id=self.session_id))
+        status = answer.data.status if answer.data is not None else None
+        return SessionStatusResult.ok(status or "", answer.request_id)
+
+    @property
+    def remaining(self) -> timedelta | None:
+        """Longest time that the session still lives, never below 0.
+
+        This is the rest of its ``max_runtime``; an idle session may end earlier. ``None`` if that
+        is unknown, as for a session that was looked up or listed, and for a session that ends only
+        when it is deleted.
+        """
+        from datetime import timedelta
+
+        if self._ends is None:
+            return None
+        return timedelta(seconds=max(0.0, self._ends - self._api.clock.monotonic()))
+
+    @returns_result(OperationResult)
+    async def keep_alive(self) -> OperationResult[None]:
+        """Restart the idle time of the session."""
+        request = schema.RefreshSessionIdleTime(session_id=self.session_id)
+        answer = await self._api.call(request)
+        return OperationResult.ok(None, answer.request_id)
+
+    @asynccontextmanager
+    async def keep_alive_while(
+        self,
+        every: float | timedelta = 60.0,
+        *,
+        warn: Callable[[timedelta], Awaitable[None] | None] | None = None,
+        warn_before: float | timedelta = 300.0,
+    ) -> AsyncIterator[None]:
+        """Keep the session from becoming idle while a block runs.
+
+        This does not extend ``max_runtime``; use `warn` to learn that it is nearly over.
+
+        Args:
+            every: Seconds (or a timedelta) between two keep-alives; less than the idle time.
+            warn: Called once, with the remaining time, shortly before ``max_runtime`` is over.
+                Needs a session whose :attr:`remaining` is known.
+            warn_before: Time between the warning and the end, in seconds or as a timedelta.
+
+        Raises:
+            SessionNotFoundError: The session ended while the block ran. Raised at the end of the
+                block, unless the block itself raised.
+
+        Example:
+            ::
+
+                async with session.keep_alive_while(every=60):
+                    await think_for_an_hour()
+        """
+        from agentbay_async._lifecycle.keepalive import KeepAlive, kept
+
+        interval = _check.seconds(every, "every")
+        early = _check.seconds(warn_before, "warn_before")
+        keeper = KeepAlive(
+            self._api, self.session_id, interval, warn, early, lambda: self.remaining
+        )
+        async with kept(keeper):
+            yield
+
+    @returns_result(SessionStatusResult)
+    async def pause(
+        self, timeout: float | timedelta = 600, poll_interval: float = 2.0
+    ) -> SessionStatusResult:
+        """Pause the session: its processes stop until it is resumed.
+
+        Args:
+            timeout: Seconds (or a timedelta) to wait until it is paused.
+            poll_interval: Longest pause between two polls, in seconds.
+        """
+        return await self._change(
+            schema.PauseSessionAsync(session_id=self.session_id),
+            (SessionStatus.PAUSING, SessionStatus.PAUSED),
+            _check.seconds(timeout, "timeout"),
+            _check.seconds(poll_interval, "poll_interval"),
+        )
+
+    @returns_result(SessionStatusResult)
+    async def resume(
+        self, timeout: float | timedelta = 600, poll_interval: float = 2.0
+    ) -> SessionStatusResult:
+        """Resume a paused session.
+
+        Args:
+            timeout: Seconds (or a timedelta) to wait until it runs.
+            poll_interval: Longest pause between two polls, in seconds.
+        """
+        return await self._change(
+            schema.ResumeSessionAsync(session_id=self.session_id),
+            (SessionStatus.RESUMING, SessionStatus.RUNNING),
+            _check.seconds(timeout, "timeout"),
+            _check.seconds(poll_interval, "poll_interval"),
+        )
+
+    beta_pause = pause
+    beta_resume = resume
+
+    @returns_result(DeleteResult)
+    async def delete(
+        self,
+        sync_context: bool = False,
+        *,
+        force: bool = False,
+        timeout: float | timedelta = 300,
+    ) -> DeleteResult:
+        """Delete the session and wait until it is gone. It is a success if it is gone already.
+
+        Args:
+            sync_context: First upload the files of its contexts, and verify that they arrived.
+            force: Delete the session even if that upload fails; the files are lost then.
+            timeout: Seconds (or a timedelta) to wait until the session is gone.
+        """
+        limit = _check.seconds(timeout, "timeout")
+        if sync_context:
+            await self._upload_before_delete(force=force)
+        return DeleteResult.ok(None, await delete(self._api, self.session_id, limit))
 
     @returns_result(LinkResult)
     async def get_link(
@@ -141,18 +370,18 @@ class AsyncSession(Lifetime):
         port: int | None = None,
         options: str | None = None,
     ) -> LinkResult:
-        """Ask for a URL that leads to a port of the session; it is in ``data``.
+        """Return in ``data`` a URL that leads to a port of the session.
 
-        The URL carries its own permission: treat it as a secret. Without arguments it leads to the
-        session's browser, where its image has one.
+        Anyone who has the URL may use it: keep it secret. Without arguments it leads to the
+        session's browser, if its image has one.
 
         Args:
-            protocol_type: ``"https"``, or ``"wss"`` for a WebSocket; by default ``"wss"``.
-            port: From 30100 to 30199, where a program in the session listens.
-            options: Handed on to the service as it is.
+            protocol_type: ``"https"``, or ``"wss"`` (the default) for a WebSocket.
+            port: The port, from 30100 to 30199, on which a program in the session listens.
+            options: Sent to the service unchanged.
 
         Raises:
-            InvalidArgumentError: `port` or `protocol_type` is none of those.
+            InvalidArgumentError: `port` or `protocol_type` is invalid.
         """
         from agentbay_async.services._links import get_link
 
@@ -162,7 +391,7 @@ class AsyncSession(Lifetime):
     async def get_metrics(
         self, *, timeout: float | timedelta | None = None
     ) -> SessionMetricsResult:
-        """Ask how busy the session's machine is.
+        """Return load, memory and disk usage of the session's machine.
 
         Args:
             timeout: Seconds (or a timedelta) to wait for its answer; ``None`` takes the client's.
@@ -176,7 +405,7 @@ class AsyncSession(Lifetime):
     async def call_mcp_tool(
         self,
         tool_name: str,
-        # Each tool defines its own arguments, so any JSON value may stand in them.
+        # Each tool defines its own arguments, so any JSON value is possible.
         args: Mapping[str, Any],
         *,
         timeout: float | timedelta | None = None,
@@ -185,7 +414,7 @@ class AsyncSession(Lifetime):
 
         Args:
             tool_name: Its name, such as ``"shell"``.
-            args: Its arguments, as its input schema wants them.
+            args: Its arguments, by its input schema.
             timeout: Seconds (or a timedelta) to wait for its answer; ``None`` takes the client's.
         """
         from agentbay_async.services._tools import call_tool, checked_args
@@ -196,23 +425,94 @@ class AsyncSession(Lifetime):
 
     @returns_result(McpToolsResult)
     async def list_mcp_tools(self, image_id: str | None = None) -> McpToolsResult:
-        """List the tools that the session's image, or another one, offers.
+        """List the tools of an image.
 
         Args:
-            image_id: An image; ``None`` takes the session's, which is asked for if need be.
+            image_id: The image; ``None`` takes the session's.
         """
         from agentbay_async.services._tools import list_tools
 
         name = await self._image() if image_id is None else image_id
         return await list_tools(self._api, _check.identifier(name, "image_id"))
 
+    def _service(self, kind: Callable[[Api, str], T]) -> T:
+        """Return the service of class `kind`; the same one each time."""
+        if self._services is None:
+            self._services = {}
+        service: T | None = self._services.get(kind)
+        if service is None:
+            service = self._services[kind] = kind(self._api, self.session_id)
+        return service
+
+    async def _reserved_labels(self) -> dict[str, str]:
+        if self._reserved is None:
+            if not self._api.settings.reserved_labels:
+                return {}
+            await self._fetch_labels()
+        return self._reserved or {}
+
+    async def _fetch_labels(self) -> tuple[dict[str, str], str]:
+        answer = await self._api.call(schema.GetLabel(session_id=self.session_id))
+        labels = (answer.data.labels if answer.data is not None else None) or {}
+        self._reserved = _reserved_labels.reserved(labels)
+        return labels, answer.request_id
+
+    async def _change(
+        self,
+        request: schema.PauseSessionAsync | schema.ResumeSessionAsync,
+        states: tuple[SessionStatus, SessionStatus],
+        timeout: float,
+        interval: float,
+    ) -> SessionStatusResult:
+        """Send `request`, then wait until the session leaves the first of `states`.
+
+        Raises:
+            SessionStateError: It is not in the second one then.
+        """
+        transitional, wanted = states
+        answer = await self._api.call(request)
+        status = await poll(
+            self._status,
+            lambda status: status != transitional,
+            clock=self._api.clock,
+            timeout=timeout,
+            what=f"{request.ACTION} of {self.session_id}",
+            interval=interval,
+        )
+        if status != wanted:
+            error = SessionStateError(
+                f"{self.session_id} is {status or 'in an unknown state'}, not {wanted.value}",
+                request_id=answer.request_id,
+                session_id=self.session_id,
+            )
+            error.status = status
+            raise error
+        self.status = status
+        return SessionStatusResult.ok(status, answer.request_id)
+
+    async def _status(self) -> str:
+        answer = await self._api.call(schema.GetSession(session_id=self.session_id))
+        return (answer.data.status if answer.data is not None else None) or ""
+
+    async def _upload_before_delete(self, *, force: bool) -> None:
+        result = await self.context.sync(mode="upload")
+        if isinstance(result.error, SessionNotFoundError) or result.error is None or force:
+            return
+        raise ContextSyncError(
+            f"{self.session_id} was not deleted, because its files could not be saved: "
+            f"{result.error_message}",
+            request_id=result.request_id,
+            session_id=self.session_id,
+            hint="Try again, or pass force=True to delete it without saving its files",
+        ) from result.error
+
     async def _image(self) -> str:
-        """Return the image, which is not known where the session was looked up."""
+        """Return the image of the session; fetch it if a look-up left it unknown."""
         if not self.image_id:
             request = schema.GetSessionDetail(session_id=self.session_id)
             answer = await self._api.call(request)
-            told = answer.data.image_id if answer.data is not None else None
-            self.image_id = told or _USUAL_IMAGE
+            image_id = answer.data.image_id if answer.data is not None else None
+            self.image_id = image_id or _DEFAULT_IMAGE
         return self.image_id
 
 
