@@ -51,8 +51,7 @@ class Session(_facade.Facade[AsyncSession]):
         image_id: The image it runs, or ``""`` if unknown.
         status: Its state when this object was made, or ``""``; :meth:`get_status` asks again.
         app_instance_id: The service's id of the machine.
-        resource_url: Page on which a person can watch the session. It contains an access code:
-            keep it secret.
+        resource_url: Page on which a person can watch it. It contains an access code: a secret.
 
     Example:
         ::
@@ -87,7 +86,7 @@ class Session(_facade.Facade[AsyncSession]):
 
     @property
     def resource_url(self) -> str:
-        """Page on which a person can watch the session. It contains an access code: keep it secret."""
+        """Page on which a person can watch it. It contains an access code: a secret."""
         return self._aio.resource_url
 
     @property

@@ -12,9 +12,11 @@ from posixpath import normpath
 from typing import TypeVar
 
 from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
-from agentbay_async.models._reserved_labels import PREFIX
 
 T = TypeVar("T")
+
+#: Keys of labels that the library sets begin with it; see ``_lifecycle/reserved_labels.py``.
+RESERVED_PREFIX = "agentbay-"
 
 WILDCARDS = frozenset("*?[]")
 
@@ -93,9 +95,9 @@ def labels(value: object, name: str = "labels") -> dict[str, str]:
         for key, entry in value.items()
     }
     for key in checked:
-        if key.startswith(PREFIX):
+        if key.startswith(RESERVED_PREFIX):
             raise InvalidArgumentError(
-                f"{name}: {key!r} is reserved, like all keys that begin with {PREFIX!r};"
+                f"{name}: {key!r} is reserved, like all keys that begin with {RESERVED_PREFIX!r};"
                 " take another name"
             )
     return checked

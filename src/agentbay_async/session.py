@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from agentbay_async import _check
+from agentbay_async._lifecycle import reserved_labels
 from agentbay_async._lifecycle.deletion import delete
 from agentbay_async._polling import poll
 from agentbay_async._protocol import schema
@@ -16,7 +17,6 @@ from agentbay_async.errors import (
     SessionNotFoundError,
     SessionStateError,
 )
-from agentbay_async.models import _reserved_labels
 from agentbay_async.models._returns_result import returns_result
 from agentbay_async.models.results import DeleteResult, OperationResult, SessionStatusResult
 from agentbay_async.models.sessions import SessionInfo, SessionStatus
@@ -64,8 +64,7 @@ class AsyncSession:
         image_id: The image it runs, or ``""`` if unknown.
         status: Its state when this object was made, or ``""``; :meth:`get_status` asks again.
         app_instance_id: The service's id of the machine.
-        resource_url: Page on which a person can watch the session. It contains an access code:
-            keep it secret.
+        resource_url: Page on which a person can watch it. It contains an access code: a secret.
 
     Example:
         ::
@@ -105,7 +104,7 @@ class AsyncSession:
         self._api = api
         self.session_id = session_id
         # None until first used: a listing returns thousands of sessions, of which few are used.
-        self._services = None
+        self._services: dict[Callable[[Api, str], Any], Any] | None = None
         self._ends = ends
         self.status = status
         self._access = access
@@ -229,7 +228,7 @@ class AsyncSession:
     async def get_labels(self) -> OperationResult[dict[str, str]]:
         """Return the labels of the session in ``data``."""
         labels, request_id = await self._fetch_labels()
-        return OperationResult.ok(_reserved_labels.visible(labels), request_id)
+        return OperationResult.ok(reserved_labels.visible(labels), request_id)
 
     @returns_result(OperationResult)
     async def info(self) -> OperationResult[SessionInfo]:
@@ -454,7 +453,7 @@ class AsyncSession:
     async def _fetch_labels(self) -> tuple[dict[str, str], str]:
         answer = await self._api.call(schema.GetLabel(session_id=self.session_id))
         labels = (answer.data.labels if answer.data is not None else None) or {}
-        self._reserved = _reserved_labels.reserved(labels)
+        self._reserved = reserved_labels.reserved(labels)
         return labels, answer.request_id
 
     async def _change(

@@ -26,7 +26,7 @@ from agentbay_async import (
     SessionNotFoundError,
     WorkerLostError,
 )
-from agentbay_async.models._reserved_labels import CHUNK
+from agentbay_async._lifecycle.reserved_labels import CHUNK
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

@@ -230,7 +230,7 @@ async def test_pause_fails_when_the_session_reaches_another_state(
     assert isinstance(result.error, SessionStateError)
     assert result.error.status == status
     assert result.error.session_id == "s-1"
-    assert (status or "no known state") in result.error_message
+    assert (status or "an unknown state") in result.error_message
 
 
 async def test_pause_gives_up_in_time(

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from agentbay_async._lifecycle.deletion import delete_abandoned
 from agentbay_async._lifecycle.idempotency import Recovery, new_idempotency_key
 from agentbay_async._lifecycle.processes import default_owner, this_process
+from agentbay_async._lifecycle.reserved_labels import IDEMPOTENCY_KEY, OWNER, RUN, SINCE, reserved
 from agentbay_async._lifecycle.shielding import run_or_undo, run_shielded
 from agentbay_async._protocol import schema
 from agentbay_async._sync.persistence import SYNC_TIMEOUT, downloaded, persistence
 from agentbay_async._transport.access import remember_endpoint
 from agentbay_async._version import __version__
 from agentbay_async.errors import AgentBayError, InvalidArgumentError, SessionError
-from agentbay_async.models._reserved_labels import IDEMPOTENCY_KEY, OWNER, RUN, SINCE, reserved
 from agentbay_async.models.sessions import DEFAULT_LIFETIME
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from agentbay_async._lifecycle.deletion import delete_abandoned
+from agentbay_async._lifecycle.reserved_labels import IDEMPOTENCY_KEY
 from agentbay_async._protocol import schema
 from agentbay_async._protocol.envelope import Answer
 from agentbay_async.errors import AgentBayError, SessionNotFoundError
-from agentbay_async.models._reserved_labels import IDEMPOTENCY_KEY
 from agentbay_async.models.sessions import ENDING
 
 if TYPE_CHECKING:

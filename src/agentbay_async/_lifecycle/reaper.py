@@ -14,10 +14,10 @@ import attrs
 from agentbay_async._lifecycle.deletion import delete
 from agentbay_async._lifecycle.ledger import compact
 from agentbay_async._lifecycle.processes import Fate, fate, this_process
+from agentbay_async._lifecycle.reserved_labels import OWNER, RUN, SINCE
 from agentbay_async._lifecycle.shielding import GRACE
 from agentbay_async._protocol import schema
 from agentbay_async.errors import AgentBayError, SessionNotFoundError
-from agentbay_async.models._reserved_labels import OWNER, RUN, SINCE
 from agentbay_async.models.sessions import Reaping
 
 if TYPE_CHECKING:

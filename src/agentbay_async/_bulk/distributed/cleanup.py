@@ -7,10 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from agentbay_async._bulk.delete_many import release
+from agentbay_async._lifecycle.reserved_labels import CHUNK
 from agentbay_async._protocol import schema
 from agentbay_async.errors import AgentBayError
 from agentbay_async.listing import AsyncSessionListing
-from agentbay_async.models._reserved_labels import CHUNK
 
 if TYPE_CHECKING:
     from agentbay_async._api import Api

@@ -15,9 +15,9 @@ import attrs
 from agentbay_async._bulk.distributed.engine import Report
 from agentbay_async._bulk.distributed.pickling import failure, sealed, unpacked
 from agentbay_async._bulk.options import Pacing, Watching, mapped
+from agentbay_async._lifecycle.reserved_labels import CHUNK
 from agentbay_async._lifecycle.shielding import run_shielded
 from agentbay_async.errors import EngineError
-from agentbay_async.models._reserved_labels import CHUNK
 from agentbay_async.models.budget import Budget
 
 if TYPE_CHECKING:

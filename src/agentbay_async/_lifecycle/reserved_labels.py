@@ -1,19 +1,17 @@
-"""Labels that the library sets by itself, beside the user's own.
+"""Reserved labels: labels that the library sets on sessions, beside the user's.
 
-They say of a session which create made it, whose it is, which process made it and when, and for
-which part of a run that is spread over a cluster. Users never see them, cannot set them and cannot
-filter by them.
+They record the idempotency key of a session's create, its owner, the process that created it, the
+time, and its chunk of a distributed run. Users cannot see them, set them or filter by them.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentbay_async._check import RESERVED_PREFIX as PREFIX
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-#: What the keys of all reserved labels begin with.
-PREFIX = "agentbay-"
 
 CHUNK = f"{PREFIX}chunk"
 IDEMPOTENCY_KEY = f"{PREFIX}idempotency-key"
@@ -23,7 +21,7 @@ SINCE = f"{PREFIX}since"
 
 
 def reserved(labels: Mapping[str, str]) -> dict[str, str]:
-    """Return the labels that are the library's.
+    """Return the reserved labels among `labels`.
 
     Example:
         >>> reserved({"project": "demo", "agentbay-run": "7"})
@@ -33,7 +31,7 @@ def reserved(labels: Mapping[str, str]) -> dict[str, str]:
 
 
 def visible(labels: Mapping[str, str]) -> dict[str, str]:
-    """Return the labels that are the user's.
+    """Return the labels that the user set.
 
     Example:
         >>> visible({"project": "demo", "agentbay-run": "7"})

@@ -1,0 +1,112 @@
+"""Count the functions and modules that one warm call passes, on the client and on the service.
+
+The service runs on a thread of this process, so one profile function sees both sides. Counted are
+distinct functions of ``agentbay_async`` on the client's thread, and of ``agentbay_local`` on all
+others, closures and generated methods included. Comprehensions are left out: since Python 3.12 they
+have no frame.
+
+Example:
+    ::
+
+        python benchmarks/count_hops.py --list create
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from agentbay_async import AsyncAgentBay, AsyncSession
+from agentbay_local import LocalService
+from support.ledger import own_ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from types import FrameType
+
+_CLIENT, _SERVICE = "agentbay_async", "agentbay_local"
+_NOT_FUNCTIONS = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>", "<module>"})
+_WARM_UP = 5
+
+Call = tuple[str, str]
+
+
+class Counter:
+    """Collects the functions that are entered while it is active."""
+
+    def __init__(self) -> None:
+        self.client: set[Call] = set()
+        self.service: set[Call] = set()
+        self._active = False
+
+    def profile(self, frame: FrameType, event: str, _argument: object) -> None:
+        """Handle an event of the profiler."""
+        if not self._active or event != "call" or frame.f_code.co_name in _NOT_FUNCTIONS:
+            return
+        module = frame.f_globals.get("__name__", "")
+        package = module.partition(".")[0]
+        on_client = threading.current_thread() is threading.main_thread()
+        if package == (_CLIENT if on_client else _SERVICE):
+            name = getattr(frame.f_code, "co_qualname", frame.f_code.co_name)
+            (self.client if on_client else self.service).add((module, name))
+
+    async def count(self, call: Callable[[], Awaitable[Any]]) -> Any:
+        """Collect the functions of one call, and return its result."""
+        self.client, self.service = set(), set()
+        self._active = True
+        try:
+            return await call()
+        finally:
+            self._active = False
+
+
+def _report(name: str, side: str, calls: set[Call], *, listed: bool) -> None:
+    modules = {module for module, _name in calls}
+    print(f"{name:8} {side:8} {len(calls):3} functions in {len(modules):2} modules")
+    if listed:
+        for module, function in sorted(calls):
+            print(f"    {module}: {function}")
+
+
+async def _measure(counter: Counter, service: LocalService, options: argparse.Namespace) -> None:
+    async with (
+        AsyncAgentBay(service.api_key, endpoint=service.endpoint) as bay,
+        bay.session() as used,
+    ):
+        calls: dict[str, Callable[[], Awaitable[Any]]] = {
+            "create": bay.create,
+            "shell": lambda: used.command.run("true"),
+        }
+        for name in options.calls or calls:
+            for _ in range(_WARM_UP):
+                await _clean_up(await calls[name]())
+            await _clean_up(await counter.count(calls[name]))
+            _report(name, "client", counter.client, listed=options.list)
+            _report(name, "service", counter.service, listed=options.list)
+
+
+async def _clean_up(result: Any) -> None:
+    if isinstance(value := result.unwrap(), AsyncSession):
+        (await value.delete()).unwrap()
+
+
+def main() -> None:
+    """Count, and print the result."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("calls", nargs="*", metavar="CALL", help="create, shell; default: both")
+    parser.add_argument("--list", action="store_true", help="print every function")
+    options = parser.parse_args()
+    if unknown := set(options.calls) - {"create", "shell"}:
+        parser.error(f"unknown call: {', '.join(sorted(unknown))}")
+    counter = Counter()
+    threading.setprofile(counter.profile)
+    sys.setprofile(counter.profile)
+    with own_ledger(), LocalService() as service:
+        asyncio.run(_measure(counter, service, options))
+
+
+if __name__ == "__main__":
+    main()
