@@ -1,7 +1,9 @@
 # The list of exports. The module imports each name on first use; see agentbay_async/_lazy.py.
 
+from agentbay_local.manual_clock import ManualClock as ManualClock
 from agentbay_local.sandbox.base import Isolation as Isolation
 from agentbay_local.sandbox.base import Limits as Limits
+from agentbay_local.seeding import Seeded as Seeded
 from agentbay_local.service import LocalService as LocalService
 from agentbay_local.testing.fault_actions import Delay as Delay
 from agentbay_local.testing.fault_actions import Drop as Drop
@@ -20,7 +22,5 @@ from agentbay_local.testing.faults import Fault as Fault
 from agentbay_local.testing.faults import Faults as Faults
 from agentbay_local.testing.journal import Entry as Entry
 from agentbay_local.testing.journal import Journal as Journal
-from agentbay_local.testing.manual_clock import ManualClock as ManualClock
 from agentbay_local.testing.quotas import Quotas as Quotas
-from agentbay_local.testing.seeding import Seeded as Seeded
 from agentbay_local.testing.transitions import Transitions as Transitions

@@ -25,9 +25,9 @@ from agentbay_local import limits
 from agentbay_local.clock import SystemClock
 from agentbay_local.doctor import report
 from agentbay_local.home import HomeInUseError
+from agentbay_local.manual_clock import ManualClock
 from agentbay_local.sandbox.base import Isolation
 from agentbay_local.service import LocalService
-from agentbay_local.testing.manual_clock import ManualClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -17,7 +17,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, TypeVar
 
 from agentbay_async._clock import Clock, SystemClock
-from agentbay_local.testing.manual_clock import ManualClock
+from agentbay_local.manual_clock import ManualClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,12 +25,12 @@ from agentbay_local.protocol.paging import Pages
 from agentbay_local.protocol.signing import Signer
 from agentbay_local.sandbox.host.orphans import Orphans
 from agentbay_local.sandbox.probe import Capability, backend_for, probe
+from agentbay_local.seeding import Seeding
 from agentbay_local.sessions.lifecycle import Lifecycle
 from agentbay_local.sessions.sandboxes import Sandboxes, unavailable
+from agentbay_local.snapshots import Snapshots
 from agentbay_local.state import ServiceState
 from agentbay_local.store import Store
-from agentbay_local.testing.seeding import Seeding
-from agentbay_local.testing.snapshots import Snapshots
 from agentbay_local.tools.tool_state import ToolStates
 
 if TYPE_CHECKING:

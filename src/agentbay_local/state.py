@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from agentbay_local.protocol.errors import no_context, no_session, required, wrong_state
-from agentbay_local.sessions import states
+from agentbay_local.store import states
 from agentbay_local.tools.tool_context import ToolContext
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from agentbay_local.sessions import states
-from agentbay_local.store import Filter, NewSession, Store
+from agentbay_local.store import Filter, NewSession, Store, states
 from agentbay_local.store.bindings import PathTakenError
 from agentbay_local.store.contexts import NameTakenError
 from agentbay_local.store.totals import Tag, Totals

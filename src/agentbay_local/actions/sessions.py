@@ -13,9 +13,8 @@ from agentbay_local.actions.labels import checked_labels
 from agentbay_local.protocol import paging
 from agentbay_local.protocol.answers import Answer
 from agentbay_local.protocol.errors import ApiError, invalid, no_session, required, wrong_state
-from agentbay_local.sessions import states
 from agentbay_local.sessions.access import access_to
-from agentbay_local.store import Filter, NewSession
+from agentbay_local.store import Filter, NewSession, states
 from agentbay_local.testing.fault_actions import Lag
 from agentbay_local.testing.faults import Call
 

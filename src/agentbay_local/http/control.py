@@ -26,9 +26,9 @@ from aiohttp import web
 
 from agentbay_async._protocol import error_codes
 from agentbay_local.http.middleware import refused
+from agentbay_local.manual_clock import ManualClock
 from agentbay_local.protocol.errors import ApiError, invalid
 from agentbay_local.testing.fault_file import faults_from_text
-from agentbay_local.testing.manual_clock import ManualClock
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from agentbay_local.clock import doze_until, happens_within
 from agentbay_local.protocol.errors import wrong_state
-from agentbay_local.sessions import states
+from agentbay_local.store import states
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

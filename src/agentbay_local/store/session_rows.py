@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from agentbay_local.sessions import states
+from agentbay_local.store import states
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Set

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from agentbay_local.sessions import states
+from agentbay_local.store import states
 from agentbay_local.store.session_rows import (
     ALIVE,
     Filter,

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from agentbay_local.clock import Clock
+    from agentbay_local.seeding import ContextSeeds, Seeded, SessionSeeds
     from agentbay_local.server import Server
     from agentbay_local.testing.faults import Faults
     from agentbay_local.testing.instruments import Instruments
     from agentbay_local.testing.journal import Journal
     from agentbay_local.testing.quotas import Quotas
-    from agentbay_local.testing.seeding import ContextSeeds, Seeded, SessionSeeds
     from agentbay_local.testing.transitions import Transitions
 
 __all__ = ["TestControls"]

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from agentbay import AgentBay
     from agentbay_async import AsyncAgentBay
     from agentbay_local.clock import Clock
+    from agentbay_local.manual_clock import ManualClock
     from agentbay_local.service import LocalService
-    from agentbay_local.testing.manual_clock import ManualClock
     from agentbay_local.testing.origins import Origins
 
 _ALLOWED = "agentbay_leaks_allowed"
@@ -66,7 +66,7 @@ class _Services:
 def _clock(name: str) -> Clock | None:
     if name not in _CLOCKS:
         return None
-    from agentbay_local.testing.manual_clock import ManualClock
+    from agentbay_local.manual_clock import ManualClock
 
     return ManualClock(auto=name == "agentbay_auto_clock")
 
@@ -91,7 +91,7 @@ def agentbay_auto_clock(_agentbay_services: _Services) -> ManualClock:
 
 
 def _manual(service: LocalService) -> ManualClock:
-    from agentbay_local.testing.manual_clock import ManualClock
+    from agentbay_local.manual_clock import ManualClock
 
     assert isinstance(service.clock, ManualClock)  # noqa: S101  # it was made so
     return service.clock

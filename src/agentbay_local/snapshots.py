@@ -27,8 +27,7 @@ import attrs
 from agentbay_async._protocol.policy import policy_from_text
 from agentbay_local.contexts.sync import DOWNLOAD
 from agentbay_local.sandbox.host.removal import remove_tree
-from agentbay_local.sessions import states
-from agentbay_local.store import Store
+from agentbay_local.store import Store, states
 from agentbay_local.trees.archive import pack, unpack
 from agentbay_local.trees.atomic_write import AtomicWriter
 from agentbay_local.trees.manifest import scan
@@ -37,8 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from agentbay_local.seeding import Seeding
     from agentbay_local.state import ServiceState
-    from agentbay_local.testing.seeding import Seeding
 
 __all__ = ["Snapshots"]
 
