@@ -1,13 +1,13 @@
-"""One running service on one event loop: its parts put together, its port, its end.
+"""One running service on one event loop: assembles its parts, listens on a port, stops.
 
-`LocalService` is what people use; this is what it runs.
+`LocalService` is the public class; each of its runs is one `Server`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING
@@ -25,10 +25,8 @@ from agentbay_local.protocol.paging import Pages
 from agentbay_local.protocol.signing import Signer
 from agentbay_local.sandbox.host.orphans import Orphans
 from agentbay_local.sandbox.probe import Capability, backend_for, probe
-from agentbay_local.seeding import Seeding
 from agentbay_local.sessions.lifecycle import Lifecycle
 from agentbay_local.sessions.sandboxes import Sandboxes, unavailable
-from agentbay_local.snapshots import Snapshots
 from agentbay_local.state import ServiceState
 from agentbay_local.store import Store
 from agentbay_local.tools.tool_state import ToolStates
@@ -37,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from agentbay_local.sandbox.base import Backend, Isolation, Limits
+    from agentbay_local.sandbox.base import Isolation, Limits
     from agentbay_local.sandbox.outbound import AllowedHosts
     from agentbay_local.testing.instruments import Instruments
 
@@ -45,38 +43,39 @@ __all__ = ["Server", "Settings"]
 
 _log = logging.getLogger(__name__)
 
+# Seconds for each step of a stop: a step that hangs must not keep the others from running.
 _GRACE = 10.0
-_MOVERS = 2
+# Threads that copy files of contexts; more of them only compete for the disk.
+_COPY_THREADS = 2
 
 
 @attrs.frozen
 class Settings:
-    """What a service is started with; see `LocalService`."""
+    """The settings of a service; see `LocalService`."""
 
     host: str
     port: int
     home: Path | None
     api_key: str = attrs.field(repr=False)
     isolation: Isolation
-    kit: Instruments
+    instruments: Instruments
     limits: Limits
     outbound: AllowedHosts
 
 
 class Server:
-    """A service that answers, from `start` to `stop`.
+    """A service that answers requests from `start` to `stop`.
 
     Attributes:
         endpoint: ``http://HOST:PORT``.
-        capability: What this machine allows.
+        capability: The isolation level of this machine, and whether it is available.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stack = AsyncExitStack()
         self._home: Home | None = None
-        self._holdings: Seeding | None = None
-        self._snapshots: Snapshots | None = None
+        self._state: ServiceState | None = None
         self.endpoint = ""
         self.capability = Capability(settings.isolation, available=False)
 
@@ -85,39 +84,28 @@ class Server:
         """The directory of the state.
 
         Raises:
-            RuntimeError: It does not run.
+            RuntimeError: The service is not running.
         """
         if self._home is None:
             raise RuntimeError("the service is not running")
         return self._home.path
 
     @property
-    def holdings(self) -> Seeding:
-        """Everything it holds.
+    def state(self) -> ServiceState:
+        """The parts of the service.
 
         Raises:
-            RuntimeError: It does not run.
+            RuntimeError: The service is not running.
         """
-        if self._holdings is None:
+        if self._state is None:
             raise RuntimeError("the service is not running")
-        return self._holdings
-
-    @property
-    def snapshots(self) -> Snapshots:
-        """What writes that down and brings it back.
-
-        Raises:
-            RuntimeError: It does not run.
-        """
-        if self._snapshots is None:
-            raise RuntimeError("the service is not running")
-        return self._snapshots
+        return self._state
 
     async def start(self) -> None:
-        """Bring everything up; when it fails, nothing is left running.
+        """Start everything; after a failure nothing is left running.
 
         Raises:
-            HomeInUseError: Another service has the home.
+            HomeInUseError: Another service uses the home.
             OSError: The port or the home cannot be used.
         """
         try:
@@ -132,85 +120,89 @@ class Server:
         await stack.aclose()
 
     def abort(self) -> None:
-        """Kill every session's processes and give up the home; without the loop."""
+        """Kill every session's processes and give up the home, without the event loop."""
         if self._home is not None:
             Orphans(self._home.running).sweep()
             self._home.close()
 
     async def _start(self) -> None:
+        # The stack closes in reverse: connections first, then sessions, threads, rows, the lock.
         settings = self._settings
         home = await asyncio.to_thread(Home.open, settings.home)
         self._home = home
         self._stack.push_async_callback(self._close_home, home)
         store = Store.open(home.database)
         self._stack.callback(store.close)
-        executor = ThreadPoolExecutor(_MOVERS, thread_name_prefix="agentbay-files")
-        self._stack.push_async_callback(_end, executor)
+        executor = ThreadPoolExecutor(_COPY_THREADS, thread_name_prefix="agentbay-files")
+        self._stack.push_async_callback(_shut_down, executor)
+        # Before the probe and the first sandbox, whose own processes would be swept as well.
         orphans = Orphans(home.running)
         await asyncio.to_thread(orphans.sweep)
         self.capability = await probe(settings.isolation)
-        state = self._assembled(home, store, executor, orphans)
+        state = self._assemble(home, store, executor, self._sandboxes(home, orphans))
         await _recover(state, home)
-        self._holdings = Seeding(state)
-        self._snapshots = Snapshots(state, self._holdings, home.path)
+        self._state = state
         await self._listen(state)
 
     async def _close_home(self, home: Home) -> None:
-        self._home = self._holdings = self._snapshots = None
+        self._home = self._state = None
         await asyncio.to_thread(home.close)
 
-    def _assembled(
-        self, home: Home, store: Store, executor: ThreadPoolExecutor, orphans: Orphans
-    ) -> ServiceState:
-        kit = self._settings.kit
-        clock, background = kit.clock, BackgroundTasks(kit.clock)
-        backend = _backend(self.capability, orphans)
-        why_not = unavailable(self.capability.reason, self.capability.remedy)
-        sandboxes = Sandboxes(
+    def _sandboxes(self, home: Home, orphans: Orphans) -> Sandboxes:
+        found, settings = self.capability, self._settings
+        return Sandboxes(
             home.sessions,
-            backend,
-            why_not,
-            self._settings.isolation,
-            self._settings.limits,
-            self._settings.outbound,
+            backend_for(found.isolation, orphans) if found.available else None,
+            unavailable(found.reason, found.remedy),
+            settings.isolation,
+            settings.limits,
+            settings.outbound,
         )
+
+    def _assemble(
+        self, home: Home, store: Store, executor: Executor, sandboxes: Sandboxes
+    ) -> ServiceState:
+        instruments = self._settings.instruments
+        clock, signer = instruments.clock, Signer(home.secret())
+        background, tool_states = BackgroundTasks(clock), ToolStates()
         files = ContextStore(home.contexts, executor, durable=not home.temporary)
-        syncing = SyncService(store, clock, background, sandboxes, files, executor, kit)
-        memories = ToolStates()
-        transitions = kit.transitions
-        lifecycle = Lifecycle(store, clock, background, sandboxes, syncing, memories, transitions)
+        syncing = SyncService(
+            store, clock, background, sandboxes.prepare_root, files, executor, instruments
+        )
+        lifecycle = Lifecycle(
+            store, clock, background, sandboxes, syncing, tool_states, instruments.transitions
+        )
         code = Kernels(sandboxes.get)
         sandboxes.on_close(code.close)
         self._stack.push_async_callback(_bounded, sandboxes.close_all, "sandboxes")
-        self._stack.push_async_callback(_bounded, code.close_all, "shells of code")
+        self._stack.push_async_callback(_bounded, code.close_all, "code kernels")
         self._stack.push_async_callback(background.close, _GRACE)
         if not home.temporary:
-            # What the policies of sessions want to be saved is saved while there is somewhere to.
+            # Policies that upload at release are honoured while the home still exists.
             self._stack.push_async_callback(lifecycle.release_all, "the service stopped", _GRACE)
         lifecycle.begin()
-        signer = Signer(home.secret())
         return ServiceState(
-            store,
-            clock,
-            signer,
-            background,
-            sandboxes,
-            files,
-            syncing,
-            lifecycle,
-            memories,
-            code,
-            kit,
-            Pages(signer, clock, kit.quotas),
+            store=store,
+            clock=clock,
+            signer=signer,
+            background=background,
+            sandboxes=sandboxes,
+            files=files,
+            syncing=syncing,
+            lifecycle=lifecycle,
+            tool_states=tool_states,
+            code=code,
+            instruments=instruments,
+            pages=Pages(signer, clock, instruments.quotas),
         )
 
     async def _listen(self, state: ServiceState) -> None:
-        # The key travels in the query of some requests, so there is no access log.
         runner = web.AppRunner(
-            app.application(state, self._settings.api_key, self.holdings.reset),
+            app.application(state, self._settings.api_key),
+            # Some clients send the key in the query, where an access log would show it.
             access_log=None,
             logger=app.server_log,
-            # What goes to a port or into a file is nobody's to unpack on the way.
+            # Bodies for ports and files pass through as they are, packed or not.
             auto_decompress=False,
             shutdown_timeout=1,
         )
@@ -219,27 +211,23 @@ class Server:
         site = web.TCPSite(runner, self._settings.host, self._settings.port)
         await site.start()
         host, port = runner.addresses[0][:2]
-        await asyncio.wait_for(_answers(host, port), _GRACE)
+        await asyncio.wait_for(_check_health(host, port), _GRACE)
         shown = f"[{host}]" if ":" in host else host
         state.endpoint = self.endpoint = f"http://{shown}:{port}"
-
-
-def _backend(capability: Capability, orphans: Orphans) -> Backend | None:
-    return backend_for(capability.isolation, orphans) if capability.available else None
 
 
 async def _recover(state: ServiceState, home: Home) -> None:
     """Clean up after a service that was killed: its sessions are over, its contexts stay."""
     state.store.sessions.finish_all("the service stopped", state.clock.time())
-    for place in list(home.sessions.iterdir()):
-        await state.sandboxes.remove(place.name)
+    for directory in list(home.sessions.iterdir()):
+        await state.sandboxes.remove(directory.name)
     state.store.contexts.remove_own()
     await state.files.recover(state.store.contexts.ids())
     state.store.contexts.settle()
 
 
-async def _answers(host: str, port: int) -> None:
-    """Ask once, as a client would."""
+async def _check_health(host: str, port: int) -> None:
+    """Send one request, as a client would."""
     reader, writer = await asyncio.open_connection(host, port)
     try:
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: local\r\nConnection: close\r\n\r\n")
@@ -250,15 +238,15 @@ async def _answers(host: str, port: int) -> None:
         raise OSError(f"the service on port {port} does not answer")
 
 
-async def _end(executor: ThreadPoolExecutor) -> None:
-    """Let copies that are under way finish, but do not begin new ones and do not wait for ever."""
+async def _shut_down(executor: ThreadPoolExecutor) -> None:
+    """Let copies under way finish, within bounds, and start no more of them."""
     executor.shutdown(wait=False, cancel_futures=True)
     await _bounded(partial(asyncio.to_thread, executor.shutdown), "copies")
 
 
-async def _bounded(work: Callable[[], Awaitable[None]], what: str) -> None:
-    """Wait for a step of the end, but not for ever."""
+async def _bounded(close: Callable[[], Awaitable[None]], what: str) -> None:
+    """Run one step of the stop, with a time limit."""
     try:
-        await asyncio.wait_for(work(), _GRACE)
+        await asyncio.wait_for(close(), _GRACE)
     except (asyncio.TimeoutError, OSError):
         _log.warning("closing the %s did not finish cleanly", what, exc_info=True)

@@ -1,8 +1,10 @@
 """`LocalService`: a local AgentBay service, started and stopped by the program that uses it.
 
 It runs on the caller's event loop with ``async with``, and on a thread with a loop of its own with
-``with`` (or `start` and `stop`), so that neither a blocked nor a closed loop of the caller's stops
-it.
+``with`` (or `start` and `stop`), so that a blocked or closed loop of the caller does not stop it.
+
+Each verb for tests has two forms: the plain one blocks, and works for a service on its own thread;
+the form that begins with ``a`` is awaited, and works for both.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ from agentbay_local.clock import Clock, SystemClock
 from agentbay_local.limits import checked
 from agentbay_local.sandbox.base import Isolation, Limits
 from agentbay_local.sandbox.outbound import AllowedHosts
+from agentbay_local.seeding import seed
 from agentbay_local.server import Server, Settings
-from agentbay_local.testing.controls import TestControls
+from agentbay_local.snapshots import restore_snapshot, write_snapshot
 from agentbay_local.testing.instruments import Instruments
 from agentbay_local.thread import ServerThread
 
@@ -28,6 +31,12 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from agentbay_local.sandbox.probe import Capability
+    from agentbay_local.seeding import ContextSeeds, Seeded, SessionSeeds
+    from agentbay_local.state import ServiceState
+    from agentbay_local.testing.faults import Faults
+    from agentbay_local.testing.journal import Journal
+    from agentbay_local.testing.quotas import Quotas
+    from agentbay_local.testing.transitions import Transitions
 
 __all__ = ["LocalService"]
 
@@ -36,30 +45,30 @@ _ANSWER_WITHIN = 60.0
 T = TypeVar("T")
 
 
-class LocalService(TestControls):
+class LocalService:
     """A local AgentBay service.
 
     Sessions are real sandboxes on this machine. Contexts and their files stay in `home`; sessions
     end with the service.
 
     Args:
-        host: Address to listen on. Anything but loopback lets other machines in.
+        host: Address to listen on. Any but a loopback address lets other machines in.
         port: Port; 0 takes a free one.
-        home: Directory for the state; None makes a temporary one that goes when the service stops.
+        home: Directory for the state; None makes a temporary one, removed when the service stops.
         api_key: The key that clients must send; None makes a random one.
         isolation: ``"namespaces"``; ``"landlock"``, a weaker level for machines that forbid
             namespaces; or ``"none"`` for plain processes that are not isolated.
-        clock: Where the service reads time: the machine's clock, or a `ManualClock`.
-        faults: A JSON file of faults, looked at again whenever it changes; see `FaultFile`.
-        limits: What each session may take of memory, disk, processes, open files and processor.
+        clock: The clock of the service: the machine's by default, or a `ManualClock`.
+        faults: A JSON file of faults, read again whenever it changes; see `FaultFile`.
+        limits: Memory, disk, processes, open files and processor time of each session.
         allow_hosts: Hosts that sessions may reach: ``"HOST"`` for its ports 80 and 443,
-            ``"HOST:PORT"`` for that one, ``"*.HOST"`` for every name below it, ``"*"`` for every
-            name. Programs find a proxy in their variables. A name leads to public addresses only;
-            others must be listed as addresses. By default sessions have no network.
+            ``"HOST:PORT"`` for one port, ``"*.HOST"`` for every name below it, ``"*"`` for every
+            name. Programs find a proxy in their environment. A name leads to public addresses only;
+            list others as addresses. By default sessions have no network.
 
     Raises:
-        ValueError: `isolation`, `port`, one of `limits` or of `allow_hosts` is none of the
-            possible values, or `allow_hosts` is given for a level that cannot keep to it.
+        ValueError: `isolation`, `port`, one of `limits` or of `allow_hosts` is invalid, or
+            `allow_hosts` is given for a level that cannot enforce it.
 
     Example:
         ::
@@ -86,14 +95,15 @@ class LocalService(TestControls):
         if api_key is not None and not api_key.strip():
             raise ValueError("api_key must not be blank; leave it out for a random one")
         self.api_key = api_key or f"akm-local-{secrets.token_hex(16)}"
-        self._kit = Instruments.of(clock or SystemClock(), None if faults is None else Path(faults))
+        fault_file = None if faults is None else Path(faults)
+        self._instruments = Instruments.create(clock or SystemClock(), fault_file)
         self._settings = Settings(
             host=host,
             port=port,
             home=None if home is None else Path(home),
             api_key=self.api_key,
             isolation=_isolation(isolation),
-            kit=self._kit,
+            instruments=self._instruments,
             limits=checked(limits or Limits()),
             outbound=_outbound(allow_hosts, _isolation(isolation)),
         )
@@ -105,44 +115,69 @@ class LocalService(TestControls):
 
     @property
     def endpoint(self) -> str:
-        """``http://HOST:PORT`` while it runs.
+        """``http://HOST:PORT`` while the service runs.
 
         Raises:
-            RuntimeError: It does not run.
+            RuntimeError: The service is not running.
         """
         return self._running().endpoint
 
     @property
     def isolation(self) -> Capability:
-        """What this machine allows: the level, whether it is available, if not why, and the cure.
+        """The isolation level of this machine: whether it is available, if not why, and the cure.
 
         Raises:
-            RuntimeError: It does not run.
+            RuntimeError: The service is not running.
         """
         return self._running().capability
 
     @property
     def home(self) -> Path:
-        """The directory of the state while it runs.
+        """The directory of the state while the service runs.
 
         Raises:
-            RuntimeError: It does not run.
+            RuntimeError: The service is not running.
         """
         return self._running().home
 
+    @property
+    def clock(self) -> Clock:
+        """The clock of the service; give it to clients to share it."""
+        return self._instruments.clock
+
+    @property
+    def faults(self) -> Faults:
+        """Rules for requests that go wrong."""
+        return self._instruments.faults
+
+    @property
+    def journal(self) -> Journal:
+        """The requests and their outcomes."""
+        return self._instruments.journal
+
+    @property
+    def quotas(self) -> Quotas:
+        """The number of sessions, sizes of pages, and lifetimes of tokens and URLs."""
+        return self._instruments.quotas
+
+    @property
+    def transitions(self) -> Transitions:
+        """The duration of state changes."""
+        return self._instruments.transitions
+
     def start(self) -> Self:
-        """Start on a thread of its own; return once it answers.
+        """Start on a thread of its own; return once the service answers.
 
         Raises:
-            HomeInUseError: Another service has the home.
+            HomeInUseError: Another service uses the home.
             OSError: The port or the home cannot be used.
-            RuntimeError: It runs already.
+            RuntimeError: The service is running already.
         """
         self._refuse_second_start()
         server = Server(self._settings)
         self._thread = ServerThread(server)
         try:
-            self._thread.begin()
+            self._thread.start()
         except BaseException:
             self._thread = None
             raise
@@ -153,12 +188,13 @@ class LocalService(TestControls):
         """Stop the service of `start`, with every process of its sessions. Repeatable."""
         thread, self._thread, self._server = self._thread, None, None
         if thread is not None:
-            thread.end()
+            thread.stop()
 
     def abort(self) -> None:
-        """End every session's processes at once, without the loop: for the end of the process.
+        """Kill every session's processes without the event loop, when the interpreter exits.
 
-        A temporary home is removed. Worker threads are gone by then, so `stop` would not work.
+        A temporary home is removed. `stop` would not work then, because Python has ended its worker
+        threads by that time.
         """
         if self._server is not None and self._thread is not None:
             self._thread.freeze()
@@ -192,21 +228,99 @@ class LocalService(TestControls):
         if server is not None:
             await asyncio.shield(server.stop())
 
-    def _block(self, work: Callable[[Server], Coroutine[Any, Any, T]]) -> T:
-        server, thread = self._running(), self._thread
+    def living(self) -> dict[str, dict[str, str]]:
+        """Return the labels of each session that is neither released nor being released, by id.
+
+        Raises:
+            RuntimeError: The service is not running.
+        """
+        return self._block(_live_labels)
+
+    async def aliving(self) -> dict[str, dict[str, str]]:
+        """As `living`, for coroutines."""
+        return await self._await(_live_labels)
+
+    def reset(self) -> None:
+        """Delete sessions, contexts, faults and journal entries; quotas return to their defaults.
+
+        The clock stays as it is. Requests and transfers under way fail.
+
+        Raises:
+            RuntimeError: The service is not running, or runs on the event loop of this thread.
+        """
+        self._block(lambda state: state.reset())
+
+    async def areset(self) -> None:
+        """As `reset`, for coroutines."""
+        await self._await(lambda state: state.reset())
+
+    def seed(self, sessions: SessionSeeds = 0, contexts: ContextSeeds = ()) -> Seeded:
+        """Create sessions and contexts without a client; the journal does not show it.
+
+        Args:
+            sessions: The number of sessions without labels, or the labels of each.
+            contexts: Their names, or for each name its files: path and content.
+
+        Raises:
+            ValueError: The service rejects a seed; the message says why.
+            RuntimeError: The service is not running, or runs on the event loop of this thread.
+
+        Example:
+            ::
+
+                service.seed(sessions=[{"env": "test"}], contexts={"notes": {"a.txt": "hello"}})
+        """
+        return self._block(lambda state: seed(state, sessions, contexts))
+
+    async def aseed(self, sessions: SessionSeeds = 0, contexts: ContextSeeds = ()) -> Seeded:
+        """As `seed`, for coroutines."""
+        return await self._await(lambda state: seed(state, sessions, contexts))
+
+    def snapshot(self, path: Path | str) -> None:
+        """Write all contexts with their files, and all sessions, into one file.
+
+        The file is replaced atomically. It holds the labels, times and contexts of sessions, but
+        neither their processes nor their files outside of contexts.
+
+        Raises:
+            OSError: The file cannot be written.
+            RuntimeError: The service is not running, or runs on the event loop of this thread.
+        """
+        self._block(lambda state: write_snapshot(state, Path(path)))
+
+    async def asnapshot(self, path: Path | str) -> None:
+        """As `snapshot`, for coroutines."""
+        await self._await(lambda state: write_snapshot(state, Path(path)))
+
+    def restore(self, path: Path | str) -> None:
+        """Delete all sessions and contexts, and load those of a snapshot.
+
+        Raises:
+            OSError: The file cannot be read; nothing has changed.
+            ValueError: The file is not a snapshot; nothing has changed.
+            RuntimeError: The service is not running, or runs on the event loop of this thread.
+        """
+        self._block(lambda state: restore_snapshot(state, Path(path)))
+
+    async def arestore(self, path: Path | str) -> None:
+        """As `restore`, for coroutines."""
+        await self._await(lambda state: restore_snapshot(state, Path(path)))
+
+    def _block(self, work: Callable[[ServiceState], Coroutine[Any, Any, T]]) -> T:
+        state, thread = self._running().state, self._thread
         if thread is None:
             raise RuntimeError(
-                "the service runs on an event loop of yours: await the form that begins with 'a'"
+                "the service runs on your own event loop: await the method whose name begins "
+                "with 'a'"
             )
-        return thread.call(work(server)).result(_ANSWER_WITHIN)
+        return thread.submit(work(state)).result(_ANSWER_WITHIN)
 
-    async def _await(self, work: Callable[[Server], Coroutine[Any, Any, T]]) -> T:
-        server, thread = self._running(), self._thread
+    async def _await(self, work: Callable[[ServiceState], Coroutine[Any, Any, T]]) -> T:
+        state, thread = self._running().state, self._thread
         if thread is None:
-            return await work(server)
-        return await asyncio.wait_for(
-            asyncio.wrap_future(thread.call(work(server))), _ANSWER_WITHIN
-        )
+            return await work(state)
+        future = asyncio.wrap_future(thread.submit(work(state)))
+        return await asyncio.wait_for(future, _ANSWER_WITHIN)
 
     def _running(self) -> Server:
         if self._server is None:
@@ -218,6 +332,12 @@ class LocalService(TestControls):
     def _refuse_second_start(self) -> None:
         if self._server is not None:
             raise RuntimeError("the service is running already")
+
+
+async def _live_labels(state: ServiceState) -> dict[str, dict[str, str]]:
+    releasing = state.lifecycle.releasing
+    labels = state.store.sessions.labels_of_live()
+    return {name: labels[name] for name in labels if name not in releasing}
 
 
 def _isolation(level: Isolation | str) -> Isolation:
@@ -232,7 +352,7 @@ def _outbound(entries: Iterable[str], level: Isolation) -> AllowedHosts:
     allowed = AllowedHosts.parse(entries)
     if allowed and level is not Isolation.NAMESPACES:
         raise ValueError(
-            f"allow_hosts needs isolation 'namespaces'; nothing would hold sessions of "
-            f"{level.value!r} to the list"
+            f"allow_hosts needs isolation 'namespaces'; sessions of {level.value!r} could bypass "
+            f"the list"
         )
     return allowed

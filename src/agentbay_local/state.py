@@ -1,7 +1,8 @@
-"""What the rules work on: the parts of one running service, handed to every handler."""
+"""The parts of one running service, handed to every handler of an action."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import attrs
@@ -26,25 +27,28 @@ if TYPE_CHECKING:
 
 __all__ = ["ServiceState"]
 
+# Background work that does not end when cancelled must not keep `reset` from returning.
+_GRACE = 10.0
+
 
 @attrs.define
 class ServiceState:
-    """One service's parts.
+    """The parts of one service.
 
     Attributes:
-        store: What it remembers.
-        clock: Where it reads time.
-        signer: What it signs with.
+        store: Sessions, contexts and bindings, in SQLite.
+        clock: The clock of the service.
+        signer: Seals page tokens and URLs.
         background: Work that outlives an answer.
-        sandboxes: Where sessions live.
+        sandboxes: The sandboxes of sessions.
         files: The files of contexts.
-        syncing: What moves files between the two.
-        lifecycle: What ends, pauses and resumes sessions.
-        memories: What the tools of sessions remember.
-        code: What runs code in sessions.
-        kit: The instruments of tests.
+        syncing: Moves files between sessions and contexts.
+        lifecycle: Pauses, resumes and releases sessions.
+        tool_states: Environment variables and watched paths of sessions.
+        code: The kernels that run code in sessions.
+        instruments: Faults, journal, quotas and transitions, for tests.
         pages: Sizes and tokens of pages.
-        endpoint: ``http://HOST:PORT``, for the URLs it hands out.
+        endpoint: ``http://HOST:PORT``, for the URLs that the service hands out.
     """
 
     store: Store
@@ -55,9 +59,9 @@ class ServiceState:
     files: ContextStore
     syncing: SyncService
     lifecycle: Lifecycle
-    memories: ToolStates
+    tool_states: ToolStates
     code: Kernels
-    kit: Instruments
+    instruments: Instruments
     pages: Pages
     endpoint: str = ""
 
@@ -65,18 +69,18 @@ class ServiceState:
         """Return a session that is not finished.
 
         Raises:
-            Problem: The id is missing, unknown, or of a released session.
+            ApiError: The id is missing, unknown, or names a released session.
         """
         session = self.store.sessions.get(required(session_id, "SessionId"))
         if session is None or session.status not in states.LIVE:
             raise no_session()
         return session
 
-    def running(self, session_id: str | None) -> Session:
-        """Return a session that can work now, and count it as used.
+    def running_session(self, session_id: str | None) -> Session:
+        """Return a session that is ready to work, and count it as used.
 
         Raises:
-            Problem: As `session`, or it is paused or being released.
+            ApiError: As `session`, or the session is paused or being released.
         """
         session = self.session(session_id)
         if session.status == states.DELETING:
@@ -86,23 +90,39 @@ class ServiceState:
         self.lifecycle.touch(session)
         return session
 
-    async def workplace(self, session: Session) -> ToolContext:
-        """Return where the tools of a session work, with its sandbox started.
+    async def tool_context(self, session: Session) -> ToolContext:
+        """Start the sandbox of a session if necessary, and return it with the state of its tools.
 
         Raises:
-            Problem: The sandbox does not start.
+            ApiError: The sandbox does not start.
         """
         sandbox = await self.sandboxes.get(session.id)
-        return ToolContext(session.id, sandbox, self.memories.of(session.id), self.code)
+        return ToolContext(session.id, sandbox, self.tool_states.of(session.id), self.code)
 
     def context(self, context_id: str | None, name: str = "ContextId") -> Context:
         """Return a context.
 
         Raises:
-            Problem: The id is missing or unknown.
+            ApiError: The id is missing or unknown; the message calls the parameter `name`.
         """
         wanted = required(context_id, name)
         context = self.store.contexts.get(wanted)
         if context is None:
             raise no_context(wanted)
         return context
+
+    async def reset(self) -> None:
+        """Delete all sessions and contexts, and return the instruments to their defaults."""
+        self.instruments.reset()
+        await self.delete_all()
+        self.lifecycle.begin()
+
+    async def delete_all(self) -> None:
+        """Cancel background work, the sweeper included, and delete all sessions and contexts."""
+        await self.background.close(_GRACE)
+        directories = self.sandboxes.directory.iterdir()
+        ids = self.sandboxes.known | {directory.name for directory in directories}
+        await asyncio.gather(*(self.sandboxes.remove(name) for name in ids))
+        self.syncing.forget_all()
+        self.store.wipe()
+        await self.files.recover([])

@@ -1,4 +1,4 @@
-"""A thread with an event loop of its own, on which one server runs."""
+"""A thread with an event loop of its own, for one server."""
 
 from __future__ import annotations
 
@@ -29,39 +29,40 @@ class ServerThread:
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._failure: BaseException | None = None
-        self._end = asyncio.Event()
+        self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="agentbay-local", daemon=True)
 
-    def begin(self) -> None:
-        """Start, and wait until the server answers; its failure is raised here."""
+    def start(self) -> None:
+        """Start the thread, and wait until the server answers; raise its failure here."""
         self._thread.start()
         if not self._ready.wait(_START_WITHIN):
-            self.end()
+            self.stop()
             raise TimeoutError(f"the service did not start within {_START_WITHIN:.0f} seconds")
         if self._failure is not None:
+            # The thread closes its loop last; a caller that tries again must not race with that.
             self._thread.join(_STOP_WITHIN)
             raise self._failure
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """Stop the server and wait for the thread."""
         if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._end.set)
+            self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join(_STOP_WITHIN)
 
-    def call(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run something on the loop."""
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run a coroutine on the loop."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def freeze(self) -> None:
-        """Hold the loop still for good, so that nothing changes under the hands of `abort`."""
-        still = threading.Event()
+        """Block the loop for good, so that no session starts while `abort` kills them all."""
+        frozen = threading.Event()
 
-        def hold() -> None:
-            still.set()
+        def block() -> None:
+            frozen.set()
             threading.Event().wait()
 
-        self._loop.call_soon_threadsafe(hold)
-        still.wait(_FREEZE_WITHIN)
+        self._loop.call_soon_threadsafe(block)
+        frozen.wait(_FREEZE_WITHIN)
 
     def _run(self) -> None:
         try:
@@ -77,5 +78,5 @@ class ServerThread:
             return
         finally:
             self._ready.set()
-        await self._end.wait()
+        await self._stop.wait()
         await self._server.stop()

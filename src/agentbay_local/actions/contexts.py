@@ -110,7 +110,7 @@ async def clear(state: ServiceState, request: schema.ClearContext) -> Answer:
 
 async def _clear(state: ServiceState, context_id: str) -> None:
     try:
-        await state.kit.transitions.pass_through("clear")
+        await state.instruments.transitions.pass_through("clear")
         await state.files.clear(context_id)
         state.store.contexts.set_expiry(context_id, None)
     finally:

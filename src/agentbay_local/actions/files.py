@@ -15,12 +15,12 @@ from agentbay_async._protocol import schema
 from agentbay_local.actions.transfers import TRANSFER_PATH
 from agentbay_local.clock import iso
 from agentbay_local.contexts.versions import Change
-from agentbay_local.http.files import no_file, signed_url
 from agentbay_local.protocol import paging
 from agentbay_local.protocol.answers import Answer
-from agentbay_local.protocol.errors import invalid, required
+from agentbay_local.protocol.errors import invalid, no_file, required
 from agentbay_local.sandbox.host.openat import open_beneath
 from agentbay_local.trees.manifest import DIRECTORY, LINK, Stamp, list_entries
+from agentbay_local.urls import file_url
 
 if TYPE_CHECKING:
     from agentbay_local.contexts.context_store import Snapshot
@@ -148,7 +148,7 @@ async def delete(state: ServiceState, request: schema.DeleteContextFile) -> Answ
 async def upload_url(state: ServiceState, request: schema.GetContextFileUploadUrl) -> Answer:
     """Hand out a URL to PUT a file to."""
     context = state.context(request.context_id)
-    url, expires = signed_url(state, "PUT", context.id, _file_path(context, request.file_path))
+    url, expires = file_url(state, "PUT", context.id, _file_path(context, request.file_path))
     return Answer(schema.FileUrl(url=url, expire_time=expires))
 
 
@@ -157,7 +157,7 @@ async def download_url(state: ServiceState, request: schema.GetContextFileDownlo
     context = state.context(request.context_id)
     path = _file_path(context, request.file_path)
     await _require(state, context.id, path)
-    url, expires = signed_url(state, "GET", context.id, path)
+    url, expires = file_url(state, "GET", context.id, path)
     return Answer(schema.FileUrl(url=url, expire_time=expires))
 
 

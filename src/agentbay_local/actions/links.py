@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentbay_async._protocol import error_codes, schema
-from agentbay_local.http.ports import PORTS, url_of
 from agentbay_local.protocol.answers import Answer
 from agentbay_local.protocol.errors import ApiError, invalid
+from agentbay_local.urls import PORTS, port_url
 
 if TYPE_CHECKING:
     from agentbay_local.state import ServiceState
@@ -22,7 +22,7 @@ async def get(state: ServiceState, request: schema.GetLink) -> Answer:
     The service speaks no TLS, so the URL begins with ``http`` or ``ws`` where the cloud's begins
     with ``https`` or ``wss``.
     """
-    session = state.running(request.session_id)
+    session = state.running_session(request.session_id)
     protocol = (request.protocol_type or "wss").lower()
     if protocol not in ("https", "wss"):
         raise invalid("ProtocolType", f"must be 'https' or 'wss', not {protocol!r:.40}.")
@@ -34,7 +34,7 @@ async def get(state: ServiceState, request: schema.GetLink) -> Answer:
             f"Invalid port value: {request.port}. "
             f"Port must be an integer in the range [{_FIRST}, {_LAST}].",
         )
-    url = url_of(state, session.id, request.port)
+    url = port_url(state, session.id, request.port)
     link = f"{url}/" if protocol == "https" else f"ws{url.removeprefix('http')}"
     return Answer(schema.Link(url=link))
 
@@ -43,12 +43,12 @@ async def no_browser(
     state: ServiceState, request: schema.GetCdpLink | schema.InitBrowser
 ) -> Answer:
     """Refuse what needs a browser."""
-    raise _nothing_of("browser", state.running(request.session_id))
+    raise _nothing_of("browser", state.running_session(request.session_id))
 
 
 async def no_phone(state: ServiceState, request: schema.GetAdbLink) -> Answer:
     """Refuse what needs a phone."""
-    raise _nothing_of("phone", state.running(request.session_id))
+    raise _nothing_of("phone", state.running_session(request.session_id))
 
 
 def _nothing_of(what: str, session: Session) -> ApiError:

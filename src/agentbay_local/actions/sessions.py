@@ -13,10 +13,10 @@ from agentbay_local.actions.labels import checked_labels
 from agentbay_local.protocol import paging
 from agentbay_local.protocol.answers import Answer
 from agentbay_local.protocol.errors import ApiError, invalid, no_session, required, wrong_state
-from agentbay_local.sessions.access import access_to
 from agentbay_local.store import Filter, NewSession, states
 from agentbay_local.testing.fault_actions import Lag
 from agentbay_local.testing.faults import Call
+from agentbay_local.urls import session_access
 
 if TYPE_CHECKING:
     from agentbay_local.state import ServiceState
@@ -27,14 +27,14 @@ _STATUSES = (*sorted(states.LISTED), states.DELETING, "DELETED")
 
 async def create(state: ServiceState, request: schema.CreateMcpSession) -> Answer:
     """Store a session and attach its contexts; its sandbox starts on first use."""
-    new = checked(state, request)
+    new = new_session(state, request)
     wanted = sync.wanted_bindings(state, request.persistence_data_list or [])
     if request.context_id:
         # Clients before 0.6 name one context and no path; their examples read it at /mnt/data.
         wanted += sync.wanted_bindings(
             state, [schema.Persistence(context_id=request.context_id, path="/mnt/data")]
         )
-    within_quota(state, 1)
+    check_quota(state, 1)
     session = state.lifecycle.admit(new)
     sync.attach(state, session, wanted)
     return Answer(
@@ -49,7 +49,7 @@ async def create(state: ServiceState, request: schema.CreateMcpSession) -> Answe
     )
 
 
-def checked(state: ServiceState, request: schema.CreateMcpSession) -> NewSession:
+def new_session(state: ServiceState, request: schema.CreateMcpSession) -> NewSession:
     """Return the session that is asked for, which could be made now.
 
     Raises:
@@ -69,13 +69,13 @@ def checked(state: ServiceState, request: schema.CreateMcpSession) -> NewSession
     )
 
 
-def within_quota(state: ServiceState, more: int) -> None:
+def check_quota(state: ServiceState, more: int) -> None:
     """See whether so many more sessions may live.
 
     Raises:
         Problem: They would be too many.
     """
-    most = state.kit.quotas.sessions
+    most = state.instruments.quotas.sessions
     if most is not None and state.store.sessions.alive() + more > most:
         raise ApiError(
             f"{error_codes.QUOTA_EXCEEDED}.Session", f"At most {most} sessions may live at once."
@@ -171,8 +171,8 @@ async def list_page(state: ServiceState, request: schema.ListSession) -> Answer:
 
 def _seen_by(state: ServiceState, request: schema.ListSession) -> float | None:
     """Return until when sessions must have been created to be listed, None for any time."""
-    fault = state.kit.strike(Call(request.ACTION), Lag) if request.labels else None
-    lag = max(state.kit.quotas.list_lag_seconds, fault.seconds if fault else 0)
+    fault = state.instruments.strike(Call(request.ACTION), Lag) if request.labels else None
+    lag = max(state.instruments.quotas.list_lag_seconds, fault.seconds if fault else 0)
     return state.clock.time() - lag if lag else None
 
 
@@ -204,7 +204,7 @@ async def pause(state: ServiceState, request: schema.PauseSessionAsync) -> Answe
     """Begin to stop every process of a session; the state has changed when this answers."""
     session = state.session(request.session_id)
     if session.status not in (states.PAUSING, states.PAUSED):
-        state.lifecycle.pause(state.running(session.id))
+        state.lifecycle.pause(state.running_session(session.id))
     return Answer()
 
 
@@ -220,13 +220,13 @@ async def resume(state: ServiceState, request: schema.ResumeSessionAsync) -> Ans
 
 async def refresh(state: ServiceState, request: schema.RefreshSessionIdleTime) -> Answer:
     """Count the idle time from now on."""
-    state.running(request.session_id)
+    state.running_session(request.session_id)
     return Answer()
 
 
 def _reached(state: ServiceState, session: Session) -> dict[str, str]:
     """Return the fields that say how a session is reached directly."""
-    access = access_to(state, session.id)
+    access = session_access(state, session.id)
     return {"link_url": access.link_url, "ws_url": access.ws_url, "token": access.token}
 
 

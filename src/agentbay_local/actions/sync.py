@@ -87,7 +87,7 @@ def attach(state: ServiceState, session: Session, wanted: Sequence[Wanted]) -> N
 
 async def bind(state: ServiceState, request: schema.BindContexts) -> Answer:
     """Attach more contexts to a session."""
-    session = state.running(request.session_id)
+    session = state.running_session(request.session_id)
     if not request.persistence_data_list:
         raise missing(_LIST)
     attach(state, session, wanted_bindings(state, request.persistence_data_list))
@@ -120,7 +120,7 @@ def _binding(state: ServiceState, binding: Binding) -> schema.BindingRecord:
 
 async def start(state: ServiceState, request: schema.SyncContext) -> Answer:
     """Begin to move the files of one context, of one path, or of all contexts of a session."""
-    session = state.running(request.session_id)
+    session = state.running_session(request.session_id)
     kind = (request.mode or UPLOAD).lower()
     if kind not in (UPLOAD, DOWNLOAD):
         raise invalid("Mode", f"must be {UPLOAD!r} or {DOWNLOAD!r}, not {request.mode!r:.40}.")

@@ -45,13 +45,13 @@ async def perform(
     Raises:
         Problem: There is no such session, or it cannot work now.
     """
-    session = state.running(session_id)
+    session = state.running_session(session_id)
     name = required(tool, "Name")
     try:
         if name not in images.tools_of(session.image):
             raise ToolError(images.not_offered(session.image, name))
         with state.lifecycle.using(session):
-            place = await state.workplace(session)
+            place = await state.tool_context(session)
             text = await HANDLERS[name](place, Arguments(name, values))
     except (ToolError, SandboxError) as error:
         return _said(str(error), failed=True)

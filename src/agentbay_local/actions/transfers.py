@@ -31,7 +31,7 @@ _BY_HAND = compact_json(
 
 async def load(state: ServiceState, request: schema.GetAndLoadInternalContext) -> Answer:
     """Return a session's store, making it at first; its directory is there when this answers."""
-    session = state.running(request.session_id)
+    session = state.running_session(request.session_id)
     if request.context_type != _TYPE:
         raise invalid("ContextTypes.1", f"must be {_TYPE!r}, not {request.context_type!r:.40}.")
     context = state.store.contexts.own(session.id) or await _made(state, session)

@@ -22,13 +22,13 @@ from agentbay_local.trees.mount import Mount
 from agentbay_local.trees.selection import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
     from concurrent.futures import Executor
 
     from agentbay_local.background_tasks import BackgroundTasks
     from agentbay_local.clock import Clock
     from agentbay_local.contexts.context_store import ContextStore
-    from agentbay_local.sessions.sandboxes import Sandboxes
+    from agentbay_local.sandbox.base import SandboxSpec
     from agentbay_local.store import Binding, Session, Store
     from agentbay_local.testing.instruments import Instruments
 
@@ -55,18 +55,18 @@ class SyncService:
         store: Store,
         clock: Clock,
         background: BackgroundTasks,
-        sandboxes: Sandboxes,
+        prepare_root: Callable[[str], Awaitable[SandboxSpec]],
         files: ContextStore,
         executor: Executor,
-        kit: Instruments,
+        instruments: Instruments,
     ) -> None:
         self._store = store
         self._clock = clock
         self._background = background
-        self._sandboxes = sandboxes
+        self._prepare_root = prepare_root
         self._files = files
         self._executor = executor
-        self._kit = kit
+        self._instruments = instruments
         self._cells: dict[str, _Cell] = {}
 
     def start(self, binding: Binding, kind: str, path: str = "", *, move: bool = True) -> None:
@@ -140,7 +140,7 @@ class SyncService:
 
     async def _attempt(self, binding: Binding, kind: str, only: str, move: bool) -> str | None:
         """Move files; return what went wrong, or None."""
-        fault = self._kit.strike(_call(binding, kind), FailTask, StickTask)
+        fault = self._instruments.strike(_call(binding, kind), FailTask, StickTask)
         if isinstance(fault, StickTask):
             await wait_for_ever(self._clock)
         if isinstance(fault, FailTask):
@@ -162,8 +162,8 @@ class SyncService:
 
     async def _movement(self, cell: _Cell, binding: Binding, only: str) -> Transfer:
         if binding.path not in cell.mounts:
-            place = await self._sandboxes.place(binding.session_id)
-            cell.mounts[binding.path] = Mount(place.root, binding.path, place.owner)
+            spec = await self._prepare_root(binding.session_id)
+            cell.mounts[binding.path] = Mount(spec.root, binding.path, spec.uid)
         policy = policy_from_text(binding.policy)
         others = (entry.path for entry in self._store.bindings.of(binding.session_id))
         top = f"{binding.path.rstrip('/')}/"

@@ -24,9 +24,10 @@ from agentbay_local.http.middleware import Middleware, Reply, refused, reply
 from agentbay_local.protocol import answers
 from agentbay_local.protocol.errors import ApiError, invalid, missing
 from agentbay_local.testing.faults import Call
+from agentbay_local.urls import FILE_PREFIX, PORT_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
 
     from aiohttp.typedefs import Handler
 
@@ -51,29 +52,27 @@ def _is_ours(record: logging.LogRecord) -> bool:
 server_log.addFilter(_is_ours)
 
 
-def application(
-    state: ServiceState, api_key: str, reset: Callable[[], Awaitable[None]]
-) -> web.Application:
-    """Build the web application of a service; `reset` makes it forget everything."""
-    gate = Middleware(state.kit)
-    front = Front(state, api_key, gate)
+def application(state: ServiceState, api_key: str) -> web.Application:
+    """Build the web application of a service."""
+    middleware = Middleware(state.instruments)
+    front = Front(state, api_key, middleware)
     app = web.Application(
         client_max_size=BODY_LIMIT, middlewares=[refuse_web_pages, refuse_broken_bodies]
     )
     app.router.add_post("/", front.act)
     app.router.add_get("/healthz", front.health)
-    files.add(app, state, gate)
+    files.add(app, state, middleware)
     ports.add(app, state)
-    direct_call.add(app, state, gate)
+    direct_call.add(app, state, middleware)
     websocket.add(app, state)
-    control.add(app, state.kit, api_key, reset)
+    control.add(app, state, api_key)
     return app
 
 
 @web.middleware
 async def refuse_web_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse what a browser sends on behalf of some page: no page has business here."""
-    if "Origin" in request.headers and not request.path.startswith(ports.PREFIX):
+    if "Origin" in request.headers and not request.path.startswith(PORT_PREFIX):
         problem = ApiError(error_codes.NOT_LOGIN, "Requests from web pages are not accepted.", 403)
         return refused(problem).response
     return await handler(request)
@@ -96,7 +95,7 @@ async def refuse_broken_bodies(request: web.Request, handler: Handler) -> web.St
 
 
 def _is_packed(request: web.Request) -> bool:
-    passed_on = request.path.startswith((ports.PREFIX, files.PREFIX))
+    passed_on = request.path.startswith((PORT_PREFIX, FILE_PREFIX))
     return not passed_on and request.headers.get("Content-Encoding", "identity") != "identity"
 
 
@@ -107,10 +106,10 @@ def _refused_body(why: str) -> web.Response:
 class Front:
     """Turns requests into calls of handlers, and what they return or raise into answers."""
 
-    def __init__(self, state: ServiceState, api_key: str, gate: Middleware) -> None:
+    def __init__(self, state: ServiceState, api_key: str, middleware: Middleware) -> None:
         self._state = state
         self._key = api_key.encode()
-        self._gate = gate
+        self._middleware = middleware
 
     async def health(self, request: web.Request) -> web.Response:
         """Say that the service answers, and how well it isolates."""
@@ -129,7 +128,7 @@ class Front:
         async def handle(_cut: int | None) -> Reply:
             return await self._reply(name, fields, request)
 
-        return await self._gate.pass_through(request, _call(name, fields), handle)
+        return await self._middleware.pass_through(request, _call(name, fields), handle)
 
     async def _reply(self, name: str, fields: Mapping[str, str], request: web.Request) -> Reply:
         try:

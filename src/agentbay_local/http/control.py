@@ -31,20 +31,17 @@ from agentbay_local.protocol.errors import ApiError, invalid
 from agentbay_local.testing.fault_file import faults_from_text
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from aiohttp.typedefs import Handler
 
+    from agentbay_local.state import ServiceState
     from agentbay_local.testing.instruments import Instruments
 
 __all__ = ["add"]
 
 
-def add(
-    app: web.Application, kit: Instruments, api_key: str, reset: Callable[[], Awaitable[None]]
-) -> None:
-    """Add the routes; `reset` makes the service forget everything."""
-    control = _Control(kit, api_key.encode(), reset)
+def add(app: web.Application, state: ServiceState, api_key: str) -> None:
+    """Add the routes."""
+    control = _Control(state, state.instruments, api_key.encode())
     routes: list[tuple[str, str, Handler]] = [
         ("GET", "faults", control.faults),
         ("POST", "faults", control.add_faults),
@@ -62,9 +59,9 @@ def add(
 
 @attrs.frozen
 class _Control:
-    kit: Instruments
+    state: ServiceState
+    instruments: Instruments
     key: bytes
-    reset: Callable[[], Awaitable[None]]
 
     def guarded(self, handler: Handler) -> Handler:
         """Ask for the key, and write refusals down."""
@@ -87,29 +84,29 @@ class _Control:
             raise ApiError(error_codes.NOT_LOGIN, "The API key is missing or wrong.", 403)
 
     async def faults(self, _request: web.Request) -> web.StreamResponse:
-        return web.json_response([rule.as_json() for rule in self.kit.faults])
+        return web.json_response([rule.as_json() for rule in self.instruments.faults])
 
     async def add_faults(self, request: web.Request) -> web.StreamResponse:
-        self.kit.faults.include(*faults_from_text(await request.read()))
+        self.instruments.faults.include(*faults_from_text(await request.read()))
         return await self.faults(request)
 
     async def clear_faults(self, request: web.Request) -> web.StreamResponse:
-        self.kit.faults.clear()
+        self.instruments.faults.clear()
         return await self.faults(request)
 
     async def journal(self, request: web.Request) -> web.StreamResponse:
         ok = {"true": True, "false": False}.get(request.query.get("ok", ""))
-        entries = self.kit.journal.find(request.query.get("action"), ok=ok)
+        entries = self.instruments.journal.find(request.query.get("action"), ok=ok)
         text = "".join(f"{entry.as_json()}\n" for entry in entries)
-        headers = {"X-Dropped": str(self.kit.journal.dropped)}
+        headers = {"X-Dropped": str(self.instruments.journal.dropped)}
         return web.Response(text=text, content_type="application/x-ndjson", headers=headers)
 
     async def clear_journal(self, _request: web.Request) -> web.StreamResponse:
-        self.kit.journal.clear()
+        self.instruments.journal.clear()
         return web.json_response({})
 
     async def advance(self, request: web.Request) -> web.StreamResponse:
-        clock, seconds = self.kit.clock, (await _document(request)).get("advance")
+        clock, seconds = self.instruments.clock, (await _document(request)).get("advance")
         if not isinstance(clock, ManualClock):
             raise invalid("advance", "needs a service whose clock is moved by hand.")
         if not isinstance(seconds, (int, float)):
@@ -120,21 +117,21 @@ class _Control:
     async def transitions(self, request: web.Request) -> web.StreamResponse:
         for kind, how in (await _document(request)).items():
             if how == "manual":
-                self.kit.transitions.manual(kind)
+                self.instruments.transitions.manual(kind)
             elif how == "immediate":
-                self.kit.transitions.immediate(kind)
+                self.instruments.transitions.immediate(kind)
             elif isinstance(how, (int, float)):
-                self.kit.transitions.timed(kind, how)
+                self.instruments.transitions.timed(kind, how)
             else:
                 raise invalid(kind, "must be 'immediate', 'manual' or a number of seconds.")
         return web.json_response({})
 
     async def finish(self, request: web.Request) -> web.StreamResponse:
         kind = (await _document(request)).get("kind")
-        return web.json_response({"finished": self.kit.transitions.finish(str(kind))})
+        return web.json_response({"finished": self.instruments.transitions.finish(str(kind))})
 
     async def forget(self, _request: web.Request) -> web.StreamResponse:
-        await self.reset()
+        await self.state.reset()
         return web.json_response({})
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from agentbay_async._protocol import error_codes
-from agentbay_local.sessions.access import TOKEN_HEADER, admitted
+from agentbay_local.urls import TOKEN_HEADER, authorize_session
 
 if TYPE_CHECKING:
     from agentbay_local.protocol.errors import ApiError
@@ -24,7 +24,7 @@ def session_of(state: ServiceState, request: web.Request) -> Session:
         Problem: The token does not open it, or it is released.
     """
     token = request.headers.get(TOKEN_HEADER, "")
-    return admitted(state, request.match_info["session"], token)
+    return authorize_session(state, request.match_info["session"], token)
 
 
 def refused(problem: ApiError) -> web.Response:

@@ -27,9 +27,9 @@ __all__ = ["add"]
 _log = logging.getLogger(__name__)
 
 
-def add(app: web.Application, state: ServiceState, gate: Middleware) -> None:
+def add(app: web.Application, state: ServiceState, middleware: Middleware) -> None:
     """Add the route."""
-    app.router.add_post("/link/{session}/callTool", _Link(state, gate).call)
+    app.router.add_post("/link/{session}/callTool", _Link(state, middleware).call)
 
 
 @attrs.frozen
@@ -37,7 +37,7 @@ class _Link:
     """The handler."""
 
     state: ServiceState
-    gate: Middleware
+    middleware: Middleware
 
     async def call(self, request: web.Request) -> web.StreamResponse:
         """Call a tool; whatever it says is an answer, what keeps it from being called a refusal."""
@@ -52,7 +52,7 @@ class _Link:
 
         tool = document.get("tool")
         form = {"SessionId": session.id, "Name": tool if isinstance(tool, str) else ""}
-        return await self.gate.pass_through(request, Call("callTool", form), handle)
+        return await self.middleware.pass_through(request, Call("callTool", form), handle)
 
     async def _perform(self, session_id: str, document: dict[str, Any]) -> Reply:
         try:

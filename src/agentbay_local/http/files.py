@@ -11,7 +11,6 @@ import asyncio
 import hashlib
 import os
 from typing import TYPE_CHECKING, Any, BinaryIO
-from urllib.parse import quote
 
 import attrs
 from aiohttp import web
@@ -19,10 +18,11 @@ from aiohttp import web
 from agentbay_async._protocol import error_codes
 from agentbay_local.contexts.versions import Change
 from agentbay_local.http.middleware import BrokenOffError, Reply, refused
-from agentbay_local.protocol.errors import ApiError, context_problem, no_context
+from agentbay_local.protocol.errors import ApiError, no_context, no_file
 from agentbay_local.testing.faults import Call
 from agentbay_local.trees.atomic_write import open_source
 from agentbay_local.trees.manifest import FILE, Stamp
+from agentbay_local.urls import FILE_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -35,35 +35,16 @@ if TYPE_CHECKING:
 
     _Work = Callable[[web.Request, str, str, "int | None"], Awaitable[web.StreamResponse]]
 
-__all__ = ["PREFIX", "add", "no_file", "signed_url"]
-
-PREFIX = "/files/"
+__all__ = ["add"]
 
 _PIECE = 256 * 1024
 
 
-def add(app: web.Application, state: ServiceState, gate: Middleware) -> None:
+def add(app: web.Application, state: ServiceState, middleware: Middleware) -> None:
     """Add the routes, behind the gate."""
-    routes = _Files(state, gate)
-    app.router.add_put(PREFIX + "{token}/{name:(?s:.*)}", routes.put)
-    app.router.add_get(PREFIX + "{token}/{name:(?s:.*)}", routes.get, allow_head=False)
-
-
-def signed_url(state: ServiceState, method: str, context_id: str, path: str) -> tuple[str, int]:
-    """Return a URL for one file and when it expires, in Unix seconds.
-
-    The path travels inside the token, where no proxy or client can normalise it; the name at the
-    end is for people.
-    """
-    expires = int(state.clock.time() + state.kit.quotas.url_seconds)
-    right = {"method": method, "context": context_id, "path": path, "expires": expires}
-    name = quote(path.rpartition("/")[2], errors="surrogateescape")
-    return f"{state.endpoint}{PREFIX}{state.signer.seal('file', right)}/{name}", expires
-
-
-def no_file(path: str) -> ApiError:
-    """Say that a context has no such file."""
-    return context_problem(error_codes.CONTEXT_FILE_NOT_FOUND, f"The context has no file {path!r}.")
+    routes = _Files(state, middleware)
+    app.router.add_put(FILE_PREFIX + "{token}/{name:(?s:.*)}", routes.put)
+    app.router.add_get(FILE_PREFIX + "{token}/{name:(?s:.*)}", routes.get, allow_head=False)
 
 
 @attrs.frozen
@@ -71,7 +52,7 @@ class _Files:
     """The two handlers."""
 
     state: ServiceState
-    gate: Middleware
+    middleware: Middleware
 
     async def put(self, request: web.Request) -> web.StreamResponse:
         """Store a file; it appears at once and whole, or not at all."""
@@ -97,7 +78,7 @@ class _Files:
                 return refused(problem, status=404 if missing else None)
 
         call = Call(method, _named(right))
-        return await self.gate.pass_through(request, call, handle, streams=True)
+        return await self.middleware.pass_through(request, call, handle, streams=True)
 
     async def _store(
         self, request: web.Request, context_id: str, path: str, cut: int | None

@@ -90,7 +90,7 @@ class Middleware:
         kit: The instruments of the service.
     """
 
-    kit: Instruments
+    instruments: Instruments
 
     async def pass_through(
         self,
@@ -109,9 +109,9 @@ class Middleware:
                 that streams need look at that.
             streams: `handle` reads and writes by itself, so that only it can break off.
         """
-        began, moment = time.monotonic(), self.kit.clock.time()
-        with at_work(self.kit.clock):
-            effect = self.kit.strike(call, *(_OF_FILES if streams else _OF_ACTIONS))
+        began, moment = time.monotonic(), self.instruments.clock.time()
+        with at_work(self.instruments.clock):
+            effect = self.instruments.strike(call, *(_OF_FILES if streams else _OF_ACTIONS))
             said: Reply | None = None
             try:
                 said = await self._said(request, effect, handle, streams)
@@ -132,7 +132,7 @@ class Middleware:
         if refusal is not None:
             return refusal
         if isinstance(effect, Delay):
-            await self.kit.clock.sleep(effect.seconds)
+            await self.instruments.clock.sleep(effect.seconds)
         if isinstance(effect, Drop) and not effect.committed:
             _hang_up(request, reset=effect.reset)
             return None
@@ -173,7 +173,7 @@ class Middleware:
         await drip.prepare(request)
         size = max(1, -(-len(body) // effect.pieces))
         for start in range(0, len(body), size):
-            await self.kit.clock.sleep(effect.seconds / effect.pieces)
+            await self.instruments.clock.sleep(effect.seconds / effect.pieces)
             await drip.write(body[start : start + size])
         await drip.write_eof()
         return drip
@@ -188,7 +188,7 @@ class Middleware:
         duration: float,
     ) -> None:
         peer = request.transport.get_extra_info("peername") if request.transport else None
-        self.kit.journal.add(
+        self.instruments.journal.add(
             Entry(
                 time=moment,
                 action=call.action,

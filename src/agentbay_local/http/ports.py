@@ -21,6 +21,7 @@ from agentbay_local.http.error_responses import refused
 from agentbay_local.http.websocket_proxy import LARGEST, relay
 from agentbay_local.protocol.errors import ApiError
 from agentbay_local.sandbox.errors import FileProblem, SandboxError
+from agentbay_local.urls import PORT_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,27 +31,16 @@ if TYPE_CHECKING:
     from agentbay_local.state import ServiceState
     from agentbay_local.store import Session
 
-__all__ = ["PORTS", "PREFIX", "add", "url_of"]
-
-PORTS = range(30100, 30200)
-"""The ports of a session that links can lead to."""
-
-PREFIX = "/port/"
+__all__ = ["add"]
 
 _AT_ONCE = 100
 _CONNECTED_WITHIN = 30.0
 
 
-def url_of(state: ServiceState, session_id: str, port: int) -> str:
-    """Return the URL of a port, without a slash at its end."""
-    token = state.signer.seal("port", {"session": session_id, "port": port})
-    return f"{state.endpoint}{PREFIX}{token}"
-
-
 def add(app: web.Application, state: ServiceState) -> None:
     """Add the route."""
     ports = _Ports(state)
-    app.router.add_route("*", PREFIX + "{token:[^/]+}{rest:(?s:/.*)?}", ports.serve)
+    app.router.add_route("*", PORT_PREFIX + "{token:[^/]+}{rest:(?s:/.*)?}", ports.serve)
     app.cleanup_ctx.append(ports.client)
 
 
@@ -124,12 +114,12 @@ class _Ports:
         right = self._state.signer.open("port", request.match_info["token"])
         if right is None:
             raise ApiError(error_codes.NOT_LOGIN, "The link is not one of this service.", 403)
-        session = self._state.running(right["session"])
+        session = self._state.running_session(right["session"])
         # As it was sent: what the session serves decides what its paths mean.
         _, _, token, *rest = request.raw_path.split("/", 3)
         token, mark, query = token.partition("?")
         path = f"/{rest[0] if rest else ''}{mark}{query}"
-        return _Target(session, right["port"], f"{PREFIX}{token}", path)
+        return _Target(session, right["port"], f"{PORT_PREFIX}{token}", path)
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._client is None:

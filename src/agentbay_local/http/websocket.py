@@ -28,14 +28,14 @@ _GOODBYE = 2.0
 
 def add(app: web.Application, state: ServiceState) -> None:
     """Add the route, and let the lines of a session end with it."""
-    rooms = Hub(state)
-    state.sandboxes.on_close(rooms.close)
+    hub = Hub(state)
+    state.sandboxes.on_close(hub.close)
 
     async def hang_up(_: web.Application) -> None:
-        await rooms.hang_up()
+        await hub.hang_up()
 
     app.on_shutdown.append(hang_up)
-    app.router.add_get("/ws/{session}", _Sockets(state, rooms).talk, allow_head=False)
+    app.router.add_get("/ws/{session}", _Sockets(state, hub).talk, allow_head=False)
 
 
 @attrs.frozen
@@ -43,7 +43,7 @@ class _Sockets:
     """The handler."""
 
     state: ServiceState
-    rooms: Hub
+    hub: Hub
 
     async def talk(self, request: web.Request) -> web.StreamResponse:
         """Speak with a client until one of both hangs up."""
@@ -62,10 +62,10 @@ class _Sockets:
             async with leaving:
                 await socket.close()
 
-        async with self.rooms.joined(session.id, Connection(socket.send_str), hang_up) as desk:
+        async with self.hub.joined(session.id, Connection(socket.send_str), hang_up) as dispatcher:
             async for message in socket:
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
-                    await desk.hear(message.data)
+                    await dispatcher.hear(message.data)
         # Returning would cut the connection while the client still says its own goodbye.
         async with leaving:
             return socket

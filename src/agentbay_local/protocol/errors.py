@@ -15,6 +15,7 @@ __all__ = [
     "invalid",
     "missing",
     "no_context",
+    "no_file",
     "no_session",
     "required",
     "whole_text",
@@ -66,6 +67,11 @@ def context_problem(code: str, message: str) -> ApiError:
 def no_context(which: str) -> ApiError:
     """Say that a context does not exist."""
     return context_problem(error_codes.CONTEXT_NOT_FOUND, f"The context {which!r} does not exist.")
+
+
+def no_file(path: str) -> ApiError:
+    """Say that a context has no such file."""
+    return context_problem(error_codes.CONTEXT_FILE_NOT_FOUND, f"The context has no file {path!r}.")
 
 
 def wrong_state(status: str, remedy: str) -> ApiError:

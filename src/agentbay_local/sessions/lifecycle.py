@@ -53,7 +53,7 @@ class Lifecycle:
         background: BackgroundTasks,
         sandboxes: Sandboxes,
         syncing: SyncService,
-        memories: ToolStates,
+        tool_states: ToolStates,
         transitions: Transitions,
     ) -> None:
         self._store = store
@@ -61,7 +61,7 @@ class Lifecycle:
         self._background = background
         self._sandboxes = sandboxes
         self._syncing = syncing
-        self._memories = memories
+        self._tool_states = tool_states
         self._transitions = transitions
         self._alarm = asyncio.Event()
         self._nap_ends = math.inf
@@ -169,7 +169,7 @@ class Lifecycle:
             return
         await self._sandboxes.remove(session.id)
         self._syncing.forget(session.id)
-        self._memories.forget(session.id)
+        self._tool_states.forget(session.id)
         self._store.sessions.finish(session.id, reason, self._clock.time())
 
     def _keep(self, session: Session) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-__all__ = ["Place", "Sandboxes"]
+__all__ = ["Sandboxes"]
 
 _log = logging.getLogger(__name__)
 
@@ -34,19 +34,6 @@ _log = logging.getLogger(__name__)
 # sessions are used at once, the last of them waits for longer than any one start may take.
 _START_WITHIN = 30.0
 _AT_ONCE = 4
-
-
-@attrs.frozen
-class Place:
-    """Where a session's files are on the host.
-
-    Attributes:
-        root: The directory that is the session's ``/``.
-        owner: The user id its files belong to, or None for the service's own.
-    """
-
-    root: Path
-    owner: int | None
 
 
 @attrs.define
@@ -109,11 +96,14 @@ class Sandboxes:
         """The ids of the sessions that have a directory or a sandbox by now."""
         return set(self._cells)
 
-    async def place(self, session_id: str) -> Place:
-        """Return where a session's files are, making the directories at first."""
-        cell = self._cell(session_id)
+    async def prepare_root(self, session_id: str) -> SandboxSpec:
+        """Return the specification of a session's sandbox, after its directories are made."""
+        cell, spec = self._cell(session_id), self._spec(session_id)
         async with cell.lock:
-            return await self._prepared(session_id, cell)
+            if not cell.prepared:
+                await asyncio.to_thread(self.require().prepare_root, spec)
+                cell.prepared = True
+        return spec
 
     async def get(self, session_id: str) -> Sandbox:
         """Return the live sandbox of a session, starting it when there is none.
@@ -174,13 +164,6 @@ class Sandboxes:
             outbound=self._outbound,
             read_only=read_only_mounts(),
         )
-
-    async def _prepared(self, session_id: str, cell: _Cell) -> Place:
-        spec = self._spec(session_id)
-        if not cell.prepared:
-            await asyncio.to_thread(self.require().prepare_root, spec)
-            cell.prepared = True
-        return Place(spec.root, spec.uid)
 
     async def _started(self, session_id: str, cell: _Cell) -> Sandbox:
         async with cell.lock:

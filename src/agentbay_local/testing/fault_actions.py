@@ -11,7 +11,7 @@ import attrs
 from attrs import validators
 
 from agentbay_async._protocol import error_codes
-from agentbay_local.testing.waiters import LONGEST
+from agentbay_local.manual_clock import LONGEST
 
 __all__ = [
     "Delay",

@@ -17,7 +17,7 @@ __all__ = ["FaultFile", "faults_from_text"]
 
 _log = logging.getLogger(__name__)
 
-Mark = tuple[int, int, int]
+FileStamp = tuple[int, int, int]
 
 
 def faults_from_text(text: str | bytes) -> list[Fault]:
@@ -45,7 +45,7 @@ class FaultFile:
 
     path: Path
     faults: Faults
-    _mark: Mark | None = None
+    _mark: FileStamp | None = None
     _rules: list[Fault] = attrs.field(factory=list)
 
     def refresh(self) -> None:
@@ -66,7 +66,7 @@ class FaultFile:
         """Read the file anew at the next look, whatever has become of its rules."""
         self._mark, self._rules = None, []
 
-    def _marked(self) -> Mark | None:
+    def _marked(self) -> FileStamp | None:
         try:
             status = self.path.stat()
         except OSError:

@@ -47,7 +47,7 @@ class Instruments:
     fault_file: FaultFile | None
 
     @classmethod
-    def of(cls, clock: Clock, fault_file: Path | None = None) -> Self:
+    def create(cls, clock: Clock, fault_file: Path | None = None) -> Self:
         """Make the instruments of a service."""
         faults = Faults()
         file = FaultFile(fault_file, faults) if fault_file else None

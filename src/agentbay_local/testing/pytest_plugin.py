@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 
     from agentbay import AgentBay
     from agentbay_async import AsyncAgentBay
-    from agentbay_local.clock import Clock
-    from agentbay_local.manual_clock import ManualClock
-    from agentbay_local.service import LocalService
+    from agentbay_local import LocalService, ManualClock
     from agentbay_local.testing.origins import Origins
 
 _ALLOWED = "agentbay_leaks_allowed"
@@ -52,7 +50,7 @@ class _Services:
     def get(self, clock: str) -> LocalService:
         """Return the service with that clock, which is the machine's unless it is a fixture's."""
         if clock not in self._running:
-            from agentbay_local.service import LocalService
+            from agentbay_local import LocalService
 
             self._running[clock] = LocalService(clock=_clock(clock)).start()
         return self._running[clock]
@@ -63,10 +61,10 @@ class _Services:
             service.stop()
 
 
-def _clock(name: str) -> Clock | None:
+def _clock(name: str) -> ManualClock | None:
     if name not in _CLOCKS:
         return None
-    from agentbay_local.manual_clock import ManualClock
+    from agentbay_local import ManualClock
 
     return ManualClock(auto=name == "agentbay_auto_clock")
 
@@ -91,7 +89,7 @@ def agentbay_auto_clock(_agentbay_services: _Services) -> ManualClock:
 
 
 def _manual(service: LocalService) -> ManualClock:
-    from agentbay_local.manual_clock import ManualClock
+    from agentbay_local import ManualClock
 
     assert isinstance(service.clock, ManualClock)  # noqa: S101  # it was made so
     return service.clock

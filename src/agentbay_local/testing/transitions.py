@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from agentbay_local.clock import wait_for_ever
-from agentbay_local.testing.waiters import LONGEST
+from agentbay_local.manual_clock import LONGEST
 
 if TYPE_CHECKING:
     from agentbay_local.clock import Clock

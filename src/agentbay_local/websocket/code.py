@@ -44,11 +44,11 @@ class CodeServer:
         return self._run(line, asked)
 
     async def _run(self, line: Connection, asked: Request) -> None:
-        session = self._state.running(self._session_id)
+        session = self._state.running_session(self._session_id)
         if _TOOL not in images.tools_of(session.image):
             raise ToolError(images.not_offered(session.image, _TOOL))
         with self._state.lifecycle.using(session):
-            place = await self._state.workplace(session)
+            place = await self._state.tool_context(session)
             async with aclosing(stream_code(place, Arguments(_TOOL, asked.params))) as frames:
                 async for data in frames:
                     await line.answer(asked, data)

@@ -65,8 +65,8 @@ class FileWatchServer:
             task.cancel()
 
     async def _begin(self, line: Connection, asked: Request, path: str) -> None:
-        session = self._state.running(self._session_id)
-        memory = self._state.memories.of(session.id)
+        session = self._state.running_session(self._session_id)
+        memory = self._state.tool_states.of(session.id)
         follower = await subscribe(memory, await self._state.sandboxes.get(session.id), path)
         self._stop(line, path)
         mine = self._watches.setdefault(line, {})

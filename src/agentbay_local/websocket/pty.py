@@ -78,8 +78,8 @@ class PtyServer:
         await asyncio.gather(*(screen.close() for screen in screens.values()))
 
     async def _create(self, line: Connection, asked: Request, arguments: Arguments) -> None:
-        session = self._state.running(self._session_id)
-        place = await self._state.workplace(session)
+        session = self._state.running_session(self._session_id)
+        place = await self._state.tool_context(session)
         if len(self._open()) >= _MOST_OPEN:
             raise ToolError(f"The session has {_MOST_OPEN} terminals open; close one first")
         try:

@@ -1,0 +1,99 @@
+"""URLs that the service hands out: a session's tools, its WebSocket and ports, a context's files.
+
+Each carries a token that is sealed with the service's secret and names all that it permits, so that
+nothing is stored: a token stays valid for as long as its session lives, or until the time in it.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import attrs
+
+from agentbay_async._protocol import error_codes
+from agentbay_local.protocol.errors import ApiError
+
+if TYPE_CHECKING:
+    from agentbay_local.state import ServiceState
+    from agentbay_local.store import Session
+
+__all__ = [
+    "FILE_PREFIX",
+    "PORTS",
+    "PORT_PREFIX",
+    "TOKEN_HEADER",
+    "SessionAccess",
+    "authorize_session",
+    "file_url",
+    "port_url",
+    "session_access",
+]
+
+TOKEN_HEADER = "X-Access-Token"  # noqa: S105  # the name of a header
+
+PORTS = range(30100, 30200)
+"""The ports of a session that links can lead to."""
+
+PORT_PREFIX = "/port/"
+
+FILE_PREFIX = "/files/"
+
+
+@attrs.frozen
+class SessionAccess:
+    """The direct way to a session.
+
+    Attributes:
+        link_url: Base URL of its tools; ``/callTool`` follows.
+        ws_url: URL of its WebSocket.
+        token: Opens both, in the header `TOKEN_HEADER`.
+    """
+
+    link_url: str = attrs.field(repr=False)
+    ws_url: str = attrs.field(repr=False)
+    token: str = attrs.field(repr=False)
+
+
+def session_access(state: ServiceState, session_id: str) -> SessionAccess:
+    """Return the URLs and the token of a session."""
+    return SessionAccess(
+        link_url=f"{state.endpoint}/link/{session_id}",
+        ws_url=f"{state.endpoint.replace('http', 'ws', 1)}/ws/{session_id}",
+        token=_session_token(state, session_id),
+    )
+
+
+def authorize_session(state: ServiceState, session_id: str, token: str) -> Session:
+    """Return the session that a token opens.
+
+    Raises:
+        ApiError: The token does not belong to the session (401), or the session is released.
+    """
+    expected = _session_token(state, session_id).encode()
+    if not hmac.compare_digest(token.encode("utf-8", "replace"), expected):
+        raise ApiError(error_codes.NOT_LOGIN, "The token of the session is missing or wrong.", 401)
+    return state.session(session_id)
+
+
+def port_url(state: ServiceState, session_id: str, port: int) -> str:
+    """Return the URL of a port, without a slash at its end."""
+    token = state.signer.seal("port", {"session": session_id, "port": port})
+    return f"{state.endpoint}{PORT_PREFIX}{token}"
+
+
+def file_url(state: ServiceState, method: str, context_id: str, path: str) -> tuple[str, int]:
+    """Return a URL for one file and its expiry in Unix seconds.
+
+    The path travels inside the token, where no proxy or client can normalise it; the name at the
+    end is for people.
+    """
+    expires = int(state.clock.time() + state.instruments.quotas.url_seconds)
+    grant = {"method": method, "context": context_id, "path": path, "expires": expires}
+    name = quote(path.rpartition("/")[2], errors="surrogateescape")
+    return f"{state.endpoint}{FILE_PREFIX}{state.signer.seal('file', grant)}/{name}", expires
+
+
+def _session_token(state: ServiceState, session_id: str) -> str:
+    return state.signer.seal("access", {"session": session_id})
