@@ -135,7 +135,7 @@ class Server:
         self._stack.callback(store.close)
         executor = ThreadPoolExecutor(_COPY_THREADS, thread_name_prefix="agentbay-files")
         self._stack.push_async_callback(_shut_down, executor)
-        # Before the probe and the first sandbox, whose own processes would be swept as well.
+        # Before the first sandbox of this run is recorded in the same directory.
         orphans = Orphans(home.running)
         await asyncio.to_thread(orphans.sweep)
         self.capability = await probe(settings.isolation)

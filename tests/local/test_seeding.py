@@ -188,7 +188,7 @@ async def test_what_is_no_snapshot_changes_nothing(own: Api, tmp_path: Path, kin
             archive.add(tmp_path / "x", "")
     else:
         path.write_bytes({"text": b"hello", "empty": b"", "cut": whole[: len(whole) // 2]}[kind])
-    with pytest.raises(ValueError, match="no snapshot"):
+    with pytest.raises(ValueError, match="is not a snapshot"):
         await own.service.arestore(path)
     with pytest.raises(FileNotFoundError):
         await own.service.arestore(tmp_path / "nowhere")
