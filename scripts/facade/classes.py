@@ -325,7 +325,7 @@ class AwaitedMembers:
         result = returns.slice.elts[-1]
         shown = self.annotations.text(result)
         conversion = result_conversion(self.annotations, result)
-        value = conversion("_portal.run(_facade.awaiting(self._aio))")
+        value = conversion("_portal.run(_facade.as_coroutine(self._aio))")
         yield f"_awaited: {shown}"
         yield block(f"def _result(self) -> {shown}:", _RESULT.format(value=value))
         own = {node.name for node in self.node.body if isinstance(node, Function)}

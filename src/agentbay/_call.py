@@ -1,4 +1,4 @@
-"""One call on its way to the private loop and back: the raw lock that a thread sleeps on."""
+"""One call on the private loop, and the future that its thread waits for."""
 
 from __future__ import annotations
 
@@ -14,118 +14,123 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: A Ctrl-C is looked for this often, in seconds: it does not interrupt a wait for a lock on
-#: Windows, and elsewhere not one that is about to begin.
+#: Seconds between two looks for a Ctrl-C. On Windows it does not interrupt a wait for a lock; on
+#: other systems it does, but not a wait that is just about to begin.
 _POLL = 0.1 if sys.platform == "win32" else 0.5
 
 
-class Answer(Generic[T]):
-    """A value or an error on its way from the loop to the one thread that waits for it."""
+class BlockingFuture(Generic[T]):
+    """A result that the loop's thread sets, and that exactly one other thread waits for.
 
-    __slots__ = ("_error", "_given", "_lock", "_value")
+    It is built on a raw lock. `concurrent.futures.Future` needs a condition variable, which costs
+    several more locks for each call, and turns a cancellation into an ordinary `Exception`.
+    """
+
+    __slots__ = ("_done", "_error", "_lock", "_value")
 
     _value: T
 
     def __init__(self) -> None:
         self._error: BaseException | None = None
-        self._given = False
+        self._done = False
         self._lock = threading.Lock()
         self._lock.acquire()
 
-    def give(self, value: T) -> None:
-        """Answer with a value; a second answer is ignored."""
-        if not self._given:
+    def set_result(self, value: T) -> None:
+        """Set the value, unless there is a value or an error already."""
+        if not self._done:
             self._value = value
             self._release()
 
-    def fail(self, error: BaseException) -> None:
-        """Answer with an error; a second answer is ignored."""
-        if not self._given:
+    def set_exception(self, error: BaseException) -> None:
+        """Set the error, unless there is a value or an error already."""
+        if not self._done:
             self._error = error
             self._release()
 
     def _release(self) -> None:
-        self._given = True
+        self._done = True
         self._lock.release()
 
     def wait(self) -> None:
-        """Sleep until there is an answer. A signal handler may raise out of here."""
-        while not (self._given or self._lock.acquire(timeout=_POLL)):
+        """Sleep until there is a value or an error. A signal handler may raise out of here."""
+        while not (self._done or self._lock.acquire(timeout=_POLL)):
             pass
 
-    def take(self) -> T:
-        """Return the value or raise the error, once. Only after :meth:`wait`."""
+    def result(self) -> T:
+        """Return the value or raise the error, once, after `wait`."""
         error, self._error = self._error, None
         if error is None:
             return self._value
         try:
-            raise _as_blocking(error)
+            raise _to_blocking_error(error)
         finally:
             # The traceback holds this frame: without this the error would be a garbage cycle.
             del error
 
 
-class Call(Answer[T]):
-    """One coroutine, run as a task of its own, and the answer it ends with."""
+class Call(BlockingFuture[T]):
+    """A coroutine that runs as one task on the loop, and the future of its result."""
 
-    __slots__ = ("_begun", "_coroutine", "_task")
+    __slots__ = ("_coroutine", "_started", "_task")
 
     def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
         super().__init__()
-        self._begun = False
+        self._started = False
         self._coroutine = coroutine
         self._task: Task[T] | None = None
 
     def start(self, loop: AbstractEventLoop) -> None:
-        """Begin the task, unless it has begun. On the loop's thread."""
-        if self._begun:
+        """Start the task, unless it was started or discarded. On the loop's thread."""
+        if self._started:
             return
-        self._begun = True
+        self._started = True
         self._task = loop.create_task(self._coroutine)
-        self._task.add_done_callback(self._settle)
-        _under_way.add(self)
+        self._task.add_done_callback(self._on_done)
+        _running.add(self)
 
-    def stop(self, loop: AbstractEventLoop) -> None:
-        """Cancel the task, or take back a coroutine that never began. On the loop's thread."""
-        if not self._begun:
-            self.abandon()
+    def cancel(self, loop: AbstractEventLoop) -> None:
+        """Cancel the task, or discard a coroutine that never started. On the loop's thread."""
+        if not self._started:
+            self.fail_closed()
         elif self._task is not None:
             # One round later: a task cancelled before its first step would never run its clean-up.
             loop.call_soon(self._task.cancel)
 
-    def abandon(self) -> None:
-        """Answer in place of a loop that will not: it is gone, or never heard of this call."""
-        self.withdraw()
-        self.fail(ClosedError("the event loop of the blocking client was closed"))
+    def fail_closed(self) -> None:
+        """Set an error for a loop that cannot: it is closed, or never got this call."""
+        self.discard()
+        self.set_exception(ClosedError("the event loop of the blocking client was closed"))
 
-    def withdraw(self) -> None:
-        """Dispose of a coroutine that never began."""
-        if not self._begun:
-            self._begun = True
+    def discard(self) -> None:
+        """Close a coroutine that never started, so that Python does not warn about it."""
+        if not self._started:
+            self._started = True
             self._coroutine.close()
 
-    def _settle(self, task: Task[T]) -> None:
+    def _on_done(self, task: Task[T]) -> None:
         from asyncio import CancelledError
 
-        _under_way.discard(self)
-        # The task holds its error, and the traceback of the error holds a frame with this call.
+        _running.discard(self)
+        # Breaks a cycle: the task holds its error, whose traceback holds a frame with this call.
         self._task = None
         try:
             error = task.exception()
         except CancelledError as cancelled:
             error = cancelled
         if error is None:
-            self.give(task.result())
+            self.set_result(task.result())
         else:
-            self.fail(error)
+            self.set_exception(error)
 
 
-#: asyncio holds its tasks weakly: without this, one that waits for nothing but its caller could be
-#: collected together with it, before its clean-up.
-_under_way: set[Call[Any]] = set()
+#: asyncio keeps weak references to its tasks. A task that waits only for its caller would be
+#: collected together with that caller, before its clean-up, if it were not kept here.
+_running: set[Call[Any]] = set()
 
 
-def _as_blocking(error: BaseException) -> BaseException:
+def _to_blocking_error(error: BaseException) -> BaseException:
+    """Return the error to raise: a blocking caller has no task that could be cancelled."""
     from asyncio import CancelledError
 
     if not isinstance(error, CancelledError):

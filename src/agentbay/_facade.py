@@ -1,8 +1,8 @@
-"""What generated classes are made of: one async object held, passed on, and handed back.
+"""The base of the generated classes, and the conversions that their methods call.
 
-A facade never subclasses its async twin, it holds it. What a call answers was made for that answer,
-so a new facade is put around it. What an object holds for good has one facade, kept beside it, so
-``session.command is session.command``.
+A blocking object holds its async object and never subclasses its class: the two have different
+protocols. A returned async object gets a new facade. An object that another one holds has one
+facade, kept by its owner's facade, so ``session.command is session.command``.
 """
 
 from __future__ import annotations
@@ -49,65 +49,67 @@ class Facade(Generic[A]):
 
 
 def wrap(kind: type[F], aio: object) -> F:
-    """Return a new facade of ``aio``."""
+    """Return a new facade for `aio`."""
     facade = kind.__new__(kind)
-    # Not by the constructor: those of subclasses would make a second async object.
+    # Without the constructor, because the one of a subclass would create a second async object.
     facade._aio = aio
     facade._parts = {}
     return facade
 
 
 def part(owner: Facade[Any], kind: type[F], aio: object) -> F:
-    """Return the facade of what ``owner`` holds for good: always the same one."""
+    """Return the facade of an object that `owner` holds: the same one each time."""
+    # The facade keeps `aio` alive, so no other object can get its id.
     known = owner._parts.get(id(aio))
     if known is None:
-        # Atomic: two threads that ask at once get the same one.
+        # `setdefault` is atomic: two threads that come here at once get the same facade.
         known = owner._parts.setdefault(id(aio), wrap(kind, aio))
     return cast("F", known)
 
 
 def unwrap(facade: Facade[A]) -> A:
-    """Return the async object behind a facade.
+    """Return the async object of a facade.
 
-    Whatever else a caller passes in its place goes on as it is: the async method refuses it with
-    an error that names the argument.
+    Anything else is returned as it is: the async method rejects it with an error that names the
+    argument.
     """
     return cast("A", getattr(facade, "_aio", facade))
 
 
 def in_worker(callback: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Let the async side await ``callback`` in a worker thread, where it may block."""
+    """Return a coroutine function that runs `callback` in a worker thread, where it may block."""
 
     async def call(*args: P.args, **kwargs: P.kwargs) -> T:
         from asyncio import to_thread
 
         return await to_thread(callback, *args, **kwargs)
 
-    # The workers of an engine run what awaits it on the loop that its blocking calls use.
+    # A worker of Ray or Dask runs its tasks on this loop, because `callback` makes blocking calls
+    # and a session's connections belong to one loop.
     vars(call)["agentbay_run"] = _run
     return call
 
 
-def _run(work: Coroutine[Any, Any, T]) -> T:
+def _run(coroutine: Coroutine[Any, Any, T]) -> T:
     from agentbay._portal import run
 
-    return run(work)
+    return run(coroutine)
 
 
 def each(items: object) -> Any:
-    """Let the async side read an iterable that may block, with the async objects in it.
+    """Return an iterable for the async side, which may not block and needs async objects.
 
-    A list of plain values goes on as it is, and so does what cannot be iterated: the async method
-    says what is wrong with that.
+    A collection without blocking objects is returned as it is. So is a value that cannot be
+    iterated: the async method rejects it with an error that names the argument.
     """
     if isinstance(items, (str, bytes)) or not isinstance(items, Iterable):
         return items
     if isinstance(items, Collection) and not any(isinstance(item, Facade) for item in items):
         return items
-    return _pulled(items)
+    return _iterate(items)
 
 
-async def _pulled(items: Iterable[object]) -> AsyncIterator[object]:
+async def _iterate(items: Iterable[object]) -> AsyncIterator[object]:
     from asyncio import to_thread
 
     if isinstance(items, Collection):
@@ -119,6 +121,6 @@ async def _pulled(items: Iterable[object]) -> AsyncIterator[object]:
         yield unwrap(item) if isinstance(item, Facade) else item
 
 
-async def awaiting(value: Awaitable[T]) -> T:
-    """Make a coroutine of something that is merely awaitable."""
+async def as_coroutine(value: Awaitable[T]) -> T:
+    """Return a coroutine for any awaitable; only a coroutine can run as a task."""
     return await value

@@ -1,9 +1,13 @@
-"""The private event loop behind the blocking package: one daemon thread, one loop, one way in.
+"""The private event loop of the blocking package: one daemon thread for the whole process.
 
-Every blocking method hands a coroutine of `agentbay_async` to :func:`run` and sleeps on a raw lock
-until the loop has finished it. The thread starts with the first call, serves every client and
-every thread of the process, and ends with the interpreter. asyncio is imported with the first
-call, so that importing the package stays cheap.
+Every blocking method passes a coroutine of `agentbay_async` to `run` and sleeps until the loop has
+finished it. The first call starts the thread; all clients and all threads of the process share it.
+asyncio is imported with the first call, so that importing the package stays cheap.
+
+Why not anyio's ``BlockingPortal``: its cancellation reaches the clean-up of a cancelled call too
+and cuts it short, so that a session whose create was interrupted would stay alive. Nor is
+``asyncio.run_coroutine_threadsafe(...).result()`` enough: after a Ctrl-C it returns while the
+coroutine goes on running.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import threading
 import warnings
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agentbay._call import Answer, Call
+from agentbay._call import BlockingFuture, Call
 from agentbay_async.errors import BlockingCallError, BlockingCallInAsyncContext, ClosedError
 
 if TYPE_CHECKING:
@@ -25,41 +29,47 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Seconds that the end of the interpreter waits for cancelled calls to clean up.
+#: Seconds that the exit of the interpreter waits for the clean-up of cancelled calls.
 EXIT_GRACE = 2.0
-#: How many callbacks may block at the same time; threads are made when they are needed.
+#: The most callbacks that may block at the same time; each thread is started when it is needed.
 WORKERS = 256
 
 
 class Portal:
-    """The thread and its loop: opened by the first call, closed once, never opened again.
+    """The thread and its loop. The first call opens it; once closed, it stays closed.
 
     Attributes:
-        lock: Guards the state that all threads of the process share, for moments only.
-            A forked child gets a new portal, hence a lock that nobody holds.
+        lock: Guards the state that the threads share. It is never held while waiting.
     """
 
     def __init__(self) -> None:
-        # Re-entrant, because a signal handler may call the blocking API while this thread is here.
+        # Re-entrant: a signal handler may call the blocking API while its thread holds the lock.
         self.lock = threading.RLock()
         self._loop: AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._refusal = ""
+        self._closed_because = ""
 
-    def submit(self, start: Callable[[AbstractEventLoop], object]) -> None:
-        """Have ``start(loop)`` run on the loop's thread, in the caller's context variables.
+    def submit(self, callback: Callable[[AbstractEventLoop], object]) -> None:
+        """Schedule ``callback(loop)`` on the loop's thread; open the portal if needed.
+
+        The callback runs in a copy of the caller's context variables. (A queue that batches the
+        callbacks of several threads would run them all in the context of one.)
 
         Raises:
-            ClosedError: The portal was closed, or belongs to the process this one was forked from.
+            ClosedError: The portal is closed, or belongs to the parent of this process.
         """
         with self.lock:
-            if self._refusal:
-                raise ClosedError(self._refusal)
+            if self._closed_because:
+                raise ClosedError(self._closed_because)
             loop = self._loop or self._open()
-            loop.call_soon_threadsafe(start, loop)
+            loop.call_soon_threadsafe(callback, loop)
 
-    def post(self, callback: Callable[[AbstractEventLoop], object]) -> bool:
-        """Have ``callback(loop)`` run if there is a loop. Takes no lock: fit for finalizers."""
+    def try_submit(self, callback: Callable[[AbstractEventLoop], object]) -> bool:
+        """Schedule ``callback(loop)``, or return ``False`` if there is no open loop.
+
+        This takes no lock, because finalizers call it: the garbage collector may run in a thread
+        that holds the lock, or on the loop's own thread.
+        """
         loop = self._loop
         if loop is None:
             return False
@@ -69,49 +79,60 @@ class Portal:
             return False
         return True
 
-    def ask(
-        self, call: Call[Any], question: Callable[[AbstractEventLoop], object], answer: Answer[T]
+    def request(
+        self,
+        call: Call[Any],
+        callback: Callable[[AbstractEventLoop], object],
+        future: BlockingFuture[T],
     ) -> T:
-        """Have ``question(loop)`` run on the loop's thread, and wait for its answer.
+        """Schedule ``callback(loop)``, then wait for the result of `future`.
 
-        Whatever interrupts the wait cancels ``call``, waits for its clean-up and goes on.
+        An exception in the waiting thread (Ctrl-C) cancels `call` and waits for its clean-up.
         """
         try:
             self.check_caller()
         except BaseException:
-            call.withdraw()
+            call.discard()
             raise
         try:
-            self.submit(question)
-            answer.wait()
+            self.submit(callback)
+            future.wait()
         except BaseException:
             self.cancel(call)
             raise
-        return answer.take()
+        return future.result()
 
     def cancel(self, call: Call[Any]) -> None:
-        """Cancel ``call`` and wait until its clean-up is over."""
-        if not self.post(call.stop):
-            call.abandon()
+        """Cancel `call` and wait until its clean-up is over."""
+        if not self.try_submit(call.cancel):
+            call.fail_closed()
         call.wait()
 
     def close(self, grace: float = EXIT_GRACE) -> None:
-        """Cancel every call, refuse new ones, and wait up to ``grace`` seconds for the thread."""
+        """Cancel every call, reject new ones, and wait up to `grace` seconds for the thread."""
         with self.lock:
-            # Marked first: whatever was accepted before is ahead of the stop in the loop's queue.
-            self._refusal = self._refusal or "the event loop of the blocking client was closed"
-            self.post(lambda loop: loop.stop())
+            # Marked before the stop is scheduled: the loop runs its queue in order, so every call
+            # that was accepted runs ahead of the stop, and none can be accepted behind it.
+            self._closed_because = (
+                self._closed_because or "the event loop of the blocking client was closed"
+            )
+            self.try_submit(lambda loop: loop.stop())
         if self._thread is not None:
             self._thread.join(grace)
 
-    def disown(self) -> AbstractEventLoop | None:
-        """Refuse all calls after a fork. The lock may be held by a thread that is no more."""
-        self._refusal = "this was begun before the process forked; begin it again in the child"
+    def detach(self) -> AbstractEventLoop | None:
+        """Close the portal in a forked child, and return the parent's loop.
+
+        This takes no lock: a thread that held it at the fork does not exist in the child.
+        """
+        self._closed_because = (
+            "this was begun before the process forked; begin it again in the child"
+        )
         loop, self._loop, self._thread = self._loop, None, None
         return loop
 
     def check_caller(self) -> None:
-        """Refuse the loop's own thread, and warn a thread whose own loop would stand still.
+        """Reject calls from the loop's thread; warn about calls from another running loop.
 
         Raises:
             BlockingCallError: The caller is the thread that would have to serve the call.
@@ -122,14 +143,16 @@ class Portal:
                 "call agentbay_async there, or move the blocking code to a thread"
             )
         if _in_running_loop() and not _in_notebook():
-            _warn_standing_loop()
+            _warn_about_blocked_loop()
 
     def _open(self) -> AbstractEventLoop:
         from concurrent.futures import ThreadPoolExecutor
 
         loop = _new_loop()
-        # Callbacks block, and many run at once: the default would be a handful for each processor.
+        # asyncio's default is a handful of threads for each processor. Callbacks block, and a run
+        # over many sessions has one for each session.
         loop.set_default_executor(ThreadPoolExecutor(WORKERS, "agentbay-worker"))
+        # Daemon: the interpreter joins other threads before it runs `atexit`, where we close.
         thread = threading.Thread(
             target=self._serve, args=(loop,), name="agentbay-portal", daemon=True
         )
@@ -139,30 +162,31 @@ class Portal:
         return loop
 
     def _serve(self, loop: AbstractEventLoop) -> None:
-        while not self._refusal:
+        while not self._closed_because:
             # A task that raises one of these ends run_forever; the other calls must go on.
             with contextlib.suppress(KeyboardInterrupt, SystemExit):
                 loop.run_forever()
         try:
-            _finish(loop, _end_tasks())
-            _finish(loop, loop.shutdown_asyncgens())
+            _run_to_end(loop, _cancel_all_tasks())
+            _run_to_end(loop, loop.shutdown_asyncgens())
         finally:
             loop.close()
 
 
-def _finish(loop: AbstractEventLoop, coroutine: Coroutine[Any, Any, None]) -> None:
+def _run_to_end(loop: AbstractEventLoop, coroutine: Coroutine[Any, Any, None]) -> None:
     task = loop.create_task(coroutine)
     while not task.done():
-        # A stop may come this late, and so may a task that raises one of the others.
+        # RuntimeError: a stop that was scheduled earlier ends the loop first. As in `_serve`, a
+        # task may raise one of the others.
         with contextlib.suppress(RuntimeError, KeyboardInterrupt, SystemExit):
             loop.run_until_complete(task)
 
 
-async def _end_tasks() -> None:
+async def _cancel_all_tasks() -> None:
     import asyncio
 
     this = {asyncio.current_task()}
-    # Every task takes its first step, so that it runs its clean-up when it is cancelled.
+    # A task that is cancelled before its first step never enters its `try`, and cleans nothing up.
     await asyncio.sleep(0)
     while others := asyncio.all_tasks() - this:
         for task in others:
@@ -171,17 +195,18 @@ async def _end_tasks() -> None:
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run ``coroutine`` on the private loop and return its value or raise its error.
+    """Run `coroutine` on the private loop; return its value or raise its error.
 
-    A Ctrl-C (or whatever else a signal handler raises) cancels the coroutine, waits for its
-    clean-up and then goes on to the caller; a second one stops the waiting.
+    A Ctrl-C cancels the coroutine first, then waits for its clean-up, then raises
+    `KeyboardInterrupt`. In any other order the program could end while the clean-up still runs. A
+    second Ctrl-C stops the wait. Other exceptions of signal handlers act the same way.
 
     Raises:
         BlockingCallError: Called on the loop's own thread.
         ClosedError: The loop was closed, or the coroutine was cancelled from inside.
     """
     call = Call(coroutine)
-    return _current.ask(call, call.start, call)
+    return _current.request(call, call.start, call)
 
 
 def current() -> Portal:
@@ -190,7 +215,7 @@ def current() -> Portal:
 
 
 def _new_loop() -> AbstractEventLoop:
-    # The loop is nobody else's, so the faster one may serve where the extra "speed" has brought it.
+    # No other code runs on this loop, so uvloop is safe wherever the extra "speed" installed it.
     from importlib import import_module
 
     try:
@@ -216,14 +241,16 @@ def _in_notebook() -> bool:
     return ipython is not None and ipython.get_ipython() is not None
 
 
-def _warn_standing_loop() -> None:
+def _warn_about_blocked_loop() -> None:
     from inspect import currentframe
 
+    # The warning points at the first line outside this package, so that Python shows it once for
+    # each place in the user's program.
     frame, level = currentframe(), 1
     while frame is not None and _is_ours(frame.f_globals.get("__name__", "")):
         frame, level = frame.f_back, level + 1
     warnings.warn(
-        "a blocking call inside a running event loop: the loop stands still until it ends; "
+        "a blocking call inside a running event loop blocks that loop until the call returns; "
         "use the same method of agentbay_async with await",
         BlockingCallInAsyncContext,
         stacklevel=level,
@@ -236,14 +263,16 @@ def _is_ours(module: str) -> bool:
 
 _current = Portal()
 
-#: Loops of parent processes. Kept for ever: to finalize one would take, out of a selector that is
-#: shared with the parent, the very connections that the parent still uses.
+#: The loops of parent processes, kept until the exit. Finalizing one would unregister the parent's
+#: connections: parent and child share the selector.
 _inherited: list[AbstractEventLoop | None] = []
 
 
 def _reset_after_fork() -> None:
+    # A child inherits the loop without its thread, so calls would wait for ever. Only the child is
+    # reset, and nothing happens before the fork: uvloop runs these hooks for every subprocess.
     global _current
-    _inherited.append(_current.disown())
+    _inherited.append(_current.detach())
     _current = Portal()
 
 

@@ -1,4 +1,7 @@
-"""The asynchronous half of a blocking iterator: collects items, hands them over in batches."""
+"""The asynchronous half of a blocking iterator: it collects items and hands them over in batches.
+
+A hand-off to another thread costs about as much as thirty items of a batch, hence the batches.
+"""
 
 from __future__ import annotations
 
@@ -9,34 +12,34 @@ if TYPE_CHECKING:
     from asyncio import Future
     from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 
-    from agentbay._call import Answer
+    from agentbay._call import BlockingFuture
 
 T = TypeVar("T")
 
 
 class Pump(Generic[T]):
-    """Reads a source, on demand, inside one task.
+    """Reads a source on request, inside one task.
 
-    A batch ends when it is as long as was asked, or when the source has to wait for its next item:
-    what is there already never waits for what is not. An empty batch says that the source is done.
+    A batch ends at its limit, or when the source has to wait for its next item: an item that is
+    there never waits for a later one. An empty batch means that the source has ended.
     """
 
     def __init__(self, source: AsyncIterator[T]) -> None:
         self._source = source
-        self._ready: list[T] = []
-        self._answer: Answer[list[T]] | None = None
-        self._most = 1
-        self._asleep: Future[None] | None = None
+        self._items: list[T] = []
+        self._batch: BlockingFuture[list[T]] | None = None
+        self._limit = 1
+        self._requested: Future[None] | None = None
         self._ended = False
         self._error: BaseException | None = None
 
-    def ask(self, answer: Answer[list[T]], most: int) -> None:
-        """Take the next question. On the loop's thread."""
-        self._answer, self._most = answer, most
+    def request(self, batch: BlockingFuture[list[T]], limit: int) -> None:
+        """Request at most `limit` items. On the loop's thread."""
+        self._batch, self._limit = batch, limit
         if self._ended:
             self._deliver()
-        elif self._asleep is not None and not self._asleep.done():
-            self._asleep.set_result(None)
+        elif self._requested is not None and not self._requested.done():
+            self._requested.set_result(None)
 
     async def run(self) -> None:
         """Collect until the source ends, then close it."""
@@ -59,42 +62,47 @@ class Pump(Generic[T]):
 
     async def _collect(self) -> None:
         while True:
-            if len(self._ready) >= self._most:
+            if len(self._items) >= self._limit:
                 self._deliver()
-            if self._answer is None:
-                await self._sleep()
-            item = await _Watched(self._source.__anext__(), self._deliver_ready)
-            self._ready.append(item)
+            if self._batch is None:
+                await self._wait_for_request()
+            item = await _NotifyOnWait(self._source.__anext__(), self._deliver_early)
+            self._items.append(item)
 
-    async def _sleep(self) -> None:
+    async def _wait_for_request(self) -> None:
         from asyncio import get_running_loop
 
-        self._asleep = get_running_loop().create_future()
-        await self._asleep
+        self._requested = get_running_loop().create_future()
+        await self._requested
 
     async def _close_source(self) -> None:
         close: Callable[[], Awaitable[None]] | None = getattr(self._source, "aclose", None)
         if close is not None:
             await close()
 
-    def _deliver_ready(self) -> None:
-        if self._ready:
+    def _deliver_early(self) -> None:
+        if self._items:
             self._deliver()
 
     def _deliver(self) -> None:
-        answer, self._answer = self._answer, None
-        if answer is None:
+        batch, self._batch = self._batch, None
+        if batch is None:
             return
-        if self._error is not None and not self._ready:
+        # The items that came before an error are delivered first, the error with the next request.
+        if self._error is not None and not self._items:
             error, self._error = self._error, None
-            answer.fail(error)
+            batch.set_exception(error)
         else:
-            ready, self._ready = self._ready, []
-            answer.give(ready)
+            items, self._items = self._items, []
+            batch.set_result(items)
 
 
-class _Watched(Generic[T]):
-    """Awaits ``step``, and calls ``on_wait`` whenever that has to wait for something."""
+class _NotifyOnWait(Generic[T]):
+    """Awaits `step`, and calls `on_wait` each time it suspends.
+
+    A coroutine can be resumed by hand, and every value that it yields is a wait for the loop. So
+    this needs no second task, whose context variables and cancel scopes would differ.
+    """
 
     def __init__(self, step: Awaitable[T], on_wait: Callable[[], None]) -> None:
         self._step = step

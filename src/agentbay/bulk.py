@@ -52,7 +52,7 @@ class BulkCreation(_facade.Facade[AsyncBulkCreation]):
 
     def _result(self) -> BulkResult[Session]:
         if not hasattr(self, "_awaited"):
-            self._awaited = _portal.run(_facade.awaiting(self._aio)).map(
+            self._awaited = _portal.run(_facade.as_coroutine(self._aio)).map(
                 lambda item: _facade.wrap(Session, item)
             )
         return self._awaited
@@ -159,7 +159,7 @@ class BulkDeletion(_facade.Facade[AsyncBulkDeletion]):
 
     def _result(self) -> BulkResult[str]:
         if not hasattr(self, "_awaited"):
-            self._awaited = _portal.run(_facade.awaiting(self._aio))
+            self._awaited = _portal.run(_facade.as_coroutine(self._aio))
         return self._awaited
 
     @property

@@ -37,7 +37,7 @@ class SessionListing(_facade.Facade[AsyncSessionListing]):
 
     def _result(self) -> SessionListResult[Session]:
         if not hasattr(self, "_awaited"):
-            self._awaited = _portal.run(_facade.awaiting(self._aio)).map(
+            self._awaited = _portal.run(_facade.as_coroutine(self._aio)).map(
                 lambda item: _facade.wrap(Session, item)
             )
         return self._awaited

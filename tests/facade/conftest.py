@@ -24,7 +24,7 @@ _LIMIT = 30
 _CHILD = """\
 import asyncio, gc, os, signal, sys, threading, warnings
 from agentbay import _portal
-from agentbay._call import Answer, Call
+from agentbay._call import BlockingFuture, Call
 from agentbay._lasting import BlockingContext, BlockingIterator
 from agentbay_async.errors import BlockingCallError, BlockingCallInAsyncContext, ClosedError
 

@@ -371,7 +371,7 @@ def test_awaitable_class_gets_the_members_of_its_result(convert: Convert) -> Non
     text = convert("def __await__(self) -> Generator[Any, None, Found[AsyncPart]]: ...")
     for line in [
         "_awaited: Found[Part]",
-        "_portal.run(_facade.awaiting(self._aio)).map(lambda item: _facade.wrap(Part, item))",
+        "_portal.run(_facade.as_coroutine(self._aio)).map(lambda item: _facade.wrap(Part, item))",
         "def request_id(self) -> str:\n        '''The id of the request.'''".replace("'''", '"""'),
         "def unwrap(self) -> list[Part]:",
         "def things(self) -> list[Part]:",

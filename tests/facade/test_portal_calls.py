@@ -122,7 +122,7 @@ def test_a_call_that_is_stopped_at_once_still_cleans_up() -> None:
     async def start_and_stop() -> None:
         loop = asyncio.get_running_loop()
         call.start(loop)
-        call.stop(loop)
+        call.cancel(loop)
 
     call = Call(work())
     _portal.run(start_and_stop())

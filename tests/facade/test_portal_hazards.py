@@ -318,7 +318,7 @@ def test_closing_the_portal_frees_the_callers(child: Child) -> None:
         def wait():
             call = Call(work())
             try:
-                portal.ask(call, call.start, call)
+                portal.request(call, call.start, call)
             except ClosedError as error:
                 say("freed")
 
@@ -329,7 +329,7 @@ def test_closing_the_portal_frees_the_callers(child: Child) -> None:
         waiting.join()
         late = Call(echo(1))
         try:
-            portal.ask(late, late.start, late)
+            portal.request(late, late.start, late)
         except ClosedError as error:
             say(error)
     """
