@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from agentbay_async._transport.access import Access
     from agentbay_async._transport.http import Http
     from agentbay_async._transport.pool import Pools
-    from agentbay_async._transport.websocket_connections import Sockets
+    from agentbay_async._transport.websocket_pool import Sockets
     from agentbay_async.config import Settings
 
 D = TypeVar("D")
@@ -305,7 +305,7 @@ class Api:
     def sockets(self) -> Sockets:
         """The WebSockets of sessions."""
         if self._sockets is None:
-            from agentbay_async._transport.websocket_connections import Sockets
+            from agentbay_async._transport.websocket_pool import Sockets
 
             self._sockets = Sockets(self.pools, self.clock)
         return self._sockets

@@ -22,7 +22,7 @@ from agentbay_async import (
     ToolError,
 )
 from agentbay_async._protocol.frames import read_frame
-from agentbay_async._transport.pending_calls import Listener
+from agentbay_async._transport.websocket import Listener
 from agentbay_async.services._routing import socket_of
 
 from .machine import TOKEN, always

@@ -10,19 +10,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import uuid
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
+import attrs
 
-from agentbay_async._protocol.frames import read_frame, write_frame
-from agentbay_async._transport.connection import Attempts
-from agentbay_async._transport.pending_calls import Events, Listener, PendingCall
+from agentbay_async._protocol.frames import GATEWAY, read_frame, write_frame
 from agentbay_async.errors import (
     AgentBayError,
+    APIError,
+    BadAnswerError,
     ClosedError,
     ConnectionLostError,
     RequestTimeoutError,
+    ServiceError,
+    ToolError,
 )
 
 if TYPE_CHECKING:
@@ -30,8 +35,7 @@ if TYPE_CHECKING:
 
     from agentbay_async._clock import Clock
     from agentbay_async._protocol.frames import Frame
-    from agentbay_async._transport.connection import Connection
-    from agentbay_async._transport.pending_calls import FrameReceiver
+
 
 logger = logging.getLogger("agentbay")
 
@@ -299,3 +303,185 @@ def _guarded(function: Callable[..., None], *args: Frame | AgentBayError) -> Non
         function(*args)
     except Exception:
         logger.exception("a listener failed")
+
+
+# The pauses between two attempts to connect, in seconds.
+_FIRST_PAUSE = 0.5
+_FACTOR = 1.5
+_LONGEST_PAUSE = 5.0
+_JITTER = 0.1
+# A line that never was there is given up after so many attempts, one that broke after so many
+# seconds: by then the session has most likely gone.
+_FIRST_ATTEMPTS = 4
+_GIVE_UP = 300.0
+
+
+class Connection(Protocol):
+    """A connection that carries text, as aiohttp has it, seen through :mod:`~._wire.ws`."""
+
+    async def send(self, text: str) -> None:
+        """Send one frame; raise ConnectionLostError when the line is broken."""
+        ...
+
+    async def receive(self) -> str | bytes | None:
+        """Return the next frame, or ``None`` when the line is broken."""
+        ...
+
+    async def close(self) -> None:
+        """End the connection."""
+        ...
+
+
+class Attempts:
+    """The attempts to have a line, from the first one until it is there or is given up.
+
+    Args:
+        clock: Time.
+        first: There was none before; otherwise it broke.
+    """
+
+    def __init__(self, clock: Clock, *, first: bool) -> None:
+        self._clock = clock
+        self._first = first
+        self._until = clock.monotonic() + _GIVE_UP
+        self._failed = 0
+        self._pause = _FIRST_PAUSE
+
+    def pause_after(self, error: AgentBayError) -> float | None:
+        """Return the seconds to wait after a failed attempt; ``None`` if it was the last."""
+        self._failed += 1
+        if self._given_up() or not _may_pass(error):
+            return None
+        # Spread, so that a thousand sessions do not come back at once.
+        pause = self._pause + random.uniform(0, _JITTER)  # noqa: S311  # no secret
+        self._pause = min(self._pause * _FACTOR, _LONGEST_PAUSE)
+        return pause
+
+    def _given_up(self) -> bool:
+        if self._first:
+            return self._failed >= _FIRST_ATTEMPTS
+        return self._clock.monotonic() > self._until
+
+
+def _may_pass(error: AgentBayError) -> bool:
+    """Whether a connection may succeed later; one that is refused for good may not."""
+    return not isinstance(error, (APIError, ClosedError)) or isinstance(error, ServiceError)
+
+
+@attrs.frozen(eq=False)
+class Listener:
+    """Somebody who is told what a server says unasked. None of the functions may wait.
+
+    Attributes:
+        heard: Called with each frame.
+        reopened: Called when the line is there again after it broke; frames between are lost.
+        ended: Called once when there will be no more frames, with the reason.
+    """
+
+    heard: Callable[[Frame], None]
+    reopened: Callable[[], None]
+    ended: Callable[[AgentBayError], None]
+
+
+class FrameReceiver(Protocol):
+    """Somebody who waits for the frames of one id."""
+
+    id: str
+
+    def take(self, frame: Frame) -> bool:
+        """Take a frame; return whether it was the last."""
+        ...
+
+    def fail(self, error: AgentBayError) -> None:
+        """End with an error."""
+        ...
+
+
+class PendingCall:
+    """One question, one answer.
+
+    Attributes:
+        id: What its frames are told by.
+        answer: The data of the frame that answers.
+    """
+
+    def __init__(self) -> None:
+        self.id = uuid.uuid4().hex
+        self.answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+
+    def take(self, frame: Frame) -> bool:
+        """Complete with the frame's data, or fail with what went wrong."""
+        error = frame.error or _other_error(frame)
+        if error:
+            self.fail(ToolError(error, request_id=self.id))
+        elif not self.answer.done():
+            self.answer.set_result(frame.data)
+        return True
+
+    def fail(self, error: AgentBayError) -> None:
+        """End with an error."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+            # Whoever asked may be gone already; nobody else wants to hear of it.
+            self.answer.exception()
+
+
+def _other_error(frame: Frame) -> str:
+    """Return an error that is no text, of an answer without a result."""
+    error = frame.data.get("error")
+    if error is None or "result" in frame.data:
+        return ""
+    message = error.get("message") if isinstance(error, dict) else None
+    return message if isinstance(message, str) and message else "the call failed without a reason"
+
+
+class Events:
+    """One question, many answers: the frames of a stream, in order, until its end.
+
+    Attributes:
+        id: What its frames are told by.
+    """
+
+    def __init__(self) -> None:
+        self.id = uuid.uuid4().hex
+        self._frames: deque[dict[str, Any]] = deque()
+        self._arrived = asyncio.Event()
+        self._error: AgentBayError | None = None
+        self._ended = False
+
+    def take(self, frame: Frame) -> bool:
+        """Keep a frame until it is read."""
+        phase = frame.data.get("phase")
+        if frame.error:
+            self.fail(ToolError(frame.error, request_id=self.id))
+        elif phase in ("event", "end") or frame.source == GATEWAY:
+            self._frames.append(frame.data)
+            self._ended = phase != "event"
+        elif phase == "error":
+            message = _other_error(frame) or "the stream failed without a reason"
+            self.fail(ToolError(message, request_id=self.id))
+        else:
+            self.fail(BadAnswerError("a frame of a stream has no phase", request_id=self.id))
+        self._arrived.set()
+        return self._ended
+
+    def fail(self, error: AgentBayError) -> None:
+        """End with an error, after what arrived before it."""
+        self._error = error
+        self._ended = True
+        self._arrived.set()
+
+    async def next(self) -> dict[str, Any] | None:
+        """Return the data of the next frame, the one that ends the stream too; then ``None``.
+
+        Raises:
+            AgentBayError: The stream broke, or the other side ended it with an error.
+        """
+        while not self._frames:
+            if self._error is not None:
+                raise self._error
+            if self._ended:
+                return None
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self._frames.popleft()

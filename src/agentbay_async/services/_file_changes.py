@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from agentbay_async._transport.pending_calls import Listener
+from agentbay_async._transport.websocket import Listener
 from agentbay_async.errors import AgentBayError, APIError, BadAnswerError, ToolError, TransportError
 from agentbay_async.models.files import FileChange
 from agentbay_async.services._routing import access_to, socket_of

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from agentbay_async._transport.pending_calls import Listener
+from agentbay_async._transport.websocket import Listener
 from agentbay_async.errors import (
     AgentBayError,
     BadAnswerError,
