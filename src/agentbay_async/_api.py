@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from agentbay_async._transport.access import Access
     from agentbay_async._transport.http import Http
     from agentbay_async._transport.pool import Pools
-    from agentbay_async._transport.websocket_pool import Sockets
+    from agentbay_async._transport.websocket_pool import SessionSockets
     from agentbay_async.config import Settings
 
 D = TypeVar("D")
@@ -142,7 +142,7 @@ class Api:
         self.access: WeakValueDictionary[str, Access] = WeakValueDictionary()
         self._admission = admission
         self._budget = RetryBudget(retry)
-        self._sockets: Sockets | None = None
+        self._sockets: SessionSockets | None = None
         self._http: Http | None = None
         self._closed = False
 
@@ -302,12 +302,12 @@ class Api:
         return self.settings.endpoint, self.settings.api_key
 
     @property
-    def sockets(self) -> Sockets:
+    def sockets(self) -> SessionSockets:
         """The WebSockets of sessions."""
         if self._sockets is None:
-            from agentbay_async._transport.websocket_pool import Sockets
+            from agentbay_async._transport.websocket_pool import SessionSockets
 
-            self._sockets = Sockets(self.pools, self.clock)
+            self._sockets = SessionSockets(self.pools, self.clock)
         return self._sockets
 
     async def aclose(self) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agentbay_async._clock import SystemClock
 from agentbay_async._protocol.frames import Frame, read_frame
-from agentbay_async._transport.websocket import Listener, Socket
+from agentbay_async._transport.websocket import Subscriber, SessionSocket
 from agentbay_async.errors import AgentBayError
 from agentbay_async.services._code.answers import read_answer, read_event, read_failure
 from agentbay_async.services._pty.terminal import Terminal
@@ -97,8 +97,8 @@ async def _heard(texts: list[str | bytes]) -> None:
     async def dial() -> _Fed:
         return line
 
-    socket = Socket(dial, SystemClock(), "s-1")
-    socket.subscribe("SERVER", Listener(frames.append, lambda: None, lambda _: None))
+    socket = SessionSocket(dial, SystemClock(), "s-1")
+    socket.subscribe("SERVER", Subscriber(frames.append, lambda: None, lambda _: None))
     stream = await socket.stream("SERVER", {})
     call = asyncio.create_task(_outcome(socket.call("SERVER", {}, _DEADLINE)))
     names = {name: (await line.asked.get())["invocationId"] for name in ("STREAM", "CALL")}
@@ -118,7 +118,7 @@ async def _heard(texts: list[str | bytes]) -> None:
     await socket.aclose()
 
 
-async def _still_answers(socket: Socket, line: _Fed) -> None:
+async def _still_answers(socket: SessionSocket, line: _Fed) -> None:
     call = asyncio.create_task(socket.call("SERVER", {}, _DEADLINE))
     answer = {**await line.asked.get(), "source": "SERVER", "target": "SDK", "data": {"result": 7}}
     line.said.put_nowait(json.dumps(answer))

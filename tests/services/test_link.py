@@ -287,4 +287,4 @@ def test_a_list_of_tools_that_is_none_knows_no_tool(text: str) -> None:
 def test_the_first_of_two_tools_with_one_name_counts() -> None:
     """As the official client has it."""
     tools = tool_servers('[{"name": "a", "server": "x"}, {"name": "a", "server": "y"}]')
-    assert tools.of("a") == "x"
+    assert tools.server_of("a") == "x"

@@ -22,7 +22,7 @@ from agentbay_async import (
     ToolError,
 )
 from agentbay_async._protocol.frames import read_frame
-from agentbay_async._transport.websocket import Listener
+from agentbay_async._transport.websocket import Subscriber
 from agentbay_async.services._routing import socket_of
 
 from .machine import TOKEN, always
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
     from agentbay_async import AgentBayError, AsyncAgentBay, AsyncSession
     from agentbay_async._protocol.frames import Frame
-    from agentbay_async._transport.websocket import Socket
+    from agentbay_async._transport.websocket import SessionSocket
 
     from .machine import Line, Machine
 
 
 @pytest.fixture
-async def socket(linked: AsyncSession) -> Socket:
+async def socket(linked: AsyncSession) -> SessionSocket:
     """Give the socket of the session."""
     return await socket_of(linked._api, "s-1")
 
@@ -55,9 +55,9 @@ class Heard:
         self.reason: AgentBayError | None = None
         self.something = asyncio.Event()
 
-    def listener(self) -> Listener:
+    def listener(self) -> Subscriber:
         """Give what the socket tells."""
-        return Listener(self._hear, self.reopened.set, self._end)
+        return Subscriber(self._hear, self.reopened.set, self._end)
 
     def _hear(self, frame: Frame) -> None:
         self.data.append(frame.data)
@@ -72,7 +72,7 @@ async def _within(event: asyncio.Event) -> None:
     await asyncio.wait_for(event.wait(), 10)
 
 
-async def test_a_question_is_answered(socket: Socket, machine: Machine) -> None:
+async def test_a_question_is_answered(socket: SessionSocket, machine: Machine) -> None:
     """Id, source, target and data as the protocol has them; the token in the handshake."""
     machine.methods["m"] = always({"result": "ü"})
     assert await socket.call("SERVER", {"method": "m", "params": {}}) == {"result": "ü"}
@@ -86,7 +86,7 @@ async def test_a_question_is_answered(socket: Socket, machine: Machine) -> None:
     assert machine.lines[0].headers["X-Access-Token"] == TOKEN
 
 
-async def test_everybody_speaks_through_one_line(socket: Socket, machine: Machine) -> None:
+async def test_everybody_speaks_through_one_line(socket: SessionSocket, machine: Machine) -> None:
     """A hundred questions at once need one connection, and each gets its own answer."""
 
     async def echo(line: Line, frame: dict[str, Any]) -> None:
@@ -100,7 +100,7 @@ async def test_everybody_speaks_through_one_line(socket: Socket, machine: Machin
 
 
 async def test_a_session_has_one_socket(
-    linked: AsyncSession, join: Callable[[], Awaitable[AsyncSession]], socket: Socket
+    linked: AsyncSession, join: Callable[[], Awaitable[AsyncSession]], socket: SessionSocket
 ) -> None:
     """However often it is looked up."""
     again = await join()
@@ -116,7 +116,7 @@ async def test_a_session_has_one_socket(
     ],
 )
 async def test_an_answer_that_says_no_is_an_error(
-    socket: Socket, machine: Machine, data: object, kind: type[Exception], message: str
+    socket: SessionSocket, machine: Machine, data: object, kind: type[Exception], message: str
 ) -> None:
     """In words, or as an object."""
     machine.methods["m"] = always(data)
@@ -124,7 +124,7 @@ async def test_an_answer_that_says_no_is_an_error(
         await socket.call("S", {"method": "m"})
 
 
-async def test_the_gateway_may_answer_for_a_server(socket: Socket, machine: Machine) -> None:
+async def test_the_gateway_may_answer_for_a_server(socket: SessionSocket, machine: Machine) -> None:
     """It says that a server is not there; that is no reason to wait."""
 
     async def gateway(line: Line, frame: dict[str, Any]) -> None:
@@ -142,7 +142,7 @@ async def test_the_gateway_may_answer_for_a_server(socket: Socket, machine: Mach
 
 
 async def test_an_answer_that_does_not_come_is_waited_for_so_long(
-    socket: Socket, machine: Machine
+    socket: SessionSocket, machine: Machine
 ) -> None:
     """And nothing of the question stays behind."""
     with pytest.raises(RequestTimeoutError):
@@ -150,7 +150,7 @@ async def test_an_answer_that_does_not_come_is_waited_for_so_long(
     assert socket._pending == {}
 
 
-async def test_a_stream_gives_its_frames_in_order(socket: Socket, machine: Machine) -> None:
+async def test_a_stream_gives_its_frames_in_order(socket: SessionSocket, machine: Machine) -> None:
     """Up to the one that ends it."""
 
     async def stream(line: Line, frame: dict[str, Any]) -> None:
@@ -177,7 +177,7 @@ async def test_a_stream_gives_its_frames_in_order(socket: Socket, machine: Machi
     ],
 )
 async def test_a_stream_that_fails_raises_after_what_came_before(
-    socket: Socket, machine: Machine, data: dict[str, Any], kind: type[Exception]
+    socket: SessionSocket, machine: Machine, data: dict[str, Any], kind: type[Exception]
 ) -> None:
     """What arrived is not lost by the error behind it."""
 
@@ -192,7 +192,7 @@ async def test_a_stream_that_fails_raises_after_what_came_before(
         await frames.next()
 
 
-async def test_something_more_may_be_said_within_a_stream(socket: Socket, machine: Machine) -> None:
+async def test_something_more_may_be_said_within_a_stream(socket: SessionSocket, machine: Machine) -> None:
     """It carries the id of the stream; what was cancelled is not heard any more."""
     frames = await socket.stream("S", {"method": "m"})
     await frames.write({"method": "more"})
@@ -202,7 +202,7 @@ async def test_something_more_may_be_said_within_a_stream(socket: Socket, machin
     assert socket._pending == {}
 
 
-async def test_a_frame_of_any_size_arrives(socket: Socket, machine: Machine) -> None:
+async def test_a_frame_of_any_size_arrives(socket: SessionSocket, machine: Machine) -> None:
     """A chart of some megabytes must not break the line of everybody else."""
     machine.methods["m"] = always({"result": "x" * 5_000_000})
     answer = await socket.call("S", {"method": "m"})
@@ -230,7 +230,7 @@ def test_a_frame_that_is_none_is_told_from_one(text: str) -> None:
 
 
 async def test_frames_that_cannot_be_read_are_dropped(
-    socket: Socket, machine: Machine, caplog: pytest.LogCaptureFixture
+    socket: SessionSocket, machine: Machine, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The line stays, and the next frame is heard."""
     heard = Heard()
@@ -243,11 +243,11 @@ async def test_frames_that_cannot_be_read_are_dropped(
     await _within(heard.something)
     assert heard.data == [{"n": 1}]
     assert len(machine.lines) == 1
-    assert "is dropped" in caplog.text
+    assert "dropped a frame" in caplog.text
 
 
 async def test_one_listener_that_fails_or_leaves_does_not_silence_the_others(
-    socket: Socket, machine: Machine
+    socket: SessionSocket, machine: Machine
 ) -> None:
     """Closing for one is not closing for all."""
     heard, left = Heard(), Heard()
@@ -255,7 +255,7 @@ async def test_one_listener_that_fails_or_leaves_does_not_silence_the_others(
     def broken(_frame: Frame) -> None:
         raise RuntimeError("mine")
 
-    socket.subscribe("S", Listener(broken, lambda: None, lambda _reason: None))
+    socket.subscribe("S", Subscriber(broken, lambda: None, lambda _reason: None))
     leave = socket.subscribe("S", left.listener())
     socket.subscribe("S", heard.listener())
     leave()
@@ -268,7 +268,7 @@ async def test_one_listener_that_fails_or_leaves_does_not_silence_the_others(
 
 
 async def test_a_question_under_way_fails_when_the_line_breaks(
-    socket: Socket, machine: Machine
+    socket: SessionSocket, machine: Machine
 ) -> None:
     """It may have been acted on, so it is not sent again."""
 
@@ -281,7 +281,7 @@ async def test_a_question_under_way_fails_when_the_line_breaks(
 
 
 async def test_a_line_that_broke_is_made_anew_for_who_listens(
-    socket: Socket, machine: Machine, clock: InstantClock, monkeypatch: pytest.MonkeyPatch
+    socket: SessionSocket, machine: Machine, clock: InstantClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pauses grow while it cannot be had; then the listener is told, and hears again."""
     heard = Heard()
@@ -304,7 +304,7 @@ async def test_a_line_that_broke_is_made_anew_for_who_listens(
         assert wanted - 0.01 <= pause <= wanted + 0.11
 
 
-async def test_a_line_that_nobody_needs_is_not_made_anew(socket: Socket, machine: Machine) -> None:
+async def test_a_line_that_nobody_needs_is_not_made_anew(socket: SessionSocket, machine: Machine) -> None:
     """Until somebody speaks again."""
     machine.methods["m"] = always({})
     await socket.call("S", {"method": "m"})
@@ -326,7 +326,7 @@ async def test_a_line_that_nobody_needs_is_not_made_anew(socket: Socket, machine
     ],
 )
 async def test_a_line_that_is_refused_is_given_up(
-    socket: Socket,
+    socket: SessionSocket,
     machine: Machine,
     clock: InstantClock,
     status: int,
@@ -341,7 +341,7 @@ async def test_a_line_that_is_refused_is_given_up(
 
 
 async def test_listeners_are_told_when_a_broken_line_is_given_up(
-    socket: Socket, machine: Machine, clock: InstantClock
+    socket: SessionSocket, machine: Machine, clock: InstantClock
 ) -> None:
     """After some minutes without a line the session has most likely gone."""
     heard = Heard()
@@ -356,7 +356,7 @@ async def test_listeners_are_told_when_a_broken_line_is_given_up(
 
 
 async def test_closing_the_client_ends_every_wait(
-    socket: Socket, linked: AsyncSession, linked_bay: AsyncAgentBay, machine: Machine
+    socket: SessionSocket, linked: AsyncSession, linked_bay: AsyncAgentBay, machine: Machine
 ) -> None:
     """Nobody waits for an answer that cannot come, and nobody can ask anew."""
     heard = Heard()
@@ -374,7 +374,7 @@ async def test_closing_the_client_ends_every_wait(
 
 
 async def test_deleting_the_session_closes_its_line(
-    socket: Socket, linked: AsyncSession, machine: Machine
+    socket: SessionSocket, linked: AsyncSession, machine: Machine
 ) -> None:
     """What is left of it is nobody's."""
     machine.methods["m"] = always({})
@@ -430,7 +430,7 @@ async def test_of_a_session_that_was_listed_the_service_is_asked(
 
 
 async def test_the_token_is_in_no_message(
-    socket: Socket, machine: Machine, caplog: pytest.LogCaptureFixture
+    socket: SessionSocket, machine: Machine, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Not when the line is refused, nor when it breaks."""
     caplog.set_level(logging.DEBUG)

@@ -1,1 +1,1 @@
-"""Client-side I/O: HTTP, direct calls, WebSockets and object-store URLs, all over aiohttp."""
+"""Transport: HTTP, direct calls, WebSockets and presigned URLs, over aiohttp."""

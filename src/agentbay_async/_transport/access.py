@@ -1,7 +1,7 @@
-"""How a session is reached besides the API: its direct address, its WebSocket, its tools.
+"""Access data of a session: its direct address, its WebSocket, its token, its tools.
 
-Values without any I/O. Thousands of sessions may live at once, so what belongs to an image, its
-long list of tools, is kept once for all of them, and read when a tool is first looked for.
+Values without I/O. The list of tools is long and the same for all sessions of an image, so thousands
+of sessions share one object, which parses the list when a tool is first looked up.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("agentbay")
 
-# Images, times the versions of their lists that one program meets.
+# Enough for the images that one program uses.
 _KNOWN_LISTS = 64
 
 
 class ToolServers:
-    """Which server of a session offers each tool.
+    """The server that offers each tool of a session.
 
     Args:
         text: The list as the service sends it: a JSON array of objects.
@@ -37,8 +37,8 @@ class ToolServers:
         self._text = text
         self._servers: dict[str, str] | None = None
 
-    def of(self, tool: str) -> str:
-        """Return the server that offers `tool`, or ``""`` where that is not known."""
+    def server_of(self, tool: str) -> str:
+        """Return the server that offers `tool`, or ``""`` if it is unknown."""
         if self._servers is None:
             self._servers = _read(self._text)
         return self._servers.get(tool, "")
@@ -46,7 +46,7 @@ class ToolServers:
 
 @lru_cache(maxsize=_KNOWN_LISTS)
 def tool_servers(text: str) -> ToolServers:
-    """Return the tools of a list; the same list is always the same object."""
+    """Return the tools of a list; equal lists share one object."""
     return ToolServers(text)
 
 
@@ -54,12 +54,12 @@ def _read(text: str) -> dict[str, str]:
     try:
         entries = json.loads(text) if text else []
     except (ValueError, RecursionError):
-        logger.warning("a list of tools is not JSON; the tools are called by way of the API")
+        logger.warning("the list of tools is not JSON; tools are called through the API")
         return {}
     servers: dict[str, str] = {}
     for entry in entries if isinstance(entries, list) else ():
         if isinstance(entry, dict):
-            # The first entry of a name counts.
+            # Of several entries with one name, the first counts.
             servers.setdefault(_first(entry, "name", "Name"), _first(entry, *_SERVER))
     return servers
 
@@ -73,15 +73,15 @@ def _first(entry: dict[str, Any], *names: str) -> str:
 
 @attrs.define(eq=False)
 class Access:
-    """How one session is reached directly.
+    """The access data of one session.
 
     Attributes:
         session_id: The session.
-        link_url: Where tools are called directly; ``""`` where that is not offered.
-        ws_url: Where its WebSocket is; ``""`` where that is not offered.
-        token: What opens both. A secret, like the addresses.
-        tools: Who offers its tools.
-        avoided_until: Until when the direct address is not tried, on the client's clock.
+        link_url: The URL for direct calls of tools; ``""`` if the session has none.
+        ws_url: The URL of its WebSocket; ``""`` if the session has none.
+        token: The token for both. A secret, like the URLs.
+        tools: The servers of its tools.
+        avoid_until: The time on the client's clock until which direct calls are not tried.
     """
 
     session_id: str
@@ -89,13 +89,13 @@ class Access:
     ws_url: str = attrs.field(default="", repr=False)
     token: str = attrs.field(default="", repr=False)
     tools: ToolServers = attrs.field(factory=lambda: tool_servers(""), repr=False)
-    avoided_until: float = 0.0
+    avoid_until: float = 0.0
 
     def server_for(self, tool: str, now: float) -> str:
-        """Return the server to call `tool` at directly, or ``""`` if it has to go by the API."""
-        if not (self.link_url and self.token) or now < self.avoided_until:
+        """Return the server for a direct call of `tool`, or ``""`` if the API must be used."""
+        if not (self.link_url and self.token) or now < self.avoid_until:
             return ""
-        return self.tools.of(tool)
+        return self.tools.server_of(tool)
 
 
 def remember_endpoint(

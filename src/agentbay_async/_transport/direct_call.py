@@ -1,12 +1,11 @@
-"""Tools called directly at a session's own address, without the API between.
+"""Direct calls: tools called at a session's own address, without the API in between.
 
-The token travels in a header alone. The official client repeats it in the body, where gateways log
-it; a gateway that should want it there turns the call away unread, and the API is asked instead.
+The token is sent in a header only. The official client repeats it in the body, where gateways log
+it. A gateway that wanted it there would refuse the call, and the API would be used instead.
 """
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from typing import TYPE_CHECKING, Any
@@ -14,19 +13,18 @@ from typing import TYPE_CHECKING, Any
 from agentbay_async._protocol import codec, schema
 from agentbay_async._protocol.envelope import Answer
 from agentbay_async._protocol.error_codes import error_type
-from agentbay_async._transport.http import CAUGHT, body_of, limits, translated
-from agentbay_async._transport.pool import address, proxy_for
-from agentbay_async.errors import AgentBayError, BadAnswerError, ConnectionFailedError
+from agentbay_async._transport.base import HttpRequest
+from agentbay_async.errors import AgentBayError, BadAnswerError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agentbay_async._transport.access import Access
-    from agentbay_async._transport.pool import Pools
+    from agentbay_async._transport.base import Transport
 
 
 async def call_directly(
-    pools: Pools,
+    transport: Transport,
     access: Access,
     server: str,
     tool: str,
@@ -36,41 +34,34 @@ async def call_directly(
     """Call a tool at the address of its session, once.
 
     Args:
-        pools: The connections to use.
-        access: The address, and the token that opens it.
+        transport: Sends the request.
+        access: The address, and its token.
         server: The server that offers the tool.
-        tool: Its name.
+        tool: The name of the tool.
         args: Its arguments.
         timeout: Seconds for the whole exchange.
 
     Raises:
-        TransportError: There was no answer; the class says what may have reached the session.
-        APIError: The gateway refused.
+        TransportError: There was no answer; the class says whether the call may have been made.
+        APIError: The gateway refused the call.
     """
     request_id = _request_id()
     document = {"tool": tool, "server": server, "args": dict(args), "requestId": request_id}
-    url = address(f"{access.link_url.rstrip('/')}/callTool", "http", "https")
-    if url is None:
-        raise ConnectionFailedError("the direct address of the session is no URL of HTTP")
-    pool = await pools.current()
-    async with pool as http:
-        try:
-            async with http.post(
-                url,
-                data=body_of(codec.compact_json(document)),
-                headers={"Content-Type": "application/json", "X-Access-Token": access.token},
-                timeout=limits(timeout),
-                proxy=proxy_for(access.link_url),
-                allow_redirects=False,
-            ) as response:
-                status, body = response.status, await response.read()
-        except CAUGHT as error:
-            raise translated(error, f"{tool} (direct)", timeout) from None
-    return Answer(_read(tool, status, body, request_id, access.session_id), request_id)
+    response = await transport.send(
+        HttpRequest(
+            f"{tool} (direct)",
+            f"{access.link_url.rstrip('/')}/callTool",
+            codec.compact_json(document).encode("ascii"),
+            {"Content-Type": "application/json", "X-Access-Token": access.token},
+            timeout,
+        )
+    )
+    answer = _read(tool, response.status, response.body, request_id, access.session_id)
+    return Answer(answer, request_id)
 
 
 def _request_id() -> str:
-    number = random.randrange(10**9)  # noqa: S311  # tells requests apart; no secret
+    number = random.randrange(10**9)  # noqa: S311  # not a secret
     return f"link-{time.time_ns() // 1_000_000}-{number:09d}"
 
 
@@ -79,7 +70,7 @@ def _read(
 ) -> schema.ToolAnswer:
     document = _document(body)
     if status >= 300:
-        raise _refusal(tool, status, document, request_id, session_id)
+        raise _refused(tool, status, document, request_id, session_id)
     try:
         data = _object(document.get("data"))
         return _answer(_object(data.get("result")))
@@ -94,18 +85,18 @@ def _read(
 
 def _document(body: bytes) -> dict[str, Any]:
     try:
-        document = json.loads(body)
+        document = codec.read_json(body)
     except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
 
 
 def _object(value: Any) -> dict[str, Any]:
-    """Return an object, which may come as JSON text."""
+    """Return a non-empty object, which may arrive as JSON text."""
     if isinstance(value, str):
         value = _document(value.encode("utf-8", "surrogatepass"))
     if not isinstance(value, dict) or not value:
-        raise ValueError("holds no result of a tool")
+        raise ValueError("holds no tool result")
     return value
 
 
@@ -119,7 +110,7 @@ def _answer(result: dict[str, Any]) -> schema.ToolAnswer:
 
 
 def _item(item: Any) -> Any:
-    """Return an item as the API writes it: this gateway sends texts bare, or under other names."""
+    """Return a content item in the API's form: this gateway sends bare texts, or other keys."""
     if isinstance(item, str):
         return {"type": "text", "text": item}
     if isinstance(item, dict) and item.get("type", "text") == "text" and item.get("text") is None:
@@ -128,13 +119,13 @@ def _item(item: Any) -> Any:
     return item
 
 
-def _refusal(
+def _refused(
     tool: str, status: int, document: dict[str, Any], request_id: str, session_id: str
 ) -> AgentBayError:
-    said = next((document[name] for name in _MESSAGES if isinstance(document.get(name), str)), "")
+    message = next((document[name] for name in _MESSAGES if isinstance(document.get(name), str)), "")
     code = document.get("code")
     return error_type(code if isinstance(code, str) else "", status)(
-        f"{tool} (direct): {said or 'the gateway refused without saying why'} [HTTP {status}]",
+        f"{tool} (direct): {message or 'the gateway gave no reason'} [HTTP {status}]",
         code=code if isinstance(code, str) else "",
         http_status=status,
         request_id=request_id,

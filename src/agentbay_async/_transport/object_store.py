@@ -1,6 +1,6 @@
-"""Files to and from the URLs that the service hands out: streamed, never whole in memory.
+"""Upload and download files by presigned URLs: streamed, never whole in memory.
 
-Such a URL carries its own permission, so no key is sent along, and it is never shown.
+A presigned URL grants access by itself, so no key is sent with it, and no message shows it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import aiohttp
 import attrs
 
-from agentbay_async._transport.http import CAUGHT, translated
-from agentbay_async._transport.pool import address, proxy_for
+from agentbay_async._transport.http import CAUGHT, CONNECT_TIMEOUT, translate_error
+from agentbay_async._transport.pool import parse_url, proxy_for
 from agentbay_async.errors import BadAnswerError
 
 if TYPE_CHECKING:
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     from agentbay_async._transport.pool import Pools
 
-_CONNECT_TIMEOUT = 15.0
+#: Bytes of a chunk of a download.
 CHUNK = 256 * 1024
 
 
 @attrs.frozen
 class Stored:
-    """What the store said after an upload."""
+    """The answer of the store to an upload."""
 
     status: int
     etag: str
@@ -36,7 +36,7 @@ class Stored:
 
 @attrs.define
 class Fetched:
-    """A download under way. ``size`` is ``None`` when the store did not say."""
+    """A download in progress. ``size`` is ``None`` when the store did not send it."""
 
     status: int
     etag: str
@@ -47,19 +47,19 @@ class Fetched:
 async def put(
     pools: Pools, url: str, body: AsyncIterable[bytes], size: int, *, silence: float
 ) -> Stored:
-    """Send `body`, which has `size` bytes, to `url`.
+    """Upload `body` to `url`.
 
     Args:
-        pools: The connections to use.
-        url: A URL that carries its own permission.
+        pools: The connection pools.
+        url: A presigned URL.
         body: The content, in chunks.
-        size: How many bytes it has in all.
-        silence: Seconds for which nothing may move before it counts as broken.
+        size: The length of the content, in bytes.
+        silence: Seconds without any data after which the transfer has failed.
 
     Raises:
-        TransportError: It did not get through, or the URL is none.
+        TransportError: The upload failed, or the URL is invalid.
     """
-    target = _address(url)
+    target = _parse(url)
     pool = await pools.current()
     async with pool as session:
         try:
@@ -67,60 +67,60 @@ async def put(
                 target,
                 data=body,
                 headers={"Content-Length": str(size)},
-                # The store's signature covers the headers, so no others are added.
+                # The signature of the URL covers the headers, so none may be added.
                 skip_auto_headers=("Content-Type",),
-                timeout=_limits(silence),
+                timeout=_time_limits(silence),
                 proxy=proxy_for(url),
             ) as response:
                 await response.read()
                 return Stored(response.status, _etag(response))
         except CAUGHT as error:
-            raise translated(error, "upload", silence) from None
+            raise translate_error(error, "upload", silence) from None
 
 
 @asynccontextmanager
 async def get(pools: Pools, url: str, *, silence: float) -> AsyncIterator[Fetched]:
-    """Fetch the content of `url`; see :func:`put` for the arguments and errors."""
-    target = _address(url)
+    """Download the content of `url`; see :func:`put` for the arguments and errors."""
+    target = _parse(url)
     pool = await pools.current()
     async with pool as session:
         try:
             response = await session.get(
                 target,
-                # Compressed on the way, the length and checksum would be of something else.
+                # Compression would change the length and the checksum.
                 headers={"Accept-Encoding": "identity"},
-                timeout=_limits(silence),
+                timeout=_time_limits(silence),
                 proxy=proxy_for(url),
             )
         except CAUGHT as error:
-            raise translated(error, "download", silence) from None
+            raise translate_error(error, "download", silence) from None
         async with response:
             chunks = _chunks(response, silence)
             yield Fetched(response.status, _etag(response), response.content_length, chunks)
 
 
 async def _chunks(response: aiohttp.ClientResponse, silence: float) -> AsyncIterator[bytes]:
-    # Errors are translated here and not around the caller's block, whose own are none of ours.
+    # Translated here and not around the caller's block, whose own errors must pass unchanged.
     chunks = response.content.iter_chunked(CHUNK)
     while True:
         try:
             chunk = await anext(chunks, None)
         except CAUGHT as error:
-            raise translated(error, "download", silence) from None
+            raise translate_error(error, "download", silence) from None
         if chunk is None:
             return
         yield chunk
 
 
-def _address(url: str) -> URL:
-    found = address(url, "http", "https")
-    if found is None:
-        raise BadAnswerError("the service gave a URL for a file that is none of HTTP")
-    return found
+def _parse(url: str) -> URL:
+    parsed = parse_url(url, "http", "https")
+    if parsed is None:
+        raise BadAnswerError("the service sent a file URL that is not HTTP")
+    return parsed
 
 
-def _limits(silence: float) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT, sock_read=silence)
+def _time_limits(silence: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=silence)
 
 
 def _etag(response: aiohttp.ClientResponse) -> str:

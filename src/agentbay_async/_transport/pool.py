@@ -1,7 +1,7 @@
-"""Connections to the service: one pool for each event loop.
+"""Connection pools: one aiohttp session for each event loop.
 
-A pool belongs to the loop in which it was made, so pools are kept by the loop object. A client may
-thus be used in one ``asyncio.run`` after another, and by several loops at once.
+An aiohttp session works only in the loop that made it. A pool for each loop lets one client be used
+in several ``asyncio.run`` calls, one after the other, and by several loops at once.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator
 
-# Shorter than the idle timeout of common gateways (60 s), so that a connection is seldom used in
-# the moment in which the other side closes it.
+# Shorter than the idle timeout of common gateways (60 s), so that a connection is seldom used at
+# the moment when the other side closes it.
 _KEEP_ALIVE = 45.0
 
 
@@ -35,8 +35,8 @@ class Pool:
     """
 
     session: aiohttp.ClientSession
-    _turn: asyncio.Semaphore
-    _keeper: AsyncGenerator[None, None]
+    _slots: asyncio.Semaphore
+    _closer: AsyncGenerator[None, None]
 
     @property
     def usable(self) -> bool:
@@ -44,34 +44,33 @@ class Pool:
         return not self.session.closed
 
     async def __aenter__(self) -> aiohttp.ClientSession:
-        """Wait for a connection to be free, and hold it until the end of the block.
+        """Wait for a free slot, and hold it until the end of the block.
 
-        The time to answer thus counts from when a connection can be had, and not from when one
-        began to queue.
+        Time limits of requests thus start when a connection is free, not while they queue.
 
         Raises:
-            ClosedError: The client was closed meanwhile.
+            ClosedError: The client was closed while this call waited.
         """
-        await self._turn.acquire()
+        await self._slots.acquire()
         if not self.usable:
-            self._turn.release()
-            raise ClosedError("this client was closed", hint="Make a new one")
+            self._slots.release()
+            raise ClosedError("this client is closed", hint="Make a new one")
         return self.session
 
     async def __aexit__(self, *_: object) -> None:
-        self._turn.release()
+        self._slots.release()
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._keeper.aclose()
+        await self._closer.aclose()
 
 
 class Pools:
-    """The pools of one client.
+    """The connection pools of one client.
 
     Args:
-        limit: Connections that a pool keeps open at most.
-        ssl_context: TLS settings; ``None`` takes aiohttp's own context, which trusts the system's
+        limit: Most requests that a pool has under way at once.
+        ssl_context: TLS settings. ``None`` takes aiohttp's own context, which trusts the system's
             certificates and is built once for the whole process, when aiohttp is imported.
     """
 
@@ -81,7 +80,7 @@ class Pools:
         self._pools: dict[asyncio.AbstractEventLoop, Pool] = {}
 
     async def current(self) -> Pool:
-        """Return the pool of the running loop; make it when it is missing."""
+        """Return the pool of the running loop; make it if it is missing."""
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop)
         if pool is None or not pool.usable:
@@ -89,29 +88,29 @@ class Pools:
         return pool
 
     async def _open(self, loop: asyncio.AbstractEventLoop) -> Pool:
-        # Requests are counted by the pool itself; the connector does not count, because a WebSocket
-        # would hold its place for hours, and a hundred of them would leave none for requests.
+        # The pool counts requests itself, and the connector has no limit: a WebSocket would hold a
+        # place in it for hours, and a hundred of them would leave none for requests.
         connector = aiohttp.TCPConnector(
             limit=0, keepalive_timeout=_KEEP_ALIVE, ssl=self._ssl or True
         )
         session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            # The environment's proxies are looked up by ourselves: aiohttp's own look-up reads
-            # passwords out of ~/.netrc as well, and repeats the work for each request.
+            # proxy_for() reads the environment's proxies. aiohttp's own look-up reads passwords
+            # from ~/.netrc as well, and repeats the work for each request.
             trust_env=False,
         )
-        keeper = self._keep(loop, session)
-        await anext(keeper)
-        return Pool(session, asyncio.Semaphore(self._limit), keeper)
+        closer = self._close_with_loop(loop, session)
+        await anext(closer)
+        return Pool(session, asyncio.Semaphore(self._limit), closer)
 
-    async def _keep(
+    async def _close_with_loop(
         self, loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession
     ) -> AsyncGenerator[None, None]:
-        """Close the session, and let go of the loop, when the loop ends, or before.
+        """Close the session when this generator is closed, at the latest with the loop.
 
-        ``asyncio.run`` finishes the asynchronous generators that were begun in its loop while the
-        loop still works; nothing else is told that a loop is about to end.
+        ``asyncio.run`` closes the asynchronous generators of its loop while the loop still works.
+        There is no other hook for the end of a loop.
         """
         try:
             yield
@@ -126,10 +125,10 @@ class Pools:
             await pool.aclose()
 
 
-def address(url: str, *schemes: str) -> URL | None:
-    """Return a URL that the service gave, as it is, or ``None`` if it is none of `schemes`.
+def parse_url(url: str, *schemes: str) -> URL | None:
+    """Parse a percent-encoded URL; return ``None`` if it is invalid or not one of `schemes`.
 
-    What is wrong with it is not said, for it may hold a secret.
+    There is no error text, because the URL may hold a secret.
     """
     try:
         parsed = URL(url, encoded=True)
@@ -141,7 +140,7 @@ def address(url: str, *schemes: str) -> URL | None:
 def proxy_for(url: str) -> str | None:
     """Return the proxy that the environment names for `url`, with regard to ``NO_PROXY``."""
     parts = urlsplit(url)
-    # Each look reads all variables, and a direct call has no time to lose: one, as a rule.
+    # One look-up for both names: each reads the whole environment.
     proxies = getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
     if not proxy or parts.hostname is None or proxy_bypass(parts.netloc.rpartition("@")[2]):

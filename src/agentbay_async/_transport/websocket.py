@@ -1,9 +1,11 @@
-"""The WebSocket of a session: one line that many speak through, made anew when it breaks.
+"""The WebSocket of a session: one connection, shared by all its users, with reconnection.
 
-Nobody who uses it can close it for the others. It connects when somebody first speaks, and connects
-again only while somebody is waiting or listening; a line that nobody needs stays down. Calls that
-were under way when it broke fail, for they may have been acted on; listeners are told when it is
-there again, and take up from where they were.
+The socket connects when the first frame is sent. It reconnects only while a call, a stream or a
+subscriber needs it. When a connection breaks, pending calls fail, because the session may have
+acted on them; subscribers are notified after the reconnection and resume by themselves. No user can
+close the connection for the others.
+
+Nothing here knows aiohttp: :mod:`agentbay_async._transport.websocket_pool` makes the connections.
 """
 
 from __future__ import annotations
@@ -36,20 +38,62 @@ if TYPE_CHECKING:
     from agentbay_async._clock import Clock
     from agentbay_async._protocol.frames import Frame
 
-
 logger = logging.getLogger("agentbay")
 
 #: Seconds to wait for the answer to a call.
-ANSWER = 30.0
+ANSWER_TIMEOUT = 30.0
+
+# Reconnection: the first pause in seconds, its growth, its limit, and the jitter that keeps a
+# thousand sessions from reconnecting at the same moment.
+_FIRST_PAUSE = 0.5
+_PAUSE_FACTOR = 1.5
+_LONGEST_PAUSE = 5.0
+_JITTER = 0.1
+# A first connection is given up after this many attempts, a broken one after this many seconds: by
+# then the session has most likely ended.
+_FIRST_ATTEMPTS = 4
+_GIVE_UP_AFTER = 300.0
 
 
-class Socket:
-    """One line to one session, in one event loop.
+class Connection(Protocol):
+    """A connection that carries text frames."""
+
+    async def send(self, text: str) -> None:
+        """Send one frame; raise ConnectionLostError when the connection is broken."""
+        ...
+
+    async def receive(self) -> str | bytes | None:
+        """Return the next frame, or ``None`` when the connection is broken."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connection."""
+        ...
+
+
+@attrs.frozen(eq=False)
+class Subscriber:
+    """Callbacks for the frames that a server pushes. They are called on the loop and must not wait.
+
+    Attributes:
+        on_frame: Called with each frame.
+        on_reconnect: Called after the connection broke and is up again; frames sent between are
+            lost.
+        on_close: Called once, with the reason, when no more frames will come.
+    """
+
+    on_frame: Callable[[Frame], None]
+    on_reconnect: Callable[[], None]
+    on_close: Callable[[AgentBayError], None]
+
+
+class SessionSocket:
+    """The WebSocket of one session, in one event loop.
 
     Args:
-        dial: Makes a connection, or raises why not.
-        clock: Time.
-        session_id: The session, for messages.
+        dial: Opens a connection, or raises an AgentBayError.
+        clock: Measures pauses between attempts.
+        session_id: The session, for error messages.
     """
 
     def __init__(
@@ -59,216 +103,237 @@ class Socket:
         self._clock = clock
         self._session_id = session_id
         self._pending: dict[str, FrameReceiver] = {}
-        self._listeners: dict[str, list[Listener]] = {}
+        self._subscribers: dict[str, list[Subscriber]] = {}
         self._waiting = 0
-        self._line: Connection | None = None
-        self._opened = asyncio.Event()
-        self._trouble: AgentBayError | None = None
+        self._connection: Connection | None = None
+        self._changed = asyncio.Event()
+        self._last_error: AgentBayError | None = None
         self._runner: asyncio.Task[None] | None = None
         self._closed = False
 
     async def call(
-        self, target: str, data: dict[str, Any], timeout: float = ANSWER
+        self, target: str, data: dict[str, Any], timeout: float = ANSWER_TIMEOUT
     ) -> dict[str, Any]:
-        """Ask a server and return the data of its answer.
+        """Call a server and return the data of its answer.
 
         Raises:
-            ToolError: It answered with an error.
-            ConnectionLostError: The line broke before it answered; it may have acted.
-            TransportError: No line could be made, or no answer came in time.
+            ToolError: The server answered with an error.
+            ConnectionLostError: The connection broke before the answer; the server may have acted.
+            TransportError: No connection could be made, or no answer came in time.
         """
         call = PendingCall()
         try:
             with anyio.fail_after(timeout):
-                await self._begin(call, target, data)
+                await self._start(call, target, data)
                 return await call.answer
         except TimeoutError:
-            raise self._late(target, timeout) from None
+            raise self._timeout_error(target, timeout) from None
         finally:
             self._pending.pop(call.id, None)
 
-    async def stream(self, target: str, data: dict[str, Any], timeout: float = ANSWER) -> Stream:
-        """Ask a server that answers with many frames.
+    async def stream(
+        self, target: str, data: dict[str, Any], timeout: float = ANSWER_TIMEOUT
+    ) -> Stream:
+        """Start a call that is answered with many frames.
 
         Args:
             target: The server.
-            data: The question.
-            timeout: Seconds until it is sent.
+            data: The request.
+            timeout: Seconds until the request is sent.
         """
-        events = Events()
+        pending = PendingStream()
         try:
             with anyio.fail_after(timeout):
-                await self._begin(events, target, data)
+                await self._start(pending, target, data)
         except BaseException as error:
-            self._pending.pop(events.id, None)
+            self._pending.pop(pending.id, None)
+            # RequestTimeoutError is a TimeoutError too, and is raised as it is.
             if isinstance(error, TimeoutError) and not isinstance(error, AgentBayError):
-                raise self._late(target, timeout) from None
+                raise self._timeout_error(target, timeout) from None
             raise
-        return Stream(self, target, events)
+        return Stream(self, target, pending)
 
     async def send(
-        self, target: str, data: dict[str, Any], invocation: str = "", timeout: float = ANSWER
+        self,
+        target: str,
+        data: dict[str, Any],
+        invocation: str = "",
+        timeout: float = ANSWER_TIMEOUT,
     ) -> None:
-        """Tell a server something to which it does not answer.
+        """Send a frame that has no answer.
 
         Raises:
-            TransportError: It could not be sent.
+            TransportError: The frame could not be sent.
         """
         try:
             with anyio.fail_after(timeout):
                 await self._send(write_frame(invocation or uuid.uuid4().hex, target, data))
         except TimeoutError:
-            raise self._late(target, timeout) from None
+            raise self._timeout_error(target, timeout) from None
 
-    def subscribe(self, target: str, listener: Listener) -> Callable[[], None]:
-        """Tell `listener` what a server says unasked; call what is returned to end that."""
-        listeners = self._listeners.setdefault(target, [])
-        listeners.append(listener)
+    def subscribe(self, target: str, subscriber: Subscriber) -> Callable[[], None]:
+        """Pass the frames that a server pushes to `subscriber`; return the unsubscribe function."""
+        subscribers = self._subscribers.setdefault(target, [])
+        subscribers.append(subscriber)
 
         def unsubscribe() -> None:
-            if listener in listeners:
-                listeners.remove(listener)
+            if subscriber in subscribers:
+                subscribers.remove(subscriber)
 
         return unsubscribe
 
     def forget(self, invocation: str) -> None:
-        """Wait no longer for the frames of an invocation."""
+        """Drop further frames of an invocation."""
         self._pending.pop(invocation, None)
 
     async def aclose(self) -> None:
-        """Close the line for everybody. Whoever waits gets an error."""
+        """Close the connection. Pending calls fail."""
         self._closed = True
         runner = self._runner
         if runner is not None:
             runner.cancel()
             await asyncio.wait([runner])
 
-    async def _begin(self, invocation: FrameReceiver, target: str, data: dict[str, Any]) -> None:
-        self._pending[invocation.id] = invocation
-        await self._send(write_frame(invocation.id, target, data))
+    async def _start(self, receiver: FrameReceiver, target: str, data: dict[str, Any]) -> None:
+        # Registered first: the answer may come before send() returns.
+        self._pending[receiver.id] = receiver
+        await self._send(write_frame(receiver.id, target, data))
 
     async def _send(self, text: str) -> None:
-        line = await self._connected()
-        await line.send(text)
+        connection = await self._connected()
+        await connection.send(text)
 
     async def _connected(self) -> Connection:
+        # Counted, so that the runner keeps trying to connect while somebody waits here.
         self._waiting += 1
         try:
-            line = self._line
-            while line is None:
-                await self._change()
-                line = self._line
-            return line
+            connection = self._connection
+            while connection is None:
+                await self._wait_for_change()
+                connection = self._connection
+            return connection
         finally:
             self._waiting -= 1
 
-    async def _change(self) -> None:
-        """Wait until there is a line, or was one; raise when there will be none."""
+    async def _wait_for_change(self) -> None:
+        """Wait until a connection is made or given up; raise the error if it was given up."""
         if self._closed:
             raise ClosedError("the client, or the session, was closed")
         if self._runner is None:
-            self._trouble = None
+            self._last_error = None
             self._runner = asyncio.create_task(self._run())
-        self._opened.clear()
-        await self._opened.wait()
-        self._check_running()
+        self._changed.clear()
+        await self._changed.wait()
+        self._raise_if_given_up()
 
-    def _check_running(self) -> None:
-        if self._runner is None and self._trouble is not None:
-            raise self._trouble
+    def _raise_if_given_up(self) -> None:
+        if self._runner is None and self._last_error is not None:
+            raise self._last_error
 
-    def _late(self, target: str, timeout: float) -> AgentBayError:
-        if self._line is None and self._trouble is not None:
-            return self._trouble
+    def _timeout_error(self, target: str, timeout: float) -> AgentBayError:
+        # Without a connection, the reason for that says more than the timeout.
+        if self._connection is None and self._last_error is not None:
+            return self._last_error
         return RequestTimeoutError(
             f"{target}: no answer within {timeout:.3g} s", session_id=self._session_id
         )
 
     async def _run(self) -> None:
-        """Keep the line up while somebody needs it. Nothing raises out of here but a cancel."""
+        """Keep the connection up while it is needed. Raises nothing but a cancellation."""
         reason: AgentBayError = ConnectionLostError(
-            "the line to the session was closed", session_id=self._session_id
+            "the WebSocket of the session was closed", session_id=self._session_id
         )
         try:
-            reason = await self._keep_up()
+            reason = await self._stay_connected()
         finally:
             self._runner = None
-            self._line = None
-            self._trouble = reason
+            self._connection = None
+            self._last_error = reason
             self._fail_pending(reason)
-            for listener in self._all_listeners():
-                _guarded(listener.ended, reason)
-            self._opened.set()
+            for subscriber in self._all_subscribers():
+                _call_guarded(subscriber.on_close, reason)
+            self._changed.set()
 
-    async def _keep_up(self) -> AgentBayError:
-        """Connect, read, and connect again; return why there will be no line any more."""
+    async def _stay_connected(self) -> AgentBayError:
+        """Connect, read, reconnect; return the reason for giving up."""
         first = True
         while True:
-            line = await self._connect(first=first)
-            if isinstance(line, AgentBayError):
-                return line
+            connection = await self._connect(first=first)
+            if isinstance(connection, AgentBayError):
+                return connection
             if not first:
-                for listener in self._all_listeners():
-                    _guarded(listener.reopened)
+                for subscriber in self._all_subscribers():
+                    _call_guarded(subscriber.on_reconnect)
             first = False
-            error = await self._read(line)
+            error = await self._read(connection)
             self._fail_pending(error)
             if not self._needed():
                 return error
 
     async def _connect(self, *, first: bool) -> Connection | AgentBayError:
-        """Return a new line, or why there is none."""
-        attempts = Attempts(self._clock, first=first)
+        """Return a new connection, or the error of the last attempt."""
+        policy = ReconnectPolicy(self._clock, first=first)
         while True:
             try:
-                line = self._line = await self._dial()
+                connection = self._connection = await self._dial()
             except AgentBayError as error:
-                self._trouble = error
-                pause = attempts.pause_after(error)
+                self._last_error = error
+                pause = policy.pause_after(error)
                 if pause is None or not self._needed():
                     return error
                 logger.info("%s; the next attempt is in %.1f s", error, pause)
             else:
-                self._opened.set()
-                return line
+                self._changed.set()
+                return connection
             await self._clock.sleep(pause)
 
-    async def _read(self, line: Connection) -> AgentBayError:
-        """Hand frames on until the line breaks; return the error of that."""
+    async def _read(self, connection: Connection) -> AgentBayError:
+        """Dispatch frames until the connection breaks; return the error for pending calls."""
         try:
-            while (text := await line.receive()) is not None:
-                self._hear(text)
+            while (text := await connection.receive()) is not None:
+                self._dispatch(text)
         finally:
-            self._line = None
-            # Nothing that a broken line does while it is closed may hold anybody up.
+            self._connection = None
+            # Closing a broken connection may hang, and must not delay the reconnection.
             with anyio.CancelScope(shield=True), anyio.move_on_after(1):
-                await line.close()
-        return ConnectionLostError("the line to the session broke", session_id=self._session_id)
+                await connection.close()
+        return ConnectionLostError(
+            "the WebSocket of the session broke", session_id=self._session_id
+        )
 
-    def _hear(self, text: str | bytes) -> None:
+    def _dispatch(self, text: str | bytes) -> None:
         try:
             frame = read_frame(text)
         except ValueError as error:
-            logger.warning("%s: a frame %s, and is dropped", self._session_id, error)
+            logger.warning("%s: dropped a frame that %s", self._session_id, error)
             return
-        invocation = self._pending.get(frame.id)
-        if invocation is not None:
-            if invocation.take(frame):
+        receiver = self._pending.get(frame.id)
+        if receiver is not None:
+            if receiver.take(frame):
                 self._pending.pop(frame.id, None)
             return
-        for listener in tuple(self._listeners.get(frame.topic, ())):
-            _guarded(listener.heard, frame)
+        # A copy, because a subscriber may unsubscribe while it is called.
+        for subscriber in tuple(self._subscribers.get(frame.topic, ())):
+            _call_guarded(subscriber.on_frame, frame)
 
     def _needed(self) -> bool:
-        return bool(self._waiting or self._pending or any(self._listeners.values()))
+        return bool(self._waiting or self._pending or any(self._subscribers.values()))
 
-    def _all_listeners(self) -> list[Listener]:
-        return [one for some in self._listeners.values() for one in some]
+    def _all_subscribers(self) -> list[Subscriber]:
+        return [one for some in self._subscribers.values() for one in some]
 
     def _fail_pending(self, error: AgentBayError) -> None:
         pending, self._pending = self._pending, {}
-        for invocation in pending.values():
-            invocation.fail(error)
+        for receiver in pending.values():
+            receiver.fail(error)
+
+
+def _call_guarded(callback: Callable[..., None], *args: Frame | AgentBayError) -> None:
+    """Call a subscriber; log its exception, which must not end the connection of the others."""
+    try:
+        callback(*args)
+    except Exception:
+        logger.exception("a subscriber failed")
 
 
 class Stream:
@@ -278,113 +343,27 @@ class Stream:
         id: The id of the invocation.
     """
 
-    def __init__(self, socket: Socket, target: str, events: Events) -> None:
-        self.id = events.id
+    def __init__(self, socket: SessionSocket, target: str, pending: PendingStream) -> None:
+        self.id = pending.id
         self._socket = socket
         self._target = target
-        self._events = events
+        self._pending = pending
 
     async def next(self) -> dict[str, Any] | None:
-        """Return the data of the next frame, or ``None`` after the one that ended the stream."""
-        return await self._events.next()
+        """Return the data of the next frame, or ``None`` after the last."""
+        return await self._pending.next()
 
     async def write(self, data: dict[str, Any]) -> None:
-        """Say something more within the same stream."""
+        """Send another frame within this stream."""
         await self._socket.send(self._target, data, self.id)
 
     def cancel(self) -> None:
-        """Hear no more of it. The protocol has no word for it, so the other side goes on."""
+        """Drop further frames. The server is not notified: the protocol has no message for it."""
         self._socket.forget(self.id)
 
 
-def _guarded(function: Callable[..., None], *args: Frame | AgentBayError) -> None:
-    """Call a listener; what it raises is its own trouble, and must not end the line of others."""
-    try:
-        function(*args)
-    except Exception:
-        logger.exception("a listener failed")
-
-
-# The pauses between two attempts to connect, in seconds.
-_FIRST_PAUSE = 0.5
-_FACTOR = 1.5
-_LONGEST_PAUSE = 5.0
-_JITTER = 0.1
-# A line that never was there is given up after so many attempts, one that broke after so many
-# seconds: by then the session has most likely gone.
-_FIRST_ATTEMPTS = 4
-_GIVE_UP = 300.0
-
-
-class Connection(Protocol):
-    """A connection that carries text, as aiohttp has it, seen through :mod:`~._wire.ws`."""
-
-    async def send(self, text: str) -> None:
-        """Send one frame; raise ConnectionLostError when the line is broken."""
-        ...
-
-    async def receive(self) -> str | bytes | None:
-        """Return the next frame, or ``None`` when the line is broken."""
-        ...
-
-    async def close(self) -> None:
-        """End the connection."""
-        ...
-
-
-class Attempts:
-    """The attempts to have a line, from the first one until it is there or is given up.
-
-    Args:
-        clock: Time.
-        first: There was none before; otherwise it broke.
-    """
-
-    def __init__(self, clock: Clock, *, first: bool) -> None:
-        self._clock = clock
-        self._first = first
-        self._until = clock.monotonic() + _GIVE_UP
-        self._failed = 0
-        self._pause = _FIRST_PAUSE
-
-    def pause_after(self, error: AgentBayError) -> float | None:
-        """Return the seconds to wait after a failed attempt; ``None`` if it was the last."""
-        self._failed += 1
-        if self._given_up() or not _may_pass(error):
-            return None
-        # Spread, so that a thousand sessions do not come back at once.
-        pause = self._pause + random.uniform(0, _JITTER)  # noqa: S311  # no secret
-        self._pause = min(self._pause * _FACTOR, _LONGEST_PAUSE)
-        return pause
-
-    def _given_up(self) -> bool:
-        if self._first:
-            return self._failed >= _FIRST_ATTEMPTS
-        return self._clock.monotonic() > self._until
-
-
-def _may_pass(error: AgentBayError) -> bool:
-    """Whether a connection may succeed later; one that is refused for good may not."""
-    return not isinstance(error, (APIError, ClosedError)) or isinstance(error, ServiceError)
-
-
-@attrs.frozen(eq=False)
-class Listener:
-    """Somebody who is told what a server says unasked. None of the functions may wait.
-
-    Attributes:
-        heard: Called with each frame.
-        reopened: Called when the line is there again after it broke; frames between are lost.
-        ended: Called once when there will be no more frames, with the reason.
-    """
-
-    heard: Callable[[Frame], None]
-    reopened: Callable[[], None]
-    ended: Callable[[AgentBayError], None]
-
-
 class FrameReceiver(Protocol):
-    """Somebody who waits for the frames of one id."""
+    """A pending call or stream: receives the frames of its id."""
 
     id: str
 
@@ -398,11 +377,11 @@ class FrameReceiver(Protocol):
 
 
 class PendingCall:
-    """One question, one answer.
+    """A call that waits for its answer.
 
     Attributes:
-        id: What its frames are told by.
-        answer: The data of the frame that answers.
+        id: The id of the invocation.
+        answer: The data of the answer.
     """
 
     def __init__(self) -> None:
@@ -410,8 +389,8 @@ class PendingCall:
         self.answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
 
     def take(self, frame: Frame) -> bool:
-        """Complete with the frame's data, or fail with what went wrong."""
-        error = frame.error or _other_error(frame)
+        """Complete with the frame's data, or fail with its error."""
+        error = frame.error or _structured_error(frame)
         if error:
             self.fail(ToolError(error, request_id=self.id))
         elif not self.answer.done():
@@ -422,12 +401,12 @@ class PendingCall:
         """End with an error."""
         if not self.answer.done():
             self.answer.set_exception(error)
-            # Whoever asked may be gone already; nobody else wants to hear of it.
+            # Mark it as retrieved: the caller may be gone, and asyncio would log the error.
             self.answer.exception()
 
 
-def _other_error(frame: Frame) -> str:
-    """Return an error that is no text, of an answer without a result."""
+def _structured_error(frame: Frame) -> str:
+    """Return the message of an error that is an object, in an answer without a result."""
     error = frame.data.get("error")
     if error is None or "result" in frame.data:
         return ""
@@ -435,11 +414,11 @@ def _other_error(frame: Frame) -> str:
     return message if isinstance(message, str) and message else "the call failed without a reason"
 
 
-class Events:
-    """One question, many answers: the frames of a stream, in order, until its end.
+class PendingStream:
+    """A stream that waits for frames, and keeps them in order until they are read.
 
     Attributes:
-        id: What its frames are told by.
+        id: The id of the invocation.
     """
 
     def __init__(self) -> None:
@@ -450,7 +429,7 @@ class Events:
         self._ended = False
 
     def take(self, frame: Frame) -> bool:
-        """Keep a frame until it is read."""
+        """Keep a frame until it is read; return whether it was the last."""
         phase = frame.data.get("phase")
         if frame.error:
             self.fail(ToolError(frame.error, request_id=self.id))
@@ -458,7 +437,7 @@ class Events:
             self._frames.append(frame.data)
             self._ended = phase != "event"
         elif phase == "error":
-            message = _other_error(frame) or "the stream failed without a reason"
+            message = _structured_error(frame) or "the stream failed without a reason"
             self.fail(ToolError(message, request_id=self.id))
         else:
             self.fail(BadAnswerError("a frame of a stream has no phase", request_id=self.id))
@@ -466,16 +445,16 @@ class Events:
         return self._ended
 
     def fail(self, error: AgentBayError) -> None:
-        """End with an error, after what arrived before it."""
+        """End with an error, after the frames that arrived before it."""
         self._error = error
         self._ended = True
         self._arrived.set()
 
     async def next(self) -> dict[str, Any] | None:
-        """Return the data of the next frame, the one that ends the stream too; then ``None``.
+        """Return the data of the next frame, the last one included; then ``None``.
 
         Raises:
-            AgentBayError: The stream broke, or the other side ended it with an error.
+            AgentBayError: The connection broke, or the server ended the stream with an error.
         """
         while not self._frames:
             if self._error is not None:
@@ -485,3 +464,38 @@ class Events:
             self._arrived.clear()
             await self._arrived.wait()
         return self._frames.popleft()
+
+
+class ReconnectPolicy:
+    """Backoff with jitter for the attempts to connect.
+
+    Args:
+        clock: Measures the time since the connection broke.
+        first: Whether this is the socket's first connection; otherwise one broke.
+    """
+
+    def __init__(self, clock: Clock, *, first: bool) -> None:
+        self._clock = clock
+        self._first = first
+        self._deadline = clock.monotonic() + _GIVE_UP_AFTER
+        self._failures = 0
+        self._pause = _FIRST_PAUSE
+
+    def pause_after(self, error: AgentBayError) -> float | None:
+        """Return the seconds to wait after a failed attempt, or ``None`` to give up."""
+        self._failures += 1
+        if self._exhausted() or not _may_pass(error):
+            return None
+        pause = self._pause + random.uniform(0, _JITTER)  # noqa: S311  # jitter, not a secret
+        self._pause = min(self._pause * _PAUSE_FACTOR, _LONGEST_PAUSE)
+        return pause
+
+    def _exhausted(self) -> bool:
+        if self._first:
+            return self._failures >= _FIRST_ATTEMPTS
+        return self._clock.monotonic() > self._deadline
+
+
+def _may_pass(error: AgentBayError) -> bool:
+    """Return whether a later attempt may succeed; after a refusal for good it cannot."""
+    return not isinstance(error, (APIError, ClosedError)) or isinstance(error, ServiceError)

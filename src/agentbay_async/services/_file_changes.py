@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from agentbay_async._transport.websocket import Listener
+from agentbay_async._transport.websocket import Subscriber
 from agentbay_async.errors import AgentBayError, APIError, BadAnswerError, ToolError, TransportError
 from agentbay_async.models.files import FileChange
 from agentbay_async.services._routing import access_to, socket_of
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from agentbay_async._api import Api
     from agentbay_async._protocol.frames import Frame
-    from agentbay_async._transport.websocket import Socket
+    from agentbay_async._transport.websocket import SessionSocket
 
 logger = logging.getLogger("agentbay")
 
@@ -63,7 +63,7 @@ async def batches(
     # What the first answer tells has happened before anybody watched.
     await asking.ask()
     access = await access_to(api, session_id)
-    server = access.tools.of(_TOOL)
+    server = access.tools.server_of(_TOOL)
     if server and access.ws_url and access.token:
         pushed = _Pushed(await socket_of(api, session_id), server, asking)
         async with aclosing(pushed.batches(ready)) as found:
@@ -104,7 +104,7 @@ class _Asking:
 class _Pushed:
     """Changes as a session pushes them."""
 
-    def __init__(self, socket: Socket, server: str, asking: _Asking) -> None:
+    def __init__(self, socket: SessionSocket, server: str, asking: _Asking) -> None:
         self._socket = socket
         self._server = server
         self._asking = asking
@@ -117,7 +117,7 @@ class _Pushed:
     async def batches(self, ready: Callable[[], object]) -> AsyncGenerator[list[FileChange], None]:
         """Yield what is pushed; end when that is not to be had (any more)."""
         leave = self._socket.subscribe(
-            self._server, Listener(self._heard, self._reopened, self._lost)
+            self._server, Subscriber(self._heard, self._reopened, self._lost)
         )
         try:
             while not self._ended:

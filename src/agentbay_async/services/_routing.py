@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from agentbay_async._api import Api
     from agentbay_async._protocol.envelope import Answer
     from agentbay_async._transport.access import Access
-    from agentbay_async._transport.websocket import Socket
+    from agentbay_async._transport.websocket import SessionSocket
 
 logger = logging.getLogger("agentbay")
 
@@ -78,8 +78,8 @@ async def send(
                 raise
             logger.info("%s; the API is asked instead", error)
             if not isinstance(error, _UNCERTAIN):
-                access.avoided_until = api.clock.monotonic() + _AVOIDED
-    return await api.call(attrs.evolve(request, server=access.tools.of(name)), timeout)
+                access.avoid_until = api.clock.monotonic() + _AVOIDED
+    return await api.call(attrs.evolve(request, server=access.tools.server_of(name)), timeout)
 
 
 async def _directly(
@@ -116,7 +116,7 @@ async def access_to(api: Api, session_id: str) -> Access:
     return access
 
 
-async def socket_of(api: Api, session_id: str) -> Socket:
+async def socket_of(api: Api, session_id: str) -> SessionSocket:
     """Return the one WebSocket of a session, which connects when it is first spoken through.
 
     Raises:

@@ -175,7 +175,7 @@ class AsyncCode:
             answer, request_id = await self._ask(args, limit)
             return request_id, told_at_once(answer)
         socket = await socket_of(self._api, self._session_id)
-        target = access.tools.of("run_code") or _SERVER
+        target = access.tools.server_of("run_code") or _SERVER
         stream = await socket.stream(target, question(args))
         return stream.id, streamed(stream, limit)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from agentbay_async._transport.websocket import Listener
+from agentbay_async._transport.websocket import Subscriber
 from agentbay_async.errors import (
     AgentBayError,
     BadAnswerError,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from agentbay_async._api import Api
     from agentbay_async._protocol.frames import Frame
-    from agentbay_async._transport.websocket import Socket
+    from agentbay_async._transport.websocket import SessionSocket
 
 _TARGET = "PTY_SERVER"
 _ANSWER = 30.0
@@ -79,7 +79,7 @@ class Terminals:
 class _Desk:
     """Where what one socket says of terminals is handed to those who hold them."""
 
-    def __init__(self, socket: Socket, session_id: str) -> None:
+    def __init__(self, socket: SessionSocket, session_id: str) -> None:
         self.socket = socket
         self._session_id = session_id
         self._held: dict[str, list[Terminal]] = {}
@@ -146,7 +146,7 @@ class _Desk:
 
     def _listen(self) -> None:
         if self._leave is None:
-            listener = Listener(self._heard, self._reopened, self._ended)
+            listener = Subscriber(self._heard, self._reopened, self._ended)
             self._leave = self.socket.subscribe(_TARGET, listener)
 
     def _tidy(self) -> None:
