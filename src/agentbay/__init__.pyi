@@ -28,6 +28,10 @@ from agentbay.session import Session as Session
 from agentbay.session_context import SessionContext as SessionContext
 from agentbay_async._clock import Clock as Clock
 from agentbay_async._retry import RetryPolicy as RetryPolicy
+from agentbay_async._transport.base import HttpRequest as HttpRequest
+from agentbay_async._transport.base import HttpResponse as HttpResponse
+from agentbay_async._transport.base import Transport as Transport
+from agentbay_async._transport.mock import MockTransport as MockTransport
 from agentbay_async._version import __version__ as __version__
 from agentbay_async.bulk import AsyncBulkCreation as AsyncBulkCreation
 from agentbay_async.bulk import AsyncBulkDeletion as AsyncBulkDeletion

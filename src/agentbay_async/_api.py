@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from agentbay_async._protocol.schema import Request
     from agentbay_async._retry import RetryPolicy
     from agentbay_async._transport.access import Access
-    from agentbay_async._transport.http import Http
+    from agentbay_async._transport.base import Transport
     from agentbay_async._transport.pool import Pools
+    from agentbay_async._transport.request_builder import RequestBuilder
     from agentbay_async._transport.websocket_pool import SessionSockets
     from agentbay_async.config import Settings
 
@@ -115,6 +116,7 @@ class Api:
         background: Runs work after the call that started it.
         ledger: Records sessions, or ``None``.
         admission: Checks requests before they are sent, or ``None``.
+        transport: Sends the requests; by default aiohttp.
 
     Attributes:
         access: Direct addresses of sessions, by session id. Session objects hold the values, so an
@@ -129,8 +131,10 @@ class Api:
         background: BackgroundHook,
         ledger: LedgerHook | None = None,
         admission: AdmissionHook | None = None,
+        transport: Transport | None = None,
     ) -> None:
         # Imported here, so that importing the package does not load aiohttp.
+        from agentbay_async._transport.http import AiohttpTransport
         from agentbay_async._transport.pool import Pools
 
         self.settings = settings
@@ -139,11 +143,12 @@ class Api:
         self.background = background
         self.ledger = ledger
         self.pools: Pools = Pools(settings.max_connections, settings.ssl_context)
+        self.transport: Transport = transport or AiohttpTransport(self.pools)
         self.access: WeakValueDictionary[str, Access] = WeakValueDictionary()
         self._admission = admission
         self._budget = RetryBudget(retry)
         self._sockets: SessionSockets | None = None
-        self._http: Http | None = None
+        self._builder: RequestBuilder | None = None
         self._closed = False
 
     async def call(
@@ -275,20 +280,22 @@ class Api:
         return wait
 
     async def _attempt(self, request: Request[D], timeout: float) -> Answer[D]:
-        http = self._http or await self._connect()
-        reply = await http.send(request, timeout)
-        answer = read_answer(request, reply.status, reply.headers, reply.body, self.clock.time())
+        builder = self._builder or await self._connect()
+        response = await self.transport.send(builder.build(request, timeout))
+        answer = read_answer(
+            request, response.status, response.headers, response.body, self.clock.time()
+        )
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s ok [request %s]", request.ACTION, answer.request_id)
         return answer
 
-    async def _connect(self) -> Http:
-        from agentbay_async._transport.http import Http
+    async def _connect(self) -> RequestBuilder:
+        from agentbay_async._transport.request_builder import RequestBuilder
 
         self.check_open()
         endpoint, api_key = await self.service()
-        self._http = Http(endpoint, api_key, self.pools)
-        return self._http
+        self._builder = RequestBuilder(endpoint, api_key)
+        return self._builder
 
     def check_open(self) -> None:
         """Raise ClosedError if the client was closed."""
@@ -315,9 +322,10 @@ class Api:
         # First, because background work makes calls.
         await self.background.aclose()
         self._closed = True
-        self._http = None
+        self._builder = None
         if self._sockets is not None:
             await self._sockets.aclose()
+        await self.transport.aclose()
         await self.pools.aclose()
 
 

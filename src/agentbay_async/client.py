@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from agentbay_async._clock import Clock
+    from agentbay_async._transport.base import Transport
     from agentbay_async.config import Config, Settings
     from agentbay_async.contexts import AsyncContextService
     from agentbay_async.models.bulk import MapOutcome, Progress
@@ -71,6 +72,7 @@ class AsyncAgentBay:
         timeout: Seconds to wait for one answer. Default 60.
         retry: How patient to be with a service that is not well.
         clock: Time, for tests; see :class:`agentbay_async.Clock`.
+        transport: Sends the requests, instead of aiohttp; see :class:`agentbay_async.Transport`.
 
     Attributes:
         context: The account's persistent stores of files.
@@ -97,6 +99,7 @@ class AsyncAgentBay:
         timeout: float | None = None,
         retry: RetryPolicy | None = None,
         clock: Clock | None = None,
+        transport: Transport | None = None,
     ) -> None:
         settings = resolve(
             api_key,
@@ -106,9 +109,15 @@ class AsyncAgentBay:
             timeout=timeout,
             env_file=env_file,
         )
-        self._connect(settings, retry or RetryPolicy(), clock or SystemClock())
+        self._connect(settings, retry or RetryPolicy(), clock or SystemClock(), transport)
 
-    def _connect(self, settings: Settings, retry: RetryPolicy, clock: Clock) -> None:
+    def _connect(
+        self,
+        settings: Settings,
+        retry: RetryPolicy,
+        clock: Clock,
+        transport: Transport | None = None,
+    ) -> None:
         from agentbay_async._lifecycle.ledger import Ledger
 
         # Sessions of a service inside this process end with it, so nobody has to find them later.
@@ -119,7 +128,8 @@ class AsyncAgentBay:
             from agentbay_async._bulk.admission import Admission
 
             admission = Admission(settings, clock)
-        self._api = Api(settings, retry, clock, BackgroundTasks(clock), self._ledger, admission)
+        background = BackgroundTasks(clock)
+        self._api = Api(settings, retry, clock, background, self._ledger, admission, transport)
         self._context: AsyncContextService | None = None
 
     @classmethod

@@ -15,7 +15,7 @@ import anyio
 import pytest
 
 from agentbay_async import AsyncAgentBay, AsyncSession, ContextSync, CreateSessionParams
-from agentbay_async._transport.http import Http
+from agentbay_async._transport.http import AiohttpTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
@@ -196,9 +196,9 @@ def attempt(
 ) -> Callable[..., Coroutine[Any, Any, Moments]]:
     """Give what runs a piece of work, cancels it, and checks what is left of it."""
     now: list[Moments] = []
-    send, sleep = Http.send, clock.sleep
+    send, sleep = AiohttpTransport.send, clock.sleep
 
-    async def sent(self: Http, *args: Any) -> object:
+    async def sent(self: AiohttpTransport, *args: Any) -> object:
         now[-1].happen()
         try:
             return await send(self, *args)
@@ -209,7 +209,7 @@ def attempt(
         now[-1].happen()
         await sleep(seconds)
 
-    monkeypatch.setattr(Http, "send", sent)
+    monkeypatch.setattr(AiohttpTransport, "send", sent)
     monkeypatch.setattr(clock, "sleep", slept)
 
     async def run(work: Work, *cancels: int) -> Moments:

@@ -281,7 +281,7 @@ async def test_the_tools_of_an_image_are_kept_once(join: Join) -> None:
 )
 def test_a_list_of_tools_that_is_none_knows_no_tool(text: str) -> None:
     """The API is asked for all of them."""
-    assert tool_servers(text).of("shell") == ""
+    assert tool_servers(text).server_of("shell") == ""
 
 
 def test_the_first_of_two_tools_with_one_name_counts() -> None:

@@ -192,7 +192,9 @@ async def test_a_stream_that_fails_raises_after_what_came_before(
         await frames.next()
 
 
-async def test_something_more_may_be_said_within_a_stream(socket: SessionSocket, machine: Machine) -> None:
+async def test_another_frame_can_be_sent_within_a_stream(
+    socket: SessionSocket, machine: Machine
+) -> None:
     """It carries the id of the stream; what was cancelled is not heard any more."""
     frames = await socket.stream("S", {"method": "m"})
     await frames.write({"method": "more"})
@@ -304,7 +306,9 @@ async def test_a_line_that_broke_is_made_anew_for_who_listens(
         assert wanted - 0.01 <= pause <= wanted + 0.11
 
 
-async def test_a_line_that_nobody_needs_is_not_made_anew(socket: SessionSocket, machine: Machine) -> None:
+async def test_an_unused_connection_is_not_reopened(
+    socket: SessionSocket, machine: Machine
+) -> None:
     """Until somebody speaks again."""
     machine.methods["m"] = always({})
     await socket.call("S", {"method": "m"})

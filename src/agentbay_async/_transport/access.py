@@ -1,7 +1,7 @@
 """Access data of a session: its direct address, its WebSocket, its token, its tools.
 
-Values without I/O. The list of tools is long and the same for all sessions of an image, so thousands
-of sessions share one object, which parses the list when a tool is first looked up.
+Values without I/O. The list of tools is long, and the same for all sessions of an image. Thousands
+of sessions share one object for it, which parses the list when a tool is first looked up.
 """
 
 from __future__ import annotations

@@ -81,7 +81,9 @@ class HttpResponse:
             200
         """
         document = {"RequestId": "", "Success": True, "Code": "ok", **envelope}
-        return cls(200, json.dumps(document if data is None else {**document, "Data": data}).encode())
+        return cls(
+            200, json.dumps(document if data is None else {**document, "Data": data}).encode()
+        )
 
     @classmethod
     def failure(

@@ -122,7 +122,9 @@ def _item(item: Any) -> Any:
 def _refused(
     tool: str, status: int, document: dict[str, Any], request_id: str, session_id: str
 ) -> AgentBayError:
-    message = next((document[name] for name in _MESSAGES if isinstance(document.get(name), str)), "")
+    message = next(
+        (document[name] for name in _MESSAGES if isinstance(document.get(name), str)), ""
+    )
     code = document.get("code")
     return error_type(code if isinstance(code, str) else "", status)(
         f"{tool} (direct): {message or 'the gateway gave no reason'} [HTTP {status}]",

@@ -102,7 +102,7 @@ class _AiohttpConnection:
 async def _dial(pools: Pools, access: Access) -> _AiohttpConnection:
     url = parse_url(access.ws_url, "ws", "wss")
     if url is None:
-        raise ConnectionFailedError(f"{_LABEL} has an invalid URL; expected ws:// or wss://")
+        raise ConnectionFailedError(f"{_LABEL} has an invalid URL")
     pool = await pools.current()
     try:
         with anyio.fail_after(_HANDSHAKE_TIMEOUT):

@@ -95,7 +95,7 @@ async def _directly(
     api.check_open()
     limit = api.settings.timeout if timeout is None else timeout
     return await call_directly(
-        api.pools, access, server, request.name or "", request.args or {}, limit
+        api.transport, access, server, request.name or "", request.args or {}, limit
     )
 
 
