@@ -26,27 +26,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.conftest import InstantClock
-    from tests.http.conftest import Scripted
+    from tests.http.scripted import Script
 
     from agentbay_async import AsyncSession
 
 
-def _calls(scripted: Scripted) -> list[tuple[str, Any]]:
-    return [(form["Name"], json.loads(form["Args"])) for form in scripted.asked("CallMcpTool")]
+def _calls(scripted: Script) -> list[tuple[str, Any]]:
+    return [(form["Name"], json.loads(form["Args"])) for form in scripted.forms("CallMcpTool")]
 
 
-def _answers(scripted: Scripted, *documents: object) -> None:
+def _answers(scripted: Script, *documents: object) -> None:
     for document in documents:
         scripted.ok("CallMcpTool", says(json.dumps(document)))
 
 
-async def test_a_browser_starts_without_any_option(
-    session: AsyncSession, scripted: Scripted
-) -> None:
+async def test_a_browser_starts_without_any_option(session: AsyncSession, scripted: Script) -> None:
     """As the image has it."""
     scripted.ok("InitBrowser", {"Port": 9222})
     assert (await session.browser.initialize()).data is True
-    (form,) = scripted.asked("InitBrowser")
+    (form,) = scripted.forms("InitBrowser")
     assert form["PersistentPath"] == "/tmp/agentbay_browser"
     assert json.loads(form["BrowserOption"]) == {
         "useStealth": False,
@@ -57,7 +55,7 @@ async def test_a_browser_starts_without_any_option(
     }
 
 
-async def test_a_browser_starts_as_it_is_told(session: AsyncSession, scripted: Scripted) -> None:
+async def test_a_browser_starts_as_it_is_told(session: AsyncSession, scripted: Script) -> None:
     """Every option under its name on the wire."""
     scripted.ok("InitBrowser", {"Port": 9222})
     proxy = BrowserProxy(proxy_type="custom", server="http://p:1", username="u", password="s3cret")
@@ -73,7 +71,7 @@ async def test_a_browser_starts_as_it_is_told(session: AsyncSession, scripted: S
     )
     assert "s3cret" not in repr(option)
     (await session.browser.init(option)).unwrap()
-    sent = json.loads(scripted.asked("InitBrowser")[0]["BrowserOption"])
+    sent = json.loads(scripted.forms("InitBrowser")[0]["BrowserOption"])
     assert sent["proxies"] == [
         {"type": "custom", "server": "http://p:1", "username": "u", "password": "s3cret"}
     ]
@@ -86,14 +84,14 @@ async def test_a_browser_starts_as_it_is_told(session: AsyncSession, scripted: S
 
 
 async def test_a_browser_that_did_not_start_is_a_failure(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """Which an answer without a port says."""
     scripted.ok("InitBrowser", {})
     assert isinstance((await session.browser.initialize()).error, SessionError)
 
 
-async def test_a_browser_is_driven_and_stopped(session: AsyncSession, scripted: Scripted) -> None:
+async def test_a_browser_is_driven_and_stopped(session: AsyncSession, scripted: Script) -> None:
     """The URL of its DevTools is a secret."""
     scripted.ok("GetCdpLink", {"Url": "wss://gateway/t0ken"})
     scripted.ok("CallMcpTool", says("done"))
@@ -127,7 +125,7 @@ _AGENTS = {
 
 @pytest.mark.parametrize("name", _AGENTS)
 async def test_a_task_is_given_asked_about_and_ended(
-    session: AsyncSession, scripted: Scripted, name: str
+    session: AsyncSession, scripted: Script, name: str
 ) -> None:
     """By tools that each kind of agent has under names of its own."""
     prefix, more = _AGENTS[name]
@@ -152,7 +150,7 @@ async def test_a_task_is_given_asked_about_and_ended(
 
 @pytest.mark.parametrize(("name", "status"), [("computer", "finished"), ("mobile", "completed")])
 async def test_a_task_is_waited_for(
-    session: AsyncSession, scripted: Scripted, name: str, status: str
+    session: AsyncSession, scripted: Script, name: str, status: str
 ) -> None:
     """Whatever word its agent has for a good end; a result may be any JSON."""
     _answers(
@@ -166,17 +164,17 @@ async def test_a_task_is_waited_for(
 
 
 async def test_one_question_without_an_answer_does_not_end_the_wait(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """The task goes on all the same."""
     _answers(scripted, {"task_id": "t-1"})
-    scripted.reset("CallMcpTool")
+    scripted.disconnect("CallMcpTool")
     _answers(scripted, {"status": "finished", "product": "5"})
     done = (await session.agent.browser.execute_task_and_wait("do it")).data
     assert done.result == "5"
 
 
-async def test_a_task_that_fails_says_why(session: AsyncSession, scripted: Scripted) -> None:
+async def test_a_task_that_fails_says_why(session: AsyncSession, scripted: Script) -> None:
     """In the agent's words, and not as a success with a state to look at."""
     _answers(scripted, {"task_id": "t-1"}, {"status": "failed", "error": "no such button"})
     result = await session.agent.mobile.execute_task_and_wait("do it")
@@ -185,7 +183,7 @@ async def test_a_task_that_fails_says_why(session: AsyncSession, scripted: Scrip
 
 
 async def test_a_task_that_takes_too_long_is_ended(
-    session: AsyncSession, scripted: Scripted, clock: InstantClock
+    session: AsyncSession, scripted: Script, clock: InstantClock
 ) -> None:
     """So that nobody pays for what nobody waits for."""
     _answers(scripted, {"task_id": "t-1"}, {"status": "running"})
@@ -200,13 +198,13 @@ async def test_a_task_that_takes_too_long_is_ended(
     [("soon", BadAnswerError), ("[]", BadAnswerError), ('{"error": "busy"}', ToolError)],
 )
 async def test_a_task_that_is_not_taken_is_a_failure(
-    session: AsyncSession, scripted: Scripted, answer: str, kind: type[Exception]
+    session: AsyncSession, scripted: Script, answer: str, kind: type[Exception]
 ) -> None:
     """Nobody waits for what has no id."""
     scripted.ok("CallMcpTool", says(answer))
     result = await session.agent.computer.execute_task_and_wait("do it")
     assert isinstance(result.error, kind)
-    assert len(scripted.received) == 1
+    assert len(scripted.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -224,12 +222,15 @@ async def test_a_task_that_is_not_taken_is_a_failure(
     ],
 )
 async def test_what_no_agent_can_do_is_refused(
-    session: AsyncSession, scripted: Scripted, call: Callable[[Any], Any], kind: type[Exception]
+    session: AsyncSession,
+    scripted: Script,
+    call: Callable[[Any], Any],
+    kind: type[Exception],
 ) -> None:
     """Nothing is sent."""
     with pytest.raises(kind):
         await call(session)
-    assert scripted.received == []
+    assert scripted.requests == []
 
 
 @pytest.mark.parametrize(
@@ -263,18 +264,18 @@ def test_a_proxy_that_polls_says_how_many_addresses() -> None:
 
 
 async def test_a_wait_ends_when_nothing_is_answered_any_more(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """With the reason for the silence."""
     _answers(scripted, {"task_id": "t-1"})
-    scripted.reset("CallMcpTool")
+    scripted.disconnect("CallMcpTool")
     result = await session.agent.computer.execute_task_and_wait("do it")
     assert isinstance(result.error, ConnectionLostError)
-    assert len(scripted.received) == 6
+    assert len(scripted.requests) == 6
 
 
 async def test_a_task_that_cannot_be_ended_is_told_of_in_the_log(
-    session: AsyncSession, scripted: Scripted, caplog: pytest.LogCaptureFixture
+    session: AsyncSession, scripted: Script, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The result tells that the time was over."""
     _answers(scripted, {"task_id": "t-1"})
@@ -284,7 +285,7 @@ async def test_a_task_that_cannot_be_ended_is_told_of_in_the_log(
         state = next(states, None)
         return says("gone", error=True) if state is None else says(json.dumps(state))
 
-    scripted.does("CallMcpTool", answer)
+    scripted.ok_from("CallMcpTool", answer)
     result = await session.agent.computer.execute_task_and_wait("do it", 0.01)
     assert isinstance(result.error, OperationTimeoutError)
     assert "may go on" in caplog.text

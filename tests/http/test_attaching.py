@@ -21,7 +21,7 @@ from agentbay_async._protocol.policy import policy_from_text
 
 if TYPE_CHECKING:
     from tests.conftest import InstantClock
-    from tests.http.conftest import Scripted
+    from tests.http.scripted import Script
 
     from agentbay_async import AsyncAgentBay, AsyncSession
 
@@ -32,13 +32,13 @@ def _download(context: str, status: str = "Success") -> dict[str, Any]:
 
 
 @pytest.fixture
-def binding(scripted: Scripted, session: AsyncSession) -> Scripted:
+def binding(scripted: Script, session: AsyncSession) -> Script:
     """Give a service that attaches contexts to a session."""
     scripted.ok("BindContexts")
     return scripted
 
 
-async def test_bindings_are_listed(session: AsyncSession, scripted: Scripted) -> None:
+async def test_bindings_are_listed(session: AsyncSession, scripted: Script) -> None:
     """Each with the policy in the form of the wire."""
     entry = {"ContextName": "data", "Policy": {"a": 1}, "BindTime": "2025-01-01"}
     scripted.ok("DescribeSessionContexts", [{"ContextId": "c-1", "Path": "/a", **entry}, {}])
@@ -48,13 +48,13 @@ async def test_bindings_are_listed(session: AsyncSession, scripted: Scripted) ->
     ]
 
 
-async def test_bind_sends_and_waits_for_the_files(session: AsyncSession, binding: Scripted) -> None:
+async def test_bind_sends_and_waits_for_the_files(session: AsyncSession, binding: Script) -> None:
     """The receipt proves that the files of what was bound have arrived."""
     binding.tasks([], [_download("c-3")])
     policy = SyncPolicy(download_policy=DownloadPolicy(auto_download=True))
     result = await session.context.bind(ContextSync("c-3", "/c", policy))
     assert [task.context_id for task in result.receipt.tasks] == ["c-3"]
-    (form,) = binding.asked("BindContexts")
+    (form,) = binding.forms("BindContexts")
     (entry,) = json.loads(form["PersistenceDataList"])
     assert (entry["ContextId"], entry["Path"]) == ("c-3", "/c")
     assert policy_from_text(entry["Policy"]) == policy
@@ -62,7 +62,7 @@ async def test_bind_sends_and_waits_for_the_files(session: AsyncSession, binding
 
 @pytest.mark.parametrize("reason", ["wait_for_completion", "auto_download", "sync flag"])
 async def test_bind_does_not_wait_for_what_is_not_downloaded(
-    session: AsyncSession, binding: Scripted, clock: InstantClock, reason: str
+    session: AsyncSession, binding: Script, clock: InstantClock, reason: str
 ) -> None:
     """No wait where none was asked for, or where no files will come."""
     binding.tasks([])
@@ -73,7 +73,7 @@ async def test_bind_does_not_wait_for_what_is_not_downloaded(
     assert clock.sleeps == []
 
 
-async def test_bind_with_a_failed_download_fails(session: AsyncSession, binding: Scripted) -> None:
+async def test_bind_with_a_failed_download_fails(session: AsyncSession, binding: Script) -> None:
     """A context that is bound but empty is not what was asked for."""
     binding.tasks([], [_download("c-3", "Failed")])
     result = await session.context.bind(ContextSync("c-3", "/c"))
@@ -84,22 +84,22 @@ async def test_bind_with_a_failed_download_fails(session: AsyncSession, binding:
     ("contexts", "kind"), [((), InvalidArgumentError), (("c-1",), ArgumentTypeError)]
 )
 async def test_bind_refuses_what_is_no_context_sync(
-    session: AsyncSession, scripted: Scripted, contexts: Any, kind: type[Exception]
+    session: AsyncSession, scripted: Script, contexts: Any, kind: type[Exception]
 ) -> None:
     """Nothing, or an id, cannot be bound."""
     with pytest.raises(kind, match="contexts"):
         await session.context.bind(*contexts)
-    assert scripted.received == []
+    assert scripted.requests == []
 
 
-def _created(scripted: Scripted) -> None:
+def _created(scripted: Script) -> None:
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
     scripted.ok("DeleteSessionAsync")
     scripted.ok("GetSessionDetail", {"Status": "FINISH"})
 
 
 async def test_create_sends_its_contexts_and_waits_for_their_files(
-    bay: AsyncAgentBay, scripted: Scripted
+    bay: AsyncAgentBay, scripted: Script
 ) -> None:
     """When create returns, the files are there."""
     _created(scripted)
@@ -109,7 +109,7 @@ async def test_create_sends_its_contexts_and_waits_for_their_files(
         ContextSync("c-2", "/b", SyncPolicy.default(), wait_for_completion=False),
     ]
     (await bay.create(CreateSessionParams(context_syncs=syncs))).unwrap()
-    (form,) = scripted.asked("CreateMcpSession")
+    (form,) = scripted.forms("CreateMcpSession")
     first, second = json.loads(form["PersistenceDataList"])
     assert first == {"ContextId": "c-1", "Path": "/a"}
     assert policy_from_text(second.pop("Policy")) == SyncPolicy.default()
@@ -127,7 +127,7 @@ async def test_create_sends_its_contexts_and_waits_for_their_files(
     ],
 )
 async def test_create_fails_when_the_files_do_not_arrive(
-    bay: AsyncAgentBay, scripted: Scripted, tasks: list[dict[str, Any]]
+    bay: AsyncAgentBay, scripted: Script, tasks: list[dict[str, Any]]
 ) -> None:
     """The result is a failed one, and the session that nobody holds is deleted."""
     _created(scripted)
@@ -136,11 +136,11 @@ async def test_create_fails_when_the_files_do_not_arrive(
     result = await bay.create(params)
     assert isinstance(result.error, ContextSyncError)
     assert result.error.session_id == result.session_id == "s-1"
-    assert scripted.asked("DeleteSessionAsync") == [{"SessionId": "s-1"}]
+    assert scripted.forms("DeleteSessionAsync") == [{"SessionId": "s-1"}]
 
 
 async def test_create_keeps_the_session_without_its_files_when_asked_to(
-    bay: AsyncAgentBay, scripted: Scripted
+    bay: AsyncAgentBay, scripted: Script
 ) -> None:
     """The result is a failed one all the same; it says which session that is."""
     _created(scripted)
@@ -153,12 +153,12 @@ async def test_create_keeps_the_session_without_its_files_when_asked_to(
 
 
 async def test_create_says_so_when_the_session_could_not_be_deleted(
-    bay: AsyncAgentBay, scripted: Scripted, caplog: pytest.LogCaptureFixture
+    bay: AsyncAgentBay, scripted: Script, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The reason of the failure is kept; the session that is left is named in the log."""
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
-    scripted.refuse("GetContextInfo", "Some.Code")
-    scripted.refuse("DeleteSessionAsync", "Other.Code")
+    scripted.fail("GetContextInfo", "Some.Code")
+    scripted.fail("DeleteSessionAsync", "Other.Code")
     result = await bay.create(CreateSessionParams(context_syncs=[ContextSync("c-1", "/a")]))
     assert result.code == "Some.Code"
     assert "s-1" in caplog.text

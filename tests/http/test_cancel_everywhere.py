@@ -15,17 +15,19 @@ import anyio
 import pytest
 
 from agentbay_async import AsyncAgentBay, AsyncSession, ContextSync, CreateSessionParams
-from agentbay_async._transport.http import AiohttpTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
 
     from tests.conftest import InstantClock
     from tests.http.conftest import Bays
-    from tests.http.remembering import Remembering
+    from tests.http.fake_service import FakeService
+    from tests.http.scripted import Script
+
+    from agentbay_async import HttpRequest, HttpResponse
 
     Given = AsyncSession | list[AsyncSession] | None
-    Work = Callable[[AsyncAgentBay, Remembering], Coroutine[Any, Any, Given]]
+    Work = Callable[[AsyncAgentBay, FakeService], Coroutine[Any, Any, Given]]
 
 _WITH_FILES = CreateSessionParams(context_syncs=[ContextSync("c-1", "/a")])
 
@@ -92,41 +94,41 @@ def _sender(work: Coroutine[Any, Any, Any], value: object) -> Callable[[], Any]:
     return lambda: work.send(value)
 
 
-async def _create(bay: AsyncAgentBay, _: Remembering) -> AsyncSession | None:
+async def _create(bay: AsyncAgentBay, _: FakeService) -> AsyncSession | None:
     return (await bay.create()).unwrap()
 
 
-async def _create_with_files(bay: AsyncAgentBay, _: Remembering) -> AsyncSession | None:
+async def _create_with_files(bay: AsyncAgentBay, _: FakeService) -> AsyncSession | None:
     return (await bay.create(_WITH_FILES)).unwrap()
 
 
-async def _create_in_vain(bay: AsyncAgentBay, service: Remembering) -> AsyncSession | None:
+async def _create_in_vain(bay: AsyncAgentBay, service: FakeService) -> AsyncSession | None:
     service.arrive = False
     result = await bay.create(_WITH_FILES)
     return result.session if result.success else None
 
 
 async def _create_whose_answer_is_lost(
-    bay: AsyncAgentBay, service: Remembering
+    bay: AsyncAgentBay, service: FakeService
 ) -> AsyncSession | None:
     service.trouble("CreateMcpSession", "unread", "lost")
     service.trouble("ListSession", "fine", "unread")
     return (await bay.create()).unwrap()
 
 
-async def _create_that_makes_two(bay: AsyncAgentBay, service: Remembering) -> AsyncSession | None:
+async def _create_that_makes_two(bay: AsyncAgentBay, service: FakeService) -> AsyncSession | None:
     service.trouble("CreateMcpSession", "lost")
     service.lag = 10.0
     return (await bay.create()).unwrap()
 
 
-async def _block(bay: AsyncAgentBay, _: Remembering) -> AsyncSession | None:
+async def _block(bay: AsyncAgentBay, _: FakeService) -> AsyncSession | None:
     async with bay.session(_WITH_FILES) as session:
         await session.get_status()
     return None
 
 
-async def _block_with_trouble(bay: AsyncAgentBay, service: Remembering) -> AsyncSession | None:
+async def _block_with_trouble(bay: AsyncAgentBay, service: FakeService) -> AsyncSession | None:
     service.trouble("DeleteSessionAsync", "unread", "lost")
     service.trouble("GetSessionDetail", "unread")
     async with bay.session(sync_context=True):
@@ -134,32 +136,32 @@ async def _block_with_trouble(bay: AsyncAgentBay, service: Remembering) -> Async
     return None
 
 
-async def _sync(bay: AsyncAgentBay, _: Remembering) -> AsyncSession | None:
+async def _sync(bay: AsyncAgentBay, _: FakeService) -> AsyncSession | None:
     async with bay.session() as session:
         (await session.context.sync()).unwrap()
     return None
 
 
-async def _create_many(bay: AsyncAgentBay, service: Remembering) -> list[AsyncSession]:
+async def _create_many(bay: AsyncAgentBay, service: FakeService) -> list[AsyncSession]:
     service.trouble("CreateMcpSession", "fine", "lost")
     return (await bay.create_many(_WITH_FILES, 3, max_concurrency=2)).sessions
 
 
-async def _create_many_in_a_block(bay: AsyncAgentBay, _: Remembering) -> AsyncSession | None:
+async def _create_many_in_a_block(bay: AsyncAgentBay, _: FakeService) -> AsyncSession | None:
     async with bay.create_many(CreateSessionParams(), 3, max_concurrency=2) as made:
         async for outcome in made:
             await outcome.session.get_status()
     return None
 
 
-async def _create_all_or_nothing(bay: AsyncAgentBay, service: Remembering) -> AsyncSession | None:
+async def _create_all_or_nothing(bay: AsyncAgentBay, service: FakeService) -> AsyncSession | None:
     service.trouble("CreateMcpSession", "fine", *["unread"] * 9)
     made = bay.create_many(CreateSessionParams(), 3, max_concurrency=2, on_outcome="all_or_nothing")
     assert (await made).sessions == []
     return None
 
 
-async def _delete(bay: AsyncAgentBay, service: Remembering) -> AsyncSession | None:
+async def _delete(bay: AsyncAgentBay, service: FakeService) -> AsyncSession | None:
     service.create({})
     session = (await bay.get(*service.sessions)).session
     (await session.delete(sync_context=True)).unwrap()
@@ -192,16 +194,24 @@ def _ids(given: Given) -> set[str]:
 
 @pytest.fixture
 def attempt(
-    monkeypatch: pytest.MonkeyPatch, bays: Bays, remembering: Remembering, clock: InstantClock
+    monkeypatch: pytest.MonkeyPatch,
+    bays: Bays,
+    scripted: Script,
+    service: FakeService,
+    clock: InstantClock,
 ) -> Callable[..., Coroutine[Any, Any, Moments]]:
     """Give what runs a piece of work, cancels it, and checks what is left of it."""
     now: list[Moments] = []
-    send, sleep = AiohttpTransport.send, clock.sleep
+    send, sleep = scripted.send, clock.sleep
 
-    async def sent(self: AiohttpTransport, *args: Any) -> object:
+    async def sent(request: HttpRequest) -> HttpResponse:
         now[-1].happen()
         try:
-            return await send(self, *args)
+            response = await send(request)
+            # The service has acted on the request, and its answer is on the way.
+            now[-1].happen()
+            await asyncio.sleep(0)
+            return response
         finally:
             now[-1].happen()
 
@@ -209,21 +219,21 @@ def attempt(
         now[-1].happen()
         await sleep(seconds)
 
-    monkeypatch.setattr(AiohttpTransport, "send", sent)
+    monkeypatch.setattr(scripted, "send", sent)
     monkeypatch.setattr(clock, "sleep", slept)
 
     async def run(work: Work, *cancels: int) -> Moments:
         moments = Moments(*cancels)
         now.append(moments)
-        remembering.reset()
+        service.reset()
         bay = bays()
-        held = _ids(await moments.run(work(bay, remembering)))
-        remembering.lag = 0.0
+        held = _ids(await moments.run(work(bay, service)))
+        service.lag = 0.0
         await bay.aclose()
         # Whoever is cancelled while it deletes a session still holds it.
-        given = set(remembering.sessions) if work is _delete else set[str]()
-        assert set(remembering.sessions) <= held | given, f"left behind by a cancel at {cancels}"
-        assert held <= set(remembering.sessions)
+        given = set(service.sessions) if work is _delete else set[str]()
+        assert set(service.sessions) <= held | given, f"left behind by a cancel at {cancels}"
+        assert held <= set(service.sessions)
         return moments
 
     return run
@@ -243,19 +253,19 @@ async def test_a_cancel_leaves_nothing_behind(
 
 @pytest.mark.parametrize("seconds", [0.0, 0.001, 0.01, 0.05])
 async def test_a_time_limit_leaves_nothing_behind(
-    bay: AsyncAgentBay, remembering: Remembering, seconds: float
+    bay: AsyncAgentBay, service: FakeService, seconds: float
 ) -> None:
     """``wait_for`` cancels, and hands the session over only if it was there in time."""
-    remembering.trouble("CreateMcpSession", "lost")
+    service.trouble("CreateMcpSession", "lost")
     held: set[str] = set()
     with suppress(asyncio.TimeoutError):
         held = {(await asyncio.wait_for(bay.create(), seconds)).session.session_id}
     await bay.aclose()
-    assert set(remembering.sessions) == held
+    assert set(service.sessions) == held
 
 
 async def test_a_cancelled_task_group_leaves_nothing_behind(
-    bay: AsyncAgentBay, remembering: Remembering
+    bay: AsyncAgentBay, service: FakeService
 ) -> None:
     """A group ends its tasks when it is cancelled, or one fails; their sessions go with them."""
 
@@ -270,17 +280,17 @@ async def test_a_cancelled_task_group_leaves_nothing_behind(
                 tasks.start_soon(work, tasks.cancel_scope.cancel)
 
     await group()
-    assert remembering.made >= 1
-    assert remembering.sessions == {}
+    assert service.made >= 1
+    assert service.sessions == {}
 
 
 async def test_what_cannot_be_deleted_is_told_and_written_down(
     bay: AsyncAgentBay,
-    remembering: Remembering,
+    service: FakeService,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A service that is not there any more is the one way to leave a session."""
-    remembering.trouble("DeleteSessionAsync", *["unread"] * 99)
+    service.trouble("DeleteSessionAsync", *["unread"] * 99)
     entered = asyncio.Event()
 
     async def work() -> None:

@@ -24,31 +24,32 @@ from agentbay_async import (
 )
 
 if TYPE_CHECKING:
-    from tests.http.conftest import Bays, Scripted
+    from tests.http.conftest import Bays
+    from tests.http.scripted import Script
 
 _LIFETIME = {"Timeout": "30", "MaxRuntime": "720"}
 _GONE = "InvalidMcpSession.NotFound"
 
 
 async def test_create_sends_little_that_was_not_asked_for(
-    bay: AsyncAgentBay, scripted: Scripted
+    bay: AsyncAgentBay, scripted: Script
 ) -> None:
     """Statistics, the region, the library's labels, and an end that does not hang on anybody."""
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
     result = await bay.create()
     assert result.session.session_id == "s-1"
     assert result.request_id == "REQ-CreateMcpSession"
-    (form,) = scripted.asked("CreateMcpSession")
+    (form,) = scripted.forms("CreateMcpSession")
     assert sorted(form) == ["Labels", "LoginRegionId", "MaxRuntime", "SdkStats", "Timeout"]
     assert (form["Timeout"], form["MaxRuntime"]) == ("30", "720")
     assert form["LoginRegionId"] == bay.region_id == "cn-hangzhou"
 
 
-async def test_create_tells_who_asks(bay: AsyncAgentBay, scripted: Scripted) -> None:
+async def test_create_tells_who_asks(bay: AsyncAgentBay, scripted: Script) -> None:
     """The statistics are JSON, whatever characters the framework's name has."""
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
     await bay.create(CreateSessionParams(framework='my "own" one'))
-    assert json.loads(scripted.asked("CreateMcpSession")[0]["SdkStats"]) == {
+    assert json.loads(scripted.forms("CreateMcpSession")[0]["SdkStats"]) == {
         "source": "sdk",
         "sdk_language": "python",
         "sdk_version": __version__,
@@ -69,18 +70,18 @@ async def test_create_tells_who_asks(bay: AsyncAgentBay, scripted: Scripted) -> 
     ],
 )
 async def test_create_sends_what_was_asked_for(
-    bays: Bays, scripted: Scripted, params: dict[str, Any], sent: dict[str, str]
+    bays: Bays, scripted: Script, params: dict[str, Any], sent: dict[str, str]
 ) -> None:
     """Each parameter has its field, and brings no other along."""
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
     (await bays(cfg=Config(reserved_labels=False)).create(CreateSessionParams(**params))).unwrap()
-    (form,) = scripted.asked("CreateMcpSession")
+    (form,) = scripted.forms("CreateMcpSession")
     del form["SdkStats"], form["LoginRegionId"]
     assert form == sent
 
 
 async def test_the_deprecated_context_id_is_still_sent(
-    bay: AsyncAgentBay, scripted: Scripted
+    bay: AsyncAgentBay, scripted: Script
 ) -> None:
     """Old programs go on working, with a warning."""
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
@@ -88,10 +89,10 @@ async def test_the_deprecated_context_id_is_still_sent(
         params = CreateSessionParams(context_id="SdkCtx-1")
     assert warned[0].filename == __file__
     await bay.create(params)
-    assert scripted.asked("CreateMcpSession")[0]["ContextId"] == "SdkCtx-1"
+    assert scripted.forms("CreateMcpSession")[0]["ContextId"] == "SdkCtx-1"
 
 
-async def test_a_created_session_knows_itself(bay: AsyncAgentBay, scripted: Scripted) -> None:
+async def test_a_created_session_knows_itself(bay: AsyncAgentBay, scripted: Script) -> None:
     """What the answer says of the session can be read from it."""
     scripted.ok(
         "CreateMcpSession",
@@ -119,7 +120,7 @@ async def test_a_created_session_knows_itself(bay: AsyncAgentBay, scripted: Scri
     ],
 )
 async def test_an_answer_without_a_session_is_a_failed_create(
-    bay: AsyncAgentBay, scripted: Scripted, data: object, reason: str
+    bay: AsyncAgentBay, scripted: Script, data: object, reason: str
 ) -> None:
     """The envelope may say success; what counts is a session to use."""
     scripted.ok("CreateMcpSession", data)
@@ -131,15 +132,15 @@ async def test_an_answer_without_a_session_is_a_failed_create(
 
 @pytest.mark.parametrize("params", [{}, {"labels": {}}, "linux_latest", 0])
 async def test_create_refuses_what_is_no_params(
-    bay: AsyncAgentBay, scripted: Scripted, params: Any
+    bay: AsyncAgentBay, scripted: Script, params: Any
 ) -> None:
     """A dict where params belong is told at once, with nothing sent."""
     with pytest.raises(ArgumentTypeError, match="CreateSessionParams"):
         await bay.create(params)
-    assert scripted.received == []
+    assert scripted.requests == []
 
 
-async def test_get_reads_the_session(bay: AsyncAgentBay, scripted: Scripted) -> None:
+async def test_get_reads_the_session(bay: AsyncAgentBay, scripted: Script) -> None:
     """A session that is looked up knows its state and its URLs."""
     scripted.ok(
         "GetSession",
@@ -147,20 +148,20 @@ async def test_get_reads_the_session(bay: AsyncAgentBay, scripted: Scripted) -> 
     )
     result = await bay.get("s-1")
     session = result.session
-    assert scripted.asked("GetSession") == [{"SessionId": "s-1"}]
+    assert scripted.forms("GetSession") == [{"SessionId": "s-1"}]
     assert (session.session_id, session.status) == ("s-1", "PAUSED")
     assert (session.app_instance_id, session.resource_url) == ("ai", "https://r")
     assert result.request_id == "REQ-GetSession"
 
 
-async def test_get_keeps_the_id_that_was_asked_for(bay: AsyncAgentBay, scripted: Scripted) -> None:
+async def test_get_keeps_the_id_that_was_asked_for(bay: AsyncAgentBay, scripted: Script) -> None:
     """An answer that leaves the id out is about the session that was asked for."""
     scripted.ok("GetSession", {})
     session = (await bay.get("s-1")).session
     assert (session.session_id, session.status, session.resource_url) == ("s-1", "", "")
 
 
-async def test_get_without_data_fails(bay: AsyncAgentBay, scripted: Scripted) -> None:
+async def test_get_without_data_fails(bay: AsyncAgentBay, scripted: Script) -> None:
     """A success that says nothing is no session."""
     scripted.ok("GetSession")
     result = await bay.get("s-1")
@@ -181,23 +182,23 @@ async def test_get_without_data_fails(bay: AsyncAgentBay, scripted: Scripted) ->
     ],
 )
 async def test_a_bad_id_is_refused_before_anything_is_sent(
-    bay: AsyncAgentBay, scripted: Scripted, session_id: Any, kind: type[Exception]
+    bay: AsyncAgentBay, scripted: Script, session_id: Any, kind: type[Exception]
 ) -> None:
     """Blank ids and dicts where an id belongs are the caller's mistake, everywhere."""
     for call in (bay.get, bay.delete, bay.pause, bay.resume):
         with pytest.raises(kind, match="session"):
             await call(session_id)
-    assert scripted.received == []
+    assert scripted.requests == []
 
 
-async def test_list_by_labels_returns_one_page(bay: AsyncAgentBay, scripted: Scripted) -> None:
+async def test_list_by_labels_returns_one_page(bay: AsyncAgentBay, scripted: Script) -> None:
     """The page, its token and its counts are in the result; its ids too."""
     data = [{"SessionId": "s-1", "ImageId": "i", "SessionStatus": "RUNNING"}, {"SessionId": "s-2"}]
     scripted.ok("ListSession", data, NextToken="t-2", MaxResults="2", TotalCount=5)
     params = ListSessionParams(max_results=2, labels={"a": "b"})
     params.next_token = "t-1"
     result = await bay.list_by_labels(params)
-    assert scripted.asked("ListSession") == [
+    assert scripted.forms("ListSession") == [
         {"Labels": '{"a":"b"}', "MaxResults": "2", "NextToken": "t-1"}
     ]
     assert result.session_ids == ["s-1", "s-2"]
@@ -208,55 +209,54 @@ async def test_list_by_labels_returns_one_page(bay: AsyncAgentBay, scripted: Scr
 
 @pytest.mark.parametrize(("params", "labels"), [(None, "{}"), ({"a": "b"}, '{"a":"b"}')])
 async def test_list_by_labels_takes_plain_labels(
-    bay: AsyncAgentBay, scripted: Scripted, params: Any, labels: str
+    bay: AsyncAgentBay, scripted: Script, params: Any, labels: str
 ) -> None:
     """Labels alone, or nothing, ask for the first page of ten."""
     scripted.ok("ListSession", [])
     result = await bay.list_by_labels(params)
-    assert scripted.asked("ListSession") == [{"Labels": labels, "MaxResults": "10"}]
+    assert scripted.forms("ListSession") == [{"Labels": labels, "MaxResults": "10"}]
     assert (result.sessions, result.next_token, result.total_count) == ([], "", None)
 
 
 async def test_list_by_labels_passes_over_entries_without_an_id(
-    bay: AsyncAgentBay, scripted: Scripted
+    bay: AsyncAgentBay, scripted: Script
 ) -> None:
     """What has no id cannot be used."""
     scripted.ok("ListSession", [{"SessionStatus": "RUNNING"}, {"SessionId": "s-2"}])
     assert (await bay.list_by_labels()).session_ids == ["s-2"]
 
 
-async def test_delete_waits_until_the_session_is_gone(
-    bay: AsyncAgentBay, scripted: Scripted
-) -> None:
+async def test_delete_waits_until_the_session_is_gone(bay: AsyncAgentBay, scripted: Script) -> None:
     """The session is asked after until the service does not know it any more."""
     scripted.ok("DeleteSessionAsync")
     scripted.ok("GetSessionDetail", {"Status": "DELETING"})
     scripted.ok("GetSessionDetail")
-    scripted.refuse("GetSessionDetail", _GONE)
+    scripted.fail("GetSessionDetail", _GONE)
     result = await bay.delete("s-1")
     assert result.success
     assert result.unwrap() is None
     assert scripted.actions == ["DeleteSessionAsync"] + ["GetSessionDetail"] * 3
-    assert scripted.asked("DeleteSessionAsync") == [{"SessionId": "s-1"}]
+    assert scripted.forms("DeleteSessionAsync") == [{"SessionId": "s-1"}]
 
 
 async def test_a_client_shows_where_it_goes_and_not_who_asks(
-    bay: AsyncAgentBay, scripted: Scripted, api_key: str
+    bay: AsyncAgentBay, scripted: Script, api_key: str
 ) -> None:
     """The repr of a client is fit for a log."""
     assert repr(bay) == f"AsyncAgentBay({scripted.endpoint!r})"
     assert api_key not in repr(bay)
 
 
-async def test_the_region_is_sent_with_what_is_made(bays: Bays, scripted: Scripted) -> None:
+async def test_the_region_is_sent_with_what_is_made(bays: Bays, scripted: Script) -> None:
     """The default region goes along where the protocol wants one."""
     scripted.ok("GetContext", {"Id": "SdkCtx-1"})
     await bays().context.get("data", create=True)
-    assert scripted.asked("GetContext")[0]["LoginRegionId"] == "cn-hangzhou"
+    assert scripted.forms("GetContext")[0]["LoginRegionId"] == "cn-hangzhou"
 
 
+@pytest.mark.usefixtures("over_http")
 async def test_the_endpoint_local_stands_for_a_service_in_this_process(
-    monkeypatch: pytest.MonkeyPatch, scripted: Scripted
+    monkeypatch: pytest.MonkeyPatch, scripted: Script
 ) -> None:
     """It is started by the first call, asked once where it is, and needs no key."""
     started: list[ModuleType] = []
@@ -274,11 +274,11 @@ async def test_the_endpoint_local_stands_for_a_service_in_this_process(
         for _ in range(2):
             assert (await bay.context.list()).success
     assert len(started) == 1
-    assert scripted.received[0].form["Authorization"] == "Bearer akm-of-the-service"
+    assert b"Authorization=Bearer+akm-of-the-service" in scripted.requests[0].body
 
 
 async def test_pause_and_resume_take_a_session_or_its_id(
-    bay: AsyncAgentBay, scripted: Scripted
+    bay: AsyncAgentBay, scripted: Script
 ) -> None:
     """The client's verbs are those of the session, under both names."""
     scripted.ok("PauseSessionAsync")
@@ -287,7 +287,7 @@ async def test_pause_and_resume_take_a_session_or_its_id(
     session = (await bay.get("s-1")).session
     assert (await bay.pause(session, timedelta(seconds=3))).status == "PAUSED"
     assert (await bay.beta_pause("s-1")).status == "PAUSED"
-    scripted.forget()
+    scripted.clear()
     scripted.ok("ResumeSessionAsync")
     scripted.ok("GetSession", {"Status": "RUNNING"})
     assert (await bay.resume(session)).status == "RUNNING"

@@ -17,27 +17,27 @@ from agentbay_async import (
 )
 
 if TYPE_CHECKING:
-    from tests.http.conftest import Scripted
+    from tests.http.scripted import Script
 
     from agentbay_async import AsyncSession
 
 
-def _answers(scripted: Scripted, text: str, *, error: bool = False) -> None:
+def _answers(scripted: Script, text: str, *, error: bool = False) -> None:
     content = [{"type": "text", "text": text}]
     scripted.ok("CallMcpTool", {"content": content, "isError": error})
 
 
-def _sent(scripted: Scripted) -> dict[str, Any]:
-    (form,) = scripted.asked("CallMcpTool")
+def _sent(scripted: Script) -> dict[str, Any]:
+    (form,) = scripted.forms("CallMcpTool")
     arguments: dict[str, Any] = json.loads(form["Args"])
     return arguments
 
 
-async def test_a_command_is_sent_to_the_shell(session: AsyncSession, scripted: Scripted) -> None:
+async def test_a_command_is_sent_to_the_shell(session: AsyncSession, scripted: Script) -> None:
     """Command, limit in milliseconds, directory and variables travel as JSON."""
     _answers(scripted, "")
     await session.command.run("echo $A", cwd="/tmp", envs={"A": "ü", "B": ""}, timeout=2.5)
-    (form,) = scripted.asked("CallMcpTool")
+    (form,) = scripted.forms("CallMcpTool")
     assert (form["SessionId"], form["Name"], form["AutoGenSession"]) == ("s-1", "shell", "false")
     assert "Server" not in form
     assert _sent(scripted) == {
@@ -58,7 +58,7 @@ async def test_a_command_is_sent_to_the_shell(session: AsyncSession, scripted: S
     ],
 )
 async def test_a_limit_may_be_given_in_each_unit(
-    session: AsyncSession, scripted: Scripted, limits: dict[str, Any], milliseconds: int
+    session: AsyncSession, scripted: Script, limits: dict[str, Any], milliseconds: int
 ) -> None:
     """Fifty seconds by default; never less than a millisecond."""
     _answers(scripted, "")
@@ -66,7 +66,7 @@ async def test_a_limit_may_be_given_in_each_unit(
     assert _sent(scripted) == {"command": "true", "timeout_ms": milliseconds}
 
 
-async def test_the_json_of_a_command_is_read(session: AsyncSession, scripted: Scripted) -> None:
+async def test_the_json_of_a_command_is_read(session: AsyncSession, scripted: Script) -> None:
     """Both streams, the code and the trace id come apart."""
     document = {"stdout": "out\n", "stderr": "err\n", "exit_code": 0, "traceId": "t-1"}
     _answers(scripted, json.dumps(document))
@@ -91,7 +91,7 @@ async def test_the_json_of_a_command_is_read(session: AsyncSession, scripted: Sc
     ],
 )
 async def test_any_other_text_is_the_output_itself(
-    session: AsyncSession, scripted: Scripted, text: str
+    session: AsyncSession, scripted: Script, text: str
 ) -> None:
     """Some images answer with the bare output, and it may look like anything."""
     _answers(scripted, text)
@@ -101,7 +101,7 @@ async def test_any_other_text_is_the_output_itself(
 
 
 async def test_output_that_is_deeply_nested_is_still_output(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """What a command prints cannot make the client stumble."""
     _answers(scripted, "[" * 20_000)
@@ -109,7 +109,7 @@ async def test_output_that_is_deeply_nested_is_still_output(
 
 
 async def test_a_command_that_fails_is_a_failed_result_with_output(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """The output of a failed command can be read; unwrapping raises all of it."""
     _answers(scripted, json.dumps({"stdout": "half", "stderr": "no such file\n", "exit_code": 2}))
@@ -125,7 +125,7 @@ async def test_a_command_that_fails_is_a_failed_result_with_output(
 
 
 async def test_a_silent_failure_is_described_by_its_code(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """``false`` writes nothing, and its error says something all the same."""
     _answers(scripted, json.dumps({"stdout": "", "stderr": "", "errorCode": 1}))
@@ -135,7 +135,7 @@ async def test_a_silent_failure_is_described_by_its_code(
 
 
 async def test_a_command_whose_time_was_over_says_so_and_keeps_its_output(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """Whoever reads the error learns that more time would help, not just a code of -1."""
     document = {
@@ -154,7 +154,7 @@ async def test_a_command_whose_time_was_over_says_so_and_keeps_its_output(
 
 @pytest.mark.parametrize(("code", "told"), [(0, 1), (124, 124)])
 async def test_a_tool_that_calls_the_command_failed_is_believed(
-    session: AsyncSession, scripted: Scripted, code: int, told: int
+    session: AsyncSession, scripted: Script, code: int, told: int
 ) -> None:
     """Failed with code 0 would be no failure, so the code is then 1."""
     document = {"stdout": "part", "stderr": "timed out", "exit_code": code}
@@ -165,7 +165,7 @@ async def test_a_tool_that_calls_the_command_failed_is_believed(
 
 
 async def test_a_tool_that_fails_in_words_raises_on_reading(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """No command ran, so there is no output to read."""
     _answers(scripted, "the shell is gone", error=True)
@@ -176,9 +176,7 @@ async def test_a_tool_that_fails_in_words_raises_on_reading(
             getattr(result, read)
 
 
-async def test_check_raises_when_the_command_fails(
-    session: AsyncSession, scripted: Scripted
-) -> None:
+async def test_check_raises_when_the_command_fails(session: AsyncSession, scripted: Script) -> None:
     """With ``check`` a failure cannot be overlooked."""
     _answers(scripted, json.dumps({"stdout": "", "stderr": "", "exit_code": 3}))
     with pytest.raises(CommandError) as caught:
@@ -187,25 +185,23 @@ async def test_check_raises_when_the_command_fails(
 
 
 async def test_check_raises_when_nothing_could_be_run(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """Every failure raises, not only that of the command."""
-    scripted.refuse("CallMcpTool", "Some.Code")
+    scripted.fail("CallMcpTool", "Some.Code")
     with pytest.raises(APIError):
         await session.command.run("true", check=True)
 
 
 async def test_check_returns_the_result_of_a_good_command(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """Without a failure there is no difference."""
     _answers(scripted, "fine")
     assert (await session.command.run("true", check=True)).stdout == "fine"
 
 
-async def test_an_answer_without_data_is_a_failure(
-    session: AsyncSession, scripted: Scripted
-) -> None:
+async def test_an_answer_without_data_is_a_failure(session: AsyncSession, scripted: Script) -> None:
     """A command whose output is missing did not succeed."""
     scripted.ok("CallMcpTool")
     result = await session.command.run("true")
@@ -214,7 +210,7 @@ async def test_an_answer_without_data_is_a_failure(
 
 
 async def test_the_exchange_may_take_longer_than_the_command(
-    session: AsyncSession, scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+    session: AsyncSession, scripted: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A command that runs out of time is told of by the session, not by a broken line."""
     seen: list[float] = []
@@ -259,7 +255,7 @@ async def test_all_names_of_run_are_one_method(session: AsyncSession) -> None:
 )
 async def test_a_command_that_cannot_be_meant_is_refused(
     session: AsyncSession,
-    scripted: Scripted,
+    scripted: Script,
     arguments: dict[str, Any],
     kind: type[Exception],
     named: str,
@@ -267,4 +263,4 @@ async def test_a_command_that_cannot_be_meant_is_refused(
     """The argument is named, and nothing is sent."""
     with pytest.raises(kind, match=named):
         await session.command.run(**{"command": "true", **arguments})
-    assert scripted.received == []
+    assert scripted.requests == []

@@ -17,7 +17,7 @@ from agentbay_async import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.http.conftest import Scripted
+    from tests.http.scripted import Script
 
 _FILE = {
     "FileId": "f-1",
@@ -31,14 +31,14 @@ _FILE = {
 }
 
 
-async def test_files_are_listed_by_page_number(bay: AsyncAgentBay, scripted: Scripted) -> None:
+async def test_files_are_listed_by_page_number(bay: AsyncAgentBay, scripted: Script) -> None:
     """Numbered pages travel in the form."""
     scripted.ok("DescribeContextFiles", [_FILE, {"Size": "7"}], Count=30)
     result = await bay.context.list_files("c-1", "/dir", page_number=2, page_size=5)
-    assert scripted.asked("DescribeContextFiles") == [
+    assert scripted.forms("DescribeContextFiles") == [
         {"ContextId": "c-1", "ParentFolderPath": "/dir", "PageNumber": "2", "PageSize": "5"}
     ]
-    assert "MaxResults" not in scripted.received[0].query
+    assert "MaxResults" not in scripted.requests[0].query
     assert result.entries == [
         ContextFileEntry(
             "f-1", "a.txt", "/dir/a.txt", "FILE", "2025-01-01", "2025-01-02", 12, "ok"
@@ -57,28 +57,28 @@ async def test_files_are_listed_by_page_number(bay: AsyncAgentBay, scripted: Scr
     ],
 )
 async def test_files_are_listed_by_token(
-    bay: AsyncAgentBay, scripted: Scripted, arguments: Any, query: dict[str, str]
+    bay: AsyncAgentBay, scripted: Script, arguments: Any, query: dict[str, str]
 ) -> None:
     """Tokens travel in the query, and no page number goes along."""
     scripted.ok("DescribeContextFiles", [], NextToken="t-3")
     result = await bay.context.list_files("c-1", **arguments)
-    assert scripted.asked("DescribeContextFiles") == [{"ContextId": "c-1", "ParentFolderPath": "/"}]
-    assert query.items() <= scripted.received[0].query.items()
+    assert scripted.forms("DescribeContextFiles") == [{"ContextId": "c-1", "ParentFolderPath": "/"}]
+    assert query.items() <= scripted.requests[0].query.items()
     assert result.next_token == "t-3"
 
 
-async def test_iterating_walks_every_page(bay: AsyncAgentBay, scripted: Scripted) -> None:
+async def test_iterating_walks_every_page(bay: AsyncAgentBay, scripted: Script) -> None:
     """All entries of a folder, page after page, by token."""
     scripted.ok("DescribeContextFiles", [{"FileName": "a"}], NextToken="t-2")
     scripted.ok("DescribeContextFiles", [{"FileName": "b"}])
     entries = bay.context.iterate_files("c-1", "/dir")
     assert [entry.file_name async for entry in entries] == ["a", "b"]
-    assert [one.query.get("NextToken") for one in scripted.received] == [None, "t-2"]
-    assert {one.query["MaxResults"] for one in scripted.received} == {"100"}
+    assert [one.query.get("NextToken") for one in scripted.requests] == [None, "t-2"]
+    assert {one.query["MaxResults"] for one in scripted.requests} == {"100"}
 
 
 async def test_iterating_ends_when_a_token_comes_again(
-    bay: AsyncAgentBay, scripted: Scripted
+    bay: AsyncAgentBay, scripted: Script
 ) -> None:
     """A service that goes in circles is left."""
     for _ in range(2):
@@ -90,20 +90,20 @@ async def test_iterating_ends_when_a_token_comes_again(
 
 @pytest.mark.parametrize("direction", ["upload", "download"])
 async def test_a_url_is_returned_and_not_shown(
-    bay: AsyncAgentBay, scripted: Scripted, direction: str
+    bay: AsyncAgentBay, scripted: Script, direction: str
 ) -> None:
     """Whoever has the URL has the file, so no repr has it."""
     action = f"GetContextFile{direction.title()}Url"
     scripted.ok(action, {"Url": "https://store/f?sig=secret", "ExpireTime": 1_800_000_000})
     result = await getattr(bay.context, f"get_file_{direction}_url")("c-1", "/dir/f")
-    assert scripted.asked(action) == [{"ContextId": "c-1", "FilePath": "/dir/f"}]
+    assert scripted.forms(action) == [{"ContextId": "c-1", "FilePath": "/dir/f"}]
     assert (result.url, result.expire_time) == ("https://store/f?sig=secret", 1_800_000_000)
     assert "secret" not in repr(result)
 
 
 @pytest.mark.parametrize("data", [None, {}, {"Url": ""}])
 async def test_an_answer_without_a_url_fails(
-    bay: AsyncAgentBay, scripted: Scripted, data: object
+    bay: AsyncAgentBay, scripted: Script, data: object
 ) -> None:
     """There is nothing to carry a file to."""
     scripted.ok("GetContextFileUploadUrl", data)
@@ -112,11 +112,11 @@ async def test_an_answer_without_a_url_fails(
     assert result.request_id == "REQ-GetContextFileUploadUrl"
 
 
-async def test_a_file_is_deleted(bay: AsyncAgentBay, scripted: Scripted) -> None:
+async def test_a_file_is_deleted(bay: AsyncAgentBay, scripted: Script) -> None:
     """Context and path name the file."""
     scripted.ok("DeleteContextFile")
     assert (await bay.context.delete_file("c-1", "/f")).data is True
-    assert scripted.asked("DeleteContextFile") == [{"ContextId": "c-1", "FilePath": "/f"}]
+    assert scripted.forms("DeleteContextFile") == [{"ContextId": "c-1", "FilePath": "/f"}]
 
 
 @pytest.mark.parametrize(
@@ -136,9 +136,9 @@ async def test_a_file_is_deleted(bay: AsyncAgentBay, scripted: Scripted) -> None
     ],
 )
 async def test_bad_paths_ids_and_pages_are_refused(
-    bay: AsyncAgentBay, scripted: Scripted, call: Callable[[Any], Any]
+    bay: AsyncAgentBay, scripted: Script, call: Callable[[Any], Any]
 ) -> None:
     """Nothing climbs out of a context, and nothing is sent for what cannot be meant."""
     with pytest.raises(InvalidArgumentError):
         await call(bay.context)
-    assert scripted.received == []
+    assert scripted.requests == []

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from tests.conftest import InstantClock
-    from tests.http.conftest import Scripted
+    from tests.http.scripted import Script
 
     from agentbay_async import Result
 
@@ -39,7 +39,7 @@ _RECORD = {
 }
 
 
-async def test_get_by_name_does_not_create(bay: AsyncAgentBay, scripted: Scripted) -> None:
+async def test_get_by_name_does_not_create(bay: AsyncAgentBay, scripted: Script) -> None:
     """A look-up says that it is none but a look-up."""
     scripted.ok("GetContext", _RECORD)
     result = await bay.context.get("data")
@@ -48,30 +48,28 @@ async def test_get_by_name_does_not_create(bay: AsyncAgentBay, scripted: Scripte
     )
     assert result.context_id == "SdkCtx-1"
     assert result.request_id == "REQ-GetContext"
-    assert scripted.asked("GetContext") == [{"AllowCreate": "false", "Name": "data"}]
+    assert scripted.forms("GetContext") == [{"AllowCreate": "false", "Name": "data"}]
 
 
-async def test_get_with_create_makes_what_is_missing(
-    bay: AsyncAgentBay, scripted: Scripted
-) -> None:
+async def test_get_with_create_makes_what_is_missing(bay: AsyncAgentBay, scripted: Script) -> None:
     """Both spellings ask for the same, and name the region."""
     scripted.ok("GetContext", _RECORD)
     await bay.context.get("data", create=True)
     await bay.context.create("data")
     wanted = {"AllowCreate": "true", "Name": "data", "LoginRegionId": "cn-hangzhou"}
-    assert scripted.asked("GetContext") == [wanted, wanted]
+    assert scripted.forms("GetContext") == [wanted, wanted]
 
 
-async def test_get_by_id(bay: AsyncAgentBay, scripted: Scripted) -> None:
+async def test_get_by_id(bay: AsyncAgentBay, scripted: Script) -> None:
     """An id needs no name."""
     scripted.ok("GetContext", _RECORD)
     (await bay.context.get(context_id="SdkCtx-1")).unwrap()
-    assert scripted.asked("GetContext") == [{"AllowCreate": "false", "ContextId": "SdkCtx-1"}]
+    assert scripted.forms("GetContext") == [{"AllowCreate": "false", "ContextId": "SdkCtx-1"}]
 
 
 @pytest.mark.parametrize("data", [None, {}, {"Id": "", "Name": "data"}])
 async def test_an_empty_context_is_no_context(
-    bay: AsyncAgentBay, scripted: Scripted, data: object
+    bay: AsyncAgentBay, scripted: Script, data: object
 ) -> None:
     """The service answers a look-up that found nothing with success and nothing in it."""
     scripted.ok("GetContext", data)
@@ -95,97 +93,95 @@ async def test_an_empty_context_is_no_context(
     ],
 )
 async def test_a_look_up_that_cannot_be_meant_is_refused(
-    bay: AsyncAgentBay, scripted: Scripted, arguments: dict[str, Any]
+    bay: AsyncAgentBay, scripted: Script, arguments: dict[str, Any]
 ) -> None:
     """Neither or both, blank, or an id to be created: nothing is sent."""
     with pytest.raises(InvalidArgumentError):
         await bay.context.get(**arguments)
-    assert scripted.received == []
+    assert scripted.requests == []
 
 
 @pytest.mark.parametrize("arguments", [{"name": 5}, {"context_id": {}}, {"name": "a", "create": 1}])
 async def test_a_look_up_of_the_wrong_type_is_refused(
-    bay: AsyncAgentBay, scripted: Scripted, arguments: dict[str, Any]
+    bay: AsyncAgentBay, scripted: Script, arguments: dict[str, Any]
 ) -> None:
     """A dict where an id belongs, and a number where a flag belongs, raise."""
     with pytest.raises(ArgumentTypeError):
         await bay.context.get(**arguments)
-    assert scripted.received == []
+    assert scripted.requests == []
 
 
-async def test_list_returns_one_page(bay: AsyncAgentBay, scripted: Scripted) -> None:
+async def test_list_returns_one_page(bay: AsyncAgentBay, scripted: Script) -> None:
     """A page with its token and counts; entries without an id are passed over."""
     data = [_RECORD, {"Name": "no id"}]
     scripted.ok("ListContexts", data, NextToken="t-2", MaxResults=2, TotalCount=3)
     params = ContextListParams(max_results=2, next_token="t-1", session_id="s-1")
     result = await bay.context.list(params)
-    assert scripted.asked("ListContexts") == [
+    assert scripted.forms("ListContexts") == [
         {"MaxResults": "2", "NextToken": "t-1", "SessionId": "s-1"}
     ]
     assert [context.name for context in result.contexts] == ["data"]
     assert (result.next_token, result.max_results, result.total_count) == ("t-2", 2, 3)
 
 
-async def test_list_asks_for_ten_by_default(bay: AsyncAgentBay, scripted: Scripted) -> None:
+async def test_list_asks_for_ten_by_default(bay: AsyncAgentBay, scripted: Script) -> None:
     """The first page of ten; no contexts is an empty page."""
     scripted.ok("ListContexts")
     result = await bay.context.list()
-    assert scripted.asked("ListContexts") == [{"MaxResults": "10"}]
+    assert scripted.forms("ListContexts") == [{"MaxResults": "10"}]
     assert (result.contexts, result.next_token, result.total_count) == ([], "", None)
 
 
-async def test_iterate_walks_every_page(bay: AsyncAgentBay, scripted: Scripted) -> None:
+async def test_iterate_walks_every_page(bay: AsyncAgentBay, scripted: Script) -> None:
     """All contexts of the account, page after page."""
     scripted.ok("ListContexts", [{"Id": "c-1"}, {"Id": "c-2"}], NextToken="t-2")
     scripted.ok("ListContexts", [{"Id": "c-3"}])
     assert [context.id async for context in bay.context.iterate()] == ["c-1", "c-2", "c-3"]
-    assert [one.get("NextToken") for one in scripted.asked("ListContexts")] == [None, "t-2"]
+    assert [one.get("NextToken") for one in scripted.forms("ListContexts")] == [None, "t-2"]
 
 
-async def test_iterate_ends_when_a_token_comes_again(
-    bay: AsyncAgentBay, scripted: Scripted
-) -> None:
+async def test_iterate_ends_when_a_token_comes_again(bay: AsyncAgentBay, scripted: Script) -> None:
     """A service that goes in circles is left."""
     for _ in range(2):
         scripted.ok("ListContexts", [{"Id": "c-1"}], NextToken="t-2")
     scripted.ok("ListContexts", [])
     with pytest.raises(PageTokenError):
         _ = [context async for context in bay.context.iterate()]
-    assert len(scripted.received) == 2
+    assert len(scripted.requests) == 2
 
 
 async def test_update_gives_the_name_that_the_value_bears(
-    bay: AsyncAgentBay, scripted: Scripted
+    bay: AsyncAgentBay, scripted: Script
 ) -> None:
     """A context is renamed by a changed copy."""
     scripted.ok("ModifyContext")
     context = attrs.evolve(Context("SdkCtx-1", "old"), name="new")
     assert (await bay.context.update(context)).data is True
-    assert scripted.asked("ModifyContext") == [{"Id": "SdkCtx-1", "Name": "new"}]
+    assert scripted.forms("ModifyContext") == [{"Id": "SdkCtx-1", "Name": "new"}]
 
 
 @pytest.mark.parametrize("context", [Context("SdkCtx-1"), "SdkCtx-1"])
 async def test_delete_takes_a_context_or_its_id(
-    bay: AsyncAgentBay, scripted: Scripted, context: Any
+    bay: AsyncAgentBay, scripted: Script, context: Any
 ) -> None:
     """Either names the context."""
     scripted.ok("DeleteContext")
     assert (await bay.context.delete(context)).data is True
-    assert scripted.asked("DeleteContext") == [{"Id": "SdkCtx-1"}]
+    assert scripted.forms("DeleteContext") == [{"Id": "SdkCtx-1"}]
 
 
 async def test_deleting_a_context_that_is_gone_is_a_success(
-    bay: AsyncAgentBay, scripted: Scripted
+    bay: AsyncAgentBay, scripted: Script
 ) -> None:
     """The caller wanted it gone, and it is."""
-    scripted.refuse("DeleteContext", _GONE)
+    scripted.fail("DeleteContext", _GONE)
     result = await bay.context.delete("SdkCtx-1")
     assert result.data is True
     assert result.request_id == "REQ-DeleteContext"
 
 
 async def test_clear_waits_until_the_files_are_gone(
-    bay: AsyncAgentBay, scripted: Scripted, clock: InstantClock
+    bay: AsyncAgentBay, scripted: Script, clock: InstantClock
 ) -> None:
     """The state goes from clearing to available, and the wait with it."""
     scripted.ok("ClearContext")
@@ -193,12 +189,12 @@ async def test_clear_waits_until_the_files_are_gone(
         scripted.ok("GetContext", {"Id": "c-1", "State": state})
     result = await bay.context.clear("c-1", timeout=timedelta(minutes=1), poll_interval=0.06)
     assert result.data == "available"
-    assert scripted.asked("ClearContext") == [{"Id": "c-1"}]
+    assert scripted.forms("ClearContext") == [{"Id": "c-1"}]
     assert clock.sleeps == [0.05, 0.06, 0.06]
 
 
 async def test_clear_does_not_take_a_missing_state_for_an_end(
-    bay: AsyncAgentBay, scripted: Scripted
+    bay: AsyncAgentBay, scripted: Script
 ) -> None:
     """A context that does not say how it is may still be at it."""
     scripted.ok("ClearContext")
@@ -207,7 +203,7 @@ async def test_clear_does_not_take_a_missing_state_for_an_end(
     assert (await bay.context.clear("c-1")).data == "available"
 
 
-async def test_clear_gives_up_in_time(bay: AsyncAgentBay, scripted: Scripted) -> None:
+async def test_clear_gives_up_in_time(bay: AsyncAgentBay, scripted: Script) -> None:
     """The error is of its own class, and says how long was waited."""
     scripted.ok("ClearContext")
     scripted.ok("GetContext", {"Id": "c-1", "State": "clearing"})
@@ -217,26 +213,24 @@ async def test_clear_gives_up_in_time(bay: AsyncAgentBay, scripted: Scripted) ->
     assert "10 s" in result.error_message
 
 
-async def test_clear_reports_a_start_that_was_refused(
-    bay: AsyncAgentBay, scripted: Scripted
-) -> None:
+async def test_clear_reports_a_start_that_was_refused(bay: AsyncAgentBay, scripted: Script) -> None:
     """A context that is not there cannot be cleared, and is not waited for."""
-    scripted.refuse("ClearContext", _GONE)
+    scripted.fail("ClearContext", _GONE)
     assert isinstance((await bay.context.clear("c-1")).error, ContextNotFoundError)
     assert scripted.actions == ["ClearContext"]
 
 
 async def test_clear_reports_a_context_that_is_lost_on_the_way(
-    bay: AsyncAgentBay, scripted: Scripted
+    bay: AsyncAgentBay, scripted: Script
 ) -> None:
     """A context that vanishes does not pass for a clear one."""
     scripted.ok("ClearContext")
-    scripted.refuse("GetContext", _GONE)
+    scripted.fail("GetContext", _GONE)
     assert isinstance((await bay.context.clear("c-1")).error, ContextNotFoundError)
 
 
 async def test_clearing_can_be_started_and_watched_by_hand(
-    bay: AsyncAgentBay, scripted: Scripted
+    bay: AsyncAgentBay, scripted: Script
 ) -> None:
     """Start, go on with something else, and ask for the state later."""
     scripted.ok("ClearContext")
@@ -262,10 +256,10 @@ _CALLS: dict[str, Callable[[AsyncAgentBay], Coroutine[Any, Any, Result[Any]]]] =
 @pytest.mark.parametrize("action", _CALLS)
 @pytest.mark.parametrize("status", [200, 400])
 async def test_a_refusal_is_a_failed_result_of_every_method(
-    bay: AsyncAgentBay, scripted: Scripted, action: str, status: int
+    bay: AsyncAgentBay, scripted: Script, action: str, status: int
 ) -> None:
     """HTTP 200 with ``Success: false`` is a failure everywhere, without exception."""
-    scripted.refuse(action, "Some.Code", "the reason", status=status)
+    scripted.fail(action, "Some.Code", "the reason", status=status)
     result = await _CALLS[action](bay)
     assert not result.success
     with pytest.raises(APIError, match="the reason"):
@@ -284,17 +278,17 @@ async def test_a_refusal_is_a_failed_result_of_every_method(
     ],
 )
 async def test_values_of_the_wrong_type_are_refused(
-    bay: AsyncAgentBay, scripted: Scripted, call: Callable[[AsyncAgentBay], Any]
+    bay: AsyncAgentBay, scripted: Script, call: Callable[[AsyncAgentBay], Any]
 ) -> None:
     """Nothing is sent for what cannot be meant."""
     with pytest.raises(ArgumentTypeError):
         await call(bay)
-    assert scripted.received == []
+    assert scripted.requests == []
 
 
 @pytest.mark.parametrize("name", ["", "  "])
-async def test_update_needs_a_name(bay: AsyncAgentBay, scripted: Scripted, name: str) -> None:
+async def test_update_needs_a_name(bay: AsyncAgentBay, scripted: Script, name: str) -> None:
     """A context is not renamed to nothing."""
     with pytest.raises(InvalidArgumentError, match=r"context\.name"):
         await bay.context.update(Context("c-1", name))
-    assert scripted.received == []
+    assert scripted.requests == []

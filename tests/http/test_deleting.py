@@ -13,7 +13,7 @@ from agentbay_async import (
 
 if TYPE_CHECKING:
     from tests.conftest import InstantClock
-    from tests.http.conftest import Scripted
+    from tests.http.scripted import Script
 
     from agentbay_async import AsyncSession
 
@@ -22,27 +22,27 @@ _GONE = "InvalidMcpSession.NotFound"
 
 @pytest.mark.parametrize("status", ["FINISH", "DELETED"])
 async def test_delete_is_over_when_the_session_says_so(
-    session: AsyncSession, scripted: Scripted, status: str
+    session: AsyncSession, scripted: Script, status: str
 ) -> None:
     """Both words for the end of a session end the wait."""
     scripted.ok("DeleteSessionAsync")
     scripted.ok("GetSessionDetail", {"Status": status})
     assert (await session.delete()).success
-    assert len(scripted.received) == 2
+    assert len(scripted.requests) == 2
 
 
 async def test_deleting_what_is_gone_already_is_a_success(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """The caller wanted it gone, and it is."""
-    scripted.refuse("DeleteSessionAsync", _GONE)
+    scripted.fail("DeleteSessionAsync", _GONE)
     result = await session.delete()
     assert result.success
     assert result.request_id == "REQ-DeleteSessionAsync"
 
 
 async def test_delete_gives_up_in_time(
-    session: AsyncSession, scripted: Scripted, clock: InstantClock
+    session: AsyncSession, scripted: Script, clock: InstantClock
 ) -> None:
     """A release that never ends is a failed result, and its wait is bounded."""
     scripted.ok("DeleteSessionAsync")
@@ -53,7 +53,7 @@ async def test_delete_gives_up_in_time(
     assert sum(clock.sleeps) == pytest.approx(20)
 
 
-def _upload(scripted: Scripted, status: str) -> None:
+def _upload(scripted: Script, status: str) -> None:
     """Script a session with one context whose next upload ends as given."""
     scripted.ok("SyncContext")
     scripted.ok("DescribeSessionContexts", [{"ContextId": "c-1", "Path": "/mnt"}])
@@ -63,18 +63,16 @@ def _upload(scripted: Scripted, status: str) -> None:
     scripted.ok("GetSessionDetail", {"Status": "FINISH"})
 
 
-async def test_delete_uploads_first_when_asked_to(
-    session: AsyncSession, scripted: Scripted
-) -> None:
+async def test_delete_uploads_first_when_asked_to(session: AsyncSession, scripted: Script) -> None:
     """The release is asked for only after the files are known to have arrived."""
     _upload(scripted, "Success")
     assert (await session.delete(sync_context=True)).success
-    assert scripted.asked("SyncContext") == [{"SessionId": "s-1", "Mode": "upload"}]
+    assert scripted.forms("SyncContext") == [{"SessionId": "s-1", "Mode": "upload"}]
     assert scripted.actions[-2:] == ["DeleteSessionAsync", "GetSessionDetail"]
 
 
 async def test_delete_refuses_when_the_upload_failed(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """Files that could not be saved are not thrown away; the error says how to insist."""
     _upload(scripted, "Failed")
@@ -87,7 +85,7 @@ async def test_delete_refuses_when_the_upload_failed(
 
 
 async def test_delete_goes_on_after_a_failed_upload_when_forced(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """Whoever insists loses the files and the session."""
     _upload(scripted, "Failed")
@@ -96,9 +94,9 @@ async def test_delete_goes_on_after_a_failed_upload_when_forced(
 
 
 async def test_delete_with_upload_of_what_is_gone_is_a_success(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """A session that is gone has no files to save."""
-    scripted.refuse("GetContextInfo", _GONE)
-    scripted.refuse("DeleteSessionAsync", _GONE)
+    scripted.fail("GetContextInfo", _GONE)
+    scripted.fail("DeleteSessionAsync", _GONE)
     assert (await session.delete(sync_context=True)).success

@@ -21,17 +21,17 @@ from .toolbox import says
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.http.conftest import Scripted
+    from tests.http.scripted import Script
 
     from agentbay_async import AsyncSession
 
 
-def _asked(scripted: Scripted) -> tuple[str, Any]:
-    (form,) = scripted.asked("CallMcpTool")
+def _asked(scripted: Script) -> tuple[str, Any]:
+    (form,) = scripted.forms("CallMcpTool")
     return form["Name"], json.loads(form["Args"])
 
 
-async def test_variables_are_set_in_one_call(session: AsyncSession, scripted: Scripted) -> None:
+async def test_variables_are_set_in_one_call(session: AsyncSession, scripted: Script) -> None:
     """As pairs, with any text in the values."""
     scripted.ok("CallMcpTool", says("ok"))
     assert (await session.env.set({"A": "1 = '2'", "B": ""})).data is True
@@ -41,7 +41,7 @@ async def test_variables_are_set_in_one_call(session: AsyncSession, scripted: Sc
 
 @pytest.mark.parametrize(("keys", "args"), [(None, {}), (["A"], {"keys": ["A"]})])
 async def test_variables_are_read(
-    session: AsyncSession, scripted: Scripted, keys: list[str] | None, args: object
+    session: AsyncSession, scripted: Script, keys: list[str] | None, args: object
 ) -> None:
     """All of them or some; values are text, also those that look like numbers."""
     scripted.ok("CallMcpTool", says('{"A": "007", "B": 1, "C": null}'))
@@ -51,7 +51,7 @@ async def test_variables_are_read(
 
 @pytest.mark.parametrize("answer", ["A=1", "[]", "", "null"])
 async def test_variables_that_cannot_be_read_are_no_empty_success(
-    session: AsyncSession, scripted: Scripted, answer: str
+    session: AsyncSession, scripted: Script, answer: str
 ) -> None:
     """Nobody should go on as if nothing were set."""
     scripted.ok("CallMcpTool", says(answer))
@@ -83,12 +83,15 @@ async def test_variables_that_cannot_be_read_are_no_empty_success(
     ],
 )
 async def test_what_cannot_be_meant_is_refused(
-    session: AsyncSession, scripted: Scripted, call: Callable[[Any], Any], kind: type[Exception]
+    session: AsyncSession,
+    scripted: Script,
+    call: Callable[[Any], Any],
+    kind: type[Exception],
 ) -> None:
     """Nothing is sent."""
     with pytest.raises(kind):
         await call(session)
-    assert scripted.received == []
+    assert scripted.requests == []
 
 
 async def test_a_value_is_in_no_error(session: AsyncSession) -> None:
@@ -98,7 +101,7 @@ async def test_a_value_is_in_no_error(session: AsyncSession) -> None:
     assert "s3cret" not in str(caught.value)
 
 
-async def test_numbers_of_the_machine_are_read(session: AsyncSession, scripted: Scripted) -> None:
+async def test_numbers_of_the_machine_are_read(session: AsyncSession, scripted: Script) -> None:
     """Under whatever names the image has for them; what it does not tell is ``None``."""
     told = {
         "cpu_count": 2,
@@ -123,26 +126,26 @@ async def test_numbers_of_the_machine_are_read(session: AsyncSession, scripted: 
 
 
 async def test_numbers_that_cannot_be_read_are_a_failure(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """Not zeros."""
     scripted.ok("CallMcpTool", says("busy"))
     assert isinstance((await session.get_metrics()).error, BadAnswerError)
 
 
-async def test_a_link_leads_to_a_port(session: AsyncSession, scripted: Scripted) -> None:
+async def test_a_link_leads_to_a_port(session: AsyncSession, scripted: Script) -> None:
     """Its URL is a secret, and in no repr."""
     scripted.ok("GetLink", {"Url": "https://gateway/request_ai/t0ken/path/"})
     result = await session.get_link("https", 30100, "x")
     assert result.data == result.url == "https://gateway/request_ai/t0ken/path/"
-    assert scripted.asked("GetLink") == [
+    assert scripted.forms("GetLink") == [
         {"SessionId": "s-1", "ProtocolType": "https", "Port": "30100", "Option": "x"}
     ]
     assert "t0ken" not in repr(result)
 
 
 async def test_a_link_that_is_refused_is_no_success(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """Nor is an answer without a URL."""
     scripted.ok("GetLink", Success=False, Code="NotSupported", Message="only BrowserUse images")
@@ -179,7 +182,11 @@ async def test_a_link_that_is_refused_is_no_success(
     ],
 )
 async def test_object_storage_is_reached_by_its_tools(
-    session: AsyncSession, scripted: Scripted, call: Callable[[Any], Any], tool: str, args: object
+    session: AsyncSession,
+    scripted: Script,
+    call: Callable[[Any], Any],
+    tool: str,
+    args: object,
 ) -> None:
     """A file may be called as failures are."""
     scripted.ok("CallMcpTool", says("Upload success: /fail.txt"))
@@ -189,7 +196,7 @@ async def test_object_storage_is_reached_by_its_tools(
 
 @pytest.mark.parametrize("is_error", [True, False])
 async def test_object_storage_that_fails_shows_no_secret(
-    session: AsyncSession, scripted: Scripted, is_error: bool
+    session: AsyncSession, scripted: Script, is_error: bool
 ) -> None:
     """Whether the tool marks its failure as one or not."""
     said = "Failed to use key-id with s3cret and t0ken"
@@ -203,7 +210,7 @@ async def test_object_storage_that_fails_shows_no_secret(
 
 @pytest.mark.parametrize("key", ["fail", "a", "Upload"])
 async def test_object_storage_that_fails_is_no_success_whatever_the_file_is_called(
-    session: AsyncSession, scripted: Scripted, key: str
+    session: AsyncSession, scripted: Script, key: str
 ) -> None:
     """Its name is no part of the words that tell of it."""
     scripted.ok("CallMcpTool", says(f"Upload failed: {key}"))
@@ -211,7 +218,7 @@ async def test_object_storage_that_fails_is_no_success_whatever_the_file_is_call
 
 
 async def test_object_storage_that_says_nothing_has_failed(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """An empty answer is no proof."""
     scripted.ok("CallMcpTool", says(""))

@@ -25,9 +25,12 @@ from agentbay_async import (
 
 if TYPE_CHECKING:
     from tests.conftest import InstantClock
-    from tests.http.conftest import Bays, Scripted
+    from tests.http.conftest import Bays
+    from tests.http.scripted import Script
 
     from agentbay_async import AgentBayError, AsyncSession
+
+pytestmark = pytest.mark.usefixtures("over_http")
 
 _ONCE = RetryPolicy(attempts=1)
 
@@ -56,10 +59,10 @@ async def _failure(bay: AsyncAgentBay) -> AgentBayError:
     ],
 )
 async def test_a_refusal_becomes_the_error_of_its_code(
-    bays: Bays, scripted: Scripted, code: str, status: int, kind: type[AgentBayError]
+    bays: Bays, scripted: Script, code: str, status: int, kind: type[AgentBayError]
 ) -> None:
     """Code, status, request id, session and words of the service are all in the error."""
-    scripted.refuse("GetSession", code, "the reason", status=status)
+    scripted.fail("GetSession", code, "the reason", status=status)
     error = await _failure(bays(retry=_ONCE))
     assert type(error) is kind
     assert (error.code, error.http_status) == (code, status)
@@ -68,10 +71,10 @@ async def test_a_refusal_becomes_the_error_of_its_code(
 
 
 async def test_a_result_repeats_the_facts_of_its_error(
-    bay: AsyncAgentBay, scripted: Scripted
+    bay: AsyncAgentBay, scripted: Script
 ) -> None:
     """Whoever never looks at the error finds the same facts in the result."""
-    scripted.refuse("GetSession", "InvalidMcpSession.NotFound", "gone")
+    scripted.fail("GetSession", "InvalidMcpSession.NotFound", "gone")
     result = await bay.get("s-1")
     assert (result.code, result.http_status_code) == ("InvalidMcpSession.NotFound", 400)
     assert result.request_id == result.get_request_id() == "REQ-GetSession"
@@ -82,7 +85,7 @@ async def test_a_result_repeats_the_facts_of_its_error(
 
 @pytest.mark.parametrize("body", ["", "<html>", "[]", "7", '{"Success": true, "Data": [1]}'])
 async def test_an_answer_that_is_not_of_the_protocol_is_told_apart(
-    bays: Bays, scripted: Scripted, body: str
+    bays: Bays, scripted: Script, body: str
 ) -> None:
     """HTTP 200 with something else in it is neither a success nor a refusal."""
     scripted.raw("GetSession", body)
@@ -97,7 +100,7 @@ async def test_an_answer_that_is_not_of_the_protocol_is_told_apart(
 )
 @pytest.mark.parametrize("body", ["<html>Bad gateway</html>", '"unavailable"', "null"])
 async def test_an_error_of_a_gateway_counts_by_its_status(
-    bays: Bays, scripted: Scripted, status: int, kind: type[AgentBayError], body: str
+    bays: Bays, scripted: Script, status: int, kind: type[AgentBayError], body: str
 ) -> None:
     """A proxy that does not speak the protocol still says by its status what is wrong."""
     scripted.raw("GetSession", body, status=status)
@@ -106,17 +109,17 @@ async def test_an_error_of_a_gateway_counts_by_its_status(
     assert error.http_status == status
 
 
-async def test_an_answer_that_was_cut_short_is_not_read(bays: Bays, scripted: Scripted) -> None:
+async def test_an_answer_that_was_cut_short_is_not_read(bays: Bays, scripted: Script) -> None:
     """Half an answer is a bad answer, whatever its half says."""
-    scripted.cut("GetSession")
+    scripted.truncate("GetSession")
     assert type(await _failure(bays(retry=_ONCE))) is BadAnswerError
 
 
 async def test_a_line_that_breaks_after_the_request_is_told_apart(
-    bays: Bays, scripted: Scripted
+    bays: Bays, scripted: Script
 ) -> None:
     """The service had the request, so it may have acted on it."""
-    scripted.reset("GetSession")
+    scripted.disconnect("GetSession")
     error = await _failure(bays(retry=_ONCE))
     assert type(error) is ConnectionLostError
     assert error.retryable
@@ -129,7 +132,7 @@ async def test_a_port_where_nobody_listens_is_told_apart(bays: Bays, deaf_port: 
     assert "Connect" in str(error)
 
 
-async def test_a_service_that_says_nothing_is_given_up(bays: Bays, scripted: Scripted) -> None:
+async def test_a_service_that_says_nothing_is_given_up(bays: Bays, scripted: Script) -> None:
     """The time limit of the client ends the wait, and the message says which it was."""
     scripted.hang("GetSession")
     error = await _failure(bays(timeout=0.05, retry=_ONCE))
@@ -138,21 +141,21 @@ async def test_a_service_that_says_nothing_is_given_up(bays: Bays, scripted: Scr
     assert "0.05 s" in str(error)
 
 
-@pytest.mark.parametrize("trouble", ["reset", "cut", "hang"])
+@pytest.mark.parametrize("trouble", ["disconnect", "truncate", "hang"])
 async def test_a_repeatable_request_is_sent_again(
-    bays: Bays, scripted: Scripted, trouble: str
+    bays: Bays, scripted: Script, trouble: str
 ) -> None:
     """Looking a session up twice does no harm, so a hiccup of the network is not seen."""
     getattr(scripted, trouble)("GetSession")
     scripted.ok("GetSession", {"SessionId": "s-1"})
     result = await bays(timeout=0.2).get("s-1")
     assert result.success
-    assert len(scripted.received) == 2
+    assert len(scripted.requests) == 2
 
 
-@pytest.mark.parametrize("trouble", ["reset", "cut", "hang"])
+@pytest.mark.parametrize("trouble", ["disconnect", "truncate", "hang"])
 async def test_a_create_without_an_intent_is_not_sent_again_when_it_may_have_been_acted_on(
-    bays: Bays, scripted: Scripted, trouble: str
+    bays: Bays, scripted: Script, trouble: str
 ) -> None:
     """A second request could make a second session that nobody could find."""
     getattr(scripted, trouble)("CreateMcpSession")
@@ -161,9 +164,9 @@ async def test_a_create_without_an_intent_is_not_sent_again_when_it_may_have_bee
     assert scripted.actions == ["CreateMcpSession"]
 
 
-@pytest.mark.parametrize("trouble", ["reset", "cut", "hang"])
+@pytest.mark.parametrize("trouble", ["disconnect", "truncate", "hang"])
 async def test_a_tool_call_is_not_sent_again_when_it_may_have_been_acted_on(
-    session: AsyncSession, bays: Bays, scripted: Scripted, trouble: str
+    session: AsyncSession, bays: Bays, scripted: Script, trouble: str
 ) -> None:
     """A command must not run twice because its answer was lost."""
     getattr(scripted, trouble)("CallMcpTool")
@@ -172,12 +175,12 @@ async def test_a_tool_call_is_not_sent_again_when_it_may_have_been_acted_on(
     assert scripted.actions == ["CallMcpTool"]
 
 
-async def test_a_throttled_create_is_sent_again(bay: AsyncAgentBay, scripted: Scripted) -> None:
+async def test_a_throttled_create_is_sent_again(bay: AsyncAgentBay, scripted: Script) -> None:
     """What was turned away unread may be repeated, whatever it is."""
-    scripted.refuse("CreateMcpSession", "Throttling.User")
+    scripted.fail("CreateMcpSession", "Throttling.User")
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
     assert (await bay.create()).session.session_id == "s-1"
-    assert len(scripted.received) == 2
+    assert len(scripted.requests) == 2
 
 
 @pytest.mark.parametrize(
@@ -191,13 +194,13 @@ async def test_a_throttled_create_is_sent_again(bay: AsyncAgentBay, scripted: Sc
 )
 async def test_a_throttled_client_waits_as_long_as_it_is_told(
     bay: AsyncAgentBay,
-    scripted: Scripted,
+    scripted: Script,
     clock: InstantClock,
     headers: dict[str, str],
     seconds: float,
 ) -> None:
     """Never earlier than asked for, and at most a little later."""
-    scripted.refuse("GetSession", "Throttling", status=429, headers=headers)
+    scripted.fail("GetSession", "Throttling", status=429, headers=headers)
     scripted.ok("GetSession", {"SessionId": "s-1"})
     assert (await bay.get("s-1")).success
     (slept,) = clock.sleeps
@@ -205,10 +208,10 @@ async def test_a_throttled_client_waits_as_long_as_it_is_told(
 
 
 async def test_a_wait_beyond_the_deadline_is_not_begun(
-    bays: Bays, scripted: Scripted, clock: InstantClock
+    bays: Bays, scripted: Script, clock: InstantClock
 ) -> None:
     """Whoever is told to come back too late hears of it at once."""
-    scripted.refuse("GetSession", "Throttling", status=429, headers={"Retry-After": "31"})
+    scripted.fail("GetSession", "Throttling", status=429, headers={"Retry-After": "31"})
     result = await bays(cfg=Config(deadline=30)).get("s-1")
     assert isinstance(result.error, ThrottledError)
     assert result.error.retry_after == 31
@@ -216,20 +219,20 @@ async def test_a_wait_beyond_the_deadline_is_not_begun(
 
 
 async def test_a_service_that_failed_is_waited_for_as_long_as_it_asks(
-    bay: AsyncAgentBay, scripted: Scripted, clock: InstantClock
+    bay: AsyncAgentBay, scripted: Script, clock: InstantClock
 ) -> None:
     """A service that is not well may say when to come back, too."""
-    scripted.refuse("GetSession", "ServiceUnavailable", status=503, headers={"Retry-After": "7"})
+    scripted.fail("GetSession", "ServiceUnavailable", status=503, headers={"Retry-After": "7"})
     scripted.ok("GetSession", {"SessionId": "s-1"})
     assert (await bay.get("s-1")).success
     (slept,) = clock.sleeps
     assert 7 <= slept <= 7.2
 
 
-async def test_a_full_account_is_not_asked_again(bay: AsyncAgentBay, scripted: Scripted) -> None:
+async def test_a_full_account_is_not_asked_again(bay: AsyncAgentBay, scripted: Script) -> None:
     """Slow down and no more are different things, also where a time to wait is named."""
     headers = {"Retry-After": "7"}
-    scripted.refuse("CreateMcpSession", "QuotaExceeded", status=429, headers=headers)
+    scripted.fail("CreateMcpSession", "QuotaExceeded", status=429, headers=headers)
     result = await bay.create()
     assert isinstance(result.error, QuotaExceededError)
     assert not result.error.retryable
@@ -238,11 +241,11 @@ async def test_a_full_account_is_not_asked_again(bay: AsyncAgentBay, scripted: S
 
 
 async def test_an_error_tells_each_attempt(
-    bays: Bays, scripted: Scripted, clock: InstantClock
+    bays: Bays, scripted: Script, clock: InstantClock
 ) -> None:
     """How often it was sent, what failed each time, and how long was waited between."""
-    scripted.refuse("GetSession", "Throttling", status=429, headers={"Retry-After": "3"})
-    scripted.refuse("GetSession", "ServiceUnavailable", status=503)
+    scripted.fail("GetSession", "Throttling", status=429, headers={"Retry-After": "3"})
+    scripted.fail("GetSession", "ServiceUnavailable", status=503)
     began = clock.now
     error = await _failure(bays(retry=RetryPolicy(attempts=2)))
     first, second = error.attempts
@@ -258,28 +261,28 @@ async def test_an_error_tells_each_attempt(
     assert "waited" not in lines[3]
 
 
-async def test_an_outage_is_not_answered_by_a_storm(bays: Bays, scripted: Scripted) -> None:
+async def test_an_outage_is_not_answered_by_a_storm(bays: Bays, scripted: Script) -> None:
     """Once what was saved is used up, only a share of the requests is sent again."""
-    scripted.refuse("GetSession", "ServiceUnavailable", status=503)
+    scripted.fail("GetSession", "ServiceUnavailable", status=503)
     bay = bays(retry=RetryPolicy(attempts=4, reserve=5, budget=0.5))
     errors = [await _failure(bay) for _ in range(20)]
-    assert len(scripted.received) == pytest.approx(20 + 5 + 20 * 0.5, abs=1)
+    assert len(scripted.requests) == pytest.approx(20 + 5 + 20 * 0.5, abs=1)
     assert "Too much failed" in str(errors[-1])
 
 
-async def test_throttling_costs_nothing_of_what_was_saved(bays: Bays, scripted: Scripted) -> None:
+async def test_throttling_costs_nothing_of_what_was_saved(bays: Bays, scripted: Script) -> None:
     """The service is well, and says itself when to come back."""
-    scripted.refuse("GetSession", "Throttling", status=429)
+    scripted.fail("GetSession", "Throttling", status=429)
     await _failure(bays(retry=RetryPolicy(attempts=4, reserve=0, budget=0)))
-    assert len(scripted.received) == 4
+    assert len(scripted.requests) == 4
 
 
 async def test_a_clean_up_is_not_held_back_by_an_outage(
-    bays: Bays, scripted: Scripted, clock: InstantClock
+    bays: Bays, scripted: Script, clock: InstantClock
 ) -> None:
     """Whoever saves on deletes pays for sessions."""
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
-    scripted.refuse("DeleteSessionAsync", "ServiceUnavailable", status=503)
+    scripted.fail("DeleteSessionAsync", "ServiceUnavailable", status=503)
     scripted.ok("DeleteSessionAsync")
     scripted.ok("GetSessionDetail", {"Status": "FINISH"})
     bay = bays(retry=RetryPolicy(attempts=4, reserve=0, budget=0))
@@ -291,26 +294,26 @@ async def test_a_clean_up_is_not_held_back_by_an_outage(
 
 
 async def test_attempts_end_when_they_are_used_up(
-    bay: AsyncAgentBay, scripted: Scripted, clock: InstantClock
+    bay: AsyncAgentBay, scripted: Script, clock: InstantClock
 ) -> None:
     """Four attempts, three waits between them, and then the error of the last."""
-    scripted.refuse("GetSession", "ServiceUnavailable", status=503)
+    scripted.fail("GetSession", "ServiceUnavailable", status=503)
     assert isinstance(await _failure(bay), ServiceError)
-    assert (len(scripted.received), len(clock.sleeps)) == (4, 3)
+    assert (len(scripted.requests), len(clock.sleeps)) == (4, 3)
 
 
-async def test_attempts_can_be_chosen(bays: Bays, scripted: Scripted) -> None:
+async def test_attempts_can_be_chosen(bays: Bays, scripted: Script) -> None:
     """A policy of the caller's decides how often a request is sent."""
-    scripted.refuse("GetSession", "ServiceUnavailable", status=503)
+    scripted.fail("GetSession", "ServiceUnavailable", status=503)
     await _failure(bays(retry=RetryPolicy(attempts=2)))
-    assert len(scripted.received) == 2
+    assert len(scripted.requests) == 2
 
 
 async def test_the_last_attempt_gets_no_more_time_than_the_deadline_leaves(
-    bays: Bays, scripted: Scripted
+    bays: Bays, scripted: Script
 ) -> None:
     """Attempts share one deadline: a hanging second attempt ends with it."""
-    scripted.refuse("GetSession", "Throttling", status=429, headers={"Retry-After": "9"})
+    scripted.fail("GetSession", "Throttling", status=429, headers={"Retry-After": "9"})
     scripted.hang("GetSession")
     bay = bays(cfg=Config(deadline=9.1), timeout=9.1, retry=RetryPolicy(attempts=2, base=0))
     error = await _failure(bay)
@@ -318,20 +321,20 @@ async def test_the_last_attempt_gets_no_more_time_than_the_deadline_leaves(
     assert "0.1 s" in str(error)
 
 
-async def test_a_refusal_for_good_is_not_sent_again(bay: AsyncAgentBay, scripted: Scripted) -> None:
+async def test_a_refusal_for_good_is_not_sent_again(bay: AsyncAgentBay, scripted: Script) -> None:
     """What the service says no to it will say no to again."""
-    scripted.refuse("GetSession", "InvalidMcpSession.NotFound")
+    scripted.fail("GetSession", "InvalidMcpSession.NotFound")
     await _failure(bay)
     assert scripted.actions.count("GetSession") == 1
 
 
 async def test_numbers_of_the_wrong_type_in_the_envelope_are_a_bad_answer(
-    bays: Bays, scripted: Scripted
+    bays: Bays, scripted: Script
 ) -> None:
     """A page whose size is a list, or infinite, is no page of ours."""
     sizes: list[object] = [[], {}, float("inf")]
     for size in sizes:
-        scripted.forget()
+        scripted.clear()
         scripted.raw("ListSession", json.dumps({"Success": True, "Data": [], "MaxResults": size}))
         result = await bays(retry=_ONCE).list()
         assert type(result.error) is BadAnswerError

@@ -22,7 +22,7 @@ from .toolbox import Toolbox, says
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.http.conftest import Scripted
+    from tests.http.scripted import Script
 
     from agentbay_async import AsyncSession
 
@@ -175,7 +175,7 @@ async def test_a_large_write_to_a_directory_is_refused(
 
 
 async def test_content_that_is_not_base64_is_a_bad_answer(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """Half-decoded content would be a wrong file."""
     scripted.ok("CallMcpTool", says("not base64!"))
@@ -227,7 +227,7 @@ async def test_listing_what_is_no_directory_is_an_error(
     ],
 )
 async def test_a_directory_is_listed_where_find_cannot(
-    session: AsyncSession, scripted: Scripted, answer: object
+    session: AsyncSession, scripted: Script, answer: object
 ) -> None:
     """By the tool: names may hold blanks; lines of another form are passed over."""
     scripted.ok("CallMcpTool", says(json.dumps(answer)))
@@ -235,12 +235,12 @@ async def test_a_directory_is_listed_where_find_cannot(
     result = await session.fs.ls("/home")
     assert result.entries == [DirectoryEntry("a b", True), DirectoryEntry("c.txt")]
     assert [entry.is_file for entry in result.entries] == [False, True]
-    _, form = scripted.asked("CallMcpTool")
+    _, form = scripted.forms("CallMcpTool")
     assert (form["Name"], json.loads(form["Args"])) == ("list_directory", {"path": "/home"})
 
 
 async def test_permissions_and_names_that_look_like_numbers_stay_text(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """``0644`` is not 644, and a file called ``007`` not 7; a size is a number."""
     scripted.ok("CallMcpTool", says("name: 007\nsize: 12\npermissions: 0644\nisFile: true"))
@@ -248,7 +248,7 @@ async def test_permissions_and_names_that_look_like_numbers_stay_text(
     assert (info.name, info.permissions, info.size, info.is_file) == ("007", "0644", 12, True)
 
 
-async def test_the_facts_of_a_file_are_read(session: AsyncSession, scripted: Scripted) -> None:
+async def test_the_facts_of_a_file_are_read(session: AsyncSession, scripted: Script) -> None:
     """Each line is a fact; values may hold colons."""
     facts = "size: 12\nisFile: true\nisDirectory: false\npermissions: 644\nmodified: 10:30:00\nodd"
     scripted.ok("CallMcpTool", says(facts))
@@ -258,7 +258,7 @@ async def test_the_facts_of_a_file_are_read(session: AsyncSession, scripted: Scr
 
 @pytest.mark.parametrize("size", ["", "big", "-1", "²", "9" * 5000])
 async def test_a_size_that_is_no_number_is_none(
-    session: AsyncSession, scripted: Scripted, size: str
+    session: AsyncSession, scripted: Script, size: str
 ) -> None:
     """Odd words of an image do not make the client stumble."""
     scripted.ok("CallMcpTool", says(f"name: g\nisDirectory: TRUE\nsize: {size}"))
@@ -277,12 +277,16 @@ async def test_a_size_that_is_no_number_is_none(
     ],
 )
 async def test_small_operations_call_their_tools(
-    session: AsyncSession, scripted: Scripted, call: Callable[[Any], Any], tool: str, args: object
+    session: AsyncSession,
+    scripted: Script,
+    call: Callable[[Any], Any],
+    tool: str,
+    args: object,
 ) -> None:
     """Under every name; the answer says that it was done."""
     scripted.ok("CallMcpTool", says("ok"))
     assert (await call(session.fs)).data is True
-    (form,) = scripted.asked("CallMcpTool")
+    (form,) = scripted.forms("CallMcpTool")
     assert (form["Name"], json.loads(form["Args"])) == (tool, args)
 
 
@@ -299,7 +303,7 @@ async def test_small_operations_call_their_tools(
     ],
 )
 async def test_a_tool_that_refuses_is_a_file_error(
-    session: AsyncSession, scripted: Scripted, call: Callable[[Any], Any]
+    session: AsyncSession, scripted: Script, call: Callable[[Any], Any]
 ) -> None:
     """Whatever was asked for, the error names the path."""
     scripted.ok("CallMcpTool", says("not permitted", error=True))
@@ -340,12 +344,15 @@ async def test_a_tool_that_refuses_is_a_file_error(
     ],
 )
 async def test_what_cannot_be_meant_is_refused(
-    session: AsyncSession, scripted: Scripted, call: Callable[[Any], Any], kind: type[Exception]
+    session: AsyncSession,
+    scripted: Script,
+    call: Callable[[Any], Any],
+    kind: type[Exception],
 ) -> None:
     """Nothing is sent."""
     with pytest.raises(kind):
         await call(session.fs)
-    assert scripted.received == []
+    assert scripted.requests == []
 
 
 async def test_several_files_are_read_whatever_is_in_them(
@@ -395,7 +402,7 @@ async def test_an_edit_says_what_changed_where_the_tool_does_not(
 
 @pytest.mark.parametrize("fence", ["{}", "```diff\n{}\n```\n\n"])
 async def test_an_edit_says_what_the_tool_said(
-    session: AsyncSession, scripted: Scripted, fence: str
+    session: AsyncSession, scripted: Script, fence: str
 ) -> None:
     """Without the fence that some images put around it; from then on nothing is read for it."""
     diff = "--- f\n+++ f\n@@ -1 +1 @@\n-a\n+b"
@@ -404,9 +411,9 @@ async def test_an_edit_says_what_the_tool_said(
     edits = [{"oldText": "a", "newText": "b"}]
     assert (await session.fs.edit_file("f", edits)).diff == diff
     assert (await session.fs.edit_file("f", edits, True)).diff == diff
-    names = [form["Name"] for form in scripted.asked("CallMcpTool")]
+    names = [form["Name"] for form in scripted.forms("CallMcpTool")]
     assert names == ["read_file", "edit_file", "edit_file"]
-    args = [json.loads(form["Args"]) for form in scripted.asked("CallMcpTool")[1:]]
+    args = [json.loads(form["Args"]) for form in scripted.forms("CallMcpTool")[1:]]
     assert [arg["dryRun"] for arg in args] == [False, True]
     assert args[0]["edits"] == edits
 
@@ -420,12 +427,12 @@ async def test_an_edit_that_changes_nothing_has_no_difference(
     assert (result.success, result.diff, result.data) == (True, "", True)
 
 
-async def test_files_are_found_by_name(session: AsyncSession, scripted: Scripted) -> None:
+async def test_files_are_found_by_name(session: AsyncSession, scripted: Script) -> None:
     """Each line is a path; what to leave out travels as one text."""
     scripted.ok("CallMcpTool", says("/d/a b.py\n/d/c.py"))
     result = await session.fs.search_files("/d", "*.py", ["x*", "y"])
     assert result.matches == ["/d/a b.py", "/d/c.py"]
-    assert json.loads(scripted.asked("CallMcpTool")[0]["Args"]) == {
+    assert json.loads(scripted.forms("CallMcpTool")[0]["Args"]) == {
         "path": "/d",
         "pattern": "*.py",
         "excludePatterns": "x*,y",
@@ -434,7 +441,7 @@ async def test_files_are_found_by_name(session: AsyncSession, scripted: Scripted
 
 @pytest.mark.parametrize("answer", ["No matches found", "", "\n"])
 async def test_finding_nothing_is_no_failure(
-    session: AsyncSession, scripted: Scripted, answer: str
+    session: AsyncSession, scripted: Script, answer: str
 ) -> None:
     """Nor a file that is called so."""
     scripted.ok("CallMcpTool", says(answer))
@@ -457,20 +464,20 @@ async def test_a_directory_is_deleted(session: AsyncSession, toolbox: Toolbox) -
 
 
 async def test_a_session_that_is_gone_is_told_as_such(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """By whatever way a directory would be listed."""
-    scripted.refuse("CallMcpTool", "InvalidMcpSession.NotFound", "gone")
+    scripted.fail("CallMcpTool", "InvalidMcpSession.NotFound", "gone")
     assert isinstance((await session.fs.ls("/d")).error, SessionNotFoundError)
     assert isinstance((await session.fs.write_file("/f", b"")).error, SessionNotFoundError)
     assert scripted.actions.count("CallMcpTool") == 2
 
 
 async def test_what_a_failed_write_leaves_behind_is_told_of_in_the_log(
-    session: AsyncSession, scripted: Scripted, caplog: pytest.LogCaptureFixture
+    session: AsyncSession, scripted: Script, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where it cannot be removed; the result tells of the failure itself."""
-    scripted.refuse("CallMcpTool", "InvalidMcpSession.NotFound", "gone")
+    scripted.fail("CallMcpTool", "InvalidMcpSession.NotFound", "gone")
     result = await session.fs.write_file("/f", "x" * 150_000)
     assert isinstance(result.error, SessionNotFoundError)
     assert "could not remove" in caplog.text

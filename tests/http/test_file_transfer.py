@@ -30,9 +30,11 @@ from .toolbox import Toolbox
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.http.conftest import Scripted
+    from tests.http.scripted import Script
 
     from agentbay_async import AsyncSession, TransferProgress
+
+pytestmark = pytest.mark.usefixtures("over_http")
 
 _LARGE = bytes(range(256)) * 2048
 _SMALL = b"\x00\xff" * 50_000
@@ -41,7 +43,7 @@ _SMALL = b"\x00\xff" * 50_000
 class Store:
     """The service's store for files: what is put, fetched, synchronised and deleted."""
 
-    def __init__(self, scripted: Scripted, home: Path) -> None:
+    def __init__(self, scripted: Script, home: Path) -> None:
         self.directory = home / "file-transfer"
         self.directory.mkdir()
         self.objects: dict[str, bytes] = {}
@@ -52,11 +54,11 @@ class Store:
         self._endpoint = scripted.endpoint
         described = {"ContextId": "c-9", "ContextPath": str(self.directory)}
         scripted.ok("GetAndLoadInternalContext", [described])
-        scripted.does("GetContextFileUploadUrl", self._url)
-        scripted.does("GetContextFileDownloadUrl", self._url)
-        scripted.does("SyncContext", self._sync)
-        scripted.does("GetContextInfo", self._tasks)
-        scripted.does("DeleteContextFile", lambda form: self.deleted.append(form["FilePath"]))
+        scripted.ok_from("GetContextFileUploadUrl", self._url)
+        scripted.ok_from("GetContextFileDownloadUrl", self._url)
+        scripted.ok_from("SyncContext", self._sync)
+        scripted.ok_from("GetContextInfo", self._tasks)
+        scripted.ok_from("DeleteContextFile", lambda form: self.deleted.append(form["FilePath"]))
         scripted.blob = self._blob
 
     def _url(self, form: dict[str, str]) -> dict[str, str]:
@@ -91,15 +93,15 @@ class Store:
 
 
 @pytest.fixture
-def store(scripted: Scripted, toolbox: Toolbox) -> Store:
+def store(scripted: Script, toolbox: Toolbox) -> Store:
     """Give the service a store for files."""
     return Store(scripted, toolbox.home)
 
 
 @pytest.fixture
-def no_store(scripted: Scripted, toolbox: Toolbox) -> None:
+def no_store(over_http: None, scripted: Script, toolbox: Toolbox) -> None:
     """Let the service have no store for files."""
-    scripted.refuse("GetAndLoadInternalContext", "InvalidAction.NotFound", "no such action")
+    scripted.fail("GetAndLoadInternalContext", "InvalidAction.NotFound", "no such action")
 
 
 @pytest.fixture
@@ -139,7 +141,7 @@ async def test_a_small_file_goes_both_ways_by_the_tools(
 
 @pytest.mark.usefixtures("no_store")
 async def test_a_large_file_goes_by_the_tools_where_there_is_no_store(
-    session: AsyncSession, toolbox: Toolbox, here: Path, scripted: Scripted
+    session: AsyncSession, toolbox: Toolbox, here: Path, scripted: Script
 ) -> None:
     """The store is looked for once."""
     await _both_ways(session, toolbox, here, _LARGE, "d/f")
@@ -148,13 +150,13 @@ async def test_a_large_file_goes_by_the_tools_where_there_is_no_store(
 
 
 async def test_a_large_file_goes_both_ways_by_the_store(
-    session: AsyncSession, toolbox: Toolbox, here: Path, store: Store, scripted: Scripted
+    session: AsyncSession, toolbox: Toolbox, here: Path, store: Store, scripted: Script
 ) -> None:
     """With one synchronisation each way, and nothing left behind; every chunk is told of."""
     seen = await _both_ways(session, toolbox, here, _LARGE, "d/f")
     assert [mode for mode, _ in store.synced] == ["download", "upload"]
     assert scripted.actions.count("GetAndLoadInternalContext") == 1
-    assert scripted.asked("GetAndLoadInternalContext")[0]["ContextTypes.1"] == "file_transfer"
+    assert scripted.forms("GetAndLoadInternalContext")[0]["ContextTypes.1"] == "file_transfer"
     assert [progress.done for progress in seen if progress.done == len(_LARGE)] != []
     assert list(store.directory.iterdir()) == []
     assert sorted(store.deleted) == sorted(path for _, path in store.synced)
@@ -229,10 +231,10 @@ async def test_a_file_that_is_not_there_cannot_be_fetched(
 
 
 async def test_a_session_that_is_gone_is_told_as_such(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """And not taken for a service without a store."""
-    scripted.refuse("GetAndLoadInternalContext", "InvalidMcpSession.NotFound", "gone")
+    scripted.fail("GetAndLoadInternalContext", "InvalidMcpSession.NotFound", "gone")
     result = await session.fs.upload_file(_LARGE, "f")
     assert isinstance(result.error, SessionNotFoundError)
 
@@ -376,28 +378,31 @@ async def test_an_unsafe_archive_of_a_session_is_a_failed_transfer(
     ],
 )
 async def test_a_transfer_that_cannot_be_meant_is_refused(
-    session: AsyncSession, scripted: Scripted, call: Callable[[Any], Any], kind: type[Exception]
+    session: AsyncSession,
+    scripted: Script,
+    call: Callable[[Any], Any],
+    kind: type[Exception],
 ) -> None:
     """Nothing is sent."""
     with pytest.raises(kind):
         await call(session.fs)
-    assert scripted.received == []
+    assert scripted.requests == []
 
 
 async def test_a_store_that_gives_no_url_is_a_bad_answer(
-    session: AsyncSession, store: Store, scripted: Scripted
+    session: AsyncSession, store: Store, scripted: Script
 ) -> None:
     """And a copy that cannot be removed from it is no failure of the transfer."""
-    scripted.forget()
+    scripted.clear()
     scripted.ok("GetAndLoadInternalContext", [{}, {"ContextId": "c", "ContextPath": "/s"}])
     scripted.ok("GetContextFileUploadUrl", {})
-    scripted.refuse("DeleteContextFile", "NotAllowed")
+    scripted.fail("DeleteContextFile", "NotAllowed")
     scripted.ok("CallMcpTool", {"content": [], "isError": False})
     assert isinstance((await session.fs.upload_file(_LARGE, "f")).error, BadAnswerError)
 
 
 async def test_a_service_whose_store_is_nameless_has_none(
-    session: AsyncSession, toolbox: Toolbox, scripted: Scripted
+    session: AsyncSession, toolbox: Toolbox, scripted: Script
 ) -> None:
     """The tools carry the file."""
     scripted.ok("GetAndLoadInternalContext", [{"ContextType": "file_transfer"}])

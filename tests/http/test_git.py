@@ -26,7 +26,7 @@ from .toolbox import says
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.http.conftest import Scripted
+    from tests.http.scripted import Script
 
     from agentbay_async import AsyncSession
     from agentbay_async.services.git import AsyncGit
@@ -337,7 +337,7 @@ def _git(toolbox: Toolbox, *args: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def _fails(scripted: Scripted, stderr: str, exit_code: int = 128, stdout: str = "") -> None:
+def _fails(scripted: Script, stderr: str, exit_code: int = 128, stdout: str = "") -> None:
     answer = {"stdout": stdout, "stderr": stderr, "exit_code": exit_code}
     scripted.ok("CallMcpTool", says(json.dumps(answer)))
 
@@ -367,7 +367,7 @@ def _fails(scripted: Scripted, stderr: str, exit_code: int = 128, stdout: str = 
 )
 async def test_failures_are_told_apart_by_what_git_says_and_not_by_paths(
     session: AsyncSession,
-    scripted: Scripted,
+    scripted: Script,
     stderr: str,
     exit_code: int,
     kind: type[GitError] | None,
@@ -381,7 +381,7 @@ async def test_failures_are_told_apart_by_what_git_says_and_not_by_paths(
 
 
 async def test_credentials_in_a_url_are_in_no_error(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """Neither in the message nor in the streams."""
     url = "https://user:s3cret@h.invalid/p.git"
@@ -393,22 +393,22 @@ async def test_credentials_in_a_url_are_in_no_error(
 
 
 async def test_what_is_no_failure_of_git_is_no_error_of_git(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """A session that is gone is told as such."""
-    scripted.refuse("CallMcpTool", "InvalidMcpSession.NotFound", "gone")
+    scripted.fail("CallMcpTool", "InvalidMcpSession.NotFound", "gone")
     assert isinstance((await session.git.status("r")).error, SessionNotFoundError)
 
 
 async def test_git_is_asked_in_its_own_words_and_for_as_long_as_was_said(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """Nothing is asked of anybody; a clone has five minutes unless another time is given."""
     _fails(scripted, "", 0)
     await session.git.clone("https://h/p.git", path="it's", branch="b", depth=1)
     await session.git.clone("https://h/p.git", timeout_ms=1500)
     await session.git.status("-r", timeout=2)
-    args = [json.loads(form["Args"]) for form in scripted.asked("CallMcpTool")]
+    args = [json.loads(form["Args"]) for form in scripted.forms("CallMcpTool")]
     assert args[0]["command"] == (
         """git clone --branch=b --single-branch --depth=1 -- https://h/p.git 'it'"'"'s'"""
     )
@@ -457,14 +457,14 @@ def test_a_clone_is_called_as_its_source(url: str, directory: str) -> None:
 )
 async def test_what_git_cannot_be_meant_to_do_is_refused(
     session: AsyncSession,
-    scripted: Scripted,
+    scripted: Script,
     call: Callable[[AsyncGit], Any],
     kind: type[Exception],
 ) -> None:
     """Nothing is sent, and nothing that looks like an option is taken for a name."""
     with pytest.raises(kind):
         await call(session.git)
-    assert scripted.received == []
+    assert scripted.requests == []
 
 
 @pytest.mark.parametrize(

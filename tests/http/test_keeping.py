@@ -19,8 +19,9 @@ from agentbay_async import (
 
 if TYPE_CHECKING:
     from tests.conftest import InstantClock
-    from tests.http.conftest import Bays, Scripted
-    from tests.http.remembering import Remembering
+    from tests.http.conftest import Bays
+    from tests.http.fake_service import FakeService
+    from tests.http.scripted import Script
 
     from agentbay_async import AsyncSession
 
@@ -76,7 +77,7 @@ def stepped() -> SteppedClock:
 
 
 @pytest.fixture
-async def kept(bays: Bays, remembering: Remembering, stepped: SteppedClock) -> AsyncSession:
+async def kept(bays: Bays, service: FakeService, stepped: SteppedClock) -> AsyncSession:
     """Give a session that lives for an hour."""
     return (await bays(clock=stepped).create(_HOUR)).session
 
@@ -100,7 +101,7 @@ async def test_a_session_knows_how_long_it_lives_at_most(
     ],
 )
 async def test_a_session_without_an_end_has_no_time_left_to_tell(
-    bay: AsyncAgentBay, remembering: Remembering, params: CreateSessionParams
+    bay: AsyncAgentBay, service: FakeService, params: CreateSessionParams
 ) -> None:
     """Nor has one that was only looked up."""
     session = (await bay.create(params)).session
@@ -109,7 +110,7 @@ async def test_a_session_without_an_end_has_no_time_left_to_tell(
 
 
 async def test_a_session_is_kept_alive_while_a_block_runs(
-    kept: AsyncSession, stepped: SteppedClock, scripted: Scripted
+    kept: AsyncSession, stepped: SteppedClock, scripted: Script
 ) -> None:
     """Every minute, and not any more after the block."""
     async with kept.keep_alive_while(every=timedelta(minutes=1)):
@@ -122,12 +123,12 @@ async def test_a_session_is_kept_alive_while_a_block_runs(
 async def test_a_sign_of_life_that_fails_is_no_reason_to_stop(
     kept: AsyncSession,
     stepped: SteppedClock,
-    scripted: Scripted,
+    scripted: Script,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """It is told in the log; the next one may do."""
-    scripted.forget()
-    scripted.refuse("RefreshSessionIdleTime", "Some.Code")
+    scripted.clear()
+    scripted.fail("RefreshSessionIdleTime", "Some.Code")
     scripted.ok("RefreshSessionIdleTime")
     async with kept.keep_alive_while(every=60):
         await stepped.advance(125)
@@ -136,13 +137,13 @@ async def test_a_sign_of_life_that_fails_is_no_reason_to_stop(
 
 
 async def test_a_session_that_ended_meanwhile_is_told_at_the_end(
-    kept: AsyncSession, stepped: SteppedClock, remembering: Remembering, scripted: Scripted
+    kept: AsyncSession, stepped: SteppedClock, service: FakeService, scripted: Script
 ) -> None:
     """Nobody believes that work was done in a session that was not there."""
 
     async def work() -> None:
         async with kept.keep_alive_while(every=60):
-            remembering.sessions.clear()
+            service.sessions.clear()
             await stepped.advance(300)
 
     with pytest.raises(SessionNotFoundError):
@@ -151,13 +152,13 @@ async def test_a_session_that_ended_meanwhile_is_told_at_the_end(
 
 
 async def test_an_error_of_the_block_comes_first(
-    kept: AsyncSession, stepped: SteppedClock, remembering: Remembering
+    kept: AsyncSession, stepped: SteppedClock, service: FakeService
 ) -> None:
     """It is raised as it is, alone."""
 
     async def work() -> None:
         async with kept.keep_alive_while(every=60):
-            remembering.sessions.clear()
+            service.sessions.clear()
             await stepped.advance(300)
             raise LookupError("of the block")
 
@@ -247,12 +248,12 @@ async def test_times_that_cannot_be_meant_are_refused(
     ],
 )
 async def test_a_session_that_is_gone_says_why(
-    bay: AsyncAgentBay, scripted: Scripted, detail: object, reason: str, words: str
+    bay: AsyncAgentBay, scripted: Script, detail: object, reason: str, words: str
 ) -> None:
     """Where the service knows; for one more request, and that only of a call that failed."""
-    scripted.refuse("GetSession", _GONE, "Resource [McpSession] is not found.")
+    scripted.fail("GetSession", _GONE, "Resource [McpSession] is not found.")
     if detail is None:
-        scripted.refuse("GetSessionDetail", _GONE)
+        scripted.fail("GetSessionDetail", _GONE)
     else:
         scripted.ok("GetSessionDetail", detail)
     error = (await bay.get("s-1")).error
@@ -264,11 +265,11 @@ async def test_a_session_that_is_gone_says_why(
 
 
 async def test_a_service_that_cannot_say_why_is_not_asked_again(
-    bay: AsyncAgentBay, scripted: Scripted, clock: InstantClock
+    bay: AsyncAgentBay, scripted: Script, clock: InstantClock
 ) -> None:
     """The reason is a courtesy; the error is the answer."""
-    scripted.refuse("GetSession", _GONE)
-    scripted.refuse("GetSessionDetail", "ServiceUnavailable", status=503)
+    scripted.fail("GetSession", _GONE)
+    scripted.fail("GetSessionDetail", "ServiceUnavailable", status=503)
     assert isinstance((await bay.get("s-1")).error, SessionNotFoundError)
     assert scripted.actions == ["GetSession", "GetSessionDetail"]
     assert clock.sleeps == []

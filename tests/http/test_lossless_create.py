@@ -21,8 +21,9 @@ from agentbay_async import (
 
 if TYPE_CHECKING:
     from tests.conftest import InstantClock
-    from tests.http.conftest import Bays, Scripted
-    from tests.http.remembering import Remembering
+    from tests.http.conftest import Bays
+    from tests.http.fake_service import FakeService
+    from tests.http.scripted import Script
 
 
 class _Tired:
@@ -44,89 +45,87 @@ _LOOKED_UP = ["CreateMcpSession", "ListSession", "GetSession"]
 
 
 async def test_a_create_costs_one_request(
-    bay: AsyncAgentBay, remembering: Remembering, scripted: Scripted
+    bay: AsyncAgentBay, service: FakeService, scripted: Script
 ) -> None:
     """Being lossless costs nothing as long as nothing is lost."""
     assert (await bay.create()).success
     assert scripted.actions == ["CreateMcpSession"]
-    assert remembering.made == 1
+    assert service.made == 1
 
 
 @pytest.mark.parametrize("trouble", ["lost", "failed"])
 async def test_a_session_whose_answer_was_lost_is_adopted(
-    bay: AsyncAgentBay, remembering: Remembering, scripted: Scripted, trouble: str
+    bay: AsyncAgentBay, service: FakeService, scripted: Script, trouble: str
 ) -> None:
     """The session is there, so it is used, with all that is needed to reach it."""
-    remembering.trouble("CreateMcpSession", trouble)
+    service.trouble("CreateMcpSession", trouble)
     session = (await bay.create(CreateSessionParams(image_id="i"))).session
     assert scripted.actions[:3] == _LOOKED_UP
-    assert list(remembering.sessions) == [session.session_id]
+    assert list(service.sessions) == [session.session_id]
     assert (session.resource_url, session.image_id) == ("https://s-1", "i")
     assert session.remaining is not None
 
 
 async def test_a_session_whose_answer_did_not_come_in_time_is_adopted(
-    bays: Bays, remembering: Remembering, scripted: Scripted
+    bays: Bays, service: FakeService, scripted: Script
 ) -> None:
     """A timeout says nothing of what the service did."""
-    remembering.trouble("CreateMcpSession", "slow")
+    service.trouble("CreateMcpSession", "slow")
     session = (await bays(timeout=0.2).create()).session
     assert scripted.actions[:3] == _LOOKED_UP
-    assert list(remembering.sessions) == [session.session_id]
+    assert list(service.sessions) == [session.session_id]
 
 
 @pytest.mark.parametrize("kind", ["unread", "lost"])
 async def test_a_create_that_made_nothing_is_sent_again_with_the_same_intent(
-    bay: AsyncAgentBay, remembering: Remembering, scripted: Scripted, kind: str
+    bay: AsyncAgentBay, service: FakeService, scripted: Script, kind: str
 ) -> None:
     """Only after the look-up found none; and what is lost then is found again."""
-    remembering.trouble("CreateMcpSession", "unread", kind, "fine")
+    service.trouble("CreateMcpSession", "unread", kind, "fine")
     assert (await bay.create()).success
-    first, second, *_ = (json.loads(form["Labels"]) for form in scripted.asked("CreateMcpSession"))
+    first, second, *_ = (json.loads(form["Labels"]) for form in scripted.forms("CreateMcpSession"))
     assert first["agentbay-idempotency-key"] == second["agentbay-idempotency-key"]
-    assert len(remembering.sessions) == remembering.made == 1
+    assert len(service.sessions) == service.made == 1
 
 
-async def test_an_index_that_lags_is_waited_for(
-    bay: AsyncAgentBay, remembering: Remembering
-) -> None:
+async def test_an_index_that_lags_is_waited_for(bay: AsyncAgentBay, service: FakeService) -> None:
     """A session that is not found at once is not made twice."""
-    remembering.lag = 3.0
-    remembering.trouble("CreateMcpSession", "lost")
+    service.lag = 3.0
+    service.trouble("CreateMcpSession", "lost")
     assert (await bay.create()).success
-    assert remembering.made == 1
+    assert service.made == 1
 
 
 async def test_a_session_that_is_found_too_late_is_deleted(
-    bay: AsyncAgentBay, remembering: Remembering, scripted: Scripted
+    bay: AsyncAgentBay, service: FakeService, scripted: Script
 ) -> None:
     """An index that lags more than anybody waits makes two; one of them stays."""
-    remembering.lag = 15.0
-    remembering.trouble("CreateMcpSession", "lost")
+    service.lag = 15.0
+    service.trouble("CreateMcpSession", "lost")
     session = (await bay.create()).session
-    assert remembering.made == 2
+    assert service.made == 2
     await scripted.arrival("DeleteSessionAsync")
     await bay.aclose()
-    assert list(remembering.sessions) == [session.session_id]
+    assert list(service.sessions) == [session.session_id]
 
 
 async def test_of_several_sessions_of_an_intent_one_stays(
-    bay: AsyncAgentBay, remembering: Remembering
+    bay: AsyncAgentBay, service: FakeService
 ) -> None:
     """However they came about."""
     labels = json.dumps({"agentbay-idempotency-key": "job-7"})
     for _ in range(3):
-        remembering.create({"Labels": labels})
+        service.create({"Labels": labels})
     session = (await bay.create(CreateSessionParams(idempotency_key="job-7"))).session
-    assert list(remembering.sessions) == [session.session_id] == ["s-1"]
+    assert list(service.sessions) == [session.session_id] == ["s-1"]
 
 
 async def test_a_create_that_nobody_can_look_after_says_so(
-    bays: Bays, remembering: Remembering, scripted: Scripted
+    bays: Bays, service: FakeService, scripted: Script
 ) -> None:
     """Where the look-up fails too, nothing is sent again, and the error says what that means."""
-    remembering.trouble("CreateMcpSession", "lost")
-    remembering.trouble("ListSession", *["unread"] * 8)
+    service.trouble("CreateMcpSession", "lost")
+    service.trouble("ListSession", *["unread"] * 8)
     result = await bays(retry=RetryPolicy(attempts=2)).create()
     assert isinstance(result.error, ConnectionLostError)
     assert "not known whether there is a session" in result.error_message
@@ -134,71 +133,69 @@ async def test_a_create_that_nobody_can_look_after_says_so(
 
 
 async def test_a_session_that_shows_up_after_the_failure_is_deleted(
-    bays: Bays, remembering: Remembering, scripted: Scripted
+    bays: Bays, service: FakeService, scripted: Script
 ) -> None:
     """Nobody holds it, and nobody would ever look for it."""
-    remembering.lag = 30.0
-    remembering.trouble("CreateMcpSession", "failed", "failed")
+    service.lag = 30.0
+    service.trouble("CreateMcpSession", "failed", "failed")
     bay = bays(retry=RetryPolicy(attempts=2))
     assert isinstance((await bay.create()).error, ServiceError)
-    assert len(remembering.sessions) == 2
+    assert len(service.sessions) == 2
     await scripted.arrival("DeleteSessionAsync")
     await bay.aclose()
-    assert remembering.sessions == {}
+    assert service.sessions == {}
 
 
 async def test_a_look_that_fails_afterwards_is_taken_again(
-    bay: AsyncAgentBay, remembering: Remembering, scripted: Scripted
+    bay: AsyncAgentBay, service: FakeService, scripted: Script
 ) -> None:
     """The service may still be as unwell as it was when it lost the answer."""
-    remembering.lag = 15.0
-    remembering.trouble("CreateMcpSession", "lost")
-    remembering.trouble("ListSession", *["fine"] * 5, *["unread"] * 6)
+    service.lag = 15.0
+    service.trouble("CreateMcpSession", "lost")
+    service.trouble("ListSession", *["fine"] * 5, *["unread"] * 6)
     session = (await bay.create()).session
     await scripted.arrival("DeleteSessionAsync")
     await bay.aclose()
-    assert list(remembering.sessions) == [session.session_id]
+    assert list(service.sessions) == [session.session_id]
 
 
 async def test_an_intent_that_failed_is_left_for_the_next_try(
-    bays: Bays, remembering: Remembering
+    bays: Bays, service: FakeService
 ) -> None:
     """What shows up late of an idempotency key of the caller's is what the caller will find."""
-    remembering.lag = 30.0
-    remembering.trouble("CreateMcpSession", "failed")
+    service.lag = 30.0
+    service.trouble("CreateMcpSession", "failed")
     params = CreateSessionParams(idempotency_key="job-7")
     assert not (await bays(retry=RetryPolicy(attempts=1)).create(params)).success
-    remembering.lag = 0.0
+    service.lag = 0.0
     assert (await bays().create(params)).session.session_id == "s-1"
-    assert remembering.made == 1
+    assert service.made == 1
 
 
 async def test_a_session_that_ends_while_it_is_looked_up_is_not_adopted(
-    bay: AsyncAgentBay, remembering: Remembering, scripted: Scripted
+    bay: AsyncAgentBay, service: FakeService, scripted: Script
 ) -> None:
     """The index still lists it; another one is made."""
-    remembering.create({"Labels": json.dumps({"agentbay-idempotency-key": "job-7"})})
-    remembering.trouble("GetSession", "gone")
+    service.create({"Labels": json.dumps({"agentbay-idempotency-key": "job-7"})})
+    service.trouble("GetSession", "gone")
     session = (await bay.create(CreateSessionParams(idempotency_key="job-7"))).session
     assert session.session_id == "s-2"
 
 
-async def test_a_client_that_is_closed_looks_once_more(
-    bays: Bays, remembering: Remembering
-) -> None:
+async def test_a_client_that_is_closed_looks_once_more(bays: Bays, service: FakeService) -> None:
     """There is no time to wait, but the index may have caught up meanwhile."""
-    remembering.lag = 10.0
-    remembering.trouble("CreateMcpSession", "lost")
-    bay = bays(clock=_Tired(remembering.clock))
+    service.lag = 10.0
+    service.trouble("CreateMcpSession", "lost")
+    bay = bays(clock=_Tired(service.clock))
     session = (await bay.create()).session
-    assert remembering.made == 2
-    remembering.lag = 0.0
+    assert service.made == 2
+    service.lag = 0.0
     await bay.aclose()
-    assert list(remembering.sessions) == [session.session_id]
+    assert list(service.sessions) == [session.session_id]
 
 
 async def test_an_intent_finds_the_session_of_an_earlier_run(
-    bay: AsyncAgentBay, bays: Bays, remembering: Remembering, scripted: Scripted
+    bay: AsyncAgentBay, bays: Bays, service: FakeService, scripted: Script
 ) -> None:
     """The same key is the same session while that lives, for one look-up at the start."""
     params = CreateSessionParams(idempotency_key="job-7")
@@ -209,22 +206,22 @@ async def test_an_intent_finds_the_session_of_an_earlier_run(
     assert again.remaining is None
     assert (await first.delete()).success
     assert (await bay.create(params)).session.session_id != first.session_id
-    assert len(remembering.sessions) == 1
+    assert len(service.sessions) == 1
 
 
-async def test_an_intent_needs_labels(bays: Bays, scripted: Scripted) -> None:
+async def test_an_intent_needs_labels(bays: Bays, scripted: Script) -> None:
     """A promise that cannot be kept is not made."""
     bay = bays(cfg=Config(reserved_labels=False))
     with pytest.raises(InvalidArgumentError, match="reserved_labels"):
         await bay.create(CreateSessionParams(idempotency_key="job-7"))
-    assert scripted.received == []
+    assert scripted.requests == []
 
 
-async def test_a_create_tells_whose_it_is(bays: Bays, remembering: Remembering) -> None:
+async def test_a_create_tells_whose_it_is(bays: Bays, service: FakeService) -> None:
     """Owner, process and time go along, and a client can be told to leave them out."""
     await bays(cfg=Config(owner="ci")).create(CreateSessionParams(labels={"a": "b"}))
     await bays(cfg=Config(reserved_labels=False)).create(CreateSessionParams(labels={"a": "b"}))
-    with_own, without = (session.labels for session in remembering.sessions.values())
+    with_own, without = (session.labels for session in service.sessions.values())
     assert with_own.pop("agentbay-owner") == "ci"
     assert with_own.pop("agentbay-since") == "1700000000"
     assert sorted(with_own) == ["a", "agentbay-idempotency-key", "agentbay-run"]
@@ -232,37 +229,37 @@ async def test_a_create_tells_whose_it_is(bays: Bays, remembering: Remembering) 
 
 
 async def test_labels_of_the_library_are_never_shown_and_never_lost(
-    bay: AsyncAgentBay, remembering: Remembering, scripted: Scripted
+    bay: AsyncAgentBay, service: FakeService, scripted: Script
 ) -> None:
     """Whoever replaces the labels of a session replaces the user's."""
     created = (await bay.create(CreateSessionParams(labels={"a": "b"}))).session
-    own = {key: v for key, v in remembering.sessions["s-1"].labels.items() if key != "a"}
+    own = {key: v for key, v in service.sessions["s-1"].labels.items() if key != "a"}
     assert (await created.get_labels()).data == {"a": "b"}
     assert (await created.set_labels({"c": "d"})).success
-    assert remembering.sessions["s-1"].labels == {"c": "d", **own}
+    assert service.sessions["s-1"].labels == {"c": "d", **own}
     assert scripted.actions == ["CreateMcpSession", "GetLabel", "SetLabel"]
 
     found = (await bay.get("s-1")).session
     for labels in ({"e": "f"}, {"g": "h"}):
         assert (await found.set_labels(labels)).success
-        assert remembering.sessions["s-1"].labels == {**labels, **own}
+        assert service.sessions["s-1"].labels == {**labels, **own}
     assert scripted.actions[3:] == ["GetSession", "GetLabel", "SetLabel", "SetLabel"]
 
 
 async def test_a_client_without_labels_of_its_own_sets_what_it_is_given(
-    bays: Bays, remembering: Remembering, scripted: Scripted
+    bays: Bays, service: FakeService, scripted: Script
 ) -> None:
     """Nothing to keep is nothing to ask for."""
     session = (await bays(cfg=Config(reserved_labels=False)).create()).session
     found = (await bays(cfg=Config(reserved_labels=False)).get(session.session_id)).session
     assert (await found.set_labels({"a": "b"})).success
-    assert remembering.sessions["s-1"].labels == {"a": "b"}
+    assert service.sessions["s-1"].labels == {"a": "b"}
     assert "GetLabel" not in scripted.actions
 
 
 @pytest.mark.parametrize("key", ["agentbay-idempotency-key", "agentbay-mine"])
 async def test_reserved_labels_are_not_for_users(
-    bay: AsyncAgentBay, scripted: Scripted, key: str
+    bay: AsyncAgentBay, scripted: Script, key: str
 ) -> None:
     """They can neither be set nor asked for."""
     labels: dict[str, Any] = {key: "x"}
@@ -275,15 +272,15 @@ async def test_reserved_labels_are_not_for_users(
             refused()
     with pytest.raises(InvalidArgumentError, match="reserved"):
         await bay.list_by_labels(labels)
-    assert scripted.received == []
+    assert scripted.requests == []
 
 
 async def test_nobody_waits_for_ever_for_the_look_up(
-    bays: Bays, remembering: Remembering, scripted: Scripted, clock: InstantClock
+    bays: Bays, service: FakeService, scripted: Script, clock: InstantClock
 ) -> None:
     """A service that fails each create is given up after a bounded time."""
-    remembering.lag = 1e9
-    remembering.trouble("CreateMcpSession", *["failed"] * 99)
+    service.lag = 1e9
+    service.trouble("CreateMcpSession", *["failed"] * 99)
     began = clock.now
     assert isinstance((await bays().create()).error, ServiceError)
     assert clock.now - began < 60

@@ -15,9 +15,12 @@ from agentbay_async._transport.pool import Pools, proxy_for
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.http.conftest import Bays, Scripted
+    from tests.http.conftest import Bays
+    from tests.http.scripted import Script
 
     from agentbay_async import AsyncAgentBay
+
+pytestmark = pytest.mark.usefixtures("over_http")
 
 _TWO_RUNS = """
 import asyncio, gc, threading
@@ -95,15 +98,15 @@ def test_a_loop_that_has_ended_is_let_go() -> None:
     assert ended() is None
 
 
-async def test_a_pool_keeps_no_cookies(bay: AsyncAgentBay, scripted: Scripted) -> None:
+async def test_a_pool_keeps_no_cookies(bay: AsyncAgentBay, scripted: Script) -> None:
     """A gateway's cookie is not carried from one call to the next."""
     scripted.raw("ListContexts", '{"Success": true, "Data": []}', headers={"Set-Cookie": "a=b"})
     for _ in range(2):
         assert (await bay.context.list()).success
-    assert "Cookie" not in scripted.received[1].headers
+    assert "Cookie" not in scripted.requests[1].headers
 
 
-async def test_connections_are_kept_alive(bay: AsyncAgentBay, scripted: Scripted) -> None:
+async def test_connections_are_kept_alive(bay: AsyncAgentBay, scripted: Script) -> None:
     """Ten calls in a row use one connection."""
     scripted.ok("ListContexts", [])
     for _ in range(10):
@@ -136,18 +139,18 @@ def test_the_environment_names_the_proxy(
     assert proxy_for(url) == proxy
 
 
-async def test_a_closed_client_sends_nothing(bay: AsyncAgentBay, scripted: Scripted) -> None:
+async def test_a_closed_client_sends_nothing(bay: AsyncAgentBay, scripted: Script) -> None:
     """A call after close is the caller's mistake, and raises."""
     scripted.ok("GetSession", {"SessionId": "s-1"})
     async with bay:
         (await bay.get("s-1")).unwrap()
     with pytest.raises(ClosedError):
         await bay.get("s-1")
-    assert len(scripted.received) == 1
+    assert len(scripted.requests) == 1
 
 
 async def test_a_client_closed_during_calls_ends_them_with_our_errors(
-    bays: Bays, scripted: Scripted
+    bays: Bays, scripted: Script
 ) -> None:
     """Neither the call on the line nor the one in the queue ends with a stranger's error."""
     scripted.hang("GetSession")
@@ -159,11 +162,11 @@ async def test_a_client_closed_during_calls_ends_them_with_our_errors(
     for outcome in await asyncio.gather(first, second, return_exceptions=True):
         error = outcome if isinstance(outcome, BaseException) else outcome.error
         assert isinstance(error, (ClosedError, ConnectionLostError))
-    assert len(scripted.received) == 1
+    assert len(scripted.requests) == 1
 
 
 async def test_the_time_in_the_queue_does_not_count_against_the_answer(
-    bays: Bays, scripted: Scripted
+    bays: Bays, scripted: Script
 ) -> None:
     """With one connection, ten calls of a slow service all succeed, one after another."""
     scripted.ok("GetSession", {"SessionId": "s-1"})

@@ -13,7 +13,10 @@ from agentbay_async import ConnectionFailedError, RetryPolicy
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.http.conftest import Bays, Scripted
+    from tests.http.conftest import Bays
+    from tests.http.scripted import Script
+
+pytestmark = pytest.mark.usefixtures("over_http")
 
 
 class Proxy:
@@ -44,7 +47,7 @@ async def _proxy(status: str, body: bytes = b"") -> AsyncIterator[Proxy]:
 
 
 async def test_a_request_goes_through_the_proxy(
-    monkeypatch: pytest.MonkeyPatch, bays: Bays, scripted: Scripted
+    monkeypatch: pytest.MonkeyPatch, bays: Bays, scripted: Script
 ) -> None:
     """The service itself is not connected to."""
     async with _proxy("200 OK", b'{"Success": true, "Data": []}') as proxy:
@@ -52,11 +55,11 @@ async def test_a_request_goes_through_the_proxy(
         result = await bays(endpoint="http://service.example:81").context.list()
     assert result.success
     assert proxy.lines[0].startswith("POST http://service.example:81/?Format=json")
-    assert scripted.received == []
+    assert scripted.requests == []
 
 
 async def test_no_proxy_goes_past_the_proxy(
-    monkeypatch: pytest.MonkeyPatch, bays: Bays, scripted: Scripted
+    monkeypatch: pytest.MonkeyPatch, bays: Bays, scripted: Script
 ) -> None:
     """Hosts that are named there are connected to directly."""
     scripted.ok("ListContexts", [])
@@ -65,7 +68,7 @@ async def test_no_proxy_goes_past_the_proxy(
         monkeypatch.setenv("NO_PROXY", "localhost,127.0.0.1")
         assert (await bays().context.list()).success
     assert proxy.lines == []
-    assert len(scripted.received) == 1
+    assert len(scripted.requests) == 1
 
 
 async def test_a_proxy_that_is_not_there_means_that_nothing_was_sent(

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import InstantClock
-    from tests.http.conftest import Bays, Scripted
-    from tests.http.remembering import Remembering
+    from tests.http.conftest import Bays
+    from tests.http.fake_service import FakeService
+    from tests.http.scripted import Script
 
 _HOUR = 3600.0
 
@@ -72,7 +73,7 @@ def _rewrite(path: Path, text: str) -> None:
 
 
 async def test_sessions_of_a_dead_process_are_deleted(
-    bay: AsyncAgentBay, remembering: Remembering, path: Path, clock: InstantClock
+    bay: AsyncAgentBay, service: FakeService, path: Path, clock: InstantClock
 ) -> None:
     """Those that this very process made stay, and so does what others own."""
     await bay.create()
@@ -80,44 +81,44 @@ async def test_sessions_of_a_dead_process_are_deleted(
     living = (await bay.create()).session
     result = await bay.reap()
     assert (result.deleted, result.kept) == (("s-1",), (living.session_id,))
-    assert list(remembering.sessions) == [living.session_id]
+    assert list(service.sessions) == [living.session_id]
     assert [entry.session_id for entry in read(path, clock.now).open] == [living.session_id]
 
 
 async def test_a_session_that_the_ledger_does_not_know_is_found_by_its_labels(
-    bay: AsyncAgentBay, remembering: Remembering, path: Path
+    bay: AsyncAgentBay, service: FakeService, path: Path
 ) -> None:
     """Its process was killed between the create and the line in the ledger."""
     await bay.create()
     _bury(path)
     _rewrite(path, "")
     append(path, _began(_ended()))
-    remembering.sessions["s-1"].labels["agentbay-run"] = "the-dead-run"
+    service.sessions["s-1"].labels["agentbay-run"] = "the-dead-run"
     assert (await bay.reap()).deleted == ("s-1",)
 
 
 async def test_sessions_of_others_are_never_touched(
-    bay: AsyncAgentBay, bays: Bays, remembering: Remembering, path: Path
+    bay: AsyncAgentBay, bays: Bays, service: FakeService, path: Path
 ) -> None:
     """However dead their process, and however old they are."""
     await bays(cfg=Config(owner="somebody-else")).create()
     _bury(path)
-    remembering.sessions["s-1"].labels["agentbay-since"] = "1"
+    service.sessions["s-1"].labels["agentbay-since"] = "1"
     for older_than in (None, 1):
         assert (await bay.reap(older_than=older_than)).deleted == ()
     assert (await bay.reap("somebody-else")).deleted == ("s-1",)
 
 
 async def test_another_service_is_never_asked(
-    bay: AsyncAgentBay, remembering: Remembering, path: Path
+    bay: AsyncAgentBay, service: FakeService, path: Path
 ) -> None:
     """An id of one service may be a living session of another."""
     await bay.create()
     _bury(path)
     _rewrite(path, _text(path).replace("http://", "https://"))
-    remembering.sessions["s-1"].labels.clear()
+    service.sessions["s-1"].labels.clear()
     assert (await bay.reap()).deleted == ()
-    assert list(remembering.sessions) == ["s-1"]
+    assert list(service.sessions) == ["s-1"]
 
 
 @pytest.mark.parametrize(
@@ -132,7 +133,7 @@ async def test_another_service_is_never_asked(
 )
 async def test_a_process_that_cannot_be_seen_is_given_its_time(
     bay: AsyncAgentBay,
-    remembering: Remembering,
+    service: FakeService,
     clock: InstantClock,
     age: float | None,
     older_than: Any,
@@ -140,26 +141,26 @@ async def test_a_process_that_cannot_be_seen_is_given_its_time(
 ) -> None:
     """On another host it may be alive; only the age of its sessions says something."""
     await bay.create()
-    session = remembering.sessions["s-1"]
+    session = service.sessions["s-1"]
     session.labels["agentbay-run"] = "elsewhere"
     session.labels["agentbay-since"] = "" if age is None else str(int(clock.now - age))
-    remembering.sessions["s-2"] = remembering.sessions.pop("s-1")
+    service.sessions["s-2"] = service.sessions.pop("s-1")
     assert ("s-2" in (await bay.reap(older_than=older_than)).deleted) == goes
 
 
 async def test_a_session_that_ends_meanwhile_is_passed_over(
-    bay: AsyncAgentBay, remembering: Remembering
+    bay: AsyncAgentBay, service: FakeService
 ) -> None:
     """It was listed, and is gone when its labels are asked for."""
     await bay.create()
-    remembering.sessions["s-2"] = remembering.sessions.pop("s-1")
-    remembering.trouble("GetLabel", "gone")
+    service.sessions["s-2"] = service.sessions.pop("s-1")
+    service.trouble("GetLabel", "gone")
     result = await bay.reap()
     assert "s-2" not in (*result.deleted, *result.kept)
 
 
 async def test_a_living_process_keeps_its_sessions_however_old_they_are(
-    bay: AsyncAgentBay, remembering: Remembering, clock: InstantClock
+    bay: AsyncAgentBay, service: FakeService, clock: InstantClock
 ) -> None:
     """Age says something only of those whose process cannot be seen."""
     await bay.create()
@@ -168,25 +169,25 @@ async def test_a_living_process_keeps_its_sessions_however_old_they_are(
 
 
 async def test_a_dry_run_deletes_nothing(
-    bay: AsyncAgentBay, remembering: Remembering, path: Path
+    bay: AsyncAgentBay, service: FakeService, path: Path
 ) -> None:
     """It tells the same, and the ledger stays as it is."""
     await bay.create()
     _bury(path)
     before = _text(path)
     assert (await bay.reap(dry_run=True)).deleted == ("s-1",)
-    assert list(remembering.sessions) == ["s-1"]
+    assert list(service.sessions) == ["s-1"]
     assert _text(path) == before
 
 
 async def test_what_cannot_be_deleted_is_told(
-    bay: AsyncAgentBay, remembering: Remembering, path: Path
+    bay: AsyncAgentBay, service: FakeService, path: Path
 ) -> None:
     """One failure does not keep the others from going."""
     for _ in range(2):
         await bay.create()
     _bury(path)
-    remembering.trouble("DeleteSessionAsync", *["unread"] * 4)
+    service.trouble("DeleteSessionAsync", *["unread"] * 4)
     result = await bay.reap()
     assert result.success
     assert list(result.failed_to_delete) == ["s-1"]
@@ -194,23 +195,23 @@ async def test_what_cannot_be_deleted_is_told(
 
 
 async def test_a_session_taken_over_by_its_intent_is_the_new_process_s(
-    bay: AsyncAgentBay, remembering: Remembering, path: Path
+    bay: AsyncAgentBay, service: FakeService, path: Path
 ) -> None:
     """Whoever uses a session again does not lose it to a reaper."""
     params = CreateSessionParams(labels={"a": "b"}, idempotency_key="job-7")
     await bay.create(params)
     _bury(path)
-    remembering.sessions["s-1"].labels["agentbay-run"] = "the-dead-run"
+    service.sessions["s-1"].labels["agentbay-run"] = "the-dead-run"
     await bay.create(params)
     assert (await bay.reap()).kept == ("s-1",)
     _rewrite(path, "")
     append(path, _began(_ended()))
     assert (await bay.reap()).kept == ("s-1",)
-    assert remembering.sessions["s-1"].labels["a"] == "b"
+    assert service.sessions["s-1"].labels["a"] == "b"
 
 
 async def test_without_a_ledger_nothing_is_written(
-    bays: Bays, remembering: Remembering, path: Path, monkeypatch: pytest.MonkeyPatch
+    bays: Bays, service: FakeService, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the settings of a client, or of the environment."""
     await bays(cfg=Config(ledger=False)).create()
@@ -220,11 +221,11 @@ async def test_without_a_ledger_nothing_is_written(
     assert (await bay.reap()).deleted == ()
     assert _text(path) == ""
     await bays(cfg=Config(ledger=False, reserved_labels=False)).reap()
-    assert len(remembering.sessions) == 2
+    assert len(service.sessions) == 2
 
 
 async def test_a_deleted_session_is_crossed_out(
-    bay: AsyncAgentBay, remembering: Remembering, path: Path, clock: InstantClock
+    bay: AsyncAgentBay, service: FakeService, path: Path, clock: InstantClock
 ) -> None:
     """By whichever client deletes it."""
     session = (await bay.create()).session
@@ -235,7 +236,7 @@ async def test_a_deleted_session_is_crossed_out(
 
 async def test_what_could_not_be_cleaned_up_is_in_the_ledger(
     bay: AsyncAgentBay,
-    remembering: Remembering,
+    service: FakeService,
     path: Path,
     clock: InstantClock,
     caplog: pytest.LogCaptureFixture,
@@ -244,7 +245,7 @@ async def test_what_could_not_be_cleaned_up_is_in_the_ledger(
 
     async def work() -> None:
         async with bay.session():
-            remembering.trouble("DeleteSessionAsync", *["unread"] * 99)
+            service.trouble("DeleteSessionAsync", *["unread"] * 99)
             raise LookupError
 
     with pytest.raises(LookupError):
@@ -255,7 +256,7 @@ async def test_what_could_not_be_cleaned_up_is_in_the_ledger(
 
 
 async def test_the_ledger_holds_no_key(
-    bay: AsyncAgentBay, remembering: Remembering, path: Path, api_key: str
+    bay: AsyncAgentBay, service: FakeService, path: Path, api_key: str
 ) -> None:
     """Files are read by others."""
     await bay.create()
@@ -273,9 +274,9 @@ async def test_the_ledger_holds_no_key(
     ],
 )
 async def test_what_cannot_be_meant_is_refused(
-    bay: AsyncAgentBay, scripted: Scripted, options: dict[str, Any], kind: type[Exception]
+    bay: AsyncAgentBay, scripted: Script, options: dict[str, Any], kind: type[Exception]
 ) -> None:
     """Before anything is asked, not to speak of deleted."""
     with pytest.raises(kind, match=next(iter(options))):
         await bay.reap(**options)
-    assert scripted.received == []
+    assert scripted.requests == []

@@ -19,28 +19,26 @@ from agentbay_async import (
 )
 
 if TYPE_CHECKING:
-    from tests.http.conftest import Scripted
+    from tests.http.scripted import Script
 
 
 @pytest.fixture(autouse=True)
-def _service(scripted: Scripted) -> None:
+def _service(scripted: Script) -> None:
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
     scripted.ok("DeleteSessionAsync")
     scripted.ok("GetSessionDetail", {"Status": "FINISH"})
 
 
-async def test_the_session_lives_as_long_as_the_block(
-    bay: AsyncAgentBay, scripted: Scripted
-) -> None:
+async def test_the_session_lives_as_long_as_the_block(bay: AsyncAgentBay, scripted: Script) -> None:
     """Created before, deleted after, and waited for."""
     async with bay.session(CreateSessionParams(image_id="code_latest")) as session:
         assert session.session_id == "s-1"
         assert scripted.actions == ["CreateMcpSession"]
     assert scripted.actions == ["CreateMcpSession", "DeleteSessionAsync", "GetSessionDetail"]
-    assert scripted.asked("CreateMcpSession")[0]["ImageId"] == "code_latest"
+    assert scripted.forms("CreateMcpSession")[0]["ImageId"] == "code_latest"
 
 
-async def test_a_block_that_fails_keeps_its_error(bay: AsyncAgentBay, scripted: Scripted) -> None:
+async def test_a_block_that_fails_keeps_its_error(bay: AsyncAgentBay, scripted: Script) -> None:
     """The session is deleted, and the block's own error comes out."""
     with pytest.raises(LookupError, match="of the block"):
         async with bay.session():
@@ -49,12 +47,12 @@ async def test_a_block_that_fails_keeps_its_error(bay: AsyncAgentBay, scripted: 
 
 
 async def test_a_block_that_fails_keeps_its_error_when_the_delete_fails_too(
-    bay: AsyncAgentBay, scripted: Scripted, caplog: pytest.LogCaptureFixture
+    bay: AsyncAgentBay, scripted: Script, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The second error does not replace the first; what is left is named in the log."""
-    scripted.forget()
+    scripted.clear()
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
-    scripted.refuse("DeleteSessionAsync", "Some.Code")
+    scripted.fail("DeleteSessionAsync", "Some.Code")
     with pytest.raises(LookupError, match="of the block"):
         async with bay.session():
             raise LookupError("of the block")
@@ -77,9 +75,7 @@ async def test_a_block_that_closes_the_client_and_fails_keeps_its_error(
         await work()
 
 
-async def test_a_cancelled_block_deletes_the_session(
-    bay: AsyncAgentBay, scripted: Scripted
-) -> None:
+async def test_a_cancelled_block_deletes_the_session(bay: AsyncAgentBay, scripted: Script) -> None:
     """A cancelled task is gone only when its session is."""
 
     async def work() -> None:
@@ -97,7 +93,7 @@ async def test_a_cancelled_block_deletes_the_session(
 
 
 async def test_a_block_that_runs_out_of_time_deletes_the_session(
-    bay: AsyncAgentBay, scripted: Scripted
+    bay: AsyncAgentBay, scripted: Script
 ) -> None:
     """A cancel scope around the block does not reach into the clean-up."""
     with anyio.move_on_after(0) as scope:
@@ -113,12 +109,12 @@ async def test_a_block_that_runs_out_of_time_deletes_the_session(
 
 
 async def test_a_cancel_while_the_session_is_made_deletes_it(
-    bay: AsyncAgentBay, scripted: Scripted
+    bay: AsyncAgentBay, scripted: Script
 ) -> None:
     """The service makes the session all the same, and nobody else knows of it."""
-    scripted.forget()
+    scripted.clear()
     gate = asyncio.Event()
-    scripted.gate("CreateMcpSession", gate, {"SessionId": "s-1"})
+    scripted.ok_after("CreateMcpSession", gate, {"SessionId": "s-1"})
     scripted.ok("DeleteSessionAsync")
     scripted.ok("GetSessionDetail", {"Status": "FINISH"})
     task = asyncio.create_task(bay.create())
@@ -131,7 +127,7 @@ async def test_a_cancel_while_the_session_is_made_deletes_it(
 
 
 async def test_a_cancel_while_files_arrive_deletes_the_session(
-    bay: AsyncAgentBay, scripted: Scripted
+    bay: AsyncAgentBay, scripted: Script
 ) -> None:
     """Nobody will ever hold the session that create was making."""
     scripted.hang("GetContextInfo")
@@ -141,11 +137,11 @@ async def test_a_cancel_while_files_arrive_deletes_the_session(
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert scripted.asked("DeleteSessionAsync") == [{"SessionId": "s-1"}]
+    assert scripted.forms("DeleteSessionAsync") == [{"SessionId": "s-1"}]
 
 
 async def test_a_cancel_while_files_are_saved_deletes_the_session(
-    bay: AsyncAgentBay, scripted: Scripted
+    bay: AsyncAgentBay, scripted: Script
 ) -> None:
     """Come what may: also a cancel after the block, before the delete was sent."""
     scripted.hang("GetContextInfo")
@@ -159,15 +155,15 @@ async def test_a_cancel_while_files_are_saved_deletes_the_session(
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert scripted.asked("DeleteSessionAsync") == [{"SessionId": "s-1"}]
+    assert scripted.forms("DeleteSessionAsync") == [{"SessionId": "s-1"}]
 
 
 async def test_a_second_cancel_does_not_break_the_clean_up(
-    bay: AsyncAgentBay, scripted: Scripted
+    bay: AsyncAgentBay, scripted: Script
 ) -> None:
     """Somebody who presses Ctrl-C twice has no session left either."""
     gate = asyncio.Event()
-    scripted.gate("DeleteSessionAsync", gate)
+    scripted.ok_after("DeleteSessionAsync", gate)
 
     async def work() -> None:
         async with bay.session():
@@ -187,11 +183,11 @@ async def test_a_second_cancel_does_not_break_the_clean_up(
 
 
 async def test_a_session_that_cannot_be_created_raises(
-    bay: AsyncAgentBay, scripted: Scripted
+    bay: AsyncAgentBay, scripted: Script
 ) -> None:
     """The block does not run, and there is nothing to delete."""
-    scripted.forget()
-    scripted.refuse("CreateMcpSession", "NOT_LOGIN")
+    scripted.clear()
+    scripted.fail("CreateMcpSession", "NOT_LOGIN")
     with pytest.raises(AuthenticationError):
         async with bay.session():
             pytest.fail("there is no session")
@@ -199,12 +195,12 @@ async def test_a_session_that_cannot_be_created_raises(
 
 
 async def test_a_session_that_cannot_be_deleted_raises_after_a_good_block(
-    bay: AsyncAgentBay, scripted: Scripted
+    bay: AsyncAgentBay, scripted: Script
 ) -> None:
     """A session that is left costs money, so it is not passed over in silence."""
-    scripted.forget()
+    scripted.clear()
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
-    scripted.refuse("DeleteSessionAsync", "Some.Code")
+    scripted.fail("DeleteSessionAsync", "Some.Code")
     with pytest.raises(APIError):
         async with bay.session():
             pass
@@ -212,7 +208,7 @@ async def test_a_session_that_cannot_be_deleted_raises_after_a_good_block(
 
 @pytest.mark.parametrize("status", ["Success", "Failed"])
 async def test_the_files_are_saved_at_the_end_when_asked_to(
-    bay: AsyncAgentBay, scripted: Scripted, status: str
+    bay: AsyncAgentBay, scripted: Script, status: str
 ) -> None:
     """Saved, the session goes; not saved, it stays and the error says so."""
     task = {"contextId": "c-1", "path": "/a", "taskType": "upload", "status": status}

@@ -25,7 +25,7 @@ from .toolbox import says
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.http.conftest import Scripted
+    from tests.http.scripted import Script
 
     from agentbay_async import AsyncSession
 
@@ -86,12 +86,16 @@ _JPEG = b"\xff\xd8\xff..."
     ],
 )
 async def test_what_is_done_on_a_screen_calls_its_tool(
-    session: AsyncSession, scripted: Scripted, call: Callable[[Any], Any], tool: str, args: object
+    session: AsyncSession,
+    scripted: Script,
+    call: Callable[[Any], Any],
+    tool: str,
+    args: object,
 ) -> None:
     """With the arguments that it wants; the answer says that it was done."""
     scripted.ok("CallMcpTool", says("ok"))
     assert (await call(session)).data is True
-    (form,) = scripted.asked("CallMcpTool")
+    (form,) = scripted.forms("CallMcpTool")
     assert (form["Name"], json.loads(form["Args"])) == (tool, args)
 
 
@@ -135,7 +139,7 @@ _WINDOW = {
 )
 async def test_what_a_screen_shows_is_read(
     session: AsyncSession,
-    scripted: Scripted,
+    scripted: Script,
     call: Callable[[Any], Any],
     answer: object,
     wanted: object,
@@ -148,13 +152,13 @@ async def test_what_a_screen_shows_is_read(
 
 
 async def test_apps_are_asked_for_in_the_words_of_the_tool(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """One of its names differs from ours; what is empty is not sent."""
     scripted.ok("CallMcpTool", says("[]"))
     await session.mobile.get_installed_apps(desktop=True)
     await session.computer.start_app("s", "/d")
-    apps, start = [json.loads(form["Args"]) for form in scripted.asked("CallMcpTool")]
+    apps, start = [json.loads(form["Args"]) for form in scripted.forms("CallMcpTool")]
     assert apps == {"start_menu": True, "desktop": True, "ignore_system_app": True}
     assert start == {"start_cmd": "s", "work_directory": "/d"}
 
@@ -162,7 +166,12 @@ async def test_apps_are_asked_for_in_the_words_of_the_tool(
 @pytest.mark.parametrize(("format", "sent", "data"), [("png", "png", _PNG), ("jpg", "jpeg", _JPEG)])
 @pytest.mark.parametrize("as_item", [True, False])
 async def test_a_picture_is_taken(
-    session: AsyncSession, scripted: Scripted, format: Any, sent: str, data: bytes, as_item: bool
+    session: AsyncSession,
+    scripted: Script,
+    format: Any,
+    sent: str,
+    data: bytes,
+    as_item: bool,
 ) -> None:
     """Whether the tool answers with a picture or with JSON about one."""
     coded = base64.b64encode(data).decode()
@@ -174,7 +183,7 @@ async def test_a_picture_is_taken(
     picture = (await session.computer.take_screenshot(format)).data
     assert (picture.data, picture.mime_type) == (data, mime_type)
     assert (picture.width, picture.height) == ((None, None) if as_item else (20, 10))
-    (form,) = scripted.asked("CallMcpTool")
+    (form,) = scripted.forms("CallMcpTool")
     assert (form["Name"], json.loads(form["Args"])) == ("screenshot", {"format": sent})
 
 
@@ -189,7 +198,7 @@ async def test_a_picture_is_taken(
     ],
 )
 async def test_what_is_no_picture_of_that_format_is_a_failure(
-    session: AsyncSession, scripted: Scripted, answer: str
+    session: AsyncSession, scripted: Script, answer: str
 ) -> None:
     """A JPEG is no PNG."""
     scripted.ok("CallMcpTool", says(answer))
@@ -197,19 +206,19 @@ async def test_what_is_no_picture_of_that_format_is_a_failure(
 
 
 async def test_a_long_picture_is_asked_for_within_its_limits(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """Screens and quality as given."""
     coded = base64.b64encode(_JPEG).decode()
     scripted.ok("CallMcpTool", says(json.dumps({"data": coded, "mime_type": "image/jpeg"})))
     result = await session.mobile.take_long_screenshot(3, "jpeg", quality=80)
     assert result.data.data == _JPEG
-    (form,) = scripted.asked("CallMcpTool")
+    (form,) = scripted.forms("CallMcpTool")
     args = {"max_screens": 3, "format": "jpeg", "quality": 80}
     assert (form["Name"], json.loads(form["Args"])) == ("long_screenshot", args)
 
 
-async def test_elements_are_read(session: AsyncSession, scripted: Scripted) -> None:
+async def test_elements_are_read(session: AsyncSession, scripted: Script) -> None:
     """As the app describes them; XML stays text."""
     scripted.ok("CallMcpTool", says('[{"text": "ok", "bounds": "[0,0][1,1]"}]'))
     scripted.ok("CallMcpTool", says("<hierarchy/>"))
@@ -220,17 +229,15 @@ async def test_elements_are_read(session: AsyncSession, scripted: Scripted) -> N
     assert isinstance(result.error, BadAnswerError)
 
 
-async def test_a_debug_bridge_is_opened_for_a_key(
-    session: AsyncSession, scripted: Scripted
-) -> None:
+async def test_a_debug_bridge_is_opened_for_a_key(session: AsyncSession, scripted: Script) -> None:
     """The key travels as JSON."""
     scripted.ok("GetAdbLink", {"Url": "adb connect 10.0.0.1:5555"})
     assert (await session.mobile.get_adb_url("AAAA")).data == "adb connect 10.0.0.1:5555"
-    (form,) = scripted.asked("GetAdbLink")
+    (form,) = scripted.forms("GetAdbLink")
     assert json.loads(form["Option"]) == {"adbkey_pub": "AAAA"}
 
 
-async def test_an_image_without_a_screen_says_so(session: AsyncSession, scripted: Scripted) -> None:
+async def test_an_image_without_a_screen_says_so(session: AsyncSession, scripted: Script) -> None:
     """In the tool's own words."""
     scripted.ok("CallMcpTool", says("not offered by image x", error=True))
     result = await session.computer.move_mouse(1, 2)
@@ -259,9 +266,12 @@ async def test_an_image_without_a_screen_says_so(session: AsyncSession, scripted
     ],
 )
 async def test_what_cannot_be_done_on_a_screen_is_refused(
-    session: AsyncSession, scripted: Scripted, call: Callable[[Any], Any], kind: type[Exception]
+    session: AsyncSession,
+    scripted: Script,
+    call: Callable[[Any], Any],
+    kind: type[Exception],
 ) -> None:
     """Nothing is sent."""
     with pytest.raises(kind):
         await call(session)
-    assert scripted.received == []
+    assert scripted.requests == []

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.http.conftest import Bays, Scripted
+    from tests.http.conftest import Bays
+    from tests.http.scripted import Script
 
     from agentbay_async import Result
+
+pytestmark = pytest.mark.usefixtures("over_http")
 
 _TOKEN = "session-token-77"
 _SIGNED = "signature-88"
@@ -49,15 +52,20 @@ def _shown(result: Result[Any]) -> str:
     return "".join([repr(result), str(result), repr(error), result.error_message, *lines])
 
 
-def _trouble(scripted: Scripted, action: str) -> None:
-    scripted.refuse(action, "Throttling", status=429)
-    scripted.reset(action)
+def _trouble(scripted: Script, action: str) -> None:
+    scripted.fail(action, "Throttling", status=429)
+    scripted.disconnect(action)
     scripted.raw(action, "no json")
-    scripted.refuse(action, "Some.Code", "no")
+    scripted.fail(action, "Some.Code", "no")
 
 
 async def test_a_working_day_shows_no_secret(
-    bays: Bays, scripted: Scripted, log: io.StringIO, api_key: str, deaf_port: int, tmp_path: Path
+    bays: Bays,
+    scripted: Script,
+    log: io.StringIO,
+    api_key: str,
+    deaf_port: int,
+    tmp_path: Path,
 ) -> None:
     """Successes, retries and failures of every kind, at level DEBUG."""
     secrets = {"Token": _TOKEN, "ResourceUrl": f"https://r/?code={_TOKEN}"}
@@ -99,10 +107,10 @@ async def _refusing(_request: web.Request) -> web.Response:
 
 
 async def test_an_error_that_travels_takes_no_secret_along(
-    bay: AsyncAgentBay, scripted: Scripted, api_key: str
+    bay: AsyncAgentBay, scripted: Script, api_key: str
 ) -> None:
     """A pickled error is sent to other processes, and must not carry the key."""
-    scripted.refuse("GetSession", "NOT_LOGIN", "the key is wrong")
+    scripted.fail("GetSession", "NOT_LOGIN", "the key is wrong")
     error = (await bay.get("s-1")).error
     assert api_key.encode() not in pickle.dumps(error)
 
@@ -137,7 +145,7 @@ def test_a_secret_of_the_wire_is_not_in_its_repr(kind: Any, field: str) -> None:
 
 
 async def test_nobody_formats_log_lines_when_nobody_listens(
-    bay: AsyncAgentBay, scripted: Scripted, caplog: pytest.LogCaptureFixture
+    bay: AsyncAgentBay, scripted: Script, caplog: pytest.LogCaptureFixture
 ) -> None:
     """At the default level a successful call writes nothing."""
     scripted.ok("ListContexts", [])

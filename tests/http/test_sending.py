@@ -5,24 +5,28 @@ from __future__ import annotations
 import json
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
 
 import pytest
 
 from agentbay_async import CreateSessionParams, __version__
 
 if TYPE_CHECKING:
-    from tests.http.conftest import Bays, Scripted
+    from tests.http.conftest import Bays
+    from tests.http.scripted import Script
 
     from agentbay_async import AsyncAgentBay, AsyncSession
 
+pytestmark = pytest.mark.usefixtures("over_http")
+
 
 async def test_the_query_names_action_format_version_time_and_nonce(
-    bay: AsyncAgentBay, scripted: Scripted
+    bay: AsyncAgentBay, scripted: Script
 ) -> None:
     """The five common parameters travel in the query, and nothing else does."""
     scripted.ok("ListContexts", [])
     await bay.context.list()
-    query = scripted.received[0].query
+    query = scripted.requests[0].query
     assert sorted(query) == ["Action", "Format", "SignatureNonce", "Timestamp", "Version"]
     assert (query["Action"], query["Format"]) == ("ListContexts", "json")
     assert query["Version"] == "2025-05-06"
@@ -30,21 +34,21 @@ async def test_the_query_names_action_format_version_time_and_nonce(
     assert re.fullmatch(r"[0-9a-f]{32}", query["SignatureNonce"])
 
 
-async def test_two_requests_never_share_a_nonce(bay: AsyncAgentBay, scripted: Scripted) -> None:
+async def test_two_requests_never_share_a_nonce(bay: AsyncAgentBay, scripted: Script) -> None:
     """A gateway that refuses repeated nonces lets every request pass."""
     scripted.ok("ListContexts", [])
     for _ in range(3):
         await bay.context.list()
-    assert len({one.query["SignatureNonce"] for one in scripted.received}) == 3
+    assert len({one.query["SignatureNonce"] for one in scripted.requests}) == 3
 
 
 async def test_the_headers_name_action_version_and_client(
-    bay: AsyncAgentBay, scripted: Scripted
+    bay: AsyncAgentBay, scripted: Script
 ) -> None:
     """The gateway's headers are there, and the user agent says who asks."""
     scripted.ok("ListContexts", [])
     await bay.context.list()
-    headers = scripted.received[0].headers
+    headers = scripted.requests[0].headers
     assert headers["x-acs-action"] == "ListContexts"
     assert headers["x-acs-version"] == "2025-05-06"
     assert headers["Content-Type"] == "application/x-www-form-urlencoded"
@@ -52,7 +56,7 @@ async def test_the_headers_name_action_version_and_client(
 
 
 async def test_the_key_travels_in_the_form_and_never_in_the_url(
-    session: AsyncSession, scripted: Scripted, api_key: str
+    session: AsyncSession, scripted: Script, api_key: str
 ) -> None:
     """URLs end up in access logs, so the key stays out of them, for every kind of request."""
     scripted.ok("GetSessionDetail", {"Status": "RUNNING"})
@@ -62,45 +66,45 @@ async def test_the_key_travels_in_the_form_and_never_in_the_url(
     await session.get_status()
     await session.context.sync()
     assert "SyncContext" in scripted.actions
-    for one in scripted.received:
-        assert one.form["Authorization"] == f"Bearer {api_key}"
-        assert api_key not in one.target
+    for one in scripted.requests:
+        assert parse_qs(one.body.decode())["Authorization"] == [f"Bearer {api_key}"]
+        assert api_key not in one.url
         assert "Authorization" not in one.headers
 
 
 async def test_the_detail_of_a_session_is_asked_for_in_the_query(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """GetSessionDetail is one of the actions whose parameters travel in the query."""
     scripted.ok("GetSessionDetail", {"Status": "RUNNING"})
     await session.get_status()
-    assert scripted.received[0].query["SessionId"] == "s-1"
-    assert scripted.asked("GetSessionDetail") == [{}]
+    assert scripted.requests[0].query["SessionId"] == "s-1"
+    assert scripted.forms("GetSessionDetail") == [{}]
 
 
 @pytest.mark.parametrize("text", ["a b+c&d=e%20", "grüße 你好 🎉", "line\nbreak\t"])
 async def test_any_text_arrives_as_it_was_given(
-    bay: AsyncAgentBay, scripted: Scripted, text: str
+    bay: AsyncAgentBay, scripted: Script, text: str
 ) -> None:
     """Form encoding loses nothing of a label."""
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
     (await bay.create(CreateSessionParams(labels={"note": text}))).unwrap()
-    assert json.loads(scripted.asked("CreateMcpSession")[0]["Labels"])["note"] == text
+    assert json.loads(scripted.forms("CreateMcpSession")[0]["Labels"])["note"] == text
 
 
-async def test_a_path_in_the_endpoint_is_kept(bays: Bays, scripted: Scripted) -> None:
+async def test_a_path_in_the_endpoint_is_kept(bays: Bays, scripted: Script) -> None:
     """A service behind a path prefix is asked below that prefix."""
     scripted.ok("ListContexts", [])
     bay = bays(endpoint=f"{scripted.endpoint}/behind/a/proxy/")
     (await bay.context.list()).unwrap()
-    assert scripted.received[0].target.startswith("/behind/a/proxy/?Format=json")
+    assert scripted.requests[0].url.startswith("/behind/a/proxy/?Format=json")
 
 
 async def test_a_text_that_cannot_be_encoded_is_refused_before_anything_is_sent(
-    bay: AsyncAgentBay, scripted: Scripted
+    bay: AsyncAgentBay, scripted: Script
 ) -> None:
     """Half a surrogate pair, as undecodable file names have it, has no form on the wire."""
     with pytest.raises(ValueError, match="name") as caught:
         await bay.context.get("broken-\udc80")
     assert type(caught.value).__module__ == "agentbay_async.errors"
-    assert scripted.received == []
+    assert scripted.requests == []

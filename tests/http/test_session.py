@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from tests.conftest import InstantClock
-    from tests.http.conftest import Scripted
+    from tests.http.scripted import Script
 
     from agentbay_async import AsyncSession, Result
 
 _GONE = "InvalidMcpSession.NotFound"
 
 
-async def test_set_labels_sends_the_whole_set(session: AsyncSession, scripted: Scripted) -> None:
+async def test_set_labels_sends_the_whole_set(session: AsyncSession, scripted: Script) -> None:
     """Labels travel as JSON text, with every character."""
     scripted.ok("GetLabel")
     scripted.ok("SetLabel")
     result = await session.set_labels({"project": "grüße", "a": "b"})
     assert result.success
     assert result.data is None
-    (form,) = scripted.asked("SetLabel")
+    (form,) = scripted.forms("SetLabel")
     assert form["SessionId"] == "s-1"
     assert json.loads(form["Labels"]) == {"project": "grüße", "a": "b"}
 
@@ -57,12 +57,16 @@ async def test_set_labels_sends_the_whole_set(session: AsyncSession, scripted: S
     ],
 )
 async def test_set_labels_refuses_what_is_no_label(
-    session: AsyncSession, scripted: Scripted, labels: Any, kind: type[Exception], named: str
+    session: AsyncSession,
+    scripted: Script,
+    labels: Any,
+    kind: type[Exception],
+    named: str,
 ) -> None:
     """Blank keys, blank values and other types raise before anything is sent."""
     with pytest.raises(kind, match=named):
         await session.set_labels(labels)
-    assert scripted.received == []
+    assert scripted.requests == []
 
 
 @pytest.mark.parametrize(
@@ -78,18 +82,18 @@ async def test_set_labels_refuses_what_is_no_label(
     ],
 )
 async def test_get_labels_reads_text_or_an_object(
-    session: AsyncSession, scripted: Scripted, data: object, labels: dict[str, str]
+    session: AsyncSession, scripted: Script, data: object, labels: dict[str, str]
 ) -> None:
     """The labels arrive as JSON text; an object is understood too; none is no label."""
     scripted.ok("GetLabel", data)
     result = await session.get_labels()
     assert result.data == labels
-    assert scripted.asked("GetLabel") == [{"SessionId": "s-1"}]
+    assert scripted.forms("GetLabel") == [{"SessionId": "s-1"}]
 
 
 @pytest.mark.parametrize("labels", ["not json", "[1]", ["a"], 5])
 async def test_labels_that_cannot_be_read_are_a_bad_answer(
-    session: AsyncSession, scripted: Scripted, labels: object
+    session: AsyncSession, scripted: Script, labels: object
 ) -> None:
     """What is no map of labels is not taken for an empty one."""
     scripted.ok("GetLabel", {"Labels": labels})
@@ -97,7 +101,7 @@ async def test_labels_that_cannot_be_read_are_a_bad_answer(
 
 
 async def test_info_says_how_a_person_reaches_the_session(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """Every field of the desktop arrives; the secrets among them are not shown."""
     desktop = {
@@ -126,14 +130,14 @@ async def test_info_says_how_a_person_reaches_the_session(
 
 
 async def test_info_is_empty_where_the_service_says_nothing(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """A session without a desktop has empty fields, and none is None."""
     scripted.ok("GetMcpResource", {})
     assert (await session.info()).data == SessionInfo()
 
 
-async def test_info_without_data_fails(session: AsyncSession, scripted: Scripted) -> None:
+async def test_info_without_data_fails(session: AsyncSession, scripted: Script) -> None:
     """An answer without data is not taken for an empty one."""
     scripted.ok("GetMcpResource")
     assert isinstance((await session.info()).error, BadAnswerError)
@@ -143,20 +147,20 @@ async def test_info_without_data_fails(session: AsyncSession, scripted: Scripted
     ("data", "status"), [({"Status": "FINISH"}, "FINISH"), ({}, ""), (None, "")]
 )
 async def test_get_status_reads_the_state(
-    session: AsyncSession, scripted: Scripted, data: object, status: str
+    session: AsyncSession, scripted: Script, data: object, status: str
 ) -> None:
     """The state is as the service writes it; none is empty text."""
     scripted.ok("GetSessionDetail", data)
     assert (await session.get_status()).status == status
 
 
-async def test_keep_alive_is_acknowledged(session: AsyncSession, scripted: Scripted) -> None:
+async def test_keep_alive_is_acknowledged(session: AsyncSession, scripted: Script) -> None:
     """The idle time begins anew; the answer has nothing else to say."""
     scripted.ok("RefreshSessionIdleTime", {"Anything": 1})
     result = await session.keep_alive()
     assert result.success
     assert result.data is None
-    assert scripted.asked("RefreshSessionIdleTime") == [{"SessionId": "s-1"}]
+    assert scripted.forms("RefreshSessionIdleTime") == [{"SessionId": "s-1"}]
 
 
 _CALLS: dict[str, Callable[[AsyncSession], Coroutine[Any, Any, Result[Any]]]] = {
@@ -178,13 +182,13 @@ _CALLS: dict[str, Callable[[AsyncSession], Coroutine[Any, Any, Result[Any]]]] = 
 @pytest.mark.parametrize("action", _CALLS)
 @pytest.mark.parametrize("status", [200, 400])
 async def test_a_refusal_is_a_failed_result_of_every_method(
-    session: AsyncSession, scripted: Scripted, action: str, status: int
+    session: AsyncSession, scripted: Script, action: str, status: int
 ) -> None:
     """HTTP 200 with ``Success: false`` is a failure everywhere, without exception."""
     if action == "SetLabel":
         # What the library set by itself is asked for first.
         scripted.ok("GetLabel")
-    scripted.refuse(action, "Some.Code", "the reason", status=status)
+    scripted.fail(action, "Some.Code", "the reason", status=status)
     result = await _CALLS[action](session)
     assert not result.success
     assert isinstance(result.error, APIError)
@@ -195,7 +199,7 @@ async def test_a_refusal_is_a_failed_result_of_every_method(
 
 
 async def test_pause_waits_until_the_session_stands_still(
-    session: AsyncSession, scripted: Scripted, clock: InstantClock
+    session: AsyncSession, scripted: Script, clock: InstantClock
 ) -> None:
     """The state is asked for, less and less often, until it is the one wanted."""
     scripted.ok("PauseSessionAsync")
@@ -208,9 +212,7 @@ async def test_pause_waits_until_the_session_stands_still(
     assert max(clock.sleeps) == 0.1
 
 
-async def test_resume_waits_until_the_session_runs(
-    session: AsyncSession, scripted: Scripted
-) -> None:
+async def test_resume_waits_until_the_session_runs(session: AsyncSession, scripted: Script) -> None:
     """RESUMING is on the way, RUNNING is the end of it."""
     scripted.ok("ResumeSessionAsync")
     scripted.ok("GetSession", {"Status": "RESUMING"})
@@ -221,7 +223,7 @@ async def test_resume_waits_until_the_session_runs(
 
 @pytest.mark.parametrize(("data", "status"), [({"Status": "RUNNING"}, "RUNNING"), (None, "")])
 async def test_pause_fails_when_the_session_reaches_another_state(
-    session: AsyncSession, scripted: Scripted, data: object, status: str
+    session: AsyncSession, scripted: Script, data: object, status: str
 ) -> None:
     """The error names the state; the session object is not told of one that was not asked for."""
     scripted.ok("PauseSessionAsync")
@@ -234,7 +236,7 @@ async def test_pause_fails_when_the_session_reaches_another_state(
 
 
 async def test_pause_gives_up_in_time(
-    session: AsyncSession, scripted: Scripted, clock: InstantClock
+    session: AsyncSession, scripted: Script, clock: InstantClock
 ) -> None:
     """A session that never stands still ends the wait at the timeout, not later."""
     scripted.ok("PauseSessionAsync")
@@ -245,9 +247,9 @@ async def test_pause_gives_up_in_time(
     assert sum(clock.sleeps) == pytest.approx(30)
 
 
-@pytest.mark.parametrize("trouble", ["reset", "cut"])
+@pytest.mark.parametrize("trouble", ["disconnect", "truncate"])
 async def test_pause_is_not_sent_again_when_it_may_have_been_acted_on(
-    session: AsyncSession, scripted: Scripted, trouble: str
+    session: AsyncSession, scripted: Script, trouble: str
 ) -> None:
     """Pausing is not said to be repeatable, so an ambiguous failure is reported."""
     getattr(scripted, trouble)("PauseSessionAsync")
@@ -258,13 +260,13 @@ async def test_pause_is_not_sent_again_when_it_may_have_been_acted_on(
 @pytest.mark.parametrize("argument", ["timeout", "poll_interval"])
 @pytest.mark.parametrize("value", [0, -1, float("inf"), float("nan"), "5", True, None])
 async def test_times_that_cannot_be_meant_are_refused(
-    session: AsyncSession, scripted: Scripted, argument: str, value: Any
+    session: AsyncSession, scripted: Script, argument: str, value: Any
 ) -> None:
     """A wait needs a length: above 0, finite, and a number."""
     for call in (session.pause, session.resume):
         with pytest.raises((InvalidArgumentError, ArgumentTypeError), match=argument):
             await call(**{argument: value})
-    assert scripted.received == []
+    assert scripted.requests == []
 
 
 async def test_services_are_made_once(session: AsyncSession) -> None:
@@ -276,10 +278,10 @@ async def test_services_are_made_once(session: AsyncSession) -> None:
 
 
 async def test_a_lost_session_raises_its_real_reason(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """Reading the value of a failed result raises what went wrong, not an AttributeError."""
-    scripted.refuse("GetLabel", _GONE, "Resource [McpSession] is not found.")
+    scripted.fail("GetLabel", _GONE, "Resource [McpSession] is not found.")
     result = await session.get_labels()
     with pytest.raises(SessionNotFoundError, match="not found"):
         _ = result.data

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.conftest import InstantClock
-    from tests.http.conftest import Scripted
+    from tests.http.scripted import Script
 
     from agentbay_async import AsyncSession
 
@@ -39,7 +39,7 @@ def _task(
 
 
 @pytest.fixture
-def syncing(scripted: Scripted, session: AsyncSession) -> Scripted:
+def syncing(scripted: Script, session: AsyncSession) -> Script:
     """Give a service that accepts movements of files, for a session with two contexts."""
     scripted.ok("SyncContext")
     scripted.ok("BindContexts")
@@ -47,7 +47,7 @@ def syncing(scripted: Scripted, session: AsyncSession) -> Scripted:
     return scripted
 
 
-async def test_sync_answers_with_a_receipt(session: AsyncSession, syncing: Scripted) -> None:
+async def test_sync_answers_with_a_receipt(session: AsyncSession, syncing: Script) -> None:
     """The receipt holds the finished task of every context of the session."""
     syncing.tasks([], [_task("c-1")], [_task("c-1"), _task("c-2", finishTime=9)])
     result = await session.context.sync()
@@ -56,25 +56,25 @@ async def test_sync_answers_with_a_receipt(session: AsyncSession, syncing: Scrip
     assert result.receipt.tasks[1] == ContextStatusData(
         "c-2", "/c-2", "upload", "Success", start_time=1, finish_time=9
     )
-    assert syncing.asked("SyncContext") == [{"SessionId": "s-1"}]
-    assert {one["TaskType"] for one in syncing.asked("GetContextInfo")} == {"upload"}
+    assert syncing.forms("SyncContext") == [{"SessionId": "s-1"}]
+    assert {one["TaskType"] for one in syncing.forms("GetContextInfo")} == {"upload"}
 
 
 async def test_sync_of_one_context_waits_for_that_one(
-    session: AsyncSession, syncing: Scripted
+    session: AsyncSession, syncing: Script
 ) -> None:
     """Id, path and direction are sent, and other contexts do not matter."""
     syncing.tasks([], [_task("c-2", "Running", "download"), _task("c-1", kind="download")])
     result = await session.context.sync("c-1", "/a", "download")
     assert [task.context_id for task in result.receipt.tasks] == ["c-1"]
-    assert syncing.asked("SyncContext") == [
+    assert syncing.forms("SyncContext") == [
         {"SessionId": "s-1", "ContextId": "c-1", "Path": "/a", "Mode": "download"}
     ]
     assert "DescribeSessionContexts" not in syncing.actions
 
 
 async def test_sync_of_one_path_waits_for_the_context_seen_there(
-    session: AsyncSession, syncing: Scripted
+    session: AsyncSession, syncing: Script
 ) -> None:
     """Which context that is, the session's bindings say."""
     syncing.tasks([], [_task("c-2")])
@@ -83,7 +83,7 @@ async def test_sync_of_one_path_waits_for_the_context_seen_there(
 
 
 async def test_a_receipt_says_how_much_was_moved_and_how_long_it_took(
-    session: AsyncSession, syncing: Scripted, clock: InstantClock
+    session: AsyncSession, syncing: Script, clock: InstantClock
 ) -> None:
     """Where the service says so; a sum of which a part is unknown is unknown."""
     one = {**_task("c-1", start=10), "finishTime": 13, "files": 2, "bytes": 100}
@@ -98,10 +98,10 @@ async def test_a_receipt_says_how_much_was_moved_and_how_long_it_took(
 
 
 async def test_sync_without_contexts_has_nothing_to_move(
-    session: AsyncSession, syncing: Scripted, scripted: Scripted
+    session: AsyncSession, syncing: Script, scripted: Script
 ) -> None:
     """An empty receipt, and no wait."""
-    scripted.forget()
+    scripted.clear()
     scripted.ok("SyncContext")
     scripted.ok("DescribeSessionContexts", [])
     scripted.tasks([])
@@ -109,7 +109,7 @@ async def test_sync_without_contexts_has_nothing_to_move(
 
 
 async def test_a_stale_task_never_counts(
-    session: AsyncSession, syncing: Scripted, clock: InstantClock
+    session: AsyncSession, syncing: Script, clock: InstantClock
 ) -> None:
     """A success of the past does not prove that today's files have arrived."""
     old = _task("c-1", start=1)
@@ -122,14 +122,14 @@ async def test_a_stale_task_never_counts(
 
 
 async def test_two_tasks_of_one_second_are_told_apart_by_their_number(
-    session: AsyncSession, syncing: Scripted
+    session: AsyncSession, syncing: Script
 ) -> None:
     """Times are whole seconds; the second of two equal tasks is the new one."""
     syncing.tasks([_task()], [_task()], [_task(), _task(status="Failed")])
     assert isinstance((await session.context.sync("c-1")).error, ContextSyncError)
 
 
-async def test_a_failed_task_is_a_failed_sync(session: AsyncSession, syncing: Scripted) -> None:
+async def test_a_failed_task_is_a_failed_sync(session: AsyncSession, syncing: Script) -> None:
     """One failure among successes is a failure; the error names context, path and reason."""
     syncing.tasks([], [_task("c-1"), _task("c-2", "Failed", errorMessage="no space")])
     result = await session.context.sync()
@@ -142,7 +142,7 @@ async def test_a_failed_task_is_a_failed_sync(session: AsyncSession, syncing: Sc
 
 
 async def test_a_failure_without_a_reason_is_still_a_failure(
-    session: AsyncSession, syncing: Scripted
+    session: AsyncSession, syncing: Script
 ) -> None:
     """The service does not always say why."""
     syncing.tasks([], [_task("c-1", "Failed")])
@@ -150,7 +150,7 @@ async def test_a_failure_without_a_reason_is_still_a_failure(
 
 
 async def test_a_task_that_never_shows_up_is_a_failure(
-    session: AsyncSession, syncing: Scripted, clock: InstantClock
+    session: AsyncSession, syncing: Script, clock: InstantClock
 ) -> None:
     """No task is no proof; the service has ten seconds to list the one that it accepted."""
     syncing.tasks([])
@@ -161,7 +161,7 @@ async def test_a_task_that_never_shows_up_is_a_failure(
 
 
 async def test_a_task_that_does_not_end_is_a_failure(
-    session: AsyncSession, syncing: Scripted, clock: InstantClock
+    session: AsyncSession, syncing: Script, clock: InstantClock
 ) -> None:
     """The wait ends at the timeout; the error says what did not finish."""
     syncing.tasks([], [_task("c-1"), _task("c-2", "Running")])
@@ -173,7 +173,7 @@ async def test_a_task_that_does_not_end_is_a_failure(
 
 
 async def test_a_timeout_before_any_task_was_listed_names_the_contexts(
-    session: AsyncSession, syncing: Scripted
+    session: AsyncSession, syncing: Script
 ) -> None:
     """A timeout shorter than the service's time to list is a timeout."""
     syncing.tasks([])
@@ -183,12 +183,12 @@ async def test_a_timeout_before_any_task_was_listed_names_the_contexts(
 
 
 async def test_sync_is_not_sent_again_when_it_may_have_been_acted_on(
-    session: AsyncSession, syncing: Scripted, scripted: Scripted
+    session: AsyncSession, syncing: Script, scripted: Script
 ) -> None:
     """An ambiguous failure is reported."""
-    scripted.forget()
+    scripted.clear()
     scripted.tasks([])
-    scripted.reset("SyncContext")
+    scripted.disconnect("SyncContext")
     assert not (await session.context.sync("c-1")).success
     assert scripted.actions.count("SyncContext") == 1
 
@@ -205,19 +205,19 @@ async def test_sync_is_not_sent_again_when_it_may_have_been_acted_on(
     ],
 )
 async def test_a_sync_that_cannot_be_meant_is_refused(
-    session: AsyncSession, scripted: Scripted, arguments: dict[str, Any], named: str
+    session: AsyncSession, scripted: Script, arguments: dict[str, Any], named: str
 ) -> None:
     """Nothing is sent, not even the question for old tasks."""
     with pytest.raises(InvalidArgumentError, match=named):
         await session.context.sync(**arguments)
-    assert scripted.received == []
+    assert scripted.requests == []
 
 
-async def test_info_lists_the_movements(session: AsyncSession, scripted: Scripted) -> None:
+async def test_info_lists_the_movements(session: AsyncSession, scripted: Script) -> None:
     """All of them, or those of a context, a path, a direction."""
     scripted.tasks([_task("c-1", "Running", errorMessage="slow")])
     result = await session.context.info("c-1", "/c-1", "upload")
-    assert scripted.asked("GetContextInfo") == [
+    assert scripted.forms("GetContextInfo") == [
         {"SessionId": "s-1", "ContextId": "c-1", "Path": "/c-1", "TaskType": "upload"}
     ]
     (task,) = result.context_status_data
@@ -226,7 +226,7 @@ async def test_info_lists_the_movements(session: AsyncSession, scripted: Scripte
 
 @pytest.mark.parametrize("data", [None, {}, {"ContextStatus": ""}, {"ContextStatus": "[]"}])
 async def test_info_of_no_movements_is_empty(
-    session: AsyncSession, scripted: Scripted, data: object
+    session: AsyncSession, scripted: Script, data: object
 ) -> None:
     """A session whose files never moved has no tasks."""
     scripted.ok("GetContextInfo", data)
@@ -235,7 +235,7 @@ async def test_info_of_no_movements_is_empty(
 
 @pytest.mark.parametrize("text", ["no json", "{}", "[1]", '[{"type": "data", "data": "["}]', "5"])
 async def test_tasks_that_cannot_be_read_are_a_bad_answer(
-    session: AsyncSession, scripted: Scripted, text: str
+    session: AsyncSession, scripted: Script, text: str
 ) -> None:
     """They are not taken for no tasks: a wait would end with a false success."""
     scripted.ok("GetContextInfo", {"ContextStatus": text})
@@ -246,13 +246,13 @@ async def test_tasks_that_cannot_be_read_are_a_bad_answer(
 
 @pytest.mark.parametrize("argument", ["context_id", "path", "task_type"])
 async def test_info_refuses_a_dict_where_text_belongs(
-    session: AsyncSession, scripted: Scripted, argument: str
+    session: AsyncSession, scripted: Script, argument: str
 ) -> None:
     """It would be sent as its repr, and match nothing."""
     wrong: Any = {"id": "c-1"}
     with pytest.raises(ArgumentTypeError, match=argument):
         await session.context.info(**{argument: wrong})
-    assert scripted.received == []
+    assert scripted.requests == []
 
 
 @pytest.mark.parametrize(
@@ -264,15 +264,18 @@ async def test_info_refuses_a_dict_where_text_belongs(
 )
 @pytest.mark.parametrize("step", ["the look at old tasks", "the request itself"])
 async def test_a_refusal_on_the_way_is_a_failed_result(
-    session: AsyncSession, scripted: Scripted, call: Callable[[AsyncSession], Any], step: str
+    session: AsyncSession,
+    scripted: Script,
+    call: Callable[[AsyncSession], Any],
+    step: str,
 ) -> None:
     """Whichever step fails, the result carries its error."""
-    scripted.refuse("SyncContext", "Some.Code")
-    scripted.refuse("BindContexts", "Some.Code")
+    scripted.fail("SyncContext", "Some.Code")
+    scripted.fail("BindContexts", "Some.Code")
     if step == "the request itself":
         scripted.tasks([])
     else:
-        scripted.refuse("GetContextInfo", "Some.Code")
+        scripted.fail("GetContextInfo", "Some.Code")
     result = await call(session)
     assert isinstance(result.error, AgentBayError)
     assert result.code == "Some.Code"

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from tests.http.conftest import Bays
 
 # Python 3.10 warns of each TLS connection whose end it did not see acknowledged.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed transport <asyncio.sslproto")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed transport <asyncio.sslproto"),
+    pytest.mark.usefixtures("over_http"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -19,14 +19,14 @@ from agentbay_async import (
 )
 
 if TYPE_CHECKING:
-    from tests.http.conftest import Scripted
+    from tests.http.scripted import Script
 
     from agentbay_async import AsyncSession
 
 
 @pytest.mark.parametrize("wrapped", [True, False])
 async def test_every_piece_of_an_answer_arrives(
-    session: AsyncSession, scripted: Scripted, wrapped: bool
+    session: AsyncSession, scripted: Script, wrapped: bool
 ) -> None:
     """As an object or as the JSON text of one; texts are joined, pictures are kept."""
     answer = {
@@ -47,14 +47,14 @@ async def test_every_piece_of_an_answer_arrives(
         ToolContent("text", "two"),
     ]
     assert result.data == "one\ntwo"
-    (form,) = scripted.asked("CallMcpTool")
+    (form,) = scripted.forms("CallMcpTool")
     assert json.loads(form["Args"]) == {"über": [1, None, {"a": True}]}
     assert form["Name"] == "draw"
 
 
 @pytest.mark.parametrize("data", [{}, {"content": []}, {"content": None}])
 async def test_a_tool_may_have_nothing_to_say(
-    session: AsyncSession, scripted: Scripted, data: object
+    session: AsyncSession, scripted: Script, data: object
 ) -> None:
     """No content is an empty answer."""
     scripted.ok("CallMcpTool", data)
@@ -71,7 +71,7 @@ async def test_a_tool_may_have_nothing_to_say(
     ],
 )
 async def test_a_tool_that_fails_is_a_failed_result(
-    session: AsyncSession, scripted: Scripted, content: object, message: str
+    session: AsyncSession, scripted: Script, content: object, message: str
 ) -> None:
     """Its texts are the message; without any, its name."""
     scripted.ok("CallMcpTool", {"content": content, "isError": True})
@@ -86,7 +86,7 @@ async def test_a_tool_that_fails_is_a_failed_result(
 
 @pytest.mark.parametrize("data", [None, [], "[]", "text", 5, {"content": "text"}])
 async def test_an_answer_of_another_form_is_a_bad_answer(
-    session: AsyncSession, scripted: Scripted, data: object
+    session: AsyncSession, scripted: Script, data: object
 ) -> None:
     """What is no tool's answer is not taken for an empty one."""
     scripted.ok("CallMcpTool", data)
@@ -105,16 +105,16 @@ async def test_an_answer_of_another_form_is_a_bad_answer(
     ],
 )
 async def test_a_call_that_cannot_be_meant_is_refused(
-    session: AsyncSession, scripted: Scripted, name: Any, args: Any, kind: type[Exception]
+    session: AsyncSession, scripted: Script, name: Any, args: Any, kind: type[Exception]
 ) -> None:
     """A name, and arguments that JSON can carry."""
     with pytest.raises(kind):
         await session.call_mcp_tool(name, args)
-    assert scripted.received == []
+    assert scripted.requests == []
 
 
 @pytest.mark.parametrize("wrapped", [True, False])
-async def test_tools_are_listed(session: AsyncSession, scripted: Scripted, wrapped: bool) -> None:
+async def test_tools_are_listed(session: AsyncSession, scripted: Script, wrapped: bool) -> None:
     """The list arrives as JSON text; an array is understood too."""
     tools = [
         {
@@ -131,7 +131,7 @@ async def test_tools_are_listed(session: AsyncSession, scripted: Scripted, wrapp
     assert result.tools[0].input_schema == {"type": "object"}
 
 
-async def test_tools_are_those_of_the_image(bay: AsyncAgentBay, scripted: Scripted) -> None:
+async def test_tools_are_those_of_the_image(bay: AsyncAgentBay, scripted: Script) -> None:
     """Of the image that is named, else of the session's, else of the usual one."""
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
     scripted.ok("GetSessionDetail", {"Status": "RUNNING"})
@@ -141,7 +141,7 @@ async def test_tools_are_those_of_the_image(bay: AsyncAgentBay, scripted: Script
     assert (await made.list_mcp_tools("browser_latest")).tools == []
     await made.list_mcp_tools()
     await plain.list_mcp_tools()
-    assert scripted.asked("ListMcpTools") == [
+    assert scripted.forms("ListMcpTools") == [
         {"ImageId": "browser_latest"},
         {"ImageId": "code_latest"},
         {"ImageId": "linux_latest"},
@@ -149,10 +149,10 @@ async def test_tools_are_those_of_the_image(bay: AsyncAgentBay, scripted: Script
 
 
 async def test_tools_of_what_is_no_image_id_are_refused(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """A dict would be sent as its repr."""
     wrong: Any = {"id": "linux_latest"}
     with pytest.raises(ArgumentTypeError, match="image_id"):
         await session.list_mcp_tools(wrong)
-    assert scripted.received == []
+    assert scripted.requests == []

@@ -7,16 +7,17 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from aiohttp import web
+
+from agentbay_async import HttpResponse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable
 
-    from tests.http.conftest import Scripted
+    from tests.http.scripted import Script
 
-    from agentbay_async import AsyncSession, BulkOutcome
+    from agentbay_async import AsyncSession, BulkOutcome, HttpRequest
 
-    Refusal = Callable[[int], web.Response | None]
+    Refusal = Callable[[int], HttpResponse | None]
 
 
 class Fleet:
@@ -33,7 +34,7 @@ class Fleet:
         gates: What the request of that number waits for before it is answered.
     """
 
-    def __init__(self, service: Scripted) -> None:
+    def __init__(self, service: Script) -> None:
         self.alive: set[str] = set()
         self.made = 0
         self.asked = 0
@@ -43,13 +44,12 @@ class Fleet:
         self.undeletable: set[str] = set()
         self.gates: dict[int, asyncio.Event] = {}
         self._changed = asyncio.Event()
-        self._service = service
         for action, step in (
             ("CreateMcpSession", self._create),
             ("DeleteSessionAsync", self._delete),
             ("GetSessionDetail", self._detail),
         ):
-            service.act(action, step)
+            service.respond(action, step)
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait until something holds of the sessions and the requests."""
@@ -61,13 +61,15 @@ class Fleet:
 
         await asyncio.wait_for(wait(), 10)
 
-    async def _create(self, _request: web.Request) -> web.StreamResponse:
+    async def _create(self, _request: HttpRequest) -> HttpResponse:
         number = self.asked
         self.asked += 1
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         self._changed.set()
         try:
+            # Other requests arrive before this one is answered.
+            await asyncio.sleep(0)
             if number in self.gates:
                 await self.gates[number].wait()
             return self._made(number)
@@ -75,7 +77,7 @@ class Fleet:
             self.under_way -= 1
             self._changed.set()
 
-    def _made(self, number: int) -> web.Response:
+    def _made(self, number: int) -> HttpResponse:
         refused = self.refuse(number)
         if refused is not None:
             return refused
@@ -84,17 +86,16 @@ class Fleet:
         self.alive.add(session_id)
         return answer({"SessionId": session_id})
 
-    async def _delete(self, _request: web.Request) -> web.StreamResponse:
-        session_id = self._service.received[-1].form["SessionId"]
+    async def _delete(self, request: HttpRequest) -> HttpResponse:
+        session_id = request.form["SessionId"]
         if session_id in self.undeletable:
             return refusal("Some.Code", 400)
         self.alive.discard(session_id)
         self._changed.set()
         return answer()
 
-    async def _detail(self, _request: web.Request) -> web.StreamResponse:
-        received = self._service.received[-1]
-        fields = {**received.query, **received.form}
+    async def _detail(self, request: HttpRequest) -> HttpResponse:
+        fields = {**request.query, **request.form}
         status = "RUNNING" if fields["SessionId"] in self.alive else "FINISH"
         return answer({"Status": status})
 
@@ -105,18 +106,18 @@ async def read(outcomes: AsyncIterable[BulkOutcome[AsyncSession]], into: list[st
         into.append(outcome.session.session_id if outcome.success else "")
 
 
-def answer(data: object = None) -> web.Response:
+def answer(data: object = None) -> HttpResponse:
     """Return a success."""
-    return web.json_response({"RequestId": "REQ", "Success": True, "Code": "ok", "Data": data})
+    return HttpResponse.success(data, RequestId="REQ")
 
 
-def refusal(code: str, status: int = 400, **headers: str) -> web.Response:
+def refusal(code: str, status: int = 400, **headers: str) -> HttpResponse:
     """Return an error of the service."""
     body = {"RequestId": "REQ-no", "Success": False, "Code": code, "Message": "no"}
-    return web.Response(status=status, text=json.dumps(body), headers=headers)
+    return HttpResponse(status, json.dumps(body).encode(), headers)
 
 
 @pytest.fixture
-def fleet(scripted: Scripted) -> Fleet:
+def fleet(scripted: Script) -> Fleet:
     """Give a service that makes and deletes sessions."""
     return Fleet(scripted)

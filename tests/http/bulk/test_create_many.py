@@ -24,15 +24,16 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from tests.http.bulk.conftest import Fleet
-    from tests.http.conftest import Bays, Scripted
+    from tests.http.conftest import Bays
+    from tests.http.scripted import Script
 
 
 def _params(number: int) -> CreateSessionParams:
     return CreateSessionParams(labels={"number": str(number)})
 
 
-def _numbers(scripted: Scripted) -> list[str]:
-    forms = scripted.asked("CreateMcpSession")
+def _numbers(scripted: Script) -> list[str]:
+    forms = scripted.forms("CreateMcpSession")
     return [json.loads(form["Labels"])["number"] for form in forms]
 
 
@@ -47,7 +48,7 @@ async def test_awaited_it_answers_with_all_sessions(bay: AsyncAgentBay, fleet: F
 
 
 async def test_outcomes_stand_in_the_order_of_the_inputs(
-    bay: AsyncAgentBay, fleet: Fleet, scripted: Scripted
+    bay: AsyncAgentBay, fleet: Fleet, scripted: Script
 ) -> None:
     """Also when the first input is the last to be answered."""
     fleet.gates[0] = asyncio.Event()
@@ -147,7 +148,7 @@ async def test_a_block_says_which_sessions_could_not_be_deleted(
 
 @pytest.mark.parametrize("kind", ["list", "generator", "asynchronous generator"])
 async def test_inputs_come_from_any_iterable(
-    bay: AsyncAgentBay, fleet: Fleet, scripted: Scripted, kind: str
+    bay: AsyncAgentBay, fleet: Fleet, scripted: Script, kind: str
 ) -> None:
     """Each item becomes one session."""
 
@@ -199,7 +200,7 @@ async def test_an_endless_source_is_pulled_no_faster_than_it_is_read(
 
 
 async def test_params_changed_during_the_run_do_not_change_it(
-    bay: AsyncAgentBay, fleet: Fleet, scripted: Scripted
+    bay: AsyncAgentBay, fleet: Fleet, scripted: Script
 ) -> None:
     """They were copied when they were given, or when they were pulled."""
     params = _params(1)
@@ -214,7 +215,7 @@ async def test_params_changed_during_the_run_do_not_change_it(
             one.labels["number"] = str(number)
             yield one
 
-    scripted.received.clear()
+    scripted.requests.clear()
     # All are pulled before the first is asked for: they wait for their turns.
     await bay.create_many(changing(), rate=1000.0)
     assert sorted(_numbers(scripted)) == [str(number) for number in range(10)]

@@ -16,7 +16,7 @@ from agentbay_async import (
 
 if TYPE_CHECKING:
     from tests.http.bulk.conftest import Fleet
-    from tests.http.conftest import Scripted
+    from tests.http.scripted import Script
 
 PARAMS = CreateSessionParams(labels={"a": "b"})
 
@@ -31,26 +31,26 @@ async def test_sessions_and_ids_are_deleted(bay: AsyncAgentBay, fleet: Fleet) ->
 
 
 async def test_all_sessions_with_labels_are_deleted(
-    bay: AsyncAgentBay, fleet: Fleet, scripted: Scripted
+    bay: AsyncAgentBay, fleet: Fleet, scripted: Script
 ) -> None:
     """The listing is read to its end before the first is deleted, lest pages shift."""
     await bay.create_many(PARAMS, 3)
     for page, token in ((["s-0", "s-1"], "more"), (["s-2"], "")):
         scripted.ok("ListSession", [{"SessionId": one} for one in page], NextToken=token)
-    scripted.received.clear()
+    scripted.requests.clear()
     result = await bay.delete_many(labels={"a": "b"})
     assert (sorted(result.sessions), fleet.alive) == (["s-0", "s-1", "s-2"], set())
     assert scripted.actions[:2] == ["ListSession", "ListSession"]
     assert scripted.actions.count("ListSession") == 2
-    assert scripted.asked("ListSession")[0]["Labels"] == '{"a":"b"}'
+    assert scripted.forms("ListSession")[0]["Labels"] == '{"a":"b"}'
 
 
 async def test_what_is_gone_already_is_a_success(
-    bay: AsyncAgentBay, fleet: Fleet, scripted: Scripted
+    bay: AsyncAgentBay, fleet: Fleet, scripted: Script
 ) -> None:
     """As with one session."""
-    scripted.forget()
-    scripted.refuse("DeleteSessionAsync", "InvalidMcpSession.NotFound")
+    scripted.clear()
+    scripted.fail("DeleteSessionAsync", "InvalidMcpSession.NotFound")
     assert (await bay.delete_many(["s-8", "s-9"])).sessions == ["s-8", "s-9"]
 
 

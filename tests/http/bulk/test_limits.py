@@ -24,17 +24,18 @@ if TYPE_CHECKING:
 
     from tests.conftest import InstantClock
     from tests.http.bulk.conftest import Fleet
-    from tests.http.conftest import Bays, Scripted
+    from tests.http.conftest import Bays
+    from tests.http.scripted import Script
 
 PARAMS = CreateSessionParams()
 
 
-def _config(scripted: Scripted, **settings: Any) -> dict[str, Any]:
+def _config(scripted: Script, **settings: Any) -> dict[str, Any]:
     return {"cfg": Config(endpoint=scripted.endpoint, **settings), "endpoint": None}
 
 
 async def test_a_budget_of_sessions_refuses_before_the_request(
-    bays: Bays, fleet: Fleet, scripted: Scripted
+    bays: Bays, fleet: Fleet, scripted: Script
 ) -> None:
     """Seven may be made; the eighth is not even asked for, by none of the clients."""
     budget = Budget(max_sessions=7)
@@ -49,7 +50,7 @@ async def test_a_budget_of_sessions_refuses_before_the_request(
 
 
 async def test_what_the_service_refuses_costs_nothing(
-    bays: Bays, fleet: Fleet, scripted: Scripted
+    bays: Bays, fleet: Fleet, scripted: Script
 ) -> None:
     """The budget is for sessions, not for attempts."""
     fleet.refuse = lambda number: refusal("QuotaExceeded") if number < 5 else None
@@ -59,7 +60,7 @@ async def test_what_the_service_refuses_costs_nothing(
 
 
 async def test_a_budget_of_hours_counts_until_a_session_is_deleted(
-    bays: Bays, fleet: Fleet, scripted: Scripted, clock: InstantClock
+    bays: Bays, fleet: Fleet, scripted: Script, clock: InstantClock
 ) -> None:
     """Two sessions for half an hour are one hour; what is deleted counts no longer."""
     budget = Budget(max_session_hours=1.5)
@@ -101,7 +102,7 @@ def test_a_budget_that_cannot_be_meant_is_refused(arguments: dict[str, Any]) -> 
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused(
-    bays: Bays, scripted: Scripted, settings: dict[str, Any], words: str
+    bays: Bays, scripted: Script, settings: dict[str, Any], words: str
 ) -> None:
     """When the client is made."""
     with pytest.raises((ConfigurationError, AgentBayError), match=words):
@@ -115,7 +116,7 @@ def _home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("_home")
 async def test_clients_of_a_host_share_one_rate(
-    bays: Bays, fleet: Fleet, scripted: Scripted, clock: InstantClock
+    bays: Bays, fleet: Fleet, scripted: Script, clock: InstantClock
 ) -> None:
     """Two at once and two a second, whoever asks: twelve sessions take five seconds."""
     began = clock.now

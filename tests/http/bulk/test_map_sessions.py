@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.http.bulk.conftest import Fleet
-    from tests.http.conftest import Scripted
+    from tests.http.scripted import Script
 
 
 async def _named(session: AsyncSession, item: int) -> str:
@@ -192,10 +192,10 @@ def _endless() -> Iterator[int]:
     ],
 )
 async def test_what_cannot_be_meant_is_refused_at_once(
-    bay: AsyncAgentBay, scripted: Scripted, options: dict[str, Any], words: str
+    bay: AsyncAgentBay, scripted: Script, options: dict[str, Any], words: str
 ) -> None:
     """Before anything is iterated."""
     given = {"fn": _named, "items": [1], **options}
     with pytest.raises((InvalidArgumentError, ArgumentTypeError), match=words):
         bay.map_sessions(**given)
-    assert scripted.received == []
+    assert scripted.requests == []

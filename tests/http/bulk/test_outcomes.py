@@ -128,7 +128,7 @@ async def test_a_service_that_dies_half_way_fails_the_rest(bays: Bays, fleet: Fl
 
     def die(number: int) -> None:
         if number >= 10:
-            raise ConnectionResetError
+            raise ConnectionLostError("the connection broke")
 
     fleet.refuse = die
     bay = bays(retry=RetryPolicy(attempts=2))

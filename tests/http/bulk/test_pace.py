@@ -18,10 +18,12 @@ from agentbay_async import (
 from .conftest import answer, refusal
 
 if TYPE_CHECKING:
-    from aiohttp import web
     from tests.conftest import InstantClock
     from tests.http.bulk.conftest import Fleet
-    from tests.http.conftest import Bays, Scripted
+    from tests.http.conftest import Bays
+    from tests.http.scripted import Script
+
+    from agentbay_async import HttpRequest, HttpResponse
 
 PARAMS = CreateSessionParams()
 
@@ -52,7 +54,7 @@ async def test_a_service_that_throttles_gets_all_its_sessions_asked_for_in_the_e
 ) -> None:
     """Without any setting: it takes no more than eight at a time, and nothing fails."""
 
-    def crowd(_number: int) -> web.Response | None:
+    def crowd(_number: int) -> HttpResponse | None:
         return refusal("Throttling.User", 429) if fleet.under_way > 8 else None
 
     fleet.refuse = crowd
@@ -94,7 +96,7 @@ async def test_nobody_goes_before_the_time_that_the_service_asked_for(
     """One that is told to come back in 20 s speaks for all that have not gone yet."""
     times: list[float] = []
 
-    def refuse(number: int) -> web.Response | None:
+    def refuse(number: int) -> HttpResponse | None:
         times.append(clock.now)
         return refusal("Throttling", 429, **{"Retry-After": "20"}) if number == 0 else None
 
@@ -121,28 +123,28 @@ async def test_calls_of_others_neither_count_nor_slow_a_run_down(
 
 
 async def test_max_starting_bounds_those_that_wait_for_files(
-    bay: AsyncAgentBay, scripted: Scripted
+    bay: AsyncAgentBay, scripted: Script
 ) -> None:
     """A session is starting until its files are there; the others are not held up by that."""
     starting: set[str] = set()
     most = 0
 
-    async def create(_request: web.Request) -> web.StreamResponse:
+    async def create(request: HttpRequest) -> HttpResponse:
         nonlocal most
-        form = scripted.received[-1].form
+        form = request.form
         number = json.loads(form["Labels"])["number"]
         if "PersistenceDataList" in form:
             starting.add(f"s-{number}")
             most = max(most, len(starting))
         return answer({"SessionId": f"s-{number}"})
 
-    async def info(_request: web.Request) -> web.StreamResponse:
-        starting.discard(scripted.received[-1].form["SessionId"])
+    async def info(request: HttpRequest) -> HttpResponse:
+        starting.discard(request.form["SessionId"])
         task = {"contextId": "c-1", "path": "/data", "taskType": "download", "status": "Success"}
         return answer({"ContextStatus": json.dumps([{"type": "data", "data": json.dumps([task])}])})
 
-    scripted.act("CreateMcpSession", create)
-    scripted.act("GetContextInfo", info)
+    scripted.respond("CreateMcpSession", create)
+    scripted.respond("GetContextInfo", info)
     inputs = [
         CreateSessionParams(
             labels={"number": str(number)},

@@ -12,7 +12,7 @@ from agentbay_async import AgentTask, APIError, CommandResult, ToolError, Transp
 from ..toolbox import says
 
 if TYPE_CHECKING:
-    from tests.http.conftest import Scripted
+    from tests.http.scripted import Script
 
     from agentbay_async import AsyncAgentBay, AsyncSession
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 async def test_a_tool_that_the_service_refused_is_not_believed_to_have_run(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """The answer has data that looks like a success; its own word is what counts."""
     scripted.ok("CallMcpTool", says("done"), Success=False, Code="Quota.Used", Message="too many")
@@ -35,10 +35,10 @@ async def test_a_tool_that_the_service_refused_is_not_believed_to_have_run(
 
 
 async def test_words_about_a_broken_line_are_not_taken_for_what_a_command_wrote(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """There is no output to read: reading it raises the reason."""
-    scripted.reset("CallMcpTool")
+    scripted.disconnect("CallMcpTool")
     result = await session.command.run("make")
     assert isinstance(result, CommandResult)
     assert isinstance(result.error, TransportError)
@@ -59,7 +59,7 @@ async def test_a_character_on_the_border_of_two_pieces_is_not_damaged(
 
 
 async def test_a_session_that_is_looked_up_has_the_tools_of_its_own_image(
-    bay: AsyncAgentBay, scripted: Scripted
+    bay: AsyncAgentBay, scripted: Script
 ) -> None:
     """Which the answer to a look-up does not name; it is asked for once, and not guessed."""
     scripted.ok("GetSession", {"SessionId": "s-1"})
@@ -68,13 +68,13 @@ async def test_a_session_that_is_looked_up_has_the_tools_of_its_own_image(
     session = (await bay.get("s-1")).session
     for _ in range(2):
         (await session.list_mcp_tools()).unwrap()
-    assert scripted.asked("ListMcpTools") == [{"ImageId": "code_latest"}] * 2
+    assert scripted.forms("ListMcpTools") == [{"ImageId": "code_latest"}] * 2
     assert scripted.actions.count("GetSessionDetail") == 1
     assert session.image_id == "code_latest"
 
 
 async def test_a_browser_that_could_not_be_stopped_is_not_said_to_be(
-    session: AsyncSession, scripted: Scripted
+    session: AsyncSession, scripted: Script
 ) -> None:
     """It goes on, and costs."""
     scripted.ok("CallMcpTool", says("no such process", error=True))
@@ -84,7 +84,7 @@ async def test_a_browser_that_could_not_be_stopped_is_not_said_to_be(
 
 
 async def test_a_wait_for_an_agent_leaves_the_screen_of_the_program_alone(
-    session: AsyncSession, scripted: Scripted, capfd: pytest.CaptureFixture[str]
+    session: AsyncSession, scripted: Script, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A library writes to nobody's standard output."""
     scripted.ok("CallMcpTool", says(json.dumps({"taskId": "t-1"})))

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.http.conftest import Scripted
+    from tests.http.scripted import Script
 
 
 class Store:
     """Where the service's URLs lead: keeps what is put, gives what it keeps."""
 
-    def __init__(self, scripted: Scripted) -> None:
+    def __init__(self, scripted: Script) -> None:
         url = f"{scripted.endpoint}/blob/f?sig=%2Fsecret%2B"
         scripted.ok("GetContextFileUploadUrl", {"Url": url})
         scripted.ok("GetContextFileDownloadUrl", {"Url": url})
@@ -70,7 +70,7 @@ def content() -> bytes:
 
 
 @pytest.fixture
-def store(scripted: Scripted) -> Store:
+def store(scripted: Script) -> Store:
     """Give a store that both kinds of URL lead to."""
     return Store(scripted)
 

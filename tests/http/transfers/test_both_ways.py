@@ -15,8 +15,10 @@ from agentbay_async import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.http.conftest import Scripted
+    from tests.http.scripted import Script
     from tests.http.transfers.conftest import Store
+
+pytestmark = pytest.mark.usefixtures("over_http")
 
 
 async def test_an_empty_file_is_carried_both_ways(
@@ -30,7 +32,7 @@ async def test_an_empty_file_is_carried_both_ways(
 
 
 async def test_a_transfer_that_keeps_breaking_is_given_up(
-    bay: AsyncAgentBay, store: Store, scripted: Scripted, folder: Path
+    bay: AsyncAgentBay, store: Store, scripted: Script, folder: Path
 ) -> None:
     """Four attempts, then the error of the line; nothing is left behind."""
     store.broken = 99
@@ -46,7 +48,7 @@ async def test_a_transfer_that_keeps_breaking_is_given_up(
 
 @pytest.mark.parametrize("url", ["/relative", "ftp://host/f", "http://[::1/f", "http://h:bad/f"])
 async def test_a_url_that_is_none_is_a_bad_answer(
-    bay: AsyncAgentBay, scripted: Scripted, folder: Path, url: str
+    bay: AsyncAgentBay, scripted: Script, folder: Path, url: str
 ) -> None:
     """A service that hands out nonsense is told apart from a broken line, and asked once."""
     for action in ("GetContextFileUploadUrl", "GetContextFileDownloadUrl"):
@@ -61,10 +63,10 @@ async def test_a_url_that_is_none_is_a_bad_answer(
 
 @pytest.mark.parametrize("action", ["GetContextFileUploadUrl", "GetContextFileDownloadUrl"])
 async def test_a_refused_url_is_the_error_of_the_transfer(
-    bay: AsyncAgentBay, scripted: Scripted, folder: Path, action: str
+    bay: AsyncAgentBay, scripted: Script, folder: Path, action: str
 ) -> None:
     """What the service says no to is reported as it said it."""
-    scripted.refuse(action, "Context.NotFound")
+    scripted.fail(action, "Context.NotFound")
     if "Upload" in action:
         result = await bay.context.upload_file("c-1", "/f", b"x")
     else:

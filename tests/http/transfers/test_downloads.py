@@ -20,8 +20,11 @@ from agentbay_async import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.http.conftest import Bays, Scripted
+    from tests.http.conftest import Bays
+    from tests.http.scripted import Script
     from tests.http.transfers.conftest import Store
+
+pytestmark = pytest.mark.usefixtures("over_http")
 
 
 @pytest.mark.parametrize("error", [LookupError, OSError, TimeoutError])
@@ -71,7 +74,7 @@ async def test_a_download_arrives_whole(
 
 
 async def test_a_download_of_unknown_length_tells_progress_without_a_total(
-    bay: AsyncAgentBay, scripted: Scripted, folder: Path
+    bay: AsyncAgentBay, scripted: Script, folder: Path
 ) -> None:
     """A store that streams without saying how much is understood."""
     scripted.ok("GetContextFileDownloadUrl", {"Url": f"{scripted.endpoint}/blob/f"})
@@ -153,13 +156,13 @@ async def test_a_download_needs_exactly_200(
 
 
 async def test_a_store_that_says_nothing_is_given_up(
-    bays: Bays, scripted: Scripted, store: Store, folder: Path
+    bays: Bays, scripted: Script, store: Store, folder: Path
 ) -> None:
     """Silence has a limit, even where the whole transfer has none."""
-    scripted.hang("silence")
 
-    async def silent(request: web.Request) -> web.StreamResponse:
-        return await scripted.step("silence", request)
+    async def silent(_request: web.Request) -> web.StreamResponse:
+        await scripted.until_end()
+        return web.Response()
 
     scripted.blob = silent
     result = await bays(timeout=0.03).context.download_file("c-1", "/f", folder / "f")
@@ -167,7 +170,7 @@ async def test_a_store_that_says_nothing_is_given_up(
 
 
 async def test_a_target_that_cannot_be_is_refused(
-    bay: AsyncAgentBay, scripted: Scripted, tmp_path: Path
+    bay: AsyncAgentBay, scripted: Script, tmp_path: Path
 ) -> None:
     """A folder, a place in a folder that is missing, or another type raises at once."""
     for path in (tmp_path, tmp_path / "missing" / "f"):
@@ -176,4 +179,4 @@ async def test_a_target_that_cannot_be_is_refused(
     wrong: Any = b"f"
     with pytest.raises(ArgumentTypeError, match="target"):
         await bay.context.download_file("c-1", "/f", wrong)
-    assert scripted.received == []
+    assert scripted.requests == []

@@ -19,8 +19,10 @@ from agentbay_async import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.http.conftest import Scripted
+    from tests.http.scripted import Script
     from tests.http.transfers.conftest import Store
+
+pytestmark = pytest.mark.usefixtures("over_http")
 
 
 @pytest.mark.parametrize("kind", ["bytes", "bytearray", "path", "text"])
@@ -159,7 +161,7 @@ async def test_a_source_that_shrinks_while_it_is_read_is_not_waited_for(
 
 
 async def test_a_broken_upload_is_tried_again_with_a_fresh_url(
-    bay: AsyncAgentBay, store: Store, scripted: Scripted, source: Path, content: bytes
+    bay: AsyncAgentBay, store: Store, scripted: Script, source: Path, content: bytes
 ) -> None:
     """Writing a file twice does no more than writing it once."""
     store.broken = 1
@@ -188,13 +190,13 @@ async def test_an_upload_can_be_cancelled_while_a_chunk_is_read(
 
 
 async def test_a_url_that_cannot_be_had_is_not_asked_for_again_and_again(
-    bay: AsyncAgentBay, scripted: Scripted, store: Store
+    bay: AsyncAgentBay, scripted: Script, store: Store
 ) -> None:
     """The attempts of the transfer do not multiply those of the call."""
-    scripted.forget()
-    scripted.reset("GetContextFileUploadUrl")
+    scripted.clear()
+    scripted.disconnect("GetContextFileUploadUrl")
     assert not (await bay.context.upload_file("c-1", "/f", b"x")).success
-    assert len(scripted.received) == 4
+    assert len(scripted.requests) == 4
 
 
 async def test_an_error_of_the_progress_callback_reaches_the_caller_of_an_upload(
@@ -214,7 +216,7 @@ async def test_an_error_of_the_progress_callback_reaches_the_caller_of_an_upload
 
 
 async def test_a_source_that_is_no_file_is_refused(
-    bay: AsyncAgentBay, scripted: Scripted, tmp_path: Path
+    bay: AsyncAgentBay, scripted: Script, tmp_path: Path
 ) -> None:
     """A missing file, a folder, or a value of another type raises at once."""
     for path in (tmp_path / "missing", tmp_path, str(tmp_path / "missing")):
@@ -223,4 +225,4 @@ async def test_a_source_that_is_no_file_is_refused(
     wrong: Any = 5
     with pytest.raises(ArgumentTypeError, match="source"):
         await bay.context.upload_file("c-1", "/f", wrong)
-    assert scripted.received == []
+    assert scripted.requests == []

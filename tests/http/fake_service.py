@@ -1,7 +1,8 @@
-"""A service that remembers its sessions, so that a test can count those that were left behind.
+"""A fake service that keeps its sessions, so that a test can count those that were left behind.
 
-It does what was asked and then, where it was told to, loses the answer: the trouble that makes
-doubles and leaks. Its index of labels may lag behind.
+It differs from the local service in two ways that tests of lost answers need: it fails an action
+before or after it was done, request by request, and it runs on the test's own loop and clock, so
+that a test can cancel a client at each of its steps.
 """
 
 from __future__ import annotations
@@ -12,17 +13,22 @@ from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from aiohttp import web
+
+from agentbay_async import HttpResponse
+
+from .scripted import disconnect, success
 
 if TYPE_CHECKING:
     from tests.conftest import InstantClock
-    from tests.http.conftest import Scripted
+    from tests.http.scripted import Script
+
+    from agentbay_async import HttpRequest
 
 _GONE = "InvalidMcpSession.NotFound"
 
 
 @attrs.define
-class Remembered:
+class FakeSession:
     """A session of the service."""
 
     labels: dict[str, str]
@@ -30,27 +36,27 @@ class Remembered:
     status: str = "RUNNING"
 
 
-class Remembering:
-    """Sessions behind a scripted service.
+class FakeService:
+    """Sessions behind a scripted transport.
 
     Attributes:
-        sessions: Those that live, by their ids.
+        sessions: The live sessions, by their ids.
         made: How many were ever made.
-        lag: Seconds after which a session is found by its labels.
-        uploads: Whether uploads and downloads of files arrive.
+        lag: Seconds until a new session is found by its labels.
+        arrive: Whether uploads and downloads of files succeed.
     """
 
-    def __init__(self, scripted: Scripted, clock: InstantClock) -> None:
-        self.sessions: dict[str, Remembered] = {}
+    def __init__(self, scripted: Script, clock: InstantClock) -> None:
+        self.sessions: dict[str, FakeSession] = {}
         self._scripted = scripted
         self.clock = clock
         self._numbers = itertools.count(1)
         self.reset()
-        for action in _ANSWERS:
-            scripted.act(action, self._serve)
+        for action in _ACTIONS:
+            scripted.respond(action, self._serve)
 
     def reset(self) -> None:
-        """Begin anew: no sessions, no trouble."""
+        """Start again: no sessions, no trouble."""
         self.sessions.clear()
         self.made = 0
         self.lag = 0.0
@@ -59,47 +65,37 @@ class Remembering:
         self._tasks: list[dict[str, Any]] = []
 
     def trouble(self, action: str, *kinds: str) -> None:
-        """Have the next answers to an action go wrong, one after the other.
+        """Make the next requests of an action fail, one after the other.
 
-        ``"lost"`` does what was asked and breaks the connection, ``"unread"`` breaks it before;
-        ``"failed"`` does it and says HTTP 500, ``"slow"`` does it and says nothing; ``"gone"``
-        says that there is no such session, and ``"fine"`` is no trouble.
+        ``"lost"`` does it and breaks the connection, ``"unread"`` breaks it before; ``"failed"``
+        does it and answers HTTP 500, ``"slow"`` does it and sends no answer; ``"gone"`` answers
+        that there is no such session, and ``"fine"`` does not fail.
         """
         self._troubles[action].extend(kinds)
 
-    async def _serve(self, request: web.Request) -> web.StreamResponse:
-        action = request.query["Action"]
-        form = {name: str(value) for name, value in (await request.post()).items()}
-        form.update(request.query)
-        troubles = self._troubles[action]
+    async def _serve(self, request: HttpRequest) -> HttpResponse:
+        troubles = self._troubles[request.action]
         trouble = troubles.popleft() if troubles else "fine"
         if trouble == "unread":
-            return self._hung_up(request)
-        answer = _ANSWERS[action](self, form)
+            return disconnect(request)
+        answer = _ACTIONS[request.action](self, {**request.form, **request.query})
         if trouble == "lost":
-            return self._hung_up(request)
+            return disconnect(request)
         if trouble == "slow":
-            await self._scripted.closing()
+            await self._scripted.until_end()
         if trouble == "failed":
-            return web.json_response({"Code": "InternalError"}, status=500)
+            return HttpResponse(500, b'{"Code": "InternalError"}')
         if answer is _MISSING or trouble == "gone":
-            document = {"Success": False, "Code": _GONE, "RequestId": f"REQ-{action}"}
-            return web.json_response(document, status=400)
-        document = {"Success": True, "Code": "ok", "RequestId": f"REQ-{action}"}
-        return web.json_response({**document, "Data": answer})
-
-    def _hung_up(self, request: web.Request) -> web.Response:
-        assert request.transport is not None
-        request.transport.abort()
-        return web.Response()
+            return HttpResponse.failure(_GONE)
+        return success(request.action, answer)
 
     def create(self, form: dict[str, str]) -> object:
         """Make a session."""
         self.made += 1
-        # Never the same twice: what was asked of an earlier one may still be on its way.
+        # Never reused: requests for an earlier session may still be on their way.
         session_id = f"s-{next(self._numbers)}"
         labels = json.loads(form.get("Labels") or "{}")
-        self.sessions[session_id] = Remembered(labels, self.clock.now)
+        self.sessions[session_id] = FakeSession(labels, self.clock.now)
         for context in json.loads(form.get("PersistenceDataList") or "[]"):
             self._move(context["ContextId"], context["Path"], "download")
         return {"SessionId": session_id, "LinkUrl": "", "ResourceUrl": f"https://{session_id}"}
@@ -136,14 +132,14 @@ class Remembering:
         return _MISSING if self.sessions.pop(form["SessionId"], None) is None else None
 
     def sync(self, form: dict[str, str]) -> object:
-        """Move files."""
+        """Move files of a context."""
         if form["SessionId"] not in self.sessions:
             return _MISSING
         self._move("c-1", "/a", form.get("Mode", "upload"))
         return None
 
     def tasks(self, form: dict[str, str]) -> object:
-        """List the movements of files."""
+        """List the sync tasks."""
         wanted = form.get("TaskType")
         tasks = [task for task in self._tasks if wanted in (None, task["taskType"])]
         return {"ContextStatus": json.dumps([{"type": "data", "data": json.dumps(tasks)}])}
@@ -153,7 +149,7 @@ class Remembering:
         return [{"ContextId": "c-1", "Path": "/a"}] if form["SessionId"] in self.sessions else []
 
     def refresh(self, form: dict[str, str]) -> object:
-        """Count the idle time from now on."""
+        """Restart the idle time."""
         return None if form["SessionId"] in self.sessions else _MISSING
 
     def _move(self, context_id: str, path: str, kind: str) -> None:
@@ -163,16 +159,16 @@ class Remembering:
 
 
 _MISSING = object()
-_ANSWERS = {
-    "CreateMcpSession": Remembering.create,
-    "GetSession": Remembering.get,
-    "GetSessionDetail": Remembering.get,
-    "ListSession": Remembering.list,
-    "GetLabel": Remembering.labels,
-    "SetLabel": Remembering.relabel,
-    "DeleteSessionAsync": Remembering.delete,
-    "SyncContext": Remembering.sync,
-    "GetContextInfo": Remembering.tasks,
-    "DescribeSessionContexts": Remembering.bindings,
-    "RefreshSessionIdleTime": Remembering.refresh,
+_ACTIONS = {
+    "CreateMcpSession": FakeService.create,
+    "GetSession": FakeService.get,
+    "GetSessionDetail": FakeService.get,
+    "ListSession": FakeService.list,
+    "GetLabel": FakeService.labels,
+    "SetLabel": FakeService.relabel,
+    "DeleteSessionAsync": FakeService.delete,
+    "SyncContext": FakeService.sync,
+    "GetContextInfo": FakeService.tasks,
+    "DescribeSessionContexts": FakeService.bindings,
+    "RefreshSessionIdleTime": FakeService.refresh,
 }
