@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from agentbay.contexts import ContextService
-    from agentbay_async import Clock, RetryPolicy
+    from agentbay_async import Clock, RetryPolicy, Transport
     from agentbay_async.client import I, T
     from agentbay_async.config import Config
     from agentbay_async.models.bulk import MapOutcome, Progress
@@ -53,6 +53,7 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
         timeout: Seconds to wait for one answer. Default 60.
         retry: How patient to be with a service that is not well.
         clock: Time, for tests; see :class:`agentbay.Clock`.
+        transport: Sends the requests, instead of aiohttp; see :class:`agentbay.Transport`.
 
     Attributes:
         context: The account's persistent stores of files.
@@ -81,6 +82,7 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
         timeout: float | None = None,
         retry: RetryPolicy | None = None,
         clock: Clock | None = None,
+        transport: Transport | None = None,
     ) -> None:
         super().__init__(
             AsyncAgentBay(
@@ -92,6 +94,7 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
                 timeout=timeout,
                 retry=retry,
                 clock=clock,
+                transport=transport,
             )
         )
 
