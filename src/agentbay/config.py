@@ -32,5 +32,10 @@ from agentbay_async.config import DEFAULT_TIMEOUT as DEFAULT_TIMEOUT
 from agentbay_async.config import LOCAL as LOCAL
 from agentbay_async.config import Config as Config
 from agentbay_async.config import Settings as Settings
+from agentbay_async.config import environment_file as environment_file
 from agentbay_async.config import find_ledger as find_ledger
+from agentbay_async.config import profile_file as profile_file
+from agentbay_async.config import profile_path as profile_path
 from agentbay_async.config import resolve as resolve
+from agentbay_async.config import url_of_endpoint as url_of_endpoint
+from agentbay_async.config import url_of_region as url_of_region

@@ -23,12 +23,14 @@ endpoint ``"local"`` stands for a service of our own inside this process, and ne
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import attrs
 
-from agentbay_async import _check, _endpoints
-from agentbay_async._sources import environment_file, profile_file
+from agentbay_async import _check
+from agentbay_async._paths import config_dir
 from agentbay_async.errors import ArgumentTypeError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -44,6 +46,13 @@ DEFAULT_DEADLINE = 300.0
 DEFAULT_POOL = 100
 
 _OFF = "off"
+_PROFILE_KEYS = {
+    "api_key": "AGENTBAY_API_KEY",
+    "endpoint": "AGENTBAY_ENDPOINT",
+    "region_id": "AGENTBAY_REGION_ID",
+    "timeout_ms": "AGENTBAY_TIMEOUT_MS",
+}
+_SPECIAL_HOSTS = {"pre-ap-southeast-1": "wuyingai-pre.ap-southeast-1.aliyuncs.com"}
 
 
 @attrs.frozen
@@ -204,9 +213,9 @@ def _region_and_endpoint(
 def _placed(region: str | None, endpoint: str | None) -> tuple[str, str]:
     if region is None:
         place = _check.text(endpoint, "endpoint").strip()
-        return DEFAULT_REGION, place if place == LOCAL else _endpoints.of_text(place)
+        return DEFAULT_REGION, place if place == LOCAL else url_of_endpoint(place)
     region = _check.identifier(region, "region_id")
-    return region, _endpoints.of_region(region)
+    return region, url_of_region(region)
 
 
 def _key(api_key: str | None, found: _Lookup) -> str:
@@ -291,3 +300,124 @@ def _timeout(timeout: float | None, config: Config, found: _Lookup) -> float:
             f"AGENTBAY_TIMEOUT_MS must be a number of milliseconds above 0, not {text!r}"
         )
     return int(text) / 1000
+
+
+def url_of_region(region: str) -> str:
+    """Return the URL of the service in a region."""
+    return f"https://{_host(region)}"
+
+
+def _host(region: str) -> str:
+    if region in _SPECIAL_HOSTS:
+        return _SPECIAL_HOSTS[region]
+    if region.startswith("pre-"):
+        return f"agentbay-pre.{region.removeprefix('pre-')}.aliyuncs.com"
+    return f"agentbay.{region}.aliyuncs.com"
+
+
+def url_of_endpoint(endpoint: str) -> str:
+    """Return an endpoint as a URL without a trailing slash.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    url = endpoint if "://" in endpoint else f"https://{endpoint}"
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    else:
+        # Rather refused than carried along: either would end up in logs.
+        usable = usable and not (parts.username or parts.password or parts.query or parts.fragment)
+    if not usable or any(character.isspace() for character in url):
+        raise ConfigurationError(
+            "endpoint must be 'local', a host, or a URL such as 'https://host' or "
+            f"'http://127.0.0.1:8080', without user, query or fragment; not {_shown(endpoint)}"
+        )
+    return url.rstrip("/")
+
+
+def _shown(endpoint: str) -> str:
+    """Quote an endpoint for an error message, without what may be a password in it."""
+    return repr(endpoint.rpartition("@")[2].partition("?")[0].partition("#")[0])
+
+
+def environment_file(path: str | os.PathLike[str] | None) -> dict[str, str]:
+    """Return the variables of an ``.env`` file.
+
+    Args:
+        path: The file; ``None`` takes the first ``.env`` from the working directory upward.
+
+    Raises:
+        ConfigurationError: A file was named that cannot be read.
+    """
+    file = Path(path) if path is not None else _nearest(".env")
+    if file is None:
+        return {}
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        if path is None:
+            # Found by accident; somebody else's unreadable file is none of our business.
+            return {}
+        raise ConfigurationError(f"env_file {str(file)!r} cannot be read: {error}") from error
+    return dict(pair for line in lines if (pair := _assignment(line)) is not None)
+
+
+def _nearest(name: str) -> Path | None:
+    try:
+        start = Path.cwd()
+    except FileNotFoundError:
+        return None
+    return next((d / name for d in (start, *start.parents) if (d / name).is_file()), None)
+
+
+def _assignment(line: str) -> tuple[str, str] | None:
+    """Read ``NAME=value``, with or without ``export``, quotes and a trailing comment."""
+    name, equals, value = line.strip().removeprefix("export ").partition("=")
+    if not equals or name.startswith("#"):
+        return None
+    value = value.strip()
+    if value[:1] in ("'", '"'):
+        return name.strip(), value[1:].partition(value[0])[0]
+    return name.strip(), value.partition(" #")[0].strip()
+
+
+def profile_path(environ: Mapping[str, str]) -> Path:
+    """Return where the profile file is, whether it exists or not."""
+    return config_dir(environ) / "profiles.ini"
+
+
+def profile_file(profile: str | None, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings of a profile, under the names of their variables.
+
+    Args:
+        profile: A section of the file; ``None`` is ``default``, which may be missing.
+        environ: Says where the user's files are.
+
+    Raises:
+        ConfigurationError: The file is not an INI file, or lacks the profile asked for.
+    """
+    path = profile_path(environ)
+    sections = _sections(path)
+    if profile is not None and profile not in sections:
+        raise ConfigurationError(f"AGENTBAY_PROFILE: {str(path)!r} has no section [{profile}]")
+    entries = sections.get(profile or "default", {})
+    return {_PROFILE_KEYS[key]: value for key, value in entries.items() if key in _PROFILE_KEYS}
+
+
+def _sections(path: Path) -> dict[str, dict[str, str]]:
+    if not path.is_file():
+        return {}
+    from configparser import ConfigParser, Error
+
+    parser = ConfigParser(interpolation=None, default_section="")
+    try:
+        parser.read_string(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, Error) as error:
+        # The parser quotes the lines it cannot read, and one of them may be the key.
+        raise ConfigurationError(
+            f"the profile file {str(path)!r} cannot be read: {type(error).__name__}"
+        ) from None
+    return {name: dict(parser[name]) for name in parser.sections()}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agentbay_async import _check
 from agentbay_async._protocol.codec import compact_json
-from agentbay_async._sources import environment_file
+from agentbay_async.config import environment_file
 from agentbay_async.errors import UsageError
 from agentbay_async.services._files.chunking import ARGUMENT_LIMIT, byte_pieces, text_pieces
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 
-from agentbay_async import _sources
-from agentbay_async._sources import environment_file, profile_file, profile_path
+from agentbay_async.config import environment_file, profile_file, profile_path
 from agentbay_async.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -92,23 +92,6 @@ def test_an_unreadable_file_found_by_accident_is_passed_over(
     (tmp_path / ".env").write_bytes(b"\xff\xfe")
     monkeypatch.chdir(tmp_path)
     assert environment_file(None) == {}
-
-
-@pytest.mark.skipif(os.name == "nt", reason="paths of POSIX")
-def test_the_profile_file_is_where_such_files_are() -> None:
-    """In the directory that the environment names, else below the home directory."""
-    path = profile_path({"XDG_CONFIG_HOME": "/x", "HOME": "/h"})
-    assert str(path) == "/x/agentbay/profiles.ini"
-    assert str(profile_path({"HOME": "/h"})) == "/h/.config/agentbay/profiles.ini"
-    assert profile_path({}).is_absolute()
-
-
-def test_the_profile_file_of_windows_is_with_its_other_settings(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Below what APPDATA names."""
-    monkeypatch.setattr(_sources, "os", SimpleNamespace(name="nt"))
-    assert profile_path({"APPDATA": "data"}) == Path("data", "agentbay", "profiles.ini")
 
 
 def test_a_profile_is_read_under_the_names_of_variables(tmp_path: Path) -> None:

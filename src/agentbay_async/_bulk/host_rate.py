@@ -10,13 +10,14 @@ import os
 import sys
 from contextlib import contextmanager
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentbay_async._bulk.rate_limits import TokenBucket
+from agentbay_async._paths import runtime_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 class HostBucket:
@@ -65,9 +66,7 @@ class HostBucket:
 def host_bucket(endpoint: str, api_key: str, rate: float) -> HostBucket:
     """Return the bucket of an account of a service."""
     digest = sha256(f"{endpoint}\n{api_key}".encode()).hexdigest()[:24]
-    base = os.environ.get("XDG_RUNTIME_DIR") or os.environ.get("XDG_CACHE_HOME")
-    home = Path(base) if base else Path.home() / ".cache"
-    return HostBucket(home / "agentbay" / f"{digest}.rate", rate)
+    return HostBucket(runtime_dir(os.environ) / f"{digest}.rate", rate)
 
 
 @contextmanager

@@ -33,6 +33,7 @@ from agentbay_async._lifecycle.ledger_format import (
     shortened,
 )
 from agentbay_async._lifecycle.processes import this_process
+from agentbay_async._paths import data_dir
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -128,13 +129,8 @@ def default_path(environ: Mapping[str, str]) -> Path:
     """Return where the ledger of this host is, whether it exists or not."""
     import socket
 
-    name = f"ledger-{socket.gethostname()}.jsonl"
-    if sys.platform == "win32":
-        return Path(environ.get("LOCALAPPDATA", "~")).expanduser() / "agentbay" / name
-    if sys.platform == "darwin":
-        return Path("~/Library/Application Support/agentbay").expanduser() / name
-    base = environ.get("XDG_DATA_HOME") or Path(environ.get("HOME", "~")) / ".local" / "share"
-    return Path(base).expanduser() / "agentbay" / name
+    # A home directory may be shared by hosts, whose process ids say nothing to each other.
+    return data_dir(environ) / f"ledger-{socket.gethostname()}.jsonl"
 
 
 @attrs.define
