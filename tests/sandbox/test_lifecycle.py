@@ -17,7 +17,7 @@ from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
 from agentbay_local.sandbox.errors import InvalidRequest, SandboxGone, SandboxPaused
 from agentbay_local.sandbox.host.uids import private_uid
 
-from .watching import facts, gone, is_agent, open_count, owned_by, parent
+from .watching import facts, gone, is_agent, open_count, owned_by, parent, until_open_at_most
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,10 +73,8 @@ async def test_no_descriptor_is_left_when_a_sandbox_was_closed(
     before = open_count()
     for _ in range(3):
         await once()
-    after = open_count()
+    await until_open_at_most(before)
     await backend.close()
-
-    assert after <= before
 
 
 async def test_death_of_the_agent_is_noticed(isolated: Sandbox, newborn: Newborn) -> None:
@@ -137,7 +135,7 @@ async def test_cancelled_start_leaves_nothing(
     living = newborn()
     assert all(gone(pid) for pid in living)
     assert uid is None or all(gone(pid) for pid in owned_by(uid))
-    assert open_count() <= before
+    await until_open_at_most(before)
     await backend.close()
 
 
@@ -182,11 +180,11 @@ async def test_resume_leaves_jobs_alone_that_were_stopped_before(sandbox: Sandbo
 async def test_time_spent_paused_does_not_count(sandbox: Sandbox) -> None:
     """A command's deadline stands still with its session."""
     running = asyncio.ensure_future(
-        sandbox.run("while [ ! -e go ]; do sleep 0.01; done; echo done", timeout=1.0)
+        sandbox.run("while [ ! -e go ]; do sleep 0.01; done; echo done", timeout=2.5)
     )
     await sandbox.run("true", timeout=10)
     await sandbox.pause()
-    await asyncio.wait([running], timeout=1.3)
+    await asyncio.wait([running], timeout=2.8)
     await sandbox.resume()
     await sandbox.run("touch go", timeout=10)
 
@@ -219,7 +217,7 @@ async def test_start_is_quick_enough_to_be_lazy(backend: Backend, tmp_path: Path
         took = time.monotonic() - began
     await backend.close()
 
-    assert took < 5
+    assert took < 8
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts anything")

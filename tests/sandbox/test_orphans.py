@@ -30,7 +30,7 @@ from agentbay_local.sandbox.host.uids import private_uid
 async def main():
     backend = BubblewrapBackend(Orphans(Path(sys.argv[2])))
     one = await backend.start(SandboxSpec(Path(sys.argv[1]), private_uid(sys.argv[1])))
-    await one.run("nohup setsid sleep 6543 >/dev/null 2>&1 &", timeout=10)
+    await one.run("nohup setsid sleep 400 >/dev/null 2>&1 &", timeout=10)
     print("ready", flush=True)
     await asyncio.Event().wait()
 

@@ -19,7 +19,7 @@ from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.outbound import AllowedHosts
 from agentbay_local.sandbox.probe import backend_for
 
-from .watching import open_count
+from .watching import open_count, until_open_at_most
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -152,7 +152,7 @@ async def test_proxy_ends_with_its_session(isolating: None, tmp_path: Path, port
     for _ in range(5):
         await asyncio.sleep(0)
 
-    assert open_count() <= before
+    await until_open_at_most(before)
 
 
 @pytest.mark.parametrize("level", [Isolation.LANDLOCK, Isolation.NONE])

@@ -12,6 +12,8 @@ import pytest
 from agentbay_local.sandbox.errors import FileProblem, InvalidRequest
 from agentbay_local.sandbox.host.output import Stream
 
+from .watching import still_running, unique_sleep
+
 if TYPE_CHECKING:
     from agentbay_local.sandbox.base import Sandbox
 
@@ -96,11 +98,12 @@ async def test_run_kills_the_group_and_returns_what_came_when_time_is_over(
     sandbox: Sandbox,
 ) -> None:
     """Partial output survives a timeout, and no process of the pipeline does."""
-    done = await sandbox.run("echo begun; sleep 4321 | cat", timeout=0.5)
+    sleep = unique_sleep()
+    done = await sandbox.run(f"echo begun; {sleep} | cat", timeout=3)
 
     assert (done.stdout, done.timed_out) == (b"begun\n", True)
-    left = await sandbox.run("ps -eo args | grep '[s]leep 4321'", timeout=10)
-    assert left.stdout == b""
+    left = await sandbox.run(still_running(sleep), timeout=20)
+    assert not left.timed_out
 
 
 async def test_run_does_not_wait_for_background_processes(sandbox: Sandbox) -> None:

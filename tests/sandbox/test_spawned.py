@@ -24,7 +24,7 @@ from agentbay_local.sandbox.errors import (
 from agentbay_local.sandbox.host.programs import own_interpreter
 from agentbay_local.sandbox.host.uids import private_uid
 
-from .watching import open_count
+from .watching import open_count, still_running, unique_sleep, until_open_at_most
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,9 +117,10 @@ async def test_signals_reach_the_group_and_kill_the_whole_session(sandbox: Sandb
 
 async def test_leaving_the_block_kills_the_program(sandbox: Sandbox) -> None:
     """Its pipes are closed, and it and its children are gone."""
-    async with await sandbox.spawn("sleep 4323 & sleep 4323") as program:
+    sleep = unique_sleep()
+    async with await sandbox.spawn(f"{sleep} & {sleep}") as program:
         pass
-    left = await sandbox.run("while ps -eo args | grep '[s]leep 4323'; do :; done", timeout=10)
+    left = await sandbox.run(still_running(sleep), timeout=20)
 
     assert program.exited
     assert not left.timed_out
@@ -148,9 +149,9 @@ async def test_close_ends_who_reads_and_who_writes(sandbox: Sandbox) -> None:
     await program.close()
     await program.close()
 
-    assert await asyncio.wait_for(reading, 5) == b""
+    assert await asyncio.wait_for(reading, 20) == b""
     with pytest.raises(FileProblem):
-        await asyncio.wait_for(writing, 5)
+        await asyncio.wait_for(writing, 20)
 
 
 async def test_program_that_cannot_be_started_leaves_nothing(sandbox: Sandbox) -> None:
@@ -161,18 +162,19 @@ async def test_program_that_cannot_be_started_leaves_nothing(sandbox: Sandbox) -
     with pytest.raises(FileProblem, match="/nowhere"):
         await sandbox.spawn(["true"], cwd="/nowhere")
 
-    assert open_count() <= before
+    await until_open_at_most(before)
 
 
 async def test_cancelled_start_is_undone(sandbox: Sandbox) -> None:
     """A program started for somebody who no longer waits is killed."""
+    sleep = unique_sleep()
     for _ in range(10):
-        starting = asyncio.ensure_future(sandbox.spawn(["sleep", "4324"]))
+        starting = asyncio.ensure_future(sandbox.spawn(sleep.split()))
         await asyncio.sleep(0)
         starting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await (await starting).close()
-    left = await sandbox.run("while ps -eo args | grep '[s]leep 4324'; do :; done", timeout=10)
+    left = await sandbox.run(still_running(sleep), timeout=20)
 
     assert not left.timed_out
 
@@ -285,7 +287,7 @@ async def test_programs_leave_no_descriptor_behind(backend: Backend, tmp_path: P
         inside = await sandbox.run("ls /proc/$PPID/fd | wc -l", timeout=10)
         for _ in range(20):
             await once()
-        assert open_count() <= before
+        await until_open_at_most(before)
         again = await sandbox.run("ls /proc/$PPID/fd | wc -l", timeout=10)
         # The agent may not have seen the end of the last one yet, here and before.
         assert int(again.stdout) < int(inside.stdout) + 20

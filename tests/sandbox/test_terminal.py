@@ -18,6 +18,8 @@ from agentbay_local.sandbox.errors import (
 from agentbay_local.sandbox.host import replies
 from agentbay_local.sandbox.host.agent_client import Reply
 
+from .watching import still_running, unique_sleep
+
 if TYPE_CHECKING:
     from agentbay_local.sandbox.base import Sandbox
     from agentbay_local.sandbox.host.terminal import Terminal
@@ -124,16 +126,28 @@ async def test_interrupt_key_ends_the_command_and_not_the_shell(sandbox: Sandbox
 
 async def test_kill_ends_every_group_of_the_terminals_session(sandbox: Sandbox) -> None:
     """A shell with jobs has several groups; none is left."""
-    script = "set -m; (trap '' HUP; sleep 4322; sleep 4322) & echo begun; sleep 4322"
+    sleep = unique_sleep()
+    script = f"set -m; (trap '' HUP; {sleep}; {sleep}) & echo begun; {sleep}"
     async with await sandbox.terminal(script) as terminal:
         await until(terminal, b"begun")
         terminal.kill()
         code = await asyncio.wait_for(terminal.wait(), 10)
         terminal.kill()
-    left = "while ps -eo args | grep '[s]leep 4322'; do sleep 0.05; done"
 
     assert code == 137
-    assert not (await sandbox.run(left, timeout=10)).timed_out
+    assert not (await sandbox.run(still_running(sleep), timeout=20)).timed_out
+
+
+async def test_kill_ends_processes_that_fork_meanwhile(sandbox: Sandbox) -> None:
+    """Each starts the next in a group of its own, which no single look at them would find."""
+    sleep = unique_sleep()
+    script = f"set -m; echo begun; while :; do {sleep} & kill -9 $! && wait; done"
+    async with await sandbox.terminal(f"({script}) & ({script}) & {script}") as terminal:
+        await until(terminal, b"begun")
+        terminal.kill()
+        assert await asyncio.wait_for(terminal.wait(), 20) == 137
+
+    assert not (await sandbox.run(still_running(sleep), timeout=20)).timed_out
 
 
 async def test_several_terminals_do_not_mix(sandbox: Sandbox) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
+import secrets
 import select
+import time
 
 
 def gone(pid: int, within: float = 10.0) -> bool:
@@ -63,9 +66,27 @@ def owned_by(uid: int) -> list[int]:
 
 
 def open_count() -> int:
-    """Count this process's descriptors.
-
-    A service that other tests share lives in this process too and may close some meanwhile: what
-    leaks nothing has no more open afterwards than before.
-    """
+    """Count this process's descriptors."""
     return len(os.listdir("/proc/self/fd"))
+
+
+async def until_open_at_most(most: int) -> None:
+    """Wait until this process has no more descriptors open than before.
+
+    A service that other tests share lives in this process too, and a thread measures the disk of a
+    sandbox: both have some open for a moment. What has leaked stays open for ever.
+    """
+    until = time.monotonic() + 30
+    while (count := open_count()) > most:
+        assert time.monotonic() < until, f"{count - most} descriptors were left open"
+        await asyncio.sleep(0.01)
+
+
+def unique_sleep() -> str:
+    """Return a command that sleeps for long, and by its argument is no other test's."""
+    return f"sleep 4000.{secrets.randbelow(10**12):012}"
+
+
+def still_running(command: str) -> str:
+    """Return a shell line that prints the processes with a command line until there are none."""
+    return f"while ps -eo args | grep '[{command[0]}]{command[1:]}'; do :; done"

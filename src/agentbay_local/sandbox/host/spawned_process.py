@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -77,8 +76,7 @@ class Started:
     def kill(self) -> None:
         """Kill it and every process that has not left its kernel session."""
         if not self.exited:
-            fields = {"run": self._id, "signal": int(signal.SIGKILL), "session": True}
-            self._channel.tell("kill", fields)
+            self._channel.tell("kill", {"run": self._id, "session": True})
 
     async def close(self) -> None:
         """Kill it if it runs, and free everything; bounded. Repeatable."""
@@ -152,7 +150,7 @@ async def begun(
             return ending, await call.answer(within)
     except BaseException:
         # Whatever was started for somebody who no longer waits is ended.
-        channel.tell("kill", {"run": ending.id, "signal": int(signal.SIGKILL), "session": True})
+        channel.tell("kill", {"run": ending.id, "session": True})
         ending.close()
         raise
 

@@ -176,11 +176,12 @@ class Agent:
             os._exit(1)
 
     def kill(self, message: wire.Message) -> None:
-        """Signal the process group of a running program, or its whole kernel session."""
-        told = processes.signal_session if message.get("session") else processes.signal_group
+        """Signal the process group of a running program, or kill its whole kernel session."""
         for pid, request in self.running.items():
-            if request == message["run"]:
-                told(pid, message["signal"])
+            if request == message["run"] and message.get("session"):
+                processes.kill_session(pid)
+            elif request == message["run"]:
+                processes.signal_group(pid, message["signal"])
 
     def drain(self, fds: Sequence[int], poll: select.poll) -> None:
         """Take over output that background processes hold open, so that they can go on writing."""
@@ -238,7 +239,7 @@ def problem(error: OSError, message: wire.Message) -> wire.Message:
 def leave() -> NoReturn:
     """End the session: with pid 1 the system ends all of it, elsewhere it is done by hand."""
     if os.getpid() != 1:
-        processes.end_all()
+        processes.kill_all()
     os._exit(0)
 
 

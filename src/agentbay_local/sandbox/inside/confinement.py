@@ -75,7 +75,7 @@ def keep(inner: int, channel: socket.socket) -> None:
 
 def leave() -> None:
     """End everything below this process, and this process."""
-    processes.end_all()
+    processes.kill_all()
     os._exit(0)
 
 

@@ -1,31 +1,55 @@
-"""The processes of a session: who they are, stopping and continuing them, ending them."""
+"""List, stop, continue and kill the processes of a session."""
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
 
+TYPE_CHECKING = False  # importing typing would cost each session some milliseconds
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 STOP_WITHIN = 5.0
+KILL_WITHIN = 5.0
+"""Seconds; the kernel can hold a process for longer, and the agent serves nothing else meanwhile.
+"""
 
 
 def others() -> dict[int, str]:
     """Return the state letter of every process below this one; zombies are left out."""
-    parents, states, own = {}, {}, os.getpid()
+    own, table = os.getpid(), process_table()
+    parents = {pid: parent for pid, (_, parent, _) in table.items()}
+    return {
+        pid: state
+        for pid, (state, _, _) in table.items()
+        if pid != own and state not in "ZX" and (own == 1 or descends(pid, own, parents))
+    }
+
+
+def session_members(leader: int) -> dict[int, str]:
+    """Return the state letter of every process of a kernel session; zombies are left out."""
+    return {
+        pid: state
+        for pid, (state, _, session) in process_table().items()
+        if session == leader and state not in "ZX"
+    }
+
+
+def process_table() -> dict[int, tuple[str, int, int]]:
+    """Return state letter, parent and kernel session of every process that is visible here."""
+    table = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
                 with open("/proc/" + name + "/stat", "rb") as file:
+                    # The name, in parentheses, may hold anything, a parenthesis too.
                     fields = file.read().rpartition(b")")[2].split()
             except OSError:
                 continue
-            states[int(name)] = fields[0].decode("ascii")
-            parents[int(name)] = int(fields[1])
-    return {
-        pid: state
-        for pid, state in states.items()
-        if pid != own and state not in "ZX" and (own == 1 or descends(pid, own, parents))
-    }
+            table[int(name)] = fields[0].decode("ascii"), int(fields[1]), int(fields[3])
+    return table
 
 
 def descends(pid: int, ancestor: int, parents: dict[int, int]) -> bool:
@@ -44,17 +68,22 @@ def stop_all() -> set[int]:
     before = {pid for pid, state in others().items() if state in "Tt"}
     if os.getpid() == 1:
         signal_one(-1, signal.SIGSTOP)  # one atomic call, so nobody can fork ahead of it
-    told: set[int] = set()
-    until = time.monotonic() + STOP_WITHIN
+    stop(others, time.monotonic() + STOP_WITHIN)
+    return before
+
+
+def stop(find: Callable[[], dict[int, str]], until: float) -> None:
+    """Stop every process that is found, also those that are forked meanwhile."""
+    signalled: set[int] = set()
     while True:
-        moving = {pid: state for pid, state in others().items() if state not in "Tt"}
-        fresh = moving.keys() - told
+        moving = {pid: state for pid, state in find().items() if state not in "Tt"}
+        fresh = moving.keys() - signalled
         for pid in fresh:
             signal_one(pid, signal.SIGSTOP)
-        told |= fresh
+        signalled |= fresh
         # D: a parent in the middle of vfork stops only after its child, which is stopped, goes on.
         if not fresh and (set(moving.values()) <= {"D"} or time.monotonic() > until):
-            return before
+            return
         os.sched_yield()
 
 
@@ -65,15 +94,30 @@ def continue_all(stopped_before: set[int]) -> None:
             signal_one(pid, signal.SIGCONT)
 
 
-def end_all() -> None:
-    """Kill every process below this one and collect it."""
-    while True:
-        left = others()
-        if not left:
-            return
-        for pid in left:
+def kill(find: Callable[[], dict[int, str]], until: float) -> None:
+    """Kill every process that is found until none is left, or until a time.
+
+    One scan is not enough: a process can fork after the scan has passed the number of its child.
+    Scanning and killing again may never come to an end either, because a fork bomb fills the places
+    of the killed. So whatever outlives the first round is stopped before it is killed: the stopped
+    do not fork, and go on counting for the limit of processes.
+    """
+    for pid in find():
+        signal_one(pid, signal.SIGKILL)
+    while find() and time.monotonic() < until:
+        stop(find, until)
+        for pid in find():
             signal_one(pid, signal.SIGKILL)
-        collect()
+
+
+def kill_all() -> None:
+    """Kill every process below this one."""
+    kill(others, math.inf)
+
+
+def kill_session(leader: int) -> None:
+    """Kill every process of a kernel session: the groups of a shell that has jobs, too."""
+    kill(lambda: session_members(leader), time.monotonic() + KILL_WITHIN)
 
 
 def children_wakeup() -> int:
@@ -113,18 +157,6 @@ def signal_group(pid: int, number: int) -> None:
         os.killpg(pid, number)
     except (ProcessLookupError, PermissionError):
         return
-
-
-def signal_session(leader: int, number: int) -> None:
-    """Signal every process of a kernel session: the groups of a shell that has jobs, too."""
-    signal_group(leader, number)
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                if os.getsid(int(name)) == leader:
-                    signal_one(int(name), number)
-            except (ProcessLookupError, PermissionError):
-                continue
 
 
 def exit_code(status: int) -> int:
