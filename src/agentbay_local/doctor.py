@@ -55,7 +55,7 @@ def _landlock(found: Capability, stronger: Capability) -> Iterator[str]:
 
 
 def _seccomp() -> str:
-    count = seccomp.refused()
+    count = seccomp.count_refused_calls()
     if count:
         return f"seccomp: sessions are kept from {count} system calls and from unusual sockets."
     machine = os.uname().machine

@@ -83,7 +83,7 @@ async def _seed_context(state: ServiceState, name: str, content: Mapping[str, by
     context_id = str((await context_actions.get(state, request)).data.id)
     for path, data in content.items():
         whole = data.encode() if isinstance(data, str) else data
-        await _add_file(state, context_id, file_actions.checked_path(path, "path"), whole)
+        await _add_file(state, context_id, file_actions.check_path(path, "path"), whole)
     return context_id
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 from tests.local.conftest import Api
-from tests.sandbox.watching import descendants, open_count
+from tests.sandbox.process_table import descendants, open_count
 
 from agentbay_async import AsyncAgentBay, CreateSessionParams
 from agentbay_local import LocalService

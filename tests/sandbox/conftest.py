@@ -16,7 +16,7 @@ from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.inside import confinement
 from agentbay_local.sandbox.probe import Capability, backend_for, probe
 
-from .watching import descendants
+from .process_table import descendants
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -104,4 +104,4 @@ async def sandbox(backend: Backend, tmp_path: Path) -> AsyncIterator[Sandbox]:
 @pytest.fixture
 def python() -> str:
     """Name a Python that exists inside a session."""
-    return str(programs.interpreter().program)
+    return str(programs.find_interpreter().program)

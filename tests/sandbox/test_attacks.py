@@ -20,7 +20,7 @@ from .attacks import ATTACKS
 
 NEEDS_SIGNALS = ("signal_to_the_service",)
 SOMEBODY = 1_899_999_998
-HARNESS = Path(__file__).with_name("attacked.py")
+HARNESS = Path(__file__).with_name("run_attacks.py")
 BY_THE_HARNESS = ("link_flipped_under_a_host_side_read", "session_ended_by_its_own_attack")
 
 #: What each level lets through, accepted with open eyes.
@@ -39,7 +39,7 @@ def reachable(path: Path) -> bool:
 @functools.cache
 def outcomes(level: Isolation, uid: int, *chosen: str) -> dict[str, str]:
     """Run all attacks once, against a service of this user."""
-    place = Path("/tmp", f"agentbay-attacked-{os.getpid()}-{level.value}-{uid}")
+    place = Path("/tmp", f"agentbay-attacks-{os.getpid()}-{level.value}-{uid}")
     place.mkdir()
     try:
         os.chown(place, uid or os.getuid(), uid or os.getgid())
@@ -62,7 +62,7 @@ def as_somebody() -> int:
     """Give an ordinary user to become: 0 stays who one is."""
     if os.geteuid() != 0:
         return 0
-    if not reachable(programs.bubblewrap()) or programs.interpreter().needs is not None:
+    if not reachable(programs.find_bubblewrap()) or programs.find_interpreter().needs is not None:
         pytest.skip("bubblewrap or Python lie where only root can reach them")
     return SOMEBODY
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agentbay_local.sandbox.errors import FileProblem, InvalidRequest
+from agentbay_local.sandbox.errors import InvalidRequest, SandboxOSError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,10 +87,10 @@ async def test_owner_is_the_sessions_user_when_isolated(isolated: Sandbox) -> No
 async def test_problem_names_path_and_reason_when_missing(sandbox: Sandbox) -> None:
     """The errno and the path as the caller wrote it come back."""
     for call in (sandbox.stat, sandbox.list, sandbox.open, sandbox.remove):
-        with pytest.raises(FileProblem) as caught:
+        with pytest.raises(SandboxOSError) as caught:
             await call("no/such")
         assert (caught.value.errno, caught.value.path) == (errno.ENOENT, "no/such")
-    with pytest.raises(FileProblem, match="No such file or directory: gone"):
+    with pytest.raises(SandboxOSError, match="No such file or directory: gone"):
         await sandbox.move("gone", "here")
 
 
@@ -110,7 +110,7 @@ async def test_search_matches_names_and_leaves_excluded_trees_out(sandbox: Sandb
 async def test_remove_needs_recursive_for_a_full_directory(sandbox: Sandbox) -> None:
     """A tree goes only when asked for, and a link in it is not followed."""
     await sandbox.run("mkdir -p t/u keep; touch t/u/f keep/k; ln -s ../keep t/l", timeout=10)
-    with pytest.raises(FileProblem) as caught:
+    with pytest.raises(SandboxOSError) as caught:
         await sandbox.remove("t")
     await sandbox.remove("t", recursive=True)
 
@@ -131,14 +131,14 @@ async def test_open_refuses_a_fifo_without_waiting(sandbox: Sandbox, mode: OpenM
     """A FIFO with nobody at its other end is an error, not a hang."""
     await sandbox.run("mkfifo p", timeout=10)
 
-    with pytest.raises(FileProblem):
+    with pytest.raises(SandboxOSError):
         await asyncio.wait_for(sandbox.open("p", mode), 10)
 
 
 async def test_open_refuses_directories_and_devices(isolated: Sandbox) -> None:
     """Only regular files are ever handed out."""
     for path in ("/tmp", "/dev/null", "/dev/zero"):
-        with pytest.raises(FileProblem):
+        with pytest.raises(SandboxOSError):
             await isolated.open(path)
 
 
@@ -150,7 +150,7 @@ async def test_links_out_of_the_session_lead_into_it(isolated: Sandbox, tmp_path
     await isolated.run(f"ln -s {secret} abs; ln -s {up}{secret} rel; ln -s / top", timeout=10)
 
     for path in ("abs", "rel", f"top{secret}", f"{up}{secret}", str(secret)):
-        with pytest.raises(FileProblem) as caught:
+        with pytest.raises(SandboxOSError) as caught:
             await isolated.open(path)
         assert caught.value.errno == errno.ENOENT
 

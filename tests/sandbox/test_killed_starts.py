@@ -15,7 +15,7 @@ import pytest
 from agentbay_local.sandbox.base import Isolation
 from agentbay_local.sandbox.inside import confinement
 
-from .watching import descendants
+from .process_table import descendants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,7 +19,7 @@ from agentbay_local.sandbox.inside import confinement
 from agentbay_local.sandbox.landlock import LandlockBackend
 from agentbay_local.sandbox.probe import probe
 
-from .watching import gone, owned_by
+from .process_table import gone, owned_by
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -57,9 +57,9 @@ def test_old_landlock_tells_what_it_cannot_prevent(monkeypatch: pytest.MonkeyPat
     """Before version six, only a private user keeps a session from ending processes."""
     monkeypatch.setattr(confinement, "abi", lambda: 5)
     monkeypatch.setattr(os, "geteuid", lambda: 1234)
-    assert "can end processes of this user" in landlock.describe()
+    assert "can end processes of this user" in landlock.describe_level()
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert "can end" not in landlock.describe()
+    assert "can end" not in landlock.describe_level()
 
 
 async def test_probe_says_why_and_what_would_help_without_landlock(
@@ -78,7 +78,7 @@ async def test_probe_says_why_and_what_would_help_without_landlock(
 async def test_probe_says_that_the_filter_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it the level would leave the host's sockets open, so there is no such level."""
     monkeypatch.setattr(confinement, "abi", lambda: 7)
-    monkeypatch.setattr(seccomp, "program", lambda *_: None)
+    monkeypatch.setattr(seccomp, "build_filter", lambda *_: None)
     found = await probe(Isolation.LANDLOCK)
 
     assert not found.available
@@ -91,7 +91,7 @@ async def test_level_is_offered_and_never_taken_when_namespaces_are_missing(
     """The remedy names it; the answer stays that namespaces are not available."""
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(confinement, "abi", lambda: 7)
-    monkeypatch.setattr("agentbay_local.sandbox.host.programs.bubblewrap", _missing)
+    monkeypatch.setattr("agentbay_local.sandbox.host.programs.find_bubblewrap", _missing)
     found = await probe(Isolation.NAMESPACES)
 
     assert (found.isolation, found.available) == (Isolation.NAMESPACES, False)

@@ -17,7 +17,7 @@ from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
 from agentbay_local.sandbox.errors import InvalidRequest, SandboxGone, SandboxPaused
 from agentbay_local.sandbox.host.uids import private_uid
 
-from .watching import facts, gone, is_agent, open_count, owned_by, parent, until_open_at_most
+from .process_table import facts, gone, is_agent, open_count, owned_by, parent, until_open_at_most
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -231,7 +231,7 @@ async def test_mounts_for_a_start_are_undone_and_never_seen_by_the_service(
         async with await backend.start(SandboxSpec(tmp_path / str(n), private_uid("m"))) as one:
             assert (await one.run("true", timeout=10)).exit_code == 0
     # What undoes the last mount is on its way to the thread that made it.
-    await backend._places.call(lambda: None)
+    await backend._mounts.run(lambda: None)
     tasks = [task for task in os.listdir("/proc/self/task") if str(tmp_path) in mounts(task)]
     await backend.close()
 

@@ -86,7 +86,7 @@ async def test_many_small_processes_count_together(
 
 def large_processes(pids: set[int]) -> int:
     """Count those of some processes that hold what one hog does."""
-    family = [one for one in process_tree.family(os.getpid()) if one.pid in pids]
+    family = [one for one in process_tree.list_descendants(os.getpid()) if one.pid in pids]
     return len([one for one in family if 40 * MIB < one.memory < 60 * MIB])
 
 
@@ -202,15 +202,15 @@ async def test_resting_session_is_not_looked_at(
 ) -> None:
     """The watch stops when it finds no process, and begins again with the next."""
     looks: list[int] = []
-    family = process_tree.family
+    family = process_tree.list_descendants
 
-    def counted(agent: int) -> list[process_tree.Member]:
+    def counted(agent: int) -> list[process_tree.Process]:
         found = family(agent)
         if agent in newborn():
             looks.append(len(found))
         return found
 
-    monkeypatch.setattr(process_tree, "family", counted)
+    monkeypatch.setattr(process_tree, "list_descendants", counted)
     async with start_isolated() as sandbox:
         await sandbox.run("sleep 0.5", timeout=10)
         while not looks or looks[-1]:
@@ -258,11 +258,11 @@ async def test_disk_is_counted_once_for_each_file_and_at_any_depth(tmp_path: Pat
 def test_only_the_process_that_was_meant_is_killed() -> None:
     """A number that belongs to somebody else by now is left alone."""
     pid = os.posix_spawn("/bin/sleep", ["sleep", "60"], {})
-    (member,) = [one for one in process_tree.family(os.getpid()) if one.pid == pid]
-    another = process_tree.Member(pid, member.start + 1, 1, 0)
+    (member,) = [one for one in process_tree.list_descendants(os.getpid()) if one.pid == pid]
+    another = process_tree.Process(pid, member.start + 1, 1, 0)
 
-    assert process_tree.end([another]) == 0
+    assert process_tree.kill([another]) == 0
     assert os.waitpid(pid, os.WNOHANG) == (0, 0)
-    assert process_tree.end([member]) == 1
+    assert process_tree.kill([member]) == 1
     assert os.waitpid(pid, 0)[1] == 9
-    assert process_tree.end([member]) == 0
+    assert process_tree.kill([member]) == 0

@@ -14,7 +14,7 @@ from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
 from agentbay_local.sandbox.host.orphans import Orphans, Record
 from agentbay_local.sandbox.host.uids import private_uid
 
-from .watching import descendants, gone
+from .process_table import descendants, gone
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,7 +19,7 @@ from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.outbound import AllowedHosts
 from agentbay_local.sandbox.probe import backend_for
 
-from .watching import open_count, until_open_at_most
+from .process_table import open_count, until_open_at_most
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -177,7 +177,7 @@ def test_what_does_not_listen_is_refused_and_closed(kind: str) -> None:
         count = {"none": 0, "two": 2}.get(kind, 1)
         given = tuple(os.open("/dev/null", os.O_RDWR) for _ in range(count))
     with pytest.raises(MalformedReply):
-        replies.listening_socket(Reply({}, given))
+        replies.take_listening_socket(Reply({}, given))
     for fd in given:
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(fd)

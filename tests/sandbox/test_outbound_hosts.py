@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agentbay_local.sandbox.errors import InvalidRequest
-from agentbay_local.sandbox.outbound.allow_list import AllowedHosts, named, split_port
+from agentbay_local.sandbox.outbound.allow_list import AllowedHosts, normalize_host, split_port
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_address_that_is_itself_listed_is_reached_at_its_port_only() -> None:
 @pytest.mark.parametrize("host", ["", ".", "a/b", "a\r\nb", "a\0", "a@b", "[::1]", "x" * 64, "é"])
 def test_what_is_no_host_has_no_name(host: str) -> None:
     """Nothing of it can come into a line of a request or of the log."""
-    assert named(host) is None
+    assert normalize_host(host) is None
 
 
 @pytest.mark.parametrize(

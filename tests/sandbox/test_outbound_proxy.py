@@ -249,7 +249,7 @@ async def test_slow_host_and_slow_names_are_given_up(monkeypatch: pytest.MonkeyP
 
 async def test_session_that_asks_for_nothing_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would hold a connection of the service for nothing."""
-    monkeypatch.setattr(proxy, "ASKED_WITHIN", 0.05)
+    monkeypatch.setattr(proxy, "REQUEST_WITHIN", 0.05)
     async with proxied(["a.test"]) as port:
         answer = await said(port, b"GET http")
 
@@ -302,16 +302,16 @@ async def test_connection_that_cannot_be_taken_is_reported_and_taken_later(
     host: Host, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A service that is short of descriptors does not turn its sessions away for good."""
-    taking, tried = proxy._next, []
+    taking, tried = proxy._accept_connection, []
 
-    async def failing(listening: socket.socket) -> tunnel.Line:
+    async def failing(listening: socket.socket) -> tunnel.Connection:
         tried.append(listening)
         if len(tried) == 1:
             raise OSError(24, "Too many open files")
         return await taking(listening)
 
-    monkeypatch.setattr(proxy, "TROUBLED", 0.01)
-    monkeypatch.setattr(proxy, "_next", failing)
+    monkeypatch.setattr(proxy, "RETRY_AFTER", 0.01)
+    monkeypatch.setattr(proxy, "_accept_connection", failing)
     async with proxied([f"127.0.0.1:{host.port}"]) as port:
         assert await said(port, get(f"127.0.0.1:{host.port}")) == ANSWER
 
@@ -410,7 +410,7 @@ async def test_flood_of_refusals_does_not_fill_the_log(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The last line says that there are no more."""
-    monkeypatch.setattr(proxy, "LOGGED", 3)
+    monkeypatch.setattr(proxy, "LOGGED_REFUSALS", 3)
     async with proxied(["a.test"]) as port:
         for _ in range(5):
             assert b"403" in await said(port, get("evil.test"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentbay_local.sandbox.outbound.requests import CHUNKED, Refusal, parsed
+from agentbay_local.sandbox.outbound.requests import CHUNKED, Refusal, parse_request
 
 
 def head(*lines: str) -> bytes:
@@ -14,7 +14,9 @@ def head(*lines: str) -> bytes:
 
 def test_tunnel_names_a_host_and_a_port() -> None:
     """Nothing of its head is passed on."""
-    request = parsed(head("CONNECT PyPI.org:443 HTTP/1.1", "Host: other.test", "User-Agent: x"))
+    request = parse_request(
+        head("CONNECT PyPI.org:443 HTTP/1.1", "Host: other.test", "User-Agent: x")
+    )
 
     assert (request.host, request.port, request.head) == ("pypi.org", 443, b"")
     assert request.tunnel
@@ -22,14 +24,14 @@ def test_tunnel_names_a_host_and_a_port() -> None:
 
 def test_tunnel_to_an_ipv6_address_is_bracketed() -> None:
     """As in every address with a port."""
-    request = parsed(head("CONNECT [2001:DB8::1]:443 HTTP/1.1"))
+    request = parse_request(head("CONNECT [2001:DB8::1]:443 HTTP/1.1"))
 
     assert (request.host, request.port) == ("2001:db8::1", 443)
 
 
 def test_plain_request_is_told_to_the_host_it_names() -> None:
     """The host's name is that of the address, whatever the header said; the connection ends."""
-    request = parsed(
+    request = parse_request(
         head(
             "POST http://a.test:8080/p?q=1 HTTP/1.1",
             "Host: internal",
@@ -58,7 +60,7 @@ def test_plain_request_is_told_to_the_host_it_names() -> None:
 )
 def test_address_without_a_path_asks_for_the_root(target: str, line: str) -> None:
     """And port 80 is meant."""
-    request = parsed(head(f"GET {target} HTTP/1.0"))
+    request = parse_request(head(f"GET {target} HTTP/1.0"))
 
     assert request.head.decode().split("\r\n")[0] == line
     assert request.port == 80
@@ -66,7 +68,7 @@ def test_address_without_a_path_asks_for_the_root(target: str, line: str) -> Non
 
 def test_body_in_chunks_says_itself_where_it_ends() -> None:
     """The host is told so."""
-    request = parsed(head("PUT http://a.test/ HTTP/1.1", "Transfer-Encoding: Chunked"))
+    request = parse_request(head("PUT http://a.test/ HTTP/1.1", "Transfer-Encoding: Chunked"))
 
     assert request.length == CHUNKED
     assert b"Transfer-Encoding: Chunked" in request.head
@@ -76,7 +78,7 @@ def test_length_of_a_body_cannot_be_hidden_from_the_host() -> None:
     """Or it would read the body as another request."""
     lines = ["POST http://a.test/ HTTP/1.1", "Connection: content-length", "Content-Length: 5"]
 
-    assert b"Content-Length: 5" in parsed(head(*lines)).head
+    assert b"Content-Length: 5" in parse_request(head(*lines)).head
 
 
 @pytest.mark.parametrize(
@@ -111,7 +113,7 @@ def test_length_of_a_body_cannot_be_hidden_from_the_host() -> None:
 def test_what_cannot_be_read_in_one_way_only_is_refused(lines: list[str]) -> None:
     """The session is told what is wrong with it."""
     with pytest.raises(Refusal, match="cannot read this request: ") as caught:
-        parsed(head(*lines))
+        parse_request(head(*lines))
 
     assert caught.value.answer().startswith(b"HTTP/1.1 400 Bad Request\r\n")
 
@@ -119,7 +121,7 @@ def test_what_cannot_be_read_in_one_way_only_is_refused(lines: list[str]) -> Non
 def test_refusal_is_a_whole_answer() -> None:
     """With a length, a type and an end."""
     with pytest.raises(Refusal) as caught:
-        parsed(head("GET /x HTTP/1.1"))
+        parse_request(head("GET /x HTTP/1.1"))
     start, _, body = caught.value.answer().partition(b"\r\n\r\n")
 
     assert f"Content-Length: {len(body)}".encode() in start

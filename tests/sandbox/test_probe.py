@@ -27,7 +27,7 @@ AS_A_USER = """
     from agentbay_local.sandbox.host.uids import private_uid
 
     # Read while still root: the user may not be able to reach this interpreter's files.
-    programs.bubblewrap(), programs.interpreter(), bundle.bundle(), "x".encode("idna")
+    programs.find_bubblewrap(), programs.find_interpreter(), bundle.bundle(), "x".encode("idna")
     os.setgroups([])
     os.setresgid(int(sys.argv[2]), int(sys.argv[2]), int(sys.argv[2]))
     os.setresuid(int(sys.argv[2]), int(sys.argv[2]), int(sys.argv[2]))
@@ -53,7 +53,7 @@ def reachable(path: Path) -> bool:
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
 def test_ordinary_user_needs_no_private_user(isolating: None) -> None:
     """Without root the session runs as the service's own user, seen as wuying inside."""
-    if not reachable(programs.bubblewrap()) or programs.interpreter().needs is not None:
+    if not reachable(programs.find_bubblewrap()) or programs.find_interpreter().needs is not None:
         pytest.skip("bubblewrap or Python lie where only root can reach them")
     place = Path("/tmp", f"agentbay-test-{os.getpid()}")
     place.mkdir()
@@ -87,7 +87,7 @@ async def test_probe_says_why_and_what_would_help_when_bubblewrap_is_missing(
     def missing() -> Path:
         raise IsolationUnavailable("bubblewrap (bwrap) is not installed.", programs.INSTALL)
 
-    monkeypatch.setattr(programs, "bubblewrap", missing)
+    monkeypatch.setattr(programs, "find_bubblewrap", missing)
     found = await probe()
 
     assert not found.available
@@ -115,7 +115,7 @@ async def test_probe_knows_the_cure_for_what_bubblewrap_says(
     fake = tmp_path / "bwrap"
     fake.write_text(f'#!/bin/sh\necho "{said}" >&2\nexit 1\n')
     fake.chmod(0o755)
-    monkeypatch.setattr(programs, "bubblewrap", lambda: fake)
+    monkeypatch.setattr(programs, "find_bubblewrap", lambda: fake)
     found = await probe()
 
     assert said in found.reason
@@ -130,13 +130,13 @@ async def test_old_bubblewrap_is_passed_over(
     fake.write_text("#!/bin/sh\necho bubblewrap 0.6.1\n")
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    programs.bubblewrap.cache_clear()
+    programs.find_bubblewrap.cache_clear()
     try:
-        found = programs.bubblewrap()
+        found = programs.find_bubblewrap()
     except IsolationUnavailable as error:  # there is no other one here
         found = Path(error.reason.split()[0]).with_name("refused")
     finally:
-        programs.bubblewrap.cache_clear()
+        programs.find_bubblewrap.cache_clear()
 
     assert fake != found
 

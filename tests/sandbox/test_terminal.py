@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agentbay_local.sandbox.errors import (
-    FileProblem,
     InvalidRequest,
     MalformedReply,
     SandboxGone,
+    SandboxOSError,
     SandboxPaused,
 )
 from agentbay_local.sandbox.host import replies
 from agentbay_local.sandbox.host.agent_client import Reply
 
-from .watching import still_running, unique_sleep
+from .process_table import still_running, unique_sleep
 
 if TYPE_CHECKING:
     from agentbay_local.sandbox.base import Sandbox
@@ -171,9 +171,9 @@ async def test_terminal_ends_with_its_sandbox(sandbox: Sandbox) -> None:
     with pytest.raises(SandboxGone):
         await waiting
     await terminal.close()
-    with pytest.raises(FileProblem, match="terminal"):
+    with pytest.raises(SandboxOSError, match="terminal"):
         await terminal.write(b"x")
-    with pytest.raises(FileProblem, match="terminal"):
+    with pytest.raises(SandboxOSError, match="terminal"):
         terminal.resize(10, 10)
     with pytest.raises(SandboxGone):
         await sandbox.terminal()
@@ -186,7 +186,7 @@ async def test_terminal_refuses_bad_sizes_missing_programs_and_paused_sessions(
     for columns, rows in ((0, 24), (80, 501), (True, 24), ("80", 24)):
         with pytest.raises(InvalidRequest, match=r"columns|rows"):
             await sandbox.terminal(columns=columns, rows=rows)  # type: ignore[arg-type]  # on purpose
-    with pytest.raises(FileProblem, match="no-such-program"):
+    with pytest.raises(SandboxOSError, match="no-such-program"):
         await sandbox.terminal(["no-such-program"])
     await sandbox.pause()
     with pytest.raises(SandboxPaused):
@@ -208,7 +208,7 @@ def test_what_is_no_terminals_master_is_refused_and_closed(kind: str) -> None:
     }[kind]
     # The number of a terminal can be asked of its master only; the other end is refused too.
     with pytest.raises(MalformedReply):
-        replies.terminal(Reply({}, given))
+        replies.take_terminal(Reply({}, given))
     for fd in given:
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(fd)

@@ -28,7 +28,7 @@ from agentbay_local.sandbox.host import replies
 from agentbay_local.sandbox.host.agent_client import AgentClient, Reply
 from agentbay_local.sandbox.inside import wire
 
-from .watching import open_count, until_open_at_most
+from .process_table import open_count, until_open_at_most
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -62,7 +62,7 @@ async def conversation() -> AsyncIterator[tuple[AgentClient, socket.socket]]:
     try:
         yield channel, theirs
     finally:
-        channel.end("the test is over")
+        channel.close("the test is over")
         theirs.close()
 
 
@@ -95,8 +95,13 @@ def test_any_packet_ends_in_an_answer_or_a_sandbox_error(said: bytes) -> None:
 @settings(max_examples=200, deadline=None)
 def test_any_answer_is_a_value_or_malformed(fields: Any) -> None:
     """The decoders raise one error, whatever they are given."""
-    for decode in (replies.entry, replies.paths, replies.entries, replies.exit_code):
-        given_fields = fields if decode is replies.entry or isinstance(fields, dict) else {}
+    for decode in (
+        replies.parse_entry,
+        replies.parse_paths,
+        replies.parse_entries,
+        replies.parse_exit_code,
+    ):
+        given_fields = fields if decode is replies.parse_entry or isinstance(fields, dict) else {}
         try:
             decode(given_fields)
         except MalformedReply:
@@ -106,12 +111,12 @@ def test_any_answer_is_a_value_or_malformed(fields: Any) -> None:
 @pytest.mark.parametrize("name", [field.name for field in attrs.fields(Entry)])
 def test_entry_needs_every_field_with_its_own_type(name: str) -> None:
     """A bool is no number and a number no string."""
-    assert replies.entry(ENTRY).path == "/f"
+    assert replies.parse_entry(ENTRY).path == "/f"
     wrong: list[object] = [None, [], {}, "x" if type(ENTRY[name]) is not str else 1, True]
     for value in wrong:
         if type(value) is not type(ENTRY[name]):
             with pytest.raises(MalformedReply, match=name):
-                replies.entry({**ENTRY, name: value})
+                replies.parse_entry({**ENTRY, name: value})
 
 
 @pytest.mark.parametrize(
@@ -134,7 +139,7 @@ async def test_malformed_packet_ends_the_conversation(said: bytes) -> None:
     """The caller is told at once, and so is whoever owns the sandbox."""
     async with conversation() as (channel, liar):
         broken = asyncio.Event()
-        channel.on_broken = broken.set
+        channel.on_disconnect = broken.set
         asked = asyncio.ensure_future(channel.request("stat", {}, within=30))
         await asyncio.sleep(0)
         say(liar, said)
@@ -224,7 +229,7 @@ def test_opened_file_is_checked_again(kind: str, tmp_path: Path) -> None:
     fds = tuple(os.open(place.get(kind, tmp_path / "f"), flags) for _ in range(count))
 
     with pytest.raises(MalformedReply):
-        replies.regular_file(Reply({}, fds), writing=kind == "read-only")
+        replies.take_regular_file(Reply({}, fds), writing=kind == "read-only")
     for fd in fds:
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(fd)

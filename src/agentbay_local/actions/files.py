@@ -32,7 +32,7 @@ _TOP_PAGE = 1000
 _LONGEST = 4000
 
 
-def checked_path(text: str | None, name: str) -> str:
+def check_path(text: str | None, name: str) -> str:
     """Return a path relative to a context; ``""`` is the context itself.
 
     Raises:
@@ -48,7 +48,7 @@ def checked_path(text: str | None, name: str) -> str:
 
 
 def _file_path(context: Context, text: str | None) -> str:
-    path = checked_path(required(text, "FilePath"), "FilePath")
+    path = check_path(required(text, "FilePath"), "FilePath")
     if context.session_id is not None:
         # Clients name the files of a transfer as the session sees them.
         path = _in_transfer(path)
@@ -58,7 +58,7 @@ def _file_path(context: Context, text: str | None) -> str:
 
 
 def _in_transfer(path: str) -> str:
-    top = checked_path(TRANSFER_PATH, "FilePath")
+    top = check_path(TRANSFER_PATH, "FilePath")
     if not path.startswith(f"{top}/"):
         raise invalid("FilePath", f"must be below {TRANSFER_PATH}, not {path!r:.200}.")
     return path[len(top) + 1 :]
@@ -67,7 +67,7 @@ def _in_transfer(path: str) -> str:
 async def list_folder(state: ServiceState, request: schema.DescribeContextFiles) -> Answer:
     """List one folder, sorted by name: by page number, or by cursor when one is asked for."""
     context = state.context(request.context_id)
-    folder = checked_path(request.parent_folder_path, "ParentFolderPath")
+    folder = check_path(request.parent_folder_path, "ParentFolderPath")
     async with state.files.reading(context.id) as snapshot:
         records = await asyncio.to_thread(_records, snapshot, folder)
     if request.max_results is not None or request.next_token:

@@ -16,7 +16,7 @@ from agentbay_local.code.events import CodeOutcome, Event
 from agentbay_local.code.execution import Execution
 from agentbay_local.code.frames import MAX_FRAME
 from agentbay_local.code.kernel import Kernel
-from agentbay_local.sandbox.checks import checked_environment, checked_timeout
+from agentbay_local.sandbox.checks import check_environment, check_timeout
 from agentbay_local.sandbox.errors import InvalidRequest, SandboxGone
 
 if TYPE_CHECKING:
@@ -105,8 +105,8 @@ class Kernels:
             SandboxError: The session has ended or is paused.
         """
         _check_code(code)
-        seconds = checked_timeout("timeout", timeout)
-        execution = Execution(code, checked_environment(env), seconds)
+        seconds = check_timeout("timeout", timeout)
+        execution = Execution(code, check_environment(env), seconds)
         work = self._execute(session_id, languages.canonical_name(language), execution)
         task = asyncio.create_task(work, name=f"code in {session_id}")
         self._tasks.add(task)

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from agentbay_local.protocol.arguments import ToolError
-from agentbay_local.sandbox.host.programs import own_interpreter
+from agentbay_local.sandbox.host.programs import current_interpreter
 from agentbay_local.sandbox.values import Isolation
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def read_only_mounts() -> Mapping[str, Path]:
     """Return the directories to mount in every session: path inside to directory of the host."""
     mounts = {f"{_MOUNT_ROOT}/kernels": _KERNELS}
     mounts.update((inside, path) for path, inside in _packages().items() if inside != str(path))
-    needs = own_interpreter().needs
+    needs = current_interpreter().needs
     if needs is not None:
         mounts[str(needs)] = needs
     return MappingProxyType(mounts)
@@ -103,7 +103,7 @@ def _python(isolation: Isolation) -> list[str]:
     options = ["-u", "-X", "utf8", "-c", _BOOTSTRAP]
     # The base Python, because that of a virtual environment is a link in a directory that no
     # session can read.
-    program = str(own_interpreter().program)
+    program = str(current_interpreter().program)
     if isolation is not Isolation.NAMESPACES:
         packages = [str(path) for path in _packages()]
         return [program, *options, str(_KERNELS / _PYTHON_KERNEL), *packages]

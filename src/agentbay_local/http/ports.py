@@ -20,7 +20,7 @@ from agentbay_local.http import proxy_headers
 from agentbay_local.http.error_responses import refused
 from agentbay_local.http.websocket_proxy import LARGEST, relay
 from agentbay_local.protocol.errors import ApiError
-from agentbay_local.sandbox.errors import FileProblem, SandboxError
+from agentbay_local.sandbox.errors import SandboxError, SandboxOSError
 from agentbay_local.urls import PORT_PREFIX
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def _status(problem: ApiError) -> int:
 
 
 def _unreachable(port: int, error: Exception) -> ApiError:
-    if isinstance(error, FileProblem):
+    if isinstance(error, SandboxOSError):
         message = f"Nothing answers on port {port} of this session: {error.strerror}."
     else:
         message = f"What listens on port {port} of this session broke off: {type(error).__name__}."

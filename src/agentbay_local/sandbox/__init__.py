@@ -11,7 +11,7 @@ from agentbay_local.sandbox.base import (
     HOME,
     OUTPUT_LIMIT,
     Backend,
-    Completed,
+    CompletedCommand,
     Entry,
     Isolation,
     Limits,
@@ -21,16 +21,16 @@ from agentbay_local.sandbox.base import (
 )
 from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
 from agentbay_local.sandbox.errors import (
-    FileProblem,
     InvalidRequest,
     IsolationUnavailable,
     MalformedReply,
     SandboxError,
     SandboxGone,
+    SandboxOSError,
     SandboxPaused,
     SandboxTimeout,
 )
-from agentbay_local.sandbox.host.offline_files import Found, OfflineFiles, copy_content
+from agentbay_local.sandbox.host.offline_files import FoundFile, OfflineFiles, copy_content
 from agentbay_local.sandbox.host.orphans import Orphans
 from agentbay_local.sandbox.host.pipes import Pipe
 from agentbay_local.sandbox.host.removal import remove_tree
@@ -47,10 +47,9 @@ __all__ = [
     "Backend",
     "BubblewrapBackend",
     "Capability",
-    "Completed",
+    "CompletedCommand",
     "Entry",
-    "FileProblem",
-    "Found",
+    "FoundFile",
     "InvalidRequest",
     "Isolation",
     "IsolationUnavailable",
@@ -65,6 +64,7 @@ __all__ = [
     "Sandbox",
     "SandboxError",
     "SandboxGone",
+    "SandboxOSError",
     "SandboxPaused",
     "SandboxSpec",
     "SandboxTimeout",

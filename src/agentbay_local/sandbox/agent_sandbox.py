@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from agentbay_local.sandbox import checks
 from agentbay_local.sandbox.base import (
     OUTPUT_LIMIT,
-    Completed,
+    CompletedCommand,
     Consumption,
     Entry,
     Isolation,
@@ -24,18 +24,18 @@ from agentbay_local.sandbox.base import (
 from agentbay_local.sandbox.errors import SandboxGone, SandboxPaused
 from agentbay_local.sandbox.host import replies
 from agentbay_local.sandbox.host.command_run import CommandRun
-from agentbay_local.sandbox.host.port_dial import dialled
-from agentbay_local.sandbox.host.spawned_process import SpawnedProcess, spawned
-from agentbay_local.sandbox.host.terminal import Terminal, lent, opened
-from agentbay_local.sandbox.host.timers import Timer
+from agentbay_local.sandbox.host.port_dial import dial_port
+from agentbay_local.sandbox.host.spawned_process import SpawnedProcess, spawn_process
+from agentbay_local.sandbox.host.terminal import Terminal, open_host_terminal, open_terminal
+from agentbay_local.sandbox.host.timer import PausableTimer
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Mapping, Sequence
 
     from agentbay_local.sandbox.host.agent_client import AgentClient, Reply
-    from agentbay_local.sandbox.host.guard import Guard
     from agentbay_local.sandbox.host.limit_enforcer import LimitEnforcer
+    from agentbay_local.sandbox.host.process_handle import ProcessHandle
 
 __all__ = ["AgentSandbox"]
 
@@ -66,26 +66,26 @@ class AgentSandbox(Sandbox):
         self,
         isolation: Isolation,
         channel: AgentClient,
-        guard: Guard,
-        watch: LimitEnforcer,
+        process: ProcessHandle,
+        enforcer: LimitEnforcer,
         on_end: Callable[[], None],
     ) -> None:
         self.isolation = isolation
         self.dead = asyncio.Event()
         self.excess = ""
         self._channel = channel
-        self._guard = guard
+        self._process = process
         self._on_end = on_end
         self._paused = False
-        self._changing = asyncio.Lock()
-        self._timers: set[Timer] = set()
+        self._pause_lock = asyncio.Lock()
+        self._timers: set[PausableTimer] = set()
         self._commands: set[CommandRun] = set()
-        self._watch = watch
-        watch.on_excess = self._exceeded
-        channel.on_broken = guard.doom
-        guard.on_exit = self._ended
-        if guard.exited.is_set():
-            self._ended()
+        self._enforcer = enforcer
+        enforcer.on_excess = self._record_excess
+        channel.on_disconnect = process.request_end
+        process.on_exit = self._handle_exit
+        if process.exited.is_set():
+            self._handle_exit()
 
     async def run(
         self,
@@ -96,18 +96,18 @@ class AgentSandbox(Sandbox):
         env: Mapping[str, str] | None = None,
         stdin: bytes = b"",
         output_limit: int = OUTPUT_LIMIT,
-    ) -> Completed:
-        fields = _start_fields(command, cwd, env)
-        seconds = checks.checked_timeout("timeout", timeout)
-        limit = checks.checked_limit("output_limit", output_limit)
-        self._usable()
+    ) -> CompletedCommand:
+        fields = _program_fields(command, cwd, env)
+        seconds = checks.check_timeout("timeout", timeout)
+        limit = checks.check_limit("output_limit", output_limit)
+        self._check_not_paused()
         started = CommandRun(self._channel, fields, stdin, limit)
         self._commands.add(started)
-        self._watch.wake()
-        timer = Timer(seconds, lambda: self._expire(started, timer))
+        self._enforcer.wake()
+        timer = PausableTimer(seconds, lambda: self._expire(started, timer))
         self._timers.add(timer)
         try:
-            return await started.completed()
+            return await started.wait()
         finally:
             timer.pause()
             self._timers.discard(timer)
@@ -122,11 +122,11 @@ class AgentSandbox(Sandbox):
         env: Mapping[str, str] | None = None,
         fds: Sequence[int] = (),
     ) -> SpawnedProcess:
-        fields = _start_fields(command, cwd, env)
-        given = checks.checked_descriptors(fds)
-        self._usable()
-        self._watch.wake()
-        return await spawned(self._channel, fields, given, QUICK)
+        fields = _program_fields(command, cwd, env)
+        given = checks.check_descriptors(fds)
+        self._check_not_paused()
+        self._enforcer.wake()
+        return await spawn_process(self._channel, fields, given, QUICK)
 
     async def terminal(
         self,
@@ -137,131 +137,131 @@ class AgentSandbox(Sandbox):
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
     ) -> Terminal:
-        fields = _start_fields(command, cwd, {"TERM": "xterm-256color", **(env or {})})
-        size = checks.checked_size("columns", columns), checks.checked_size("rows", rows)
-        self._usable()
-        self._watch.wake()
+        fields = _program_fields(command, cwd, {"TERM": "xterm-256color", **(env or {})})
+        size = checks.check_size("columns", columns), checks.check_size("rows", rows)
+        self._check_not_paused()
+        self._enforcer.wake()
         if self.isolation is Isolation.LANDLOCK:
-            return await lent(self._channel, fields, size, QUICK)
-        return await opened(self._channel, {**fields, "size": size}, QUICK)
+            return await open_host_terminal(self._channel, fields, size, QUICK)
+        return await open_terminal(self._channel, {**fields, "size": size}, QUICK)
 
     async def dial(self, port: int, *, timeout: float = 5.0) -> socket.socket:
-        checked = checks.checked_port(port)
-        within = checks.checked_timeout("timeout", timeout)
-        self._usable()
-        return await dialled(self._channel, checked, within)
+        checked = checks.check_port(port)
+        within = checks.check_timeout("timeout", timeout)
+        self._check_not_paused()
+        return await dial_port(self._channel, checked, within)
 
     async def stat(self, path: str) -> Entry:
-        reply = await self._ask("stat", QUICK, path=checks.checked_path("path", path))
-        return replies.entry(reply.fields.get("entry"))
+        reply = await self._request("stat", QUICK, path=checks.check_path("path", path))
+        return replies.parse_entry(reply.fields.get("entry"))
 
     async def list(self, path: str) -> Sequence[Entry]:
-        reply = await self._ask("list", SLOW, path=checks.checked_path("path", path))
-        return replies.entries(reply.fields)
+        reply = await self._request("list", SLOW, path=checks.check_path("path", path))
+        return replies.parse_entries(reply.fields)
 
     async def make_directory(self, path: str) -> None:
-        await self._ask("make_directory", QUICK, path=checks.checked_path("path", path))
+        await self._request("make_directory", QUICK, path=checks.check_path("path", path))
 
     async def remove(self, path: str, *, recursive: bool = False) -> None:
-        checked = checks.checked_path("path", path)
-        await self._ask("remove", SLOW, path=checked, recursive=bool(recursive))
+        checked = checks.check_path("path", path)
+        await self._request("remove", SLOW, path=checked, recursive=bool(recursive))
 
     async def move(self, source: str, destination: str) -> None:
-        await self._ask(
+        await self._request(
             "move",
             SLOW,
-            source=checks.checked_path("source", source),
-            destination=checks.checked_path("destination", destination),
+            source=checks.check_path("source", source),
+            destination=checks.check_path("destination", destination),
         )
 
     async def search(self, path: str, pattern: str, excludes: Sequence[str] = ()) -> Sequence[str]:
-        reply = await self._ask(
+        reply = await self._request(
             "search",
             SLOW,
-            path=checks.checked_path("path", path),
-            pattern=checks.checked_path("pattern", pattern),
-            excludes=[checks.checked_path("excludes", one) for one in excludes],
+            path=checks.check_path("path", path),
+            pattern=checks.check_path("pattern", pattern),
+            excludes=[checks.check_path("excludes", one) for one in excludes],
         )
-        return replies.paths(reply.fields)
+        return replies.parse_paths(reply.fields)
 
     async def survey(self, path: str) -> Mapping[str, Mark]:
-        reply = await self._ask("survey", SLOW, path=checks.checked_path("path", path))
-        return replies.marks(reply.fields)
+        reply = await self._request("survey", SLOW, path=checks.check_path("path", path))
+        return replies.parse_marks(reply.fields)
 
     async def consumption(self) -> Consumption:
         try:
-            return await asyncio.to_thread(self._watch.consumption)
+            return await asyncio.to_thread(self._enforcer.consumption)
         except OSError:
             raise SandboxGone("the session has ended") from None
 
     async def open(self, path: str, mode: OpenMode = "r") -> int:
-        fields = {"path": checks.checked_path("path", path), "mode": checks.checked_mode(mode)}
-        self._usable()
+        fields = {"path": checks.check_path("path", path), "mode": checks.check_mode(mode)}
+        self._check_not_paused()
         with self._channel.begin("open", fields) as call:
-            return replies.regular_file(await call.answer(QUICK), writing=mode != "r")
+            return replies.take_regular_file(await call.wait(QUICK), writing=mode != "r")
 
     async def pause(self) -> None:
-        async with self._changing:
+        async with self._pause_lock:
             if self._paused:
                 return
-            await self._ask("pause", QUICK)
+            await self._request("pause", QUICK)
             self._paused = True
             # Last of all the agent itself, so that nothing inside is left that could act.
-            self._guard.signal(signal.SIGSTOP)
+            self._process.signal(signal.SIGSTOP)
             for timer in self._timers:
                 timer.pause()
 
     async def resume(self) -> None:
-        async with self._changing:
+        async with self._pause_lock:
             if not self._paused:
                 return
-            self._guard.signal(signal.SIGCONT)
+            self._process.signal(signal.SIGCONT)
             self._paused = False
             for timer in self._timers:
                 timer.resume()
-            await self._ask("resume", QUICK)
+            await self._request("resume", QUICK)
 
     async def close(self) -> None:
-        self._channel.end("the sandbox was closed")
-        await self._guard.kill()
+        self._channel.close("the sandbox was closed")
+        await self._process.kill()
 
-    def _usable(self) -> None:
+    def _check_not_paused(self) -> None:
         if self._paused and not self.dead.is_set():
             raise SandboxPaused("the session is paused; resume it first")
 
-    async def _ask(self, operation: str, within: float, **fields: object) -> Reply:
-        self._usable()
+    async def _request(self, operation: str, within: float, **fields: object) -> Reply:
+        self._check_not_paused()
         reply = await self._channel.request(operation, fields, within=within)
         reply.close()
         return reply
 
-    def _expire(self, started: CommandRun, timer: Timer) -> None:
+    def _expire(self, started: CommandRun, timer: PausableTimer) -> None:
         started.kill()
-        timer.restart(KILL_GRACE, self._unresponsive)
+        timer.restart(KILL_GRACE, self._end_unresponsive)
 
-    def _unresponsive(self) -> None:
-        self._channel.end("the session's agent did not report the end of a killed command")
-        self._guard.doom()
+    def _end_unresponsive(self) -> None:
+        self._channel.close("the session's agent did not report the end of a killed command")
+        self._process.request_end()
 
-    def _exceeded(self, excess: str) -> None:
+    def _record_excess(self, excess: str) -> None:
         _log.warning("%s", excess)
         self.excess = excess
         for command in self._commands:
             command.excess = excess
 
-    def _ended(self) -> None:
-        self._watch.stop()
+    def _handle_exit(self) -> None:
+        self._enforcer.stop()
         if not self.dead.is_set():
-            self._channel.end("the session has ended")
+            self._channel.close("the session has ended")
             self.dead.set()
             self._on_end()
 
 
-def _start_fields(
+def _program_fields(
     command: str | Sequence[str], cwd: str | None, env: Mapping[str, str] | None
 ) -> dict[str, object]:
     """Check what every start of a program has in common; return the request's fields."""
-    fields = checks.checked_command(command)
-    fields["env"] = checks.checked_environment(env)
-    fields["cwd"] = None if cwd is None else checks.checked_path("cwd", cwd)
+    fields = checks.check_command(command)
+    fields["env"] = checks.check_environment(env)
+    fields["cwd"] = None if cwd is None else checks.check_path("cwd", cwd)
     return fields

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from agentbay_local.sandbox.values import (
     HOME,
     OUTPUT_LIMIT,
-    Completed,
+    CompletedCommand,
     Consumption,
     Entry,
     Isolation,
@@ -37,7 +37,7 @@ __all__ = [
     "HOME",
     "OUTPUT_LIMIT",
     "Backend",
-    "Completed",
+    "CompletedCommand",
     "Consumption",
     "Entry",
     "Isolation",
@@ -53,7 +53,7 @@ class Sandbox(ABC):
     """One live session.
 
     Every path is a path inside the session; a relative one starts at the session's home. All
-    methods raise `FileProblem` when the session's system refuses, `SandboxGone` when the sandbox
+    methods raise `SandboxOSError` when the session's system refuses, `SandboxGone` when the sandbox
     is dead, `SandboxPaused` between `pause` and `resume`, `SandboxTimeout` when no answer comes and
     `InvalidRequest` for arguments that can be refused at once.
 
@@ -88,7 +88,7 @@ class Sandbox(ABC):
         env: Mapping[str, str] | None = None,
         stdin: bytes = b"",
         output_limit: int = OUTPUT_LIMIT,
-    ) -> Completed:
+    ) -> CompletedCommand:
         """Run a command and wait for it.
 
         Args:
@@ -162,7 +162,7 @@ class Sandbox(ABC):
             A connected, non-blocking socket that the caller closes.
 
         Raises:
-            FileProblem: Nobody listens there (ECONNREFUSED), or not in time (ETIMEDOUT).
+            SandboxOSError: Nobody listens there (ECONNREFUSED), or not in time (ETIMEDOUT).
         """
 
     @abstractmethod

@@ -24,20 +24,20 @@ from agentbay_local.sandbox.host.mounts import Mounts
 from agentbay_local.sandbox.host.startup import (
     START_WITHIN,
     Launch,
-    guarded,
-    insist,
-    ready,
-    settings,
+    agent_settings,
+    finish,
+    wait_for_process,
+    wait_until_ready,
 )
-from agentbay_local.sandbox.outbound.proxy import opened
+from agentbay_local.sandbox.outbound.proxy import start_proxy
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
     from pathlib import Path
 
-    from agentbay_local.sandbox.host.guard import Guard
     from agentbay_local.sandbox.host.orphans import Orphans
+    from agentbay_local.sandbox.host.process_handle import ProcessHandle
 
 __all__ = ["BubblewrapBackend"]
 
@@ -50,7 +50,7 @@ NAMESPACES = (
     "--unshare-cgroup-try",
     "--disable-userns",
 )
-LIFE = ("--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL")
+LIFETIME = ("--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL")
 
 
 class BubblewrapBackend(Backend):
@@ -68,12 +68,12 @@ class BubblewrapBackend(Backend):
     isolation = Isolation.NAMESPACES
 
     def __init__(self, orphans: Orphans | None = None) -> None:
-        self._places = Mounts()
-        self._crowd = SharedCost()
+        self._mounts = Mounts()
+        self._shared_cost = SharedCost()
         self._orphans = orphans
 
     def prepare_root(self, spec: SandboxSpec) -> None:
-        rootfs.prepare(spec)
+        rootfs.prepare_root(spec)
 
     async def start(self, spec: SandboxSpec) -> Sandbox:
         _check(spec)
@@ -81,58 +81,65 @@ class BubblewrapBackend(Backend):
             info, for_bwrap = os.pipe2(os.O_CLOEXEC)
             launch.undo.callback(os.close, info)
             # Once the namespaces are made, they no longer need the mount they were made from.
-            launch.undo.callback(self._places.call, lambda: self._places.release(spec.root))
+            launch.undo.callback(self._mounts.run, lambda: self._mounts.release(spec.root))
             try:
-                launch.lend(for_bwrap)
-                spawning = self._places.call(lambda: self._spawn(launch, spec, for_bwrap))
-                guard = await guarded(spawning, launch)
+                launch.pass_fd(for_bwrap)
+                spawning = self._mounts.run(lambda: self._spawn(launch, spec, for_bwrap))
+                process = await wait_for_process(spawning, launch)
             finally:
                 os.close(for_bwrap)
-            return await self._live(launch, spec, guard, info)
+            return await self._finish_start(launch, spec, process, info)
 
     async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(None, self._places.close)
+        await asyncio.get_running_loop().run_in_executor(None, self._mounts.close)
 
     def _spawn(self, launch: Launch, spec: SandboxSpec, info: int) -> subprocess.Popen[bytes]:
-        rootfs.prepare(spec)
-        bwrap, python = programs.bubblewrap(), programs.interpreter()
+        rootfs.prepare_root(spec)
+        bwrap, python = programs.find_bubblewrap(), programs.find_interpreter()
         root, shared = spec.root.resolve(), dict(spec.read_only)
         if python.needs is not None:
-            rootfs.mount_point(spec, str(python.needs))
+            rootfs.make_mount_point(spec, str(python.needs))
             shared[str(python.needs)] = python.needs
         if spec.uid is not None:
-            bwrap, root = self._places.reachable(bwrap), self._places.reachable(root)
-            shared = {inside: self._places.reachable(path) for inside, path in shared.items()}
-        arguments = [*_isolation(spec), *_view(launch, spec, root), "--info-fd", str(info)]
-        filter_program = seccomp.program(self.isolation)
+            bwrap, root = self._mounts.reachable(bwrap), self._mounts.reachable(root)
+            shared = {inside: self._mounts.reachable(path) for inside, path in shared.items()}
+        arguments = [
+            *_isolation_arguments(spec),
+            *_mount_arguments(launch, spec, root),
+            "--info-fd",
+            str(info),
+        ]
+        filter_program = seccomp.build_filter(self.isolation)
         if filter_program is not None:
-            arguments += ["--seccomp", str(launch.file(filter_program))]
+            arguments += ["--seccomp", str(launch.add_file(filter_program))]
         for place, path in shared.items():
             arguments += ["--ro-bind", str(path), place]
-        hidden = launch.file("\0".join(arguments).encode("utf-8", "surrogateescape"))
+        hidden = launch.add_file("\0".join(arguments).encode("utf-8", "surrogateescape"))
         inside = [str(python.program), *interpreter_arguments(launch.agent_end, launch.program)]
         command = [str(bwrap), "--args", str(hidden), "--", *inside]
         return launch.popen(command, spec.uid, die_with_launch=True)
 
-    async def _live(self, launch: Launch, spec: SandboxSpec, guard: Guard, info: int) -> Sandbox:
-        channel, end = launch.channel(settings(spec, self.isolation)), ExitStack()
+    async def _finish_start(
+        self, launch: Launch, spec: SandboxSpec, process: ProcessHandle, info: int
+    ) -> Sandbox:
+        channel, end = launch.open_channel(agent_settings(spec, self.isolation)), ExitStack()
         try:
-            await ready(channel, guard, launch)
-            first = _first_process(info)
-            guard.adopt(first)
-            end.callback(self._noted(first))
-            end.callback(await opened(channel, spec.outbound, spec.root.name, START_WITHIN))
+            await wait_until_ready(channel, process, launch)
+            first = _read_first_pid(info)
+            process.set_first_process(first)
+            end.callback(self._record(first))
+            end.callback(await start_proxy(channel, spec.outbound, spec.root.name, START_WITHIN))
         except BaseException:
-            channel.end("the sandbox did not start")
-            launch.give_up()
-            await insist(guard.kill())
+            channel.close("the sandbox did not start")
+            launch.abort()
+            await finish(process.kill())
             end.close()
             raise
         launch.succeed()
-        watch = LimitEnforcer(first, spec, self._crowd)
-        return AgentSandbox(self.isolation, channel, guard, watch, end.close)
+        enforcer = LimitEnforcer(first, spec, self._shared_cost)
+        return AgentSandbox(self.isolation, channel, process, enforcer, end.close)
 
-    def _noted(self, pid: int) -> Callable[[], None]:
+    def _record(self, pid: int) -> Callable[[], None]:
         """Write a live process down; return what strikes it out, which keeps this object alive."""
         record = None if self._orphans is None else self._orphans.add(pid)
 
@@ -149,16 +156,16 @@ def _check(spec: SandboxSpec) -> None:
             "spec.uid", "a service that is root must give each session a private user id"
         )
     for inside, path in spec.read_only.items():
-        checks.checked_place("spec.read_only", inside)
+        checks.check_mount_path("spec.read_only", inside)
         if not path.is_dir():
             raise InvalidRequest("spec.read_only", f"{path} is no directory of this machine")
 
 
-def _isolation(spec: SandboxSpec) -> list[str]:
-    return [*NAMESPACES, *LIFE, "--uid", "1000", "--gid", "1000", "--hostname", spec.hostname]
+def _isolation_arguments(spec: SandboxSpec) -> list[str]:
+    return [*NAMESPACES, *LIFETIME, "--uid", "1000", "--gid", "1000", "--hostname", spec.hostname]
 
 
-def _view(launch: Launch, spec: SandboxSpec, root: Path) -> list[str]:
+def _mount_arguments(launch: Launch, spec: SandboxSpec, root: Path) -> list[str]:
     """Return the mounts: the session's directory, and over it what every session shares."""
     view = ["--bind", str(root), "/", "--ro-bind", "/usr", "/usr"]
     for name in rootfs.system_directories():
@@ -170,11 +177,17 @@ def _view(launch: Launch, spec: SandboxSpec, root: Path) -> list[str]:
     for path in rootfs.shared_etc():
         view += ["--ro-bind", str(path), str(path)]
     for name, content in rootfs.etc_files(spec.hostname).items():
-        view += ["--perms", "0444", "--file", str(launch.file(content.encode())), f"/etc/{name}"]
+        view += [
+            "--perms",
+            "0444",
+            "--file",
+            str(launch.add_file(content.encode())),
+            f"/etc/{name}",
+        ]
     return [*view, "--remount-ro", "/etc", "--chdir", HOME]
 
 
-def _first_process(info: int) -> int:
+def _read_first_pid(info: int) -> int:
     """Read the pid that bubblewrap reports before the agent can have said anything."""
     try:
         return int(json.loads(os.read(info, 4096))["child-pid"])

@@ -9,16 +9,16 @@ from collections.abc import Mapping, Sequence
 from agentbay_local.sandbox.errors import InvalidRequest
 
 __all__ = [
-    "checked_command",
-    "checked_descriptors",
-    "checked_environment",
-    "checked_limit",
-    "checked_mode",
-    "checked_path",
-    "checked_place",
-    "checked_port",
-    "checked_size",
-    "checked_timeout",
+    "check_command",
+    "check_descriptors",
+    "check_environment",
+    "check_limit",
+    "check_mode",
+    "check_mount_path",
+    "check_path",
+    "check_port",
+    "check_size",
+    "check_timeout",
 ]
 
 _MODES = ("r", "w", "a", "r+")
@@ -27,7 +27,7 @@ _DESCRIPTORS = 4
 _LARGEST_TERMINAL = 500
 
 
-def checked_text(argument: str, value: object) -> str:
+def check_text(argument: str, value: object) -> str:
     """Accept a string that a system call can take.
 
     Raises:
@@ -45,17 +45,17 @@ def checked_text(argument: str, value: object) -> str:
     return value
 
 
-def checked_path(argument: str, value: object) -> str:
+def check_path(argument: str, value: object) -> str:
     """Accept a path that is not empty."""
-    path = checked_text(argument, value)
+    path = check_text(argument, value)
     if not path:
         raise InvalidRequest(argument, "must not be empty; '.' is the session's home")
     return path
 
 
-def checked_place(argument: str, value: str) -> str:
+def check_mount_path(argument: str, value: str) -> str:
     """Accept an absolute path inside at which a directory of the host can be shown."""
-    path = checked_path(argument, value)
+    path = check_path(argument, value)
     if path != posixpath.normpath("/" + path.strip("/")) or path == "/":
         raise InvalidRequest(argument, f"{path!r} must be absolute, without '.', '..' or '//'")
     if path.split("/")[1] in _TAKEN:
@@ -63,33 +63,33 @@ def checked_place(argument: str, value: str) -> str:
     return path
 
 
-def checked_command(command: object) -> dict[str, object]:
+def check_command(command: object) -> dict[str, object]:
     """Accept a shell line or a program with arguments; return the request's fields."""
     if isinstance(command, str):
         if not command.strip():
             raise InvalidRequest("command", "must not be empty")
-        return {"command": checked_text("command", command)}
+        return {"command": check_text("command", command)}
     if not isinstance(command, Sequence) or isinstance(command, (bytes, bytearray)):
         raise InvalidRequest("command", "must be a string or a sequence of strings")
     if not command or not command[0]:
         raise InvalidRequest("command", "must name a program")
-    return {"argv": [checked_text("command", word) for word in command]}
+    return {"argv": [check_text("command", word) for word in command]}
 
 
-def checked_environment(env: object) -> dict[str, str]:
+def check_environment(env: object) -> dict[str, str]:
     """Accept variables whose names and values a process can have."""
     if env is None:
         return {}
     if not isinstance(env, Mapping):
         raise InvalidRequest("env", f"must be a mapping, not {type(env).__name__}")
     for name, value in env.items():
-        if not checked_text("env", name) or "=" in name:
+        if not check_text("env", name) or "=" in name:
             raise InvalidRequest("env", f"{name!r} is no name for a variable; leave out '='")
-        checked_text("env", value)
+        check_text("env", value)
     return dict(env)
 
 
-def checked_timeout(argument: str, value: object) -> float:
+def check_timeout(argument: str, value: object) -> float:
     """Accept a positive number of seconds."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InvalidRequest(argument, f"must be a number of seconds, not {type(value).__name__}")
@@ -98,31 +98,31 @@ def checked_timeout(argument: str, value: object) -> float:
     return float(value)
 
 
-def checked_limit(argument: str, value: object) -> int:
+def check_limit(argument: str, value: object) -> int:
     """Accept a number of bytes."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise InvalidRequest(argument, "must be a number of bytes, zero or more")
     return value
 
 
-def checked_mode(value: object) -> str:
+def check_mode(value: object) -> str:
     """Accept the mode of an opened file."""
     if value not in _MODES:
         raise InvalidRequest("mode", f"must be one of {', '.join(_MODES)}, not {value!r}")
     return str(value)
 
 
-def checked_port(value: object) -> int:
+def check_port(value: object) -> int:
     """Accept the number of a TCP port."""
     return _whole("port", value, 65535)
 
 
-def checked_size(argument: str, value: object) -> int:
+def check_size(argument: str, value: object) -> int:
     """Accept the width or height of a terminal."""
     return _whole(argument, value, _LARGEST_TERMINAL)
 
 
-def checked_descriptors(fds: Sequence[int]) -> list[int]:
+def check_descriptors(fds: Sequence[int]) -> list[int]:
     """Accept the descriptors a program is given beside its streams."""
     if len(fds) > _DESCRIPTORS:
         raise InvalidRequest("fds", f"must be at most {_DESCRIPTORS} descriptors")

@@ -2,7 +2,7 @@
 
     SandboxError
     |-- InvalidRequest        an argument refused before anything is sent; a ValueError too
-    |-- FileProblem           the session's system said no: carries errno and the path
+    |-- SandboxOSError        the session's system said no: carries errno and the path
     |-- SandboxGone           the sandbox died or was closed while it was asked for something
     |-- SandboxTimeout        an answer did not come before its deadline
     |-- MalformedReply        the session's agent said what no honest agent says
@@ -19,12 +19,12 @@ from __future__ import annotations
 import os
 
 __all__ = [
-    "FileProblem",
     "InvalidRequest",
     "IsolationUnavailable",
     "MalformedReply",
     "SandboxError",
     "SandboxGone",
+    "SandboxOSError",
     "SandboxPaused",
     "SandboxTimeout",
 ]
@@ -50,7 +50,7 @@ class InvalidRequest(SandboxError, ValueError):
         return f"{self.argument}: {self.message}"
 
 
-class FileProblem(SandboxError):
+class SandboxOSError(SandboxError):
     """The session's operating system refused an operation.
 
     Attributes:
@@ -59,7 +59,7 @@ class FileProblem(SandboxError):
 
     Example:
         >>> import errno
-        >>> str(FileProblem(errno.ENOENT, "/tmp/x"))
+        >>> str(SandboxOSError(errno.ENOENT, "/tmp/x"))
         'No such file or directory: /tmp/x'
     """
 

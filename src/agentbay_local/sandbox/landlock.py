@@ -26,14 +26,14 @@ from agentbay_local.sandbox.host import programs, rootfs
 from agentbay_local.sandbox.host.bundle import interpreter_arguments
 from agentbay_local.sandbox.host.limit_enforcer import LimitEnforcer, SharedCost
 from agentbay_local.sandbox.host.mounts import Mounts
-from agentbay_local.sandbox.host.packets import integer
+from agentbay_local.sandbox.host.packets import get_integer
 from agentbay_local.sandbox.host.startup import (
     Launch,
-    guarded,
-    insist,
-    ready,
-    refuse_outbound,
-    settings,
+    agent_settings,
+    finish,
+    reject_outbound,
+    wait_for_process,
+    wait_until_ready,
 )
 from agentbay_local.sandbox.inside import confinement
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
 
-__all__ = ["LandlockBackend", "describe"]
+__all__ = ["LandlockBackend", "describe_level"]
 
 SIGNALS_SINCE = 6
 """Version of Landlock since which a session cannot signal processes outside."""
@@ -50,7 +50,7 @@ ETC = ("group", "passwd")
 DEVICES = ("full", "null", "random", "tty", "urandom", "zero")
 
 
-def describe() -> str:
+def describe_level() -> str:
     """Say what this level is worth on this machine, in one or two sentences."""
     version = confinement.abi()
     said = (
@@ -68,66 +68,66 @@ class LandlockBackend(Backend):
     isolation = Isolation.LANDLOCK
 
     def __init__(self) -> None:
-        self._places = Mounts()
-        self._crowd = SharedCost()
+        self._mounts = Mounts()
+        self._shared_cost = SharedCost()
 
     def prepare_root(self, spec: SandboxSpec) -> None:
-        rootfs.prepare_places(spec, spec.uid)
+        rootfs.prepare_session_directories(spec, spec.uid)
 
     async def start(self, spec: SandboxSpec) -> Sandbox:
         _check(spec)
         with Launch() as launch:
-            moved = await self._places.call(lambda: self._moved(spec))
-            spawning = self._places.call(lambda: self._spawn(launch, spec))
-            guard = await guarded(spawning, launch)
-            channel = launch.channel(_settings(moved, programs.interpreter().needs))
+            moved = await self._mounts.run(lambda: self._prepare(spec))
+            spawning = self._mounts.run(lambda: self._spawn(launch, spec))
+            process = await wait_for_process(spawning, launch)
+            channel = launch.open_channel(_agent_settings(moved, programs.find_interpreter().needs))
             try:
-                await ready(channel, guard, launch)
-                agent = integer(channel.ready.result(), "pid")
+                await wait_until_ready(channel, process, launch)
+                agent = get_integer(channel.ready.result(), "pid")
             except BaseException:
-                channel.end("the sandbox did not start")
-                await insist(guard.kill())
+                channel.close("the sandbox did not start")
+                await finish(process.kill())
                 raise
-            watch = LimitEnforcer(agent, spec, self._crowd)
+            enforcer = LimitEnforcer(agent, spec, self._shared_cost)
             return AgentSandbox(
-                self.isolation, channel, guard, watch, lambda: self._release(spec.root)
+                self.isolation, channel, process, enforcer, lambda: self._release_mount(spec.root)
             )
 
     async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(None, self._places.close)
+        await asyncio.get_running_loop().run_in_executor(None, self._mounts.close)
 
-    def _moved(self, spec: SandboxSpec) -> SandboxSpec:
+    def _prepare(self, spec: SandboxSpec) -> SandboxSpec:
         """Return the description with the paths by which the session's user gets there."""
         self.prepare_root(spec)
-        return attrs.evolve(spec, root=self._reached(spec, spec.root.resolve()))
+        return attrs.evolve(spec, root=self._reachable(spec, spec.root.resolve()))
 
-    def _reached(self, spec: SandboxSpec, path: Path) -> Path:
-        return path if spec.uid is None else self._places.reachable(path)
+    def _reachable(self, spec: SandboxSpec, path: Path) -> Path:
+        return path if spec.uid is None else self._mounts.reachable(path)
 
     def _spawn(self, launch: Launch, spec: SandboxSpec) -> subprocess.Popen[bytes]:
-        python = programs.interpreter()
+        python = programs.find_interpreter()
         program = python.program
         if python.needs is not None:
-            needs = self._reached(spec, python.needs)
+            needs = self._reachable(spec, python.needs)
             program = needs / program.relative_to(python.needs)
         inside = interpreter_arguments(launch.agent_end, launch.program)
         return launch.popen([str(program), *inside], spec.uid)
 
-    def _release(self, root: Path) -> None:
+    def _release_mount(self, root: Path) -> None:
         """Undo the mount of a session that has ended."""
         with contextlib.suppress(RuntimeError):  # the thread is gone, and its mounts with it
-            released = self._places.call(lambda: self._places.release(root))
+            released = self._mounts.run(lambda: self._mounts.release(root))
             released.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
 def _check(spec: SandboxSpec) -> None:
-    refuse_outbound(spec)
+    reject_outbound(spec)
     if not confinement.abi():
         raise IsolationUnavailable(
             "this kernel has no Landlock, or does not use it.",
             "use Linux 5.13 or newer, with landlock among the security modules (lsm=landlock,...).",
         )
-    if seccomp.program(Isolation.LANDLOCK) is None:
+    if seccomp.build_filter(Isolation.LANDLOCK) is None:
         raise IsolationUnavailable(
             f"the system calls of a {os.uname().machine} are not known.",
             "run the service on x86_64 or aarch64, or use namespaces.",
@@ -138,13 +138,13 @@ def _check(spec: SandboxSpec) -> None:
         )
 
 
-def _settings(spec: SandboxSpec, needs: Path | None) -> dict[str, Any]:
+def _agent_settings(spec: SandboxSpec, needs: Path | None) -> dict[str, Any]:
     """Return the agent's first packet, with what it shuts itself in with."""
-    filter_program = seccomp.program(Isolation.LANDLOCK)
+    filter_program = seccomp.build_filter(Isolation.LANDLOCK)
     if filter_program is None:
         raise SandboxError("the system calls of this machine are not known")
     return {
-        **settings(spec, Isolation.LANDLOCK),
+        **agent_settings(spec, Isolation.LANDLOCK),
         "rules": [*_rules(spec, needs)],
         "filter": base64.b64encode(filter_program).decode(),
     }

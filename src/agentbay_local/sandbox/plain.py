@@ -19,11 +19,11 @@ from agentbay_local.sandbox.host.limit_enforcer import LimitEnforcer, SharedCost
 from agentbay_local.sandbox.host.mounts import Mounts
 from agentbay_local.sandbox.host.startup import (
     Launch,
-    guarded,
-    insist,
-    ready,
-    refuse_outbound,
-    settings,
+    agent_settings,
+    finish,
+    reject_outbound,
+    wait_for_process,
+    wait_until_ready,
 )
 
 if TYPE_CHECKING:
@@ -38,28 +38,30 @@ class PlainBackend(Backend):
     isolation = Isolation.NONE
 
     def __init__(self) -> None:
-        self._places = Mounts()
-        self._crowd = SharedCost()
+        self._mounts = Mounts()
+        self._shared_cost = SharedCost()
 
     def prepare_root(self, spec: SandboxSpec) -> None:
-        rootfs.prepare_places(spec)
+        rootfs.prepare_session_directories(spec)
 
     async def start(self, spec: SandboxSpec) -> Sandbox:
-        refuse_outbound(spec)
+        reject_outbound(spec)
         with Launch() as launch:
-            guard = await guarded(self._places.call(lambda: self._spawn(launch, spec)), launch)
-            channel = launch.channel(settings(spec, self.isolation))
+            process = await wait_for_process(
+                self._mounts.run(lambda: self._spawn(launch, spec)), launch
+            )
+            channel = launch.open_channel(agent_settings(spec, self.isolation))
             try:
-                await ready(channel, guard, launch)
+                await wait_until_ready(channel, process, launch)
             except BaseException:
-                channel.end("the sandbox did not start")
-                await insist(guard.kill())
+                channel.close("the sandbox did not start")
+                await finish(process.kill())
                 raise
-            watch = LimitEnforcer(guard.pid, spec, self._crowd)
-            return AgentSandbox(self.isolation, channel, guard, watch, lambda: None)
+            enforcer = LimitEnforcer(process.pid, spec, self._shared_cost)
+            return AgentSandbox(self.isolation, channel, process, enforcer, lambda: None)
 
     async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(None, self._places.close)
+        await asyncio.get_running_loop().run_in_executor(None, self._mounts.close)
 
     def _spawn(self, launch: Launch, spec: SandboxSpec) -> subprocess.Popen[bytes]:
         self.prepare_root(spec)

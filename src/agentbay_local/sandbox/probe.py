@@ -19,7 +19,7 @@ from agentbay_local.sandbox.errors import IsolationUnavailable, SandboxError
 from agentbay_local.sandbox.host.removal import remove_tree
 from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.inside import confinement
-from agentbay_local.sandbox.landlock import LandlockBackend, describe
+from agentbay_local.sandbox.landlock import LandlockBackend, describe_level
 from agentbay_local.sandbox.plain import PlainBackend
 
 if TYPE_CHECKING:
@@ -97,13 +97,13 @@ async def probe(want: Isolation = Isolation.NAMESPACES) -> Capability:
     try:
         if sys.platform != "linux":
             raise LINUX_ONLY
-        await _tried(backend_for(want))
+        await _try_backend(backend_for(want))
     except IsolationUnavailable as error:
         return Capability(want, False, error.reason, f"{error.remedy} {_last_resort(want)}".strip())
     except (SandboxError, OSError) as error:
-        remedy = f"{_remedy(str(error))} {_last_resort(want)}".strip()
+        remedy = f"{_find_remedy(str(error))} {_last_resort(want)}".strip()
         return Capability(want, False, f"{error}.", remedy)
-    return Capability(want, True, detail=describe() if want is Isolation.LANDLOCK else "")
+    return Capability(want, True, detail=describe_level() if want is Isolation.LANDLOCK else "")
 
 
 def backend_for(level: Isolation, orphans: Orphans | None = None) -> Backend:
@@ -118,7 +118,7 @@ def backend_for(level: Isolation, orphans: Orphans | None = None) -> Backend:
     return LandlockBackend() if level is Isolation.LANDLOCK else PlainBackend()
 
 
-async def _tried(backend: Backend) -> None:
+async def _try_backend(backend: Backend) -> None:
     place = Path(tempfile.mkdtemp(prefix="agentbay-probe-"))
     try:
         async with await backend.start(SandboxSpec(place / "root", private_uid("probe"))) as one:
@@ -130,7 +130,7 @@ async def _tried(backend: Backend) -> None:
         await remove_tree(place)
 
 
-def _remedy(said: str) -> str:
+def _find_remedy(said: str) -> str:
     for signs, remedy in REMEDIES:
         if any(sign in said for sign in signs):
             return remedy

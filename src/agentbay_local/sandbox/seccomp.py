@@ -20,7 +20,7 @@ import attrs
 
 from agentbay_local.sandbox.values import Isolation
 
-__all__ = ["program", "refused"]
+__all__ = ["build_filter", "count_refused_calls"]
 
 LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 ALLOW, KILL_PROCESS, REFUSE = 0x7FFF0000, 0x80000000, 0x00050000
@@ -32,7 +32,7 @@ NEW_NAMESPACES = 0x7E020000
 NEW_TIME = 0x80
 """CLONE_NEWTIME, for unshare only; for clone this bit is part of the signal's number."""
 
-TYPING_FOR_OTHERS = (0x5412, 0x541C)
+TERMINAL_INPUT_REQUESTS = (0x5412, 0x541C)
 """TIOCSTI and TIOCLINUX, which put characters into a terminal's input."""
 
 FAMILIES = {
@@ -58,7 +58,7 @@ class Machine:
     foreign: int | None = None
 
 
-NEWER = {
+COMMON_NUMBERS = {
     "clone3": 435,
     "fsconfig": 431,
     "fsmount": 432,
@@ -78,7 +78,7 @@ NEWER = {
 """Calls that came late enough to have the same number everywhere."""
 
 X86_64 = {
-    **NEWER,
+    **COMMON_NUMBERS,
     "_sysctl": 156,
     "acct": 163,
     "add_key": 248,
@@ -133,7 +133,7 @@ X86_64 = {
 }
 
 AARCH64 = {
-    **NEWER,
+    **COMMON_NUMBERS,
     "acct": 89,
     "add_key": 217,
     "adjtimex": 171,
@@ -183,18 +183,18 @@ MACHINES = {
     "x86_64": Machine(0xC000003E, X86_64, foreign=0x40000000),
 }
 
-ABSENT = ("clone3", "io_uring_enter", "io_uring_register", "io_uring_setup")
+REPORTED_ABSENT = ("clone3", "io_uring_enter", "io_uring_register", "io_uring_setup")
 """Calls a session is told do not exist: programs then fall back to what they did before. The flags
 of clone3 lie in memory, where no filter can look."""
 
 HOST_IPC = ("mq_open", "msgget", "semget", "shmget")
 """Refused where there is no ipc namespace."""
 
-LOOKED_INTO = ("clone", "ioctl", "socket", "socketpair", "unshare")
+CHECKED_BY_ARGUMENT = ("clone", "ioctl", "socket", "socketpair", "unshare")
 """Calls that are allowed or refused by their arguments."""
 
 
-def program(isolation: Isolation, machine: str | None = None) -> bytes | None:
+def build_filter(isolation: Isolation, machine: str | None = None) -> bytes | None:
     """Return the filter for a level, as the kernel takes it.
 
     Args:
@@ -207,17 +207,21 @@ def program(isolation: Isolation, machine: str | None = None) -> bytes | None:
     known = MACHINES.get(machine or os.uname().machine)
     if known is None or (machine is None and sys.maxsize < 2**32):
         return None
-    steps = [*_entrance(known), *_by_number(known, isolation), *_by_argument(known, isolation)]
+    steps = [
+        *_check_architecture(known),
+        *_check_numbers(known, isolation),
+        *_check_arguments(known, isolation),
+    ]
     return b"".join((*steps, _step(RETURN, ALLOW)))
 
 
-def refused() -> int:
+def count_refused_calls() -> int:
     """Return how many calls of this computer the filter refuses, at least with some arguments."""
     known = MACHINES.get(os.uname().machine)
-    return 0 if known is None or program(Isolation.NAMESPACES) is None else len(known.numbers)
+    return 0 if known is None or build_filter(Isolation.NAMESPACES) is None else len(known.numbers)
 
 
-def _entrance(machine: Machine) -> list[bytes]:
+def _check_architecture(machine: Machine) -> list[bytes]:
     """Turn other conventions away and load the number of the call."""
     steps = [
         _step(LOAD, ARCHITECTURE),
@@ -230,27 +234,27 @@ def _entrance(machine: Machine) -> list[bytes]:
     return steps
 
 
-def _by_number(machine: Machine, isolation: Isolation) -> list[bytes]:
-    kept = {*LOOKED_INTO, *(HOST_IPC if isolation is Isolation.NAMESPACES else ())}
+def _check_numbers(machine: Machine, isolation: Isolation) -> list[bytes]:
+    kept = {*CHECKED_BY_ARGUMENT, *(HOST_IPC if isolation is Isolation.NAMESPACES else ())}
     steps = []
     for name, number in machine.numbers.items():
         if name not in kept:
-            answer = errno.ENOSYS if name in ABSENT else errno.EPERM
+            answer = errno.ENOSYS if name in REPORTED_ABSENT else errno.EPERM
             steps += [_step(EQUAL, number, no=1), _step(RETURN, REFUSE | answer)]
     return steps
 
 
-def _by_argument(machine: Machine, isolation: Isolation) -> list[bytes]:
+def _check_arguments(machine: Machine, isolation: Isolation) -> list[bytes]:
     steps = []
     for name, flags in (("clone", NEW_NAMESPACES), ("unshare", NEW_NAMESPACES | NEW_TIME)):
         looked = [_step(ANY_BIT, flags, no=1), _step(RETURN, REFUSE | errno.EPERM)]
-        steps += _looking(machine.numbers[name], FIRST_ARGUMENT, looked)
-    refused = [
+        steps += _check_argument(machine.numbers[name], FIRST_ARGUMENT, looked)
+    count_refused_calls = [
         one
-        for request in TYPING_FOR_OTHERS
+        for request in TERMINAL_INPUT_REQUESTS
         for one in (_step(EQUAL, request, no=1), _step(RETURN, REFUSE | errno.EPERM))
     ]
-    steps += _looking(machine.numbers["ioctl"], SECOND_ARGUMENT, refused)
+    steps += _check_argument(machine.numbers["ioctl"], SECOND_ARGUMENT, count_refused_calls)
     for name in ("socket", "socketpair"):
         # A pair is connected to nothing but itself, wherever it is made.
         families = {*FAMILIES[isolation], *((socket.AF_UNIX,) if name == "socketpair" else ())}
@@ -260,11 +264,11 @@ def _by_argument(machine: Machine, isolation: Isolation) -> list[bytes]:
             for one in (_step(EQUAL, family, no=1), _step(RETURN, ALLOW))
         ]
         refusal = _step(RETURN, REFUSE | errno.EAFNOSUPPORT)
-        steps += _looking(machine.numbers[name], FIRST_ARGUMENT, [*allowed, refusal])
+        steps += _check_argument(machine.numbers[name], FIRST_ARGUMENT, [*allowed, refusal])
     return steps
 
 
-def _looking(number: int, argument: int, looked: list[bytes]) -> list[bytes]:
+def _check_argument(number: int, argument: int, looked: list[bytes]) -> list[bytes]:
     """Decide about one call by the low half of an argument, which is all the kernel uses of it."""
     steps = [_step(LOAD, argument), *looked, _step(RETURN, ALLOW)]
     return [_step(EQUAL, number, no=len(steps)), *steps]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "HOME",
     "OUTPUT_LIMIT",
-    "Completed",
+    "CompletedCommand",
     "Consumption",
     "Entry",
     "Isolation",
@@ -109,7 +109,7 @@ class SandboxSpec:
 
 
 @attrs.frozen
-class Completed:
+class CompletedCommand:
     """A command that has ended.
 
     Attributes:

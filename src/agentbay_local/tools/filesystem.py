@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from agentbay_local.clock import iso
 from agentbay_local.protocol.arguments import Arguments, ToolError
-from agentbay_local.sandbox.errors import FileProblem
+from agentbay_local.sandbox.errors import SandboxOSError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ def translate_file_errors(doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except FileProblem as problem:
+    except SandboxOSError as problem:
         raise ToolError(
             f"Execution failed. Error code:-32602 Error message: "
             f"Failed to {doing}: {problem.path}, error: {problem.strerror}"
@@ -57,7 +57,7 @@ async def delete_file(sandbox: Sandbox, arguments: Arguments) -> str:
     with translate_file_errors("delete file"):
         entry = await sandbox.stat(path)
         if entry.is_dir and not entry.is_symlink:
-            raise FileProblem(errno.EISDIR, path)
+            raise SandboxOSError(errno.EISDIR, path)
         await sandbox.remove(path)
     return "True"
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from agentbay_local.protocol.arguments import Arguments, ToolError
 from agentbay_local.protocol.json import dump_json
-from agentbay_local.sandbox.errors import FileProblem, InvalidRequest
+from agentbay_local.sandbox.errors import InvalidRequest, SandboxOSError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agentbay_local.sandbox.base import Completed
+    from agentbay_local.sandbox.base import CompletedCommand
     from agentbay_local.tools.tool_context import ToolContext
 
 __all__ = ["shell"]
@@ -47,7 +47,7 @@ async def shell(place: ToolContext, arguments: Arguments) -> str:
             env={**place.memory.env, **arguments.text_map("envs")},
             output_limit=_OUTPUT_LIMIT,
         )
-    except (FileProblem, InvalidRequest) as error:
+    except (SandboxOSError, InvalidRequest) as error:
         raise ToolError(await _failure(1, stderr=str(error))) from error
     streams = _streams(done)
     if done.timed_out:
@@ -57,7 +57,7 @@ async def shell(place: ToolContext, arguments: Arguments) -> str:
     return await dump_json(answer, _size(streams))
 
 
-def _streams(done: Completed) -> dict[str, Any]:
+def _streams(done: CompletedCommand) -> dict[str, Any]:
     # The wire carries text; what is not UTF-8 shows as replacement characters, NUL bytes stay.
     streams: dict[str, Any] = {
         "stdout": done.stdout.decode("utf-8", "replace"),
@@ -66,7 +66,7 @@ def _streams(done: Completed) -> dict[str, Any]:
     return {**streams, "truncated": True} if done.truncated else streams
 
 
-def _noted(stderr: str, done: Completed) -> str:
+def _noted(stderr: str, done: CompletedCommand) -> str:
     """Add which limit was passed, where a shell says that a command was killed."""
     notes = [note for note in (_CUT if done.truncated else "", done.excess) if note]
     gap = "\n" if notes and stderr and not stderr.endswith("\n") else ""

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from agentbay_async._protocol.codec import compact_json
 from agentbay_local.protocol.arguments import ToolError
-from agentbay_local.sandbox.host.programs import interpreter
+from agentbay_local.sandbox.host.programs import find_interpreter
 from agentbay_local.tools.inside.transfer_program import UNREACHABLE
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ async def _carry(place: ToolContext, arguments: Arguments, verb: str) -> str:
     url, path = _url(arguments), arguments.path("path")
     task = compact_json({"verb": verb.lower(), "url": url, "path": path})
     done = await place.sandbox.run(
-        [str(interpreter().program), "-I", "-X", "utf8", "-c", _program()],
+        [str(find_interpreter().program), "-I", "-X", "utf8", "-c", _program()],
         timeout=_WITHIN,
         env=place.memory.env,
         stdin=task.encode("utf-8", "surrogateescape"),

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agentbay_local.protocol.arguments import Arguments, ToolError
-from agentbay_local.sandbox.errors import FileProblem, InvalidRequest
+from agentbay_local.sandbox.errors import InvalidRequest, SandboxOSError
 from agentbay_local.websocket.pty_session import PtySession
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class PtyServer:
                 cwd=arguments.optional_text("cwd"),
                 env={**place.memory.env, **arguments.text_map("envs")},
             )
-        except (FileProblem, InvalidRequest) as error:
+        except (SandboxOSError, InvalidRequest) as error:
             raise ToolError(f"The terminal cannot be opened: {error}") from error
         if self._closed:
             await terminal.close()
@@ -144,7 +144,7 @@ async def _shell(sandbox: Sandbox, arguments: Arguments) -> Sequence[str]:
     for shell in _SHELLS[:-1]:
         try:
             await sandbox.stat(shell)
-        except FileProblem:
+        except SandboxOSError:
             continue
         return (shell,)
     return _SHELLS[-1:]

@@ -12,7 +12,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from agentbay_local.protocol.arguments import ToolError
-from agentbay_local.sandbox.errors import FileProblem, SandboxError
+from agentbay_local.sandbox.errors import SandboxError, SandboxOSError
 from agentbay_local.sandbox.host.pipes import CHUNK
 from agentbay_local.websocket.scrollback import Scrollback
 from agentbay_local.websocket.subscriber import Subscriber
@@ -104,7 +104,7 @@ class PtySession:
             InvalidRequest: The size is out of range.
         """
         self._check()
-        with contextlib.suppress(FileProblem):  # it ends just now, which is told
+        with contextlib.suppress(SandboxOSError):  # it ends just now, which is told
             self._terminal.resize(columns, rows)
 
     async def kill(self) -> None:
@@ -147,7 +147,7 @@ class PtySession:
 
     async def _write(self) -> None:
         # When it is hung up nobody reads any more; its end is told by what reads it.
-        with contextlib.suppress(FileProblem):
+        with contextlib.suppress(SandboxOSError):
             while True:
                 data = await self._typed.get()
                 await self._terminal.write(data)

@@ -22,12 +22,12 @@ from agentbay_local.sandbox.errors import (
     SandboxTimeout,
 )
 from agentbay_local.sandbox.host.packets import (
-    Outgoing,
-    integer,
-    packed,
-    parsed,
-    problem_in,
-    received,
+    OutgoingPacket,
+    find_error,
+    get_integer,
+    pack,
+    receive,
+    unpack,
 )
 
 if TYPE_CHECKING:
@@ -66,31 +66,33 @@ class AgentClient:
         sock.setblocking(False)
         self._sock = sock
         self._loop = asyncio.get_running_loop()
-        self.on_broken: Callable[[], None] = lambda: None
+        self.on_disconnect: Callable[[], None] = lambda: None
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
-        self._outgoing: deque[Outgoing] = deque()
+        self._outgoing: deque[OutgoingPacket] = deque()
         self._last_id = 0
         self._ended: str | None = None
         self.ready: asyncio.Future[dict[str, Any]] = self._loop.create_future()
         self._loop.add_reader(sock.fileno(), self._readable)
 
-    def begin(self, operation: str, fields: Mapping[str, object], fds: Sequence[int] = ()) -> Call:
+    def begin(
+        self, operation: str, fields: Mapping[str, object], fds: Sequence[int] = ()
+    ) -> PendingReply:
         """Send a request and return it, to be awaited or given up.
 
         The descriptors must stay open until the call has ended.
         """
-        call = self.expect()
-        call.sent = self._post({**fields, "op": operation, "id": call.id}, fds)
+        call = self.expect_reply()
+        call.sent = self._send({**fields, "op": operation, "id": call.id}, fds)
         return call
 
-    def expect(self) -> Call:
+    def expect_reply(self) -> PendingReply:
         """Return a call that another request makes the agent answer, named to it by its id."""
         if self._ended is not None:
             raise SandboxGone(self._ended)
         self._last_id += 1
         future: asyncio.Future[Reply] = self._loop.create_future()
         self._waiting[self._last_id] = future
-        return Call(self, self._last_id, future)
+        return PendingReply(self, self._last_id, future)
 
     async def request(
         self, operation: str, fields: Mapping[str, object], *, within: float
@@ -103,17 +105,17 @@ class AgentClient:
             within: Seconds until `SandboxTimeout`.
         """
         with self.begin(operation, fields) as call:
-            return await call.answer(within)
+            return await call.wait(within)
 
-    def tell(self, operation: str, fields: Mapping[str, object], fds: Sequence[int] = ()) -> None:
+    def notify(self, operation: str, fields: Mapping[str, object], fds: Sequence[int] = ()) -> None:
         """Send something that has no answer; copies of the descriptors are sent at once or never.
 
         When the socket is full the message waits, unless it carries descriptors.
         """
         if self._ended is None and not (fds and self._outgoing):
-            self._post({**fields, "op": operation, "id": 0}, fds, keep=not fds)
+            self._send({**fields, "op": operation, "id": 0}, fds, keep=not fds)
 
-    def end(self, reason: str) -> None:
+    def close(self, reason: str) -> None:
         """Close the socket and fail everything that waits. Repeatable."""
         if self._ended is not None:
             return
@@ -128,9 +130,11 @@ class AgentClient:
         _fail(self.ready, reason)
         self._waiting.clear()
 
-    def _post(self, message: dict[str, object], fds: Sequence[int], keep: bool = True) -> Outgoing:
-        outgoing = packed(message, fds)
-        if self._outgoing or not self._sent(outgoing):
+    def _send(
+        self, message: dict[str, object], fds: Sequence[int], keep: bool = True
+    ) -> OutgoingPacket:
+        outgoing = pack(message, fds)
+        if self._outgoing or not self._try_send(outgoing):
             if keep:
                 self._outgoing.append(outgoing)
                 self._loop.add_writer(self._sock.fileno(), self._writable)
@@ -138,7 +142,7 @@ class AgentClient:
                 outgoing.close()
         return outgoing
 
-    def _sent(self, outgoing: Outgoing) -> bool:
+    def _try_send(self, outgoing: OutgoingPacket) -> bool:
         rights = array.array("i", outgoing.fds)
         control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if rights else []
         try:
@@ -147,19 +151,19 @@ class AgentClient:
             return False
         except OSError as error:
             outgoing.close()
-            self._broken(f"the session's agent is gone ({error.strerror})")
+            self._disconnect(f"the session's agent is gone ({error.strerror})")
             return True
         outgoing.close()
         return True
 
     def _writable(self) -> None:
-        while self._outgoing and self._ended is None and self._sent(self._outgoing[0]):
+        while self._outgoing and self._ended is None and self._try_send(self._outgoing[0]):
             if self._outgoing:
                 self._outgoing.popleft()
         if not self._outgoing and self._ended is None:
             self._loop.remove_writer(self._sock.fileno())
 
-    def _forget(self, request_id: int, outgoing: Outgoing | None) -> None:
+    def _forget(self, request_id: int, outgoing: OutgoingPacket | None) -> None:
         self._waiting.pop(request_id, None)
         if outgoing is not None and outgoing in self._outgoing:
             self._outgoing.remove(outgoing)
@@ -170,31 +174,31 @@ class AgentClient:
             if self._ended is not None:
                 return
             try:
-                packet = received(self._sock)
+                packet = receive(self._sock)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
-                self._broken(f"the session's agent is gone ({error.strerror})")
+                self._disconnect(f"the session's agent is gone ({error.strerror})")
                 return
-            self._take(*packet)
+            self._handle_packet(*packet)
 
-    def _take(self, data: bytes, fds: list[int], flags: int) -> None:
+    def _handle_packet(self, data: bytes, fds: list[int], flags: int) -> None:
         try:
             if not data:
                 raise SandboxGone("the session has ended")
-            fields, fds = parsed(data, fds, flags)
-            self._deliver(fields, fds)
+            fields, fds = unpack(data, fds, flags)
+            self._deliver_reply(fields, fds)
         except (SandboxGone, MalformedReply) as error:
             for fd in fds:
                 os.close(fd)
-            self._broken(str(error))
+            self._disconnect(str(error))
 
-    def _deliver(self, fields: dict[str, Any], fds: list[int]) -> None:
+    def _deliver_reply(self, fields: dict[str, Any], fds: list[int]) -> None:
         if fields.get("ready") is True and not self.ready.done():
             self.ready.set_result(fields)
             Reply(fields, tuple(fds)).close()
             return
-        request_id, problem = integer(fields, "id"), problem_in(fields)
+        request_id, problem = get_integer(fields, "id"), find_error(fields)
         future = self._waiting.pop(request_id, None)
         reply = Reply(fields, tuple(fds))
         if future is not None and problem is None:
@@ -204,13 +208,13 @@ class AgentClient:
         if future is not None and problem is not None:
             future.set_exception(problem)
 
-    def _broken(self, reason: str) -> None:
+    def _disconnect(self, reason: str) -> None:
         if self._ended is None:
-            self.end(reason)
-            self.on_broken()
+            self.close(reason)
+            self.on_disconnect()
 
 
-class Call:
+class PendingReply:
     """A request under way; leaving its `with` block gives it up if it was not answered.
 
     Attributes:
@@ -222,12 +226,12 @@ class Call:
         self, channel: AgentClient, request_id: int, future: asyncio.Future[Reply]
     ) -> None:
         self.id = request_id
-        self.sent: Outgoing | None = None
+        self.sent: OutgoingPacket | None = None
         self._channel = channel
         self._future = future
         self._taken = False
 
-    def __enter__(self) -> Call:
+    def __enter__(self) -> PendingReply:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -240,7 +244,7 @@ class Call:
             self._future.result().close()
         self._future.cancel()
 
-    async def answer(self, within: float | None) -> Reply:
+    async def wait(self, within: float | None) -> Reply:
         """Wait for the answer; None waits for as long as the sandbox lives."""
         done, _ = await asyncio.wait([self._future], timeout=within)
         if not done:

@@ -14,7 +14,7 @@ import struct
 import zipfile
 from pathlib import Path
 
-__all__ = ["BOOT", "bundle", "interpreter_arguments"]
+__all__ = ["BOOT", "build_bundle", "interpreter_arguments"]
 
 BOOT = (
     "import sys; sys.path.insert(0, '/proc/self/fd/' + sys.argv[2]); "
@@ -26,7 +26,7 @@ _STAMP = (1980, 1, 1, 0, 0, 0)
 
 
 @functools.lru_cache(maxsize=1)
-def bundle() -> bytes:
+def build_bundle() -> bytes:
     """Return the archive; it is built once."""
     source = Path(__file__).parents[1].joinpath("inside")
     buffer = io.BytesIO()
@@ -35,7 +35,7 @@ def bundle() -> bytes:
             text = path.read_bytes()
             archive.writestr(zipfile.ZipInfo(f"inside/{path.name}", _STAMP), text)
             archive.writestr(
-                zipfile.ZipInfo(f"inside/{path.stem}.pyc", _STAMP), _compiled(text, path.name)
+                zipfile.ZipInfo(f"inside/{path.stem}.pyc", _STAMP), _compile(text, path.name)
             )
     return buffer.getvalue()
 
@@ -50,7 +50,7 @@ def interpreter_arguments(channel: int, program: int) -> list[str]:
     return ["-I", "-S", "-E", "-B", "-X", "utf8", "-c", BOOT, str(channel), str(program)]
 
 
-def _compiled(text: bytes, name: str) -> bytes:
+def _compile(text: bytes, name: str) -> bytes:
     code = compile(text, name, "exec", dont_inherit=True)
     unchecked = struct.pack("<I", 1) + importlib.util.source_hash(text)
     return importlib.util.MAGIC_NUMBER + unchecked + marshal.dumps(code)

@@ -12,12 +12,12 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from agentbay_local.sandbox.host import metering, process_tree, usage
+from agentbay_local.sandbox.host import process_tree, usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from agentbay_local.sandbox.host.process_tree import Member
+    from agentbay_local.sandbox.host.process_tree import Process
     from agentbay_local.sandbox.values import Consumption, SandboxSpec
 
 __all__ = ["LimitEnforcer", "SharedCost"]
@@ -62,10 +62,10 @@ class LimitEnforcer:
         on_excess: Called with a sentence whenever processes were killed.
     """
 
-    def __init__(self, agent: int, spec: SandboxSpec, crowd: SharedCost) -> None:
+    def __init__(self, agent: int, spec: SandboxSpec, shared_cost: SharedCost) -> None:
         self.on_excess: Callable[[str], None] = lambda _: None
         self._agent = agent
-        self._crowd = crowd
+        self._shared_cost = shared_cost
         self._spec = spec
         self._limits = spec.limits
         self._disk = _Disk(spec)
@@ -78,13 +78,13 @@ class LimitEnforcer:
     def wake(self) -> None:
         """Begin to look: something was started."""
         if self._next is None and not self._stopped:
-            self._doze(0.0)
+            self._schedule_check(0.0)
 
     def stop(self) -> None:
         """Look no more. Repeatable."""
         self._stopped = True
         self._disk.stop()
-        self._rest()
+        self._cancel_check()
 
     def consumption(self) -> Consumption:
         """Measure what the session takes now; this takes as long as counting its files does.
@@ -93,61 +93,61 @@ class LimitEnforcer:
             OSError: The session is gone.
         """
         until = time.monotonic() + DISK_WITHIN
-        return metering.consumed(
+        return usage.measure_consumption(
             self._agent, self._spec, lambda: self._stopped or time.monotonic() > until
         )
 
-    def _doze(self, took: float) -> None:
+    def _schedule_check(self, took: float) -> None:
         """Look again after a look that took so long."""
-        self._crowd.awake += 1
-        self._next = self._loop.call_later(self._crowd.pause(took), self._look)
+        self._shared_cost.awake += 1
+        self._next = self._loop.call_later(self._shared_cost.pause(took), self._check)
 
-    def _rest(self) -> None:
+    def _cancel_check(self) -> None:
         if self._next is not None:
-            self._crowd.awake -= 1
+            self._shared_cost.awake -= 1
             self._next.cancel()
             self._next = None
 
-    def _look(self) -> None:
-        self._rest()
+    def _check(self) -> None:
+        self._cancel_check()
         began = time.monotonic()
-        members = process_tree.family(self._agent)
-        self._keep_disk(members)
+        members = process_tree.list_descendants(self._agent)
+        self._enforce_disk(members)
         if not members:
             return
-        self._keep_memory(members)
-        self._keep_processes(members)
+        self._enforce_memory(members)
+        self._enforce_processes(members)
         if not self._stopped:
-            self._doze(time.monotonic() - began)
+            self._schedule_check(time.monotonic() - began)
 
-    def _keep_disk(self, members: Sequence[Member]) -> None:
+    def _enforce_disk(self, members: Sequence[Process]) -> None:
         names = {(member.pid, member.start) for member in members}
         if self._dying:
             self._dying &= names
             if not self._dying:
-                self._disk.settle()
-        elif members and self._disk.excess():
-            self._end(members, f"its files passed {self._limits.disk_bytes} bytes")
+                self._disk.accept_usage()
+        elif members and self._disk.is_exceeded():
+            self._kill(members, f"its files passed {self._limits.disk_bytes} bytes")
             # Whoever was just being started was in no list.
-            process_tree.end(process_tree.family(self._agent))
+            process_tree.kill(process_tree.list_descendants(self._agent))
             self._dying = names
 
-    def _keep_memory(self, members: Sequence[Member]) -> None:
+    def _enforce_memory(self, members: Sequence[Process]) -> None:
         most = self._limits.memory_bytes
         if most is None or sum(member.memory for member in members) <= most:
             return
-        if process_tree.shared_out(members) > most:
+        if process_tree.proportional_memory(members) > most:
             largest = max(members, key=lambda member: member.memory)
-            self._end([largest], f"its memory passed {most} bytes", "its largest process was")
+            self._kill([largest], f"its memory passed {most} bytes", "its largest process was")
 
-    def _keep_processes(self, members: Sequence[Member]) -> None:
+    def _enforce_processes(self, members: Sequence[Process]) -> None:
         if sum(member.tasks for member in members) > self._limits.processes:
-            self._end(members, f"it had more than {self._limits.processes} processes and threads")
+            self._kill(members, f"it had more than {self._limits.processes} processes and threads")
 
-    def _end(
-        self, members: Sequence[Member], why: str, what: str = "all its processes were"
+    def _kill(
+        self, members: Sequence[Process], why: str, what: str = "all its processes were"
     ) -> None:
-        if process_tree.end(members):
+        if process_tree.kill(members):
             self.on_excess(f"the session passed a limit: {why}, so {what} killed")
 
 
@@ -163,14 +163,14 @@ class _Disk:
         self._not_before = 0.0
         self._at_latest = 0.0
         self._measuring: asyncio.Future[int] | None = None
-        self._settling = False
+        self._accepting = False
         self._stopped = False
 
     def stop(self) -> None:
         """Let a measurement under way end at once."""
         self._stopped = True
 
-    def excess(self) -> bool:
+    def is_exceeded(self) -> bool:
         """Say whether the session has written beyond its limit since this was last said.
 
         One that is beyond it may go on as long as it takes no more, to remove files.
@@ -178,17 +178,17 @@ class _Disk:
         if self._most is None:
             return False
         if self._measuring is not None and self._measuring.done():
-            self._take(self._measuring, self._most)
-        if self._measuring is None and self._worthwhile():
+            self._take_measurement(self._measuring, self._most)
+        if self._measuring is None and self._may_be_exceeded():
             self._measure(self._tolerated)
         return self._used is not None and self._used > self._tolerated
 
-    def settle(self) -> None:
+    def accept_usage(self) -> None:
         """Tolerate what is there now: whoever wrote it is gone."""
-        self._settling, self._used = True, None
+        self._accepting, self._used = True, None
         self._measure(None)
 
-    def _worthwhile(self) -> bool:
+    def _may_be_exceeded(self) -> bool:
         """Say whether the session can have passed its limit, by what the whole disk has lost."""
         now = time.monotonic()
         if now < self._not_before:
@@ -212,12 +212,12 @@ class _Disk:
 
         self._measuring = asyncio.get_running_loop().run_in_executor(None, measured)
 
-    def _take(self, measuring: asyncio.Future[int], most: int) -> None:
+    def _take_measurement(self, measuring: asyncio.Future[int], most: int) -> None:
         self._measuring = None
         if measuring.exception() is None:  # else the directory is gone, and with it the session
             self._used = measuring.result()
-            if self._settling:
+            if self._accepting:
                 self._tolerated = max(most, self._used)
             else:
                 self._tolerated = max(most, min(self._tolerated, self._used))
-            self._settling = False
+            self._accepting = False

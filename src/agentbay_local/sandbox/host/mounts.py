@@ -43,7 +43,7 @@ class Mounts:
         self._mounted: dict[Path, Path] = {}
         self._last = 0
 
-    def call(self, function: Callable[[], T]) -> asyncio.Future[T]:
+    def run(self, function: Callable[[], T]) -> asyncio.Future[T]:
         """Call something on the starting thread."""
         return asyncio.get_running_loop().run_in_executor(self._thread, function)
 
@@ -56,24 +56,24 @@ class Mounts:
         path = path.resolve()
         if all(parent.stat().st_mode & 0o001 for parent in path.parents):
             return path
-        return self._bound(path)
+        return self._bind(path)
 
     def release(self, path: Path) -> None:
         """Undo `reachable` for a directory; starting thread only. Repeatable."""
         place = self._mounted.pop(path.resolve(), None)
         if place is not None:
-            _checked("umount2", os.fsencode(place), MNT_DETACH)
+            _call_libc("umount2", os.fsencode(place), MNT_DETACH)
             place.rmdir()
 
     def close(self) -> None:
         """End the thread, and with it every process it has started."""
         self._thread.shutdown(wait=True)
 
-    def _bound(self, source: Path) -> Path:
+    def _bind(self, source: Path) -> Path:
         if source not in self._mounted:
             try:
-                place = self._new_place(source)
-                _checked("mount", os.fsencode(source), os.fsencode(place), None, MS_BIND, None)
+                place = self._make_mount_point(source)
+                _call_libc("mount", os.fsencode(source), os.fsencode(place), None, MS_BIND, None)
             except OSError as error:
                 raise IsolationUnavailable(
                     f"{source} cannot be reached by a session's private user, and mounting it "
@@ -84,10 +84,10 @@ class Mounts:
             self._mounted[source] = place
         return self._mounted[source]
 
-    def _new_place(self, source: Path) -> Path:
+    def _make_mount_point(self, source: Path) -> Path:
         """Make an empty directory or file to mount on, as the source demands."""
         if self._stage is None:
-            self._stage = _private_stage()
+            self._stage = _make_private_stage()
         self._last += 1
         place = self._stage / str(self._last)
         if source.is_dir():
@@ -97,16 +97,16 @@ class Mounts:
         return place
 
 
-def _private_stage() -> Path:
+def _make_private_stage() -> Path:
     """Leave the shared mount namespace and return an empty directory to mount on."""
-    stage = _empty_directory()
-    _checked("unshare", CLONE_NEWNS)
-    _checked("mount", b"none", b"/", None, MS_REC | MS_SLAVE, None)
-    _checked("mount", b"tmpfs", os.fsencode(stage), b"tmpfs", 0, b"mode=0711,size=64k")
+    stage = _make_stage_directory()
+    _call_libc("unshare", CLONE_NEWNS)
+    _call_libc("mount", b"none", b"/", None, MS_REC | MS_SLAVE, None)
+    _call_libc("mount", b"tmpfs", os.fsencode(stage), b"tmpfs", 0, b"mode=0711,size=64k")
     return stage
 
 
-def _empty_directory() -> Path:
+def _make_stage_directory() -> Path:
     """Return a directory of root's that every service shares: what is mounted there is private."""
     parent = next(d for d in PARENTS if os.path.isdir(d) and os.access(d, os.W_OK))
     stage = Path(parent, "agentbay-stage")
@@ -118,7 +118,7 @@ def _empty_directory() -> Path:
     return stage
 
 
-def _checked(function: str, *arguments: object) -> None:
+def _call_libc(function: str, *arguments: object) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     given = [ctypes.c_ulong(a) if isinstance(a, int) else a for a in arguments]
     if getattr(libc, function)(*given) != 0:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from agentbay_local.sandbox.errors import FileProblem
+from agentbay_local.sandbox.errors import SandboxOSError
 from agentbay_local.sandbox.host.openat import open_beneath
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from agentbay_local.sandbox.base import OpenMode
 
-__all__ = ["Found", "OfflineFiles", "copy_content"]
+__all__ = ["FoundFile", "OfflineFiles", "copy_content"]
 
 FLAGS = {
     "r": os.O_RDONLY,
@@ -39,7 +39,7 @@ BUFFER = 1 << 20
 
 
 @attrs.frozen
-class Found:
+class FoundFile:
     """Something met on a walk.
 
     Attributes:
@@ -71,7 +71,7 @@ class OfflineFiles:
     Example:
         >>> import tempfile
         >>> from pathlib import Path
-        >>> with HostFiles(Path(tempfile.mkdtemp())) as files:
+        >>> with OfflineFiles(Path(tempfile.mkdtemp())) as files:
         ...     files.make_directory("/mnt/data")
         ...     [found.path for found in files.walk("/mnt")]
         ['data']
@@ -94,7 +94,7 @@ class OfflineFiles:
             A descriptor that the caller closes.
 
         Raises:
-            FileProblem: There is none, or it is something else than a regular file.
+            SandboxOSError: There is none, or it is something else than a regular file.
         """
         flags = FLAGS[mode]
         if flags & os.O_CREAT:
@@ -114,7 +114,7 @@ class OfflineFiles:
             parent, so_far = so_far, f"{so_far}/{name}" if name else so_far
             try:
                 os.close(self._opened(so_far, DIRECTORY))
-            except FileProblem as problem:
+            except SandboxOSError as problem:
                 if problem.errno != errno.ENOENT:
                     raise
                 self._make(parent, name)
@@ -127,7 +127,7 @@ class OfflineFiles:
         finally:
             os.close(fd)
 
-    def walk(self, path: str) -> Iterator[Found]:
+    def walk(self, path: str) -> Iterator[FoundFile]:
         """Yield everything below a directory, each directory before its content.
 
         Links are yielded and not followed.
@@ -140,11 +140,13 @@ class OfflineFiles:
                 if found.is_dir:
                     waiting.append(found.path)
 
-    def _listed(self, top: str, place: str) -> list[Found]:
+    def _listed(self, top: str, place: str) -> list[FoundFile]:
         fd = self._opened(f"{top}/{place}", DIRECTORY | (os.O_NOFOLLOW if place else 0))
         try:
             return [
-                Found(os.path.join(place, name), os.stat(name, dir_fd=fd, follow_symlinks=False))
+                FoundFile(
+                    os.path.join(place, name), os.stat(name, dir_fd=fd, follow_symlinks=False)
+                )
                 for name in os.listdir(fd)
             ]
         finally:
@@ -157,14 +159,14 @@ class OfflineFiles:
             if self._uid is not None:
                 os.chown(name, self._uid, self._uid, dir_fd=fd, follow_symlinks=False)
         except OSError as error:
-            raise FileProblem(error.errno or errno.EIO, f"{parent}/{name}") from None
+            raise SandboxOSError(error.errno or errno.EIO, f"{parent}/{name}") from None
         finally:
             os.close(fd)
 
     def _settle(self, fd: int, path: str, flags: int) -> None:
         kind = os.fstat(fd).st_mode
         if not stat.S_ISREG(kind):
-            raise FileProblem(errno.EISDIR if stat.S_ISDIR(kind) else errno.EINVAL, path)
+            raise SandboxOSError(errno.EISDIR if stat.S_ISDIR(kind) else errno.EINVAL, path)
         if flags & os.O_TRUNC:
             os.ftruncate(fd, 0)
         if flags & os.O_CREAT and self._uid is not None:
@@ -174,7 +176,7 @@ class OfflineFiles:
         try:
             return open_beneath(self._root, path or "/", flags | os.O_CLOEXEC, mode)
         except OSError as error:
-            raise FileProblem(error.errno or errno.EIO, path or "/") from None
+            raise SandboxOSError(error.errno or errno.EIO, path or "/") from None
 
 
 def copy_content(source: int, target: int) -> int:
@@ -190,13 +192,13 @@ def copy_content(source: int, target: int) -> int:
         except OSError as error:
             if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
                 raise
-            return copied + _copied_by_hand(source, target)
+            return copied + _copy_by_hand(source, target)
         if not part:
             return copied
         copied += part
 
 
-def _copied_by_hand(source: int, target: int) -> int:
+def _copy_by_hand(source: int, target: int) -> int:
     copied = 0
     while data := os.read(source, BUFFER):
         view = memoryview(data)

@@ -85,26 +85,26 @@ class Orphans:
         ended = 0
         for path in self._directory.iterdir():
             boot, pid, start = path.name.rsplit(".", 2)
-            ended += _end(Record(boot, int(pid), int(start)))
+            ended += _kill(Record(boot, int(pid), int(start)))
             path.unlink(missing_ok=True)
         return ended
 
 
-def _end(record: Record) -> bool:
+def _kill(record: Record) -> bool:
     """Kill a process if it is the recorded one, and wait until it is gone."""
     with contextlib.suppress(ProcessLookupError, FileNotFoundError):
         handle = os.pidfd_open(record.pid)
         try:
             # Compared after opening: from here on the handle means this process and no other.
-            if Record.of(record.pid) == record and not _ended(handle, 0):
+            if Record.of(record.pid) == record and not _has_ended(handle, 0):
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
-                return _ended(handle, END_WITHIN_MS)
+                return _has_ended(handle, END_WITHIN_MS)
         finally:
             os.close(handle)
     return False
 
 
-def _ended(handle: int, within_ms: int) -> bool:
+def _has_ended(handle: int, within_ms: int) -> bool:
     """Wait for the end of a process; one that nobody has collected yet has ended too."""
     poll = select.poll()
     poll.register(handle, select.POLLIN)

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from agentbay_local.sandbox.errors import FileProblem, MalformedReply
+from agentbay_local.sandbox.errors import MalformedReply, SandboxOSError
 from agentbay_local.sandbox.inside.wire import LARGEST, PACKET, memory_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Outgoing", "integer", "packed", "parsed", "problem_in", "received"]
+__all__ = ["OutgoingPacket", "find_error", "get_integer", "pack", "receive", "unpack"]
 
 DESCRIPTORS = 4
 
 
 @attrs.define(eq=False)
-class Outgoing:
+class OutgoingPacket:
     """A packet to be sent, with descriptors of which it may own one."""
 
     data: bytes
@@ -36,16 +36,16 @@ class Outgoing:
             os.close(self.owned)
 
 
-def packed(message: dict[str, object], fds: Sequence[int]) -> Outgoing:
+def pack(message: dict[str, object], fds: Sequence[int]) -> OutgoingPacket:
     """Make a packet of a message; what is too large for one goes into a memory file."""
     data = json.dumps(message).encode("ascii")
     if len(data) <= PACKET:
-        return Outgoing(data, fds)
+        return OutgoingPacket(data, fds)
     spill = memory_file(data)
-    return Outgoing(json.dumps({"large": len(data)}).encode("ascii"), [spill, *fds], spill)
+    return OutgoingPacket(json.dumps({"large": len(data)}).encode("ascii"), [spill, *fds], spill)
 
 
-def received(sock: socket.socket) -> tuple[bytes, list[int], int]:
+def receive(sock: socket.socket) -> tuple[bytes, list[int], int]:
     """Take one packet off a socket, whatever is in it."""
     room = socket.CMSG_SPACE(DESCRIPTORS * array.array("i").itemsize)
     data, ancillary, flags, _ = sock.recvmsg(2 * PACKET, room, socket.MSG_CMSG_CLOEXEC)
@@ -56,7 +56,7 @@ def received(sock: socket.socket) -> tuple[bytes, list[int], int]:
     return data, fds.tolist(), flags
 
 
-def parsed(data: bytes, fds: list[int], flags: int) -> tuple[dict[str, Any], list[int]]:
+def unpack(data: bytes, fds: list[int], flags: int) -> tuple[dict[str, Any], list[int]]:
     """Return a packet's message and the descriptors that belong to it.
 
     That of a payload is closed; on an error, all that are left in the list are the caller's.
@@ -70,7 +70,7 @@ def parsed(data: bytes, fds: list[int], flags: int) -> tuple[dict[str, Any], lis
     if "large" in fields:
         if not fds:
             raise MalformedReply("the session's agent announced a payload and sent none")
-        fields = _object(_spilled(fds[0], integer(fields, "large")))
+        fields = _object(_spilled(fds[0], get_integer(fields, "large")))
         os.close(fds.pop(0))
     return fields, fds
 
@@ -98,14 +98,14 @@ def _object(data: bytes) -> dict[str, Any]:
     return fields
 
 
-def problem_in(fields: dict[str, Any]) -> FileProblem | None:
+def find_error(fields: dict[str, Any]) -> SandboxOSError | None:
     """Return the error a message tells of, if it does."""
     if "errno" not in fields:
         return None
-    return FileProblem(integer(fields, "errno"), _text(fields, "path"))
+    return SandboxOSError(get_integer(fields, "errno"), _text(fields, "path"))
 
 
-def integer(fields: dict[str, Any], name: str) -> int:
+def get_integer(fields: dict[str, Any], name: str) -> int:
     """Return a field that must be a whole number of 64 bits."""
     value = fields.get(name)
     if type(value) is not int or not -(2**63) <= value < 2**63:

@@ -7,7 +7,7 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-from agentbay_local.sandbox.errors import FileProblem
+from agentbay_local.sandbox.errors import SandboxOSError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ class Pipe:
         self._writing = asyncio.Lock()
         self._reading = asyncio.Lock()
         self._closed = asyncio.Event()
-        self._last = asyncio.Event()
+        self._draining = asyncio.Event()
 
     def fileno(self) -> int:
         """Return the descriptor, for those who watch it themselves; -1 when closed."""
@@ -46,12 +46,14 @@ class Pipe:
         """
         async with self._reading:
             while not self._closed.is_set():
-                data = self._taken(most)
-                if data is None and self._last.is_set():
+                data = self._try_read(most)
+                if data is None and self._draining.is_set():
                     return b""
                 if data is not None:
                     return data
-                await self._until(self._last, self._loop.add_reader, self._loop.remove_reader)
+                await self._wait_until_usable(
+                    self._draining, self._loop.add_reader, self._loop.remove_reader
+                )
         return b""
 
     async def write(self, data: bytes) -> None:
@@ -60,19 +62,21 @@ class Pipe:
         Concurrent writes queue up and never mix; a cancelled one may be written in part.
 
         Raises:
-            FileProblem: Nobody reads any more (EPIPE, EIO), or it is closed (EBADF).
+            SandboxOSError: Nobody reads any more (EPIPE, EIO), or it is closed (EBADF).
         """
         async with self._writing:
             rest = memoryview(data)
             while rest:
-                given = self._given(rest)
+                given = self._try_write(rest)
                 if not given:
-                    await self._until(self._closed, self._loop.add_writer, self._loop.remove_writer)
+                    await self._wait_until_usable(
+                        self._closed, self._loop.add_writer, self._loop.remove_writer
+                    )
                 rest = rest[given:]
 
     def finish(self) -> None:
         """From now on `read` returns what is there, and then b"" instead of waiting for more."""
-        self._last.set()
+        self._draining.set()
 
     def close(self) -> None:
         """Close it, which ends whoever waits in `read` or `write`. Repeatable."""
@@ -82,9 +86,9 @@ class Pipe:
             os.close(self._fd)
             self._fd = -1
             self._closed.set()
-            self._last.set()
+            self._draining.set()
 
-    def _taken(self, most: int) -> bytes | None:
+    def _try_read(self, most: int) -> bytes | None:
         """Read what is there; None when nothing is."""
         try:
             return os.read(self._fd, most)
@@ -93,20 +97,20 @@ class Pipe:
         except OSError as error:
             if error.errno == errno.EIO:  # how a terminal says that nobody is left
                 return b""
-            raise FileProblem(error.errno or errno.EIO, self._name) from None
+            raise SandboxOSError(error.errno or errno.EIO, self._name) from None
 
-    def _given(self, data: memoryview) -> int:
+    def _try_write(self, data: memoryview) -> int:
         """Write what there is room for; return how much that was."""
         if self._closed.is_set():
-            raise FileProblem(errno.EBADF, self._name)
+            raise SandboxOSError(errno.EBADF, self._name)
         try:
             return os.write(self._fd, data)
         except BlockingIOError:
             return 0
         except OSError as error:
-            raise FileProblem(error.errno or errno.EIO, self._name) from None
+            raise SandboxOSError(error.errno or errno.EIO, self._name) from None
 
-    async def _until(
+    async def _wait_until_usable(
         self, over: asyncio.Event, watch: Callable[..., None], forget: Callable[[int], bool]
     ) -> None:
         """Wait until the descriptor can be used, or it is over."""

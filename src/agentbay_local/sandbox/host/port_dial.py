@@ -11,16 +11,16 @@ import errno
 import socket
 from typing import TYPE_CHECKING
 
-from agentbay_local.sandbox.errors import FileProblem
+from agentbay_local.sandbox.errors import SandboxOSError
 from agentbay_local.sandbox.host import replies
 
 if TYPE_CHECKING:
     from agentbay_local.sandbox.host.agent_client import AgentClient
 
-__all__ = ["dialled"]
+__all__ = ["dial_port"]
 
 
-async def dialled(channel: AgentClient, port: int, within: float) -> socket.socket:
+async def dial_port(channel: AgentClient, port: int, within: float) -> socket.socket:
     """Return a socket connected to a port of the session.
 
     Args:
@@ -29,36 +29,36 @@ async def dialled(channel: AgentClient, port: int, within: float) -> socket.sock
         within: Seconds for each of the two addresses.
 
     Raises:
-        FileProblem: The problem with the first address, when neither answers.
+        SandboxOSError: The problem with the first address, when neither answers.
     """
     try:
-        return await _connected(channel, "127.0.0.1", port, within)
-    except FileProblem as first:
+        return await _connect(channel, "127.0.0.1", port, within)
+    except SandboxOSError as first:
         try:
-            return await _connected(channel, "::1", port, within)
-        except FileProblem:
+            return await _connect(channel, "::1", port, within)
+        except SandboxOSError:
             raise first from None
 
 
-async def _connected(channel: AgentClient, host: str, port: int, within: float) -> socket.socket:
+async def _connect(channel: AgentClient, host: str, port: int, within: float) -> socket.socket:
     fields = {"host": host, "port": port, "path": f"port {port}"}
     with channel.begin("dial", fields) as call:
-        sock = replies.connecting_socket(await call.answer(within))
+        sock = replies.take_connecting_socket(await call.wait(within))
     try:
-        await asyncio.wait_for(_writable(sock), within)
+        await asyncio.wait_for(_wait_until_connected(sock), within)
         failure = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if failure:
-            raise FileProblem(failure, f"port {port}")
+            raise SandboxOSError(failure, f"port {port}")
     except asyncio.TimeoutError:
         sock.close()
-        raise FileProblem(errno.ETIMEDOUT, f"port {port}") from None
+        raise SandboxOSError(errno.ETIMEDOUT, f"port {port}") from None
     except BaseException:
         sock.close()
         raise
     return sock
 
 
-async def _writable(sock: socket.socket) -> None:
+async def _wait_until_connected(sock: socket.socket) -> None:
     """Wait until a connection is made or has failed."""
     loop = asyncio.get_running_loop()
     settled = asyncio.Event()

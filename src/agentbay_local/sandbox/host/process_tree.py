@@ -16,13 +16,13 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Member", "end", "family", "read", "shared_out"]
+__all__ = ["Process", "kill", "list_descendants", "proportional_memory", "read_proc_file"]
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 @attrs.frozen
-class Member:
+class Process:
     """One process of a session.
 
     Attributes:
@@ -38,24 +38,24 @@ class Member:
     memory: int
 
 
-def family(ancestor: int) -> list[Member]:
+def list_descendants(ancestor: int) -> list[Process]:
     """Describe every process below one that is still there."""
     found = []
-    waiting = list(_children(ancestor))
+    waiting = list(_list_children(ancestor))
     while waiting:
         pid = waiting.pop()
         with contextlib.suppress(OSError, ValueError, IndexError):  # it has ended meanwhile
-            found.append(_described(pid))
-        waiting += _children(pid)
+            found.append(_describe(pid))
+        waiting += _list_children(pid)
     return found
 
 
-def shared_out(members: Iterable[Member]) -> int:
+def proportional_memory(members: Iterable[Process]) -> int:
     """Return the bytes in memory with shared pages counted once; slower than `Member.memory`."""
-    return sum(_proportional(member) for member in members)
+    return sum(_proportional_memory(member) for member in members)
 
 
-def end(members: Iterable[Member]) -> int:
+def kill(members: Iterable[Process]) -> int:
     """Kill these processes and no others; return how many were still there."""
     ended = 0
     for member in members:
@@ -63,7 +63,7 @@ def end(members: Iterable[Member]) -> int:
             handle = os.pidfd_open(member.pid)
             try:
                 # Compared after opening: from here on the handle means this process.
-                if _described(member.pid).start == member.start:
+                if _describe(member.pid).start == member.start:
                     signal.pidfd_send_signal(handle, signal.SIGKILL)
                     ended += 1
             finally:
@@ -71,27 +71,27 @@ def end(members: Iterable[Member]) -> int:
     return ended
 
 
-def _children(pid: int) -> Iterator[int]:
+def _list_children(pid: int) -> Iterator[int]:
     with contextlib.suppress(OSError):
         for task in os.listdir(f"/proc/{pid}/task"):
             with contextlib.suppress(OSError):
-                yield from map(int, read(f"/proc/{pid}/task/{task}/children").split())
+                yield from map(int, read_proc_file(f"/proc/{pid}/task/{task}/children").split())
 
 
-def _described(pid: int) -> Member:
-    fields = read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
-    return Member(pid, int(fields[19]), int(fields[17]), int(fields[21]) * PAGE)
+def _describe(pid: int) -> Process:
+    fields = read_proc_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    return Process(pid, int(fields[19]), int(fields[17]), int(fields[21]) * PAGE)
 
 
-def _proportional(member: Member) -> int:
+def _proportional_memory(member: Process) -> int:
     with contextlib.suppress(OSError):
-        for line in read(f"/proc/{member.pid}/smaps_rollup").splitlines():
+        for line in read_proc_file(f"/proc/{member.pid}/smaps_rollup").splitlines():
             if line.startswith(b"Pss:"):
                 return int(line.split()[1]) * 1024
     return member.memory
 
 
-def read(path: str) -> bytes:
+def read_proc_file(path: str) -> bytes:
     """Read a file of the kernel, which does not know its length."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:

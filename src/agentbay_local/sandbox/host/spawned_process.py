@@ -9,24 +9,24 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from agentbay_local.sandbox.errors import SandboxError
-from agentbay_local.sandbox.host.packets import integer
+from agentbay_local.sandbox.host.packets import get_integer
 from agentbay_local.sandbox.host.pipes import Pipe
-from agentbay_local.sandbox.host.replies import exit_code
+from agentbay_local.sandbox.host.replies import parse_exit_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from typing_extensions import Self
 
-    from agentbay_local.sandbox.host.agent_client import AgentClient, Call, Reply
+    from agentbay_local.sandbox.host.agent_client import AgentClient, PendingReply, Reply
 
-__all__ = ["SpawnedProcess", "Started", "begun", "spawned"]
+__all__ = ["AgentProcess", "SpawnedProcess", "spawn_process", "start_process"]
 
 KILL_GRACE = 5.0
 """Seconds a killed program may take to be reported before it is no longer waited for."""
 
 
-class Started:
+class AgentProcess:
     """A program of a session, from its start to the news of its end.
 
     Args:
@@ -38,11 +38,11 @@ class Started:
         pid: Its number inside the session.
     """
 
-    def __init__(self, channel: AgentClient, ending: Call, reply: Reply) -> None:
-        self.pid = integer(reply.fields, "pid")
+    def __init__(self, channel: AgentClient, ending: PendingReply, reply: Reply) -> None:
+        self.pid = get_integer(reply.fields, "pid")
         self._channel = channel
         self._id = ending.id
-        self._ended = asyncio.ensure_future(_end(ending))
+        self._ended = asyncio.ensure_future(_wait_for_exit(ending))
         # Looked at, so that nothing is logged when the sandbox dies and nobody waits.
         self._ended.add_done_callback(lambda end: end.cancelled() or end.exception())
 
@@ -71,12 +71,12 @@ class Started:
     def signal(self, number: int) -> None:
         """Signal its process group; nothing happens when it has ended."""
         if not self.exited:
-            self._channel.tell("kill", {"run": self._id, "signal": int(number)})
+            self._channel.notify("kill", {"run": self._id, "signal": int(number)})
 
     def kill(self) -> None:
         """Kill it and every process that has not left its kernel session."""
         if not self.exited:
-            self._channel.tell("kill", {"run": self._id, "session": True})
+            self._channel.notify("kill", {"run": self._id, "session": True})
 
     async def close(self) -> None:
         """Kill it if it runs, and free everything; bounded. Repeatable."""
@@ -85,7 +85,7 @@ class Started:
             await asyncio.wait_for(self.wait(), KILL_GRACE)
 
 
-class SpawnedProcess(Started):
+class SpawnedProcess(AgentProcess):
     """A program whose streams are pipes; what it is given as 3, 4, ... stays the caller's.
 
     Attributes:
@@ -95,7 +95,13 @@ class SpawnedProcess(Started):
     """
 
     def __init__(
-        self, channel: AgentClient, ending: Call, reply: Reply, stdin: int, stdout: int, stderr: int
+        self,
+        channel: AgentClient,
+        ending: PendingReply,
+        reply: Reply,
+        stdin: int,
+        stdout: int,
+        stderr: int,
     ) -> None:
         super().__init__(channel, ending, reply)
         self.stdin = Pipe(stdin, "standard input")
@@ -111,7 +117,7 @@ class SpawnedProcess(Started):
                 pipe.close()
 
 
-async def spawned(
+async def spawn_process(
     channel: AgentClient, fields: Mapping[str, object], fds: Sequence[int], within: float
 ) -> SpawnedProcess:
     """Start a program with pipes and return it.
@@ -124,11 +130,11 @@ async def spawned(
     """
     with ExitStack() as theirs, ExitStack() as ours:
         try:
-            pairs = [_pipe(ours, theirs, written) for written in (True, True, False)]
+            pairs = [_make_pipe(ours, theirs, written) for written in (True, True, False)]
         except OSError as error:
             raise SandboxError(f"a program cannot be started: {error.strerror}") from error
         given = [far for _, far in pairs]
-        ending, reply = await begun(channel, "spawn", fields, [*given, *fds], within)
+        ending, reply = await start_process(channel, "spawn", fields, [*given, *fds], within)
         reply.close()
         stdout, stderr, stdin = (near for near, _ in pairs)
         program = SpawnedProcess(channel, ending, reply, stdin, stdout, stderr)
@@ -136,26 +142,26 @@ async def spawned(
         return program
 
 
-async def begun(
+async def start_process(
     channel: AgentClient,
     operation: str,
     fields: Mapping[str, object],
     fds: Sequence[int],
     within: float,
-) -> tuple[Call, Reply]:
+) -> tuple[PendingReply, Reply]:
     """Ask for a start; return the call that its end will answer, and the news of its start."""
-    ending = channel.expect()
+    ending = channel.expect_reply()
     try:
         with channel.begin(operation, {**fields, "ending": ending.id}, fds) as call:
-            return ending, await call.answer(within)
+            return ending, await call.wait(within)
     except BaseException:
         # Whatever was started for somebody who no longer waits is ended.
-        channel.tell("kill", {"run": ending.id, "session": True})
+        channel.notify("kill", {"run": ending.id, "session": True})
         ending.close()
         raise
 
 
-def _pipe(ours: ExitStack, theirs: ExitStack, written: bool) -> tuple[int, int]:
+def _make_pipe(ours: ExitStack, theirs: ExitStack, written: bool) -> tuple[int, int]:
     """Return our end and the program's end of a new pipe, which it writes or reads."""
     read, write = os.pipe2(os.O_CLOEXEC)
     near, far = (read, write) if written else (write, read)
@@ -164,8 +170,8 @@ def _pipe(ours: ExitStack, theirs: ExitStack, written: bool) -> tuple[int, int]:
     return near, far
 
 
-async def _end(ending: Call) -> int:
+async def _wait_for_exit(ending: PendingReply) -> int:
     with ending:
-        reply = await ending.answer(None)
+        reply = await ending.wait(None)
         reply.close()
-        return exit_code(reply.fields)
+        return parse_exit_code(reply.fields)

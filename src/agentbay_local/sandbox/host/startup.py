@@ -15,14 +15,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from agentbay_local.sandbox.base import HOME, Isolation, SandboxSpec
 from agentbay_local.sandbox.errors import InvalidRequest, SandboxError, SandboxGone
 from agentbay_local.sandbox.host.agent_client import AgentClient
-from agentbay_local.sandbox.host.bundle import bundle
-from agentbay_local.sandbox.host.guard import Guard
+from agentbay_local.sandbox.host.bundle import build_bundle
+from agentbay_local.sandbox.host.process_handle import ProcessHandle
 from agentbay_local.sandbox.inside.wire import memory_file
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-__all__ = ["START_WITHIN", "Launch", "guarded", "insist", "ready", "refuse_outbound", "settings"]
+__all__ = [
+    "START_WITHIN",
+    "Launch",
+    "agent_settings",
+    "finish",
+    "reject_outbound",
+    "wait_for_process",
+    "wait_until_ready",
+]
 
 T = TypeVar("T")
 
@@ -32,7 +40,7 @@ START_WITHIN = 10.0
 USERS = {"0": "root", "1000": "wuying", "65534": "nobody"}
 GROUPS = {"0": "root", "1000": "wuying", "65534": "nogroup"}
 PATH = f"{HOME}/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-COMPLAINT_BYTES = 2000
+STDERR_BYTES = 2000
 
 
 DIE_WITH_LAUNCH = '(read -r word <&1 || kill -s KILL 0) & exec "$0" "$@" >/dev/null'
@@ -87,11 +95,11 @@ class Launch:
         self._ours = ours
         self._lifeline = Lifeline()
         self.undo.callback(self._lifeline.close)
-        self._given: list[int] = [theirs.fileno()]
+        self._passed_fds: list[int] = [theirs.fileno()]
         self.agent_end = theirs.fileno()
-        self.program = self.file(bundle())
+        self.program = self.add_file(build_bundle())
         # A file and not a pipe: nobody has to read it, and it cannot block who writes.
-        self.complaints = self.file(b"")
+        self.stderr = self.add_file(b"")
 
     def __enter__(self) -> Launch:
         return self
@@ -99,16 +107,16 @@ class Launch:
     def __exit__(self, *_: object) -> None:
         self.undo.close()
 
-    def file(self, content: bytes) -> int:
+    def add_file(self, content: bytes) -> int:
         """Return a descriptor from which the started program can read this content."""
         fd = memory_file(content)
-        self._given.append(fd)
+        self._passed_fds.append(fd)
         self.undo.callback(os.close, fd)
         return fd
 
-    def lend(self, fd: int) -> None:
+    def pass_fd(self, fd: int) -> None:
         """Let the started program have a descriptor that stays the caller's."""
-        self._given.append(fd)
+        self._passed_fds.append(fd)
 
     def popen(
         self, command: Sequence[str], uid: int | None = None, die_with_launch: bool = False
@@ -129,37 +137,37 @@ class Launch:
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=self._lifeline.read_end if die_with_launch else subprocess.DEVNULL,
-            stderr=self.complaints,
-            pass_fds=self._given,
+            stderr=self.stderr,
+            pass_fds=self._passed_fds,
             start_new_session=True,
             user=uid,
             group=uid,
             extra_groups=None if uid is None else (),
         )
 
-    def channel(self, first: dict[str, Any]) -> AgentClient:
+    def open_channel(self, first: dict[str, Any]) -> AgentClient:
         """Return the conversation, its first packet sent."""
         # Detached, because the agent only notices the end when no copy of our end is left.
         channel = AgentClient(socket.socket(fileno=self._ours.detach()))
-        channel.tell("settings", first)
+        channel.notify("agent_settings", first)
         return channel
 
     def succeed(self) -> None:
         """Let the started programs outlive this launch."""
         self._lifeline.release()
 
-    def give_up(self) -> None:
+    def abort(self) -> None:
         """End the started programs at once; the agent ends too when its channel is closed."""
         self._ours.close()
         self._lifeline.close()
 
-    def complaint(self) -> str:
+    def read_stderr(self) -> str:
         """Return what the started programs wrote to standard error."""
-        said = os.pread(self.complaints, COMPLAINT_BYTES, 0).decode("utf-8", "replace").strip()
+        said = os.pread(self.stderr, STDERR_BYTES, 0).decode("utf-8", "replace").strip()
         return said or "it ended without a word"
 
 
-async def insist(work: Awaitable[T]) -> T:
+async def finish(work: Awaitable[T]) -> T:
     """Wait for bounded work that must not be left half done, however often one is cancelled.
 
     The caller sees to it that a cancellation is not lost.
@@ -171,7 +179,9 @@ async def insist(work: Awaitable[T]) -> T:
     return task.result()
 
 
-async def guarded(spawning: asyncio.Future[subprocess.Popen[bytes]], launch: Launch) -> Guard:
+async def wait_for_process(
+    spawning: asyncio.Future[subprocess.Popen[bytes]], launch: Launch
+) -> ProcessHandle:
     """Wait for a process to be started and guard it.
 
     Starting takes milliseconds and cannot be interrupted, and its descriptors must stay open until
@@ -183,41 +193,41 @@ async def guarded(spawning: asyncio.Future[subprocess.Popen[bytes]], launch: Lau
     try:
         await asyncio.wait([spawning])
     except asyncio.CancelledError:
-        await insist(asyncio.wait([spawning]))
+        await finish(asyncio.wait([spawning]))
         if spawning.exception() is None:
-            launch.give_up()
-            await insist(Guard(spawning.result()).kill())
+            launch.abort()
+            await finish(ProcessHandle(spawning.result()).kill())
         raise
     try:
-        return Guard(spawning.result())
+        return ProcessHandle(spawning.result())
     except OSError as error:
         raise SandboxError(f"the sandbox cannot be started: {error}") from error
 
 
-async def ready(channel: AgentClient, guard: Guard, launch: Launch) -> None:
+async def wait_until_ready(channel: AgentClient, process: ProcessHandle, launch: Launch) -> None:
     """Wait for the agent's first word.
 
     Raises:
         SandboxError: It did not come; the text holds what the programs complained about.
     """
     # Without this, a program that dies at once would be waited for until the deadline.
-    guard.on_exit = lambda: channel.end("ended")
-    if guard.exited.is_set():
-        channel.end("ended")
+    process.on_exit = lambda: channel.close("ended")
+    if process.exited.is_set():
+        channel.close("ended")
     try:
         await asyncio.wait_for(asyncio.shield(channel.ready), START_WITHIN)
     except SandboxGone:
-        await asyncio.wait_for(guard.exited.wait(), START_WITHIN)
+        await asyncio.wait_for(process.exited.wait(), START_WITHIN)
         raise SandboxError(
-            f"the sandbox did not start (status {guard.exit_status}): {launch.complaint()}"
+            f"the sandbox did not start (status {process.exit_status}): {launch.read_stderr()}"
         ) from None
     except asyncio.TimeoutError:
         raise SandboxError(
-            f"the sandbox was not ready within {START_WITHIN:.0f} seconds: {launch.complaint()}"
+            f"the sandbox was not ready within {START_WITHIN:.0f} seconds: {launch.read_stderr()}"
         ) from None
 
 
-def refuse_outbound(spec: SandboxSpec) -> None:
+def reject_outbound(spec: SandboxSpec) -> None:
     """Do nothing unless hosts are listed, at a level without a network of the session's own.
 
     Raises:
@@ -229,7 +239,7 @@ def refuse_outbound(spec: SandboxSpec) -> None:
         )
 
 
-def settings(spec: SandboxSpec, isolation: Isolation) -> dict[str, Any]:
+def agent_settings(spec: SandboxSpec, isolation: Isolation) -> dict[str, Any]:
     """Return the agent's first packet."""
     inside = isolation is Isolation.NAMESPACES
     private = inside or (isolation is Isolation.LANDLOCK and spec.uid is not None)

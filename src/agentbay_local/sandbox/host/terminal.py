@@ -10,20 +10,20 @@ import termios
 from typing import TYPE_CHECKING
 
 from agentbay_local.sandbox import checks
-from agentbay_local.sandbox.errors import FileProblem
+from agentbay_local.sandbox.errors import SandboxOSError
 from agentbay_local.sandbox.host import replies
 from agentbay_local.sandbox.host.pipes import CHUNK, Pipe
-from agentbay_local.sandbox.host.spawned_process import Started, begun
+from agentbay_local.sandbox.host.spawned_process import AgentProcess, start_process
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agentbay_local.sandbox.host.agent_client import AgentClient, Call, Reply
+    from agentbay_local.sandbox.host.agent_client import AgentClient, PendingReply, Reply
 
-__all__ = ["Terminal", "lent", "opened"]
+__all__ = ["Terminal", "open_host_terminal", "open_terminal"]
 
 
-class Terminal(Started):
+class Terminal(AgentProcess):
     """A program on a terminal.
 
     When the program has ended, `read` still returns all that was written before, then b"". So
@@ -31,7 +31,9 @@ class Terminal(Started):
     hold the terminal for longer: it is hung up by `close`.
     """
 
-    def __init__(self, channel: AgentClient, ending: Call, reply: Reply, master: int) -> None:
+    def __init__(
+        self, channel: AgentClient, ending: PendingReply, reply: Reply, master: int
+    ) -> None:
         super().__init__(channel, ending, reply)
         self._pipe = Pipe(master, "terminal")
         # The system passes on what was written before it lets a reader find the terminal empty,
@@ -50,7 +52,7 @@ class Terminal(Started):
         """Type something, waiting while nobody reads.
 
         Raises:
-            FileProblem: The terminal was hung up or closed.
+            SandboxOSError: The terminal was hung up or closed.
         """
         await self._pipe.write(data)
 
@@ -61,11 +63,11 @@ class Terminal(Started):
             columns: Width in characters, 1 to 500.
             rows: Height in lines, 1 to 500.
         """
-        wide, high = checks.checked_size("columns", columns), checks.checked_size("rows", rows)
+        wide, high = checks.check_size("columns", columns), checks.check_size("rows", rows)
         try:
-            _resized(self.fileno(), wide, high)
+            _set_size(self.fileno(), wide, high)
         except (OSError, ValueError):  # closed meanwhile
-            raise FileProblem(errno.EBADF, "terminal") from None
+            raise SandboxOSError(errno.EBADF, "terminal") from None
 
     async def close(self) -> None:
         """Kill what runs on it and free everything; bounded. Repeatable."""
@@ -75,7 +77,9 @@ class Terminal(Started):
             self._pipe.close()
 
 
-async def opened(channel: AgentClient, fields: Mapping[str, object], within: float) -> Terminal:
+async def open_terminal(
+    channel: AgentClient, fields: Mapping[str, object], within: float
+) -> Terminal:
     """Start a program on a new terminal of the session.
 
     Args:
@@ -83,9 +87,9 @@ async def opened(channel: AgentClient, fields: Mapping[str, object], within: flo
         fields: The checked request.
         within: Seconds the start may take.
     """
-    ending, reply = await begun(channel, "terminal", fields, (), within)
+    ending, reply = await start_process(channel, "terminal", fields, (), within)
     try:
-        master = replies.terminal(reply)
+        master = replies.take_terminal(reply)
     except BaseException:
         ending.close()
         raise
@@ -96,7 +100,7 @@ async def opened(channel: AgentClient, fields: Mapping[str, object], within: flo
         raise
 
 
-async def lent(
+async def open_host_terminal(
     channel: AgentClient, fields: Mapping[str, object], size: tuple[int, int], within: float
 ) -> Terminal:
     """Start a program on a terminal of the host, where the session has none of its own.
@@ -109,8 +113,8 @@ async def lent(
     """
     master, slave = os.openpty()
     try:
-        _resized(master, *size)
-        ending, reply = await begun(channel, "terminal", fields, [slave], within)
+        _set_size(master, *size)
+        ending, reply = await start_process(channel, "terminal", fields, [slave], within)
         reply.close()
         return Terminal(channel, ending, reply, master)
     except BaseException:
@@ -120,5 +124,5 @@ async def lent(
         os.close(slave)
 
 
-def _resized(terminal: int, columns: int, rows: int) -> None:
+def _set_size(terminal: int, columns: int, rows: int) -> None:
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))

@@ -35,12 +35,12 @@ def private_uid(session_id: str) -> int | None:
         return None
     digest = hashlib.sha256(session_id.encode()).digest()
     offset = int.from_bytes(digest[:8], "big") % COUNT
-    while _taken(FIRST + offset):
+    while _is_taken(FIRST + offset):
         offset = (offset + 1) % COUNT
     return FIRST + offset
 
 
-def _taken(number: int) -> bool:
+def _is_taken(number: int) -> bool:
     for lookup in (pwd.getpwuid, grp.getgrgid):
         try:
             lookup(number)

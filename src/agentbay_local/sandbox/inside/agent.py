@@ -85,34 +85,34 @@ class Agent:
 
     def handle(self, message: wire.Message, fds: Sequence[int], poll: select.poll) -> None:
         """Do what one message asks for."""
-        asked = message["op"]
-        if asked == "run":
+        operation = message["op"]
+        if operation == "run":
             self.runs(commands.start(message, fds, self.view), message["id"])
-        elif asked == "spawn":
+        elif operation == "spawn":
             self.started(message, commands.start(message, fds, self.view))
-        elif asked == "terminal" and fds:
+        elif operation == "terminal" and fds:
             self.started(message, terminals.start_on(message, fds[0], self.view))
-        elif asked == "terminal":
+        elif operation == "terminal":
             self.open_terminal(message)
-        elif asked == "dial":
+        elif operation == "dial":
             self.dial(message)
-        elif asked == "proxy":
-            with outbound.listening(self.view) as listening:
-                self.reply(message, {}, [listening.fileno()])
-        elif asked == "kill":
+        elif operation == "proxy":
+            with outbound.listen(self.view) as listen:
+                self.reply(message, {}, [listen.fileno()])
+        elif operation == "kill":
             self.kill(message)
-        elif asked == "drain":
+        elif operation == "drain":
             self.drain(fds, poll)
-        elif asked == "open":
+        elif operation == "open":
             self.open(message)
-        elif asked == "pause":
+        elif operation == "pause":
             self.stopped_before = processes.stop_all()
             self.reply(message, {})
-        elif asked == "resume":
+        elif operation == "resume":
             processes.continue_all(self.stopped_before)
             self.reply(message, {})
-        elif asked in QUICK:
-            self.reply(message, QUICK[asked](message, self.view))
+        elif operation in QUICK:
+            self.reply(message, QUICK[operation](message, self.view))
         else:
             self.fork(message)
 
@@ -142,7 +142,7 @@ class Agent:
 
     def open_terminal(self, message: wire.Message) -> None:
         """Start a program on a new terminal and hand the master end over."""
-        master, name = terminals.opened(*message["size"])
+        master, name = terminals.open_pair(*message["size"])
         try:
             self.started(message, terminals.start(message, name, self.view), [master])
         finally:
@@ -217,9 +217,9 @@ class Agent:
         for pid, status in processes.collect().items():
             if pid in self.running:
                 self.reply({"id": self.running.pop(pid)}, {"exit": processes.exit_code(status)})
-            asked = self.workers.pop(pid, None)
-            if asked is not None and status:
-                wire.send(self.channel, {"id": asked, "errno": errno.EINTR, "path": ""})
+            operation = self.workers.pop(pid, None)
+            if operation is not None and status:
+                wire.send(self.channel, {"id": operation, "errno": errno.EINTR, "path": ""})
 
 
 def answer(message: wire.Message, view: files.View) -> wire.Message:
@@ -243,7 +243,7 @@ def leave() -> NoReturn:
     os._exit(0)
 
 
-def settle(settings: dict[str, Any]) -> None:
+def set_limits(settings: dict[str, Any]) -> None:
     """Set the limits that every process of the session inherits."""
     for name, value in settings["limits"].items():
         number = getattr(resource, "RLIMIT_" + name)
@@ -259,7 +259,7 @@ def settle(settings: dict[str, Any]) -> None:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def aside(channel_fd: int) -> socket.socket:
+def move_up(channel_fd: int) -> socket.socket:
     """Move the channel out of the way of what commands are given."""
     return socket.socket(fileno=fcntl.fcntl(channel_fd, fcntl.F_DUPFD_CLOEXEC, 64))
 
@@ -282,7 +282,7 @@ def confinement(settings: dict[str, Any]) -> Callable[[dict[str, Any], socket.so
     return confinement.enter
 
 
-def silence() -> None:
+def open_null_streams() -> None:
     """Make 0 to 3 the null device: what commands get by default, and a place kept for scripts."""
     null = os.open("/dev/null", os.O_RDWR)
     spare = fcntl.fcntl(null, fcntl.F_DUPFD_CLOEXEC, 64)
@@ -293,13 +293,13 @@ def silence() -> None:
 
 def main() -> NoReturn:
     """Run the agent on the socket whose number is the first argument."""
-    channel = aside(int(sys.argv[1]))
+    channel = move_up(int(sys.argv[1]))
     settings, _ = wire.receive(channel)
     shut_in = confinement(settings)
     close_all_but(channel.fileno())  # from here on, nothing more can be imported from the bundle
     shut_in(settings, channel)
-    settle(settings)
-    silence()
+    set_limits(settings)
+    open_null_streams()
     agent = Agent(channel, settings)
     wire.send(channel, {"ready": True, "pid": os.getpid()})
     agent.loop()

@@ -33,7 +33,7 @@ def start(message: wire.Message, fds: Sequence[int], view: View) -> int:
         fds: Standard output, standard error, standard input, and what becomes 3, 4, ...
         view: How the session's paths are found.
     """
-    extras = [aside(fd) for fd in fds[len(STREAMS) :]]
+    extras = [move_up(fd) for fd in fds[len(STREAMS) :]]
     sources = [*fds[: len(STREAMS)], *extras]
     places = [*STREAMS, *range(SCRIPT_FD, SCRIPT_FD + len(extras))]
     try:
@@ -80,12 +80,12 @@ def arguments(message: wire.Message, free: int) -> tuple[list[Argument], int | N
         return ["/bin/sh", "-c", command], None
     script = wire.memory_file(command)
     try:
-        return ["/bin/sh", "-c", FROM_SCRIPT.format(free)], aside(script)
+        return ["/bin/sh", "-c", FROM_SCRIPT.format(free)], move_up(script)
     finally:
         os.close(script)
 
 
-def aside(fd: int) -> int:
+def move_up(fd: int) -> int:
     """Copy a descriptor to where no program gets one: a place that is filled may not be needed."""
     return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64)
 

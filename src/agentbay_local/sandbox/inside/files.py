@@ -60,11 +60,11 @@ def list_directory(message: wire.Message, view: View) -> wire.Message:
     """Describe the entries of a directory by name."""
     path = view.named(message["path"])
     names = sorted(os.listdir(view.real(path)))
-    found = (described_if_there(view, os.path.join(path, name)) for name in names)
+    found = (describe_if_exists(view, os.path.join(path, name)) for name in names)
     return {"entries": [entry for entry in found if entry is not None]}
 
 
-def described_if_there(view: View, path: str) -> dict[str, Any] | None:
+def describe_if_exists(view: View, path: str) -> dict[str, Any] | None:
     """Describe a path, or return None when it was removed since it was listed."""
     try:
         return describe(view, path)

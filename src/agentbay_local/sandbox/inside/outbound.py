@@ -13,7 +13,7 @@ OWN = "localhost,127.0.0.1,::1"
 """What is the session's own, and is not asked of the service."""
 
 
-def listening(view: View) -> socket.socket:
+def listen(view: View) -> socket.socket:
     """Listen at the session's loopback, and name that as the proxy to all programs from now on."""
     one = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     one.bind(("127.0.0.1", 0))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .files import View
 
 
-def opened(columns: int, rows: int) -> tuple[int, str]:
+def open_pair(columns: int, rows: int) -> tuple[int, str]:
     """Open a terminal; return its master end and the path of the other one."""
     master, slave = os.openpty()
     try:
@@ -57,8 +57,8 @@ def start_on(message: wire.Message, terminal: int, view: View) -> int:
     if not pid:
         become(message, terminal, view, write)
     os.close(write)
-    with open(read, "rb") as told:
-        problem = told.read().decode()
+    with open(read, "rb") as errors:
+        problem = errors.read().decode()
     if problem:
         os.waitpid(pid, 0)
         number, _, named = problem.partition(" ")
@@ -66,7 +66,7 @@ def start_on(message: wire.Message, terminal: int, view: View) -> int:
     return pid
 
 
-def become(message: wire.Message, terminal: int, view: View, told: int) -> NoReturn:
+def become(message: wire.Message, terminal: int, view: View, errors: int) -> NoReturn:
     """Become the program that a message asks for."""
     try:
         for number in commands.IGNORABLE:
@@ -81,6 +81,6 @@ def become(message: wire.Message, terminal: int, view: View, told: int) -> NoRet
         commands.enter(message.get("cwd") or view.home, view)
         commands.replace(argv, commands.environment(message, view))
     except OSError as error:
-        os.write(told, f"{error.errno} {os.fsdecode(error.filename or '')}".encode())
+        os.write(errors, f"{error.errno} {os.fsdecode(error.filename or '')}".encode())
     finally:
         os._exit(127)

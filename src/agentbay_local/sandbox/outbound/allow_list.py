@@ -18,7 +18,7 @@ from agentbay_local.sandbox.errors import InvalidRequest
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["NO_HOSTS", "AllowedHosts", "named", "split_port"]
+__all__ = ["NO_HOSTS", "AllowedHosts", "normalize_host", "split_port"]
 
 WEB_PORTS = (80, 443)
 """The ports of an entry that names none."""
@@ -63,28 +63,28 @@ class AllowedHosts:
         """
         if isinstance(entries, str):
             raise InvalidRequest("allow_hosts", f"must be a list of hosts; write [{entries!r}]")
-        return cls(frozenset(rule for entry in entries for rule in _rules(entry)))
+        return cls(frozenset(rule for entry in entries for rule in _parse_entry(entry)))
 
     def __bool__(self) -> bool:
         return bool(self.rules)
 
     def names(self, host: str, port: int) -> bool:
         """Say whether a session may ask for a host, by a name or an address as `named` gives it."""
-        wanted = [host, *(() if _address(host) else _patterns(host))]
+        wanted = [host, *(() if _parse_address(host) else _patterns(host))]
         return any((one, port) in self.rules for one in wanted)
 
     def reaches(self, address: str, port: int) -> bool:
         """Say whether a connection may be made to an address that a name has led to."""
         found = ipaddress.ip_address(address.partition("%")[0])
-        return _public(found) or (str(found), port) in self.rules
+        return _is_public(found) or (str(found), port) in self.rules
 
 
 NO_HOSTS = AllowedHosts()
 
 
-def named(host: str) -> str | None:
+def normalize_host(host: str) -> str | None:
     """Return the one way a host is written here; None for what is no name and no address."""
-    known = _address(host)
+    known = _parse_address(host)
     if known is not None:
         return str(known)
     name = host.lower().removesuffix(".")
@@ -93,7 +93,7 @@ def named(host: str) -> str | None:
 
 def split_port(text: str) -> tuple[str, int | None] | None:
     """Part `HOST:PORT`, `[ADDRESS]:PORT` or a host alone; None when the port is none."""
-    if _address(text):
+    if _parse_address(text):
         return text, None
     host, colon, port = text.rpartition(":")
     if not colon or text.endswith("]"):
@@ -104,13 +104,13 @@ def split_port(text: str) -> tuple[str, int | None] | None:
     return host[1:-1] if bracketed else host, int(port) if port else None
 
 
-def _rules(entry: object) -> Iterable[tuple[str, int]]:
+def _parse_entry(entry: object) -> Iterable[tuple[str, int]]:
     parts = split_port(entry) if isinstance(entry, str) else None
     if parts is not None:
         host, port = parts
         below = "*." if host.startswith("*.") else ""
-        name = "*" if host == "*" else named(host[len(below) :])
-        if name is not None and not (below and _address(name)):
+        name = "*" if host == "*" else normalize_host(host[len(below) :])
+        if name is not None and not (below and _parse_address(name)):
             return [(below + name, one) for one in ((port,) if port else WEB_PORTS)]
     raise InvalidRequest(
         "allow_hosts",
@@ -119,7 +119,7 @@ def _rules(entry: object) -> Iterable[tuple[str, int]]:
     )
 
 
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _parse_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         return ipaddress.ip_address(host)
     except ValueError:
@@ -134,7 +134,7 @@ def _patterns(name: str) -> Iterable[str]:
         yield "*." + ".".join(labels[start:])
 
 
-def _public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     """Say whether an address is of the public network, whatever it is wrapped in."""
     if isinstance(address, ipaddress.IPv6Address):
         return address in _UNICAST and not any(address in network for network in _EMBEDDED)

@@ -16,8 +16,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from agentbay_local.sandbox.host import replies
-from agentbay_local.sandbox.outbound.requests import Refusal, Request, parsed
-from agentbay_local.sandbox.outbound.tunnel import Line, carry
+from agentbay_local.sandbox.outbound.requests import Refusal, Request, parse_request
+from agentbay_local.sandbox.outbound.tunnel import Connection, relay
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from agentbay_local.sandbox.host.agent_client import AgentClient
     from agentbay_local.sandbox.outbound.allow_list import AllowedHosts
 
-__all__ = ["Proxy", "opened", "resolved"]
+__all__ = ["Proxy", "resolve", "start_proxy"]
 
 _log = logging.getLogger(__name__)
 
@@ -33,27 +33,27 @@ LARGEST_HEAD = 64 * 1024
 AT_ONCE = 64
 """Connections of one session; each costs the service two descriptors."""
 
-ASKED_WITHIN = 30.0
+REQUEST_WITHIN = 30.0
 CONNECTED_WITHIN = 10.0
-TAKEN_WITHIN = 60.0
+FLUSH_WITHIN = 60.0
 
-TROUBLED = 1.0
+RETRY_AFTER = 1.0
 """Seconds to wait before another try when this process has no descriptor left."""
 
-LOGGED = 1000
+LOGGED_REFUSALS = 1000
 """Refusals of one session that are logged, so that a session cannot fill the log."""
 
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
-async def resolved(host: str, port: int) -> Sequence[str]:
+async def resolve(host: str, port: int) -> Sequence[str]:
     """Return the addresses of a host, best first."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(address[0]) for *_, address in found]
 
 
-async def opened(
+async def start_proxy(
     channel: AgentClient, allowed: AllowedHosts, who: str, within: float
 ) -> Callable[[], None]:
     """Let a session's agent make the socket, and serve it; nothing happens if nothing is allowed.
@@ -71,7 +71,7 @@ async def opened(
     proxy = Proxy(allowed, who)
     if allowed:
         reply = await channel.request("proxy", {}, within=within)
-        proxy.serve(replies.listening_socket(reply))
+        proxy.serve(replies.take_listening_socket(reply))
     return proxy.close
 
 
@@ -88,7 +88,7 @@ class Proxy:
         self,
         allowed: AllowedHosts,
         who: str,
-        resolve: Callable[[str, int], Awaitable[Sequence[str]]] = resolved,
+        resolve: Callable[[str, int], Awaitable[Sequence[str]]] = resolve,
     ) -> None:
         self._allowed = allowed
         self._who = who
@@ -114,15 +114,15 @@ class Proxy:
             while True:
                 await self._free.acquire()
                 try:
-                    session = await _next(listening)
+                    session = await _accept_connection(listening)
                 except OSError as error:
                     _log.warning("%s cannot use its proxy: %s", self._who, error)
-                    await asyncio.sleep(TROUBLED)
+                    await asyncio.sleep(RETRY_AFTER)
                     self._free.release()
                 else:
                     self._begin(session)
 
-    def _begin(self, session: Line) -> None:
+    def _begin(self, session: Connection) -> None:
         def end(task: asyncio.Task[None]) -> None:
             self._serving.discard(task)
             self._free.release()
@@ -132,32 +132,32 @@ class Proxy:
         self._serving.add(task)
         task.add_done_callback(end)
 
-    async def _served(self, session: Line) -> None:
+    async def _served(self, session: Connection) -> None:
         try:
             try:
                 await self._carried(session)
             except Refusal as refusal:
                 session.writer.write(refusal.answer())
-            await session.finish(TAKEN_WITHIN)
+            await session.finish(FLUSH_WITHIN)
         except (OSError, EOFError):
             pass  # the session has gone away, and nobody else is concerned
 
-    async def _carried(self, session: Line) -> None:
-        request = parsed(await _head(session.reader))
+    async def _carried(self, session: Connection) -> None:
+        request = parse_request(await _read_head(session.reader))
         host = await self._connected(request)
         try:
             session.writer.write(ESTABLISHED if request.tunnel else b"")
             host.writer.write(request.head)
-            await carry(session, host, request)
+            await relay(session, host, request)
         finally:
             host.abort()
 
-    async def _connected(self, request: Request) -> Line:
+    async def _connected(self, request: Request) -> Connection:
         if not self._allowed.names(request.host, request.port):
             raise self._refusal(
                 request,
                 "it is not among the hosts that sessions may reach; start the service with "
-                f"--allow-host {_shown(request)} to allow it",
+                f"--allow-host {_format_address(request)} to allow it",
             )
         addresses = await self._addresses(request)
         reachable = [one for one in addresses if self._allowed.reaches(one, request.port)]
@@ -167,35 +167,39 @@ class Proxy:
                 "its name leads to an address that is not public; start the service with that "
                 "address in another --allow-host to allow it",
             )
-        return await _first(reachable, request)
+        return await _connect_to_first(reachable, request)
 
     async def _addresses(self, request: Request) -> Sequence[str]:
         finding = asyncio.ensure_future(self._resolve(request.host, request.port))
         try:
             return await asyncio.wait_for(finding, CONNECTED_WITHIN)
         except asyncio.TimeoutError:  # an OSError too, since Python 3.11
-            raise _late(request) from None
+            raise _timed_out(request) from None
         except (OSError, UnicodeError):
-            raise _failed(request, "its name is not known") from None
+            raise _unreachable(request, "its name is not known") from None
 
     def _refusal(self, request: Request, why: str) -> Refusal:
         self._refused += 1
-        if self._refused <= LOGGED:
-            rest = " (its further ones are not logged)" if self._refused == LOGGED else ""
+        if self._refused <= LOGGED_REFUSALS:
+            rest = " (its further ones are not logged)" if self._refused == LOGGED_REFUSALS else ""
             _log.warning(
-                "%s was refused a connection to %s: %s%s", self._who, _shown(request), why, rest
+                "%s was refused a connection to %s: %s%s",
+                self._who,
+                _format_address(request),
+                why,
+                rest,
             )
-        return Refusal(HTTPStatus.FORBIDDEN, f"{_shown(request)} was refused: {why}.")
+        return Refusal(HTTPStatus.FORBIDDEN, f"{_format_address(request)} was refused: {why}.")
 
 
-async def _next(listening: socket.socket) -> Line:
+async def _accept_connection(listening: socket.socket) -> Connection:
     sock, _ = await asyncio.get_running_loop().sock_accept(listening)
-    return Line(*await asyncio.open_connection(sock=sock, limit=LARGEST_HEAD))
+    return Connection(*await asyncio.open_connection(sock=sock, limit=LARGEST_HEAD))
 
 
-async def _head(reader: asyncio.StreamReader) -> bytes:
+async def _read_head(reader: asyncio.StreamReader) -> bytes:
     try:
-        return await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), ASKED_WITHIN)
+        return await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), REQUEST_WITHIN)
     except asyncio.LimitOverrunError:
         raise Refusal(
             HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -205,28 +209,30 @@ async def _head(reader: asyncio.StreamReader) -> bytes:
         raise Refusal(HTTPStatus.REQUEST_TIMEOUT, "No request came in time.") from None
 
 
-async def _first(addresses: Sequence[str], request: Request) -> Line:
+async def _connect_to_first(addresses: Sequence[str], request: Request) -> Connection:
     """Connect to the first address that answers: to it, and not to the name once more."""
-    failure = _failed(request, "its name has no address")
+    failure = _unreachable(request, "its name has no address")
     for address in addresses:
         connecting = asyncio.open_connection(address, request.port, limit=LARGEST_HEAD)
         try:
-            return Line(*await asyncio.wait_for(connecting, CONNECTED_WITHIN))
+            return Connection(*await asyncio.wait_for(connecting, CONNECTED_WITHIN))
         except asyncio.TimeoutError:
-            failure = _late(request)
+            failure = _timed_out(request)
         except OSError as error:
-            failure = _failed(request, os.strerror(error.errno or 0))
+            failure = _unreachable(request, os.strerror(error.errno or 0))
     raise failure
 
 
-def _failed(request: Request, why: str) -> Refusal:
-    return Refusal(HTTPStatus.BAD_GATEWAY, f"{_shown(request)} was not reached: {why}.")
+def _unreachable(request: Request, why: str) -> Refusal:
+    return Refusal(HTTPStatus.BAD_GATEWAY, f"{_format_address(request)} was not reached: {why}.")
 
 
-def _late(request: Request) -> Refusal:
-    return Refusal(HTTPStatus.GATEWAY_TIMEOUT, f"{_shown(request)} did not answer in time.")
+def _timed_out(request: Request) -> Refusal:
+    return Refusal(
+        HTTPStatus.GATEWAY_TIMEOUT, f"{_format_address(request)} did not answer in time."
+    )
 
 
-def _shown(request: Request) -> str:
+def _format_address(request: Request) -> str:
     host = f"[{request.host}]" if ":" in request.host else request.host
     return f"{host}:{request.port}"

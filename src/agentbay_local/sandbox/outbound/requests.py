@@ -7,9 +7,9 @@ from http import HTTPStatus
 
 import attrs
 
-from agentbay_local.sandbox.outbound.allow_list import named, split_port
+from agentbay_local.sandbox.outbound.allow_list import normalize_host, split_port
 
-__all__ = ["CHUNKED", "Refusal", "Request", "parsed"]
+__all__ = ["CHUNKED", "Refusal", "Request", "parse_request"]
 
 CHUNKED = -1
 """Length of a body that says itself where it ends."""
@@ -78,7 +78,7 @@ class Request:
         return not self.head
 
 
-def parsed(head: bytes) -> Request:
+def parse_request(head: bytes) -> Request:
     """Read a request up to its empty line.
 
     Raises:
@@ -103,7 +103,7 @@ def parsed(head: bytes) -> Request:
 
 def _authority(text: str, usual: int | None) -> tuple[str, int]:
     parts = split_port(text)
-    host = named(parts[0]) if parts else None
+    host = normalize_host(parts[0]) if parts else None
     port = (parts[1] or usual) if parts else None
     if host is None or port is None:
         raise _malformed("it names no host and port")

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from agentbay_local.sandbox.outbound.requests import CHUNKED, Request
 
-__all__ = ["Line", "carry"]
+__all__ = ["Connection", "relay"]
 
 CHUNK = 64 * 1024
 
@@ -15,7 +15,7 @@ IDLE = 600.0
 """Seconds after which a connection on which nothing moves is given up."""
 
 
-class Line:
+class Connection:
     """One of the two ends of what is carried.
 
     Args:
@@ -46,13 +46,13 @@ class Line:
         await self.writer.wait_closed()
 
 
-async def carry(session: Line, host: Line, request: Request) -> None:
+async def relay(session: Connection, host: Connection, request: Request) -> None:
     """Carry what a session sends and what the host answers, until it is over.
 
     A tunnel is over when both have ended, a request when the host has. It is also over when either
     breaks off, and when nothing has moved for `IDLE` seconds.
     """
-    moving = _Moving()
+    moving = _Relay()
     sent = moving.rest(session, host) if request.tunnel else moving.asked(session, host, request)
     sending = asyncio.ensure_future(sent)
     answering = asyncio.ensure_future(moving.rest(host, session))
@@ -64,7 +64,7 @@ async def carry(session: Line, host: Line, request: Request) -> None:
         await asyncio.gather(sending, answering, return_exceptions=True)
 
 
-class _Moving:
+class _Relay:
     """What moves on one connection, and since when nothing does."""
 
     def __init__(self) -> None:
@@ -80,13 +80,13 @@ class _Moving:
             if any(one.exception() for one in done):
                 return
 
-    async def rest(self, source: Line, target: Line) -> None:
+    async def rest(self, source: Connection, target: Connection) -> None:
         """Move all that comes, and its end."""
         while data := await source.reader.read(CHUNK):
             await self._write(target, data)
         target.writer.write_eof()
 
-    async def asked(self, session: Line, host: Line, request: Request) -> None:
+    async def asked(self, session: Connection, host: Connection, request: Request) -> None:
         """Move the body of a request, and then nothing but the end of the session's interest."""
         whole = (
             await self._chunks(session, host)
@@ -96,7 +96,7 @@ class _Moving:
         if not whole or not await session.reader.read(1):
             host.writer.write_eof()
 
-    async def _chunks(self, source: Line, target: Line) -> bool:
+    async def _chunks(self, source: Connection, target: Connection) -> bool:
         while True:
             line = await self._line(source, target)
             try:
@@ -111,12 +111,12 @@ class _Moving:
             line = await self._line(source, target)
         return bool(line)
 
-    async def _line(self, source: Line, target: Line) -> bytes:
+    async def _line(self, source: Connection, target: Connection) -> bytes:
         line = await source.reader.readline()
         await self._write(target, line)
         return line
 
-    async def _exactly(self, source: Line, target: Line, size: int) -> bool:
+    async def _exactly(self, source: Connection, target: Connection, size: int) -> bool:
         while size:
             data = await source.reader.read(min(size, CHUNK))
             if not data:
@@ -125,7 +125,7 @@ class _Moving:
             await self._write(target, data)
         return True
 
-    async def _write(self, target: Line, data: bytes) -> None:
+    async def _write(self, target: Connection, data: bytes) -> None:
         self._last = self._loop.time()
         target.writer.write(data)
         await target.writer.drain()

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentbay_local.sandbox import seccomp
 from agentbay_local.sandbox.base import Backend, Isolation, SandboxSpec
-from agentbay_local.sandbox.errors import FileProblem
+from agentbay_local.sandbox.errors import SandboxOSError
 from agentbay_local.sandbox.host import bundle, openat, programs
 from agentbay_local.sandbox.host.offline_files import OfflineFiles
 from agentbay_local.sandbox.host.uids import private_uid
@@ -43,9 +43,9 @@ FLIP = "while :; do ln -sfn inner place; ln -sfn {outside} place; done"
 def become(uid: int, level: Isolation) -> None:
     """Give up root, after reading what only root can reach."""
     if level is Isolation.NAMESPACES:
-        programs.bubblewrap()
-    programs.interpreter(), bundle.bundle(), "x".encode("idna")
-    seccomp.program(Isolation.NAMESPACES), openat.kernel_resolves()
+        programs.find_bubblewrap()
+    programs.find_interpreter(), bundle.build_bundle(), "x".encode("idna")
+    seccomp.build_filter(Isolation.NAMESPACES), openat.kernel_resolves()
     if uid:
         os.setgroups([])
         os.setresgid(uid, uid, uid)
@@ -135,7 +135,7 @@ async def race(backend: Backend, place: Path) -> str:
         with OfflineFiles(spec.root, spec.uid) as files:
             while tries < TRIES or (not read and time.monotonic() < give_up):
                 tries += 1
-                with contextlib.suppress(FileProblem):
+                with contextlib.suppress(SandboxOSError):
                     fd = files.open("/home/wuying/place/f")
                     said = os.read(fd, 100)
                     os.close(fd)
@@ -146,7 +146,7 @@ async def race(backend: Backend, place: Path) -> str:
     return "blocked" if read else "never read anything"
 
 
-async def attacked(place: Path, level: Isolation) -> dict[str, str]:
+async def run_attacks(place: Path, level: Isolation) -> dict[str, str]:
     """Start two sessions, attack the host and one of them from the other."""
     told: list[int] = []
     signal.signal(signal.SIGUSR1, lambda number, _: told.append(number))
@@ -161,7 +161,7 @@ async def attacked(place: Path, level: Isolation) -> dict[str, str]:
         async with await backend.start(other) as victim, await backend.start(own) as attacker:
             planted = f"echo {known['marker']} > {known['marker']}"
             assert (await victim.run(planted, cwd="/tmp", timeout=10)).exit_code == 0
-            python = str(programs.interpreter().program)
+            python = str(programs.find_interpreter().program)
             stdin = json.dumps(known).encode()
             done = await attacker.run([python, "-c", attacks], stdin=stdin, timeout=60)
             still = await attacker.run("echo alive", timeout=10)
@@ -183,7 +183,7 @@ def unhindered(place: Path, chosen: list[str]) -> dict[str, str]:
     attacks = Path(__file__).with_name("attacks.py")
     with host(place) as known:
         done = subprocess.run(
-            [programs.interpreter().program, "-c", attacks.read_text(), *chosen],
+            [programs.find_interpreter().program, "-c", attacks.read_text(), *chosen],
             input=json.dumps(known),
             capture_output=True,
             text=True,
@@ -201,7 +201,7 @@ def main() -> None:
     if level is Isolation.NONE:
         print(json.dumps(unhindered(place, sys.argv[4:])))
     else:
-        print(json.dumps(asyncio.run(attacked(place, level))))
+        print(json.dumps(asyncio.run(run_attacks(place, level))))
 
 
 if __name__ == "__main__":

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agentbay_local.sandbox.errors import FileProblem, InvalidRequest
-from agentbay_local.sandbox.host.output import Stream
+from agentbay_local.sandbox.errors import InvalidRequest, SandboxOSError
+from agentbay_local.sandbox.host.command_run import OutputStream
 
-from .watching import still_running, unique_sleep
+from .process_table import still_running, unique_sleep
 
 if TYPE_CHECKING:
     from agentbay_local.sandbox.base import Sandbox
@@ -53,13 +53,13 @@ async def test_run_starts_in_home_and_follows_cwd(sandbox: Sandbox) -> None:
 
 async def test_run_names_the_directory_when_cwd_is_missing(sandbox: Sandbox) -> None:
     """A missing working directory is the caller's to know about."""
-    with pytest.raises(FileProblem, match="No such file or directory: /nowhere"):
+    with pytest.raises(SandboxOSError, match="No such file or directory: /nowhere"):
         await sandbox.run("true", cwd="/nowhere", timeout=10)
 
 
 async def test_run_names_the_program_when_it_is_missing(sandbox: Sandbox) -> None:
     """A program that does not exist is named."""
-    with pytest.raises(FileProblem, match="No such file or directory: no-such-program"):
+    with pytest.raises(SandboxOSError, match="No such file or directory: no-such-program"):
         await sandbox.run(["no-such-program"], timeout=10)
 
 
@@ -147,11 +147,11 @@ async def test_run_returns_twenty_megabytes(sandbox: Sandbox) -> None:
 
 async def test_output_in_the_pipe_is_taken_when_the_command_has_ended() -> None:
     """The news of the end may come before the loop has read what was written."""
-    stream = Stream(100_000)
+    stream = OutputStream(100_000)
     os.write(stream.write_end, b"x" * 50_000)
-    stream.handed_over()
+    stream.close_write_end()
 
-    assert stream.finish() is None
+    assert stream.read_available() is None
     assert stream.content == b"x" * 50_000
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agentbay_local.sandbox.errors import FileProblem
+from agentbay_local.sandbox.errors import SandboxOSError
 from agentbay_local.sandbox.host import openat
 from agentbay_local.sandbox.host.offline_files import OfflineFiles, copy_content
 
@@ -74,7 +74,7 @@ def test_no_path_leads_out_of_the_root(files: OfflineFiles, tmp_path: Path, path
     os.symlink("..", root / "up")
     os.symlink(f"/proc/{os.getpid()}/root{tmp_path}", root / "magic")
 
-    with pytest.raises(FileProblem) as caught:
+    with pytest.raises(SandboxOSError) as caught:
         files.open(path)
     assert caught.value.errno in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR)
 
@@ -84,7 +84,7 @@ def test_writing_through_a_link_stays_inside(files: OfflineFiles, tmp_path: Path
     os.symlink(tmp_path / "secret", tmp_path / "root/abs")
     os.symlink("..", tmp_path / "root/up")
     for path in ("abs", "up/secret", "up/new"):
-        with contextlib.suppress(FileProblem):
+        with contextlib.suppress(SandboxOSError):
             write(files, path, b"changed")
 
     assert (tmp_path / "secret").read_text() == "host"
@@ -98,7 +98,7 @@ def test_directories_and_fifos_are_refused_without_waiting(
     os.mkfifo(tmp_path / "root/fifo")
     files.make_directory("/d")
     for path in ("fifo", "/d"):
-        with pytest.raises(FileProblem) as caught:
+        with pytest.raises(SandboxOSError) as caught:
             files.open(path)
         assert caught.value.errno in (errno.EINVAL, errno.EISDIR)
 
@@ -128,7 +128,7 @@ def test_flipping_link_never_opens_a_file_outside(files: OfflineFiles, tmp_path:
             try:
                 with open(files.open("/now/f"), "rb") as file:
                     seen.add(file.read())
-            except FileProblem:
+            except SandboxOSError:
                 continue
     finally:
         stop.set()

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agentbay_local.sandbox.base import Isolation, SandboxSpec
-from agentbay_local.sandbox.errors import FileProblem, InvalidRequest, MalformedReply
+from agentbay_local.sandbox.errors import InvalidRequest, MalformedReply, SandboxOSError
 from agentbay_local.sandbox.host import replies
 from agentbay_local.sandbox.host.agent_client import Reply
 from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.inside import confinement
 from agentbay_local.sandbox.landlock import LandlockBackend
 
-from .watching import open_count, until_open_at_most
+from .process_table import open_count, until_open_at_most
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +59,7 @@ async def test_dial_reaches_a_server_of_the_session(
 async def test_dial_says_that_nobody_listens(isolated: Sandbox) -> None:
     """The port is named, and no descriptor is left."""
     before = open_count()
-    with pytest.raises(FileProblem, match="port 30100") as caught:
+    with pytest.raises(SandboxOSError, match="port 30100") as caught:
         await isolated.dial(30100)
 
     assert caught.value.errno == errno.ECONNREFUSED
@@ -73,7 +73,7 @@ async def test_dial_is_refused_where_sessions_have_no_sockets(tmp_path: Path) ->
     backend = LandlockBackend()
     spec = SandboxSpec(tmp_path / "root", private_uid("dial"))
     async with await backend.start(spec) as sandbox:
-        with pytest.raises(FileProblem) as caught:
+        with pytest.raises(SandboxOSError) as caught:
             await sandbox.dial(80)
     await backend.close()
 
@@ -82,7 +82,7 @@ async def test_dial_is_refused_where_sessions_have_no_sockets(tmp_path: Path) ->
 
 async def test_dial_cannot_reach_the_host(isolated: Sandbox) -> None:
     """The loopback of the session is not the host's."""
-    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(FileProblem):
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(SandboxOSError):
         await isolated.dial(server.getsockname()[1])
 
 
@@ -101,7 +101,7 @@ async def test_dial_gives_up_when_the_server_does_not_accept(
         said = b""
         while b"full" not in said:
             said += await program.stdout.read()
-        with pytest.raises(FileProblem) as caught:
+        with pytest.raises(SandboxOSError) as caught:
             await isolated.dial(int(said.split()[0]), timeout=0.3)
 
     assert caught.value.errno == errno.ETIMEDOUT
@@ -124,7 +124,7 @@ def test_what_is_no_tcp_socket_is_refused_and_closed(kind: str) -> None:
         count = {"none": 0, "two": 2}.get(kind, 1)
         given = tuple(os.open("/dev/null", os.O_RDWR) for _ in range(count))
     with pytest.raises(MalformedReply):
-        replies.connecting_socket(Reply({}, given))
+        replies.take_connecting_socket(Reply({}, given))
     for fd in given:
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(fd)

@@ -16,15 +16,15 @@ import pytest
 from agentbay_local.sandbox.base import SandboxSpec
 from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
 from agentbay_local.sandbox.errors import (
-    FileProblem,
     InvalidRequest,
     SandboxGone,
+    SandboxOSError,
     SandboxPaused,
 )
-from agentbay_local.sandbox.host.programs import own_interpreter
+from agentbay_local.sandbox.host.programs import current_interpreter
 from agentbay_local.sandbox.host.uids import private_uid
 
-from .watching import open_count, still_running, unique_sleep, until_open_at_most
+from .process_table import open_count, still_running, unique_sleep, until_open_at_most
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,7 +126,7 @@ async def test_leaving_the_block_kills_the_program(sandbox: Sandbox) -> None:
     assert not left.timed_out
     assert program.stdout.fileno() == -1
     assert await program.stdout.read() == b""
-    with pytest.raises(FileProblem, match="standard input"):
+    with pytest.raises(SandboxOSError, match="standard input"):
         await program.stdin.write(b"x")
 
 
@@ -134,7 +134,7 @@ async def test_writing_to_a_program_that_has_ended_is_a_problem(sandbox: Sandbox
     """Nobody reads any more, and the writer is told."""
     async with await sandbox.spawn("exec <&-; echo closed; sleep 300") as program:
         assert await program.stdout.read() == b"closed\n"
-        with pytest.raises(FileProblem) as caught:
+        with pytest.raises(SandboxOSError) as caught:
             await program.stdin.write(b"x" * 1_000_000)
 
     assert caught.value.errno == errno.EPIPE
@@ -150,16 +150,16 @@ async def test_close_ends_who_reads_and_who_writes(sandbox: Sandbox) -> None:
     await program.close()
 
     assert await asyncio.wait_for(reading, 20) == b""
-    with pytest.raises(FileProblem):
+    with pytest.raises(SandboxOSError):
         await asyncio.wait_for(writing, 20)
 
 
 async def test_program_that_cannot_be_started_leaves_nothing(sandbox: Sandbox) -> None:
     """The error names what is missing, and no descriptor stays open."""
     before = open_count()
-    with pytest.raises(FileProblem, match="no-such-program"):
+    with pytest.raises(SandboxOSError, match="no-such-program"):
         await sandbox.spawn(["no-such-program"])
-    with pytest.raises(FileProblem, match="/nowhere"):
+    with pytest.raises(SandboxOSError, match="/nowhere"):
         await sandbox.spawn(["true"], cwd="/nowhere")
 
     await until_open_at_most(before)
@@ -242,7 +242,7 @@ async def test_services_own_python_runs_in_a_session(isolating: None, tmp_path: 
     packages = tmp_path / "packages"
     packages.mkdir()
     (packages / "shown_here.py").write_text("word = 'imported'")
-    own = own_interpreter()
+    own = current_interpreter()
     shown = {"/opt/packages": packages}
     if own.needs is not None:
         shown[str(own.needs)] = own.needs
@@ -253,10 +253,10 @@ async def test_services_own_python_runs_in_a_session(isolating: None, tmp_path: 
         env = {"PYTHONPATH": "/opt/packages"}
         async with await sandbox.spawn([str(own.program), "-c", code], env=env) as program:
             said = (await rest(program.stdout)).decode()
-            complaint = await rest(program.stderr)
+            read_stderr = await rest(program.stderr)
     await backend.close()
 
-    assert (said, complaint) == (f"imported {tuple(sys.version_info[:2])}\n", b"")
+    assert (said, read_stderr) == (f"imported {tuple(sys.version_info[:2])}\n", b"")
 
 
 @pytest.mark.parametrize("inside", ["/", "relative", "/opt/../etc", "/opt//x", "/usr/x", "/proc"])

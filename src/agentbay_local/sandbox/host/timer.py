@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Timer"]
+__all__ = ["PausableTimer"]
 
 
-class Timer:
+class PausableTimer:
     """Calls back once, after so many seconds of not being paused.
 
     Args:

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
 
-__all__ = ["Guard"]
+__all__ = ["ProcessHandle"]
 
 KILL_WITHIN = 5.0
 
 
-class Guard:
+class ProcessHandle:
     """Watches the process the service started, and perhaps the session's first process below it.
 
     Args:
@@ -39,10 +39,10 @@ class Guard:
         self._process = process
         self.on_exit: Callable[[], None] = lambda: None
         self._loop = asyncio.get_running_loop()
-        self._outer = _handle(process)
+        self._outer = _open_pidfd(process)
         self._inner: int | None = None
         self.exited = asyncio.Event()
-        self._loop.add_reader(self._outer, self._ended)
+        self._loop.add_reader(self._outer, self._handle_exit)
 
     @property
     def pid(self) -> int:
@@ -54,7 +54,7 @@ class Guard:
         """How it ended; None while it lives."""
         return self._process.returncode
 
-    def adopt(self, pid: int) -> None:
+    def set_first_process(self, pid: int) -> None:
         """Name the session's first process, whose end ends the whole session.
 
         Raises:
@@ -72,7 +72,7 @@ class Guard:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(target, number)
 
-    def doom(self) -> None:
+    def request_end(self) -> None:
         """Make sure that the session ends soon; its channel must be closed already."""
         # Without a first process to kill, the agent ends the session when it sees its channel
         # closed. That is so where there is no pid namespace, and during a start: bubblewrap must
@@ -85,13 +85,13 @@ class Guard:
         Raises:
             SandboxError: It is still there after five seconds, which only the kernel can explain.
         """
-        self.doom()
-        if not await self._gone(KILL_WITHIN) and not self.exited.is_set():
-            self._kill_family()
-            if not await self._gone(KILL_WITHIN):
+        self.request_end()
+        if not await self._wait_until_exited(KILL_WITHIN) and not self.exited.is_set():
+            self._kill_with_children()
+            if not await self._wait_until_exited(KILL_WITHIN):
                 raise SandboxError(f"process {self.pid} of a session does not end")
 
-    def _kill_family(self) -> None:
+    def _kill_with_children(self) -> None:
         """Kill the started process and its children, stopped first so that it makes no more."""
         signal.pidfd_send_signal(self._outer, signal.SIGSTOP)
         with contextlib.suppress(OSError):  # a kernel that does not list them
@@ -99,14 +99,14 @@ class Guard:
                 os.kill(int(child), signal.SIGKILL)
         signal.pidfd_send_signal(self._outer, signal.SIGKILL)
 
-    async def _gone(self, within: float) -> bool:
+    async def _wait_until_exited(self, within: float) -> bool:
         try:
             await asyncio.wait_for(self.exited.wait(), within)
         except asyncio.TimeoutError:
             return False
         return True
 
-    def _ended(self) -> None:
+    def _handle_exit(self) -> None:
         self._loop.remove_reader(self._outer)
         self._process.wait()
         os.close(self._outer)
@@ -116,7 +116,7 @@ class Guard:
         self.on_exit()
 
 
-def _handle(process: subprocess.Popen[bytes]) -> int:
+def _open_pidfd(process: subprocess.Popen[bytes]) -> int:
     """Open a handle on a started process, or end it when that cannot be done."""
     try:
         return os.pidfd_open(process.pid)
