@@ -353,7 +353,18 @@ class TransferError(AgentBayError):
 
 
 class ToolError(AgentBayError):
-    """A tool of the session answered with an error."""
+    """A tool of the session answered with an error.
+
+    Attributes:
+        detail: The text of the tool or program, if the message says it in other words.
+    """
+
+    detail: str = ""
+
+    def explain(self) -> str:
+        """Return what happened, in lines; the second has the text of the tool, if it differs."""
+        first, *rest = super().explain().split("\n")
+        return "\n".join([first, *([f"  ({self.detail})"] if self.detail else []), *rest])
 
 
 class CommandError(ToolError):
@@ -365,12 +376,16 @@ class CommandError(ToolError):
         stderr: What it wrote to its standard error.
         timed_out: Whether it was killed because its time was over; the streams then hold what it
             wrote until then.
+        ran: Whether the command ran; if not, the message says why, and the streams are empty.
+        trace_id: The id under which the session logged the command, or ``""``.
     """
 
     exit_code: int = 1
     stdout: str = ""
     stderr: str = ""
     timed_out: bool = False
+    ran: bool = False
+    trace_id: str = ""
 
 
 class GitError(CommandError):

@@ -430,7 +430,7 @@ async def test_git_is_asked_in_its_own_words_and_for_as_long_as_was_said(
 )
 def test_a_clone_is_called_as_its_source(url: str, directory: str) -> None:
     """As git itself would name it."""
-    assert parsing.directory_of(url) == directory
+    assert parsing.clone_directory(url) == directory
 
 
 @pytest.mark.parametrize(
@@ -479,4 +479,4 @@ async def test_what_git_cannot_be_meant_to_do_is_refused(
 )
 def test_credentials_in_urls_are_hidden(said: str, shown: str) -> None:
     """Also from text in which the URL does not begin a word, or a password has an ``@``."""
-    assert parsing.masked(said) == shown
+    assert parsing.mask_credentials(said) == shown

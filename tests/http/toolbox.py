@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 #: What the service accepts as the arguments of one call, in bytes.
 LIMIT = 63 * 1024
 
+_FAILED = "Execution failed. Error code:-32602 Error message: Failed to use file:"
+
 
 class Toolbox:
     """File tools and a real shell, whose home is a directory; relative paths lead into it.
@@ -51,7 +53,8 @@ class Toolbox:
         try:
             return says(await getattr(self, form["Name"])(args))
         except OSError as error:
-            return says(f"no such file: {error}", error=True)
+            path = args.get("path", args.get("source"))
+            return says(f"{_FAILED} {path}, error: {error.strerror}", error=True)
 
     async def read_file(self, args: dict[str, Any]) -> str:
         """Return a piece in base64."""

@@ -52,24 +52,24 @@ _output = st.lists(_pieces | st.text(max_size=3), max_size=12).map("".join)
 @given(_output)
 def test_any_output_of_git_is_read(output: str) -> None:
     """A git that is not the one we know costs details, and no crash."""
-    for file in parsing.status(output).files:
+    for file in parsing.parse_status(output).files:
         assert len(file.index_status + file.work_tree_status) == 2
-    parsing.log(output)
-    parsing.branches(output)
-    parsing.names(output)
-    assert parsing.last_hash(output) == "" or len(parsing.last_hash(output)) >= 40
-    parsing.kind_of_failure(1, output)
-    assert "u:p@" not in parsing.masked(output)
+    parsing.parse_log(output)
+    parsing.parse_branches(output)
+    parsing.parse_names(output)
+    assert parsing.parse_last_hash(output) == "" or len(parsing.parse_last_hash(output)) >= 40
+    parsing.classify_failure(1, output)
+    assert "u:p@" not in parsing.mask_credentials(output)
 
 
 @given(_output)
 def test_any_output_of_file_tools_is_read(output: str) -> None:
     """Listings, matches and facts; a number that is none is 0, or no listing."""
-    file_parsing.found_entries(output)
-    file_parsing.marked_entries(output)
-    file_parsing.matches(output)
-    file_parsing.told_diff(output)
-    assert file_parsing.file_info("/a", output).size >= 0
+    file_parsing.parse_find(output)
+    file_parsing.parse_entries(output)
+    file_parsing.parse_matches(output)
+    file_parsing.parse_diff(output)
+    assert file_parsing.parse_file_info("/a", output).size >= 0
 
 
 @given(st.dictionaries(st.sampled_from(["cpu_count", "mem_used", "rx_rate_kbps"]), _json))

@@ -13,7 +13,7 @@ from agentbay_async import _check
 from agentbay_async._protocol.codec import compact_json
 from agentbay_async.config import environment_file
 from agentbay_async.errors import UsageError
-from agentbay_async.services._files.chunking import ARGUMENT_LIMIT, byte_pieces, text_pieces
+from agentbay_async.services._files.chunking import ARGUMENT_LIMIT, split_bytes, split_text
 
 _values = st.text() | st.none() | st.integers() | st.binary() | st.booleans()
 
@@ -54,7 +54,7 @@ _long = st.builds(
 @given(_long)
 def test_pieces_of_text_are_small_and_make_the_whole(text: str) -> None:
     """No piece is too large, none is cut inside a character, and nothing is lost."""
-    pieces = list(text_pieces(text))
+    pieces = list(split_text(text))
     assert "".join(pieces) == text
     assert pieces
     assert all(len(compact_json(piece)) <= ARGUMENT_LIMIT for piece in pieces)
@@ -63,7 +63,7 @@ def test_pieces_of_text_are_small_and_make_the_whole(text: str) -> None:
 @given(st.builds(lambda data, times: data * times, st.binary(min_size=1), st.integers(0, 4000)))
 def test_pieces_of_bytes_are_small_and_make_the_whole(content: bytes) -> None:
     """As for text; empty content is one empty piece."""
-    pieces = list(byte_pieces(content))
+    pieces = list(split_bytes(content))
     assert b"".join(base64.b64decode(piece) for piece in pieces) == content
     assert pieces
     assert all(len(piece) <= ARGUMENT_LIMIT for piece in pieces)

@@ -35,69 +35,14 @@ if TYPE_CHECKING:
 
 
 class FileSystem(_facade.Facade[AsyncFileSystem]):
-    """Reads and writes the files of one session.
+    """Read and write the files of one session.
 
-    Paths are those of the session; a relative path is relative to the home directory. What the
-    file tools cannot do (bytes, large files, directories) is done by short scripts of ``sh``, so
-    it needs an image that has one; Windows images do not.
+    Paths are paths in the session; a relative path starts at the home directory. Bytes, large
+    files and directories need ``sh`` in the session, because the file tools do not cover them;
+    Windows images have no ``sh``.
     """
 
     __slots__ = ()
-
-    def watch(self, path: str, *, interval: float = 0.5) -> BlockingIterator[FileChange]:
-        """Yield each change below a directory, for as long as one iterates.
-
-        Changes are pushed where the session offers that, also after its line broke and was made
-        anew; otherwise the session is asked for them. A new file is a creation and a modification.
-
-        Args:
-            path: The directory. What changes before the first iteration is not told.
-            interval: Seconds between two questions, where changes are not pushed.
-
-        Raises:
-            InvalidArgumentError: `path` is blank, or `interval` is not above 0.
-            AgentBayError: The session cannot tell, or is gone: raised while iterating.
-
-        Example:
-            ::
-
-                for change in session.file_system.watch("/workspace"):
-                    print(change.event_type, change.path)
-        """
-        return BlockingIterator(self._aio.watch(path, interval=interval), lambda item: item)
-
-    def watch_directory(
-        self,
-        path: str,
-        callback: Callable[[builtins.list[FileChange]], None],
-        interval: float = 0.5,
-        stop_event: threading.Event | None = None,
-    ) -> DirectoryWatch:
-        """Make a watch that calls back with the changes below a directory; it is to be started.
-
-        The official client hands out a thread; this looks like one, but runs in the event loop.
-
-        Args:
-            path: The directory.
-            callback: Called with the changes that came together.
-            interval: Seconds between two looks at the stop event, and between two questions where
-                changes are not pushed.
-            stop_event: Setting it ends the watch; by default one of its own.
-
-        Raises:
-            InvalidArgumentError: `path` is blank, or `interval` is not above 0.
-
-        Example:
-            ::
-
-                watch = session.file_system.watch_directory("/workspace", print)
-                watch.start()
-                watch.stop()
-        """
-        return _facade.wrap(
-            DirectoryWatch,
-            self._aio.watch_directory(path, _facade.in_worker(callback), interval, stop_event),
-        )
 
     @overload
     def read_file(
@@ -114,7 +59,7 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
 
         Args:
             path: The file.
-            format: ``"text"`` reads UTF-8, ``"bytes"`` what is there.
+            format: ``"text"`` decodes UTF-8; ``"bytes"`` returns the content as it is.
 
         Raises:
             InvalidArgumentError: `format` is neither of the two.
@@ -126,24 +71,24 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
         )
 
     def read_many(self, paths: Sequence[str]) -> MultipleFileContentResult:
-        """Read several files of UTF-8 text at once.
+        """Read several files of UTF-8 text concurrently.
 
         Args:
             paths: The files.
 
         Returns:
-            A result whose ``contents`` has the text of each path. If some cannot be read, it is a
-            failed result that has the others all the same, and the reasons in ``errors``.
+            A result whose ``contents`` maps each path to its text. If some files cannot be read,
+            the result has failed, but it still has the others, and the reasons in ``errors``.
         """
         return _portal.run(self._aio.read_many(paths))
 
     def write_file(
         self, path: str, content: str | bytes, mode: Literal["overwrite", "append"] = "overwrite"
     ) -> BoolResult:
-        """Write a file, of any size; missing directories are made.
+        """Write a file of any size, and create missing directories.
 
-        What does not fit into one call is written beside the file and takes its place when it is
-        complete, so a failure on the way leaves the file as it was.
+        Content that does not fit into one call is written to a part file first, which replaces the
+        file when it is complete. A failure leaves the file as it was.
 
         Args:
             path: The file.
@@ -159,20 +104,20 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
     def edit_file(
         self, path: str, edits: Sequence[Mapping[str, str]], dry_run: bool = False
     ) -> EditResult:
-        """Replace texts in a file of UTF-8 text.
+        """Replace text in a file of UTF-8 text.
 
         Args:
             path: The file.
-            edits: What to replace by what, one after the other, each at its first match:
-                ``{"oldText": "...", "newText": "..."}``.
-            dry_run: Only say what would change.
+            edits: Replacements such as ``{"oldText": "...", "newText": "..."}``, applied in order,
+                each at its first match.
+            dry_run: Only return the diff; change nothing.
 
         Returns:
-            A result whose ``diff`` says what changed.
+            A result whose ``diff`` is a unified diff of the change.
 
         Raises:
             ArgumentTypeError: `edits` is not a list of such mappings.
-            InvalidArgumentError: There is no edit, or one has nothing to look for.
+            InvalidArgumentError: `edits` is empty, or an ``oldText`` is.
 
         Example:
             ::
@@ -182,45 +127,37 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
         """
         return _portal.run(self._aio.edit_file(path, edits, dry_run))
 
-    read = read_file
-
-    write = write_file
-
-    edit = edit_file
-
-    read_multiple_files = read_many
-
     def list_directory(self, path: str) -> DirectoryListResult:
-        """List the names in a directory, not those below it, in the order of their names.
+        """List the entries of a directory, sorted by name; not recursive.
 
-        Names are told exactly, line breaks included, where the session has GNU ``find``; elsewhere
+        Names are exact, line breaks included, if the session has GNU ``find``; otherwise they are
         as the image's own tool writes them.
         """
         return _portal.run(self._aio.list_directory(path))
 
     def get_file_info(self, path: str) -> FileInfoResult:
-        """Ask for size, kind, times and permissions of a file or directory."""
+        """Return size, type, times and permissions of a file or directory."""
         return _portal.run(self._aio.get_file_info(path))
 
     def search_files(
         self, path: str, pattern: str, exclude_patterns: Sequence[str] | None = None
     ) -> FileSearchResult:
-        """Find files by name in a directory and all those below it.
+        """Find files by name, in a directory and below.
 
-        The tool answers one path on a line, so a name with a line break comes as two.
+        A name with a line break comes as two paths, because the tool writes one path on each line.
 
         Args:
             path: The directory.
-            pattern: What the name must match, with ``*`` and ``?``, such as ``"*.py"``.
-            exclude_patterns: Names to leave out.
+            pattern: Pattern of the name, with ``*`` and ``?``, such as ``"*.py"``.
+            exclude_patterns: Patterns of names to leave out.
 
         Raises:
-            InvalidArgumentError: An exclude pattern has a comma, which the tool would cut it at.
+            InvalidArgumentError: An exclude pattern has a comma, the separator of the tool.
         """
         return _portal.run(self._aio.search_files(path, pattern, exclude_patterns))
 
     def create_directory(self, path: str) -> BoolResult:
-        """Make a directory, and those above it. One that is there already is a success."""
+        """Create a directory and its parents. An existing directory is a success."""
         return _portal.run(self._aio.create_directory(path))
 
     def delete_file(self, path: str) -> BoolResult:
@@ -228,32 +165,20 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
         return _portal.run(self._aio.delete_file(path))
 
     def delete_directory(self, path: str, *, recursive: bool = False) -> BoolResult:
-        """Delete a directory. A link to one is not a directory.
+        """Delete a directory. A link to a directory is not deleted.
 
         Args:
             path: The directory.
-            recursive: Delete all that is in it as well; otherwise it must be empty.
+            recursive: Delete its content as well; otherwise it must be empty.
 
         Raises:
-            InvalidArgumentError: `path` is the root.
+            InvalidArgumentError: `path` is the root, or has only dots.
         """
         return _portal.run(self._aio.delete_directory(path, recursive=recursive))
 
     def move_file(self, source: str, destination: str) -> BoolResult:
         """Move or rename a file or directory."""
         return _portal.run(self._aio.move_file(source, destination))
-
-    list = ls = list_directory
-
-    info = get_file_info
-
-    search = search_files
-
-    mkdir = create_directory
-
-    delete = remove = rm = delete_file
-
-    move = move_file
 
     def upload_file(
         self,
@@ -263,19 +188,19 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
         progress: Callable[[TransferProgress], None] | None = None,
         timeout: float | timedelta = 300.0,
     ) -> TransferResult:
-        """Bring a file of this machine into the session, streamed and verified.
+        """Upload a file of this machine into the session, streamed and verified.
 
-        It takes its place when it is complete; until then, and after a failure, what was there
-        stays. Large files go through the service's store for files, where there is one.
+        The file replaces its target when it is complete; after a failure the target is as before.
+        Large files go through the service's file store, if it offers one.
 
         Args:
             local_path: The file of this machine, or bytes.
-            remote_path: Where in the session; missing directories are made.
-            progress: Told of every chunk.
-            timeout: Seconds (or a timedelta) to wait for the store to hand the file over.
+            remote_path: The target in the session; missing directories are created.
+            progress: Called after every chunk.
+            timeout: Seconds (or a timedelta) for the move from the store into the session.
 
         Raises:
-            InvalidArgumentError: `local_path` is a path and there is no such file.
+            InvalidArgumentError: `local_path` is a path, and there is no such file.
 
         Example:
             ::
@@ -300,15 +225,15 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
         progress: Callable[[TransferProgress], None] | None = None,
         timeout: float | timedelta = 300.0,
     ) -> TransferResult:
-        """Bring a file of the session to this machine, streamed and verified.
+        """Download a file of the session to this machine, streamed and verified.
 
-        The target is replaced when all has arrived, and left alone otherwise.
+        The target is replaced when the file is complete; after a failure it is as before.
 
         Args:
             remote_path: The file of the session.
-            local_path: Where on this machine; its directory must exist.
-            progress: Told of every chunk.
-            timeout: Seconds (or a timedelta) to wait for the store to take the file over.
+            local_path: The target on this machine; its directory must exist.
+            progress: Called after every chunk.
+            timeout: Seconds (or a timedelta) for the move from the session into the store.
 
         Raises:
             InvalidArgumentError: The target's directory does not exist.
@@ -330,15 +255,15 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
         progress: Callable[[TransferProgress], None] | None = None,
         timeout: float | timedelta = 300.0,
     ) -> TransferResult:
-        """Bring all that is in a directory of this machine into one of the session.
+        """Upload the content of a directory of this machine into one of the session.
 
-        What is there already and has another name stays. The session needs ``tar``.
+        Other files in the session's directory stay. The session needs ``tar``.
 
         Args:
             local_path: The directory of this machine.
-            remote_path: The directory of the session; it is made if it is missing.
-            progress: Told of every chunk of the archive.
-            timeout: Seconds (or a timedelta) to wait for the store.
+            remote_path: The directory of the session; it is created if it is missing.
+            progress: Called after every chunk of the archive.
+            timeout: Seconds (or a timedelta) for the move from the store into the session.
 
         Raises:
             InvalidArgumentError: `local_path` is not a directory.
@@ -360,16 +285,16 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
         progress: Callable[[TransferProgress], None] | None = None,
         timeout: float | timedelta = 300.0,
     ) -> TransferResult:
-        """Bring all that is in a directory of the session into one of this machine.
+        """Download the content of a directory of the session into one of this machine.
 
-        What the session packs is not trusted: an archive with names or links that lead out of the
-        directory is refused whole. The session needs ``tar``.
+        The session is not trusted: an archive with names or links that lead out of the directory
+        is refused as a whole. The session needs ``tar``.
 
         Args:
             remote_path: The directory of the session.
             local_path: An existing directory of this machine; other files in it stay.
-            progress: Told of every chunk of the archive.
-            timeout: Seconds (or a timedelta) to wait for the store.
+            progress: Called after every chunk of the archive.
+            timeout: Seconds (or a timedelta) for the move from the session into the store.
 
         Raises:
             InvalidArgumentError: `local_path` is not a directory.
@@ -384,11 +309,87 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
         )
 
     def get_file_transfer_context_path(self) -> OperationResult[str | None]:
-        """Ask where the session sees the service's store for files; ``None`` if there is none.
+        """Return the path of the service's file store in the session; ``None`` without one.
 
-        Nobody needs it to carry files: they may lie anywhere.
+        Transfers do not require it: a file may be anywhere in the session.
         """
         return _portal.run(self._aio.get_file_transfer_context_path())
+
+    def watch(self, path: str, *, interval: float = 0.5) -> BlockingIterator[FileChange]:
+        """Yield the changes below a directory, one by one, until the iteration ends.
+
+        The session pushes changes if it can, and after a lost connection again; otherwise it is
+        polled. A new file is reported as a creation and a modification.
+
+        Args:
+            path: The directory. Changes before the first iteration are not reported.
+            interval: Seconds between two polls.
+
+        Raises:
+            InvalidArgumentError: `path` is blank, or `interval` is not above 0.
+            AgentBayError: The session cannot watch, or is gone; raised while iterating.
+
+        Example:
+            ::
+
+                for change in session.file_system.watch("/workspace"):
+                    print(change.event_type, change.path)
+        """
+        return BlockingIterator(self._aio.watch(path, interval=interval), lambda item: item)
+
+    def watch_directory(
+        self,
+        path: str,
+        callback: Callable[[builtins.list[FileChange]], None],
+        interval: float = 0.5,
+        stop_event: threading.Event | None = None,
+    ) -> DirectoryWatch:
+        """Create a watch that calls back with the changes below a directory; call its ``start()``.
+
+        The official client returns a thread. This has the methods of one, but runs in the event
+        loop.
+
+        Args:
+            path: The directory.
+            callback: Called with each batch of changes.
+            interval: Seconds between two checks of the stop event, and between two polls if the
+                session does not push changes.
+            stop_event: Setting it ends the watch; by default a new event.
+
+        Raises:
+            InvalidArgumentError: `path` is blank, or `interval` is not above 0.
+
+        Example:
+            ::
+
+                watch = session.file_system.watch_directory("/workspace", print)
+                watch.start()
+                watch.stop()
+        """
+        return _facade.wrap(
+            DirectoryWatch,
+            self._aio.watch_directory(path, _facade.in_worker(callback), interval, stop_event),
+        )
+
+    read = read_file
+
+    write = write_file
+
+    edit = edit_file
+
+    read_multiple_files = read_many
+
+    list = ls = list_directory
+
+    info = get_file_info
+
+    search = search_files
+
+    mkdir = create_directory
+
+    delete = remove = rm = delete_file
+
+    move = move_file
 
     upload_dir = upload_directory
 

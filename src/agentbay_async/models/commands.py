@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, TypeVar
+
 import attrs
 
+from agentbay_async.errors import CommandError
 from agentbay_async.models.results import Result
+
+if TYPE_CHECKING:
+    from agentbay_async.errors import AgentBayError
+
+R = TypeVar("R", bound="Result[Any]")
 
 
 @attrs.frozen
@@ -25,6 +33,14 @@ class CommandResult(Result["CommandOutput"]):
     """
 
     __slots__ = ()
+
+    @classmethod
+    def failed(cls: type[R], error: AgentBayError) -> R:
+        """Make a result that carries `error`, and the output of the command if one ran."""
+        output = None
+        if isinstance(error, CommandError) and error.ran:
+            output = CommandOutput(error.stdout, error.stderr, error.exit_code, error.trace_id)
+        return cls(output, error, error.request_id)
 
     @property
     def _outcome(self) -> CommandOutput:

@@ -33,7 +33,7 @@ _GOODBYE = 2.0
 _PATIENCE = 5
 
 
-async def one_by_one(
+async def iter_changes(
     api: Api, session_id: str, path: str, interval: float
 ) -> AsyncGenerator[FileChange, None]:
     """Yield each change below a directory, from when it is first asked for."""

@@ -1,15 +1,14 @@
-"""Commands of a session."""
+"""Shell commands in a session: wait for them, or start them in the background."""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agentbay_async import _check
-from agentbay_async.errors import CommandError, InvalidArgumentError, ToolError
+from agentbay_async.errors import InvalidArgumentError
 from agentbay_async.models._returns_result import returns_result
-from agentbay_async.models.commands import CommandOutput, CommandResult
-from agentbay_async.services._tools import call_tool
+from agentbay_async.models.commands import CommandResult
+from agentbay_async.services._shell import run_shell, time_limit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,16 +19,13 @@ if TYPE_CHECKING:
     from agentbay_async.services.process import AsyncProcess
 
 _DEFAULT_TIMEOUT = 50.0
-# How much longer than the command the exchange may take, so that a command which runs out of time
-# is told of by the session, with what it wrote, and not by a broken connection.
-_ANSWER_GRACE = 15.0
-_TIMED_OUT = "[timeout]"
-# Linux holds no longer variable, and in one the command of a process travels.
-_LONGEST_STARTED = 128 * 1024 - 64
+# The command of a process travels in a variable. Linux limits one to 128 KiB (MAX_ARG_STRLEN),
+# with its name.
+_MAX_STARTED = 128 * 1024 - 64
 
 
 class AsyncCommand:
-    """Runs commands in one session. Calls run side by side; none sees the other's variables."""
+    """Run commands in one session. Calls run in parallel and do not share variables."""
 
     __slots__ = ("__weakref__", "_api", "_session_id", "_terminals")
 
@@ -48,18 +44,18 @@ class AsyncCommand:
         timeout: float | timedelta | None = None,
         check: bool = False,
     ) -> CommandResult:
-        """Run a shell command and wait for its end.
+        """Run a shell command and wait for it to end.
 
-        A command that ends with an exit code other than 0 is a failed result whose output can be
-        read all the same.
+        A command that ends with an exit code other than 0 gives a failed result, which still has
+        its output.
 
         Args:
             command: A line for ``sh``.
-            timeout_ms: Milliseconds after which it is stopped, as the official client counts.
-            cwd: The directory to run it in; by default the home directory.
+            timeout_ms: Time limit in milliseconds, as in the official client.
+            cwd: The working directory; by default the home directory.
             envs: Variables to add to its environment.
-            timeout: The same as `timeout_ms`, in seconds or as a timedelta. Default 50 seconds.
-            check: Raise when the command does not end with 0.
+            timeout: Time limit in seconds or as a timedelta. Default 50 seconds.
+            check: Raise if the exit code is not 0.
 
         Raises:
             ArgumentTypeError: An argument has the wrong type.
@@ -72,16 +68,10 @@ class AsyncCommand:
                 result = await session.command.run("ls -l", cwd="/tmp")
                 print(result.exit_code, result.stdout)
         """
-        limit = _time_limit(timeout_ms, timeout)
-        args: dict[str, Any] = {
-            "command": _check.text(command, "command"),
-            "timeout_ms": max(1, round(limit * 1000)),
-        }
-        if cwd is not None:
-            args["cwd"] = _check.text(cwd, "cwd")
-        if envs:
-            args["envs"] = _check.variables(envs)
-        result = await self._execute(args, limit)
+        limit = time_limit(timeout_ms, timeout, _DEFAULT_TIMEOUT)
+        line = _check.text(command, "command")
+        directory = None if cwd is None else _check.text(cwd, "cwd")
+        result = await self._execute(line, limit, directory, _check.variables(envs or {}))
         if check:
             result.unwrap()
         return result
@@ -93,12 +83,12 @@ class AsyncCommand:
     ) -> AsyncProcess:
         """Start a shell command in the background, and return while it runs.
 
-        It runs in a terminal, over the session's WebSocket; see :class:`AsyncProcess` for what that
-        means. :meth:`execute_command` is the better choice for what ends within minutes.
+        It runs in a terminal, over the session's WebSocket; :class:`AsyncProcess` describes the
+        consequences. Prefer :meth:`execute_command` for commands that end within minutes.
 
         Args:
             command: Lines for ``sh``, at most 128 KiB.
-            cwd: The directory to run it in; by default the home directory.
+            cwd: The working directory; by default the home directory.
             envs: Variables to add to its environment.
 
         Raises:
@@ -115,16 +105,16 @@ class AsyncCommand:
         from agentbay_async.services import process
 
         line = _check.text(command, "command")
-        if len(line.encode()) > _LONGEST_STARTED:
+        if len(line.encode()) > _MAX_STARTED:
             raise InvalidArgumentError("command must be at most 128 KiB; put it into a file")
-        place = None if cwd is None else _check.text(cwd, "cwd")
+        directory = None if cwd is None else _check.text(cwd, "cwd")
         variables = _check.variables(envs or {})
-        return await process.start(self._in_terminals(), line, place, variables)
+        return await process.start(self._in_terminals(), line, directory, variables)
 
     async def attach(self, process_id: str) -> AsyncProcess:
-        """Take hold of a process that :meth:`start` has started, here or in another program.
+        """Attach to a process that :meth:`start` started, here or in another program.
 
-        What it wrote before comes first, as far as the session has kept it.
+        Its earlier output comes first, as far as the session has kept it.
 
         Args:
             process_id: Its :attr:`~AsyncProcess.process_id`.
@@ -142,66 +132,10 @@ class AsyncCommand:
         return self._terminals
 
     @returns_result(CommandResult)
-    async def _execute(self, args: dict[str, Any], limit: float) -> CommandResult:
-        try:
-            answer = await call_tool(
-                self._api, self._session_id, "shell", args, limit + _ANSWER_GRACE
-            )
-        except ToolError as error:
-            return _refused(error)
-        output = _read_output(answer.data) or CommandOutput(stdout=answer.data)
-        return _result(output, answer.request_id, self._session_id)
-
-
-def _time_limit(timeout_ms: int | None, timeout: float | timedelta | None) -> float:
-    if timeout_ms is not None and timeout is not None:
-        raise InvalidArgumentError("timeout_ms and timeout exclude each other; give one")
-    if timeout_ms is not None:
-        return _check.positive_int(timeout_ms, "timeout_ms") / 1000
-    return _DEFAULT_TIMEOUT if timeout is None else _check.seconds(timeout, "timeout")
-
-
-def _read_output(text: str) -> CommandOutput | None:
-    """Read the JSON that most images answer with; others answer with the bare output."""
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(document, dict):
-        return None
-    code = document.get("exit_code", document.get("errorCode"))
-    stdout, stderr = document.get("stdout"), document.get("stderr")
-    if not isinstance(code, int) or not (isinstance(stdout, str) or isinstance(stderr, str)):
-        return None
-    return CommandOutput(stdout or "", stderr or "", code, str(document.get("traceId") or ""))
-
-
-def _refused(error: ToolError) -> CommandResult:
-    """Return the result of a command that the tool itself calls failed."""
-    output = _read_output(error.message)
-    if output is None:
-        failed = CommandError(
-            error.message, request_id=error.request_id, session_id=error.session_id
+    async def _execute(
+        self, command: str, limit: float, cwd: str | None, envs: dict[str, str]
+    ) -> CommandResult:
+        output, request_id = await run_shell(
+            self._api, self._session_id, command, limit, cwd=cwd, envs=envs
         )
-        return CommandResult.failed(failed)
-    code = output.exit_code or 1
-    output = CommandOutput(output.stdout, output.stderr, code, output.trace_id)
-    # The mark of a time limit, as the service writes it; the streams cannot hold it by accident.
-    timed_out = code == -1 and _TIMED_OUT in str(json.loads(error.message).get("errorMessage"))
-    return _result(output, error.request_id, error.session_id, timed_out=timed_out)
-
-
-def _result(
-    output: CommandOutput, request_id: str, session_id: str, *, timed_out: bool = False
-) -> CommandResult:
-    if output.exit_code == 0:
         return CommandResult.ok(output, request_id)
-    reason = output.stderr.strip() or f"the command ended with exit code {output.exit_code}"
-    if timed_out:
-        reason = "the command was killed when its time was over; give it more with timeout=..."
-    error = CommandError(reason, request_id=request_id, session_id=session_id)
-    error.timed_out = timed_out
-    error.exit_code = output.exit_code
-    error.stdout = output.stdout
-    error.stderr = output.stderr
-    return CommandResult(output, error, request_id)

@@ -2,45 +2,450 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import anyio
 
 from agentbay_async import _check
-from agentbay_async.services._files.contents import Contents
-from agentbay_async.services._files.directories import Places
-from agentbay_async.services._files.transfers import Transfers
+from agentbay_async._protocol.text_diff import difference
+from agentbay_async._sync import transfers
+from agentbay_async.errors import (
+    AgentBayError,
+    ArgumentTypeError,
+    CommandError,
+    InvalidArgumentError,
+)
+from agentbay_async.models._returns_result import returns_result
+from agentbay_async.models.contexts import TransferResult
+from agentbay_async.models.files import (
+    DirectoryListResult,
+    EditResult,
+    FileContentResult,
+    FileInfoResult,
+    FileSearchResult,
+    FileTexts,
+    MultipleFileContentResult,
+)
+from agentbay_async.models.results import OperationResult
+from agentbay_async.models.tools import BoolResult
+from agentbay_async.services._files import parsing
+from agentbay_async.services._files.chunking import escape_dash
+from agentbay_async.services._files.remote_io import RemoteFiles
 
 if TYPE_CHECKING:
     import builtins
     import threading
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from datetime import timedelta
 
+    from agentbay_async._api import Api
+    from agentbay_async.models.contexts import TransferProgress
     from agentbay_async.models.files import FileChange
+    from agentbay_async.services._files.transfer import FileTransfer
     from agentbay_async.services.watch import AsyncDirectoryWatch
 
+# Files that are read at the same time.
+_CONCURRENT_READS = 8
+# Seconds for the service to move a file between its store and the session.
+_TRANSFER_TIMEOUT = 300.0
+# rm would also delete a file or a link; this method must not.
+_CHECK_DIRECTORY = """\
+{ [ -d "$D" ] && [ ! -L "$D" ]; } || { printf '%s: Not a directory\\n' "$D" >&2; exit 20; }
+"""
 
-class AsyncFileSystem(Contents, Places, Transfers):
-    """Reads and writes the files of one session.
 
-    Paths are those of the session; a relative path is relative to the home directory. What the
-    file tools cannot do (bytes, large files, directories) is done by short scripts of ``sh``, so
-    it needs an image that has one; Windows images do not.
+class AsyncFileSystem:
+    """Read and write the files of one session.
+
+    Paths are paths in the session; a relative path starts at the home directory. Bytes, large
+    files and directories need ``sh`` in the session, because the file tools do not cover them;
+    Windows images have no ``sh``.
     """
 
-    __slots__ = ()
+    __slots__ = (
+        "__weakref__",
+        "_api",
+        "_files",
+        "_session_id",
+        "_tool_returns_diff",
+        "_transfer",
+    )
 
-    def watch(self, path: str, *, interval: float = 0.5) -> AsyncIterator[FileChange]:
-        """Yield each change below a directory, for as long as one iterates.
+    def __init__(self, api: Api, session_id: str) -> None:
+        self._api = api
+        self._session_id = session_id
+        self._files = RemoteFiles(api, session_id)
+        self._transfer: FileTransfer | None = None
+        self._tool_returns_diff = False
 
-        Changes are pushed where the session offers that, also after its line broke and was made
-        anew; otherwise the session is asked for them. A new file is a creation and a modification.
+    @overload
+    async def read_file(
+        self, path: str, *, format: Literal["text"] = "text"
+    ) -> FileContentResult[str]: ...
+
+    @overload
+    async def read_file(
+        self, path: str, *, format: Literal["bytes"]
+    ) -> FileContentResult[bytes]: ...
+
+    @returns_result(FileContentResult)
+    async def read_file(
+        self, path: str, *, format: Literal["text", "bytes"] = "text"
+    ) -> FileContentResult[Any]:
+        """Read a whole file, of any size.
 
         Args:
-            path: The directory. What changes before the first iteration is not told.
-            interval: Seconds between two questions, where changes are not pushed.
+            path: The file.
+            format: ``"text"`` decodes UTF-8; ``"bytes"`` returns the content as it is.
+
+        Raises:
+            InvalidArgumentError: `format` is neither of the two.
+        """
+        if format not in ("text", "bytes"):
+            raise InvalidArgumentError(f"format must be 'text' or 'bytes', not {format!r}")
+        path = _check.text(path, "path")
+        if format == "bytes":
+            return FileContentResult.ok(*await self._files.read(path))
+        return FileContentResult.ok(*await self._read_text(path))
+
+    @returns_result(MultipleFileContentResult)
+    async def read_many(self, paths: Sequence[str]) -> MultipleFileContentResult:
+        """Read several files of UTF-8 text concurrently.
+
+        Args:
+            paths: The files.
+
+        Returns:
+            A result whose ``contents`` maps each path to its text. If some files cannot be read,
+            the result has failed, but it still has the others, and the reasons in ``errors``.
+        """
+        wanted = [
+            _check.text(path, "each of paths") for path in _check.sequence(paths, "paths", str)
+        ]
+        contents: dict[str, str] = {}
+        errors: dict[str, AgentBayError] = {}
+        limiter = anyio.Semaphore(_CONCURRENT_READS)
+
+        async def fetch(path: str) -> None:
+            async with limiter:
+                try:
+                    contents[path], _ = await self._read_text(path)
+                except AgentBayError as error:
+                    errors[path] = error
+
+        async with anyio.create_task_group() as group:
+            for path in dict.fromkeys(wanted):
+                group.start_soon(fetch, path)
+        texts = FileTexts({path: contents[path] for path in wanted if path in contents}, errors)
+        first = next((errors[path] for path in wanted if path in errors), None)
+        return MultipleFileContentResult(texts, first)
+
+    @returns_result(BoolResult)
+    async def write_file(
+        self, path: str, content: str | bytes, mode: Literal["overwrite", "append"] = "overwrite"
+    ) -> BoolResult:
+        """Write a file of any size, and create missing directories.
+
+        Content that does not fit into one call is written to a part file first, which replaces the
+        file when it is complete. A failure leaves the file as it was.
+
+        Args:
+            path: The file.
+            content: Text (written as UTF-8) or bytes.
+            mode: ``"overwrite"`` or ``"append"``.
+
+        Raises:
+            InvalidArgumentError: `mode` is neither of the two.
+            ArgumentTypeError: `content` is neither text nor bytes.
+        """
+        if mode not in ("overwrite", "append"):
+            raise InvalidArgumentError(f"mode must be 'overwrite' or 'append', not {mode!r}")
+        path = _check.text(path, "path")
+        if isinstance(content, str):
+            text = _check.encodable(content, "content")
+            return BoolResult.ok(True, await self._files.write_text(path, text, mode))
+        if isinstance(content, (bytes, bytearray, memoryview)):
+            return BoolResult.ok(True, await self._files.write_bytes(path, bytes(content), mode))
+        raise ArgumentTypeError(f"content must be str or bytes, not {type(content).__name__}")
+
+    @returns_result(EditResult)
+    async def edit_file(
+        self, path: str, edits: Sequence[Mapping[str, str]], dry_run: bool = False
+    ) -> EditResult:
+        """Replace text in a file of UTF-8 text.
+
+        Args:
+            path: The file.
+            edits: Replacements such as ``{"oldText": "...", "newText": "..."}``, applied in order,
+                each at its first match.
+            dry_run: Only return the diff; change nothing.
+
+        Returns:
+            A result whose ``diff`` is a unified diff of the change.
+
+        Raises:
+            ArgumentTypeError: `edits` is not a list of such mappings.
+            InvalidArgumentError: `edits` is empty, or an ``oldText`` is.
+
+        Example:
+            ::
+
+                edits = [{"oldText": "debug = true", "newText": "debug = false"}]
+                print((await session.file_system.edit_file("app.ini", edits)).diff)
+        """
+        path = _check.text(path, "path")
+        checked = parsing.check_edits(edits)
+        dry_run = _check.boolean(dry_run, "dry_run")
+        # Not every image's tool returns a diff; without one, the file is read before and after.
+        # Once the tool has returned a diff, the file need not be read any more.
+        old = "" if self._tool_returns_diff else (await self._read_text(path))[0]
+        args = {"path": path, "edits": checked, "dryRun": dry_run}
+        answer = await self._files.call("edit_file", path, args)
+        diff = parsing.parse_diff(answer.data)
+        self._tool_returns_diff = self._tool_returns_diff or diff is not None
+        if diff is None and not self._tool_returns_diff:
+            new = parsing.apply_edits(old, checked) if dry_run else (await self._read_text(path))[0]
+            diff = difference(path, old, new)
+        return EditResult.ok(diff or "", answer.request_id)
+
+    @returns_result(DirectoryListResult)
+    async def list_directory(self, path: str) -> DirectoryListResult:
+        """List the entries of a directory, sorted by name; not recursive.
+
+        Names are exact, line breaks included, if the session has GNU ``find``; otherwise they are
+        as the image's own tool writes them.
+        """
+        path = _check.text(path, "path")
+        try:
+            output, request_id = await self._files.run_script(
+                parsing.LIST, {"D": escape_dash(path)}
+            )
+        except CommandError as error:
+            if error.exit_code == parsing.NO_DIRECTORY:
+                raise self._files.file_error(error.message, path, error.request_id) from None
+        else:
+            if (entries := parsing.parse_find(output)) is not None:
+                return DirectoryListResult.ok(entries, request_id)
+        answer = await self._files.call("list_directory", path, {"path": path})
+        return DirectoryListResult.ok(parsing.parse_entries(answer.data), answer.request_id)
+
+    @returns_result(FileInfoResult)
+    async def get_file_info(self, path: str) -> FileInfoResult:
+        """Return size, type, times and permissions of a file or directory."""
+        path = _check.text(path, "path")
+        answer = await self._files.call("get_file_info", path, {"path": path})
+        return FileInfoResult.ok(parsing.parse_file_info(path, answer.data), answer.request_id)
+
+    @returns_result(FileSearchResult)
+    async def search_files(
+        self, path: str, pattern: str, exclude_patterns: Sequence[str] | None = None
+    ) -> FileSearchResult:
+        """Find files by name, in a directory and below.
+
+        A name with a line break comes as two paths, because the tool writes one path on each line.
+
+        Args:
+            path: The directory.
+            pattern: Pattern of the name, with ``*`` and ``?``, such as ``"*.py"``.
+            exclude_patterns: Patterns of names to leave out.
+
+        Raises:
+            InvalidArgumentError: An exclude pattern has a comma, the separator of the tool.
+        """
+        path = _check.text(path, "path")
+        args = {"path": path, "pattern": _check.text(pattern, "pattern")}
+        excludes = [] if exclude_patterns is None else _check_excludes(exclude_patterns)
+        if excludes:
+            args["excludePatterns"] = ",".join(excludes)
+        answer = await self._files.call("search_files", path, args)
+        return FileSearchResult.ok(parsing.parse_matches(answer.data), answer.request_id)
+
+    @returns_result(BoolResult)
+    async def create_directory(self, path: str) -> BoolResult:
+        """Create a directory and its parents. An existing directory is a success."""
+        path = _check.text(path, "path")
+        answer = await self._files.call("create_directory", path, {"path": path})
+        return BoolResult.ok(True, answer.request_id)
+
+    @returns_result(BoolResult)
+    async def delete_file(self, path: str) -> BoolResult:
+        """Delete a file."""
+        path = _check.text(path, "path")
+        answer = await self._files.call("delete_file", path, {"path": path})
+        return BoolResult.ok(True, answer.request_id)
+
+    @returns_result(BoolResult)
+    async def delete_directory(self, path: str, *, recursive: bool = False) -> BoolResult:
+        """Delete a directory. A link to a directory is not deleted.
+
+        Args:
+            path: The directory.
+            recursive: Delete its content as well; otherwise it must be empty.
+
+        Raises:
+            InvalidArgumentError: `path` is the root, or has only dots.
+        """
+        path = _check.text(path, "path")
+        if not path.strip("/."):
+            raise InvalidArgumentError(f"path must name a directory below the root, not {path!r}")
+        remove = "rm -rf" if _check.boolean(recursive, "recursive") else "rmdir"
+        variables = {"D": escape_dash(path.rstrip("/"))}
+        script = f'{_CHECK_DIRECTORY}{remove} -- "$D"'
+        _, request_id = await self._files.run_on(path, script, variables)
+        return BoolResult.ok(True, request_id)
+
+    @returns_result(BoolResult)
+    async def move_file(self, source: str, destination: str) -> BoolResult:
+        """Move or rename a file or directory."""
+        args = {
+            "source": _check.text(source, "source"),
+            "destination": _check.text(destination, "destination"),
+        }
+        answer = await self._files.call("move_file", source, args)
+        return BoolResult.ok(True, answer.request_id)
+
+    @returns_result(TransferResult)
+    async def upload_file(
+        self,
+        local_path: str | os.PathLike[str] | bytes,
+        remote_path: str,
+        *,
+        progress: Callable[[TransferProgress], Awaitable[None] | None] | None = None,
+        timeout: float | timedelta = _TRANSFER_TIMEOUT,
+    ) -> TransferResult:
+        """Upload a file of this machine into the session, streamed and verified.
+
+        The file replaces its target when it is complete; after a failure the target is as before.
+        Large files go through the service's file store, if it offers one.
+
+        Args:
+            local_path: The file of this machine, or bytes.
+            remote_path: The target in the session; missing directories are created.
+            progress: Called after every chunk.
+            timeout: Seconds (or a timedelta) for the move from the store into the session.
+
+        Raises:
+            InvalidArgumentError: `local_path` is a path, and there is no such file.
+
+        Example:
+            ::
+
+                receipt = (await session.file_system.upload_file("in.csv", "data/in.csv")).unwrap()
+                print(receipt.size, receipt.verified)
+        """
+        source = transfers.check_source(local_path)
+        path, limit = _check.text(remote_path, "remote_path"), _check.seconds(timeout, "timeout")
+        return TransferResult.ok(await self._file_transfer().upload(source, path, progress, limit))
+
+    @returns_result(TransferResult)
+    async def download_file(
+        self,
+        remote_path: str,
+        local_path: str | os.PathLike[str],
+        *,
+        progress: Callable[[TransferProgress], Awaitable[None] | None] | None = None,
+        timeout: float | timedelta = _TRANSFER_TIMEOUT,
+    ) -> TransferResult:
+        """Download a file of the session to this machine, streamed and verified.
+
+        The target is replaced when the file is complete; after a failure it is as before.
+
+        Args:
+            remote_path: The file of the session.
+            local_path: The target on this machine; its directory must exist.
+            progress: Called after every chunk.
+            timeout: Seconds (or a timedelta) for the move from the session into the store.
+
+        Raises:
+            InvalidArgumentError: The target's directory does not exist.
+        """
+        target = transfers.check_target(local_path)
+        path, limit = _check.text(remote_path, "remote_path"), _check.seconds(timeout, "timeout")
+        return TransferResult.ok(
+            await self._file_transfer().download(path, target, progress, limit)
+        )
+
+    @returns_result(TransferResult)
+    async def upload_directory(
+        self,
+        local_path: str | os.PathLike[str],
+        remote_path: str,
+        *,
+        progress: Callable[[TransferProgress], Awaitable[None] | None] | None = None,
+        timeout: float | timedelta = _TRANSFER_TIMEOUT,
+    ) -> TransferResult:
+        """Upload the content of a directory of this machine into one of the session.
+
+        Other files in the session's directory stay. The session needs ``tar``.
+
+        Args:
+            local_path: The directory of this machine.
+            remote_path: The directory of the session; it is created if it is missing.
+            progress: Called after every chunk of the archive.
+            timeout: Seconds (or a timedelta) for the move from the store into the session.
+
+        Raises:
+            InvalidArgumentError: `local_path` is not a directory.
+        """
+        source = _check_local_directory(local_path)
+        path, limit = _check.text(remote_path, "remote_path"), _check.seconds(timeout, "timeout")
+        return TransferResult.ok(
+            await self._file_transfer().upload_tree(source, path, progress, limit)
+        )
+
+    @returns_result(TransferResult)
+    async def download_directory(
+        self,
+        remote_path: str,
+        local_path: str | os.PathLike[str],
+        *,
+        progress: Callable[[TransferProgress], Awaitable[None] | None] | None = None,
+        timeout: float | timedelta = _TRANSFER_TIMEOUT,
+    ) -> TransferResult:
+        """Download the content of a directory of the session into one of this machine.
+
+        The session is not trusted: an archive with names or links that lead out of the directory
+        is refused as a whole. The session needs ``tar``.
+
+        Args:
+            remote_path: The directory of the session.
+            local_path: An existing directory of this machine; other files in it stay.
+            progress: Called after every chunk of the archive.
+            timeout: Seconds (or a timedelta) for the move from the session into the store.
+
+        Raises:
+            InvalidArgumentError: `local_path` is not a directory.
+        """
+        target = _check_local_directory(local_path)
+        path, limit = _check.text(remote_path, "remote_path"), _check.seconds(timeout, "timeout")
+        return TransferResult.ok(
+            await self._file_transfer().download_tree(path, target, progress, limit)
+        )
+
+    @returns_result(OperationResult)
+    async def get_file_transfer_context_path(self) -> OperationResult[str | None]:
+        """Return the path of the service's file store in the session; ``None`` without one.
+
+        Transfers do not require it: a file may be anywhere in the session.
+        """
+        store = await self._file_transfer().store()
+        return OperationResult.ok(None if store is None else store.path)
+
+    def watch(self, path: str, *, interval: float = 0.5) -> AsyncIterator[FileChange]:
+        """Yield the changes below a directory, one by one, until the iteration ends.
+
+        The session pushes changes if it can, and after a lost connection again; otherwise it is
+        polled. A new file is reported as a creation and a modification.
+
+        Args:
+            path: The directory. Changes before the first iteration are not reported.
+            interval: Seconds between two polls.
 
         Raises:
             InvalidArgumentError: `path` is blank, or `interval` is not above 0.
-            AgentBayError: The session cannot tell, or is gone: raised while iterating.
+            AgentBayError: The session cannot watch, or is gone; raised while iterating.
 
         Example:
             ::
@@ -48,10 +453,10 @@ class AsyncFileSystem(Contents, Places, Transfers):
                 async for change in session.file_system.watch("/workspace"):
                     print(change.event_type, change.path)
         """
-        from agentbay_async.services._file_changes import one_by_one
+        from agentbay_async.services._file_changes import iter_changes
 
-        pause = _check.seconds(interval, "interval")
-        return one_by_one(self._api, self._session_id, _check.text(path, "path"), pause)
+        seconds = _check.seconds(interval, "interval")
+        return iter_changes(self._api, self._session_id, _check.text(path, "path"), seconds)
 
     def watch_directory(
         self,
@@ -60,16 +465,17 @@ class AsyncFileSystem(Contents, Places, Transfers):
         interval: float = 0.5,
         stop_event: threading.Event | None = None,
     ) -> AsyncDirectoryWatch:
-        """Make a watch that calls back with the changes below a directory; it is to be started.
+        """Create a watch that calls back with the changes below a directory; call its ``start()``.
 
-        The official client hands out a thread; this looks like one, but runs in the event loop.
+        The official client returns a thread. This has the methods of one, but runs in the event
+        loop.
 
         Args:
             path: The directory.
-            callback: Called with the changes that came together.
-            interval: Seconds between two looks at the stop event, and between two questions where
-                changes are not pushed.
-            stop_event: Setting it ends the watch; by default one of its own.
+            callback: Called with each batch of changes.
+            interval: Seconds between two checks of the stop event, and between two polls if the
+                session does not push changes.
+            stop_event: Setting it ends the watch; by default a new event.
 
         Raises:
             InvalidArgumentError: `path` is blank, or `interval` is not above 0.
@@ -83,6 +489,59 @@ class AsyncFileSystem(Contents, Places, Transfers):
         """
         from agentbay_async.services.watch import AsyncDirectoryWatch
 
-        pause = _check.seconds(interval, "interval")
-        place = _check.text(path, "path")
-        return AsyncDirectoryWatch(self._api, self._session_id, place, callback, pause, stop_event)
+        seconds = _check.seconds(interval, "interval")
+        directory = _check.text(path, "path")
+        return AsyncDirectoryWatch(
+            self._api, self._session_id, directory, callback, seconds, stop_event
+        )
+
+    # Shorter names, and names of the official client.
+    read = read_file
+    write = write_file
+    edit = edit_file
+    read_multiple_files = read_many
+    list = ls = list_directory
+    info = get_file_info
+    search = search_files
+    mkdir = create_directory
+    delete = remove = rm = delete_file
+    move = move_file
+    upload_dir = upload_directory
+    download_dir = download_directory
+
+    async def _read_text(self, path: str) -> tuple[str, str]:
+        content, request_id = await self._files.read(path)
+        try:
+            return content.decode("utf-8"), request_id
+        except UnicodeDecodeError as error:
+            raise self._files.file_error(
+                f"not UTF-8 text at byte {error.start}: {path}; read it as bytes", path, request_id
+            ) from None
+
+    def _file_transfer(self) -> FileTransfer:
+        if self._transfer is None:
+            from agentbay_async.services._files.transfer import FileTransfer
+
+            self._transfer = FileTransfer(self._files)
+        return self._transfer
+
+
+def _check_excludes(patterns: Sequence[str]) -> list[str]:
+    checked = _check.sequence(patterns, "exclude_patterns", str)
+    for pattern in checked:
+        if "," in _check.text(pattern, "each of exclude_patterns"):
+            raise InvalidArgumentError(
+                f"exclude_patterns must not contain commas: {pattern!r}; use '?' instead"
+            )
+    return checked
+
+
+def _check_local_directory(path: object) -> Path:
+    if not isinstance(path, (str, os.PathLike)):
+        raise ArgumentTypeError(f"local_path must be a path, not {type(path).__name__}")
+    directory = Path(path)
+    if not directory.is_dir():
+        raise InvalidArgumentError(
+            f"local_path must be an existing directory, not {str(directory)!r}"
+        )
+    return directory

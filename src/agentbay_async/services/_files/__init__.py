@@ -1,3 +1,3 @@
-"""What the service of files is made of: pieces, stores, archives, its methods by subject."""
+"""Move file content in and out of a session: chunks, archives, the service's store."""
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Directories of this machine as one archive, and back.
+"""Pack a local directory into a tar archive, and unpack one safely.
 
-What comes out of a session is not trusted: names that lead out of the target, devices and links
-that point elsewhere are refused, and links are made last, so that nothing is written through them.
+An archive from a session is not trusted. Names and links that lead out of the target directory,
+devices and sparse files are refused. Links are created last, so that nothing is written through
+them.
 """
 
 from __future__ import annotations
@@ -17,18 +18,18 @@ if TYPE_CHECKING:
 
 
 class UnsafeArchiveError(OSError):
-    """An archive holds what must not be written to this machine."""
+    """An archive has an entry that must not be written to this machine."""
 
 
 def pack(source: Path, archive: Path) -> None:
-    """Write what is in the directory `source` to a new archive: files, directories, links."""
+    """Write the files, directories and links below `source` to a new archive."""
     with tarfile.open(archive, "x", format=tarfile.PAX_FORMAT) as tar:
         for entry in sorted(source.iterdir()):
-            tar.add(entry, entry.name, filter=_anonymous)
+            tar.add(entry, entry.name, filter=_filter_member)
 
 
-def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """Leave out whose a file is, and what is no file: sockets, pipes, devices."""
+def _filter_member(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    """Drop owners, and leave out sockets, pipes and devices."""
     if not _is_plain(member):
         return None
     member.uid = member.gid = 0
@@ -41,59 +42,61 @@ def _is_plain(member: tarfile.TarInfo) -> bool:
 
 
 def unpack(archive: Path, target: Path) -> None:
-    """Write the content of an archive below the directory `target`, over what is there.
+    """Write the content of an archive below the directory `target`, and overwrite files there.
 
     Raises:
-        UnsafeArchiveError: It holds a name or link that leads out of `target`, or a device.
+        UnsafeArchiveError: A name or link leads out of `target`, or there is a device.
     """
     with tarfile.open(archive, "r:") as tar:
-        members = list(_placed(tar, target))
-        for member, place in members:
-            _clear(place, target, keep_directory=member.isdir())
+        members = list(_resolve_members(tar, target))
+        for member, path in members:
+            _clear(path, target, keep_directory=member.isdir())
             if member.isdir():
-                place.mkdir(exist_ok=True)
+                path.mkdir(exist_ok=True)
             elif member.isfile():
-                _write(tar, member, place)
-        written = {place for member, place in members if member.isfile()}
-        for member, place in members:
+                _write(tar, member, path)
+        written = {path for member, path in members if member.isfile()}
+        for member, path in members:
             if member.islnk():
-                shutil.copy2(_linked(member, target, written), place)
-        for member, place in members:
+                shutil.copy2(_link_source(member, target, written), path)
+        for member, path in members:
             if member.issym():
-                place.symlink_to(_kept_inside(member))
+                path.symlink_to(_check_link(member))
 
 
-def _placed(tar: tarfile.TarFile, target: Path) -> Iterator[tuple[tarfile.TarInfo, Path]]:
+def _resolve_members(tar: tarfile.TarFile, target: Path) -> Iterator[tuple[tarfile.TarInfo, Path]]:
     for member in tar:
         name = PurePosixPath(member.name)
         if name == PurePosixPath():
             continue
         # A sparse file of a terabyte fits into an archive of a kilobyte.
         if not _is_plain(member) or member.issparse():
-            raise UnsafeArchiveError(f"{member.name} is no plain file, directory or link")
+            raise UnsafeArchiveError(f"{member.name} is not a plain file, directory or link")
         if member.issym():
-            _kept_inside(member)
-        yield member, _inside(target, name)
+            _check_link(member)
+        yield member, _join(target, name)
 
 
-def _inside(target: Path, name: PurePosixPath) -> Path:
+def _join(target: Path, name: PurePosixPath) -> Path:
     if name.is_absolute() or ".." in name.parts:
-        raise UnsafeArchiveError(f"{name} leads out of the directory")
+        raise UnsafeArchiveError(f"{name} is outside the directory")
     return target.joinpath(*name.parts)
 
 
-def _linked(member: tarfile.TarInfo, target: Path, written: set[Path]) -> Path:
-    """Return the file that a hard link is another name of."""
-    source = _inside(target, PurePosixPath(member.linkname))
+def _link_source(member: tarfile.TarInfo, target: Path, written: set[Path]) -> Path:
+    """Return the file that a hard link refers to; it must come from this archive."""
+    source = _join(target, PurePosixPath(member.linkname))
     if source not in written:
-        raise UnsafeArchiveError(f"{member.name} is another name of what is not in the archive")
+        raise UnsafeArchiveError(
+            f"{member.name} is a hard link to a file that is not in the archive"
+        )
     return source
 
 
-def _kept_inside(member: tarfile.TarInfo) -> str:
-    """Return where a symbolic link points, if that is below the directory that is written.
+def _check_link(member: tarfile.TarInfo) -> str:
+    """Return the target of a symbolic link, if it is below the target directory.
 
-    Only its first parts may be ``..``: behind the name of another link they lead anywhere.
+    Only leading parts may be ``..``: after the name of another link they could lead anywhere.
     """
     parts = PurePosixPath(member.linkname).parts
     ups = next((number for number, part in enumerate(parts) if part != ".."), len(parts))
@@ -103,24 +106,25 @@ def _kept_inside(member: tarfile.TarInfo) -> str:
     return member.linkname
 
 
-def _clear(place: Path, target: Path, *, keep_directory: bool) -> None:
-    """Make room for an entry: no link may stand in its place or on the way to it."""
-    for parent in reversed([*place.relative_to(target).parents][:-1]):
+def _clear(path: Path, target: Path, *, keep_directory: bool) -> None:
+    """Remove links at `path` and in its parents below `target`, and create those parents."""
+    for parent in reversed([*path.relative_to(target).parents][:-1]):
         _unlink(target / parent)
         (target / parent).mkdir(exist_ok=True)
-    if not (keep_directory and place.is_dir() and not place.is_symlink()):
-        _unlink(place, whatever=True)
+    if not (keep_directory and path.is_dir() and not path.is_symlink()):
+        _unlink(path, files=True)
 
 
-def _unlink(place: Path, *, whatever: bool = False) -> None:
-    if place.is_symlink() or (whatever and place.exists() and not place.is_dir()):
-        place.unlink()
+def _unlink(path: Path, *, files: bool = False) -> None:
+    """Remove a symbolic link; with `files` also anything else but a directory."""
+    if path.is_symlink() or (files and path.exists() and not path.is_dir()):
+        path.unlink()
 
 
-def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> None:
+def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
     content = tar.extractfile(member)
     if content is None:
         raise UnsafeArchiveError(f"{member.name} has no content")
-    with content, place.open("wb") as file:
+    with content, path.open("wb") as file:
         shutil.copyfileobj(content, file)
-    place.chmod(member.mode & 0o777)
+    path.chmod(member.mode & 0o777)

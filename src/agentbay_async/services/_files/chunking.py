@@ -1,8 +1,8 @@
-"""Content in pieces that the service accepts; pure.
+"""Split content into chunks that one call accepts, and the scripts that put it in place; no I/O.
 
-By way of the API one call takes arguments of at most 63 KiB as JSON; a session's direct address
-takes more. What does not fit into one call is written beside its target, piece by piece, and takes
-the target's place when it is complete and verified.
+The API accepts at most 63 KiB of JSON arguments in one call; a session's direct address accepts
+more. Larger content is written in chunks to a part file beside the target, which replaces the
+target by a rename once it is complete and verified. Readers so never see half of a file.
 """
 
 from __future__ import annotations
@@ -17,35 +17,37 @@ from agentbay_async._protocol.codec import compact_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Bytes of JSON for the content of one call; what a path and the rest need is left free.
+#: Bytes of JSON for the content of one call. The rest of the 63 KiB is left for the path.
 ARGUMENT_LIMIT = 48 * 1024
-#: Bytes that become at most that many in base64, and as many as a shell takes in one variable.
+#: Bytes that are at most ``ARGUMENT_LIMIT`` in base64, which also fits into one shell variable.
 BYTES_LIMIT = 36 * 1024
-#: How many times as much goes in one call to a session's direct address.
-DIRECT = 20
+#: How many times more one call to a session's direct address accepts.
+DIRECT_FACTOR = 20
 
-#: Writes bytes that fit into one call. Path and data come in variables, so that no byte of either
-#: is read as shell. What the shell can do by itself costs no process.
+#: Write bytes that fit into one call. Path and data come in variables, so that no byte of them is
+#: parsed by the shell. The test before ``mkdir`` saves a process.
 WRITE_BYTES = '{{ [ -d "$D" ] || mkdir -p -- "$D"; }} && printf %s "$B" | base64 -d {} "$F"'
 
-#: Brings a finished piece of work to where it belongs. T is where it stands, P a name beside the
-#: target, F the target, D its directory, H the MD5 that it must have. CODED says that it is base64,
-#: APPEND that it is to be added. Links are followed and permissions kept, as by writing in place.
-PLACE = """\
+#: Verify a complete file and replace the target with it. T is the complete file, P a part file
+#: beside the target, F the target, D its directory, H the expected MD5. CODED is set if T is
+#: base64, APPEND if it is to be appended. Links are followed and permissions kept, as if the
+#: target were written in place. P is in the target's directory because a rename is atomic only
+#: within one file system.
+REPLACE_FILE = """\
 fail() { printf '%s: %s\\n' "$F" "$2" >&2; rm -f -- "$T" "$P"; exit "$1"; }
 [ ! -d "$F" ] || fail 21 'Is a directory'
-[ -d "$D" ] || mkdir -p -- "$D" || fail 1 'its directory cannot be made'
+[ -d "$D" ] || mkdir -p -- "$D" || fail 1 'cannot create its directory'
 if [ -n "$CODED" ]; then
   base64 -d < "$T" > "$P" || fail 1 'cannot be written'
   rm -f -- "$T"
 elif [ "$T" != "$P" ]; then
   mv -f -- "$T" "$P" || fail 1 'cannot be written'
 fi
-said=
+verified=
 if command -v md5sum > /dev/null; then
   sum="$(md5sum < "$P")"
   [ "${sum%% *}" = "$H" ] || fail 22 'the checksum does not match'
-  said=verified
+  verified=verified
 fi
 if [ -n "$APPEND" ]; then
   cat < "$P" >> "$F" || fail 1 'cannot be written'
@@ -55,37 +57,40 @@ else
   [ ! -e "$F" ] || chmod --reference="$F" -- "$P" 2> /dev/null || :
   mv -f -- "$P" "$F" || fail 1 'cannot be written'
 fi
-printf %s "$said"
+printf %s "$verified"
 """
 
 
-def text_pieces(text: str, times: int = 1) -> Iterator[str]:
-    """Cut text so that each piece, written as JSON, is within so many times the limit."""
-    if len(compact_json(text)) <= ARGUMENT_LIMIT * times or len(text) <= 1:
+def split_text(text: str, factor: int = 1) -> Iterator[str]:
+    """Split text into chunks, each at most `factor` times ``ARGUMENT_LIMIT`` bytes as JSON."""
+    if len(compact_json(text)) <= ARGUMENT_LIMIT * factor or len(text) <= 1:
         yield text
         return
     middle = len(text) // 2
-    yield from text_pieces(text[:middle], times)
-    yield from text_pieces(text[middle:], times)
+    yield from split_text(text[:middle], factor)
+    yield from split_text(text[middle:], factor)
 
 
-def byte_pieces(content: bytes, times: int = 1) -> Iterator[str]:
-    """Cut bytes into pieces of base64 within the limit; joined, they are base64 of the whole."""
-    step = BYTES_LIMIT * times
+def split_bytes(content: bytes, factor: int = 1) -> Iterator[str]:
+    """Split bytes into chunks of base64, which joined are the base64 of the whole.
+
+    The limit is a multiple of 3, so that no chunk but the last ends with padding.
+    """
+    step = BYTES_LIMIT * factor
     for start in range(0, max(len(content), 1), step):
         yield base64.b64encode(content[start : start + step]).decode("ascii")
 
 
-def directory(path: str) -> str:
-    """Return the directory of a path, for a shell."""
+def parent_directory(path: str) -> str:
+    """Return the directory of a path; ``"."`` if it has none."""
     return posixpath.dirname(path) or "."
 
 
-def beside(path: str) -> str:
-    """Return a name in the directory of `path` that nobody else has."""
+def part_file(path: str) -> str:
+    """Return a unique name in the directory of `path`."""
     return posixpath.join(posixpath.dirname(path), f".agentbay-{os.urandom(8).hex()}.part")
 
 
-def below(path: str) -> str:
-    """Return a path that no program takes for an option."""
+def escape_dash(path: str) -> str:
+    """Return a path that no program takes for an option, even if it begins with ``-``."""
     return path if path.startswith("/") else f"./{path}"

@@ -1,8 +1,8 @@
-"""The store through which the service carries whole files to and from a session.
+"""The service's file store: whole files between its bucket and a session.
 
-A file travels under a name of its own in the store's directory of the session, so that no earlier
-transfer can be taken for it, and is then moved to where it belongs. Each transfer asks for one
-synchronisation, and waits for the task of exactly its own path.
+Each transfer uses a unique name in the store's directory of the session, so that the task of an
+earlier transfer is never mistaken for this one. It requests one synchronization, and waits for the
+task with exactly that path.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("agentbay")
 
-# These say that the question was not answered, and not that there is no such store.
-_NO_ANSWER = (AuthenticationError, SessionNotFoundError, ThrottledError, ServiceError)
-# Images spell the end of a task in several ways.
+# Errors that leave open whether there is a store. Any other error means that there is none.
+_STORE_UNKNOWN = (AuthenticationError, SessionNotFoundError, ThrottledError, ServiceError)
+# Status of a finished task; images use different words.
 _DONE = frozenset({"success", "successful", "ok", "finished", "done", "completed", "complete"})
 
 
 @attrs.frozen
-class Store:
-    """A store, and the directory under which a session sees it."""
+class FileStore:
+    """The file store of one session, mounted there at `path`."""
 
     api: Api
     session_id: str
@@ -52,36 +52,36 @@ class Store:
     path: str
 
     @asynccontextmanager
-    async def name(self) -> AsyncIterator[str]:
-        """Give a new path in the store, whose copy outside the session is removed at the end."""
+    async def temporary_path(self) -> AsyncIterator[str]:
+        """Provide a unique path in the store; the store's copy is deleted at the end."""
         path = f"{self.path.rstrip('/')}/agentbay-{os.urandom(8).hex()}"
         try:
             yield path
         finally:
-            await self._forget(path)
+            await self._delete(path)
 
-    async def _forget(self, path: str) -> None:
+    async def _delete(self, path: str) -> None:
         request = schema.DeleteContextFile(context_id=self.context_id, file_path=path)
         try:
             await self.api.call(request)
         except AgentBayError as error:
-            # The file has arrived, or the error that matters is under way already.
-            logger.debug("%s: the store keeps %s: %s", self.session_id, path, error)
+            # Not raised: the file has arrived, or a more important error is being raised.
+            logger.debug("%s: could not delete %s from the store: %s", self.session_id, path, error)
 
     async def upload_url(self, path: str) -> str:
-        """Return a URL to PUT the file to."""
+        """Return a URL for a PUT request with the file."""
         kind = schema.GetContextFileUploadUrl
         answer = await self.api.call(kind(context_id=self.context_id, file_path=path))
-        return _url(kind.ACTION, answer.data, answer.request_id)
+        return _check_url(kind.ACTION, answer.data, answer.request_id)
 
     async def download_url(self, path: str) -> str:
-        """Return a URL to GET the file from."""
+        """Return a URL for a GET request for the file."""
         kind = schema.GetContextFileDownloadUrl
         answer = await self.api.call(kind(context_id=self.context_id, file_path=path))
-        return _url(kind.ACTION, answer.data, answer.request_id)
+        return _check_url(kind.ACTION, answer.data, answer.request_id)
 
     async def sync(self, path: str, mode: str, timeout: float) -> None:
-        """Let the file move, and wait until it has.
+        """Move the file between store and session, and wait until that is done.
 
         Args:
             path: The file.
@@ -89,8 +89,8 @@ class Store:
             timeout: Seconds to wait.
 
         Raises:
-            ContextSyncError: It did not move.
-            OperationTimeoutError: It did not move in time.
+            ContextSyncError: The move failed.
+            OperationTimeoutError: The move took longer than `timeout`.
         """
         await self.api.call(
             schema.SyncContext(
@@ -98,54 +98,54 @@ class Store:
             )
         )
 
-        async def ask() -> list[ContextStatusData]:
+        async def fetch_own_tasks() -> list[ContextStatusData]:
             tasks, _ = await fetch_tasks(
                 self.api, self.session_id, self.context_id, path, task_type=mode
             )
-            return [task for task in tasks if _is_of(task, self.context_id, path, mode)]
+            return [task for task in tasks if _matches(task, self.context_id, path, mode)]
 
         tasks = await poll(
-            ask,
-            lambda found: any(_ended(task) for task in found),
+            fetch_own_tasks,
+            lambda found: any(_has_ended(task) for task in found),
             clock=self.api.clock,
             timeout=timeout,
             what=f"the {mode} of {path}",
         )
-        wrong = [task for task in tasks if _ended(task) and task.status.lower() not in _DONE]
-        if wrong:
-            reason = wrong[0].error_message or wrong[0].status
+        failed = [task for task in tasks if _has_ended(task) and task.status.lower() not in _DONE]
+        if failed:
+            reason = failed[0].error_message or failed[0].status
             error = ContextSyncError(
                 f"the {mode} of {path} failed: {reason}", session_id=self.session_id
             )
-            error.tasks = tuple(wrong)
+            error.tasks = tuple(failed)
             raise error
 
 
-async def open_store(api: Api, session_id: str) -> Store | None:
-    """Return the store for files of a session; ``None`` where the service offers none."""
+async def open_store(api: Api, session_id: str) -> FileStore | None:
+    """Return the file store of a session; ``None`` if the service offers none."""
     request = schema.GetAndLoadInternalContext(session_id=session_id)
     try:
         answer = await api.call(request)
-    except _NO_ANSWER:
+    except _STORE_UNKNOWN:
         raise
     except APIError as error:
-        logger.debug("%s: no store for files: %s", session_id, error)
+        logger.debug("%s: no file store: %s", session_id, error)
         return None
     for entry in answer.data or ():
         if entry.context_id and entry.context_path:
-            return Store(api, session_id, entry.context_id, entry.context_path)
+            return FileStore(api, session_id, entry.context_id, entry.context_path)
     return None
 
 
-def _is_of(task: ContextStatusData, context_id: str, path: str, mode: str) -> bool:
+def _matches(task: ContextStatusData, context_id: str, path: str, mode: str) -> bool:
     return (task.context_id, task.path, task.task_type) == (context_id, path, mode)
 
 
-def _ended(task: ContextStatusData) -> bool:
+def _has_ended(task: ContextStatusData) -> bool:
     return task.finished or task.status.lower() in _DONE or bool(task.error_message)
 
 
-def _url(action: str, data: schema.FileUrl | None, request_id: str) -> str:
+def _check_url(action: str, data: schema.FileUrl | None, request_id: str) -> str:
     if data is None or not data.url:
         raise BadAnswerError(f"{action}: the answer holds no URL", request_id=request_id)
     return data.url

@@ -1,4 +1,4 @@
-"""What file tools and ``find`` answer, as values; pure."""
+"""Parse the output of file tools and of ``find``, and check edits; no I/O."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ from agentbay_async import _check
 from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
 from agentbay_async.models.files import DirectoryEntry, FileInfo
 
-#: Lists a directory for :func:`found_entries`: kind, size and name, each entry ended by NUL.
-LIST = """\
-cd -- "$D" || exit 101
+#: Exit code of :data:`LIST` if the directory cannot be entered.
+NO_DIRECTORY = 101
+#: List a directory for :func:`parse_find`: type, size and name, each entry followed by NUL. The
+#: tool of the image is not asked first, because it cannot tell a line break in a name from two
+#: names. ``end`` shows that the output is complete and that ``find`` is GNU's.
+LIST = f"""\
+cd -- "$D" || exit {NO_DIRECTORY}
 find . -mindepth 1 -maxdepth 1 -printf '%y %s %f\\0' && printf end"""
-# No file is longer than 2**63 bytes, which has 19 digits.
+# A size is at most 2**63, which has 19 digits.
 _ENTRY = re.compile(r"(.) (\d{1,19}) (.*)", re.DOTALL)
 _FENCED = re.compile(r"`{3,}diff\n(.*?)\n?`{3,}\s*\Z", re.DOTALL)
-_PLAIN_FACTS = ("permissions", "owner", "group", "created", "modified", "accessed")
+_TEXT_FACTS = ("permissions", "owner", "group", "created", "modified", "accessed")
 
 
-def found_entries(output: str) -> list[DirectoryEntry] | None:
-    """Read what ``LIST`` wrote; ``None`` when that is not what it writes, on an odd image."""
+def parse_find(output: str) -> list[DirectoryEntry] | None:
+    """Read the output of :data:`LIST`; ``None`` if the image has no GNU ``find``."""
     *records, last = output.split("\0")
     found = [_ENTRY.fullmatch(record) for record in records]
     if last != "end" or not all(found):
@@ -33,11 +37,8 @@ def found_entries(output: str) -> list[DirectoryEntry] | None:
     return sorted(entries, key=lambda entry: entry.name)
 
 
-def marked_entries(text: str) -> list[DirectoryEntry]:
-    """Read the lines ``[DIR] name`` and ``[FILE] name`` of the tool; others are passed over.
-
-    A name with a line break in it cannot be told from two names here.
-    """
+def parse_entries(text: str) -> list[DirectoryEntry]:
+    """Read the lines ``[DIR] name`` and ``[FILE] name`` of the tool, and skip other lines."""
     entries: list[DirectoryEntry] = []
     for line in text.split("\n"):
         kind, _, name = line.partition(" ")
@@ -46,44 +47,44 @@ def marked_entries(text: str) -> list[DirectoryEntry]:
     return entries
 
 
-def matches(text: str) -> list[str]:
-    """Read the paths that search_files found, one on each line."""
+def parse_matches(text: str) -> list[str]:
+    """Read the answer of search_files: one path on each line."""
     lines = [line for line in text.split("\n") if line]
     return [] if lines == ["No matches found"] else lines
 
 
-def file_info(path: str, text: str) -> FileInfo:
-    """Read ``key: value`` lines. Permissions stay text: ``0644`` is no number, ``007`` a name."""
+def parse_file_info(path: str, text: str) -> FileInfo:
+    """Read ``key: value`` lines. Values such as ``0644`` stay text, to keep their zeros."""
     lines = [line.partition(":") for line in text.split("\n") if ":" in line]
     facts = {key.strip(): value.strip() for key, _, value in lines}
     return FileInfo(
         path=facts.get("path", path),
         name=facts.get("name", path.rstrip("/").rpartition("/")[2]),
-        size=_size(facts.get("size", "")),
+        size=_parse_size(facts.get("size", "")),
         is_directory=facts.get("isDirectory", "").lower() == "true",
         is_file=facts.get("isFile", "").lower() == "true",
-        **{name: facts.get(name, "") for name in _PLAIN_FACTS},
+        **{name: facts.get(name, "") for name in _TEXT_FACTS},
     )
 
 
-def _size(text: str) -> int:
+def _parse_size(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
 
 
-def checked_edits(edits: object) -> list[dict[str, str]]:
-    """Return edits as the tool takes them.
+def check_edits(edits: object) -> list[dict[str, str]]:
+    """Return edits in the form that the tool accepts.
 
     Raises:
-        ArgumentTypeError: They are no list of mappings with two texts.
-        InvalidArgumentError: There are none, or one looks for nothing.
+        ArgumentTypeError: `edits` is not a list of mappings with the two texts.
+        InvalidArgumentError: `edits` is empty, or an ``oldText`` is.
     """
-    listed = _check.sequence(edits, "edits", object)
-    if not listed:
+    checked = _check.sequence(edits, "edits", object)
+    if not checked:
         raise InvalidArgumentError("edits must not be empty; give at least one")
-    return [_edit(edit, f"edits[{index}]") for index, edit in enumerate(listed)]
+    return [_check_edit(edit, f"edits[{index}]") for index, edit in enumerate(checked)]
 
 
-def _edit(edit: object, name: str) -> dict[str, str]:
+def _check_edit(edit: object, name: str) -> dict[str, str]:
     if not isinstance(edit, Mapping) or edit.keys() != {"oldText", "newText"}:
         raise ArgumentTypeError(f"{name} must be a mapping with the keys 'oldText' and 'newText'")
     texts = {
@@ -95,15 +96,54 @@ def _edit(edit: object, name: str) -> dict[str, str]:
     return texts
 
 
-def edited(text: str, edits: Sequence[Mapping[str, str]]) -> str:
-    """Return `text` with each edit done at its first match."""
+def apply_edits(text: str, edits: Sequence[Mapping[str, str]]) -> str:
+    """Return `text` with each edit applied at its first match."""
     for edit in edits:
         text = text.replace(edit["oldText"], edit["newText"], 1)
     return text
 
 
-def told_diff(answer: str) -> str | None:
-    """Return the difference that the tool's answer holds; ``None`` when it holds none."""
+def parse_diff(answer: str) -> str | None:
+    """Return the diff in the answer of edit_file, or ``None`` if there is none."""
     fenced = _FENCED.search(answer)
     inner = fenced[1] if fenced else answer
     return inner if re.search(r"^@@ .* @@", inner, re.MULTILINE) else None
+
+
+# Texts of the operating system, and the usual words for them.
+_REASONS = {
+    "no such file or directory": "no such file",
+    "permission denied": "permission denied",
+    "operation not permitted": "not permitted",
+    "is a directory": "is a directory",
+    "not a directory": "not a directory",
+    "file exists": "already exists",
+    "directory not empty": "directory not empty",
+    "no space left on device": "no space left on device",
+    "disk quota exceeded": "disk quota exceeded",
+    "read-only file system": "read-only file system",
+    "file name too long": "file name too long",
+    "too many levels of symbolic links": "too many levels of symbolic links",
+}
+# Tools of the service: "Failed to move file: /a, error: No such file or directory".
+_TOOL_FAILURE = re.compile(r"Failed to [^:\n]+: (.+), error: (.+)")
+
+
+def describe_failure(text: str, path: str) -> str:
+    """Return a plain message for the text of a tool or program that failed on `path`.
+
+    A text without a known reason is returned as it is.
+
+    Example:
+        >>> describe_failure("cat: x: No such file or directory", "x")
+        'no such file: x'
+    """
+    last = text.strip().rpartition("\n")[2]
+    if failure := _TOOL_FAILURE.search(last):
+        # A move has two paths; the tool names the one that failed.
+        path, last = failure[1], failure[2]
+    lower = last.rstrip(".").lower()
+    for reason, words in _REASONS.items():
+        if lower == reason or lower.endswith((f": {reason}", f" {reason}")):
+            return f"{words}: {path}"
+    return text

@@ -1,4 +1,4 @@
-"""Files of a session by means of its tools alone: read and written in pieces. All of it raises."""
+"""Read and write files of a session by its file tools and its shell, in chunks."""
 
 from __future__ import annotations
 
@@ -22,155 +22,161 @@ from agentbay_async.errors import (
     TransportError,
 )
 from agentbay_async.services._files import chunking
+from agentbay_async.services._files.parsing import describe_failure
+from agentbay_async.services._shell import run_shell
 from agentbay_async.services._tools import call_tool
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 
     from agentbay_async._api import Api
-    from agentbay_async.models.commands import CommandResult
     from agentbay_async.models.tools import McpToolResult
-    from agentbay_async.services.command import AsyncCommand
 
 logger = logging.getLogger("agentbay")
 
-# What the service hands over in one call at least, so that a shorter piece is the last.
+# The service returns at least this many bytes in one call unless the file ends, so a shorter chunk
+# is the last.
 _READ_CHUNK = 50 * 1024
 # Seconds for work on a whole file inside the session: checksums, moves, archives.
-WHOLE_FILE_TIMEOUT = 600.0
-# Seconds for removing what an upload that failed has left behind.
+_WHOLE_FILE_TIMEOUT = 600.0
+# Seconds for removing the part file of a failed write.
 _CLEANUP_TIMEOUT = 10.0
 
 
-class Files:
-    """The file tools of one session, and its shell where they fall short."""
+class RemoteFiles:
+    """The file tools of one session, and its shell for the rest. All methods raise.
 
-    __slots__ = ("_command", "api", "session_id")
+    Args:
+        api: The client's API.
+        session_id: The session.
+    """
 
-    def __init__(self, api: Api, session_id: str, command: AsyncCommand) -> None:
+    __slots__ = ("api", "session_id")
+
+    def __init__(self, api: Api, session_id: str) -> None:
         self.api = api
         self.session_id = session_id
-        self._command = command
 
     async def call(self, tool: str, path: str, args: Mapping[str, Any]) -> McpToolResult:
         """Call a file tool.
 
         Raises:
-            FileError: It refuses; the error names `path`.
+            FileError: The tool failed; the error names `path`.
         """
         try:
             return await call_tool(self.api, self.session_id, tool, args)
         except ToolError as error:
-            raise self.error(error.message, path, error.request_id) from None
+            raise self.file_error(error.message, path, error.request_id) from None
 
-    async def shell(
-        self, script: str, path: str, variables: Mapping[str, str], timeout: float | None = None
-    ) -> CommandResult:
-        """Run a script of sh, whose arguments come in variables.
+    async def run_script(
+        self, script: str, variables: Mapping[str, str], timeout: float = _WHOLE_FILE_TIMEOUT
+    ) -> tuple[str, str]:
+        """Run a shell script on `variables`; return its output and the id of the request.
 
         Raises:
-            FileError: It does not end with 0; the error names `path`.
+            CommandError: It failed.
         """
-        result = await self.command(script, variables, timeout)
-        if isinstance(result.error, CommandError):
-            raise self.error(result.error.message, path, result.request_id) from None
-        result.unwrap()
-        return result
-
-    async def command(
-        self, script: str, variables: Mapping[str, str], timeout: float | None = None
-    ) -> CommandResult:
-        """Run a script of sh; how it ends is in the result."""
-        return await self._command.execute_command(
-            script, envs=dict(variables), timeout=timeout or WHOLE_FILE_TIMEOUT
+        output, request_id = await run_shell(
+            self.api, self.session_id, script, timeout, envs=variables
         )
+        return output.stdout, request_id
 
-    def error(self, message: str, path: str, request_id: str = "") -> FileError:
-        """Return the error for a file."""
+    async def run_on(self, path: str, script: str, variables: Mapping[str, str]) -> tuple[str, str]:
+        """Run a shell script that works on `path`; see :meth:`run_script`.
+
+        Raises:
+            FileError: It failed; the error names `path`.
+        """
+        try:
+            return await self.run_script(script, variables)
+        except CommandError as error:
+            raise self.file_error(error.message, path, error.request_id) from None
+
+    def file_error(self, text: str, path: str, request_id: str = "") -> FileError:
+        """Return the error for a file, given the text of a tool or of a program."""
+        message = describe_failure(text, path)
         error = FileError(message, request_id=request_id, session_id=self.session_id)
         error.path = path
+        error.detail = text if text != message else ""
         return error
 
     async def read(self, path: str) -> tuple[bytes, str]:
         """Return a whole file, and the id of the last request."""
         content = bytearray()
-        request_id = ""
-        async with aclosing(self.pieces(path)) as found:
-            async for piece, answered in found:
-                content += piece
-                request_id = answered
-        return bytes(content), request_id
+        last_request = ""
+        async with aclosing(self.read_chunks(path)) as chunks:
+            async for chunk, request_id in chunks:
+                content += chunk
+                last_request = request_id
+        return bytes(content), last_request
 
-    async def pieces(self, path: str) -> AsyncGenerator[tuple[bytes, str], None]:
-        """Yield the bytes of a file, piece by piece, each with the id of its request.
+    async def read_chunks(self, path: str) -> AsyncGenerator[tuple[bytes, str], None]:
+        """Yield the bytes of a file in chunks, each with the id of its request.
 
-        They are read as bytes, since pieces of text would cut characters at their ends.
+        The tool is asked for bytes, because a chunk of text could end inside a character.
         """
         offset = 0
         while True:
-            length = _READ_CHUNK * self.times("read_file")
+            length = _READ_CHUNK * self.size_factor("read_file")
             args = {"path": path, "offset": offset, "length": length, "format": "binary"}
             try:
                 answer = await self.call("read_file", path, args)
             except (APIError, TransportError):
-                if length <= _READ_CHUNK or self.times("read_file") > 1:
+                if length <= _READ_CHUNK or self.size_factor("read_file") > 1:
                     raise
-                # The direct address was lost, and the API does not hand over as much.
+                # The direct address was lost during the call, and the API returns less at a time.
                 continue
-            try:
-                piece = base64.b64decode(answer.data, validate=True)
-            except (binascii.Error, ValueError):
-                raise BadAnswerError(
-                    f"read_file: {path} did not arrive as base64", request_id=answer.request_id
-                ) from None
-            yield piece, answer.request_id
-            offset += len(piece)
-            if len(piece) < _READ_CHUNK:
+            chunk = _decode_chunk(path, answer)
+            yield chunk, answer.request_id
+            offset += len(chunk)
+            if len(chunk) < _READ_CHUNK:
                 return
 
-    def times(self, tool: str) -> int:
-        """Return how many times as much as by way of the API goes in one call of a tool."""
+    def size_factor(self, tool: str) -> int:
+        """Return how many times more one call of a tool may carry than by way of the API."""
         access = self.api.access.get(self.session_id)
         direct = access is not None and access.server_for(tool, self.api.clock.monotonic())
-        return chunking.DIRECT if direct else 1
+        return chunking.DIRECT_FACTOR if direct else 1
 
     async def write_text(self, path: str, content: str, mode: str) -> str:
         """Write a text, all of it or nothing; return the id of the last request."""
-        rest = chunking.text_pieces(content, self.times("write_file"))
+        rest = chunking.split_text(content, self.size_factor("write_file"))
         first = list(islice(rest, 2))
         if len(first) == 1:
-            return await self.write_piece(path, first[0], mode)
+            return await self.write_chunk(path, first[0], mode)
         md5 = hashlib.md5(content.encode(), usedforsecurity=False).hexdigest()
-        async with self.staged(path) as part:
-            await self._fill(part, chain(first, rest))
-            return (await self.place(part, path, md5, part=part, append=mode)).request_id
+        async with self.part_file(path) as part:
+            await self._write_chunks(part, chain(first, rest))
+            _, request_id = await self.replace(part, path, md5, part=part, append=mode)
+            return request_id
 
     async def write_bytes(self, path: str, content: bytes, mode: str) -> str:
         """Write bytes, all of them or nothing; return the id of the last request."""
         if len(content) <= chunking.BYTES_LIMIT:
             text = base64.b64encode(content).decode("ascii")
             script = chunking.WRITE_BYTES.format(">>" if mode == "append" else ">")
-            variables = {"F": path, "D": chunking.directory(path), "B": text}
-            return (await self.shell(script, path, variables)).request_id
+            variables = {"F": path, "D": chunking.parent_directory(path), "B": text}
+            return (await self.run_on(path, script, variables))[1]
         md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        async with self.staged(path) as part:
+        async with self.part_file(path) as part:
             coded = f"{part}64"
-            await self._fill(coded, chunking.byte_pieces(content, self.times("write_file")))
-            placed = await self.place(coded, path, md5, part=part, append=mode, coded=True)
-            return placed.request_id
+            chunks = chunking.split_bytes(content, self.size_factor("write_file"))
+            await self._write_chunks(coded, chunks)
+            _, request_id = await self.replace(coded, path, md5, part=part, append=mode, coded=True)
+            return request_id
 
-    async def _fill(self, path: str, texts: Iterable[str]) -> None:
+    async def _write_chunks(self, path: str, texts: Iterable[str]) -> None:
         mode = "overwrite"
         for text in texts:
-            await self.write_piece(path, text, mode)
+            await self.write_chunk(path, text, mode)
             mode = "append"
 
-    async def write_piece(self, path: str, piece: str, mode: str) -> str:
+    async def write_chunk(self, path: str, text: str, mode: str) -> str:
         """Write or append a text that fits into one call; return the id of the request."""
-        args = {"path": path, "content": piece, "mode": mode}
+        args = {"path": path, "content": text, "mode": mode}
         return (await self.call("write_file", path, args)).request_id
 
-    async def place(
+    async def replace(
         self,
         source: str,
         path: str,
@@ -179,35 +185,36 @@ class Files:
         part: str,
         append: str = "overwrite",
         coded: bool = False,
-    ) -> CommandResult:
-        """Verify what stands at `source`, and let it take the place of `path`.
+    ) -> tuple[bool, str]:
+        """Verify the file `source`, and replace `path` with it.
 
         Args:
-            source: A file of the session that is complete.
-            path: Where it belongs.
-            md5: The checksum that it must have, in hexadecimal.
+            source: A complete file of the session.
+            path: The target.
+            md5: The expected checksum, in hexadecimal.
             part: A name beside `path`, for the steps between.
-            append: ``"append"`` adds it to what is there instead.
-            coded: It is base64 of the content.
+            append: ``"append"`` appends to `path` instead.
+            coded: `source` holds the base64 of the content.
 
         Returns:
-            A result whose output is ``"verified"`` if the session could compare the checksum.
+            Whether the session could compare the checksum, and the id of the request.
         """
         variables = {
             "T": source,
             "P": part,
             "F": path,
-            "D": chunking.directory(path),
+            "D": chunking.parent_directory(path),
             "H": md5,
             "CODED": "1" if coded else "",
             "APPEND": "1" if append == "append" else "",
         }
-        return await self.shell(chunking.PLACE, path, variables)
+        output, request_id = await self.run_on(path, chunking.REPLACE_FILE, variables)
+        return output == "verified", request_id
 
     @asynccontextmanager
-    async def staged(self, path: str) -> AsyncIterator[str]:
-        """Give a name beside `path`; what stands there, or under it, is removed on failure."""
-        part = chunking.beside(path)
+    async def part_file(self, path: str) -> AsyncIterator[str]:
+        """Provide a name beside `path`; on failure, the files of that name are removed."""
+        part = chunking.part_file(path)
         try:
             yield part
         except BaseException:
@@ -215,14 +222,23 @@ class Files:
             raise
 
     async def discard(self, *paths: str) -> None:
-        """Remove files that nobody needs; one that stays is told of in the log alone."""
+        """Remove files; log a failure, because the caller's own error matters more.
+
+        Shielded, so that a cancelled write cleans up as well.
+        """
+        variables = {f"P{number}": path for number, path in enumerate(paths)}
+        names = " ".join(f'"${name}"' for name in variables)
         with anyio.move_on_after(_CLEANUP_TIMEOUT, shield=True):
-            variables = {f"P{number}": path for number, path in enumerate(paths)}
-            names = " ".join(f'"${name}"' for name in variables)
             try:
-                result = await self.command(f"rm -rf -- {names}", variables, _CLEANUP_TIMEOUT)
+                await self.run_script(f"rm -rf -- {names}", variables, _CLEANUP_TIMEOUT)
             except AgentBayError as error:
                 logger.warning("%s: could not remove %s: %s", self.session_id, paths, error)
-                return
-            if not result.success:
-                logger.warning("%s: could not remove %s: %s", self.session_id, paths, result.error)
+
+
+def _decode_chunk(path: str, answer: McpToolResult) -> bytes:
+    try:
+        return base64.b64decode(answer.data, validate=True)
+    except (binascii.Error, ValueError):
+        raise BadAnswerError(
+            f"read_file: {path} did not arrive as base64", request_id=answer.request_id
+        ) from None

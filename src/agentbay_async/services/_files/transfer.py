@@ -1,8 +1,8 @@
-"""Whole files and directories between this machine and a session; all of it raises.
+"""Transfer whole files and directories between this machine and a session.
 
-Large files go through the service's store, where it offers one, and small ones through the file
-tools, which take fewer calls. Either way what arrives is compared with what was sent, and takes its
-place when it is complete.
+Large files go through the service's store, if it offers one; small ones through the file tools,
+which need fewer calls. Either way the content is verified, and replaces the target only when it is
+complete.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ from anyio import to_thread
 from agentbay_async._sync import transfers
 from agentbay_async.models.contexts import TransferReceipt
 from agentbay_async.services._files import archive, chunking
-from agentbay_async.services._files.file_store import Store, open_store
+from agentbay_async.services._files.file_store import FileStore, open_store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from agentbay_async._sync.transfers import Progress
-    from agentbay_async.services._files.remote_io import Files
+    from agentbay_async.services._files.remote_io import RemoteFiles
 
-#: Up to here the tools are faster than the store, which takes five calls and a wait.
-_BY_TOOLS = 256 * 1024
+# Up to this size the tools are faster than the store, which takes five calls and a wait.
+_MAX_BY_TOOLS = 256 * 1024
 
-# Without md5sum the size alone is told.
+# Prints the size of a file and, if the image has md5sum, its MD5. A copy is measured instead of the
+# original if one is made, because the original may change afterwards.
 _MEASURE = """\
 [ -f "$F" ] || { printf '%s: No such file\\n' "$F" >&2; exit 2; }
 if [ -n "$T" ]; then cp -f -- "$F" "$T" || exit 1; F=$T; fi
@@ -45,31 +46,31 @@ _UNPACK = 'mkdir -p -- "$D" && cd -- "$D" && tar -xof "$T"'
 _TEMPORARY = "/tmp"  # noqa: S108  # a directory of the session, not of this machine
 
 
-class Carrier:
-    """Carries files of one session. The store is looked for once, when it is first needed."""
+class FileTransfer:
+    """Transfer files of one session. The store is looked up once, when it is first needed."""
 
-    __slots__ = ("_asked", "_files", "_store")
+    __slots__ = ("_files", "_looked_up", "_store")
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: RemoteFiles) -> None:
         self._files = files
-        self._store: Store | None = None
-        self._asked = False
+        self._store: FileStore | None = None
+        self._looked_up = False
 
-    async def store(self) -> Store | None:
-        """Return the service's store for files of this session, if there is one."""
-        if not self._asked:
+    async def store(self) -> FileStore | None:
+        """Return the service's file store for this session, if there is one."""
+        if not self._looked_up:
             self._store = await open_store(self._files.api, self._files.session_id)
-            self._asked = True
+            self._looked_up = True
         return self._store
 
     async def upload(
         self, source: bytes | Path, path: str, progress: Progress | None, timeout: float
     ) -> TransferReceipt:
-        """Bring a file of this machine to `path`; ``timeout`` bounds its way from the store."""
+        """Upload a file or bytes to `path`; `timeout` limits the move out of the store."""
         async with transfers.opened(source, path) as reader:
-            small = reader.size <= _BY_TOOLS
+            small = reader.size <= _MAX_BY_TOOLS
         store = None if small else await self.store()
-        async with self._files.staged(path) as part:
+        async with self._files.part_file(path) as part:
             if store is None:
                 return await self._upload_by_tools(source, path, part, progress)
             return await self._upload_by_store(store, source, path, part, progress, timeout)
@@ -78,51 +79,49 @@ class Carrier:
         self, source: bytes | Path, path: str, part: str, progress: Progress | None
     ) -> TransferReceipt:
         coded = f"{part}64"
-        await self._files.write_piece(coded, "", "overwrite")
+        await self._files.write_chunk(coded, "", "overwrite")
         async with transfers.opened(source, path) as reader:
             meter = transfers.Meter(reader.size, progress)
             async with aclosing(reader.chunks(meter)) as chunks:
-                size = chunking.BYTES_LIMIT * self._files.times("write_file")
-                async for piece in _resized(chunks, size):
-                    text = base64.b64encode(piece).decode("ascii")
-                    await self._files.write_piece(coded, text, "append")
-        placed = await self._files.place(coded, path, meter.md5, part=part, coded=True)
-        verified = placed.stdout == "verified"
+                size = chunking.BYTES_LIMIT * self._files.size_factor("write_file")
+                async for chunk in _resize_chunks(chunks, size):
+                    text = base64.b64encode(chunk).decode("ascii")
+                    await self._files.write_chunk(coded, text, "append")
+        verified, _ = await self._files.replace(coded, path, meter.md5, part=part, coded=True)
         return TransferReceipt(path, meter.done, verified=verified, md5=meter.md5)
 
     async def _upload_by_store(
         self,
-        store: Store,
+        store: FileStore,
         source: bytes | Path,
         path: str,
         part: str,
         progress: Progress | None,
         timeout: float,
     ) -> TransferReceipt:
-        async with store.name() as staged:
+        async with store.temporary_path() as staged:
             receipt = await transfers.upload(
                 store.api, staged, lambda: store.upload_url(staged), source, progress
             )
             await store.sync(staged, "download", timeout)
             try:
-                placed = await self._files.place(staged, path, receipt.md5, part=part)
+                verified, _ = await self._files.replace(staged, path, receipt.md5, part=part)
             except BaseException:
                 await self._files.discard(staged)
                 raise
-        verified = receipt.verified or placed.stdout == "verified"
-        return attrs.evolve(receipt, path=path, verified=verified)
+        return attrs.evolve(receipt, path=path, verified=receipt.verified or verified)
 
     async def download(
         self, path: str, target: Path, progress: Progress | None, timeout: float
     ) -> TransferReceipt:
-        """Bring the session's file `path` to this machine; see :meth:`upload`."""
-        size, md5 = await self._measured(path)
-        store = None if size <= _BY_TOOLS else await self.store()
+        """Download the session's file `path` to `target`; see :meth:`upload`."""
+        size, md5 = await self._measure(path)
+        store = None if size <= _MAX_BY_TOOLS else await self.store()
         if store is None:
             return await self._download_by_tools(path, target, progress, size, md5)
-        async with store.name() as staged:
+        async with store.temporary_path() as staged:
             try:
-                _, md5 = await self._measured(path, staged)
+                _, md5 = await self._measure(path, staged)
                 await store.sync(staged, "upload", timeout)
                 receipt = await transfers.download(
                     store.api, staged, lambda: store.download_url(staged), target, progress, md5
@@ -131,12 +130,12 @@ class Carrier:
                 await self._files.discard(staged)
         return attrs.evolve(receipt, path=path)
 
-    async def _measured(self, path: str, copy: str = "") -> tuple[int, str]:
-        """Return size and MD5 of a file, or of the copy of it that is made on the way."""
-        result = await self._files.shell(_MEASURE, path, {"F": path, "T": copy})
-        size, _, md5 = result.stdout.partition("\n")
+    async def _measure(self, path: str, copy: str = "") -> tuple[int, str]:
+        """Return the size and MD5 of a file, after copying it to `copy` if that is given."""
+        output, request_id = await self._files.run_on(path, _MEASURE, {"F": path, "T": copy})
+        size, _, md5 = output.partition("\n")
         if not size.strip().isdigit():
-            raise self._files.error(f"{path}: its size cannot be read", path, result.request_id)
+            raise self._files.file_error(f"size unknown: {path}", path, request_id)
         return int(size), md5[:32]
 
     async def _download_by_tools(
@@ -144,10 +143,10 @@ class Carrier:
     ) -> TransferReceipt:
         meter = transfers.Meter(size, progress)
         async with transfers.replacing(target, path) as write:
-            async with aclosing(self._files.pieces(path)) as found:
-                async for piece, _ in found:
-                    await write(piece)
-                    await meter.saw(piece)
+            async with aclosing(self._files.read_chunks(path)) as chunks:
+                async for chunk, _ in chunks:
+                    await write(chunk)
+                    await meter.saw(chunk)
             if meter.done != size:
                 raise transfers.failed(f"download of {path}: it changed while it was read", path)
             return meter.receipt(path, "", "download", md5)
@@ -155,58 +154,61 @@ class Carrier:
     async def upload_tree(
         self, source: Path, path: str, progress: Progress | None, timeout: float
     ) -> TransferReceipt:
-        """Bring what is in a directory of this machine into one of the session."""
-        async with _room() as room, self._session_archive() as there:
-            tree = room / "tree.tar"
-            with _told(path, "upload"):
+        """Upload the content of a directory of this machine into one of the session."""
+        async with _local_directory() as directory, self._session_archive() as remote:
+            tree = directory / "tree.tar"
+            variables = {"D": chunking.escape_dash(path), "T": remote}
+            with _transfer_errors(path, "upload"):
                 await to_thread.run_sync(archive.pack, source, tree)
-            receipt = await self.upload(tree, there, progress, timeout)
-            await self._files.shell(_UNPACK, path, {"D": chunking.below(path), "T": there})
+            receipt = await self.upload(tree, remote, progress, timeout)
+            await self._files.run_on(path, _UNPACK, variables)
         return attrs.evolve(receipt, path=path)
 
     async def download_tree(
         self, path: str, target: Path, progress: Progress | None, timeout: float
     ) -> TransferReceipt:
-        """Bring what is in a directory of the session into one of this machine."""
-        async with _room() as room, self._session_archive() as there:
-            tree = room / "tree.tar"
-            await self._files.shell(_PACK, path, {"D": chunking.below(path), "T": there})
-            receipt = await self.download(there, tree, progress, timeout)
-            with _told(path, "download"):
+        """Download the content of a directory of the session into one of this machine."""
+        async with _local_directory() as directory, self._session_archive() as remote:
+            tree = directory / "tree.tar"
+            variables = {"D": chunking.escape_dash(path), "T": remote}
+            await self._files.run_on(path, _PACK, variables)
+            receipt = await self.download(remote, tree, progress, timeout)
+            with _transfer_errors(path, "download"):
                 await to_thread.run_sync(archive.unpack, tree, target)
         return attrs.evolve(receipt, path=path)
 
     @asynccontextmanager
     async def _session_archive(self) -> AsyncIterator[str]:
-        there = f"{_TEMPORARY}/agentbay-{os.urandom(8).hex()}.tar"
+        """Provide the name of an archive in the session, which is removed at the end."""
+        remote = f"{_TEMPORARY}/agentbay-{os.urandom(8).hex()}.tar"
         try:
-            yield there
+            yield remote
         finally:
-            await self._files.discard(there)
+            await self._files.discard(remote)
 
 
 @contextmanager
-def _told(path: str, what: str) -> Iterator[None]:
-    """Turn what this machine's disk or an archive refuses into our error."""
+def _transfer_errors(path: str, action: str) -> Iterator[None]:
+    """Turn errors of this machine's disk or of an archive into a ``TransferError``."""
     try:
         yield
     except (OSError, tarfile.TarError) as error:
-        raise transfers.failed(f"{what} of {path}: {error}", path) from error
+        raise transfers.failed(f"{action} of {path}: {error}", path) from error
 
 
 @asynccontextmanager
-async def _room() -> AsyncIterator[Path]:
-    """Give a directory of this machine that is removed at the end."""
-    room = Path(await to_thread.run_sync(tempfile.mkdtemp, None, "agentbay-"))
+async def _local_directory() -> AsyncIterator[Path]:
+    """Provide a temporary directory of this machine, which is removed at the end."""
+    directory = Path(await to_thread.run_sync(tempfile.mkdtemp, None, "agentbay-"))
     try:
-        yield room
+        yield directory
     finally:
-        # A cancel must not leave the archive behind: this does not wait.
-        shutil.rmtree(room, ignore_errors=True)
+        # Not in a thread: a cancelled task could not wait for that, and would leave the archive.
+        shutil.rmtree(directory, ignore_errors=True)
 
 
-async def _resized(chunks: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:
-    """Yield the same bytes in pieces of a size; the last may be shorter."""
+async def _resize_chunks(chunks: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:
+    """Yield the same bytes in chunks of `size`; the last may be shorter."""
     rest = b""
     async for chunk in chunks:
         rest += chunk

@@ -1,3 +1,3 @@
-"""What the service of git is made of: its commands, their output, its methods by subject."""
+"""Run git and parse its output."""
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What git writes, as values; pure.
+"""Parse the output of git; no I/O.
 
-Everything that may hold a path is asked for with ``-z``: without it git quotes names and writes
-their bytes as octal numbers.
+Every command whose output may hold a path runs with ``-z``: without it git quotes names and writes
+their bytes as octal escapes.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from agentbay_async.models.git import (
     GitStatus,
 )
 
-#: What ``git log -z`` is asked for; every field ends with NUL, and none can contain one.
+#: Format for ``git log -z``: every field ends with NUL, and no field can contain one.
 LOG_FORMAT = "tformat:%H%x00%h%x00%an%x00%ae%x00%aI%x00%s%x00%b"
 _LOG_FIELDS = 7
 
-#: What ``git for-each-ref`` is asked for. No part of it can hold a line break.
+#: Format for ``git for-each-ref``. No field can contain a line break.
 BRANCH_FORMAT = "%(HEAD)%00%(objectname)%00%(refname)"
 _HEADS = "refs/heads/"
 
 DETACHED = "(detached)"
 _HASH = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 
-# Words that git itself puts at the start of a line. A path or a URL with such words in it stands
-# further on, and what the other side says begins with "remote: ".
+# Git's own messages begin a line. A path or URL that holds the same words comes later in the line,
+# and messages of the remote begin with "remote: ".
 _NO_REPOSITORY = re.compile(r"^fatal: (?:not a git repository\b|cannot change to ')", re.MULTILINE)
-_NOT_AUTHENTICATED = re.compile(
+_AUTHENTICATION_FAILED = re.compile(
     r"^(?:"
     r"fatal: Authentication failed for '"
     r"|fatal: could not read (?:Username|Password) for '"
@@ -46,14 +46,14 @@ _NOT_AUTHENTICATED = re.compile(
     re.MULTILINE,
 )
 _NO_REMOTE = re.compile(r"^(?:fatal|error): No such remote\b", re.MULTILINE)
-# Up to the last @ of what may be a host, since passwords are written there as they are.
+# Up to the last "@" before the path: a password may itself contain an unescaped "@".
 _CREDENTIALS = re.compile(r"(://)[^/\s']+@")
 
 
-def status(output: str) -> GitStatus:
+def parse_status(output: str) -> GitStatus:
     """Read ``git status --porcelain=v2 --branch -z``.
 
-    A branch may be called ``(detached)``, so ``detached`` holds for it here as well.
+    A branch may be named ``(detached)``; it cannot be told from a detached HEAD here.
     """
     heads: dict[str, str] = {}
     files: list[GitFileStatus] = []
@@ -63,9 +63,9 @@ def status(output: str) -> GitStatus:
             name, _, value = field[2:].partition(" ")
             heads[name] = value
         elif field:
-            # An entry that was renamed is followed by the name that it had.
-            files.append(_file(field, next(fields, "") if field.startswith("2 ") else None))
-    ahead, behind = _distance(heads.get("branch.ab", ""))
+            # A renamed entry ("2") is followed by a field with its old name.
+            files.append(_parse_file(field, next(fields, "") if field.startswith("2 ") else None))
+    ahead, behind = _parse_distance(heads.get("branch.ab", ""))
     branch = heads.get("branch.head")
     return GitStatus(
         None if branch == DETACHED else branch,
@@ -77,35 +77,35 @@ def status(output: str) -> GitStatus:
     )
 
 
-def _distance(text: str) -> tuple[int, int]:
+def _parse_distance(text: str) -> tuple[int, int]:
     found = re.fullmatch(r"\+(\d{1,18}) -(\d{1,18})", text)
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
-# How many fields stand before the path of each kind of entry.
+# Number of fields before the path, by kind of entry.
 _BEFORE_PATH = {"1": 8, "2": 9, "u": 10, "?": 1, "!": 1}
 
 
-def _file(entry: str, renamed_from: str | None) -> GitFileStatus:
+def _parse_file(entry: str, renamed_from: str | None) -> GitFileStatus:
     kind = entry[0]
     *fields, path = entry.split(" ", _BEFORE_PATH.get(kind, 1))
     letters = (fields[1] if len(fields) > 1 else kind * 2).replace(".", " ").ljust(2)
     return GitFileStatus(path, letters[0], letters[1], renamed_from, conflicted=kind == "u")
 
 
-def log(output: str) -> list[GitLogEntry]:
+def parse_log(output: str) -> list[GitLogEntry]:
     """Read ``git log -z --format=LOG_FORMAT``."""
     fields = iter(output.split("\0"))
-    # Whole groups alone: what follows the last NUL is no field.
-    return [_entry(*group) for group in zip(*[fields] * _LOG_FIELDS, strict=False)]
+    # zip() drops the incomplete last group: the text after the last NUL is not a field.
+    return [_parse_log_entry(*group) for group in zip(*[fields] * _LOG_FIELDS, strict=False)]
 
 
-def _entry(*fields: str) -> GitLogEntry:
+def _parse_log_entry(*fields: str) -> GitLogEntry:
     commit, short, name, email, date, message, body = fields
     return GitLogEntry(commit, short, name, email, date, message, body.strip())
 
 
-def branches(output: str) -> GitBranches:
+def parse_branches(output: str) -> GitBranches:
     """Read ``git for-each-ref --format=BRANCH_FORMAT refs/heads``."""
     found: list[GitBranchInfo] = []
     for line in output.split("\n"):
@@ -117,44 +117,44 @@ def branches(output: str) -> GitBranches:
     return GitBranches(found, current)
 
 
-def last_hash(output: str) -> str:
-    """Return the hash in the last line, or ``""``; hooks write before it what they like."""
+def parse_last_hash(output: str) -> str:
+    """Return the hash in the last line, or ``""``; the output of hooks comes before it."""
     line = output.rstrip("\n").rpartition("\n")[2]
     return line if _HASH.match(line) else ""
 
 
-def names(output: str) -> list[str]:
-    """Read names that end with NUL, each of them once."""
+def parse_names(output: str) -> list[str]:
+    """Read names that end with NUL, without duplicates."""
     return list(dict.fromkeys(name for name in output.split("\0") if name))
 
 
-def directory_of(url: str) -> str:
-    """Return the directory that ``git clone`` makes for a URL when it is told none.
+def clone_directory(url: str) -> str:
+    """Return the directory that ``git clone`` creates for a URL by default.
 
     Example:
-        >>> directory_of("git@host:team/project.git")
+        >>> clone_directory("git@host:team/project.git")
         'project'
     """
     name = re.split(r"[/:\\]", re.sub(r"/+(?:\.git/*)?\Z", "", url.strip()))[-1]
     return name.removesuffix(".git").removesuffix(".bundle")
 
 
-def masked(text: str) -> str:
+def mask_credentials(text: str) -> str:
     """Return `text` without the credentials in URLs."""
     return _CREDENTIALS.sub(r"\1***@", text)
 
 
-def kind_of_failure(exit_code: int, stderr: str) -> type[GitError]:
-    """Return which error a failed command is; conflicts are asked for and not guessed."""
+def classify_failure(exit_code: int, stderr: str) -> type[GitError]:
+    """Return the error class of a failed command; conflicts are not detected here."""
     if exit_code == 127:
         return GitNotFoundError
     if _NO_REPOSITORY.search(stderr):
         return GitNotARepoError
-    if _NOT_AUTHENTICATED.search(stderr):
+    if _AUTHENTICATION_FAILED.search(stderr):
         return GitAuthError
     return GitError
 
 
 def is_missing_remote(stderr: str) -> bool:
-    """Whether git said that there is no such remote."""
+    """Return whether git reported that there is no such remote."""
     return _NO_REMOTE.search(stderr) is not None

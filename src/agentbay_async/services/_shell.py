@@ -1,0 +1,104 @@
+"""Run a shell command in a session, and raise if it fails."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from agentbay_async import _check
+from agentbay_async.errors import CommandError, InvalidArgumentError, ToolError
+from agentbay_async.models.commands import CommandOutput
+from agentbay_async.services._tools import call_tool
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import timedelta
+
+    from agentbay_async._api import Api
+
+# Extra seconds for the exchange. The session's own report of a timeout, which has the output, must
+# arrive before the connection times out.
+_ANSWER_GRACE = 15.0
+_TIMED_OUT = "[timeout]"
+
+
+def time_limit(timeout_ms: int | None, timeout: float | timedelta | None, default: float) -> float:
+    """Return the time limit of a command in seconds, whichever way the caller gave it."""
+    if timeout_ms is not None and timeout is not None:
+        raise InvalidArgumentError("timeout_ms and timeout exclude each other; give one")
+    if timeout_ms is not None:
+        return _check.positive_int(timeout_ms, "timeout_ms") / 1000
+    return default if timeout is None else _check.seconds(timeout, "timeout")
+
+
+async def run_shell(
+    api: Api,
+    session_id: str,
+    command: str,
+    timeout: float,
+    *,
+    cwd: str | None = None,
+    envs: Mapping[str, str] | None = None,
+) -> tuple[CommandOutput, str]:
+    """Run a line for ``sh``; return its output and the id of the request.
+
+    Raises:
+        CommandError: It ended with an exit code other than 0, or ran out of time.
+        AgentBayError: It could not be run.
+    """
+    args: dict[str, Any] = {"command": command, "timeout_ms": max(1, round(timeout * 1000))}
+    if cwd is not None:
+        args["cwd"] = cwd
+    if envs:
+        args["envs"] = dict(envs)
+    try:
+        answer = await call_tool(api, session_id, "shell", args, timeout + _ANSWER_GRACE)
+    except ToolError as error:
+        raise _command_error(error) from None
+    output = _parse_output(answer.data) or CommandOutput(stdout=answer.data)
+    if output.exit_code != 0:
+        raise _failure(output, answer.request_id, session_id)
+    return output, answer.request_id
+
+
+def _parse_output(text: str) -> CommandOutput | None:
+    """Read the JSON that most images answer with; others answer with the bare output."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(document, dict):
+        return None
+    code = document.get("exit_code", document.get("errorCode"))
+    stdout, stderr = document.get("stdout"), document.get("stderr")
+    if not isinstance(code, int) or not (isinstance(stdout, str) or isinstance(stderr, str)):
+        return None
+    return CommandOutput(stdout or "", stderr or "", code, str(document.get("traceId") or ""))
+
+
+def _command_error(error: ToolError) -> CommandError:
+    """Return the error of a command that the tool itself reports as failed."""
+    output = _parse_output(error.message)
+    if output is None:
+        return CommandError(error.message, request_id=error.request_id, session_id=error.session_id)
+    code = output.exit_code or 1
+    output = CommandOutput(output.stdout, output.stderr, code, output.trace_id)
+    # The service's own mark; a command cannot forge it, because its output is in other fields.
+    timed_out = code == -1 and _TIMED_OUT in str(json.loads(error.message).get("errorMessage"))
+    return _failure(output, error.request_id, error.session_id, timed_out=timed_out)
+
+
+def _failure(
+    output: CommandOutput, request_id: str, session_id: str, *, timed_out: bool = False
+) -> CommandError:
+    reason = output.stderr.strip() or f"the command ended with exit code {output.exit_code}"
+    if timed_out:
+        reason = "the command was killed when its time was over; give it more with timeout=..."
+    error = CommandError(reason, request_id=request_id, session_id=session_id)
+    error.ran = True
+    error.trace_id = output.trace_id
+    error.timed_out = timed_out
+    error.exit_code = output.exit_code
+    error.stdout = output.stdout
+    error.stderr = output.stderr
+    return error
