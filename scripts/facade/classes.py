@@ -44,42 +44,21 @@ def write_class(node: ast.ClassDef, annotations: Annotations, words: dict[str, s
         words: Replacements in docstrings.
 
     Raises:
-        SourceError: A member has no rule.
+        SourceError: A base or a member has no rule.
     """
+    if node.bases:
+        base = node.bases[0]
+        raise error_at(annotations.module.path, base, f"no rule for the base {ast.unparse(base)}")
     annotations.use(Name(annotations.module.name, node.name))
     members = [*AwaitedMembers(node, annotations, words).write()]
     slots = '"_awaited",' if members else ""
-    for part, there in _with_bases(node, annotations):
-        members += Members(part, there, words, _set_by_constructor(node)).write()
+    members += Members(node, annotations, words, _set_by_constructor(node)).write()
     return block(
         f"class {blocking_name(node.name)}(_facade.Facade[{node.name}]):",
         _doc(node, words),
         f"\n\n__slots__ = ({slots})",
         *(f"\n\n{member}" for member in members),
     )
-
-
-def _with_bases(
-    node: ast.ClassDef, annotations: Annotations
-) -> Iterator[tuple[ast.ClassDef, Annotations]]:
-    """Yield a class and its bases, each of them once, with the annotations of their modules."""
-    yield node, annotations
-    known = {node.name}
-    for base in node.bases:
-        for part, there in _with_bases(*_find_base(base, annotations)):
-            if part.name not in known:
-                known.add(part.name)
-                yield part, there
-
-
-def _find_base(base: ast.expr, annotations: Annotations) -> tuple[ast.ClassDef, Annotations]:
-    name = annotations.find(base)
-    found = name and annotations.source.definition(name)
-    if name is None or not isinstance(found, ast.ClassDef) or annotations.source.public_home(name):
-        path = annotations.module.path
-        raise error_at(path, base, f"no rule for the base {ast.unparse(base)}")
-    annotations.rules.add("private base")
-    return found, annotations.of_module(annotations.source.modules[name.module])
 
 
 @dataclass

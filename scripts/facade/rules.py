@@ -24,7 +24,6 @@ RULES = {
     "overload": "overloads are copied; the one body below them casts what it calls",
     "part": "an object that another one holds is imported on first use, and wrapped once",
     "plain method": "a method without I/O is called directly",
-    "private base": "the members of private bases are written as the class's own",
     "property": "a property is read directly",
     "argument of an async class": "a blocking object is passed on as its async one",
     "result of an async class": "an async object is returned as its blocking one",

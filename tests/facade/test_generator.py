@@ -58,7 +58,6 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal, overload
-from agentbay_async._bases import Left, Right
 from agentbay_async._inner import Api, Clock, Report, reports
 from agentbay_async.results import PAGE, Found
 if TYPE_CHECKING:
@@ -90,23 +89,6 @@ class Clock: ...
 def reports(kind): ...
 """
 
-_BASES = '''
-from agentbay_async._inner import Api
-from agentbay_async.part import AsyncPart as Piece
-class Root:
-    """What the others stand on."""
-    def __init__(self, api: Api) -> None:
-        self._api = api
-    async def _ask(self) -> int: ...
-    async def shared(self) -> int: ...
-class Left(Root):
-    async def left(self) -> Piece:
-        """Go left."""
-class Right(Root):
-    async def right(self) -> int: ...
-    again = right
-'''
-
 _PART = '''
 """Parts."""
 class AsyncPart:
@@ -125,7 +107,7 @@ def _write(folder: Path, files: dict[str, str]) -> None:
 def source(tmp_path: Path) -> Path:
     """Write a small async package."""
     folder = tmp_path / "agentbay_async"
-    files = {"__init__.py": "", "__init__.pyi": _STUB, "_bases.py": _BASES, "_inner.py": _INNER}
+    files = {"__init__.py": "", "__init__.pyi": _STUB, "_inner.py": _INNER}
     files |= {"part.py": _PART, "results.py": _RESULTS}
     _write(folder, files)
     return folder
@@ -408,18 +390,8 @@ def test_construct_without_a_rule_is_an_error(convert: Convert, body: str, reaso
         convert(body)
 
 
-def test_members_of_private_bases_are_written_as_the_class_s_own(convert: Convert) -> None:
-    """Their annotations are read in their own modules; a shared base is written once."""
-    text = convert("async def own(self) -> int: ...", bases="Left, Right")
-    assert re.findall(r"(?:def|class) (\w+)", text) == ["Thing", "own", "left", "shared", "right"]
-    assert 'def left(self) -> Part:\n        """Go left."""' in text
-    assert "return _facade.wrap(Part, _portal.run(self._aio.left()))" in text
-    assert "    again = right" in text
-    assert "_bases" not in text
-
-
-@pytest.mark.parametrize("base", ["AsyncPart", "Found", "dict"])
-def test_public_base_is_an_error(convert: Convert, base: str) -> None:
+@pytest.mark.parametrize("base", ["AsyncPart", "Api", "Found", "dict"])
+def test_base_is_an_error(convert: Convert, base: str) -> None:
     """Its blocking class would have to be a base of the blocking class: there is no such rule."""
     from facade.rules import SourceError
 

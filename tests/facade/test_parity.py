@@ -48,12 +48,10 @@ def _twin(kind: type) -> type:
 
 
 def _public(kind: type) -> dict[str, object]:
-    """Return the methods and properties that a class has, its own and those of private bases."""
+    """Return the public methods and properties of a class."""
     return {
         name: value
-        for owner in kind.__mro__
-        if owner is kind or any(part.startswith("_") for part in owner.__module__.split("."))
-        for name, value in vars(owner).items()
+        for name, value in vars(kind).items()
         if not name.startswith("_") and (callable(value) or isinstance(value, property))
     }
 
