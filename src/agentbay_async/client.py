@@ -9,7 +9,7 @@ from agentbay_async import _check
 from agentbay_async._api import Api
 from agentbay_async._clock import SystemClock
 from agentbay_async._lifecycle.creation import create_session, owner_of
-from agentbay_async._lifecycle.deletion import delete_abandoned, delete_in_rounds, log_abandoned
+from agentbay_async._lifecycle.deletion import delete_abandoned, log_abandoned
 from agentbay_async._lifecycle.shielding import BackgroundTasks, run_shielded
 from agentbay_async._protocol import schema
 from agentbay_async._retry import RetryPolicy
@@ -217,7 +217,7 @@ class AsyncAgentBay:
         try:
             error = (await session.delete(sync_context)).error
             if error is not None and error.retryable and not isinstance(error, ContextSyncError):
-                error = await delete_in_rounds(self._api, session.session_id)
+                error = await delete_abandoned(self._api, session.session_id, log=False)
         except BaseException:
             # A cancel does not wait for the files: what the policies say is uploaded at release.
             await run_shielded(_release(session))

@@ -18,6 +18,7 @@ from agentbay_async import AsyncAgentBay, AsyncSession, ContextSync, CreateSessi
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
+    from pathlib import Path
 
     from tests.conftest import InstantClock
     from tests.http.conftest import Bays
@@ -284,12 +285,16 @@ async def test_a_cancelled_task_group_leaves_nothing_behind(
     assert service.sessions == {}
 
 
-async def test_what_cannot_be_deleted_is_told_and_written_down(
-    bay: AsyncAgentBay,
+async def test_a_session_that_cannot_be_deleted_is_logged_and_stays_in_the_ledger(
+    bays: Bays,
     service: FakeService,
     caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    """A service that is not there any more is the one way to leave a session."""
+    """Only a service that is gone leaves a session behind."""
+    monkeypatch.setenv("AGENTBAY_LEDGER", str(tmp_path / "ledger.jsonl"))
+    bay = bays()
     service.trouble("DeleteSessionAsync", *["unread"] * 99)
     entered = asyncio.Event()
 
@@ -304,8 +309,6 @@ async def test_what_cannot_be_deleted_is_told_and_written_down(
     with pytest.raises(asyncio.CancelledError):
         await task
     assert "s-1" in caplog.text
-    ledger = bay._api.ledger
+    ledger = bay._ledger
     assert ledger is not None
-    endpoint = bay._api.settings.endpoint
-    left = [entry.session_id for entry in ledger.read().open if entry.endpoint == endpoint]
-    assert left == ["s-1"]
+    assert [entry.session_id for entry in ledger.read().open] == ["s-1"]

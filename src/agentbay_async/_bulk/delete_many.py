@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, TypeVar
 
 import attrs
@@ -10,6 +9,7 @@ import attrs
 from agentbay_async import _check
 from agentbay_async._bulk.inputs import Inputs
 from agentbay_async._bulk.worker_pool import WorkerPool
+from agentbay_async._lifecycle.deletion import delete_abandoned, log_abandoned
 from agentbay_async.errors import ArgumentTypeError
 from agentbay_async.models.results import OperationResult
 from agentbay_async.session import AsyncSession
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from agentbay_async._bulk.plan import Plan
 
 T = TypeVar("T")
-
-logger = logging.getLogger("agentbay")
 
 # Seconds in which a roll-back must be over.
 _ROLL_BACK = 120.0
@@ -79,13 +77,16 @@ async def release(api: Api, sessions: Sequence[AsyncSession], plan: Plan) -> lis
         rate=None,
         trusted=False,
     )
+
+    async def delete(session: AsyncSession) -> OperationResult[str]:
+        # Outcomes are logged below: the roll-back may end before this returns.
+        error = await delete_abandoned(api, session.session_id, log=False)
+        return OperationResult(None if error else session.session_id, error)
+
     left: list[str] = []
-    async for outcome in deletion(api, sessions, ending).outcomes():
+    inputs: Inputs[AsyncSession] = Inputs(sessions, lambda session, _name: session, "sessions")
+    async for outcome in WorkerPool(inputs, delete, _keep, ending, api.clock).outcomes():
         if outcome.error is not None:
             left.append(sessions[outcome.index].session_id)
-            logger.warning(
-                "session %s is still there and may cost money: it could not be deleted (%s)",
-                left[-1],
-                outcome.error,
-            )
+            log_abandoned(api, left[-1], outcome.error)
     return left

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from agentbay_async._lifecycle.deletion import delete_abandoned
 from agentbay_async._lifecycle.shielding import run_shielded
 from agentbay_async.errors import AgentBayError, SessionNotFoundError, ThrottledError
 from agentbay_async.models.sessions import SessionStatus
@@ -108,7 +109,7 @@ class SessionPool:
 
     async def _delete(self, session: AsyncSession) -> None:
         self._lent.pop(session.session_id, None)
-        await run_shielded(_release(session))
+        await run_shielded(delete_abandoned(session._api, session.session_id))
 
     def drain(self) -> list[AsyncSession]:
         """Return the sessions that nobody has borrowed, and forget them."""
@@ -128,13 +129,3 @@ async def is_lost(session: AsyncSession, error: AgentBayError) -> bool:
     if status.error is not None:
         return isinstance(status.error, SessionNotFoundError)
     return status.status in _GONE
-
-
-async def _release(session: AsyncSession) -> None:
-    result = await session.delete()
-    if result.error is not None:
-        logger.warning(
-            "session %s is still there and may cost money: it could not be deleted (%s)",
-            session.session_id,
-            result.error,
-        )

@@ -51,32 +51,35 @@ async def delete(api: Api, session_id: str, timeout: float, *, vital: bool = Fal
     return request_id
 
 
-async def delete_abandoned(api: Api, session_id: str) -> AgentBayError | None:
-    """Delete a session that no caller holds; log and return the error if it may still exist.
+async def delete_abandoned(api: Api, session_id: str, *, log: bool = True) -> AgentBayError | None:
+    """Delete a session that no caller holds; return the error if it may still exist.
 
     Nobody else will ever delete such a session, and it costs money until it ends by itself. So its
     requests are exempt from the retry budget, and further rounds follow within the grace.
+
+    Args:
+        api: The service.
+        session_id: The session.
+        log: Whether to log a failure; False for a caller that reports the error.
     """
-    error = await delete_in_rounds(api, session_id)
-    if error is not None:
-        log_abandoned(api, session_id, error)
-    return error
-
-
-async def delete_in_rounds(api: Api, session_id: str) -> AgentBayError | None:
-    """Do what :func:`delete_abandoned` does, for a caller that reports the error."""
     deadline = api.clock.monotonic() + GRACE
     rounds = iter(_ROUNDS)
-    while True:
-        try:
-            await delete(api, session_id, GRACE, vital=True)
-        except AgentBayError as error:
-            pause = next(rounds, GRACE)
-            if not error.retryable or api.clock.monotonic() + pause >= deadline:
-                return error
-        else:
-            return None
+    while (error := await _failure(api, session_id)) is not None:
+        pause = next(rounds, GRACE)
+        if not error.retryable or api.clock.monotonic() + pause >= deadline:
+            if log:
+                log_abandoned(api, session_id, error)
+            return error
         await api.clock.sleep(pause)
+    return None
+
+
+async def _failure(api: Api, session_id: str) -> AgentBayError | None:
+    try:
+        await delete(api, session_id, GRACE, vital=True)
+    except AgentBayError as error:
+        return error
+    return None
 
 
 def log_abandoned(api: Api, session_id: str, error: AgentBayError) -> None:

@@ -1,0 +1,120 @@
+"""Sessions that no caller holds are deleted, even when the retry budget is used up."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentbay_async import AsyncAgentBay, AsyncSession, CreateSessionParams, RetryPolicy
+from agentbay_async._bulk.distributed.cleanup import delete_orphans
+from agentbay_async._bulk.plan import Plan
+
+from .conftest import Fleet, answer, refusal
+
+if TYPE_CHECKING:
+    from tests.conftest import InstantClock
+    from tests.http.conftest import Bays
+    from tests.http.scripted import Script
+
+    from agentbay_async import HttpRequest, HttpResponse
+
+
+class _UnavailableTwice(Fleet):
+    """Refuses the first two deletes.
+
+    Attributes:
+        refused: The ids of the sessions that it did not delete.
+    """
+
+    def __init__(self, service: Script) -> None:
+        self.refused: list[str] = []
+        super().__init__(service)
+
+    async def _delete(self, request: HttpRequest) -> HttpResponse:
+        if len(self.refused) < 2:
+            self.refused.append(request.form["SessionId"])
+            return refusal("ServiceUnavailable", 503)
+        return await super()._delete(request)
+
+
+@pytest.fixture
+def bay(bays: Bays) -> AsyncAgentBay:
+    """Give a client that may repeat nothing, except requests that are exempt."""
+    return bays(retry=RetryPolicy(attempts=4, reserve=0, budget=0))
+
+
+@pytest.fixture
+def fleet(scripted: Script) -> _UnavailableTwice:
+    """Give a service that is unavailable for the first two deletes."""
+    return _UnavailableTwice(scripted)
+
+
+def _check_deleted(fleet: _UnavailableTwice, clock: InstantClock) -> None:
+    assert (fleet.alive, fleet.refused) == (set(), ["s-0", "s-0"])
+    # Two repetitions of one call wait for less than a second; a second round would come later.
+    assert sum(clock.sleeps) < 1
+
+
+async def test_a_block_deletes_its_session(
+    bay: AsyncAgentBay, fleet: _UnavailableTwice, clock: InstantClock
+) -> None:
+    """Also when the block raises."""
+    with pytest.raises(LookupError):
+        async with bay.session():
+            raise LookupError
+    _check_deleted(fleet, clock)
+
+
+async def test_a_cancelled_create_deletes_its_session(
+    bay: AsyncAgentBay, fleet: _UnavailableTwice, clock: InstantClock
+) -> None:
+    """The caller is gone when the answer arrives."""
+    fleet.gates[0] = asyncio.Event()
+    creating = asyncio.create_task(bay.create())
+    await fleet.until(lambda: fleet.asked == 1)
+    creating.cancel()
+    fleet.gates[0].set()
+    with pytest.raises(asyncio.CancelledError):
+        await creating
+    assert fleet.made == 1
+    _check_deleted(fleet, clock)
+
+
+@pytest.mark.parametrize("reuse", [False, True])
+async def test_map_sessions_deletes_its_session(
+    bay: AsyncAgentBay, fleet: _UnavailableTwice, clock: InstantClock, reuse: bool
+) -> None:
+    """Both a session that served once, and one that is idle at the end of the run."""
+
+    async def name(session: AsyncSession, _item: int) -> str:
+        return session.session_id
+
+    outcomes = [one async for one in bay.map_sessions(name, [0], reuse=reuse)]
+    assert [one.value for one in outcomes] == ["s-0"]
+    _check_deleted(fleet, clock)
+
+
+async def test_a_roll_back_deletes_its_sessions(
+    bay: AsyncAgentBay, fleet: _UnavailableTwice, clock: InstantClock
+) -> None:
+    """The second create fails, so the first session is deleted."""
+    fleet.refuse = lambda number: refusal("Some.Code") if number == 1 else None
+    result = await bay.create_many(
+        CreateSessionParams(), 2, max_concurrency=1, on_outcome="all_or_nothing"
+    )
+    assert result.failed == 2
+    _check_deleted(fleet, clock)
+
+
+async def test_the_sessions_of_a_dead_worker_are_deleted(
+    bay: AsyncAgentBay, fleet: _UnavailableTwice, scripted: Script, clock: InstantClock
+) -> None:
+    """They are found by the label of their chunk."""
+    (await bay.create()).unwrap()
+    scripted.respond(
+        "ListSession", lambda _request: answer([{"SessionId": one} for one in fleet.alive])
+    )
+    await delete_orphans(bay._api, "chunk-1", Plan("map", "CreateMcpSession", 1, 1.0))
+    _check_deleted(fleet, clock)
