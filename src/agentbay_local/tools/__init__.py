@@ -1,3 +1,3 @@
-"""The tools that run inside a session: what they are called, what they take, what they answer."""
+"""The tools that run inside a session: their schemas, arguments and handlers."""
 
 from __future__ import annotations

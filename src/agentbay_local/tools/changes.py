@@ -1,8 +1,8 @@
-"""What has changed below a path: the tool ``get_file_change``, and what is pushed.
+"""Changes below a path: the tool ``get_file_change``, and subscriptions to changes.
 
-Each path is looked at for all who care about it: a question is answered with what has changed since
-somebody looked last, and followers hear all of it. Clients follow first and then ask once, for what
-they have missed; to such a follower the answer has told it already.
+All readers of a path share one watcher. The tool answers with the changes since anybody read last,
+and subscriptions receive all changes. Official clients subscribe first and then call the tool once
+for the changes that they missed; the subscription then does not repeat that answer.
 """
 
 from __future__ import annotations
@@ -22,44 +22,44 @@ if TYPE_CHECKING:
 
 __all__ = ["get_file_change", "subscribe"]
 
-_MOST = 100
+_MAX_IDLE_WATCHERS = 100
 
 
-async def subscribe(memory: ToolState, sandbox: Sandbox, path: str) -> Subscription:
-    """Begin to hear of what changes at a path, or below it if it is a directory.
+async def subscribe(state: ToolState, sandbox: Sandbox, path: str) -> Subscription:
+    """Subscribe to the changes of a file, or of everything below a directory.
 
     Raises:
-        SandboxError: The session cannot tell.
-        ToolError: There is no such path, or too much below it.
+        SandboxError: The session has ended or is paused.
+        ToolError: The path does not exist, or has too many entries below it.
     """
-    watched = memory.watched.get(_key(path)) or await _remembered(memory, sandbox, path)
-    follower = Subscription(watched)
-    watched.followers.add(follower)
-    return follower
+    watcher = state.watchers.get(_key(path)) or await _add_watcher(state, sandbox, path)
+    subscription = Subscription(watcher)
+    watcher.subscriptions.add(subscription)
+    return subscription
 
 
-async def get_file_change(place: ToolContext, arguments: Arguments) -> str:
-    """Answer with the changes since the last question about that path; at first with none."""
-    path, known = arguments.path("path"), place.memory.watched
-    if _key(path) not in known:
-        await _remembered(place.memory, place.sandbox, path)
+async def get_file_change(context: ToolContext, arguments: Arguments) -> str:
+    """Answer with the changes since the last call for that path; the first call has none."""
+    path, watchers = arguments.path("path"), context.state.watchers
+    if _key(path) not in watchers:
+        await _add_watcher(context.state, context.sandbox, path)
         return compact_json([])
-    # Those that are asked about stay at the end; the front is what nobody asks about any more.
-    watched = known[_key(path)] = known.pop(_key(path))
-    return compact_json(await watched.answer(place.sandbox))
+    # Moved to the end, so that the first entries are the least recently used.
+    watcher = watchers[_key(path)] = watchers.pop(_key(path))
+    return compact_json(await watcher.read_events(context.sandbox))
 
 
 def _key(path: str) -> str:
-    """Return the one spelling under which a path is remembered."""
     return posixpath.normpath(path)
 
 
-async def _remembered(memory: ToolState, sandbox: Sandbox, path: str) -> PathWatcher:
+async def _add_watcher(state: ToolState, sandbox: Sandbox, path: str) -> PathWatcher:
     with translate_file_errors("get file status"):
-        # A survey of what is not there is empty, and nobody means to watch that.
+        # The survey of a missing path is empty, so only `stat` reports the mistake.
         entry = await sandbox.stat(_key(path))
-        found = PathWatcher(entry.path, await sandbox.survey(entry.path))
-    idle = [key for key, watched in memory.watched.items() if not watched.followers]
-    if len(idle) >= _MOST:
-        del memory.watched[idle[0]]
-    return memory.watched.setdefault(_key(path), found)
+        watcher = PathWatcher(entry.path, await sandbox.survey(entry.path))
+    idle = [key for key, other in state.watchers.items() if not other.subscriptions]
+    if len(idle) >= _MAX_IDLE_WATCHERS:
+        del state.watchers[idle[0]]
+    # Another task may have added one during the awaits.
+    return state.watchers.setdefault(_key(path), watcher)

@@ -1,4 +1,4 @@
-"""The tool ``run_code``: its one answer, and its stream."""
+"""The tool ``run_code``: one answer, or a stream of frames."""
 
 from __future__ import annotations
 
@@ -19,56 +19,57 @@ if TYPE_CHECKING:
 __all__ = ["run_code", "stream_code"]
 
 _DEFAULT_SECONDS = 60
-_LONGEST_SECONDS = 24 * 3600
-# As JSON a character may take twelve bytes; official clients break off at frames of 1 MiB.
-_LONGEST_TEXT = 64 * 1024
+_MAX_SECONDS = 24 * 3600
+# A character may take twelve bytes in JSON, and official clients disconnect at frames of 1 MiB.
+_MAX_CHUNK = 64 * 1024
 
 
-async def run_code(place: ToolContext, arguments: Arguments) -> str:
-    """Run code in a session and answer with all that came out of it.
+async def run_code(context: ToolContext, arguments: Arguments) -> str:
+    """Run code in a session and answer with all of its output.
 
-    Code that fails or runs out of time is an ordinary answer, which holds what came out until then.
+    Code that fails or runs out of time is an ordinary answer with the output until then.
 
     Args:
-        place: The session.
-        arguments: ``code``, ``language``, and perhaps ``timeout_s``.
+        context: The session.
+        arguments: ``code``, ``language`` and optionally ``timeout_s``.
 
     Raises:
-        ToolError: The arguments are wrong, or the language is not installed.
+        ToolError: An argument is invalid, or the language is not installed.
     """
-    async with aclosing(_events(place, arguments, "timeout_s")) as events:
+    async with aclosing(_run(context, arguments, "timeout_s")) as events:
         outcome = CodeOutcome.from_events([event async for event in events])
     return outcome.to_json(uuid.uuid4().hex)
 
 
 async def stream_code(
-    place: ToolContext, arguments: Arguments
+    context: ToolContext, arguments: Arguments
 ) -> AsyncGenerator[dict[str, Any], None]:
-    """Run code in a session and yield the data of the stream's frames; the last ends it.
+    """Run code in a session and yield the data of the stream's frames.
 
-    Whoever stops reading interrupts the code.
+    Closing the iterator interrupts the code.
 
     Args:
-        place: The session.
-        arguments: ``code``, ``language``, and perhaps ``timeoutS``.
+        context: The session.
+        arguments: ``code``, ``language`` and optionally ``timeoutS``.
 
     Raises:
-        ToolError: The arguments are wrong, or the language is not installed.
+        ToolError: An argument is invalid, or the language is not installed.
     """
-    trace = uuid.uuid4().hex
-    async with aclosing(_events(place, arguments, "timeoutS")) as events:
+    trace_id = uuid.uuid4().hex
+    async with aclosing(_run(context, arguments, "timeoutS")) as events:
         async for event in events:
-            for part in _parts(event):
-                yield event_frame(part, trace)
+            for part in _split(event):
+                yield event_frame(part, trace_id)
 
 
-async def _events(
-    place: ToolContext, arguments: Arguments, limit: str
+async def _run(
+    context: ToolContext, arguments: Arguments, timeout_name: str
 ) -> AsyncGenerator[Event, None]:
     code, language = arguments.text("code"), arguments.text("language")
-    seconds = max(arguments.count(limit, _DEFAULT_SECONDS, _LONGEST_SECONDS), 1)
+    seconds = max(arguments.count(timeout_name, _DEFAULT_SECONDS, _MAX_SECONDS), 1)
+    env = context.state.env
     try:
-        events = place.code.stream(place.session_id, language, code, seconds, place.memory.env)
+        events = context.kernels.stream(context.session_id, language, code, seconds, env)
         async with aclosing(events):
             async for event in events:
                 yield event
@@ -76,10 +77,10 @@ async def _events(
         raise arguments.wrong(error.argument, error.message) from error
 
 
-def _parts(event: Event) -> Iterator[Event]:
-    """Cut long text into pieces that every client can take."""
+def _split(event: Event) -> Iterator[Event]:
+    """Split long text into pieces that every client accepts."""
     if not isinstance(event, StreamOutput):
         yield event
         return
-    for start in range(0, len(event.text), _LONGEST_TEXT):
-        yield StreamOutput(event.stream, event.text[start : start + _LONGEST_TEXT])
+    for start in range(0, len(event.text), _MAX_CHUNK):
+        yield StreamOutput(event.stream, event.text[start : start + _MAX_CHUNK])

@@ -1,7 +1,7 @@
-"""File tools that look into files: read, write, edit.
+"""File tools that work on contents: read, write and edit.
 
-The sandbox opens the file as the session sees it and hands over a descriptor; reading and writing
-then need no further conversation with it.
+The sandbox opens the file, as the session sees it, and passes its descriptor to the service, which
+then reads or writes without another round trip.
 """
 
 from __future__ import annotations
@@ -13,64 +13,67 @@ from typing import TYPE_CHECKING, Any
 
 from agentbay_async._protocol.text_diff import difference
 from agentbay_local.protocol.arguments import Arguments, ToolError
-from agentbay_local.tools.filesystem import translate_file_errors
+from agentbay_local.tools.filesystem import format_file_error, translate_file_errors
 from agentbay_local.tools.utf8 import MARGIN, decode_whole_characters
 
 if TYPE_CHECKING:
     from agentbay_local.sandbox.base import OpenMode, Sandbox
+    from agentbay_local.tools.tool_context import ToolContext
 
 __all__ = ["edit_file", "read_file", "read_multiple_files", "write_file"]
 
-_LARGEST = 32 * 1024 * 1024
-# Below this the disk cache answers faster than another thread would.
-_IN_PLACE = 64 * 1024
+_MAX_READ = 32 * 1024 * 1024
+# Up to this size the page cache answers faster than a thread starts.
+_MAX_INLINE = 64 * 1024
 
 
-async def read_file(sandbox: Sandbox, arguments: Arguments) -> str:
-    """Answer with a piece of a file: text, or base64 of its bytes.
+async def read_file(context: ToolContext, arguments: Arguments) -> str:
+    """Answer with a byte range of a file, as text or as base64.
 
-    Pieces of text are cut between characters, so that those who read byte ranges one after the
-    other and join them get the text whole.
+    Text is cut between characters, so that consecutive ranges join to the whole text.
     """
+    path = arguments.path("path")
     offset, length = arguments.count("offset", 0), arguments.count("length", 0)
     if arguments.text("format", "text") == "binary":
-        data = await _read(sandbox, arguments.path("path"), offset, length)
+        data = await _read(context.sandbox, path, offset, length)
         return base64.b64encode(data).decode("ascii")
     before = min(offset, MARGIN)
-    wanted = length and before + length + MARGIN
-    data = await _read(sandbox, arguments.path("path"), offset - before, wanted)
+    size = length and before + length + MARGIN
+    data = await _read(context.sandbox, path, offset - before, size)
     end = before + length if length else len(data)
     return decode_whole_characters(data, before, end)
 
 
-async def read_multiple_files(sandbox: Sandbox, arguments: Arguments) -> str:
-    """Answer with several files; one that cannot be read says so in its place."""
-    return "\n---\n".join([await _block(sandbox, path) for path in arguments.texts("paths")])
+async def read_multiple_files(context: ToolContext, arguments: Arguments) -> str:
+    """Answer with several files; one that cannot be read is replaced by its error."""
+    blocks = [await _read_block(context.sandbox, path) for path in arguments.texts("paths")]
+    return "\n---\n".join(blocks)
 
 
-async def _block(sandbox: Sandbox, path: str) -> str:
+async def _read_block(sandbox: Sandbox, path: str) -> str:
     try:
         data = await _read(sandbox, path, 0, 0)
-    except ToolError as failure:
-        return f"{path}: Error - {failure}"
+    except ToolError as error:
+        return f"{path}: Error - {error}"
     return f"{path}: {data.decode('utf-8', 'replace')}\n"
 
 
-async def write_file(sandbox: Sandbox, arguments: Arguments) -> str:
-    """Write text to a file, over what is there or after it."""
+async def write_file(context: ToolContext, arguments: Arguments) -> str:
+    """Overwrite a file with text, or append text to it."""
     mode = arguments.text("mode", "overwrite")
     if mode not in ("overwrite", "append"):
         raise arguments.wrong("mode", f"must be 'overwrite' or 'append', not {mode!r}")
-    data = _encoded(arguments, "content", arguments.text("content"))
-    await _write(sandbox, arguments.path("path"), "w" if mode == "overwrite" else "a", data)
+    data = _encode(arguments, "content", arguments.text("content"))
+    open_mode: OpenMode = "w" if mode == "overwrite" else "a"
+    await _write(context.sandbox, arguments.path("path"), open_mode, data)
     return "True"
 
 
-async def edit_file(sandbox: Sandbox, arguments: Arguments) -> str:
-    """Replace texts, each at its first occurrence; answer with the difference."""
-    path, edits = arguments.path("path"), _edits(arguments)
+async def edit_file(context: ToolContext, arguments: Arguments) -> str:
+    """Replace the first occurrence of each text; answer with the difference."""
+    path, edits = arguments.path("path"), _read_edits(arguments)
     try:
-        old = (await _read(sandbox, path, 0, 0)).decode()
+        old = (await _read(context.sandbox, path, 0, 0)).decode()
     except UnicodeDecodeError as error:
         raise arguments.wrong("path", "must name a file of UTF-8 text") from error
     new = old
@@ -79,25 +82,26 @@ async def edit_file(sandbox: Sandbox, arguments: Arguments) -> str:
             raise arguments.wrong(f"edits[{index}].oldText", "is not in the file")
         new = new.replace(before, after, 1)
     if new != old and not arguments.flag("dryRun"):
-        await _write(sandbox, path, "w", _encoded(arguments, "edits", new))
+        await _write(context.sandbox, path, "w", _encode(arguments, "edits", new))
     return difference(path, old, new)
 
 
-def _encoded(arguments: Arguments, name: str, text: str) -> bytes:
+def _encode(arguments: Arguments, name: str, text: str) -> bytes:
     try:
+        # U+DC80 to U+DCFF stand for bytes that are not UTF-8, and are written as those bytes.
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
         raise arguments.wrong(name, "must be text, but has half a surrogate pair") from error
 
 
-def _edits(arguments: Arguments) -> list[tuple[str, str]]:
+def _read_edits(arguments: Arguments) -> list[tuple[str, str]]:
     edits: Any = arguments.values.get("edits")
     if not isinstance(edits, list) or not edits:
         raise arguments.wrong("edits", "is required and must be a list of objects")
     for index, edit in enumerate(edits):
         texts = [edit.get(key) for key in ("oldText", "newText")] if isinstance(edit, dict) else []
         if len(texts) != 2 or not all(isinstance(text, str) for text in texts) or not texts[0]:
-            raise arguments.wrong(f"edits[{index}]", "must have texts oldText and newText")
+            raise arguments.wrong(f"edits[{index}]", "must have strings oldText and newText")
     return [(edit["oldText"], edit["newText"]) for edit in edits]
 
 
@@ -107,39 +111,36 @@ async def _read(sandbox: Sandbox, path: str, offset: int, length: int) -> bytes:
     try:
         size = max(os.fstat(file).st_size - offset, 0)
         size = min(length, size) if length else size
-        if size > _LARGEST:
+        if size > _MAX_READ:
             raise ToolError(
-                f"{path} has too much to read at once: at most {_LARGEST} bytes; "
+                f"{path} is too large to read at once (more than {_MAX_READ} bytes); "
                 f"read it in pieces with offset and length"
             )
-        if size <= _IN_PLACE:
+        if size <= _MAX_INLINE:
             return os.pread(file, size, offset)
-        return await asyncio.to_thread(_pread, file, size, offset)
+        return await asyncio.to_thread(_pread_all, file, size, offset)
     finally:
         os.close(file)
 
 
-def _pread(file: int, size: int, offset: int) -> bytes:
-    pieces: list[bytes] = []
-    while size and (piece := os.pread(file, size, offset)):
-        pieces.append(piece)
-        size, offset = size - len(piece), offset + len(piece)
-    return b"".join(pieces)
+def _pread_all(file: int, size: int, offset: int) -> bytes:
+    chunks: list[bytes] = []
+    while size and (chunk := os.pread(file, size, offset)):
+        chunks.append(chunk)
+        size, offset = size - len(chunk), offset + len(chunk)
+    return b"".join(chunks)
 
 
 async def _write(sandbox: Sandbox, path: str, mode: OpenMode, data: bytes) -> None:
     with translate_file_errors("write file"):
         file = await sandbox.open(path, mode)
     try:
-        if len(data) <= _IN_PLACE:
+        if len(data) <= _MAX_INLINE:
             _write_all(file, data)
         else:
             await asyncio.to_thread(_write_all, file, data)
     except OSError as error:
-        raise ToolError(
-            f"Execution failed. Error code:-32602 Error message: "
-            f"Failed to write file: {path}, error: {error.strerror}"
-        ) from error
+        raise ToolError(format_file_error("write file", path, error.strerror)) from error
     finally:
         os.close(file)
 

@@ -1,4 +1,4 @@
-"""The tools ``set_env`` and ``get_env``: variables of everything that starts in a session."""
+"""The tools ``set_env`` and ``get_env``: environment variables of a session."""
 
 from __future__ import annotations
 
@@ -12,49 +12,49 @@ if TYPE_CHECKING:
 
 __all__ = ["get_env", "set_env"]
 
-# Every start of a program carries them all; the system's own limit is a few times higher.
-_MOST_CHARACTERS = 256 * 1024
-# The system takes no longer text for one variable; one byte of it is the end.
-_LONGEST = 128 * 1024 - 1
+# Every program starts with all of them; Linux allows a few times more.
+_MAX_CHARACTERS = 256 * 1024
+# Linux's MAX_ARG_STRLEN is 128 KiB for one variable, including the final NUL.
+_MAX_VARIABLE = 128 * 1024 - 1
 
 
-async def set_env(place: ToolContext, arguments: Arguments) -> str:
-    """Set variables, all or none; what runs already keeps those that it has."""
-    new = dict(_pair(arguments, index, item) for index, item in enumerate(_items(arguments)))
-    merged = {**place.memory.env, **new}
-    if sum(len(name) + len(value) for name, value in merged.items()) > _MOST_CHARACTERS:
-        raise arguments.wrong("envs", f"make more than {_MOST_CHARACTERS} characters together")
-    place.memory.env.update(new)
+async def set_env(context: ToolContext, arguments: Arguments) -> str:
+    """Set variables, all or none; programs that already run keep theirs."""
+    new = dict(_read_pair(arguments, i, item) for i, item in enumerate(_read_items(arguments)))
+    env = context.state.env
+    if sum(len(name) + len(value) for name, value in {**env, **new}.items()) > _MAX_CHARACTERS:
+        raise arguments.wrong("envs", f"make more than {_MAX_CHARACTERS} characters together")
+    env.update(new)
     return "True"
 
 
-async def get_env(place: ToolContext, arguments: Arguments) -> str:
-    """Answer with the variables that were set, or those of them that are asked for."""
-    env = place.memory.env
+async def get_env(context: ToolContext, arguments: Arguments) -> str:
+    """Answer with the variables that were set, or with those among ``keys``."""
+    env = context.state.env
     if arguments.values.get("keys") is None:
         return compact_json(env)
     return compact_json({key: env[key] for key in arguments.texts("keys") if key in env})
 
 
-def _items(arguments: Arguments) -> list[Any]:
+def _read_items(arguments: Arguments) -> list[Any]:
     items: Any = arguments.values.get("envs")
     if not isinstance(items, list) or not items:
         raise arguments.wrong("envs", "is required and must be a list of objects")
     return items
 
 
-def _pair(arguments: Arguments, index: int, item: object) -> tuple[str, str]:
-    # Values may be secrets, so none is in a message.
-    where = f"envs[{index}]"
-    name, value = (item.get("key"), item.get("value")) if isinstance(item, dict) else (None, None)
-    if not isinstance(name, str) or not isinstance(value, str):
-        raise arguments.wrong(where, "must have texts key and value")
-    if not name or "=" in name or "\0" in name or "\0" in value:
-        raise arguments.wrong(where, "must have a name without '=', and no NUL in it")
+def _read_pair(arguments: Arguments, index: int, item: object) -> tuple[str, str]:
+    # Values may be secrets, so no message repeats one.
+    name = f"envs[{index}]"
+    key, value = (item.get("key"), item.get("value")) if isinstance(item, dict) else (None, None)
+    if not isinstance(key, str) or not isinstance(value, str):
+        raise arguments.wrong(name, "must have strings key and value")
+    if not key or "=" in key or "\0" in key or "\0" in value:
+        raise arguments.wrong(name, "must have a key without '=', and no NUL")
     try:
-        size = len(f"{name}={value}".encode())
+        size = len(f"{key}={value}".encode())
     except UnicodeEncodeError as error:
-        raise arguments.wrong(where, "must be text, but has half a surrogate pair") from error
-    if size > _LONGEST:
-        raise arguments.wrong(where, f"must have at most {_LONGEST} bytes")
-    return name, value
+        raise arguments.wrong(name, "must be text, but has half a surrogate pair") from error
+    if size > _MAX_VARIABLE:
+        raise arguments.wrong(name, f"must have at most {_MAX_VARIABLE} bytes")
+    return key, value

@@ -1,4 +1,4 @@
-"""File tools that look at names and not into files: list, describe, find, move, delete."""
+"""File tools that work on names: list, describe, search, move and delete."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from agentbay_local.sandbox.errors import SandboxOSError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from agentbay_local.sandbox.base import Entry, Sandbox
+    from agentbay_local.sandbox.base import Entry
+    from agentbay_local.tools.tool_context import ToolContext
 
 __all__ = [
     "create_directory",
     "delete_file",
+    "format_file_error",
     "get_file_info",
     "list_directory",
     "move_file",
@@ -28,96 +30,101 @@ __all__ = [
 
 
 @contextmanager
-def translate_file_errors(doing: str) -> Iterator[None]:
-    """Turn what the session's system refuses into the service's text for it.
+def translate_file_errors(operation: str) -> Iterator[None]:
+    """Turn an error of the session's file system into the service's text.
 
     Example:
-        >>> with refused("read file"):
+        >>> with translate_file_errors("read file"):
         ...     pass
     """
     try:
         yield
-    except SandboxOSError as problem:
-        raise ToolError(
-            f"Execution failed. Error code:-32602 Error message: "
-            f"Failed to {doing}: {problem.path}, error: {problem.strerror}"
-        ) from problem
+    except SandboxOSError as error:
+        raise ToolError(format_file_error(operation, error.path, error.strerror)) from error
 
 
-async def create_directory(sandbox: Sandbox, arguments: Arguments) -> str:
+def format_file_error(operation: str, path: str, reason: str | None) -> str:
+    """Return the text of a file error, in the wire form of the service."""
+    return (
+        f"Execution failed. Error code:-32602 Error message: "
+        f"Failed to {operation}: {path}, error: {reason}"
+    )
+
+
+async def create_directory(context: ToolContext, arguments: Arguments) -> str:
     """Create a directory and its parents."""
     with translate_file_errors("create directory"):
-        await sandbox.make_directory(arguments.path("path"))
+        await context.sandbox.make_directory(arguments.path("path"))
     return "True"
 
 
-async def delete_file(sandbox: Sandbox, arguments: Arguments) -> str:
-    """Delete a file or a link; directories are not files."""
+async def delete_file(context: ToolContext, arguments: Arguments) -> str:
+    """Delete a file or a link, but not a directory."""
     path = arguments.path("path")
     with translate_file_errors("delete file"):
-        entry = await sandbox.stat(path)
+        entry = await context.sandbox.stat(path)
         if entry.is_dir and not entry.is_symlink:
             raise SandboxOSError(errno.EISDIR, path)
-        await sandbox.remove(path)
+        await context.sandbox.remove(path)
     return "True"
 
 
-async def move_file(sandbox: Sandbox, arguments: Arguments) -> str:
+async def move_file(context: ToolContext, arguments: Arguments) -> str:
     """Move a file or directory."""
     source, destination = arguments.path("source"), arguments.path("destination")
     with translate_file_errors("move file"):
-        await sandbox.move(source, destination)
+        await context.sandbox.move(source, destination)
     return "True"
 
 
-async def get_file_info(sandbox: Sandbox, arguments: Arguments) -> str:
+async def get_file_info(context: ToolContext, arguments: Arguments) -> str:
     """Describe a path, one ``key: value`` on each line."""
     with translate_file_errors("get file status"):
-        entry = await sandbox.stat(arguments.path("path"))
-    facts = {
-        "name": _one_line(entry.name),
-        "path": _one_line(entry.path),
+        entry = await context.sandbox.stat(arguments.path("path"))
+    fields = {
+        "name": _escape_line_breaks(entry.name),
+        "path": _escape_line_breaks(entry.path),
         "size": entry.size,
-        # Linux keeps no time of birth that every file system tells; the inode's change is nearest.
+        # Not every Linux file system has a birth time; the inode change time is the nearest.
         "created": iso(entry.changed),
         "modified": iso(entry.modified),
         "accessed": iso(entry.accessed),
-        "isDirectory": _word(entry.is_dir),
-        "isFile": _word(entry.is_file),
-        "isSymbolicLink": _word(entry.is_symlink),
+        "isDirectory": _format_bool(entry.is_dir),
+        "isFile": _format_bool(entry.is_file),
+        "isSymbolicLink": _format_bool(entry.is_symlink),
         "permissions": f"{stat.S_IMODE(entry.mode):o}",
         "owner": entry.owner,
         "group": entry.group,
     }
-    return "\n".join(f"{key}: {value}" for key, value in facts.items())
+    return "\n".join(f"{key}: {value}" for key, value in fields.items())
 
 
-async def list_directory(sandbox: Sandbox, arguments: Arguments) -> str:
-    """List a directory, one marked name on each line."""
+async def list_directory(context: ToolContext, arguments: Arguments) -> str:
+    """List a directory, one entry on each line, such as ``[DIR] name``."""
     with translate_file_errors("list directory"):
-        entries = await sandbox.list(arguments.path("path"))
-    return "\n".join(_marked(entry) for entry in entries)
+        entries = await context.sandbox.list(arguments.path("path"))
+    return "\n".join(_format_entry(entry) for entry in entries)
 
 
-async def search_files(sandbox: Sandbox, arguments: Arguments) -> str:
-    """Find names below a directory."""
+async def search_files(context: ToolContext, arguments: Arguments) -> str:
+    """Search names below a directory."""
     excludes = (arguments.optional_text("excludePatterns") or "").split(",")
     path, pattern = arguments.path("path"), arguments.path("pattern")
     with translate_file_errors("search files"):
-        found = await sandbox.search(
+        found = await context.sandbox.search(
             path, pattern, [part.strip() for part in excludes if part.strip()]
         )
-    return "\n".join(_one_line(path) for path in found) or "No matches found"
+    return "\n".join(_escape_line_breaks(path) for path in found) or "No matches found"
 
 
-def _marked(entry: Entry) -> str:
-    return f"[{'DIR' if entry.is_dir else 'FILE'}] {_one_line(entry.name)}"
+def _format_entry(entry: Entry) -> str:
+    return f"[{'DIR' if entry.is_dir else 'FILE'}] {_escape_line_breaks(entry.name)}"
 
 
-def _one_line(name: str) -> str:
-    """Keep a name with a line break from looking like two."""
+def _escape_line_breaks(name: str) -> str:
+    """Keep a name on one line, because each line is an entry."""
     return name.replace("\n", "\\n")
 
 
-def _word(value: bool) -> str:
+def _format_bool(value: bool) -> str:
     return "true" if value else "false"

@@ -1,4 +1,4 @@
-"""What a session takes, as a rate: two measurements of its sandbox, and the time between them."""
+"""Rates of a session's resource use: two measurements and the time between them."""
 
 from __future__ import annotations
 
@@ -14,32 +14,33 @@ __all__ = ["Meter"]
 
 @attrs.frozen
 class _Reading:
-    """A measurement, and when it was made, on the monotonic clock."""
+    """A measurement of a sandbox, and its time on the monotonic clock."""
 
-    moment: float
-    found: Consumption
+    sandbox: Sandbox
+    time: float
+    consumption: Consumption
 
 
 class Meter:
-    """Turns what a session has taken so far into what it takes a second.
+    """Turns totals into rates since the last reading.
 
-    Rates are those of the time since the last reading; a first one, and one of a sandbox that was
-    started anew, has nothing to compare with and says 0.
+    The rates are 0 for the first reading of a sandbox, also when a session's sandbox was restarted.
     """
 
     def __init__(self) -> None:
-        self._last: tuple[Sandbox, _Reading] | None = None
+        self._last: _Reading | None = None
 
-    def rates(self, sandbox: Sandbox, moment: float, found: Consumption) -> tuple[float, ...]:
-        """Return seconds of processor time, bytes received and bytes sent, each per second."""
-        before, self._last = self._last, (sandbox, _Reading(moment, found))
-        if before is None or before[0] is not sandbox or moment <= before[1].moment:
+    def rates(
+        self, sandbox: Sandbox, time: float, consumption: Consumption
+    ) -> tuple[float, float, float]:
+        """Return processor seconds, received bytes and sent bytes, each per second."""
+        last, self._last = self._last, _Reading(sandbox, time, consumption)
+        if last is None or last.sandbox is not sandbox or time <= last.time:
             return 0.0, 0.0, 0.0
-        past, passed = before[1].found, moment - before[1].moment
-        grown = (
-            found.cpu_seconds - past.cpu_seconds,
-            found.received_bytes - past.received_bytes,
-            found.sent_bytes - past.sent_bytes,
+        past, seconds = last.consumption, time - last.time
+        # A total can shrink: a process that nobody waits for takes its time with it.
+        return (
+            max(consumption.cpu_seconds - past.cpu_seconds, 0) / seconds,
+            max(consumption.received_bytes - past.received_bytes, 0) / seconds,
+            max(consumption.sent_bytes - past.sent_bytes, 0) / seconds,
         )
-        # Processes that end without being waited for take their time with them.
-        return tuple(max(growth, 0) / passed for growth in grown)

@@ -1,4 +1,4 @@
-"""The tool ``get_metrics``: what a session takes, beside what it may take."""
+"""The tool ``get_metrics``: resource use of a session, and its limits."""
 
 from __future__ import annotations
 
@@ -17,30 +17,31 @@ if TYPE_CHECKING:
 __all__ = ["get_metrics"]
 
 
-async def get_metrics(place: ToolContext, arguments: Arguments) -> str:
-    """Answer with numbers of this session alone.
+async def get_metrics(context: ToolContext, arguments: Arguments) -> str:
+    """Answer with the numbers of this session alone.
 
-    Totals are what it is limited to, or what the machine has where that is less.
+    Totals are the limits of the session, or the size of the machine where that is less.
     """
     del arguments
-    found = await place.sandbox.consumption()
-    rates = place.memory.meter.rates(place.sandbox, time.monotonic(), found)
-    return compact_json(_numbers(found, rates))
+    consumption = await context.sandbox.consumption()
+    rates = context.state.meter.rates(context.sandbox, time.monotonic(), consumption)
+    return compact_json(_format_metrics(consumption, *rates))
 
 
-def _numbers(found: Consumption, rates: tuple[float, ...]) -> dict[str, Any]:
-    busy, received, sent = rates
+def _format_metrics(
+    consumption: Consumption, cpu_rate: float, receive_rate: float, send_rate: float
+) -> dict[str, Any]:
     cores = len(os.sched_getaffinity(0))
     return {
         "cpu_count": cores,
-        "cpu_used_pct": round(100 * busy / cores, 2),
-        "mem_total": found.memory_most,
-        "mem_used": found.memory_bytes,
-        "disk_total": found.disk_most,
-        "disk_used": found.disk_bytes,
-        "rx_rate_kbyte_per_s": round(received / 1024, 3),
-        "tx_rate_kbyte_per_s": round(sent / 1024, 3),
-        "rx_used_kbyte": round(found.received_bytes / 1024, 3),
-        "tx_used_kbyte": round(found.sent_bytes / 1024, 3),
+        "cpu_used_pct": round(100 * cpu_rate / cores, 2),
+        "mem_total": consumption.memory_most,
+        "mem_used": consumption.memory_bytes,
+        "disk_total": consumption.disk_most,
+        "disk_used": consumption.disk_bytes,
+        "rx_rate_kbyte_per_s": round(receive_rate / 1024, 3),
+        "tx_rate_kbyte_per_s": round(send_rate / 1024, 3),
+        "rx_used_kbyte": round(consumption.received_bytes / 1024, 3),
+        "tx_used_kbyte": round(consumption.sent_bytes / 1024, 3),
         "timestamp": iso(time.time()),
     }

@@ -1,4 +1,4 @@
-"""Every tool: its name, what it does, the JSON Schema of its arguments, and its server."""
+"""Schemas of all tools: name, description, JSON Schema of the arguments, and server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EDITS = {
         "required": ["oldText", "newText"],
     },
 }
-_VARIABLE = {
+_ENV_ITEM = {
     "type": "object",
     "properties": {"key": _TEXT, "value": _TEXT},
     "required": ["key", "value"],
@@ -55,7 +55,7 @@ TOOLS: dict[str, Tool] = {
         _tool(
             "wuying_shell",
             "shell",
-            "Run a line of sh and answer with what it wrote and its exit code.",
+            "Run a command line of sh; answer with its output and exit code.",
             "command",
             command=_TEXT,
             timeout_ms={**_NUMBER, "default": 50_000},
@@ -65,7 +65,7 @@ TOOLS: dict[str, Tool] = {
         _tool(
             "wuying_codespace",
             "run_code",
-            "Run code in the session's shell of its language, which keeps variables and imports.",
+            "Run code in the session's kernel of that language, which keeps variables and imports.",
             "code",
             "language",
             code=_TEXT,
@@ -123,19 +123,19 @@ TOOLS: dict[str, Tool] = {
         ),
         _file_tool(
             "get_file_change",
-            "Tell what has changed below a path since the last question; the first one only looks.",
+            "List the changes below a path since the last call; the first call lists none.",
             "path",
             path=_TEXT,
         ),
         _system_tool(
             "set_env",
-            "Set variables for the commands, code and terminals that start from now on.",
+            "Set variables for commands, code and terminals that start from now on.",
             "envs",
-            envs={"type": "array", "items": _VARIABLE, "minItems": 1},
+            envs={"type": "array", "items": _ENV_ITEM, "minItems": 1},
         ),
         _system_tool("get_env", "Read variables that were set.", keys=_TEXTS),
-        _system_tool("get_metrics", "Measure processor, memory, disk and network of the session."),
-        _storage_tool("oss_upload_annon", "Send a file of the session to a URL with PUT."),
+        _system_tool("get_metrics", "Measure processor, memory, disk and network use of the session."),
+        _storage_tool("oss_upload_annon", "Upload a file of the session to a URL with PUT."),
         _storage_tool("oss_download_annon", "Download from a URL to a file of the session."),
     )
 }

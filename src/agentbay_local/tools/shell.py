@@ -1,4 +1,4 @@
-"""The tool ``shell``: a line of sh in, one JSON text out."""
+"""The tool ``shell``: run a command line and answer with its output as JSON."""
 
 from __future__ import annotations
 
@@ -7,80 +7,67 @@ from typing import TYPE_CHECKING, Any
 
 from agentbay_local.protocol.arguments import Arguments, ToolError
 from agentbay_local.protocol.json import dump_json
-from agentbay_local.sandbox.errors import InvalidRequest, SandboxOSError
+from agentbay_local.sandbox.errors import SandboxOSError, InvalidRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from agentbay_local.sandbox.base import CompletedCommand
     from agentbay_local.tools.tool_context import ToolContext
 
 __all__ = ["shell"]
 
 _DEFAULT_MS = 50_000
-_LONGEST_MS = 24 * 3600 * 1000
-# One answer is one JSON text in memory on both sides.
+_MAX_MS = 24 * 3600 * 1000
+# The answer is one JSON text, which service and client hold in memory as a whole.
 _OUTPUT_LIMIT = 16 * 1024 * 1024
-_CUT = (
+_TRUNCATED = (
     f"A stream of this command was longer than {_OUTPUT_LIMIT} bytes; the rest was thrown away. "
     "Redirect it to a file and read that."
 )
 
 
-async def shell(place: ToolContext, arguments: Arguments) -> str:
-    """Run a command and answer with its streams and exit code.
+async def shell(context: ToolContext, arguments: Arguments) -> str:
+    """Run a command and answer with its output and exit code.
 
-    A command that ends by itself is an ordinary answer whatever its exit code. One that runs out of
-    time is an error, which keeps what was written until then: clients show the error text only when
-    both streams are empty.
+    A command that exits is an ordinary answer, whatever its exit code. A timeout is an error that
+    keeps the output so far.
 
     Raises:
-        ToolError: The arguments are wrong, or the time was over.
+        ToolError: An argument is invalid, or the command ran out of time.
     """
-    milliseconds = arguments.count("timeout_ms", _DEFAULT_MS, _LONGEST_MS)
+    milliseconds = arguments.count("timeout_ms", _DEFAULT_MS, _MAX_MS)
     command = arguments.text("command")
     try:
-        done = await place.sandbox.run(
+        done = await context.sandbox.run(
             command,
             timeout=max(milliseconds, 1) / 1000,
             cwd=arguments.optional_text("cwd"),
-            env={**place.memory.env, **arguments.text_map("envs")},
+            env={**context.state.env, **arguments.text_map("envs")},
             output_limit=_OUTPUT_LIMIT,
         )
     except (SandboxOSError, InvalidRequest) as error:
-        raise ToolError(await _failure(1, stderr=str(error))) from error
-    streams = _streams(done)
+        fields: dict[str, Any] = {"errorCode": 1, "stdout": "", "stderr": str(error)}
+        raise ToolError(await _dump(fields)) from error
+    streams = _decode_output(done)
     if done.timed_out:
-        reason = "Execution failed. Error code:-1 Error message: [timeout]"
-        raise ToolError(await _failure(-1, errorMessage=reason, **streams))
-    answer = {**streams, "exit_code": done.exit_code, "traceId": _trace()}
-    return await dump_json(answer, _size(streams))
+        # Official clients show ``errorMessage`` only when both streams are empty.
+        message = "Execution failed. Error code:-1 Error message: [timeout]"
+        raise ToolError(await _dump({"errorCode": -1, "errorMessage": message, **streams}))
+    return await _dump({**streams, "exit_code": done.exit_code})
 
 
-def _streams(done: CompletedCommand) -> dict[str, Any]:
-    # The wire carries text; what is not UTF-8 shows as replacement characters, NUL bytes stay.
-    streams: dict[str, Any] = {
-        "stdout": done.stdout.decode("utf-8", "replace"),
-        "stderr": _noted(done.stderr.decode("utf-8", "replace"), done),
-    }
-    return {**streams, "truncated": True} if done.truncated else streams
+def _decode_output(done: CompletedCommand) -> dict[str, Any]:
+    # JSON carries text: invalid UTF-8 becomes replacement characters, and NUL bytes stay.
+    stdout, stderr = done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
+    if not done.truncated and not done.excess:
+        return {"stdout": stdout, "stderr": stderr}
+    # Limits are reported on standard error, where a shell reports that it killed a command.
+    notes = [note for note in (_TRUNCATED if done.truncated else "", done.excess) if note]
+    gap = "\n" if stderr and not stderr.endswith("\n") else ""
+    stderr += gap + "".join(f"{note}\n" for note in notes)
+    flags = {"truncated": True} if done.truncated else {}
+    return {"stdout": stdout, "stderr": stderr, **flags}
 
 
-def _noted(stderr: str, done: CompletedCommand) -> str:
-    """Add which limit was passed, where a shell says that a command was killed."""
-    notes = [note for note in (_CUT if done.truncated else "", done.excess) if note]
-    gap = "\n" if notes and stderr and not stderr.endswith("\n") else ""
-    return stderr + gap + "".join(f"{note}\n" for note in notes)
-
-
-async def _failure(code: int, **fields: Any) -> str:
-    plain: dict[str, Any] = {"errorCode": code, "stdout": "", "stderr": "", "traceId": _trace()}
-    return await dump_json({**plain, **fields}, _size(fields))
-
-
-def _size(streams: Mapping[str, Any]) -> int:
-    return sum(len(streams.get(name, "")) for name in ("stdout", "stderr"))
-
-
-def _trace() -> str:
-    return uuid.uuid4().hex
+async def _dump(fields: dict[str, Any]) -> str:
+    size = len(fields["stdout"]) + len(fields["stderr"])
+    return await dump_json({**fields, "traceId": uuid.uuid4().hex}, size)

@@ -1,4 +1,4 @@
-"""Where a tool works: one session's sandbox, and what belongs to it."""
+"""The arguments that every tool handler needs besides those of the call."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["ToolContext"]
 
 @attrs.frozen
 class ToolContext:
-    """What a tool has at hand.
+    """One session, as a tool sees it.
 
     Attributes:
-        session_id: The session.
+        session_id: Id of the session.
         sandbox: Its live sandbox.
-        memory: What its tools remember.
-        code: What runs code in it.
+        state: Variables and watched paths, kept between calls.
+        kernels: Run code in the session.
     """
 
     session_id: str
     sandbox: Sandbox
-    memory: ToolState
-    code: Kernels
+    state: ToolState
+    kernels: Kernels

@@ -1,6 +1,6 @@
-"""What a session's tools remember from call to call: variables, and what they saw last.
+"""State that the tools of a session keep between calls: variables, watched paths, metrics.
 
-It is kept in memory only, because sessions end with the service.
+It is in memory only, because sessions end with the service.
 """
 
 from __future__ import annotations
@@ -19,36 +19,36 @@ __all__ = ["ToolState", "ToolStates"]
 
 @attrs.frozen(eq=False)
 class ToolState:
-    """What is remembered of one session.
+    """The state of one session.
 
     Attributes:
-        env: Variables of all its commands, code and terminals.
-        watched: The paths whose changes are asked for.
-        meter: What its metrics are compared with.
+        env: Variables of its commands, code and terminals.
+        watchers: Watchers by path, the least recently used first.
+        meter: The last reading of its metrics.
     """
 
     env: dict[str, str] = attrs.field(factory=dict, repr=False)
-    watched: dict[str, PathWatcher] = attrs.field(factory=dict)
+    watchers: dict[str, PathWatcher] = attrs.field(factory=dict)
     meter: Meter = attrs.field(factory=Meter)
 
 
 class ToolStates:
-    """The memories of all sessions.
+    """The states of all sessions.
 
     Example:
-        >>> memories = Memories()
-        >>> memories.of("s-1").env["A"] = "b"
-        >>> memories.of("s-1").env
+        >>> tool_states = ToolStates()
+        >>> tool_states.of("s-1").env["A"] = "b"
+        >>> tool_states.of("s-1").env
         {'A': 'b'}
     """
 
     def __init__(self) -> None:
-        self._memories: dict[str, ToolState] = {}
+        self._states: dict[str, ToolState] = {}
 
     def of(self, session_id: str) -> ToolState:
-        """Return the memory of a session; an empty one at first."""
-        return self._memories.setdefault(session_id, ToolState())
+        """Return the state of a session, an empty one at first."""
+        return self._states.setdefault(session_id, ToolState())
 
     def forget(self, session_id: str) -> None:
-        """Remember nothing more of a session, which is over."""
-        self._memories.pop(session_id, None)
+        """Drop the state of a session that has ended."""
+        self._states.pop(session_id, None)

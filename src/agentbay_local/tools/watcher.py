@@ -1,7 +1,7 @@
-"""A path that is looked at for changes, and those who follow it.
+"""Watch a path for changes by comparing surveys of the session's files.
 
-Two surveys of the session are compared, so nothing needs to run between two looks. What happens and
-is undone between them is not told.
+Nothing runs in the session between two surveys, so a change that is undone between them is not
+reported, and several changes of one file are reported as one.
 """
 
 from __future__ import annotations
@@ -20,115 +20,120 @@ if TYPE_CHECKING:
 
 __all__ = ["PathWatcher", "Subscription"]
 
-_ASKS_WITHIN = 5.0
+_CATCH_UP_SECONDS = 5.0
 
 
 class Subscription:
-    """One who hears of all that changes below a path, until it leaves.
+    """Collects the changes below a path until it is closed.
 
     Example:
-        >>> follower = await follow(memory, sandbox, "/tmp/out")  # doctest: +SKIP
-        >>> await follower.changes(sandbox)  # doctest: +SKIP
+        >>> subscription = await subscribe(state, sandbox, "/tmp/out")  # doctest: +SKIP
+        >>> await subscription.read_events(sandbox)  # doctest: +SKIP
         [{'eventType': 'create', 'path': '/tmp/out/a', 'pathType': 'file'}]
     """
 
-    def __init__(self, watched: PathWatcher) -> None:
-        self._watched = watched
-        self._unheard: list[Event] = []
-        self._asks_until = asyncio.get_running_loop().time() + _ASKS_WITHIN
+    def __init__(self, watcher: PathWatcher) -> None:
+        self._watcher = watcher
+        self._events: list[Event] = []
+        self._catch_up_until = asyncio.get_running_loop().time() + _CATCH_UP_SECONDS
 
-    async def changes(self, sandbox: Sandbox) -> list[Event]:
-        """Return what this follower has not heard of yet.
+    async def read_events(self, sandbox: Sandbox) -> list[Event]:
+        """Return the changes since the last call.
 
         Raises:
-            SandboxError: The session cannot tell.
-            ToolError: There is more below the path than can be told of at once.
+            SandboxError: The session has ended or is paused.
+            ToolError: The path has too many entries below it.
         """
-        await self._watched.look(sandbox)
-        events, self._unheard = self._unheard, []
+        await self._watcher.poll(sandbox)
+        events, self._events = self._events, []
         return events
 
-    def hear(self, events: list[Event]) -> None:
-        """Take what has changed."""
-        self._unheard += events
+    def add_events(self, events: list[Event]) -> None:
+        """Add changes to return later."""
+        self._events += events
 
-    def to_ask(self) -> bool:
-        """Say whether the first question of this follower is still to come."""
-        return asyncio.get_running_loop().time() < self._asks_until
+    def may_catch_up(self) -> bool:
+        """Return whether the client may still call the tool for the changes that it missed."""
+        return asyncio.get_running_loop().time() < self._catch_up_until
 
-    def asks(self) -> None:
-        """Take note of that question."""
-        self._asks_until = 0.0
+    def end_catch_up(self) -> None:
+        """Note that the client has made that call."""
+        self._catch_up_until = 0.0
 
-    def leave(self) -> None:
-        """Follow no longer. Repeatable."""
-        self._watched.followers.discard(self)
+    def close(self) -> None:
+        """Stop collecting. Idempotent."""
+        self._watcher.subscriptions.discard(self)
 
 
 class PathWatcher:
-    """A path, what was there when it was last looked at, and who follows.
+    """A path, its last survey and its subscriptions.
 
     Attributes:
-        followers: Who hears of what changes.
+        subscriptions: Receive all changes.
     """
 
-    def __init__(self, path: str, seen: Mapping[str, Mark]) -> None:
-        self.followers: set[Subscription] = set()
+    def __init__(self, path: str, marks: Mapping[str, Mark]) -> None:
+        self.subscriptions: set[Subscription] = set()
         self._path = path
-        self._seen = seen
-        self._looking = asyncio.Lock()
+        self._marks = marks
+        self._lock = asyncio.Lock()
 
-    async def look(self, sandbox: Sandbox) -> None:
-        """Tell the followers what has changed since the last look; errors as in `answer`."""
-        async with self._looking:
-            events = await self._changed(sandbox)
-            for follower in self.followers:
-                follower.hear(events)
+    async def poll(self, sandbox: Sandbox) -> None:
+        """Hand the changes since the last survey to the subscriptions; errors as `read_events`."""
+        async with self._lock:
+            events = await self._survey(sandbox)
+            for subscription in self.subscriptions:
+                subscription.add_events(events)
 
-    async def answer(self, sandbox: Sandbox) -> list[Event]:
-        """Return what has changed since the last look, and tell those who do not ask themselves.
+    async def read_events(self, sandbox: Sandbox) -> list[Event]:
+        """Return the changes since the last survey, and hand them to the subscriptions.
+
+        The subscription of the caller does not receive them again, if it is known.
 
         Raises:
-            SandboxError: The session cannot tell.
-            ToolError: There is more below the path than can be told of at once.
+            SandboxError: The session has ended or is paused.
+            ToolError: The path has too many entries below it.
         """
-        # With several who are still to ask it is not known which of them this is.
-        to_ask = [follower for follower in self.followers if follower.to_ask()]
-        asking = to_ask[0] if len(to_ask) == 1 else None
-        for follower in to_ask[:1]:
-            follower.asks()
-        async with self._looking:
-            events = await self._changed(sandbox)
-            for follower in self.followers:
-                if follower is not asking:
-                    follower.hear(events)
+        # A call does not say which client makes it. With a single subscription that has not
+        # caught up it must be that one; with several, a duplicate is better than a loss.
+        candidates = [one for one in self.subscriptions if one.may_catch_up()]
+        caller = candidates[0] if len(candidates) == 1 else None
+        for subscription in candidates[:1]:
+            subscription.end_catch_up()
+        async with self._lock:
+            events = await self._survey(sandbox)
+            for subscription in self.subscriptions:
+                if subscription is not caller:
+                    subscription.add_events(events)
         return events
 
-    async def _changed(self, sandbox: Sandbox) -> list[Event]:
+    async def _survey(self, sandbox: Sandbox) -> list[Event]:
         with translate_file_errors("watch"):
-            found = await sandbox.survey(self._path)
-        before, self._seen = self._seen, found
-        return [*_created(before, found), *_modified(before, found), *_deleted(before, found)]
+            marks = await sandbox.survey(self._path)
+        before, self._marks = self._marks, marks
+        return [*_created(before, marks), *_modified(before, marks), *_deleted(before, marks)]
 
 
-def _created(before: Mapping[str, Mark], found: Mapping[str, Mark]) -> Iterator[Event]:
-    for path in sorted(found.keys() - before.keys()):
-        mark = found[path]
+def _created(before: Mapping[str, Mark], after: Mapping[str, Mark]) -> Iterator[Event]:
+    for path in sorted(after.keys() - before.keys()):
+        mark = after[path]
         yield _event("create", path, mark)
         if not mark.is_dir and mark.size:
             yield _event("modify", path, mark)
 
 
-def _modified(before: Mapping[str, Mark], found: Mapping[str, Mark]) -> Iterator[Event]:
-    for path in sorted(found.keys() & before.keys()):
-        if found[path] != before[path] and not (found[path].is_dir and before[path].is_dir):
-            yield _event("modify", path, found[path])
+def _modified(before: Mapping[str, Mark], after: Mapping[str, Mark]) -> Iterator[Event]:
+    for path in sorted(after.keys() & before.keys()):
+        if after[path] != before[path] and not (after[path].is_dir and before[path].is_dir):
+            yield _event("modify", path, after[path])
 
 
-def _deleted(before: Mapping[str, Mark], found: Mapping[str, Mark]) -> Iterator[Event]:
-    for path in sorted(before.keys() - found.keys(), reverse=True):
+def _deleted(before: Mapping[str, Mark], after: Mapping[str, Mark]) -> Iterator[Event]:
+    # Entries before their directory.
+    for path in sorted(before.keys() - after.keys(), reverse=True):
         yield _event("delete", path, before[path])
 
 
-def _event(kind: str, path: str, mark: Mark) -> Event:
-    return {"eventType": kind, "path": path, "pathType": "directory" if mark.is_dir else "file"}
+def _event(event_type: str, path: str, mark: Mark) -> Event:
+    path_type = "directory" if mark.is_dir else "file"
+    return {"eventType": event_type, "path": path, "pathType": path_type}

@@ -1,8 +1,8 @@
-"""A session's direct channels: its address for tools, its WebSocket, and who speaks on it.
+"""The WebSocket of a session: terminals, streamed code and file watches.
 
-`access` says how a session is reached, and who may; `frames` is how the WebSocket's text is read
-and written, and `line` one client's connection. `desk` hands each question to whom it is for:
-`terminals` (over one `screen` each), `coding`, `watching`. `rooms` keeps what outlives a line.
+`frames` parses and encodes frames, `connection` is one client. `dispatcher` hands each request to
+its server: `pty` (with one `pty_session` for each terminal), `code` or `file_watch`. `hub` keeps
+the servers of a session from its first connection to its end.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The server of code: runs it, and sends what comes out as it comes."""
+"""The code server: run code and stream its output."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TOOL = "run_code"
 
 
 class CodeServer:
-    """Runs code for the lines of one session; who hangs up interrupts it.
+    """Runs code for the connections of one session; a closed connection interrupts it.
 
     Args:
         state: The service.
@@ -33,22 +33,23 @@ class CodeServer:
         self._state = state
         self._session_id = session_id
 
-    def take(self, line: Connection, asked: Request) -> Coroutine[Any, Any, None]:
-        """Take a question; return what answers it.
+    def handle(self, connection: Connection, request: Request) -> Coroutine[Any, Any, None]:
+        """Check a request and return the coroutine that answers it.
 
         Raises:
-            ToolError: There is no such method.
+            ToolError: The method is unknown.
         """
-        if asked.method != _TOOL:
-            raise ToolError(f"{asked.target} has no method {asked.method!r} that streams")
-        return self._run(line, asked)
+        if request.method != _TOOL:
+            raise ToolError(f"{request.target} has no method {request.method!r} that streams")
+        return self._run(connection, request)
 
-    async def _run(self, line: Connection, asked: Request) -> None:
+    async def _run(self, connection: Connection, request: Request) -> None:
         session = self._state.running_session(self._session_id)
         if _TOOL not in images.tools_of(session.image):
             raise ToolError(images.not_offered(session.image, _TOOL))
         with self._state.lifecycle.using(session):
-            place = await self._state.tool_context(session)
-            async with aclosing(stream_code(place, Arguments(_TOOL, asked.params))) as frames:
+            context = await self._state.tool_context(session)
+            frames = stream_code(context, Arguments(_TOOL, request.params))
+            async with aclosing(frames):
                 async for data in frames:
-                    await line.answer(asked, data)
+                    await connection.reply(request, data)

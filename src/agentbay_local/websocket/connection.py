@@ -1,4 +1,4 @@
-"""One client's connection, as those who speak on it see it."""
+"""One client of a session's WebSocket: send replies and events to it."""
 
 from __future__ import annotations
 
@@ -16,64 +16,65 @@ if TYPE_CHECKING:
 __all__ = ["Connection", "ConnectionLostError"]
 
 
-class ConnectionLostError(Exception):  # it happens to every line, and is no error of ours
-    """The client is gone."""
+class ConnectionLostError(Exception):
+    """The client has disconnected."""
 
 
 class Connection:
-    """Says frames to one client, whole and in order.
+    """Sends whole frames to one client, in order.
 
     Args:
-        send: Sends text; raises ConnectionError when the connection is over.
+        send_text: Sends text; raises ConnectionError when the client has disconnected.
 
     Attributes:
-        lost: Set when the client is gone.
+        lost: Set when the client has disconnected.
     """
 
-    def __init__(self, send: Callable[[str], Awaitable[None]]) -> None:
-        self._send = send
-        self._turn = asyncio.Lock()
+    def __init__(self, send_text: Callable[[str], Awaitable[None]]) -> None:
+        self._send_text = send_text
+        self._send_lock = asyncio.Lock()
         self.lost = asyncio.Event()
 
-    async def answer(self, asked: Request, data: dict[str, Any]) -> None:
-        """Answer a question, wholly or in part.
+    async def reply(self, request: Request, data: dict[str, Any]) -> None:
+        """Send a reply, or a part of one.
 
         Raises:
-            LineLost: The client is gone.
+            ConnectionLostError: The client has disconnected.
         """
-        await self.say(dump_frame(asked.invocation, asked.target, data))
+        await self.send(dump_frame(request.invocation_id, request.target, data))
 
     async def push(self, source: str, data: dict[str, Any]) -> None:
-        """Say something that nobody asked for.
+        """Send an event.
 
         Raises:
-            LineLost: The client is gone.
+            ConnectionLostError: The client has disconnected.
         """
-        await self.say(dump_frame(uuid.uuid4().hex, source, data))
+        await self.send(dump_frame(uuid.uuid4().hex, source, data))
 
-    async def say(self, text: str) -> None:
+    async def send(self, frame: str) -> None:
         """Send a frame, waiting while the client does not read.
 
         Raises:
-            LineLost: The client is gone.
+            ConnectionLostError: The client has disconnected.
         """
-        # In turns, so that no more than one frame waits in memory for a client that does not read.
-        async with self._turn:
+        # The lock is the backpressure: one frame at most is buffered for a client that does not
+        # read, and every other sender waits here.
+        async with self._send_lock:
             if self.lost.is_set():
                 raise ConnectionLostError
             try:
-                await self._send(text)
+                await self._send_text(frame)
             except ConnectionError:
                 self.lost.set()
                 raise ConnectionLostError from None
 
-    async def until(self, news: asyncio.Event) -> None:
-        """Wait for something to say.
+    async def wait_for(self, event: asyncio.Event) -> None:
+        """Wait for an event.
 
         Raises:
-            LineLost: The client is gone.
+            ConnectionLostError: The client has disconnected.
         """
-        waits = [asyncio.ensure_future(one.wait()) for one in (news, self.lost)]
+        waits = [asyncio.ensure_future(one.wait()) for one in (event, self.lost)]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -1,4 +1,4 @@
-"""Where one client's frames are read, and handed to the server that each is for."""
+"""Dispatch the frames of one client to their servers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from agentbay_local.protocol.arguments import ToolError
 from agentbay_local.protocol.errors import ApiError
 from agentbay_local.sandbox.errors import SandboxError
-from agentbay_local.websocket import frames
 from agentbay_local.websocket.connection import ConnectionLostError
-from agentbay_local.websocket.frames import InvalidFrameError, Request
+from agentbay_local.websocket.frames import InvalidFrameError, Request, dump_frame, parse_request
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -22,90 +21,94 @@ __all__ = ["Dispatcher", "Server"]
 
 _log = logging.getLogger(__name__)
 
-_MOST_AT_ONCE = 256
+_MAX_OPEN_REQUESTS = 256
 
 
 class Server(Protocol):
-    """One of those whom a client can ask."""
+    """A target of requests, such as ``PTY_SERVER``."""
 
-    def take(self, line: Connection, asked: Request) -> Coroutine[Any, Any, None] | None:
-        """Take a question; return what answers it, if it is answered."""
+    def handle(
+        self, connection: Connection, request: Request
+    ) -> Coroutine[Any, Any, None] | None:
+        """Check a request; return the coroutine that answers it, or None without an answer."""
         ...
 
 
 class Dispatcher:
-    """Serves one client.
+    """Dispatches the frames of one client.
 
     Args:
-        line: The client.
-        servers: Whom it can ask, by name.
+        connection: The client.
+        servers: The servers by name.
     """
 
-    def __init__(self, line: Connection, servers: Mapping[str, Server]) -> None:
-        self._line = line
+    def __init__(self, connection: Connection, servers: Mapping[str, Server]) -> None:
+        self._connection = connection
         self._servers = servers
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def hear(self, text: str | bytes) -> None:
-        """Take a frame. Questions are worked on side by side; only a refusal is waited for.
+    async def dispatch(self, text: str | bytes) -> None:
+        """Handle a frame; requests run concurrently.
 
-        So a client that asks too much and does not read the refusals is not read any more.
+        An error is sent before this returns, so that a client that sends too many requests and
+        does not read the errors is not read either.
         """
         try:
-            asked = frames.parse_request(text)
-        except InvalidFrameError as problem:
-            _log.info("a frame of a client %s", problem)
-            if problem.invocation:
-                await self._say(problem.reply)
+            request = parse_request(text)
+        except InvalidFrameError as error:
+            _log.info("a frame of a client %s", error)
+            if error.invocation_id:
+                await self._send(error.reply)
             return
         try:
-            work = self._server(asked).take(self._line, asked)
-        except (ToolError, SandboxError) as problem:
-            await self._refuse(asked, str(problem))
+            work = self._find_server(request).handle(self._connection, request)
+        except (ToolError, SandboxError) as error:
+            await self._send_error(request, str(error))
         else:
             if work is not None:
-                self._launch(asked, work)
+                self._start(request, work)
 
     async def close(self) -> None:
-        """Stop working for the client, which is gone."""
+        """Cancel the open requests of the client, which has disconnected."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _server(self, asked: Request) -> Server:
-        if len(self._tasks) >= _MOST_AT_ONCE:
-            raise ToolError(f"More than {_MOST_AT_ONCE} questions are open on this line")
-        server = self._servers.get(asked.target)
+    def _find_server(self, request: Request) -> Server:
+        if len(self._tasks) >= _MAX_OPEN_REQUESTS:
+            raise ToolError(f"More than {_MAX_OPEN_REQUESTS} requests are open on this connection")
+        server = self._servers.get(request.target)
         if server is None:
-            known = ", ".join(self._servers)
-            raise ToolError(f"There is no server {asked.target!r} here, only {known}")
+            names = ", ".join(self._servers)
+            raise ToolError(f"Unknown server {request.target!r}; the servers are {names}")
         return server
 
-    def _launch(self, asked: Request, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(self._answered(asked, work))
+    def _start(self, request: Request, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(self._run(request, work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        # What is cancelled before it began has not begun the work within it either.
+        # A task that is cancelled before its first step never awaits the coroutine; closing it
+        # avoids the warning "was never awaited".
         task.add_done_callback(lambda _: work.close())
 
-    async def _answered(self, asked: Request, work: Coroutine[Any, Any, None]) -> None:
+    async def _run(self, request: Request, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
         except ConnectionLostError:
             return
-        except ApiError as problem:
-            await self._refuse(asked, problem.message)
-        except (ToolError, SandboxError) as problem:
-            await self._refuse(asked, str(problem))
+        except ApiError as error:
+            await self._send_error(request, error.message)
+        except (ToolError, SandboxError) as error:
+            await self._send_error(request, str(error))
         except Exception:
-            _log.exception("%s of %s failed", asked.method, asked.target)
-            await self._refuse(asked, "The local service failed; its log says why.")
+            _log.exception("%s of %s failed", request.method, request.target)
+            await self._send_error(request, "The local service failed; its log says why.")
 
-    async def _refuse(self, asked: Request, why: str) -> None:
-        await self._say(frames.dump_frame(asked.invocation, asked.target, {"error": why}))
+    async def _send_error(self, request: Request, message: str) -> None:
+        await self._send(dump_frame(request.invocation_id, request.target, {"error": message}))
 
-    async def _say(self, text: str) -> None:
+    async def _send(self, frame: str) -> None:
         try:
-            await self._line.say(text)
+            await self._connection.send(frame)
         except ConnectionLostError:
             return

@@ -1,7 +1,7 @@
-"""The server of files, as far as it streams: tells of what changes below a path.
+"""The file server: push the changes below watched paths.
 
-Nothing in a session tells of changes by itself, so each watched path is looked at some times a
-second, for as long as the line is there that asked for it.
+It polls, because a sandbox has no channel for file events: each watched path is surveyed several
+times a second for as long as the connection lasts.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ __all__ = ["FileWatchServer"]
 
 _log = logging.getLogger(__name__)
 
-_EVERY = 0.25
-_MOST_OF_A_LINE = 64
+_POLL_INTERVAL = 0.25
+_MAX_PATHS = 64
+_DONE = {"phase": "end", "status": "finished"}
 
 
 class FileWatchServer:
-    """Watches paths of one session for its lines.
+    """Watches paths of one session for its connections.
 
     Args:
         state: The service.
@@ -45,63 +46,63 @@ class FileWatchServer:
         self._session_id = session_id
         self._watches: dict[Connection, dict[str, asyncio.Task[None]]] = {}
 
-    def take(self, line: Connection, asked: Request) -> Coroutine[Any, Any, None]:
-        """Take a question; return what answers it.
+    def handle(self, connection: Connection, request: Request) -> Coroutine[Any, Any, None]:
+        """Check a request and return the coroutine that answers it.
 
         Raises:
-            ToolError: There is no such method, or no path.
+            ToolError: The method is unknown, or the path is missing.
         """
-        path = Arguments(asked.method, asked.params).path("path")
-        if asked.method == "subscribe_file_change":
-            return self._begin(line, asked, path)
-        if asked.method == "unsubscribe_file_change":
-            self._stop(line, path)
-            return line.answer(asked, _DONE)
-        raise ToolError(f"{asked.target} has no method {asked.method!r} that streams")
+        path = Arguments(request.method, request.params).path("path")
+        if request.method == "subscribe_file_change":
+            return self._subscribe(connection, request, path)
+        if request.method == "unsubscribe_file_change":
+            self._unsubscribe(connection, path)
+            return connection.reply(request, _DONE)
+        raise ToolError(f"{request.target} has no method {request.method!r} that streams")
 
-    def forget(self, line: Connection) -> None:
-        """End all that a line watches."""
-        for task in self._watches.pop(line, {}).values():
+    def unsubscribe_all(self, connection: Connection) -> None:
+        """End all watches of a connection."""
+        for task in self._watches.pop(connection, {}).values():
             task.cancel()
 
-    async def _begin(self, line: Connection, asked: Request, path: str) -> None:
+    async def _subscribe(self, connection: Connection, request: Request, path: str) -> None:
         session = self._state.running_session(self._session_id)
-        memory = self._state.tool_states.of(session.id)
-        follower = await subscribe(memory, await self._state.sandboxes.get(session.id), path)
-        self._stop(line, path)
-        mine = self._watches.setdefault(line, {})
-        if len(mine) >= _MOST_OF_A_LINE:
-            follower.leave()
-            raise ToolError(f"At most {_MOST_OF_A_LINE} paths are watched at once")
+        tool_state = self._state.tool_states.of(session.id)
+        sandbox = await self._state.sandboxes.get(session.id)
+        subscription = await subscribe(tool_state, sandbox, path)
+        self._unsubscribe(connection, path)
+        watches = self._watches.setdefault(connection, {})
+        if len(watches) >= _MAX_PATHS:
+            subscription.close()
+            raise ToolError(f"At most {_MAX_PATHS} paths can be watched at once")
         try:
-            await line.answer(asked, _DONE)
+            # Before the first event, which official clients would drop otherwise.
+            await connection.reply(request, _DONE)
         except BaseException:
-            follower.leave()
+            subscription.close()
             raise
-        work = self._watch(line, asked.target, path, follower)
-        mine[path] = asyncio.create_task(work, name=f"watch in {session.id}")
-        mine[path].add_done_callback(lambda _: follower.leave())
+        work = self._watch(connection, request.target, path, subscription)
+        watches[path] = asyncio.create_task(work, name=f"watch in {session.id}")
+        watches[path].add_done_callback(lambda _: subscription.close())
 
-    def _stop(self, line: Connection, path: str) -> None:
-        task = self._watches.get(line, {}).pop(path, None)
+    def _unsubscribe(self, connection: Connection, path: str) -> None:
+        task = self._watches.get(connection, {}).pop(path, None)
         if task is not None:
             task.cancel()
 
     async def _watch(
-        self, line: Connection, server: str, path: str, follower: Subscription
+        self, connection: Connection, server: str, path: str, subscription: Subscription
     ) -> None:
         while True:
-            await self._state.clock.sleep(_EVERY)
+            await self._state.clock.sleep(_POLL_INTERVAL)
             try:
                 sandbox = await self._state.sandboxes.get(self._session_id)
-                if events := await follower.changes(sandbox):
-                    push = {"eventType": "file_change", "path": path, "events": events}
-                    await line.push(server, push)
+                # All changes of an interval go out in one frame.
+                if events := await subscription.read_events(sandbox):
+                    data = {"eventType": "file_change", "path": path, "events": events}
+                    await connection.push(server, data)
             except ConnectionLostError:
                 return
             except (ApiError, SandboxError, ToolError) as error:
-                # What is paused or full now is looked at again when it is not.
-                _log.debug("a watch in %s cannot look: %s", self._session_id, error)
-
-
-_DONE = {"phase": "end", "status": "finished"}
+                # The session may be paused, or the path have too many entries. Both can end.
+                _log.debug("a watch in %s failed: %s", self._session_id, error)

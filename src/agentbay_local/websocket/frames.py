@@ -1,7 +1,7 @@
-"""The frames of a session's WebSocket, as the session sees them: JSON text to values and back.
+"""Frames of a session's WebSocket: parse requests, encode replies and events.
 
-A client names an invocation, the server that it asks, and gives an object. What names no invocation
-cannot be answered, and is dropped; what names one is always answered.
+A request has an invocation id, the name of a server, and a JSON object. A frame without an
+invocation id cannot be answered and is dropped; every other frame is answered.
 """
 
 from __future__ import annotations
@@ -17,91 +17,92 @@ __all__ = ["InvalidFrameError", "Request", "dump_frame", "parse_request"]
 
 _GATEWAY = "WEBSOCKET_SERVER"
 _CLIENT = "SDK"
-_LONGEST_NAME = 200
+_MAX_NAME = 200
 
 
-class InvalidFrameError(ValueError):  # an answer to a client, no error of ours
-    """A frame that says nothing.
+class InvalidFrameError(ValueError):
+    """A frame of a client is not a valid request.
 
     Attributes:
-        invocation: The id to answer to, or ``""`` where there is none.
-        reply: The text of the answer.
+        invocation_id: The id to answer to, or ``""``.
+        reply: The frame to answer with.
     """
 
-    def __init__(self, invocation: str, why: str) -> None:
-        super().__init__(why)
-        self.invocation = invocation
-        self.reply = dump_frame(invocation, _GATEWAY, {"error": f"The frame {why}."})
+    def __init__(self, invocation_id: str, reason: str) -> None:
+        super().__init__(reason)
+        self.invocation_id = invocation_id
+        self.reply = dump_frame(invocation_id, _GATEWAY, {"error": f"The frame {reason}."})
 
 
 @attrs.frozen
 class Request:
-    """What a client says.
+    """A request of a client.
 
     Attributes:
-        invocation: What the answer must carry.
-        target: The server it is for.
-        data: What it says.
+        invocation_id: Id that the reply must carry.
+        target: Name of the server.
+        data: Method and parameters.
     """
 
-    invocation: str
+    invocation_id: str
     target: str
     data: dict[str, Any] = attrs.field(repr=False)
 
     @property
     def method(self) -> str:
-        """What is to be done."""
+        """The method, or ``""``."""
         method = self.data.get("method")
-        return method[:_LONGEST_NAME] if isinstance(method, str) else ""
+        return method[:_MAX_NAME] if isinstance(method, str) else ""
 
     @property
     def params(self) -> dict[str, Any]:
-        """What it is to be done with."""
+        """The parameters of the method."""
         params = self.data.get("params")
         return params if isinstance(params, dict) else {}
 
 
 def parse_request(text: str | bytes) -> Request:
-    """Read a frame.
+    """Parse a frame of a client.
 
     Raises:
-        Unreadable: It is none.
+        InvalidFrameError: The frame is not a valid request.
 
     Example:
-        >>> read('{"invocationId":"1","source":"SDK","target":"PTY_SERVER","data":{}}').target
+        >>> text = '{"invocationId":"1","source":"SDK","target":"PTY_SERVER","data":{}}'
+        >>> parse_request(text).target
         'PTY_SERVER'
     """
-    document = _parsed(text)
+    document = _parse_json(text)
     if not isinstance(document, dict):
-        raise InvalidFrameError("", "is no JSON object")
-    invocation = _name(document, "invocationId") or _name(document, "requestId")
-    if not invocation:
-        raise InvalidFrameError("", "names no invocation")
-    target = _name(document, "target")
+        raise InvalidFrameError("", "is not a JSON object")
+    invocation_id = _read_name(document, "invocationId") or _read_name(document, "requestId")
+    if not invocation_id:
+        raise InvalidFrameError("", "has no invocation id")
+    target = _read_name(document, "target")
     if not target:
-        raise InvalidFrameError(invocation, "names no target")
+        raise InvalidFrameError(invocation_id, "has no target")
     data = document.get("data")
+    # Some clients send the object as JSON text.
     if isinstance(data, str):
-        data = _parsed(data)
+        data = _parse_json(data)
     if not isinstance(data, dict):
-        raise InvalidFrameError(invocation, "carries no object in data")
-    return Request(invocation, target, data)
+        raise InvalidFrameError(invocation_id, "has no object in data")
+    return Request(invocation_id, target, data)
 
 
-def dump_frame(invocation: str, source: str, data: dict[str, Any]) -> str:
-    """Write a frame to the client."""
-    return compact_json(
-        {"invocationId": invocation, "source": source, "target": _CLIENT, "data": data}
-    )
+def dump_frame(invocation_id: str, source: str, data: dict[str, Any]) -> str:
+    """Return a frame to the client as JSON text."""
+    frame = {"invocationId": invocation_id, "source": source, "target": _CLIENT, "data": data}
+    return compact_json(frame)
 
 
-def _parsed(text: str | bytes) -> Any:
+def _parse_json(text: str | bytes) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
 
 
-def _name(document: dict[str, Any], key: str) -> str:
+def _read_name(document: dict[str, Any], key: str) -> str:
     value = document.get(key)
-    return value if isinstance(value, str) and len(value) <= _LONGEST_NAME else ""
+    return value if isinstance(value, str) and len(value) <= _MAX_NAME else ""

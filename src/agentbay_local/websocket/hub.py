@@ -1,4 +1,4 @@
-"""What the lines of a session share, from its first line to its end."""
+"""The WebSocket servers of each session, shared by its connections until the session ends."""
 
 from __future__ import annotations
 
@@ -22,26 +22,27 @@ if TYPE_CHECKING:
 __all__ = ["Hub"]
 
 
-class _Room:
-    """The servers of one session, and its lines with what hangs each of them up."""
+class _SessionServers:
+    """The servers of one session, and a function for each connection that closes it."""
 
     def __init__(self, state: ServiceState, session_id: str) -> None:
-        self.terminals = PtyServer(state, session_id)
-        self.watching = FileWatchServer(state, session_id)
-        self.servers: dict[str, Server] = {
-            PTY_SERVER: self.terminals,
+        self.pty = PtyServer(state, session_id)
+        self.file_watch = FileWatchServer(state, session_id)
+        self.by_name: dict[str, Server] = {
+            PTY_SERVER: self.pty,
             "wuying_codespace": CodeServer(state, session_id),
-            "wuying_filesystem": self.watching,
+            "wuying_filesystem": self.file_watch,
         }
-        self.lines: dict[Connection, Callable[[], Awaitable[object]]] = {}
+        self.connections: dict[Connection, Callable[[], Awaitable[object]]] = {}
 
-    async def hang_up(self) -> None:
-        """End all lines."""
-        await asyncio.gather(*(end() for end in self.lines.values()), return_exceptions=True)
+    async def disconnect(self) -> None:
+        """Close all connections."""
+        closing = (close() for close in self.connections.values())
+        await asyncio.gather(*closing, return_exceptions=True)
 
 
 class Hub:
-    """The rooms of all sessions.
+    """The servers of all sessions.
 
     Args:
         state: The service.
@@ -49,37 +50,38 @@ class Hub:
 
     def __init__(self, state: ServiceState) -> None:
         self._state = state
-        self._rooms: dict[str, _Room] = {}
+        self._sessions: dict[str, _SessionServers] = {}
 
     @asynccontextmanager
-    async def joined(
-        self, session_id: str, line: Connection, hang_up: Callable[[], Awaitable[object]]
+    async def connect(
+        self, session_id: str, connection: Connection, disconnect: Callable[[], Awaitable[object]]
     ) -> AsyncIterator[Dispatcher]:
-        """Serve a line of a session for as long as the block lasts.
+        """Serve a connection to a session for as long as the block lasts.
 
         Args:
             session_id: The session.
-            line: The client's line.
-            hang_up: Ends the connection, which ends the block.
+            connection: The client.
+            disconnect: Closes the connection, which ends the block.
         """
-        room = self._rooms.setdefault(session_id, _Room(self._state, session_id))
-        desk = Dispatcher(line, room.servers)
-        room.lines[line] = hang_up
+        servers = self._sessions.setdefault(session_id, _SessionServers(self._state, session_id))
+        dispatcher = Dispatcher(connection, servers.by_name)
+        servers.connections[connection] = disconnect
         try:
-            yield desk
+            yield dispatcher
         finally:
-            del room.lines[line]
-            line.lost.set()
-            room.watching.forget(line)
-            await desk.close()
+            del servers.connections[connection]
+            connection.lost.set()
+            servers.file_watch.unsubscribe_all(connection)
+            await dispatcher.close()
 
     async def close(self, session_id: str) -> None:
-        """End the terminals of a session, which is over, tell who looks at them, and hang up."""
-        room = self._rooms.pop(session_id, None)
-        if room is not None:
-            await room.terminals.close()
-            await room.hang_up()
+        """End the terminals of a session, and then its connections."""
+        servers = self._sessions.pop(session_id, None)
+        if servers is not None:
+            # In this order, so that clients receive the exit of their terminals.
+            await servers.pty.close()
+            await servers.disconnect()
 
-    async def hang_up(self) -> None:
-        """End all lines, because the service stops."""
-        await asyncio.gather(*(room.hang_up() for room in self._rooms.values()))
+    async def disconnect_all(self) -> None:
+        """Close all connections, because the service stops."""
+        await asyncio.gather(*(servers.disconnect() for servers in self._sessions.values()))

@@ -1,7 +1,8 @@
-"""The server of terminals: all that one session has, and what clients ask about them.
+"""The terminal server: create, connect, write to, resize, list and kill terminals.
 
-Terminals belong to the session and not to a line: they end with their program, by a kill, or with
-the session. Those that have ended are kept for a while, so that who comes late still sees the end.
+Terminals belong to the session, not to a connection: they end with their program, by a kill, or
+with the session. The last few that have ended are kept, so that a client that connects late still
+receives the end.
 """
 
 from __future__ import annotations
@@ -15,21 +16,23 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agentbay_local.protocol.arguments import Arguments, ToolError
-from agentbay_local.sandbox.errors import InvalidRequest, SandboxOSError
+from agentbay_local.sandbox.errors import SandboxOSError, InvalidRequest
 from agentbay_local.websocket.pty_session import PtySession
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
     from agentbay_local.sandbox.base import Sandbox
+    from agentbay_local.sandbox.host.terminal import Terminal
     from agentbay_local.state import ServiceState
+    from agentbay_local.tools.tool_context import ToolContext
     from agentbay_local.websocket.connection import Connection
     from agentbay_local.websocket.frames import Request
 
 __all__ = ["PtyServer"]
 
-_MOST_OPEN = 64
-_MOST_ENDED = 16
+_MAX_OPEN = 64
+_MAX_ENDED = 16
 _COLUMNS, _ROWS = 80, 24
 _SHELLS = ("/bin/bash", "/bin/sh")
 
@@ -45,100 +48,115 @@ class PtyServer:
     def __init__(self, state: ServiceState, session_id: str) -> None:
         self._state = state
         self._session_id = session_id
-        self._screens: dict[str, PtySession] = {}
+        self._ptys: dict[str, PtySession] = {}
         self._closed = False
 
-    def take(self, line: Connection, asked: Request) -> Coroutine[Any, Any, None] | None:
-        """Take a question; return what answers it. Input is taken at once, in its order.
+    def handle(
+        self, connection: Connection, request: Request
+    ) -> Coroutine[Any, Any, None] | None:
+        """Check a request and return the coroutine that answers it.
+
+        Input and sizes take effect at once, in the order of the requests, and have no answer.
 
         Raises:
-            ToolError: There is no such method, or it cannot be done.
+            ToolError: The method is unknown, or the request fails.
         """
-        arguments = Arguments(asked.method, asked.params)
-        if asked.method == "pty.input":
-            self._screen(arguments).type(_typed(arguments))
-        elif asked.method == "pty.resize":
+        arguments = Arguments(request.method, request.params)
+        if request.method == "pty.input":
+            self._find(arguments).write(_decode_input(arguments))
+            return None
+        if request.method == "pty.resize":
             self._resize(arguments)
-        elif asked.method == "pty.create":
-            return self._create(line, asked, arguments)
-        elif asked.method == "pty.connect":
-            return self._connect(line, asked, arguments)
-        elif asked.method == "pty.kill":
-            return self._kill(line, asked, arguments)
-        elif asked.method == "pty.list":
-            return line.answer(asked, {"result": {"ptySessionIds": self._open()}})
-        else:
-            raise ToolError(f"PTY_SERVER has no method {asked.method!r}")
-        return None
+            return None
+        if request.method == "pty.create":
+            return self._create(connection, request, arguments)
+        if request.method == "pty.connect":
+            return self._connect(connection, request, arguments)
+        if request.method == "pty.kill":
+            return self._kill(connection, request, arguments)
+        if request.method == "pty.list":
+            return connection.reply(request, {"result": {"ptySessionIds": self._list_open()}})
+        raise ToolError(f"PTY_SERVER has no method {request.method!r}")
 
     async def close(self) -> None:
         """End all terminals with the session."""
         self._closed = True
-        screens, self._screens = self._screens, {}
-        await asyncio.gather(*(screen.close() for screen in screens.values()))
+        ptys, self._ptys = self._ptys, {}
+        await asyncio.gather(*(pty.close() for pty in ptys.values()))
 
-    async def _create(self, line: Connection, asked: Request, arguments: Arguments) -> None:
+    async def _create(
+        self, connection: Connection, request: Request, arguments: Arguments
+    ) -> None:
         session = self._state.running_session(self._session_id)
-        place = await self._state.tool_context(session)
-        if len(self._open()) >= _MOST_OPEN:
-            raise ToolError(f"The session has {_MOST_OPEN} terminals open; close one first")
-        try:
-            terminal = await place.sandbox.terminal(
-                await _shell(place.sandbox, arguments),
-                columns=arguments.count("cols", _COLUMNS),
-                rows=arguments.count("rows", _ROWS),
-                cwd=arguments.optional_text("cwd"),
-                env={**place.memory.env, **arguments.text_map("envs")},
-            )
-        except (SandboxOSError, InvalidRequest) as error:
-            raise ToolError(f"The terminal cannot be opened: {error}") from error
+        context = await self._state.tool_context(session)
+        if len(self._list_open()) >= _MAX_OPEN:
+            raise ToolError(f"The session has {_MAX_OPEN} terminals open; close one first")
+        terminal = await _open_terminal(context, arguments)
+        # The session may have ended while the terminal started.
         if self._closed:
             await terminal.close()
             raise ToolError("The session has ended")
-        name = f"pty-{secrets.token_hex(8)}"
-        used = partial(self._state.lifecycle.using, session)
-        screen = self._screens[name] = PtySession(name, terminal, used)
-        self._forget_old()
-        await line.answer(asked, {"result": {"ptySessionId": name}})
-        screen.show(line, None)
+        pty_id = f"pty-{secrets.token_hex(8)}"
+        mark_in_use = partial(self._state.lifecycle.using, session)
+        pty = self._ptys[pty_id] = PtySession(pty_id, terminal, mark_in_use)
+        self._forget_ended()
+        await connection.reply(request, {"result": {"ptySessionId": pty_id}})
+        pty.subscribe(connection, None)
 
-    async def _connect(self, line: Connection, asked: Request, arguments: Arguments) -> None:
-        screen = self._screen(arguments)
-        offset = arguments.count("offset", 0) if "offset" in arguments.values else None
-        # The replay follows the answer, or a client could not know what it is of.
-        await line.answer(asked, {"result": {"ptySessionId": screen.id}})
-        screen.show(line, offset)
+    async def _connect(
+        self, connection: Connection, request: Request, arguments: Arguments
+    ) -> None:
+        pty = self._find(arguments)
+        position = arguments.count("offset", 0) if "offset" in arguments.values else None
+        # The reply first, so that the client knows the id when the output comes.
+        await connection.reply(request, {"result": {"ptySessionId": pty.id}})
+        pty.subscribe(connection, position)
 
-    async def _kill(self, line: Connection, asked: Request, arguments: Arguments) -> None:
-        await self._screen(arguments).kill()
-        await line.answer(asked, {"result": {}})
+    async def _kill(
+        self, connection: Connection, request: Request, arguments: Arguments
+    ) -> None:
+        await self._find(arguments).kill()
+        await connection.reply(request, {"result": {}})
 
     def _resize(self, arguments: Arguments) -> None:
         columns, rows = arguments.count("cols", _COLUMNS), arguments.count("rows", _ROWS)
-        self._screen(arguments).resize(columns, rows)
+        self._find(arguments).resize(columns, rows)
 
-    def _screen(self, arguments: Arguments) -> PtySession:
-        name = arguments.text("ptySessionId")
-        screen = self._screens.get(name)
-        if screen is None:
-            raise ToolError(f"The session has no terminal {name[:100]!r}")
-        return screen
+    def _find(self, arguments: Arguments) -> PtySession:
+        pty_id = arguments.text("ptySessionId")
+        pty = self._ptys.get(pty_id)
+        if pty is None:
+            raise ToolError(f"The session has no terminal {pty_id[:100]!r}")
+        return pty
 
-    def _open(self) -> list[str]:
-        return [name for name, screen in self._screens.items() if screen.ending is None]
+    def _list_open(self) -> list[str]:
+        return [pty_id for pty_id, pty in self._ptys.items() if pty.end_event is None]
 
-    def _forget_old(self) -> None:
-        ended = [name for name, screen in self._screens.items() if screen.ending is not None]
-        for name in ended[:-_MOST_ENDED]:
-            del self._screens[name]
+    def _forget_ended(self) -> None:
+        ended = [pty_id for pty_id, pty in self._ptys.items() if pty.end_event is not None]
+        for pty_id in ended[:-_MAX_ENDED]:
+            del self._ptys[pty_id]
 
 
-async def _shell(sandbox: Sandbox, arguments: Arguments) -> Sequence[str]:
-    """Return the program to run: what was asked for, else the best shell there is."""
-    wanted = arguments.text("shell", "")
-    if wanted:
+async def _open_terminal(context: ToolContext, arguments: Arguments) -> Terminal:
+    try:
+        return await context.sandbox.terminal(
+            await _choose_shell(context.sandbox, arguments),
+            columns=arguments.count("cols", _COLUMNS),
+            rows=arguments.count("rows", _ROWS),
+            cwd=arguments.optional_text("cwd"),
+            env={**context.state.env, **arguments.text_map("envs")},
+        )
+    except (SandboxOSError, InvalidRequest) as error:
+        raise ToolError(f"The terminal cannot be opened: {error}") from error
+
+
+async def _choose_shell(sandbox: Sandbox, arguments: Arguments) -> Sequence[str]:
+    """Return the command to run: the one in the arguments, or the best shell that exists."""
+    command = arguments.text("shell", "")
+    if command:
         try:
-            return shlex.split(wanted)
+            return shlex.split(command)
         except ValueError as error:
             raise arguments.wrong("shell", f"must be a command line: {error}") from error
     for shell in _SHELLS[:-1]:
@@ -150,11 +168,11 @@ async def _shell(sandbox: Sandbox, arguments: Arguments) -> Sequence[str]:
     return _SHELLS[-1:]
 
 
-def _typed(arguments: Arguments) -> bytes:
+def _decode_input(arguments: Arguments) -> bytes:
     text, encoding = arguments.text("data"), arguments.text("encoding", "utf8")
     try:
         if encoding == "base64":
             return base64.b64decode(text, validate=True)
         return text.encode()
     except (binascii.Error, ValueError) as error:
-        raise arguments.wrong("data", f"is no {encoding}") from error
+        raise arguments.wrong("data", f"is not valid {encoding}") from error

@@ -1,8 +1,8 @@
-"""One terminal of a session: read by one task, typed into by another, shown to any number of lines.
+"""One terminal of a session: a task reads it, another writes to it, any number of clients watch.
 
-It lives on when nobody looks. Then what it writes is kept up to a bound, and old output gives way;
-while somebody looks, it is read no faster than the slowest of them can follow, so that they miss
-nothing.
+A terminal outlives its connections. Without a subscriber, its last output is kept up to a bound and
+the oldest is dropped. With subscribers, the slowest sets the pace (backpressure), so that none of
+them misses output.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from agentbay_local.protocol.arguments import ToolError
-from agentbay_local.sandbox.errors import SandboxError, SandboxOSError
+from agentbay_local.sandbox.errors import SandboxOSError, SandboxError
 from agentbay_local.sandbox.host.pipes import CHUNK
 from agentbay_local.websocket.scrollback import Scrollback
 from agentbay_local.websocket.subscriber import Subscriber
@@ -26,145 +26,160 @@ if TYPE_CHECKING:
 
 __all__ = ["PtySession"]
 
-_KEPT = 1024 * 1024
-_MOST_TYPED = 4 * 1024 * 1024
-_END_WITHIN = 5.0
-_TELL_WITHIN = 1.0
+_SCROLLBACK_SIZE = 1024 * 1024
+_MAX_PENDING_INPUT = 4 * 1024 * 1024
+_KILL_TIMEOUT = 5.0
+# For subscribers to send the end before they are cancelled.
+_FLUSH_TIMEOUT = 1.0
 
 
 class PtySession:
-    """A terminal and what it has written.
+    """A terminal, its scrollback and its subscribers.
 
     Args:
-        name: What it is addressed by.
-        terminal: The terminal; the screen closes it.
-        used: Makes a context in which the session counts as used: while somebody looks.
+        pty_id: The id of the terminal.
+        terminal: The terminal; this object closes it.
+        mark_in_use: Makes a context in which the session counts as used.
 
     Attributes:
-        id: What it is addressed by.
-        kept: What it has written.
-        news: Set, and replaced, when something has happened.
+        id: The id of the terminal.
+        scrollback: Its last output.
+        changed: Set, and replaced by a new event, when there is output or the end.
     """
 
     def __init__(
-        self, name: str, terminal: Terminal, used: Callable[[], AbstractContextManager[None]]
+        self,
+        pty_id: str,
+        terminal: Terminal,
+        mark_in_use: Callable[[], AbstractContextManager[None]],
     ) -> None:
-        self.id = name
-        self.kept = Scrollback(_KEPT)
-        self.news = asyncio.Event()
+        self.id = pty_id
+        self.scrollback = Scrollback(_SCROLLBACK_SIZE)
+        self.changed = asyncio.Event()
         self._terminal = terminal
-        self._used = used
-        self._viewers: dict[Connection, Subscriber] = {}
-        self._room = asyncio.Event()
-        self._over = asyncio.Event()
-        self._ending: dict[str, Any] | None = None
-        self._typed: asyncio.Queue[bytes] = asyncio.Queue()
-        self._waiting = 0
-        self._writing = asyncio.create_task(self._write())
-        self._reading = asyncio.create_task(self._read())
-        self._viewing: set[asyncio.Task[None]] = set()
+        self._mark_in_use = mark_in_use
+        self._subscribers: dict[Connection, Subscriber] = {}
+        self._progress = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._end_event: dict[str, Any] | None = None
+        self._input: asyncio.Queue[bytes] = asyncio.Queue()
+        self._pending_input = 0
+        self._writer = asyncio.create_task(self._write())
+        self._reader = asyncio.create_task(self._read())
+        self._subscriber_tasks: set[asyncio.Task[None]] = set()
 
     @property
-    def ending(self) -> dict[str, Any] | None:
-        """The push that tells of the end, once all that was written has been read."""
-        return self._ending
+    def end_event(self) -> dict[str, Any] | None:
+        """The event that reports the end, once all output has been read."""
+        return self._end_event
 
-    def show(self, line: Connection, position: int | None) -> None:
-        """Show it to a line, from a byte on, or all that is kept; a line sees it once."""
-        viewer = self._viewers.get(line)
-        if viewer is None:
-            viewer = self._viewers[line] = Subscriber(self, line)
-            task = asyncio.create_task(self._shown(line, viewer))
-            self._viewing.add(task)
-            task.add_done_callback(self._viewing.discard)
-        viewer.place(position or 0, at_once=position is not None)
-        self._tell()
+    def subscribe(self, connection: Connection, position: int | None) -> None:
+        """Send output to a connection, from a position or from the first byte that is kept.
 
-    def seen(self) -> None:
-        """Take note that a viewer has gone on."""
-        self._room.set()
+        A connection that is subscribed already continues from there.
+        """
+        subscriber = self._subscribers.get(connection)
+        if subscriber is None:
+            subscriber = self._subscribers[connection] = Subscriber(self, connection)
+            task = asyncio.create_task(self._run_subscriber(connection, subscriber))
+            self._subscriber_tasks.add(task)
+            task.add_done_callback(self._subscriber_tasks.discard)
+        subscriber.seek(position or 0, is_new=position is None)
+        self._notify()
 
-    def type(self, data: bytes) -> None:
-        """Type something, after what was typed before.
+    def on_progress(self) -> None:
+        """Let the reader go on, because a subscriber has sent output."""
+        self._progress.set()
+
+    def write(self, data: bytes) -> None:
+        """Queue input.
 
         Raises:
-            ToolError: It has ended, or does not read what was typed before.
+            ToolError: The terminal has ended, or does not read its input.
         """
-        self._check()
-        if self._waiting + len(data) > _MOST_TYPED:
-            raise ToolError(f"Terminal {self.id} does not read its input: too much is waiting")
-        self._waiting += len(data)
-        self._typed.put_nowait(data)
+        self._check_open()
+        if self._pending_input + len(data) > _MAX_PENDING_INPUT:
+            raise ToolError(
+                f"Terminal {self.id} does not read its input: "
+                f"{self._pending_input} bytes are waiting"
+            )
+        self._pending_input += len(data)
+        self._input.put_nowait(data)
 
     def resize(self, columns: int, rows: int) -> None:
-        """Change its size.
+        """Change the size.
 
         Raises:
-            ToolError: It has ended.
+            ToolError: The terminal has ended.
             InvalidRequest: The size is out of range.
         """
-        self._check()
-        with contextlib.suppress(SandboxOSError):  # it ends just now, which is told
+        self._check_open()
+        with contextlib.suppress(SandboxOSError):  # it is ending, which the end event reports
             self._terminal.resize(columns, rows)
 
     async def kill(self) -> None:
-        """End its processes, and wait for that for some seconds; its viewers are told."""
+        """Kill the processes of the terminal, and wait for its end for some seconds."""
         self._terminal.kill()
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._over.wait(), _END_WITHIN)
+            await asyncio.wait_for(self._ended.wait(), _KILL_TIMEOUT)
 
     async def close(self) -> None:
-        """End it with its session. Bounded."""
+        """End the terminal with its session; takes a few seconds at most."""
         await self.kill()
-        tasks = {self._reading, *self._viewing}
-        _, late = await asyncio.wait(tasks, timeout=_TELL_WITHIN)
+        tasks = {self._reader, *self._subscriber_tasks}
+        _, late = await asyncio.wait(tasks, timeout=_FLUSH_TIMEOUT)
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
 
     async def _read(self) -> None:
         try:
-            while data := await self._next():
-                self.kept.append(data)
-                self._tell()
+            while data := await self._read_chunk():
+                self.scrollback.append(data)
+                self._notify()
             code = await self._terminal.wait()
-            self._ending = {"eventType": "pty.exit", "exitCode": code}
+            self._end_event = {"eventType": "pty.exit", "exitCode": code}
         except SandboxError as error:
-            self._ending = {"eventType": "pty.error", "error": f"the terminal has ended: {error}"}
+            message = f"the terminal has ended: {error}"
+            self._end_event = {"eventType": "pty.error", "error": message}
         finally:
-            self._over.set()
-            self._tell()
-            self._writing.cancel()
-            # What still runs on it behind the back of its program is hung up.
+            self._ended.set()
+            self._notify()
+            self._writer.cancel()
+            # Hangs up background processes that still use the terminal.
             await self._terminal.close()
 
-    async def _next(self) -> bytes:
-        """Return what it writes next, when all who look have room for it."""
-        while any(self.kept.end - one.position > _KEPT - CHUNK for one in self._viewers.values()):
-            self._room.clear()
-            await self._room.wait()
+    async def _read_chunk(self) -> bytes:
+        """Read output, once no subscriber would lose bytes that it has not sent."""
+        while any(
+            self.scrollback.end - subscriber.position > _SCROLLBACK_SIZE - CHUNK
+            for subscriber in self._subscribers.values()
+        ):
+            self._progress.clear()
+            await self._progress.wait()
         return await self._terminal.read(CHUNK)
 
     async def _write(self) -> None:
-        # When it is hung up nobody reads any more; its end is told by what reads it.
+        # After a hang-up nobody reads the input; the reader reports the end.
         with contextlib.suppress(SandboxOSError):
             while True:
-                data = await self._typed.get()
+                data = await self._input.get()
                 await self._terminal.write(data)
-                self._waiting -= len(data)
+                self._pending_input -= len(data)
 
-    async def _shown(self, line: Connection, viewer: Subscriber) -> None:
+    async def _run_subscriber(self, connection: Connection, subscriber: Subscriber) -> None:
         try:
-            with self._used():
-                await viewer.show()
+            with self._mark_in_use():
+                await subscriber.run()
         finally:
-            del self._viewers[line]
-            self.seen()
+            del self._subscribers[connection]
+            # It may have been the slowest.
+            self.on_progress()
 
-    def _check(self) -> None:
-        if self._over.is_set():
+    def _check_open(self) -> None:
+        if self._ended.is_set():
             raise ToolError(f"Terminal {self.id} has ended")
 
-    def _tell(self) -> None:
-        news, self.news = self.news, asyncio.Event()
-        news.set()
+    def _notify(self) -> None:
+        changed, self.changed = self.changed, asyncio.Event()
+        changed.set()

@@ -1,4 +1,4 @@
-"""What a terminal has written, as far as it is kept: bytes with the position of the first."""
+"""Scrollback of a terminal: the last bytes of its output, with their positions."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ class Scrollback:
     """The last bytes of a stream.
 
     Args:
-        most: Bytes that are kept.
+        capacity: Bytes to keep.
 
     Attributes:
-        end: Bytes that were ever written.
+        end: Position after the last byte: the bytes ever written.
 
     Example:
-        >>> kept = Scrollback(4)
-        >>> kept.append(b"abcdef")
-        >>> kept.start, kept.read(2, 10)
+        >>> scrollback = Scrollback(4)
+        >>> scrollback.append(b"abcdef")
+        >>> scrollback.start, scrollback.read(2, 10)
         (2, b'cdef')
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
         self._data = bytearray()
         self.end = 0
 
     @property
     def start(self) -> int:
         """Position of the first byte that is kept."""
-        return self.end - min(len(self._data), self._most)
+        return self.end - min(len(self._data), self._capacity)
 
     def append(self, data: bytes) -> None:
-        """Take what was written; what is too old is forgotten."""
+        """Add output, and drop the oldest bytes beyond the capacity."""
         self._data += data
         self.end += len(data)
-        # In large steps, because each moves all that stays.
-        if len(self._data) > 2 * self._most:
-            del self._data[: -self._most]
+        # Only when twice the capacity is reached, because each removal moves all bytes that stay.
+        if len(self._data) > 2 * self._capacity:
+            del self._data[: -self._capacity]
 
-    def read(self, position: int, most: int) -> bytes:
-        """Return bytes from a position on, which must be one that is kept."""
+    def read(self, position: int, size: int) -> bytes:
+        """Return at most `size` bytes from a position between `start` and `end`."""
         begin = position - self.end + len(self._data)
-        return bytes(self._data[begin : begin + most])
+        return bytes(self._data[begin : begin + size])

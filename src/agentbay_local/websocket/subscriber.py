@@ -1,4 +1,4 @@
-"""What one client sees of a terminal: its output from some byte on, then its end."""
+"""One client that reads a terminal: send its output from a position on, then its end."""
 
 from __future__ import annotations
 
@@ -16,62 +16,63 @@ __all__ = ["PTY_SERVER", "OutputSource", "Subscriber"]
 
 PTY_SERVER = "PTY_SERVER"
 
-# Official clients take up the id that the answer names some moments after it has come, and drop
-# output for ids that they do not know.
-_UNTIL_KNOWN = 0.2
-# As JSON a byte may take six; official clients break off at frames of 1 MiB.
-_PIECE = 64 * 1024
+# Official clients register the id of a new terminal shortly after they have read the reply, and
+# drop output for ids that they do not know.
+_REGISTER_DELAY = 0.2
+# A byte may take six in JSON, and official clients disconnect at frames of 1 MiB.
+_CHUNK = 64 * 1024
 
 
 class OutputSource(Protocol):
-    """What a viewer looks at."""
+    """A terminal, as a subscriber sees it."""
 
     id: str
-    kept: Scrollback
-    news: asyncio.Event
+    scrollback: Scrollback
+    changed: asyncio.Event
 
     @property
-    def ending(self) -> dict[str, Any] | None:
-        """The push that tells of the end, when there is nothing more to read."""
+    def end_event(self) -> dict[str, Any] | None:
+        """The event that reports the end, once all output has been read."""
         ...
 
-    def seen(self) -> None:
-        """Take note that a viewer has gone on."""
+    def on_progress(self) -> None:
+        """Handle that a subscriber has sent output."""
         ...
 
 
 class Subscriber:
-    """Sends what a terminal writes to one line.
+    """Sends the output of a terminal to one connection.
 
     Args:
-        shown: The terminal.
-        line: Who sees it.
+        source: The terminal.
+        connection: The client.
 
     Attributes:
-        position: The byte that comes next.
+        position: The next byte to send.
     """
 
-    def __init__(self, shown: OutputSource, line: Connection) -> None:
-        self._shown = shown
-        self._line = line
-        self._hold = False
-        self._placed = False
-        self.position = shown.kept.end
+    def __init__(self, source: OutputSource, connection: Connection) -> None:
+        self._source = source
+        self._connection = connection
+        self._delay_next = False
+        self._moved = False
+        self.position = source.scrollback.end
 
-    def place(self, position: int, *, at_once: bool) -> None:
-        """Go on from a byte, or from the first that is kept after it.
+    def seek(self, position: int, *, is_new: bool) -> None:
+        """Continue from a position, or from the first byte after it that is kept.
 
         Args:
-            position: The byte.
-            at_once: The client knows the terminal already, so nothing is waited for.
+            position: The next byte to send.
+            is_new: Whether the client has yet to learn the id of the terminal, so that output must
+                wait.
         """
-        kept = self._shown.kept
-        self.position = min(max(position, kept.start), kept.end)
-        self._hold = not at_once
-        self._placed = True
+        scrollback = self._source.scrollback
+        self.position = min(max(position, scrollback.start), scrollback.end)
+        self._delay_next = is_new
+        self._moved = True
 
-    async def show(self) -> None:
-        """Send until the terminal has ended or the client is gone."""
+    async def run(self) -> None:
+        """Send output until the terminal has ended or the client has disconnected."""
         try:
             while await self._step():
                 pass
@@ -79,31 +80,31 @@ class Subscriber:
             return
 
     async def _step(self) -> bool:
-        if self._hold:
-            self._hold = False
-            await asyncio.sleep(_UNTIL_KNOWN)
-        self._placed = False
-        news, ending = self._shown.news, self._shown.ending
-        offset, piece = self.position, self._shown.kept.read(self.position, _PIECE)
-        if piece:
-            # Before it is sent, because meanwhile the viewer may be placed elsewhere.
-            self.position += len(piece)
-            await self._push({"eventType": "pty.output", "offset": offset, **_coded(piece)})
-            self._shown.seen()
-        elif ending is not None:
-            await self._push(ending)
-            # Who connects just now wants to see it again.
-            return self._placed
+        if self._delay_next:
+            self._delay_next = False
+            await asyncio.sleep(_REGISTER_DELAY)
+        self._moved = False
+        changed, end_event = self._source.changed, self._source.end_event
+        offset, chunk = self.position, self._source.scrollback.read(self.position, _CHUNK)
+        if chunk:
+            # Before the send, because `seek` may be called meanwhile.
+            self.position += len(chunk)
+            await self._push({"eventType": "pty.output", "offset": offset, **_encode(chunk)})
+            self._source.on_progress()
+        elif end_event is not None:
+            await self._push(end_event)
+            # The client may have connected again during the send, and wants to see the end again.
+            return self._moved
         else:
-            await self._line.until(news)
+            await self._connection.wait_for(changed)
         return True
 
     async def _push(self, data: dict[str, Any]) -> None:
-        await self._line.push(PTY_SERVER, {"ptySessionId": self._shown.id, **data})
+        await self._connection.push(PTY_SERVER, {"ptySessionId": self._source.id, **data})
 
 
-def _coded(piece: bytes) -> dict[str, str]:
+def _encode(chunk: bytes) -> dict[str, str]:
     try:
-        return {"encoding": "utf8", "data": piece.decode()}
+        return {"encoding": "utf8", "data": chunk.decode()}
     except UnicodeDecodeError:
-        return {"encoding": "base64", "data": base64.b64encode(piece).decode("ascii")}
+        return {"encoding": "base64", "data": base64.b64encode(chunk).decode("ascii")}

@@ -1,3 +1,3 @@
-"""What tools run within a session: programs handed to the session's Python as text."""
+"""Programs that tools run in a session, passed to its Python as text."""
 
 from __future__ import annotations

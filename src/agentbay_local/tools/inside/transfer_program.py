@@ -1,7 +1,7 @@
-"""Carries one file between a session and a URL, run by the session's Python and in its network.
+"""Transfer one file between a session and a URL, inside the session and in its network.
 
-Standard input is a JSON object with ``verb``, ``url`` and ``path``. What goes wrong is said on
-standard error, without the URL, which may hold a signature.
+Standard input is a JSON object with ``verb``, ``url`` and ``path``. An error goes to standard
+error, without the URL, which may hold a signature.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 TIMEOUT = 60.0
-REFUSED, UNREACHABLE = 1, 3
+FAILED, UNREACHABLE = 1, 3
 
 
 def main() -> int:
-    """Carry the file; return the exit code."""
+    """Transfer the file and return the exit code."""
     task = json.load(sys.stdin)
-    work = upload if task["verb"] == "upload" else download
+    transfer = upload if task["verb"] == "upload" else download
     try:
-        work(task["url"], task["path"])
+        transfer(task["url"], task["path"])
     except HTTPError as error:
-        return failed(f"the server answered {error.code} {error.reason}")
+        return report(f"the server answered {error.code} {error.reason}")
     except URLError as error:
-        return failed(f"the server cannot be reached: {error.reason}", UNREACHABLE)
+        return report(f"the server cannot be reached: {error.reason}", UNREACHABLE)
     except (OSError, HTTPException) as error:
-        return failed(str(error) or type(error).__name__)
+        return report(str(error) or type(error).__name__)
     return 0
 
 
@@ -44,24 +44,24 @@ def upload(url: str, path: str) -> None:
 
 
 def download(url: str, path: str) -> None:
-    """Get a file, which takes its place when it is complete."""
+    """Download a file, and rename it into place when it is complete."""
     part = f"{path}.part-{os.getpid()}"
     with urlopen(url, timeout=TIMEOUT) as answer:  # noqa: S310  # as above
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         try:
             with open(part, "wb") as file:
                 copyfileobj(answer, file)
-                announced = answer.headers.get("Content-Length")
-                if announced is not None and file.tell() != int(announced):
-                    raise OSError(f"it ended after {file.tell()} of {announced} bytes")
+                expected = answer.headers.get("Content-Length")
+                if expected is not None and file.tell() != int(expected):
+                    raise OSError(f"the download ended after {file.tell()} of {expected} bytes")
             os.replace(part, path)
         except BaseException:
             os.unlink(part)
             raise
 
 
-def failed(reason: str, code: int = REFUSED) -> int:
-    """Say why, and return an exit code."""
+def report(reason: str, code: int = FAILED) -> int:
+    """Write an error and return the exit code."""
     sys.stderr.write(reason)
     return code
 
