@@ -1,4 +1,4 @@
-"""Changes of files: what one question tells of what happened since the last."""
+"""File changes: the tool `get_file_change` and subscriptions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("sandboxed")
 
 
 async def changes(api: Api, session: str, path: str = "/tmp/w") -> list[tuple[str, str, str]]:
-    """Ask what has changed."""
+    """Return the changes since the last call."""
     is_error, text = await api.tool(session, "get_file_change", path=path)
     assert not is_error, text
     return [(entry["eventType"], entry["path"], entry["pathType"]) for entry in json.loads(text)]
@@ -43,15 +43,15 @@ async def session(api: Api) -> str:
     return session
 
 
-async def test_what_was_there_at_the_first_question_is_no_change(api: Api, session: str) -> None:
-    """Nor is anything, as long as nothing happens."""
+async def test_files_that_exist_at_the_first_call_are_not_changes(api: Api, session: str) -> None:
+    """A call without a change in between returns none."""
     assert await changes(api, session) == []
 
 
-async def test_a_new_file_is_created_and_changed_an_old_one_only_changed(
+async def test_a_new_file_is_created_and_modified_an_old_one_only_modified(
     api: Api, session: str
 ) -> None:
-    """And each is told once."""
+    """Each change is reported once."""
     await api.sh(session, "echo new > /tmp/w/sub/new; echo again >> /tmp/w/old")
     assert await changes(api, session) == [
         ("create", "/tmp/w/sub/new", "file"),
@@ -64,7 +64,7 @@ async def test_a_new_file_is_created_and_changed_an_old_one_only_changed(
 
 
 async def test_directories_come_and_go_with_what_is_in_them(api: Api, session: str) -> None:
-    """What holds others is told first when it comes, and last when it goes."""
+    """A directory comes before its entries when created, and after them when deleted."""
     await api.sh(session, "mkdir /tmp/w/d; touch /tmp/w/d/f")
     assert await changes(api, session) == [
         ("create", "/tmp/w/d", "directory"),
@@ -77,23 +77,21 @@ async def test_directories_come_and_go_with_what_is_in_them(api: Api, session: s
     ]
 
 
-async def test_a_file_that_another_one_replaced_has_changed(api: Api, session: str) -> None:
-    """Also when size and time are the same."""
+async def test_a_file_that_is_replaced_is_modified(api: Api, session: str) -> None:
+    """Even if size and time are the same."""
     await api.sh(session, "cd /tmp/w; cp -p old ../new; mv ../new old")
     assert await changes(api, session) == [("modify", "/tmp/w/old", "file")]
 
 
-async def test_each_path_is_remembered_by_itself_however_it_is_written(
-    api: Api, session: str
-) -> None:
-    """A slash at its end means nothing; another path has its own last time."""
+async def test_paths_are_normalized_and_independent(api: Api, session: str) -> None:
+    """A trailing slash is ignored; each path has its own last call."""
     await api.sh(session, "touch /tmp/w/sub/x")
     assert await changes(api, session, "/tmp/w/sub") == []
     assert await changes(api, session, "/tmp//w/") == [("create", "/tmp/w/sub/x", "file")]
 
 
-async def test_a_watched_directory_may_go_and_come_back(api: Api, session: str) -> None:
-    """That is a change like others."""
+async def test_a_watched_directory_may_be_deleted_and_created_again(api: Api, session: str) -> None:
+    """Both are ordinary changes."""
     await api.sh(session, "rm -r /tmp/w")
     assert ("delete", "/tmp/w", "directory") in await changes(api, session)
     await api.sh(session, "mkdir /tmp/w")
@@ -101,7 +99,7 @@ async def test_a_watched_directory_may_go_and_come_back(api: Api, session: str) 
 
 
 async def test_links_out_of_a_directory_are_not_followed(api: Api, session: str) -> None:
-    """What they lead to is not below it; a link in a circle ends nowhere."""
+    """Their targets are not below it; a link to its own directory does no harm."""
     await api.sh(session, "ln -s / /tmp/w/root; ln -s . /tmp/w/self")
     assert await changes(api, session) == [
         ("create", "/tmp/w/root", "file"),
@@ -111,30 +109,31 @@ async def test_links_out_of_a_directory_are_not_followed(api: Api, session: str)
     ]
 
 
-async def test_names_of_any_kind_are_told_as_they_are(api: Api, session: str) -> None:
-    """Line breaks and other alphabets."""
+async def test_names_are_reported_unchanged(api: Api, session: str) -> None:
+    """With line breaks and other alphabets."""
     await api.sh(session, "touch '/tmp/w/a\nb' /tmp/w/汉")
     assert [path for _, path, _ in await changes(api, session)] == ["/tmp/w/a\nb", "/tmp/w/汉"]
 
 
-async def test_what_is_not_there_cannot_be_watched(api: Api, session: str) -> None:
-    """The error says so."""
+async def test_a_missing_path_cannot_be_watched(api: Api, session: str) -> None:
+    """The error says that it does not exist."""
     is_error, text = await api.tool(session, "get_file_change", path="/tmp/nothing")
     assert is_error
     assert "No such file or directory" in text
 
 
-async def test_only_so_many_paths_are_remembered(api: Api, session: str) -> None:
-    """The one that nobody has asked about for longest begins anew."""
+async def test_the_least_recently_used_path_is_forgotten(api: Api, session: str) -> None:
+    """Its next call counts as the first."""
     await api.sh(session, "cd /tmp; for i in $(seq 100); do mkdir n$i; done; touch w/x")
     for number in range(1, 101):
         assert await changes(api, session, f"/tmp/n{number}") == []
     assert await changes(api, session) == []
 
 
-async def names(follower: Subscription, sandbox: Sandbox) -> list[str]:
-    """Return the names that a follower hears of."""
-    return [event["path"].rpartition("/")[2] for event in await follower.changes(sandbox)]
+async def names(subscription: Subscription, sandbox: Sandbox) -> list[str]:
+    """Return the names that a subscription receives."""
+    events = await subscription.read_events(sandbox)
+    return [event["path"].rpartition("/")[2] for event in events]
 
 
 @pytest.fixture
@@ -147,47 +146,49 @@ async def sandbox(tmp_path: Path) -> AsyncIterator[Sandbox]:
     await backend.close()
 
 
-async def ask(memory: ToolState, sandbox: Sandbox) -> list[str]:
-    """Ask as the tool does, and return the names that are answered."""
-    place: Any = SimpleNamespace(memory=memory, sandbox=sandbox)
-    text = await get_file_change(place, Arguments("get_file_change", {"path": "/tmp/w"}))
+async def call(state: ToolState, sandbox: Sandbox) -> list[str]:
+    """Call the tool, and return the names of its answer."""
+    context: Any = SimpleNamespace(state=state, sandbox=sandbox)
+    text = await get_file_change(context, Arguments("get_file_change", {"path": "/tmp/w"}))
     return [event["path"].rpartition("/")[2] for event in json.loads(text)]
 
 
-async def test_a_follower_that_asks_once_what_it_missed_hears_nothing_twice(
+async def test_a_subscriber_that_catches_up_receives_no_change_twice(
     sandbox: Sandbox,
 ) -> None:
-    """Neither what it was told before it asked, nor what the answer told, nor what came later."""
-    memory = ToolState()
-    assert await ask(memory, sandbox) == []
+    """Not before the call, not by the call, and not after it."""
+    state = ToolState()
+    assert await call(state, sandbox) == []
     await sandbox.make_directory("/tmp/w/before")
-    follower = await subscribe(memory, sandbox, "/tmp/w/")
-    assert await ask(memory, sandbox) == ["before"]
+    subscription = await subscribe(state, sandbox, "/tmp/w/")
+    assert await call(state, sandbox) == ["before"]
     await sandbox.make_directory("/tmp/w/after")
-    assert await names(follower, sandbox) == ["after"]
-    assert await ask(memory, sandbox) == []
+    assert await names(subscription, sandbox) == ["after"]
+    assert await call(state, sandbox) == []
 
 
-async def test_what_others_ask_for_is_heard_by_those_who_follow(sandbox: Sandbox) -> None:
-    """So that a question of one cannot take it from another."""
-    memory = ToolState()
-    follower = await subscribe(memory, sandbox, "/tmp/w")
-    assert await ask(memory, sandbox) == []
+async def test_the_changes_of_a_call_reach_the_subscriptions(sandbox: Sandbox) -> None:
+    """A call of one client takes no change from another."""
+    state = ToolState()
+    subscription = await subscribe(state, sandbox, "/tmp/w")
+    assert await call(state, sandbox) == []
     await sandbox.make_directory("/tmp/w/new")
-    assert await ask(memory, sandbox) == ["new"]
-    assert await names(follower, sandbox) == ["new"]
+    assert await call(state, sandbox) == ["new"]
+    assert await names(subscription, sandbox) == ["new"]
 
 
-async def test_where_several_may_be_asking_all_of_them_hear(sandbox: Sandbox) -> None:
-    """Rather twice than never."""
-    memory = ToolState()
-    first, second = [await subscribe(memory, sandbox, "/tmp/w") for _ in range(2)]
+async def test_several_subscribers_that_may_catch_up_receive_all_changes(
+    sandbox: Sandbox,
+) -> None:
+    """A duplicate is better than a loss."""
+    state = ToolState()
+    first, second = [await subscribe(state, sandbox, "/tmp/w") for _ in range(2)]
     await sandbox.make_directory("/tmp/w/new")
-    assert await ask(memory, sandbox) == ["new"]
+    assert await call(state, sandbox) == ["new"]
     assert await names(first, sandbox) == ["new"]
     assert await names(second, sandbox) == ["new"]
-    second.leave()
+    second.close()
     await sandbox.make_directory("/tmp/w/other")
     assert await names(first, sandbox) == ["other"]
-    second.leave()
-    assert await second.changes(sandbox) == []
+    second.close()
+    assert await second.read_events(sandbox) == []

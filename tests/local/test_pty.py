@@ -69,7 +69,7 @@ async def test_output_waits_until_a_client_can_know_the_terminal(
     api: Api, place: Reached, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """But not for one that says at which byte it is, since that one knows it."""
-    monkeypatch.setattr(subscriber, "_UNTIL_KNOWN", 3600)
+    monkeypatch.setattr(subscriber, "_REGISTER_DELAY", 3600)
     terminal = await line.open(shell="/bin/echo hi")
     async with line_to(api, place) as other:
         await other.ask(PTY, "pty.connect", ptySessionId=terminal, offset=0)

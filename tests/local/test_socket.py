@@ -1,4 +1,4 @@
-"""The WebSocket of a session: who is let in, how frames are answered, code and changes."""
+"""The WebSocket of a session: authentication, frames, streamed code and file watches."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from agentbay_local import LocalService
 from agentbay_local.http.websocket import LARGEST_FRAME
-from agentbay_local.websocket import connection as channels
+from agentbay_local.websocket.connection import Connection
 from agentbay_local.websocket.dispatcher import Dispatcher
 
 from .lines import CODE, FILES, PTY, Line, Reached, ends, line_to, reached
@@ -35,20 +35,20 @@ async def place(api: Api) -> Reached:
 
 @pytest.fixture
 async def line(api: Api, place: Reached) -> AsyncIterator[Line]:
-    """A line to it."""
+    """A connection to it."""
     async with line_to(api, place) as one:
         yield one
 
 
 async def refusal(api: Api, place: Reached, **headers: str) -> int:
-    """Try to connect, and return the HTTP status of the refusal."""
+    """Try to connect, and return the HTTP status of the error."""
     with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
         await api.http.ws_connect(place.ws, headers={**place.headers, **headers})
     return caught.value.status
 
 
 async def test_only_the_token_of_the_session_opens_it(api: Api, place: Reached) -> None:
-    """Not none, not a wrong one, not that of another session, and never for a web page."""
+    """No other token does, and no web page can connect."""
     other = await reached(api)
     for token in ("", "x", api.service.api_key, other.token):
         assert await refusal(api, place, **{"X-Access-Token": token}) == 401
@@ -62,8 +62,8 @@ async def test_only_the_token_of_the_session_opens_it(api: Api, place: Reached) 
     ["", "{", "[]", "7", "[" * 100_000, "{}", '{"invocationId":7}', '{"invocationId":""}', "\x00"],
     ids=lambda text: text[:10],
 )
-async def test_a_frame_that_names_no_invocation_is_dropped(line: Line, text: str) -> None:
-    """And the line goes on."""
+async def test_a_frame_without_an_invocation_id_is_dropped(line: Line, text: str) -> None:
+    """The connection goes on."""
     await line.socket.send_str(text)
     await line.socket.send_bytes(text.encode() + b"\xff")
     assert await line.ask(PTY, "pty.list") == {"result": {"ptySessionIds": []}}
@@ -90,22 +90,24 @@ async def test_a_frame_that_names_no_invocation_is_dropped(line: Line, text: str
     ],
     ids=lambda rest: json.dumps(rest)[:50],
 )
-async def test_whoever_asks_for_nonsense_is_told(line: Line, rest: dict[str, Any]) -> None:
-    """So that nobody waits in vain for an answer to a question that was not understood."""
+async def test_an_invalid_request_is_answered_with_an_error(
+    line: Line, rest: dict[str, Any]
+) -> None:
+    """A client would wait for the answer until its timeout otherwise."""
     await line.socket.send_str(json.dumps({"invocationId": "1", "source": "SDK", **rest}))
     assert (await line.answer("1"))["error"]
 
 
-async def test_data_may_come_as_text(line: Line) -> None:
-    """As some clients write it."""
+async def test_data_may_come_as_json_text(line: Line) -> None:
+    """Some clients encode it twice."""
     data = json.dumps({"method": "pty.list", "params": {}})
     frame = {"invocationId": "1", "source": "SDK", "target": PTY, "data": data}
     await line.socket.send_str(json.dumps(frame))
     assert await line.answer("1") == {"result": {"ptySessionIds": []}}
 
 
-async def test_frames_of_megabytes_are_taken_up_to_a_cap(api: Api, line: Line) -> None:
-    """A large one is answered; one beyond the cap ends the line, and no other."""
+async def test_frames_have_a_maximum_size(api: Api, line: Line) -> None:
+    """A frame beyond it closes its connection, and no other."""
     code = f"len('{'x' * 1_500_000}')"
     frames = await line.frames(await line.tell(CODE, "run_code", language="python", code=code))
     assert frames[0]["result"]["mime"] == {"text/plain": "1500000"}
@@ -118,15 +120,15 @@ async def test_frames_of_megabytes_are_taken_up_to_a_cap(api: Api, line: Line) -
         assert "result" in await modest.ask(PTY, "pty.list")
 
 
-async def test_questions_are_worked_on_side_by_side(line: Line) -> None:
-    """One that takes long holds up no other."""
+async def test_requests_run_concurrently(line: Line) -> None:
+    """A slow request does not delay another one."""
     slow = await line.tell(CODE, "run_code", language="python", code="input_ = 1\nwhile True: pass")
     assert await line.ask(PTY, "pty.list") == {"result": {"ptySessionIds": []}}
     assert slow not in {frame["invocationId"] for frame in line.kept()}
 
 
-async def test_who_asks_too_much_at_once_is_refused(line: Line) -> None:
-    """What is under way goes on, and there is room again when some of it has ended."""
+async def test_the_number_of_open_requests_is_limited(line: Line) -> None:
+    """Requests beyond the limit fail at once; the open ones go on."""
     asked = {"language": "python", "code": "while True: pass"}
     await line.tell(CODE, "run_code", timeoutS=5, **asked)
     sent = [await line.tell(CODE, "run_code", **asked) for _ in range(300)]
@@ -134,8 +136,8 @@ async def test_who_asks_too_much_at_once_is_refused(line: Line) -> None:
     assert "256" in await line.refusal(PTY, "pty.list")
 
 
-async def test_code_streams_what_it_prints_shows_and_raises(line: Line) -> None:
-    """In the order in which it came; the last frame says how it ended."""
+async def test_code_streams_its_output_and_errors(line: Line) -> None:
+    """In order; the last frame has the status."""
     code = "import sys\nprint('out')\nprint('err', file=sys.stderr)\n6 * 7"
 
     good = await line.frames(await line.tell(CODE, "run_code", language="python", code=code))
@@ -152,8 +154,8 @@ async def test_code_streams_what_it_prints_shows_and_raises(line: Line) -> None:
     assert "ZeroDivisionError" in bad[-1]["executionError"]
 
 
-async def test_printed_text_comes_in_frames_below_a_mebibyte(line: Line) -> None:
-    """Official clients break off at larger ones; a control character takes six bytes."""
+async def test_frames_of_output_are_smaller_than_a_mebibyte(line: Line) -> None:
+    """Official clients disconnect at larger ones; a control character takes six bytes."""
     code = "print('\\x01' * 1_000_000, end='')\nraise ValueError('\\x01' * 300_000)"
     frames = await line.frames(await line.tell(CODE, "run_code", language="python", code=code))
     for kind, count in (("stdout", 1_000_000), ("stderr", 300_000)):
@@ -162,8 +164,8 @@ async def test_printed_text_comes_in_frames_below_a_mebibyte(line: Line) -> None
         assert max(len(json.dumps(chunk)) for chunk in chunks) < 2**20 - 1000
 
 
-async def test_code_out_of_time_ends_the_stream_and_keeps_the_shell(line: Line) -> None:
-    """What was set before is still there."""
+async def test_a_timeout_ends_the_stream_and_keeps_the_state(line: Line) -> None:
+    """The next execution finds the variables."""
     await line.frames(await line.tell(CODE, "run_code", language="python", code="x = 7"))
     slow = "while True: pass"
     stream = await line.tell(CODE, "run_code", language="python", code=slow, timeoutS=1)
@@ -173,8 +175,8 @@ async def test_code_out_of_time_ends_the_stream_and_keeps_the_shell(line: Line) 
     assert after[0]["result"]["mime"] == {"text/plain": "7"}
 
 
-async def test_who_hangs_up_interrupts_the_code(api: Api, place: Reached) -> None:
-    """It does not hold the shell for an hour when nobody reads."""
+async def test_disconnecting_interrupts_the_code(api: Api, place: Reached) -> None:
+    """The kernel is free for the next call at once."""
     code = "print('began', end='', flush=True)\nwhile True: pass"
     async with line_to(api, place) as line:
         stream = await line.tell(CODE, "run_code", language="python", code=code, timeoutS=3600)
@@ -185,7 +187,7 @@ async def test_who_hangs_up_interrupts_the_code(api: Api, place: Reached) -> Non
 
 
 async def test_code_needs_its_image_and_an_installed_language(api: Api, line: Line) -> None:
-    """The refusal names what is missing."""
+    """The error names the image or the language."""
     refused = await line.refusal(CODE, "run_code", language="java", code="1")
     assert "java is not installed" in refused
     async with line_to(api, await reached(api, image="linux_latest")) as plain:
@@ -194,7 +196,7 @@ async def test_code_needs_its_image_and_an_installed_language(api: Api, line: Li
 
 
 async def test_code_sees_the_variables_of_the_session(api: Api, place: Reached, line: Line) -> None:
-    """Those set before and those set later."""
+    """Also those that are set after the kernel has started."""
     code = "import os; os.environ.get('COLOUR')"
     for colour in ("red", "blue"):
         await api.tool(place.session, "set_env", envs=[{"key": "COLOUR", "value": colour}])
@@ -217,7 +219,7 @@ async def events(line: Line, count: int) -> list[tuple[str, str]]:
     return found
 
 
-async def test_changes_below_a_path_are_pushed_to_all_who_watch(api: Api, place: Reached) -> None:
+async def test_changes_are_pushed_to_all_subscribers(api: Api, place: Reached) -> None:
     """Each change once: a new file is created and modified, an overwritten one modified."""
     async with line_to(api, place) as line, line_to(api, place) as other:
         await api.sh(place.session, "mkdir /tmp/w; echo old > /tmp/w/old")
@@ -230,34 +232,36 @@ async def test_changes_below_a_path_are_pushed_to_all_who_watch(api: Api, place:
         assert sorted(await events(other, 3)) == expected
 
 
-async def test_a_push_names_the_path_as_it_was_asked_for(
+async def test_an_event_has_the_path_as_the_client_wrote_it(
     api: Api, place: Reached, line: Line
 ) -> None:
-    """Official clients compare it letter by letter."""
+    """Official clients compare the strings."""
     await watches(line, "/tmp/")
     await api.sh(place.session, "echo a > /tmp/a")
     assert (await line.push("file_change"))["path"] == "/tmp/"
 
 
-async def test_what_was_pushed_is_not_told_again(api: Api, place: Reached) -> None:
-    """After a line broke, the question what was missed tells that and nothing else."""
+async def test_pushed_changes_are_not_repeated_by_the_tool(api: Api, place: Reached) -> None:
+    """After a disconnection, the tool returns the missed changes and nothing else."""
     ask = ("get_file_change",)
     await api.tool(place.session, *ask, path="/tmp")
     async with line_to(api, place) as line:
         await watches(line, "/tmp")
         await api.sh(place.session, "mkdir /tmp/pushed")
         assert await events(line, 1) == [("create", "/tmp/pushed")]
-        # A second push comes after the first has been taken note of.
+        # When the second event comes, the service has recorded the first one.
         await api.sh(place.session, "mkdir /tmp/too")
         await events(line, 1)
     await api.sh(place.session, "mkdir /tmp/missed")
     _, text = await api.tool(place.session, *ask, path="/tmp")
-    told = {event["path"] for event in json.loads(text)}
-    assert told - {"/tmp/too"} == {"/tmp/missed"}
+    paths = {event["path"] for event in json.loads(text)}
+    assert paths - {"/tmp/too"} == {"/tmp/missed"}
 
 
-async def test_who_unsubscribes_hears_no_more(api: Api, place: Reached, line: Line) -> None:
-    """Of that path; others go on."""
+async def test_unsubscribing_ends_the_events_of_a_path(
+    api: Api, place: Reached, line: Line
+) -> None:
+    """Other paths go on."""
     await api.sh(place.session, "mkdir /tmp/a /tmp/b")
     await watches(line, "/tmp/a")
     await watches(line, "/tmp/b")
@@ -266,12 +270,12 @@ async def test_who_unsubscribes_hears_no_more(api: Api, place: Reached, line: Li
     assert await events(line, 1) == [("create", "/tmp/b/x")]
 
 
-async def test_a_path_that_is_not_there_cannot_be_watched(line: Line) -> None:
-    """The refusal names it."""
+async def test_a_missing_path_cannot_be_watched(line: Line) -> None:
+    """The error names it."""
     assert "/no/such" in await line.refusal(FILES, "subscribe_file_change", path="/no/such")
 
 
-async def test_the_lines_of_a_session_end_with_it(api: Api, place: Reached) -> None:
+async def test_the_connections_of_a_session_end_with_it(api: Api, place: Reached) -> None:
     """All of them, and none of another session."""
     async with (
         line_to(api, place) as line,
@@ -284,8 +288,8 @@ async def test_the_lines_of_a_session_end_with_it(api: Api, place: Reached) -> N
         assert "result" in await other.ask(PTY, "pty.list")
 
 
-async def test_a_service_that_stops_hangs_up(api: Api) -> None:
-    """At once, and not only when clients have gone."""
+async def test_a_stopping_service_closes_its_connections(api: Api) -> None:
+    """At once, without waiting for the clients."""
     async with LocalService() as service:
         mine = type(api)(api.http, service)
         place = await reached(mine)
@@ -295,8 +299,8 @@ async def test_a_service_that_stops_hangs_up(api: Api) -> None:
     assert await hung_up == aiohttp.WSCloseCode.OK
 
 
-async def test_a_session_that_rests_says_so(api: Api, place: Reached, line: Line) -> None:
-    """The line stays, and works when the session does."""
+async def test_requests_to_a_paused_session_fail(api: Api, place: Reached, line: Line) -> None:
+    """The connection stays open and works again after the resume."""
     await api.ok("PauseSessionAsync", SessionId=place.session)
     await api.reached(place.session, "PAUSED")
     assert "PAUSED" in await line.refusal(PTY, "pty.create")
@@ -306,7 +310,7 @@ async def test_a_session_that_rests_says_so(api: Api, place: Reached, line: Line
 
 
 async def test_the_token_is_in_no_log(api: Api, caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever happens on a line."""
+    """Also after invalid frames and failed authentication."""
     caplog.set_level(logging.DEBUG)
     place = await reached(api)
     async with line_to(api, place) as line:
@@ -316,18 +320,18 @@ async def test_the_token_is_in_no_log(api: Api, caplog: pytest.LogCaptureFixture
     assert place.token not in caplog.text
 
 
-async def test_work_that_was_never_begun_is_put_away() -> None:
-    """For a client that asks and is gone at once; Python would complain of it."""
+async def test_a_request_that_never_started_is_closed() -> None:
+    """Python warns about a coroutine that was never awaited."""
 
     async def nothing() -> None:
         return
 
     class Idle:
-        def take(self, line: object, asked: object) -> Coroutine[Any, Any, None]:
+        def handle(self, connection: object, request: object) -> Coroutine[Any, Any, None]:
             return work
 
     work = nothing()
-    desk = Dispatcher(channels.Connection(lambda text: nothing()), {"IDLE": Idle()})
-    await desk.hear(json.dumps({"invocationId": "1", "target": "IDLE", "data": {}}))
-    await desk.close()
+    dispatcher = Dispatcher(Connection(lambda text: nothing()), {"IDLE": Idle()})
+    await dispatcher.dispatch(json.dumps({"invocationId": "1", "target": "IDLE", "data": {}}))
+    await dispatcher.close()
     assert inspect.getcoroutinestate(work) == inspect.CORO_CLOSED

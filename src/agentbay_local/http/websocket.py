@@ -32,7 +32,7 @@ def add(app: web.Application, state: ServiceState) -> None:
     state.sandboxes.on_close(hub.close)
 
     async def hang_up(_: web.Application) -> None:
-        await hub.hang_up()
+        await hub.disconnect_all()
 
     app.on_shutdown.append(hang_up)
     app.router.add_get("/ws/{session}", _Sockets(state, hub).talk, allow_head=False)
@@ -62,10 +62,10 @@ class _Sockets:
             async with leaving:
                 await socket.close()
 
-        async with self.hub.joined(session.id, Connection(socket.send_str), hang_up) as dispatcher:
+        async with self.hub.connect(session.id, Connection(socket.send_str), hang_up) as dispatcher:
             async for message in socket:
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
-                    await dispatcher.hear(message.data)
+                    await dispatcher.dispatch(message.data)
         # Returning would cut the connection while the client still says its own goodbye.
         async with leaving:
             return socket

@@ -134,7 +134,9 @@ TOOLS: dict[str, Tool] = {
             envs={"type": "array", "items": _ENV_ITEM, "minItems": 1},
         ),
         _system_tool("get_env", "Read variables that were set.", keys=_TEXTS),
-        _system_tool("get_metrics", "Measure processor, memory, disk and network use of the session."),
+        _system_tool(
+            "get_metrics", "Measure processor, memory, disk and network use of the session."
+        ),
         _storage_tool("oss_upload_annon", "Upload a file of the session to a URL with PUT."),
         _storage_tool("oss_download_annon", "Download from a URL to a file of the session."),
     )

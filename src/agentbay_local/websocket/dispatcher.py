@@ -27,9 +27,7 @@ _MAX_OPEN_REQUESTS = 256
 class Server(Protocol):
     """A target of requests, such as ``PTY_SERVER``."""
 
-    def handle(
-        self, connection: Connection, request: Request
-    ) -> Coroutine[Any, Any, None] | None:
+    def handle(self, connection: Connection, request: Request) -> Coroutine[Any, Any, None] | None:
         """Check a request; return the coroutine that answers it, or None without an answer."""
         ...
 

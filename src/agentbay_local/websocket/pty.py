@@ -51,9 +51,7 @@ class PtyServer:
         self._ptys: dict[str, PtySession] = {}
         self._closed = False
 
-    def handle(
-        self, connection: Connection, request: Request
-    ) -> Coroutine[Any, Any, None] | None:
+    def handle(self, connection: Connection, request: Request) -> Coroutine[Any, Any, None] | None:
         """Check a request and return the coroutine that answers it.
 
         Input and sizes take effect at once, in the order of the requests, and have no answer.
@@ -84,9 +82,7 @@ class PtyServer:
         ptys, self._ptys = self._ptys, {}
         await asyncio.gather(*(pty.close() for pty in ptys.values()))
 
-    async def _create(
-        self, connection: Connection, request: Request, arguments: Arguments
-    ) -> None:
+    async def _create(self, connection: Connection, request: Request, arguments: Arguments) -> None:
         session = self._state.running_session(self._session_id)
         context = await self._state.tool_context(session)
         if len(self._list_open()) >= _MAX_OPEN:
@@ -112,9 +108,7 @@ class PtyServer:
         await connection.reply(request, {"result": {"ptySessionId": pty.id}})
         pty.subscribe(connection, position)
 
-    async def _kill(
-        self, connection: Connection, request: Request, arguments: Arguments
-    ) -> None:
+    async def _kill(self, connection: Connection, request: Request, arguments: Arguments) -> None:
         await self._find(arguments).kill()
         await connection.reply(request, {"result": {}})
 

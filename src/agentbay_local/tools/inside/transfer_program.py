@@ -53,7 +53,7 @@ def download(url: str, path: str) -> None:
                 copyfileobj(answer, file)
                 expected = answer.headers.get("Content-Length")
                 if expected is not None and file.tell() != int(expected):
-                    raise OSError(f"the download ended after {file.tell()} of {expected} bytes")
+                    raise OSError(f"it ended after {file.tell()} of {expected} bytes")
             os.replace(part, path)
         except BaseException:
             os.unlink(part)
