@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentbay_local.protocol.arguments import Arguments, ToolError
 from agentbay_local.protocol.json import dump_json
-from agentbay_local.sandbox.errors import SandboxOSError, InvalidRequest
+from agentbay_local.sandbox.errors import InvalidRequest, SandboxOSError
 
 if TYPE_CHECKING:
     from agentbay_local.sandbox.base import CompletedCommand

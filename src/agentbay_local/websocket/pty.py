@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agentbay_local.protocol.arguments import Arguments, ToolError
-from agentbay_local.sandbox.errors import SandboxOSError, InvalidRequest
+from agentbay_local.sandbox.errors import InvalidRequest, SandboxOSError
 from agentbay_local.websocket.pty_session import PtySession
 
 if TYPE_CHECKING:

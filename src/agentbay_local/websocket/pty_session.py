@@ -12,7 +12,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from agentbay_local.protocol.arguments import ToolError
-from agentbay_local.sandbox.errors import SandboxOSError, SandboxError
+from agentbay_local.sandbox.errors import SandboxError, SandboxOSError
 from agentbay_local.sandbox.host.pipes import CHUNK
 from agentbay_local.websocket.scrollback import Scrollback
 from agentbay_local.websocket.subscriber import Subscriber
