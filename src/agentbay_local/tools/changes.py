@@ -11,7 +11,7 @@ import posixpath
 from typing import TYPE_CHECKING
 
 from agentbay_async._protocol.codec import compact_json
-from agentbay_local.tools.filesystem import translate_file_errors
+from agentbay_local.tools.file_errors import translate_file_errors
 from agentbay_local.tools.watcher import PathWatcher, Subscription
 
 if TYPE_CHECKING:

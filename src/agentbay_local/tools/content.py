@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentbay_async._protocol.text_diff import difference
 from agentbay_local.protocol.arguments import Arguments, ToolError
-from agentbay_local.tools.filesystem import format_file_error, translate_file_errors
+from agentbay_local.tools.file_errors import format_file_error, translate_file_errors
 from agentbay_local.tools.utf8 import MARGIN, decode_whole_characters
 
 if TYPE_CHECKING:

@@ -4,51 +4,25 @@ from __future__ import annotations
 
 import errno
 import stat
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from agentbay_local.clock import iso
-from agentbay_local.protocol.arguments import Arguments, ToolError
 from agentbay_local.sandbox.errors import SandboxOSError
+from agentbay_local.tools.file_errors import translate_file_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from agentbay_local.protocol.arguments import Arguments
     from agentbay_local.sandbox.base import Entry
     from agentbay_local.tools.tool_context import ToolContext
 
 __all__ = [
     "create_directory",
     "delete_file",
-    "format_file_error",
     "get_file_info",
     "list_directory",
     "move_file",
     "search_files",
-    "translate_file_errors",
 ]
-
-
-@contextmanager
-def translate_file_errors(operation: str) -> Iterator[None]:
-    """Turn an error of the session's file system into the service's text.
-
-    Example:
-        >>> with translate_file_errors("read file"):
-        ...     pass
-    """
-    try:
-        yield
-    except SandboxOSError as error:
-        raise ToolError(format_file_error(operation, error.path, error.strerror)) from error
-
-
-def format_file_error(operation: str, path: str, reason: str | None) -> str:
-    """Return the text of a file error, in the wire form of the service."""
-    return (
-        f"Execution failed. Error code:-32602 Error message: "
-        f"Failed to {operation}: {path}, error: {reason}"
-    )
 
 
 async def create_directory(context: ToolContext, arguments: Arguments) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from agentbay_local.tools.filesystem import translate_file_errors
+from agentbay_local.tools.file_errors import translate_file_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
