@@ -19,7 +19,7 @@ from agentbay_async import (
     PtySession,
     ServiceError,
 )
-from agentbay_async.services._pty.unread import Unread
+from agentbay_async.services._pty.output_buffer import Unread
 
 from .machine import always
 

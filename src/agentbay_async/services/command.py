@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from agentbay_async._api import Api
-    from agentbay_async.services._pty.server import Terminals
+    from agentbay_async.services._pty.client import Terminals
     from agentbay_async.services.process import AsyncProcess
 
 _DEFAULT_TIMEOUT = 50.0
@@ -126,7 +126,7 @@ class AsyncCommand:
 
     def _in_terminals(self) -> Terminals:
         if self._terminals is None:
-            from agentbay_async.services._pty.server import Terminals
+            from agentbay_async.services._pty.client import Terminals
 
             self._terminals = Terminals(self._api, self._session_id)
         return self._terminals

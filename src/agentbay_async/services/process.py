@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from datetime import timedelta
 
-    from agentbay_async.services._pty.server import Terminals
+    from agentbay_async.services._pty.client import Terminals
     from agentbay_async.services._pty.terminal import Terminal
 
 # What the shell writes before the command takes its place: all up to it is prompt and echo. The

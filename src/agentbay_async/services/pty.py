@@ -14,7 +14,7 @@ from agentbay_async.errors import (
     OperationTimeoutError,
 )
 from agentbay_async.models.pty import PtySession
-from agentbay_async.services._pty.server import Terminals
+from agentbay_async.services._pty.client import Terminals
 
 if TYPE_CHECKING:
     import builtins

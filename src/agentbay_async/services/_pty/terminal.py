@@ -9,7 +9,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
 from agentbay_async.errors import PtyError, PtyNotConnectedError
-from agentbay_async.services._pty.unread import Unread
+from agentbay_async.services._pty.output_buffer import Unread
 
 if TYPE_CHECKING:
     from agentbay_async.errors import AgentBayError
