@@ -138,30 +138,30 @@ def test_no_frames_end_a_line_or_leave_anybody_waiting(texts: list[str | bytes])
     asyncio.run(asyncio.wait_for(_heard(texts), _DEADLINE))
 
 
-class _Desk:
-    """Hands nothing on."""
+class _Connection:
+    """A connection on which nothing happens."""
 
-    def holds(self, terminal: Terminal) -> bool:
+    def is_attached(self, terminal: Terminal) -> bool:
         return True
 
-    def release(self, terminal: Terminal) -> None:
-        """There is nothing to release."""
+    def detach(self, terminal: Terminal) -> None:
+        """Nothing is attached."""
 
-    async def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    async def call(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         return {}
 
-    async def tell(self, method: str, params: dict[str, Any]) -> None:
+    async def notify(self, method: str, params: dict[str, Any]) -> None:
         """Nobody listens."""
 
 
 async def _seen(pieces: list[dict[str, Any]], start: int | None) -> None:
-    terminal = Terminal(_Desk(), "t", start)
+    terminal = Terminal(_Connection(), "t", start)
     for data in pieces:
-        terminal.hear(data)
-    terminal.hear({"eventType": "pty.exit", "exitCode": 0})
+        terminal.handle_frame(data)
+    terminal.handle_frame({"eventType": "pty.exit", "exitCode": 0})
     output: object = b""
     while isinstance(output, bytes):
-        output = await _outcome(terminal.output.next())
+        output = await _outcome(terminal.output.read())
     assert output is None or isinstance(output, AgentBayError)
     assert isinstance(await _outcome(terminal.exit), (int, AgentBayError))
     assert terminal.position is None or terminal.position >= 0

@@ -19,7 +19,7 @@ from agentbay_async import (
     PtySession,
     ServiceError,
 )
-from agentbay_async.services._pty.output_buffer import Unread
+from agentbay_async.services._pty.output_buffer import OutputBuffer
 
 from .machine import always
 
@@ -332,9 +332,9 @@ async def test_a_terminal_that_was_not_opened_is_a_failure(
     machine.methods["pty.create"] = always(data)
     with pytest.raises(kind):
         await linked.pty.create()
-    desk = linked.pty._terminals._desk
-    assert desk is not None
-    assert desk._leave is None
+    connection = linked.pty._client._current
+    assert connection is not None
+    assert connection._unsubscribe is None
 
 
 @pytest.mark.parametrize(
@@ -374,12 +374,12 @@ async def test_input_that_is_neither_text_nor_bytes_is_refused(
 
 async def test_output_that_nobody_reads_is_kept_within_bounds() -> None:
     """What had to be given up is said, and the rest is read."""
-    unread = Unread(most=10)
-    for piece in (b"aaaaaa", b"bbbb", b"cccc"):
-        unread.put(piece)
-    unread.end()
-    unread.put(b"late")
+    buffer = OutputBuffer(limit=10)
+    for chunk in (b"aaaaaa", b"bbbb", b"cccc"):
+        buffer.feed(chunk)
+    buffer.close()
+    buffer.feed(b"late")
     with pytest.raises(PtyError, match="6 bytes"):
-        await unread.next()
-    assert await unread.next() == b"bbbbcccc"
-    assert await unread.next() is None
+        await buffer.read()
+    assert await buffer.read() == b"bbbbcccc"
+    assert await buffer.read() is None

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 class Pty(_facade.Facade[AsyncPty]):
-    """Opens terminals in one session, over its WebSocket.
+    """Open terminals in one session, over its WebSocket.
 
-    What is opened is alive, and no answer that could be looked at later. So these methods return
-    plain values and raise what goes wrong.
+    The methods return plain values and raise errors, because an open terminal is not a result that
+    could be checked later.
 
-    A terminal goes on when this program ends or loses its line: :meth:`connect` attaches to it
-    again. It ends with its process, by :meth:`kill`, or with the session.
+    A terminal outlives this program and its connection: :meth:`connect` attaches to it again. It
+    ends with its process, by :meth:`kill`, or with the session.
     """
 
     __slots__ = ()
@@ -41,28 +41,29 @@ class Pty(_facade.Facade[AsyncPty]):
         on_data: Callable[[bytes], None] | None = None,
         timeout_s: float | timedelta = 30,
     ) -> PtyHandle:
-        r"""Open a terminal with a shell in it.
+        r"""Open a terminal that runs a shell.
 
         Args:
-            cols: Characters in a line, 1 to 500.
-            rows: Lines, 1 to 500.
-            cwd: The directory to begin in; by default the home directory.
-            envs: Variables to add to its environment; ``TERM`` and ``LANG`` are set.
-            shell: The program to run in it; by default the image's shell.
-            on_data: Called with each piece of output. Without it, iterate over the handle.
+            cols: Width in characters, 1 to 500.
+            rows: Height in lines, 1 to 500.
+            cwd: The working directory; by default the home directory.
+            envs: Variables to add to its environment, or to replace the default ``TERM`` and
+                ``LANG``.
+            shell: The program to run; by default the image's shell.
+            on_data: Called with each chunk of output. Without it, iterate over the handle.
             timeout_s: Seconds (or a timedelta) to wait until it is open.
 
         Raises:
-            InvalidArgumentError: A size is out of range, or a variable cannot be one.
-            AgentBayError: The session opens none.
+            InvalidArgumentError: A size is out of range, or a variable is invalid.
+            AgentBayError: The session could not open it.
 
         Example:
             ::
 
                 pty = session.pty.create()
                 pty.send_input("echo hi; exit\n")
-                for piece in pty:
-                    print(piece.decode(), end="")
+                for chunk in pty:
+                    print(chunk.decode(), end="")
         """
         return _facade.wrap(
             PtyHandle,
@@ -82,13 +83,13 @@ class Pty(_facade.Facade[AsyncPty]):
     def connect(
         self, pty_session_id: str, on_data: Callable[[bytes], None] | None = None
     ) -> PtyHandle:
-        """Attach to a terminal that is open already.
+        """Attach to an open terminal.
 
-        What it wrote before comes first, as far as the session has kept it.
+        Its earlier output comes first, as far as the session has kept it.
 
         Args:
-            pty_session_id: Its id.
-            on_data: Called with each piece of output. Without it, iterate over the handle.
+            pty_session_id: The id of the terminal.
+            on_data: Called with each chunk of output. Without it, iterate over the handle.
         """
         return _facade.wrap(
             PtyHandle,
@@ -100,32 +101,31 @@ class Pty(_facade.Facade[AsyncPty]):
         )
 
     def list(self) -> builtins.list[PtySession]:
-        """Return the terminals that are open in the session."""
+        """Return the open terminals of the session."""
         return _portal.run(self._aio.list())
 
     def kill(self, pty_session_id: str) -> None:
         """End the processes of a terminal.
 
         Args:
-            pty_session_id: Its id.
+            pty_session_id: The id of the terminal.
         """
         _portal.run(self._aio.kill(pty_session_id))
 
 
 class PtyHandle(_facade.Facade[AsyncPtyHandle]):
-    """A terminal that is open. Its methods raise what goes wrong, and return plain values.
+    """An open terminal. Its methods return plain values and raise errors.
 
-    Iterate over it for its output, in pieces as they come, or give a callback to
-    :meth:`Pty.create`. After the line broke the handle attaches again by itself; if that
-    cannot be done, waiting and reading end with an error. Output that nobody reads is kept up to
-    64 MiB.
+    Iterate over it for its output, in chunks as they arrive, or pass a callback to
+    :meth:`Pty.create`. After a lost connection the handle attaches again by itself; if that
+    fails, waiting and reading raise an error. Up to 64 MiB of unread output are kept.
     """
 
     __slots__ = ()
 
     @property
     def pty_session_id(self) -> str:
-        """What the terminal is addressed by."""
+        """The id of the terminal."""
         return self._aio.pty_session_id
 
     @property
@@ -135,16 +135,16 @@ class PtyHandle(_facade.Facade[AsyncPtyHandle]):
 
     @property
     def exit_code(self) -> int | None:
-        """What its process returned, or ``None`` while it runs."""
+        """The exit code of its process, or ``None`` while it runs."""
         return self._aio.exit_code
 
     def send_input(self, data: bytes | str) -> None:
         """Type into the terminal.
 
-        The protocol does not confirm input: when this returns it was sent, not yet read.
+        The protocol does not confirm input: on return it was sent, but maybe not read yet.
 
         Args:
-            data: What to type; text is sent as UTF-8. A line ends with a line break.
+            data: Text (sent as UTF-8) or bytes. A line ends with a line break.
 
         Raises:
             PtyNotConnectedError: The handle was disconnected, or its process has ended.
@@ -153,11 +153,11 @@ class PtyHandle(_facade.Facade[AsyncPtyHandle]):
         _portal.run(self._aio.send_input(data))
 
     def resize(self, cols: int, rows: int) -> None:
-        """Tell the terminal how large it is.
+        """Change the size of the terminal.
 
         Args:
-            cols: Characters in a line, 1 to 500.
-            rows: Lines, 1 to 500.
+            cols: Width in characters, 1 to 500.
+            rows: Height in lines, 1 to 500.
 
         Raises:
             InvalidArgumentError: A size is out of range.
@@ -182,12 +182,12 @@ class PtyHandle(_facade.Facade[AsyncPtyHandle]):
         Raises:
             OperationTimeoutError: It did not end in time.
             PtyNotConnectedError: The handle was disconnected.
-            TransportError: The line is lost, and it cannot be known how it ended.
+            TransportError: The connection is lost, so the exit code is not known.
         """
         return _portal.run(self._aio.wait(timeout))
 
     def disconnect(self) -> None:
-        """Hear no more of the terminal; it goes on, and can be connected to again."""
+        """Receive no more output. The terminal goes on; :meth:`Pty.connect` attaches again."""
         _portal.run(self._aio.disconnect())
 
     def __iter__(self) -> BlockingIterator[bytes]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from agentbay_async._api import Api
-    from agentbay_async.services._pty.client import Terminals
+    from agentbay_async.services._pty.client import PtyClient
     from agentbay_async.services.process import AsyncProcess
 
 _DEFAULT_TIMEOUT = 50.0
@@ -27,12 +27,12 @@ _MAX_STARTED = 128 * 1024 - 64
 class AsyncCommand:
     """Run commands in one session. Calls run in parallel and do not share variables."""
 
-    __slots__ = ("__weakref__", "_api", "_session_id", "_terminals")
+    __slots__ = ("__weakref__", "_api", "_pty", "_session_id")
 
     def __init__(self, api: Api, session_id: str) -> None:
         self._api = api
         self._session_id = session_id
-        self._terminals: Terminals | None = None
+        self._pty: PtyClient | None = None
 
     async def execute_command(
         self,
@@ -102,14 +102,15 @@ class AsyncCommand:
                 server = await session.command.start("python3 -m http.server 30100")
                 await server.kill()
         """
-        from agentbay_async.services import process
+        # Imported here and below, so that programs without processes do not load terminals.
+        from agentbay_async.services.process import start_process
 
         line = _check.text(command, "command")
         if len(line.encode()) > _MAX_STARTED:
             raise InvalidArgumentError("command must be at most 128 KiB; put it into a file")
         directory = None if cwd is None else _check.text(cwd, "cwd")
         variables = _check.variables(envs or {})
-        return await process.start(self._in_terminals(), line, directory, variables)
+        return await start_process(self._pty_client(), line, directory, variables)
 
     async def attach(self, process_id: str) -> AsyncProcess:
         """Attach to a process that :meth:`start` started, here or in another program.
@@ -119,17 +120,17 @@ class AsyncCommand:
         Args:
             process_id: Its :attr:`~AsyncProcess.process_id`.
         """
-        from agentbay_async.services import process
+        from agentbay_async.services.process import attach_process
 
         name = _check.identifier(process_id, "process_id")
-        return await process.attach(self._in_terminals(), name)
+        return await attach_process(self._pty_client(), name)
 
-    def _in_terminals(self) -> Terminals:
-        if self._terminals is None:
-            from agentbay_async.services._pty.client import Terminals
+    def _pty_client(self) -> PtyClient:
+        if self._pty is None:
+            from agentbay_async.services._pty.client import PtyClient
 
-            self._terminals = Terminals(self._api, self._session_id)
-        return self._terminals
+            self._pty = PtyClient(self._api, self._session_id)
+        return self._pty
 
     @returns_result(CommandResult)
     async def _execute(

@@ -1,3 +1,3 @@
-"""Terminals of a session, and what they wrote."""
+"""Terminals of a session over its WebSocket, and buffers for their output."""
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
-"""Terminals of a session, as the WebSocket's server of terminals has them.
+"""Client of the terminal server of a session, over the session's WebSocket.
 
-Output is pushed to everybody on the line, so that it may come before the answer that says which
-terminal it is of, and while the line is made anew. What comes for a terminal that is not known yet
-is kept while one is being opened. After the line broke, each terminal is attached again, from the
-byte that it is at: a server that counts bytes sends what was missed, and what overlaps is left out.
+Output is pushed to every subscriber of the connection. It can arrive before the answer to
+``pty.create``, which has the terminal's id. So frames of unknown terminals are kept while one is
+being opened.
+
+After a reconnect each terminal is attached again, from its position in bytes. A server that counts
+bytes sends the missed output; output that arrives twice is dropped.
 """
 
 from __future__ import annotations
@@ -23,101 +25,113 @@ from agentbay_async.services._pty.terminal import Terminal
 from agentbay_async.services._routing import socket_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
 
     from agentbay_async._api import Api
     from agentbay_async._protocol.frames import Frame
     from agentbay_async._transport.websocket import SessionSocket
 
 _TARGET = "PTY_SERVER"
-_ANSWER = 30.0
-# Bytes of frames that are kept for terminals which are being opened.
-_MOST_EARLY = 4 * 1024 * 1024
+# Seconds to wait for an answer of the server.
+_ANSWER_TIMEOUT = 30.0
+# Bytes of frames to keep for terminals that are being opened.
+_EARLY_LIMIT = 4 * 1024 * 1024
+# Estimated size of a frame without its output.
+_FRAME_OVERHEAD = 100
 
 
-class Terminals:
-    """The terminals of one session that this program holds.
+class PtyClient:
+    """Create, connect, list and kill the terminals of one session.
 
     Args:
-        api: The client's.
+        api: The client's API.
         session_id: The session.
     """
 
     def __init__(self, api: Api, session_id: str) -> None:
         self._api = api
         self._session_id = session_id
-        self._desk: _Desk | None = None
+        self._current: _Connection | None = None
 
-    async def create(self, params: dict[str, Any], timeout: float = _ANSWER) -> Terminal:
-        """Open a terminal; not one byte of it is missed."""
-        return await (await self._current()).open("pty.create", params, timeout)
+    async def create(self, params: dict[str, Any], timeout: float = _ANSWER_TIMEOUT) -> Terminal:
+        """Open a terminal; its output is complete from the first byte."""
+        connection = await self._connect()
+        return await connection.open("pty.create", params, timeout)
 
     async def connect(self, terminal_id: str) -> Terminal:
-        """Attach to a terminal that is there already."""
-        params = {"ptySessionId": terminal_id}
-        return await (await self._current()).open("pty.connect", params, _ANSWER)
+        """Attach to an open terminal."""
+        connection = await self._connect()
+        return await connection.open("pty.connect", {"ptySessionId": terminal_id})
 
     async def kill(self, terminal_id: str) -> None:
         """End the processes of a terminal."""
-        await (await self._current()).ask("pty.kill", {"ptySessionId": terminal_id})
+        connection = await self._connect()
+        await connection.call("pty.kill", {"ptySessionId": terminal_id})
 
     async def list(self) -> list[str]:
         """Return the ids of all terminals of the session."""
-        result = await (await self._current()).ask("pty.list", {})
+        connection = await self._connect()
+        result = await connection.call("pty.list", {})
         ids = result.get("ptySessionIds")
         if not isinstance(ids, list):
             raise BadAnswerError("pty.list: the answer has no ids", session_id=self._session_id)
-        return [one for one in ids if isinstance(one, str)]
+        return [terminal_id for terminal_id in ids if isinstance(terminal_id, str)]
 
-    async def _current(self) -> _Desk:
+    async def _connect(self) -> _Connection:
+        # Another event loop, or a client that was closed and opened again, has another socket.
         socket = await socket_of(self._api, self._session_id)
-        if self._desk is None or self._desk.socket is not socket:
-            self._desk = _Desk(socket, self._session_id)
-        return self._desk
+        if self._current is None or self._current.socket is not socket:
+            self._current = _Connection(socket, self._session_id)
+        return self._current
 
 
-class _Desk:
-    """Where what one socket says of terminals is handed to those who hold them."""
+class _Connection:
+    """Dispatch the terminal server's frames on one socket to the handles of its terminals."""
 
     def __init__(self, socket: SessionSocket, session_id: str) -> None:
         self.socket = socket
         self._session_id = session_id
-        self._held: dict[str, list[Terminal]] = {}
+        self._terminals: dict[str, list[Terminal]] = {}
         self._opening = 0
         self._early: list[dict[str, Any]] = []
         self._early_size = 0
-        self._leave: Callable[[], None] | None = None
+        self._unsubscribe: Callable[[], None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def open(self, method: str, params: dict[str, Any], timeout: float) -> Terminal:
-        """Ask for a terminal and hold it, with what it wrote meanwhile."""
+    async def open(
+        self, method: str, params: dict[str, Any], timeout: float = _ANSWER_TIMEOUT
+    ) -> Terminal:
+        """Create or connect a terminal, and attach a handle to it."""
         self._opening += 1
-        # Before the question is sent: the first output may overtake the answer.
-        self._listen()
+        # Before the call, because the first output may arrive before the answer.
+        self._subscribe()
         try:
-            result = await self.ask(method, params, timeout)
+            result = await self.call(method, params, timeout)
             terminal_id = result.get("ptySessionId", params.get("ptySessionId"))
             if not isinstance(terminal_id, str) or not terminal_id:
-                raise BadAnswerError(f"{method}: no terminal is named", session_id=self._session_id)
-            # Of a terminal that was there before, the first output says where it is.
-            start = 0 if method == "pty.create" else None
-            terminal = Terminal(self, terminal_id, start)
-            self._held.setdefault(terminal_id, []).append(terminal)
-            for data in self._early:
-                if data.get("ptySessionId") == terminal_id:
-                    terminal.hear(data)
-            return terminal
+                raise BadAnswerError(
+                    f"{method}: the answer has no terminal id", session_id=self._session_id
+                )
+            # The position of a terminal that existed before comes with its first output.
+            return self._attach(terminal_id, 0 if method == "pty.create" else None)
         finally:
             self._opening -= 1
-            self._tidy()
+            self._release()
 
-    async def ask(
-        self, method: str, params: dict[str, Any], timeout: float = _ANSWER
+    def _attach(self, terminal_id: str, position: int | None) -> Terminal:
+        terminal = Terminal(self, terminal_id, position)
+        self._terminals.setdefault(terminal_id, []).append(terminal)
+        for data in self._early:
+            if data.get("ptySessionId") == terminal_id:
+                terminal.handle_frame(data)
+        return terminal
+
+    async def call(
+        self, method: str, params: dict[str, Any], timeout: float = _ANSWER_TIMEOUT
     ) -> dict[str, Any]:
-        """Ask the server and return its result."""
-        question = {"method": method, "params": params}
+        """Call a method of the server and return its result."""
         try:
-            data = await self.socket.call(_TARGET, question, timeout)
+            data = await self.socket.call(_TARGET, {"method": method, "params": params}, timeout)
         except ToolError as error:
             raise PtyError(
                 f"{method}: {error.message}",
@@ -127,75 +141,80 @@ class _Desk:
         result = data.get("result")
         return result if isinstance(result, dict) else {}
 
-    async def tell(self, method: str, params: dict[str, Any]) -> None:
-        """Tell the server something to which it does not answer."""
+    async def notify(self, method: str, params: dict[str, Any]) -> None:
+        """Call a method of the server that has no answer."""
         await self.socket.send(_TARGET, {"method": method, "params": params})
 
-    def holds(self, terminal: Terminal) -> bool:
-        """Whether the output of a terminal is handed on."""
-        return terminal in self._held.get(terminal.id, ())
+    def is_attached(self, terminal: Terminal) -> bool:
+        """Return whether the handle gets the terminal's frames."""
+        return terminal in self._terminals.get(terminal.id, ())
 
-    def release(self, terminal: Terminal) -> None:
-        """Hand nothing more to a terminal."""
-        holders = self._held.get(terminal.id, [])
-        if terminal in holders:
-            holders.remove(terminal)
-        if not holders:
-            self._held.pop(terminal.id, None)
-        self._tidy()
+    def detach(self, terminal: Terminal) -> None:
+        """Send no more frames to a handle."""
+        handles = self._terminals.get(terminal.id, [])
+        if terminal in handles:
+            handles.remove(terminal)
+        if not handles:
+            self._terminals.pop(terminal.id, None)
+        self._release()
 
-    def _listen(self) -> None:
-        if self._leave is None:
-            listener = Subscriber(self._heard, self._reopened, self._ended)
-            self._leave = self.socket.subscribe(_TARGET, listener)
+    def _subscribe(self) -> None:
+        if self._unsubscribe is None:
+            subscriber = Subscriber(self._on_frame, self._on_reconnect, self._on_close)
+            self._unsubscribe = self.socket.subscribe(_TARGET, subscriber)
 
-    def _tidy(self) -> None:
-        if not self._opening:
-            self._early.clear()
-            self._early_size = 0
-        if not self._opening and not self._held and self._leave is not None:
-            # A line that nobody needs is not made anew when it breaks.
-            self._leave()
-            self._leave = None
+    def _release(self) -> None:
+        """Drop early frames and the subscription if they are not needed."""
+        if self._opening:
+            return
+        self._early.clear()
+        self._early_size = 0
+        # The socket does not reconnect without subscribers.
+        if not self._terminals and self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
 
-    def _heard(self, frame: Frame) -> None:
+    def _on_frame(self, frame: Frame) -> None:
         terminal_id = frame.data.get("ptySessionId")
-        holders = self._held.get(terminal_id) if isinstance(terminal_id, str) else None
-        if holders:
-            for terminal in tuple(holders):
-                terminal.hear(frame.data)
+        handles = self._terminals.get(terminal_id) if isinstance(terminal_id, str) else None
+        if handles:
+            # A copy: a handle that gets its last frame detaches.
+            for terminal in tuple(handles):
+                terminal.handle_frame(frame.data)
         elif self._opening:
-            size = len(str(frame.data.get("data", ""))) + 100
-            if self._early_size + size <= _MOST_EARLY:
-                self._early.append(frame.data)
-                self._early_size += size
+            self._keep_early(frame.data)
 
-    def _reopened(self) -> None:
-        for terminal_id in list(self._held):
-            self._spawn(self._attach_again(terminal_id))
+    def _keep_early(self, data: dict[str, Any]) -> None:
+        size = len(str(data.get("data", ""))) + _FRAME_OVERHEAD
+        if self._early_size + size <= _EARLY_LIMIT:
+            self._early.append(data)
+            self._early_size += size
 
-    async def _attach_again(self, terminal_id: str) -> None:
-        holders = tuple(self._held.get(terminal_id, ()))
-        if not holders:
+    def _on_reconnect(self) -> None:
+        for terminal_id in list(self._terminals):
+            task = asyncio.create_task(self._reattach(terminal_id))
+            # The event loop itself keeps only weak references to tasks.
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _reattach(self, terminal_id: str) -> None:
+        handles = tuple(self._terminals.get(terminal_id, ()))
+        if not handles:
             return
         params: dict[str, Any] = {"ptySessionId": terminal_id}
-        known = [one.position for one in holders if one.position is not None]
-        if known:
-            params["offset"] = min(known)
+        positions = [handle.position for handle in handles if handle.position is not None]
+        if positions:
+            params["offset"] = min(positions)
         try:
-            await self.ask("pty.connect", params)
+            await self.call("pty.connect", params)
         except ConnectionLostError:
-            # It broke again: then it is attached when the line is there the next time.
+            # The next reconnect attaches it.
             return
         except AgentBayError as error:
-            for terminal in holders:
-                terminal.fail(error)
+            for handle in handles:
+                handle.fail(error)
 
-    def _ended(self, reason: AgentBayError) -> None:
-        for terminal in [one for some in self._held.values() for one in some]:
-            terminal.fail(reason)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _on_close(self, reason: AgentBayError) -> None:
+        for handles in [*self._terminals.values()]:
+            for handle in tuple(handles):
+                handle.fail(reason)

@@ -1,4 +1,4 @@
-"""Output that arrived and was not read yet: kept in order, and never without bounds."""
+"""Bounded buffer for output that has arrived and was not read yet."""
 
 from __future__ import annotations
 
@@ -9,80 +9,91 @@ from typing import TYPE_CHECKING
 from agentbay_async.errors import PtyError
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from agentbay_async.errors import AgentBayError
 
-#: Bytes of a terminal that are kept for a reader who does not come. The line is shared with others
-#: and cannot be made to wait, so that beyond this the oldest bytes are given up, and that is said.
-MOST_UNREAD = 64 * 1024 * 1024
+#: Bytes that a terminal keeps without a reader. The connection is shared with other terminals, so
+#: there is no backpressure: beyond this limit the oldest bytes are dropped, and the reader gets an
+#: error that says how many.
+BUFFER_LIMIT = 64 * 1024 * 1024
 
 
-class Unread:
-    """The output of one terminal, from the line to whoever reads it.
+class OutputBuffer:
+    """The unread output of one terminal, in order.
 
     Args:
-        most: How many bytes it keeps.
+        limit: The number of bytes to keep.
     """
 
-    def __init__(self, most: int = MOST_UNREAD) -> None:
-        self._most = most
-        self._pieces: deque[bytes] = deque()
+    def __init__(self, limit: int = BUFFER_LIMIT) -> None:
+        self._limit = limit
+        self._chunks: deque[bytes] = deque()
         self._size = 0
         self._lost = 0
         self._changed = asyncio.Event()
         self._error: AgentBayError | None = None
-        self._ended = False
+        self._closed = False
 
     @property
     def at_end(self) -> bool:
-        """Whether no more comes, and all that came was read."""
-        return self._ended and not self._pieces and not self._lost
+        """Whether the buffer is closed and everything was read."""
+        return self._closed and not self._chunks and not self._lost
 
-    def lose(self, count: int) -> None:
-        """Say that so many bytes are missing before what comes next."""
+    def report_lost(self, count: int) -> None:
+        """Note that `count` bytes are missing before the next chunk."""
         self._lost += count
         self._changed.set()
 
-    def put(self, piece: bytes) -> None:
-        """Keep a piece; what comes after the end is not kept."""
-        if self._ended or not piece:
+    def feed(self, chunk: bytes) -> None:
+        """Append a chunk. A closed buffer ignores it."""
+        if self._closed or not chunk:
             return
-        self._pieces.append(piece)
-        self._size += len(piece)
-        while self._size > self._most:
-            oldest = self._pieces.popleft()
+        self._chunks.append(chunk)
+        self._size += len(chunk)
+        while self._size > self._limit:
+            oldest = self._chunks.popleft()
             self._size -= len(oldest)
             self._lost += len(oldest)
         self._changed.set()
 
-    def end(self, error: AgentBayError | None = None) -> None:
-        """Say that no more comes, and why, if something went wrong."""
-        if not self._ended:
-            self._ended = True
+    def close(self, error: AgentBayError | None = None) -> None:
+        """End the output; `error` is raised once the rest was read."""
+        if not self._closed:
+            self._closed = True
             self._error = error
             self._changed.set()
 
-    async def next(self) -> bytes | None:
-        """Return what has arrived since the last call, or ``None`` at the end.
+    async def read(self) -> bytes | None:
+        """Wait for output and return all of it, or ``None`` at the end.
 
         Raises:
-            PtyError: Bytes are missing here, here or in the session; what is left can be read on.
-            AgentBayError: The output broke off.
+            PtyError: Bytes are missing at this point; the next call goes on behind the gap.
+            AgentBayError: The output ended with an error.
         """
         while True:
             if self._lost:
                 lost, self._lost = self._lost, 0
                 raise PtyError(f"{lost} bytes of output were lost: they were not read in time")
-            if self._pieces:
-                return self._take()
+            if self._chunks:
+                return self._take_all()
             if self._error is not None:
                 raise self._error
-            if self._ended:
+            if self._closed:
                 return None
             self._changed.clear()
             await self._changed.wait()
 
-    def _take(self) -> bytes:
-        joined = b"".join(self._pieces)
-        self._pieces.clear()
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if (chunk := await self.read()) is None:
+            raise StopAsyncIteration
+        return chunk
+
+    def _take_all(self) -> bytes:
+        joined = b"".join(self._chunks)
+        self._chunks.clear()
         self._size = 0
         return joined

@@ -1,4 +1,4 @@
-"""One terminal of a session: what it wrote, where that stands, and how it ended."""
+"""One terminal of a session: its output, the position in it, and its exit code."""
 
 from __future__ import annotations
 
@@ -8,168 +8,202 @@ import binascii
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
-from agentbay_async.errors import PtyError, PtyNotConnectedError
-from agentbay_async.services._pty.output_buffer import Unread
+from agentbay_async import _check
+from agentbay_async.errors import (
+    ArgumentTypeError,
+    OperationTimeoutError,
+    PtyError,
+    PtyNotConnectedError,
+)
+from agentbay_async.services._pty.output_buffer import OutputBuffer
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from agentbay_async.errors import AgentBayError
 
 logger = logging.getLogger("agentbay")
 
-# One frame of input; larger ones would hold up everybody on the line.
-_INPUT_PIECE = 32 * 1024
+# Bytes of input in one frame. Larger frames would delay everything else on the shared connection.
+_INPUT_CHUNK = 32 * 1024
 
 
-class Desk(Protocol):
-    """Where what is said of terminals is handed to those who hold them."""
+class TerminalConnection(Protocol):
+    """The connection that a terminal uses to reach its server."""
 
-    async def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        """Ask the server and return its result."""
+    async def call(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Call a method of the server and return its result."""
         ...
 
-    async def tell(self, method: str, params: dict[str, Any]) -> None:
-        """Tell the server something to which it does not answer."""
+    async def notify(self, method: str, params: dict[str, Any]) -> None:
+        """Call a method of the server that has no answer."""
         ...
 
-    def holds(self, terminal: Terminal) -> bool:
-        """Whether the output of a terminal is handed on."""
+    def is_attached(self, terminal: Terminal) -> bool:
+        """Return whether the terminal gets its frames."""
         ...
 
-    def release(self, terminal: Terminal) -> None:
-        """Hand nothing more to a terminal."""
+    def detach(self, terminal: Terminal) -> None:
+        """Send no more frames to the terminal."""
         ...
 
 
 class Terminal:
-    """One terminal, as one who holds it sees it.
+    """One handle of a terminal. Several handles of the same terminal do not share state.
 
     Attributes:
-        id: What it is addressed by.
-        output: What it wrote and nobody has read.
-        start: Where the output that arrived here begins, in bytes; ``None`` if that is not known.
-        exit: The exit code, once its process has ended; or why that cannot be known.
+        id: The id of the terminal.
+        output: Its unread output.
+        start: Position of the first byte that arrived here; ``None`` if that is not known.
+        exit: The exit code, or the error for which it will never be known.
     """
 
-    def __init__(self, desk: Desk, terminal_id: str, position: int | None) -> None:
+    def __init__(
+        self, connection: TerminalConnection, terminal_id: str, position: int | None
+    ) -> None:
         self.id = terminal_id
-        self.output = Unread()
+        self.output = OutputBuffer()
         self.exit: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.start = position
-        self._desk = desk
+        self._connection = connection
         self._position = position
 
     @property
     def position(self) -> int | None:
-        """How many bytes it has written, or ``None`` before that is known."""
+        """The number of bytes that the terminal has written; ``None`` if that is not known."""
         return self._position
 
     @property
     def is_connected(self) -> bool:
         """Whether its output arrives here."""
-        return self._desk.holds(self)
+        return self._connection.is_attached(self)
 
     @property
     def exit_code(self) -> int | None:
-        """What its process returned, or ``None`` while that is not known."""
+        """The exit code of its process, or ``None`` while it is not known."""
         if not self.exit.done() or self.exit.exception() is not None:
             return None
         return self.exit.result()
 
-    async def send(self, data: bytes) -> None:
-        """Type `data` into it."""
-        for start in range(0, len(data), _INPUT_PIECE):
-            await self._say("pty.input", **_coded(data[start : start + _INPUT_PIECE]))
+    async def wait(self, timeout: float | timedelta | None) -> int:
+        """Wait for the end of its process and return the exit code.
+
+        Raises:
+            OperationTimeoutError: It did not end in time.
+            AgentBayError: The exit code will never be known.
+        """
+        limit = None if timeout is None else _check.seconds(timeout, "timeout")
+        # asyncio.wait() instead of wait_for(), which would cancel the future that others wait for.
+        done, _ = await asyncio.wait([self.exit], timeout=limit)
+        if not done:
+            raise OperationTimeoutError(f"{self.id} did not end within {limit:g} s")
+        return self.exit.result()
+
+    async def send(self, data: bytes | str) -> None:
+        """Type `data` into the terminal.
+
+        Raises:
+            ArgumentTypeError: `data` is neither text nor bytes.
+            AgentBayError: It could not be sent.
+        """
+        content = _check_input(data)
+        for start in range(0, len(content), _INPUT_CHUNK):
+            await self._notify("pty.input", **_encode(content[start : start + _INPUT_CHUNK]))
 
     async def resize(self, cols: int, rows: int) -> None:
-        """Tell it how large it is."""
-        await self._say("pty.resize", cols=cols, rows=rows)
+        """Change the size of the terminal."""
+        await self._notify("pty.resize", cols=cols, rows=rows)
 
     async def kill(self) -> None:
-        """End its processes."""
-        self._check()
-        await self._desk.ask("pty.kill", {"ptySessionId": self.id})
+        """End the processes of the terminal."""
+        self._check_connected()
+        await self._connection.call("pty.kill", {"ptySessionId": self.id})
 
     def detach(self) -> None:
-        """Hear no more of it; it goes on."""
-        self._desk.release(self)
-        self._fail(PtyNotConnectedError(f"{self.id} was disconnected"))
+        """Receive no more output; the terminal itself goes on."""
+        self.fail(PtyNotConnectedError(f"{self.id} was disconnected"))
 
-    def hear(self, data: dict[str, Any]) -> None:
-        """Take what the server says of this terminal."""
+    def handle_frame(self, data: dict[str, Any]) -> None:
+        """Process a frame that the server sent about this terminal."""
         kind = data.get("eventType")
         if kind == "pty.output":
-            self._put(data)
+            self._add_output(data)
         elif kind == "pty.exit":
             code = data.get("exitCode")
-            self._end(code if isinstance(code, int) else -1)
+            self._finish(code if isinstance(code, int) else -1)
         elif kind == "pty.error":
             self.fail(PtyError(f"{self.id}: {data.get('error') or 'the terminal failed'}"))
 
     def fail(self, error: AgentBayError) -> None:
-        """End it with an error: nothing more will be known of it."""
-        self._desk.release(self)
-        self._fail(error)
-
-    def _fail(self, error: AgentBayError) -> None:
-        self.output.end(error)
+        """End the handle with an error, because nothing more will arrive."""
+        self._connection.detach(self)
+        self.output.close(error)
         if not self.exit.done():
             self.exit.set_exception(error)
-            # Whoever holds it may never ask how it ended.
+            # Mark the exception as retrieved: the owner of the handle may never wait for the exit.
             self.exit.exception()
 
-    def _end(self, code: int) -> None:
-        self._desk.release(self)
-        self.output.end()
+    def _finish(self, code: int) -> None:
+        self._connection.detach(self)
+        self.output.close()
         if not self.exit.done():
             self.exit.set_result(code)
 
-    def _put(self, data: dict[str, Any]) -> None:
+    def _add_output(self, data: dict[str, Any]) -> None:
         try:
-            piece = _decoded(data)
+            chunk = _decode(data)
         except ValueError:
-            logger.warning("%s: a piece of output cannot be read, and is dropped", self.id)
+            logger.warning("%s: dropped a chunk of output that cannot be decoded", self.id)
             return
         offset = data.get("offset")
         if isinstance(offset, int) and not isinstance(offset, bool) and offset >= 0:
-            piece = self._from_here(offset, piece)
+            chunk = self._align(offset, chunk)
         if self._position is not None:
-            self._position += len(piece)
-        self.output.put(piece)
+            self._position += len(chunk)
+        self.output.feed(chunk)
 
-    def _from_here(self, offset: int, piece: bytes) -> bytes:
-        """Leave out what was sent already, and say what is missing; `offset` counts bytes."""
+    def _align(self, offset: int, chunk: bytes) -> bytes:
+        """Drop bytes that arrived before, and report a gap; `offset` is the chunk's position."""
         if self._position is None:
             self.start = self._position = offset
         if offset > self._position:
-            self.output.lose(offset - self._position)
+            self.output.report_lost(offset - self._position)
             self._position = offset
-        return piece[self._position - offset :]
+        return chunk[self._position - offset :]
 
-    async def _say(self, method: str, **params: Any) -> None:
-        self._check()
-        await self._desk.tell(method, {"ptySessionId": self.id, **params})
+    async def _notify(self, method: str, **params: Any) -> None:
+        self._check_connected()
+        await self._connection.notify(method, {"ptySessionId": self.id, **params})
 
-    def _check(self) -> None:
+    def _check_connected(self) -> None:
         if self.exit.done() and (error := self.exit.exception()) is not None:
             raise error
         if not self.is_connected:
             raise PtyNotConnectedError(f"{self.id} has ended")
 
 
-def _coded(data: bytes) -> dict[str, str]:
+def _check_input(data: object) -> bytes:
+    if isinstance(data, str):
+        return _check.encodable(data, "data").encode()
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data)
+    raise ArgumentTypeError(f"data must be str or bytes, not {type(data).__name__}")
+
+
+def _encode(data: bytes) -> dict[str, str]:
     try:
         return {"encoding": "utf8", "data": data.decode("utf-8")}
     except UnicodeDecodeError:
         return {"encoding": "base64", "data": base64.b64encode(data).decode("ascii")}
 
 
-def _decoded(data: dict[str, Any]) -> bytes:
+def _decode(data: dict[str, Any]) -> bytes:
     text = data.get("data")
     if not isinstance(text, str):
-        raise ValueError("no text")
+        raise ValueError("not a text")
     if data.get("encoding") == "base64":
         try:
             return base64.b64decode(text, validate=True)
         except binascii.Error as error:
-            raise ValueError("no base64") from error
+            raise ValueError("not base64") from error
     return text.encode("utf-8", "surrogatepass")
