@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import subprocess
 import sys
@@ -30,6 +31,8 @@ settings.load_profile("here")
 #: Seconds after which a child process has met the hazard that it is there to avoid.
 _CHILD_LIMIT = 60
 
+_numbers = itertools.count()
+
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
@@ -44,7 +47,9 @@ def _clean_environment(
     """Hide the settings of whoever runs the tests: variables, proxies, and the profile file."""
     for name in filter(_is_setting, list(os.environ)):
         monkeypatch.delenv(name)
-    monkeypatch.setenv("AGENTBAY_LEDGER", str(tmp_path_factory.getbasetemp() / "ledger.jsonl"))
+    # Each test has its own ledger: one that reads it must not see the sessions of another test.
+    ledger = tmp_path_factory.getbasetemp() / f"ledger-{next(_numbers)}.jsonl"
+    monkeypatch.setenv("AGENTBAY_LEDGER", str(ledger))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no-profile"))
 
 

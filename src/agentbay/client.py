@@ -124,15 +124,21 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
         return _portal.run(self._aio.create(params)).map(lambda item: _facade.wrap(Session, item))
 
     def session(
-        self, params: CreateSessionParams | None = None, *, sync_context: bool = False
+        self,
+        params: CreateSessionParams | None = None,
+        *,
+        sync_context: bool = False,
+        force: bool = False,
     ) -> AbstractContextManager[Session]:
         """Create a session for the length of a block, and delete it at the end, come what may.
 
         Args:
             params: What it is like.
             sync_context: Upload the files of its contexts before it is deleted.
+            force: Delete it even if that upload fails or its outcome is unknown.
 
         Raises:
+            SyncUnknownError: It was gone before its files were known to be saved.
             AgentBayError: It could not be created; or, after a block without an error, not deleted.
 
         Example:
@@ -142,7 +148,7 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
                     session.command.run("make test")
         """
         return BlockingContext(
-            self._aio.session(params, sync_context=sync_context),
+            self._aio.session(params, sync_context=sync_context, force=force),
             lambda item: _facade.wrap(Session, item),
         )
 

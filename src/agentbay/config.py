@@ -28,6 +28,7 @@ from __future__ import annotations
 from agentbay_async.config import DEFAULT_DEADLINE as DEFAULT_DEADLINE
 from agentbay_async.config import DEFAULT_POOL as DEFAULT_POOL
 from agentbay_async.config import DEFAULT_REGION as DEFAULT_REGION
+from agentbay_async.config import DEFAULT_TASK_LISTING as DEFAULT_TASK_LISTING
 from agentbay_async.config import DEFAULT_TIMEOUT as DEFAULT_TIMEOUT
 from agentbay_async.config import LOCAL as LOCAL
 from agentbay_async.config import Config as Config

@@ -36,7 +36,8 @@
     ├── ContextSyncError                files of a context did not arrive; ``tasks`` says which
     │   ├── SyncFailedError             the service says that moving them failed
     │   ├── SyncTimeoutError            (TimeoutError)  they were still under way at the end
-    │   └── SyncMissingError            the service never listed that they move
+    │   ├── SyncMissingError            the service never listed that they move
+    │   └── SyncUnknownError            the session is gone, perhaps with unsaved files
     ├── TransferError                   an upload or download of a file failed
     ├── ToolError                       a tool of the session answered with an error
     │   ├── CodeError                   code ended with an error; ``name``, ``value``, ``traceback``
@@ -99,6 +100,7 @@ from agentbay_async.errors import SessionStateError as SessionStateError
 from agentbay_async.errors import SyncFailedError as SyncFailedError
 from agentbay_async.errors import SyncMissingError as SyncMissingError
 from agentbay_async.errors import SyncTimeoutError as SyncTimeoutError
+from agentbay_async.errors import SyncUnknownError as SyncUnknownError
 from agentbay_async.errors import ThrottledError as ThrottledError
 from agentbay_async.errors import ToolError as ToolError
 from agentbay_async.errors import TransferError as TransferError

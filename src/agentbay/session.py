@@ -282,9 +282,14 @@ class Session(_facade.Facade[AsyncSession]):
     ) -> DeleteResult:
         """Delete the session and wait until it is gone. It is a success if it is gone already.
 
+        With `sync_context`, a session that is gone already is a success only if this client has a
+        confirmed upload after its last change of files. Otherwise the result carries
+        SyncUnknownError, because nobody can tell whether the files were saved.
+
         Args:
             sync_context: First upload the files of its contexts, and verify that they arrived.
-            force: Delete the session even if that upload fails; the files are lost then.
+            force: Delete the session even if that upload fails or its outcome is unknown; files may
+                be lost then.
             timeout: Seconds (or a timedelta) to wait until the session is gone.
         """
         return _portal.run(self._aio.delete(sync_context, force=force, timeout=timeout))

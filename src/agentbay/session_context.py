@@ -50,6 +50,7 @@ class SessionContext(_facade.Facade[AsyncSessionContext]):
         mode: Literal["upload", "download"] | None = None,
         *,
         timeout: float | timedelta = 300.0,
+        strict: bool | None = None,
     ) -> ContextSyncResult:
         """Move files now, and wait until they have arrived.
 
@@ -58,19 +59,23 @@ class SessionContext(_facade.Facade[AsyncSessionContext]):
             path: Only this mount path.
             mode: ``"upload"`` (session to context, the default) or ``"download"``.
             timeout: Seconds (or a timedelta) to wait until all has arrived.
+            strict: Whether it is an error if the service lists no task for a context. Default
+                ``Config.strict_sync``, which is off.
 
         Returns:
-            A result whose ``receipt`` lists the finished tasks. A session without contexts has
-            nothing to move, and answers with an empty receipt. A failed result carries
-            SyncFailedError, SyncTimeoutError or SyncMissingError where files did not arrive.
+            A result whose ``receipt`` lists the finished tasks. ``receipt.confirmed`` tells whether
+            they prove that all files arrived; the service often lists no task when there is nothing
+            to move. A session without contexts has nothing to move. A failed result carries
+            SyncFailedError, SyncTimeoutError or, if `strict`, SyncMissingError.
         """
-        return _portal.run(self._aio.sync(context_id, path, mode, timeout=timeout))
+        return _portal.run(self._aio.sync(context_id, path, mode, timeout=timeout, strict=strict))
 
     def bind(
         self,
         *contexts: ContextSync,
         wait_for_completion: bool = True,
         timeout: float | timedelta = 300.0,
+        strict: bool | None = None,
     ) -> ContextSyncResult:
         """Let the running session see more contexts. There is no way to unbind.
 
@@ -78,9 +83,13 @@ class SessionContext(_facade.Facade[AsyncSessionContext]):
             contexts: Which, where and how; at least one.
             wait_for_completion: Wait until their files have arrived.
             timeout: Seconds (or a timedelta) to wait.
+            strict: Whether it is an error if the service lists no download for a context. Default
+                ``Config.strict_sync``, which is off.
         """
         return _portal.run(
-            self._aio.bind(*contexts, wait_for_completion=wait_for_completion, timeout=timeout)
+            self._aio.bind(
+                *contexts, wait_for_completion=wait_for_completion, timeout=timeout, strict=strict
+            )
         )
 
     def list_bindings(self) -> ContextBindingsResult:

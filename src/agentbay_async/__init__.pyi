@@ -53,6 +53,7 @@ from agentbay_async.errors import SessionStateError as SessionStateError
 from agentbay_async.errors import SyncFailedError as SyncFailedError
 from agentbay_async.errors import SyncMissingError as SyncMissingError
 from agentbay_async.errors import SyncTimeoutError as SyncTimeoutError
+from agentbay_async.errors import SyncUnknownError as SyncUnknownError
 from agentbay_async.errors import ThrottledError as ThrottledError
 from agentbay_async.errors import ToolError as ToolError
 from agentbay_async.errors import TransferError as TransferError

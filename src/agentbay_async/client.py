@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
@@ -21,6 +22,7 @@ from agentbay_async.errors import (
     BadAnswerError,
     ContextSyncError,
     InvalidArgumentError,
+    SyncUnknownError,
 )
 from agentbay_async.listing import AsyncSessionListing, fetch_page
 from agentbay_async.models._returns_result import returns_result
@@ -56,6 +58,8 @@ if TYPE_CHECKING:
 
 I = TypeVar("I")  # noqa: E741  # the customary name of an input
 T = TypeVar("T")
+
+logger = logging.getLogger("agentbay")
 
 
 class AsyncAgentBay:
@@ -191,15 +195,21 @@ class AsyncAgentBay:
 
     @asynccontextmanager
     async def session(
-        self, params: CreateSessionParams | None = None, *, sync_context: bool = False
+        self,
+        params: CreateSessionParams | None = None,
+        *,
+        sync_context: bool = False,
+        force: bool = False,
     ) -> AsyncIterator[AsyncSession]:
         """Create a session for the length of a block, and delete it at the end, come what may.
 
         Args:
             params: What it is like.
             sync_context: Upload the files of its contexts before it is deleted.
+            force: Delete it even if that upload fails or its outcome is unknown.
 
         Raises:
+            SyncUnknownError: It was gone before its files were known to be saved.
             AgentBayError: It could not be created; or, after a block without an error, not deleted.
 
         Example:
@@ -212,10 +222,10 @@ class AsyncAgentBay:
         try:
             yield session
         except BaseException:
-            await run_shielded(_release(session, sync_context=sync_context))
+            await run_shielded(_release(session, sync_context=sync_context, force=force))
             raise
         try:
-            error = (await session.delete(sync_context)).error
+            error = (await session.delete(sync_context, force=force)).error
             if error is not None and error.retryable and not isinstance(error, ContextSyncError):
                 error = await delete_abandoned(self._api, session.session_id, log=False)
         except BaseException:
@@ -595,11 +605,16 @@ class AsyncAgentBay:
             yield session
 
 
-async def _release(session: AsyncSession, *, sync_context: bool = False) -> None:
+async def _release(
+    session: AsyncSession, *, sync_context: bool = False, force: bool = False
+) -> None:
     """Delete a session while an error propagates, which must not be replaced by another."""
     if sync_context:
-        error = (await session.delete(sync_context)).error
+        error = (await session.delete(sync_context, force=force)).error
         if error is None:
+            return
+        if isinstance(error, SyncUnknownError):
+            logger.warning("%s", error)
             return
         if isinstance(error, ContextSyncError):
             # Its files could not be saved: they are worth more than the session costs.

@@ -44,6 +44,7 @@ DEFAULT_REGION = "cn-hangzhou"
 DEFAULT_TIMEOUT = 60.0
 DEFAULT_DEADLINE = 300.0
 DEFAULT_POOL = 100
+DEFAULT_TASK_LISTING = 5.0
 
 _OFF = "off"
 _PROFILE_KEYS = {
@@ -79,6 +80,11 @@ class Config:
             the create, the owner, the process and the time. Without them a create whose answer was
             lost is not sent again and may leave a session that nobody knows of, `idempotency_key`
             cannot be given, and ``reap`` finds only what the ledger of this host names.
+        strict_sync: Whether a sync for which the service lists no task is an error. By default it
+            is a success with ``receipt.confirmed`` false: the service often lists none when there
+            is nothing to move.
+        task_listing_timeout: Seconds within which the service lists the task of a sync that it
+            accepted. Default 5.
 
     Example:
         >>> Config(endpoint="local").endpoint
@@ -96,6 +102,8 @@ class Config:
     owner: str | None = None
     ledger: bool | None = None
     reserved_labels: bool = True
+    strict_sync: bool = False
+    task_listing_timeout: float | None = None
 
 
 @attrs.frozen
@@ -115,6 +123,8 @@ class Settings:
         owner: Whose the sessions are; ``""`` is ``user@host``, which is looked up when needed.
         ledger: The file of the ledger, ``""`` for that of this host, or ``None`` for none.
         reserved_labels: Whether sessions get labels of the library's own.
+        strict_sync: Whether a sync without a listed task is an error.
+        task_listing_timeout: Seconds within which the task of a sync is listed.
     """
 
     endpoint: str
@@ -129,6 +139,8 @@ class Settings:
     owner: str = ""
     ledger: str | None = ""
     reserved_labels: bool = True
+    strict_sync: bool = False
+    task_listing_timeout: float = DEFAULT_TASK_LISTING
 
 
 def resolve(
@@ -171,6 +183,13 @@ def resolve(
         owner=_owner(config.owner, found),
         ledger=_ledger(config.ledger, found),
         reserved_labels=_check.boolean(config.reserved_labels, "reserved_labels"),
+        strict_sync=_check.boolean(config.strict_sync, "strict_sync"),
+        task_listing_timeout=_check.seconds(
+            DEFAULT_TASK_LISTING
+            if config.task_listing_timeout is None
+            else config.task_listing_timeout,
+            "task_listing_timeout",
+        ),
     )
 
 

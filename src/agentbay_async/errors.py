@@ -33,7 +33,8 @@
     ├── ContextSyncError                files of a context did not arrive; ``tasks`` says which
     │   ├── SyncFailedError             the service says that moving them failed
     │   ├── SyncTimeoutError            (TimeoutError)  they were still under way at the end
-    │   └── SyncMissingError            the service never listed that they move
+    │   ├── SyncMissingError            the service never listed that they move
+    │   └── SyncUnknownError            the session is gone, perhaps with unsaved files
     ├── TransferError                   an upload or download of a file failed
     ├── ToolError                       a tool of the session answered with an error
     │   ├── CodeError                   code ended with an error; ``name``, ``value``, ``traceback``
@@ -340,6 +341,10 @@ class SyncMissingError(ContextSyncError):
     """The service accepted the request, and never listed a movement of files for it."""
 
     RETRYABLE = True
+
+
+class SyncUnknownError(ContextSyncError):
+    """A session is gone, and whether its files were saved cannot be known."""
 
 
 class TransferError(AgentBayError):

@@ -12,9 +12,7 @@ from agentbay_async._polling import poll
 from agentbay_async._protocol import schema
 from agentbay_async.errors import (
     BadAnswerError,
-    ContextSyncError,
     InvalidArgumentError,
-    SessionNotFoundError,
     SessionStateError,
 )
 from agentbay_async.models._returns_result import returns_result
@@ -352,14 +350,21 @@ class AsyncSession:
     ) -> DeleteResult:
         """Delete the session and wait until it is gone. It is a success if it is gone already.
 
+        With `sync_context`, a session that is gone already is a success only if this client has a
+        confirmed upload after its last change of files. Otherwise the result carries
+        SyncUnknownError, because nobody can tell whether the files were saved.
+
         Args:
             sync_context: First upload the files of its contexts, and verify that they arrived.
-            force: Delete the session even if that upload fails; the files are lost then.
+            force: Delete the session even if that upload fails or its outcome is unknown; files may
+                be lost then.
             timeout: Seconds (or a timedelta) to wait until the session is gone.
         """
         limit = _check.seconds(timeout, "timeout")
-        if sync_context:
-            await self._upload_before_delete(force=force)
+        if sync_context and force:
+            await self.context.sync(mode="upload")
+        elif sync_context:
+            await self.context._save()
         return DeleteResult.ok(None, await delete(self._api, self.session_id, limit))
 
     @returns_result(LinkResult)
@@ -492,18 +497,6 @@ class AsyncSession:
     async def _status(self) -> str:
         answer = await self._api.call(schema.GetSession(session_id=self.session_id))
         return (answer.data.status if answer.data is not None else None) or ""
-
-    async def _upload_before_delete(self, *, force: bool) -> None:
-        result = await self.context.sync(mode="upload")
-        if isinstance(result.error, SessionNotFoundError) or result.error is None or force:
-            return
-        raise ContextSyncError(
-            f"{self.session_id} was not deleted, because its files could not be saved: "
-            f"{result.error_message}",
-            request_id=result.request_id,
-            session_id=self.session_id,
-            hint="Try again, or pass force=True to delete it without saving its files",
-        ) from result.error
 
     async def _image(self) -> str:
         """Return the image of the session; fetch it if a look-up left it unknown."""

@@ -12,8 +12,15 @@ from agentbay_async import _check
 from agentbay_async._protocol import schema
 from agentbay_async._sync import convert as convert
 from agentbay_async._sync.persistence import SYNC_TIMEOUT, downloaded, persistence
-from agentbay_async._sync.tasks import fetch_tasks, wait_for_tasks
-from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
+from agentbay_async._sync.tasks import Arrival, fetch_tasks, wait_for_tasks
+from agentbay_async.errors import (
+    AgentBayError,
+    ArgumentTypeError,
+    ContextSyncError,
+    InvalidArgumentError,
+    SessionNotFoundError,
+    SyncUnknownError,
+)
 from agentbay_async.models._returns_result import returns_result
 from agentbay_async.models.contexts import (
     ContextBinding,
@@ -68,6 +75,7 @@ class AsyncSessionContext:
         mode: Literal["upload", "download"] | None = None,
         *,
         timeout: float | timedelta = SYNC_TIMEOUT,
+        strict: bool | None = None,
     ) -> ContextSyncResult:
         """Move files now, and wait until they have arrived.
 
@@ -76,26 +84,59 @@ class AsyncSessionContext:
             path: Only this mount path.
             mode: ``"upload"`` (session to context, the default) or ``"download"``.
             timeout: Seconds (or a timedelta) to wait until all has arrived.
+            strict: Whether it is an error if the service lists no task for a context. Default
+                ``Config.strict_sync``, which is off.
 
         Returns:
-            A result whose ``receipt`` lists the finished tasks. A session without contexts has
-            nothing to move, and answers with an empty receipt. A failed result carries
-            SyncFailedError, SyncTimeoutError or SyncMissingError where files did not arrive.
+            A result whose ``receipt`` lists the finished tasks. ``receipt.confirmed`` tells whether
+            they prove that all files arrived; the service often lists no task when there is nothing
+            to move. A session without contexts has nothing to move. A failed result carries
+            SyncFailedError, SyncTimeoutError or, if `strict`, SyncMissingError.
         """
         limit = _check.seconds(timeout, "timeout")
         request = self._sync_request(context_id, path, mode)
         began = self._api.clock.monotonic()
         kind = mode or "upload"
+        access = self._api.access.get(self._session_id)
+        changes = None if access is None else access.changes
         before = (await fetch_tasks(self._api, self._session_id, context_id, path, kind))[0]
         answer = await self._api.call(request)
         wanted = await self._wanted(context_id, path)
-        if not wanted:
-            return ContextSyncResult.ok(SyncReceipt(), answer.request_id)
-        tasks = await self._arrival(wanted, kind, before, limit)
-        return ContextSyncResult.ok(self._receipt(tasks, began), answer.request_id)
+        if wanted:
+            arrival = await self._arrival(wanted, kind, before, limit, strict)
+        else:
+            arrival = Arrival((), confirmed=True)
+        saves_all = kind == "upload" and context_id is None and path is None
+        if access is not None and saves_all and arrival.confirmed:
+            access.saved_changes = changes
+        return ContextSyncResult.ok(self._receipt(arrival, began), answer.request_id)
 
-    def _receipt(self, tasks: Iterable[ContextStatusData], began: float) -> SyncReceipt:
-        return SyncReceipt(tuple(tasks), self._api.clock.monotonic() - began)
+    async def _save(self) -> None:
+        """Upload all files before the session is deleted.
+
+        Raises:
+            SyncUnknownError: The session is gone, and whether its files were saved is unknown.
+            ContextSyncError: They could not be saved.
+        """
+        access = self._api.access.get(self._session_id)
+        try:
+            (await self.sync(mode="upload")).unwrap()
+        except SessionNotFoundError as gone:
+            if access is not None and access.is_saved:
+                return
+            raise _unknown(self._session_id, gone) from gone
+        except AgentBayError as error:
+            raise ContextSyncError(
+                f"{self._session_id} was not deleted, because its files could not be saved: "
+                f"{error.message}",
+                request_id=error.request_id,
+                session_id=self._session_id,
+                hint="Try again, or pass force=True to give the files up",
+            ) from error
+
+    def _receipt(self, arrival: Arrival, began: float) -> SyncReceipt:
+        duration = self._api.clock.monotonic() - began
+        return SyncReceipt(arrival.tasks, duration, arrival.confirmed)
 
     def _sync_request(
         self, context_id: str | None, path: str | None, mode: str | None
@@ -117,10 +158,21 @@ class AsyncSessionContext:
         return {entry.context_id for entry in bindings if path is None or entry.path == path}
 
     async def _arrival(
-        self, wanted: set[str], kind: str, before: Iterable[ContextStatusData], limit: float
-    ) -> list[ContextStatusData]:
+        self,
+        wanted: set[str],
+        kind: str,
+        before: Iterable[ContextStatusData],
+        limit: float,
+        strict: bool | None,
+    ) -> Arrival:
         return await wait_for_tasks(
-            self._api, self._session_id, wanted, kind=kind, timeout=limit, before=before
+            self._api,
+            self._session_id,
+            wanted,
+            kind=kind,
+            timeout=limit,
+            before=before,
+            strict=strict,
         )
 
     @returns_result(ContextSyncResult)
@@ -129,6 +181,7 @@ class AsyncSessionContext:
         *contexts: ContextSync,
         wait_for_completion: bool = True,
         timeout: float | timedelta = SYNC_TIMEOUT,
+        strict: bool | None = None,
     ) -> ContextSyncResult:
         """Let the running session see more contexts. There is no way to unbind.
 
@@ -136,6 +189,8 @@ class AsyncSessionContext:
             contexts: Which, where and how; at least one.
             wait_for_completion: Wait until their files have arrived.
             timeout: Seconds (or a timedelta) to wait.
+            strict: Whether it is an error if the service lists no download for a context. Default
+                ``Config.strict_sync``, which is off.
         """
         limit = _check.seconds(timeout, "timeout")
         entries = persistence(_all_syncs(contexts))
@@ -144,8 +199,14 @@ class AsyncSessionContext:
         before = (await fetch_tasks(self._api, self._session_id, task_type="download"))[0]
         answer = await self._api.call(request)
         wanted = downloaded(contexts) if wait_for_completion else set()
-        tasks = await self._arrival(wanted, "download", before, limit) if wanted else []
-        return ContextSyncResult.ok(self._receipt(tasks, began), answer.request_id)
+        if (access := self._api.access.get(self._session_id)) is not None:
+            access.has_contexts = True
+            access.saved_changes = None
+        if wanted:
+            arrival = await self._arrival(wanted, "download", before, limit, strict)
+        else:
+            arrival = Arrival((), confirmed=wait_for_completion)
+        return ContextSyncResult.ok(self._receipt(arrival, began), answer.request_id)
 
     @returns_result(ContextBindingsResult)
     async def list_bindings(self) -> ContextBindingsResult:
@@ -169,3 +230,14 @@ def _all_syncs(contexts: tuple[ContextSync, ...]) -> list[ContextSync]:
                 f"each of contexts must be a ContextSync, not {type(sync).__name__}"
             )
     return list(contexts)
+
+
+def _unknown(session_id: str, gone: SessionNotFoundError) -> SyncUnknownError:
+    reason = f" ({gone.reason})" if gone.reason else ""
+    return SyncUnknownError(
+        f"{session_id} is already gone{reason}, and it is unknown whether its files were saved:"
+        " this client has no confirmed upload after its last change",
+        request_id=gone.request_id,
+        session_id=session_id,
+        hint="Look at the files of its contexts, or pass force=True if they do not matter",
+    )

@@ -9,6 +9,7 @@ import pytest
 from agentbay_async import (
     ContextSyncError,
     OperationTimeoutError,
+    SyncUnknownError,
 )
 
 if TYPE_CHECKING:
@@ -93,10 +94,34 @@ async def test_delete_goes_on_after_a_failed_upload_when_forced(
     assert "DeleteSessionAsync" in scripted.actions
 
 
-async def test_delete_with_upload_of_what_is_gone_is_a_success(
+async def test_delete_with_upload_of_a_gone_session_does_not_claim_that_its_files_are_saved(
     session: AsyncSession, scripted: Script
 ) -> None:
-    """A session that is gone has no files to save."""
+    """Nobody can tell; the error says so, and how to go on."""
+    scripted.fail("GetContextInfo", _GONE)
+    result = await session.delete(sync_context=True)
+    assert isinstance(result.error, SyncUnknownError)
+    assert "s-1 is already gone" in result.error_message
+    assert "force=True" in (result.error.hint or "")
+
+
+async def test_delete_with_upload_of_a_gone_session_succeeds_when_forced(
+    session: AsyncSession, scripted: Script
+) -> None:
+    """The caller does not care about the files."""
     scripted.fail("GetContextInfo", _GONE)
     scripted.fail("DeleteSessionAsync", _GONE)
+    assert (await session.delete(sync_context=True, force=True)).success
+
+
+async def test_delete_with_upload_needs_no_listed_task(
+    session: AsyncSession, scripted: Script
+) -> None:
+    """A living session for which the service lists no task is deleted."""
+    scripted.ok("SyncContext")
+    scripted.ok("DescribeSessionContexts", [{"ContextId": "c-1", "Path": "/mnt"}])
+    scripted.tasks([])
+    scripted.ok("DeleteSessionAsync")
+    scripted.ok("GetSessionDetail", {"Status": "FINISH"})
     assert (await session.delete(sync_context=True)).success
+    assert "DeleteSessionAsync" in scripted.actions

@@ -11,6 +11,7 @@ from agentbay_async import (
     AgentBayError,
     ArgumentTypeError,
     BadAnswerError,
+    Config,
     ContextStatusData,
     ContextSync,
     ContextSyncError,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.conftest import InstantClock
+    from tests.http.conftest import Bays
     from tests.http.scripted import Script
 
     from agentbay_async import AsyncSession
@@ -149,15 +151,69 @@ async def test_a_failure_without_a_reason_is_still_a_failure(
     assert "no reason given" in (await session.context.sync("c-1")).error_message
 
 
-async def test_a_task_that_never_shows_up_is_a_failure(
+async def test_a_sync_without_a_listed_task_is_an_unconfirmed_success(
     session: AsyncSession, syncing: Script, clock: InstantClock
 ) -> None:
-    """No task is no proof; the service has ten seconds to list the one that it accepted."""
+    """The service often lists none when there is nothing to move; that proves nothing."""
     syncing.tasks([])
-    result = await session.context.sync("c-1")
+    receipt = (await session.context.sync("c-1")).receipt
+    assert (receipt.tasks, receipt.confirmed) == ((), False)
+    assert 5 < sum(clock.sleeps) < 8
+
+
+async def test_a_strict_sync_without_a_listed_task_is_a_failure(
+    session: AsyncSession, syncing: Script
+) -> None:
+    """Callers that need proof ask for it."""
+    syncing.tasks([])
+    result = await session.context.sync("c-1", strict=True)
     assert isinstance(result.error, SyncMissingError)
     assert "lists no upload of c-1" in result.error_message
-    assert 10 < sum(clock.sleeps) < 13
+
+
+async def test_a_strict_client_needs_a_task_unless_a_call_says_otherwise(
+    bays: Bays, syncing: Script
+) -> None:
+    """``Config.strict_sync`` is the default of each call."""
+    bay = bays(cfg=Config(strict_sync=True, task_listing_timeout=1), timeout=None)
+    syncing.ok("GetSession", {"SessionId": "s-1", "Status": "RUNNING"})
+    session = (await bay.get("s-1")).session
+    syncing.tasks([])
+    assert isinstance((await session.context.sync("c-1")).error, SyncMissingError)
+    assert not (await session.context.sync("c-1", strict=False)).receipt.confirmed
+
+
+async def test_a_receipt_is_confirmed_by_a_new_task_of_every_context(
+    session: AsyncSession, syncing: Script
+) -> None:
+    """A finished task that was listed before the sync proves nothing."""
+    syncing.tasks([], [_task("c-1"), _task("c-2")])
+    assert (await session.context.sync()).receipt.confirmed
+    syncing.tasks([_task("c-1"), _task("c-2")], [_task("c-1"), _task("c-2"), _task("c-2", start=7)])
+    receipt = (await session.context.sync()).receipt
+    assert [task.context_id for task in receipt.tasks] == ["c-2"]
+    assert not receipt.confirmed
+
+
+async def test_a_task_that_is_listed_and_unfinished_is_waited_for(
+    session: AsyncSession, syncing: Script, clock: InstantClock
+) -> None:
+    """The time to list does not limit the time to move."""
+    running = [[_task("c-1", "Running")]] * 20
+    syncing.tasks([], *running, [_task("c-1")])
+    assert (await session.context.sync("c-1")).receipt.confirmed
+    assert sum(clock.sleeps) > 10
+
+
+async def test_bind_without_a_listed_download_is_an_unconfirmed_success(
+    session: AsyncSession, syncing: Script
+) -> None:
+    """An empty context has nothing to download."""
+    syncing.tasks([])
+    context = ContextSync("c-1", "/mnt/data")
+    assert not (await session.context.bind(context)).receipt.confirmed
+    result = await session.context.bind(context, strict=True)
+    assert isinstance(result.error, SyncMissingError)
 
 
 async def test_a_task_that_does_not_end_is_a_failure(

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import attrs
+
 from agentbay_async._polling import poll
 from agentbay_async._protocol import codec, schema
 from agentbay_async._sync import convert as convert
@@ -26,9 +28,6 @@ if TYPE_CHECKING:
 
     from agentbay_async._api import Api
     from agentbay_async.models.context_status import ContextStatusData
-
-# Seconds within which the service must list the task that it accepted.
-_LISTED_WITHIN = 10.0
 
 
 async def fetch_tasks(
@@ -53,6 +52,20 @@ async def fetch_tasks(
     return [convert.task(task) for task in tasks], answer.request_id
 
 
+@attrs.frozen
+class Arrival:
+    """The outcome of a wait for transfers.
+
+    Attributes:
+        tasks: The finished tasks, each of them a success.
+        confirmed: Whether every wanted context has one. Without a task the service may have had
+            nothing to move, but nothing proves it.
+    """
+
+    tasks: tuple[ContextStatusData, ...]
+    confirmed: bool
+
+
 async def wait_for_tasks(
     api: Api,
     session_id: str,
@@ -61,8 +74,13 @@ async def wait_for_tasks(
     kind: str,
     timeout: float,
     before: Iterable[ContextStatusData] = (),
-) -> list[ContextStatusData]:
-    """Wait until each wanted context has a finished task that was not there `before`.
+    strict: bool | None = None,
+) -> Arrival:
+    """Wait until the transfers of the wanted contexts are finished.
+
+    The cloud often lists no task when there is nothing to move: for an empty context, or after a
+    bind. So a context without a new task within ``settings.task_listing_timeout`` is waited for no
+    longer, and the arrival is not confirmed.
 
     Args:
         api: The service.
@@ -70,15 +88,16 @@ async def wait_for_tasks(
         wanted: Ids of contexts.
         kind: ``"upload"`` or ``"download"``.
         timeout: Seconds to wait in all.
-        before: Tasks that do not count, because they are of the past.
+        before: Tasks that were listed before the transfer was requested; they prove nothing.
+        strict: Whether a context without a task is an error. Default ``settings.strict_sync``.
 
     Raises:
         SyncFailedError: A task failed.
         SyncTimeoutError: A task was not finished in time.
-        SyncMissingError: The service lists no task for a context.
+        SyncMissingError: With `strict`: the service lists no task for a context.
     """
     old = Counter(_identity(task) for task in before)
-    started = api.clock.monotonic()
+    give_up = api.clock.monotonic() + api.settings.task_listing_timeout
     tasks: list[ContextStatusData] = []
 
     async def ask() -> list[ContextStatusData]:
@@ -88,11 +107,9 @@ async def wait_for_tasks(
         return tasks
 
     def done(found: list[ContextStatusData]) -> bool:
-        missing = wanted - {task.context_id for task in found}
-        if missing and api.clock.monotonic() - started > _LISTED_WITHIN:
-            message = f"the service lists no {kind} of {_joined(missing)}"
-            raise _error(SyncMissingError, message, session_id, found)
-        return not missing and all(task.finished for task in found)
+        if _missing(wanted, found) and api.clock.monotonic() <= give_up:
+            return False
+        return all(task.finished for task in found)
 
     try:
         await poll(ask, done, clock=api.clock, timeout=timeout, what=f"the {kind}")
@@ -100,7 +117,16 @@ async def wait_for_tasks(
         names = _joined(f"{t.context_id} at {t.path}" for t in tasks if not t.finished)
         message = f"{kind} of {names or _joined(wanted)} did not finish within {timeout:g} s"
         raise _error(SyncTimeoutError, message, session_id, tasks) from None
-    return _all_good(tasks, kind, session_id)
+    _raise_failed(tasks, kind, session_id)
+    missing = _missing(wanted, tasks)
+    if missing and (api.settings.strict_sync if strict is None else strict):
+        message = f"the service lists no {kind} of {_joined(missing)}"
+        raise _error(SyncMissingError, message, session_id, tasks)
+    return Arrival(tuple(tasks), confirmed=not missing)
+
+
+def _missing(wanted: set[str], tasks: Iterable[ContextStatusData]) -> set[str]:
+    return wanted - {task.context_id for task in tasks}
 
 
 def _identity(task: ContextStatusData) -> tuple[str, str, str, int | None]:
@@ -123,9 +149,7 @@ def _since(
     return new
 
 
-def _all_good(
-    tasks: list[ContextStatusData], kind: str, session_id: str
-) -> list[ContextStatusData]:
+def _raise_failed(tasks: list[ContextStatusData], kind: str, session_id: str) -> None:
     failed = [task for task in tasks if task.status == "Failed"]
     if failed:
         reasons = "; ".join(
@@ -133,7 +157,6 @@ def _all_good(
             for task in failed
         )
         raise _error(SyncFailedError, f"{kind} failed: {reasons}", session_id, failed)
-    return tasks
 
 
 def _joined(names: Iterable[str]) -> str:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Iterator, MutableMapping
 
     from agentbay_async._protocol import schema
 
@@ -82,6 +83,12 @@ class Access:
         token: The token for both. A secret, like the URLs.
         tools: The servers of its tools.
         avoid_until: The time on the client's clock until which direct calls are not tried.
+        has_contexts: Whether the session may see contexts; false if this client created it without
+            any and bound none since.
+        changes: The number of times that a call of this client that may write files began or ended.
+        saved_changes: `changes` at the last confirmed upload of all contexts; ``None`` before one.
+        can_change_unseen: Whether something was opened through which files change without a call: a
+            terminal, a stream, a link.
     """
 
     session_id: str
@@ -90,6 +97,30 @@ class Access:
     token: str = attrs.field(default="", repr=False)
     tools: ToolServers = attrs.field(factory=lambda: tool_servers(""), repr=False)
     avoid_until: float = 0.0
+    has_contexts: bool = True
+    changes: int = 0
+    saved_changes: int | None = None
+    can_change_unseen: bool = False
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether all files are known to be in their contexts, as far as this client wrote them."""
+        if not self.has_contexts:
+            return True
+        return self.saved_changes == self.changes and not self.can_change_unseen
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Count a call that may write files.
+
+        It counts twice, because an upload that runs meanwhile may have read a file before the call
+        wrote it.
+        """
+        self.changes += 1
+        try:
+            yield
+        finally:
+            self.changes += 1
 
     def server_for(self, tool: str, now: float) -> str:
         """Return the server for a direct call of `tool`, or ``""`` if the API must be used."""

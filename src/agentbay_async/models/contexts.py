@@ -123,15 +123,18 @@ class TransferReceipt:
 
 @attrs.frozen
 class SyncReceipt:
-    """Proof that files have arrived: the finished tasks, each of them a success.
+    """What is known of a transfer: its finished tasks, each of them a success.
 
     Attributes:
-        tasks: The tasks.
+        tasks: The tasks that began after the request.
         duration: Seconds from the request until all had arrived, on the client's clock.
+        confirmed: Whether every context has a finished task, which proves that its files arrived.
+            The service often lists no task when there is nothing to move; then this is false.
     """
 
     tasks: tuple[ContextStatusData, ...] = ()
     duration: float = 0.0
+    confirmed: bool = False
 
     @property
     def files(self) -> int | None:

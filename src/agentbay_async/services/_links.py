@@ -49,6 +49,8 @@ async def fetch_link(
         raise BadAnswerError(
             f"{request.ACTION}: the answer holds no URL", request_id=answer.request_id
         )
+    if (access := api.access.get(request.session_id or "")) is not None:
+        access.can_change_unseen = True
     return LinkResult.ok(answer.data.url, answer.request_id)
 
 

@@ -69,6 +69,15 @@ async def send(
     access = api.access.get(request.session_id or "")
     if access is None:
         return await api.call(request, timeout)
+    if request.name in READ_ONLY:
+        return await _send(api, access, request, timeout)
+    with access.changing():
+        return await _send(api, access, request, timeout)
+
+
+async def _send(
+    api: Api, access: Access, request: schema.CallMcpTool, timeout: float | None
+) -> Answer[schema.ToolAnswer]:
     name = request.name or ""
     if server := access.server_for(name, api.clock.monotonic()):
         try:
@@ -129,6 +138,7 @@ async def socket_of(api: Api, session_id: str) -> SessionSocket:
         raise SessionError(
             f"{session_id} offers no WebSocket", session_id=session_id, hint=_NO_SOCKET_HINT
         )
+    access.can_change_unseen = True
     return api.sockets.get(access)
 
 

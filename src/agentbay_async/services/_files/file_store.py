@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import attrs
@@ -92,6 +92,11 @@ class FileStore:
             ContextSyncError: The move failed.
             OperationTimeoutError: The move took longer than `timeout`.
         """
+        access = self.api.access.get(self.session_id)
+        with nullcontext() if access is None or mode == "upload" else access.changing():
+            await self._sync(path, mode, timeout)
+
+    async def _sync(self, path: str, mode: str, timeout: float) -> None:
         await self.api.call(
             schema.SyncContext(
                 session_id=self.session_id, context_id=self.context_id, path=path, mode=mode

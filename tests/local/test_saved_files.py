@@ -1,0 +1,198 @@
+"""``sync_context=True`` tells the truth: a success means that the files are in their contexts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from anyio import to_thread
+
+from agentbay_async import (
+    AsyncAgentBay,
+    AsyncSession,
+    ContextSync,
+    CreateSessionParams,
+    LifecyclePolicy,
+    SyncPolicy,
+    SyncUnknownError,
+    UploadPolicy,
+)
+from agentbay_local import LocalService, ManualClock
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("sandboxed")
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """A clock that goes on by itself and can be moved."""
+    return ManualClock(auto=True)
+
+
+@pytest.fixture
+async def own(tmp_path: Path, clock: ManualClock) -> AsyncIterator[LocalService]:
+    """A service that a test may kill and restart."""
+    async with LocalService(home=tmp_path / "home", clock=clock) as service:
+        yield service
+
+
+@pytest.fixture
+async def bay(own: LocalService) -> AsyncIterator[AsyncAgentBay]:
+    """A client of that service."""
+    async with AsyncAgentBay(own.api_key, endpoint=own.endpoint, clock=own.clock) as one:
+        yield one
+
+
+async def _params(bay: AsyncAgentBay, *, auto_upload: bool = True) -> CreateSessionParams:
+    context = (await bay.context.get("work", create=True)).context
+    policy = SyncPolicy(upload_policy=UploadPolicy(auto_upload=auto_upload))
+    return CreateSessionParams(
+        context_syncs=[ContextSync.new(context.id, "/mnt/data", policy)],
+        lifecycle_policy=LifecyclePolicy(idle_release_timeout=1, max_runtime=60),
+    )
+
+
+async def _write(session: AsyncSession, text: str = "precious") -> None:
+    assert (await session.file_system.write_file("/mnt/data/note", text)).success
+
+
+def _is_unknown(result: Any) -> bool:
+    return isinstance(result.error, SyncUnknownError)
+
+
+async def _end(bay: AsyncAgentBay, own: LocalService, session: AsyncSession) -> None:
+    """Delete a session as another client does."""
+    async with AsyncAgentBay(own.api_key, endpoint=own.endpoint, clock=own.clock) as other:
+        assert (await other.delete(session.session_id)).success
+
+
+async def test_a_session_that_another_client_deleted_is_not_said_to_be_saved(
+    bay: AsyncAgentBay, own: LocalService
+) -> None:
+    """This client does not know what was uploaded."""
+    session = (await bay.create(await _params(bay))).session
+    await _write(session)
+    await _end(bay, own, session)
+    assert _is_unknown(await session.delete(sync_context=True))
+    assert _is_unknown(await bay.delete(session.session_id, sync_context=True))
+    assert (await session.delete(sync_context=True, force=True)).success
+
+
+async def test_a_session_that_was_idle_for_too_long_is_not_said_to_be_saved(
+    bay: AsyncAgentBay, own: LocalService, clock: ManualClock
+) -> None:
+    """Without ``auto_upload`` its files are lost; the error says why it is gone."""
+    session = (await bay.create(await _params(bay, auto_upload=False))).session
+    await _write(session)
+    await clock.aadvance(120)
+    result = await session.delete(sync_context=True)
+    assert _is_unknown(result)
+    assert "expired" in result.error_message
+
+
+async def test_a_block_whose_session_vanished_raises(bay: AsyncAgentBay, own: LocalService) -> None:
+    """The end of the block must not look as if all went well."""
+
+    async def block() -> None:
+        async with bay.session(await _params(bay), sync_context=True) as session:
+            await _write(session)
+            await _end(bay, own, session)
+
+    with pytest.raises(SyncUnknownError):
+        await block()
+
+
+async def test_a_block_whose_session_vanished_passes_when_forced(
+    bay: AsyncAgentBay, own: LocalService
+) -> None:
+    """The caller said that files do not matter."""
+    async with bay.session(await _params(bay), sync_context=True, force=True) as session:
+        await _end(bay, own, session)
+
+
+async def test_an_error_in_a_block_is_not_replaced_when_its_session_vanished(
+    bay: AsyncAgentBay, own: LocalService, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The doubt about the files is logged beside it."""
+
+    async def block() -> None:
+        async with bay.session(await _params(bay), sync_context=True) as session:
+            await _write(session)
+            await _end(bay, own, session)
+            _ = 1 / 0
+
+    with pytest.raises(ZeroDivisionError):
+        await block()
+    assert "unknown whether its files were saved" in caplog.text
+
+
+async def test_delete_many_says_which_sessions_are_not_known_to_be_saved(
+    bay: AsyncAgentBay, own: LocalService
+) -> None:
+    """The one that is alive is saved and deleted; the other is a typed failure."""
+    alive = (await bay.create(await _params(bay))).session
+    gone = (await bay.create(await _params(bay))).session
+    for session in (alive, gone):
+        await _write(session)
+    await _end(bay, own, gone)
+    result = await bay.delete_many([alive, gone], sync_context=True)
+    assert result.outcomes[0].success
+    assert _is_unknown(result.outcomes[1])
+
+
+async def test_a_restart_between_write_and_delete_is_not_said_to_have_saved(tmp_path: Path) -> None:
+    """Sandboxes end with the service that runs them, and so does what was not uploaded."""
+    first = LocalService(home=tmp_path / "home", api_key="akm-restart")
+    await to_thread.run_sync(first.start)
+    endpoint = first.endpoint
+    async with AsyncAgentBay("akm-restart", endpoint=endpoint) as bay:
+        session = (await bay.create(await _params(bay, auto_upload=False))).session
+        await _write(session)
+        await to_thread.run_sync(first.stop)
+        port = int(endpoint.rpartition(":")[2])
+        async with LocalService(home=tmp_path / "home", api_key="akm-restart", port=port):
+            assert _is_unknown(await session.delete(sync_context=True))
+
+
+async def test_a_confirmed_upload_with_nothing_written_since_is_a_success(
+    bay: AsyncAgentBay, own: LocalService
+) -> None:
+    """This client knows that all is saved, although the session is gone."""
+    session = (await bay.create(await _params(bay))).session
+    await _write(session)
+    assert (await session.context.sync()).receipt.confirmed
+    assert (await session.file_system.read_file("/mnt/data/note")).success
+    await _end(bay, own, session)
+    assert (await session.delete(sync_context=True)).success
+
+
+async def test_a_write_after_a_confirmed_upload_makes_it_unknown_again(
+    bay: AsyncAgentBay, own: LocalService
+) -> None:
+    """The upload did not see it."""
+    session = (await bay.create(await _params(bay))).session
+    await _write(session)
+    assert (await session.context.sync()).receipt.confirmed
+    await _write(session, "newer")
+    await _end(bay, own, session)
+    assert _is_unknown(await session.delete(sync_context=True))
+
+
+async def test_a_second_delete_with_upload_is_a_success(bay: AsyncAgentBay) -> None:
+    """The first one saved the files."""
+    session = (await bay.create(await _params(bay))).session
+    await _write(session)
+    assert (await session.delete(sync_context=True)).success
+    assert (await session.delete(sync_context=True)).success
+
+
+async def test_a_session_without_contexts_has_nothing_to_lose(
+    bay: AsyncAgentBay, own: LocalService
+) -> None:
+    """It was created without any by this client, and none was bound."""
+    session = (await bay.create()).session
+    await _end(bay, own, session)
+    assert (await session.delete(sync_context=True)).success
