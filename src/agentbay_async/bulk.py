@@ -1,8 +1,9 @@
-"""Many sessions at once: made, and deleted, at the pace that the service can bear.
+"""Bulk runs: create and delete many sessions, at the rate that the service allows.
 
-A run is described first, and begins when it is awaited or iterated. Awaited it gives one
-:class:`~agentbay_async.models.bulk.BulkResult`; iterated it gives each outcome when it lands and
-keeps none, so that its memory does not grow; around a block it deletes at the end what it made.
+A run starts on first use. Used as a whole, it gives one
+:class:`~agentbay_async.models.bulk.BulkResult`. Iterated, it gives each outcome as soon as it is
+known and keeps none, so that its memory does not grow. As a context manager, it deletes its
+sessions at the end of the block.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 class AsyncBulkCreation:
     """Sessions that are about to be made; see :meth:`AsyncAgentBay.create_many`.
 
-    One of these is one run: awaited again it gives the same result, iterated again it refuses.
+    Each object is one run: its result stays the same, and a second iteration raises an error.
 
     Example:
         ::
@@ -88,7 +89,7 @@ class AsyncBulkCreation:
 class AsyncBulkDeletion:
     """Sessions that are about to be deleted; see :meth:`AsyncAgentBay.delete_many`.
 
-    One of these is one run: awaited again it gives the same result, iterated again it refuses.
+    Each object is one run: its result stays the same, and a second iteration raises an error.
 
     Example:
         ::

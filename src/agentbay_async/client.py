@@ -361,14 +361,14 @@ class AsyncAgentBay:
         on_progress: Callable[[Progress], Awaitable[None] | None] | None = None,
         progress: bool = False,
     ) -> AsyncBulkCreation:
-        """Make many sessions at once: awaited, iterated, or for the length of a block.
+        """Create many sessions at once: as one result, one by one, or for a block.
 
         When the service asks to slow down, fewer are asked for at once, and more again once it is
         content; nothing has to be set for that. Params are copied when they are pulled.
 
         Args:
             params: What they are like: one for all of them, with `count`; or an iterable with one
-                for each, which may be asynchronous or have no end. It is pulled while there is
+                for each, which may have no end. It is pulled while there is
                 room. What it raises ends the run.
             count: How many sessions like `params` to make.
             max_concurrency: How many are asked for at once. Default the client's connections, 100.
@@ -420,10 +420,10 @@ class AsyncAgentBay:
         on_progress: Callable[[Progress], Awaitable[None] | None] | None = None,
         progress: bool = False,
     ) -> AsyncBulkDeletion:
-        """Delete many sessions at once: awaited, or iterated. What is gone already is a success.
+        """Delete many sessions at once. Deleting a session that does not exist is a success.
 
         Args:
-            sessions: Sessions or ids; the iterable may be asynchronous.
+            sessions: Sessions or ids.
             labels: Instead of these, all sessions that have all of these labels; at least one.
             sync_context: First upload the files of their contexts, and verify that they arrived.
             force: Delete even if that upload failed; the files are then lost.
@@ -490,7 +490,7 @@ class AsyncAgentBay:
 
         Args:
             fn: What to do in a session with an item.
-            items: The items; the iterable may be asynchronous or have no end.
+            items: The items; there may be no end of them.
             params: What the sessions are like.
             max_concurrency: How many items are worked on at once. Default the client's
                 connections, 100; with an engine, so many in each worker.
