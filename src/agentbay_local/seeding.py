@@ -67,7 +67,7 @@ async def _seed_sessions(state: ServiceState, several: Sequence[Mapping[str, str
     ids = []
     for start in range(0, len(several), _BATCH):
         batch = [_new_session(state, labels) for labels in several[start : start + _BATCH]]
-        state.lifecycle.admit_all(batch)
+        state.lifecycle.admit(batch)
         ids += [new.id for new in batch]
         await asyncio.sleep(0)
     return ids

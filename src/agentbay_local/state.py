@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from agentbay_local.protocol.errors import no_context, no_session, required, wrong_state
+from agentbay_local.protocol.errors import no_context, no_session, not_running, required
 from agentbay_local.store import states
 from agentbay_local.tools.tool_context import ToolContext
 
@@ -83,10 +83,8 @@ class ServiceState:
             ApiError: As `session`, or the session is paused or being released.
         """
         session = self.session(session_id)
-        if session.status == states.DELETING:
-            raise wrong_state(session.status, "it is being released")
         if session.status != states.RUNNING:
-            raise wrong_state(session.status, "resume it and wait until it is RUNNING")
+            raise not_running(session.status)
         self.lifecycle.touch(session)
         return session
 

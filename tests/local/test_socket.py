@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from agentbay_local import LocalService
-from agentbay_local.http.websocket import LARGEST_FRAME
+from agentbay_local.http.websocket import MAX_FRAME
 from agentbay_local.websocket.connection import Connection
 from agentbay_local.websocket.dispatcher import Dispatcher
 
@@ -115,7 +115,7 @@ async def test_frames_have_a_maximum_size(api: Api, line: Line) -> None:
     place = await reached(api)
     async with line_to(api, place) as greedy, line_to(api, place) as modest:
         with suppress(ConnectionError):
-            await greedy.socket.send_str("x" * (LARGEST_FRAME + 1))
+            await greedy.socket.send_str("x" * (MAX_FRAME + 1))
         await ends(greedy)
         assert "result" in await modest.ask(PTY, "pty.list")
 

@@ -42,7 +42,7 @@ class Listing(RuleBasedStateMachine):
     def create(self, labels: dict[str, str], image: str) -> None:
         """Add a session."""
         name = f"s-{len(self.model)}"
-        self.store.sessions.add(NewSession(name, image, labels, 0.0), None)
+        self.store.sessions.add([(NewSession(name, image, labels, 0.0), None)])
         self.model[name] = (states.RUNNING, image, labels)
 
     @precondition(lambda self: self.model)
@@ -136,7 +136,7 @@ def test_remembered_totals_follow_every_change(changes: list[tuple[str, set[str]
 def test_use_does_not_wake_the_clock_of_a_paused_session() -> None:
     """A call that ends just after a pause leaves the session without an expiry."""
     store = memory()
-    store.sessions.add(NewSession("s", "x", {}, 0.0, idle_seconds=5.0), 5.0)
+    store.sessions.add([(NewSession("s", "x", {}, 0.0, idle_seconds=5.0), 5.0)])
     store.sessions.set_status("s", states.PAUSING)
     store.sessions.set_expiry("s", None)
     store.sessions.postpone("s", 10.0)
@@ -166,9 +166,9 @@ def test_contexts_are_attached_all_or_none() -> None:
 def test_an_interrupted_transaction_leaves_no_trace() -> None:
     """What fails in the middle did not happen."""
     store = memory()
-    store.sessions.add(NewSession("s", "x", {}, 0.0), None)
+    store.sessions.add([(NewSession("s", "x", {}, 0.0), None)])
     with pytest.raises(sqlite3.IntegrityError):
-        store.sessions.add(NewSession("s", "x", {"a": "1"}, 0.0), None)
+        store.sessions.add([(NewSession("s", "x", {"a": "1"}, 0.0), None)])
     assert store.sessions.count(Filter()) == 1
     assert store.sessions.labels("s") == {}
     store.close()
@@ -206,7 +206,7 @@ def test_contexts_of_the_format_before_are_kept(tmp_path: Path) -> None:
 def filled(number: int) -> Store:
     """Open a store with so many sessions: some tags are common to all, others are rare."""
     store = memory()
-    store.sessions.add_all(
+    store.sessions.add(
         [
             (
                 NewSession(
@@ -250,7 +250,7 @@ def calls(store: Store, number: int) -> dict[str, Callable[[], object]]:
         "expired": lambda: sessions.expired(1e6),
         "first_finished": sessions.first_finished,
         "forget": lambda: sessions.forget(0.0),
-        "add": lambda: sessions.add(NewSession("new", "x", {"all": "1"}, float(number)), None),
+        "add": lambda: sessions.add([(NewSession("new", "x", {"all": "1"}, float(number)), None)]),
         "finish": lambda: sessions.finish("new", "over", 1.0),
     }
 
@@ -320,7 +320,7 @@ def test_the_living_are_counted_through_all_changes() -> None:
     """Those on their way out still live; finished ones do not, however often they finish."""
     store = memory()
     assert store.sessions.alive() == 0
-    store.sessions.add_all([(NewSession(name, "x", {}, 0.0), None) for name in "abc"])
+    store.sessions.add([(NewSession(name, "x", {}, 0.0), None) for name in "abc"])
     store.sessions.set_status("a", states.DELETING)
     assert store.sessions.alive() == 3
     for _ in range(2):
@@ -338,7 +338,7 @@ def test_totals_are_counted_anew_when_other_rows_are_taken_over(tmp_path: Path) 
     full, store = memory(), memory()
     labels = {"a": "1", "b": "1"}
     wanted = Filter(tuple(labels.items()))
-    full.sessions.add(NewSession("s", "x", labels, 0.0), None)
+    full.sessions.add([(NewSession("s", "x", labels, 0.0), None)])
     full.copy_to(tmp_path / "rows")
     Store.verify(tmp_path / "rows")
     assert store.sessions.count(wanted) == 0

@@ -35,7 +35,7 @@ async def create(state: ServiceState, request: schema.CreateMcpSession) -> Answe
             state, [schema.Persistence(context_id=request.context_id, path="/mnt/data")]
         )
     check_quota(state, 1)
-    session = state.lifecycle.admit(new)
+    (session,) = state.lifecycle.admit([new])
     sync.attach(state, session, wanted)
     return Answer(
         schema.CreatedSession(
@@ -171,7 +171,7 @@ async def list_page(state: ServiceState, request: schema.ListSession) -> Answer:
 
 def _seen_by(state: ServiceState, request: schema.ListSession) -> float | None:
     """Return until when sessions must have been created to be listed, None for any time."""
-    fault = state.instruments.strike(Call(request.ACTION), Lag) if request.labels else None
+    fault = state.instruments.faults.strike(Call(request.ACTION), Lag) if request.labels else None
     lag = max(state.instruments.quotas.list_lag_seconds, fault.seconds if fault else 0)
     return state.clock.time() - lag if lag else None
 
@@ -204,7 +204,7 @@ async def pause(state: ServiceState, request: schema.PauseSessionAsync) -> Answe
     """Begin to stop every process of a session; the state has changed when this answers."""
     session = state.session(request.session_id)
     if session.status not in (states.PAUSING, states.PAUSED):
-        state.lifecycle.pause(state.running_session(session.id))
+        state.lifecycle.pause(session)
     return Answer()
 
 

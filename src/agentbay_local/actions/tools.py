@@ -15,6 +15,9 @@ from agentbay_local.tools.handlers import HANDLERS
 
 if TYPE_CHECKING:
     from agentbay_local.state import ServiceState
+    from agentbay_local.store import Session
+
+__all__ = ["call", "call_tool", "list_tools"]
 
 
 async def list_tools(state: ServiceState, request: schema.ListMcpTools) -> Answer:
@@ -25,39 +28,30 @@ async def list_tools(state: ServiceState, request: schema.ListMcpTools) -> Answe
 
 
 async def call(state: ServiceState, request: schema.CallMcpTool) -> Answer:
-    """Run a tool in a session's sandbox."""
-    said = await perform(state, request.session_id, request.name, request.args or {})
-    return Answer(said, size=text_size(said))
+    """Call a tool in a session's sandbox."""
+    session = state.session(request.session_id)
+    return await call_tool(state, session, request.name, request.args or {})
 
 
-def text_size(said: schema.ToolAnswer) -> int:
-    """Return how many characters a tool has said."""
-    return sum(len(item.text or "") for item in said.content or ())
+async def call_tool(
+    state: ServiceState, session: Session, tool: str | None, values: dict[str, Any]
+) -> Answer:
+    """Call a tool in a session's sandbox, which is started if necessary.
 
-
-async def perform(
-    state: ServiceState, session_id: str | None, tool: str | None, values: dict[str, Any]
-) -> schema.ToolAnswer:
-    """Run a tool in a session's sandbox, which is started when it is not there yet.
-
-    What the tool itself refuses is an answer that is marked as an error, not a failed request.
+    A failure of the tool itself is an answer that is marked as an error, not a failed request.
 
     Raises:
-        Problem: There is no such session, or it cannot work now.
+        ApiError: The session cannot work now, its sandbox does not start, or `tool` is missing.
     """
-    session = state.running_session(session_id)
-    name = required(tool, "Name")
-    try:
-        if name not in images.tools_of(session.image):
-            raise ToolError(images.not_offered(session.image, name))
-        with state.lifecycle.using(session):
-            place = await state.tool_context(session)
-            text = await HANDLERS[name](place, Arguments(name, values))
-    except (ToolError, SandboxError) as error:
-        return _said(str(error), failed=True)
-    return _said(text, failed=False)
-
-
-def _said(text: str, *, failed: bool) -> schema.ToolAnswer:
+    failed = False
+    with state.lifecycle.using(session):
+        name = required(tool, "Name")
+        try:
+            if name not in images.tools_of(session.image):
+                raise ToolError(images.not_offered(session.image, name))
+            context = await state.tool_context(session)
+            text = await HANDLERS[name](context, Arguments(name, values))
+        except (ToolError, SandboxError) as error:
+            text, failed = str(error), True
     item = schema.ContentItem(type="text", text=text)
-    return schema.ToolAnswer(content=[item], is_error=failed)
+    return Answer(schema.ToolAnswer(content=[item], is_error=failed), size=len(text))

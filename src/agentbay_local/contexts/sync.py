@@ -140,7 +140,7 @@ class SyncService:
 
     async def _attempt(self, binding: Binding, kind: str, only: str, move: bool) -> str | None:
         """Move files; return what went wrong, or None."""
-        fault = self._instruments.strike(_call(binding, kind), FailTask, StickTask)
+        fault = self._instruments.faults.strike(_call(binding, kind), FailTask, StickTask)
         if isinstance(fault, StickTask):
             await wait_for_ever(self._clock)
         if isinstance(fault, FailTask):

@@ -1,15 +1,14 @@
 """HTTP: one route for all actions, one for health, and the files behind signed URLs.
 
 Everything but health and signed URLs needs the API key, in the form, the query or the header
-``Authorization``, as clients of different ages send it. Requests that a web page makes are refused
-by their ``Origin``. The ``Host`` header is never looked at: the official client puts a whole URL in
-it.
+``Authorization``, as clients of different ages send it. Requests from web pages are refused by
+their ``Origin``. The ``Host`` header is ignored: the official client puts a whole URL in it.
 """
 
 from __future__ import annotations
 
-import hmac
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -19,8 +18,10 @@ from aiohttp.http import HttpProcessingError
 from agentbay_async._protocol import error_codes
 from agentbay_async._protocol.forms import decode_request
 from agentbay_local.actions import ROUTES
-from agentbay_local.http import control, direct_call, error_responses, files, ports, websocket
-from agentbay_local.http.middleware import Middleware, Reply, refused, reply
+from agentbay_local.http import control, direct_call, files, ports, websocket
+from agentbay_local.http.authorization import check_api_key
+from agentbay_local.http.error_responses import error_response
+from agentbay_local.http.middleware import Middleware, Reply
 from agentbay_local.protocol import answers
 from agentbay_local.protocol.errors import ApiError, invalid, missing
 from agentbay_local.testing.faults import Call
@@ -32,35 +33,32 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
     from agentbay_local.state import ServiceState
+    from agentbay_local.testing.fault_actions import Effect
 
-__all__ = ["BODY_LIMIT", "Front", "application", "server_log"]
-
-_log = logging.getLogger(__name__)
+__all__ = ["BODY_LIMIT", "application", "server_log"]
 
 server_log = logging.getLogger(f"{__name__}.server")
-"""What aiohttp says about requests, but for those that are no HTTP: who sent them is told that."""
+"""The log of aiohttp's server, without requests that are not HTTP: their sender gets an answer."""
 
 BODY_LIMIT = 64 * 1024 * 1024
-_MOST_FIELDS = 1000
+_MAX_FIELDS = 1000
 
 
-def _is_ours(record: logging.LogRecord) -> bool:
+def _is_server_failure(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, (HttpProcessingError, web.RequestPayloadError))
 
 
-server_log.addFilter(_is_ours)
+server_log.addFilter(_is_server_failure)
 
 
 def application(state: ServiceState, api_key: str) -> web.Application:
     """Build the web application of a service."""
     middleware = Middleware(state.instruments)
-    front = Front(state, api_key, middleware)
-    app = web.Application(
-        client_max_size=BODY_LIMIT, middlewares=[refuse_web_pages, refuse_broken_bodies]
-    )
-    app.router.add_post("/", front.act)
-    app.router.add_get("/healthz", front.health)
+    actions = _Actions(state, api_key, middleware)
+    app = web.Application(client_max_size=BODY_LIMIT, middlewares=[_check_request])
+    app.router.add_post("/", actions.act)
+    app.router.add_get("/healthz", actions.health)
     files.add(app, state, middleware)
     ports.add(app, state)
     direct_call.add(app, state, middleware)
@@ -70,41 +68,31 @@ def application(state: ServiceState, api_key: str) -> web.Application:
 
 
 @web.middleware
-async def refuse_web_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse what a browser sends on behalf of some page: no page has business here."""
-    if "Origin" in request.headers and not request.path.startswith(PORT_PREFIX):
-        problem = ApiError(error_codes.NOT_LOGIN, "Requests from web pages are not accepted.", 403)
-        return refused(problem).response
-    return await handler(request)
-
-
-@web.middleware
-async def refuse_broken_bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse a body that is packed, cut up in another way than its headers say, or not whole."""
+async def _check_request(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse requests of web pages, and bodies that are compressed or not whole."""
+    headers, path = request.headers, request.path
+    # A browser adds the origin of the page: no page has business here, but sessions serve pages.
+    if "Origin" in headers and not path.startswith(PORT_PREFIX):
+        return error_response(
+            ApiError(error_codes.NOT_LOGIN, "Requests from web pages are not accepted.", 403)
+        )
+    if headers.get("Content-Encoding", "identity") != "identity" and not path.startswith(
+        (PORT_PREFIX, FILE_PREFIX)
+    ):
+        return error_response(invalid("The body", "is compressed; send it uncompressed."))
     try:
-        if _is_packed(request):
-            return _refused_body("is packed; send it plain.")
         return await handler(request)
     except web.RequestPayloadError:
-        return _refused_body("is not cut up as its headers say.")
+        return error_response(invalid("The body", "is not as its headers say."))
     except ConnectionError:
         if request.transport is not None:
             raise
-        # The client has hung up in the middle, and this goes nowhere.
+        # The client has hung up in the middle; nobody gets this response.
         return web.Response(status=400)
 
 
-def _is_packed(request: web.Request) -> bool:
-    passed_on = request.path.startswith((PORT_PREFIX, FILE_PREFIX))
-    return not passed_on and request.headers.get("Content-Encoding", "identity") != "identity"
-
-
-def _refused_body(why: str) -> web.Response:
-    return error_responses.refused(invalid("The body", why))
-
-
-class Front:
-    """Turns requests into calls of handlers, and what they return or raise into answers."""
+class _Actions:
+    """The handlers of actions and of health."""
 
     def __init__(self, state: ServiceState, api_key: str, middleware: Middleware) -> None:
         self._state = state
@@ -112,7 +100,7 @@ class Front:
         self._middleware = middleware
 
     async def health(self, request: web.Request) -> web.Response:
-        """Say that the service answers, and how well it isolates."""
+        """Say that the service answers, and name its isolation level."""
         del request
         level = self._state.sandboxes.isolation.value
         return web.json_response({"status": "ok", "isolation": level})
@@ -121,32 +109,18 @@ class Front:
         """Answer one action."""
         try:
             fields = await _fields(request)
-        except ApiError as problem:
-            return refused(problem).response
-        name = fields.get("Action") or request.headers.get("x-acs-action") or ""
+        except ApiError as error:
+            return error_response(error)
+        headers = request.headers
+        authorization = fields.pop("Authorization", "") or headers.get("Authorization", "")
+        name = fields.get("Action") or headers.get("x-acs-action") or ""
+        handle = partial(self._handle, name, fields, authorization)
+        return await self._middleware.respond(request, Call(name, fields), handle)
 
-        async def handle(_cut: int | None) -> Reply:
-            return await self._reply(name, fields, request)
-
-        return await self._middleware.pass_through(request, _call(name, fields), handle)
-
-    async def _reply(self, name: str, fields: Mapping[str, str], request: web.Request) -> Reply:
-        try:
-            self._check_key(fields, request)
-            identity = answers.request_id()
-            found = await self._answer(name, fields)
-            return reply(await answers.success(found, identity), identity)
-        except ApiError as problem:
-            return refused(problem)
-        except Exception:
-            fault = ApiError(
-                error_codes.INTERNAL, "The local service failed; its log says why.", 500
-            )
-            said = refused(fault)
-            _log.exception("request %s failed", said.request_id)
-            return said
-
-    async def _answer(self, name: str, fields: Mapping[str, str]) -> answers.Answer:
+    async def _handle(
+        self, name: str, fields: Mapping[str, str], authorization: str, _effect: Effect | None
+    ) -> Reply:
+        check_api_key(authorization, self._key)
         if not name:
             raise missing("Action")
         route = ROUTES.get(name)
@@ -159,20 +133,11 @@ class Front:
             decoded = decode_request(route.kind, fields)
         except (ValueError, RecursionError) as error:
             raise ApiError(error_codes.INVALID_PARAMETER, f"{error!s:.300}") from error
-        return await route.handle(self._state, decoded)
-
-    def _check_key(self, fields: Mapping[str, str], request: web.Request) -> None:
-        given = fields.get("Authorization") or request.headers.get("Authorization") or ""
-        word, _, key = given.partition(" ")
-        right = hmac.compare_digest(key.strip().encode("utf-8", "replace"), self._key)
-        if not right or word.lower() != "bearer":
-            raise ApiError(error_codes.NOT_LOGIN, "The API key is missing or wrong.")
-
-
-def _call(name: str, fields: Mapping[str, str]) -> Call:
-    """Return what faults and the journal see: everything but the key."""
-    form = {field: value for field, value in fields.items() if field != "Authorization"}
-    return Call(name, form)
+        answer = await route.handle(self._state, decoded)
+        request_id = answers.request_id()
+        text = await answers.success(answer, request_id)
+        response = web.Response(text=text, content_type="application/json")
+        return Reply(response, request_id=request_id)
 
 
 async def _fields(request: web.Request) -> dict[str, str]:
@@ -180,13 +145,13 @@ async def _fields(request: web.Request) -> dict[str, str]:
     try:
         body = await request.read()
         form: dict[str, Any] = dict(
-            parse_qsl(body.decode("utf-8", "replace"), True, max_num_fields=_MOST_FIELDS)
+            parse_qsl(body.decode("utf-8", "replace"), True, max_num_fields=_MAX_FIELDS)
         )
     except web.HTTPRequestEntityTooLarge as error:
         message = f"The request has more than {BODY_LIMIT} bytes."
         raise ApiError(error_codes.INVALID_PARAMETER, message, 413) from error
     except ValueError as error:
         raise ApiError(
-            error_codes.INVALID_PARAMETER, f"The form has over {_MOST_FIELDS} fields."
+            error_codes.INVALID_PARAMETER, f"The form has more than {_MAX_FIELDS} fields."
         ) from error
     return {**form, **request.query}

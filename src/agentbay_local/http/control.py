@@ -1,23 +1,22 @@
-"""The instruments over HTTP, below ``/_control/``: for tests in other processes and languages.
+"""Test controls over HTTP, below ``/_control/``: for tests in other processes and languages.
 
 ======== ============================= ===========================================================
-GET      ``/_control/faults``          the rules, with how often they were met
-POST     ``/_control/faults``          add a rule, or a list of them; answers with all
-DELETE   ``/_control/faults``          take all rules out
+GET      ``/_control/faults``          the rules, with their counts
+POST     ``/_control/faults``          add a rule, or a list of them; returns all
+DELETE   ``/_control/faults``          remove all rules
 GET      ``/_control/journal``         JSON lines; ``?action=`` and ``?ok=true`` select
-DELETE   ``/_control/journal``         forget the entries
-POST     ``/_control/clock``           ``{"advance": 60}``, for a clock that is moved by hand
+DELETE   ``/_control/journal``         remove all entries
+POST     ``/_control/clock``           ``{"advance": 60}``, for a `ManualClock`
 POST     ``/_control/transitions``     ``{"pause": "manual", "delete": 30, "clear": "immediate"}``
-POST     ``/_control/finish``          ``{"kind": "pause"}``: let go what is on its way
-POST     ``/_control/reset``           forget everything: sessions, contexts, rules, entries
+POST     ``/_control/finish``          ``{"kind": "pause"}``: finish transitions under way
+POST     ``/_control/reset``           delete everything: sessions, contexts, rules, entries
 ======== ============================= ===========================================================
 
-All of it needs the API key, in the header ``Authorization``.
+Every request needs the API key, in the header ``Authorization``.
 """
 
 from __future__ import annotations
 
-import hmac
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,8 @@ import attrs
 from aiohttp import web
 
 from agentbay_async._protocol import error_codes
-from agentbay_local.http.middleware import refused
+from agentbay_local.http.authorization import check_api_key
+from agentbay_local.http.error_responses import error_response
 from agentbay_local.manual_clock import ManualClock
 from agentbay_local.protocol.errors import ApiError, invalid
 from agentbay_local.testing.fault_file import faults_from_text
@@ -51,7 +51,7 @@ def add(app: web.Application, state: ServiceState, api_key: str) -> None:
         ("POST", "clock", control.advance),
         ("POST", "transitions", control.transitions),
         ("POST", "finish", control.finish),
-        ("POST", "reset", control.forget),
+        ("POST", "reset", control.reset),
     ]
     for method, name, handler in routes:
         app.router.add_route(method, f"/_control/{name}", control.guarded(handler))
@@ -64,24 +64,18 @@ class _Control:
     key: bytes
 
     def guarded(self, handler: Handler) -> Handler:
-        """Ask for the key, and write refusals down."""
+        """Return the handler behind a check of the key; what it raises becomes an answer."""
 
         async def answer(request: web.Request) -> web.StreamResponse:
             try:
-                self._check_key(request)
+                check_api_key(request.headers.get("Authorization", ""), self.key, 403)
                 return await handler(request)
-            except ApiError as problem:
-                return refused(problem).response
+            except ApiError as error:
+                return error_response(error)
             except (ValueError, RecursionError) as error:
-                return refused(ApiError(error_codes.INVALID_PARAMETER, f"{error!s:.300}")).response
+                return error_response(ApiError(error_codes.INVALID_PARAMETER, f"{error!s:.300}"))
 
         return answer
-
-    def _check_key(self, request: web.Request) -> None:
-        word, _, key = request.headers.get("Authorization", "").partition(" ")
-        right = hmac.compare_digest(key.strip().encode("utf-8", "replace"), self.key)
-        if not right or word.lower() != "bearer":
-            raise ApiError(error_codes.NOT_LOGIN, "The API key is missing or wrong.", 403)
 
     async def faults(self, _request: web.Request) -> web.StreamResponse:
         return web.json_response([rule.as_json() for rule in self.instruments.faults])
@@ -106,16 +100,16 @@ class _Control:
         return web.json_response({})
 
     async def advance(self, request: web.Request) -> web.StreamResponse:
-        clock, seconds = self.instruments.clock, (await _document(request)).get("advance")
+        clock, seconds = self.instruments.clock, (await _json_object(request)).get("advance")
         if not isinstance(clock, ManualClock):
-            raise invalid("advance", "needs a service whose clock is moved by hand.")
+            raise invalid("advance", "needs a service with a manual clock.")
         if not isinstance(seconds, (int, float)):
-            raise invalid("advance", f"must be seconds, not {seconds!r:.80}.")
+            raise invalid("advance", f"must be a number of seconds, not {seconds!r:.80}.")
         await clock.aadvance(seconds)
         return web.json_response({"time": clock.time()})
 
     async def transitions(self, request: web.Request) -> web.StreamResponse:
-        for kind, how in (await _document(request)).items():
+        for kind, how in (await _json_object(request)).items():
             if how == "manual":
                 self.instruments.transitions.manual(kind)
             elif how == "immediate":
@@ -127,15 +121,15 @@ class _Control:
         return web.json_response({})
 
     async def finish(self, request: web.Request) -> web.StreamResponse:
-        kind = (await _document(request)).get("kind")
+        kind = (await _json_object(request)).get("kind")
         return web.json_response({"finished": self.instruments.transitions.finish(str(kind))})
 
-    async def forget(self, _request: web.Request) -> web.StreamResponse:
+    async def reset(self, _request: web.Request) -> web.StreamResponse:
         await self.state.reset()
         return web.json_response({})
 
 
-async def _document(request: web.Request) -> dict[str, Any]:
+async def _json_object(request: web.Request) -> dict[str, Any]:
     document = json.loads(await request.read() or b"{}")
     if not isinstance(document, dict):
         raise invalid("The body", "must be a JSON object.")

@@ -1,9 +1,9 @@
-"""Tools called directly at a session's own address, with its token and no key of the account."""
+"""Direct tool calls: at a session's own address, with its token and without the API key."""
 
 from __future__ import annotations
 
 import json
-import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -11,8 +11,9 @@ from aiohttp import web
 
 from agentbay_async._protocol import error_codes
 from agentbay_async._protocol.codec import to_json
-from agentbay_local.actions import tools
-from agentbay_local.http.direct import refused, session_of
+from agentbay_local.actions.tools import call_tool
+from agentbay_local.http.authorization import authorize_session
+from agentbay_local.http.error_responses import direct_error_response
 from agentbay_local.http.middleware import Reply
 from agentbay_local.protocol.errors import ApiError, invalid
 from agentbay_local.protocol.json import dump_json
@@ -21,63 +22,62 @@ from agentbay_local.testing.faults import Call
 if TYPE_CHECKING:
     from agentbay_local.http.middleware import Middleware
     from agentbay_local.state import ServiceState
+    from agentbay_local.store import Session
+    from agentbay_local.testing.fault_actions import Effect
 
 __all__ = ["add"]
-
-_log = logging.getLogger(__name__)
 
 
 def add(app: web.Application, state: ServiceState, middleware: Middleware) -> None:
     """Add the route."""
-    app.router.add_post("/link/{session}/callTool", _Link(state, middleware).call)
+    app.router.add_post("/link/{session}/callTool", _DirectCalls(state, middleware).call)
 
 
 @attrs.frozen
-class _Link:
+class _DirectCalls:
     """The handler."""
 
     state: ServiceState
     middleware: Middleware
 
     async def call(self, request: web.Request) -> web.StreamResponse:
-        """Call a tool; whatever it says is an answer, what keeps it from being called a refusal."""
+        """Call a tool: a failure of the tool is an answer, all else an error."""
         try:
-            session = session_of(self.state, request)
+            # Nothing is awaited between the look-up of the session and the work in it.
             document = await _document(request)
-        except ApiError as problem:
-            return refused(problem)
-
-        async def handle(_cut: int | None) -> Reply:
-            return await self._perform(session.id, document)
-
+            session = authorize_session(self.state, request)
+        except ApiError as error:
+            return direct_error_response(error)
         tool = document.get("tool")
         form = {"SessionId": session.id, "Name": tool if isinstance(tool, str) else ""}
-        return await self.middleware.pass_through(request, Call("callTool", form), handle)
+        return await self.middleware.respond(
+            request,
+            Call("callTool", form),
+            partial(self._handle, session, document),
+            on_error=_error_reply,
+        )
 
-    async def _perform(self, session_id: str, document: dict[str, Any]) -> Reply:
-        try:
-            name, values = document.get("tool"), document.get("args") or {}
-            if not isinstance(name, str) or not isinstance(values, dict):
-                raise invalid("tool", "must be a name, and args an object.")
-            answer = await tools.perform(self.state, session_id, name, values)
-        except ApiError as problem:
-            return Reply(refused(problem), problem.code)
-        except Exception:
-            _log.exception("a tool that was called directly failed")
-            fault = ApiError(
-                error_codes.INTERNAL, "The local service failed; its log says why.", 500
-            )
-            return Reply(refused(fault), fault.code)
-        data = {"result": to_json(answer)}
-        said = {"code": 200, "requestId": _request_id(document), "data": data}
-        text = await dump_json(said, tools.text_size(answer))
+    async def _handle(
+        self, session: Session, document: dict[str, Any], effect: Effect | None
+    ) -> Reply:
+        name, values = document.get("tool"), document.get("args") or {}
+        if not isinstance(name, str) or not isinstance(values, dict):
+            raise invalid("tool", "must be a name, and args an object.")
+        if effect is not None:
+            # The fault may have taken time, in which the session may have changed.
+            session = self.state.session(session.id)
+        answer = await call_tool(self.state, session, name, values)
+        request_id = document.get("requestId")
+        if not isinstance(request_id, (str, int)):
+            # Any other value might be nested too deeply to be written.
+            request_id = None
+        envelope = {"code": 200, "requestId": request_id, "data": {"result": to_json(answer.data)}}
+        text = await dump_json(envelope, answer.size)
         return Reply(web.Response(text=text, content_type="application/json"))
 
 
-def _request_id(document: dict[str, Any]) -> str | int | None:
-    # Anything else might be read and yet be nested too deeply to be written.
-    name = document.get("requestId")
-    return name if isinstance(name, (str, int)) else None
+def _error_reply(error: ApiError) -> Reply:
+    return Reply(direct_error_response(error), error.code)
 
 
 async def _document(request: web.Request) -> dict[str, Any]:

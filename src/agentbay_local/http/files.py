@@ -1,8 +1,7 @@
-"""Files behind signed URLs: PUT and GET, streamed both ways, with no key in the URL.
+"""Signed URLs of files: PUT and GET, streamed, with no key in the URL.
 
-A URL stands for one file of one context, one method and some time, by default an hour. Its
-signature covers all of that, so nothing needs to be remembered, and URLs outlive a restart of the
-service.
+A URL is valid for one file of one context, one method and some time, by default an hour. Its
+signature covers all of that, so that nothing is stored, and URLs outlive a restart of the service.
 """
 
 from __future__ import annotations
@@ -17,8 +16,9 @@ from aiohttp import web
 
 from agentbay_async._protocol import error_codes
 from agentbay_local.contexts.versions import Change
-from agentbay_local.http.middleware import BrokenOffError, Reply, refused
+from agentbay_local.http.middleware import BrokenOffError, Reply, error_reply
 from agentbay_local.protocol.errors import ApiError, no_context, no_file
+from agentbay_local.testing.fault_actions import Truncate
 from agentbay_local.testing.faults import Call
 from agentbay_local.trees.atomic_write import open_source
 from agentbay_local.trees.manifest import FILE, Stamp
@@ -31,17 +31,18 @@ if TYPE_CHECKING:
     from agentbay_local.contexts.context_store import Snapshot
     from agentbay_local.http.middleware import Middleware
     from agentbay_local.state import ServiceState
+    from agentbay_local.testing.fault_actions import Effect
     from agentbay_local.trees.atomic_write import AtomicWriter
 
     _Work = Callable[[web.Request, str, str, "int | None"], Awaitable[web.StreamResponse]]
 
 __all__ = ["add"]
 
-_PIECE = 256 * 1024
+_CHUNK = 256 * 1024
 
 
 def add(app: web.Application, state: ServiceState, middleware: Middleware) -> None:
-    """Add the routes, behind the gate."""
+    """Add the routes."""
     routes = _Files(state, middleware)
     app.router.add_put(FILE_PREFIX + "{token}/{name:(?s:.*)}", routes.put)
     app.router.add_get(FILE_PREFIX + "{token}/{name:(?s:.*)}", routes.get, allow_head=False)
@@ -55,30 +56,26 @@ class _Files:
     middleware: Middleware
 
     async def put(self, request: web.Request) -> web.StreamResponse:
-        """Store a file; it appears at once and whole, or not at all."""
-        return await self._through(request, "PUT", self._store)
+        """Store a file, which appears whole or not at all."""
+        return await self._respond(request, "PUT", self._store)
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         """Send a file."""
-        return await self._through(request, "GET", self._fetch)
+        return await self._respond(request, "GET", self._fetch)
 
-    async def _through(self, request: web.Request, method: str, work: _Work) -> web.StreamResponse:
-        right = self.state.signer.open("file", request.match_info["token"])
+    async def _respond(self, request: web.Request, method: str, work: _Work) -> web.StreamResponse:
+        grant = self.state.signer.open("file", request.match_info["token"])
 
-        async def handle(cut: int | None) -> Reply:
-            try:
-                context_id, path = self._allowed(right, method)
-                return Reply(await work(request, context_id, path, cut))
-            except ApiError as problem:
-                # A plain HTTP client looks at the status alone, so a missing file is a 404 here.
-                missing = problem.code in (
-                    error_codes.CONTEXT_FILE_NOT_FOUND,
-                    error_codes.CONTEXT_NOT_FOUND,
-                )
-                return refused(problem, status=404 if missing else None)
+        async def handle(effect: Effect | None) -> Reply:
+            context_id, path = self._check_grant(grant, method)
+            cut = (effect.at or 0) if isinstance(effect, Truncate) else None
+            return Reply(await work(request, context_id, path, cut))
 
-        call = Call(method, _named(right))
-        return await self.middleware.pass_through(request, call, handle, streams=True)
+        form = {"ContextId": grant["context"], "FilePath": grant["path"]} if grant else {}
+        call = Call(method, form)
+        return await self.middleware.respond(
+            request, call, handle, on_error=_error_reply, streams=True
+        )
 
     async def _store(
         self, request: web.Request, context_id: str, path: str, cut: int | None
@@ -98,36 +95,38 @@ class _Files:
             with await asyncio.to_thread(_open, snapshot, path) as file:
                 return await _send(request, file, cut)
 
-    def _allowed(self, right: dict[str, Any] | None, method: str) -> tuple[str, str]:
-        if right is None or right["method"] != method:
+    def _check_grant(self, grant: dict[str, Any] | None, method: str) -> tuple[str, str]:
+        """Return context and path of a URL that is valid for a method."""
+        if grant is None or grant["method"] != method:
             raise ApiError(error_codes.NOT_LOGIN, f"The URL is not signed for {method}.", 403)
-        if right["expires"] <= self.state.clock.time():
+        if grant["expires"] <= self.state.clock.time():
             raise ApiError(error_codes.NOT_LOGIN, "The URL has expired; ask for a new one.", 403)
-        context_id, path = right["context"], right["path"]
+        context_id, path = grant["context"], grant["path"]
         if self.state.store.contexts.get(context_id) is None:
             raise no_context(context_id)
         return context_id, path
 
 
-def _named(right: dict[str, Any] | None) -> dict[str, str]:
-    """Return what a URL is for, in the words of the actions."""
-    return {"ContextId": right["context"], "FilePath": right["path"]} if right else {}
+def _error_reply(error: ApiError) -> Reply:
+    # A plain HTTP client reads the status alone, so a missing file is a 404 here.
+    missing = error.code in (error_codes.CONTEXT_FILE_NOT_FOUND, error_codes.CONTEXT_NOT_FOUND)
+    return error_reply(error, status=404 if missing else None)
 
 
 async def _receive(request: web.Request, file: Path, cut: int | None) -> str:
-    """Write what comes to a file, and return its checksum.
+    """Write the body of a request to a file, and return its checksum.
 
     Raises:
-        BrokenOffError: So many bytes have come that a fault breaks off here.
+        BrokenOffError: `cut` bytes have arrived, where a fault breaks off.
     """
     digest = hashlib.md5(usedforsecurity=False)
     handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     with os.fdopen(handle, "wb") as target:
         if cut == 0:
             raise BrokenOffError
-        async for piece in request.content.iter_chunked(cut or _PIECE):
-            digest.update(piece)
-            await asyncio.to_thread(target.write, piece)
+        async for chunk in request.content.iter_chunked(cut or _CHUNK):
+            digest.update(chunk)
+            await asyncio.to_thread(target.write, chunk)
             if cut is not None and target.tell() >= cut:
                 raise BrokenOffError
     return digest.hexdigest()
@@ -151,10 +150,10 @@ def _open(snapshot: Snapshot, path: str) -> BinaryIO:
 
 
 async def _send(request: web.Request, file: BinaryIO, cut: int | None) -> web.StreamResponse:
-    """Send a file, or what comes before a fault breaks off.
+    """Send a file.
 
     Raises:
-        BrokenOffError: It does.
+        BrokenOffError: `cut` bytes are sent, where a fault breaks off.
     """
     etag = await asyncio.to_thread(_md5, file)
     headers = {"ETag": f'"{etag}"', "Content-Type": "application/octet-stream"}
@@ -164,15 +163,15 @@ async def _send(request: web.Request, file: BinaryIO, cut: int | None) -> web.St
     if cut is not None:
         await response.write(await asyncio.to_thread(file.read, cut))
         raise BrokenOffError
-    while piece := await asyncio.to_thread(file.read, _PIECE):
-        await response.write(piece)
+    while chunk := await asyncio.to_thread(file.read, _CHUNK):
+        await response.write(chunk)
     await response.write_eof()
     return response
 
 
 def _md5(file: BinaryIO) -> str:
     digest = hashlib.md5(usedforsecurity=False)
-    while piece := file.read(_PIECE):
-        digest.update(piece)
+    while chunk := file.read(_CHUNK):
+        digest.update(chunk)
     file.seek(0)
     return digest.hexdigest()

@@ -1,23 +1,26 @@
-"""The gate that every request goes through: faults strike here, and the journal is kept.
+"""Middleware of every request: faults strike here, errors become answers, the journal is written.
 
-What is behind it says how it answers by a `Reply`; here that becomes bytes on the connection, or
-whatever a fault makes of them.
+A handler returns a `Reply` or raises an `ApiError`. The middleware sends the reply, or whatever a
+fault makes of it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import struct
 import time
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
 from aiohttp import web
 
 from agentbay_async._protocol import error_codes
-from agentbay_local.clock import at_work
-from agentbay_local.http import error_responses
+from agentbay_local.http.error_responses import error_response
+from agentbay_local.manual_clock import ManualClock
 from agentbay_local.protocol import answers
 from agentbay_local.protocol.errors import ApiError
 from agentbay_local.testing.fault_actions import (
@@ -39,14 +42,18 @@ if TYPE_CHECKING:
     from agentbay_local.testing.faults import Call
     from agentbay_local.testing.instruments import Instruments
 
-__all__ = ["BrokenOffError", "Middleware", "Reply", "refused", "reply"]
+    Handler = Callable[[Effect | None], Awaitable["Reply"]]
 
-_OF_FILES = (Delay, Drop, Fail, Throttle, Truncate)
-_OF_ACTIONS = (*_OF_FILES, ExpireToken, Garbage, Slow)
+__all__ = ["BrokenOffError", "Middleware", "Reply", "error_reply"]
+
+_log = logging.getLogger(__name__)
+
+_FAULTS_OF_STREAMS = (Delay, Drop, Fail, Throttle, Truncate)
+_FAULTS = (*_FAULTS_OF_STREAMS, ExpireToken, Garbage, Slow)
 
 
 class BrokenOffError(Exception):
-    """The handler has stopped where a fault told it to; the connection is to be closed."""
+    """A handler has stopped where a fault tells it to; the connection is to be closed."""
 
 
 @attrs.frozen
@@ -54,9 +61,9 @@ class Reply:
     """An answer.
 
     Attributes:
-        response: What is sent, or has been.
+        response: The response to send, or one that is sent already.
         code: Its code, for the journal.
-        request_id: The id it carries.
+        request_id: Its request id.
     """
 
     response: web.StreamResponse
@@ -64,150 +71,161 @@ class Reply:
     request_id: str = ""
 
 
-def reply(text: str, request_id: str) -> Reply:
-    """Answer with a JSON text."""
-    response = web.Response(text=text, content_type="application/json")
-    return Reply(response, request_id=request_id)
-
-
-def refused(
-    problem: ApiError,
+def error_reply(
+    error: ApiError,
     *,
     status: int | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Reply:
-    """Answer with a refusal, under its own HTTP status unless another one is given."""
-    identity = answers.request_id()
-    response = error_responses.refused(problem, status, request_id=identity, headers=headers)
-    return Reply(response, problem.code, identity)
+    """Return the answer for an error, under its own HTTP status unless another one is given."""
+    request_id = answers.request_id()
+    response = error_response(error, status, request_id=request_id, headers=headers)
+    return Reply(response, error.code, request_id)
 
 
-@attrs.frozen
 class Middleware:
-    """Lets requests through to their handlers.
+    """Calls handlers under the faults of a service, and keeps its journal."""
 
-    Attributes:
-        kit: The instruments of the service.
-    """
+    def __init__(self, instruments: Instruments) -> None:
+        self._instruments = instruments
+        clock = instruments.clock
+        # A manual clock must not jump while a request is handled; others need not know.
+        self._at_work: Callable[[], AbstractContextManager[None]] = (
+            clock.at_work if isinstance(clock, ManualClock) else nullcontext
+        )
 
-    instruments: Instruments
-
-    async def pass_through(
+    async def respond(
         self,
         request: web.Request,
         call: Call,
-        handle: Callable[[int | None], Awaitable[Reply]],
+        handle: Handler,
         *,
+        on_error: Callable[[ApiError], Reply] = error_reply,
         streams: bool = False,
     ) -> web.StreamResponse:
         """Answer a request.
 
         Args:
             request: The request.
-            call: What it asks for, as faults see it.
-            handle: Does it. It gets the number of bytes after which to break off, or None; only one
-                that streams need look at that.
+            call: The request as faults and the journal see it.
+            handle: Does the work. It gets the fault that struck, or None; only a handler that
+                streams has to carry a fault out itself.
+            on_error: Returns the answer for an error that `handle` raises.
             streams: `handle` reads and writes by itself, so that only it can break off.
         """
-        began, moment = time.monotonic(), self.instruments.clock.time()
-        with at_work(self.instruments.clock):
-            effect = self.instruments.strike(call, *(_OF_FILES if streams else _OF_ACTIONS))
-            said: Reply | None = None
+        instruments = self._instruments
+        started, moment = time.monotonic(), instruments.clock.time()
+        answer = partial(_answer, handle, on_error, streams)
+        reply: Reply | None = None
+        with self._at_work():
+            effect = instruments.faults.strike(call, *(_FAULTS_OF_STREAMS if streams else _FAULTS))
             try:
-                said = await self._said(request, effect, handle, streams)
+                if effect is None:
+                    reply = await answer(None)
+                else:
+                    reply = await self._fail(request, effect, answer)
+            except BrokenOffError:
+                _hang_up(request, reset=False)
+            except ConnectionError:
+                # The client has hung up: the work is done, and its answer reaches nobody.
+                pass
             finally:
-                self._note(request, call, said, effect, moment, time.monotonic() - began)
-        # The connection is gone where nothing is said, and this goes nowhere.
-        return said.response if said else web.Response(status=503)
+                self._write_entry(request, call, reply, effect, moment, time.monotonic() - started)
+        # Without a reply the connection is gone, and this response is not sent.
+        return reply.response if reply else web.Response(status=503)
 
-    async def _said(
-        self,
-        request: web.Request,
-        effect: Effect | None,
-        handle: Callable[[int | None], Awaitable[Reply]],
-        streams: bool,
-    ) -> Reply | None:
-        """Do what was asked for as far as the fault allows; None if nothing is sent."""
+    async def _fail(self, request: web.Request, effect: Effect, answer: Handler) -> Reply | None:
+        """Answer as far as a fault allows; None if nothing is sent."""
         refusal = _refusal(effect)
         if refusal is not None:
             return refusal
         if isinstance(effect, Delay):
-            await self.instruments.clock.sleep(effect.seconds)
+            await self._instruments.clock.sleep(effect.seconds)
         if isinstance(effect, Drop) and not effect.committed:
             _hang_up(request, reset=effect.reset)
             return None
-        cut = (effect.at or 0) if isinstance(effect, Truncate) else None
-        try:
-            return await self._sent(request, effect, await handle(cut))
-        except BrokenOffError:
-            _hang_up(request, reset=False)
-        except ConnectionError:
-            # The client has hung up: what was to be done is done, and nobody hears of it.
-            pass
-        return None
+        return await self._distort(request, effect, await answer(effect))
 
-    async def _sent(self, request: web.Request, effect: Effect | None, done: Reply) -> Reply | None:
-        """Send what was answered in the way of the fault."""
+    async def _distort(self, request: web.Request, effect: Effect, reply: Reply) -> Reply | None:
+        """Send an answer in the way of a fault; None if it does not arrive whole."""
         if isinstance(effect, Drop):
             _hang_up(request, reset=effect.reset)
             return None
         if isinstance(effect, Garbage):
             response = web.Response(text=effect.body, content_type="text/html")
-            return attrs.evolve(done, response=response)
+            return attrs.evolve(reply, response=response)
         if isinstance(effect, Truncate):
-            await _write(request, done.response, effect.at)
+            await _send_part(request, reply.response, effect.at)
             _hang_up(request, reset=False)
             return None
         if isinstance(effect, Slow):
-            return attrs.evolve(done, response=await self._dripped(request, done.response, effect))
-        return done
+            slow = await self._send_slowly(request, reply.response, effect)
+            return attrs.evolve(reply, response=slow)
+        return reply
 
-    async def _dripped(
+    async def _send_slowly(
         self, request: web.Request, response: web.StreamResponse, effect: Slow
     ) -> web.StreamResponse:
-        body = _body(response)
-        drip = web.StreamResponse(
-            status=response.status, headers={"Content-Type": "application/json"}
-        )
-        drip.content_length = len(body)
-        await drip.prepare(request)
+        body, slow = await _send_head(request, response)
         size = max(1, -(-len(body) // effect.pieces))
         for start in range(0, len(body), size):
-            await self.instruments.clock.sleep(effect.seconds / effect.pieces)
-            await drip.write(body[start : start + size])
-        await drip.write_eof()
-        return drip
+            await self._instruments.clock.sleep(effect.seconds / effect.pieces)
+            await slow.write(body[start : start + size])
+        await slow.write_eof()
+        return slow
 
-    def _note(
+    def _write_entry(
         self,
         request: web.Request,
         call: Call,
-        said: Reply | None,
+        reply: Reply | None,
         effect: Effect | None,
         moment: float,
         duration: float,
     ) -> None:
         peer = request.transport.get_extra_info("peername") if request.transport else None
-        self.instruments.journal.add(
+        self._instruments.journal.add(
             Entry(
                 time=moment,
                 action=call.action,
                 form=masked(call.form),
-                status=said.response.status if said else 0,
-                code=said.code if said else "",
-                request_id=said.request_id if said else "",
+                status=reply.response.status if reply else 0,
+                code=reply.code if reply else "",
+                request_id=reply.request_id if reply else "",
                 fault=effect.name if effect else "",
                 duration=duration,
-                connection=":".join(str(part) for part in peer[:2]) if peer else "",
+                connection=f"{peer[0]}:{peer[1]}" if peer else "",
             )
         )
 
 
-def _refusal(effect: Effect | None) -> Reply | None:
+async def _answer(
+    handle: Handler,
+    on_error: Callable[[ApiError], Reply],
+    streams: bool,
+    effect: Effect | None,
+) -> Reply:
+    """Call a handler, and turn what it raises into an answer."""
+    try:
+        return await handle(effect)
+    except ApiError as error:
+        return on_error(error)
+    except Exception:
+        if streams:
+            raise  # the head of the response may be sent already
+        reply = on_error(
+            ApiError(error_codes.INTERNAL, "The local service failed; its log says why.", 500)
+        )
+        _log.exception("request %s failed", reply.request_id)
+        return reply
+
+
+def _refusal(effect: Effect) -> Reply | None:
+    """Return the answer of a fault that keeps the handler from being called, if it is one."""
     if isinstance(effect, Fail):
-        return refused(ApiError(effect.code, effect.message, effect.status))
+        return error_reply(ApiError(effect.code, effect.message, effect.status))
     if isinstance(effect, ExpireToken):
-        return refused(
+        return error_reply(
             ApiError(error_codes.INVALID_NEXT_TOKEN, "NextToken has expired; start again.")
         )
     if isinstance(effect, Throttle):
@@ -217,22 +235,26 @@ def _refusal(effect: Effect | None) -> Reply | None:
             if effect.own_header
             else {"Retry-After": str(-(-milliseconds // 1000))}
         )
-        return refused(ApiError(effect.code, "Slow down.", effect.status), headers=headers)
+        return error_reply(ApiError(effect.code, "Slow down.", effect.status), headers=headers)
     return None
 
 
-def _body(response: web.StreamResponse) -> bytes:
-    body = response.body if isinstance(response, web.Response) else None
-    return body if isinstance(body, bytes) else b""
-
-
-async def _write(request: web.Request, response: web.StreamResponse, at: int | None) -> None:
+async def _send_part(request: web.Request, response: web.StreamResponse, at: int | None) -> None:
     """Send the head of an answer, and the beginning of its body."""
-    body = _body(response)
-    part = web.StreamResponse(status=response.status, headers={"Content-Type": "application/json"})
-    part.content_length = len(body)
-    await part.prepare(request)
+    body, part = await _send_head(request, response)
     await part.write(body[: len(body) // 2 if at is None else at])
+
+
+async def _send_head(
+    request: web.Request, response: web.StreamResponse
+) -> tuple[bytes, web.StreamResponse]:
+    """Send the head of an answer; return its body, and the response to write that to."""
+    whole = response.body if isinstance(response, web.Response) else None
+    body = whole if isinstance(whole, bytes) else b""
+    head = web.StreamResponse(status=response.status, headers={"Content-Type": "application/json"})
+    head.content_length = len(body)
+    await head.prepare(request)
+    return body, head
 
 
 def _hang_up(request: web.Request, *, reset: bool) -> None:
@@ -240,10 +262,10 @@ def _hang_up(request: web.Request, *, reset: bool) -> None:
     if transport is None:
         return
     if reset:
-        end: socket.socket | None = transport.get_extra_info("socket")
-        if end is not None:
-            # Closing with no time to linger is what sends a reset.
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        peer: socket.socket | None = transport.get_extra_info("socket")
+        if peer is not None:
+            # Closing with a linger time of zero makes the kernel send a reset.
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
     elif isinstance(transport, asyncio.Transport):
         transport.close()

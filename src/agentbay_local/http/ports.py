@@ -17,7 +17,7 @@ from yarl import URL
 
 from agentbay_async._protocol import error_codes
 from agentbay_local.http import proxy_headers
-from agentbay_local.http.error_responses import refused
+from agentbay_local.http.error_responses import error_response
 from agentbay_local.http.websocket_proxy import LARGEST, relay
 from agentbay_local.protocol.errors import ApiError
 from agentbay_local.sandbox.errors import SandboxError, SandboxOSError
@@ -107,19 +107,19 @@ class _Ports:
                 if request.headers.get("Upgrade", "").lower() == "websocket":
                     return await self._connect(request, target)
                 return await self._forward(request, target)
-        except ApiError as problem:
-            return refused(problem, _status(problem))
+        except ApiError as error:
+            return error_response(error, _status(error))
 
     def _target(self, request: web.Request) -> _Target:
-        right = self._state.signer.open("port", request.match_info["token"])
-        if right is None:
+        grant = self._state.signer.open("port", request.match_info["token"])
+        if grant is None:
             raise ApiError(error_codes.NOT_LOGIN, "The link is not one of this service.", 403)
-        session = self._state.running_session(right["session"])
+        session = self._state.session(grant["session"])
         # As it was sent: what the session serves decides what its paths mean.
         _, _, token, *rest = request.raw_path.split("/", 3)
         token, mark, query = token.partition("?")
         path = f"/{rest[0] if rest else ''}{mark}{query}"
-        return _Target(session, right["port"], f"{PORT_PREFIX}{token}", path)
+        return _Target(session, grant["port"], f"{PORT_PREFIX}{token}", path)
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._client is None:

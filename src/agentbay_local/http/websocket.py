@@ -1,4 +1,4 @@
-"""The WebSocket of a session: opened with its token, and with no key of the account."""
+"""The WebSocket of a session: opened with the session's token, without the API key."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import attrs
 from aiohttp import WSMsgType, web
 
-from agentbay_local.http.direct import refused, session_of
+from agentbay_local.http.authorization import authorize_session
+from agentbay_local.http.error_responses import direct_error_response
 from agentbay_local.protocol.errors import ApiError
 from agentbay_local.websocket.connection import Connection
 from agentbay_local.websocket.hub import Hub
@@ -16,56 +17,56 @@ from agentbay_local.websocket.hub import Hub
 if TYPE_CHECKING:
     from agentbay_local.state import ServiceState
 
-__all__ = ["LARGEST_FRAME", "add"]
+__all__ = ["MAX_FRAME", "add"]
 
-LARGEST_FRAME = 64 * 1024 * 1024
+MAX_FRAME = 64 * 1024 * 1024
 """Bytes of the largest frame that a client may send."""
 
-# A client that is gone without a word is noticed after half as long again.
+# aiohttp waits half as long again for the pong before it gives the client up.
 _HEARTBEAT = 30.0
-_GOODBYE = 2.0
+_CLOSE_WITHIN = 2.0
 
 
 def add(app: web.Application, state: ServiceState) -> None:
-    """Add the route, and let the lines of a session end with it."""
+    """Add the route; connections close with their session, and when the service stops."""
     hub = Hub(state)
     state.sandboxes.on_close(hub.close)
 
-    async def hang_up(_: web.Application) -> None:
+    async def close_all(_: web.Application) -> None:
         await hub.disconnect_all()
 
-    app.on_shutdown.append(hang_up)
-    app.router.add_get("/ws/{session}", _Sockets(state, hub).talk, allow_head=False)
+    app.on_shutdown.append(close_all)
+    app.router.add_get("/ws/{session}", _Connections(state, hub).serve, allow_head=False)
 
 
 @attrs.frozen
-class _Sockets:
+class _Connections:
     """The handler."""
 
     state: ServiceState
     hub: Hub
 
-    async def talk(self, request: web.Request) -> web.StreamResponse:
-        """Speak with a client until one of both hangs up."""
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Serve a client until either side closes."""
         try:
-            session = session_of(self.state, request)
-        except ApiError as problem:
-            return refused(problem)
-        # Everything stays on this machine, so nothing is gained by making it smaller.
+            session = authorize_session(self.state, request)
+        except ApiError as error:
+            return direct_error_response(error)
+        # Frames stay on this machine: compressing them costs time and saves nothing.
         socket = web.WebSocketResponse(
-            timeout=_GOODBYE, heartbeat=_HEARTBEAT, max_msg_size=LARGEST_FRAME, compress=False
+            timeout=_CLOSE_WITHIN, heartbeat=_HEARTBEAT, max_msg_size=MAX_FRAME, compress=False
         )
         await socket.prepare(request)
-        leaving = asyncio.Lock()
+        closing = asyncio.Lock()
 
-        async def hang_up() -> None:
-            async with leaving:
+        async def close() -> None:
+            async with closing:
                 await socket.close()
 
-        async with self.hub.connect(session.id, Connection(socket.send_str), hang_up) as dispatcher:
+        async with self.hub.connect(session.id, Connection(socket.send_str), close) as dispatcher:
             async for message in socket:
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                     await dispatcher.dispatch(message.data)
-        # Returning would cut the connection while the client still says its own goodbye.
-        async with leaving:
+        # Returning cuts the connection, so wait until the closing handshake is over.
+        async with closing:
             return socket

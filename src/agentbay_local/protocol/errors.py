@@ -17,6 +17,7 @@ __all__ = [
     "no_context",
     "no_file",
     "no_session",
+    "not_running",
     "required",
     "whole_text",
     "wrong_state",
@@ -75,8 +76,15 @@ def no_file(path: str) -> ApiError:
 
 
 def wrong_state(status: str, remedy: str) -> ApiError:
-    """Say that a session cannot do that in its present state."""
+    """Return the error of a session whose state does not allow a request."""
     return ApiError(error_codes.SESSION_STATE, f"The session is {status}; {remedy}.")
+
+
+def not_running(status: str) -> ApiError:
+    """Return the error of a session that is paused or being released."""
+    releasing = status == "DELETING"
+    remedy = "it is being released" if releasing else "resume it and wait until it is RUNNING"
+    return wrong_state(status, remedy)
 
 
 def required(value: str | None, name: str) -> str:

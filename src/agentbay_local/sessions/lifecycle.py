@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from agentbay_local.clock import doze_until, happens_within
-from agentbay_local.protocol.errors import wrong_state
+from agentbay_local.protocol.errors import not_running, wrong_state
 from agentbay_local.store import states
 
 if TYPE_CHECKING:
@@ -77,36 +77,40 @@ class Lifecycle:
         """The ids of the sessions that are being released."""
         return frozenset(self._releases)
 
-    def admit(self, new: NewSession) -> Session:
-        """Store a new session, whose idle time begins now."""
-        expires = self._expiry(new)
-        self._ring(expires)
-        return self._store.sessions.add(new, expires)
-
-    def admit_all(self, several: Sequence[NewSession]) -> None:
-        """Store many new sessions, all or none."""
-        self._store.sessions.add_all([(new, self._expiry(new)) for new in several])
-        self._ring(self._store.sessions.next_expiry())
+    def admit(self, several: Sequence[NewSession]) -> list[Session]:
+        """Store new sessions, all or none; their idle time begins now."""
+        expiries = [self._expiry(new) for new in several]
+        sessions = self._store.sessions.add(list(zip(several, expiries, strict=True)))
+        self._wake_sweeper(min((due for due in expiries if due is not None), default=None))
+        return sessions
 
     def touch(self, session: Session) -> None:
-        """Count the idle time of a session from now on."""
+        """Restart the idle time of a session."""
         if session.idle_seconds is not None:
             expires = self._expiry(session)
             self._store.sessions.postpone(session.id, expires)
-            self._ring(expires)
+            self._wake_sweeper(expires)
 
     @contextmanager
     def using(self, session: Session) -> Iterator[None]:
-        """Keep a session from being idle: a long command is use of it until its end."""
+        """Keep a session from being released as idle until the end of the block.
+
+        Only the end writes the new deadline. Until then the sweeper passes over the session, so
+        that a short command costs one update.
+
+        Raises:
+            ApiError: The session is paused or being released.
+        """
+        if session.status != states.RUNNING:
+            raise not_running(session.status)
         self._busy[session.id] += 1
-        self.touch(session)
         try:
             yield
         finally:
             self._busy[session.id] -= 1
             if not self._busy[session.id]:
                 del self._busy[session.id]
-            self.touch(session)
+                self.touch(session)
 
     def _expiry(self, session: Session | NewSession) -> float | None:
         idle = None
@@ -182,14 +186,20 @@ class Lifecycle:
     def _expire(self, session: Session, moment: float | None) -> None:
         """Say when a session is to be released, and let the sweeper know."""
         self._store.sessions.set_expiry(session.id, moment)
-        self._ring(moment)
+        self._wake_sweeper(moment)
 
-    def _ring(self, moment: float | None) -> None:
+    def _wake_sweeper(self, moment: float | None) -> None:
         if moment is not None and moment < self._nap_ends:
             self._alarm.set()
 
     def pause(self, session: Session) -> None:
-        """Begin to stop a running session; time spent paused never releases it."""
+        """Begin to pause a running session; time spent paused never releases it.
+
+        Raises:
+            ApiError: The session is being released.
+        """
+        if session.status != states.RUNNING:
+            raise not_running(session.status)
         self._store.sessions.set_status(session.id, states.PAUSING)
         self._store.sessions.set_expiry(session.id, None)
         self._background.launch(self._pause(session), f"pause {session.id}")
@@ -265,7 +275,11 @@ class Lifecycle:
         """Release sessions whose time is over, and expire files of contexts."""
         now = self._clock.monotonic()
         for session in self._store.sessions.expired(now):
-            over = session.ends is not None and session.ends <= now
-            self.release(session, "its longest run time is over" if over else "it was idle")
+            if session.ends is not None and session.ends <= now:
+                self.release(session, "its longest run time is over")
+            elif session.id in self._busy:
+                self._store.sessions.set_expiry(session.id, session.ends)
+            else:
+                self.release(session, "it was idle")
         self._store.sessions.forget(self._clock.time() - _REMEMBER_FINISHED)
         self._syncing.expire_files()

@@ -77,6 +77,8 @@ class Bindings:
         Raises:
             PathTakenError: A path has a context already.
         """
+        if not wanted:
+            return []
         taken = {binding.path for binding in self.of(session_id)}
         for _, path, _ in wanted:
             if path in taken:
@@ -87,7 +89,7 @@ class Bindings:
                 " VALUES (?, ?, ?, ?, ?)",
                 [(session_id, *entry, now) for entry in wanted],
             )
-        return self.of(session_id)[-len(wanted) :] if wanted else []
+        return self.of(session_id)[-len(wanted) :]
 
     def of(self, session_id: str) -> list[Binding]:
         """Return the contexts of a session, in the order they were attached."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
     from agentbay_local.store.totals import Tag
 
-__all__ = ["ALIVE", "Filter", "NewSession", "Session", "counted_as", "tags_of"]
+__all__ = ["ALIVE", "Filter", "NewSession", "Session", "tags_of"]
 
 _LISTED: Tag = ("", "")
 # Counted as the tags are, but stored with no session: their number alone is ever asked for.
@@ -80,14 +79,9 @@ class Filter:
         return tags or [_LISTED]
 
 
-def tags_of(row: Mapping[str, Any]) -> Set[Tag]:
-    """Return the tags of a session in that state; a session on its way out has none."""
-    if row["status"] not in states.LISTED:
+def tags_of(status: str, image: str, labels: Mapping[str, str]) -> Set[Tag]:
+    """Return the tags of a session; a session that is being released has none."""
+    if status not in states.LISTED:
         return set()
-    labels = {(f"label:{key}", value) for key, value in json.loads(row["labels"]).items()}
-    return {_LISTED, ("status", row["status"]), ("image", row["image"])} | labels
-
-
-def counted_as(row: Mapping[str, Any]) -> Set[Tag]:
-    """Return under what a session in that state is counted."""
-    return tags_of(row) | (set() if row["status"] == states.FINISH else {ALIVE})
+    tags = {(f"label:{key}", value) for key, value in labels.items()}
+    return {_LISTED, ("status", status), ("image", image)} | tags

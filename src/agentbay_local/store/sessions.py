@@ -14,7 +14,6 @@ from agentbay_local.store.session_rows import (
     Filter,
     NewSession,
     Session,
-    counted_as,
     tags_of,
 )
 from agentbay_local.store.tags import Move, Tags
@@ -22,7 +21,7 @@ from agentbay_local.store.totals import Totals
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence, Set
 
     from agentbay_local.store.database import Database
     from agentbay_local.store.totals import Tag
@@ -35,10 +34,6 @@ _COLUMNS = ", ".join(f"s.{field.name}" for field in attrs.fields(Session))
 _BY_ID = f"SELECT {_COLUMNS} FROM session s WHERE id = ?"  # noqa: S608  # our own columns
 
 
-def _session(row: sqlite3.Row) -> Session:
-    return Session(*row)
-
-
 class Sessions:
     """The table of sessions."""
 
@@ -47,42 +42,51 @@ class Sessions:
         self._tags = Tags(database)
         self._totals = Totals()
 
-    def add(self, new: NewSession, expires: float | None) -> Session:
-        """Store a running session that is released at `expires` on the monotonic clock."""
-        self.add_all([(new, expires)])
-        return _session(self._found(_BY_ID, new.id))
+    def add(self, several: Sequence[tuple[NewSession, float | None]]) -> list[Session]:
+        """Store running sessions, all or none, in one transaction.
 
-    def add_all(self, several: Sequence[tuple[NewSession, float | None]]) -> None:
-        """Store running sessions as `add` does, all or none; many cost far less than one by one."""
+        Args:
+            several: The sessions, and when to release each on the monotonic clock.
+        """
         with self._changing():
-            rows = [self._inserted(new, expires) for new, expires in several]
-            self._tags.move([Move(row["seq"], frozenset(), tags_of(row)) for row in rows])
-            for row in rows:
-                self._totals.moved(frozenset(), counted_as(row))
+            sessions = [self._insert(new, expires) for new, expires in several]
+            tags = [tags_of(states.RUNNING, new.image, new.labels) for new, _ in several]
+            self._tags.move(
+                [
+                    Move(row.seq, frozenset(), added)
+                    for row, added in zip(sessions, tags, strict=True)
+                ]
+            )
+            for added in tags:
+                self._totals.moved(frozenset(), added | {ALIVE})
+        return sessions
 
-    def _inserted(self, new: NewSession, expires: float | None) -> dict[str, Any]:
-        row = {
-            **attrs.asdict(new, recurse=False),
-            "labels": json.dumps(dict(new.labels)),
-            "status": states.RUNNING,
-            "expires": expires,
-        }
+    def _insert(self, new: NewSession, expires: float | None) -> Session:
         seq = self._db.insert(
             "INSERT INTO session (id, image, labels, created, idle_seconds, ends, status, expires)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            *row.values(),
+            new.id,
+            new.image,
+            json.dumps(dict(new.labels)),
+            new.created,
+            new.idle_seconds,
+            new.ends,
+            states.RUNNING,
+            expires,
         )
-        return {**row, "seq": seq}
+        return Session(
+            seq, new.id, new.image, states.RUNNING, new.created, new.idle_seconds, new.ends, ""
+        )
 
     def get(self, session_id: str) -> Session | None:
         """Return a session, also a finished one."""
         row = self._db.one(_BY_ID, session_id)
-        return _session(row) if row else None
+        return Session(*row) if row else None
 
     def live(self) -> list[Session]:
         """Return every session that is not finished."""
         sql = f"SELECT {_COLUMNS} FROM session s WHERE finished IS NULL"  # noqa: S608  # as above
-        return [_session(row) for row in self._db.all(sql)]
+        return [Session(*row) for row in self._db.all(sql)]
 
     def labels_of_live(self) -> dict[str, dict[str, str]]:
         """Return the labels of every session that is not finished, by its id."""
@@ -118,7 +122,7 @@ class Sessions:
     def expired(self, now: float) -> list[Session]:
         """Return the sessions whose time is over at `now` on the monotonic clock."""
         sql = f"SELECT {_COLUMNS} FROM session s WHERE expires <= ? AND finished IS NULL"  # noqa: S608  # as above
-        return [_session(row) for row in self._db.all(sql, now)]
+        return [Session(*row) for row in self._db.all(sql, now)]
 
     def next_expiry(self) -> float | None:
         """Return when the next session is to be released, on the monotonic clock."""
@@ -192,7 +196,7 @@ class Sessions:
             f" WHERE {where} AND t.seq < min(?, ?) ORDER BY t.seq DESC LIMIT ?"
         )
         ends = [_BEYOND if end is None else end for end in (before, young)]
-        return [_session(row) for row in self._db.all(sql, *values, *ends, limit)]
+        return [Session(*row) for row in self._db.all(sql, *values, *ends, limit)]
 
     def count(self, wanted: Filter) -> int:
         """Return how many sessions a listing has."""
@@ -229,10 +233,7 @@ class Sessions:
             raise
 
     def _row(self, session_id: str) -> sqlite3.Row:
-        return self._found("SELECT * FROM session WHERE id = ?", session_id)
-
-    def _found(self, sql: str, session_id: str) -> sqlite3.Row:
-        row = self._db.one(sql, session_id)
+        row = self._db.one("SELECT * FROM session WHERE id = ?", session_id)
         if row is None:
             raise LookupError(session_id)
         return row
@@ -245,5 +246,14 @@ class Sessions:
         row = dict(self._row(session_id))
         changed = {**row, column: value}
         self._db.run(f"UPDATE session SET {column} = ? WHERE id = ?", value, session_id)  # noqa: S608  # our own column
-        self._tags.move([Move(row["seq"], tags_of(row), tags_of(changed))])
-        self._totals.moved(counted_as(row), counted_as(changed))
+        self._tags.move([Move(row["seq"], _tags_of_row(row), _tags_of_row(changed))])
+        self._totals.moved(_counted_as(row), _counted_as(changed))
+
+
+def _tags_of_row(row: Mapping[str, Any]) -> Set[Tag]:
+    return tags_of(row["status"], row["image"], json.loads(row["labels"]))
+
+
+def _counted_as(row: Mapping[str, Any]) -> Set[Tag]:
+    """Return the tags under which `Totals` counts a session in that state."""
+    return _tags_of_row(row) | (set() if row["status"] == states.FINISH else {ALIVE})

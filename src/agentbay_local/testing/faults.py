@@ -157,6 +157,7 @@ class Faults:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._rules: tuple[Fault, ...] = ()
+        self._refresh: Callable[[], None] | None = None
 
     def __iter__(self) -> Iterator[Fault]:
         return iter(self._rules)
@@ -187,6 +188,10 @@ class Faults:
         self.include(fault)
         return fault
 
+    def refresh_with(self, refresh: Callable[[], None]) -> None:
+        """Call `refresh` before each strike: it brings the rules of a file up to date."""
+        self._refresh = refresh
+
     def include(self, *faults: Fault) -> None:
         """Add rules that are made already."""
         with self._lock:
@@ -203,7 +208,9 @@ class Faults:
             self._rules = ()
 
     def strike(self, call: Call, *kinds: type[E]) -> E | None:
-        """Return what happens to a call, of these kinds of effects; None if nothing does."""
+        """Return the effect that a call meets, of these types; None if it meets no rule."""
+        if self._refresh is not None:
+            self._refresh()
         if not self._rules:
             return None
         with self._lock:

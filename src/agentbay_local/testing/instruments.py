@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -18,12 +18,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from agentbay_local.clock import Clock
-    from agentbay_local.testing.fault_actions import Effect
-    from agentbay_local.testing.faults import Call
 
 __all__ = ["Instruments"]
-
-E = TypeVar("E", bound="Effect")
 
 
 @attrs.frozen
@@ -51,13 +47,9 @@ class Instruments:
         """Make the instruments of a service."""
         faults = Faults()
         file = FaultFile(fault_file, faults) if fault_file else None
+        if file is not None:
+            faults.refresh_with(file.refresh)
         return cls(clock, faults, Journal(), Quotas(), Transitions(clock), file)
-
-    def strike(self, call: Call, *kinds: type[E]) -> E | None:
-        """Return the fault of these kinds that strikes a call, if any."""
-        if self.fault_file is not None:
-            self.fault_file.refresh()
-        return self.faults.strike(call, *kinds)
 
     def reset(self) -> None:
         """Forget faults, journal, limits and transitions."""

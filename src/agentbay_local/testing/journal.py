@@ -11,6 +11,7 @@ import json
 import threading
 import time
 from collections import deque
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import attrs
@@ -72,17 +73,19 @@ def masked(form: Mapping[str, str]) -> dict[str, str]:
         >>> masked({"Authorization": "Bearer k", "SessionId": "s-1"})
         {'Authorization': '***', 'SessionId': 's-1'}
     """
-    return {name: "***" if _secret(name) else _cut(value) for name, value in form.items()}
+    shown = {}
+    for name, value in form.items():
+        text = "***" if _is_secret(name) else value.encode("utf-8", "replace").decode()
+        cut = len(text) > _LONGEST
+        shown[name] = f"{text[:_LONGEST]}... ({len(text)} characters)" if cut else text
+    return shown
 
 
-def _secret(name: str) -> bool:
+# The same few names come with every request.
+@lru_cache(maxsize=256)
+def _is_secret(name: str) -> bool:
     lower = name.lower()
     return lower not in _NO_SECRETS and any(word in lower for word in _SECRET)
-
-
-def _cut(value: str) -> str:
-    text = value.encode("utf-8", "replace").decode()
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"
 
 
 class Journal:
