@@ -29,7 +29,7 @@ from agentbay_local.sessions.lifecycle import Lifecycle
 from agentbay_local.sessions.sandboxes import Sandboxes, unavailable
 from agentbay_local.state import ServiceState
 from agentbay_local.store import Store
-from agentbay_local.tools.tool_state import ToolStates
+from agentbay_local.tools.tool_state import ToolState, ToolStates
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -164,7 +164,7 @@ class Server:
     ) -> ServiceState:
         instruments = self._settings.instruments
         clock, signer = instruments.clock, Signer(home.secret())
-        background, tool_states = BackgroundTasks(clock), ToolStates()
+        background, tool_states = BackgroundTasks(clock), ToolStates(ToolState)
         files = ContextStore(home.contexts, executor, durable=not home.temporary)
         syncing = SyncService(
             store, clock, background, sandboxes.prepare_root, files, executor, instruments

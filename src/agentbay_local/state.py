@@ -95,7 +95,7 @@ class ServiceState:
             ApiError: The sandbox does not start.
         """
         sandbox = await self.sandboxes.get(session.id)
-        return ToolContext(session.id, sandbox, self.tool_states.of(session.id), self.code)
+        return ToolContext(session.id, sandbox, self.tool_states[session.id], self.code)
 
     def context(self, context_id: str | None, name: str = "ContextId") -> Context:
         """Return a context.

@@ -173,7 +173,7 @@ class Lifecycle:
             return
         await self._sandboxes.remove(session.id)
         self._syncing.forget(session.id)
-        self._tool_states.forget(session.id)
+        self._tool_states.pop(session.id, None)
         self._store.sessions.finish(session.id, reason, self._clock.time())
 
     def _keep(self, session: Session) -> None:

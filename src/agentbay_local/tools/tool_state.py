@@ -5,6 +5,7 @@ It is in memory only, because sessions end with the service.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import attrs
@@ -32,23 +33,12 @@ class ToolState:
     meter: Meter = attrs.field(factory=Meter)
 
 
-class ToolStates:
-    """The states of all sessions.
+ToolStates = defaultdict[str, ToolState]
+"""The state of each session by its id; empty at first.
 
-    Example:
-        >>> tool_states = ToolStates()
-        >>> tool_states.of("s-1").env["A"] = "b"
-        >>> tool_states.of("s-1").env
-        {'A': 'b'}
-    """
-
-    def __init__(self) -> None:
-        self._states: dict[str, ToolState] = {}
-
-    def of(self, session_id: str) -> ToolState:
-        """Return the state of a session, an empty one at first."""
-        return self._states.setdefault(session_id, ToolState())
-
-    def forget(self, session_id: str) -> None:
-        """Drop the state of a session that has ended."""
-        self._states.pop(session_id, None)
+Example:
+    >>> tool_states = ToolStates(ToolState)
+    >>> tool_states["s-1"].env["A"] = "b"
+    >>> tool_states["s-1"].env
+    {'A': 'b'}
+"""

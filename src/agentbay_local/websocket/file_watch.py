@@ -67,7 +67,7 @@ class FileWatchServer:
 
     async def _subscribe(self, connection: Connection, request: Request, path: str) -> None:
         session = self._state.running_session(self._session_id)
-        tool_state = self._state.tool_states.of(session.id)
+        tool_state = self._state.tool_states[session.id]
         sandbox = await self._state.sandboxes.get(session.id)
         subscription = await subscribe(tool_state, sandbox, path)
         self._unsubscribe(connection, path)
