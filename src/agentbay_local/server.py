@@ -180,7 +180,7 @@ class Server:
         if not home.temporary:
             # Policies that upload at release are honoured while the home still exists.
             self._stack.push_async_callback(lifecycle.release_all, "the service stopped", _GRACE)
-        lifecycle.begin()
+        lifecycle.start_sweeper()
         return ServiceState(
             store=store,
             clock=clock,

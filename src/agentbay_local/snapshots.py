@@ -80,7 +80,7 @@ async def restore_snapshot(state: ServiceState, path: Path) -> None:
         try:
             _load(state, staging, about)
         finally:
-            state.lifecycle.begin()
+            state.lifecycle.start_sweeper()
     finally:
         await remove_tree(staging)
 

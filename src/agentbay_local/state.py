@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from agentbay_local.protocol.errors import no_context, no_session, not_running, required
+from agentbay_local.protocol.errors import missing, no_context, no_session, not_running, required
 from agentbay_local.store import states
 from agentbay_local.tools.tool_context import ToolContext
 
@@ -71,7 +71,9 @@ class ServiceState:
         Raises:
             ApiError: The id is missing, unknown, or names a released session.
         """
-        session = self.store.sessions.get(required(session_id, "SessionId"))
+        if session_id is None or not session_id.strip():
+            raise missing("SessionId")
+        session = self.store.sessions.get(session_id)
         if session is None or session.status not in states.LIVE:
             raise no_session()
         return session
@@ -113,7 +115,7 @@ class ServiceState:
         """Delete all sessions and contexts, and return the instruments to their defaults."""
         self.instruments.reset()
         await self.delete_all()
-        self.lifecycle.begin()
+        self.lifecycle.start_sweeper()
 
     async def delete_all(self) -> None:
         """Cancel background work, the sweeper included, and delete all sessions and contexts."""

@@ -9,7 +9,7 @@ from agentbay_async._protocol.codec import compact_json, to_json
 from agentbay_local import images
 from agentbay_local.protocol.answers import Answer
 from agentbay_local.protocol.arguments import Arguments, ToolError
-from agentbay_local.protocol.errors import required
+from agentbay_local.protocol.errors import missing
 from agentbay_local.sandbox.errors import SandboxError
 from agentbay_local.tools.handlers import HANDLERS
 
@@ -45,7 +45,9 @@ async def call_tool(
     """
     failed = False
     with state.lifecycle.using(session):
-        name = required(tool, "Name")
+        name = tool or ""
+        if not name.strip():
+            raise missing("Name")
         try:
             if name not in images.tools_of(session.image):
                 raise ToolError(images.not_offered(session.image, name))

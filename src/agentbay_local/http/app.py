@@ -21,16 +21,13 @@ from agentbay_local.actions import ROUTES
 from agentbay_local.http import control, direct_call, files, ports, websocket
 from agentbay_local.http.authorization import check_api_key
 from agentbay_local.http.error_responses import error_response
-from agentbay_local.http.middleware import Middleware, Reply
+from agentbay_local.http.middleware import Middleware, Reply, check_request
 from agentbay_local.protocol import answers
-from agentbay_local.protocol.errors import ApiError, invalid, missing
+from agentbay_local.protocol.errors import ApiError, missing
 from agentbay_local.testing.faults import Call
-from agentbay_local.urls import FILE_PREFIX, PORT_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from aiohttp.typedefs import Handler
 
     from agentbay_local.state import ServiceState
     from agentbay_local.testing.fault_actions import Effect
@@ -56,7 +53,7 @@ def application(state: ServiceState, api_key: str) -> web.Application:
     """Build the web application of a service."""
     middleware = Middleware(state.instruments)
     actions = _Actions(state, api_key, middleware)
-    app = web.Application(client_max_size=BODY_LIMIT, middlewares=[_check_request])
+    app = web.Application(client_max_size=BODY_LIMIT, middlewares=[check_request])
     app.router.add_post("/", actions.act)
     app.router.add_get("/healthz", actions.health)
     files.add(app, state, middleware)
@@ -65,30 +62,6 @@ def application(state: ServiceState, api_key: str) -> web.Application:
     websocket.add(app, state)
     control.add(app, state, api_key)
     return app
-
-
-@web.middleware
-async def _check_request(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse requests of web pages, and bodies that are compressed or not whole."""
-    headers, path = request.headers, request.path
-    # A browser adds the origin of the page: no page has business here, but sessions serve pages.
-    if "Origin" in headers and not path.startswith(PORT_PREFIX):
-        return error_response(
-            ApiError(error_codes.NOT_LOGIN, "Requests from web pages are not accepted.", 403)
-        )
-    if headers.get("Content-Encoding", "identity") != "identity" and not path.startswith(
-        (PORT_PREFIX, FILE_PREFIX)
-    ):
-        return error_response(invalid("The body", "is compressed; send it uncompressed."))
-    try:
-        return await handler(request)
-    except web.RequestPayloadError:
-        return error_response(invalid("The body", "is not as its headers say."))
-    except ConnectionError:
-        if request.transport is not None:
-            raise
-        # The client has hung up in the middle; nobody gets this response.
-        return web.Response(status=400)
 
 
 class _Actions:

@@ -22,7 +22,7 @@ from agentbay_async._protocol import error_codes
 from agentbay_local.http.error_responses import error_response
 from agentbay_local.manual_clock import ManualClock
 from agentbay_local.protocol import answers
-from agentbay_local.protocol.errors import ApiError
+from agentbay_local.protocol.errors import ApiError, invalid
 from agentbay_local.testing.fault_actions import (
     Delay,
     Drop,
@@ -35,16 +35,19 @@ from agentbay_local.testing.fault_actions import (
     Truncate,
 )
 from agentbay_local.testing.journal import Entry, masked
+from agentbay_local.urls import FILE_PREFIX, PORT_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+
+    from aiohttp.typedefs import Handler as WebHandler
 
     from agentbay_local.testing.faults import Call
     from agentbay_local.testing.instruments import Instruments
 
     Handler = Callable[[Effect | None], Awaitable["Reply"]]
 
-__all__ = ["BrokenOffError", "Middleware", "Reply", "error_reply"]
+__all__ = ["BrokenOffError", "Middleware", "Reply", "check_request", "error_reply"]
 
 _log = logging.getLogger(__name__)
 
@@ -81,6 +84,30 @@ def error_reply(
     request_id = answers.request_id()
     response = error_response(error, status, request_id=request_id, headers=headers)
     return Reply(response, error.code, request_id)
+
+
+@web.middleware
+async def check_request(request: web.Request, handler: WebHandler) -> web.StreamResponse:
+    """Refuse requests of web pages, and bodies that are compressed or not whole."""
+    headers, path = request.headers, request.path
+    # A browser adds the origin of the page: no page has business here, but sessions serve pages.
+    if "Origin" in headers and not path.startswith(PORT_PREFIX):
+        return error_response(
+            ApiError(error_codes.NOT_LOGIN, "Requests from web pages are not accepted.", 403)
+        )
+    if headers.get("Content-Encoding", "identity") != "identity" and not path.startswith(
+        (PORT_PREFIX, FILE_PREFIX)
+    ):
+        return error_response(invalid("The body", "is compressed; send it uncompressed."))
+    try:
+        return await handler(request)
+    except web.RequestPayloadError:
+        return error_response(invalid("The body", "is not as its headers say."))
+    except ConnectionError:
+        if request.transport is not None:
+            raise
+        # The client has hung up in the middle; nobody gets this response.
+        return web.Response(status=400)
 
 
 class Middleware:

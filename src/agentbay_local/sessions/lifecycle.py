@@ -1,7 +1,7 @@
-"""How sessions begin, pause and end, and the sweeper that ends those whose time is over.
+"""Session lifecycle: create, pause, resume and release sessions, and sweep those that expire.
 
-A release goes: state ``DELETING``, processes killed, files brought home to the contexts that ask
-for it, directory removed, ``FINISH``. When files cannot be brought home the session is kept: it
+The steps of a release: state ``DELETING``, processes killed, files uploaded to the contexts whose
+policies ask for it, directory removed, ``FINISH``. If an upload fails the session is kept: it
 returns to ``RUNNING`` with the failed task on record, because a client that asked for its data to
 be saved must not lose it to a full disk. Releasing it again tries again.
 """
@@ -34,17 +34,17 @@ __all__ = ["Lifecycle"]
 
 _log = logging.getLogger(__name__)
 
-# A nap is no shorter than what the numbers of a clock can tell apart, and no longer than any time
-# that files are kept.
-_SHORTEST_NAP = 0.001
-_LONGEST_NAP = 6 * 3600.0
+# Below a millisecond the sum of a clock reading and a delay can round to the reading itself.
+_MIN_SWEEP_INTERVAL = 0.001
+_MAX_SWEEP_INTERVAL = 6 * 3600.0
 _RETRY_RELEASE_AFTER = 60.0
-_REMEMBER_FINISHED = 24 * 3600.0
+# A finished session stays visible in its detail for a day.
+_KEEP_FINISHED = 24 * 3600.0
 _RELEASE_WITHIN = 300.0
 
 
 class Lifecycle:
-    """The rules of a session's life."""
+    """Changes the states of sessions, and releases those whose time is over."""
 
     def __init__(
         self,
@@ -63,14 +63,14 @@ class Lifecycle:
         self._syncing = syncing
         self._tool_states = tool_states
         self._transitions = transitions
-        self._alarm = asyncio.Event()
-        self._nap_ends = math.inf
+        self._wake = asyncio.Event()
+        self._next_sweep = math.inf
         self._releases: dict[str, asyncio.Event] = {}
         self._busy: Counter[str] = Counter()
 
-    def begin(self) -> None:
+    def start_sweeper(self) -> None:
         """Start the sweeper."""
-        self._background.launch(self.sweep_for_ever(), "sweeper")
+        self._background.launch(self._sweep_forever(), "sweeper")
 
     @property
     def releasing(self) -> frozenset[str]:
@@ -120,7 +120,7 @@ class Lifecycle:
         return min(limits, default=None)
 
     def release(self, session: Session, reason: str) -> None:
-        """Begin to release a session, unless that is under way."""
+        """Start to release a session, unless its release is under way."""
         if session.id not in self._releases:
             self._store.sessions.set_status(session.id, states.DELETING)
             self._store.sessions.set_expiry(session.id, None)
@@ -128,26 +128,26 @@ class Lifecycle:
             self._background.launch(self._release(session, reason), f"release {session.id}")
 
     async def wait_released(self, session: Session) -> None:
-        """Wait for a release that has begun.
+        """Wait for a release under way.
 
         Raises:
-            Problem: It takes longer than five minutes; it goes on nevertheless.
+            ApiError: The release takes longer than five minutes; it continues.
         """
         released = self._releases.get(session.id)
         if released is not None and not await happens_within(
             self._clock, released, _RELEASE_WITHIN
         ):
-            raise wrong_state(states.DELETING, "its files are still on their way")
+            raise wrong_state(states.DELETING, "its files are still being uploaded")
 
     async def release_all(self, reason: str, within: float) -> None:
-        """Release every session that has something, and wait for it `within` seconds at most.
+        """Release every session with files or contexts, and wait `within` seconds at most.
 
-        One that has neither files nor contexts is a row, and over with the service anyway.
+        Any other session is only a row, and ends with the service.
         """
         self._transitions.immediate("delete")
-        held = self._sandboxes.known | self._store.bindings.sessions()
+        ids = self._sandboxes.known | self._store.bindings.sessions()
         for session in self._store.sessions.live():
-            if session.id in held:
+            if session.id in ids:
                 self.release(session, reason)
         waits = [asyncio.ensure_future(event.wait()) for event in self._releases.values()]
         if waits:
@@ -157,14 +157,14 @@ class Lifecycle:
 
     async def _release(self, session: Session, reason: str) -> None:
         try:
-            await self._end(session, reason)
+            await self._tear_down(session, reason)
         except BaseException:
             self._keep(session)
             raise
         finally:
             self._releases.pop(session.id).set()
 
-    async def _end(self, session: Session, reason: str) -> None:
+    async def _tear_down(self, session: Session, reason: str) -> None:
         await self._transitions.pass_through("delete")
         await self._sandboxes.close(session.id)
         if not await self._syncing.upload_before_release(session):
@@ -179,21 +179,21 @@ class Lifecycle:
     def _keep(self, session: Session) -> None:
         self._store.sessions.set_status(session.id, states.RUNNING)
         if session.idle_seconds is not None or session.ends is not None:
-            # A fresh deadline, or the sweeper would try again every second.
+            # Without a later deadline the sweeper would try again at once, for ever.
             later = self._clock.monotonic() + _RETRY_RELEASE_AFTER
             self._expire(session, later)
 
     def _expire(self, session: Session, moment: float | None) -> None:
-        """Say when a session is to be released, and let the sweeper know."""
+        """Set the time at which to release a session, and tell the sweeper."""
         self._store.sessions.set_expiry(session.id, moment)
         self._wake_sweeper(moment)
 
     def _wake_sweeper(self, moment: float | None) -> None:
-        if moment is not None and moment < self._nap_ends:
-            self._alarm.set()
+        if moment is not None and moment < self._next_sweep:
+            self._wake.set()
 
     def pause(self, session: Session) -> None:
-        """Begin to pause a running session; time spent paused never releases it.
+        """Start to pause a running session; time spent paused never releases it.
 
         Raises:
             ApiError: The session is being released.
@@ -218,7 +218,7 @@ class Lifecycle:
                 self._expire(session, self._expiry(session))
 
     def resume(self, session: Session) -> None:
-        """Begin to continue a paused session."""
+        """Start to resume a paused session."""
         self._store.sessions.set_status(session.id, states.RESUMING)
         self._background.launch(self._resume(session), f"resume {session.id}")
 
@@ -235,51 +235,52 @@ class Lifecycle:
             if reached == states.RUNNING:
                 self._expire(session, self._expiry(session))
 
-    async def sweep_for_ever(self) -> None:
-        """Release what is over, again and again, until cancelled."""
+    async def _sweep_forever(self) -> None:
         while True:
-            await self._nap()
+            await self._wait_until_due()
             try:
-                self.sweep()
+                self._sweep()
             except Exception:
                 _log.exception("a sweep failed; the next one follows")
 
-    async def _nap(self) -> None:
-        """Doze until something is due, or until it has been said that something is due earlier."""
-        self._nap_ends = self._next_due()
-        alarm = asyncio.ensure_future(self._alarm.wait())
-        nap = asyncio.ensure_future(doze_until(self._clock, self._nap_ends))
+    async def _wait_until_due(self) -> None:
+        """Wait for the next deadline, or until `_wake_sweeper` announces an earlier one."""
+        self._next_sweep = self._next_due()
+        alarm = asyncio.ensure_future(self._wake.wait())
+        timer = asyncio.ensure_future(doze_until(self._clock, self._next_sweep))
         try:
-            await asyncio.wait([alarm, nap], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([alarm, timer], return_when=asyncio.FIRST_COMPLETED)
         finally:
             alarm.cancel()
-            nap.cancel()
-            self._alarm.clear()
+            timer.cancel()
+            self._wake.clear()
 
     def _next_due(self) -> float:
-        """Return when to look again, on the monotonic clock."""
+        """Return the time of the next sweep on the monotonic clock."""
         sessions, contexts = self._store.sessions, self._store.contexts
-        passed, date = self._clock.monotonic(), self._clock.time()
+        monotonic, date = self._clock.monotonic(), self._clock.time()
         dues = [
             due - reading
             for due, reading in (
-                (sessions.next_expiry(), passed),
-                (sessions.first_finished(), date - _REMEMBER_FINISHED),
+                (sessions.next_expiry(), monotonic),
+                (sessions.first_finished(), date - _KEEP_FINISHED),
                 (contexts.next_expiry(), date),
             )
             if due is not None
         ]
-        return passed + min(max(min(dues, default=_LONGEST_NAP), _SHORTEST_NAP), _LONGEST_NAP)
+        wait = min(dues, default=_MAX_SWEEP_INTERVAL)
+        return monotonic + min(max(wait, _MIN_SWEEP_INTERVAL), _MAX_SWEEP_INTERVAL)
 
-    def sweep(self) -> None:
+    def _sweep(self) -> None:
         """Release sessions whose time is over, and expire files of contexts."""
         now = self._clock.monotonic()
         for session in self._store.sessions.expired(now):
             if session.ends is not None and session.ends <= now:
                 self.release(session, "its longest run time is over")
             elif session.id in self._busy:
+                # `using` sets the deadline when the last command ends.
                 self._store.sessions.set_expiry(session.id, session.ends)
             else:
                 self.release(session, "it was idle")
-        self._store.sessions.forget(self._clock.time() - _REMEMBER_FINISHED)
+        self._store.sessions.forget(self._clock.time() - _KEEP_FINISHED)
         self._syncing.expire_files()

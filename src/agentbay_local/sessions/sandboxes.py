@@ -1,7 +1,7 @@
-"""The sandboxes of all sessions: started on first use, one start at a time, ended with the session.
+"""The sandboxes of all sessions: started on first use, closed with their session.
 
-A stored session is a row; here is its directory and, once it is used, its live sandbox. What the
-sandbox package raises becomes the service's own error dialect at this border.
+A new session is only a row; its directory and its sandbox are made when it is used. Errors of a
+start become an `ApiError` here.
 """
 
 from __future__ import annotations
@@ -30,15 +30,16 @@ __all__ = ["Sandboxes"]
 
 _log = logging.getLogger(__name__)
 
-# For the start alone: who waits in line waits for starts that are bounded too, and when a thousand
-# sessions are used at once, the last of them waits for longer than any one start may take.
+# The limit is for one start, without the wait for a slot: when a thousand sessions are used at
+# once, the last one waits longer than any single start may take.
 _START_WITHIN = 30.0
-_AT_ONCE = 4
+# Each start forks several processes; more at once make all of them slower.
+_CONCURRENT_STARTS = 4
 
 
 @attrs.define
-class _Cell:
-    """What is known of one session while the service runs."""
+class _Entry:
+    """The state of one session's sandbox."""
 
     lock: asyncio.Lock = attrs.field(factory=asyncio.Lock)
     prepared: bool = False
@@ -51,19 +52,19 @@ class Sandboxes:
 
     Args:
         directory: The parent of all session directories.
-        backend: How sandboxes are started, or None when this machine cannot.
-        why_not: The sentence to answer with when there is no backend.
-        wanted: The level that was asked for.
-        limits: What each session may take.
-        outbound: Which hosts each session may reach.
+        backend: Starts sandboxes; None when this machine cannot isolate them.
+        unavailable_message: The error message when there is no backend.
+        requested: The isolation level that was asked for.
+        limits: The limits of each session.
+        outbound: The hosts that each session may reach.
     """
 
     def __init__(
         self,
         directory: Path,
         backend: Backend | None,
-        why_not: str,
-        wanted: Isolation,
+        unavailable_message: str,
+        requested: Isolation,
         limits: Limits,
         outbound: AllowedHosts = NO_HOSTS,
     ) -> None:
@@ -71,90 +72,90 @@ class Sandboxes:
         self._limits = limits
         self._outbound = outbound
         self._backend = backend
-        self._why_not = why_not
-        self._cells: dict[str, _Cell] = {}
+        self._unavailable_message = unavailable_message
+        self._entries: dict[str, _Entry] = {}
         self._on_close: list[Callable[[str], Awaitable[None]]] = []
-        self._starting = asyncio.Semaphore(_AT_ONCE)
-        self.isolation = backend.isolation if backend else wanted
+        self._starting = asyncio.Semaphore(_CONCURRENT_STARTS)
+        self.isolation = backend.isolation if backend else requested
 
-    def on_close(self, end: Callable[[str], Awaitable[None]]) -> None:
-        """Call `end` with the id of each session before its processes are killed."""
-        self._on_close.append(end)
+    def on_close(self, callback: Callable[[str], Awaitable[None]]) -> None:
+        """Call `callback` with the id of each session before its processes are killed."""
+        self._on_close.append(callback)
 
     def require(self) -> Backend:
         """Return the backend.
 
         Raises:
-            Problem: This machine cannot isolate sessions as asked.
+            ApiError: This machine cannot isolate sessions as asked.
         """
         if self._backend is None:
-            raise ApiError(error_codes.SANDBOX_UNAVAILABLE, self._why_not)
+            raise ApiError(error_codes.SANDBOX_UNAVAILABLE, self._unavailable_message)
         return self._backend
 
     @property
     def known(self) -> set[str]:
-        """The ids of the sessions that have a directory or a sandbox by now."""
-        return set(self._cells)
+        """The ids of the sessions that have a directory or a sandbox."""
+        return set(self._entries)
 
     async def prepare_root(self, session_id: str) -> SandboxSpec:
         """Return the specification of a session's sandbox, after its directories are made."""
-        cell, spec = self._cell(session_id), self._spec(session_id)
-        async with cell.lock:
-            if not cell.prepared:
+        entry, spec = self._entry(session_id), self._spec(session_id)
+        async with entry.lock:
+            if not entry.prepared:
                 await asyncio.to_thread(self.require().prepare_root, spec)
-                cell.prepared = True
+                entry.prepared = True
         return spec
 
     async def get(self, session_id: str) -> Sandbox:
-        """Return the live sandbox of a session, starting it when there is none.
+        """Return the live sandbox of a session; start one if necessary.
 
         Raises:
-            Problem: It does not start, or the session is being released.
+            ApiError: The sandbox does not start, or the session is being released.
         """
-        cell = self._cells.get(session_id)
-        if cell is not None and cell.sandbox is not None and not cell.sandbox.dead.is_set():
-            return cell.sandbox
-        cell = self._cell(session_id)
+        entry = self._entries.get(session_id)
+        if entry is not None and entry.sandbox is not None and not entry.sandbox.dead.is_set():
+            return entry.sandbox
+        entry = self._entry(session_id)
         try:
-            return await self._started(session_id, cell)
+            return await self._started(session_id, entry)
         except (SandboxError, OSError, asyncio.TimeoutError) as error:
             _log.warning("the sandbox of %s does not start", session_id, exc_info=error)
             raise ApiError(error_codes.SANDBOX_UNAVAILABLE, _start_failure(error)) from error
 
     def alive(self, session_id: str) -> Sandbox | None:
         """Return the sandbox of a session if it is running."""
-        cell = self._cells.get(session_id)
-        sandbox = cell.sandbox if cell else None
+        entry = self._entries.get(session_id)
+        sandbox = entry.sandbox if entry else None
         return sandbox if sandbox is not None and not sandbox.dead.is_set() else None
 
     async def close(self, session_id: str) -> None:
-        """End every process of a session; its files stay. A later `get` starts it anew."""
-        for end in self._on_close:
-            await end(session_id)
-        cell = self._cells.get(session_id)
-        if cell is None:
+        """Kill every process of a session; its files stay. A later `get` starts a new sandbox."""
+        for callback in self._on_close:
+            await callback(session_id)
+        entry = self._entries.get(session_id)
+        if entry is None:
             return
-        async with cell.lock:
-            sandbox, cell.sandbox = cell.sandbox, None
+        async with entry.lock:
+            sandbox, entry.sandbox = entry.sandbox, None
             if sandbox is not None:
                 await sandbox.close()
 
     async def remove(self, session_id: str) -> None:
-        """End a session for good: its processes and its directory."""
-        cell = self._cell(session_id)
-        cell.closed = True
+        """Kill the processes of a session and remove its directory."""
+        entry = self._entry(session_id)
+        entry.closed = True
         await self.close(session_id)
         await remove_tree(self.directory / session_id)
-        del self._cells[session_id]
+        del self._entries[session_id]
 
     async def close_all(self) -> None:
-        """End every process of every session, and give up the backend."""
-        await asyncio.gather(*(self.close(session_id) for session_id in list(self._cells)))
+        """Kill every process of every session, and close the backend."""
+        await asyncio.gather(*(self.close(session_id) for session_id in list(self._entries)))
         if self._backend is not None:
             await self._backend.close()
 
-    def _cell(self, session_id: str) -> _Cell:
-        return self._cells.setdefault(session_id, _Cell())
+    def _entry(self, session_id: str) -> _Entry:
+        return self._entries.setdefault(session_id, _Entry())
 
     def _spec(self, session_id: str) -> SandboxSpec:
         return SandboxSpec(
@@ -165,16 +166,16 @@ class Sandboxes:
             read_only=read_only_mounts(),
         )
 
-    async def _started(self, session_id: str, cell: _Cell) -> Sandbox:
-        async with cell.lock:
-            if cell.sandbox is None or cell.sandbox.dead.is_set():
+    async def _started(self, session_id: str, entry: _Entry) -> Sandbox:
+        async with entry.lock:
+            if entry.sandbox is None or entry.sandbox.dead.is_set():
                 async with self._starting:
-                    if cell.closed:
+                    if entry.closed:
                         raise SandboxError("the session is being released")
                     start = self.require().start(self._spec(session_id))
-                    cell.sandbox = await asyncio.wait_for(start, _START_WITHIN)
-                cell.prepared = True
-            return cell.sandbox
+                    entry.sandbox = await asyncio.wait_for(start, _START_WITHIN)
+                entry.prepared = True
+            return entry.sandbox
 
 
 def _start_failure(error: Exception) -> str:
@@ -184,14 +185,14 @@ def _start_failure(error: Exception) -> str:
         return f"The sandbox of this session does not start: {error}."
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return (
-            "The sandbox of this session does not start: the service may open no more files, and "
-            "each sandbox takes three. Delete sessions, or raise its limit (ulimit -n)."
+            "The sandbox of this session does not start: the service cannot open more files, and "
+            "each sandbox needs three. Delete sessions, or raise the limit (ulimit -n)."
         )
     return "The sandbox of this session does not start; the log of the service says why."
 
 
 def unavailable(reason: str, remedy: str) -> str:
-    """Write why sessions cannot be isolated here, what cures it, and how to do without."""
+    """Return the error message of a machine that cannot isolate sessions, with the cure."""
     return (
         f"This machine cannot isolate sessions: {reason.rstrip('.')}. To cure it: "
         f"{remedy.rstrip('.')}. To run sessions as plain processes that are NOT isolated, "
