@@ -1,7 +1,7 @@
-"""The command ``agentbay``: hands each subcommand to the package that it belongs to.
+"""The command ``agentbay``: dispatch each subcommand to its module.
 
-``local`` and ``doctor`` are the local service's, ``ps`` and ``reap`` the SDK's. Each is imported
-when it is asked for.
+``local`` and ``doctor`` belong to the local service, ``ps`` and ``reap`` to the SDK. A module is
+imported only for its own commands, because each takes a noticeable time to import.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _USAGE = """\
 usage: agentbay COMMAND [OPTIONS]
 
   local    run the local service until it is stopped
-  doctor   say whether this machine can isolate sessions
+  doctor   check whether this machine can isolate sessions
   ps       list the sessions that this host created and did not delete
   reap     delete sessions that outlived the process that created them
 
-agentbay COMMAND --help tells more.
+Run agentbay COMMAND --help for the options of a command.
 """
 
 
@@ -28,19 +28,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code.
 
     Args:
-        arguments: What follows the name of the program; by default that of this process.
+        arguments: The arguments after the program's name. Default: those of this process.
     """
-    given = sys.argv[1:] if arguments is None else list(arguments)
-    if given[:1] in (["-h"], ["--help"]):
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    command = arguments[0] if arguments else ""
+    if command in ("-h", "--help"):
         sys.stdout.write(_USAGE)
         return 0
-    if given[:1] in (["ps"], ["reap"]):
-        from agentbay_cli.sessions import main as of_sdk
+    if command in ("ps", "reap"):
+        from agentbay_cli.sessions import main as run_sessions
 
-        return of_sdk(given)
-    if given[:1] in (["local"], ["doctor"]):
-        from agentbay_local.cli import main as of_service
+        return run_sessions(arguments)
+    if command in ("local", "doctor"):
+        from agentbay_local.cli import main as run_local
 
-        return of_service(given)
+        return run_local(arguments)
     sys.stderr.write(_USAGE)
     return 2

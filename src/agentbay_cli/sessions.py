@@ -1,30 +1,24 @@
 """``agentbay ps`` and ``agentbay reap``: sessions that this host created and did not delete.
 
-What programs read goes to standard output, everything for people to standard error. Exit code 0 is
-success, 1 means that a session could not be deleted, 2 that nothing could be done.
+Output for programs goes to standard output, messages for people to standard error. The exit code is
+0 on success, 1 if a session could not be deleted, and 2 if the command could not run.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
-import os
 import re
 import sys
 import time
 from typing import TYPE_CHECKING
 
-from agentbay_async._lifecycle.ledger import located, read
-from agentbay_async.client import AsyncAgentBay
-from agentbay_async.config import find_ledger
-from agentbay_async.errors import AgentBayError
+from agentbay import AgentBay, AgentBayError, read_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agentbay_async._lifecycle.ledger_format import LedgerEntry
-    from agentbay_async.models.sessions import Reaping
+    from agentbay import LedgerEntry, Reaping
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _HEAD = ("SESSION", "PROCESS", "AGE", "OWNER", "SERVICE")
@@ -34,54 +28,51 @@ def main(arguments: Sequence[str]) -> int:
     """Run one of the commands and return its exit code.
 
     Args:
-        arguments: What follows the name of the program; the first is the command.
+        arguments: The command and its options.
 
     Example:
         ::
 
             agentbay reap --older-than 2h --dry-run
     """
-    chosen = parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
-        return _ps(as_json=chosen.json) if chosen.command == "ps" else asyncio.run(_reap(chosen))
+        return _ps(as_json=options.json) if options.command == "ps" else _reap(options)
     except (AgentBayError, OSError) as error:
-        return _failed(str(error))
+        _print_message(f"agentbay: {error}")
+        return 2
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return what reads the arguments."""
-    made = argparse.ArgumentParser("agentbay", description="Sessions that were left behind.")
-    commands = made.add_subparsers(dest="command", required=True)
+    """Return the parser of the arguments."""
+    top = argparse.ArgumentParser("agentbay", description="Sessions that were left behind.")
+    commands = top.add_subparsers(dest="command", required=True)
     ps = commands.add_parser("ps", help="list the sessions that this host created")
-    ps.add_argument("--json", action="store_true", help="one JSON object a line")
+    ps.add_argument("--json", action="store_true", help="print one JSON object a line")
     reap = commands.add_parser("reap", help="delete sessions that outlived their process")
-    reap.add_argument("--owner", help="whose sessions; by default your own")
+    reap.add_argument("--owner", help="owner of the sessions; default: your own")
     reap.add_argument(
         "--older-than",
         type=_duration,
         metavar="TIME",
-        help="only those older than, such as 90s, 30m, 2h or 1d; with it, also those of processes"
-        " that cannot be seen from here",
+        help="minimum age, such as 90s, 30m, 2h or 1d; with it, sessions of processes that cannot"
+        " be seen from here are deleted too",
     )
-    reap.add_argument("--endpoint", help="the service; by default the one that is configured")
-    reap.add_argument("--dry-run", action="store_true", help="say what would be deleted")
-    return made
+    reap.add_argument("--endpoint", help="the service; default: the configured one")
+    reap.add_argument("--dry-run", action="store_true", help="print what would be deleted")
+    return top
 
 
 def _duration(text: str) -> float:
-    found = re.fullmatch(r"(\d{1,9})([smhd])", text)
-    if not found or int(found[1]) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90s, 30m, 2h or 1d")
-    return float(int(found[1]) * _UNITS[found[2]])
+    match = re.fullmatch(r"(\d{1,9})([smhd])", text)
+    if not match or int(match[1]) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 30m, 2h or 1d")
+    return float(int(match[1]) * _UNITS[match[2]])
 
 
 def _ps(*, as_json: bool) -> int:
-    path = find_ledger(os.environ)
-    if path is None:
-        return _failed("the ledger is switched off (AGENTBAY_LEDGER)")
     now = time.time()
-    entries = read(located(path), now).open
-    rows = [_row(entry, now) for entry in entries]
+    rows = [_row(entry, now) for entry in read_ledger()]
     if as_json:
         keys = [name.lower() for name in _HEAD]
         lines = [json.dumps(dict(zip(keys, row, strict=True))) for row in rows]
@@ -94,7 +85,7 @@ def _ps(*, as_json: bool) -> int:
 
 def _row(entry: LedgerEntry, now: float) -> tuple[str, ...]:
     age = _age(now - entry.since)
-    return entry.session_id, entry.fate.value, age, entry.owner, entry.endpoint
+    return entry.session_id, entry.process_state.value, age, entry.owner, entry.endpoint
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:
@@ -107,28 +98,23 @@ def _age(seconds: float) -> str:
     return f"{max(0, int(seconds // _UNITS[unit]))}{unit}"
 
 
-async def _reap(chosen: argparse.Namespace) -> int:
-    async with AsyncAgentBay(endpoint=chosen.endpoint) as bay:
-        result = await bay.reap(chosen.owner, chosen.older_than, dry_run=chosen.dry_run)
-    return _told(result.unwrap(), dry_run=chosen.dry_run)
+def _reap(options: argparse.Namespace) -> int:
+    with AgentBay(endpoint=options.endpoint) as bay:
+        result = bay.reap(options.owner, options.older_than, dry_run=options.dry_run)
+    return _print_result(result.unwrap(), dry_run=options.dry_run)
 
 
-def _told(reaping: Reaping, *, dry_run: bool) -> int:
+def _print_result(reaping: Reaping, *, dry_run: bool) -> int:
     sys.stdout.writelines(f"{session_id}\n" for session_id in reaping.deleted)
     for session_id, reason in reaping.failed.items():
-        _say(f"{session_id} could not be deleted: {reason}")
-    _say(
+        _print_message(f"{session_id} could not be deleted: {reason}")
+    _print_message(
         f"{len(reaping.deleted)} {'would be ' if dry_run else ''}deleted,"
         f" {len(reaping.kept)} kept, {len(reaping.failed)} failed"
     )
     return 1 if reaping.failed else 0
 
 
-def _failed(reason: str) -> int:
-    _say(f"agentbay: {reason}")
-    return 2
-
-
-def _say(sentence: str) -> None:
+def _print_message(sentence: str) -> None:
     sys.stderr.write(f"{sentence}\n")
     sys.stderr.flush()

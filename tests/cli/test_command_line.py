@@ -1,4 +1,4 @@
-"""``agentbay``: each subcommand goes to the package that it belongs to."""
+"""The command ``agentbay`` and its subcommands."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
-    """Give a ledger that the command line reads."""
+    """Return the ledger that the command line reads."""
     path = tmp_path / "ledger.jsonl"
     monkeypatch.setenv("AGENTBAY_LEDGER", str(path))
     return Ledger(str(path), "https://service", SystemClock())
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """Give what ``reap`` was asked; it finds one session that goes and one that cannot."""
+def reap_calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """Return the arguments of calls of ``reap``; it deletes, keeps and fails a session each."""
     calls: list[tuple[Any, ...]] = []
 
     async def reap(
@@ -45,7 +45,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     return calls
 
 
-def test_ps_lists_what_is_open(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ps_lists_sessions_that_were_not_deleted(
+    ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
     """As a table for people, and as JSON for programs."""
     ledger.began()
     ledger.created("s-1", "me@here", 60.0)
@@ -63,10 +65,10 @@ def test_ps_lists_what_is_open(ledger: Ledger, capsys: pytest.CaptureFixture[str
     }
 
 
-def test_ps_lists_nothing_where_there_is_no_ledger(
+def test_ps_needs_a_ledger_that_is_switched_on(
     ledger: Ledger, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A host without sessions is no failure; one without a ledger is."""
+    """An empty or missing file is not an error."""
     assert main.main(["ps"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 1
     monkeypatch.setenv("AGENTBAY_LEDGER", "off")
@@ -77,37 +79,35 @@ def test_ps_lists_nothing_where_there_is_no_ledger(
 @pytest.mark.parametrize(
     ("seconds", "shown"), [(-5, "0s"), (59, "59s"), (60, "1m"), (7200, "2h"), (200_000, "2d")]
 )
-def test_ages_are_short(seconds: float, shown: str) -> None:
-    """To the largest unit that fits."""
+def test_ages_are_rounded_down_to_the_largest_unit(seconds: float, shown: str) -> None:
+    """A clock that was set back gives no negative age."""
     assert sessions._age(seconds) == shown
 
 
-def test_reap_tells_what_it_did(
-    asked: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
+def test_reap_prints_its_result(
+    reap_calls: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Ids for programs, the rest for people; what could not be deleted is in the exit code."""
+    """Ids go to standard output, messages to standard error; a failure sets the exit code."""
     assert main.main(["reap", "--owner", "ci", "--older-than", "2h"]) == 1
-    assert asked == [("AsyncAgentBay('https://service')", "ci", 7200.0, False)]
+    assert reap_calls == [("AsyncAgentBay('https://service')", "ci", 7200.0, False)]
     output = capsys.readouterr()
     assert output.out == "s-1\n"
     assert "s-3 could not be deleted: it broke" in output.err
     assert "1 deleted, 1 kept, 1 failed" in output.err
 
 
-def test_reap_takes_its_options(
-    asked: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
+def test_reap_takes_an_endpoint_and_dry_run(
+    reap_calls: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Another service, and a run that deletes nothing."""
+    """A dry run says that it deleted nothing."""
     main.main(["reap", "--endpoint", "https://other", "--dry-run"])
-    assert asked == [("AsyncAgentBay('https://other')", None, None, True)]
+    assert reap_calls == [("AsyncAgentBay('https://other')", None, None, True)]
     assert "1 would be deleted" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["", "2", "h", "0s", "-1h", "2 h", "1w", "9" * 20 + "s"])
-def test_times_that_cannot_be_meant_are_refused(
-    text: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """With the forms that are understood."""
+def test_invalid_times_are_rejected(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message lists valid forms."""
     with pytest.raises(SystemExit) as refused:
         main.main(["reap", f"--older-than={text}"])
     assert refused.value.code == 2
@@ -115,9 +115,9 @@ def test_times_that_cannot_be_meant_are_refused(
 
 
 @pytest.mark.parametrize("error", [ConfigurationError("no key"), ServiceError("not well")])
-def test_what_cannot_be_done_is_said(
+def test_an_error_is_printed_and_exits_with_2(
     error: Exception,
-    asked: list[tuple[Any, ...]],
+    reap_calls: list[tuple[Any, ...]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -1,4 +1,4 @@
-"""The ledger: what is written down is found again, whatever happens to those who write."""
+"""The ledger: records survive killed writers, compaction, removal and concurrent writers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from agentbay_async._lifecycle import ledger as _ledger
 from agentbay_async._lifecycle.ledger import Ledger, append, compact, default_path, read
-from agentbay_async._lifecycle.processes import Fate, this_process
+from agentbay_async._lifecycle.processes import ProcessState, this_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,13 +27,13 @@ _DAY = 86_400.0
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Give a ledger that does not exist yet."""
+    """Return the path of a ledger that does not exist yet."""
     return tmp_path / "new" / "ledger.jsonl"
 
 
 @pytest.fixture
 def ledger(path: Path, clock: InstantClock) -> Ledger:
-    """Give the ledger as a client uses it."""
+    """Return the ledger of a client."""
     return Ledger(str(path), "https://service", clock)
 
 
@@ -41,17 +41,17 @@ def _open(path: Path, now: float) -> list[str]:
     return [entry.session_id for entry in read(path, now).open]
 
 
-def test_nothing_is_made_before_a_session_is(ledger: Ledger, clock: InstantClock) -> None:
-    """Whoever only looks leaves no file behind."""
+def test_no_file_is_created_before_the_first_session(ledger: Ledger, clock: InstantClock) -> None:
+    """Reading leaves no file behind."""
     assert ledger.read().open == []
     ledger.deleted("s-1")
     assert not ledger.path.parent.exists()
 
 
-def test_what_was_created_and_not_deleted_is_open(
+def test_a_session_that_was_created_and_not_deleted_is_open(
     ledger: Ledger, path: Path, clock: InstantClock
 ) -> None:
-    """With all that is needed to find it, and to say whether anybody still wants it."""
+    """Its entry names its service, owner, times and process."""
     ledger.began()
     for session_id in ("s-1", "s-2"):
         ledger.created(session_id, "me", 60.0)
@@ -59,12 +59,12 @@ def test_what_was_created_and_not_deleted_is_open(
     (entry,) = ledger.read().open
     assert (entry.session_id, entry.endpoint, entry.owner) == ("s-2", "https://service", "me")
     assert (entry.since, entry.until) == (clock.now, clock.now + 60)
-    assert entry.process == this_process()
-    assert entry.fate is Fate.ALIVE
+    assert entry._process == this_process()
+    assert entry.process_state is ProcessState.ALIVE
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_session_whose_time_is_over_is_not_open(
+def test_a_session_past_its_max_runtime_is_not_open(
     ledger: Ledger, path: Path, clock: InstantClock
 ) -> None:
     """The service has ended it."""
@@ -73,8 +73,8 @@ def test_a_session_whose_time_is_over_is_not_open(
     assert _open(path, clock.now + 61) == ["s-2"]
 
 
-def test_services_may_give_the_same_id(path: Path, clock: InstantClock) -> None:
-    """A session is one of its service."""
+def test_two_services_may_use_the_same_session_id(path: Path, clock: InstantClock) -> None:
+    """Deleting one leaves the other open."""
     one, two = (Ledger(str(path), endpoint, clock) for endpoint in ("https://1", "https://2"))
     one.created("s-1", "me", None)
     two.created("s-1", "me", None)
@@ -94,8 +94,8 @@ def test_services_may_give_the_same_id(path: Path, clock: InstantClock) -> None:
         b'\n{"did":"began","run":1}',
     ],
 )
-def test_a_torn_line_spoils_no_other(ledger: Ledger, path: Path, torn: bytes) -> None:
-    """Whoever was killed while it wrote takes no more than its own line along."""
+def test_a_torn_line_does_not_damage_the_next(ledger: Ledger, path: Path, torn: bytes) -> None:
+    """A killed writer loses only its own line."""
     ledger.created("s-1", "me", None)
     with path.open("ab") as file:
         file.write(torn)
@@ -104,8 +104,8 @@ def test_a_torn_line_spoils_no_other(ledger: Ledger, path: Path, torn: bytes) ->
 
 
 @pytest.mark.parametrize("text", ['a"b', "a\\b", "a\nb", "ü", "}"])
-def test_any_text_can_be_written_down(path: Path, clock: InstantClock, text: str) -> None:
-    """Lines are put together by hand, and are JSON all the same."""
+def test_any_text_can_be_recorded(path: Path, clock: InstantClock, text: str) -> None:
+    """Lines are formatted by hand, and are valid JSON."""
     ledger = Ledger(str(path), text, clock)
     ledger.created(text, text, 0.5)
     (entry,) = ledger.read().open
@@ -114,7 +114,7 @@ def test_any_text_can_be_written_down(path: Path, clock: InstantClock, text: str
 
 
 def test_processes_share_the_ledger(path: Path, clock: InstantClock) -> None:
-    """No line of any of them is lost, also while the file is replaced again and again."""
+    """No line is lost, also while the file is compacted again and again."""
     code = """
 import sys
 from agentbay_async._clock import SystemClock
@@ -141,8 +141,8 @@ for number in range(200):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no kill -9")
-def test_a_killed_writer_leaves_a_ledger_that_can_be_read(path: Path, clock: InstantClock) -> None:
-    """Whatever was said to be written is there, and its process is known to be dead."""
+def test_a_killed_writer_leaves_a_readable_ledger(path: Path, clock: InstantClock) -> None:
+    """Every completed write is there, and its process is known to be dead."""
     code = """
 import sys
 from agentbay_async._clock import SystemClock
@@ -165,15 +165,15 @@ while True:
         writer.send_signal(signal.SIGKILL)
     entries = read(path, clock.now).open
     assert len(entries) >= said == 20
-    assert {entry.fate for entry in entries} == {Fate.DEAD}
+    assert {entry.process_state for entry in entries} == {ProcessState.DEAD}
 
 
-def test_a_long_ledger_is_made_shorter(
+def test_a_long_ledger_is_compacted(
     ledger: Ledger, path: Path, monkeypatch: pytest.MonkeyPatch, clock: InstantClock
 ) -> None:
-    """By whoever writes, now and then; what still matters stays."""
-    monkeypatch.setattr(_ledger, "_LOOKED_AT_EVERY", 10)
-    monkeypatch.setattr(_ledger, "_LONG", 2000)
+    """Writers do it now and then; records that matter stay."""
+    monkeypatch.setattr(_ledger, "_CHECK_EVERY", 10)
+    monkeypatch.setattr(_ledger, "_COMPACT_ABOVE", 2000)
     short = Ledger(str(path), "https://service", clock)
     short.began()
     short.created("s-0", "me", None)
@@ -182,15 +182,15 @@ def test_a_long_ledger_is_made_shorter(
         short.deleted(f"s-{number}")
     assert path.stat().st_size < 6000
     assert _open(path, clock.now) == ["s-0"]
-    assert ledger.read().open[0].process == this_process()
+    assert ledger.read().open[0]._process == this_process()
 
 
-def test_a_ledger_of_living_sessions_is_not_gone_through_by_every_process(
+def test_a_ledger_of_live_sessions_is_not_compacted_by_every_process(
     path: Path, monkeypatch: pytest.MonkeyPatch, clock: InstantClock
 ) -> None:
-    """Only when it has doubled since it was shortened, whoever did that."""
-    monkeypatch.setattr(_ledger, "_LOOKED_AT_EVERY", 1)
-    monkeypatch.setattr(_ledger, "_LONG", 2000)
+    """Only when it has doubled since the last compaction, by any process."""
+    monkeypatch.setattr(_ledger, "_CHECK_EVERY", 1)
+    monkeypatch.setattr(_ledger, "_COMPACT_ABOVE", 2000)
     before, after = [], [1000]
 
     def noted(path: Path, now: float) -> None:
@@ -208,10 +208,10 @@ def test_a_ledger_of_living_sessions_is_not_gone_through_by_every_process(
     assert all(long > 1.9 * short for long, short in zip(before, after, strict=False))
 
 
-def test_processes_without_sessions_are_forgotten_after_a_while(
+def test_processes_without_sessions_are_dropped_after_a_week(
     ledger: Ledger, path: Path, clock: InstantClock
 ) -> None:
-    """Those that were killed at their first create are known by their run alone, for a week."""
+    """A process killed during its first create is known only by its run."""
     ledger.began()
     run = this_process().run
     compact(path, clock.now + 6 * _DAY)
@@ -220,21 +220,21 @@ def test_processes_without_sessions_are_forgotten_after_a_while(
     assert path.read_bytes() == b""
 
 
-def test_a_ledger_that_cannot_be_written_is_said_once(
+def test_a_ledger_that_cannot_be_written_is_logged_once(
     tmp_path: Path, clock: InstantClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is there for bad days, and no reason for one."""
+    """The calls of the client succeed."""
     (tmp_path / "file").write_text("")
     ledger = Ledger(str(tmp_path / "file" / "ledger"), "https://service", clock)
     for _ in range(3):
         ledger.created("s-1", "me", None)
     assert len(caplog.records) == 1
-    assert "cannot be written" in caplog.text
+    assert "cannot write the ledger" in caplog.text
 
 
 @pytest.mark.parametrize("whole", [False, True])
-def test_a_removed_ledger_is_made_anew(ledger: Ledger, path: Path, whole: bool) -> None:
-    """Whoever deletes the file while programs run loses what it said, and nothing after that."""
+def test_a_removed_ledger_is_created_again(ledger: Ledger, path: Path, whole: bool) -> None:
+    """Removing the file loses its records, but none that follow."""
     ledger.created("s-1", "me", None)
     if whole:
         shutil.rmtree(path.parent)
@@ -244,10 +244,10 @@ def test_a_removed_ledger_is_made_anew(ledger: Ledger, path: Path, whole: bool) 
     assert [entry.session_id for entry in ledger.read().open] == ["s-2"]
 
 
-def test_one_that_was_stopped_with_the_lock_does_not_stop_others(
+def test_a_process_stopped_with_the_lock_does_not_block_others(
     ledger: Ledger, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They wait for a moment, and write all the same."""
+    """They wait for a moment, then write without the lock."""
     ledger.created("s-1", "me", None)
     tried: list[bool] = []
 
@@ -255,27 +255,27 @@ def test_one_that_was_stopped_with_the_lock_does_not_stop_others(
         tried.append(shared)
         return False
 
-    monkeypatch.setattr(_ledger, "_locked", refused)
-    monkeypatch.setattr(_ledger, "_PAUSE", 0.0)
+    monkeypatch.setattr(_ledger, "_lock", refused)
+    monkeypatch.setattr(_ledger, "_LOCK_PAUSE", 0.0)
     ledger.created("s-2", "me", None)
-    assert len(tried) == _ledger._TRIES
+    assert len(tried) == _ledger._LOCK_ATTEMPTS
     compact(path, 0.0)
     assert [entry.session_id for entry in ledger.read().open] == ["s-1", "s-2"]
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_line_that_could_not_wait_for_a_replacement_is_kept(
+def test_a_line_written_without_the_lock_survives_compaction(
     path: Path, clock: InstantClock, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    """It goes into a file that is being replaced, or was just before it was looked at."""
+    """Both when it goes to the old file, and when that was replaced just before."""
     one, other = (Ledger(str(path), f"https://{number}", clock) for number in range(2))
     one.created("s-1", "me", None)
     put = type(path).replace
 
     def replace(self: Path, target: Path) -> Path:
         with monkeypatch.context() as patched:
-            patched.setattr(_ledger, "_waited_for", lambda _lock: False)
-            patched.setattr(_ledger, "_locked", lambda _lock, shared: not shared)
+            patched.setattr(_ledger, "_wait_for_lock", lambda _lock: False)
+            patched.setattr(_ledger, "_lock", lambda _lock, shared: not shared)
             if moment == "before":
                 other.created("s-2", "me", None)
                 return put(self, target)
@@ -289,8 +289,8 @@ def test_a_line_that_could_not_wait_for_a_replacement_is_kept(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
-def test_a_forked_child_is_a_process_of_its_own(run_child: Callable[..., str], path: Path) -> None:
-    """Its sessions are not its parent's."""
+def test_a_forked_child_is_recorded_as_a_process(run_child: Callable[..., str], path: Path) -> None:
+    """Its sessions are not those of its parent."""
     output = run_child(
         f"""
         import os
@@ -305,14 +305,14 @@ def test_a_forked_child_is_a_process_of_its_own(run_child: Callable[..., str], p
             os._exit(0)
         os.wait()
         for entry in ledger.read().open:
-            print(entry.session_id, entry.fate.value)
+            print(entry.session_id, entry.process_state.value)
         """
     )
     assert output.splitlines() == ["of-parent alive", "of-child dead"]
 
 
-def test_the_ledger_lies_where_programs_keep_their_data(tmp_path: Path) -> None:
-    """One for each host, because homes may be shared."""
+def test_the_ledger_is_in_the_data_directory(tmp_path: Path) -> None:
+    """One for each host, because hosts may share a home directory."""
     path = default_path({"XDG_DATA_HOME": str(tmp_path), "LOCALAPPDATA": str(tmp_path)})
     assert path.name.startswith("ledger-")
     if sys.platform != "darwin":
@@ -320,7 +320,7 @@ def test_the_ledger_lies_where_programs_keep_their_data(tmp_path: Path) -> None:
 
 
 def test_a_line_is_one_object(ledger: Ledger, path: Path) -> None:
-    """So that other programs can read it, too."""
+    """Other programs can read the ledger too."""
     ledger.began()
     ledger.created("s-1", "me", None)
     append(path, b'{"did":"something"}')

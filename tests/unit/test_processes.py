@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agentbay_async._lifecycle import processes as _processes
-from agentbay_async._lifecycle.processes import Fate, Process, default_owner, fate, this_process
+from agentbay_async._lifecycle.processes import (
+    Process,
+    ProcessState,
+    default_owner,
+    process_state,
+    this_process,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +27,7 @@ _LINUX = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the sy
 
 def test_this_process_lives() -> None:
     """And is the same whenever it is asked for."""
-    assert fate(this_process()) is Fate.ALIVE
+    assert process_state(this_process()) is ProcessState.ALIVE
     assert this_process() is this_process()
 
 
@@ -29,7 +35,7 @@ def test_a_process_that_ended_is_dead() -> None:
     """Its number is free."""
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
-    assert fate(this_process()._replace(pid=child.pid)) is Fate.DEAD
+    assert process_state(this_process()._replace(pid=child.pid)) is ProcessState.DEAD
 
 
 @_LINUX
@@ -40,7 +46,7 @@ def test_a_process_that_nobody_waited_for_is_dead() -> None:
     while stat.read_text().rpartition(")")[2].split()[0] != "Z":
         pass
     start = stat.read_text().rpartition(")")[2].split()[19]
-    assert fate(this_process()._replace(pid=child.pid, start=start)) is Fate.DEAD
+    assert process_state(this_process()._replace(pid=child.pid, start=start)) is ProcessState.DEAD
     child.wait()
 
 
@@ -48,15 +54,15 @@ def test_a_process_that_nobody_waited_for_is_dead() -> None:
 @pytest.mark.parametrize(
     ("change", "known"),
     [
-        ({"start": "1"}, Fate.DEAD),
-        ({"boot": "another"}, Fate.DEAD),
-        ({"boot": ""}, Fate.UNKNOWN),
-        ({"space": "pid:[1]"}, Fate.UNKNOWN),
+        ({"start": "1"}, ProcessState.DEAD),
+        ({"boot": "another"}, ProcessState.DEAD),
+        ({"boot": ""}, ProcessState.UNKNOWN),
+        ({"space": "pid:[1]"}, ProcessState.UNKNOWN),
     ],
 )
-def test_a_number_alone_does_not_tell(change: dict[str, str], known: Fate) -> None:
+def test_a_number_alone_does_not_tell(change: dict[str, str], known: ProcessState) -> None:
     """It may have been given again, belong to an earlier boot, or to another container."""
-    assert fate(this_process()._replace(**change)) is known
+    assert process_state(this_process()._replace(**change)) is known
 
 
 def test_a_system_that_tells_little_is_believed(
@@ -65,11 +71,11 @@ def test_a_system_that_tells_little_is_believed(
     """Without its tables a number is all there is: one that is taken is taken for alive."""
     monkeypatch.setattr(_processes, "_PROC", tmp_path)
     bare = Process("run", os.getpid())
-    assert fate(bare) is Fate.ALIVE
+    assert process_state(bare) is ProcessState.ALIVE
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
-    assert fate(bare._replace(pid=child.pid)) is Fate.DEAD
-    assert fate(bare._replace(boot="of another time")) is Fate.DEAD
+    assert process_state(bare._replace(pid=child.pid)) is ProcessState.DEAD
+    assert process_state(bare._replace(boot="of another time")) is ProcessState.DEAD
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no signals")
@@ -83,7 +89,7 @@ def test_a_process_of_somebody_else_is_taken_for_alive(
         raise error
 
     monkeypatch.setattr(os, "kill", refuse)
-    assert fate(this_process()) is Fate.ALIVE
+    assert process_state(this_process()) is ProcessState.ALIVE
 
 
 def test_processes_that_seed_chance_have_names_of_their_own(run_child: Callable[..., str]) -> None:

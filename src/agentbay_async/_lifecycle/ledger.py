@@ -1,14 +1,18 @@
-"""The ledger: a file on this host in which every session is written down that was created here.
+"""The ledger: a file that records every session created on this host.
 
-It is there for the day on which a process is killed before it could delete its sessions. Each line
-is one JSON object, appended by one write, so that many processes may share the file and one that is
-killed leaves a torn line at worst. Such a line is passed over, and does not spoil the next, because
-lines begin with their separator instead of ending with it. Keys are never written. Whoever replaces
-the file by a shorter one does so while nobody else writes; whoever could not wait for that writes
-into the old file, from where the line is fetched, or once more into the new one.
+If a process is killed before it deletes its sessions, they are found here. Each record is a line
+with a JSON object, appended by one write. So processes share the file without waiting for each
+other, and a process that is killed leaves at most one torn line. A record begins with its newline
+instead of ending with it; so a torn line does not damage the record after it. API keys are never
+written.
 
-A line is written where the session is made, by the event loop itself: it takes some ten
-microseconds, and a thread would take more.
+The file is compacted under an exclusive lock, and appended to under a shared one. An append does
+not wait for the lock for long: then its line goes to the old file, from which the compaction
+fetches it, or is written once more to the new file. A record that is there twice does no harm.
+
+The event loop writes the line itself, while it handles the create: an append takes about ten
+microseconds, and a hand-over to a thread takes longer. SQLite was measured too, and costs at least
+twice as much; see ``docs/decisions``.
 """
 
 from __future__ import annotations
@@ -25,15 +29,18 @@ import attrs
 
 from agentbay_async._lifecycle.ledger_format import (
     Contents,
+    LedgerEntry,
     began_line,
+    compacted,
+    compacted_length,
     contents,
     created_line,
     deleted_line,
-    length_when_shortened,
-    shortened,
 )
 from agentbay_async._lifecycle.processes import this_process
 from agentbay_async._paths import data_dir
+from agentbay_async.config import find_ledger
+from agentbay_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,20 +49,20 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("agentbay")
 
-# Bytes from which on the file is made shorter, and how often a process looks at its length.
-_LONG = 256 * 1024
-_LOOKED_AT_EVERY = 256
-# How often, and after how many seconds, the file is asked for while it is being replaced.
-_TRIES = 250
-_PAUSE = 0.004
+# Compact a file that is longer than this many bytes; check the length at every 256th append.
+_COMPACT_ABOVE = 256 * 1024
+_CHECK_EVERY = 256
+# Wait up to a second for a compaction, which blocks the event loop meanwhile.
+_LOCK_ATTEMPTS = 250
+_LOCK_PAUSE = 0.004
 
 
 class Ledger:
-    """The ledger, as one client uses it. Nothing is made before the first session is.
+    """The ledger of one client. Its file is created with the first session.
 
     Args:
-        path: The file; ``""`` takes the one of this host.
-        endpoint: The service that has the client's sessions.
+        path: The file; ``""`` takes the default of this host.
+        endpoint: The service of the client's sessions.
         clock: Time.
     """
 
@@ -63,35 +70,35 @@ class Ledger:
         self.path = located(path)
         self._endpoint = endpoint
         self._clock = clock
-        self._begun = ""
+        self._run = ""
         self._writes = 0
-        self._long = _LONG
+        self._compact_above = _COMPACT_ABOVE
         self._broken = False
 
     def began(self) -> None:
-        """Write this process down; to be called before it asks for its first session."""
+        """Record this process. Call it before the request for its first session."""
         process = this_process()
-        if self._begun == process.run:
+        if self._run == process.run:
             return
-        self._begun = process.run
+        self._run = process.run
         self._write(began_line(process, self._clock.time()))
 
     def created(self, session_id: str, owner: str, lasts: float | None) -> None:
-        """Write a session down, which lasts so many seconds at most."""
-        whose = self._endpoint, owner, self._begun
-        self._write(created_line(session_id, whose, self._clock.time(), lasts))
+        """Record a session that the service ends after `lasts` seconds."""
+        origin = self._endpoint, owner, self._run
+        self._write(created_line(session_id, origin, self._clock.time(), lasts))
 
     def deleted(self, session_id: str) -> None:
-        """Write down that a session is gone; without a ledger there is nothing to cross out."""
-        if self._begun or self.path.exists():
+        """Record that a session is gone, unless there is no ledger that could contain it."""
+        if self._run or self.path.exists():
             self._write(deleted_line(session_id, self._endpoint, self._clock.time()))
 
     def read(self) -> Contents:
-        """Return what it says."""
+        """Return the contents."""
         return read(self.path, self._clock.time())
 
     def _write(self, line: bytes) -> None:
-        """Append a line. A disk that is full is no reason to fail a call; it is said once."""
+        """Append a line; log the first error, such as a full disk, instead of raising it."""
         if self._broken:
             return
         try:
@@ -99,8 +106,8 @@ class Ledger:
         except OSError as error:
             self._broken = True
             logger.warning(
-                "the ledger %s cannot be written (%s): sessions that this process loses will not"
-                " be found there",
+                "cannot write the ledger %s (%s): `agentbay reap` will not find sessions that this"
+                " process leaves behind",
                 self.path,
                 error.strerror,
             )
@@ -111,22 +118,46 @@ class Ledger:
         except FileNotFoundError:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             length = append(self.path, line)
-        if self._writes % _LOOKED_AT_EVERY == 0 and length > self._long:
-            # Many sessions may be alive: then the work is not begun again for nothing.
-            self._long = max(_LONG, 2 * _length_when_shortened(self.path))
-            if length > self._long:
+        if self._writes % _CHECK_EVERY == 0 and length > self._compact_above:
+            # With many live sessions a compacted file is still long. Compacting again pays only
+            # once the file has doubled, also if another process did it last.
+            self._compact_above = max(_COMPACT_ABOVE, 2 * _compacted_length(self.path))
+            if length > self._compact_above:
                 compact(self.path, self._clock.time())
-                self._long = max(_LONG, 2 * _length_when_shortened(self.path))
+                self._compact_above = max(_COMPACT_ABOVE, 2 * _compacted_length(self.path))
         self._writes += 1
 
 
+def read_ledger() -> list[LedgerEntry]:
+    """Return the sessions that this host created and did not delete, by its ledger.
+
+    Sessions whose ``max_runtime`` is over are left out: the service has ended them. This reads a
+    local file and sends nothing, so a session may be gone already for other reasons.
+
+    Raises:
+        ConfigurationError: The ledger is switched off (``AGENTBAY_LEDGER=off``).
+        OSError: The file exists and cannot be read.
+
+    Example:
+        ::
+
+            for entry in read_ledger():
+                if entry.process_state is ProcessState.DEAD:
+                    print(entry.session_id, entry.endpoint)
+    """
+    path = find_ledger(os.environ)
+    if path is None:
+        raise ConfigurationError("the ledger is switched off (AGENTBAY_LEDGER)")
+    return read(located(path), time.time()).open
+
+
 def located(path: str) -> Path:
-    """Return the file that a setting names; ``""`` is the one of this host."""
+    """Return the file that a setting names; ``""`` is the default of this host."""
     return Path(path).expanduser().absolute() if path else default_path(os.environ)
 
 
 def default_path(environ: Mapping[str, str]) -> Path:
-    """Return where the ledger of this host is, whether it exists or not."""
+    """Return the default ledger of this host, which need not exist."""
     import socket
 
     # A home directory may be shared by hosts, whose process ids say nothing to each other.
@@ -135,20 +166,21 @@ def default_path(environ: Mapping[str, str]) -> Path:
 
 @attrs.define
 class _Files:
-    """What a process keeps open of a ledger, because opening costs more than writing.
+    """Open files of a ledger. A process keeps them: opening one costs more than a write.
 
     Attributes:
-        lock: The lock; it has a file of its own, which is never replaced.
-        rows: The ledger.
+        lock: Descriptor of the lock file, which is never replaced.
+        lines: Descriptor of the ledger, which a compaction replaces.
     """
 
     lock: int
-    rows: int
+    lines: int
 
 
 @lru_cache(maxsize=8)
 def _files(path: Path, _pid: int) -> _Files:
-    # A forked child opens them anew: locks belong to what was opened, not to who holds it.
+    # The pid is part of the key, because a forked child needs descriptors of its own: a lock
+    # belongs to the open file description, which parent and child share.
     return _Files(_open(path.with_suffix(".lock")), _open(path))
 
 
@@ -157,66 +189,67 @@ def _open(path: Path) -> int:
 
 
 def append(path: Path, line: bytes) -> int:
-    """Append a line by one write, and return how long the file is now."""
+    """Append a line by one write, and return the length of the file."""
     files = _files(path, os.getpid())
-    held = _locked(files.lock, shared=True) or _waited_for(files.lock)
+    locked = _lock(files.lock, shared=True) or _wait_for_lock(files.lock)
     try:
-        os.write(files.rows, b"\n" + line)
-        while not (state := os.fstat(files.rows)).st_nlink:
-            # It was replaced by a shorter one, or removed. A line that is there twice does no harm.
-            anew = _open(path)
-            os.close(files.rows)
-            files.rows = anew
-            os.write(files.rows, b"\n" + line)
+        os.write(files.lines, b"\n" + line)
+        while not (state := os.fstat(files.lines)).st_nlink:
+            # The file was compacted or removed since it was opened.
+            reopened = _open(path)
+            os.close(files.lines)
+            files.lines = reopened
+            os.write(files.lines, b"\n" + line)
     finally:
-        # One that was stopped while it held the lock does not stop the others: they write too.
-        if held:
+        # Without the lock, too, the line was written: a process that is stopped while it holds the
+        # lock must not stop all others.
+        if locked:
             _unlock(files.lock)
     return state.st_size
 
 
 def read(path: Path, now: float) -> Contents:
-    """Return what the ledger at `path` says at the time `now`."""
+    """Return the contents of the ledger `path` at the time `now`."""
     try:
         return contents(path.read_bytes().splitlines(), now)
     except FileNotFoundError:
         return contents((), now)
 
 
-def _length_when_shortened(path: Path) -> int:
+def _compacted_length(path: Path) -> int:
     with path.open("rb") as file:
-        return length_when_shortened(file.read(64))
+        return compacted_length(file.read(64))
 
 
 def compact(path: Path, now: float) -> None:
-    """Replace the ledger by one that holds only what still matters, if nobody is writing now."""
+    """Drop the records that no longer matter, unless another process is writing."""
     lock = _files(path, os.getpid()).lock
-    if not _locked(lock, shared=False):
+    if not _lock(lock, shared=False):
         return
     try:
         with path.open("rb") as old:
             kept = contents(old.read().splitlines(), now).lines
             shorter = path.with_suffix(".new")
-            shorter.write_bytes(shortened(kept))
+            shorter.write_bytes(compacted(kept))
             shorter.chmod(0o600)
             shorter.replace(path)
-            # Of those who waited for the lock in vain.
+            # Lines of processes that did not get the lock in time.
             late = old.read()
         if late:
             with path.open("ab") as new:
                 new.write(late)
     except (FileNotFoundError, PermissionError):
-        # It was removed; or this is Windows, where nothing is replaced that somebody has open.
+        # The file was removed; or this is Windows, which does not replace a file that is open.
         return
     finally:
         _unlock(lock)
 
 
-def _waited_for(lock: int) -> bool:
-    """Wait until the file is not being replaced; return whether that was seen."""
-    for _ in range(_TRIES - 1):
-        time.sleep(_PAUSE)
-        if _locked(lock, shared=True):
+def _wait_for_lock(lock: int) -> bool:
+    """Wait until a compaction is over; return False if it takes too long."""
+    for _ in range(_LOCK_ATTEMPTS - 1):
+        time.sleep(_LOCK_PAUSE)
+        if _lock(lock, shared=True):
             return True
     return False
 
@@ -226,8 +259,8 @@ if sys.platform == "win32":
 
     _BINARY = os.O_BINARY
 
-    def _locked(lock: int, *, shared: bool) -> bool:
-        # There is no shared lock. The file is not replaced while anybody has it open, either.
+    def _lock(lock: int, *, shared: bool) -> bool:
+        # Windows has no shared lock. It does not need one: an open file is not replaced.
         del shared
         try:
             msvcrt.locking(lock, msvcrt.LK_NBLCK, 1)
@@ -244,7 +277,7 @@ else:
 
     _BINARY = 0
 
-    def _locked(lock: int, *, shared: bool) -> bool:
+    def _lock(lock: int, *, shared: bool) -> bool:
         try:
             fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError:

@@ -1,8 +1,8 @@
-"""Which process this is, and whether another one still lives.
+"""Identity of processes: name this one, and tell whether another one is still running.
 
-A number alone does not tell: numbers are given again, after a while and after every boot, and each
-container counts its own. So a process is named by its number, when it was started, the boot of its
-machine and the space in which its number counts, as far as the system tells.
+A pid alone is not enough: pids are reused, after a while and after every boot, and each container
+has its own. So a process is identified by its pid, its start time, the boot of its machine and its
+pid namespace, as far as the system provides them.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 _PROC = Path("/proc")
-# Positions in /proc/PID/stat, counted after the name, which may hold anything.
+# Fields of /proc/PID/stat after the name, which may contain spaces and parentheses.
 _STARTED = 19
 _STATE = 0
 
 
-class Fate(Enum):
-    """What is known of a process. ``UNKNOWN`` is one that cannot be seen from here."""
+class ProcessState(Enum):
+    """State of a process. ``UNKNOWN`` means that it cannot be seen from here."""
 
     ALIVE = "alive"
     DEAD = "dead"
@@ -33,11 +33,11 @@ class Process(NamedTuple):
     """A process of this host.
 
     Attributes:
-        run: A name that no other process has.
-        pid: Its number.
-        start: When it was started, in ticks since the boot; ``""`` where the system does not tell.
-        boot: The boot of its machine, or ``""``.
-        space: Where its number counts, or ``""``.
+        run: A random name, unique to this process.
+        pid: Its pid.
+        start: Its start time in ticks since the boot, or ``""`` if unknown.
+        boot: The boot id of its machine, or ``""``.
+        space: Its pid namespace, or ``""``.
     """
 
     run: str
@@ -48,13 +48,13 @@ class Process(NamedTuple):
 
 
 def this_process() -> Process:
-    """Return this process; a forked child is another one."""
+    """Return this process; a forked child gets an identity of its own."""
     return _of(os.getpid())
 
 
 @lru_cache(maxsize=1)
 def _of(pid: int) -> Process:
-    # Not random.getrandbits: a program that seeds it would give all its processes one name.
+    # Not random.getrandbits: a program that seeds it would give all its processes the same name.
     run = f"{random.SystemRandom().getrandbits(64):016x}"
     return Process(run, pid, _start(pid), _boot(), _space())
 
@@ -68,24 +68,24 @@ def default_owner() -> str:
     try:
         user = getpass.getuser()
     except (KeyError, OSError, ImportError):
-        # A container may run under a number that has no name.
+        # A container may run under a uid without a name.
         user = str(os.getuid()) if hasattr(os, "getuid") else "user"
     return f"{user}@{socket.gethostname()}"
 
 
-def fate(process: Process) -> Fate:
-    """Say whether a process that was written down on this host still lives.
+def process_state(process: Process) -> ProcessState:
+    """Return the state of a process of this host.
 
-    In doubt it does: whoever asks may delete what belongs to the dead.
+    A process that may be running counts as alive: the sessions of dead ones get deleted.
     """
     if process.boot != _boot():
-        return Fate.DEAD if process.boot else Fate.UNKNOWN
+        return ProcessState.DEAD if process.boot else ProcessState.UNKNOWN
     if process.space != _space():
-        return Fate.UNKNOWN
+        return ProcessState.UNKNOWN
     if not _exists(process.pid):
-        return Fate.DEAD
+        return ProcessState.DEAD
     reused = process.start != _start(process.pid)
-    return Fate.DEAD if reused else Fate.ALIVE
+    return ProcessState.DEAD if reused else ProcessState.ALIVE
 
 
 def _boot() -> str:
@@ -103,7 +103,7 @@ def _start(pid: int) -> str:
     fields = _text(_PROC / str(pid) / "stat").rpartition(")")[2].split()
     if not fields:
         return ""
-    # A zombie does nothing any more; that its number is not free yet does not matter.
+    # A zombie has ended, although its pid is not free yet.
     return "ended" if fields[_STATE] in "ZX" else fields[_STARTED]
 
 
@@ -117,7 +117,7 @@ def _text(path: Path) -> str:
 if sys.platform == "win32":
 
     def _exists(pid: int) -> bool:
-        # Not os.kill: on Windows, signal 0 is Ctrl-C.
+        # Not os.kill: on Windows, signal 0 sends Ctrl-C.
         import ctypes
 
         kernel = ctypes.WinDLL("kernel32", use_last_error=True)

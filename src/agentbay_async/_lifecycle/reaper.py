@@ -1,8 +1,8 @@
-"""Which sessions outlived the process that created them, and their end.
+"""The reaper: delete sessions that outlived the process that created them.
 
-A session is deleted only when it is of the owner that was named, and its process is known to be
-dead: on this host the ledger tells. Processes of other hosts cannot be seen from here; their
-sessions are deleted only when they are older than the caller says.
+It deletes a session only if it belongs to the given owner and its process is known to be dead. For
+processes of this host the ledger tells. Processes of other hosts cannot be seen from here: their
+sessions are deleted only if they are older than the caller demands.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import attrs
 
 from agentbay_async._lifecycle.deletion import delete
 from agentbay_async._lifecycle.ledger import compact
-from agentbay_async._lifecycle.processes import Fate, fate, this_process
+from agentbay_async._lifecycle.processes import ProcessState, process_state, this_process
 from agentbay_async._lifecycle.reserved_labels import OWNER, RUN, SINCE
 from agentbay_async._lifecycle.shielding import GRACE
 from agentbay_async._protocol import schema
@@ -35,10 +35,10 @@ _PAGE = 100
 
 @attrs.frozen
 class _Suspect:
-    """A session of the owner, whose process may be dead."""
+    """A session of the owner whose process may be dead."""
 
     session_id: str
-    fate: Fate
+    process: ProcessState
     since: float | None
 
 
@@ -50,10 +50,10 @@ async def reap(
     Args:
         api: The service.
         ledger: The ledger of this host, or ``None``.
-        owner: Whose sessions; others are never touched.
-        older_than: Seconds that a session must have lived; needed for those of processes that
-            cannot be seen from here.
-        dry_run: Delete nothing, and say what would be.
+        owner: The owner; sessions of others are never deleted.
+        older_than: Minimum age in seconds; required for sessions of processes that cannot be seen
+            from here.
+        dry_run: Delete nothing; return what would be deleted.
 
     Raises:
         AgentBayError: The sessions of the owner cannot be listed.
@@ -62,7 +62,7 @@ async def reap(
     kept: list[str] = []
     failed: dict[str, str] = {}
     async for suspect in _suspects(api, ledger, owner):
-        if not _doomed(suspect, older_than, api.clock.time()):
+        if not _is_orphan(suspect, older_than, api.clock.time()):
             kept.append(suspect.session_id)
             continue
         try:
@@ -76,22 +76,22 @@ async def reap(
     return Reaping(tuple(deleted), tuple(kept), failed)
 
 
-def _doomed(suspect: _Suspect, older_than: float | None, now: float) -> bool:
-    if suspect.fate is Fate.ALIVE:
+def _is_orphan(suspect: _Suspect, older_than: float | None, now: float) -> bool:
+    if suspect.process is ProcessState.ALIVE:
         return False
     if older_than is None:
-        return suspect.fate is Fate.DEAD
+        return suspect.process is ProcessState.DEAD
     return suspect.since is not None and now - suspect.since >= older_than
 
 
 async def _suspects(api: Api, ledger: Ledger | None, owner: str) -> AsyncIterator[_Suspect]:
-    """Yield the sessions of `owner`: those of the ledger first, then those the service lists."""
+    """Yield the sessions of `owner`, first by the ledger, then by the service."""
     contents = None if ledger is None else ledger.read()
     seen: set[str] = set()
     for entry in [] if contents is None else contents.open:
         if entry.owner == owner and entry.endpoint == api.settings.endpoint:
             seen.add(entry.session_id)
-            yield _Suspect(entry.session_id, entry.fate, entry.since)
+            yield _Suspect(entry.session_id, entry.process_state, entry.since)
     if api.settings.reserved_labels:
         async for session_id in _session_ids(api, owner):
             if session_id not in seen:
@@ -113,7 +113,7 @@ async def _labels(api: Api, session_id: str) -> Mapping[str, str]:
     try:
         answer = await api.call(schema.GetLabel(session_id=session_id))
     except SessionNotFoundError:
-        # It went while it was being listed.
+        # The session ended after it was listed.
         return {}
     return (answer.data.labels if answer.data is not None else None) or {}
 
@@ -122,8 +122,8 @@ def _listed(session_id: str, labels: Mapping[str, str], contents: Contents | Non
     run, since = labels.get(RUN, ""), labels.get(SINCE, "")
     process: Process | None = None if contents is None else contents.processes.get(run)
     if run == this_process().run:
-        seen = Fate.ALIVE
+        state = ProcessState.ALIVE
     else:
-        seen = Fate.UNKNOWN if process is None else fate(process)
+        state = ProcessState.UNKNOWN if process is None else process_state(process)
     digits = since.isascii() and since.isdecimal() and len(since) < 16
-    return _Suspect(session_id, seen, float(since) if digits else None)
+    return _Suspect(session_id, state, float(since) if digits else None)
