@@ -1,57 +1,56 @@
-"""Every error of AgentBay, in one tree.
+"""The errors of AgentBay: one tree.
 
 ::
 
     AgentBayError
-    ├── UsageError                      the call itself is wrong; raised at once, nothing was sent
-    │   ├── InvalidArgumentError        (ValueError)    a value that cannot be meant
-    │   ├── ArgumentTypeError           (TypeError)     a value of the wrong type
+    ├── UsageError                      a wrong call; raised at once, before anything is sent
+    │   ├── InvalidArgumentError        (ValueError)    an argument has an invalid value
+    │   ├── ArgumentTypeError           (TypeError)     an argument has the wrong type
     │   ├── ConfigurationError          (ValueError)    no key, a bad endpoint, a bad profile
-    │   ├── ClosedError                 (RuntimeError)  the client was closed before this call
-    │   └── BlockingCallError           (RuntimeError)  a blocking call that could never end
+    │   ├── ClosedError                 (RuntimeError)  the client is closed
+    │   └── BlockingCallError           (RuntimeError)  a blocking call that would deadlock
     ├── TransportError                  no answer that can be read
     │   ├── ConnectionFailedError       (ConnectionError)  nothing reached the service
-    │   ├── ConnectionLostError         (ConnectionError)  the line broke after the request was sent
+    │   ├── ConnectionLostError         (ConnectionError)  the connection broke after the request
     │   ├── RequestTimeoutError         (TimeoutError)  no answer in time
     │   └── BadAnswerError              an answer that is not of the protocol
-    ├── APIError                        an answer that says no
+    ├── APIError                        the service answered with an error
     │   ├── AuthenticationError         the key is missing, wrong, expired or of another region
-    │   ├── SessionNotFoundError        never existed, released, or expired
-    │   ├── ContextNotFoundError        no such context
-    │   ├── ThrottledError              slow down; ``retry_after`` says for how long
+    │   ├── SessionNotFoundError        the session never existed, was released, or expired
+    │   ├── ContextNotFoundError        there is no such context
+    │   ├── ThrottledError              too many requests; see ``retry_after``
     │   ├── QuotaExceededError          the account is full; waiting alone does not help
     │   └── ServiceError                the service failed (HTTP 5xx)
-    ├── SessionError                    the session cannot do that now
-    │   └── SessionStateError           it reached a state that was not asked for
+    ├── SessionError                    the session does not support the call
+    │   └── SessionStateError           the session reached another state than requested
     ├── OperationTimeoutError           (TimeoutError)  accepted, but not finished in time
     │   └── ClearanceTimeoutError       clearing a context did not finish in time
-    ├── RolledBackError                 given up because others of a bulk run failed
-    ├── FunctionError                   a function that was run over items raised something else
-    ├── EngineError                     a cluster that a run is spread over does not do its part
-    │   └── WorkerLostError             a worker of it died
+    ├── RolledBackError                 deleted because others of a bulk run failed
+    ├── FunctionError                   a function given to ``map_sessions`` raised
+    ├── EngineError                     a cluster cannot run its part of a distributed run
+    │   └── WorkerLostError             a worker of the cluster died
     ├── BudgetExceededError             the caller's own budget is spent; nothing was sent
-    ├── ContextSyncError                files of a context did not arrive; ``tasks`` says which
-    │   ├── SyncFailedError             the service says that moving them failed
-    │   ├── SyncTimeoutError            (TimeoutError)  they were still under way at the end
-    │   ├── SyncMissingError            the service never listed that they move
+    ├── ContextSyncError                files of a context were not synchronised; see ``tasks``
+    │   ├── SyncFailedError             the service reports that the transfer failed
+    │   ├── SyncTimeoutError            (TimeoutError)  the transfer did not finish in time
+    │   ├── SyncMissingError            the service never listed the transfer
     │   └── SyncUnknownError            the session is gone, perhaps with unsaved files
     ├── TransferError                   an upload or download of a file failed
-    ├── ToolError                       a tool of the session answered with an error
+    ├── ToolError                       a tool of the session failed; see ``detail``
     │   ├── CodeError                   code ended with an error; ``name``, ``value``, ``traceback``
     │   ├── CommandError                a command failed; ``exit_code``, ``stdout``, ``stderr``
-    │   │   └── GitError                git said no
-    │   │       ├── GitAuthError        the remote does not accept the credentials
-    │   │       ├── GitConflictError    files have conflicts; ``files`` says which
-    │   │       ├── GitNotARepoError    there is no repository in that directory
+    │   │   └── GitError                a git command failed
+    │   │       ├── GitAuthError        the remote rejected the credentials
+    │   │       ├── GitConflictError    files have conflicts; see ``files``
+    │   │       ├── GitNotARepoError    the directory is not in a repository
     │   │       └── GitNotFoundError    git is not installed in the session
-    │   ├── FileError                   a file operation failed; ``path``
-    │   └── PtyError                    a terminal is gone, or does not do what was asked
-    │       └── PtyNotConnectedError    its handle was disconnected, or it has ended
-    └── PageTokenError                  a listing cannot go on from this token
+    │   ├── FileError                   a file operation failed; see ``path``
+    │   └── PtyError                    a terminal is gone, or a request to it failed
+    │       └── PtyNotConnectedError    its handle was disconnected, or its process ended
+    └── PageTokenError                  a listing cannot continue from this token
 
-What the service or the network does comes back inside a result (see
-:mod:`agentbay_async.models.results`); ``result.unwrap()`` raises it.
-Invalid arguments raise at once.
+Failures of the service and of the network are carried by results (see
+:mod:`agentbay_async.models.results`); ``result.unwrap()`` raises them. Wrong calls raise at once.
 """
 
 from __future__ import annotations
@@ -65,14 +64,14 @@ if TYPE_CHECKING:
 
 
 class Attempt(NamedTuple):
-    """One time that a request was sent, and failed.
+    """A failed attempt to send a request.
 
     Attributes:
-        number: The first is 1.
-        started: When it was sent, in seconds since 1970.
-        duration: Seconds until it had failed.
-        failure: What failed, in words.
-        waited: Seconds that were waited afterwards; 0 after the last.
+        number: 1 for the first attempt.
+        started: The time when it was sent, in seconds since 1970.
+        duration: Seconds until it failed.
+        failure: The error, as text.
+        waited: Seconds of the pause after it; 0 after the last attempt.
     """
 
     number: int
@@ -83,16 +82,17 @@ class Attempt(NamedTuple):
 
 
 class AgentBayError(Exception):
-    """The root of all errors of this library.
+    """The base class of all errors of this library.
 
     Attributes:
-        code: The service's error code, or ``""`` when the service did not speak.
-        request_id: The id under which the service logged the request, or ``""``.
-        http_status: HTTP status of the answer, or ``None`` without one.
+        message: The error text, without the hint.
+        code: The error code of the service, or ``""`` if the service did not answer.
+        request_id: The id of the request in the logs of the service, or ``""``.
+        http_status: The HTTP status of the answer, or ``None`` without an answer.
         retryable: Whether the same call may succeed later without any change.
-        session_id: The session that was concerned, or ``""``.
-        hint: What to do about it, or ``""``.
-        attempts: Each time that the request was sent; empty where none was.
+        session_id: The id of the session concerned, or ``""``.
+        hint: How to fix the problem, or ``""``.
+        attempts: The failed attempts to send the request, in order.
 
     Example:
         >>> error = AgentBayError("it broke", code="Broken", hint="Mend it.")
@@ -100,7 +100,7 @@ class AgentBayError(Exception):
         'it broke. Mend it.'
     """
 
-    #: What :attr:`retryable` is unless an instance says otherwise.
+    #: The default of :attr:`retryable` for instances of this class.
     RETRYABLE: ClassVar[bool] = False
 
     def __init__(
@@ -125,7 +125,7 @@ class AgentBayError(Exception):
         self.attempts: tuple[Attempt, ...] = ()
 
     def explain(self) -> str:
-        """Return what happened, in lines: the error, then each attempt with its times.
+        """Return a report of several lines: the error, then each attempt with its times.
 
         Example:
             >>> print(AgentBayError("it broke", request_id="5C0E").explain())
@@ -143,7 +143,7 @@ class AgentBayError(Exception):
         return f"{self.message}. {self.hint}" if self.hint else self.message
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The default protocol would call __init__ with the message alone and lose the rest.
+        # The default would call __init__ with the message alone, and lose the other attributes.
         return _restore, (type(self), self.args, self.__dict__)
 
 
@@ -151,74 +151,74 @@ def _restore(
     kind: type[AgentBayError], args: tuple[object, ...], state: dict[str, object]
 ) -> AgentBayError:
     error = kind.__new__(kind)
-    # OSError, which some of them are too, takes its arguments apart when it is made.
+    # Set here, because OSError, a base of some errors, interprets the arguments of __new__.
     error.args = args
     error.__dict__.update(state)
     return error
 
 
 class UsageError(AgentBayError):
-    """The call itself is wrong. Raised before anything is sent."""
+    """The call is wrong. Raised before anything is sent."""
 
 
 class InvalidArgumentError(UsageError, ValueError):
-    """An argument has a value that cannot be meant; the message names it and the remedy."""
+    """An argument has an invalid value; the message names the argument and the remedy."""
 
 
 class ArgumentTypeError(UsageError, TypeError):
-    """An argument has the wrong type; the message names it and the type wanted."""
+    """An argument has the wrong type; the message names the argument and the expected type."""
 
 
 class ConfigurationError(UsageError, ValueError):
-    """Key, endpoint, region or profile are missing or cannot be used."""
+    """The key, the endpoint, the region or the profile is missing or invalid."""
 
 
 class ClosedError(UsageError, RuntimeError):
-    """The client, or the loop that served it, was closed before this call."""
+    """The client, or its event loop, was closed before this call."""
 
 
 class BlockingCallError(UsageError, RuntimeError):
-    """A blocking call was made on the thread that would have to serve it."""
+    """A blocking call on the thread that runs the event loop of the client: it would deadlock."""
 
 
 class BlockingCallInAsyncContext(RuntimeWarning):
-    """A blocking call was made inside a running event loop, which stands still meanwhile."""
+    """A blocking call inside a running event loop, which it blocks."""
 
 
 class TransportError(AgentBayError):
-    """No answer arrived that could be read."""
+    """No readable answer arrived."""
 
     RETRYABLE: ClassVar[bool] = True
 
 
 class ConnectionFailedError(TransportError, ConnectionError):
-    """No connection could be made: nothing reached the service."""
+    """No connection could be made. Nothing reached the service."""
 
 
 class ConnectionLostError(TransportError, ConnectionError):
-    """The connection broke after the request was sent: the service may have acted on it."""
+    """The connection broke after the request was sent. The service may have acted on it."""
 
 
 class RequestTimeoutError(TransportError, TimeoutError):
-    """No answer came in time: the service may have acted on the request."""
+    """No answer came in time. The service may have acted on the request."""
 
 
 class BadAnswerError(TransportError):
-    """The answer is not of the protocol: not JSON, cut short, or of the wrong shape."""
+    """The answer is not of the protocol: not JSON, truncated, or of the wrong shape."""
 
 
 class APIError(AgentBayError):
-    """The service answered, and the answer is no.
+    """The service answered with an error.
 
     Attributes:
-        retry_after: Seconds the service asks to wait, or ``None`` when it did not say.
+        retry_after: Seconds that the service asks to wait, or ``None`` if it did not say.
     """
 
     retry_after: float | None = None
 
     @property
     def status_code(self) -> int | None:
-        """The HTTP status, under the name the official client gives it."""
+        """The HTTP status, under the name of the official client."""
         return self.http_status
 
 
@@ -230,16 +230,16 @@ class SessionNotFoundError(APIError):
     """The session never existed, was released, or expired.
 
     Attributes:
-        reason: ``"released"`` or ``"expired"`` where the service says so; ``""`` of a session that
-            it does not know, because it never existed or ended long ago.
-        end_reason: Why it ended, in the words of the service, or ``""``.
+        reason: ``"released"`` or ``"expired"`` if the service knows; ``""`` for a session that
+            never existed or ended long ago.
+        end_reason: The service's text for why it ended, or ``""``.
     """
 
     reason: str = ""
     end_reason: str = ""
 
     def ended(self, end_reason: str) -> None:
-        """Note that the session existed, and ended for this reason, in the service's words."""
+        """Set :attr:`reason`, :attr:`end_reason` and the hint from the service's text."""
         words = end_reason.lower()
         over = any(word in words for word in ("expire", "idle", "time", "runtime"))
         self.reason = "expired" if over else "released"
@@ -253,92 +253,92 @@ class ContextNotFoundError(APIError):
 
 
 class ThrottledError(APIError):
-    """The service asks to slow down."""
+    """Too many requests: the service asks the caller to slow down."""
 
     RETRYABLE: ClassVar[bool] = True
 
 
 class QuotaExceededError(APIError):
-    """The account has as much as it may have; something must go before more can come."""
+    """The account has reached its quota; delete something before creating more."""
 
 
 class ServiceError(APIError):
-    """The service itself failed (HTTP 5xx); it may have acted on the request."""
+    """The service failed (HTTP 5xx). It may have acted on the request."""
 
     RETRYABLE: ClassVar[bool] = True
 
 
 class SessionError(AgentBayError):
-    """The session cannot do what was asked of it now."""
+    """The session does not support the call, or not in its present state."""
 
 
 class SessionStateError(SessionError):
-    """The session reached a state that was not asked for.
+    """The session reached another state than the requested one.
 
     Attributes:
-        status: The state it is in, such as ``"RUNNING"``.
+        status: The present state, such as ``"RUNNING"``.
     """
 
     status: str = ""
 
 
 class OperationTimeoutError(AgentBayError, TimeoutError):
-    """The service accepted the operation, but it was not finished within the time given."""
+    """The service accepted the operation, but did not finish it in time."""
 
     RETRYABLE: ClassVar[bool] = True
 
 
 class ClearanceTimeoutError(OperationTimeoutError):
-    """Clearing a context was not finished within the time given."""
+    """Clearing a context did not finish in time."""
 
 
 class RolledBackError(AgentBayError):
-    """A session of a bulk run was given up, because too many others could not be had.
+    """A session of a bulk run was rolled back, because too many others failed.
 
-    It was deleted again, or never asked for.
+    It was deleted again, or never requested.
     """
 
 
 class FunctionError(AgentBayError):
-    """A function given to ``map_sessions`` raised an error of its own; it is the ``__cause__``."""
+    """A function given to ``map_sessions`` raised an exception, which is the ``__cause__``."""
 
 
 class EngineError(AgentBayError):
-    """A cluster that a run is spread over has no workers, or cannot run what it is given."""
+    """A cluster has no workers, or cannot run its part of a distributed run."""
 
 
 class WorkerLostError(EngineError):
-    """The process that worked on an item died; what the item's function did is not known."""
+    """The worker process of an item died. It is unknown what the item's function did."""
 
     RETRYABLE: ClassVar[bool] = True
 
 
 class BudgetExceededError(AgentBayError):
-    """The caller's own budget is spent: the session was not asked for."""
+    """The caller's own budget is spent. The session was not requested."""
 
 
 class ContextSyncError(AgentBayError):
-    """Files of a context did not get to where they belong.
+    """Files of a context were not synchronised.
 
     Attributes:
-        tasks: The tasks that failed or did not finish.
+        tasks: The sync tasks that failed or did not finish.
     """
 
     tasks: Sequence[ContextStatusData] = ()
 
 
 class SyncFailedError(ContextSyncError):
-    """The service says that files could not be moved; the message has its reasons."""
+    """The service reports that a transfer failed; the message has its reasons."""
 
 
 class SyncTimeoutError(ContextSyncError, TimeoutError):
-    """Files were still under way when the time given was over."""
+    """A transfer did not finish in time."""
 
     RETRYABLE = True
 
 
 class SyncMissingError(ContextSyncError):
-    """The service accepted the request, and never listed a movement of files for it."""
+    """The service accepted the request, but never listed a sync task for it."""
 
     RETRYABLE = True
 
@@ -348,7 +348,7 @@ class SyncUnknownError(ContextSyncError):
 
 
 class TransferError(AgentBayError):
-    """A file could not be uploaded or downloaded whole.
+    """A file was not uploaded or downloaded completely.
 
     Attributes:
         path: The path of the file in the context.
@@ -358,31 +358,32 @@ class TransferError(AgentBayError):
 
 
 class ToolError(AgentBayError):
-    """A tool of the session answered with an error.
+    """A tool of the session failed.
 
     Attributes:
-        detail: The text of the tool or program, if the message says it in other words.
+        detail: The error text of the tool or program, as it was sent, if the message says it in
+            other words; otherwise ``""``.
     """
 
     detail: str = ""
 
     def explain(self) -> str:
-        """Return what happened, in lines; the second has the text of the tool, if it differs."""
+        """Return a report of several lines, like the base class, with :attr:`detail` as a line."""
         first, *rest = super().explain().split("\n")
         return "\n".join([first, *([f"  ({self.detail})"] if self.detail else []), *rest])
 
 
 class CommandError(ToolError):
-    """A command ended with an exit code other than 0, or ran out of time.
+    """A command ended with an exit code other than 0, or ran into its timeout.
 
     Attributes:
-        exit_code: What the command returned.
-        stdout: What it wrote to its standard output.
-        stderr: What it wrote to its standard error.
-        timed_out: Whether it was killed because its time was over; the streams then hold what it
-            wrote until then.
+        exit_code: The exit code.
+        stdout: The standard output.
+        stderr: The standard error.
+        timed_out: Whether it was killed at its timeout; the streams then hold the output until
+            then.
         ran: Whether the command ran; if not, the message says why, and the streams are empty.
-        trace_id: The id under which the session logged the command, or ``""``.
+        trace_id: The id of the command in the session's logs, or ``""``.
     """
 
     exit_code: int = 1
@@ -398,14 +399,14 @@ class GitError(CommandError):
 
 
 class GitAuthError(GitError):
-    """The remote does not accept the credentials, or wants some and got none."""
+    """The remote rejected the credentials, or needs some and got none."""
 
 
 class GitConflictError(GitError):
-    """Files have conflicts that somebody must resolve.
+    """Files have conflicts that must be resolved by hand.
 
     Attributes:
-        files: Their paths, relative to the root of the repository.
+        files: The paths of the files, relative to the root of the repository.
     """
 
     files: Sequence[str] = ()
@@ -416,26 +417,26 @@ class GitNotARepoError(GitError):
 
 
 class GitNotFoundError(GitError):
-    """There is no git in the session."""
+    """Git is not installed in the session."""
 
 
 class FileError(ToolError):
     """A file operation in the session failed.
 
     Attributes:
-        path: The path that was asked for.
+        path: The path of the file.
     """
 
     path: str = ""
 
 
 class CodeError(ToolError):
-    """Code that was run ended with an error, or could not be run.
+    """Code ended with an error, or could not be run.
 
     Attributes:
-        name: The name of the error, such as ``"ValueError"``.
-        value: What it says.
-        traceback: Where it came from, as the interpreter writes it, or ``""``.
+        name: The class of the error, such as ``"ValueError"``.
+        value: The text of the error.
+        traceback: The traceback of the interpreter, or ``""``.
     """
 
     name: str = ""
@@ -444,12 +445,12 @@ class CodeError(ToolError):
 
 
 class PtyError(ToolError):
-    """A terminal of the session is gone, or does not do what was asked."""
+    """A terminal of the session is gone, or a request to it failed."""
 
 
 class PtyNotConnectedError(PtyError):
-    """The handle of a terminal was disconnected, or its process has ended."""
+    """The handle of the terminal was disconnected, or its process ended."""
 
 
 class PageTokenError(AgentBayError):
-    """A listing cannot go on: its token is of another listing, or came a second time."""
+    """A listing cannot continue: its token is of another listing, expired, or was repeated."""

@@ -102,7 +102,7 @@ def test_a_refusal_is_read_in_both_spellings(keys: tuple[str, str, str]) -> None
 
 def test_a_refusal_without_words_says_so() -> None:
     """There is always something to read."""
-    with pytest.raises(APIError, match=r"refused without saying why \[HTTP 418\]"):
+    with pytest.raises(APIError, match=r"the service gave no reason \[HTTP 418\]"):
         _read({}, 418)
 
 

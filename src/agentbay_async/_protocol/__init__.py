@@ -1,7 +1,7 @@
-"""The wire protocol of AgentBay, with no policy in it.
+"""The wire protocol of AgentBay, without I/O.
 
-``schema`` says what each action sends and answers, ``forms`` and ``codec`` turn values into text
-and back, ``envelope`` tells an answer from an error, ``http`` carries bytes. Both the client and
-the local service speak through ``schema``, ``forms`` and ``codec``; only the client imports
-``http``.
+``schema`` declares each action's request and answer. ``forms`` and ``codec`` convert them to text
+and back, ``policy`` does so for sync policies, and ``frames`` for the frames of a WebSocket.
+``envelope`` reads an answer or raises its error; ``error_codes`` maps codes to errors. The client
+and the local service both use this package.
 """

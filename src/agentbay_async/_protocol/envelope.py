@@ -1,7 +1,7 @@
-"""An answer of the service told from an error. Pure: status, headers and bytes in, a value out.
+"""The envelope of an answer: return the data of a success, raise the error of a failure.
 
-HTTP 200 with ``Success: false`` is a failure, without exception. An answer without ``Success`` is
-read as a success when its HTTP status is below 400 and its ``Code`` is empty, ``ok`` or ``200``.
+HTTP 200 with ``Success: false`` is a failure, without exception. An answer without ``Success`` is a
+success if its HTTP status is below 400 and its ``Code`` is empty, ``ok`` or ``200``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _GOOD_CODES = frozenset({"", OK, "200"})
 
 @attrs.define
 class Answer(Generic[D]):
-    """What the service answered to one request; ``data`` is ``None`` where it sent none."""
+    """The answer to one request; ``data`` is ``None`` if the service sent none."""
 
     data: D | None
     request_id: str = ""
@@ -49,22 +49,22 @@ def read_answer(
     """Return the answer to `request`.
 
     Args:
-        request: What was asked.
-        status: HTTP status of the answer.
-        headers: Its headers, looked up without regard to case.
-        body: Its body.
-        now: Seconds since 1970, against which a ``Retry-After`` date is read.
+        request: The request that is answered.
+        status: The HTTP status.
+        headers: The headers, in a case-insensitive mapping.
+        body: The body.
+        now: Seconds since 1970, for a ``Retry-After`` that is a date.
 
     Raises:
-        APIError: The service says no.
+        APIError: The service answered with an error.
         BadAnswerError: The answer is not of the protocol.
     """
     document = _parse(request, status, headers, body, now)
     code = _text(document, "Code")
     success = document.get("Success")
     if status >= 400 or (code not in _GOOD_CODES if success is None else success is not True):
-        raise _refusal(request, document, status, headers, now)
-    return _accepted(request, document, status)
+        raise _error_of(request, document, status, headers, now)
+    return _answer(request, document, status)
 
 
 def _parse(
@@ -74,17 +74,17 @@ def _parse(
         document = codec.read_json(body)
     except (ValueError, RecursionError) as error:
         if status >= 400:
-            # A proxy or load balancer speaks HTML; its status is all there is to go by.
-            raise _refusal(request, {}, status, headers, now) from None
-        raise _bad(request, status, "is not JSON") from error
+            # A proxy or load balancer answers in HTML: only its status says anything.
+            raise _error_of(request, {}, status, headers, now) from None
+        raise _bad_answer(request, status, "is not JSON") from error
     if isinstance(document, dict):
         return document
     if status >= 400:
-        raise _refusal(request, {}, status, headers, now)
-    raise _bad(request, status, "is not a JSON object")
+        raise _error_of(request, {}, status, headers, now)
+    raise _bad_answer(request, status, "is not a JSON object")
 
 
-def _accepted(request: Request[D], document: dict[str, Any], status: int) -> Answer[D]:
+def _answer(request: Request[D], document: dict[str, Any], status: int) -> Answer[D]:
     data = document.get("Data")
     try:
         return Answer(
@@ -96,10 +96,10 @@ def _accepted(request: Request[D], document: dict[str, Any], status: int) -> Ans
             _number(document, "Count"),
         )
     except ValueError as error:
-        raise _bad(request, status, f"has a Data that cannot be read ({error})") from error
+        raise _bad_answer(request, status, f"has a Data that cannot be read ({error})") from error
 
 
-def _refusal(
+def _error_of(
     request: Request[Any],
     document: dict[str, Any],
     status: int,
@@ -113,7 +113,7 @@ def _refusal(
     if wait is not None and status < 500 and kind is not QuotaExceededError:
         kind = ThrottledError
     error = kind(
-        f"{request.ACTION}: {message or 'the service refused without saying why'}"
+        f"{request.ACTION}: {message or 'the service gave no reason'}"
         f" [{', '.join(part for part in (code, f'HTTP {status}') if part)}]",
         code=code,
         request_id=_text(document, "RequestId") or _text(document, "requestId"),
@@ -125,7 +125,7 @@ def _refusal(
     return error
 
 
-def _bad(request: Request[Any], status: int, what: str) -> BadAnswerError:
+def _bad_answer(request: Request[Any], status: int, what: str) -> BadAnswerError:
     return BadAnswerError(
         f"{request.ACTION}: the answer {what}",
         http_status=status,
@@ -139,7 +139,7 @@ def _text(document: dict[str, Any], key: str) -> str:
     try:
         return value if isinstance(value, str) else "" if value is None else str(value)
     except RecursionError:
-        return "..."  # it could just be read
+        return "..."  # Nested so deeply that parsing just succeeded, and str() fails.
 
 
 def _number(document: dict[str, Any], key: str) -> int | None:
@@ -151,22 +151,22 @@ def _number(document: dict[str, Any], key: str) -> int | None:
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds that the service asks to wait, or ``None``.
+    """Return the seconds that the service asks to wait, or ``None`` if it does not ask.
 
     ``x-acs-retry-after`` is in milliseconds, ``Retry-After`` in seconds or a date.
     """
-    own = headers.get("x-acs-retry-after", "")
-    if _is_count(own) and int(own) > 0:
-        return int(own) / 1000
-    common = headers.get("Retry-After", "")
-    if _is_count(common):
-        return float(common)
+    milliseconds = headers.get("x-acs-retry-after", "")
+    if _is_count(milliseconds) and int(milliseconds) > 0:
+        return int(milliseconds) / 1000
+    text = headers.get("Retry-After", "")
+    if _is_count(text):
+        return float(text)
     try:
-        return max(0.0, parsedate_to_datetime(common).timestamp() - now) if common else None
+        return max(0.0, parsedate_to_datetime(text).timestamp() - now) if text else None
     except (ValueError, OverflowError):
         return None
 
 
 def _is_count(text: str) -> bool:
-    # More digits than this are no number of seconds, and Python refuses thousands of them.
+    # int() raises for thousands of digits, and nobody waits for a number of 16.
     return text.isascii() and text.isdecimal() and len(text) < 16

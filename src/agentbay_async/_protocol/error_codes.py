@@ -1,7 +1,7 @@
-"""The error codes of the service, and which error each becomes.
+"""The error codes of the service, and the error class for each.
 
-Those marked *seen* are in the service's documentation or tests; the others are what the local
-service says where the real one's words are unknown, formed after the same pattern.
+Codes marked *seen* are in the service's documentation or tests. The codes of the real service for
+the other cases are unknown; the local service uses these, which follow the same pattern.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _BY_CODE: dict[str, type[AgentBayError]] = {
     INTERNAL: errors.ServiceError,
 }
 
-# Words of the gateway's family for "no more until something is gone"; some stand after a dot.
+# The gateway's codes for a quota that is used up; they may follow a dot.
 _QUOTAS = frozenset({QUOTA_EXCEEDED, "ExceedQuota", "LimitExceeded", "QuotaFull"})
 
 

@@ -1,7 +1,7 @@
-"""The frames of a session's WebSocket: JSON text to a value and back. Pure.
+"""The frames of a session's WebSocket: JSON text to a value and back.
 
-A frame names an invocation, who speaks, to whom, and carries an object. Those that cannot be read
-are a :class:`ValueError`: whoever reads the line drops them, and never stumbles.
+A frame has the id of an invocation, a source, a target, and an object as its data. An invalid frame
+is a :class:`ValueError`; readers log and drop it.
 """
 
 from __future__ import annotations
@@ -13,39 +13,39 @@ import attrs
 
 from agentbay_async._protocol.codec import compact_json
 
-#: How the gateway itself, which is none of the servers, names itself.
+#: The source of frames from the gateway itself, which is not one of the servers.
 GATEWAY = "WEBSOCKET_SERVER"
-#: How a client names itself, as the source of what it sends and the target of what it gets.
+#: A client, as the source of the frames it sends and the target of those it receives.
 CLIENT = "SDK"
 
 
 @attrs.frozen
 class Frame:
-    """One frame, as it arrived.
+    """A frame that arrived.
 
     Attributes:
-        id: Which invocation it belongs to.
-        source: Who sent it.
-        target: To whom.
-        data: What it says.
-        error: What went wrong, in words, or ``""``.
+        id: The id of its invocation.
+        source: The sender.
+        target: The receiver.
+        data: The payload.
+        error: The error text, or ``""``.
     """
 
     id: str
     source: str
     target: str
-    # Each server defines its own data, so any JSON value may stand in it.
+    # Each server defines its own data, with any JSON values.
     data: dict[str, Any] = attrs.field(repr=False)
     error: str = ""
 
     @property
     def topic(self) -> str:
-        """The server that it comes from, where nobody asked for it."""
+        """The server that pushed it, if no invocation is waiting for it."""
         return self.source if self.target == CLIENT and self.source != CLIENT else self.target
 
 
 def write_frame(invocation: str, target: str, data: dict[str, Any]) -> str:
-    """Return a frame to `target` as text."""
+    """Return the text of a frame to `target`."""
     return compact_json(
         {"invocationId": invocation, "source": CLIENT, "target": target, "data": data}
     )
@@ -55,20 +55,20 @@ def read_frame(text: str | bytes) -> Frame:
     """Read a frame.
 
     Raises:
-        ValueError: It is none; the message says why, without what it holds.
+        ValueError: It is not a valid frame; the message says why, without its contents.
     """
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
         raise ValueError("is not JSON") from None
     if not isinstance(document, dict):
-        raise ValueError("is no object")
+        raise ValueError("is not an object")
     invocation = _text(document, "invocationId") or _text(document, "requestId")
     if not invocation:
-        raise ValueError("names no invocation")
+        raise ValueError("has no invocation id")
     source, target = _text(document, "source"), _text(document, "target")
     if not target and source != GATEWAY:
-        raise ValueError("names no target")
+        raise ValueError("has no target")
     data = _data(document.get("data"), required=source != GATEWAY)
     error = _text(data, "error") or (_text(document, "error") if source == GATEWAY else "")
     return Frame(invocation, source, target, data, error)
@@ -88,5 +88,5 @@ def _data(value: Any, *, required: bool) -> dict[str, Any]:
     if isinstance(value, dict):
         return value
     if required:
-        raise ValueError("carries no object")
+        raise ValueError("has no object as data")
     return {}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import anyio
 
 from agentbay_async import _check
-from agentbay_async._protocol.text_diff import difference
+from agentbay_async._protocol.text_diff import unified_diff
 from agentbay_async._sync import transfers
 from agentbay_async.errors import (
     AgentBayError,
@@ -207,7 +207,7 @@ class AsyncFileSystem:
         self._tool_returns_diff = self._tool_returns_diff or diff is not None
         if diff is None and not self._tool_returns_diff:
             new = parsing.apply_edits(old, checked) if dry_run else (await self._read_text(path))[0]
-            diff = difference(path, old, new)
+            diff = unified_diff(path, old, new)
         return EditResult.ok(diff or "", answer.request_id)
 
     @returns_result(DirectoryListResult)

@@ -11,7 +11,7 @@ import base64
 import os
 from typing import TYPE_CHECKING, Any
 
-from agentbay_async._protocol.text_diff import difference
+from agentbay_async._protocol.text_diff import unified_diff
 from agentbay_local.protocol.arguments import Arguments, ToolError
 from agentbay_local.tools.file_errors import format_file_error, translate_file_errors
 from agentbay_local.tools.utf8 import MARGIN, decode_whole_characters
@@ -83,7 +83,7 @@ async def edit_file(context: ToolContext, arguments: Arguments) -> str:
         new = new.replace(before, after, 1)
     if new != old and not arguments.flag("dryRun"):
         await _write(context.sandbox, path, "w", _encode(arguments, "edits", new))
-    return difference(path, old, new)
+    return unified_diff(path, old, new)
 
 
 def _encode(arguments: Arguments, name: str, text: str) -> bytes:

@@ -1,14 +1,14 @@
-"""One attrs class for each action's request, and one for what it answers.
+"""The schema of the wire: an attrs class for each action's request, and one for its answer.
 
-A request class carries the facts of its action:
+A request class has these class variables:
 
 * ``ACTION``: the name on the wire,
 * ``DATA``: the type of ``Data`` in the answer, or ``None`` for a bare acknowledgement,
-* ``REPEATABLE``: whether sending it twice does no more than sending it once,
-* ``IN_QUERY``: the fields that travel in the query instead of the form.
+* ``REPEATABLE``: whether the request is idempotent, so that it may be sent twice,
+* ``IN_QUERY``: the fields that are sent in the query instead of the form.
 
-Field names are ours; :mod:`agentbay_async._protocol.codec` derives the wire's names
-(``session_id`` is ``SessionId``) unless a field says otherwise. ``None`` means absent.
+:mod:`agentbay_async._protocol.codec` derives the names on the wire from the field names
+(``session_id`` is ``SessionId``) unless a field has a special one. ``None`` means absent.
 """
 
 from agentbay_async._lazy import attach_stub

@@ -1,4 +1,4 @@
-"""What all requests have in common, and the field forms of the wire."""
+"""The base class of requests, and the kinds of fields."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ class Request(Generic[D]):
     __slots__ = ()
 
     ACTION: ClassVar[str]
-    # A type form such as list[ListedSession] is no type[...], hence Any.
+    # Any, because list[ListedSession] is not a type[...].
     DATA: ClassVar[Any] = None
     REPEATABLE: ClassVar[bool] = False
     IN_QUERY: ClassVar[frozenset[str]] = frozenset()
 
 
 def named(wire_name: str, default: Any = None) -> Any:
-    """Declare a field whose name on the wire does not follow the rule."""
+    """Declare a field with a special name on the wire."""
     return attrs.field(default=default, metadata={"wire": wire_name})
 
 
 def recurring() -> Any:
-    """Declare a field whose text is the same in request after request."""
+    """Declare a field that has the same text in most requests, so that its encoding is cached."""
     return attrs.field(default=None, metadata={"recurs": True})
 
 
 def as_json(default: Any = None) -> Any:
-    """Declare a field that travels as JSON text inside a string."""
+    """Declare a field that is sent as JSON text inside a string."""
     return attrs.field(default=default, metadata={"json": True})

@@ -23,14 +23,14 @@ class ContextRecord:
 
 @attrs.define
 class GetContext(Request[ContextRecord]):
-    """Look a context up by name or id; with ``allow_create``, make it when it is missing.
+    """Look up a context by name or id; with ``allow_create``, create it if it is missing.
 
     ``login_region_id`` is sent with ``allow_create`` only.
     """
 
     ACTION: ClassVar[str] = "GetContext"
     DATA: ClassVar[type] = ContextRecord
-    # Names are unique in an account, so asking twice to create one makes one.
+    # Names are unique in an account, so a second create returns the first context.
     REPEATABLE: ClassVar[bool] = True
 
     allow_create: bool = False

@@ -53,9 +53,9 @@ class DeleteContextFile(Request[None]):
 
 @attrs.define
 class FileUrl:
-    """A URL that stands for the right to read or write one file; treat it as a secret.
+    """A presigned URL to read or write one file; treat it as a secret.
 
-    Unit and epoch of ``expire_time`` are not documented; we write and read Unix seconds.
+    Unit and epoch of ``expire_time`` are not documented; it is read as Unix seconds.
     """
 
     url: str | None = attrs.field(default=None, repr=False)
@@ -64,7 +64,7 @@ class FileUrl:
 
 @attrs.define
 class GetContextFileUploadUrl(Request[FileUrl]):
-    """Ask for a URL to PUT a file to."""
+    """Get a presigned URL to PUT a file."""
 
     ACTION: ClassVar[str] = "GetContextFileUploadUrl"
     DATA: ClassVar[type] = FileUrl
@@ -76,7 +76,7 @@ class GetContextFileUploadUrl(Request[FileUrl]):
 
 @attrs.define
 class GetContextFileDownloadUrl(Request[FileUrl]):
-    """Ask for a URL to GET a file from."""
+    """Get a presigned URL to GET a file."""
 
     ACTION: ClassVar[str] = "GetContextFileDownloadUrl"
     DATA: ClassVar[type] = FileUrl

@@ -13,8 +13,8 @@ from agentbay_async._protocol.schema.base import Request, as_json
 class SetLabel(Request[None]):
     """Replace the labels of a session.
 
-    The service's documentation does not say whether it replaces or merges; its examples always send
-    the full wanted set, so we read it as replace.
+    The service's documentation does not say whether it replaces or merges. Its examples always send
+    the full set, so it is taken as replace.
     """
 
     ACTION: ClassVar[str] = "SetLabel"
@@ -33,7 +33,7 @@ class LabelSet:
 
 @attrs.define
 class GetLabel(Request[LabelSet]):
-    """Ask for the labels of a session."""
+    """Get the labels of a session."""
 
     ACTION: ClassVar[str] = "GetLabel"
     DATA: ClassVar[type] = LabelSet

@@ -1,4 +1,4 @@
-"""Actions that open ways into a session: ports, its browser, its debug bridge, its file store."""
+"""Actions that return access to a session: ports, browser, debug bridge, file store."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from agentbay_async._protocol.schema.base import Request, as_json, named
 
 @attrs.define
 class Link:
-    """A URL into a session. It carries its own permission; treat it as a secret."""
+    """A URL that grants access to a session by itself; treat it as a secret."""
 
     url: str | None = attrs.field(default=None, repr=False)
 
 
 @attrs.define
 class GetLink(Request[Link]):
-    """Ask for a URL that leads to a port of a session, or to its browser."""
+    """Get a URL for a port of a session, or for its browser."""
 
     ACTION: ClassVar[str] = "GetLink"
     DATA: ClassVar[type] = Link
@@ -32,7 +32,7 @@ class GetLink(Request[Link]):
 
 @attrs.define
 class GetCdpLink(Request[Link]):
-    """Ask for the WebSocket URL by which the session's browser is driven."""
+    """Get the WebSocket URL of the browser's DevTools protocol."""
 
     ACTION: ClassVar[str] = "GetCdpLink"
     DATA: ClassVar[type] = Link
@@ -43,7 +43,7 @@ class GetCdpLink(Request[Link]):
 
 @attrs.define
 class GetAdbLink(Request[Link]):
-    """Ask for the address of the Android debug bridge; ``option`` holds the public key."""
+    """Get the address of the Android debug bridge; ``option`` holds the public key."""
 
     ACTION: ClassVar[str] = "GetAdbLink"
     DATA: ClassVar[type] = Link
@@ -55,14 +55,14 @@ class GetAdbLink(Request[Link]):
 
 @attrs.define
 class BrowserPort:
-    """``Data`` of InitBrowser: a port means that the browser runs."""
+    """``Data`` of InitBrowser: with a port if the browser is running."""
 
     port: int | None = None
 
 
 @attrs.define
 class InitBrowser(Request[BrowserPort]):
-    """Start the browser of a session; one that runs already is left as it is."""
+    """Start the browser of a session; no effect if it is running."""
 
     ACTION: ClassVar[str] = "InitBrowser"
     DATA: ClassVar[type] = BrowserPort
@@ -70,13 +70,13 @@ class InitBrowser(Request[BrowserPort]):
 
     session_id: str | None = None
     persistent_path: str = "/tmp/agentbay_browser"  # noqa: S108  # a path of the session
-    # Options are JSON values of many shapes; the service knows them, the wire does not.
+    # The options are not part of the protocol: any JSON object.
     browser_option: dict[str, Any] | None = as_json()
 
 
 @attrs.define
 class InternalContext:
-    """A context that the service keeps for its own purposes, and where the session sees it."""
+    """A context that the service manages itself, and its path in the session."""
 
     context_id: str | None = None
     context_path: str | None = None
@@ -85,7 +85,7 @@ class InternalContext:
 
 @attrs.define
 class GetAndLoadInternalContext(Request[list[InternalContext]]):
-    """Attach such a context to a session. The list of types is flattened; we ask for one."""
+    """Attach an internal context to a session. The list of types is flattened, and has one."""
 
     ACTION: ClassVar[str] = "GetAndLoadInternalContext"
     DATA: ClassVar[object] = list[InternalContext]

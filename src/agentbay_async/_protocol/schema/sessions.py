@@ -20,7 +20,7 @@ class CreatedSession:
     resource_url: str | None = attrs.field(default=None, repr=False)
     resource_id: str | None = None
     app_instance_id: str | None = None
-    # Kept as the text it arrives in: it is the same for every session of an image, and long.
+    # Not parsed here: it is long, and the same for every session of an image.
     tool_list: str | None = None
     link_url: str | None = attrs.field(default=None, repr=False)
     ws_url: str | None = attrs.field(default=None, repr=False)
@@ -33,7 +33,7 @@ class CreatedSession:
 class CreateMcpSession(Request[CreatedSession]):
     """Create a session.
 
-    ``timeout`` has two units on the wire: minutes when ``max_runtime`` is there, seconds without.
+    The unit of ``timeout`` on the wire is minutes if ``max_runtime`` is set, seconds otherwise.
     """
 
     ACTION: ClassVar[str] = "CreateMcpSession"
@@ -53,7 +53,7 @@ class CreateMcpSession(Request[CreatedSession]):
 
 @attrs.define
 class SessionContext:
-    """A context of a session, as GetSession names it."""
+    """A context of a session, in the answer to GetSession."""
 
     id: str | None = named("id")
     name: str | None = named("name")
@@ -79,7 +79,7 @@ class SessionRecord:
 
 @attrs.define
 class GetSession(Request[SessionRecord]):
-    """Look a session up, with all that is needed to use it."""
+    """Look up a session, with its access data."""
 
     ACTION: ClassVar[str] = "GetSession"
     DATA: ClassVar[type] = SessionRecord
@@ -90,7 +90,7 @@ class GetSession(Request[SessionRecord]):
 
 @attrs.define
 class SessionDetail:
-    """``Data`` of GetSessionDetail: the fields that are of use."""
+    """``Data`` of GetSessionDetail: the fields that the client uses."""
 
     status: str | None = None
     image_id: str | None = None
@@ -100,7 +100,7 @@ class SessionDetail:
 
 @attrs.define
 class GetSessionDetail(Request[SessionDetail]):
-    """Ask for the state of a session. Its ``session_id`` travels in the query."""
+    """Get the state of a session. Its ``session_id`` is sent in the query."""
 
     ACTION: ClassVar[str] = "GetSessionDetail"
     DATA: ClassVar[type] = SessionDetail
@@ -137,7 +137,7 @@ class ListSession(Request[list[ListedSession]]):
 
 @attrs.define
 class DesktopInfo:
-    """How a person reaches the desktop of a session."""
+    """Access data for the desktop of a session, for a person."""
 
     app_id: str | None = None
     auth_code: str | None = attrs.field(default=None, repr=False)
@@ -158,7 +158,7 @@ class McpResource:
 
 @attrs.define
 class GetMcpResource(Request[McpResource]):
-    """Ask how a person reaches the session."""
+    """Get the access data of a session for a person."""
 
     ACTION: ClassVar[str] = "GetMcpResource"
     DATA: ClassVar[type] = McpResource
@@ -169,7 +169,7 @@ class GetMcpResource(Request[McpResource]):
 
 @attrs.define
 class DeleteSessionAsync(Request[None]):
-    """Start to release a session. Releasing what is gone does no more."""
+    """Start to release a session. A second release has no effect."""
 
     ACTION: ClassVar[str] = "DeleteSessionAsync"
     REPEATABLE: ClassVar[bool] = True
@@ -179,7 +179,7 @@ class DeleteSessionAsync(Request[None]):
 
 @attrs.define
 class ReleaseMcpSession(Request[None]):
-    """Release a session, as clients before 0.13 ask for it."""
+    """Release a session; sent by clients before version 0.13."""
 
     ACTION: ClassVar[str] = "ReleaseMcpSession"
     REPEATABLE: ClassVar[bool] = True
@@ -207,7 +207,7 @@ class ResumeSessionAsync(Request[None]):
 
 @attrs.define
 class RefreshSessionIdleTime(Request[None]):
-    """Count the idle time of a session from now on."""
+    """Restart the idle time of a session."""
 
     ACTION: ClassVar[str] = "RefreshSessionIdleTime"
     REPEATABLE: ClassVar[bool] = True

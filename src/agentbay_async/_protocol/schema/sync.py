@@ -22,9 +22,8 @@ class Persistence:
 class SyncContext(Request[None]):
     """Start to move files; ``mode`` is ``"upload"`` (session to context) or ``"download"``.
 
-    Official clients send this action's ``Authorization`` in the query. We send it in the form, as
-    with every other action, because URLs end up in access logs and the gateway reads parameters
-    from both places.
+    Official clients send ``Authorization`` of this action in the query. Here it is sent in the form
+    as for every other action: URLs end up in access logs, and the gateway reads both places.
     """
 
     ACTION: ClassVar[str] = "SyncContext"
@@ -37,9 +36,9 @@ class SyncContext(Request[None]):
 
 @attrs.define
 class ContextTask:
-    """One movement of files. ``status`` is ``"Success"``, ``"Failed"``, or it is still going on.
+    """A sync task. Its ``status`` is ``"Success"``, ``"Failed"``, or something else while it runs.
 
-    ``files`` and ``bytes`` are not in the service's documentation; they are read where they are.
+    ``files`` and ``bytes`` are not in the service's documentation, and may be missing.
     """
 
     context_id: str | None = named("contextId")
@@ -62,7 +61,7 @@ class ContextInfo:
 
 @attrs.define
 class GetContextInfo(Request[ContextInfo]):
-    """Ask how the movements of files of a session are going."""
+    """Get the sync tasks of a session."""
 
     ACTION: ClassVar[str] = "GetContextInfo"
     DATA: ClassVar[type] = ContextInfo
@@ -86,7 +85,7 @@ class BindContexts(Request[None]):
 
 @attrs.define
 class BindingRecord:
-    """A context that is attached to a session. ``policy`` is JSON text."""
+    """A context attached to a session. ``policy`` is JSON text."""
 
     context_id: str | None = None
     context_name: str | None = None
@@ -97,7 +96,7 @@ class BindingRecord:
 
 @attrs.define
 class DescribeSessionContexts(Request[list[BindingRecord]]):
-    """Ask which contexts are attached to a session."""
+    """List the contexts attached to a session."""
 
     ACTION: ClassVar[str] = "DescribeSessionContexts"
     DATA: ClassVar[object] = list[BindingRecord]

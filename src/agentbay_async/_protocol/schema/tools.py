@@ -11,7 +11,7 @@ from agentbay_async._protocol.schema.base import Request, as_json, named
 
 @attrs.define
 class ContentItem:
-    """One piece of what a tool answers: text, or data of a media type in base64."""
+    """One item of a tool's answer: text, or data of a media type in base64."""
 
     type: str | None = named("type")
     text: str | None = named("text")
@@ -30,7 +30,7 @@ class ToolAnswer:
 
 @attrs.define
 class CallMcpTool(Request[ToolAnswer]):
-    """Call a tool of a session. An empty ``server`` lets the service find it by name."""
+    """Call a tool of a session. With an empty ``server``, the service finds it by name."""
 
     ACTION: ClassVar[str] = "CallMcpTool"
     DATA: ClassVar[type] = ToolAnswer
@@ -38,7 +38,7 @@ class CallMcpTool(Request[ToolAnswer]):
     session_id: str | None = None
     name: str | None = None
     server: str = ""
-    # Tools define their own arguments, so any JSON value may stand in them.
+    # Each tool defines its arguments, so they may be any JSON values.
     args: dict[str, Any] | None = as_json()
     auto_gen_session: bool = False
 
@@ -56,7 +56,7 @@ class Tool:
 
 @attrs.define
 class ListMcpTools(Request[list[Tool]]):
-    """List the tools of an image. The list arrives as JSON text."""
+    """List the tools of an image. The list is JSON text in the answer."""
 
     ACTION: ClassVar[str] = "ListMcpTools"
     DATA: ClassVar[object] = list[Tool]
