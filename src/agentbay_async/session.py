@@ -421,11 +421,11 @@ class AsyncSession:
             args: Its arguments, by its input schema.
             timeout: Seconds (or a timedelta) to wait for its answer; ``None`` takes the client's.
         """
-        from agentbay_async.services._tools import call_tool, checked_args
+        from agentbay_async.services._tool_calls import call_tool, check_args
 
         limit = None if timeout is None else _check.seconds(timeout, "timeout")
         name = _check.identifier(tool_name, "tool_name")
-        return await call_tool(self._api, self.session_id, name, checked_args(args), limit)
+        return await call_tool(self._api, self.session_id, name, check_args(args), limit)
 
     @returns_result(McpToolsResult)
     async def list_mcp_tools(self, image_id: str | None = None) -> McpToolsResult:
@@ -434,7 +434,7 @@ class AsyncSession:
         Args:
             image_id: The image; ``None`` takes the session's.
         """
-        from agentbay_async.services._tools import list_tools
+        from agentbay_async.services._tool_calls import list_tools
 
         name = await self._image() if image_id is None else image_id
         return await list_tools(self._api, _check.identifier(name, "image_id"))

@@ -17,7 +17,7 @@ from agentbay_async import (
     ToolError,
     TransportError,
 )
-from agentbay_async.services._routing import socket_of
+from agentbay_async.services._tool_calls import get_socket
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -53,7 +53,7 @@ async def _asked_until_it_answers(session: AsyncSession) -> None:
 
 async def breaks(bay: AsyncAgentBay, session: AsyncSession) -> None:
     """Break the line to a session, as a network does."""
-    socket = await socket_of(bay._api, session.session_id)
+    socket = await get_socket(bay._api, session.session_id)
     assert socket._line is not None
     await socket._line.close()
 

@@ -23,7 +23,7 @@ from agentbay_async import (
 )
 from agentbay_async._protocol.frames import read_frame
 from agentbay_async._transport.websocket import Subscriber
-from agentbay_async.services._routing import socket_of
+from agentbay_async.services._tool_calls import get_socket
 
 from .machine import TOKEN, always
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 async def socket(linked: AsyncSession) -> SessionSocket:
     """Give the socket of the session."""
-    return await socket_of(linked._api, "s-1")
+    return await get_socket(linked._api, "s-1")
 
 
 class Heard:
@@ -104,7 +104,7 @@ async def test_a_session_has_one_socket(
 ) -> None:
     """However often it is looked up."""
     again = await join()
-    assert await socket_of(again._api, "s-1") is socket
+    assert await get_socket(again._api, "s-1") is socket
 
 
 @pytest.mark.parametrize(
@@ -374,7 +374,7 @@ async def test_closing_the_client_ends_every_wait(
     with pytest.raises(ClosedError):
         await socket.call("S", {"method": "m"})
     with pytest.raises(ClosedError):
-        await socket_of(linked._api, "s-1")
+        await get_socket(linked._api, "s-1")
 
 
 async def test_deleting_the_session_closes_its_line(
@@ -396,7 +396,7 @@ async def test_a_hundred_lines_leave_room_for_requests(
     machine.methods["m"] = always({})
     machine.tools["shell"] = lambda _args: "still here"
     session = (await linked_bay.get("s-1")).session
-    await (await socket_of(linked_bay._api, "s-1")).call("S", {"method": "m"})
+    await (await get_socket(linked_bay._api, "s-1")).call("S", {"method": "m"})
     assert (await session.call_mcp_tool("shell", {}, timeout=5)).success
 
 
@@ -406,8 +406,8 @@ async def test_a_session_without_a_socket_says_so(
     """And not that an attribute is missing."""
     machine.offer(WsUrl="")
     session = await join()
-    with pytest.raises(SessionError, match="offers no WebSocket"):
-        await socket_of(session._api, "s-1")
+    with pytest.raises(SessionError, match="has no WebSocket"):
+        await get_socket(session._api, "s-1")
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "ws://", "no url", "ws://127.0.0.1:9/ws"])
@@ -417,7 +417,7 @@ async def test_an_address_that_leads_nowhere_is_an_error_and_no_crash(
     """Nothing reached the session; the address itself is not shown."""
     machine.offer(WsUrl=url)
     session = await join()
-    socket = await socket_of(session._api, "s-1")
+    socket = await get_socket(session._api, "s-1")
     with pytest.raises(ConnectionFailedError) as caught:
         await socket.call("S", {"method": "m"})
     assert url not in str(caught.value)
@@ -428,7 +428,7 @@ async def test_of_a_session_that_was_listed_the_service_is_asked(
 ) -> None:
     """A listing tells no addresses."""
     machine.methods["m"] = always({})
-    socket = await socket_of(linked_bay._api, "s-1")
+    socket = await get_socket(linked_bay._api, "s-1")
     await socket.call("S", {"method": "m"})
     assert machine.asked == ["GetSession"]
 

@@ -19,7 +19,7 @@ from agentbay_async.errors import (
 )
 from agentbay_async.models.agent import AgentTask
 from agentbay_async.models.results import OperationResult
-from agentbay_async.services._tools import call_tool
+from agentbay_async.services._tool_calls import call_tool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,8 +14,7 @@ import anyio
 from agentbay_async._transport.websocket import Subscriber
 from agentbay_async.errors import AgentBayError, APIError, BadAnswerError, ToolError, TransportError
 from agentbay_async.models.files import FileChange
-from agentbay_async.services._routing import access_to, socket_of
-from agentbay_async.services._tools import call_tool
+from agentbay_async.services._tool_calls import call_tool, get_access, get_socket
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -62,10 +61,10 @@ async def batches(
     asking = _Asking(api, session_id, _plain(path))
     # What the first answer tells has happened before anybody watched.
     await asking.ask()
-    access = await access_to(api, session_id)
+    access = await get_access(api, session_id)
     server = access.tools.server_of(_TOOL)
     if server and access.ws_url and access.token:
-        pushed = _Pushed(await socket_of(api, session_id), server, asking)
+        pushed = _Pushed(await get_socket(api, session_id), server, asking)
         async with aclosing(pushed.batches(ready)) as found:
             async for batch in found:
                 yield batch

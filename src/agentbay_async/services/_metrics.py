@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentbay_async.errors import BadAnswerError
 from agentbay_async.models.tools import SessionMetrics, SessionMetricsResult
-from agentbay_async.services._tools import call_tool
+from agentbay_async.services._tool_calls import call_tool
 
 if TYPE_CHECKING:
     from agentbay_async._api import Api

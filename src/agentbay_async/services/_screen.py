@@ -13,7 +13,7 @@ from agentbay_async.errors import ArgumentTypeError, BadAnswerError, InvalidArgu
 from agentbay_async.models.results import OperationResult
 from agentbay_async.models.tools import BoolResult
 from agentbay_async.models.ui import AppProcess, InstalledApp, Screenshot, Window
-from agentbay_async.services._tools import call_tool
+from agentbay_async.services._tool_calls import call_tool
 
 if TYPE_CHECKING:
     from agentbay_async._api import Api

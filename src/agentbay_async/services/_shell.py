@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from agentbay_async import _check
 from agentbay_async.errors import CommandError, InvalidArgumentError, ToolError
 from agentbay_async.models.commands import CommandOutput
-from agentbay_async.services._tools import call_tool
+from agentbay_async.services._tool_calls import call_tool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,7 @@ from agentbay_async.models._returns_result import returns_result
 from agentbay_async.models.browser import BrowserOption
 from agentbay_async.models.tools import BoolResult, LinkResult, McpToolResult
 from agentbay_async.services._links import fetch_link
-from agentbay_async.services._tools import call_tool
+from agentbay_async.services._tool_calls import call_tool
 
 if TYPE_CHECKING:
     from agentbay_async._api import Api

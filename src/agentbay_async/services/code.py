@@ -15,8 +15,7 @@ from agentbay_async.services._code.answers import (
     read_document,
 )
 from agentbay_async.services._code.streams import ANSWER_GRACE, question, streamed, told_at_once
-from agentbay_async.services._routing import access_to, socket_of
-from agentbay_async.services._tools import call_tool
+from agentbay_async.services._tool_calls import call_tool, get_access, get_socket
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
@@ -170,11 +169,11 @@ class AsyncCode:
         self, args: dict[str, Any], limit: float
     ) -> tuple[str, AsyncGenerator[CodeEvent, None]]:
         """Run code and return the id of the request, with what happens."""
-        access = await access_to(self._api, self._session_id)
+        access = await get_access(self._api, self._session_id)
         if not (access.ws_url and access.token):
             answer, request_id = await self._ask(args, limit)
             return request_id, told_at_once(answer)
-        socket = await socket_of(self._api, self._session_id)
+        socket = await get_socket(self._api, self._session_id)
         target = access.tools.server_of("run_code") or _SERVER
         stream = await socket.stream(target, question(args))
         return stream.id, streamed(stream, limit)

@@ -10,7 +10,7 @@ from agentbay_async import _check
 from agentbay_async.errors import ArgumentTypeError, BadAnswerError, InvalidArgumentError
 from agentbay_async.models._returns_result import returns_result
 from agentbay_async.models.tools import BoolResult, EnvResult
-from agentbay_async.services._tools import call_tool
+from agentbay_async.services._tool_calls import call_tool
 
 if TYPE_CHECKING:
     from agentbay_async._api import Api

@@ -9,7 +9,7 @@ from agentbay_async import _check
 from agentbay_async.errors import BadAnswerError, ToolError
 from agentbay_async.models._returns_result import returns_result
 from agentbay_async.models.tools import OssResult
-from agentbay_async.services._tools import call_tool
+from agentbay_async.services._tool_calls import call_tool
 
 if TYPE_CHECKING:
     from agentbay_async._api import Api

@@ -24,7 +24,7 @@ from agentbay_async.errors import (
 from agentbay_async.services._files import chunking
 from agentbay_async.services._files.parsing import describe_failure
 from agentbay_async.services._shell import run_shell
-from agentbay_async.services._tools import call_tool
+from agentbay_async.services._tool_calls import call_tool
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping

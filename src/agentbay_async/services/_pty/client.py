@@ -22,7 +22,7 @@ from agentbay_async.errors import (
     ToolError,
 )
 from agentbay_async.services._pty.terminal import Terminal
-from agentbay_async.services._routing import socket_of
+from agentbay_async.services._tool_calls import get_socket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +79,7 @@ class PtyClient:
 
     async def _connect(self) -> _Connection:
         # Another event loop, or a client that was closed and opened again, has another socket.
-        socket = await socket_of(self._api, self._session_id)
+        socket = await get_socket(self._api, self._session_id)
         if self._current is None or self._current.socket is not socket:
             self._current = _Connection(socket, self._session_id)
         return self._current

@@ -1,0 +1,199 @@
+"""Tool calls: call a tool of a session, directly or through the API; list tools; get the WebSocket.
+
+A tool is called directly if the session has a direct address and the tool's server is known. A
+direct call that fails is repeated through the API only if that does no harm: if nothing reached the
+session, or if the tool only reads. A command that may have run is never run a second time.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from agentbay_async._protocol import schema
+from agentbay_async._protocol.codec import compact_json
+from agentbay_async._transport.access import remember_endpoint
+from agentbay_async.errors import (
+    AgentBayError,
+    APIError,
+    ArgumentTypeError,
+    BadAnswerError,
+    ConnectionFailedError,
+    ConnectionLostError,
+    ServiceError,
+    SessionError,
+    ToolError,
+)
+from agentbay_async.models.tools import McpTool, McpToolResult, McpToolsResult, ToolContent
+
+if TYPE_CHECKING:
+    from agentbay_async._api import Api
+    from agentbay_async._protocol.envelope import Answer
+    from agentbay_async._transport.access import Access
+    from agentbay_async._transport.websocket import SessionSocket
+
+logger = logging.getLogger("agentbay")
+
+# Tools that only read, so that a second call does no harm.
+_READ_ONLY = frozenset(
+    {
+        "get_env",
+        "get_file_info",
+        "get_metrics",
+        "list_directory",
+        "read_file",
+        "read_multiple_files",
+        "search_files",
+    }
+)
+
+# Seconds for which a direct address is not tried after it could not be reached.
+_AVOIDED_SECONDS = 30.0
+# The gateway refused the call without acting on it: the token expired, or the route is gone.
+_NOT_ACCEPTED = frozenset({401, 403, 404})
+# The session may have acted on the call. Timeouts are not listed: no time is left to repeat it.
+_PERHAPS_DONE = (ConnectionLostError, BadAnswerError, ServiceError)
+
+
+async def call_tool(
+    api: Api, session_id: str, name: str, args: Mapping[str, Any], timeout: float | None = None
+) -> McpToolResult:
+    """Call a tool and return its whole answer.
+
+    Args:
+        api: The service.
+        session_id: The session.
+        name: The tool.
+        args: Its arguments.
+        timeout: Seconds for one attempt; ``None`` takes the client's.
+
+    Raises:
+        ToolError: The tool answered with an error; the message is its text.
+        BadAnswerError: The answer has no content at all.
+        AgentBayError: The call failed, and was not repeated, or failed again.
+    """
+    request = schema.CallMcpTool(session_id=session_id, name=name, args=dict(args))
+    answer = await _send(api, request, timeout)
+    if answer.data is None:
+        raise BadAnswerError(
+            f"{name}: the answer has no data", request_id=answer.request_id, session_id=session_id
+        )
+    content = [_content(item) for item in answer.data.content or ()]
+    if answer.data.is_error:
+        raise ToolError(
+            "\n".join(item.text for item in content if item.text) or f"{name} failed",
+            request_id=answer.request_id,
+            session_id=session_id,
+        )
+    return McpToolResult.ok(content, answer.request_id)
+
+
+def check_args(args: object) -> dict[str, Any]:
+    """Return `args` if it is a mapping that can be written as JSON."""
+    if not isinstance(args, Mapping):
+        raise ArgumentTypeError(f"args must be a mapping, not {type(args).__name__}")
+    try:
+        compact_json(dict(args))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ArgumentTypeError(f"args cannot be written as JSON: {error}") from None
+    return dict(args)
+
+
+async def list_tools(api: Api, image_id: str) -> McpToolsResult:
+    """Return the tools of an image."""
+    answer = await api.call(schema.ListMcpTools(image_id=image_id))
+    tools = [_tool(tool) for tool in answer.data or ()]
+    return McpToolsResult.ok(tools, answer.request_id)
+
+
+async def get_access(api: Api, session_id: str) -> Access:
+    """Return the access data of a session; of one that was only listed, look it up first."""
+    access = api.access.get(session_id)
+    if access is None:
+        answer = await api.call(schema.GetSession(session_id=session_id))
+        access = remember_endpoint(api.access, session_id, answer.data or schema.SessionRecord())
+    return access
+
+
+async def get_socket(api: Api, session_id: str) -> SessionSocket:
+    """Return the WebSocket of a session, which connects when the first frame is sent.
+
+    Raises:
+        SessionError: The session has no WebSocket.
+        AgentBayError: The access data of the session could not be looked up.
+    """
+    api.check_open()
+    access = await get_access(api, session_id)
+    if not (access.ws_url and access.token):
+        raise SessionError(
+            f"{session_id} has no WebSocket",
+            session_id=session_id,
+            hint="Terminals and streams need an image that offers one",
+        )
+    access.can_change_unseen = True
+    return api.sockets.get(access)
+
+
+async def _send(
+    api: Api, request: schema.CallMcpTool, timeout: float | None
+) -> Answer[schema.ToolAnswer]:
+    access = api.access.get(request.session_id or "")
+    if access is None:
+        return await api.call(request, timeout)
+    if request.name in _READ_ONLY:
+        return await _send_best_way(api, access, request, timeout)
+    with access.changing():
+        return await _send_best_way(api, access, request, timeout)
+
+
+async def _send_best_way(
+    api: Api, access: Access, request: schema.CallMcpTool, timeout: float | None
+) -> Answer[schema.ToolAnswer]:
+    """Send a call directly if possible, otherwise, or after a harmless failure, through the API."""
+    name = request.name or ""
+    if server := access.server_for(name, api.clock.monotonic()):
+        # Imported here, so that importing the package does not load aiohttp.
+        from agentbay_async._transport.direct_call import call_directly
+
+        api.check_open()
+        limit = api.settings.timeout if timeout is None else timeout
+        try:
+            return await call_directly(
+                api.transport, access, server, name, request.args or {}, limit
+            )
+        except AgentBayError as error:
+            if not _repeatable(error, name):
+                raise
+            logger.info("%s; using the API instead", error)
+            if not isinstance(error, _PERHAPS_DONE):
+                access.avoid_until = api.clock.monotonic() + _AVOIDED_SECONDS
+    return await api.call(attrs.evolve(request, server=access.tools.server_of(name)), timeout)
+
+
+def _repeatable(error: AgentBayError, tool: str) -> bool:
+    if isinstance(error, ConnectionFailedError):
+        return True
+    if isinstance(error, APIError) and error.http_status in _NOT_ACCEPTED:
+        return True
+    return tool in _READ_ONLY and isinstance(error, _PERHAPS_DONE)
+
+
+def _tool(record: schema.Tool) -> McpTool:
+    return McpTool(
+        name=record.name or "",
+        server=record.server or "",
+        description=record.description or "",
+        input_schema=record.input_schema or {},
+    )
+
+
+def _content(record: schema.ContentItem) -> ToolContent:
+    return ToolContent(
+        type=record.type or "text",
+        text=record.text or "",
+        data=record.data or record.blob or "",
+        mime_type=record.mime_type or "",
+    )
