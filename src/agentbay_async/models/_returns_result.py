@@ -1,8 +1,8 @@
-"""The border between errors that are raised and errors that are reported.
+"""The border between raised errors and failed results.
 
-Inside the library everything raises. A public method that talks to the service is decorated with
-:func:`reports`, and so answers with a result: what the service or the network did is in it, what
-the caller did wrong is raised.
+Inside the library, everything raises. Public methods that call the service are decorated with
+:func:`returns_result`, which turns errors of the service and of the network into failed results.
+Wrong calls (:class:`~agentbay_async.errors.UsageError`) raise.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ R = TypeVar("R", bound="Result[Any]")
 def returns_result(
     kind: type[Result[Any]],
 ) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Coroutine[Any, Any, R]]]:
-    """Let a method that raises answer with a failed result of type `kind` instead."""
+    """Decorate a method to return a failed result of type `kind` instead of raising."""
 
     def decorate(method: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
         @wraps(method)
-        async def reporting(*args: P.args, **kwargs: P.kwargs) -> R:
+        async def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
             try:
                 return await method(*args, **kwargs)
             except UsageError:
@@ -37,6 +37,6 @@ def returns_result(
                 failed: Any = kind.failed(error)
                 return failed  # type: ignore[no-any-return]  # kind is the class of R
 
-        return reporting
+        return wrapper
 
     return decorate

@@ -1,4 +1,4 @@
-"""What is known of a task that an agent of the service does: a value without any I/O."""
+"""Tasks of the service's agents."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import attrs
 
 @attrs.frozen
 class AgentTask:
-    """A task that was given to an agent of the service.
+    """A task of an agent of the service.
 
     Attributes:
-        task_id: What it is addressed by.
+        task_id: The id of the task.
         status: ``"finished"``, ``"completed"``, ``"failed"``, ``"cancelled"``, ``"unsupported"``;
-            anything else is still going on.
-        result: What it brought, in the agent's words.
-        action: What it is doing.
-        error: Why it failed, in the agent's words.
+            any other status means that it is running.
+        result: The agent's text about the result.
+        action: The present action.
+        error: The agent's text about the failure.
     """
 
     task_id: str
@@ -26,10 +26,10 @@ class AgentTask:
 
     @property
     def succeeded(self) -> bool:
-        """Whether it has come to a good end."""
+        """Whether the task ended successfully."""
         return self.status in ("finished", "completed")
 
     @property
     def ended(self) -> bool:
-        """Whether it has come to an end, good or bad."""
+        """Whether the task ended, successfully or not."""
         return self.succeeded or self.status in ("failed", "cancelled", "unsupported")

@@ -1,4 +1,4 @@
-"""How the browser of a session is started: values without any I/O."""
+"""Options for the browser of a session."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _BROWSERS = ("chrome", "chromium")
 
 @attrs.frozen(kw_only=True)
 class BrowserProxy:
-    """By way of which proxy the browser goes.
+    """The proxy of the browser.
 
     Attributes:
         proxy_type: ``"custom"`` (your own), ``"wuying"`` or ``"managed"`` (the service's).
-        server: Where your own is, such as ``"http://proxy.example.com:8080"``.
-        username: The name it wants.
-        password: The password it wants; a secret.
+        server: The URL of your own proxy, such as ``"http://proxy.example.com:8080"``.
+        username: The user name for the proxy.
+        password: The password for the proxy; a secret.
         strategy: For ``"wuying"`` ``"restricted"`` or ``"polling"``, for ``"managed"`` one of
             ``"polling"``, ``"sticky"``, ``"rotating"`` and ``"matched"``.
-        pollsize: Addresses to take turns with.
-        user_id: Whose ``"managed"`` addresses; needed there.
-        isp: Take addresses of this provider.
-        country: Take addresses of this country.
-        province: Take addresses of this province.
-        city: Take addresses of this city.
+        pollsize: Number of addresses to rotate.
+        user_id: The owner of ``"managed"`` addresses; required for them.
+        isp: Use addresses of this provider.
+        country: Use addresses of this country.
+        province: Use addresses of this province.
+        city: Use addresses of this city.
 
     Raises:
         InvalidArgumentError: A field does not fit the kind of proxy.
@@ -67,7 +67,7 @@ class BrowserProxy:
             )
 
     def to_wire(self) -> dict[str, Any]:
-        """Return it as the service wants it."""
+        """Return the JSON object of the protocol."""
         fields = {"type": self.proxy_type, **{wire: getattr(self, ours) for ours, wire in _PROXY}}
         if self.strategy == "polling":
             fields["pollsize"] = self.pollsize
@@ -89,20 +89,20 @@ _PROXY = (
 
 @attrs.frozen(kw_only=True)
 class BrowserOption:
-    """How the browser is started.
+    """Options for starting the browser.
 
     Attributes:
-        use_stealth: Hide that it is driven by a program.
-        user_agent: What it says it is.
+        use_stealth: Hide that a program controls the browser.
+        user_agent: The user agent header.
         viewport: Width and height of the page, in pixels.
         screen: Width and height of the screen, in pixels.
         solve_captchas: Let the service solve captchas.
         auto_login: Let the service log in.
-        call_for_user: Let the service call a person where it cannot go on.
-        proxy: By way of which proxy it goes.
-        extension_path: The directory of the session that holds its extensions.
+        call_for_user: Let the service call a person if it cannot continue.
+        proxy: The proxy to use.
+        extension_path: The directory of the session with its extensions.
         cmd_args: More arguments for its command line.
-        default_navigate_url: What it opens first.
+        default_navigate_url: The first page to open.
         browser_type: ``"chrome"`` or ``"chromium"``.
 
     Raises:
@@ -134,7 +134,7 @@ class BrowserOption:
                 raise InvalidArgumentError(f"{name} must be a width and a height above 0")
 
     def to_wire(self) -> dict[str, Any]:
-        """Return it as the service wants it."""
+        """Return the JSON object of the protocol."""
         fields = {
             "useStealth": self.use_stealth,
             "solveCaptchas": self.solve_captchas,

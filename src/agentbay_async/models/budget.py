@@ -1,4 +1,4 @@
-"""What a program may spend: so many sessions, so many hours of them."""
+"""Budgets: limits on the number of sessions and on session hours."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ _HOUR = 3600.0
 
 
 class Budget:
-    """A limit that refuses a session before it is asked for.
+    """A limit on the sessions that a program creates.
 
-    Give the same one to all clients that shall share it: ``Config(budget=Budget(...))``. A session
-    counts from when it is asked for. Its hours run until one of these clients deletes it; one that
-    ends by itself goes on counting, for nobody tells the client.
+    Pass the same budget to all clients that share it: ``Config(budget=Budget(...))``. A session
+    counts from its request on. Its hours run until one of these clients deletes it. A session that
+    ends by itself continues to count, because the client is not notified.
 
     Args:
-        max_sessions: How many sessions may be made in all.
-        max_session_hours: After how many hours, of all sessions together, no more are made.
+        max_sessions: Most sessions to create in all.
+        max_session_hours: Most hours of all sessions together; after that, none are created.
 
     Attributes:
-        sessions: How many were made so far, or are being made.
+        sessions: The number of sessions created so far, or being created.
 
     Raises:
         InvalidArgumentError: Neither is given, or one is not above 0.
@@ -51,10 +51,10 @@ class Budget:
         return f"Budget(max_sessions={self._most}, max_session_hours={self._hours})"
 
     def reserve(self, now: float) -> None:
-        """Count a session that is about to be asked for, at the time `now`, in seconds.
+        """Count a session that is about to be requested, at the time `now`, in seconds.
 
         Raises:
-            BudgetExceededError: There is nothing left for it.
+            BudgetExceededError: The budget is spent.
         """
         with self._lock:
             if self._most is not None and self.sessions >= self._most:
@@ -70,18 +70,18 @@ class Budget:
             self.sessions += 1
 
     def give_back(self) -> None:
-        """Count a session no longer: the service refused it."""
+        """Uncount a session that the service refused."""
         with self._lock:
             self.sessions -= 1
 
     def begin(self, session_id: str, now: float) -> None:
-        """Let the hours of a session run."""
+        """Start to count the hours of a session."""
         with self._lock:
             self._sum += now - self._began.get(session_id, 0.0)
             self._began[session_id] = now
 
     def end(self, session_id: str, now: float) -> None:
-        """Let them stop; of sessions that others made nothing is known."""
+        """Stop to count the hours of a session; ignore sessions of others."""
         with self._lock:
             began = self._began.pop(session_id, None)
             if began is not None:
@@ -89,13 +89,13 @@ class Budget:
                 self._ended_seconds += max(now - began, 0.0)
 
     def left(self, now: float) -> tuple[int | None, float | None]:
-        """Return the sessions and the hours that are left; ``None`` where there is no limit."""
+        """Return the sessions and the hours that are left; ``None`` means no limit."""
         with self._lock:
             sessions = None if self._most is None else max(self._most - self.sessions, 0)
             return sessions, None if self._hours is None else max(self._hours - self._spent(now), 0)
 
     def charge(self, sessions: int, hours: float) -> None:
-        """Count what another process has spent; less than nothing gives back."""
+        """Add the spending of another process; negative numbers give back."""
         with self._lock:
             self.sessions += sessions
             self._ended_seconds += hours * _HOUR
@@ -106,7 +106,7 @@ class Budget:
             return self._spent(now)
 
     def _spent(self, now: float) -> float:
-        # The sum of the differences, without looking at each of thousands of sessions.
+        # Constant time: the sum of (now - began) over all sessions, without a loop over thousands.
         running = now * len(self._began) - self._sum if self._began else 0.0
         return (self._ended_seconds + running) / _HOUR
 

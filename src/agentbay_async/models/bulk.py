@@ -1,4 +1,4 @@
-"""What runs over many sessions answer: one outcome for each input, and all of them together."""
+"""Results of bulk runs: an outcome for each input, all of them together, and the progress."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ U = TypeVar("U")
 
 @attrs.frozen(repr=False)
 class BulkOutcome(Result[S], Generic[S]):
-    """What became of one input: a session (of ``delete_many``, its id), or an error.
+    """The outcome of one input: a session (its id for ``delete_many``), or an error.
 
     Attributes:
-        index: The place of the input, counted from 0.
-        attempts: How often it was sent; 0 when it never was.
-        seconds: How long it took, from when its turn came.
+        index: The position of the input, from 0.
+        attempts: How many times it was sent; 0 if never.
+        seconds: Seconds from the start of its processing.
 
     Example:
         >>> outcome = BulkOutcome("s-1", index=3, attempts=2)
@@ -46,19 +46,19 @@ class BulkOutcome(Result[S], Generic[S]):
         return self.unwrap()
 
     def map(self, change: Callable[[S], U]) -> BulkOutcome[U]:
-        """Return an outcome whose session is `change` of this one's; errors stay."""
+        """Return an outcome with `change` applied to the session; an error stays as it is."""
         value = None if self._value is None else change(self._value)
         return cast("BulkOutcome[U]", attrs.evolve(cast("Any", self), value=value))
 
 
 @attrs.frozen(repr=False)
 class MapOutcome(Result[S], Generic[S]):
-    """What a function made of one item, or why it did not.
+    """The outcome of a function for one item: its value, or an error.
 
     Attributes:
-        index: The place of the item, counted from 0.
-        attempts: How often the function was run on it: again when its session was lost.
-        seconds: How long it took, from when its turn came.
+        index: The position of the item, from 0.
+        attempts: How many times the function ran; more than once if a session was lost.
+        seconds: Seconds from the start of its processing.
 
     Example:
         >>> outcome = MapOutcome(42, index=3)
@@ -72,23 +72,23 @@ class MapOutcome(Result[S], Generic[S]):
 
     @property
     def value(self) -> S:
-        """What the function returned; raises the error of a failed outcome."""
+        """The return value of the function; raises the error of a failed outcome."""
         return self.unwrap()
 
 
-# Not by attrs: a mapping compares by its items, and has no order of fields.
+# Not an attrs class: a mapping is compared by its items.
 class BulkResult(Mapping[int, "S | AgentBayError"], Generic[S]):
-    """All outcomes of a run: a mapping of the place of each input to its session or its error.
+    """All outcomes of a run: a mapping from the position of each input to its session or error.
 
     Args:
-        outcomes: One for each input, in their order.
-        seconds: How long the run took.
-        left_over: Ids of what should have been deleted again and is still there.
+        outcomes: The outcomes, in the order of the inputs.
+        seconds: Seconds of the run.
+        left_over: Ids of sessions that a roll-back failed to delete.
 
     Attributes:
-        outcomes: One for each input, in their order.
-        seconds: How long the run took.
-        left_over: Ids of what should have been deleted again and is still there.
+        outcomes: The outcomes, in the order of the inputs.
+        seconds: Seconds of the run.
+        left_over: Ids of sessions that a roll-back failed to delete.
 
     Example:
         >>> result = BulkResult([BulkOutcome("s-1", index=0), BulkOutcome("s-2", index=1)])
@@ -130,54 +130,54 @@ class BulkResult(Mapping[int, "S | AgentBayError"], Generic[S]):
 
     @property
     def success(self) -> bool:
-        """Whether every input got what was asked for, and nothing is left over."""
+        """Whether every input succeeded, and nothing is left over."""
         return not self.failed and not self.left_over
 
     @property
     def done(self) -> int:
-        """How many inputs got what was asked for."""
+        """The number of inputs that succeeded."""
         return len(self.outcomes) - self.failed
 
     @property
     def failed(self) -> int:
-        """How many did not."""
+        """The number of inputs that failed."""
         return sum(outcome.error is not None for outcome in self.outcomes)
 
     @property
     def attempts(self) -> int:
-        """How many requests were sent for them in all, those that were sent again included."""
+        """The number of requests that were sent, retries included."""
         return sum(outcome.attempts for outcome in self.outcomes)
 
     @property
     def sessions(self) -> list[S]:
-        """What there is, in the order of the inputs: sessions, or the ids of deleted ones."""
+        """The sessions, or the ids of deleted sessions, in the order of the inputs."""
         return [outcome.unwrap() for outcome in self.outcomes if outcome.error is None]
 
     @property
     def failures(self) -> dict[int, AgentBayError]:
-        """The errors of those that failed, by the place of the input."""
+        """The errors of failed inputs, by position."""
         return {one.index: one.error for one in self.outcomes if one.error is not None}
 
     def raise_for_failures(self) -> None:
-        """Raise what went wrong, if anything did.
+        """Raise the errors of the inputs that failed, if there are any.
 
         Raises:
-            ExceptionGroup: The errors of all that failed, in the order of the inputs; a note of
-                each names the place of its input and the id of its request.
+            ExceptionGroup: The errors, in the order of the inputs; a note of each has the position
+                of its input and the id of its request.
         """
         failures = self.failures
         if not failures:
             return
         for index, error in failures.items():
-            # Set, and not added: whoever raises twice gets no second note.
+            # Replaced, so that a second call adds no second note.
             error.__dict__["__notes__"] = [_note(index, error)]
         kinds = Counter(type(error).__name__ for error in failures.values())
-        told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-        message = f"{len(failures)} of {len(self.outcomes)} failed: {told}"
+        summary = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+        message = f"{len(failures)} of {len(self.outcomes)} failed: {summary}"
         raise _group_kind()(message, list(failures.values()))
 
     def map(self, change: Callable[[S], U]) -> BulkResult[U]:
-        """Return a result whose sessions are `change` of these; errors stay."""
+        """Return a result with `change` applied to each session; errors stay as they are."""
         changed = [outcome.map(change) for outcome in self.outcomes]
         return BulkResult(changed, self.seconds, self.left_over)
 
@@ -188,21 +188,21 @@ def _note(index: int, error: AgentBayError) -> str:
 
 
 def _group_kind() -> Any:
-    """Return ExceptionGroup, which Python 3.10 has from the package that anyio brings along."""
+    """Return ExceptionGroup; on Python 3.10, that of the package which anyio installs."""
     found = getattr(builtins, "ExceptionGroup", None)
     return found or import_module("exceptiongroup").ExceptionGroup
 
 
 @attrs.frozen
 class Progress:
-    """How far a run over many sessions is.
+    """The progress of a bulk run.
 
     Attributes:
-        done: How many inputs got what was asked for.
-        failed: How many did not.
-        running: How many are under way.
-        total: How many there are, or ``None`` when nobody knows.
-        seconds: How long the run has taken so far.
+        done: The number of inputs that succeeded.
+        failed: The number of inputs that failed.
+        running: The number of inputs in progress.
+        total: The number of all inputs, or ``None`` if unknown.
+        seconds: Seconds since the start of the run.
 
     Example:
         >>> Progress(done=30, failed=10, running=10, total=100, seconds=20.0).eta
@@ -217,12 +217,12 @@ class Progress:
 
     @property
     def rate(self) -> float:
-        """How many ended in a second, on the average so far."""
+        """Inputs finished per second, on average."""
         return (self.done + self.failed) / self.seconds if self.seconds > 0 else 0.0
 
     @property
     def eta(self) -> float | None:
-        """The seconds until the end if it goes on like that; ``None`` when nobody knows."""
+        """The estimated seconds until the end, or ``None`` if unknown."""
         if self.total is None or not self.rate:
             return None
         return max(self.total - self.done - self.failed, 0) / self.rate

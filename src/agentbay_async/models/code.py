@@ -1,4 +1,4 @@
-"""What code that was run has to show: values without any I/O."""
+"""Values and results of running code."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import attrs
 
 from agentbay_async.models.results import Result
 
-#: The forms in which a result may be shown.
+#: The formats of a result.
 FORMATS = ("text", "html", "markdown", "png", "jpeg", "svg", "json", "latex", "chart")
 
 
 @attrs.frozen
 class CodeOutput:
-    """One thing that code showed: the value of its last line, or something displayed.
+    """One output of code: the value of its last line, or a displayed object.
 
-    Which forms there are is in :meth:`formats`; a form that is there may hold ``0``, ``{}`` or
-    ``None``.
+    :meth:`formats` lists the formats that are present; the value of a format may be ``0``, ``{}``
+    or ``None``.
 
     Attributes:
         text: Plain text.
@@ -45,13 +45,13 @@ class CodeOutput:
     _formats: tuple[str, ...] = attrs.field(default=(), repr=False, alias="formats")
 
     def formats(self) -> list[str]:
-        """Return the names of the forms that there are."""
+        """Return the names of the formats that are present."""
         return list(self._formats)
 
 
 @attrs.frozen
 class CodeLogs:
-    """What code wrote, in pieces as they came."""
+    """The standard streams of code, in pieces as they arrived."""
 
     stdout: list[str] = attrs.field(factory=list)
     stderr: list[str] = attrs.field(factory=list)
@@ -59,14 +59,14 @@ class CodeLogs:
 
 @attrs.frozen
 class CodeOutcome:
-    """All that came of running code.
+    """The outcome of running code.
 
     Attributes:
-        results: What it showed, in order.
-        logs: What it wrote.
-        execution_count: How many times the session has run code, or ``None`` if it does not say.
-        execution_time: Seconds that it took, or ``None`` if the session does not say.
-        trace_id: The id under which the session logged it, or ``""``.
+        results: The outputs, in order.
+        logs: The standard streams.
+        execution_count: The session's count of executions, or ``None`` if unknown.
+        execution_time: Seconds of the execution, or ``None`` if unknown.
+        trace_id: The id of the execution in the session's logs, or ``""``.
     """
 
     results: list[CodeOutput] = attrs.field(factory=list)
@@ -78,12 +78,12 @@ class CodeOutcome:
 
 @attrs.frozen
 class CodeFailure:
-    """How code ended that did not end well.
+    """The error that ended code.
 
     Attributes:
-        name: The name of the error, such as ``"ValueError"``.
-        value: What it says.
-        traceback: Where it came from, as the interpreter writes it, or ``""``.
+        name: The class of the error, such as ``"ValueError"``.
+        value: The text of the error.
+        traceback: The traceback of the interpreter, or ``""``.
     """
 
     name: str = ""
@@ -93,13 +93,14 @@ class CodeFailure:
 
 @attrs.frozen
 class CodeEvent:
-    """Something that happened while code ran.
+    """An event while code runs.
 
     Attributes:
-        kind: What happened; it says which of the others is set. ``"end"`` comes last, once.
-        text: What was written, for ``"stdout"`` and ``"stderr"``.
-        result: What was shown, for ``"result"``.
-        error: How it failed, for ``"error"``.
+        kind: The kind of event, which decides which other attribute is set. ``"end"`` comes last,
+            once.
+        text: The text written, for ``"stdout"`` and ``"stderr"``.
+        result: The output, for ``"result"``.
+        error: The error, for ``"error"``.
         execution_count: As in :class:`CodeOutcome`, for ``"end"``.
         execution_time: As in :class:`CodeOutcome`, for ``"end"``.
     """
@@ -113,10 +114,10 @@ class CodeEvent:
 
 
 class CodeResult(Result[CodeOutcome]):
-    """What came of running code.
+    """The result of running code.
 
-    Code that ran and failed is a failed result whose output can be read all the same; its ``error``
-    is a :class:`~agentbay_async.errors.CodeError` with ``name``, ``value`` and ``traceback``. Where
+    Code that ran and failed gives a failed result, whose output can still be read. Its ``error`` is
+    a :class:`~agentbay_async.errors.CodeError` with ``name``, ``value`` and ``traceback``. If
     nothing ran, reading the output raises the error.
     """
 
@@ -128,43 +129,43 @@ class CodeResult(Result[CodeOutcome]):
 
     @property
     def results(self) -> list[CodeOutput]:
-        """What the code showed, in order."""
+        """The outputs of the code, in order."""
         return self._outcome.results
 
     @property
     def logs(self) -> CodeLogs:
-        """What it wrote, in pieces as they came, standard output and standard error apart."""
+        """Standard output and standard error, in pieces as they arrived."""
         return self._outcome.logs
 
     @property
     def stdout(self) -> str:
-        """What it wrote to its standard output."""
+        """The standard output."""
         return "".join(self.logs.stdout)
 
     @property
     def stderr(self) -> str:
-        """What it wrote to its standard error."""
+        """The standard error."""
         return "".join(self.logs.stderr)
 
     @property
     def result(self) -> str:
-        """The text of the main result; without one the first text, or else what it wrote."""
+        """The text of the main result; else the first text; else the standard output."""
         texts = [one.text for one in self._main_first() if one.text is not None]
         return texts[0] if texts else self.stdout
 
     @property
     def execution_count(self) -> int | None:
-        """How many times the session has run code, or ``None`` if it does not say."""
+        """The session's count of executions, or ``None`` if unknown."""
         return self._outcome.execution_count
 
     @property
     def execution_time(self) -> float | None:
-        """Seconds that it took, or ``None`` if the session does not say."""
+        """Seconds of the execution, or ``None`` if unknown."""
         return self._outcome.execution_time
 
     @property
     def trace_id(self) -> str:
-        """The id under which the session logged it, or ``""``."""
+        """The id of the execution in the session's logs, or ``""``."""
         return self._outcome.trace_id
 
     def _main_first(self) -> list[CodeOutput]:

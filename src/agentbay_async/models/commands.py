@@ -17,7 +17,7 @@ R = TypeVar("R", bound="Result[Any]")
 
 @attrs.frozen
 class CommandOutput:
-    """How a command ended and what it wrote."""
+    """The exit code and the output of a command."""
 
     stdout: str = ""
     stderr: str = ""
@@ -26,10 +26,10 @@ class CommandOutput:
 
 
 class CommandResult(Result["CommandOutput"]):
-    """How a command ended.
+    """The result of a command.
 
-    A command that ran and ended with an exit code other than 0 is a failed result whose output can
-    be read all the same. Where no command ran, reading the output raises the error.
+    A command that ended with an exit code other than 0 gives a failed result, whose output can
+    still be read. If no command ran, reading the output raises the error.
     """
 
     __slots__ = ()
@@ -48,25 +48,25 @@ class CommandResult(Result["CommandOutput"]):
 
     @property
     def stdout(self) -> str:
-        """What it wrote to its standard output."""
+        """The standard output."""
         return self._outcome.stdout
 
     @property
     def stderr(self) -> str:
-        """What it wrote to its standard error."""
+        """The standard error."""
         return self._outcome.stderr
 
     @property
     def output(self) -> str:
-        """Both, standard output first."""
+        """Standard output, then standard error."""
         return self.stdout + self.stderr
 
     @property
     def exit_code(self) -> int:
-        """What it returned; 0 means success."""
+        """The exit code; 0 means success."""
         return self._outcome.exit_code
 
     @property
     def trace_id(self) -> str:
-        """The id under which the session logged the command, or ``""``."""
+        """The id of the command in the session's logs, or ``""``."""
         return self._outcome.trace_id

@@ -1,4 +1,7 @@
-"""Status of one file transfer between a context and a session."""
+"""Sync tasks: transfers of files between a context and a session.
+
+A module of its own, because :mod:`agentbay_async.errors` names the value.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,15 @@ import attrs
 
 @attrs.frozen
 class ContextStatusData:
-    """A movement of files between a context and a session.
+    """A sync task: a transfer of files between a context and a session.
 
     Attributes:
-        status: ``"Success"``, ``"Failed"``; anything else is still going on.
+        status: ``"Success"`` or ``"Failed"``; any other status means that it is running.
         task_type: ``"upload"`` (session to context) or ``"download"``.
         start_time: Seconds since 1970, or ``None``.
-        finish_time: Seconds since 1970, or ``None`` while it goes on.
-        files: How many files were moved, or ``None`` where the service does not say.
-        size: How many bytes, or ``None`` where the service does not say.
+        finish_time: Seconds since 1970, or ``None`` while it runs.
+        files: The number of files, or ``None`` if unknown.
+        size: The number of bytes, or ``None`` if unknown.
     """
 
     context_id: str = ""
@@ -30,12 +33,12 @@ class ContextStatusData:
 
     @property
     def duration(self) -> int | None:
-        """Seconds from start to finish, or ``None`` where the service does not say."""
+        """Seconds from start to finish, or ``None`` if unknown."""
         if self.start_time is None or self.finish_time is None:
             return None
         return self.finish_time - self.start_time
 
     @property
     def finished(self) -> bool:
-        """Whether it has come to an end, good or bad."""
+        """Whether the task ended, successfully or not."""
         return self.status in ("Success", "Failed")

@@ -1,6 +1,6 @@
-"""What the service knows of contexts and their files: values without any I/O.
+"""Values and results of contexts and their files.
 
-Times are as the service writes them, sizes are in bytes.
+Times are in the service's format, sizes are in bytes.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Context:
-    """A persistent store of files that sessions can see.
+    """A persistent store of files, which sessions can mount.
 
     Attributes:
-        id: What it is addressed by.
-        name: What people call it; unique in an account.
+        id: The id of the context.
+        name: The name, which is unique in an account.
         state: ``"available"``, ``"in-use"``, ``"clearing"`` or ``"pre-available"``.
-        created_at: When it was made.
-        last_used_at: When a session last used it.
+        created_at: The time of its creation.
+        last_used_at: The time when a session last used it.
     """
 
     id: str
@@ -52,14 +52,14 @@ class ContextFileEntry:
     """A file or folder of a context.
 
     Attributes:
-        file_id: The service's id of it.
-        file_name: Its name without the folder.
-        file_path: Its path in the context.
+        file_id: The id of the file.
+        file_name: The name, without the folder.
+        file_path: The path in the context.
         file_type: ``"FILE"`` or ``"FOLDER"``.
-        gmt_create: When it was uploaded.
-        gmt_modified: When it last changed.
+        gmt_create: The time of the upload.
+        gmt_modified: The time of the last change.
         size: Bytes.
-        status: As the service says.
+        status: The status, as the service reports it.
     """
 
     file_id: str = ""
@@ -74,7 +74,7 @@ class ContextFileEntry:
 
 @attrs.frozen
 class ContextFilePage:
-    """One page of a folder of a context; ``count`` is how many entries it has in all."""
+    """One page of a folder of a context; ``count`` is the number of all its entries."""
 
     entries: list[ContextFileEntry] = attrs.field(factory=list)
     count: int | None = None
@@ -83,11 +83,11 @@ class ContextFilePage:
 
 @attrs.frozen
 class FileUrl:
-    """A URL that stands for the right to read or write one file: a secret.
+    """A presigned URL to read or write one file: a secret.
 
     Attributes:
-        url: Where to PUT or GET.
-        expire_time: When it ends, in seconds since 1970.
+        url: The URL to PUT or GET.
+        expire_time: The time when it expires, in seconds since 1970.
     """
 
     url: str = attrs.field(repr=False)
@@ -96,7 +96,7 @@ class FileUrl:
 
 @attrs.frozen
 class TransferProgress:
-    """How far an upload or download has got; ``total`` is ``None`` while it is unknown."""
+    """The progress of an upload or download, in bytes; ``total`` is ``None`` while unknown."""
 
     done: int
     total: int | None = None
@@ -104,14 +104,14 @@ class TransferProgress:
 
 @attrs.frozen
 class TransferReceipt:
-    """What was carried.
+    """The receipt of an upload or download.
 
     Attributes:
-        path: Where it is, or was, on the other side.
+        path: The path of the file in the context or session.
         size: Bytes.
         etag: The store's checksum, or ``""``.
-        verified: Whether the other side's checksum was compared and matched.
-        md5: The MD5 of the bytes that were carried, in hexadecimal.
+        verified: Whether the checksum of the other side was compared, and matched.
+        md5: The MD5 of the content, in hexadecimal.
     """
 
     path: str
@@ -123,13 +123,13 @@ class TransferReceipt:
 
 @attrs.frozen
 class SyncReceipt:
-    """What is known of a transfer: its finished tasks, each of them a success.
+    """The receipt of a sync: its finished tasks, all of them successful.
 
     Attributes:
-        tasks: The tasks that began after the request.
-        duration: Seconds from the request until all had arrived, on the client's clock.
+        tasks: The sync tasks that began after the request.
+        duration: Seconds from the request until all files arrived, on the client's clock.
         confirmed: Whether every context has a finished task, which proves that its files arrived.
-            The service often lists no task when there is nothing to move; then this is false.
+            The service often lists no task if there is nothing to transfer; then this is false.
     """
 
     tasks: tuple[ContextStatusData, ...] = ()
@@ -138,24 +138,24 @@ class SyncReceipt:
 
     @property
     def files(self) -> int | None:
-        """How many files were moved, or ``None`` where the service does not say."""
+        """The number of files, or ``None`` if unknown."""
         return _sum(task.files for task in self.tasks)
 
     @property
     def size(self) -> int | None:
-        """How many bytes were moved, or ``None`` where the service does not say."""
+        """The number of bytes, or ``None`` if unknown."""
         return _sum(task.size for task in self.tasks)
 
 
 def _sum(numbers: Iterable[int | None]) -> int | None:
-    """Add numbers up; one that is not known makes the sum unknown."""
+    """Return the sum, or ``None`` if one of the numbers is unknown."""
     known = list(numbers)
     return None if None in known else sum(number or 0 for number in known)
 
 
 @attrs.frozen
 class ContextBinding:
-    """A context that a session sees. ``policy`` is the wire's JSON text."""
+    """A context bound to a session. ``policy`` is JSON text, as the service sends it."""
 
     context_id: str = ""
     context_name: str = ""
@@ -166,12 +166,12 @@ class ContextBinding:
 
 @attrs.define
 class ContextListParams:
-    """Which page of contexts to list.
+    """The page of contexts to list.
 
     Attributes:
         max_results: Contexts on a page. Default 10.
-        next_token: Where to go on; ``""`` is the first page. May be assigned.
-        session_id: Only the contexts of this session.
+        next_token: The token of the page; ``""`` is the first page. May be assigned.
+        session_id: List only the contexts of this session.
 
     Example:
         >>> ContextListParams(max_results=50).next_token
@@ -191,7 +191,7 @@ class ContextListParams:
 
 
 class ContextResult(Result[Context]):
-    """What looking up or creating a context answers."""
+    """The result of looking up or creating a context."""
 
     __slots__ = ()
 
@@ -218,17 +218,17 @@ class ContextListResult(Result[ContextPage]):
 
     @property
     def next_token(self) -> str:
-        """Where the next page begins; ``""`` on the last."""
+        """The token of the next page; ``""`` on the last."""
         return self.unwrap().next_token
 
     @property
     def max_results(self) -> int | None:
-        """How many contexts fit on a page."""
+        """The size of a page."""
         return self.unwrap().max_results
 
     @property
     def total_count(self) -> int | None:
-        """How many contexts there are in all."""
+        """The number of all contexts."""
         return self.unwrap().total_count
 
 
@@ -244,17 +244,17 @@ class ContextFileListResult(Result[ContextFilePage]):
 
     @property
     def count(self) -> int | None:
-        """How many entries the folder has in all."""
+        """The number of all entries of the folder."""
         return self.unwrap().count
 
     @property
     def next_token(self) -> str:
-        """Where the next page begins; ``""`` on the last."""
+        """The token of the next page; ``""`` on the last."""
         return self.unwrap().next_token
 
 
 class FileUrlResult(Result[FileUrl]):
-    """A URL to read or write one file of a context."""
+    """A presigned URL to read or write one file of a context."""
 
     __slots__ = ()
 
@@ -265,18 +265,18 @@ class FileUrlResult(Result[FileUrl]):
 
     @property
     def expire_time(self) -> int | None:
-        """When the URL ends, in seconds since 1970."""
+        """The time when the URL expires, in seconds since 1970."""
         return self.unwrap().expire_time
 
 
 class TransferResult(Result[TransferReceipt]):
-    """What an upload or download of a file answers."""
+    """The result of an upload or download."""
 
     __slots__ = ()
 
     @property
     def size(self) -> int:
-        """Bytes carried; raises the error of a failed result."""
+        """The number of bytes; raises the error of a failed result."""
         return self.unwrap().size
 
     @property
@@ -286,7 +286,7 @@ class TransferResult(Result[TransferReceipt]):
 
 
 class ContextInfoResult(Result[list[ContextStatusData]]):
-    """How the movements of files of a session are going."""
+    """The sync tasks of a session."""
 
     __slots__ = ()
 
@@ -297,18 +297,18 @@ class ContextInfoResult(Result[list[ContextStatusData]]):
 
 
 class ContextSyncResult(Result[SyncReceipt]):
-    """What ``sync`` and ``bind`` answer: a receipt, or an error."""
+    """The result of ``sync`` and ``bind``: a receipt, or an error."""
 
     __slots__ = ()
 
     @property
     def receipt(self) -> SyncReceipt:
-        """The proof that the files have arrived; raises the error of a failed result."""
+        """The receipt; raises the error of a failed result."""
         return self.unwrap()
 
 
 class ContextBindingsResult(Result[list[ContextBinding]]):
-    """The contexts that a session sees."""
+    """The contexts bound to a session."""
 
     __slots__ = ()
 

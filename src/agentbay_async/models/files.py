@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class FileInfo:
-    """What is known of a file or directory of a session.
+    """The facts about a file or directory of a session. Times are as the image writes them.
 
     Attributes:
-        path: Where it is.
+        path: The path.
         size: Bytes.
-        permissions: As ``"644"`` or ``"rw-r--r--"``; as the image writes them.
-        created: When it was made, as the image writes it.
-        modified: When its content last changed.
-        accessed: When it was last read.
+        permissions: The permissions as the image writes them: ``"644"`` or ``"rw-r--r--"``.
+        created: The time of its creation.
+        modified: The time of the last change of its content.
+        accessed: The time of the last access.
     """
 
     path: str
@@ -40,11 +40,11 @@ class FileInfo:
 
 @attrs.frozen
 class DirectoryEntry:
-    """A name in a directory of a session.
+    """An entry of a directory of a session.
 
     Attributes:
-        size: Bytes, or ``None`` where the image does not tell.
-        is_symlink: Whether it is a symbolic link; a link to a directory is none itself.
+        size: Bytes, or ``None`` if unknown.
+        is_symlink: Whether it is a symbolic link. A link to a directory is not a directory.
     """
 
     name: str
@@ -60,11 +60,11 @@ class DirectoryEntry:
 
 @attrs.frozen
 class FileTexts:
-    """What reading several files gave.
+    """The texts of several files.
 
     Attributes:
-        contents: Paths and texts of those that were read.
-        errors: Paths of the others, and why.
+        contents: The texts of the files that were read, by path.
+        errors: The errors of the other files, by path.
     """
 
     contents: dict[str, str] = attrs.field(factory=dict)
@@ -73,11 +73,11 @@ class FileTexts:
 
 @attrs.frozen
 class FileChange:
-    """Something that happened to a file or directory that is watched.
+    """A change of a file or directory that is watched.
 
     Attributes:
         event_type: ``"create"``, ``"modify"`` or ``"delete"``.
-        path: Where it is.
+        path: The path.
         path_type: ``"file"`` or ``"directory"``.
     """
 
@@ -101,7 +101,7 @@ class FileContentResult(Result[T], Generic[T]):
 
 
 class FileInfoResult(Result["FileInfo"]):
-    """What is known of one file."""
+    """The facts about one file."""
 
     __slots__ = ()
 
@@ -112,7 +112,7 @@ class FileInfoResult(Result["FileInfo"]):
 
 
 class DirectoryListResult(Result["list[DirectoryEntry]"]):
-    """The names in a directory."""
+    """The entries of a directory."""
 
     __slots__ = ()
 
@@ -123,7 +123,7 @@ class DirectoryListResult(Result["list[DirectoryEntry]"]):
 
 
 class EditResult(Result[str]):
-    """What editing a file answers."""
+    """The result of editing a file."""
 
     __slots__ = ()
 
@@ -134,25 +134,25 @@ class EditResult(Result[str]):
 
     @property
     def diff(self) -> str:
-        """What changed, or would, as a unified difference; ``""`` when nothing did."""
+        """The change as a unified diff; ``""`` if nothing changed."""
         return self.unwrap()
 
 
 class FileSearchResult(Result["list[str]"]):
-    """The paths that a search found."""
+    """The result of a search for files."""
 
     __slots__ = ()
 
     @property
     def matches(self) -> list[str]:
-        """The paths; raises the error of a failed result."""
+        """The paths found; raises the error of a failed result."""
         return self.unwrap()
 
 
 class MultipleFileContentResult(Result["FileTexts"]):
-    """What reading several files answers.
+    """The result of reading several files.
 
-    It is a failed result when a file could not be read; the others can be read all the same.
+    If a file could not be read, it is a failed result, and the other texts can still be read.
     """
 
     __slots__ = ()
@@ -163,10 +163,10 @@ class MultipleFileContentResult(Result["FileTexts"]):
 
     @property
     def contents(self) -> dict[str, str]:
-        """Paths and texts of the files that were read."""
+        """The texts of the files that were read, by path."""
         return self._texts.contents
 
     @property
     def errors(self) -> dict[str, AgentBayError]:
-        """Paths of the files that could not be read, and why."""
+        """The errors of the files that could not be read, by path."""
         return self._texts.errors

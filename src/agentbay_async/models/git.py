@@ -1,6 +1,6 @@
-"""What git tells of a repository in a session: values without any I/O.
+"""Values and results of git commands.
 
-Paths are relative to the root of the repository, and are told exactly, whatever is in them.
+Paths are relative to the root of the repository. They are exact, whatever characters they contain.
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ from agentbay_async.models.results import Result
 
 @attrs.frozen
 class GitFileStatus:
-    """A file that differs from the last commit, or that git does not know.
+    """A file that differs from the last commit, or is untracked.
 
     Attributes:
-        path: Where it is now.
-        index_status: One letter for the index, as ``git status --short`` has it; ``" "`` for no
-            change.
+        path: The present path.
+        index_status: The letter of ``git status --short`` for the index; ``" "`` for no change.
         work_tree_status: The same for the working tree.
-        renamed_from: Where it was, if it was renamed or copied.
-        conflicted: Whether it has conflicts that somebody must resolve.
+        renamed_from: The former path, if it was renamed or copied.
+        conflicted: Whether it has unresolved conflicts.
     """
 
     path: str
@@ -31,7 +30,7 @@ class GitFileStatus:
 
     @property
     def status(self) -> str:
-        """What happened to it, in one word."""
+        """The change, in one word."""
         if self.conflicted:
             return "conflict"
         letter = self.index_status if self.staged else self.work_tree_status
@@ -39,7 +38,7 @@ class GitFileStatus:
 
     @property
     def staged(self) -> bool:
-        """Whether a change of it will be in the next commit."""
+        """Whether the next commit will include a change of it."""
         return self.index_status not in " ?!" and not self.conflicted
 
 
@@ -60,12 +59,12 @@ class GitStatus:
     """The state of a working tree.
 
     Attributes:
-        current_branch: The branch, or ``None`` when none is checked out.
-        upstream: The branch that it follows, such as ``"origin/main"``.
-        ahead: Commits that the upstream does not have.
-        behind: Commits that only the upstream has.
+        current_branch: The branch, or ``None`` if none is checked out.
+        upstream: The upstream branch, such as ``"origin/main"``.
+        ahead: Number of commits that the upstream does not have.
+        behind: Number of commits that only the upstream has.
         detached: Whether a commit is checked out instead of a branch.
-        files: What differs.
+        files: The files that differ.
     """
 
     current_branch: str | None = None
@@ -77,49 +76,49 @@ class GitStatus:
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing differs."""
+        """Whether no file differs."""
         return not self.files
 
     @property
     def has_changes(self) -> bool:
-        """Whether anything differs."""
+        """Whether any file differs."""
         return bool(self.files)
 
     @property
     def staged_count(self) -> int:
-        """How many files have changes for the next commit."""
+        """The number of files with staged changes."""
         return sum(file.staged for file in self.files)
 
     @property
     def unstaged_count(self) -> int:
-        """How many known files have changes that are not staged."""
+        """The number of tracked files with changes that are not staged."""
         return sum(
             file.work_tree_status not in " ?!" and not file.conflicted for file in self.files
         )
 
     @property
     def untracked_count(self) -> int:
-        """How many files git does not know."""
+        """The number of untracked files."""
         return sum(file.index_status == "?" for file in self.files)
 
     @property
     def conflict_count(self) -> int:
-        """How many files have conflicts."""
+        """The number of files with conflicts."""
         return sum(file.conflicted for file in self.files)
 
     @property
     def total_count(self) -> int:
-        """How many files differ."""
+        """The number of files that differ."""
         return len(self.files)
 
     @property
     def has_staged(self) -> bool:
-        """Whether a commit would hold anything."""
+        """Whether there are staged changes."""
         return self.staged_count > 0
 
     @property
     def has_untracked(self) -> bool:
-        """Whether there are files that git does not know."""
+        """Whether there are untracked files."""
         return self.untracked_count > 0
 
     @property
@@ -152,14 +151,14 @@ class GitBranchInfo:
 
 @attrs.frozen
 class GitBranches:
-    """The branches of a repository; ``current`` is ``None`` when none is checked out."""
+    """The branches of a repository; ``current`` is ``None`` if none is checked out."""
 
     branches: list[GitBranchInfo] = attrs.field(factory=list)
     current: str | None = None
 
 
 class GitCloneResult(Result[str]):
-    """Where a repository was cloned to."""
+    """The result of cloning a repository."""
 
     __slots__ = ()
 
@@ -170,7 +169,7 @@ class GitCloneResult(Result[str]):
 
 
 class GitInitResult(Result[str]):
-    """Where a repository was made."""
+    """The result of creating a repository."""
 
     __slots__ = ()
 
@@ -181,18 +180,18 @@ class GitInitResult(Result[str]):
 
 
 class GitCommitResult(Result[str]):
-    """The commit that was made."""
+    """The result of a commit."""
 
     __slots__ = ()
 
     @property
     def commit_hash(self) -> str:
-        """Its full hash; raises the error of a failed result."""
+        """The full hash; raises the error of a failed result."""
         return self.unwrap()
 
 
 class GitStatusResult(Result[GitStatus]):
-    """The state of a working tree; :attr:`status` has more than is repeated here."""
+    """The state of a working tree; :attr:`status` has all of it."""
 
     __slots__ = ()
 
@@ -203,17 +202,17 @@ class GitStatusResult(Result[GitStatus]):
 
     @property
     def files(self) -> list[GitFileStatus]:
-        """What differs from the last commit."""
+        """The files that differ from the last commit."""
         return self.unwrap().files
 
     @property
     def current_branch(self) -> str | None:
-        """The branch, or ``None`` when none is checked out."""
+        """The branch, or ``None`` if none is checked out."""
         return self.unwrap().current_branch
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing differs."""
+        """Whether no file differs."""
         return self.unwrap().is_clean
 
 
@@ -240,5 +239,5 @@ class GitBranchListResult(Result[GitBranches]):
 
     @property
     def current(self) -> str | None:
-        """The branch that is checked out, or ``None``."""
+        """The checked-out branch, or ``None``."""
         return self.unwrap().current

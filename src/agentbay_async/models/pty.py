@@ -1,4 +1,4 @@
-"""What is known of terminals: values without any I/O."""
+"""Terminals of a session."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import attrs
 
 @attrs.frozen
 class PtySession:
-    """A terminal that runs in a session.
+    """A terminal in a session.
 
     Attributes:
-        pty_session_id: What it is addressed by.
+        pty_session_id: The id of the terminal.
     """
 
     pty_session_id: str

@@ -1,12 +1,10 @@
-"""What calls answer: a value or an error, with the id of the request.
+"""Results: a value or an error, with the id of the request.
 
-Every call to the service returns a :class:`Result`. Whoever checks ``success`` gets to see
-``error_message``; whoever does not, and reads the value of a failed result, gets the error itself
-raised. Nobody gets ``None`` where a value was meant.
+Every call to the service returns a :class:`Result`. Check ``success``, and read ``error_message``
+after a failure. Reading the value of a failed result raises its error; it is never ``None``.
 
-Here are the results of calls on sessions; those on contexts are in
-:mod:`agentbay_async.models.contexts`, those of what runs inside a session in
-:mod:`agentbay_async.models.tools`.
+This module has the results of calls on sessions. Those of other calls are beside their values, for
+example in :mod:`agentbay_async.models.contexts`.
 """
 
 from __future__ import annotations
@@ -33,8 +31,8 @@ class Result(Generic[T]):
     """A value or an error.
 
     Attributes:
-        error: What went wrong, or ``None``.
-        request_id: The id under which the service logged the request, or ``""``.
+        error: The error, or ``None`` after a success.
+        request_id: The id of the request in the logs of the service, or ``""``.
 
     Example:
         >>> result = OperationResult.ok({"project": "demo"}, request_id="5C0E")
@@ -52,22 +50,22 @@ class Result(Generic[T]):
 
     @classmethod
     def ok(cls: type[R], value: object = None, request_id: str = "") -> R:
-        """Make a result that carries `value`."""
+        """Make a successful result."""
         return cls(value, None, request_id)
 
     @classmethod
     def failed(cls: type[R], error: AgentBayError) -> R:
-        """Make a result that carries `error`."""
+        """Make a failed result."""
         return cls(None, error, error.request_id)
 
     @property
     def success(self) -> bool:
-        """Whether the call did what was asked."""
+        """Whether the call succeeded."""
         return self.error is None
 
     @property
     def error_message(self) -> str:
-        """What went wrong, in words; ``""`` after a success."""
+        """The text of the error; ``""`` after a success."""
         return "" if self.error is None else str(self.error)
 
     @property
@@ -77,18 +75,18 @@ class Result(Generic[T]):
 
     @property
     def http_status_code(self) -> int | None:
-        """The HTTP status of a failed answer; ``None`` when there was no answer, or no failure."""
+        """The HTTP status of a failure; ``None`` without an answer, or after a success."""
         return None if self.error is None else self.error.http_status
 
     def get_request_id(self) -> str:
-        """Return :attr:`request_id`, as the official client spells it."""
+        """Return :attr:`request_id`, under the name of the official client."""
         return self.request_id
 
     def unwrap(self) -> T:
         """Return the value.
 
         Raises:
-            AgentBayError: The error that the result carries, if any.
+            AgentBayError: The call failed.
         """
         if self.error is not None:
             raise self.error
@@ -96,7 +94,7 @@ class Result(Generic[T]):
 
 
 class SessionResult(Result[S], Generic[S]):
-    """What ``create`` and ``get`` answer."""
+    """The result of ``create`` and ``get``."""
 
     __slots__ = ()
 
@@ -107,17 +105,17 @@ class SessionResult(Result[S], Generic[S]):
 
     @property
     def session_id(self) -> str:
-        """The id of the session; also of one that a failed result is about, or ``""``."""
+        """The id of the session; of a failed result, the session concerned, or ``""``."""
         return cast("Any", self._value).session_id if self.error is None else self.error.session_id
 
     def map(self, change: Callable[[S], U]) -> SessionResult[U]:
-        """Return a result whose session is `change` of this one's; errors stay."""
+        """Return a result with `change` applied to the session; an error stays as it is."""
         value = None if self._value is None else change(self._value)
         return SessionResult(value, self.error, self.request_id)
 
 
 class SessionListResult(Result[SessionPage[S]], Generic[S]):
-    """One page of sessions. Iterating goes over this page alone."""
+    """One page of sessions. Iteration covers this page only."""
 
     __slots__ = ()
 
@@ -128,22 +126,22 @@ class SessionListResult(Result[SessionPage[S]], Generic[S]):
 
     @property
     def session_ids(self) -> list[str]:
-        """Their ids."""
+        """The ids of the sessions on this page."""
         return [cast("Any", session).session_id for session in self.sessions]
 
     @property
     def next_token(self) -> str:
-        """Where the next page begins; ``""`` on the last."""
+        """The token of the next page; ``""`` on the last."""
         return self.unwrap().next_token
 
     @property
     def max_results(self) -> int | None:
-        """How many sessions fit on a page."""
+        """The size of a page."""
         return self.unwrap().max_results
 
     @property
     def total_count(self) -> int | None:
-        """How many sessions match in all."""
+        """The number of all matching sessions."""
         return self.unwrap().total_count
 
     def __iter__(self) -> Iterator[S]:
@@ -153,7 +151,7 @@ class SessionListResult(Result[SessionPage[S]], Generic[S]):
         return len(self.sessions)
 
     def map(self, change: Callable[[S], U]) -> SessionListResult[U]:
-        """Return a result whose sessions are `change` of this one's; errors stay."""
+        """Return a result with `change` applied to each session; an error stays as it is."""
         page = self._value
         value: SessionPage[U] | None = None
         if page is not None:
@@ -163,7 +161,7 @@ class SessionListResult(Result[SessionPage[S]], Generic[S]):
 
 
 class OperationResult(Result[T], Generic[T]):
-    """What a call answers whose value needs no name of its own."""
+    """The result of a call with a plain value."""
 
     __slots__ = ()
 
@@ -174,38 +172,38 @@ class OperationResult(Result[T], Generic[T]):
 
 
 class DeleteResult(Result[None]):
-    """What ``delete`` answers. Deleting what is already gone is a success."""
+    """The result of ``delete``. Deleting a session that is already gone is a success."""
 
     __slots__ = ()
 
 
 class ReapResult(Result[Reaping]):
-    """What ``reap`` answers. It is a success if the sessions could be looked through."""
+    """The result of ``reap``. It is a success if the sessions could be listed."""
 
     __slots__ = ()
 
     @property
     def deleted(self) -> tuple[str, ...]:
-        """Ids of the sessions that were deleted."""
+        """The ids of the sessions that were deleted."""
         return self.unwrap().deleted
 
     @property
     def kept(self) -> tuple[str, ...]:
-        """Ids of those whose process lives, or is not known to be dead."""
+        """The ids of the sessions whose process lives, or is not known to be dead."""
         return self.unwrap().kept
 
     @property
     def failed_to_delete(self) -> dict[str, str]:
-        """Why others could not be deleted, by their ids."""
+        """The error texts of the sessions that could not be deleted, by id."""
         return self.unwrap().failed
 
 
 class SessionStatusResult(Result[str]):
-    """What ``get_status``, ``pause`` and ``resume`` answer."""
+    """The result of ``get_status``, ``pause`` and ``resume``."""
 
     __slots__ = ()
 
     @property
     def status(self) -> str:
-        """The state, as in :class:`~agentbay_async.models.sessions.SessionStatus`."""
+        """The state, a value of :class:`~agentbay_async.models.sessions.SessionStatus`."""
         return self.unwrap()

@@ -1,4 +1,4 @@
-"""What the service knows of sessions: values without any I/O."""
+"""Values and parameters of sessions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ S = TypeVar("S")
 
 
 class SessionStatus(str, Enum):
-    """The states of a session. ``FINISH`` is what a released session says of itself."""
+    """The states of a session. ``FINISH`` is the state of a released session."""
 
     RUNNING = "RUNNING"
     PAUSING = "PAUSING"
@@ -32,7 +32,7 @@ class SessionStatus(str, Enum):
     FINISH = "FINISH"
 
 
-#: The states from which a session does not come back.
+#: The states of a session that is ending or has ended.
 ENDING = frozenset({SessionStatus.DELETING, SessionStatus.DELETED, SessionStatus.FINISH})
 
 
@@ -42,9 +42,9 @@ class SessionPage(Generic[S]):
 
     Attributes:
         sessions: The sessions on this page.
-        next_token: Where the next page begins; ``""`` on the last.
-        max_results: How many sessions fit on a page.
-        total_count: How many sessions match in all, or ``None`` when the service did not say.
+        next_token: The token of the next page; ``""`` on the last.
+        max_results: The size of a page.
+        total_count: The number of all matching sessions, or ``None`` if unknown.
     """
 
     sessions: list[S] = attrs.field(factory=list)
@@ -55,12 +55,12 @@ class SessionPage(Generic[S]):
 
 @attrs.frozen
 class Reaping:
-    """What became of the sessions of one owner.
+    """The outcome of reaping the sessions of one owner.
 
     Attributes:
-        deleted: Ids of those that outlived their process, and are gone.
-        kept: Ids of those whose process lives, or is not known to be dead.
-        failed: Why others could not be deleted, by their ids.
+        deleted: Ids of the sessions that had outlived their process, and were deleted.
+        kept: Ids of the sessions whose process lives, or is not known to be dead.
+        failed: Error texts of the sessions that could not be deleted, by id.
     """
 
     deleted: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ class Reaping:
 
 @attrs.frozen
 class SessionInfo:
-    """How a person reaches the desktop of a session. ``auth_code`` and ``ticket`` are secrets."""
+    """Access data of a session's desktop. ``auth_code`` and ``ticket`` are secrets."""
 
     session_id: str = ""
     resource_url: str = attrs.field(default="", repr=False)
@@ -89,7 +89,7 @@ def _copy_labels(value: Mapping[str, str] | None) -> dict[str, str]:
 def _copy_syncs(value: Sequence[ContextSync] | None) -> list[ContextSync]:
     if value is None:
         return []
-    # Imported here: its many classes are made for those alone who have contexts.
+    # Imported here, because making its attrs classes takes time, and many programs use no contexts.
     from agentbay_async.models.sync_policy import ContextSync
 
     return _check.sequence(value, "context_syncs", ContextSync)
@@ -122,12 +122,12 @@ def _optional_count(_instance: object, field: attrs.Attribute[Any], value: objec
 
 @attrs.define
 class LifecyclePolicy:
-    """How long a session lives.
+    """The lifetime of a session.
 
     Attributes:
         idle_release_timeout: Minutes without use after which the session is released. Default 5.
         max_runtime: Minutes after which it is released in any case. Default 30.
-        manual_release: Keep it until it is deleted; the other two must then stay unset.
+        manual_release: Keep the session until it is deleted; the other two must then be unset.
 
     Example:
         >>> LifecyclePolicy(idle_release_timeout=10).max_runtime
@@ -149,35 +149,35 @@ class LifecyclePolicy:
             )
 
 
-#: How long a session lives that was created without a word about that: 30 minutes without use, and
-#: 12 hours in any case. A program that is killed thus never leaves a session for good.
+#: The lifetime of a session that is created without one: 30 minutes without use, 12 hours in any
+#: case. So a program that is killed never leaves a session for good.
 DEFAULT_LIFETIME = LifecyclePolicy(idle_release_timeout=30, max_runtime=720)
 
 
 @attrs.define
 class CreateSessionParams:
-    """What a new session is like.
+    """The parameters of a new session.
 
     Attributes:
-        labels: Names to find it by; non-blank strings.
-        image_id: The image, such as ``"linux_latest"``; ``None`` leaves it to the service.
+        labels: Labels to find it by; non-blank strings.
+        image_id: The image, such as ``"linux_latest"``; ``None`` takes the service's default.
         idle_release_timeout: Deprecated: idle time in **seconds**; use `lifecycle_policy`.
-        lifecycle_policy: How long it lives; :data:`DEFAULT_LIFETIME` unless something is said.
-        context_syncs: The contexts whose files it sees.
-        policy_id: A policy of the account to apply.
-        framework: The name of the agent framework that asks, for the service's statistics.
-        context_id: Deprecated: one context by id, seen at ``/mnt/data``; use `context_syncs`.
-        idempotency_key: An id of your own for what you want, such as the id of a job. If a session
-            that was
-            made with the same idempotency key still lives, you get that one instead of a second; so
-            a whole program may be run again after it failed. It costs one look-up at the start. Not
-            for two places at the same time: of several sessions of an idempotency key, one is kept.
+        lifecycle_policy: The lifetime. Default :data:`DEFAULT_LIFETIME`.
+        context_syncs: The contexts to mount.
+        policy_id: The id of a policy of the account to apply.
+        framework: The name of the calling agent framework, for the service's statistics.
+        context_id: Deprecated: one context by id, mounted at ``/mnt/data``; use `context_syncs`.
+        idempotency_key: An id of your choice for this session, such as the id of a job. If a
+            session that was created with the same key still lives, it is returned instead of a
+            second one, so that a failed program can be run again. It costs one more request. Do not
+            use one key from two programs at the same time: of several sessions of a key, one is
+            kept.
         keep_on_failure: Keep the session if the files of its contexts do not arrive. The result is
-            a failed one all the same; its ``session_id`` says which session that is.
+            still a failed one; its ``session_id`` names the session.
 
     Raises:
         ArgumentTypeError: A value has the wrong type.
-        InvalidArgumentError: A value cannot be meant, or two of them exclude each other.
+        InvalidArgumentError: A value is invalid, or two values exclude each other.
 
     Example:
         >>> params = CreateSessionParams(labels={"project": "demo"}, image_id="linux_latest")
@@ -216,16 +216,16 @@ class CreateSessionParams:
 
 @attrs.define
 class ListSessionParams:
-    """Which sessions to list, and how many at a time.
+    """The page of sessions to list.
 
     Attributes:
         max_results: Sessions on a page. Default 10.
-        next_token: Where to go on; ``""`` is the first page. May be assigned.
-        labels: Labels that a session must all have.
+        next_token: The token of the page; ``""`` is the first page. May be assigned.
+        labels: List only sessions with all of these labels.
 
     Example:
         >>> params = ListSessionParams(labels={"project": "demo"}, max_results=10)
-        >>> params.next_token = "token of the page before"
+        >>> params.next_token = "token from the previous page"
     """
 
     max_results: int = attrs.field(

@@ -1,8 +1,8 @@
-"""What to synchronise between a context and a session, and how: values only.
+"""Synchronisation of contexts with sessions: which context, at which path, by which policy.
 
-A :class:`ContextSync` says which context is seen at which path of a session; its
-:class:`SyncPolicy` says when files travel, which of them, in what form, and for how long they are
-kept. Every value checks itself when it is made.
+A :class:`ContextSync` mounts a context at a path of a session. Its :class:`SyncPolicy` decides
+which files are transferred, when, in which form, and how long they are kept. Each value is
+validated when it is created.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from agentbay_async.errors import ArgumentTypeError
 
 
 class UploadStrategy(str, Enum):
-    """When files go from the session to the context."""
+    """When files are uploaded from the session to the context."""
 
     UPLOAD_BEFORE_RESOURCE_RELEASE = "UploadBeforeResourceRelease"
 
 
 class DownloadStrategy(str, Enum):
-    """When files come from the context to the session."""
+    """When files are downloaded from the context to the session."""
 
     DOWNLOAD_ASYNC = "DownloadAsync"
 
 
 class UploadMode(str, Enum):
-    """In what form files are stored in the context."""
+    """The form in which files are stored in the context."""
 
     FILE = "File"
     ARCHIVE = "Archive"
 
 
 class Lifecycle(str, Enum):
-    """How long files of a context are kept, counted from their upload."""
+    """How long files of a context are kept after their upload."""
 
     LIFECYCLE_1DAY = "Lifecycle_1Day"
     LIFECYCLE_3DAYS = "Lifecycle_3Days"
@@ -78,13 +78,13 @@ def _literal(_instance: object, field: attrs.Attribute[Any], value: object) -> N
 
 @attrs.define
 class UploadPolicy:
-    """How files get from the session to the context.
+    """The upload of files from the session to the context.
 
     Attributes:
         auto_upload: Upload when the session is released. Default ``True``.
-        upload_strategy: When exactly.
+        upload_strategy: When to upload.
         upload_mode: ``FILE`` stores each file as it is, ``ARCHIVE`` packs them.
-        archive_exclude_paths: With ``ARCHIVE``, path prefixes that stay single files.
+        archive_exclude_paths: With ``ARCHIVE``, path prefixes of files that are stored as they are.
     """
 
     auto_upload: bool = attrs.field(default=True, validator=_flag)
@@ -97,11 +97,11 @@ class UploadPolicy:
 
 @attrs.define
 class DownloadPolicy:
-    """How files get from the context to the session.
+    """The download of files from the context to the session.
 
     Attributes:
         auto_download: Download when the session starts. Default ``True``.
-        download_strategy: When exactly.
+        download_strategy: When to download.
     """
 
     auto_download: bool = attrs.field(default=True, validator=_flag)
@@ -119,12 +119,12 @@ class DeletePolicy:
 
 @attrs.define
 class ExtractPolicy:
-    """What happens to archives that come from the context.
+    """The handling of archives that are downloaded from the context.
 
     Attributes:
         extract: Unpack them in the session.
         delete_src_file: Delete the archive once it is unpacked.
-        extract_current_folder: Unpack beside the archive instead of into a folder of its name.
+        extract_current_folder: Unpack next to the archive, not into a folder of its name.
     """
 
     extract: bool = attrs.field(default=True, validator=_flag)
@@ -134,11 +134,11 @@ class ExtractPolicy:
 
 @attrs.define
 class RecyclePolicy:
-    """How long uploaded files are kept.
+    """The retention of uploaded files.
 
     Attributes:
-        lifecycle: The time from upload to removal. Default: for ever.
-        paths: What it applies to, relative to the context; ``""`` is the whole context.
+        lifecycle: The time from upload to removal. Default: forever.
+        paths: The paths it applies to, relative to the context; ``""`` is the whole context.
     """
 
     lifecycle: Lifecycle = attrs.field(
@@ -149,11 +149,11 @@ class RecyclePolicy:
 
 @attrs.define
 class WhiteList:
-    """One part of a context that is synchronised; everything else is left out.
+    """A part of a context that is synchronised; other files are not.
 
     Attributes:
-        path: A path relative to the mount point; ``""`` is everything.
-        exclude_paths: What to leave out below it, relative to `path`.
+        path: A path relative to the mount point; ``""`` is all files.
+        exclude_paths: Paths to exclude, relative to `path`.
         is_path_regex: Read `path` as a regular expression.
         is_exclude_regex: Read `exclude_paths` as regular expressions.
     """
@@ -172,7 +172,7 @@ class WhiteList:
 
 @attrs.define
 class BWList:
-    """The white lists of a context. There is no black list on the wire, whatever the name says."""
+    """The white lists of a context. The protocol has no black list, in spite of the name."""
 
     white_lists: list[WhiteList] = attrs.field(
         factory=list,
@@ -182,14 +182,14 @@ class BWList:
 
 @attrs.define
 class MappingPolicy:
-    """The path that the files had on another operating system."""
+    """The path of the files on another operating system."""
 
     path: str = attrs.field(default="", validator=_literal)
 
 
 @attrs.define
 class SyncPolicy:
-    """All policies of one synchronised context. A part that is not given has its default.
+    """The policies of one synchronised context. Parts that are not given have their defaults.
 
     Example:
         >>> policy = SyncPolicy(upload_policy=UploadPolicy(auto_upload=False))
@@ -215,7 +215,7 @@ class SyncPolicy:
 
     @classmethod
     def default(cls) -> SyncPolicy:
-        """Return the policy that applies when none is given: everything, both ways, for ever."""
+        """Return the default policy: all files, both directions, kept forever."""
         return cls()
 
 
@@ -232,12 +232,12 @@ _PARTS: dict[str, type] = {
 
 @attrs.define
 class ContextSync:
-    """A context, and where a session sees its files.
+    """A context, and the path where a session mounts it.
 
     Attributes:
         context_id: The id of the context, as in ``context.id``.
         path: Absolute path in the session, such as ``"/mnt/data"``.
-        policy: How to synchronise; ``None`` leaves it to the service, whose default is
+        policy: The policy; ``None`` takes the service's default, which is
             :meth:`SyncPolicy.default`.
         wait_for_completion: Whether ``create`` waits until the files have arrived.
 
@@ -262,9 +262,9 @@ class ContextSync:
 
     @classmethod
     def new(cls, context_id: str, path: str, policy: SyncPolicy | None = None) -> ContextSync:
-        """Make a ContextSync; the same as calling the class."""
+        """Create a ContextSync, as calling the class does."""
         return cls(context_id, path, policy)
 
     def with_policy(self, policy: SyncPolicy) -> ContextSync:
-        """Return a copy with another policy; this value stays as it is."""
+        """Return a copy with another policy."""
         return attrs.evolve(self, policy=policy)

@@ -11,20 +11,20 @@ from agentbay_async.models.results import Result
 
 @attrs.frozen
 class SessionMetrics:
-    """How busy the machine of a session is; ``None`` is what its image does not tell.
+    """The load of a session's machine. ``None`` means that its image does not report the value.
 
     Attributes:
         cpu_count: Processors.
-        cpu_used_pct: How much of them is in use, from 0 to 100.
-        mem_total: Memory in bytes.
-        mem_used: Bytes of it in use.
-        disk_total: Disk in bytes.
-        disk_used: Bytes of it in use.
-        rx_rate_kbyte_per_s: KiB that arrive in a second.
-        tx_rate_kbyte_per_s: KiB that leave in a second.
-        rx_used_kbyte: KiB that have arrived.
-        tx_used_kbyte: KiB that have left.
-        timestamp: When it was measured, as the image writes it.
+        cpu_used_pct: Processor use, from 0 to 100.
+        mem_total: Memory, in bytes.
+        mem_used: Memory in use, in bytes.
+        disk_total: Disk space, in bytes.
+        disk_used: Disk space in use, in bytes.
+        rx_rate_kbyte_per_s: KiB received per second.
+        tx_rate_kbyte_per_s: KiB sent per second.
+        rx_used_kbyte: KiB received.
+        tx_used_kbyte: KiB sent.
+        timestamp: The time of the measurement, as the image writes it.
     """
 
     cpu_count: int | None = None
@@ -47,13 +47,13 @@ class McpTool:
     name: str
     server: str = ""
     description: str = ""
-    # A JSON Schema has no narrower type than a mapping of anything.
+    # Any JSON Schema.
     input_schema: dict[str, Any] = attrs.field(factory=dict, eq=False)
 
 
 @attrs.frozen
 class ToolContent:
-    """One piece of what a tool answers: text, or ``data`` in base64 of type ``mime_type``."""
+    """One item of a tool's answer: text, or ``data`` in base64 of type ``mime_type``."""
 
     type: str = "text"
     text: str = ""
@@ -62,7 +62,7 @@ class ToolContent:
 
 
 class BoolResult(Result[bool]):
-    """What an operation on files answers that has nothing else to say."""
+    """The result of a file operation without further data."""
 
     __slots__ = ()
 
@@ -84,18 +84,18 @@ class EnvResult(Result[dict[str, str]]):
 
 
 class OssResult(Result[str]):
-    """What the tools for OSS answer."""
+    """The result of a tool for object storage."""
 
     __slots__ = ()
 
     @property
     def content(self) -> str:
-        """The tool's own words; raises the error of a failed result."""
+        """The text of the tool; raises the error of a failed result."""
         return self.unwrap()
 
 
 class LinkResult(Result[str]):
-    """A URL that leads into a session, and carries its own permission: a secret."""
+    """A URL that grants access to a session by itself: a secret."""
 
     __slots__ = ()
 
@@ -115,7 +115,7 @@ class LinkResult(Result[str]):
 
 
 class SessionMetricsResult(Result["SessionMetrics"]):
-    """How busy the machine of a session is."""
+    """The load of a session's machine."""
 
     __slots__ = ()
 
@@ -126,7 +126,7 @@ class SessionMetricsResult(Result["SessionMetrics"]):
 
 
 class McpToolsResult(Result["list[McpTool]"]):
-    """The tools that an image offers."""
+    """The tools of an image."""
 
     __slots__ = ()
 
@@ -137,13 +137,13 @@ class McpToolsResult(Result["list[McpTool]"]):
 
 
 class McpToolResult(Result["list[ToolContent]"]):
-    """What a tool answered, all of it."""
+    """The whole answer of a tool."""
 
     __slots__ = ()
 
     @property
     def content(self) -> list[ToolContent]:
-        """Every piece of the answer; raises the error of a failed result."""
+        """The items of the answer; raises the error of a failed result."""
         return self.unwrap()
 
     @property

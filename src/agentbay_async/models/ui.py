@@ -1,4 +1,4 @@
-"""What screens, windows and apps of a session tell: values without any I/O."""
+"""Screens, windows and apps of a session."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import attrs
 
 @attrs.frozen
 class CursorPosition:
-    """Where the mouse is, in pixels from the upper left corner."""
+    """The position of the mouse, in pixels from the upper left corner."""
 
     x: int
     y: int
@@ -17,7 +17,7 @@ class CursorPosition:
 
 @attrs.frozen
 class ScreenSize:
-    """The screen, in pixels."""
+    """The size of the screen, in pixels."""
 
     width: int
     height: int
@@ -29,10 +29,10 @@ class Screenshot:
     """A picture of the screen.
 
     Attributes:
-        data: The file, as bytes.
+        data: The bytes of the image file.
         mime_type: ``"image/png"`` or ``"image/jpeg"``.
-        width: Pixels, or ``None`` where the image does not tell.
-        height: Pixels, or ``None`` where the image does not tell.
+        width: Width in pixels, or ``None`` if unknown.
+        height: Height in pixels, or ``None`` if unknown.
     """
 
     data: bytes = attrs.field(repr=False)
@@ -43,7 +43,7 @@ class Screenshot:
 
 @attrs.frozen
 class Window:
-    """A window of the desktop, and those inside it. Lengths are pixels."""
+    """A window of the desktop, with its child windows. Lengths are in pixels."""
 
     window_id: int
     window_title: str = ""
@@ -68,7 +68,7 @@ class InstalledApp:
 
 @attrs.frozen
 class AppProcess:
-    """A process of an app that was started."""
+    """A process of a running app."""
 
     pname: str
     pid: int = 0
@@ -80,10 +80,10 @@ class UIElements:
     """The elements on a mobile screen.
 
     Attributes:
-        elements: As the image describes them; none where it was asked for XML.
-        raw: What it wrote.
+        elements: The elements as the image describes them; empty if XML was requested.
+        raw: The text of the image's answer.
     """
 
-    # Each app describes its elements in its own words.
+    # The keys differ from image to image.
     elements: list[dict[str, Any]] = attrs.field(factory=list)
     raw: str = ""
