@@ -44,22 +44,22 @@ class SessionListing(_facade.Facade[AsyncSessionListing]):
 
     @property
     def error(self) -> AgentBayError | None:
-        """What went wrong, or ``None``."""
+        """The error, or ``None`` after a success."""
         return self._result().error
 
     @property
     def request_id(self) -> str:
-        """The id under which the service logged the request, or ``""``."""
+        """The id of the request in the logs of the service, or ``""``."""
         return self._result().request_id
 
     @property
     def success(self) -> bool:
-        """Whether the call did what was asked."""
+        """Whether the call succeeded."""
         return self._result().success
 
     @property
     def error_message(self) -> str:
-        """What went wrong, in words; ``""`` after a success."""
+        """The text of the error; ``""`` after a success."""
         return self._result().error_message
 
     @property
@@ -69,18 +69,18 @@ class SessionListing(_facade.Facade[AsyncSessionListing]):
 
     @property
     def http_status_code(self) -> int | None:
-        """The HTTP status of a failed answer; ``None`` when there was no answer, or no failure."""
+        """The HTTP status of a failure; ``None`` without an answer, or after a success."""
         return self._result().http_status_code
 
     def get_request_id(self) -> str:
-        """Return :attr:`request_id`, as the official client spells it."""
+        """Return :attr:`request_id`, under the name of the official client."""
         return self._result().get_request_id()
 
     def unwrap(self) -> SessionPage[Session]:
         """Return the value.
 
         Raises:
-            AgentBayError: The error that the result carries, if any.
+            AgentBayError: The call failed.
         """
         return self._result().unwrap()
 
@@ -91,22 +91,22 @@ class SessionListing(_facade.Facade[AsyncSessionListing]):
 
     @property
     def session_ids(self) -> list[str]:
-        """Their ids."""
+        """The ids of the sessions on this page."""
         return self._result().session_ids
 
     @property
     def next_token(self) -> str:
-        """Where the next page begins; ``""`` on the last."""
+        """The token of the next page; ``""`` on the last."""
         return self._result().next_token
 
     @property
     def max_results(self) -> int | None:
-        """How many sessions fit on a page."""
+        """The size of a page."""
         return self._result().max_results
 
     @property
     def total_count(self) -> int | None:
-        """How many sessions match in all."""
+        """The number of all matching sessions."""
         return self._result().total_count
 
     def first(self) -> SessionListResult[Session]:
