@@ -60,55 +60,55 @@ class BulkCreation(_facade.Facade[AsyncBulkCreation]):
 
     @property
     def outcomes(self) -> Sequence[BulkOutcome[Session]]:
-        """One for each input, in their order."""
+        """The outcomes, in the order of the inputs."""
         return self._result().outcomes
 
     @property
     def seconds(self) -> float:
-        """How long the run took."""
+        """Seconds of the run."""
         return self._result().seconds
 
     @property
     def left_over(self) -> Sequence[str]:
-        """Ids of what should have been deleted again and is still there."""
+        """Ids of sessions that a roll-back failed to delete."""
         return self._result().left_over
 
     @property
     def success(self) -> bool:
-        """Whether every input got what was asked for, and nothing is left over."""
+        """Whether every input succeeded, and nothing is left over."""
         return self._result().success
 
     @property
     def done(self) -> int:
-        """How many inputs got what was asked for."""
+        """The number of inputs that succeeded."""
         return self._result().done
 
     @property
     def failed(self) -> int:
-        """How many did not."""
+        """The number of inputs that failed."""
         return self._result().failed
 
     @property
     def attempts(self) -> int:
-        """How many requests were sent for them in all, those that were sent again included."""
+        """The number of requests that were sent, retries included."""
         return self._result().attempts
 
     @property
     def sessions(self) -> list[Session]:
-        """What there is, in the order of the inputs: sessions, or the ids of deleted ones."""
+        """The sessions, or the ids of deleted sessions, in the order of the inputs."""
         return self._result().sessions
 
     @property
     def failures(self) -> dict[int, AgentBayError]:
-        """The errors of those that failed, by the place of the input."""
+        """The errors of failed inputs, by position."""
         return self._result().failures
 
     def raise_for_failures(self) -> None:
-        """Raise what went wrong, if anything did.
+        """Raise the errors of the inputs that failed, if there are any.
 
         Raises:
-            ExceptionGroup: The errors of all that failed, in the order of the inputs; a note of
-                each names the place of its input and the id of its request.
+            ExceptionGroup: The errors, in the order of the inputs; a note of each has the position
+                of its input and the id of its request.
         """
         return self._result().raise_for_failures()
 
@@ -165,55 +165,55 @@ class BulkDeletion(_facade.Facade[AsyncBulkDeletion]):
 
     @property
     def outcomes(self) -> Sequence[BulkOutcome[str]]:
-        """One for each input, in their order."""
+        """The outcomes, in the order of the inputs."""
         return self._result().outcomes
 
     @property
     def seconds(self) -> float:
-        """How long the run took."""
+        """Seconds of the run."""
         return self._result().seconds
 
     @property
     def left_over(self) -> Sequence[str]:
-        """Ids of what should have been deleted again and is still there."""
+        """Ids of sessions that a roll-back failed to delete."""
         return self._result().left_over
 
     @property
     def success(self) -> bool:
-        """Whether every input got what was asked for, and nothing is left over."""
+        """Whether every input succeeded, and nothing is left over."""
         return self._result().success
 
     @property
     def done(self) -> int:
-        """How many inputs got what was asked for."""
+        """The number of inputs that succeeded."""
         return self._result().done
 
     @property
     def failed(self) -> int:
-        """How many did not."""
+        """The number of inputs that failed."""
         return self._result().failed
 
     @property
     def attempts(self) -> int:
-        """How many requests were sent for them in all, those that were sent again included."""
+        """The number of requests that were sent, retries included."""
         return self._result().attempts
 
     @property
     def sessions(self) -> list[str]:
-        """What there is, in the order of the inputs: sessions, or the ids of deleted ones."""
+        """The sessions, or the ids of deleted sessions, in the order of the inputs."""
         return self._result().sessions
 
     @property
     def failures(self) -> dict[int, AgentBayError]:
-        """The errors of those that failed, by the place of the input."""
+        """The errors of failed inputs, by position."""
         return self._result().failures
 
     def raise_for_failures(self) -> None:
-        """Raise what went wrong, if anything did.
+        """Raise the errors of the inputs that failed, if there are any.
 
         Raises:
-            ExceptionGroup: The errors of all that failed, in the order of the inputs; a note of
-                each names the place of its input and the id of its request.
+            ExceptionGroup: The errors, in the order of the inputs; a note of each has the position
+                of its input and the id of its request.
         """
         return self._result().raise_for_failures()
 
