@@ -88,10 +88,12 @@ async def _seed_context(state: ServiceState, name: str, content: Mapping[str, by
 
 
 async def _add_file(state: ServiceState, context_id: str, path: str, content: bytes) -> None:
-    with state.files.incoming(context_id) as file:
+    with state.files.incoming_file(context_id) as file:
         await asyncio.to_thread(file.write_bytes, content)
         await state.files.publish(context_id, _one_file(path, file))
 
 
 def _one_file(path: str, file: Path) -> Change:
-    return Change(added={path: Stamp(FILE)}, fetch=lambda landing, name: landing.adopt(name, file))
+    return Change(
+        added={path: Stamp(FILE)}, write=lambda writer, name: writer.link_file(name, file)
+    )

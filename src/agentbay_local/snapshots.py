@@ -53,7 +53,7 @@ async def write_snapshot(state: ServiceState, path: Path) -> None:
         async with AsyncExitStack() as held:
             # `reading` returns without waiting, so rows and versions are of one moment.
             trees = {
-                name: (await held.enter_async_context(state.files.reading(name))).tree
+                name: (await held.enter_async_context(state.files.open_snapshot(name))).tree
                 for name in state.store.contexts.ids()
             }
             state.store.copy_to(staging / "state.db")

@@ -35,19 +35,19 @@ def files(tmp_path: Path) -> Iterator[ContextStore]:
 def putting(content: dict[str, bytes], **more: object) -> Change:
     """Return the change that puts these files."""
 
-    def fetch(landing: AtomicWriter, path: str) -> Stamp:
+    def copy(writer: AtomicWriter, path: str) -> Stamp:
         def write(target: int) -> Stamp:
             os.write(target, content[path])
             return Stamp(FILE, len(content[path]), 10**18, 0o644)
 
-        return landing.file(path, write)
+        return writer.write_file(path, write)
 
-    return Change(added=dict.fromkeys(content, Stamp(FILE)), fetch=fetch, **more)  # type: ignore[arg-type]  # passed on as given
+    return Change(added=dict.fromkeys(content, Stamp(FILE)), write=copy, **more)  # type: ignore[arg-type]  # passed on as given
 
 
 async def tree(files: ContextStore, context_id: str = "c") -> dict[str, bytes]:
     """Return path and content of every file of a context."""
-    async with files.reading(context_id) as snapshot:
+    async with files.open_snapshot(context_id) as snapshot:
         return {
             str(path.relative_to(snapshot.tree)): path.read_bytes()
             for path in sorted(snapshot.tree.rglob("*"))
@@ -65,10 +65,10 @@ async def test_unchanged_files_are_shared_between_versions(
 ) -> None:
     """A new version costs what changed: the rest is the same inode."""
     await files.publish("c", putting({"a": b"1", "d/b": b"2"}))
-    async with files.reading("c") as old:
+    async with files.open_snapshot("c") as old:
         inode = (old.tree / "a").stat().st_ino
         await files.publish("c", putting({"d/b": b"3"}))
-        async with files.reading("c") as new:
+        async with files.open_snapshot("c") as new:
             assert (new.tree / "a").stat().st_ino == inode
             assert (old.tree / "d/b").read_bytes() == b"2"
             assert (new.tree / "d/b").read_bytes() == b"3"
@@ -79,7 +79,7 @@ async def test_a_reader_keeps_its_version_and_the_last_one_takes_it_away(
 ) -> None:
     """Old versions live as long as they are read, and no longer."""
     await files.publish("c", putting({"a": b"1"}))
-    async with files.reading("c") as first, files.reading("c"):
+    async with files.open_snapshot("c") as first, files.open_snapshot("c"):
         await files.publish("c", putting({"a": b"2"}))
         assert (first.tree / "a").read_bytes() == b"1"
     assert len(list((tmp_path / "contexts/c/versions").iterdir())) == 1
@@ -92,11 +92,11 @@ async def test_a_change_that_fails_leaves_everything_as_it_was(
     """Neither a half version nor a leftover."""
     await files.publish("c", putting({"a": b"1"}))
 
-    def broken(landing: AtomicWriter, path: str) -> Stamp:
+    def broken(writer: AtomicWriter, path: str) -> Stamp:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space"):
-        await files.publish("c", Change(added={"b": Stamp(FILE)}, fetch=broken))
+        await files.publish("c", Change(added={"b": Stamp(FILE)}, write=broken))
     assert await tree(files) == {"a": b"1"}
     assert sorted(path.name for path in (tmp_path / "contexts/c").iterdir()) == [
         "current",
@@ -166,13 +166,13 @@ async def main():
     number = int(sys.argv[2])
     while True:
         number += 1
-        def fetch(landing, path):
+        def copy(writer, path):
             def write(target):
                 os.write(target, str(number).encode() * 1000)
                 return Stamp(FILE, 0, number, 0o644)
-            return landing.file(path, write)
+            return writer.write_file(path, write)
         names = [f"d{n % 5}/{n}" for n in range(20)]
-        await files.publish("c", Change(dict.fromkeys(names, Stamp(FILE)), fetch))
+        await files.publish("c", Change(dict.fromkeys(names, Stamp(FILE)), copy))
         print(number, flush=True)
 
 asyncio.run(main())

@@ -305,7 +305,7 @@ async def test_a_session_is_kept_when_its_files_cannot_be_saved(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as broken:
-        broken.setattr(versions, "_put", full)
+        broken.setattr(versions, "_write_added", full)
         code = await api.code("ReleaseMcpSession", SessionId=session)
         assert code == "IncorrectSessionStatus"
         assert await api.status(session) == "RUNNING"

@@ -63,13 +63,13 @@ def test_a_selection_knows_its_paths(
     only: str, inner: tuple[str, ...], path: str, expected: bool
 ) -> None:
     """Parts of names are no parts of paths."""
-    assert Selection(SyncPolicy(), only, inner).picker()(path) is expected
+    assert Selection(SyncPolicy(), only, inner).matcher()(path) is expected
 
 
 def test_excludes_are_relative_to_their_white_list() -> None:
     """The same name elsewhere is not excluded."""
     lists = [WhiteList("src", ["tmp"]), WhiteList("doc")]
-    picked = Selection(SyncPolicy(bw_list=BWList(lists))).picker()
+    picked = Selection(SyncPolicy(bw_list=BWList(lists))).matcher()
     assert [picked(path) for path in ("src/a", "src/tmp/a", "doc/tmp", "tmp")] == [
         True,
         False,
@@ -99,9 +99,9 @@ def test_landing_never_follows_a_link_out(tmp_path: Path) -> None:
         return Stamp(FILE, 1, 10**18, 0o644)
 
     try:
-        AtomicWriter(handle).file("file", write)
+        AtomicWriter(handle).write_file("file", write)
         with pytest.raises(OSError, match="dir"):
-            AtomicWriter(handle).file("dir/file", write)
+            AtomicWriter(handle).write_file("dir/file", write)
     finally:
         os.close(handle)
     assert os.listdir(outside) == []

@@ -68,7 +68,7 @@ async def list_folder(state: ServiceState, request: schema.DescribeContextFiles)
     """List one folder, sorted by name: by page number, or by cursor when one is asked for."""
     context = state.context(request.context_id)
     folder = check_path(request.parent_folder_path, "ParentFolderPath")
-    async with state.files.reading(context.id) as snapshot:
+    async with state.files.open_snapshot(context.id) as snapshot:
         records = await asyncio.to_thread(_records, snapshot, folder)
     if request.max_results is not None or request.next_token:
         return _by_cursor(state, request, context.id, folder, records)
@@ -162,7 +162,7 @@ async def download_url(state: ServiceState, request: schema.GetContextFileDownlo
 
 
 async def _require(state: ServiceState, context_id: str, path: str) -> None:
-    async with state.files.reading(context_id) as snapshot:
+    async with state.files.open_snapshot(context_id) as snapshot:
         if not await asyncio.to_thread(_exists, snapshot, path):
             raise no_file(path)
 

@@ -1,1 +1,1 @@
-"""Contexts on disk: versions of their files, and how these reach sessions and come back."""
+"""Contexts on disk: versions of their files, and their synchronization with sessions."""

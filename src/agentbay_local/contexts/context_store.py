@@ -1,15 +1,15 @@
-"""The files of contexts on disk: whole versions, renamed into place.
+"""The files of contexts on disk, as immutable versions.
 
 ::
 
-    contexts/<id>/versions/<n>/tree/...     the files of a version, never written in place
-    contexts/<id>/versions/<n>/expiry.json  when which of them are to be removed
-    contexts/<id>/current -> versions/<n>   the version that counts
-    contexts/<id>/incoming-*, staging-*     what is being written; swept away at the next start
+    contexts/<id>/versions/<n>/tree/...     the files of a version, never modified
+    contexts/<id>/versions/<n>/expiry.json  the expiry times of its files
+    contexts/<id>/current -> versions/<n>   the current version
+    contexts/<id>/incoming-*, staging-*     unfinished files, removed at the next start
 
-A change builds the next version beside the current one, with hard links for what stays the same,
-and switches ``current`` by a rename: whatever kills the service at whatever moment, a whole version
-is there. Readers hold the version they began with; it goes when the last of them is done.
+A change builds the next version beside the current one, with hard links for unchanged files, and
+replaces the link ``current`` by a rename. A kill at any moment thus leaves a complete version.
+Readers keep the version that they opened; it is removed when the last of them closes it.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ T = TypeVar("T")
 
 @attrs.frozen
 class Snapshot:
-    """A version that stays as it is while it is held.
+    """A version that is kept while it is open.
 
     Attributes:
-        tree: The directory with its files.
+        tree: The directory of its files.
     """
 
     tree: Path
@@ -59,9 +59,9 @@ class ContextStore:
     """The files of all contexts.
 
     Args:
-        directory: The parent of all contexts' directories.
-        executor: Threads for work on files.
-        durable: Also outlive a power cut: every version is on the disk before it counts.
+        directory: The parent of the directories of contexts.
+        executor: Threads for file operations.
+        durable: Survive a power failure: flush each version to disk before it becomes current.
     """
 
     def __init__(self, directory: Path, executor: Executor, *, durable: bool) -> None:
@@ -75,26 +75,26 @@ class ContextStore:
         self._outdated: set[Path] = set()
 
     async def recover(self, known: list[str]) -> None:
-        """Remove what a killed service left: half-written versions, and contexts without a row."""
-        for place in list(self.directory.iterdir()):
-            if place.name in known:
-                for leftover in await self._run(partial(find_leftovers, place)):
+        """Remove unfinished versions, and contexts that the database does not have."""
+        for path in list(self.directory.iterdir()):
+            if path.name in known:
+                for leftover in await self._run(partial(find_leftovers, path)):
                     await remove_tree(leftover)
             else:
-                await remove_tree(place)
+                await remove_tree(path)
 
     async def publish(self, context_id: str, change: Change) -> PublishedVersion:
-        """Make a change the new current version.
+        """Apply a change, and make the result the current version.
 
         Raises:
-            OSError: Something could not be read or written; the context is as it was.
+            OSError: A file cannot be read or written; the context is unchanged.
         """
         async with self._lock(context_id):
-            place = self.directory / context_id
-            staging = place / f"staging-{secrets.token_hex(8)}"
+            path = self.directory / context_id
+            staging = path / f"staging-{secrets.token_hex(8)}"
             try:
-                published = await self._run(lambda: build_version(place, staging, change))
-                old = await self._run(lambda: publish_version(place, staging, self._durable))
+                published = await self._run(lambda: build_version(path, staging, change))
+                old = await self._run(lambda: publish_version(path, staging, self._durable))
             except BaseException:
                 await remove_tree(staging)
                 raise
@@ -103,9 +103,9 @@ class ContextStore:
             return published
 
     @asynccontextmanager
-    async def reading(self, context_id: str) -> AsyncIterator[Snapshot]:
-        """Hold the current version; the context may have none yet, and then it is empty."""
-        # No await between finding the version and counting the reader, or it could go meanwhile.
+    async def open_snapshot(self, context_id: str) -> AsyncIterator[Snapshot]:
+        """Open the current version; it is empty if the context has none yet."""
+        # Without an await before the count, or `publish` could remove the version in between.
         version = current_version(self.directory / context_id)
         if version is None:
             yield Snapshot(self._empty)
@@ -122,30 +122,31 @@ class ContextStore:
                     await remove_tree(version)
 
     @contextmanager
-    def incoming(self, context_id: str) -> Iterator[Path]:
-        """Give the path of a file to write to before it is published; it is gone afterwards."""
-        place = self.directory / context_id
-        place.mkdir(mode=0o700, exist_ok=True)
-        file = place / f"incoming-{secrets.token_hex(8)}"
+    def incoming_file(self, context_id: str) -> Iterator[Path]:
+        """Yield the path of a temporary file for content that will be published."""
+        # In the directory of the context, because a hard link cannot cross file systems.
+        path = self.directory / context_id
+        path.mkdir(mode=0o700, exist_ok=True)
+        file = path / f"incoming-{secrets.token_hex(8)}"
         try:
             yield file
         finally:
             file.unlink(missing_ok=True)
 
     async def expire(self, context_id: str, now: float) -> float | None:
-        """Remove the files whose time is over; return when the next ones are due."""
-        place = self.directory / context_id
-        expiry = await self._run(lambda: read_expiry(current_version(place)))
-        due = [path for path, moment in expiry.items() if moment <= now]
+        """Remove the files that have expired; return the next expiry time."""
+        directory = self.directory / context_id
+        expiry = await self._run(lambda: read_expiry(current_version(directory)))
+        due = [path for path, time in expiry.items() if time <= now]
         published = await self.publish(context_id, Change(removed=dict.fromkeys(due)))
         return published.next_expiry
 
     async def clear(self, context_id: str) -> None:
         """Remove all files."""
-        await self.publish(context_id, Change(keep_nothing=True))
+        await self.publish(context_id, Change(remove_all=True))
 
     async def remove(self, context_id: str) -> None:
-        """Remove a context from the disk, also under the hands of readers."""
+        """Remove a context from the disk, even if snapshots of it are open."""
         async with self._lock(context_id):
             await remove_tree(self.directory / context_id)
         self._locks.pop(context_id, None)

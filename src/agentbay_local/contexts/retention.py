@@ -1,4 +1,4 @@
-"""How long uploaded files are kept: a recycle policy as dates. Pure."""
+"""Expiry times of uploaded files, from a recycle policy."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _DAY = 24 * 3600.0
 
 
 def expiry_times(policy: RecyclePolicy, added: Mapping[str, Stamp], now: float) -> dict[str, float]:
-    """Return when which of the uploaded files are to be removed, in Unix seconds.
+    """Return path and expiry time, in Unix seconds, of the uploaded files that expire.
 
     Args:
-        policy: What the session asks for.
-        added: The files that are uploaded.
-        now: When.
+        policy: The policy of the session.
+        added: The uploaded entries.
+        now: The current time in Unix seconds.
 
     Example:
         >>> from agentbay_async.models.sync_policy import RecyclePolicy
@@ -35,10 +35,10 @@ def expiry_times(policy: RecyclePolicy, added: Mapping[str, Stamp], now: float) 
     days = re.search(r"\d+", policy.lifecycle.value)
     if days is None:
         return {}
-    moment = now + int(days.group()) * _DAY
+    expiry = now + int(days.group()) * _DAY
     tops = [path.strip("/") for path in policy.paths]
     return {
-        path: moment
-        for path, mark in added.items()
-        if mark.kind != DIRECTORY and any(is_below(path, top) for top in tops)
+        path: expiry
+        for path, stamp in added.items()
+        if stamp.kind != DIRECTORY and any(is_below(path, top) for top in tops)
     }

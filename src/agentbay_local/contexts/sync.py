@@ -1,7 +1,7 @@
-"""Moving files between sessions and contexts in the background, one task at a time in a session.
+"""Synchronize sessions and contexts in the background, one task at a time in each session.
 
-Every movement is a task in the store, from its start on. Clients compare the tasks before and
-after, so tasks are only ever added. A task that fails says why; nothing here raises into an answer.
+Every transfer is recorded as a task in the store when it starts. Clients compare the tasks before
+and after a sync, so tasks are never removed. A failed task has an error; nothing is raised.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ UPLOAD, DOWNLOAD = "upload", "download"
 
 
 @attrs.define
-class _Cell:
-    """What is known of one session's mounts while the service runs."""
+class _SessionMounts:
+    """The mounts of one session. Their bases are lost when the service stops, like the session."""
 
     lock: asyncio.Lock = attrs.field(factory=asyncio.Lock)
     mounts: dict[str, Mount] = attrs.field(factory=dict)
 
 
 class SyncService:
-    """The movements of all sessions."""
+    """Transfers of all sessions."""
 
     def __init__(
         self,
@@ -67,109 +67,113 @@ class SyncService:
         self._files = files
         self._executor = executor
         self._instruments = instruments
-        self._cells: dict[str, _Cell] = {}
+        self._mounts: dict[str, _SessionMounts] = {}
 
     def start(self, binding: Binding, kind: str, path: str = "", *, move: bool = True) -> None:
-        """Begin to move files; the task is on record when this returns.
+        """Start a transfer in the background; its task is recorded when this returns.
 
         Args:
-            binding: Which context in which session.
+            binding: The context and its session.
             kind: `UPLOAD` or `DOWNLOAD`.
-            path: The path in the session that was asked for: the mount, or something below it.
-            move: False only makes the mount's directory: clients wait for a task of every context
-                they attach, also of one whose policy says not to download.
+            path: The requested path in the session: the mount, or a path below it.
+            move: False only makes the mount's directory. Clients wait for a task of every context
+                that they attach, even if its policy says not to download.
         """
-        work = self._begun(binding, kind, path, move=move)
+        work = self._record_task(binding, kind, path, move=move)
         self._background.launch(work, f"{kind} {binding.path} of {binding.session_id}")
 
-    def _begun(
+    def _record_task(
         self, binding: Binding, kind: str, path: str = "", *, move: bool = True
     ) -> Coroutine[Any, Any, bool]:
-        """Put a task on record, and return its work, which says whether all went well."""
-        asked = path or binding.path
+        """Record a task; return a coroutine that runs it and returns whether it succeeded."""
+        requested = path or binding.path
         number = self._store.bindings.start_task(
-            binding.session_id, binding.context_id, asked, kind, self._clock.time()
+            binding.session_id, binding.context_id, requested, kind, self._clock.time()
         )
         self._store.contexts.used(binding.context_id, self._clock.time())
-        return self._recorded(number, binding, kind, _below_mount(asked, binding.path), move)
+        return self._run_task(number, binding, kind, _below_mount(requested, binding.path), move)
 
     async def upload_before_release(self, session: Session) -> bool:
-        """Bring home what the policies ask for; say whether everything went well."""
+        """Upload as the policies say; return whether all uploads succeeded."""
         uploads = [
-            self._begun(binding, UPLOAD)
+            self._record_task(binding, UPLOAD)
             for binding in self._store.bindings.of(session.id)
             if policy_from_text(binding.policy).upload_policy.auto_upload
         ]
         return all(await asyncio.gather(*uploads))
 
     async def prepare(self, binding: Binding) -> bool:
-        """Make the directory of a context in its session; say whether that went well."""
-        return await self._begun(binding, DOWNLOAD, move=False)
+        """Make the mount's directory; return whether that succeeded."""
+        return await self._record_task(binding, DOWNLOAD, move=False)
 
     def forget(self, session_id: str) -> None:
-        """Drop what is remembered of a session that is gone, and the context that was its own."""
-        self._cells.pop(session_id, None)
+        """Drop the mounts of a session that has ended, and its own context."""
+        self._mounts.pop(session_id, None)
         own = self._store.contexts.own(session_id)
         if own is not None:
             self._store.contexts.remove(own.id)
             self._background.launch(self._files.remove(own.id), f"remove context {own.id}")
 
     def forget_all(self) -> None:
-        """Drop what is remembered of all sessions."""
-        self._cells.clear()
+        """Drop the mounts of all sessions."""
+        self._mounts.clear()
 
     def expire_files(self) -> None:
-        """Begin to remove files whose time is over."""
+        """Start to remove the files that have expired."""
         now = self._clock.time()
         for context in self._store.contexts.expired(now):
+            # Cleared first, so that the next sweep does not start the same work again.
             self._store.contexts.set_expiry(context.id, None)
             self._background.launch(self._expire(context.id, now), f"expire files of {context.id}")
 
     async def _expire(self, context_id: str, now: float) -> None:
         self._store.contexts.set_expiry(context_id, await self._files.expire(context_id, now))
 
-    async def _recorded(
+    async def _run_task(
         self, number: int, binding: Binding, kind: str, only: str, move: bool
     ) -> bool:
+        # Recorded if the task is cancelled.
         error: str | None = "the service stopped"
         try:
-            error = await self._attempt(binding, kind, only, move)
+            error = await self._try_transfer(binding, kind, only, move)
         finally:
             self._store.bindings.finish_task(number, error, self._clock.time())
         return error is None
 
-    async def _attempt(self, binding: Binding, kind: str, only: str, move: bool) -> str | None:
-        """Move files; return what went wrong, or None."""
-        fault = self._instruments.faults.strike(_call(binding, kind), FailTask, StickTask)
+    async def _try_transfer(self, binding: Binding, kind: str, only: str, move: bool) -> str | None:
+        """Transfer files; return the error, or None."""
+        fault = self._instruments.faults.strike(_fault_call(binding, kind), FailTask, StickTask)
         if isinstance(fault, StickTask):
             await wait_for_ever(self._clock)
         if isinstance(fault, FailTask):
             return fault.message
         try:
-            cell = self._cells.setdefault(binding.session_id, _Cell())
-            async with cell.lock:
-                movement = await self._movement(cell, binding, only)
+            session_mounts = self._mounts.setdefault(binding.session_id, _SessionMounts())
+            async with session_mounts.lock:
+                transfer = await self._make_transfer(session_mounts, binding, only)
                 if not move:
-                    await movement.prepare()
+                    await transfer.prepare()
                 elif kind == DOWNLOAD:
-                    await movement.download()
+                    await transfer.download()
                 else:
-                    await movement.upload(self._clock.time())
+                    await transfer.upload(self._clock.time())
         except (OSError, SandboxError, ValueError) as error:
             _log.warning("%s of %s failed", kind, binding.path, exc_info=error)
-            return _said(error)
+            return _describe_error(error)
         return None
 
-    async def _movement(self, cell: _Cell, binding: Binding, only: str) -> Transfer:
-        if binding.path not in cell.mounts:
+    async def _make_transfer(
+        self, session_mounts: _SessionMounts, binding: Binding, only: str
+    ) -> Transfer:
+        if binding.path not in session_mounts.mounts:
             spec = await self._prepare_root(binding.session_id)
-            cell.mounts[binding.path] = Mount(spec.root, binding.path, spec.uid)
+            session_mounts.mounts[binding.path] = Mount(spec.root, binding.path, spec.uid)
         policy = policy_from_text(binding.policy)
         others = (entry.path for entry in self._store.bindings.of(binding.session_id))
         top = f"{binding.path.rstrip('/')}/"
         inner = [path[len(top) :].strip("/") for path in others if path.startswith(top)]
         return Transfer(
-            mount=cell.mounts[binding.path],
+            mount=session_mounts.mounts[binding.path],
             selection=Selection(policy, only, inner),
             context_id=binding.context_id,
             files=self._files,
@@ -178,7 +182,7 @@ class SyncService:
         )
 
 
-def _call(binding: Binding, kind: str) -> Call:
+def _fault_call(binding: Binding, kind: str) -> Call:
     form = {
         "SessionId": binding.session_id,
         "ContextId": binding.context_id,
@@ -187,12 +191,13 @@ def _call(binding: Binding, kind: str) -> Call:
     return Call(kind, form)
 
 
-def _below_mount(asked: str, mount: str) -> str:
-    return asked.strip("/")[len(mount.strip("/")) :].strip("/")
+def _below_mount(requested: str, mount: str) -> str:
+    """Return a requested path relative to its mount."""
+    return requested.strip("/")[len(mount.strip("/")) :].strip("/")
 
 
-def _said(error: Exception) -> str:
-    """Write an error without paths of the host."""
+def _describe_error(error: Exception) -> str:
+    """Return the text of an error without paths of the host."""
     if isinstance(error, OSError) and error.strerror:
         name = error.filename if isinstance(error.filename, str) else ""
         return f"{error.strerror}: {name}" if name and not name.startswith("/") else error.strerror

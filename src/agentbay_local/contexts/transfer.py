@@ -1,4 +1,4 @@
-"""One movement of files between one mount and one context, in the form its policy asks for."""
+"""Transfer files between a mount and its context, as the sync policy says."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ T = TypeVar("T")
 
 @attrs.frozen
 class Transfer:
-    """What moves, between where.
+    """One download or upload.
 
     Attributes:
-        mount: The session's side.
-        selection: Which files.
-        context_id: The context's side.
+        mount: The mount in the session.
+        selection: The files to transfer.
+        context_id: The context.
         files: The files of contexts.
-        store: Where the next expiry of the context is kept.
-        executor: Threads for work on files.
+        store: Keeps the next expiry time of the context.
+        executor: Threads for file operations.
     """
 
     mount: Mount
@@ -52,143 +52,146 @@ class Transfer:
     executor: Executor
 
     async def prepare(self) -> None:
-        """Make the mount's directory and move nothing."""
-        await self._run(lambda: self._open_and_close())
+        """Make the mount's directory, without a transfer."""
 
-    def _open_and_close(self) -> None:
-        with self.mount.opened():
-            return
+        def make_directory() -> None:
+            with self.mount.open_directory():
+                return
+
+        await self._run(make_directory)
 
     async def download(self) -> None:
-        """Bring to the session what changed in the context.
+        """Copy the context's changes into the session.
 
         Raises:
-            OSError: Something could not be read or written.
+            OSError: A file cannot be read or written.
         """
-        async with self.files.reading(self.context_id) as snapshot:
-            await self._run(lambda: self._bring(snapshot.tree))
+        async with self.files.open_snapshot(self.context_id) as snapshot:
+            await self._run(lambda: self._download(snapshot.tree))
 
-    def _bring(self, tree: Path) -> None:
+    def _download(self, tree: Path) -> None:
         extract = self.selection.policy.extract_policy
-        deliver = not extract.extract or not extract.delete_src_file
-        inner = () if deliver else (ARCHIVE,)
+        keep_archive = not extract.extract or not extract.delete_src_file
+        inner = () if keep_archive else (ARCHIVE,)
         selection = attrs.evolve(self.selection, inner=(*self.selection.inner, *inner))
-        self.mount.bring(tree, selection)
+        self.mount.download(tree, selection)
         if extract.extract and tree.is_dir():
             self._unpack(tree)
 
     def _unpack(self, tree: Path) -> None:
-        """Unpack an archive the session does not have yet, but for what is a file beside it."""
-        handle = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        """Unpack the archive unless the session has its content; single files beside it win."""
+        fd = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            single = scan(handle, self.selection.enters)
-            mark = single.get(ARCHIVE)
-            # A session can upload a link of that name, which must not be followed.
-            if mark is None or mark.kind != FILE or self.mount.base.get(ARCHIVE) == (mark, None):
+            single = scan(fd, self.selection.may_contain)
+            stamp = single.get(ARCHIVE)
+            # A session could have uploaded a link with that name, which must not be followed.
+            if stamp is None or stamp.kind != FILE or self.mount.base.get(ARCHIVE) == (stamp, None):
                 return
-            with os.fdopen(open_source(handle, ARCHIVE), "rb") as source:
-                self._put(source, set(single))
+            with os.fdopen(open_source(fd, ARCHIVE), "rb") as source:
+                self._extract(source, set(single))
         finally:
-            os.close(handle)
+            os.close(fd)
         if not self.selection.only:
-            self.mount.base[ARCHIVE] = BaseEntry(mark, None)
+            self.mount.base[ARCHIVE] = BaseEntry(stamp, None)
 
-    def _put(self, source: BinaryIO, single: set[str]) -> None:
-        picked = self.selection.picker()
-        with self.mount.opened() as top:
-            landing = AtomicWriter(top, self.mount.owner)
-            put = unpack(source, landing, lambda path: picked(path) and path not in single)
-        self.mount.base.update({path: BaseEntry(mark, None) for path, mark in put.items()})
+    def _extract(self, source: BinaryIO, single: set[str]) -> None:
+        matches = self.selection.matcher()
+        with self.mount.open_directory() as top:
+            writer = AtomicWriter(top, self.mount.owner)
+            extracted = unpack(source, writer, lambda path: matches(path) and path not in single)
+        self.mount.base.update({path: BaseEntry(stamp, None) for path, stamp in extracted.items()})
 
     async def upload(self, now: float) -> None:
-        """Publish in the context what the session has changed.
+        """Publish the session's changes in the context.
 
         Args:
-            now: Unix seconds, from which the time that files are kept is counted.
+            now: Unix seconds, from which expiry times are counted.
 
         Raises:
-            OSError: Something could not be read or written; the context is as it was.
+            OSError: A file cannot be read or written; the context is unchanged.
         """
         with ExitStack() as stack:
-            top = await self._run(lambda: stack.enter_context(self.mount.opened()))
+            top = await self._run(lambda: stack.enter_context(self.mount.open_directory()))
             difference = await self._run(lambda: self.mount.difference(top, self.selection))
             archive = self.selection.policy.upload_policy.upload_mode is UploadMode.ARCHIVE
-            if not difference.changed and not self._gone(difference):
+            if not difference.changed and not self._deleted(difference):
                 return
             if archive:
                 await self._upload_archive(top, difference, now)
             else:
                 await self._upload_files(top, difference, now)
 
-    def _gone(self, difference: Difference) -> dict[str, BaseEntry]:
-        """Return the deletions that count."""
+    def _deleted(self, difference: Difference) -> dict[str, BaseEntry]:
+        """Return the deletions to publish."""
         follow = self.selection.policy.delete_policy.sync_local_file
-        missing = {path: agreed for path, agreed in difference.missing.items() if path != ARCHIVE}
+        missing = {path: entry for path, entry in difference.missing.items() if path != ARCHIVE}
         return missing if follow else {}
 
     async def _upload_files(self, top: int, difference: Difference, now: float) -> None:
-        added, gone = dict(difference.changed), self._gone(difference)
+        added, deleted = dict(difference.changed), self._deleted(difference)
         removed: dict[str, Stamp | None] = {
-            path: agreed.there for path, agreed in gone.items() if agreed.there
+            path: entry.in_context for path, entry in deleted.items() if entry.in_context
         }
-        if any(agreed.there is None for agreed in self.mount.base.values()):
-            # One change among packed files: from here on they are single files.
-            packed = {path for path, agreed in self.mount.base.items() if agreed.there is None}
+        if any(entry.in_context is None for entry in self.mount.base.values()):
+            # The context holds the archive of an earlier upload; single files replace it.
+            packed = {path for path, entry in self.mount.base.items() if entry.in_context is None}
             added.update(
                 {path: difference.present[path] for path in packed & set(difference.present)}
             )
             removed[ARCHIVE] = None
-        await self._publish(added, removed, now, lambda landing, path: landing.copy(path, top))
-        for path in (*gone, *([ARCHIVE] if ARCHIVE in removed else [])):
+        await self._publish(added, removed, now, lambda writer, path: writer.copy_file(path, top))
+        for path in (*deleted, *([ARCHIVE] if ARCHIVE in removed else [])):
             self.mount.base.pop(path, None)
 
     async def _upload_archive(self, top: int, difference: Difference, now: float) -> None:
-        """Pack everything again: an archive has no parts that could be replaced."""
+        """Pack all files again, because parts of an archive cannot be replaced."""
         loose = self.selection.policy.upload_policy.archive_exclude_paths
         single = {
-            path: mark
-            for path, mark in difference.present.items()
+            path: stamp
+            for path, stamp in difference.present.items()
             if any(is_below(path, prefix.strip("/")) for prefix in loose if prefix.strip("/"))
         }
-        packed = {path: mark for path, mark in difference.present.items() if path not in single}
+        packed = {path: stamp for path, stamp in difference.present.items() if path not in single}
         packed.pop(ARCHIVE, None)
         removed: dict[str, Stamp | None] = {
-            path: agreed.there
-            for path, agreed in self.mount.base.items()
-            if agreed.there and path not in single
+            path: entry.in_context
+            for path, entry in self.mount.base.items()
+            if entry.in_context and path not in single
         }
-        changed = {path: mark for path, mark in single.items() if path in difference.changed}
-        with self.files.incoming(self.context_id) as file:
+        changed = {path: stamp for path, stamp in single.items() if path in difference.changed}
+        with self.files.incoming_file(self.context_id) as file:
             await self._run(lambda: pack(top, packed, file))
 
-            def fetch(landing: AtomicWriter, path: str) -> Stamp:
-                return landing.adopt(path, file) if path == ARCHIVE else landing.copy(path, top)
+            def write(writer: AtomicWriter, path: str) -> Stamp:
+                return (
+                    writer.link_file(path, file) if path == ARCHIVE else writer.copy_file(path, top)
+                )
 
-            await self._publish({**changed, ARCHIVE: Stamp(FILE)}, removed, now, fetch)
+            await self._publish({**changed, ARCHIVE: Stamp(FILE)}, removed, now, write)
         for path in [path for path in self.mount.base if path not in single and path != ARCHIVE]:
             del self.mount.base[path]
-        self.mount.base.update({path: BaseEntry(mark, None) for path, mark in packed.items()})
+        self.mount.base.update({path: BaseEntry(stamp, None) for path, stamp in packed.items()})
 
     async def _publish(
         self,
         added: Manifest,
         removed: dict[str, Stamp | None],
         now: float,
-        fetch: Callable[[AtomicWriter, str], Stamp],
+        write: Callable[[AtomicWriter, str], Stamp],
     ) -> None:
         expiry = expiry_times(self.selection.policy.recycle_policy, added, now)
-        published = await self.files.publish(self.context_id, Change(added, fetch, removed, expiry))
+        published = await self.files.publish(self.context_id, Change(added, write, removed, expiry))
         self.store.contexts.set_expiry(self.context_id, published.next_expiry)
-        for path, mark in published.added.items():
-            there = _stored(mark)
+        for path, stamp in published.added.items():
+            in_context = _add_least_mode(stamp)
             self.mount.base[path] = (
-                BaseEntry(there, None) if path == ARCHIVE else BaseEntry(mark, there)
+                BaseEntry(in_context, None) if path == ARCHIVE else BaseEntry(stamp, in_context)
             )
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.executor, work)
 
 
-def _stored(mark: Stamp) -> Stamp:
-    """Return the stamp that a file has once it is in a context."""
-    return mark._replace(mode=mark.mode | LEAST_MODE) if mark.kind == FILE else mark
+def _add_least_mode(stamp: Stamp) -> Stamp:
+    """Return the stamp that a file gets in a context."""
+    return stamp._replace(mode=stamp.mode | LEAST_MODE) if stamp.kind == FILE else stamp

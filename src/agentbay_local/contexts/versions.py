@@ -1,4 +1,4 @@
-"""Versions of a context on disk: build one, switch to it, clean up. All of it blocks."""
+"""Versions of a context on disk: build, publish and clean up. All functions block."""
 
 from __future__ import annotations
 
@@ -26,54 +26,54 @@ __all__ = [
     "read_expiry",
 ]
 
-# The service must be able to read and replace what a session made unreadable.
+# The service must be able to read and replace files that a session made unreadable.
 LEAST_MODE = 0o600
 _EXPIRY = "expiry.json"
 
 
 @attrs.frozen
 class Change:
-    """What the next version has that the current one has not, and the other way round.
+    """The difference between the current version and the next one.
 
     Attributes:
-        added: Paths to put, with what they are; they replace what is there.
-        fetch: Puts the file of a path and says what it has put; needed for added files.
-        removed: Paths to take away. With a stamp, only if the path still has that stamp, so that
-            nobody removes what somebody else has just written; without one, with all below it.
-        expiry: When added files are to be removed, in Unix seconds.
-        keep_nothing: Take everything away first.
+        added: Entries to write; they replace existing ones.
+        write: Writes the file of a path and returns its stamp; required for added files.
+        removed: Paths to remove. With a stamp, only if the entry still has that stamp, so that a
+            file that another session has just written stays; with None, including all below.
+        expiry: Expiry times of added files in Unix seconds.
+        remove_all: Remove all entries first.
     """
 
     added: Mapping[str, Stamp] = attrs.field(factory=dict)
-    fetch: Callable[[AtomicWriter, str], Stamp] | None = None
+    write: Callable[[AtomicWriter, str], Stamp] | None = None
     removed: Mapping[str, Stamp | None] = attrs.field(factory=dict)
     expiry: Mapping[str, float] = attrs.field(factory=dict)
-    keep_nothing: bool = False
+    remove_all: bool = False
 
 
 @attrs.frozen
 class PublishedVersion:
-    """What became of a change.
+    """The result of a change.
 
     Attributes:
-        added: The paths that were put, with the stamps of what they were copied from.
-        next_expiry: When the first file of the version is to be removed, or None.
+        added: The entries that were written, with the stamps of their sources.
+        next_expiry: The earliest expiry time in the version, or None.
     """
 
     added: Manifest
     next_expiry: float | None
 
 
-def current_version(place: Path) -> Path | None:
-    """Return the version of a context that counts, or None when it has none yet."""
+def current_version(directory: Path) -> Path | None:
+    """Return the directory of the current version, or None if there is none yet."""
     try:
-        return place / os.readlink(place / "current_version")
+        return directory / os.readlink(directory / "current")
     except FileNotFoundError:
         return None
 
 
 def read_expiry(version: Path | None) -> dict[str, float]:
-    """Return when which files of a version are to be removed."""
+    """Return the expiry times of a version by path."""
     try:
         text = (version / _EXPIRY).read_text("ascii") if version else "{}"
     except FileNotFoundError:
@@ -82,20 +82,20 @@ def read_expiry(version: Path | None) -> dict[str, float]:
     return expiry
 
 
-def build_version(place: Path, staging: Path, change: Change) -> PublishedVersion:
+def build_version(directory: Path, staging: Path, change: Change) -> PublishedVersion:
     """Write the next version of a context into `staging`.
 
     Raises:
-        OSError: Something could not be read or written.
+        OSError: A file cannot be read or written.
     """
-    version = current_version(place)
+    version = current_version(directory)
     (staging / "tree").mkdir(mode=0o700, parents=True)
     new = os.open(staging / "tree", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         kept: Manifest = {}
-        if version is not None and not change.keep_nothing:
-            kept = _carried_over(version / "tree", new, change)
-        added = _put(AtomicWriter(new, least_mode=LEAST_MODE), change)
+        if version is not None and not change.remove_all:
+            kept = _link_kept(version / "tree", new, change)
+        added = _write_added(AtomicWriter(new, least_mode=LEAST_MODE), change)
     finally:
         os.close(new)
     old = {path: when for path, when in read_expiry(version).items() if path in kept}
@@ -105,13 +105,13 @@ def build_version(place: Path, staging: Path, change: Change) -> PublishedVersio
     return PublishedVersion(added, min(expiry.values(), default=None))
 
 
-def _carried_over(tree: Path, new: int, change: Change) -> Manifest:
-    """Link what stays from the current version into the new one."""
+def _link_kept(tree: Path, new: int, change: Change) -> Manifest:
+    """Hard-link the entries that stay into the new version, which thus costs only its changes."""
     old = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        kept = _kept(scan(old, lambda _: True), change)
-        for path, mark in kept.items():
-            if mark.kind == DIRECTORY:
+        kept = _select_kept(scan(old, lambda _: True), change)
+        for path, stamp in kept.items():
+            if stamp.kind == DIRECTORY:
                 os.mkdir(path, 0o755, dir_fd=new)
             else:
                 os.link(path, path, src_dir_fd=old, dst_dir_fd=new, follow_symlinks=False)
@@ -120,105 +120,106 @@ def _carried_over(tree: Path, new: int, change: Change) -> Manifest:
     return kept
 
 
-def _kept(present: Manifest, change: Change) -> Manifest:
-    """Return what stays: not removed, not replaced, and not in the way of what is added."""
-    gone = {path for path, mark in change.removed.items() if mark in (None, present.get(path))}
-    whole = {path for path, mark in change.removed.items() if mark is None}
-    whole |= {path for path, mark in change.added.items() if mark.kind != DIRECTORY}
-    needed = {top for path in change.added for top in _above(path)}
-    needed |= {path for path, mark in change.added.items() if mark.kind == DIRECTORY}
+def _select_kept(present: Manifest, change: Change) -> Manifest:
+    """Return the entries that stay: neither removed, nor replaced, nor in the way of added ones."""
+    gone = {path for path, stamp in change.removed.items() if stamp in (None, present.get(path))}
+    whole = {path for path, stamp in change.removed.items() if stamp is None}
+    whole |= {path for path, stamp in change.added.items() if stamp.kind != DIRECTORY}
+    needed = {top for path in change.added for top in _parents(path)}
+    needed |= {path for path, stamp in change.added.items() if stamp.kind == DIRECTORY}
     kept = {
-        path: mark
-        for path, mark in present.items()
+        path: stamp
+        for path, stamp in present.items()
         if path not in whole
-        and not (path in gone and mark.kind != DIRECTORY)
-        and not (path in needed and mark.kind != DIRECTORY)
-        and whole.isdisjoint(_above(path))
+        and not (path in gone and stamp.kind != DIRECTORY)
+        and not (path in needed and stamp.kind != DIRECTORY)
+        and whole.isdisjoint(_parents(path))
     }
     return _without_emptied(kept, gone)
 
 
 def _without_emptied(kept: Manifest, gone: set[str]) -> Manifest:
-    """Drop removed directories, unless somebody else has put something into them."""
+    """Drop removed directories, unless another session has added files to them."""
     filled = {
         top
-        for path, mark in kept.items()
-        if not (mark.kind == DIRECTORY and path in gone)
-        for top in _above(path)
+        for path, stamp in kept.items()
+        if not (stamp.kind == DIRECTORY and path in gone)
+        for top in _parents(path)
     }
     return {
-        path: mark
-        for path, mark in kept.items()
-        if mark.kind != DIRECTORY or path not in gone or path in filled
+        path: stamp
+        for path, stamp in kept.items()
+        if stamp.kind != DIRECTORY or path not in gone or path in filled
     }
 
 
-def _above(path: str) -> list[str]:
+def _parents(path: str) -> list[str]:
     names = path.split("/")
     return ["/".join(names[:end]) for end in range(1, len(names))]
 
 
-def _put(landing: AtomicWriter, change: Change) -> Manifest:
+def _write_added(writer: AtomicWriter, change: Change) -> Manifest:
     added: Manifest = {}
-    for path, mark in sorted(change.added.items()):
+    for path, stamp in sorted(change.added.items()):
         try:
-            if mark.kind == DIRECTORY:
-                landing.directory(path)
-            elif mark.kind == LINK:
-                landing.link(path, mark.target)
-            elif mark.kind == FILE and change.fetch is not None:
-                mark = change.fetch(landing, path)
+            if stamp.kind == DIRECTORY:
+                writer.make_directory(path)
+            elif stamp.kind == LINK:
+                writer.write_link(path, stamp.target)
+            elif stamp.kind == FILE and change.write is not None:
+                stamp = change.write(writer, path)
         except FileNotFoundError:
-            continue  # A running session has removed it since it was seen.
-        added[path] = mark
+            continue  # a running session has removed it since the scan
+        added[path] = stamp
     return added
 
 
-def publish_version(place: Path, staging: Path, durable: bool) -> Path | None:
-    """Make a built version the one that counts, and return the one that no longer does."""
-    versions = place / "versions"
+def publish_version(directory: Path, staging: Path, durable: bool) -> Path | None:
+    """Make a built version the current one, and return the one that it replaces."""
+    versions = directory / "versions"
     versions.mkdir(mode=0o700, exist_ok=True)
-    old = current_version(place)
+    old = current_version(directory)
     number = max((int(entry.name) for entry in versions.iterdir()), default=0) + 1
     if durable:
         _sync_file_system(staging)
     staging.rename(versions / str(number))
     if durable:
         _sync_directory(versions)
-    pointer = place / f"staging-{number}"
+    # A rename replaces the link in one step: a kill leaves the old version current or the new one.
+    pointer = directory / f"staging-{number}"
     pointer.unlink(missing_ok=True)
     pointer.symlink_to(f"versions/{number}")
-    pointer.rename(place / "current_version")
+    pointer.rename(directory / "current")
     if durable:
-        _sync_directory(place)
+        _sync_directory(directory)
     return old
 
 
-def find_leftovers(place: Path) -> list[Path]:
-    """Return what a killed service left in a context's directory: all but the current version."""
-    version = current_version(place)
+def find_leftovers(directory: Path) -> list[Path]:
+    """Return the paths that a killed service left in a context: all but the current version."""
+    version = current_version(directory)
     leftovers = [
-        entry for entry in place.iterdir() if entry.name not in ("versions", "current_version")
+        entry for entry in directory.iterdir() if entry.name not in ("versions", "current")
     ]
-    versions = place / "versions"
+    versions = directory / "versions"
     entries = list(versions.iterdir()) if versions.is_dir() else []
     return leftovers + [entry for entry in entries if entry != version]
 
 
 def _sync_file_system(path: Path) -> None:
-    """Write everything to the disk at once, which is cheaper than file by file."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    """Flush the whole file system, which is cheaper than one fsync for each file."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        if ctypes.CDLL(None, use_errno=True).syncfs(handle) != 0:
+        if ctypes.CDLL(None, use_errno=True).syncfs(fd) != 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number), str(path))
     finally:
-        os.close(handle)
+        os.close(fd)
 
 
 def _sync_directory(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(handle)
+        os.fsync(fd)
     finally:
-        os.close(handle)
+        os.close(fd)

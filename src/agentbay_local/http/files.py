@@ -80,9 +80,9 @@ class _Files:
     async def _store(
         self, request: web.Request, context_id: str, path: str, cut: int | None
     ) -> web.StreamResponse:
-        with self.state.files.incoming(context_id) as file:
+        with self.state.files.incoming_file(context_id) as file:
             etag = await _receive(request, file, cut)
-            change = Change(added={path: Stamp(FILE)}, fetch=_adopter(file))
+            change = Change(added={path: Stamp(FILE)}, write=_link_from(file))
             published = await self.state.files.publish(context_id, change)
         self.state.store.contexts.set_expiry(context_id, published.next_expiry)
         self.state.store.contexts.used(context_id, self.state.clock.time())
@@ -91,7 +91,7 @@ class _Files:
     async def _fetch(
         self, request: web.Request, context_id: str, path: str, cut: int | None
     ) -> web.StreamResponse:
-        async with self.state.files.reading(context_id) as snapshot:
+        async with self.state.files.open_snapshot(context_id) as snapshot:
             with await asyncio.to_thread(_open, snapshot, path) as file:
                 return await _send(request, file, cut)
 
@@ -132,11 +132,11 @@ async def _receive(request: web.Request, file: Path, cut: int | None) -> str:
     return digest.hexdigest()
 
 
-def _adopter(file: Path) -> Callable[[AtomicWriter, str], Stamp]:
-    def adopt(landing: AtomicWriter, path: str) -> Stamp:
-        return landing.adopt(path, file)
+def _link_from(file: Path) -> Callable[[AtomicWriter, str], Stamp]:
+    def link(writer: AtomicWriter, path: str) -> Stamp:
+        return writer.link_file(path, file)
 
-    return adopt
+    return link
 
 
 def _open(snapshot: Snapshot, path: str) -> BinaryIO:

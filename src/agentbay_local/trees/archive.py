@@ -1,10 +1,8 @@
-"""Many files of a session as one archive in its context.
+"""Pack the files of a session into one archive in its context, and unpack it.
 
-The archive is always called `ARCHIVE` and lies at the top of the context: a gzipped tar, because
-that is what every client can open with what it has. It holds paths relative to the mount and is
-unpacked there, so that files come back to where they were. (``extractToCurrentFolder`` therefore
-changes nothing: for this archive both places are the same.) Archives that people have put into a
-context themselves are files like any other and are never unpacked.
+The archive is a gzipped tar, which every client can open, named `ARCHIVE` at the top of the
+context. Its paths are relative to the mount, where it is unpacked, so ``extractToCurrentFolder``
+makes no difference. Other archives in a context are ordinary files and are never unpacked.
 """
 
 from __future__ import annotations
@@ -24,86 +22,86 @@ __all__ = ["ARCHIVE", "pack", "unpack"]
 
 ARCHIVE = ".agentbay-archive.tar.gz"
 
-_PIECE = 1 << 20
+_CHUNK = 1 << 20
 
 
 def pack(top: int, manifest: Manifest, target: Path) -> None:
     """Write the entries of a manifest below an open directory into a new archive.
 
     Raises:
-        OSError: Something could not be read or written.
+        OSError: A file cannot be read or written.
     """
     with tarfile.open(target, "w:gz", format=tarfile.PAX_FORMAT, compresslevel=1) as archive:
-        for path, mark in manifest.items():
+        for path, stamp in manifest.items():
             member = tarfile.TarInfo(path)
-            if mark.kind == FILE:
+            if stamp.kind == FILE:
                 _add_file(archive, member, open_source(top, path))
             else:
-                member.type = tarfile.DIRTYPE if mark.kind == DIRECTORY else tarfile.SYMTYPE
-                member.linkname, member.mode = mark.target, 0o755
+                member.type = tarfile.DIRTYPE if stamp.kind == DIRECTORY else tarfile.SYMTYPE
+                member.linkname, member.mode = stamp.target, 0o755
                 archive.addfile(member)
 
 
 def _add_file(archive: tarfile.TarFile, member: tarfile.TarInfo, source: int) -> None:
     with os.fdopen(source, "rb") as file:
-        facts = os.fstat(source)
-        member.size, member.mode = facts.st_size, facts.st_mode & 0o777
-        # Text, because a float would lose the nanoseconds by which changes are found.
+        status = os.fstat(source)
+        member.size, member.mode = status.st_size, status.st_mode & 0o777
+        # As text, because a float would lose the nanoseconds that change detection compares.
         member.pax_headers = {
-            "mtime": f"{facts.st_mtime_ns // 10**9}.{facts.st_mtime_ns % 10**9:09}"
+            "mtime": f"{status.st_mtime_ns // 10**9}.{status.st_mtime_ns % 10**9:09}"
         }
         archive.addfile(member, file)
 
 
-def unpack(source: BinaryIO, landing: AtomicWriter, wanted: Callable[[str], bool]) -> Manifest:
-    """Put the files of an archive into a tree; return what was put.
+def unpack(source: BinaryIO, writer: AtomicWriter, wanted: Callable[[str], bool]) -> Manifest:
+    """Extract an archive into a tree; return the entries that were written.
 
     Args:
-        source: The archive; its content is not trusted.
-        landing: Where to.
-        wanted: Which paths.
+        source: The archive, which is not trusted.
+        writer: The tree to write to.
+        wanted: Returns whether to extract a path.
 
     Raises:
-        OSError: Something could not be written.
-        tarfile.TarError: It is no archive.
+        OSError: A file cannot be written.
+        tarfile.TarError: The archive is invalid.
     """
-    put: Manifest = {}
+    extracted: Manifest = {}
     with tarfile.open(fileobj=source, mode="r|gz") as archive:
         for member in archive:
             path = member.name.strip("/")
             safe = bool(path) and not {"", ".", ".."} & set(path.split("/"))
             if safe and wanted(path):
-                mark = _put(archive, member, path, landing)
-                if mark is not None:
-                    put[path] = mark
-    return put
+                stamp = _extract(archive, member, path, writer)
+                if stamp is not None:
+                    extracted[path] = stamp
+    return extracted
 
 
-def _put(
-    archive: tarfile.TarFile, member: tarfile.TarInfo, path: str, landing: AtomicWriter
+def _extract(
+    archive: tarfile.TarFile, member: tarfile.TarInfo, path: str, writer: AtomicWriter
 ) -> Stamp | None:
     if member.isdir():
-        landing.directory(path)
+        writer.make_directory(path)
         return Stamp(DIRECTORY)
     if member.issym():
-        landing.link(path, member.linkname)
+        writer.write_link(path, member.linkname)
         return Stamp(LINK, target=member.linkname)
     content = archive.extractfile(member) if member.isreg() else None
     if content is None:
         return None
-    mark = Stamp(FILE, member.size, _nanoseconds(member), member.mode & 0o777)
+    stamp = Stamp(FILE, member.size, _mtime_ns(member), member.mode & 0o777)
 
     def write(target: int) -> Stamp:
-        while piece := content.read(_PIECE):
-            view = memoryview(piece)
+        while chunk := content.read(_CHUNK):
+            view = memoryview(chunk)
             while view:
                 view = view[os.write(target, view) :]
-        return mark
+        return stamp
 
-    return landing.file(path, write)
+    return writer.write_file(path, write)
 
 
-def _nanoseconds(member: tarfile.TarInfo) -> int:
+def _mtime_ns(member: tarfile.TarInfo) -> int:
     text = member.pax_headers.get("mtime", "") or str(int(member.mtime))
     seconds, _, rest = text.partition(".")
     return int(seconds) * 10**9 + int(f"{rest:0<9.9}" or 0)

@@ -1,7 +1,8 @@
-"""Putting files into a tree so that nobody ever sees half of one.
+"""Write files into a tree atomically: a reader sees the old file or the new one, never a part.
 
-Each file is written under a hidden name beside its place and renamed over it. Nothing follows a
-link at the last step, and links on the way lead nowhere outside the tree.
+Each file is written under a hidden name in its directory and then renamed over the old one. A link
+at the last component of a path is replaced and not followed; links before it cannot lead out of the
+tree.
 """
 
 from __future__ import annotations
@@ -23,25 +24,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["PARTIAL", "AtomicWriter", "UnstableFileError", "open_source"]
+__all__ = ["PARTIAL_PREFIX", "AtomicWriter", "UnstableFileError", "open_source"]
 
-PARTIAL = ".agentbay-partial-"
-"""How names of files begin that are being written; they are never copied anywhere."""
+PARTIAL_PREFIX = ".agentbay-partial-"
+"""Prefix of the names of unfinished files, which are never copied."""
 
-_PARENT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_FRESH = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_COPY_ATTEMPTS = 5
 
 
 class UnstableFileError(OSError):
-    """A file changed again and again while it was copied."""
+    """A file changed during every attempt to copy it."""
 
 
 def open_source(top: int, path: str) -> int:
-    """Open a regular file below a directory for reading, without ever waiting.
+    """Open a regular file below a directory for reading.
 
     Raises:
-        OSError: There is none, or it is something else.
+        OSError: It does not exist, or is not a regular file.
     """
+    # O_NONBLOCK, because opening a FIFO would wait for a writer.
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     source = open_beneath(top, path, flags)
     if not stat.S_ISREG(os.fstat(source).st_mode):
@@ -52,79 +55,81 @@ def open_source(top: int, path: str) -> int:
 
 @attrs.frozen
 class AtomicWriter:
-    """A tree that files are put into.
+    """Writes into a tree.
 
     Attributes:
         top: The open directory.
-        owner: The user id everything belongs to, or None for the service's own.
-        least_mode: Permission bits that every file gets beside its own.
+        owner: User id of all that is written, or None for that of the service.
+        least_mode: Permission bits that every file has in addition to its own.
     """
 
     top: int
     owner: int | None = None
     least_mode: int = 0
 
-    def directory(self, path: str) -> None:
-        """Make a directory and its parents; an existing one is fine."""
-        so_far = ""
+    def make_directory(self, path: str) -> None:
+        """Make a directory and its parents, unless they exist."""
+        parent_path = ""
         for name in path.split("/"):
-            with self._parent(so_far) as parent, contextlib.suppress(FileExistsError):
+            with self._open_parent(parent_path) as parent, contextlib.suppress(FileExistsError):
                 os.mkdir(name, 0o755, dir_fd=parent)
-                self._own(parent, name)
-            so_far = f"{so_far}/{name}" if so_far else name
+                self._set_owner(parent, name)
+            parent_path = f"{parent_path}/{name}" if parent_path else name
 
-    def link(self, path: str, target: str) -> None:
-        """Put a symbolic link."""
-        with self._placing(path) as (parent, name):
+    def write_link(self, path: str, target: str) -> None:
+        """Write a symbolic link."""
+        with self._replacing(path) as (parent, name):
             os.symlink(target, name, dir_fd=parent)
-            self._own(parent, name)
+            self._set_owner(parent, name)
 
-    def file(self, path: str, write: Callable[[int], Stamp]) -> Stamp:
-        """Put a file: `write` fills the open descriptor and says what it has written."""
-        with self._placing(path) as (parent, name):
-            target = os.open(name, _FRESH, 0o600, dir_fd=parent)
+    def write_file(self, path: str, write: Callable[[int], Stamp]) -> Stamp:
+        """Write a file: `write` fills the open descriptor and returns the stamp of the content."""
+        with self._replacing(path) as (parent, name):
+            target = os.open(name, _CREATE_FLAGS, 0o600, dir_fd=parent)
             try:
-                mark = write(target)
-                os.fchmod(target, mark.mode | self.least_mode)
-                os.utime(target, ns=(mark.mtime, mark.mtime))
-                self._own(parent, name)
+                stamp = write(target)
+                os.fchmod(target, stamp.mode | self.least_mode)
+                os.utime(target, ns=(stamp.mtime, stamp.mtime))
+                self._set_owner(parent, name)
             finally:
                 os.close(target)
-        return mark
+        return stamp
 
-    def copy(self, path: str, source_top: int) -> Stamp:
+    def copy_file(self, path: str, source_top: int) -> Stamp:
         """Copy the file at the same path of another tree; return the stamp of the original.
 
         Raises:
-            UnstableFileError: It kept changing.
+            UnstableFileError: It changed during every attempt.
             OSError: It cannot be read or written.
         """
-        for _ in range(5):
+        # A running session may write to the file meanwhile; a copy counts only if the stamp is the
+        # same before and after.
+        for _ in range(_COPY_ATTEMPTS):
             source = open_source(source_top, path)
             try:
                 before = stamp_of(os.fstat(source))
-                copied = self.file(path, partial(_copied, source))
+                copied = self.write_file(path, partial(_copy, source))
                 if copied == before == stamp_of(os.fstat(source)):
                     return copied
             finally:
                 os.close(source)
         raise UnstableFileError(f"{path} kept changing while it was copied")
 
-    def adopt(self, path: str, file: Path) -> Stamp:
-        """Put a file that is complete already, without copying it."""
-        with self._placing(path) as (parent, name):
+    def link_file(self, path: str, file: Path) -> Stamp:
+        """Hard-link a complete file into the tree."""
+        with self._replacing(path) as (parent, name):
             os.link(file, name, dst_dir_fd=parent)
-        facts = file.stat()
-        return Stamp(FILE, facts.st_size, facts.st_mtime_ns, facts.st_mode & 0o777)
+        status = file.stat()
+        return Stamp(FILE, status.st_size, status.st_mtime_ns, status.st_mode & 0o777)
 
     @contextlib.contextmanager
-    def _placing(self, path: str) -> Iterator[tuple[int, str]]:
-        """Give a hidden name to write under; rename it into place when all went well."""
-        place, _, name = path.rpartition("/")
-        hidden = f"{PARTIAL}{secrets.token_hex(8)}"
-        if place:
-            self.directory(place)
-        with self._parent(place) as parent:
+    def _replacing(self, path: str) -> Iterator[tuple[int, str]]:
+        """Yield a hidden name to write to; rename it over `path` if the block succeeds."""
+        directory, _, name = path.rpartition("/")
+        hidden = f"{PARTIAL_PREFIX}{secrets.token_hex(8)}"
+        if directory:
+            self.make_directory(directory)
+        with self._open_parent(directory) as parent:
             try:
                 yield parent, hidden
                 os.rename(hidden, name, src_dir_fd=parent, dst_dir_fd=parent)
@@ -134,19 +139,19 @@ class AtomicWriter:
                 raise
 
     @contextlib.contextmanager
-    def _parent(self, place: str) -> Iterator[int]:
-        parent = open_beneath(self.top, place or ".", _PARENT)
+    def _open_parent(self, path: str) -> Iterator[int]:
+        parent = open_beneath(self.top, path or ".", _DIRECTORY_FLAGS)
         try:
             yield parent
         finally:
             os.close(parent)
 
-    def _own(self, parent: int, name: str) -> None:
+    def _set_owner(self, parent: int, name: str) -> None:
         if self.owner is not None:
             os.chown(name, self.owner, self.owner, dir_fd=parent, follow_symlinks=False)
 
 
-def _copied(source: int, target: int) -> Stamp:
-    facts = os.fstat(source)
+def _copy(source: int, target: int) -> Stamp:
+    status = os.fstat(source)
     size = copy_content(source, target)
-    return Stamp(FILE, size, facts.st_mtime_ns, facts.st_mode & 0o777)
+    return Stamp(FILE, size, status.st_mtime_ns, status.st_mode & 0o777)

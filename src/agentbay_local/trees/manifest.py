@@ -1,4 +1,4 @@
-"""What is in a tree: a stamp for each path, by which changes are found without reading files."""
+"""Manifest of a tree: a stamp for each path, to detect changes without reading files."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 __all__ = ["DIRECTORY", "FILE", "LINK", "Manifest", "Stamp", "list_entries", "scan", "stamp_of"]
 
 FILE, DIRECTORY, LINK = "file", "directory", "link"
-_ENTER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Stamp(NamedTuple):
-    """What tells one state of a path from another.
+    """The state of a path, for comparison.
 
     Attributes:
         kind: `FILE`, `DIRECTORY` or `LINK`.
         size: Bytes of a file.
         mtime: Time of its last change in nanoseconds.
         mode: Permission bits of a file.
-        target: Where a link points.
+        target: Target of a link.
     """
 
     kind: str
@@ -36,22 +36,22 @@ class Stamp(NamedTuple):
 
 
 Manifest = dict[str, Stamp]
-"""Relative path to stamp, with ``/`` between names; directories included."""
+"""Relative path to stamp; includes directories."""
 
 
-def stamp_of(facts: os.stat_result) -> Stamp | None:
-    """Return the stamp of a file or directory; None for links and special files.
+def stamp_of(status: os.stat_result) -> Stamp | None:
+    """Return the stamp of a file or directory, or None for links and special files.
 
     Example:
         >>> stamp_of(os.stat("/")).kind
         'directory'
     """
-    if stat.S_ISDIR(facts.st_mode):
+    if stat.S_ISDIR(status.st_mode):
         return Stamp(DIRECTORY)
-    if not stat.S_ISREG(facts.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         return None
-    # Bits beyond rwx would give a file of the service's own user powers that the session chose.
-    return Stamp(FILE, facts.st_size, facts.st_mtime_ns, facts.st_mode & 0o777)
+    # Without setuid and setgid: the session chose them, and a copy belongs to the service's user.
+    return Stamp(FILE, status.st_size, status.st_mtime_ns, status.st_mode & 0o777)
 
 
 def scan(top: int, wanted: Callable[[str], bool], skipped: list[str] | None = None) -> Manifest:
@@ -59,51 +59,51 @@ def scan(top: int, wanted: Callable[[str], bool], skipped: list[str] | None = No
 
     Args:
         top: The directory.
-        wanted: Which paths to describe, and to enter when they are directories.
-        skipped: Receives the paths of sockets, pipes and devices, which are never copied.
+        wanted: Returns whether to describe a path, and to enter it if it is a directory.
+        skipped: Receives the paths of sockets, FIFOs and devices, which are never copied.
 
     Raises:
         OSError: A directory cannot be read.
     """
     found: Manifest = {}
-    waiting = [""]
-    while waiting:
-        place = waiting.pop()
-        for name, mark in _listed(top, place):
-            path = f"{place}/{name}" if place else name
+    pending = [""]
+    while pending:
+        directory = pending.pop()
+        for name, stamp in _list_directory(top, directory):
+            path = f"{directory}/{name}" if directory else name
             if not wanted(path):
                 continue
-            if mark is None:
+            if stamp is None:
                 (skipped if skipped is not None else []).append(path)
                 continue
-            found[path] = mark
-            if mark.kind == DIRECTORY:
-                waiting.append(path)
+            found[path] = stamp
+            if stamp.kind == DIRECTORY:
+                pending.append(path)
     return dict(sorted(found.items()))
 
 
-def _listed(top: int, place: str) -> list[tuple[str, Stamp | None]]:
+def _list_directory(top: int, path: str) -> list[tuple[str, Stamp | None]]:
     try:
-        handle = open_beneath(top, place or ".", _ENTER)
+        fd = open_beneath(top, path or ".", _DIRECTORY_FLAGS)
     except (FileNotFoundError, NotADirectoryError):
-        return []  # A running session has removed or replaced it meanwhile.
+        return []  # a running session has removed or replaced it
     try:
-        return list_entries(handle)
+        return list_entries(fd)
     finally:
-        os.close(handle)
+        os.close(fd)
 
 
-def list_entries(handle: int) -> list[tuple[str, Stamp | None]]:
-    """Return name and stamp of each entry of an open directory; None for special files."""
+def list_entries(fd: int) -> list[tuple[str, Stamp | None]]:
+    """Return the entries of an open directory with their stamps, None for special files."""
     entries: list[tuple[str, Stamp | None]] = []
-    for name in os.listdir(handle):
+    for name in os.listdir(fd):
         try:
-            facts = os.stat(name, dir_fd=handle, follow_symlinks=False)
-            if stat.S_ISLNK(facts.st_mode):
-                mark: Stamp | None = Stamp(LINK, target=os.readlink(name, dir_fd=handle))
+            status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            if stat.S_ISLNK(status.st_mode):
+                stamp: Stamp | None = Stamp(LINK, target=os.readlink(name, dir_fd=fd))
             else:
-                mark = stamp_of(facts)
+                stamp = stamp_of(status)
         except FileNotFoundError:
             continue  # removed by a running session between the two calls
-        entries.append((name, mark))
+        entries.append((name, stamp))
     return entries

@@ -1,10 +1,9 @@
-"""Moving files between a context's version and its mount in a session, both ways.
+"""A context's mount in a session: download files into it, and find the session's changes.
 
-A mount remembers its *base*: what both sides had when they last agreed. It makes three-way
-decisions possible. An upload takes what the session changed since then, and a deletion counts only
-if the session had the file; files that others have put into the context meanwhile stay. A download
-brings what changed in the context; a file that only the session changed stays as it is, and nothing
-is ever deleted in the session.
+A mount keeps its *base*, the entries that both sides had after the last synchronization, for a
+three-way comparison. An upload takes the session's changes since then; it deletes a file only if
+the session had it, so files that others have added to the context stay. A download takes the
+context's changes; it keeps files that only the session has changed, and deletes nothing.
 """
 
 from __future__ import annotations
@@ -29,30 +28,30 @@ if TYPE_CHECKING:
 
 __all__ = ["BaseEntry", "Difference", "Mount", "scan_selected"]
 
-_ENTER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class BaseEntry(NamedTuple):
     """One path of a base.
 
     Attributes:
-        here: The stamp in the session.
-        there: The stamp in the context; None when it came out of an archive there.
+        in_session: The stamp in the session.
+        in_context: The stamp in the context; None for a file of the archive there.
     """
 
-    here: Stamp
-    there: Stamp | None
+    in_session: Stamp
+    in_context: Stamp | None
 
 
 @attrs.frozen
 class Difference:
-    """What a session has changed since the base.
+    """The changes of a session since the base.
 
     Attributes:
-        present: Everything that is selected.
-        changed: What is new or different.
-        missing: What was in the base and is gone.
-        skipped: Sockets, pipes and devices, which are not copied.
+        present: All selected entries.
+        changed: New and modified entries.
+        missing: Entries of the base that no longer exist.
+        skipped: Sockets, FIFOs and devices, which are not copied.
     """
 
     present: Manifest
@@ -62,21 +61,21 @@ class Difference:
 
 
 def scan_selected(top: int, selection: Selection, skipped: list[str] | None = None) -> Manifest:
-    """Describe what of an open directory is selected."""
-    picked = selection.picker()
-    found = scan(top, selection.enters, skipped)
-    return {path: mark for path, mark in found.items() if picked(path)}
+    """Describe the selected entries of an open directory."""
+    matches = selection.matcher()
+    found = scan(top, selection.may_contain, skipped)
+    return {path: stamp for path, stamp in found.items() if matches(path)}
 
 
 @attrs.define
 class Mount:
-    """A context's place in one session.
+    """A context, mounted in one session.
 
     Attributes:
         root: The host directory that is the session's ``/``.
         path: The absolute path in the session.
-        owner: The user id its files belong to, or None.
-        base: What both sides agreed on last.
+        owner: User id of its files, or None for that of the service.
+        base: The entries after the last synchronization.
     """
 
     root: Path
@@ -85,13 +84,13 @@ class Mount:
     base: dict[str, BaseEntry] = attrs.field(factory=dict, repr=False)
 
     @contextmanager
-    def opened(self) -> Iterator[int]:
-        """Open the mount's directory, making it when it is missing."""
+    def open_directory(self) -> Iterator[int]:
+        """Open the mount's directory; make it if it does not exist."""
         with OfflineFiles(self.root, self.owner) as files:
             files.make_directory(self.path)
-        root = os.open(self.root, _ENTER | os.O_NOFOLLOW)
+        root = os.open(self.root, _DIRECTORY_FLAGS | os.O_NOFOLLOW)
         try:
-            top = open_beneath(root, self.path, _ENTER)
+            top = open_beneath(root, self.path, _DIRECTORY_FLAGS)
         finally:
             os.close(root)
         try:
@@ -99,57 +98,55 @@ class Mount:
         finally:
             os.close(top)
 
-    def bring(self, tree: Path, selection: Selection) -> int:
-        """Copy into the session what changed in the context; return how many files came.
+    def download(self, tree: Path, selection: Selection) -> None:
+        """Copy the context's changes into the session.
 
         Raises:
-            OSError: Something could not be read or written.
+            OSError: A file cannot be read or written.
         """
-        with self.opened() as top:
+        with self.open_directory() as top:
             if not tree.is_dir():
-                return 0
-            source = os.open(tree, _ENTER)
+                return
+            source = os.open(tree, _DIRECTORY_FLAGS)
             try:
-                return self._bring(source, top, selection)
+                self._download(source, top, selection)
             finally:
                 os.close(source)
 
-    def _bring(self, source: int, top: int, selection: Selection) -> int:
-        landing, here, came = AtomicWriter(top, self.owner), scan_selected(top, selection), 0
-        for path, mark in scan_selected(source, selection).items():
-            agreed = self.base.get(path)
-            if path in here and (here[path] == mark or (agreed and agreed.there == mark)):
-                self.base[path] = (
-                    agreed if agreed and agreed.there == mark else BaseEntry(mark, mark)
-                )
+    def _download(self, source: int, top: int, selection: Selection) -> None:
+        writer, existing = AtomicWriter(top, self.owner), scan_selected(top, selection)
+        for path, stamp in scan_selected(source, selection).items():
+            entry = self.base.get(path)
+            if path in existing and entry and entry.in_context == stamp:
+                continue  # the context has not changed; the session may have
+            if path in existing and existing[path] == stamp:
+                self.base[path] = BaseEntry(stamp, stamp)
                 continue
-            self.base[path] = BaseEntry(_brought(landing, source, path, mark), mark)
-            came += mark.kind != DIRECTORY
-        return came
+            self.base[path] = BaseEntry(_copy(writer, source, path, stamp), stamp)
 
     def difference(self, top: int, selection: Selection) -> Difference:
-        """Compare the session with the base."""
+        """Return the session's changes since the base."""
         skipped: list[str] = []
         present = scan_selected(top, selection, skipped)
-        picked = selection.picker()
+        matches = selection.matcher()
         changed = {
-            path: mark
-            for path, mark in present.items()
-            if path not in self.base or self.base[path].here != mark
+            path: stamp
+            for path, stamp in present.items()
+            if path not in self.base or self.base[path].in_session != stamp
         }
         missing = {
-            path: agreed
-            for path, agreed in self.base.items()
-            if path not in present and picked(path) and is_below(path, selection.only)
+            path: entry
+            for path, entry in self.base.items()
+            if path not in present and matches(path) and is_below(path, selection.only)
         }
         return Difference(present, changed, missing, skipped)
 
 
-def _brought(landing: AtomicWriter, source: int, path: str, mark: Stamp) -> Stamp:
-    if mark.kind == DIRECTORY:
-        landing.directory(path)
-        return mark
-    if mark.kind == LINK:
-        landing.link(path, mark.target)
-        return mark
-    return landing.copy(path, source)
+def _copy(writer: AtomicWriter, source: int, path: str, stamp: Stamp) -> Stamp:
+    if stamp.kind == DIRECTORY:
+        writer.make_directory(path)
+        return stamp
+    if stamp.kind == LINK:
+        writer.write_link(path, stamp.target)
+        return stamp
+    return writer.copy_file(path, source)

@@ -1,4 +1,4 @@
-"""Which paths of a mount are synchronised: the white lists of a policy, as one question."""
+"""Selection of the paths to synchronize, from the white lists of a policy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from agentbay_local.trees.atomic_write import PARTIAL
+from agentbay_local.trees.atomic_write import PARTIAL_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ __all__ = ["Selection", "is_below"]
 
 
 def is_below(path: str, top: str) -> bool:
-    """Tell whether `path` is `top` or lies below it; everything lies below ``""``.
+    """Return whether `path` is `top` or below it; every path is below ``""``.
 
     Example:
         >>> below("a/b", "a"), below("ab", "a")
@@ -29,74 +29,74 @@ def is_below(path: str, top: str) -> bool:
 
 @attrs.frozen
 class Selection:
-    """A part of a tree.
+    """The part of a tree to synchronize.
 
     Attributes:
-        policy: Whose white lists say what belongs to it; none at all means everything.
-        only: Nothing but this path and what is below it.
-        inner: Mount points of other contexts inside this one, which do not belong to it.
+        policy: Its white lists select paths; without any, all paths are selected.
+        only: Select only this path and the paths below it.
+        inner: Mount points of other contexts inside this one, which are never selected.
     """
 
     policy: SyncPolicy
     only: str = ""
     inner: Sequence[str] = ()
 
-    def picker(self) -> Callable[[str], bool]:
-        """Return what tells whether a file or link belongs to the selection."""
-        lists = [_listed(entry) for entry in self.policy.bw_list.white_lists]
+    def matcher(self) -> Callable[[str], bool]:
+        """Return a function that returns whether a path is selected."""
+        lists = [_white_list_matcher(entry) for entry in self.policy.bw_list.white_lists]
 
-        def picked(path: str) -> bool:
+        def matches(path: str) -> bool:
             return (
                 is_below(path, self.only)
-                and self.enters(path)
-                and (not lists or any(listed(path) for listed in lists))
+                and self.may_contain(path)
+                and (not lists or any(in_list(path) for in_list in lists))
             )
 
-        return picked
+        return matches
 
-    def enters(self, path: str) -> bool:
-        """Tell whether a path is on the way to what may be selected."""
-        if any(is_below(path, inner) for inner in self.inner) or PARTIAL in path:
+    def may_contain(self, path: str) -> bool:
+        """Return whether a path, or a path below it, may be selected."""
+        if any(is_below(path, inner) for inner in self.inner) or PARTIAL_PREFIX in path:
             return False
         return is_below(path, self.only) or is_below(self.only, path)
 
 
-def _listed(entry: WhiteList) -> Callable[[str], bool]:
-    covers = _matcher([entry.path], entry.is_path_regex)
-    excluded = (
-        _matcher(entry.exclude_paths, entry.is_exclude_regex) if entry.exclude_paths else None
+def _white_list_matcher(entry: WhiteList) -> Callable[[str], bool]:
+    is_covered = _path_matcher([entry.path], entry.is_path_regex)
+    is_excluded = (
+        _path_matcher(entry.exclude_paths, entry.is_exclude_regex) if entry.exclude_paths else None
     )
     literal = "" if entry.is_path_regex else entry.path.strip("/")
 
-    def listed(path: str) -> bool:
-        if not covers(path):
+    def in_list(path: str) -> bool:
+        if not is_covered(path):
             return False
-        # Excludes are relative to the white-list path; below a pattern there is no such place.
+        # Excludes are relative to the path of the white list, which a pattern does not have.
         rest = path[len(literal) :].strip("/") if literal else path
-        return excluded is None or not (rest and excluded(rest))
+        return is_excluded is None or not (rest and is_excluded(rest))
 
-    return listed
+    return in_list
 
 
-def _matcher(paths: Sequence[str], is_regex: bool) -> Callable[[str], bool]:
+def _path_matcher(paths: Sequence[str], is_regex: bool) -> Callable[[str], bool]:
     if not is_regex:
         tops = [path.strip("/") for path in paths]
         return lambda path: any(is_below(path, top) for top in tops)
     patterns = [re.compile(path) for path in paths]
 
     def matches(path: str) -> bool:
-        # A matching directory stands for all that is in it; patterns may be written with or
-        # without the leading slash.
+        # A pattern that matches a directory selects all below it. Clients write patterns with or
+        # without a leading slash.
         return any(
             pattern.fullmatch(form)
             for pattern in patterns
-            for top in _tops(path)
+            for top in _self_and_parents(path)
             for form in (top, f"/{top}")
         )
 
     return matches
 
 
-def _tops(path: str) -> list[str]:
+def _self_and_parents(path: str) -> list[str]:
     names = path.split("/")
     return ["/".join(names[:end]) for end in range(1, len(names) + 1)]
