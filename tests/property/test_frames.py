@@ -14,7 +14,7 @@ from agentbay_async._clock import SystemClock
 from agentbay_async._protocol.frames import Frame, read_frame
 from agentbay_async._transport.websocket import SessionSocket, Subscriber
 from agentbay_async.errors import AgentBayError
-from agentbay_async.services._code.answers import read_answer, read_event, read_failure
+from agentbay_async.services._code_parsing import read_answer, read_event, read_failure
 from agentbay_async.services._pty.terminal import Terminal
 
 _DEADLINE = 30.0

@@ -5,24 +5,30 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+import anyio
+
 from agentbay_async import _check
-from agentbay_async.errors import CodeError, InvalidArgumentError, ToolError
+from agentbay_async.errors import CodeError, InvalidArgumentError, RequestTimeoutError, ToolError
 from agentbay_async.models._returns_result import returns_result
 from agentbay_async.models.code import CodeEvent, CodeFailure, CodeOutcome, CodeResult
-from agentbay_async.services._code.answers import (
+from agentbay_async.services._code_parsing import (
     CodeAnswer,
     read_answer,
     read_document,
+    read_event,
+    read_failure,
 )
-from agentbay_async.services._code.streams import ANSWER_GRACE, question, streamed, told_at_once
-from agentbay_async.services._tool_calls import call_tool, get_access, get_socket
+from agentbay_async.services._routing import access_to, socket_of
+from agentbay_async.services._tools import call_tool
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
     from datetime import timedelta
 
     from agentbay_async._api import Api
+    from agentbay_async._transport.websocket import Stream
     from agentbay_async.models.code import CodeOutput
+
 
 _DEFAULT_TIMEOUT = 60.0
 _SERVER = "wuying_codespace"
@@ -169,11 +175,11 @@ class AsyncCode:
         self, args: dict[str, Any], limit: float
     ) -> tuple[str, AsyncGenerator[CodeEvent, None]]:
         """Run code and return the id of the request, with what happens."""
-        access = await get_access(self._api, self._session_id)
+        access = await access_to(self._api, self._session_id)
         if not (access.ws_url and access.token):
             answer, request_id = await self._ask(args, limit)
             return request_id, told_at_once(answer)
-        socket = await get_socket(self._api, self._session_id)
+        socket = await socket_of(self._api, self._session_id)
         target = access.tools.server_of("run_code") or _SERVER
         stream = await socket.stream(target, question(args))
         return stream.id, streamed(stream, limit)
@@ -244,3 +250,56 @@ def _code_error(failure: CodeFailure, request_id: str, session_id: str) -> CodeE
     error = CodeError(said or "the code failed", request_id=request_id, session_id=session_id)
     error.name, error.value, error.traceback = failure.name, failure.value, failure.traceback
     return error
+
+
+#: How much longer than the code the exchange may take, so that code which runs out of time is told
+#: of by the session, with what it showed, and not by a broken connection.
+ANSWER_GRACE = 15.0
+
+
+def question(args: dict[str, Any]) -> dict[str, Any]:
+    """Return what the server of code is asked, for the arguments of the tool."""
+    params = {
+        "language": args["language"],
+        "timeoutS": args["timeout_s"],
+        "code": args["code"],
+    }
+    return {"method": "run_code", "mode": "stream", "params": params}
+
+
+async def streamed(stream: Stream, limit: float) -> AsyncGenerator[CodeEvent, None]:
+    """Yield the events of a stream; a failure that only its end tells of comes before that."""
+    deadline = anyio.current_time() + limit + ANSWER_GRACE
+    failed = False
+    try:
+        while (data := await _next(stream, deadline, limit)) is not None:
+            event = read_event(data)
+            if event is None:
+                continue
+            if event.kind == "end" and not failed and (failure := read_failure(data)):
+                yield CodeEvent("error", error=failure)
+            failed = failed or event.kind == "error"
+            yield event
+    finally:
+        stream.cancel()
+
+
+async def _next(stream: Stream, deadline: float, limit: float) -> dict[str, Any] | None:
+    with anyio.CancelScope(deadline=deadline):
+        return await stream.next()
+    raise RequestTimeoutError(f"run_code: no end within {limit:.3g} s")
+
+
+async def told_at_once(answer: CodeAnswer) -> AsyncGenerator[CodeEvent, None]:
+    """Yield as events what a whole answer tells."""
+    outcome = answer.outcome
+    for text in outcome.logs.stdout:
+        yield CodeEvent("stdout", text=text)
+    for text in outcome.logs.stderr:
+        yield CodeEvent("stderr", text=text)
+    for one in outcome.results:
+        yield CodeEvent("result", result=one)
+    if answer.failure is not None:
+        yield CodeEvent("error", error=answer.failure)
+    count, time = outcome.execution_count, outcome.execution_time
+    yield CodeEvent("end", execution_count=count, execution_time=time)
