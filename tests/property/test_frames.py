@@ -14,7 +14,7 @@ from agentbay_async._clock import SystemClock
 from agentbay_async._protocol.frames import Frame, read_frame
 from agentbay_async._transport.websocket import SessionSocket, Subscriber
 from agentbay_async.errors import AgentBayError
-from agentbay_async.services._code_parsing import read_answer, read_event, read_failure
+from agentbay_async.services._code_parsing import parse_answer, parse_event, parse_failure
 from agentbay_async.services._pty.terminal import Terminal
 
 _DEADLINE = 30.0
@@ -179,18 +179,18 @@ def test_no_pieces_of_output_break_a_terminal(
 @given(_data)
 def test_any_frame_of_running_code_is_read(data: dict[str, Any]) -> None:
     """Whatever stands where a text, a number or a result should."""
-    read_event(data)
-    read_failure(data)
+    parse_event(data)
+    parse_failure(data)
 
 
 @given(st.text() | _deep | (_data | _json).map(json.dumps))
 def test_any_text_is_an_answer_of_code(text: str) -> None:
     """What has no form of ours is the output itself."""
-    read_answer(text)
+    parse_answer(text)
 
 
 def test_an_answer_of_code_may_be_nested_as_deeply_as_it_can_be_read() -> None:
     """Just before it is too deep to be read, it may be too deep to be written."""
     for depth in range(900, 1000):
         deep = "[" * depth + "]" * depth
-        read_answer(f'{{"logs":{{"stdout":[{deep}]}},"results":[{deep}],"executionError":{deep}}}')
+        parse_answer(f'{{"logs":{{"stdout":[{deep}]}},"results":[{deep}],"executionError":{deep}}}')

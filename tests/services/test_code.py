@@ -325,7 +325,7 @@ async def test_code_that_is_silent_for_ever_is_not_waited_for_for_ever(
     linked: AsyncSession, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stream has the limit of the code, and a grace to tell of it."""
-    monkeypatch.setattr("agentbay_async.services.code.ANSWER_GRACE", 0.01)
+    monkeypatch.setattr("agentbay_async.services.code._ANSWER_GRACE", 0.01)
     del machine
     with pytest.raises(RequestTimeoutError):
         async for _ in linked.code.stream("x", timeout=0.01):

@@ -1,4 +1,4 @@
-"""What has changed below a directory: pushed where the session offers that, asked for otherwise."""
+"""Watch a directory of a session: pushed changes if the session supports them, else polling."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import anyio
 from agentbay_async._transport.websocket import Subscriber
 from agentbay_async.errors import AgentBayError, APIError, BadAnswerError, ToolError, TransportError
 from agentbay_async.models.files import FileChange
-from agentbay_async.services._tool_calls import call_tool, get_access, get_socket
+from agentbay_async.services._routing import access_to, socket_of
+from agentbay_async.services._tools import call_tool
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -26,128 +27,135 @@ if TYPE_CHECKING:
 logger = logging.getLogger("agentbay")
 
 _TOOL = "get_file_change"
-_SUBSCRIBED = 15.0
-_GOODBYE = 2.0
-# So many questions in a row may stay without an answer before the watch ends.
-_PATIENCE = 5
+# Seconds to wait for the session to confirm a subscription.
+_SUBSCRIBE_TIMEOUT = 15.0
+# Seconds to spend on ending a subscription.
+_UNSUBSCRIBE_TIMEOUT = 2.0
+# Failed polls in a row after which the watch ends.
+_MAX_FAILED_POLLS = 5
 
 
 async def iter_changes(
     api: Api, session_id: str, path: str, interval: float
 ) -> AsyncGenerator[FileChange, None]:
-    """Yield each change below a directory, from when it is first asked for."""
-    found = batches(api, session_id, path, interval, lambda: None)
-    async with aclosing(found):
-        async for batch in found:
+    """Yield the changes below a directory, one by one; see :func:`iter_batches`."""
+    batches = iter_batches(api, session_id, path, interval, lambda: None)
+    async with aclosing(batches):
+        async for batch in batches:
             for change in batch:
                 yield change
 
 
-async def batches(
-    api: Api, session_id: str, path: str, interval: float, ready: Callable[[], object]
+async def iter_batches(
+    api: Api, session_id: str, path: str, interval: float, on_ready: Callable[[], object]
 ) -> AsyncGenerator[list[FileChange], None]:
-    """Yield changes below a directory, as many as come together.
+    """Yield the changes below a directory, in the batches in which they arrive.
 
     Args:
-        api: The client's.
+        api: The client's API.
         session_id: The session.
-        path: The directory; a slash at its end means nothing.
-        interval: Seconds between two questions, where changes are not pushed.
-        ready: Called once it is known what is there.
+        path: The directory, with or without a slash at its end.
+        interval: Seconds between two polls.
+        on_ready: Called when the watch has begun: changes from then on are reported.
 
     Raises:
-        AgentBayError: The session cannot tell, or is gone.
+        AgentBayError: The session cannot watch, or is gone.
     """
-    asking = _Asking(api, session_id, _plain(path))
-    # What the first answer tells has happened before anybody watched.
-    await asking.ask()
-    access = await get_access(api, session_id)
+    poller = _Poller(api, session_id, _strip_slash(path))
+    # The first answer has the changes before the watch began.
+    await poller.poll()
+    access = await access_to(api, session_id)
     server = access.tools.server_of(_TOOL)
     if server and access.ws_url and access.token:
-        pushed = _Pushed(await get_socket(api, session_id), server, asking)
-        async with aclosing(pushed.batches(ready)) as found:
-            async for batch in found:
+        subscription = _Subscription(await socket_of(api, session_id), server, poller)
+        async with aclosing(subscription.iter_batches(on_ready)) as batches:
+            async for batch in batches:
                 yield batch
-        logger.info("changes of %s are not pushed; they are asked for", path)
-    ready()
+        logger.info("changes of %s are not pushed; polling instead", path)
+    on_ready()
     while True:
         await api.clock.sleep(interval)
-        if batch := await asking.ask():
+        if batch := await poller.poll():
             yield batch
 
 
-class _Asking:
-    """Asks for the changes since the last question."""
+class _Poller:
+    """Ask the session for the changes since the last poll."""
 
     def __init__(self, api: Api, session_id: str, path: str) -> None:
         self.path = path
         self._api = api
         self._session_id = session_id
-        self._unanswered = 0
+        self._failed = 0
 
-    async def ask(self) -> list[FileChange]:
-        """Return what has changed; nothing, where for once there is no answer."""
+    async def poll(self) -> list[FileChange]:
+        """Return the changes since the last poll; none if this poll failed."""
         try:
             answer = await call_tool(self._api, self._session_id, _TOOL, {"path": self.path})
-            changes = _changes(_parsed(answer.data, answer.request_id))
+            changes = _parse_changes(_load_array(answer.data, answer.request_id))
         except TransportError as error:
-            self._unanswered += 1
-            if self._unanswered >= _PATIENCE:
+            self._failed += 1
+            if self._failed >= _MAX_FAILED_POLLS:
                 raise
-            logger.warning("%s; asked again at the next interval", error)
+            logger.warning("%s; polling again after the interval", error)
             return []
-        self._unanswered = 0
+        self._failed = 0
         return changes
 
 
-class _Pushed:
-    """Changes as a session pushes them."""
+class _Subscription:
+    """Receive the changes that a session pushes.
 
-    def __init__(self, socket: SessionSocket, server: str, asking: _Asking) -> None:
+    After subscribing, and after each reconnect, the session is polled once: that finds the changes
+    for which nobody was subscribed.
+    """
+
+    def __init__(self, socket: SessionSocket, server: str, poller: _Poller) -> None:
         self._socket = socket
         self._server = server
-        self._asking = asking
+        self._poller = poller
         self._batches: deque[list[FileChange]] = deque()
-        self._woken = asyncio.Event()
-        # Not subscribed: at the beginning, and each time the line was made anew.
-        self._cut_off = True
-        self._ended = False
+        self._changed = asyncio.Event()
+        self._must_subscribe = True
+        self._closed = False
 
-    async def batches(self, ready: Callable[[], object]) -> AsyncGenerator[list[FileChange], None]:
-        """Yield what is pushed; end when that is not to be had (any more)."""
-        leave = self._socket.subscribe(
-            self._server, Subscriber(self._heard, self._reopened, self._lost)
+    async def iter_batches(
+        self, on_ready: Callable[[], object]
+    ) -> AsyncGenerator[list[FileChange], None]:
+        """Yield pushed batches; end if the session does not push (any more)."""
+        unsubscribe = self._socket.subscribe(
+            self._server, Subscriber(self._on_frame, self._on_reconnect, self._on_close)
         )
         try:
-            while not self._ended:
-                if self._cut_off:
-                    self._cut_off = False
-                    if not await self._subscribed():
+            while not self._closed:
+                if self._must_subscribe:
+                    self._must_subscribe = False
+                    if not await self._subscribe():
                         return
-                    ready()
-                    # What changed before the session began to push, or while there was no line.
-                    self._batches.append(await self._asking.ask())
+                    on_ready()
+                    self._batches.append(await self._poller.poll())
                 while self._batches:
                     if batch := self._batches.popleft():
                         yield batch
-                await self._next()
+                await self._wait()
         finally:
-            leave()
-            await self._say_goodbye()
+            unsubscribe()
+            await self._send_unsubscribe()
 
-    async def _next(self) -> None:
-        """Wait until something has come, or has changed."""
-        self._woken.clear()
-        if not (self._cut_off or self._ended or self._batches):
-            await self._woken.wait()
+    async def _wait(self) -> None:
+        """Wait for a batch, a reconnect or the end."""
+        self._changed.clear()
+        if not (self._must_subscribe or self._closed or self._batches):
+            await self._changed.wait()
 
-    async def _subscribed(self) -> bool:
+    async def _subscribe(self) -> bool:
+        """Subscribe; return whether the session confirmed it."""
         try:
             stream = await self._socket.stream(
-                self._server, self._request("subscribe_file_change"), _SUBSCRIBED
+                self._server, self._request("subscribe_file_change"), _SUBSCRIBE_TIMEOUT
             )
             try:
-                with anyio.move_on_after(_SUBSCRIBED):
+                with anyio.move_on_after(_SUBSCRIBE_TIMEOUT):
                     while (data := await stream.next()) is not None:
                         if data.get("phase") != "event":
                             return True
@@ -157,52 +165,52 @@ class _Pushed:
             logger.info("%s", error)
         return False
 
-    async def _say_goodbye(self) -> None:
-        # Who stops reading may be cancelled; the session is told all the same, if that is quick.
+    async def _send_unsubscribe(self) -> None:
+        # Shielded, because a watch often ends by a cancel; the session is still told.
         with anyio.CancelScope(shield=True):
             try:
                 request = self._request("unsubscribe_file_change")
-                await self._socket.send(self._server, request, timeout=_GOODBYE)
+                await self._socket.send(self._server, request, timeout=_UNSUBSCRIBE_TIMEOUT)
             except AgentBayError as error:
-                logger.debug("the session was not told that nobody watches: %s", error)
+                logger.debug("could not unsubscribe from file changes: %s", error)
 
     def _request(self, method: str) -> dict[str, Any]:
-        return {"method": method, "params": {"path": self._asking.path}}
+        return {"method": method, "params": {"path": self._poller.path}}
 
-    def _heard(self, frame: Frame) -> None:
+    def _on_frame(self, frame: Frame) -> None:
         data = frame.data
         path = data.get("path")
-        ours = isinstance(path, str) and _plain(path) == self._asking.path
-        if ours and data.get("eventType") == "file_change":
-            self._batches.append(_changes(data.get("events")))
-            self._woken.set()
+        matches = isinstance(path, str) and _strip_slash(path) == self._poller.path
+        if matches and data.get("eventType") == "file_change":
+            self._batches.append(_parse_changes(data.get("events")))
+            self._changed.set()
 
-    def _reopened(self) -> None:
-        self._cut_off = True
-        self._woken.set()
+    def _on_reconnect(self) -> None:
+        self._must_subscribe = True
+        self._changed.set()
 
-    def _lost(self, reason: AgentBayError) -> None:
+    def _on_close(self, reason: AgentBayError) -> None:
         logger.info("%s", reason)
-        self._ended = True
-        self._woken.set()
+        self._closed = True
+        self._changed.set()
 
 
-def _plain(path: str) -> str:
+def _strip_slash(path: str) -> str:
     return path.rstrip("/") or "/"
 
 
-def _parsed(text: str, request_id: str) -> Any:
+def _load_array(text: str, request_id: str) -> list[Any]:
     try:
         document = json.loads(text) if text.strip() else []
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, list):
-        raise BadAnswerError(f"{_TOOL}: the answer is no JSON array", request_id=request_id)
+        raise BadAnswerError(f"{_TOOL}: the answer is not a JSON array", request_id=request_id)
     return document
 
 
-def _changes(entries: Any) -> list[FileChange]:
-    """Return the changes that can be read; a session may tell of kinds that are not known here."""
+def _parse_changes(entries: Any) -> list[FileChange]:
+    """Read changes; skip entries of unknown form, which a newer service may send."""
     return [
         FileChange(entry["eventType"], entry["path"], str(entry.get("pathType") or "file"))
         for entry in (entries if isinstance(entries, list) else ())

@@ -1,4 +1,4 @@
-"""Code that runs in a session, with what it shows."""
+"""Run code in a session, and stream its output."""
 
 from __future__ import annotations
 
@@ -11,13 +11,8 @@ from agentbay_async import _check
 from agentbay_async.errors import CodeError, InvalidArgumentError, RequestTimeoutError, ToolError
 from agentbay_async.models._returns_result import returns_result
 from agentbay_async.models.code import CodeEvent, CodeFailure, CodeOutcome, CodeResult
-from agentbay_async.services._code_parsing import (
-    CodeAnswer,
-    read_answer,
-    read_document,
-    read_event,
-    read_failure,
-)
+from agentbay_async.services import _code_parsing as parsing
+from agentbay_async.services._code_parsing import NO_REASON, CodeAnswer
 from agentbay_async.services._routing import access_to, socket_of
 from agentbay_async.services._tools import call_tool
 
@@ -29,9 +24,12 @@ if TYPE_CHECKING:
     from agentbay_async._transport.websocket import Stream
     from agentbay_async.models.code import CodeOutput
 
-
 _DEFAULT_TIMEOUT = 60.0
-_SERVER = "wuying_codespace"
+# Extra seconds for the exchange. The session's own report of a timeout, which has the output, must
+# arrive before the connection times out.
+_ANSWER_GRACE = 15.0
+# The server of code on the WebSocket, for sessions that do not list their tools.
+_DEFAULT_SERVER = "wuying_codespace"
 _LANGUAGES = {
     "python": "python",
     "python3": "python",
@@ -46,7 +44,7 @@ _LANGUAGES = {
 
 
 class AsyncCode:
-    """Runs code in one session. Names that it defines are there for the next call.
+    """Run code in one session. Later calls see the names that earlier calls defined.
 
     Offered by the image ``code_latest``.
     """
@@ -69,20 +67,20 @@ class AsyncCode:
         on_result: Callable[[CodeOutput], Awaitable[None] | None] | None = None,
         on_error: Callable[[CodeFailure], Awaitable[None] | None] | None = None,
     ) -> CodeResult:
-        r"""Run code and wait for its end.
+        r"""Run code and wait for it to end.
 
-        With a callback the code is streamed, where the session offers that: each piece of output is
-        told when it comes, and is in the result as well. What a callback raises ends the call.
+        With a callback, output is streamed if the session supports it. The result has the output
+        as well. An exception in a callback ends the call.
 
         Args:
-            code: What to run.
+            code: The code to run.
             language: ``"python"``, ``"javascript"``, ``"r"`` or ``"java"``, in any case.
-            timeout_s: Seconds (or a timedelta) after which it is stopped. Default 60.
-            timeout: The same, under the name it has everywhere else.
-            on_stdout: Called with each piece that is written to standard output.
-            on_stderr: Called with each piece that is written to standard error.
-            on_result: Called with each thing that is shown.
-            on_error: Called with the error that ended it.
+            timeout_s: Time limit in seconds or as a timedelta. Default 60 seconds.
+            timeout: The same, under the name that other methods use.
+            on_stdout: Called with each chunk of standard output.
+            on_stderr: Called with each chunk of standard error.
+            on_result: Called with each displayed result.
+            on_error: Called with the error that ended the code.
 
         Raises:
             ArgumentTypeError: An argument has the wrong type.
@@ -95,10 +93,15 @@ class AsyncCode:
                 print(result.result, result.logs.stdout)
         """
         limit = _time_limit(timeout_s, timeout)
-        args = _arguments(code, language, limit)
-        tell = {"stdout": on_stdout, "stderr": on_stderr, "result": on_result, "error": on_error}
-        if any(callback is not None for callback in tell.values()):
-            return await self._run_told(args, limit, tell)
+        args = _build_args(code, language, limit)
+        callbacks = {
+            "stdout": on_stdout,
+            "stderr": on_stderr,
+            "result": on_result,
+            "error": on_error,
+        }
+        if any(callback is not None for callback in callbacks.values()):
+            return await self._run_with_callbacks(args, limit, callbacks)
         return await self._run(args, limit)
 
     run = execute = run_code
@@ -110,19 +113,19 @@ class AsyncCode:
         *,
         timeout: float | timedelta | None = None,
     ) -> AsyncIterator[CodeEvent]:
-        """Run code and yield what happens, as it happens; the last event is of kind ``"end"``.
+        """Run code and yield events as they happen; the last is of kind ``"end"``.
 
-        Code that fails is an event of kind ``"error"``. In a session without a WebSocket all events
-        come at the end. To stop reading does not stop the code: the protocol has no word for that.
+        Code that fails yields an event of kind ``"error"``. Without a WebSocket, all events come at
+        the end. Closing the iterator does not stop the code: the protocol has no message for that.
 
         Args:
-            code: What to run.
+            code: The code to run.
             language: As in :meth:`run_code`.
-            timeout: Seconds (or a timedelta) after which the code is stopped. Default 60.
+            timeout: Time limit in seconds or as a timedelta. Default 60 seconds.
 
         Raises:
             InvalidArgumentError: `code` is blank, or `language` is unknown.
-            AgentBayError: It could not be run, or the line broke: raised while iterating.
+            AgentBayError: It could not be run, or the connection was lost; raised while iterating.
 
         Example:
             ::
@@ -131,58 +134,57 @@ class AsyncCode:
                     print(event.kind, event.text)
         """
         limit = _time_limit(None, timeout)
-        return self._events(_arguments(code, language, limit), limit)
+        return self._stream(_build_args(code, language, limit), limit)
 
     @returns_result(CodeResult)
     async def _run(self, args: dict[str, Any], limit: float) -> CodeResult:
-        answer, request_id = await self._ask(args, limit)
-        return _result(answer.outcome, answer.failure, request_id, self._session_id)
+        answer, request_id = await self._call(args, limit)
+        return _build_result(answer.outcome, answer.failure, request_id, self._session_id)
 
-    async def _ask(self, args: dict[str, Any], limit: float) -> tuple[CodeAnswer, str]:
+    async def _call(self, args: dict[str, Any], limit: float) -> tuple[CodeAnswer, str]:
+        timeout = limit + _ANSWER_GRACE
         try:
-            answer = await call_tool(
-                self._api, self._session_id, "run_code", args, limit + ANSWER_GRACE
-            )
+            answer = await call_tool(self._api, self._session_id, "run_code", args, timeout)
         except ToolError as error:
-            return _refused(error)
-        return read_answer(answer.data), answer.request_id
+            return _read_tool_error(error), error.request_id
+        return parsing.parse_answer(answer.data), answer.request_id
 
     @returns_result(CodeResult)
-    async def _run_told(
+    async def _run_with_callbacks(
         self,
         args: dict[str, Any],
         limit: float,
-        tell: Mapping[str, Callable[[Any], Awaitable[None] | None] | None],
+        callbacks: Mapping[str, Callable[[Any], Awaitable[None] | None] | None],
     ) -> CodeResult:
         outcome, failure = CodeOutcome(), None
-        request_id, events = await self._begin(args, limit)
+        request_id, events = await self._start(args, limit)
         async with aclosing(events):
             async for event in events:
-                outcome, failure = _with(outcome, event), event.error or failure
-                callback = tell.get(event.kind)
-                waiting = None if callback is None else callback(_said(event))
-                if waiting is not None:
-                    await waiting
-        return _result(outcome, failure, request_id, self._session_id)
+                outcome, failure = _add_event(outcome, event), event.error or failure
+                callback = callbacks.get(event.kind)
+                awaitable = None if callback is None else callback(_callback_argument(event))
+                if awaitable is not None:
+                    await awaitable
+        return _build_result(outcome, failure, request_id, self._session_id)
 
-    async def _events(self, args: dict[str, Any], limit: float) -> AsyncIterator[CodeEvent]:
-        _, events = await self._begin(args, limit)
+    async def _stream(self, args: dict[str, Any], limit: float) -> AsyncIterator[CodeEvent]:
+        _, events = await self._start(args, limit)
         async with aclosing(events):
             async for event in events:
                 yield event
 
-    async def _begin(
+    async def _start(
         self, args: dict[str, Any], limit: float
     ) -> tuple[str, AsyncGenerator[CodeEvent, None]]:
-        """Run code and return the id of the request, with what happens."""
+        """Start code; return the id of the request, and the events."""
         access = await access_to(self._api, self._session_id)
         if not (access.ws_url and access.token):
-            answer, request_id = await self._ask(args, limit)
-            return request_id, told_at_once(answer)
+            answer, request_id = await self._call(args, limit)
+            return request_id, _iter_answer(answer)
         socket = await socket_of(self._api, self._session_id)
-        target = access.tools.server_of("run_code") or _SERVER
-        stream = await socket.stream(target, question(args))
-        return stream.id, streamed(stream, limit)
+        server = access.tools.server_of("run_code") or _DEFAULT_SERVER
+        stream = await socket.stream(server, _build_request(args))
+        return stream.id, _iter_stream(stream, limit)
 
 
 def _time_limit(timeout_s: float | timedelta | None, timeout: float | timedelta | None) -> float:
@@ -193,27 +195,74 @@ def _time_limit(timeout_s: float | timedelta | None, timeout: float | timedelta 
     return _DEFAULT_TIMEOUT if timeout is None else _check.seconds(timeout, "timeout")
 
 
-def _arguments(code: str, language: str, limit: float) -> dict[str, Any]:
-    known = _LANGUAGES.get(_check.text(language, "language").lower())
-    if known is None:
+def _build_args(code: str, language: str, limit: float) -> dict[str, Any]:
+    canonical = _LANGUAGES.get(_check.text(language, "language").lower())
+    if canonical is None:
         raise InvalidArgumentError(
             f"language must be python, javascript, r or java, not {language!r}"
         )
-    # The session counts whole seconds, and takes 0 for none.
     return {
         "code": _check.text(code, "code"),
-        "language": known,
+        "language": canonical,
+        # The session counts whole seconds, and reads 0 as "no limit".
         "timeout_s": max(1, round(limit)),
     }
 
 
-def _said(event: CodeEvent) -> object:
-    """Return what a callback of that kind of event is called with."""
+def _build_request(args: dict[str, Any]) -> dict[str, Any]:
+    """Return the request on the WebSocket for the arguments of the tool."""
+    params = {
+        "language": args["language"],
+        "timeoutS": args["timeout_s"],
+        "code": args["code"],
+    }
+    return {"method": "run_code", "mode": "stream", "params": params}
+
+
+async def _iter_stream(stream: Stream, limit: float) -> AsyncGenerator[CodeEvent, None]:
+    deadline = anyio.current_time() + limit + _ANSWER_GRACE
+    failed = False
+    try:
+        while (data := await _next_frame(stream, deadline, limit)) is not None:
+            event = parsing.parse_event(data)
+            if event is None:
+                continue
+            # Some sessions report a failure only in the last frame, without an event of its own.
+            if event.kind == "end" and not failed and (failure := parsing.parse_failure(data)):
+                yield CodeEvent("error", error=failure)
+            failed = failed or event.kind == "error"
+            yield event
+    finally:
+        stream.cancel()
+
+
+async def _next_frame(stream: Stream, deadline: float, limit: float) -> dict[str, Any] | None:
+    with anyio.CancelScope(deadline=deadline):
+        return await stream.next()
+    raise RequestTimeoutError(f"run_code: no end within {limit:.3g} s")
+
+
+async def _iter_answer(answer: CodeAnswer) -> AsyncGenerator[CodeEvent, None]:
+    """Yield a complete answer as events."""
+    outcome = answer.outcome
+    for text in outcome.logs.stdout:
+        yield CodeEvent("stdout", text=text)
+    for text in outcome.logs.stderr:
+        yield CodeEvent("stderr", text=text)
+    for result in outcome.results:
+        yield CodeEvent("result", result=result)
+    if answer.failure is not None:
+        yield CodeEvent("error", error=answer.failure)
+    count, time = outcome.execution_count, outcome.execution_time
+    yield CodeEvent("end", execution_count=count, execution_time=time)
+
+
+def _callback_argument(event: CodeEvent) -> object:
     return {"result": event.result, "error": event.error}.get(event.kind, event.text)
 
 
-def _with(outcome: CodeOutcome, event: CodeEvent) -> CodeOutcome:
-    """Add an event to what came of running code."""
+def _add_event(outcome: CodeOutcome, event: CodeEvent) -> CodeOutcome:
+    """Return the outcome with the output of an event."""
     if event.kind == "stdout":
         outcome.logs.stdout.append(event.text)
     elif event.kind == "stderr":
@@ -227,17 +276,21 @@ def _with(outcome: CodeOutcome, event: CodeEvent) -> CodeOutcome:
     return outcome
 
 
-def _refused(error: ToolError) -> tuple[CodeAnswer, str]:
-    """Return the answer of a tool that itself calls the code failed, if its words are one."""
-    answer = read_document(error.message)
+def _read_tool_error(error: ToolError) -> CodeAnswer:
+    """Return the answer that the tool sent as an error, because the code failed.
+
+    Raises:
+        CodeError: The text is not such an answer: the code did not run.
+    """
+    answer = parsing.parse_document(error.message)
     if answer is None:
         failure = CodeFailure("ExecutionError", error.message)
         raise _code_error(failure, error.request_id, error.session_id) from None
-    failure = answer.failure or CodeFailure("ExecutionError", "the code failed without a reason")
-    return CodeAnswer(answer.outcome, failure), error.request_id
+    failure = answer.failure or CodeFailure("ExecutionError", NO_REASON)
+    return CodeAnswer(answer.outcome, failure)
 
 
-def _result(
+def _build_result(
     outcome: CodeOutcome, failure: CodeFailure | None, request_id: str, session_id: str
 ) -> CodeResult:
     if failure is None:
@@ -246,60 +299,7 @@ def _result(
 
 
 def _code_error(failure: CodeFailure, request_id: str, session_id: str) -> CodeError:
-    said = ": ".join(part for part in (failure.name, failure.value) if part)
-    error = CodeError(said or "the code failed", request_id=request_id, session_id=session_id)
+    message = ": ".join(part for part in (failure.name, failure.value) if part)
+    error = CodeError(message or "the code failed", request_id=request_id, session_id=session_id)
     error.name, error.value, error.traceback = failure.name, failure.value, failure.traceback
     return error
-
-
-#: How much longer than the code the exchange may take, so that code which runs out of time is told
-#: of by the session, with what it showed, and not by a broken connection.
-ANSWER_GRACE = 15.0
-
-
-def question(args: dict[str, Any]) -> dict[str, Any]:
-    """Return what the server of code is asked, for the arguments of the tool."""
-    params = {
-        "language": args["language"],
-        "timeoutS": args["timeout_s"],
-        "code": args["code"],
-    }
-    return {"method": "run_code", "mode": "stream", "params": params}
-
-
-async def streamed(stream: Stream, limit: float) -> AsyncGenerator[CodeEvent, None]:
-    """Yield the events of a stream; a failure that only its end tells of comes before that."""
-    deadline = anyio.current_time() + limit + ANSWER_GRACE
-    failed = False
-    try:
-        while (data := await _next(stream, deadline, limit)) is not None:
-            event = read_event(data)
-            if event is None:
-                continue
-            if event.kind == "end" and not failed and (failure := read_failure(data)):
-                yield CodeEvent("error", error=failure)
-            failed = failed or event.kind == "error"
-            yield event
-    finally:
-        stream.cancel()
-
-
-async def _next(stream: Stream, deadline: float, limit: float) -> dict[str, Any] | None:
-    with anyio.CancelScope(deadline=deadline):
-        return await stream.next()
-    raise RequestTimeoutError(f"run_code: no end within {limit:.3g} s")
-
-
-async def told_at_once(answer: CodeAnswer) -> AsyncGenerator[CodeEvent, None]:
-    """Yield as events what a whole answer tells."""
-    outcome = answer.outcome
-    for text in outcome.logs.stdout:
-        yield CodeEvent("stdout", text=text)
-    for text in outcome.logs.stderr:
-        yield CodeEvent("stderr", text=text)
-    for one in outcome.results:
-        yield CodeEvent("result", result=one)
-    if answer.failure is not None:
-        yield CodeEvent("error", error=answer.failure)
-    count, time = outcome.execution_count, outcome.execution_time
-    yield CodeEvent("end", execution_count=count, execution_time=time)

@@ -1,4 +1,4 @@
-"""Watches of directories, which call back."""
+"""Watch a directory of a session with a callback."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from agentbay_async.errors import OperationTimeoutError
-from agentbay_async.services._file_changes import batches
+from agentbay_async.services._file_changes import iter_batches
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -21,11 +21,11 @@ logger = logging.getLogger("agentbay")
 
 
 class AsyncDirectoryWatch:
-    """A watch that calls back; see :meth:`AsyncFileSystem.watch_directory`. It is not started yet.
+    """A watch with a callback; see :meth:`AsyncFileSystem.watch_directory`. Call :meth:`start`.
 
     Attributes:
-        stop_event: Setting it, from anywhere, ends the watch within an interval.
-        ready_event: Is set once the watch knows what is there: what changes from then on is told.
+        stop_event: Setting it, from any thread, ends the watch within an interval.
+        ready_event: Set when the watch has begun: changes from then on are reported.
     """
 
     __slots__ = (
@@ -62,12 +62,12 @@ class AsyncDirectoryWatch:
         return f"{type(self).__name__}({self._path!r})"
 
     async def start(self) -> None:
-        """Begin to watch. What is started already goes on as it is."""
+        """Start the watch. Calling it again does nothing."""
         if self._task is None:
             self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """End the watch and wait until it has ended. Not from within its own callback."""
+        """Stop the watch and wait until it has ended. Do not call this in its own callback."""
         self.stop_event.set()
         if self._task is not None:
             self._task.cancel()
@@ -77,46 +77,47 @@ class AsyncDirectoryWatch:
         """Wait until the watch has ended.
 
         Args:
-            timeout: Seconds to wait; ``None`` waits for as long as it goes on.
+            timeout: Seconds to wait; ``None`` waits without a limit.
 
         Raises:
-            OperationTimeoutError: It still goes on.
-            AgentBayError: What ended it, if nobody stopped it.
+            OperationTimeoutError: It has not ended in time.
+            AgentBayError: The watch failed.
         """
         if self._task is None:
             return
         done, _ = await asyncio.wait([self._task], timeout=timeout)
         if not done:
-            raise OperationTimeoutError(f"the watch of {self._path} goes on")
+            raise OperationTimeoutError(f"the watch of {self._path} did not end in time")
         if not self._task.cancelled() and (error := self._task.exception()) is not None:
             raise error
 
     def is_alive(self) -> bool:
-        """Whether it was started and has not ended."""
+        """Return whether it was started and has not ended."""
         return self._task is not None and not self._task.done()
 
     async def _run(self) -> None:
-        watching = asyncio.create_task(self._watch())
+        worker = asyncio.create_task(self._watch())
+        # Polled, because a threading.Event cannot wake an event loop.
         try:
-            while not watching.done() and not self.stop_event.is_set():
+            while not worker.done() and not self.stop_event.is_set():
                 await self._api.clock.sleep(self._interval)
         finally:
-            watching.cancel()
-            await asyncio.wait([watching])
-        if not watching.cancelled() and (error := watching.exception()) is not None:
+            worker.cancel()
+            await asyncio.wait([worker])
+        if not worker.cancelled() and (error := worker.exception()) is not None:
             logger.warning("the watch of %s ended: %s", self._path, error)
             raise error
 
     async def _watch(self) -> None:
-        found = batches(
+        batches = iter_batches(
             self._api, self._session_id, self._path, self._interval, self.ready_event.set
         )
-        async with aclosing(found):
-            async for batch in found:
+        async with aclosing(batches):
+            async for batch in batches:
                 try:
-                    waiting = self._callback(batch)
-                    if waiting is not None:
-                        await waiting
+                    awaitable = self._callback(batch)
+                    if awaitable is not None:
+                        await awaitable
                 except Exception:
-                    # Told of, and no reason to miss what changes next.
+                    # A failing callback must not miss the next changes.
                     logger.exception("the callback of the watch of %s failed", self._path)
