@@ -14,8 +14,7 @@ import anyio
 from agentbay_async._transport.websocket import Subscriber
 from agentbay_async.errors import AgentBayError, APIError, BadAnswerError, ToolError, TransportError
 from agentbay_async.models.files import FileChange
-from agentbay_async.services._routing import access_to, socket_of
-from agentbay_async.services._tools import call_tool
+from agentbay_async.services._tool_calls import call_tool, get_access, get_socket
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -64,10 +63,10 @@ async def iter_batches(
     poller = _Poller(api, session_id, _strip_slash(path))
     # The first answer has the changes before the watch began.
     await poller.poll()
-    access = await access_to(api, session_id)
+    access = await get_access(api, session_id)
     server = access.tools.server_of(_TOOL)
     if server and access.ws_url and access.token:
-        subscription = _Subscription(await socket_of(api, session_id), server, poller)
+        subscription = _Subscription(await get_socket(api, session_id), server, poller)
         async with aclosing(subscription.iter_batches(on_ready)) as batches:
             async for batch in batches:
                 yield batch

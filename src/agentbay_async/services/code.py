@@ -13,8 +13,7 @@ from agentbay_async.models._returns_result import returns_result
 from agentbay_async.models.code import CodeEvent, CodeFailure, CodeOutcome, CodeResult
 from agentbay_async.services import _code_parsing as parsing
 from agentbay_async.services._code_parsing import NO_REASON, CodeAnswer
-from agentbay_async.services._routing import access_to, socket_of
-from agentbay_async.services._tools import call_tool
+from agentbay_async.services._tool_calls import call_tool, get_access, get_socket
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
@@ -177,11 +176,11 @@ class AsyncCode:
         self, args: dict[str, Any], limit: float
     ) -> tuple[str, AsyncGenerator[CodeEvent, None]]:
         """Start code; return the id of the request, and the events."""
-        access = await access_to(self._api, self._session_id)
+        access = await get_access(self._api, self._session_id)
         if not (access.ws_url and access.token):
             answer, request_id = await self._call(args, limit)
             return request_id, _iter_answer(answer)
-        socket = await socket_of(self._api, self._session_id)
+        socket = await get_socket(self._api, self._session_id)
         server = access.tools.server_of("run_code") or _DEFAULT_SERVER
         stream = await socket.stream(server, _build_request(args))
         return stream.id, _iter_stream(stream, limit)
