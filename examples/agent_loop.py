@@ -1,8 +1,8 @@
-"""An agent: a model decides on commands, a session runs them, until the model has its answer.
+"""An agent: a model chooses commands, a session runs them, until the model knows the answer.
 
-The model here is scripted, so that the example needs no account. It works as one does: it sees the
-task and what its commands said, and it mends what failed. AGENTBAY_ENDPOINT says where sessions
-are; without it they are on this machine.
+The model is scripted, so that the example needs no account. Like a real one, it sees the task and
+the output of its commands, and corrects a command that failed. AGENTBAY_ENDPOINT selects the
+service; without it, the sessions run on this machine.
 """
 
 from __future__ import annotations
@@ -19,36 +19,36 @@ if TYPE_CHECKING:
 
 TASK = "How many times does each level occur in log.txt?"
 LOG = "INFO start\nWARN slow\nINFO work\nERROR lost\nINFO end\n"
-MOST_STEPS = 10
+MAX_STEPS = 10
 
 
 @dataclass(frozen=True)
 class Run:
-    """The model wants a command to be run."""
+    """The model wants to run a command."""
 
     command: str
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The model is done."""
+    """The model knows the answer."""
 
     text: str
 
 
 class ScriptedModel:
-    """Stands for a language model: what it wants next depends on what it has seen."""
+    """Stands for a language model: its next step depends on the results so far."""
 
-    def decide(self, task: str, seen: list[CommandResult]) -> Run | Answer:
+    def decide(self, task: str, results: list[CommandResult]) -> Run | Answer:
         """Return the next command, or the answer to the task."""
         del task
-        if not seen:
+        if not results:
             return Run("ls")
-        last = seen[-1]
+        last = results[-1]
         if not last.success:
             return Run("cut -d' ' -f1 log.txt | sort | uniq -c")
         if "log.txt" in last.stdout:
-            # A mistake, as models make them: this program is nowhere installed.
+            # A mistake, as models make them: there is no such program.
             return Run("count-levels log.txt")
         return Answer(" ".join(last.stdout.split()))
 
@@ -56,21 +56,21 @@ class ScriptedModel:
 async def solve(session: AsyncSession, model: ScriptedModel, task: str) -> str:
     """Let the model work in the session until it answers.
 
-    A command that fails is no error of the program: the model is shown what it said.
+    A command that fails is not an error of this program: the model gets its output.
     """
-    seen: list[CommandResult] = []
-    for _ in range(MOST_STEPS):
-        wanted = model.decide(task, seen)
-        if isinstance(wanted, Answer):
-            return wanted.text
-        result = await session.command.run(wanted.command, timeout=30)
-        print(f"$ {wanted.command}\n[{result.exit_code}] {result.output.strip()}", flush=True)
-        seen.append(result)
-    raise RuntimeError(f"no answer after {MOST_STEPS} steps")
+    results: list[CommandResult] = []
+    for _ in range(MAX_STEPS):
+        step = model.decide(task, results)
+        if isinstance(step, Answer):
+            return step.text
+        result = await session.command.run(step.command, timeout=30)
+        print(f"$ {step.command}\n[{result.exit_code}] {result.output.strip()}", flush=True)
+        results.append(result)
+    raise RuntimeError(f"no answer after {MAX_STEPS} steps")
 
 
 async def main() -> None:
-    """Give the agent a session of its own, which goes when it is done."""
+    """Run the agent in a session, which is deleted at the end."""
     endpoint = os.environ.get("AGENTBAY_ENDPOINT", "local")
     async with AsyncAgentBay(endpoint=endpoint) as bay, bay.session() as session:
         (await session.file_system.write_file("log.txt", LOG)).unwrap()

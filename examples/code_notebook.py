@@ -1,7 +1,7 @@
-"""A notebook in a session: cells that share their names, results in several forms, errors in parts.
+"""A notebook in a session: cells that share variables, results in several formats, errors.
 
-AGENTBAY_ENDPOINT says where sessions are; without it they are on this machine, which then needs
-IPython beside this library: ``pip install "agentbay-async[local]"``.
+AGENTBAY_ENDPOINT selects the service; without it, the sessions run on this machine. This needs
+IPython: ``pip install "agentbay-async[local]"``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ print("shown")
 
 
 async def run_cell(session: AsyncSession, number: int, code: str) -> None:
-    """Run one cell and print what a notebook would show below it."""
+    """Run one cell and print its output, as a notebook would show it."""
     result = await session.code.run_code(code, timeout=30)
     if isinstance(result.error, CodeError):
         print(f"[{number}] {result.error.name}: {result.error.value}", flush=True)
@@ -40,20 +40,20 @@ async def run_cell(session: AsyncSession, number: int, code: str) -> None:
     for text in outcome.logs.stdout:
         print(f"[{number}] wrote {text.strip()}", flush=True)
     for shown in outcome.results:
-        # The richest form that this program knows what to do with.
+        # The richest format that this program can show.
         form = next(name for name in ("html", "json", "text") if name in shown.formats())
         print(f"[{number}] {form}: {getattr(shown, form)}", flush=True)
 
 
 async def main() -> None:
-    """Run the cells one after the other; names live as long as the session."""
+    """Run the cells one after the other; their variables last as long as the session."""
     endpoint = os.environ.get("AGENTBAY_ENDPOINT", "local")
     params = CreateSessionParams(image_id="code_latest")
     async with AsyncAgentBay(endpoint=endpoint) as bay, bay.session(params) as session:
         for number, code in enumerate(CELLS, 1):
             await run_cell(session, number, code)
 
-        print("and a loop, told as it happens:", flush=True)
+        print("output of a loop, as it arrives:", flush=True)
         async for event in session.code.stream("for value in temperatures: print(value)"):
             if event.kind == "stdout":
                 print(event.text, end="", flush=True)

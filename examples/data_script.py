@@ -1,6 +1,6 @@
-"""A script without await: bring a table into a session, work on it there, fetch the result.
+"""A blocking script: upload a table to a session, process it there, download the result.
 
-AGENTBAY_ENDPOINT says where sessions are; without it they are on this machine.
+AGENTBAY_ENDPOINT selects the service; without it, the sessions run on this machine.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from agentbay import AgentBay, TransferProgress
 
 SALES = [("north", 120), ("south", 80), ("north", 30), ("east", 55), ("south", 45)] * 20_000
-# What the session runs: the sum for each region, the largest first.
+# Runs in the session: the sum of each region, the largest first.
 SUMS = r"""
 tail -n +2 sales.csv |
 awk -F, '{ sum[$1] += $2 } END { for (name in sum) print name "," sum[name] }' |
@@ -30,13 +30,13 @@ def write_table(path: Path) -> None:
 
 
 def show(progress: TransferProgress) -> None:
-    """Say when a file has been carried whole."""
+    """Print a line when a transfer is complete."""
     if progress.done == progress.total:
-        print(f"carried {progress.done} bytes", flush=True)
+        print(f"transferred {progress.done} bytes", flush=True)
 
 
 def main() -> None:
-    """Do the work in a session that goes at the end, whatever happens."""
+    """Work in a session, which is deleted at the end, also after an error."""
     endpoint = os.environ.get("AGENTBAY_ENDPOINT", "local")
     with (
         tempfile.TemporaryDirectory() as here,

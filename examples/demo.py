@@ -1,6 +1,6 @@
 """Sessions, labels and contexts on the embedded local service: async, then blocking.
 
-Needs no account. On the cloud the same program runs with ``endpoint`` left out and an API key set.
+Needs no account. To run it on the cloud, leave ``endpoint`` out and set an API key.
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ from agentbay_async import AsyncAgentBay, ContextSync, CreateSessionParams
 
 
 def say(text: str) -> None:
-    """Print a line at once."""
+    """Print a line without buffering."""
     print(text, flush=True)
 
 
 async def label_and_page(bay: AsyncAgentBay) -> None:
-    """Create sessions side by side, find them by label, and walk through all pages."""
+    """Create sessions concurrently, find them by label, and iterate over all pages."""
     params = [
         CreateSessionParams(labels={"project": "demo", "number": str(number)})
         for number in range(5)
     ]
     results = await asyncio.gather(*(bay.create(each) for each in params))
-    say(f"created {len(results)} sessions side by side")
+    say(f"created {len(results)} sessions concurrently")
 
     first = await bay.list(labels={"project": "demo"}, limit=2)
     say(f"the first page shows {len(first.sessions)} of {first.total_count}")
-    walked = [session async for session in bay.list(labels={"project": "demo"}, limit=2)]
-    say(f"walking all pages finds {len(walked)}")
+    sessions = [session async for session in bay.list(labels={"project": "demo"}, limit=2)]
+    say(f"all pages show {len(sessions)}")
 
-    await walked[0].set_labels({"project": "demo", "state": "done"})
-    say(f"labels of one of them: {(await walked[0].get_labels()).data}")
-    for result in await asyncio.gather(*(bay.delete(session) for session in walked)):
+    await sessions[0].set_labels({"project": "demo", "state": "done"})
+    say(f"labels of one of them: {(await sessions[0].get_labels()).data}")
+    for result in await asyncio.gather(*(bay.delete(session) for session in sessions)):
         result.unwrap()
     say("deleted them all")
 
 
 async def keep_a_file(bay: AsyncAgentBay, context_id: str) -> None:
-    """Write a file into a synchronized context; it outlives the session."""
+    """Write a file to a context; it outlives the session."""
     params = CreateSessionParams(context_syncs=[ContextSync.new(context_id, "/mnt/data")])
     async with bay.session(params, sync_context=True) as session:
         machine = await session.command.run("id -un; hostname; echo $PWD", check=True)
@@ -48,7 +48,7 @@ async def keep_a_file(bay: AsyncAgentBay, context_id: str) -> None:
 
 
 async def async_part() -> str:
-    """Show the async client; return the id of the context it leaves a file in."""
+    """Show the async client; return the id of the context with the file."""
     async with AsyncAgentBay(endpoint="local") as bay:
         say(f"async client: {bay}")
         await label_and_page(bay)
@@ -58,7 +58,7 @@ async def async_part() -> str:
 
 
 def blocking_part(context_id: str) -> None:
-    """Read, in another session and without await, what the first one kept."""
+    """Read the file in another session, with the blocking client."""
     with AgentBay(endpoint="local") as bay:
         say(f"blocking client: {bay}")
         params = CreateSessionParams(context_syncs=[ContextSync.new(context_id, "/mnt/data")])

@@ -1,4 +1,4 @@
-"""Every Python block of the README and the docs runs, and so does every docstring example."""
+"""Every Python block of the README and the docs runs, and every doctest passes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TESTS = re.compile(r"^```python test\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def snippets(fence: re.Pattern[str]) -> list[object]:
-    """Return each block as a test case named after its page and its place in it."""
+    """Return each block as a test case, named after its page and its number."""
     return [
         pytest.param(code, id=f"{page.name}-{number}")
         for page in PAGES
@@ -39,15 +39,15 @@ def modules() -> list[str]:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory):
-    """Run one local service for the snippets that name none, with the key of the tutorial."""
+    """Run one local service for snippets without an endpoint, with the key of the tutorial."""
     home = tmp_path_factory.mktemp("home")
     with LocalService(home=home, api_key="your_api_key") as running:
         yield running
 
 
 @pytest.mark.parametrize("code", snippets(FENCE))
-def test_a_snippet_of_the_docs_runs_as_it_stands(code: str, service: LocalService, tmp_path: Path):
-    """Each snippet is a whole program that ends without an error or a warning."""
+def test_snippet_runs(code: str, service: LocalService, tmp_path: Path):
+    """Each snippet is a complete program, and ends without an error or a warning."""
     environment = {**os.environ, "AGENTBAY_ENDPOINT": service.endpoint}
 
     done = subprocess.run(
@@ -56,15 +56,15 @@ def test_a_snippet_of_the_docs_runs_as_it_stands(code: str, service: LocalServic
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
 
     assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("code", snippets(TESTS))
-def test_the_tests_in_the_docs_pass(code: str, tmp_path: Path):
-    """Each such block is a file of tests, for pytest with the plugin."""
+def test_tests_in_the_docs_pass(code: str, tmp_path: Path):
+    """Each block marked ``python test`` is a test file for pytest with the plugin."""
     (tmp_path / "test_it.py").write_text(code, encoding="utf-8")
 
     options = ["-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function"]
@@ -73,15 +73,15 @@ def test_the_tests_in_the_docs_pass(code: str, tmp_path: Path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
 
     assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("name", modules())
-def test_the_examples_in_docstrings_are_true(name: str):
-    """Each ``>>>`` example gives what it says."""
+def test_doctests_pass(name: str):
+    """Each ``>>>`` example prints what the docstring says."""
     failed, _ = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
 
     assert failed == 0

@@ -1,4 +1,4 @@
-"""What the tests of the facade share: a generator for small sources, and child processes."""
+"""Fixtures of the facade tests: child processes, and the generator."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 
-#: What the private loop can be.
+#: The event loops that the portal can use.
 LOOPS = ["asyncio", "uvloop"]
 
-#: Seconds after which a child process has met the hazard that it is there to avoid.
-_LIMIT = 30
+#: Seconds after which a child process counts as hung, on a busy machine too.
+_LIMIT = 120
 
 _CHILD = """\
 import asyncio, gc, os, signal, sys, threading, warnings
@@ -28,7 +28,7 @@ from agentbay._call import BlockingFuture, Call
 from agentbay._lasting import BlockingContext, BlockingIterator
 from agentbay_async.errors import BlockingCallError, BlockingCallInAsyncContext, ClosedError
 
-# What a shell runs in the background ignores Ctrl-C, and so does all that it starts.
+# A shell lets background jobs ignore Ctrl-C, and their children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if LOOP == "asyncio":
@@ -52,7 +52,7 @@ def interrupt():
 
 @pytest.fixture(params=LOOPS)
 def child(request: pytest.FixtureRequest) -> Callable[[str], list[str]]:
-    """Run code in a process of its own, on each kind of loop; return the lines that it wrote."""
+    """Return a function that runs code in a child process; it returns the lines of stdout."""
     if request.param == "uvloop":
         pytest.importorskip("uvloop")
 
@@ -79,7 +79,7 @@ def child(request: pytest.FixtureRequest) -> Callable[[str], list[str]]:
 
 @pytest.fixture
 def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Make the generator importable."""
+    """Make the generator in ``scripts/`` importable."""
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     yield
     for name in [name for name in sys.modules if name.partition(".")[0] == "facade"]:

@@ -1,4 +1,4 @@
-"""Runs over many sessions from blocking code: what is handed over, interrupted, or left early."""
+"""Bulk runs from blocking code: results, callbacks, interrupts and early exits."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ PARAMS = CreateSessionParams()
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalService]:
-    """Run one local service for all of them."""
+    """Run one local service for all tests."""
     with LocalService(home=tmp_path_factory.mktemp("home")) as running:
         yield running
 
 
 @pytest.fixture
 def bay(service: LocalService) -> Iterator[AgentBay]:
-    """Give a blocking client; every test leaves no session."""
+    """Return a blocking client, and check that the test leaves no session."""
     with AgentBay(service.api_key, Config(endpoint=service.endpoint)) as bay:
         yield bay
         assert bay.list().total_count == 0
 
 
-def test_a_result_holds_blocking_sessions(bay: AgentBay) -> None:
-    """Awaiting is reading: nothing is made before, and once only."""
+def test_result_holds_blocking_sessions(bay: AgentBay) -> None:
+    """The first read starts the run, and there is only one."""
     made = bay.create_many(PARAMS, 3)
     assert bay.list().total_count == 0
     assert (made.done, made.failed, made.success) == (3, 0, True)
@@ -42,7 +42,7 @@ def test_a_result_holds_blocking_sessions(bay: AgentBay) -> None:
 
 
 def test_inputs_may_block_and_call_the_blocking_api(bay: AgentBay) -> None:
-    """A generator is read in a worker thread, and so are sessions that another run yields."""
+    """A generator and the sessions of another run are read in a worker thread."""
 
     def params() -> Iterator[CreateSessionParams]:
         for _ in range(3):
@@ -53,8 +53,8 @@ def test_inputs_may_block_and_call_the_blocking_api(bay: AgentBay) -> None:
     assert result.done == 3
 
 
-def test_a_loop_that_is_left_early_leaves_what_it_gave_and_no_more(bay: AgentBay) -> None:
-    """Nothing is read ahead: an outcome that nobody sees would be a session that nobody deletes."""
+def test_early_exit_of_a_loop_keeps_only_the_sessions_it_has_seen(bay: AgentBay) -> None:
+    """Outcomes are not read ahead: nobody would delete the session of an unseen outcome."""
     outcomes = iter(bay.create_many(PARAMS, 6, max_concurrency=2))
     session = next(outcomes).session
     outcomes.close()
@@ -62,16 +62,16 @@ def test_a_loop_that_is_left_early_leaves_what_it_gave_and_no_more(bay: AgentBay
     session.delete().unwrap()
 
 
-def test_around_a_block_everything_is_deleted(bay: AgentBay) -> None:
-    """Also what was read in a loop that was left, and after an error."""
+def test_with_block_deletes_its_sessions(bay: AgentBay) -> None:
+    """Also after an early exit of a loop."""
     with bay.create_many(PARAMS, 3) as made:
         assert len(made.sessions) == 3
     with bay.create_many(PARAMS, 3) as made, iter(made) as outcomes:
         next(outcomes)
 
 
-def test_a_blocking_function_is_mapped_in_worker_threads(bay: AgentBay) -> None:
-    """It gets a blocking session, and may use it."""
+def test_blocking_function_is_mapped_in_worker_threads(bay: AgentBay) -> None:
+    """It gets a blocking session."""
 
     def work(session: Session, item: int) -> str:
         return f"{item} {session.command.run('echo hi').stdout.strip()}"
@@ -80,10 +80,10 @@ def test_a_blocking_function_is_mapped_in_worker_threads(bay: AgentBay) -> None:
     assert sorted(one.value for one in outcomes) == ["0 hi", "1 hi", "2 hi", "3 hi"]
 
 
-def test_an_interrupt_half_way_leaves_nothing(
+def test_interrupted_run_leaves_no_sessions(
     service: LocalService, run_child: Callable[..., str], bay: AgentBay
 ) -> None:
-    """Ctrl-C ends the run, waits until what was made is deleted, and goes on to the caller."""
+    """Ctrl-C ends the run and deletes its sessions before the caller continues."""
     code = """
         import os, signal
         from agentbay import AgentBay, CreateSessionParams

@@ -1,4 +1,4 @@
-"""The blocking API in a real Jupyter kernel, whose cells run inside an event loop of its own."""
+"""The blocking API in a Jupyter kernel, which runs its cells inside an event loop."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ pytest.importorskip("ipykernel")
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kernels are interrupted otherwise")
 
-#: Seconds after which a cell hangs.
-_LIMIT = 60
+#: Seconds after which a cell counts as hung, on a busy machine too.
+_LIMIT = 180
 
 _CLIENT = """\
 from agentbay import AgentBay
@@ -30,35 +30,35 @@ session = bay.create().session
 
 
 class Notebook:
-    """A kernel, and cells for it."""
+    """A kernel that runs cells."""
 
     def __init__(self, manager: Any, client: Any) -> None:
         self._manager = manager
         self._client = client
 
     def run(self, cell: str, *, interrupt_at: str = "") -> tuple[list[str], list[str]]:
-        """Run a cell; return the lines it wrote to stdout, and those of errors and to stderr."""
-        out, wrong = "", ""
+        """Run a cell; return its lines on stdout, and the lines of errors and of stderr."""
+        out, errors = "", ""
 
-        def hear(message: dict[str, Any]) -> None:
-            nonlocal out, wrong
+        def collect(message: dict[str, Any]) -> None:
+            nonlocal out, errors
             content = message["content"]
             if message["msg_type"] == "stream" and content["name"] == "stdout":
                 out += content["text"]
                 if interrupt_at and interrupt_at in content["text"]:
                     self._manager.interrupt_kernel()
             elif message["msg_type"] == "stream":
-                wrong += content["text"]
+                errors += content["text"]
             elif message["msg_type"] == "error":
-                wrong += content["ename"]
+                errors += content["ename"]
 
-        self._client.execute_interactive(cell, output_hook=hear, timeout=_LIMIT)
-        return out.splitlines(), wrong.splitlines()
+        self._client.execute_interactive(cell, output_hook=collect, timeout=_LIMIT)
+        return out.splitlines(), errors.splitlines()
 
 
 @pytest.fixture
 def service() -> Iterator[LocalService]:
-    """Give a service whose sessions run nothing, and so need no isolation."""
+    """Return a service without isolation: these sessions run no foreign code."""
     with LocalService(isolation="none") as running:
         yield running
 
@@ -78,7 +78,7 @@ def notebook(service: LocalService) -> Iterator[Notebook]:
 
 
 def test_cells_block_without_a_warning(notebook: Notebook) -> None:
-    """Calls, loops and blocks work as they do in a script, and say nothing of loops."""
+    """Calls, loops and blocks work as they do in a script."""
     cell = """
         print(session.set_labels({"cell": "1"}).success)
         print([found.get_labels().data for found in bay.list({"cell": "1"})])
@@ -90,8 +90,8 @@ def test_cells_block_without_a_warning(notebook: Notebook) -> None:
     assert notebook.run(dedent(cell)) == (lines, [])
 
 
-def test_an_interrupted_cell_leaves_a_client_that_works(notebook: Notebook) -> None:
-    """The stop button ends the call; the next cell goes on, and nothing is left behind."""
+def test_client_works_after_an_interrupted_cell(notebook: Notebook) -> None:
+    """The session of the cell is deleted."""
     cell = """
         with bay.session() as second:
             print("begun", flush=True)

@@ -1,4 +1,4 @@
-"""The two packages side by side, as they are at run time: nothing is missing, added or renamed."""
+"""The two packages compared at run time: modules, exports, members, signatures, docstrings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import agentbay
 import agentbay_async
 from agentbay._facade import Facade
 
-#: What only the blocking package has.
+#: Names that only the blocking package has.
 _OWN = {"BlockingIterator"}
 
 
@@ -36,11 +36,11 @@ def _async_classes() -> list[type]:
 
 _CLASSES = _async_classes()
 
-#: What awaiting an object gives: the twin of the object has the members of that.
+#: Results of awaiting an object: its blocking class has their members too.
 _AWAITED = (agentbay_async.SessionListResult, agentbay_async.BulkResult)
 
 
-def _twin(kind: type) -> type:
+def _blocking_class(kind: type) -> type:
     module = kind.__module__.replace("agentbay_async", "agentbay", 1)
     found = getattr(importlib.import_module(module), kind.__name__.removeprefix("Async"))
     assert isinstance(found, type)
@@ -63,8 +63,8 @@ _METHODS = [
 ]
 
 
-def _blocking(annotation: object) -> str:
-    """Write an annotation in the blocking colour, by simple means of our own."""
+def _to_blocking(annotation: object) -> str:
+    """Convert an annotation to its blocking form, independently of the generator."""
     text = str(annotation)
     text = re.sub(r"\bAwaitable\[(\w+)\] \| \1\b", r"\1", text)
     text = re.sub(r"\bAwaitable\[(\w+)\]", r"\1", text)
@@ -74,32 +74,34 @@ def _blocking(annotation: object) -> str:
 
 
 def _words(text: str | None) -> list[str]:
-    """Return the words of a docstring that mean the same in both colours."""
+    """Return the words that both forms of a docstring share."""
     text = re.sub(r"\bAsync(?=[A-Z])", "", text or "")
     text = text.replace("agentbay_async", "agentbay").replace("aclose", "close")
     return [word for word in re.findall(r"\w+", text) if word not in ("await", "async")]
 
 
 def _member(kind: type, name: str) -> object:
-    return inspect.getattr_static(_twin(kind), "close" if name == "aclose" else name)
+    return inspect.getattr_static(_blocking_class(kind), "close" if name == "aclose" else name)
 
 
-def test_there_is_something_to_compare() -> None:
-    """The walk over the packages finds what everybody knows is there."""
+def test_async_classes_are_found() -> None:
+    """The comparisons below compare something."""
     names = {kind.__name__ for kind in _CLASSES}
     assert names >= {"AsyncAgentBay", "AsyncSession", "AsyncCommand", "AsyncFileSystem"}
 
 
 def test_both_packages_have_the_same_modules() -> None:
-    """`import agentbay.x` works for each `agentbay_async.x`, and for no other."""
-    wanted = [name.replace("agentbay_async", "agentbay", 1) for name in _modules("agentbay_async")]
-    assert _modules("agentbay") == wanted
+    """`agentbay.x` exists exactly if `agentbay_async.x` does."""
+    expected = [
+        name.replace("agentbay_async", "agentbay", 1) for name in _modules("agentbay_async")
+    ]
+    assert _modules("agentbay") == expected
 
 
-def test_the_blocking_package_exports_what_the_async_one_does_and_the_twins() -> None:
-    """All names are there, and a name of both packages is the same object."""
-    twins = {name.removeprefix("Async") for name in agentbay_async.__all__}
-    assert set(agentbay.__all__) == set(agentbay_async.__all__) | twins | _OWN
+def test_blocking_package_exports_all_async_names_and_the_blocking_classes() -> None:
+    """A name of both packages is the same object."""
+    blocking = {name.removeprefix("Async") for name in agentbay_async.__all__}
+    assert set(agentbay.__all__) == set(agentbay_async.__all__) | blocking | _OWN
     for name in agentbay.__all__:
         assert getattr(agentbay, name) is not None
     for name in agentbay_async.__all__:
@@ -107,21 +109,21 @@ def test_the_blocking_package_exports_what_the_async_one_does_and_the_twins() ->
 
 
 @pytest.mark.parametrize("kind", _CLASSES, ids=lambda kind: kind.__name__)
-def test_a_class_has_a_twin_with_the_same_docstring(kind: type) -> None:
-    """The twin holds an async object; it does not inherit from its class."""
-    twin = _twin(kind)
-    assert issubclass(twin, Facade)
-    assert not issubclass(twin, kind)
-    assert _words(twin.__doc__) == _words(kind.__doc__)
+def test_class_has_a_blocking_class_with_the_same_docstring(kind: type) -> None:
+    """The blocking class does not inherit from the async one."""
+    blocking = _blocking_class(kind)
+    assert issubclass(blocking, Facade)
+    assert not issubclass(blocking, kind)
+    assert _words(blocking.__doc__) == _words(kind.__doc__)
 
 
 @pytest.mark.parametrize("kind", _CLASSES, ids=lambda kind: kind.__name__)
-def test_a_twin_has_no_members_of_its_own(kind: type) -> None:
-    """What the twin offers, the async object offers too, or what awaiting it gives."""
+def test_blocking_class_has_no_further_members(kind: type) -> None:
+    """Each is a member of the async class, or of the result of awaiting it."""
     offered = {"close" if name == "aclose" else name for name in dir(kind)}
     if hasattr(kind, "__await__"):
         offered |= {name for result in _AWAITED for name in [*dir(result), *_documented(result)]}
-    assert set(_public(_twin(kind))) <= offered | set(_documented(kind))
+    assert set(_public(_blocking_class(kind))) <= offered | set(_documented(kind))
 
 
 def _documented(kind: type) -> list[str]:
@@ -130,51 +132,49 @@ def _documented(kind: type) -> list[str]:
 
 @pytest.mark.parametrize("kind", _CLASSES, ids=lambda kind: kind.__name__)
 def test_every_documented_attribute_can_be_read(kind: type) -> None:
-    """What `Attributes:` lists is a property of the twin."""
+    """Each entry of `Attributes:` is a property of the blocking class."""
     section = (kind.__doc__ or "").partition("Attributes:")[2].partition("\n\n")[0]
     for name in re.findall(r"^        (\w+): ", section, re.M):
         assert isinstance(_member(kind, name), property), name
 
 
 @pytest.mark.parametrize(("kind", "name", "value"), _METHODS)
-def test_a_member_has_the_same_signature_and_docstring(
-    kind: type, name: str, value: object
-) -> None:
-    """Parameters, kinds, defaults and annotations are those of the async member."""
-    twin = _member(kind, name)
-    assert isinstance(twin, property) == isinstance(value, property)
-    if isinstance(value, property) and isinstance(twin, property):
-        value, twin = value.fget, twin.fget
+def test_member_has_the_same_signature_and_docstring(kind: type, name: str, value: object) -> None:
+    """Names, kinds, defaults and annotations of the parameters, and the returned type."""
+    blocking = _member(kind, name)
+    assert isinstance(blocking, property) == isinstance(value, property)
+    if isinstance(value, property) and isinstance(blocking, property):
+        value, blocking = value.fget, blocking.fget
     assert callable(value)
-    assert callable(twin)
-    theirs, ours = inspect.signature(value), inspect.signature(twin)
+    assert callable(blocking)
+    theirs, ours = inspect.signature(value), inspect.signature(blocking)
     assert [
-        (each.name, each.kind, each.default, _blocking(each.annotation))
+        (each.name, each.kind, each.default, _to_blocking(each.annotation))
         for each in theirs.parameters.values()
     ] == [
         (each.name, each.kind, each.default, str(each.annotation))
         for each in ours.parameters.values()
     ]
-    returned = _blocking(theirs.return_annotation)
+    returned = _to_blocking(theirs.return_annotation)
     if hasattr(value, "__wrapped__") and str(ours.return_annotation).startswith("Abstract"):
         returned = returned.replace("BlockingIterator", "AbstractContextManager")
     assert str(ours.return_annotation) == returned
-    assert _words(inspect.getdoc(twin)) == _words(inspect.getdoc(value))
+    assert _words(inspect.getdoc(blocking)) == _words(inspect.getdoc(value))
 
 
 @pytest.mark.parametrize("kind", _CLASSES, ids=lambda kind: kind.__name__)
-def test_no_async_name_leaks_into_a_twin(kind: type) -> None:
-    """Neither signatures nor docstrings of a twin speak of the other colour."""
-    twin = _twin(kind)
+def test_blocking_class_mentions_no_async_names(kind: type) -> None:
+    """Neither in annotations nor in docstrings."""
+    blocking = _blocking_class(kind)
     members = [
-        value.fget if isinstance(value, property) else value for value in vars(twin).values()
+        value.fget if isinstance(value, property) else value for value in vars(blocking).values()
     ]
-    for member in [twin, *filter(inspect.isfunction, members)]:
-        told = [inspect.getdoc(member) or ""]
+    for member in [blocking, *filter(inspect.isfunction, members)]:
+        texts = [inspect.getdoc(member) or ""]
         if inspect.isfunction(member):
-            told += map(str, member.__annotations__.values())
+            texts += map(str, member.__annotations__.values())
         assert not re.search(
-            r"\bA(sync[A-Z]|waitable)|\bCoroutine\b|agentbay_async", " ".join(told)
+            r"\bA(sync[A-Z]|waitable)|\bCoroutine\b|agentbay_async", " ".join(texts)
         )
 
 

@@ -1,4 +1,4 @@
-"""What one blocking call promises: value, error, context, traceback, and no litter."""
+"""One blocking call: its value, error, context and traceback, and no garbage."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ async def _fail() -> None:
     raise _WatchedError
 
 
-def test_a_call_returns_the_value_of_its_coroutine() -> None:
-    """What the coroutine returns is what the caller gets, the very object."""
+def test_call_returns_the_value_of_its_coroutine() -> None:
+    """The same object, not a copy."""
     value = object()
     assert _portal.run(_echo(value)) is value
 
 
-def test_calls_of_many_threads_do_not_mix_when_they_run_side_by_side() -> None:
-    """Each of dozens of threads gets its own answers."""
+def test_calls_of_many_threads_do_not_mix() -> None:
+    """Each of 32 threads gets its own results."""
 
     def ask(number: int) -> list[object]:
         return [_portal.run(_echo((number, step))) for step in range(20)]
@@ -51,7 +51,7 @@ def test_calls_of_many_threads_do_not_mix_when_they_run_side_by_side() -> None:
 
 
 def test_all_calls_share_one_daemon_thread() -> None:
-    """However many callers, there is one loop thread, and it keeps no process alive."""
+    """A daemon thread does not keep the process alive."""
 
     async def here() -> threading.Thread:
         return threading.current_thread()
@@ -62,8 +62,8 @@ def test_all_calls_share_one_daemon_thread() -> None:
     assert found.pop().daemon
 
 
-def test_the_callers_context_variables_arrive() -> None:
-    """A coroutine sees what its caller has set."""
+def test_callers_context_variables_arrive() -> None:
+    """The coroutine reads the value that its caller has set."""
 
     async def read() -> str:
         return _tenant.get()
@@ -75,7 +75,7 @@ def test_the_callers_context_variables_arrive() -> None:
         _tenant.reset(token)
 
 
-def test_an_error_keeps_the_line_that_raised_it() -> None:
+def test_error_keeps_the_line_that_raised_it() -> None:
     """The traceback leads from the caller to the failing coroutine in a few steps."""
     with pytest.raises(_WatchedError) as caught:
         _portal.run(_fail())
@@ -84,23 +84,23 @@ def test_an_error_keeps_the_line_that_raised_it() -> None:
     assert len(names) <= 5
 
 
-def test_an_error_leaves_no_garbage_cycle() -> None:
-    """An error dies with its last reference; no collector has to come for it."""
+def test_error_leaves_no_garbage_cycle() -> None:
+    """Its last reference frees an error, without the garbage collector."""
     gc.disable()
     try:
         try:
             _portal.run(_fail())
         except _WatchedError as error:
             watched = weakref.ref(error)
-        # The loop lets go of the finished task on its own thread, at the latest before this.
+        # The loop drops its reference to the finished task before it runs the next call.
         _portal.run(_echo(None))
         assert watched() is None
     finally:
         gc.enable()
 
 
-def test_a_cancellation_from_inside_is_an_ordinary_error() -> None:
-    """A blocking caller has no task to cancel: it hears of a closed loop instead."""
+def test_cancellation_from_inside_is_an_ordinary_error() -> None:
+    """A blocking caller has no task to cancel, so it gets `ClosedError`."""
 
     async def cancelled() -> None:
         raise asyncio.CancelledError
@@ -109,8 +109,8 @@ def test_a_cancellation_from_inside_is_an_ordinary_error() -> None:
         _portal.run(cancelled())
 
 
-def test_a_call_that_is_stopped_at_once_still_cleans_up() -> None:
-    """A cancel that arrives before the first step lets the coroutine begin, so that it can end."""
+def test_call_that_is_cancelled_at_once_still_cleans_up() -> None:
+    """The coroutine takes its first step before it is cancelled."""
     cleaned: list[bool] = []
 
     async def work() -> None:
@@ -130,8 +130,8 @@ def test_a_call_that_is_stopped_at_once_still_cleans_up() -> None:
     assert cleaned == [True]
 
 
-def test_a_callback_may_block() -> None:
-    """Callbacks run in worker threads, where the blocking API works; errors come back."""
+def test_callback_may_block() -> None:
+    """It runs in a worker thread, where the blocking API works; its error is raised."""
     seen: list[object] = []
 
     def callback(value: object) -> None:

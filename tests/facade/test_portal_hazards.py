@@ -1,4 +1,4 @@
-"""What could hang or crash a process: each hazard meets a process of its own."""
+"""Hazards of the portal that could hang or crash a process, each in a child process."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def test_importing_starts_nothing(child: Child) -> None:
     assert child(script) == ["False 1"]
 
 
-def test_the_faster_loop_serves_where_it_is_installed(child: Child) -> None:
-    """It is looked for with the first call, and the plain one takes its place."""
+def test_uvloop_is_used_if_it_is_installed(child: Child) -> None:
+    """Otherwise asyncio's own loop is."""
     script = """
         async def kind():
             return type(asyncio.get_running_loop()).__module__.partition(".")[0]
@@ -39,8 +39,8 @@ def test_the_faster_loop_serves_where_it_is_installed(child: Child) -> None:
     assert child(script) == ["True"]
 
 
-def test_threads_by_the_dozen_get_their_own_answers(child: Child) -> None:
-    """Forty threads call at the same time, again and again, and none waits for another's call."""
+def test_forty_threads_get_their_own_results(child: Child) -> None:
+    """They call at the same time, and none waits for the call of another."""
     script = """
         together = threading.Barrier(40)
 
@@ -67,8 +67,8 @@ def test_threads_by_the_dozen_get_their_own_answers(child: Child) -> None:
     assert child(script) == ["400"]
 
 
-def test_a_call_on_the_loops_own_thread_raises(child: Child) -> None:
-    """A call that could never end is refused, and its coroutine is put away."""
+def test_call_on_the_loops_own_thread_raises(child: Child) -> None:
+    """Such a call could never end. Its coroutine is closed."""
     script = """
         async def inside():
             _portal.run(echo(1))
@@ -82,7 +82,7 @@ def test_a_call_on_the_loops_own_thread_raises(child: Child) -> None:
 
 
 def test_other_calls_go_on_when_one_raises_system_exit(child: Child) -> None:
-    """SystemExit reaches the caller whose coroutine raised it, and nobody else."""
+    """SystemExit reaches only the caller whose coroutine raised it."""
     script = """
         async def leave():
             raise SystemExit(3)
@@ -116,8 +116,8 @@ def test_ctrl_c_waits_for_the_clean_up_of_the_call(child: Child) -> None:
     assert child(script) == ["cleaned up", "interrupted", "works"]
 
 
-def test_a_second_ctrl_c_lets_go_of_a_clean_up_that_does_not_end(child: Child) -> None:
-    """Two interrupts are enough, whatever the coroutine does; and the process can end."""
+def test_second_ctrl_c_stops_waiting_for_the_clean_up(child: Child) -> None:
+    """The portal still works, and the process can end."""
     script = """
         async def work():
             try:
@@ -130,14 +130,14 @@ def test_a_second_ctrl_c_lets_go_of_a_clean_up_that_does_not_end(child: Child) -
         try:
             _portal.run(work())
         except KeyboardInterrupt:
-            say("let go")
+            say("stopped")
         say(_portal.run(echo("works")))
     """
-    assert child(script) == ["let go", "works"]
+    assert child(script) == ["stopped", "works"]
 
 
 def test_ctrl_c_in_a_loop_closes_the_iterator_first(child: Child) -> None:
-    """An interrupted iterator has run its own clean-up when the caller goes on."""
+    """The clean-up of the source is over when the caller continues."""
     script = """
         async def items():
             try:
@@ -157,7 +157,7 @@ def test_ctrl_c_in_a_loop_closes_the_iterator_first(child: Child) -> None:
 
 
 def test_ctrl_c_in_a_with_block_leaves_it_in_order(child: Child) -> None:
-    """The manager hears of the interrupt and leaves before the caller goes on."""
+    """The manager exits before the caller continues."""
     script = """
         from contextlib import asynccontextmanager
 
@@ -184,7 +184,7 @@ def test_ctrl_c_in_a_with_block_leaves_it_in_order(child: Child) -> None:
 
 
 @forks
-def test_a_forked_child_gets_a_loop_of_its_own(child: Child) -> None:
+def test_forked_child_gets_a_loop_of_its_own(child: Child) -> None:
     """Calls work on both sides of a fork."""
     script = """
         _portal.run(echo(None))
@@ -199,8 +199,8 @@ def test_a_forked_child_gets_a_loop_of_its_own(child: Child) -> None:
 
 
 @forks
-def test_a_fork_may_happen_while_another_thread_holds_the_lock(child: Child) -> None:
-    """The child does not wait for a lock whose holder is no more."""
+def test_fork_while_another_thread_holds_the_lock(child: Child) -> None:
+    """The child does not wait for a lock whose holder does not exist in it."""
     script = """
         _portal.run(echo(None))
         held, release = threading.Event(), threading.Event()
@@ -225,8 +225,8 @@ def test_a_fork_may_happen_while_another_thread_holds_the_lock(child: Child) -> 
 
 
 @forks
-def test_a_forked_child_cannot_go_on_with_an_iterator_of_its_parent(child: Child) -> None:
-    """What was begun before the fork says so, and what to do."""
+def test_forked_child_cannot_continue_an_iterator_of_its_parent(child: Child) -> None:
+    """The error says so and names the remedy."""
     script = """
         async def items():
             yield 1
@@ -248,28 +248,28 @@ def test_a_forked_child_cannot_go_on_with_an_iterator_of_its_parent(child: Child
     assert child(script) == ["1", expected, "2"]
 
 
-def test_calls_under_way_clean_up_when_the_process_ends(child: Child) -> None:
-    """The end of the interpreter cancels what still runs, and does not hang."""
+def test_running_calls_clean_up_when_the_process_ends(child: Child) -> None:
+    """The exit of the interpreter cancels them, and does not hang."""
     script = """
-        begun = threading.Event()
+        started = threading.Event()
 
         async def work():
             try:
-                begun.set()
+                started.set()
                 await asyncio.Event().wait()
             finally:
                 await asyncio.sleep(0)
                 say("cleaned up")
 
         threading.Thread(target=lambda: _portal.run(work()), daemon=True).start()
-        begun.wait()
+        started.wait()
         threading.excepthook = lambda _: None
     """
     assert child(script) == ["cleaned up"]
 
 
-def test_a_with_block_is_left_when_the_process_ends(child: Child) -> None:
-    """A block in a daemon thread never reaches its end; its manager is left all the same."""
+def test_with_block_is_left_when_the_process_ends(child: Child) -> None:
+    """The manager exits although a block in a daemon thread never reaches its end."""
     script = """
         inside = threading.Event()
 
@@ -292,8 +292,8 @@ def test_a_with_block_is_left_when_the_process_ends(child: Child) -> None:
     assert child(script) == ["left: CancelledError"]
 
 
-def test_an_item_does_not_wait_for_the_next_one(child: Child) -> None:
-    """What is there is handed over although the source stands still after it."""
+def test_item_does_not_wait_for_the_next_one(child: Child) -> None:
+    """Items are delivered although the source waits after them."""
     script = """
         async def items():
             for number in range(5):
@@ -307,12 +307,12 @@ def test_an_item_does_not_wait_for_the_next_one(child: Child) -> None:
 
 
 def test_closing_the_portal_frees_the_callers(child: Child) -> None:
-    """A call under way hears of it, and so does the next one."""
+    """The running call and the next one raise `ClosedError`."""
     script = """
-        portal, begun = _portal.Portal(), threading.Event()
+        portal, started = _portal.Portal(), threading.Event()
 
         async def work():
-            begun.set()
+            started.set()
             await asyncio.Event().wait()
 
         def wait():
@@ -324,7 +324,7 @@ def test_closing_the_portal_frees_the_callers(child: Child) -> None:
 
         waiting = threading.Thread(target=wait)
         waiting.start()
-        begun.wait()
+        started.wait()
         portal.close()
         waiting.join()
         late = Call(echo(1))
@@ -337,8 +337,8 @@ def test_closing_the_portal_frees_the_callers(child: Child) -> None:
     assert child(script) == ["freed", expected]
 
 
-def test_a_stop_that_comes_too_late_does_not_break_the_last_clean_up(child: Child) -> None:
-    """A loop that ended before it was told to goes through its end once, and in order."""
+def test_late_stop_does_not_break_the_last_clean_up(child: Child) -> None:
+    """A loop that SystemExit has ended cleans up once."""
     script = """
         portal, gate = _portal.Portal(), threading.Event()
 
@@ -362,8 +362,8 @@ def test_a_stop_that_comes_too_late_does_not_break_the_last_clean_up(child: Chil
     assert child(script) == ["cleaned up"]
 
 
-def test_a_running_loop_is_warned_of_once_for_each_line(child: Child) -> None:
-    """A blocking call in async code works, and each line of it is told once."""
+def test_call_in_a_running_loop_warns_once_for_each_line(child: Child) -> None:
+    """The call itself works."""
     script = """
         async def main():
             for _ in range(3):
@@ -378,8 +378,8 @@ def test_a_running_loop_is_warned_of_once_for_each_line(child: Child) -> None:
     assert child(script) == [warning, "1", "1", "1", warning, "2"]
 
 
-def test_a_notebook_is_not_warned(child: Child) -> None:
-    """IPython runs every cell inside a loop: a warning there would say nothing."""
+def test_notebook_gets_no_warning(child: Child) -> None:
+    """IPython runs every cell inside a loop, and its user cannot change that."""
     script = """
         from types import SimpleNamespace
 
@@ -393,8 +393,8 @@ def test_a_notebook_is_not_warned(child: Child) -> None:
     assert child(script) == ["1"]
 
 
-def test_a_warning_that_is_an_error_leaves_nothing_behind(child: Child) -> None:
-    """With warnings as errors the call is refused, and its coroutine is put away."""
+def test_warning_as_an_error_closes_the_coroutine(child: Child) -> None:
+    """With warnings as errors, the call raises."""
     script = """
         async def main():
             try:
@@ -408,8 +408,8 @@ def test_a_warning_that_is_an_error_leaves_nothing_behind(child: Child) -> None:
     assert child(script) == ["refused"]
 
 
-def test_an_iterator_may_be_collected_on_the_loops_own_thread(child: Child) -> None:
-    """The finalizer does not wait for the very thread that runs it."""
+def test_iterator_is_collected_on_the_loops_own_thread(child: Child) -> None:
+    """The finalizer does not wait for the thread that runs it."""
     script = """
         closed = threading.Event()
 

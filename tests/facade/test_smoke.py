@@ -1,4 +1,4 @@
-"""Every method of every blocking class, called once: its async twin gets exactly the arguments."""
+"""Every method of every blocking class, called once: the async method gets its arguments."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class _Double:
-    """Stands for an async object: notes the calls, and answers each with the same object."""
+    """A test double of an async object: records the calls, and returns the same object."""
 
     def __init__(self, kind: type) -> None:
         self.kind = kind
@@ -40,7 +40,7 @@ class _Double:
 
 
 class _Answer:
-    """Whatever a method returns: a result whose parts can be changed, a source, a manager."""
+    """A return value for any method: it can be mapped, as a result can."""
 
     def map(self, change: Callable[[object], object]) -> _Answer:
         assert callable(change)
@@ -62,7 +62,7 @@ def _facades() -> list[type[Facade[Any]]]:
     return [kind for kind in Facade.__subclasses__() if kind.__module__.startswith("agentbay.")]
 
 
-def _aio(kind: type[Facade[Any]]) -> type:
+def _async_class(kind: type[Facade[Any]]) -> type:
     module = importlib.import_module(kind.__module__.replace("agentbay", "agentbay_async", 1))
     found = getattr(module, f"Async{kind.__name__}")
     assert isinstance(found, type)
@@ -76,7 +76,7 @@ def _methods() -> list[Any]:
         for name, member in vars(kind).items()
         if inspect.isfunction(member)
         and (name in ("__enter__", "__iter__", "__exit__") or not name.startswith("_"))
-        and hasattr(_aio(kind), _source_name(name))
+        and hasattr(_async_class(kind), _source_name(name))
     ]
 
 
@@ -86,45 +86,47 @@ def _source_name(name: str) -> str:
 
 
 def _argument(parameter: inspect.Parameter) -> tuple[object, object]:
-    """Return what to pass for a parameter, and what must arrive."""
+    """Return the argument for a parameter, and the argument that the async method must get."""
     annotation = str(parameter.annotation)
     for kind in _facades():
         if kind.__name__ in annotation.replace("|", " ").split():
-            aio = _Double(_aio(kind))
+            aio = _Double(_async_class(kind))
             return _facade.wrap(kind, aio), aio
     value = (lambda *_given: None) if "Callable[" in annotation else object()
     return value, value
 
 
-def _check_arrived(annotation: str, wanted: object, arrived: Any) -> None:
+def _check_argument(annotation: str, expected: object, received: Any) -> None:
     if "Callable[" not in annotation:
-        assert arrived is wanted
+        assert received is expected
         return
-    assert inspect.iscoroutinefunction(arrived)
+    assert inspect.iscoroutinefunction(received)
     taken = re.findall(r"Callable\[\[(.*?)\]", annotation)[0]
     given = [object()] * len(taken.split(",")) if taken else []
-    assert _portal.run(arrived(*given)) is None
+    assert _portal.run(received(*given)) is None
 
 
 @pytest.mark.parametrize(("kind", "name"), _methods())
-def test_a_method_hands_its_arguments_to_the_async_one(kind: type[Facade[Any]], name: str) -> None:
-    """Each argument arrives under its own name; blocking objects arrive as async ones."""
-    double = _Double(_aio(kind))
+def test_method_passes_its_arguments_to_the_async_one(kind: type[Facade[Any]], name: str) -> None:
+    """By the same name; blocking objects are passed as async ones."""
+    double = _Double(_async_class(kind))
     facade = _facade.wrap(kind, double)
     method = getattr(facade, name)
     parameters = inspect.signature(method).parameters
     arguments = {key: _argument(parameter) for key, parameter in parameters.items()}
     _call(method, parameters, arguments)
-    ((called, arrived),) = double.calls
-    # Two names of one method arrive under the first.
+    ((called, received),) = double.calls
+    # An alias calls the method by its first name.
     assert getattr(double.kind, called) is getattr(double.kind, _source_name(name))
-    assert arrived.keys() == arguments.keys()
-    for key, (_, wanted) in arguments.items():
-        wanted = (wanted,) if parameters[key].kind is inspect.Parameter.VAR_POSITIONAL else wanted
-        if isinstance(wanted, tuple):
-            assert arrived[key] == wanted
+    assert received.keys() == arguments.keys()
+    for key, (_, expected) in arguments.items():
+        expected = (
+            (expected,) if parameters[key].kind is inspect.Parameter.VAR_POSITIONAL else expected
+        )
+        if isinstance(expected, tuple):
+            assert received[key] == expected
         else:
-            _check_arrived(str(parameters[key].annotation), wanted, arrived[key])
+            _check_argument(str(parameters[key].annotation), expected, received[key])
 
 
 def _call(
@@ -138,14 +140,14 @@ def _call(
     return method(*args, **kwargs)
 
 
-def test_every_blocking_class_is_looked_at() -> None:
-    """The walk finds what everybody knows is there."""
+def test_blocking_classes_are_found() -> None:
+    """The test above tests something."""
     assert {kind.__name__ for kind in _facades()} >= {"AgentBay", "Session", "Command"}
     assert len(_methods()) > 30
 
 
 class _Listing:
-    """Stands for an async listing: counts how often it is awaited."""
+    """A test double of an async listing: counts how often it is awaited."""
 
     def __init__(self, sessions: list[object]) -> None:
         self.sessions = sessions
@@ -158,8 +160,8 @@ class _Listing:
         return agentbay.SessionListResult.ok(page, "a-request")
 
 
-def test_a_listing_reads_its_first_page_once_when_it_is_looked_at() -> None:
-    """Nothing is sent before; then every field comes from the one answer."""
+def test_listing_fetches_its_first_page_once_on_first_use() -> None:
+    """All fields come from the same answer."""
     listing = _Listing([_Double(agentbay.AsyncSession)])
     blocking = _facade.wrap(agentbay.SessionListing, listing)
     assert listing.awaited == 0
@@ -174,21 +176,21 @@ def test_a_listing_reads_its_first_page_once_when_it_is_looked_at() -> None:
     assert listing.awaited == 1
 
 
-def test_a_property_is_the_same_object_each_time() -> None:
-    """`session.command is session.command`, for as long as somebody holds it."""
+def test_property_returns_the_same_object_each_time() -> None:
+    """`bay.context is bay.context`."""
     with agentbay.AgentBay("a-key", endpoint="http://127.0.0.1:9") as bay:
         assert bay.context is bay.context
         assert isinstance(bay.context, agentbay.ContextService)
 
 
-def test_a_blocking_object_shows_what_it_is_without_the_other_colour() -> None:
-    """The repr is that of the async object under the blocking name, and tells no secret."""
+def test_repr_has_the_blocking_name() -> None:
+    """And it does not contain the API key."""
     bay = agentbay.AgentBay("a-key", endpoint="http://127.0.0.1:9")
     assert repr(bay) == "AgentBay('http://127.0.0.1:9')"
 
 
-def test_a_blocking_object_does_not_pickle() -> None:
-    """It holds connections; the error says what to send instead."""
+def test_blocking_object_cannot_be_pickled() -> None:
+    """The error says what to send instead."""
     import pickle
 
     with pytest.raises(TypeError, match="send its id"):

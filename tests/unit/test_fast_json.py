@@ -1,4 +1,4 @@
-"""A faster parser of JSON is used where it is installed, and nothing is read differently by it."""
+"""orjson is used if it is installed, and reads the same values as the standard library."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True)
-def _forgotten() -> Iterator[None]:
-    """Look for the parser anew, before and after."""
+def _no_cached_parser() -> Iterator[None]:
+    """Look for the parser again, before and after the test."""
     codec._fast_loads.cache_clear()
     yield
     codec._fast_loads.cache_clear()
 
 
-def test_the_standard_parser_is_used_where_there_is_no_other(
+def test_standard_parser_is_used_without_orjson(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The faster one is an extra."""
+    """The extra `speed` installs orjson."""
     monkeypatch.setitem(sys.modules, "orjson", None)
     assert codec.read_json(b'{"a": [1, "\xc3\xa9"]}') == {"a": [1, "é"]}
 
 
-def test_the_faster_parser_is_used_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And found once for all."""
+def test_orjson_is_used_if_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parser is looked up once."""
     bodies: list[bytes] = []
 
     def loads(body: bytes) -> Any:
@@ -48,10 +48,10 @@ def test_the_faster_parser_is_used_where_it_is_installed(monkeypatch: pytest.Mon
     assert bodies == [b"[1]", b"[2]"]
 
 
-def test_what_the_faster_parser_refuses_is_read_by_the_standard_one(
+def test_standard_parser_reads_what_orjson_rejects(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The same answers are read with and without it; what is not JSON stays an error."""
+    """The standard parser is more lenient. Invalid JSON stays an error."""
 
     def loads(_body: bytes) -> Any:
         raise ValueError("too strict")
@@ -65,7 +65,7 @@ def test_what_the_faster_parser_refuses_is_read_by_the_standard_one(
 
 
 @pytest.mark.parametrize("body", [b'{"a": 1.5, "b": [true, null]}', rb'"\ud800"', b"[NaN]"])
-def test_the_real_one_reads_what_the_standard_one_reads(body: bytes) -> None:
-    """Where it is installed."""
+def test_orjson_reads_the_same_values(body: bytes) -> None:
+    """With the real orjson, if it is installed."""
     pytest.importorskip("orjson")
     assert repr(codec.read_json(body)) == repr(json.loads(body))

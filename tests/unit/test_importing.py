@@ -1,4 +1,4 @@
-"""Importing costs nothing but time: no aiohttp, no thread, no file, no socket, no logging."""
+"""Importing has no side effects: no aiohttp, thread, file, socket or log handler."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ print(logging.getLogger("agentbay").level)
 def test_importing_has_no_side_effect(
     run_child: Callable[..., str], package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not even with the values in use that need no network."""
+    """Nor has the use of values that need no network."""
     monkeypatch.chdir(tmp_path)
-    said = run_child(_WATCHED.replace("PACKAGE", package), "-W", "error").splitlines()
-    assert said == ["[]", "1", "[]", "[] []", "0"]
+    output = run_child(_WATCHED.replace("PACKAGE", package), "-W", "error").splitlines()
+    assert output == ["[]", "1", "[]", "[] []", "0"]
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("package", "client"), [("agentbay_async", "AsyncAgentBay"), ("agentbay", "AgentBay")]
 )
-def test_a_client_opens_nothing_until_it_is_used(
+def test_client_opens_nothing_until_it_is_used(
     run_child: Callable[..., str], package: str, client: str
 ) -> None:
-    """Making one starts no thread, connects to nobody and loads nothing that few clients need."""
+    """Creating one starts no thread, opens no connection and imports no rare module."""
     code = f"""
     import sys, threading
     import {package}
@@ -62,7 +62,7 @@ def test_a_client_opens_nothing_until_it_is_used(
     bay = {package}.{client}("akm-1", endpoint="https://service.invalid")
     bay.context
     print(threading.active_count(), opened)
-    seldom = ("agentbay_local", "agentbay_async._transport.websocket", "agentbay_async.models.bulk")
-    print([name for name in seldom if name in sys.modules])
+    rare = ("agentbay_local", "agentbay_async._transport.websocket", "agentbay_async.models.bulk")
+    print([name for name in rare if name in sys.modules])
     """
     assert run_child(code, "-W", "error").splitlines() == ["1 []", "[]"]
