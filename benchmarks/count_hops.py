@@ -19,7 +19,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from agentbay_async import AsyncAgentBay, AsyncSession
+from agentbay_async import AsyncAgentBay, AsyncSession, CreateSessionParams
 from agentbay_local import LocalService
 from support.ledger import own_ledger
 
@@ -76,8 +76,9 @@ async def _measure(counter: Counter, service: LocalService, options: argparse.Na
         AsyncAgentBay(service.api_key, endpoint=service.endpoint) as bay,
         bay.session() as used,
     ):
+        params = CreateSessionParams()
         calls: dict[str, Callable[[], Awaitable[Any]]] = {
-            "create": bay.create,
+            "create": lambda: bay.create(params),
             "shell": lambda: used.command.run("true"),
         }
         for name in options.calls or calls:

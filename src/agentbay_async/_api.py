@@ -195,7 +195,7 @@ class Api:
         deadline = started + max(self.settings.deadline, timeout)
         attempts: list[Attempt] = []
         hooks = call_hooks.get()
-        self._budget.earn()
+        self._budget.calls += 1
         while True:
             if hooks is not None:
                 hooks.sent(request.ACTION)

@@ -1,11 +1,11 @@
-"""When to send a request again, and after how long. Pure: no clock, no I/O.
+"""Retry policy: when to send a request again, and after which wait. No clock, no I/O.
 
-What decides is what could have reached the service. A request that surely did not, or that the
-service turned away unread, may always be sent again; one that may have been acted on only if
-sending it twice does no more than sending it once.
+A request may always be sent again if it certainly did not reach the service, or if the service
+rejected it unread. If the service may have acted on it, it is sent again only if sending it twice
+has the same effect as sending it once.
 
-A service that is down is not helped by a client that sends everything four times, so what a client
-sends again is kept to a share of what it sends.
+A client that sends everything four times makes an outage worse. Therefore a retry budget limits
+repetitions to a share of the client's calls.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ _PERHAPS_ACTED_ON = (ConnectionLostError, RequestTimeoutError, BadAnswerError, S
 
 @attrs.frozen
 class RetryPolicy:
-    """How patient to be.
+    """Limits of retries.
 
     Attributes:
-        attempts: How often a request is sent at most. Default 4; 1 turns retries off.
-        base: Upper bound of the first wait, in seconds; it doubles with every attempt.
-        cap: Upper bound of any wait that the service did not ask for, in seconds.
-        budget: How many repetitions each call earns the client. Default 0.1: in the long run, one
-            request in ten.
-        reserve: Repetitions that a client may have saved at most, and begins with. Default 100.
+        attempts: Most attempts for one request. Default 4; 1 turns retries off.
+        base: Upper bound of the first wait, in seconds. It doubles with each attempt. Default 0.2.
+        cap: Upper bound of a wait that the service did not ask for, in seconds. Default 5.
+        budget: Repetitions that each call adds to the client's budget. Default 0.1: in the long
+            run, one request in ten may be a repetition.
+        reserve: Repetitions that the budget starts with and can hold. Default 100.
     """
 
     attempts: int = 4
@@ -53,10 +53,13 @@ class RetryPolicy:
 
 
 class RetryBudget:
-    """The repetitions that a client has left. What the service asks for costs nothing.
+    """The repetitions that a client has left.
 
     Args:
-        policy: How many are earned and saved.
+        policy: How fast the budget fills, and how much it holds.
+
+    Attributes:
+        calls: Calls since the last repetition; the client counts them.
 
     Example:
         >>> budget = RetryBudget(RetryPolicy(budget=0.5, reserve=1))
@@ -64,22 +67,21 @@ class RetryBudget:
         [True, False]
     """
 
-    __slots__ = ("_left", "_policy")
+    __slots__ = ("_left", "_policy", "calls")
 
     def __init__(self, policy: RetryPolicy) -> None:
         self._policy = policy
         self._left = float(policy.reserve)
-
-    def earn(self) -> None:
-        """Count a call."""
-        if self._left < self._policy.reserve:
-            self._left += self._policy.budget
+        self.calls = 0
 
     def covers(self, error: AgentBayError) -> bool:
-        """Take one repetition out, and return whether there was one."""
+        """Take one repetition; return False if none is left. Throttled requests are free."""
         if isinstance(error, ThrottledError):
-            # The service is well and says when to come back: that is no storm.
+            # The service is up, and has said when to come back.
             return True
+        earned = self.calls * self._policy.budget
+        self.calls = 0
+        self._left = min(float(self._policy.reserve), self._left + earned)
         if self._left < 1:
             return False
         self._left -= 1
@@ -87,20 +89,20 @@ class RetryBudget:
 
 
 def perhaps_acted_on(error: AgentBayError) -> bool:
-    """Whether the service may have done what was asked, although the answer was lost."""
+    """Return whether the service may have acted on the request although the answer was lost."""
     return isinstance(error, _PERHAPS_ACTED_ON)
 
 
 def next_wait(
     policy: RetryPolicy, attempt: int, error: AgentBayError, *, repeatable: bool, remaining: float
 ) -> float | None:
-    """Return how many seconds to wait before the next attempt, or ``None`` to give up.
+    """Return the seconds to wait before the next attempt, or ``None`` to give up.
 
     Args:
-        policy: How patient to be.
+        policy: The limits.
         attempt: The number of the attempt that failed; the first is 1.
-        error: How it failed.
-        repeatable: Whether sending the request twice does no more than sending it once.
+        error: Its error.
+        repeatable: Whether sending the request twice has the same effect as sending it once.
         remaining: Seconds left until the deadline of the whole call.
 
     Example:
@@ -113,11 +115,12 @@ def next_wait(
     wait = _jittered(policy, attempt)
     asked = error.retry_after if isinstance(error, APIError) else None
     if asked is not None:
-        # Never earlier than asked for, and spread so that a crowd does not come back at once.
+        # Never earlier than the service asked. The jitter keeps many clients from coming back at
+        # the same moment.
         wait += asked
     return wait if wait < remaining else None
 
 
 def _jittered(policy: RetryPolicy, attempt: int) -> float:
     bound = min(policy.cap, policy.base * 2 ** (attempt - 1))
-    return random.uniform(0, bound)  # noqa: S311  # spreads load; nothing secret hangs on it
+    return random.uniform(0, bound)  # noqa: S311  # jitter needs no secret

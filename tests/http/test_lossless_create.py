@@ -128,7 +128,7 @@ async def test_a_create_that_nobody_can_look_after_says_so(
     service.trouble("ListSession", *["unread"] * 8)
     result = await bays(retry=RetryPolicy(attempts=2)).create()
     assert isinstance(result.error, ConnectionLostError)
-    assert "not known whether there is a session" in result.error_message
+    assert "unknown whether a session was created" in result.error_message
     assert scripted.actions.count("CreateMcpSession") == 1
 
 

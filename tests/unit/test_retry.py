@@ -89,26 +89,26 @@ def test_a_service_that_failed_may_say_when_to_come_back_too() -> None:
 
 
 @pytest.mark.parametrize("kind", [ConnectionLostError, ServiceError, ConnectionFailedError])
-def test_a_budget_is_spent_and_earned(kind: type[AgentBayError]) -> None:
-    """What was saved is used up first; then each call pays for a part of a repetition."""
+def test_a_budget_is_spent_and_refilled(kind: type[AgentBayError]) -> None:
+    """The reserve is used up first; then each call adds a part of a repetition."""
     budget = RetryBudget(RetryPolicy(budget=0.25, reserve=2))
     assert [budget.covers(kind()) for _ in range(3)] == [True, True, False]
     for _ in range(4):
         assert not budget.covers(kind())
-        budget.earn()
+        budget.calls += 1
     assert budget.covers(kind())
 
 
-def test_a_budget_saves_no_more_than_its_reserve() -> None:
-    """A quiet day is no licence for a storm."""
+def test_a_budget_holds_no_more_than_its_reserve() -> None:
+    """Many successful calls do not allow many repetitions later."""
     budget = RetryBudget(RetryPolicy(budget=0.5, reserve=1))
     for _ in range(100):
-        budget.earn()
+        budget.calls += 1
     assert [budget.covers(ServiceError()) for _ in range(3)] == [True, False, False]
 
 
-def test_what_the_service_asks_for_costs_nothing() -> None:
-    """It is well, and says itself when to come back."""
+def test_throttled_requests_do_not_use_the_budget() -> None:
+    """The service is up, and says when to come back."""
     assert RetryBudget(RetryPolicy(reserve=0)).covers(ThrottledError())
 
 

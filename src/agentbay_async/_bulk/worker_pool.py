@@ -175,7 +175,7 @@ class WorkerPool(Generic[I, S]):
             if shelter is None:
                 task.cancel()
             else:
-                shelter.give_up()
+                shelter.cancel()
 
     def _too_late(self, what: str) -> AgentBayError:
         limit = self._plan.deadline if self._late else self._plan.each_deadline
@@ -189,10 +189,10 @@ class WorkerPool(Generic[I, S]):
         while (pulled := await self._next()) is not None:
             self._running += 1
             try:
-                shelter.open = self._shelters
+                shelter.active = self._shelters
                 outcome = await self._outcome(attempts, *pulled)
             finally:
-                shelter.open = False
+                shelter.active = False
                 self._running -= 1
             self._landed.append(outcome)
             self._wake()

@@ -7,13 +7,14 @@ One create makes at most one session, whatever happens to its answer; see
 from __future__ import annotations
 
 import json
+import os
 from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from agentbay_async._lifecycle.deletion import delete_abandoned
-from agentbay_async._lifecycle.idempotency import Recovery, new_idempotency_key
+from agentbay_async._lifecycle.idempotency import Recovery
 from agentbay_async._lifecycle.processes import default_owner, this_process
-from agentbay_async._lifecycle.reserved_labels import IDEMPOTENCY_KEY, OWNER, RUN, SINCE, reserved
+from agentbay_async._lifecycle.reserved_labels import CHUNK, IDEMPOTENCY_KEY, OWNER, RUN, SINCE
 from agentbay_async._lifecycle.shielding import run_or_undo, run_shielded
 from agentbay_async._protocol import schema
 from agentbay_async._sync.persistence import SYNC_TIMEOUT, downloaded, persistence
@@ -70,47 +71,49 @@ async def create_session(api: Api, params: CreateSessionParams) -> CreatedSessio
     created = await run_or_undo(_create(api, params), partial(_undo, api))
     if created.new and not (params.context_syncs or params.context_id):
         created.access.has_contexts = False
-    if wanted := downloaded(params.context_syncs):
+    if params.context_syncs and (wanted := downloaded(params.context_syncs)):
         await _wait_for_files(api, created, wanted, keep=params.keep_on_failure)
     return created
 
 
 async def _create(api: Api, params: CreateSessionParams) -> CreatedSession:
     request = create_request(params, api.settings.region_id)
-    own = {**reserved(params.labels), **_reserved_labels(api, params.idempotency_key)}
+    owner = owner_of(api)
+    own = _reserved_labels(api, params, owner)
     request.labels = {**params.labels, **own} or None
     if api.ledger is not None:
         api.ledger.began()
-    recovery = (
-        Recovery(api, own[IDEMPOTENCY_KEY], own=params.idempotency_key is None) if own else None
-    )
     found = None
-    if recovery is not None and params.idempotency_key is not None:
-        found = await recovery.find()
-    answer = found or await _answer(api, request, recovery)
+    if params.idempotency_key is not None:
+        found = await Recovery(api, params.idempotency_key, own=False).find()
+    answer = found or await _send(api, request, params.idempotency_key)
     created = _parse(api, answer, request, own if found is None else None)
     if not created.new:
         await _take_over(api, created.session_id, own)
     if api.ledger is not None:
         lasts = None if request.max_runtime is None else request.max_runtime * 60
-        api.ledger.created(created.session_id, owner_of(api), lasts)
+        api.ledger.created(created.session_id, owner, lasts)
     return created
 
 
-def _reserved_labels(api: Api, idempotency_key: str | None) -> dict[str, str]:
+def _reserved_labels(api: Api, params: CreateSessionParams, owner: str) -> dict[str, str]:
     if not api.settings.reserved_labels:
-        if idempotency_key is not None:
+        if params.idempotency_key is not None:
             raise InvalidArgumentError(
                 "idempotency_key is kept in a reserved label; leave it out, or let the client set"
                 " such labels (reserved_labels=True)"
             )
         return {}
-    return {
-        IDEMPOTENCY_KEY: idempotency_key or new_idempotency_key(),
-        OWNER: owner_of(api),
+    labels = {
+        IDEMPOTENCY_KEY: params.idempotency_key or os.urandom(16).hex(),
+        OWNER: owner,
         RUN: this_process().run,
         SINCE: str(int(api.clock.time())),
     }
+    if CHUNK in params.labels:
+        # Set by a worker of a distributed run.
+        labels[CHUNK] = params.labels[CHUNK]
+    return labels
 
 
 def owner_of(api: Api) -> str:
@@ -118,17 +121,27 @@ def owner_of(api: Api) -> str:
     return api.settings.owner or default_owner()
 
 
-async def _answer(
-    api: Api, request: schema.CreateMcpSession, recovery: Recovery | None
+async def _send(
+    api: Api, request: schema.CreateMcpSession, idempotency_key: str | None
 ) -> Answer[schema.CreatedSession]:
-    if recovery is None:
+    if not api.settings.reserved_labels:
         return await api.call(request)
+    recovery: Recovery | None = None
+
+    async def recover(error: AgentBayError) -> Answer[schema.CreatedSession] | None:
+        nonlocal recovery
+        if recovery is None:
+            key = (request.labels or {})[IDEMPOTENCY_KEY]
+            recovery = Recovery(api, key, own=idempotency_key is None)
+        return await recovery.after(error)
+
+    session_id = None
     try:
-        answer = await api.call(request, recover=recovery.after)
-    except AgentBayError:
-        recovery.settle(None)
-        raise
-    recovery.settle(answer.data.session_id if answer.data is not None else None)
+        answer = await api.call(request, recover=recover)
+        session_id = answer.data.session_id if answer.data is not None else None
+    finally:
+        if recovery is not None:
+            recovery.settle(session_id)
     return answer
 
 

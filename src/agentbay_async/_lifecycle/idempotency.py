@@ -1,16 +1,17 @@
-"""What became of a create whose answer was lost.
+"""Idempotency of creates: find the session of a create whose answer was lost.
 
-Each create has an idempotency key, which goes along as a label. Where an answer was lost, the label
-is looked up: a session that has it is the one that was asked for, and only if there is none is the
-request sent again, with the same idempotency key. The service's index of labels may lag behind, so
-the look-up is patient; and because it may lag more than anybody waits, an idempotency key that was
-in doubt is looked after for a while longer.
+The service has no idempotency keys, so each create sends one as a label. After a lost answer the
+client looks the label up. If a session has it, the create succeeded, and the session is used. Only
+if there is none, the request is sent again, with the same key.
+
+The service's label index may lag, so the look-up is repeated. It may also lag longer than a caller
+should wait. Therefore the key of an uncertain create is looked up again in the background, and
+sessions that turn up then are deleted.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -26,45 +27,41 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("agentbay")
 
-# Seconds between two look-ups: while the caller waits, and afterwards.
+# Seconds between look-ups while the caller waits, and in the background.
 _PAUSES = (0.2, 0.5, 1.0, 2.0)
 _LATER = (2.0, 8.0, 30.0)
 
 
-def new_idempotency_key() -> str:
-    """Return an idempotency key that nobody else has."""
-    return os.urandom(16).hex()
-
-
 class Recovery:
-    """Finds the session of an idempotency key, so that there is never a second one.
+    """Finds the session of an idempotency key, and deletes duplicates.
 
     Args:
         api: The service.
-        idempotency_key: The key to look for.
-        own: Whether it is this create's alone, and not one that the caller may use again.
+        idempotency_key: The key.
+        own: Whether the library made the key for one create. A key of the caller may be in use
+            elsewhere, so its sessions are deleted only as duplicates of a known one.
     """
 
     def __init__(self, api: Api, idempotency_key: str, *, own: bool) -> None:
         self._api = api
         self._key = idempotency_key
         self._own = own
-        self._in_doubt = False
+        self._uncertain = False
 
     async def after(self, error: AgentBayError) -> Answer[schema.CreatedSession] | None:
-        """Return the session that was made although its answer was lost, or ``None``.
+        """Return the session that the failed attempt created, or ``None``.
 
         Raises:
-            AgentBayError: `error`, because nobody can tell whether there is a session.
+            AgentBayError: `error`, if it is unknown whether there is a session.
         """
-        self._in_doubt = True
+        self._uncertain = True
         for pause in _PAUSES:
             try:
                 found = await self.find()
             except AgentBayError as failure:
                 error.hint = (
-                    "It is not known whether there is a session now, because looking for it failed"
-                    " too; if there is, `agentbay reap` finds it once this process has ended"
+                    "It is unknown whether a session was created, because the look-up failed too;"
+                    " if it was, `agentbay reap` finds it once this process has ended"
                 )
                 raise error from failure
             if found is not None:
@@ -73,36 +70,36 @@ class Recovery:
         return await self.find()
 
     async def find(self) -> Answer[schema.CreatedSession] | None:
-        """Return the session of the idempotency key if there is one; further ones are deleted."""
+        """Return the first session of the key, or ``None``; delete any others."""
         kept: Answer[schema.CreatedSession] | None = None
         for session_id in await self._session_ids():
             if kept is None:
-                kept = await self._adopted(session_id)
+                kept = await self._fetch(session_id)
             else:
                 await delete_abandoned(self._api, session_id)
         return kept
 
     def settle(self, session_id: str | None) -> None:
-        """Keep looking for late duplicates of a key that was in doubt; all but one are deleted."""
-        if self._in_doubt and (self._own or session_id is not None):
-            self._api.background.schedule(_LATER, partial(self._release_others, session_id))
+        """Delete late duplicates of `session_id` in the background, if an answer was lost."""
+        if self._uncertain and (self._own or session_id is not None):
+            self._api.background.schedule(_LATER, partial(self._delete_duplicates, session_id))
 
-    async def _release_others(self, session_id: str | None) -> None:
+    async def _delete_duplicates(self, session_id: str | None) -> None:
         for pause in _PAUSES:
-            others = await self._others(session_id)
-            if others is not None:
-                for other in others:
-                    logger.info("%s was made by a request whose answer was lost", other)
-                    await delete_abandoned(self._api, other)
+            duplicates = await self._duplicates(session_id)
+            if duplicates is not None:
+                for duplicate in duplicates:
+                    logger.info("%s was created by a request whose answer was lost", duplicate)
+                    await delete_abandoned(self._api, duplicate)
                 return
             await self._api.clock.sleep(pause)
 
-    async def _others(self, session_id: str | None) -> list[str] | None:
-        """Return the key's sessions other than `session_id`; None if the look-up failed."""
+    async def _duplicates(self, session_id: str | None) -> list[str] | None:
+        """Return the sessions of the key except `session_id`; ``None`` if the look-up failed."""
         try:
             return [other for other in await self._session_ids() if other != session_id]
         except AgentBayError as error:
-            logger.debug("idempotency key %s cannot be looked up: %s", self._key, error)
+            logger.debug("cannot look up the idempotency key %s: %s", self._key, error)
             return None
 
     async def _session_ids(self) -> list[str]:
@@ -114,8 +111,8 @@ class Recovery:
             if entry.session_id and entry.session_status not in ENDING
         ]
 
-    async def _adopted(self, session_id: str) -> Answer[schema.CreatedSession] | None:
-        """Return what a create would have answered; a listing does not know how to reach it."""
+    async def _fetch(self, session_id: str) -> Answer[schema.CreatedSession] | None:
+        """Return the answer of a create for a session, with addresses that a listing lacks."""
         try:
             answer = await self._api.call(schema.GetSession(session_id=session_id), vital=True)
         except SessionNotFoundError:
@@ -130,5 +127,5 @@ class Recovery:
             ws_url=record.ws_url,
             token=record.token,
         )
-        logger.info("%s was made although its answer was lost, and is used", session_id)
+        logger.info("using %s, which was created although its answer was lost", session_id)
         return Answer(data, answer.request_id)

@@ -11,7 +11,7 @@ import os
 import random
 import sys
 from enum import Enum
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,19 +47,20 @@ class Process(NamedTuple):
     space: str = ""
 
 
+@cache
 def this_process() -> Process:
     """Return this process; a forked child gets an identity of its own."""
-    return _of(os.getpid())
-
-
-@lru_cache(maxsize=1)
-def _of(pid: int) -> Process:
+    pid = os.getpid()
     # Not random.getrandbits: a program that seeds it would give all its processes the same name.
     run = f"{random.SystemRandom().getrandbits(64):016x}"
     return Process(run, pid, _start(pid), _boot(), _space())
 
 
-@lru_cache(maxsize=1)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=this_process.cache_clear)
+
+
+@cache
 def default_owner() -> str:
     """Return ``user@host``."""
     import getpass

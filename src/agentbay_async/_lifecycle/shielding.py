@@ -1,8 +1,8 @@
-"""Work that is finished although its caller is cancelled.
+"""Shielding: finish creates and deletes although their caller is cancelled.
 
-A session that was created for nobody costs money, and one whose clean-up was cut short does too. So
-what makes and what ends a session runs in a task of the library's own. A cancel of the caller, the
-first or the fifth, asyncio's or anyio's, waits for that task, for a bounded grace.
+A session that is created for a cancelled caller costs money, and so does a session whose deletion
+is cut short. Therefore such work runs in a task that the library owns. If the caller is cancelled,
+by asyncio or anyio, once or several times, the cancel waits for that task for a bounded grace.
 """
 
 from __future__ import annotations
@@ -22,102 +22,103 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Seconds for which a cancelled caller is held until what it began has been ended or undone.
+#: Seconds that a cancelled caller waits until its work is finished or undone.
 GRACE = 30.0
 
-# The event loop holds its tasks weakly; one whose caller is gone must not be collected.
-_under_way: set[Task[Any]] = set()
+# The event loop references tasks weakly: without this set, a task whose caller is gone could be
+# garbage-collected before it ends.
+_running: set[Task[Any]] = set()
 
 
 async def run_shielded(work: Coroutine[Any, Any, T], grace: float = GRACE) -> T:
-    """Run `work` to its end, whatever happens to the caller, and return what it returns.
+    """Run `work` to its end, also if the caller is cancelled, and return its result.
 
     Args:
-        work: What to do.
-        grace: Seconds to wait for it once the caller was cancelled; it goes on after that.
+        work: The work.
+        grace: Seconds that a cancelled caller waits for it. It continues after that.
 
     Raises:
-        CancelledError: The caller was cancelled; `work` has ended, or the grace has.
+        CancelledError: The caller was cancelled. `work` has ended, or the grace is over.
     """
-    return await _Owned(work).result(grace)
+    return await _OwnedTask(work).result(grace)
 
 
 async def run_or_undo(
     work: Coroutine[Any, Any, T], undo: Callable[[T], Awaitable[object]], grace: float = GRACE
 ) -> T:
-    """Run `work`, which makes something; unmake it if the caller is cancelled meanwhile.
+    """Run `work`, and undo it if the caller is cancelled meanwhile.
 
     Args:
-        work: What makes it.
-        undo: What unmakes it; reports its errors itself.
-        grace: Seconds in which both must be done once the caller was cancelled.
+        work: The work.
+        undo: Called with its result. Must handle its own errors: nobody can receive them.
+        grace: Seconds that a cancelled caller waits for both.
 
     Raises:
-        CancelledError: The caller was cancelled; what was made is unmade, or the grace is over.
+        CancelledError: The caller was cancelled. The work is undone, or the grace is over.
     """
-    if (shelter := _shelter.get()) is not None and shelter.holds():
-        return await shelter.make(work, undo)
-    owned = _Owned(work)
+    if (shielded := _shielded_task.get()) is not None and shielded.is_current():
+        return await shielded.run(work, undo)
+    owned = _OwnedTask(work)
     try:
         return await owned.result(grace=None)
     except BaseException:
-        if owned.given_up:
-            await run_shielded(_unmake(owned.task, undo), grace)
+        if owned.abandoned:
+            await run_shielded(_undo(owned.task, undo), grace)
         raise
 
 
-async def _unmake(task: Task[T], undo: Callable[[T], Awaitable[object]]) -> None:
+async def _undo(task: Task[T], undo: Callable[[T], Awaitable[object]]) -> None:
     await wait([task])
     if not task.cancelled() and task.exception() is None:
         await undo(task.result())
 
 
 class ShieldedTask:
-    """Stands for a task of the library's own, in which :func:`make` needs no second one.
+    """Marks the current task as one that the library owns and only cancels by :meth:`cancel`.
 
-    Nobody but the owner cancels such a task, and the owner does so by :meth:`give_up`, which waits
-    for what is being made. Code of others must not run while it is open: it could set a time limit.
+    In it, :func:`run_or_undo` needs no second task, which makes bulk creates cheaper. User code
+    must not run while the mark is active: it could cancel the task by a timeout of its own.
 
     Attributes:
-        open: Whether what is made just now is made in its shelter.
+        active: Whether work that starts now may rely on the mark.
     """
 
     def __init__(self) -> None:
-        self.open = False
+        self.active = False
         self._task = current_task()
         self._busy = False
-        self._unwanted = False
-        _shelter.set(self)
+        self._cancelled = False
+        _shielded_task.set(self)
 
-    def holds(self) -> bool:
-        """Whether the running task is this one, and not one that was begun in it."""
-        return self.open and current_task() is self._task
+    def is_current(self) -> bool:
+        """Return whether the current task is the marked one, and not a child of it."""
+        return self.active and current_task() is self._task
 
-    async def make(self, work: Coroutine[Any, Any, T], undo: Callable[[T], Awaitable[object]]) -> T:
-        """Run `work`, which makes something; unmake it if it was given up meanwhile."""
+    async def run(self, work: Coroutine[Any, Any, T], undo: Callable[[T], Awaitable[object]]) -> T:
+        """Run `work`, and undo it if the task was cancelled meanwhile."""
         self._busy = True
         try:
-            made = await work
-            if self._unwanted:
-                await undo(made)
+            result = await work
+            if self._cancelled:
+                await undo(result)
         finally:
             self._busy = False
-        if self._unwanted:
+        if self._cancelled:
             raise CancelledError
-        return made
+        return result
 
-    def give_up(self) -> None:
-        """Cancel the task; at once, or when nothing is being made."""
-        self._unwanted = True
+    def cancel(self) -> None:
+        """Cancel the task, after the work that is running now."""
+        self._cancelled = True
         if not self._busy and self._task is not None:
             self._task.cancel()
 
 
-_shelter: ContextVar[ShieldedTask | None] = ContextVar("agentbay_shelter", default=None)
+_shielded_task: ContextVar[ShieldedTask | None] = ContextVar("agentbay_shielded_task", default=None)
 
 
 class BackgroundTasks:
-    """Work that is done now and again after the call that began it, until the client is closed.
+    """Work that continues after the call that scheduled it, until the client is closed.
 
     Args:
         clock: Time.
@@ -127,36 +128,37 @@ class BackgroundTasks:
         self._clock = clock
         self._closing = False
         self._tasks: set[Task[Any]] = set()
-        self._pauses: set[Task[Any]] = set()
+        self._sleeps: set[Task[Any]] = set()
 
     def schedule(
         self, pauses: Iterable[float], work: Callable[[], Coroutine[Any, Any, None]]
     ) -> None:
-        """Do `work` after each of some pauses. It reports its errors itself."""
-        _keep(create_task(self._repeated(pauses, work)), self._tasks)
+        """Run `work` after each of `pauses`. It must handle its own errors."""
+        _keep(create_task(self._repeat(pauses, work)), self._tasks)
 
-    async def _repeated(
+    async def _repeat(
         self, pauses: Iterable[float], work: Callable[[], Coroutine[Any, Any, None]]
     ) -> None:
         for pause in pauses:
             if not self._closing:
                 sleep = create_task(self._clock.sleep(pause))
-                _keep(sleep, self._pauses)
+                _keep(sleep, self._sleeps)
                 await wait([sleep])
-            # What was begun before the closing may have looked too early.
+            # Run once more after a close: a run that had started before it may have looked too
+            # early.
             last = self._closing
             await work()
             if last:
                 return
 
     async def aclose(self) -> None:
-        """Have the chores of the running loop done once more, at once, within the grace."""
+        """Run the scheduled work of this loop one last time, at once, within the grace."""
         self._closing = True
         if not self._tasks:
             return
         loop = get_running_loop()
-        for pause in [task for task in self._pauses if task.get_loop() is loop]:
-            pause.cancel()
+        for sleep in [task for task in self._sleeps if task.get_loop() is loop]:
+            sleep.cancel()
         if own := [task for task in self._tasks if task.get_loop() is loop]:
             await wait(own, timeout=GRACE)
 
@@ -166,46 +168,46 @@ def _keep(task: Task[Any], tasks: set[Task[Any]]) -> None:
     task.add_done_callback(tasks.discard)
 
 
-class _Owned(Generic[T]):
-    """A task of the library's own, and the caller that waits for it.
+class _OwnedTask(Generic[T]):
+    """A task that the library owns, and its caller.
 
     Attributes:
         task: The task.
-        given_up: Whether the caller was cancelled, so that nobody took the result.
+        abandoned: Whether the caller was cancelled, so that it did not get the result.
     """
 
     def __init__(self, work: Coroutine[Any, Any, T]) -> None:
         loop = get_running_loop()
-        self.given_up = False
+        self.abandoned = False
         self._ended = loop.create_future()
         self.task = loop.create_task(self._run(work))
-        _under_way.add(self.task)
+        _running.add(self.task)
         self.task.add_done_callback(self._settle)
 
     async def _run(self, work: Coroutine[Any, Any, T]) -> T:
         try:
             return await work
         finally:
-            # The callbacks of a task come a turn of the loop later.
+            # Here, because done callbacks run one iteration of the loop later.
             if not self._ended.done():
                 self._ended.set_result(None)
 
     def _settle(self, task: Task[T]) -> None:
-        _under_way.discard(task)
+        _running.discard(task)
         if not self._ended.done():
-            # It was cancelled before it began.
+            # The task was cancelled before it started, so `_run` never ran.
             self._ended.set_result(None)
         elif not task.cancelled():
-            # Nobody waits any more; asyncio complains of errors that nobody has looked at.
+            # If the caller is gone, asyncio would log an error that nobody retrieved.
             task.exception()
 
     async def result(self, grace: float | None) -> T:
-        """Wait for the task. Once cancelled, hold on for `grace` seconds, then raise the cancel."""
+        """Wait for the task; if cancelled, wait up to `grace` seconds before raising the cancel."""
         try:
-            # A cancel of the caller strikes this future, and not the task.
+            # A cancel of the caller cancels this future, not the task.
             await self._ended
         except CancelledError:
-            self.given_up = True
+            self.abandoned = True
             if grace is not None:
                 await self._outlast(grace)
             raise
@@ -214,8 +216,8 @@ class _Owned(Generic[T]):
     async def _outlast(self, grace: float) -> None:
         deadline = anyio.current_time() + grace
         while not self.task.done() and (left := deadline - anyio.current_time()) > 0:
-            # The shield holds back anyio's cancels, which come again and again; the except clause
-            # asyncio's, each of which comes once.
+            # The shield stops cancels by anyio, which are delivered again at each await. The
+            # except clause stops cancels by asyncio, which are delivered once.
             with anyio.CancelScope(shield=True):
                 try:
                     await wait([self.task], timeout=left)

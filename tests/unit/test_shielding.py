@@ -1,4 +1,4 @@
-"""Work that is finished although its caller is cancelled, once, twice, or by a scope."""
+"""Shielding: work is finished or undone although its caller is cancelled."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class _Work:
-    """Work that waits for a gate, and remembers what became of it."""
+    """Work that waits for an event, and records whether it ended and was undone."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.begun = asyncio.Event()
@@ -46,13 +46,13 @@ class _Work:
 
 
 async def _turns(count: int = 10) -> None:
-    """Let other tasks go on."""
+    """Let other tasks run."""
     for _ in range(count):
         await asyncio.sleep(0)
 
 
-async def test_work_returns_or_raises_what_it_does() -> None:
-    """Without a cancel, owning work changes nothing."""
+async def test_shielded_work_returns_and_raises_as_usual() -> None:
+    """Without a cancel, shielding changes nothing."""
     work = _Work()
     work.gate.set()
     assert await run_shielded(work.run()) == "made"
@@ -69,7 +69,7 @@ async def _failing() -> str:
 
 @pytest.mark.parametrize("cancels", [1, 2, 5])
 async def test_a_cancelled_caller_waits_until_the_work_is_finished(cancels: int) -> None:
-    """However often it is cancelled; the cancel comes out in the end."""
+    """However often it is cancelled; the cancel is raised in the end."""
     work = _Work()
     task = asyncio.create_task(run_shielded(work.run()))
     await work.begun.wait()
@@ -84,7 +84,7 @@ async def test_a_cancelled_caller_waits_until_the_work_is_finished(cancels: int)
 
 
 async def test_a_cancelled_scope_waits_until_the_work_is_finished() -> None:
-    """A scope cancels again and again, and does not reach into the work."""
+    """A scope cancels at each await, but does not reach the work."""
     work = _Work()
 
     async def open_later() -> None:
@@ -102,8 +102,8 @@ async def test_a_cancelled_scope_waits_until_the_work_is_finished() -> None:
     await opener
 
 
-async def test_a_caller_is_let_go_when_the_grace_is_over() -> None:
-    """A hanging service does not hold a cancelled program for ever; the work goes on."""
+async def test_a_cancelled_caller_returns_when_the_grace_is_over() -> None:
+    """A hanging service does not block a cancelled program forever; the work continues."""
     work = _Work()
     task = asyncio.create_task(run_shielded(work.run(), grace=0.01))
     await work.begun.wait()
@@ -117,8 +117,8 @@ async def test_a_caller_is_let_go_when_the_grace_is_over() -> None:
 
 
 @pytest.mark.parametrize("cancels", [1, 3])
-async def test_what_was_made_for_nobody_is_unmade(cancels: int) -> None:
-    """The caller was cancelled before it could take what was made."""
+async def test_the_result_of_a_cancelled_caller_is_undone(cancels: int) -> None:
+    """The caller was cancelled before it got the result."""
     work = _Work()
     task = asyncio.create_task(run_or_undo(work.run(), work.undo))
     await work.begun.wait()
@@ -131,8 +131,8 @@ async def test_what_was_made_for_nobody_is_unmade(cancels: int) -> None:
     assert work.undone == ["made"]
 
 
-async def test_what_could_not_be_made_is_not_unmade() -> None:
-    """A cancelled caller whose work fails has nothing left behind."""
+async def test_failed_work_of_a_cancelled_caller_is_not_undone() -> None:
+    """There is nothing to undo."""
     work = _Work(LookupError("nothing made"))
     task = asyncio.create_task(run_or_undo(work.run(), work.undo))
     await work.begun.wait()
@@ -144,8 +144,8 @@ async def test_what_could_not_be_made_is_not_unmade() -> None:
     assert work.undone == []
 
 
-async def test_a_sheltered_task_makes_without_a_second_one() -> None:
-    """And what it began in another task is still made by one of its own."""
+async def test_a_shielded_task_needs_no_second_task() -> None:
+    """Its child tasks do."""
     made: list[asyncio.Task[object] | None] = []
 
     async def work() -> str:
@@ -153,7 +153,7 @@ async def test_a_sheltered_task_makes_without_a_second_one() -> None:
         return "made"
 
     async def crew() -> None:
-        ShieldedTask().open = True
+        ShieldedTask().active = True
         await run_or_undo(work(), _Work().undo)
         made.append(asyncio.current_task())
         await asyncio.create_task(_made(work()))
@@ -169,44 +169,44 @@ async def _made(work: Coroutine[Any, Any, str]) -> None:
     assert here is asyncio.current_task()
 
 
-async def test_a_sheltered_task_that_is_given_up_undoes_what_it_makes() -> None:
-    """It is not cancelled in the middle, and ends as cancelled; given up twice is as good."""
-    work, shelters = _Work(), []
+async def test_a_cancelled_shielded_task_undoes_its_work() -> None:
+    """It is cancelled after the work; a second cancel changes nothing."""
+    work, marks = _Work(), []
 
     async def crew() -> None:
-        shelters.append(ShieldedTask())
-        shelters[0].open = True
+        marks.append(ShieldedTask())
+        marks[0].active = True
         await run_or_undo(work.run(), work.undo)
 
     running = asyncio.create_task(crew())
     await work.begun.wait()
-    shelters[0].give_up()
+    marks[0].cancel()
     await _turns()
     assert not running.done()
     work.gate.set()
-    shelters[0].give_up()
+    marks[0].cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
     assert (work.ended, work.undone) == (True, ["made"])
 
 
-async def test_a_sheltered_task_that_makes_nothing_is_cancelled_at_once() -> None:
-    """There is nothing to wait for."""
-    shelters = []
+async def test_an_idle_shielded_task_is_cancelled_at_once() -> None:
+    """It has no work to finish."""
+    marks = []
 
     async def crew() -> None:
-        shelters.append(ShieldedTask())
+        marks.append(ShieldedTask())
         await asyncio.Event().wait()
 
     running = asyncio.create_task(crew())
     await _turns()
-    shelters[0].give_up()
+    marks[0].cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
 
 
-class _Chore:
-    """Notes how often it was done."""
+class _Counted:
+    """Counts its runs."""
 
     def __init__(self) -> None:
         self.done = 0
@@ -216,18 +216,18 @@ class _Chore:
         await asyncio.sleep(0)
 
 
-async def test_a_chore_is_done_after_each_of_its_pauses(clock: InstantClock) -> None:
-    """By itself, while the caller goes on."""
-    chores, chore = BackgroundTasks(clock), _Chore()
-    chores.schedule((1.0, 2.0), chore.run)
-    assert chore.done == 0
+async def test_background_work_runs_after_each_pause(clock: InstantClock) -> None:
+    """The caller continues meanwhile."""
+    background, counted = BackgroundTasks(clock), _Counted()
+    background.schedule((1.0, 2.0), counted.run)
+    assert counted.done == 0
     await _turns(20)
-    assert chore.done == 2
+    assert counted.done == 2
     assert clock.sleeps == [1.0, 2.0]
 
 
-async def test_chores_are_done_once_more_when_their_time_is_over() -> None:
-    """At once, and to their end; then no more."""
+async def test_closing_runs_background_work_one_last_time() -> None:
+    """At once, and to its end; then never again."""
 
     class Standing:
         time = monotonic = staticmethod(lambda: 0.0)
@@ -235,21 +235,21 @@ async def test_chores_are_done_once_more_when_their_time_is_over() -> None:
         async def sleep(self, seconds: float) -> None:
             await asyncio.Event().wait()
 
-    chores, chore = BackgroundTasks(Standing()), _Chore()
-    chores.schedule((1.0, 2.0), chore.run)
+    background, counted = BackgroundTasks(Standing()), _Counted()
+    background.schedule((1.0, 2.0), counted.run)
     await _turns()
-    assert chore.done == 0
-    await chores.aclose()
-    assert chore.done == 1
-    chores.schedule((1.0, 2.0), chore.run)
-    await chores.aclose()
-    assert chore.done == 2
+    assert counted.done == 0
+    await background.aclose()
+    assert counted.done == 1
+    background.schedule((1.0, 2.0), counted.run)
+    await background.aclose()
+    assert counted.done == 2
 
 
-async def test_a_chore_that_is_being_done_when_the_end_comes_is_done_once_more(
+async def test_background_work_that_runs_during_a_close_runs_once_more(
     clock: InstantClock,
 ) -> None:
-    """What it looked at may have changed since it looked."""
+    """It may have looked too early."""
     looked, go_on = asyncio.Event(), asyncio.Event()
     done: list[int] = []
 
@@ -258,10 +258,10 @@ async def test_a_chore_that_is_being_done_when_the_end_comes_is_done_once_more(
         looked.set()
         await go_on.wait()
 
-    chores = BackgroundTasks(clock)
-    chores.schedule((1.0, 2.0, 3.0), look)
+    background = BackgroundTasks(clock)
+    background.schedule((1.0, 2.0, 3.0), look)
     await looked.wait()
-    closing = asyncio.create_task(chores.aclose())
+    closing = asyncio.create_task(background.aclose())
     await _turns()
     go_on.set()
     await closing
