@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import h11
 import pytest
 
-from agentbay_local.sandbox.outbound.requests import CHUNKED, Refusal, parse_request
+from agentbay_local.sandbox.outbound.requests import Refusal, Request, RequestParser
 
 
 def head(*lines: str) -> bytes:
     """Write the head of a request."""
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def parse_request(content: bytes) -> Request:
+    """Parse the head of a request."""
+    parser = RequestParser()
+    parser.feed(content)
+    request = parser.parse_head()
+    assert request is not None
+    return request
+
+
+def written(request: Request) -> bytes:
+    """Return the head of a request as the host gets it."""
+    assert request.head is not None
+    return h11.Connection(h11.CLIENT).send(request.head) or b""
 
 
 def test_tunnel_names_a_host_and_a_port() -> None:
@@ -18,13 +34,12 @@ def test_tunnel_names_a_host_and_a_port() -> None:
         head("CONNECT PyPI.org:443 HTTP/1.1", "Host: other.test", "User-Agent: x")
     )
 
-    assert (request.host, request.port, request.head) == ("pypi.org", 443, b"")
-    assert request.tunnel
+    assert (request.host, request.port, request.head) == ("pypi.org", 443, None)
 
 
 def test_tunnel_to_an_ipv6_address_is_bracketed() -> None:
     """As in every address with a port."""
-    request = parse_request(head("CONNECT [2001:DB8::1]:443 HTTP/1.1"))
+    request = parse_request(head("CONNECT [2001:DB8::1]:443 HTTP/1.1", "Host: x"))
 
     assert (request.host, request.port) == ("2001:db8::1", 443)
 
@@ -44,14 +59,14 @@ def test_plain_request_is_told_to_the_host_it_names() -> None:
         )
     )
 
-    assert request.head == head(
+    assert written(request) == head(
         "POST /p?q=1 HTTP/1.1",
         "Host: a.test:8080",
         "Connection: close",
         "Accept: */*",
         "Content-Length: 5",
     )
-    assert (request.host, request.port, request.length) == ("a.test", 8080, 5)
+    assert (request.host, request.port) == ("a.test", 8080)
 
 
 @pytest.mark.parametrize(
@@ -62,23 +77,29 @@ def test_address_without_a_path_asks_for_the_root(target: str, line: str) -> Non
     """And port 80 is meant."""
     request = parse_request(head(f"GET {target} HTTP/1.0"))
 
-    assert request.head.decode().split("\r\n")[0] == line
+    assert written(request).decode().split("\r\n")[0] == line
     assert request.port == 80
 
 
-def test_body_in_chunks_says_itself_where_it_ends() -> None:
+def test_body_in_chunks_stays_one() -> None:
     """The host is told so."""
-    request = parse_request(head("PUT http://a.test/ HTTP/1.1", "Transfer-Encoding: Chunked"))
+    request = parse_request(
+        head("PUT http://a.test/ HTTP/1.1", "Host: a.test", "Transfer-Encoding: Chunked")
+    )
 
-    assert request.length == CHUNKED
-    assert b"Transfer-Encoding: Chunked" in request.head
+    assert b"Transfer-Encoding: chunked\r\n" in written(request)
 
 
 def test_length_of_a_body_cannot_be_hidden_from_the_host() -> None:
     """Or it would read the body as another request."""
-    lines = ["POST http://a.test/ HTTP/1.1", "Connection: content-length", "Content-Length: 5"]
+    lines = [
+        "POST http://a.test/ HTTP/1.1",
+        "Host: a.test",
+        "Connection: content-length",
+        "Content-Length: 5",
+    ]
 
-    assert b"Content-Length: 5" in parse_request(head(*lines)).head
+    assert b"Content-Length: 5" in written(parse_request(head(*lines)))
 
 
 @pytest.mark.parametrize(
@@ -87,27 +108,34 @@ def test_length_of_a_body_cannot_be_hidden_from_the_host() -> None:
         [""],
         ["GET"],
         ["GET http://a.test/ HTTP/2"],
-        ["GET  http://a.test/ HTTP/1.1"],
+        ["GET http://a.test/ HTTP/1.1"],
+        ["GET http://a.test/ HTTP/1.1", "Host: a.test", "Host: b.test"],
+        ["GET  http://a.test/ HTTP/1.1", "Host: a.test"],
         ["GET /path HTTP/1.1", "Host: a.test"],
-        ["GET https://a.test/ HTTP/1.1"],
-        ["GET ftp://a.test/ HTTP/1.1"],
-        ["GET http:///x HTTP/1.1"],
-        ["GET http://a.test/#f HTTP/1.1"],
-        ["GET http://user@a.test/ HTTP/1.1"],
-        ["GET http://a.test:0/ HTTP/1.1"],
-        ["CONNECT a.test HTTP/1.1"],
-        ["CONNECT a.test:99999 HTTP/1.1"],
-        ["CONNECT http://a.test:443 HTTP/1.1"],
-        ["GET http://a.test/ HTTP/1.1", "no colon"],
-        ["GET http://a.test/ HTTP/1.1", "Name : value"],
+        ["GET https://a.test/ HTTP/1.1", "Host: a.test"],
+        ["GET ftp://a.test/ HTTP/1.1", "Host: a.test"],
+        ["GET http:///x HTTP/1.1", "Host: a.test"],
+        ["GET http://a.test/#f HTTP/1.1", "Host: a.test"],
+        ["GET http://user@a.test/ HTTP/1.1", "Host: a.test"],
+        ["GET http://a.test:0/ HTTP/1.1", "Host: a.test"],
+        ["CONNECT a.test HTTP/1.1", "Host: a.test"],
+        ["CONNECT a.test:99999 HTTP/1.1", "Host: a.test"],
+        ["CONNECT http://a.test:443 HTTP/1.1", "Host: a.test"],
+        ["GET http://a.test/ HTTP/1.1", "Host: a.test", "no colon"],
+        ["GET http://a.test/ HTTP/1.1", "Host: a.test", "Name : value"],
         ["GET http://a.test/ HTTP/1.1", " folded: value"],
-        ["GET http://a.test/ HTTP/1.1", "X: a\rb"],
-        ["GET http://a.test/ HTTP/1.1", "X: a\nb"],
-        ["POST http://a.test/ HTTP/1.1", "Content-Length: 1", "Content-Length: 2"],
-        ["POST http://a.test/ HTTP/1.1", "Content-Length: -1"],
-        ["POST http://a.test/ HTTP/1.1", "Content-Length: 9999999999999999999"],
-        ["POST http://a.test/ HTTP/1.1", "Content-Length: 1", "Transfer-Encoding: chunked"],
-        ["POST http://a.test/ HTTP/1.1", "Transfer-Encoding: gzip, chunked"],
+        ["GET http://a.test/ HTTP/1.1", "Host: a.test", "X: a\rb"],
+        ["GET http://a.test/ HTTP/1.1", "Host: a.test", "X: a\nb"],
+        ["POST http://a.test/ HTTP/1.1", "Host: a.test", "Content-Length: 1", "Content-Length: 2"],
+        ["POST http://a.test/ HTTP/1.1", "Host: a.test", "Content-Length: -1"],
+        ["POST http://a.test/ HTTP/1.1", "Host: a.test", f"Content-Length: {10**30}"],
+        [
+            "POST http://a.test/ HTTP/1.1",
+            "Host: a.test",
+            "Content-Length: 1",
+            "Transfer-Encoding: chunked",
+        ],
+        ["POST http://a.test/ HTTP/1.1", "Host: a.test", "Transfer-Encoding: gzip, chunked"],
     ],
 )
 def test_what_cannot_be_read_in_one_way_only_is_refused(lines: list[str]) -> None:
@@ -121,7 +149,7 @@ def test_what_cannot_be_read_in_one_way_only_is_refused(lines: list[str]) -> Non
 def test_refusal_is_a_whole_answer() -> None:
     """With a length, a type and an end."""
     with pytest.raises(Refusal) as caught:
-        parse_request(head("GET /x HTTP/1.1"))
+        parse_request(head("GET /x HTTP/1.1", "Host: a.test"))
     start, _, body = caught.value.answer().partition(b"\r\n\r\n")
 
     assert f"Content-Length: {len(body)}".encode() in start

@@ -27,7 +27,8 @@ AS_A_USER = """
     from agentbay_local.sandbox.host.uids import private_uid
 
     # Read while still root: the user may not be able to reach this interpreter's files.
-    programs.find_bubblewrap(), programs.find_interpreter(), bundle.bundle(), "x".encode("idna")
+    programs.find_bubblewrap(), programs.find_interpreter()
+    bundle.build_bundle(), "x".encode("idna")
     os.setgroups([])
     os.setresgid(int(sys.argv[2]), int(sys.argv[2]), int(sys.argv[2]))
     os.setresuid(int(sys.argv[2]), int(sys.argv[2]), int(sys.argv[2]))

@@ -29,7 +29,6 @@ from agentbay_local.sandbox.host.startup import (
     wait_for_process,
     wait_until_ready,
 )
-from agentbay_local.sandbox.outbound.proxy import start_proxy
 
 if TYPE_CHECKING:
     import subprocess
@@ -128,7 +127,12 @@ class BubblewrapBackend(Backend):
             first = _read_first_pid(info)
             process.set_first_process(first)
             end.callback(self._record(first))
-            end.callback(await start_proxy(channel, spec.outbound, spec.root.name, START_WITHIN))
+            if spec.outbound:
+                # h11 is an optional dependency, and the proxy is rarely used.
+                from agentbay_local.sandbox.outbound.proxy import start_proxy
+
+                name = spec.root.name
+                end.callback(await start_proxy(channel, spec.outbound, name, START_WITHIN))
         except BaseException:
             channel.close("the sandbox did not start")
             launch.abort()

@@ -149,7 +149,7 @@ class Launch:
         """Return the conversation, its first packet sent."""
         # Detached, because the agent only notices the end when no copy of our end is left.
         channel = AgentClient(socket.socket(fileno=self._ours.detach()))
-        channel.notify("agent_settings", first)
+        channel.notify("settings", first)
         return channel
 
     def succeed(self) -> None:

@@ -1,9 +1,9 @@
-"""The proxy through which one session reaches the hosts it may reach.
+"""The HTTP proxy through which one session reaches the hosts that it may reach.
 
-It listens inside the session's network and runs outside of it: the session's agent makes the
-listening socket and hands it over, so no path, port or address of the host is opened for it. It
-speaks HTTP: `CONNECT` for tunnels, absolute addresses for plain requests. What is said in a tunnel
-is not looked into; that it leads to an allowed host, under an allowed name, is all that is known.
+It listens inside the session's network and runs outside: the session's agent makes the listening
+socket and hands it over, so no path, port or address of the host is opened for it. It serves
+`CONNECT` for tunnels, and plain requests for absolute addresses. It cannot look into a tunnel; all
+it knows is that the tunnel leads to an allowed host, under an allowed name.
 """
 
 from __future__ import annotations
@@ -16,8 +16,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from agentbay_local.sandbox.host import replies
-from agentbay_local.sandbox.outbound.requests import Refusal, Request, parse_request
-from agentbay_local.sandbox.outbound.tunnel import Connection, relay
+from agentbay_local.sandbox.outbound.requests import Refusal, Request, RequestParser
+from agentbay_local.sandbox.outbound.tunnel import (
+    CHUNK,
+    Connection,
+    relay_request,
+    relay_tunnel,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -29,13 +34,17 @@ __all__ = ["Proxy", "resolve", "start_proxy"]
 
 _log = logging.getLogger(__name__)
 
-LARGEST_HEAD = 64 * 1024
 AT_ONCE = 64
 """Connections of one session; each costs the service two descriptors."""
 
 REQUEST_WITHIN = 30.0
+"""Seconds that a session may take to send the head of a request."""
+
 CONNECTED_WITHIN = 10.0
+"""Seconds for the addresses of a host, and again for the connection to each of them."""
+
 FLUSH_WITHIN = 60.0
+"""Seconds that a session may take to read the end of an answer."""
 
 RETRY_AFTER = 1.0
 """Seconds to wait before another try when this process has no descriptor left."""
@@ -54,44 +63,43 @@ async def resolve(host: str, port: int) -> Sequence[str]:
 
 
 async def start_proxy(
-    channel: AgentClient, allowed: AllowedHosts, who: str, within: float
+    channel: AgentClient, allowed: AllowedHosts, name: str, within: float
 ) -> Callable[[], None]:
-    """Let a session's agent make the socket, and serve it; nothing happens if nothing is allowed.
+    """Start the proxy of a session, on a socket that its agent makes.
 
     Args:
-        channel: The conversation with the session's agent, which from then on tells every program
-            of the session about the proxy.
-        allowed: Which hosts the session may reach.
-        who: Whom the log shall name.
+        channel: The conversation with the session's agent. From now on the agent names the proxy
+            in the variables of every program of the session.
+        allowed: The hosts that the session may reach.
+        name: The name of the session in the log.
         within: Seconds for the agent's answer.
 
     Returns:
-        What closes it.
+        A function that closes it.
     """
-    proxy = Proxy(allowed, who)
-    if allowed:
-        reply = await channel.request("proxy", {}, within=within)
-        proxy.serve(replies.take_listening_socket(reply))
+    reply = await channel.request("proxy", {}, within=within)
+    proxy = Proxy(allowed, name)
+    proxy.serve(replies.take_listening_socket(reply))
     return proxy.close
 
 
 class Proxy:
-    """Carries what one session asks for, or refuses it.
+    """Carry out the requests of one session, or refuse them.
 
     Args:
-        allowed: Which hosts the session may reach.
-        who: Whom the log shall name.
-        resolve: Finds the addresses of a host.
+        allowed: The hosts that the session may reach.
+        name: The name of the session in the log.
+        resolve: A function that finds the addresses of a host.
     """
 
     def __init__(
         self,
         allowed: AllowedHosts,
-        who: str,
+        name: str,
         resolve: Callable[[str, int], Awaitable[Sequence[str]]] = resolve,
     ) -> None:
         self._allowed = allowed
-        self._who = who
+        self._name = name
         self._resolve = resolve
         self._accepting: asyncio.Task[None] | None = None
         self._serving: set[asyncio.Task[None]] = set()
@@ -99,67 +107,70 @@ class Proxy:
         self._refused = 0
 
     def serve(self, listening: socket.socket) -> None:
-        """Begin to serve those who connect to a socket, which is closed with the proxy."""
+        """Start to accept connections on a socket, which is closed with the proxy."""
         listening.setblocking(False)
         self._accepting = asyncio.ensure_future(self._accept(listening))
 
     def close(self) -> None:
-        """Break off everything. Repeatable."""
+        """Abort every connection, and accept no more. Repeatable."""
         for task in (*self._serving, *filter(None, [self._accepting])):
             task.cancel()
 
     async def _accept(self, listening: socket.socket) -> None:
-        """Take one after the other, while there are few enough; more of them wait in the queue."""
+        """Accept connections up to `AT_ONCE`; more of them wait in the queue of the socket."""
         with listening:
             while True:
                 await self._free.acquire()
                 try:
                     session = await _accept_connection(listening)
                 except OSError as error:
-                    _log.warning("%s cannot use its proxy: %s", self._who, error)
+                    _log.warning("%s cannot use its proxy: %s", self._name, error)
                     await asyncio.sleep(RETRY_AFTER)
                     self._free.release()
                 else:
-                    self._begin(session)
+                    self._start(session)
 
-    def _begin(self, session: Connection) -> None:
+    def _start(self, session: Connection) -> None:
         def end(task: asyncio.Task[None]) -> None:
             self._serving.discard(task)
             self._free.release()
             session.abort()
 
-        task = asyncio.ensure_future(self._served(session))
+        task = asyncio.ensure_future(self._serve(session))
         self._serving.add(task)
         task.add_done_callback(end)
 
-    async def _served(self, session: Connection) -> None:
+    async def _serve(self, session: Connection) -> None:
         try:
             try:
-                await self._carried(session)
+                await self._handle(session)
             except Refusal as refusal:
                 session.writer.write(refusal.answer())
             await session.finish(FLUSH_WITHIN)
         except (OSError, EOFError):
-            pass  # the session has gone away, and nobody else is concerned
+            pass  # the session has closed the connection, which concerns nobody else
 
-    async def _carried(self, session: Connection) -> None:
-        request = parse_request(await _read_head(session.reader))
-        host = await self._connected(request)
+    async def _handle(self, session: Connection) -> None:
+        parser = RequestParser()
+        request = await _read_head(session.reader, parser)
+        host = await self._connect(request)
         try:
-            session.writer.write(ESTABLISHED if request.tunnel else b"")
-            host.writer.write(request.head)
-            await relay(session, host, request)
+            if request.head is None:
+                session.writer.write(ESTABLISHED)
+                await relay_tunnel(session, host, parser.unparsed)
+            else:
+                await relay_request(session, host, request.head, parser)
         finally:
             host.abort()
 
-    async def _connected(self, request: Request) -> Connection:
+    async def _connect(self, request: Request) -> Connection:
         if not self._allowed.names(request.host, request.port):
             raise self._refusal(
                 request,
                 "it is not among the hosts that sessions may reach; start the service with "
                 f"--allow-host {_format_address(request)} to allow it",
             )
-        addresses = await self._addresses(request)
+        addresses = await self._find_addresses(request)
         reachable = [one for one in addresses if self._allowed.reaches(one, request.port)]
         if addresses and not reachable:
             raise self._refusal(
@@ -169,7 +180,7 @@ class Proxy:
             )
         return await _connect_to_first(reachable, request)
 
-    async def _addresses(self, request: Request) -> Sequence[str]:
+    async def _find_addresses(self, request: Request) -> Sequence[str]:
         finding = asyncio.ensure_future(self._resolve(request.host, request.port))
         try:
             return await asyncio.wait_for(finding, CONNECTED_WITHIN)
@@ -181,10 +192,10 @@ class Proxy:
     def _refusal(self, request: Request, why: str) -> Refusal:
         self._refused += 1
         if self._refused <= LOGGED_REFUSALS:
-            rest = " (its further ones are not logged)" if self._refused == LOGGED_REFUSALS else ""
+            rest = " (further refusals are not logged)" if self._refused == LOGGED_REFUSALS else ""
             _log.warning(
                 "%s was refused a connection to %s: %s%s",
-                self._who,
+                self._name,
                 _format_address(request),
                 why,
                 rest,
@@ -194,26 +205,32 @@ class Proxy:
 
 async def _accept_connection(listening: socket.socket) -> Connection:
     sock, _ = await asyncio.get_running_loop().sock_accept(listening)
-    return Connection(*await asyncio.open_connection(sock=sock, limit=LARGEST_HEAD))
+    return Connection(*await asyncio.open_connection(sock=sock, limit=CHUNK))
 
 
-async def _read_head(reader: asyncio.StreamReader) -> bytes:
+async def _read_head(reader: asyncio.StreamReader, parser: RequestParser) -> Request:
+    async def read() -> Request:
+        while (request := parser.parse_head()) is None:
+            data = await reader.read(CHUNK)
+            if not data:
+                raise EOFError
+            parser.feed(data)
+        return request
+
     try:
-        return await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), REQUEST_WITHIN)
-    except asyncio.LimitOverrunError:
-        raise Refusal(
-            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-            f"The head of a request can have {LARGEST_HEAD} bytes.",
-        ) from None
+        return await asyncio.wait_for(read(), REQUEST_WITHIN)
     except asyncio.TimeoutError:
         raise Refusal(HTTPStatus.REQUEST_TIMEOUT, "No request came in time.") from None
 
 
 async def _connect_to_first(addresses: Sequence[str], request: Request) -> Connection:
-    """Connect to the first address that answers: to it, and not to the name once more."""
+    """Connect to the first address that answers.
+
+    It is the address that was checked: a second look-up of the name could give another one.
+    """
     failure = _unreachable(request, "its name has no address")
     for address in addresses:
-        connecting = asyncio.open_connection(address, request.port, limit=LARGEST_HEAD)
+        connecting = asyncio.open_connection(address, request.port, limit=CHUNK)
         try:
             return Connection(*await asyncio.wait_for(connecting, CONNECTED_WITHIN))
         except asyncio.TimeoutError:

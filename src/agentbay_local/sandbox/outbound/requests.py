@@ -1,4 +1,8 @@
-"""Reading what a session asks the proxy for. Everything here is hostile until it is read."""
+"""Requests to the proxy: parse what a session sends, and write it anew for the host.
+
+All of it is hostile until it is parsed. Nothing is passed on byte for byte: h11 parses the request,
+and h11 writes another one, so that the host cannot find another end of it than the proxy did.
+"""
 
 from __future__ import annotations
 
@@ -6,38 +10,36 @@ import re
 from http import HTTPStatus
 
 import attrs
+import h11
 
 from agentbay_local.sandbox.outbound.allow_list import normalize_host, split_port
 
-__all__ = ["CHUNKED", "Refusal", "Request", "parse_request"]
+__all__ = ["LARGEST_HEAD", "Refusal", "Request", "RequestParser"]
 
-CHUNKED = -1
-"""Length of a body that says itself where it ends."""
+LARGEST_HEAD = 64 * 1024
+"""Bytes of the first line and the headers of a request."""
 
-_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+) HTTP/1\.[01]")
-_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\0\r\n]*)")
-_URL = re.compile(r"http://([^/?#]+)([^#]*)", re.IGNORECASE)
-_LONGEST_LENGTH = 18
+_URL = re.compile(rb"http://([^/?#]+)([^#]*)", re.IGNORECASE)
 
-_OF_THE_HOP = {
-    "connection",
-    "host",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "upgrade",
+_HOP_BY_HOP = {
+    b"connection",
+    b"host",
+    b"keep-alive",
+    b"proxy-authenticate",
+    b"proxy-authorization",
+    b"proxy-connection",
+    b"te",
+    b"upgrade",
 }
-"""Headers that are between a session and the proxy; the host is named anew."""
+"""Headers that are not passed on: they concern the proxy, and the host gets a Host of its own."""
 
 
 class Refusal(Exception):  # noqa: N818 - it is an answer, not a fault of this program
-    """A request that is not carried.
+    """A request that the proxy does not carry out.
 
     Attributes:
-        status: What the session is answered.
-        sentence: Why, and what would help.
+        status: The status of the answer.
+        sentence: The reason, and the cure if there is one.
     """
 
     def __init__(self, status: HTTPStatus, sentence: str) -> None:
@@ -58,90 +60,108 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not a fault of this p
 
 @attrs.frozen
 class Request:
-    """What a session asks for.
+    """A request of a session.
 
     Attributes:
-        host: A name or an address, as `named` writes it.
+        host: A name or an address, as `normalize_host` writes it.
         port: 1 to 65535.
-        head: What the host is told first; empty for a tunnel, in which the session itself speaks.
-        length: Bytes of the body that follows, or `CHUNKED`.
+        head: The request for the host; None for a tunnel, in which the session itself speaks.
     """
 
     host: str
     port: int
-    head: bytes = b""
-    length: int = 0
+    head: h11.Request | None = None
+
+
+class RequestParser:
+    r"""The parser of one request: its head, then its body.
+
+    Example:
+        >>> parser = RequestParser()
+        >>> parser.feed(b"CONNECT pypi.org:443 HTTP/1.1\r\nHost: pypi.org\r\n\r\nhello")
+        >>> parser.parse_head()
+        Request(host='pypi.org', port=443, head=None)
+        >>> parser.unparsed
+        b'hello'
+    """
+
+    def __init__(self) -> None:
+        self._connection = h11.Connection(h11.SERVER, max_incomplete_event_size=LARGEST_HEAD)
 
     @property
-    def tunnel(self) -> bool:
-        """Whether everything is carried as it comes, in both directions."""
-        return not self.head
+    def unparsed(self) -> bytes:
+        """The bytes that came after the head of a tunnel, or after the body."""
+        return self._connection.trailing_data[0]
+
+    def feed(self, data: bytes) -> None:
+        """Take what has come; b"" is the end."""
+        self._connection.receive_data(data)
+
+    def parse_head(self) -> Request | None:
+        """Return the request; None when its head has not come in full.
+
+        Raises:
+            Refusal: A proxy cannot carry it out.
+        """
+        try:
+            event = self._connection.next_event()
+        except h11.RemoteProtocolError as error:
+            if error.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
+                raise Refusal(
+                    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                    f"The head of a request can have {LARGEST_HEAD} bytes.",
+                ) from None
+            raise _malformed(str(error)) from None
+        return _check(event) if isinstance(event, h11.Request) else None
+
+    def parse_body(self) -> h11.Data | h11.EndOfMessage | None:
+        """Return the next part of the body; None when more has to come.
+
+        Raises:
+            h11.RemoteProtocolError: It is malformed, or it ended too early.
+        """
+        event = self._connection.next_event()
+        return event if isinstance(event, (h11.Data, h11.EndOfMessage)) else None
 
 
-def parse_request(head: bytes) -> Request:
-    """Read a request up to its empty line.
-
-    Raises:
-        Refusal: It is not one that a proxy can carry.
-    """
-    first, *lines = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
-    asked = _LINE.fullmatch(first)
-    if asked is None:
-        raise _malformed("its first line is no request")
-    method, target = asked.groups()
-    if method == "CONNECT":
-        return Request(*_authority(target, None))
-    url = _URL.fullmatch(target)
+def _check(request: h11.Request) -> Request:
+    if request.method == b"CONNECT":
+        return Request(*_parse_authority(request.target, None))
+    url = _URL.fullmatch(request.target)
     if url is None:
-        raise _malformed("it asks for no http:// address; secure ones are reached by CONNECT")
-    host, port = _authority(url[1], 80)
-    headers = [_header(line) for line in lines]
-    path = url[2] if url[2].startswith("/") else f"/{url[2]}"
-    told = [f"{method} {path} HTTP/1.1", f"Host: {url[1]}", "Connection: close", *_passed(headers)]
-    return Request(host, port, "\r\n".join([*told, "", ""]).encode("latin-1"), _length(headers))
+        raise _malformed("its address does not begin with http://; use CONNECT for https")
+    names = {name for name, _ in request.headers}
+    # The two can disagree about the end of the body. h11 lets the second one win; others do not.
+    if {b"content-length", b"transfer-encoding"} <= names:
+        raise _malformed("it has both Content-Length and Transfer-Encoding; send one of them")
+    target = url[2] if url[2].startswith(b"/") else b"/" + url[2]
+    own = [(b"Host", url[1]), (b"Connection", b"close")]
+    headers = [*own, *_end_to_end(request)]
+    head = h11.Request(method=request.method, target=target, headers=headers)
+    return Request(*_parse_authority(url[1], 80), head)
 
 
-def _authority(text: str, usual: int | None) -> tuple[str, int]:
-    parts = split_port(text)
+def _parse_authority(text: bytes, default: int | None) -> tuple[str, int]:
+    parts = split_port(text.decode("latin-1"))
     host = normalize_host(parts[0]) if parts else None
-    port = (parts[1] or usual) if parts else None
+    port = (parts[1] or default) if parts else None
     if host is None or port is None:
-        raise _malformed("it names no host and port")
+        raise _malformed("its address has no valid host and port")
     return host, port
 
 
-def _header(line: str) -> tuple[str, str]:
-    parts = _HEADER.fullmatch(line)
-    if parts is None:
-        raise _malformed("one of its headers is none")
-    return parts[1], parts[2].rstrip(" \t")
-
-
-def _passed(headers: list[tuple[str, str]]) -> list[str]:
-    """Return the lines that are meant for the host and not for the proxy."""
-    dropped = set(_OF_THE_HOP)
-    for name, value in headers:
-        if name.lower() == "connection":
-            dropped.update(word.strip().lower() for word in value.split(","))
+def _end_to_end(request: h11.Request) -> list[tuple[bytes, bytes]]:
+    """Return the headers that are for the host and not for the proxy."""
+    dropped = set(_HOP_BY_HOP)
+    for name, value in request.headers:
+        if name == b"connection":
+            dropped.update(word.strip().lower() for word in value.split(b","))
     # Without these, the host would find another end of the body than the proxy does.
-    dropped -= {"content-length", "transfer-encoding"}
-    return [f"{name}: {value}" for name, value in headers if name.lower() not in dropped]
+    dropped -= {b"content-length", b"transfer-encoding"}
+    return [
+        (name, value) for name, value in request.headers.raw_items() if name.lower() not in dropped
+    ]
 
 
-def _length(headers: list[tuple[str, str]]) -> int:
-    lengths = [value for name, value in headers if name.lower() == "content-length"]
-    codings = [value.lower() for name, value in headers if name.lower() == "transfer-encoding"]
-    if codings == ["chunked"] and not lengths:
-        return CHUNKED
-    if codings or len(lengths) > 1:
-        raise _malformed("the length of its body is said in two ways, or in an unknown one")
-    if not lengths:
-        return 0
-    digits = lengths[0]
-    if not (digits.isascii() and digits.isdigit()) or len(digits) > _LONGEST_LENGTH:
-        raise _malformed("the length of its body is no number")
-    return int(digits)
-
-
-def _malformed(why: str) -> Refusal:
-    return Refusal(HTTPStatus.BAD_REQUEST, f"The proxy cannot read this request: {why}.")
+def _malformed(reason: str) -> Refusal:
+    return Refusal(HTTPStatus.BAD_REQUEST, f"The proxy cannot read this request: {reason}.")

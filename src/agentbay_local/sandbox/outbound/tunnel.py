@@ -1,26 +1,32 @@
-"""Moving bytes between a session and a host, never more at once than both of them take."""
+"""Relay bytes between a session and a host, never more at once than both of them take."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from agentbay_local.sandbox.outbound.requests import CHUNKED, Request
+import h11
 
-__all__ = ["Connection", "relay"]
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from agentbay_local.sandbox.outbound.requests import RequestParser
+
+__all__ = ["CHUNK", "Connection", "relay_request", "relay_tunnel"]
 
 CHUNK = 64 * 1024
 
 IDLE = 600.0
-"""Seconds after which a connection on which nothing moves is given up."""
+"""Seconds after which a connection on which nothing moves is closed."""
 
 
 class Connection:
-    """One of the two ends of what is carried.
+    """A connection of the proxy, to a session or to a host.
 
     Args:
-        reader: What comes from there.
-        writer: What goes there.
+        reader: The bytes that come from there.
+        writer: The bytes that go there.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -28,102 +34,111 @@ class Connection:
         self.writer = writer
 
     def abort(self) -> None:
-        """Break off; what is not written yet is thrown away. Repeatable."""
+        """Close it now; what is not sent yet is thrown away. Repeatable."""
         self.writer.transport.abort()
 
     async def finish(self, within: float) -> None:
-        """Close when all that is written has been taken, or when the seconds are over."""
+        """Close it when the other side has taken all that was written, or after some seconds."""
         with suppress(OSError, asyncio.TimeoutError):
-            await asyncio.wait_for(self._finished(), within)
+            await asyncio.wait_for(self._finish(), within)
         self.abort()
 
-    async def _finished(self) -> None:
+    async def _finish(self) -> None:
         self.writer.write_eof()
-        # What is unread when a socket is closed breaks off what is still on its way.
+        # Closing a socket with unread data makes the kernel reset the connection, and the other
+        # side would lose what is still on its way.
         while await self.reader.read(CHUNK):
             pass
         self.writer.close()
         await self.writer.wait_closed()
 
 
-async def relay(session: Connection, host: Connection, request: Request) -> None:
-    """Carry what a session sends and what the host answers, until it is over.
+async def relay_tunnel(session: Connection, host: Connection, first: bytes) -> None:
+    """Relay everything in both directions until both have ended, or one has failed.
 
-    A tunnel is over when both have ended, a request when the host has. It is also over when either
-    breaks off, and when nothing has moved for `IDLE` seconds.
+    Args:
+        session: The connection of the session.
+        host: The connection to the host.
+        first: Bytes of the session that were read already.
     """
-    moving = _Relay()
-    sent = moving.rest(session, host) if request.tunnel else moving.asked(session, host, request)
-    sending = asyncio.ensure_future(sent)
-    answering = asyncio.ensure_future(moving.rest(host, session))
-    try:
-        await moving.watch({sending, answering} if request.tunnel else {answering})
-    finally:
-        sending.cancel()
-        answering.cancel()
-        await asyncio.gather(sending, answering, return_exceptions=True)
+    relay = _Relay()
+    await relay.run(relay.copy(session, host, first), relay.copy(host, session), wait_for_both=True)
+
+
+async def relay_request(
+    session: Connection, host: Connection, head: h11.Request, body: RequestParser
+) -> None:
+    """Send a request and relay its answer until the host ends it, or one side has failed.
+
+    Args:
+        session: The connection of the session.
+        host: The connection to the host.
+        head: The request for the host.
+        body: The parser that has parsed the head.
+    """
+    relay = _Relay()
+    sending = relay.send_request(session, host, head, body)
+    await relay.run(sending, relay.copy(host, session), wait_for_both=False)
 
 
 class _Relay:
-    """What moves on one connection, and since when nothing does."""
+    """The two directions of one connection, and the time of the last byte."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._last = self._loop.time()
 
-    async def watch(self, tasks: set[asyncio.Future[None]]) -> None:
-        """Wait until all have ended, or one has failed, or nothing moves any more."""
+    async def run(
+        self,
+        sending: Coroutine[None, None, None],
+        answering: Coroutine[None, None, None],
+        wait_for_both: bool,
+    ) -> None:
+        """Run both directions; stop when one fails, and when nothing has moved for `IDLE`."""
+        there, back = asyncio.ensure_future(sending), asyncio.ensure_future(answering)
+        try:
+            await self._wait({there, back} if wait_for_both else {back})
+        finally:
+            there.cancel()
+            back.cancel()
+            await asyncio.gather(there, back, return_exceptions=True)
+
+    async def copy(self, source: Connection, target: Connection, first: bytes = b"") -> None:
+        """Copy all that comes, and its end."""
+        data = first or await source.reader.read(CHUNK)
+        while data:
+            await self._write(target, data)
+            data = await source.reader.read(CHUNK)
+        target.writer.write_eof()
+
+    async def send_request(
+        self, session: Connection, host: Connection, head: h11.Request, parser: RequestParser
+    ) -> None:
+        """Send a request, and then nothing but the news that the session has ended its side."""
+        writer = h11.Connection(h11.CLIENT)
+        await self._write(host, writer.send(head) or b"")
+        with suppress(h11.RemoteProtocolError):
+            part = None
+            while not isinstance(part, h11.EndOfMessage):
+                part = parser.parse_body()
+                if part is None:
+                    parser.feed(await session.reader.read(CHUNK))
+                else:
+                    await self._write(host, writer.send(part) or b"")
+            # A second request could be for another host, so nothing after the first is passed on.
+            if parser.unparsed or await session.reader.read(1):
+                return
+        # Either the session has ended its side, or the rest of a malformed body will never come.
+        host.writer.write_eof()
+
+    async def _wait(self, tasks: set[asyncio.Future[None]]) -> None:
+        """Wait until all have ended, or one has failed, or nothing has moved for too long."""
         while tasks and (left := self._last + IDLE - self._loop.time()) > 0:
             done, tasks = await asyncio.wait(
                 tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED
             )
             if any(one.exception() for one in done):
                 return
-
-    async def rest(self, source: Connection, target: Connection) -> None:
-        """Move all that comes, and its end."""
-        while data := await source.reader.read(CHUNK):
-            await self._write(target, data)
-        target.writer.write_eof()
-
-    async def asked(self, session: Connection, host: Connection, request: Request) -> None:
-        """Move the body of a request, and then nothing but the end of the session's interest."""
-        whole = (
-            await self._chunks(session, host)
-            if request.length == CHUNKED
-            else await self._exactly(session, host, request.length)
-        )
-        if not whole or not await session.reader.read(1):
-            host.writer.write_eof()
-
-    async def _chunks(self, source: Connection, target: Connection) -> bool:
-        while True:
-            line = await self._line(source, target)
-            try:
-                size = int(line.partition(b";")[0], 16)
-            except ValueError:
-                return False
-            if size <= 0:
-                break
-            if not await self._exactly(source, target, size + len(b"\r\n")):
-                return False
-        while line.strip():  # what follows the last chunk, up to an empty line
-            line = await self._line(source, target)
-        return bool(line)
-
-    async def _line(self, source: Connection, target: Connection) -> bytes:
-        line = await source.reader.readline()
-        await self._write(target, line)
-        return line
-
-    async def _exactly(self, source: Connection, target: Connection, size: int) -> bool:
-        while size:
-            data = await source.reader.read(min(size, CHUNK))
-            if not data:
-                return False
-            size -= len(data)
-            await self._write(target, data)
-        return True
 
     async def _write(self, target: Connection, data: bytes) -> None:
         self._last = self._loop.time()
