@@ -224,9 +224,9 @@ def add_import(imports: dict[str, Name], local: str, name: Name) -> None:
     Raises:
         ValueError: The local name stands for something else already.
     """
-    known = imports.setdefault(local, name)
-    if known != name:
-        raise ValueError(f"{local} stands for two things: {known} and {name}")
+    existing = imports.setdefault(local, name)
+    if existing != name:
+        raise ValueError(f"{local} stands for two things: {existing} and {name}")
 
 
 def last_name(node: ast.expr) -> str:

@@ -339,10 +339,10 @@ class AwaitedMembers:
             head = f"@property\ndef {name}(self) -> {annotations.text(node.annotation)}:"
             yield name, block(head, doc, f"return self._result().{name}")
         elif isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and node.returns:
-            kinds = [ast.unparse(decorator) for decorator in node.decorator_list]
-            if kinds not in ([], ["property"]) or len(_parameters(node.args)) > 1:
+            decorators = [ast.unparse(decorator) for decorator in node.decorator_list]
+            if decorators not in ([], ["property"]) or len(_parameters(node.args)) > 1:
                 return
-            decorator, call = ("@property\n", "") if kinds else ("", "()")
+            decorator, call = ("@property\n", "") if decorators else ("", "()")
             head = f"{decorator}def {node.name}(self) -> {annotations.text(node.returns)}:"
             body = f"return self._result().{node.name}{call}"
             yield node.name, block(head, _doc(node, self.words), body)

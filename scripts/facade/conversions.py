@@ -112,13 +112,14 @@ def _callback(annotations: Annotations, node: ast.expr) -> str:
     assert isinstance(node, ast.Subscript)
     assert isinstance(node.slice, ast.Tuple)
     parameters = node.slice.elts[0]
-    kinds = parameters.elts if isinstance(parameters, ast.List) else []
-    if not any(map(annotations.async_class, kinds)):
+    annotated = parameters.elts if isinstance(parameters, ast.List) else []
+    if not any(map(annotations.async_class, annotated)):
         return "{0}"
     annotations.rules.add("callback that gets an async class")
-    names = [f"arg{number}" for number in range(len(kinds))]
+    names = [f"arg{number}" for number in range(len(annotated))]
     converted = [
-        result_conversion(annotations, kind)(name) for kind, name in zip(kinds, names, strict=True)
+        result_conversion(annotations, part)(name)
+        for part, name in zip(annotated, names, strict=True)
     ]
     return f"lambda {', '.join(names)}: {{0}}({', '.join(converted)})"
 

@@ -87,7 +87,7 @@ class Call(BlockingFuture[T]):
         self._started = True
         self._task = loop.create_task(self._coroutine)
         self._task.add_done_callback(self._on_done)
-        _running.add(self)
+        _active_calls.add(self)
 
     def cancel(self, loop: AbstractEventLoop) -> None:
         """Cancel the task, or discard a coroutine that never started. On the loop's thread."""
@@ -111,7 +111,7 @@ class Call(BlockingFuture[T]):
     def _on_done(self, task: Task[T]) -> None:
         from asyncio import CancelledError
 
-        _running.discard(self)
+        _active_calls.discard(self)
         # Breaks a cycle: the task holds its error, whose traceback holds a frame with this call.
         self._task = None
         try:
@@ -126,7 +126,7 @@ class Call(BlockingFuture[T]):
 
 #: asyncio keeps weak references to its tasks. A task that waits only for its caller would be
 #: collected together with that caller, before its clean-up, if it were not kept here.
-_running: set[Call[Any]] = set()
+_active_calls: set[Call[Any]] = set()
 
 
 def _to_blocking_error(error: BaseException) -> BaseException:

@@ -60,11 +60,11 @@ def wrap(kind: type[F], aio: object) -> F:
 def part(owner: Facade[Any], kind: type[F], aio: object) -> F:
     """Return the facade of an object that `owner` holds: the same one each time."""
     # The facade keeps `aio` alive, so no other object can get its id.
-    known = owner._parts.get(id(aio))
-    if known is None:
+    existing = owner._parts.get(id(aio))
+    if existing is None:
         # `setdefault` is atomic: two threads that come here at once get the same facade.
-        known = owner._parts.setdefault(id(aio), wrap(kind, aio))
-    return cast("F", known)
+        existing = owner._parts.setdefault(id(aio), wrap(kind, aio))
+    return cast("F", existing)
 
 
 def unwrap(facade: Facade[A]) -> A:

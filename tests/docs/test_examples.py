@@ -44,8 +44,8 @@ OUTPUT = {
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory):
     """Run one local service for all examples."""
-    with LocalService(home=tmp_path_factory.mktemp("home")) as running:
-        yield running
+    with LocalService(home=tmp_path_factory.mktemp("home")) as service:
+        yield service
 
 
 def test_all_examples_are_tested():

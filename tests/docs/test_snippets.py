@@ -41,8 +41,8 @@ def modules() -> list[str]:
 def service(tmp_path_factory: pytest.TempPathFactory):
     """Run one local service for snippets without an endpoint, with the key of the tutorial."""
     home = tmp_path_factory.mktemp("home")
-    with LocalService(home=home, api_key="your_api_key") as running:
-        yield running
+    with LocalService(home=home, api_key="your_api_key") as service:
+        yield service
 
 
 @pytest.mark.parametrize("code", snippets(FENCE))

@@ -18,8 +18,8 @@ PARAMS = CreateSessionParams()
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalService]:
     """Run one local service for all tests."""
-    with LocalService(home=tmp_path_factory.mktemp("home")) as running:
-        yield running
+    with LocalService(home=tmp_path_factory.mktemp("home")) as service:
+        yield service
 
 
 @pytest.fixture
@@ -32,13 +32,13 @@ def bay(service: LocalService) -> Iterator[AgentBay]:
 
 def test_result_holds_blocking_sessions(bay: AgentBay) -> None:
     """The first read starts the run, and there is only one."""
-    made = bay.create_many(PARAMS, 3)
+    created = bay.create_many(PARAMS, 3)
     assert bay.list().total_count == 0
-    assert (made.done, made.failed, made.success) == (3, 0, True)
-    assert all(isinstance(session, Session) for session in made.sessions)
+    assert (created.done, created.failed, created.success) == (3, 0, True)
+    assert all(isinstance(session, Session) for session in created.sessions)
     assert bay.list().total_count == 3
-    deleted = bay.delete_many(made.sessions).run()
-    assert deleted.sessions == [session.session_id for session in made.sessions]
+    deleted = bay.delete_many(created.sessions).run()
+    assert deleted.sessions == [session.session_id for session in created.sessions]
 
 
 def test_inputs_may_block_and_call_the_blocking_api(bay: AgentBay) -> None:
@@ -64,9 +64,9 @@ def test_early_exit_of_a_loop_keeps_only_the_sessions_it_has_seen(bay: AgentBay)
 
 def test_with_block_deletes_its_sessions(bay: AgentBay) -> None:
     """Also after an early exit of a loop."""
-    with bay.create_many(PARAMS, 3) as made:
-        assert len(made.sessions) == 3
-    with bay.create_many(PARAMS, 3) as made, iter(made) as outcomes:
+    with bay.create_many(PARAMS, 3) as created:
+        assert len(created.sessions) == 3
+    with bay.create_many(PARAMS, 3) as created, iter(created) as outcomes:
         next(outcomes)
 
 

@@ -27,8 +27,8 @@ _ASYNC = re.compile(
 
 
 def _docstrings(text: str) -> list[str]:
-    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
-    nodes = (node for node in ast.walk(ast.parse(text)) if isinstance(node, kinds))
+    definitions = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    nodes = (node for node in ast.walk(ast.parse(text)) if isinstance(node, definitions))
     return [ast.get_docstring(node) or "" for node in nodes]
 
 

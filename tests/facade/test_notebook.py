@@ -36,7 +36,7 @@ class Notebook:
         self._manager = manager
         self._client = client
 
-    def run(self, cell: str, *, interrupt_at: str = "") -> tuple[list[str], list[str]]:
+    def run(self, code: str, *, interrupt_at: str = "") -> tuple[list[str], list[str]]:
         """Run a cell; return its lines on stdout, and the lines of errors and of stderr."""
         out, errors = "", ""
 
@@ -52,15 +52,15 @@ class Notebook:
             elif message["msg_type"] == "error":
                 errors += content["ename"]
 
-        self._client.execute_interactive(cell, output_hook=collect, timeout=_LIMIT)
+        self._client.execute_interactive(code, output_hook=collect, timeout=_LIMIT)
         return out.splitlines(), errors.splitlines()
 
 
 @pytest.fixture
 def service() -> Iterator[LocalService]:
     """Return a service without isolation: these sessions run no foreign code."""
-    with LocalService(isolation="none") as running:
-        yield running
+    with LocalService(isolation="none") as service:
+        yield service
 
 
 @pytest.fixture
@@ -69,8 +69,8 @@ def notebook(service: LocalService) -> Iterator[Notebook]:
     manager, client = jupyter_client.manager.start_new_kernel(startup_timeout=_LIMIT)
     try:
         started = Notebook(manager, client)
-        cell = _CLIENT.format(key=service.api_key, endpoint=service.endpoint)
-        assert started.run(cell) == ([], [])
+        code = _CLIENT.format(key=service.api_key, endpoint=service.endpoint)
+        assert started.run(code) == ([], [])
         yield started
     finally:
         client.stop_channels()
@@ -79,7 +79,7 @@ def notebook(service: LocalService) -> Iterator[Notebook]:
 
 def test_cells_block_without_a_warning(notebook: Notebook) -> None:
     """Calls, loops and blocks work as they do in a script."""
-    cell = """
+    code = """
         print(session.set_labels({"cell": "1"}).success)
         print([found.get_labels().data for found in bay.list({"cell": "1"})])
         with bay.session() as second:
@@ -87,26 +87,26 @@ def test_cells_block_without_a_warning(notebook: Notebook) -> None:
         print(bay.list().total_count)
     """
     lines = ["True", "[{'cell': '1'}]", "True", "1"]
-    assert notebook.run(dedent(cell)) == (lines, [])
+    assert notebook.run(dedent(code)) == (lines, [])
 
 
 def test_client_works_after_an_interrupted_cell(notebook: Notebook) -> None:
     """The session of the cell is deleted."""
-    cell = """
+    code = """
         with bay.session() as second:
             print("begun", flush=True)
             second.command.run("sleep 60")
     """
-    assert notebook.run(dedent(cell), interrupt_at="begun") == (["begun"], ["KeyboardInterrupt"])
+    assert notebook.run(dedent(code), interrupt_at="begun") == (["begun"], ["KeyboardInterrupt"])
     assert notebook.run("print(bay.list().total_count)") == (["1"], [])
 
 
 def test_async_cells_and_blocking_ones_share_a_kernel(notebook: Notebook) -> None:
     """`await` at the top level uses the kernel's loop, blocking calls the private one."""
-    cell = """
+    code = """
         from agentbay_async import AsyncAgentBay
         async with AsyncAgentBay(key, endpoint=endpoint) as other:
             print((await other.get(session.session_id)).session.session_id == session.session_id)
         print(session.delete().success)
     """
-    assert notebook.run(dedent(cell)) == (["True", "True"], [])
+    assert notebook.run(dedent(code)) == (["True", "True"], [])

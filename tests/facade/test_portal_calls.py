@@ -25,7 +25,7 @@ async def _echo(value: object) -> object:
 
 
 class _WatchedError(Exception):
-    """An error that can be watched by a weak reference."""
+    """An error that can be reference by a weak reference."""
 
 
 async def _fail() -> None:
@@ -91,10 +91,10 @@ def test_error_leaves_no_garbage_cycle() -> None:
         try:
             _portal.run(_fail())
         except _WatchedError as error:
-            watched = weakref.ref(error)
+            reference = weakref.ref(error)
         # The loop drops its reference to the finished task before it runs the next call.
         _portal.run(_echo(None))
-        assert watched() is None
+        assert reference() is None
     finally:
         gc.enable()
 

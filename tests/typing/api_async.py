@@ -168,11 +168,11 @@ async def many(bay: AsyncAgentBay, params: CreateSessionParams) -> None:
     def see(now: Progress) -> None:
         assert_type(now.eta, float | None)
 
-    made = await bay.create_many(params, 5, on_progress=see)
-    assert_type(made, BulkResult[AsyncSession])
-    assert_type(made[0], AsyncSession | AgentBayError)
+    created = await bay.create_many(params, 5, on_progress=see)
+    assert_type(created, BulkResult[AsyncSession])
+    assert_type(created[0], AsyncSession | AgentBayError)
     async for outcome in bay.create_many([params]):
         assert_type(outcome, BulkOutcome[AsyncSession])
-    assert_type((await bay.delete_many(made.sessions)).sessions, list[str])
+    assert_type((await bay.delete_many(created.sessions)).sessions, list[str])
     async for mapped in bay.map_sessions(work, ["a"], reuse=3):
         assert_type(mapped.value, int)

@@ -76,11 +76,11 @@ def many(bay: AgentBay, params: CreateSessionParams) -> None:
     def work(session: Session, item: str) -> int:
         return len(session.session_id + item)
 
-    made = bay.create_many(params, 5)
-    assert_type(made.run(), BulkResult[Session])
-    assert_type(made.sessions, list[Session])
+    created = bay.create_many(params, 5)
+    assert_type(created.run(), BulkResult[Session])
+    assert_type(created.sessions, list[Session])
     for outcome in bay.create_many([params]):
         assert_type(outcome, BulkOutcome[Session])
-    assert_type(bay.delete_many(made.sessions).sessions, list[str])
+    assert_type(bay.delete_many(created.sessions).sessions, list[str])
     for mapped in bay.map_sessions(work, ["a"], reuse=3):
         assert_type(mapped.value, int)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-_WATCHED = """
+_SCRIPT = """
 import sys, threading, logging
 
 seen = []
@@ -42,7 +42,7 @@ def test_importing_has_no_side_effect(
 ) -> None:
     """Nor has the use of values that need no network."""
     monkeypatch.chdir(tmp_path)
-    output = run_child(_WATCHED.replace("PACKAGE", package), "-W", "error").splitlines()
+    output = run_child(_SCRIPT.replace("PACKAGE", package), "-W", "error").splitlines()
     assert output == ["[]", "1", "[]", "[] []", "0"]
     assert list(tmp_path.iterdir()) == []
 
