@@ -227,7 +227,7 @@ def calls(store: Store, number: int) -> dict[str, Callable[[], object]]:
     """Return what a service asks of a store of `filled`, by name."""
     sessions, everything = store.sessions, Filter((("all", "1"),))
     rare = Filter((("all", "1"), ("rare", "1")))
-    lagging = Filter((("all", "1"),), made_by=number - 5.0)
+    lagging = Filter((("all", "1"),), created_by=number - 5.0)
     return {
         "get": lambda: sessions.get("s-3"),
         "first page": lambda: sessions.page(everything, 10, None),
@@ -305,7 +305,7 @@ def test_listings_that_lag_show_what_was_made_in_time() -> None:
     store = filled(30)
     for moment, expected in ((-1.0, 0), (9.0, 10), (10.5, 11), (99.0, 30)):
         for labels in ((("all", "1"),), (("all", "1"), ("rare", "1"))):
-            wanted = Filter(labels, made_by=moment)
+            wanted = Filter(labels, created_by=moment)
             shown = [7] if len(labels) == 2 else range(30)
             names = [f"s-{n}" for n in reversed(shown) if n <= moment]
             first = store.sessions.page(wanted, 4, None)

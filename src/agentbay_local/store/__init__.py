@@ -1,7 +1,7 @@
-"""What the service remembers, in one SQLite file; the only package with SQL.
+"""The rows of the service in one SQLite file; the only package with SQL.
 
-``Store`` opens the file and holds one table object for each subject. Calls are short (tens of
-microseconds) and are made directly on the event loop; nothing here waits for anything but the disk.
+`Store` opens the file and holds one table object for each subject. Calls take tens of microseconds
+and run directly on the event loop: a hop to a thread would take longer.
 """
 
 from __future__ import annotations

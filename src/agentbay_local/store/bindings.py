@@ -1,4 +1,4 @@
-"""Which context is seen where in which session, and the tasks that move its files."""
+"""Bindings: the mount paths of contexts in sessions, and the tasks that transfer their files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FAILED = "Failed"
 
 
 class PathTakenError(Exception):
-    """Another context is at that path; the first argument is the path."""
+    """The session has a context at that path; the first argument is the path."""
 
 
 @attrs.frozen
@@ -37,7 +37,7 @@ class Binding:
 
 @attrs.frozen
 class Task:
-    """A movement of files: `kind` is ``upload`` or ``download``. Times are Unix seconds."""
+    """A transfer of files: `kind` is ``upload`` or ``download``. Times are Unix seconds."""
 
     seq: int
     session_id: str
@@ -67,7 +67,7 @@ class Bindings:
     def add(
         self, session_id: str, wanted: Sequence[tuple[str, str, str]], now: float
     ) -> list[Binding]:
-        """Attach contexts to a session, all or none.
+        """Bind contexts to a session, all or none.
 
         Args:
             session_id: The session.
@@ -75,7 +75,7 @@ class Bindings:
             now: Unix seconds.
 
         Raises:
-            PathTakenError: A path has a context already.
+            PathTakenError: The session has a context at one of the paths.
         """
         if not wanted:
             return []
@@ -84,7 +84,7 @@ class Bindings:
             if path in taken:
                 raise PathTakenError(path)
         with self._db.transaction():
-            self._db.run_many(
+            self._db.executemany(
                 "INSERT INTO binding (session_id, context_id, path, policy, bound)"
                 " VALUES (?, ?, ?, ?, ?)",
                 [(session_id, *entry, now) for entry in wanted],
@@ -94,59 +94,53 @@ class Bindings:
     def of(self, session_id: str) -> list[Binding]:
         """Return the contexts of a session, in the order they were attached."""
         sql = "SELECT * FROM binding WHERE session_id = ? ORDER BY seq"
-        return [_binding(row) for row in self._db.all(sql, session_id)]
+        return [_binding(row) for row in self._db.execute(sql, (session_id,)).fetchall()]
 
     def sessions(self) -> set[str]:
         """Return the ids of the sessions that have a context."""
-        return {row[0] for row in self._db.all("SELECT DISTINCT session_id FROM binding")}
+        return {
+            row[0] for row in self._db.execute("SELECT DISTINCT session_id FROM binding").fetchall()
+        }
 
     def in_use(self, context_id: str) -> bool:
-        """Tell whether a session that is not finished has this context."""
-        return self._db.one("SELECT 1 FROM binding WHERE context_id = ?", context_id) is not None
+        """Return whether a session that is not finished has this context."""
+        return (
+            self._db.execute("SELECT 1 FROM binding WHERE context_id = ?", (context_id,)).fetchone()
+            is not None
+        )
 
     def start_task(self, session_id: str, context_id: str, path: str, kind: str, now: float) -> int:
-        """Add a running task and return its number; tasks are never overwritten."""
-        return self._db.insert(
-            "INSERT INTO task (session_id, context_id, path, kind, status, started)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            session_id,
-            context_id,
-            path,
-            kind,
-            RUNNING,
-            now,
+        """Add a running task and return its number; a task never replaces another one."""
+        return (
+            self._db.execute(
+                "INSERT INTO task (session_id, context_id, path, kind, status, started)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (session_id, context_id, path, kind, RUNNING, now),
+            ).lastrowid
+            or 0
         )
 
     def finish_task(self, seq: int, error: str | None, now: float) -> None:
-        """Record how a task ended; `error` is None for success."""
-        self._db.run(
+        """Record the end of a task; `error` is None for success."""
+        self._db.execute(
             "UPDATE task SET status = ?, error = ?, finished = ? WHERE seq = ?",
-            SUCCESS if error is None else FAILED,
-            error or "",
-            now,
-            seq,
+            (SUCCESS if error is None else FAILED, error or "", now, seq),
         )
 
     def settle(self, now: float) -> None:
-        """Let the tasks that are running fail: nobody works at them any more."""
-        self._db.run(
+        """Fail the tasks that are still running: after a restore nothing executes them."""
+        self._db.execute(
             "UPDATE task SET status = ?, error = ?, finished = ? WHERE status = ?",
-            FAILED,
-            "the service was restored",
-            now,
-            RUNNING,
+            (FAILED, "the service was restored", now, RUNNING),
         )
 
     def tasks(
         self, session_id: str, context_id: str | None, path: str | None, kind: str | None
     ) -> list[Task]:
-        """Return the tasks of a session in the order they began; None matches everything."""
-        rows = self._db.all(
+        """Return the tasks of a session in the order of their start; None matches everything."""
+        rows = self._db.execute(
             "SELECT * FROM task WHERE session_id = ?1 AND (?2 IS NULL OR context_id = ?2)"
             " AND (?3 IS NULL OR path = ?3) AND (?4 IS NULL OR kind = ?4) ORDER BY seq",
-            session_id,
-            context_id,
-            path,
-            kind,
-        )
+            (session_id, context_id, path, kind),
+        ).fetchall()
         return [_task(row) for row in rows]

@@ -1,4 +1,4 @@
-"""Named contexts: the rows; their files are in `agentbay_local.contexts.context_store`."""
+"""Rows of contexts; their files are in `agentbay_local.contexts.context_store`."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Context:
     """A stored context. Times are Unix seconds.
 
     Attributes:
-        session_id: The session whose own it is, made by the service and shown in no listing; None
-            for those that people make.
+        session_id: The session that owns an internal context, which listings do not show; None for
+            the contexts of users.
     """
 
     seq: int
@@ -50,69 +50,72 @@ class Contexts:
         self._db = database
 
     def add(self, context_id: str, name: str, now: float, session_id: str | None = None) -> Context:
-        """Store a new context; one of a session's own has a `session_id`.
+        """Store a new context; an internal one has a `session_id`.
 
         Raises:
-            NameTakenError: There is one with that name.
+            NameTakenError: Another context has that name.
         """
         sql = (
             "INSERT INTO context (id, name, state, created, used, session_id)"
             " VALUES (?, ?, ?, ?, ?, ?)"
         )
         self._named(sql, context_id, name, AVAILABLE, now, now, session_id)
-        row = self._db.one("SELECT * FROM context WHERE id = ?", context_id)
+        row = self._db.execute("SELECT * FROM context WHERE id = ?", (context_id,)).fetchone()
         if row is None:
             raise LookupError(context_id)
         return _context(row)
 
     def get(self, context_id: str) -> Context | None:
         """Return a context by id."""
-        row = self._db.one("SELECT * FROM context WHERE id = ?", context_id)
+        row = self._db.execute("SELECT * FROM context WHERE id = ?", (context_id,)).fetchone()
         return _context(row) if row else None
 
     def by_name(self, name: str) -> Context | None:
         """Return a context by name."""
-        row = self._db.one("SELECT * FROM context WHERE name = ? AND session_id IS NULL", name)
+        row = self._db.execute(
+            "SELECT * FROM context WHERE name = ? AND session_id IS NULL", (name,)
+        ).fetchone()
         return _context(row) if row else None
 
     def page(self, limit: int, before: int | str | None) -> list[Context]:
         """Return contexts, newest first; see `Sessions.page`."""
-        rows = self._db.all(
+        rows = self._db.execute(
             "SELECT * FROM context WHERE seq < ? AND session_id IS NULL ORDER BY seq DESC LIMIT ?",
-            before if before is not None else 2**62,
-            limit,
-        )
+            (before if before is not None else 2**62, limit),
+        ).fetchall()
         return [_context(row) for row in rows]
 
     def of_session(self, session_id: str) -> list[Context]:
         """Return the contexts that a session has, in the order they were attached."""
-        rows = self._db.all(
+        rows = self._db.execute(
             "SELECT c.*, min(b.seq) AS place FROM context c JOIN binding b ON b.context_id = c.id"
             " WHERE b.session_id = ? AND c.session_id IS NULL GROUP BY c.seq ORDER BY place",
-            session_id,
-        )
+            (session_id,),
+        ).fetchall()
         return [_context(row) for row in rows]
 
     def own(self, session_id: str) -> Context | None:
-        """Return the context that the service made for a session, if there is one."""
-        row = self._db.one("SELECT * FROM context WHERE session_id = ?", session_id)
+        """Return the internal context of a session, if there is one."""
+        row = self._db.execute(
+            "SELECT * FROM context WHERE session_id = ?", (session_id,)
+        ).fetchone()
         return _context(row) if row else None
 
     def remove_own(self) -> None:
-        """Drop the contexts that were made for sessions, which are all over."""
-        self._db.run("DELETE FROM context WHERE session_id IS NOT NULL")
+        """Delete all internal contexts, after the end of their sessions."""
+        self._db.execute("DELETE FROM context WHERE session_id IS NOT NULL")
 
     def ids(self) -> list[str]:
         """Return the ids of all contexts."""
-        return [row["id"] for row in self._db.all("SELECT id FROM context")]
+        return [row["id"] for row in self._db.execute("SELECT id FROM context").fetchall()]
 
     def count(self) -> int:
-        """Return how many contexts there are."""
-        row = self._db.one("SELECT count(*) FROM context WHERE session_id IS NULL")
+        """Return the number of contexts, without internal ones."""
+        row = self._db.execute("SELECT count(*) FROM context WHERE session_id IS NULL").fetchone()
         return int(row[0]) if row else 0
 
     def rename(self, context_id: str, name: str) -> bool:
-        """Give a context another name; false when it does not exist.
+        """Rename a context; return whether it exists.
 
         Raises:
             NameTakenError: Another one has that name.
@@ -120,37 +123,39 @@ class Contexts:
         return self._named("UPDATE context SET name = ? WHERE id = ?", name, context_id) > 0
 
     def set_state(self, context_id: str, state: str) -> None:
-        """Say whether a context can be used."""
-        self._db.run("UPDATE context SET state = ? WHERE id = ?", state, context_id)
+        """Set the state of a context: `AVAILABLE` or `CLEARING`."""
+        self._db.execute("UPDATE context SET state = ? WHERE id = ?", (state, context_id))
 
     def settle(self) -> None:
-        """Make every context usable: what a killed service was clearing is whole either way."""
-        self._db.run("UPDATE context SET state = ? WHERE state != ?", AVAILABLE, AVAILABLE)
+        """Make every context available: a clear that was cut short did no harm."""
+        self._db.execute("UPDATE context SET state = ? WHERE state != ?", (AVAILABLE, AVAILABLE))
 
     def used(self, context_id: str, now: float) -> None:
-        """Remember that a context was used."""
-        self._db.run("UPDATE context SET used = ? WHERE id = ?", now, context_id)
+        """Record the last use of a context."""
+        self._db.execute("UPDATE context SET used = ? WHERE id = ?", (now, context_id))
 
     def set_expiry(self, context_id: str, moment: float | None) -> None:
-        """Remember when the first of its files is to be removed, in Unix seconds."""
-        self._db.run("UPDATE context SET next_expiry = ? WHERE id = ?", moment, context_id)
+        """Record the earliest expiry of its files, in Unix seconds; None for no expiry."""
+        self._db.execute("UPDATE context SET next_expiry = ? WHERE id = ?", (moment, context_id))
 
     def next_expiry(self) -> float | None:
-        """Return when the next file of any context is to be removed, in Unix seconds."""
-        row = self._db.one("SELECT min(next_expiry) FROM context WHERE next_expiry IS NOT NULL")
+        """Return the earliest expiry of any file, in Unix seconds."""
+        row = self._db.execute(
+            "SELECT min(next_expiry) FROM context WHERE next_expiry IS NOT NULL"
+        ).fetchone()
         return row[0] if row else None
 
     def expired(self, now: float) -> list[Context]:
-        """Return contexts with files whose time is over."""
-        rows = self._db.all("SELECT * FROM context WHERE next_expiry <= ?", now)
+        """Return the contexts with expired files."""
+        rows = self._db.execute("SELECT * FROM context WHERE next_expiry <= ?", (now,)).fetchall()
         return [_context(row) for row in rows]
 
     def remove(self, context_id: str) -> bool:
-        """Drop a context; false when it does not exist."""
-        return self._db.run("DELETE FROM context WHERE id = ?", context_id) > 0
+        """Delete a context; return whether it existed."""
+        return self._db.execute("DELETE FROM context WHERE id = ?", (context_id,)).rowcount > 0
 
     def _named(self, sql: str, *values: object) -> int:
         try:
-            return self._db.run(sql, *values)
+            return self._db.execute(sql, values).rowcount
         except sqlite3.IntegrityError as error:
             raise NameTakenError from error

@@ -1,19 +1,19 @@
 """The SQLite connection, its schema, and transactions.
 
 A listing of sessions is an intersection of *tags*: every label of a listed session is a tag, and so
-are its image, its status, and the fact that it is listed at all. ``tag_count`` knows how many
-sessions have a tag, so that the rarest one drives a query and a simple total is one row away.
-Sessions that are released have no tags, so listings cost nothing for the past.
+are its image, its status, and the fact that it is listed at all. ``tag_count`` holds the number of
+sessions with each tag, so that a query starts from the rarest tag, and the total of one tag is one
+row. Released sessions have no tags, so that they do not slow listings down.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
 __all__ = ["Database"]
@@ -79,8 +79,8 @@ CREATE TABLE task (
 ) STRICT;
 CREATE INDEX task_session ON task (session_id, seq);
 """
-# What brings the format before to this one.
-_STEPS = {
+# Statements that migrate from the format of that number to the next one.
+_MIGRATIONS = {
     1: """
 ALTER TABLE context ADD COLUMN session_id TEXT;
 CREATE INDEX context_session ON context (session_id) WHERE session_id IS NOT NULL;
@@ -91,8 +91,14 @@ CREATE INDEX context_session ON context (session_id) WHERE session_id IS NOT NUL
 class Database:
     """One connection to the file, used by one thread.
 
+    Each statement is its own transaction, unless it is inside `transaction`.
+
     Args:
         path: The file; ``:memory:`` for none.
+
+    Attributes:
+        execute: Executes a statement and returns its cursor.
+        executemany: Executes a statement for each row of values.
     """
 
     def __init__(self, path: Path) -> None:
@@ -100,31 +106,35 @@ class Database:
         self._connection.row_factory = sqlite3.Row
         for pragma in (
             "journal_mode=WAL",
-            # Whole after a crash of the program; only a power cut may lose the last moments.
+            # Safe when the program crashes; a power cut may lose the last transactions.
             "synchronous=NORMAL",
             "busy_timeout=5000",
             "temp_store=MEMORY",
         ):
             self._connection.execute(f"PRAGMA {pragma}")
+        self.execute = self._connection.execute
+        self.executemany = self._connection.executemany
         self._prepare()
 
     def _prepare(self) -> None:
         found = self._connection.execute("PRAGMA user_version").fetchone()[0]
         if found == _VERSION:
             return
-        if found == 0 or found in _STEPS:
-            steps = _SCHEMA if found == 0 else "".join(_STEPS[n] for n in range(found, _VERSION))
-            statements = f"{steps} PRAGMA user_version={_VERSION};"
-            self._connection.executescript(f"BEGIN IMMEDIATE; {statements} COMMIT;")
+        if found == 0 or found in _MIGRATIONS:
+            changes = (
+                _SCHEMA if found == 0 else "".join(_MIGRATIONS[n] for n in range(found, _VERSION))
+            )
+            script = f"{''.join(steps)} PRAGMA user_version={_VERSION};"
+            self._connection.executescript(f"BEGIN IMMEDIATE; {script} COMMIT;")
         else:
             self._connection.close()
             raise sqlite3.DatabaseError(
-                f"state.db has format {found}, this version reads {_VERSION}; use another home"
+                f"state.db has format {found}, but this version reads {_VERSION}; use another home"
             )
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Make what happens inside one commit, or nothing at all."""
+        """Commit the statements of the block together, or roll all of them back."""
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -133,44 +143,25 @@ class Database:
             raise
         self._connection.execute("COMMIT")
 
-    def run(self, sql: str, *values: Any) -> int:
-        """Execute a statement and return the number of rows it changed."""
-        return self._connection.execute(sql, values).rowcount
-
-    def insert(self, sql: str, *values: Any) -> int:
-        """Execute a statement that adds a row, and return the row's number."""
-        return self._connection.execute(sql, values).lastrowid or 0
-
-    def run_many(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Execute a statement for each row."""
-        self._connection.executemany(sql, rows)
-
-    def one(self, sql: str, *values: Any) -> sqlite3.Row | None:
-        """Return the first row, if any."""
-        row: sqlite3.Row | None = self._connection.execute(sql, values).fetchone()
-        return row
-
-    def all(self, sql: str, *values: Any) -> list[sqlite3.Row]:
-        """Return all rows."""
-        return self._connection.execute(sql, values).fetchall()
-
     def wipe(self) -> None:
-        """Empty every table; numbers begin anew."""
+        """Empty every table; numbers start again at 1."""
         with self.transaction():
-            for row in self.all("SELECT name FROM sqlite_master WHERE type = 'table'"):
-                self.run(f"DELETE FROM {row['name']}")  # noqa: S608  # our own tables
+            # SQLite's own table of AUTOINCREMENT numbers is among them.
+            tables = self.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+            for (table,) in tables:
+                self.execute(f"DELETE FROM {table}")  # noqa: S608  # our own tables
 
     def copy_to(self, path: Path) -> None:
-        """Write the database, as it is now, into another file."""
+        """Copy the current rows into another file."""
         with closing(sqlite3.connect(path)) as copy:
             self._connection.backup(copy)
 
     @staticmethod
     def verify(path: Path) -> None:
-        """See whether a file has this format.
+        """Check that a file has this format.
 
         Raises:
-            sqlite3.Error: It has not, or is damaged.
+            sqlite3.Error: It has another format, or is damaged.
         """
         with closing(sqlite3.connect(path)) as other:
             found = other.execute("PRAGMA user_version").fetchone()[0]
@@ -181,7 +172,7 @@ class Database:
                 raise sqlite3.DatabaseError(f"its rows are damaged: {state}")
 
     def load(self, path: Path) -> None:
-        """Replace everything by what another file of this format has."""
+        """Replace all rows with those of another file of this format."""
         with closing(sqlite3.connect(path)) as other:
             other.backup(self._connection)
 

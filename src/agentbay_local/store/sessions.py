@@ -1,4 +1,4 @@
-"""Sessions and their labels, and the listing of those that are not released."""
+"""Sessions and their labels, and listings of sessions that are not being released."""
 
 from __future__ import annotations
 
@@ -9,13 +9,6 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from agentbay_local.store import states
-from agentbay_local.store.session_rows import (
-    ALIVE,
-    Filter,
-    NewSession,
-    Session,
-    tags_of,
-)
 from agentbay_local.store.tags import Move, Tags
 from agentbay_local.store.totals import Totals
 
@@ -28,7 +21,71 @@ if TYPE_CHECKING:
 
 __all__ = ["Filter", "NewSession", "Session", "Sessions"]
 
-# Above any number of a session.
+_LISTED: Tag = ("", "")
+# Counted like a tag, but never stored: only its number is asked for.
+_ALIVE: Tag = ("alive", "")
+
+
+@attrs.frozen
+class NewSession:
+    """A session to store.
+
+    Attributes:
+        id: Its id.
+        image: Its image.
+        labels: Its labels.
+        created: Unix seconds.
+        idle_seconds: Release it after this time without use; None for never.
+        ends: Release it at this reading of the monotonic clock, used or not; None for never.
+    """
+
+    id: str
+    image: str
+    labels: Mapping[str, str]
+    created: float
+    idle_seconds: float | None = None
+    ends: float | None = None
+
+
+@attrs.frozen
+class Session:
+    """A stored session; see `NewSession` for the times."""
+
+    seq: int
+    id: str
+    image: str
+    status: str
+    created: float
+    idle_seconds: float | None
+    ends: float | None
+    end_reason: str
+
+
+@attrs.frozen
+class Filter:
+    """The sessions that a listing shows: those that meet every condition.
+
+    Attributes:
+        labels: Labels that they have.
+        status: Their state; None for any.
+        image: Their image; None for any.
+        created_by: Unix seconds by which they were created; None for any time.
+    """
+
+    labels: tuple[tuple[str, str], ...] = ()
+    status: str | None = None
+    image: str | None = None
+    created_by: float | None = None
+
+    def tags(self) -> list[Tag]:
+        """Return the tags that a session must have."""
+        tags = [(f"label:{key}", value) for key, value in self.labels]
+        tags += [("status", self.status)] if self.status else []
+        tags += [("image", self.image)] if self.image else []
+        return tags or [_LISTED]
+
+
+# Greater than any `seq`.
 _BEYOND = 2**62
 _COLUMNS = ", ".join(f"s.{field.name}" for field in attrs.fields(Session))
 _BY_ID = f"SELECT {_COLUMNS} FROM session s WHERE id = ?"  # noqa: S608  # our own columns
@@ -50,7 +107,7 @@ class Sessions:
         """
         with self._changing():
             sessions = [self._insert(new, expires) for new, expires in several]
-            tags = [tags_of(states.RUNNING, new.image, new.labels) for new, _ in several]
+            tags = [_tags(states.RUNNING, new.image, new.labels) for new, _ in several]
             self._tags.move(
                 [
                     Move(row.seq, frozenset(), added)
@@ -58,39 +115,43 @@ class Sessions:
                 ]
             )
             for added in tags:
-                self._totals.moved(frozenset(), added | {ALIVE})
+                self._totals.moved(frozenset(), added | {_ALIVE})
         return sessions
 
     def _insert(self, new: NewSession, expires: float | None) -> Session:
-        seq = self._db.insert(
-            "INSERT INTO session (id, image, labels, created, idle_seconds, ends, status, expires)"
+        labels, status = json.dumps(dict(new.labels)), states.RUNNING
+        times = (new.created, new.idle_seconds, new.ends, expires)
+        cursor = self._db.execute(
+            "INSERT INTO session (id, image, labels, status, created, idle_seconds, ends, expires)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (new.id, new.image, labels, status, *times),
+        )
+        return Session(
+            cursor.lastrowid or 0,
             new.id,
             new.image,
-            json.dumps(dict(new.labels)),
+            states.RUNNING,
             new.created,
             new.idle_seconds,
             new.ends,
-            states.RUNNING,
-            expires,
-        )
-        return Session(
-            seq, new.id, new.image, states.RUNNING, new.created, new.idle_seconds, new.ends, ""
+            "",
         )
 
     def get(self, session_id: str) -> Session | None:
-        """Return a session, also a finished one."""
-        row = self._db.one(_BY_ID, session_id)
+        """Return a session, finished or not."""
+        row = self._db.execute(_BY_ID, (session_id,)).fetchone()
         return Session(*row) if row else None
 
     def live(self) -> list[Session]:
         """Return every session that is not finished."""
         sql = f"SELECT {_COLUMNS} FROM session s WHERE finished IS NULL"  # noqa: S608  # as above
-        return [Session(*row) for row in self._db.all(sql)]
+        return [Session(*row) for row in self._db.execute(sql).fetchall()]
 
     def labels_of_live(self) -> dict[str, dict[str, str]]:
         """Return the labels of every session that is not finished, by its id."""
-        rows = self._db.all("SELECT id, labels FROM session WHERE finished IS NULL ORDER BY seq")
+        rows = self._db.execute(
+            "SELECT id, labels FROM session WHERE finished IS NULL ORDER BY seq"
+        ).fetchall()
         return {row["id"]: json.loads(row["labels"]) for row in rows}
 
     def labels(self, session_id: str) -> dict[str, str]:
@@ -107,120 +168,118 @@ class Sessions:
         self._change(session_id, "status", status)
 
     def set_expiry(self, session_id: str, expires: float | None) -> None:
-        """Say when, on the monotonic clock, a session is to be released."""
-        self._db.run("UPDATE session SET expires = ? WHERE id = ?", expires, session_id)
+        """Set the time on the monotonic clock at which to release a session."""
+        self._db.execute("UPDATE session SET expires = ? WHERE id = ?", (expires, session_id))
 
     def postpone(self, session_id: str, expires: float | None) -> None:
-        """As `set_expiry`, but only for a running session: a paused one has no expiry."""
-        self._db.run(
+        """As `set_expiry`, unless the session was paused meanwhile: then it has no expiry."""
+        self._db.execute(
             "UPDATE session SET expires = ? WHERE id = ? AND status = ?",
-            expires,
-            session_id,
-            states.RUNNING,
+            (expires, session_id, states.RUNNING),
         )
 
     def expired(self, now: float) -> list[Session]:
-        """Return the sessions whose time is over at `now` on the monotonic clock."""
+        """Return the sessions whose expiry on the monotonic clock has passed at `now`."""
         sql = f"SELECT {_COLUMNS} FROM session s WHERE expires <= ? AND finished IS NULL"  # noqa: S608  # as above
-        return [Session(*row) for row in self._db.all(sql, now)]
+        return [Session(*row) for row in self._db.execute(sql, (now,)).fetchall()]
 
     def next_expiry(self) -> float | None:
-        """Return when the next session is to be released, on the monotonic clock."""
-        row = self._db.one("SELECT min(expires) FROM session WHERE expires IS NOT NULL")
+        """Return the earliest expiry of any session, on the monotonic clock."""
+        row = self._db.execute(
+            "SELECT min(expires) FROM session WHERE expires IS NOT NULL"
+        ).fetchone()
         return row[0] if row else None
 
     def first_finished(self) -> float | None:
-        """Return when the session that finished first did so, in Unix seconds."""
-        row = self._db.one("SELECT min(finished) FROM session WHERE finished IS NOT NULL")
+        """Return the earliest time at which a session finished, in Unix seconds."""
+        row = self._db.execute(
+            "SELECT min(finished) FROM session WHERE finished IS NOT NULL"
+        ).fetchone()
         return row[0] if row else None
 
     def alive(self) -> int:
-        """Return how many sessions are not finished."""
-        return self._totals.of([ALIVE], self._counted_alive)
+        """Return the number of sessions that are not finished."""
+        return self._totals.of([_ALIVE], self._counted_alive)
 
     def _counted_alive(self) -> int:
-        row = self._db.one("SELECT count(*) FROM session WHERE finished IS NULL")
+        row = self._db.execute("SELECT count(*) FROM session WHERE finished IS NULL").fetchone()
         return int(row[0]) if row else 0
 
     def finish(self, session_id: str, reason: str, now: float) -> None:
-        """Make a session a thing of the past, which only its detail still shows."""
+        """Finish a session: from now on only its detail shows it."""
         with self._changing():
             self._set(session_id, "status", states.FINISH)
-            self._db.run(
+            self._db.execute(
                 "UPDATE session SET finished = ?, end_reason = ?, expires = NULL WHERE id = ?",
-                now,
-                reason,
-                session_id,
+                (now, reason, session_id),
             )
-            self._db.run("DELETE FROM binding WHERE session_id = ?", session_id)
-            self._db.run("DELETE FROM task WHERE session_id = ?", session_id)
+            self._db.execute("DELETE FROM binding WHERE session_id = ?", (session_id,))
+            self._db.execute("DELETE FROM task WHERE session_id = ?", (session_id,))
 
     def finish_all(self, reason: str, now: float) -> None:
-        """Make every session a thing of the past, with what is attached to them."""
+        """Finish every session, and delete all bindings and tasks."""
         with self._changing():
-            self._db.run(
+            self._db.execute(
                 "UPDATE session SET status = ?, finished = ?, end_reason = ?, expires = NULL"
                 " WHERE finished IS NULL",
-                states.FINISH,
-                now,
-                reason,
+                (states.FINISH, now, reason),
             )
             for table in ("tag", "tag_count", "binding", "task"):
-                self._db.run(f"DELETE FROM {table}")  # noqa: S608  # our own tables
+                self._db.execute(f"DELETE FROM {table}")  # noqa: S608  # our own tables
         self._totals.forget()
 
     def forget(self, before: float) -> None:
-        """Drop what finished before a moment, in Unix seconds."""
-        self._db.run("DELETE FROM session WHERE finished < ?", before)
+        """Delete the sessions that finished before a time in Unix seconds."""
+        self._db.execute("DELETE FROM session WHERE finished < ?", (before,))
 
     def shift(self, seconds: float) -> None:
-        """Move all times on the monotonic clock: it is another one now."""
-        self._db.run("UPDATE session SET ends = ends + ?1, expires = expires + ?1", seconds)
+        """Shift all times on the monotonic clock, after a move to another clock."""
+        self._db.execute("UPDATE session SET ends = ends + ?1, expires = expires + ?1", (seconds,))
 
     def forget_totals(self) -> None:
-        """Count anew: all rows have changed at once."""
+        """Count again from the rows, because all of them have changed."""
         self._totals.forget()
 
     def page(self, wanted: Filter, limit: int, before: int | str | None) -> list[Session]:
         """Return listed sessions, newest first.
 
         Args:
-            wanted: Which of them.
-            limit: How many at most.
-            before: The `seq` after which the page begins, or None for the first page.
+            wanted: The conditions that they meet.
+            limit: Maximum number of sessions.
+            before: The `seq` that ended the previous page; None for the first page.
         """
         where, values = self._tags.matching(wanted.tags())
-        young = self._too_young(wanted)
+        hidden = self._first_hidden(wanted)
         sql = (
             f"SELECT {_COLUMNS} FROM tag t JOIN session s ON s.seq = t.seq"  # noqa: S608  # no text of a caller
             f" WHERE {where} AND t.seq < min(?, ?) ORDER BY t.seq DESC LIMIT ?"
         )
-        ends = [_BEYOND if end is None else end for end in (before, young)]
-        return [Session(*row) for row in self._db.all(sql, *values, *ends, limit)]
+        ends = [_BEYOND if end is None else end for end in (before, hidden)]
+        return [Session(*row) for row in self._db.execute(sql, (*values, *ends, limit)).fetchall()]
 
     def count(self, wanted: Filter) -> int:
-        """Return how many sessions a listing has."""
-        tags, young = wanted.tags(), self._too_young(wanted)
+        """Return the number of sessions of a listing."""
+        tags, hidden = wanted.tags(), self._first_hidden(wanted)
         total = (
             self._tags.number(tags[0])
             if len(tags) == 1
             else self._totals.of(tags, lambda: self._counted(tags, 0))
         )
-        return total if young is None else total - self._counted(tags, young)
+        return total if hidden is None else total - self._counted(tags, hidden)
 
-    def _too_young(self, wanted: Filter) -> int | None:
-        """Return the number from which on sessions were made too late to be shown."""
-        if wanted.made_by is None:
+    def _first_hidden(self, wanted: Filter) -> int | None:
+        """Return the first `seq` that was created too late to be shown; None for no limit."""
+        if wanted.created_by is None:
             return None
-        # They are numbered as they are made, so that this looks at the young ones alone.
+        # `seq` grows with `created`, so that only the latest sessions are scanned.
         sql = "SELECT seq FROM session WHERE created <= ? ORDER BY seq DESC LIMIT 1"
-        row = self._db.one(sql, wanted.made_by)
+        row = self._db.execute(sql, (wanted.created_by,)).fetchone()
         return row["seq"] + 1 if row else 0
 
     def _counted(self, tags: Sequence[Tag], since: int) -> int:
         where, values = self._tags.matching(tags)
         sql = f"SELECT count(*) FROM tag t WHERE {where} AND t.seq >= ?"  # noqa: S608  # as above
-        row = self._db.one(sql, *values, since)
+        row = self._db.execute(sql, (*values, since)).fetchone()
         return int(row[0]) if row else 0
 
     @contextmanager
@@ -233,7 +292,9 @@ class Sessions:
             raise
 
     def _row(self, session_id: str) -> sqlite3.Row:
-        row = self._db.one("SELECT * FROM session WHERE id = ?", session_id)
+        row: sqlite3.Row | None = self._db.execute(
+            "SELECT * FROM session WHERE id = ?", (session_id,)
+        ).fetchone()
         if row is None:
             raise LookupError(session_id)
         return row
@@ -245,15 +306,23 @@ class Sessions:
     def _set(self, session_id: str, column: str, value: str) -> None:
         row = dict(self._row(session_id))
         changed = {**row, column: value}
-        self._db.run(f"UPDATE session SET {column} = ? WHERE id = ?", value, session_id)  # noqa: S608  # our own column
+        self._db.execute(f"UPDATE session SET {column} = ? WHERE id = ?", (value, session_id))  # noqa: S608  # our own column
         self._tags.move([Move(row["seq"], _tags_of_row(row), _tags_of_row(changed))])
         self._totals.moved(_counted_as(row), _counted_as(changed))
 
 
 def _tags_of_row(row: Mapping[str, Any]) -> Set[Tag]:
-    return tags_of(row["status"], row["image"], json.loads(row["labels"]))
+    return _tags(row["status"], row["image"], json.loads(row["labels"]))
 
 
 def _counted_as(row: Mapping[str, Any]) -> Set[Tag]:
     """Return the tags under which `Totals` counts a session in that state."""
-    return _tags_of_row(row) | (set() if row["status"] == states.FINISH else {ALIVE})
+    return _tags_of_row(row) | (set() if row["status"] == states.FINISH else {_ALIVE})
+
+
+def _tags(status: str, image: str, labels: Mapping[str, str]) -> Set[Tag]:
+    """Return the tags of a session; a session that is being released has none."""
+    if status not in states.LISTED:
+        return set()
+    tags = {(f"label:{key}", value) for key, value in labels.items()}
+    return {_LISTED, ("status", status), ("image", image)} | tags

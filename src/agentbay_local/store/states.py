@@ -1,10 +1,10 @@
-"""The states of a session, and which of them allow what.
+"""States of a session and its transitions.
 
 ::
 
     RUNNING -> PAUSING -> PAUSED -> RESUMING -> RUNNING
     RUNNING -> DELETING -> FINISH
-               DELETING -> RUNNING     its files could not be uploaded, so it is kept
+               DELETING -> RUNNING     an upload failed, so the session is kept
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ DELETING = "DELETING"
 FINISH = "FINISH"
 
 LISTED = frozenset({RUNNING, PAUSING, PAUSED, RESUMING})
-"""A listing shows what is not released, and release begins with the request for it."""
+"""States that listings show: a session disappears with the request to release it."""
 
 LIVE = LISTED | {DELETING}
-"""What a look-up by id finds."""
+"""States that a look-up by id finds."""

@@ -1,4 +1,4 @@
-"""The store as a whole: one file, and one object for each subject in it."""
+"""The store: one SQLite file, and one table object for each subject."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ __all__ = ["Store"]
 
 @attrs.frozen
 class Store:
-    """Everything the service remembers.
+    """The rows of a service.
 
     Attributes:
         sessions: Sessions and their labels.
-        contexts: Named contexts.
-        bindings: Which context is seen where in which session, and the tasks that move files.
+        contexts: Contexts.
+        bindings: Contexts in sessions, and the tasks that transfer their files.
 
     Example:
         >>> from pathlib import Path
@@ -43,41 +43,41 @@ class Store:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open the file, making it when it is missing.
+        """Open the file; create it if it is missing.
 
         Raises:
-            sqlite3.Error: It is no database of ours, or cannot be written.
+            sqlite3.Error: The file is not a database of this format, or cannot be written.
         """
         database = Database(path)
         return cls(database, Sessions(database), Contexts(database), Bindings(database))
 
     def wipe(self) -> None:
-        """Drop every row."""
+        """Delete every row."""
         self._database.wipe()
         self.sessions.forget_totals()
 
     def copy_to(self, path: Path) -> None:
-        """Write all rows, as they are now, into a file of their own.
+        """Copy the current rows into another file.
 
         Raises:
-            sqlite3.Error: It cannot be written.
+            sqlite3.Error: The file cannot be written.
         """
         self._database.copy_to(path)
 
     @staticmethod
     def verify(path: Path) -> None:
-        """See whether `load` can take over a file.
+        """Check that `load` can read a file.
 
         Raises:
-            sqlite3.Error: It cannot.
+            sqlite3.Error: It has another format, or is damaged.
         """
         Database.verify(path)
 
     def load(self, path: Path) -> None:
-        """Take over the rows of a file that `copy_to` has written, in place of all there are.
+        """Replace all rows with those of a file that `copy_to` has written.
 
         Raises:
-            sqlite3.Error: It is none.
+            sqlite3.Error: The file is not a database.
         """
         self._database.load(path)
         self.sessions.forget_totals()

@@ -1,6 +1,6 @@
-"""Which sessions have which tags, and how many have each; see `database` for what a tag is.
+"""Tags of sessions, and the number of sessions with each; `database` defines a tag.
 
-Whatever is asked here costs the same among a hundred thousand sessions as among ten.
+Every call costs the same among a hundred thousand sessions as among ten.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["Move", "Tags"]
 
 @attrs.frozen
 class Move:
-    """A session, by its number, whose tags change."""
+    """A change of the tags of one session."""
 
     seq: int
     old: Set[Tag]
@@ -35,34 +35,35 @@ class Tags:
         self._db = database
 
     def move(self, moves: Sequence[Move]) -> None:
-        """Follow sessions whose tags change; part of a transaction of the caller's."""
+        """Store changes of tags, inside a transaction of the caller."""
         lost = [(*tag, move.seq) for move in moves for tag in sorted(move.old - move.new)]
         gained = [(*tag, move.seq) for move in moves for tag in sorted(move.new - move.old)]
-        self._db.run_many("DELETE FROM tag WHERE key = ? AND value = ? AND seq = ?", lost)
-        self._db.run_many("INSERT INTO tag VALUES (?, ?, ?)", gained)
+        self._db.executemany("DELETE FROM tag WHERE key = ? AND value = ? AND seq = ?", lost)
+        self._db.executemany("INSERT INTO tag VALUES (?, ?, ?)", gained)
         steps = Counter((key, value) for key, value, _ in gained)
         steps.subtract((key, value) for key, value, _ in lost)
-        self._db.run_many(
+        self._db.executemany(
             "INSERT INTO tag_count VALUES (?, ?, ?)"
             " ON CONFLICT DO UPDATE SET sessions = sessions + excluded.sessions",
             [(*tag, step) for tag, step in steps.items() if step],
         )
-        # Labels with unique values would otherwise leave a row each, for ever.
-        self._db.run_many(
+        # Otherwise each label with a unique value leaves a row behind for ever.
+        self._db.executemany(
             "DELETE FROM tag_count WHERE key = ? AND value = ? AND sessions = 0",
             [tag for tag, step in steps.items() if step < 0],
         )
 
     def number(self, tag: Tag) -> int:
-        """Return how many sessions have a tag."""
-        row = self._db.one("SELECT sessions FROM tag_count WHERE key = ? AND value = ?", *tag)
+        """Return the number of sessions with a tag."""
+        row = self._db.execute(
+            "SELECT sessions FROM tag_count WHERE key = ? AND value = ?", tag
+        ).fetchone()
         return int(row[0]) if row else 0
 
     def matching(self, tags: Sequence[Tag]) -> tuple[str, list[str]]:
-        """Write the condition on a row `t` of the table by which it is a session with all tags.
+        """Return the SQL condition for a row `t` of a session with all tags, and its values.
 
-        Returns:
-            The condition, which walks the sessions with the rarest of the tags, and its values.
+        The condition scans the sessions with the rarest of the tags.
         """
         first, *rest = sorted(tags, key=self.number)
         has = " AND EXISTS (SELECT 1 FROM tag WHERE key = ? AND value = ? AND seq = t.seq)"

@@ -1,8 +1,8 @@
-"""How many sessions match a filter of several tags, kept up to date instead of counted each time.
+"""Totals of filters with several tags: cached, and updated with every change.
 
-Counting an intersection of two broad labels walks over every session that has the rarer one; among
-100,000 sessions that is a tenth of a second, in which the service answers nobody. So the totals of
-the filters in use are remembered, and each change of a session's tags moves the totals it touches.
+Counting the sessions with two frequent labels scans every session with the rarer one: a tenth of a
+second among 100,000 sessions, in which the service answers no request. So the totals of recent
+filters are kept, and each change of a session's tags updates the totals that it affects.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ __all__ = ["Tag", "Totals"]
 
 Tag = tuple[str, str]
 
-# Every remembered filter is looked at with every change of a session.
-_MOST = 64
+# Every change of a session visits every cached filter.
+_MAX_FILTERS = 64
 
 
 class Totals:
-    """The totals of the filters that were asked for last.
+    """The totals of the filters that were used last.
 
     Example:
         >>> totals = Totals()
@@ -37,20 +37,20 @@ class Totals:
         self._totals: OrderedDict[frozenset[Tag], int] = OrderedDict()
 
     def of(self, tags: list[Tag], count: Callable[[], int]) -> int:
-        """Return the total of a filter, counting when it is not known."""
+        """Return the total of a filter; call `count` if it is not cached."""
         wanted = frozenset(tags)
         if wanted not in self._totals:
             self._totals[wanted] = count()
-            if len(self._totals) > _MOST:
+            if len(self._totals) > _MAX_FILTERS:
                 self._totals.popitem(last=False)
         self._totals.move_to_end(wanted)
         return self._totals[wanted]
 
     def moved(self, old: Set[Tag], new: Set[Tag]) -> None:
-        """Follow a session whose tags have changed."""
+        """Update the totals after the tags of a session have changed."""
         for wanted in self._totals:
             self._totals[wanted] += (wanted <= new) - (wanted <= old)
 
     def forget(self) -> None:
-        """Start over, when a change may or may not have happened."""
+        """Drop all totals, when a change may or may not have been committed."""
         self._totals.clear()
