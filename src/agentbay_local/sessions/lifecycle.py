@@ -239,7 +239,7 @@ class Lifecycle:
         while True:
             await self._wait_until_due()
             try:
-                self._sweep()
+                self.sweep()
             except Exception:
                 _log.exception("a sweep failed; the next one follows")
 
@@ -271,7 +271,7 @@ class Lifecycle:
         wait = min(dues, default=_MAX_SWEEP_INTERVAL)
         return monotonic + min(max(wait, _MIN_SWEEP_INTERVAL), _MAX_SWEEP_INTERVAL)
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
         """Release sessions whose time is over, and expire files of contexts."""
         now = self._clock.monotonic()
         for session in self._store.sessions.expired(now):

@@ -121,9 +121,7 @@ class Database:
         if found == _VERSION:
             return
         if found == 0 or found in _MIGRATIONS:
-            changes = (
-                _SCHEMA if found == 0 else "".join(_MIGRATIONS[n] for n in range(found, _VERSION))
-            )
+            steps = [_SCHEMA] if found == 0 else [_MIGRATIONS[n] for n in range(found, _VERSION)]
             script = f"{''.join(steps)} PRAGMA user_version={_VERSION};"
             self._connection.executescript(f"BEGIN IMMEDIATE; {script} COMMIT;")
         else:
