@@ -12,7 +12,8 @@ from agentbay_async._protocol import error_codes, schema
 from agentbay_async._transport import direct_call
 from agentbay_async.errors import AgentBayError
 from agentbay_async.models.tools import SessionMetrics
-from agentbay_async.services import _metrics, _screen
+from agentbay_async.services import _metrics
+from agentbay_async.services import _ui
 from agentbay_async.services._files import parsing as file_parsing
 from agentbay_async.services._git import parsing
 
@@ -81,7 +82,7 @@ def test_any_numbers_of_a_session_are_metrics(document: dict[str, Any]) -> None:
 @given(_json)
 def test_any_value_is_a_whole_number_of_a_screen(value: object) -> None:
     """What is none is 0."""
-    assert isinstance(_screen.number(value), int)
+    assert isinstance(_ui.number(value), int)
 
 
 _results = st.fixed_dictionaries(

@@ -16,13 +16,13 @@ from agentbay_async.models.ui import (
     ScreenSize,
     Window,
 )
-from agentbay_async.services import _screen
-from agentbay_async.services._screens.keys import keys as spelled
+from agentbay_async.services import _ui
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agentbay_async._api import Api
+
 
 _BUTTONS = ("left", "right", "middle")
 _CLICKS = (*_BUTTONS, "double_left")
@@ -46,14 +46,14 @@ class AsyncComputer:
     __slots__ = ("__weakref__", "_screen")
 
     def __init__(self, api: Api, session_id: str) -> None:
-        self._screen = _screen.Screen(api, session_id)
+        self._screen = _ui.Screen(api, session_id)
 
     @returns_result(BoolResult)
     async def click_mouse(
         self, x: int, y: int, button: Literal["left", "right", "middle", "double_left"] = "left"
     ) -> BoolResult:
         """Click; ``"double_left"`` clicks twice."""
-        checked = _screen.one_of(button, "button", _CLICKS)
+        checked = _ui.one_of(button, "button", _CLICKS)
         return await self._screen.do("click_mouse", **_at(x, y), button=checked)
 
     @returns_result(BoolResult)
@@ -73,11 +73,11 @@ class AsyncComputer:
         """Hold a button down on the way from one point to another."""
         return await self._screen.do(
             "drag_mouse",
-            from_x=_screen.whole(from_x, "from_x"),
-            from_y=_screen.whole(from_y, "from_y"),
-            to_x=_screen.whole(to_x, "to_x"),
-            to_y=_screen.whole(to_y, "to_y"),
-            button=_screen.one_of(button, "button", _BUTTONS),
+            from_x=_ui.whole(from_x, "from_x"),
+            from_y=_ui.whole(from_y, "from_y"),
+            to_x=_ui.whole(to_x, "to_x"),
+            to_y=_ui.whole(to_y, "to_y"),
+            button=_ui.one_of(button, "button", _BUTTONS),
         )
 
     @returns_result(BoolResult)
@@ -89,7 +89,7 @@ class AsyncComputer:
         amount: int = 1,
     ) -> BoolResult:
         """Turn the wheel at a point, by so many notches."""
-        checked = _screen.one_of(direction, "direction", _DIRECTIONS)
+        checked = _ui.one_of(direction, "direction", _DIRECTIONS)
         notches = _check.positive_int(amount, "amount")
         return await self._screen.do("scroll", **_at(x, y), direction=checked, amount=notches)
 
@@ -97,7 +97,7 @@ class AsyncComputer:
     async def get_cursor_position(self) -> OperationResult[CursorPosition]:
         """Ask where the mouse is."""
         found, request_id = await self._screen.record("get_cursor_position")
-        position = CursorPosition(_screen.number(found.get("x")), _screen.number(found.get("y")))
+        position = CursorPosition(_ui.number(found.get("x")), _ui.number(found.get("y")))
         return OperationResult.ok(position, request_id)
 
     @returns_result(OperationResult)
@@ -106,8 +106,8 @@ class AsyncComputer:
         found, request_id = await self._screen.record("get_screen_size")
         factor = found.get("dpiScalingFactor")
         size = ScreenSize(
-            _screen.number(found.get("width")),
-            _screen.number(found.get("height")),
+            _ui.number(found.get("width")),
+            _ui.number(found.get("height")),
             float(factor) if isinstance(factor, (int, float)) else 1.0,
         )
         return OperationResult.ok(size, request_id)
@@ -145,7 +145,7 @@ class AsyncComputer:
         format: Literal["png", "jpeg", "jpg"] = "png",
     ) -> OperationResult[Screenshot]:
         """Fetch a picture of the screen itself; needs a session with a direct address."""
-        return await self._screen.picture("screenshot", format=_screen.picture_format(format))
+        return await self._screen.picture("screenshot", format=_ui.picture_format(format))
 
     beta_take_screenshot = take_screenshot
 
@@ -154,13 +154,13 @@ class AsyncComputer:
         """List the windows of the desktop; waits up to `timeout_ms` milliseconds for them."""
         limit = _check.positive_int(timeout_ms, "timeout_ms")
         found, request_id = await self._screen.records("list_root_windows", timeout_ms=limit)
-        return OperationResult.ok([_screen.window(entry) for entry in found], request_id)
+        return OperationResult.ok([_ui.window(entry) for entry in found], request_id)
 
     @returns_result(OperationResult)
     async def get_active_window(self) -> OperationResult[Window]:
         """Ask which window has the focus."""
         found, request_id = await self._screen.record("get_active_window")
-        return OperationResult.ok(_screen.window(found), request_id)
+        return OperationResult.ok(_ui.window(found), request_id)
 
     @returns_result(BoolResult)
     async def activate_window(self, window_id: int) -> BoolResult:
@@ -197,7 +197,7 @@ class AsyncComputer:
         """Give a window a size."""
         return await self._screen.do(
             "resize_window",
-            window_id=_screen.whole(window_id, "window_id"),
+            window_id=_ui.whole(window_id, "window_id"),
             width=_check.positive_int(width, "width"),
             height=_check.positive_int(height, "height"),
         )
@@ -224,7 +224,7 @@ class AsyncComputer:
     ) -> OperationResult[list[AppProcess]]:
         """Start an app by its command; ``data`` has its processes."""
         return await self._screen.processes(
-            "start_app", **_screen.start_args(start_cmd, work_directory, activity)
+            "start_app", **_ui.start_args(start_cmd, work_directory, activity)
         )
 
     @returns_result(OperationResult)
@@ -248,8 +248,49 @@ class AsyncComputer:
         return await self._screen.do("stop_app_by_cmd", stop_cmd=_check.text(stop_cmd, "stop_cmd"))
 
     async def _window(self, tool: str, window_id: int) -> BoolResult:
-        return await self._screen.do(tool, window_id=_screen.whole(window_id, "window_id"))
+        return await self._screen.do(tool, window_id=_ui.whole(window_id, "window_id"))
 
 
 def _at(x: int, y: int) -> dict[str, int]:
-    return {"x": _screen.whole(x, "x"), "y": _screen.whole(y, "y")}
+    return {"x": _ui.whole(x, "x"), "y": _ui.whole(y, "y")}
+
+
+_NAMED = (
+    "Ctrl Alt Shift Win Meta Super Command Tab Enter Escape Backspace Delete Insert Home End "
+    "PageUp PageDown Space CapsLock NumLock ScrollLock PrintScreen Pause "
+    "ArrowUp ArrowDown ArrowLeft ArrowRight"
+)
+_CHARACTERS = {
+    "minus": "-",
+    "equal": "=",
+    "comma": ",",
+    "period": ".",
+    "slash": "/",
+    "backslash": "\\",
+    "semicolon": ";",
+    "quote": "'",
+    "backquote": "`",
+}
+_NAMES = {
+    **{name.lower(): name for name in _NAMED.split()},
+    **{f"f{number}": f"F{number}" for number in range(1, 25)},
+    **_CHARACTERS,
+}
+
+
+def keys(value: Sequence[str], name: str = "keys") -> list[str]:
+    """Return keys in the spelling of the tools; what has no other spelling stays as it is.
+
+    Example:
+        >>> keys(["ctrl", "A"])
+        ['Ctrl', 'a']
+    """
+    return [
+        _key(_check.string(key, f"each of {name}")) for key in _check.sequence(value, name, str)
+    ]
+
+
+def _key(key: str) -> str:
+    if len(key) == 1:
+        return key.lower()
+    return _NAMES.get(key.lower(), key)

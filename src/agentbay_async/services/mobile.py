@@ -12,7 +12,7 @@ from agentbay_async.models._returns_result import returns_result
 from agentbay_async.models.results import OperationResult
 from agentbay_async.models.tools import BoolResult, LinkResult
 from agentbay_async.models.ui import AppProcess, InstalledApp, Screenshot, UIElements
-from agentbay_async.services import _screen
+from agentbay_async.services import _ui
 from agentbay_async.services._links import fetch_link
 
 if TYPE_CHECKING:
@@ -38,12 +38,12 @@ class AsyncMobile:
     def __init__(self, api: Api, session_id: str) -> None:
         self._api = api
         self._session_id = session_id
-        self._screen = _screen.Screen(api, session_id)
+        self._screen = _ui.Screen(api, session_id)
 
     @returns_result(BoolResult)
     async def tap(self, x: int, y: int) -> BoolResult:
         """Touch a point."""
-        return await self._screen.do("tap", x=_screen.whole(x, "x"), y=_screen.whole(y, "y"))
+        return await self._screen.do("tap", x=_ui.whole(x, "x"), y=_ui.whole(y, "y"))
 
     @returns_result(BoolResult)
     async def swipe(
@@ -52,10 +52,10 @@ class AsyncMobile:
         """Draw a finger from one point to another, in `duration_ms` milliseconds."""
         return await self._screen.do(
             "swipe",
-            start_x=_screen.whole(start_x, "start_x"),
-            start_y=_screen.whole(start_y, "start_y"),
-            end_x=_screen.whole(end_x, "end_x"),
-            end_y=_screen.whole(end_y, "end_y"),
+            start_x=_ui.whole(start_x, "start_x"),
+            start_y=_ui.whole(start_y, "start_y"),
+            end_x=_ui.whole(end_x, "end_x"),
+            end_y=_ui.whole(end_y, "end_y"),
             duration_ms=_check.positive_int(duration_ms, "duration_ms"),
         )
 
@@ -67,7 +67,7 @@ class AsyncMobile:
     @returns_result(BoolResult)
     async def send_key(self, key: int) -> BoolResult:
         """Press a key, by Android's number of it, such as 4 for "back"."""
-        return await self._screen.do("send_key", key=_screen.whole(key, "key"))
+        return await self._screen.do("send_key", key=_ui.whole(key, "key"))
 
     @returns_result(OperationResult)
     async def get_clickable_ui_elements(
@@ -91,7 +91,7 @@ class AsyncMobile:
         """
         args = {
             "timeout_ms": _check.positive_int(timeout_ms, "timeout_ms"),
-            "format": _screen.one_of(format, "format", ("json", "xml")),
+            "format": _ui.one_of(format, "format", ("json", "xml")),
         }
         answer = await self._screen.call("get_all_ui_elements", args)
         found = _elements(answer) if format == "json" else UIElements(raw=answer.data)
@@ -114,7 +114,7 @@ class AsyncMobile:
     ) -> OperationResult[list[AppProcess]]:
         """Start an app by its command, in an activity of its own if one is named."""
         return await self._screen.processes(
-            "start_app", **_screen.start_args(start_cmd, work_directory, activity)
+            "start_app", **_ui.start_args(start_cmd, work_directory, activity)
         )
 
     @returns_result(BoolResult)
@@ -134,7 +134,7 @@ class AsyncMobile:
         format: Literal["png", "jpeg", "jpg"] = "png",
     ) -> OperationResult[Screenshot]:
         """Fetch a picture of the screen itself; needs a session with a direct address."""
-        return await self._screen.picture("screenshot", format=_screen.picture_format(format))
+        return await self._screen.picture("screenshot", format=_ui.picture_format(format))
 
     @returns_result(OperationResult)
     async def take_long_screenshot(
@@ -155,7 +155,7 @@ class AsyncMobile:
         """
         args: dict[str, Any] = {
             "max_screens": _within(max_screens, "max_screens", 2, 10),
-            "format": _screen.picture_format(format),
+            "format": _ui.picture_format(format),
         }
         if quality is not None:
             args["quality"] = _within(quality, "quality", 1, 100)
@@ -183,7 +183,7 @@ def _elements(answer: McpToolResult) -> UIElements:
 
 
 def _within(value: object, name: str, low: int, high: int) -> int:
-    number = _screen.whole(value, name)
+    number = _ui.whole(value, name)
     if not low <= number <= high:
         raise InvalidArgumentError(f"{name} must be from {low} to {high}, not {number}")
     return number

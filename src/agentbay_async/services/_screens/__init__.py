@@ -1,3 +1,0 @@
-"""What desktops and phones have in common."""
-
-from __future__ import annotations
