@@ -64,13 +64,19 @@ def boolean(value: object, name: str) -> bool:
     return value
 
 
-def positive_int(value: object, name: str) -> int:
-    """Return `value` if it is an integer above 0 (``True`` is not)."""
+def integer(value: object, name: str) -> int:
+    """Return `value` if it is an integer (``True`` is not)."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise ArgumentTypeError(f"{name} must be an int, not {type(value).__name__}")
-    if value < 1:
-        raise InvalidArgumentError(f"{name} must be at least 1, not {value}")
     return value
+
+
+def positive_int(value: object, name: str) -> int:
+    """Return `value` if it is an integer above 0 (``True`` is not)."""
+    number = integer(value, name)
+    if number < 1:
+        raise InvalidArgumentError(f"{name} must be at least 1, not {number}")
+    return number
 
 
 def seconds(value: object, name: str) -> float:

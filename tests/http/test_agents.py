@@ -288,4 +288,4 @@ async def test_a_task_that_cannot_be_ended_is_told_of_in_the_log(
     scripted.ok_from("CallMcpTool", answer)
     result = await session.agent.computer.execute_task_and_wait("do it", 0.01)
     assert isinstance(result.error, OperationTimeoutError)
-    assert "may go on" in caplog.text
+    assert "may still be running" in caplog.text

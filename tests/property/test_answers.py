@@ -12,8 +12,7 @@ from agentbay_async._protocol import error_codes, schema
 from agentbay_async._transport import direct_call
 from agentbay_async.errors import AgentBayError
 from agentbay_async.models.tools import SessionMetrics
-from agentbay_async.services import _metrics
-from agentbay_async.services import _ui
+from agentbay_async.services import _metrics, _ui
 from agentbay_async.services._files import parsing as file_parsing
 from agentbay_async.services._git import parsing
 

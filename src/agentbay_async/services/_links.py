@@ -1,4 +1,4 @@
-"""URLs that lead into a session: to its ports, its browser, its debug bridge."""
+"""URLs into a session: to its ports, its browser, its debug bridge."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from agentbay_async import _check
 from agentbay_async._protocol import schema
-from agentbay_async.errors import ArgumentTypeError, BadAnswerError, InvalidArgumentError
+from agentbay_async.errors import BadAnswerError, InvalidArgumentError
 from agentbay_async.models.tools import LinkResult
 
 if TYPE_CHECKING:
@@ -19,18 +19,18 @@ _PROTOCOLS = ("https", "wss")
 async def get_link(
     api: Api, session_id: str, protocol: object, port: object, options: str | None
 ) -> LinkResult:
-    """Return a URL that leads to a port of a session, or to its browser.
+    """Return the URL of a port of a session, or of its browser.
 
     Raises:
-        InvalidArgumentError: The port or the protocol is none that the service offers.
-        ArgumentTypeError: The port is no number.
+        InvalidArgumentError: The service does not offer the port or the protocol.
+        ArgumentTypeError: The port is not an int.
     """
     if protocol is not None and protocol not in _PROTOCOLS:
         raise InvalidArgumentError(f"protocol_type must be 'https' or 'wss', not {protocol!r}")
     request = schema.GetLink(
         session_id=session_id,
         protocol_type=None if protocol is None else str(protocol),
-        port=None if port is None else _port(port),
+        port=None if port is None else _check_port(port),
         option=None if options is None else _check.string(options, "options"),
     )
     return await fetch_link(api, request)
@@ -39,24 +39,23 @@ async def get_link(
 async def fetch_link(
     api: Api, request: schema.GetLink | schema.GetCdpLink | schema.GetAdbLink
 ) -> LinkResult:
-    """Return the URL that a request asks for.
+    """Send a request for a URL, and return the URL.
 
     Raises:
-        BadAnswerError: The answer holds none.
+        BadAnswerError: The answer has no URL.
     """
     answer = await api.call(request)
     if answer.data is None or not answer.data.url:
         raise BadAnswerError(
-            f"{request.ACTION}: the answer holds no URL", request_id=answer.request_id
+            f"{request.ACTION}: the answer has no URL", request_id=answer.request_id
         )
     if (access := api.access.get(request.session_id or "")) is not None:
         access.can_change_unseen = True
     return LinkResult.ok(answer.data.url, answer.request_id)
 
 
-def _port(port: object) -> int:
-    if isinstance(port, bool) or not isinstance(port, int):
-        raise ArgumentTypeError(f"port must be an int, not {type(port).__name__}")
-    if port not in _PORTS:
-        raise InvalidArgumentError(f"port must be from 30100 to 30199, not {port}")
-    return port
+def _check_port(port: object) -> int:
+    number = _check.integer(port, "port")
+    if number not in _PORTS:
+        raise InvalidArgumentError(f"port must be from 30100 to 30199, not {number}")
+    return number

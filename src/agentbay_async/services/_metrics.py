@@ -1,19 +1,18 @@
-"""How busy a session's machine is; images spell some of the numbers in other ways."""
+"""Metrics of a session's machine: CPU, memory, disk and network."""
 
 from __future__ import annotations
 
-import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from agentbay_async.errors import BadAnswerError
 from agentbay_async.models.tools import SessionMetrics, SessionMetricsResult
-from agentbay_async.services._tool_calls import call_tool
+from agentbay_async.services._tool_calls import call_tool, read_json_object
 
 if TYPE_CHECKING:
     from agentbay_async._api import Api
 
 _INTEGERS = ("cpu_count", "mem_total", "mem_used", "disk_total", "disk_used")
+# Names of a metric, in order of preference: images spell some of them differently.
 _RATES = {
     "cpu_used_pct": (),
     "rx_rate_kbyte_per_s": ("rx_rate_kbps", "rx_rate_KBps"),
@@ -24,35 +23,30 @@ _RATES = {
 
 
 async def get_metrics(api: Api, session_id: str, timeout: float | None) -> SessionMetricsResult:
-    """Return the numbers of a session.
+    """Return the metrics of a session.
 
     Raises:
-        BadAnswerError: The answer is no JSON object.
+        BadAnswerError: The answer is not a JSON object.
     """
     answer = await call_tool(api, session_id, "get_metrics", {}, timeout)
-    try:
-        document = json.loads(answer.data)
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
-        raise BadAnswerError("get_metrics: no JSON object", request_id=answer.request_id)
-    return SessionMetricsResult.ok(_metrics(document), answer.request_id)
+    metrics = _read_metrics(read_json_object(answer, "get_metrics"))
+    return SessionMetricsResult.ok(metrics, answer.request_id)
 
 
-def _metrics(document: dict[str, Any]) -> SessionMetrics:
-    integers = {name: _whole(_number(document, name)) for name in _INTEGERS}
-    rates = {name: _number(document, name, *aliases) for name, aliases in _RATES.items()}
-    # The keys are the names of fields, each with the type of its table.
+def _read_metrics(document: dict[str, Any]) -> SessionMetrics:
+    integers = {name: _as_int(_read_number(document, name)) for name in _INTEGERS}
+    rates = {name: _read_number(document, name, *aliases) for name, aliases in _RATES.items()}
+    # Typed as Any, because mypy cannot match the keys with the fields of the class.
     fields: dict[str, Any] = {**integers, **rates}
     return SessionMetrics(**fields, timestamp=str(document.get("timestamp") or ""))
 
 
-def _whole(value: float | None) -> int | None:
+def _as_int(value: float | None) -> int | None:
     return None if value is None else int(value)
 
 
-def _number(document: dict[str, Any], *names: str) -> float | None:
-    """Return the first of some values that is a number; ``None`` if none of them is."""
+def _read_number(document: dict[str, Any], *names: str) -> float | None:
+    """Return the first value under `names` that is a finite number, or ``None``."""
     for name in names:
         try:
             value = float(document[name])

@@ -7,6 +7,7 @@ session, or if the tool only reads. A command that may have run is never run a s
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -89,6 +90,48 @@ async def call_tool(
             session_id=session_id,
         )
     return McpToolResult.ok(content, answer.request_id)
+
+
+def _read_json(answer: McpToolResult, tool: str) -> Any:
+    """Return the JSON value in the answer of a tool.
+
+    Raises:
+        BadAnswerError: The answer is not JSON.
+    """
+    try:
+        return json.loads(answer.data)
+    except (ValueError, RecursionError):
+        raise BadAnswerError(
+            f"{tool}: the answer is not JSON", request_id=answer.request_id
+        ) from None
+
+
+def read_json_object(answer: McpToolResult, tool: str) -> dict[str, Any]:
+    """Return the JSON object in the answer of a tool.
+
+    Raises:
+        BadAnswerError: The answer is not a JSON object.
+    """
+    value = _read_json(answer, tool)
+    if not isinstance(value, dict):
+        raise BadAnswerError(
+            f"{tool}: the answer is not a JSON object", request_id=answer.request_id
+        )
+    return value
+
+
+def read_json_objects(answer: McpToolResult, tool: str) -> list[dict[str, Any]]:
+    """Return the list of JSON objects in the answer of a tool.
+
+    Raises:
+        BadAnswerError: The answer is not a list of JSON objects.
+    """
+    value = _read_json(answer, tool)
+    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+        raise BadAnswerError(
+            f"{tool}: the answer is not a list of JSON objects", request_id=answer.request_id
+        )
+    return value
 
 
 def check_args(args: object) -> dict[str, Any]:

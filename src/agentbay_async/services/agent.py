@@ -1,4 +1,4 @@
-"""The service's own agents, which do tasks that are given in words."""
+"""The service's agents, which carry out tasks described in words."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from agentbay_async._polling import poll
 from agentbay_async.errors import (
     AgentBayError,
     ArgumentTypeError,
-    BadAnswerError,
     OperationTimeoutError,
     ToolError,
     TransportError,
@@ -22,82 +21,90 @@ from agentbay_async.errors import (
 from agentbay_async.models._returns_result import returns_result
 from agentbay_async.models.agent import AgentTask
 from agentbay_async.models.results import OperationResult
-from agentbay_async.services._tool_calls import call_tool
+from agentbay_async.services._tool_calls import call_tool, read_json_object
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import timedelta
 
     from agentbay_async._api import Api
-    from agentbay_async.models.agent import AgentTask
 
+logger = logging.getLogger("agentbay")
 
 _TIMEOUT = 300.0
+# Longest pause between two polls, in seconds. Tasks take minutes.
+_POLL_INTERVAL = 3.0
+# Failed polls in a row after which waiting for a task ends.
+_MAX_FAILED_POLLS = 5
+_TEXT_SCHEMA = {
+    "type": "object",
+    "properties": {"result": {"type": "string"}},
+    "required": ["result"],
+}
 
 
 class AsyncComputerAgent:
-    """Does tasks on one session's desktop. Offered by ``windows_latest`` of the cloud."""
+    """Run tasks on one session's desktop. Offered by the cloud's image ``windows_latest``."""
 
-    __slots__ = ("__weakref__", "_tasks")
+    __slots__ = ("__weakref__", "_runner")
 
     def __init__(self, api: Api, session_id: str) -> None:
-        self._tasks = Tasks(api, session_id, "flux_")
+        self._runner = TaskRunner(api, session_id, "flux_")
 
     @returns_result(OperationResult)
     async def execute_task(self, task: str) -> OperationResult[AgentTask]:
-        """Give a task, in words; ``data`` has the id by which it can be asked about."""
-        return await self._tasks.start(task, {})
+        """Start a task, described in words; ``data`` has its id."""
+        return OperationResult.ok(*await self._runner.start(task, {}))
 
     @returns_result(OperationResult)
     async def execute_task_and_wait(
         self, task: str, timeout: float | timedelta = _TIMEOUT
     ) -> OperationResult[AgentTask]:
-        """Give a task and wait for its end.
+        """Run a task and wait for its end.
 
         Args:
-            task: What to do, in words.
-            timeout: Seconds (or a timedelta) after which it is ended.
+            task: The description of the task.
+            timeout: Seconds (or a timedelta) after which the task is terminated.
         """
-        return await self._tasks.finish(task, timeout, {})
+        return OperationResult.ok(*await self._runner.run(task, timeout, {}))
 
     @returns_result(OperationResult)
     async def get_task_status(self, task_id: str) -> OperationResult[AgentTask]:
-        """Ask how a task is going."""
-        return await self._tasks.status(task_id)
+        """Return the status of a task."""
+        return OperationResult.ok(*await self._runner.get_status(task_id))
 
     @returns_result(OperationResult)
     async def terminate_task(self, task_id: str) -> OperationResult[AgentTask]:
-        """End a task."""
-        return await self._tasks.terminate(task_id)
+        """Terminate a task."""
+        return OperationResult.ok(*await self._runner.terminate(task_id))
 
 
 class AsyncBrowserAgent:
-    """Does tasks in one session's browser. Offered by ``browser_latest`` of the cloud."""
+    """Run tasks in one session's browser. Offered by the cloud's image ``browser_latest``."""
 
-    __slots__ = ("__weakref__", "_tasks")
+    __slots__ = ("__weakref__", "_runner")
 
     def __init__(self, api: Api, session_id: str) -> None:
-        self._tasks = Tasks(api, session_id, "browser_use_")
+        self._runner = TaskRunner(api, session_id, "browser_use_")
 
     @returns_result(OperationResult)
     async def execute_task(
         self,
         task: str,
         use_vision: bool = False,
-        # A JSON Schema has no narrower type than a mapping of anything.
+        # JSON Schema has no narrower type.
         output_schema: Mapping[str, Any] | None = None,
         full_page_screenshot: bool = False,
     ) -> OperationResult[AgentTask]:
-        """Give a task, in words; ``data`` has the id by which it can be asked about.
+        """Start a task, described in words; ``data`` has its id.
 
         Args:
-            task: What to do.
-            use_vision: Let it look at pictures of the page.
-            output_schema: A JSON Schema of the result; by default one text.
-            full_page_screenshot: Let the pictures be of the whole page.
+            task: The description of the task.
+            use_vision: Let the agent use screenshots of the page.
+            output_schema: A JSON Schema for the result; by default the result is one text.
+            full_page_screenshot: Take screenshots of the whole page.
         """
-        more = _browsing(use_vision, output_schema, full_page_screenshot)
-        return await self._tasks.start(task, more)
+        options = _browser_options(use_vision, output_schema, full_page_screenshot)
+        return OperationResult.ok(*await self._runner.start(task, options))
 
     @returns_result(OperationResult)
     async def execute_task_and_wait(
@@ -108,72 +115,72 @@ class AsyncBrowserAgent:
         output_schema: Mapping[str, Any] | None = None,
         full_page_screenshot: bool = False,
     ) -> OperationResult[AgentTask]:
-        """Give a task and wait for its end.
+        """Run a task and wait for its end.
 
         Args:
-            task: What to do, in words.
-            timeout: Seconds (or a timedelta) after which it is ended.
-            use_vision: Let it look at pictures of the page.
-            output_schema: A JSON Schema of the result; by default one text.
-            full_page_screenshot: Let the pictures be of the whole page.
+            task: The description of the task.
+            timeout: Seconds (or a timedelta) after which the task is terminated.
+            use_vision: Let the agent use screenshots of the page.
+            output_schema: A JSON Schema for the result; by default the result is one text.
+            full_page_screenshot: Take screenshots of the whole page.
         """
-        more = _browsing(use_vision, output_schema, full_page_screenshot)
-        return await self._tasks.finish(task, timeout, more)
+        options = _browser_options(use_vision, output_schema, full_page_screenshot)
+        return OperationResult.ok(*await self._runner.run(task, timeout, options))
 
     @returns_result(OperationResult)
     async def get_task_status(self, task_id: str) -> OperationResult[AgentTask]:
-        """Ask how a task is going."""
-        return await self._tasks.status(task_id)
+        """Return the status of a task."""
+        return OperationResult.ok(*await self._runner.get_status(task_id))
 
     @returns_result(OperationResult)
     async def terminate_task(self, task_id: str) -> OperationResult[AgentTask]:
-        """End a task."""
-        return await self._tasks.terminate(task_id)
+        """Terminate a task."""
+        return OperationResult.ok(*await self._runner.terminate(task_id))
 
 
 class AsyncMobileAgent:
-    """Does tasks on one session's phone. Offered by ``mobile_latest`` of the cloud."""
+    """Run tasks on one session's phone. Offered by the cloud's image ``mobile_latest``."""
 
-    __slots__ = ("__weakref__", "_tasks")
+    __slots__ = ("__weakref__", "_runner")
 
     def __init__(self, api: Api, session_id: str) -> None:
-        self._tasks = Tasks(api, session_id)
+        self._runner = TaskRunner(api, session_id)
 
     @returns_result(OperationResult)
     async def execute_task(self, task: str, max_steps: int = 50) -> OperationResult[AgentTask]:
-        """Give a task of at most `max_steps` steps; ``data`` has its id."""
+        """Start a task of at most `max_steps` steps; ``data`` has its id."""
         steps = _check.positive_int(max_steps, "max_steps")
-        return await self._tasks.start(task, {"max_steps": steps})
+        return OperationResult.ok(*await self._runner.start(task, {"max_steps": steps}))
 
     @returns_result(OperationResult)
     async def execute_task_and_wait(
         self, task: str, timeout: float | timedelta = _TIMEOUT, max_steps: int = 50
     ) -> OperationResult[AgentTask]:
-        """Give a task and wait for its end.
+        """Run a task and wait for its end.
 
         Args:
-            task: What to do, in words.
-            timeout: Seconds (or a timedelta) after which it is ended.
-            max_steps: How many steps it may take.
+            task: The description of the task.
+            timeout: Seconds (or a timedelta) after which the task is terminated.
+            max_steps: The largest number of steps.
         """
         steps = _check.positive_int(max_steps, "max_steps")
-        return await self._tasks.finish(task, timeout, {"max_steps": steps})
+        return OperationResult.ok(*await self._runner.run(task, timeout, {"max_steps": steps}))
 
     @returns_result(OperationResult)
     async def get_task_status(self, task_id: str) -> OperationResult[AgentTask]:
-        """Ask how a task is going."""
-        return await self._tasks.status(task_id)
+        """Return the status of a task."""
+        return OperationResult.ok(*await self._runner.get_status(task_id))
 
     @returns_result(OperationResult)
     async def terminate_task(self, task_id: str) -> OperationResult[AgentTask]:
-        """End a task."""
-        return await self._tasks.terminate(task_id)
+        """Terminate a task."""
+        return OperationResult.ok(*await self._runner.terminate(task_id))
 
 
 class AsyncAgent:
-    """The service's agents of one session; which of them there are depends on its image.
+    """The service's agents for one session. The image determines which of them work.
 
-    They run in the cloud; the local service has none.
+    Agents run in the cloud; the local service has none.
 
     Example:
         ::
@@ -204,14 +211,128 @@ class AsyncAgent:
         return AsyncMobileAgent(self._api, self._session_id)
 
 
-def _browsing(
+@attrs.frozen
+class TaskRunner:
+    """Start, poll and terminate the tasks of one agent.
+
+    Attributes:
+        api: The client's API.
+        session_id: The session.
+        prefix: First part of the names of the agent's tools.
+    """
+
+    api: Api
+    session_id: str
+    prefix: str = ""
+
+    async def start(self, task: str, options: Mapping[str, Any]) -> tuple[AgentTask, str]:
+        """Start a task; return it, and the id of the request.
+
+        Raises:
+            ToolError: The agent did not accept the task.
+        """
+        args = {"task": _check.text(task, "task"), **options}
+        answer, request_id = await self._call("execute_task", args)
+        task_id = answer.get("task_id") or answer.get("taskId")
+        if not task_id:
+            reason = _as_text(answer, "error") or _as_text(answer, "message")
+            raise ToolError(
+                ": ".join(filter(None, ("the agent did not accept the task", reason))),
+                request_id=request_id,
+                session_id=self.session_id,
+            )
+        return AgentTask(str(task_id), _as_text(answer, "status")), request_id
+
+    async def get_status(self, task_id: str) -> tuple[AgentTask, str]:
+        """Return the present state of a task, and the id of the request."""
+        name = _check.identifier(task_id, "task_id")
+        answer, request_id = await self._call("get_task_status", {"task_id": name})
+        task = AgentTask(
+            name,
+            _as_text(answer, "status"),
+            _as_text(answer, "product") or _as_text(answer, "result"),
+            _as_text(answer, "action"),
+            _as_text(answer, "error"),
+        )
+        return task, request_id
+
+    async def terminate(self, task_id: str) -> tuple[AgentTask, str]:
+        """Terminate a task; return it, and the id of the request."""
+        name = _check.identifier(task_id, "task_id")
+        answer, request_id = await self._call("terminate_task", {"task_id": name})
+        return AgentTask(name, _as_text(answer, "status")), request_id
+
+    async def run(
+        self, task: str, timeout: float | timedelta, options: Mapping[str, Any]
+    ) -> tuple[AgentTask, str]:
+        """Run a task to its end; return it, and the id of the last request.
+
+        Raises:
+            ToolError: The task failed.
+            OperationTimeoutError: It did not end in time, and was terminated.
+        """
+        limit = _check.seconds(timeout, "timeout")
+        task_id = (await self.start(task, options))[0].task_id
+        try:
+            state, request_id = await self._wait(task_id, limit)
+        except OperationTimeoutError:
+            await self._abandon(task_id)
+            raise
+        if not state.succeeded:
+            reason = state.error or state.result or "the agent gave no reason"
+            raise ToolError(
+                f"task {task_id}: {state.status}: {reason}",
+                request_id=request_id,
+                session_id=self.session_id,
+            )
+        return state, request_id
+
+    async def _wait(self, task_id: str, limit: float) -> tuple[AgentTask, str]:
+        failed_polls = 0
+
+        async def get_status() -> tuple[AgentTask, str]:
+            # A lost answer does not end the task, so a few of them do not end the wait.
+            nonlocal failed_polls
+            try:
+                answer = await self.get_status(task_id)
+            except TransportError as error:
+                failed_polls += 1
+                if failed_polls >= _MAX_FAILED_POLLS:
+                    raise
+                logger.info("task %s: %s", task_id, error)
+                return AgentTask(task_id), ""
+            failed_polls = 0
+            return answer
+
+        return await poll(
+            get_status,
+            lambda answer: answer[0].ended,
+            clock=self.api.clock,
+            timeout=limit,
+            what=f"task {task_id}",
+            interval=_POLL_INTERVAL,
+        )
+
+    async def _abandon(self, task_id: str) -> None:
+        try:
+            await self.terminate(task_id)
+        except AgentBayError as error:
+            # Logged only: the caller gets the timeout.
+            logger.warning("%s: task %s may still be running: %s", self.session_id, task_id, error)
+
+    async def _call(self, tool: str, args: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+        answer = await call_tool(self.api, self.session_id, f"{self.prefix}{tool}", args)
+        return read_json_object(answer, tool), answer.request_id
+
+
+def _browser_options(
     use_vision: object, output_schema: object, full_page_screenshot: object
 ) -> dict[str, Any]:
     if output_schema is not None and not isinstance(output_schema, Mapping):
         raise ArgumentTypeError(
             f"output_schema must be a mapping, not {type(output_schema).__name__}"
         )
-    schema = _ONE_TEXT if output_schema is None else dict(output_schema)
+    schema = _TEXT_SCHEMA if output_schema is None else dict(output_schema)
     try:
         text = json.dumps(schema)
     except (TypeError, ValueError, RecursionError) as error:
@@ -223,137 +344,8 @@ def _browsing(
     }
 
 
-_ONE_TEXT = {
-    "type": "object",
-    "properties": {"result": {"type": "string"}},
-    "required": ["result"],
-}
-
-
-logger = logging.getLogger("agentbay")
-
-_INTERVAL = 3.0
-# How many questions in a row may stay without an answer before the waiting ends.
-_SILENCES = 5
-
-
-@attrs.frozen
-class Tasks:
-    """The tasks of one agent; its tools have names that begin with `prefix`."""
-
-    api: Api
-    session_id: str
-    prefix: str = ""
-
-    async def start(self, task: str, more: Mapping[str, Any]) -> OperationResult[AgentTask]:
-        """Give a task."""
-        args = {"task": _check.text(task, "task"), **more}
-        found, request_id = await self._ask("execute_task", args)
-        task_id = found.get("task_id") or found.get("taskId")
-        if not task_id:
-            raise self._failed(found, "the agent did not take the task", request_id)
-        return OperationResult.ok(AgentTask(str(task_id), _text(found, "status")), request_id)
-
-    async def status(self, task_id: str) -> OperationResult[AgentTask]:
-        """Ask how a task is going."""
-        name = _check.identifier(task_id, "task_id")
-        found, request_id = await self._ask("get_task_status", {"task_id": name})
-        task = AgentTask(
-            name,
-            _text(found, "status"),
-            _text(found, "product") or _text(found, "result"),
-            _text(found, "action"),
-            _text(found, "error"),
-        )
-        return OperationResult.ok(task, request_id)
-
-    async def terminate(self, task_id: str) -> OperationResult[AgentTask]:
-        """End a task."""
-        name = _check.identifier(task_id, "task_id")
-        found, request_id = await self._ask("terminate_task", {"task_id": name})
-        return OperationResult.ok(AgentTask(name, _text(found, "status")), request_id)
-
-    async def finish(
-        self, task: str, timeout: float | timedelta, more: Mapping[str, Any]
-    ) -> OperationResult[AgentTask]:
-        """Give a task and wait for its end; what does not end in time is ended.
-
-        Raises:
-            ToolError: It failed.
-            OperationTimeoutError: It did not end in time.
-        """
-        limit = _check.seconds(timeout, "timeout")
-        task_id = (await self.start(task, more)).unwrap().task_id
-        try:
-            ended = await poll(
-                _Watch(self, task_id).look,
-                lambda answer: answer.unwrap().ended,
-                clock=self.api.clock,
-                timeout=limit,
-                what=f"task {task_id}",
-                interval=_INTERVAL,
-            )
-        except OperationTimeoutError:
-            await self._give_up(task_id)
-            raise
-        state = ended.unwrap()
-        if not state.succeeded:
-            reason = state.error or state.result or "the agent gave no reason"
-            raise ToolError(
-                f"task {task_id}: {state.status}: {reason}",
-                request_id=ended.request_id,
-                session_id=self.session_id,
-            )
-        return ended
-
-    async def _give_up(self, task_id: str) -> None:
-        try:
-            await self.terminate(task_id)
-        except AgentBayError as error:
-            logger.warning("%s: task %s may go on: %s", self.session_id, task_id, error)
-
-    async def _ask(self, tool: str, args: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-        answer = await call_tool(self.api, self.session_id, f"{self.prefix}{tool}", args)
-        try:
-            found = json.loads(answer.data)
-        except (ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict):
-            raise BadAnswerError(f"{tool}: no JSON object", request_id=answer.request_id)
-        return found, answer.request_id
-
-    def _failed(self, found: Mapping[str, Any], what: str, request_id: str) -> ToolError:
-        reason = _text(found, "error") or _text(found, "message")
-        return ToolError(
-            f"{what}: {reason}" if reason else what,
-            request_id=request_id,
-            session_id=self.session_id,
-        )
-
-
-class _Watch:
-    """Asks about one task; a question that stays without an answer is no end of it."""
-
-    def __init__(self, tasks: Tasks, task_id: str) -> None:
-        self._tasks = tasks
-        self._task_id = task_id
-        self._silences = 0
-
-    async def look(self) -> OperationResult[AgentTask]:
-        try:
-            answer = await self._tasks.status(self._task_id)
-        except TransportError as error:
-            self._silences += 1
-            if self._silences >= _SILENCES:
-                raise
-            logger.info("task %s: %s", self._task_id, error)
-            return OperationResult.ok(AgentTask(self._task_id))
-        self._silences = 0
-        return answer
-
-
-def _text(found: Mapping[str, Any], name: str) -> str:
-    value = found.get(name)
+def _as_text(answer: Mapping[str, Any], name: str) -> str:
+    value = answer.get(name)
     if value is None or isinstance(value, str):
         return value or ""
     return json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""The browser of a session."""
+"""The web browser of a session."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class AsyncBrowser:
-    """Starts and stops the browser of one session, and says how to drive it.
+    """Start and stop the browser of one session, and get its DevTools URL.
 
-    Playwright, Puppeteer or anything else that speaks the DevTools protocol drives it through
-    :meth:`get_endpoint_url`; nothing of that kind is installed with this library. Offered by
-    ``browser_latest`` and ``linux_latest`` of the cloud; :meth:`navigate` by ``browser_latest``
-    alone. Elsewhere every call is a failed result.
+    Connect Playwright, Puppeteer or another client of the DevTools protocol to
+    :meth:`get_endpoint_url`; this library does not install one. The cloud's images
+    ``browser_latest`` and ``linux_latest`` offer a browser; :meth:`navigate` needs
+    ``browser_latest``. With other images every call returns a failed result.
 
     Example:
         ::
@@ -41,10 +41,10 @@ class AsyncBrowser:
 
     @returns_result(BoolResult)
     async def initialize(self, option: BrowserOption | None = None) -> BoolResult:
-        """Start the browser. One that runs already is left as it is.
+        """Start the browser. A running browser is left as it is.
 
         Args:
-            option: How; ``None`` as the image has it.
+            option: Options of the browser; ``None`` for the defaults of the image.
         """
         if option is not None and not isinstance(option, BrowserOption):
             raise ArgumentTypeError(f"option must be a BrowserOption, not {type(option).__name__}")
@@ -56,7 +56,7 @@ class AsyncBrowser:
                 f"{self._session_id}: the browser did not start",
                 request_id=answer.request_id,
                 session_id=self._session_id,
-                hint="Take an image that has a browser, such as 'browser_latest'",
+                hint="Use an image that has a browser, such as 'browser_latest'",
             )
         return BoolResult.ok(True, answer.request_id)
 
@@ -64,12 +64,12 @@ class AsyncBrowser:
 
     @returns_result(LinkResult)
     async def get_endpoint_url(self) -> LinkResult:
-        """Ask for the WebSocket URL of the browser's DevTools: a secret, in ``data``."""
+        """Return the WebSocket URL of the browser's DevTools in ``data``. It is a secret."""
         return await fetch_link(self._api, schema.GetCdpLink(session_id=self._session_id))
 
     @returns_result(McpToolResult)
     async def navigate(self, url: str) -> McpToolResult:
-        """Open a page; the tool's words about it are in ``data``."""
+        """Open a page; ``data`` has the text of the tool."""
         args = {"url": _check.text(url, "url")}
         return await call_tool(self._api, self._session_id, "page_use_navigate", args)
 

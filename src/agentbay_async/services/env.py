@@ -1,4 +1,4 @@
-"""Variables of a session."""
+"""Environment variables of a session."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from agentbay_async import _check
-from agentbay_async.errors import ArgumentTypeError, BadAnswerError, InvalidArgumentError
+from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
 from agentbay_async.models._returns_result import returns_result
 from agentbay_async.models.tools import BoolResult, EnvResult
-from agentbay_async.services._tool_calls import call_tool
+from agentbay_async.services._tool_calls import call_tool, read_json_object
 
 if TYPE_CHECKING:
     from agentbay_async._api import Api
+    from agentbay_async.models.tools import McpToolResult
 
 
 class AsyncEnv:
-    """Sets and reads the variables that commands, code and terminals of one session see.
+    """Set and read the environment variables of commands, code and terminals in one session.
 
-    What is set is seen by whatever starts afterwards, and can be changed but not removed.
+    A variable takes effect for everything that starts afterwards. It can be changed, not removed.
 
     Example:
         ::
@@ -42,10 +43,10 @@ class AsyncEnv:
             envs: Names and values; at least one.
 
         Raises:
-            ArgumentTypeError: It does not map texts to texts.
-            InvalidArgumentError: There is none, or a name has ``=`` or blanks in it.
+            ArgumentTypeError: `envs` does not map texts to texts.
+            InvalidArgumentError: `envs` is empty, or a name contains ``=`` or white space.
         """
-        pairs = [{"key": name, "value": value} for name, value in _variables(envs).items()]
+        pairs = [{"key": name, "value": value} for name, value in _check_envs(envs).items()]
         answer = await call_tool(self._api, self._session_id, "set_env", {"envs": pairs})
         return BoolResult.ok(True, answer.request_id)
 
@@ -54,37 +55,32 @@ class AsyncEnv:
         """Read variables of the session.
 
         Args:
-            keys: Which; ``None`` for all. Those that are not set are missing in the answer.
+            keys: Names of the variables; ``None`` for all. The result lacks those that are not set.
         """
         args: dict[str, list[str]] = {}
         if keys is not None:
             wanted = _check.sequence(keys, "keys", str)
             args["keys"] = [_check.identifier(key, "each of keys") for key in wanted]
         answer = await call_tool(self._api, self._session_id, "get_env", args)
-        return EnvResult.ok(_read(answer.data, answer.request_id), answer.request_id)
+        return EnvResult.ok(_read_envs(answer), answer.request_id)
 
 
-def _variables(envs: object) -> dict[str, str]:
+def _check_envs(envs: object) -> dict[str, str]:
     if not isinstance(envs, Mapping):
         raise ArgumentTypeError(f"envs must map str to str, not be a {type(envs).__name__}")
     if not envs:
         raise InvalidArgumentError("envs must not be empty; give at least one variable")
     for name, value in envs.items():
         if "=" in _check.identifier(name, "each name in envs"):
-            raise InvalidArgumentError(f"each name in envs must be without '=', not {name!r}")
-        # A value may be a secret, so it is in no message.
+            raise InvalidArgumentError(f"each name in envs must not contain '=': {name!r}")
+        # Values may be secrets, so no message has one.
         if "\0" in _check.encodable(_check.string(value, f"envs[{name!r}]"), f"envs[{name!r}]"):
             raise InvalidArgumentError(f"envs[{name!r}] must not contain a NUL character")
     return dict(envs)
 
 
-def _read(text: str, request_id: str) -> dict[str, str]:
-    try:
-        envs = json.loads(text)
-    except (ValueError, RecursionError):
-        envs = None
-    if not isinstance(envs, dict):
-        raise BadAnswerError("get_env: the answer is no JSON object", request_id=request_id)
+def _read_envs(answer: McpToolResult) -> dict[str, str]:
+    envs = read_json_object(answer, "get_env")
     return {str(name): _as_text(value) for name, value in envs.items() if value is not None}
 
 

@@ -1,19 +1,23 @@
-"""The phone of a session."""
+"""The Android phone of a session: touch, keys, UI elements and apps."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Literal
 
 from agentbay_async import _check
 from agentbay_async._protocol import schema
-from agentbay_async.errors import BadAnswerError, InvalidArgumentError
+from agentbay_async.errors import InvalidArgumentError
 from agentbay_async.models._returns_result import returns_result
 from agentbay_async.models.results import OperationResult
 from agentbay_async.models.tools import BoolResult, LinkResult
 from agentbay_async.models.ui import AppProcess, InstalledApp, Screenshot, UIElements
-from agentbay_async.services import _ui
 from agentbay_async.services._links import fetch_link
+from agentbay_async.services._tool_calls import read_json_objects
+from agentbay_async.services._ui import (
+    UiTools,
+    check_choice,
+    check_picture_format,
+)
 
 if TYPE_CHECKING:
     from agentbay_async._api import Api
@@ -21,10 +25,10 @@ if TYPE_CHECKING:
 
 
 class AsyncMobile:
-    """Touch, keys, elements and apps of one session's Android.
+    """Control touch, keys, UI elements and apps of one session's phone.
 
-    Offered by ``mobile_latest`` of the cloud; elsewhere every call is a failed result. Coordinates
-    are pixels from the upper left corner.
+    Offered by the cloud's image ``mobile_latest``; with other images every call returns a failed
+    result. Coordinates are pixels from the upper left corner.
 
     Example:
         ::
@@ -33,51 +37,51 @@ class AsyncMobile:
             elements = (await session.mobile.get_clickable_ui_elements()).data.elements
     """
 
-    __slots__ = ("__weakref__", "_api", "_screen", "_session_id")
+    __slots__ = ("__weakref__", "_api", "_session_id", "_tools")
 
     def __init__(self, api: Api, session_id: str) -> None:
         self._api = api
         self._session_id = session_id
-        self._screen = _ui.Screen(api, session_id)
+        self._tools = UiTools(api, session_id)
 
     @returns_result(BoolResult)
     async def tap(self, x: int, y: int) -> BoolResult:
-        """Touch a point."""
-        return await self._screen.do("tap", x=_ui.whole(x, "x"), y=_ui.whole(y, "y"))
+        """Tap a point."""
+        return await self._tools.perform("tap", x=_check.integer(x, "x"), y=_check.integer(y, "y"))
 
     @returns_result(BoolResult)
     async def swipe(
         self, start_x: int, start_y: int, end_x: int, end_y: int, duration_ms: int = 300
     ) -> BoolResult:
-        """Draw a finger from one point to another, in `duration_ms` milliseconds."""
-        return await self._screen.do(
+        """Swipe from one point to another, in `duration_ms` milliseconds."""
+        return await self._tools.perform(
             "swipe",
-            start_x=_ui.whole(start_x, "start_x"),
-            start_y=_ui.whole(start_y, "start_y"),
-            end_x=_ui.whole(end_x, "end_x"),
-            end_y=_ui.whole(end_y, "end_y"),
+            start_x=_check.integer(start_x, "start_x"),
+            start_y=_check.integer(start_y, "start_y"),
+            end_x=_check.integer(end_x, "end_x"),
+            end_y=_check.integer(end_y, "end_y"),
             duration_ms=_check.positive_int(duration_ms, "duration_ms"),
         )
 
     @returns_result(BoolResult)
     async def input_text(self, text: str) -> BoolResult:
         """Type a text."""
-        return await self._screen.do("input_text", text=_check.string(text, "text"))
+        return await self._tools.perform("input_text", text=_check.string(text, "text"))
 
     @returns_result(BoolResult)
     async def send_key(self, key: int) -> BoolResult:
-        """Press a key, by Android's number of it, such as 4 for "back"."""
-        return await self._screen.do("send_key", key=_ui.whole(key, "key"))
+        """Press a key by its Android key code, such as 4 for "back"."""
+        return await self._tools.perform("send_key", key=_check.integer(key, "key"))
 
     @returns_result(OperationResult)
     async def get_clickable_ui_elements(
         self, timeout_ms: int = 2000
     ) -> OperationResult[UIElements]:
-        """List what can be touched; waits up to `timeout_ms` milliseconds for the screen."""
+        """List the clickable elements; wait up to `timeout_ms` milliseconds for the screen."""
         limit = _check.positive_int(timeout_ms, "timeout_ms")
         args = {"timeout_ms": limit}
-        answer = await self._screen.call("get_clickable_ui_elements", args)
-        return OperationResult.ok(_elements(answer), answer.request_id)
+        answer = await self._tools.call("get_clickable_ui_elements", args)
+        return OperationResult.ok(_parse_elements(answer), answer.request_id)
 
     @returns_result(OperationResult)
     async def get_all_ui_elements(
@@ -87,45 +91,41 @@ class AsyncMobile:
 
         Args:
             timeout_ms: Milliseconds to wait for the screen.
-            format: ``"json"``, or ``"xml"``, which is in ``raw`` alone.
+            format: ``"json"``, or ``"xml"``, which is returned in ``raw`` only.
         """
         args = {
             "timeout_ms": _check.positive_int(timeout_ms, "timeout_ms"),
-            "format": _ui.one_of(format, "format", ("json", "xml")),
+            "format": check_choice(format, "format", ("json", "xml")),
         }
-        answer = await self._screen.call("get_all_ui_elements", args)
-        found = _elements(answer) if format == "json" else UIElements(raw=answer.data)
+        answer = await self._tools.call("get_all_ui_elements", args)
+        found = _parse_elements(answer) if format == "json" else UIElements(raw=answer.data)
         return OperationResult.ok(found, answer.request_id)
 
     @returns_result(OperationResult)
     async def get_installed_apps(
         self, start_menu: bool = True, desktop: bool = False, ignore_system_apps: bool = True
     ) -> OperationResult[list[InstalledApp]]:
-        """List the apps."""
-        return await self._screen.apps(
-            ("start_menu", start_menu),
-            ("desktop", desktop),
-            ("ignore_system_apps", ignore_system_apps),
-        )
+        """List the installed apps."""
+        return await self._tools.list_apps(start_menu, desktop, ignore_system_apps)
 
     @returns_result(OperationResult)
     async def start_app(
         self, start_cmd: str, work_directory: str = "", activity: str = ""
     ) -> OperationResult[list[AppProcess]]:
-        """Start an app by its command, in an activity of its own if one is named."""
-        return await self._screen.processes(
-            "start_app", **_ui.start_args(start_cmd, work_directory, activity)
-        )
+        """Start an app by its command, and optionally an activity of it."""
+        return await self._tools.start_app(start_cmd, work_directory, activity)
 
     @returns_result(BoolResult)
     async def stop_app_by_cmd(self, stop_cmd: str) -> BoolResult:
-        """Stop an app by the command that its description names."""
-        return await self._screen.do("stop_app_by_cmd", stop_cmd=_check.text(stop_cmd, "stop_cmd"))
+        """Stop an app by its ``stop_cmd``; see :meth:`get_installed_apps`."""
+        return await self._tools.perform(
+            "stop_app_by_cmd", stop_cmd=_check.text(stop_cmd, "stop_cmd")
+        )
 
     @returns_result(OperationResult)
     async def screenshot(self) -> OperationResult[str]:
-        """Put a picture of the screen into the service's store; ``data`` is its URL."""
-        answer = await self._screen.call("system_screenshot", {})
+        """Save a screenshot in the service's store; ``data`` is its URL."""
+        answer = await self._tools.call("system_screenshot", {})
         return OperationResult.ok(answer.data, answer.request_id)
 
     @returns_result(OperationResult)
@@ -133,8 +133,8 @@ class AsyncMobile:
         self,
         format: Literal["png", "jpeg", "jpg"] = "png",
     ) -> OperationResult[Screenshot]:
-        """Fetch a picture of the screen itself; needs a session with a direct address."""
-        return await self._screen.picture("screenshot", format=_ui.picture_format(format))
+        """Take a screenshot and return it; requires a session with a direct address."""
+        return await self._tools.take_screenshot("screenshot", format=check_picture_format(format))
 
     @returns_result(OperationResult)
     async def take_long_screenshot(
@@ -143,47 +143,41 @@ class AsyncMobile:
         format: Literal["png", "jpeg", "jpg"] = "png",
         quality: int | None = None,
     ) -> OperationResult[Screenshot]:
-        """Fetch a picture of what can be scrolled to as well.
+        """Take a screenshot of several screens, by scrolling.
 
         Args:
-            max_screens: At most that many screens, from 2 to 10.
+            max_screens: The largest number of screens, from 2 to 10.
             format: The format of the picture.
-            quality: From 1 to 100, for JPEG.
+            quality: JPEG quality, from 1 to 100.
 
         Raises:
             InvalidArgumentError: A number is out of its range.
         """
         args: dict[str, Any] = {
-            "max_screens": _within(max_screens, "max_screens", 2, 10),
-            "format": _ui.picture_format(format),
+            "max_screens": _check_range(max_screens, "max_screens", 2, 10),
+            "format": check_picture_format(format),
         }
         if quality is not None:
-            args["quality"] = _within(quality, "quality", 1, 100)
-        return await self._screen.picture("long_screenshot", **args)
+            args["quality"] = _check_range(quality, "quality", 1, 100)
+        return await self._tools.take_screenshot("long_screenshot", **args)
 
     beta_take_screenshot = take_screenshot
     beta_take_long_screenshot = take_long_screenshot
 
     @returns_result(LinkResult)
     async def get_adb_url(self, adbkey_pub: str) -> LinkResult:
-        """Ask how to connect ``adb``, given the public key that it uses."""
+        """Return the URL for ``adb``, given its public key."""
         option = {"adbkey_pub": _check.text(adbkey_pub, "adbkey_pub")}
         request = schema.GetAdbLink(session_id=self._session_id, option=option)
         return await fetch_link(self._api, request)
 
 
-def _elements(answer: McpToolResult) -> UIElements:
-    try:
-        found = json.loads(answer.data)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
-        raise BadAnswerError("the elements are no JSON list", request_id=answer.request_id)
-    return UIElements(found, answer.data)
+def _parse_elements(answer: McpToolResult) -> UIElements:
+    return UIElements(read_json_objects(answer, "get_ui_elements"), answer.data)
 
 
-def _within(value: object, name: str, low: int, high: int) -> int:
-    number = _ui.whole(value, name)
+def _check_range(value: object, name: str, low: int, high: int) -> int:
+    number = _check.integer(value, name)
     if not low <= number <= high:
         raise InvalidArgumentError(f"{name} must be from {low} to {high}, not {number}")
     return number

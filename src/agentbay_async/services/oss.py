@@ -1,4 +1,4 @@
-"""Object storage, from inside a session."""
+"""Transfer files between a session and Alibaba Cloud OSS."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class AsyncOss:
-    """Carries files between one session and Alibaba Cloud's OSS; nothing goes by this machine.
+    """Transfer files between one session and Alibaba Cloud OSS, without passing this machine.
 
-    :meth:`env_init` must come before :meth:`upload` and :meth:`download`; the two anonymous ones
-    need nothing but a URL. Known to be offered by ``code_latest``.
+    Call :meth:`env_init` before :meth:`upload` and :meth:`download`; the two anonymous methods need
+    only a URL. Offered by ``code_latest``.
     """
 
     __slots__ = ("__weakref__", "_api", "_session_id")
@@ -39,13 +39,13 @@ class AsyncOss:
     ) -> OssResult:
         """Give the session temporary credentials (of STS) for the calls that follow.
 
-        Where the tool's words repeat them, they are masked.
+        They are masked in the texts of the tool.
 
         Args:
-            access_key_id: The key's id.
-            access_key_secret: The key; a secret.
-            security_token: The token that goes with them; a secret.
-            endpoint: Where the bucket is; by default as the image has it.
+            access_key_id: The id of the access key.
+            access_key_secret: The access key; a secret.
+            security_token: The security token of the key; a secret.
+            endpoint: The endpoint of the bucket; by default as configured in the image.
             region: The region of the bucket.
         """
         args = {
@@ -63,22 +63,22 @@ class AsyncOss:
     @returns_result(OssResult)
     async def upload(self, bucket: str, object: str, path: str) -> OssResult:
         """Upload the session's file `path` as `object` of `bucket`."""
-        return await self._call("oss_upload", _place(bucket, object, path))
+        return await self._call("oss_upload", _object_args(bucket, object, path))
 
     @returns_result(OssResult)
     async def download(self, bucket: str, object: str, path: str) -> OssResult:
         """Download `object` of `bucket` to the session's file `path`."""
-        return await self._call("oss_download", _place(bucket, object, path))
+        return await self._call("oss_download", _object_args(bucket, object, path))
 
     @returns_result(OssResult)
     async def upload_anonymous(self, url: str, path: str) -> OssResult:
-        """Upload the session's file `path` to a URL that needs no key, or carries it."""
-        return await self._call("oss_upload_annon", *_link(url, path))
+        """Upload the session's file `path` to a public or signed URL."""
+        return await self._call("oss_upload_annon", *_url_args(url, path))
 
     @returns_result(OssResult)
     async def download_anonymous(self, url: str, path: str) -> OssResult:
-        """Download from a URL that needs no key, or carries it, to the session's file `path`."""
-        return await self._call("oss_download_annon", *_link(url, path))
+        """Download a public or signed URL to the session's file `path`."""
+        return await self._call("oss_download_annon", *_url_args(url, path))
 
     async def _call(
         self, tool: str, args: dict[str, str], secrets: tuple[str, ...] = ()
@@ -86,18 +86,18 @@ class AsyncOss:
         try:
             answer = await call_tool(self._api, self._session_id, tool, args)
         except ToolError as error:
-            error.message = _masked(error.message, secrets)
+            error.message = _mask(error.message, secrets)
             error.args = (error.message,)
             raise
-        said = _masked(answer.data, secrets)
-        if not said.strip():
+        text = _mask(answer.data, secrets)
+        if not text.strip():
             raise BadAnswerError(f"{tool}: the answer is empty", request_id=answer.request_id)
-        if _tells_of_failure(said, args):
-            raise ToolError(said, request_id=answer.request_id, session_id=self._session_id)
-        return OssResult.ok(said, answer.request_id)
+        if _reports_failure(text, args):
+            raise ToolError(text, request_id=answer.request_id, session_id=self._session_id)
+        return OssResult.ok(text, answer.request_id)
 
 
-def _place(bucket: str, key: str, path: str) -> dict[str, str]:
+def _object_args(bucket: str, key: str, path: str) -> dict[str, str]:
     return {
         "bucket": _check.text(bucket, "bucket"),
         "object": _check.text(key, "object"),
@@ -105,22 +105,26 @@ def _place(bucket: str, key: str, path: str) -> dict[str, str]:
     }
 
 
-def _link(url: str, path: str) -> tuple[dict[str, str], tuple[str, ...]]:
+def _url_args(url: str, path: str) -> tuple[dict[str, str], tuple[str, ...]]:
     address = _check.text(url, "url")
-    # The part that may be a signature.
+    # The query may be a signature.
     _, _, query = address.partition("?")
     return {"url": address, "path": _check.text(path, "path")}, (query,) if query else ()
 
 
-def _tells_of_failure(said: str, args: dict[str, str]) -> bool:
-    """Whether an answer that is marked as none is a failure; a file may be called so."""
+def _reports_failure(text: str, args: dict[str, str]) -> bool:
+    """Return whether the text reports a failure.
+
+    The tool does not mark failures as errors, so the text is searched for "fail", without the
+    arguments that it repeats: a file may be named so.
+    """
     for value in args.values():
         if "fail" in value.lower():
-            said = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "", said)
-    return "fail" in said.lower()
+            text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "", text)
+    return "fail" in text.lower()
 
 
-def _masked(text: str, secrets: tuple[str, ...]) -> str:
+def _mask(text: str, secrets: tuple[str, ...]) -> str:
     for secret in secrets:
         text = text.replace(secret, "***")
     return text
