@@ -79,10 +79,10 @@ def _matching() -> re.Pattern[str]:
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
-async def test_each_error_becomes_ours_by_what_may_have_been_sent(
+async def test_each_error_of_aiohttp_is_translated(
     responses: faking.aioresponses, edge: AsyncAgentBay, error: Exception, kind: type[AgentBayError]
 ) -> None:
-    """Surely not sent, perhaps acted on, or answered badly: retries depend on it."""
+    """To not sent, perhaps acted on, or badly answered: retries depend on it."""
     responses.post(_matching(), exception=error)
     found = (await edge.get("s-1")).error
     assert type(found) is kind
@@ -91,10 +91,10 @@ async def test_each_error_becomes_ours_by_what_may_have_been_sent(
 
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError, KeyboardInterrupt])
-async def test_what_ends_a_task_is_let_through(
+async def test_cancellation_is_not_translated(
     responses: faking.aioresponses, edge: AsyncAgentBay, error: type[BaseException]
 ) -> None:
-    """Cancellation and Ctrl-C are never turned into a result."""
+    """Nor is Ctrl-C."""
     responses.post(_matching(), exception=error())
     with pytest.raises(error):
         await edge.get("s-1")
@@ -103,14 +103,14 @@ async def test_what_ends_a_task_is_let_through(
 async def test_a_redirect_is_not_followed(
     responses: faking.aioresponses, edge: AsyncAgentBay
 ) -> None:
-    """The form holds the key, and is not sent to whatever a redirect names."""
+    """The form holds the key, which must not reach another host."""
     responses.post(_matching(), status=302, headers={"Location": "https://elsewhere.invalid"})
     assert isinstance((await edge.get("s-1")).error, BadAnswerError)
 
 
-async def test_bytes_and_headers_arrive_unread(
+async def test_body_and_headers_are_returned_unread(
     responses: faking.aioresponses, edge: AsyncAgentBay
 ) -> None:
-    """Status, headers and body are all there for the envelope to judge."""
+    """The envelope interprets status, headers and body."""
     responses.post(_matching(), body='{"Success": true, "Data": {"SessionId": "s-9"}}')
     assert (await edge.get("s-1")).session.session_id == "s-9"

@@ -1,4 +1,4 @@
-"""What becomes of answers that say no, and of no answer at all."""
+"""Failed answers and failed connections: typed errors, retries, deadlines."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ async def _failure(bay: AsyncAgentBay) -> AgentBayError:
         ("Whatever", 500, ServiceError),
     ],
 )
-async def test_a_refusal_becomes_the_error_of_its_code(
+async def test_the_code_of_a_failure_decides_the_error_class(
     bays: Bays, scripted: Script, code: str, status: int, kind: type[AgentBayError]
 ) -> None:
-    """Code, status, request id, session and words of the service are all in the error."""
+    """The error has the code, status, request id, session and message."""
     scripted.fail("GetSession", code, "the reason", status=status)
     error = await _failure(bays(retry=_ONCE))
     assert type(error) is kind
@@ -70,10 +70,10 @@ async def test_a_refusal_becomes_the_error_of_its_code(
     assert "the reason" in str(error)
 
 
-async def test_a_result_repeats_the_facts_of_its_error(
+async def test_a_result_has_the_attributes_of_its_error(
     bay: AsyncAgentBay, scripted: Script
 ) -> None:
-    """Whoever never looks at the error finds the same facts in the result."""
+    """Code, status, request id and message."""
     scripted.fail("GetSession", "InvalidMcpSession.NotFound", "gone")
     result = await bay.get("s-1")
     assert (result.code, result.http_status_code) == ("InvalidMcpSession.NotFound", 400)
@@ -84,10 +84,10 @@ async def test_a_result_repeats_the_facts_of_its_error(
 
 
 @pytest.mark.parametrize("body", ["", "<html>", "[]", "7", '{"Success": true, "Data": [1]}'])
-async def test_an_answer_that_is_not_of_the_protocol_is_told_apart(
+async def test_an_answer_that_is_not_of_the_protocol_is_a_bad_answer(
     bays: Bays, scripted: Script, body: str
 ) -> None:
-    """HTTP 200 with something else in it is neither a success nor a refusal."""
+    """With HTTP 200, it is neither a success nor an error of the service."""
     scripted.raw("GetSession", body)
     error = await _failure(bays(retry=_ONCE))
     assert type(error) is BadAnswerError
@@ -99,41 +99,41 @@ async def test_an_answer_that_is_not_of_the_protocol_is_told_apart(
     ("status", "kind"), [(503, ServiceError), (404, APIError), (429, ThrottledError)]
 )
 @pytest.mark.parametrize("body", ["<html>Bad gateway</html>", '"unavailable"', "null"])
-async def test_an_error_of_a_gateway_counts_by_its_status(
+async def test_a_gateway_error_is_classified_by_its_status(
     bays: Bays, scripted: Script, status: int, kind: type[AgentBayError], body: str
 ) -> None:
-    """A proxy that does not speak the protocol still says by its status what is wrong."""
+    """Its body is not of the protocol."""
     scripted.raw("GetSession", body, status=status)
     error = await _failure(bays(retry=_ONCE))
     assert type(error) is kind
     assert error.http_status == status
 
 
-async def test_an_answer_that_was_cut_short_is_not_read(bays: Bays, scripted: Script) -> None:
-    """Half an answer is a bad answer, whatever its half says."""
+async def test_a_truncated_answer_is_a_bad_answer(bays: Bays, scripted: Script) -> None:
+    """Whatever its first half says."""
     scripted.truncate("GetSession")
     assert type(await _failure(bays(retry=_ONCE))) is BadAnswerError
 
 
-async def test_a_line_that_breaks_after_the_request_is_told_apart(
+async def test_a_connection_that_breaks_after_the_request_is_lost(
     bays: Bays, scripted: Script
 ) -> None:
-    """The service had the request, so it may have acted on it."""
+    """The service may have acted on the request."""
     scripted.disconnect("GetSession")
     error = await _failure(bays(retry=_ONCE))
     assert type(error) is ConnectionLostError
     assert error.retryable
 
 
-async def test_a_port_where_nobody_listens_is_told_apart(bays: Bays, deaf_port: int) -> None:
-    """No connection means that nothing reached the service."""
+async def test_a_refused_connection_has_failed(bays: Bays, deaf_port: int) -> None:
+    """Nothing reached the service."""
     error = await _failure(bays(endpoint=f"http://127.0.0.1:{deaf_port}", retry=_ONCE))
     assert type(error) is ConnectionFailedError
     assert "Connect" in str(error)
 
 
-async def test_a_service_that_says_nothing_is_given_up(bays: Bays, scripted: Script) -> None:
-    """The time limit of the client ends the wait, and the message says which it was."""
+async def test_a_silent_service_runs_into_the_timeout(bays: Bays, scripted: Script) -> None:
+    """The message has the timeout of the client."""
     scripted.hang("GetSession")
     error = await _failure(bays(timeout=0.05, retry=_ONCE))
     assert type(error) is RequestTimeoutError
@@ -142,10 +142,8 @@ async def test_a_service_that_says_nothing_is_given_up(bays: Bays, scripted: Scr
 
 
 @pytest.mark.parametrize("trouble", ["disconnect", "truncate", "hang"])
-async def test_a_repeatable_request_is_sent_again(
-    bays: Bays, scripted: Script, trouble: str
-) -> None:
-    """Looking a session up twice does no harm, so a hiccup of the network is not seen."""
+async def test_an_idempotent_request_is_retried(bays: Bays, scripted: Script, trouble: str) -> None:
+    """A look-up may be sent twice, so the caller does not notice."""
     getattr(scripted, trouble)("GetSession")
     scripted.ok("GetSession", {"SessionId": "s-1"})
     result = await bays(timeout=0.2).get("s-1")
@@ -154,10 +152,10 @@ async def test_a_repeatable_request_is_sent_again(
 
 
 @pytest.mark.parametrize("trouble", ["disconnect", "truncate", "hang"])
-async def test_a_create_without_an_intent_is_not_sent_again_when_it_may_have_been_acted_on(
+async def test_a_create_without_an_idempotency_key_is_not_retried_after_a_lost_answer(
     bays: Bays, scripted: Script, trouble: str
 ) -> None:
-    """A second request could make a second session that nobody could find."""
+    """A second request could create a session that nobody would find."""
     getattr(scripted, trouble)("CreateMcpSession")
     result = await bays(timeout=0.2, cfg=Config(reserved_labels=False)).create()
     assert not result.success
@@ -165,18 +163,18 @@ async def test_a_create_without_an_intent_is_not_sent_again_when_it_may_have_bee
 
 
 @pytest.mark.parametrize("trouble", ["disconnect", "truncate", "hang"])
-async def test_a_tool_call_is_not_sent_again_when_it_may_have_been_acted_on(
+async def test_a_tool_call_is_not_retried_after_a_lost_answer(
     session: AsyncSession, bays: Bays, scripted: Script, trouble: str
 ) -> None:
-    """A command must not run twice because its answer was lost."""
+    """A command must not run twice."""
     getattr(scripted, trouble)("CallMcpTool")
     result = await session.call_mcp_tool("shell", {"command": "rm x"}, timeout=0.2)
     assert not result.success
     assert scripted.actions == ["CallMcpTool"]
 
 
-async def test_a_throttled_create_is_sent_again(bay: AsyncAgentBay, scripted: Script) -> None:
-    """What was turned away unread may be repeated, whatever it is."""
+async def test_a_throttled_create_is_retried(bay: AsyncAgentBay, scripted: Script) -> None:
+    """The service did not act on it."""
     scripted.fail("CreateMcpSession", "Throttling.User")
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
     assert (await bay.create()).session.session_id == "s-1"
@@ -192,7 +190,7 @@ async def test_a_throttled_create_is_sent_again(bay: AsyncAgentBay, scripted: Sc
         ({"Retry-After": "Tue, 14 Nov 2023 22:13:29 GMT"}, 9.0),
     ],
 )
-async def test_a_throttled_client_waits_as_long_as_it_is_told(
+async def test_a_throttled_client_waits_for_retry_after(
     bay: AsyncAgentBay,
     scripted: Script,
     clock: InstantClock,
@@ -207,10 +205,10 @@ async def test_a_throttled_client_waits_as_long_as_it_is_told(
     assert seconds <= slept <= seconds + 0.2
 
 
-async def test_a_wait_beyond_the_deadline_is_not_begun(
+async def test_a_wait_beyond_the_deadline_fails_at_once(
     bays: Bays, scripted: Script, clock: InstantClock
 ) -> None:
-    """Whoever is told to come back too late hears of it at once."""
+    """The error is raised without waiting."""
     scripted.fail("GetSession", "Throttling", status=429, headers={"Retry-After": "31"})
     result = await bays(cfg=Config(deadline=30)).get("s-1")
     assert isinstance(result.error, ThrottledError)
@@ -218,10 +216,10 @@ async def test_a_wait_beyond_the_deadline_is_not_begun(
     assert clock.sleeps == []
 
 
-async def test_a_service_that_failed_is_waited_for_as_long_as_it_asks(
+async def test_a_failed_service_may_set_retry_after(
     bay: AsyncAgentBay, scripted: Script, clock: InstantClock
 ) -> None:
-    """A service that is not well may say when to come back, too."""
+    """With HTTP 503, too."""
     scripted.fail("GetSession", "ServiceUnavailable", status=503, headers={"Retry-After": "7"})
     scripted.ok("GetSession", {"SessionId": "s-1"})
     assert (await bay.get("s-1")).success
@@ -229,8 +227,8 @@ async def test_a_service_that_failed_is_waited_for_as_long_as_it_asks(
     assert 7 <= slept <= 7.2
 
 
-async def test_a_full_account_is_not_asked_again(bay: AsyncAgentBay, scripted: Script) -> None:
-    """Slow down and no more are different things, also where a time to wait is named."""
+async def test_a_used_up_quota_is_not_retried(bay: AsyncAgentBay, scripted: Script) -> None:
+    """Even if the answer has a Retry-After."""
     headers = {"Retry-After": "7"}
     scripted.fail("CreateMcpSession", "QuotaExceeded", status=429, headers=headers)
     result = await bay.create()
@@ -240,10 +238,10 @@ async def test_a_full_account_is_not_asked_again(bay: AsyncAgentBay, scripted: S
     assert scripted.actions == ["CreateMcpSession"]
 
 
-async def test_an_error_tells_each_attempt(
+async def test_an_error_lists_its_attempts(
     bays: Bays, scripted: Script, clock: InstantClock
 ) -> None:
-    """How often it was sent, what failed each time, and how long was waited between."""
+    """The failure of each attempt, and the pauses between them."""
     scripted.fail("GetSession", "Throttling", status=429, headers={"Retry-After": "3"})
     scripted.fail("GetSession", "ServiceUnavailable", status=503)
     began = clock.now
@@ -261,8 +259,8 @@ async def test_an_error_tells_each_attempt(
     assert "waited" not in lines[3]
 
 
-async def test_an_outage_is_not_answered_by_a_storm(bays: Bays, scripted: Script) -> None:
-    """Once what was saved is used up, only a share of the requests is sent again."""
+async def test_the_retry_budget_limits_retries_in_an_outage(bays: Bays, scripted: Script) -> None:
+    """When the reserve is used up, only a share of the requests is retried."""
     scripted.fail("GetSession", "ServiceUnavailable", status=503)
     bay = bays(retry=RetryPolicy(attempts=4, reserve=5, budget=0.5))
     errors = [await _failure(bay) for _ in range(20)]
@@ -270,17 +268,17 @@ async def test_an_outage_is_not_answered_by_a_storm(bays: Bays, scripted: Script
     assert "too many calls of this client failed" in str(errors[-1])
 
 
-async def test_throttling_costs_nothing_of_what_was_saved(bays: Bays, scripted: Script) -> None:
-    """The service is well, and says itself when to come back."""
+async def test_throttling_does_not_use_the_retry_budget(bays: Bays, scripted: Script) -> None:
+    """The service itself says when to come back."""
     scripted.fail("GetSession", "Throttling", status=429)
     await _failure(bays(retry=RetryPolicy(attempts=4, reserve=0, budget=0)))
     assert len(scripted.requests) == 4
 
 
-async def test_a_clean_up_is_not_held_back_by_an_outage(
+async def test_deletes_are_exempt_from_the_retry_budget(
     bays: Bays, scripted: Script, clock: InstantClock
 ) -> None:
-    """Whoever saves on deletes pays for sessions."""
+    """A session that is left behind costs money."""
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
     scripted.fail("DeleteSessionAsync", "ServiceUnavailable", status=503)
     scripted.ok("DeleteSessionAsync")
@@ -293,17 +291,17 @@ async def test_a_clean_up_is_not_held_back_by_an_outage(
     assert sum(clock.sleeps) <= 0.2
 
 
-async def test_attempts_end_when_they_are_used_up(
+async def test_the_last_error_is_raised_after_all_attempts(
     bay: AsyncAgentBay, scripted: Script, clock: InstantClock
 ) -> None:
-    """Four attempts, three waits between them, and then the error of the last."""
+    """Four attempts, with three pauses between them."""
     scripted.fail("GetSession", "ServiceUnavailable", status=503)
     assert isinstance(await _failure(bay), ServiceError)
     assert (len(scripted.requests), len(clock.sleeps)) == (4, 3)
 
 
-async def test_attempts_can_be_chosen(bays: Bays, scripted: Script) -> None:
-    """A policy of the caller's decides how often a request is sent."""
+async def test_the_number_of_attempts_can_be_set(bays: Bays, scripted: Script) -> None:
+    """By a RetryPolicy."""
     scripted.fail("GetSession", "ServiceUnavailable", status=503)
     await _failure(bays(retry=RetryPolicy(attempts=2)))
     assert len(scripted.requests) == 2
@@ -312,7 +310,7 @@ async def test_attempts_can_be_chosen(bays: Bays, scripted: Script) -> None:
 async def test_the_last_attempt_gets_no_more_time_than_the_deadline_leaves(
     bays: Bays, scripted: Script
 ) -> None:
-    """Attempts share one deadline: a hanging second attempt ends with it."""
+    """All attempts share one deadline."""
     scripted.fail("GetSession", "Throttling", status=429, headers={"Retry-After": "9"})
     scripted.hang("GetSession")
     bay = bays(cfg=Config(deadline=9.1), timeout=9.1, retry=RetryPolicy(attempts=2, base=0))
@@ -321,8 +319,8 @@ async def test_the_last_attempt_gets_no_more_time_than_the_deadline_leaves(
     assert "0.1 s" in str(error)
 
 
-async def test_a_refusal_for_good_is_not_sent_again(bay: AsyncAgentBay, scripted: Script) -> None:
-    """What the service says no to it will say no to again."""
+async def test_a_permanent_failure_is_not_retried(bay: AsyncAgentBay, scripted: Script) -> None:
+    """Another attempt would fail in the same way."""
     scripted.fail("GetSession", "InvalidMcpSession.NotFound")
     await _failure(bay)
     assert scripted.actions.count("GetSession") == 1
@@ -331,7 +329,7 @@ async def test_a_refusal_for_good_is_not_sent_again(bay: AsyncAgentBay, scripted
 async def test_numbers_of_the_wrong_type_in_the_envelope_are_a_bad_answer(
     bays: Bays, scripted: Script
 ) -> None:
-    """A page whose size is a list, or infinite, is no page of ours."""
+    """Such as a page size that is a list, or infinite."""
     sizes: list[object] = [[], {}, float("inf")]
     for size in sizes:
         scripted.clear()

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("over_http")
 
 
 class Proxy:
-    """Answers what it is asked to forward by itself, and keeps the request lines."""
+    """A proxy that answers requests itself, and records the request lines."""
 
     def __init__(self, answer: bytes) -> None:
         self.lines: list[str] = []
@@ -46,10 +46,10 @@ async def _proxy(status: str, body: bytes = b"") -> AsyncIterator[Proxy]:
         yield proxy
 
 
-async def test_a_request_goes_through_the_proxy(
+async def test_requests_go_through_the_proxy(
     monkeypatch: pytest.MonkeyPatch, bays: Bays, scripted: Script
 ) -> None:
-    """The service itself is not connected to."""
+    """No connection to the service itself is made."""
     async with _proxy("200 OK", b'{"Success": true, "Data": []}') as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         result = await bays(endpoint="http://service.example:81").context.list()
@@ -58,10 +58,10 @@ async def test_a_request_goes_through_the_proxy(
     assert scripted.requests == []
 
 
-async def test_no_proxy_goes_past_the_proxy(
+async def test_no_proxy_bypasses_the_proxy(
     monkeypatch: pytest.MonkeyPatch, bays: Bays, scripted: Script
 ) -> None:
-    """Hosts that are named there are connected to directly."""
+    """Connections to the hosts in NO_PROXY are direct."""
     scripted.ok("ListContexts", [])
     async with _proxy("500 Never") as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
@@ -71,7 +71,7 @@ async def test_no_proxy_goes_past_the_proxy(
     assert len(scripted.requests) == 1
 
 
-async def test_a_proxy_that_is_not_there_means_that_nothing_was_sent(
+async def test_nothing_is_sent_without_the_proxy(
     monkeypatch: pytest.MonkeyPatch, bays: Bays, deaf_port: int
 ) -> None:
     """So even a create may be sent again."""
@@ -80,10 +80,10 @@ async def test_a_proxy_that_is_not_there_means_that_nothing_was_sent(
     assert isinstance(result.error, ConnectionFailedError)
 
 
-async def test_a_proxy_that_refuses_the_tunnel_means_that_nothing_was_sent(
+async def test_nothing_is_sent_if_the_proxy_refuses_the_tunnel(
     monkeypatch: pytest.MonkeyPatch, bays: Bays
 ) -> None:
-    """The answer is the proxy's, and the service never saw the request."""
+    """The answer comes from the proxy, so a create may be sent again."""
     async with _proxy("407 Proxy Authentication Required") as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         bay = bays(endpoint="https://service.example", retry=RetryPolicy(attempts=1))
@@ -93,10 +93,10 @@ async def test_a_proxy_that_refuses_the_tunnel_means_that_nothing_was_sent(
 
 
 @pytest.mark.parametrize("proxy", ["127.0.0.1:8080", "http://[::1"])
-async def test_a_proxy_that_is_no_url_means_that_nothing_was_sent(
+async def test_nothing_is_sent_to_an_invalid_proxy_url(
     monkeypatch: pytest.MonkeyPatch, bays: Bays, proxy: str
 ) -> None:
-    """A broken setting is not taken for a broken line."""
+    """An invalid setting is not reported as a broken connection."""
     monkeypatch.setenv("HTTP_PROXY", proxy)
     result = await bays(endpoint="http://service.example", retry=RetryPolicy(attempts=1)).create()
     assert isinstance(result.error, ConnectionFailedError)

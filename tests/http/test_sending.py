@@ -1,4 +1,4 @@
-"""What goes over the line: method, URL, headers, form."""
+"""Requests as they are sent: method, URL, headers, form."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("over_http")
 async def test_the_query_names_action_format_version_time_and_nonce(
     bay: AsyncAgentBay, scripted: Script
 ) -> None:
-    """The five common parameters travel in the query, and nothing else does."""
+    """The five common parameters are in the query, and nothing else."""
     scripted.ok("ListContexts", [])
     await bay.context.list()
     query = scripted.requests[0].query
@@ -35,7 +35,7 @@ async def test_the_query_names_action_format_version_time_and_nonce(
 
 
 async def test_two_requests_never_share_a_nonce(bay: AsyncAgentBay, scripted: Script) -> None:
-    """A gateway that refuses repeated nonces lets every request pass."""
+    """A gateway may reject repeated nonces."""
     scripted.ok("ListContexts", [])
     for _ in range(3):
         await bay.context.list()
@@ -45,7 +45,7 @@ async def test_two_requests_never_share_a_nonce(bay: AsyncAgentBay, scripted: Sc
 async def test_the_headers_name_action_version_and_client(
     bay: AsyncAgentBay, scripted: Script
 ) -> None:
-    """The gateway's headers are there, and the user agent says who asks."""
+    """With the name of the library as user agent."""
     scripted.ok("ListContexts", [])
     await bay.context.list()
     headers = scripted.requests[0].headers
@@ -55,10 +55,10 @@ async def test_the_headers_name_action_version_and_client(
     assert f"agentbay-python/{__version__}" in headers["User-Agent"]
 
 
-async def test_the_key_travels_in_the_form_and_never_in_the_url(
+async def test_the_key_is_sent_in_the_form_and_never_in_the_url(
     session: AsyncSession, scripted: Script, api_key: str
 ) -> None:
-    """URLs end up in access logs, so the key stays out of them, for every kind of request."""
+    """URLs end up in access logs."""
     scripted.ok("GetSessionDetail", {"Status": "RUNNING"})
     scripted.ok("SyncContext")
     scripted.ok("GetContextInfo", {})
@@ -72,10 +72,10 @@ async def test_the_key_travels_in_the_form_and_never_in_the_url(
         assert "Authorization" not in one.headers
 
 
-async def test_the_detail_of_a_session_is_asked_for_in_the_query(
+async def test_get_session_detail_sends_its_parameters_in_the_query(
     session: AsyncSession, scripted: Script
 ) -> None:
-    """GetSessionDetail is one of the actions whose parameters travel in the query."""
+    """Unlike most actions."""
     scripted.ok("GetSessionDetail", {"Status": "RUNNING"})
     await session.get_status()
     assert scripted.requests[0].query["SessionId"] == "s-1"
@@ -83,27 +83,25 @@ async def test_the_detail_of_a_session_is_asked_for_in_the_query(
 
 
 @pytest.mark.parametrize("text", ["a b+c&d=e%20", "grüße 你好 🎉", "line\nbreak\t"])
-async def test_any_text_arrives_as_it_was_given(
-    bay: AsyncAgentBay, scripted: Script, text: str
-) -> None:
-    """Form encoding loses nothing of a label."""
+async def test_any_text_arrives_unchanged(bay: AsyncAgentBay, scripted: Script, text: str) -> None:
+    """Form encoding keeps every character of a label."""
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
     (await bay.create(CreateSessionParams(labels={"note": text}))).unwrap()
     assert json.loads(scripted.forms("CreateMcpSession")[0]["Labels"])["note"] == text
 
 
 async def test_a_path_in_the_endpoint_is_kept(bays: Bays, scripted: Script) -> None:
-    """A service behind a path prefix is asked below that prefix."""
+    """For a service behind a path prefix."""
     scripted.ok("ListContexts", [])
     bay = bays(endpoint=f"{scripted.endpoint}/behind/a/proxy/")
     (await bay.context.list()).unwrap()
     assert scripted.requests[0].url.startswith("/behind/a/proxy/?Format=json")
 
 
-async def test_a_text_that_cannot_be_encoded_is_refused_before_anything_is_sent(
+async def test_text_that_is_not_utf_8_is_rejected_before_anything_is_sent(
     bay: AsyncAgentBay, scripted: Script
 ) -> None:
-    """Half a surrogate pair, as undecodable file names have it, has no form on the wire."""
+    """Half a surrogate pair, as in undecodable file names."""
     with pytest.raises(ValueError, match="name") as caught:
         await bay.context.get("broken-\udc80")
     assert type(caught.value).__module__ == "agentbay_async.errors"

@@ -1,4 +1,4 @@
-"""TLS is verified, always: an unknown certificate is refused, a trusted one is not."""
+"""TLS certificates are always verified."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
-    """Give a certificate authority that nobody trusts."""
+    """Give a certificate authority that clients do not trust by default."""
     return trustme.CA()
 
 
@@ -48,26 +48,26 @@ async def endpoint(authority: trustme.CA) -> AsyncIterator[str]:
     await server.close()
 
 
-async def test_an_unknown_certificate_is_refused(bays: Bays, endpoint: str) -> None:
-    """No connection is made, so the key is not sent to a stranger."""
+async def test_an_untrusted_certificate_is_rejected(bays: Bays, endpoint: str) -> None:
+    """No connection is made, so the key is not sent."""
     result = await bays(endpoint=endpoint, retry=RetryPolicy(attempts=1)).context.list()
     assert isinstance(result.error, ConnectionFailedError)
 
 
-async def test_a_context_of_the_callers_decides(
+async def test_a_custom_ssl_context_is_used(
     bays: Bays, endpoint: str, authority: trustme.CA
 ) -> None:
-    """Whoever trusts the authority gets through."""
+    """A client that trusts the authority connects."""
     context = ssl.create_default_context()
     authority.configure_trust(context)
     result = await bays(endpoint=endpoint, cfg=Config(ssl_context=context)).context.list()
     assert result.success
 
 
-async def test_a_certificate_for_another_name_is_refused(
+async def test_a_certificate_for_another_host_is_rejected(
     bays: Bays, endpoint: str, authority: trustme.CA
 ) -> None:
-    """A trusted authority does not make every host the right one."""
+    """Even from a trusted authority."""
     context = ssl.create_default_context()
     authority.configure_trust(context)
     other = endpoint.replace("127.0.0.1", "localhost")

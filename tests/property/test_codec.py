@@ -1,4 +1,4 @@
-"""Whatever goes out comes back: any text, any number, any policy."""
+"""Encoding and decoding are inverse: any text, any number, any policy."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _returned(request: schema.Request[Any]) -> object:
     manual=st.none() | st.booleans(),
     contexts=st.none() | st.lists(st.builds(schema.Persistence, _some_text, _some_text)),
 )
-def test_a_create_survives_the_wire(
+def test_a_create_survives_a_round_trip(
     labels: Any, image: str | None, minutes: int | None, manual: bool | None, contexts: Any
 ) -> None:
     """Every kind of field at once; text in JSON may even hold half a surrogate pair."""
@@ -67,7 +67,7 @@ def test_a_create_survives_the_wire(
 
 
 @given(context=_some_text, token=_some_text, size=st.none() | st.integers())
-def test_a_query_survives_the_wire(
+def test_a_query_survives_a_round_trip(
     context: str | None, token: str | None, size: int | None
 ) -> None:
     """Fields of the query as well as those of the form."""
@@ -76,21 +76,21 @@ def test_a_query_survives_the_wire(
 
 
 @given(st.dictionaries(_any_text, st.none() | st.booleans() | st.integers() | _any_text))
-def test_arguments_of_a_tool_survive_the_wire(args: dict[str, Any]) -> None:
-    """Any JSON value may stand in them, and any character in a text."""
+def test_tool_arguments_survive_a_round_trip(args: dict[str, Any]) -> None:
+    """Any JSON value, and any character in a text."""
     request = schema.CallMcpTool(session_id="s-1", name="shell", args=args)
     assert _returned(request) == request
 
 
 @given(_any_text | st.text('%+{}:,@ "aZ0._~-&='))
 def test_text_is_quoted_as_the_standard_library_does(text: str) -> None:
-    """Only sooner; also where what is quoted looks as if it were quoted already."""
+    """Also text that looks percent-encoded already."""
     assert forms.quoted(text) == quote_plus(text)
 
 
 @given(st.dictionaries(_any_text, _any_text, min_size=1))
 def test_a_form_is_plain_ascii(labels: dict[str, str]) -> None:
-    """So it can be sent as it is, and nothing in it ends a line."""
+    """It has no line breaks, and needs no further encoding."""
     _, form = forms.encode_request(schema.SetLabel(labels=labels))
     assert form.isascii()
     assert form.isprintable()
@@ -107,14 +107,14 @@ def test_a_form_is_plain_ascii(labels: dict[str, str]) -> None:
         )
     )
 )
-def test_tasks_survive_their_three_layers(tasks: list[schema.ContextTask]) -> None:
+def test_tasks_survive_a_round_trip(tasks: list[schema.ContextTask]) -> None:
     """JSON in JSON in JSON."""
     assert codec.tasks_from_text(schema.ContextTask, codec.tasks_to_text(tasks)) == tasks
 
 
 @given(st.builds(schema.SessionRecord, *[st.none() | _any_text] * 11))
-def test_an_answer_survives_the_wire(record: schema.SessionRecord) -> None:
-    """Written by one end, read by the other."""
+def test_an_answer_survives_a_round_trip(record: schema.SessionRecord) -> None:
+    """Written by the local service, read by the client."""
     text = codec.compact_json(codec.to_json(record))
     assert codec.from_json(schema.SessionRecord, json.loads(text)) == record
 
@@ -141,8 +141,8 @@ _policies = st.builds(
 
 
 @given(_policies)
-def test_a_policy_survives_the_wire(policy: SyncPolicy) -> None:
-    """Part by part, with every flag and every path."""
+def test_a_policy_survives_a_round_trip(policy: SyncPolicy) -> None:
+    """Every part, flag and path."""
     assert policy_from_text(policy_to_text(policy)) == policy
 
 
@@ -156,7 +156,7 @@ def _reads(read: Any, *arguments: Any) -> None:
 
 @given(_json)
 def test_any_json_is_a_policy_or_a_value_error(document: object) -> None:
-    """Nothing that is stored with a context makes reading it crash."""
+    """Reading never raises anything else."""
     _reads(policy_from_text, json.dumps(document))
     if isinstance(document, dict):
         for name in ("uploadPolicy", "recyclePolicy", "bwList", "mappingPolicy"):
@@ -167,15 +167,15 @@ def test_any_json_is_a_policy_or_a_value_error(document: object) -> None:
 
 @given(_json)
 def test_any_json_is_tasks_or_a_value_error(document: object) -> None:
-    """At each of the layers."""
+    """On each of the three layers."""
     _reads(codec.tasks_from_text, schema.ContextTask, json.dumps(document))
     for data in (document, json.dumps(document)):
         text = json.dumps([{"type": "data", "data": data}])
         _reads(codec.tasks_from_text, schema.ContextTask, text)
 
 
-def test_what_is_nested_too_deeply_is_a_value_error() -> None:
-    """Policies, tasks and answers alike; there is no other way out for the interpreter."""
+def test_deep_nesting_is_a_value_error() -> None:
+    """Policies, tasks and answers; not a RecursionError."""
     for depth in (*range(900, 1000, 7), 20_000):
         deep = "[" * depth + "]" * depth
         _reads(policy_from_text, f'{{"bwList":{{"whiteLists":{deep}}}}}')
@@ -194,7 +194,7 @@ _ANSWERS = [
 @settings(max_examples=15)
 @given(data=st.data())
 def test_any_json_is_an_answer_or_a_value_error(kind: Any, data: st.DataObject) -> None:
-    """Whatever stands in a field, for every class of the schema."""
+    """Any value in a field, for every class of the schema."""
     names = [codec.wire_name(field) for field in attrs.fields(kind)]
     document = data.draw(_json | st.dictionaries(st.sampled_from(names), _json, max_size=5))
     _reads(codec.from_json, kind, document)
@@ -207,7 +207,7 @@ def test_any_json_is_an_answer_or_a_value_error(kind: Any, data: st.DataObject) 
 )
 @given(data=st.data())
 def test_any_form_is_a_request_or_a_value_error(kind: Any, data: st.DataObject) -> None:
-    """Whatever a client sends, the other end answers with words."""
+    """The local service can answer any form with an error text."""
     names = [codec.wire_name(field) for field in attrs.fields(kind)]
     texts = _any_text | _json.map(json.dumps)
     _reads(

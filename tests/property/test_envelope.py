@@ -1,4 +1,4 @@
-"""Whatever comes over the line, an answer comes out, or an error of ours."""
+"""Any status, headers and body give an answer or a typed error."""
 
 from __future__ import annotations
 
@@ -50,40 +50,40 @@ def _outcome(request: Any, status: int, body: bytes, headers: Mapping[str, str])
 
 @pytest.mark.parametrize("request_", _REQUESTS)
 @given(status=_statuses, body=st.binary(), headers=_headers)
-def test_any_bytes_are_an_answer_or_an_error_of_ours(
+def test_any_body_is_an_answer_or_a_typed_error(
     request_: object, status: int, body: bytes, headers: dict[str, str]
 ) -> None:
-    """Nobody outside has to know what a JSON parser raises."""
+    """No exception of a JSON parser escapes."""
     _read(request_, status, body, headers)
 
 
 @pytest.mark.parametrize("request_", _REQUESTS)
 @given(status=_statuses, document=_json | st.dictionaries(_keys, _json), headers=_headers)
-def test_any_json_is_an_answer_or_an_error_of_ours(
+def test_any_json_is_an_answer_or_a_typed_error(
     request_: object, status: int, document: object, headers: dict[str, str]
 ) -> None:
-    """Also where the keys are those of the protocol and the values are not."""
+    """Also with the keys of the protocol and other values."""
     _read(request_, status, json.dumps(document).encode(), headers)
 
 
 @given(st.dictionaries(_keys, _json))
-def test_a_flag_that_is_false_is_never_a_success(document: dict[str, Any]) -> None:
-    """Whatever else stands in the envelope."""
+def test_a_false_flag_is_never_a_success(document: dict[str, Any]) -> None:
+    """Whatever the rest of the envelope."""
     body = json.dumps({**document, "Success": False}).encode()
     with pytest.raises((APIError, PageTokenError)):
         read_answer(schema.SetLabel(), 200, {}, body, 0.0)
 
 
 @given(_headers, st.floats(0, 1e10))
-def test_a_wait_is_never_negative(headers: dict[str, str], now: float) -> None:
-    """Any header is a number of seconds, or none."""
+def test_retry_after_is_never_negative(headers: dict[str, str], now: float) -> None:
+    """Any header gives a number of seconds, or None."""
     wait = retry_after(headers, now)
     assert wait is None or wait >= 0
 
 
 @pytest.mark.parametrize("key", ["Code", "Message", "RequestId", "NextToken", "Data"])
-def test_an_envelope_may_be_nested_as_deeply_as_it_can_be_read(key: str) -> None:
-    """Just before it is too deep to be read, it may be too deep to be shown."""
+def test_a_deeply_nested_envelope_is_a_typed_error(key: str) -> None:
+    """Some depths can be parsed, but not formatted."""
     for depth in range(900, 1030):
         body = f'{{"{key}":{"[" * depth}{"]" * depth}}}'.encode()
         for status in (200, 400):
@@ -102,14 +102,14 @@ _odd = st.integers().map(str) | st.just("9" * 30)
         _odd | st.sampled_from(["GMT", "+0000"]) | _odd.map(lambda zone: f"+{zone}"),
     )
 )
-def test_a_date_that_is_none_is_no_wait(date: str) -> None:
-    """Years, days and zones beyond what a date can hold."""
+def test_an_invalid_date_is_ignored(date: str) -> None:
+    """Years, days and zones that are out of range."""
     wait = retry_after({"Retry-After": date}, 1e9)
     assert wait is None or wait >= 0
 
 
 @given(st.datetimes().map(lambda when: when.strftime("%a, %d %b %Y %H:%M:%S GMT")))
-def test_any_date_is_a_wait(date: str) -> None:
-    """However far away; what is past is no wait at all."""
+def test_any_date_gives_a_delay(date: str) -> None:
+    """A date in the past gives 0."""
     wait = retry_after({"Retry-After": date}, 1e9)
     assert wait is None or wait >= 0

@@ -1,4 +1,4 @@
-"""Whatever a session says on its line: values, errors of ours, and a line that goes on."""
+"""Any frames of a session: values or typed errors, and the connection goes on."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ _texts = st.binary() | st.text() | _deep | (_frames | _json).map(json.dumps)
 
 @given(_texts)
 def test_any_text_is_a_frame_or_a_value_error(text: str | bytes) -> None:
-    """Whoever reads the line drops what is none; no parser's error gets further."""
+    """No exception of a JSON parser escapes."""
     with suppress(ValueError):
         frame = read_frame(text)
         assert isinstance(frame.data, dict)
@@ -133,8 +133,8 @@ async def _outcome(work: Any) -> object:
 
 
 @given(st.lists(_texts, max_size=6))
-def test_no_frames_end_a_line_or_leave_anybody_waiting(texts: list[str | bytes]) -> None:
-    """A call and a stream end with a value or an error of ours, and the next call is answered."""
+def test_no_frames_end_a_connection_or_leave_a_caller_waiting(texts: list[str | bytes]) -> None:
+    """A call and a stream end with a value or a typed error; the next call is answered."""
     asyncio.run(asyncio.wait_for(_heard(texts), _DEADLINE))
 
 
@@ -169,28 +169,26 @@ async def _seen(pieces: list[dict[str, Any]], start: int | None) -> None:
 
 @example([{"eventType": "pty.output", "data": "a", "offset": -5}], None)
 @given(st.lists(_data | _output, max_size=6), st.none() | st.integers(0, 10))
-def test_no_pieces_of_output_break_a_terminal(
-    pieces: list[dict[str, Any]], start: int | None
-) -> None:
-    """It ends with a number or an error of ours, and its output can be read to the end."""
+def test_no_output_breaks_a_terminal(pieces: list[dict[str, Any]], start: int | None) -> None:
+    """It ends with a number or a typed error, and its output can be read to the end."""
     asyncio.run(asyncio.wait_for(_seen(pieces, start), _DEADLINE))
 
 
 @given(_data)
 def test_any_frame_of_running_code_is_read(data: dict[str, Any]) -> None:
-    """Whatever stands where a text, a number or a result should."""
+    """With any value in place of a text, a number or a result."""
     parse_event(data)
     parse_failure(data)
 
 
 @given(st.text() | _deep | (_data | _json).map(json.dumps))
 def test_any_text_is_an_answer_of_code(text: str) -> None:
-    """What has no form of ours is the output itself."""
+    """Text in no known format is the output itself."""
     parse_answer(text)
 
 
-def test_an_answer_of_code_may_be_nested_as_deeply_as_it_can_be_read() -> None:
-    """Just before it is too deep to be read, it may be too deep to be written."""
+def test_a_deeply_nested_answer_of_code_is_read() -> None:
+    """Some depths can be parsed, but not written."""
     for depth in range(900, 1000):
         deep = "[" * depth + "]" * depth
         parse_answer(f'{{"logs":{{"stdout":[{deep}]}},"results":[{deep}],"executionError":{deep}}}')

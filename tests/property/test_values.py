@@ -1,4 +1,4 @@
-"""Checks, pieces of text and ``.env`` files, for any input."""
+"""Argument checks, chunks and ``.env`` files, for any input."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _values = st.text() | st.none() | st.integers() | st.binary() | st.booleans()
 
 
 @given(st.dictionaries(_values, _values) | _values | st.lists(st.tuples(st.text(), st.text())))
-def test_labels_are_good_or_refused_with_an_error_of_ours(value: object) -> None:
-    """What passes is a map of texts with something in them; nothing else is raised."""
+def test_labels_are_valid_or_a_usage_error(value: object) -> None:
+    """Valid labels map non-blank texts to non-blank texts."""
     try:
         labels = _check.labels(value)
     except UsageError as error:
@@ -34,7 +34,7 @@ def test_labels_are_good_or_refused_with_an_error_of_ours(value: object) -> None
 
 @given(st.text(st.sampled_from("/.a ")))
 def test_an_absolute_path_never_climbs(path: str) -> None:
-    """What passes begins at the root and has no step upward in it."""
+    """A valid path begins at the root and has no '..' part."""
     try:
         checked = _check.absolute_path(path, "path")
     except UsageError:
@@ -52,8 +52,8 @@ _long = st.builds(
 
 
 @given(_long)
-def test_pieces_of_text_are_small_and_make_the_whole(text: str) -> None:
-    """No piece is too large, none is cut inside a character, and nothing is lost."""
+def test_chunks_of_text_are_small_and_complete(text: str) -> None:
+    """No chunk is too large, none splits a character, and nothing is lost."""
     pieces = list(split_text(text))
     assert "".join(pieces) == text
     assert pieces
@@ -61,8 +61,8 @@ def test_pieces_of_text_are_small_and_make_the_whole(text: str) -> None:
 
 
 @given(st.builds(lambda data, times: data * times, st.binary(min_size=1), st.integers(0, 4000)))
-def test_pieces_of_bytes_are_small_and_make_the_whole(content: bytes) -> None:
-    """As for text; empty content is one empty piece."""
+def test_chunks_of_bytes_are_small_and_complete(content: bytes) -> None:
+    """As for text; empty content is one empty chunk."""
     pieces = list(split_bytes(content))
     assert b"".join(base64.b64decode(piece) for piece in pieces) == content
     assert pieces
@@ -78,7 +78,7 @@ def _parsed(text: str) -> dict[str, str]:
 
 @given(st.text() | st.text(st.sampled_from("A=# '\"\n\rexport ")))
 def test_any_file_is_read_as_variables(text: str) -> None:
-    """Whatever stands in it, names and values come out, and no error."""
+    """Names and values, and never an error."""
     for name, value in _parsed(text).items():
         assert name == name.strip()
         assert not name.startswith("#")
@@ -90,8 +90,8 @@ _plain = st.text(st.characters(min_codepoint=32, max_codepoint=126, exclude_char
 
 
 @given(st.dictionaries(_names, _plain), st.sampled_from(["{}={}", "export {}='{}'", '{} = "{}"']))
-def test_variables_survive_being_written(variables: dict[str, str], form: str) -> None:
-    """In each of the usual forms; without quotes, blanks around a value are not part of it."""
+def test_variables_survive_a_round_trip(variables: dict[str, str], form: str) -> None:
+    """In each of the usual forms; unquoted values are stripped."""
     text = "\n".join(form.format(*pair) for pair in variables.items())
     quoted = "'" in form or '"' in form
     wanted = {name: value if quoted else value.strip() for name, value in variables.items()}

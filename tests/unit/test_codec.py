@@ -1,4 +1,4 @@
-"""Values to form fields and JSON, and back."""
+"""Requests and answers to forms and JSON, and back."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from agentbay_async._protocol import codec, forms, schema
 
 
 def test_a_wire_name_is_the_field_name_in_pascal_case() -> None:
-    """Unless the field says otherwise."""
+    """Unless the field has a special name."""
     fields = attrs.fields_dict(schema.CreateMcpSession)
     assert codec.wire_name(fields["login_region_id"]) == "LoginRegionId"
     assert codec.wire_name(attrs.fields_dict(schema.ContextTask)["task_type"]) == "taskType"
 
 
 def test_absent_and_empty_fields_are_left_out() -> None:
-    """``None`` and empty text mean absent; ``False`` and 0 are said."""
+    """``None`` and empty text mean absent; ``False`` and 0 are sent."""
     assert forms.encode_request(schema.GetSession()) == ("", "")
     assert forms.encode_request(schema.GetSession(session_id="")) == ("", "")
     assert forms.encode_request(schema.GetContext(name="")) == ("", "AllowCreate=false")
     assert forms.encode_request(schema.ListContexts(max_results=0)) == ("", "MaxResults=0")
 
 
-def test_some_fields_travel_in_the_query() -> None:
-    """Which ones, the request class says."""
+def test_some_fields_are_sent_in_the_query() -> None:
+    """The request class lists them."""
     request = schema.DescribeContextFiles(context_id="c 1", max_results=5, next_token="a&b")
     query, form = forms.encode_request(request)
     assert query == "MaxResults=5&NextToken=a%26b"
@@ -43,14 +43,14 @@ def test_some_fields_travel_in_the_query() -> None:
         {"ü": "\U0001f600", "a": ""},
     ],
 )
-def test_labels_travel_as_the_json_that_they_are(labels: dict[str, str]) -> None:
-    """They are put together from pairs that are kept, encoded; whoever reads them sees no seam."""
+def test_labels_are_sent_as_json(labels: dict[str, str]) -> None:
+    """Joining cached pairs gives the same text as encoding the whole."""
     for _ in range(2):
         _, form = forms.encode_request(schema.SetLabel(session_id="s-1", labels=labels))
         assert form == f"SessionId=s-1&Labels={quote_plus(codec.compact_json(labels))}"
 
 
-def test_a_list_travels_as_json_text() -> None:
+def test_a_list_is_sent_as_json_text() -> None:
     """With the keys of the wire, and without absent ones."""
     entries = [schema.Persistence("c-1", "/a"), schema.Persistence("c-2", "/b", "{}")]
     _, form = forms.encode_request(schema.BindContexts(persistence_data_list=entries))
@@ -76,7 +76,7 @@ def test_a_list_travels_as_json_text() -> None:
     ],
 )
 def test_a_request_is_read_from_its_fields(fields: dict[str, str], request_: object) -> None:
-    """Booleans in any case, empty text as absent, unknown fields passed over."""
+    """Booleans in any case, empty text as absent, unknown fields ignored."""
     assert forms.decode_request(schema.CreateMcpSession, fields) == request_
 
 
@@ -91,8 +91,8 @@ def test_a_request_is_read_from_its_fields(fields: dict[str, str], request_: obj
         ("PersistenceDataList", "[1]"),
     ],
 )
-def test_a_field_that_cannot_be_read_is_named(name: str, text: str) -> None:
-    """Whoever sent it learns which one it was."""
+def test_an_invalid_field_is_named(name: str, text: str) -> None:
+    """The error starts with the name of the field."""
     with pytest.raises(ValueError, match=f"^{name}: "):
         forms.decode_request(schema.CreateMcpSession, {name: text})
 
@@ -140,19 +140,19 @@ def test_json_is_read_leniently_where_nothing_can_be_misread(
     ],
 )
 def test_json_of_another_shape_is_a_value_error(kind: Any, value: object) -> None:
-    """What cannot be read is not guessed at."""
+    """The codec does not guess."""
     with pytest.raises(ValueError, match=r"."):
         codec.from_json(kind, value)
 
 
 @pytest.mark.parametrize("kind", [schema.SessionRecord, list[schema.Tool]])
-def test_empty_text_stands_for_nothing(kind: Any) -> None:
-    """As the protocol has it everywhere: empty is absent."""
+def test_empty_text_is_absent(kind: Any) -> None:
+    """As everywhere in the protocol."""
     assert not codec.from_json(kind, "")
 
 
 def test_absent_fields_are_not_written() -> None:
-    """JSON holds what is there, under the wire's names; maps as text where the wire has text."""
+    """Fields have the names of the wire; maps are text where the wire has text."""
     assert codec.to_json(schema.ContextTask("c", status="Success", start_time=0)) == {
         "contextId": "c",
         "status": "Success",
@@ -161,8 +161,8 @@ def test_absent_fields_are_not_written() -> None:
     assert codec.to_json(schema.LabelSet({"a": "ü"})) == {"Labels": '{"a":"\\u00fc"}'}
 
 
-def test_compact_json_is_ascii_without_blanks() -> None:
-    """Any text can be carried by it."""
+def test_compact_json_is_ascii_without_spaces() -> None:
+    """Any text can be sent."""
     assert codec.compact_json({"a": [1, "ü🎉"]}) == '{"a":[1,"\\u00fc\\ud83c\\udf89"]}'
 
 
@@ -173,8 +173,8 @@ def test_tasks_survive_their_three_layers() -> None:
     assert codec.tasks_from_text(schema.ContextTask, text) == tasks
 
 
-def test_wrappers_of_other_types_are_passed_over() -> None:
-    """Also those without data; data may be text or an array."""
+def test_wrappers_of_other_types_are_ignored() -> None:
+    """Also wrappers without data; data may be text or an array."""
     wrappers = [{"type": "event", "data": "?"}, {"type": "data"}, {"type": "data", "data": [{}]}]
     text = json.dumps(wrappers)
     assert codec.tasks_from_text(schema.ContextTask, text) == [schema.ContextTask()]
@@ -182,5 +182,5 @@ def test_wrappers_of_other_types_are_passed_over() -> None:
 
 @pytest.mark.parametrize("text", [None, ""])
 def test_no_text_is_no_tasks(text: str | None) -> None:
-    """A session whose files never moved has none."""
+    """As of a session without sync tasks."""
     assert codec.tasks_from_text(schema.ContextTask, text) == []

@@ -1,4 +1,4 @@
-"""An answer told from an error: pure, from status, headers and bytes."""
+"""Envelopes: an answer or a typed error from status, headers and body."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def _read(document: object, status: int = 200, **headers: str) -> Any:
         {},
     ],
 )
-def test_a_success_is_told_by_its_flag_or_else_by_its_code(envelope: dict[str, Any]) -> None:
-    """A missing flag is read as success when nothing speaks against it."""
+def test_a_success_has_a_true_flag_or_a_good_code(envelope: dict[str, Any]) -> None:
+    """Without a flag, the code and the status decide."""
     assert _read({**envelope, "Data": {"SessionId": "s"}}).data.session_id == "s"
 
 
@@ -63,8 +63,8 @@ def test_everything_else_is_a_failure(envelope: dict[str, Any], status: int) -> 
         _read(envelope, status)
 
 
-def test_an_answer_carries_what_stands_beside_the_data() -> None:
-    """Token, counts and id; numbers may come as text."""
+def test_an_answer_has_the_fields_beside_the_data() -> None:
+    """Token, counts and id; numbers may be text."""
     answer = _read(
         {
             "Success": True,
@@ -79,8 +79,8 @@ def test_an_answer_carries_what_stands_beside_the_data() -> None:
     assert (answer.max_results, answer.total_count, answer.count) == (10, 3, None)
 
 
-def test_data_that_nobody_asked_for_is_passed_over() -> None:
-    """An acknowledgement has no data, whatever comes with it."""
+def test_unexpected_data_is_ignored() -> None:
+    """An acknowledgement has no data."""
     body = b'{"Success": true, "Data": "anything"}'
     assert read_answer(schema.SetLabel(), 200, {}, body, _NOW).data is None
 
@@ -88,8 +88,8 @@ def test_data_that_nobody_asked_for_is_passed_over() -> None:
 @pytest.mark.parametrize(
     "keys", [("Code", "Message", "RequestId"), ("code", "message", "requestId")]
 )
-def test_a_refusal_is_read_in_both_spellings(keys: tuple[str, str, str]) -> None:
-    """Gateways differ; the facts are the same."""
+def test_error_keys_are_read_in_both_spellings(keys: tuple[str, str, str]) -> None:
+    """Gateways differ in upper and lower case."""
     values = dict(zip(keys, ("Some.Code", "because", "R-1"), strict=True))
     with pytest.raises(APIError) as caught:
         _read(values, 400)
@@ -100,16 +100,16 @@ def test_a_refusal_is_read_in_both_spellings(keys: tuple[str, str, str]) -> None
     assert error.status_code == 400
 
 
-def test_a_refusal_without_words_says_so() -> None:
-    """There is always something to read."""
+def test_an_error_without_a_message_has_a_text() -> None:
+    """An error text is never empty."""
     with pytest.raises(APIError, match=r"the service gave no reason \[HTTP 418\]"):
         _read({}, 418)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"\xff\xfe", b"[" * 50_000])
 @pytest.mark.parametrize("status", [200, 500])
-def test_bytes_that_are_no_json_are_our_errors(body: bytes, status: int) -> None:
-    """By their status, or as an answer that is not of the protocol."""
+def test_a_body_that_is_not_json_is_a_typed_error(body: bytes, status: int) -> None:
+    """By the status, or else a BadAnswerError."""
     with pytest.raises(ServiceError if status == 500 else BadAnswerError) as caught:
         _read(body, status)
     assert caught.value.http_status == status
@@ -118,7 +118,7 @@ def test_bytes_that_are_no_json_are_our_errors(body: bytes, status: int) -> None
 
 @pytest.mark.parametrize("data", [5, [], "no json", {"contexts": 5}, {"contexts": [5]}])
 def test_data_of_another_shape_is_a_bad_answer(data: object) -> None:
-    """The message says what was wrong with it, and where to look."""
+    """The message says what is wrong, and the hint where to look."""
     with pytest.raises(BadAnswerError, match=r"GetSession.*endpoint"):
         _read({"Success": True, "Data": data})
 
@@ -139,16 +139,16 @@ def test_data_of_another_shape_is_a_bad_answer(data: object) -> None:
         ({"x-acs-retry-after": "²"}, None),
     ],
 )
-def test_the_wait_is_read_from_either_header(
+def test_retry_after_is_read_from_either_header(
     headers: dict[str, str], seconds: float | None
 ) -> None:
-    """Milliseconds in one, seconds or a date in the other; nonsense in either is no wait."""
+    """Milliseconds in one, seconds or a date in the other; invalid text is ignored."""
     assert retry_after(headers, _NOW) == seconds
 
 
 @pytest.mark.parametrize("header", ["x-acs-retry-after", "Retry-After"])
-def test_a_wait_beyond_measure_is_no_crash(header: str) -> None:
-    """However many digits a server sends, what comes back is a number or nothing."""
+def test_a_huge_retry_after_does_not_crash(header: str) -> None:
+    """Any number of digits gives a number or None."""
     wait = retry_after({header: "9" * 5000}, _NOW)
     assert wait is None or wait > 0
 
@@ -156,10 +156,10 @@ def test_a_wait_beyond_measure_is_no_crash(header: str) -> None:
 @pytest.mark.parametrize(
     ("status", "kind"), [(400, ThrottledError), (429, ThrottledError), (503, ServiceError)]
 )
-def test_a_refusal_with_a_wait_is_throttling_below_500(
+def test_an_error_with_retry_after_is_throttling_below_500(
     status: int, kind: type[AgentBayError]
 ) -> None:
-    """The header alone tells; above, the service failed and may have acted."""
+    """The header decides; from 500 on, the service failed and may have acted."""
     with pytest.raises(kind) as caught:
         _read({"Code": "Whatever"}, status, **{"Retry-After": "4"})
     if isinstance(caught.value, ThrottledError):

@@ -1,4 +1,4 @@
-"""The tree of errors: its shape, its facts, and that all of it pickles."""
+"""Errors: the tree, the attributes, pickling."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _FACTS: dict[str, Any] = {
 }
 
 
-def test_the_tree_is_drawn_as_it_is() -> None:
-    """Each class hangs below the one that the module's docstring draws it below."""
+def test_the_module_docstring_draws_the_tree() -> None:
+    """Each class is drawn below its base class."""
     drawn: dict[str, str] = {}
     above: list[str] = []
     for line in (errors.__doc__ or "").splitlines():
@@ -42,8 +42,8 @@ def test_the_tree_is_drawn_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("kind", _ALL)
-def test_every_error_pickles_with_all_its_facts(kind: type[AgentBayError]) -> None:
-    """By every protocol, also with attributes of its own; copies are the same."""
+def test_every_error_pickles_with_all_attributes(kind: type[AgentBayError]) -> None:
+    """By every protocol; copies are the same."""
     error = kind("it broke", **_FACTS)
     vars(error)["path"] = "/f"
     error.attempts = (errors.Attempt(1, 0.5, 0.25, "it broke", 1.5),)
@@ -57,8 +57,8 @@ def test_every_error_pickles_with_all_its_facts(kind: type[AgentBayError]) -> No
 
 
 @pytest.mark.parametrize("kind", _ALL)
-def test_every_error_can_be_made_without_facts(kind: type[AgentBayError]) -> None:
-    """Nobody who handles one has to ask whether a fact is there."""
+def test_every_error_can_be_made_without_arguments(kind: type[AgentBayError]) -> None:
+    """All attributes have defaults."""
     error = kind()
     assert (error.message, error.code, error.request_id) == ("", "", "")
     assert (error.http_status, error.session_id, error.hint) == (None, "", "")
@@ -81,17 +81,17 @@ def test_every_error_can_be_made_without_facts(kind: type[AgentBayError]) -> Non
         (errors.SyncTimeoutError, TimeoutError),
     ],
 )
-def test_errors_are_also_what_python_calls_them(
+def test_errors_are_subclasses_of_the_standard_exceptions(
     kind: type[AgentBayError], base: type[Exception]
 ) -> None:
-    """Whoever catches the standard class catches ours, with its words."""
+    """Catching the standard class catches ours."""
     with pytest.raises(base, match="it broke"):
         raise kind("it broke")
     assert str(kind("it broke", hint="Mend it")) == "it broke. Mend it"
 
 
-def test_what_may_succeed_later_is_retryable() -> None:
-    """By class, unless an instance says otherwise."""
+def test_errors_that_may_pass_are_retryable() -> None:
+    """By class; an instance may differ."""
     retryable = {kind for kind in _ALL if kind().retryable}
     assert retryable == {
         errors.TransportError,
@@ -110,8 +110,8 @@ def test_what_may_succeed_later_is_retryable() -> None:
     assert errors.ServiceError(retryable=False).retryable is False
 
 
-def test_facts_of_special_errors_have_defaults() -> None:
-    """They can be read before anybody set them."""
+def test_special_attributes_have_defaults() -> None:
+    """They can be read before they are set."""
     assert errors.ThrottledError().retry_after is None
     assert errors.SessionStateError().status == ""
     assert errors.ContextSyncError().tasks == ()
@@ -121,7 +121,7 @@ def test_facts_of_special_errors_have_defaults() -> None:
 
 
 def test_an_error_without_attempts_explains_itself() -> None:
-    """Also one that was made by hand, or before anything was sent."""
+    """Such as one that was raised before anything was sent."""
     assert AgentBayError("it broke").explain() == "AgentBayError: it broke"
 
 

@@ -1,4 +1,4 @@
-"""A policy as the text of the wire, and back."""
+"""Sync policies to the JSON of the wire and back."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ _FULL = SyncPolicy(
 )
 
 
-def test_the_default_policy_is_what_the_protocol_calls_default() -> None:
-    """Key by key; what is not set is not there."""
+def test_the_default_policy_is_that_of_the_protocol() -> None:
+    """Key by key; unset parts are absent."""
     assert json.loads(policy_to_text(SyncPolicy.default())) == _DEFAULT
 
 
 def test_a_full_policy_has_every_key() -> None:
-    """Also those that the default leaves out."""
+    """Also the keys that the default leaves out."""
     document = json.loads(policy_to_text(_FULL))
     assert document["mappingPolicy"] == {"path": "C:/data"}
     assert document["uploadPolicy"]["archiveExcludePaths"] == ["big", "ü"]
@@ -71,17 +71,17 @@ def test_a_full_policy_has_every_key() -> None:
 
 @pytest.mark.parametrize("policy", [SyncPolicy.default(), _FULL, SyncPolicy(bw_list=BWList())])
 def test_a_policy_survives_a_round_trip(policy: SyncPolicy) -> None:
-    """What is read is what was written."""
+    """Reading returns the policy that was written."""
     assert policy_from_text(policy_to_text(policy)) == policy
 
 
 @pytest.mark.parametrize("text", [None, "", "{}", '{"unknown": 1}', '{"uploadPolicy": null}'])
-def test_what_a_policy_does_not_say_has_its_default(text: str | None) -> None:
-    """Older and newer clients say less and more."""
+def test_absent_parts_have_their_defaults(text: str | None) -> None:
+    """Older clients send fewer keys, newer clients more."""
     assert policy_from_text(text) == SyncPolicy.default()
 
 
-def test_unknown_and_absent_keys_of_a_part_are_passed_over() -> None:
+def test_unknown_and_null_keys_of_a_part_are_ignored() -> None:
     """The rest of the part is read."""
     text = '{"uploadPolicy": {"autoUpload": false, "period": 30, "uploadMode": null}}'
     assert policy_from_text(text) == SyncPolicy(UploadPolicy(auto_upload=False))
@@ -105,7 +105,7 @@ def test_unknown_and_absent_keys_of_a_part_are_passed_over() -> None:
         "[" * 50_000,
     ],
 )
-def test_text_that_is_no_policy_is_a_value_error(text: str) -> None:
-    """Of whatever shape it is."""
+def test_an_invalid_policy_is_a_value_error(text: str) -> None:
+    """Whatever its shape."""
     with pytest.raises(ValueError, match=r"."):
         policy_from_text(text)

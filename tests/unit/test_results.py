@@ -1,4 +1,4 @@
-"""A value or an error: reading a failed result raises the error itself."""
+"""Results: reading the value of a failed result raises its error."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def _error() -> APIError:
 
 
 @pytest.mark.parametrize("kind", _ALL)
-def test_a_good_result_says_so(kind: type[Result[Any]]) -> None:
-    """There is nothing to report."""
+def test_a_successful_result_has_no_error(kind: type[Result[Any]]) -> None:
+    """Message and code are empty."""
     value = object()
     result = kind.ok(value, "R-1")
     assert type(result) is kind
@@ -53,8 +53,8 @@ def test_a_good_result_says_so(kind: type[Result[Any]]) -> None:
 
 
 @pytest.mark.parametrize("kind", _ALL)
-def test_a_failed_result_says_why(kind: type[Result[Any]]) -> None:
-    """Each fact of the error is a fact of the result."""
+def test_a_failed_result_has_the_facts_of_its_error(kind: type[Result[Any]]) -> None:
+    """Message, code, status and request id."""
     error = _error()
     result = kind.failed(error)
     assert type(result) is kind
@@ -68,7 +68,7 @@ def test_a_failed_result_says_why(kind: type[Result[Any]]) -> None:
 
 @pytest.mark.parametrize(("kind", "name"), _READS)
 def test_reading_a_failed_result_raises_its_error(kind: type[Result[Any]], name: str) -> None:
-    """Nobody gets None where a value was meant; which session it is about is no secret of it."""
+    """It never returns None; only the session id can be read."""
     if name == "session_id":
         assert getattr(kind.failed(_error()), name) == _error().session_id
         return
@@ -78,21 +78,21 @@ def test_reading_a_failed_result_raises_its_error(kind: type[Result[Any]], name:
 
 @pytest.mark.parametrize("kind", _ALL)
 def test_results_pickle(kind: type[Result[Any]]) -> None:
-    """They travel to other processes, errors and all."""
+    """With their errors."""
     assert pickle.loads(pickle.dumps(kind.ok("v", "R"))) == kind.ok("v", "R")
     twin = pickle.loads(pickle.dumps(kind.failed(_error())))
     assert twin.error_message == "it broke"
 
 
 def test_results_cannot_be_changed() -> None:
-    """What was answered was answered."""
+    """They are frozen."""
     result: Any = DeleteResult.ok()
     with pytest.raises(AttributeError):
         result.request_id = "other"
 
 
 def test_a_session_can_be_mapped() -> None:
-    """The value changes; request and error stay."""
+    """The value changes; request id and error stay."""
     assert SessionResult.ok(2, "R").map(str) == SessionResult.ok("2", "R")
     failed: SessionResult[int] = SessionResult.failed(_error())
     assert failed.map(str).error is failed.error
@@ -111,7 +111,7 @@ def test_a_page_can_be_mapped() -> None:
 
 
 def test_a_failed_command_keeps_its_output() -> None:
-    """A result that has both shows both."""
+    """A result may have an error and an output."""
     error = CommandError("no")
     result = CommandResult(CommandOutput("o", "e", 3, "t"), error, "R")
     assert not result.success
@@ -121,8 +121,8 @@ def test_a_failed_command_keeps_its_output() -> None:
         result.unwrap()
 
 
-def test_a_value_may_be_nothing() -> None:
-    """An acknowledgement is a success whose value is None."""
+def test_a_value_may_be_none() -> None:
+    """An acknowledgement is a success with the value None."""
     result: OperationResult[None] = OperationResult.ok()
     assert result.success
     assert result.data is None

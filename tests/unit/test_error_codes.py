@@ -1,4 +1,4 @@
-"""Which error a code of the service becomes."""
+"""Error codes of the service to error classes."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from agentbay_async._protocol import error_codes
         ("ContextFile.NotFound", 400, errors.APIError),
     ],
 )
-def test_a_code_decides_before_its_status(
+def test_the_code_decides_before_the_status(
     code: str, status: int, kind: type[errors.AgentBayError]
 ) -> None:
-    """Codes that are known first, then families, then the status."""
+    """Known codes first, then families of codes, then the status."""
     assert error_codes.error_type(code, status) is kind
 
 
-def test_no_code_of_our_own_reads_like_a_missing_session() -> None:
-    """Clients that search texts for NotFound must not take an unknown action for one."""
+def test_no_other_code_looks_like_a_missing_session() -> None:
+    """Some clients search error texts for NotFound."""
     assert "NotFound" not in error_codes.UNSUPPORTED_ACTION

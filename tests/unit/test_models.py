@@ -1,4 +1,4 @@
-"""The values that results carry."""
+"""The values of results."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from agentbay_async import (
 )
 
 
-def test_a_state_is_its_own_text() -> None:
-    """A member compares and formats as what the service writes."""
+def test_a_session_status_equals_its_text() -> None:
+    """A member compares and formats like the text of the service."""
     assert SessionStatus.PAUSED == "PAUSED"
     assert {member.value for member in SessionStatus} == set(SessionStatus.__members__)
     assert "FINISH" in SessionStatus.__members__
@@ -26,19 +26,19 @@ def test_a_state_is_its_own_text() -> None:
 @pytest.mark.parametrize(
     ("status", "finished"), [("Success", True), ("Failed", True), ("Running", False), ("", False)]
 )
-def test_only_two_words_end_a_movement(status: str, finished: bool) -> None:
-    """Whatever else the service says is still going on."""
+def test_only_two_statuses_end_a_sync_task(status: str, finished: bool) -> None:
+    """Any other status means that the task is running."""
     assert ContextStatusData(status=status).finished is finished
 
 
 def test_an_entry_is_a_file_unless_it_is_a_directory() -> None:
-    """One or the other."""
+    """It is never both."""
     assert DirectoryEntry("a").is_file
     assert not DirectoryEntry("a", is_directory=True).is_file
 
 
 def test_pages_share_no_list() -> None:
-    """Each empty page is its own."""
+    """Each empty page has its own list."""
     assert SessionPage().sessions is not SessionPage().sessions
     assert ContextPage().contexts is not ContextPage().contexts
 
@@ -57,7 +57,7 @@ def test_secrets_are_not_in_reprs(record: object) -> None:
     assert "hidden" not in repr(record)
 
 
-def test_tools_can_be_kept_in_sets() -> None:
-    """A schema is no part of what makes a tool that tool."""
+def test_tools_are_hashable() -> None:
+    """Schemas are not compared."""
     tool = McpTool("shell", input_schema={"type": "object"})
     assert len({tool, McpTool("shell")}) == 1
