@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Bays = Callable[..., AsyncAgentBay]
 
-#: Shown to nobody: tests look for it where it must not be.
+#: A secret: tests look for it where it must not be shown.
 API_KEY = "akm-5e6f-the-secret-key"
 
 

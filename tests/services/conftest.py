@@ -19,27 +19,27 @@ if TYPE_CHECKING:
 
     from agentbay_async import AsyncSession
 
-#: Shown to nobody: tests look for it where it must not be.
+#: A secret: tests look for it where it must not be shown.
 API_KEY = "akm-5e6f-the-secret-key"
 
 
 @pytest.fixture(autouse=True)
 def _empty_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Work where no ``.env`` file lies, here or above."""
+    """Run the test in a directory without a ``.env`` file, in it or above."""
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
 async def machine() -> AsyncIterator[Machine]:
-    """Give a session to script, which offers every channel."""
+    """Give a scripted session that offers every channel."""
     machine = Machine()
     server = TestServer(machine.app())
     await server.start_server(access_log=None, shutdown_timeout=0.1)
     machine.endpoint = str(server.make_url("")).rstrip("/")
     machine.offer()
     yield machine
-    for line in machine.lines:
-        line.breaks()
+    for connection in machine.connections:
+        connection.abort()
     await server.close()
 
 
@@ -52,7 +52,7 @@ async def linked_bay(machine: Machine, clock: InstantClock) -> AsyncIterator[Asy
 
 @pytest.fixture
 def join(linked_bay: AsyncAgentBay) -> Callable[[], Awaitable[AsyncSession]]:
-    """Give a function that looks the session up, with all that the machine offers now."""
+    """Give a function that looks up the session, with the channels that the machine offers now."""
 
     async def look_up() -> Any:
         return (await linked_bay.get("s-1")).session

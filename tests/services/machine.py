@@ -1,4 +1,9 @@
-"""A session that is scripted: its API, its direct address and its WebSocket on one free port."""
+"""A scripted session on one free port: its API, its direct address and its WebSocket.
+
+A real server, because the tests need a peer that misbehaves: one that refuses the handshake, aborts
+the connection in the middle of a call, sends invalid frames, or pushes frames at a chosen moment.
+The local service does none of that, and a scripted transport has no WebSocket.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +18,9 @@ from aiohttp import web
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    Reply = Callable[["Line", dict[str, Any]], Awaitable[None]]
+    FrameHandler = Callable[["Connection", dict[str, Any]], Awaitable[None]]
 
-#: Shown to nobody, as the key is not.
+#: A secret: tests look for it where it must not be shown.
 TOKEN = "session-token-91"
 
 TOOLS = [
@@ -28,8 +33,8 @@ TOOLS = [
 
 
 @attrs.frozen
-class Called:
-    """A call of a tool, and by which channel it came."""
+class Call:
+    """A call of a tool, and the channel it used: ``"link"`` or ``"api"``."""
 
     channel: str
     tool: str
@@ -39,7 +44,7 @@ class Called:
     body: str
 
 
-class Line:
+class Connection:
     """One connection of the WebSocket."""
 
     def __init__(self, socket: web.WebSocketResponse, request: web.Request) -> None:
@@ -47,90 +52,103 @@ class Line:
         self.headers = request.headers
         self._transport = request.transport
 
-    async def says(self, frame: dict[str, Any] | str | bytes) -> None:
-        """Send a frame, or anything."""
+    async def send(self, frame: dict[str, Any] | str | bytes) -> None:
+        """Send a frame, or any text or bytes."""
         if isinstance(frame, bytes):
             await self._socket.send_bytes(frame)
         else:
             await self._socket.send_str(frame if isinstance(frame, str) else json.dumps(frame))
 
-    async def answers(self, asked: dict[str, Any], data: object, **more: object) -> None:
+    async def answer(self, frame: dict[str, Any], data: object, **more: object) -> None:
         """Answer a frame."""
-        await self.says(
+        await self.send(
             {
-                "invocationId": asked["invocationId"],
-                "source": asked["target"],
+                "invocationId": frame["invocationId"],
+                "source": frame["target"],
                 "target": "SDK",
                 "data": data,
                 **more,
             }
         )
 
-    async def pushes(self, source: str, data: object) -> None:
-        """Say something unasked."""
-        await self.says({"invocationId": "push", "source": source, "target": "SDK", "data": data})
+    async def push(self, source: str, data: object) -> None:
+        """Send a frame that is not an answer."""
+        await self.send({"invocationId": "push", "source": source, "target": "SDK", "data": data})
 
-    def ends(self) -> None:
-        """End the connection, after what was said."""
+    def close(self) -> None:
+        """Close the connection after the data that was sent."""
         assert self._transport is not None
         self._transport.close()
 
-    def breaks(self) -> None:
-        """Break the connection."""
+    def abort(self) -> None:
+        """Break the connection at once."""
         assert self._transport is not None
         self._transport.abort()
 
 
 class Machine:
-    """The session. Tools and methods are scripted by name; what came is kept."""
+    """The session. Tools and methods are scripted by name; calls and frames are recorded.
+
+    Attributes:
+        calls: The calls of tools, in order.
+        frames: The frames that arrived on WebSockets, in order.
+        connections: The WebSocket connections, in order.
+        tools: Functions from arguments to answers, by tool.
+        methods: Handlers of frames, by method.
+        link: Replaces the handler of direct calls.
+        handshake_status: Refuse WebSockets with this HTTP status, unless 0.
+        actions: The actions of the API that were called, in order.
+    """
 
     def __init__(self) -> None:
         self.endpoint = ""
-        self.called: list[Called] = []
-        self.heard: list[dict[str, Any]] = []
-        self.lines: list[Line] = []
+        self.calls: list[Call] = []
+        self.frames: list[dict[str, Any]] = []
+        self.connections: list[Connection] = []
         self.tools: dict[str, Callable[[dict[str, Any]], object]] = {}
-        self.methods: dict[str, Reply] = {}
+        self.methods: dict[str, FrameHandler] = {}
         self.link: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
-        self.refused = 0
-        self.offers: dict[str, Any] = {}
-        self.asked: list[str] = []
+        self.handshake_status = 0
+        self._access: dict[str, Any] = {}
+        self.actions: list[str] = []
         self.tasks: list[asyncio.Task[None]] = []
-        self._heard = asyncio.Condition()
+        self._changed = asyncio.Condition()
 
     def offer(self, **changes: Any) -> None:
-        """Say how it is reached: by everything, unless `changes` say otherwise."""
-        there = self.endpoint.replace("http", "ws", 1)
-        self.offers = {
+        """Offer every channel, with `changes` to the access data."""
+        ws_endpoint = self.endpoint.replace("http", "ws", 1)
+        self._access = {
             "LinkUrl": f"{self.endpoint}/link/",
-            "WsUrl": f"{there}/ws",
+            "WsUrl": f"{ws_endpoint}/ws",
             "Token": TOKEN,
             "ToolList": json.dumps(TOOLS),
             **changes,
         }
 
     def channels(self) -> list[str]:
-        """Return by which channels tools were called, in order."""
-        return [call.channel for call in self.called]
+        """Return the channels of all calls, in order."""
+        return [call.channel for call in self.calls]
 
-    async def hears(self, method: str, count: int = 1) -> dict[str, Any]:
-        """Wait until frames of a method have come; return the last of them."""
+    async def wait_for_frame(self, method: str, count: int = 1) -> dict[str, Any]:
+        """Wait until `count` frames of a method have arrived; return the last."""
 
-        def found() -> list[dict[str, Any]]:
-            return [frame for frame in self.heard if frame["data"].get("method") == method]
+        def matching() -> list[dict[str, Any]]:
+            return [frame for frame in self.frames if frame["data"].get("method") == method]
 
-        async with self._heard:
-            await asyncio.wait_for(self._heard.wait_for(lambda: len(found()) >= count), 10)
-        return found()[count - 1]
+        async with self._changed:
+            await asyncio.wait_for(self._changed.wait_for(lambda: len(matching()) >= count), 30)
+        return matching()[count - 1]
 
-    async def has_lines(self, count: int) -> Line:
-        """Wait until so many connections were made; return the last."""
-        async with self._heard:
-            await asyncio.wait_for(self._heard.wait_for(lambda: len(self.lines) >= count), 10)
-        return self.lines[count - 1]
+    async def wait_for_connection(self, count: int) -> Connection:
+        """Wait until `count` connections were made; return the last."""
+        async with self._changed:
+            await asyncio.wait_for(
+                self._changed.wait_for(lambda: len(self.connections) >= count), 30
+            )
+        return self.connections[count - 1]
 
     def app(self) -> web.Application:
-        """Return the service."""
+        """Return the web application."""
         app = web.Application(client_max_size=2**26)
         app.router.add_post("/", self._api)
         app.router.add_post("/link/callTool", self._link)
@@ -140,16 +158,16 @@ class Machine:
     async def _api(self, request: web.Request) -> web.StreamResponse:
         form = {name: str(value) for name, value in (await request.post()).items()}
         action = request.query["Action"]
-        self.asked.append(action)
+        self.actions.append(action)
         envelope = {"RequestId": f"REQ-{action}", "Success": True, "Code": "ok"}
         if action in ("GetSession", "CreateMcpSession"):
-            data: object = {"SessionId": "s-1", "Status": "RUNNING", **self.offers}
+            data: object = {"SessionId": "s-1", "Status": "RUNNING", **self._access}
         elif action == "CallMcpTool":
             args = json.loads(form["Args"])
-            call = Called(
+            call = Call(
                 "api", form["Name"], args, form.get("Server", ""), request.headers, str(form)
             )
-            self.called.append(call)
+            self.calls.append(call)
             data = self._run(call)
         elif action == "GetSessionDetail":
             data = {"Status": "FINISH"}
@@ -162,42 +180,42 @@ class Machine:
             return await self.link(request)
         body = await request.text()
         document = json.loads(body)
-        call = Called(
+        call = Call(
             "link", document["tool"], document["args"], document["server"], request.headers, body
         )
-        self.called.append(call)
+        self.calls.append(call)
         return web.json_response({"code": 200, "data": {"result": self._run(call)}})
 
-    def _run(self, call: Called) -> object:
+    def _run(self, call: Call) -> object:
         answer = self.tools[call.tool](call.args)
         if isinstance(answer, str):
             return {"content": [{"type": "text", "text": answer}], "isError": False}
         return answer
 
     async def _ws(self, request: web.Request) -> web.StreamResponse:
-        if self.refused:
-            return web.Response(status=self.refused)
+        if self.handshake_status:
+            return web.Response(status=self.handshake_status)
         socket = web.WebSocketResponse(max_msg_size=0)
         await socket.prepare(request)
-        line = Line(socket, request)
-        self.lines.append(line)
-        async with self._heard:
-            self._heard.notify_all()
+        connection = Connection(socket, request)
+        self.connections.append(connection)
+        async with self._changed:
+            self._changed.notify_all()
         async for message in socket:
             frame = json.loads(message.data)
-            self.heard.append(frame)
+            self.frames.append(frame)
             if reply := self.methods.get(frame["data"].get("method", "")):
-                await reply(line, frame)
-            async with self._heard:
-                self._heard.notify_all()
+                await reply(connection, frame)
+            async with self._changed:
+                self._changed.notify_all()
         return socket
 
 
-def always(data: object) -> Reply:
-    """Answer every frame with `data`."""
+def always_answer(data: object) -> FrameHandler:
+    """Return a handler that answers every frame with `data`."""
 
-    async def reply(line: Line, frame: dict[str, Any]) -> None:
-        await line.answers(frame, data)
+    async def reply(connection: Connection, frame: dict[str, Any]) -> None:
+        await connection.answer(frame, data)
 
     return reply
 

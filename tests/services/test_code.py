@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from agentbay_async import AsyncSession
 
-    from .machine import Line, Machine
+    from .machine import Connection, Machine
 
 
 def _answers(machine: Machine, document: object, *, error: bool = False) -> None:
@@ -44,7 +44,7 @@ async def test_code_is_sent_with_its_language_and_limit(
     await linked.code.run_code("1", "PY")
     await linked.code.run_code("1", "node", 0.2)
     await linked.code.run_code("1", timeout=300)
-    assert [call.args for call in machine.called] == [
+    assert [call.args for call in machine.calls] == [
         {"code": "1", "language": "python", "timeout_s": 60},
         {"code": "1", "language": "javascript", "timeout_s": 1},
         {"code": "1", "language": "python", "timeout_s": 300},
@@ -212,9 +212,9 @@ async def test_a_failure_without_a_reason_is_still_a_failure(
 
 
 def _streams(machine: Machine, *frames: dict[str, Any]) -> None:
-    async def reply(line: Line, frame: dict[str, Any]) -> None:
+    async def reply(connection: Connection, frame: dict[str, Any]) -> None:
         for data in frames:
-            await line.answers(frame, data)
+            await connection.answer(frame, data)
 
     machine.methods["run_code"] = reply
 
@@ -241,7 +241,7 @@ async def test_what_happens_is_told_as_it_happens(linked: AsyncSession, machine:
     assert events[2].result is not None
     assert (events[2].result.text, events[2].result.json) == ("3", {})
     assert (events[3].execution_count, events[3].execution_time) == (4, 0.25)
-    frame = await machine.hears("run_code")
+    frame = await machine.wait_for_frame("run_code")
     assert frame["target"] == "wuying_codespace"
     assert frame["data"] == {
         "method": "run_code",
@@ -310,9 +310,9 @@ async def test_a_line_that_breaks_while_code_runs_is_a_failure(
 ) -> None:
     """What came before was told, and the end is an error and no silence."""
 
-    async def cut(line: Line, frame: dict[str, Any]) -> None:
-        await line.answers(frame, _FRAMES[0])
-        line.ends()
+    async def cut(connection: Connection, frame: dict[str, Any]) -> None:
+        await connection.answer(frame, _FRAMES[0])
+        connection.close()
 
     machine.methods["run_code"] = cut
     told: list[str] = []
@@ -380,7 +380,7 @@ async def test_code_that_cannot_be_meant_is_refused(
     """The argument is named, and nothing is sent."""
     with pytest.raises(kind, match=named):
         await linked.code.run_code(**{"code": "1", **arguments})
-    assert machine.called == []
+    assert machine.calls == []
 
 
 async def test_a_stream_of_an_unknown_language_is_refused_at_once(linked: AsyncSession) -> None:

@@ -105,7 +105,7 @@ async def test_a_large_file_is_written_in_pieces_that_fit(
     (coded,) = disk.written.values()
     assert base64.b64decode(coded) == _CONTENT
     assert disk.finished["H"] == hashlib.md5(_CONTENT).hexdigest()
-    sizes = [len(call.body) for call in machine.called if call.tool == "write_file"]
+    sizes = [len(call.body) for call in machine.calls if call.tool == "write_file"]
     assert (len(sizes) < 8) is direct
     if not direct:
         assert max(sizes) < 63 * 1024

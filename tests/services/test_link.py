@@ -1,4 +1,4 @@
-"""Tools called directly: which way a call takes, what is sent, and when it is sent again."""
+"""Direct calls of tools: when they are used, what is sent, and when the API is used instead."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ def _link_breaks(machine: Machine) -> None:
 async def test_a_tool_is_called_at_the_address_of_its_session(
     linked: AsyncSession, machine: Machine
 ) -> None:
-    """Server, tool and arguments as JSON, the token in a header; the API is not asked."""
+    """With server, tool and arguments as JSON, and the token in a header; not through the API."""
     machine.tools["shell"] = _hello
     result = await linked.call_mcp_tool("shell", {"command": "ü", "n": None})
     assert result.data == "hello"
     assert result.request_id.startswith("link-")
-    (call,) = machine.called
+    (call,) = machine.calls
     assert (call.channel, call.server, call.args) == (
         "link",
         "wuying_shell",
@@ -74,22 +74,22 @@ async def test_a_tool_is_called_at_the_address_of_its_session(
     assert json.loads(call.body)["requestId"] == result.request_id
 
 
-async def test_neither_key_nor_token_is_written_where_gateways_log_it(
+async def test_neither_key_nor_token_is_sent_where_gateways_log_it(
     linked: AsyncSession, machine: Machine
 ) -> None:
-    """The key stays with the API, and the token is in one header and nowhere else."""
+    """The key is not sent, and the token is in one header only."""
     machine.tools["shell"] = _hello
     await linked.call_mcp_tool("shell", {})
-    (call,) = machine.called
+    (call,) = machine.calls
     assert "akm-" not in call.body + str(dict(call.headers))
     assert TOKEN not in call.body
 
 
 @pytest.mark.parametrize("missing", ["LinkUrl", "Token", "ToolList"])
-async def test_what_is_not_offered_whole_goes_by_the_api(
+async def test_incomplete_access_data_means_calls_through_the_api(
     join: Join, machine: Machine, missing: str
 ) -> None:
-    """Address, token and the tool's server are all needed."""
+    """A direct call needs URL, token and server."""
     machine.offer(**{missing: ""})
     machine.tools["shell"] = _hello
     session = await join()
@@ -97,27 +97,27 @@ async def test_what_is_not_offered_whole_goes_by_the_api(
     assert machine.channels() == ["api"]
 
 
-async def test_a_tool_of_no_known_server_goes_by_the_api(
+async def test_a_tool_of_an_unknown_server_is_called_through_the_api(
     linked: AsyncSession, machine: Machine
 ) -> None:
     """The service finds it by name."""
     machine.tools["unlisted"] = _hello
     await linked.call_mcp_tool("unlisted", {})
-    assert [(call.channel, call.server) for call in machine.called] == [("api", "")]
+    assert [(call.channel, call.server) for call in machine.calls] == [("api", "")]
 
 
-async def test_the_api_is_told_the_server_when_it_is_known(join: Join, machine: Machine) -> None:
-    """Two servers may offer tools of one name."""
+async def test_a_call_through_the_api_names_the_known_server(join: Join, machine: Machine) -> None:
+    """Two servers may offer tools with the same name."""
     machine.offer(LinkUrl="")
     machine.tools["shell"] = _hello
     await (await join()).call_mcp_tool("shell", {})
-    assert [(call.channel, call.server) for call in machine.called] == [("api", "wuying_shell")]
+    assert [(call.channel, call.server) for call in machine.calls] == [("api", "wuying_shell")]
 
 
-async def test_every_piece_of_a_direct_answer_arrives(
+async def test_all_items_of_a_direct_answer_are_read(
     linked: AsyncSession, machine: Machine
 ) -> None:
-    """Pictures are no empty success; bare texts and odd names are read; nothing is left out."""
+    """Pictures, bare texts and texts under other keys."""
     content = [
         {"type": "text", "text": "one"},
         {"type": "image", "data": "aGk=", "mimeType": "image/png"},
@@ -137,16 +137,16 @@ async def test_every_piece_of_a_direct_answer_arrives(
 
 
 async def test_a_direct_answer_may_be_json_text(linked: AsyncSession, machine: Machine) -> None:
-    """Some gateways wrap it once more."""
+    """Some gateways encode it twice."""
     inner = json.dumps({"result": {"content": [{"text": "in"}], "isError": False}})
     _link_answers(machine, {"code": 0, "data": inner})
     assert (await linked.call_mcp_tool("shell", {})).data == "in"
 
 
-async def test_a_tool_that_fails_directly_is_a_failure_and_not_asked_again(
+async def test_a_tool_error_of_a_direct_call_is_not_retried(
     linked: AsyncSession, machine: Machine
 ) -> None:
-    """Its words are the error; a second run by the API could do harm."""
+    """A second run could do harm."""
     machine.tools["shell"] = lambda _args: {"content": ["no such thing"], "isError": True}
     result = await linked.call_mcp_tool("shell", {})
     assert isinstance(result.error, ToolError)
@@ -154,20 +154,20 @@ async def test_a_tool_that_fails_directly_is_a_failure_and_not_asked_again(
     assert machine.channels() == ["link"]
 
 
-async def test_a_command_is_not_run_twice_when_the_line_breaks(
+async def test_a_command_is_not_run_twice_after_a_lost_connection(
     linked: AsyncSession, machine: Machine
 ) -> None:
-    """It may have run: the caller is told, and decides."""
+    """It may have run, so the error is raised."""
     _link_breaks(machine)
     result = await linked.command.run("rm -r build")
     assert isinstance(result.error, ConnectionLostError)
     assert machine.channels() == []
 
 
-async def test_reading_is_asked_again_by_the_api_when_the_line_breaks(
+async def test_a_read_is_repeated_through_the_api_after_a_lost_connection(
     linked: AsyncSession, machine: Machine
 ) -> None:
-    """Reading twice does no more than reading once; the address is tried again at once."""
+    """Reads are idempotent; the next call tries the direct address again."""
     _link_breaks(machine)
     machine.tools["list_directory"] = lambda _args: "[FILE] a"
     assert (await linked.call_mcp_tool("list_directory", {})).data == "[FILE] a"
@@ -177,20 +177,20 @@ async def test_reading_is_asked_again_by_the_api_when_the_line_breaks(
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
-async def test_a_call_that_was_turned_away_unread_goes_by_the_api(
+async def test_a_refused_direct_call_is_repeated_through_the_api(
     linked: AsyncSession, machine: Machine, status: int
 ) -> None:
-    """The token may have ended; the command did not run."""
+    """The token may have expired; the command did not run."""
     _link_answers(machine, "", status)
     machine.tools["shell"] = _hello
     assert (await linked.call_mcp_tool("shell", {})).success
     assert machine.channels() == ["api"]
 
 
-async def test_an_address_that_cannot_be_reached_is_left_alone_for_a_while(
+async def test_an_unreachable_direct_address_is_avoided_for_a_while(
     join: Join, machine: Machine, clock: InstantClock
 ) -> None:
-    """Each call would wait for it again; after half a minute it is tried once more."""
+    """For half a minute, so that calls do not wait for it each time."""
     machine.tools["shell"] = _hello
     machine.offer(LinkUrl="http://127.0.0.1:9")
     session = await join()
@@ -216,7 +216,7 @@ async def test_an_address_that_cannot_be_reached_is_left_alone_for_a_while(
         ("[" * 20_000, 200, BadAnswerError),
     ],
 )
-async def test_a_direct_answer_that_cannot_be_read_is_a_failure(
+async def test_an_invalid_direct_answer_is_a_failure(
     linked: AsyncSession, machine: Machine, body: object, status: int, kind: type[Exception]
 ) -> None:
     """Never an empty success."""
@@ -227,10 +227,10 @@ async def test_a_direct_answer_that_cannot_be_read_is_a_failure(
     assert result.error.session_id == "s-1"
 
 
-async def test_a_direct_call_has_the_time_limit_of_the_call(
+async def test_a_direct_call_has_the_timeout_of_the_call(
     linked: AsyncSession, machine: Machine
 ) -> None:
-    """A limit that is dropped on this channel would let a caller wait for ever."""
+    """It raises a RequestTimeoutError."""
     import asyncio
 
     closing = asyncio.Event()
@@ -249,7 +249,7 @@ async def test_a_direct_call_has_the_time_limit_of_the_call(
 async def test_the_token_is_in_no_message(
     linked: AsyncSession, machine: Machine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Neither in a log line, nor in an error, nor in what objects show of themselves."""
+    """Neither in the log, nor in an error, nor in a repr."""
     caplog.set_level(logging.DEBUG)
     _link_breaks(machine)
     result = await linked.call_mcp_tool("shell", {})
@@ -258,18 +258,18 @@ async def test_the_token_is_in_no_message(
     assert "/link" not in f"{caplog.text}{result!r}{access!r}"
 
 
-async def test_a_closed_client_calls_nothing_directly(
+async def test_a_closed_client_makes_no_direct_calls(
     linked: AsyncSession, linked_bay: AsyncAgentBay, machine: Machine
 ) -> None:
-    """Closed is closed, by every channel."""
+    """It raises ClosedError."""
     await linked_bay.aclose()
     with pytest.raises(ClosedError):
         await linked.call_mcp_tool("shell", {})
-    assert machine.called == []
+    assert machine.calls == []
 
 
-async def test_the_tools_of_an_image_are_kept_once(join: Join) -> None:
-    """A thousand sessions of one image hold one list between them."""
+async def test_sessions_of_an_image_share_its_list_of_tools(join: Join) -> None:
+    """There is one object for a thousand sessions."""
     first, second = await join(), await join()
     assert first._access is not None
     assert second._access is not None
@@ -279,12 +279,12 @@ async def test_the_tools_of_an_image_are_kept_once(join: Join) -> None:
 @pytest.mark.parametrize(
     "text", ["", "no json", "7", '{"name": "shell"}', "[7, null]", "[" * 20_000]
 )
-def test_a_list_of_tools_that_is_none_knows_no_tool(text: str) -> None:
-    """The API is asked for all of them."""
+def test_an_invalid_list_of_tools_has_no_tools(text: str) -> None:
+    """All tools are called through the API."""
     assert tool_servers(text).server_of("shell") == ""
 
 
 def test_the_first_of_two_tools_with_one_name_counts() -> None:
-    """As the official client has it."""
+    """As in the official client."""
     tools = tool_servers('[{"name": "a", "server": "x"}, {"name": "a", "server": "y"}]')
     assert tools.server_of("a") == "x"

@@ -11,14 +11,14 @@ import pytest
 
 from agentbay_async import AgentBayError, FileChange
 
-from .machine import TOOLS, always
+from .machine import TOOLS, always_answer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from agentbay_async import AsyncSession
 
-    from .machine import Line, Machine
+    from .machine import Connection, Machine
 
     Join = Callable[[], Awaitable[AsyncSession]]
 
@@ -32,7 +32,7 @@ async def test_a_write_is_not_too_large_for_the_channel_that_it_takes(
     machine.tools["shell"] = lambda _args: json.dumps({"stdout": "verified", "exit_code": 0})
     session = await join()
     (await session.file_system.write_file("/f", '"' * 200_000)).unwrap()
-    written = [call for call in machine.called if call.tool == "write_file"]
+    written = [call for call in machine.calls if call.tool == "write_file"]
     assert {call.channel for call in written} == {"api"}
     assert sum(len(call.args["content"]) for call in written) == 200_000
     # Quotes count twice on the wire.
@@ -44,17 +44,17 @@ async def test_input_for_a_terminal_does_not_vanish_with_the_line(
     linked: AsyncSession, machine: Machine
 ) -> None:
     """Who types is told that nobody heard it."""
-    machine.methods["pty.create"] = always({"result": {"ptySessionId": "p-1"}})
+    machine.methods["pty.create"] = always_answer({"result": {"ptySessionId": "p-1"}})
     pty = await linked.pty.create()
-    machine.refused = 503
-    machine.lines[0].breaks()
+    machine.handshake_status = 503
+    machine.connections[0].abort()
     with pytest.raises(AgentBayError):
         await asyncio.wait_for(pty.wait(), 10)
     with pytest.raises(AgentBayError):
         await pty.send_input("rm x\n")
     with pytest.raises(AgentBayError):
         await pty.resize(100, 30)
-    assert not [frame for frame in machine.heard if frame["data"]["method"] == "pty.input"]
+    assert not [frame for frame in machine.frames if frame["data"]["method"] == "pty.input"]
 
 
 async def test_changes_are_not_missed_for_a_slash_at_the_end_of_a_path(
@@ -62,15 +62,15 @@ async def test_changes_are_not_missed_for_a_slash_at_the_end_of_a_path(
 ) -> None:
     """The session tells of ``/w`` what was asked about ``/w/``, or the other way round."""
     machine.tools["get_file_change"] = lambda _args: "[]"
-    machine.methods["subscribe_file_change"] = always({"phase": "end"})
+    machine.methods["subscribe_file_change"] = always_answer({"phase": "end"})
     session = await join()
     changes: Any = session.file_system.watch("/w/")
     async with aclosing(changes):
         first = asyncio.create_task(anext(changes))
-        await machine.hears("subscribe_file_change")
+        await machine.wait_for_frame("subscribe_file_change")
         entry = {"eventType": "create", "path": "/w/a", "pathType": "file"}
         for path in ("/w", "/w/"):
-            await machine.lines[0].pushes(
+            await machine.connections[0].push(
                 "wuying_filesystem", {"eventType": "file_change", "path": path, "events": [entry]}
             )
         told = [await asyncio.wait_for(first, 20), await asyncio.wait_for(anext(changes), 20)]
@@ -82,19 +82,19 @@ async def test_stopping_a_browser_does_not_cut_off_the_terminals(
 ) -> None:
     """They share a line, which no service closes for the others."""
     machine.tools["stopChrome"] = lambda _args: "True"
-    machine.methods["pty.create"] = always({"result": {"ptySessionId": "p-1"}})
+    machine.methods["pty.create"] = always_answer({"result": {"ptySessionId": "p-1"}})
     machine.methods["pty.input"] = _echoes
     pty = await linked.pty.create()
     (await linked.browser.destroy()).unwrap()
     await pty.send_input("hi")
     assert await asyncio.wait_for(anext(aiter(pty)), 20) == b"hi"
-    assert len(machine.lines) == 1
+    assert len(machine.connections) == 1
 
 
-async def _echoes(line: Line, frame: dict[str, Any]) -> None:
+async def _echoes(connection: Connection, frame: dict[str, Any]) -> None:
     params = frame["data"]["params"]
     data = {"eventType": "pty.output", **params}
-    await line.pushes("PTY_SERVER", data)
+    await connection.push("PTY_SERVER", data)
 
 
 async def test_the_name_of_an_error_is_not_lost_to_its_summary(

@@ -13,36 +13,36 @@ import pytest
 
 from agentbay_async import InvalidArgumentError, PtyNotConnectedError, SessionError
 
-from .machine import always
+from .machine import always_answer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from agentbay_async import AsyncProcess, AsyncSession
 
-    from .machine import Line, Machine
+    from .machine import Connection, Machine
 
 _HEAD = r"$ stty -echo; printf '\001agentbay\002'; exec" + "\r\n\x01agentbay\x02"
 
 
 def _runs(machine: Machine, *texts: str, code: int = 0, offset: int | None = None) -> None:
-    async def reply(line: Line, frame: dict[str, Any]) -> None:
+    async def reply(connection: Connection, frame: dict[str, Any]) -> None:
         more = {} if offset is None else {"offset": offset}
         for text in texts:
-            await line.pushes(
+            await connection.push(
                 "PTY_SERVER",
                 {"eventType": "pty.output", "ptySessionId": "p-1", "data": text, **more},
             )
             more = {}
-        await line.pushes(
+        await connection.push(
             "PTY_SERVER", {"eventType": "pty.exit", "ptySessionId": "p-1", "exitCode": code}
         )
 
-    async def attach(line: Line, frame: dict[str, Any]) -> None:
-        await line.answers(frame, {"result": {"ptySessionId": "p-1"}})
-        await reply(line, frame)
+    async def attach(connection: Connection, frame: dict[str, Any]) -> None:
+        await connection.answer(frame, {"result": {"ptySessionId": "p-1"}})
+        await reply(connection, frame)
 
-    machine.methods["pty.create"] = always({"result": {"ptySessionId": "p-1"}})
+    machine.methods["pty.create"] = always_answer({"result": {"ptySessionId": "p-1"}})
     machine.methods["pty.input"] = reply
     machine.methods["pty.connect"] = attach
 
@@ -59,10 +59,10 @@ async def test_a_command_takes_the_place_of_a_shell(linked: AsyncSession, machin
     _runs(machine)
     command = "echo 'a\nb' \"$X\" \\ ü"
     await linked.command.start(command, cwd="/tmp", envs={"X": "1"})
-    params = (await machine.hears("pty.create"))["data"]["params"]
+    params = (await machine.wait_for_frame("pty.create"))["data"]["params"]
     assert params["envs"] == {"TERM": "dumb", "X": "1", "AGENTBAY_COMMAND": command}
     assert (params["cwd"], params["shell"]) == ("/tmp", "/bin/sh")
-    line = (await machine.hears("pty.input"))["data"]["params"]["data"]
+    line = (await machine.wait_for_frame("pty.input"))["data"]["params"]["data"]
     assert line.startswith("stty -echo")
     assert line.endswith("\n")
     assert len(line) < 256
@@ -110,16 +110,16 @@ async def test_a_process_reads_what_is_written_to_it(
     linked: AsyncSession, machine: Machine
 ) -> None:
     """Lines, and the end of input."""
-    machine.methods["pty.create"] = always({"result": {"ptySessionId": "p-1"}})
-    machine.methods["pty.kill"] = always({"result": {}})
+    machine.methods["pty.create"] = always_answer({"result": {"ptySessionId": "p-1"}})
+    machine.methods["pty.kill"] = always_answer({"result": {}})
     process = await linked.command.start("cat")
     await process.send_stdin("hi\n")
     await process.close_stdin()
-    await machine.hears("pty.input", 3)
-    typed = [one["data"]["params"].get("data") for one in machine.heard][2:]
+    await machine.wait_for_frame("pty.input", 3)
+    typed = [one["data"]["params"].get("data") for one in machine.frames][2:]
     assert typed == ["hi\n", "\x04"]
     await process.kill()
-    await machine.hears("pty.kill")
+    await machine.wait_for_frame("pty.kill")
 
 
 async def test_a_process_that_has_ended_reads_no_more(
@@ -141,33 +141,35 @@ async def _real_terminal(machine: Machine, command: str) -> None:
         os.setsid()
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
-    async def create(line: Line, frame: dict[str, Any]) -> None:
+    async def create(connection: Connection, frame: dict[str, Any]) -> None:
         envs = {**os.environ, **frame["data"]["params"]["envs"], "AGENTBAY_COMMAND": command}
         shell = await asyncio.create_subprocess_exec(
             "/bin/sh", stdin=slave, stdout=slave, stderr=slave, env=envs, preexec_fn=lead
         )
         os.close(slave)
-        await line.answers(frame, {"result": {"ptySessionId": "p-1"}})
-        machine.tasks.append(asyncio.create_task(_carried(line, master, shell)))
+        await connection.answer(frame, {"result": {"ptySessionId": "p-1"}})
+        machine.tasks.append(asyncio.create_task(_carried(connection, master, shell)))
 
-    async def typed(_line: Line, frame: dict[str, Any]) -> None:
+    async def typed(_line: Connection, frame: dict[str, Any]) -> None:
         os.write(master, frame["data"]["params"]["data"].encode())
 
     machine.methods["pty.create"] = create
     machine.methods["pty.input"] = typed
 
 
-async def _carried(line: Line, master: int, shell: asyncio.subprocess.Process) -> None:
+async def _carried(connection: Connection, master: int, shell: asyncio.subprocess.Process) -> None:
     while True:
         try:
             piece = await asyncio.to_thread(os.read, master, 65536)
         except OSError:  # what Linux says at the end of a terminal
             break
         data = {"encoding": "base64", "data": base64.b64encode(piece).decode()}
-        await line.pushes("PTY_SERVER", {"eventType": "pty.output", "ptySessionId": "p-1", **data})
+        await connection.push(
+            "PTY_SERVER", {"eventType": "pty.output", "ptySessionId": "p-1", **data}
+        )
     os.close(master)
     code = await shell.wait()
-    await line.pushes(
+    await connection.push(
         "PTY_SERVER", {"eventType": "pty.exit", "ptySessionId": "p-1", "exitCode": code}
     )
 
@@ -202,4 +204,4 @@ async def test_a_command_that_cannot_be_started_is_refused(
     """Nothing is opened for it."""
     with pytest.raises(InvalidArgumentError, match="command"):
         await linked.command.start(command)
-    assert machine.lines == []
+    assert machine.connections == []

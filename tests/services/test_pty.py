@@ -21,31 +21,33 @@ from agentbay_async import (
 )
 from agentbay_async.services._pty.output_buffer import OutputBuffer
 
-from .machine import always
+from .machine import always_answer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from agentbay_async import AsyncAgentBay, AsyncPtyHandle, AsyncSession
 
-    from .machine import Line, Machine, Reply
+    from .machine import Connection, Machine, Reply
 
 _SERVER = "PTY_SERVER"
 
 
-async def _writes(line: Line, text: str, name: str = "p-1", **more: object) -> None:
+async def _writes(connection: Connection, text: str, name: str = "p-1", **more: object) -> None:
     data = {"eventType": "pty.output", "ptySessionId": name, "encoding": "utf8", "data": text}
-    await line.pushes(_SERVER, {**data, **more})
+    await connection.push(_SERVER, {**data, **more})
 
 
-async def _exits(line: Line, code: int = 0, name: str = "p-1") -> None:
-    await line.pushes(_SERVER, {"eventType": "pty.exit", "ptySessionId": name, "exitCode": code})
+async def _exits(connection: Connection, code: int = 0, name: str = "p-1") -> None:
+    await connection.push(
+        _SERVER, {"eventType": "pty.exit", "ptySessionId": name, "exitCode": code}
+    )
 
 
 @pytest.fixture
 def opened(machine: Machine, linked: AsyncSession) -> Callable[..., Awaitable[AsyncPtyHandle]]:
     """Give a function that opens a terminal."""
-    machine.methods["pty.create"] = always({"result": {"ptySessionId": "p-1"}})
+    machine.methods["pty.create"] = always_answer({"result": {"ptySessionId": "p-1"}})
 
     async def create(**options: Any) -> AsyncPtyHandle:
         return await linked.pty.create(**options)
@@ -66,7 +68,7 @@ async def test_a_terminal_is_opened_as_it_was_asked_for(
     """Size, directory, variables and shell arrive; the usual variables are there."""
     pty = await opened(cols=100, rows=30, cwd="/tmp", envs={"LANG": "C", "A": "1"}, shell="bash")
     assert (pty.pty_session_id, pty.is_connected, pty.exit_code) == ("p-1", True, None)
-    frame = await machine.hears("pty.create")
+    frame = await machine.wait_for_frame("pty.create")
     assert frame["target"] == _SERVER
     assert frame["data"]["params"] == {
         "cols": 100,
@@ -82,12 +84,12 @@ async def test_output_that_overtakes_the_answer_is_not_lost(
 ) -> None:
     """The first prompt comes before the id is known, and the end may too."""
 
-    async def hasty(line: Line, frame: dict[str, Any]) -> None:
-        await _writes(line, "$ ")
-        await _writes(line, "not mine", "p-2")
-        await line.answers(frame, {"result": {"ptySessionId": "p-1"}})
-        await _writes(line, "bye")
-        await _exits(line, 3)
+    async def hasty(connection: Connection, frame: dict[str, Any]) -> None:
+        await _writes(connection, "$ ")
+        await _writes(connection, "not mine", "p-2")
+        await connection.answer(frame, {"result": {"ptySessionId": "p-1"}})
+        await _writes(connection, "bye")
+        await _exits(connection, 3)
 
     machine.methods["pty.create"] = hasty
     pty = await linked.pty.create()
@@ -101,12 +103,12 @@ async def test_bytes_that_are_no_text_arrive_as_they_are(
 ) -> None:
     """Half a character, and NUL; what cannot be read is dropped alone."""
     pty = await opened()
-    line = machine.lines[0]
-    await _writes(line, base64.b64encode(b"\xc3\x00").decode(), encoding="base64")
-    await _writes(line, "%%%", encoding="base64")
-    await line.pushes(_SERVER, {"eventType": "pty.output", "ptySessionId": "p-1", "data": 7})
-    await _writes(line, base64.b64encode(b"\xbc").decode(), encoding="base64")
-    await _exits(line)
+    connection = machine.connections[0]
+    await _writes(connection, base64.b64encode(b"\xc3\x00").decode(), encoding="base64")
+    await _writes(connection, "%%%", encoding="base64")
+    await connection.push(_SERVER, {"eventType": "pty.output", "ptySessionId": "p-1", "data": 7})
+    await _writes(connection, base64.b64encode(b"\xbc").decode(), encoding="base64")
+    await _exits(connection)
     assert await _all(pty) == b"\xc3\x00\xbc"
 
 
@@ -130,12 +132,12 @@ async def test_input_arrives_whole(
     pty = await opened()
     await pty.send_input(data)
     await pty.resize(10, 20)
-    assert (await machine.hears("pty.resize"))["data"]["params"] == {
+    assert (await machine.wait_for_frame("pty.resize"))["data"]["params"] == {
         "ptySessionId": "p-1",
         "cols": 10,
         "rows": 20,
     }
-    inputs = [one["data"]["params"] for one in machine.heard if "input" in one["data"]["method"]]
+    inputs = [one["data"]["params"] for one in machine.frames if "input" in one["data"]["method"]]
     assert [(one["encoding"], one["data"]) for one in inputs] == sent
 
 
@@ -153,8 +155,8 @@ async def test_a_callback_gets_all_output_in_order(
 
     pty = await opened(on_data=on_data)
     for word in ("one", "two", "three"):
-        await _writes(machine.lines[0], word)
-    await _exits(machine.lines[0])
+        await _writes(machine.connections[0], word)
+    await _exits(machine.connections[0])
     await pty.wait(10)
     assert b"".join(got) == b"onetwothree"
     with pytest.raises(InvalidArgumentError, match="on_data"):
@@ -165,7 +167,7 @@ async def test_a_callback_may_use_the_terminal(
     opened: Callable[..., Awaitable[AsyncPtyHandle]], machine: Machine
 ) -> None:
     """The answer to its own question arrives while it waits."""
-    machine.methods["pty.kill"] = always({"result": {}})
+    machine.methods["pty.kill"] = always_answer({"result": {}})
     killed = asyncio.Event()
 
     async def on_data(_piece: bytes) -> None:
@@ -173,7 +175,7 @@ async def test_a_callback_may_use_the_terminal(
         killed.set()
 
     pty = await opened(on_data=on_data)
-    await _writes(machine.lines[0], "enough")
+    await _writes(machine.connections[0], "enough")
     await asyncio.wait_for(killed.wait(), 10)
 
 
@@ -188,11 +190,11 @@ async def test_a_terminal_that_goes_on_is_waited_for_so_long(
 
 
 def _attaches(machine: Machine, *texts: tuple[int, str]) -> Reply:
-    async def reply(line: Line, frame: dict[str, Any]) -> None:
-        await line.answers(frame, {"result": {"ptySessionId": "p-1"}})
+    async def reply(connection: Connection, frame: dict[str, Any]) -> None:
+        await connection.answer(frame, {"result": {"ptySessionId": "p-1"}})
         for offset, text in texts:
-            await _writes(line, text, offset=offset)
-        await _exits(line)
+            await _writes(connection, text, offset=offset)
+        await _exits(connection)
 
     machine.methods["pty.connect"] = reply
     return reply
@@ -204,11 +206,11 @@ async def test_no_byte_is_lost_or_doubled_when_the_line_is_made_anew(
     """It attaches again from where it is; what was sent already is left out."""
     pty = await opened()
     _attaches(machine, (2, "cdefg"), (7, "hij"))
-    await _writes(machine.lines[0], "abcd", offset=0)
+    await _writes(machine.connections[0], "abcd", offset=0)
     assert await asyncio.wait_for(anext(aiter(pty)), 20) == b"abcd"
-    machine.lines[0].breaks()
+    machine.connections[0].abort()
     assert await _all(pty) == b"efghij"
-    frame = await machine.hears("pty.connect")
+    frame = await machine.wait_for_frame("pty.connect")
     assert frame["data"]["params"] == {"ptySessionId": "p-1", "offset": 4}
 
 
@@ -218,9 +220,9 @@ async def test_bytes_that_the_session_did_not_keep_are_said_to_be_missing(
     """Reading goes on after that."""
     pty = await opened()
     _attaches(machine, (6, "g"))
-    await _writes(machine.lines[0], "ab", offset=0)
+    await _writes(machine.connections[0], "ab", offset=0)
     assert await asyncio.wait_for(anext(aiter(pty)), 20) == b"ab"
-    machine.lines[0].breaks()
+    machine.connections[0].abort()
     with pytest.raises(PtyError, match="4 bytes"):
         await asyncio.wait_for(anext(aiter(pty)), 20)
     assert await _all(pty) == b"g"
@@ -231,9 +233,9 @@ async def test_nobody_waits_for_a_terminal_that_is_gone_with_the_line(
 ) -> None:
     """It cannot be attached to again, and whoever waits or reads is told."""
     pty = await opened()
-    machine.methods["pty.connect"] = always({"error": "no such terminal"})
+    machine.methods["pty.connect"] = always_answer({"error": "no such terminal"})
     waiting = asyncio.create_task(pty.wait())
-    machine.lines[0].breaks()
+    machine.connections[0].abort()
     with pytest.raises(PtyError, match="no such terminal"):
         await asyncio.wait_for(waiting, 10)
     with pytest.raises(PtyError):
@@ -249,8 +251,8 @@ async def test_nobody_waits_for_a_line_that_does_not_come_back(
     """A wait without a limit ends all the same."""
     pty = await opened()
     waiting = asyncio.create_task(pty.wait())
-    machine.refused = 503
-    machine.lines[0].breaks()
+    machine.handshake_status = 503
+    machine.connections[0].abort()
     with pytest.raises(ServiceError):
         await asyncio.wait_for(waiting, 10)
 
@@ -272,8 +274,8 @@ async def test_a_terminal_that_fails_ends_with_its_words(
 ) -> None:
     """What it wrote before can be read."""
     pty = await opened()
-    await _writes(machine.lines[0], "last words")
-    await machine.lines[0].pushes(
+    await _writes(machine.connections[0], "last words")
+    await machine.connections[0].push(
         _SERVER, {"eventType": "pty.error", "ptySessionId": "p-1", "error": "out of memory"}
     )
     output = aiter(pty)
@@ -288,8 +290,8 @@ async def test_leaving_one_terminal_leaves_the_others_connected(
     """And the process of the one goes on, and can be connected to again."""
     names = iter(["p-1", "p-2"])
 
-    async def create(line: Line, frame: dict[str, Any]) -> None:
-        await line.answers(frame, {"result": {"ptySessionId": next(names)}})
+    async def create(connection: Connection, frame: dict[str, Any]) -> None:
+        await connection.answer(frame, {"result": {"ptySessionId": next(names)}})
 
     machine.methods["pty.create"] = create
     first, second = await linked.pty.create(), await linked.pty.create()
@@ -299,7 +301,7 @@ async def test_leaving_one_terminal_leaves_the_others_connected(
         await first.send_input("x")
     with pytest.raises(PtyNotConnectedError):
         await first.wait()
-    await _writes(machine.lines[0], "here", "p-2")
+    await _writes(machine.connections[0], "here", "p-2")
     assert await asyncio.wait_for(anext(aiter(second)), 20) == b"here"
     _attaches(machine, (0, "again"))
     assert await _all(await linked.pty.connect("p-1")) == b"again"
@@ -309,11 +311,11 @@ async def test_terminals_are_listed_and_killed_by_id(
     linked: AsyncSession, machine: Machine
 ) -> None:
     """Also those that another program has opened."""
-    machine.methods["pty.list"] = always({"result": {"ptySessionIds": ["p-7", "p-8"]}})
-    machine.methods["pty.kill"] = always({"result": {}})
+    machine.methods["pty.list"] = always_answer({"result": {"ptySessionIds": ["p-7", "p-8"]}})
+    machine.methods["pty.kill"] = always_answer({"result": {}})
     assert await linked.pty.list() == [PtySession("p-7"), PtySession("p-8")]
     await linked.pty.kill("p-7")
-    assert (await machine.hears("pty.kill"))["data"]["params"] == {"ptySessionId": "p-7"}
+    assert (await machine.wait_for_frame("pty.kill"))["data"]["params"] == {"ptySessionId": "p-7"}
 
 
 @pytest.mark.parametrize(
@@ -329,7 +331,7 @@ async def test_a_terminal_that_was_not_opened_is_a_failure(
     linked: AsyncSession, machine: Machine, data: object, kind: type[Exception]
 ) -> None:
     """The reason is raised, and nothing of it stays behind."""
-    machine.methods["pty.create"] = always(data)
+    machine.methods["pty.create"] = always_answer(data)
     with pytest.raises(kind):
         await linked.pty.create()
     connection = linked.pty._client._current
@@ -359,7 +361,7 @@ async def test_a_terminal_that_cannot_be_meant_is_refused(
     """The argument is named, and nothing is sent."""
     with pytest.raises(kind, match=named):
         await linked.pty.create(**options)
-    assert machine.lines == []
+    assert machine.connections == []
 
 
 async def test_input_that_is_neither_text_nor_bytes_is_refused(

@@ -20,7 +20,7 @@ from agentbay_async import (
     ToolError,
 )
 
-from .machine import always
+from .machine import always_answer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -47,7 +47,7 @@ def _answers(machine: Machine, *batches: list[dict[str, str]]) -> None:
 
 
 def _asked(machine: Machine) -> int:
-    return len([call for call in machine.called if call.tool == "get_file_change"])
+    return len([call for call in machine.calls if call.tool == "get_file_change"])
 
 
 def _watch(session: AsyncSession, path: str = "/w") -> AsyncGenerator[FileChange, None]:
@@ -65,7 +65,7 @@ async def test_what_was_there_before_is_no_change(join: Join, machine: Machine) 
     _answers(machine, [_OLD], [], [_NEW])
     async with aclosing(_watch(await join(), "/w/")) as changes:
         assert await _next(changes) == _change(_NEW)
-    assert {call.args["path"] for call in machine.called} == {"/w"}
+    assert {call.args["path"] for call in machine.calls} == {"/w"}
 
 
 async def test_an_interval_passes_between_two_questions(
@@ -101,11 +101,11 @@ async def test_a_watch_ends_when_the_session_says_no(join: Join, machine: Machin
 
 
 def _pushes(machine: Machine) -> None:
-    machine.methods["subscribe_file_change"] = always({"phase": "end"})
+    machine.methods["subscribe_file_change"] = always_answer({"phase": "end"})
 
 
-async def _push(machine: Machine, *events: object, path: str = "/w", line: int = 0) -> None:
-    await machine.lines[line].pushes(
+async def _push(machine: Machine, *events: object, path: str = "/w", connection: int = 0) -> None:
+    await machine.connections[connection].push(
         _SERVER, {"eventType": "file_change", "path": path, "events": list(events)}
     )
 
@@ -122,7 +122,7 @@ async def test_changes_are_pushed_where_that_is_offered(
         await _push(machine, 7, {"eventType": "modify"}, _OLD, path="/w/")
         assert await _next(changes) == _change(_OLD)
     assert _asked(machine) == 2
-    bye = await machine.hears("unsubscribe_file_change")
+    bye = await machine.wait_for_frame("unsubscribe_file_change")
     assert bye["data"]["params"] == {"path": "/w"}
 
 
@@ -134,9 +134,9 @@ async def test_a_watch_goes_on_after_the_line_was_made_anew(
     _answers(machine, [], [_NEW], [_OLD])
     async with aclosing(_watch(linked)) as changes:
         assert await _next(changes) == _change(_NEW)
-        machine.lines[0].breaks()
+        machine.connections[0].abort()
         assert await _next(changes) == _change(_OLD)
-        await _push(machine, _NEW, line=1)
+        await _push(machine, _NEW, connection=1)
         assert await _next(changes) == _change(_NEW)
 
 
@@ -145,8 +145,10 @@ async def test_where_pushing_fails_the_session_is_asked(
     linked: AsyncSession, machine: Machine, refused: bool
 ) -> None:
     """A refusal, or no line at all: the changes are told all the same."""
-    machine.methods["subscribe_file_change"] = always({"phase": "error", "error": {"message": "?"}})
-    machine.refused = 503 if refused else 0
+    machine.methods["subscribe_file_change"] = always_answer(
+        {"phase": "error", "error": {"message": "?"}}
+    )
+    machine.handshake_status = 503 if refused else 0
     _answers(machine, [], [], [_NEW])
     async with aclosing(_watch(linked)) as changes:
         assert await _next(changes) == _change(_NEW)
@@ -160,8 +162,8 @@ async def test_a_line_that_is_lost_for_good_leaves_a_watch_that_asks(
     _answers(machine, [], [_NEW], [], [_OLD])
     async with aclosing(_watch(linked)) as changes:
         assert await _next(changes) == _change(_NEW)
-        machine.refused = 403
-        machine.lines[0].breaks()
+        machine.handshake_status = 403
+        machine.connections[0].abort()
         assert await _next(changes) == _change(_OLD)
 
 
@@ -240,4 +242,4 @@ async def test_a_watch_that_cannot_be_meant_is_refused_at_once(
         linked.file_system.watch(path, interval=interval)
     with pytest.raises(kind):
         linked.file_system.watch_directory(path, print, interval)
-    assert machine.called == []
+    assert machine.calls == []

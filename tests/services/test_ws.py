@@ -1,4 +1,4 @@
-"""The WebSocket of a session: one line for all, made anew when it breaks, given up when refused."""
+"""The WebSocket of a session: shared, reconnected when it breaks, given up when refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from agentbay_async._protocol.frames import read_frame
 from agentbay_async._transport.websocket import Subscriber
 from agentbay_async.services._tool_calls import get_socket
 
-from .machine import TOKEN, always
+from .machine import TOKEN, always_answer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from agentbay_async._protocol.frames import Frame
     from agentbay_async._transport.websocket import SessionSocket
 
-    from .machine import Line, Machine
+    from .machine import Connection, Machine
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ async def socket(linked: AsyncSession) -> SessionSocket:
     return await get_socket(linked._api, "s-1")
 
 
-class Heard:
-    """A listener that keeps what it is told."""
+class Recorder:
+    """A subscriber that records its calls."""
 
     def __init__(self) -> None:
         self.data: list[dict[str, Any]] = []
@@ -55,8 +55,8 @@ class Heard:
         self.reason: AgentBayError | None = None
         self.something = asyncio.Event()
 
-    def listener(self) -> Subscriber:
-        """Give what the socket tells."""
+    def subscriber(self) -> Subscriber:
+        """Return the callbacks."""
         return Subscriber(self._hear, self.reopened.set, self._end)
 
     def _hear(self, frame: Frame) -> None:
@@ -69,40 +69,40 @@ class Heard:
 
 
 async def _within(event: asyncio.Event) -> None:
-    await asyncio.wait_for(event.wait(), 10)
+    await asyncio.wait_for(event.wait(), 30)
 
 
-async def test_a_question_is_answered(socket: SessionSocket, machine: Machine) -> None:
-    """Id, source, target and data as the protocol has them; the token in the handshake."""
-    machine.methods["m"] = always({"result": "ü"})
+async def test_a_call_is_answered(socket: SessionSocket, machine: Machine) -> None:
+    """With id, source, target and data of the protocol; the token is in the handshake."""
+    machine.methods["m"] = always_answer({"result": "ü"})
     assert await socket.call("SERVER", {"method": "m", "params": {}}) == {"result": "ü"}
-    (frame,) = machine.heard
+    (frame,) = machine.frames
     assert {**frame, "invocationId": ""} == {
         "invocationId": "",
         "source": "SDK",
         "target": "SERVER",
         "data": {"method": "m", "params": {}},
     }
-    assert machine.lines[0].headers["X-Access-Token"] == TOKEN
+    assert machine.connections[0].headers["X-Access-Token"] == TOKEN
 
 
-async def test_everybody_speaks_through_one_line(socket: SessionSocket, machine: Machine) -> None:
-    """A hundred questions at once need one connection, and each gets its own answer."""
+async def test_all_calls_share_one_connection(socket: SessionSocket, machine: Machine) -> None:
+    """Of a hundred concurrent calls, each gets its own answer."""
 
-    async def echo(line: Line, frame: dict[str, Any]) -> None:
-        await line.answers(frame, {"result": frame["data"]["n"]})
+    async def echo(connection: Connection, frame: dict[str, Any]) -> None:
+        await connection.answer(frame, {"result": frame["data"]["n"]})
 
     machine.methods["m"] = echo
     asked = [socket.call("S", {"method": "m", "n": number}) for number in range(100)]
     answers = await asyncio.gather(*asked)
     assert [answer["result"] for answer in answers] == list(range(100))
-    assert len(machine.lines) == 1
+    assert len(machine.connections) == 1
 
 
 async def test_a_session_has_one_socket(
     linked: AsyncSession, join: Callable[[], Awaitable[AsyncSession]], socket: SessionSocket
 ) -> None:
-    """However often it is looked up."""
+    """However many times the session is looked up."""
     again = await join()
     assert await get_socket(again._api, "s-1") is socket
 
@@ -115,20 +115,20 @@ async def test_a_session_has_one_socket(
         ({"error": 7}, ToolError, "failed"),
     ],
 )
-async def test_an_answer_that_says_no_is_an_error(
+async def test_an_error_in_an_answer_is_raised(
     socket: SessionSocket, machine: Machine, data: object, kind: type[Exception], message: str
 ) -> None:
-    """In words, or as an object."""
-    machine.methods["m"] = always(data)
+    """As text, or as an object."""
+    machine.methods["m"] = always_answer(data)
     with pytest.raises(kind, match=message):
         await socket.call("S", {"method": "m"})
 
 
 async def test_the_gateway_may_answer_for_a_server(socket: SessionSocket, machine: Machine) -> None:
-    """It says that a server is not there; that is no reason to wait."""
+    """It answers at once that there is no such server."""
 
-    async def gateway(line: Line, frame: dict[str, Any]) -> None:
-        await line.says(
+    async def gateway(connection: Connection, frame: dict[str, Any]) -> None:
+        await connection.send(
             {
                 "requestId": frame["invocationId"],
                 "source": "WEBSOCKET_SERVER",
@@ -141,22 +141,20 @@ async def test_the_gateway_may_answer_for_a_server(socket: SessionSocket, machin
         await socket.call("S", {"method": "m"})
 
 
-async def test_an_answer_that_does_not_come_is_waited_for_so_long(
-    socket: SessionSocket, machine: Machine
-) -> None:
-    """And nothing of the question stays behind."""
+async def test_a_call_without_an_answer_times_out(socket: SessionSocket, machine: Machine) -> None:
+    """The pending call is removed."""
     with pytest.raises(RequestTimeoutError):
         await socket.call("S", {"method": "m"}, 0.05)
     assert socket._pending == {}
 
 
 async def test_a_stream_gives_its_frames_in_order(socket: SessionSocket, machine: Machine) -> None:
-    """Up to the one that ends it."""
+    """Up to the last one."""
 
-    async def stream(line: Line, frame: dict[str, Any]) -> None:
+    async def stream(connection: Connection, frame: dict[str, Any]) -> None:
         for number in range(3):
-            await line.answers(frame, {"phase": "event", "n": number})
-        await line.answers(frame, {"phase": "end", "status": "finished"})
+            await connection.answer(frame, {"phase": "event", "n": number})
+        await connection.answer(frame, {"phase": "end", "status": "finished"})
 
     machine.methods["m"] = stream
     frames = await socket.stream("S", {"method": "m"})
@@ -176,14 +174,14 @@ async def test_a_stream_gives_its_frames_in_order(socket: SessionSocket, machine
         ({}, BadAnswerError),
     ],
 )
-async def test_a_stream_that_fails_raises_after_what_came_before(
+async def test_a_failed_stream_raises_after_the_frames_before(
     socket: SessionSocket, machine: Machine, data: dict[str, Any], kind: type[Exception]
 ) -> None:
-    """What arrived is not lost by the error behind it."""
+    """Frames that arrived before the error can be read."""
 
-    async def stream(line: Line, frame: dict[str, Any]) -> None:
-        await line.answers(frame, {"phase": "event", "n": 1})
-        await line.answers(frame, data)
+    async def stream(connection: Connection, frame: dict[str, Any]) -> None:
+        await connection.answer(frame, {"phase": "event", "n": 1})
+        await connection.answer(frame, data)
 
     machine.methods["m"] = stream
     frames = await socket.stream("S", {"method": "m"})
@@ -195,18 +193,18 @@ async def test_a_stream_that_fails_raises_after_what_came_before(
 async def test_another_frame_can_be_sent_within_a_stream(
     socket: SessionSocket, machine: Machine
 ) -> None:
-    """It carries the id of the stream; what was cancelled is not heard any more."""
+    """It has the id of the stream; frames after a cancel are dropped."""
     frames = await socket.stream("S", {"method": "m"})
     await frames.write({"method": "more"})
-    more = await machine.hears("more")
+    more = await machine.wait_for_frame("more")
     assert more["invocationId"] == frames.id
     frames.cancel()
     assert socket._pending == {}
 
 
 async def test_a_frame_of_any_size_arrives(socket: SessionSocket, machine: Machine) -> None:
-    """A chart of some megabytes must not break the line of everybody else."""
-    machine.methods["m"] = always({"result": "x" * 5_000_000})
+    """A chart has several megabytes."""
+    machine.methods["m"] = always_answer({"result": "x" * 5_000_000})
     answer = await socket.call("S", {"method": "m"})
     assert len(answer["result"]) == 5_000_000
 
@@ -231,77 +229,77 @@ def test_an_invalid_frame_is_a_value_error(text: str) -> None:
         read_frame(text)
 
 
-async def test_frames_that_cannot_be_read_are_dropped(
+async def test_invalid_frames_are_dropped(
     socket: SessionSocket, machine: Machine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The line stays, and the next frame is heard."""
-    heard = Heard()
-    socket.subscribe("S", heard.listener())
-    machine.methods["m"] = always({})
+    """The connection stays, and the next frame is read."""
+    recorder = Recorder()
+    socket.subscribe("S", recorder.subscriber())
+    machine.methods["m"] = always_answer({})
     await socket.call("S", {"method": "m"})
     for text in [*_BAD, b"\xff\xfe"]:
-        await machine.lines[0].says(text)
-    await machine.lines[0].pushes("S", '{"n": 1}')
-    await _within(heard.something)
-    assert heard.data == [{"n": 1}]
-    assert len(machine.lines) == 1
+        await machine.connections[0].send(text)
+    await machine.connections[0].push("S", '{"n": 1}')
+    await _within(recorder.something)
+    assert recorder.data == [{"n": 1}]
+    assert len(machine.connections) == 1
     assert "dropped a frame" in caplog.text
 
 
-async def test_one_listener_that_fails_or_leaves_does_not_silence_the_others(
+async def test_a_subscriber_that_fails_or_leaves_does_not_affect_the_others(
     socket: SessionSocket, machine: Machine
 ) -> None:
-    """Closing for one is not closing for all."""
-    heard, left = Heard(), Heard()
+    """The connection stays open for them."""
+    recorder, left = Recorder(), Recorder()
 
     def broken(_frame: Frame) -> None:
         raise RuntimeError("mine")
 
     socket.subscribe("S", Subscriber(broken, lambda: None, lambda _reason: None))
     leave = socket.subscribe("S", left.listener())
-    socket.subscribe("S", heard.listener())
+    socket.subscribe("S", recorder.subscriber())
     leave()
     leave()
-    machine.methods["m"] = always({})
+    machine.methods["m"] = always_answer({})
     await socket.call("S", {"method": "m"})
-    await machine.lines[0].pushes("S", {"n": 1})
-    await _within(heard.something)
+    await machine.connections[0].push("S", {"n": 1})
+    await _within(recorder.something)
     assert left.data == []
 
 
-async def test_a_question_under_way_fails_when_the_line_breaks(
+async def test_a_pending_call_fails_when_the_connection_breaks(
     socket: SessionSocket, machine: Machine
 ) -> None:
-    """It may have been acted on, so it is not sent again."""
+    """The server may have acted on it, so it is not sent again."""
 
-    async def cut(line: Line, _frame: dict[str, Any]) -> None:
-        line.breaks()
+    async def cut(connection: Connection, _frame: dict[str, Any]) -> None:
+        connection.abort()
 
     machine.methods["m"] = cut
     with pytest.raises(ConnectionLostError):
         await socket.call("S", {"method": "m"})
 
 
-async def test_a_line_that_broke_is_made_anew_for_who_listens(
+async def test_a_broken_connection_is_reopened_for_subscribers(
     socket: SessionSocket, machine: Machine, clock: InstantClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pauses grow while it cannot be had; then the listener is told, and hears again."""
-    heard = Heard()
-    socket.subscribe("S", heard.listener())
-    machine.methods["m"] = always({})
+    """Pauses between attempts grow; then subscribers are notified, and get frames again."""
+    recorder = Recorder()
+    socket.subscribe("S", recorder.subscriber())
+    machine.methods["m"] = always_answer({})
     await socket.call("S", {"method": "m"})
     pauses: list[float] = []
 
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
-        machine.refused = 503 if len(pauses) < 8 else 0
+        machine.handshake_status = 503 if len(pauses) < 8 else 0
 
     monkeypatch.setattr(clock, "sleep", sleep)
-    machine.refused = 503
-    machine.lines[0].breaks()
-    await _within(heard.reopened)
-    await machine.lines[1].pushes("S", {"n": 1})
-    await _within(heard.something)
+    machine.handshake_status = 503
+    machine.connections[0].abort()
+    await _within(recorder.reopened)
+    await machine.connections[1].push("S", {"n": 1})
+    await _within(recorder.something)
     for pause, wanted in zip(pauses, [0.5, 0.75, 1.125, 1.69, 2.53, 3.8, 5, 5], strict=True):
         assert wanted - 0.01 <= pause <= wanted + 0.11
 
@@ -309,15 +307,15 @@ async def test_a_line_that_broke_is_made_anew_for_who_listens(
 async def test_an_unused_connection_is_not_reopened(
     socket: SessionSocket, machine: Machine
 ) -> None:
-    """Until somebody speaks again."""
-    machine.methods["m"] = always({})
+    """Until the next call."""
+    machine.methods["m"] = always_answer({})
     await socket.call("S", {"method": "m"})
-    machine.lines[0].breaks()
+    machine.connections[0].abort()
     assert socket._runner is not None
     await asyncio.wait([socket._runner], timeout=10)
-    assert len(machine.lines) == 1
+    assert len(machine.connections) == 1
     await socket.call("S", {"method": "m"})
-    assert len(machine.lines) == 2
+    assert len(machine.connections) == 2
 
 
 @pytest.mark.parametrize(
@@ -329,7 +327,7 @@ async def test_an_unused_connection_is_not_reopened(
         (503, ServiceError, 4),
     ],
 )
-async def test_a_line_that_is_refused_is_given_up(
+async def test_a_refused_connection_is_given_up(
     socket: SessionSocket,
     machine: Machine,
     clock: InstantClock,
@@ -338,72 +336,72 @@ async def test_a_line_that_is_refused_is_given_up(
     attempts: int,
 ) -> None:
     """At once where trying again cannot help; whoever asked gets to know why."""
-    machine.refused = status
+    machine.handshake_status = status
     with pytest.raises(kind):
         await socket.call("S", {"method": "m"})
     assert len(clock.sleeps) == attempts - 1
 
 
-async def test_listeners_are_told_when_a_broken_line_is_given_up(
+async def test_subscribers_are_notified_when_a_connection_is_given_up(
     socket: SessionSocket, machine: Machine, clock: InstantClock
 ) -> None:
-    """After some minutes without a line the session has most likely gone."""
-    heard = Heard()
-    socket.subscribe("S", heard.listener())
-    machine.methods["m"] = always({})
+    """After some minutes, because the session has most likely ended."""
+    recorder = Recorder()
+    socket.subscribe("S", recorder.subscriber())
+    machine.methods["m"] = always_answer({})
     await socket.call("S", {"method": "m"})
-    machine.refused = 503
-    machine.lines[0].breaks()
-    await _within(heard.ended)
-    assert isinstance(heard.reason, ServiceError)
+    machine.handshake_status = 503
+    machine.connections[0].abort()
+    await _within(recorder.ended)
+    assert isinstance(recorder.reason, ServiceError)
     assert 290 < sum(clock.sleeps) < 320
 
 
-async def test_closing_the_client_ends_every_wait(
+async def test_closing_the_client_fails_pending_calls(
     socket: SessionSocket, linked: AsyncSession, linked_bay: AsyncAgentBay, machine: Machine
 ) -> None:
-    """Nobody waits for an answer that cannot come, and nobody can ask anew."""
-    heard = Heard()
-    socket.subscribe("S", heard.listener())
+    """Later calls fail, too."""
+    recorder = Recorder()
+    socket.subscribe("S", recorder.subscriber())
     asked = asyncio.create_task(socket.call("S", {"method": "m"}))
-    await machine.hears("m")
+    await machine.wait_for_frame("m")
     await linked_bay.aclose()
     with pytest.raises(ConnectionLostError):
         await asked
-    assert heard.ended.is_set()
+    assert recorder.ended.is_set()
     with pytest.raises(ClosedError):
         await socket.call("S", {"method": "m"})
     with pytest.raises(ClosedError):
         await get_socket(linked._api, "s-1")
 
 
-async def test_deleting_the_session_closes_its_line(
+async def test_deleting_the_session_closes_its_connection(
     socket: SessionSocket, linked: AsyncSession, machine: Machine
 ) -> None:
-    """What is left of it is nobody's."""
-    machine.methods["m"] = always({})
+    """Pending calls fail."""
+    machine.methods["m"] = always_answer({})
     await socket.call("S", {"method": "m"})
     assert (await linked.delete()).success
     with pytest.raises(ClosedError):
         await socket.call("S", {"method": "m"})
 
 
-async def test_a_hundred_lines_leave_room_for_requests(
+async def test_a_hundred_websockets_leave_room_for_requests(
     linked_bay: AsyncAgentBay, machine: Machine
 ) -> None:
-    """A line may last for hours, and must not hold the place of a request."""
+    """A WebSocket does not count against the limit of the pool."""
     linked_bay._api.pools._limit = 1
-    machine.methods["m"] = always({})
+    machine.methods["m"] = always_answer({})
     machine.tools["shell"] = lambda _args: "still here"
     session = (await linked_bay.get("s-1")).session
     await (await get_socket(linked_bay._api, "s-1")).call("S", {"method": "m"})
     assert (await session.call_mcp_tool("shell", {}, timeout=5)).success
 
 
-async def test_a_session_without_a_socket_says_so(
+async def test_a_session_without_a_websocket_is_an_error(
     join: Callable[[], Awaitable[AsyncSession]], machine: Machine
 ) -> None:
-    """And not that an attribute is missing."""
+    """A SessionError names the cause."""
     machine.offer(WsUrl="")
     session = await join()
     with pytest.raises(SessionError, match="has no WebSocket"):
@@ -411,10 +409,10 @@ async def test_a_session_without_a_socket_says_so(
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "ws://", "no url", "ws://127.0.0.1:9/ws"])
-async def test_an_address_that_leads_nowhere_is_an_error_and_no_crash(
+async def test_an_invalid_websocket_url_is_a_connection_failure(
     join: Callable[[], Awaitable[AsyncSession]], machine: Machine, url: str
 ) -> None:
-    """Nothing reached the session; the address itself is not shown."""
+    """The message does not show the URL."""
     machine.offer(WsUrl=url)
     session = await join()
     socket = await get_socket(session._api, "s-1")
@@ -423,22 +421,22 @@ async def test_an_address_that_leads_nowhere_is_an_error_and_no_crash(
     assert url not in str(caught.value)
 
 
-async def test_of_a_session_that_was_listed_the_service_is_asked(
+async def test_access_data_of_a_listed_session_is_looked_up(
     linked_bay: AsyncAgentBay, machine: Machine
 ) -> None:
-    """A listing tells no addresses."""
-    machine.methods["m"] = always({})
+    """A listing has no access data."""
+    machine.methods["m"] = always_answer({})
     socket = await get_socket(linked_bay._api, "s-1")
     await socket.call("S", {"method": "m"})
-    assert machine.asked == ["GetSession"]
+    assert machine.actions == ["GetSession"]
 
 
 async def test_the_token_is_in_no_message(
     socket: SessionSocket, machine: Machine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Not when the line is refused, nor when it breaks."""
+    """Whether the connection is refused or breaks."""
     caplog.set_level(logging.DEBUG)
-    machine.refused = 401
+    machine.handshake_status = 401
     with pytest.raises(AuthenticationError) as caught:
         await socket.call("S", {"method": "m"})
     assert TOKEN not in f"{caught.value!r}{caplog.text}"
@@ -450,21 +448,21 @@ import asyncio, gc, sys
 sys.path.insert(0, PATH)
 from aiohttp.test_utils import TestServer
 from agentbay_async import AsyncAgentBay
-from services.machine import Machine, always
+from services.machine import Machine, always_answer
 
 async def ask(bay):
     # A busy machine is slow, which debug mode would tell of.
     asyncio.get_running_loop().slow_callback_duration = 60
     machine = Machine()
-    machine.methods["pty.create"] = always({"result": {"ptySessionId": "p-1"}})
+    machine.methods["pty.create"] = always_answer({"result": {"ptySessionId": "p-1"}})
     async with TestServer(machine.app(), port=PORT) as server:
         machine.endpoint = str(server.make_url("")).rstrip("/")
         machine.offer()
         session = (await bay.get("s-1")).session
         pty = await session.pty.create()
         print(pty.is_connected)
-        for line in machine.lines:
-            line.ends()
+        for connection in machine.connections:
+            connection.close()
 
 import socket
 with socket.socket() as probe:
@@ -477,8 +475,8 @@ gc.collect()
 """
 
 
-def test_a_line_ends_with_its_loop(run_child: Callable[..., str]) -> None:
-    """Nobody closes anything, and still nothing is left over; the next loop has its own line."""
+def test_a_connection_ends_with_its_loop(run_child: Callable[..., str]) -> None:
+    """Without a close, nothing is left over; the next loop makes its own connection."""
     path = str(Path(__file__).resolve().parents[1])
     code = _TWO_RUNS.replace("PATH", repr(path))
     assert run_child(code, "-W", "error", "-X", "dev") == "True\nTrue"
