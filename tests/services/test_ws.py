@@ -50,14 +50,14 @@ class Recorder:
 
     def __init__(self) -> None:
         self.data: list[dict[str, Any]] = []
-        self.reopened = asyncio.Event()
+        self.reconnected = asyncio.Event()
         self.ended = asyncio.Event()
         self.reason: AgentBayError | None = None
         self.something = asyncio.Event()
 
     def subscriber(self) -> Subscriber:
         """Return the callbacks."""
-        return Subscriber(self._hear, self.reopened.set, self._end)
+        return Subscriber(self._hear, self.reconnected.set, self._end)
 
     def _hear(self, frame: Frame) -> None:
         self.data.append(frame.data)
@@ -256,7 +256,7 @@ async def test_a_subscriber_that_fails_or_leaves_does_not_affect_the_others(
         raise RuntimeError("mine")
 
     socket.subscribe("S", Subscriber(broken, lambda: None, lambda _reason: None))
-    leave = socket.subscribe("S", left.listener())
+    leave = socket.subscribe("S", left.subscriber())
     socket.subscribe("S", recorder.subscriber())
     leave()
     leave()
@@ -297,7 +297,7 @@ async def test_a_broken_connection_is_reopened_for_subscribers(
     monkeypatch.setattr(clock, "sleep", sleep)
     machine.handshake_status = 503
     machine.connections[0].abort()
-    await _within(recorder.reopened)
+    await _within(recorder.reconnected)
     await machine.connections[1].push("S", {"n": 1})
     await _within(recorder.something)
     for pause, wanted in zip(pauses, [0.5, 0.75, 1.125, 1.69, 2.53, 3.8, 5, 5], strict=True):
