@@ -1,4 +1,4 @@
-"""Whatever is sent, the service answers in its dialect and never with a failure of its own."""
+"""Fuzz the HTTP interface: every answer is a success or an error with a code, never a 500."""
 
 from __future__ import annotations
 
@@ -11,16 +11,28 @@ import attrs
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from tests.local.wild import DEADLINE, DEEP, JSON, TEXT, ask, quiet_log, said, wild
+from tests.local.fuzzing import (
+    DEADLINE,
+    DEEP,
+    JSON,
+    TEXT,
+    ask,
+    fuzz,
+    own_service,
+    parse_object,
+    quiet_log,
+)
 
 from agentbay_async._protocol.codec import wire_name
 from agentbay_local.actions import ROUTES
 from agentbay_local.tools.handlers import HANDLERS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from agentbay_local import LocalService
 
-# What is nested deeply is long, too.
+# Deeply nested values have long reprs.
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 
 ACTIONS = sorted(set(ROUTES) - {"CallMcpTool"})
@@ -54,7 +66,7 @@ ARGUMENTS = [
 ITEM = st.fixed_dictionaries(
     {}, optional={"ContextId": TEXT, "Path": TEXT, "Policy": TEXT | JSON.map(json.dumps) | DEEP}
 )
-# IDS stand for things that exist, so that rules are reached behind the look-up.
+# IDS stand for existing objects, so that checks after the look-up are reached.
 VALUES = (
     st.sampled_from(["IDS:session", "IDS:context"])
     | TEXT
@@ -65,32 +77,39 @@ VALUES = (
 )
 
 
+@pytest.fixture(scope="module")
+def service() -> Iterator[LocalService]:
+    """A service for this module alone."""
+    with own_service() as running:
+        yield running
+
+
 @st.composite
 def forms(draw: st.DrawFn) -> tuple[str, dict[str, str]]:
-    """An action, and some of its fields with any values."""
+    """An action with some of its fields and any values."""
     action = draw(st.sampled_from(ACTIONS))
     fields = draw(st.dictionaries(st.sampled_from(FIELDS[action]), VALUES, max_size=6))
     return action, fields
 
 
 def send(service: LocalService, action: str, fields: dict[str, str]) -> tuple[int, dict[str, Any]]:
-    """Send a form, whatever is in it."""
+    """Send a form."""
     form = urlencode(fields, errors="surrogatepass").encode()
     status, body = ask(service, "POST", f"/?Action={action}", form)
-    return status, said(body)
+    return status, parse_object(body)
 
 
-def is_told(status: int, body: dict[str, Any]) -> bool:
-    """Whether an answer is a success or a refusal with a code, and no failure."""
+def is_answer(status: int, body: dict[str, Any]) -> bool:
+    """Return whether an answer is a success or an error with a code."""
     return status < 500 and bool(body["Code"]) and body["Success"] is (body["Code"] == "ok")
 
 
-@wild(200)
+@fuzz(200)
 @given(forms())
 def test_no_form_breaks_the_service(
     service: LocalService, form: tuple[str, dict[str, str]]
 ) -> None:
-    """Every answer is a success or a refusal with a code; nothing is a 500."""
+    """Every answer is a success or an error with a code."""
     action, fields = form
     key = {"Authorization": f"Bearer {service.api_key}"}
     known = {
@@ -100,13 +119,13 @@ def test_no_form_breaks_the_service(
         )[1]["Data"],
     }
     ids = {"IDS:session": "SessionId", "IDS:context": "Id"}
-    with quiet_log():
+    with quiet_log(service):
         filled = {
             name: known[value]().get(ids[value], "s-none") if value in known else value
             for name, value in fields.items()
         }
         status, body = send(service, action, {**filled, **key})
-    assert is_told(status, body), (action, filled, body)
+    assert is_answer(status, body), (action, filled, body)
 
 
 PIECES = st.sampled_from(
@@ -115,7 +134,7 @@ PIECES = st.sampled_from(
 RAW = st.binary(max_size=40) | st.lists(PIECES | st.binary(max_size=4), max_size=20).map(b"".join)
 
 
-@wild(150)
+@fuzz(150)
 @given(
     action=st.sampled_from(ACTIONS),
     query=RAW,
@@ -133,16 +152,16 @@ def test_no_bytes_break_the_form_parser(
     coding: str,
     kind: str,
 ) -> None:
-    """What comes twice, in pieces, packed, or in thousands is answered with words."""
+    """Repeated, incomplete, compressed and very long forms are answered."""
     key = quote(f"Bearer {service.api_key}")
     path = f"/?Action={action}&Authorization={key}&{quote(query, safe='&=+;')}"
     headers = {"Content-Type": kind, "Content-Encoding": coding}
-    with quiet_log():
+    with quiet_log(service):
         status, answer = ask(service, "POST", path, body * times, headers)
-    assert is_told(status, said(answer)), answer
+    assert is_answer(status, parse_object(answer)), answer
 
 
-@wild(60)
+@fuzz(60)
 @given(
     st.binary(max_size=80)
     | st.binary(max_size=30).map(
@@ -151,10 +170,10 @@ def test_no_bytes_break_the_form_parser(
     | st.binary(max_size=30).map(lambda head: b"GET /healthz HTTP/1.1\r\n" + head + b"\r\n\r\n")
 )
 def test_no_bytes_break_a_connection(service: LocalService, sent: bytes) -> None:
-    """What is no HTTP is refused, in HTTP, and the log does not hear of it."""
-    with quiet_log():
-        place = urlsplit(service.endpoint)
-        with socket.create_connection((place.hostname, place.port), DEADLINE) as connection:
+    """Invalid HTTP is answered in HTTP, and logs no error."""
+    with quiet_log(service):
+        address = urlsplit(service.endpoint)
+        with socket.create_connection((address.hostname, address.port), DEADLINE) as connection:
             connection.sendall(sent)
             connection.shutdown(socket.SHUT_WR)
             heard = b""
@@ -166,7 +185,7 @@ def test_no_bytes_break_a_connection(service: LocalService, sent: bytes) -> None
 
 @pytest.fixture(scope="module")
 def session(service: LocalService) -> str:
-    """One session for all calls of tools."""
+    """One session for all tool calls."""
     if not service.isolation.available:
         pytest.skip(service.isolation.reason)
     key = {"Authorization": f"Bearer {service.api_key}"}
@@ -178,21 +197,21 @@ CALLS = st.dictionaries(
 )
 
 
-@wild(100)
+@fuzz(100)
 @given(tool=st.sampled_from([*HANDLERS, "none"]), arguments=CALLS)
 def test_no_arguments_break_a_tool(
     service: LocalService, session: str, tool: str, arguments: dict[str, Any]
 ) -> None:
-    """A tool answers or says what is wrong with its arguments."""
+    """A tool answers, or names an invalid argument."""
     key = {"Authorization": f"Bearer {service.api_key}"}
     call = {"Name": tool, "Args": json.dumps(arguments), "SessionId": session, **key}
-    with quiet_log():
+    with quiet_log(service):
         status, body = send(service, "CallMcpTool", call)
     assert status == 200, (tool, arguments, body)
     assert isinstance(body["Data"]["content"][0]["text"], str)
 
 
-@wild(150)
+@fuzz(150)
 @given(
     body=st.binary(max_size=40)
     | JSON.map(json.dumps).map(str.encode)
@@ -208,31 +227,31 @@ def test_no_arguments_break_a_tool(
 def test_no_body_breaks_the_direct_address_of_a_session(
     service: LocalService, session: str, body: bytes, right: bool, other: str
 ) -> None:
-    """A call is answered or refused; without the session's token always refused."""
+    """A call succeeds or fails; without the session's token it always fails."""
     key = {"Authorization": f"Bearer {service.api_key}"}
-    place = send(service, "GetSession", {**key, "SessionId": session})[1]["Data"]
-    token = place["Token"] if right else other
-    with quiet_log():
+    address = send(service, "GetSession", {**key, "SessionId": session})[1]["Data"]
+    token = address["Token"] if right else other
+    with quiet_log(service):
         status, answer = ask(
             service,
             "POST",
-            f"{urlsplit(place['LinkUrl']).path}/callTool",
+            f"{urlsplit(address['LinkUrl']).path}/callTool",
             body,
             {"X-Access-Token": token.strip()},
         )
     assert status in ((200, 400) if right else (401,)), answer
-    assert said(answer)["code"]
+    assert parse_object(answer)["code"]
 
 
 @pytest.mark.parametrize("ends", [("[", "]"), ('{"a":', "}")])
 def test_no_depth_breaks_the_direct_address_of_a_session(
     service: LocalService, session: str, ends: tuple[str, str]
 ) -> None:
-    """Just before it is too deep to be read, it may be too deep to be written."""
+    """A value that can just be decoded may be nested too deeply to encode."""
     key = {"Authorization": f"Bearer {service.api_key}"}
-    place = send(service, "GetSession", {**key, "SessionId": session})[1]["Data"]
-    path, token = f"{urlsplit(place['LinkUrl']).path}/callTool", place["Token"]
-    with quiet_log():
+    address = send(service, "GetSession", {**key, "SessionId": session})[1]["Data"]
+    path, token = f"{urlsplit(address['LinkUrl']).path}/callTool", address["Token"]
+    with quiet_log(service):
         for depth in range(920, 1000):
             deep = ends[0] * depth + "1" + ends[1] * depth
             body = f'{{"tool":"get_env","args":{{}},"requestId":{deep}}}'.encode()
@@ -241,8 +260,8 @@ def test_no_depth_breaks_the_direct_address_of_a_session(
 
 
 @pytest.fixture(scope="module")
-def sealed(service: LocalService) -> dict[str, str]:
-    """One token of each kind that the service hands out."""
+def tokens(service: LocalService) -> dict[str, str]:
+    """One token of each kind that the service issues."""
     key = {"Authorization": f"Bearer {service.api_key}"}
 
     def data(action: str, **fields: str) -> Any:
@@ -257,28 +276,28 @@ def sealed(service: LocalService) -> dict[str, str]:
 
 @st.composite
 def altered(draw: st.DrawFn, real: str) -> str:
-    """Any text, or a token that is right but for some characters."""
+    """Any text, or a valid token with some characters changed."""
     if draw(st.booleans()):
         return draw(TEXT)
     at, much = draw(st.integers(0, len(real))), draw(st.integers(0, 3))
     return real[:at] + draw(TEXT) + real[at + much :]
 
 
-@wild(120)
-@given(data=st.data(), place=st.sampled_from(["page", "file", "port"]))
-def test_no_token_that_is_not_of_the_service_is_taken(
-    service: LocalService, sealed: dict[str, str], data: st.DataObject, place: str
+@fuzz(120)
+@given(data=st.data(), target=st.sampled_from(["page", "file", "port"]))
+def test_no_forged_token_is_accepted(
+    service: LocalService, tokens: dict[str, str], data: st.DataObject, target: str
 ) -> None:
-    """What was changed, cut, or made for something else is refused, for pages, files and ports."""
-    kind = data.draw(st.sampled_from(sorted(sealed)))
-    token = data.draw(st.just(sealed[kind]) | altered(sealed[kind]))
-    assume(token.strip() and token != sealed[place])
-    with quiet_log():
-        if place == "page":
+    """Altered tokens, and tokens of another kind, are rejected for pages, files and ports."""
+    kind = data.draw(st.sampled_from(sorted(tokens)))
+    token = data.draw(st.just(tokens[kind]) | altered(tokens[kind]))
+    assume(token.strip() and token != tokens[target])
+    with quiet_log(service):
+        if target == "page":
             key = {"Authorization": f"Bearer {service.api_key}"}
             status, body = send(service, "ListContexts", {**key, "NextToken": token})
             assert (status, body["Code"]) == (400, "InvalidParameter.NextToken")
         else:
-            path = "/files/{}/a" if place == "file" else "/port/{}"
+            path = "/files/{}/a" if target == "file" else "/port/{}"
             sent = quote(token, safe="", errors="surrogatepass")
             assert ask(service, "GET", path.format(sent))[0] in (403, 404)

@@ -11,7 +11,7 @@ import pytest
 
 from agentbay_local import LocalService
 
-from .lines import Reached, reached
+from .websocket_client import SessionAddress, session_address
 
 if TYPE_CHECKING:
     from tests.local.conftest import Api
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("sandboxed")
 
 
-async def post(api: Api, place: Reached, body: object, **headers: str) -> tuple[int, Any]:
+async def post(api: Api, address: SessionAddress, body: object, **headers: str) -> tuple[int, Any]:
     """Send a body to the address of a session; return the HTTP status and the answer."""
     text = body if isinstance(body, str) else json.dumps(body)
-    sent = {**place.headers, "Content-Type": "application/json", **headers}
-    url = f"{place.link}/callTool"
+    sent = {**address.headers, "Content-Type": "application/json", **headers}
+    url = f"{address.link}/callTool"
     async with api.http.post(url, data=io.BytesIO(text.encode()), headers=sent) as answer:
         return answer.status, await answer.json()
 
@@ -47,9 +47,9 @@ async def test_both_answers_about_a_session_say_how_it_is_reached(api: Api) -> N
 
 async def test_a_tool_answers_directly_as_it_does_by_the_api(api: Api) -> None:
     """With its content, and the id of the request."""
-    place = await reached(api)
+    address = await session_address(api)
 
-    status, answer = await post(api, place, call("shell", command="echo $((40 + 2)); exit 3"))
+    status, answer = await post(api, address, call("shell", command="echo $((40 + 2)); exit 3"))
 
     assert (status, answer["code"], answer["requestId"]) == (200, 200, "link-1")
     result = answer["data"]["result"]
@@ -60,9 +60,9 @@ async def test_a_tool_answers_directly_as_it_does_by_the_api(api: Api) -> None:
 
 async def test_what_a_tool_refuses_is_an_answer(api: Api) -> None:
     """Marked as an error, with the reason; so is a tool that the image does not have."""
-    place = await reached(api, image="linux_latest")
+    address = await session_address(api, image="linux_latest")
     for request in (call("read_file", path="/no/such"), call("run_code", code="1"), call("fly")):
-        status, answer = await post(api, place, request)
+        status, answer = await post(api, address, request)
         result = answer["data"]["result"]
         assert (status, result["isError"]) == (200, True)
         assert result["content"][0]["text"]
@@ -70,21 +70,21 @@ async def test_what_a_tool_refuses_is_an_answer(api: Api) -> None:
 
 async def test_a_text_of_megabytes_is_written_and_read_in_one_call(api: Api) -> None:
     """The channel has no small limit."""
-    place, text = await reached(api), "0123456789" * 500_000
+    address, text = await session_address(api), "0123456789" * 500_000
 
-    await post(api, place, call("write_file", path="/tmp/f", content=text, mode="overwrite"))
-    _, answer = await post(api, place, call("read_file", path="/tmp/f", offset=0, length=0))
+    await post(api, address, call("write_file", path="/tmp/f", content=text, mode="overwrite"))
+    _, answer = await post(api, address, call("read_file", path="/tmp/f", offset=0, length=0))
 
     assert answer["data"]["result"]["content"][0]["text"] == text
 
 
 async def test_only_the_token_of_the_session_opens_it(api: Api) -> None:
     """Not none, not a wrong one, not the key of the account, not that of another session."""
-    place, other = await reached(api), await reached(api)
-    wrong = ["", "x", api.service.api_key, other.token, place.token[:-1], place.token + "ü"]
+    address, other = await session_address(api), await session_address(api)
+    wrong = ["", "x", api.service.api_key, other.token, address.token[:-1], address.token + "ü"]
     for token in wrong:
         status, answer = await post(
-            api, place, call("shell", command="id"), **{"X-Access-Token": token}
+            api, address, call("shell", command="id"), **{"X-Access-Token": token}
         )
         assert status == 401, token
         assert answer["message"]
@@ -92,26 +92,28 @@ async def test_only_the_token_of_the_session_opens_it(api: Api) -> None:
 
 async def test_the_token_of_one_service_does_not_open_a_session_of_another(api: Api) -> None:
     """Each has a secret of its own."""
-    place = await reached(api)
+    address = await session_address(api)
     async with LocalService() as second:
-        foreign = Reached(place.session, f"{second.endpoint}/link/{place.session}", "", place.token)
+        foreign = SessionAddress(
+            address.session, f"{second.endpoint}/link/{address.session}", "", address.token
+        )
         status, _ = await post(api, foreign, call("shell", command="id"))
     assert status == 401
 
 
 async def test_a_session_that_is_gone_or_rests_says_so(api: Api) -> None:
     """By the status and the code that clients know."""
-    place = await reached(api)
-    await api.ok("PauseSessionAsync", SessionId=place.session)
-    await api.reached(place.session, "PAUSED")
-    status, answer = await post(api, place, call("shell", command="id"))
+    address = await session_address(api)
+    await api.ok("PauseSessionAsync", SessionId=address.session)
+    await api.reached(address.session, "PAUSED")
+    status, answer = await post(api, address, call("shell", command="id"))
     assert status == 400
     assert "PAUSED" in answer["message"]
 
-    await api.ok("ResumeSessionAsync", SessionId=place.session)
-    await api.reached(place.session, "RUNNING")
-    await api.released(place.session)
-    status, answer = await post(api, place, call("shell", command="id"))
+    await api.ok("ResumeSessionAsync", SessionId=address.session)
+    await api.reached(address.session, "RUNNING")
+    await api.released(address.session)
+    status, answer = await post(api, address, call("shell", command="id"))
     assert (status, answer["code"]) == (404, "InvalidMcpSession.NotFound")
 
 
@@ -122,22 +124,24 @@ async def test_a_session_that_is_gone_or_rests_says_so(api: Api) -> None:
 )
 async def test_a_body_that_says_nothing_is_refused(api: Api, body: str) -> None:
     """As the caller's mistake, with the reason."""
-    status, answer = await post(api, await reached(api), body)
+    status, answer = await post(api, await session_address(api), body)
     assert status == 400
     assert answer["code"] == "InvalidParameter"
 
 
 async def test_a_web_page_cannot_call_a_tool(api: Api) -> None:
     """Even if it had the token."""
-    status, _ = await post(api, await reached(api), call("shell", command="id"), Origin="http://x")
+    status, _ = await post(
+        api, await session_address(api), call("shell", command="id"), Origin="http://x"
+    )
     assert status == 403
 
 
 async def test_the_token_is_in_no_log(api: Api, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever happens to a call."""
     caplog.set_level(logging.DEBUG)
-    place = await reached(api)
+    address = await session_address(api)
     for body in ("{", call("shell", command="id"), call("read_file", path="/no")):
-        await post(api, place, body)
-    await post(api, place, call("shell"), **{"X-Access-Token": f"{place.token}x"})
-    assert place.token not in caplog.text
+        await post(api, address, body)
+    await post(api, address, call("shell"), **{"X-Access-Token": f"{address.token}x"})
+    assert address.token not in caplog.text

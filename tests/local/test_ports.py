@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("sandboxed")
 
 PORT = 30100
-SERVER = Path(__file__).with_name("served.py").read_text("utf-8")
+SERVER = Path(__file__).with_name("port_server.py").read_text("utf-8")
 
 
 async def link(api: Api, session: str, kind: str = "https", port: int = PORT) -> str:
@@ -32,8 +32,8 @@ async def link(api: Api, session: str, kind: str = "https", port: int = PORT) ->
 
 async def serve(api: Api, session: str) -> str:
     """Start the server inside, and return the URL that leads there once it answers."""
-    await api.tool(session, "write_file", path="served.py", content=SERVER)
-    await api.sh(session, f"nohup python3 served.py {PORT} > log 2>&1 &")
+    await api.tool(session, "write_file", path="port_server.py", content=SERVER)
+    await api.sh(session, f"nohup python3 port_server.py {PORT} > log 2>&1 &")
     url = await link(api, session)
 
     async def answers() -> bool:

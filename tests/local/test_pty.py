@@ -11,7 +11,18 @@ import pytest
 
 from agentbay_local.websocket import subscriber
 
-from .lines import CODE, FILES, PTY, Line, Reached, Seen, ends, joined, line_to, reached
+from .websocket_client import (
+    CODE,
+    FILES,
+    PTY,
+    Output,
+    SessionAddress,
+    WebSocketClient,
+    connect,
+    join,
+    session_address,
+    wait_closed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,233 +35,247 @@ _KEPT = 1024 * 1024
 
 
 @pytest.fixture
-async def place(api: Api) -> Reached:
+async def address(api: Api) -> SessionAddress:
     """A fresh session."""
-    return await reached(api, image="linux_latest")
+    return await session_address(api, image="linux_latest")
 
 
 @pytest.fixture
-async def line(api: Api, place: Reached) -> AsyncIterator[Line]:
+async def client(api: Api, address: SessionAddress) -> AsyncIterator[WebSocketClient]:
     """A line to it."""
-    async with line_to(api, place) as one:
+    async with connect(api, address) as one:
         yield one
 
 
-async def runs(line: Line, command: str) -> str:
+async def runs(client: WebSocketClient, command: str) -> str:
     """Open a terminal that runs one command, and return its id."""
-    return await line.open(shell=f"/bin/sh -c '{command}'")
+    return await client.open(shell=f"/bin/sh -c '{command}'")
 
 
-async def shown(line: Line, command: str) -> bytes:
+async def shown(client: WebSocketClient, command: str) -> bytes:
     """Return all that a command shows on a terminal."""
-    pieces, _ = await line.rest(await runs(line, command))
-    return joined(pieces)
+    pieces, _ = await client.read_to_end(await runs(client, command))
+    return join(pieces)
 
 
-async def test_a_terminal_echoes_runs_and_ends(line: Line) -> None:
+async def test_a_terminal_echoes_runs_and_ends(client: WebSocketClient) -> None:
     """What is typed is seen, then what it does, then its exit code."""
-    terminal = await line.open()
-    await line.type(terminal, "echo $((40 + 2)); exit 3\n")
-    pieces, code = await line.rest(terminal)
-    assert b"echo $((40 + 2))" in joined(pieces)
-    assert b"42\r\nexit\r\n" in joined(pieces)
+    terminal = await client.open()
+    await client.type(terminal, "echo $((40 + 2)); exit 3\n")
+    pieces, code = await client.read_to_end(terminal)
+    assert b"echo $((40 + 2))" in join(pieces)
+    assert b"42\r\nexit\r\n" in join(pieces)
     assert code == 3
 
 
-async def test_the_answer_comes_before_the_first_output(line: Line) -> None:
+async def test_the_answer_comes_before_the_first_output(client: WebSocketClient) -> None:
     """However fast the program is; official clients drop what they cannot place."""
-    invocation = await line.tell(PTY, "pty.create", shell="/bin/echo hi")
-    first = await line.next(lambda frame: True)
+    invocation = await client.send(PTY, "pty.create", shell="/bin/echo hi")
+    first = await client.next(lambda frame: True)
     assert first["invocationId"] == invocation
-    assert (await line.seen(first["data"]["result"]["ptySessionId"])).data == b"hi\r\n"
+    assert (await client.next_output(first["data"]["result"]["ptySessionId"])).data == b"hi\r\n"
 
 
 async def test_output_waits_until_a_client_can_know_the_terminal(
-    api: Api, place: Reached, line: Line, monkeypatch: pytest.MonkeyPatch
+    api: Api, address: SessionAddress, client: WebSocketClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """But not for one that says at which byte it is, since that one knows it."""
     monkeypatch.setattr(subscriber, "_REGISTER_DELAY", 3600)
-    terminal = await line.open(shell="/bin/echo hi")
-    async with line_to(api, place) as other:
+    terminal = await client.open(shell="/bin/echo hi")
+    async with connect(api, address) as other:
         await other.ask(PTY, "pty.connect", ptySessionId=terminal, offset=0)
-        pieces, _ = await other.rest(terminal)
-    assert joined(pieces) == b"hi\r\n"
-    await line.ask(PTY, "pty.list")
-    assert line.kept() == []
+        pieces, _ = await other.read_to_end(terminal)
+    assert join(pieces) == b"hi\r\n"
+    await client.ask(PTY, "pty.list")
+    assert client.unread() == []
 
 
-async def test_the_exit_comes_after_the_last_output(line: Line) -> None:
+async def test_the_exit_comes_after_the_last_output(client: WebSocketClient) -> None:
     """Of a program that writes megabytes and ends."""
-    text = await shown(line, "head -c 5000000 /dev/zero | tr \\\\0 x")
+    text = await shown(client, "head -c 5000000 /dev/zero | tr \\\\0 x")
     assert text == b"x" * 5_000_000
 
 
-async def test_a_program_finds_a_terminal_of_the_size_that_was_asked_for(line: Line) -> None:
+async def test_a_program_finds_a_terminal_of_the_size_that_was_asked_for(
+    client: WebSocketClient,
+) -> None:
     """With the directory and the variables, too."""
     script = "stty size; pwd; echo $TERM $A; tty"
-    terminal = await line.open(
+    terminal = await client.open(
         shell=f"/bin/sh -c '{script}'", cols=101, rows=37, cwd="/tmp", envs={"A": "b c"}
     )
-    pieces, _ = await line.rest(terminal)
-    assert joined(pieces).decode().splitlines()[:3] == ["37 101", "/tmp", "xterm-256color b c"]
-    assert joined(pieces).decode().splitlines()[3].startswith("/dev/pts/")
+    pieces, _ = await client.read_to_end(terminal)
+    assert join(pieces).decode().splitlines()[:3] == ["37 101", "/tmp", "xterm-256color b c"]
+    assert join(pieces).decode().splitlines()[3].startswith("/dev/pts/")
 
 
 async def test_a_terminal_has_the_variables_of_the_session(
-    api: Api, place: Reached, line: Line
+    api: Api, address: SessionAddress, client: WebSocketClient
 ) -> None:
     """Those of the terminal itself win."""
     envs = [{"key": "A", "value": "session"}, {"key": "B", "value": "session"}]
-    await api.tool(place.session, "set_env", envs=envs)
-    terminal = await line.open(shell="/bin/sh -c 'echo $A $B'", envs={"B": "own"})
-    pieces, _ = await line.rest(terminal)
-    assert joined(pieces) == b"session own\r\n"
+    await api.tool(address.session, "set_env", envs=envs)
+    terminal = await client.open(shell="/bin/sh -c 'echo $A $B'", envs={"B": "own"})
+    pieces, _ = await client.read_to_end(terminal)
+    assert join(pieces) == b"session own\r\n"
 
 
-async def test_a_new_size_reaches_the_program(line: Line) -> None:
+async def test_a_new_size_reaches_the_program(client: WebSocketClient) -> None:
     """Which is told by the signal for it."""
-    terminal = await line.open(shell="/bin/bash --norc")
-    await line.type(terminal, "trap 'stty size' WINCH; echo re''ady; while :; do read -t 1; done\n")
-    await line.until(terminal, b"ready")
-    await line.tell(PTY, "pty.resize", ptySessionId=terminal, cols=99, rows=11)
-    await line.until(terminal, b"11 99")
+    terminal = await client.open(shell="/bin/bash --norc")
+    await client.type(
+        terminal, "trap 'stty size' WINCH; echo re''ady; while :; do read -t 1; done\n"
+    )
+    await client.until(terminal, b"ready")
+    await client.send(PTY, "pty.resize", ptySessionId=terminal, cols=99, rows=11)
+    await client.until(terminal, b"11 99")
 
 
-async def test_bytes_that_are_no_text_travel_both_ways(line: Line) -> None:
+async def test_bytes_that_are_no_text_travel_both_ways(client: WebSocketClient) -> None:
     """As base64."""
-    terminal = await line.open(shell="/bin/sh -c 'stty raw -echo; echo ready; head -c 4 | od -tx1'")
-    await line.until(terminal, b"ready")
+    terminal = await client.open(
+        shell="/bin/sh -c 'stty raw -echo; echo ready; head -c 4 | od -tx1'"
+    )
+    await client.until(terminal, b"ready")
     data = base64.b64encode(b"\xff\x00\x03\xe6").decode()
-    await line.tell(PTY, "pty.input", ptySessionId=terminal, encoding="base64", data=data)
-    pieces, _ = await line.rest(terminal)
+    await client.send(PTY, "pty.input", ptySessionId=terminal, encoding="base64", data=data)
+    pieces, _ = await client.read_to_end(terminal)
     assert b"ff 00 03 e6" in b"".join(piece.data for piece in pieces)
-    assert await shown(line, r"printf \\346\\261\\211\\377") == b"\xe6\xb1\x89\xff"
+    assert await shown(client, r"printf \\346\\261\\211\\377") == b"\xe6\xb1\x89\xff"
 
 
-async def test_input_keeps_its_order(line: Line) -> None:
+async def test_input_keeps_its_order(client: WebSocketClient) -> None:
     """However many frames it takes."""
-    terminal = await line.open(shell="/bin/sh -c 'stty raw -echo; echo ready; head -c 2000 | cat'")
-    await line.until(terminal, b"ready\n")
+    terminal = await client.open(
+        shell="/bin/sh -c 'stty raw -echo; echo ready; head -c 2000 | cat'"
+    )
+    await client.until(terminal, b"ready\n")
     text = "".join(f"{number:04}" for number in range(500))
     for start in range(0, len(text), 4):
-        await line.type(terminal, text[start : start + 4])
-    pieces, _ = await line.rest(terminal)
+        await client.type(terminal, text[start : start + 4])
+    pieces, _ = await client.read_to_end(terminal)
     assert b"".join(piece.data for piece in pieces).decode() == text
 
 
-async def test_terminals_that_are_open_are_listed(line: Line) -> None:
+async def test_terminals_that_are_open_are_listed(client: WebSocketClient) -> None:
     """Those that have ended are not."""
-    first, second = await line.open(), await line.open()
-    assert (await line.ask(PTY, "pty.list"))["result"]["ptySessionIds"] == [first, second]
-    await line.type(first, "exit\n")
-    await line.rest(first)
-    assert (await line.ask(PTY, "pty.list"))["result"]["ptySessionIds"] == [second]
+    first, second = await client.open(), await client.open()
+    assert (await client.ask(PTY, "pty.list"))["result"]["ptySessionIds"] == [first, second]
+    await client.type(first, "exit\n")
+    await client.read_to_end(first)
+    assert (await client.ask(PTY, "pty.list"))["result"]["ptySessionIds"] == [second]
 
 
-async def test_a_kill_ends_what_runs_on_a_terminal(line: Line) -> None:
+async def test_a_kill_ends_what_runs_on_a_terminal(client: WebSocketClient) -> None:
     """What ignores every other signal, and its children."""
-    terminal = await runs(line, 'trap "" HUP TERM INT; echo on; sleep 1000 & wait; wait')
-    await line.until(terminal, b"on")
-    assert await line.ask(PTY, "pty.kill", ptySessionId=terminal) == {"result": {}}
-    _, code = await line.rest(terminal)
+    terminal = await runs(client, 'trap "" HUP TERM INT; echo on; sleep 1000 & wait; wait')
+    await client.until(terminal, b"on")
+    assert await client.ask(PTY, "pty.kill", ptySessionId=terminal) == {"result": {}}
+    _, code = await client.read_to_end(terminal)
     assert code == 128 + 9
-    assert await line.ask(PTY, "pty.kill", ptySessionId=terminal) == {"result": {}}
+    assert await client.ask(PTY, "pty.kill", ptySessionId=terminal) == {"result": {}}
 
 
-async def test_everybody_who_connects_sees_everything(api: Api, place: Reached, line: Line) -> None:
+async def test_everybody_who_connects_sees_everything(
+    api: Api, address: SessionAddress, client: WebSocketClient
+) -> None:
     """What was written before comes first; all can type."""
-    terminal = await runs(line, "echo first; read x; echo got $x")
-    await line.until(terminal, b"first\r\n")
-    async with line_to(api, place) as other:
+    terminal = await runs(client, "echo first; read x; echo got $x")
+    await client.until(terminal, b"first\r\n")
+    async with connect(api, address) as other:
         await other.ask(PTY, "pty.connect", ptySessionId=terminal)
         assert await other.until(terminal, b"first\r\n") == b"first\r\n"
         await other.type(terminal, "it\n")
-        for one in (line, other):
-            pieces, code = await one.rest(terminal)
-            assert joined(pieces, len(b"first\r\n")) == b"it\r\ngot it\r\n"
+        for one in (client, other):
+            pieces, code = await one.read_to_end(terminal)
+            assert join(pieces, len(b"first\r\n")) == b"it\r\ngot it\r\n"
             assert code == 0
 
 
-async def test_nothing_is_lost_while_a_line_is_made_anew(api: Api, place: Reached) -> None:
+async def test_nothing_is_lost_while_a_line_is_made_anew(api: Api, address: SessionAddress) -> None:
     """Who says at which byte he is gets all that follows, and none of it twice."""
-    async with line_to(api, place) as line:
-        terminal = await runs(line, "stty -echo; echo 0123456789; read x; seq 1 1000; read x")
-        seen = await line.until(terminal, b"\r\n")
-        await line.type(terminal, "\n")
-    async with line_to(api, place) as line:
-        reply = await line.ask(PTY, "pty.connect", ptySessionId=terminal, offset=len(seen))
+    async with connect(api, address) as client:
+        terminal = await runs(client, "stty -echo; echo 0123456789; read x; seq 1 1000; read x")
+        next_output = await client.until(terminal, b"\r\n")
+        await client.type(terminal, "\n")
+    async with connect(api, address) as client:
+        reply = await client.ask(PTY, "pty.connect", ptySessionId=terminal, offset=len(next_output))
         assert reply == {"result": {"ptySessionId": terminal}}
-        await line.type(terminal, "\n")
-        pieces, _ = await line.rest(terminal)
+        await client.type(terminal, "\n")
+        pieces, _ = await client.read_to_end(terminal)
     numbers = b"".join(b"%d\r\n" % number for number in range(1, 1001))
-    assert joined(pieces, len(seen)) == numbers
+    assert join(pieces, len(next_output)) == numbers
 
 
-async def test_who_comes_after_the_end_sees_it_all(api: Api, place: Reached, line: Line) -> None:
+async def test_who_comes_after_the_end_sees_it_all(
+    api: Api, address: SessionAddress, client: WebSocketClient
+) -> None:
     """The output, as far as it is kept, and the exit code."""
-    terminal = await runs(line, "echo done; exit 5")
-    await line.rest(terminal)
-    async with line_to(api, place) as late:
+    terminal = await runs(client, "echo done; exit 5")
+    await client.read_to_end(terminal)
+    async with connect(api, address) as late:
         await late.ask(PTY, "pty.connect", ptySessionId=terminal)
-        pieces, code = await late.rest(terminal)
-    assert (joined(pieces), code) == (b"done\r\n", 5)
+        pieces, code = await late.read_to_end(terminal)
+    assert (join(pieces), code) == (b"done\r\n", 5)
 
 
-async def test_the_last_terminals_that_ended_are_kept(line: Line) -> None:
+async def test_the_last_terminals_that_ended_are_kept(client: WebSocketClient) -> None:
     """And no more of them, however many a session has had."""
     terminals = []
     for number in range(19):
-        terminals.append(await line.open(shell=f"/bin/echo {number}"))
-        await line.rest(terminals[-1])
-    assert terminals[1] in await line.refusal(PTY, "pty.connect", ptySessionId=terminals[1])
-    await line.ask(PTY, "pty.connect", ptySessionId=terminals[2])
-    pieces, _ = await line.rest(terminals[2])
-    assert joined(pieces) == b"2\r\n"
+        terminals.append(await client.open(shell=f"/bin/echo {number}"))
+        await client.read_to_end(terminals[-1])
+    assert terminals[1] in await client.error(PTY, "pty.connect", ptySessionId=terminals[1])
+    await client.ask(PTY, "pty.connect", ptySessionId=terminals[2])
+    pieces, _ = await client.read_to_end(terminals[2])
+    assert join(pieces) == b"2\r\n"
 
 
-async def test_connecting_again_on_one_line_replays_and_does_not_double(line: Line) -> None:
+async def test_connecting_again_on_one_line_replays_and_does_not_double(
+    client: WebSocketClient,
+) -> None:
     """What follows comes once."""
-    terminal = await runs(line, "echo first; read x; echo last")
-    await line.until(terminal, b"first\r\n")
-    await line.ask(PTY, "pty.connect", ptySessionId=terminal)
-    assert await line.seen(terminal) == Seen(0, b"first\r\n")
-    await line.type(terminal, "\n")
-    pieces, _ = await line.rest(terminal)
-    assert joined(pieces, len(b"first\r\n")) == b"\r\nlast\r\n"
+    terminal = await runs(client, "echo first; read x; echo last")
+    await client.until(terminal, b"first\r\n")
+    await client.ask(PTY, "pty.connect", ptySessionId=terminal)
+    assert await client.next_output(terminal) == Output(0, b"first\r\n")
+    await client.type(terminal, "\n")
+    pieces, _ = await client.read_to_end(terminal)
+    assert join(pieces, len(b"first\r\n")) == b"\r\nlast\r\n"
 
 
-async def test_a_client_that_reads_slowly_misses_nothing(api: Api, place: Reached) -> None:
+async def test_a_client_that_reads_slowly_misses_nothing(api: Api, address: SessionAddress) -> None:
     """The program waits for it, instead."""
-    async with line_to(api, place) as slow, line_to(api, place) as fast:
+    async with connect(api, address) as slow, connect(api, address) as fast:
         terminal = await runs(slow, "read x; head -c 8000000 /dev/zero | tr \\\\0 x")
         await fast.ask(PTY, "pty.connect", ptySessionId=terminal)
         await fast.type(terminal, "\n")
         # Its buffers and the system's are full long before the end.
-        while sum(len(frame["data"].get("data", "")) for frame in fast.kept()) < 2 * _KEPT:
+        while sum(len(frame["data"].get("data", "")) for frame in fast.unread()) < 2 * _KEPT:
             await fast.ask(PTY, "pty.list")
         for one in (slow, fast):
-            pieces, _ = await one.rest(terminal)
-            assert joined(pieces) == b"\r\n" + b"x" * 8_000_000
+            pieces, _ = await one.read_to_end(terminal)
+            assert join(pieces) == b"\r\n" + b"x" * 8_000_000
 
 
-async def test_a_program_that_nobody_looks_at_goes_on(api: Api, place: Reached) -> None:
+async def test_a_program_that_nobody_looks_at_goes_on(api: Api, address: SessionAddress) -> None:
     """What it writes is kept up to a bound, and the first byte that is left is told."""
-    async with line_to(api, place) as line:
+    async with connect(api, address) as client:
         terminal = await runs(
-            line, "read x; head -c 5000000 /dev/zero | tr \\\\0 x; touch /tmp/end"
+            client, "read x; head -c 5000000 /dev/zero | tr \\\\0 x; touch /tmp/end"
         )
-        await line.type(terminal, "\n")
-    await api.sh(place.session, "until test -e /tmp/end; do sleep 0.05; done")
-    async with line_to(api, place) as line:
-        await line.ask(PTY, "pty.connect", ptySessionId=terminal)
-        pieces, code = await line.rest(terminal)
-    text = joined(pieces, 5_000_002 - _KEPT)
+        await client.type(terminal, "\n")
+    await api.sh(address.session, "until test -e /tmp/end; do sleep 0.05; done")
+    async with connect(api, address) as client:
+        await client.ask(PTY, "pty.connect", ptySessionId=terminal)
+        pieces, code = await client.read_to_end(terminal)
+    text = join(pieces, 5_000_002 - _KEPT)
     assert (text, code) == (b"x" * _KEPT, 0)
 
 
-async def test_a_background_process_does_not_keep_a_terminal_open(line: Line) -> None:
+async def test_a_background_process_does_not_keep_a_terminal_open(client: WebSocketClient) -> None:
     """The end of its program is the end; who stays behind is hung up."""
-    assert await shown(line, "sleep 1000 & echo done") == b"done\r\n"
+    assert await shown(client, "sleep 1000 & echo done") == b"done\r\n"
 
 
 @pytest.mark.parametrize(
@@ -270,30 +295,32 @@ async def test_a_background_process_does_not_keep_a_terminal_open(line: Line) ->
     ],
 )
 async def test_what_cannot_be_done_is_refused_by_name(
-    line: Line, method: str, params: dict[str, object], named: str
+    client: WebSocketClient, method: str, params: dict[str, object], named: str
 ) -> None:
     """The refusal says what it is about."""
-    assert named in await line.refusal(PTY, method, **params)
+    assert named in await client.error(PTY, method, **params)
 
 
-async def test_input_that_is_no_base64_or_no_size_is_refused(line: Line) -> None:
+async def test_input_that_is_no_base64_or_no_size_is_refused(client: WebSocketClient) -> None:
     """Of a terminal that is there; it goes on."""
-    terminal = await line.open()
+    terminal = await client.open()
     wrong = {"encoding": "base64", "data": "?"}
-    assert "data" in await line.refusal(PTY, "pty.input", ptySessionId=terminal, **wrong)
-    assert "data" in await line.refusal(PTY, "pty.input", ptySessionId=terminal, data="\ud800")
-    assert "rows" in await line.refusal(PTY, "pty.resize", ptySessionId=terminal, rows=0)
-    await line.type(terminal, "exit 4\n")
-    assert (await line.rest(terminal))[1] == 4
+    assert "data" in await client.error(PTY, "pty.input", ptySessionId=terminal, **wrong)
+    assert "data" in await client.error(PTY, "pty.input", ptySessionId=terminal, data="\ud800")
+    assert "rows" in await client.error(PTY, "pty.resize", ptySessionId=terminal, rows=0)
+    await client.type(terminal, "exit 4\n")
+    assert (await client.read_to_end(terminal))[1] == 4
 
 
-async def test_terminals_end_with_their_session(api: Api, place: Reached, line: Line) -> None:
+async def test_terminals_end_with_their_session(
+    api: Api, address: SessionAddress, client: WebSocketClient
+) -> None:
     """Who looks at one is told, before the line ends."""
-    terminal = await runs(line, "echo on; sleep 1000")
-    await line.until(terminal, b"on")
-    release = asyncio.create_task(api.released(place.session))
-    assert await line.rest(terminal) == ([], 128 + 9)
-    assert await ends(line) == aiohttp.WSCloseCode.OK
+    terminal = await runs(client, "echo on; sleep 1000")
+    await client.until(terminal, b"on")
+    release = asyncio.create_task(api.released(address.session))
+    assert await client.read_to_end(terminal) == ([], 128 + 9)
+    assert await wait_closed(client) == aiohttp.WSCloseCode.OK
     await release
 
 
@@ -309,15 +336,15 @@ def tasks() -> set[asyncio.Task[Any]]:
 async def test_nothing_goes_on_when_a_session_has_ended(timed: Api) -> None:
     """Whatever was open in it, and whether it had ended before."""
     before = tasks()
-    place = await reached(timed)
-    async with line_to(timed, place) as line:
-        await line.rest(await line.open(shell="/bin/echo hi"))
-        await line.open()
-        watch = await line.tell(FILES, "subscribe_file_change", path="/tmp")
-        await line.answer(watch)
-        await line.tell(CODE, "run_code", language="python", code="while True: pass")
-        hung_up = asyncio.create_task(ends(line))
-        await timed.released(place.session)
+    address = await session_address(timed)
+    async with connect(timed, address) as client:
+        await client.read_to_end(await client.open(shell="/bin/echo hi"))
+        await client.open()
+        watch = await client.send(FILES, "subscribe_file_change", path="/tmp")
+        await client.answer(watch)
+        await client.send(CODE, "run_code", language="python", code="while True: pass")
+        hung_up = asyncio.create_task(wait_closed(client))
+        await timed.released(address.session)
         await hung_up
 
     async def quiet() -> bool:
@@ -330,15 +357,15 @@ async def test_a_session_is_used_for_as_long_as_somebody_looks_at_a_terminal(
     timed: Api, clock: HandClock
 ) -> None:
     """A build that one watches is not idle; a terminal that all have left is."""
-    place = await reached(timed, await timed.session(Timeout=60))
-    async with line_to(timed, place) as line:
-        await line.open()
+    address = await session_address(timed, await timed.session(Timeout=60))
+    async with connect(timed, address) as client:
+        await client.open()
         await clock.aadvance(600)
-        await line.ask(PTY, "pty.list")
-        assert await timed.status(place.session) == "RUNNING"
+        await client.ask(PTY, "pty.list")
+        assert await timed.status(address.session) == "RUNNING"
 
     async def over() -> bool:
         await clock.aadvance(61)
-        return await timed.status(place.session) == "FINISH"
+        return await timed.status(address.session) == "FINISH"
 
     await timed.until(over)

@@ -17,7 +17,16 @@ from agentbay_local.http.websocket import MAX_FRAME
 from agentbay_local.websocket.connection import Connection
 from agentbay_local.websocket.dispatcher import Dispatcher
 
-from .lines import CODE, FILES, PTY, Line, Reached, ends, line_to, reached
+from .websocket_client import (
+    CODE,
+    FILES,
+    PTY,
+    SessionAddress,
+    WebSocketClient,
+    connect,
+    session_address,
+    wait_closed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
@@ -28,33 +37,33 @@ pytestmark = pytest.mark.usefixtures("sandboxed")
 
 
 @pytest.fixture
-async def place(api: Api) -> Reached:
+async def address(api: Api) -> SessionAddress:
     """A fresh session."""
-    return await reached(api)
+    return await session_address(api)
 
 
 @pytest.fixture
-async def line(api: Api, place: Reached) -> AsyncIterator[Line]:
+async def client(api: Api, address: SessionAddress) -> AsyncIterator[WebSocketClient]:
     """A connection to it."""
-    async with line_to(api, place) as one:
+    async with connect(api, address) as one:
         yield one
 
 
-async def refusal(api: Api, place: Reached, **headers: str) -> int:
+async def handshake_status(api: Api, address: SessionAddress, **headers: str) -> int:
     """Try to connect, and return the HTTP status of the error."""
     with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
-        await api.http.ws_connect(place.ws, headers={**place.headers, **headers})
+        await api.http.ws_connect(address.ws, headers={**address.headers, **headers})
     return caught.value.status
 
 
-async def test_only_the_token_of_the_session_opens_it(api: Api, place: Reached) -> None:
+async def test_only_the_token_of_the_session_opens_it(api: Api, address: SessionAddress) -> None:
     """No other token does, and no web page can connect."""
-    other = await reached(api)
+    other = await session_address(api)
     for token in ("", "x", api.service.api_key, other.token):
-        assert await refusal(api, place, **{"X-Access-Token": token}) == 401
-    assert await refusal(api, place, Origin="http://127.0.0.1") == 403
-    await api.released(place.session)
-    assert await refusal(api, place) == 404
+        assert await handshake_status(api, address, **{"X-Access-Token": token}) == 401
+    assert await handshake_status(api, address, Origin="http://127.0.0.1") == 403
+    await api.released(address.session)
+    assert await handshake_status(api, address) == 404
 
 
 @pytest.mark.parametrize(
@@ -62,11 +71,13 @@ async def test_only_the_token_of_the_session_opens_it(api: Api, place: Reached) 
     ["", "{", "[]", "7", "[" * 100_000, "{}", '{"invocationId":7}', '{"invocationId":""}', "\x00"],
     ids=lambda text: text[:10],
 )
-async def test_a_frame_without_an_invocation_id_is_dropped(line: Line, text: str) -> None:
+async def test_a_frame_without_an_invocation_id_is_dropped(
+    client: WebSocketClient, text: str
+) -> None:
     """The connection goes on."""
-    await line.socket.send_str(text)
-    await line.socket.send_bytes(text.encode() + b"\xff")
-    assert await line.ask(PTY, "pty.list") == {"result": {"ptySessionIds": []}}
+    await client.socket.send_str(text)
+    await client.socket.send_bytes(text.encode() + b"\xff")
+    assert await client.ask(PTY, "pty.list") == {"result": {"ptySessionIds": []}}
 
 
 @pytest.mark.parametrize(
@@ -91,57 +102,59 @@ async def test_a_frame_without_an_invocation_id_is_dropped(line: Line, text: str
     ids=lambda rest: json.dumps(rest)[:50],
 )
 async def test_an_invalid_request_is_answered_with_an_error(
-    line: Line, rest: dict[str, Any]
+    client: WebSocketClient, rest: dict[str, Any]
 ) -> None:
     """A client would wait for the answer until its timeout otherwise."""
-    await line.socket.send_str(json.dumps({"invocationId": "1", "source": "SDK", **rest}))
-    assert (await line.answer("1"))["error"]
+    await client.socket.send_str(json.dumps({"invocationId": "1", "source": "SDK", **rest}))
+    assert (await client.answer("1"))["error"]
 
 
-async def test_data_may_come_as_json_text(line: Line) -> None:
+async def test_data_may_come_as_json_text(client: WebSocketClient) -> None:
     """Some clients encode it twice."""
     data = json.dumps({"method": "pty.list", "params": {}})
     frame = {"invocationId": "1", "source": "SDK", "target": PTY, "data": data}
-    await line.socket.send_str(json.dumps(frame))
-    assert await line.answer("1") == {"result": {"ptySessionIds": []}}
+    await client.socket.send_str(json.dumps(frame))
+    assert await client.answer("1") == {"result": {"ptySessionIds": []}}
 
 
-async def test_frames_have_a_maximum_size(api: Api, line: Line) -> None:
+async def test_frames_have_a_maximum_size(api: Api, client: WebSocketClient) -> None:
     """A frame beyond it closes its connection, and no other."""
     code = f"len('{'x' * 1_500_000}')"
-    frames = await line.frames(await line.tell(CODE, "run_code", language="python", code=code))
+    frames = await client.frames(await client.send(CODE, "run_code", language="python", code=code))
     assert frames[0]["result"]["mime"] == {"text/plain": "1500000"}
 
-    place = await reached(api)
-    async with line_to(api, place) as greedy, line_to(api, place) as modest:
+    address = await session_address(api)
+    async with connect(api, address) as greedy, connect(api, address) as modest:
         with suppress(ConnectionError):
             await greedy.socket.send_str("x" * (MAX_FRAME + 1))
-        await ends(greedy)
+        await wait_closed(greedy)
         assert "result" in await modest.ask(PTY, "pty.list")
 
 
-async def test_requests_run_concurrently(line: Line) -> None:
+async def test_requests_run_concurrently(client: WebSocketClient) -> None:
     """A slow request does not delay another one."""
-    slow = await line.tell(CODE, "run_code", language="python", code="input_ = 1\nwhile True: pass")
-    assert await line.ask(PTY, "pty.list") == {"result": {"ptySessionIds": []}}
-    assert slow not in {frame["invocationId"] for frame in line.kept()}
+    slow = await client.send(
+        CODE, "run_code", language="python", code="input_ = 1\nwhile True: pass"
+    )
+    assert await client.ask(PTY, "pty.list") == {"result": {"ptySessionIds": []}}
+    assert slow not in {frame["invocationId"] for frame in client.unread()}
 
 
-async def test_the_number_of_open_requests_is_limited(line: Line) -> None:
+async def test_the_number_of_open_requests_is_limited(client: WebSocketClient) -> None:
     """Requests beyond the limit fail at once; the open ones go on."""
     asked = {"language": "python", "code": "while True: pass"}
-    await line.tell(CODE, "run_code", timeoutS=5, **asked)
-    sent = [await line.tell(CODE, "run_code", **asked) for _ in range(300)]
-    assert "256" in (await line.answer(sent[-1]))["error"]
-    assert "256" in await line.refusal(PTY, "pty.list")
+    await client.send(CODE, "run_code", timeoutS=5, **asked)
+    sent = [await client.send(CODE, "run_code", **asked) for _ in range(300)]
+    assert "256" in (await client.answer(sent[-1]))["error"]
+    assert "256" in await client.error(PTY, "pty.list")
 
 
-async def test_code_streams_its_output_and_errors(line: Line) -> None:
+async def test_code_streams_its_output_and_errors(client: WebSocketClient) -> None:
     """In order; the last frame has the status."""
     code = "import sys\nprint('out')\nprint('err', file=sys.stderr)\n6 * 7"
 
-    good = await line.frames(await line.tell(CODE, "run_code", language="python", code=code))
-    bad = await line.frames(await line.tell(CODE, "run_code", language="python", code="1 / 0"))
+    good = await client.frames(await client.send(CODE, "run_code", language="python", code=code))
+    bad = await client.frames(await client.send(CODE, "run_code", language="python", code="1 / 0"))
 
     for kind, text in (("stdout", "out\n"), ("stderr", "err\n")):
         chunks = [frame["chunk"] for frame in good if frame.get("eventType") == kind]
@@ -154,136 +167,144 @@ async def test_code_streams_its_output_and_errors(line: Line) -> None:
     assert "ZeroDivisionError" in bad[-1]["executionError"]
 
 
-async def test_frames_of_output_are_smaller_than_a_mebibyte(line: Line) -> None:
+async def test_frames_of_output_are_smaller_than_a_mebibyte(client: WebSocketClient) -> None:
     """Official clients disconnect at larger ones; a control character takes six bytes."""
     code = "print('\\x01' * 1_000_000, end='')\nraise ValueError('\\x01' * 300_000)"
-    frames = await line.frames(await line.tell(CODE, "run_code", language="python", code=code))
+    frames = await client.frames(await client.send(CODE, "run_code", language="python", code=code))
     for kind, count in (("stdout", 1_000_000), ("stderr", 300_000)):
         chunks = [frame["chunk"] for frame in frames if frame.get("eventType") == kind]
         assert "".join(chunks).count("\x01") == count
         assert max(len(json.dumps(chunk)) for chunk in chunks) < 2**20 - 1000
 
 
-async def test_a_timeout_ends_the_stream_and_keeps_the_state(line: Line) -> None:
+async def test_a_timeout_ends_the_stream_and_keeps_the_state(client: WebSocketClient) -> None:
     """The next execution finds the variables."""
-    await line.frames(await line.tell(CODE, "run_code", language="python", code="x = 7"))
+    await client.frames(await client.send(CODE, "run_code", language="python", code="x = 7"))
     slow = "while True: pass"
-    stream = await line.tell(CODE, "run_code", language="python", code=slow, timeoutS=1)
-    late = await line.frames(stream)
+    stream = await client.send(CODE, "run_code", language="python", code=slow, timeoutS=1)
+    late = await client.frames(stream)
     assert late[-1]["timedOut"] is True
-    after = await line.frames(await line.tell(CODE, "run_code", language="python", code="x"))
+    after = await client.frames(await client.send(CODE, "run_code", language="python", code="x"))
     assert after[0]["result"]["mime"] == {"text/plain": "7"}
 
 
-async def test_disconnecting_interrupts_the_code(api: Api, place: Reached) -> None:
+async def test_disconnecting_interrupts_the_code(api: Api, address: SessionAddress) -> None:
     """The kernel is free for the next call at once."""
     code = "print('began', end='', flush=True)\nwhile True: pass"
-    async with line_to(api, place) as line:
-        stream = await line.tell(CODE, "run_code", language="python", code=code, timeoutS=3600)
-        assert (await line.answer(stream))["chunk"] == "began"
-    is_error, text = await api.tool(place.session, "run_code", language="python", code="1 + 1")
+    async with connect(api, address) as client:
+        stream = await client.send(CODE, "run_code", language="python", code=code, timeoutS=3600)
+        assert (await client.answer(stream))["chunk"] == "began"
+    is_error, text = await api.tool(address.session, "run_code", language="python", code="1 + 1")
     assert not is_error
     assert json.loads(text)["executionError"] == ""
 
 
-async def test_code_needs_its_image_and_an_installed_language(api: Api, line: Line) -> None:
+async def test_code_needs_its_image_and_an_installed_language(
+    api: Api, client: WebSocketClient
+) -> None:
     """The error names the image or the language."""
-    refused = await line.refusal(CODE, "run_code", language="java", code="1")
+    refused = await client.error(CODE, "run_code", language="java", code="1")
     assert "java is not installed" in refused
-    async with line_to(api, await reached(api, image="linux_latest")) as plain:
-        refused = await plain.refusal(CODE, "run_code", language="python", code="1")
+    async with connect(api, await session_address(api, image="linux_latest")) as plain:
+        refused = await plain.error(CODE, "run_code", language="python", code="1")
     assert "code_latest" in refused
 
 
-async def test_code_sees_the_variables_of_the_session(api: Api, place: Reached, line: Line) -> None:
+async def test_code_sees_the_variables_of_the_session(
+    api: Api, address: SessionAddress, client: WebSocketClient
+) -> None:
     """Also those that are set after the kernel has started."""
     code = "import os; os.environ.get('COLOUR')"
     for colour in ("red", "blue"):
-        await api.tool(place.session, "set_env", envs=[{"key": "COLOUR", "value": colour}])
-        frames = await line.frames(await line.tell(CODE, "run_code", language="python", code=code))
+        await api.tool(address.session, "set_env", envs=[{"key": "COLOUR", "value": colour}])
+        frames = await client.frames(
+            await client.send(CODE, "run_code", language="python", code=code)
+        )
         assert frames[0]["result"]["mime"] == {"text/plain": f"'{colour}'"}
 
 
-async def watches(line: Line, path: str) -> None:
+async def watches(client: WebSocketClient, path: str) -> None:
     """Subscribe to the changes below a path."""
-    invocation = await line.tell(FILES, "subscribe_file_change", path=path)
-    assert (await line.answer(invocation))["phase"] == "end"
+    invocation = await client.send(FILES, "subscribe_file_change", path=path)
+    assert (await client.answer(invocation))["phase"] == "end"
 
 
-async def events(line: Line, count: int) -> list[tuple[str, str]]:
+async def events(client: WebSocketClient, count: int) -> list[tuple[str, str]]:
     """Return the next changes that are pushed."""
     found: list[tuple[str, str]] = []
     while len(found) < count:
-        push = await line.push("file_change")
+        push = await client.push("file_change")
         found += [(event["eventType"], event["path"]) for event in push["events"]]
     return found
 
 
-async def test_changes_are_pushed_to_all_subscribers(api: Api, place: Reached) -> None:
+async def test_changes_are_pushed_to_all_subscribers(api: Api, address: SessionAddress) -> None:
     """Each change once: a new file is created and modified, an overwritten one modified."""
-    async with line_to(api, place) as line, line_to(api, place) as other:
-        await api.sh(place.session, "mkdir /tmp/w; echo old > /tmp/w/old")
-        await watches(line, "/tmp/w/")
+    async with connect(api, address) as client, connect(api, address) as other:
+        await api.sh(address.session, "mkdir /tmp/w; echo old > /tmp/w/old")
+        await watches(client, "/tmp/w/")
         await watches(other, "/tmp/w")
-        await api.sh(place.session, "echo a > /tmp/w/a; echo newer > /tmp/w/old")
+        await api.sh(address.session, "echo a > /tmp/w/a; echo newer > /tmp/w/old")
 
         expected = [("create", "/tmp/w/a"), ("modify", "/tmp/w/a"), ("modify", "/tmp/w/old")]
-        assert sorted(await events(line, 3)) == expected
+        assert sorted(await events(client, 3)) == expected
         assert sorted(await events(other, 3)) == expected
 
 
 async def test_an_event_has_the_path_as_the_client_wrote_it(
-    api: Api, place: Reached, line: Line
+    api: Api, address: SessionAddress, client: WebSocketClient
 ) -> None:
     """Official clients compare the strings."""
-    await watches(line, "/tmp/")
-    await api.sh(place.session, "echo a > /tmp/a")
-    assert (await line.push("file_change"))["path"] == "/tmp/"
+    await watches(client, "/tmp/")
+    await api.sh(address.session, "echo a > /tmp/a")
+    assert (await client.push("file_change"))["path"] == "/tmp/"
 
 
-async def test_pushed_changes_are_not_repeated_by_the_tool(api: Api, place: Reached) -> None:
+async def test_pushed_changes_are_not_repeated_by_the_tool(
+    api: Api, address: SessionAddress
+) -> None:
     """After a disconnection, the tool returns the missed changes and nothing else."""
     ask = ("get_file_change",)
-    await api.tool(place.session, *ask, path="/tmp")
-    async with line_to(api, place) as line:
-        await watches(line, "/tmp")
-        await api.sh(place.session, "mkdir /tmp/pushed")
-        assert await events(line, 1) == [("create", "/tmp/pushed")]
+    await api.tool(address.session, *ask, path="/tmp")
+    async with connect(api, address) as client:
+        await watches(client, "/tmp")
+        await api.sh(address.session, "mkdir /tmp/pushed")
+        assert await events(client, 1) == [("create", "/tmp/pushed")]
         # When the second event comes, the service has recorded the first one.
-        await api.sh(place.session, "mkdir /tmp/too")
-        await events(line, 1)
-    await api.sh(place.session, "mkdir /tmp/missed")
-    _, text = await api.tool(place.session, *ask, path="/tmp")
+        await api.sh(address.session, "mkdir /tmp/too")
+        await events(client, 1)
+    await api.sh(address.session, "mkdir /tmp/missed")
+    _, text = await api.tool(address.session, *ask, path="/tmp")
     paths = {event["path"] for event in json.loads(text)}
     assert paths - {"/tmp/too"} == {"/tmp/missed"}
 
 
 async def test_unsubscribing_ends_the_events_of_a_path(
-    api: Api, place: Reached, line: Line
+    api: Api, address: SessionAddress, client: WebSocketClient
 ) -> None:
     """Other paths go on."""
-    await api.sh(place.session, "mkdir /tmp/a /tmp/b")
-    await watches(line, "/tmp/a")
-    await watches(line, "/tmp/b")
-    await line.ask(FILES, "unsubscribe_file_change", path="/tmp/a")
-    await api.sh(place.session, "mkdir /tmp/a/x; mkdir /tmp/b/x")
-    assert await events(line, 1) == [("create", "/tmp/b/x")]
+    await api.sh(address.session, "mkdir /tmp/a /tmp/b")
+    await watches(client, "/tmp/a")
+    await watches(client, "/tmp/b")
+    await client.ask(FILES, "unsubscribe_file_change", path="/tmp/a")
+    await api.sh(address.session, "mkdir /tmp/a/x; mkdir /tmp/b/x")
+    assert await events(client, 1) == [("create", "/tmp/b/x")]
 
 
-async def test_a_missing_path_cannot_be_watched(line: Line) -> None:
+async def test_a_missing_path_cannot_be_watched(client: WebSocketClient) -> None:
     """The error names it."""
-    assert "/no/such" in await line.refusal(FILES, "subscribe_file_change", path="/no/such")
+    assert "/no/such" in await client.error(FILES, "subscribe_file_change", path="/no/such")
 
 
-async def test_the_connections_of_a_session_end_with_it(api: Api, place: Reached) -> None:
+async def test_the_connections_of_a_session_end_with_it(api: Api, address: SessionAddress) -> None:
     """All of them, and none of another session."""
     async with (
-        line_to(api, place) as line,
-        line_to(api, place) as second,
-        line_to(api, await reached(api)) as other,
+        connect(api, address) as client,
+        connect(api, address) as second,
+        connect(api, await session_address(api)) as other,
     ):
-        hung_up = asyncio.gather(ends(line), ends(second))
-        await api.released(place.session)
+        hung_up = asyncio.gather(wait_closed(client), wait_closed(second))
+        await api.released(address.session)
         assert set(await hung_up) == {aiohttp.WSCloseCode.OK}
         assert "result" in await other.ask(PTY, "pty.list")
 
@@ -292,32 +313,36 @@ async def test_a_stopping_service_closes_its_connections(api: Api) -> None:
     """At once, without waiting for the clients."""
     async with LocalService() as service:
         mine = type(api)(api.http, service)
-        place = await reached(mine)
-        line = Line(await api.http.ws_connect(place.ws, headers=place.headers, autoclose=False))
-        await line.open()
-        hung_up = asyncio.create_task(ends(line))
+        address = await session_address(mine)
+        client = WebSocketClient(
+            await api.http.ws_connect(address.ws, headers=address.headers, autoclose=False)
+        )
+        await client.open()
+        hung_up = asyncio.create_task(wait_closed(client))
     assert await hung_up == aiohttp.WSCloseCode.OK
 
 
-async def test_requests_to_a_paused_session_fail(api: Api, place: Reached, line: Line) -> None:
+async def test_requests_to_a_paused_session_fail(
+    api: Api, address: SessionAddress, client: WebSocketClient
+) -> None:
     """The connection stays open and works again after the resume."""
-    await api.ok("PauseSessionAsync", SessionId=place.session)
-    await api.reached(place.session, "PAUSED")
-    assert "PAUSED" in await line.refusal(PTY, "pty.create")
-    await api.ok("ResumeSessionAsync", SessionId=place.session)
-    await api.reached(place.session, "RUNNING")
-    assert await line.open()
+    await api.ok("PauseSessionAsync", SessionId=address.session)
+    await api.reached(address.session, "PAUSED")
+    assert "PAUSED" in await client.error(PTY, "pty.create")
+    await api.ok("ResumeSessionAsync", SessionId=address.session)
+    await api.reached(address.session, "RUNNING")
+    assert await client.open()
 
 
 async def test_the_token_is_in_no_log(api: Api, caplog: pytest.LogCaptureFixture) -> None:
     """Also after invalid frames and failed authentication."""
     caplog.set_level(logging.DEBUG)
-    place = await reached(api)
-    async with line_to(api, place) as line:
-        await line.socket.send_str("{")
-        await line.ask("NOBODY", "pty.list")
-    await refusal(api, place, **{"X-Access-Token": place.token[:-1]})
-    assert place.token not in caplog.text
+    address = await session_address(api)
+    async with connect(api, address) as client:
+        await client.socket.send_str("{")
+        await client.ask("NOBODY", "pty.list")
+    await handshake_status(api, address, **{"X-Access-Token": address.token[:-1]})
+    assert address.token not in caplog.text
 
 
 async def test_a_request_that_never_started_is_closed() -> None:

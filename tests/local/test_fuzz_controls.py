@@ -1,4 +1,4 @@
-"""Whatever is asked of the instruments, the service goes on, and can be asked again."""
+"""Fuzz the test controls: the service goes on, and its controls can be reset."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.local.wild import DEEP, JSON, TEXT, ask, quiet_log, said, wild
+from tests.local.fuzzing import DEEP, JSON, TEXT, ask, fuzz, parse_object, quiet_log
 
 from agentbay_local import LocalService, ManualClock
 from agentbay_local.testing.fault_file import faults_from_text
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# What is nested deeply is long, too.
+# Deeply nested values have long reprs.
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 
 NUMBERS = st.integers() | st.floats() | st.sampled_from([0, 1, 1e308, 10**400, 2**63])
@@ -41,7 +41,7 @@ NARROWING = ["action", "nth", "every", "probability", "times", "where", "seed"]
 
 @st.composite
 def rules(draw: st.DrawFn) -> dict[str, Any]:
-    """A rule of the right form, with any values."""
+    """A rule of valid form with any values."""
     name = draw(st.sampled_from(sorted(EFFECTS)))
     fields = st.sampled_from([*EFFECTS[name], *NARROWING])
     values = NUMBERS | TEXT | st.booleans() | st.dictionaries(TEXT, TEXT, max_size=2)
@@ -63,7 +63,7 @@ BODIES = (
 
 @pytest.fixture(scope="module")
 def flagged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalService, Path]]:
-    """A service whose time jumps, and the file of its faults."""
+    """A service with a manual clock, and its fault file."""
     file = tmp_path_factory.mktemp("faults") / "faults.json"
     clock = ManualClock(auto=True)
     with LocalService(isolation="none", clock=clock, faults=file) as running:
@@ -71,11 +71,11 @@ def flagged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalSer
 
 
 def works(service: LocalService) -> None:
-    """Take the rules out, and see that nothing else has changed."""
+    """Remove the rules, and check that nothing else has changed."""
     service.faults.clear()
     service.transitions.reset()
     path = f"/?Action=ListSession&Authorization=Bearer+{service.api_key}"
-    assert said(ask(service, "POST", path)[1])["Success"]
+    assert parse_object(ask(service, "POST", path)[1])["Success"]
 
 
 def suffer(service: LocalService) -> None:
@@ -85,19 +85,19 @@ def suffer(service: LocalService) -> None:
         ask(service, "POST", path)
 
 
-@wild(150)
+@fuzz(150)
 @given(
     what=st.sampled_from(["faults", "clock", "transitions", "finish", "reset", "journal?x"]),
     method=st.sampled_from(["POST", "POST", "POST", "GET", "DELETE"]),
     body=BODIES,
 )
-def test_nothing_that_is_sent_to_the_instruments_breaks_the_service(
+def test_no_request_to_the_controls_breaks_the_service(
     flagged: tuple[LocalService, Path], what: str, method: str, body: bytes
 ) -> None:
-    """It is done or refused with words; and a rule that was taken does what it can."""
+    """A request succeeds or fails with an error; accepted rules take effect."""
     service, _ = flagged
     key = {"Authorization": f"Bearer {service.api_key}"}
-    with quiet_log():
+    with quiet_log(service):
         status, answer = ask(service, method, f"/_control/{what}", body, key)
         assert status < 500, (what, body, answer)
         suffer(service)
@@ -105,10 +105,10 @@ def test_nothing_that_is_sent_to_the_instruments_breaks_the_service(
         works(service)
 
 
-@wild(100)
+@fuzz(100)
 @given(body=BODIES)
-def test_no_text_is_faults_but_a_list_of_rules(body: bytes) -> None:
-    """Whatever is in a file: rules, or a ValueError with words."""
+def test_any_text_is_a_list_of_rules_or_a_value_error(body: bytes) -> None:
+    """No other exception escapes."""
     with suppress(ValueError):
         json.dumps([rule.as_json() for rule in faults_from_text(body)])
 
@@ -124,20 +124,20 @@ def test_no_text_is_faults_but_a_list_of_rules(body: bytes) -> None:
         {"effect": "fail", "code": "\ud800"},
     ],
 )
-def test_a_rule_that_no_service_can_carry_out_is_refused(rule: dict[str, Any]) -> None:
-    """Times without end, and half characters, are found before they strike."""
+def test_a_rule_with_impossible_values_is_rejected(rule: dict[str, Any]) -> None:
+    """Infinite times and half surrogate pairs are errors when the rule is read."""
     with pytest.raises(ValueError, match=f"'{list(rule)[1]}'"):
         faults_from_text(json.dumps(rule))
 
 
-@wild(60)
+@fuzz(60)
 @given(body=BODIES)
 def test_no_file_of_faults_breaks_the_service(
     flagged: tuple[LocalService, Path], body: bytes
 ) -> None:
-    """What cannot be read is warned of, and changes nothing."""
+    """An invalid file logs a warning and changes nothing."""
     service, file = flagged
-    with quiet_log():
+    with quiet_log(service):
         file.write_bytes(body)
         suffer(service)
         file.unlink()

@@ -1,4 +1,4 @@
-"""A plain client of the direct channels, which speaks them without our own client."""
+"""A plain client of a session's direct address and WebSocket, without our own client."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ FILES = "wuying_filesystem"
 
 
 @attrs.frozen
-class Reached:
-    """How a session is reached."""
+class SessionAddress:
+    """The addresses and the token of a session."""
 
     session: str
     link: str
@@ -35,29 +35,31 @@ class Reached:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What opens it."""
+        """The header with the token."""
         return {"X-Access-Token": self.token}
 
 
-async def reached(api: Api, session: str = "", image: str = "code_latest") -> Reached:
-    """Return how a session is reached; of a new one, unless it is named."""
+async def session_address(
+    api: Api, session: str = "", image: str = "code_latest"
+) -> SessionAddress:
+    """Return the address of a session, a new one by default."""
     name = session or await api.session(ImageId=image)
     data = (await api.ok("GetSession", SessionId=name))["Data"]
-    return Reached(name, data["LinkUrl"], data["WsUrl"], data["Token"])
+    return SessionAddress(name, data["LinkUrl"], data["WsUrl"], data["Token"])
 
 
-class Line:
-    """One WebSocket to a session; what comes is kept until it is asked for."""
+class WebSocketClient:
+    """One WebSocket to a session; frames are buffered until a method returns them."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse[bool]) -> None:
         self.socket = socket
-        self._kept: list[dict[str, Any]] = []
+        self._unread: list[dict[str, Any]] = []
 
-    def kept(self) -> list[dict[str, Any]]:
-        """Return the frames that have come and that nobody has asked for."""
-        return list(self._kept)
+    def unread(self) -> list[dict[str, Any]]:
+        """Return the buffered frames."""
+        return list(self._unread)
 
-    async def tell(self, target: str, method: str, invocation: str = "", **params: Any) -> str:
+    async def send(self, target: str, method: str, invocation: str = "", **params: Any) -> str:
         """Send a frame and return its id."""
         name = invocation or uuid.uuid4().hex
         data = {"method": method, "params": params}
@@ -66,8 +68,8 @@ class Line:
         return name
 
     async def ask(self, target: str, method: str, **params: Any) -> dict[str, Any]:
-        """Ask a question that has one answer, and return its data."""
-        return await self.answer(await self.tell(target, method, **params))
+        """Send a request with one reply, and return the data of the reply."""
+        return await self.answer(await self.send(target, method, **params))
 
     async def answer(self, invocation: str) -> dict[str, Any]:
         """Return the data of the next frame of an invocation."""
@@ -76,26 +78,26 @@ class Line:
         data: dict[str, Any] = frame["data"]
         return data
 
-    async def refusal(self, target: str, method: str, **params: Any) -> str:
-        """Ask a question that is refused, and return why."""
+    async def error(self, target: str, method: str, **params: Any) -> str:
+        """Send a request that fails, and return the error."""
         data = await self.ask(target, method, **params)
         assert data.get("error"), data
         return str(data["error"])
 
     async def next(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """Return the next frame of a kind; others are kept for later."""
-        for index, frame in enumerate(self._kept):
+        """Return the next frame that is wanted; buffer the others."""
+        for index, frame in enumerate(self._unread):
             if wanted(frame):
-                return self._kept.pop(index)
+                return self._unread.pop(index)
         while True:
             text = await self.socket.receive_str(timeout=DEADLINE)
             frame = json.loads(text)
             if wanted(frame):
                 return frame  # type: ignore[no-any-return]  # any JSON
-            self._kept.append(frame)
+            self._unread.append(frame)
 
     async def push(self, kind: str) -> dict[str, Any]:
-        """Return the data of the next push of a kind."""
+        """Return the data of the next event of a type."""
         data: dict[str, Any] = (await self.next(lambda one: one["data"].get("eventType") == kind))[
             "data"
         ]
@@ -116,27 +118,27 @@ class Line:
 
     async def type(self, terminal: str, text: str) -> None:
         """Type into a terminal."""
-        await self.tell(PTY, "pty.input", ptySessionId=terminal, encoding="utf8", data=text)
+        await self.send(PTY, "pty.input", ptySessionId=terminal, encoding="utf8", data=text)
 
-    async def seen(self, terminal: str) -> Seen:
-        """Return the next that a terminal shows."""
-        return Seen.of(await self._of(terminal, "pty.output"))
+    async def next_output(self, terminal: str) -> Output:
+        """Return the next output of a terminal."""
+        return Output.of(await self._of(terminal, "pty.output"))
 
     async def until(self, terminal: str, mark: bytes) -> bytes:
-        """Return what a terminal shows up to some text."""
+        """Return the output of a terminal up to a mark."""
         text = b""
         while mark not in text:
-            text += (await self.seen(terminal)).data
+            text += (await self.next_output(terminal)).data
         return text
 
-    async def rest(self, terminal: str) -> tuple[list[Seen], int]:
-        """Return all that a terminal still shows, and its exit code."""
-        found: list[Seen] = []
+    async def read_to_end(self, terminal: str) -> tuple[list[Output], int]:
+        """Return the remaining output of a terminal, and its exit code."""
+        found: list[Output] = []
         while True:
             data = await self._of(terminal, "pty.output", "pty.exit")
             if data["eventType"] == "pty.exit":
                 return found, data["exitCode"]
-            found.append(Seen.of(data))
+            found.append(Output.of(data))
 
     async def _of(self, terminal: str, *kinds: str) -> dict[str, Any]:
         def wanted(frame: dict[str, Any]) -> bool:
@@ -148,22 +150,22 @@ class Line:
 
 
 @attrs.frozen
-class Seen:
+class Output:
     """A piece of a terminal's output."""
 
     offset: int
     data: bytes
 
     @classmethod
-    def of(cls, data: dict[str, Any]) -> Seen:
-        """Read a push."""
+    def of(cls, data: dict[str, Any]) -> Output:
+        """Parse an event."""
         text = data["data"]
         piece = text.encode() if data["encoding"] == "utf8" else base64.b64decode(text)
         return cls(data["offset"], piece)
 
 
-def joined(pieces: list[Seen], start: int = 0) -> bytes:
-    """Return the bytes of pieces that follow each other without a gap."""
+def join(pieces: list[Output], start: int = 0) -> bytes:
+    """Join pieces, which must follow each other without a gap."""
     text = b""
     for piece in pieces:
         assert piece.offset == start + len(text)
@@ -172,22 +174,22 @@ def joined(pieces: list[Seen], start: int = 0) -> bytes:
 
 
 @asynccontextmanager
-async def line_to(api: Api, place: Reached) -> AsyncIterator[Line]:
+async def connect(api: Api, address: SessionAddress) -> AsyncIterator[WebSocketClient]:
     """Connect to a session's WebSocket."""
     # Without autoclose, which overwrites the code of the service when the service has closed the
     # connection before this side answers.
     async with api.http.ws_connect(
-        place.ws, headers=place.headers, max_msg_size=0, autoclose=False
+        address.ws, headers=address.headers, max_msg_size=0, autoclose=False
     ) as socket:
-        yield Line(socket)
+        yield WebSocketClient(socket)
 
 
-async def ends(line: Line) -> int | None:
+async def wait_closed(client: WebSocketClient) -> int | None:
     """Wait until the service closes the connection, and return its close code."""
     while True:
-        message = await line.socket.receive(timeout=DEADLINE)
+        message = await client.socket.receive(timeout=DEADLINE)
         if message.type is WSMsgType.CLOSE:
-            await line.socket.close()
+            await client.socket.close()
             return int(message.data)
         if message.type in (WSMsgType.CLOSED, WSMsgType.ERROR):
-            return line.socket.close_code
+            return client.socket.close_code

@@ -1,4 +1,4 @@
-"""Run inside a session by its Python: a small server of HTTP and WebSocket, for tests of ports."""
+"""A small HTTP and WebSocket server that tests of ports run inside a session."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers with what it was asked."""
+    """Answers by the first part of the path."""
 
     protocol_version = "HTTP/1.1"
 
     def handle_one(self) -> None:
-        """Choose by the path."""
+        """Call the method for the path."""
         name = self.path.partition("?")[0].strip("/").split("/")[0] or "echo"
         getattr(self, f"say_{name}", self.say_echo)()
 
     do_GET = do_POST = do_PUT = do_HEAD = handle_one  # noqa: N815  # the names of the base class
 
     def body(self) -> bytes:
-        """Read the body, whichever way it comes."""
+        """Read the body, chunked or with a length."""
         if self.headers.get("Transfer-Encoding") != "chunked":
             return self.rfile.read(int(self.headers.get("Content-Length") or 0))
         pieces = []
@@ -36,7 +36,7 @@ class Handler(BaseHTTPRequestHandler):
         return b"".join(pieces)
 
     def answer(self, status: int, body: bytes, *headers: tuple[str, str]) -> None:
-        """Send a whole answer."""
+        """Send an answer with a length."""
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         for name, value in headers:
@@ -46,7 +46,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def say_echo(self) -> None:
-        """Say what was asked."""
+        """Describe the request."""
         body = self.body()
         said = {
             "method": self.command,
@@ -59,7 +59,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200, json.dumps(said).encode(), *cookies)
 
     def say_large(self) -> None:
-        """Send many bytes, in chunks."""
+        """Send 20 MiB in chunks."""
         self.send_response(200)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
@@ -69,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
 
     def say_lines(self) -> None:
-        """Send a line for each that comes, at once."""
+        """Echo each chunk at once."""
         self.send_response(200)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
@@ -80,7 +80,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
 
     def say_cut(self) -> None:
-        """Break off in the middle."""
+        """Close the connection inside the body."""
         self.send_response(200)
         self.send_header("Content-Length", "1000")
         self.end_headers()
@@ -88,15 +88,15 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def say_away(self) -> None:
-        """Send to another path, as the query says."""
+        """Redirect to the URL in the query."""
         self.answer(302, b"", ("Location", self.path.partition("?")[2]))
 
     def say_zipped(self) -> None:
-        """Say that the body is packed, which is nobody's business on the way."""
+        """Claim a content encoding, which a proxy must not decode."""
         self.answer(200, b"no gzip at all", ("Content-Encoding", "gzip"))
 
     def say_ws(self) -> None:
-        """Speak WebSocket: say each message again; close with 4001 when asked to."""
+        """Echo WebSocket messages; close with 4001 on ``bye``."""
         key = hashlib.sha1((self.headers["Sec-WebSocket-Key"] + GUID).encode()).digest()
         self.send_response(101)
         self.send_header("Upgrade", "websocket")

@@ -1,4 +1,4 @@
-"""Whatever a client says on a session's WebSocket, its next question is answered."""
+"""Fuzz the WebSocket of a session: the next valid request is always answered."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.local.lines import CODE, DEADLINE, FILES, PTY, Line
-from tests.local.wild import DEEP, JSON, TEXT, ask, quiet_log, said, wild
+from tests.local.fuzzing import DEEP, JSON, TEXT, ask, fuzz, own_service, parse_object, quiet_log
+from tests.local.websocket_client import CODE, DEADLINE, FILES, PTY, WebSocketClient
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from agentbay_local import LocalService
 
-# What is nested deeply is long, too.
+# Deeply nested values have long reprs.
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 
 METHODS = [
@@ -34,7 +34,7 @@ METHODS = [
     "subscribe_file_change",
     "unsubscribe_file_change",
 ]
-# The terminal is one that is there.
+# TERMINAL stands for an open terminal.
 NAMES = st.sampled_from(["TERMINAL", "TERMINAL", "/tmp", "base64", "utf8", "/bin/sh", "sh -c ls"])
 SIZES = st.sampled_from([0, 1, 80, 65535, 65536, 2**31, 2**62, 2**63, -1])
 PARAMS = st.dictionaries(
@@ -80,61 +80,72 @@ SAID = (
 
 
 @pytest.fixture(scope="module")
-def place(service: LocalService) -> dict[str, Any]:
-    """One session, and how it is reached."""
+def service() -> Iterator[LocalService]:
+    """A service for this module alone."""
+    with own_service() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def address(service: LocalService) -> dict[str, Any]:
+    """The address of a session."""
     if not service.isolation.available:
         pytest.skip(service.isolation.reason)
     path = f"/?Authorization=Bearer+{service.api_key}&Action="
-    created = said(ask(service, "POST", f"{path}CreateMcpSession&ImageId=code_latest")[1])
+    created = parse_object(ask(service, "POST", f"{path}CreateMcpSession&ImageId=code_latest")[1])
     name = created["Data"]["SessionId"]
-    data: dict[str, Any] = said(ask(service, "POST", f"{path}GetSession&SessionId={name}")[1])[
-        "Data"
-    ]
+    data: dict[str, Any] = parse_object(
+        ask(service, "POST", f"{path}GetSession&SessionId={name}")[1]
+    )["Data"]
     return data
 
 
-async def still_answers(place: dict[str, Any], frames: Sequence[str | bytes]) -> None:
-    """Say all of it on one line, to a terminal of its own, and then ask a question."""
+async def answers_after(address: dict[str, Any], frames: Sequence[str | bytes]) -> None:
+    """Send all frames on one connection with a terminal, and then a valid request."""
     async with (
         aiohttp.ClientSession() as http,
-        http.ws_connect(place["WsUrl"], headers={"X-Access-Token": place["Token"]}) as connection,
+        http.ws_connect(
+            address["WsUrl"], headers={"X-Access-Token": address["Token"]}
+        ) as connection,
     ):
-        line = Line(connection)
-        terminal = await line.open(shell="/bin/cat")
+        client = WebSocketClient(connection)
+        terminal = await client.open(shell="/bin/cat")
         for frame in frames:
             if isinstance(frame, str):
                 await connection.send_str(frame.replace("TERMINAL", terminal))
             else:
                 await connection.send_bytes(frame)
-        listed = await line.ask(PTY, "pty.list")
+        listed = await client.ask(PTY, "pty.list")
         for one in listed["result"]["ptySessionIds"]:
-            await line.ask(PTY, "pty.kill", ptySessionId=one)
+            await client.ask(PTY, "pty.kill", ptySessionId=one)
 
 
-@wild(60)
+@fuzz(60)
 @given(frames=st.lists(SAID, min_size=1, max_size=8))
-def test_no_frame_ends_a_line(place: dict[str, Any], frames: list[str | bytes]) -> None:
-    """Text, bytes, JSON of all shapes, and questions with any parameters."""
-    with quiet_log():
-        asyncio.run(asyncio.wait_for(still_answers(place, frames), DEADLINE))
-
-
-@wild(40)
-@given(sent=st.binary(max_size=60), masked=st.booleans())
-def test_no_bytes_on_a_websocket_are_heard_of_in_the_log(
-    service: LocalService, place: dict[str, Any], sent: bytes, masked: bool
+def test_no_frame_closes_a_connection(
+    service: LocalService, address: dict[str, Any], frames: list[str | bytes]
 ) -> None:
-    """What is no frame ends that line, and nothing else."""
-    url = urlsplit(place["WsUrl"])
+    """Text, bytes, JSON of all shapes, and requests with any parameters."""
+    with quiet_log(service):
+        asyncio.run(asyncio.wait_for(answers_after(address, frames), DEADLINE))
+
+
+@fuzz(40)
+@given(sent=st.binary(max_size=60), masked=st.booleans())
+def test_no_bytes_on_a_websocket_log_an_error(
+    service: LocalService, address: dict[str, Any], sent: bytes, masked: bool
+) -> None:
+    """An invalid frame closes that connection, and nothing else."""
+    url = urlsplit(address["WsUrl"])
     head = (
         f"GET {url.path} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-        f"X-Access-Token: {place['Token']}\r\n\r\n"
+        f"X-Access-Token: {address['Token']}\r\n\r\n"
     )
     if masked:
-        # A text frame that is right but for what is in it.
+        # A valid text frame with any content.
         sent = bytes([0x81, 0x80 | len(sent), 0, 0, 0, 0]) + sent
-    with quiet_log():
+    with quiet_log(service):
         with socket.create_connection((url.hostname, url.port), DEADLINE) as connection:
             connection.sendall(head.encode())
             assert connection.recv(65536).startswith(b"HTTP/1.1 101 ")
