@@ -6,18 +6,13 @@ nothing is stored: a token stays valid for as long as its session lives, or unti
 
 from __future__ import annotations
 
-import hmac
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import attrs
 
-from agentbay_async._protocol import error_codes
-from agentbay_local.protocol.errors import ApiError
-
 if TYPE_CHECKING:
     from agentbay_local.state import ServiceState
-    from agentbay_local.store import Session
 
 __all__ = [
     "FILE_PREFIX",
@@ -25,7 +20,6 @@ __all__ = [
     "PORT_PREFIX",
     "TOKEN_HEADER",
     "SessionAccess",
-    "authorize_session",
     "file_url",
     "port_url",
     "session_access",
@@ -63,18 +57,6 @@ def session_access(state: ServiceState, session_id: str) -> SessionAccess:
         ws_url=f"{state.endpoint.replace('http', 'ws', 1)}/ws/{session_id}",
         token=_session_token(state, session_id),
     )
-
-
-def authorize_session(state: ServiceState, session_id: str, token: str) -> Session:
-    """Return the session that a token opens.
-
-    Raises:
-        ApiError: The token does not belong to the session (401), or the session is released.
-    """
-    expected = _session_token(state, session_id).encode()
-    if not hmac.compare_digest(token.encode("utf-8", "replace"), expected):
-        raise ApiError(error_codes.NOT_LOGIN, "The token of the session is missing or wrong.", 401)
-    return state.session(session_id)
 
 
 def port_url(state: ServiceState, session_id: str, port: int) -> str:

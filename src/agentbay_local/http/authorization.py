@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from agentbay_local.state import ServiceState
     from agentbay_local.store import Session
 
-__all__ = ["authorize_session", "check_api_key"]
+__all__ = ["authorize_session", "check_api_key", "check_session_token"]
 
 
 def check_api_key(authorization: str, api_key: bytes, http_status: int = 400) -> None:
@@ -36,8 +36,17 @@ def authorize_session(state: ServiceState, request: web.Request) -> Session:
     Raises:
         ApiError: The token does not belong to the session (401), or the session is released.
     """
+    return state.session(check_session_token(state, request))
+
+
+def check_session_token(state: ServiceState, request: web.Request) -> str:
+    """Return the session id in a request's path, if the token in its header belongs to it.
+
+    Raises:
+        ApiError: The token does not belong to the session (401).
+    """
     session_id = request.match_info["session"]
     grant = state.signer.open("access", request.headers.get(TOKEN_HEADER, ""))
     if grant is None or grant["session"] != session_id:
         raise ApiError(error_codes.NOT_LOGIN, "The token of the session is missing or wrong.", 401)
-    return state.session(session_id)
+    return session_id

@@ -12,7 +12,7 @@ from aiohttp import web
 from agentbay_async._protocol import error_codes
 from agentbay_async._protocol.codec import to_json
 from agentbay_local.actions.tools import call_tool
-from agentbay_local.http.authorization import authorize_session
+from agentbay_local.http.authorization import check_session_token
 from agentbay_local.http.error_responses import direct_error_response
 from agentbay_local.http.middleware import Reply
 from agentbay_local.protocol.errors import ApiError, invalid
@@ -43,9 +43,11 @@ class _DirectCalls:
     async def call(self, request: web.Request) -> web.StreamResponse:
         """Call a tool: a failure of the tool is an answer, all else an error."""
         try:
-            # Nothing is awaited between the look-up of the session and the work in it.
+            # The token before the body, which a stranger must not make the service read.
+            session_id = check_session_token(self.state, request)
             document = await _document(request)
-            session = authorize_session(self.state, request)
+            # Nothing is awaited between the look-up of the session and the work in it.
+            session = self.state.session(session_id)
         except ApiError as error:
             return direct_error_response(error)
         tool = document.get("tool")
