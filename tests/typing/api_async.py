@@ -1,4 +1,4 @@
-"""Uses of the asynchronous API as type checkers see them. Never run."""
+"""Uses of the async API, for type checkers; never run."""
 
 from __future__ import annotations
 
@@ -98,9 +98,9 @@ async def sessions() -> None:
         assert_type(by_labels, SessionListResult[AsyncSession])
         assert_type(await bay.list_by_labels({"a": "b"}), SessionListResult[AsyncSession])
         assert_type(await bay.delete("s-1", force=True), DeleteResult)
-        reaped = await bay.reap("me", timedelta(days=1), dry_run=True)
-        assert_type(reaped, ReapResult)
-        assert_type((reaped.deleted, reaped.kept), tuple[tuple[str, ...], tuple[str, ...]])
+        report = await bay.reap("me", timedelta(days=1), dry_run=True)
+        assert_type(report, ReapResult)
+        assert_type((report.deleted, report.kept), tuple[tuple[str, ...], tuple[str, ...]])
         assert_type(created.session_id, str)
         assert_type(await bay.pause(created.session, timedelta(minutes=1)), SessionStatusResult)
         async with bay.session(params, sync_context=True) as session:
@@ -123,9 +123,9 @@ async def session(one: AsyncSession) -> None:
     assert_type((await one.call_mcp_tool("shell", {"a": [1]}, timeout=5)).data, str)
     assert_type(one.command, AsyncCommand)
     assert_type(one.file_system, AsyncFileSystem)
-    ran = await one.command.run("ls", cwd="/", envs={"A": "b"}, timeout=5, check=True)
-    assert_type(ran, CommandResult)
-    assert_type((ran.stdout, ran.exit_code), tuple[str, int])
+    result = await one.command.run("ls", cwd="/", envs={"A": "b"}, timeout=5, check=True)
+    assert_type(result, CommandResult)
+    assert_type((result.stdout, result.exit_code), tuple[str, int])
 
 
 async def files(one: AsyncSession) -> None:
@@ -146,17 +146,17 @@ async def contexts(bay: AsyncAgentBay) -> None:
     async def progress(now: TransferProgress) -> None:
         assert_type(now.total, int | None)
 
-    found = await bay.context.get("data", create=True)
-    assert_type(found, ContextResult)
-    assert_type(found.context, Context)
+    lookup = await bay.context.get("data", create=True)
+    assert_type(lookup, ContextResult)
+    assert_type(lookup.context, Context)
     assert_type((await bay.context.list(ContextListParams(5))).contexts, list[Context])
     assert_type(bay.context.iterate(), AsyncIterator[Context])
     assert_type((await bay.context.list_files("c-1")).entries, list[ContextFileEntry])
     assert_type((await bay.context.clear("c-1", timeout=5)).data, str)
-    sent = await bay.context.upload_file("c-1", "/f", Path("f"), progress=progress)
-    assert_type(sent.unwrap(), TransferReceipt)
-    got = await bay.context.download_file("c-1", "/f", "f", progress=lambda now: None)
-    assert_type(got.size, int)
+    upload = await bay.context.upload_file("c-1", "/f", Path("f"), progress=progress)
+    assert_type(upload.unwrap(), TransferReceipt)
+    download = await bay.context.download_file("c-1", "/f", "f", progress=lambda now: None)
+    assert_type(download.size, int)
 
 
 async def many(bay: AsyncAgentBay, params: CreateSessionParams) -> None:

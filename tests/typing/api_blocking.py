@@ -1,4 +1,4 @@
-"""Uses of the blocking API as type checkers see them. Never run."""
+"""Uses of the blocking API, for type checkers; never run."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ def session(one: Session) -> None:
 
 def contexts(bay: AgentBay) -> None:
     """Stores of files."""
-    found = bay.context.get("data", create=True)
-    assert_type(found, ContextResult)
-    assert_type(found.context, Context)
+    lookup = bay.context.get("data", create=True)
+    assert_type(lookup, ContextResult)
+    assert_type(lookup.context, Context)
 
 
 def many(bay: AgentBay, params: CreateSessionParams) -> None:
