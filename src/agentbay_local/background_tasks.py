@@ -1,4 +1,4 @@
-"""Work that goes on after the answer was given: kept, logged when it fails, and ended in time."""
+"""Background tasks: work that continues after a request is answered."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from agentbay_local.clock import employ
+from agentbay_local.clock import start_work
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -19,13 +19,13 @@ _log = logging.getLogger(__name__)
 
 
 class BackgroundTasks:
-    """The tasks of one service.
+    """The background tasks of one service.
 
-    A failure of such a task is a fault of ours: whatever can go wrong in the ordinary course is
-    caught inside it and recorded where clients look.
+    An exception that leaves a task is a bug, and is logged: expected errors are caught inside the
+    task and recorded for clients.
 
     Args:
-        clock: The clock that does not jump while there is work.
+        clock: The clock of the service; an automatic clock does not jump while a task runs.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -33,20 +33,21 @@ class BackgroundTasks:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def launch(self, work: Coroutine[Any, Any, Any], name: str) -> None:
-        """Start `work` and hold on to it until it is done."""
-        task = employ(self._clock, lambda: asyncio.create_task(work, name=name))
+        """Start `work`, and keep a reference until it is done."""
+        # asyncio keeps only weak references, and would let the task be collected.
+        task = start_work(self._clock, lambda: asyncio.create_task(work, name=name))
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
-        if error is None or _python_ends(error):
+        if error is None or _is_interpreter_exit(error):
             return
         _log.error("%s failed", task.get_name(), exc_info=error)
 
     async def close(self, grace: float) -> None:
-        """Cancel everything and wait for it, `grace` seconds at most."""
+        """Cancel all tasks, and wait `grace` seconds at most until they end."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -54,10 +55,10 @@ class BackgroundTasks:
             await asyncio.wait(tasks, timeout=grace)
 
 
-def _python_ends(error: BaseException) -> bool:
-    """Whether a worker thread was refused because the process is about to end.
+def _is_interpreter_exit(error: BaseException) -> bool:
+    """Return whether a worker thread was refused because the interpreter is exiting.
 
-    An embedded service lives until then; what it had left to do is made up for at the next start,
-    or goes with its temporary home.
+    An embedded service runs until then. The next start of a service completes the work, unless the
+    home is temporary.
     """
     return isinstance(error, RuntimeError) and "cannot schedule new futures" in str(error)

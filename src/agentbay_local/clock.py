@@ -1,11 +1,10 @@
-"""Where the service reads time, and how it waits: on the one clock that client and service share.
+"""The clock of the service, and waits on it.
 
-Two readings exist because they answer different questions. ``time`` is what people see and what is
-stored. ``monotonic`` measures how long something has lasted, and a correction of the machine's date
-must not end a session.
+``time`` is the date that people see and that is stored. ``monotonic`` measures durations: a
+correction of the machine's date must not end a session.
 
-A clock whose hands a test moves wants to know more than the time one sleeps: who is at work, and
-who waits without a purpose of its own. The functions here tell it, and cost nothing elsewhere.
+A `ManualClock` also needs to know which tasks are at work, and which waits nobody waits for. The
+functions here tell it so, and cost nothing with other clocks.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ __all__ = [
     "SystemClock",
     "at_work",
     "doze_until",
-    "employ",
     "happens_within",
     "iso",
+    "start_work",
     "wait_for_ever",
 ]
 
@@ -50,19 +49,19 @@ def iso(seconds: float) -> str:
 
 
 def at_work(clock: Clock) -> AbstractContextManager[None]:
-    """Keep a clock that jumps from jumping while something is done inside."""
+    """Keep an automatic clock from jumping until the end of the block."""
     return clock.at_work() if isinstance(clock, ManualClock) else nullcontext()
 
 
-def employ(clock: Clock, start: Callable[[], asyncio.Task[T]]) -> asyncio.Task[T]:
-    """Start a task that is at work, in the sense of `at_work`, from now on until it is done."""
-    return clock.employ(start) if isinstance(clock, ManualClock) else start()
+def start_work(clock: Clock, start: Callable[[], asyncio.Task[T]]) -> asyncio.Task[T]:
+    """Start a task that counts as work, in the sense of `at_work`, until it is done."""
+    return clock.start_work(start) if isinstance(clock, ManualClock) else start()
 
 
 async def doze_until(clock: Clock, moment: float) -> None:
-    """Sleep until a reading of ``monotonic``, as the routines of the service do.
+    """Sleep until a reading of ``monotonic``, for routines of the service.
 
-    Nobody waits for their end, so that no clock jumps for it.
+    No client waits for them, so that an automatic clock does not jump for them.
     """
     if isinstance(clock, ManualClock):
         await clock.doze_until(moment)
@@ -80,7 +79,7 @@ async def wait_for_ever(clock: Clock) -> Never:
 
 
 async def happens_within(clock: Clock, event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event, but not for ever; say whether it has come."""
+    """Wait for an event for `seconds` at most; return whether it is set."""
     waits = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(clock.sleep(seconds))]
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

@@ -1,9 +1,8 @@
-"""A clock that a test moves, for the service, for clients, or for both at once.
+"""A clock that tests move by hand, for the service, for clients, or for both at once.
 
-It may be used from many threads and event loops: the service runs on a loop of its own. Moving it
-goes from one due sleeper to the next, each woken at exactly its moment, and waits after each until
-what was woken has had its say: is asleep again, has ended, or is left waiting for something that
-is no business of the clock.
+It may be used from many threads and event loops, because the service runs on a loop of its own.
+`advance` wakes the sleepers one by one, each exactly at its time. After each it waits until the
+woken task sleeps again, ends, or waits for something other than the clock.
 """
 
 from __future__ import annotations
@@ -31,24 +30,24 @@ T = TypeVar("T")
 _EPOCH = 1_700_000_000.0
 _START = 1000.0
 
-# Seconds of the machine without any sign of life, after which nothing more is expected: while all
-# that were woken sleep again, and while some of them are out, perhaps with a request on its way.
+# Real seconds without activity after which everything counts as settled: when every woken task
+# sleeps again, and when some do not, because they may be waiting for an answer of the service.
 _QUIET = 0.001
 _QUIET_WHILE_AWAKE = 0.02
 _SETTLED_WITHIN = 30.0
-# Turns of a loop in which whoever was told of something comes to sleep for another moment, and the
-# seconds that a turn may take.
-_TURNS = 6
-_TURN_WITHIN = 1.0
+# Iterations of a loop in which a task that was notified reaches its next sleep, and the real
+# seconds to wait for each of them.
+_ITERATIONS = 6
+_ITERATION_WITHIN = 1.0
 
 
 LONGEST = 1e9
-"""Seconds, some thirty years, that nothing on a clock lasts longer than: dates stay dates."""
+"""Maximum seconds of any wait, some thirty years: beyond that dates overflow."""
 
 
 @attrs.define(eq=False)
 class Waiter:
-    """Somebody who sleeps until `due`, in seconds since the clock began."""
+    """A task that sleeps until `due`, in seconds since the start of the clock."""
 
     due: float
     wake: asyncio.Future[None]
@@ -58,24 +57,24 @@ class Waiter:
 
 @attrs.define(eq=False)
 class Work:
-    """Something at work; while it sleeps on the clock itself, it keeps nobody."""
+    """Work under way; it holds the clock back, except while it sleeps on the clock itself."""
 
     clock: object
     asleep: int = 0
 
 
 WORK: ContextVar[Work | None] = ContextVar("agentbay_local_work", default=None)
-"""The work that a task is part of."""
+"""The work that the current task belongs to."""
 
 
 def wake_up(wake: asyncio.Future[None]) -> None:
-    """End a sleep that was not cancelled meanwhile."""
+    """End a sleep, unless it was cancelled meanwhile."""
     if not wake.done():
         wake.set_result(None)
 
 
 def span_of(by: timedelta | float, minutes: float, hours: float, days: float) -> float:
-    """Return the seconds that a clock is to be moved by.
+    """Return the seconds to move a clock by.
 
     Raises:
         ValueError: They are negative, or more than `LONGEST`.
@@ -91,8 +90,8 @@ class ManualClock:
     """A clock that stands still until it is moved.
 
     Args:
-        auto: Jump to the next moment that somebody sleeps for, as soon as everybody waits and the
-            service is idle. Then no wait takes time, and `advance` is rarely needed.
+        auto: Jump to the next time that a task sleeps for, as soon as all tasks wait and the
+            service is idle. Then no wait takes real time, and `advance` is rarely needed.
 
     Example:
         ::
@@ -112,69 +111,69 @@ class ManualClock:
         self._moving = threading.Lock()
         self._sleepers: list[Waiter] = []
         self._awake: set[asyncio.Task[Any]] = set()
-        self._watched: WeakSet[asyncio.Task[Any]] = WeakSet()
+        self._with_callback: WeakSet[asyncio.Task[Any]] = WeakSet()
         self._works: set[Work] = set()
         self._loops: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
-        self._stirred = time.monotonic()
+        self._last_activity = time.monotonic()
         self._changes = 0
 
     def __repr__(self) -> str:
         return f"<ManualClock {self._offset:g} s after its start>"
 
     def time(self) -> float:
-        """Return Unix seconds; the clock begins in November 2023."""
+        """Return Unix seconds; the clock starts in November 2023."""
         return _EPOCH + self._offset
 
     def monotonic(self) -> float:
-        """Return seconds from some point."""
+        """Return seconds since an arbitrary point."""
         return _START + self._offset
 
     @property
     def sleeping(self) -> int:
-        """How many sleep on it; the routines of the service, which only doze, are not counted."""
+        """The number of sleeping tasks, without the service's own routines."""
         with self._state:
             return sum(not sleeper.dozing for sleeper in self._sleepers)
 
     async def sleep(self, seconds: float) -> None:
-        """Return when the clock has moved by `seconds`."""
+        """Sleep until the clock has moved by `seconds`."""
         await self._wait(self._offset + seconds, dozing=False)
 
     async def doze_until(self, moment: float) -> None:
-        """Sleep until a reading of `monotonic`, without making an automatic clock jump for it."""
+        """Sleep until a reading of `monotonic`; an automatic clock does not jump for it."""
         await self._wait(moment - _START, dozing=True)
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Keep the clock from jumping, and `advance` from returning, while something is done."""
-        with self._begun() as work:
+        """Keep the clock from jumping, and `advance` from returning, until the end of the block."""
+        with self._begin_work() as work:
             try:
                 yield
             finally:
-                self._end(work)
+                self._end_work(work)
 
-    def employ(self, start: Callable[[], asyncio.Task[T]]) -> asyncio.Task[T]:
-        """Start a task that is at work from now on until it is done."""
-        with self._begun() as work:
+    def start_work(self, start: Callable[[], asyncio.Task[T]]) -> asyncio.Task[T]:
+        """Start a task that counts as work until it is done."""
+        with self._begin_work() as work:
             task = start()
-        task.add_done_callback(lambda _: self._end(work))
+        task.add_done_callback(lambda _: self._end_work(work))
         return task
 
     @contextmanager
-    def _begun(self) -> Iterator[Work]:
+    def _begin_work(self) -> Iterator[Work]:
         work = Work(self)
         with self._state:
             self._works.add(work)
-            self._stir()
+            self._note_activity()
         token = WORK.set(work)
         try:
             yield work
         finally:
             WORK.reset(token)
 
-    def _end(self, work: Work) -> None:
+    def _end_work(self, work: Work) -> None:
         with self._state:
             self._works.discard(work)
-            self._stir()
+            self._note_activity()
 
     def advance(
         self,
@@ -195,7 +194,7 @@ class ManualClock:
         Raises:
             ValueError: The time is negative, or more than thirty years.
             RuntimeError: An event loop runs in this thread, which it would block: await `aadvance`.
-            TimeoutError: What was due is at work for 30 seconds of the machine, and goes on.
+            TimeoutError: A task that was due is still at work after 30 real seconds; it continues.
         """
         span = span_of(by, minutes, hours, days)
         try:
@@ -218,9 +217,9 @@ class ManualClock:
 
     def _advance(self, span: float) -> None:
         with self._moving:
-            self._let_loops_turn()
+            self._iterate_loops()
             with self._state:
-                # What was at work before is none of what falls due.
+                # Do not wait for work that began earlier: it may wait for this call to return.
                 before = {work for work in self._works if not work.asleep}
                 target = self._offset + span
             self._settle(before)
@@ -229,16 +228,16 @@ class ManualClock:
             with self._state:
                 self._offset = max(self._offset, target)
 
-    def _let_loops_turn(self) -> None:
+    def _iterate_loops(self) -> None:
         for loop in [loop for loop in self._loops if loop.is_running()]:
-            for _ in range(_TURNS):
-                turned = threading.Event()
-                with suppress(RuntimeError):  # it was closed meanwhile
-                    loop.call_soon_threadsafe(turned.set)
-                    turned.wait(_TURN_WITHIN)
+            for _ in range(_ITERATIONS):
+                iterated = threading.Event()
+                with suppress(RuntimeError):  # the loop was closed meanwhile
+                    loop.call_soon_threadsafe(iterated.set)
+                    iterated.wait(_ITERATION_WITHIN)
 
     def _step(self, target: float) -> bool:
-        """Move to the next moment somebody sleeps for, no later than `target`, and wake them."""
+        """Move to the earliest time that a task sleeps for, up to `target`, and wake it."""
         with self._state:
             moment = min((sleeper.due for sleeper in self._sleepers), default=math.inf)
             if moment > target or moment == math.inf:
@@ -248,11 +247,11 @@ class ManualClock:
             self._sleepers = [sleeper for sleeper in self._sleepers if sleeper.due > moment]
             for sleeper in due:
                 self._wake(sleeper)
-            self._stir()
+            self._note_activity()
             return True
 
     def _wake(self, sleeper: Waiter) -> None:
-        # A loop that was closed meanwhile has nobody left to wake.
+        # The loop may be closed meanwhile; then no task is left to wake.
         with suppress(RuntimeError):
             sleeper.task.get_loop().call_soon_threadsafe(wake_up, sleeper.wake)
             self._awake.add(sleeper.task)
@@ -262,15 +261,15 @@ class ManualClock:
         with self._state:
             while (left := self._unsettled(before)) > 0:
                 if time.monotonic() > end:
-                    raise TimeoutError("what was due is still at work; see the service's journal")
+                    raise TimeoutError("a task that was due is still at work; see the journal")
                 self._state.wait(min(left, 1.0))
 
     def _unsettled(self, before: set[Work]) -> float:
-        """Return the seconds to wait at least until everything may be settled, 0 if it is."""
+        """Return the seconds until everything may have settled; 0 or less if it has."""
         if any(not work.asleep for work in self._works - before):
             return 1.0
         quiet = _QUIET_WHILE_AWAKE if self._awake else _QUIET
-        return self._stirred + quiet - time.monotonic()
+        return self._last_activity + quiet - time.monotonic()
 
     async def _wait(self, due: float, *, dozing: bool) -> None:
         if due <= self._offset:
@@ -279,53 +278,53 @@ class ManualClock:
         work = WORK.get()
         if work is not None and work.clock is not self:
             work = None
-        sleeper = self._lie_down(due, dozing, work)
+        sleeper = self._add_sleeper(due, dozing, work)
         try:
             await sleeper.wake
         finally:
-            self._get_up(sleeper, work)
+            self._remove_sleeper(sleeper, work)
 
-    def _lie_down(self, due: float, dozing: bool, work: Work | None) -> Waiter:
+    def _add_sleeper(self, due: float, dozing: bool, work: Work | None) -> Waiter:
         task = asyncio.current_task()
         if task is None:
-            raise RuntimeError("only a task can sleep")
+            raise RuntimeError("sleep on a ManualClock inside a task")
         with self._state:
             wake = task.get_loop().create_future()
             sleeper = Waiter(due, wake, task, dozing)
             self._sleepers.append(sleeper)
             self._loops.add(task.get_loop())
             self._awake.discard(task)
-            if task not in self._watched:
-                self._watched.add(task)
-                task.add_done_callback(self._ended)
+            if task not in self._with_callback:
+                self._with_callback.add(task)
+                task.add_done_callback(self._task_ended)
             if work is not None:
                 work.asleep += 1
-            self._stir()
+            self._note_activity()
         return sleeper
 
-    def _get_up(self, sleeper: Waiter, work: Work | None) -> None:
+    def _remove_sleeper(self, sleeper: Waiter, work: Work | None) -> None:
         with self._state:
             if sleeper in self._sleepers:
                 self._sleepers.remove(sleeper)
             if work is not None:
                 work.asleep -= 1
-            self._stir()
+            self._note_activity()
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
+    def _task_ended(self, task: asyncio.Task[Any]) -> None:
         with self._state:
             self._awake.discard(task)
-            self._stir()
+            self._note_activity()
 
-    def _stir(self) -> None:
-        """Take note of a sign of life; an automatic clock looks again when all is quiet."""
-        self._stirred = time.monotonic()
+    def _note_activity(self) -> None:
+        """Record activity; an automatic clock tries to jump when there is none for a while."""
+        self._last_activity = time.monotonic()
         self._changes += 1
         self._state.notify_all()
         if self._auto:
-            self._look_later()
+            self._schedule_jump()
 
-    def _look_later(self) -> None:
-        sleeper = self._next_to_jump_for()
+    def _schedule_jump(self) -> None:
+        sleeper = self._next_sleeper()
         if sleeper is None or any(not work.asleep for work in self._works):
             return
         quiet = _QUIET_WHILE_AWAKE if self._awake else _QUIET
@@ -333,12 +332,12 @@ class ManualClock:
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(loop.call_later, quiet, self._jump, self._changes)
 
-    def _next_to_jump_for(self) -> Waiter | None:
+    def _next_sleeper(self) -> Waiter | None:
         waiting = (sleeper for sleeper in self._sleepers if not sleeper.dozing)
         return min(waiting, key=lambda sleeper: sleeper.due, default=None)
 
     def _jump(self, changes: int) -> None:
         with self._state:
-            sleeper = self._next_to_jump_for()
+            sleeper = self._next_sleeper()
             if changes == self._changes and sleeper is not None:
                 self._step(sleeper.due)

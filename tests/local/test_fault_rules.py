@@ -125,7 +125,7 @@ def test_a_rule_survives_json(name: str) -> None:
         ("[1]", "must be an object"),
         ('{"effect": "explode"}', "effect must be one of delay, drop"),
         ('{"action": "GetSession"}', "effect must be one of"),
-        ('{"effect": "drop", "code": "x"}', "'code' is no field of effect 'drop'"),
+        ('{"effect": "drop", "code": "x"}', "'code' is not a field of effect 'drop'"),
         ('{"effect": "fail", "status": 99}', "status"),
         ('{"effect": "fail", "status": "500"}', "status"),
         ('{"effect": "delay", "seconds": -1}', "seconds"),

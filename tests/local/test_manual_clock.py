@@ -83,7 +83,7 @@ def test_advance_returns_when_a_loop_on_another_thread_has_run_as_far_as_it_can(
         await asleep(clock, 1)
         ready.set()
         await task
-        await clock.employ(lambda: asyncio.create_task(work()))
+        await clock.start_work(lambda: asyncio.create_task(work()))
 
     thread = threading.Thread(target=lambda: asyncio.run(main()), daemon=True)
     thread.start()

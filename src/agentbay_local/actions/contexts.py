@@ -10,7 +10,7 @@ from agentbay_local.clock import iso
 from agentbay_local.protocol import paging
 from agentbay_local.protocol.answers import Answer
 from agentbay_local.protocol.errors import (
-    context_problem,
+    context_error,
     invalid,
     missing,
     no_context,
@@ -77,7 +77,7 @@ async def rename(state: ServiceState, request: schema.ModifyContext) -> Answer:
         state.store.contexts.rename(context.id, name)
     except NameTakenError:
         problem = f"There is another context with the name {name!r}."
-        raise context_problem(error_codes.CONTEXT_NAME_TAKEN, problem) from None
+        raise context_error(error_codes.CONTEXT_NAME_TAKEN, problem) from None
     return Answer()
 
 
@@ -89,7 +89,7 @@ async def delete(state: ServiceState, request: schema.DeleteContext) -> Answer:
     context = state.context(request.id, "Id")
     if state.store.bindings.in_use(context.id):
         problem = f"The context {context.name!r} is in use by a session; release that first."
-        raise context_problem(error_codes.CONTEXT_IN_USE, problem)
+        raise context_error(error_codes.CONTEXT_IN_USE, problem)
     state.store.contexts.remove(context.id)
     state.background.launch(state.files.remove(context.id), f"remove context {context.id}")
     return Answer()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from agentbay_async._protocol import schema
 from agentbay_local.protocol.answers import Answer
-from agentbay_local.protocol.errors import invalid, missing, whole_text
+from agentbay_local.protocol.errors import invalid, missing, valid_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +39,7 @@ def _check(what: str, text: str, longest: int) -> None:
         raise invalid("Labels", f"must not be blank: {what}.")
     if len(text) > longest:
         raise invalid("Labels", f"is too long: {what} may have {longest} characters.")
-    whole_text("Labels", text)
+    valid_text("Labels", text)
 
 
 async def replace(state: ServiceState, request: schema.SetLabel) -> Answer:

@@ -11,7 +11,7 @@ from agentbay_async._protocol.policy import policy_from_text
 from agentbay_local.clock import iso
 from agentbay_local.contexts.sync import DOWNLOAD, UPLOAD
 from agentbay_local.protocol.answers import Answer
-from agentbay_local.protocol.errors import invalid, missing, no_context, whole_text
+from agentbay_local.protocol.errors import invalid, missing, no_context, valid_text
 from agentbay_local.store.bindings import PathTakenError
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def wanted_bindings(state: ServiceState, items: Sequence[schema.Persistence]) ->
 
 
 def _wanted(state: ServiceState, item: schema.Persistence) -> Wanted:
-    whole_text(_LIST, item.context_id or "")
-    whole_text(_LIST, item.policy or "")
+    valid_text(_LIST, item.context_id or "")
+    valid_text(_LIST, item.policy or "")
     context = state.context(item.context_id, f"{_LIST}.ContextId")
     try:
         policy_from_text(item.policy)

@@ -1,1 +1,1 @@
-"""How the service answers: its envelope, its errors, its tokens and its signed URLs."""
+"""Values of the wire: the envelope of answers, errors, page tokens and signatures."""

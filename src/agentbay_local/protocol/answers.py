@@ -1,4 +1,4 @@
-"""What a handler answers, and the envelope it travels in. Values only."""
+"""The answer of a handler, and its envelope."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ __all__ = ["Answer", "failure", "request_id", "success"]
 
 @attrs.frozen
 class Answer:
-    """What comes beside ``Success``: data, and for listings how to go on.
+    """The data of a successful answer, and the paging of a listing.
 
     Attributes:
         data: A schema value, a list of them, or text; None for a bare acknowledgement.
-        next_token: The token of the next page; None when there is none.
+        next_token: The token of the next page, empty on the last one; None for no listing.
         max_results: The page size that was used.
-        total_count: Entries on all pages together.
-        count: Entries in the folder, for listings of files.
-        size: Characters of text in the data, where they can be many.
+        total_count: Number of entries on all pages.
+        count: Number of entries in the folder, for listings of files.
+        size: Number of characters in the data, where it can be large.
     """
 
     data: Any = None
@@ -39,12 +39,12 @@ class Answer:
 
 
 def request_id() -> str:
-    """Return a fresh id in the service's form."""
+    """Return a new request id."""
     return str(uuid.uuid4()).upper()
 
 
 async def success(answer: Answer, identity: str) -> str:
-    """Write the JSON text of an answer."""
+    """Return the JSON text of an answer."""
     extra = {
         "NextToken": answer.next_token,
         "MaxResults": answer.max_results,
@@ -54,15 +54,15 @@ async def success(answer: Answer, identity: str) -> str:
     envelope = _envelope(identity, 200, error_codes.OK, "", good=True)
     if answer.data is not None:
         envelope["Data"] = to_json(answer.data)
-    given = {key: value for key, value in extra.items() if value is not None}
-    return await dump_json(envelope | given, answer.size)
+    present = {key: value for key, value in extra.items() if value is not None}
+    return await dump_json(envelope | present, answer.size)
 
 
-def failure(problem: ApiError, identity: str) -> str:
-    """Write the JSON text of a refusal."""
-    # The envelope repeats the logical status, also where HTTP itself says 200.
-    status = 400 if problem.http_status == 200 else problem.http_status
-    return compact_json(_envelope(identity, status, problem.code, problem.message, good=False))
+def failure(error: ApiError, identity: str) -> str:
+    """Return the JSON text of an error."""
+    # An error with HTTP status 200 has a 400 in its envelope.
+    status = 400 if error.http_status == 200 else error.http_status
+    return compact_json(_envelope(identity, status, error.code, error.message, good=False))
 
 
 def _envelope(identity: str, status: int, code: str, message: str, *, good: bool) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""How the service says no: one exception that carries a line of its error dialect.
+"""`ApiError`: an error that the service answers with, and functions that build the usual ones.
 
-Rules raise a `Problem`; `agentbay_local.http.app` writes it down. Two channels exist on the wire,
-and clients read them differently: most refusals are HTTP 400, but what concerns a context arrives
-as HTTP 200 with ``Success`` false, because that is where clients look for it.
+Handlers raise it, and `agentbay_local.http.middleware` turns it into an answer. Most errors have
+HTTP status 400. Those about a context have 200 and ``Success`` false, because clients look for them
+there.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from agentbay_async._protocol import error_codes
 
 __all__ = [
     "ApiError",
-    "context_problem",
+    "context_error",
     "invalid",
     "missing",
     "no_context",
@@ -19,22 +19,22 @@ __all__ = [
     "no_session",
     "not_running",
     "required",
-    "whole_text",
+    "valid_text",
     "wrong_state",
 ]
 
 
-class ApiError(Exception):  # an answer to a client, no error of ours
-    """A refusal in the service's own words.
+class ApiError(Exception):
+    """An error that the service answers with.
 
     Attributes:
         code: One of `agentbay_async._protocol.error_codes`.
-        message: A sentence for people, without secrets and without paths of the host.
-        http_status: Status of the HTTP answer.
+        message: A sentence for people, without secrets and paths of the host.
+        http_status: HTTP status of the answer.
 
     Example:
-        >>> problem = Problem(codes.INVALID_PARAMETER, "MaxResults must be at least 1.")
-        >>> problem.http_status
+        >>> error = ApiError(error_codes.INVALID_PARAMETER, "MaxResults must be at least 1.")
+        >>> error.http_status
         400
     """
 
@@ -46,33 +46,33 @@ class ApiError(Exception):  # an answer to a client, no error of ours
 
 
 def invalid(name: str, why: str) -> ApiError:
-    """Refuse a parameter: `why` completes the sentence that begins with its name."""
+    """Return the error of an invalid parameter; `why` continues a sentence after its name."""
     return ApiError(error_codes.INVALID_PARAMETER, f"{name} {why}")
 
 
 def missing(name: str) -> ApiError:
-    """Refuse a request that lacks a parameter."""
+    """Return the error of a missing parameter."""
     return ApiError(error_codes.MISSING_PARAMETER, f"{name} is required.")
 
 
 def no_session() -> ApiError:
-    """Say that a session does not exist, or no longer."""
+    """Return the error of a session that does not exist or is released."""
     return ApiError(error_codes.SESSION_NOT_FOUND, "Resource [McpSession] is not found.")
 
 
-def context_problem(code: str, message: str) -> ApiError:
-    """Refuse something about a context, in the channel where clients look for it."""
+def context_error(code: str, message: str) -> ApiError:
+    """Return an error about a context, in the channel where clients look for it."""
     return ApiError(code, message, http_status=200)
 
 
 def no_context(which: str) -> ApiError:
-    """Say that a context does not exist."""
-    return context_problem(error_codes.CONTEXT_NOT_FOUND, f"The context {which!r} does not exist.")
+    """Return the error of a context that does not exist."""
+    return context_error(error_codes.CONTEXT_NOT_FOUND, f"The context {which!r} does not exist.")
 
 
 def no_file(path: str) -> ApiError:
-    """Say that a context has no such file."""
-    return context_problem(error_codes.CONTEXT_FILE_NOT_FOUND, f"The context has no file {path!r}.")
+    """Return the error of a file that a context does not have."""
+    return context_error(error_codes.CONTEXT_FILE_NOT_FOUND, f"The context has no file {path!r}.")
 
 
 def wrong_state(status: str, remedy: str) -> ApiError:
@@ -88,24 +88,24 @@ def not_running(status: str) -> ApiError:
 
 
 def required(value: str | None, name: str) -> str:
-    """Return a parameter that must be there and not blank.
+    """Return the value of a required parameter.
 
     Raises:
-        Problem: It is absent or blank.
+        ApiError: It is missing or blank.
     """
     if value is None or not value.strip():
         raise missing(name)
     return value
 
 
-def whole_text(name: str, text: str) -> str:
-    """Return a text that came out of JSON, where half a character can be written.
+def valid_text(name: str, text: str) -> str:
+    """Return a text from JSON, which can express lone surrogates.
 
     Raises:
-        Problem: It has half a surrogate pair, which no file and no database can hold.
+        ApiError: It has a lone surrogate, which neither a file nor a database can hold.
     """
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise invalid(name, "must be text, but has half a surrogate pair.") from error
+        raise invalid(name, "must not contain lone surrogates.") from error
     return text

@@ -1,7 +1,7 @@
-"""Writing JSON without keeping others waiting: what is large is written on a thread, in pieces.
+"""Dump JSON without blocking the event loop: large values on a thread, in chunks.
 
-The encoder takes a text in one step, however long it is, and during a step nothing else of Python
-runs, on whatever thread it is. Answers of many megabytes would stop the service for that long.
+The encoder holds the interpreter lock while it encodes one string, on any thread. A string of many
+megabytes in one piece would stop the service for that time.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
 __all__ = ["dump_json"]
 
 _LARGE = 256 * 1024
-_PIECE = 32 * 1024
+_CHUNK = 32 * 1024
 
 
 async def dump_json(value: Mapping[str, Any], size: int) -> str:
-    """Return an object as `compact_json` writes it.
+    """Return the text that `compact_json` returns for an object.
 
     Args:
         value: Plain JSON values under names.
-        size: About how many characters of text are in it; much of it is written on a thread.
+        size: Approximate number of characters in it; a large object is dumped on a thread.
     """
     if size <= _LARGE:
         return compact_json(value)
-    return await asyncio.to_thread(lambda: "".join(_pieces(value)))
+    return await asyncio.to_thread(lambda: "".join(_chunks(value)))
 
 
-def _pieces(value: Any) -> Iterator[str]:
-    if isinstance(value, str) and len(value) > _PIECE:
+def _chunks(value: Any) -> Iterator[str]:
+    if isinstance(value, str) and len(value) > _CHUNK:
         yield '"'
-        for start in range(0, len(value), _PIECE):
-            yield compact_json(value[start : start + _PIECE])[1:-1]
+        for start in range(0, len(value), _CHUNK):
+            yield compact_json(value[start : start + _CHUNK])[1:-1]
         yield '"'
     elif isinstance(value, dict):
         yield from _object(value)
@@ -48,15 +48,15 @@ def _pieces(value: Any) -> Iterator[str]:
 
 def _object(members: Mapping[str, Any]) -> Iterator[str]:
     yield "{"
-    for place, (name, value) in enumerate(members.items()):
-        yield "," * (place > 0) + compact_json(name) + ":"
-        yield from _pieces(value)
+    for index, (name, value) in enumerate(members.items()):
+        yield "," * (index > 0) + compact_json(name) + ":"
+        yield from _chunks(value)
     yield "}"
 
 
 def _array(values: list[Any]) -> Iterator[str]:
     yield "["
-    for place, value in enumerate(values):
-        yield "," * (place > 0)
-        yield from _pieces(value)
+    for index, value in enumerate(values):
+        yield "," * (index > 0)
+        yield from _chunks(value)
     yield "]"

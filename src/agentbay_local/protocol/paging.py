@@ -1,8 +1,7 @@
-"""Pages of a listing: their size, and the tokens that lead from one to the next.
+"""Pages of a listing: their size, and the token of the next page.
 
-A token carries the position of the last entry, the total of the first page (so that it stays the
-same on every page, and is counted once), a fingerprint of the filter it belongs to, and when it was
-made.
+A token holds the position of the last entry, the total of the first page (so that it is counted
+once and is the same on every page), a fingerprint of the filter, and the time of its creation.
 """
 
 from __future__ import annotations
@@ -21,17 +20,16 @@ if TYPE_CHECKING:
     from agentbay_local.protocol.signing import Signer
     from agentbay_local.testing.quotas import Quotas
 
-__all__ = ["DEFAULT_SIZE", "TOP_SIZE", "Cursor", "Pages"]
+__all__ = ["DEFAULT_SIZE", "MAX_SIZE", "Cursor", "Pages"]
 
 DEFAULT_SIZE = 10
-# The documentation of the service names no upper bound; one must exist, or a page is the whole
-# account.
-TOP_SIZE = 100
+# The documentation of the service names no maximum; without one a page could be the whole account.
+MAX_SIZE = 100
 
 
 @attrs.frozen
 class Cursor:
-    """Where the previous page ended (a number or a name), and the total its listing began with."""
+    """The last entry of the previous page (a number or a name), and the total of the listing."""
 
     last: int | str
     total: int
@@ -46,35 +44,37 @@ class Pages:
     """The pages of one service.
 
     Attributes:
-        signer: What signs their tokens.
-        clock: What their age is told by.
-        quotas: How large they may be, and how long their tokens are valid.
+        signer: Seals their tokens.
+        clock: Measures the age of tokens.
+        quotas: The maximum size of a page, and the lifetime of a token.
     """
 
     signer: Signer
     clock: Clock
     quotas: Quotas
 
-    def size(self, asked: int | None, *, default: int = DEFAULT_SIZE, top: int = TOP_SIZE) -> int:
+    def size(
+        self, requested: int | None, *, default: int = DEFAULT_SIZE, top: int = MAX_SIZE
+    ) -> int:
         """Return the number of entries on a page.
 
         Raises:
-            Problem: `asked` is not between 1 and `top`.
+            ApiError: `requested` is not between 1 and `top`.
         """
-        if asked is not None and not 1 <= asked <= top:
-            raise invalid("MaxResults", f"must be between 1 and {top}, not {asked}.")
-        size = default if asked is None else asked
+        if requested is not None and not 1 <= requested <= top:
+            raise invalid("MaxResults", f"must be between 1 and {top}, not {requested}.")
+        size = default if requested is None else requested
         return size if self.quotas.page_size is None else min(size, self.quotas.page_size)
 
     def cursor(self, token: str | None, listing: object) -> Cursor | None:
-        """Read a page token; ``None`` asks for the first page.
+        """Return the cursor in a page token; None for the first page.
 
         Args:
-            token: What the client sent.
-            listing: The filter, as JSON values; a token of another filter is refused.
+            token: The token from the client.
+            listing: The filter, as JSON values; a token of another filter is rejected.
 
         Raises:
-            Problem: The token is not ours, belongs to another listing, or is too old.
+            ApiError: The token is not valid, belongs to another listing, or has expired.
         """
         if not token:
             return None
@@ -84,13 +84,13 @@ class Pages:
                 error_codes.INVALID_NEXT_TOKEN,
                 "NextToken does not belong to this listing; start again without it.",
             )
-        valid = self.quotas.page_token_seconds
-        if valid is not None and self.clock.time() - value.get("made", 0) >= valid:
+        lifetime = self.quotas.page_token_seconds
+        if lifetime is not None and self.clock.time() - value.get("made", 0) >= lifetime:
             raise ApiError(error_codes.INVALID_NEXT_TOKEN, "NextToken has expired; start again.")
         return Cursor(last=value["last"], total=value["total"])
 
     def token(self, cursor: Cursor | None, listing: object) -> str:
-        """Write the token of the page that follows `cursor`; empty when there is none."""
+        """Return the token of the page that follows `cursor`; empty for None."""
         if cursor is None:
             return ""
         sealed = {

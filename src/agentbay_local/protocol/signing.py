@@ -1,7 +1,7 @@
-"""What the service signs with its own secret: page tokens and file URLs.
+"""Sign tokens that clients hand back: pages, files, ports and sessions.
 
-Both are handed to clients and come back; the signature is what makes them ours. They are signed
-with different keys drawn from one secret, so that one can never be passed off as the other.
+Each purpose has a key of its own, derived from one secret, so that a token of one purpose is not
+valid for another.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ __all__ = ["Signer"]
 
 @attrs.frozen
 class Signer:
-    """Signs and checks with one secret.
+    """Seals values into tokens, and opens them again.
 
     Attributes:
-        secret: At least 32 random bytes; never leaves the service.
+        secret: At least 32 random bytes, known to the service only.
 
     Example:
         >>> signer = Signer(b"0" * 32)
@@ -40,16 +40,16 @@ class Signer:
         return code.hexdigest()[:32].encode()
 
     def seal(self, purpose: str, value: dict[str, Any]) -> str:
-        """Return an opaque token that carries `value`."""
+        """Return a token that holds `value`. It is signed, not encrypted."""
         body = base64.urlsafe_b64encode(json.dumps(value, separators=(",", ":")).encode())
         text = body.decode().rstrip("=")
         return f"{text}.{self._signature(purpose, text).decode()}"
 
     def open(self, purpose: str, token: str) -> dict[str, Any] | None:
-        """Return what `seal` put in, or ``None`` when the token is not ours."""
+        """Return the value that `seal` put in; None if the signature is wrong."""
         text, _, signature = token.partition(".")
-        mine = self._signature(purpose, text)
-        if not hmac.compare_digest(mine, signature.encode("utf-8", "replace")):
+        expected = self._signature(purpose, text)
+        if not hmac.compare_digest(expected, signature.encode("utf-8", "replace")):
             return None
         value: dict[str, Any] = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         return value

@@ -1,1 +1,1 @@
-"""Instruments of tests: a clock, faults, a journal, limits, transitions and snapshots."""
+"""Test controls of a service: faults, journal, quotas, transitions; and the pytest plugin."""

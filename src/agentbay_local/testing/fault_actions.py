@@ -1,6 +1,6 @@
-"""Fault actions, as values; the HTTP middleware and file transfers carry them out.
+"""Fault actions as values; the HTTP middleware and file transfers carry them out.
 
-Times are seconds on the service's clock, except where a header says them to the client.
+Times are seconds on the service's clock, except in headers for the client.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ __all__ = [
 
 @attrs.frozen
 class Effect:
-    """What every fault is one of; ``name`` is how JSON, the journal and people call it."""
+    """Base class of fault actions; ``name`` identifies one in JSON and in the journal."""
 
     name: ClassVar[str]
 
 
-_MOST_PIECES = 1_000_000
+_MAX_PIECES = 1_000_000
 
 
 def _seconds(value: float) -> Any:
@@ -55,58 +55,58 @@ def _status(value: int) -> Any:
 
 
 def _text(value: str) -> Any:
-    return attrs.field(default=value, validator=[validators.instance_of(str), _is_whole])
+    return attrs.field(default=value, validator=[validators.instance_of(str), _is_encodable])
 
 
-def _is_whole(_effect: object, field: attrs.Attribute[str], value: str) -> None:
-    """Refuse half a surrogate pair, which JSON can say and no answer can carry."""
+def _is_encodable(_effect: object, field: attrs.Attribute[str], value: str) -> None:
+    """Reject half of a surrogate pair, which JSON can express but UTF-8 cannot."""
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise ValueError(f"'{field.name}' must be text, but has half a surrogate pair") from error
+        raise ValueError(f"'{field.name}' must not contain lone surrogates") from error
 
 
-def _switch() -> Any:
+def _flag() -> Any:
     return attrs.field(default=False, validator=validators.instance_of(bool))
 
 
 @attrs.frozen
 class Fail(Effect):
-    """Refuse, without doing anything, in the service's own error dialect.
+    """Answer with an error, without calling the handler.
 
     Attributes:
         code: The error code.
-        status: The HTTP status; 200 refuses as the service does for contexts.
-        message: The sentence for people.
+        status: The HTTP status; the service uses 200 for errors of contexts.
+        message: The error message.
     """
 
     name = "fail"
     code: str = _text(error_codes.SERVICE_UNAVAILABLE)
     status: int = _status(503)
-    message: str = _text("A fault was asked for.")
+    message: str = _text("A fault was injected.")
 
 
 @attrs.frozen
 class Throttle(Effect):
-    """Refuse, and say when to come back.
+    """Answer with a throttling error that says when to try again.
 
     Attributes:
-        after: Seconds to wait, as told to the client.
+        after: Seconds that the client is asked to wait.
         code: The error code.
         status: The HTTP status.
-        own_header: Say it in ``x-acs-retry-after``, in milliseconds, and not in ``Retry-After``.
+        own_header: Send them as milliseconds in ``x-acs-retry-after``, not in ``Retry-After``.
     """
 
     name = "throttle"
     after: float = _seconds(1)
     code: str = _text(f"{error_codes.THROTTLING}.User")
     status: int = _status(429)
-    own_header: bool = _switch()
+    own_header: bool = _flag()
 
 
 @attrs.frozen
 class Delay(Effect):
-    """Wait, and then do it."""
+    """Delay the request, then handle it."""
 
     name = "delay"
     seconds: float = _seconds(1)
@@ -117,21 +117,21 @@ class Drop(Effect):
     """Close the connection without an answer.
 
     Attributes:
-        committed: Do what was asked for first: the client cannot know that it was done.
-        reset: Break the connection with a reset instead of an orderly end.
+        committed: Handle the request first; the client cannot know that.
+        reset: Close the connection with a reset instead of an orderly end.
     """
 
     name = "drop"
-    committed: bool = _switch()
-    reset: bool = _switch()
+    committed: bool = _flag()
+    reset: bool = _flag()
 
 
 @attrs.frozen
 class Truncate(Effect):
-    """Do it, and break the answer off; of a file that comes in, read no more than that.
+    """Handle the request, and cut the answer short; of an upload, read only that much.
 
     Attributes:
-        at: Bytes that still arrive; None for half of an answer, and for nothing of a file.
+        at: Bytes that still arrive; None for half of an answer, and none of a file.
     """
 
     name = "truncate"
@@ -142,7 +142,7 @@ class Truncate(Effect):
 
 @attrs.frozen
 class Garbage(Effect):
-    """Do it, and answer with something that is not of the protocol, and HTTP 200."""
+    """Handle the request, and answer with HTTP 200 and a body that is not of the protocol."""
 
     name = "garbage"
     body: str = _text("<html><body>It works!</body></html>")
@@ -150,52 +150,52 @@ class Garbage(Effect):
 
 @attrs.frozen
 class Slow(Effect):
-    """Do it, and answer piece by piece.
+    """Handle the request, and send the answer slowly, in pieces.
 
     Attributes:
-        seconds: How long the answer takes.
-        pieces: In how many pieces it comes.
+        seconds: Duration of the answer.
+        pieces: Number of pieces.
     """
 
     name = "slow"
     seconds: float = _seconds(1)
     pieces: int = attrs.field(
         default=10,
-        validator=[validators.instance_of(int), validators.ge(1), validators.le(_MOST_PIECES)],
+        validator=[validators.instance_of(int), validators.ge(1), validators.le(_MAX_PIECES)],
     )
 
 
 @attrs.frozen
 class ExpireToken(Effect):
-    """Refuse a page token as expired; a request without one is none of its business."""
+    """Reject the page token of a request as expired; other requests are not affected."""
 
     name = "expire-token"
 
 
 @attrs.frozen
 class FailTask(Effect):
-    """Let a movement of files fail, after it has begun and before it has moved anything."""
+    """Fail a transfer task after its start, before any file is transferred."""
 
     name = "fail-task"
-    message: str = _text("A fault was asked for.")
+    message: str = _text("A fault was injected.")
 
 
 @attrs.frozen
 class StickTask(Effect):
-    """Let a movement of files begin, and never end."""
+    """Start a transfer task that never ends."""
 
     name = "stick-task"
 
 
 @attrs.frozen
 class Lag(Effect):
-    """Let listings by label not see the sessions that are younger than `seconds`."""
+    """Hide sessions younger than `seconds` from listings by label."""
 
     name = "lag"
     seconds: float = _seconds(1)
 
 
-_KINDS: list[type[Effect]] = [
+_TYPES: list[type[Effect]] = [
     Delay,
     Drop,
     ExpireToken,
@@ -208,23 +208,23 @@ _KINDS: list[type[Effect]] = [
     Throttle,
     Truncate,
 ]
-_EFFECTS = {kind.name: kind for kind in _KINDS}
+_EFFECTS = {kind.name: kind for kind in _TYPES}
 
 
 def effect_from_json(name: object, options: dict[str, Any]) -> Effect:
-    """Make an effect of its name and its fields.
+    """Build an effect from its name and fields.
 
     Raises:
-        ValueError: There is no such effect, or it has no such field, or not such a value.
+        ValueError: The effect, a field or a value is invalid.
     """
     kind = _EFFECTS.get(name) if isinstance(name, str) else None
     if kind is None:
         raise ValueError(f"effect must be one of {', '.join(sorted(_EFFECTS))}, not {name!r:.80}")
-    known = [field.name for field in attrs.fields(kind)]
+    fields = [field.name for field in attrs.fields(kind)]
     for option in options:
-        if option not in known:
-            has = f"it has {', '.join(known)}" if known else "it has none"
-            raise ValueError(f"{option!r:.80} is no field of effect {kind.name!r}: {has}")
+        if option not in fields:
+            has = f"it has {', '.join(fields)}" if fields else "it has none"
+            raise ValueError(f"{option!r:.80} is not a field of effect {kind.name!r}: {has}")
     try:
         return kind(**options)
     except TypeError as error:

@@ -1,4 +1,4 @@
-"""Rules of faults in a file, read again whenever it changes: for whoever has only a shell."""
+"""Fault rules in a JSON file, read again whenever it changes: for tests that only have a shell."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def faults_from_text(text: str | bytes) -> list[Fault]:
     """Read a JSON list of rules, or a single one.
 
     Raises:
-        ValueError: It is not that; the message says what is wrong.
+        ValueError: The text is invalid; the message names the field.
     """
     try:
         document = json.loads(text or "[]")
@@ -36,7 +36,7 @@ def faults_from_text(text: str | bytes) -> list[Fault]:
 
 @attrs.define
 class FaultFile:
-    """A file whose rules are among the rules of a service; a missing file has none.
+    """A file that adds its rules to those of a service; a missing file has none.
 
     Attributes:
         path: The file.
@@ -45,28 +45,28 @@ class FaultFile:
 
     path: Path
     faults: Faults
-    _mark: FileStamp | None = None
+    _stamp: FileStamp | None = None
     _rules: list[Fault] = attrs.field(factory=list)
 
     def refresh(self) -> None:
-        """Take over what has changed.
+        """Replace the rules of the file if it has changed.
 
-        A file that cannot be read leaves the rules as they are, and is warned of: it may be half
-        written. It is looked at again when it has changed again.
+        A file that cannot be read leaves the rules as they are, with a warning: it may be half
+        written. It is read again after its next change.
         """
-        mark = self._marked()
-        if mark != self._mark:
-            self._mark = mark
+        stamp = self._read_stamp()
+        if stamp != self._stamp:
+            self._stamp = stamp
             try:
-                self._replace(faults_from_text(self.path.read_bytes()) if mark else [])
+                self._replace(faults_from_text(self.path.read_bytes()) if stamp else [])
             except (OSError, ValueError) as error:
                 _log.warning("the faults in %s stay as they were: %s", self.path, error)
 
     def reset(self) -> None:
-        """Read the file anew at the next look, whatever has become of its rules."""
-        self._mark, self._rules = None, []
+        """Read the file again at the next `refresh`, even if it has not changed."""
+        self._stamp, self._rules = None, []
 
-    def _marked(self) -> FileStamp | None:
+    def _read_stamp(self) -> FileStamp | None:
         try:
             status = self.path.stat()
         except OSError:

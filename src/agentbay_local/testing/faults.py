@@ -1,7 +1,7 @@
-"""Faults on demand: rules that say which requests go wrong, and how.
+"""Fault injection: rules for requests that go wrong.
 
-Rules are looked at in the order they were added; the first that applies is the one that counts.
-They may be changed from any thread, while the service runs or before.
+Rules are tried in the order in which they were added; the first match counts. They may be changed
+from any thread, before the service starts or while it runs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Call", "Fault", "Faults", "fault_from_json"]
 
 E = TypeVar("E", bound=Effect)
 
-EVERYTHING = "*"
+ANY_ACTION = "*"
 
 _count = validators.optional([validators.instance_of(int), validators.ge(1)])
 
@@ -32,10 +32,9 @@ class Call:
     """One request, as rules see it.
 
     Attributes:
-        action: The action; ``callTool`` for a tool called directly at its session; ``PUT`` and
-            ``GET`` for the files behind URLs; ``upload`` and ``download`` for movements of files
-            between a session and a context.
-        form: Its fields, without the key.
+        action: The action; ``callTool`` for a direct tool call; ``PUT`` and ``GET`` for signed URLs
+            of files; ``upload`` and ``download`` for transfers between a session and a context.
+        form: Its fields, without the API key.
     """
 
     action: str
@@ -44,24 +43,24 @@ class Call:
 
 @attrs.define(eq=False)
 class Fault:
-    """A rule, and what came of it.
+    """A rule and its counts.
 
     Attributes:
-        effect: What happens.
-        action: To which action, ``"*"`` for all; see `Call`.
-        nth: Only the n-th time that the rest of the rule is met, counted from 1.
-        every: Each n-th time.
-        probability: Each time with this probability; which ones is a matter of `seed` alone.
-        times: At most so often.
-        where: Fields that the form must have, with these values.
+        effect: The fault.
+        action: The action that it affects, ``"*"`` for all; see `Call`.
+        nth: Strike only the n-th matching call, counted from 1.
+        every: Strike every n-th matching call.
+        probability: Strike each matching call with this probability; `seed` alone decides which.
+        times: Maximum number of strikes.
+        where: Fields and values that the form must have.
         when: A further condition.
         seed: The seed of `probability`.
-        seen: How often action, `where` and `when` were met.
-        hits: How often it happened.
+        seen: The number of calls that matched `action`, `where` and `when`.
+        hits: The number of strikes.
     """
 
     effect: Effect = attrs.field(validator=validators.instance_of(Effect))
-    action: str = attrs.field(default=EVERYTHING, validator=validators.instance_of(str))
+    action: str = attrs.field(default=ANY_ACTION, validator=validators.instance_of(str))
     nth: int | None = attrs.field(default=None, validator=_count)
     every: int | None = attrs.field(default=None, validator=_count)
     probability: float = attrs.field(
@@ -83,8 +82,8 @@ class Fault:
     def __attrs_post_init__(self) -> None:
         self._random = random.Random(self.seed)  # noqa: S311  # no secret
 
-    def _meant(self, call: Call) -> bool:
-        if self.action not in (EVERYTHING, call.action):
+    def _matches(self, call: Call) -> bool:
+        if self.action not in (ANY_ACTION, call.action):
             return False
         if isinstance(self.effect, ExpireToken) and not call.form.get("NextToken"):
             return False
@@ -92,21 +91,21 @@ class Fault:
             return False
         return self.when is None or self.when(call)
 
-    def met(self, call: Call) -> bool:
-        """Tell whether this is the time; each question counts."""
-        if not self._meant(call):
+    def strikes(self, call: Call) -> bool:
+        """Return whether the rule strikes this call, and count the call."""
+        if not self._matches(call):
             return False
         self.seen += 1
         return (
             (self.times is None or self.hits < self.times)
             and (self.nth is None or self.seen == self.nth)
             and (self.every is None or self.seen % self.every == 0)
-            # Drawn for each request, so that the n-th draw belongs to the n-th request.
+            # Draw for every matching call, so that the n-th draw belongs to the n-th call.
             and self._random.random() < self.probability
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return the rule and its counts as JSON values; a condition in Python is left out."""
+        """Return the rule and its counts as JSON values, without `when`."""
         rule = attrs.asdict(
             self, filter=lambda field, value: field.name in _JSON and value != field.default
         )
@@ -125,10 +124,10 @@ _JSON = frozenset({"action", "nth", "every", "probability", "times", "where", "s
 
 
 def fault_from_json(document: object) -> Fault:
-    """Make a rule of JSON values: the name of the effect, its fields, and those of `Fault`.
+    """Build a rule from JSON values: the name of the effect, its fields, and those of `Fault`.
 
     Raises:
-        ValueError: It is no rule; the message names the field.
+        ValueError: The rule is invalid; the message names the field.
 
     Example:
         >>> fault_from_json({"effect": "fail", "status": 500, "nth": 2}).nth
@@ -168,7 +167,7 @@ class Faults:
     def add(
         self,
         effect: Effect,
-        action: str = EVERYTHING,
+        action: str = ANY_ACTION,
         *,
         nth: int | None = None,
         every: int | None = None,
@@ -178,7 +177,7 @@ class Faults:
         when: Callable[[Call], bool] | None = None,
         seed: int = 0,
     ) -> Fault:
-        """Add a rule and return it; its ``hits`` say whether it was met. See `Fault`.
+        """Add a rule and return it; its ``hits`` count its strikes. See `Fault`.
 
         Raises:
             ValueError: A number is out of its range.
@@ -193,17 +192,17 @@ class Faults:
         self._refresh = refresh
 
     def include(self, *faults: Fault) -> None:
-        """Add rules that are made already."""
+        """Add existing rules."""
         with self._lock:
             self._rules = (*self._rules, *faults)
 
     def remove(self, *faults: Fault) -> None:
-        """Take rules out; those that are not there are passed over."""
+        """Remove rules; unknown ones are ignored."""
         with self._lock:
             self._rules = tuple(rule for rule in self._rules if rule not in faults)
 
     def clear(self) -> None:
-        """Take all rules out."""
+        """Remove all rules."""
         with self._lock:
             self._rules = ()
 
@@ -214,13 +213,13 @@ class Faults:
         if not self._rules:
             return None
         with self._lock:
-            met = [
+            matches = [
                 (rule, rule.effect)
                 for rule in self._rules
-                if isinstance(rule.effect, kinds) and rule.met(call)
+                if isinstance(rule.effect, kinds) and rule.strikes(call)
             ]
-            if not met:
+            if not matches:
                 return None
-            rule, effect = met[0]
+            rule, effect = matches[0]
             rule.hits += 1
             return effect

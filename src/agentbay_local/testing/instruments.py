@@ -1,4 +1,4 @@
-"""The instruments of one service, in one hand; they outlive its restarts."""
+"""The test controls of one service; they outlive its restarts."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ __all__ = ["Instruments"]
 
 @attrs.frozen
 class Instruments:
-    """What tests put their hands on.
+    """The test controls of a service.
 
     Attributes:
-        clock: Where the service reads time.
-        faults: What goes wrong.
-        journal: What was asked.
-        quotas: What is allowed.
-        transitions: How long changes of state take.
-        fault_file: Rules of `faults` that are kept in a file, or None.
+        clock: The clock of the service.
+        faults: Rules for requests that go wrong.
+        journal: The requests and their outcomes.
+        quotas: Limits of the service.
+        transitions: The duration of state changes.
+        fault_file: The file that some rules of `faults` come from, or None.
     """
 
     clock: Clock
@@ -44,7 +44,7 @@ class Instruments:
 
     @classmethod
     def create(cls, clock: Clock, fault_file: Path | None = None) -> Self:
-        """Make the instruments of a service."""
+        """Create the instruments of a service."""
         faults = Faults()
         file = FaultFile(fault_file, faults) if fault_file else None
         if file is not None:
@@ -52,7 +52,7 @@ class Instruments:
         return cls(clock, faults, Journal(), Quotas(), Transitions(clock), file)
 
     def reset(self) -> None:
-        """Forget faults, journal, limits and transitions."""
+        """Clear faults and journal; return quotas and transitions to their defaults."""
         if self.fault_file is not None:
             self.fault_file.reset()
         self.faults.clear()

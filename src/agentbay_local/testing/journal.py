@@ -1,7 +1,7 @@
-"""The journal: what was asked of the service, and what came of it, for tests to look at.
+"""The journal: requests and their outcomes, for tests.
 
-It is bounded: the oldest entries make room. Secrets are masked before an entry is made, so that a
-journal can be attached to a report of a failure.
+It is bounded: the oldest entries are dropped. Secrets are masked before an entry is added, so that
+a journal can be attached to a bug report.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["Entry", "Journal", "masked"]
 
 _LIMIT = 10_000
-_LONGEST = 2000
+_MAX_VALUE = 2000
 _SECRET = ("authorization", "token", "secret", "password", "passwd", "api_key", "apikey")
-_NO_SECRETS = frozenset({"nexttoken"})
+_NOT_SECRET = frozenset({"nexttoken"})
 
 
 @attrs.frozen
@@ -35,15 +35,15 @@ class Entry:
     """One request and its outcome.
 
     Attributes:
-        time: When it came, in Unix seconds on the service's clock.
-        action: The action, or ``PUT`` and ``GET`` for files behind URLs.
-        form: Its fields; secrets are ``***``, and long values are cut.
+        time: Unix seconds of its arrival, on the service's clock.
+        action: The action, or ``PUT`` and ``GET`` for files behind signed URLs.
+        form: Its fields; secrets are ``***``, and long values are truncated.
         status: The HTTP status of the answer; 0 when none was sent.
         code: The code of the answer: ``ok``, or an error code; empty when none was sent.
         request_id: The id that the answer carried.
-        fault: The fault that struck, by name; empty for none.
-        duration: Seconds of the machine until the answer was sent.
-        connection: Address and port of the other end.
+        fault: The name of the fault that struck; empty for none.
+        duration: Real seconds until the answer was sent.
+        connection: Address and port of the client.
     """
 
     time: float
@@ -58,7 +58,7 @@ class Entry:
 
     @property
     def ok(self) -> bool:
-        """It was answered, and the answer was no refusal."""
+        """Whether it was answered without an error."""
         return self.code == error_codes.OK
 
     def as_json(self) -> str:
@@ -67,7 +67,7 @@ class Entry:
 
 
 def masked(form: Mapping[str, str]) -> dict[str, str]:
-    """Return a form that can be shown.
+    """Return a form without secrets and with short values.
 
     Example:
         >>> masked({"Authorization": "Bearer k", "SessionId": "s-1"})
@@ -76,8 +76,8 @@ def masked(form: Mapping[str, str]) -> dict[str, str]:
     shown = {}
     for name, value in form.items():
         text = "***" if _is_secret(name) else value.encode("utf-8", "replace").decode()
-        cut = len(text) > _LONGEST
-        shown[name] = f"{text[:_LONGEST]}... ({len(text)} characters)" if cut else text
+        cut = len(text) > _MAX_VALUE
+        shown[name] = f"{text[:_MAX_VALUE]}... ({len(text)} characters)" if cut else text
     return shown
 
 
@@ -85,17 +85,17 @@ def masked(form: Mapping[str, str]) -> dict[str, str]:
 @lru_cache(maxsize=256)
 def _is_secret(name: str) -> bool:
     lower = name.lower()
-    return lower not in _NO_SECRETS and any(word in lower for word in _SECRET)
+    return lower not in _NOT_SECRET and any(word in lower for word in _SECRET)
 
 
 class Journal:
     """The entries of one service, oldest first; safe to read while it runs.
 
     Args:
-        limit: How many entries are kept.
+        limit: Maximum number of entries.
 
     Attributes:
-        dropped: How many had to make room.
+        dropped: The number of entries that were dropped.
     """
 
     def __init__(self, limit: int = _LIMIT) -> None:
@@ -110,14 +110,14 @@ class Journal:
         return iter(self.find())
 
     def add(self, entry: Entry) -> None:
-        """Write an entry down."""
+        """Add an entry."""
         with self._changed:
             self.dropped += len(self._entries) == self._entries.maxlen
             self._entries.append(entry)
             self._changed.notify_all()
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all entries."""
         with self._changed:
             self._entries.clear()
             self.dropped = 0
@@ -131,7 +131,7 @@ class Journal:
         fault: str | None = None,
         where: Callable[[Entry], bool] | None = None,
     ) -> list[Entry]:
-        """Return the entries that have all of this; what is None does not matter.
+        """Return the entries that meet every condition; None matches everything.
 
         Args:
             action: The action.
@@ -160,16 +160,16 @@ class Journal:
         count: int = 1,
         timeout: float = 10.0,
     ) -> list[Entry]:
-        """Block until there are `count` such entries, and return them.
+        """Block until there are `count` matching entries, and return them.
 
         Args:
             action: The action; None for any.
             ok: Whether it succeeded; None for both.
-            count: How many at least.
-            timeout: Seconds of the machine to wait at most.
+            count: Minimum number of entries.
+            timeout: Maximum wait in real seconds.
 
         Raises:
-            TimeoutError: There are not so many in time.
+            TimeoutError: There are fewer after `timeout` seconds.
         """
         end = time.monotonic() + timeout
         with self._changed:
@@ -204,7 +204,7 @@ class Journal:
         """Write all entries to a file of JSON lines.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: The file cannot be written.
         """
         with open(path, "w", encoding="utf-8") as file:
             file.write(self.lines())

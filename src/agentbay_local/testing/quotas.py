@@ -1,4 +1,4 @@
-"""Quotas of a service that a test may draw tighter, while it runs."""
+"""Quotas of a service; tests may tighten them while it runs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _positive = validators.optional(validators.and_(_number, validators.gt(0)))
 
 @attrs.define
 class Quotas:
-    """What the service allows. Each may be set at any time; None is no limit.
+    """Limits of the service. Each may be set at any time; None is no limit.
 
     Attributes:
-        sessions: How many sessions may live at once; the next is refused as over the quota.
-        page_size: The largest page of a listing; a larger one asked for is cut to it silently.
-        page_token_seconds: How long a page token is valid.
-        url_seconds: How long the URL of a file is valid.
-        list_lag_seconds: Listings do not see younger sessions: reads are eventual, not strong.
+        sessions: Maximum number of live sessions; creating one more fails with a quota error.
+        page_size: Maximum size of a page; a larger request is reduced to it silently.
+        page_token_seconds: Lifetime of a page token.
+        url_seconds: Lifetime of the signed URL of a file.
+        list_lag_seconds: Listings hide younger sessions, as an eventually consistent index does.
     """
 
     sessions: int | None = attrs.field(
@@ -38,6 +38,6 @@ class Quotas:
     )
 
     def reset(self) -> None:
-        """Set everything to what it is by default."""
+        """Set every quota to its default."""
         for field in attrs.fields(Quotas):
             setattr(self, field.name, field.default)

@@ -1,7 +1,7 @@
-"""How long a session or a context is on its way from one state to another.
+"""The duration of state changes of sessions and contexts.
 
-By default no longer than it takes. A test that wants to see ``PAUSING`` or ``DELETING`` lets it
-take some time on the service's clock, or until it says so.
+By default they are as fast as the work. A test that wants to see ``PAUSING`` or ``DELETING`` makes
+them take some time on the service's clock, or holds them until it calls `finish`.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from agentbay_local.manual_clock import LONGEST
 if TYPE_CHECKING:
     from agentbay_local.clock import Clock
 
-__all__ = ["KINDS", "Transitions"]
+__all__ = ["TRANSITIONS", "Transitions"]
 
-KINDS = ("pause", "resume", "delete", "clear")
-"""What takes time: of a session the first three, of a context the last."""
+TRANSITIONS = ("pause", "resume", "delete", "clear")
+"""The transitions with a duration: three of a session, and ``clear`` of a context."""
 
 
 class Transitions:
-    """The ways of one service; to be changed from any thread.
+    """The transitions of one service; they may be changed from any thread.
 
     Example:
         ::
 
             service.transitions.manual("pause")
-            session.pause()  # and it is PAUSING
+            session.pause()  # it stays PAUSING
             service.transitions.finish("pause")
     """
 
@@ -41,7 +41,7 @@ class Transitions:
         self._waiting: dict[str, list[asyncio.Task[None]]] = {}
 
     def immediate(self, kind: str) -> None:
-        """Let it take no longer than it takes, and let those go that are on their way.
+        """Make a transition as fast as its work, and finish those under way.
 
         Raises:
             ValueError: There is no such transition.
@@ -50,17 +50,17 @@ class Transitions:
         self.finish(kind)
 
     def timed(self, kind: str, seconds: float) -> None:
-        """Let it take so many seconds on the service's clock.
+        """Make a transition take `seconds` on the service's clock.
 
         Raises:
-            ValueError: There is no such transition, or the time is negative or without end.
+            ValueError: There is no such transition, or the time is negative or infinite.
         """
         if not 0 <= seconds <= LONGEST:
             raise ValueError(f"seconds must not be negative or over {LONGEST:g}: {seconds!r:.80}")
         self._set(kind, float(seconds))
 
     def manual(self, kind: str) -> None:
-        """Let it last until `finish` is called.
+        """Hold a transition until `finish` is called.
 
         Raises:
             ValueError: There is no such transition.
@@ -68,7 +68,7 @@ class Transitions:
         self._set(kind, None)
 
     def finish(self, kind: str) -> int:
-        """Let those go that are on their way, and return how many they were.
+        """Finish the transitions under way, and return their number.
 
         Raises:
             ValueError: There is no such transition.
@@ -77,22 +77,22 @@ class Transitions:
         with self._lock:
             waiting = self._waiting.pop(kind, [])
         for task in waiting:
-            # A loop that was closed meanwhile has nobody left who waits.
+            # The loop may be closed meanwhile; then no task waits on it.
             with suppress(RuntimeError):
                 task.get_loop().call_soon_threadsafe(task.cancel)
         return len(waiting)
 
     def reset(self) -> None:
-        """Let everything take no longer than it takes."""
-        for kind in KINDS:
+        """Make every transition as fast as its work."""
+        for kind in TRANSITIONS:
             self.immediate(kind)
 
     async def pass_through(self, kind: str) -> None:
-        """Wait as long as it takes."""
+        """Wait for the duration of a transition."""
         seconds = self._seconds.get(kind, 0.0)
         if seconds == 0:
             return
-        task = asyncio.create_task(self._last(seconds))
+        task = asyncio.create_task(self._wait(seconds))
         with self._lock:
             self._waiting.setdefault(kind, []).append(task)
         try:
@@ -102,7 +102,7 @@ class Transitions:
             with self._lock, suppress(ValueError):
                 self._waiting.get(kind, []).remove(task)
 
-    async def _last(self, seconds: float | None) -> None:
+    async def _wait(self, seconds: float | None) -> None:
         if seconds is None:
             await wait_for_ever(self._clock)
         await self._clock.sleep(seconds)
@@ -114,5 +114,5 @@ class Transitions:
 
 
 def _check(kind: str) -> None:
-    if kind not in KINDS:
-        raise ValueError(f"a transition is one of {', '.join(KINDS)}, not {kind!r}")
+    if kind not in TRANSITIONS:
+        raise ValueError(f"a transition is one of {', '.join(TRANSITIONS)}, not {kind!r}")
