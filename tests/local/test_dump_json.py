@@ -36,9 +36,9 @@ async def test_pieces_make_the_same_json(value: dict[str, Any]) -> None:
 def test_no_piece_takes_long() -> None:
     """Between two of them others have their turn, so that none may be large."""
     value = {"Data": {"content": [{"text": "\0" * 1_000_000}, {"text": "short"}]}}
-    pieces = list(json._pieces(value))
-    assert len(pieces) > 1_000_000 // json._PIECE
-    assert max(map(len, pieces)) <= 6 * json._PIECE
+    pieces = list(json._chunks(value))
+    assert len(pieces) > 1_000_000 // json._CHUNK
+    assert max(map(len, pieces)) <= 6 * json._CHUNK
 
 
 @pytest.mark.parametrize(("size", "elsewhere"), [(1000, False), (1_000_000, True)])
