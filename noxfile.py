@@ -122,11 +122,11 @@ def conformance(session: nox.Session) -> None:
 
 
 @nox.session
-def engines(session: nox.Session) -> None:
-    """Spread runs over clusters of Ray and Dask, two worker processes each."""
+def distributed(session: nox.Session) -> None:
+    """Run the distributed map on Ray and Dask clusters with two worker processes each."""
     session.install("--quiet", "-e", ".[ray,dask]")
     install(session, "test")
-    session.run("pytest", "tests/engines", *session.posargs)
+    session.run("pytest", "tests/distributed", *session.posargs)
 
 
 @nox.session

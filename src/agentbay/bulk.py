@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class BulkCreation(_facade.Facade[AsyncBulkCreation]):
-    """Sessions that are about to be made; see :meth:`AgentBay.create_many`.
+    """A run that creates many sessions; see :meth:`AgentBay.create_many`.
 
     Each object is one run: its result stays the same, and a second iteration raises an error.
 
@@ -42,8 +42,8 @@ class BulkCreation(_facade.Facade[AsyncBulkCreation]):
             for outcome in bay.create_many(params, 1000):
                 print(outcome.index, outcome.session.session_id)
 
-            with bay.create_many(params, 10) as made:
-                for outcome in made:
+            with bay.create_many(params, 10) as sessions:
+                for outcome in sessions:
                     outcome.session.command.run("make test")
     """
 
@@ -113,12 +113,12 @@ class BulkCreation(_facade.Facade[AsyncBulkCreation]):
         return self._result().raise_for_failures()
 
     def run(self) -> BulkResult[Session]:
-        """Make all of them, and return what became of each, in the order of the inputs.
+        """Create all sessions, and return the outcomes in the order of the inputs.
 
-        A cancel, or an error that the inputs raise, ends the run and deletes what it made.
+        A cancel, or an error that the inputs raise, ends the run and deletes its sessions.
 
         Raises:
-            ClosedError: It was iterated before.
+            ClosedError: The run was iterated before.
         """
         return _portal.run(self._aio.run()).map(lambda item: _facade.wrap(Session, item))
 
@@ -143,7 +143,7 @@ class BulkCreation(_facade.Facade[AsyncBulkCreation]):
 
 
 class BulkDeletion(_facade.Facade[AsyncBulkDeletion]):
-    """Sessions that are about to be deleted; see :meth:`AgentBay.delete_many`.
+    """A run that deletes many sessions; see :meth:`AgentBay.delete_many`.
 
     Each object is one run: its result stays the same, and a second iteration raises an error.
 
@@ -218,10 +218,10 @@ class BulkDeletion(_facade.Facade[AsyncBulkDeletion]):
         return self._result().raise_for_failures()
 
     def run(self) -> BulkResult[str]:
-        """Delete all of them, and return the ids of those that are gone, and the failures.
+        """Delete all sessions, and return the outcomes in the order of the inputs.
 
         Raises:
-            ClosedError: It was iterated before.
+            ClosedError: The run was iterated before.
         """
         return _portal.run(self._aio.run())
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class AsyncBulkCreation:
-    """Sessions that are about to be made; see :meth:`AsyncAgentBay.create_many`.
+    """A run that creates many sessions; see :meth:`AsyncAgentBay.create_many`.
 
     Each object is one run: its result stays the same, and a second iteration raises an error.
 
@@ -39,37 +39,37 @@ class AsyncBulkCreation:
             async for outcome in bay.create_many(params, 1000):
                 print(outcome.index, outcome.session.session_id)
 
-            async with bay.create_many(params, 10) as made:
-                async for outcome in made:
+            async with bay.create_many(params, 10) as sessions:
+                async for outcome in sessions:
                     await outcome.session.command.run("make test")
     """
 
-    __slots__ = ("__weakref__", "_making", "_result")
+    __slots__ = ("__weakref__", "_result", "_run")
 
-    def __init__(self, making: CreateMany) -> None:
-        self._making = making
+    def __init__(self, run: CreateMany) -> None:
+        self._run = run
         self._result: BulkResult[AsyncSession] | None = None
 
     def __await__(self) -> Generator[Any, None, BulkResult[AsyncSession]]:
         return self.run().__await__()
 
     async def run(self) -> BulkResult[AsyncSession]:
-        """Make all of them, and return what became of each, in the order of the inputs.
+        """Create all sessions, and return the outcomes in the order of the inputs.
 
-        A cancel, or an error that the inputs raise, ends the run and deletes what it made.
+        A cancel, or an error that the inputs raise, ends the run and deletes its sessions.
 
         Raises:
-            ClosedError: It was iterated before.
+            ClosedError: The run was iterated before.
         """
         if self._result is None:
-            self._result = await self._making.gather()
+            self._result = await self._run.gather()
         return self._result
 
     def __aiter__(self) -> AsyncIterator[BulkOutcome[AsyncSession]]:
-        return self._making.walk()
+        return self._run.iterate()
 
     async def __aenter__(self) -> AsyncBulkCreation:
-        self._making.kept = []
+        self._run.created = []
         return self
 
     async def __aexit__(
@@ -78,16 +78,17 @@ class AsyncBulkCreation:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        left = await self._making.delete_kept()
-        if left and error is None:
+        remaining = await self._run.delete_created()
+        if remaining and error is None:
             raise SessionError(
-                f"{len(left)} sessions are still there and may cost money: {', '.join(left)}",
+                f"{len(remaining)} sessions could not be deleted and may cost money: "
+                f"{', '.join(remaining)}",
                 hint="Delete them with delete_many",
             )
 
 
 class AsyncBulkDeletion:
-    """Sessions that are about to be deleted; see :meth:`AsyncAgentBay.delete_many`.
+    """A run that deletes many sessions; see :meth:`AsyncAgentBay.delete_many`.
 
     Each object is one run: its result stays the same, and a second iteration raises an error.
 
@@ -98,39 +99,39 @@ class AsyncBulkDeletion:
             result.raise_for_failures()
     """
 
-    __slots__ = ("__weakref__", "_begun", "_result", "_run", "_teller")
+    __slots__ = ("__weakref__", "_reporter", "_result", "_run", "_started")
 
-    def __init__(self, run: WorkerPool[AsyncSession, str], teller: ProgressReporter) -> None:
+    def __init__(self, run: WorkerPool[AsyncSession, str], reporter: ProgressReporter) -> None:
         self._run = run
-        self._teller = teller
-        self._begun = False
+        self._reporter = reporter
+        self._started = False
         self._result: BulkResult[str] | None = None
 
     def __await__(self) -> Generator[Any, None, BulkResult[str]]:
         return self.run().__await__()
 
     async def run(self) -> BulkResult[str]:
-        """Delete all of them, and return the ids of those that are gone, and the failures.
+        """Delete all sessions, and return the outcomes in the order of the inputs.
 
         Raises:
-            ClosedError: It was iterated before.
+            ClosedError: The run was iterated before.
         """
         if self._result is None:
-            outcomes = [outcome async for outcome in self._walk()]
+            outcomes = [outcome async for outcome in self._iterate()]
             outcomes.sort(key=lambda outcome: outcome.index)
-            # Imported here, because making its classes takes time and few clients need them.
+            # Imported here, because few programs use it and attrs takes time to build its classes.
             from agentbay_async.models.bulk import BulkResult
 
             self._result = BulkResult(outcomes, self._run.seconds)
         return self._result
 
     def __aiter__(self) -> AsyncIterator[BulkOutcome[str]]:
-        return self._walk()
+        return self._iterate()
 
-    async def _walk(self) -> AsyncIterator[BulkOutcome[str]]:
-        if self._begun:
-            raise ClosedError("this run was begun before", hint="Call delete_many again")
-        self._begun = True
-        async with aclosing(self._teller.told(self._run)) as outcomes:
+    async def _iterate(self) -> AsyncIterator[BulkOutcome[str]]:
+        if self._started:
+            raise ClosedError("this run has already started", hint="Call delete_many again")
+        self._started = True
+        async with aclosing(self._reporter.track(self._run)) as outcomes:
             async for outcome in outcomes:
                 yield outcome

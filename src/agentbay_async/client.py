@@ -389,16 +389,18 @@ class AsyncAgentBay:
             InvalidArgumentError: A value cannot be meant.
             ArgumentTypeError: A value has the wrong type.
         """
-        from agentbay_async._bulk.options import Pacing, Watching, making
+        from agentbay_async._bulk.create_many import create_many
+        from agentbay_async._bulk.options import RunLimits
+        from agentbay_async._bulk.progress import ProgressOptions
 
         return AsyncBulkCreation(
-            making(
+            create_many(
                 self._api,
                 self.create,
                 params,
                 count,
-                Pacing(max_concurrency, rate, burst, deadline, each_deadline),
-                Watching(on_progress, progress),
+                RunLimits(max_concurrency, rate, burst, deadline, each_deadline),
+                ProgressOptions(on_progress, progress),
                 max_starting=max_starting,
                 on_outcome=on_outcome,
                 min_success=min_success,
@@ -440,21 +442,23 @@ class AsyncAgentBay:
             InvalidArgumentError: A value cannot be meant.
             ArgumentTypeError: A value has the wrong type.
         """
-        from agentbay_async._bulk.options import Pacing, Watching, ending
+        from agentbay_async._bulk.delete_many import delete_many
+        from agentbay_async._bulk.options import RunLimits
+        from agentbay_async._bulk.progress import ProgressOptions
 
         if (sessions is None) == (labels is None):
             raise InvalidArgumentError("give either sessions or labels")
         if labels is not None:
             sessions = self._labelled(_labels_to_delete(labels))
-        run, teller = ending(
+        run, reporter = delete_many(
             self._api,
             sessions,
-            Pacing(max_concurrency, rate, burst, deadline, each_deadline),
-            Watching(on_progress, progress),
+            RunLimits(max_concurrency, rate, burst, deadline, each_deadline),
+            ProgressOptions(on_progress, progress),
             sync_context=sync_context,
             force=force,
         )
-        return AsyncBulkDeletion(run, teller)
+        return AsyncBulkDeletion(run, reporter)
 
     def map_sessions(
         self,
@@ -529,19 +533,25 @@ class AsyncAgentBay:
                 async for outcome in bay.map_sessions(check, repositories, reuse=20):
                     print(outcome.index, outcome.success and outcome.value)
         """
-        from agentbay_async._bulk.options import Pacing, Watching, mapped
+        from agentbay_async._bulk.map_sessions import map_sessions
+        from agentbay_async._bulk.options import RunLimits
+        from agentbay_async._bulk.progress import ProgressOptions
 
-        what = (fn, items, CreateSessionParams() if params is None else params)
-        pacing = Pacing(max_concurrency, rate, burst, deadline, each_deadline)
-        watching = Watching(on_progress, progress)
-        how = _How(reuse=reuse, reset=reset, healthy=healthy, retries=retries)
+        arguments = (
+            fn,
+            items,
+            CreateSessionParams() if params is None else params,
+            RunLimits(max_concurrency, rate, burst, deadline, each_deadline),
+            ProgressOptions(on_progress, progress),
+        )
+        reuse_options = _ReuseOptions(reuse=reuse, reset=reset, healthy=healthy, retries=retries)
         if engine is None:
-            return mapped(self._api, self.create, *what, pacing, watching, **how).walk()
-        from agentbay_async._bulk.distributed.arguments import distributed_map
+            return map_sessions(self._api, self.create, *arguments, **reuse_options).iterate()
+        from agentbay_async._bulk.distributed.distributed_map import distributed_map
 
         return distributed_map(
-            self._api, self._from_settings, engine, *what, pacing, watching, **how
-        ).walk()
+            self._api, self._from_settings, engine, *arguments, **reuse_options
+        ).iterate()
 
     @returns_result(ReapResult)
     async def reap(
@@ -632,8 +642,8 @@ def _status(status: SessionStatus | str) -> str:
     return SessionStatus[name].value
 
 
-class _How(TypedDict):
-    """What the two ways of running a function over items have in common."""
+class _ReuseOptions(TypedDict):
+    """Arguments that a map and a distributed map have in common."""
 
     reuse: bool | int
     reset: Callable[[AsyncSession], Awaitable[None]] | None

@@ -1,3 +1,3 @@
-"""Many sessions at once: the crew that works, its pace, and what becomes of a run."""
+"""Bulk runs: create, delete and use many sessions concurrently."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What stands between a wanted session and the request for it: the budget, the host's rate."""
+"""Admission of requests for sessions: the budget of the client, and the rate of the host."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ if TYPE_CHECKING:
 
 D = TypeVar("D")
 
-# After these no session was made; after others one may have been, and it is counted.
-_REFUSED = (APIError, ConnectionFailedError)
+# After these errors no session exists. After all others, such as a timeout, the service may have
+# created one, so it counts against the budget.
+_NOT_CREATED = (APIError, ConnectionFailedError)
 
 
 class Admission:
-    """Lets requests for sessions pass when they may, and sees sessions end.
+    """Delays or rejects requests for sessions, and counts sessions against the budget.
 
     Args:
-        settings: The budget, and the rate that is shared on this host.
+        settings: The budget, and the rate that the processes of this host share.
         clock: Time.
     """
 
@@ -43,10 +44,10 @@ class Admission:
     async def call(
         self, request: Request[D], send: Callable[[], Awaitable[Answer[D]]]
     ) -> Answer[D]:
-        """Send a request, if it may be sent.
+        """Send a request when it is admitted, and return the answer.
 
         Raises:
-            BudgetExceededError: It may not.
+            BudgetExceededError: The budget does not allow another session.
         """
         if isinstance(request, schema.CreateMcpSession):
             return await self._create(send)
@@ -56,12 +57,13 @@ class Admission:
         return answer
 
     async def _create(self, send: Callable[[], Awaitable[Answer[D]]]) -> Answer[D]:
+        # Reserved before it is sent, so that concurrent creates cannot exceed the budget together.
         if self._budget is not None:
             self._budget.reserve(self._clock.monotonic())
         try:
-            await self._turn()
+            await self._wait_for_rate()
             answer = await send()
-        except _REFUSED:
+        except _NOT_CREATED:
             if self._budget is not None:
                 self._budget.give_back()
             raise
@@ -69,10 +71,10 @@ class Admission:
             self._budget.begin(answer.data.session_id or "", self._clock.monotonic())
         return answer
 
-    async def _turn(self) -> None:
+    async def _wait_for_rate(self) -> None:
         if self._bucket is None:
             return
-        # The lock is held for moments, but a file is a file.
+        # In a thread: another process may hold the lock of the file.
         wait = await to_thread.run_sync(self._bucket.take, self._clock.time())
         if wait:
             await self._clock.sleep(wait)

@@ -1,170 +1,284 @@
-"""Many sessions made: what becomes of those that were made when the others fail."""
+"""Create many sessions, and delete them again if too few succeed."""
 
 from __future__ import annotations
 
 from contextlib import aclosing
+from itertools import repeat
 from typing import TYPE_CHECKING
 
-from agentbay_async._bulk.delete_many import release
+import attrs
+
+from agentbay_async import _check
+from agentbay_async._bulk.delete_many import roll_back
+from agentbay_async._bulk.inputs import Inputs
+from agentbay_async._bulk.options import check_optional, copy_params
 from agentbay_async._bulk.worker_pool import WorkerPool
 from agentbay_async._lifecycle.shielding import run_shielded
 from agentbay_async._sync.persistence import downloaded
-from agentbay_async.errors import ClosedError, RolledBackError
+from agentbay_async.errors import ClosedError, InvalidArgumentError, RolledBackError
 from agentbay_async.models.bulk import BulkOutcome, BulkResult
+from agentbay_async.models.sessions import CreateSessionParams
 
 if TYPE_CHECKING:
     from asyncio import Semaphore
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterable,
+        Awaitable,
+        Callable,
+        Iterable,
+        Sequence,
+    )
 
     from agentbay_async._api import Api
-    from agentbay_async._bulk.inputs import Inputs
-    from agentbay_async._bulk.plan import Plan
-    from agentbay_async._bulk.progress import ProgressReporter
-    from agentbay_async._bulk.success_policy import SuccessPolicy
+    from agentbay_async._bulk.options import RunLimits, RunOptions
+    from agentbay_async._bulk.progress import ProgressOptions, ProgressReporter
     from agentbay_async.models.results import SessionResult
-    from agentbay_async.models.sessions import CreateSessionParams
     from agentbay_async.session import AsyncSession
 
     Create = Callable[[CreateSessionParams], Awaitable[SessionResult[AsyncSession]]]
-    Outcomes = AsyncGenerator[BulkOutcome[AsyncSession], None]
+    CreateInputs = (
+        CreateSessionParams | Iterable[CreateSessionParams] | AsyncIterable[CreateSessionParams]
+    )
+    Outcome = BulkOutcome[AsyncSession]
+    CreateRun = WorkerPool[CreateSessionParams, AsyncSession]
+
+_POLICIES = ("best_effort", "all_or_nothing")
+
+
+def create_many(
+    api: Api,
+    create: Create,
+    params: CreateInputs,
+    count: int | None,
+    limits: RunLimits,
+    progress: ProgressOptions,
+    *,
+    max_starting: int | None,
+    on_outcome: str,
+    min_success: int | None,
+) -> CreateMany:
+    """Return a run that creates sessions.
+
+    Raises:
+        InvalidArgumentError: A value is out of range.
+        ArgumentTypeError: A value has the wrong type.
+    """
+    options = attrs.evolve(limits.options(api, "create_many", "CreateMcpSession"), trusted=True)
+    inputs = _create_inputs(params, count)
+    policy = SuccessPolicy.from_arguments(on_outcome, min_success, inputs.size)
+    starting = check_optional(_check.positive_int, max_starting, "max_starting")
+    reporter = progress.reporter(api.clock, options.operation)
+    return CreateMany(api, create, inputs, options, policy, starting, reporter)
+
+
+def _create_inputs(params: CreateInputs, count: int | None) -> Inputs[CreateSessionParams]:
+    if isinstance(params, CreateSessionParams):
+        if count is None:
+            raise InvalidArgumentError(
+                "one params object goes with a count: create_many(params, 5)"
+            )
+        copies = _Copies(params, _check.positive_int(count, "count"))
+        return Inputs(copies, lambda copied, _name: copied, "params")
+    if count is not None:
+        raise InvalidArgumentError("count goes with one CreateSessionParams; leave it out")
+    return Inputs(params, copy_params, "params")
+
+
+class _Copies:
+    """The same params `count` times: one copy, shared by all inputs."""
+
+    def __init__(self, params: CreateSessionParams, count: int) -> None:
+        self._params = copy_params(params, "params")
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> repeat[CreateSessionParams]:
+        return repeat(self._params, self._count)
+
+
+@attrs.frozen
+class SuccessPolicy:
+    """How many inputs of a run must succeed; otherwise the run is rolled back.
+
+    Attributes:
+        require_all: Whether all must succeed.
+        min_success: How many must succeed; 0 for no minimum.
+    """
+
+    require_all: bool = False
+    min_success: int = 0
+
+    @classmethod
+    def from_arguments(
+        cls, on_outcome: str, min_success: int | None, size: int | None
+    ) -> SuccessPolicy:
+        """Check the arguments of the caller and return the policy.
+
+        Raises:
+            InvalidArgumentError: There is no such policy, or it can never be met.
+        """
+        if on_outcome not in _POLICIES:
+            raise InvalidArgumentError(
+                f"on_outcome must be one of {', '.join(_POLICIES)}, not {on_outcome!r}"
+            )
+        if min_success is None:
+            return cls(require_all=on_outcome == "all_or_nothing")
+        if on_outcome == "all_or_nothing":
+            raise InvalidArgumentError(
+                "min_success and on_outcome='all_or_nothing' exclude each other"
+            )
+        minimum = _check.positive_int(min_success, "min_success")
+        if size is not None and minimum > size:
+            raise InvalidArgumentError(f"min_success must be at most {size}, not {minimum}")
+        return cls(min_success=minimum)
+
+    @property
+    def may_roll_back(self) -> bool:
+        """Whether the run can be rolled back at all."""
+        return self.require_all or self.min_success > 0
+
+    def is_unreachable(self, failed: int, size: int | None) -> bool:
+        """Return whether the policy can no longer be met."""
+        if self.require_all:
+            return failed > 0
+        return size is not None and size - failed < self.min_success
+
+    def is_met(self, done: int, failed: int) -> bool:
+        """Return whether a finished run meets the policy."""
+        return not failed if self.require_all else done >= self.min_success
 
 
 class CreateMany:
-    """One run that makes sessions, and answers for them.
+    """One run that creates sessions.
 
     Args:
         api: The service.
-        create: What makes one session.
-        source: The inputs.
-        plan: How it goes.
-        demand: How many must succeed.
-        max_starting: How many may wait for their files at once.
-        teller: Who is told how far it is.
+        create: Creates one session.
+        inputs: The params of the sessions.
+        options: How the run proceeds.
+        policy: How many must succeed.
+        max_starting: How many sessions may download files of contexts at once, or ``None``.
+        reporter: Reports the progress.
 
     Attributes:
-        kept: The sessions that this run will have to delete, or ``None`` if it has none to keep.
+        created: The sessions that the caller got and that the run may have to delete; ``None`` if
+            it never deletes them, so that an endless run does not collect them.
     """
 
     def __init__(
         self,
         api: Api,
         create: Create,
-        source: Inputs[CreateSessionParams],
-        plan: Plan,
-        demand: SuccessPolicy,
+        inputs: Inputs[CreateSessionParams],
+        options: RunOptions,
+        policy: SuccessPolicy,
         max_starting: int | None,
-        teller: ProgressReporter,
+        reporter: ProgressReporter,
     ) -> None:
-        self.kept: list[AsyncSession] | None = [] if demand.any else None
+        self.created: list[AsyncSession] | None = [] if policy.may_roll_back else None
         self._api = api
         self._create = create
-        self._source = source
-        self._plan = plan
-        self._demand = demand
+        self._inputs = inputs
+        self._options = options
+        self._policy = policy
         self._max_starting = max_starting
-        self._starting: Semaphore | None = None
-        self._teller = teller
-        self._begun = False
+        self._downloads: Semaphore | None = None
+        self._reporter = reporter
+        self._started = False
 
-    def _begin(self) -> WorkerPool[CreateSessionParams, AsyncSession]:
-        if self._begun:
-            raise ClosedError("this run was begun before", hint="Call create_many again")
-        self._begun = True
+    def _start(self) -> CreateRun:
+        if self._started:
+            raise ClosedError("this run has already started", hint="Call create_many again")
+        self._started = True
         if self._max_starting is not None:
             from asyncio import Semaphore
 
-            self._starting = Semaphore(self._max_starting)
-        act = self._create if self._starting is None else self._start
-        return WorkerPool(self._source, act, self._release, self._plan, self._api.clock)
+            self._downloads = Semaphore(self._max_starting)
+        create = self._create if self._downloads is None else self._create_limited
+        return WorkerPool(self._inputs, create, self._roll_back, self._options, self._api.clock)
 
-    async def _start(self, params: CreateSessionParams) -> SessionResult[AsyncSession]:
-        # A session without files to wait for runs as soon as it is accepted.
-        if self._starting is None or not downloaded(params.context_syncs):
+    async def _create_limited(self, params: CreateSessionParams) -> SessionResult[AsyncSession]:
+        # A session without files to download runs as soon as the service accepts it.
+        if self._downloads is None or not downloaded(params.context_syncs):
             return await self._create(params)
-        async with self._starting:
+        async with self._downloads:
             return await self._create(params)
 
-    async def _release(self, sessions: Sequence[AsyncSession]) -> list[str]:
-        return await release(self._api, sessions, self._plan)
+    async def _roll_back(self, sessions: Sequence[AsyncSession]) -> list[str]:
+        return await roll_back(self._api, sessions, self._options)
 
-    async def walk(self) -> Outcomes:
-        """Yield the outcomes as they land.
+    async def iterate(self) -> AsyncGenerator[Outcome, None]:
+        """Yield the outcomes when they are ready.
 
         Raises:
-            RolledBackError: Too many failed; what was made, and handed out, is deleted.
+            RolledBackError: Too few succeeded; all sessions, also those yielded, were deleted.
         """
-        run = self._begin()
-        async with aclosing(self._teller.told(run)) as outcomes:
+        run = self._start()
+        async with aclosing(self._reporter.track(run)) as outcomes:
             async for outcome in outcomes:
-                if self.kept is not None and outcome.error is None:
-                    self.kept.append(outcome.session)
+                if self.created is not None and outcome.error is None:
+                    self.created.append(outcome.session)
                 yield outcome
-                if self._demand.hopeless(run.failed, run.source.size):
+                if self._policy.is_unreachable(run.failed, run.inputs.size):
                     break
-        if self._failed(run):
-            made, self.kept = self.kept or [], []
-            left = await run_shielded(self._release(made))
-            raise self._given_up(run, f"; {len(left)} could not be deleted" if left else "")
+        if self._has_failed(run):
+            remaining = await self.delete_created()
+            details = f"; {len(remaining)} could not be deleted" if remaining else ""
+            raise self._rolled_back_error(run, details)
 
     async def gather(self) -> BulkResult[AsyncSession]:
-        """Return all outcomes; if too many failed, they are failures all."""
-        run = self._begin()
-        landed: list[BulkOutcome[AsyncSession]] = []
+        """Return all outcomes; if too few succeeded, all of them are failures."""
+        run = self._start()
+        ready: list[Outcome] = []
         try:
-            async with aclosing(self._teller.told(run)) as outcomes:
+            async with aclosing(self._reporter.track(run)) as outcomes:
                 async for outcome in outcomes:
-                    landed.append(outcome)
-                    if self._demand.hopeless(run.failed, run.source.size):
+                    ready.append(outcome)
+                    if self._policy.is_unreachable(run.failed, run.inputs.size):
                         break
         except BaseException:
-            # Nobody will ever hold the result, so nobody else can delete them.
-            await run_shielded(self._release(_sessions(landed)))
+            # The caller gets no result, so it cannot delete the sessions.
+            await run_shielded(self._roll_back(_sessions(ready)))
             raise
-        if self._failed(run):
-            return await run_shielded(self._rolled_back(run, landed))
-        landed.sort(key=lambda outcome: outcome.index)
-        if self.kept is not None:
-            self.kept += _sessions(landed)
-        return BulkResult(landed, run.seconds, run.left_over)
+        if self._has_failed(run):
+            return await run_shielded(self._rolled_back_result(run, ready))
+        ready.sort(key=lambda outcome: outcome.index)
+        if self.created is not None:
+            self.created += _sessions(ready)
+        return BulkResult(ready, run.seconds, run.left_over)
 
-    def _failed(self, run: WorkerPool[CreateSessionParams, AsyncSession]) -> bool:
-        hopeless = self._demand.hopeless(run.failed, run.source.size)
-        return hopeless or not self._demand.met(run.done, run.failed)
+    def _has_failed(self, run: CreateRun) -> bool:
+        unreachable = self._policy.is_unreachable(run.failed, run.inputs.size)
+        return unreachable or not self._policy.is_met(run.done, run.failed)
 
-    def _given_up(
-        self, run: WorkerPool[CreateSessionParams, AsyncSession], more: str = ""
-    ) -> RolledBackError:
-        wanted = "all" if self._demand.every else f"at least {self._demand.least}"
+    def _rolled_back_error(self, run: CreateRun, details: str = "") -> RolledBackError:
+        required = "all" if self._policy.require_all else f"at least {self._policy.min_success}"
         return RolledBackError(
-            f"{self._plan.what}: {wanted} had to succeed and {run.failed} failed,"
-            f" so the others were given up{more}"
+            f"{self._options.operation}: {required} had to succeed and {run.failed} failed,"
+            f" so the others were rolled back{details}"
         )
 
-    async def _rolled_back(
-        self,
-        run: WorkerPool[CreateSessionParams, AsyncSession],
-        landed: Sequence[BulkOutcome[AsyncSession]],
+    async def _rolled_back_result(
+        self, run: CreateRun, ready: Sequence[Outcome]
     ) -> BulkResult[AsyncSession]:
-        left = [*run.left_over, *await self._release(_sessions(landed))]
-        known = {outcome.index: outcome for outcome in landed}
+        left_over = [*run.left_over, *await self._roll_back(_sessions(ready))]
+        by_index = {outcome.index: outcome for outcome in ready}
         outcomes = [
-            self._without(known.get(index), index, run)
-            for index in range(max(run.source.pulled, run.source.size or 0))
+            self._rolled_back_outcome(by_index.get(index), index, run)
+            for index in range(max(run.inputs.taken, run.inputs.size or 0))
         ]
-        return BulkResult(outcomes, run.seconds, left)
+        return BulkResult(outcomes, run.seconds, left_over)
 
-    def _without(
-        self,
-        outcome: BulkOutcome[AsyncSession] | None,
-        index: int,
-        run: WorkerPool[CreateSessionParams, AsyncSession],
-    ) -> BulkOutcome[AsyncSession]:
-        """Return the outcome of an input that was given up."""
+    def _rolled_back_outcome(self, outcome: Outcome | None, index: int, run: CreateRun) -> Outcome:
+        """Return the outcome of one input of a run that was rolled back."""
         if outcome is None:
-            return BulkOutcome(error=self._given_up(run), index=index)
+            return BulkOutcome(error=self._rolled_back_error(run), index=index)
         if outcome.error is not None:
             return outcome
-        error = self._given_up(run)
+        error = self._rolled_back_error(run)
         error.session_id = outcome.session.session_id
         return BulkOutcome(
             None,
@@ -175,11 +289,11 @@ class CreateMany:
             seconds=outcome.seconds,
         )
 
-    async def delete_kept(self) -> list[str]:
-        """Delete what it made; return the ids of what could not be deleted."""
-        made, self.kept = self.kept or [], []
-        return await run_shielded(self._release(made))
+    async def delete_created(self) -> list[str]:
+        """Delete the sessions of this run; return the ids of those that may still exist."""
+        sessions, self.created = self.created or [], []
+        return await run_shielded(self._roll_back(sessions))
 
 
-def _sessions(outcomes: Sequence[BulkOutcome[AsyncSession]]) -> list[AsyncSession]:
+def _sessions(outcomes: Sequence[Outcome]) -> list[AsyncSession]:
     return [outcome.session for outcome in outcomes if outcome.error is None]

@@ -1,8 +1,8 @@
-"""Many sessions deleted: because somebody asked, or because what made them did not succeed."""
+"""Delete many sessions: for the caller, or because a bulk run is rolled back."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -18,29 +18,36 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable, Sequence
 
     from agentbay_async._api import Api
-    from agentbay_async._bulk.plan import Plan
+    from agentbay_async._bulk.options import RunLimits, RunOptions
+    from agentbay_async._bulk.progress import ProgressOptions, ProgressReporter
 
-T = TypeVar("T")
-
-# Seconds in which a roll-back must be over.
-_ROLL_BACK = 120.0
+# Seconds after which a roll-back gives up.
+_ROLL_BACK_TIMEOUT = 120.0
 
 
-def deletion(
+def delete_many(
     api: Api,
-    sessions: Iterable[AsyncSession | str] | AsyncIterable[AsyncSession | str],
-    plan: Plan,
+    sessions: Iterable[AsyncSession | str] | AsyncIterable[AsyncSession | str] | None,
+    limits: RunLimits,
+    progress: ProgressOptions,
     *,
-    sync_context: bool = False,
-    force: bool = False,
-) -> WorkerPool[AsyncSession, str]:
-    """Return a run that deletes sessions; its outcomes carry their ids."""
+    sync_context: bool,
+    force: bool,
+) -> tuple[WorkerPool[AsyncSession, str], ProgressReporter]:
+    """Return a run that deletes sessions, and its reporter; the outcomes carry the ids.
+
+    Raises:
+        InvalidArgumentError: A value is out of range.
+        ArgumentTypeError: A value has the wrong type.
+    """
 
     def check(item: object, name: str) -> AsyncSession:
         if isinstance(item, AsyncSession):
             return item
         if not isinstance(item, str):
-            raise ArgumentTypeError(f"{name} must be a session or its id, not {_kind(item)}")
+            raise ArgumentTypeError(
+                f"{name} must be a session or its id, not {type(item).__name__}"
+            )
         return AsyncSession(api, _check.identifier(item, name))
 
     async def delete(session: AsyncSession) -> OperationResult[str]:
@@ -48,31 +55,31 @@ def deletion(
         value = session.session_id if result.error is None else None
         return OperationResult(value, result.error, result.request_id)
 
-    return WorkerPool(Inputs(sessions, check, "sessions"), delete, _keep, plan, api.clock)
+    options = limits.options(api, "delete_many", "DeleteSessionAsync")
+    inputs = Inputs(sessions or (), check, "sessions")
+    run = WorkerPool(inputs, delete, _undo_nothing, options, api.clock)
+    return run, progress.reporter(api.clock, options.operation)
 
 
-async def _keep(_ids: Sequence[str]) -> list[str]:
+async def _undo_nothing(_ids: Sequence[str]) -> list[str]:
     """Leave deleted sessions deleted."""
     return []
 
 
-def _kind(item: object) -> str:
-    return type(item).__name__
-
-
-async def release(api: Api, sessions: Sequence[AsyncSession], plan: Plan) -> list[str]:
-    """Delete sessions that nobody will hold; return the ids of those that could not be.
+async def roll_back(api: Api, sessions: Sequence[AsyncSession], options: RunOptions) -> list[str]:
+    """Delete sessions that no caller holds; return the ids of those that may still exist.
 
     Args:
         api: The service.
-        sessions: What to delete.
-        plan: How the run goes that made them: its concurrency holds for their end too.
+        sessions: The sessions.
+        options: The options of the run that created them, for its concurrency.
     """
-    ending = attrs.evolve(
-        plan,
-        what="the roll-back",
+    # Without the rate, which limits creates, and without the caller's deadline, which may be over.
+    roll_back_options = attrs.evolve(
+        options,
+        operation="the roll-back",
         action="DeleteSessionAsync",
-        deadline=_ROLL_BACK,
+        deadline=_ROLL_BACK_TIMEOUT,
         each_deadline=None,
         rate=None,
         trusted=False,
@@ -83,10 +90,11 @@ async def release(api: Api, sessions: Sequence[AsyncSession], plan: Plan) -> lis
         error = await delete_abandoned(api, session.session_id, log=False)
         return OperationResult(None if error else session.session_id, error)
 
-    left: list[str] = []
+    remaining: list[str] = []
     inputs: Inputs[AsyncSession] = Inputs(sessions, lambda session, _name: session, "sessions")
-    async for outcome in WorkerPool(inputs, delete, _keep, ending, api.clock).outcomes():
+    run = WorkerPool(inputs, delete, _undo_nothing, roll_back_options, api.clock)
+    async for outcome in run.outcomes():
         if outcome.error is not None:
-            left.append(sessions[outcome.index].session_id)
-            log_abandoned(api, left[-1], outcome.error)
-    return left
+            remaining.append(sessions[outcome.index].session_id)
+            log_abandoned(api, remaining[-1], outcome.error)
+    return remaining

@@ -1,7 +1,7 @@
-"""The rate of an account, shared by all processes of this user on this host.
+"""Host rate limit: one token bucket for all processes of this user on this host.
 
-The state of the token bucket lies in a small file, which whoever takes a token locks for a moment.
-The file is named after a digest of service and key: neither is written anywhere.
+The state of the bucket is in a small file, which is locked while a token is taken. The name of the
+file is a digest of endpoint and API key, so that neither can be read from it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class HostBucket:
     """A token bucket in a file.
 
     Args:
-        path: The file; made when it is missing.
-        rate: How many may pass in a second, of all processes together.
+        path: The file; it is created if it is missing.
+        rate: Calls per second of all processes together.
     """
 
     def __init__(self, path: Path, rate: float) -> None:
@@ -33,10 +33,10 @@ class HostBucket:
         self._rate = rate
 
     def take(self, now: float) -> float:
-        """Take one token; return the seconds after which it may be used.
+        """Take one token; return the seconds to wait before it may be used.
 
         Args:
-            now: Seconds since 1970, which all processes of a host count alike.
+            now: Seconds since 1970. Monotonic clocks differ between processes.
         """
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -57,21 +57,21 @@ class HostBucket:
         try:
             tokens, at = map(float, os.read(descriptor, 200).split())
         except ValueError:
-            # A new file, or one that a killed process left half written: begin anew.
+            # A new file, or one that a killed process left half written: start with a full bucket.
             return bucket
         bucket.tokens, bucket.at = tokens, at
         return bucket
 
 
 def host_bucket(endpoint: str, api_key: str, rate: float) -> HostBucket:
-    """Return the bucket of an account of a service."""
+    """Return the bucket of an API key at an endpoint."""
     digest = sha256(f"{endpoint}\n{api_key}".encode()).hexdigest()[:24]
     return HostBucket(runtime_dir(os.environ) / f"{digest}.rate", rate)
 
 
 @contextmanager
 def _locked(descriptor: int) -> Iterator[None]:
-    """Hold the lock of a file; the system lets go of it when a process dies."""
+    """Hold the lock of a file; the operating system releases it when a process dies."""
     if sys.platform == "win32":
         import msvcrt
 

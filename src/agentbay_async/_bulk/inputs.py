@@ -1,4 +1,4 @@
-"""Where the inputs of a run come from: numbered, one at a time, and only when there is room."""
+"""Inputs of a bulk run: numbered, checked, and taken one at a time."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Inputs(Generic[I]):
     """The inputs of one run.
 
     Args:
-        items: An iterable, asynchronous or not.
-        check: Looks at each item when it is pulled, and returns what to work on: whatever happens
-            to the item afterwards, the run does not see it.
-        name: What the argument is called.
+        items: An iterable or an asynchronous iterable.
+        check: Checks an item when it is taken, and returns the value to process. It may copy the
+            item, so that later changes by the caller do not affect the run.
+        name: The name of the argument, for error messages.
 
     Attributes:
-        size: How many there are, or ``None`` when only the end will tell.
-        pulled: How many were taken so far.
+        size: The number of inputs, or ``None`` if the iterable has no length.
+        taken: How many were taken so far.
     """
 
     def __init__(
@@ -38,46 +38,48 @@ class Inputs(Generic[I]):
     ) -> None:
         self._check = check
         self._name = name
-        self._items: Iterator[object] | None = None
-        self._later: AsyncIterator[object] | None = None
+        self._iterator: Iterator[object] | None = None
+        self._async_iterator: AsyncIterator[object] | None = None
         if isinstance(items, AsyncIterable):
-            self._later = items.__aiter__()
+            self._async_iterator = items.__aiter__()
         elif not isinstance(items, (str, bytes)) and hasattr(items, "__iter__"):
-            self._items = iter(items)
+            self._iterator = iter(items)
         else:
             raise ArgumentTypeError(
                 f"{name} must be iterable (also asynchronously), not {type(items).__name__}"
             )
         self.size = len(items) if isinstance(items, Sized) else None
-        self.pulled = 0
-        self._turn: Lock | None = None
+        self.taken = 0
+        self._lock: Lock | None = None
 
     async def take(self) -> tuple[int, I] | None:
-        """Return the next input and its place, or ``None`` at the end."""
-        item = await self._next() if self._items is None else next(self._items, _END)
+        """Return the index and the value of the next input, or ``None`` at the end."""
+        # Without an await for a plain iterable: it is the common case, once for every session.
+        item = await self._anext() if self._iterator is None else next(self._iterator, _END)
         if item is _END:
             return None
-        index = self.pulled
+        index = self.taken
         checked = self._check(item, f"{self._name}[{index}]")
-        self.pulled += 1
+        self.taken += 1
         return index, checked
 
-    async def _next(self) -> object:
+    async def _anext(self) -> object:
+        # Imported here, because importing asyncio takes time and checks of arguments need none.
         from asyncio import Lock
 
-        # An asynchronous generator cannot be asked twice at the same time.
-        self._turn = self._turn or Lock()
-        async with self._turn:
-            if self._later is None:
+        # An asynchronous generator raises RuntimeError if two tasks advance it at once.
+        self._lock = self._lock or Lock()
+        async with self._lock:
+            if self._async_iterator is None:
                 return _END
             try:
-                return await self._later.__anext__()
+                return await self._async_iterator.__anext__()
             except StopAsyncIteration:
-                self._later = None
+                self._async_iterator = None
                 return _END
 
     async def aclose(self) -> None:
-        """Take no more; an asynchronous generator cleans up now, not when it is collected."""
-        self._items, later, self._later = iter(()), self._later, None
-        if isinstance(later, AsyncGenerator):
-            await later.aclose()
+        """Take no more inputs, and run the clean-up of an asynchronous generator now."""
+        self._iterator, closing, self._async_iterator = iter(()), self._async_iterator, None
+        if isinstance(closing, AsyncGenerator):
+            await closing.aclose()

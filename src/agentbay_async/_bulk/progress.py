@@ -1,6 +1,6 @@
-"""How far a run is, told to whoever asked: a callback, a bar on a terminal, or lines on stderr.
+"""Progress reports of a bulk run: a callback, a bar on a terminal, or lines on stderr.
 
-Nothing is ever written to stdout, which belongs to the program.
+Nothing is written to stdout, which belongs to the program.
 """
 
 from __future__ import annotations
@@ -12,149 +12,172 @@ from importlib.util import find_spec
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+import attrs
+
+from agentbay_async import _check
+from agentbay_async._bulk.options import check_function, check_optional
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from agentbay_async._clock import Clock
     from agentbay_async.models.bulk import Progress
 
+    OnProgress = Callable[[Progress], Awaitable[None] | None]
+
 O = TypeVar("O", covariant=True)  # noqa: E741  # the customary name of an outcome
 
-# Seconds between two calls of a callback or changes of a bar, and between two lines.
-_OFTEN = 0.1
-_SELDOM = 5.0
+# Seconds between two calls of a callback or two updates of a bar, and between two lines. A line
+# stays on the screen or in the log of a CI job, so it comes less often.
+_BAR_INTERVAL = 0.1
+_LINE_INTERVAL = 5.0
 
 
-class Told(Protocol[O]):
-    """A run that can be told about."""
+@attrs.frozen
+class ProgressOptions:
+    """How the caller wants to see the progress, not yet checked."""
+
+    on_progress: OnProgress | None
+    progress: bool
+
+    def reporter(self, clock: Clock, operation: str) -> ProgressReporter:
+        """Return the reporter of a run.
+
+        Raises:
+            ArgumentTypeError: A value has the wrong type.
+        """
+        check_optional(check_function, self.on_progress, "on_progress")
+        visible = _check.boolean(self.progress, "progress")
+        return ProgressReporter(operation, self.on_progress, visible, clock)
+
+
+class Run(Protocol[O]):
+    """A run that has outcomes and a progress."""
 
     def outcomes(self) -> AsyncGenerator[O, None]:
-        """Yield each outcome when it lands."""
+        """Yield each outcome when it is ready."""
         ...
 
     def progress(self) -> Progress:
-        """Return how far it is."""
+        """Return the progress so far."""
         ...
 
 
-class Drawing(Protocol):
-    """Shows people how far a run is."""
+class ProgressDisplay(Protocol):
+    """Shows the progress to a person."""
 
     #: Seconds between two calls of :meth:`show`.
-    every: float
+    interval: float
 
     def show(self, progress: Progress) -> None:
-        """Show it."""
+        """Show the progress."""
         ...
 
     def close(self) -> None:
-        """Show nothing more."""
+        """Release the terminal."""
         ...
 
 
-class Lines:
-    """A line on stderr now and then."""
+class LineDisplay:
+    """A line on stderr every few seconds."""
 
-    every = _SELDOM
+    interval = _LINE_INTERVAL
 
-    def __init__(self, what: str) -> None:
-        self._what = what
+    def __init__(self, operation: str) -> None:
+        self._operation = operation
 
     def show(self, progress: Progress) -> None:
         """Write a line."""
+        # A program without a console, such as pythonw, has no stderr.
         if sys.stderr is not None:
-            sys.stderr.write(f"{self._what}: {progress}\n")
+            sys.stderr.write(f"{self._operation}: {progress}\n")
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing."""
 
 
-class Bar:
-    """A bar on the terminal, drawn by rich."""
+class BarDisplay:
+    """A progress bar on the terminal, by rich."""
 
-    every = _OFTEN
+    interval = _BAR_INTERVAL
 
-    def __init__(self, what: str) -> None:
-        # rich comes with an extra and may be missing: a type checker cannot know it.
+    def __init__(self, operation: str) -> None:
+        # rich is an optional dependency, so type checkers must not look for it.
         rich: Any = import_module("rich.progress")
         console: Any = import_module("rich.console").Console(stderr=True)
         text = rich.TextColumn("{task.description}")
         state = rich.TextColumn("{task.fields[state]}")
         self._bar = rich.Progress(text, rich.BarColumn(), state, console=console, transient=False)
-        self._task = self._bar.add_task(what, total=None, state="")
+        self._task = self._bar.add_task(operation, total=None, state="")
         self._bar.start()
 
     def show(self, progress: Progress) -> None:
-        """Move the bar."""
-        ended = progress.done + progress.failed
+        """Update the bar."""
+        completed = progress.done + progress.failed
         state = str(progress)
-        self._bar.update(self._task, completed=ended, total=progress.total, state=state)
+        self._bar.update(self._task, completed=completed, total=progress.total, state=state)
 
     def close(self) -> None:
-        """Leave the bar as it is, and give the terminal back."""
+        """Stop updating the bar; its last state stays on the terminal."""
         self._bar.stop()
 
 
-def drawing(what: str) -> Drawing:
-    """Return a bar if there is a terminal and rich to draw it, lines otherwise."""
+def choose_display(operation: str) -> ProgressDisplay:
+    """Return a bar if stderr is a terminal and rich is installed, and lines otherwise."""
     if sys.stderr is not None and sys.stderr.isatty() and find_spec("rich") is not None:
-        return Bar(what)
-    return Lines(what)
+        return BarDisplay(operation)
+    return LineDisplay(operation)
 
 
 class ProgressReporter:
-    """Tells how far a run is, no oftener than one can take in.
+    """Reports the progress of a run at a limited frequency.
 
     Args:
-        what: What the run does, for people.
-        callback: Whom to call.
-        draw: Whether to show it to people.
+        operation: The name of the run, for people.
+        callback: Called with the progress, or ``None``.
+        visible: Whether to show the progress on stderr.
         clock: Time.
     """
 
     def __init__(
-        self,
-        what: str,
-        callback: Callable[[Progress], Awaitable[None] | None] | None,
-        draw: bool,
-        clock: Clock,
+        self, operation: str, callback: OnProgress | None, visible: bool, clock: Clock
     ) -> None:
-        self._what = what
+        self._operation = operation
         self._callback = callback
-        self._draws = draw
+        self._visible = visible
         self._clock = clock
-        self._drawing: Drawing | None = None
+        self._display: ProgressDisplay | None = None
         self._called_at = self._shown_at = float("-inf")
 
-    async def told(self, run: Told[O]) -> AsyncGenerator[O, None]:
-        """Yield the outcomes of a run, and tell how far it is meanwhile."""
-        wanted = self._draws or self._callback is not None
+    async def track(self, run: Run[O]) -> AsyncGenerator[O, None]:
+        """Yield the outcomes of a run, and report its progress meanwhile."""
+        enabled = self._visible or self._callback is not None
         try:
             async with aclosing(run.outcomes()) as outcomes:
                 async for outcome in outcomes:
-                    # First to the reader: if telling fails, the outcome is in somebody's hands.
+                    # Yield first: if the callback raises, the caller has the outcome already.
                     yield outcome
-                    if wanted:
-                        await self._tell(run.progress())
-            if wanted:
-                await self._tell(run.progress(), last=True)
+                    if enabled:
+                        await self._report(run.progress())
+            if enabled:
+                await self._report(run.progress(), last=True)
         finally:
-            if self._drawing is not None:
-                self._drawing.close()
+            if self._display is not None:
+                self._display.close()
 
-    async def _tell(self, progress: Progress, *, last: bool = False) -> None:
-        """Tell those whose turn it is; at the end, all."""
+    async def _report(self, progress: Progress, *, last: bool = False) -> None:
+        """Report to the display and the callback that are due; the last report is always due."""
         now = self._clock.monotonic()
-        if self._draws:
+        if self._visible:
             self._show(progress, now, last=last)
-        if self._callback is not None and (last or now - self._called_at >= _OFTEN):
+        if self._callback is not None and (last or now - self._called_at >= _BAR_INTERVAL):
             self._called_at = now
             answer = self._callback(progress)
             if isawaitable(answer):
                 await answer
 
     def _show(self, progress: Progress, now: float, *, last: bool) -> None:
-        self._drawing = self._drawing or drawing(self._what)
-        if last or now - self._shown_at >= self._drawing.every:
+        self._display = self._display or choose_display(self._operation)
+        if last or now - self._shown_at >= self._display.interval:
             self._shown_at = now
-            self._drawing.show(progress)
+            self._display.show(progress)

@@ -1,7 +1,6 @@
-"""How fast one may go: a token bucket, and a window that narrows when the service is overrun.
+"""Rate limits: a token bucket, and a concurrency limit that adapts to throttling (AIMD).
 
-Pure: times come in as numbers and go out as seconds to wait. Who waits, and on which clock, is
-decided elsewhere.
+Both are pure: the time is passed in, and the delay is returned in seconds. Callers sleep.
 """
 
 from __future__ import annotations
@@ -11,10 +10,10 @@ import attrs
 
 @attrs.define
 class TokenBucket:
-    """Lets `rate` pass in a second, and `burst` at once after a rest.
+    """Allows `rate` calls per second, and `burst` calls at once after a pause.
 
-    Who comes too early is told how long to wait, and has its place in the line: the next one waits
-    longer. So nobody has to ask twice, and the order of asking is the order of passing.
+    Callers that arrive early wait their turn: `take` books a token of the future and returns the
+    delay, so that nobody has to ask twice and callers pass in the order in which they arrive.
 
     Example:
         >>> bucket = TokenBucket(rate=2, burst=1)
@@ -31,8 +30,9 @@ class TokenBucket:
         self.tokens = self.burst
 
     def take(self, now: float) -> float:
-        """Take one token; return the seconds after which it may be used."""
+        """Take one token; return the seconds to wait before it may be used."""
         if self.at is not None:
+            # Processes share a bucket by a file, and the clock may be set back between two calls.
             self.tokens = min(self.burst, self.tokens + max(now - self.at, 0.0) * self.rate)
         self.at = now
         self.tokens -= 1.0
@@ -41,41 +41,45 @@ class TokenBucket:
 
 @attrs.define
 class AdaptiveLimit:
-    """How many may be under way at once: half as many after a refusal, one more after each round.
+    """A concurrency limit with additive increase and multiplicative decrease (AIMD).
 
-    A crowd that was let in together is refused together. So each one remembers the `epoch` it came
-    in with, and only the first refusal of an epoch narrows the window.
+    Throttling halves the limit, and each round of successes adds one, as TCP does: concurrency
+    falls fast enough to relieve an overloaded service, and returns slowly enough not to overload it
+    again at once. All calls of one burst are throttled together, which is one signal and not a
+    hundred. So each call notes the `epoch` in which it started, and only the first throttled call
+    of an epoch halves the limit.
 
     Attributes:
-        most: The width that is never exceeded.
-        size: The width now.
-        epoch: How often it was narrowed.
+        maximum: The upper bound.
+        size: The limit now.
+        epoch: How often the limit was halved.
 
     Example:
-        >>> window = AdaptiveLimit(most=8)
-        >>> window.refused(0), window.refused(0), window.size
+        >>> limit = AdaptiveLimit(maximum=8)
+        >>> limit.throttled(0), limit.throttled(0), limit.size
         (True, False, 4.0)
-        >>> window.passed()
-        >>> window.size
+        >>> limit.succeeded()
+        >>> limit.size
         4.25
     """
 
-    most: int
+    maximum: int
     size: float = attrs.field(init=False)
     epoch: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.size = float(self.most)
+        self.size = float(self.maximum)
 
-    def refused(self, epoch: int) -> bool:
-        """Narrow the window, if one that came in with `epoch` is the first to be refused."""
+    def throttled(self, epoch: int) -> bool:
+        """Halve the limit, unless it was halved since the call of `epoch` started."""
         if epoch != self.epoch:
             return False
         self.epoch += 1
+        # Never below one: somebody has to find out whether the service has recovered.
         self.size = max(self.size / 2, 1.0)
         return True
 
-    def passed(self) -> None:
-        """Widen the window a little: by one in all when as many have passed as fit into it."""
-        if self.size < self.most:
-            self.size = min(self.size + 1 / self.size, float(self.most))
+    def succeeded(self) -> None:
+        """Raise the limit by one for each `size` successes, up to the maximum."""
+        if self.size < self.maximum:
+            self.size = min(self.size + 1 / self.size, float(self.maximum))

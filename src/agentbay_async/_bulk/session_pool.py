@@ -1,10 +1,11 @@
-"""Sessions for items: a fresh one for each, or one for several, cleaned in between."""
+"""Session pool of a map: a fresh session for each item, or sessions that serve several items."""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING
 
+from agentbay_async._bulk.worker_pool import RETRY_PAUSE
 from agentbay_async._lifecycle.deletion import delete_abandoned
 from agentbay_async._lifecycle.shielding import run_shielded
 from agentbay_async.errors import AgentBayError, SessionNotFoundError, ThrottledError
@@ -23,80 +24,79 @@ if TYPE_CHECKING:
 logger = logging.getLogger("agentbay")
 
 _GONE = (SessionStatus.FINISH, SessionStatus.DELETED, SessionStatus.DELETING)
-# Seconds before the service, which asked to slow down, is asked for a session again.
-_RETRY_PAUSE = 1.0
 
 
 class SessionPool:
-    """Lends sessions, one to one borrower at a time.
+    """Gives each worker a session that nobody else uses meanwhile.
 
     Args:
-        create: What makes a session.
+        create: Creates a session.
         clock: Time.
-        patience: Seconds to go on asking a service that only asks to slow down.
-        uses: How often a session is lent in all; ``None`` sets no limit.
-        reset: What cleans a session before it is lent again.
-        healthy: Whether a session may be lent again; by default one that runs.
+        throttle_timeout: Seconds for which a create is retried while the service throttles it.
+        max_uses: How many items one session serves; ``None`` sets no limit.
+        reset: Cleans a session before its next item, or ``None``.
+        healthy: Returns whether a session may serve another item; ``None`` requires that it runs.
     """
 
     def __init__(
         self,
         create: Callable[[], Awaitable[SessionResult[AsyncSession]]],
         clock: Clock,
-        patience: float,
-        uses: int | None,
+        throttle_timeout: float,
+        max_uses: int | None,
         reset: Reset | None,
         healthy: Healthy | None,
     ) -> None:
         self._create = create
         self._clock = clock
-        self._patience = patience
-        self._uses = uses
+        self._throttle_timeout = throttle_timeout
+        self._max_uses = max_uses
         self._reset = reset
-        self._healthy = healthy or _runs
-        self._lent: dict[str, int] = {}
+        self._healthy = healthy or _is_running
+        self._uses: dict[str, int] = {}
         self._idle: list[AsyncSession] = []
 
-    async def borrow(self) -> AsyncSession:
-        """Return a session, which is to be given back.
+    async def acquire(self) -> AsyncSession:
+        """Return a session; the caller passes it to :meth:`release` afterwards.
 
         Raises:
-            AgentBayError: None could be made.
+            AgentBayError: No session could be created.
         """
         while self._idle:
             session = self._idle.pop()
-            if await self._is_fit(session):
+            if await self._check_health(session):
                 return session
-        session = await self._fresh()
-        self._lent[session.session_id] = 0
+        session = await self._create_session()
+        self._uses[session.session_id] = 0
         return session
 
-    async def _is_fit(self, session: AsyncSession) -> bool:
-        fit = False
+    async def _check_health(self, session: AsyncSession) -> bool:
+        """Return whether a session may be used; delete it if not, also after a cancel."""
+        healthy = False
         try:
-            fit = await self._healthy(session)
+            healthy = await self._healthy(session)
         except AgentBayError as error:
             logger.info("%r is not used again: %s", session, error)
         finally:
-            if not fit:
+            if not healthy:
                 await self._delete(session)
-        return fit
+        return healthy
 
-    async def _fresh(self) -> AsyncSession:
-        until = self._clock.monotonic() + self._patience
+    async def _create_session(self) -> AsyncSession:
+        until = self._clock.monotonic() + self._throttle_timeout
         while True:
             result = await self._create()
             if not isinstance(result.error, ThrottledError) or self._clock.monotonic() >= until:
                 return result.session
-            await self._clock.sleep(_RETRY_PAUSE)
+            await self._clock.sleep(RETRY_PAUSE)
 
-    async def give_back(self, session: AsyncSession, *, usable: bool) -> None:
-        """Take a session back: for the next one, or to delete it."""
-        self._lent[session.session_id] += 1
-        spent = self._uses is not None and self._lent[session.session_id] >= self._uses
+    async def release(self, session: AsyncSession, *, usable: bool) -> None:
+        """Keep a session for the next item, or delete it."""
+        self._uses[session.session_id] += 1
+        used_up = self._max_uses is not None and self._uses[session.session_id] >= self._max_uses
         kept = False
         try:
-            if usable and not spent:
+            if usable and not used_up:
                 if self._reset is not None:
                     await self._reset(session)
                 self._idle.append(session)
@@ -108,21 +108,25 @@ class SessionPool:
                 await self._delete(session)
 
     async def _delete(self, session: AsyncSession) -> None:
-        self._lent.pop(session.session_id, None)
+        self._uses.pop(session.session_id, None)
         await run_shielded(delete_abandoned(session._api, session.session_id))
 
-    def drain(self) -> list[AsyncSession]:
-        """Return the sessions that nobody has borrowed, and forget them."""
+    def take_idle(self) -> list[AsyncSession]:
+        """Remove all idle sessions from the pool and return them."""
         idle, self._idle = self._idle, []
         return idle
 
 
-async def _runs(session: AsyncSession) -> bool:
+async def _is_running(session: AsyncSession) -> bool:
     return (await session.get_status()).unwrap() == SessionStatus.RUNNING
 
 
 async def is_lost(session: AsyncSession, error: AgentBayError) -> bool:
-    """Whether work failed because its session is gone, so that another one may succeed."""
+    """Return whether work failed because its session is gone, so that a retry may succeed.
+
+    A call in a session that has just ended may fail with another error than "not found", such as a
+    closed connection. So the service is asked for the state of the session.
+    """
     if isinstance(error, SessionNotFoundError):
         return True
     status = await session.get_status()

@@ -1,4 +1,4 @@
-"""How a run keeps the pace: at its own rate, and within what the service can bear."""
+"""Throttle of a bulk run: its rate, and a concurrency that adapts to the service."""
 
 from __future__ import annotations
 
@@ -16,107 +16,111 @@ if TYPE_CHECKING:
 
 
 class Throttle:
-    """Lets the workers of one run in, and feels it when the service asks to slow down.
+    """Limits how many workers of a run are active, and slows down when the service asks for it.
 
     Args:
         clock: Time.
-        most: How many may be inside at once.
-        bucket: The rate at which they may go in; ``None`` sets no rate.
+        concurrency: How many may be active at once.
+        bucket: The rate at which they may start; ``None`` sets no rate.
     """
 
-    def __init__(self, clock: Clock, most: int, bucket: TokenBucket | None = None) -> None:
-        self.window = AdaptiveLimit(most)
+    def __init__(self, clock: Clock, concurrency: int, bucket: TokenBucket | None = None) -> None:
+        self.limit = AdaptiveLimit(concurrency)
         self._clock = clock
         self._bucket = bucket
-        self._inside = 0
-        self._held_until = 0.0
-        self._waiting: deque[Future[None]] = deque()
+        self._active = 0
+        self._paused_until = 0.0
+        self._waiters: deque[Future[None]] = deque()
 
-    def slip_in(self) -> bool:
-        """Enter if there is nothing to wait for: the common case, which must cost little."""
-        if self._bucket is None and not self._held_until and self._inside < int(self.window.size):
-            self._inside += 1
+    def try_acquire(self) -> bool:
+        """Enter without waiting, if possible: the common case, which has to cost little."""
+        if self._bucket is None and not self._paused_until and self._active < int(self.limit.size):
+            self._active += 1
             return True
         return False
 
-    async def enter(self) -> None:
-        """Wait for one's turn. Each one that has entered leaves, whatever happens."""
+    async def acquire(self) -> None:
+        """Wait until one may enter. Call :meth:`release` afterwards, whatever happens."""
         if self._bucket is not None and (wait := self._bucket.take(self._clock.monotonic())):
             await self._clock.sleep(wait)
-        while self._inside >= int(self.window.size):
-            await self._line_up()
-        self._inside += 1
-        if self._held_until:
-            await self._hold()
+        while self._active >= int(self.limit.size):
+            await self._wait_for_room()
+        self._active += 1
+        if self._paused_until:
+            await self._wait_for_pause()
 
-    async def _line_up(self) -> None:
+    async def _wait_for_room(self) -> None:
         from asyncio import get_running_loop
 
-        turn = get_running_loop().create_future()
-        self._waiting.append(turn)
+        waiter = get_running_loop().create_future()
+        self._waiters.append(waiter)
         try:
-            await turn
+            await waiter
         except BaseException:
-            # It may have been this one's turn already: then it is the next one's.
-            self._wake()
+            # Cancelled, perhaps after it was woken: pass the wake-up on, or nobody gets it.
+            self._wake_waiters()
             raise
 
-    async def _hold(self) -> None:
+    async def _wait_for_pause(self) -> None:
         try:
-            while (wait := self._held_until - self._clock.monotonic()) > 0:
+            while (wait := self._paused_until - self._clock.monotonic()) > 0:
                 await self._clock.sleep(wait)
         except BaseException:
-            self.leave(passed=False)
+            self.release(succeeded=False)
             raise
 
-    def leave(self, *, passed: bool) -> None:
-        """Make room for the next one; `passed` says that the service was content."""
-        self._inside -= 1
-        if passed:
-            self.window.passed()
-        if self._waiting:
-            self._wake()
+    def release(self, *, succeeded: bool) -> None:
+        """Leave, and let the next one enter; a success raises the limit a little."""
+        self._active -= 1
+        if succeeded:
+            self.limit.succeeded()
+        if self._waiters:
+            self._wake_waiters()
 
-    def _wake(self) -> None:
-        free = int(self.window.size) - self._inside
-        while self._waiting and free > 0:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
+    def _wake_waiters(self) -> None:
+        free = int(self.limit.size) - self._active
+        while self._waiters and free > 0:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
                 free -= 1
 
-    def refused(self, epoch: int, error: ThrottledError) -> None:
-        """Slow down, because one that came in with `epoch` was turned away."""
-        self.window.refused(epoch)
+    def slow_down(self, epoch: int, error: ThrottledError) -> None:
+        """Reduce the concurrency, because a call that started in `epoch` was throttled."""
+        self.limit.throttled(epoch)
         if error.retry_after is not None:
             until = self._clock.monotonic() + error.retry_after
-            self._held_until = max(self._held_until, until)
+            self._paused_until = max(self._paused_until, until)
 
 
-class Attempts:
-    """What one worker learns of its calls: how many were sent, and which were turned away.
+class WorkerHooks:
+    """Call hooks of one worker: count its attempts, and report throttled calls to the throttle.
 
     Args:
-        pace: What slows down when one is turned away.
-        action: The action that counts; others, such as looks at a state, do not. That of sessions
-            being made sets the pace as well.
+        throttle: The throttle of the run.
+        action: The action to count; others, such as polling a state, do not count. Throttled
+            requests for sessions slow the run down as well.
+
+    Attributes:
+        attempts: How many requests were sent for the current input.
+        epoch: The epoch of the adaptive limit in which the last of them was sent.
     """
 
-    def __init__(self, pace: Throttle, action: str) -> None:
-        self._pace = pace
+    def __init__(self, throttle: Throttle, action: str) -> None:
+        self._throttle = throttle
         self._action = action
-        self._paced = (action, "CreateMcpSession")
-        self.count = 0
+        self._throttled_actions = (action, "CreateMcpSession")
+        self.attempts = 0
         self.epoch = 0
 
     def sent(self, action: str) -> None:
-        """Hear that a request is about to be sent."""
+        """Handle that a request is about to be sent."""
         if action == self._action:
-            self.count += 1
-        if action in self._paced:
-            self.epoch = self._pace.window.epoch
+            self.attempts += 1
+        if action in self._throttled_actions:
+            self.epoch = self._throttle.limit.epoch
 
     def failed(self, action: str, error: AgentBayError) -> None:
-        """Hear that it failed."""
-        if action in self._paced and isinstance(error, ThrottledError):
-            self._pace.refused(self.epoch, error)
+        """Handle that a request failed."""
+        if action in self._throttled_actions and isinstance(error, ThrottledError):
+            self._throttle.slow_down(self.epoch, error)

@@ -1,11 +1,12 @@
-"""The engine of runs over many sessions: a fixed crew of workers, fed from one source.
+"""Worker pool of a bulk run: a fixed number of workers process the inputs.
 
-The crew is as wide as the concurrency asked for, however many inputs there are, so that the cost of
-an input does not grow with their number. A worker takes an input only while there is room for its
-outcome: whoever reads slowly slows the run down, and nothing piles up.
+There are as many workers as the concurrency allows, however many inputs there are. So the memory
+and the time that an input takes do not grow with the number of inputs, as they would with one task
+per input. A worker takes an input only while there is room for its outcome (backpressure): a slow
+reader slows the run down, and an endless iterable is not read ahead.
 
-Nothing is lost: when a run ends early, its workers are cancelled, what they were making is unmade
-by those who made it, and what landed and nobody took is undone here.
+When a run ends early, its workers are cancelled. A session that is being created then is deleted by
+the create itself; outcomes that are ready and that the caller never got are undone here.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import anyio
 
 from agentbay_async._api import call_hooks
-from agentbay_async._bulk.throttle import Attempts, Throttle
+from agentbay_async._bulk.throttle import Throttle, WorkerHooks
 from agentbay_async._lifecycle.shielding import GRACE, ShieldedTask, run_shielded
 from agentbay_async.errors import OperationTimeoutError, ThrottledError
 from agentbay_async.models.bulk import BulkOutcome, Progress
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from agentbay_async._bulk.inputs import Inputs
-    from agentbay_async._bulk.plan import Plan
+    from agentbay_async._bulk.options import RunOptions
     from agentbay_async._clock import Clock
     from agentbay_async.errors import AgentBayError
     from agentbay_async.models.results import Result
@@ -42,80 +43,84 @@ if TYPE_CHECKING:
 I = TypeVar("I")  # noqa: E741  # the customary name of an input
 S = TypeVar("S")
 
-# Seconds before an input that the service turned away for good is tried once more.
-_RETRY_PAUSE = 1.0
+# Seconds before an input that was throttled is processed again. The call has retried it already,
+# with backoff, and its throttle is slower now: this pause only prevents a busy loop.
+RETRY_PAUSE = 1.0
 
 
 class WorkerPool(Generic[I, S]):
     """One run.
 
     Args:
-        source: The inputs.
-        act: What is done with each.
-        undo: What is done about what landed and nobody took; returns the ids that it leaves.
-        plan: How it goes.
+        inputs: The inputs.
+        process: Processes one input.
+        undo: Undoes results that the caller never got; returns the ids of those that it cannot.
+        options: How the run proceeds.
         clock: Time.
 
     Attributes:
-        done: How many inputs got what was asked for.
-        failed: How many did not.
-        left_over: Ids of what was to be undone and could not be.
+        done: How many inputs succeeded.
+        failed: How many failed.
+        left_over: Ids of sessions that should have been deleted and still exist.
     """
 
     def __init__(
         self,
-        source: Inputs[I],
-        act: Callable[[I], Awaitable[Result[S]]],
+        inputs: Inputs[I],
+        process: Callable[[I], Awaitable[Result[S]]],
         undo: Callable[[Sequence[S]], Awaitable[list[str]]],
-        plan: Plan,
+        options: RunOptions,
         clock: Clock,
     ) -> None:
-        self.source = source
+        self.inputs = inputs
         self.done = 0
         self.failed = 0
         self.left_over: list[str] = []
-        self._act = act
+        self._process = process
         self._undo = undo
-        self._plan = plan
+        self._options = options
         self._clock = clock
-        self._pace = Throttle(clock, plan.width, plan.bucket())
-        self._began = clock.monotonic()
-        self._running = 0
-        self._landed: deque[BulkOutcome[S]] = deque()
-        self._crew: dict[Task[None], ShieldedTask | None] = {}
+        self._throttle = Throttle(clock, options.concurrency, options.token_bucket())
+        self._started_at = clock.monotonic()
+        self._active = 0
+        self._ready: deque[BulkOutcome[S]] = deque()
+        self._workers: dict[Task[None], ShieldedTask | None] = {}
         self._error: BaseException | None = None
         self._stopped = False
-        self._late = False
-        # A time limit for one input cancels the worker in the middle: then `make` takes care.
-        self._shelters = plan.trusted and plan.each_deadline is None
-        self._asleep: Future[None] | None = None
+        self._timed_out = False
+        # A shielded worker saves a task for each create. It must not be cancelled in the middle of
+        # one, which a timeout for one input does: then each create shields itself.
+        self._shields = options.trusted and options.each_deadline is None
+        self._reader: Future[None] | None = None
 
     @property
     def seconds(self) -> float:
-        """How long it has taken so far."""
-        return self._clock.monotonic() - self._began
+        """How long the run has taken so far."""
+        return self._clock.monotonic() - self._started_at
 
     def progress(self) -> Progress:
-        """Return how far it is."""
-        return Progress(self.done, self.failed, self._running, self.source.size, self.seconds)
+        """Return the progress so far."""
+        return Progress(self.done, self.failed, self._active, self.inputs.size, self.seconds)
 
     async def outcomes(self) -> AsyncGenerator[BulkOutcome[S], None]:
-        """Yield each outcome when it lands.
+        """Yield each outcome when it is ready.
 
         Raises:
-            Exception: What the source raised, or what the caller did wrong.
+            Exception: The iterable of inputs raised it, or an input is invalid.
         """
         loop = get_running_loop()
-        limit = self._plan.deadline
-        timer = None if limit is None else loop.call_later(limit, self._expire)
+        deadline = self._options.deadline
+        timer = None if deadline is None else loop.call_later(deadline, self._expire)
         self._room = Event()
         try:
-            self._begin()
-            while await self._any():
-                yield self._take()
-            for index in range(self.source.pulled, self._promised()):
+            self._start_workers()
+            while await self._wait_for_outcome():
+                yield self._pop()
+            # At the deadline, inputs that no worker has taken get an outcome as well.
+            owed = (self.inputs.size or 0) if self._timed_out else 0
+            for index in range(self.inputs.taken, owed):
                 self.failed += 1
-                yield BulkOutcome(error=self._too_late("all of it"), index=index)
+                yield BulkOutcome(error=self._timeout("the run"), index=index)
         finally:
             if timer is not None:
                 timer.cancel()
@@ -123,36 +128,35 @@ class WorkerPool(Generic[I, S]):
 
     _room: Event
 
-    def _begin(self) -> None:
-        size = self.source.size
-        width = self._plan.width if size is None else min(self._plan.width, size)
-        for _ in range(width):
+    def _start_workers(self) -> None:
+        size, count = self.inputs.size, self._options.concurrency
+        for _ in range(count if size is None else min(count, size)):
             task = create_task(self._work())
-            self._crew[task] = None
-            task.add_done_callback(self._ended)
+            self._workers[task] = None
+            task.add_done_callback(self._worker_ended)
 
-    def _ended(self, task: Task[None]) -> None:
-        del self._crew[task]
+    def _worker_ended(self, task: Task[None]) -> None:
+        del self._workers[task]
         if not task.cancelled() and (error := task.exception()) is not None:
             self._error = self._error or error
             self._stopped = True
-        self._wake()
+        self._wake_reader()
 
-    def _wake(self) -> None:
-        if self._asleep is not None and not self._asleep.done():
-            self._asleep.set_result(None)
+    def _wake_reader(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
 
-    async def _any(self) -> bool:
-        """Wait for an outcome; return False when there will be none any more."""
-        while self._error is None and not self._landed and self._crew:
-            self._asleep = get_running_loop().create_future()
-            await self._asleep
+    async def _wait_for_outcome(self) -> bool:
+        """Wait for an outcome; return False when there will be no more."""
+        while self._error is None and not self._ready and self._workers:
+            self._reader = get_running_loop().create_future()
+            await self._reader
         if self._error is not None:
             raise self._error
-        return bool(self._landed)
+        return bool(self._ready)
 
-    def _take(self) -> BulkOutcome[S]:
-        outcome = self._landed.popleft()
+    def _pop(self) -> BulkOutcome[S]:
+        outcome = self._ready.popleft()
         if not self._room.is_set():
             self._room.set()
         if outcome.error is None:
@@ -161,110 +165,112 @@ class WorkerPool(Generic[I, S]):
             self.failed += 1
         return outcome
 
-    def _promised(self) -> int:
-        """Return how many inputs are owed an outcome when the time is over."""
-        return (self.source.size or 0) if self._late else 0
-
     def _expire(self) -> None:
-        self._late = self._stopped = True
+        self._timed_out = self._stopped = True
         self._room.set()
-        self._dismiss()
+        self._cancel_workers()
 
-    def _dismiss(self) -> None:
-        for task, shelter in self._crew.items():
-            if shelter is None:
+    def _cancel_workers(self) -> None:
+        for task, shielded in self._workers.items():
+            if shielded is None:
                 task.cancel()
             else:
-                shelter.cancel()
+                shielded.cancel()
 
-    def _too_late(self, what: str) -> AgentBayError:
-        limit = self._plan.deadline if self._late else self._plan.each_deadline
-        return OperationTimeoutError(f"{self._plan.what}: {limit:g} s were not enough for {what}")
+    def _timeout(self, what: str) -> AgentBayError:
+        limit = self._options.deadline if self._timed_out else self._options.each_deadline
+        return OperationTimeoutError(
+            f"{self._options.operation}: {what} was not done within {limit:g} s"
+        )
 
     async def _work(self) -> None:
-        attempts = Attempts(self._pace, self._plan.action)
-        # Set for this task and for the calls that it makes; it ends with the task.
-        call_hooks.set(attempts)
-        shelter = self._sheltered()
-        while (pulled := await self._next()) is not None:
-            self._running += 1
+        hooks = WorkerHooks(self._throttle, self._options.action)
+        # Set in the context of this task, so it holds for the calls of this worker alone.
+        call_hooks.set(hooks)
+        shielded = self._shield()
+        while (taken := await self._take_input()) is not None:
+            self._active += 1
             try:
-                shelter.active = self._shelters
-                outcome = await self._outcome(attempts, *pulled)
+                shielded.active = self._shields
+                outcome = await self._outcome(hooks, *taken)
             finally:
-                shelter.active = False
-                self._running -= 1
-            self._landed.append(outcome)
-            self._wake()
+                shielded.active = False
+                self._active -= 1
+            self._ready.append(outcome)
+            self._wake_reader()
 
-    def _sheltered(self) -> ShieldedTask:
-        shelter = ShieldedTask()
+    def _shield(self) -> ShieldedTask:
+        shielded = ShieldedTask()
         task = current_task()
         if task is not None:
-            self._crew[task] = shelter
-        return shelter
+            self._workers[task] = shielded
+        return shielded
 
-    async def _next(self) -> tuple[int, I] | None:
-        while len(self._landed) >= self._plan.width and not self._stopped:
+    async def _take_input(self) -> tuple[int, I] | None:
+        while len(self._ready) >= self._options.concurrency and not self._stopped:
             self._room.clear()
             await self._room.wait()
-        return None if self._stopped else await self.source.take()
+        return None if self._stopped else await self.inputs.take()
 
-    async def _outcome(self, attempts: Attempts, index: int, item: I) -> BulkOutcome[S]:
-        attempts.count = 0
-        began = self._clock.monotonic()
+    async def _outcome(self, hooks: WorkerHooks, index: int, item: I) -> BulkOutcome[S]:
+        hooks.attempts = 0
+        started_at = self._clock.monotonic()
         result: Result[S] | None
         try:
-            if self._plan.each_deadline is None:
-                result = await self._patiently(item, began)
+            if self._options.each_deadline is None:
+                result = await self._process_throttled(item, started_at)
             else:
-                result = await self._in_time(item, began, self._plan.each_deadline)
+                result = await self._process_within(item, started_at, self._options.each_deadline)
         except CancelledError:
-            if not self._late:
+            # At the deadline of the run workers are cancelled, and their inputs fail. A cancel for
+            # any other reason ends the worker.
+            if not self._timed_out:
                 raise
             result = None
-        seconds = self._clock.monotonic() - began
-        count = attempts.count
+        seconds = self._clock.monotonic() - started_at
+        attempts = hooks.attempts
         if result is None:
-            error = self._too_late(f"input {index}")
-            return BulkOutcome(None, error, "", index, count, seconds)
+            error = self._timeout(f"input {index}")
+            return BulkOutcome(None, error, "", index, attempts, seconds)
         value = result.unwrap() if result.error is None else None
-        return BulkOutcome(value, result.error, result.request_id, index, count, seconds)
+        return BulkOutcome(value, result.error, result.request_id, index, attempts, seconds)
 
-    async def _in_time(self, item: I, began: float, limit: float) -> Result[S] | None:
-        """Return the result, or ``None`` if the time for one input is over."""
+    async def _process_within(self, item: I, started_at: float, limit: float) -> Result[S] | None:
+        """Return the result, or ``None`` after `limit` seconds."""
         with anyio.move_on_after(limit):
-            return await self._patiently(item, began)
+            return await self._process_throttled(item, started_at)
         return None
 
-    async def _patiently(self, item: I, began: float) -> Result[S]:
-        """Do it; wait and try again for as long as the service only asks to slow down."""
+    async def _process_throttled(self, item: I, started_at: float) -> Result[S]:
+        """Process an input when the throttle allows it; retry while the service throttles it."""
         while True:
-            if not self._pace.slip_in():
-                await self._pace.enter()
-            passed = False
+            if not self._throttle.try_acquire():
+                await self._throttle.acquire()
+            succeeded = False
             try:
-                result = await self._act(item)
-                passed = result.error is None
+                result = await self._process(item)
+                succeeded = result.error is None
             finally:
-                self._pace.leave(passed=passed)
+                self._throttle.release(succeeded=succeeded)
             if not isinstance(result.error, ThrottledError):
                 return result
-            if self._clock.monotonic() - began >= self._plan.patience:
+            if self._clock.monotonic() - started_at >= self._options.throttle_timeout:
                 return result
-            await self._clock.sleep(_RETRY_PAUSE)
+            await self._clock.sleep(RETRY_PAUSE)
 
     async def _close(self) -> None:
-        """End the crew, and undo what landed and nobody took."""
+        """Stop the workers, and undo outcomes that the caller never got."""
         self._stopped = True
-        self._dismiss()
-        if crew := tuple(self._crew):
-            _, slow = await wait(crew, timeout=GRACE)
+        self._cancel_workers()
+        if workers := tuple(self._workers):
+            # A shielded worker finishes its create first. If that takes longer than the grace, it
+            # is cancelled for good.
+            _, slow = await wait(workers, timeout=GRACE)
             for task in slow:
                 task.cancel()
-            await wait(crew)
-        await self.source.aclose()
-        untaken = [outcome.session for outcome in self._landed if outcome.error is None]
-        self._landed.clear()
-        if untaken:
-            self.left_over += await self._undo(untaken)
+            await wait(workers)
+        await self.inputs.aclose()
+        unread = [outcome.session for outcome in self._ready if outcome.error is None]
+        self._ready.clear()
+        if unread:
+            self.left_over += await self._undo(unread)

@@ -37,18 +37,18 @@ class Budget:
     ) -> None:
         if max_sessions is None and max_session_hours is None:
             raise InvalidArgumentError("give max_sessions, max_session_hours, or both")
-        self._most = (
+        self._max_sessions = (
             None if max_sessions is None else _check.positive_int(max_sessions, "max_sessions")
         )
-        self._hours = None if max_session_hours is None else _hours(max_session_hours)
+        self._max_hours = None if max_session_hours is None else _check_hours(max_session_hours)
         self.sessions: int = 0
         self._ended_seconds = 0.0
-        self._sum = 0.0
-        self._began: dict[str, float] = {}
+        self._start_sum = 0.0
+        self._started: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
-        return f"Budget(max_sessions={self._most}, max_session_hours={self._hours})"
+        return f"Budget(max_sessions={self._max_sessions}, max_session_hours={self._max_hours})"
 
     def reserve(self, now: float) -> None:
         """Count a session that is about to be requested, at the time `now`, in seconds.
@@ -57,14 +57,14 @@ class Budget:
             BudgetExceededError: The budget is spent.
         """
         with self._lock:
-            if self._most is not None and self.sessions >= self._most:
+            if self._max_sessions is not None and self.sessions >= self._max_sessions:
                 raise BudgetExceededError(
-                    f"the budget of {self._most} sessions is spent", hint="Nothing was sent"
+                    f"the budget of {self._max_sessions} sessions is spent", hint="Nothing was sent"
                 )
             spent = self._spent(now)
-            if self._hours is not None and spent >= self._hours:
+            if self._max_hours is not None and spent >= self._max_hours:
                 raise BudgetExceededError(
-                    f"the budget of {self._hours:g} session hours is spent ({spent:.2f} h)",
+                    f"the budget of {self._max_hours:g} session hours is spent ({spent:.2f} h)",
                     hint="Nothing was sent; delete sessions that are no longer needed",
                 )
             self.sessions += 1
@@ -77,22 +77,26 @@ class Budget:
     def begin(self, session_id: str, now: float) -> None:
         """Start to count the hours of a session."""
         with self._lock:
-            self._sum += now - self._began.get(session_id, 0.0)
-            self._began[session_id] = now
+            self._start_sum += now - self._started.get(session_id, 0.0)
+            self._started[session_id] = now
 
     def end(self, session_id: str, now: float) -> None:
         """Stop to count the hours of a session; ignore sessions of others."""
         with self._lock:
-            began = self._began.pop(session_id, None)
-            if began is not None:
-                self._sum -= began
-                self._ended_seconds += max(now - began, 0.0)
+            started = self._started.pop(session_id, None)
+            if started is not None:
+                self._start_sum -= started
+                self._ended_seconds += max(now - started, 0.0)
 
     def left(self, now: float) -> tuple[int | None, float | None]:
         """Return the sessions and the hours that are left; ``None`` means no limit."""
         with self._lock:
-            sessions = None if self._most is None else max(self._most - self.sessions, 0)
-            return sessions, None if self._hours is None else max(self._hours - self._spent(now), 0)
+            sessions = (
+                None if self._max_sessions is None else max(self._max_sessions - self.sessions, 0)
+            )
+            return sessions, None if self._max_hours is None else max(
+                self._max_hours - self._spent(now), 0
+            )
 
     def charge(self, sessions: int, hours: float) -> None:
         """Add the spending of another process; negative numbers give back."""
@@ -106,12 +110,12 @@ class Budget:
             return self._spent(now)
 
     def _spent(self, now: float) -> float:
-        # Constant time: the sum of (now - began) over all sessions, without a loop over thousands.
-        running = now * len(self._began) - self._sum if self._began else 0.0
+        # Constant time: the sum of (now - started) over all sessions, without a loop over thousands.
+        running = now * len(self._started) - self._start_sum if self._started else 0.0
         return (self._ended_seconds + running) / _HOUR
 
 
-def _hours(value: object) -> float:
+def _check_hours(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ArgumentTypeError(f"max_session_hours must be a number, not {type(value).__name__}")
     if not 0 < value < float("inf"):

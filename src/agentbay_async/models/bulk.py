@@ -125,8 +125,8 @@ class BulkResult(Mapping[int, "S | AgentBayError"], Generic[S]):
         return len(self.outcomes)
 
     def __repr__(self) -> str:
-        kind = type(self).__name__
-        return f"{kind}({self.done} done, {self.failed} failed, {self.seconds:.3g} s)"
+        name = type(self).__name__
+        return f"{name}({self.done} done, {self.failed} failed, {self.seconds:.3g} s)"
 
     @property
     def success(self) -> bool:
@@ -171,10 +171,10 @@ class BulkResult(Mapping[int, "S | AgentBayError"], Generic[S]):
         for index, error in failures.items():
             # Replaced, so that a second call adds no second note.
             error.__dict__["__notes__"] = [_note(index, error)]
-        kinds = Counter(type(error).__name__ for error in failures.values())
-        summary = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+        counts = Counter(type(error).__name__ for error in failures.values())
+        summary = ", ".join(f"{count} {name}" for name, count in counts.most_common())
         message = f"{len(failures)} of {len(self.outcomes)} failed: {summary}"
-        raise _group_kind()(message, list(failures.values()))
+        raise _exception_group()(message, list(failures.values()))
 
     def map(self, change: Callable[[S], U]) -> BulkResult[U]:
         """Return a result with `change` applied to each session; errors stay as they are."""
@@ -187,7 +187,7 @@ def _note(index: int, error: AgentBayError) -> str:
     return f"input {index}{request}"
 
 
-def _group_kind() -> Any:
+def _exception_group() -> Any:
     """Return ExceptionGroup; on Python 3.10, that of the package which anyio installs."""
     found = getattr(builtins, "ExceptionGroup", None)
     return found or import_module("exceptiongroup").ExceptionGroup

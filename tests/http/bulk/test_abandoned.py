@@ -9,7 +9,7 @@ import pytest
 
 from agentbay_async import AsyncAgentBay, AsyncSession, CreateSessionParams, RetryPolicy
 from agentbay_async._bulk.distributed.cleanup import delete_orphans
-from agentbay_async._bulk.plan import Plan
+from agentbay_async._bulk.options import RunOptions
 
 from .conftest import Fleet, answer, refusal
 
@@ -116,5 +116,5 @@ async def test_the_sessions_of_a_dead_worker_are_deleted(
     scripted.respond(
         "ListSession", lambda _request: answer([{"SessionId": one} for one in fleet.alive])
     )
-    await delete_orphans(bay._api, "chunk-1", Plan("map", "CreateMcpSession", 1, 1.0))
+    await delete_orphans(bay._api, "chunk-1", RunOptions("map", "CreateMcpSession", 1, 1.0))
     _check_deleted(fleet, clock)

@@ -276,7 +276,7 @@ async def test_an_item_that_is_no_params_is_named(bay: AsyncAgentBay, fleet: Fle
         ({"rate": 0}, "rate must be above 0"),
         ({"rate": float("nan")}, "rate must be above 0"),
         ({"rate": "fast"}, "rate must be a number"),
-        ({"burst": 2}, "burst goes with rate"),
+        ({"burst": 2}, "burst needs rate"),
         ({"rate": 1, "burst": 0}, "burst must be at least 1"),
         ({"max_concurrency": 0}, "max_concurrency must be at least 1"),
         ({"max_starting": 0}, "max_starting must be at least 1"),

@@ -145,7 +145,7 @@ async def test_each_deadline_fails_only_the_slow(bay: AsyncAgentBay, fleet: Flee
     result = await bay.create_many(PARAMS, 5, each_deadline=0.1)
     assert list(result.failures) == [2]
     assert isinstance(result.failures[2], OperationTimeoutError)
-    assert "0.1 s were not enough for input 2" in result.failures[2].message
+    assert "input 2 was not done within 0.1 s" in result.failures[2].message
     assert {session.session_id for session in result.sessions} == fleet.alive
 
 

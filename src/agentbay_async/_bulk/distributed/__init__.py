@@ -1,3 +1,3 @@
-"""A run over many sessions, spread over the processes of a cluster that is there already."""
+"""Distributed map: run a function over many items on an existing Ray or Dask cluster."""
 
 from __future__ import annotations

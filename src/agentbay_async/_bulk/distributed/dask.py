@@ -1,4 +1,4 @@
-"""Dask: each of its worker processes is a place."""
+"""Dask engine: each worker process of the cluster is a slot."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from typing import TYPE_CHECKING, Any
 
 from anyio import to_thread
 
-from agentbay_async._bulk.distributed.engine import STOPPING
-from agentbay_async._bulk.distributed.worker import perform
+from agentbay_async._bulk.distributed.engine import STOP_TIMEOUT
+from agentbay_async._bulk.distributed.worker import run_chunk
 from agentbay_async.errors import ConfigurationError, WorkerLostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from agentbay_async._bulk.distributed.engine import Order, Report
+    from agentbay_async._bulk.distributed.engine import ChunkResult, ChunkTask
 
-# Seconds between two looks at whether a worker still lives.
-_LOOK = 0.5
+# Seconds between two checks whether a worker still exists.
+_POLL_INTERVAL = 0.5
 
 
 class DaskEngine:
-    """The cluster of the current client, which may be a blocking or an asynchronous one.
+    """The cluster of the current client, which may be blocking or asynchronous.
 
     Raises:
-        ConfigurationError: There is no client.
+        ConfigurationError: This process has no client.
     """
 
     name = "Dask"
 
     def __init__(self) -> None:
-        # distributed comes with an extra and may be missing: a type checker cannot know it.
+        # distributed is an optional dependency, so type checkers must not look for it.
         self._distributed: Any = import_module("distributed")
         try:
             self._client = self._distributed.Client.current()
@@ -44,81 +44,83 @@ class DaskEngine:
             ) from error
         self._asynchronous: bool = self._client.asynchronous
         self.dumps: Callable[[object], bytes] = import_module("cloudpickle").dumps
-        self._alive: Collection[str] = ()
+        self._workers: Collection[str] = ()
 
-    async def places(self) -> Collection[str]:
+    async def slots(self) -> Collection[str]:
         """Return the addresses of the workers."""
-        self._alive = frozenset(await self._call(self._client.nthreads))
-        return self._alive
+        self._workers = frozenset(await self._call(self._client.nthreads))
+        return self._workers
 
-    async def run(self, order: Order, place: str) -> Report:
-        """Have a chunk worked on.
+    async def run(self, task: ChunkTask, slot: str) -> ChunkResult:
+        """Run a chunk on the worker at the address `slot`.
 
         Raises:
             WorkerLostError: The worker died.
-            Exception: The worker lacks what it needs.
+            Exception: The worker cannot run it, for example because a module is missing.
         """
-        # Nowhere else, and so not again: what a dead worker left has to be deleted first.
+        # On this worker only: Dask would run the task of a dead worker again on another one, before
+        # the sessions of the dead one are deleted.
         future = self._client.submit(
-            _perform,
-            order,
-            key=f"agentbay-{order.label}",
-            workers=[place],
+            _run_task,
+            task,
+            key=f"agentbay-{task.label}",
+            workers=[slot],
             allow_other_workers=False,
             pure=False,
         )
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(ended.set))
         try:
-            await self._until(ended, place)
+            await self._wait_until(ended, slot)
             if future.cancelled():
-                raise WorkerLostError(f"Dask has dropped what the worker at {place} did")
-            report: Report = await self._call(future.result)
+                raise WorkerLostError(f"Dask has dropped the task of the worker at {slot}")
+            result: ChunkResult = await self._call(future.result)
         except asyncio.CancelledError:
-            await self._stop(order, ended)
+            await self._stop(task, ended)
             raise
         finally:
-            # Whatever nobody holds is forgotten by the scheduler, also if it never ran.
+            # The scheduler forgets a task that nobody holds, also one that never ran.
             future.release()
-        await self._call(_begun(order, self._client).clear)
-        return report
+        await self._call(_started_event(task, self._client).clear)
+        return result
 
-    async def _until(self, ended: asyncio.Event, place: str) -> None:
+    async def _wait_until(self, ended: asyncio.Event, slot: str) -> None:
         waiting = asyncio.ensure_future(ended.wait())
         try:
-            while not (await asyncio.wait([waiting], timeout=_LOOK))[0]:
-                if place not in self._alive:
-                    raise WorkerLostError(f"the worker at {place} is gone")
+            # A task that is bound to a dead worker never ends, so watch the workers as well.
+            while not (await asyncio.wait([waiting], timeout=_POLL_INTERVAL))[0]:
+                if slot not in self._workers:
+                    raise WorkerLostError(f"the worker at {slot} is gone")
         finally:
             waiting.cancel()
 
-    async def _stop(self, order: Order, ended: asyncio.Event) -> None:
-        """Ask the worker to stop; Dask itself never interrupts what runs."""
-        signal = self._distributed.Event(order.label, client=self._client)
-        await self._call(signal.set)
+    async def _stop(self, task: ChunkTask, ended: asyncio.Event) -> None:
+        """Ask the worker to stop by an event: Dask never interrupts a running task."""
+        stop = self._distributed.Event(task.label, client=self._client)
+        await self._call(stop.set)
         with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(ended.wait(), STOPPING)
-        await self._call(signal.clear)
+            await asyncio.wait_for(ended.wait(), STOP_TIMEOUT)
+        await self._call(stop.clear)
 
     async def _call(self, function: Callable[[], Any]) -> Any:
-        """Call something of the client: on its own loop, or in a thread if it blocks."""
+        """Call a method of the client: on its own loop, or in a thread if it blocks."""
         if not self._asynchronous:
             return await to_thread.run_sync(function)
         answer = function()
         return await answer if isawaitable(answer) else answer
 
 
-def _perform(order: Order) -> Report:
+def _run_task(task: ChunkTask) -> ChunkResult:
     distributed: Any = import_module("distributed")
     client = distributed.get_client()
-    begun = _begun(order, client)
-    if begun.is_set():
-        # A nanny may start a dead worker again at its old address, and Dask its tasks.
+    started = _started_event(task, client)
+    if started.is_set():
+        # A nanny may restart a dead worker at its old address, and Dask then repeats its tasks.
         raise WorkerLostError("the worker died, and was started again")
-    begun.set()
-    return perform(order, distributed.Event(order.label, client=client).is_set)
+    started.set()
+    return run_chunk(task, distributed.Event(task.label, client=client).is_set)
 
 
-def _begun(order: Order, client: Any) -> Any:
-    """Return the mark of a chunk that some worker has begun."""
-    return import_module("distributed").Event(f"{order.label} begun", client=client)
+def _started_event(task: ChunkTask, client: Any) -> Any:
+    """Return the event that is set once a worker has started the chunk."""
+    return import_module("distributed").Event(f"{task.label} started", client=client)

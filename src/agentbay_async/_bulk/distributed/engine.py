@@ -1,4 +1,4 @@
-"""What a cluster has to offer, so that a run can be spread over it."""
+"""Interface between a distributed map and a cluster."""
 
 from __future__ import annotations
 
@@ -9,46 +9,48 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-#: Seconds that a worker has to delete its sessions when it is told to stop.
-STOPPING = 20.0
+#: Seconds for a worker to delete its sessions after it was asked to stop.
+STOP_TIMEOUT = 20.0
 
 
 @attrs.frozen
-class Order:
-    """A chunk of a run, as a worker gets it. Its repr ends up in logs of the cluster: no secrets.
+class ChunkTask:
+    """A chunk of items, as it is sent to a worker.
+
+    Clusters write the repr of a task into their logs, so it shows no key and no data.
 
     Attributes:
-        label: What the sessions of the chunk are labelled with; no other chunk has it.
-        job: What is the same for all chunks of the run.
-        items: The items.
-        width: How many of them are worked on at once.
-        rate: How many are begun in a second, or ``None``.
-        burst: How many of them at once after a rest.
-        deadline: Seconds for all of them, or ``None``.
-        sessions: How many sessions may be made, or ``None``.
-        session_hours: After how many hours of sessions no more are made, or ``None``.
+        label: The label of the sessions of this chunk; no other chunk has it.
+        job: What is the same for all chunks of the run, pickled.
+        items: The items, pickled one by one.
+        concurrency: How many items are processed at once.
+        rate: How many items start per second, or ``None``.
+        burst: How many of them may start at once after a pause.
+        deadline: Seconds for the whole chunk, or ``None``.
+        max_sessions: How many sessions may be created, or ``None``.
+        max_session_hours: After how many session hours no more are created, or ``None``.
     """
 
     label: str
     job: bytes = attrs.field(repr=False)
     items: tuple[bytes, ...] = attrs.field(repr=False)
-    width: int
+    concurrency: int
     rate: float | None = None
     burst: int | None = None
     deadline: float | None = None
-    sessions: int | None = None
-    session_hours: float | None = None
+    max_sessions: int | None = None
+    max_session_hours: float | None = None
 
 
 @attrs.frozen
-class Report:
-    """What a worker made of a chunk.
+class ChunkResult:
+    """The result of a chunk, as a worker returns it.
 
     Attributes:
-        outcomes: The outcome of each item, by its place in the chunk.
-        error: What ended the work early, or ``None``.
-        sessions: How many sessions it made.
-        session_hours: How long they lived, all together.
+        outcomes: The position of each item in the chunk, and its outcome, pickled.
+        error: The error that ended the chunk early, pickled, or ``None``.
+        sessions: How many sessions the worker created.
+        session_hours: How many hours they existed, added up.
     """
 
     outcomes: tuple[tuple[int, bytes], ...] = attrs.field(default=(), repr=False)
@@ -58,27 +60,27 @@ class Report:
 
 
 class Engine(Protocol):
-    """A cluster. It works on one chunk at each of its places, and is asked where they are now."""
+    """A cluster with slots, each of which processes one chunk at a time."""
 
-    #: What the cluster is called, for messages.
+    #: The name of the cluster in messages.
     name: str
-    #: What makes bytes of functions, also of those that cannot be imported; a reference to it can
-    #: itself be pickled.
+    #: Pickles values, also functions that cannot be imported. It can itself be pickled, because
+    #: workers pickle their outcomes with it.
     dumps: Callable[[object], bytes]
 
-    async def places(self) -> Collection[str]:
-        """Return the names of the places at which there are workers. Asked about every second.
+    async def slots(self) -> Collection[str]:
+        """Return the names of the slots that have a worker now. Called about once a second.
 
         Raises:
-            Exception: The cluster is gone.
+            Exception: The cluster cannot be reached.
         """
         ...
 
-    async def run(self, order: Order, place: str) -> Report:
-        """Have a chunk worked on. Cancelled, tell the worker to stop, and wait for its clean-up.
+    async def run(self, task: ChunkTask, slot: str) -> ChunkResult:
+        """Run a chunk in a slot. When cancelled, stop the worker and wait for its clean-up.
 
         Raises:
             WorkerLostError: The worker died.
-            Exception: It could not be worked on.
+            Exception: The chunk could not be run.
         """
         ...

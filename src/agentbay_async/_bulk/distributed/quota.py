@@ -1,4 +1,4 @@
-"""What the workers of a run share: its concurrency, its rate, and the caller's budget."""
+"""Quotas of workers: their parts of the concurrency, the rate and the budget of a run."""
 
 from __future__ import annotations
 
@@ -6,98 +6,151 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from agentbay_async._bulk.distributed.portions import Portions
-
 if TYPE_CHECKING:
     from agentbay_async.models.budget import Budget
 
 
-@attrs.frozen
-class Share:
-    """What one worker may use while it works on a chunk.
+@attrs.define
+class DividedLimit:
+    """A limit of a run, divided among workers.
+
+    The parts never add up to more than the limit. A part that a worker returns, also a dead one, is
+    available for the next. A remainder much smaller than a fair part is kept until there is more:
+    a worker with a tiny rate would occupy its slot and hardly progress.
 
     Attributes:
-        width: How many items it works on at once.
-        rate: How many it begins in a second, or ``None``.
+        total: The limit.
+        integral: Whether parts are whole numbers; early workers then get the remainder.
+        available: The part that no worker has.
+        holders: How many workers have a part.
+
+    Example:
+        >>> limit = DividedLimit(10, integral=True)
+        >>> limit.acquire(3), limit.acquire(3), limit.acquire(3), limit.acquire(3)
+        (4, 3, 3, None)
     """
 
-    width: int
+    total: float
+    integral: bool = False
+    available: float = attrs.field(init=False)
+    holders: int = attrs.field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.available = self.total
+
+    def acquire(self, slots: int) -> float | None:
+        """Return the part of one of `slots` workers, or ``None`` if too little is available."""
+        waiting = max(slots - self.holders, 1)
+        part = -(-self.available // waiting) if self.integral else self.available / waiting
+        minimum = 1 if self.integral else self.total / slots / 2
+        if part < minimum:
+            return None
+        self.available -= part
+        self.holders += 1
+        return part
+
+    def release(self, part: float) -> None:
+        """Return a part."""
+        self.holders -= 1
+        # Rounding errors of floating point would add up; without holders the total is available.
+        self.available = self.available + part if self.holders else self.total
+
+
+@attrs.frozen
+class Quota:
+    """The part of one worker while it processes a chunk.
+
+    Attributes:
+        concurrency: How many items it processes at once.
+        rate: How many items it starts per second, or ``None``.
+    """
+
+    concurrency: int
     rate: float | None
 
 
-class Shares:
-    """Deals shares to the workers that are there, so that they never exceed what the run may use.
+class QuotaPool:
+    """Divides the concurrency and the rate of a run among its workers.
 
     Args:
-        width: How many items all workers work on at once, or ``None``.
-        each: How many one of them works on at once if nothing is said for all.
-        rate: How many items are begun in a second by all, or ``None``.
+        max_concurrency: How many items all workers process at once; ``None`` sets no limit.
+        per_worker: How many items one worker processes at once without such a limit.
+        rate: How many items all workers start per second, or ``None``.
     """
 
-    def __init__(self, width: int | None, each: int, rate: float | None) -> None:
-        self._most = width
-        self._each = each
-        self._widths = None if width is None else Portions(width, counted=True)
-        self._rates = None if rate is None else Portions(rate)
+    def __init__(self, max_concurrency: int | None, per_worker: int, rate: float | None) -> None:
+        self._max_concurrency = max_concurrency
+        self._per_worker = per_worker
+        self._concurrency = (
+            None if max_concurrency is None else DividedLimit(max_concurrency, integral=True)
+        )
+        self._rate = None if rate is None else DividedLimit(rate)
 
-    def take(self, places: int) -> Share | None:
-        """Return the share of one of so many workers, or ``None`` while there is none for it."""
-        seats = places if self._most is None else min(places, self._most)
-        width = self._each if self._widths is None else self._widths.take(seats)
-        if width is None:
+    def acquire(self, slots: int) -> Quota | None:
+        """Return the quota of one of `slots` workers, or ``None`` if too little is available."""
+        # With fewer items at once than slots, the other slots stay idle and need no rate.
+        used = slots if self._max_concurrency is None else min(slots, self._max_concurrency)
+        if self._concurrency is None:
+            concurrency: float | None = self._per_worker
+        else:
+            concurrency = self._concurrency.acquire(used)
+        if concurrency is None:
             return None
-        rate = None if self._rates is None else self._rates.take(seats)
-        if self._rates is not None and rate is None:
-            self._return_width(width)
+        rate = None if self._rate is None else self._rate.acquire(used)
+        if self._rate is not None and rate is None:
+            self._release_concurrency(concurrency)
             return None
-        return Share(int(width), rate)
+        return Quota(int(concurrency), rate)
 
-    def give_back(self, share: Share) -> None:
-        """Take a share back."""
-        self._return_width(share.width)
-        if self._rates is not None and share.rate is not None:
-            self._rates.give_back(share.rate)
+    def release(self, quota: Quota) -> None:
+        """Return a quota."""
+        self._release_concurrency(quota.concurrency)
+        if self._rate is not None and quota.rate is not None:
+            self._rate.release(quota.rate)
 
-    def _return_width(self, width: float) -> None:
-        if self._widths is not None:
-            self._widths.give_back(width)
+    def _release_concurrency(self, concurrency: float) -> None:
+        if self._concurrency is not None:
+            self._concurrency.release(concurrency)
 
 
 @attrs.frozen
 class Allowance:
-    """What a worker may spend of a budget on one chunk; ``None`` sets no limit."""
+    """What one chunk may spend of a budget; ``None`` sets no limit."""
 
     sessions: int | None = None
     hours: float | None = None
 
 
 class BudgetShare:
-    """Hands out a budget; what a worker may need is set aside for it until it has reported.
+    """Divides the budget of the caller among chunks.
+
+    The sessions that a chunk may need are charged before it is sent, and settled when its result is
+    known: workers in other processes cannot ask the budget.
 
     Args:
-        budget: The caller's, or ``None``.
+        budget: The budget, or ``None``.
     """
 
     def __init__(self, budget: Budget | None) -> None:
         self._budget = budget
 
     def affordable(self, now: float) -> int | None:
-        """Return how many sessions there is money for; ``None`` sets no limit."""
+        """Return how many sessions the budget allows; ``None`` means no limit."""
         if self._budget is None:
             return None
         sessions, hours = self._budget.left(now)
         return 0 if hours == 0 else sessions
 
-    def take(self, need: int, places: int, now: float) -> Allowance:
-        """Set aside sessions for a chunk, and a part of the hours."""
+    def reserve(self, sessions: int, slots: int, now: float) -> Allowance:
+        """Charge at most `sessions` for a chunk, and return what it may spend."""
         if self._budget is None:
             return Allowance()
-        sessions, hours = self._budget.left(now)
-        part = None if sessions is None else min(need, sessions)
-        self._budget.charge(part or 0, 0.0)
-        return Allowance(part, None if hours is None else hours / places)
+        sessions_left, hours_left = self._budget.left(now)
+        reserved = None if sessions_left is None else min(sessions, sessions_left)
+        self._budget.charge(reserved or 0, 0.0)
+        return Allowance(reserved, None if hours_left is None else hours_left / slots)
 
     def settle(self, allowance: Allowance, sessions: int, hours: float) -> None:
-        """Book what was spent in place of what was set aside."""
+        """Charge what a chunk has spent instead of what was reserved for it."""
         if self._budget is not None:
             self._budget.charge(sessions - (allowance.sessions or 0), hours)

@@ -1,4 +1,4 @@
-"""Which engines there are, and what they need."""
+"""Registry of engines: their names, and the packages that they need."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ if TYPE_CHECKING:
 
     from agentbay_async._bulk.distributed.engine import Engine
 
-# For each: the module and class here, and the package of the cluster.
-_KINDS = {
+# The module and the class of each engine, and the package that the module imports.
+_ENGINES = {
     "ray": ("agentbay_async._bulk.distributed.ray", "RayEngine", "ray"),
     "dask": ("agentbay_async._bulk.distributed.dask", "DaskEngine", "distributed"),
 }
 
 
-def engine_named(name: object) -> Engine:
+def get_engine(name: object) -> Engine:
     """Return an engine that is connected to its cluster.
 
     Raises:
-        ArgumentTypeError: The name is no string.
-        InvalidArgumentError: There is no such engine.
+        ArgumentTypeError: The name is not a string.
+        InvalidArgumentError: There is no engine of this name.
         ConfigurationError: Its package is missing, or this process is connected to no cluster.
     """
     if not isinstance(name, str):
         raise ArgumentTypeError(f"engine must be a str or None, not {type(name).__name__}")
-    if name not in _KINDS:
+    if name not in _ENGINES:
         raise InvalidArgumentError(
-            f"engine must be one of {', '.join(_KINDS)}, or None for this process; not {name!r}"
+            f"engine must be one of {', '.join(_ENGINES)}, or None for this process; not {name!r}"
         )
-    module, kind, package = _KINDS[name]
+    module, class_name, package = _ENGINES[name]
     if find_spec(package) is None:
         raise ConfigurationError(
             f"engine={name!r} needs the package {package}, which is not installed",
-            hint=f"pip install 'agentbay-async[{name}]', here and where the workers are",
+            hint=f"pip install 'agentbay-async[{name}]', here and on the workers",
         )
-    return cast("Callable[[], Engine]", getattr(import_module(module), kind))()
+    return cast("Callable[[], Engine]", getattr(import_module(module), class_name))()

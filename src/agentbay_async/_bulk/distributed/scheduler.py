@@ -1,209 +1,275 @@
-"""Who gets which items next, and with which share of what the run may use."""
+"""Scheduler of a distributed map: assign chunks of items to idle workers."""
 
 from __future__ import annotations
 
 import os
-from asyncio import get_running_loop
+from asyncio import Event, create_task, get_running_loop, wait
 from collections import deque
 from typing import TYPE_CHECKING
 
 import attrs
 
-from agentbay_async._bulk.distributed.prefetch import Prefetch
-from agentbay_async._bulk.distributed.quota import Allowance, BudgetShare, Share, Shares
+from agentbay_async._bulk.distributed.quota import Allowance, BudgetShare, Quota, QuotaPool
 
 if TYPE_CHECKING:
-    from asyncio import TimerHandle
+    from asyncio import Task, TimerHandle
     from collections.abc import Callable, Collection, Iterator
 
-    from agentbay_async._bulk.distributed.engine import Report
-    from agentbay_async._bulk.distributed.prefetch import Item
+    from agentbay_async._bulk.distributed.engine import ChunkResult
     from agentbay_async._bulk.inputs import Inputs
-    from agentbay_async._bulk.options import MapTerms
+    from agentbay_async._bulk.map_sessions import MapOptions
     from agentbay_async._clock import Clock
     from agentbay_async.models.budget import Budget
 
-# How many times over a chunk occupies its worker: more waste less of it, fewer are lost with it.
-# Sessions do not outlive a chunk, so that of sessions that serve many items has more.
-_ROUNDS = 2
-_MOST_ROUNDS = 20
+    Item = tuple[int, bytes]
+
+# The size of a chunk, as a multiple of the concurrency of its worker. A worker waits for the
+# slowest item of a chunk, so a larger chunk wastes less of its time; but all items of a chunk are
+# processed again when the worker dies. Sessions do not outlive a chunk: if one session serves many
+# items, chunks have to be that much larger.
+_MIN_ROUNDS = 2
+_MAX_ROUNDS = 20
 _HOUR = 3600.0
+
+
+class Prefetch:
+    """Reads items ahead of the workers, so that a slow iterable does not delay finished chunks.
+
+    Args:
+        inputs: The items.
+        size: How many items to hold at most.
+        on_change: Called when there are more items, or no more.
+
+    Attributes:
+        ended: Whether all items were read.
+        error: The error that the iterable raised, or ``None``.
+    """
+
+    def __init__(self, inputs: Inputs[bytes], size: int, on_change: Callable[[], None]) -> None:
+        self.ended = False
+        self.error: Exception | None = None
+        self._inputs = inputs
+        self._size = size
+        self._on_change = on_change
+        self._items: deque[Item] = deque()
+        self._room = Event()
+        self._task: Task[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def start(self) -> None:
+        """Start to read."""
+        self._task = create_task(self._read())
+
+    async def _read(self) -> None:
+        try:
+            while (item := await self._inputs.take()) is not None:
+                self._items.append(item)
+                if len(self._items) >= self._size:
+                    self._on_change()
+                    self._room.clear()
+                    await self._room.wait()
+        except Exception as error:
+            self.error = error
+        finally:
+            self.ended = True
+            self._on_change()
+
+    def take(self, limit: int) -> list[Item]:
+        """Return at most `limit` items."""
+        taken = [self._items.popleft() for _ in range(min(limit, len(self._items)))]
+        if len(self._items) < self._size:
+            self._room.set()
+        return taken
+
+    async def aclose(self) -> None:
+        """Stop to read."""
+        if self._task is not None:
+            self._task.cancel()
+            await wait([self._task])
+        await self._inputs.aclose()
 
 
 @attrs.define(eq=False)
 class Chunk:
-    """Some items that one worker works on.
+    """Items that one worker processes.
 
     Attributes:
-        items: Each with its place in the run.
-        losses: How many workers died over it.
-        label: What its sessions are labelled with; another one for each worker.
-        place: Where it is worked on.
-        share: What the worker may use.
-        allowance: What it may spend.
-        began: When it was dealt out, on the clock of the loop.
+        items: The index in the run and the pickled value of each item.
+        losses: How many workers were lost while they processed the chunk.
+        label: The label of its sessions; a new one for each worker.
+        slot: Where it runs.
+        quota: The quota of its worker.
+        allowance: What it may spend of the budget.
+        started_at: When it was assigned, by the clock of the event loop.
     """
 
     items: list[Item]
     losses: int = 0
     label: str = ""
-    place: str = ""
-    share: Share = attrs.field(default=Share(1, None))
+    slot: str = ""
+    quota: Quota = attrs.field(default=Quota(1, None))
     allowance: Allowance = attrs.field(default=Allowance())
-    began: float = 0.0
+    started_at: float = 0.0
 
 
 class Scheduler:
-    """Deals chunks to idle workers.
+    """Assigns chunks to idle slots.
 
     Args:
-        source: The items, packed.
-        terms: How the run goes.
-        width: How many items all workers work on at once; ``None`` lets each work on as many as
-            the plan says.
-        budget: What sessions may cost, or ``None``.
+        inputs: The items, pickled.
+        options: How the run proceeds.
+        max_concurrency: How many items all workers process at once; ``None`` lets each worker
+            process as many as the options say.
+        budget: The budget of the client, or ``None``.
         clock: Time, for the budget.
-        stir: Called when there may be more to deal.
+        on_change: Called when there may be more to assign.
 
     Attributes:
-        feed: Where the items come from.
+        prefetch: The items that were read and not yet assigned.
     """
 
     def __init__(
         self,
-        source: Inputs[bytes],
-        terms: MapTerms,
-        width: int | None,
+        inputs: Inputs[bytes],
+        options: MapOptions,
+        max_concurrency: int | None,
         budget: Budget | None,
         clock: Clock,
-        stir: Callable[[], None],
+        on_change: Callable[[], None],
     ) -> None:
-        plan = terms.plan
-        self._rounds = max(_ROUNDS, min(terms.uses or _MOST_ROUNDS, _MOST_ROUNDS))
-        self.feed = Prefetch(source, self._rounds * plan.width, stir)
-        self._source = source
-        self._terms = terms
-        self._shares = Shares(width, plan.width, plan.rate)
-        self._purse = BudgetShare(budget)
+        run = options.run
+        self._rounds = max(_MIN_ROUNDS, min(options.max_uses or _MAX_ROUNDS, _MAX_ROUNDS))
+        self.prefetch = Prefetch(inputs, self._rounds * run.concurrency, on_change)
+        self._inputs = inputs
+        self._options = options
+        self._quotas = QuotaPool(max_concurrency, run.concurrency, run.rate)
+        self._budget = BudgetShare(budget)
         self._clock = clock
-        self._stir = stir
-        self._again: deque[Chunk] = deque()
+        self._on_change = on_change
+        self._requeued: deque[Chunk] = deque()
         self._timers: list[TimerHandle] = []
-        self._run = os.urandom(8).hex()
-        self._chunks = self._dealt = 0
+        # Labels of two runs must differ, or one would delete the sessions of the other.
+        self._run_id = os.urandom(8).hex()
+        self._chunks = self._assigned_items = 0
 
     @property
-    def is_over(self) -> bool:
-        """Whether there is nothing left to deal."""
-        return self.feed.ended and not (self.feed or self._again)
+    def is_done(self) -> bool:
+        """Whether there is nothing left to assign."""
+        return self.prefetch.ended and not (self.prefetch or self._requeued)
 
     @property
-    def is_broke(self) -> bool:
-        """Whether there is no money for a session, unless somebody gives some back."""
-        return self._purse.affordable(self._clock.monotonic()) == 0
+    def is_out_of_budget(self) -> bool:
+        """Whether the budget allows no session, until a chunk returns a part of it."""
+        return self._budget.affordable(self._clock.monotonic()) == 0
 
-    def deal(
-        self, places: Collection[str], busy: Collection[str], *, hurry: bool
+    def assign(
+        self, slots: Collection[str], busy: Collection[str], *, flush: bool
     ) -> Iterator[Chunk]:
-        """Yield a chunk for each idle place, as long as there are shares and items.
+        """Yield a chunk for each idle slot, while there are quotas and items.
 
         Args:
-            places: Where there are workers.
-            busy: Where they work.
-            hurry: Whether to deal what there is, though more may be on its way.
+            slots: The slots of the cluster.
+            busy: The slots that process a chunk.
+            flush: Whether to assign chunks that are not full although more items may follow.
         """
-        idle = [place for place in places if place not in busy]
-        for nth, place in enumerate(idle):
-            share = self._shares.take(len(places))
-            if share is None:
+        idle = [slot for slot in slots if slot not in busy]
+        for number, slot in enumerate(idle):
+            quota = self._quotas.acquire(len(slots))
+            if quota is None:
                 return
-            chunk = self._next(share.width, len(places), len(idle) - nth, hurry=hurry)
+            remaining = len(idle) - number
+            chunk = self._next_chunk(quota.concurrency, len(slots), remaining, flush=flush)
             if chunk is None:
-                self._shares.give_back(share)
+                self._quotas.release(quota)
                 return
-            yield self._begun(chunk, share, place, len(places))
+            yield self._start(chunk, quota, slot, len(slots))
 
-    def _next(self, width: int, places: int, idle: int, *, hurry: bool) -> Chunk | None:
-        """Return what to work on next, or ``None`` while there is too little."""
-        affordable = self._purse.affordable(self._clock.monotonic())
+    def _next_chunk(self, concurrency: int, slots: int, idle: int, *, flush: bool) -> Chunk | None:
+        """Return the next chunk, or ``None`` while there is too little for one."""
+        affordable = self._budget.affordable(self._clock.monotonic())
         if affordable == 0:
             return None
-        if self._again:
-            return self._again.popleft()
-        size = self._size(width, places, idle)
-        if affordable is not None and self._terms.uses == 1:
+        if self._requeued:
+            return self._requeued.popleft()
+        size = self._chunk_size(concurrency, slots, idle)
+        if affordable is not None and self._options.max_uses == 1:
             size = min(size, affordable)
-        if not self.feed or (len(self.feed) < size and not (hurry or self.feed.ended)):
+        available = len(self.prefetch)
+        if not available or (available < size and not (flush or self.prefetch.ended)):
             return None
-        items = self.feed.take(size)
-        self._dealt += len(items)
+        items = self.prefetch.take(size)
+        self._assigned_items += len(items)
         return Chunk(items)
 
-    def _size(self, width: int, places: int, idle: int) -> int:
-        most, total = self._rounds * width, self._source.size
+    def _chunk_size(self, concurrency: int, slots: int, idle: int) -> int:
+        full, total = self._rounds * concurrency, self._inputs.size
         if total is None:
-            return most
-        # Towards the end everybody gets a part of the rest, but no less than fills the worker.
-        left = total - self._dealt
-        fair = max(-(-left // places), min(-(-left // idle), width))
-        return min(most, max(fair, 1))
+            return full
+        # Towards the end each slot gets an equal part of the rest, so that no worker is left alone
+        # with a full chunk; but not fewer items than its worker processes at once.
+        left = total - self._assigned_items
+        fair = max(-(-left // slots), min(-(-left // idle), concurrency))
+        return min(full, max(fair, 1))
 
-    def _begun(self, chunk: Chunk, share: Share, place: str, places: int) -> Chunk:
+    def _start(self, chunk: Chunk, quota: Quota, slot: str, slots: int) -> Chunk:
         self._chunks += 1
-        need = len(chunk.items) * (1 + self._terms.retries)
-        chunk.label = f"{self._run}.{self._chunks}"
-        chunk.place = place
-        chunk.share = share
-        chunk.allowance = self._purse.take(need, places, self._clock.monotonic())
-        chunk.began = get_running_loop().time()
+        max_sessions = len(chunk.items) * (1 + self._options.retries)
+        chunk.label = f"{self._run_id}.{self._chunks}"
+        chunk.slot = slot
+        chunk.quota = quota
+        chunk.allowance = self._budget.reserve(max_sessions, slots, self._clock.monotonic())
+        chunk.started_at = get_running_loop().time()
         return chunk
 
-    def take_back(self, chunk: Chunk, report: Report | None) -> None:
-        """Let others have what the worker of a chunk had.
+    def release(self, chunk: Chunk, result: ChunkResult | None) -> None:
+        """Return the quota and the unused budget of a chunk.
 
         Args:
             chunk: The chunk.
-            report: What came of it; ``None`` if that is not known.
+            result: Its result; ``None`` if that is not known.
         """
-        lasted = get_running_loop().time() - chunk.began
-        if report is None:
-            # Nobody can say what was spent: all that may have been counts.
-            hours = lasted * min(chunk.share.width, len(chunk.items)) / _HOUR
-            self._purse.settle(chunk.allowance, chunk.allowance.sessions or 0, hours)
+        seconds = get_running_loop().time() - chunk.started_at
+        if result is None:
+            # A dead worker reports nothing: assume that it spent all that it was allowed.
+            hours = seconds * min(chunk.quota.concurrency, len(chunk.items)) / _HOUR
+            self._budget.settle(chunk.allowance, chunk.allowance.sessions or 0, hours)
         else:
-            self._purse.settle(chunk.allowance, report.sessions, report.session_hours)
-        # A rate is free again when as many could have begun at it as have.
-        rate = chunk.share.rate
-        early = 0.0 if rate is None else len(chunk.items) / rate - lasted
-        if early <= 0:
-            self._shares.give_back(chunk.share)
+            self._budget.settle(chunk.allowance, result.sessions, result.session_hours)
+        # A worker may have started its items faster than its rate, in a burst. Its rate is returned
+        # when it would have started them all, so that the run as a whole keeps the rate.
+        rate = chunk.quota.rate
+        delay = 0.0 if rate is None else len(chunk.items) / rate - seconds
+        if delay <= 0:
+            self._quotas.release(chunk.quota)
         else:
-            later = get_running_loop().call_later(early, self._give_back, chunk.share)
-            self._timers.append(later)
+            timer = get_running_loop().call_later(delay, self._release_quota, chunk.quota)
+            self._timers.append(timer)
 
-    def _give_back(self, share: Share) -> None:
+    def _release_quota(self, quota: Quota) -> None:
         now = get_running_loop().time()
         self._timers = [timer for timer in self._timers if timer.when() > now]
-        self._shares.give_back(share)
-        self._stir()
+        self._quotas.release(quota)
+        self._on_change()
 
-    def lose(self, chunk: Chunk) -> bool:
-        """Note that the worker of a chunk died; return whether another one will get it."""
+    def requeue(self, chunk: Chunk) -> bool:
+        """Queue a chunk whose worker was lost; return False if it has no retries left."""
         chunk.losses += 1
-        if chunk.losses > self._terms.retries:
+        if chunk.losses > self._options.retries:
             return False
-        self._again.append(chunk)
+        self._requeued.append(chunk)
         return True
 
-    def give_up(self) -> Iterator[Chunk]:
-        """Yield what is here and no worker has, and forget it."""
-        while self._again:
-            yield self._again.popleft()
-        if self.feed:
-            yield Chunk(self.feed.take(len(self.feed)))
+    def drain(self) -> Iterator[Chunk]:
+        """Remove all chunks and items that are not assigned, and yield them."""
+        while self._requeued:
+            yield self._requeued.popleft()
+        if self.prefetch:
+            yield Chunk(self.prefetch.take(len(self.prefetch)))
 
     async def aclose(self) -> None:
         """Read no more items."""
         for timer in self._timers:
             timer.cancel()
-        await self.feed.aclose()
+        await self.prefetch.aclose()

@@ -1,4 +1,4 @@
-"""What a worker does: one chunk of a run, with a client of its own, until it is done or stopped."""
+"""Worker of a distributed map: process one chunk with a client of its own process."""
 
 from __future__ import annotations
 
@@ -12,9 +12,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
-from agentbay_async._bulk.distributed.engine import Report
-from agentbay_async._bulk.distributed.pickling import failure, sealed, unpacked
-from agentbay_async._bulk.options import Pacing, Watching, mapped
+from agentbay_async._bulk.distributed.engine import ChunkResult
+from agentbay_async._bulk.distributed.pickling import (
+    pickle_error,
+    pickle_outcome,
+    unpickle,
+    unpickle_optional,
+)
+from agentbay_async._bulk.map_sessions import map_sessions
+from agentbay_async._bulk.options import RunLimits
+from agentbay_async._bulk.progress import ProgressOptions
 from agentbay_async._lifecycle.reserved_labels import CHUNK
 from agentbay_async._lifecycle.shielding import run_shielded
 from agentbay_async.errors import EngineError
@@ -25,7 +32,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from agentbay_async._api import Api
-    from agentbay_async._bulk.distributed.engine import Order
+    from agentbay_async._bulk.distributed.engine import ChunkTask
     from agentbay_async._bulk.distributed.pickling import Dumps
     from agentbay_async._bulk.map_sessions import MapSessions
     from agentbay_async._retry import RetryPolicy
@@ -36,12 +43,12 @@ if TYPE_CHECKING:
 
     Connect = Callable[[Settings, RetryPolicy], "Client"]
 
-# Seconds between two looks at whether the work is still wanted.
-_LOOK = 0.5
+# Seconds between two checks whether the worker should stop.
+_POLL_INTERVAL = 0.5
 
 
 class Client(Protocol):
-    """A client, as far as a worker uses it; the class itself is in a layer above."""
+    """The parts of a client that a worker uses. The class itself is in a layer above this one."""
 
     _api: Api
 
@@ -56,20 +63,20 @@ class Client(Protocol):
 
 @attrs.frozen
 class Job:
-    """What is the same for all chunks of a run; functions are packed.
+    """What is the same for all chunks of a run. Functions are pickled.
 
     Attributes:
-        connect: Makes a client of settings.
-        settings: Where the service is, and with which key.
-        retry: How patient to be with it.
-        params: What sessions are like.
-        function: What is done with each item.
-        reset: What cleans a session before its next item, or ``None``.
-        healthy: Whether a session may serve again, or ``None``.
-        reuse: For how many items a session serves.
-        retries: How often an item is tried again because its session was lost.
+        connect: Returns a client for settings and a retry policy.
+        settings: The settings of the client.
+        retry: The retry policy of the client.
+        params: The params of the sessions.
+        function: The function to run for each item.
+        reset: Cleans a session before its next item, or ``None``.
+        healthy: Returns whether a session may serve another item, or ``None``.
+        reuse: How many items a session serves.
+        retries: How often an item is retried because its session was lost.
         each_deadline: Seconds for each item, or ``None``.
-        dumps: What makes bytes of results.
+        dumps: Pickles the outcomes.
     """
 
     connect: Connect
@@ -85,120 +92,115 @@ class Job:
     dumps: Dumps
 
 
-class _Stop:
-    """Cancels a task from another thread, also one that has not begun yet."""
+class _Canceller:
+    """Cancels a task from another thread, also before the task has started."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._task: asyncio.Task[Any] | None = None
-        self._wanted = False
+        self._cancelled = False
 
-    def begin(self) -> None:
-        """Stand for the running task."""
+    def attach(self) -> None:
+        """Attach the current task; cancel it if that was requested already."""
         with self._lock:
             self._task = asyncio.current_task()
-            if self._wanted and self._task is not None:
+            if self._cancelled and self._task is not None:
                 self._task.cancel()
 
-    def now(self) -> None:
-        """Cancel it, once."""
+    def cancel(self) -> None:
+        """Cancel the task, once: a second cancel would cut its clean-up short."""
         with self._lock:
-            if not self._wanted and self._task is not None:
+            if not self._cancelled and self._task is not None:
                 self._task.get_loop().call_soon_threadsafe(self._task.cancel)
-            self._wanted = True
+            self._cancelled = True
 
 
-def perform(order: Order, unwanted: Callable[[], bool]) -> Report:
-    """Work on a chunk, and return what came of it. Blocks; raises nothing but what stops a process.
+def run_chunk(task: ChunkTask, should_stop: Callable[[], bool]) -> ChunkResult:
+    """Process a chunk and return its result. Blocks; errors are part of the result.
 
-    It works in a thread beside this one, which looks now and then whether to go on: a cluster may
-    interrupt this thread in order to stop it, and no event loop would notice that in time.
+    The event loop runs in a second thread, and this one polls whether to stop: a cluster may stop a
+    task by an exception in the thread that runs it, which an event loop would not survive.
 
     Args:
-        order: The chunk.
-        unwanted: Whether to stop; what lives then is deleted first.
+        task: The chunk.
+        should_stop: Returns whether to stop; sessions that exist then are deleted first.
     """
-    stop = _Stop()
+    canceller = _Canceller()
     with ThreadPoolExecutor(1, "agentbay-chunk") as threads:
-        running = threads.submit(_report, order, stop)
-        while not _has_ended(running, stop):
-            if unwanted():
-                stop.now()
-        return running.result()
+        future = threads.submit(_process, task, canceller)
+        while not _wait_briefly(future, canceller):
+            if should_stop():
+                canceller.cancel()
+        return future.result()
 
 
-def _has_ended(running: Future[Report], stop: _Stop) -> bool:
-    """Wait a moment for the end; an interrupt of this thread stops the work."""
+def _wait_briefly(future: Future[ChunkResult], canceller: _Canceller) -> bool:
+    """Wait for the result for a moment; return whether it is there. An interrupt cancels."""
     try:
-        return bool(wait([running], _LOOK).done)
+        return bool(wait([future], _POLL_INTERVAL).done)
     except KeyboardInterrupt:
-        stop.now()
+        canceller.cancel()
         return False
 
 
-def _report(order: Order, stop: _Stop) -> Report:
-    """Work on a chunk; errors are in the report."""
-    budget = _budget(order)
+def _process(task: ChunkTask, canceller: _Canceller) -> ChunkResult:
+    budget = _budget(task)
     outcomes: list[tuple[int, bytes]] = []
     error: bytes | None = None
     dumps: Dumps = pickle.dumps
     try:
-        job: Job = unpacked(order.job, "the job")
+        job: Job = unpickle(task.job, "the job")
         dumps = job.dumps
-        function = unpacked(job.function, "fn")
-        # A function of the blocking package is at home on the loop that its sessions use.
+        function = unpickle(job.function, "fn")
+        # A function of the blocking package brings a runner, which uses the loop of its sessions.
         run = getattr(function, "agentbay_run", asyncio.run)
-        outcomes = run(_work(job, function, order, budget, stop))
+        outcomes = run(_map(job, function, task, budget, canceller))
     except asyncio.CancelledError:
-        error = failure(EngineError("the worker was told to stop"), dumps)
-    except Exception as problem:
-        error = failure(problem, dumps)
+        error = pickle_error(EngineError("the worker was stopped"), dumps)
+    except Exception as failure:
+        error = pickle_error(failure, dumps)
     hours = 0.0 if budget is None else budget.session_hours(time.monotonic())
-    return Report(tuple(outcomes), error, 0 if budget is None else budget.sessions, hours)
+    return ChunkResult(tuple(outcomes), error, 0 if budget is None else budget.sessions, hours)
 
 
-def _budget(order: Order) -> Budget | None:
-    if order.sessions is None and order.session_hours is None:
+def _budget(task: ChunkTask) -> Budget | None:
+    if task.max_sessions is None and task.max_session_hours is None:
         return None
-    return Budget(order.sessions, order.session_hours)
+    return Budget(task.max_sessions, task.max_session_hours)
 
 
-async def _work(
+async def _map(
     job: Job,
     function: Any,
-    order: Order,
+    task: ChunkTask,
     budget: Budget | None,
-    stop: _Stop,
+    canceller: _Canceller,
 ) -> list[tuple[int, bytes]]:
-    stop.begin()
+    canceller.attach()
     client = job.connect(attrs.evolve(job.settings, budget=budget), job.retry)
     try:
-        async with aclosing(_mapped(client, job, function, order).walk()) as outcomes:
-            return [(one.index, sealed(one, job.dumps)) async for one in outcomes]
+        async with aclosing(_map_run(client, job, function, task).iterate()) as outcomes:
+            return [(one.index, pickle_outcome(one, job.dumps)) async for one in outcomes]
     finally:
         await run_shielded(client.aclose())
 
 
-def _mapped(client: Client, job: Job, function: Any, order: Order) -> MapSessions[Any, Any]:
+def _map_run(client: Client, job: Job, function: Any, task: ChunkTask) -> MapSessions[Any, Any]:
     async def create(params: CreateSessionParams) -> SessionResult[AsyncSession]:
-        # Into the copy that this run has; whoever assigns labels is refused those of the library.
-        params.labels[CHUNK] = order.label
+        # Set on the copy of this run, item by item: assigning `labels` rejects reserved labels.
+        params.labels[CHUNK] = task.label
         return await client.create(params)
 
-    return mapped(
+    return map_sessions(
         client._api,
         create,
         function,
-        [unpacked(item, "an item") for item in order.items],
+        [unpickle(item, "an item") for item in task.items],
         job.params,
-        Pacing(order.width, order.rate, order.burst, order.deadline, job.each_deadline),
-        Watching(None, False),
+        RunLimits(task.concurrency, task.rate, task.burst, task.deadline, job.each_deadline),
+        ProgressOptions(None, False),
         reuse=job.reuse,
-        reset=_optional(job.reset, "reset"),
-        healthy=_optional(job.healthy, "healthy"),
+        reset=unpickle_optional(job.reset, "reset"),
+        healthy=unpickle_optional(job.healthy, "healthy"),
         retries=job.retries,
     )
-
-
-def _optional(function: bytes | None, name: str) -> Any:
-    return None if function is None else unpacked(function, name)

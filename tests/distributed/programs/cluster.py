@@ -1,6 +1,6 @@
-"""Two worker processes of a cluster, and `map_sessions` on them; run by the tests, one way each.
+"""Run `map_sessions` on a cluster of two worker processes, as a child process of a test.
 
-Arguments: the engine and what to do. The lines on stdout are what the test reads.
+Arguments: the engine and the scenario. The test reads the lines on stdout.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def ray_cluster() -> Iterator[None]:
-    """Start a cluster of Ray with two processors, and stop it."""
+    """Start a Ray cluster with two CPUs, and stop it."""
     import ray
 
     with tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as directory:
@@ -47,7 +47,7 @@ def ray_cluster() -> Iterator[None]:
 
 @contextmanager
 def dask_cluster() -> Iterator[None]:
-    """Start two worker processes of Dask, with a nanny each, and stop them."""
+    """Start two Dask worker processes, each with a nanny, and stop them."""
     from distributed import Client, LocalCluster
 
     options: dict[str, Any] = {"dashboard_address": None, "memory_limit": 0}
@@ -58,8 +58,8 @@ def dask_cluster() -> Iterator[None]:
         yield
 
 
-def first() -> bool:
-    """Whether this is the first call of all processes."""
+def is_first_call() -> bool:
+    """Return whether this is the first call in any process."""
     try:
         os.close(os.open(Path(os.environ["MARKS"]) / "first", os.O_CREAT | os.O_EXCL))
     except FileExistsError:
@@ -67,58 +67,58 @@ def first() -> bool:
     return True
 
 
-def pipe() -> int:
-    """Open the pipe through which workers say that they have begun."""
-    return os.open(Path(os.environ["MARKS"]) / "begun", os.O_RDWR)
+def open_pipe() -> int:
+    """Open the pipe to which workers write a byte for each item that they start."""
+    return os.open(Path(os.environ["MARKS"]) / "started", os.O_RDWR)
 
 
-def say_begun() -> None:
-    """Say that an item is being worked on."""
-    descriptor = pipe()
+def signal_start() -> None:
+    """Signal that an item is being processed."""
+    descriptor = open_pipe()
     os.write(descriptor, b".")
     os.close(descriptor)
 
 
-def wait_begun(descriptor: int, count: int) -> None:
-    """Wait until so many items are being worked on."""
+def wait_for_starts(descriptor: int, count: int) -> None:
+    """Wait until `count` items are being processed."""
     while count:
         count -= len(os.read(descriptor, count))
 
 
-async def named(session: AsyncSession, item: int) -> tuple[int, str, int]:
-    """Use the session."""
+async def use_session(session: AsyncSession, item: int) -> tuple[int, str, int]:
+    """Run a command in the session."""
     ran = await session.command.run(f"echo {item}")
     return os.getpid(), session.session_id, int(ran.stdout)
 
 
-def blocking(session: Session, item: int) -> tuple[int, str, int]:
-    """Use a blocking session; one item fails."""
+def use_blocking_session(session: Session, item: int) -> tuple[int, str, int]:
+    """Run a command in a blocking session; one item fails."""
     if item == 3:
-        raise CommandError("as it is", request_id="REQ-3")
+        raise CommandError("failed", request_id="REQ-3")
     return os.getpid(), session.session_id, int(session.command.run(f"echo {item}").stdout)
 
 
-async def killed_once(session: AsyncSession, item: int) -> tuple[int, str, int]:
-    """Kill the worker in the middle, once, with all the sessions that it has."""
-    if item == 5 and first():
+async def kill_worker_once(session: AsyncSession, item: int) -> tuple[int, str, int]:
+    """Kill the worker once, in the middle, while it has sessions."""
+    if item == 5 and is_first_call():
         os.kill(os.getpid(), signal.SIGKILL)
-    return await named(session, item)
+    return await use_session(session, item)
 
 
-async def endless(_session: AsyncSession, _item: int) -> None:
-    """Never return."""
-    say_begun()
+async def wait_forever(_session: AsyncSession, _item: int) -> None:
+    """Signal the start, and never return."""
+    signal_start()
     await asyncio.Event().wait()
 
 
-def blocked(session: Session, _item: int) -> None:
-    """Hardly ever return."""
-    say_begun()
+def block(session: Session, _item: int) -> None:
+    """Signal the start, and return after longer than any test."""
+    signal_start()
     session.command.run("sleep 50", timeout_ms=55_000)
 
 
 def report(outcomes: list[Any]) -> None:
-    """Print what a test wants to know."""
+    """Print the outcomes for the test."""
     done = sorted((one.index, one.value[2]) for one in outcomes if one.success)
     processes = {one.value[0] for one in outcomes if one.success}
     print("done", len(done), all(index == value for index, value in done), len(processes))
@@ -128,83 +128,84 @@ def report(outcomes: list[Any]) -> None:
 
 
 async def run(engine: Any) -> None:
-    """Map over items."""
+    """Map over items with the async package."""
     async with AsyncAgentBay() as bay:
-        walk = bay.map_sessions(named, range(12), max_concurrency=4, rate=200, engine=engine)
+        walk = bay.map_sessions(use_session, range(12), max_concurrency=4, rate=200, engine=engine)
         report([one async for one in walk])
 
 
 async def kill(engine: Any) -> None:
     """Map over items while a worker is killed."""
     async with AsyncAgentBay() as bay:
-        walk = bay.map_sessions(killed_once, range(16), max_concurrency=8, engine=engine)
+        walk = bay.map_sessions(kill_worker_once, range(16), max_concurrency=8, engine=engine)
         report([one async for one in walk])
         print("living", (await bay.list()).total_count)
 
 
 async def cancel(engine: Any) -> None:
-    """Begin what never ends, and cancel it."""
-    begun = pipe()
+    """Start a map that never ends, and cancel it."""
+    pipe = open_pipe()
 
-    async def stay() -> None:
-        async for _ in bay.map_sessions(endless, range(8), max_concurrency=4, engine=engine):
+    async def run_map() -> None:
+        async for _ in bay.map_sessions(wait_forever, range(8), max_concurrency=4, engine=engine):
             pass
 
     async with AsyncAgentBay() as bay:
-        staying = asyncio.create_task(stay())
-        await asyncio.to_thread(wait_begun, begun, 4)
-        staying.cancel()
-        await asyncio.wait([staying])
-        print("cancelled", staying.cancelled(), "living", (await bay.list()).total_count)
+        running = asyncio.create_task(run_map())
+        await asyncio.to_thread(wait_for_starts, pipe, 4)
+        running.cancel()
+        await asyncio.wait([running])
+        print("cancelled", running.cancelled(), "living", (await bay.list()).total_count)
 
 
 def run_blocking(engine: Any) -> None:
     """Map over items with the blocking package."""
     with AgentBay() as bay:
-        report(list(bay.map_sessions(blocking, range(6), max_concurrency=4, engine=engine)))
+        report(
+            list(bay.map_sessions(use_blocking_session, range(6), max_concurrency=4, engine=engine))
+        )
 
 
 def cancel_blocking(engine: Any) -> None:
-    """Begin what hardly ever ends, and interrupt it."""
-    begun = pipe()
+    """Start a map that takes too long, and interrupt it."""
+    pipe = open_pipe()
 
     def interrupt() -> None:
-        wait_begun(begun, 2)
+        wait_for_starts(pipe, 2)
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     with AgentBay() as bay:
         threading.Thread(target=interrupt).start()
         try:
-            list(bay.map_sessions(blocked, range(2), max_concurrency=2, engine=engine))
+            list(bay.map_sessions(block, range(2), max_concurrency=2, engine=engine))
         except KeyboardInterrupt:
             print("interrupted", "living", bay.list().total_count)
 
 
-def begin_again(_engine: Any) -> None:
-    """Have a chunk begun a second time, as a worker does that was started again."""
-    from distributed import Client
-
+def start_again(_engine: Any) -> None:
+    """Run a chunk that was started before, as a restarted worker does."""
     from agentbay_async import WorkerLostError
     from agentbay_async._bulk.distributed import dask
-    from agentbay_async._bulk.distributed.engine import Order
+    from agentbay_async._bulk.distributed.engine import ChunkTask
+    from distributed import Client
 
-    order = Order("run.1", b"", (), 1)
-    dask._begun(order, Client.current()).set()
+    task = ChunkTask("run.1", b"", (), 1)
+    dask._started_event(task, Client.current()).set()
     try:
-        Client.current().submit(dask._perform, order).result()
+        Client.current().submit(dask._run_task, task).result()
     except WorkerLostError as error:
         print(error)
 
 
 def main() -> None:
-    """Do what the arguments say."""
+    """Run the scenario that the arguments name."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    engine, what = sys.argv[1:]
-    os.mkfifo(Path(os.environ["MARKS"]) / "begun")
+    engine, scenario = sys.argv[1:]
+    os.mkfifo(Path(os.environ["MARKS"]) / "started")
     with ray_cluster() if engine == "ray" else dask_cluster():
-        done = globals()[what](engine)
-        if asyncio.iscoroutine(done):
-            asyncio.run(done)
+        result = globals()[scenario](engine)
+        if asyncio.iscoroutine(result):
+            asyncio.run(result)
 
 
 if __name__ == "__main__":

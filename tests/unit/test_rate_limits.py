@@ -48,28 +48,28 @@ def test_no_span_of_time_sees_more_than_rate_and_burst_allow(
 
 def test_a_refusal_halves_the_window_once_for_all_that_came_in_together() -> None:
     """A hundred refusals of one crowd count as one; the next crowd counts again."""
-    window = AdaptiveLimit(most=100)
-    assert [window.refused(0) for _ in range(100)].count(True) == 1
+    window = AdaptiveLimit(maximum=100)
+    assert [window.throttled(0) for _ in range(100)].count(True) == 1
     assert window.size == 50
-    assert window.refused(window.epoch)
+    assert window.throttled(window.epoch)
     assert window.size == 25
 
 
 def test_the_window_never_closes_nor_opens_wider_than_it_was() -> None:
     """One may always go in; success opens it up to where it began."""
-    window = AdaptiveLimit(most=4)
+    window = AdaptiveLimit(maximum=4)
     for _ in range(10):
-        window.refused(window.epoch)
+        window.throttled(window.epoch)
     assert window.size == 1
     for _ in range(100):
-        window.passed()
+        window.succeeded()
     assert window.size == 4
 
 
 def test_the_window_grows_by_one_when_as_many_have_passed_as_fit_into_it() -> None:
     """Additive increase: a round of successes makes room for one more."""
-    window = AdaptiveLimit(most=100)
-    window.refused(0)
+    window = AdaptiveLimit(maximum=100)
+    window.throttled(0)
     for _ in range(50):
-        window.passed()
+        window.succeeded()
     assert window.size == pytest.approx(51, abs=0.05)
