@@ -110,7 +110,7 @@ class Budget:
             return self._spent(now)
 
     def _spent(self, now: float) -> float:
-        # Constant time: the sum of (now - started) over all sessions, without a loop over thousands.
+        # Constant time: the sum of (now - start) over all sessions, without a loop over thousands.
         running = now * len(self._started) - self._start_sum if self._started else 0.0
         return (self._ended_seconds + running) / _HOUR
 
