@@ -16,6 +16,7 @@ from agentbay_async import (
     InvalidArgumentError,
     SessionNotFoundError,
 )
+from agentbay_async.services._files.parsing import describe_failure
 
 from .toolbox import Toolbox, says
 
@@ -481,3 +482,20 @@ async def test_what_a_failed_write_leaves_behind_is_told_of_in_the_log(
     result = await session.fs.write_file("/f", "x" * 150_000)
     assert isinstance(result.error, SessionNotFoundError)
     assert "could not remove" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Failed to read file: /a, error: No such file or directory", "no such file: /a"),
+        ("Failed to write file: /a, error: Permission denied", "permission denied: /a"),
+        ("Failed to move file: /b, error: File exists", "already exists: /b"),
+        ("sh: 1: cannot create a: Is a directory", "is a directory: /a"),
+        ("first line\nrmdir: failed to remove 'a': Directory not empty", "directory not empty: /a"),
+        ("the disk is on fire", "the disk is on fire"),
+        ("", ""),
+    ],
+)
+def test_file_errors_have_plain_messages(text: str, message: str) -> None:
+    """The path comes from the tool if it names one; an unknown text stays as it is."""
+    assert describe_failure(text, "/a") == message

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from agentbay_async import AsyncSession
 
+_WRAPPING = "Execution failed. Error code:-32602 Error message:"
+
 
 @pytest.mark.parametrize("wrapped", [True, False])
 async def test_every_piece_of_an_answer_arrives(
@@ -66,6 +68,7 @@ async def test_a_tool_may_have_nothing_to_say(
     ("content", "message"),
     [
         ([{"type": "text", "text": "no"}, {"type": "text", "text": "never"}], "no\nnever"),
+        ([{"type": "text", "text": f"{_WRAPPING} no ink"}], "no ink"),
         ([], "draw failed"),
         (None, "draw failed"),
     ],
@@ -78,6 +81,7 @@ async def test_a_tool_that_fails_is_a_failed_result(
     result = await session.call_mcp_tool("draw", {})
     assert isinstance(result.error, ToolError)
     assert result.error_message == message
+    assert result.error.detail == (f"{_WRAPPING} no ink" if message == "no ink" else "")
     assert (result.request_id, result.error.session_id) == ("REQ-CallMcpTool", "s-1")
     for read in ("content", "data"):
         with pytest.raises(ToolError):

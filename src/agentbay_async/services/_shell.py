@@ -80,7 +80,11 @@ def _command_error(error: ToolError) -> CommandError:
     """Return the error of a command that the tool itself reports as failed."""
     output = _parse_output(error.message)
     if output is None:
-        return CommandError(error.message, request_id=error.request_id, session_id=error.session_id)
+        not_run = CommandError(
+            error.message, request_id=error.request_id, session_id=error.session_id
+        )
+        not_run.detail = error.detail
+        return not_run
     code = output.exit_code or 1
     output = CommandOutput(output.stdout, output.stderr, code, output.trace_id)
     # The service's own mark; a command cannot forge it, because its output is in other fields.

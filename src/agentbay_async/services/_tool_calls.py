@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
     from agentbay_async._transport.websocket import SessionSocket
 
 logger = logging.getLogger("agentbay")
+
+_WRAPPED_ERROR = re.compile(
+    r"Execution failed\. Error code: ?-?\d+ Error message: ?(.*\S.*)", re.DOTALL
+)
 
 # Tools that only read, so that a second call does no harm.
 _READ_ONLY = frozenset(
@@ -84,12 +89,18 @@ async def call_tool(
         )
     content = [_content(item) for item in answer.data.content or ()]
     if answer.data.is_error:
-        raise ToolError(
-            "\n".join(item.text for item in content if item.text) or f"{name} failed",
-            request_id=answer.request_id,
-            session_id=session_id,
-        )
+        text = "\n".join(item.text for item in content if item.text) or f"{name} failed"
+        raise _tool_error(text, answer.request_id, session_id)
     return McpToolResult.ok(content, answer.request_id)
+
+
+def _tool_error(text: str, request_id: str, session_id: str) -> ToolError:
+    """Return the error of a tool, without the service's wrapping of its text."""
+    wrapped = _WRAPPED_ERROR.fullmatch(text)
+    message = wrapped[1] if wrapped else text
+    error = ToolError(message, request_id=request_id, session_id=session_id)
+    error.detail = text if wrapped else ""
+    return error
 
 
 def _read_json(answer: McpToolResult, tool: str) -> Any:

@@ -125,7 +125,7 @@ _REASONS = {
     "file name too long": "file name too long",
     "too many levels of symbolic links": "too many levels of symbolic links",
 }
-# Tools of the service: "Failed to move file: /a, error: No such file or directory".
+# The tools of the service write "Failed to move file: /a, error: Is a directory".
 _TOOL_FAILURE = re.compile(r"Failed to [^:\n]+: (.+), error: (.+)")
 
 

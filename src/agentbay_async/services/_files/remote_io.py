@@ -66,7 +66,7 @@ class RemoteFiles:
         try:
             return await call_tool(self.api, self.session_id, tool, args)
         except ToolError as error:
-            raise self.file_error(error.message, path, error.request_id) from None
+            raise self.file_error(error.message, path, error.request_id, error.detail) from None
 
     async def run_script(
         self, script: str, variables: Mapping[str, str], timeout: float = _WHOLE_FILE_TIMEOUT
@@ -92,12 +92,19 @@ class RemoteFiles:
         except CommandError as error:
             raise self.file_error(error.message, path, error.request_id) from None
 
-    def file_error(self, text: str, path: str, request_id: str = "") -> FileError:
-        """Return the error for a file, given the text of a tool or of a program."""
+    def file_error(self, text: str, path: str, request_id: str = "", detail: str = "") -> FileError:
+        """Return the error for a file.
+
+        Args:
+            text: The text of a tool or of a program.
+            path: The file.
+            request_id: The id of the request.
+            detail: The text as it was sent, if that is longer.
+        """
         message = describe_failure(text, path)
         error = FileError(message, request_id=request_id, session_id=self.session_id)
         error.path = path
-        error.detail = text if text != message else ""
+        error.detail = detail or (text if text != message else "")
         return error
 
     async def read(self, path: str) -> tuple[bytes, str]:
