@@ -40,8 +40,8 @@ def _answers(scripted: Script, *documents: object) -> None:
         scripted.ok("CallMcpTool", says(json.dumps(document)))
 
 
-async def test_a_browser_starts_without_any_option(session: AsyncSession, scripted: Script) -> None:
-    """As the image has it."""
+async def test_browser_starts_without_options(session: AsyncSession, scripted: Script) -> None:
+    """With the defaults of the image."""
     scripted.ok("InitBrowser", {"Port": 9222})
     assert (await session.browser.initialize()).data is True
     (form,) = scripted.forms("InitBrowser")
@@ -55,8 +55,8 @@ async def test_a_browser_starts_without_any_option(session: AsyncSession, script
     }
 
 
-async def test_a_browser_starts_as_it_is_told(session: AsyncSession, scripted: Script) -> None:
-    """Every option under its name on the wire."""
+async def test_browser_options_are_sent(session: AsyncSession, scripted: Script) -> None:
+    """Every option has its name on the wire."""
     scripted.ok("InitBrowser", {"Port": 9222})
     proxy = BrowserProxy(proxy_type="custom", server="http://p:1", username="u", password="s3cret")
     option = BrowserOption(
@@ -86,12 +86,12 @@ async def test_a_browser_starts_as_it_is_told(session: AsyncSession, scripted: S
 async def test_a_browser_that_did_not_start_is_a_failure(
     session: AsyncSession, scripted: Script
 ) -> None:
-    """Which an answer without a port says."""
+    """The answer has no port."""
     scripted.ok("InitBrowser", {})
     assert isinstance((await session.browser.initialize()).error, SessionError)
 
 
-async def test_a_browser_is_driven_and_stopped(session: AsyncSession, scripted: Script) -> None:
+async def test_browser_navigates_and_stops(session: AsyncSession, scripted: Script) -> None:
     """The URL of its DevTools is a secret."""
     scripted.ok("GetCdpLink", {"Url": "wss://gateway/t0ken"})
     scripted.ok("CallMcpTool", says("done"))
@@ -124,10 +124,10 @@ _AGENTS = {
 
 
 @pytest.mark.parametrize("name", _AGENTS)
-async def test_a_task_is_given_asked_about_and_ended(
+async def test_task_is_started_polled_and_terminated(
     session: AsyncSession, scripted: Script, name: str
 ) -> None:
-    """By tools that each kind of agent has under names of its own."""
+    """Each kind of agent has its own tool names."""
     prefix, more = _AGENTS[name]
     _answers(
         scripted,
@@ -149,10 +149,10 @@ async def test_a_task_is_given_asked_about_and_ended(
 
 
 @pytest.mark.parametrize(("name", "status"), [("computer", "finished"), ("mobile", "completed")])
-async def test_a_task_is_waited_for(
+async def test_task_runs_to_its_end(
     session: AsyncSession, scripted: Script, name: str, status: str
 ) -> None:
-    """Whatever word its agent has for a good end; a result may be any JSON."""
+    """Agents use different words for success; a result may be any JSON value."""
     _answers(
         scripted,
         {"taskId": "t-1"},
@@ -163,10 +163,10 @@ async def test_a_task_is_waited_for(
     assert (done.status, done.result, done.succeeded) == (status, '{"total": 5}', True)
 
 
-async def test_one_question_without_an_answer_does_not_end_the_wait(
+async def test_one_failed_poll_does_not_end_the_wait(
     session: AsyncSession, scripted: Script
 ) -> None:
-    """The task goes on all the same."""
+    """The task goes on."""
     _answers(scripted, {"task_id": "t-1"})
     scripted.disconnect("CallMcpTool")
     _answers(scripted, {"status": "finished", "product": "5"})
@@ -174,18 +174,18 @@ async def test_one_question_without_an_answer_does_not_end_the_wait(
     assert done.result == "5"
 
 
-async def test_a_task_that_fails_says_why(session: AsyncSession, scripted: Script) -> None:
-    """In the agent's words, and not as a success with a state to look at."""
+async def test_failed_task_has_a_reason(session: AsyncSession, scripted: Script) -> None:
+    """It is a failed result with the agent's text."""
     _answers(scripted, {"task_id": "t-1"}, {"status": "failed", "error": "no such button"})
     result = await session.agent.mobile.execute_task_and_wait("do it")
     assert isinstance(result.error, ToolError)
     assert "no such button" in result.error_message
 
 
-async def test_a_task_that_takes_too_long_is_ended(
+async def test_task_that_times_out_is_terminated(
     session: AsyncSession, scripted: Script, clock: InstantClock
 ) -> None:
-    """So that nobody pays for what nobody waits for."""
+    """So that it costs no more."""
     _answers(scripted, {"task_id": "t-1"}, {"status": "running"})
     result = await session.agent.computer.execute_task_and_wait("do it", 60)
     assert isinstance(result.error, OperationTimeoutError)
@@ -197,10 +197,10 @@ async def test_a_task_that_takes_too_long_is_ended(
     ("answer", "kind"),
     [("soon", BadAnswerError), ("[]", BadAnswerError), ('{"error": "busy"}', ToolError)],
 )
-async def test_a_task_that_is_not_taken_is_a_failure(
+async def test_task_that_is_not_accepted_is_a_failure(
     session: AsyncSession, scripted: Script, answer: str, kind: type[Exception]
 ) -> None:
-    """Nobody waits for what has no id."""
+    """Without an id there is nothing to wait for."""
     scripted.ok("CallMcpTool", says(answer))
     result = await session.agent.computer.execute_task_and_wait("do it")
     assert isinstance(result.error, kind)
@@ -221,7 +221,7 @@ async def test_a_task_that_is_not_taken_is_a_failure(
         (lambda s: s.agent.browser.execute_task("t", output_schema={"a": s}), ArgumentTypeError),
     ],
 )
-async def test_what_no_agent_can_do_is_refused(
+async def test_invalid_arguments_of_a_task_are_rejected(
     session: AsyncSession,
     scripted: Script,
     call: Callable[[Any], Any],
@@ -244,14 +244,14 @@ async def test_what_no_agent_can_do_is_refused(
         lambda: BrowserProxy(proxy_type="managed", strategy="sticky"),
     ],
 )
-def test_a_browser_that_cannot_be_meant_is_refused(make: Callable[[], object]) -> None:
-    """Where it is described."""
+def test_invalid_browser_options_are_rejected(make: Callable[[], object]) -> None:
+    """When they are created."""
     with pytest.raises(InvalidArgumentError):
         make()
 
 
-def test_a_proxy_that_polls_says_how_many_addresses() -> None:
-    """The others do not."""
+def test_polling_proxy_has_a_pool_size() -> None:
+    """Other strategies have none."""
     polling = BrowserProxy(proxy_type="managed", strategy="polling", user_id="u", pollsize=3)
     assert polling.to_wire() == {
         "type": "managed",
@@ -263,10 +263,8 @@ def test_a_proxy_that_polls_says_how_many_addresses() -> None:
     assert "pollsize" not in sticky.to_wire()
 
 
-async def test_a_wait_ends_when_nothing_is_answered_any_more(
-    session: AsyncSession, scripted: Script
-) -> None:
-    """With the reason for the silence."""
+async def test_repeated_failed_polls_end_the_wait(session: AsyncSession, scripted: Script) -> None:
+    """The error has the reason."""
     _answers(scripted, {"task_id": "t-1"})
     scripted.disconnect("CallMcpTool")
     result = await session.agent.computer.execute_task_and_wait("do it")
@@ -274,10 +272,10 @@ async def test_a_wait_ends_when_nothing_is_answered_any_more(
     assert len(scripted.requests) == 6
 
 
-async def test_a_task_that_cannot_be_ended_is_told_of_in_the_log(
+async def test_task_that_cannot_be_terminated_is_logged(
     session: AsyncSession, scripted: Script, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The result tells that the time was over."""
+    """The result has the timeout."""
     _answers(scripted, {"task_id": "t-1"})
     states = iter([{"status": "running"}] * 2)
 

@@ -34,7 +34,7 @@ def _sent(scripted: Script) -> dict[str, Any]:
 
 
 async def test_a_command_is_sent_to_the_shell(session: AsyncSession, scripted: Script) -> None:
-    """Command, limit in milliseconds, directory and variables travel as JSON."""
+    """Command, limit in milliseconds, directory and variables are sent as JSON."""
     _answers(scripted, "")
     await session.command.run("echo $A", cwd="/tmp", envs={"A": "ü", "B": ""}, timeout=2.5)
     (form,) = scripted.forms("CallMcpTool")
@@ -57,17 +57,17 @@ async def test_a_command_is_sent_to_the_shell(session: AsyncSession, scripted: S
         ({"timeout": 0.0001}, 1),
     ],
 )
-async def test_a_limit_may_be_given_in_each_unit(
+async def test_time_limit_is_accepted_in_each_unit(
     session: AsyncSession, scripted: Script, limits: dict[str, Any], milliseconds: int
 ) -> None:
-    """Fifty seconds by default; never less than a millisecond."""
+    """The default is fifty seconds, the minimum one millisecond."""
     _answers(scripted, "")
     await session.command.run("true", **limits)
     assert _sent(scripted) == {"command": "true", "timeout_ms": milliseconds}
 
 
-async def test_the_json_of_a_command_is_read(session: AsyncSession, scripted: Script) -> None:
-    """Both streams, the code and the trace id come apart."""
+async def test_json_answer_of_a_command_is_parsed(session: AsyncSession, scripted: Script) -> None:
+    """Streams, exit code and trace id are separate."""
     document = {"stdout": "out\n", "stderr": "err\n", "exit_code": 0, "traceId": "t-1"}
     _answers(scripted, json.dumps(document))
     result = await session.command.run("x")
@@ -93,25 +93,21 @@ async def test_the_json_of_a_command_is_read(session: AsyncSession, scripted: Sc
 async def test_any_other_text_is_the_output_itself(
     session: AsyncSession, scripted: Script, text: str
 ) -> None:
-    """Some images answer with the bare output, and it may look like anything."""
+    """Some images return the bare output, which may look like anything."""
     _answers(scripted, text)
     result = await session.command.run("x")
     assert result.success
     assert (result.stdout, result.stderr, result.exit_code) == (text, "", 0)
 
 
-async def test_output_that_is_deeply_nested_is_still_output(
-    session: AsyncSession, scripted: Script
-) -> None:
-    """What a command prints cannot make the client stumble."""
+async def test_deeply_nested_json_is_plain_output(session: AsyncSession, scripted: Script) -> None:
+    """The output of a command never raises."""
     _answers(scripted, "[" * 20_000)
     assert (await session.command.run("x")).stdout == "[" * 20_000
 
 
-async def test_a_command_that_fails_is_a_failed_result_with_output(
-    session: AsyncSession, scripted: Script
-) -> None:
-    """The output of a failed command can be read; unwrapping raises all of it."""
+async def test_failed_command_has_its_output(session: AsyncSession, scripted: Script) -> None:
+    """Unwrapping the result raises an error with the output."""
     _answers(scripted, json.dumps({"stdout": "half", "stderr": "no such file\n", "exit_code": 2}))
     result = await session.command.run("cat x")
     assert not result.success
@@ -124,20 +120,20 @@ async def test_a_command_that_fails_is_a_failed_result_with_output(
     assert (error.session_id, error.request_id) == ("s-1", "REQ-CallMcpTool")
 
 
-async def test_a_silent_failure_is_described_by_its_code(
+async def test_failure_without_output_names_the_exit_code(
     session: AsyncSession, scripted: Script
 ) -> None:
-    """``false`` writes nothing, and its error says something all the same."""
+    """``false`` writes nothing."""
     _answers(scripted, json.dumps({"stdout": "", "stderr": "", "errorCode": 1}))
     assert (
         await session.command.run("false")
     ).error_message == "the command ended with exit code 1"
 
 
-async def test_a_command_whose_time_was_over_says_so_and_keeps_its_output(
+async def test_timed_out_command_says_so_and_keeps_its_output(
     session: AsyncSession, scripted: Script
 ) -> None:
-    """Whoever reads the error learns that more time would help, not just a code of -1."""
+    """The message names the remedy instead of exit code -1."""
     document = {
         "errorCode": -1,
         "stdout": "half",
@@ -153,10 +149,10 @@ async def test_a_command_whose_time_was_over_says_so_and_keeps_its_output(
 
 
 @pytest.mark.parametrize(("code", "told"), [(0, 1), (124, 124)])
-async def test_a_tool_that_calls_the_command_failed_is_believed(
+async def test_failure_reported_by_the_tool_is_a_failure(
     session: AsyncSession, scripted: Script, code: int, told: int
 ) -> None:
-    """Failed with code 0 would be no failure, so the code is then 1."""
+    """An exit code of 0 is then reported as 1."""
     document = {"stdout": "part", "stderr": "timed out", "exit_code": code}
     _answers(scripted, json.dumps(document), error=True)
     result = await session.command.run("sleep 100")
@@ -164,10 +160,10 @@ async def test_a_tool_that_calls_the_command_failed_is_believed(
     assert (result.exit_code, result.stdout) == (told, "part")
 
 
-async def test_a_tool_that_fails_in_words_raises_on_reading(
+async def test_reading_output_raises_if_nothing_ran(
     session: AsyncSession, scripted: Script
 ) -> None:
-    """No command ran, so there is no output to read."""
+    """The tool answered with an error text instead of output."""
     _answers(scripted, "the shell is gone", error=True)
     result = await session.command.run("x")
     assert result.error_message == "the shell is gone"
@@ -177,7 +173,7 @@ async def test_a_tool_that_fails_in_words_raises_on_reading(
 
 
 async def test_check_raises_when_the_command_fails(session: AsyncSession, scripted: Script) -> None:
-    """With ``check`` a failure cannot be overlooked."""
+    """The error has exit code and output."""
     _answers(scripted, json.dumps({"stdout": "", "stderr": "", "exit_code": 3}))
     with pytest.raises(CommandError) as caught:
         await session.command.run("exit 3", check=True)
@@ -193,10 +189,10 @@ async def test_check_raises_when_nothing_could_be_run(
         await session.command.run("true", check=True)
 
 
-async def test_check_returns_the_result_of_a_good_command(
+async def test_check_returns_the_result_of_a_successful_command(
     session: AsyncSession, scripted: Script
 ) -> None:
-    """Without a failure there is no difference."""
+    """Without a failure ``check`` has no effect."""
     _answers(scripted, "fine")
     assert (await session.command.run("true", check=True)).stdout == "fine"
 
@@ -212,7 +208,7 @@ async def test_an_answer_without_data_is_a_failure(session: AsyncSession, script
 async def test_the_exchange_may_take_longer_than_the_command(
     session: AsyncSession, scripted: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A command that runs out of time is told of by the session, not by a broken line."""
+    """So the session reports a timeout before the connection times out."""
     seen: list[float] = []
     send = session.command._api.call
 
@@ -227,7 +223,7 @@ async def test_the_exchange_may_take_longer_than_the_command(
 
 
 async def test_all_names_of_run_are_one_method(session: AsyncSession) -> None:
-    """What the official client calls ``execute_command`` has shorter names too."""
+    """``execute_command`` of the official client has short aliases."""
     kind = type(session.command)
     assert kind.run is kind.exec is kind.execute_command
 
@@ -253,14 +249,14 @@ async def test_all_names_of_run_are_one_method(session: AsyncSession) -> None:
         ({"envs": {"A": "a\0"}}, InvalidArgumentError, "envs"),
     ],
 )
-async def test_a_command_that_cannot_be_meant_is_refused(
+async def test_invalid_arguments_of_a_command_are_rejected(
     session: AsyncSession,
     scripted: Script,
     arguments: dict[str, Any],
     kind: type[Exception],
     named: str,
 ) -> None:
-    """The argument is named, and nothing is sent."""
+    """The error names the argument, and nothing is sent."""
     with pytest.raises(kind, match=named):
         await session.command.run(**{"command": "true", **arguments})
     assert scripted.requests == []

@@ -32,7 +32,7 @@ _FILE = {
 
 
 async def test_files_are_listed_by_page_number(bay: AsyncAgentBay, scripted: Script) -> None:
-    """Numbered pages travel in the form."""
+    """The page number is sent in the form."""
     scripted.ok("DescribeContextFiles", [_FILE, {"Size": "7"}], Count=30)
     result = await bay.context.list_files("c-1", "/dir", page_number=2, page_size=5)
     assert scripted.forms("DescribeContextFiles") == [
@@ -59,7 +59,7 @@ async def test_files_are_listed_by_page_number(bay: AsyncAgentBay, scripted: Scr
 async def test_files_are_listed_by_token(
     bay: AsyncAgentBay, scripted: Script, arguments: Any, query: dict[str, str]
 ) -> None:
-    """Tokens travel in the query, and no page number goes along."""
+    """The token is sent in the query, without a page number."""
     scripted.ok("DescribeContextFiles", [], NextToken="t-3")
     result = await bay.context.list_files("c-1", **arguments)
     assert scripted.forms("DescribeContextFiles") == [{"ContextId": "c-1", "ParentFolderPath": "/"}]
@@ -67,8 +67,8 @@ async def test_files_are_listed_by_token(
     assert result.next_token == "t-3"
 
 
-async def test_iterating_walks_every_page(bay: AsyncAgentBay, scripted: Script) -> None:
-    """All entries of a folder, page after page, by token."""
+async def test_iteration_covers_every_page(bay: AsyncAgentBay, scripted: Script) -> None:
+    """All entries of a folder, by token."""
     scripted.ok("DescribeContextFiles", [{"FileName": "a"}], NextToken="t-2")
     scripted.ok("DescribeContextFiles", [{"FileName": "b"}])
     entries = bay.context.iterate_files("c-1", "/dir")
@@ -77,10 +77,8 @@ async def test_iterating_walks_every_page(bay: AsyncAgentBay, scripted: Script) 
     assert {one.query["MaxResults"] for one in scripted.requests} == {"100"}
 
 
-async def test_iterating_ends_when_a_token_comes_again(
-    bay: AsyncAgentBay, scripted: Script
-) -> None:
-    """A service that goes in circles is left."""
+async def test_iteration_ends_if_a_token_repeats(bay: AsyncAgentBay, scripted: Script) -> None:
+    """A service that loops does not loop the client."""
     for _ in range(2):
         scripted.ok("DescribeContextFiles", [{"FileName": "a"}], NextToken="t-2")
     scripted.ok("DescribeContextFiles", [])
@@ -89,10 +87,10 @@ async def test_iterating_ends_when_a_token_comes_again(
 
 
 @pytest.mark.parametrize("direction", ["upload", "download"])
-async def test_a_url_is_returned_and_not_shown(
+async def test_url_is_returned_and_not_in_repr(
     bay: AsyncAgentBay, scripted: Script, direction: str
 ) -> None:
-    """Whoever has the URL has the file, so no repr has it."""
+    """The URL alone gives access to the file."""
     action = f"GetContextFile{direction.title()}Url"
     scripted.ok(action, {"Url": "https://store/f?sig=secret", "ExpireTime": 1_800_000_000})
     result = await getattr(bay.context, f"get_file_{direction}_url")("c-1", "/dir/f")
@@ -105,7 +103,7 @@ async def test_a_url_is_returned_and_not_shown(
 async def test_an_answer_without_a_url_fails(
     bay: AsyncAgentBay, scripted: Script, data: object
 ) -> None:
-    """There is nothing to carry a file to."""
+    """There is no URL for the transfer."""
     scripted.ok("GetContextFileUploadUrl", data)
     result = await bay.context.get_file_upload_url("c-1", "/f")
     assert isinstance(result.error, BadAnswerError)
@@ -113,7 +111,7 @@ async def test_an_answer_without_a_url_fails(
 
 
 async def test_a_file_is_deleted(bay: AsyncAgentBay, scripted: Script) -> None:
-    """Context and path name the file."""
+    """The request has context and path."""
     scripted.ok("DeleteContextFile")
     assert (await bay.context.delete_file("c-1", "/f")).data is True
     assert scripted.forms("DeleteContextFile") == [{"ContextId": "c-1", "FilePath": "/f"}]
@@ -135,10 +133,10 @@ async def test_a_file_is_deleted(bay: AsyncAgentBay, scripted: Script) -> None:
         lambda files: files.download_file("", "/x", "x"),
     ],
 )
-async def test_bad_paths_ids_and_pages_are_refused(
+async def test_invalid_paths_ids_and_pages_are_rejected(
     bay: AsyncAgentBay, scripted: Script, call: Callable[[Any], Any]
 ) -> None:
-    """Nothing climbs out of a context, and nothing is sent for what cannot be meant."""
+    """Nothing is sent, and no path leaves the context."""
     with pytest.raises(InvalidArgumentError):
         await call(bay.context)
     assert scripted.requests == []

@@ -43,17 +43,17 @@ async def test_variables_are_set_in_one_call(session: AsyncSession, scripted: Sc
 async def test_variables_are_read(
     session: AsyncSession, scripted: Script, keys: list[str] | None, args: object
 ) -> None:
-    """All of them or some; values are text, also those that look like numbers."""
+    """All of them or some; values are text, even if they look like numbers."""
     scripted.ok("CallMcpTool", says('{"A": "007", "B": 1, "C": null}'))
     assert (await session.env.get(keys)).envs == {"A": "007", "B": "1"}
     assert _asked(scripted) == ("get_env", args)
 
 
 @pytest.mark.parametrize("answer", ["A=1", "[]", "", "null"])
-async def test_variables_that_cannot_be_read_are_no_empty_success(
+async def test_malformed_variables_are_a_failure(
     session: AsyncSession, scripted: Script, answer: str
 ) -> None:
-    """Nobody should go on as if nothing were set."""
+    """They are not an empty success."""
     scripted.ok("CallMcpTool", says(answer))
     result = await session.env.get()
     assert isinstance(result.error, BadAnswerError)
@@ -82,7 +82,7 @@ async def test_variables_that_cannot_be_read_are_no_empty_success(
         (lambda session: session.oss.download_anonymous(5, "p"), ArgumentTypeError),
     ],
 )
-async def test_what_cannot_be_meant_is_refused(
+async def test_invalid_arguments_are_rejected(
     session: AsyncSession,
     scripted: Script,
     call: Callable[[Any], Any],
@@ -94,15 +94,15 @@ async def test_what_cannot_be_meant_is_refused(
     assert scripted.requests == []
 
 
-async def test_a_value_is_in_no_error(session: AsyncSession) -> None:
-    """It may be a password."""
+async def test_errors_do_not_show_values(session: AsyncSession) -> None:
+    """A value may be a password."""
     with pytest.raises(InvalidArgumentError) as caught:
         await session.env.set({"PASSWORD": "s3cret\0"})
     assert "s3cret" not in str(caught.value)
 
 
-async def test_numbers_of_the_machine_are_read(session: AsyncSession, scripted: Script) -> None:
-    """Under whatever names the image has for them; what it does not tell is ``None``."""
+async def test_metrics_are_parsed(session: AsyncSession, scripted: Script) -> None:
+    """Under the names of any image; a missing number is ``None``."""
     told = {
         "cpu_count": 2,
         "cpu_used_pct": 12.5,
@@ -125,16 +125,14 @@ async def test_numbers_of_the_machine_are_read(session: AsyncSession, scripted: 
     assert _asked(scripted) == ("get_metrics", {})
 
 
-async def test_numbers_that_cannot_be_read_are_a_failure(
-    session: AsyncSession, scripted: Script
-) -> None:
-    """Not zeros."""
+async def test_malformed_metrics_are_a_failure(session: AsyncSession, scripted: Script) -> None:
+    """They are not zeros."""
     scripted.ok("CallMcpTool", says("busy"))
     assert isinstance((await session.get_metrics()).error, BadAnswerError)
 
 
-async def test_a_link_leads_to_a_port(session: AsyncSession, scripted: Script) -> None:
-    """Its URL is a secret, and in no repr."""
+async def test_link_to_a_port_is_returned(session: AsyncSession, scripted: Script) -> None:
+    """Its URL is a secret, so no repr has it."""
     scripted.ok("GetLink", {"Url": "https://gateway/request_ai/t0ken/path/"})
     result = await session.get_link("https", 30100, "x")
     assert result.data == result.url == "https://gateway/request_ai/t0ken/path/"
@@ -144,10 +142,8 @@ async def test_a_link_leads_to_a_port(session: AsyncSession, scripted: Script) -
     assert "t0ken" not in repr(result)
 
 
-async def test_a_link_that_is_refused_is_no_success(
-    session: AsyncSession, scripted: Script
-) -> None:
-    """Nor is an answer without a URL."""
+async def test_refused_link_is_a_failure(session: AsyncSession, scripted: Script) -> None:
+    """An answer without a URL is one as well."""
     scripted.ok("GetLink", Success=False, Code="NotSupported", Message="only BrowserUse images")
     scripted.ok("GetLink", {})
     refused = await session.get_link()
@@ -181,7 +177,7 @@ async def test_a_link_that_is_refused_is_no_success(
         ),
     ],
 )
-async def test_object_storage_is_reached_by_its_tools(
+async def test_oss_methods_call_their_tools(
     session: AsyncSession,
     scripted: Script,
     call: Callable[[Any], Any],
@@ -195,10 +191,10 @@ async def test_object_storage_is_reached_by_its_tools(
 
 
 @pytest.mark.parametrize("is_error", [True, False])
-async def test_object_storage_that_fails_shows_no_secret(
+async def test_oss_failure_shows_no_secret(
     session: AsyncSession, scripted: Script, is_error: bool
 ) -> None:
-    """Whether the tool marks its failure as one or not."""
+    """Whether or not the tool marks it as an error."""
     said = "Failed to use key-id with s3cret and t0ken"
     scripted.ok("CallMcpTool", says(said, error=is_error))
     result = await session.oss.env_init("key-id", "s3cret", "t0ken", region="cn")
@@ -209,17 +205,15 @@ async def test_object_storage_that_fails_shows_no_secret(
 
 
 @pytest.mark.parametrize("key", ["fail", "a", "Upload"])
-async def test_object_storage_that_fails_is_no_success_whatever_the_file_is_called(
+async def test_oss_failure_is_detected_whatever_the_file_is_named(
     session: AsyncSession, scripted: Script, key: str
 ) -> None:
-    """Its name is no part of the words that tell of it."""
+    """The name of the file is not searched."""
     scripted.ok("CallMcpTool", says(f"Upload failed: {key}"))
     assert isinstance((await session.oss.upload("b", key, "/p")).error, ToolError)
 
 
-async def test_object_storage_that_says_nothing_has_failed(
-    session: AsyncSession, scripted: Script
-) -> None:
-    """An empty answer is no proof."""
+async def test_empty_oss_answer_is_a_failure(session: AsyncSession, scripted: Script) -> None:
+    """It does not confirm anything."""
     scripted.ok("CallMcpTool", says(""))
     assert isinstance((await session.oss.upload("b", "o", "/p")).error, BadAnswerError)

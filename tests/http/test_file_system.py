@@ -41,7 +41,7 @@ _TEXTS = {
 async def test_text_of_any_size_survives_a_round_trip(
     session: AsyncSession, toolbox: Toolbox, name: str
 ) -> None:
-    """No piece is beyond what the service accepts, and no character is cut."""
+    """No chunk exceeds the limit of the service, and no character is split."""
     text = _TEXTS[name]
     (await session.file_system.write_file("f", text)).unwrap()
     assert toolbox.content("f") == text.encode()
@@ -64,7 +64,7 @@ _BYTES = {
 async def test_bytes_of_any_size_survive_a_round_trip(
     session: AsyncSession, toolbox: Toolbox, name: str
 ) -> None:
-    """What is no text is carried as well, byte for byte."""
+    """Content that is not text is unchanged, byte for byte."""
     content = _BYTES[name]
     result = await session.file_system.write('dir/it\'s "f"', content)
     assert result.data is True
@@ -77,7 +77,7 @@ async def test_bytes_of_any_size_survive_a_round_trip(
 async def test_appending_adds_to_the_file(
     session: AsyncSession, toolbox: Toolbox, content: str | bytes
 ) -> None:
-    """The first piece appends as well, and overwriting begins anew."""
+    """The first chunk appends as well, and overwriting starts anew."""
     raw = content.encode() if isinstance(content, str) else content
     await session.fs.write_file("f", "old-")
     await session.fs.write_file("f", content, "append")
@@ -87,18 +87,16 @@ async def test_appending_adds_to_the_file(
 
 
 @pytest.mark.parametrize("kind", [bytearray, memoryview])
-async def test_other_kinds_of_bytes_are_bytes(
+async def test_any_bytes_like_object_can_be_written(
     session: AsyncSession, toolbox: Toolbox, kind: Callable[[bytes], Any]
 ) -> None:
-    """Whatever holds bytes can be written."""
+    """``bytearray`` and ``memoryview`` are accepted."""
     assert (await session.fs.write_file("f", kind(b"\x00\x01"))).success
     assert toolbox.content("f") == b"\x00\x01"
 
 
-async def test_bytes_that_are_no_text_are_told_apart(
-    session: AsyncSession, toolbox: Toolbox
-) -> None:
-    """Reading them as text fails, and says at which byte."""
+async def test_reading_invalid_utf8_as_text_fails(session: AsyncSession, toolbox: Toolbox) -> None:
+    """The message names the first invalid byte."""
     (toolbox.home / "f").write_bytes(b"ok\xff")
     result = await session.fs.read_file("f")
     assert isinstance(result.error, FileError)
@@ -122,10 +120,10 @@ async def test_a_missing_file_is_a_failed_result(session: AsyncSession, toolbox:
 @pytest.mark.parametrize("content", ["x" * 150_000, b"\xff" * 150_000])
 @pytest.mark.parametrize("mode", ["overwrite", "append"])
 @pytest.mark.parametrize("failing", ["write_file", "shell"])
-async def test_a_large_write_that_fails_leaves_the_old_file(
+async def test_failed_large_write_keeps_the_old_file(
     session: AsyncSession, toolbox: Toolbox, content: str | bytes, mode: Any, failing: str
 ) -> None:
-    """Neither half of the new one, nor pieces of it beside the old."""
+    """Neither half of the new content nor a part file remains."""
     (toolbox.home / "f").write_bytes(b"precious")
     toolbox.refuses[failing] = "disk full"
     toolbox.after = 2 if failing == "write_file" else 0
@@ -136,10 +134,10 @@ async def test_a_large_write_that_fails_leaves_the_old_file(
         assert toolbox.names() == ["f"]
 
 
-async def test_a_piece_that_is_changed_on_the_way_is_noticed(
+async def test_corrupted_chunk_is_detected(
     session: AsyncSession, toolbox: Toolbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The checksum of the whole is compared before anything is replaced."""
+    """The checksum is compared before the file is replaced."""
 
     async def damages(args: dict[str, Any]) -> str:
         args["content"] = args["content"].replace("x", "y", 1)
@@ -166,10 +164,8 @@ async def test_a_large_write_keeps_permissions_and_follows_links(
     assert (toolbox.home / "f").stat().st_mode & 0o777 == 0o751
 
 
-async def test_a_large_write_to_a_directory_is_refused(
-    session: AsyncSession, toolbox: Toolbox
-) -> None:
-    """And not done inside it."""
+async def test_large_write_to_a_directory_fails(session: AsyncSession, toolbox: Toolbox) -> None:
+    """Nothing is written inside the directory."""
     (toolbox.home / "d").mkdir()
     result = await session.fs.write_file("d", b"x" * 150_000)
     assert result.error_message == "is a directory: d"
@@ -180,7 +176,7 @@ async def test_a_large_write_to_a_directory_is_refused(
 async def test_content_that_is_not_base64_is_a_bad_answer(
     session: AsyncSession, scripted: Script
 ) -> None:
-    """Half-decoded content would be a wrong file."""
+    """Content that was decoded in part would be a wrong file."""
     scripted.ok("CallMcpTool", says("not base64!"))
     assert isinstance((await session.fs.read_file("f")).error, BadAnswerError)
 
@@ -188,8 +184,8 @@ async def test_content_that_is_not_base64_is_a_bad_answer(
 _NAMES = ["a b", " lead", "trail ", "[FILE] x", "-n", "new\nline", "汉字", "back\\slash", "[DIR] y"]
 
 
-async def test_names_of_any_kind_are_listed(session: AsyncSession, toolbox: Toolbox) -> None:
-    """Blanks, marks of the tool and line breaks in a name are part of the name."""
+async def test_list_returns_exact_names(session: AsyncSession, toolbox: Toolbox) -> None:
+    """Blanks, markers of the tool and line breaks are part of a name."""
     for name in _NAMES[:-1]:
         (toolbox.home / name).write_bytes(b"12345")
     (toolbox.home / _NAMES[-1]).mkdir()
@@ -204,17 +200,15 @@ async def test_names_of_any_kind_are_listed(session: AsyncSession, toolbox: Tool
     assert not found["link"].is_directory
 
 
-async def test_a_directory_without_names_is_listed(session: AsyncSession, toolbox: Toolbox) -> None:
-    """As no entries, which is no error."""
+async def test_list_of_an_empty_directory_is_empty(session: AsyncSession, toolbox: Toolbox) -> None:
+    """It is not an error."""
     (toolbox.home / "-d").mkdir()
     assert (await session.fs.ls("-d")).entries == []
 
 
 @pytest.mark.parametrize("path", ["missing", "f"])
-async def test_listing_what_is_no_directory_is_an_error(
-    session: AsyncSession, toolbox: Toolbox, path: str
-) -> None:
-    """Not an empty list."""
+async def test_listing_a_file_fails(session: AsyncSession, toolbox: Toolbox, path: str) -> None:
+    """The result is not an empty list."""
     (toolbox.home / "f").touch()
     result = await session.fs.ls(path)
     assert isinstance(result.error, FileError)
@@ -229,10 +223,10 @@ async def test_listing_what_is_no_directory_is_an_error(
         {"stdout": "what a custom image wrote", "stderr": "", "exit_code": 0},
     ],
 )
-async def test_a_directory_is_listed_where_find_cannot(
+async def test_list_falls_back_to_the_tool_without_gnu_find(
     session: AsyncSession, scripted: Script, answer: object
 ) -> None:
-    """By the tool: names may hold blanks; lines of another form are passed over."""
+    """Names may contain blanks; lines of another form are skipped."""
     scripted.ok("CallMcpTool", says(json.dumps(answer)))
     scripted.ok("CallMcpTool", says("[DIR] a b\n[FILE] c.txt\n\n[LINK] d\nnoise\n[DIR]"))
     result = await session.fs.ls("/home")
@@ -245,14 +239,14 @@ async def test_a_directory_is_listed_where_find_cannot(
 async def test_permissions_and_names_that_look_like_numbers_stay_text(
     session: AsyncSession, scripted: Script
 ) -> None:
-    """``0644`` is not 644, and a file called ``007`` not 7; a size is a number."""
+    """``0644`` is not 644, and a file named ``007`` is not 7; a size is a number."""
     scripted.ok("CallMcpTool", says("name: 007\nsize: 12\npermissions: 0644\nisFile: true"))
     info = (await session.fs.info("/007")).file_info
     assert (info.name, info.permissions, info.size, info.is_file) == ("007", "0644", 12, True)
 
 
-async def test_the_facts_of_a_file_are_read(session: AsyncSession, scripted: Script) -> None:
-    """Each line is a fact; values may hold colons."""
+async def test_file_info_is_parsed(session: AsyncSession, scripted: Script) -> None:
+    """Each line is one field; values may contain colons."""
     facts = "size: 12\nisFile: true\nisDirectory: false\npermissions: 644\nmodified: 10:30:00\nodd"
     scripted.ok("CallMcpTool", says(facts))
     info = (await session.fs.info("/dir/f")).file_info
@@ -260,10 +254,8 @@ async def test_the_facts_of_a_file_are_read(session: AsyncSession, scripted: Scr
 
 
 @pytest.mark.parametrize("size", ["", "big", "-1", "²", "9" * 5000])
-async def test_a_size_that_is_no_number_is_none(
-    session: AsyncSession, scripted: Script, size: str
-) -> None:
-    """Odd words of an image do not make the client stumble."""
+async def test_invalid_size_is_zero(session: AsyncSession, scripted: Script, size: str) -> None:
+    """An unusual answer of an image does not raise."""
     scripted.ok("CallMcpTool", says(f"name: g\nisDirectory: TRUE\nsize: {size}"))
     info = (await session.fs.get_file_info("/dir/")).file_info
     assert (info.name, info.size, info.is_directory) == ("g", 0, True)
@@ -286,7 +278,7 @@ async def test_small_operations_call_their_tools(
     tool: str,
     args: object,
 ) -> None:
-    """Under every name; the answer says that it was done."""
+    """Under every alias; the result is ``True``."""
     scripted.ok("CallMcpTool", says("ok"))
     assert (await call(session.fs)).data is True
     (form,) = scripted.forms("CallMcpTool")
@@ -305,10 +297,10 @@ async def test_small_operations_call_their_tools(
         lambda fs: fs.write_file("/d", b""),
     ],
 )
-async def test_a_tool_that_refuses_is_a_file_error(
+async def test_failure_of_a_tool_is_a_file_error(
     session: AsyncSession, scripted: Script, call: Callable[[Any], Any]
 ) -> None:
-    """Whatever was asked for, the error names the path."""
+    """The error names the path."""
     scripted.ok("CallMcpTool", says("not permitted", error=True))
     result = await call(session.fs)
     assert isinstance(result.error, FileError)
@@ -346,7 +338,7 @@ async def test_a_tool_that_refuses_is_a_file_error(
         (lambda fs: fs.delete_directory("/d", recursive=1), ArgumentTypeError),
     ],
 )
-async def test_what_cannot_be_meant_is_refused(
+async def test_invalid_arguments_are_rejected(
     session: AsyncSession,
     scripted: Script,
     call: Callable[[Any], Any],
@@ -358,10 +350,8 @@ async def test_what_cannot_be_meant_is_refused(
     assert scripted.requests == []
 
 
-async def test_several_files_are_read_whatever_is_in_them(
-    session: AsyncSession, toolbox: Toolbox
-) -> None:
-    """Rulers, blanks at the ends and line breaks in a name are content."""
+async def test_several_files_are_read_exactly(session: AsyncSession, toolbox: Toolbox) -> None:
+    """Rulers, blanks at the ends and line breaks in a name are kept."""
     texts = {"a": "  one\n---\ntwo \n\n", "b": "", "new\nline": "b: x"}
     for name, content in texts.items():
         (toolbox.home / name).write_text(content)
@@ -372,10 +362,10 @@ async def test_several_files_are_read_whatever_is_in_them(
     assert result.success
 
 
-async def test_one_file_that_cannot_be_read_does_not_hide_the_others(
+async def test_unreadable_file_does_not_hide_the_others(
     session: AsyncSession, toolbox: Toolbox
 ) -> None:
-    """The result has failed, and holds what was read."""
+    """The result has failed, but has the other contents."""
     (toolbox.home / "a").write_text("one")
     result = await session.fs.read_many(["a", "missing"])
     assert not result.success
@@ -386,10 +376,10 @@ async def test_one_file_that_cannot_be_read_does_not_hide_the_others(
         result.unwrap()
 
 
-async def test_an_edit_says_what_changed_where_the_tool_does_not(
+async def test_edit_computes_the_diff_if_the_tool_returns_none(
     session: AsyncSession, toolbox: Toolbox
 ) -> None:
-    """The difference is worked out from the file before and after."""
+    """From the content before and after."""
     (toolbox.home / "f").write_text("a\nb\nb\nend")
     edits = [{"oldText": "b", "newText": "B"}]
     dry = await session.fs.edit_file("f", edits, dry_run=True)
@@ -404,10 +394,10 @@ async def test_an_edit_says_what_changed_where_the_tool_does_not(
 
 
 @pytest.mark.parametrize("fence", ["{}", "```diff\n{}\n```\n\n"])
-async def test_an_edit_says_what_the_tool_said(
+async def test_edit_returns_the_diff_of_the_tool(
     session: AsyncSession, scripted: Script, fence: str
 ) -> None:
-    """Without the fence that some images put around it; from then on nothing is read for it."""
+    """Without the fence of some images; later edits do not read the file."""
     diff = "--- f\n+++ f\n@@ -1 +1 @@\n-a\n+b"
     scripted.ok("CallMcpTool", says("YQ=="))
     scripted.ok("CallMcpTool", says(fence.format(diff)))
@@ -421,17 +411,17 @@ async def test_an_edit_says_what_the_tool_said(
     assert args[0]["edits"] == edits
 
 
-async def test_an_edit_that_changes_nothing_has_no_difference(
+async def test_edit_without_a_change_has_an_empty_diff(
     session: AsyncSession, toolbox: Toolbox
 ) -> None:
-    """An empty one, which is no failure."""
+    """It is not a failure."""
     (toolbox.home / "f").write_text("a")
     result = await session.fs.edit_file("f", [{"oldText": "a", "newText": "a"}])
     assert (result.success, result.diff, result.data) == (True, "", True)
 
 
 async def test_files_are_found_by_name(session: AsyncSession, scripted: Script) -> None:
-    """Each line is a path; what to leave out travels as one text."""
+    """Each line is a path; exclude patterns are joined by commas."""
     scripted.ok("CallMcpTool", says("/d/a b.py\n/d/c.py"))
     result = await session.fs.search_files("/d", "*.py", ["x*", "y"])
     assert result.matches == ["/d/a b.py", "/d/c.py"]
@@ -443,16 +433,18 @@ async def test_files_are_found_by_name(session: AsyncSession, scripted: Script) 
 
 
 @pytest.mark.parametrize("answer", ["No matches found", "", "\n"])
-async def test_finding_nothing_is_no_failure(
+async def test_search_without_a_match_is_a_success(
     session: AsyncSession, scripted: Script, answer: str
 ) -> None:
-    """Nor a file that is called so."""
+    """A file with the name of the tool's text is still found."""
     scripted.ok("CallMcpTool", says(answer))
     assert (await session.fs.search_files("/d", "*")).matches == []
 
 
-async def test_a_directory_is_deleted(session: AsyncSession, toolbox: Toolbox) -> None:
-    """A full one only when that is said; a link to one never."""
+async def test_delete_directory_needs_recursive_and_a_real_directory(
+    session: AsyncSession, toolbox: Toolbox
+) -> None:
+    """A directory with content needs ``recursive``; a link is never deleted."""
     (toolbox.home / "-d" / "sub").mkdir(parents=True)
     (toolbox.home / "link").symlink_to("-d")
     assert "not empty" in (await session.fs.delete_directory("-d")).error_message
@@ -464,20 +456,18 @@ async def test_a_directory_is_deleted(session: AsyncSession, toolbox: Toolbox) -
     assert isinstance(result.error, FileError)
 
 
-async def test_a_session_that_is_gone_is_told_as_such(
-    session: AsyncSession, scripted: Script
-) -> None:
-    """By whatever way a directory would be listed."""
+async def test_missing_session_keeps_its_error(session: AsyncSession, scripted: Script) -> None:
+    """It is neither a file error nor a missing feature."""
     scripted.fail("CallMcpTool", "InvalidMcpSession.NotFound", "gone")
     assert isinstance((await session.fs.ls("/d")).error, SessionNotFoundError)
     assert isinstance((await session.fs.write_file("/f", b"")).error, SessionNotFoundError)
     assert scripted.actions.count("CallMcpTool") == 2
 
 
-async def test_what_a_failed_write_leaves_behind_is_told_of_in_the_log(
+async def test_part_file_that_cannot_be_removed_is_logged(
     session: AsyncSession, scripted: Script, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Where it cannot be removed; the result tells of the failure itself."""
+    """The result has the error of the write."""
     scripted.fail("CallMcpTool", "InvalidMcpSession.NotFound", "gone")
     result = await session.fs.write_file("/f", "x" * 150_000)
     assert isinstance(result.error, SessionNotFoundError)

@@ -132,27 +132,27 @@ async def _both_ways(
 
 @pytest.mark.parametrize("content", [b"", b"x", _SMALL])
 @pytest.mark.parametrize("path", ["f", 'new dir/it\'s\n"f"', "-f"])
-async def test_a_small_file_goes_both_ways_by_the_tools(
+async def test_small_file_is_transferred_by_the_tools(
     session: AsyncSession, toolbox: Toolbox, here: Path, content: bytes, path: str
 ) -> None:
-    """Byte for byte, wherever it belongs, and without a look for the store."""
+    """Byte for byte, to any path, without looking up the store."""
     await _both_ways(session, toolbox, here, content, path)
 
 
 @pytest.mark.usefixtures("no_store")
-async def test_a_large_file_goes_by_the_tools_where_there_is_no_store(
+async def test_large_file_is_transferred_by_the_tools_without_a_store(
     session: AsyncSession, toolbox: Toolbox, here: Path, scripted: Script
 ) -> None:
-    """The store is looked for once."""
+    """The store is looked up once."""
     await _both_ways(session, toolbox, here, _LARGE, "d/f")
     assert scripted.actions.count("GetAndLoadInternalContext") == 1
     assert (await session.fs.get_file_transfer_context_path()).data is None
 
 
-async def test_a_large_file_goes_both_ways_by_the_store(
+async def test_large_file_is_transferred_by_the_store(
     session: AsyncSession, toolbox: Toolbox, here: Path, store: Store, scripted: Script
 ) -> None:
-    """With one synchronisation each way, and nothing left behind; every chunk is told of."""
+    """With one synchronization each way, progress for every chunk, and no leftovers."""
     seen = await _both_ways(session, toolbox, here, _LARGE, "d/f")
     assert [mode for mode, _ in store.synced] == ["download", "upload"]
     assert scripted.actions.count("GetAndLoadInternalContext") == 1
@@ -165,8 +165,8 @@ async def test_a_large_file_goes_both_ways_by_the_store(
     assert path == str(store.directory)
 
 
-async def test_bytes_are_uploaded_as_well(session: AsyncSession, toolbox: Toolbox) -> None:
-    """Without a file of this machine."""
+async def test_bytes_can_be_uploaded(session: AsyncSession, toolbox: Toolbox) -> None:
+    """No local file is needed."""
     assert (await session.fs.upload_file(b"abc", "f")).size == 3
     assert toolbox.content("f") == b"abc"
 
@@ -179,7 +179,7 @@ async def test_bytes_are_uploaded_as_well(session: AsyncSession, toolbox: Toolbo
         ({"status": "Running"}, OperationTimeoutError),
     ],
 )
-async def test_a_synchronisation_that_fails_is_a_failure_of_the_transfer(
+async def test_failed_synchronization_fails_the_transfer(
     session: AsyncSession,
     toolbox: Toolbox,
     here: Path,
@@ -187,7 +187,7 @@ async def test_a_synchronisation_that_fails_is_a_failure_of_the_transfer(
     outcome: dict[str, str],
     kind: type[Exception],
 ) -> None:
-    """What was there stays, on either side."""
+    """The targets stay as they were."""
     (here / "f").write_bytes(b"precious")
     (toolbox.home / "f").write_bytes(_LARGE)
     store.outcome = outcome
@@ -201,10 +201,10 @@ async def test_a_synchronisation_that_fails_is_a_failure_of_the_transfer(
     assert list(store.directory.iterdir()) == []
 
 
-async def test_a_file_that_is_changed_on_its_way_is_noticed(
+async def test_corrupted_transfer_is_detected(
     session: AsyncSession, toolbox: Toolbox, here: Path, store: Store
 ) -> None:
-    """In either direction: the session's checksum and ours must agree."""
+    """In both directions, by the checksum."""
     (toolbox.home / "f").write_bytes(_LARGE)
     (here / "f").write_bytes(b"precious")
     store.damages = True
@@ -218,10 +218,10 @@ async def test_a_file_that_is_changed_on_its_way_is_noticed(
     assert (here / "f").read_bytes() == b"precious"
 
 
-async def test_a_file_that_is_not_there_cannot_be_fetched(
+async def test_download_of_a_missing_file_fails(
     session: AsyncSession, toolbox: Toolbox, here: Path
 ) -> None:
-    """A failed result, and no empty file; a directory is none either."""
+    """No empty file is left; a directory is not a file either."""
     (toolbox.home / "d").mkdir()
     for path in ("missing", "d"):
         result = await session.fs.download_file(path, here / "f")
@@ -230,20 +230,18 @@ async def test_a_file_that_is_not_there_cannot_be_fetched(
     assert os.listdir(here) == []
 
 
-async def test_a_session_that_is_gone_is_told_as_such(
-    session: AsyncSession, scripted: Script
-) -> None:
-    """And not taken for a service without a store."""
+async def test_missing_session_keeps_its_error(session: AsyncSession, scripted: Script) -> None:
+    """It is neither a file error nor a missing feature."""
     scripted.fail("GetAndLoadInternalContext", "InvalidMcpSession.NotFound", "gone")
     result = await session.fs.upload_file(_LARGE, "f")
     assert isinstance(result.error, SessionNotFoundError)
 
 
 @pytest.mark.usefixtures("no_store")
-async def test_a_directory_goes_both_ways(
+async def test_directory_is_transferred_with_all_its_content(
     session: AsyncSession, toolbox: Toolbox, here: Path
 ) -> None:
-    """With everything in it: names, permissions, links, empty directories, what is large."""
+    """Names, permissions, links, empty directories and large files."""
     tree = here / "tree"
     (tree / "sub" / "empty").mkdir(parents=True)
     (tree / "sub" / "new\nline 汉字").write_bytes(_LARGE)
@@ -270,10 +268,10 @@ def _facts(root: Path) -> dict[str, object]:
     }
 
 
-async def test_a_directory_that_is_not_there_cannot_be_fetched(
+async def test_download_of_a_missing_directory_fails(
     session: AsyncSession, toolbox: Toolbox, here: Path
 ) -> None:
-    """A failed result, and nothing written."""
+    """Nothing is written."""
     result = await session.fs.download_directory("missing", here)
     assert isinstance(result.error, FileError)
     assert os.listdir(here) == []
@@ -312,10 +310,10 @@ _FILE, _LINK, _HARD, _DIR = tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, t
         [("pipe", tarfile.FIFOTYPE, "")],
     ],
 )
-def test_an_archive_that_leads_out_of_its_directory_is_refused(
+def test_archive_with_unsafe_entries_is_rejected(
     here: Path, members: list[tuple[str, bytes, str]]
 ) -> None:
-    """Nothing is written beside the target, and no link to what is there."""
+    """Nothing is written outside the target, and no link to the outside."""
     (here / "secret").write_text("secret")
     target = here / "target"
     target.mkdir()
@@ -327,8 +325,8 @@ def test_an_archive_that_leads_out_of_its_directory_is_refused(
     assert not any(path.is_symlink() for path in target.rglob("*"))
 
 
-def test_an_archive_does_not_write_through_links_that_are_there(here: Path) -> None:
-    """A link in the way is replaced by what the archive has in its place."""
+def test_archive_does_not_write_through_existing_links(here: Path) -> None:
+    """The entry of the archive replaces the link."""
     (here / "outside").mkdir()
     (here / "outside" / "f").write_text("precious")
     target = here / "target"
@@ -341,7 +339,7 @@ def test_an_archive_does_not_write_through_links_that_are_there(here: Path) -> N
 
 
 def test_an_archive_does_not_write_through_its_own_links(here: Path) -> None:
-    """A link and a file below it cannot both be."""
+    """A link and a file below it exclude each other."""
     target = here / "target"
     (target / "inner").mkdir(parents=True)
     tar = _archive(here / "a.tar", ("l", _LINK, "inner"), ("l/f", _FILE, ""))
@@ -350,7 +348,7 @@ def test_an_archive_does_not_write_through_its_own_links(here: Path) -> None:
     assert list((target / "inner").iterdir()) == []
 
 
-async def test_an_unsafe_archive_of_a_session_is_a_failed_transfer(
+async def test_unsafe_archive_of_a_session_fails_the_transfer(
     session: AsyncSession, toolbox: Toolbox, here: Path
 ) -> None:
     """The error names the directory."""
@@ -377,7 +375,7 @@ async def test_an_unsafe_archive_of_a_session_is_a_failed_transfer(
         (lambda fs: fs.download_directory("d", "/missing"), InvalidArgumentError),
     ],
 )
-async def test_a_transfer_that_cannot_be_meant_is_refused(
+async def test_invalid_arguments_of_a_transfer_are_rejected(
     session: AsyncSession,
     scripted: Script,
     call: Callable[[Any], Any],
@@ -389,10 +387,10 @@ async def test_a_transfer_that_cannot_be_meant_is_refused(
     assert scripted.requests == []
 
 
-async def test_a_store_that_gives_no_url_is_a_bad_answer(
+async def test_missing_url_of_the_store_is_a_bad_answer(
     session: AsyncSession, store: Store, scripted: Script
 ) -> None:
-    """And a copy that cannot be removed from it is no failure of the transfer."""
+    """A copy that cannot be deleted does not fail the transfer."""
     scripted.clear()
     scripted.ok("GetAndLoadInternalContext", [{}, {"ContextId": "c", "ContextPath": "/s"}])
     scripted.ok("GetContextFileUploadUrl", {})
@@ -401,19 +399,19 @@ async def test_a_store_that_gives_no_url_is_a_bad_answer(
     assert isinstance((await session.fs.upload_file(_LARGE, "f")).error, BadAnswerError)
 
 
-async def test_a_service_whose_store_is_nameless_has_none(
+async def test_store_without_an_id_is_not_used(
     session: AsyncSession, toolbox: Toolbox, scripted: Script
 ) -> None:
-    """The tools carry the file."""
+    """The tools transfer the file."""
     scripted.ok("GetAndLoadInternalContext", [{"ContextType": "file_transfer"}])
     assert (await session.fs.upload_file(_LARGE, "f")).success
     assert toolbox.content("f") == _LARGE
 
 
-async def test_a_file_that_grows_while_it_is_fetched_is_no_success(
+async def test_file_that_grows_during_a_download_fails(
     session: AsyncSession, toolbox: Toolbox, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Half of the old and half of the new would be neither."""
+    """A mixture of old and new content is wrong."""
 
     async def grows(args: dict[str, Any]) -> str:
         (toolbox.home / "f").write_bytes(_SMALL * 2)

@@ -68,8 +68,8 @@ async def _conflict(git: AsyncGit, toolbox: Toolbox, name: str) -> None:
 
 
 @_REAL
-async def test_names_of_any_kind_are_told_exactly(git: AsyncGit, toolbox: Toolbox) -> None:
-    """Untracked, staged, changed and renamed: never in quotes, never as octal numbers."""
+async def test_status_returns_exact_file_names(git: AsyncGit, toolbox: Toolbox) -> None:
+    """Names of untracked, staged, changed and renamed files are neither quoted nor escaped."""
     for name in _NAMES:
         _write(toolbox, name)
     status = (await git.status("r")).unwrap()
@@ -91,7 +91,7 @@ async def test_names_of_any_kind_are_told_exactly(git: AsyncGit, toolbox: Toolbo
 
 @_REAL
 async def test_files_are_taken_literally(git: AsyncGit, toolbox: Toolbox) -> None:
-    """A file called ``*`` is one file."""
+    """A file named ``*`` is one file, not a pattern."""
     for name in ("*", "a"):
         _write(toolbox, name)
     await git.add("r", files=["*"])
@@ -110,10 +110,10 @@ async def test_files_are_taken_literally(git: AsyncGit, toolbox: Toolbox) -> Non
 
 @pytest.mark.parametrize("branch", ["fix#1", "a+b", "x@y", "detached", "(detached)", "汉字"])
 @_REAL
-async def test_a_commit_has_its_hash_on_any_branch(
+async def test_commit_returns_its_hash_on_any_branch(
     git: AsyncGit, toolbox: Toolbox, branch: str
 ) -> None:
-    """And a branch that is called oddly is a branch all the same."""
+    """An unusual branch name does not change the result."""
     await _committed(git, toolbox)
     (await git.create_branch("r", branch)).unwrap()
     commit = await _committed(git, toolbox, "g")
@@ -125,8 +125,8 @@ async def test_a_commit_has_its_hash_on_any_branch(
 
 
 @_REAL
-async def test_a_commit_on_no_branch_has_its_hash(git: AsyncGit, toolbox: Toolbox) -> None:
-    """Detached, which the status says as well."""
+async def test_commit_returns_its_hash_on_a_detached_head(git: AsyncGit, toolbox: Toolbox) -> None:
+    """The status reports the detached HEAD as well."""
     first = await _committed(git, toolbox)
     (await git.checkout_branch("r", first)).unwrap()
     assert await _committed(git, toolbox, "g") == _git(toolbox, "rev-parse", "HEAD")
@@ -136,8 +136,10 @@ async def test_a_commit_on_no_branch_has_its_hash(git: AsyncGit, toolbox: Toolbo
 
 
 @_REAL
-async def test_a_commit_has_its_hash_whatever_a_hook_says(git: AsyncGit, toolbox: Toolbox) -> None:
-    """Its words come before."""
+async def test_commit_returns_its_hash_despite_output_of_a_hook(
+    git: AsyncGit, toolbox: Toolbox
+) -> None:
+    """The output of the hook comes before the hash."""
     hook = toolbox.home / "r" / ".git" / "hooks" / "post-commit"
     hook.write_text("#!/bin/sh\necho 0123456789012345678901234567890123456789\n")
     hook.chmod(0o755)
@@ -145,8 +147,8 @@ async def test_a_commit_has_its_hash_whatever_a_hook_says(git: AsyncGit, toolbox
 
 
 @_REAL
-async def test_a_log_has_every_part_of_a_commit(git: AsyncGit, toolbox: Toolbox) -> None:
-    """Messages of several lines and of any words; the newest first."""
+async def test_log_returns_every_field_of_a_commit(git: AsyncGit, toolbox: Toolbox) -> None:
+    """Messages may have several lines; the newest commit comes first."""
     await _committed(git, toolbox)
     _write(toolbox, "g")
     await git.add("r")
@@ -164,17 +166,15 @@ async def test_a_log_has_every_part_of_a_commit(git: AsyncGit, toolbox: Toolbox)
 
 @_REAL
 async def test_a_repository_without_commits_has_an_empty_log(git: AsyncGit) -> None:
-    """Which is no failure; where there is no repository, it is one."""
+    """It is not a failure; a missing repository is."""
     assert (await git.log("r")).entries == []
     assert isinstance((await git.log(".")).error, GitNotARepoError)
 
 
 @pytest.mark.parametrize("name", ["f", "401 403 permission denied", "new\nline"])
 @_REAL
-async def test_conflicts_of_a_merge_are_told_with_their_files(
-    git: AsyncGit, toolbox: Toolbox, name: str
-) -> None:
-    """By the index, and not by words; they can be given up."""
+async def test_merge_conflict_lists_its_files(git: AsyncGit, toolbox: Toolbox, name: str) -> None:
+    """The index is asked, not the text of git; the merge can be aborted."""
     await _conflict(git, toolbox, name)
     result = await git.merge("r", "topic")
     assert isinstance(result.error, GitConflictError)
@@ -190,10 +190,10 @@ async def test_conflicts_of_a_merge_are_told_with_their_files(
 
 @pytest.mark.parametrize("rebase", [True, False])
 @_REAL
-async def test_conflicts_of_a_pull_are_conflicts(
+async def test_pull_conflict_is_a_conflict_error(
     git: AsyncGit, toolbox: Toolbox, rebase: bool
 ) -> None:
-    """Git writes of them on its standard output."""
+    """Git reports them on its standard output."""
     await _conflict(git, toolbox, "f")
     result = await git.pull("r", remote=".", branch="topic", rebase=rebase)
     assert isinstance(result.error, GitConflictError)
@@ -201,8 +201,8 @@ async def test_conflicts_of_a_pull_are_conflicts(
 
 
 @_REAL
-async def test_a_merge_without_conflicts_makes_a_commit(git: AsyncGit, toolbox: Toolbox) -> None:
-    """With the message that it was given."""
+async def test_merge_without_conflicts_creates_a_commit(git: AsyncGit, toolbox: Toolbox) -> None:
+    """The commit has the given message."""
     await _committed(git, toolbox)
     await git.create_branch("r", "topic")
     await _committed(git, toolbox, "g")
@@ -213,8 +213,10 @@ async def test_a_merge_without_conflicts_makes_a_commit(git: AsyncGit, toolbox: 
 
 
 @_REAL
-async def test_commits_travel_to_a_remote_and_back(git: AsyncGit, toolbox: Toolbox) -> None:
-    """Push, clone, fetch and pull; the status counts what is missing."""
+async def test_commits_are_pushed_cloned_fetched_and_pulled(
+    git: AsyncGit, toolbox: Toolbox
+) -> None:
+    """The status counts the commits ahead and behind."""
     (await git.init("hub.git", bare=True, initial_branch="main")).unwrap()
     first = await _committed(git, toolbox)
     hub = str(toolbox.home / "hub.git")
@@ -234,8 +236,8 @@ async def test_commits_travel_to_a_remote_and_back(git: AsyncGit, toolbox: Toolb
 
 
 @_REAL
-async def test_a_push_that_is_turned_away_is_a_failure(git: AsyncGit, toolbox: Toolbox) -> None:
-    """And says why."""
+async def test_rejected_push_is_a_failure(git: AsyncGit, toolbox: Toolbox) -> None:
+    """The message has the reason."""
     await _committed(git, toolbox)
     result = await git.push("r", remote="nowhere", branch="main")
     assert type(result.error) is GitError
@@ -243,10 +245,10 @@ async def test_a_push_that_is_turned_away_is_a_failure(git: AsyncGit, toolbox: T
 
 
 @_REAL
-async def test_a_remote_is_added_once_and_changed_when_asked(
+async def test_remote_is_added_once_and_overwritten_on_request(
     git: AsyncGit, toolbox: Toolbox
 ) -> None:
-    """One that is missing has no URL, which is no failure."""
+    """A missing remote has no URL, which is not a failure."""
     assert (await git.remote_get("r", "o")).data is None
     (await git.remote_add("r", "o", "https://one.invalid/a b")).unwrap()
     assert not (await git.remote_add("r", "o", "https://two.invalid")).success
@@ -259,7 +261,7 @@ async def test_a_remote_is_added_once_and_changed_when_asked(
 
 @_REAL
 async def test_changes_are_reset_and_restored(git: AsyncGit, toolbox: Toolbox) -> None:
-    """Only those that are named; a hard reset takes all."""
+    """Only the named files change; a hard reset drops all changes."""
     first = await _committed(git, toolbox)
     _write(toolbox, "f", "changed\n")
     _write(toolbox, "g")
@@ -283,7 +285,7 @@ async def test_changes_are_reset_and_restored(git: AsyncGit, toolbox: Toolbox) -
 
 @_REAL
 async def test_commits_are_tagged(git: AsyncGit, toolbox: Toolbox) -> None:
-    """With a message or without, moved only when asked."""
+    """A tag may have a message, and moves only with ``force``."""
     first = await _committed(git, toolbox)
     (await git.tag("r", "v1")).unwrap()
     await _committed(git, toolbox, "g")
@@ -296,8 +298,8 @@ async def test_commits_are_tagged(git: AsyncGit, toolbox: Toolbox) -> None:
 
 
 @_REAL
-async def test_settings_are_kept(git: AsyncGit) -> None:
-    """For all repositories or for one; what is not set is ``None``, what is wrong is an error."""
+async def test_options_are_set_and_read(git: AsyncGit) -> None:
+    """In both scopes; an unset option is ``None``, an invalid key is an error."""
     assert (await git.get_config("r", "user.name")).data == "Me"
     (await git.set_config("r", "user.name", "lines\nof two", scope="local")).unwrap()
     assert (await git.get_config("r", "user.name", scope="local")).data == "lines\nof two"
@@ -307,8 +309,8 @@ async def test_settings_are_kept(git: AsyncGit) -> None:
 
 
 @_REAL
-async def test_a_branch_is_checked_out_and_never_a_file(git: AsyncGit, toolbox: Toolbox) -> None:
-    """A change to a file that is called so is not lost."""
+async def test_checkout_never_restores_a_file_of_that_name(git: AsyncGit, toolbox: Toolbox) -> None:
+    """A change to a file with the name of the branch is not lost."""
     await _committed(git, toolbox, "topic")
     _write(toolbox, "topic", "precious\n")
     result = await git.checkout_branch("r", "topic")
@@ -318,14 +320,14 @@ async def test_a_branch_is_checked_out_and_never_a_file(git: AsyncGit, toolbox: 
 
 @pytest.mark.parametrize("path", [".", "missing"])
 @_REAL
-async def test_a_directory_that_is_no_repository_is_told_apart(git: AsyncGit, path: str) -> None:
-    """Also one that does not exist."""
+async def test_directory_without_repository_has_its_own_error(git: AsyncGit, path: str) -> None:
+    """A missing directory has it as well."""
     assert isinstance((await git.status(path)).error, GitNotARepoError)
 
 
 @_REAL
-async def test_a_commit_of_nothing_says_so(git: AsyncGit, toolbox: Toolbox) -> None:
-    """In words, though git writes them on its standard output; an empty one can be asked for."""
+async def test_commit_without_changes_says_so(git: AsyncGit, toolbox: Toolbox) -> None:
+    """Git reports it on its standard output; ``allow_empty`` permits it."""
     await _committed(git, toolbox)
     result = await git.commit("r", "Nothing")
     assert "nothing to commit" in result.error_message
@@ -365,14 +367,14 @@ def _fails(scripted: Script, stderr: str, exit_code: int = 128, stdout: str = ""
         ("error: pathspec 'conflict' did not match any file(s) known to git", 1, GitError),
     ],
 )
-async def test_failures_are_told_apart_by_what_git_says_and_not_by_paths(
+async def test_failures_are_classified_by_messages_of_git_and_not_by_paths(
     session: AsyncSession,
     scripted: Script,
     stderr: str,
     exit_code: int,
     kind: type[GitError] | None,
 ) -> None:
-    """A path or a host with a number in it is no reason."""
+    """A number in a path or host does not matter."""
     _fails(scripted, stderr, exit_code)
     error = (await session.git.add("r")).error
     assert type(error) is (kind or GitNotARepoError)
@@ -380,7 +382,7 @@ async def test_failures_are_told_apart_by_what_git_says_and_not_by_paths(
     assert error.request_id == "REQ-CallMcpTool"
 
 
-async def test_credentials_in_a_url_are_in_no_error(
+async def test_errors_do_not_show_credentials_of_a_url(
     session: AsyncSession, scripted: Script
 ) -> None:
     """Neither in the message nor in the streams."""
@@ -392,18 +394,16 @@ async def test_credentials_in_a_url_are_in_no_error(
     assert "https://***@h.invalid" in error.stderr
 
 
-async def test_what_is_no_failure_of_git_is_no_error_of_git(
-    session: AsyncSession, scripted: Script
-) -> None:
-    """A session that is gone is told as such."""
+async def test_other_failures_are_not_git_errors(session: AsyncSession, scripted: Script) -> None:
+    """A session that is gone keeps its own error."""
     scripted.fail("CallMcpTool", "InvalidMcpSession.NotFound", "gone")
     assert isinstance((await session.git.status("r")).error, SessionNotFoundError)
 
 
-async def test_git_is_asked_in_its_own_words_and_for_as_long_as_was_said(
+async def test_git_runs_with_a_quoted_line_an_environment_and_a_time_limit(
     session: AsyncSession, scripted: Script
 ) -> None:
-    """Nothing is asked of anybody; a clone has five minutes unless another time is given."""
+    """Git never prompts; a clone has five minutes by default."""
     _fails(scripted, "", 0)
     await session.git.clone("https://h/p.git", path="it's", branch="b", depth=1)
     await session.git.clone("https://h/p.git", timeout_ms=1500)
@@ -428,7 +428,7 @@ async def test_git_is_asked_in_its_own_words_and_for_as_long_as_was_said(
         ("p.bundle", "p"),
     ],
 )
-def test_a_clone_is_called_as_its_source(url: str, directory: str) -> None:
+def test_clone_directory_is_named_after_the_source(url: str, directory: str) -> None:
     """As git itself would name it."""
     assert parsing.clone_directory(url) == directory
 
@@ -455,13 +455,13 @@ def test_a_clone_is_called_as_its_source(url: str, directory: str) -> None:
         (lambda git: git.log("r", timeout=1, timeout_ms=1), InvalidArgumentError),
     ],
 )
-async def test_what_git_cannot_be_meant_to_do_is_refused(
+async def test_invalid_arguments_of_git_are_rejected(
     session: AsyncSession,
     scripted: Script,
     call: Callable[[AsyncGit], Any],
     kind: type[Exception],
 ) -> None:
-    """Nothing is sent, and nothing that looks like an option is taken for a name."""
+    """Nothing is sent, and no argument is read as an option."""
     with pytest.raises(kind):
         await call(session.git)
     assert scripted.requests == []
@@ -477,6 +477,6 @@ async def test_what_git_cannot_be_meant_to_do_is_refused(
         ("https://host/a@b", "https://host/a@b"),
     ],
 )
-def test_credentials_in_urls_are_hidden(said: str, shown: str) -> None:
-    """Also from text in which the URL does not begin a word, or a password has an ``@``."""
+def test_credentials_in_urls_are_masked(said: str, shown: str) -> None:
+    """Also in the middle of a word, and if a password has an ``@``."""
     assert parsing.mask_credentials(said) == shown

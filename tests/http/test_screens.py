@@ -85,7 +85,7 @@ _JPEG = b"\xff\xd8\xff..."
         (lambda s: s.mobile.stop_app_by_cmd("c"), "stop_app_by_cmd", {"stop_cmd": "c"}),
     ],
 )
-async def test_what_is_done_on_a_screen_calls_its_tool(
+async def test_ui_methods_call_their_tools(
     session: AsyncSession,
     scripted: Script,
     call: Callable[[Any], Any],
@@ -137,7 +137,7 @@ _WINDOW = {
         (lambda s: s.computer.list_visible_apps(), [], []),
     ],
 )
-async def test_what_a_screen_shows_is_read(
+async def test_answers_of_ui_tools_are_parsed(
     session: AsyncSession,
     scripted: Script,
     call: Callable[[Any], Any],
@@ -151,10 +151,10 @@ async def test_what_a_screen_shows_is_read(
     assert isinstance((await call(session)).error, BadAnswerError)
 
 
-async def test_apps_are_asked_for_in_the_words_of_the_tool(
+async def test_apps_are_listed_with_the_tools_own_arguments(
     session: AsyncSession, scripted: Script
 ) -> None:
-    """One of its names differs from ours; what is empty is not sent."""
+    """One name differs from ours; empty arguments are not sent."""
     scripted.ok("CallMcpTool", says("[]"))
     await session.mobile.get_installed_apps(desktop=True)
     await session.computer.start_app("s", "/d")
@@ -165,7 +165,7 @@ async def test_apps_are_asked_for_in_the_words_of_the_tool(
 
 @pytest.mark.parametrize(("format", "sent", "data"), [("png", "png", _PNG), ("jpg", "jpeg", _JPEG)])
 @pytest.mark.parametrize("as_item", [True, False])
-async def test_a_picture_is_taken(
+async def test_screenshot_is_parsed(
     session: AsyncSession,
     scripted: Script,
     format: Any,
@@ -173,7 +173,7 @@ async def test_a_picture_is_taken(
     data: bytes,
     as_item: bool,
 ) -> None:
-    """Whether the tool answers with a picture or with JSON about one."""
+    """The tool may return a picture, or JSON with one."""
     coded = base64.b64encode(data).decode()
     mime_type = f"image/{sent}"
     told = {"type": "image", "mime_type": mime_type, "data": coded, "width": 20, "height": 10}
@@ -197,18 +197,16 @@ async def test_a_picture_is_taken(
         json.dumps({"data": base64.b64encode(_JPEG).decode()}),
     ],
 )
-async def test_what_is_no_picture_of_that_format_is_a_failure(
+async def test_screenshot_of_another_format_is_a_failure(
     session: AsyncSession, scripted: Script, answer: str
 ) -> None:
-    """A JPEG is no PNG."""
+    """A JPEG is not a PNG."""
     scripted.ok("CallMcpTool", says(answer))
     assert isinstance((await session.mobile.take_screenshot()).error, BadAnswerError)
 
 
-async def test_a_long_picture_is_asked_for_within_its_limits(
-    session: AsyncSession, scripted: Script
-) -> None:
-    """Screens and quality as given."""
+async def test_long_screenshot_sends_its_arguments(session: AsyncSession, scripted: Script) -> None:
+    """The number of screens and the quality."""
     coded = base64.b64encode(_JPEG).decode()
     scripted.ok("CallMcpTool", says(json.dumps({"data": coded, "mime_type": "image/jpeg"})))
     result = await session.mobile.take_long_screenshot(3, "jpeg", quality=80)
@@ -218,7 +216,7 @@ async def test_a_long_picture_is_asked_for_within_its_limits(
     assert (form["Name"], json.loads(form["Args"])) == ("long_screenshot", args)
 
 
-async def test_elements_are_read(session: AsyncSession, scripted: Script) -> None:
+async def test_ui_elements_are_parsed(session: AsyncSession, scripted: Script) -> None:
     """As the app describes them; XML stays text."""
     scripted.ok("CallMcpTool", says('[{"text": "ok", "bounds": "[0,0][1,1]"}]'))
     scripted.ok("CallMcpTool", says("<hierarchy/>"))
@@ -229,8 +227,8 @@ async def test_elements_are_read(session: AsyncSession, scripted: Script) -> Non
     assert isinstance(result.error, BadAnswerError)
 
 
-async def test_a_debug_bridge_is_opened_for_a_key(session: AsyncSession, scripted: Script) -> None:
-    """The key travels as JSON."""
+async def test_adb_url_is_returned_for_a_key(session: AsyncSession, scripted: Script) -> None:
+    """The key is sent as JSON."""
     scripted.ok("GetAdbLink", {"Url": "adb connect 10.0.0.1:5555"})
     assert (await session.mobile.get_adb_url("AAAA")).data == "adb connect 10.0.0.1:5555"
     (form,) = scripted.forms("GetAdbLink")
@@ -238,7 +236,7 @@ async def test_a_debug_bridge_is_opened_for_a_key(session: AsyncSession, scripte
 
 
 async def test_an_image_without_a_screen_says_so(session: AsyncSession, scripted: Script) -> None:
-    """In the tool's own words."""
+    """The error has the text of the tool."""
     scripted.ok("CallMcpTool", says("not offered by image x", error=True))
     result = await session.computer.move_mouse(1, 2)
     assert isinstance(result.error, ToolError)
@@ -265,7 +263,7 @@ async def test_an_image_without_a_screen_says_so(session: AsyncSession, scripted
         (lambda s: s.mobile.get_adb_url(""), InvalidArgumentError),
     ],
 )
-async def test_what_cannot_be_done_on_a_screen_is_refused(
+async def test_invalid_arguments_of_ui_methods_are_rejected(
     session: AsyncSession,
     scripted: Script,
     call: Callable[[Any], Any],

@@ -27,10 +27,10 @@ _WRAPPING = "Execution failed. Error code:-32602 Error message:"
 
 
 @pytest.mark.parametrize("wrapped", [True, False])
-async def test_every_piece_of_an_answer_arrives(
+async def test_every_item_of_an_answer_is_returned(
     session: AsyncSession, scripted: Script, wrapped: bool
 ) -> None:
-    """As an object or as the JSON text of one; texts are joined, pictures are kept."""
+    """As an object or as its JSON text; texts are joined, pictures are kept."""
     answer = {
         "content": [
             {"type": "text", "text": "one"},
@@ -55,10 +55,10 @@ async def test_every_piece_of_an_answer_arrives(
 
 
 @pytest.mark.parametrize("data", [{}, {"content": []}, {"content": None}])
-async def test_a_tool_may_have_nothing_to_say(
+async def test_answer_without_content_is_empty(
     session: AsyncSession, scripted: Script, data: object
 ) -> None:
-    """No content is an empty answer."""
+    """It is a success."""
     scripted.ok("CallMcpTool", data)
     result = await session.call_mcp_tool("quiet", {})
     assert (result.content, result.data) == ([], "")
@@ -73,10 +73,10 @@ async def test_a_tool_may_have_nothing_to_say(
         (None, "draw failed"),
     ],
 )
-async def test_a_tool_that_fails_is_a_failed_result(
+async def test_failed_tool_is_a_failed_result(
     session: AsyncSession, scripted: Script, content: object, message: str
 ) -> None:
-    """Its texts are the message; without any, its name."""
+    """Its texts, or its name, are the message; wrapping is dropped."""
     scripted.ok("CallMcpTool", {"content": content, "isError": True})
     result = await session.call_mcp_tool("draw", {})
     assert isinstance(result.error, ToolError)
@@ -92,7 +92,7 @@ async def test_a_tool_that_fails_is_a_failed_result(
 async def test_an_answer_of_another_form_is_a_bad_answer(
     session: AsyncSession, scripted: Script, data: object
 ) -> None:
-    """What is no tool's answer is not taken for an empty one."""
+    """It is not read as an empty answer."""
     scripted.ok("CallMcpTool", data)
     assert isinstance((await session.call_mcp_tool("draw", {})).error, BadAnswerError)
 
@@ -108,10 +108,10 @@ async def test_an_answer_of_another_form_is_a_bad_answer(
         ("draw", {"a": object()}, ArgumentTypeError),
     ],
 )
-async def test_a_call_that_cannot_be_meant_is_refused(
+async def test_invalid_arguments_of_a_tool_call_are_rejected(
     session: AsyncSession, scripted: Script, name: Any, args: Any, kind: type[Exception]
 ) -> None:
-    """A name, and arguments that JSON can carry."""
+    """Blank names, and arguments that are not JSON."""
     with pytest.raises(kind):
         await session.call_mcp_tool(name, args)
     assert scripted.requests == []
@@ -119,7 +119,7 @@ async def test_a_call_that_cannot_be_meant_is_refused(
 
 @pytest.mark.parametrize("wrapped", [True, False])
 async def test_tools_are_listed(session: AsyncSession, scripted: Script, wrapped: bool) -> None:
-    """The list arrives as JSON text; an array is understood too."""
+    """The list may be JSON text or an array."""
     tools = [
         {
             "name": "shell",
@@ -136,7 +136,7 @@ async def test_tools_are_listed(session: AsyncSession, scripted: Script, wrapped
 
 
 async def test_tools_are_those_of_the_image(bay: AsyncAgentBay, scripted: Script) -> None:
-    """Of the image that is named, else of the session's, else of the usual one."""
+    """Of the given image, or the session's, or the default one."""
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
     scripted.ok("GetSessionDetail", {"Status": "RUNNING"})
     scripted.ok("ListMcpTools", "")
@@ -152,9 +152,7 @@ async def test_tools_are_those_of_the_image(bay: AsyncAgentBay, scripted: Script
     ]
 
 
-async def test_tools_of_what_is_no_image_id_are_refused(
-    session: AsyncSession, scripted: Script
-) -> None:
+async def test_invalid_image_id_is_rejected(session: AsyncSession, scripted: Script) -> None:
     """A dict would be sent as its repr."""
     wrong: Any = {"id": "linux_latest"}
     with pytest.raises(ArgumentTypeError, match="image_id"):

@@ -50,8 +50,8 @@ _output = st.lists(_pieces | st.text(max_size=3), max_size=12).map("".join)
 
 
 @given(_output)
-def test_any_output_of_git_is_read(output: str) -> None:
-    """A git that is not the one we know costs details, and no crash."""
+def test_git_parsers_accept_any_output(output: str) -> None:
+    """An unknown git may lose details, but nothing raises."""
     for file in parsing.parse_status(output).files:
         assert len(file.index_status + file.work_tree_status) == 2
     parsing.parse_log(output)
@@ -63,8 +63,8 @@ def test_any_output_of_git_is_read(output: str) -> None:
 
 
 @given(_output)
-def test_any_output_of_file_tools_is_read(output: str) -> None:
-    """Listings, matches and facts; a number that is none is 0, or no listing."""
+def test_file_parsers_accept_any_output(output: str) -> None:
+    """An invalid number is 0, or the listing is ``None``."""
     file_parsing.parse_find(output)
     file_parsing.parse_entries(output)
     file_parsing.parse_matches(output)
@@ -73,14 +73,14 @@ def test_any_output_of_file_tools_is_read(output: str) -> None:
 
 
 @given(st.dictionaries(st.sampled_from(["cpu_count", "mem_used", "rx_rate_kbps"]), _json))
-def test_any_numbers_of_a_session_are_metrics(document: dict[str, Any]) -> None:
-    """What is no number, or an endless one, is not known."""
+def test_metrics_accept_any_document(document: dict[str, Any]) -> None:
+    """An invalid or infinite number is ``None``."""
     assert isinstance(_metrics._metrics(document), SessionMetrics)
 
 
 @given(_json)
-def test_any_value_is_a_whole_number_of_a_screen(value: object) -> None:
-    """What is none is 0."""
+def test_to_int_accepts_any_value(value: object) -> None:
+    """An invalid number is 0."""
     assert isinstance(_ui.number(value), int)
 
 
@@ -107,9 +107,7 @@ _bodies = (
 
 
 @given(status=st.sampled_from([200, 204, 301, 400, 404, 500]), body=_bodies)
-def test_any_answer_of_a_sessions_own_address_is_an_answer_or_an_error_of_ours(
-    status: int, body: bytes
-) -> None:
+def test_direct_answers_are_parsed_or_raise_our_errors(status: int, body: bytes) -> None:
     """Bytes, JSON of any shape, and the forms of several gateways."""
     answer = _outcome(status, body)
     if isinstance(answer, AgentBayError):
@@ -127,6 +125,6 @@ def _outcome(status: int, body: bytes) -> object:
 
 
 @given(st.text(), st.integers(100, 999))
-def test_any_code_is_an_error(code: str, status: int) -> None:
-    """The service may say what it likes."""
+def test_any_error_code_gives_an_error(code: str, status: int) -> None:
+    """Codes of the service are not a closed set."""
     assert issubclass(error_codes.error_type(code, status), AgentBayError)

@@ -39,7 +39,7 @@ def _answer(**changes: object) -> dict[str, object]:
 async def test_code_is_sent_with_its_language_and_limit(
     linked: AsyncSession, machine: Machine
 ) -> None:
-    """A minute, unless the caller says otherwise."""
+    """The default limit is one minute."""
     _answers(machine, _answer())
     await linked.code.run_code("1", "PY")
     await linked.code.run_code("1", "node", 0.2)
@@ -53,10 +53,10 @@ async def test_code_is_sent_with_its_language_and_limit(
 
 @pytest.mark.parametrize("twice", [False, True])
 @pytest.mark.parametrize("as_text", [False, True])
-async def test_the_answer_of_today_is_read(
+async def test_current_form_of_an_answer_is_parsed(
     linked: AsyncSession, machine: Machine, as_text: bool, twice: bool
 ) -> None:
-    """Results may be objects, JSON text, or JSON text of that; both streams stay apart."""
+    """Results may be objects, JSON text, or JSON text of that; the streams stay separate."""
     bundle: Any = {"isMainResult": True, "text/plain": "42", "image/png": "aGk="}
     if as_text:
         bundle = json.dumps(json.dumps(bundle) if twice else bundle)
@@ -81,8 +81,8 @@ async def test_the_answer_of_today_is_read(
     assert (result.result, result.trace_id) == ("42", "t-1")
 
 
-async def test_the_older_answer_is_read(linked: AsyncSession, machine: Machine) -> None:
-    """With logs, results under short names, and an error that has parts."""
+async def test_older_form_of_an_answer_is_parsed(linked: AsyncSession, machine: Machine) -> None:
+    """With logs, results under short names, and a structured error."""
     _answers(
         machine,
         {
@@ -104,10 +104,10 @@ async def test_the_older_answer_is_read(linked: AsyncSession, machine: Machine) 
 
 
 @pytest.mark.parametrize("value", [{}, [], 0, False, "", None])
-async def test_a_json_value_that_is_falsy_is_kept(
+async def test_falsy_json_value_is_kept(
     linked: AsyncSession, machine: Machine, value: object
 ) -> None:
-    """An empty object is an answer, and not the lack of one."""
+    """An empty object is a result."""
     _answers(machine, _answer(result=[{"application/json": value}]))
     (shown,) = (await linked.code.run("x")).results
     assert shown.json == value
@@ -117,10 +117,10 @@ async def test_a_json_value_that_is_falsy_is_kept(
 @pytest.mark.parametrize(
     "media", ["application/vnd.vegalite.v4+json", "application/vnd.vega.v5+json", "chart"]
 )
-async def test_a_chart_is_read_by_each_of_its_names(
+async def test_chart_is_parsed_under_each_of_its_names(
     linked: AsyncSession, machine: Machine, media: str
 ) -> None:
-    """Whichever grammar the library in the session writes."""
+    """Libraries write different versions of the grammar."""
     _answers(machine, _answer(result=[{media: {"mark": "bar"}}]))
     (shown,) = (await linked.code.run("x")).results
     assert shown.chart == {"mark": "bar"}
@@ -129,7 +129,7 @@ async def test_a_chart_is_read_by_each_of_its_names(
 @pytest.mark.parametrize(
     "text", ["42\n", '{"a": 1}', '{"stdout": "x"}', "[1]", "null", "[" * 20_000, '"text"']
 )
-async def test_bare_output_is_output_whatever_it_looks_like(
+async def test_bare_output_is_plain_output(
     linked: AsyncSession, machine: Machine, text: str
 ) -> None:
     """Code that prints JSON has not failed."""
@@ -143,10 +143,10 @@ async def test_bare_output_is_output_whatever_it_looks_like(
     ("shown", "text"),
     [("bare words", "bare words"), (7, "7"), ({"text/plain": ["one\n", "two"]}, "one\ntwo")],
 )
-async def test_a_result_of_any_form_is_shown(
+async def test_result_of_any_form_is_parsed(
     linked: AsyncSession, machine: Machine, shown: object, text: str
 ) -> None:
-    """Words that are no bundle, a number, and text in lines as notebooks store it."""
+    """Plain text, a number, and lists of lines as notebooks store them."""
     _answers(machine, _answer(result=[shown]))
     assert [one.text for one in (await linked.code.run("x")).results] == [text]
 
@@ -155,30 +155,28 @@ async def test_a_result_of_any_form_is_shown(
     ("said", "message"),
     [({"error": "boom"}, "boom"), ({"isError": True}, "failed without a reason")],
 )
-async def test_a_failure_may_be_told_in_one_word(
+async def test_failure_may_be_a_text_or_a_flag(
     linked: AsyncSession, machine: Machine, said: dict[str, object], message: str
 ) -> None:
-    """As a sentence instead of parts, or as a mere flag."""
+    """In place of a structured error."""
     _answers(machine, _answer(**said))
     result = await linked.code.run("x")
     assert isinstance(result.error, CodeError)
     assert message in result.error_message
 
 
-async def test_code_that_writes_and_shows_nothing_succeeds(
-    linked: AsyncSession, machine: Machine
-) -> None:
-    """Without a text there is what it wrote, which is nothing."""
+async def test_code_without_output_succeeds(linked: AsyncSession, machine: Machine) -> None:
+    """The result is empty."""
     _answers(machine, "")
     result = await linked.code.run("x = 1")
     assert (result.success, result.results, result.result) == (True, [], "")
 
 
 @pytest.mark.parametrize("error", [False, True])
-async def test_code_that_fails_is_a_failed_result_with_what_it_showed(
+async def test_failed_code_has_its_output(
     linked: AsyncSession, machine: Machine, error: bool
 ) -> None:
-    """The message says why; nothing that was written before is lost, nor the request's id."""
+    """The message has the reason; output and request id are kept."""
     document = _answer(executionError="NameError: x", stdout=["half"], stderr=["trace"])
     _answers(machine, document, error=error)
     result = await linked.code.run("x")
@@ -190,10 +188,8 @@ async def test_code_that_fails_is_a_failed_result_with_what_it_showed(
         result.unwrap()
 
 
-async def test_a_tool_that_fails_in_words_raises_on_reading(
-    linked: AsyncSession, machine: Machine
-) -> None:
-    """No code ran, so that there is nothing to read."""
+async def test_reading_output_raises_if_nothing_ran(linked: AsyncSession, machine: Machine) -> None:
+    """The tool answered with an error text instead of output."""
     _answers(machine, "SyntaxError: incomplete input", error=True)
     result = await linked.code.run("(")
     assert isinstance(result.error, CodeError)
@@ -206,7 +202,7 @@ async def test_a_tool_that_fails_in_words_raises_on_reading(
 async def test_a_failure_without_a_reason_is_still_a_failure(
     linked: AsyncSession, machine: Machine
 ) -> None:
-    """Whatever the document says, the tool said that it failed."""
+    """The tool reported it, whatever the document says."""
     _answers(machine, _answer(), error=True)
     assert not (await linked.code.run("x")).success
 
@@ -232,8 +228,8 @@ _FRAMES: list[dict[str, Any]] = [
 ]
 
 
-async def test_what_happens_is_told_as_it_happens(linked: AsyncSession, machine: Machine) -> None:
-    """In order, and the end comes last."""
+async def test_stream_yields_events_in_order(linked: AsyncSession, machine: Machine) -> None:
+    """The end comes last."""
     _streams(machine, *_FRAMES)
     events = [event async for event in linked.code.stream("x", "python3", timeout=5)]
     assert [event.kind for event in events] == ["stdout", "stderr", "result", "end"]
@@ -250,10 +246,10 @@ async def test_what_happens_is_told_as_it_happens(linked: AsyncSession, machine:
     }
 
 
-async def test_callbacks_are_told_and_the_result_has_all_of_it(
+async def test_callbacks_get_events_and_the_result_has_all_output(
     linked: AsyncSession, machine: Machine
 ) -> None:
-    """Plain functions and coroutines alike."""
+    """Functions and coroutine functions alike."""
     _streams(machine, *_FRAMES)
     told: list[object] = []
 
@@ -293,10 +289,10 @@ async def test_callbacks_are_told_and_the_result_has_all_of_it(
         ),
     ],
 )
-async def test_a_failure_is_told_once_by_whichever_frame_has_it(
+async def test_failure_is_reported_once(
     linked: AsyncSession, machine: Machine, frames: list[dict[str, Any]], failure: CodeFailure
 ) -> None:
-    """The end alone may be what says so."""
+    """By an event, or by the last frame alone."""
     _streams(machine, *frames)
     told: list[CodeFailure] = []
     result = await linked.code.run("x", on_error=told.append)
@@ -305,10 +301,8 @@ async def test_a_failure_is_told_once_by_whichever_frame_has_it(
     assert result.error.name == failure.name
 
 
-async def test_a_line_that_breaks_while_code_runs_is_a_failure(
-    linked: AsyncSession, machine: Machine
-) -> None:
-    """What came before was told, and the end is an error and no silence."""
+async def test_lost_connection_fails_running_code(linked: AsyncSession, machine: Machine) -> None:
+    """The callbacks got the output before it."""
 
     async def cut(connection: Connection, frame: dict[str, Any]) -> None:
         await connection.answer(frame, _FRAMES[0])
@@ -321,10 +315,10 @@ async def test_a_line_that_breaks_while_code_runs_is_a_failure(
     assert told == ["one\n"]
 
 
-async def test_code_that_is_silent_for_ever_is_not_waited_for_for_ever(
+async def test_stream_without_an_end_times_out(
     linked: AsyncSession, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stream has the limit of the code, and a grace to tell of it."""
+    """After the limit of the code and a grace period."""
     monkeypatch.setattr("agentbay_async.services.code._ANSWER_GRACE", 0.01)
     del machine
     with pytest.raises(RequestTimeoutError):
@@ -332,8 +326,8 @@ async def test_code_that_is_silent_for_ever_is_not_waited_for_for_ever(
             pass
 
 
-async def test_what_nobody_reads_any_more_is_let_go(linked: AsyncSession, machine: Machine) -> None:
-    """The line keeps nothing for a reader who has gone."""
+async def test_closed_stream_is_released(linked: AsyncSession, machine: Machine) -> None:
+    """The socket keeps nothing for it."""
     _streams(machine, *_FRAMES[:2])
     events = linked.code.stream("x")
     assert (await anext(events)).text == "one\n"
@@ -346,7 +340,7 @@ async def test_what_nobody_reads_any_more_is_let_go(linked: AsyncSession, machin
 async def test_without_a_socket_the_events_come_at_the_end(
     join: Callable[[], Awaitable[AsyncSession]], machine: Machine
 ) -> None:
-    """The same ones, from the one answer."""
+    """The same events, from one answer."""
     machine.offer(WsUrl="")
     session = await join()
     _answers(
@@ -370,7 +364,7 @@ async def test_without_a_socket_the_events_come_at_the_end(
         ({"timeout": 0}, InvalidArgumentError, "timeout"),
     ],
 )
-async def test_code_that_cannot_be_meant_is_refused(
+async def test_invalid_arguments_of_run_code_are_rejected(
     linked: AsyncSession,
     machine: Machine,
     arguments: dict[str, Any],
@@ -383,14 +377,14 @@ async def test_code_that_cannot_be_meant_is_refused(
     assert machine.calls == []
 
 
-async def test_a_stream_of_an_unknown_language_is_refused_at_once(linked: AsyncSession) -> None:
-    """Not when its first event is asked for."""
+async def test_stream_rejects_an_unknown_language_at_once(linked: AsyncSession) -> None:
+    """Before the first event is requested."""
     with pytest.raises(InvalidArgumentError):
         linked.code.stream("x", "cobol")
     await asyncio.sleep(0)
 
 
 async def test_all_names_of_run_code_are_one_method(linked: AsyncSession) -> None:
-    """As the official client has it."""
+    """As in the official client."""
     kind = type(linked.code)
     assert kind.run is kind.execute is kind.run_code

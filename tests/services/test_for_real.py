@@ -67,8 +67,8 @@ async def test_names_of_any_kind_survive(real: AsyncSession) -> None:
     assert isinstance((await fs.list_directory("d")).error, FileError)
 
 
-async def test_a_file_is_edited_and_the_difference_told(real: AsyncSession) -> None:
-    """Each edit at its first match; a dry run changes nothing."""
+async def test_edit_returns_a_diff(real: AsyncSession) -> None:
+    """Each edit applies to its first match; a dry run changes nothing."""
     fs = real.file_system
     await fs.write_file("f", "one\ntwo\ntwo\n")
     edits = [{"oldText": "two", "newText": "TWO"}]
@@ -82,8 +82,10 @@ async def test_a_file_is_edited_and_the_difference_told(real: AsyncSession) -> N
     assert (info.size, info.is_file, info.is_directory) == (12, True, False)
 
 
-async def test_files_and_directories_are_carried(real: AsyncSession, tmp_path: Path) -> None:
-    """Up and down again, small and large, with every byte."""
+async def test_files_and_directories_are_uploaded_and_downloaded(
+    real: AsyncSession, tmp_path: Path
+) -> None:
+    """Small and large, with every byte."""
     fs = real.file_system
     tree = tmp_path / "tree"
     (tree / "sub").mkdir(parents=True)
@@ -104,8 +106,8 @@ async def test_files_and_directories_are_carried(real: AsyncSession, tmp_path: P
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed here")
-async def test_a_project_lives_in_a_repository(real: AsyncSession) -> None:
-    """Made, committed, branched, merged, cloned; conflicts and missing repositories told apart."""
+async def test_git_works_in_a_real_sandbox(real: AsyncSession) -> None:
+    """Create, commit, branch, merge, clone; conflicts and missing repositories have their own errors."""
     git, fs = real.git, real.file_system
     (await git.init("project", initial_branch="main")).unwrap()
     (await git.configure_user("project", "Me", "me@example.com", scope="local")).unwrap()

@@ -57,17 +57,17 @@ async def disk(machine: Machine) -> Disk:
 
 
 async def test_a_large_file_is_read_in_few_calls(disk: Disk, join: Join, machine: Machine) -> None:
-    """Twenty times as much in each as by way of the API."""
+    """Each call reads twenty times as much as one through the API."""
     session = await join()
     assert (await session.fs.read_file("/f", format="bytes")).content == _CONTENT
     assert set(machine.channels()) == {"link"}
     assert set(disk.lengths) == {20 * 50 * 1024}
 
 
-async def test_a_read_goes_on_by_way_of_the_api_when_the_address_is_lost(
+async def test_read_continues_through_the_api_after_the_address_is_lost(
     disk: Disk, join: Join, machine: Machine
 ) -> None:
-    """In pieces that the API hands over, from where it was."""
+    """In smaller chunks, from the same offset."""
     session = await join()
     calls = 0
 
@@ -94,10 +94,10 @@ async def test_a_read_goes_on_by_way_of_the_api_when_the_address_is_lost(
 
 
 @pytest.mark.parametrize("direct", [True, False])
-async def test_a_large_file_is_written_in_pieces_that_fit(
+async def test_large_file_is_written_in_chunks_that_fit(
     disk: Disk, join: Join, machine: Machine, direct: bool
 ) -> None:
-    """Large ones at the direct address, small ones by way of the API; verified in the end."""
+    """Large ones directly, small ones through the API; the file is verified."""
     if not direct:
         machine.offer(LinkUrl="")
     session = await join()
@@ -111,10 +111,10 @@ async def test_a_large_file_is_written_in_pieces_that_fit(
         assert max(sizes) < 63 * 1024
 
 
-async def test_a_write_that_fails_at_the_address_is_not_repeated(
+async def test_failed_direct_write_is_not_repeated(
     disk: Disk, join: Join, machine: Machine
 ) -> None:
-    """A piece that is appended twice would be a wrong file."""
+    """A chunk that is appended twice would corrupt the file."""
     session = await join()
 
     async def breaks(request: web.Request) -> web.StreamResponse:

@@ -23,10 +23,8 @@ if TYPE_CHECKING:
     Join = Callable[[], Awaitable[AsyncSession]]
 
 
-async def test_a_write_is_not_too_large_for_the_channel_that_it_takes(
-    join: Join, machine: Machine
-) -> None:
-    """A tool without a server goes by the API even where there is an address: in pieces."""
+async def test_write_fits_the_channel_that_it_takes(join: Join, machine: Machine) -> None:
+    """A tool without a server is called through the API, so in smaller chunks."""
     machine.offer(ToolList=json.dumps([tool for tool in TOOLS if "write" not in str(tool)]))
     machine.tools["write_file"] = lambda _args: "True"
     machine.tools["shell"] = lambda _args: json.dumps({"stdout": "verified", "exit_code": 0})
@@ -40,10 +38,8 @@ async def test_a_write_is_not_too_large_for_the_channel_that_it_takes(
     assert len(written) > 400_000 // (63 * 1024)
 
 
-async def test_input_for_a_terminal_does_not_vanish_with_the_line(
-    linked: AsyncSession, machine: Machine
-) -> None:
-    """Who types is told that nobody heard it."""
+async def test_input_on_a_lost_connection_raises(linked: AsyncSession, machine: Machine) -> None:
+    """It is not dropped silently."""
     machine.methods["pty.create"] = always_answer({"result": {"ptySessionId": "p-1"}})
     pty = await linked.pty.create()
     machine.handshake_status = 503
@@ -57,10 +53,10 @@ async def test_input_for_a_terminal_does_not_vanish_with_the_line(
     assert not [frame for frame in machine.frames if frame["data"]["method"] == "pty.input"]
 
 
-async def test_changes_are_not_missed_for_a_slash_at_the_end_of_a_path(
+async def test_trailing_slash_of_a_watched_path_does_not_matter(
     join: Join, machine: Machine
 ) -> None:
-    """The session tells of ``/w`` what was asked about ``/w/``, or the other way round."""
+    """The session may report ``/w`` for ``/w/``, or the reverse."""
     machine.tools["get_file_change"] = lambda _args: "[]"
     machine.methods["subscribe_file_change"] = always_answer({"phase": "end"})
     session = await join()
@@ -77,10 +73,10 @@ async def test_changes_are_not_missed_for_a_slash_at_the_end_of_a_path(
     assert told == [FileChange("create", "/w/a", "file")] * 2
 
 
-async def test_stopping_a_browser_does_not_cut_off_the_terminals(
+async def test_stopping_a_browser_keeps_the_terminals_connected(
     linked: AsyncSession, machine: Machine
 ) -> None:
-    """They share a line, which no service closes for the others."""
+    """They share a connection."""
     machine.tools["stopChrome"] = lambda _args: "True"
     machine.methods["pty.create"] = always_answer({"result": {"ptySessionId": "p-1"}})
     machine.methods["pty.input"] = _echoes
@@ -97,10 +93,10 @@ async def _echoes(connection: Connection, frame: dict[str, Any]) -> None:
     await connection.push("PTY_SERVER", data)
 
 
-async def test_the_name_of_an_error_is_not_lost_to_its_summary(
+async def test_structured_error_is_preferred_to_its_summary(
     linked: AsyncSession, machine: Machine
 ) -> None:
-    """A session may tell an error twice: in one sentence, and in parts with the traceback."""
+    """A session may send both."""
     parts = {"name": "ZeroDivisionError", "value": "by zero", "traceback": ["line 1"]}
     answer = {"executionError": "ZeroDivisionError: by zero", "error": parts, "result": []}
     machine.tools["run_code"] = lambda _args: json.dumps(answer)

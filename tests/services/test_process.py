@@ -54,8 +54,8 @@ async def _all(process: AsyncProcess) -> bytes:
     return await asyncio.wait_for(read(), 20)
 
 
-async def test_a_command_takes_the_place_of_a_shell(linked: AsyncSession, machine: Machine) -> None:
-    """It travels in a variable, whatever it is made of, and runs with the echo turned off."""
+async def test_command_replaces_the_shell(linked: AsyncSession, machine: Machine) -> None:
+    """It is sent in a variable, and runs with echo turned off."""
     _runs(machine)
     command = "echo 'a\nb' \"$X\" \\ ü"
     await linked.command.start(command, cwd="/tmp", envs={"X": "1"})
@@ -74,7 +74,7 @@ async def test_a_command_takes_the_place_of_a_shell(linked: AsyncSession, machin
 async def test_prompt_and_echo_are_not_output(
     linked: AsyncSession, machine: Machine, texts: tuple[str, ...]
 ) -> None:
-    """However the pieces are cut; the exit code is the command's."""
+    """However the output is split; the exit code is that of the command."""
     _runs(machine, *texts, code=7)
     process = await linked.command.start("x")
     assert await _all(process) == b"one\ntwo"
@@ -82,33 +82,31 @@ async def test_prompt_and_echo_are_not_output(
     assert process.exit_code == 7
 
 
-async def test_what_a_shell_says_that_never_began_can_be_read(
+async def test_output_of_a_shell_that_never_started_the_command_is_kept(
     linked: AsyncSession, machine: Machine
 ) -> None:
-    """It is most likely the reason."""
+    """It probably has the reason."""
     _runs(machine, "sh: not found", code=127)
     assert await _all(await linked.command.start("x")) == b"sh: not found"
 
 
-async def test_a_process_is_found_again_by_its_id(linked: AsyncSession, machine: Machine) -> None:
-    """From its beginning, where the session has kept that."""
+async def test_attach_finds_a_process_by_its_id(linked: AsyncSession, machine: Machine) -> None:
+    """From its first byte, if the session kept it."""
     _runs(machine, _HEAD[:20], _HEAD[20:] + "all of it", offset=0)
     process = await linked.command.attach("p-1")
     assert process.process_id == "p-1"
     assert await _all(process) == b"all of it"
 
 
-async def test_a_process_whose_beginning_is_not_kept_is_read_from_where_it_is(
+async def test_attach_reads_from_the_present_position_if_the_beginning_is_lost(
     linked: AsyncSession, machine: Machine
 ) -> None:
-    """Nothing is held back for a beginning that will not come."""
+    """Nothing is held back for the start mark."""
     _runs(machine, "the rest", offset=500)
     assert await _all(await linked.command.attach("p-1")) == b"the rest"
 
 
-async def test_a_process_reads_what_is_written_to_it(
-    linked: AsyncSession, machine: Machine
-) -> None:
+async def test_process_reads_its_standard_input(linked: AsyncSession, machine: Machine) -> None:
     """Lines, and the end of input."""
     machine.methods["pty.create"] = always_answer({"result": {"ptySessionId": "p-1"}})
     machine.methods["pty.kill"] = always_answer({"result": {}})
@@ -122,10 +120,8 @@ async def test_a_process_reads_what_is_written_to_it(
     await machine.wait_for_frame("pty.kill")
 
 
-async def test_a_process_that_has_ended_reads_no_more(
-    linked: AsyncSession, machine: Machine
-) -> None:
-    """Writing to it is an error, and not a silence."""
+async def test_writing_to_an_ended_process_raises(linked: AsyncSession, machine: Machine) -> None:
+    """The input is not dropped silently."""
     _runs(machine)
     process = await linked.command.start("true")
     await process.wait(10)
@@ -174,10 +170,8 @@ async def _carried(connection: Connection, master: int, shell: asyncio.subproces
     )
 
 
-async def test_a_real_shell_understands_what_is_typed(
-    linked: AsyncSession, machine: Machine
-) -> None:
-    """Its output is the command's alone, byte for byte, and so are its input and exit code."""
+async def test_real_shell_runs_the_start_line(linked: AsyncSession, machine: Machine) -> None:
+    """Output, input and exit code are those of the command."""
     command = 'read a; echo "<$a>"; printf \'x\\ny\' >&2; echo "$AGENTBAY_COMMAND"; exit 9'
     await _real_terminal(machine, command)
     process = await linked.command.start(command)
@@ -190,7 +184,7 @@ async def test_a_real_shell_understands_what_is_typed(
 async def test_a_session_without_terminals_says_so(
     join: Callable[[], Awaitable[AsyncSession]], machine: Machine
 ) -> None:
-    """A process that cannot be had is no process."""
+    """Starting a process raises."""
     machine.offer(WsUrl="")
     session = await join()
     with pytest.raises(SessionError):
@@ -198,10 +192,10 @@ async def test_a_session_without_terminals_says_so(
 
 
 @pytest.mark.parametrize("command", ["", "x" * 131_072])
-async def test_a_command_that_cannot_be_started_is_refused(
+async def test_invalid_arguments_of_start_are_rejected(
     linked: AsyncSession, machine: Machine, command: str
 ) -> None:
-    """Nothing is opened for it."""
+    """No terminal is opened."""
     with pytest.raises(InvalidArgumentError, match="command"):
         await linked.command.start(command)
     assert machine.connections == []

@@ -62,10 +62,10 @@ async def _all(pty: AsyncPtyHandle) -> bytes:
     return await asyncio.wait_for(read(), 20)
 
 
-async def test_a_terminal_is_opened_as_it_was_asked_for(
+async def test_create_sends_its_arguments(
     opened: Callable[..., Awaitable[AsyncPtyHandle]], machine: Machine
 ) -> None:
-    """Size, directory, variables and shell arrive; the usual variables are there."""
+    """Size, directory, variables and shell, with the default variables."""
     pty = await opened(cols=100, rows=30, cwd="/tmp", envs={"LANG": "C", "A": "1"}, shell="bash")
     assert (pty.pty_session_id, pty.is_connected, pty.exit_code) == ("p-1", True, None)
     frame = await machine.wait_for_frame("pty.create")
@@ -79,10 +79,8 @@ async def test_a_terminal_is_opened_as_it_was_asked_for(
     }
 
 
-async def test_output_that_overtakes_the_answer_is_not_lost(
-    linked: AsyncSession, machine: Machine
-) -> None:
-    """The first prompt comes before the id is known, and the end may too."""
+async def test_output_before_the_answer_is_not_lost(linked: AsyncSession, machine: Machine) -> None:
+    """The first prompt, and even the end, may come before the id is known."""
 
     async def hasty(connection: Connection, frame: dict[str, Any]) -> None:
         await _writes(connection, "$ ")
@@ -98,10 +96,10 @@ async def test_output_that_overtakes_the_answer_is_not_lost(
     assert (pty.exit_code, pty.is_connected) == (3, False)
 
 
-async def test_bytes_that_are_no_text_arrive_as_they_are(
+async def test_binary_output_is_unchanged(
     opened: Callable[..., Awaitable[AsyncPtyHandle]], machine: Machine
 ) -> None:
-    """Half a character, and NUL; what cannot be read is dropped alone."""
+    """Half a character, and NUL; only a frame that cannot be decoded is dropped."""
     pty = await opened()
     connection = machine.connections[0]
     await _writes(connection, base64.b64encode(b"\xc3\x00").decode(), encoding="base64")
@@ -144,7 +142,7 @@ async def test_input_arrives_whole(
 async def test_a_callback_gets_all_output_in_order(
     opened: Callable[..., Awaitable[AsyncPtyHandle]], machine: Machine
 ) -> None:
-    """Whether it waits or not, and although it fails once; then waiting returns."""
+    """It may be a coroutine function, and it may fail once; then ``wait()`` returns."""
     got: list[bytes] = []
 
     async def on_data(piece: bytes) -> None:
@@ -166,7 +164,7 @@ async def test_a_callback_gets_all_output_in_order(
 async def test_a_callback_may_use_the_terminal(
     opened: Callable[..., Awaitable[AsyncPtyHandle]], machine: Machine
 ) -> None:
-    """The answer to its own question arrives while it waits."""
+    """It gets the output of its own input while it waits."""
     machine.methods["pty.kill"] = always_answer({"result": {}})
     killed = asyncio.Event()
 
@@ -179,10 +177,10 @@ async def test_a_callback_may_use_the_terminal(
     await asyncio.wait_for(killed.wait(), 10)
 
 
-async def test_a_terminal_that_goes_on_is_waited_for_so_long(
+async def test_wait_times_out_without_ending_the_terminal(
     opened: Callable[..., Awaitable[AsyncPtyHandle]],
 ) -> None:
-    """It is not ended by that."""
+    """The terminal goes on."""
     pty = await opened()
     with pytest.raises(OperationTimeoutError):
         await pty.wait(0.01)
@@ -200,10 +198,10 @@ def _attaches(machine: Machine, *texts: tuple[int, str]) -> Reply:
     return reply
 
 
-async def test_no_byte_is_lost_or_doubled_when_the_line_is_made_anew(
+async def test_reconnect_neither_loses_nor_repeats_bytes(
     opened: Callable[..., Awaitable[AsyncPtyHandle]], machine: Machine
 ) -> None:
-    """It attaches again from where it is; what was sent already is left out."""
+    """The terminal is attached again at its position."""
     pty = await opened()
     _attaches(machine, (2, "cdefg"), (7, "hij"))
     await _writes(machine.connections[0], "abcd", offset=0)
@@ -214,10 +212,10 @@ async def test_no_byte_is_lost_or_doubled_when_the_line_is_made_anew(
     assert frame["data"]["params"] == {"ptySessionId": "p-1", "offset": 4}
 
 
-async def test_bytes_that_the_session_did_not_keep_are_said_to_be_missing(
+async def test_gap_after_a_reconnect_is_reported(
     opened: Callable[..., Awaitable[AsyncPtyHandle]], machine: Machine
 ) -> None:
-    """Reading goes on after that."""
+    """Reading continues behind the gap."""
     pty = await opened()
     _attaches(machine, (6, "g"))
     await _writes(machine.connections[0], "ab", offset=0)
@@ -228,10 +226,10 @@ async def test_bytes_that_the_session_did_not_keep_are_said_to_be_missing(
     assert await _all(pty) == b"g"
 
 
-async def test_nobody_waits_for_a_terminal_that_is_gone_with_the_line(
+async def test_terminal_that_is_gone_after_a_reconnect_ends_every_wait(
     opened: Callable[..., Awaitable[AsyncPtyHandle]], machine: Machine
 ) -> None:
-    """It cannot be attached to again, and whoever waits or reads is told."""
+    """Waiting and reading raise."""
     pty = await opened()
     machine.methods["pty.connect"] = always_answer({"error": "no such terminal"})
     waiting = asyncio.create_task(pty.wait())
@@ -245,10 +243,10 @@ async def test_nobody_waits_for_a_terminal_that_is_gone_with_the_line(
     assert pty.exit_code is None
 
 
-async def test_nobody_waits_for_a_line_that_does_not_come_back(
+async def test_lost_connection_ends_every_wait(
     opened: Callable[..., Awaitable[AsyncPtyHandle]], machine: Machine
 ) -> None:
-    """A wait without a limit ends all the same."""
+    """Even a wait without a limit."""
     pty = await opened()
     waiting = asyncio.create_task(pty.wait())
     machine.handshake_status = 503
@@ -260,7 +258,7 @@ async def test_nobody_waits_for_a_line_that_does_not_come_back(
 async def test_closing_the_client_ends_every_wait(
     opened: Callable[..., Awaitable[AsyncPtyHandle]], linked_bay: AsyncAgentBay
 ) -> None:
-    """With an error, since how it ended cannot be known."""
+    """With an error, because the exit code is not known."""
     pty = await opened()
     waiting = asyncio.create_task(pty.wait())
     await asyncio.sleep(0)
@@ -269,10 +267,10 @@ async def test_closing_the_client_ends_every_wait(
         await waiting
 
 
-async def test_a_terminal_that_fails_ends_with_its_words(
+async def test_failed_terminal_ends_with_its_error(
     opened: Callable[..., Awaitable[AsyncPtyHandle]], machine: Machine
 ) -> None:
-    """What it wrote before can be read."""
+    """Earlier output can be read."""
     pty = await opened()
     await _writes(machine.connections[0], "last words")
     await machine.connections[0].push(
@@ -284,10 +282,10 @@ async def test_a_terminal_that_fails_ends_with_its_words(
         await asyncio.wait_for(anext(output), 20)
 
 
-async def test_leaving_one_terminal_leaves_the_others_connected(
+async def test_disconnect_leaves_other_terminals_connected(
     linked: AsyncSession, machine: Machine
 ) -> None:
-    """And the process of the one goes on, and can be connected to again."""
+    """The process goes on, and can be connected to again."""
     names = iter(["p-1", "p-2"])
 
     async def create(connection: Connection, frame: dict[str, Any]) -> None:
@@ -310,7 +308,7 @@ async def test_leaving_one_terminal_leaves_the_others_connected(
 async def test_terminals_are_listed_and_killed_by_id(
     linked: AsyncSession, machine: Machine
 ) -> None:
-    """Also those that another program has opened."""
+    """Also those that another program opened."""
     machine.methods["pty.list"] = always_answer({"result": {"ptySessionIds": ["p-7", "p-8"]}})
     machine.methods["pty.kill"] = always_answer({"result": {}})
     assert await linked.pty.list() == [PtySession("p-7"), PtySession("p-8")]
@@ -327,10 +325,10 @@ async def test_terminals_are_listed_and_killed_by_id(
         ({}, BadAnswerError),
     ],
 )
-async def test_a_terminal_that_was_not_opened_is_a_failure(
+async def test_failed_create_raises_and_releases_everything(
     linked: AsyncSession, machine: Machine, data: object, kind: type[Exception]
 ) -> None:
-    """The reason is raised, and nothing of it stays behind."""
+    """The error has the reason."""
     machine.methods["pty.create"] = always_answer(data)
     with pytest.raises(kind):
         await linked.pty.create()
@@ -351,7 +349,7 @@ async def test_a_terminal_that_was_not_opened_is_a_failure(
         ({"timeout_s": 0}, InvalidArgumentError, "timeout_s"),
     ],
 )
-async def test_a_terminal_that_cannot_be_meant_is_refused(
+async def test_invalid_arguments_of_a_terminal_are_rejected(
     linked: AsyncSession,
     machine: Machine,
     options: dict[str, Any],
@@ -364,18 +362,18 @@ async def test_a_terminal_that_cannot_be_meant_is_refused(
     assert machine.connections == []
 
 
-async def test_input_that_is_neither_text_nor_bytes_is_refused(
+async def test_input_must_be_text_or_bytes(
     opened: Callable[..., Awaitable[AsyncPtyHandle]],
 ) -> None:
-    """Before anything is typed."""
+    """The error is raised before anything is sent."""
     pty = await opened()
     wrong: Any = 7
     with pytest.raises(ArgumentTypeError, match="data"):
         await pty.send_input(wrong)
 
 
-async def test_output_that_nobody_reads_is_kept_within_bounds() -> None:
-    """What had to be given up is said, and the rest is read."""
+async def test_unread_output_is_bounded() -> None:
+    """Dropped bytes are reported, and the rest can be read."""
     buffer = OutputBuffer(limit=10)
     for chunk in (b"aaaaaa", b"bbbb", b"cccc"):
         buffer.feed(chunk)

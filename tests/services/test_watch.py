@@ -59,8 +59,8 @@ async def _next(changes: AsyncGenerator[FileChange, None]) -> FileChange:
     return await asyncio.wait_for(anext(changes), 20)
 
 
-async def test_what_was_there_before_is_no_change(join: Join, machine: Machine) -> None:
-    """The first answer tells of the past."""
+async def test_changes_before_the_watch_are_not_reported(join: Join, machine: Machine) -> None:
+    """The first answer has the past changes."""
     machine.offer(WsUrl="")
     _answers(machine, [_OLD], [], [_NEW])
     async with aclosing(_watch(await join(), "/w/")) as changes:
@@ -68,10 +68,8 @@ async def test_what_was_there_before_is_no_change(join: Join, machine: Machine) 
     assert {call.args["path"] for call in machine.calls} == {"/w"}
 
 
-async def test_an_interval_passes_between_two_questions(
-    join: Join, machine: Machine, clock: Any
-) -> None:
-    """The session is not asked all the time."""
+async def test_interval_passes_between_two_polls(join: Join, machine: Machine, clock: Any) -> None:
+    """The session is not polled in a tight loop."""
     machine.offer(WsUrl="")
     _answers(machine, [], [], [_NEW])
     session = await join()
@@ -81,8 +79,8 @@ async def test_an_interval_passes_between_two_questions(
     assert clock.sleeps == [3, 3]
 
 
-async def test_one_answer_that_is_lost_does_not_end_a_watch(join: Join, machine: Machine) -> None:
-    """It is asked again; five in a row are too many."""
+async def test_one_failed_poll_does_not_end_a_watch(join: Join, machine: Machine) -> None:
+    """Five failed polls in a row do."""
     machine.offer(WsUrl="")
     answers = deque(["[]", "no json", "no json", json.dumps([_NEW])])
     machine.tools["get_file_change"] = lambda _args: answers.popleft() if answers else "no json"
@@ -92,8 +90,8 @@ async def test_one_answer_that_is_lost_does_not_end_a_watch(join: Join, machine:
             await _next(changes)
 
 
-async def test_a_watch_ends_when_the_session_says_no(join: Join, machine: Machine) -> None:
-    """Whoever iterates gets to know why."""
+async def test_refused_poll_ends_a_watch(join: Join, machine: Machine) -> None:
+    """The iteration raises the reason."""
     machine.offer(WsUrl="")
     machine.tools["get_file_change"] = lambda _args: {"content": ["no such path"], "isError": True}
     with pytest.raises(ToolError, match="no such path"):
@@ -110,10 +108,10 @@ async def _push(machine: Machine, *events: object, path: str = "/w", connection:
     )
 
 
-async def test_changes_are_pushed_where_that_is_offered(
+async def test_changes_are_pushed_if_the_session_supports_it(
     linked: AsyncSession, machine: Machine
 ) -> None:
-    """What changed while it was subscribed comes too; what cannot be read is left out."""
+    """Changes during the subscription are reported; entries of unknown form are skipped."""
     _pushes(machine)
     _answers(machine, [_OLD], [_NEW])
     async with aclosing(_watch(linked, "/w/")) as changes:
@@ -126,10 +124,8 @@ async def test_changes_are_pushed_where_that_is_offered(
     assert bye["data"]["params"] == {"path": "/w"}
 
 
-async def test_a_watch_goes_on_after_the_line_was_made_anew(
-    linked: AsyncSession, machine: Machine
-) -> None:
-    """It subscribes again, and asks what it has missed."""
+async def test_watch_continues_after_a_reconnect(linked: AsyncSession, machine: Machine) -> None:
+    """It subscribes again, and polls for the changes between."""
     _pushes(machine)
     _answers(machine, [], [_NEW], [_OLD])
     async with aclosing(_watch(linked)) as changes:
@@ -141,10 +137,10 @@ async def test_a_watch_goes_on_after_the_line_was_made_anew(
 
 
 @pytest.mark.parametrize("refused", [False, True])
-async def test_where_pushing_fails_the_session_is_asked(
+async def test_watch_polls_if_subscribing_fails(
     linked: AsyncSession, machine: Machine, refused: bool
 ) -> None:
-    """A refusal, or no line at all: the changes are told all the same."""
+    """Because the session refuses it, or has no connection."""
     machine.methods["subscribe_file_change"] = always_answer(
         {"phase": "error", "error": {"message": "?"}}
     )
@@ -154,10 +150,10 @@ async def test_where_pushing_fails_the_session_is_asked(
         assert await _next(changes) == _change(_NEW)
 
 
-async def test_a_line_that_is_lost_for_good_leaves_a_watch_that_asks(
+async def test_watch_polls_after_the_connection_is_lost_for_good(
     linked: AsyncSession, machine: Machine
 ) -> None:
-    """What is pushed no more is asked for."""
+    """Changes are still reported."""
     _pushes(machine)
     _answers(machine, [], [_NEW], [], [_OLD])
     async with aclosing(_watch(linked)) as changes:
@@ -167,8 +163,10 @@ async def test_a_line_that_is_lost_for_good_leaves_a_watch_that_asks(
         assert await _next(changes) == _change(_OLD)
 
 
-async def test_a_callback_is_told_until_the_watch_is_stopped(join: Join, machine: Machine) -> None:
-    """Whatever it raises; and there is nothing left of the watch afterwards."""
+async def test_callback_gets_changes_until_the_watch_is_stopped(
+    join: Join, machine: Machine
+) -> None:
+    """Even if it raises; afterwards nothing of the watch is left."""
     machine.offer(WsUrl="")
     _answers(machine, [], [_NEW], [_OLD])
     told: list[list[FileChange]] = []
@@ -196,7 +194,7 @@ async def test_a_callback_is_told_until_the_watch_is_stopped(join: Join, machine
 
 
 async def test_a_stop_event_ends_a_watch_from_any_thread(join: Join, machine: Machine) -> None:
-    """As the official client's threads are ended."""
+    """As with the threads of the official client."""
     machine.offer(WsUrl="")
     _answers(machine)
     stop = threading.Event()
@@ -212,10 +210,10 @@ async def test_a_stop_event_ends_a_watch_from_any_thread(join: Join, machine: Ma
     assert not watch.is_alive()
 
 
-async def test_what_ends_a_watch_is_told_to_who_waits_for_it(
+async def test_join_raises_the_error_that_ended_a_watch(
     join: Join, machine: Machine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And to the log, because nobody may be waiting."""
+    """It is logged as well, because nobody may be waiting."""
     machine.offer(WsUrl="")
     machine.tools["get_file_change"] = lambda _args: {"content": ["gone"], "isError": True}
     watch = (await join()).file_system.watch_directory("/w", print)
@@ -234,10 +232,10 @@ async def test_what_ends_a_watch_is_told_to_who_waits_for_it(
         ("/w", "1", ArgumentTypeError),
     ],
 )
-async def test_a_watch_that_cannot_be_meant_is_refused_at_once(
+async def test_invalid_arguments_of_a_watch_are_rejected_at_once(
     linked: AsyncSession, machine: Machine, path: Any, interval: Any, kind: type[Exception]
 ) -> None:
-    """By both forms, and nothing is sent."""
+    """By both methods, and nothing is sent."""
     with pytest.raises(kind):
         linked.file_system.watch(path, interval=interval)
     with pytest.raises(kind):

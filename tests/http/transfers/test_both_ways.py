@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("over_http")
 
 
-async def test_an_empty_file_is_carried_both_ways(
+async def test_empty_file_is_uploaded_and_downloaded(
     bay: AsyncAgentBay, store: Store, folder: Path
 ) -> None:
-    """Nothing is a content like any other."""
+    """No content is valid content."""
     assert (await bay.context.upload_file("c-1", "/f", b"")).size == 0
     assert store.requests[0].headers["Content-Length"] == "0"
     assert (await bay.context.download_file("c-1", "/f", folder / "f")).size == 0
     assert (folder / "f").read_bytes() == b""
 
 
-async def test_a_transfer_that_keeps_breaking_is_given_up(
+async def test_transfer_gives_up_after_four_attempts(
     bay: AsyncAgentBay, store: Store, scripted: Script, folder: Path
 ) -> None:
-    """Four attempts, then the error of the line; nothing is left behind."""
+    """The result has the connection error, and nothing is left behind."""
     store.broken = 99
     for result in (
         await bay.context.upload_file("c-1", "/f", b"x"),
@@ -47,10 +47,10 @@ async def test_a_transfer_that_keeps_breaking_is_given_up(
 
 
 @pytest.mark.parametrize("url", ["/relative", "ftp://host/f", "http://[::1/f", "http://h:bad/f"])
-async def test_a_url_that_is_none_is_a_bad_answer(
+async def test_invalid_url_is_a_bad_answer(
     bay: AsyncAgentBay, scripted: Script, folder: Path, url: str
 ) -> None:
-    """A service that hands out nonsense is told apart from a broken line, and asked once."""
+    """It is not a connection error, and is not retried."""
     for action in ("GetContextFileUploadUrl", "GetContextFileDownloadUrl"):
         scripted.ok(action, {"Url": url})
     for result in (
@@ -62,10 +62,10 @@ async def test_a_url_that_is_none_is_a_bad_answer(
 
 
 @pytest.mark.parametrize("action", ["GetContextFileUploadUrl", "GetContextFileDownloadUrl"])
-async def test_a_refused_url_is_the_error_of_the_transfer(
+async def test_refused_url_fails_the_transfer(
     bay: AsyncAgentBay, scripted: Script, folder: Path, action: str
 ) -> None:
-    """What the service says no to is reported as it said it."""
+    """With the error of the service."""
     scripted.fail(action, "Context.NotFound")
     if "Upload" in action:
         result = await bay.context.upload_file("c-1", "/f", b"x")

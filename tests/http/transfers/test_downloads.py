@@ -28,10 +28,10 @@ pytestmark = pytest.mark.usefixtures("over_http")
 
 
 @pytest.mark.parametrize("error", [LookupError, OSError, TimeoutError])
-async def test_an_error_of_the_progress_callback_reaches_the_caller_of_a_download(
+async def test_error_in_a_progress_callback_ends_a_download(
     bay: AsyncAgentBay, store: Store, folder: Path, error: type[Exception]
 ) -> None:
-    """Whatever its class, it is the caller's, and the partial file goes."""
+    """The caller gets it unchanged, and the partial file is removed."""
     store.content = b"x"
 
     def progress(_now: TransferProgress) -> None:
@@ -42,10 +42,8 @@ async def test_an_error_of_the_progress_callback_reaches_the_caller_of_a_downloa
     assert len(store.requests) == 1
 
 
-async def test_a_disk_that_fails_is_not_taken_for_a_broken_line(
-    bay: AsyncAgentBay, store: Store, folder: Path
-) -> None:
-    """A target that cannot be written fails once, and says so."""
+async def test_disk_error_is_not_retried(bay: AsyncAgentBay, store: Store, folder: Path) -> None:
+    """It is not a connection error."""
     store.content = b"x"
     target = folder / "f"
 
@@ -58,10 +56,10 @@ async def test_a_disk_that_fails_is_not_taken_for_a_broken_line(
     assert len(store.requests) == 1
 
 
-async def test_a_download_arrives_whole(
+async def test_download_is_complete_and_verified(
     bay: AsyncAgentBay, store: Store, folder: Path, content: bytes
 ) -> None:
-    """The target holds what the store gave, and the receipt says that it was verified."""
+    """The target has the content of the store."""
     store.content = content
     store.headers = {"ETag": f'"{store.etag_of(content)}"'}
     seen: list[TransferProgress] = []
@@ -73,10 +71,10 @@ async def test_a_download_arrives_whole(
     assert store.requests[0].headers["Accept-Encoding"] == "identity"
 
 
-async def test_a_download_of_unknown_length_tells_progress_without_a_total(
+async def test_download_of_unknown_length_reports_progress_without_a_total(
     bay: AsyncAgentBay, scripted: Script, folder: Path
 ) -> None:
-    """A store that streams without saying how much is understood."""
+    """The store sends no length."""
     scripted.ok("GetContextFileDownloadUrl", {"Url": f"{scripted.endpoint}/blob/f"})
 
     async def chunked(request: web.Request) -> web.StreamResponse:
@@ -95,10 +93,10 @@ async def test_a_download_of_unknown_length_tells_progress_without_a_total(
 
 
 @pytest.mark.parametrize("old", [None, b"old content"])
-async def test_a_failed_download_leaves_the_target_alone(
+async def test_failed_download_keeps_the_target(
     bay: AsyncAgentBay, store: Store, folder: Path, old: bytes | None, content: bytes
 ) -> None:
-    """The target is either the old file or the new one, and never a part of it."""
+    """It is the old file or the new one, never a part."""
     target = folder / "f"
     if old is not None:
         target.write_bytes(old)
@@ -110,10 +108,8 @@ async def test_a_failed_download_leaves_the_target_alone(
     assert (target.read_bytes() if target.exists() else None) == old
 
 
-async def test_a_download_that_is_cut_short_fails(
-    bay: AsyncAgentBay, store: Store, folder: Path
-) -> None:
-    """Fewer bytes than promised are no file."""
+async def test_truncated_download_fails(bay: AsyncAgentBay, store: Store, folder: Path) -> None:
+    """It has fewer bytes than announced."""
     store.content = b"half"
     store.promised = 8
     result = await bay.context.download_file("c-1", "/f", folder / "f")
@@ -124,7 +120,7 @@ async def test_a_download_that_is_cut_short_fails(
 async def test_a_download_of_another_length_than_announced_fails(
     bay: AsyncAgentBay, store: Store, folder: Path
 ) -> None:
-    """A store that compresses although it was asked not to announces another content."""
+    """The store may have compressed the content."""
     store.content = gzip.compress(b"a" * 1000)
     store.headers = {"Content-Encoding": "gzip"}
     result = await bay.context.download_file("c-1", "/f", folder / "f")
@@ -136,7 +132,7 @@ async def test_a_download_of_another_length_than_announced_fails(
 async def test_a_missing_file_is_reported_as_missing(
     bay: AsyncAgentBay, store: Store, folder: Path
 ) -> None:
-    """The store says 404; the error says what that means."""
+    """The message explains status 404."""
     store.status = 404
     result = await bay.context.download_file("c-1", "/f", folder / "f")
     assert isinstance(result.error, TransferError)
@@ -145,20 +141,20 @@ async def test_a_missing_file_is_reported_as_missing(
 
 
 @pytest.mark.parametrize("status", [204, 206, 403, 503])
-async def test_a_download_needs_exactly_200(
+async def test_download_requires_status_200(
     bay: AsyncAgentBay, store: Store, folder: Path, status: int
 ) -> None:
-    """A part of a file, or a page that says no, is not the file."""
+    """Other statuses have a part of the file, or an error page."""
     store.status = status
     result = await bay.context.download_file("c-1", "/f", folder / "f")
     assert isinstance(result.error, TransferError)
     assert result.http_status_code == status
 
 
-async def test_a_store_that_says_nothing_is_given_up(
+async def test_silent_store_times_out(
     bays: Bays, scripted: Script, store: Store, folder: Path
 ) -> None:
-    """Silence has a limit, even where the whole transfer has none."""
+    """Silence has a limit even if the transfer has none."""
 
     async def silent(_request: web.Request) -> web.StreamResponse:
         await scripted.until_end()
@@ -169,10 +165,10 @@ async def test_a_store_that_says_nothing_is_given_up(
     assert isinstance(result.error, TimeoutError)
 
 
-async def test_a_target_that_cannot_be_is_refused(
+async def test_invalid_target_is_rejected(
     bay: AsyncAgentBay, scripted: Script, tmp_path: Path
 ) -> None:
-    """A folder, a place in a folder that is missing, or another type raises at once."""
+    """A directory, a missing directory or another type raises at once."""
     for path in (tmp_path, tmp_path / "missing" / "f"):
         with pytest.raises(InvalidArgumentError, match="target"):
             await bay.context.download_file("c-1", "/f", path)

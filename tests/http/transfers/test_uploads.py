@@ -26,10 +26,10 @@ pytestmark = pytest.mark.usefixtures("over_http")
 
 
 @pytest.mark.parametrize("kind", ["bytes", "bytearray", "path", "text"])
-async def test_an_upload_arrives_whole(
+async def test_upload_is_complete(
     bay: AsyncAgentBay, store: Store, source: Path, kind: str, content: bytes
 ) -> None:
-    """Bytes or a file: what is stored is what was given, and its length was announced."""
+    """Bytes or a file; the length is announced."""
     given: dict[str, Any] = {
         "bytes": content,
         "bytearray": bytearray(content),
@@ -49,7 +49,7 @@ async def test_an_upload_arrives_whole(
 async def test_an_upload_sends_neither_key_nor_content_type(
     bay: AsyncAgentBay, store: Store, api_key: str
 ) -> None:
-    """The URL's signature covers the headers, and the store is none of the key's business."""
+    """The signature covers the headers, and the key is not for the store."""
     await bay.context.upload_file("c-1", "/f", b"hello")
     headers = store.requests[0].headers
     assert "Content-Type" not in headers
@@ -58,10 +58,10 @@ async def test_an_upload_sends_neither_key_nor_content_type(
     assert store.targets == ["/blob/f?sig=%2Fsecret%2B"]
 
 
-async def test_an_upload_tells_of_its_progress(
+async def test_upload_reports_progress(
     bay: AsyncAgentBay, store: Store, source: Path, content: bytes
 ) -> None:
-    """Progress only rises, and ends at the whole; an async callback is awaited."""
+    """It only rises, and ends at the total; an async callback is awaited."""
     for given in (source, content):
         seen: list[TransferProgress] = []
 
@@ -76,10 +76,10 @@ async def test_an_upload_tells_of_its_progress(
 
 
 @pytest.mark.parametrize("etag", ['"abc-2"', "", '"not an md5"'])
-async def test_a_checksum_of_another_kind_is_not_compared(
+async def test_etag_that_is_not_an_md5_is_not_compared(
     bay: AsyncAgentBay, store: Store, etag: str
 ) -> None:
-    """An ETag that is no MD5 says nothing; the receipt says that nothing was verified."""
+    """The receipt says that nothing was verified."""
     store.headers = {"ETag": etag} if etag else {}
     receipt = (await bay.context.upload_file("c-1", "/f", b"x")).unwrap()
     assert receipt.verified is False
@@ -87,7 +87,7 @@ async def test_a_checksum_of_another_kind_is_not_compared(
 
 
 async def test_an_upload_with_another_checksum_fails(bay: AsyncAgentBay, store: Store) -> None:
-    """What the store has is not what was sent."""
+    """The content of the store differs from what was sent."""
     store.headers = {"ETag": store.etag_of(b"something else")}
     result = await bay.context.upload_file("c-1", "/f", b"x")
     assert isinstance(result.error, TransferError)
@@ -96,19 +96,17 @@ async def test_an_upload_with_another_checksum_fails(bay: AsyncAgentBay, store: 
 
 
 @pytest.mark.parametrize("status", [201, 204])
-async def test_other_good_statuses_of_an_upload_count(
+async def test_upload_accepts_other_success_statuses(
     bay: AsyncAgentBay, store: Store, status: int
 ) -> None:
-    """Stores differ in how they say yes."""
+    """Stores use different ones."""
     store.status = status
     assert (await bay.context.upload_file("c-1", "/f", b"x")).success
 
 
 @pytest.mark.parametrize("status", [202, 403, 500])
-async def test_a_store_that_refuses_an_upload_is_reported(
-    bay: AsyncAgentBay, store: Store, status: int
-) -> None:
-    """The status is in the error; the URL is not."""
+async def test_refused_upload_is_reported(bay: AsyncAgentBay, store: Store, status: int) -> None:
+    """The error has the status, but not the URL."""
     store.status = status
     result = await bay.context.upload_file("c-1", "/f", b"x")
     assert isinstance(result.error, TransferError)
@@ -116,10 +114,8 @@ async def test_a_store_that_refuses_an_upload_is_reported(
     assert "secret" not in result.error_message
 
 
-async def test_a_store_that_refuses_before_it_has_read_all_is_heard(
-    bay: AsyncAgentBay, store: Store, source: Path
-) -> None:
-    """The upload is over then, although the next chunk is still being read."""
+async def test_early_refusal_ends_an_upload(bay: AsyncAgentBay, store: Store, source: Path) -> None:
+    """Although the next chunk is still being read."""
     store.early, store.status = True, 403
 
     async def progress(now: TransferProgress) -> None:
@@ -135,7 +131,7 @@ async def test_a_store_that_refuses_before_it_has_read_all_is_heard(
 async def test_a_source_that_grows_while_it_is_read_fails(
     bay: AsyncAgentBay, store: Store, source: Path, content: bytes
 ) -> None:
-    """More than was announced is not stored as if it were whole."""
+    """More bytes than announced are not stored."""
 
     def progress(now: TransferProgress) -> None:
         if now.done < len(content):
@@ -146,10 +142,10 @@ async def test_a_source_that_grows_while_it_is_read_fails(
     assert "changed" in result.error_message
 
 
-async def test_a_source_that_shrinks_while_it_is_read_is_not_waited_for(
+async def test_source_that_shrinks_while_it_is_read_fails_at_once(
     bay: AsyncAgentBay, store: Store, source: Path
 ) -> None:
-    """Bytes that will never come are noticed where they are read, not by the store's silence."""
+    """Without waiting for the store's timeout."""
 
     def progress(_now: TransferProgress) -> None:
         source.write_bytes(b"")
@@ -160,10 +156,10 @@ async def test_a_source_that_shrinks_while_it_is_read_is_not_waited_for(
     assert "changed" in result.error_message
 
 
-async def test_a_broken_upload_is_tried_again_with_a_fresh_url(
+async def test_failed_upload_is_retried_with_a_new_url(
     bay: AsyncAgentBay, store: Store, scripted: Script, source: Path, content: bytes
 ) -> None:
-    """Writing a file twice does no more than writing it once."""
+    """Writing a file twice does no harm."""
     store.broken = 1
     assert (await bay.context.upload_file("c-1", "/f", source)).success
     assert store.content == content
@@ -173,7 +169,7 @@ async def test_a_broken_upload_is_tried_again_with_a_fresh_url(
 async def test_an_upload_can_be_cancelled_while_a_chunk_is_read(
     bay: AsyncAgentBay, store: Store, source: Path
 ) -> None:
-    """Whoever reads for a line that is given up is stopped, and in nobody's way."""
+    """The reader is stopped as well."""
     reading = asyncio.Event()
 
     async def progress(now: TransferProgress) -> None:
@@ -189,7 +185,7 @@ async def test_an_upload_can_be_cancelled_while_a_chunk_is_read(
             await upload
 
 
-async def test_a_url_that_cannot_be_had_is_not_asked_for_again_and_again(
+async def test_failed_url_request_is_not_retried_by_the_transfer(
     bay: AsyncAgentBay, scripted: Script, store: Store
 ) -> None:
     """The attempts of the transfer do not multiply those of the call."""
@@ -199,10 +195,10 @@ async def test_a_url_that_cannot_be_had_is_not_asked_for_again_and_again(
     assert len(scripted.requests) == 4
 
 
-async def test_an_error_of_the_progress_callback_reaches_the_caller_of_an_upload(
+async def test_error_in_a_progress_callback_ends_an_upload(
     bay: AsyncAgentBay, store: Store
 ) -> None:
-    """The caller's own error is not taken for a broken line, and nothing is repeated."""
+    """The caller gets it unchanged, and nothing is retried."""
     calls = 0
 
     def progress(_now: TransferProgress) -> None:
@@ -215,10 +211,10 @@ async def test_an_error_of_the_progress_callback_reaches_the_caller_of_an_upload
     assert calls == 1
 
 
-async def test_a_source_that_is_no_file_is_refused(
+async def test_invalid_source_is_rejected(
     bay: AsyncAgentBay, scripted: Script, tmp_path: Path
 ) -> None:
-    """A missing file, a folder, or a value of another type raises at once."""
+    """A missing file, a directory or another type raises at once."""
     for path in (tmp_path / "missing", tmp_path, str(tmp_path / "missing")):
         with pytest.raises(InvalidArgumentError, match="source"):
             await bay.context.upload_file("c-1", "/f", path)
