@@ -107,7 +107,7 @@ async def test_files_and_directories_are_uploaded_and_downloaded(
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed here")
 async def test_git_works_in_a_real_sandbox(real: AsyncSession) -> None:
-    """Create, commit, branch, merge, clone; conflicts and missing repositories have their own errors."""
+    """Create, commit, branch, merge and clone; failures have their own errors."""
     git, fs = real.git, real.file_system
     (await git.init("project", initial_branch="main")).unwrap()
     (await git.configure_user("project", "Me", "me@example.com", scope="local")).unwrap()
