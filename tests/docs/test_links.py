@@ -1,0 +1,38 @@
+"""Links between documents lead to files, and ARCHITECTURE.md names files that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+#: Directories in which ARCHITECTURE.md looks for the files of its tables.
+FOLDERS = [ROOT, *(ROOT / "src" / name for name in ("", "agentbay_async", "agentbay_local"))]
+LINK = re.compile(r"\]\(([^)#:]+)\)")
+FILE = re.compile(r"`([\w/.]+(?:\.py|/))`")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_to_files(page: Path):
+    """Relative links only; others are not opened."""
+    links = LINK.findall(page.read_text("utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_architecture_names_files_that_exist():
+    """A file that moves has to move in ARCHITECTURE.md too."""
+    names = FILE.findall((ROOT / "ARCHITECTURE.md").read_text("utf-8"))
+    assert len(names) > 20
+    missing = {name for name in names if not any((folder / name).exists() for folder in FOLDERS)}
+    assert missing == set()
+
+
+def test_every_decision_is_in_the_index():
+    """Records are numbered without gaps."""
+    folder = ROOT / "docs" / "decisions"
+    records = sorted(path.name for path in folder.glob("[0-9]*.md"))
+    assert LINK.findall((folder / "README.md").read_text("utf-8")) == records
+    assert [int(name[:4]) for name in records] == list(range(1, len(records) + 1))
