@@ -1,4 +1,4 @@
-"""Contexts on disk: whole versions whatever happens, and nothing left behind."""
+"""Versions of contexts on disk: atomic, shared, and cleaned up."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def files(tmp_path: Path) -> Iterator[ContextStore]:
         yield ContextStore(tmp_path / "contexts", executor, durable=False)
 
 
-def putting(content: dict[str, bytes], **more: object) -> Change:
-    """Return the change that puts these files."""
+def change_adding(content: dict[str, bytes], **more: object) -> Change:
+    """Return a change that adds these files."""
 
     def copy(writer: AtomicWriter, path: str) -> Stamp:
         def write(target: int) -> Stamp:
@@ -56,41 +56,37 @@ async def tree(files: ContextStore, context_id: str = "c") -> dict[str, bytes]:
 
 
 async def test_a_context_without_files_is_empty(files: ContextStore) -> None:
-    """Nothing needs to be made before it is read."""
+    """It can be read before anything is written."""
     assert await tree(files) == {}
 
 
 async def test_unchanged_files_are_shared_between_versions(
     files: ContextStore, tmp_path: Path
 ) -> None:
-    """A new version costs what changed: the rest is the same inode."""
-    await files.publish("c", putting({"a": b"1", "d/b": b"2"}))
+    """By hard links: a new version costs only its changes."""
+    await files.publish("c", change_adding({"a": b"1", "d/b": b"2"}))
     async with files.open_snapshot("c") as old:
         inode = (old.tree / "a").stat().st_ino
-        await files.publish("c", putting({"d/b": b"3"}))
+        await files.publish("c", change_adding({"d/b": b"3"}))
         async with files.open_snapshot("c") as new:
             assert (new.tree / "a").stat().st_ino == inode
             assert (old.tree / "d/b").read_bytes() == b"2"
             assert (new.tree / "d/b").read_bytes() == b"3"
 
 
-async def test_a_reader_keeps_its_version_and_the_last_one_takes_it_away(
-    files: ContextStore, tmp_path: Path
-) -> None:
-    """Old versions live as long as they are read, and no longer."""
-    await files.publish("c", putting({"a": b"1"}))
+async def test_a_snapshot_keeps_its_version(files: ContextStore, tmp_path: Path) -> None:
+    """The version is removed when the last snapshot closes."""
+    await files.publish("c", change_adding({"a": b"1"}))
     async with files.open_snapshot("c") as first, files.open_snapshot("c"):
-        await files.publish("c", putting({"a": b"2"}))
+        await files.publish("c", change_adding({"a": b"2"}))
         assert (first.tree / "a").read_bytes() == b"1"
     assert len(list((tmp_path / "contexts/c/versions").iterdir())) == 1
     assert await tree(files) == {"a": b"2"}
 
 
-async def test_a_change_that_fails_leaves_everything_as_it_was(
-    files: ContextStore, tmp_path: Path
-) -> None:
-    """Neither a half version nor a leftover."""
-    await files.publish("c", putting({"a": b"1"}))
+async def test_a_failed_change_changes_nothing(files: ContextStore, tmp_path: Path) -> None:
+    """No partial version is left."""
+    await files.publish("c", change_adding({"a": b"1"}))
 
     def broken(writer: AtomicWriter, path: str) -> Stamp:
         raise OSError(28, "No space left on device")
@@ -105,50 +101,50 @@ async def test_a_change_that_fails_leaves_everything_as_it_was(
 
 
 async def test_a_file_may_become_a_folder_and_back(files: ContextStore) -> None:
-    """What is in the way of the newest change gives way."""
-    await files.publish("c", putting({"x": b"1"}))
-    await files.publish("c", putting({"x/y": b"2"}))
+    """The latest change wins."""
+    await files.publish("c", change_adding({"x": b"1"}))
+    await files.publish("c", change_adding({"x/y": b"2"}))
     assert await tree(files) == {"x/y": b"2"}
-    await files.publish("c", putting({"x": b"3"}))
+    await files.publish("c", change_adding({"x": b"3"}))
     assert await tree(files) == {"x": b"3"}
 
 
-async def test_a_conditional_removal_spares_what_has_changed(files: ContextStore) -> None:
-    """Only the stamp that was seen is removed."""
-    await files.publish("c", putting({"a": b"1", "b": b"2"}))
+async def test_a_conditional_removal_keeps_a_changed_file(files: ContextStore) -> None:
+    """Only the entry with that stamp is removed."""
+    await files.publish("c", change_adding({"a": b"1", "b": b"2"}))
     seen = Stamp(FILE, 1, 10**18, 0o644)
     other = Stamp(FILE, 1, 5, 0o644)
     await files.publish("c", Change(removed={"a": seen, "b": other}))
     assert await tree(files) == {"b": b"2"}
 
 
-async def test_concurrent_changes_all_count(files: ContextStore) -> None:
+async def test_concurrent_changes_are_all_applied(files: ContextStore) -> None:
     """Writers of one context wait for each other."""
-    await asyncio.gather(*(files.publish("c", putting({f"{n}": b"x"})) for n in range(10)))
+    await asyncio.gather(*(files.publish("c", change_adding({f"{n}": b"x"})) for n in range(10)))
     assert sorted(await tree(files)) == sorted(str(n) for n in range(10))
 
 
-async def test_expired_files_go_and_the_next_moment_is_known(files: ContextStore) -> None:
-    """Each file has its own date; replacing a file forgets the old one."""
-    await files.publish("c", putting({"a": b"1", "b": b"2"}, expiry={"a": 10.0, "b": 20.0}))
+async def test_expired_files_are_removed(files: ContextStore) -> None:
+    """The next expiry time is returned; a new file has no expiry time of an old one."""
+    await files.publish("c", change_adding({"a": b"1", "b": b"2"}, expiry={"a": 10.0, "b": 20.0}))
     assert await files.expire("c", 10.0) == 20.0
     assert await tree(files) == {"b": b"2"}
-    await files.publish("c", putting({"b": b"3"}))
+    await files.publish("c", change_adding({"b": b"3"}))
     assert await files.expire("c", 30.0) is None
     assert await tree(files) == {"b": b"3"}
 
 
-async def test_recovery_removes_what_does_not_count(files: ContextStore, tmp_path: Path) -> None:
-    """Leftovers of a killed service go; whole versions and known contexts stay."""
-    await files.publish("c", putting({"a": b"1"}))
-    place = tmp_path / "contexts/c"
-    (place / "staging-1/tree").mkdir(parents=True)
-    (place / "incoming-1").write_bytes(b"x")
-    (place / "versions/7").mkdir()
+async def test_recovery_removes_leftovers(files: ContextStore, tmp_path: Path) -> None:
+    """Current versions of known contexts stay."""
+    await files.publish("c", change_adding({"a": b"1"}))
+    directory = tmp_path / "contexts/c"
+    (directory / "staging-1/tree").mkdir(parents=True)
+    (directory / "incoming-1").write_bytes(b"x")
+    (directory / "versions/7").mkdir()
     (tmp_path / "contexts/unknown/versions").mkdir(parents=True)
     await files.recover(["c"])
-    assert sorted(os.listdir(place)) == ["current", "versions"]
-    assert os.listdir(place / "versions") == ["1"]
+    assert sorted(os.listdir(directory)) == ["current", "versions"]
+    assert os.listdir(directory / "versions") == ["1"]
     assert os.listdir(tmp_path / "contexts") == ["c"]
     assert await tree(files) == {"a": b"1"}
 
@@ -179,10 +175,10 @@ asyncio.run(main())
 """
 
 
-async def test_a_kill_at_any_moment_leaves_a_whole_version(
+async def test_a_kill_at_any_moment_leaves_a_complete_version(
     files: ContextStore, tmp_path: Path
 ) -> None:
-    """After each of 25 kills, all files are of one version, and none older than acknowledged."""
+    """After each of 25 kills, all files are of one version, not older than the acknowledged one."""
     acknowledged = 0
     chance = random.Random(7)
     for _ in range(25):
@@ -200,7 +196,7 @@ async def test_a_kill_at_any_moment_leaves_a_whole_version(
 
 
 def killed_writer(home: Path, number: int, after: float) -> int:
-    """Run a writer, kill it some time after its first success, return what it acknowledged last."""
+    """Kill a writer some time after its first success; return its last acknowledged number."""
     command = [sys.executable, "-c", WRITER, str(home), str(number)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
         assert writer.stdout is not None

@@ -1,4 +1,4 @@
-"""Contexts and their files: names, pages, URLs, and what is refused."""
+"""Contexts and their files: names, pages, URLs and errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 async def test_a_context_is_created_once_and_found_by_name_and_id(api: Api) -> None:
-    """Asking twice for one name gives one context."""
+    """Two requests for one name return one context."""
     name = uuid.uuid4().hex
     first, again = await api.context(name), await api.context(name)
     by_id = (await api.ok("GetContext", ContextId=first))["Data"]
@@ -26,15 +26,17 @@ async def test_a_context_is_created_once_and_found_by_name_and_id(api: Api) -> N
     assert (by_id["Name"], by_id["State"], by_id["OsType"]) == (name, "available", "linux")
 
 
-async def test_many_at_once_asking_for_one_name_get_one_context(api: Api) -> None:
-    """Creation by name does not race with itself."""
+async def test_concurrent_requests_for_one_name_create_one_context(api: Api) -> None:
+    """Creation by name has no race."""
     name = uuid.uuid4().hex
     assert len(set(await asyncio.gather(*(api.context(name) for _ in range(20))))) == 1
 
 
 @pytest.mark.parametrize("fields", [{"Name": "no-such-context"}, {"ContextId": "SdkCtx-none"}])
-async def test_an_unknown_context_is_refused_inside_a_200(api: Api, fields: dict[str, str]) -> None:
-    """Clients look for this refusal in the body."""
+async def test_an_unknown_context_is_an_error_with_status_200(
+    api: Api, fields: dict[str, str]
+) -> None:
+    """Clients look for this error in the body."""
     status, body = await api.call("GetContext", AllowCreate=False, **fields)
     assert (status, body["Success"], body["Code"]) == (200, False, "Context.NotFound")
 
@@ -46,8 +48,8 @@ async def test_neither_name_nor_id_is_a_missing_parameter(api: Api, fields: dict
 
 
 @pytest.mark.parametrize("name", ["a\x00b", "line\nbreak", "x" * 300])
-async def test_a_name_nobody_could_read_is_refused(api: Api, name: str) -> None:
-    """Names are printable and of sane length."""
+async def test_an_unprintable_or_long_name_is_an_error(api: Api, name: str) -> None:
+    """Nothing is created."""
     assert await api.code("GetContext", AllowCreate=True, Name=name) == "InvalidParameter"
 
 
@@ -61,8 +63,8 @@ async def test_a_context_can_be_renamed_but_not_to_a_name_that_is_taken(api: Api
     assert await api.code("ModifyContext", Id=context, Name=taken) == "Context.AlreadyExists"
 
 
-async def test_listing_contexts_shows_every_one_once(api: Api) -> None:
-    """Pages are whole; the total counts them all."""
+async def test_a_listing_has_every_context_once(api: Api) -> None:
+    """Over several pages."""
     made = {await api.context() for _ in range(5)}
     shown: list[str] = []
     fields: dict[str, Any] = {"MaxResults": 2}
@@ -76,7 +78,7 @@ async def test_listing_contexts_shows_every_one_once(api: Api) -> None:
 
 @pytest.mark.usefixtures("sandboxed")
 async def test_the_contexts_of_one_session_can_be_listed(api: Api) -> None:
-    """With a session, only what it has."""
+    """Only its own."""
     context = await api.context()
     session = await api.mounted(context)
     body = await api.ok("ListContexts", SessionId=session)
@@ -84,7 +86,7 @@ async def test_the_contexts_of_one_session_can_be_listed(api: Api) -> None:
 
 
 async def test_a_deleted_context_is_gone_with_its_files(api: Api) -> None:
-    """Neither the context nor a URL to a file of it works any more."""
+    """URLs of its files stop working, too."""
     context = await api.context()
     await api.put(context, "a.txt", b"1")
     body = await api.ok("GetContextFileDownloadUrl", ContextId=context, FilePath="a.txt")
@@ -96,7 +98,7 @@ async def test_a_deleted_context_is_gone_with_its_files(api: Api) -> None:
 
 @pytest.mark.usefixtures("sandboxed")
 async def test_a_context_in_use_cannot_be_deleted(api: Api) -> None:
-    """A session may still have files to bring home."""
+    """A session may still have files to upload."""
     context = await api.context()
     session = await api.mounted(context)
     assert await api.code("DeleteContext", Id=context) == "Context.InUse"
@@ -114,8 +116,8 @@ async def test_clearing_keeps_the_context_and_drops_the_files(api: Api) -> None:
     assert await api.names(context) == []
 
 
-async def test_a_file_comes_back_as_it_was_put(api: Api) -> None:
-    """Bytes, ETag and size are those of the content."""
+async def test_a_download_returns_the_uploaded_file(api: Api) -> None:
+    """Content, ETag and size are equal."""
     context, content = await api.context(), bytes(range(256)) * 5000
     etag = await api.put(context, "/data/blob.bin", content)
     assert etag == f'"{hashlib.md5(content).hexdigest()}"'
@@ -126,7 +128,7 @@ async def test_a_file_comes_back_as_it_was_put(api: Api) -> None:
         assert answer.content_length == len(content)
 
 
-async def test_putting_a_file_again_replaces_it(api: Api) -> None:
+async def test_a_second_upload_replaces_a_file(api: Api) -> None:
     """The last upload wins."""
     context = await api.context()
     await api.put(context, "a.txt", b"one")
@@ -135,8 +137,8 @@ async def test_putting_a_file_again_replaces_it(api: Api) -> None:
     assert await api.names(context) == ["a.txt"]
 
 
-async def test_many_files_put_at_once_all_arrive(api: Api) -> None:
-    """Concurrent uploads do not lose each other."""
+async def test_concurrent_uploads_all_succeed(api: Api) -> None:
+    """None of them loses another."""
     context = await api.context()
     await asyncio.gather(*(api.put(context, f"{n}.txt", str(n).encode()) for n in range(20)))
     assert sorted(await api.names(context)) == sorted(f"{n}.txt" for n in range(20))
@@ -144,7 +146,7 @@ async def test_many_files_put_at_once_all_arrive(api: Api) -> None:
 
 @pytest.mark.parametrize("name", ["ünï cødé 🚀.txt", "a b?c#d%25&e=+.txt", "new\nline", "-"])
 async def test_names_survive_listing_and_urls(api: Api, name: str) -> None:
-    """What is a file name on Linux is one here."""
+    """Every file name of Linux is valid."""
     context = await api.context()
     await api.put(context, f"dir/{name}", b"x")
     assert await api.names(context, "dir") == [name]
@@ -155,22 +157,22 @@ async def test_names_survive_listing_and_urls(api: Api, name: str) -> None:
 @pytest.mark.parametrize(
     "action", ["GetContextFileUploadUrl", "GetContextFileDownloadUrl", "DeleteContextFile"]
 )
-async def test_paths_that_climb_out_are_refused(api: Api, action: str, path: str) -> None:
-    """No URL is ever made for them."""
+async def test_paths_out_of_the_context_are_errors(api: Api, action: str, path: str) -> None:
+    """No URL is made for them."""
     code = await api.code(action, ContextId=await api.context(), FilePath=path)
     assert code == "InvalidParameter"
 
 
-async def test_a_missing_file_is_said_to_be_missing(api: Api) -> None:
-    """Neither a URL nor a deletion of nothing."""
+async def test_a_missing_file_is_an_error(api: Api) -> None:
+    """It has no URL and cannot be deleted."""
     context = await api.context()
     for action in ("GetContextFileDownloadUrl", "DeleteContextFile"):
         code = await api.code(action, ContextId=context, FilePath="nothing.txt")
         assert code == "ContextFile.NotFound"
 
 
-async def test_a_deleted_file_is_gone_and_its_folder_can_go_whole(api: Api) -> None:
-    """Deletion takes a file, or a folder with what is in it."""
+async def test_files_and_folders_can_be_deleted(api: Api) -> None:
+    """A folder with its content."""
     context = await api.context()
     for path in ("a.txt", "dir/b.txt", "dir/deep/c.txt"):
         await api.put(context, path, b"x")
@@ -180,8 +182,8 @@ async def test_a_deleted_file_is_gone_and_its_folder_can_go_whole(api: Api) -> N
     assert await api.names(context) == []
 
 
-async def test_a_url_works_only_for_what_it_was_made_for(api: Api) -> None:
-    """A URL to read cannot write, and a changed one does nothing."""
+async def test_a_url_is_valid_for_one_method_and_file(api: Api) -> None:
+    """A URL to read cannot write, and an altered one does nothing."""
     context = await api.context()
     await api.put(context, "a.txt", b"x")
     body = await api.ok("GetContextFileDownloadUrl", ContextId=context, FilePath="a.txt")
@@ -194,7 +196,7 @@ async def test_a_url_works_only_for_what_it_was_made_for(api: Api) -> None:
 
 
 async def test_a_url_expires_after_an_hour(timed: Api, clock: ManualClock) -> None:
-    """The answer says when, in Unix seconds, and it is so."""
+    """The answer has the time in Unix seconds."""
     context = await timed.context()
     await timed.put(context, "a.txt", b"x")
     body = await timed.ok("GetContextFileDownloadUrl", ContextId=context, FilePath="a.txt")
@@ -207,8 +209,8 @@ async def test_a_url_expires_after_an_hour(timed: Api, clock: ManualClock) -> No
         assert answer.status == 403
 
 
-async def test_an_upload_that_breaks_off_leaves_nothing(api: Api) -> None:
-    """Half a file is no file."""
+async def test_an_interrupted_upload_leaves_nothing(api: Api) -> None:
+    """No partial file appears."""
     context = await api.context()
     body = await api.ok("GetContextFileUploadUrl", ContextId=context, FilePath="a.txt")
 
@@ -222,7 +224,7 @@ async def test_an_upload_that_breaks_off_leaves_nothing(api: Api) -> None:
 
 
 async def test_a_folder_is_listed_by_page_number(api: Api) -> None:
-    """Count says how many there are in all."""
+    """Count is the number of all entries."""
     context = await api.context()
     for number in range(5):
         await api.put(context, f"{number}.txt", b"x" * number)
@@ -235,7 +237,7 @@ async def test_a_folder_is_listed_by_page_number(api: Api) -> None:
 
 
 async def test_a_folder_is_listed_by_cursor(api: Api) -> None:
-    """The other form of paging shows the same files."""
+    """Both forms of paging list the same files."""
     context = await api.context()
     for number in range(5):
         await api.put(context, f"{number}.txt", b"x")
@@ -251,15 +253,15 @@ async def test_a_folder_is_listed_by_cursor(api: Api) -> None:
 
 
 @pytest.mark.parametrize("fields", [{"PageNumber": 0}, {"PageSize": 0}, {"PageSize": 1001}])
-async def test_pages_of_files_out_of_range_are_refused(api: Api, fields: dict[str, int]) -> None:
-    """The bounds are named."""
+async def test_pages_out_of_range_are_errors(api: Api, fields: dict[str, int]) -> None:
+    """For page numbers and sizes."""
     context = await api.context()
     code = await api.code("DescribeContextFiles", ContextId=context, **fields)
     assert code == "InvalidParameter"
 
 
-async def test_a_folder_that_is_not_there_is_empty(api: Api) -> None:
-    """An object store knows no folders."""
+async def test_a_missing_folder_is_empty(api: Api) -> None:
+    """As in an object store."""
     context = await api.context()
     assert await api.names(context, "/no/such/folder") == []
 
@@ -284,10 +286,8 @@ async def test_a_folder_that_is_not_there_is_empty(api: Api) -> None:
         {"ContextId": "?", "Path": "/mnt/data", "Policy": json.dumps({"uploadPolicy": [1]})},
     ],
 )
-async def test_a_context_that_cannot_be_attached_creates_nothing(
-    api: Api, item: dict[str, str]
-) -> None:
-    """Create checks everything before it stores anything."""
+async def test_an_invalid_context_creates_no_session(api: Api, item: dict[str, str]) -> None:
+    """Everything is checked before anything is stored."""
     run = uuid.uuid4().hex
     if item.get("ContextId") == "?":
         item = {**item, "ContextId": await api.context()}

@@ -1,4 +1,4 @@
-"""Variables of a session: who sees them, and what is refused."""
+"""Environment variables of a session: visibility and limits."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def pairs(**variables: str) -> list[dict[str, str]]:
     return [{"key": name, "value": value} for name, value in variables.items()]
 
 
-async def test_what_is_set_is_seen_by_the_next_command_and_can_be_changed(api: Api) -> None:
-    """Quotes, line breaks and other alphabets survive."""
+async def test_the_next_command_sees_a_variable_that_was_set(api: Api) -> None:
+    """Quotes, line breaks and other alphabets survive; a variable can be changed."""
     session = await api.session()
     await api.tool(session, "set_env", envs=pairs(STAGE="old", TEXT="a 'b'\n汉"))
     assert await api.tool(session, "set_env", envs=pairs(STAGE="new")) == (False, "True")
@@ -27,7 +27,7 @@ async def test_what_is_set_is_seen_by_the_next_command_and_can_be_changed(api: A
 
 
 async def test_a_variable_of_one_command_hides_that_of_the_session(api: Api) -> None:
-    """And only for that command."""
+    """Only for that command."""
     session = await api.session()
     await api.tool(session, "set_env", envs=pairs(WHO="session"))
     arguments = {"command": "echo $WHO", "envs": {"WHO": "command"}}
@@ -36,8 +36,8 @@ async def test_a_variable_of_one_command_hides_that_of_the_session(api: Api) -> 
     assert await api.sh(session, "echo $WHO") == "session\n"
 
 
-async def test_all_or_some_are_read(api: Api) -> None:
-    """Those that are not set are missing in the answer."""
+async def test_all_or_some_variables_are_read(api: Api) -> None:
+    """Unset ones are missing in the answer."""
     session = await api.session()
     assert await api.tool(session, "get_env") == (False, "{}")
     await api.tool(session, "set_env", envs=pairs(A="1", B="2"))
@@ -48,7 +48,7 @@ async def test_all_or_some_are_read(api: Api) -> None:
 
 
 async def test_sessions_do_not_see_the_variables_of_each_other(api: Api) -> None:
-    """They are of one session alone."""
+    """They belong to one session."""
     mine, other = await api.session(), await api.session()
     await api.tool(mine, "set_env", envs=pairs(MINE="yes"))
     assert await api.tool(other, "get_env") == (False, "{}")
@@ -71,8 +71,8 @@ async def test_sessions_do_not_see_the_variables_of_each_other(api: Api) -> None
         pairs(A="secret" * 50_000),
     ],
 )
-async def test_what_is_no_variable_is_refused_and_sets_nothing(api: Api, envs: Any) -> None:
-    """None of the others either; values, which may be secrets, are not repeated."""
+async def test_an_invalid_variable_is_an_error_and_sets_nothing(api: Api, envs: Any) -> None:
+    """The valid ones are not set either; values, which may be secrets, are not repeated."""
     session = await api.session()
     others = [*pairs(GOOD="1"), *envs] if isinstance(envs, list) and envs else envs
     is_error, text = await api.tool(session, "set_env", envs=others)
@@ -83,8 +83,8 @@ async def test_what_is_no_variable_is_refused_and_sets_nothing(api: Api, envs: A
     assert await api.sh(session, "echo works") == "works\n"
 
 
-async def test_variables_can_never_grow_so_many_that_no_command_starts(api: Api) -> None:
-    """The refusal comes before the system's own limit."""
+async def test_the_size_of_all_variables_is_limited(api: Api) -> None:
+    """Below the limit of Linux, beyond which no command would start."""
     session = await api.session()
     answers = [
         await api.tool(session, "set_env", envs=pairs(**{f"V{number}": "x" * 100_000}))

@@ -1,4 +1,4 @@
-"""Metrics: numbers of the session alone, and of what it really does."""
+"""Metrics of a session."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TALK = (
 
 
 async def metrics(api: Api, session: str) -> dict[str, Any]:
-    """Ask for the metrics."""
+    """Return the metrics."""
     is_error, text = await api.tool(session, "get_metrics")
     assert not is_error, text
     numbers: dict[str, Any] = json.loads(text)
@@ -29,8 +29,8 @@ async def metrics(api: Api, session: str) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("sandboxed")
-async def test_memory_and_disk_grow_by_what_the_session_takes(api: Api) -> None:
-    """And not by what others take."""
+async def test_memory_and_disk_are_those_of_the_session(api: Api) -> None:
+    """Other sessions do not count."""
     session, other = await api.session(), await api.session()
     idle, elsewhere = await metrics(api, session), await metrics(api, other)
     await api.sh(session, "head -c 20000000 /dev/zero > zeros; sync zeros")
@@ -52,7 +52,7 @@ async def test_memory_and_disk_grow_by_what_the_session_takes(api: Api) -> None:
 
 @pytest.mark.usefixtures("sandboxed")
 async def test_processor_time_shows_as_a_share_of_the_machine(api: Api) -> None:
-    """A command that computes is seen, also when it is over; talk within is no traffic."""
+    """Also of a command that has ended; traffic inside the session does not count."""
     session = await api.session()
     first = await metrics(api, session)
     await api.sh(session, "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done")
@@ -71,15 +71,15 @@ def consumption(cpu: float, received: int = 0, sent: int = 0) -> Consumption:
 
 
 def test_rates_are_those_of_the_time_between_two_readings() -> None:
-    """Each of the three by itself."""
+    """For all three rates."""
     meter = Meter()
     sandbox: Any = object()
     assert meter.rates(sandbox, 10, consumption(5, 1000, 100)) == (0, 0, 0)
     assert meter.rates(sandbox, 14, consumption(7, 5000, 300)) == (0.5, 1000, 50)
 
 
-def test_a_sandbox_that_was_started_anew_has_no_rates_at_first() -> None:
-    """Its numbers begin at nothing, which is no negative use."""
+def test_a_restarted_sandbox_has_no_rates_at_first() -> None:
+    """Its totals start at zero, which is not negative use."""
     meter = Meter()
     before: Any = object()
     anew: Any = object()

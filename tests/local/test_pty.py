@@ -1,4 +1,4 @@
-"""Terminals of a session over its WebSocket: every byte, in order, to everybody who looks."""
+"""Terminals over the WebSocket: every subscriber receives every byte in order."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ _KEPT = 1024 * 1024
 
 @pytest.fixture
 async def address(api: Api) -> SessionAddress:
-    """A fresh session."""
+    """The address of a new session."""
     return await session_address(api, image="linux_latest")
 
 
 @pytest.fixture
 async def client(api: Api, address: SessionAddress) -> AsyncIterator[WebSocketClient]:
-    """A line to it."""
+    """A connection to it."""
     async with connect(api, address) as one:
         yield one
 
@@ -52,14 +52,14 @@ async def runs(client: WebSocketClient, command: str) -> str:
     return await client.open(shell=f"/bin/sh -c '{command}'")
 
 
-async def shown(client: WebSocketClient, command: str) -> bytes:
-    """Return all that a command shows on a terminal."""
+async def output_of(client: WebSocketClient, command: str) -> bytes:
+    """Return the output of a command on a terminal."""
     pieces, _ = await client.read_to_end(await runs(client, command))
     return join(pieces)
 
 
 async def test_a_terminal_echoes_runs_and_ends(client: WebSocketClient) -> None:
-    """What is typed is seen, then what it does, then its exit code."""
+    """Output has the echo of the input, the output of the command, and then the exit code."""
     terminal = await client.open()
     await client.type(terminal, "echo $((40 + 2)); exit 3\n")
     pieces, code = await client.read_to_end(terminal)
@@ -68,18 +68,18 @@ async def test_a_terminal_echoes_runs_and_ends(client: WebSocketClient) -> None:
     assert code == 3
 
 
-async def test_the_answer_comes_before_the_first_output(client: WebSocketClient) -> None:
-    """However fast the program is; official clients drop what they cannot place."""
+async def test_the_reply_comes_before_the_first_output(client: WebSocketClient) -> None:
+    """However fast the program is; official clients drop output for unknown ids."""
     invocation = await client.send(PTY, "pty.create", shell="/bin/echo hi")
     first = await client.next(lambda frame: True)
     assert first["invocationId"] == invocation
     assert (await client.next_output(first["data"]["result"]["ptySessionId"])).data == b"hi\r\n"
 
 
-async def test_output_waits_until_a_client_can_know_the_terminal(
+async def test_output_waits_until_the_client_can_know_the_id(
     api: Api, address: SessionAddress, client: WebSocketClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """But not for one that says at which byte it is, since that one knows it."""
+    """A client that connects with an offset knows it already."""
     monkeypatch.setattr(subscriber, "_REGISTER_DELAY", 3600)
     terminal = await client.open(shell="/bin/echo hi")
     async with connect(api, address) as other:
@@ -91,15 +91,15 @@ async def test_output_waits_until_a_client_can_know_the_terminal(
 
 
 async def test_the_exit_comes_after_the_last_output(client: WebSocketClient) -> None:
-    """Of a program that writes megabytes and ends."""
-    text = await shown(client, "head -c 5000000 /dev/zero | tr \\\\0 x")
+    """Also for a program that writes megabytes and exits."""
+    text = await output_of(client, "head -c 5000000 /dev/zero | tr \\\\0 x")
     assert text == b"x" * 5_000_000
 
 
-async def test_a_program_finds_a_terminal_of_the_size_that_was_asked_for(
+async def test_a_terminal_has_the_requested_size(
     client: WebSocketClient,
 ) -> None:
-    """With the directory and the variables, too."""
+    """It also has the directory and the variables."""
     script = "stty size; pwd; echo $TERM $A; tty"
     terminal = await client.open(
         shell=f"/bin/sh -c '{script}'", cols=101, rows=37, cwd="/tmp", envs={"A": "b c"}
@@ -112,7 +112,7 @@ async def test_a_program_finds_a_terminal_of_the_size_that_was_asked_for(
 async def test_a_terminal_has_the_variables_of_the_session(
     api: Api, address: SessionAddress, client: WebSocketClient
 ) -> None:
-    """Those of the terminal itself win."""
+    """Variables of the request win."""
     envs = [{"key": "A", "value": "session"}, {"key": "B", "value": "session"}]
     await api.tool(address.session, "set_env", envs=envs)
     terminal = await client.open(shell="/bin/sh -c 'echo $A $B'", envs={"B": "own"})
@@ -121,7 +121,7 @@ async def test_a_terminal_has_the_variables_of_the_session(
 
 
 async def test_a_new_size_reaches_the_program(client: WebSocketClient) -> None:
-    """Which is told by the signal for it."""
+    """The program receives SIGWINCH."""
     terminal = await client.open(shell="/bin/bash --norc")
     await client.type(
         terminal, "trap 'stty size' WINCH; echo re''ady; while :; do read -t 1; done\n"
@@ -131,7 +131,7 @@ async def test_a_new_size_reaches_the_program(client: WebSocketClient) -> None:
     await client.until(terminal, b"11 99")
 
 
-async def test_bytes_that_are_no_text_travel_both_ways(client: WebSocketClient) -> None:
+async def test_binary_data_goes_both_ways(client: WebSocketClient) -> None:
     """As base64."""
     terminal = await client.open(
         shell="/bin/sh -c 'stty raw -echo; echo ready; head -c 4 | od -tx1'"
@@ -141,11 +141,11 @@ async def test_bytes_that_are_no_text_travel_both_ways(client: WebSocketClient) 
     await client.send(PTY, "pty.input", ptySessionId=terminal, encoding="base64", data=data)
     pieces, _ = await client.read_to_end(terminal)
     assert b"ff 00 03 e6" in b"".join(piece.data for piece in pieces)
-    assert await shown(client, r"printf \\346\\261\\211\\377") == b"\xe6\xb1\x89\xff"
+    assert await output_of(client, r"printf \\346\\261\\211\\377") == b"\xe6\xb1\x89\xff"
 
 
 async def test_input_keeps_its_order(client: WebSocketClient) -> None:
-    """However many frames it takes."""
+    """Over any number of frames."""
     terminal = await client.open(
         shell="/bin/sh -c 'stty raw -echo; echo ready; head -c 2000 | cat'"
     )
@@ -157,8 +157,8 @@ async def test_input_keeps_its_order(client: WebSocketClient) -> None:
     assert b"".join(piece.data for piece in pieces).decode() == text
 
 
-async def test_terminals_that_are_open_are_listed(client: WebSocketClient) -> None:
-    """Those that have ended are not."""
+async def test_open_terminals_are_listed(client: WebSocketClient) -> None:
+    """Ended ones are not."""
     first, second = await client.open(), await client.open()
     assert (await client.ask(PTY, "pty.list"))["result"]["ptySessionIds"] == [first, second]
     await client.type(first, "exit\n")
@@ -166,8 +166,8 @@ async def test_terminals_that_are_open_are_listed(client: WebSocketClient) -> No
     assert (await client.ask(PTY, "pty.list"))["result"]["ptySessionIds"] == [second]
 
 
-async def test_a_kill_ends_what_runs_on_a_terminal(client: WebSocketClient) -> None:
-    """What ignores every other signal, and its children."""
+async def test_kill_ends_all_processes_of_a_terminal(client: WebSocketClient) -> None:
+    """Also those that ignore other signals, and their children."""
     terminal = await runs(client, 'trap "" HUP TERM INT; echo on; sleep 1000 & wait; wait')
     await client.until(terminal, b"on")
     assert await client.ask(PTY, "pty.kill", ptySessionId=terminal) == {"result": {}}
@@ -176,10 +176,10 @@ async def test_a_kill_ends_what_runs_on_a_terminal(client: WebSocketClient) -> N
     assert await client.ask(PTY, "pty.kill", ptySessionId=terminal) == {"result": {}}
 
 
-async def test_everybody_who_connects_sees_everything(
+async def test_every_subscriber_receives_all_output(
     api: Api, address: SessionAddress, client: WebSocketClient
 ) -> None:
-    """What was written before comes first; all can type."""
+    """Earlier output comes first; every client can write."""
     terminal = await runs(client, "echo first; read x; echo got $x")
     await client.until(terminal, b"first\r\n")
     async with connect(api, address) as other:
@@ -192,8 +192,8 @@ async def test_everybody_who_connects_sees_everything(
             assert code == 0
 
 
-async def test_nothing_is_lost_while_a_line_is_made_anew(api: Api, address: SessionAddress) -> None:
-    """Who says at which byte he is gets all that follows, and none of it twice."""
+async def test_a_reconnecting_client_loses_no_output(api: Api, address: SessionAddress) -> None:
+    """It continues at its offset and receives no byte twice."""
     async with connect(api, address) as client:
         terminal = await runs(client, "stty -echo; echo 0123456789; read x; seq 1 1000; read x")
         next_output = await client.until(terminal, b"\r\n")
@@ -207,10 +207,10 @@ async def test_nothing_is_lost_while_a_line_is_made_anew(api: Api, address: Sess
     assert join(pieces, len(next_output)) == numbers
 
 
-async def test_who_comes_after_the_end_sees_it_all(
+async def test_a_client_that_connects_after_the_end_receives_it(
     api: Api, address: SessionAddress, client: WebSocketClient
 ) -> None:
-    """The output, as far as it is kept, and the exit code."""
+    """With the output that is kept, and the exit code."""
     terminal = await runs(client, "echo done; exit 5")
     await client.read_to_end(terminal)
     async with connect(api, address) as late:
@@ -219,8 +219,8 @@ async def test_who_comes_after_the_end_sees_it_all(
     assert (join(pieces), code) == (b"done\r\n", 5)
 
 
-async def test_the_last_terminals_that_ended_are_kept(client: WebSocketClient) -> None:
-    """And no more of them, however many a session has had."""
+async def test_the_last_ended_terminals_are_kept(client: WebSocketClient) -> None:
+    """Older ones are forgotten."""
     terminals = []
     for number in range(19):
         terminals.append(await client.open(shell=f"/bin/echo {number}"))
@@ -231,10 +231,10 @@ async def test_the_last_terminals_that_ended_are_kept(client: WebSocketClient) -
     assert join(pieces) == b"2\r\n"
 
 
-async def test_connecting_again_on_one_line_replays_and_does_not_double(
+async def test_connecting_twice_on_one_connection_replays_once(
     client: WebSocketClient,
 ) -> None:
-    """What follows comes once."""
+    """Later output comes once."""
     terminal = await runs(client, "echo first; read x; echo last")
     await client.until(terminal, b"first\r\n")
     await client.ask(PTY, "pty.connect", ptySessionId=terminal)
@@ -244,13 +244,13 @@ async def test_connecting_again_on_one_line_replays_and_does_not_double(
     assert join(pieces, len(b"first\r\n")) == b"\r\nlast\r\n"
 
 
-async def test_a_client_that_reads_slowly_misses_nothing(api: Api, address: SessionAddress) -> None:
-    """The program waits for it, instead."""
+async def test_a_slow_client_misses_nothing(api: Api, address: SessionAddress) -> None:
+    """The program waits for it."""
     async with connect(api, address) as slow, connect(api, address) as fast:
         terminal = await runs(slow, "read x; head -c 8000000 /dev/zero | tr \\\\0 x")
         await fast.ask(PTY, "pty.connect", ptySessionId=terminal)
         await fast.type(terminal, "\n")
-        # Its buffers and the system's are full long before the end.
+        # All buffers are full long before the end.
         while sum(len(frame["data"].get("data", "")) for frame in fast.unread()) < 2 * _KEPT:
             await fast.ask(PTY, "pty.list")
         for one in (slow, fast):
@@ -258,8 +258,8 @@ async def test_a_client_that_reads_slowly_misses_nothing(api: Api, address: Sess
             assert join(pieces) == b"\r\n" + b"x" * 8_000_000
 
 
-async def test_a_program_that_nobody_looks_at_goes_on(api: Api, address: SessionAddress) -> None:
-    """What it writes is kept up to a bound, and the first byte that is left is told."""
+async def test_a_program_without_subscribers_goes_on(api: Api, address: SessionAddress) -> None:
+    """Its output is kept up to a bound; the offset says what was dropped."""
     async with connect(api, address) as client:
         terminal = await runs(
             client, "read x; head -c 5000000 /dev/zero | tr \\\\0 x; touch /tmp/end"
@@ -274,8 +274,8 @@ async def test_a_program_that_nobody_looks_at_goes_on(api: Api, address: Session
 
 
 async def test_a_background_process_does_not_keep_a_terminal_open(client: WebSocketClient) -> None:
-    """The end of its program is the end; who stays behind is hung up."""
-    assert await shown(client, "sleep 1000 & echo done") == b"done\r\n"
+    """The terminal ends with its program, and hangs up background processes."""
+    assert await output_of(client, "sleep 1000 & echo done") == b"done\r\n"
 
 
 @pytest.mark.parametrize(
@@ -294,15 +294,15 @@ async def test_a_background_process_does_not_keep_a_terminal_open(client: WebSoc
         ("pty.resize", {"ptySessionId": "pty-1", "cols": 1, "rows": 1}, "pty-1"),
     ],
 )
-async def test_what_cannot_be_done_is_refused_by_name(
+async def test_an_invalid_request_is_an_error_that_names_its_argument(
     client: WebSocketClient, method: str, params: dict[str, object], named: str
 ) -> None:
-    """The refusal says what it is about."""
+    """The error has the argument or the id."""
     assert named in await client.error(PTY, method, **params)
 
 
-async def test_input_that_is_no_base64_or_no_size_is_refused(client: WebSocketClient) -> None:
-    """Of a terminal that is there; it goes on."""
+async def test_invalid_input_and_sizes_are_errors(client: WebSocketClient) -> None:
+    """The terminal goes on."""
     terminal = await client.open()
     wrong = {"encoding": "base64", "data": "?"}
     assert "data" in await client.error(PTY, "pty.input", ptySessionId=terminal, **wrong)
@@ -315,7 +315,7 @@ async def test_input_that_is_no_base64_or_no_size_is_refused(client: WebSocketCl
 async def test_terminals_end_with_their_session(
     api: Api, address: SessionAddress, client: WebSocketClient
 ) -> None:
-    """Who looks at one is told, before the line ends."""
+    """Subscribers receive the exit before the connection closes."""
     terminal = await runs(client, "echo on; sleep 1000")
     await client.until(terminal, b"on")
     release = asyncio.create_task(api.released(address.session))
@@ -333,8 +333,8 @@ def tasks() -> set[asyncio.Task[Any]]:
     }
 
 
-async def test_nothing_goes_on_when_a_session_has_ended(timed: Api) -> None:
-    """Whatever was open in it, and whether it had ended before."""
+async def test_no_task_outlives_a_session(timed: Api) -> None:
+    """Open and ended terminals, watches and code all stop."""
     before = tasks()
     address = await session_address(timed)
     async with connect(timed, address) as client:
@@ -353,10 +353,10 @@ async def test_nothing_goes_on_when_a_session_has_ended(timed: Api) -> None:
     await timed.until(quiet)
 
 
-async def test_a_session_is_used_for_as_long_as_somebody_looks_at_a_terminal(
+async def test_a_session_with_a_subscribed_terminal_is_not_idle(
     timed: Api, clock: HandClock
 ) -> None:
-    """A build that one watches is not idle; a terminal that all have left is."""
+    """It becomes idle when the last subscriber disconnects."""
     address = await session_address(timed, await timed.session(Timeout=60))
     async with connect(timed, address) as client:
         await client.open()

@@ -1,4 +1,4 @@
-"""Files between contexts and sessions: what travels, when, and what is never lost."""
+"""Synchronization of contexts and sessions."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ pytestmark = pytest.mark.usefixtures("sandboxed")
 
 
 async def sync(api: Api, session: str, **fields: Any) -> list[dict[str, Any]]:
-    """Start a movement and wait until it ended; return the tasks that it added."""
+    """Start a sync and wait for its end; return the tasks that it added."""
     before = len(await api.tasks(session))
     await api.ok("SyncContext", SessionId=session, **fields)
     return (await api.settled(session))[before:]
 
 
 async def test_files_written_in_one_session_are_read_in_the_next(api: Api) -> None:
-    """The reason for contexts: what release uploads, create downloads."""
+    """A release uploads and a create downloads."""
     context = await api.context()
     first = await api.mounted(context)
     await api.sh(first, "mkdir -p /mnt/data/deep; echo hello > /mnt/data/deep/note.txt")
@@ -38,7 +38,7 @@ async def test_files_written_in_one_session_are_read_in_the_next(api: Api) -> No
 
 
 async def test_create_records_a_download_task_that_succeeds(api: Api) -> None:
-    """Clients wait for it: context, path, kind, times."""
+    """With context, path, type and times."""
     context = await api.context()
     await api.put(context, "a.txt", b"x")
     session = await api.mounted(context, "/app/code")
@@ -50,7 +50,7 @@ async def test_create_records_a_download_task_that_succeeds(api: Api) -> None:
 
 
 async def test_a_new_file_appears_in_a_live_sandbox(api: Api) -> None:
-    """A download reaches a session that is already running."""
+    """A download reaches a running session."""
     context = await api.context()
     session = await api.mounted(context)
     await api.sh(session, "true")
@@ -60,7 +60,7 @@ async def test_a_new_file_appears_in_a_live_sandbox(api: Api) -> None:
     assert await api.sh(session, "stat -c %U /mnt/data/later.txt") == "wuying\n"
 
 
-async def test_tasks_are_only_ever_added(api: Api) -> None:
+async def test_tasks_are_never_removed(api: Api) -> None:
     """Clients compare the list before and after."""
     session = await api.mounted(await api.context())
     (added,) = await sync(api, session)
@@ -70,7 +70,7 @@ async def test_tasks_are_only_ever_added(api: Api) -> None:
 
 
 async def test_one_file_is_synchronised_by_its_path(api: Api) -> None:
-    """The task has exactly the path that was asked for, and other files stay where they are."""
+    """The task has the requested path; other files are not synchronized."""
     context = await api.context()
     session = await api.mounted(context)
     await api.sh(session, "echo 1 > /mnt/data/one; echo 2 > /mnt/data/two")
@@ -79,8 +79,8 @@ async def test_one_file_is_synchronised_by_its_path(api: Api) -> None:
     assert await api.names(context) == ["one"]
 
 
-async def test_only_what_changed_is_published(api: Api) -> None:
-    """An upload without a change makes no new version."""
+async def test_an_upload_without_changes_publishes_nothing(api: Api) -> None:
+    """The context keeps the file that another client has written."""
     context = await api.context()
     session = await api.mounted(context)
     await api.sh(session, "echo 1 > /mnt/data/one")
@@ -90,8 +90,8 @@ async def test_only_what_changed_is_published(api: Api) -> None:
     assert await api.fetch(context, "one") == b"of somebody else"
 
 
-async def test_a_changed_file_wins_when_it_is_uploaded_last(api: Api) -> None:
-    """Two sessions, one file: the last upload counts; other files of both are kept."""
+async def test_the_last_upload_of_a_file_wins(api: Api) -> None:
+    """Other files of both sessions are kept."""
     context = await api.context()
     await api.put(context, "shared", b"0")
     first, second = await api.mounted(context), await api.mounted(context)
@@ -103,8 +103,8 @@ async def test_a_changed_file_wins_when_it_is_uploaded_last(api: Api) -> None:
     assert await api.fetch(context, "shared") == b"1\n"
 
 
-async def test_a_deletion_travels_unless_the_policy_says_otherwise(api: Api) -> None:
-    """DeletePolicy.syncLocalFile decides."""
+async def test_the_policy_decides_whether_deletions_are_uploaded(api: Api) -> None:
+    """By DeletePolicy.syncLocalFile."""
     for follow, left in ((True, ["stays"]), (False, ["goes", "stays"])):
         context = await api.context()
         await api.put(context, "goes", b"x")
@@ -115,8 +115,8 @@ async def test_a_deletion_travels_unless_the_policy_says_otherwise(api: Api) -> 
         assert await api.names(context) == left
 
 
-async def test_a_deletion_spares_what_somebody_else_has_just_written(api: Api) -> None:
-    """A session may only delete the version of a file that it has seen."""
+async def test_a_deletion_keeps_a_newer_file_of_another_client(api: Api) -> None:
+    """A session only deletes the version of a file that it has seen."""
     context = await api.context()
     await api.put(context, "file", b"old")
     session = await api.mounted(context)
@@ -126,7 +126,7 @@ async def test_a_deletion_spares_what_somebody_else_has_just_written(api: Api) -
     assert await api.fetch(context, "file") == b"new and longer"
 
 
-async def test_a_download_keeps_what_only_the_session_changed(api: Api) -> None:
+async def test_a_download_keeps_files_that_only_the_session_changed(api: Api) -> None:
     """Unsaved work is not overwritten by an old copy."""
     context = await api.context()
     await api.put(context, "file", b"old")
@@ -136,8 +136,8 @@ async def test_a_download_keeps_what_only_the_session_changed(api: Api) -> None:
     assert await api.sh(session, "cat /mnt/data/file") == "mine\n"
 
 
-async def test_policies_can_switch_both_directions_off(api: Api) -> None:
-    """A task is on record nevertheless, because clients wait for one."""
+async def test_policies_can_disable_both_directions(api: Api) -> None:
+    """A task is recorded nevertheless, because clients wait for it."""
     context = await api.context()
     await api.put(context, "there", b"x")
     session = await api.mounted(
@@ -162,10 +162,10 @@ async def test_policies_can_switch_both_directions_off(api: Api) -> None:
         ([], ["a.log", "a.py", "src"]),
     ],
 )
-async def test_white_lists_say_what_travels(
+async def test_white_lists_select_files(
     api: Api, lists: list[dict[str, Any]], expected: list[str]
 ) -> None:
-    """Literal and regular paths, with excludes below them."""
+    """Literal paths and patterns, with excludes."""
     context = await api.context()
     session = await api.mounted(context, bwList={"whiteLists": lists})
     await api.sh(session, "cd /mnt/data; mkdir -p src/skip; touch a.py a.log src/b.py src/skip/c")
@@ -175,8 +175,8 @@ async def test_white_lists_say_what_travels(
         assert await api.names(context, "src") == ["b.py"]
 
 
-async def test_links_stay_links_and_lead_nowhere_outside(api: Api) -> None:
-    """A link to the host's files is stored as a link and read as nothing."""
+async def test_links_are_stored_as_links(api: Api) -> None:
+    """A link to a file of the host is never followed."""
     context = await api.context()
     session = await api.mounted(context)
     await api.sh(session, "cd /mnt/data; echo 1 > f; ln -s f in; ln -s /etc/shadow out; mkfifo p")
@@ -190,7 +190,7 @@ async def test_links_stay_links_and_lead_nowhere_outside(api: Api) -> None:
 
 
 async def test_a_mount_that_became_a_link_stays_inside_the_session(api: Api) -> None:
-    """A session that replaces its mount by a link to the host's /etc uploads its own /etc."""
+    """A link to /etc uploads the /etc of the session."""
     context = await api.context()
     session = await api.mounted(context)
     await api.sh(session, "rmdir /mnt/data; ln -s /home/wuying /mnt/data; echo 1 > /home/wuying/h")
@@ -201,7 +201,7 @@ async def test_a_mount_that_became_a_link_stays_inside_the_session(api: Api) -> 
 async def test_a_link_with_the_name_of_the_archive_is_not_followed(
     api: Api, tmp_path: Path
 ) -> None:
-    """A session cannot have an archive of the host unpacked for it."""
+    """A session cannot have an archive of the host unpacked."""
     secret = tmp_path / "secret.tar.gz"
     with tarfile.open(secret, "w:gz") as archive:
         archive.add(__file__, "stolen")
@@ -214,8 +214,8 @@ async def test_a_link_with_the_name_of_the_archive_is_not_followed(
     assert "stolen" not in await api.sh(second, "ls -A /mnt/data")
 
 
-async def test_a_link_in_a_context_tells_nothing_about_the_host(api: Api) -> None:
-    """Whether a file of the host exists cannot be found out by asking for it through a link."""
+async def test_a_link_in_a_context_reveals_nothing_about_the_host(api: Api) -> None:
+    """Not even whether a file exists."""
     context = await api.context()
     session = await api.mounted(context)
     await api.sh(session, "ln -s /etc /mnt/data/out")
@@ -225,7 +225,7 @@ async def test_a_link_in_a_context_tells_nothing_about_the_host(api: Api) -> Non
     assert await api.names(context, "out") == []
 
 
-async def test_a_directory_with_thousands_of_directories_is_no_trouble(api: Api) -> None:
+async def test_a_tree_of_thousands_of_directories_is_synchronized(api: Api) -> None:
     """The number of open files does not grow with the tree."""
     context = await api.context()
     session = await api.mounted(context)
@@ -234,8 +234,8 @@ async def test_a_directory_with_thousands_of_directories_is_no_trouble(api: Api)
     assert await api.names(context, "2999") == ["f"]
 
 
-async def test_nested_mounts_do_not_mix(api: Api) -> None:
-    """What lies in an inner mount belongs to the inner context alone."""
+async def test_nested_mounts_are_independent(api: Api) -> None:
+    """Files of an inner mount belong to the inner context alone."""
     outer, inner = await api.context(), await api.context()
     items = [{"ContextId": outer, "Path": "/data"}, {"ContextId": inner, "Path": "/data/in"}]
     session = await api.session(PersistenceDataList=items)
@@ -249,7 +249,7 @@ async def test_nested_mounts_do_not_mix(api: Api) -> None:
 
 
 async def test_contexts_can_be_attached_later_and_are_listed(api: Api) -> None:
-    """Bind adds to what create attached."""
+    """BindContexts adds to the contexts of the create."""
     context = await api.context()
     await api.put(context, "a", b"x")
     session = await api.session()
@@ -284,10 +284,8 @@ async def test_the_deprecated_context_id_is_mounted_at_mnt_data(api: Api) -> Non
         ({"Path": "/mnt/data/../../etc"}, "InvalidParameter"),
     ],
 )
-async def test_a_movement_that_cannot_be_meant_is_refused(
-    api: Api, fields: dict[str, str], code: str
-) -> None:
-    """Nothing is put on record for it."""
+async def test_an_invalid_sync_is_an_error(api: Api, fields: dict[str, str], code: str) -> None:
+    """No task is recorded."""
     session = await api.mounted(await api.context())
     assert await api.code("SyncContext", SessionId=session, **fields) == code
     assert len(await api.tasks(session)) == 1
@@ -317,7 +315,7 @@ async def test_a_session_is_kept_when_its_files_cannot_be_saved(
 
 
 async def test_an_upload_while_files_change_takes_whole_files(api: Api) -> None:
-    """A file that is rewritten all the time is uploaded in one of its states, or the task fails."""
+    """A file that changes all the time is uploaded in one of its states, or the task fails."""
     context = await api.context()
     session = await api.mounted(context)
     write = "head -c 50000 /dev/zero | tr '\\0' {0} > t; mv t f; "
@@ -331,8 +329,8 @@ async def test_an_upload_while_files_change_takes_whole_files(api: Api) -> None:
     await api.released(session)
 
 
-async def test_archive_mode_packs_and_comes_back_in_place(api: Api) -> None:
-    """One archive, single files for what is excluded, and all files in the next session."""
+async def test_archive_mode_packs_files_and_restores_them(api: Api) -> None:
+    """One archive, single files for excluded paths, and all files in the next session."""
     context = await api.context()
     upload = {"uploadMode": "Archive", "archiveExcludePaths": ["loose"]}
     first = await api.mounted(context, uploadPolicy=upload)
@@ -349,8 +347,8 @@ async def test_archive_mode_packs_and_comes_back_in_place(api: Api) -> None:
     assert await api.sh(third, "cd /mnt/data/a; ls; cat z") == "z\n3\n"
 
 
-async def test_a_change_without_archive_mode_makes_packed_files_single_again(api: Api) -> None:
-    """Afterwards the context has files only, and nothing was lost or came back."""
+async def test_an_upload_without_archive_mode_replaces_the_archive(api: Api) -> None:
+    """The context has single files only; nothing is lost or returns."""
     context = await api.context()
     first = await api.mounted(context, uploadPolicy={"uploadMode": "Archive"})
     await api.sh(first, "cd /mnt/data; echo 1 > a; echo 2 > b")
@@ -361,8 +359,8 @@ async def test_a_change_without_archive_mode_makes_packed_files_single_again(api
     assert await api.names(context) == ["b", "c"]
 
 
-async def test_an_archive_is_delivered_as_it_is_when_the_policy_says_so(api: Api) -> None:
-    """Without extraction the session gets the archive itself."""
+async def test_a_policy_can_download_the_archive_itself(api: Api) -> None:
+    """Without extraction."""
     context = await api.context()
     first = await api.mounted(context, uploadPolicy={"uploadMode": "Archive"})
     await api.sh(first, "echo 1 > /mnt/data/a")
@@ -372,8 +370,8 @@ async def test_an_archive_is_delivered_as_it_is_when_the_policy_says_so(api: Api
     assert listed == "a\n.agentbay-archive.tar.gz\n"
 
 
-async def test_files_are_removed_when_their_time_is_over(timed: Api, clock: ManualClock) -> None:
-    """RecyclePolicy counts from the upload, for the paths it names."""
+async def test_expired_files_are_removed(timed: Api, clock: ManualClock) -> None:
+    """RecyclePolicy counts from the upload, for its paths."""
     context = await timed.context()
     recycle = {"lifecycle": "Lifecycle_1Day", "paths": ["cache"]}
     session = await timed.mounted(context, recyclePolicy=recycle)
@@ -390,8 +388,8 @@ async def test_files_are_removed_when_their_time_is_over(timed: Api, clock: Manu
     assert "keep" in await timed.names(context)
 
 
-async def test_a_policy_without_parts_means_the_default(api: Api) -> None:
-    """An empty policy text is the default policy."""
+async def test_an_empty_policy_is_the_default_policy(api: Api) -> None:
+    """It uploads on release."""
     context = await api.context()
     item = {"ContextId": context, "Path": "/mnt/data", "Policy": ""}
     session = await api.session(PersistenceDataList=[item])

@@ -1,4 +1,4 @@
-"""Tools: what they answer, how they fail, and which arguments they refuse."""
+"""Tools: answers, errors and invalid arguments."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ pytestmark = pytest.mark.usefixtures("sandboxed")
 
 
 async def shell(api: Api, session: str, **arguments: Any) -> tuple[bool, dict[str, Any]]:
-    """Call the shell and read its answer."""
+    """Call the tool `shell` and parse its answer."""
     is_error, text = await api.tool(session, "shell", **arguments)
     return is_error, json.loads(text)
 
 
 @pytest.fixture
 async def session(api: Api) -> str:
-    """A fresh session."""
+    """A new session."""
     return await api.session()
 
 
@@ -38,30 +38,28 @@ async def test_a_command_answers_with_both_streams_and_its_exit_code(
 
 
 async def test_cwd_and_variables_reach_the_command(api: Api, session: str) -> None:
-    """Spaces and quotes in both survive."""
+    """With spaces and quotes."""
     await api.sh(session, "mkdir -p '/tmp/a b'")
     arguments = {"command": 'pwd; echo "$GREETING"', "cwd": "/tmp/a b"}
     _, answer = await shell(api, session, envs={"GREETING": 'it\'s "me"'}, **arguments)
     assert answer["stdout"] == '/tmp/a b\nit\'s "me"\n'
 
 
-async def test_a_command_out_of_time_is_an_error_that_keeps_its_output(
-    api: Api, session: str
-) -> None:
-    """What was written is there; the reason is not in a stream."""
+async def test_a_timeout_is_an_error_that_keeps_the_output(api: Api, session: str) -> None:
+    """The reason is in a field of its own, not in a stream."""
     is_error, answer = await shell(api, session, command="echo first; sleep 60", timeout_ms=300)
     assert is_error
     assert (answer["stdout"], answer["stderr"], answer["errorCode"]) == ("first\n", "", -1)
     assert "timeout" in answer["errorMessage"]
 
 
-async def test_nul_bytes_and_broken_utf8_survive_as_far_as_text_can(api: Api, session: str) -> None:
-    """NUL stays; what is no text becomes a replacement character."""
+async def test_output_that_is_not_text_is_decoded(api: Api, session: str) -> None:
+    """NUL stays; invalid UTF-8 becomes replacement characters."""
     _, answer = await shell(api, session, command=r"printf 'a\000b\377c'")
     assert answer["stdout"] == "a\0b�c"
 
 
-async def test_commands_run_at_the_same_time(api: Api, session: str) -> None:
+async def test_commands_run_concurrently(api: Api, session: str) -> None:
     """Two commands that wait for each other both end."""
     await api.sh(session, "mkfifo /tmp/meet")
     there, here = await asyncio.gather(
@@ -70,8 +68,8 @@ async def test_commands_run_at_the_same_time(api: Api, session: str) -> None:
     assert (there, here) == ("hello\n", "")
 
 
-async def test_first_uses_at_once_start_one_sandbox(api: Api, session: str) -> None:
-    """Everybody lands in the same session."""
+async def test_concurrent_first_calls_start_one_sandbox(api: Api, session: str) -> None:
+    """All commands run in the same session."""
     outputs = await asyncio.gather(
         *(
             api.sh(session, "cat /proc/sys/kernel/random/boot_id; readlink /proc/self/ns/pid")
@@ -81,33 +79,33 @@ async def test_first_uses_at_once_start_one_sandbox(api: Api, session: str) -> N
     assert len(set(outputs)) == 1
 
 
-async def test_a_directory_that_is_not_there_is_an_error(api: Api, session: str) -> None:
-    """The reason stands where clients look for it."""
+async def test_a_missing_directory_is_an_error(api: Api, session: str) -> None:
+    """Official clients look for the reason in stderr."""
     is_error, answer = await shell(api, session, command="ls", cwd="/no/such")
     assert is_error
     assert "No such file or directory" in answer["stderr"]
 
 
 async def test_a_file_is_written_read_appended_and_described(api: Api, session: str) -> None:
-    """The round trip of text, with parents made on the way."""
+    """Parents are created."""
     path = "/home/wuying/new/dir/note.txt"
     assert await api.tool(session, "write_file", path=path, content="héllo\n") == (False, "True")
     await api.tool(session, "write_file", path=path, content="more", mode="append")
     assert await api.tool(session, "read_file", path=path) == (False, "héllo\nmore")
     _, info = await api.tool(session, "get_file_info", path=path)
-    facts = dict(line.split(": ", 1) for line in info.splitlines())
-    assert (facts["size"], facts["isFile"], facts["isDirectory"]) == ("11", "true", "false")
-    assert (facts["name"], facts["owner"]) == ("note.txt", "wuying")
+    fields = dict(line.split(": ", 1) for line in info.splitlines())
+    assert (fields["size"], fields["isFile"], fields["isDirectory"]) == ("11", "true", "false")
+    assert (fields["name"], fields["owner"]) == ("note.txt", "wuying")
 
 
-async def test_a_relative_path_begins_at_home(api: Api, session: str) -> None:
-    """Tools and commands agree on it."""
+async def test_a_relative_path_starts_at_the_home_directory(api: Api, session: str) -> None:
+    """For tools and commands."""
     await api.tool(session, "write_file", path="here.txt", content="x")
     assert await api.sh(session, "cat /home/wuying/here.txt") == "x"
 
 
-async def test_pieces_of_a_text_join_to_the_whole(api: Api, session: str) -> None:
-    """Byte ranges that cut through characters lose nothing when they are joined."""
+async def test_byte_ranges_of_a_text_join_to_the_whole(api: Api, session: str) -> None:
+    """Also if they cut through characters."""
     text = "aé漢🚀" * 50
     await api.tool(session, "write_file", path="t", content=text)
     size = len(text.encode())
@@ -135,14 +133,14 @@ async def test_a_large_file_makes_the_round_trip(api: Api, session: str) -> None
 
 
 async def test_a_listing_marks_directories_and_files(api: Api, session: str) -> None:
-    """One line each, sorted by name; a line break in a name does not make two."""
+    """One line each, sorted by name; a line break in a name is escaped."""
     await api.sh(session, r'mkdir -p d/sub; touch d/a.txt "d/b$(printf "\nx")"')
     _, text = await api.tool(session, "list_directory", path="d")
     assert text.splitlines() == ["[FILE] a.txt", "[FILE] b\\nx", "[DIR] sub"]
 
 
-async def test_search_finds_names_and_leaves_out_what_is_excluded(api: Api, session: str) -> None:
-    """The excluded part is not entered."""
+async def test_search_finds_names_except_excluded_ones(api: Api, session: str) -> None:
+    """Excluded directories are not entered."""
     await api.sh(session, "mkdir -p s/keep s/skip; touch s/a.py s/keep/b.py s/skip/c.py s/d.txt")
     arguments = {"path": "/home/wuying/s", "pattern": "*.py", "excludePatterns": "skip, none"}
     _, text = await api.tool(session, "search_files", **arguments)
@@ -166,8 +164,8 @@ async def test_an_edit_replaces_the_first_occurrence_and_shows_the_difference(
     assert await api.sh(session, "cat e") == "1 two one\n"
 
 
-async def test_an_edit_that_does_not_fit_changes_nothing(api: Api, session: str) -> None:
-    """The one that fails is named."""
+async def test_an_edit_whose_text_is_missing_changes_nothing(api: Api, session: str) -> None:
+    """The error names the edit."""
     await api.tool(session, "write_file", path="e", content="abc")
     edits = [{"oldText": "a", "newText": "x"}, {"oldText": "zzz", "newText": "y"}]
     is_error, text = await api.tool(session, "edit_file", path="e", edits=edits)
@@ -177,7 +175,7 @@ async def test_an_edit_that_does_not_fit_changes_nothing(api: Api, session: str)
 
 
 async def test_moving_and_deleting(api: Api, session: str) -> None:
-    """Directories move; only files are deleted."""
+    """Directories can be moved; only files can be deleted."""
     await api.sh(session, "mkdir -p from/x; echo 1 > from/x/f")
     await api.tool(session, "move_file", source="from", destination="to")
     assert await api.sh(session, "cat to/x/f") == "1\n"
@@ -190,7 +188,7 @@ async def test_moving_and_deleting(api: Api, session: str) -> None:
 
 
 async def test_several_files_are_read_at_once(api: Api, session: str) -> None:
-    """One that is missing does not hide the others."""
+    """A missing one does not hide the others."""
     await api.sh(session, "echo 1 > a; echo 2 > b")
     _, text = await api.tool(session, "read_multiple_files", paths=["a", "none", "b"])
     blocks = text.split("\n---\n")
@@ -209,10 +207,10 @@ async def test_several_files_are_read_at_once(api: Api, session: str) -> None:
         ("move_file", {"source": "/no/such", "destination": "/tmp/x"}),
     ],
 )
-async def test_a_missing_file_is_said_in_the_services_words(
+async def test_the_error_of_a_missing_file_has_the_wire_form(
     api: Api, session: str, tool: str, arguments: dict[str, Any]
 ) -> None:
-    """Path and reason are in the text."""
+    """It has the path and the reason."""
     is_error, text = await api.tool(session, tool, **arguments)
     assert is_error
     assert text.startswith("Execution failed. Error code:-32602 Error message: Failed to ")
@@ -237,10 +235,10 @@ async def test_a_missing_file_is_said_in_the_services_words(
         ("read_multiple_files", {"paths": [1]}, "paths"),
     ],
 )
-async def test_a_wrong_argument_is_named(
+async def test_an_invalid_argument_is_named(
     api: Api, session: str, tool: str, arguments: dict[str, Any], named: str
 ) -> None:
-    """The answer is an error that says which and why."""
+    """The error says which and why."""
     is_error, text = await api.tool(session, tool, **arguments)
     assert is_error
     assert named in text
@@ -255,32 +253,32 @@ async def test_a_wrong_argument_is_named(
         ("shell", {"command": "echo \ud800"}),
     ],
 )
-async def test_half_a_character_is_refused(
+async def test_half_a_surrogate_pair_is_an_error(
     api: Api, session: str, tool: str, arguments: dict[str, Any]
 ) -> None:
-    """JSON can carry what no file can hold; the answer is an error of the tool."""
+    """JSON can carry it, and no file can."""
     await api.sh(session, "echo a > t")
     is_error, text = await api.tool(session, tool, **arguments)
     assert is_error
     assert "surrogate" in text
 
 
-async def test_reading_behind_the_end_is_empty(api: Api, session: str) -> None:
-    """An offset past the end is no error."""
+async def test_reading_beyond_the_end_is_empty(api: Api, session: str) -> None:
+    """An offset beyond the end is not an error."""
     await api.sh(session, "echo a > t")
     arguments = {"path": "t", "offset": 2**61, "length": 5}
     assert await api.tool(session, "read_file", **arguments) == (False, "")
 
 
-async def test_an_unknown_tool_is_refused_by_name(api: Api, session: str) -> None:
-    """Image and tool are in the text."""
+async def test_an_unknown_tool_is_an_error(api: Api, session: str) -> None:
+    """The text has the image and the tool."""
     is_error, text = await api.tool(session, "run_code", code="1")
     assert is_error
     assert "'run_code' is not offered by image 'linux_latest'" in text
 
 
-async def test_the_catalogue_describes_every_tool(api: Api) -> None:
-    """The list is JSON text with schemas, and every tool in it exists."""
+async def test_the_list_of_tools_has_their_schemas(api: Api) -> None:
+    """The required arguments are among the properties."""
     body = await api.ok("ListMcpTools", ImageId="linux_latest")
     tools = json.loads(body["Data"])
     assert {"shell", "read_file", "write_file"} <= {tool["name"] for tool in tools}

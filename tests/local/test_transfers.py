@@ -1,4 +1,4 @@
-"""The store for whole files: a session's own, unseen by all else, and gone with it."""
+"""The file-transfer context of a session: private, and removed with it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TOP = "/tmp/file-transfer"
 
 
 async def store(api: Api, session: str) -> str:
-    """Load the store of a session, and return the id of its context."""
+    """Load the file-transfer context of a session, and return its id."""
     fields: dict[str, Any] = {"SessionId": session, "ContextTypes.1": "file_transfer"}
     (entry,) = (await api.ok("GetAndLoadInternalContext", **fields))["Data"]
     assert (entry["ContextPath"], entry["ContextType"]) == (TOP, "file_transfer")
@@ -29,14 +29,14 @@ async def store(api: Api, session: str) -> str:
 
 
 async def move(api: Api, session: str, context: str, path: str, mode: str) -> dict[str, Any]:
-    """Move one file, and return the task that says how that went."""
+    """Transfer one file, and return its task."""
     await api.ok("SyncContext", SessionId=session, ContextId=context, Path=path, Mode=mode)
     fields = {"ContextId": context, "Path": path, "TaskType": mode}
     return (await api.settled(session, **fields))[-1]
 
 
-async def test_a_file_comes_in_and_another_one_goes_out(api: Api) -> None:
-    """Both are named as the session sees them."""
+async def test_files_are_transferred_in_both_directions(api: Api) -> None:
+    """By their paths in the session."""
     session = await api.session()
     context = await store(api, session)
     assert await api.sh(session, f"ls -A {TOP}") == ""
@@ -51,16 +51,16 @@ async def test_a_file_comes_in_and_another_one_goes_out(api: Api) -> None:
     assert code == "ContextFile.NotFound"
 
 
-async def test_a_store_is_made_once(api: Api) -> None:
-    """Asking again gives the same; each session has its own."""
+async def test_a_transfer_context_is_created_once(api: Api) -> None:
+    """Each session has its own."""
     session, other = await api.session(), await api.session()
     context = await store(api, session)
     assert await store(api, session) == context
     assert await store(api, other) != context
 
 
-async def test_a_store_is_in_no_listing_and_in_no_task_of_others(api: Api) -> None:
-    """Who does not ask for it by its id never learns of it."""
+async def test_a_transfer_context_is_not_listed(api: Api) -> None:
+    """Its tasks are only listed by its id."""
     session = await api.mounted(mine := await api.context())
     before = await api.ok("ListContexts")
     context = await store(api, session)
@@ -77,8 +77,8 @@ async def test_a_store_is_in_no_listing_and_in_no_task_of_others(api: Api) -> No
     assert await api.code("GetContext", Name=context) == "Context.NotFound"
 
 
-async def test_saving_everything_leaves_the_store_alone(api: Api) -> None:
-    """Its files are on their way to somewhere else."""
+async def test_a_sync_of_all_contexts_skips_the_transfer_context(api: Api) -> None:
+    """Its files are only transferred by path."""
     session = await api.mounted(await api.context())
     context = await store(api, session)
     await api.sh(session, f"echo x > {TOP}/x; echo kept > /mnt/data/kept")
@@ -87,31 +87,31 @@ async def test_saving_everything_leaves_the_store_alone(api: Api) -> None:
     assert await api.names(context) == []
 
 
-async def test_a_store_goes_with_its_session(api: Api) -> None:
-    """Neither its rows nor its files stay, and what is in it is not saved first."""
+async def test_a_transfer_context_is_removed_with_its_session(api: Api) -> None:
+    """With its rows and files, and without an upload."""
     session = await api.session()
     context = await store(api, session)
     await api.put(context, f"{TOP}/x", b"x")
-    place = api.service.home / "contexts" / context
-    assert place.is_dir()
+    directory = api.service.home / "contexts" / context
+    assert directory.is_dir()
     await api.released(session)
     assert await api.code("GetContext", ContextId=context) == "Context.NotFound"
 
     async def gone() -> bool:
-        return not place.exists()
+        return not directory.exists()
 
     await api.until(gone)
 
 
-async def test_a_store_does_not_outlive_the_service(tmp_path: Path) -> None:
-    """Also not on the disk, where contexts of people stay, and not if it was killed."""
+async def test_a_transfer_context_does_not_outlive_the_service(tmp_path: Path) -> None:
+    """Not even if the service was killed; other contexts stay on disk."""
     async with LocalService(home=tmp_path) as service, aiohttp.ClientSession() as http:
         api = Api(http, service)
         kept = await api.context()
         own = await store(api, await api.session())
         for context, path in ((kept, "/x"), (own, f"{TOP}/x")):
             await api.put(context, path, b"x")
-    # What a service leaves that was killed.
+    # The leftovers of a killed service.
     killed = Store.open(tmp_path / "state.db")
     killed.contexts.add("SdkCtx-left", "left", 1.0, "s-gone")
     killed.close()
@@ -121,33 +121,33 @@ async def test_a_store_does_not_outlive_the_service(tmp_path: Path) -> None:
         assert await api.code("GetContext", ContextId="SdkCtx-left") == "Context.NotFound"
         assert await api.fetch(kept, "/x") == b"x"
         assert await api.code("GetContext", ContextId=own) == "Context.NotFound"
-        assert [place.name for place in (tmp_path / "contexts").iterdir()] == [kept]
+        assert [directory.name for directory in (tmp_path / "contexts").iterdir()] == [kept]
 
 
 @pytest.mark.parametrize("path", ["/home/wuying/x", TOP, f"{TOP}x/y", f"{TOP}/../x"])
-async def test_only_paths_in_the_store_are_taken(api: Api, path: str) -> None:
-    """Before anything is sent."""
+async def test_paths_outside_the_transfer_directory_are_errors(api: Api, path: str) -> None:
+    """No URL is made for them."""
     context = await store(api, await api.session())
     code = await api.code("GetContextFileUploadUrl", ContextId=context, FilePath=path)
     assert code == "InvalidParameter"
 
 
-async def test_a_context_of_yours_at_that_path_stays_what_it_is(api: Api) -> None:
-    """Then there is no store."""
+async def test_a_mount_at_the_transfer_directory_is_kept(api: Api) -> None:
+    """The session then has no transfer context."""
     session = await api.mounted(await api.context(), TOP)
     fields: dict[str, Any] = {"SessionId": session, "ContextTypes.1": "file_transfer"}
     assert await api.code("GetAndLoadInternalContext", **fields) == "InvalidParameter"
 
 
-async def test_other_kinds_of_stores_are_refused(api: Api) -> None:
+async def test_other_context_types_are_errors(api: Api) -> None:
     """The error names the parameter."""
     fields: dict[str, Any] = {"SessionId": await api.session(), "ContextTypes.1": "other"}
     _, body = await api.call("GetAndLoadInternalContext", **fields)
     assert body["Message"].startswith("ContextTypes.1 must be 'file_transfer'")
 
 
-async def test_a_url_of_a_store_ends_with_the_session(api: Api) -> None:
-    """Nothing can be put where nobody will look."""
+async def test_a_url_of_a_transfer_context_ends_with_the_session(api: Api) -> None:
+    """Nothing can be uploaded to it afterwards."""
     session = await api.session()
     context = await store(api, session)
     fields = {"ContextId": context, "FilePath": f"{TOP}/x"}

@@ -1,4 +1,4 @@
-"""Trees: which paths are meant, and that text is cut between characters."""
+"""Trees: selection, expiry, safe writes and archives; and cutting UTF-8."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 
 @given(st.text(), st.integers(1, 9))
-def test_pieces_of_any_text_join_to_the_whole(text: str, size: int) -> None:
-    """Cut anywhere, every character lands in exactly one piece."""
+def test_ranges_of_any_text_join_to_the_whole(text: str, size: int) -> None:
+    """Every character is in exactly one range."""
     data = text.encode("utf-8", "replace")
     pieces = []
     for start in range(0, len(data), size):
@@ -43,7 +43,7 @@ def test_pieces_of_any_text_join_to_the_whole(text: str, size: int) -> None:
 
 @given(st.binary(), st.integers(0, 20), st.integers(0, 20))
 def test_any_bytes_can_be_cut(data: bytes, start: int, length: int) -> None:
-    """What is no UTF-8 does not break the reader."""
+    """Invalid UTF-8 is no error."""
     assert isinstance(decode_whole_characters(data, start, start + length), str)
 
 
@@ -59,18 +59,18 @@ def test_any_bytes_can_be_cut(data: bytes, start: int, length: int) -> None:
         ("", (), "x/.agentbay-partial-00", False),
     ],
 )
-def test_a_selection_knows_its_paths(
+def test_a_selection_compares_whole_names(
     only: str, inner: tuple[str, ...], path: str, expected: bool
 ) -> None:
-    """Parts of names are no parts of paths."""
+    """A prefix of a name does not match."""
     assert Selection(SyncPolicy(), only, inner).matcher()(path) is expected
 
 
 def test_excludes_are_relative_to_their_white_list() -> None:
     """The same name elsewhere is not excluded."""
     lists = [WhiteList("src", ["tmp"]), WhiteList("doc")]
-    picked = Selection(SyncPolicy(bw_list=BWList(lists))).matcher()
-    assert [picked(path) for path in ("src/a", "src/tmp/a", "doc/tmp", "tmp")] == [
+    matches = Selection(SyncPolicy(bw_list=BWList(lists))).matcher()
+    assert [matches(path) for path in ("src/a", "src/tmp/a", "doc/tmp", "tmp")] == [
         True,
         False,
         True,
@@ -78,15 +78,15 @@ def test_excludes_are_relative_to_their_white_list() -> None:
     ]
 
 
-def test_a_lifecycle_becomes_a_date_for_its_paths() -> None:
-    """Days count from now; directories and other paths have no date."""
+def test_a_lifecycle_becomes_an_expiry_time_of_its_paths() -> None:
+    """Directories and other paths have none."""
     policy = RecyclePolicy(lifecycle=Lifecycle.LIFECYCLE_3DAYS, paths=["cache"])
     added = {"cache": Stamp(DIRECTORY), "cache/a": Stamp(FILE), "keep": Stamp(FILE)}
     assert expiry_times(policy, added, 1000.0) == {"cache/a": 1000.0 + 3 * 24 * 3600}
 
 
-def test_landing_never_follows_a_link_out(tmp_path: Path) -> None:
-    """A link on the way is refused or stays inside; a link at the end is replaced."""
+def test_writes_never_follow_a_link_out(tmp_path: Path) -> None:
+    """A link on the way is an error or stays inside; a link at the end is replaced."""
     top, outside = tmp_path / "top", tmp_path / "outside"
     top.mkdir()
     outside.mkdir()
@@ -109,7 +109,7 @@ def test_landing_never_follows_a_link_out(tmp_path: Path) -> None:
 
 
 def test_a_hostile_archive_writes_nothing_outside(tmp_path: Path) -> None:
-    """Members with absolute or climbing names, devices and hard links are left out."""
+    """Absolute paths, parents, devices and hard links are skipped."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
         for name in ("../climb", "/absolute", "a/../../climb", "good"):
