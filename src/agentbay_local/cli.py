@@ -1,8 +1,8 @@
 """The command line: ``agentbay local`` runs the service, ``agentbay doctor`` probes the machine.
 
-Standard output carries what programs read: one line once the service answers. Everything for people
-goes to standard error. Exit code 0 is a clean end, 1 a machine that cannot isolate (``doctor``), 2
-a start that failed.
+Standard output is for programs: one line once the service answers. Messages for people go to
+standard error. Exit code 0 is a clean end, 1 a machine that cannot isolate sessions (``doctor``),
+2 a failed start.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_DESCRIPTORS = 65_536
+_MAX_DESCRIPTORS = 65_536
 _KEY_VARIABLE = "AGENTBAY_API_KEY"
 _CLOCKS: dict[str, Callable[[], Clock]] = {
     "auto": partial(ManualClock, auto=True),
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
     Args:
-        arguments: What follows the name of the program; by default that of this process.
+        arguments: Command-line arguments; those of this process by default.
 
     Example:
         ::
@@ -57,19 +57,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             agentbay local --port 8080 --home ~/.agentbay
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    chosen = _parser().parse_args(arguments)
+    options = _parser().parse_args(arguments)
     try:
-        if chosen.command == "doctor":
+        if options.command == "doctor":
             return asyncio.run(_doctor())
-        return asyncio.run(_local(chosen))
+        return asyncio.run(_local(options))
     except HomeInUseError as error:
-        return _failed(str(error))
+        return _fail(str(error))
     except sqlite3.Error as error:
-        return _failed(f"the state in {chosen.home} cannot be used: {error}")
+        return _fail(f"the state in {options.home} cannot be used: {error}")
     except OSError as error:
-        return _failed(error.strerror or str(error))
+        return _fail(error.strerror or str(error))
     except ValueError as error:
-        return _failed(str(error))
+        return _fail(str(error))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -81,10 +81,10 @@ def _parser() -> argparse.ArgumentParser:
     local.add_argument(
         "--home",
         type=Path,
-        help="directory that keeps contexts; without it they end with the service",
+        help="directory that keeps contexts; without it they are deleted with the service",
     )
     local.add_argument(
-        "--api-key", help=f"key that clients must send; else {_KEY_VARIABLE}, else a random one"
+        "--api-key", help=f"key that clients must send (default: {_KEY_VARIABLE}, or random)"
     )
     local.add_argument(
         "--isolation",
@@ -97,13 +97,13 @@ def _parser() -> argparse.ArgumentParser:
         "--faults",
         type=Path,
         metavar="FILE",
-        help="JSON file of faults to inject; looked at again whenever it changes",
+        help="JSON file of faults to inject; read again whenever it changes",
     )
     local.add_argument(
         "--clock",
         choices=sorted(_CLOCKS),
         default="real",
-        help="'manual' stands still until /_control/clock moves it; 'auto' jumps when everybody "
+        help="'manual' stands still until /_control/clock moves it; 'auto' jumps when every task "
         "waits (%(default)s)",
     )
     local.add_argument(
@@ -112,61 +112,63 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="HOST[:PORT]",
         dest="allow_hosts",
-        help="host that sessions may reach, at 80 and 443 or at the port; may be given often",
+        help="host that sessions may reach, at ports 80 and 443 or at PORT; may be repeated",
     )
     limits.add_flags(local)
     commands.add_parser("doctor", help="say whether this machine can isolate sessions")
     return parser
 
 
-async def _local(chosen: argparse.Namespace) -> int:
-    key = chosen.api_key or os.environ.get(_KEY_VARIABLE) or None
+async def _local(options: argparse.Namespace) -> int:
+    key = options.api_key or os.environ.get(_KEY_VARIABLE) or None
     service = LocalService(
-        host=chosen.host,
-        port=chosen.port,
-        home=chosen.home,
+        host=options.host,
+        port=options.port,
+        home=options.home,
         api_key=key,
-        isolation=chosen.isolation,
-        clock=_CLOCKS[chosen.clock](),
-        faults=chosen.faults,
-        limits=limits.chosen(chosen),
-        allow_hosts=chosen.allow_hosts,
+        isolation=options.isolation,
+        clock=_CLOCKS[options.clock](),
+        faults=options.faults,
+        limits=limits.from_flags(options),
+        allow_hosts=options.allow_hosts,
     )
-    _take_descriptors()
+    _raise_descriptor_limit()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with service:
-        _warn(service, chosen.host, random_key=key is None)
+        _print_warnings(service, options.host, random_key=key is None)
         sys.stdout.write(f"AgentBay local service ready at {service.endpoint}\n")
         sys.stdout.flush()
         await stop.wait()
     return 0
 
 
-def _take_descriptors() -> None:
-    """Let this process open as many files as it may and needs: each sandbox takes three."""
-    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _DESCRIPTORS if most == resource.RLIM_INFINITY else min(most, _DESCRIPTORS)
-    if now != resource.RLIM_INFINITY and now < wanted:
-        # Some systems allow less than they say; then it stays as it was.
+def _raise_descriptor_limit() -> None:
+    """Raise the limit of open files: each sandbox needs three."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MAX_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        # Some systems refuse a limit below the hard one; then keep the current one.
         with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _warn(service: LocalService, host: str, *, random_key: bool) -> None:
-    """Tell the person at the terminal what a program need not know."""
+def _print_warnings(service: LocalService, host: str, *, random_key: bool) -> None:
+    """Print the warnings for the person at the terminal."""
     if random_key:
-        _say(f"The API key is {service.api_key} (set {_KEY_VARIABLE} to choose your own).")
+        _print_error(f"The API key is {service.api_key} (set {_KEY_VARIABLE} to choose your own).")
     if not _loopback(host):
-        _say(f"Warning: {host} lets other machines reach this service, with the key in clear text.")
+        _print_error(
+            f"Warning: {host} lets other machines reach this service, with the key in clear text."
+        )
     if service.isolation.isolation is Isolation.NONE:
-        _say("Warning: sessions are NOT isolated; whatever runs in them has your rights.")
+        _print_error("Warning: sessions are NOT isolated; programs in them run with your rights.")
     elif not service.isolation.available:
-        _say(f"Warning: sessions cannot be created here: {service.isolation.reason}")
-        _say(f"To cure it: {service.isolation.remedy}")
+        _print_error(f"Warning: sessions cannot be created here: {service.isolation.reason}")
+        _print_error(f"To cure it: {service.isolation.remedy}")
     elif service.isolation.detail:
-        _say(f"Sessions are isolated by {service.isolation.detail}")
+        _print_error(f"Sessions are isolated by {service.isolation.detail}")
 
 
 def _loopback(host: str) -> bool:
@@ -182,11 +184,11 @@ async def _doctor() -> int:
     return 0 if isolated else 1
 
 
-def _failed(reason: str) -> int:
-    _say(f"agentbay: {reason}")
+def _fail(reason: str) -> int:
+    _print_error(f"agentbay: {reason}")
     return 2
 
 
-def _say(sentence: str) -> None:
+def _print_error(sentence: str) -> None:
     sys.stderr.write(f"{sentence}\n")
     sys.stderr.flush()

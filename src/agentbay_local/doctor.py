@@ -1,7 +1,6 @@
-"""What ``agentbay doctor`` says: how sessions would be isolated here, line by line.
+"""The report of ``agentbay doctor``: the isolation of sessions on this machine.
 
-Each level is tried, not guessed. A line begins with the name of what it is about, so that programs
-can find it.
+Each level is tried, not guessed. Every line begins with its subject, so that programs can find it.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ async def report() -> tuple[bool, list[str]]:
     """Probe this machine.
 
     Returns:
-        Whether sessions are isolated without further options, and the lines to show.
+        Whether sessions are isolated by default, and the lines of the report.
     """
     namespaces = await probe(Isolation.NAMESPACES)
     landlock = await probe(Isolation.LANDLOCK)
@@ -49,7 +48,7 @@ def _landlock(found: Capability, stronger: Capability) -> Iterator[str]:
     use = (
         "not needed here"
         if stronger.available
-        else "use it by --isolation landlock; it is never taken without being asked for"
+        else "choose it with --isolation landlock; it is never used by default"
     )
     yield f"landlock: available; {use}. {found.detail}"
 
@@ -57,18 +56,19 @@ def _landlock(found: Capability, stronger: Capability) -> Iterator[str]:
 def _seccomp() -> str:
     count = seccomp.count_refused_calls()
     if count:
-        return f"seccomp: sessions are kept from {count} system calls and from unusual sockets."
+        return f"seccomp: blocks {count} system calls and unusual sockets."
     machine = os.uname().machine
-    return f"seccomp: not used; the system calls of a {machine} are not known. Namespaces remain."
+    return f"seccomp: not used; there is no list of system calls for {machine}. Namespaces remain."
 
 
 def _limits() -> Iterator[str]:
-    usual = Limits()
+    defaults = Limits()
+    shared = defaults.shared_memory_bytes // _MIB
     yield (
-        f"limits: each session may have {usual.processes} processes, {usual.open_files} open files "
-        f"in each, and {usual.shared_memory_bytes // _MIB} MiB of /dev/shm; these are hard. "
-        f"{_size(usual.memory_bytes)} of memory and {_size(usual.disk_bytes)} of disk are watched, "
-        "and can be passed for a moment."
+        f"limits: each session may have {defaults.processes} processes, {defaults.open_files} open "
+        f"files in each, and {shared} MiB of /dev/shm; the kernel enforces these. "
+        f"{_size(defaults.memory_bytes)} of memory and {_size(defaults.disk_bytes)} of disk are "
+        "checked periodically, and can be exceeded for a moment."
     )
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     yield f"limits: the service itself may have {files} open files (ulimit -n)."

@@ -1,8 +1,8 @@
-"""The service inside the user's own process, for ``endpoint="local"``: one, made on first use.
+"""The embedded service for ``endpoint="local"``: one in each process, started on first use.
 
-It runs on a thread of its own with a temporary home. A forked child starts its own on its own first
-use. At exit nothing can be awaited any more (Python has ended its worker threads by then), so the
-end is brought about directly: the processes of all sessions are killed, and the home is removed.
+It runs on a thread of its own with a temporary home. A forked child starts another one on its first
+use. At exit nothing can be awaited, because Python has ended its worker threads by then: the
+processes of all sessions are killed directly, and the home is removed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["embedded"]
 
 
 class _Holder:
-    """The one service of a process."""
+    """Holds the service of this process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -25,7 +25,7 @@ class _Holder:
         self._abandoned: list[LocalService | None] = []
 
     def get(self) -> LocalService:
-        """Return the service, starting it on first use."""
+        """Return the service; start it on first use."""
         with self._lock:
             if self._service is None:
                 service = LocalService()
@@ -35,9 +35,9 @@ class _Holder:
             return self._service
 
     def after_fork(self) -> None:
-        """Forget the parent's service in a child: its thread is not here.
+        """Forget the parent's service in a child, which does not have its thread.
 
-        The object is kept, because its end would close files that the parent still uses.
+        Keep a reference: collecting the object would close files that the parent still uses.
         """
         self._lock = threading.Lock()
         self._abandoned.append(self._service)
@@ -54,10 +54,10 @@ os.register_at_fork(after_in_child=_holder.after_fork)
 
 
 def embedded() -> LocalService:
-    """Return the embedded service of this process, which is running.
+    """Return the running embedded service of this process.
 
     Raises:
-        OSError: It cannot be started: no free port, or no temporary directory.
+        OSError: The service cannot start: no free port, or no temporary directory.
 
     Example:
         ::

@@ -1,4 +1,4 @@
-"""The directory a service keeps its state in, and the lock that makes it the only one there."""
+"""The home of a service: its state directory, locked against other services."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Home", "HomeInUseError"]
 
 
 class HomeInUseError(RuntimeError):
-    """Another service works in that directory."""
+    """Another service uses that directory."""
 
 
 @attrs.define
@@ -28,8 +28,8 @@ class Home:
     """A locked state directory.
 
     Attributes:
-        path: The directory; private to the user who runs the service.
-        temporary: It was made for this service, and goes with it.
+        path: The directory; private to the user of the service.
+        temporary: Whether `close` removes it.
     """
 
     path: Path
@@ -38,32 +38,34 @@ class Home:
 
     @classmethod
     def open(cls, path: Path | None) -> Self:
-        """Create the directory when needed, and lock it.
+        """Create the directory if necessary, and lock it.
 
         Args:
-            path: Where; ``None`` makes a temporary directory.
+            path: The directory; None makes a temporary one.
 
         Raises:
-            HomeInUseError: Another running service has it.
+            HomeInUseError: Another running service uses it.
             OSError: It cannot be created or written.
         """
-        where = Path(tempfile.mkdtemp(prefix="agentbay-")) if path is None else path.absolute()
-        where.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(where / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        directory = Path(tempfile.mkdtemp(prefix="agentbay-")) if path is None else path.absolute()
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
+            # The kernel releases the lock when the process dies, even by a crash.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(lock)
             raise HomeInUseError(
-                f"another AgentBay local service is using {where}; stop it or choose another home"
+                f"another AgentBay local service is using {directory}; stop it "
+                f"or choose another home"
             ) from error
-        # Made here, because SQLite would let the rest of the machine read it.
-        (where / "state.db").touch(mode=0o600)
-        for leftover in where.glob("snapshot-*"):
+        # SQLite would create the file readable for other users.
+        (directory / "state.db").touch(mode=0o600)
+        for leftover in directory.glob("snapshot-*"):
             remove_tree_now(leftover)
         for name in ("sessions", "contexts"):
-            (where / name).mkdir(mode=0o700, exist_ok=True)
-        return cls(where, path is None, lock)
+            (directory / name).mkdir(mode=0o700, exist_ok=True)
+        return cls(directory, path is None, lock)
 
     @property
     def database(self) -> Path:
@@ -82,21 +84,22 @@ class Home:
 
     @property
     def running(self) -> Path:
-        """Where the live processes of sessions are written down."""
+        """The directory that records the live processes of sessions."""
         return self.path / "running"
 
     def secret(self) -> bytes:
-        """Return the service's signing secret, made at first use and kept from then on."""
+        """Return the signing secret of the service, created on first use."""
         file = self.path / "secret"
         if not file.exists():
             fresh = file.with_suffix(".new")
             fresh.touch(mode=0o600)
             fresh.write_bytes(secrets.token_bytes(32))
+            # Renamed, so that a crash never leaves half a secret.
             fresh.replace(file)
         return file.read_bytes()
 
     def close(self) -> None:
-        """Unlock; a temporary directory is removed. Blocking."""
+        """Unlock the directory, and remove it if it is temporary. Blocking."""
         if self.temporary:
             remove_tree_now(self.path)
         os.close(self._lock)

@@ -1,7 +1,7 @@
-"""The images that sessions can be created from, and the tools each of them offers.
+"""Images of sessions, and the tools of each.
 
-Here every image is the same Linux: the host's own system directories, read-only. The names exist so
-that programs written for the cloud run unchanged.
+Every image is the same Linux: the system directories of the host, read-only. The names exist so
+that programs for the cloud run unchanged.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ __all__ = ["DEFAULT", "not_offered", "offered", "tool_list", "tools_of"]
 DEFAULT = "linux_latest"
 _CODE = "code_latest"
 _IMAGES = (DEFAULT, _CODE)
-_OF_CODE = frozenset({"run_code"})
+_CODE_TOOLS = frozenset({"run_code"})
 
 
 def offered(image: str | None) -> str:
-    """Return the image a session is created from.
+    """Return the name of an image, or the default for None.
 
     Raises:
-        Problem: There is no such image here; the message names those that exist.
+        ApiError: There is no such image; the message lists those that exist.
     """
     name = image or DEFAULT
     if name not in _IMAGES:
@@ -43,13 +43,13 @@ def offered(image: str | None) -> str:
 @cache
 def tools_of(image: str) -> dict[str, Tool]:
     """Return the tools of an image by name."""
-    return {name: tool for name, tool in TOOLS.items() if image == _CODE or name not in _OF_CODE}
+    return {name: tool for name, tool in TOOLS.items() if image == _CODE or name not in _CODE_TOOLS}
 
 
 def not_offered(image: str, name: str) -> str:
-    """Write that an image does not have a tool, and who has it."""
+    """Return the error message for a tool that an image does not have."""
     text = f"Tool {name!r:.100} is not offered by image {image!r} here"
-    if name in _OF_CODE:
+    if name in _CODE_TOOLS:
         return f"{text}; create the session from {_CODE!r}."
     if name.startswith("oss_"):
         return f"{text}: it needs Alibaba Cloud; oss_upload_annon takes a signed URL of any store."

@@ -1,4 +1,4 @@
-"""The limits of sessions as people give them: checked, and read from flags of the command line."""
+"""Limits of sessions: check them, and read them from command-line flags."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ import attrs
 
 from agentbay_local.sandbox.values import Limits
 
-__all__ = ["add_flags", "checked", "chosen"]
+__all__ = ["add_flags", "checked", "from_flags"]
 
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 _SIZE = re.compile(r"(\d{1,15})([KMGT]?)(?:i?B)?", re.IGNORECASE)
 _DEFAULTS = Limits()
-# A session's agent and the watch over it must be able to do their own work.
-_LEAST = {"processes": 8, "open_files": 256}
+# The agent of a session needs some of these for itself.
+_MINIMUM = {"processes": 8, "open_files": 256}
 
 
 def checked(limits: Limits) -> Limits:
-    """Return limits that can be kept.
+    """Return `limits` if they are valid.
 
     Raises:
-        ValueError: One is no whole number, or so small that no session could start with it.
+        ValueError: A limit is not a whole number, or too small for a session to start.
     """
     for field in attrs.fields(Limits):
         value, optional = getattr(limits, field.name), "None" in str(field.type)
         if value is None and optional:
             continue
-        least = _LEAST.get(field.name, 1)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        minimum = _MINIMUM.get(field.name, 1)
+        if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
             none = ", or None for no limit" if optional else ""
             raise ValueError(
-                f"limits.{field.name} must be a whole number of at least {least}{none}, "
+                f"limits.{field.name} must be a whole number of at least {minimum}{none}, "
                 f"not {value!r}"
             )
     return limits
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add a flag for each limit that people set."""
+    """Add the flags for limits to a parser."""
     group = parser.add_argument_group("limits of each session", "sizes may end in K, M, G or T")
     group.add_argument(
         "--memory",
@@ -73,8 +73,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def chosen(flags: argparse.Namespace) -> Limits:
-    """Return the limits that the flags of `add_flags` name."""
+def from_flags(flags: argparse.Namespace) -> Limits:
+    """Return the limits from the flags of `add_flags`."""
     return Limits(
         processes=flags.processes,
         open_files=flags.open_files,
@@ -85,7 +85,7 @@ def chosen(flags: argparse.Namespace) -> Limits:
 
 
 def _size(text: str) -> int:
-    """Read a number of bytes.
+    """Parse a number of bytes.
 
     Example:
         >>> _size("512M") == 512 * 1024**2
@@ -93,11 +93,11 @@ def _size(text: str) -> int:
     """
     found = _SIZE.fullmatch(text.strip())
     if found is None or not int(found[1]):
-        raise argparse.ArgumentTypeError(f"{text!r} is no size; write it as 512M or 4G")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size; write it as 512M or 4G")
     return int(found[1]) * _UNITS[found[2].upper()]
 
 
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no positive whole number")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
     return int(text)

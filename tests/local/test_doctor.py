@@ -44,7 +44,7 @@ async def test_machine_without_namespaces_is_told_of_the_cure_and_the_weaker_lev
 
     assert not isolated
     assert lines[:2] == ["namespaces: not available. Why not.", "To cure it: Do this."]
-    assert "--isolation landlock; it is never taken without being asked for" in lines[2]
+    assert "choose it with --isolation landlock; it is never used by default" in lines[2]
 
 
 async def test_machine_without_landlock_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +55,7 @@ async def test_machine_without_landlock_says_why(monkeypatch: pytest.MonkeyPatch
     assert lines[1] == "landlock: not available. Why not."
 
 
-async def test_limits_tell_the_hard_ones_from_those_that_are_watched(
+async def test_enforced_limits_are_told_from_those_that_are_checked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With their defaults, and what the service itself may open."""
@@ -63,10 +63,8 @@ async def test_limits_tell_the_hard_ones_from_those_that_are_watched(
     _, lines = await doctor.report()
 
     said = [line for line in lines if line.startswith("limits: ")]
-    assert (
-        "256 processes, 4096 open files in each, and 64 MiB of /dev/shm; these are hard" in said[0]
-    )
-    assert "4096 MiB of memory and 10240 MiB of disk are watched" in said[0]
+    assert "256 processes, 4096 open files in each, and 64 MiB of /dev/shm; the kernel" in said[0]
+    assert "4096 MiB of memory and 10240 MiB of disk are checked periodically" in said[0]
     assert "ulimit -n" in said[1]
 
 
@@ -79,5 +77,5 @@ async def test_processor_whose_calls_are_not_known_is_named(
     monkeypatch.setattr(seccomp, "MACHINES", {})
     _, unknown = await doctor.report()
 
-    assert any(line.startswith("seccomp: sessions are kept from ") for line in known)
+    assert any(line.startswith("seccomp: blocks ") for line in known)
     assert any(line.startswith("seccomp: not used; ") for line in unknown)

@@ -1,7 +1,7 @@
-"""The rules of the service: one handler for each action, without HTTP and without SQL.
+"""The handlers of actions, without HTTP and SQL.
 
-A handler gets the service's `State` and the decoded request, and returns an `Answer` or raises a
-`Problem`. ``ROUTES`` is the whole list of what the service can do.
+A handler gets the `ServiceState` and the decoded request, and returns an `Answer` or raises an
+`ApiError`. ``ROUTES`` lists all actions that the service offers.
 """
 
 from __future__ import annotations

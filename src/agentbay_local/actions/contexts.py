@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from agentbay_local.state import ServiceState
     from agentbay_local.store import Context
 
-_LONGEST_NAME = 256
+_MAX_NAME = 256
 
 
 async def get(state: ServiceState, request: schema.GetContext) -> Answer:
-    """Look a context up by id or name; create it when that is allowed."""
+    """Look up a context by id or name; create it if the request allows that."""
     if request.context_id:
         return Answer(_record(state.context(request.context_id)))
     if not (request.name or "").strip():
@@ -45,13 +45,13 @@ def _create(state: ServiceState, name: str) -> Context:
 
 def _checked_name(name: str | None) -> str:
     text = required(name, "Name")
-    if len(text) > _LONGEST_NAME or not text.isprintable():
-        raise invalid("Name", f"must be printable and at most {_LONGEST_NAME} characters long.")
+    if len(text) > _MAX_NAME or not text.isprintable():
+        raise invalid("Name", f"must be printable and at most {_MAX_NAME} characters long.")
     return text
 
 
 async def list_page(state: ServiceState, request: schema.ListContexts) -> Answer:
-    """List contexts, newest first; with a session, those that it has."""
+    """List contexts, newest first; with a session id, the contexts of that session."""
     size = state.pages.size(request.max_results)
     if request.session_id:
         found = state.store.contexts.of_session(request.session_id)
@@ -70,36 +70,36 @@ async def list_page(state: ServiceState, request: schema.ListContexts) -> Answer
 
 
 async def rename(state: ServiceState, request: schema.ModifyContext) -> Answer:
-    """Give a context another name."""
+    """Rename a context."""
     context = state.context(request.id, "Id")
     name = _checked_name(request.name)
     try:
         state.store.contexts.rename(context.id, name)
     except NameTakenError:
-        problem = f"There is another context with the name {name!r}."
-        raise context_error(error_codes.CONTEXT_NAME_TAKEN, problem) from None
+        message = f"Another context has the name {name!r}."
+        raise context_error(error_codes.CONTEXT_NAME_TAKEN, message) from None
     return Answer()
 
 
 async def delete(state: ServiceState, request: schema.DeleteContext) -> Answer:
-    """Delete a context with its files, unless a session has it.
+    """Delete a context with its files, unless a session uses it.
 
-    A session that is not released may still have to bring its files home.
+    A session that is not released yet may still upload files to the context.
     """
     context = state.context(request.id, "Id")
     if state.store.bindings.in_use(context.id):
-        problem = f"The context {context.name!r} is in use by a session; release that first."
-        raise context_error(error_codes.CONTEXT_IN_USE, problem)
+        message = f"The context {context.name!r} is in use by a session; release it first."
+        raise context_error(error_codes.CONTEXT_IN_USE, message)
     state.store.contexts.remove(context.id)
     state.background.launch(state.files.remove(context.id), f"remove context {context.id}")
     return Answer()
 
 
 async def clear(state: ServiceState, request: schema.ClearContext) -> Answer:
-    """Begin to delete all files of a context.
+    """Start to delete all files of a context.
 
-    Sessions that have the context keep their copies; what they did not change since they got it
-    does not come back with their next upload.
+    Sessions with the context keep their copies; files that they have not changed do not return with
+    the next upload.
     """
     context = state.context(request.id, "Id")
     if context.state != CLEARING:

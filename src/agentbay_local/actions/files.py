@@ -1,7 +1,6 @@
-"""Files of a context: list a folder, delete, and hand out URLs to read and write.
+"""Files of a context: list a folder, delete files, and sign URLs to read and write them.
 
-A path of a context's file is relative to the context. A leading slash is allowed and means nothing,
-so that ``/a.txt`` and ``a.txt`` are one file.
+Paths are relative to the context. A leading slash is ignored: ``/a.txt`` is ``a.txt``.
 """
 
 from __future__ import annotations
@@ -28,22 +27,22 @@ if TYPE_CHECKING:
     from agentbay_local.store import Context
 
 _DEFAULT_PAGE = 50
-_TOP_PAGE = 1000
-_LONGEST = 4000
+_MAX_PAGE = 1000
+_MAX_PATH_BYTES = 4000
 
 
 def check_path(text: str | None, name: str) -> str:
     """Return a path relative to a context; ``""`` is the context itself.
 
     Raises:
-        Problem: It climbs out, is too long, or is no path.
+        ApiError: It leaves the context, is too long, or contains NUL.
     """
     path = (text or "").strip("/")
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if "\0" in path or ".." in parts:
         raise invalid(name, "must not contain '..' or NUL.")
-    if len(path.encode("utf-8", "surrogateescape")) > _LONGEST:
-        raise invalid(name, f"must have at most {_LONGEST} bytes.")
+    if len(path.encode("utf-8", "surrogateescape")) > _MAX_PATH_BYTES:
+        raise invalid(name, f"must have at most {_MAX_PATH_BYTES} bytes.")
     return "/".join(parts)
 
 
@@ -65,7 +64,7 @@ def _in_transfer(path: str) -> str:
 
 
 async def list_folder(state: ServiceState, request: schema.DescribeContextFiles) -> Answer:
-    """List one folder, sorted by name: by page number, or by cursor when one is asked for."""
+    """List a folder, sorted by name, by page number or by cursor."""
     context = state.context(request.context_id)
     folder = check_path(request.parent_folder_path, "ParentFolderPath")
     async with state.files.open_snapshot(context.id) as snapshot:
@@ -75,7 +74,7 @@ async def list_folder(state: ServiceState, request: schema.DescribeContextFiles)
     number = 1 if request.page_number is None else request.page_number
     if number < 1:
         raise invalid("PageNumber", f"must be at least 1, not {number}.")
-    size = state.pages.size(request.page_size, default=_DEFAULT_PAGE, top=_TOP_PAGE)
+    size = state.pages.size(request.page_size, default=_DEFAULT_PAGE, top=_MAX_PAGE)
     start = (number - 1) * size
     return Answer(records[start : start + size], count=len(records))
 
@@ -87,7 +86,7 @@ def _by_cursor(
     folder: str,
     records: list[schema.ContextFileRecord],
 ) -> Answer:
-    size = state.pages.size(request.max_results, default=_DEFAULT_PAGE, top=_TOP_PAGE)
+    size = state.pages.size(request.max_results, default=_DEFAULT_PAGE, top=_MAX_PAGE)
     listing = ["files", context_id, folder]
     cursor = state.pages.cursor(request.next_token, listing)
     rest = [entry for entry in records if not cursor or str(entry.file_name) > str(cursor.last)]
@@ -106,7 +105,7 @@ def _records(snapshot: Snapshot, folder: str) -> list[schema.ContextFileRecord]:
     try:
         handle = open_beneath(tree, folder or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
-        # An object store has no folders of its own: one without files does not exist, and is empty.
+        # As in an object store, a folder without files does not exist, and lists as empty.
         return []
     finally:
         os.close(tree)
@@ -136,39 +135,39 @@ def _record(folder: str, name: str, mark: Stamp) -> schema.ContextFileRecord:
 
 
 async def delete(state: ServiceState, request: schema.DeleteContextFile) -> Answer:
-    """Delete a file, or a folder with all that is in it."""
+    """Delete a file, or a folder with its content."""
     context = state.context(request.context_id)
     path = _file_path(context, request.file_path)
-    await _require(state, context.id, path)
+    await _require_file(state, context.id, path)
     published = await state.files.publish(context.id, Change(removed={path: None}))
     state.store.contexts.set_expiry(context.id, published.next_expiry)
     return Answer()
 
 
 async def upload_url(state: ServiceState, request: schema.GetContextFileUploadUrl) -> Answer:
-    """Hand out a URL to PUT a file to."""
+    """Return a signed URL to PUT a file."""
     context = state.context(request.context_id)
     url, expires = file_url(state, "PUT", context.id, _file_path(context, request.file_path))
     return Answer(schema.FileUrl(url=url, expire_time=expires))
 
 
 async def download_url(state: ServiceState, request: schema.GetContextFileDownloadUrl) -> Answer:
-    """Hand out a URL to GET a file from."""
+    """Return a signed URL to GET a file."""
     context = state.context(request.context_id)
     path = _file_path(context, request.file_path)
-    await _require(state, context.id, path)
+    await _require_file(state, context.id, path)
     url, expires = file_url(state, "GET", context.id, path)
     return Answer(schema.FileUrl(url=url, expire_time=expires))
 
 
-async def _require(state: ServiceState, context_id: str, path: str) -> None:
+async def _require_file(state: ServiceState, context_id: str, path: str) -> None:
     async with state.files.open_snapshot(context_id) as snapshot:
         if not await asyncio.to_thread(_exists, snapshot, path):
             raise no_file(path)
 
 
 def _exists(snapshot: Snapshot, path: str) -> bool:
-    # Never by a plain path: sessions upload links, and some lead to files of the host.
+    # Not by a plain path: a session may have uploaded a link that leads to files of the host.
     try:
         tree = os.open(snapshot.tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:

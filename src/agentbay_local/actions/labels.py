@@ -13,37 +13,37 @@ if TYPE_CHECKING:
 
     from agentbay_local.state import ServiceState
 
-# Each label is an index entry, so their number and size are bounded. The real bounds are not
-# known; these are far beyond what labels are for.
-_MOST = 100
-_LONGEST_KEY = 256
-_LONGEST_VALUE = 4096
+# Each label is an index entry, so their number and size need limits. Those of the cloud are not
+# known; these are far above any real use.
+_MAX_LABELS = 100
+_MAX_KEY = 256
+_MAX_VALUE = 4096
 
 
 def checked_labels(labels: Mapping[str, str]) -> dict[str, str]:
     """Return labels that can be stored.
 
     Raises:
-        Problem: There are too many, or a key or value is blank, too long or no text.
+        ApiError: There are too many, or a key or value is blank, too long or not valid text.
     """
-    if len(labels) > _MOST:
-        raise invalid("Labels", f"has {len(labels)} entries; at most {_MOST} are allowed.")
+    if len(labels) > _MAX_LABELS:
+        raise invalid("Labels", f"has {len(labels)} entries; at most {_MAX_LABELS} are allowed.")
     for key, value in labels.items():
-        _check(f"the key {key!r:.60}", key, _LONGEST_KEY)
-        _check(f"the value of {key!r:.60}", value, _LONGEST_VALUE)
+        _check(f"the key {key!r:.60}", key, _MAX_KEY)
+        _check(f"the value of {key!r:.60}", value, _MAX_VALUE)
     return dict(labels)
 
 
-def _check(what: str, text: str, longest: int) -> None:
+def _check(what: str, text: str, max_length: int) -> None:
     if not text.strip():
         raise invalid("Labels", f"must not be blank: {what}.")
-    if len(text) > longest:
-        raise invalid("Labels", f"is too long: {what} may have {longest} characters.")
+    if len(text) > max_length:
+        raise invalid("Labels", f"is too long: {what} may have {max_length} characters.")
     valid_text("Labels", text)
 
 
 async def replace(state: ServiceState, request: schema.SetLabel) -> Answer:
-    """Replace all labels of a session; whether the real service merges is not documented."""
+    """Replace all labels of a session; the cloud does not document whether it merges them."""
     session = state.session(request.session_id)
     if request.labels is None:
         raise missing("Labels")

@@ -1,4 +1,4 @@
-"""Ways into a session: its ports, and those that no session here has."""
+"""Links to the ports of a session; browsers and phones are not offered here."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _FIRST, _LAST = PORTS[0], PORTS[-1]
 
 
 async def get(state: ServiceState, request: schema.GetLink) -> Answer:
-    """Hand out a URL that leads to a port of a session, as long as the session lives.
+    """Return a URL of a port, valid until the session ends.
 
-    The service speaks no TLS, so the URL begins with ``http`` or ``ws`` where the cloud's begins
-    with ``https`` or ``wss``.
+    The service has no TLS: the URL begins with ``http`` or ``ws``, that of the cloud with ``https``
+    or ``wss``.
     """
     session = state.running_session(request.session_id)
     protocol = (request.protocol_type or "wss").lower()
     if protocol not in ("https", "wss"):
         raise invalid("ProtocolType", f"must be 'https' or 'wss', not {protocol!r:.40}.")
     if request.port is None:
-        raise _nothing_of("browser", session)
+        raise _not_offered("browser", session)
     if request.port not in PORTS:
         raise ApiError(
             error_codes.INVALID_PARAMETER,
@@ -42,16 +42,16 @@ async def get(state: ServiceState, request: schema.GetLink) -> Answer:
 async def no_browser(
     state: ServiceState, request: schema.GetCdpLink | schema.InitBrowser
 ) -> Answer:
-    """Refuse what needs a browser."""
-    raise _nothing_of("browser", state.running_session(request.session_id))
+    """Reject a request for a browser."""
+    raise _not_offered("browser", state.running_session(request.session_id))
 
 
 async def no_phone(state: ServiceState, request: schema.GetAdbLink) -> Answer:
-    """Refuse what needs a phone."""
-    raise _nothing_of("phone", state.running_session(request.session_id))
+    """Reject a request for a phone."""
+    raise _not_offered("phone", state.running_session(request.session_id))
 
 
-def _nothing_of(what: str, session: Session) -> ApiError:
+def _not_offered(what: str, session: Session) -> ApiError:
     return ApiError(
         error_codes.INVALID_PARAMETER,
         f"A {what} is not offered by image {session.image!r} here; the cloud service has images "

@@ -1,4 +1,4 @@
-"""Which action is answered by which handler: the one table of everything that is offered."""
+"""The table of actions and their handlers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ R = TypeVar("R", bound=schema.Request[Any])
 
 @attrs.frozen
 class Route:
-    """A request's type and its handler."""
+    """The type of a request, and its handler."""
 
     kind: type[schema.Request[Any]]
     handle: Callable[[ServiceState, Any], Awaitable[Answer]]

@@ -26,11 +26,11 @@ _STATUSES = (*sorted(states.LISTED), states.DELETING, "DELETED")
 
 
 async def create(state: ServiceState, request: schema.CreateMcpSession) -> Answer:
-    """Store a session and attach its contexts; its sandbox starts on first use."""
+    """Store a session and bind its contexts; its sandbox starts on first use."""
     new = new_session(state, request)
     wanted = sync.wanted_bindings(state, request.persistence_data_list or [])
     if request.context_id:
-        # Clients before 0.6 name one context and no path; their examples read it at /mnt/data.
+        # Clients before 0.6 name one context and no path; their examples mount it at /mnt/data.
         wanted += sync.wanted_bindings(
             state, [schema.Persistence(context_id=request.context_id, path="/mnt/data")]
         )
@@ -44,16 +44,16 @@ async def create(state: ServiceState, request: schema.CreateMcpSession) -> Answe
             app_instance_id=_instance(session),
             resource_id=_resource(session),
             tool_list=images.tool_list(session.image),
-            **_reached(state, session),
+            **_access_fields(state, session),
         )
     )
 
 
 def new_session(state: ServiceState, request: schema.CreateMcpSession) -> NewSession:
-    """Return the session that is asked for, which could be made now.
+    """Return the values of a new session.
 
     Raises:
-        Problem: The machine cannot isolate it, or a field is wrong.
+        ApiError: This machine cannot isolate sessions, or a field is invalid.
     """
     image = images.offered(request.image_id)
     labels = checked_labels(request.labels or {})
@@ -70,27 +70,26 @@ def new_session(state: ServiceState, request: schema.CreateMcpSession) -> NewSes
 
 
 def check_quota(state: ServiceState, more: int) -> None:
-    """See whether so many more sessions may live.
+    """Check that the quota allows `more` sessions.
 
     Raises:
-        Problem: They would be too many.
+        ApiError: It does not.
     """
-    most = state.instruments.quotas.sessions
-    if most is not None and state.store.sessions.alive() + more > most:
+    limit = state.instruments.quotas.sessions
+    if limit is not None and state.store.sessions.alive() + more > limit:
         raise ApiError(
-            f"{error_codes.QUOTA_EXCEEDED}.Session", f"At most {most} sessions may live at once."
+            f"{error_codes.QUOTA_EXCEEDED}.Session", f"At most {limit} sessions may live at once."
         )
 
 
 def lifetimes(request: schema.CreateMcpSession) -> tuple[float | None, float | None]:
-    """Return idle time and longest run time in seconds, None for no limit.
+    """Return idle time and maximum run time in seconds, None for no limit.
 
-    ``Timeout`` is minutes beside ``MaxRuntime`` and seconds alone: the wire has one field for two
-    generations of clients. Without either the session lives until it is released, as it costs the
-    owner of the machine nothing that they could not see.
+    ``Timeout`` is in minutes beside ``MaxRuntime``, and in seconds alone: two generations of
+    clients share the field. Without either the session lives until it is released.
 
     Raises:
-        Problem: A time is not positive, or is given for a session that is released by hand.
+        ApiError: A time is not positive, or is given for a session that is released manually.
     """
     for name, value in (("Timeout", request.timeout), ("MaxRuntime", request.max_runtime)):
         if value is not None and not 0 < value <= 10_000_000:
@@ -104,7 +103,7 @@ def lifetimes(request: schema.CreateMcpSession) -> tuple[float | None, float | N
 
 
 async def get(state: ServiceState, request: schema.GetSession) -> Answer:
-    """Look a session up."""
+    """Look up a session."""
     session = state.session(request.session_id)
     contexts = state.store.contexts.of_session(session.id)
     return Answer(
@@ -114,14 +113,14 @@ async def get(state: ServiceState, request: schema.GetSession) -> Answer:
             app_instance_id=_instance(session),
             resource_id=_resource(session),
             tool_list=images.tool_list(session.image),
-            **_reached(state, session),
+            **_access_fields(state, session),
             contexts=[schema.SessionContext(id=entry.id, name=entry.name) for entry in contexts],
         )
     )
 
 
 async def detail(state: ServiceState, request: schema.GetSessionDetail) -> Answer:
-    """Say which state a session is in; a released one is still known for a day, as ``FINISH``."""
+    """Return the state of a session; a released session is ``FINISH`` for a day."""
     session = state.store.sessions.get(required(request.session_id, "SessionId"))
     if session is None:
         raise no_session()
@@ -133,9 +132,9 @@ async def detail(state: ServiceState, request: schema.GetSessionDetail) -> Answe
 
 
 async def resource(state: ServiceState, request: schema.GetMcpResource) -> Answer:
-    """Describe where a session lives, and say how well it is isolated.
+    """Describe the resource of a session, and its isolation level.
 
-    There is no desktop to look at, so nothing here claims a URL, a ticket or an auth code.
+    There is no desktop, so that URL, ticket and auth code are missing.
     """
     session = state.session(request.session_id)
     properties = compact_json({"isolation": state.sandboxes.isolation.value})
@@ -149,12 +148,12 @@ async def resource(state: ServiceState, request: schema.GetMcpResource) -> Answe
 
 
 async def list_page(state: ServiceState, request: schema.ListSession) -> Answer:
-    """List the sessions that are not released and have all the labels, newest first."""
+    """List the sessions that have all the labels and are not released, newest first."""
     size = state.pages.size(request.max_results)
     if request.status and request.status not in _STATUSES:
         raise invalid("Status", f"must be one of {', '.join(_STATUSES)}, not {request.status!r}.")
     labels = tuple(sorted(checked_labels(request.labels or {}).items()))
-    wanted = Filter(labels, request.status, request.image_id, _seen_by(state, request))
+    wanted = Filter(labels, request.status, request.image_id, _created_by(state, request))
     listing = ["sessions", labels, request.status, request.image_id]
     cursor = state.pages.cursor(request.next_token, listing)
     total = cursor.total if cursor else state.store.sessions.count(wanted)
@@ -169,30 +168,30 @@ async def list_page(state: ServiceState, request: schema.ListSession) -> Answer:
     )
 
 
-def _seen_by(state: ServiceState, request: schema.ListSession) -> float | None:
-    """Return until when sessions must have been created to be listed, None for any time."""
+def _created_by(state: ServiceState, request: schema.ListSession) -> float | None:
+    """Return the latest time of creation that the listing shows, None for any."""
     fault = state.instruments.faults.strike(Call(request.ACTION), Lag) if request.labels else None
     lag = max(state.instruments.quotas.list_lag_seconds, fault.seconds if fault else 0)
     return state.clock.time() - lag if lag else None
 
 
 async def delete(state: ServiceState, request: schema.DeleteSessionAsync) -> Answer:
-    """Begin to release a session; asking again for one on its way out is fine."""
-    _begin_release(state, request.session_id)
+    """Start to release a session; a second request is not an error."""
+    _start_release(state, request.session_id)
     return Answer()
 
 
 async def release(state: ServiceState, request: schema.ReleaseMcpSession) -> Answer:
-    """Release a session before answering: the clients that use this action do not poll."""
-    session = _begin_release(state, request.session_id)
+    """Release a session, and wait for the end: clients of this action do not poll."""
+    session = _start_release(state, request.session_id)
     await state.lifecycle.wait_released(session)
-    kept = state.store.sessions.get(session.id)
-    if kept is not None and kept.status == states.RUNNING:
+    found = state.store.sessions.get(session.id)
+    if found is not None and found.status == states.RUNNING:
         raise wrong_state(states.RUNNING, "its files could not be uploaded, so it was kept")
     return Answer()
 
 
-def _begin_release(state: ServiceState, session_id: str | None) -> Session:
+def _start_release(state: ServiceState, session_id: str | None) -> Session:
     session = state.session(session_id)
     if session.status in (states.PAUSING, states.PAUSED, states.RESUMING):
         raise wrong_state(session.status, "resume it before it can be released")
@@ -201,7 +200,7 @@ def _begin_release(state: ServiceState, session_id: str | None) -> Session:
 
 
 async def pause(state: ServiceState, request: schema.PauseSessionAsync) -> Answer:
-    """Begin to stop every process of a session; the state has changed when this answers."""
+    """Start to pause a session; its state has changed when this returns."""
     session = state.session(request.session_id)
     if session.status not in (states.PAUSING, states.PAUSED):
         state.lifecycle.pause(session)
@@ -209,7 +208,7 @@ async def pause(state: ServiceState, request: schema.PauseSessionAsync) -> Answe
 
 
 async def resume(state: ServiceState, request: schema.ResumeSessionAsync) -> Answer:
-    """Begin to continue a paused session."""
+    """Start to resume a paused session."""
     session = state.session(request.session_id)
     if session.status == states.PAUSED:
         state.lifecycle.resume(session)
@@ -219,13 +218,13 @@ async def resume(state: ServiceState, request: schema.ResumeSessionAsync) -> Ans
 
 
 async def refresh(state: ServiceState, request: schema.RefreshSessionIdleTime) -> Answer:
-    """Count the idle time from now on."""
+    """Restart the idle time."""
     state.running_session(request.session_id)
     return Answer()
 
 
-def _reached(state: ServiceState, session: Session) -> dict[str, str]:
-    """Return the fields that say how a session is reached directly."""
+def _access_fields(state: ServiceState, session: Session) -> dict[str, str]:
+    """Return the fields with the URLs and the token of direct access."""
     access = session_access(state, session.id)
     return {"link_url": access.link_url, "ws_url": access.ws_url, "token": access.token}
 

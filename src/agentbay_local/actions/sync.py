@@ -1,4 +1,4 @@
-"""Contexts in sessions: attach them, move their files, say how that goes."""
+"""Contexts in sessions: bind them, transfer their files, report the transfers."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
     from agentbay_local.store import Binding, Session, Task
 
 _LIST = "PersistenceDataList"
-_MOST = 50
-# These are the host's own, read-only in every session.
+_MAX_BINDINGS = 50
+# Directories of the host, read-only in every session.
 _SYSTEM = frozenset(
     {"bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "proc", "sbin", "sys", "usr"}
 )
 
 Wanted = tuple[str, str, str]
-"""Context id, path and policy of a context that is to be attached."""
+"""Context id, path and policy of a context to bind."""
 
 
 def wanted_bindings(state: ServiceState, items: Sequence[schema.Persistence]) -> list[Wanted]:
-    """Check the contexts that are to be attached, before anything is stored.
+    """Check the contexts to bind, before anything is stored.
 
     Raises:
-        Problem: One does not exist, or its path or policy is wrong.
+        ApiError: One does not exist, or its path or policy is wrong.
     """
-    if len(items) > _MOST:
-        raise invalid(_LIST, f"has {len(items)} entries; at most {_MOST} are allowed.")
+    if len(items) > _MAX_BINDINGS:
+        raise invalid(_LIST, f"has {len(items)} entries; at most {_MAX_BINDINGS} are allowed.")
     wanted = [_wanted(state, item) for item in items]
     paths = [path for _, path, _ in wanted]
     for path in paths:
@@ -71,22 +71,23 @@ def _mount_path(text: str | None) -> str:
 
 
 def attach(state: ServiceState, session: Session, wanted: Sequence[Wanted]) -> None:
-    """Attach contexts to a session and begin to bring their files.
+    """Bind contexts to a session and start to download their files.
 
     Raises:
-        Problem: A path has a context already; then none is attached.
+        ApiError: The session has a context at one of the paths; then none is bound.
     """
     try:
         bindings = state.store.bindings.add(session.id, wanted, state.clock.time())
     except PathTakenError as taken:
-        raise invalid(_LIST, f"names {taken.args[0]!r}, where a context is already.") from None
+        path = taken.args[0]
+        raise invalid(_LIST, f"names {path!r}, where the session has a context already.") from None
     for binding in bindings:
         policy = policy_from_text(binding.policy)
         state.syncing.start(binding, DOWNLOAD, move=policy.download_policy.auto_download)
 
 
 async def bind(state: ServiceState, request: schema.BindContexts) -> Answer:
-    """Attach more contexts to a session."""
+    """Bind more contexts to a session."""
     session = state.running_session(request.session_id)
     if not request.persistence_data_list:
         raise missing(_LIST)
@@ -97,11 +98,11 @@ async def bind(state: ServiceState, request: schema.BindContexts) -> Answer:
 async def bindings(state: ServiceState, request: schema.DescribeSessionContexts) -> Answer:
     """List the contexts of a session."""
     session = state.session(request.session_id)
-    return Answer([_binding(state, entry) for entry in _attached(state, session)])
+    return Answer([_binding(state, entry) for entry in _user_bindings(state, session)])
 
 
-def _attached(state: ServiceState, session: Session) -> list[Binding]:
-    """Return what people have attached: the session's own context is none of it."""
+def _user_bindings(state: ServiceState, session: Session) -> list[Binding]:
+    """Return the bindings of users, without the session's internal context."""
     own = state.store.contexts.own(session.id)
     bindings = state.store.bindings.of(session.id)
     return [entry for entry in bindings if own is None or entry.context_id != own.id]
@@ -119,17 +120,17 @@ def _binding(state: ServiceState, binding: Binding) -> schema.BindingRecord:
 
 
 async def start(state: ServiceState, request: schema.SyncContext) -> Answer:
-    """Begin to move the files of one context, of one path, or of all contexts of a session."""
+    """Start to transfer the files of one context, of one path, or of all contexts of a session."""
     session = state.running_session(request.session_id)
     kind = (request.mode or UPLOAD).lower()
     if kind not in (UPLOAD, DOWNLOAD):
         raise invalid("Mode", f"must be {UPLOAD!r} or {DOWNLOAD!r}, not {request.mode!r:.40}.")
-    for binding in _meant(state, session, request.context_id, request.path):
+    for binding in _selected_bindings(state, session, request.context_id, request.path):
         state.syncing.start(binding, kind, request.path or "")
     return Answer()
 
 
-def _meant(
+def _selected_bindings(
     state: ServiceState, session: Session, context_id: str | None, path: str | None
 ) -> list[Binding]:
     bindings = state.store.bindings.of(session.id)
@@ -138,18 +139,18 @@ def _meant(
         if not bindings:
             raise no_context(context_id)
     if not path:
-        return bindings if context_id else _attached(state, session)
+        return bindings if context_id else _user_bindings(state, session)
     if ".." in path.split("/") or "\0" in path:
         raise invalid("Path", "must not contain '..' or NUL.")
-    # The innermost mount is the one whose files are at that path.
-    holding = [entry for entry in bindings if f"{path.rstrip('/')}/".startswith(f"{entry.path}/")]
-    if not holding:
+    # Mounts can be nested: the innermost one owns the path.
+    mounts = [entry for entry in bindings if f"{path.rstrip('/')}/".startswith(f"{entry.path}/")]
+    if not mounts:
         raise invalid("Path", f"{path!r:.200} is not within a context of this session.")
-    return [max(holding, key=lambda entry: len(entry.path))]
+    return [max(mounts, key=lambda entry: len(entry.path))]
 
 
 async def info(state: ServiceState, request: schema.GetContextInfo) -> Answer:
-    """Say how the movements of files are going."""
+    """Report the transfers of a session."""
     session = state.session(request.session_id)
     tasks = state.store.bindings.tasks(
         session.id,

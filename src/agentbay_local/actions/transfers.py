@@ -1,7 +1,7 @@
-"""The store through which whole files come into a session and out of it.
+"""The internal context of a session, for uploads and downloads of whole files.
 
-It is a context that the service makes for one session and drops with it. Its directory takes part
-in no synchronisation of everything; clients move single files of it.
+The service creates it for one session and deletes it with the session. A sync of all contexts
+leaves it out; clients transfer single files of it.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ if TYPE_CHECKING:
 __all__ = ["TRANSFER_PATH", "load"]
 
 TRANSFER_PATH = "/tmp/file-transfer"  # noqa: S108  # a path of the session, not of this machine
-"""Where a session sees its store."""
+"""The mount path of the internal context."""
 
 _TYPE = "file_transfer"
-_BY_HAND = compact_json(
+_MANUAL_POLICY = compact_json(
     {"uploadPolicy": {"autoUpload": False}, "downloadPolicy": {"autoDownload": False}}
 )
 
 
 async def load(state: ServiceState, request: schema.GetAndLoadInternalContext) -> Answer:
-    """Return a session's store, making it at first; its directory is there when this answers."""
+    """Return the internal context of a session; create it, and its directory, on first use."""
     session = state.running_session(request.session_id)
     if request.context_type != _TYPE:
         raise invalid("ContextTypes.1", f"must be {_TYPE!r}, not {request.context_type!r:.40}.")
-    context = state.store.contexts.own(session.id) or await _made(state, session)
+    context = state.store.contexts.own(session.id) or await _create(state, session)
     entry = schema.InternalContext(
         context_id=context.id, context_path=TRANSFER_PATH, context_type=_TYPE
     )
     return Answer([entry])
 
 
-async def _made(state: ServiceState, session: Session) -> Context:
+async def _create(state: ServiceState, session: Session) -> Context:
     if any(entry.path == TRANSFER_PATH for entry in state.store.bindings.of(session.id)):
         raise invalid("SessionId", f"names a session with a context of yours at {TRANSFER_PATH}.")
     context_id, now = f"SdkCtx-{secrets.token_hex(10)}", state.clock.time()
     context = state.store.contexts.add(context_id, context_id, now, session.id)
-    wanted = [(context_id, TRANSFER_PATH, _BY_HAND)]
+    wanted = [(context_id, TRANSFER_PATH, _MANUAL_POLICY)]
     (binding,) = state.store.bindings.add(session.id, wanted, now)
     await state.syncing.prepare(binding)
     return context

@@ -1,8 +1,8 @@
-"""Ports of sessions: what a session serves, reached through the service by HTTP and WebSocket.
+"""Reverse proxy for the ports of sessions, by HTTP and WebSocket.
 
-``/port/<token>/path`` is ``/path`` at the port that the token stands for. The token is the whole
-permission: it is signed, names one session and one port, and ends with the session. It is in no log
-line. Web pages may come here, as they are what sessions serve.
+``/port/<token>/path`` is ``/path`` at the port in the token. The token is the only credential: it
+is signed, names one session and one port, ends with the session, and is never logged. Requests of
+web pages are allowed here, because sessions serve web pages.
 """
 
 from __future__ import annotations
@@ -16,9 +16,13 @@ from aiohttp import web
 from yarl import URL
 
 from agentbay_async._protocol import error_codes
-from agentbay_local.http import proxy_headers
 from agentbay_local.http.error_responses import error_response
-from agentbay_local.http.websocket_proxy import LARGEST, relay
+from agentbay_local.http.proxy_headers import (
+    AUTOMATIC_HEADERS,
+    request_headers,
+    response_headers,
+)
+from agentbay_local.http.websocket_proxy import MAX_MESSAGE, relay
 from agentbay_local.protocol.errors import ApiError
 from agentbay_local.sandbox.errors import SandboxError, SandboxOSError
 from agentbay_local.urls import PORT_PREFIX
@@ -33,8 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add"]
 
-_AT_ONCE = 100
-_CONNECTED_WITHIN = 30.0
+_MAX_CONNECTIONS = 100
+_CONNECT_WITHIN = 30.0
 
 
 def add(app: web.Application, state: ServiceState) -> None:
@@ -46,7 +50,7 @@ def add(app: web.Application, state: ServiceState) -> None:
 
 @attrs.frozen
 class _Target:
-    """Where a request goes: a port of a session, and the path of the request there."""
+    """The destination of a request: a port of a session, and the path there."""
 
     session: Session
     port: int
@@ -55,15 +59,15 @@ class _Target:
 
     @property
     def url(self) -> URL:
-        # The host is not looked up: `_Inside` dials into the session of that name.
+        # `_SessionConnector` takes the host as the id of a session; there is no name resolution.
         return URL(f"http://{self.session.id}:{self.port}{self.path}", encoded=True)
 
 
-class _Inside(aiohttp.BaseConnector):
-    """Connections into sessions: the host of a URL is the id of a session."""
+class _SessionConnector(aiohttp.BaseConnector):
+    """Connects into sessions: the host of a URL is the id of a session."""
 
     def __init__(self, state: ServiceState) -> None:
-        super().__init__(force_close=True, limit=0, limit_per_host=_AT_ONCE)
+        super().__init__(force_close=True, limit=0, limit_per_host=_MAX_CONNECTIONS)
         self._state = state
 
     async def _create_connection(
@@ -82,7 +86,7 @@ class _Inside(aiohttp.BaseConnector):
 
 
 class _Ports:
-    """The handler, and the client by which it asks what is inside."""
+    """The handler, and its HTTP client for servers inside sessions."""
 
     def __init__(self, state: ServiceState) -> None:
         self._state = state
@@ -92,15 +96,15 @@ class _Ports:
         """Open the client when the service starts, and close it when it stops."""
         del app
         async with aiohttp.ClientSession(
-            connector=_Inside(self._state),
+            connector=_SessionConnector(self._state),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            timeout=aiohttp.ClientTimeout(total=None, connect=_CONNECTED_WITHIN),
+            timeout=aiohttp.ClientTimeout(total=None, connect=_CONNECT_WITHIN),
         ) as self._client:
             yield
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """Hand a request to the session and its answer back, both as they come."""
+        """Forward a request to the session, and stream the answer back."""
         try:
             target = self._target(request)
             with self._state.lifecycle.using(target.session):
@@ -113,15 +117,15 @@ class _Ports:
     def _target(self, request: web.Request) -> _Target:
         grant = self._state.signer.open("port", request.match_info["token"])
         if grant is None:
-            raise ApiError(error_codes.NOT_LOGIN, "The link is not one of this service.", 403)
+            raise ApiError(error_codes.NOT_LOGIN, "The link does not belong to this service.", 403)
         session = self._state.session(grant["session"])
-        # As it was sent: what the session serves decides what its paths mean.
+        # The raw path: only the server inside knows the meaning of its escapes.
         _, _, token, *rest = request.raw_path.split("/", 3)
         token, mark, query = token.partition("?")
         path = f"/{rest[0] if rest else ''}{mark}{query}"
         return _Target(session, grant["port"], f"{PORT_PREFIX}{token}", path)
 
-    def _opened(self) -> aiohttp.ClientSession:
+    def _open_client(self) -> aiohttp.ClientSession:
         if self._client is None:
             raise RuntimeError("the service is not running")
         return self._client
@@ -130,67 +134,67 @@ class _Ports:
         body = request.content if request.can_read_body else None
         response: web.StreamResponse | None = None
         try:
-            async with self._opened().request(
+            async with self._open_client().request(
                 request.method,
                 target.url,
-                headers=proxy_headers.asked(request, target.prefix),
-                skip_auto_headers=proxy_headers.ADDED_BY_AIOHTTP,
+                headers=request_headers(request, target.prefix),
+                skip_auto_headers=AUTOMATIC_HEADERS,
                 data=body,
                 allow_redirects=False,
             ) as found:
                 response = web.StreamResponse(
                     status=found.status,
                     reason=found.reason,
-                    headers=proxy_headers.answered(found.headers, request, target.prefix),
+                    headers=response_headers(found.headers, request, target.prefix),
                 )
                 await response.prepare(request)
-                async for piece in found.content.iter_any():
-                    await response.write(piece)
+                async for chunk in found.content.iter_any():
+                    await response.write(chunk)
                 await response.write_eof()
         except (aiohttp.ClientError, SandboxError, asyncio.TimeoutError, OSError) as error:
             if response is None or not response.prepared:
                 raise _unreachable(target.port, error) from error
-            _break_off(request)
+            _abort(request)
         return response
 
     async def _connect(self, request: web.Request, target: _Target) -> web.StreamResponse:
         offered = request.headers.get("Sec-WebSocket-Protocol", "").split(",")
         try:
-            inside = await self._opened().ws_connect(
+            inside = await self._open_client().ws_connect(
                 target.url,
                 protocols=[name.strip() for name in offered if name.strip()],
-                headers=proxy_headers.asked(request, target.prefix),
-                max_msg_size=LARGEST,
+                headers=request_headers(request, target.prefix),
+                max_msg_size=MAX_MESSAGE,
             )
         except aiohttp.WSServerHandshakeError as error:
             status = error.status if error.status >= 400 else 502
-            message = f"What listens on port {target.port} refused the WebSocket: {error.status}."
+            message = f"The server on port {target.port} refused the WebSocket with {error.status}."
             raise ApiError(error_codes.SERVICE_UNAVAILABLE, message, status) from error
         except (aiohttp.ClientError, SandboxError, asyncio.TimeoutError, OSError) as error:
             raise _unreachable(target.port, error) from error
         async with inside:
             chosen = [inside.protocol] if inside.protocol else []
-            outside = web.WebSocketResponse(protocols=chosen, max_msg_size=LARGEST)
+            outside = web.WebSocketResponse(protocols=chosen, max_msg_size=MAX_MESSAGE)
             await outside.prepare(request)
             await relay(outside, inside)
         return outside
 
 
-def _status(problem: ApiError) -> int:
-    """Return the status for clients that know nothing of the envelope."""
+def _status(error: ApiError) -> int:
+    """Return the HTTP status, which plain HTTP clients read instead of the envelope."""
     known = {error_codes.SESSION_NOT_FOUND: 404, error_codes.SESSION_STATE: 409}
-    return known.get(problem.code, problem.http_status)
+    return known.get(error.code, error.http_status)
 
 
 def _unreachable(port: int, error: Exception) -> ApiError:
     if isinstance(error, SandboxOSError):
         message = f"Nothing answers on port {port} of this session: {error.strerror}."
     else:
-        message = f"What listens on port {port} of this session broke off: {type(error).__name__}."
+        message = f"The server on port {port} of this session broke off: {type(error).__name__}."
     return ApiError(error_codes.SERVICE_UNAVAILABLE, message, 502)
 
 
-def _break_off(request: web.Request) -> None:
-    """Let whoever asked see that the answer is not whole."""
+def _abort(request: web.Request) -> None:
+    """Abort the connection, so that the client sees an incomplete answer."""
     if request.transport is not None:
         request.transport.abort()

@@ -1,4 +1,4 @@
-"""The headers of a request and of an answer on their way through the service. Pure."""
+"""Headers of requests and responses that the reverse proxy forwards."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-__all__ = ["ADDED_BY_AIOHTTP", "answered", "asked"]
+__all__ = ["AUTOMATIC_HEADERS", "request_headers", "response_headers"]
 
-ADDED_BY_AIOHTTP = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-"""What our own client would add, where whoever asked sent nothing."""
+AUTOMATIC_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+"""Headers that aiohttp adds unless told otherwise; the proxy must not."""
 
-_OF_ONE_HOP = frozenset(
+_HOP_BY_HOP = frozenset(
     {
         "connection",
         "expect",
@@ -30,20 +30,20 @@ _OF_ONE_HOP = frozenset(
         "upgrade",
     }
 )
-_OF_THE_HANDSHAKE = "sec-websocket-"
+_HANDSHAKE_PREFIX = "sec-websocket-"
 
 
-def asked(request: web.Request, prefix: str) -> CIMultiDict[str]:
-    """Return the headers to ask with.
+def request_headers(request: web.Request, prefix: str) -> CIMultiDict[str]:
+    """Return the headers of a request for the server inside.
 
-    The host stays as it was sent, so that what compares it with the origin of a page is content.
+    The host stays as it was sent, because some servers compare it with the origin of a page.
 
     Args:
-        request: What the service was asked.
+        request: The request of the client.
         prefix: The part of its path that belongs to the service.
     """
-    headers = _of_both_ends(request.headers)
-    for name in [name for name in headers if name.lower().startswith(_OF_THE_HANDSHAKE)]:
+    headers = _end_to_end(request.headers)
+    for name in [name for name in headers if name.lower().startswith(_HANDSHAKE_PREFIX)]:
         headers.popall(name, None)
     headers["X-Forwarded-Host"] = request.host
     headers["X-Forwarded-Proto"] = request.scheme
@@ -51,22 +51,24 @@ def asked(request: web.Request, prefix: str) -> CIMultiDict[str]:
     return headers
 
 
-def answered(found: Mapping[str, str], request: web.Request, prefix: str) -> CIMultiDict[str]:
-    """Return the headers to answer with; redirects to the same server stay at the port."""
-    headers = _of_both_ends(found)
+def response_headers(
+    found: Mapping[str, str], request: web.Request, prefix: str
+) -> CIMultiDict[str]:
+    """Return the headers for the client; a redirect to the same server stays below the prefix."""
+    headers = _end_to_end(found)
     if "Location" in headers:
-        headers["Location"] = _within(headers["Location"], request, prefix)
+        headers["Location"] = _rewrite_location(headers["Location"], request, prefix)
     return headers
 
 
-def _of_both_ends(headers: Mapping[str, str]) -> CIMultiDict[str]:
-    """Return the headers that are not about one connection."""
+def _end_to_end(headers: Mapping[str, str]) -> CIMultiDict[str]:
+    """Return the headers without those of a single connection."""
     named = headers.get("Connection", "").lower().split(",")
-    dropped = _OF_ONE_HOP | {name.strip() for name in named}
+    dropped = _HOP_BY_HOP | {name.strip() for name in named}
     return CIMultiDict(item for item in headers.items() if item[0].lower() not in dropped)
 
 
-def _within(location: str, request: web.Request, prefix: str) -> str:
+def _rewrite_location(location: str, request: web.Request, prefix: str) -> str:
     origin = f"{request.scheme}://{request.host}"
     own, path = (origin, location[len(origin) :]) if location.startswith(origin) else ("", location)
     if path.startswith("/") and not path.startswith(("//", f"{prefix}/")):

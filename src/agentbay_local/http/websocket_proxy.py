@@ -1,4 +1,4 @@
-"""Two WebSockets as one: what comes in at one end goes out at the other, until either closes."""
+"""Relay messages between two WebSockets, in both directions, until either closes."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from aiohttp import WSCloseCode, WSMsgType
 if TYPE_CHECKING:
     from aiohttp import ClientWebSocketResponse, web
 
-    # Whether texts are decoded or bytes is part of its type, and nothing to us.
+    # Their type parameter says whether texts are decoded; here it does not matter.
     End = ClientWebSocketResponse[Any] | web.WebSocketResponse[Any]
 
-__all__ = ["LARGEST", "relay"]
+__all__ = ["MAX_MESSAGE", "relay"]
 
-LARGEST = 64 * 1024 * 1024
-"""Bytes of one message."""
+MAX_MESSAGE = 64 * 1024 * 1024
+"""Maximum bytes of one message."""
 
-# These stand for a close that was not sent, and may not be sent either.
+# Codes that report the absence of a close frame; RFC 6455 forbids to send them.
 _NOT_SENT = frozenset({1005, 1006, 1015})
 
 
 async def relay(one: End, other: End) -> None:
-    """Carry messages both ways; return when one end has closed and the other was told."""
-    ways = [asyncio.ensure_future(_carry(one, other)), asyncio.ensure_future(_carry(other, one))]
+    """Relay messages both ways; when one end closes, close the other."""
+    directions = ((one, other), (other, one))
+    ways = [asyncio.ensure_future(_forward(*ends)) for ends in directions]
     try:
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -35,7 +36,7 @@ async def relay(one: End, other: End) -> None:
     await _close(other, one.close_code)
 
 
-async def _carry(source: End, target: End) -> None:
+async def _forward(source: End, target: End) -> None:
     async for message in source:
         if message.type is WSMsgType.TEXT:
             await target.send_str(message.data)
@@ -44,6 +45,6 @@ async def _carry(source: End, target: End) -> None:
 
 
 async def _close(end: End, code: int | None) -> None:
-    """Close an end with the code of the other one; what is closed already stays as it is."""
+    """Close an end with the code of the other one, unless it is closed already."""
     reason = WSCloseCode.GOING_AWAY if code in _NOT_SENT else code
     await end.close(code=WSCloseCode.OK if reason is None else reason)
