@@ -28,10 +28,10 @@ class Arguments:
     values: dict[str, Any]
 
     def text(self, name: str, default: str | None = None) -> str:
-        """Return a string; without a default it is required.
+        """Return a string, which is required unless there is a default.
 
         Raises:
-            ToolError: It is missing or no string.
+            ToolError: The argument is missing or not a string.
         """
         return str(self._read(name, str, "a string", _MISSING if default is None else default))
 
@@ -41,10 +41,10 @@ class Arguments:
         return None if value is None else str(value)
 
     def path(self, name: str) -> str:
-        """Return a path: a string that is not empty and has no NUL.
+        """Return a path: a string that is not empty and has no NUL byte.
 
         Raises:
-            ToolError: It is missing, or no path.
+            ToolError: The argument is missing or not a path.
         """
         path = self.text(name)
         if not path or "\0" in path:
@@ -55,7 +55,7 @@ class Arguments:
         """Return a whole number from 0 to `top`.
 
         Raises:
-            ToolError: It is no such number.
+            ToolError: The argument is not a number in that range.
         """
         value = self._read(name, int, "a whole number", default)
         if isinstance(value, bool) or not 0 <= value <= top:
@@ -63,14 +63,14 @@ class Arguments:
         return int(value)
 
     def flag(self, name: str) -> bool:
-        """Return true or false; false when it is missing."""
+        """Return a boolean, False by default."""
         return bool(self._read(name, bool, "true or false", False))
 
     def texts(self, name: str) -> list[str]:
         """Return a list of strings.
 
         Raises:
-            ToolError: It is missing or something else.
+            ToolError: The argument is missing or not such a list.
         """
         values = self._read(name, list, "a list of strings", _MISSING)
         if not all(isinstance(value, str) for value in values):
@@ -78,10 +78,10 @@ class Arguments:
         return list(values)
 
     def text_map(self, name: str) -> dict[str, str]:
-        """Return an object of strings; empty when it is missing.
+        """Return an object of strings, empty by default.
 
         Raises:
-            ToolError: It is something else.
+            ToolError: The argument is not such an object.
         """
         values = self._read(name, dict, "an object of strings", {})
         if not all(isinstance(value, str) for value in values.values()):
@@ -89,7 +89,7 @@ class Arguments:
         return dict(values)
 
     def wrong(self, name: str, why: str) -> ToolError:
-        """Return the failure that names an argument."""
+        """Return an error that names an argument; `why` completes the sentence."""
         return ToolError(f"Invalid argument of tool {self.tool}: {name} {why}")
 
     def _read(self, name: str, kind: type, words: str, default: Any) -> Any:
