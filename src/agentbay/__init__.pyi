@@ -27,8 +27,8 @@ from agentbay.services.watch import DirectoryWatch as DirectoryWatch
 from agentbay.session import Session as Session
 from agentbay.session_context import SessionContext as SessionContext
 from agentbay_async._clock import Clock as Clock
+from agentbay_async._lifecycle.ledger import LedgerEntry as LedgerEntry
 from agentbay_async._lifecycle.ledger import read_ledger as read_ledger
-from agentbay_async._lifecycle.ledger_format import LedgerEntry as LedgerEntry
 from agentbay_async._lifecycle.processes import ProcessState as ProcessState
 from agentbay_async._retry import RetryPolicy as RetryPolicy
 from agentbay_async._transport.base import HttpRequest as HttpRequest

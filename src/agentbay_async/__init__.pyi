@@ -1,8 +1,8 @@
 # The list of exports. The module imports each name on first use; see agentbay_async/_lazy.py.
 
 from agentbay_async._clock import Clock as Clock
+from agentbay_async._lifecycle.ledger import LedgerEntry as LedgerEntry
 from agentbay_async._lifecycle.ledger import read_ledger as read_ledger
-from agentbay_async._lifecycle.ledger_format import LedgerEntry as LedgerEntry
 from agentbay_async._lifecycle.processes import ProcessState as ProcessState
 from agentbay_async._retry import RetryPolicy as RetryPolicy
 from agentbay_async._transport.base import HttpRequest as HttpRequest

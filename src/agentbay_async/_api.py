@@ -36,9 +36,8 @@ if TYPE_CHECKING:
     from agentbay_async._protocol.schema import Request
     from agentbay_async._retry import RetryPolicy
     from agentbay_async._transport.access import Access
-    from agentbay_async._transport.base import Transport
-    from agentbay_async._transport.pool import Pools
-    from agentbay_async._transport.request_builder import RequestBuilder
+    from agentbay_async._transport.base import RequestBuilder, Transport
+    from agentbay_async._transport.http import Pools
     from agentbay_async._transport.websocket_pool import SessionSockets
     from agentbay_async.config import Settings
 
@@ -64,16 +63,6 @@ class CallHooks(Protocol):
 
 #: The hooks of this task and of the tasks that it starts.
 call_hooks: ContextVar[CallHooks | None] = ContextVar("agentbay_call_hooks", default=None)
-
-
-class AdmissionHook(Protocol):
-    """A check that every request passes before it is sent, such as a budget."""
-
-    async def call(
-        self, request: Request[D], send: Callable[[], Awaitable[Answer[D]]]
-    ) -> Answer[D]:
-        """Return the answer of `send`, or raise without calling it."""
-        ...
 
 
 class LedgerHook(Protocol):
@@ -115,7 +104,6 @@ class Api:
         clock: Time; see :mod:`agentbay_async._clock`.
         background: Runs work after the call that started it.
         ledger: Records sessions, or ``None``.
-        admission: Checks requests before they are sent, or ``None``.
         transport: Sends the requests; by default aiohttp.
 
     Attributes:
@@ -130,12 +118,10 @@ class Api:
         clock: Clock,
         background: BackgroundHook,
         ledger: LedgerHook | None = None,
-        admission: AdmissionHook | None = None,
         transport: Transport | None = None,
     ) -> None:
         # Imported here, so that importing the package does not load aiohttp.
-        from agentbay_async._transport.http import AiohttpTransport
-        from agentbay_async._transport.pool import Pools
+        from agentbay_async._transport.http import AiohttpTransport, Pools
 
         self.settings = settings
         self.retry = retry
@@ -145,7 +131,6 @@ class Api:
         self.pools: Pools = Pools(settings.max_connections, settings.ssl_context)
         self.transport: Transport = transport or AiohttpTransport(self.pools)
         self.access: WeakValueDictionary[str, Access] = WeakValueDictionary()
-        self._admission = admission
         self._budget = RetryBudget(retry)
         self._sockets: SessionSockets | None = None
         self._builder: RequestBuilder | None = None
@@ -174,22 +159,9 @@ class Api:
             APIError: The service answers with an error.
             TransportError: No readable answer arrived.
             ClosedError: The client was closed.
-            BudgetExceededError: The request asks for a session that the budget does not allow.
+            BudgetExceededError: A budget does not allow another session; see
+                :class:`agentbay_async._bulk.admission.AdmittingApi`.
         """
-        if self._admission is None:
-            return await self._call(request, timeout, recover, vital=vital)
-        return await self._admission.call(
-            request, lambda: self._call(request, timeout, recover, vital=vital)
-        )
-
-    async def _call(
-        self,
-        request: Request[D],
-        timeout: float | None,
-        recover: Callable[[AgentBayError], Awaitable[Answer[D] | None]] | None,
-        *,
-        vital: bool,
-    ) -> Answer[D]:
         timeout = self.settings.timeout if timeout is None else timeout
         started = self.clock.monotonic()
         deadline = started + max(self.settings.deadline, timeout)
@@ -290,7 +262,7 @@ class Api:
         return answer
 
     async def _connect(self) -> RequestBuilder:
-        from agentbay_async._transport.request_builder import RequestBuilder
+        from agentbay_async._transport.base import RequestBuilder
 
         self.check_open()
         endpoint, api_key = await self.service()

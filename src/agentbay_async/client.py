@@ -6,11 +6,14 @@ import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
+import attrs
+
 from agentbay_async import _check
 from agentbay_async._api import Api
 from agentbay_async._clock import SystemClock
-from agentbay_async._lifecycle.creation import create_session, owner_of
+from agentbay_async._lifecycle.creation import create_session
 from agentbay_async._lifecycle.deletion import delete_abandoned, log_abandoned
+from agentbay_async._lifecycle.processes import default_owner
 from agentbay_async._lifecycle.shielding import BackgroundTasks, run_shielded
 from agentbay_async._protocol import schema
 from agentbay_async._retry import RetryPolicy
@@ -25,13 +28,13 @@ from agentbay_async.errors import (
     SyncUnknownError,
 )
 from agentbay_async.listing import AsyncSessionListing, fetch_page
-from agentbay_async.models._returns_result import returns_result
 from agentbay_async.models.results import (
     DeleteResult,
     ReapResult,
     SessionListResult,
     SessionResult,
     SessionStatusResult,
+    returns_result,
 )
 from agentbay_async.models.sessions import CreateSessionParams, ListSessionParams, SessionStatus
 from agentbay_async.session import AsyncSession
@@ -124,16 +127,18 @@ class AsyncAgentBay:
     ) -> None:
         from agentbay_async._lifecycle.ledger import Ledger
 
+        settings = attrs.evolve(settings, owner=settings.owner or default_owner())
         # Sessions of a service inside this process end with it, so nobody has to find them later.
         recorded = settings.ledger is not None and settings.endpoint != LOCAL
         self._ledger = Ledger(settings.ledger or "", settings.endpoint, clock) if recorded else None
-        admission = None
+        api_type = Api
         if settings.budget is not None or settings.host_limit is not None:
-            from agentbay_async._bulk.admission import Admission
+            from agentbay_async._bulk.admission import AdmittingApi
 
-            admission = Admission(settings, clock)
-        background = BackgroundTasks(clock)
-        self._api = Api(settings, retry, clock, background, self._ledger, admission, transport)
+            api_type = AdmittingApi
+        self._api = api_type(
+            settings, retry, clock, BackgroundTasks(clock), self._ledger, transport
+        )
         self._context: AsyncContextService | None = None
 
     @classmethod
@@ -580,7 +585,7 @@ class AsyncAgentBay:
         """
         from agentbay_async._lifecycle.reaper import reap
 
-        whose = owner_of(self._api) if owner is None else _check.identifier(owner, "owner")
+        whose = self._api.settings.owner if owner is None else _check.identifier(owner, "owner")
         age = None if older_than is None else _check.seconds(older_than, "older_than")
         dry = _check.boolean(dry_run, "dry_run")
         return ReapResult.ok(await reap(self._api, self._ledger, whose, age, dry_run=dry))

@@ -16,7 +16,6 @@ from agentbay_async.errors import (
     InvalidArgumentError,
     OperationTimeoutError,
 )
-from agentbay_async.models._returns_result import returns_result
 from agentbay_async.models.contexts import (
     Context,
     ContextFileEntry,
@@ -31,7 +30,7 @@ from agentbay_async.models.contexts import (
     TransferProgress,
     TransferResult,
 )
-from agentbay_async.models.results import OperationResult
+from agentbay_async.models.results import OperationResult, returns_result
 
 if TYPE_CHECKING:
     import os

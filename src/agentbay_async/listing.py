@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from agentbay_async.errors import PageTokenError
-from agentbay_async.models._returns_result import returns_result
-from agentbay_async.models.results import SessionListResult
+from agentbay_async.models.results import SessionListResult, returns_result
 from agentbay_async.models.sessions import SessionPage
 from agentbay_async.session import AsyncSession
 

@@ -15,8 +15,12 @@ from agentbay_async.errors import (
     InvalidArgumentError,
     SessionStateError,
 )
-from agentbay_async.models._returns_result import returns_result
-from agentbay_async.models.results import DeleteResult, OperationResult, SessionStatusResult
+from agentbay_async.models.results import (
+    DeleteResult,
+    OperationResult,
+    SessionStatusResult,
+    returns_result,
+)
 from agentbay_async.models.sessions import SessionInfo, SessionStatus
 from agentbay_async.models.tools import (
     LinkResult,

@@ -21,7 +21,6 @@ from agentbay_async.errors import (
     SessionNotFoundError,
     SyncUnknownError,
 )
-from agentbay_async.models._returns_result import returns_result
 from agentbay_async.models.contexts import (
     ContextBinding,
     ContextBindingsResult,
@@ -29,6 +28,7 @@ from agentbay_async.models.contexts import (
     ContextSyncResult,
     SyncReceipt,
 )
+from agentbay_async.models.results import returns_result
 from agentbay_async.models.sync_policy import ContextSync
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agentbay_async import ClosedError, Config, ConnectionLostError, RetryPolicy
-from agentbay_async._transport.pool import Pools, proxy_for
+from agentbay_async._transport.http import Pools, proxy_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +67,7 @@ async def test_one_loop_has_one_pool() -> None:
     first = await pools.current()
     assert await pools.current() is first
     await pools.aclose()
-    assert not first.usable
+    assert first.session.closed
     second = await pools.current()
     assert second is not first
     await pools.aclose()

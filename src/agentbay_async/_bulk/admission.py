@@ -1,4 +1,4 @@
-"""Admission of requests for sessions: the budget of the client, and the rate of the host."""
+"""Admission: hold creates back by the budget of the client and the rate limit of the host."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from anyio import to_thread
 
+from agentbay_async._api import Api
 from agentbay_async._bulk.host_rate import host_bucket
 from agentbay_async._protocol import schema
 from agentbay_async.errors import APIError, ConnectionFailedError
@@ -13,10 +14,9 @@ from agentbay_async.errors import APIError, ConnectionFailedError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from agentbay_async._clock import Clock
     from agentbay_async._protocol.envelope import Answer
     from agentbay_async._protocol.schema import Request
-    from agentbay_async.config import Settings
+    from agentbay_async.errors import AgentBayError
 
 D = TypeVar("D")
 
@@ -25,56 +25,55 @@ D = TypeVar("D")
 _NOT_CREATED = (APIError, ConnectionFailedError)
 
 
-class Admission:
-    """Delays or rejects requests for sessions, and counts sessions against the budget.
+class AdmittingApi(Api):
+    """An API that sends a create only when budget and rate limit allow it.
 
-    Args:
-        settings: The budget, and the rate that the processes of this host share.
-        clock: Time.
+    It also records in the budget when sessions start and end.
     """
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
-        self._clock = clock
-        self._budget = settings.budget
-        rate = settings.host_limit
-        self._bucket = (
-            None if rate is None else host_bucket(settings.endpoint, settings.api_key, rate)
-        )
-
     async def call(
-        self, request: Request[D], send: Callable[[], Awaitable[Answer[D]]]
+        self,
+        request: Request[D],
+        timeout: float | None = None,
+        *,
+        recover: Callable[[AgentBayError], Awaitable[Answer[D] | None]] | None = None,
+        vital: bool = False,
     ) -> Answer[D]:
-        """Send a request when it is admitted, and return the answer.
+        """Send `request` if it may be sent; see :meth:`Api.call`.
 
         Raises:
             BudgetExceededError: The budget does not allow another session.
         """
-        if isinstance(request, schema.CreateMcpSession):
-            return await self._create(send)
-        answer = await send()
-        if isinstance(request, schema.DeleteSessionAsync) and self._budget is not None:
-            self._budget.end(request.session_id or "", self._clock.monotonic())
-        return answer
-
-    async def _create(self, send: Callable[[], Awaitable[Answer[D]]]) -> Answer[D]:
-        # Reserved before it is sent, so that concurrent creates cannot exceed the budget together.
-        if self._budget is not None:
-            self._budget.reserve(self._clock.monotonic())
+        creates = isinstance(request, schema.CreateMcpSession)
+        budget = self.settings.budget
+        if creates and budget is not None:
+            # Before it is sent, so that concurrent creates cannot exceed the budget together.
+            budget.reserve(self.clock.monotonic())
         try:
-            await self._wait_for_rate()
-            answer = await send()
+            if creates:
+                await self._wait_for_turn()
+            answer = await super().call(request, timeout, recover=recover, vital=vital)
         except _NOT_CREATED:
-            if self._budget is not None:
-                self._budget.give_back()
+            if creates and budget is not None:
+                budget.give_back()
             raise
-        if self._budget is not None and isinstance(answer.data, schema.CreatedSession):
-            self._budget.begin(answer.data.session_id or "", self._clock.monotonic())
+        if budget is not None:
+            self._record(request, answer)
         return answer
 
-    async def _wait_for_rate(self) -> None:
-        if self._bucket is None:
+    async def _wait_for_turn(self) -> None:
+        settings = self.settings
+        if settings.host_limit is None:
             return
+        bucket = host_bucket(settings.endpoint, settings.api_key, settings.host_limit)
         # In a thread: another process may hold the lock of the file.
-        wait = await to_thread.run_sync(self._bucket.take, self._clock.time())
+        wait = await to_thread.run_sync(bucket.take, self.clock.time())
         if wait:
-            await self._clock.sleep(wait)
+            await self.clock.sleep(wait)
+
+    def _record(self, request: Request[D], answer: Answer[D]) -> None:
+        budget, now = self.settings.budget, self.clock.monotonic()
+        if budget is not None and isinstance(answer.data, schema.CreatedSession):
+            budget.begin(answer.data.session_id or "", now)
+        elif budget is not None and isinstance(request, schema.DeleteSessionAsync):
+            budget.end(request.session_id or "", now)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agentbay_async._lifecycle.deletion import delete_abandoned
 from agentbay_async._lifecycle.idempotency import Recovery
-from agentbay_async._lifecycle.processes import default_owner, this_process
+from agentbay_async._lifecycle.processes import this_process
 from agentbay_async._lifecycle.reserved_labels import CHUNK, IDEMPOTENCY_KEY, OWNER, RUN, SINCE
 from agentbay_async._lifecycle.shielding import run_or_undo, run_shielded
 from agentbay_async._protocol import schema
@@ -78,8 +78,7 @@ async def create_session(api: Api, params: CreateSessionParams) -> CreatedSessio
 
 async def _create(api: Api, params: CreateSessionParams) -> CreatedSession:
     request = create_request(params, api.settings.region_id)
-    owner = owner_of(api)
-    own = _reserved_labels(api, params, owner)
+    own = _reserved_labels(api, params)
     request.labels = {**params.labels, **own} or None
     if api.ledger is not None:
         api.ledger.began()
@@ -92,11 +91,11 @@ async def _create(api: Api, params: CreateSessionParams) -> CreatedSession:
         await _take_over(api, created.session_id, own)
     if api.ledger is not None:
         lasts = None if request.max_runtime is None else request.max_runtime * 60
-        api.ledger.created(created.session_id, owner, lasts)
+        api.ledger.created(created.session_id, api.settings.owner, lasts)
     return created
 
 
-def _reserved_labels(api: Api, params: CreateSessionParams, owner: str) -> dict[str, str]:
+def _reserved_labels(api: Api, params: CreateSessionParams) -> dict[str, str]:
     if not api.settings.reserved_labels:
         if params.idempotency_key is not None:
             raise InvalidArgumentError(
@@ -106,7 +105,7 @@ def _reserved_labels(api: Api, params: CreateSessionParams, owner: str) -> dict[
         return {}
     labels = {
         IDEMPOTENCY_KEY: params.idempotency_key or os.urandom(16).hex(),
-        OWNER: owner,
+        OWNER: api.settings.owner,
         RUN: this_process().run,
         SINCE: str(int(api.clock.time())),
     }
@@ -114,11 +113,6 @@ def _reserved_labels(api: Api, params: CreateSessionParams, owner: str) -> dict[
         # Set by a worker of a distributed run.
         labels[CHUNK] = params.labels[CHUNK]
     return labels
-
-
-def owner_of(api: Api) -> str:
-    """Return the owner of a client's sessions."""
-    return api.settings.owner or default_owner()
 
 
 async def _send(

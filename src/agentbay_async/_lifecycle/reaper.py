@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from agentbay_async._api import Api
-    from agentbay_async._lifecycle.ledger import Ledger
-    from agentbay_async._lifecycle.ledger_format import Contents
+    from agentbay_async._lifecycle.ledger import Contents, Ledger
     from agentbay_async._lifecycle.processes import Process
 
 

@@ -64,7 +64,18 @@ def read_answer(
     success = document.get("Success")
     if status >= 400 or (code not in _GOOD_CODES if success is None else success is not True):
         raise _error_of(request, document, status, headers, now)
-    return _answer(request, document, status)
+    data = document.get("Data")
+    try:
+        return Answer(
+            None if request.DATA is None or data is None else codec.from_json(request.DATA, data),
+            _text(document, "RequestId"),
+            _text(document, "NextToken"),
+            _number(document, "MaxResults"),
+            _number(document, "TotalCount"),
+            _number(document, "Count"),
+        )
+    except ValueError as error:
+        raise _bad_answer(request, status, f"has a Data that cannot be read ({error})") from error
 
 
 def _parse(
@@ -82,21 +93,6 @@ def _parse(
     if status >= 400:
         raise _error_of(request, {}, status, headers, now)
     raise _bad_answer(request, status, "is not a JSON object")
-
-
-def _answer(request: Request[D], document: dict[str, Any], status: int) -> Answer[D]:
-    data = document.get("Data")
-    try:
-        return Answer(
-            None if request.DATA is None or data is None else codec.from_json(request.DATA, data),
-            _text(document, "RequestId"),
-            _text(document, "NextToken"),
-            _number(document, "MaxResults"),
-            _number(document, "TotalCount"),
-            _number(document, "Count"),
-        )
-    except ValueError as error:
-        raise _bad_answer(request, status, f"has a Data that cannot be read ({error})") from error
 
 
 def _error_of(

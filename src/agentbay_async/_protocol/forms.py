@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_type_hints
 from urllib.parse import quote_plus
 
 import attrs
@@ -46,13 +46,8 @@ class _FormField:
         return text.lower() == "true" if self.kind is bool else text
 
 
-def _form_fields(kind: Any) -> tuple[_FormField, ...]:
-    # Wrapped, because type checkers take a class with __eq__ for unhashable.
-    return _cached_form_fields(kind)
-
-
 @cache
-def _cached_form_fields(kind: Any) -> tuple[_FormField, ...]:
+def _form_fields(kind: Any) -> tuple[_FormField, ...]:
     hints = get_type_hints(kind)
     return tuple(
         _FormField(
@@ -105,7 +100,7 @@ def encode_request(request: Request[Any]) -> tuple[str, str]:
     """
     query: list[str] = []
     form: list[str] = []
-    for field in _form_fields(type(request)):
+    for field in _form_fields(cast("Any", type(request))):
         value = getattr(request, field.attribute)
         if value is not None and value != "":
             part = f"{field.wire}={field.encode(value)}"
@@ -151,7 +146,7 @@ def decode_request(kind: type[R], fields: Mapping[str, str]) -> R:
         ValueError: A field is invalid; the message names it.
     """
     values: dict[str, Any] = {}
-    for field in _form_fields(kind):
+    for field in _form_fields(cast("Any", kind)):
         text = fields.get(field.wire)
         if text:
             try:

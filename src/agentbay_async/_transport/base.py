@@ -8,13 +8,24 @@ store, are streams and have connections besides it.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Protocol
-from urllib.parse import parse_qsl, urlsplit
+import platform
+import random
+import time
+from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import parse_qsl, quote_plus, urlsplit
 
 import attrs
+from multidict import CIMultiDict, istr
+
+from agentbay_async._protocol.forms import encode_request
+from agentbay_async._version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from agentbay_async._protocol.schema import Request
+
 
 _NO_HEADERS: Mapping[str, str] = {}
 
@@ -143,3 +154,49 @@ class Transport(Protocol):
     async def aclose(self) -> None:
         """Release the connections of the running event loop. Called when the client is closed."""
         ...
+
+
+_VERSION = "2025-05-06"
+_USER_AGENT = f"agentbay-python/{__version__} Python/{platform.python_version()}"
+
+
+class RequestBuilder:
+    """Builds requests to one service.
+
+    Args:
+        endpoint: The URL of the service, without a trailing slash.
+        api_key: The key. It is sent as a form field, as the protocol wants it, never in the URL.
+    """
+
+    def __init__(self, endpoint: str, api_key: str) -> None:
+        self._base = f"{endpoint}/?Format=json&Version={_VERSION}&Action="
+        self._authorization = f"Authorization=Bearer+{quote_plus(api_key)}"
+        self._timestamp = (0, "")
+
+    def build(self, request: Request[Any], timeout: float) -> HttpRequest:
+        """Return the HTTP request for `request`, with `timeout` in seconds."""
+        query, form = encode_request(request)
+        body = f"{self._authorization}&{form}" if form else self._authorization
+        action = request.ACTION
+        # Nothing is signed with nonce and time, but the protocol lists them as required.
+        nonce = f"{random.getrandbits(128):032x}"
+        extra = f"&{query}" if query else ""
+        second = int(time.time())
+        if self._timestamp[0] != second:
+            text = time.strftime("%Y-%m-%dT%H%%3A%M%%3A%SZ", time.gmtime(second))
+            self._timestamp = (second, text)
+        url = f"{self._base}{action}&Timestamp={self._timestamp[1]}&SignatureNonce={nonce}{extra}"
+        return HttpRequest(action, url, body.encode("ascii"), _headers(action), timeout)
+
+
+@cache
+def _headers(action: str) -> CIMultiDict[str]:
+    # The type that aiohttp would convert them to, for each request.
+    return CIMultiDict(
+        {
+            istr("x-acs-version"): _VERSION,
+            istr("x-acs-action"): action,
+            istr("User-Agent"): _USER_AGENT,
+            istr("Content-Type"): "application/x-www-form-urlencoded",
+        }
+    )

@@ -11,8 +11,13 @@ from typing import TYPE_CHECKING
 import aiohttp
 import attrs
 
-from agentbay_async._transport.http import CAUGHT, CONNECT_TIMEOUT, translate_error
-from agentbay_async._transport.pool import parse_url, proxy_for
+from agentbay_async._transport.http import (
+    CAUGHT,
+    CONNECT_TIMEOUT,
+    parse_url,
+    proxy_for,
+    translate_error,
+)
 from agentbay_async.errors import BadAnswerError
 
 if TYPE_CHECKING:
@@ -20,7 +25,7 @@ if TYPE_CHECKING:
 
     from yarl import URL
 
-    from agentbay_async._transport.pool import Pools
+    from agentbay_async._transport.http import Pools
 
 #: Bytes of a chunk of a download.
 CHUNK = 256 * 1024

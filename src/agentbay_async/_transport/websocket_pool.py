@@ -9,8 +9,7 @@ import aiohttp
 import anyio
 
 from agentbay_async._protocol.error_codes import error_type
-from agentbay_async._transport.http import CAUGHT, translate_error
-from agentbay_async._transport.pool import parse_url, proxy_for
+from agentbay_async._transport.http import CAUGHT, parse_url, proxy_for, translate_error
 from agentbay_async.errors import (
     AuthenticationError,
     ConnectionFailedError,
@@ -21,7 +20,7 @@ from agentbay_async.errors import (
 if TYPE_CHECKING:
     from agentbay_async._clock import Clock
     from agentbay_async._transport.access import Access
-    from agentbay_async._transport.pool import Pools
+    from agentbay_async._transport.http import Pools
     from agentbay_async._transport.websocket import SessionSocket
     from agentbay_async.errors import AgentBayError
 

@@ -9,17 +9,19 @@ example in :mod:`agentbay_async.models.contexts`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 import attrs
 
+from agentbay_async.errors import AgentBayError, UsageError
 from agentbay_async.models.sessions import Reaping, SessionPage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator
 
-    from agentbay_async.errors import AgentBayError
 
+P = ParamSpec("P")
 T = TypeVar("T")
 S = TypeVar("S")
 U = TypeVar("U")
@@ -207,3 +209,24 @@ class SessionStatusResult(Result[str]):
     def status(self) -> str:
         """The state, a value of :class:`~agentbay_async.models.sessions.SessionStatus`."""
         return self.unwrap()
+
+
+def returns_result(
+    kind: type[Result[Any]],
+) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Coroutine[Any, Any, R]]]:
+    """Decorate a method to return a failed result of type `kind` instead of raising."""
+
+    def decorate(method: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+        @wraps(method)
+        async def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return await method(*args, **kwargs)
+            except UsageError:
+                raise
+            except AgentBayError as error:
+                failed: Any = kind.failed(error)
+                return failed  # type: ignore[no-any-return]  # kind is the class of R
+
+        return wrapper
+
+    return decorate

@@ -18,9 +18,8 @@ from agentbay_async.errors import (
     ToolError,
     TransportError,
 )
-from agentbay_async.models._returns_result import returns_result
 from agentbay_async.models.agent import AgentTask
-from agentbay_async.models.results import OperationResult
+from agentbay_async.models.results import OperationResult, returns_result
 from agentbay_async.services._tool_calls import call_tool, read_json_object
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from agentbay_async import _check
 from agentbay_async._protocol import schema
 from agentbay_async.errors import ArgumentTypeError, SessionError
-from agentbay_async.models._returns_result import returns_result
 from agentbay_async.models.browser import BrowserOption
+from agentbay_async.models.results import returns_result
 from agentbay_async.models.tools import BoolResult, LinkResult, McpToolResult
 from agentbay_async.services._links import fetch_link
 from agentbay_async.services._tool_calls import call_tool

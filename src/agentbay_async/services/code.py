@@ -9,8 +9,8 @@ import anyio
 
 from agentbay_async import _check
 from agentbay_async.errors import CodeError, InvalidArgumentError, RequestTimeoutError, ToolError
-from agentbay_async.models._returns_result import returns_result
 from agentbay_async.models.code import CodeEvent, CodeFailure, CodeOutcome, CodeResult
+from agentbay_async.models.results import returns_result
 from agentbay_async.services import _code_parsing as parsing
 from agentbay_async.services._code_parsing import NO_REASON, CodeAnswer
 from agentbay_async.services._tool_calls import call_tool, get_access, get_socket

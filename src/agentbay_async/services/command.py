@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from agentbay_async import _check
 from agentbay_async.errors import InvalidArgumentError
-from agentbay_async.models._returns_result import returns_result
 from agentbay_async.models.commands import CommandResult
+from agentbay_async.models.results import returns_result
 from agentbay_async.services._shell import run_shell, time_limit
 
 if TYPE_CHECKING:

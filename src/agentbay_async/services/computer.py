@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from agentbay_async import _check
-from agentbay_async.models._returns_result import returns_result
-from agentbay_async.models.results import OperationResult
+from agentbay_async.models.results import OperationResult, returns_result
 from agentbay_async.models.tools import BoolResult
 from agentbay_async.models.ui import (
     AppProcess,

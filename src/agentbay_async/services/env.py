@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from agentbay_async import _check
 from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
-from agentbay_async.models._returns_result import returns_result
+from agentbay_async.models.results import returns_result
 from agentbay_async.models.tools import BoolResult, EnvResult
 from agentbay_async.services._tool_calls import call_tool, read_json_object
 

@@ -17,7 +17,6 @@ from agentbay_async.errors import (
     CommandError,
     InvalidArgumentError,
 )
-from agentbay_async.models._returns_result import returns_result
 from agentbay_async.models.contexts import TransferResult
 from agentbay_async.models.files import (
     DirectoryListResult,
@@ -28,7 +27,7 @@ from agentbay_async.models.files import (
     FileTexts,
     MultipleFileContentResult,
 )
-from agentbay_async.models.results import OperationResult
+from agentbay_async.models.results import OperationResult, returns_result
 from agentbay_async.models.tools import BoolResult
 from agentbay_async.services._files import parsing
 from agentbay_async.services._files.chunking import escape_dash

@@ -8,7 +8,6 @@ import attrs
 
 from agentbay_async import _check
 from agentbay_async.errors import GitError, InvalidArgumentError
-from agentbay_async.models._returns_result import returns_result
 from agentbay_async.models.git import (
     GitBranchListResult,
     GitCloneResult,
@@ -17,7 +16,7 @@ from agentbay_async.models.git import (
     GitLogResult,
     GitStatusResult,
 )
-from agentbay_async.models.results import OperationResult
+from agentbay_async.models.results import OperationResult, returns_result
 from agentbay_async.services._git import parsing
 from agentbay_async.services._git.command import LOCAL_TIMEOUT, GitCommand
 from agentbay_async.services._shell import time_limit

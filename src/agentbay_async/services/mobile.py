@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from agentbay_async import _check
 from agentbay_async._protocol import schema
 from agentbay_async.errors import InvalidArgumentError
-from agentbay_async.models._returns_result import returns_result
-from agentbay_async.models.results import OperationResult
+from agentbay_async.models.results import OperationResult, returns_result
 from agentbay_async.models.tools import BoolResult, LinkResult
 from agentbay_async.models.ui import AppProcess, InstalledApp, Screenshot, UIElements
 from agentbay_async.services._links import fetch_link

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from agentbay_async import _check
 from agentbay_async.errors import BadAnswerError, ToolError
-from agentbay_async.models._returns_result import returns_result
+from agentbay_async.models.results import returns_result
 from agentbay_async.models.tools import OssResult
 from agentbay_async.services._tool_calls import call_tool
 

@@ -34,7 +34,6 @@ from agentbay_async._bulk.distributed.scheduler import Chunk, Scheduler
 from agentbay_async._bulk.distributed.worker import Job
 from agentbay_async._bulk.inputs import Inputs
 from agentbay_async._bulk.map_sessions import map_options
-from agentbay_async._lifecycle.creation import owner_of
 from agentbay_async._lifecycle.shielding import run_shielded
 from agentbay_async.config import LOCAL
 from agentbay_async.errors import (
@@ -148,7 +147,7 @@ def _worker_settings(api: Api) -> Settings:
         )
     # Sessions of the embedded service end with this process, so nobody has to find them later.
     ledger = None if settings.endpoint == LOCAL else settings.ledger
-    return attrs.evolve(settings, owner=owner_of(api), budget=None, ledger=ledger)
+    return attrs.evolve(settings, budget=None, ledger=ledger)
 
 
 class DistributedMap(Generic[T]):
