@@ -26,6 +26,8 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 _SKIPPED = {"__repr__", "__del__", "__eq__", "__hash__", "__await__"}
 _RENAMED = {"__aexit__": "__exit__", "__aiter__": "__iter__", "aclose": "close"}
 _DECORATORS = {"property", "overload", "asynccontextmanager"}
+# Public, but their work is done when the asynchronous method returns.
+_ASYNC_ONLY = {"returns_result"}
 _ENTER = (
     "def __enter__(self) -> Self:\n    _ = _portal.run(self._aio.__aenter__())\n    return self"
 )
@@ -126,7 +128,9 @@ class Members:
             found = self.annotations.find(call)
             if ast.unparse(decorator) in _DECORATORS:
                 names.append(ast.unparse(decorator))
-            elif found is None or is_public(found.module):
+            elif ast.unparse(call) not in _ASYNC_ONLY and (
+                found is None or is_public(found.module)
+            ):
                 raise self._error(node, f"no rule for @{ast.unparse(decorator)}")
         return names
 
