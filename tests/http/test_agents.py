@@ -1,4 +1,4 @@
-"""The browser and the agents of a session: thin calls, and a wait that ends."""
+"""The browser and the agents of a session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands of a session: what is sent, what is read, what raises."""
+"""Commands of a session: requests, answers and errors."""
 
 from __future__ import annotations
 

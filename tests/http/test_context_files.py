@@ -1,4 +1,4 @@
-"""The files of a context: their listing, their URLs, and deleting them."""
+"""The files of a context: listing, URLs and deletion."""
 
 from __future__ import annotations
 

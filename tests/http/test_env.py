@@ -1,4 +1,4 @@
-"""Variables of a session, its numbers, its links, and object storage: one call of a tool each."""
+"""Environment variables, metrics, links and object storage of a session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of a session, against tools that work in a directory and refuse what is too large."""
+"""Files of a session, with tools that work in a local directory and reject large arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole files and directories to and from a session: through its tools, and through the store."""
+"""Transfer of files and directories, through the file tools and through the store."""
 
 from __future__ import annotations
 

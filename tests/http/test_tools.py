@@ -1,4 +1,4 @@
-"""Tools by name: calling them, and listing what an image offers."""
+"""Tools by name: calling them, and listing the tools of an image."""
 
 from __future__ import annotations
 

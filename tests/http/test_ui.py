@@ -1,4 +1,4 @@
-"""Screens of a session: what the calls send, and how the answers are read."""
+"""UI tools of desktop and phone: requests and answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tools of a session, done on a directory of this machine, as far as files need them."""
+"""File tools and a shell of a session, on a directory of this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tools, git and gateways answer: values, or errors of ours, whatever they write."""
+"""Answers of tools, git and gateways: any text gives a value or an error of ours."""
 
 from __future__ import annotations
 

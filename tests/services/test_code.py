@@ -1,4 +1,4 @@
-"""Code: every form of an answer, nothing it shows lost, and streams that end."""
+"""Running code: every form of an answer, streams and callbacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Large files at a session's direct address, which takes more in one call than the API."""
+"""Large files through a session's direct address, which accepts more in one call than the API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mistakes of other clients, each named after what its user lost: channels that were not one."""
+"""Regression tests for known bugs of other clients: lost input, changes and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes in the background: what is typed for them, and what is theirs of the output."""
+"""Background processes: the start line, the output, standard input and the exit code."""
 
 from __future__ import annotations
 

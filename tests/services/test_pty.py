@@ -1,4 +1,4 @@
-"""Terminals: not one byte lost, nobody left waiting, and each handle for itself."""
+"""Terminals: complete output, reconnects, and waits that end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files and git in sandboxes of the local service: what is tested elsewhere with stand-ins."""
+"""Files and git in real sandboxes of the local service."""
 
 from __future__ import annotations
 

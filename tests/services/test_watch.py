@@ -1,4 +1,4 @@
-"""Watching directories: pushed or asked for, nothing lost in between, and an end that is one."""
+"""Watching directories: pushed changes, polling, reconnects and the end."""
 
 from __future__ import annotations
 

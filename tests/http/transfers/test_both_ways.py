@@ -1,4 +1,4 @@
-"""What uploads and downloads have in common."""
+"""Behavior that uploads and downloads have in common."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files carried out of a context: streamed, verified, all or nothing."""
+"""Downloads from a context: streamed, verified, all or nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files carried into a context: streamed, verified, all or nothing."""
+"""Uploads into a context: streamed, verified, all or nothing."""
 
 from __future__ import annotations
 

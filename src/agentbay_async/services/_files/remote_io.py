@@ -140,7 +140,7 @@ class RemoteFiles:
                 return
 
     def size_factor(self, tool: str) -> int:
-        """Return how many times more one call of a tool may carry than by way of the API."""
+        """Return how many times more than the API one call of a tool accepts."""
         access = self.api.access.get(self.session_id)
         direct = access is not None and access.server_for(tool, self.api.clock.monotonic())
         return chunking.DIRECT_FACTOR if direct else 1

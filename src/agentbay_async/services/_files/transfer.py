@@ -99,15 +99,15 @@ class FileTransfer:
         progress: Progress | None,
         timeout: float,
     ) -> TransferReceipt:
-        async with store.temporary_path() as staged:
+        async with store.temporary_path() as temporary:
             receipt = await transfers.upload(
-                store.api, staged, lambda: store.upload_url(staged), source, progress
+                store.api, temporary, lambda: store.upload_url(temporary), source, progress
             )
-            await store.sync(staged, "download", timeout)
+            await store.sync(temporary, "download", timeout)
             try:
-                verified, _ = await self._files.replace(staged, path, receipt.md5, part=part)
+                verified, _ = await self._files.replace(temporary, path, receipt.md5, part=part)
             except BaseException:
-                await self._files.discard(staged)
+                await self._files.discard(temporary)
                 raise
         return attrs.evolve(receipt, path=path, verified=receipt.verified or verified)
 
@@ -119,15 +119,20 @@ class FileTransfer:
         store = None if size <= _MAX_BY_TOOLS else await self.store()
         if store is None:
             return await self._download_by_tools(path, target, progress, size, md5)
-        async with store.temporary_path() as staged:
+        async with store.temporary_path() as temporary:
             try:
-                _, md5 = await self._measure(path, staged)
-                await store.sync(staged, "upload", timeout)
+                _, md5 = await self._measure(path, temporary)
+                await store.sync(temporary, "upload", timeout)
                 receipt = await transfers.download(
-                    store.api, staged, lambda: store.download_url(staged), target, progress, md5
+                    store.api,
+                    temporary,
+                    lambda: store.download_url(temporary),
+                    target,
+                    progress,
+                    md5,
                 )
             finally:
-                await self._files.discard(staged)
+                await self._files.discard(temporary)
         return attrs.evolve(receipt, path=path)
 
     async def _measure(self, path: str, copy: str = "") -> tuple[int, str]:
