@@ -92,16 +92,20 @@ class FileStore:
             ContextSyncError: The move failed.
             OperationTimeoutError: The move took longer than `timeout`.
         """
-        access = self.api.access.get(self.session_id)
-        with nullcontext() if access is None or mode == "upload" else access.changing():
-            await self._sync(path, mode, timeout)
-
-    async def _sync(self, path: str, mode: str, timeout: float) -> None:
-        await self.api.call(
-            schema.SyncContext(
-                session_id=self.session_id, context_id=self.context_id, path=path, mode=mode
-            )
+        request = schema.SyncContext(
+            session_id=self.session_id, context_id=self.context_id, path=path, mode=mode
         )
+        access = self.api.access.get(self.session_id)
+        # A download into the session changes its files, an upload from it does not.
+        with nullcontext() if access is None or mode == "upload" else access.changing():
+            await self.api.call(request)
+            tasks = await self._wait_for_tasks(path, mode, timeout)
+        _check_tasks(tasks, path, mode, self.session_id)
+
+    async def _wait_for_tasks(
+        self, path: str, mode: str, timeout: float
+    ) -> list[ContextStatusData]:
+        """Return the tasks of `path` once one of them has ended."""
 
         async def fetch_own_tasks() -> list[ContextStatusData]:
             tasks, _ = await fetch_tasks(
@@ -109,21 +113,23 @@ class FileStore:
             )
             return [task for task in tasks if _matches(task, self.context_id, path, mode)]
 
-        tasks = await poll(
+        return await poll(
             fetch_own_tasks,
-            lambda found: any(_has_ended(task) for task in found),
+            lambda tasks: any(_has_ended(task) for task in tasks),
             clock=self.api.clock,
             timeout=timeout,
             what=f"the {mode} of {path}",
         )
-        failed = [task for task in tasks if _has_ended(task) and task.status.lower() not in _DONE]
-        if failed:
-            reason = failed[0].error_message or failed[0].status
-            error = ContextSyncError(
-                f"the {mode} of {path} failed: {reason}", session_id=self.session_id
-            )
-            error.tasks = tuple(failed)
-            raise error
+
+
+def _check_tasks(tasks: list[ContextStatusData], path: str, mode: str, session_id: str) -> None:
+    """Raise the error of a task that failed."""
+    failed = [task for task in tasks if _has_ended(task) and task.status.lower() not in _DONE]
+    if failed:
+        reason = failed[0].error_message or failed[0].status
+        error = ContextSyncError(f"the {mode} of {path} failed: {reason}", session_id=session_id)
+        error.tasks = tuple(failed)
+        raise error
 
 
 async def open_store(api: Api, session_id: str) -> FileStore | None:
