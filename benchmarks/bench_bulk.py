@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from support.ledger import own_ledger
+from support.ledger import temporary_ledger
 from support.official import Official, official_python
 from support.samples import Sample, Spread, Target, cpu_ratio, table, wall_ratio
 from support.service import StubService
@@ -105,8 +105,8 @@ def _run(service: StubService, cell: Cell) -> Figures:
 def measure_official(service: StubService, python: Path, rounds: int) -> Measured:
     """Let the official clients make as many as they can in bearable time."""
     figures: Measured = {}
-    for colour, count in (("async", 100), ("sync", 1000)):
-        with closing(Official(service, python, colour)) as client:
+    for flavour, count in (("async", 100), ("sync", 1000)):
+        with closing(Official(service, python, flavour)) as client:
             taken = [client.run("bulk", count) for _ in range(rounds)]
         cell = Cell(client.name, count)
         figures[cell] = [Figures(one.wall * count, one.cpu * count) for one in taken]
@@ -210,7 +210,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and return the exit code."""
     options = _options(arguments)
-    with own_ledger(), StubService(_STORED) as service:
+    with temporary_ledger(), StubService(_STORED) as service:
         figures = measure(service, cells(full=not options.quick), options.rounds)
         if not options.without_official:
             python = options.official_python or official_python(options.official_home)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from support.clients import OPERATIONS, Client, OurAsync, OurBlocking, RawAiohttp
-from support.ledger import own_ledger
+from support.ledger import temporary_ledger
 from support.official import Official, official_python
 from support.samples import Sample, Spread, Target, cpu_ratio, table
 from support.service import StubService
@@ -149,7 +149,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and return the exit code."""
     options = _options(arguments)
-    with own_ledger(), StubService() as service, ExitStack() as stack:
+    with temporary_ledger(), StubService() as service, ExitStack() as stack:
         clients = [stack.enter_context(closing(client)) for client in _clients(service, options)]
         service.set_latency(options.latency)
         samples = measure(service, clients, options)
@@ -165,8 +165,8 @@ def _clients(service: StubService, options: argparse.Namespace) -> Iterator[Clie
     yield OurBlocking(service)
     if not options.without_official:
         python = official_python(options.official_home)
-        for colour in ("sync", "async"):
-            yield Official(service, python, colour)
+        for flavour in ("sync", "async"):
+            yield Official(service, python, flavour)
 
 
 def _verdict(reached: Sequence[Target], *, fail: bool) -> int:

@@ -86,9 +86,9 @@ class Holding:
 class Interpreters:
     """Fresh interpreters in an empty directory, with no settings of AgentBay around them."""
 
-    def __init__(self, place: str) -> None:
-        self._place = place
-        hidden = {"HOME": place}
+    def __init__(self, environment: str) -> None:
+        self._directory = environment
+        hidden = {"HOME": environment}
         shown = {key: text for key, text in os.environ.items() if not key.startswith("AGENTBAY_")}
         self._env = {**shown, **hidden}
 
@@ -103,12 +103,12 @@ class Interpreters:
     def look(self, code: str) -> Holding:
         """Run `code` and return what is loaded then."""
         said: dict[str, Any] = json.loads(self._run(code + _REPORT))
-        return Holding(**said, files=len(os.listdir(self._place)))
+        return Holding(**said, files=len(os.listdir(self._directory)))
 
     def _run(self, code: str) -> str:
         done = subprocess.run(
             [sys.executable, "-c", code],
-            cwd=self._place,
+            cwd=self._directory,
             env=self._env,
             stdout=subprocess.PIPE,
             text=True,
@@ -187,8 +187,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and return the exit code."""
     options = _options(arguments)
-    with tempfile.TemporaryDirectory(prefix="agentbay-bench-") as place:
-        interpreters = Interpreters(place)
+    with tempfile.TemporaryDirectory(prefix="agentbay-bench-") as environment:
+        interpreters = Interpreters(environment)
         # This also compiles what is not compiled yet, before anything is measured.
         held = {name: interpreters.look(code) for name, code in CASES.items()}
         samples = measure(interpreters, options.rounds)

@@ -1,8 +1,8 @@
-"""What many sessions cost the local service: a thousand that live, a hundred thousand stored.
+"""Benchmark many sessions on the local service: 1,000 with sandboxes, 100,000 stored.
 
-The first part makes sessions, runs commands in all of them and deletes them, and looks at what that
-takes of the machine and what is left. The second lets three services with more and more stored
-sessions do the same calls in turns. See the README beside this file.
+The first part creates sessions, runs commands in all of them and deletes them, and measures the
+resources and the leftovers. The second part makes the same calls to three services with different
+numbers of stored sessions, in turns. See the README beside this file.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from support.crowd import MEMORY, Crowd, crowded
-from support.ledger import own_ledger
+from support.ledger import temporary_ledger
 from support.local import LocalChild
+from support.many_sessions import MEMORY, ManySessions, measure_many_sessions
 from support.samples import Sample, Spread, Target, cpu_ratio, table
-from support.shelf import Shelf
+from support.stored_sessions import StoredSessions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,36 +35,36 @@ _STORED_HEAD = "call|stored|wall us|CPU us|p10|p90|CPU / the smallest"
 Samples = dict[str, dict[int, list[Sample]]]
 
 
-async def shelved(sizes: Sequence[int], rounds: int) -> Samples:
-    """Let services with so many stored sessions take turns."""
+async def measure_stored_sessions(sizes: Sequence[int], rounds: int) -> Samples:
+    """Measure services with different numbers of stored sessions in turns."""
     samples: Samples = {}
     with ExitStack() as services:
         async with AsyncExitStack() as closing:
-            shelves = []
+            stores = []
             for size in sizes:
-                shelf = Shelf(services.enter_context(LocalChild()), size)
-                closing.push_async_callback(shelf.close)
-                await shelf.prepare()
-                shelves.append(shelf)
+                store = StoredSessions(services.enter_context(LocalChild()), size)
+                closing.push_async_callback(store.close)
+                await store.prepare()
+                stores.append(store)
             # The first round warms up.
             for number in range(-1, rounds):
-                await _round(shelves, number, samples)
+                await _round(stores, number, samples)
     return samples
 
 
-async def _round(shelves: list[Shelf], number: int, samples: Samples) -> None:
-    """Let everybody do every call; who begins changes from round to round."""
-    first = number % len(shelves)
-    for name in shelves[0].calls:
-        for shelf in [*shelves[first:], *shelves[:first]]:
-            taken = await shelf.timed(name, _CALLS)
+async def _round(stores: list[StoredSessions], number: int, samples: Samples) -> None:
+    """Make every call to every service; the first one changes from round to round."""
+    first = number % len(stores)
+    for name in stores[0].calls:
+        for store in [*stores[first:], *stores[:first]]:
+            taken = await store.timed(name, _CALLS)
             if number >= 0:
-                samples.setdefault(name, {}).setdefault(shelf.stored, []).append(taken)
+                samples.setdefault(name, {}).setdefault(store.stored, []).append(taken)
 
 
-def live_rows(crowd: Crowd, count: int) -> Iterator[list[str]]:
-    """Yield the table of the sessions that live."""
-    for phase in crowd.phases:
+def live_rows(run: ManySessions, count: int) -> Iterator[list[str]]:
+    """Yield the table of sessions with sandboxes."""
+    for phase in run.phases:
         p50, p99 = (_percentile(phase.each, part) for part in (0.5, 0.99))
         latency = [f"{p50:,.1f}", f"{p99:,.1f}"] if phase.each else ["", ""]
         health = [f"{_percentile(phase.health, part):,.1f}" for part in (0.5, 0.99, 1)]
@@ -73,20 +73,20 @@ def live_rows(crowd: Crowd, count: int) -> Iterator[list[str]]:
 
 
 def _percentile(seconds: Sequence[float], part: float) -> float:
-    """Return in milliseconds what so large a part of the figures does not exceed."""
+    """Return a percentile in milliseconds; `part` is between 0 and 1."""
     ordered = sorted(seconds) or [0.0]
     return ordered[min(len(ordered) - 1, int(part * len(ordered)))] * 1e3
 
 
-def live_targets(crowd: Crowd) -> list[Target]:
-    """Return what must hold of the sessions that live."""
-    failed = sum(phase.failed for phase in crowd.phases)
-    health = max(_percentile(phase.health, 0.99) for phase in crowd.phases)
+def live_targets(run: ManySessions) -> list[Target]:
+    """Return the targets for sessions with sandboxes."""
+    failed = sum(phase.failed for phase in run.phases)
+    health = max(_percentile(phase.health, 0.99) for phase in run.phases)
     return [
         Target("steps that failed", 0, Spread.of([failed])),
-        *(Target(f"{name} left", 0, Spread.of([n])) for name, n in crowd.left.items()),
+        *(Target(f"{name} left", 0, Spread.of([n])) for name, n in run.left.items()),
         Target("healthz, p99 of the worst step, ms", 1000, Spread.of([health])),
-        Target(MEMORY, 20, Spread.of([crowd.facts[MEMORY]])),
+        Target(MEMORY, 20, Spread.of([run.facts[MEMORY]])),
     ]
 
 
@@ -104,7 +104,7 @@ def stored_rows(samples: Samples) -> Iterator[list[str]]:
 
 
 def stored_targets(samples: Samples) -> list[Target]:
-    """Return what must hold of the stored sessions."""
+    """Return the targets for stored sessions."""
     return [
         Target(
             f"{name}: {max(by_size):,} stored / {min(by_size):,}",
@@ -134,19 +134,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     figures: dict[str, Any] = {}
     reached: list[Target] = []
     if count:
-        with own_ledger():
-            crowd = asyncio.run(crowded(count))
-        print(table(_LIVE_HEAD.split("|"), live_rows(crowd, count)))
+        with temporary_ledger():
+            run = asyncio.run(measure_many_sessions(count))
+        print(table(_LIVE_HEAD.split("|"), live_rows(run, count)))
         print()
-        print("\n".join(f"{figure:8.1f}  {name}" for name, figure in crowd.facts.items()))
-        reached += live_targets(crowd)
+        print("\n".join(f"{figure:8.1f}  {name}" for name, figure in run.facts.items()))
+        reached += live_targets(run)
         figures["live"] = {
-            "phases": list(map(attrs.asdict, crowd.phases)),
-            "facts": crowd.facts,
-            "left": crowd.left,
+            "phases": list(map(attrs.asdict, run.phases)),
+            "facts": run.facts,
+            "left": run.left,
         }
     if stored:
-        samples = asyncio.run(shelved(_sizes(stored), options.rounds))
+        samples = asyncio.run(measure_stored_sessions(_sizes(stored), options.rounds))
         print()
         print(table(_STORED_HEAD.split("|"), stored_rows(samples)))
         reached += stored_targets(samples)

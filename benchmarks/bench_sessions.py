@@ -1,8 +1,8 @@
-"""What work in a session costs: against plain processes and plain files of the same machine.
+"""Benchmark work in a session against plain processes and files of the same machine.
 
-A plain process, a live sandbox without HTTP, and a session of the local service (in a process of
-its own) do the same steps in turns. Ratios are of wall clock within a round: what a session costs
-is mostly spent in processes that are not ours. See the README beside this file.
+A plain process, a running sandbox without HTTP, and a session of the local service (in a child
+process) do the same steps in turns. Ratios compare wall-clock time within a round, because most of
+the work happens in other processes. See the README beside this file.
 """
 
 from __future__ import annotations
@@ -21,35 +21,37 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from support.ledger import own_ledger
+from support.environments import ECHO, STEPS, Environment, InSandbox, OverHttp, Plain
+from support.ledger import temporary_ledger
 from support.local import LocalChild
-from support.places import ECHO, STEPS, InSandbox, OverHttp, Place, Plain
 from support.samples import Sample, Spread, Target, table, wall_ratio
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from support.places import Step
+    from support.environments import Step
 
 SANDBOX_MOST = 2.0
 HTTP_MOST = 4.0
-_HEAD = "step|place|wall ms|p10|p90|times plain"
+_HEAD = "step|environment|wall ms|p10|p90|times plain"
 
 Samples = dict[str, dict[str, list[Sample]]]
 
 
-async def measure(places: Sequence[Place], rounds: int, steps: Mapping[str, int]) -> Samples:
-    """Let the places take turns; who begins changes from round to round."""
+async def measure(
+    environments: Sequence[Environment], rounds: int, steps: Mapping[str, int]
+) -> Samples:
+    """Measure the environments in turns; the first one changes from round to round."""
     samples: Samples = {step: {} for step in steps}
     # The first round warms up: imports, pools, what the system keeps of programs.
     for number in range(-1, rounds):
-        first = number % len(places)
+        first = number % len(environments)
         for step, calls in steps.items():
-            for place in [*places[first:], *places[:first]]:
-                if step in place.steps:
-                    taken = await _timed(place.steps[step], calls)
+            for environment in [*environments[first:], *environments[:first]]:
+                if step in environment.steps:
+                    taken = await _timed(environment.steps[step], calls)
                     if number >= 0:
-                        samples[step].setdefault(place.name, []).append(taken)
+                        samples[step].setdefault(environment.name, []).append(taken)
     return samples
 
 
@@ -63,22 +65,26 @@ async def _timed(step: Step, calls: int) -> Sample:
 
 def rows(samples: Samples) -> Iterator[list[str]]:
     """Yield the table, line by line."""
-    for step, by_place in samples.items():
+    for step, by_environment in samples.items():
         for name in (Plain.name, InSandbox.name, OverHttp.name):
-            if taken := by_place.get(name):
+            if taken := by_environment.get(name):
                 spread = Spread.of([sample.wall * 1e3 for sample in taken])
-                ratio = wall_ratio(taken, by_place[Plain.name])
+                ratio = wall_ratio(taken, by_environment[Plain.name])
                 figures = [f"{value:,.2f}" for value in (spread.median, spread.p10, spread.p90)]
                 yield [step, name, *figures, "" if name == Plain.name else str(ratio)]
 
 
 def targets(samples: Samples) -> list[Target]:
-    """Return what must hold."""
-    by_place = samples.get(ECHO, {})
+    """Return the targets."""
+    by_environment = samples.get(ECHO, {})
     return [
-        Target(f"{ECHO}: {name} / plain", most, wall_ratio(by_place[name], by_place[Plain.name]))
+        Target(
+            f"{ECHO}: {name} / plain",
+            most,
+            wall_ratio(by_environment[name], by_environment[Plain.name]),
+        )
         for name, most in ((InSandbox.name, SANDBOX_MOST), (OverHttp.name, HTTP_MOST))
-        if name in by_place
+        if name in by_environment
     ]
 
 
@@ -88,23 +94,23 @@ def document(samples: Samples, options: argparse.Namespace) -> dict[str, Any]:
         "machine": {"python": platform.python_version(), "cpus": os.cpu_count()},
         "rounds": options.rounds,
         "steps": {
-            step: {name: list(map(attrs.asdict, taken)) for name, taken in by_place.items()}
-            for step, by_place in samples.items()
+            step: {name: list(map(attrs.asdict, taken)) for name, taken in by_environment.items()}
+            for step, by_environment in samples.items()
         },
     }
 
 
-async def _compared(options: argparse.Namespace, directory: Path, service: LocalChild) -> Samples:
-    places: list[Place] = [Plain(directory), InSandbox(directory), OverHttp(service)]
-    steps = {step: calls for step, calls in STEPS.items() if not _left_out(step, options)}
+async def _run_all(options: argparse.Namespace, directory: Path, service: LocalChild) -> Samples:
+    environments: list[Environment] = [Plain(directory), InSandbox(directory), OverHttp(service)]
+    steps = {step: calls for step, calls in STEPS.items() if not _is_excluded(step, options)}
     try:
-        return await measure(places, options.rounds, steps)
+        return await measure(environments, options.rounds, steps)
     finally:
-        for place in places:
-            await place.close()
+        for environment in environments:
+            await environment.close()
 
 
-def _left_out(step: str, options: argparse.Namespace) -> bool:
+def _is_excluded(step: str, options: argparse.Namespace) -> bool:
     return ("100 MiB" in step and options.without_large) or (
         "run_code" in step and options.without_code
     )
@@ -126,11 +132,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and return the exit code."""
     options = _options(arguments)
     with (
-        own_ledger(),
+        temporary_ledger(),
         tempfile.TemporaryDirectory(prefix="agentbay-bench-") as home,
         LocalChild() as service,
     ):
-        samples = asyncio.run(_compared(options, Path(home), service))
+        samples = asyncio.run(_run_all(options, Path(home), service))
     print(table(_HEAD.split("|"), rows(samples)))
     print()
     if options.json:

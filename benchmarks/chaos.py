@@ -1,8 +1,8 @@
-"""Nothing is lost while everything goes wrong: workers in a service with every fault there is.
+"""Chaos test: workers use a local service that injects every fault; nothing may be lost.
 
-Prints what was done and what must not have happened, and exits with 1 if any of that has. The seed
-settles what each worker does, when it is cancelled, and which of the requests each fault strikes;
-which request comes as which one is up to the machine, so two runs are alike but never the same.
+Prints counts and problems, and exits with 1 if there are problems. The seed determines the actions
+of each worker, its cancels, and the numbers of the requests that each fault affects. The order of
+the requests depends on the machine, so two runs with one seed are similar but not equal.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from agentbay_local import (
     Throttle,
     Truncate,
 )
-from support.ledger import own_ledger
-from support.storm import HANG, Account, FastClock, Worker, all_over
+from support.chaos_workers import HANG_TIMEOUT, FastClock, SharedState, Worker, wait_all
+from support.ledger import temporary_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from support.claims import Findings
+    from support.expectations import Findings
 
 _PROBABILITY = 0.1
 _EFFECTS = (
@@ -60,12 +60,12 @@ _EFFECTS = (
     StickTask(),
     Lag(20),
 )
-# Half of the workers are as patient as everybody, half as one is with a service like this one.
+# Half of the clients use the default policy, half one that suits a service with many faults.
 _PATIENT = RetryPolicy(attempts=10, budget=10, reserve=1000)
 _LEFT = re.compile(r"session (\S+) is still there")
 
 
-class _Warned(logging.Handler):
+class _WarningCollector(logging.Handler):
     """Collects the sessions that warnings of the library name."""
 
     def __init__(self) -> None:
@@ -73,41 +73,46 @@ class _Warned(logging.Handler):
         self.sessions: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Look at one record."""
+        """Record the sessions that a message names."""
         self.sessions.update(_LEFT.findall(record.getMessage()))
 
 
 @contextmanager
-def _warnings() -> Iterator[_Warned]:
-    warned = _Warned()
+def _warnings() -> Iterator[_WarningCollector]:
+    collector = _WarningCollector()
     logger = logging.getLogger("agentbay")
-    logger.addHandler(warned)
+    logger.addHandler(collector)
     try:
-        yield warned
+        yield collector
     finally:
-        logger.removeHandler(warned)
+        logger.removeHandler(collector)
 
 
 def storm(
-    seconds: float, seed: int, *, workers: int = 32, isolation: str = "namespaces", pace: float = 20
+    seconds: float,
+    seed: int,
+    *,
+    workers: int = 32,
+    isolation: str = "namespaces",
+    speed: float = 20,
 ) -> Findings:
-    """Let workers work in a service of their own, and return what came of it.
+    """Run workers against a local service with faults, and return the findings.
 
     Args:
-        seconds: For how long new jobs are begun.
-        seed: What is done follows from it.
+        seconds: Seconds during which new jobs start.
+        seed: Determines the actions of the workers.
         workers: How many at once.
         isolation: Of the sessions; see `LocalService`.
-        pace: How much faster time runs.
+        speed: How many times faster the clock runs.
     """
-    clock = FastClock(pace)
+    clock = FastClock(speed)
     with LocalService(isolation=isolation, clock=clock) as service:
         if not service.isolation.available:
             raise RuntimeError(f"{service.isolation.reason}; --isolation none needs nothing")
         for number, effect in enumerate(_EFFECTS):
             service.faults.add(effect, probability=_PROBABILITY, seed=seed * 100 + number)
-        with _warnings() as warned:
-            return asyncio.run(_storm(service, clock, seconds, seed, workers, warned))
+        with _warnings() as collector:
+            return asyncio.run(_storm(service, clock, seconds, seed, workers, collector))
 
 
 async def _storm(
@@ -116,25 +121,25 @@ async def _storm(
     seconds: float,
     seed: int,
     workers: int,
-    warned: _Warned,
+    collector: _WarningCollector,
 ) -> Findings:
-    account = Account()
+    state = SharedState()
     bays = [_client(service, clock), _client(service, clock, _PATIENT)]
     until = time.monotonic() + seconds
     tasks = [
-        asyncio.create_task(Worker(bays[n % 2], account, f"w{n}", seed).work(until), name=f"w{n}")
+        asyncio.create_task(Worker(bays[n % 2], state, f"w{n}", seed).work(until), name=f"w{n}")
         for n in range(workers)
     ]
-    await all_over(tasks, account.findings, seconds + 10 * HANG)
+    await wait_all(tasks, state.findings, seconds + 10 * HANG_TIMEOUT)
     closing = [asyncio.create_task(bay.aclose(), name="close") for bay in bays]
-    await all_over(closing, account.findings, HANG)
-    _count_faults(service, account.findings)
+    await wait_all(closing, state.findings, HANG_TIMEOUT)
+    _count_faults(service, state.findings)
     service.faults.clear()
-    async with _client(service, clock) as calm:
-        await _judge(service, calm, account, warned)
+    async with _client(service, clock) as client:
+        await _check_end_state(service, client, state, collector)
     left = asyncio.all_tasks() - {asyncio.current_task()}
-    account.findings.hangs.extend(f"a task is left: {task.get_name()}" for task in left)
-    return account.findings
+    state.findings.hangs.extend(f"a task is left: {task.get_name()}" for task in left)
+    return state.findings
 
 
 def _client(
@@ -149,49 +154,51 @@ def _count_faults(service: LocalService, findings: Findings) -> None:
     findings.counts["requests"] = len(service.journal) + service.journal.dropped
 
 
-async def _judge(
-    service: LocalService, calm: AsyncAgentBay, account: Account, warned: _Warned
+async def _check_end_state(
+    service: LocalService, client: AsyncAgentBay, state: SharedState, collector: _WarningCollector
 ) -> None:
-    """Compare what is there with what may be there, then delete it all."""
-    findings = account.findings
+    """Compare the state of the service with the expectations, then delete everything."""
+    findings = state.findings
     living = await service.aliving()
-    nobodys = living.keys() - account.held.keys()
-    findings.told.extend(nobodys & warned.sessions)
-    findings.leaked.extend(nobodys - warned.sessions)
-    findings.vanished.extend(account.held.keys() - living.keys() - account.doomed)
-    jobs = [labels.get("job", "") for one, labels in living.items() if one not in warned.sessions]
+    unowned = living.keys() - state.held.keys()
+    findings.reported.extend(unowned & collector.sessions)
+    findings.leaked.extend(unowned - collector.sessions)
+    findings.vanished.extend(state.held.keys() - living.keys() - state.deleting)
+    jobs = [
+        labels.get("job", "") for one, labels in living.items() if one not in collector.sessions
+    ]
     findings.doubles.extend(job for job in set(jobs) if jobs.count(job) > 1)
-    for session_id in living.keys() & account.held.keys():
-        found = (await (await calm.get(session_id)).session.get_labels()).unwrap()
-        if account.held[session_id].broken_by(found):
+    for session_id in living.keys() & state.held.keys():
+        found = (await (await client.get(session_id)).session.get_labels()).unwrap()
+        if state.held[session_id].contradicts(found):
             findings.wrong_labels.append(f"{session_id}: {found}")
-    await _compare_files(calm, account)
+    await _compare_files(client, state)
     for session_id in living:
-        (await calm.delete(session_id)).unwrap()
+        (await client.delete(session_id)).unwrap()
     findings.leaked.extend(f"{one} cannot be deleted" for one in await service.aliving())
 
 
-async def _compare_files(calm: AsyncAgentBay, account: Account) -> None:
+async def _compare_files(client: AsyncAgentBay, state: SharedState) -> None:
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "file"
-        for (context, path), claim in account.files.items():
-            if not claim.firm:
+        for (context, path), claim in state.files.items():
+            if not claim.certain:
                 continue
-            result = await calm.context.download_file(context, path, target)
+            result = await client.context.download_file(context, path, target)
             found = target.read_bytes() if result.success else None
-            account.findings.counts["files compared"] += 1
-            account.findings.counts["bytes compared"] += len(found or b"")
-            if claim.broken_by(found):
-                account.findings.files_lost.append(f"{path} of {context}: {result.error_message}")
-                account.findings.bytes_lost += min(map(len, claim.values))
+            state.findings.counts["files compared"] += 1
+            state.findings.counts["bytes compared"] += len(found or b"")
+            if claim.contradicts(found):
+                state.findings.files_lost.append(f"{path} of {context}: {result.error_message}")
+                state.findings.bytes_lost += min(map(len, claim.values))
 
 
 def report(findings: Findings) -> str:
     """Return the figures as lines of text."""
     lines = [f"{name:28} {count:>10,}" for name, count in sorted(findings.counts.items())]
-    lines.append(f"{'told of and in the ledger':28} {len(findings.told):>10,}")
+    lines.append(f"{'reported and in the ledger':28} {len(findings.reported):>10,}")
     lines.append("")
-    for name, found in findings.bad.items():
+    for name, found in findings.problems.items():
         lines.append(f"{name:28} {len(found):>10,}")
         lines.extend(f"    {one}" for one in found[:20])
     lines.append(f"{'acknowledged bytes lost':28} {findings.bytes_lost:>10,}")
@@ -199,30 +206,30 @@ def report(findings: Findings) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the storm, print the figures, and return the exit code."""
+    """Run the chaos test, print the findings, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--minutes", type=float, default=5.0, help="default 5")
     parser.add_argument("--seed", type=int, default=0, help="default 0")
     parser.add_argument("--workers", type=int, default=32, help="default 32")
-    parser.add_argument("--pace", type=float, default=20.0, help="how fast time runs; default 20")
+    parser.add_argument("--speed", type=float, default=20.0, help="speed of the clock; default 20")
     parser.add_argument(
         "--isolation", default="namespaces", choices=["namespaces", "landlock", "none"]
     )
     options = parser.parse_args(arguments)
     logging.getLogger("agentbay").propagate = False
-    # What the service warns of is what it was asked to do wrong; its own failures are still told.
+    # Warnings of the service are about injected faults; its own errors are still logged.
     logging.getLogger("agentbay_local").setLevel(logging.ERROR)
-    with own_ledger():
+    with temporary_ledger():
         findings = storm(
             options.minutes * 60,
             options.seed,
             workers=options.workers,
             isolation=options.isolation,
-            pace=options.pace,
+            speed=options.speed,
         )
     print(f"seed {options.seed}, {options.minutes:g} minutes, {options.workers} workers\n")
     print(report(findings))
-    return 0 if findings.good else 1
+    return 0 if findings.ok else 1
 
 
 if __name__ == "__main__":

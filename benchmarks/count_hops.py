@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentbay_async import AsyncAgentBay, AsyncSession, CreateSessionParams
 from agentbay_local import LocalService
-from support.ledger import own_ledger
+from support.ledger import temporary_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -105,7 +105,7 @@ def main() -> None:
     counter = Counter()
     threading.setprofile(counter.profile)
     sys.setprofile(counter.profile)
-    with own_ledger(), LocalService() as service:
+    with temporary_ledger(), LocalService() as service:
         asyncio.run(_measure(counter, service, options))
 
 

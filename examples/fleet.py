@@ -1,6 +1,7 @@
-"""Ten sessions at once on the embedded local service, and a function on thirty items in four.
+"""Create ten sessions at once, and map a function over thirty items with four sessions at a time.
 
-Needs no account. On the cloud the same program runs with ``endpoint`` left out and an API key set.
+Runs on the embedded local service without an account. To run it on the cloud, leave out
+``endpoint`` and set an API key.
 """
 
 from __future__ import annotations
@@ -11,26 +12,26 @@ from agentbay_async import AsyncAgentBay, AsyncSession, CreateSessionParams, Pro
 
 
 def show(progress: Progress) -> None:
-    """Print how far a run is."""
+    """Print the progress of a run."""
     print(progress, flush=True)
 
 
-async def make_ten(bay: AsyncAgentBay) -> None:
-    """Make ten sessions, use each when it is there, and have them all deleted."""
+async def create_ten(bay: AsyncAgentBay) -> None:
+    """Create ten sessions, use each when it is ready, and delete them all."""
     params = CreateSessionParams(labels={"project": "fleet"})
-    async with bay.create_many(params, 10, on_progress=show) as made:
-        async for outcome in made:
+    async with bay.create_many(params, 10, on_progress=show) as sessions:
+        async for outcome in sessions:
             ran = await outcome.session.command.run("uname -s")
             print(f"session {outcome.index}: {ran.stdout.strip()}", flush=True)
 
 
 async def square(session: AsyncSession, number: int) -> int:
-    """Let a session work something out."""
+    """Compute the square of a number in a session."""
     return int((await session.command.run(f"echo $(({number} * {number}))")).stdout)
 
 
 async def map_thirty(bay: AsyncAgentBay) -> None:
-    """Run a function on thirty items, four at a time, each session serving up to ten."""
+    """Map a function over thirty items, four at a time; each session serves up to ten."""
     total = 0
     async for outcome in bay.map_sessions(square, range(30), reuse=10, max_concurrency=4):
         total += outcome.value
@@ -38,9 +39,9 @@ async def map_thirty(bay: AsyncAgentBay) -> None:
 
 
 async def main() -> None:
-    """Run both."""
+    """Run both examples."""
     async with AsyncAgentBay(endpoint="local") as bay:
-        await make_ten(bay)
+        await create_ten(bay)
         await map_thirty(bay)
 
 

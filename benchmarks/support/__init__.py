@@ -1,1 +1,1 @@
-"""What the benchmarks share: a stub of the service, the clients to compare, and statistics."""
+"""Shared parts of the benchmarks: a stub of the service, clients to compare, statistics."""

@@ -1,7 +1,7 @@
-"""What the stub answers: sessions and their labels in memory, bodies mostly written beforehand.
+"""Answers of the stub: sessions and labels in memory, with mostly prebuilt bodies.
 
-The stub must never be what a client waits for, so whatever does not change from call to call is
-JSON text already. The form of the answers is the service's; sizes are near those of real answers.
+The stub must not be the bottleneck, so parts that do not change from call to call are prebuilt JSON
+text. The answers have the form of the service, and about the size of real answers.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class _Stored:
     entry: str
 
 
-class RefusedError(Exception):
-    """The request is refused: an error code and a message of the service."""
+class RejectedError(Exception):
+    """The service rejects the request with an error code and a message."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -70,12 +70,12 @@ class Answers:
     """The service, as a function from an action and its fields to the body of an answer.
 
     Args:
-        sessions: How many sessions there are in the beginning.
+        sessions: How many sessions exist at the start.
     """
 
     def __init__(self, sessions: int) -> None:
         self._stored: dict[str, _Stored] = {}
-        self._made = 0
+        self._count = 0
         self._actions: dict[str, Callable[[Mapping[str, str]], str]] = {
             "CreateMcpSession": self._create,
             "GetSession": self._get,
@@ -95,14 +95,14 @@ class Answers:
         try:
             handler = self._actions.get(action)
             if handler is None:
-                raise RefusedError("InvalidAction.NotFound", f"there is no action {action}")
+                raise RejectedError("InvalidAction.NotFound", f"there is no action {action}")
             return 200, _envelope("ok", "", f',"Success":true{handler(fields)}', 200)
-        except RefusedError as refused:
-            return 400, _envelope(refused.code, str(refused), ',"Success":false', 400)
+        except RejectedError as error:
+            return 400, _envelope(error.code, str(error), ',"Success":false', 400)
 
     def _store(self, labels: dict[str, str]) -> str:
-        self._made += 1
-        session_id = f"s-{self._made:016x}"
+        self._count += 1
+        session_id = f"s-{self._count:016x}"
         entry = {
             "SessionId": session_id,
             "SessionStatus": "RUNNING",
@@ -115,7 +115,7 @@ class Answers:
     def _session(self, fields: Mapping[str, str]) -> str:
         session_id = fields.get("SessionId", "")
         if session_id not in self._stored:
-            raise RefusedError("InvalidMcpSession.NotFound", "Resource [McpSession] is not found.")
+            raise RejectedError("InvalidMcpSession.NotFound", "Resource [McpSession] is not found.")
         return session_id
 
     def _create(self, fields: Mapping[str, str]) -> str:

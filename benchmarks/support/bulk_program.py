@@ -1,4 +1,4 @@
-"""One bulk job in a process of its own, so that its memory and its connections are its own too.
+"""One bulk job in a child process, so that its memory and connections are measured alone.
 
 Run as ``python -m support.bulk_program JOB URL CERTIFICATES COUNT``; writes one line of JSON with
 the seconds, the CPU seconds, the growth of the memory in bytes, and how many failed.
@@ -47,7 +47,7 @@ class Job:
         return Config(endpoint=self._url, ssl_context=self._tls, max_connections=WIDTH)
 
     async def raw(self, count: int) -> int:
-        """Raw aiohttp: a fixed crew of workers, the form encoded by hand, and `json.loads`."""
+        """Raw aiohttp: a fixed number of workers, the form encoded by hand, and `json.loads`."""
         session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self._tls, limit=WIDTH))
         stats = json.dumps({"source": "sdk", "sdk_language": "python", "sdk_version": "0"})
         fields = {"SdkStats": stats, "LoginRegionId": "cn-hangzhou", "ImageId": IMAGE}
@@ -120,7 +120,7 @@ class _Start:
         self._wall, self._cpu = time.perf_counter(), time.process_time()
 
     def report(self, failed: int) -> None:
-        """Say what it took."""
+        """Print the cost."""
         wall, cpu = time.perf_counter() - self._wall, time.process_time() - self._cpu
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         figures = {
@@ -141,15 +141,15 @@ def memory() -> int:
 
 
 def main() -> None:
-    """Do one job."""
+    """Run one job."""
     name, url, trusted, count = sys.argv[1:]
     job: Callable[[int], Awaitable[int] | None] = getattr(Job(url, trusted), name)
     running = job(int(count))
     if running is not None:
-        asyncio.run(_finished(running))
+        asyncio.run(_await(running))
 
 
-async def _finished(running: Awaitable[int]) -> int:
+async def _await(running: Awaitable[int]) -> int:
     return await running
 
 

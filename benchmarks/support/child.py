@@ -1,4 +1,4 @@
-"""A child process that is spoken to in lines of JSON, each answer awaited with a deadline."""
+"""A child process that exchanges lines of JSON, with a timeout for each answer."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class LineChild:
 
     @property
     def pid(self) -> int:
-        """Its number on this machine."""
+        """The process id."""
         return self._process.pid
 
     def ask(self, question: Mapping[str, Any], timeout: float = 120.0) -> dict[str, Any]:
@@ -58,9 +58,9 @@ class LineChild:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(question) + "\n")
         self._process.stdin.flush()
-        return self.hear(timeout)
+        return self.read_line(timeout)
 
-    def hear(self, timeout: float = 60.0) -> dict[str, Any]:
+    def read_line(self, timeout: float = 60.0) -> dict[str, Any]:
         """Return the next line, as :meth:`ask` does."""
         assert self._process.stdout is not None
         # Nothing in the standard library reads a pipe with a deadline on every platform; the death
@@ -73,13 +73,13 @@ class LineChild:
         finally:
             deadline.cancel()
         if not line:
-            said = self._log.read_text()[-2000:] if self._log else ""
-            raise ChildFailedError(f"{self._name}: ended, or silent for {timeout:g} s\n{said}")
+            output = self._log.read_text()[-2000:] if self._log else ""
+            raise ChildFailedError(f"{self._name}: ended, or silent for {timeout:g} s\n{output}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
     def close(self) -> None:
-        """Let the child end: it does when its stdin does; kill it when it does not."""
+        """Close the stdin of the child, which ends it; kill it if it does not end."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()

@@ -1,4 +1,4 @@
-"""The clients to compare, all with one face: run an operation so many times, say what it took.
+"""The clients to compare, with one interface: run an operation many times, return its cost.
 
 Raw aiohttp is the floor: URLs made beforehand, the form encoded by hand, the answer through
 :func:`json.loads` and no further.
@@ -45,7 +45,7 @@ class Client(Protocol):
     share: float
 
     def run(self, operation: str, calls: int) -> Sample:
-        """Carry out an operation so many times and return what one took."""
+        """Run an operation `calls` times and return the cost of one call."""
         ...
 
     def close(self) -> None:
@@ -54,7 +54,7 @@ class Client(Protocol):
 
 
 class _Asyncio:
-    """What the two asynchronous clients share: a loop of their own, and how they are measured."""
+    """Shared parts of the asynchronous clients: the event loop and the measurement."""
 
     share = 1.0
 
@@ -63,7 +63,7 @@ class _Asyncio:
         self._operations: dict[str, Callable[[], Awaitable[object]]] = {}
 
     def run(self, operation: str, calls: int) -> Sample:
-        """Carry out an operation so many times and return what one took."""
+        """Run an operation `calls` times and return the cost of one call."""
         gc.collect()
         return self._loop.run_until_complete(self._measured(self._operations[operation], calls))
 
@@ -190,7 +190,7 @@ class OurBlocking:
         }
 
     def run(self, operation: str, calls: int) -> Sample:
-        """Carry out an operation so many times and return what one took, on both threads."""
+        """Run an operation `calls` times and return the cost of one call, on both threads."""
         call = self._operations[operation]
         gc.collect()
         wall, cpu = time.perf_counter(), time.process_time()

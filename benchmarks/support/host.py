@@ -1,4 +1,4 @@
-"""What a process and its children take of this machine, seen from outside."""
+"""Resources of a process and its children, read from /proc."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Footprint:
-    """What a service has at one moment.
+    """The resources of a service at one moment.
 
     Attributes:
         processes: All below it.
@@ -31,7 +31,7 @@ class Footprint:
 
     @classmethod
     def of(cls, pid: int, home: Path) -> Footprint:
-        """Look at a service, and at what is in its home."""
+        """Measure a service and its home."""
         tables = Path(f"/proc/{pid}/task").glob("*/mountinfo")
         return cls(
             processes=len(below(pid)),

@@ -1,4 +1,4 @@
-"""A ledger of the benchmarks' own: their sessions are no business of the user's."""
+"""A temporary ledger, so that benchmarks do not write into the ledger of the user."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def own_ledger() -> Iterator[None]:
-    """Let this process and its children write sessions down in a file that goes again."""
+def temporary_ledger() -> Iterator[None]:
+    """Let this process and its children record sessions in a temporary file."""
     with TemporaryDirectory(prefix="agentbay-bench-") as home:
         os.environ["AGENTBAY_LEDGER"] = str(Path(home) / "ledger.jsonl")
         yield

@@ -35,7 +35,7 @@ class LocalChild:
             [sys.executable, "-m", "support.local", self._home.name],
             env={**os.environ, "PYTHONPATH": str(_BENCHMARKS)},
         )
-        said = self._child.hear()
+        said = self._child.read_line()
         self.endpoint: str = said["endpoint"]
         self.api_key: str = said["api_key"]
         self.pid = self._child.pid

@@ -1,6 +1,6 @@
-"""The official client, in a virtual environment and a process of its own.
+"""The official client, in its own virtual environment and process.
 
-It owns the import name ``agentbay`` too, so it can never be in the process of the others.
+It has the import name ``agentbay`` as well, so it cannot run in the process of the other clients.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ def official_python(home: Path) -> Path:
     Raises:
         subprocess.CalledProcessError: It could not be installed.
     """
-    place = home / f"official-{VERSION}"
-    python = place / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-    installed = place / "installed"
+    environment = home / f"official-{VERSION}"
+    python = environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    installed = environment / "installed"
     if not installed.exists():
-        print(f"installing the official client into {place} ...", file=sys.stderr)
-        venv.create(place, with_pip=True, clear=True)
+        print(f"installing the official client into {environment} ...", file=sys.stderr)
+        venv.create(environment, with_pip=True, clear=True)
         install = ["-m", "pip", "install", "-q", "--disable-pip-version-check"]
         subprocess.run(
             [python, *install, f"wuying-agentbay-sdk=={VERSION}"], check=True, timeout=900
@@ -53,25 +53,25 @@ class Official:
         colour: ``"async"`` or ``"sync"``.
     """
 
-    def __init__(self, service: StubService, python: Path, colour: str) -> None:
-        self.name = f"official {colour}"
+    def __init__(self, service: StubService, python: Path, flavour: str) -> None:
+        self.name = f"official {flavour}"
         # Its asynchronous calls take some 40 ms each.
-        self.share = 0.2 if colour == "async" else 0.5
+        self.share = 0.2 if flavour == "async" else 0.5
         self._child = LineChild(
             # Isolated, because a PYTHONPATH of ours would put our own `agentbay` in its place.
-            [str(python), "-I", str(_PROGRAM), colour],
+            [str(python), "-I", str(_PROGRAM), flavour],
             env={
                 **os.environ,
                 "AGENTBAY_API_KEY": API_KEY,
                 "AGENTBAY_ENDPOINT": service.host,
                 # Otherwise it writes a log file into the working directory.
-                "AGENTBAY_LOG_FILE": f"{service.home}/official-{colour}.log",
+                "AGENTBAY_LOG_FILE": f"{service.home}/official-{flavour}.log",
                 "SSL_CERT_FILE": service.trusted,
             },
             # A terminal would show several lines for each call.
-            log=Path(service.home, f"official-{colour}.stderr"),
+            log=Path(service.home, f"official-{flavour}.stderr"),
         )
-        self._child.hear()
+        self._child.read_line()
 
     def run(self, operation: str, calls: int) -> Sample:
         """Carry out an operation so many times and return what one took."""

@@ -1,4 +1,4 @@
-"""What was measured, and ratios of it: compared within a round, so that noise hits both sides."""
+"""Samples and their ratios, compared within a round so that noise affects both sides."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Sample:
-    """What one call took in one round.
+    """The cost of one call in one round.
 
     Attributes:
         wall: Seconds of wall clock.
@@ -30,7 +30,7 @@ class Sample:
 
 @attrs.frozen
 class Spread:
-    """The median of some figures, and where eight in ten of them lie."""
+    """The median of some figures, and the range of the middle 80 %."""
 
     median: float
     p10: float
@@ -49,12 +49,12 @@ class Spread:
 
 
 def cpu_ratio(these: Sequence[Sample], base: Sequence[Sample]) -> Spread:
-    """Return how often the CPU of `base` goes into that of `these`, round by round."""
+    """Return the ratios of CPU time, round by round."""
     return Spread.of([mine.cpu / other.cpu for mine, other in zip(these, base, strict=True)])
 
 
 def wall_ratio(these: Sequence[Sample], base: Sequence[Sample]) -> Spread:
-    """Return the same for the wall clock."""
+    """Return the ratios of wall-clock time, round by round."""
     return Spread.of([mine.wall / other.wall for mine, other in zip(these, base, strict=True)])
 
 
@@ -68,7 +68,7 @@ class Target:
 
     @property
     def missed(self) -> bool:
-        """Whether even the best rounds miss it: one noisy neighbour is no regression."""
+        """Whether even the best rounds miss it, so that one noisy neighbour is not a regression."""
         return self.measured.p10 > self.most
 
     def __str__(self) -> str:

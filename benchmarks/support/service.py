@@ -1,4 +1,4 @@
-"""The stub as the benchmarks hold it: started, trusted, asked for its counts, and ended."""
+"""The stub service in a child process: start it, trust it, read its counts, stop it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class StubService:
     """A stub service in a child process, for the length of a ``with`` block.
 
     Args:
-        sessions: How many sessions there are in the beginning.
+        sessions: How many sessions exist at the start.
 
     Attributes:
         host: Address and port, without a scheme.
@@ -82,5 +82,5 @@ class StubService:
         return self._child.ask({})
 
     def set_latency(self, seconds: float) -> None:
-        """Let every answer wait that long."""
+        """Delay each answer by `seconds`."""
         self._child.ask({"latency": seconds})

@@ -1,4 +1,4 @@
-"""The service as seen by a client, in a process of its own: HTTP/1.1 over TLS on 127.0.0.1.
+"""Stub of the service in a child process: HTTP/1.1 over TLS on 127.0.0.1.
 
 Hand-written on :class:`asyncio.Protocol`, because the frameworks cost more than the clients that
 are measured. Run as ``python -m support.stub CERTIFICATE SESSIONS``; it writes one line of JSON
@@ -25,7 +25,7 @@ class Stub:
     """The state that all connections share.
 
     Args:
-        sessions: How many sessions there are in the beginning.
+        sessions: How many sessions exist at the start.
     """
 
     def __init__(self, sessions: int) -> None:
@@ -34,7 +34,7 @@ class Stub:
         self.connections = 0
         self.requests = 0
 
-    def obey(self, order: dict[str, float]) -> dict[str, int]:
+    def handle(self, order: dict[str, float]) -> dict[str, int]:
         """Take new settings (``latency`` in seconds) and return the counts so far."""
         self.latency = order.get("latency", self.latency)
         return {"connections": self.connections, "requests": self.requests}
@@ -109,7 +109,7 @@ async def serve(certificate: str, stub: Stub) -> None:
 
     def listen_to_orders() -> None:
         for line in sys.stdin:
-            loop.call_soon_threadsafe(lambda order: _say(stub.obey(order)), json.loads(line))
+            loop.call_soon_threadsafe(lambda order: _say(stub.handle(order)), json.loads(line))
         loop.call_soon_threadsafe(ended.set)
 
     server = await loop.create_server(lambda: Connection(stub), "127.0.0.1", 0, ssl=context)

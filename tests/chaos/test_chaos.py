@@ -1,4 +1,4 @@
-"""A short storm of faults and cancels; `benchmarks/chaos.py` lets the same one last for minutes."""
+"""A short chaos test with faults and cancels; `benchmarks/chaos.py` runs it for minutes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 @pytest.fixture
 def chaos(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Give the benchmark as a module; its ``support`` is nobody else's afterwards."""
+    """Give the benchmark as a module, and unload its ``support`` package afterwards."""
     monkeypatch.syspath_prepend(str(_BENCHMARKS))
     yield importlib.import_module("chaos")
     for name in [name for name in sys.modules if name.partition(".")[0] in ("chaos", "support")]:
@@ -27,20 +27,20 @@ def chaos(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_nothing_is_lost_when_everything_goes_wrong(chaos: Any, seed: int) -> None:
     """No session leaked or doubled, no byte or label lost, nothing hung, every error typed."""
-    findings = chaos.storm(3.0, seed, workers=16, isolation="none", pace=60)
-    assert findings.good, chaos.report(findings)
+    findings = chaos.storm(3.0, seed, workers=16, isolation="none", speed=60)
+    assert findings.ok, chaos.report(findings)
     assert findings.counts["create: ok"] >= 5, chaos.report(findings)
 
 
-def test_a_claim_is_broken_by_what_nobody_can_have_left_there(chaos: Any) -> None:
+def test_a_claim_is_contradicts_what_nobody_can_have_left_there(chaos: Any) -> None:
     """Acknowledged: it or nothing; failed: it as well; cancelled: it, even after a later one."""
-    claim = importlib.import_module("support.claims").Claim()
+    claim = importlib.import_module("support.expectations").Claim()
     claim.failed("a")
-    assert not claim.broken_by(None)
+    assert not claim.contradicts(None)
     claim.acknowledged("b")
-    assert claim.broken_by("a")
-    assert claim.broken_by(None)
+    assert claim.contradicts("a")
+    assert claim.contradicts(None)
     claim.cancelled("c")
     claim.acknowledged("d")
-    assert not claim.broken_by("c")
-    assert claim.broken_by("b")
+    assert not claim.contradicts("c")
+    assert claim.contradicts("b")

@@ -1,4 +1,4 @@
-"""A service that has so many sessions stored, and the calls that shall not feel their number."""
+"""Calls to a service with many stored sessions, whose cost should not depend on their number."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from support.local import LocalChild
 
-#: Labels by the part of all sessions that have them.
+#: Labels by the share of sessions that have them.
 ALL, PERCENT, ONE = {"all": "1"}, {"percent": "1"}, {"one": "1"}
 #: Entries of a measured page, which every store can fill.
 SIZES = {"all": 10, "percent": 1, "one": 1}
@@ -26,7 +26,7 @@ _WALK = 100
 
 
 def stored_labels(number: int) -> list[dict[str, str]]:
-    """Return the labels of so many sessions."""
+    """Return the labels of `number` sessions."""
     # Of a hundred sessions three have it, so that there is a page before the last one there too.
     rare = min(100, max(1, number // 3))
     return [
@@ -40,12 +40,12 @@ def stored_labels(number: int) -> list[dict[str, str]]:
     ]
 
 
-class Shelf:
+class StoredSessions:
     """The calls, by name, to a service with stored sessions. Speaks the wire without our client.
 
     Args:
         service: The service, which has no sessions yet.
-        stored: How many it is to have.
+        stored: How many sessions to store.
     """
 
     def __init__(self, service: LocalChild, stored: int) -> None:
@@ -72,12 +72,12 @@ class Shelf:
             wanted = {"Labels": labels, "MaxResults": size}
             first = partial(self._call, "ListSession", **wanted)
             self.calls[f"list {name}, first"] = first
-            for place, token in (await self._tokens(labels, size)).items():
+            for position, token in (await self._tokens(labels, size)).items():
                 call = partial(self._call, "ListSession", NextToken=token, **wanted)
-                self.calls[f"list {name}, {place}"] = call if token else first
+                self.calls[f"list {name}, {position}"] = call if token else first
 
     async def timed(self, name: str, calls: int) -> Sample:
-        """Make a call so many times, and return what one took; the CPU is that of the service."""
+        """Make a call `calls` times, and return the cost of one; the CPU is that of the service."""
         call = self.calls[name]
         wall, cpu = time.perf_counter(), host.cpu(self._pid)
         for _ in range(calls):
@@ -89,13 +89,13 @@ class Shelf:
         """Return the tokens of the page in the middle and of the last, ``""`` for the first."""
         if labels is ONE:
             return {}
-        tokens = await self._walked(labels, _WALK, "")
+        tokens = await self._list_tokens(labels, _WALK, "")
         return {
             "middle": tokens[len(tokens) // 2],
-            "last": (await self._walked(labels, size, tokens[-1]))[-1],
+            "last": (await self._list_tokens(labels, size, tokens[-1]))[-1],
         }
 
-    async def _walked(self, labels: dict[str, str], size: int, token: str) -> list[str]:
+    async def _list_tokens(self, labels: dict[str, str], size: int, token: str) -> list[str]:
         """Return the tokens of a page and of all pages after it."""
         tokens = [token]
         while True:

@@ -1,4 +1,4 @@
-"""Whether a service still answers: asked again and again, from a process of its own."""
+"""Health probe: a child process that polls a service and measures its latency."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _BENCHMARKS = Path(__file__).parent.parent
-_EVERY = 0.02
+_INTERVAL = 0.02
 
 
-class Pulse:
-    """A process that asks a service whether it is well, for the length of a ``with`` block.
+class HealthProbe:
+    """A process that polls the health of a service during a ``with`` block.
 
     Args:
         endpoint: The service.
@@ -30,9 +30,9 @@ class Pulse:
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint
 
-    def __enter__(self) -> Pulse:
+    def __enter__(self) -> HealthProbe:
         self._child = LineChild(
-            [sys.executable, "-m", "support.pulse", self._endpoint],
+            [sys.executable, "-m", "support.health_probe", self._endpoint],
             env={**os.environ, "PYTHONPATH": str(_BENCHMARKS)},
         )
         self.taken()
@@ -47,13 +47,13 @@ class Pulse:
         self._child.close()
 
     def taken(self) -> list[float]:
-        """Return the seconds of each answer since this was last asked."""
+        """Return the latency in seconds of each poll since the last call."""
         seconds: list[float] = self._child.ask({})["seconds"]
         return seconds
 
 
-class _Beating(threading.Thread):
-    """Asks every few milliseconds, and remembers what each answer took."""
+class _ProbeThread(threading.Thread):
+    """Polls every few milliseconds, and records the latency of each answer."""
 
     def __init__(self, endpoint: str) -> None:
         super().__init__(daemon=True)
@@ -61,21 +61,21 @@ class _Beating(threading.Thread):
         self.seconds: list[float] = []
 
     def run(self) -> None:
-        """Ask until the process ends."""
+        """Poll until the process ends."""
         while True:
             began = time.perf_counter()
             self._connection.request("GET", "/healthz")
             self._connection.getresponse().read()
             self.seconds.append(time.perf_counter() - began)
-            time.sleep(_EVERY)
+            time.sleep(_INTERVAL)
 
 
 def main() -> None:
-    """Answer each line with what was measured since the one before."""
-    beating = _Beating(sys.argv[1])
-    beating.start()
+    """Answer each line on stdin with the latencies since the one before."""
+    thread = _ProbeThread(sys.argv[1])
+    thread.start()
     for _ in sys.stdin:
-        seconds, beating.seconds = beating.seconds, []
+        seconds, thread.seconds = thread.seconds, []
         print(json.dumps({"seconds": seconds}), flush=True)
 
 

@@ -1,8 +1,8 @@
-"""What a storm may be held to: what was acknowledged, and what was merely asked for.
+"""Expected values after a chaos run: acknowledged, failed and cancelled changes.
 
-A change that was acknowledged is there until a later one. One that failed may have been made all
-the same; and one whose caller was cancelled may even be made later, since the service goes on with
-a request whose client is gone.
+An acknowledged change holds until a later one. A failed change may have been applied all the same,
+and a cancelled one may even be applied later, because the service continues a request whose client
+has disconnected.
 """
 
 from __future__ import annotations
@@ -17,49 +17,49 @@ T = TypeVar("T")
 
 @attrs.define
 class Claim(Generic[T]):
-    """What one thing may hold by now.
+    """The values that one thing may have now.
 
     Attributes:
-        values: What may be there.
-        firm: Whether one of them must be, because a change was acknowledged.
+        values: The possible values.
+        firm: Whether one of them must be there, because a change was acknowledged.
     """
 
     values: list[T] = attrs.field(factory=list)
-    firm: bool = False
+    certain: bool = False
     _late: list[T] = attrs.field(factory=list)
 
     def acknowledged(self, *values: T) -> None:
-        """One of these is there, and nothing of before, but for what may come late."""
+        """Expect one of these values, or a cancelled change that is applied late."""
         self.values = [*values, *self._late]
-        self.firm = True
+        self.certain = True
 
     def failed(self, *values: T) -> None:
-        """One of these may be there."""
+        """Allow these values as well."""
         self.values.extend(values)
 
     def cancelled(self, *values: T) -> None:
-        """One of these may be there, now or later."""
+        """Allow these values, now and later."""
         self.values.extend(values)
         self._late.extend(values)
 
-    def broken_by(self, found: T | None) -> bool:
-        """Tell whether what was found is none of what may be there."""
-        return self.firm and found not in self.values
+    def contradicts(self, found: T | None) -> bool:
+        """Return whether `found` is not a possible value."""
+        return self.certain and found not in self.values
 
 
 @attrs.define
 class Findings:
-    """What a storm did, and what must not have happened.
+    """The results of a chaos run: what was done, and what must not have happened.
 
     Attributes:
-        leaked: Sessions that live, that nobody holds, and that no warning named.
+        leaked: Sessions that exist, that no worker holds, and that no warning named.
         doubles: Sessions beyond the first of one create.
         vanished: Sessions that are gone although nobody deleted them.
         files_lost: Files whose acknowledged bytes are not there.
         bytes_lost: The acknowledged bytes of those.
-        wrong_labels: Labels or listings that nobody can have asked for.
-        hangs: What was not over in time, by name.
-        surprises: Errors that are none of the library's.
+        wrong_labels: Labels or listings that no worker requested.
+        hangs: Names of what did not finish in time.
+        surprises: Errors that are not errors of the library.
         told: Sessions that could not be deleted, as a warning said of each.
         counts: What was done, and how it ended.
     """
@@ -71,13 +71,13 @@ class Findings:
     bytes_lost: int = 0
     wrong_labels: list[str] = attrs.field(factory=list)
     hangs: list[str] = attrs.field(factory=list)
-    surprises: list[str] = attrs.field(factory=list)
-    told: list[str] = attrs.field(factory=list)
+    untyped_errors: list[str] = attrs.field(factory=list)
+    reported: list[str] = attrs.field(factory=list)
     counts: Counter[str] = attrs.field(factory=Counter)
 
     @property
-    def bad(self) -> dict[str, list[str]]:
-        """What must be empty, by name."""
+    def problems(self) -> dict[str, list[str]]:
+        """Lists that must be empty, by name."""
         return {
             "sessions leaked": self.leaked,
             "doubles": self.doubles,
@@ -85,10 +85,10 @@ class Findings:
             "files lost": self.files_lost,
             "wrong labels": self.wrong_labels,
             "hangs": self.hangs,
-            "errors that are not typed": self.surprises,
+            "errors that are not typed": self.untyped_errors,
         }
 
     @property
-    def good(self) -> bool:
-        """Whether nothing happened that must not."""
-        return not any(self.bad.values())
+    def ok(self) -> bool:
+        """Whether there are no problems."""
+        return not any(self.problems.values())

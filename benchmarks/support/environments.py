@@ -1,4 +1,4 @@
-"""Where the same work is done: by plain processes, in a sandbox, and in a session over HTTP."""
+"""Environments to compare: plain processes, a sandbox, and a session over HTTP."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ STEPS = {
 }
 
 
-class Place(Protocol):
-    """Where work is done.
+class Environment(Protocol):
+    """An environment that can do the steps.
 
     Attributes:
-        name: What it is called in tables.
-        steps: What it can do, under the names of `STEPS`.
+        name: Its name in tables.
+        steps: Its steps, by their names in `STEPS`.
     """
 
     name: str
     steps: Mapping[str, Step]
 
     async def close(self) -> None:
-        """Leave nothing behind."""
+        """Release all resources."""
         ...
 
 
@@ -63,7 +63,7 @@ class Plain:
     """Processes and files of this machine, without any isolation.
 
     Args:
-        directory: Where the files go.
+        directory: The directory for the files.
     """
 
     name = "plain"
@@ -86,14 +86,14 @@ class Plain:
             self.steps[f"read {label}"] = _step(_read, path, size)
 
     async def close(self) -> None:
-        """Leave the files to whoever made the directory."""
+        """Do nothing: the caller removes the directory."""
 
 
 class InSandbox:
-    """A live sandbox of the local service, spoken to without HTTP.
+    """A running sandbox of the local service, without HTTP.
 
     Args:
-        directory: Where its root goes.
+        directory: The directory for its root.
     """
 
     name = "sandbox"
@@ -123,7 +123,7 @@ class InSandbox:
         await self._sandbox.close()
 
     async def close(self) -> None:
-        """End what is left of it."""
+        """Close the sandbox."""
         await self._backend.close()
 
 
@@ -131,7 +131,7 @@ class OverHttp:
     """A session of the local service, through `agentbay_async`.
 
     Args:
-        service: Where the sessions are.
+        service: The service.
     """
 
     name = "agentbay_async"
