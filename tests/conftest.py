@@ -16,6 +16,8 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytest_plugins = ["leftovers", "skip_list"]
+
 # A shared machine may stand still for a moment: no example has a time limit, the whole run has.
 # ``FUZZ_RUNS=5000`` tries longer than the suite has time for, and something else on each run; the
 # suite tries the same each time, so that it fails for those whose change it is.

@@ -7,6 +7,7 @@ aioresponses 0.7.9 does not hand ``stream_writer`` to the responses of aiohttp 3
 from __future__ import annotations
 
 import asyncio
+import inspect
 import re
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -37,7 +38,8 @@ class _Response(aiohttp.ClientResponse):
     """A response that aioresponses can make with aiohttp 3.14."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("stream_writer", mock.Mock(output_size=0))
+        if "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).parameters:
+            kwargs.setdefault("stream_writer", mock.Mock(output_size=0))
         super().__init__(*args, **kwargs)
 
 

@@ -123,7 +123,6 @@ async def test_create_sends_its_contexts_and_waits_for_their_files(
     [
         pytest.param([_download("c-1", "Failed")], id="failed"),
         pytest.param([_download("c-1", "Running")], id="unfinished"),
-        pytest.param([], id="never listed"),
     ],
 )
 async def test_create_fails_when_the_files_do_not_arrive(
@@ -137,6 +136,17 @@ async def test_create_fails_when_the_files_do_not_arrive(
     assert isinstance(result.error, ContextSyncError)
     assert result.error.session_id == result.session_id == "s-1"
     assert scripted.forms("DeleteSessionAsync") == [{"SessionId": "s-1"}]
+
+
+async def test_create_is_not_undone_because_the_service_lists_no_download(
+    bay: AsyncAgentBay, scripted: Script
+) -> None:
+    """The service often lists none for an empty context."""
+    _created(scripted)
+    scripted.tasks([])
+    params = CreateSessionParams(context_syncs=[ContextSync("c-1", "/a")])
+    assert (await bay.create(params)).session.session_id == "s-1"
+    assert "DeleteSessionAsync" not in scripted.actions
 
 
 async def test_create_keeps_the_session_without_its_files_when_asked_to(

@@ -54,8 +54,8 @@ async def _asked_until_it_answers(session: AsyncSession) -> None:
 async def breaks(bay: AsyncAgentBay, session: AsyncSession) -> None:
     """Break the line to a session, as a network does."""
     socket = await get_socket(bay._api, session.session_id)
-    assert socket._line is not None
-    await socket._line.close()
+    assert socket._connection is not None
+    await socket._connection.close()
 
 
 async def until(pieces: AsyncIterator[bytes], mark: bytes) -> bytes:

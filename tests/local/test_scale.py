@@ -146,7 +146,7 @@ class Slow:
         """Take as long as the test wants it."""
         del spec
         self.begun += 1
-        if self.begun == module._AT_ONCE:
+        if self.begun == module._CONCURRENT_STARTS:
             self.full.set()
         await self.go.wait()
         return Standing()
@@ -176,7 +176,8 @@ async def test_who_waits_in_line_loses_no_time_of_their_own_start(
     """The starts before hang until their time is over; the one behind them then has all of its."""
     monkeypatch.setattr(module, "_START_WITHIN", 0.05)
     backend, waiting = slow_sandboxes(tmp_path)
-    before = [asyncio.ensure_future(waiting.get(f"s-{n}")) for n in range(module._AT_ONCE)]
+    names = [f"s-{n}" for n in range(module._CONCURRENT_STARTS)]
+    before = [asyncio.ensure_future(waiting.get(name)) for name in names]
     last = asyncio.ensure_future(waiting.get("s-last"))
     await asyncio.wait(before)
     backend.go.set()
@@ -189,7 +190,8 @@ async def test_who_waits_in_line_loses_no_time_of_their_own_start(
 async def test_a_session_that_is_released_in_line_is_not_started(tmp_path: Path) -> None:
     """Nobody starts a thousand sandboxes only to end them."""
     backend, waiting = slow_sandboxes(tmp_path)
-    before = [asyncio.ensure_future(waiting.get(f"s-{n}")) for n in range(module._AT_ONCE)]
+    names = [f"s-{n}" for n in range(module._CONCURRENT_STARTS)]
+    before = [asyncio.ensure_future(waiting.get(name)) for name in names]
     last = asyncio.ensure_future(waiting.get("s-last"))
     await backend.full.wait()
     removal = asyncio.ensure_future(waiting.remove("s-last"))
@@ -198,7 +200,7 @@ async def test_a_session_that_is_released_in_line_is_not_started(tmp_path: Path)
     await asyncio.gather(removal, *before)
     with pytest.raises(ApiError, match="being released"):
         await last
-    assert backend.begun == module._AT_ONCE
+    assert backend.begun == module._CONCURRENT_STARTS
 
 
 async def test_a_service_without_descriptors_says_so(
@@ -211,7 +213,7 @@ async def test_a_service_without_descriptors_says_so(
         raise OSError(errno.EMFILE, "Too many open files", str(spec.root))
 
     monkeypatch.setattr(backend, "start", start)
-    with pytest.raises(ApiError, match=r"no more files.*ulimit -n") as caught:
+    with pytest.raises(ApiError, match=r"cannot open more files.*ulimit -n") as caught:
         await waiting.get("s-1")
     assert str(tmp_path) not in caught.value.message
 
@@ -240,7 +242,7 @@ async def test_a_watch_is_awake_while_there_is_something_to_look_at(tmp_path: Pa
         other.stop()
         other.wake()
         assert watches.awake == 1
-        watch._look()
+        watch._check()
         assert watches.awake == 0
         watch.wake()
         assert watches.awake == 1
