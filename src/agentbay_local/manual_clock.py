@@ -1,7 +1,7 @@
 """A clock that tests move by hand, for the service, for clients, or for both at once.
 
 It may be used from many threads and event loops, because the service runs on a loop of its own.
-`advance` wakes the sleepers one by one, each exactly at its time. After each it waits until the
+`advance` wakes the waiters one by one, each exactly at its time. After each it waits until the
 woken task sleeps again, ends, or waits for something other than the clock.
 """
 
@@ -109,7 +109,7 @@ class ManualClock:
         self._offset = 0.0
         self._state = threading.Condition(threading.RLock())
         self._moving = threading.Lock()
-        self._sleepers: list[Waiter] = []
+        self._waiters: list[Waiter] = []
         self._awake: set[asyncio.Task[Any]] = set()
         self._with_callback: WeakSet[asyncio.Task[Any]] = WeakSet()
         self._works: set[Work] = set()
@@ -132,7 +132,7 @@ class ManualClock:
     def sleeping(self) -> int:
         """The number of sleeping tasks, without the service's own routines."""
         with self._state:
-            return sum(not sleeper.dozing for sleeper in self._sleepers)
+            return sum(not waiter.dozing for waiter in self._waiters)
 
     async def sleep(self, seconds: float) -> None:
         """Sleep until the clock has moved by `seconds`."""
@@ -239,22 +239,22 @@ class ManualClock:
     def _step(self, target: float) -> bool:
         """Move to the earliest time that a task sleeps for, up to `target`, and wake it."""
         with self._state:
-            moment = min((sleeper.due for sleeper in self._sleepers), default=math.inf)
+            moment = min((waiter.due for waiter in self._waiters), default=math.inf)
             if moment > target or moment == math.inf:
                 return False
             self._offset = max(self._offset, moment)
-            due = [sleeper for sleeper in self._sleepers if sleeper.due <= moment]
-            self._sleepers = [sleeper for sleeper in self._sleepers if sleeper.due > moment]
-            for sleeper in due:
-                self._wake(sleeper)
+            due = [waiter for waiter in self._waiters if waiter.due <= moment]
+            self._waiters = [waiter for waiter in self._waiters if waiter.due > moment]
+            for waiter in due:
+                self._wake(waiter)
             self._note_activity()
             return True
 
-    def _wake(self, sleeper: Waiter) -> None:
+    def _wake(self, waiter: Waiter) -> None:
         # The loop may be closed meanwhile; then no task is left to wake.
         with suppress(RuntimeError):
-            sleeper.task.get_loop().call_soon_threadsafe(wake_up, sleeper.wake)
-            self._awake.add(sleeper.task)
+            waiter.task.get_loop().call_soon_threadsafe(wake_up, waiter.wake)
+            self._awake.add(waiter.task)
 
     def _settle(self, before: set[Work]) -> None:
         end = time.monotonic() + _SETTLED_WITHIN
@@ -278,20 +278,20 @@ class ManualClock:
         work = WORK.get()
         if work is not None and work.clock is not self:
             work = None
-        sleeper = self._add_sleeper(due, dozing, work)
+        waiter = self._add_waiter(due, dozing, work)
         try:
-            await sleeper.wake
+            await waiter.wake
         finally:
-            self._remove_sleeper(sleeper, work)
+            self._remove_waiter(waiter, work)
 
-    def _add_sleeper(self, due: float, dozing: bool, work: Work | None) -> Waiter:
+    def _add_waiter(self, due: float, dozing: bool, work: Work | None) -> Waiter:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("sleep on a ManualClock inside a task")
         with self._state:
             wake = task.get_loop().create_future()
-            sleeper = Waiter(due, wake, task, dozing)
-            self._sleepers.append(sleeper)
+            waiter = Waiter(due, wake, task, dozing)
+            self._waiters.append(waiter)
             self._loops.add(task.get_loop())
             self._awake.discard(task)
             if task not in self._with_callback:
@@ -300,12 +300,12 @@ class ManualClock:
             if work is not None:
                 work.asleep += 1
             self._note_activity()
-        return sleeper
+        return waiter
 
-    def _remove_sleeper(self, sleeper: Waiter, work: Work | None) -> None:
+    def _remove_waiter(self, waiter: Waiter, work: Work | None) -> None:
         with self._state:
-            if sleeper in self._sleepers:
-                self._sleepers.remove(sleeper)
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
             if work is not None:
                 work.asleep -= 1
             self._note_activity()
@@ -324,20 +324,20 @@ class ManualClock:
             self._schedule_jump()
 
     def _schedule_jump(self) -> None:
-        sleeper = self._next_sleeper()
-        if sleeper is None or any(not work.asleep for work in self._works):
+        waiter = self._next_waiter()
+        if waiter is None or any(not work.asleep for work in self._works):
             return
         quiet = _QUIET_WHILE_AWAKE if self._awake else _QUIET
-        loop = sleeper.task.get_loop()
+        loop = waiter.task.get_loop()
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(loop.call_later, quiet, self._jump, self._changes)
 
-    def _next_sleeper(self) -> Waiter | None:
-        waiting = (sleeper for sleeper in self._sleepers if not sleeper.dozing)
-        return min(waiting, key=lambda sleeper: sleeper.due, default=None)
+    def _next_waiter(self) -> Waiter | None:
+        waiting = (waiter for waiter in self._waiters if not waiter.dozing)
+        return min(waiting, key=lambda waiter: waiter.due, default=None)
 
     def _jump(self, changes: int) -> None:
         with self._state:
-            sleeper = self._next_sleeper()
-            if changes == self._changes and sleeper is not None:
-                self._step(sleeper.due)
+            waiter = self._next_waiter()
+            if changes == self._changes and waiter is not None:
+                self._step(waiter.due)

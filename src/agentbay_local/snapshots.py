@@ -47,7 +47,7 @@ async def write_snapshot(state: ServiceState, path: Path) -> None:
     Raises:
         OSError: The archive cannot be written; the file at `path` is unchanged.
     """
-    staging = _staging_directory(state)
+    scratch = _scratch_directory(state)
     fresh = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
     try:
         async with AsyncExitStack() as held:
@@ -56,14 +56,14 @@ async def write_snapshot(state: ServiceState, path: Path) -> None:
                 name: (await held.enter_async_context(state.files.open_snapshot(name))).tree
                 for name in state.store.contexts.ids()
             }
-            state.store.copy_to(staging / "state.db")
+            state.store.copy_to(scratch / "state.db")
             about = {"format": _FORMAT, "monotonic": state.clock.monotonic()}
-            (staging / "about.json").write_text(json.dumps(about), "ascii")
-            await asyncio.to_thread(_link_versions, staging, trees)
-        await asyncio.to_thread(_pack, staging, fresh, path)
+            (scratch / "about.json").write_text(json.dumps(about), "ascii")
+            await asyncio.to_thread(_link_versions, scratch, trees)
+        await asyncio.to_thread(_pack, scratch, fresh, path)
     finally:
         await asyncio.to_thread(fresh.unlink, missing_ok=True)
-        await remove_tree(staging)
+        await remove_tree(scratch)
 
 
 async def restore_snapshot(state: ServiceState, path: Path) -> None:
@@ -73,31 +73,31 @@ async def restore_snapshot(state: ServiceState, path: Path) -> None:
         OSError: The archive cannot be read; nothing has changed.
         ValueError: The file is not a snapshot of this version; nothing has changed.
     """
-    staging = _staging_directory(state)
+    scratch = _scratch_directory(state)
     try:
-        about = await asyncio.to_thread(_unpack, path, staging)
+        about = await asyncio.to_thread(_unpack, path, scratch)
         await state.delete_all()
         try:
-            _load(state, staging, about)
+            _load(state, scratch, about)
         finally:
             state.lifecycle.start_sweeper()
     finally:
-        await remove_tree(staging)
+        await remove_tree(scratch)
 
 
-def _staging_directory(state: ServiceState) -> Path:
+def _scratch_directory(state: ServiceState) -> Path:
     # Beside the contexts, on the same file system: files are linked and directories renamed. A
     # home removes directories of this name when it is opened.
-    staging = state.files.directory.parent / f"snapshot-{secrets.token_hex(8)}"
-    (staging / "contexts").mkdir(mode=0o700, parents=True)
-    return staging
+    scratch = state.files.directory.parent / f"snapshot-{secrets.token_hex(8)}"
+    (scratch / "contexts").mkdir(mode=0o700, parents=True)
+    return scratch
 
 
-def _load(state: ServiceState, staging: Path, about: Mapping[str, Any]) -> None:
+def _load(state: ServiceState, scratch: Path, about: Mapping[str, Any]) -> None:
     # The rows come last: a service that is killed before that is left empty, not inconsistent.
-    for directory in (staging / "contexts").iterdir():
+    for directory in (scratch / "contexts").iterdir():
         directory.rename(state.files.directory / directory.name)
-    state.store.load(staging / "state.db")
+    state.store.load(scratch / "state.db")
     _settle(state, state.clock.monotonic() - about["monotonic"])
 
 
@@ -118,12 +118,12 @@ def _settle(state: ServiceState, shift: float) -> None:
             state.syncing.start(binding, DOWNLOAD, move=move)
 
 
-def _link_versions(staging: Path, trees: Mapping[str, Path]) -> None:
-    """Link the current version of each context into the staging directory."""
+def _link_versions(scratch: Path, trees: Mapping[str, Path]) -> None:
+    """Link the current version of each context into the scratch directory."""
     for name, tree in trees.items():
         if tree.parent.parent.name != "versions":
             continue  # it has no version yet
-        target = staging / "contexts" / name
+        target = scratch / "contexts" / name
         # Versions are never written in place, so that links are as good as copies.
         shutil.copytree(
             tree.parent, target / "versions" / "1", symlinks=True, copy_function=os.link
@@ -131,8 +131,8 @@ def _link_versions(staging: Path, trees: Mapping[str, Path]) -> None:
         (target / "current").symlink_to("versions/1")
 
 
-def _pack(staging: Path, fresh: Path, path: Path) -> None:
-    top = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _pack(scratch: Path, fresh: Path, path: Path) -> None:
+    top = os.open(scratch, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         pack(top, scan(top, lambda _: True), fresh)
     finally:
@@ -140,15 +140,15 @@ def _pack(staging: Path, fresh: Path, path: Path) -> None:
     fresh.replace(path)
 
 
-def _unpack(path: Path, staging: Path) -> dict[str, Any]:
-    top = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _unpack(path: Path, scratch: Path) -> dict[str, Any]:
+    top = os.open(scratch, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with open(path, "rb") as source:
             unpack(source, AtomicWriter(top), lambda _: True)
-        about: dict[str, Any] = json.loads(_text_or_empty(staging / "about.json"))
+        about: dict[str, Any] = json.loads(_text_or_empty(scratch / "about.json"))
         if about["format"] != _FORMAT or not isinstance(about["monotonic"], float):
             raise ValueError(f"its format is {about['format']!r:.20}")
-        Store.verify(staging / "state.db")
+        Store.verify(scratch / "state.db")
     except (ValueError, KeyError, TypeError, EOFError, tarfile.TarError, sqlite3.Error) as error:
         raise ValueError(f"{path} is not a snapshot that this version can read: {error}") from error
     finally:

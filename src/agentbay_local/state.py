@@ -121,7 +121,7 @@ class ServiceState:
         """Cancel background work, the sweeper included, and delete all sessions and contexts."""
         await self.background.close(_GRACE)
         directories = self.sandboxes.directory.iterdir()
-        ids = self.sandboxes.known | {directory.name for directory in directories}
+        ids = self.sandboxes.ids | {directory.name for directory in directories}
         await asyncio.gather(*(self.sandboxes.remove(name) for name in ids))
         self.syncing.forget_all()
         self.store.wipe()

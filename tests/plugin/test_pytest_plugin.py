@@ -119,7 +119,7 @@ async def test_deleted(agentbay_client):
     assert "6 passed, 4 errors" in done.text
     for line in (6, 9, 12):
         assert f"test_it.py:{line}" in done.text
-    assert "a line that is not known, labels {'made': 'without a client'}" in done.text
+    assert "an unknown line, labels {'made': 'without a client'}" in done.text
 
 
 def test_a_session_of_another_fixture_is_deleted_before_the_check(runs: Runs) -> None:

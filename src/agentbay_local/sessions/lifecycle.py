@@ -145,7 +145,7 @@ class Lifecycle:
         Any other session is only a row, and ends with the service.
         """
         self._transitions.immediate("delete")
-        ids = self._sandboxes.known | self._store.bindings.sessions()
+        ids = self._sandboxes.ids | self._store.bindings.sessions()
         for session in self._store.sessions.live():
             if session.id in ids:
                 self.release(session, reason)

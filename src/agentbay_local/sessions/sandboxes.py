@@ -93,7 +93,7 @@ class Sandboxes:
         return self._backend
 
     @property
-    def known(self) -> set[str]:
+    def ids(self) -> set[str]:
         """The ids of the sessions that have a directory or a sandbox."""
         return set(self._entries)
 

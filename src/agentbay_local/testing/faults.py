@@ -206,7 +206,7 @@ class Faults:
         with self._lock:
             self._rules = ()
 
-    def strike(self, call: Call, *kinds: type[E]) -> E | None:
+    def strike(self, call: Call, *types: type[E]) -> E | None:
         """Return the effect that a call meets, of these types; None if it meets no rule."""
         if self._refresh is not None:
             self._refresh()
@@ -216,7 +216,7 @@ class Faults:
             matches = [
                 (rule, rule.effect)
                 for rule in self._rules
-                if isinstance(rule.effect, kinds) and rule.strikes(call)
+                if isinstance(rule.effect, types) and rule.strikes(call)
             ]
             if not matches:
                 return None

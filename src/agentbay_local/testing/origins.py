@@ -1,7 +1,7 @@
-"""Which line of a program created which session: for the leak check of the plugin for pytest.
+"""Origins of sessions: the source lines that created them, for the leak check of the pytest plugin.
 
-The line is found where a client's ``create`` is called, blocking or not: that is still in the
-caller's own stack, before a task or another thread takes over.
+The line is found when a client's ``create`` is called, blocking or not: at that time the caller is
+still on the stack, before another task or thread takes over.
 """
 
 from __future__ import annotations
@@ -18,39 +18,39 @@ if TYPE_CHECKING:
 
 __all__ = ["Origins"]
 
-# Those that stand between a program's line and the call.
+# Packages with frames between a line of the program and the call.
 _BETWEEN = frozenset(
     {"agentbay", "agentbay_async", "agentbay_local", "anyio", "asyncio", "contextlib"}
 )
-_UNKNOWN = "a line that is not known"
+_UNKNOWN = "an unknown line"
 
 
 class Origins:
-    """The origins of sessions."""
+    """The source lines that created sessions."""
 
     def __init__(self) -> None:
         self._lines: dict[str, str] = {}
 
     def of(self, session_id: str) -> str:
-        """Return file and line, as editors and terminals understand them."""
+        """Return ``FILE:LINE``, which editors and terminals make a link."""
         return self._lines.get(session_id, _UNKNOWN)
 
-    def watch(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Take note of each session that a client creates, until the patch is undone."""
+    def record(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Record the origin of every session, until `monkeypatch` is undone."""
         from agentbay_async import AsyncAgentBay
 
-        monkeypatch.setattr(AsyncAgentBay, "create", self._noting(AsyncAgentBay.create))
+        monkeypatch.setattr(AsyncAgentBay, "create", self._recording(AsyncAgentBay.create))
 
-    def _noting(
+    def _recording(
         self, create: Callable[..., Coroutine[Any, Any, Any]]
     ) -> Callable[..., Coroutine[Any, Any, Any]]:
         @wraps(create)
-        def noted(*args: Any, **options: Any) -> Coroutine[Any, Any, Any]:
-            return self._note(create(*args, **options), _line_of_caller())
+        def create_and_record(*args: Any, **options: Any) -> Coroutine[Any, Any, Any]:
+            return self._record(create(*args, **options), _line_of_caller())
 
-        return noted
+        return create_and_record
 
-    async def _note(self, creation: Coroutine[Any, Any, Any], line: str) -> Any:
+    async def _record(self, creation: Coroutine[Any, Any, Any], line: str) -> Any:
         result = await creation
         if result.success:
             self._lines[result.session.session_id] = line

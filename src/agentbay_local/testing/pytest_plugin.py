@@ -1,21 +1,21 @@
-"""The plugin for pytest: a local service for each test, clients of it, and a check for leaks.
+"""The pytest plugin: a local service for each test, clients for it, and a leak check.
 
 ==========================  =======================================================================
-fixture                     what it gives
+fixture                     value
 ==========================  =======================================================================
-`agentbay_service`          a `LocalService` with nothing in it
-`agentbay_client`           an asynchronous client of it
-`agentbay_blocking_client`  a blocking one
-`agentbay_clock`            the `ManualClock` that service and clients of the test share
-`agentbay_auto_clock`       the same, but it jumps as soon as everybody waits
+`agentbay_service`          an empty `LocalService`
+`agentbay_client`           an asynchronous client for it
+`agentbay_blocking_client`  a blocking client for it
+`agentbay_clock`            the `ManualClock` of the service and its clients
+`agentbay_auto_clock`       the same, but it jumps as soon as every task waits
 ==========================  =======================================================================
 
-A test that leaves a session alive fails, with the line that created it, unless it is marked with
+A test that leaves a session alive fails with the line that created it, unless it has the marker
 ``agentbay_leaks_allowed``.
 
-pytest imports this in every test run of the environment, also where nobody uses it. So nothing but
-pytest is imported before a fixture is asked for; and the fixtures alone, in all of this package,
-know the clients.
+pytest imports this module in every test run of the environment, used or not. So nothing but pytest
+is imported before a fixture is used. Like a user's test, a fixture imports only public packages:
+it is the one place of this package that knows the clients.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ _CLOCKS = ("agentbay_auto_clock", "agentbay_clock")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Register the marker."""
     config.addinivalue_line("markers", f"{_ALLOWED}: the test may leave sessions alive")
 
 
 class _Services:
-    """The services of this process: one for each kind of clock, started when it is asked for."""
+    """The services of this process: one for each kind of clock, started on first use."""
 
     def __init__(self) -> None:
         self._running: dict[str, LocalService] = {}
 
     def get(self, clock: str) -> LocalService:
-        """Return the service with that clock, which is the machine's unless it is a fixture's."""
+        """Return the service with the clock of a fixture; other names mean the system clock."""
         if clock not in self._running:
             from agentbay_local import LocalService
 
@@ -78,20 +78,20 @@ def _agentbay_services() -> Iterator[_Services]:
 
 @pytest.fixture
 def agentbay_clock(_agentbay_services: _Services) -> ManualClock:
-    """Give the clock of this test's service and clients, which stands still until it is moved."""
+    """Provide the manual clock of this test's service and clients."""
     return _manual(_agentbay_services.get("agentbay_clock"))
 
 
 @pytest.fixture
 def agentbay_auto_clock(_agentbay_services: _Services) -> ManualClock:
-    """Give the clock of this test's service and clients, on which no wait takes time."""
+    """Provide the automatic clock of this test's service and clients: no wait takes real time."""
     return _manual(_agentbay_services.get("agentbay_auto_clock"))
 
 
 def _manual(service: LocalService) -> ManualClock:
     from agentbay_local import ManualClock
 
-    assert isinstance(service.clock, ManualClock)  # noqa: S101  # it was made so
+    assert isinstance(service.clock, ManualClock)  # noqa: S101  # see _clock
     return service.clock
 
 
@@ -101,10 +101,10 @@ def agentbay_service(
     monkeypatch: pytest.MonkeyPatch,
     _agentbay_services: _Services,
 ) -> Iterator[LocalService]:
-    """Give a local service with nothing in it; clients that are told nothing find it.
+    """Provide an empty local service; clients without an explicit endpoint use it.
 
     Raises:
-        Failed: The test has passed, and left a session alive.
+        Failed: The test has passed, but left a session alive.
     """
     from agentbay_local.testing.origins import Origins
 
@@ -112,10 +112,10 @@ def agentbay_service(
     service = _agentbay_services.get(wanted)
     service.reset()
     origins = Origins()
-    origins.watch(monkeypatch)
+    origins.record(monkeypatch)
     monkeypatch.setenv("AGENTBAY_ENDPOINT", service.endpoint)
     monkeypatch.setenv("AGENTBAY_API_KEY", service.api_key)
-    # What a test creates is no business of the host's ledger.
+    # Sessions of tests must not appear in the ledger of the user.
     monkeypatch.setenv("AGENTBAY_LEDGER", "off")
     failures = request.session.testsfailed
     yield service
@@ -128,7 +128,7 @@ def agentbay_service(
 
 @pytest.fixture
 def agentbay_client(agentbay_service: LocalService) -> AsyncAgentBay:
-    """Give an asynchronous client; its connections end with the event loop of the test."""
+    """Provide an asynchronous client; its connections end with the event loop of the test."""
     from agentbay_async import AsyncAgentBay
 
     return AsyncAgentBay(
@@ -140,7 +140,7 @@ def agentbay_client(agentbay_service: LocalService) -> AsyncAgentBay:
 
 @pytest.fixture
 def agentbay_blocking_client(agentbay_service: LocalService) -> Iterator[AgentBay]:
-    """Give a blocking client."""
+    """Provide a blocking client."""
     from agentbay import AgentBay
 
     with AgentBay(
