@@ -30,15 +30,19 @@ async def list_tools(state: ServiceState, request: schema.ListMcpTools) -> Answe
 async def call(state: ServiceState, request: schema.CallMcpTool) -> Answer:
     """Call a tool in a session's sandbox."""
     session = state.session(request.session_id)
-    return await call_tool(state, session, request.name, request.args or {})
+    answer, size = await call_tool(state, session, request.name, request.args or {})
+    return Answer(answer, size=size)
 
 
 async def call_tool(
     state: ServiceState, session: Session, tool: str | None, values: dict[str, Any]
-) -> Answer:
+) -> tuple[schema.ToolAnswer, int]:
     """Call a tool in a session's sandbox, which is started if necessary.
 
     A failure of the tool itself is an answer that is marked as an error, not a failed request.
+
+    Returns:
+        The answer, and the number of characters in it.
 
     Raises:
         ApiError: The session cannot work now, its sandbox does not start, or `tool` is missing.
@@ -56,4 +60,4 @@ async def call_tool(
         except (ToolError, SandboxError) as error:
             text, failed = str(error), True
     item = schema.ContentItem(type="text", text=text)
-    return Answer(schema.ToolAnswer(content=[item], is_error=failed), size=len(text))
+    return schema.ToolAnswer(content=[item], is_error=failed), len(text)

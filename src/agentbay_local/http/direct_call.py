@@ -68,13 +68,13 @@ class _DirectCalls:
         if effect is not None:
             # The fault may have taken time, in which the session may have changed.
             session = self.state.session(session.id)
-        answer = await call_tool(self.state, session, name, values)
+        answer, size = await call_tool(self.state, session, name, values)
         request_id = document.get("requestId")
         if not isinstance(request_id, (str, int)):
             # Any other value might be nested too deeply to be written.
             request_id = None
-        envelope = {"code": 200, "requestId": request_id, "data": {"result": to_json(answer.data)}}
-        text = await dump_json(envelope, answer.size)
+        envelope = {"code": 200, "requestId": request_id, "data": {"result": to_json(answer)}}
+        text = await dump_json(envelope, size)
         return Reply(web.Response(text=text, content_type="application/json"))
 
 
