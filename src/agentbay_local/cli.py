@@ -76,6 +76,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("agentbay", description="AgentBay on your own machine.")
     commands = parser.add_subparsers(dest="command", required=True)
     local = commands.add_parser("local", help="run the local service until it is stopped")
+    _add_options(local)
+    limits.add_flags(local)
+    commands.add_parser("doctor", help="say whether this machine can isolate sessions")
+    return parser
+
+
+def _add_options(local: argparse.ArgumentParser) -> None:
     local.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     local.add_argument("--port", type=int, default=0, help="port; 0, the default, takes a free one")
     local.add_argument(
@@ -114,9 +121,6 @@ def _parser() -> argparse.ArgumentParser:
         dest="allow_hosts",
         help="host that sessions may reach, at ports 80 and 443 or at PORT; may be repeated",
     )
-    limits.add_flags(local)
-    commands.add_parser("doctor", help="say whether this machine can isolate sessions")
-    return parser
 
 
 async def _local(options: argparse.Namespace) -> int:
