@@ -214,7 +214,7 @@ def tcp_service_of_the_host_through_the_proxy() -> bool:
     with socket.socket() as one:
         one.settimeout(3)
         one.connect(("127.0.0.1", int(os.environ.get("http_proxy", "").rpartition(":")[2])))
-        one.sendall(b"CONNECT localhost:%d HTTP/1.1\r\n\r\n" % KNOWN["port"])
+        one.sendall(b"CONNECT localhost:%d HTTP/1.1\r\nHost: x\r\n\r\n" % KNOWN["port"])
         return one.recv(100).startswith(b"HTTP/1.1 200")
 
 

@@ -144,7 +144,7 @@ async def test_proxy_ends_with_its_session(isolating: None, tmp_path: Path, port
         proxy = (await sandbox.run("echo ${http_proxy##*:}", timeout=10)).stdout
         with await sandbox.dial(int(proxy)) as tunnel:
             reader, writer = await asyncio.open_connection(sock=tunnel)
-            writer.write(f"CONNECT {listed} HTTP/1.1\r\n\r\n".encode())
+            writer.write(f"CONNECT {listed} HTTP/1.1\r\nHost: {listed}\r\n\r\n".encode())
             assert b"200" in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
             await sandbox.close()
             assert await asyncio.wait_for(reader.read(), 10) == b""

@@ -106,7 +106,7 @@ async def test_probe_says_why_and_what_would_help_when_bubblewrap_is_missing(
         ("bwrap: loopback: Failed RTM_NEWADDR: Operation not permitted", "apparmor"),
         ("bwrap: Can't mount proc on /newroot/proc: Operation not permitted", "systempaths"),
         ("bwrap: No permissions to create new namespace", "seccomp=unconfined"),
-        ("bwrap: something new", "see what bubblewrap said"),
+        ("bwrap: something new", "see the message of bubblewrap"),
     ],
 )
 async def test_probe_knows_the_cure_for_what_bubblewrap_says(

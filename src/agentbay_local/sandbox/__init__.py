@@ -1,8 +1,8 @@
-"""How a session's processes live: isolated by bubblewrap, or, when asked for, less or not at all.
+"""Sandboxes: the isolated processes and files of sessions.
 
-`base` holds the interface; `bubblewrap`, `landlock` and `plain` are its levels; `probe` finds out
-which of them this machine allows. `inside` runs within the session, `channel` talks to it; `hostfs`
-reaches the files of a session that is not running.
+`base` is the interface; `bubblewrap`, `landlock` and `plain` implement one level of isolation each,
+and `probe` finds out which of them this machine allows. `inside` is the agent that runs within a
+session; `host` starts the agent and talks to it; `outbound` is the proxy to allowed hosts.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a session's sandbox is: the interface every level offers, and the values it speaks in.
+"""The interface of sandboxes, which every level of isolation implements.
 
-A `Backend` knows one way to isolate (see `Isolation`) and starts sandboxes; a `Sandbox` is one live
-session: commands and files, always seen from inside. The rest of the service knows nothing more.
+A `Backend` starts sandboxes at one level of `Isolation`. A `Sandbox` is one live session, with its
+commands and files as they are seen from inside. The rest of the service uses nothing else.
 """
 
 from __future__ import annotations
@@ -53,14 +53,15 @@ class Sandbox(ABC):
     """One live session.
 
     Every path is a path inside the session; a relative one starts at the session's home. All
-    methods raise `SandboxOSError` when the session's system refuses, `SandboxGone` when the sandbox
-    is dead, `SandboxPaused` between `pause` and `resume`, `SandboxTimeout` when no answer comes and
-    `InvalidRequest` for arguments that can be refused at once.
+    methods raise `SandboxOSError` if the session's system refuses, `SandboxGone` if the sandbox has
+    ended, `SandboxPaused` between `pause` and `resume`, `SandboxTimeout` if no answer comes, and
+    `InvalidRequest` for an argument that is invalid in itself.
 
     Attributes:
-        isolation: The level this session really has.
-        dead: Set once the sandbox is gone, by `close` or by itself.
-        excess: What limit the session passed last, and what was done, as a sentence; or empty.
+        isolation: The level of this session.
+        dead: Set when the sandbox has ended, by `close` or by itself.
+        excess: The limit that the session exceeded last, and the consequence, as a sentence; empty
+            if there was none.
     """
 
     isolation: Isolation
@@ -93,16 +94,16 @@ class Sandbox(ABC):
 
         Args:
             command: A line for `/bin/sh -c`, or a program and its arguments.
-            timeout: Seconds until its process group is killed; what was written until then is
-                returned with `timed_out`. Time spent paused does not count.
+            timeout: Seconds until its process group is killed; its output until then is returned
+                with `timed_out`. Time spent paused does not count.
             cwd: Working directory; the session's home by default.
             env: Variables added to the session's own.
-            stdin: What the command reads.
+            stdin: The content of its standard input.
             output_limit: Bytes kept of each stream.
 
         Returns:
-            The exit code and the output. A background process that holds the streams open does not
-            delay the return: it lives on, and what it writes later is thrown away.
+            The exit code and the output. A background process that keeps the streams open does not
+            delay the return: it runs on, and its later output is thrown away.
         """
 
     @abstractmethod
@@ -114,7 +115,7 @@ class Sandbox(ABC):
         env: Mapping[str, str] | None = None,
         fds: Sequence[int] = (),
     ) -> SpawnedProcess:
-        """Start a program and leave it running, its three streams in the caller's hands.
+        """Start a program and return it while it runs, with pipes to its three streams.
 
         Args:
             command: A line for `/bin/sh -c`, or a program and its arguments.
@@ -124,7 +125,7 @@ class Sandbox(ABC):
                 caller keeps its own copies, and closes them.
 
         Returns:
-            The program, to be used in an `async with` block, which kills it.
+            The program. Use it in an `async with` block, which kills it at the end.
         """
 
     @abstractmethod
@@ -147,7 +148,7 @@ class Sandbox(ABC):
             env: Variables added to the session's own and `TERM=xterm-256color`.
 
         Returns:
-            The terminal, to be used in an `async with` block, which ends it.
+            The terminal. Use it in an `async with` block, which kills the program at the end.
         """
 
     @abstractmethod
@@ -162,7 +163,7 @@ class Sandbox(ABC):
             A connected, non-blocking socket that the caller closes.
 
         Raises:
-            SandboxOSError: Nobody listens there (ECONNREFUSED), or not in time (ETIMEDOUT).
+            SandboxOSError: Nothing listens there (ECONNREFUSED), or it does not answer (ETIMEDOUT).
         """
 
     @abstractmethod
@@ -187,7 +188,7 @@ class Sandbox(ABC):
 
     @abstractmethod
     async def search(self, path: str, pattern: str, excludes: Sequence[str] = ()) -> Sequence[str]:
-        """Find what has a name matching `pattern` anywhere below a directory.
+        """Find the files and directories below a directory whose name matches a pattern.
 
         Args:
             path: Where to start.
@@ -200,15 +201,15 @@ class Sandbox(ABC):
 
     @abstractmethod
     async def survey(self, path: str) -> Mapping[str, Mark]:
-        """Describe a path and everything below it, by which two surveys can be compared.
+        """Return a mark for a path and for everything below it; a changed file has another mark.
 
-        Links are not followed, but for the path itself. What cannot be looked into is left out, and
-        a path that does not exist has an empty survey.
+        Links below the path are not followed. Directories that cannot be read are left out, and a
+        path that does not exist has an empty survey.
         """
 
     @abstractmethod
     async def consumption(self) -> Consumption:
-        """Measure what the session takes now."""
+        """Measure the resources that the session takes now."""
 
     @abstractmethod
     async def open(self, path: str, mode: OpenMode = "r") -> int:
@@ -224,15 +225,15 @@ class Sandbox(ABC):
 
     @abstractmethod
     async def resume(self) -> None:
-        """Continue what `pause` stopped, except jobs that were already stopped before."""
+        """Continue the stopped processes, except jobs that were stopped before the pause."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Kill every process of the session and wait until none is left. Repeatable, bounded."""
+        """Kill every process of the session and wait until none is left. Repeatable."""
 
 
 class Backend(ABC):
-    """One way of keeping sessions apart.
+    """A way to start sandboxes at one level of isolation.
 
     Attributes:
         isolation: The level of every sandbox it starts.
@@ -255,4 +256,4 @@ class Backend(ABC):
 
     @abstractmethod
     async def close(self) -> None:
-        """Give up what the backend holds; sandboxes still running die with it."""
+        """End the backend, and with it every sandbox that still runs."""

@@ -1,8 +1,9 @@
-"""Sessions in namespaces of their own, made by bubblewrap.
+"""Sandboxes in namespaces, by bubblewrap.
 
-Two leaks shape the start. The first process inside is bubblewrap itself, so its environment and
-its arguments can be read from inside: it gets an empty environment, and its arguments through a
-descriptor. And a service that is root must not make the namespaces as root: see `uids`, `places`.
+Two leaks shape the start. The first process inside is bubblewrap, whose environment and arguments
+the session can read in /proc/1: so it gets an empty environment, and its arguments through a
+descriptor. And a service that is root must not create the namespaces as root, because the session's
+user would be root of the host: see `uids` and `mounts`.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class BubblewrapBackend(Backend):
     """Starts sandboxes of the level `Isolation.NAMESPACES`.
 
     Args:
-        orphans: Where live processes are written down, to be found after a crash of the service.
+        orphans: The record of live processes, for the next start after a crash.
 
     Example:
         >>> backend = BubblewrapBackend()
@@ -79,7 +80,7 @@ class BubblewrapBackend(Backend):
         with Launch() as launch:
             info, for_bwrap = os.pipe2(os.O_CLOEXEC)
             launch.undo.callback(os.close, info)
-            # Once the namespaces are made, they no longer need the mount they were made from.
+            # The namespaces keep what they have mounted, so they do not need this mount any more.
             launch.undo.callback(self._mounts.run, lambda: self._mounts.release(spec.root))
             try:
                 launch.pass_fd(for_bwrap)
@@ -144,7 +145,7 @@ class BubblewrapBackend(Backend):
         return AgentSandbox(self.isolation, channel, process, enforcer, end.close)
 
     def _record(self, pid: int) -> Callable[[], None]:
-        """Write a live process down; return what strikes it out, which keeps this object alive."""
+        """Record a live process; return a function that removes the record."""
         record = None if self._orphans is None else self._orphans.add(pid)
 
         def strike() -> None:
@@ -157,12 +158,12 @@ class BubblewrapBackend(Backend):
 def _check(spec: SandboxSpec) -> None:
     if os.geteuid() == 0 and not spec.uid:
         raise InvalidRequest(
-            "spec.uid", "a service that is root must give each session a private user id"
+            "spec.uid", "a service that runs as root must give each session a private user id"
         )
     for inside, path in spec.read_only.items():
         checks.check_mount_path("spec.read_only", inside)
         if not path.is_dir():
-            raise InvalidRequest("spec.read_only", f"{path} is no directory of this machine")
+            raise InvalidRequest("spec.read_only", f"{path} is not a directory of this machine")
 
 
 def _isolation_arguments(spec: SandboxSpec) -> list[str]:
@@ -170,7 +171,7 @@ def _isolation_arguments(spec: SandboxSpec) -> list[str]:
 
 
 def _mount_arguments(launch: Launch, spec: SandboxSpec, root: Path) -> list[str]:
-    """Return the mounts: the session's directory, and over it what every session shares."""
+    """Return the mounts: the session's directory, and over it the directories of the host."""
     view = ["--bind", str(root), "/", "--ro-bind", "/usr", "/usr"]
     for name in rootfs.system_directories():
         view += ["--ro-bind", f"/{name}", f"/{name}"]
@@ -192,8 +193,8 @@ def _mount_arguments(launch: Launch, spec: SandboxSpec, root: Path) -> list[str]
 
 
 def _read_first_pid(info: int) -> int:
-    """Read the pid that bubblewrap reports before the agent can have said anything."""
+    """Read the pid of the first process, which bubblewrap reports before it lets it run."""
     try:
         return int(json.loads(os.read(info, 4096))["child-pid"])
     except (ValueError, KeyError, TypeError) as error:
-        raise SandboxError("bubblewrap did not say which process it started") from error
+        raise SandboxError("bubblewrap did not report the process that it started") from error

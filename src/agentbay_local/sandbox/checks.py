@@ -1,4 +1,4 @@
-"""Arguments that can be refused before anything is sent to a session."""
+"""Check arguments before anything is sent to a session."""
 
 from __future__ import annotations
 
@@ -28,16 +28,15 @@ _LARGEST_TERMINAL = 500
 
 
 def check_text(argument: str, value: object) -> str:
-    """Accept a string that a system call can take.
+    """Return a string if a system call can take it.
 
     Raises:
-        InvalidRequest: It is no string, or holds a NUL character or a lone surrogate that
-            stands for no byte.
+        InvalidRequest: It is not a string, or it has a NUL character or a lone surrogate.
     """
     if not isinstance(value, str):
         raise InvalidRequest(argument, f"must be a string, not {type(value).__name__}")
     if "\0" in value:
-        raise InvalidRequest(argument, "must not hold a NUL character; remove it")
+        raise InvalidRequest(argument, "must not contain a NUL character; remove it")
     try:
         value.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -46,7 +45,7 @@ def check_text(argument: str, value: object) -> str:
 
 
 def check_path(argument: str, value: object) -> str:
-    """Accept a path that is not empty."""
+    """Return a path if it is not empty."""
     path = check_text(argument, value)
     if not path:
         raise InvalidRequest(argument, "must not be empty; '.' is the session's home")
@@ -54,17 +53,17 @@ def check_path(argument: str, value: object) -> str:
 
 
 def check_mount_path(argument: str, value: str) -> str:
-    """Accept an absolute path inside at which a directory of the host can be shown."""
+    """Return an absolute path inside if a directory of the host can be mounted there."""
     path = check_path(argument, value)
     if path != posixpath.normpath("/" + path.strip("/")) or path == "/":
         raise InvalidRequest(argument, f"{path!r} must be absolute, without '.', '..' or '//'")
     if path.split("/")[1] in _TAKEN:
-        raise InvalidRequest(argument, f"{path!r} is taken by the system; choose one below /opt")
+        raise InvalidRequest(argument, f"{path!r} belongs to the system; choose a path below /opt")
     return path
 
 
 def check_command(command: object) -> dict[str, object]:
-    """Accept a shell line or a program with arguments; return the request's fields."""
+    """Return the fields of a request for a shell line, or for a program with arguments."""
     if isinstance(command, str):
         if not command.strip():
             raise InvalidRequest("command", "must not be empty")
@@ -72,25 +71,28 @@ def check_command(command: object) -> dict[str, object]:
     if not isinstance(command, Sequence) or isinstance(command, (bytes, bytearray)):
         raise InvalidRequest("command", "must be a string or a sequence of strings")
     if not command or not command[0]:
-        raise InvalidRequest("command", "must name a program")
+        raise InvalidRequest("command", "must begin with the name of a program")
     return {"argv": [check_text("command", word) for word in command]}
 
 
 def check_environment(env: object) -> dict[str, str]:
-    """Accept variables whose names and values a process can have."""
+    """Return variables if a process can have their names and values."""
     if env is None:
         return {}
     if not isinstance(env, Mapping):
         raise InvalidRequest("env", f"must be a mapping, not {type(env).__name__}")
     for name, value in env.items():
         if not check_text("env", name) or "=" in name:
-            raise InvalidRequest("env", f"{name!r} is no name for a variable; leave out '='")
+            raise InvalidRequest(
+                "env",
+                f"{name!r} is not a valid name of a variable; it must not be empty or contain '='",
+            )
         check_text("env", value)
     return dict(env)
 
 
 def check_timeout(argument: str, value: object) -> float:
-    """Accept a positive number of seconds."""
+    """Return a positive number of seconds."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InvalidRequest(argument, f"must be a number of seconds, not {type(value).__name__}")
     if not math.isfinite(value) or value <= 0:
@@ -99,31 +101,31 @@ def check_timeout(argument: str, value: object) -> float:
 
 
 def check_limit(argument: str, value: object) -> int:
-    """Accept a number of bytes."""
+    """Return a number of bytes."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise InvalidRequest(argument, "must be a number of bytes, zero or more")
     return value
 
 
 def check_mode(value: object) -> str:
-    """Accept the mode of an opened file."""
+    """Return the mode of an opened file."""
     if value not in _MODES:
         raise InvalidRequest("mode", f"must be one of {', '.join(_MODES)}, not {value!r}")
     return str(value)
 
 
 def check_port(value: object) -> int:
-    """Accept the number of a TCP port."""
+    """Return the number of a TCP port."""
     return _whole("port", value, 65535)
 
 
 def check_size(argument: str, value: object) -> int:
-    """Accept the width or height of a terminal."""
+    """Return the width or height of a terminal."""
     return _whole(argument, value, _LARGEST_TERMINAL)
 
 
 def check_descriptors(fds: Sequence[int]) -> list[int]:
-    """Accept the descriptors a program is given beside its streams."""
+    """Return the descriptors that a program gets beside its streams."""
     if len(fds) > _DESCRIPTORS:
         raise InvalidRequest("fds", f"must be at most {_DESCRIPTORS} descriptors")
     return list(fds)

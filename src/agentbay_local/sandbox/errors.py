@@ -1,16 +1,16 @@
-"""What can go wrong with a sandbox, as one small tree of errors.
+"""The errors of sandboxes, as one small tree.
 
     SandboxError
-    |-- InvalidRequest        an argument refused before anything is sent; a ValueError too
-    |-- SandboxOSError        the session's system said no: carries errno and the path
-    |-- SandboxGone           the sandbox died or was closed while it was asked for something
+    |-- InvalidRequest        an invalid argument; nothing was sent; a ValueError too
+    |-- SandboxOSError        the session's system refused: has errno and the path
+    |-- SandboxGone           the sandbox has ended or was closed
     |-- SandboxTimeout        an answer did not come before its deadline
-    |-- MalformedReply        the session's agent said what no honest agent says
+    |-- MalformedReply        the session's agent broke the protocol
     |-- SandboxPaused         the session is paused and cannot work
-    `-- IsolationUnavailable  this machine cannot isolate at the wanted level: reason and remedy
+    `-- IsolationUnavailable  this machine cannot provide the level: reason and remedy
 
-The callers turn these into the service's own error dialect, so every error carries its facts as
-attributes and not only as a sentence.
+The callers translate them into errors of the protocol, so every error has its facts as attributes
+and not only in its text.
 """
 
 # ruff: noqa: N818 - these are named for what happened; the docstring above draws the tree
@@ -31,11 +31,11 @@ __all__ = [
 
 
 class SandboxError(Exception):
-    """Root of everything the sandbox package raises on purpose."""
+    """The base of all errors of this package."""
 
 
 class InvalidRequest(SandboxError, ValueError):
-    """An argument was wrong; nothing was sent to the session.
+    """An argument is invalid; nothing was sent to the session.
 
     Attributes:
         argument: The name of the argument.
@@ -55,7 +55,7 @@ class SandboxOSError(SandboxError):
 
     Attributes:
         errno: The error number, as in the module `errno`.
-        path: The path, command or directory it was about, as the caller wrote it.
+        path: The path, command or stream concerned, as the caller wrote it.
 
     Example:
         >>> import errno
@@ -70,7 +70,7 @@ class SandboxOSError(SandboxError):
 
     @property
     def strerror(self) -> str:
-        """The system's sentence for `errno`."""
+        """The system's text for `errno`."""
         return os.strerror(self.errno)
 
     def __str__(self) -> str:
@@ -78,15 +78,15 @@ class SandboxOSError(SandboxError):
 
 
 class SandboxGone(SandboxError):
-    """The sandbox is dead or closed; start another one for the same root."""
+    """The sandbox has ended or was closed; start another one for the same root."""
 
 
 class SandboxTimeout(SandboxError):
-    """The session did not answer in time; it may still be alive."""
+    """The session did not answer in time; it may still run."""
 
 
 class MalformedReply(SandboxError):
-    """The session's agent said something that no honest agent says."""
+    """The session's agent broke the protocol, so it may have been taken over."""
 
 
 class SandboxPaused(SandboxError):
@@ -94,11 +94,11 @@ class SandboxPaused(SandboxError):
 
 
 class IsolationUnavailable(SandboxError):
-    """This machine cannot start a sandbox at the wanted level.
+    """This machine cannot start a sandbox at this level.
 
     Attributes:
-        reason: Why not, in one sentence.
-        remedy: What would cure it: a command or a setting.
+        reason: The reason, as one sentence.
+        remedy: The cure: a command or a setting.
     """
 
     def __init__(self, reason: str, remedy: str) -> None:

@@ -1,11 +1,11 @@
-"""Sessions shut in by the kernel's Landlock, for machines that allow no user namespaces.
+"""Sandboxes restricted by the kernel's Landlock, for machines without user namespaces.
 
-The agent shuts itself in before it serves anything: files beneath the session's directory and the
-system's programs, no sockets at all, no signals to anyone outside, no calls that open the kernel's
-riskier doors. When the service is root, each session has a private user besides.
+The agent restricts itself before it serves anything: to the files of the session and the system's
+programs, without sockets, without signals to processes outside, without risky system calls. If the
+service is root, each session has a private user as well.
 
-It is less than namespaces: nothing is moved, so a command sees its files at their real place on the
-host, and the host's processes in /proc, though it can neither look into them nor touch them.
+It is weaker than namespaces. Nothing is mounted, so a command sees its files at their real path on
+the host. It also sees the host's processes in /proc, but can neither inspect nor signal them.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ if TYPE_CHECKING:
 __all__ = ["LandlockBackend", "describe_level"]
 
 SIGNALS_SINCE = 6
-"""Version of Landlock since which a session cannot signal processes outside."""
+"""The first version of Landlock that keeps a session from signalling processes outside."""
 
 ETC = ("group", "passwd")
 DEVICES = ("full", "null", "random", "tty", "urandom", "zero")
 
 
 def describe_level() -> str:
-    """Say what this level is worth on this machine, in one or two sentences."""
+    """Describe the protection of this level on this machine, in one or two sentences."""
     version = confinement.abi()
     said = (
         f"Landlock version {version}: files, processes and sockets of the host are out of reach; "
@@ -97,7 +97,7 @@ class LandlockBackend(Backend):
         await asyncio.get_running_loop().run_in_executor(None, self._mounts.close)
 
     def _prepare(self, spec: SandboxSpec) -> SandboxSpec:
-        """Return the description with the paths by which the session's user gets there."""
+        """Prepare the root; return the specification with a path that the session's user can walk."""
         self.prepare_root(spec)
         return attrs.evolve(spec, root=self._reachable(spec, spec.root.resolve()))
 
@@ -114,8 +114,8 @@ class LandlockBackend(Backend):
         return launch.popen([str(program), *inside], spec.uid)
 
     def _release_mount(self, root: Path) -> None:
-        """Undo the mount of a session that has ended."""
-        with contextlib.suppress(RuntimeError):  # the thread is gone, and its mounts with it
+        """Unmount the root of a session that has ended."""
+        with contextlib.suppress(RuntimeError):  # the thread has ended, and its mounts with it
             released = self._mounts.run(lambda: self._mounts.release(root))
             released.add_done_callback(lambda done: done.cancelled() or done.exception())
 
@@ -124,25 +124,25 @@ def _check(spec: SandboxSpec) -> None:
     reject_outbound(spec)
     if not confinement.abi():
         raise IsolationUnavailable(
-            "this kernel has no Landlock, or does not use it.",
+            "this kernel has no Landlock, or Landlock is not enabled.",
             "use Linux 5.13 or newer, with landlock among the security modules (lsm=landlock,...).",
         )
     if seccomp.build_filter(Isolation.LANDLOCK) is None:
         raise IsolationUnavailable(
-            f"the system calls of a {os.uname().machine} are not known.",
+            f"there is no filter of system calls for {os.uname().machine}.",
             "run the service on x86_64 or aarch64, or use namespaces.",
         )
     if os.geteuid() == 0 and not spec.uid:
         raise InvalidRequest(
-            "spec.uid", "a service that is root must give each session a private user id"
+            "spec.uid", "a service that runs as root must give each session a private user id"
         )
 
 
 def _agent_settings(spec: SandboxSpec, needs: Path | None) -> dict[str, Any]:
-    """Return the agent's first packet, with what it shuts itself in with."""
+    """Return the agent's first packet, with the rules and the filter for itself."""
     filter_program = seccomp.build_filter(Isolation.LANDLOCK)
     if filter_program is None:
-        raise SandboxError("the system calls of this machine are not known")
+        raise SandboxError("there is no filter of system calls for this machine")
     return {
         **agent_settings(spec, Isolation.LANDLOCK),
         "rules": [*_rules(spec, needs)],
@@ -151,7 +151,7 @@ def _agent_settings(spec: SandboxSpec, needs: Path | None) -> dict[str, Any]:
 
 
 def _rules(spec: SandboxSpec, needs: Path | None) -> list[tuple[str, str]]:
-    """Return what the session may do beneath which path."""
+    """Return pairs of a right and the path beneath which the session has it."""
     readable = ["/usr", "/proc", *(f"/{name}" for name in rootfs.system_directories())]
     readable += [str(path) for path in rootfs.shared_etc()]
     readable += [f"/etc/{name}" for name in ETC]

@@ -1,7 +1,7 @@
-"""Finding out what this machine allows, by doing it once.
+"""Probe of the levels of isolation that this machine allows.
 
-Kernel settings, container profiles and security modules forbid namespaces in too many ways to be
-read off anywhere. So a throw-away sandbox is started and runs `true`.
+Kernel settings, container profiles and security modules forbid namespaces in more ways than can be
+read from any file. So the probe starts a throw-away sandbox and runs `true` in it.
 """
 
 from __future__ import annotations
@@ -51,19 +51,21 @@ REMEDIES = (
         "kernel.unprivileged_userns_clone=1 and user.max_user_namespaces=10000.",
     ),
 )
-OTHERWISE = "see what bubblewrap said, and whether `bwrap --unshare-all --bind / / true` works."
+OTHERWISE = (
+    "see the message of bubblewrap, and check whether `bwrap --unshare-all --bind / / true` works."
+)
 
 
 @attrs.frozen
 class Capability:
-    """What was found out about one level of isolation.
+    """The result of a probe of one level of isolation.
 
     Attributes:
-        isolation: The level that was tried.
+        isolation: The level.
         available: Sessions can be started at this level.
-        reason: Why not; empty when available.
-        remedy: What would cure it; empty when available.
-        detail: What the level is worth here, where that depends on the machine.
+        reason: The reason why not; empty if available.
+        remedy: The cure; empty if available.
+        detail: The protection of the level here, if it depends on the machine.
     """
 
     isolation: Isolation
@@ -73,7 +75,7 @@ class Capability:
     detail: str = ""
 
     def require(self) -> None:
-        """Do nothing when the level is available.
+        """Raise an error unless the level is available.
 
         Raises:
             IsolationUnavailable: It is not.
@@ -86,7 +88,7 @@ async def probe(want: Isolation = Isolation.NAMESPACES) -> Capability:
     """Start one throw-away sandbox and run `true` in it.
 
     Args:
-        want: The level to try; nothing is ever tried instead of it.
+        want: The level to try; no other level is tried instead.
 
     Example:
         >>> import asyncio
@@ -110,8 +112,8 @@ def backend_for(level: Isolation, orphans: Orphans | None = None) -> Backend:
     """Return a new backend of a level.
 
     Args:
-        level: How much its sessions are kept apart.
-        orphans: Where live processes are written down, at the levels that need it.
+        level: The isolation of its sessions.
+        orphans: The record of live processes, for the levels that need one.
     """
     if level is Isolation.NAMESPACES:
         return BubblewrapBackend(orphans)
@@ -138,7 +140,7 @@ def _find_remedy(said: str) -> str:
 
 
 def _last_resort(want: Isolation) -> str:
-    """Name the weaker levels, which are never taken without being asked for."""
+    """Return advice about the weaker levels, which are used only on request."""
     if want is Isolation.NAMESPACES and confinement.abi():
         return f"{WEAKER} {OPT_IN}"
     return "" if want is Isolation.NONE else OPT_IN

@@ -1,4 +1,4 @@
-"""The values that describe a session's sandbox and what happened in it."""
+"""Values that describe a sandbox: its specification, limits, files and results."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ HOME = "/home/wuying"
 """The home directory of the session's user; relative paths start here."""
 
 OUTPUT_LIMIT = 64 * 1024 * 1024
-"""Bytes kept of each output stream of a command unless the caller says otherwise."""
+"""Bytes kept of each output stream of a command, by default."""
 
 OpenMode = Literal["r", "w", "a", "r+"]
 
 
 class Isolation(str, Enum):
-    """How much a session is kept apart from the host and from other sessions."""
+    """The level at which a session is isolated from the host and from other sessions."""
 
     NAMESPACES = "namespaces"
     """Own process, mount, network, ipc, uts, cgroup and user namespaces."""
 
     LANDLOCK = "landlock"
-    """The host's own namespaces, with the kernel's Landlock and a filter of system calls."""
+    """The namespaces of the host, restricted by Landlock and a filter of system calls."""
 
     NONE = "none"
     """Plain processes in a private directory. Not isolated at all."""
@@ -53,21 +53,21 @@ class Isolation(str, Enum):
 class Limits:
     """Resource limits of a session.
 
-    Those of single processes are the system's and hard. `memory_bytes` and `disk_bytes` are of the
-    whole session and watched from outside, some times a second: a session can pass them for a
-    moment before processes of it are killed.
+    The system enforces the limits of single processes, and nothing can exceed them. `memory_bytes`
+    and `disk_bytes` are limits of the whole session. They are checked from outside some times a
+    second, so a session can exceed them for a moment before its processes are killed.
 
     Attributes:
-        processes: Processes and threads at once in the whole session. Hard where the session has
-            a user namespace or a private user; elsewhere watched.
+        processes: Processes and threads at once in the whole session. The system enforces it if the
+            session has a user namespace or a private user; otherwise it is checked.
         open_files: Open files of one process.
-        file_bytes: Size of the largest file a process may write, in bytes. None means no limit
-            but `disk_bytes`, beyond which no file can grow.
+        file_bytes: Size of the largest file a process may write, in bytes. None leaves
+            `disk_bytes`, beyond which no file can grow.
         shared_memory_bytes: Size of /dev/shm, in bytes.
         memory_bytes: Memory of all processes together; the largest is killed beyond it. None
             means no limit.
-        disk_bytes: Disk space of the session's files; all its processes are killed when they
-            write beyond it. None means no limit.
+        disk_bytes: Disk space of the session's files; all its processes are killed if they write
+            beyond it. None means no limit.
         cpu_seconds: Processor time of one process; it is killed beyond it. None means no limit.
     """
 
@@ -82,7 +82,7 @@ class Limits:
 
 @attrs.frozen
 class SandboxSpec:
-    """What a sandbox is made of.
+    """The specification of a sandbox.
 
     Attributes:
         root: The host directory that is the session's "/". It is created when missing.
@@ -91,13 +91,13 @@ class SandboxSpec:
             ordinary user.
         limits: Resource limits.
         hostname: The host name seen inside.
-        outbound: Which hosts the session may reach, through a proxy that its programs find in
-            their variables. Everything else stays closed. Only levels with a network namespace
-            can hold a session to it.
-        read_only: Directories of the host that the session may read: where each is seen, as an
-            absolute path inside, and which it is. The session's private user can read them even
-            below a directory that only root may enter. Levels without namespaces cannot move a
-            directory: there it is found at its own path, by whoever may go there.
+        outbound: The hosts that the session may reach, through a proxy that its programs find in
+            their environment. Everything else stays closed. Only `Isolation.NAMESPACES` can
+            enforce it.
+        read_only: Directories of the host that the session may read, by their absolute path
+            inside. The session's private user can read them even below a directory that only root
+            may enter. Levels without namespaces cannot mount: there each directory stays at its
+            own path, if the session's user may enter it.
     """
 
     root: Path
@@ -110,16 +110,16 @@ class SandboxSpec:
 
 @attrs.frozen
 class CompletedCommand:
-    """A command that has ended.
+    """The result of a command.
 
     Attributes:
-        exit_code: What it returned; 128 + n when signal n ended it.
-        stdout: What it wrote, up to the output limit.
-        stderr: What it wrote to standard error, up to the output limit.
-        timed_out: It was killed because its time was over.
-        truncated: At least one stream was longer than the limit; the rest was thrown away.
-        excess: What limit the session passed while the command ran, and what was done about it,
-            as a sentence. Empty when it kept to its limits.
+        exit_code: Its exit code; 128 + n if signal n ended it.
+        stdout: Its standard output, up to the output limit.
+        stderr: Its standard error, up to the output limit.
+        timed_out: It was killed because its timeout expired.
+        truncated: A stream was longer than the limit; the rest was thrown away.
+        excess: The limit that the session exceeded while the command ran, and the consequence, as a
+            sentence. Empty if it exceeded none.
     """
 
     exit_code: int
@@ -134,8 +134,8 @@ class CompletedCommand:
 class Entry:
     """A file or directory as the session sees it.
 
-    `is_dir`, `is_file`, `size`, `mode` and the times describe what the path leads to, so a link
-    to a directory is a directory; a dangling link describes itself and is neither.
+    `is_dir`, `is_file`, `size`, `mode` and the times describe the target of a link, so a link to a
+    directory is a directory. A dangling link describes itself and is neither.
 
     Attributes:
         path: Absolute path inside the session.
@@ -167,13 +167,13 @@ class Entry:
 
 
 class Mark(NamedTuple):
-    """What shows whether a file or directory has changed.
+    """The properties of a file or directory that change when it is written to.
 
     Attributes:
         is_dir: It is a directory.
         size: Bytes.
         modified: Nanoseconds since the epoch.
-        inode: Its number on its file system.
+        inode: Its inode number.
     """
 
     is_dir: bool
@@ -184,17 +184,17 @@ class Mark(NamedTuple):
 
 @attrs.frozen
 class Consumption:
-    """What a session takes.
+    """The resources that a session takes.
 
     Attributes:
-        memory_bytes: Memory of all its processes, what they share counted once.
-        memory_most: What it may have of that: its limit, or what the machine has if that is less.
+        memory_bytes: Memory of all its processes; shared memory counts once.
+        memory_most: Its limit of memory, or the memory of the machine if that is less.
         disk_bytes: Disk space of its files.
-        disk_most: What it may have of that: its limit, or what is there if that is less.
-        cpu_seconds: Processor time of its processes since it started; those that ended without
-            being waited for are left out.
-        received_bytes: What came over its network since that was made, its loopback left out.
-        sent_bytes: What went out over it.
+        disk_most: Its limit of disk space, or the space on the disk if that is less.
+        cpu_seconds: Processor time of its processes since it started, without those that ended
+            and were never waited for.
+        received_bytes: Bytes received over its network, without its loopback.
+        sent_bytes: Bytes sent over its network, without its loopback.
     """
 
     memory_bytes: int
