@@ -23,6 +23,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import agentbay_local.sandbox.outbound.proxy  # noqa: F401 - loaded now: later a user may not reach it
 from agentbay_local.sandbox import seccomp
 from agentbay_local.sandbox.base import Backend, Isolation, SandboxSpec
 from agentbay_local.sandbox.errors import SandboxOSError

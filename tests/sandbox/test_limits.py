@@ -61,7 +61,7 @@ async def test_memory_hog_is_killed_and_its_command_says_why(
         done = await hog.run([python, "-c", HOG.format(150)], timeout=30)
 
         assert (done.exit_code, done.timed_out) == (137, False)
-        assert "memory passed 104857600 bytes" in done.excess
+        assert "memory exceeded 104857600 bytes" in done.excess
         assert hog.excess == done.excess
         assert not small.exited
         await small.close()
@@ -78,7 +78,7 @@ async def test_many_small_processes_count_together(
     many = f'for n in 1 2 3 4; do setsid {python} -c "{HOG.format(40)}" & done'
     async with await limited(backend, tmp_path / "root", Limits(memory_bytes=100 * MIB)) as sandbox:
         running = asyncio.ensure_future(sandbox.run(f"{many}; while :; do wait; done", timeout=60))
-        await until(lambda: "memory passed" in sandbox.excess)
+        await until(lambda: "memory exceeded" in sandbox.excess)
         await until(lambda: large_processes(newborn()) < 3)
         running.cancel()
     await backend.close()
@@ -129,9 +129,9 @@ async def test_disk_filler_is_killed_and_may_then_clean_up(
         again = await sandbox.run(FILLER, timeout=30)
 
         assert (filled.exit_code, filled.timed_out) == (137, False)
-        assert "files passed 8388608 bytes" in filled.excess
+        assert "files exceeded 8388608 bytes" in filled.excess
         assert looked.stdout.endswith(b"removed\n")
-        assert "files passed" in again.excess
+        assert "files exceeded" in again.excess
         assert await healthy(sandbox)
     await backend.close()
 

@@ -269,7 +269,7 @@ async def test_read_only_refuses_places_that_are_taken_or_unclear(
         await backend.start(
             SandboxSpec(tmp_path / "root", private_uid("x"), read_only={inside: tmp_path})
         )
-    with pytest.raises(InvalidRequest, match="no directory"):
+    with pytest.raises(InvalidRequest, match="not a directory"):
         await backend.start(spec(tmp_path / "root", here=tmp_path / "nowhere"))
     await backend.close()
 

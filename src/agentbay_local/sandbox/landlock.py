@@ -97,7 +97,7 @@ class LandlockBackend(Backend):
         await asyncio.get_running_loop().run_in_executor(None, self._mounts.close)
 
     def _prepare(self, spec: SandboxSpec) -> SandboxSpec:
-        """Prepare the root; return the specification with a path that the session's user can walk."""
+        """Prepare the root; return a specification with a path that the session's user can walk."""
         self.prepare_root(spec)
         return attrs.evolve(spec, root=self._reachable(spec, spec.root.resolve()))
 

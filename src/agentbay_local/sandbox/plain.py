@@ -1,8 +1,8 @@
 """Sandboxes without isolation: plain processes that start in a private directory.
 
-For machines where nothing better works, and only if the user asks for it explicitly. File operations
-map the session's "/" to its directory; a command sees the host as it is, runs as the user of the
-service, and can read and kill everything that this user can.
+For machines where nothing better works, and only if the user asks for it explicitly. Operations on
+files map the session's "/" to its directory; a command sees the host as it is, runs as the user of
+the service, and can read and kill everything that this user can.
 """
 
 from __future__ import annotations

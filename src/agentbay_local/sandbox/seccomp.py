@@ -1,11 +1,11 @@
-"""The filter of system calls every process of a session runs under.
+"""The filter of system calls for every process of a session.
 
-A small program for the kernel's packet-filter machine, written out by hand because nothing else is
-needed: most calls are allowed, and those that open the kernel's riskier doors are refused. It is
-the second wall. Namespaces and dropped capabilities refuse most of these calls already; here they
-are refused before the kernel's own code for them runs.
+It is a short BPF program, written out by hand so that no library is needed: most calls are allowed,
+and risky ones are refused. It is the second line of defence. Namespaces and dropped capabilities
+refuse most of these calls already; the filter refuses them before the kernel's code for them runs.
 
-Numbers of another calling convention are never let through: they name other calls.
+The architecture is checked before the number, because the same number means another call in the
+32-bit convention; the x32 convention of x86_64 is refused by its range of numbers.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ NEW_TIME = 0x80
 """CLONE_NEWTIME, for unshare only; for clone this bit is part of the signal's number."""
 
 TERMINAL_INPUT_REQUESTS = (0x5412, 0x541C)
-"""TIOCSTI and TIOCLINUX, which put characters into a terminal's input."""
+"""TIOCSTI and TIOCLINUX, which insert characters into the input of a terminal."""
 
 FAMILIES = {
     Isolation.NAMESPACES: (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK),
     # There is no network namespace, so every socket would be one of the host's.
     Isolation.LANDLOCK: (),
 }
-"""Kinds of sockets a session may make. AF_VSOCK, for one, is confined by no namespace."""
+"""Families of sockets that a session may create. No namespace confines AF_VSOCK, for example."""
 
 
 @attrs.frozen
 class Machine:
-    """What differs between processor architectures.
+    """A processor architecture.
 
     Attributes:
         audit: The kernel's number for the architecture.
-        numbers: Number of each call; those the architecture does not have are left out.
-        foreign: Calls from this number on belong to another convention, if there is one.
+        numbers: The number of each call that the architecture has.
+        foreign: The first number of another calling convention, if there is one.
     """
 
     audit: int
@@ -75,7 +75,7 @@ COMMON_NUMBERS = {
     "quotactl_fd": 443,
     "statmount": 457,
 }
-"""Calls that came late enough to have the same number everywhere."""
+"""Calls that are new enough to have the same number on every architecture."""
 
 X86_64 = {
     **COMMON_NUMBERS,
@@ -184,8 +184,8 @@ MACHINES = {
 }
 
 REPORTED_ABSENT = ("clone3", "io_uring_enter", "io_uring_register", "io_uring_setup")
-"""Calls a session is told do not exist: programs then fall back to what they did before. The flags
-of clone3 lie in memory, where no filter can look."""
+"""Calls that fail as if the kernel did not have them, so that programs fall back to older ones. The
+flags of clone3 are in memory, where a filter cannot read them."""
 
 HOST_IPC = ("mq_open", "msgget", "semget", "shmget")
 """Refused where there is no ipc namespace."""
@@ -202,7 +202,7 @@ def build_filter(isolation: Isolation, machine: str | None = None) -> bytes | No
         machine: The processor architecture; this computer's by default.
 
     Returns:
-        The instructions, or None for an architecture whose calls are not known here.
+        The instructions, or None for an unknown architecture.
     """
     known = MACHINES.get(machine or os.uname().machine)
     if known is None or (machine is None and sys.maxsize < 2**32):
@@ -222,7 +222,7 @@ def count_refused_calls() -> int:
 
 
 def _check_architecture(machine: Machine) -> list[bytes]:
-    """Turn other conventions away and load the number of the call."""
+    """Refuse other calling conventions, and load the number of the call."""
     steps = [
         _step(LOAD, ARCHITECTURE),
         _step(EQUAL, machine.audit, yes=1),
@@ -256,7 +256,7 @@ def _check_arguments(machine: Machine, isolation: Isolation) -> list[bytes]:
     ]
     steps += _check_argument(machine.numbers["ioctl"], SECOND_ARGUMENT, count_refused_calls)
     for name in ("socket", "socketpair"):
-        # A pair is connected to nothing but itself, wherever it is made.
+        # The ends of a pair are connected to each other only, so it is harmless at every level.
         families = {*FAMILIES[isolation], *((socket.AF_UNIX,) if name == "socketpair" else ())}
         allowed = [
             one
@@ -269,7 +269,7 @@ def _check_arguments(machine: Machine, isolation: Isolation) -> list[bytes]:
 
 
 def _check_argument(number: int, argument: int, looked: list[bytes]) -> list[bytes]:
-    """Decide about one call by the low half of an argument, which is all the kernel uses of it."""
+    """Decide about one call by the low half of an argument; the kernel ignores the high half."""
     steps = [_step(LOAD, argument), *looked, _step(RETURN, ALLOW)]
     return [_step(EQUAL, number, no=len(steps)), *steps]
 

@@ -1,1 +1,1 @@
-"""The host side of a sandbox: start it, talk to its agent, enforce its limits, clean up."""
+"""The host side of sandboxes: start them, talk to their agents, enforce limits, clean up."""

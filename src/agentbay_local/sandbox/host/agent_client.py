@@ -1,8 +1,8 @@
-"""The service's end of the conversation with a session's agent.
+"""The client of a session's agent, over a socket.
 
-Requests carry an id, so many can be under way at once. Whatever comes back is untrusted:
-a session may have taken its agent over. Sizes, types and descriptors are checked, nothing is waited
-for without a deadline, and the first malformed packet ends the conversation.
+Requests carry an id, so many can be pending at once. Answers are not trusted, because a session may
+have taken its agent over: sizes, types and descriptors are checked, every wait has a deadline, and
+the first malformed packet ends the connection.
 """
 
 from __future__ import annotations
@@ -40,26 +40,26 @@ PACKETS_AT_ONCE = 32
 
 @attrs.frozen
 class Reply:
-    """One answer; whoever awaits it owns the descriptors."""
+    """One answer; the caller owns its descriptors."""
 
     fields: dict[str, Any]
     fds: tuple[int, ...] = ()
 
     def close(self) -> None:
-        """Close every descriptor that came along."""
+        """Close its descriptors."""
         for fd in self.fds:
             os.close(fd)
 
 
 class AgentClient:
-    """Requests and answers over one socket, on the running event loop.
+    """A connection to one agent, on the running event loop.
 
     Args:
-        sock: The service's end of a SOCK_SEQPACKET pair; the channel closes it.
+        sock: The service's end of a SOCK_SEQPACKET pair; the client closes it.
 
     Attributes:
         ready: Done when the agent has reported.
-        on_broken: Called once when the agent is gone or lied.
+        on_disconnect: Called once when the agent has ended or has broken the protocol.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -77,16 +77,16 @@ class AgentClient:
     def begin(
         self, operation: str, fields: Mapping[str, object], fds: Sequence[int] = ()
     ) -> PendingReply:
-        """Send a request and return it, to be awaited or given up.
+        """Send a request; return its pending reply.
 
-        The descriptors must stay open until the call has ended.
+        The descriptors must stay open until the reply is closed.
         """
         call = self.expect_reply()
         call.sent = self._send({**fields, "op": operation, "id": call.id}, fds)
         return call
 
     def expect_reply(self) -> PendingReply:
-        """Return a call that another request makes the agent answer, named to it by its id."""
+        """Return a pending reply without a request; another request tells the agent its id."""
         if self._ended is not None:
             raise SandboxGone(self._ended)
         self._last_id += 1
@@ -100,7 +100,7 @@ class AgentClient:
         """Send a request and wait for its answer.
 
         Args:
-            operation: What the agent shall do.
+            operation: The name of the operation.
             fields: The operation's own fields.
             within: Seconds until `SandboxTimeout`.
         """
@@ -108,15 +108,16 @@ class AgentClient:
             return await call.wait(within)
 
     def notify(self, operation: str, fields: Mapping[str, object], fds: Sequence[int] = ()) -> None:
-        """Send something that has no answer; copies of the descriptors are sent at once or never.
+        """Send a message that has no answer.
 
-        When the socket is full the message waits, unless it carries descriptors.
+        When the socket is full the message waits, but one with descriptors is dropped, because the
+        caller closes them at once.
         """
         if self._ended is None and not (fds and self._outgoing):
             self._send({**fields, "op": operation, "id": 0}, fds, keep=not fds)
 
     def close(self, reason: str) -> None:
-        """Close the socket and fail everything that waits. Repeatable."""
+        """Close the socket and fail every pending reply. Repeatable."""
         if self._ended is not None:
             return
         self._ended = reason
@@ -215,11 +216,11 @@ class AgentClient:
 
 
 class PendingReply:
-    """A request under way; leaving its `with` block gives it up if it was not answered.
+    """A reply that has not come yet; leaving its `with` block abandons it.
 
     Attributes:
-        id: What its answer will carry.
-        sent: The packet that asked for it, if one did.
+        id: The id of the request, which the answer repeats.
+        sent: The packet of the request, if there is one.
     """
 
     def __init__(
@@ -238,14 +239,14 @@ class PendingReply:
         self.close()
 
     def close(self) -> None:
-        """Give it up if it was not answered. Repeatable."""
+        """Abandon it, and close the descriptors of an answer that nobody took. Repeatable."""
         self._channel._forget(self.id, self.sent)
         if not self._taken and self._future.done() and not self._future.exception():
             self._future.result().close()
         self._future.cancel()
 
     async def wait(self, within: float | None) -> Reply:
-        """Wait for the answer; None waits for as long as the sandbox lives."""
+        """Wait for the answer; with None, for as long as the sandbox lives."""
         done, _ = await asyncio.wait([self._future], timeout=within)
         if not done:
             raise SandboxTimeout(f"the session did not answer within {within} seconds")
@@ -256,4 +257,4 @@ class PendingReply:
 def _fail(future: asyncio.Future[Any], reason: str) -> None:
     if not future.done():
         future.set_exception(SandboxGone(reason))
-        future.exception()  # looked at, so that nothing is logged when nobody waits
+        future.exception()  # retrieved, so that asyncio logs nothing when nobody waits

@@ -1,7 +1,7 @@
-"""The agent's program as one file that a Python inside the session can import.
+"""Build the agent's program: one file that a Python inside the session can import.
 
-A zip archive of the package `inside`, with compiled code beside the source: an interpreter of the
-same version starts without compiling, any other compiles for itself.
+It is a zip archive of the package `inside` with compiled code beside the source. An interpreter of
+the same version starts without compiling; any other version ignores the compiled code.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BOOT = (
     "import sys; sys.path.insert(0, '/proc/self/fd/' + sys.argv[2]); "
     "from inside.agent import main; main()"
 )
-"""What the interpreter is told to run; its arguments are the channel and the bundle."""
+"""The program for `python -c`; its arguments are the channel and the bundle."""
 
 _STAMP = (1980, 1, 1, 0, 0, 0)
 

@@ -1,4 +1,4 @@
-"""One command under way in a session, from its request to its output."""
+"""One command of a session, from its request to its output."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ __all__ = ["CommandRun", "OutputStream"]
 
 
 class CommandRun:
-    """A started command; `close` it in any case, which kills it when it has not ended.
+    """A running command. Always `close` it, which kills it if it still runs.
 
     Args:
         channel: The conversation with the session's agent.
         fields: The checked request.
-        stdin: What it reads; given as a file, so nobody has to pump it.
+        stdin: The content of its standard input. It is passed as a file, not through a pipe.
         limit: Bytes kept of each output stream.
 
     Attributes:
-        excess: To be set when the session passes a limit while the command runs.
+        excess: Set it when the session exceeds a limit while the command runs.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class CommandRun:
             self._undo = undo.pop_all()
 
     async def wait(self) -> CompletedCommand:
-        """Wait for the end and collect what was written."""
+        """Wait for the end and collect the output."""
         reply = await self._call.wait(None)
         reply.close()
         self._exited = True
@@ -69,12 +69,12 @@ class CommandRun:
         )
 
     def kill(self) -> None:
-        """Kill its process group; `completed` then returns what was written until now."""
+        """Kill its process group; `wait` then returns the output until now."""
         self._killed = True
         self._channel.notify("kill", {"run": self._call.id, "signal": int(signal.SIGKILL)})
 
     def close(self) -> None:
-        """Free everything; a command that has not ended is killed. Repeatable."""
+        """Kill the command if it still runs, and close its pipes. Repeatable."""
         if not self._exited:
             self._exited = True
             self.kill()
@@ -93,7 +93,7 @@ class CommandRun:
         return fds
 
     def _finish_streams(self) -> None:
-        """Take the rest of the output, and leave the streams that others hold to the agent."""
+        """Read the rest of the output; let the agent drain pipes that background processes hold."""
         held = []
         for stream in (self._stdout, self._stderr):
             stream.close_write_end()
@@ -107,19 +107,18 @@ class CommandRun:
 CHUNK = 256 * 1024
 
 REST = 0.003
-"""Seconds between two reads of what is thrown away: a flood costs its writer time and not us."""
+"""Seconds between two reads of discarded output: a flood slows its writer down, not the service."""
 
 
 class OutputStream:
     """One output stream of one command, read on the running loop as it is written.
 
     Args:
-        limit: Bytes kept; what comes after them is read and thrown away, so that the command can
-            go on.
+        limit: Bytes kept; the rest is read and thrown away, so that the command can go on.
 
     Attributes:
-        write_end: To be handed to the command, then closed with `close_write_end`.
-        truncated: More than `limit` bytes came.
+        write_end: Pass it to the command, then call `close_write_end`.
+        truncated: There were more than `limit` bytes.
     """
 
     def __init__(self, limit: int) -> None:
@@ -140,13 +139,13 @@ class OutputStream:
             self.write_end = -1
 
     def read_available(self) -> int | None:
-        """Take what the pipe holds now, without waiting for more.
+        """Read what the pipe holds now, without waiting for more.
 
         Returns:
-            The reading end when something still holds the other one, else None.
+            The read end if a process still holds the write end, else None.
         """
         if self._reading:
-            # Only what is there already: a background writer must not keep us here.
+            # Only what is there already, or a background writer could keep this loop busy.
             self._read(_waiting_bytes(self._read_end) or 1)
         if self._reading:
             self._read(1)
@@ -164,7 +163,7 @@ class OutputStream:
 
     @property
     def content(self) -> bytes:
-        """What was kept so far."""
+        """The bytes kept so far."""
         return bytes(self._kept)
 
     def _listen(self) -> None:

@@ -1,9 +1,9 @@
-"""Looking after the limits that are a whole session's: its memory, its disk, its processes.
+"""Enforce the limits of a whole session: memory, disk space and number of processes.
 
-The system has no such limits for an ordinary user, so they are watched from outside, where the
-session cannot interfere. A session without processes costs nothing: processes only come from what
-the service starts, so it wakes the watch, and the watch rests when it finds none. The watches that
-are awake share what may be spent on looking: a thousand sessions at work are looked at in turns.
+The system has no such limits for an ordinary user, so they are checked from outside, where the
+session cannot interfere. An idle session costs nothing: only the service starts processes, so each
+start wakes the enforcer, and it sleeps again when it finds none. All enforcers of a backend share
+one budget of processor time, so a thousand busy sessions are checked less often each.
 """
 
 from __future__ import annotations
@@ -23,43 +23,43 @@ if TYPE_CHECKING:
 __all__ = ["LimitEnforcer", "SharedCost"]
 
 EVERY = 0.2
-"""Seconds between two looks, unless looking itself takes long."""
+"""Seconds between two checks, unless the check itself takes long."""
 
 SHARE = 20
-"""All looks together cost at most one part in so many of the time."""
+"""All checks together take at most one part in `SHARE` of the time of the event loop."""
 
 DISK_EVERY = 10.0
-"""Seconds after which the disk is measured again, though little was taken from it."""
+"""Seconds after which the disk is measured again even if little of its free space has gone."""
 
 DISK_WITHIN = 30.0
-"""Seconds after which a measurement of the disk stops where it is."""
+"""Seconds after which a measurement of the disk stops, whatever it has counted."""
 
 
 class SharedCost:
-    """The watches of one loop.
+    """The cost that the enforcers of one backend share.
 
     Attributes:
-        awake: How many of them look at times.
+        awake: The number of enforcers that are not asleep.
     """
 
     def __init__(self) -> None:
         self.awake = 0
 
     def pause(self, took: float) -> float:
-        """Return the seconds until a watch may look again whose look took so long."""
+        """Return the seconds until the next check of an enforcer whose last one took some time."""
         return max(EVERY, SHARE * took * self.awake)
 
 
 class LimitEnforcer:
-    """The watch over one session, on the running loop.
+    """Enforce the limits of one session, on the running event loop.
 
     Args:
-        agent: The session's agent, as the host numbers it.
+        agent: The process id of the session's agent on the host.
         spec: The session's directory and limits.
-        crowd: The watches that this one is one of.
+        shared_cost: The cost that this enforcer shares with others.
 
     Attributes:
-        on_excess: Called with a sentence whenever processes were killed.
+        on_excess: Called with a sentence each time that processes were killed.
     """
 
     def __init__(self, agent: int, spec: SandboxSpec, shared_cost: SharedCost) -> None:
@@ -69,28 +69,28 @@ class LimitEnforcer:
         self._spec = spec
         self._limits = spec.limits
         self._disk = _Disk(spec)
-        # Of those that were killed for the disk's sake, who may still be writing.
+        # Processes that were killed for the limit of the disk and may still write.
         self._dying: set[tuple[int, int]] = set()
         self._loop = asyncio.get_running_loop()
         self._next: asyncio.TimerHandle | None = None
         self._stopped = False
 
     def wake(self) -> None:
-        """Begin to look: something was started."""
+        """Check from now on: something was started."""
         if self._next is None and not self._stopped:
             self._schedule_check(0.0)
 
     def stop(self) -> None:
-        """Look no more. Repeatable."""
+        """Stop checking. Repeatable."""
         self._stopped = True
         self._disk.stop()
         self._cancel_check()
 
     def consumption(self) -> Consumption:
-        """Measure what the session takes now; this takes as long as counting its files does.
+        """Measure what the session takes now, which takes as long as to count its files.
 
         Raises:
-            OSError: The session is gone.
+            OSError: The session has ended.
         """
         until = time.monotonic() + DISK_WITHIN
         return usage.measure_consumption(
@@ -98,7 +98,7 @@ class LimitEnforcer:
         )
 
     def _schedule_check(self, took: float) -> None:
-        """Look again after a look that took so long."""
+        """Schedule the next check after one that took some time."""
         self._shared_cost.awake += 1
         self._next = self._loop.call_later(self._shared_cost.pause(took), self._check)
 
@@ -127,8 +127,8 @@ class LimitEnforcer:
             if not self._dying:
                 self._disk.accept_usage()
         elif members and self._disk.is_exceeded():
-            self._kill(members, f"its files passed {self._limits.disk_bytes} bytes")
-            # Whoever was just being started was in no list.
+            self._kill(members, f"its files exceeded {self._limits.disk_bytes} bytes")
+            # A process that was just being started was not in the list.
             process_tree.kill(process_tree.list_descendants(self._agent))
             self._dying = names
 
@@ -138,7 +138,7 @@ class LimitEnforcer:
             return
         if process_tree.proportional_memory(members) > most:
             largest = max(members, key=lambda member: member.memory)
-            self._kill([largest], f"its memory passed {most} bytes", "its largest process was")
+            self._kill([largest], f"its memory exceeded {most} bytes", "its largest process was")
 
     def _enforce_processes(self, members: Sequence[Process]) -> None:
         if sum(member.tasks for member in members) > self._limits.processes:
@@ -148,11 +148,11 @@ class LimitEnforcer:
         self, members: Sequence[Process], why: str, what: str = "all its processes were"
     ) -> None:
         if process_tree.kill(members):
-            self.on_excess(f"the session passed a limit: {why}, so {what} killed")
+            self.on_excess(f"the session exceeded a limit: {why}, so {what} killed")
 
 
 class _Disk:
-    """How much disk a session takes, measured on a thread and only when it may matter."""
+    """The disk space of a session, measured on a thread and only when that may matter."""
 
     def __init__(self, spec: SandboxSpec) -> None:
         self._root = spec.root
@@ -171,9 +171,9 @@ class _Disk:
         self._stopped = True
 
     def is_exceeded(self) -> bool:
-        """Say whether the session has written beyond its limit since this was last said.
+        """Say whether the session has exceeded its limit since the last time.
 
-        One that is beyond it may go on as long as it takes no more, to remove files.
+        A session beyond its limit may go on if it takes no more, so that it can remove files.
         """
         if self._most is None:
             return False
@@ -184,12 +184,12 @@ class _Disk:
         return self._used is not None and self._used > self._tolerated
 
     def accept_usage(self) -> None:
-        """Tolerate what is there now: whoever wrote it is gone."""
+        """Tolerate what is there now, because its writers have been killed."""
         self._accepting, self._used = True, None
         self._measure(None)
 
     def _may_be_exceeded(self) -> bool:
-        """Say whether the session can have passed its limit, by what the whole disk has lost."""
+        """Say whether the session can have exceeded its limit, by what the whole disk has lost."""
         now = time.monotonic()
         if now < self._not_before:
             return False
@@ -214,7 +214,8 @@ class _Disk:
 
     def _take_measurement(self, measuring: asyncio.Future[int], most: int) -> None:
         self._measuring = None
-        if measuring.exception() is None:  # else the directory is gone, and with it the session
+        # Otherwise the directory was removed, because the session has ended.
+        if measuring.exception() is None:
             self._used = measuring.result()
             if self._accepting:
                 self._tolerated = max(most, self._used)

@@ -1,11 +1,12 @@
-"""Making host paths reachable for a session's private user.
+"""Mounts that make paths of the host reachable for a session's private user.
 
 A service that runs as root drops to a private user before bubblewrap starts, and that user cannot
-walk through directories such as /root. Mounts of exactly the needed directories solve it: they are
-made on a thread with a mount namespace of its own, so neither the host nor the service sees them,
-and the processes started from that thread do.
+enter directories such as /root. So exactly the needed directories are mounted elsewhere, on a
+thread with its own mount namespace: the processes that this thread starts see them, and neither the
+host nor the rest of the service does.
 
-The same thread starts every sandbox, because `--die-with-parent` means the thread that forked.
+The same thread starts every sandbox, because for `--die-with-parent` the kernel takes the thread
+that forked for the parent.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ PARENTS = ("/run", "/tmp", "/var/tmp")  # noqa: S108 - the one directory made th
 
 
 class Mounts:
-    """A thread that starts processes, and the mounts only they can see."""
+    """A thread that starts processes, and the mounts that only they see."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="agentbay-sandboxes")
@@ -44,14 +45,14 @@ class Mounts:
         self._last = 0
 
     def run(self, function: Callable[[], T]) -> asyncio.Future[T]:
-        """Call something on the starting thread."""
+        """Call a function on the thread."""
         return asyncio.get_running_loop().run_in_executor(self._thread, function)
 
     def reachable(self, path: Path) -> Path:
-        """Return a path to the same thing that any user can walk; starting thread only.
+        """Return a path to the same file that any user can walk; call it on the thread.
 
         Raises:
-            IsolationUnavailable: There is none, and this machine does not let us make one.
+            IsolationUnavailable: There is none, and it cannot be mounted elsewhere.
         """
         path = path.resolve()
         if all(parent.stat().st_mode & 0o001 for parent in path.parents):
@@ -59,14 +60,14 @@ class Mounts:
         return self._bind(path)
 
     def release(self, path: Path) -> None:
-        """Undo `reachable` for a directory; starting thread only. Repeatable."""
+        """Undo `reachable` for a directory; call it on the thread. Repeatable."""
         place = self._mounted.pop(path.resolve(), None)
         if place is not None:
             _call_libc("umount2", os.fsencode(place), MNT_DETACH)
             place.rmdir()
 
     def close(self) -> None:
-        """End the thread, and with it every process it has started."""
+        """End the thread, and with it every process that it has started."""
         self._thread.shutdown(wait=True)
 
     def _bind(self, source: Path) -> Path:
@@ -85,7 +86,7 @@ class Mounts:
         return self._mounted[source]
 
     def _make_mount_point(self, source: Path) -> Path:
-        """Make an empty directory or file to mount on, as the source demands."""
+        """Make an empty directory to mount a directory on, or an empty file to mount a file on."""
         if self._stage is None:
             self._stage = _make_private_stage()
         self._last += 1
@@ -107,14 +108,14 @@ def _make_private_stage() -> Path:
 
 
 def _make_stage_directory() -> Path:
-    """Return a directory of root's that every service shares: what is mounted there is private."""
+    """Return a directory of root that all services share; what each mounts there is private."""
     parent = next(d for d in PARENTS if os.path.isdir(d) and os.access(d, os.W_OK))
     stage = Path(parent, "agentbay-stage")
     with contextlib.suppress(FileExistsError):
         stage.mkdir(mode=0o711)
     facts = stage.lstat()
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != 0 or facts.st_mode & 0o022:
-        raise NotADirectoryError(errno.ENOTDIR, "someone else made it", str(stage))
+        raise NotADirectoryError(errno.ENOTDIR, "another user made it", str(stage))
     return stage
 
 

@@ -1,7 +1,7 @@
-"""Files below a session's root, reached on the host while the session is not running.
+"""Files of a session from the host, while the session is not running.
 
 A session may leave any link behind, and a running one could swap a directory for a link between a
-check and its use. So nothing is checked first: the kernel resolves each path as if the root were
+check and its use. So paths are not checked first: the kernel resolves each path as if the root were
 "/" (openat2 with RESOLVE_IN_ROOT), and a link to /etc leads to the session's own /etc.
 """
 
@@ -40,11 +40,11 @@ BUFFER = 1 << 20
 
 @attrs.frozen
 class FoundFile:
-    """Something met on a walk.
+    """A file, link or directory found on a walk.
 
     Attributes:
-        path: Relative to where the walk began.
-        facts: What lstat says about it.
+        path: Its path relative to the start of the walk.
+        facts: The result of lstat.
     """
 
     path: str
@@ -52,12 +52,12 @@ class FoundFile:
 
     @property
     def is_dir(self) -> bool:
-        """It is a directory, not a link to one."""
+        """Whether it is a directory, and not a link to one."""
         return stat.S_ISDIR(self.facts.st_mode)
 
     @property
     def is_file(self) -> bool:
-        """It is a regular file."""
+        """Whether it is a regular file."""
         return stat.S_ISREG(self.facts.st_mode)
 
 
@@ -66,7 +66,7 @@ class OfflineFiles:
 
     Args:
         root: The host directory that is the session's "/".
-        uid: The session's private user, who shall own what is created; None keeps the service's.
+        uid: The owner of created files, the session's private user; None for the service's user.
 
     Example:
         >>> import tempfile
@@ -88,13 +88,13 @@ class OfflineFiles:
         os.close(self._root)
 
     def open(self, path: str, mode: OpenMode = "r") -> int:
-        """Open a regular file without ever waiting; writing modes make missing parents.
+        """Open a regular file without blocking; `w` and `a` make missing parents.
 
         Returns:
             A descriptor that the caller closes.
 
         Raises:
-            SandboxOSError: There is none, or it is something else than a regular file.
+            SandboxOSError: It does not exist, or it is not a regular file.
         """
         flags = FLAGS[mode]
         if flags & os.O_CREAT:
@@ -120,7 +120,7 @@ class OfflineFiles:
                 self._make(parent, name)
 
     def stat(self, path: str) -> os.stat_result:
-        """Describe what a path leads to."""
+        """Return the status of the target of a path."""
         fd = self._opened(path, os.O_PATH)
         try:
             return os.fstat(fd)
@@ -130,7 +130,7 @@ class OfflineFiles:
     def walk(self, path: str) -> Iterator[FoundFile]:
         """Yield everything below a directory, each directory before its content.
 
-        Links are yielded and not followed.
+        Links are not followed.
         """
         waiting = [""]
         while waiting:
@@ -180,7 +180,7 @@ class OfflineFiles:
 
 
 def copy_content(source: int, target: int) -> int:
-    """Copy a whole file between descriptors, sharing blocks where the file system can.
+    """Copy a whole file between descriptors; share its blocks if the file system can.
 
     Returns:
         The number of bytes copied.

@@ -27,8 +27,9 @@ class _How(ctypes.Structure):
 def open_beneath(root: int, path: str, flags: int, mode: int = 0) -> int:
     """Open a path inside a root directory.
 
-    Links and ".." are resolved within the root. On kernels without openat2 (before 5.6) a link
-    anywhere on the way is refused with ELOOP instead.
+    Links and ".." are resolved within the root (RESOLVE_IN_ROOT), except the links of /proc, which
+    lead anywhere (RESOLVE_NO_MAGICLINKS). On kernels without openat2 (before 5.6), any link in the
+    path is refused with ELOOP instead.
 
     Args:
         root: Descriptor of the root directory.
@@ -46,7 +47,7 @@ def open_beneath(root: int, path: str, flags: int, mode: int = 0) -> int:
 
 @functools.lru_cache(maxsize=1)
 def kernel_resolves() -> bool:
-    """Say whether this kernel, and whatever filters its calls, has openat2."""
+    """Say whether this kernel has openat2, and no filter of system calls forbids it."""
     here = os.open("/", os.O_PATH | os.O_CLOEXEC)
     try:
         os.close(_openat2(here, ".", os.O_PATH | os.O_CLOEXEC, 0))
@@ -73,7 +74,7 @@ def _openat2(root: int, path: str, flags: int, mode: int) -> int:
         )
         if fd >= 0:
             return fd
-        # The kernel says EAGAIN when a rename elsewhere made it unsure about a "..".
+        # The kernel returns EAGAIN if a rename anywhere could have affected a ".." in the path.
         if ctypes.get_errno() not in (errno.EAGAIN, errno.EINTR):
             break
     raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), path)

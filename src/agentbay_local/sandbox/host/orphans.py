@@ -1,7 +1,8 @@
-"""Sessions that outlived a killed service: written down while they live, ended at the next start.
+"""Records of running sandboxes, to kill at the next start those that outlived a killed service.
 
-Normally nothing is left: the kernel ends a sandbox with its service. This is the net below. A pid
-alone could belong to someone else by now, so a record holds the boot and the start time too.
+Normally there are none, because the kernel ends a sandbox with its service; this is a second safety
+net. A process id alone could belong to another process by then, so a record has the boot and the
+start time as well.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ END_WITHIN_MS = 5000
 
 @attrs.frozen
 class Record:
-    """One process, named so that it cannot be mistaken for a later one.
+    """A process, identified so that it cannot be mistaken for a later one.
 
     Attributes:
-        boot: Id of the boot it runs in.
-        pid: Its number.
-        start: When it started, in clock ticks since the boot.
+        boot: Id of the boot of the machine.
+        pid: Its process id.
+        start: Its start, in clock ticks since the boot.
     """
 
     boot: str
@@ -35,7 +36,7 @@ class Record:
 
     @property
     def name(self) -> str:
-        """The record as a file name."""
+        """The file name of the record."""
         return f"{self.boot}.{self.pid}.{self.start}"
 
     @classmethod
@@ -43,7 +44,7 @@ class Record:
         """Describe a live process.
 
         Raises:
-            OSError: There is no such process.
+            OSError: No such process.
         """
         boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
@@ -51,7 +52,7 @@ class Record:
 
 
 class Orphans:
-    """The live processes of a service, as empty files in a directory of its own.
+    """The records of a service, as empty files in a directory.
 
     Args:
         directory: Created when missing.
@@ -67,20 +68,20 @@ class Orphans:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def add(self, pid: int) -> Record:
-        """Write a live process down."""
+        """Record a running process."""
         record = Record.of(pid)
         (self._directory / record.name).touch(mode=0o600)
         return record
 
     def discard(self, record: Record) -> None:
-        """Strike a process out. Repeatable."""
+        """Remove a record. Repeatable."""
         (self._directory / record.name).unlink(missing_ok=True)
 
     def sweep(self) -> int:
-        """End every recorded process that still lives, and strike all out; call before any `add`.
+        """Kill every recorded process that still runs, and remove all records; call it first.
 
         Returns:
-            How many were still alive.
+            The number of processes killed.
         """
         ended = 0
         for path in self._directory.iterdir():
@@ -91,11 +92,11 @@ class Orphans:
 
 
 def _kill(record: Record) -> bool:
-    """Kill a process if it is the recorded one, and wait until it is gone."""
+    """Kill a process if it is the recorded one, and wait for its end."""
     with contextlib.suppress(ProcessLookupError, FileNotFoundError):
         handle = os.pidfd_open(record.pid)
         try:
-            # Compared after opening: from here on the handle means this process and no other.
+            # Compared after opening: from here on the handle refers to this process and no other.
             if Record.of(record.pid) == record and not _has_ended(handle, 0):
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
                 return _has_ended(handle, END_WITHIN_MS)
@@ -105,7 +106,7 @@ def _kill(record: Record) -> bool:
 
 
 def _has_ended(handle: int, within_ms: int) -> bool:
-    """Wait for the end of a process; one that nobody has collected yet has ended too."""
+    """Wait for the end of a process; a zombie has ended too."""
     poll = select.poll()
     poll.register(handle, select.POLLIN)
     return bool(poll.poll(within_ms))

@@ -1,4 +1,4 @@
-"""One packet of the conversation with an agent: packing it, and unpacking what is not trusted."""
+"""Pack a message to an agent into a packet, and unpack an untrusted packet from it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DESCRIPTORS = 4
 
 @attrs.define(eq=False)
 class OutgoingPacket:
-    """A packet to be sent, with descriptors of which it may own one."""
+    """A packet with its descriptors, of which it may own one."""
 
     data: bytes
     fds: Sequence[int]
@@ -37,7 +37,7 @@ class OutgoingPacket:
 
 
 def pack(message: dict[str, object], fds: Sequence[int]) -> OutgoingPacket:
-    """Make a packet of a message; what is too large for one goes into a memory file."""
+    """Pack a message; one that is too large for a packet goes into a memory file."""
     data = json.dumps(message).encode("ascii")
     if len(data) <= PACKET:
         return OutgoingPacket(data, fds)
@@ -46,7 +46,7 @@ def pack(message: dict[str, object], fds: Sequence[int]) -> OutgoingPacket:
 
 
 def receive(sock: socket.socket) -> tuple[bytes, list[int], int]:
-    """Take one packet off a socket, whatever is in it."""
+    """Receive one packet, whatever is in it."""
     room = socket.CMSG_SPACE(DESCRIPTORS * array.array("i").itemsize)
     data, ancillary, flags, _ = sock.recvmsg(2 * PACKET, room, socket.MSG_CMSG_CLOEXEC)
     fds = array.array("i")
@@ -59,10 +59,10 @@ def receive(sock: socket.socket) -> tuple[bytes, list[int], int]:
 def unpack(data: bytes, fds: list[int], flags: int) -> tuple[dict[str, Any], list[int]]:
     """Return a packet's message and the descriptors that belong to it.
 
-    That of a payload is closed; on an error, all that are left in the list are the caller's.
+    The descriptor of a payload is closed. After an error, the caller owns all that are in the list.
 
     Raises:
-        MalformedReply: No honest agent sends that.
+        MalformedReply: The packet breaks the protocol.
     """
     if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
         raise MalformedReply("the session's agent sent more than a packet holds")
@@ -99,14 +99,14 @@ def _object(data: bytes) -> dict[str, Any]:
 
 
 def find_error(fields: dict[str, Any]) -> SandboxOSError | None:
-    """Return the error a message tells of, if it does."""
+    """Return the error in a message; None if there is none."""
     if "errno" not in fields:
         return None
     return SandboxOSError(get_integer(fields, "errno"), _text(fields, "path"))
 
 
 def get_integer(fields: dict[str, Any], name: str) -> int:
-    """Return a field that must be a whole number of 64 bits."""
+    """Return a field that must be an integer of 64 bits."""
     value = fields.get(name)
     if type(value) is not int or not -(2**63) <= value < 2**63:
         raise MalformedReply(f"the session's agent sent no usable {name}")

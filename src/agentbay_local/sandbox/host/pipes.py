@@ -1,4 +1,4 @@
-"""One descriptor that is read and written on the event loop, without ever blocking it."""
+"""Read and write a descriptor on the event loop, without blocking it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ CHUNK = 64 * 1024
 
 
 class Pipe:
-    """The service's end of a stream of a session's process.
+    """The service's end of a stream of a program.
 
     Args:
         fd: A pipe, socket or terminal; the object closes it.
-        name: What problems call it.
+        name: Its name in errors.
     """
 
     def __init__(self, fd: int, name: str) -> None:
@@ -36,13 +36,13 @@ class Pipe:
         self._draining = asyncio.Event()
 
     def fileno(self) -> int:
-        """Return the descriptor, for those who watch it themselves; -1 when closed."""
+        """Return the descriptor; -1 if closed."""
         return self._fd
 
     async def read(self, most: int = CHUNK) -> bytes:
-        """Return what has come, waiting for the first byte; b"" at the end and after `close`.
+        """Return data, waiting for the first byte; b"" at the end and after `close`.
 
-        A cancelled read has taken nothing. Concurrent reads queue up.
+        A cancelled read loses nothing. Concurrent reads take turns.
         """
         async with self._reading:
             while not self._closed.is_set():
@@ -57,12 +57,12 @@ class Pipe:
         return b""
 
     async def write(self, data: bytes) -> None:
-        """Write all of it, waiting while the other side does not read.
+        """Write all data, waiting while the other side does not read.
 
-        Concurrent writes queue up and never mix; a cancelled one may be written in part.
+        Concurrent writes take turns and never mix; a cancelled one may be written in part.
 
         Raises:
-            SandboxOSError: Nobody reads any more (EPIPE, EIO), or it is closed (EBADF).
+            SandboxOSError: The other side is closed (EPIPE, EIO), or this one is (EBADF).
         """
         async with self._writing:
             rest = memoryview(data)
@@ -75,11 +75,11 @@ class Pipe:
                 rest = rest[given:]
 
     def finish(self) -> None:
-        """From now on `read` returns what is there, and then b"" instead of waiting for more."""
+        """Let `read` return what is there, and then b"" instead of waiting for more."""
         self._draining.set()
 
     def close(self) -> None:
-        """Close it, which ends whoever waits in `read` or `write`. Repeatable."""
+        """Close it, which also ends a waiting `read` or `write`. Repeatable."""
         if self._fd >= 0:
             self._loop.remove_reader(self._fd)
             self._loop.remove_writer(self._fd)
@@ -89,18 +89,18 @@ class Pipe:
             self._draining.set()
 
     def _try_read(self, most: int) -> bytes | None:
-        """Read what is there; None when nothing is."""
+        """Read what is there; return None if nothing is."""
         try:
             return os.read(self._fd, most)
         except BlockingIOError:
             return None
         except OSError as error:
-            if error.errno == errno.EIO:  # how a terminal says that nobody is left
+            if error.errno == errno.EIO:  # a terminal that no process has open any more
                 return b""
             raise SandboxOSError(error.errno or errno.EIO, self._name) from None
 
     def _try_write(self, data: memoryview) -> int:
-        """Write what there is room for; return how much that was."""
+        """Write as much as fits; return the number of bytes."""
         if self._closed.is_set():
             raise SandboxOSError(errno.EBADF, self._name)
         try:
@@ -113,7 +113,7 @@ class Pipe:
     async def _wait_until_usable(
         self, over: asyncio.Event, watch: Callable[..., None], forget: Callable[[int], bool]
     ) -> None:
-        """Wait until the descriptor can be used, or it is over."""
+        """Wait until the descriptor is ready, or an event is set."""
         usable = asyncio.Event()
         watch(self._fd, usable.set)
         waits = [asyncio.ensure_future(one.wait()) for one in (usable, over)]

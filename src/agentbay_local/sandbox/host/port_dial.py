@@ -1,7 +1,7 @@
-"""Reaching a port that a session listens on, without opening its network to anyone.
+"""Connect to a port on which a session listens, without opening its network.
 
-The agent makes the socket, because the session's loopback is its own, and passes it on while it
-connects. Nothing of the host can be dialled in this way, and nothing from outside the service.
+The agent creates the socket, because the session has its own loopback, and passes it on while it
+connects. Only the service can connect in this way, and only to the session.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ async def dial_port(channel: AgentClient, port: int, within: float) -> socket.so
 
     Args:
         channel: The conversation with the session's agent.
-        port: Checked.
+        port: The checked number of the port.
         within: Seconds for each of the two addresses.
 
     Raises:
-        SandboxOSError: The problem with the first address, when neither answers.
+        SandboxOSError: Neither answers; it is the error of the first address.
     """
     try:
         return await _connect(channel, "127.0.0.1", port, within)
@@ -59,7 +59,7 @@ async def _connect(channel: AgentClient, host: str, port: int, within: float) ->
 
 
 async def _wait_until_connected(sock: socket.socket) -> None:
-    """Wait until a connection is made or has failed."""
+    """Wait until the connection is established or has failed."""
     loop = asyncio.get_running_loop()
     settled = asyncio.Event()
     loop.add_writer(sock, settled.set)

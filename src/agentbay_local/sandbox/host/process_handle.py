@@ -1,7 +1,7 @@
-"""The host's handle on the processes of a sandbox: noticing their end, and ending them for sure.
+"""A handle on the processes of a sandbox: signal them, kill them, notice their end.
 
-Pids are never signalled by number: a pidfd names one process for ever, so a number that the system
-has given to someone else cannot be hit.
+Processes are signalled by pidfd and not by number: a pidfd refers to one process for ever, while
+the system gives the number of an ended process to another one.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ KILL_WITHIN = 5.0
 
 
 class ProcessHandle:
-    """Watches the process the service started, and perhaps the session's first process below it.
+    """The process that the service started, and the session's first process below it.
 
     Args:
-        process: What was started; the guard waits for it, nobody else may.
+        process: The started process; nobody else may wait for it.
 
     Attributes:
-        exited: Set when it has ended.
-        on_exit: Called once when it has ended.
+        exited: Set when the started process has ended.
+        on_exit: Called once at that time.
     """
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
@@ -46,55 +46,55 @@ class ProcessHandle:
 
     @property
     def pid(self) -> int:
-        """The process the service started."""
+        """The id of the started process."""
         return self._process.pid
 
     @property
     def exit_status(self) -> int | None:
-        """How it ended; None while it lives."""
+        """Its exit status; None while it runs."""
         return self._process.returncode
 
     def set_first_process(self, pid: int) -> None:
-        """Name the session's first process, whose end ends the whole session.
+        """Set the session's first process, whose end ends the whole session.
 
         Raises:
-            SandboxError: It is gone already.
+            SandboxError: It has ended already.
         """
         try:
             self._inner = os.pidfd_open(pid)
         except OSError as error:
-            raise SandboxError(f"a session ended at once: {error.strerror}") from error
+            raise SandboxError(f"the session ended during its start: {error.strerror}") from error
 
     def signal(self, number: int) -> None:
-        """Signal the session's first process if it is still there."""
+        """Signal the session's first process; do nothing if it has ended."""
         target = self._outer if self._inner is None else self._inner
         if not self.exited.is_set():
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(target, number)
 
     def request_end(self) -> None:
-        """Make sure that the session ends soon; its channel must be closed already."""
-        # Without a first process to kill, the agent ends the session when it sees its channel
-        # closed. That is so where there is no pid namespace, and during a start: bubblewrap must
-        # not be killed before its child has asked to die with it.
+        """End the session without waiting for it; its channel must be closed already."""
+        # Without a first process to kill, the agent ends the session when it finds its channel
+        # closed, unless it is stopped. That is the case where there is no pid namespace, and during
+        # a start: killing bubblewrap alone would leave a child that has not asked to die with it.
         self.signal(signal.SIGCONT if self._inner is None else signal.SIGKILL)
 
     async def kill(self) -> None:
-        """End the session and wait until it is gone; its channel must be closed. Repeatable.
+        """End the session and wait for its end; its channel must be closed. Repeatable.
 
         Raises:
-            SandboxError: It is still there after five seconds, which only the kernel can explain.
+            SandboxError: It still runs after all that, because the kernel holds a process.
         """
         self.request_end()
         if not await self._wait_until_exited(KILL_WITHIN) and not self.exited.is_set():
             self._kill_with_children()
             if not await self._wait_until_exited(KILL_WITHIN):
-                raise SandboxError(f"process {self.pid} of a session does not end")
+                raise SandboxError(f"process {self.pid} of a session cannot be killed")
 
     def _kill_with_children(self) -> None:
-        """Kill the started process and its children, stopped first so that it makes no more."""
+        """Kill the started process and its children; stop it first, so that it cannot fork."""
         signal.pidfd_send_signal(self._outer, signal.SIGSTOP)
-        with contextlib.suppress(OSError):  # a kernel that does not list them
+        with contextlib.suppress(OSError):  # the kernel was built without this file
             for child in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
                 os.kill(int(child), signal.SIGKILL)
         signal.pidfd_send_signal(self._outer, signal.SIGKILL)
@@ -117,7 +117,7 @@ class ProcessHandle:
 
 
 def _open_pidfd(process: subprocess.Popen[bytes]) -> int:
-    """Open a handle on a started process, or end it when that cannot be done."""
+    """Open a pidfd for a started process; kill the process if that fails."""
     try:
         return os.pidfd_open(process.pid)
     except OSError as error:

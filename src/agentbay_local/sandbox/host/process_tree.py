@@ -1,7 +1,7 @@
-"""Counting a session's processes from outside: who they are, what they hold, and ending them.
+"""List a session's processes from outside, measure their memory, and kill them.
 
-All of a session's processes descend from its agent, also those whose parents are gone, so they are
-found by walking down from it. What a session says of itself has no part in this.
+All of them descend from the session's agent, also those whose parents have ended, because the agent
+adopts them. Nothing here relies on what the session itself reports.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class Process:
     """One process of a session.
 
     Attributes:
-        pid: Its number on the host.
-        start: When it started, in clock ticks since the boot; with the number, this names it.
-        tasks: Its threads.
-        memory: Bytes of it that are in memory; what processes share is counted for each.
+        pid: Its process id on the host.
+        start: Its start, in clock ticks since the boot; together with the pid it is unique.
+        tasks: The number of its threads.
+        memory: Its resident bytes; shared memory counts for each process.
     """
 
     pid: int
@@ -39,7 +39,7 @@ class Process:
 
 
 def list_descendants(ancestor: int) -> list[Process]:
-    """Describe every process below one that is still there."""
+    """Return every process below one."""
     found = []
     waiting = list(_list_children(ancestor))
     while waiting:
@@ -51,18 +51,18 @@ def list_descendants(ancestor: int) -> list[Process]:
 
 
 def proportional_memory(members: Iterable[Process]) -> int:
-    """Return the bytes in memory with shared pages counted once; slower than `Member.memory`."""
+    """Return the resident bytes, shared pages counted once; slower than `Process.memory`."""
     return sum(_proportional_memory(member) for member in members)
 
 
 def kill(members: Iterable[Process]) -> int:
-    """Kill these processes and no others; return how many were still there."""
+    """Kill these processes and no others; return how many still ran."""
     ended = 0
     for member in members:
         with contextlib.suppress(OSError, ValueError, IndexError):
             handle = os.pidfd_open(member.pid)
             try:
-                # Compared after opening: from here on the handle means this process.
+                # Compared after opening: from here on the handle refers to this process.
                 if _describe(member.pid).start == member.start:
                     signal.pidfd_send_signal(handle, signal.SIGKILL)
                     ended += 1
@@ -92,7 +92,7 @@ def _proportional_memory(member: Process) -> int:
 
 
 def read_proc_file(path: str) -> bytes:
-    """Read a file of the kernel, which does not know its length."""
+    """Read a file of /proc, whose length is not known before."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         parts = []

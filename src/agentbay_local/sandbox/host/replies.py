@@ -1,4 +1,4 @@
-"""Reading an agent's answers: every field is checked before it becomes a value of the service."""
+"""Parse an agent's answers, and check every field and descriptor."""
 
 from __future__ import annotations
 
@@ -37,9 +37,11 @@ _KINDS: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
 
 
 def parse_entry(fields: object) -> Entry:
-    """Build an `Entry` from one JSON object."""
+    """Parse one entry."""
     if not isinstance(fields, dict):
-        raise MalformedReply("the session's agent described a file as something that is no object")
+        raise MalformedReply(
+            "the session's agent described a file by something else than an object"
+        )
     values: dict[str, Any] = {}
     for attribute in attrs.fields(Entry):
         value = fields.get(attribute.name)
@@ -52,20 +54,20 @@ def parse_entry(fields: object) -> Entry:
 
 
 def parse_entries(fields: dict[str, Any]) -> list[Entry]:
-    """Build the entries of a directory listing."""
+    """Parse the entries of a directory."""
     return [parse_entry(one) for one in _items(fields, "entries")]
 
 
 def parse_paths(fields: dict[str, Any]) -> list[str]:
-    """Read a list of paths."""
+    """Parse a list of paths."""
     found = _items(fields, "paths")
     if not all(isinstance(path, str) for path in found):
-        raise MalformedReply("the session's agent found something that is no path")
+        raise MalformedReply("the session's agent found something that is not a path")
     return found
 
 
 def parse_marks(fields: dict[str, Any]) -> dict[str, Mark]:
-    """Build the marks of a survey by path."""
+    """Parse the marks of a survey, by path."""
     found = {}
     for item in _items(fields, "marks"):
         kinds = [type(value) for value in item] if isinstance(item, list) else []
@@ -76,7 +78,7 @@ def parse_marks(fields: dict[str, Any]) -> dict[str, Mark]:
 
 
 def parse_exit_code(fields: dict[str, Any]) -> int:
-    """Read how a command ended."""
+    """Parse the exit code of a command."""
     code = fields.get("exit")
     if type(code) is not int or not 0 <= code <= 255:
         raise MalformedReply("the session's agent sent no usable exit code")
@@ -84,7 +86,7 @@ def parse_exit_code(fields: dict[str, Any]) -> int:
 
 
 def take_regular_file(reply: Reply, writing: bool) -> int:
-    """Take the one descriptor of an answer after making sure that it can never block us."""
+    """Take the descriptor of a reply, if it is a regular file, which never blocks."""
     try:
         if len(reply.fds) != 1:
             raise MalformedReply("the session's agent opened a file and sent no descriptor")
@@ -100,7 +102,7 @@ def take_regular_file(reply: Reply, writing: bool) -> int:
 
 
 def take_terminal(reply: Reply) -> int:
-    """Take the one descriptor of an answer after making sure that it is a terminal's master."""
+    """Take the descriptor of a reply, if it is the master end of a terminal."""
     try:
         if len(reply.fds) != 1:
             raise MalformedReply("the session's agent opened a terminal and sent no descriptor")
@@ -115,12 +117,12 @@ def take_terminal(reply: Reply) -> int:
 
 
 def take_connecting_socket(reply: Reply) -> socket.socket:
-    """Take the one descriptor of an answer after making sure that it is a TCP socket."""
+    """Take the descriptor of a reply, if it is a TCP socket."""
     return _tcp_socket(reply, "dialled")
 
 
 def take_listening_socket(reply: Reply) -> socket.socket:
-    """Take the one descriptor of an answer after making sure that one can connect to it."""
+    """Take the descriptor of a reply, if it is a listening TCP socket."""
     sock = _tcp_socket(reply, "listened")
     if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
         sock.close()

@@ -1,7 +1,7 @@
-"""The directory that is a session's "/", and what of the host is laid over it.
+"""The directory that is a session's "/", and the mounts of the host over it.
 
-The layout on disk equals the layout in the session, so the same path names the same file through
-the agent and on the host.
+The layout on disk equals the layout in the session, so a path means the same file to the agent and
+on the host.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ SHARED_ETC = (
 def prepare_root(spec: SandboxSpec) -> None:
     """Create or repair the directories of a session that is not running.
 
-    A session may have put anything at the places where the host's directories go; only real
-    directories and the right links are left there, or bubblewrap could be led outside.
+    A session may have put anything at the paths where directories of the host are mounted. Only
+    real directories and the right links are left there, or a link could lead bubblewrap outside.
     """
     with _open_root(spec.root) as root:
         os.fchmod(root, 0o700)
@@ -92,7 +92,7 @@ def make_mount_point(spec: SandboxSpec, path: str) -> None:
 
 
 def prepare_session_directories(spec: SandboxSpec, uid: int | None = None) -> None:
-    """Create only what belongs to the session itself, owned by its user or by the service's."""
+    """Create the session's own directories, owned by its user or by the service's."""
     with _open_root(spec.root) as root:
         os.fchmod(root, 0o700)
         _set_owner(root, ".", uid)
@@ -115,7 +115,7 @@ def system_links() -> Iterator[tuple[str, str]]:
 
 
 def shared_etc() -> Iterator[Path]:
-    """Yield what of the host's /etc every session may read."""
+    """Yield the paths in the host's /etc that every session may read."""
     for name in SHARED_ETC:
         path = Path("/etc", name)
         if path.exists():
@@ -123,7 +123,7 @@ def shared_etc() -> Iterator[Path]:
 
 
 def etc_files(hostname: str) -> dict[str, str]:
-    """Return the files of /etc that are written for the session."""
+    """Return the content of the files in /etc that differ from the host's."""
     return {
         "passwd": (
             "root:x:0:0:root:/root:/bin/sh\n"
@@ -167,7 +167,7 @@ def _make_link(root: int, name: str, target: str, uid: int | None) -> None:
         os.unlink(name, dir_fd=root)
     except FileNotFoundError:
         pass
-    except OSError:  # something that is no link
+    except OSError:  # it is not a link
         _set_aside(root, name)
     os.symlink(target, name, dir_fd=root)
     _set_owner(root, name, uid)

@@ -1,4 +1,4 @@
-"""Programs that a session keeps running while the service talks to them."""
+"""Long-running programs of a session, with pipes to their streams."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ KILL_GRACE = 5.0
 
 
 class AgentProcess:
-    """A program of a session, from its start to the news of its end.
+    """A program of a session that the agent has started.
 
     Args:
         channel: The conversation with the session's agent.
-        ending: The call that is answered when the program ends; owned by this object.
-        reply: What the agent said when it had started the program.
+        ending: The reply that comes when the program ends; this object closes it.
+        reply: The answer to the start.
 
     Attributes:
-        pid: Its number inside the session.
+        pid: Its process id inside the session.
     """
 
     def __init__(self, channel: AgentClient, ending: PendingReply, reply: Reply) -> None:
@@ -43,7 +43,7 @@ class AgentProcess:
         self._channel = channel
         self._id = ending.id
         self._ended = asyncio.ensure_future(_wait_for_exit(ending))
-        # Looked at, so that nothing is logged when the sandbox dies and nobody waits.
+        # Retrieved, so that asyncio logs nothing when the sandbox ends and nobody waits.
         self._ended.add_done_callback(lambda end: end.cancelled() or end.exception())
 
     async def __aenter__(self) -> Self:
@@ -54,14 +54,14 @@ class AgentProcess:
 
     @property
     def exited(self) -> bool:
-        """The program, or its whole session, has ended."""
+        """Whether the program, or its whole session, has ended."""
         return self._ended.done()
 
     async def wait(self) -> int:
-        """Wait for the end; anyone may, any number of times.
+        """Wait for the end; several callers may wait.
 
         Returns:
-            What it returned; 128 + n when signal n ended it.
+            The exit code; 128 + n if signal n ended it.
 
         Raises:
             SandboxGone: The session ended first.
@@ -69,29 +69,29 @@ class AgentProcess:
         return await asyncio.shield(self._ended)
 
     def signal(self, number: int) -> None:
-        """Signal its process group; nothing happens when it has ended."""
+        """Signal its process group; do nothing if it has ended."""
         if not self.exited:
             self._channel.notify("kill", {"run": self._id, "signal": int(number)})
 
     def kill(self) -> None:
-        """Kill it and every process that has not left its kernel session."""
+        """Kill it and every process of its kernel session (see setsid)."""
         if not self.exited:
             self._channel.notify("kill", {"run": self._id, "session": True})
 
     async def close(self) -> None:
-        """Kill it if it runs, and free everything; bounded. Repeatable."""
+        """Kill it if it still runs, and wait a few seconds for its end. Repeatable."""
         self.kill()
         with contextlib.suppress(SandboxError, asyncio.TimeoutError):
             await asyncio.wait_for(self.wait(), KILL_GRACE)
 
 
 class SpawnedProcess(AgentProcess):
-    """A program whose streams are pipes; what it is given as 3, 4, ... stays the caller's.
+    """A program whose three streams are pipes.
 
     Attributes:
-        stdin: What it reads; close it to let the program see the end.
-        stdout: What it writes.
-        stderr: What it complains. Read both, or the program stands still when a pipe is full.
+        stdin: Its standard input; close it to send the end of file.
+        stdout: Its standard output.
+        stderr: Its standard error. Read both, or the program blocks when a pipe is full.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class SpawnedProcess(AgentProcess):
         self.stderr = Pipe(stderr, "standard error")
 
     async def close(self) -> None:
-        """Kill it if it runs, and free everything, its pipes too; bounded. Repeatable."""
+        """Kill it if it still runs, wait some seconds for its end, close its pipes. Repeatable."""
         try:
             await super().close()
         finally:
@@ -125,7 +125,7 @@ async def spawn_process(
     Args:
         channel: The conversation with the session's agent.
         fields: The checked request.
-        fds: What the program gets beside its streams.
+        fds: Descriptors that the program gets as 3, 4, ...; the caller closes its own copies.
         within: Seconds the start may take.
     """
     with ExitStack() as theirs, ExitStack() as ours:
@@ -149,13 +149,13 @@ async def start_process(
     fds: Sequence[int],
     within: float,
 ) -> tuple[PendingReply, Reply]:
-    """Ask for a start; return the call that its end will answer, and the news of its start."""
+    """Start a program; return the pending reply to its end, and the answer to its start."""
     ending = channel.expect_reply()
     try:
         with channel.begin(operation, {**fields, "ending": ending.id}, fds) as call:
             return ending, await call.wait(within)
     except BaseException:
-        # Whatever was started for somebody who no longer waits is ended.
+        # The program may have been started although the caller no longer waits for it.
         channel.notify("kill", {"run": ending.id, "session": True})
         ending.close()
         raise

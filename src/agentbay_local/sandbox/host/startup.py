@@ -1,4 +1,4 @@
-"""What starting a sandbox has in common at every level: the channel, the settings, the wait."""
+"""Start a sandbox: the parts that every level of isolation shares."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = [
 T = TypeVar("T")
 
 START_WITHIN = 10.0
-"""Seconds from the start of the first process to the agent's first word."""
+"""Seconds from the start of the first process to the first message of the agent."""
 
 USERS = {"0": "root", "1000": "wuying", "65534": "nobody"}
 GROUPS = {"0": "root", "1000": "wuying", "65534": "nogroup"}
@@ -56,7 +56,7 @@ background, and ends when the sandbox is up. Killing the group is atomic: no for
 
 
 class Lifeline:
-    """A pipe whose end tells `DIE_WITH_LAUNCH` that the launch has failed or the service is gone.
+    """A pipe whose end of file tells `DIE_WITH_LAUNCH` that the launch or the service has ended.
 
     Attributes:
         read_end: Standard output of the started program.
@@ -79,12 +79,12 @@ class Lifeline:
 
 
 class Launch:
-    """What a starting sandbox is given. Use it in a `with` block, which closes it.
+    """The descriptors of a starting sandbox. Use it in a `with` block, which closes them.
 
     Attributes:
-        undo: What else shall happen when the block ends.
+        undo: Callbacks for the end of the block.
         agent_end: Number of the agent's end of the channel.
-        program: Number of the descriptor that holds the agent's program.
+        program: Number of the descriptor of the agent's program.
     """
 
     def __init__(self) -> None:
@@ -98,7 +98,7 @@ class Launch:
         self._passed_fds: list[int] = [theirs.fileno()]
         self.agent_end = theirs.fileno()
         self.program = self.add_file(build_bundle())
-        # A file and not a pipe: nobody has to read it, and it cannot block who writes.
+        # A file and not a pipe: nobody has to read it, and no writer can block on it.
         self.stderr = self.add_file(b"")
 
     def __enter__(self) -> Launch:
@@ -108,14 +108,14 @@ class Launch:
         self.undo.close()
 
     def add_file(self, content: bytes) -> int:
-        """Return a descriptor from which the started program can read this content."""
+        """Return a descriptor from which the started program can read some content."""
         fd = memory_file(content)
         self._passed_fds.append(fd)
         self.undo.callback(os.close, fd)
         return fd
 
     def pass_fd(self, fd: int) -> None:
-        """Let the started program have a descriptor that stays the caller's."""
+        """Pass a descriptor to the started program; the caller goes on owning it."""
         self._passed_fds.append(fd)
 
     def popen(
@@ -130,7 +130,7 @@ class Launch:
         """
         if die_with_launch:
             command = ["/bin/sh", "-c", DIE_WITH_LAUNCH, *command]
-        # Nothing of a session is in the command: all of it is made by the service.
+        # The command comes from the service, and nothing of a session is in it.
         return subprocess.Popen(  # noqa: S603
             command,
             env={},
@@ -146,8 +146,9 @@ class Launch:
         )
 
     def open_channel(self, first: dict[str, Any]) -> AgentClient:
-        """Return the conversation, its first packet sent."""
-        # Detached, because the agent only notices the end when no copy of our end is left.
+        """Return a client of the agent, and send the first packet."""
+        # Detached, because the agent finds its channel closed only when no copy of this end is
+        # left.
         channel = AgentClient(socket.socket(fileno=self._ours.detach()))
         channel.notify("settings", first)
         return channel
@@ -162,15 +163,15 @@ class Launch:
         self._lifeline.close()
 
     def read_stderr(self) -> str:
-        """Return what the started programs wrote to standard error."""
+        """Return the standard error of the started programs."""
         said = os.pread(self.stderr, STDERR_BYTES, 0).decode("utf-8", "replace").strip()
-        return said or "it ended without a word"
+        return said or "it wrote no message"
 
 
 async def finish(work: Awaitable[T]) -> T:
-    """Wait for bounded work that must not be left half done, however often one is cancelled.
+    """Finish some bounded work, even if the caller is cancelled meanwhile.
 
-    The caller sees to it that a cancellation is not lost.
+    The caller raises its own cancellation again.
     """
     task = asyncio.ensure_future(work)
     while not task.done():
@@ -182,10 +183,10 @@ async def finish(work: Awaitable[T]) -> T:
 async def wait_for_process(
     spawning: asyncio.Future[subprocess.Popen[bytes]], launch: Launch
 ) -> ProcessHandle:
-    """Wait for a process to be started and guard it.
+    """Wait until a process is started and return a handle on it.
 
-    Starting takes milliseconds and cannot be interrupted, and its descriptors must stay open until
-    it is over. A process started for somebody who was cancelled meanwhile is ended.
+    A start takes milliseconds and cannot be interrupted, and its descriptors must stay open until
+    then. If the caller is cancelled meanwhile, the process is killed.
 
     Raises:
         SandboxError: The program or a directory cannot be used.
@@ -205,10 +206,10 @@ async def wait_for_process(
 
 
 async def wait_until_ready(channel: AgentClient, process: ProcessHandle, launch: Launch) -> None:
-    """Wait for the agent's first word.
+    """Wait for the first message of the agent.
 
     Raises:
-        SandboxError: It did not come; the text holds what the programs complained about.
+        SandboxError: It did not come; the text has the messages of the started programs.
     """
     # Without this, a program that dies at once would be waited for until the deadline.
     process.on_exit = lambda: channel.close("ended")
@@ -228,14 +229,14 @@ async def wait_until_ready(channel: AgentClient, process: ProcessHandle, launch:
 
 
 def reject_outbound(spec: SandboxSpec) -> None:
-    """Do nothing unless hosts are listed, at a level without a network of the session's own.
+    """Reject a list of hosts at a level that cannot enforce it.
 
     Raises:
-        InvalidRequest: They are, and nothing would hold the session to the list.
+        InvalidRequest: There is a list of hosts.
     """
     if spec.outbound:
         raise InvalidRequest(
-            "spec.outbound", "only sessions in namespaces can be held to a list of hosts"
+            "spec.outbound", "needs the level 'namespaces'; no other can hold a session to it"
         )
 
 
@@ -248,7 +249,7 @@ def agent_settings(spec: SandboxSpec, isolation: Isolation) -> dict[str, Any]:
     if any(limit is not None for limit in file_limits):
         limits["FSIZE"] = min(limit for limit in file_limits if limit is not None)
     if private:
-        # Without a user of its own this would count every process of the service's user.
+        # Without a private user this would count every process of the service's user.
         limits["NPROC"] = spec.limits.processes
     return {
         "prefix": "" if inside else str(spec.root),
@@ -262,7 +263,7 @@ def agent_settings(spec: SandboxSpec, isolation: Isolation) -> dict[str, Any]:
 
 
 def _name(lookup: Callable[[int], tuple[Any, ...]], number: int) -> str:
-    """Return the host's name for a user or group; the number when it has none."""
+    """Return the host's name for a user or group, or the number if it has none."""
     try:
         return str(lookup(number)[0])
     except KeyError:

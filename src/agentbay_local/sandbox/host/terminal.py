@@ -1,4 +1,4 @@
-"""A terminal of a session, seen from outside: what a screen and a keyboard would be."""
+"""A terminal of a session, from outside: read its output, type, resize."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ __all__ = ["Terminal", "open_host_terminal", "open_terminal"]
 class Terminal(AgentProcess):
     """A program on a terminal.
 
-    When the program has ended, `read` still returns all that was written before, then b"". So
-    nothing is lost when one reads to the end, before or after `wait`. A background process may
-    hold the terminal for longer: it is hung up by `close`.
+    When the program has ended, `read` still returns all output written before, and then b"". So a
+    reader loses nothing, before or after `wait`. A background process may keep the terminal open
+    for longer; `close` hangs it up.
     """
 
     def __init__(
@@ -36,20 +36,20 @@ class Terminal(AgentProcess):
     ) -> None:
         super().__init__(channel, ending, reply)
         self._pipe = Pipe(master, "terminal")
-        # The system passes on what was written before it lets a reader find the terminal empty,
-        # so once the end is known, empty means that all was read.
+        # The kernel delivers what was written before a reader finds the terminal empty. So once the
+        # program has ended, an empty terminal means that all was read.
         self._ended.add_done_callback(lambda _: self._pipe.finish())
 
     def fileno(self) -> int:
-        """Return the master end, for those who watch it themselves; -1 when closed."""
+        """Return the descriptor of the master end; -1 if closed."""
         return self._pipe.fileno()
 
     async def read(self, most: int = CHUNK) -> bytes:
-        """Return what was written to the screen, waiting for the first byte; b"" at the end."""
+        """Return output, waiting for the first byte; b"" at the end."""
         return await self._pipe.read(most)
 
     async def write(self, data: bytes) -> None:
-        """Type something, waiting while nobody reads.
+        """Type something, waiting while the program does not read.
 
         Raises:
             SandboxOSError: The terminal was hung up or closed.
@@ -70,7 +70,7 @@ class Terminal(AgentProcess):
             raise SandboxOSError(errno.EBADF, "terminal") from None
 
     async def close(self) -> None:
-        """Kill what runs on it and free everything; bounded. Repeatable."""
+        """Kill the program, wait a few seconds for its end, and hang up. Repeatable."""
         try:
             await super().close()
         finally:

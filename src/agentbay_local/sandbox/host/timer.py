@@ -1,4 +1,4 @@
-"""A deadline that stands still while its session is paused."""
+"""A timer that can be paused, for the timeouts of commands."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["PausableTimer"]
 
 
 class PausableTimer:
-    """Calls back once, after so many seconds of not being paused.
+    """Call back once, after some seconds without the time spent paused.
 
     Args:
-        seconds: Time to run.
+        seconds: The time to wait.
         callback: Called on the running loop; may call `restart`.
     """
 
@@ -33,13 +33,13 @@ class PausableTimer:
         self.resume()
 
     def pause(self) -> None:
-        """Stand still; cancelling is pausing for ever."""
+        """Stop the clock; to cancel the timer, never resume it."""
         if self._handle is not None:
             self._left = max(0.0, self._handle.when() - self._loop.time())
             self._handle.cancel()
             self._handle = None
 
     def resume(self) -> None:
-        """Go on."""
+        """Let the clock go on."""
         if self._handle is None:
             self._handle = self._loop.call_later(self._left, self._callback)

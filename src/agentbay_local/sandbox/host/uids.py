@@ -1,7 +1,8 @@
 """Private user ids for sessions of a service that runs as root.
 
-Inside a user namespace, the session's user is still the user who made it. For root that would be
-root of the host, so each session gets a number of its own that belongs to nobody.
+The user of a session in a user namespace is, for the kernel, the user who created the namespace. If
+that were root, the session would be root of the host. So each session gets a number that no account
+of the machine has.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ def private_uid(session_id: str) -> int | None:
     """Return the user and group id for a session, the same one every time.
 
     Args:
-        session_id: Anything that names the session.
+        session_id: Any name of the session.
 
     Returns:
-        The number, or None when this service is not root and sessions run as its own user.
+        The number, or None if this service is not root and sessions run as its own user.
 
     Example:
         >>> import os

@@ -1,4 +1,7 @@
-"""How much disk a session's directory takes, whatever the session has made of it."""
+"""Measure the resources that a session takes: disk, memory, processor time and traffic.
+
+The session may have nested its directories as deep as it likes, and may change them meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ BLOCK = 512
 
 
 def free_bytes(root: Path) -> int:
-    """Return what is free on the disk that holds a directory: one cheap call."""
+    """Return the free bytes of the disk that holds a directory, by one cheap call."""
     facts = os.statvfs(root)
     return facts.f_bavail * facts.f_frsize
 
@@ -33,15 +36,15 @@ def used_bytes(root: Path, enough: int | None, stop: Callable[[], bool]) -> int:
     """Return the disk space of everything below a directory, each file counted once.
 
     Args:
-        root: Where to start; other file systems below it are left out.
-        enough: Stop counting beyond so many bytes; None counts them all.
-        stop: Asked all the time whether to stop counting where it is.
+        root: The directory; other file systems below it are left out.
+        enough: Stop beyond this many bytes; None counts them all.
+        stop: Called all the time; once it returns True, counting stops.
     """
     return _DiskWalk(enough, stop).of(root)
 
 
 class _DiskWalk:
-    """A walk that holds few descriptors, however deep the directories are nested."""
+    """A walk that needs one descriptor, however deep the directories are nested."""
 
     def __init__(self, enough: int | None, stop: Callable[[], bool]) -> None:
         self._enough = enough
@@ -54,7 +57,8 @@ class _DiskWalk:
         place = os.open(root, ENTER)
         facts = os.fstat(place)
         self._device = facts.st_dev
-        # For each level: which directory it is, and which of its directories are still to be seen.
+        # For each level: the inode of the directory, and the names of directories still to be
+        # visited.
         levels = [(facts.st_ino, self._counted(place))]
         try:
             while levels and not self._over():
@@ -67,7 +71,7 @@ class _DiskWalk:
         return (self._enough is not None and self._used > self._enough) or self._stop()
 
     def _step(self, place: int, levels: list[tuple[int, list[str]]]) -> int:
-        """Go down into the next directory, or up; return the descriptor of where that led."""
+        """Go down into the next directory, or up; return its descriptor."""
         if levels[-1][1]:
             return self._down(place, levels)
         levels.pop()
@@ -76,20 +80,20 @@ class _DiskWalk:
         outer = os.open("..", ENTER, dir_fd=place)
         os.close(place)
         if os.fstat(outer).st_ino != levels[-1][0]:
-            levels.clear()  # moved elsewhere while it was looked at; the next count sees it there
+            levels.clear()  # moved meanwhile; the next measurement finds it in its new place
         return outer
 
     def _down(self, place: int, levels: list[tuple[int, list[str]]]) -> int:
         try:
             inner = os.open(levels[-1][1].pop(), ENTER, dir_fd=place)
-        except OSError:  # gone, or closed to us
+        except OSError:  # removed meanwhile, or not readable
             return place
         os.close(place)
         levels.append((os.fstat(inner).st_ino, self._counted(inner)))
         return inner
 
     def _counted(self, place: int) -> list[str]:
-        """Add what a directory holds; return the names of its directories."""
+        """Count the content of a directory; return the names of its directories."""
         inner = []
         with os.scandir(place) as entries:
             for entry in entries:
@@ -114,15 +118,15 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def measure_consumption(agent: int, spec: SandboxSpec, stop: Callable[[], bool]) -> Consumption:
-    """Measure a session.
+    """Measure what a session takes now.
 
     Args:
-        agent: The session's agent, as the host numbers it.
-        spec: Its directory and limits.
+        agent: The process id of the session's agent on the host.
+        spec: The session's directory and limits.
         stop: Asked all the time whether to stop counting its files where it is.
 
     Raises:
-        OSError: The session is gone.
+        OSError: The session has ended.
     """
     members, limits = process_tree.list_descendants(agent), spec.limits
     disk = used_bytes(spec.root, None, stop)
@@ -142,7 +146,7 @@ def measure_consumption(agent: int, spec: SandboxSpec, stop: Callable[[], bool])
 
 
 def _processor_time(pid: int) -> float:
-    """Return the seconds a process and those it has waited for have computed."""
+    """Return the processor time of a process and of the children it has waited for, in seconds."""
     with contextlib.suppress(OSError, ValueError, IndexError):  # it has ended meanwhile
         fields = process_tree.read_proc_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()
         return sum(map(int, fields[11:15])) / TICKS
@@ -150,7 +154,7 @@ def _processor_time(pid: int) -> float:
 
 
 def _traffic(pid: int) -> tuple[int, int]:
-    """Return the bytes that came to and went from a process's network, its loopback left out."""
+    """Return the bytes received and sent over the network of a process, without its loopback."""
     received = sent = 0
     for line in process_tree.read_proc_file(f"/proc/{pid}/net/dev").splitlines()[2:]:
         name, _, numbers = line.partition(b":")

@@ -1,6 +1,9 @@
-"""The program that lives in every session as its first process and does what the service asks.
+"""The agent: the first process of every session, which carries out the requests of the service.
 
-It is packed, sent into the sandbox and run there by whatever Python the machine has (3.8 or newer).
-So the modules of this package use the standard library only, import each other relatively, and
-import nothing of the package around them.
+The package is packed, sent into the sandbox and run there by the Python of the machine (3.8 or
+newer). So its modules use the standard library only, import each other relatively, and import
+nothing from the package around them.
+
+The agent is process 1 of its namespace, because nothing inside can kill or stop that process, and
+because the kernel ends the whole namespace with it.
 """

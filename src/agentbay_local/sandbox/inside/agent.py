@@ -1,7 +1,7 @@
-"""The loop of the agent: one thread that waits for packets, exits of children and stray output.
+"""The event loop of the agent: one thread that waits for requests, children and leftover output.
 
-What may take long (walking trees, moving, removing) runs in a forked copy that answers on the same
-socket, so one slow request never delays another.
+Slow requests (walking trees, moving, removing) run in a forked copy of the process, which answers
+on the same socket, so that they do not delay others.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ REST_MS = 10
 
 
 class Agent:
-    """Everything the loop remembers."""
+    """The event loop and its state."""
 
     def __init__(self, channel: socket.socket, settings: dict[str, Any]) -> None:
         self.channel = channel
@@ -54,7 +54,7 @@ class Agent:
         self.wakeup = processes.children_wakeup()
 
     def loop(self) -> NoReturn:
-        """Serve until the service closes its end."""
+        """Serve until the service closes the channel."""
         poll = select.poll()
         poll.register(self.channel, select.POLLIN)
         poll.register(self.wakeup, select.POLLIN)
@@ -70,7 +70,7 @@ class Agent:
                     self.serve(poll)
 
     def serve(self, poll: select.poll) -> None:
-        """Take one request and answer it, or leave when the service is gone."""
+        """Receive one request and handle it; end the session if the channel is closed."""
         try:
             message, fds = wire.receive(self.channel)
         except (wire.ClosedError, ConnectionError):
@@ -84,7 +84,7 @@ class Agent:
                 os.close(fd)
 
     def handle(self, message: wire.Message, fds: Sequence[int], poll: select.poll) -> None:
-        """Do what one message asks for."""
+        """Handle one request."""
         operation = message["op"]
         if operation == "run":
             self.runs(commands.start(message, fds, self.view), message["id"])
@@ -121,7 +121,7 @@ class Agent:
         wire.send(self.channel, {"id": message["id"], **fields}, fds)
 
     def open(self, message: wire.Message) -> None:
-        """Open a file and hand its descriptor over."""
+        """Open a file and send its descriptor."""
         fd = files.open_file(message, self.view)
         try:
             self.reply(message, {}, [fd])
@@ -129,19 +129,20 @@ class Agent:
             os.close(fd)
 
     def started(self, message: wire.Message, pid: int, fds: Sequence[int] = ()) -> None:
-        """Say that a program runs; its end is answered to another request."""
+        """Answer that a program runs; its end is the answer to another request."""
         self.runs(pid, message["ending"])
         self.reply(message, {"pid": pid}, fds)
 
     def runs(self, pid: int, ending: int) -> None:
-        """Remember a program and the request that its end answers."""
+        """Register a program and the request that its end answers."""
         self.running[pid] = ending
         if self.cpu is not None:
-            # Not before the start, or it would be this process's own limit too.
+            # Set from outside after the start: before it, the limit would apply to this process
+            # too.
             resource.prlimit(pid, resource.RLIMIT_CPU, (self.cpu, self.cpu))
 
     def open_terminal(self, message: wire.Message) -> None:
-        """Start a program on a new terminal and hand the master end over."""
+        """Start a program on a new terminal and send the master end."""
         master, name = terminals.open_pair(*message["size"])
         try:
             self.started(message, terminals.start(message, name, self.view), [master])
@@ -149,18 +150,18 @@ class Agent:
             os.close(master)
 
     def dial(self, message: wire.Message) -> None:
-        """Hand over a socket that is on its way to a port of the session."""
+        """Send a socket that is connecting to a port of the session."""
         family = socket.AF_INET6 if ":" in message["host"] else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as connecting:
             connecting.setblocking(False)
             status = connecting.connect_ex((message["host"], message["port"]))
             if status not in (0, errno.EINPROGRESS):
                 raise OSError(status, "")
-            # Perhaps still under way; whoever gets the socket waits for it.
+            # It may still be connecting; the service waits for that.
             self.reply(message, {}, [connecting.fileno()])
 
     def fork(self, message: wire.Message) -> None:
-        """Let a copy of this process do a slow request; do it here when no copy can be made."""
+        """Handle a slow request in a forked copy of this process, or here if it cannot fork."""
         try:
             pid = os.fork()
         except BlockingIOError:  # the session is at its process limit
@@ -184,7 +185,7 @@ class Agent:
                 processes.signal_group(pid, message["signal"])
 
     def drain(self, fds: Sequence[int], poll: select.poll) -> None:
-        """Take over output that background processes hold open, so that they can go on writing."""
+        """Read and discard the output of background processes, so that they can go on writing."""
         for fd in fds:
             kept = os.dup(fd)
             os.set_blocking(kept, False)
@@ -192,9 +193,9 @@ class Agent:
             poll.register(kept, select.POLLIN)
 
     def discard(self, fd: int, poll: select.poll) -> None:
-        """Read and forget; close the stream at its end.
+        """Read and discard; close the stream at its end.
 
-        After a full read the stream rests, so that a flood costs its writer time and not us.
+        After a full read the stream rests, so that a flood slows down its writer and not the agent.
         """
         size = len(os.read(fd, DISCARD))
         if size in (0, DISCARD):
@@ -206,14 +207,14 @@ class Agent:
             os.close(fd)
 
     def wake(self, poll: select.poll) -> None:
-        """Listen again to the streams that have rested."""
+        """Poll the streams again that have rested."""
         now = time.monotonic()
         for fd in [fd for fd, until in self.resting.items() if until <= now]:
             del self.resting[fd]
             poll.register(fd, select.POLLIN)
 
     def reap(self) -> None:
-        """Collect every exited child; commands get their reply, failed copies an error."""
+        """Reap every exited child; answer the requests of programs and of failed copies."""
         for pid, status in processes.collect().items():
             if pid in self.running:
                 self.reply({"id": self.running.pop(pid)}, {"exit": processes.exit_code(status)})
@@ -223,7 +224,7 @@ class Agent:
 
 
 def answer(message: wire.Message, view: files.View) -> wire.Message:
-    """Do a slow request; its problem is an answer too."""
+    """Handle a slow request; return the fields of its answer, or of its error."""
     try:
         return SLOW[message["op"]](message, view)
     except OSError as error:
@@ -231,13 +232,13 @@ def answer(message: wire.Message, view: files.View) -> wire.Message:
 
 
 def problem(error: OSError, message: wire.Message) -> wire.Message:
-    """Return the reply fields for what the system refused, naming the path the caller gave."""
+    """Return the fields of an error, with the path as the caller wrote it."""
     named = message.get("path") or error.filename
     return {"errno": error.errno or errno.EIO, "path": os.fsdecode(named or "")}
 
 
 def leave() -> NoReturn:
-    """End the session: with pid 1 the system ends all of it, elsewhere it is done by hand."""
+    """End the session; the kernel does it if this is process 1 of a namespace."""
     if os.getpid() != 1:
         processes.kill_all()
     os._exit(0)
@@ -255,26 +256,26 @@ def set_limits(settings: dict[str, Any]) -> None:
     if os.getpid() != 1:
         import ctypes  # large, and not needed inside namespaces
 
-        # Daemons of the session then come back to this process, which can end them.
+        # Orphans of the session then become children of this process, which can kill them.
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def move_up(channel_fd: int) -> socket.socket:
-    """Move the channel out of the way of what commands are given."""
+    """Move the channel above the descriptors that commands are given."""
     return socket.socket(fileno=fcntl.fcntl(channel_fd, fcntl.F_DUPFD_CLOEXEC, 64))
 
 
 def close_all_but(kept: int) -> None:
     """Close everything this process inherited except its channel and standard error."""
-    # By what is there, and not by a range: a service with thousands of sessions has high numbers.
+    # Listed, not a range of numbers: a service with thousands of sessions passes high numbers.
     for fd in map(int, os.listdir("/proc/self/fd")):
         if fd >= commands.SCRIPT_FD and fd != kept:
-            with contextlib.suppress(OSError):  # the listing itself is over
+            with contextlib.suppress(OSError):  # the descriptor of the listing itself
                 os.close(fd)
 
 
 def confinement(settings: dict[str, Any]) -> Callable[[dict[str, Any], socket.socket], None]:
-    """Return what shuts this process in, where no namespaces have done it already."""
+    """Return a function that restricts this process, where no namespaces do."""
     if "rules" not in settings:
         return lambda *_: None
     from . import confinement  # large, and not needed inside namespaces
@@ -283,7 +284,7 @@ def confinement(settings: dict[str, Any]) -> Callable[[dict[str, Any], socket.so
 
 
 def open_null_streams() -> None:
-    """Make 0 to 3 the null device: what commands get by default, and a place kept for scripts."""
+    """Make 0 to 3 the null device: the default of commands, and a number reserved for scripts."""
     null = os.open("/dev/null", os.O_RDWR)
     spare = fcntl.fcntl(null, fcntl.F_DUPFD_CLOEXEC, 64)
     for place in (0, 1, 2, commands.SCRIPT_FD):
@@ -296,7 +297,7 @@ def main() -> NoReturn:
     channel = move_up(int(sys.argv[1]))
     settings, _ = wire.receive(channel)
     shut_in = confinement(settings)
-    close_all_but(channel.fileno())  # from here on, nothing more can be imported from the bundle
+    close_all_but(channel.fileno())  # from here on, nothing can be imported from the bundle
     shut_in(settings, channel)
     set_limits(settings)
     open_null_streams()

@@ -1,4 +1,4 @@
-"""Starting a command: its arguments, directory, variables and streams."""
+"""Start a command: its arguments, directory, variables and streams."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ FROM_SCRIPT = 'eval "$(cat <&{0})" {0}<&-'
 
 
 def start(message: wire.Message, fds: Sequence[int], view: View) -> int:
-    """Start what a message asks for and return its pid.
+    """Start the command of a request and return its pid.
 
     Args:
         message: `command` (a shell line) or `argv`, and perhaps `cwd` and `env`.
-        fds: Standard output, standard error, standard input, and what becomes 3, 4, ...
-        view: How the session's paths are found.
+        fds: Standard output, standard error, standard input, and those that become 3, 4, ...
+        view: The session's view of paths.
     """
     extras = [move_up(fd) for fd in fds[len(STREAMS) :]]
     sources = [*fds[: len(STREAMS)], *extras]
@@ -46,7 +46,7 @@ def start(message: wire.Message, fds: Sequence[int], view: View) -> int:
 
 
 def start_with(message: wire.Message, actions: list[Action], free: int, view: View) -> int:
-    """Start what a message asks for, with its streams as given and `free` the next free place."""
+    """Start the command of a request, with given streams; `free` is the next free descriptor."""
     argv, script = arguments(message, free)
     if script is not None:
         actions = [*actions, (os.POSIX_SPAWN_DUP2, script, free)]
@@ -60,10 +60,10 @@ def start_with(message: wire.Message, actions: list[Action], free: int, view: Vi
 
 
 def enter(directory: str, view: View) -> None:
-    """Go where the command shall start.
+    """Change to the directory of a command.
 
-    There is no other thread, so the agent itself may stand there while it spawns, which saves the
-    command a shell or a fork of its own.
+    posix_spawn cannot do that in Python. There is no other thread, so the agent changes its own
+    directory while it spawns, which saves another shell or fork.
     """
     try:
         os.chdir(view.real(directory))
@@ -91,7 +91,7 @@ def move_up(fd: int) -> int:
 
 
 def environment(message: wire.Message, view: View) -> dict[str, str]:
-    """Return the session's own variables with the caller's laid over them."""
+    """Return the session's variables, overridden by those of the caller."""
     own = {
         "HOME": view.real(view.home),
         "LANG": "C.UTF-8",
@@ -108,9 +108,10 @@ def environment(message: wire.Message, view: View) -> dict[str, str]:
 
 
 def spawn(argv: list[Argument], env: dict[str, str], actions: list[Action]) -> int:
-    """Start a process in a session of its own, ignoring no signal.
+    """Start a process in a new kernel session, with the default action of every signal.
 
-    Python ignores some, and a service that was started with nohup or in the background others.
+    Python ignores some signals, and a service started by nohup or in the background ignores others;
+    the command would inherit that.
     """
     program = os.fsdecode(argv[0])
     call = os.posix_spawn if "/" in program else os.posix_spawnp

@@ -1,8 +1,8 @@
-"""Shutting this process, and all it starts, in with Landlock and a filter of system calls.
+"""Restrict this process and its children by Landlock and a filter of system calls.
 
-For machines without user namespaces. Before it is shut in, the agent leaves a keeper outside, whom
-nothing inside can signal where the kernel is new enough: it ends every process of the session when
-the agent is gone, or when the service is, even if the session has stopped the agent.
+For machines without user namespaces. First the agent forks a keeper that stays unrestricted. It
+kills every process of the session when the agent or the service has ended, even if the session has
+stopped the agent. On a new enough kernel nothing inside can signal the keeper.
 """
 
 from __future__ import annotations
@@ -45,7 +45,11 @@ def abi() -> int:
 
 
 def enter(settings: dict[str, Any], channel: socket.socket) -> None:
-    """Leave a keeper outside and shut this process in."""
+    """Fork the keeper and restrict this process.
+
+    The order matters. Without NO_NEW_PRIVS the kernel refuses both restrictions to an ordinary
+    user, and the filter comes last, because it forbids the calls before it.
+    """
     control(PR_SET_CHILD_SUBREAPER, 1)
     inner = os.fork()
     if inner:
@@ -59,11 +63,11 @@ def enter(settings: dict[str, Any], channel: socket.socket) -> None:
 
 
 def keep(inner: int, channel: socket.socket) -> None:
-    """Wait until the agent or the service is gone, and leave nothing behind."""
+    """Wait until the agent or the service has ended, and kill what is left."""
     ended = processes.children_wakeup()
     poll = select.poll()
     poll.register(ended, select.POLLIN)
-    poll.register(channel, 0)  # tells of nothing but the end of the other side
+    poll.register(channel, 0)  # reports nothing but the end of the other side
     while True:
         for fd, _ in poll.poll():
             if fd != ended:
@@ -74,13 +78,13 @@ def keep(inner: int, channel: socket.socket) -> None:
 
 
 def leave() -> None:
-    """End everything below this process, and this process."""
+    """Kill every process below this one, and end this one."""
     processes.kill_all()
     os._exit(0)
 
 
 def restrict(rules: list[tuple[str, str]]) -> None:
-    """Allow what the rules name, beneath each path, and nothing else."""
+    """Allow the rights of the rules beneath their paths, and nothing else."""
     version = abi()
     files = ALL_FILES[max(known for known in ALL_FILES if known <= version)]
     handled = struct.pack("QQQ", files, ALL_TCP, ALL_SCOPES)
@@ -93,13 +97,13 @@ def restrict(rules: list[tuple[str, str]]) -> None:
 
 
 def allow(ruleset: int, kind: str, files: int, path: str) -> None:
-    """Allow something beneath one path; for a file, what one can do with files."""
+    """Allow rights beneath one path; for a file, only those that files have."""
     try:
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except (FileNotFoundError, PermissionError):
         if kind == "all":
             raise
-        return  # not there, or not for this user to read: nothing that could be allowed
+        return  # it does not exist, or this user cannot read it anyway
     rights = RIGHTS[kind] & files
     if not os.path.isdir(path):
         rights &= OF_A_FILE
@@ -109,7 +113,7 @@ def allow(ruleset: int, kind: str, files: int, path: str) -> None:
 
 
 def checked(number: int, *arguments: Any) -> int:
-    """Make a system call."""
+    """Make a system call; raise OSError if it fails."""
     answer = int(libc.syscall(number, *arguments))
     if answer < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
@@ -117,7 +121,7 @@ def checked(number: int, *arguments: Any) -> int:
 
 
 def control(option: int, value: int, argument: bytes | int = 0) -> None:
-    """Change something about this process."""
+    """Call prctl."""
     third = argument if isinstance(argument, bytes) else ctypes.c_ulong(argument)
     if libc.prctl(option, ctypes.c_ulong(value), third, 0, 0):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

@@ -1,7 +1,7 @@
-"""File operations in the session's own view.
+"""File operations on paths as the session sees them.
 
-Each function takes a request message and returns the fields of the reply. Paths come back as the
-session knows them; bytes that are not UTF-8 are carried by surrogate escapes.
+Each function takes a request and returns the fields of its answer. Bytes of a path that are not
+UTF-8 are kept by surrogate escapes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FLAGS = {
 
 
 class View:
-    """Maps the session's paths to the paths this process can open, and holds its variables.
+    """The session's paths, users and variables, as this process sees them.
 
     Inside namespaces they are the same. Without isolation the session's "/" is a directory of the
     host, and `prefix` names it.
@@ -65,7 +65,7 @@ def list_directory(message: wire.Message, view: View) -> wire.Message:
 
 
 def describe_if_exists(view: View, path: str) -> dict[str, Any] | None:
-    """Describe a path, or return None when it was removed since it was listed."""
+    """Describe a path; return None if it was removed since it was listed."""
     try:
         return describe(view, path)
     except FileNotFoundError:
@@ -73,7 +73,7 @@ def describe_if_exists(view: View, path: str) -> dict[str, Any] | None:
 
 
 def describe(view: View, path: str) -> dict[str, Any]:
-    """Return what `Entry` of the service holds about a path."""
+    """Return the fields of an `Entry` for a path."""
     own = facts = os.lstat(view.real(path))
     linked = stat.S_ISLNK(own.st_mode)
     if linked:
@@ -104,7 +104,7 @@ def make_directory(message: wire.Message, view: View) -> wire.Message:
 
 
 def remove(message: wire.Message, view: View) -> wire.Message:
-    """Remove a file, a link or a directory; a whole tree only when asked."""
+    """Remove a file, a link or an empty directory, or a whole tree if `recursive`."""
     path = view.real(message["path"])
     if not stat.S_ISDIR(os.lstat(path).st_mode):
         os.unlink(path)
@@ -118,7 +118,7 @@ def remove(message: wire.Message, view: View) -> wire.Message:
 
 
 def move(message: wire.Message, view: View) -> wire.Message:
-    """Rename, copying when the two places are on different mounts."""
+    """Rename, or copy and remove if the paths are on different mounts."""
     source, destination = view.real(message["source"]), view.real(message["destination"])
     try:
         os.lstat(source)
@@ -132,7 +132,7 @@ def move(message: wire.Message, view: View) -> wire.Message:
 
 
 def relocate(source: str, destination: str) -> None:
-    """Rename, or copy and remove where renaming cannot reach."""
+    """Rename, or copy and remove across mounts."""
     try:
         os.rename(source, destination)
     except OSError as error:
@@ -146,7 +146,7 @@ def relocate(source: str, destination: str) -> None:
 def search(message: wire.Message, view: View) -> wire.Message:
     """Find names below a directory."""
     top = view.named(message["path"])
-    os.listdir(view.real(top))  # a missing or unreadable start is an error, not an empty answer
+    os.listdir(view.real(top))  # raises an error if it cannot be read; os.walk would yield nothing
     wanted = wildcard(message["pattern"])
     unwanted = [wildcard(pattern) for pattern in message["excludes"]]
     return {"paths": sorted(matches(view, top, wanted, unwanted))}
@@ -165,7 +165,7 @@ def matches(
 
 
 def survey(message: wire.Message, view: View) -> wire.Message:
-    """Tell of a path and of everything below it what shows whether it has changed."""
+    """Return the marks of a path and of everything below it."""
     top = view.named(message["path"])
     try:
         marks = [mark(top, os.lstat(view.real(top)))]
@@ -181,7 +181,7 @@ def survey(message: wire.Message, view: View) -> wire.Message:
 
 
 def below(view: View, path: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield path and facts of what is in a directory; all or some of it may be gone meanwhile."""
+    """Yield path and status of the content of a directory, without what is removed meanwhile."""
     with contextlib.suppress(OSError), os.scandir(view.real(path)) as entries:
         for entry in entries:
             with contextlib.suppress(OSError):
@@ -189,7 +189,7 @@ def below(view: View, path: str) -> Iterator[tuple[str, os.stat_result]]:
 
 
 def mark(path: str, facts: os.stat_result) -> list[Any]:
-    """Return a path, whether it is a directory, and three numbers that writing to it changes."""
+    """Return the fields of a `Mark`, after its path."""
     return [path, stat.S_ISDIR(facts.st_mode), facts.st_size, facts.st_mtime_ns, facts.st_ino]
 
 
@@ -205,11 +205,12 @@ def wildcard(pattern: str) -> re.Pattern[str]:
 
 
 def open_file(message: wire.Message, view: View) -> int:
-    """Open a regular file without ever waiting, and return its descriptor."""
+    """Open a regular file without blocking, and return its descriptor."""
     path, flags = view.real(message["path"]), FLAGS[message["mode"]]
     if flags & os.O_CREAT:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-    # O_NONBLOCK keeps a FIFO from hanging us; truncation waits until it is known to be a file.
+    # O_NONBLOCK, or opening a FIFO would block; truncation has to wait until it is known to be a
+    # file.
     fd = os.open(path, flags & ~os.O_TRUNC | os.O_NONBLOCK | os.O_NOCTTY, 0o666)
     kind = os.fstat(fd).st_mode
     if not stat.S_ISREG(kind):

@@ -1,4 +1,4 @@
-"""The session's end of the way out: a listening socket that the service takes over."""
+"""The session's end of the outbound proxy: a listening socket for the service."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 WAITING = 64
 OWN = "localhost,127.0.0.1,::1"
-"""What is the session's own, and is not asked of the service."""
+"""The hosts of the session itself, which programs reach without the proxy."""
 
 
 def listen(view: View) -> socket.socket:
-    """Listen at the session's loopback, and name that as the proxy to all programs from now on."""
+    """Listen on the session's loopback, and set the variables of later programs to this proxy."""
     one = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     one.bind(("127.0.0.1", 0))
     one.listen(WAITING)

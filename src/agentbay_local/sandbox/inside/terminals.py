@@ -1,7 +1,7 @@
-"""Terminals of a session: opened here, so that they have a name inside; used by the service.
+"""Start programs on terminals, which are opened here so that they have a name inside.
 
-Where the session shares the host's terminals, the service opens them instead: a session that could
-open its own could open everybody's.
+Without namespaces the session shares the terminals of the host, and then the service opens them: a
+session that could open its own could open those of others.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def open_pair(columns: int, rows: int) -> tuple[int, str]:
-    """Open a terminal; return its master end and the path of the other one."""
+    """Open a terminal; return its master end and the path of its slave end."""
     master, slave = os.openpty()
     try:
         fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
@@ -38,8 +38,8 @@ def open_pair(columns: int, rows: int) -> tuple[int, str]:
 def start(message: wire.Message, name: str, view: View) -> int:
     """Start a program on a terminal and return its pid.
 
-    It begins as the leader of a new kernel session, so the first terminal it opens becomes its
-    controlling one: no fork and no code of ours has to run in between.
+    It begins as the leader of a new kernel session, so the first terminal that it opens becomes its
+    controlling terminal: no code has to run between fork and exec.
     """
     actions: list[commands.Action] = [(os.POSIX_SPAWN_OPEN, 0, name, os.O_RDWR, 0)]
     actions += [(os.POSIX_SPAWN_DUP2, 0, place) for place in (1, 2)]
@@ -49,8 +49,8 @@ def start(message: wire.Message, name: str, view: View) -> int:
 def start_on(message: wire.Message, terminal: int, view: View) -> int:
     """Start a program on a terminal that the service has opened, and return its pid.
 
-    Only a process itself can make an open terminal its controlling one, so a copy of this one does
-    before it becomes the program. What it could not do, it tells through a pipe.
+    Only a process itself can make an open terminal its controlling terminal, so a forked copy of
+    this process does that before exec. It reports an error through a pipe.
     """
     read, write = os.pipe()
     pid = os.fork()
@@ -67,7 +67,7 @@ def start_on(message: wire.Message, terminal: int, view: View) -> int:
 
 
 def become(message: wire.Message, terminal: int, view: View, errors: int) -> NoReturn:
-    """Become the program that a message asks for."""
+    """Become the program of a request."""
     try:
         for number in commands.IGNORABLE:
             signal.signal(number, signal.SIG_DFL)

@@ -1,7 +1,8 @@
-"""The packets between the service and the agent, seen from the agent.
+"""Send and receive messages on the agent's side of the channel.
 
-One JSON object for each SOCK_SEQPACKET packet, file descriptors beside it. A payload too large for
-a packet travels in a memory file whose descriptor comes first, announced by `{"large": bytes}`.
+Each packet of the SOCK_SEQPACKET socket is one JSON object, with file descriptors beside it. A
+message too large for a packet is sent as a memory file: its descriptor comes first, and the packet
+is `{"large": bytes}`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ LARGEST = 64 * 1024 * 1024
 
 
 class ClosedError(Exception):
-    """The service has closed its end."""
+    """The service has closed the channel."""
 
 
 def send(channel: socket.socket, message: Message, fds: Sequence[int] = ()) -> None:
@@ -51,7 +52,7 @@ def receive(channel: socket.socket) -> tuple[Message, list[int]]:
     """Return the next message and the descriptors that came with it.
 
     Raises:
-        ClosedError: The service has closed its end.
+        ClosedError: The service has closed the channel.
     """
     room = socket.CMSG_SPACE(8 * array.array("i").itemsize)
     data, ancillary, _, _ = channel.recvmsg(2 * PACKET, room, socket.MSG_CMSG_CLOEXEC)
@@ -69,7 +70,7 @@ def receive(channel: socket.socket) -> tuple[Message, list[int]]:
 
 
 def memory_file(data: bytes) -> int:
-    """Put bytes into an anonymous file, ready to be read from its start."""
+    """Return an anonymous file with some content, positioned at its start."""
     fd = os.memfd_create("data", os.MFD_CLOEXEC)
     with open(fd, "wb", closefd=False) as file:
         file.write(data)

@@ -1,6 +1,6 @@
-"""The way out of a session's closed network: a proxy of the service, and the list it obeys.
+"""Access to allowed hosts from a session's closed network, through a proxy of the service.
 
-`hosts` is the list, `requests` reads what a session asks for, `proxy` carries it.
+`allow_list` is the list of hosts, `requests` parses requests, `proxy` and `tunnel` carry them out.
 """
 
 from __future__ import annotations

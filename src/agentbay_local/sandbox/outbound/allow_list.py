@@ -1,8 +1,8 @@
-"""Which hosts sessions may reach: a list of names and addresses, and what it means.
+"""The allow list of hosts that sessions may reach.
 
-A name that is on the list may still not lead anywhere: whoever answers for the name decides what
-address it has, and could send a session to the service's own machine or its neighbours. So names
-lead to public addresses only. An address that is not public is reached if it is itself listed.
+A listed name is allowed to resolve to public addresses only. Otherwise the owner of the name could
+send a session to the machine of the service or its neighbours. An address that is not public can be
+reached if it is listed itself.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["NO_HOSTS", "AllowedHosts", "normalize_host", "split_port"]
 
 WEB_PORTS = (80, 443)
-"""The ports of an entry that names none."""
+"""The ports of an entry without a port."""
 
 _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
@@ -29,12 +29,12 @@ _LONGEST_NAME = 253
 
 _UNICAST = ipaddress.IPv6Network("2000::/3")
 _EMBEDDED = tuple(map(ipaddress.IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16")))
-"""Addresses within that lead somewhere else, or nowhere."""
+"""Addresses among them that wrap an IPv4 address or lead nowhere."""
 
 
 @attrs.frozen
 class AllowedHosts:
-    """What sessions may reach; nothing, when it is empty.
+    """The hosts that sessions may reach; none if it is empty.
 
     Attributes:
         rules: Pairs of a host and a port. A host is a name or an address, `*.NAME` for every name
@@ -55,11 +55,12 @@ class AllowedHosts:
         """Read entries of the form `HOST` or `HOST:PORT`.
 
         Args:
-            entries: Without a port, 80 and 443 are meant. IPv6 addresses with a port are written
-                in brackets.
+            entries: The hosts. Without a port, an entry means 80 and 443. An IPv6 address with a
+                port
+                is written in brackets.
 
         Raises:
-            InvalidRequest: One of them is neither.
+            InvalidRequest: An entry is invalid.
         """
         if isinstance(entries, str):
             raise InvalidRequest("allow_hosts", f"must be a list of hosts; write [{entries!r}]")
@@ -69,12 +70,12 @@ class AllowedHosts:
         return bool(self.rules)
 
     def names(self, host: str, port: int) -> bool:
-        """Say whether a session may ask for a host, by a name or an address as `named` gives it."""
+        """Say whether a session may ask for a host, as `normalize_host` writes it."""
         wanted = [host, *(() if _parse_address(host) else _patterns(host))]
         return any((one, port) in self.rules for one in wanted)
 
     def reaches(self, address: str, port: int) -> bool:
-        """Say whether a connection may be made to an address that a name has led to."""
+        """Say whether a session may connect to an address to which a name has resolved."""
         found = ipaddress.ip_address(address.partition("%")[0])
         return _is_public(found) or (str(found), port) in self.rules
 
@@ -83,7 +84,7 @@ NO_HOSTS = AllowedHosts()
 
 
 def normalize_host(host: str) -> str | None:
-    """Return the one way a host is written here; None for what is no name and no address."""
+    """Return a host in its canonical form; None if it is not a valid name or address."""
     known = _parse_address(host)
     if known is not None:
         return str(known)
@@ -92,7 +93,7 @@ def normalize_host(host: str) -> str | None:
 
 
 def split_port(text: str) -> tuple[str, int | None] | None:
-    """Part `HOST:PORT`, `[ADDRESS]:PORT` or a host alone; None when the port is none."""
+    """Split `HOST:PORT`, `[ADDRESS]:PORT` or a host alone; return None if the port is invalid."""
     if _parse_address(text):
         return text, None
     host, colon, port = text.rpartition(":")
@@ -114,7 +115,7 @@ def _parse_entry(entry: object) -> Iterable[tuple[str, int]]:
             return [(below + name, one) for one in ((port,) if port else WEB_PORTS)]
     raise InvalidRequest(
         "allow_hosts",
-        f"{entry!r} is no HOST or HOST:PORT; write a name or an address, without 'https://' or a "
+        f"{entry!r} is not HOST or HOST:PORT; write a name or an address, without 'https://' or a "
         "path, such as 'pypi.org' or '192.0.2.7:5432'",
     )
 
@@ -127,7 +128,7 @@ def _parse_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address |
 
 
 def _patterns(name: str) -> Iterable[str]:
-    """Yield the entries that mean a name without being it."""
+    """Yield the wildcard entries that match a name."""
     yield "*"
     labels = name.split(".")
     for start in range(1, len(labels)):
@@ -135,7 +136,7 @@ def _patterns(name: str) -> Iterable[str]:
 
 
 def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Say whether an address is of the public network, whatever it is wrapped in."""
+    """Say whether an address is public; IPv6 addresses that wrap others are not."""
     if isinstance(address, ipaddress.IPv6Address):
         return address in _UNICAST and not any(address in network for network in _EMBEDDED)
     return address.is_global and not address.is_multicast and not address.is_reserved
