@@ -31,13 +31,13 @@ class Host:
     """A server of the machine, and what it was told."""
 
     def __init__(self) -> None:
-        self.told: list[bytes] = []
+        self.requests: list[bytes] = []
         self.port = 0
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Take a head and answer it."""
         with suppress(asyncio.IncompleteReadError):
-            self.told.append(await reader.readuntil(b"\r\n\r\n"))
+            self.requests.append(await reader.readuntil(b"\r\n\r\n"))
             writer.write(ANSWER)
         writer.close()
 
@@ -94,7 +94,7 @@ async def proxied(entries: list[str], names: Names | None = None) -> AsyncIterat
         await settled()
 
 
-async def said(port: int, request: bytes) -> bytes:
+async def exchange(port: int, request: bytes) -> bytes:
     """Say something to a proxy and return all it answers."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
@@ -118,10 +118,10 @@ def connect(host: str) -> bytes:
 async def test_address_that_is_listed_is_reached(host: Host) -> None:
     """Also the machine's own loopback, for whoever wrote it down."""
     async with proxied([f"127.0.0.1:{host.port}"]) as port:
-        answer = await said(port, get(f"127.0.0.1:{host.port}"))
+        answer = await exchange(port, get(f"127.0.0.1:{host.port}"))
 
     assert answer == ANSWER
-    assert b"GET /x HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n" % host.port in host.told[0]
+    assert b"GET /x HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n" % host.port in host.requests[0]
 
 
 async def test_tunnel_carries_everything_in_both_directions() -> None:
@@ -152,7 +152,7 @@ async def test_host_that_is_not_listed_is_refused_unresolved(
     """The answer says what would help; the name goes to nobody; the log has one line."""
     names = Names("127.0.0.1")
     async with proxied(["pypi.org"], names) as port:
-        answer = await said(port, form("evil.test:80"))
+        answer = await exchange(port, form("evil.test:80"))
 
     assert answer.startswith(b"HTTP/1.1 403 ")
     assert b"evil.test:80 was refused" in answer
@@ -165,10 +165,10 @@ async def test_host_that_is_not_listed_is_refused_unresolved(
 async def test_other_port_of_an_allowed_host_is_refused(host: Host) -> None:
     """A listed port is that port."""
     async with proxied([f"127.0.0.1:{host.port}"]) as port:
-        answer = await said(port, connect(f"127.0.0.1:{host.port - 1}"))
+        answer = await exchange(port, connect(f"127.0.0.1:{host.port - 1}"))
 
     assert answer.startswith(b"HTTP/1.1 403 ")
-    assert host.told == []
+    assert host.requests == []
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "169.254.169.254", "10.0.0.1", "::1"])
@@ -176,12 +176,12 @@ async def test_allowed_name_that_leads_inside_is_refused(host: Host, address: st
     """Whoever answers for a name could otherwise send a session to the machine's own services."""
     names = Names(address)
     async with proxied([f"rebound.test:{host.port}"], names) as port:
-        answer = await said(port, connect(f"rebound.test:{host.port}"))
+        answer = await exchange(port, connect(f"rebound.test:{host.port}"))
 
     assert answer.startswith(b"HTTP/1.1 403 ")
     assert b"not public" in answer
     assert names.asked == ["rebound.test"]
-    assert host.told == []
+    assert host.requests == []
 
 
 async def test_name_is_asked_for_once_and_its_checked_address_is_used(host: Host) -> None:
@@ -194,7 +194,7 @@ async def test_name_is_asked_for_once_and_its_checked_address_is_used(host: Host
 
     names = Changing()
     async with proxied([f"a.test:{host.port}", f"127.0.0.1:{host.port}"], names) as port:
-        answer = await said(port, get(f"a.test:{host.port}"))
+        answer = await exchange(port, get(f"a.test:{host.port}"))
 
     assert answer == ANSWER
     assert names.asked == ["a.test"]
@@ -205,7 +205,7 @@ async def test_next_address_is_tried_when_one_may_not_or_cannot_be_used(host: Ho
     names = Names("10.0.0.1", "127.0.0.2", "127.0.0.1")
     listed = [f"{one}:{host.port}" for one in ("a.test", "127.0.0.1", "127.0.0.2")]
     async with proxied(listed, names) as port:
-        assert await said(port, get(f"a.test:{host.port}")) == ANSWER
+        assert await exchange(port, get(f"a.test:{host.port}")) == ANSWER
 
 
 async def test_host_that_does_not_answer_is_reported() -> None:
@@ -213,7 +213,7 @@ async def test_host_that_does_not_answer_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         closed = taken.getsockname()[1]
     async with proxied([f"127.0.0.1:{closed}"]) as port:
-        answer = await said(port, connect(f"127.0.0.1:{closed}"))
+        answer = await exchange(port, connect(f"127.0.0.1:{closed}"))
 
     assert answer.startswith(b"HTTP/1.1 502 ")
     assert b"refused" in answer
@@ -228,7 +228,7 @@ async def test_name_that_is_not_known_is_reported(problem: Exception) -> None:
             raise problem
 
     async with proxied(["a.test"], Unknown()) as port:
-        answer = await said(port, connect("a.test:443"))
+        answer = await exchange(port, connect("a.test:443"))
 
     assert answer.startswith(b"HTTP/1.1 502 ")
     assert b"its name is not known" in answer
@@ -243,7 +243,7 @@ async def test_slow_host_and_slow_names_are_given_up(monkeypatch: pytest.MonkeyP
             return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
 
     async with proxied(["a.test"], Slow()) as port:
-        answer = await said(port, connect("a.test:443"))
+        answer = await exchange(port, connect("a.test:443"))
 
     assert answer.startswith(b"HTTP/1.1 504 ")
 
@@ -252,7 +252,7 @@ async def test_session_that_asks_for_nothing_is_sent_away(monkeypatch: pytest.Mo
     """It would hold a connection of the service for nothing."""
     monkeypatch.setattr(proxy, "REQUEST_WITHIN", 0.05)
     async with proxied(["a.test"]) as port:
-        answer = await said(port, b"GET http")
+        answer = await exchange(port, b"GET http")
 
     assert answer.startswith(b"HTTP/1.1 408 ")
 
@@ -260,7 +260,7 @@ async def test_session_that_asks_for_nothing_is_sent_away(monkeypatch: pytest.Mo
 async def test_head_without_an_end_is_refused() -> None:
     """The service keeps a bounded part of it."""
     async with proxied(["a.test"]) as port:
-        answer = await said(port, b"GET http://a.test/ HTTP/1.1\r\n" + b"X: y\r\n" * 20_000)
+        answer = await exchange(port, b"GET http://a.test/ HTTP/1.1\r\n" + b"X: y\r\n" * 20_000)
 
     assert answer.startswith(b"HTTP/1.1 431 ")
 
@@ -276,7 +276,7 @@ async def test_connection_on_which_nothing_moves_is_given_up(
         writer.close()
 
     async with serving(silent) as there, proxied([f"127.0.0.1:{there}"]) as port:
-        answer = await said(port, connect(f"127.0.0.1:{there}"))
+        answer = await exchange(port, connect(f"127.0.0.1:{there}"))
 
     assert answer.endswith(b"established\r\n\r\n")
 
@@ -290,7 +290,7 @@ async def test_more_connections_than_a_session_may_have_wait_for_their_turn(
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(connect(f"127.0.0.1:{host.port}"))
         await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), WITHIN)
-        waiting = asyncio.ensure_future(said(port, get(f"127.0.0.1:{host.port}")))
+        waiting = asyncio.ensure_future(exchange(port, get(f"127.0.0.1:{host.port}")))
         done, _ = await asyncio.wait([waiting], timeout=0.1)
         assert not done
         writer.write(get("x"))
@@ -314,7 +314,7 @@ async def test_connection_that_cannot_be_taken_is_reported_and_taken_later(
     monkeypatch.setattr(proxy, "RETRY_AFTER", 0.01)
     monkeypatch.setattr(proxy, "_accept_connection", failing)
     async with proxied([f"127.0.0.1:{host.port}"]) as port:
-        assert await said(port, get(f"127.0.0.1:{host.port}")) == ANSWER
+        assert await exchange(port, get(f"127.0.0.1:{host.port}")) == ANSWER
 
     assert "Too many open files" in caplog.text
 
@@ -357,7 +357,7 @@ async def test_body_is_carried_and_nothing_after_it(headers: list[str], body: by
 
     async with serving(host) as there, proxied([f"127.0.0.1:{there}"]) as port:
         request = get(f"127.0.0.1:{there}", *headers) + sent + get("evil.test")
-        assert await said(port, request) == ANSWER
+        assert await exchange(port, request) == ANSWER
 
     assert bytes(got) == body
 
@@ -415,7 +415,7 @@ async def test_flood_of_refusals_does_not_fill_the_log(
     monkeypatch.setattr(proxy, "LOGGED_REFUSALS", 3)
     async with proxied(["a.test"]) as port:
         for _ in range(5):
-            assert b"403" in await said(port, get("evil.test"))
+            assert b"403" in await exchange(port, get("evil.test"))
 
     assert len(caplog.records) == 3
     assert "not logged" in caplog.records[-1].getMessage()

@@ -112,8 +112,8 @@ class BubblewrapBackend(Backend):
         filter_program = seccomp.build_filter(self.isolation)
         if filter_program is not None:
             arguments += ["--seccomp", str(launch.add_file(filter_program))]
-        for place, path in shared.items():
-            arguments += ["--ro-bind", str(path), place]
+        for target, path in shared.items():
+            arguments += ["--ro-bind", str(path), target]
         hidden = launch.add_file("\0".join(arguments).encode("utf-8", "surrogateescape"))
         inside = [str(python.program), *interpreter_arguments(launch.agent_end, launch.program)]
         command = [str(bwrap), "--args", str(hidden), "--", *inside]

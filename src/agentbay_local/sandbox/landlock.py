@@ -53,13 +53,13 @@ DEVICES = ("full", "null", "random", "tty", "urandom", "zero")
 def describe_level() -> str:
     """Describe the protection of this level on this machine, in one or two sentences."""
     version = confinement.abi()
-    said = (
+    text = (
         f"Landlock version {version}: files, processes and sockets of the host are out of reach; "
         "sessions have no network, no ports and no private paths, and see the host's processes."
     )
     if version < SIGNALS_SINCE and os.geteuid() != 0:
-        said += f" A session can end processes of this user (that needs version {SIGNALS_SINCE})."
-    return said
+        text += f" A session can end processes of this user (that needs version {SIGNALS_SINCE})."
+    return text
 
 
 class LandlockBackend(Backend):

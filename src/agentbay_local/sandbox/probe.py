@@ -121,20 +121,22 @@ def backend_for(level: Isolation, orphans: Orphans | None = None) -> Backend:
 
 
 async def _try_backend(backend: Backend) -> None:
-    place = Path(tempfile.mkdtemp(prefix="agentbay-probe-"))
+    directory = Path(tempfile.mkdtemp(prefix="agentbay-probe-"))
     try:
-        async with await backend.start(SandboxSpec(place / "root", private_uid("probe"))) as one:
+        async with await backend.start(
+            SandboxSpec(directory / "root", private_uid("probe"))
+        ) as one:
             done = await one.run("true", timeout=10)
             if done.exit_code:
                 raise SandboxError(f"a command failed: {done.stderr.decode(errors='replace')}")
     finally:
         await backend.close()
-        await remove_tree(place)
+        await remove_tree(directory)
 
 
-def _find_remedy(said: str) -> str:
+def _find_remedy(message: str) -> str:
     for signs, remedy in REMEDIES:
-        if any(sign in said for sign in signs):
+        if any(sign in message for sign in signs):
             return remedy
     return OTHERWISE
 

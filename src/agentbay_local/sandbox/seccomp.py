@@ -204,21 +204,21 @@ def build_filter(isolation: Isolation, machine: str | None = None) -> bytes | No
     Returns:
         The instructions, or None for an unknown architecture.
     """
-    known = MACHINES.get(machine or os.uname().machine)
-    if known is None or (machine is None and sys.maxsize < 2**32):
+    found = MACHINES.get(machine or os.uname().machine)
+    if found is None or (machine is None and sys.maxsize < 2**32):
         return None
     steps = [
-        *_check_architecture(known),
-        *_check_numbers(known, isolation),
-        *_check_arguments(known, isolation),
+        *_check_architecture(found),
+        *_check_numbers(found, isolation),
+        *_check_arguments(found, isolation),
     ]
     return b"".join((*steps, _step(RETURN, ALLOW)))
 
 
 def count_refused_calls() -> int:
     """Return how many calls of this computer the filter refuses, at least with some arguments."""
-    known = MACHINES.get(os.uname().machine)
-    return 0 if known is None or build_filter(Isolation.NAMESPACES) is None else len(known.numbers)
+    found = MACHINES.get(os.uname().machine)
+    return 0 if found is None or build_filter(Isolation.NAMESPACES) is None else len(found.numbers)
 
 
 def _check_architecture(machine: Machine) -> list[bytes]:
@@ -247,8 +247,8 @@ def _check_numbers(machine: Machine, isolation: Isolation) -> list[bytes]:
 def _check_arguments(machine: Machine, isolation: Isolation) -> list[bytes]:
     steps = []
     for name, flags in (("clone", NEW_NAMESPACES), ("unshare", NEW_NAMESPACES | NEW_TIME)):
-        looked = [_step(ANY_BIT, flags, no=1), _step(RETURN, REFUSE | errno.EPERM)]
-        steps += _check_argument(machine.numbers[name], FIRST_ARGUMENT, looked)
+        checks = [_step(ANY_BIT, flags, no=1), _step(RETURN, REFUSE | errno.EPERM)]
+        steps += _check_argument(machine.numbers[name], FIRST_ARGUMENT, checks)
     count_refused_calls = [
         one
         for request in TERMINAL_INPUT_REQUESTS
@@ -268,9 +268,9 @@ def _check_arguments(machine: Machine, isolation: Isolation) -> list[bytes]:
     return steps
 
 
-def _check_argument(number: int, argument: int, looked: list[bytes]) -> list[bytes]:
+def _check_argument(number: int, argument: int, checks: list[bytes]) -> list[bytes]:
     """Decide about one call by the low half of an argument; the kernel ignores the high half."""
-    steps = [_step(LOAD, argument), *looked, _step(RETURN, ALLOW)]
+    steps = [_step(LOAD, argument), *checks, _step(RETURN, ALLOW)]
     return [_step(EQUAL, number, no=len(steps)), *steps]
 
 

@@ -199,15 +199,15 @@ class AgentClient:
             self.ready.set_result(fields)
             Reply(fields, tuple(fds)).close()
             return
-        request_id, problem = get_integer(fields, "id"), find_error(fields)
+        request_id, error = get_integer(fields, "id"), find_error(fields)
         future = self._waiting.pop(request_id, None)
         reply = Reply(fields, tuple(fds))
-        if future is not None and problem is None:
+        if future is not None and error is None:
             future.set_result(reply)
             return
         reply.close()
-        if future is not None and problem is not None:
-            future.set_exception(problem)
+        if future is not None and error is not None:
+            future.set_exception(error)
 
     def _disconnect(self, reason: str) -> None:
         if self._ended is None:

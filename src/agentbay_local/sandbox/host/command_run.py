@@ -94,14 +94,14 @@ class CommandRun:
 
     def _finish_streams(self) -> None:
         """Read the rest of the output; let the agent drain pipes that background processes hold."""
-        held = []
+        open_ends = []
         for stream in (self._stdout, self._stderr):
             stream.close_write_end()
             fd = stream.read_available()
             if fd is not None:
-                held.append(fd)
-        if held:
-            self._channel.notify("drain", {}, held)
+                open_ends.append(fd)
+        if open_ends:
+            self._channel.notify("drain", {}, open_ends)
 
 
 CHUNK = 256 * 1024

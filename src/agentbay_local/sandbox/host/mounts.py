@@ -61,10 +61,10 @@ class Mounts:
 
     def release(self, path: Path) -> None:
         """Undo `reachable` for a directory; call it on the thread. Repeatable."""
-        place = self._mounted.pop(path.resolve(), None)
-        if place is not None:
-            _call_libc("umount2", os.fsencode(place), MNT_DETACH)
-            place.rmdir()
+        mount_point = self._mounted.pop(path.resolve(), None)
+        if mount_point is not None:
+            _call_libc("umount2", os.fsencode(mount_point), MNT_DETACH)
+            mount_point.rmdir()
 
     def close(self) -> None:
         """End the thread, and with it every process that it has started."""
@@ -73,8 +73,10 @@ class Mounts:
     def _bind(self, source: Path) -> Path:
         if source not in self._mounted:
             try:
-                place = self._make_mount_point(source)
-                _call_libc("mount", os.fsencode(source), os.fsencode(place), None, MS_BIND, None)
+                mount_point = self._make_mount_point(source)
+                _call_libc(
+                    "mount", os.fsencode(source), os.fsencode(mount_point), None, MS_BIND, None
+                )
             except OSError as error:
                 raise IsolationUnavailable(
                     f"{source} cannot be reached by a session's private user, and mounting it "
@@ -82,7 +84,7 @@ class Mounts:
                     "move the service's home to a directory every user may enter, "
                     "or run the service as an ordinary user.",
                 ) from error
-            self._mounted[source] = place
+            self._mounted[source] = mount_point
         return self._mounted[source]
 
     def _make_mount_point(self, source: Path) -> Path:
@@ -90,12 +92,12 @@ class Mounts:
         if self._stage is None:
             self._stage = _make_private_stage()
         self._last += 1
-        place = self._stage / str(self._last)
+        mount_point = self._stage / str(self._last)
         if source.is_dir():
-            place.mkdir()
+            mount_point.mkdir()
         else:
-            place.touch()
-        return place
+            mount_point.touch()
+        return mount_point
 
 
 def _make_private_stage() -> Path:

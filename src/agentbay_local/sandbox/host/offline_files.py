@@ -99,9 +99,9 @@ class OfflineFiles:
         flags = FLAGS[mode]
         if flags & os.O_CREAT:
             self.make_directory(os.path.dirname(path))
-        fd = self._opened(path, flags & ~os.O_TRUNC | os.O_NONBLOCK | os.O_NOCTTY, 0o644)
+        fd = self._open(path, flags & ~os.O_TRUNC | os.O_NONBLOCK | os.O_NOCTTY, 0o644)
         try:
-            self._settle(fd, path, flags)
+            self._prepare_opened(fd, path, flags)
         except BaseException:
             os.close(fd)
             raise
@@ -113,15 +113,15 @@ class OfflineFiles:
         for name in path.split("/"):
             parent, so_far = so_far, f"{so_far}/{name}" if name else so_far
             try:
-                os.close(self._opened(so_far, DIRECTORY))
-            except SandboxOSError as problem:
-                if problem.errno != errno.ENOENT:
+                os.close(self._open(so_far, DIRECTORY))
+            except SandboxOSError as error:
+                if error.errno != errno.ENOENT:
                     raise
                 self._make(parent, name)
 
     def stat(self, path: str) -> os.stat_result:
         """Return the status of the target of a path."""
-        fd = self._opened(path, os.O_PATH)
+        fd = self._open(path, os.O_PATH)
         try:
             return os.fstat(fd)
         finally:
@@ -134,18 +134,18 @@ class OfflineFiles:
         """
         waiting = [""]
         while waiting:
-            place = waiting.pop()
-            for found in sorted(self._listed(path, place), key=lambda found: found.path):
+            directory = waiting.pop()
+            for found in sorted(self._list(path, directory), key=lambda found: found.path):
                 yield found
                 if found.is_dir:
                     waiting.append(found.path)
 
-    def _listed(self, top: str, place: str) -> list[FoundFile]:
-        fd = self._opened(f"{top}/{place}", DIRECTORY | (os.O_NOFOLLOW if place else 0))
+    def _list(self, top: str, directory: str) -> list[FoundFile]:
+        fd = self._open(f"{top}/{directory}", DIRECTORY | (os.O_NOFOLLOW if directory else 0))
         try:
             return [
                 FoundFile(
-                    os.path.join(place, name), os.stat(name, dir_fd=fd, follow_symlinks=False)
+                    os.path.join(directory, name), os.stat(name, dir_fd=fd, follow_symlinks=False)
                 )
                 for name in os.listdir(fd)
             ]
@@ -153,7 +153,7 @@ class OfflineFiles:
             os.close(fd)
 
     def _make(self, parent: str, name: str) -> None:
-        fd = self._opened(parent, DIRECTORY)
+        fd = self._open(parent, DIRECTORY)
         try:
             os.mkdir(name, 0o755, dir_fd=fd)
             if self._uid is not None:
@@ -163,7 +163,7 @@ class OfflineFiles:
         finally:
             os.close(fd)
 
-    def _settle(self, fd: int, path: str, flags: int) -> None:
+    def _prepare_opened(self, fd: int, path: str, flags: int) -> None:
         kind = os.fstat(fd).st_mode
         if not stat.S_ISREG(kind):
             raise SandboxOSError(errno.EISDIR if stat.S_ISDIR(kind) else errno.EINVAL, path)
@@ -172,7 +172,7 @@ class OfflineFiles:
         if flags & os.O_CREAT and self._uid is not None:
             os.fchown(fd, self._uid, self._uid)
 
-    def _opened(self, path: str, flags: int, mode: int = 0) -> int:
+    def _open(self, path: str, flags: int, mode: int = 0) -> int:
         try:
             return open_beneath(self._root, path or "/", flags | os.O_CLOEXEC, mode)
         except OSError as error:

@@ -82,15 +82,15 @@ def _openat2(root: int, path: str, flags: int, mode: int) -> int:
 
 def _walk(root: int, path: str, flags: int, mode: int) -> int:
     names = os.path.normpath("/" + path.lstrip("/")).strip("/").split("/")
-    place = os.dup(root)
+    directory = os.dup(root)
     try:
         for name in names[:-1]:
-            inner = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=place)
-            os.close(place)
-            place = inner
-        fd = os.open(names[-1] or ".", flags | os.O_NOFOLLOW, mode, dir_fd=place)
+            inner = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
+            os.close(directory)
+            directory = inner
+        fd = os.open(names[-1] or ".", flags | os.O_NOFOLLOW, mode, dir_fd=directory)
     finally:
-        os.close(place)
+        os.close(directory)
     if stat.S_ISLNK(os.fstat(fd).st_mode):  # O_PATH opens a link instead of refusing it
         os.close(fd)
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)

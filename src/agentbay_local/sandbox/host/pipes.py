@@ -111,11 +111,11 @@ class Pipe:
             raise SandboxOSError(error.errno or errno.EIO, self._name) from None
 
     async def _wait_until_usable(
-        self, over: asyncio.Event, watch: Callable[..., None], forget: Callable[[int], bool]
+        self, over: asyncio.Event, add: Callable[..., None], remove: Callable[[int], bool]
     ) -> None:
         """Wait until the descriptor is ready, or an event is set."""
         usable = asyncio.Event()
-        watch(self._fd, usable.set)
+        add(self._fd, usable.set)
         waits = [asyncio.ensure_future(one.wait()) for one in (usable, over)]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -123,4 +123,4 @@ class Pipe:
             for wait in waits:
                 wait.cancel()
             if self._fd >= 0:
-                forget(self._fd)
+                remove(self._fd)

@@ -68,12 +68,12 @@ def _in_wheel() -> Path | None:
 def _version(path: Path) -> tuple[int, ...]:
     try:
         # The path is that of a program of the machine; nothing of a session is in the command.
-        said = subprocess.run(  # noqa: S603
+        output = subprocess.run(  # noqa: S603
             [path, "--version"], capture_output=True, text=True, timeout=10, check=True
         ).stdout
     except (OSError, subprocess.SubprocessError):
         return (0,)
-    return tuple(int(part) for part in re.findall(r"\d+", said)[:2])
+    return tuple(int(part) for part in re.findall(r"\d+", output)[:2])
 
 
 @functools.lru_cache(maxsize=1)

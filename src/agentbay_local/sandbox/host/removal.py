@@ -77,15 +77,15 @@ def _empty_directory(parent: int, name: str) -> None:
 
 def _lift(top: int, name: str) -> None:
     """Empty a directory: move up to the top what cannot be removed at once."""
-    place = _enter(top, name)
+    directory = _enter(top, name)
     try:
-        for one in os.listdir(place):
-            if not _try_remove(place, one):
+        for one in os.listdir(directory):
+            if not _try_remove(directory, one):
                 # Moving a directory needs permission to write to it, because its ".." changes.
-                os.close(_enter(place, one))
-                os.rename(one, os.urandom(16).hex(), src_dir_fd=place, dst_dir_fd=top)
+                os.close(_enter(directory, one))
+                os.rename(one, os.urandom(16).hex(), src_dir_fd=directory, dst_dir_fd=top)
     finally:
-        os.close(place)
+        os.close(directory)
 
 
 def _enter(parent: int, name: str) -> int:

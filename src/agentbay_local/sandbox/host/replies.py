@@ -70,8 +70,8 @@ def parse_marks(fields: dict[str, Any]) -> dict[str, Mark]:
     """Parse the marks of a survey, by path."""
     found = {}
     for item in _items(fields, "marks"):
-        kinds = [type(value) for value in item] if isinstance(item, list) else []
-        if kinds != [str, bool, int, int, int]:
+        types = [type(value) for value in item] if isinstance(item, list) else []
+        if types != [str, bool, int, int, int]:
             raise MalformedReply("the session's agent surveyed something that has no usable mark")
         found[item[0]] = Mark(*item[1:])
     return found

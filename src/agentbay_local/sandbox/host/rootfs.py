@@ -80,15 +80,15 @@ def prepare_root(spec: SandboxSpec) -> None:
 def make_mount_point(spec: SandboxSpec, path: str) -> None:
     """Make every part of a path a real directory, whatever the session has put there."""
     with _open_root(spec.root) as root:
-        place = os.dup(root)
+        directory = os.dup(root)
         try:
             for name in path.strip("/").split("/"):
-                _make_directory(place, name, 0o755, spec.uid)
-                inner = os.open(name, ENTER, dir_fd=place)
-                os.close(place)
-                place = inner
+                _make_directory(directory, name, 0o755, spec.uid)
+                inner = os.open(name, ENTER, dir_fd=directory)
+                os.close(directory)
+                directory = inner
         finally:
-            os.close(place)
+            os.close(directory)
 
 
 def prepare_session_directories(spec: SandboxSpec, uid: int | None = None) -> None:

@@ -164,8 +164,8 @@ class Launch:
 
     def read_stderr(self) -> str:
         """Return the standard error of the started programs."""
-        said = os.pread(self.stderr, STDERR_BYTES, 0).decode("utf-8", "replace").strip()
-        return said or "it wrote no message"
+        text = os.pread(self.stderr, STDERR_BYTES, 0).decode("utf-8", "replace").strip()
+        return text or "it wrote no message"
 
 
 async def finish(work: Awaitable[T]) -> T:

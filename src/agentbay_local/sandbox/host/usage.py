@@ -54,48 +54,48 @@ class _DiskWalk:
         self._used = 0
 
     def of(self, root: Path) -> int:
-        place = os.open(root, ENTER)
-        facts = os.fstat(place)
+        directory = os.open(root, ENTER)
+        facts = os.fstat(directory)
         self._device = facts.st_dev
         # For each level: the inode of the directory, and the names of directories still to be
         # visited.
-        levels = [(facts.st_ino, self._counted(place))]
+        levels = [(facts.st_ino, self._count_entries(directory))]
         try:
             while levels and not self._over():
-                place = self._step(place, levels)
+                directory = self._step(directory, levels)
         finally:
-            os.close(place)
+            os.close(directory)
         return self._used
 
     def _over(self) -> bool:
         return (self._enough is not None and self._used > self._enough) or self._stop()
 
-    def _step(self, place: int, levels: list[tuple[int, list[str]]]) -> int:
+    def _step(self, directory: int, levels: list[tuple[int, list[str]]]) -> int:
         """Go down into the next directory, or up; return its descriptor."""
         if levels[-1][1]:
-            return self._down(place, levels)
+            return self._down(directory, levels)
         levels.pop()
         if not levels:
-            return place
-        outer = os.open("..", ENTER, dir_fd=place)
-        os.close(place)
+            return directory
+        outer = os.open("..", ENTER, dir_fd=directory)
+        os.close(directory)
         if os.fstat(outer).st_ino != levels[-1][0]:
             levels.clear()  # moved meanwhile; the next measurement finds it in its new place
         return outer
 
-    def _down(self, place: int, levels: list[tuple[int, list[str]]]) -> int:
+    def _down(self, directory: int, levels: list[tuple[int, list[str]]]) -> int:
         try:
-            inner = os.open(levels[-1][1].pop(), ENTER, dir_fd=place)
+            inner = os.open(levels[-1][1].pop(), ENTER, dir_fd=directory)
         except OSError:  # removed meanwhile, or not readable
-            return place
-        os.close(place)
-        levels.append((os.fstat(inner).st_ino, self._counted(inner)))
+            return directory
+        os.close(directory)
+        levels.append((os.fstat(inner).st_ino, self._count_entries(inner)))
         return inner
 
-    def _counted(self, place: int) -> list[str]:
+    def _count_entries(self, directory: int) -> list[str]:
         """Count the content of a directory; return the names of its directories."""
         inner = []
-        with os.scandir(place) as entries:
+        with os.scandir(directory) as entries:
             for entry in entries:
                 if self._over():
                     break

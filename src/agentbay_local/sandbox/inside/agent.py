@@ -78,7 +78,7 @@ class Agent:
         try:
             self.handle(message, fds, poll)
         except OSError as error:
-            self.reply(message, problem(error, message))
+            self.reply(message, error_fields(error, message))
         finally:
             for fd in fds:
                 os.close(fd)
@@ -228,10 +228,10 @@ def answer(message: wire.Message, view: files.View) -> wire.Message:
     try:
         return SLOW[message["op"]](message, view)
     except OSError as error:
-        return problem(error, message)
+        return error_fields(error, message)
 
 
-def problem(error: OSError, message: wire.Message) -> wire.Message:
+def error_fields(error: OSError, message: wire.Message) -> wire.Message:
     """Return the fields of an error, with the path as the caller wrote it."""
     named = message.get("path") or error.filename
     return {"errno": error.errno or errno.EIO, "path": os.fsdecode(named or "")}
@@ -287,8 +287,8 @@ def open_null_streams() -> None:
     """Make 0 to 3 the null device: the default of commands, and a number reserved for scripts."""
     null = os.open("/dev/null", os.O_RDWR)
     spare = fcntl.fcntl(null, fcntl.F_DUPFD_CLOEXEC, 64)
-    for place in (0, 1, 2, commands.SCRIPT_FD):
-        os.dup2(spare, place, inheritable=place != commands.SCRIPT_FD)
+    for fd in (0, 1, 2, commands.SCRIPT_FD):
+        os.dup2(spare, fd, inheritable=fd != commands.SCRIPT_FD)
     os.close(spare)
 
 

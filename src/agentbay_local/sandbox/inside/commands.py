@@ -35,10 +35,10 @@ def start(message: wire.Message, fds: Sequence[int], view: View) -> int:
     """
     extras = [move_up(fd) for fd in fds[len(STREAMS) :]]
     sources = [*fds[: len(STREAMS)], *extras]
-    places = [*STREAMS, *range(SCRIPT_FD, SCRIPT_FD + len(extras))]
+    targets = [*STREAMS, *range(SCRIPT_FD, SCRIPT_FD + len(extras))]
     try:
         # Fewer sources than places are fine; and Python 3.8, which runs this too, has no strict=.
-        actions = [(os.POSIX_SPAWN_DUP2, *pair) for pair in zip(sources, places)]  # noqa: B905
+        actions = [(os.POSIX_SPAWN_DUP2, *pair) for pair in zip(sources, targets)]  # noqa: B905
         return start_with(message, actions, SCRIPT_FD + len(extras), view)
     finally:
         for fd in extras:

@@ -57,8 +57,8 @@ def enter(settings: dict[str, Any], channel: socket.socket) -> None:
     control(PR_SET_NO_NEW_PRIVS, 1)
     restrict(settings["rules"])
     program = base64.b64decode(settings["filter"])
-    held = ctypes.create_string_buffer(program, len(program))
-    install = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(held))
+    buffer = ctypes.create_string_buffer(program, len(program))
+    install = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
     control(PR_SET_SECCOMP, FILTER, install)
 
 
@@ -99,7 +99,7 @@ def restrict(rules: list[tuple[str, str]]) -> None:
 def allow(ruleset: int, kind: str, files: int, path: str) -> None:
     """Allow rights beneath one path; for a file, only those that files have."""
     try:
-        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except (FileNotFoundError, PermissionError):
         if kind == "all":
             raise
@@ -107,9 +107,9 @@ def allow(ruleset: int, kind: str, files: int, path: str) -> None:
     rights = RIGHTS[kind] & files
     if not os.path.isdir(path):
         rights &= OF_A_FILE
-    beneath = struct.pack("=Qi", rights, place)
+    beneath = struct.pack("=Qi", rights, fd)
     checked(ADD_RULE, ruleset, ctypes.c_int(PATH_BENEATH), beneath, ctypes.c_uint(0))
-    os.close(place)
+    os.close(fd)
 
 
 def checked(number: int, *arguments: Any) -> int:

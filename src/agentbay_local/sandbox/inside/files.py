@@ -157,11 +157,11 @@ def matches(
 ) -> Iterator[str]:
     """Yield the session paths below `top` whose name is wanted."""
     shift = len(view.real(top).rstrip("/"))
-    for place, directories, names in os.walk(view.real(top)):
+    for directory, directories, names in os.walk(view.real(top)):
         directories[:] = kept(directories, unwanted)
         for name in directories + kept(names, unwanted):
             if wanted.match(name):
-                yield top.rstrip("/") + place[shift:].rstrip("/") + "/" + name
+                yield top.rstrip("/") + directory[shift:].rstrip("/") + "/" + name
 
 
 def survey(message: wire.Message, view: View) -> wire.Message:

@@ -42,7 +42,7 @@ def start(message: wire.Message, name: str, view: View) -> int:
     controlling terminal: no code has to run between fork and exec.
     """
     actions: list[commands.Action] = [(os.POSIX_SPAWN_OPEN, 0, name, os.O_RDWR, 0)]
-    actions += [(os.POSIX_SPAWN_DUP2, 0, place) for place in (1, 2)]
+    actions += [(os.POSIX_SPAWN_DUP2, 0, fd) for fd in (1, 2)]
     return commands.start_with(message, actions, commands.SCRIPT_FD, view)
 
 
@@ -58,10 +58,10 @@ def start_on(message: wire.Message, terminal: int, view: View) -> int:
         become(message, terminal, view, write)
     os.close(write)
     with open(read, "rb") as errors:
-        problem = errors.read().decode()
-    if problem:
+        failure = errors.read().decode()
+    if failure:
         os.waitpid(pid, 0)
-        number, _, named = problem.partition(" ")
+        number, _, named = failure.partition(" ")
         raise OSError(int(number), "", named)
     return pid
 
@@ -74,8 +74,8 @@ def become(message: wire.Message, terminal: int, view: View, errors: int) -> NoR
         os.setsid()
         fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
         argv, script = commands.arguments(message, commands.SCRIPT_FD)
-        for place in (0, 1, 2):
-            os.dup2(terminal, place)
+        for fd in (0, 1, 2):
+            os.dup2(terminal, fd)
         if script is not None:
             os.dup2(script, commands.SCRIPT_FD)
         commands.enter(message.get("cwd") or view.home, view)

@@ -85,9 +85,9 @@ NO_HOSTS = AllowedHosts()
 
 def normalize_host(host: str) -> str | None:
     """Return a host in its canonical form; None if it is not a valid name or address."""
-    known = _parse_address(host)
-    if known is not None:
-        return str(known)
+    address = _parse_address(host)
+    if address is not None:
+        return str(address)
     name = host.lower().removesuffix(".")
     return name if len(name) <= _LONGEST_NAME and _NAME.fullmatch(name) else None
 
