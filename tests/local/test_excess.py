@@ -92,7 +92,10 @@ async def test_one_session_cannot_block_the_service_or_another_session(
 
 @pytest.mark.parametrize(
     ("command", "reason"),
-    [(MEMORY_HOG, "its memory exceeded 157286400 bytes"), (DISK_FILLER, "its files exceeded 41943040")],
+    [
+        (MEMORY_HOG, "its memory exceeded 157286400 bytes"),
+        (DISK_FILLER, "its files exceeded 41943040"),
+    ],
 )
 async def test_a_stopped_command_names_the_limit(limited: Api, command: str, reason: str) -> None:
     """On standard error."""
