@@ -1,4 +1,4 @@
-"""Asking again until something is so: soon at first, then less and less often."""
+"""Poll with exponential backoff."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ async def poll(
     """Call `ask` until `done` accepts its answer, and return that answer.
 
     Args:
-        ask: What to ask; its errors end the wait.
-        done: Whether an answer is the last one.
+        ask: Fetches the state; its errors end the wait.
+        done: Returns whether a state is the wanted one.
         clock: Time.
         timeout: Seconds to wait in all.
-        what: What is waited for, for the message of the error.
-        interval: Upper bound of the pause between two questions, in seconds. Default 2.
+        what: What is waited for, for the error message.
+        interval: Longest pause between two polls, in seconds. Default 2.
 
     Raises:
-        OperationTimeoutError: It was not so in time.
+        OperationTimeoutError: `done` did not accept an answer in time.
     """
     deadline = clock.monotonic() + timeout
     cap = _CAP if interval is None else interval

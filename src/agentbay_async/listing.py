@@ -1,4 +1,4 @@
-"""A listing of sessions: taken as a result it is one page, iterated it is every session."""
+"""Listing of sessions: await it for one page, or iterate over all sessions."""
 
 from __future__ import annotations
 
@@ -19,15 +19,14 @@ if TYPE_CHECKING:
     from agentbay_async._protocol import schema
     from agentbay_async._protocol.envelope import Answer
 
-# What the protocol's own default is, for one page that is asked for.
+# The default of the protocol.
 _PAGE = 10
-# For a walk over all sessions. The service does not document an upper bound; 100 is its gateway's
-# customary one.
+# For an iteration. The service documents no upper bound; 100 is the usual one of its gateway.
 _WALK_PAGE = 100
 
 
 class AsyncSessionListing:
-    """The sessions that match a query; nothing is sent until a page or a session is asked for.
+    """The sessions that match a query. Nothing is sent before it is awaited or iterated.
 
     Example:
         ::
@@ -51,7 +50,7 @@ class AsyncSessionListing:
 
     @returns_result(SessionListResult)
     async def first(self) -> SessionListResult[AsyncSession]:
-        """Return the first page, or the one whose number was asked for."""
+        """Return the first page, or the page that was asked for."""
         query = await self._start(self._query.max_results or _PAGE)
         page, request_id = await fetch_page(self._api, query)
         return SessionListResult.ok(page, request_id)
@@ -63,12 +62,12 @@ class AsyncSessionListing:
         """Yield every session once, page after page, from the page asked for on.
 
         Raises:
-            AgentBayError: A page could not be had; those before it were yielded.
+            AgentBayError: A page cannot be fetched; the pages before it were yielded.
         """
         seen: set[str] = set()
         async for page in self._pages(await self._start(self._query.max_results or _WALK_PAGE)):
             for session in page.sessions:
-                # While one walks, sessions come and go, and pages shift.
+                # Sessions that start or end meanwhile shift the pages.
                 if session.session_id not in seen:
                     seen.add(session.session_id)
                     yield session
@@ -78,7 +77,7 @@ class AsyncSessionListing:
             yield _page(self._api, answer)
 
     async def _start(self, size: int) -> schema.ListSession:
-        """Return the query for the page asked for; the protocol reaches it only one by one."""
+        """Return the query of the wanted page, which needs the tokens of all pages before it."""
         query = attrs.evolve(self._query, max_results=size)
         for number in range(1, self._page):
             page, request_id = await fetch_page(self._api, query)

@@ -1,4 +1,4 @@
-"""Keeping a session from being idle while a block runs, and telling before its time is over."""
+"""Keep-alive: refresh a session while a block runs, and warn before its time is over."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ logger = logging.getLogger("agentbay")
 
 
 class KeepAlive:
-    """Refreshes the idle time of one session, again and again.
+    """Refreshes the idle time of one session periodically.
 
     Args:
         api: The service.
         session_id: The session.
         every: Seconds between two refreshes.
-        warn: Called once when the longest run time of the session is nearly over.
-        warn_before: How many seconds before.
-        remaining: Says how long the session lives at most.
+        warn: Called once, shortly before the ``max_runtime`` of the session is over.
+        warn_before: Seconds between the warning and the end.
+        remaining: Returns the longest time that the session still lives.
 
     Attributes:
-        gone: The error that says that the session is gone, if it is.
+        gone: The error of the refresh that found no session, or ``None``.
     """
 
     def __init__(
@@ -52,13 +52,13 @@ class KeepAlive:
         self.gone: SessionNotFoundError | None = None
 
     async def run(self) -> None:
-        """Refresh until the session is gone; to be cancelled before."""
+        """Refresh until the session is gone or this is cancelled."""
         clock = self._api.clock
         due = clock.monotonic() + self._every
         while self.gone is None:
             await clock.sleep(max(0.0, min(due - clock.monotonic(), self._until_warning())))
             if self._until_warning() <= 0:
-                await self._tell()
+                await self._send_warning()
             if clock.monotonic() >= due:
                 await self._refresh()
                 due = clock.monotonic() + self._every
@@ -67,7 +67,7 @@ class KeepAlive:
         left = self._remaining() if self._warn is not None else None
         return inf if left is None else left.total_seconds() - self._warn_before
 
-    async def _tell(self) -> None:
+    async def _send_warning(self) -> None:
         warn, self._warn = self._warn, None
         left = self._remaining()
         if warn is not None and left is not None and (answer := warn(left)) is not None:
@@ -79,17 +79,17 @@ class KeepAlive:
         except SessionNotFoundError as error:
             self.gone = error
         except AgentBayError as error:
-            # The next one may do; a block that works is not ended for it.
+            # The next refresh may succeed. A block that works must not fail for this.
             logger.warning("%s could not be kept alive: %s", self._session_id, error)
 
 
 @asynccontextmanager
 async def kept(keeper: KeepAlive) -> AsyncIterator[None]:
-    """Let a keeper work for the length of a block.
+    """Run a keep-alive while a block runs.
 
     Raises:
         SessionNotFoundError: The session ended while the block ran.
-        Exception: What the warning raised.
+        Exception: The error that `warn` raised.
     """
     from asyncio import create_task, wait
 
