@@ -1,4 +1,4 @@
-"""How fast one may go: worked out from times alone, without a clock."""
+"""Token bucket and adaptive concurrency limit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_a_rest_fills_the_bucket_no_higher_than_the_burst() -> None:
 
 
 def test_a_clock_that_stands_still_or_goes_back_gives_no_tokens() -> None:
-    """Whoever asks early has a place in the line, and time that did not pass fills nothing."""
+    """Early callers wait their turn, and time that did not pass adds no tokens."""
     bucket = TokenBucket(rate=1.0, burst=1)
     assert [bucket.take(5.0), bucket.take(4.0), bucket.take(5.0)] == [0.0, 1.0, 1.0]
 
@@ -46,30 +46,30 @@ def test_no_span_of_time_sees_more_than_rate_and_burst_allow(
             assert last - first + 1 <= burst + rate * (passed[last] - begin) + 1 + 1e-6
 
 
-def test_a_refusal_halves_the_window_once_for_all_that_came_in_together() -> None:
-    """A hundred refusals of one crowd count as one; the next crowd counts again."""
-    window = AdaptiveLimit(maximum=100)
-    assert [window.throttled(0) for _ in range(100)].count(True) == 1
-    assert window.size == 50
-    assert window.throttled(window.epoch)
-    assert window.size == 25
+def test_throttling_halves_the_limit_once_per_epoch() -> None:
+    """A hundred throttled calls of one epoch count as one; the next epoch counts again."""
+    limit = AdaptiveLimit(maximum=100)
+    assert [limit.throttled(0) for _ in range(100)].count(True) == 1
+    assert limit.size == 50
+    assert limit.throttled(limit.epoch)
+    assert limit.size == 25
 
 
-def test_the_window_never_closes_nor_opens_wider_than_it_was() -> None:
-    """One may always go in; success opens it up to where it began."""
-    window = AdaptiveLimit(maximum=4)
+def test_the_limit_stays_between_one_and_the_maximum() -> None:
+    """One call is always allowed; successes raise the limit up to the maximum."""
+    limit = AdaptiveLimit(maximum=4)
     for _ in range(10):
-        window.throttled(window.epoch)
-    assert window.size == 1
+        limit.throttled(limit.epoch)
+    assert limit.size == 1
     for _ in range(100):
-        window.succeeded()
-    assert window.size == 4
+        limit.succeeded()
+    assert limit.size == 4
 
 
-def test_the_window_grows_by_one_when_as_many_have_passed_as_fit_into_it() -> None:
-    """Additive increase: a round of successes makes room for one more."""
-    window = AdaptiveLimit(maximum=100)
-    window.throttled(0)
+def test_a_round_of_successes_raises_the_limit_by_one() -> None:
+    """Additive increase."""
+    limit = AdaptiveLimit(maximum=100)
+    limit.throttled(0)
     for _ in range(50):
-        window.succeeded()
-    assert window.size == pytest.approx(51, abs=0.05)
+        limit.succeeded()
+    assert limit.size == pytest.approx(51, abs=0.05)

@@ -290,7 +290,7 @@ async def test_an_item_that_is_no_params_is_named(bay: AsyncAgentBay, fleet: Fle
         ({"progress": 1}, "progress must be True or False"),
     ],
 )
-async def test_what_cannot_be_meant_is_refused_at_once(
+async def test_invalid_arguments_are_rejected_at_once(
     bays: Bays, arguments: dict[str, Any], words: str
 ) -> None:
     """Before anything is awaited; the message names the argument."""

@@ -75,7 +75,7 @@ async def test_what_cannot_be_deleted_is_a_typed_failure(bay: AsyncAgentBay, fle
         ({"sessions": "s-1"}, "sessions must be iterable"),
     ],
 )
-async def test_what_cannot_be_meant_is_refused_at_once(
+async def test_invalid_arguments_are_rejected_at_once(
     bay: AsyncAgentBay, arguments: dict[str, Any], words: str
 ) -> None:
     """No labels at all would be every session of the account."""

@@ -34,10 +34,10 @@ def _config(scripted: Script, **settings: Any) -> dict[str, Any]:
     return {"cfg": Config(endpoint=scripted.endpoint, **settings), "endpoint": None}
 
 
-async def test_a_budget_of_sessions_refuses_before_the_request(
+async def test_a_budget_of_sessions_rejects_before_the_request(
     bays: Bays, fleet: Fleet, scripted: Script
 ) -> None:
-    """Seven may be made; the eighth is not even asked for, by none of the clients."""
+    """Seven may be created; no client sends a request for the eighth."""
     budget = Budget(max_sessions=7)
     bay, other = (bays(**_config(scripted, budget=budget)) for _ in range(2))
     result = await bay.create_many(PARAMS, 10)
@@ -49,10 +49,10 @@ async def test_a_budget_of_sessions_refuses_before_the_request(
     assert not refused.retryable
 
 
-async def test_what_the_service_refuses_costs_nothing(
+async def test_rejected_creates_do_not_count_against_the_budget(
     bays: Bays, fleet: Fleet, scripted: Script
 ) -> None:
-    """The budget is for sessions, not for attempts."""
+    """The budget limits sessions, not attempts."""
     fleet.refuse = lambda number: refusal("QuotaExceeded") if number < 5 else None
     bay = bays(**_config(scripted, budget=Budget(max_sessions=5)))
     result = await bay.create_many(PARAMS, 10, max_concurrency=1)
@@ -87,8 +87,8 @@ async def test_a_budget_of_hours_counts_until_a_session_is_deleted(
         {"max_session_hours": "8"},
     ],
 )
-def test_a_budget_that_cannot_be_meant_is_refused(arguments: dict[str, Any]) -> None:
-    """At once, by name."""
+def test_an_invalid_budget_is_rejected(arguments: dict[str, Any]) -> None:
+    """At once; the message names the argument."""
     with pytest.raises(AgentBayError, match="max_session"):
         Budget(**arguments)
 
@@ -101,10 +101,10 @@ def test_a_budget_that_cannot_be_meant_is_refused(arguments: dict[str, Any]) -> 
         ({"host_limit": "fast"}, "host_limit must be a number"),
     ],
 )
-def test_settings_that_cannot_be_meant_are_refused(
+def test_invalid_settings_are_rejected(
     bays: Bays, scripted: Script, settings: dict[str, Any], words: str
 ) -> None:
-    """When the client is made."""
+    """When the client is created."""
     with pytest.raises((ConfigurationError, AgentBayError), match=words):
         bays(**_config(scripted, **settings))
 
@@ -130,7 +130,7 @@ async def test_clients_of_a_host_share_one_rate(
 def test_processes_share_the_file_of_a_bucket(
     tmp_path: Path, run_child: Callable[..., str]
 ) -> None:
-    """What another process took is taken."""
+    """A token that another process took is gone."""
     path = tmp_path / "there" / "a.rate"
     bucket = HostBucket(path, rate=2.0)
     assert [bucket.take(100.0), bucket.take(100.0)] == [0.0, 0.0]
@@ -144,7 +144,7 @@ def test_processes_share_the_file_of_a_bucket(
     assert path.stat().st_mode & 0o077 == 0
 
 
-def test_a_damaged_file_begins_anew(tmp_path: Path) -> None:
+def test_a_damaged_file_is_a_full_bucket(tmp_path: Path) -> None:
     """A killed process must not stop the others for ever."""
     path = tmp_path / "a.rate"
     path.write_bytes(b"\xff half")
@@ -153,8 +153,8 @@ def test_a_damaged_file_begins_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_home")
-def test_the_file_tells_nothing_of_the_key(tmp_path: Path, api_key: str) -> None:
-    """Neither its name nor what is in it."""
+def test_the_file_does_not_reveal_the_key(tmp_path: Path, api_key: str) -> None:
+    """Neither its name nor its content."""
     host_bucket("https://a.host", api_key, 1.0).take(5.0)
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) == 1

@@ -191,7 +191,7 @@ def _endless() -> Iterator[int]:
         ({"params": 5}, "params must be CreateSessionParams"),
     ],
 )
-async def test_what_cannot_be_meant_is_refused_at_once(
+async def test_invalid_arguments_are_rejected_at_once(
     bay: AsyncAgentBay, scripted: Script, options: dict[str, Any], words: str
 ) -> None:
     """Before anything is iterated."""
