@@ -102,12 +102,12 @@ async def upload(
 
 async def _put(
     api: Api, address: str, body: AsyncGenerator[bytes, None], reader: Reader
-) -> object_store.Stored:
+) -> object_store.UploadResponse:
     from agentbay_async._transport import object_store
 
     try:
         return await object_store.put(
-            api.pools, address, body, reader.size, silence=api.settings.timeout
+            api.pools, address, body, reader.size, idle_timeout=api.settings.timeout
         )
     except TransportError:
         if reader.failure is None:
@@ -131,7 +131,9 @@ async def download(
     from agentbay_async._transport import object_store
 
     async def attempt(address: str) -> TransferReceipt:
-        async with object_store.get(api.pools, address, silence=api.settings.timeout) as fetched:
+        async with object_store.get(
+            api.pools, address, idle_timeout=api.settings.timeout
+        ) as fetched:
             if fetched.status != 200:
                 reason = "there is no such file" if fetched.status == 404 else "it was refused"
                 raise failed(

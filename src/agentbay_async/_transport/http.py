@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 15.0
 # Larger bodies are sent as a file, because aiohttp sends bytes in one go and blocks the loop.
 _LARGE_BODY = 256 * 1024
-# Origins for which the proxy is remembered; each session may have its own.
-_KNOWN_ORIGINS = 1024
+# URLs whose parts are remembered; each session may have its own.
+_KNOWN_TARGETS = 1024
 
 #: What aiohttp and the operating system raise when an exchange fails.
 CAUGHT = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
@@ -57,14 +57,18 @@ class AiohttpTransport:
 
     def __init__(self, pools: Pools) -> None:
         self._pools = pools
-        # Looking up a proxy reads the whole environment.
-        self._proxy_for = lru_cache(maxsize=_KNOWN_ORIGINS)(proxy_for)
+        # Parsing a URL is a large part of the cost of a call, and looking up a proxy reads the
+        # whole environment. Only the query differs from call to call.
+        self._target = lru_cache(maxsize=_KNOWN_TARGETS)(_parse_target)
 
     async def send(self, request: HttpRequest) -> HttpResponse:
         """Send `request` once. Its timeout starts when a connection of the pool is free."""
-        url = parse_url(request.url, "http", "https")
-        if url is None:
+        base, _, query = request.url.partition("?")
+        target = self._target(base)
+        if target is None:
             raise ConnectionFailedError(f"{request.action}: not a valid HTTP URL")
+        parts, proxy = target
+        url = URL.build(**parts, query_string=query, encoded=True)
         body = request.body
         data = aiohttp.BytesPayload(body) if len(body) <= _LARGE_BODY else BytesIO(body)
         pool = await self._pools.current()
@@ -76,7 +80,7 @@ class AiohttpTransport:
                     data=data,
                     headers=request.headers,
                     timeout=_time_limits(request.timeout),
-                    proxy=self._proxy_for(f"{url.scheme}://{url.raw_authority}"),
+                    proxy=proxy,
                     allow_redirects=False,
                 ) as response:
                     return HttpResponse(response.status, await response.read(), response.headers)
@@ -86,6 +90,19 @@ class AiohttpTransport:
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""
         await self._pools.aclose()
+
+
+def _parse_target(url: str) -> tuple[dict[str, str], str | None] | None:
+    """Return the parts of a URL without its query, and the proxy for it."""
+    parsed = parse_url(url, "http", "https")
+    if parsed is None:
+        return None
+    parts = {
+        "scheme": parsed.scheme,
+        "authority": parsed.raw_authority,
+        "path": parsed.raw_path,
+    }
+    return parts, proxy_for(url)
 
 
 @lru_cache(maxsize=64)

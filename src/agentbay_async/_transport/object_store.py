@@ -32,7 +32,7 @@ CHUNK = 256 * 1024
 
 
 @attrs.frozen
-class Stored:
+class UploadResponse:
     """The answer of the store to an upload."""
 
     status: int
@@ -40,7 +40,7 @@ class Stored:
 
 
 @attrs.define
-class Fetched:
+class Download:
     """A download in progress. ``size`` is ``None`` when the store did not send it."""
 
     status: int
@@ -50,8 +50,8 @@ class Fetched:
 
 
 async def put(
-    pools: Pools, url: str, body: AsyncIterable[bytes], size: int, *, silence: float
-) -> Stored:
+    pools: Pools, url: str, body: AsyncIterable[bytes], size: int, *, idle_timeout: float
+) -> UploadResponse:
     """Upload `body` to `url`.
 
     Args:
@@ -59,7 +59,7 @@ async def put(
         url: A presigned URL.
         body: The content, in chunks.
         size: The length of the content, in bytes.
-        silence: Seconds without any data after which the transfer has failed.
+        idle_timeout: Seconds without any data after which the transfer has failed.
 
     Raises:
         TransportError: The upload failed, or the URL is invalid.
@@ -74,17 +74,17 @@ async def put(
                 headers={"Content-Length": str(size)},
                 # The signature of the URL covers the headers, so none may be added.
                 skip_auto_headers=("Content-Type",),
-                timeout=_time_limits(silence),
+                timeout=_time_limits(idle_timeout),
                 proxy=proxy_for(url),
             ) as response:
                 await response.read()
-                return Stored(response.status, _etag(response))
+                return UploadResponse(response.status, _etag(response))
         except CAUGHT as error:
-            raise translate_error(error, "upload", silence) from None
+            raise translate_error(error, "upload", idle_timeout) from None
 
 
 @asynccontextmanager
-async def get(pools: Pools, url: str, *, silence: float) -> AsyncIterator[Fetched]:
+async def get(pools: Pools, url: str, *, idle_timeout: float) -> AsyncIterator[Download]:
     """Download the content of `url`; see :func:`put` for the arguments and errors."""
     target = _parse(url)
     pool = await pools.current()
@@ -94,24 +94,24 @@ async def get(pools: Pools, url: str, *, silence: float) -> AsyncIterator[Fetche
                 target,
                 # Compression would change the length and the checksum.
                 headers={"Accept-Encoding": "identity"},
-                timeout=_time_limits(silence),
+                timeout=_time_limits(idle_timeout),
                 proxy=proxy_for(url),
             )
         except CAUGHT as error:
-            raise translate_error(error, "download", silence) from None
+            raise translate_error(error, "download", idle_timeout) from None
         async with response:
-            chunks = _chunks(response, silence)
-            yield Fetched(response.status, _etag(response), response.content_length, chunks)
+            chunks = _chunks(response, idle_timeout)
+            yield Download(response.status, _etag(response), response.content_length, chunks)
 
 
-async def _chunks(response: aiohttp.ClientResponse, silence: float) -> AsyncIterator[bytes]:
+async def _chunks(response: aiohttp.ClientResponse, idle_timeout: float) -> AsyncIterator[bytes]:
     # Translated here and not around the caller's block, whose own errors must pass unchanged.
     chunks = response.content.iter_chunked(CHUNK)
     while True:
         try:
             chunk = await anext(chunks, None)
         except CAUGHT as error:
-            raise translate_error(error, "download", silence) from None
+            raise translate_error(error, "download", idle_timeout) from None
         if chunk is None:
             return
         yield chunk
@@ -124,8 +124,8 @@ def _parse(url: str) -> URL:
     return parsed
 
 
-def _time_limits(silence: float) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=silence)
+def _time_limits(idle_timeout: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=idle_timeout)
 
 
 def _etag(response: aiohttp.ClientResponse) -> str:
