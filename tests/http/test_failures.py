@@ -197,7 +197,7 @@ async def test_a_throttled_client_waits_for_retry_after(
     headers: dict[str, str],
     seconds: float,
 ) -> None:
-    """Never earlier than asked for, and at most a little later."""
+    """Never shorter, and at most a little longer."""
     scripted.fail("GetSession", "Throttling", status=429, headers=headers)
     scripted.ok("GetSession", {"SessionId": "s-1"})
     assert (await bay.get("s-1")).success

@@ -111,7 +111,7 @@ def test_the_certificates_of_the_environment_are_trusted(
     variables: dict[str, str],
     said: str,
 ) -> None:
-    """SSL_CERT_FILE adds an authority, as everywhere else; without it, nobody trusts it."""
+    """SSL_CERT_FILE adds an authority, as for other programs."""
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
         tmp_path / "server.pem"

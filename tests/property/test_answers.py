@@ -75,13 +75,13 @@ def test_file_parsers_accept_any_output(output: str) -> None:
 @given(st.dictionaries(st.sampled_from(["cpu_count", "mem_used", "rx_rate_kbps"]), _json))
 def test_metrics_accept_any_document(document: dict[str, Any]) -> None:
     """An invalid or infinite number is ``None``."""
-    assert isinstance(_metrics._metrics(document), SessionMetrics)
+    assert isinstance(_metrics._read_metrics(document), SessionMetrics)
 
 
 @given(_json)
 def test_to_int_accepts_any_value(value: object) -> None:
     """An invalid number is 0."""
-    assert isinstance(_ui.number(value), int)
+    assert isinstance(_ui.to_int(value), int)
 
 
 _results = st.fixed_dictionaries(

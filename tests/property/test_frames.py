@@ -24,7 +24,7 @@ _json = st.recursive(
     max_leaves=8,
 )
 _deep = st.sampled_from([900, 970, 990, 20_000]).map(lambda depth: "[" * depth + "]" * depth)
-# CALL and STREAM stand for invocations that somebody waits for.
+# CALL and STREAM are the ids of pending invocations.
 _ids = st.sampled_from(["CALL", "STREAM", "other"]) | _json
 _events = st.sampled_from(["pty.output", "pty.exit", "pty.error", "stdout", "result", "error"])
 _data = st.fixed_dictionaries(
@@ -73,55 +73,60 @@ def test_any_text_is_a_frame_or_a_value_error(text: str | bytes) -> None:
         assert frame.id
 
 
-class _Fed:
-    """A line on which a session says what it is told to; questions are only remembered."""
+class _ScriptedConnection:
+    """A connection that delivers given frames, and records the frames that are sent."""
 
     def __init__(self) -> None:
-        self.said: asyncio.Queue[str | bytes | None] = asyncio.Queue()
-        self.asked: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.incoming: asyncio.Queue[str | bytes | None] = asyncio.Queue()
+        self.sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
     async def send(self, text: str) -> None:
-        self.asked.put_nowait(json.loads(text))
+        self.sent.put_nowait(json.loads(text))
 
     async def receive(self) -> str | bytes | None:
-        return await self.said.get()
+        return await self.incoming.get()
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Nothing to close."""
 
 
-async def _heard(texts: list[str | bytes]) -> None:
-    """Let a session say all this while a call, a stream and a listener wait for it."""
-    line, frames = _Fed(), list[Frame]()
+async def _deliver(texts: list[str | bytes]) -> None:
+    """Deliver frames while a call, a stream and a subscriber are waiting."""
+    connection, frames = _ScriptedConnection(), list[Frame]()
 
-    async def dial() -> _Fed:
-        return line
+    async def dial() -> _ScriptedConnection:
+        return connection
 
     socket = SessionSocket(dial, SystemClock(), "s-1")
     socket.subscribe("SERVER", Subscriber(frames.append, lambda: None, lambda _: None))
     stream = await socket.stream("SERVER", {})
     call = asyncio.create_task(_outcome(socket.call("SERVER", {}, _DEADLINE)))
-    names = {name: (await line.asked.get())["invocationId"] for name in ("STREAM", "CALL")}
+    names = {name: (await connection.sent.get())["invocationId"] for name in ("STREAM", "CALL")}
     for text in texts:
         for name, invocation in names.items():
             text = text.replace(name, invocation) if isinstance(text, str) else text
-        line.said.put_nowait(text)
+        connection.incoming.put_nowait(text)
     for invocation in names.values():
         last = {"invocationId": invocation, "source": "SERVER", "target": "SDK"}
-        line.said.put_nowait(json.dumps({**last, "data": {"phase": "end", "result": {}}}))
+        connection.incoming.put_nowait(json.dumps({**last, "data": {"phase": "end", "result": {}}}))
     assert isinstance(await call, (dict, AgentBayError))
     found: object = {}
     while isinstance(found, dict):
         found = await _outcome(stream.next())
     assert found is None or isinstance(found, AgentBayError)
-    await _still_answers(socket, line)
+    await _still_answers(socket, connection)
     await socket.aclose()
 
 
-async def _still_answers(socket: SessionSocket, line: _Fed) -> None:
+async def _still_answers(socket: SessionSocket, connection: _ScriptedConnection) -> None:
     call = asyncio.create_task(socket.call("SERVER", {}, _DEADLINE))
-    answer = {**await line.asked.get(), "source": "SERVER", "target": "SDK", "data": {"result": 7}}
-    line.said.put_nowait(json.dumps(answer))
+    answer = {
+        **await connection.sent.get(),
+        "source": "SERVER",
+        "target": "SDK",
+        "data": {"result": 7},
+    }
+    connection.incoming.put_nowait(json.dumps(answer))
     assert await call == {"result": 7}
 
 
@@ -135,7 +140,7 @@ async def _outcome(work: Any) -> object:
 @given(st.lists(_texts, max_size=6))
 def test_no_frames_end_a_connection_or_leave_a_caller_waiting(texts: list[str | bytes]) -> None:
     """A call and a stream end with a value or a typed error; the next call is answered."""
-    asyncio.run(asyncio.wait_for(_heard(texts), _DEADLINE))
+    asyncio.run(asyncio.wait_for(_deliver(texts), _DEADLINE))
 
 
 class _Connection:
@@ -151,7 +156,7 @@ class _Connection:
         return {}
 
     async def notify(self, method: str, params: dict[str, Any]) -> None:
-        """Nobody listens."""
+        """Ignore what is sent."""
 
 
 async def _seen(pieces: list[dict[str, Any]], start: int | None) -> None:

@@ -335,7 +335,7 @@ async def test_a_refused_connection_is_given_up(
     kind: type[Exception],
     attempts: int,
 ) -> None:
-    """At once where trying again cannot help; whoever asked gets to know why."""
+    """At once if another attempt cannot help; the caller gets the reason."""
     machine.handshake_status = status
     with pytest.raises(kind):
         await socket.call("S", {"method": "m"})

@@ -164,5 +164,5 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def _is_count(text: str) -> bool:
-    # int() raises for thousands of digits, and nobody waits for a number of 16.
+    # int() raises for thousands of digits, and no real delay has 16.
     return text.isascii() and text.isdecimal() and len(text) < 16

@@ -204,7 +204,7 @@ class SessionSocket:
         await connection.send(text)
 
     async def _connected(self) -> Connection:
-        # Counted, so that the runner keeps trying to connect while somebody waits here.
+        # Counted, so that the runner keeps trying to connect while a caller waits here.
         self._waiting += 1
         try:
             connection = self._connection
