@@ -67,8 +67,10 @@ class AiohttpTransport:
         target = self._target(base)
         if target is None:
             raise ConnectionFailedError(f"{request.action}: not a valid HTTP URL")
-        parts, proxy = target
-        url = URL.build(**parts, query_string=query, encoded=True)
+        scheme, authority, path, proxy = target
+        url = URL.build(
+            scheme=scheme, authority=authority, path=path, query_string=query, encoded=True
+        )
         body = request.body
         data = aiohttp.BytesPayload(body) if len(body) <= _LARGE_BODY else BytesIO(body)
         pool = await self._pools.current()
@@ -92,17 +94,12 @@ class AiohttpTransport:
         await self._pools.aclose()
 
 
-def _parse_target(url: str) -> tuple[dict[str, str], str | None] | None:
-    """Return the parts of a URL without its query, and the proxy for it."""
+def _parse_target(url: str) -> tuple[str, str, str, str | None] | None:
+    """Return scheme, authority and path of a URL without a query, and the proxy for it."""
     parsed = parse_url(url, "http", "https")
     if parsed is None:
         return None
-    parts = {
-        "scheme": parsed.scheme,
-        "authority": parsed.raw_authority,
-        "path": parsed.raw_path,
-    }
-    return parts, proxy_for(url)
+    return parsed.scheme, parsed.raw_authority, parsed.raw_path, proxy_for(url)
 
 
 @lru_cache(maxsize=64)
