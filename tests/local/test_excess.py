@@ -105,7 +105,8 @@ async def test_a_stopped_command_names_the_limit(limited: Api, command: str, rea
 
 async def test_a_flood_of_output_is_truncated(limited: Api) -> None:
     """The answer says so."""
-    answer = await run(limited, await limited.session(), LOG_FLOODER, 1500)
+    flood = "yes flood | head -c 20000000; yes flood | head -c 20000000 >&2"
+    answer = await run(limited, await limited.session(), flood, 60_000)
     assert answer["truncated"] is True
     assert len(answer["stdout"]) + len(answer["stderr"]) <= 33 * MIB
 
