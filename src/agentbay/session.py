@@ -227,7 +227,7 @@ class Session(_facade.Facade[AsyncSession]):
         This does not extend ``max_runtime``; use `warn` to learn that it is nearly over.
 
         Args:
-            every: Seconds (or a timedelta) between two keep-alives; less than the idle time.
+            every: Seconds (or a timedelta) between two requests; less than the idle time.
             warn: Called once, with the remaining time, shortly before ``max_runtime`` is over.
                 Needs a session whose :attr:`remaining` is known.
             warn_before: Time between the warning and the end, in seconds or as a timedelta.
