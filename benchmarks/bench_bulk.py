@@ -1,6 +1,6 @@
-"""What thousands of sessions cost: `create_many` against raw aiohttp and the official client.
+"""Benchmark of thousands of sessions: `create_many`, raw aiohttp and the official client.
 
-Each job runs in a process of its own, in turns, against one stub over TLS; see the README.
+Each job runs in a new process, in turns, against one stub over TLS; see the README.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Cell:
 
 @attrs.frozen
 class Figures(Sample):
-    """What a job took in all, and its memory in bytes."""
+    """The total time of a job, and its memory in bytes."""
 
     growth: int = 0
     peak: int = 0
@@ -57,7 +57,7 @@ Measured = dict[Cell, list[Figures]]
 
 
 def cells(*, full: bool) -> list[Cell]:
-    """Return what is measured in each round."""
+    """Return the jobs that each round measures."""
     counts = (100, 1000, 10_000) if full else (100, 1000)
     bulk = [
         Cell(job, count, latency)
@@ -107,65 +107,65 @@ def measure_official(service: StubService, python: Path, rounds: int) -> Measure
     figures: Measured = {}
     for flavour, count in (("async", 100), ("sync", 1000)):
         with closing(Official(service, python, flavour)) as client:
-            taken = [client.run("bulk", count) for _ in range(rounds)]
+            measured = [client.run("bulk", count) for _ in range(rounds)]
         cell = Cell(client.name, count)
-        figures[cell] = [Figures(one.wall * count, one.cpu * count) for one in taken]
+        figures[cell] = [Figures(one.wall * count, one.cpu * count) for one in measured]
     return figures
 
 
 def rows(figures: Measured) -> Iterator[list[str]]:
     """Yield the table, line by line."""
-    for cell, taken in figures.items():
-        cpu = Spread.of([one.cpu for one in taken]).median
+    for cell, measured in figures.items():
+        cpu = Spread.of([one.cpu for one in measured]).median
         yield [
             cell.job,
             f"{cell.count:,}",
             f"{cell.latency * 1000:g}",
-            f"{Spread.of([one.wall for one in taken]).median:.2f}",
+            f"{Spread.of([one.wall for one in measured]).median:.2f}",
             f"{cpu:.2f}",
             f"{cpu / cell.count * 1e6:,.0f}",
-            f"{Spread.of([one.growth for one in taken]).median / 1e6:.1f}",
-            f"{Spread.of([one.peak for one in taken]).median / 1e6:.0f}",
-            f"{Spread.of([one.requests for one in taken]).median:.0f}",
-            f"{Spread.of([one.connections for one in taken]).median:.0f}",
+            f"{Spread.of([one.growth for one in measured]).median / 1e6:.1f}",
+            f"{Spread.of([one.peak for one in measured]).median / 1e6:.0f}",
+            f"{Spread.of([one.requests for one in measured]).median:.0f}",
+            f"{Spread.of([one.connections for one in measured]).median:.0f}",
         ]
 
 
 def targets(figures: Measured) -> list[Target]:
     """Return what must hold."""
     reached = list(_ratios(figures))
-    for cell, taken in figures.items():
+    for cell, measured in figures.items():
         if cell.job == "listing":
-            requests = Spread.of([one.requests for one in taken])
-            growth = Spread.of([one.growth / 1e6 for one in taken])
+            requests = Spread.of([one.requests for one in measured])
+            growth = Spread.of([one.growth / 1e6 for one in measured])
             reached.append(Target("list of 10,000: requests", 100, requests))
             reached.append(Target("list of 10,000: growth, MB", 3, growth))
         if cell.job == "gather":
-            failed = Spread.of([one.failed for one in taken])
-            peak = Spread.of([one.peak / 1e6 for one in taken])
+            failed = Spread.of([one.failed for one in measured])
+            peak = Spread.of([one.peak / 1e6 for one in measured])
             reached.append(Target("5,000 creates by gather: failures", 0, failed))
             reached.append(Target("5,000 creates by gather: peak, MB", 160, peak))
     return [*reached, *_against_official(figures), *_flat(figures)]
 
 
 def _ratios(figures: Measured) -> Iterator[Target]:
-    for cell, taken in figures.items():
+    for cell, measured in figures.items():
         base = figures.get(attrs.evolve(cell, job="raw"))
         if cell.job == "ours" and base and cell.count >= 1000:
             what = f"create_many {cell.count:,} at {cell.latency * 1000:g} ms"
-            yield Target(f"{what}: CPU / raw aiohttp", 1.35, cpu_ratio(taken, base))
+            yield Target(f"{what}: CPU / raw aiohttp", 1.35, cpu_ratio(measured, base))
         ours = figures.get(attrs.evolve(cell, job="ours"))
         if cell.job == "blocking" and ours and cell.count >= 1000:
             what = f"blocking create_many {cell.count:,} at {cell.latency * 1000:g} ms"
-            yield Target(f"{what}: CPU / ours", 1.35, cpu_ratio(taken, ours))
+            yield Target(f"{what}: CPU / ours", 1.35, cpu_ratio(measured, ours))
             if cell.latency:
-                yield Target(f"{what}: wall / ours", 1.03, wall_ratio(taken, ours))
+                yield Target(f"{what}: wall / ours", 1.03, wall_ratio(measured, ours))
 
 
 def _flat(figures: Measured) -> Iterator[Target]:
     """Yield how the CPU of one session grows with their number, connections left aside.
 
-    What the first hundred cost, a connection each, is taken off both sides.
+    What the first hundred cost, a connection each, is measured off both sides.
     """
     by_count = {c.count: f for c, f in figures.items() if c.job == "ours" and not c.latency}
     if {100, 1000, 10_000} <= by_count.keys():
@@ -177,10 +177,10 @@ def _flat(figures: Measured) -> Iterator[Target]:
 def _against_official(figures: Measured) -> Iterator[Target]:
     """Yield our time for each session in hundredths of the official one's."""
     for name, times in (("official async", 100), ("official sync", 5)):
-        for cell, taken in figures.items():
+        for cell, measured in figures.items():
             if cell.job == name:
                 ours = figures[Cell("ours", 1000)]
-                pairs = zip(ours, taken, strict=False)
+                pairs = zip(ours, measured, strict=False)
                 parts = [one.wall / 1000 / (two.wall / cell.count) * 100 for one, two in pairs]
                 yield Target(f"create_many / {name}: wall, %", 100 / times, Spread.of(parts))
 
@@ -227,8 +227,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _document(figures: Measured) -> list[dict[str, Any]]:
     return [
-        {**attrs.asdict(cell), "figures": list(map(attrs.asdict, taken))}
-        for cell, taken in figures.items()
+        {**attrs.asdict(cell), "figures": list(map(attrs.asdict, measured))}
+        for cell, measured in figures.items()
     ]
 
 

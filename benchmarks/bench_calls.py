@@ -1,7 +1,7 @@
-"""What one call costs: raw aiohttp, our two packages and the official client, side by side.
+"""Benchmark of one call: raw aiohttp, our two packages and the official client.
 
-All of them call the same stub over TLS, in turns, so that whatever else the machine does hits all
-of them alike. Ratios are of CPU time within a round; see the README beside this file.
+All of them call the same stub over TLS, in turns, so that other load of the machine affects all of
+them alike. Ratios are of CPU time within a round; see the README beside this file.
 """
 
 from __future__ import annotations
@@ -76,21 +76,21 @@ def _part(client: Client, calls: int) -> int:
 def rows(samples: Samples) -> Iterator[list[str]]:
     """Yield the table, line by line."""
     for operation, by_client in samples.items():
-        for name, taken in by_client.items():
+        for name, measured in by_client.items():
             yield [
                 operation,
                 name,
-                f"{Spread.of([sample.wall for sample in taken]).median * 1e6:,.0f}",
-                f"{Spread.of([sample.cpu for sample in taken]).median * 1e6:,.0f}",
-                f"{Spread.of([sample.requests for sample in taken]).median:g}",
-                f"{Spread.of([sample.connections for sample in taken]).median:g}",
-                _against(taken, by_client[RawAiohttp.name], shown=name != RawAiohttp.name),
-                _against(taken, by_client[OurAsync.name], shown=name == OurBlocking.name),
+                f"{Spread.of([sample.wall for sample in measured]).median * 1e6:,.0f}",
+                f"{Spread.of([sample.cpu for sample in measured]).median * 1e6:,.0f}",
+                f"{Spread.of([sample.requests for sample in measured]).median:g}",
+                f"{Spread.of([sample.connections for sample in measured]).median:g}",
+                _against(measured, by_client[RawAiohttp.name], shown=name != RawAiohttp.name),
+                _against(measured, by_client[OurAsync.name], shown=name == OurBlocking.name),
             ]
 
 
-def _against(taken: Sequence[Sample], base: Sequence[Sample], *, shown: bool) -> str:
-    return str(cpu_ratio(taken, base)) if shown else ""
+def _against(measured: Sequence[Sample], base: Sequence[Sample], *, shown: bool) -> str:
+    return str(cpu_ratio(measured, base)) if shown else ""
 
 
 def targets(samples: Samples) -> list[Target]:
@@ -120,7 +120,9 @@ def document(samples: Samples, options: argparse.Namespace) -> dict[str, Any]:
         "calls": options.calls,
         "latency": options.latency,
         "operations": {
-            operation: {name: list(map(attrs.asdict, taken)) for name, taken in by_client.items()}
+            operation: {
+                name: list(map(attrs.asdict, measured)) for name, measured in by_client.items()
+            }
             for operation, by_client in samples.items()
         },
     }

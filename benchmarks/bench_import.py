@@ -1,7 +1,6 @@
-"""What importing costs: both packages against the libraries they stand on, in fresh processes.
+"""Benchmark of importing: both packages against their dependencies, in new interpreters.
 
-The cases take turns, each in an interpreter of its own; the last run of each tells what was loaded.
-See the README beside this file.
+The cases take turns, each in a new interpreter. See the README beside this file.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ CASES = {
 IMPORT_MOST = 1.6
 CLIENT_MOST = 1.25
 
-# Appended to a case: what the interpreter holds when the case is over.
+# Appended to a case: the resources of the interpreter at its end.
 _REPORT = """
 import json, resource, sys, threading
 try:
@@ -65,13 +64,13 @@ Samples = dict[str, list[Sample]]
 
 
 @attrs.frozen
-class Holding:
-    """What an interpreter holds after a case.
+class Footprint:
+    """The resources of an interpreter after a case.
 
     Attributes:
-        modules: Modules that are loaded; the report itself loads a few.
-        threads: Threads of Python.
-        peak: The most memory it had, in KiB.
+        modules: The number of loaded modules; the report itself loads a few.
+        threads: The number of Python threads.
+        peak: The peak of its memory, in KiB.
         aiohttp: Whether aiohttp is loaded.
         files: Files that appeared in the working directory.
     """
@@ -88,22 +87,23 @@ class Interpreters:
 
     def __init__(self, environment: str) -> None:
         self._directory = environment
-        hidden = {"HOME": environment}
-        shown = {key: text for key, text in os.environ.items() if not key.startswith("AGENTBAY_")}
-        self._env = {**shown, **hidden}
+        inherited = {
+            key: text for key, text in os.environ.items() if not key.startswith("AGENTBAY_")
+        }
+        self._env = {**inherited, "HOME": environment}
 
-    def take(self, code: str) -> Sample:
-        """Run `code` and return what the whole process took."""
+    def measure(self, code: str) -> Sample:
+        """Run `code` and return the time of the whole process."""
         before, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
         self._run(code)
         wall, after = time.perf_counter() - wall, resource.getrusage(resource.RUSAGE_CHILDREN)
         cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         return Sample(wall, cpu)
 
-    def look(self, code: str) -> Holding:
-        """Run `code` and return what is loaded then."""
-        said: dict[str, Any] = json.loads(self._run(code + _REPORT))
-        return Holding(**said, files=len(os.listdir(self._directory)))
+    def inspect(self, code: str) -> Footprint:
+        """Run `code` and return the resources of the interpreter at its end."""
+        report: dict[str, Any] = json.loads(self._run(code + _REPORT))
+        return Footprint(**report, files=len(os.listdir(self._directory)))
 
     def _run(self, code: str) -> str:
         done = subprocess.run(
@@ -119,45 +119,45 @@ class Interpreters:
 
 
 def measure(interpreters: Interpreters, rounds: int) -> Samples:
-    """Let the cases take turns; who begins changes from round to round."""
+    """Let the cases take turns; each round starts with another case."""
     samples: Samples = {name: [] for name in CASES}
     names = list(CASES)
     for number in range(rounds):
         first = number % len(names)
         for name in [*names[first:], *names[:first]]:
-            samples[name].append(interpreters.take(CASES[name]))
+            samples[name].append(interpreters.measure(CASES[name]))
     return samples
 
 
-def over_bare(taken: Sequence[Sample], bare: Sequence[Sample]) -> list[Sample]:
-    """Return what `taken` cost beyond an interpreter that does nothing."""
+def over_bare(measured: Sequence[Sample], bare: Sequence[Sample]) -> list[Sample]:
+    """Return the samples less the cost of an interpreter that does nothing."""
     return [
         Sample(mine.wall - empty.wall, mine.cpu - empty.cpu)
-        for mine, empty in zip(taken, bare, strict=True)
+        for mine, empty in zip(measured, bare, strict=True)
     ]
 
 
-def rows(samples: Samples, held: dict[str, Holding]) -> Iterator[list[str]]:
-    """Yield the table, line by line."""
-    for name, taken in samples.items():
-        holding = held[name]
+def rows(samples: Samples, footprints: dict[str, Footprint]) -> Iterator[list[str]]:
+    """Yield the rows of the table."""
+    for name, measured in samples.items():
+        footprint = footprints[name]
         yield [
             name,
-            f"{Spread.of([sample.wall for sample in taken]).median * 1e3:.0f}",
-            f"{Spread.of([sample.cpu for sample in taken]).median * 1e3:.0f}",
-            str(cpu_ratio(taken, samples[THREE])),
-            str(cpu_ratio(taken, samples[FOUR])),
-            f"{holding.peak / 1024:.1f}",
-            str(holding.modules),
-            str(holding.threads),
-            "yes" if holding.aiohttp else "no",
-            str(holding.files),
+            f"{Spread.of([sample.wall for sample in measured]).median * 1e3:.0f}",
+            f"{Spread.of([sample.cpu for sample in measured]).median * 1e3:.0f}",
+            str(cpu_ratio(measured, samples[THREE])),
+            str(cpu_ratio(measured, samples[FOUR])),
+            f"{footprint.peak / 1024:.1f}",
+            str(footprint.modules),
+            str(footprint.threads),
+            "yes" if footprint.aiohttp else "no",
+            str(footprint.files),
         ]
 
 
 def targets(samples: Samples) -> list[Target]:
-    """Return what must hold: of whole processes, the interpreter's own start included."""
-    wanted = [
+    """Return the targets: ratios of whole processes, with the start of the interpreter."""
+    ratios = [
         (ASYNC, THREE, IMPORT_MOST),
         (BLOCKING, THREE, IMPORT_MOST),
         (ASYNC_CLIENT, FOUR, CLIENT_MOST),
@@ -165,12 +165,12 @@ def targets(samples: Samples) -> list[Target]:
     ]
     return [
         Target(f"{name} / {base}", most, cpu_ratio(samples[name], samples[base]))
-        for name, base, most in wanted
+        for name, base, most in ratios
     ]
 
 
 def net_ratios(samples: Samples) -> Iterator[str]:
-    """Yield the same ratios without the interpreter's own start, for information."""
+    """Yield the ratios without the start of the interpreter, for information."""
     for name, base in ((BLOCKING, THREE), (ASYNC_CLIENT, FOUR), (BLOCKING_CLIENT, FOUR)):
         these, those = (over_bare(samples[which], samples[BARE]) for which in (name, base))
         yield f"over bare python  {name} / {base}: {cpu_ratio(these, those)}"
@@ -189,14 +189,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     with tempfile.TemporaryDirectory(prefix="agentbay-bench-") as environment:
         interpreters = Interpreters(environment)
-        # This also compiles what is not compiled yet, before anything is measured.
-        held = {name: interpreters.look(code) for name, code in CASES.items()}
+        # This also writes missing .pyc files, before anything is measured.
+        footprints = {name: interpreters.inspect(code) for name, code in CASES.items()}
         samples = measure(interpreters, options.rounds)
     head = "process|wall ms|CPU ms|CPU / three|CPU / four|RSS MiB|modules|threads|aiohttp|files"
-    print(table(head.split("|"), rows(samples, held)), end="\n\n")
+    print(table(head.split("|"), rows(samples, footprints)), end="\n\n")
     if options.json:
-        taken = {name: list(map(attrs.asdict, each)) for name, each in samples.items()}
-        options.json.write_text(json.dumps(taken, indent=1))
+        measured = {name: list(map(attrs.asdict, each)) for name, each in samples.items()}
+        options.json.write_text(json.dumps(measured, indent=1))
     reached = targets(samples)
     print(*reached, *net_ratios(samples), sep="\n")
     return 1 if options.check and any(target.missed for target in reached) else 0

@@ -57,9 +57,9 @@ async def _round(stores: list[StoredSessions], number: int, samples: Samples) ->
     first = number % len(stores)
     for name in stores[0].calls:
         for store in [*stores[first:], *stores[:first]]:
-            taken = await store.timed(name, _CALLS)
+            measured = await store.timed(name, _CALLS)
             if number >= 0:
-                samples.setdefault(name, {}).setdefault(store.stored, []).append(taken)
+                samples.setdefault(name, {}).setdefault(store.stored, []).append(measured)
 
 
 def live_rows(run: ManySessions, count: int) -> Iterator[list[str]]:
@@ -94,12 +94,12 @@ def stored_rows(samples: Samples) -> Iterator[list[str]]:
     """Yield the table of the stored sessions."""
     for name, by_size in samples.items():
         smallest = by_size[min(by_size)]
-        for size, taken in by_size.items():
-            wall = Spread.of([sample.wall * 1e6 for sample in taken])
-            cpu = Spread.of([sample.cpu * 1e6 for sample in taken])
-            shown = (wall.median, cpu.median, cpu.p10, cpu.p90)
-            figures = [f"{value:,.0f}" for value in shown]
-            ratio = "" if taken is smallest else str(cpu_ratio(taken, smallest))
+        for size, measured in by_size.items():
+            wall = Spread.of([sample.wall * 1e6 for sample in measured])
+            cpu = Spread.of([sample.cpu * 1e6 for sample in measured])
+            values = (wall.median, cpu.median, cpu.p10, cpu.p90)
+            figures = [f"{value:,.0f}" for value in values]
+            ratio = "" if measured is smallest else str(cpu_ratio(measured, smallest))
             yield [name, f"{size:,}", *figures, ratio]
 
 
@@ -151,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(table(_STORED_HEAD.split("|"), stored_rows(samples)))
         reached += stored_targets(samples)
         figures["stored"] = {
-            name: {size: list(map(attrs.asdict, taken)) for size, taken in by_size.items()}
+            name: {size: list(map(attrs.asdict, measured)) for size, measured in by_size.items()}
             for name, by_size in samples.items()
         }
     print()

@@ -49,9 +49,9 @@ async def measure(
         for step, calls in steps.items():
             for environment in [*environments[first:], *environments[:first]]:
                 if step in environment.steps:
-                    taken = await _timed(environment.steps[step], calls)
+                    measured = await _timed(environment.steps[step], calls)
                     if number >= 0:
-                        samples[step].setdefault(environment.name, []).append(taken)
+                        samples[step].setdefault(environment.name, []).append(measured)
     return samples
 
 
@@ -67,9 +67,9 @@ def rows(samples: Samples) -> Iterator[list[str]]:
     """Yield the table, line by line."""
     for step, by_environment in samples.items():
         for name in (Plain.name, InSandbox.name, OverHttp.name):
-            if taken := by_environment.get(name):
-                spread = Spread.of([sample.wall * 1e3 for sample in taken])
-                ratio = wall_ratio(taken, by_environment[Plain.name])
+            if measured := by_environment.get(name):
+                spread = Spread.of([sample.wall * 1e3 for sample in measured])
+                ratio = wall_ratio(measured, by_environment[Plain.name])
                 figures = [f"{value:,.2f}" for value in (spread.median, spread.p10, spread.p90)]
                 yield [step, name, *figures, "" if name == Plain.name else str(ratio)]
 
@@ -94,7 +94,9 @@ def document(samples: Samples, options: argparse.Namespace) -> dict[str, Any]:
         "machine": {"python": platform.python_version(), "cpus": os.cpu_count()},
         "rounds": options.rounds,
         "steps": {
-            step: {name: list(map(attrs.asdict, taken)) for name, taken in by_environment.items()}
+            step: {
+                name: list(map(attrs.asdict, measured)) for name, measured in by_environment.items()
+            }
             for step, by_environment in samples.items()
         },
     }

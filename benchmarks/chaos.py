@@ -170,7 +170,7 @@ async def _check_end_state(
     findings.doubles.extend(job for job in set(jobs) if jobs.count(job) > 1)
     for session_id in living.keys() & state.held.keys():
         found = (await (await client.get(session_id)).session.get_labels()).unwrap()
-        if state.held[session_id].contradicts(found):
+        if state.held[session_id].excludes(found):
             findings.wrong_labels.append(f"{session_id}: {found}")
     await _compare_files(client, state)
     for session_id in living:
@@ -188,7 +188,7 @@ async def _compare_files(client: AsyncAgentBay, state: SharedState) -> None:
             found = target.read_bytes() if result.success else None
             state.findings.counts["files compared"] += 1
             state.findings.counts["bytes compared"] += len(found or b"")
-            if claim.contradicts(found):
+            if claim.excludes(found):
                 state.findings.files_lost.append(f"{path} of {context}: {result.error_message}")
                 state.findings.bytes_lost += min(map(len, claim.values))
 

@@ -1,4 +1,4 @@
-"""What all tests share: a clean environment, a clock that does not wait, and child processes."""
+"""Fixtures of all tests: a clean environment, a clock that does not wait, and child processes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _is_setting(name: str) -> bool:
 def _clean_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Hide the settings of whoever runs the tests: variables, proxies, and the profile file."""
+    """Hide the settings of the user who runs the tests: variables, proxies, the profile file."""
     for name in filter(_is_setting, list(os.environ)):
         monkeypatch.delenv(name)
     # Each test has its own ledger: one that reads it must not see the sessions of another test.
@@ -85,7 +85,7 @@ def clock() -> InstantClock:
 
 @pytest.fixture
 def run_child() -> Callable[..., str]:
-    """Run code in a Python of its own; return its output, and fail if it fails or complains."""
+    """Run code in a child process; return its output, and fail if it fails or writes to stderr."""
 
     def run(code: str, *options: str, **variables: str) -> str:
         done = subprocess.run(

@@ -58,7 +58,7 @@ class FastClock:
 
 @attrs.frozen
 class Ended(Generic[T]):
-    """How an operation ended: with a value, with an error of the library, or cancelled."""
+    """The end of an operation: a value, an error of the library, or a cancellation."""
 
     value: T | None = None
     cancelled: bool = False
@@ -69,7 +69,7 @@ class Ended(Generic[T]):
         return self.value is not None
 
     def note(self, claim: Claim[Any], *values: object) -> None:
-        """Tell a claim what came of a change to one of `values`."""
+        """Record in a claim the end of a change to one of `values`."""
         if self.ok:
             claim.acknowledged(*values)
         elif self.cancelled:
@@ -136,7 +136,7 @@ class Worker:
     async def _look(self, session: AsyncSession, job: str, claim: Claim[dict[str, str]]) -> None:
         """Ask for the labels, and for the sessions that have them."""
         found = await self._try("get labels", _unwrap(session.get_labels()))
-        if found.value is not None and claim.contradicts(found.value.data):
+        if found.value is not None and claim.excludes(found.value.data):
             self._state.findings.wrong_labels.append(f"{job}: {found.value.data}")
         listed = await self._try("list", self._ids({"job": job}))
         for other in listed.value or ():

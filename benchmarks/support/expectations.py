@@ -21,7 +21,7 @@ class Claim(Generic[T]):
 
     Attributes:
         values: The possible values.
-        firm: Whether one of them must be there, because a change was acknowledged.
+        certain: Whether one of them must be there, because a change was acknowledged.
     """
 
     values: list[T] = attrs.field(factory=list)
@@ -42,7 +42,7 @@ class Claim(Generic[T]):
         self.values.extend(values)
         self._late.extend(values)
 
-    def contradicts(self, found: T | None) -> bool:
+    def excludes(self, found: T | None) -> bool:
         """Return whether `found` is not a possible value."""
         return self.certain and found not in self.values
 

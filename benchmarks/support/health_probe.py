@@ -35,7 +35,7 @@ class HealthProbe:
             [sys.executable, "-m", "support.health_probe", self._endpoint],
             env={**os.environ, "PYTHONPATH": str(_BENCHMARKS)},
         )
-        self.taken()
+        self.read_latencies()
         return self
 
     def __exit__(
@@ -46,7 +46,7 @@ class HealthProbe:
     ) -> None:
         self._child.close()
 
-    def taken(self) -> list[float]:
+    def read_latencies(self) -> list[float]:
         """Return the latency in seconds of each poll since the last call."""
         seconds: list[float] = self._child.ask({})["seconds"]
         return seconds

@@ -20,7 +20,7 @@ class Footprint:
     Attributes:
         processes: All below it.
         descriptors: Its open files and sockets.
-        mounts: The largest table of mounts of its threads; one of them makes mounts of its own.
+        mounts: The largest mount table of its threads; one thread has a private one.
         directories: Those of sessions in its home.
     """
 

@@ -1,4 +1,4 @@
-"""A local service in a process of its own, as users run it: `python -m support.local`."""
+"""Run a local service in a child process, as users do: `python -m support.local`."""
 
 from __future__ import annotations
 

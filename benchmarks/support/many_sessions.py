@@ -85,7 +85,7 @@ class ManySessions:
             session = (await bay.create()).unwrap()
             await _echo(session)()
             (await session.delete()).unwrap()
-        self.probe.taken()
+        self.probe.read_latencies()
 
     async def _create(self, count: int) -> list[AsyncSession]:
         started, cpu = time.perf_counter(), host.cpu(self.service.pid)
@@ -115,7 +115,7 @@ class ManySessions:
 
     def _note(self, name: str, started: float, cpu: float, each: list[float], failed: int) -> None:
         wall, cpu = time.perf_counter() - started, host.cpu(self.service.pid) - cpu
-        self.phases.append(Phase(name, wall, cpu, each, self.probe.taken(), failed))
+        self.phases.append(Phase(name, wall, cpu, each, self.probe.read_latencies(), failed))
 
     async def _measure(self, count: int, before: Footprint, free: int) -> None:
         now = self._footprint()

@@ -74,7 +74,7 @@ class Official:
         self._child.read_line()
 
     def run(self, operation: str, calls: int) -> Sample:
-        """Carry out an operation so many times and return what one took."""
+        """Repeat an operation `calls` times and return the mean time of one."""
         answer = self._child.ask({"operation": operation, "calls": calls})
         return Sample(answer["wall"], answer["cpu"])
 

@@ -1,4 +1,4 @@
-"""What runs in the official client's environment: carry out operations, say what they took.
+"""Child process with the official client: run operations and report their times.
 
 Reads lines of JSON from stdin and answers each on stdout. Run as ``official_program.py COLOUR``
 with the client's own interpreter; there, ``agentbay`` is the official package.
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Whatever the client prints must not get between the lines of JSON.
+# Output of the client must not get between the lines of JSON.
 _answers = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
 
@@ -30,7 +30,7 @@ LABELS = {"project": "bench", "stage": "test"}
 COMMAND = {"command": "echo hi", "timeout_ms": 1000}
 
 
-def _say(value: object) -> None:
+def _write_line(value: object) -> None:
     print(json.dumps(value), file=_answers, flush=True)
 
 
@@ -57,7 +57,7 @@ class Async:
         }
 
     def run(self, operation: str, calls: int) -> None:
-        """Carry out an operation so many times."""
+        """Repeat an operation `calls` times."""
         self._loop.run_until_complete(self._run(operation, calls))
 
     async def _run(self, operation: str, calls: int) -> None:
@@ -68,7 +68,7 @@ class Async:
             _checked(await self.calls[operation]())
 
     async def _bulk(self, count: int) -> None:
-        """As many at once as its own pool has connections: without that limit it fails."""
+        # Without the limit, which is the size of its own pool, it fails.
         turns = asyncio.Semaphore(100)
 
         async def create() -> None:
@@ -94,7 +94,7 @@ class Sync:
         }
 
     def run(self, operation: str, calls: int) -> None:
-        """Carry out an operation so many times."""
+        """Repeat an operation `calls` times."""
         if operation == BULK:
             with ThreadPoolExecutor(32) as threads:
                 list(threads.map(lambda _: _checked(self.calls["create"]()), range(calls)))
@@ -106,14 +106,14 @@ class Sync:
 def main() -> None:
     """Serve orders until stdin ends."""
     client = Async() if sys.argv[1] == "async" else Sync()
-    _say({})
+    _write_line({})
     for line in sys.stdin:
         order = json.loads(line)
         gc.collect()
         wall, cpu = time.perf_counter(), time.process_time()
         client.run(order["operation"], order["calls"])
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        _say({"wall": wall / order["calls"], "cpu": cpu / order["calls"]})
+        _write_line({"wall": wall / order["calls"], "cpu": cpu / order["calls"]})
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def _content_length(head: bytes) -> int:
     return int(rest.partition(b"\r\n")[0]) if found else 0
 
 
-def _say(value: object) -> None:
+def _write_line(value: object) -> None:
     print(json.dumps(value), flush=True)
 
 
@@ -109,12 +109,14 @@ async def serve(certificate: str, stub: Stub) -> None:
 
     def listen_to_orders() -> None:
         for line in sys.stdin:
-            loop.call_soon_threadsafe(lambda order: _say(stub.handle(order)), json.loads(line))
+            loop.call_soon_threadsafe(
+                lambda order: _write_line(stub.handle(order)), json.loads(line)
+            )
         loop.call_soon_threadsafe(ended.set)
 
     server = await loop.create_server(lambda: Connection(stub), "127.0.0.1", 0, ssl=context)
     threading.Thread(target=listen_to_orders, daemon=True).start()
-    _say({"port": server.sockets[0].getsockname()[1]})
+    _write_line({"port": server.sockets[0].getsockname()[1]})
     await ended.wait()
 
 

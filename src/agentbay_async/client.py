@@ -153,7 +153,7 @@ class AsyncAgentBay:
 
     @property
     def region_id(self) -> str:
-        """The region that sessions are asked for in."""
+        """The region of new sessions."""
         return self._api.settings.region_id
 
     @property
@@ -171,12 +171,12 @@ class AsyncAgentBay:
     ) -> SessionResult[AsyncSession]:
         """Create a session, and wait until the files of its contexts have arrived.
 
-        If they do not arrive the session is deleted, and the result is a failed one. If the caller
-        is cancelled, no session is left behind. If the answer of the service is lost, the session
-        is looked for before another is asked for.
+        If they do not arrive, the session is deleted and the result is a failure. If the caller is
+        cancelled, no session is left behind. If the answer of the service is lost, the client looks
+        for the session before it creates another.
 
         Args:
-            params: What it is like; by default as the service pleases, for
+            params: Its parameters. Default: the service's defaults, with a lifetime of
                 :data:`~agentbay_async.models.sessions.DEFAULT_LIFETIME`.
         """
         params = CreateSessionParams() if params is None else params
@@ -206,10 +206,10 @@ class AsyncAgentBay:
         sync_context: bool = False,
         force: bool = False,
     ) -> AsyncIterator[AsyncSession]:
-        """Create a session for the length of a block, and delete it at the end, come what may.
+        """Create a session for the length of a block, and always delete it at the end.
 
         Args:
-            params: What it is like.
+            params: Its parameters.
             sync_context: Upload the files of its contexts before it is deleted.
             force: Delete it even if that upload fails or its outcome is unknown.
 
@@ -284,7 +284,7 @@ class AsyncAgentBay:
             image_id: Only those of this image.
 
         Raises:
-            InvalidArgumentError: A value cannot be meant.
+            InvalidArgumentError: A value is out of range.
             ArgumentTypeError: A value has the wrong type.
         """
         query = schema.ListSession(
@@ -318,7 +318,7 @@ class AsyncAgentBay:
     async def delete(
         self, session: AsyncSession | str, sync_context: bool = False, *, force: bool = False
     ) -> DeleteResult:
-        """Release a session and wait until it is gone. What is gone already is a success.
+        """Release a session and wait until it is gone. Succeeds if it is gone already.
 
         Args:
             session: The session, or its id.
@@ -368,30 +368,31 @@ class AsyncAgentBay:
     ) -> AsyncBulkCreation:
         """Create many sessions at once: as one result, one by one, or for a block.
 
-        When the service asks to slow down, fewer are asked for at once, and more again once it is
-        content; nothing has to be set for that. Params are copied when they are pulled.
+        When the service throttles, fewer creates run at once, and more again as they succeed; this
+        needs no setting. Params are copied when they are pulled.
 
         Args:
-            params: What they are like: one for all of them, with `count`; or an iterable with one
-                for each, which may have no end. It is pulled while there is
-                room. What it raises ends the run.
-            count: How many sessions like `params` to make.
-            max_concurrency: How many are asked for at once. Default the client's connections, 100.
-            rate: How many are begun in a second; by default as many as go.
-            burst: How many of them may begin at once after a rest. Default 1.
-            max_starting: How many sessions may be waiting for files of contexts at once. A session
+            params: The parameters of all sessions, with `count`; or an iterable with the parameters
+                of each session, which may be infinite. It is pulled as workers become free. An
+                exception of the iterable ends the run.
+            count: The number of sessions to create with `params`.
+            max_concurrency: The number of creates at once. Default: the client's connections, 100.
+            rate: The number of creates to start per second. Default: no limit.
+            burst: The number of creates that may start at once after a pause. Default 1.
+            max_starting: The number of sessions that may wait for files of contexts. A session
                 without any runs as soon as it is accepted.
-            deadline: Seconds (or a timedelta) for the whole run; what is not there by then failed.
+            deadline: Seconds (or a timedelta) for the whole run; sessions that are not ready at its
+                end have failed.
             each_deadline: The same for each input.
-            on_outcome: ``"best_effort"`` keeps what was made when others fail; with
-                ``"all_or_nothing"`` the first failure ends the run and deletes what it made.
-            min_success: Delete what was made, too, unless at least so many succeed.
+            on_outcome: ``"best_effort"`` keeps the created sessions when others fail; with
+                ``"all_or_nothing"`` the first failure ends the run and deletes its sessions.
+            min_success: Delete the created sessions, too, unless at least this many succeed.
             on_progress: Called with a :class:`~agentbay_async.models.bulk.Progress`, at most ten
                 times a second, and at the end.
             progress: Show it on stderr: a bar on a terminal (extra ``cli``), lines elsewhere.
 
         Raises:
-            InvalidArgumentError: A value cannot be meant.
+            InvalidArgumentError: A value is out of range.
             ArgumentTypeError: A value has the wrong type.
         """
         from agentbay_async._bulk.create_many import create_many
@@ -434,17 +435,18 @@ class AsyncAgentBay:
             labels: Instead of these, all sessions that have all of these labels; at least one.
             sync_context: First upload the files of their contexts, and verify that they arrived.
             force: Delete even if that upload failed; the files are then lost.
-            max_concurrency: How many are deleted at once. Default the client's connections, 100.
-            rate: How many are begun in a second; by default as many as go.
-            burst: How many of them may begin at once after a rest. Default 1.
-            deadline: Seconds (or a timedelta) for the whole run; what is there then still failed.
+            max_concurrency: The number of deletes at once. Default: the client's connections, 100.
+            rate: The number of deletes to start per second. Default: no limit.
+            burst: The number of deletes that may start at once after a pause. Default 1.
+            deadline: Seconds (or a timedelta) for the whole run; sessions that still exist at its
+                end have failed.
             each_deadline: The same for each session.
             on_progress: Called with a :class:`~agentbay_async.models.bulk.Progress`, at most ten
                 times a second, and at the end.
             progress: Show it on stderr: a bar on a terminal (extra ``cli``), lines elsewhere.
 
         Raises:
-            InvalidArgumentError: A value cannot be meant.
+            InvalidArgumentError: A value is out of range.
             ArgumentTypeError: A value has the wrong type.
         """
         from agentbay_async._bulk.delete_many import delete_many
@@ -484,49 +486,50 @@ class AsyncAgentBay:
         progress: bool = False,
         engine: Literal["ray", "dask"] | None = None,
     ) -> AsyncIterator[MapOutcome[T]]:
-        """Run a function on each item, in a session, and yield what it returns when it does.
+        """Call a function with each item and a session; yield the outcomes as they arrive.
 
-        The sessions are deleted when they are no longer needed, whatever happens. An item whose
-        session is lost under way is tried again in another one. What the function raises becomes
-        the error of its outcome: errors of this library as they are, others as the cause of a
+        The sessions are always deleted when they are no longer needed. An item whose session is
+        lost is tried again in another one. An exception of the function becomes the error of its
+        outcome: errors of this library as they are, others as the cause of a
         :class:`~agentbay_async.errors.FunctionError`.
 
-        With an `engine`, the workers of a cluster do it, each with a client of its own. They get
-        the items in chunks, and outcomes come when their chunk is done; sessions do not outlive it.
-        What a dead worker left is deleted, and another worker gets its chunk, also those items of
-        it that were done: `fn` may run twice on them. The functions, the items and what `fn`
-        returns have to be pickled; those of a script, lambdas included, can be.
+        With an `engine`, the workers of a cluster process the items, each with its own client. They
+        get the items in chunks; the outcomes of a chunk arrive when it is done, and its sessions
+        end with it. When a worker dies, its sessions are deleted and another worker gets its whole
+        chunk, so `fn` may run twice on an item. The functions, the items and the results of `fn`
+        must be picklable; those of a script, lambdas included, are.
 
         Args:
-            fn: What to do in a session with an item.
-            items: The items; there may be no end of them.
-            params: What the sessions are like.
-            max_concurrency: How many items are worked on at once. Default the client's
-                connections, 100; with an engine, so many in each worker.
+            fn: The function to call with a session and an item.
+            items: The items; the iterable may be infinite.
+            params: The parameters of the sessions.
+            max_concurrency: The number of items processed at once. Default: the client's
+                connections, 100; with an engine, that many in each worker.
             reuse: A fresh session for each item (``False``), one for that many items, or for as
                 many as there are (``True``). A session in which `fn` raised is not used again.
             reset: Called with a session before its next item; if it raises an error of this
                 library, the session is not used again.
             healthy: Called with a session before its next item: whether it may be used. By default
                 one that runs may.
-            retries: How often an item is tried again because its session was lost, or its chunk
-                because its worker was.
-            rate: How many items are begun in a second; by default as many as go.
-            burst: How many of them may begin at once after a rest. Default 1.
-            deadline: Seconds (or a timedelta) for the whole run; what is not done by then failed.
+            retries: How often an item is tried again after its session was lost, or a chunk after
+                its worker was lost.
+            rate: The number of items to start per second. Default: no limit.
+            burst: The number of items that may start at once after a pause. Default 1.
+            deadline: Seconds (or a timedelta) for the whole run; items that are not done at its end
+                have failed.
             each_deadline: The same for each item.
             on_progress: Called with a :class:`~agentbay_async.models.bulk.Progress`, at most ten
                 times a second, and at the end.
             progress: Show it on stderr: a bar on a terminal (extra ``cli``), lines elsewhere.
-            engine: ``"ray"`` or ``"dask"`` (extras of these names): the cluster that this process
-                is connected to does it, and its workers share concurrency, rate, burst and budget.
-                By default this process does it.
+            engine: ``"ray"`` or ``"dask"`` (extras of these names): process the items on the
+                cluster that this process is connected to. Its workers share concurrency, rate,
+                burst and budget. Default: process them in this process.
 
         Raises:
-            InvalidArgumentError: A value cannot be meant.
+            InvalidArgumentError: A value is out of range.
             ArgumentTypeError: A value has the wrong type, or cannot be pickled for an engine.
             ConfigurationError: The package of the engine is missing, or there is no cluster.
-            EngineError: The cluster has no workers, or they cannot do it.
+            EngineError: The cluster has no workers, or they cannot run the function.
 
         Example:
             ::
@@ -576,7 +579,7 @@ class AsyncAgentBay:
             older_than: Only those older than this, in seconds or as a timedelta. Sessions of
                 processes that cannot be seen from here are deleted only if this is given: choose
                 more than your programs ever run.
-            dry_run: Delete nothing, and tell what would be deleted.
+            dry_run: Delete nothing; only report the sessions that would be deleted.
 
         Example:
             ::
@@ -615,7 +618,7 @@ class AsyncAgentBay:
         return AsyncSession(self._api, _check.identifier(session, "session"))
 
     async def _labelled(self, labels: dict[str, str]) -> AsyncIterator[AsyncSession]:
-        # Read to its end first: what is deleted meanwhile would shift the pages.
+        # Read to its end first: deleting meanwhile would shift the pages.
         for session in [session async for session in self.list(labels)]:
             yield session
 

@@ -1,4 +1,4 @@
-"""Where the service is, who asks, and how long to wait.
+"""Configuration: the API key, the endpoint, timeouts and other settings of a client.
 
 Each setting is taken from the first place that has it: the argument, the :class:`Config`, the
 process environment, the nearest ``.env`` file, the profile file. Nothing is written back to the
@@ -58,7 +58,7 @@ _SPECIAL_HOSTS = {"pre-ap-southeast-1": "wuyingai-pre.ap-southeast-1.aliyuncs.co
 
 @attrs.frozen
 class Config:
-    """Settings of a client; what is ``None`` is looked up elsewhere.
+    """Settings of a client; a setting that is ``None`` is looked up elsewhere.
 
     Attributes:
         timeout_ms: Milliseconds to wait for one answer. Default 60000.
@@ -68,7 +68,7 @@ class Config:
         deadline: Seconds for one call with all its attempts. Default 300.
         max_connections: Connections that a client keeps open at most. Default 100.
         ssl_context: TLS settings of your own; by default the system's certificates are trusted.
-        budget: What sessions may cost; see :class:`~agentbay_async.models.budget.Budget`.
+        budget: The limits of sessions; see :class:`~agentbay_async.models.budget.Budget`.
         host_limit: Sessions that all processes of this user on this host ask for in a second at
             most, with this key; as many at once after a rest. By default each goes its own way.
         owner: Whose the sessions are; ``reap`` deletes those of one owner. Default ``user@host``.
@@ -113,12 +113,12 @@ class Settings:
     Attributes:
         endpoint: A URL without a trailing slash, or ``"local"``.
         api_key: The key; ``""`` with the endpoint ``"local"``.
-        region_id: The region that sessions are asked for in.
+        region_id: The region of new sessions.
         timeout: Seconds to wait for one answer.
         deadline: Seconds for one call with all its attempts.
         max_connections: Connections to keep open at most.
         ssl_context: TLS settings, or ``None`` for the system's.
-        budget: What sessions may cost, or ``None``.
+        budget: The limits of sessions, or ``None``.
         host_limit: Sessions a second on this host, or ``None``.
         owner: Whose the sessions are; ``""`` is ``user@host``, which is looked up when needed.
         ledger: The file of the ledger, ``""`` for that of this host, or ``None`` for none.
@@ -358,7 +358,7 @@ def url_of_endpoint(endpoint: str) -> str:
 
 
 def _shown(endpoint: str) -> str:
-    """Quote an endpoint for an error message, without what may be a password in it."""
+    """Quote an endpoint for an error message, without a password that it may contain."""
     return repr(endpoint.rpartition("@")[2].partition("?")[0].partition("#")[0])
 
 

@@ -1,6 +1,6 @@
 """The embedded service for ``endpoint="local"``: one in each process, started on first use.
 
-It runs on a thread of its own with a temporary home. A forked child starts another one on its first
+It runs on its own thread with a temporary home. A forked child starts another one on its first
 use. At exit nothing can be awaited, because Python has ended its worker threads by then: the
 processes of all sessions are killed directly, and the home is removed.
 """

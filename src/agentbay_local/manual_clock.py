@@ -1,6 +1,6 @@
 """A clock that tests move by hand, for the service, for clients, or for both at once.
 
-It may be used from many threads and event loops, because the service runs on a loop of its own.
+It may be used from many threads and event loops, because the service runs on its own loop.
 `advance` wakes the waiters one by one, each exactly at its time. After each it waits until the
 woken task sleeps again, ends, or waits for something other than the clock.
 """

@@ -1,6 +1,6 @@
 """`LocalService`: a local AgentBay service, started and stopped by the program that uses it.
 
-It runs on the caller's event loop with ``async with``, and on a thread with a loop of its own with
+It runs on the caller's event loop with ``async with``, and on a thread with its own loop with
 ``with`` (or `start` and `stop`), so that a blocked or closed loop of the caller does not stop it.
 
 Each verb for tests has two forms: the plain one blocks, and works for a service on its own thread;
@@ -166,7 +166,7 @@ class LocalService:
         return self._instruments.transitions
 
     def start(self) -> Self:
-        """Start on a thread of its own; return once the service answers.
+        """Start on a new thread; return once the service answers.
 
         Raises:
             HomeInUseError: Another service uses the home.

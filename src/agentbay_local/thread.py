@@ -1,4 +1,4 @@
-"""A thread with an event loop of its own, for one server."""
+"""A thread that runs an event loop for one server."""
 
 from __future__ import annotations
 

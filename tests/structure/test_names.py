@@ -1,6 +1,6 @@
 """Names follow the field's terms: a retired name does not come back.
 
-The project's first draft called many things by metaphors of its own. Each retired word is listed
+The project's first draft called many things by private metaphors. Each retired word is listed
 with the term that replaced it. The words stay legal in prose; as a part of an identifier or of a
 file name they are not.
 """

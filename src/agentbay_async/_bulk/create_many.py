@@ -101,7 +101,7 @@ class _Copies:
 
 @attrs.frozen
 class SuccessPolicy:
-    """How many inputs of a run must succeed; otherwise the run is rolled back.
+    """The number of inputs that must succeed; otherwise the run is rolled back.
 
     Attributes:
         require_all: Whether all must succeed.

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 I = TypeVar("I")  # noqa: E741  # the customary name of an input
 T = TypeVar("T")
 
-# Not an action of the protocol: what counts as an attempt is a call of the function.
+# Not an action of the protocol: an attempt is a call of the function.
 _ACTION = "map"
 
 
@@ -81,7 +81,7 @@ def map_sessions(
 
 @attrs.frozen
 class MapOptions:
-    """How a function is run over items.
+    """Options of a run of a function over items.
 
     Attributes:
         run: How the run proceeds.

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @attrs.frozen
 class RunOptions:
-    """How a run proceeds.
+    """Options of a run.
 
     Attributes:
         operation: The name of the run in messages.

@@ -35,7 +35,7 @@ _LINE_INTERVAL = 5.0
 
 @attrs.frozen
 class ProgressOptions:
-    """How the caller wants to see the progress, not yet checked."""
+    """The caller's choice of progress reports, not yet checked."""
 
     on_progress: OnProgress | None
     progress: bool

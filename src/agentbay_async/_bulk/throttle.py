@@ -40,7 +40,7 @@ class Throttle:
         return False
 
     async def acquire(self) -> None:
-        """Wait until one may enter. Call :meth:`release` afterwards, whatever happens."""
+        """Wait for permission to enter. Always call :meth:`release` afterwards."""
         if self._bucket is not None and (wait := self._bucket.take(self._clock.monotonic())):
             await self._clock.sleep(wait)
         while self._active >= int(self.limit.size):

@@ -95,7 +95,7 @@ class WorkerPool(Generic[I, S]):
 
     @property
     def seconds(self) -> float:
-        """How long the run has taken so far."""
+        """Seconds since the start of the run."""
         return self._clock.monotonic() - self._started_at
 
     def progress(self) -> Progress:

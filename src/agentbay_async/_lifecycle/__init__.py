@@ -1,3 +1,3 @@
-"""What keeps sessions from being lost: idempotency keys, owned work, the ledger, deletion."""
+"""Session lifecycle: lossless creation, shielded work, the ledger, deletion, the reaper."""
 
 from __future__ import annotations

@@ -236,7 +236,7 @@ async def _wait_for_files(
             await run_shielded(_undo(api, created))
         raise
     except BaseException:
-        # A cancel: the caller never gets the session, so `keep_on_failure` cannot be meant.
+        # A cancel: the caller never gets the session, so `keep_on_failure` does not apply.
         await run_shielded(_undo(api, created))
         raise
 

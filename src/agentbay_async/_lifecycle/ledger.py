@@ -168,7 +168,7 @@ class _Files:
 
 @lru_cache(maxsize=8)
 def _files(path: Path, _pid: int) -> _Files:
-    # The pid is part of the key, because a forked child needs descriptors of its own: a lock
+    # The pid is part of the key, because a forked child needs its own descriptors: a lock
     # belongs to the open file description, which parent and child share.
     return _Files(_open(path.with_suffix(".lock")), _open(path))
 

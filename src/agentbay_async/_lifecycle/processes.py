@@ -49,7 +49,7 @@ class Process(NamedTuple):
 
 @cache
 def this_process() -> Process:
-    """Return this process; a forked child gets an identity of its own."""
+    """Return this process; a forked child gets a new identity."""
     pid = os.getpid()
     # Not random.getrandbits: a program that seeds it would give all its processes the same name.
     run = f"{random.SystemRandom().getrandbits(64):016x}"

@@ -77,7 +77,7 @@ class ShieldedTask:
     """Marks the current task as one that the library owns and only cancels by :meth:`cancel`.
 
     In it, :func:`run_or_undo` needs no second task, which makes bulk creates cheaper. User code
-    must not run while the mark is active: it could cancel the task by a timeout of its own.
+    must not run while the mark is active: it could cancel the task by its own timeout.
 
     Attributes:
         active: Whether work that starts now may rely on the mark.

@@ -194,7 +194,7 @@ class Meter:
 
 
 class Reader:
-    """What is uploaded, in chunks.
+    """The content of an upload, in chunks.
 
     Attributes:
         size: How many bytes there are.

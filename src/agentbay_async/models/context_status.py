@@ -1,6 +1,6 @@
 """Sync tasks: transfers of files between a context and a session.
 
-A module of its own, because :mod:`agentbay_async.errors` names the value.
+A separate module, because :mod:`agentbay_async.errors` names the value.
 """
 
 from __future__ import annotations

@@ -17,13 +17,13 @@ from agentbay_async.errors import ArgumentTypeError
 
 
 class UploadStrategy(str, Enum):
-    """When files are uploaded from the session to the context."""
+    """Time of the upload of files from the session to the context."""
 
     UPLOAD_BEFORE_RESOURCE_RELEASE = "UploadBeforeResourceRelease"
 
 
 class DownloadStrategy(str, Enum):
-    """When files are downloaded from the context to the session."""
+    """Time of the download of files from the context to the session."""
 
     DOWNLOAD_ASYNC = "DownloadAsync"
 
@@ -36,7 +36,7 @@ class UploadMode(str, Enum):
 
 
 class Lifecycle(str, Enum):
-    """How long files of a context are kept after their upload."""
+    """Lifetime of the files of a context after their upload."""
 
     LIFECYCLE_1DAY = "Lifecycle_1Day"
     LIFECYCLE_3DAYS = "Lifecycle_3Days"

@@ -1,1 +1,1 @@
-"""What can be done inside a session: one module for each service."""
+"""The services of a session, one module each."""

@@ -226,7 +226,7 @@ async def _iter_stream(stream: Stream, limit: float) -> AsyncGenerator[CodeEvent
             event = parsing.parse_event(data)
             if event is None:
                 continue
-            # Some sessions report a failure only in the last frame, without an event of its own.
+            # Some sessions report a failure only in the last frame, without a separate event.
             if event.kind == "end" and not failed and (failure := parsing.parse_failure(data)):
                 yield CodeEvent("error", error=failure)
             failed = failed or event.kind == "error"

@@ -1,1 +1,1 @@
-"""What listens: the routes of the service."""
+"""The HTTP server of the service: routes, middleware, authorization."""

@@ -1,6 +1,6 @@
 """Sign tokens that clients hand back: pages, files, ports and sessions.
 
-Each purpose has a key of its own, derived from one secret, so that a token of one purpose is not
+Each purpose has its own key, derived from one secret, so that a token of one purpose is not
 valid for another.
 """
 

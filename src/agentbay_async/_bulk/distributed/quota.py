@@ -115,7 +115,7 @@ class QuotaPool:
 
 @attrs.frozen
 class Allowance:
-    """What one chunk may spend of a budget; ``None`` sets no limit."""
+    """The share of a budget that one chunk may spend; ``None`` sets no limit."""
 
     sessions: int | None = None
     hours: float | None = None

@@ -1,4 +1,4 @@
-"""Worker of a distributed map: process one chunk with a client of its own process."""
+"""Worker of a distributed map: process one chunk with the client of its process."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Client(Protocol):
 
 @attrs.frozen
 class Job:
-    """What is the same for all chunks of a run. Functions are pickled.
+    """The settings that all chunks of a run share. Functions are pickled.
 
     Attributes:
         connect: Returns a client for settings and a retry policy.

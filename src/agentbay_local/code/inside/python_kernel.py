@@ -222,7 +222,7 @@ def execute(shell: Shell, channel: ServiceChannel, request: dict[str, Any]) -> N
     error: BaseException | None = None
     count = 0
     try:
-        # Earlier code may have installed a handler of its own.
+        # Earlier code may have installed its own handler.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         count, error = run_cell(shell, request["code"])
         signal.signal(signal.SIGINT, ignore_interrupt)

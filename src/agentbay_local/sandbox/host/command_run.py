@@ -145,7 +145,7 @@ class OutputStream:
             The read end if a process still holds the write end, else None.
         """
         if self._reading:
-            # Only what is there already, or a background writer could keep this loop busy.
+            # Only data that has arrived already, or a background writer could keep this loop busy.
             self._read(_waiting_bytes(self._read_end) or 1)
         if self._reading:
             self._read(1)

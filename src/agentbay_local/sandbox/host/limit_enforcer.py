@@ -184,7 +184,7 @@ class _Disk:
         return self._used is not None and self._used > self._tolerated
 
     def accept_usage(self) -> None:
-        """Tolerate what is there now, because its writers have been killed."""
+        """Tolerate the present size, because the writers have been killed."""
         self._accepting, self._used = True, None
         self._measure(None)
 

@@ -75,7 +75,7 @@ class Pipe:
                 rest = rest[given:]
 
     def finish(self) -> None:
-        """Let `read` return what is there, and then b"" instead of waiting for more."""
+        """Let `read` return the buffered data, and then b"" instead of waiting for more."""
         self._draining.set()
 
     def close(self) -> None:
@@ -89,7 +89,7 @@ class Pipe:
             self._draining.set()
 
     def _try_read(self, most: int) -> bytes | None:
-        """Read what is there; return None if nothing is."""
+        """Read the available data; return None if there is none."""
         try:
             return os.read(self._fd, most)
         except BlockingIOError:

@@ -103,7 +103,7 @@ async def open_terminal(
 async def open_host_terminal(
     channel: AgentClient, fields: Mapping[str, object], size: tuple[int, int], within: float
 ) -> Terminal:
-    """Start a program on a terminal of the host, where the session has none of its own.
+    """Start a program on a terminal of the host, for sessions without their own devpts.
 
     Args:
         channel: The conversation with the session's agent.

@@ -63,7 +63,7 @@ def enter(settings: dict[str, Any], channel: socket.socket) -> None:
 
 
 def keep(inner: int, channel: socket.socket) -> None:
-    """Wait until the agent or the service has ended, and kill what is left."""
+    """Wait until the agent or the service has ended, and kill the remaining processes."""
     ended = processes.children_wakeup()
     poll = select.poll()
     poll.register(ended, select.POLLIN)

@@ -31,7 +31,7 @@ _HOP_BY_HOP = {
     b"te",
     b"upgrade",
 }
-"""Headers that are not passed on: they concern the proxy, and the host gets a Host of its own."""
+"""Headers that are not passed on: they concern the proxy, and the host gets a new Host header."""
 
 
 class Refusal(Exception):  # noqa: N818 - it is an answer, not a fault of this program

@@ -46,7 +46,7 @@ class Connection:
     async def _finish(self) -> None:
         self.writer.write_eof()
         # Closing a socket with unread data makes the kernel reset the connection, and the other
-        # side would lose what is still on its way.
+        # side would lose data in transit.
         while await self.reader.read(CHUNK):
             pass
         self.writer.close()
