@@ -18,7 +18,7 @@ from agentbay_local.sandbox import checks, seccomp
 from agentbay_local.sandbox.agent_sandbox import AgentSandbox
 from agentbay_local.sandbox.base import HOME, Backend, Isolation, Sandbox, SandboxSpec
 from agentbay_local.sandbox.errors import InvalidRequest, SandboxError
-from agentbay_local.sandbox.host import programs, rootfs
+from agentbay_local.sandbox.host import programs, replies, rootfs
 from agentbay_local.sandbox.host.bundle import interpreter_arguments
 from agentbay_local.sandbox.host.limit_enforcer import LimitEnforcer, SharedCost
 from agentbay_local.sandbox.host.mounts import Mounts
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from agentbay_local.sandbox.host.agent_client import AgentClient
     from agentbay_local.sandbox.host.orphans import Orphans
     from agentbay_local.sandbox.host.process_handle import ProcessHandle
 
@@ -129,11 +130,7 @@ class BubblewrapBackend(Backend):
             process.set_first_process(first)
             end.callback(self._record(first))
             if spec.outbound:
-                # h11 is an optional dependency, and the proxy is rarely used.
-                from agentbay_local.sandbox.outbound.proxy import start_proxy
-
-                name = spec.root.name
-                end.callback(await start_proxy(channel, spec.outbound, name, START_WITHIN))
+                end.callback(await _start_proxy(channel, spec))
         except BaseException:
             channel.close("the sandbox did not start")
             launch.abort()
@@ -153,6 +150,20 @@ class BubblewrapBackend(Backend):
                 self._orphans.discard(record)
 
         return strike
+
+
+async def _start_proxy(channel: AgentClient, spec: SandboxSpec) -> Callable[[], None]:
+    """Start the proxy of a session, on a socket that its agent makes; return its `close`.
+
+    From now on the agent names the proxy in the variables of every program of the session.
+    """
+    # h11 is an optional dependency, and the proxy is rarely used.
+    from agentbay_local.sandbox.outbound.proxy import Proxy
+
+    reply = await channel.request("proxy", {}, within=START_WITHIN)
+    proxy = Proxy(spec.outbound, spec.root.name)
+    proxy.serve(replies.take_listening_socket(reply))
+    return proxy.close
 
 
 def _check(spec: SandboxSpec) -> None:

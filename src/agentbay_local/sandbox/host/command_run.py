@@ -11,10 +11,10 @@ import termios
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from agentbay_local.sandbox.base import CompletedCommand
 from agentbay_local.sandbox.errors import SandboxError
 from agentbay_local.sandbox.host.replies import parse_exit_code
 from agentbay_local.sandbox.inside.wire import memory_file
+from agentbay_local.sandbox.values import CompletedCommand
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

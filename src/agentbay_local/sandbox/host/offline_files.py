@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from agentbay_local.sandbox.base import OpenMode
+    from agentbay_local.sandbox.values import OpenMode
 
 __all__ = ["FoundFile", "OfflineFiles", "copy_content"]
 

@@ -12,7 +12,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentbay_local.sandbox.base import HOME, SandboxSpec
+from agentbay_local.sandbox.values import HOME, SandboxSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,12 +12,12 @@ import subprocess
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agentbay_local.sandbox.base import HOME, Isolation, SandboxSpec
 from agentbay_local.sandbox.errors import InvalidRequest, SandboxError, SandboxGone
 from agentbay_local.sandbox.host.agent_client import AgentClient
 from agentbay_local.sandbox.host.bundle import build_bundle
 from agentbay_local.sandbox.host.process_handle import ProcessHandle
 from agentbay_local.sandbox.inside.wire import memory_file
+from agentbay_local.sandbox.values import HOME, Isolation, SandboxSpec
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

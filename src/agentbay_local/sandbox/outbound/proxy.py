@@ -15,7 +15,6 @@ import socket
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from agentbay_local.sandbox.host import replies
 from agentbay_local.sandbox.outbound.requests import Refusal, Request, RequestParser
 from agentbay_local.sandbox.outbound.tunnel import (
     CHUNK,
@@ -27,10 +26,9 @@ from agentbay_local.sandbox.outbound.tunnel import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from agentbay_local.sandbox.host.agent_client import AgentClient
     from agentbay_local.sandbox.outbound.allow_list import AllowedHosts
 
-__all__ = ["Proxy", "resolve", "start_proxy"]
+__all__ = ["Proxy", "resolve"]
 
 _log = logging.getLogger(__name__)
 
@@ -60,27 +58,6 @@ async def resolve(host: str, port: int) -> Sequence[str]:
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(address[0]) for *_, address in found]
-
-
-async def start_proxy(
-    channel: AgentClient, allowed: AllowedHosts, name: str, within: float
-) -> Callable[[], None]:
-    """Start the proxy of a session, on a socket that its agent makes.
-
-    Args:
-        channel: The conversation with the session's agent. From now on the agent names the proxy
-            in the variables of every program of the session.
-        allowed: The hosts that the session may reach.
-        name: The name of the session in the log.
-        within: Seconds for the agent's answer.
-
-    Returns:
-        A function that closes it.
-    """
-    reply = await channel.request("proxy", {}, within=within)
-    proxy = Proxy(allowed, name)
-    proxy.serve(replies.take_listening_socket(reply))
-    return proxy.close
 
 
 class Proxy:
