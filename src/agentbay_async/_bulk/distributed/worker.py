@@ -28,7 +28,7 @@ from agentbay_async.errors import EngineError
 from agentbay_async.models.budget import Budget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from concurrent.futures import Future
 
     from agentbay_async._api import Api
@@ -52,7 +52,10 @@ class Client(Protocol):
 
     _api: Api
 
-    async def create(self, params: CreateSessionParams) -> SessionResult[AsyncSession]:
+    # Not "async def": a checker would demand CoroutineType, and decorated methods give Coroutine.
+    def create(
+        self, params: CreateSessionParams
+    ) -> Coroutine[Any, Any, SessionResult[AsyncSession]]:
         """Create a session."""
         ...
 
