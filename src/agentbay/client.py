@@ -499,5 +499,9 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
         _portal.run(self._aio.__aexit__(kind, error, traceback))
 
     def close(self) -> None:
-        """Close the client's connections. Sessions live on; later calls raise ClosedError."""
+        """Close the client's connections. Sessions live on; later calls raise ClosedError.
+
+        First, creates that are under way end, and sessions that a bulk run created and nobody read
+        are deleted. That takes seconds at most, unless the service is slow.
+        """
         _portal.run(self._aio.aclose())

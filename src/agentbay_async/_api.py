@@ -30,6 +30,7 @@ from agentbay_async.models.sessions import ENDING
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+    from contextlib import AbstractContextManager
     from typing import Any
 
     from agentbay_async._clock import Clock
@@ -90,8 +91,20 @@ class BackgroundHook(Protocol):
         """Run `work` after each of `pauses`, in seconds."""
         ...
 
+    def creating(self) -> AbstractContextManager[None]:
+        """Let the closing of the client wait for the end of a block."""
+        ...
+
+    def add_run(self, run: Any) -> None:
+        """Close a bulk run when the client is closed."""
+        ...
+
+    def discard_run(self, run: Any) -> None:
+        """Forget a run that is closed."""
+        ...
+
     async def aclose(self) -> None:
-        """Run scheduled work one last time, at once."""
+        """Close the runs, wait for creates, and run scheduled work one last time, at once."""
         ...
 
 
@@ -291,14 +304,16 @@ class Api:
 
     async def aclose(self) -> None:
         """Finish background work, close the connections of the running loop, refuse more calls."""
-        # First, because background work makes calls.
-        await self.background.aclose()
-        self._closed = True
-        self._builder = None
-        if self._sockets is not None:
-            await self._sockets.aclose()
-        await self.transport.aclose()
-        await self.pools.aclose()
+        try:
+            # First, because background work makes calls.
+            await self.background.aclose()
+        finally:
+            self._closed = True
+            self._builder = None
+            if self._sockets is not None:
+                await self._sockets.aclose()
+            await self.transport.aclose()
+            await self.pools.aclose()
 
 
 async def _embedded_service() -> tuple[str, str]:

@@ -198,7 +198,10 @@ class CreateMany:
 
             self._downloads = Semaphore(self._max_starting)
         create = self._create if self._downloads is None else self._create_limited
-        return WorkerPool(self._inputs, create, self._roll_back, self._options, self._api.clock)
+        api = self._api
+        return WorkerPool(
+            self._inputs, create, self._roll_back, self._options, api.clock, api.background
+        )
 
     async def _create_limited(self, params: CreateSessionParams) -> SessionResult[AsyncSession]:
         # A session without files to download runs as soon as the service accepts it.
@@ -231,6 +234,10 @@ class CreateMany:
 
     async def gather(self) -> BulkResult[AsyncSession]:
         """Return all outcomes; if too few succeeded, all of them are failures."""
+        with self._api.background.creating():
+            return await self._gather()
+
+    async def _gather(self) -> BulkResult[AsyncSession]:
         run = self._start()
         ready: list[Outcome] = []
         try:

@@ -74,6 +74,8 @@ async def roll_back(api: Api, sessions: Sequence[AsyncSession], options: RunOpti
         sessions: The sessions.
         options: The options of the run that created them, for its concurrency.
     """
+    if not sessions:
+        return []
     # Without the rate, which limits creates, and without the caller's deadline, which may be over.
     roll_back_options = attrs.evolve(
         options,

@@ -14,7 +14,6 @@ from agentbay_async._bulk.inputs import Inputs
 from agentbay_async._bulk.options import RunOptions, check_function, check_optional, copy_params
 from agentbay_async._bulk.session_pool import SessionPool, is_lost
 from agentbay_async._bulk.worker_pool import WorkerPool
-from agentbay_async._lifecycle.shielding import run_shielded
 from agentbay_async.errors import AgentBayError, FunctionError, UsageError
 from agentbay_async.models.bulk import MapOutcome
 from agentbay_async.models.results import OperationResult
@@ -159,23 +158,24 @@ class MapSessions(Generic[I, T]):
 
     async def iterate(self) -> AsyncGenerator[MapOutcome[T], None]:
         """Yield the outcome of each item when it is ready."""
+        api = self._api
         run: WorkerPool[I, T] = WorkerPool(
-            self._inputs, self._process, _undo_nothing, self._options, self._api.clock
+            self._inputs, self._process, self._delete_idle, self._options, api.clock, api.background
         )
-        try:
-            async with aclosing(self._reporter.track(run)) as outcomes:
-                async for outcome in outcomes:
-                    yield MapOutcome(
-                        outcome.unwrap() if outcome.error is None else None,
-                        outcome.error,
-                        outcome.request_id,
-                        outcome.index,
-                        outcome.attempts,
-                        outcome.seconds,
-                    )
-        finally:
-            if idle := self._pool.take_idle():
-                await run_shielded(roll_back(self._api, idle, self._options))
+        async with aclosing(self._reporter.track(run)) as outcomes:
+            async for outcome in outcomes:
+                yield MapOutcome(
+                    outcome.unwrap() if outcome.error is None else None,
+                    outcome.error,
+                    outcome.request_id,
+                    outcome.index,
+                    outcome.attempts,
+                    outcome.seconds,
+                )
+
+    async def _delete_idle(self, _unread: Sequence[T]) -> list[str]:
+        """Delete the sessions of the pool; what the function returned needs no undoing."""
+        return await roll_back(self._api, self._pool.take_idle(), self._options)
 
     async def _process(self, item: I) -> OperationResult[T]:
         retries = self._retries
@@ -216,8 +216,3 @@ def _function_error(error: Exception) -> FunctionError:
     wrapped = FunctionError(f"the function raised {type(error).__name__}: {error}")
     wrapped.__cause__ = error
     return wrapped
-
-
-async def _undo_nothing(_values: Sequence[object]) -> list[str]:
-    """Keep what the function returned; its session is released already."""
-    return []

@@ -27,13 +27,14 @@ import anyio
 from agentbay_async._api import call_hooks
 from agentbay_async._bulk.throttle import Throttle, WorkerHooks
 from agentbay_async._lifecycle.shielding import GRACE, ShieldedTask, run_shielded
-from agentbay_async.errors import OperationTimeoutError, ThrottledError
+from agentbay_async.errors import ClosedError, OperationTimeoutError, ThrottledError
 from agentbay_async.models.bulk import BulkOutcome, Progress
 
 if TYPE_CHECKING:
     from asyncio import Future, Task
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
+    from agentbay_async._api import BackgroundHook
     from agentbay_async._bulk.inputs import Inputs
     from agentbay_async._bulk.options import RunOptions
     from agentbay_async._clock import Clock
@@ -54,9 +55,11 @@ class WorkerPool(Generic[I, S]):
     Args:
         inputs: The inputs.
         process: Processes one input.
-        undo: Undoes results that the caller never got; returns the ids of those that it cannot.
+        undo: Called once, at the end. Undoes results that the caller never got; returns the ids of
+            those that it cannot.
         options: How the run proceeds.
         clock: Time.
+        background: Closes the run when the client is closed, or ``None``.
 
     Attributes:
         done: How many inputs succeeded.
@@ -71,6 +74,7 @@ class WorkerPool(Generic[I, S]):
         undo: Callable[[Sequence[S]], Awaitable[list[str]]],
         options: RunOptions,
         clock: Clock,
+        background: BackgroundHook | None = None,
     ) -> None:
         self.inputs = inputs
         self.done = 0
@@ -80,6 +84,7 @@ class WorkerPool(Generic[I, S]):
         self._undo = undo
         self._options = options
         self._clock = clock
+        self._background = background
         self._throttle = Throttle(clock, options.concurrency, options.token_bucket())
         self._started_at = clock.monotonic()
         self._active = 0
@@ -92,6 +97,8 @@ class WorkerPool(Generic[I, S]):
         # one, which a timeout for one input does: then each create shields itself.
         self._shields = options.trusted and options.each_deadline is None
         self._reader: Future[None] | None = None
+        self._closed = False
+        self._closing: Task[None] | None = None
 
     @property
     def seconds(self) -> float:
@@ -107,7 +114,10 @@ class WorkerPool(Generic[I, S]):
 
         Raises:
             Exception: The iterable of inputs raised it, or an input is invalid.
+            ClosedError: The client was closed before the last outcome.
         """
+        if self._background is not None:
+            self._background.add_run(self)
         loop = get_running_loop()
         deadline = self._options.deadline
         timer = None if deadline is None else loop.call_later(deadline, self._expire)
@@ -124,7 +134,8 @@ class WorkerPool(Generic[I, S]):
         finally:
             if timer is not None:
                 timer.cancel()
-            await run_shielded(self._close())
+            self._stop()
+            await run_shielded(self.aclose())
 
     _room: Event
 
@@ -258,10 +269,37 @@ class WorkerPool(Generic[I, S]):
                 return result
             await self._clock.sleep(RETRY_PAUSE)
 
-    async def _close(self) -> None:
-        """Stop the workers, and undo outcomes that the caller never got."""
-        self._stopped = True
+    async def aclose(self) -> None:
+        """Stop the workers, and undo outcomes that the caller never got.
+
+        A second call waits for the first. The caller of a run that is not at its end gets a
+        ClosedError.
+        """
+        self._stop()
+        if self._closing is None:
+            self._closing = create_task(self._close())
+        await wait([self._closing])
+        self._closing.result()
+
+    def _stop(self) -> None:
+        """Take no more inputs and cancel the workers. At once, as a task would start later."""
+        if self._closed:
+            return
+        self._closed = self._stopped = True
+        if self._error is None:
+            self._error = ClosedError("the run has ended, because its client was closed")
+        self._room.set()
         self._cancel_workers()
+
+    async def _close(self) -> None:
+        try:
+            await self._undo_unread()
+        finally:
+            if self._background is not None:
+                self._background.discard_run(self)
+            self._wake_reader()
+
+    async def _undo_unread(self) -> None:
         if workers := tuple(self._workers):
             # A shielded worker finishes its create first. If that takes longer than the grace, it
             # is cancelled for good.
@@ -272,5 +310,4 @@ class WorkerPool(Generic[I, S]):
         await self.inputs.aclose()
         unread = [outcome.session for outcome in self._ready if outcome.error is None]
         self._ready.clear()
-        if unread:
-            self.left_over += await self._undo(unread)
+        self.left_over += await self._undo(unread)

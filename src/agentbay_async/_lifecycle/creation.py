@@ -65,7 +65,13 @@ async def create_session(api: Api, params: CreateSessionParams) -> CreatedSessio
         InvalidArgumentError: `params` has an idempotency key, and the client sets no labels.
         ContextSyncError: The files of its contexts did not arrive.
         AgentBayError: There is no session; the hint says so where that is uncertain.
+        ClosedError: The client is being closed.
     """
+    with api.background.creating():
+        return await _create_with_files(api, params)
+
+
+async def _create_with_files(api: Api, params: CreateSessionParams) -> CreatedSession:
     # A request that is under way cannot be called back. So a cancel waits for its answer: only the
     # answer has the id by which the session can be deleted.
     created = await run_or_undo(_create(api, params), partial(_undo, api))

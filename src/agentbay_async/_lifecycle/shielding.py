@@ -7,7 +7,7 @@ by asyncio or anyio, once or several times, the cancel waits for that task for a
 
 from __future__ import annotations
 
-from asyncio import CancelledError, create_task, current_task, get_running_loop, wait
+from asyncio import CancelledError, current_task, get_running_loop, wait
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -15,10 +15,8 @@ import anyio
 
 if TYPE_CHECKING:
     from asyncio import Task
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable
+    from collections.abc import Awaitable, Callable, Coroutine
     from typing import Any
-
-    from agentbay_async._clock import Clock
 
 T = TypeVar("T")
 
@@ -115,57 +113,6 @@ class ShieldedTask:
 
 
 _shielded_task: ContextVar[ShieldedTask | None] = ContextVar("agentbay_shielded_task", default=None)
-
-
-class BackgroundTasks:
-    """Work that continues after the call that scheduled it, until the client is closed.
-
-    Args:
-        clock: Time.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._closing = False
-        self._tasks: set[Task[Any]] = set()
-        self._sleeps: set[Task[Any]] = set()
-
-    def schedule(
-        self, pauses: Iterable[float], work: Callable[[], Coroutine[Any, Any, None]]
-    ) -> None:
-        """Run `work` after each of `pauses`. It must handle its own errors."""
-        _keep(create_task(self._repeat(pauses, work)), self._tasks)
-
-    async def _repeat(
-        self, pauses: Iterable[float], work: Callable[[], Coroutine[Any, Any, None]]
-    ) -> None:
-        for pause in pauses:
-            if not self._closing:
-                sleep = create_task(self._clock.sleep(pause))
-                _keep(sleep, self._sleeps)
-                await wait([sleep])
-            # Run once more after a close: a run that had started before it may have looked too
-            # early.
-            last = self._closing
-            await work()
-            if last:
-                return
-
-    async def aclose(self) -> None:
-        """Run the scheduled work of this loop one last time, at once, within the grace."""
-        self._closing = True
-        if not self._tasks:
-            return
-        loop = get_running_loop()
-        for sleep in [task for task in self._sleeps if task.get_loop() is loop]:
-            sleep.cancel()
-        if own := [task for task in self._tasks if task.get_loop() is loop]:
-            await wait(own, timeout=GRACE)
-
-
-def _keep(task: Task[Any], tasks: set[Task[Any]]) -> None:
-    tasks.add(task)
-    task.add_done_callback(tasks.discard)
 
 
 class _OwnedTask(Generic[T]):

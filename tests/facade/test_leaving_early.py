@@ -1,0 +1,90 @@
+"""Runs that blocking code leaves early: each in a child process, with a service in this one."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentbay_async import AsyncAgentBay, Config
+from agentbay_local import LocalService
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Child = Callable[[str], list[str]]
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are sent to one thread")
+
+_PRELUDE = """
+from agentbay import AgentBay, Config, CreateSessionParams
+
+bay = AgentBay({key!r}, Config(endpoint={endpoint!r}, ledger=None))
+params = CreateSessionParams()
+"""
+
+_BODIES = {
+    "break": """
+with bay:
+    for one in bay.create_many(params, 30, max_concurrency=8):
+        say(one.session.session_id)
+        break
+""",
+    "exception": """
+try:
+    with bay:
+        for one in bay.create_many(params, 30, max_concurrency=8):
+            say(one.session.session_id)
+            raise LookupError
+except LookupError:
+    pass
+""",
+    "SystemExit": """
+with bay:
+    for one in bay.create_many(params, 30, max_concurrency=8):
+        say(one.session.session_id)
+        sys.exit(0)
+""",
+    "Ctrl-C": """
+try:
+    with bay:
+        for one in bay.create_many(params, 30, max_concurrency=8):
+            say(one.session.session_id)
+            interrupt()
+except KeyboardInterrupt:
+    pass
+""",
+    "map": """
+with bay:
+    for one in bay.map_sessions(lambda session, item: item, range(30), max_concurrency=8):
+        break
+""",
+}
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalService]:
+    """Run one local service for all tests."""
+    with LocalService(home=tmp_path_factory.mktemp("home")) as service:
+        yield service
+
+
+def _session_ids(service: LocalService) -> set[str]:
+    async def ids() -> set[str]:
+        async with AsyncAgentBay(service.api_key, Config(endpoint=service.endpoint)) as bay:
+            found = {session.session_id async for session in bay.list()}
+            await bay.delete_many(list(found))
+            return found
+
+    return asyncio.run(ids())
+
+
+@pytest.mark.parametrize("body", list(_BODIES))
+def test_only_what_was_read_is_left(child: Child, service: LocalService, body: str) -> None:
+    """The sessions that the loop did not see are deleted before the client is closed."""
+    prelude = _PRELUDE.format(key=service.api_key, endpoint=service.endpoint)
+    printed = child(prelude + _BODIES[body])
+    assert _session_ids(service) == set(printed)
+    assert len(printed) == (body != "map")

@@ -1,0 +1,170 @@
+"""Closing a client loses no session: not one under way, and not one that nobody read."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentbay_async import AsyncAgentBay, AsyncSession, ClosedError, CreateSessionParams
+
+from .conftest import read
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.http.bulk.conftest import Fleet
+
+    Leave = Callable[[AsyncAgentBay, list[AsyncSession]], Awaitable[None]]
+
+PARAMS = CreateSessionParams()
+
+
+async def _leave_by_break(bay: AsyncAgentBay, got: list[AsyncSession]) -> None:
+    async for outcome in bay.create_many(PARAMS, 50, max_concurrency=10):
+        got.append(outcome.session)
+        break
+
+
+async def _leave_by_error(bay: AsyncAgentBay, got: list[AsyncSession]) -> None:
+    async for outcome in bay.create_many(PARAMS, 50, max_concurrency=10):
+        got.append(outcome.session)
+        raise LookupError
+
+
+async def _leave_by_exit(bay: AsyncAgentBay, got: list[AsyncSession]) -> None:
+    async for outcome in bay.create_many(PARAMS, 50, max_concurrency=10):
+        got.append(outcome.session)
+        raise SystemExit
+
+
+async def _leave_by_timeout(bay: AsyncAgentBay, got: list[AsyncSession]) -> None:
+    read_one = asyncio.Event()
+
+    async def loop() -> None:
+        async for outcome in bay.create_many(PARAMS, 50, max_concurrency=10):
+            got.append(outcome.session)
+            read_one.set()
+            await asyncio.Event().wait()
+
+    looping = asyncio.create_task(loop())
+    await read_one.wait()
+    looping.cancel()
+    await looping
+
+
+@pytest.mark.parametrize(
+    "leave", [_leave_by_break, _leave_by_error, _leave_by_exit, _leave_by_timeout]
+)
+async def test_a_run_left_early_keeps_only_what_was_read(
+    bay: AsyncAgentBay, fleet: Fleet, leave: Leave
+) -> None:
+    """The client is closed right after the loop, before the run could end by itself."""
+    got: list[AsyncSession] = []
+    with suppress(LookupError, SystemExit, asyncio.CancelledError):
+        async with bay:
+            await leave(bay, got)
+    assert len(got) == 1
+    assert fleet.alive == {got[0].session_id}
+    assert fleet.under_way == 0
+
+
+async def test_a_run_whose_iterator_is_kept_is_closed_with_its_client(
+    bay: AsyncAgentBay, fleet: Fleet
+) -> None:
+    """What is read afterwards is a ClosedError, and no new session is created."""
+    outcomes = bay.create_many(PARAMS, 50, max_concurrency=10).__aiter__()
+    await outcomes.__anext__()
+    await bay.aclose()
+    assert len(fleet.alive) == 1
+    asked = fleet.asked
+    with pytest.raises(ClosedError):
+        await outcomes.__anext__()
+    assert fleet.asked == asked
+
+
+async def test_a_map_left_early_deletes_all_its_sessions(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """Those of its workers and those that are idle."""
+
+    async def name(session: AsyncSession, item: int) -> str:
+        if item:
+            await asyncio.Event().wait()
+        return session.session_id
+
+    async with bay:
+        async for _ in bay.map_sessions(name, range(50), reuse=True, max_concurrency=8):
+            break
+    assert fleet.made
+    assert fleet.alive == set()
+
+
+async def test_closing_waits_for_creates(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """Their callers get the sessions; a create that begins later is refused."""
+    fleet.gates = {number: asyncio.Event() for number in range(20)}
+    creates = [asyncio.create_task(bay.create()) for _ in range(20)]
+    await fleet.until(lambda: fleet.asked == 20)
+    closing = asyncio.create_task(bay.aclose())
+    await asyncio.sleep(0)
+    with pytest.raises(ClosedError):
+        await bay.create()
+    done, _ = await asyncio.wait([closing], timeout=0)
+    assert not done
+    for gate in fleet.gates.values():
+        gate.set()
+    await closing
+    results = await asyncio.gather(*creates)
+    assert {result.session.session_id for result in results} == fleet.alive
+    assert len(fleet.alive) == 20
+
+
+async def test_closing_deletes_the_sessions_of_cancelled_creates(
+    bay: AsyncAgentBay, fleet: Fleet
+) -> None:
+    """Nobody else would."""
+    fleet.gates = {number: asyncio.Event() for number in range(20)}
+    creates = [asyncio.create_task(bay.create()) for _ in range(20)]
+    await fleet.until(lambda: fleet.asked == 20)
+    closing = asyncio.create_task(bay.aclose())
+    for create in creates:
+        create.cancel()
+    await asyncio.sleep(0)
+    for gate in fleet.gates.values():
+        gate.set()
+    await closing
+    assert (fleet.made, fleet.alive) == (20, set())
+    for create in creates:
+        with pytest.raises(asyncio.CancelledError):
+            await create
+
+
+async def test_closing_ends_an_awaited_run(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """Its caller gets no result, so all its sessions are deleted."""
+    fleet.gates = {9: asyncio.Event()}
+    running = asyncio.create_task(bay.create_many(PARAMS, 50, max_concurrency=5).run())
+    await fleet.until(lambda: fleet.made >= 20)
+    closing = asyncio.create_task(bay.aclose())
+    await asyncio.sleep(0)
+    fleet.gates[9].set()
+    await closing
+    assert fleet.alive == set()
+    with pytest.raises(ClosedError):
+        await running
+
+
+async def test_a_cancelled_close_still_deletes(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """The second Ctrl-C of an impatient person is such a cancel."""
+    got: list[str] = []
+    fleet.gates = {7: asyncio.Event()}
+    reading = asyncio.create_task(read(bay.create_many(PARAMS, 50, max_concurrency=10), got))
+    await fleet.until(lambda: fleet.made >= 20)
+    closing = asyncio.create_task(bay.aclose())
+    await asyncio.sleep(0)
+    closing.cancel()
+    fleet.gates[7].set()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    with pytest.raises(ClosedError):
+        await reading
+    assert fleet.alive == set(got)
