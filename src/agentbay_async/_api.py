@@ -16,11 +16,13 @@ import attrs
 
 from agentbay_async._protocol import schema
 from agentbay_async._protocol.envelope import Answer, read_answer
+from agentbay_async._protocol.error_codes import NOT_LOGIN
 from agentbay_async._retry import RetryBudget, next_wait, perhaps_acted_on
 from agentbay_async.config import LOCAL
 from agentbay_async.errors import (
     AgentBayError,
     Attempt,
+    AuthenticationError,
     ClosedError,
     PageTokenError,
     SessionNotFoundError,
@@ -267,12 +269,29 @@ class Api:
     async def _attempt(self, request: Request[D], timeout: float) -> Answer[D]:
         builder = self._builder or await self._connect()
         response = await self.transport.send(builder.build(request, timeout))
-        answer = read_answer(
-            request, response.status, response.headers, response.body, self.clock.time()
-        )
+        try:
+            answer = read_answer(
+                request, response.status, response.headers, response.body, self.clock.time()
+            )
+        except AuthenticationError as error:
+            wants_key = error.code == NOT_LOGIN and request.KEY_MAY_BE_IN_QUERY
+            if not wants_key or builder.key_in_query:
+                raise
+            answer = await self._send_key_in_query(builder, request, timeout)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s ok [request %s]", request.ACTION, answer.request_id)
         return answer
+
+    async def _send_key_in_query(
+        self, builder: RequestBuilder, request: Request[D], timeout: float
+    ) -> Answer[D]:
+        """Repeat a request that was refused unread; remember it if the gateway missed the key."""
+        builder.key_in_query = True
+        try:
+            return await self._attempt(request, timeout)
+        except AgentBayError:
+            builder.key_in_query = False
+            raise
 
     async def _connect(self) -> RequestBuilder:
         from agentbay_async._transport.base import RequestBuilder

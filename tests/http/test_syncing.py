@@ -10,6 +10,7 @@ import pytest
 from agentbay_async import (
     AgentBayError,
     ArgumentTypeError,
+    AuthenticationError,
     BadAnswerError,
     Config,
     ContextStatusData,
@@ -335,3 +336,30 @@ async def test_a_refusal_on_the_way_is_a_failed_result(
     result = await call(session)
     assert isinstance(result.error, AgentBayError)
     assert result.code == "Some.Code"
+
+
+async def test_a_sync_is_sent_with_the_key_in_the_query_if_the_gateway_misses_it(
+    session: AsyncSession, scripted: Script
+) -> None:
+    """Official clients send it there. Later syncs go there at once, other actions never."""
+    scripted.fail("SyncContext", "NOT_LOGIN")
+    scripted.ok("SyncContext")
+    scripted.tasks([], [_task("c-1")])
+    assert (await session.context.sync("c-1")).success
+    assert (await session.context.sync("c-1")).success
+    syncs = [request for request in scripted.requests if request.action == "SyncContext"]
+    assert ["Authorization" in request.query for request in syncs] == [False, True, True]
+    with_key = {one.action for one in scripted.requests if "Authorization" in one.query}
+    assert with_key == {"SyncContext"}
+
+
+async def test_a_wrong_key_is_not_kept_in_the_query(
+    session: AsyncSession, scripted: Script
+) -> None:
+    """It was refused in both places, so it is not where the gateway missed it."""
+    scripted.fail("SyncContext", "NOT_LOGIN")
+    scripted.tasks([])
+    for _ in range(2):
+        assert isinstance((await session.context.sync("c-1")).error, AuthenticationError)
+    syncs = [request for request in scripted.requests if request.action == "SyncContext"]
+    assert ["Authorization" in request.query for request in syncs] == [False, True] * 2

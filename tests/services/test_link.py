@@ -74,15 +74,15 @@ async def test_a_tool_is_called_at_the_address_of_its_session(
     assert json.loads(call.body)["requestId"] == result.request_id
 
 
-async def test_neither_key_nor_token_is_sent_where_gateways_log_it(
+async def test_a_direct_call_sends_the_token_in_header_and_body_and_no_key(
     linked: AsyncSession, machine: Machine
 ) -> None:
-    """The key is not sent, and the token is in one header only."""
+    """Official clients send both; which of them a gateway reads is not documented."""
     machine.tools["shell"] = _hello
     await linked.call_mcp_tool("shell", {})
     (call,) = machine.calls
     assert "akm-" not in call.body + str(dict(call.headers))
-    assert TOKEN not in call.body
+    assert json.loads(call.body)["token"] == call.headers["X-Access-Token"] == TOKEN
 
 
 @pytest.mark.parametrize("missing", ["LinkUrl", "Token", "ToolList"])
@@ -185,6 +185,29 @@ async def test_a_refused_direct_call_is_repeated_through_the_api(
     machine.tools["shell"] = _hello
     assert (await linked.call_mcp_tool("shell", {})).success
     assert machine.channels() == ["api"]
+
+
+@pytest.mark.parametrize("status", [200, 400])
+async def test_a_direct_read_that_is_refused_is_repeated_through_the_api(
+    linked: AsyncSession, machine: Machine, status: int
+) -> None:
+    """With an error code and no data, whatever the status: reading twice does no harm."""
+    _link_answers(machine, {"code": "InvalidToken", "message": "no"}, status)
+    machine.tools["list_directory"] = lambda _args: "[FILE] a"
+    assert (await linked.call_mcp_tool("list_directory", {})).data == "[FILE] a"
+    assert machine.channels() == ["api"]
+
+
+@pytest.mark.parametrize("status", [200, 400])
+async def test_a_direct_command_that_is_refused_is_not_repeated(
+    linked: AsyncSession, machine: Machine, status: int
+) -> None:
+    """It may have run; the error has the code and the reason."""
+    _link_answers(machine, {"code": "InvalidToken", "message": "no"}, status)
+    machine.tools["shell"] = _hello
+    error = (await linked.call_mcp_tool("shell", {})).error
+    assert isinstance(error, APIError)
+    assert (error.code, machine.channels()) == ("InvalidToken", [])
 
 
 async def test_an_unreachable_direct_address_is_avoided_for_a_while(

@@ -165,13 +165,18 @@ class RequestBuilder:
 
     Args:
         endpoint: The URL of the service, without a trailing slash.
-        api_key: The key. It is sent as a form field, as the protocol wants it, never in the URL.
+        api_key: The key. It is sent as a form field.
+
+    Attributes:
+        key_in_query: Whether actions for which a gateway may want the key in the query send it
+            there too.
     """
 
     def __init__(self, endpoint: str, api_key: str) -> None:
         self._base = f"{endpoint}/?Format=json&Version={_VERSION}&Action="
         self._authorization = f"Authorization=Bearer+{quote_plus(api_key)}"
         self._timestamp = (0, "")
+        self.key_in_query = False
 
     def build(self, request: Request[Any], timeout: float) -> HttpRequest:
         """Return the HTTP request for `request`, with `timeout` in seconds."""
@@ -181,6 +186,8 @@ class RequestBuilder:
         # Nothing is signed with nonce and time, but the protocol lists them as required.
         nonce = f"{random.getrandbits(128):032x}"
         extra = f"&{query}" if query else ""
+        if self.key_in_query and request.KEY_MAY_BE_IN_QUERY:
+            extra += f"&{self._authorization}"
         second = int(time.time())
         if self._timestamp[0] != second:
             text = time.strftime("%Y-%m-%dT%H%%3A%M%%3A%SZ", time.gmtime(second))

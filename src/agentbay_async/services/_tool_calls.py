@@ -62,6 +62,9 @@ _AVOIDED_SECONDS = 30.0
 _NOT_ACCEPTED = frozenset({401, 403, 404})
 # The session may have acted on the call. Timeouts are not listed: no time is left to repeat it.
 _PERHAPS_DONE = (ConnectionLostError, BadAnswerError, ServiceError)
+# A refusal with another status, 400 or even 200, may mean that the gateway wants another form of
+# call; only of a tool that reads is it safe to find out.
+_MAY_BE_REPEATED = (*_PERHAPS_DONE, APIError)
 
 
 async def call_tool(
@@ -232,7 +235,7 @@ def _repeatable(error: AgentBayError, tool: str) -> bool:
         return True
     if isinstance(error, APIError) and error.http_status in _NOT_ACCEPTED:
         return True
-    return tool in _READ_ONLY and isinstance(error, _PERHAPS_DONE)
+    return tool in _READ_ONLY and isinstance(error, _MAY_BE_REPEATED)
 
 
 def _tool(record: schema.Tool) -> McpTool:

@@ -22,6 +22,7 @@ class Request(Generic[D]):
     DATA: ClassVar[Any] = None
     REPEATABLE: ClassVar[bool] = False
     IN_QUERY: ClassVar[frozenset[str]] = frozenset()
+    KEY_MAY_BE_IN_QUERY: ClassVar[bool] = False
 
 
 def named(wire_name: str, default: Any = None) -> Any:

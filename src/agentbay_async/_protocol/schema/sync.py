@@ -22,11 +22,13 @@ class Persistence:
 class SyncContext(Request[None]):
     """Start to move files; ``mode`` is ``"upload"`` (session to context) or ``"download"``.
 
-    Official clients send ``Authorization`` of this action in the query. Here it is sent in the form
-    as for every other action: URLs end up in access logs, and the gateway reads both places.
+    All official clients send ``Authorization`` of this action in the query. Here it is sent in the
+    form, as for every other action, because URLs end up in access logs. Only if the gateway answers
+    that nobody is logged in is it sent in the query too.
     """
 
     ACTION: ClassVar[str] = "SyncContext"
+    KEY_MAY_BE_IN_QUERY: ClassVar[bool] = True
 
     session_id: str | None = None
     context_id: str | None = None
