@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from agentbay_local.sandbox.host import timer as timers
+from agentbay_local.sandbox.host.command_run import PausableTimer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def test_paused_timer_goes_on_with_what_was_left(clock: Clock) -> None:
     """Four of ten seconds were used, so six are left however long the pause was."""
-    timer = timers.PausableTimer(10, lambda: None)
+    timer = PausableTimer(10, lambda: None)
     clock.now = 4
     timer.pause()
     clock.now = 100
@@ -69,7 +69,7 @@ def test_paused_timer_goes_on_with_what_was_left(clock: Clock) -> None:
 
 def test_pausing_and_resuming_twice_is_pausing_and_resuming(clock: Clock) -> None:
     """Neither loses time nor calls twice."""
-    timer = timers.PausableTimer(10, lambda: None)
+    timer = PausableTimer(10, lambda: None)
     timer.resume()
     clock.now = 3
     timer.pause()
@@ -83,7 +83,7 @@ def test_pausing_and_resuming_twice_is_pausing_and_resuming(clock: Clock) -> Non
 
 def test_restarted_timer_has_all_its_new_time(clock: Clock) -> None:
     """What was left of the first time does not count."""
-    timer = timers.PausableTimer(10, lambda: None)
+    timer = PausableTimer(10, lambda: None)
     clock.now = 10
     timer.restart(5, lambda: None)
 

@@ -99,7 +99,7 @@ def test_any_answer_is_a_value_or_malformed(fields: Any) -> None:
         replies.parse_entry,
         replies.parse_paths,
         replies.parse_entries,
-        replies.parse_exit_code,
+        lambda given: Reply(given).integer("exit", 0, 255),
     ):
         given_fields = fields if decode is replies.parse_entry or isinstance(fields, dict) else {}
         try:
@@ -156,6 +156,22 @@ async def test_silence_ends_at_the_deadline() -> None:
     async with conversation() as (channel, _):
         with pytest.raises(SandboxTimeout):
             await channel.request("stat", {}, within=0.05)
+
+
+async def test_reply_can_be_abandoned_twice() -> None:
+    """The second time does nothing, whether the answer has come or not."""
+    async with conversation() as (channel, liar):
+        before = open_count()
+        early, late, last = (channel.begin("open", {}) for _ in range(3))
+        early.close()
+        early.close()
+        say(liar, {"id": late.id}, [liar.fileno()])
+        say(liar, {"id": last.id})
+        await last.wait(30)
+        late.close()
+        late.close()
+
+        await until_open_at_most(before)
 
 
 async def test_full_socket_holds_nobody() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, overload
 
 import attrs
 
@@ -27,18 +27,20 @@ class Arguments:
     tool: str
     values: dict[str, Any]
 
-    def text(self, name: str, default: str | None = None) -> str:
+    @overload
+    def text(self, name: str, default: str = ...) -> str: ...
+
+    @overload
+    def text(self, name: str, default: None) -> str | None: ...
+
+    def text(self, name: str, default: Any = _MISSING) -> str | None:
         """Return a string, which is required unless there is a default.
 
         Raises:
             ToolError: The argument is missing or not a string.
         """
-        return str(self._read(name, str, "a string", _MISSING if default is None else default))
-
-    def optional_text(self, name: str) -> str | None:
-        """Return a string or None."""
-        value = self._read(name, str, "a string", None)
-        return None if value is None else str(value)
+        value: str | None = self._read(name, str, "a string", default)
+        return value
 
     def path(self, name: str) -> str:
         """Return a path: a string that is not empty and has no NUL byte.

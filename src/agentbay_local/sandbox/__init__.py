@@ -11,7 +11,6 @@ from agentbay_local.sandbox.base import (
     HOME,
     OUTPUT_LIMIT,
     Backend,
-    CompletedCommand,
     Entry,
     Isolation,
     Limits,
@@ -30,6 +29,7 @@ from agentbay_local.sandbox.errors import (
     SandboxPaused,
     SandboxTimeout,
 )
+from agentbay_local.sandbox.host.command_run import CompletedCommand
 from agentbay_local.sandbox.host.offline_files import FoundFile, OfflineFiles, copy_content
 from agentbay_local.sandbox.host.orphans import Orphans
 from agentbay_local.sandbox.host.pipes import Pipe

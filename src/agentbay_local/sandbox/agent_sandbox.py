@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from agentbay_local.sandbox import checks
 from agentbay_local.sandbox.base import (
     OUTPUT_LIMIT,
-    CompletedCommand,
     Consumption,
     Entry,
     Isolation,
@@ -23,11 +22,10 @@ from agentbay_local.sandbox.base import (
 )
 from agentbay_local.sandbox.errors import SandboxGone, SandboxPaused
 from agentbay_local.sandbox.host import replies
-from agentbay_local.sandbox.host.command_run import CommandRun
+from agentbay_local.sandbox.host.command_run import CommandRun, CompletedCommand, PausableTimer
 from agentbay_local.sandbox.host.port_dial import dial_port
 from agentbay_local.sandbox.host.spawned_process import SpawnedProcess, spawn_process
 from agentbay_local.sandbox.host.terminal import Terminal, open_host_terminal, open_terminal
-from agentbay_local.sandbox.host.timer import PausableTimer
 
 if TYPE_CHECKING:
     import socket
@@ -97,7 +95,7 @@ class AgentSandbox(Sandbox):
         stdin: bytes = b"",
         output_limit: int = OUTPUT_LIMIT,
     ) -> CompletedCommand:
-        fields = _program_fields(command, cwd, env)
+        fields = checks.check_program(command, cwd, env)
         seconds = checks.check_timeout("timeout", timeout)
         limit = checks.check_limit("output_limit", output_limit)
         self._check_not_paused()
@@ -122,7 +120,7 @@ class AgentSandbox(Sandbox):
         env: Mapping[str, str] | None = None,
         fds: Sequence[int] = (),
     ) -> SpawnedProcess:
-        fields = _program_fields(command, cwd, env)
+        fields = checks.check_program(command, cwd, env)
         given = checks.check_descriptors(fds)
         self._check_not_paused()
         self._enforcer.wake()
@@ -137,7 +135,7 @@ class AgentSandbox(Sandbox):
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
     ) -> Terminal:
-        fields = _program_fields(command, cwd, {"TERM": "xterm-256color", **(env or {})})
+        fields = checks.check_program(command, cwd, {"TERM": "xterm-256color", **(env or {})})
         size = checks.check_size("columns", columns), checks.check_size("rows", rows)
         self._check_not_paused()
         self._enforcer.wake()
@@ -255,13 +253,3 @@ class AgentSandbox(Sandbox):
             self._channel.close("the session has ended")
             self.dead.set()
             self._on_end()
-
-
-def _program_fields(
-    command: str | Sequence[str], cwd: str | None, env: Mapping[str, str] | None
-) -> dict[str, object]:
-    """Check what every start of a program has in common; return the request's fields."""
-    fields = checks.check_command(command)
-    fields["env"] = checks.check_environment(env)
-    fields["cwd"] = None if cwd is None else checks.check_path("cwd", cwd)
-    return fields

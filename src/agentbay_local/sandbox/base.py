@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from agentbay_local.sandbox.values import (
     HOME,
     OUTPUT_LIMIT,
-    CompletedCommand,
     Consumption,
     Entry,
     Isolation,
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from agentbay_local.sandbox.host.command_run import CompletedCommand
     from agentbay_local.sandbox.host.spawned_process import SpawnedProcess
     from agentbay_local.sandbox.host.terminal import Terminal
 
@@ -37,7 +37,6 @@ __all__ = [
     "HOME",
     "OUTPUT_LIMIT",
     "Backend",
-    "CompletedCommand",
     "Consumption",
     "Entry",
     "Isolation",

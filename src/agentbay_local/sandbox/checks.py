@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from agentbay_local.sandbox.errors import InvalidRequest
 
 __all__ = [
-    "check_command",
     "check_descriptors",
     "check_environment",
     "check_limit",
@@ -17,6 +16,7 @@ __all__ = [
     "check_mount_path",
     "check_path",
     "check_port",
+    "check_program",
     "check_size",
     "check_timeout",
 ]
@@ -62,17 +62,22 @@ def check_mount_path(argument: str, value: str) -> str:
     return path
 
 
-def check_command(command: object) -> dict[str, object]:
+def check_program(command: object, cwd: object, env: object) -> dict[str, object]:
     """Return the fields of a request for a shell line, or for a program with arguments."""
+    fields: dict[str, object] = {}
     if isinstance(command, str):
         if not command.strip():
             raise InvalidRequest("command", "must not be empty")
-        return {"command": check_text("command", command)}
-    if not isinstance(command, Sequence) or isinstance(command, (bytes, bytearray)):
+        fields["command"] = check_text("command", command)
+    elif not isinstance(command, Sequence) or isinstance(command, (bytes, bytearray)):
         raise InvalidRequest("command", "must be a string or a sequence of strings")
-    if not command or not command[0]:
+    elif not command or not command[0]:
         raise InvalidRequest("command", "must begin with the name of a program")
-    return {"argv": [check_text("command", word) for word in command]}
+    else:
+        fields["argv"] = [check_text("command", word) for word in command]
+    fields["env"] = check_environment(env)
+    fields["cwd"] = None if cwd is None else check_path("cwd", cwd)
+    return fields
 
 
 def check_environment(env: object) -> dict[str, str]:

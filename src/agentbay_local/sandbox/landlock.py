@@ -26,7 +26,6 @@ from agentbay_local.sandbox.host import programs, rootfs
 from agentbay_local.sandbox.host.bundle import interpreter_arguments
 from agentbay_local.sandbox.host.limit_enforcer import LimitEnforcer, SharedCost
 from agentbay_local.sandbox.host.mounts import Mounts
-from agentbay_local.sandbox.host.packets import get_integer
 from agentbay_local.sandbox.host.startup import (
     Launch,
     agent_settings,
@@ -83,7 +82,7 @@ class LandlockBackend(Backend):
             channel = launch.open_channel(_agent_settings(moved, programs.find_interpreter().needs))
             try:
                 await wait_until_ready(channel, process, launch)
-                agent = get_integer(channel.ready.result(), "pid")
+                agent = channel.ready.result().integer("pid")
             except BaseException:
                 channel.close("the sandbox did not start")
                 await finish(process.kill())

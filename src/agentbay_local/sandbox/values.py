@@ -1,4 +1,4 @@
-"""Values that describe a sandbox: its specification, limits, files and results."""
+"""Values that describe a sandbox: its specification, limits, files and consumption."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = [
     "HOME",
     "OUTPUT_LIMIT",
-    "CompletedCommand",
     "Consumption",
     "Entry",
     "Isolation",
@@ -106,28 +105,6 @@ class SandboxSpec:
     hostname: str = "agentbay"
     outbound: AllowedHosts = NO_HOSTS
     read_only: Mapping[str, Path] = MappingProxyType({})
-
-
-@attrs.frozen
-class CompletedCommand:
-    """The result of a command.
-
-    Attributes:
-        exit_code: Its exit code; 128 + n if signal n ended it.
-        stdout: Its standard output, up to the output limit.
-        stderr: Its standard error, up to the output limit.
-        timed_out: It was killed because its timeout expired.
-        truncated: A stream was longer than the limit; the rest was thrown away.
-        excess: The limit that the session exceeded while the command ran, and the consequence, as a
-            sentence. Empty if it exceeded none.
-    """
-
-    exit_code: int
-    stdout: bytes
-    stderr: bytes
-    timed_out: bool = False
-    truncated: bool = False
-    excess: str = ""
 
 
 @attrs.frozen

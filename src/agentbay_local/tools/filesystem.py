@@ -82,7 +82,7 @@ async def list_directory(context: ToolContext, arguments: Arguments) -> str:
 
 async def search_files(context: ToolContext, arguments: Arguments) -> str:
     """Search names below a directory."""
-    excludes = (arguments.optional_text("excludePatterns") or "").split(",")
+    excludes = (arguments.text("excludePatterns", "")).split(",")
     path, pattern = arguments.path("path"), arguments.path("pattern")
     with translate_file_errors("search files"):
         found = await context.sandbox.search(

@@ -10,7 +10,7 @@ from agentbay_local.protocol.json import dump_json
 from agentbay_local.sandbox.errors import InvalidRequest, SandboxOSError
 
 if TYPE_CHECKING:
-    from agentbay_local.sandbox.base import CompletedCommand
+    from agentbay_local.sandbox.host.command_run import CompletedCommand
     from agentbay_local.tools.tool_context import ToolContext
 
 __all__ = ["shell"]
@@ -40,7 +40,7 @@ async def shell(context: ToolContext, arguments: Arguments) -> str:
         done = await context.sandbox.run(
             command,
             timeout=max(milliseconds, 1) / 1000,
-            cwd=arguments.optional_text("cwd"),
+            cwd=arguments.text("cwd", None),
             env={**context.state.env, **arguments.text_map("envs")},
             output_limit=_OUTPUT_LIMIT,
         )

@@ -138,7 +138,7 @@ async def _open_terminal(context: ToolContext, arguments: Arguments) -> Terminal
             await _choose_shell(context.sandbox, arguments),
             columns=arguments.count("cols", _COLUMNS),
             rows=arguments.count("rows", _ROWS),
-            cwd=arguments.optional_text("cwd"),
+            cwd=arguments.text("cwd", None),
             env={**context.state.env, **arguments.text_map("envs")},
         )
     except (SandboxOSError, InvalidRequest) as error:

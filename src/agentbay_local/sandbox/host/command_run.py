@@ -11,17 +11,44 @@ import termios
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+import attrs
+
 from agentbay_local.sandbox.errors import SandboxError
-from agentbay_local.sandbox.host.replies import parse_exit_code
 from agentbay_local.sandbox.inside.wire import memory_file
-from agentbay_local.sandbox.values import CompletedCommand
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from agentbay_local.sandbox.host.agent_client import AgentClient
 
-__all__ = ["CommandRun", "OutputStream"]
+__all__ = ["CommandRun", "CompletedCommand", "OutputStream", "PausableTimer"]
+
+CHUNK = 256 * 1024
+
+REST = 0.003
+"""Seconds between two reads of discarded output: a flood slows its writer down, not the service."""
+
+
+@attrs.frozen
+class CompletedCommand:
+    """The result of a command.
+
+    Attributes:
+        exit_code: Its exit code; 128 + n if signal n ended it.
+        stdout: Its standard output, up to the output limit.
+        stderr: Its standard error, up to the output limit.
+        timed_out: It was killed because its timeout expired.
+        truncated: A stream was longer than the limit; the rest was thrown away.
+        excess: The limit that the session exceeded while the command ran, and the consequence, as a
+            sentence. Empty if it exceeded none.
+    """
+
+    exit_code: int
+    stdout: bytes
+    stderr: bytes
+    timed_out: bool = False
+    truncated: bool = False
+    excess: str = ""
 
 
 class CommandRun:
@@ -42,29 +69,46 @@ class CommandRun:
     ) -> None:
         self._channel = channel
         self.excess = ""
+        self._streams: list[OutputStream] = []
         self._killed = False
         self._exited = False
-        with ExitStack() as undo:
+        # The descriptors that the command gets stay open here until the request is sent.
+        with ExitStack() as ours, ExitStack() as theirs:
             try:
-                fds = self._open_streams(stdin, limit, undo)
+                for _ in range(2):
+                    stream = OutputStream(limit)
+                    ours.callback(stream.close)
+                    theirs.callback(os.close, stream.write_end)
+                    self._streams.append(stream)
+                fds = [stream.write_end for stream in self._streams]
+                if stdin:
+                    fds.append(memory_file(stdin))
+                    theirs.callback(os.close, fds[2])
                 self._call = channel.begin("run", fields, fds)
             except OSError as error:
                 raise SandboxError(f"a command cannot be started: {error.strerror}") from error
-            self._undo = undo.pop_all()
+            self._ours, self._theirs = ours.pop_all(), theirs.pop_all()
 
     async def wait(self) -> CompletedCommand:
         """Wait for the end and collect the output."""
         reply = await self._call.wait(None)
         reply.close()
         self._exited = True
-        code = parse_exit_code(reply.fields)
-        self._finish_streams()
+        code = reply.integer("exit", 0, 255)
+        # Without the copies here, a stream ends with the last process that writes to it.
+        self._theirs.close()
+        held = [stream.read_available() for stream in self._streams]
+        open_ends = [fd for fd in held if fd is not None]
+        if open_ends:
+            # Background processes hold them: the agent drains them, or their writers would block.
+            self._channel.notify("drain", {}, open_ends)
+        stdout, stderr = self._streams
         return CompletedCommand(
             exit_code=code,
-            stdout=self._stdout.content,
-            stderr=self._stderr.content,
+            stdout=bytes(stdout.kept),
+            stderr=bytes(stderr.kept),
             timed_out=self._killed,
-            truncated=self._stdout.truncated or self._stderr.truncated,
+            truncated=stdout.truncated or stderr.truncated,
             excess=self.excess,
         )
 
@@ -78,36 +122,9 @@ class CommandRun:
         if not self._exited:
             self._exited = True
             self.kill()
-        with self._call:
-            self._undo.close()
-
-    def _open_streams(self, stdin: bytes, limit: int, undo: ExitStack) -> list[int]:
-        self._stdout = OutputStream(limit)
-        undo.callback(self._stdout.close)
-        self._stderr = OutputStream(limit)
-        undo.callback(self._stderr.close)
-        fds = [self._stdout.write_end, self._stderr.write_end]
-        if stdin:
-            fds.append(memory_file(stdin))
-            undo.callback(os.close, fds[2])
-        return fds
-
-    def _finish_streams(self) -> None:
-        """Read the rest of the output; let the agent drain pipes that background processes hold."""
-        open_ends = []
-        for stream in (self._stdout, self._stderr):
-            stream.close_write_end()
-            fd = stream.read_available()
-            if fd is not None:
-                open_ends.append(fd)
-        if open_ends:
-            self._channel.notify("drain", {}, open_ends)
-
-
-CHUNK = 256 * 1024
-
-REST = 0.003
-"""Seconds between two reads of discarded output: a flood slows its writer down, not the service."""
+        self._call.close()
+        self._theirs.close()
+        self._ours.close()
 
 
 class OutputStream:
@@ -117,7 +134,8 @@ class OutputStream:
         limit: Bytes kept; the rest is read and thrown away, so that the command can go on.
 
     Attributes:
-        write_end: Pass it to the command, then call `close_write_end`.
+        write_end: The end of its pipe for the command; the caller closes it.
+        kept: The bytes kept so far.
         truncated: There were more than `limit` bytes.
     """
 
@@ -125,18 +143,12 @@ class OutputStream:
         self._read_end, self.write_end = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self._read_end, False)
         self._loop = asyncio.get_running_loop()
-        self._kept = bytearray()
         self._limit = limit
         self._reading = True
         self._rest: asyncio.TimerHandle | None = None
+        self.kept = bytearray()
         self.truncated = False
-        self._listen()
-
-    def close_write_end(self) -> None:
-        """Close our copy of the writing end. Repeatable."""
-        if self.write_end >= 0:
-            os.close(self.write_end)
-            self.write_end = -1
+        self._loop.add_reader(self._read_end, self._read, CHUNK)
 
     def read_available(self) -> int | None:
         """Read what the pipe holds now, without waiting for more.
@@ -145,15 +157,16 @@ class OutputStream:
             The read end if a process still holds the write end, else None.
         """
         if self._reading:
-            # Only data that has arrived already, or a background writer could keep this loop busy.
-            self._read(_waiting_bytes(self._read_end) or 1)
+            # Only what is there already, or a background writer could keep this loop busy.
+            waiting = array.array("i", [0])
+            fcntl.ioctl(self._read_end, termios.FIONREAD, waiting)
+            self._read(waiting[0] or 1)
         if self._reading:
             self._read(1)
         return self._read_end if self._reading else None
 
     def close(self) -> None:
         """Stop reading. Repeatable."""
-        self.close_write_end()
         if self._reading:
             self._reading = False
             self._loop.remove_reader(self._read_end)
@@ -161,19 +174,14 @@ class OutputStream:
                 self._rest.cancel()
             os.close(self._read_end)
 
-    @property
-    def content(self) -> bytes:
-        """The bytes kept so far."""
-        return bytes(self._kept)
-
-    def _listen(self) -> None:
-        self._rest = None
-        self._loop.add_reader(self._read_end, self._read, CHUNK)
-
     def _pause(self) -> None:
         if self._rest is None:
             self._loop.remove_reader(self._read_end)
-            self._rest = self._loop.call_later(REST, self._listen)
+            self._rest = self._loop.call_later(REST, self._continue)
+
+    def _continue(self) -> None:
+        self._rest = None
+        self._loop.add_reader(self._read_end, self._read, CHUNK)
 
     def _read(self, size: int) -> None:
         try:
@@ -183,14 +191,41 @@ class OutputStream:
         if not data:
             self.close()
             return
-        room = self._limit - len(self._kept)
+        room = self._limit - len(self.kept)
         self.truncated |= len(data) > room
-        self._kept += data[:room]
+        self.kept += data[:room]
         if self.truncated:
             self._pause()
 
 
-def _waiting_bytes(fd: int) -> int:
-    count = array.array("i", [0])
-    fcntl.ioctl(fd, termios.FIONREAD, count)
-    return count[0]
+class PausableTimer:
+    """Call back once, after some seconds without the time spent paused.
+
+    Args:
+        seconds: The time to wait.
+        callback: Called on the running loop; may call `restart`.
+    """
+
+    def __init__(self, seconds: float, callback: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._callback = callback
+        self._left = seconds
+        self._handle: asyncio.TimerHandle | None = self._loop.call_later(seconds, callback)
+
+    def restart(self, seconds: float, callback: Callable[[], None]) -> None:
+        """Run again with another callback."""
+        self.pause()
+        self._left, self._callback = seconds, callback
+        self.resume()
+
+    def pause(self) -> None:
+        """Stop the clock; to cancel the timer, never resume it."""
+        if self._handle is not None:
+            self._left = max(0.0, self._handle.when() - self._loop.time())
+            self._handle.cancel()
+            self._handle = None
+
+    def resume(self) -> None:
+        """Let the clock go on."""
+        if self._handle is None:
+            self._handle = self._loop.call_later(self._left, self._callback)

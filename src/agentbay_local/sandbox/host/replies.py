@@ -21,7 +21,6 @@ T = TypeVar("T")
 __all__ = [
     "parse_entries",
     "parse_entry",
-    "parse_exit_code",
     "parse_marks",
     "parse_paths",
     "take_connecting_socket",
@@ -75,14 +74,6 @@ def parse_marks(fields: dict[str, Any]) -> dict[str, Mark]:
             raise MalformedReply("the session's agent surveyed something that has no usable mark")
         found[item[0]] = Mark(*item[1:])
     return found
-
-
-def parse_exit_code(fields: dict[str, Any]) -> int:
-    """Parse the exit code of a command."""
-    code = fields.get("exit")
-    if type(code) is not int or not 0 <= code <= 255:
-        raise MalformedReply("the session's agent sent no usable exit code")
-    return code
 
 
 def take_regular_file(reply: Reply, writing: bool) -> int:

@@ -9,9 +9,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from agentbay_local.sandbox.errors import SandboxError
-from agentbay_local.sandbox.host.packets import get_integer
 from agentbay_local.sandbox.host.pipes import Pipe
-from agentbay_local.sandbox.host.replies import parse_exit_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +37,7 @@ class AgentProcess:
     """
 
     def __init__(self, channel: AgentClient, ending: PendingReply, reply: Reply) -> None:
-        self.pid = get_integer(reply.fields, "pid")
+        self.pid = reply.integer("pid")
         self._channel = channel
         self._id = ending.id
         self._ended = asyncio.ensure_future(_wait_for_exit(ending))
@@ -174,4 +172,4 @@ async def _wait_for_exit(ending: PendingReply) -> int:
     with ending:
         reply = await ending.wait(None)
         reply.close()
-        return parse_exit_code(reply.fields)
+        return reply.integer("exit", 0, 255)
