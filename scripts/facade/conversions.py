@@ -99,7 +99,7 @@ def argument_conversion(annotations: Annotations, annotation: ast.expr) -> Conve
     callback = async_members[0]
     if is_callable(callback) and len(members) == 1 + optional:
         annotations.rules.add("callback")
-        code = f"_facade.in_worker({_callback(annotations, callback)})"
+        code = f'_facade.in_worker({_callback(annotations, callback)}, {{0}}, "{{0}}")'
         return _unless_none(code) if optional else code.format
     if all(map(annotations.async_class, async_members)):
         annotations.rules.add("argument of an async class")

@@ -7,11 +7,14 @@ facade, kept by its owner's facade, so ``session.command is session.command``.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from agentbay_async._check import is_coroutine_function
+from agentbay_async.errors import ArgumentTypeError
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from typing_extensions import ParamSpec
 
@@ -76,18 +79,44 @@ def unwrap(facade: Facade[A]) -> A:
     return cast("A", getattr(facade, "_aio", facade))
 
 
-def in_worker(callback: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Return a coroutine function that runs `callback` in a worker thread, where it may block."""
+def in_worker(
+    callback: Callable[P, T], function: object, name: str
+) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Return a coroutine function that runs `callback` in a worker thread, where it may block.
+
+    Args:
+        callback: Calls `function`, with blocking objects.
+        function: What the user passed.
+        name: The name of the argument, for error messages.
+
+    Raises:
+        ArgumentTypeError: `function` cannot be called, or is asynchronous.
+    """
+    if not callable(function):
+        raise ArgumentTypeError(f"{name} must be a function, not {type(function).__name__}")
+    if is_coroutine_function(function):
+        raise _async_function_error(f"{name} must be a plain function, not an async one")
 
     async def call(*args: P.args, **kwargs: P.kwargs) -> T:
         from asyncio import to_thread
 
-        return await to_thread(callback, *args, **kwargs)
+        value = await to_thread(callback, *args, **kwargs)
+        if isinstance(value, Coroutine):
+            # A lambda may return the coroutine of an async function.
+            value.close()
+            raise _async_function_error(f"{name} must not return a coroutine")
+        return value
 
     # A worker of Ray or Dask runs its tasks on this loop, because `callback` makes blocking calls
     # and a session's connections belong to one loop.
     vars(call)["agentbay_run"] = _run
     return call
+
+
+def _async_function_error(message: str) -> ArgumentTypeError:
+    return ArgumentTypeError(
+        message, hint="Define it with `def`, or use the asynchronous package agentbay_async"
+    )
 
 
 def _run(coroutine: Coroutine[Any, Any, T]) -> T:

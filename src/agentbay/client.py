@@ -303,7 +303,9 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
                 each_deadline=each_deadline,
                 on_outcome=on_outcome,
                 min_success=min_success,
-                on_progress=None if on_progress is None else _facade.in_worker(on_progress),
+                on_progress=None
+                if on_progress is None
+                else _facade.in_worker(on_progress, on_progress, "on_progress"),
                 progress=progress,
             ),
         )
@@ -356,7 +358,9 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
                 burst=burst,
                 deadline=deadline,
                 each_deadline=each_deadline,
-                on_progress=None if on_progress is None else _facade.in_worker(on_progress),
+                on_progress=None
+                if on_progress is None
+                else _facade.in_worker(on_progress, on_progress, "on_progress"),
                 progress=progress,
             ),
         )
@@ -437,23 +441,31 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
         """
         return BlockingIterator(
             self._aio.map_sessions(
-                _facade.in_worker(lambda arg0, arg1: fn(_facade.wrap(Session, arg0), arg1)),
+                _facade.in_worker(
+                    lambda arg0, arg1: fn(_facade.wrap(Session, arg0), arg1), fn, "fn"
+                ),
                 _facade.each(items),
                 params,
                 max_concurrency=max_concurrency,
                 reuse=reuse,
                 reset=None
                 if reset is None
-                else _facade.in_worker(lambda arg0: reset(_facade.wrap(Session, arg0))),
+                else _facade.in_worker(
+                    lambda arg0: reset(_facade.wrap(Session, arg0)), reset, "reset"
+                ),
                 healthy=None
                 if healthy is None
-                else _facade.in_worker(lambda arg0: healthy(_facade.wrap(Session, arg0))),
+                else _facade.in_worker(
+                    lambda arg0: healthy(_facade.wrap(Session, arg0)), healthy, "healthy"
+                ),
                 retries=retries,
                 rate=rate,
                 burst=burst,
                 deadline=deadline,
                 each_deadline=each_deadline,
-                on_progress=None if on_progress is None else _facade.in_worker(on_progress),
+                on_progress=None
+                if on_progress is None
+                else _facade.in_worker(on_progress, on_progress, "on_progress"),
                 progress=progress,
                 engine=engine,
             ),

@@ -185,7 +185,9 @@ class ContextService(_facade.Facade[AsyncContextService]):
                 context_id,
                 file_path,
                 source,
-                progress=None if progress is None else _facade.in_worker(progress),
+                progress=None
+                if progress is None
+                else _facade.in_worker(progress, progress, "progress"),
             )
         )
 
@@ -215,7 +217,9 @@ class ContextService(_facade.Facade[AsyncContextService]):
                 context_id,
                 file_path,
                 target,
-                progress=None if progress is None else _facade.in_worker(progress),
+                progress=None
+                if progress is None
+                else _facade.in_worker(progress, progress, "progress"),
             )
         )
 

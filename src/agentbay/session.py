@@ -245,7 +245,7 @@ class Session(_facade.Facade[AsyncSession]):
         return BlockingContext(
             self._aio.keep_alive_while(
                 every,
-                warn=None if warn is None else _facade.in_worker(warn),
+                warn=None if warn is None else _facade.in_worker(warn, warn, "warn"),
                 warn_before=warn_before,
             ),
             lambda item: item,

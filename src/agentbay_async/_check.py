@@ -20,6 +20,9 @@ RESERVED_PREFIX = "agentbay-"
 
 WILDCARDS = frozenset("*?[]")
 
+# More wrappers than any function has; a cycle of them must end.
+_MAX_WRAPPERS = 100
+
 
 def string(value: object, name: str) -> str:
     """Return `value` if it is a string."""
@@ -164,3 +167,50 @@ def literal_path(value: object, name: str, *, regex: bool = False) -> str:
             "name the directory itself (white lists may set a regex flag instead)"
         )
     return value
+
+
+def is_coroutine_function(value: object) -> bool:
+    """Return whether calling `value` gives a coroutine, as far as its definition tells.
+
+    Also through :func:`functools.partial`, decorators that use :func:`functools.wraps`, methods,
+    and objects with an ``async def __call__``.
+    """
+    # Imported here: the module is large, and few programs pass functions.
+    from inspect import isasyncgenfunction, iscoroutinefunction
+
+    return any(
+        iscoroutinefunction(found) or isasyncgenfunction(found) for found in _definitions(value)
+    )
+
+
+def is_plain_function(value: object) -> bool:
+    """Return whether `value` is surely a ``def`` that gives no awaitable.
+
+    A lambda may return the coroutine of another function, and a function without Python code
+    cannot be looked into: of these it is not sure.
+    """
+    from inspect import isfunction
+
+    found = _definitions(value)[-1]
+    return isfunction(found) and found.__name__ != "<lambda>" and not is_coroutine_function(value)
+
+
+def _definitions(value: object) -> list[object]:
+    """Return `value` and what it wraps, down to the function that runs."""
+    from functools import partial
+    from inspect import isclass, isfunction, ismethod
+
+    found = [value]
+    for _ in range(_MAX_WRAPPERS):
+        if isinstance(value, partial):
+            value = value.func
+        elif ismethod(value):
+            value = value.__func__
+        elif hasattr(value, "__wrapped__"):
+            value = value.__wrapped__
+        elif isfunction(value) or isclass(value) or not callable(value):
+            break
+        else:
+            value = type(value).__call__
+        found.append(value)
+    return found

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agentbay import AgentBay, Config, CreateSessionParams, Session
+from agentbay import AgentBay, ArgumentTypeError, Config, CreateSessionParams, Session
 from agentbay_local import LocalService
 
 if TYPE_CHECKING:
@@ -101,3 +102,28 @@ def test_interrupted_run_leaves_no_sessions(
     """
     variables = {"AGENTBAY_ENDPOINT": service.endpoint, "AGENTBAY_API_KEY": service.api_key}
     assert run_child(code, **variables) == "interrupted 0"
+
+
+async def _async_function(*_arguments: object) -> None:
+    """Do nothing."""
+
+
+class _AsyncCall:
+    async def __call__(self, *_arguments: object) -> None:
+        """Do nothing."""
+
+
+@pytest.mark.parametrize("function", [_async_function, partial(_async_function, 1), _AsyncCall()])
+@pytest.mark.parametrize("name", ["fn", "reset", "healthy", "on_progress"])
+def test_async_function_is_rejected_at_once(bay: AgentBay, name: str, function: object) -> None:
+    """Nothing would ever await it."""
+    arguments: dict[str, Any] = {"fn": lambda _session, item: item, "items": [1], name: function}
+    with pytest.raises(ArgumentTypeError, match=f"{name} must be a plain function.*`def`"):
+        bay.map_sessions(**arguments)
+
+
+def test_lambda_that_returns_a_coroutine_fails(bay: AgentBay) -> None:
+    """Its value would be a coroutine that nothing awaits."""
+    outcomes = list(bay.map_sessions(lambda _session, item: _async_function(item), [1]))
+    assert isinstance(outcomes[0].error, ArgumentTypeError)
+    assert "fn must not return a coroutine" in str(outcomes[0].error)

@@ -258,14 +258,16 @@ _CONSTRUCTS = {
         " -> None: ...",
         """
         def go(self, tell: Callable[[int], None] | None=None) -> None:
-            _portal.run(self._aio.go(None if tell is None else _facade.in_worker(tell)))
+            _portal.run(
+                self._aio.go(None if tell is None else _facade.in_worker(tell, tell, "tell"))
+            )
         """,
     ),
     "callback behind a name": (
         "async def go(self, tell: Report) -> None: ...",
         """
         def go(self, tell: Callable[[int], None]) -> None:
-            _portal.run(self._aio.go(_facade.in_worker(tell)))
+            _portal.run(self._aio.go(_facade.in_worker(tell, tell, "tell")))
         """,
     ),
     "async generator": (
@@ -306,7 +308,7 @@ _CONSTRUCTS = {
         """
         def do(self, fn: Callable[[Thing, int], None]) -> int:
             return self._aio.do(
-                _facade.in_worker(lambda arg0, arg1: fn(_facade.wrap(Thing, arg0), arg1))
+                _facade.in_worker(lambda arg0, arg1: fn(_facade.wrap(Thing, arg0), arg1), fn, "fn")
             )
         """,
     ),

@@ -139,7 +139,7 @@ def test_callback_may_block() -> None:
         raise LookupError("from the callback")
 
     async def calls_back() -> None:
-        await _facade.in_worker(callback)("hello")
+        await _facade.in_worker(callback, callback, "callback")("hello")
 
     with pytest.raises(LookupError, match="from the callback"):
         _portal.run(calls_back())

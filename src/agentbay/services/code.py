@@ -69,10 +69,18 @@ class Code(_facade.Facade[AsyncCode]):
                 language,
                 timeout_s,
                 timeout=timeout,
-                on_stdout=None if on_stdout is None else _facade.in_worker(on_stdout),
-                on_stderr=None if on_stderr is None else _facade.in_worker(on_stderr),
-                on_result=None if on_result is None else _facade.in_worker(on_result),
-                on_error=None if on_error is None else _facade.in_worker(on_error),
+                on_stdout=None
+                if on_stdout is None
+                else _facade.in_worker(on_stdout, on_stdout, "on_stdout"),
+                on_stderr=None
+                if on_stderr is None
+                else _facade.in_worker(on_stderr, on_stderr, "on_stderr"),
+                on_result=None
+                if on_result is None
+                else _facade.in_worker(on_result, on_result, "on_result"),
+                on_error=None
+                if on_error is None
+                else _facade.in_worker(on_error, on_error, "on_error"),
             )
         )
 

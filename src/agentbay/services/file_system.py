@@ -212,7 +212,9 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
             self._aio.upload_file(
                 local_path,
                 remote_path,
-                progress=None if progress is None else _facade.in_worker(progress),
+                progress=None
+                if progress is None
+                else _facade.in_worker(progress, progress, "progress"),
                 timeout=timeout,
             )
         )
@@ -242,7 +244,9 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
             self._aio.download_file(
                 remote_path,
                 local_path,
-                progress=None if progress is None else _facade.in_worker(progress),
+                progress=None
+                if progress is None
+                else _facade.in_worker(progress, progress, "progress"),
                 timeout=timeout,
             )
         )
@@ -272,7 +276,9 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
             self._aio.upload_directory(
                 local_path,
                 remote_path,
-                progress=None if progress is None else _facade.in_worker(progress),
+                progress=None
+                if progress is None
+                else _facade.in_worker(progress, progress, "progress"),
                 timeout=timeout,
             )
         )
@@ -303,7 +309,9 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
             self._aio.download_directory(
                 remote_path,
                 local_path,
-                progress=None if progress is None else _facade.in_worker(progress),
+                progress=None
+                if progress is None
+                else _facade.in_worker(progress, progress, "progress"),
                 timeout=timeout,
             )
         )
@@ -368,7 +376,9 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
         """
         return _facade.wrap(
             DirectoryWatch,
-            self._aio.watch_directory(path, _facade.in_worker(callback), interval, stop_event),
+            self._aio.watch_directory(
+                path, _facade.in_worker(callback, callback, "callback"), interval, stop_event
+            ),
         )
 
     read = read_file

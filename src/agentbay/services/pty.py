@@ -74,7 +74,7 @@ class Pty(_facade.Facade[AsyncPty]):
                     cwd,
                     envs,
                     shell,
-                    None if on_data is None else _facade.in_worker(on_data),
+                    None if on_data is None else _facade.in_worker(on_data, on_data, "on_data"),
                     timeout_s,
                 )
             ),
@@ -95,7 +95,8 @@ class Pty(_facade.Facade[AsyncPty]):
             PtyHandle,
             _portal.run(
                 self._aio.connect(
-                    pty_session_id, None if on_data is None else _facade.in_worker(on_data)
+                    pty_session_id,
+                    None if on_data is None else _facade.in_worker(on_data, on_data, "on_data"),
                 )
             ),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import attrs
@@ -11,10 +12,15 @@ from agentbay_async import _check
 from agentbay_async._api import call_hooks
 from agentbay_async._bulk.delete_many import roll_back
 from agentbay_async._bulk.inputs import Inputs
-from agentbay_async._bulk.options import RunOptions, check_function, check_optional, copy_params
+from agentbay_async._bulk.options import (
+    RunOptions,
+    check_async_function,
+    check_optional,
+    copy_params,
+)
 from agentbay_async._bulk.session_pool import SessionPool, is_lost
 from agentbay_async._bulk.worker_pool import WorkerPool
-from agentbay_async.errors import AgentBayError, FunctionError, UsageError
+from agentbay_async.errors import AgentBayError, ArgumentTypeError, FunctionError, UsageError
 from agentbay_async.models.bulk import MapOutcome
 from agentbay_async.models.results import OperationResult
 
@@ -111,9 +117,9 @@ def map_options(
         InvalidArgumentError: A value is out of range.
         ArgumentTypeError: A value has the wrong type.
     """
-    check_function(function, "fn")
-    check_optional(check_function, reset, "reset")
-    check_optional(check_function, healthy, "healthy")
+    check_async_function(function, "fn")
+    check_optional(check_async_function, reset, "reset")
+    check_optional(check_async_function, healthy, "healthy")
     if retries != 0:
         _check.positive_int(retries, "retries")
     # A function that raised ThrottledError must not run again: the session pool retries creates.
@@ -199,7 +205,7 @@ class MapSessions(Generic[I, T]):
             hooks.sent(_ACTION)
         usable = False
         try:
-            value = await self._function(session, item)
+            value = await self._call(session, item)
             usable = True
         except AgentBayError as error:
             lost = not isinstance(error, UsageError) and await is_lost(session, error)
@@ -210,6 +216,15 @@ class MapSessions(Generic[I, T]):
         finally:
             await self._pool.release(session, usable=usable)
         return OperationResult.ok(value), False
+
+    def _call(self, session: AsyncSession, item: I) -> Awaitable[T]:
+        awaitable = self._function(session, item)
+        if not isawaitable(awaitable):
+            raise ArgumentTypeError(
+                f"fn must return an awaitable, not {type(awaitable).__name__}",
+                hint="Define it with `async def`, or use the blocking package agentbay",
+            )
+        return awaitable
 
 
 def _function_error(error: Exception) -> FunctionError:

@@ -96,6 +96,17 @@ def check_function(value: object, name: str) -> object:
     return value
 
 
+def check_async_function(value: object, name: str) -> object:
+    """Return a function that can be awaited; raise ArgumentTypeError for anything else."""
+    check_function(value, name)
+    if _check.is_plain_function(value):
+        raise ArgumentTypeError(
+            f"{name} must be an async function, and this one is a plain `def`",
+            hint="Define it with `async def`, or use the blocking package agentbay",
+        )
+    return value
+
+
 def _check_rate(value: object, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ArgumentTypeError(f"{name} must be a number per second, not {type(value).__name__}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,6 +25,29 @@ if TYPE_CHECKING:
 
     from tests.http.bulk.conftest import Fleet
     from tests.http.scripted import Script
+
+
+def _plain(*_arguments: object) -> str:
+    return "no coroutine"
+
+
+class _PlainCall:
+    def __call__(self, *_arguments: object) -> str:
+        return "no coroutine"
+
+
+class _AsyncCall:
+    async def __call__(self, _session: AsyncSession, item: int) -> int:
+        return item
+
+
+@wraps(_plain)
+async def _decorated(_session: AsyncSession, item: int) -> int:
+    return item
+
+
+async def _double(_session: AsyncSession, item: int, _more: object = None) -> int:
+    return 2 * item
 
 
 async def _named(session: AsyncSession, item: int) -> str:
@@ -182,6 +206,11 @@ def _endless() -> Iterator[int]:
     ("options", "words"),
     [
         ({"fn": 5}, "fn must be a function"),
+        ({"fn": _plain}, "fn must be an async function.*`async def`"),
+        ({"fn": partial(_plain, 1)}, "fn must be an async function"),
+        ({"fn": _PlainCall()}, "fn must be an async function"),
+        ({"reset": _plain}, "reset must be an async function"),
+        ({"healthy": _plain}, "healthy must be an async function"),
         ({"reset": 5}, "reset must be a function"),
         ({"healthy": "yes"}, "healthy must be a function"),
         ({"reuse": 0}, "reuse must be at least 1"),
@@ -199,3 +228,33 @@ async def test_invalid_arguments_are_rejected_at_once(
     with pytest.raises((InvalidArgumentError, ArgumentTypeError), match=words):
         bay.map_sessions(**given)
     assert scripted.requests == []
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [
+        partial(_double, _more=1),
+        _AsyncCall(),
+        _AsyncCall().__call__,
+        _decorated,
+        lambda session, item: _double(session, item),
+    ],
+)
+async def test_every_form_of_an_async_function_is_accepted(
+    bay: AsyncAgentBay, fleet: Fleet, fn: Any
+) -> None:
+    """A lambda may return the coroutine of another function."""
+    outcomes = [one async for one in bay.map_sessions(fn, [0])]
+    assert [one.value for one in outcomes] == [0]
+    assert fleet.alive == set()
+
+
+async def test_a_lambda_that_gives_no_awaitable_fails_with_the_cure(
+    bay: AsyncAgentBay, fleet: Fleet
+) -> None:
+    """That is known only after the call."""
+    fn: Any = lambda _session, item: item  # noqa: E731  # the subject of the test
+    outcomes = [one async for one in bay.map_sessions(fn, [7])]
+    assert isinstance(outcomes[0].error, ArgumentTypeError)
+    assert "fn must return an awaitable, not int" in str(outcomes[0].error)
+    assert fleet.alive == set()
