@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except HomeInUseError as error:
         return _fail(str(error))
     except sqlite3.Error as error:
-        return _fail(f"the state in {options.home} cannot be used: {error}")
+        return _fail(f"the state of the service cannot be used: {error}")
     except OSError as error:
         return _fail(error.strerror or str(error))
     except ValueError as error:

@@ -83,6 +83,11 @@ class Home:
         return self.path / "contexts"
 
     @property
+    def lost_and_found(self) -> Path:
+        """The directory of context files without a row; made when there are any."""
+        return self.path / "lost+found"
+
+    @property
     def running(self) -> Path:
         """The directory that records the live processes of sessions."""
         return self.path / "running"

@@ -221,8 +221,17 @@ async def _recover(state: ServiceState, home: Home) -> None:
     state.store.sessions.finish_all("the service stopped", state.clock.time())
     for directory in list(home.sessions.iterdir()):
         await state.sandboxes.remove(directory.name)
+    for context_id in state.store.contexts.own_ids():
+        await state.files.remove(context_id)
     state.store.contexts.remove_own()
-    await state.files.recover(state.store.contexts.ids())
+    known = set(state.store.contexts.ids())
+    moved = await state.files.recover(known, home.lost_and_found)
+    if moved:
+        _log.warning(
+            "contexts without a row in state.db: %d; their files are now in %s",
+            len(moved),
+            home.lost_and_found,
+        )
     state.store.contexts.settle()
 
 

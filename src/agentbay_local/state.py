@@ -125,4 +125,4 @@ class ServiceState:
         await asyncio.gather(*(self.sandboxes.remove(name) for name in ids))
         self.syncing.forget_all()
         self.store.wipe()
-        await self.files.recover([])
+        await self.files.remove_all()

@@ -141,12 +141,24 @@ async def test_recovery_removes_leftovers(files: ContextStore, tmp_path: Path) -
     (directory / "staging-1/tree").mkdir(parents=True)
     (directory / "incoming-1").write_bytes(b"x")
     (directory / "versions/7").mkdir()
-    (tmp_path / "contexts/unknown/versions").mkdir(parents=True)
-    await files.recover(["c"])
+    (tmp_path / "contexts/removed-1/versions").mkdir(parents=True)
+    assert await files.recover(["c"], tmp_path / "lost+found") == []
     assert sorted(os.listdir(directory)) == ["current", "versions"]
     assert os.listdir(directory / "versions") == ["1"]
     assert os.listdir(tmp_path / "contexts") == ["c"]
     assert await tree(files) == {"a": b"1"}
+
+
+async def test_recovery_sets_aside_what_it_does_not_know(
+    files: ContextStore, tmp_path: Path
+) -> None:
+    """A context without a row is moved with all its files, also over one that was moved before."""
+    for content in (b"1", b"2"):
+        await files.publish("c", change_adding({"a": content}))
+        (moved,) = await files.recover([], tmp_path / "lost+found")
+        assert (moved / "current/tree/a").read_bytes() == content
+    assert len(os.listdir(tmp_path / "lost+found")) == 2
+    assert os.listdir(tmp_path / "contexts") == []
 
 
 WRITER = """
@@ -185,7 +197,7 @@ async def test_a_kill_at_any_moment_leaves_a_complete_version(
         acknowledged = await asyncio.to_thread(
             killed_writer, tmp_path, acknowledged, chance.uniform(0.0, 0.05)
         )
-        await files.recover(["c"])
+        await files.recover(["c"], tmp_path / "lost+found")
         found = await tree(files)
         assert len(found) == 20
         (content,) = set(found.values())

@@ -6,6 +6,7 @@
     contexts/<id>/versions/<n>/expiry.json  the expiry times of its files
     contexts/<id>/current -> versions/<n>   the current version
     contexts/<id>/incoming-*, staging-*     unfinished files, removed at the next start
+    contexts/removed-*                      removed contexts, deleted at the next start
 
 A change builds the next version beside the current one, with hard links for unchanged files, and
 replaces the link ``current`` by a rename. A kill at any moment thus leaves a complete version.
@@ -15,6 +16,8 @@ Readers keep the version that they opened; it is removed when the last of them c
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import secrets
 from collections import Counter
 from contextlib import asynccontextmanager, contextmanager
@@ -35,11 +38,13 @@ from agentbay_local.contexts.versions import (
 from agentbay_local.sandbox.host.removal import remove_tree
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Collection, Iterator
     from concurrent.futures import Executor
     from pathlib import Path
 
 __all__ = ["ContextStore", "Snapshot"]
+
+_REMOVED = "removed-"
 
 T = TypeVar("T")
 
@@ -74,14 +79,33 @@ class ContextStore:
         self._readers: Counter[Path] = Counter()
         self._outdated: set[Path] = set()
 
-    async def recover(self, known: list[str]) -> None:
-        """Remove unfinished versions, and contexts that the database does not have."""
+    async def recover(self, known: Collection[str], lost_and_found: Path) -> list[Path]:
+        """Remove unfinished versions, and set aside what the database does not have.
+
+        A database that is empty or of another service must not cost any files.
+
+        Args:
+            known: The ids in the database.
+            lost_and_found: The directory to move other contexts to.
+
+        Returns:
+            The new paths of the contexts that were moved.
+        """
+        moved = []
         for path in list(self.directory.iterdir()):
             if path.name in known:
                 for leftover in await self._run(partial(find_leftovers, path)):
                     await remove_tree(leftover)
-            else:
+            elif path.name.startswith(_REMOVED):
                 await remove_tree(path)
+            else:
+                moved.append(await self._run(partial(_set_aside, path, lost_and_found)))
+        return moved
+
+    async def remove_all(self) -> None:
+        """Remove every context from the disk."""
+        for path in list(self.directory.iterdir()):
+            await remove_tree(path)
 
     async def publish(self, context_id: str, change: Change) -> PublishedVersion:
         """Apply a change, and make the result the current version.
@@ -148,7 +172,11 @@ class ContextStore:
     async def remove(self, context_id: str) -> None:
         """Remove a context from the disk, even if snapshots of it are open."""
         async with self._lock(context_id):
-            await remove_tree(self.directory / context_id)
+            # Renamed, so that the next start finishes the removal if this service is killed.
+            removed = self.directory / f"{_REMOVED}{secrets.token_hex(8)}"
+            with contextlib.suppress(FileNotFoundError):
+                (self.directory / context_id).rename(removed)
+            await remove_tree(removed)
         self._locks.pop(context_id, None)
 
     async def _retire(self, version: Path) -> None:
@@ -162,3 +190,12 @@ class ContextStore:
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+
+def _set_aside(path: Path, lost_and_found: Path) -> Path:
+    lost_and_found.mkdir(mode=0o700, exist_ok=True)
+    target = lost_and_found / path.name
+    if os.path.lexists(target):
+        target = lost_and_found / f"{path.name}-{secrets.token_hex(4)}"
+    path.rename(target)
+    return target

@@ -105,6 +105,11 @@ class Contexts:
         """Delete all internal contexts, after the end of their sessions."""
         self._db.execute("DELETE FROM context WHERE session_id IS NOT NULL")
 
+    def own_ids(self) -> list[str]:
+        """Return the ids of all internal contexts."""
+        rows = self._db.execute("SELECT id FROM context WHERE session_id IS NOT NULL").fetchall()
+        return [row["id"] for row in rows]
+
     def ids(self) -> list[str]:
         """Return the ids of all contexts."""
         return [row["id"] for row in self._db.execute("SELECT id FROM context").fetchall()]

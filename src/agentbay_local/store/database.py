@@ -86,6 +86,10 @@ ALTER TABLE context ADD COLUMN session_id TEXT;
 CREATE INDEX context_session ON context (session_id) WHERE session_id IS NOT NULL;
 """,
 }
+_REMEDY = (
+    "Restore the file from a copy or use another home. To start without its rows, move the file "
+    "away: the next start keeps the files of contexts in lost+found."
+)
 
 
 class Database:
@@ -96,6 +100,9 @@ class Database:
     Args:
         path: The file; ``:memory:`` for none.
 
+    Raises:
+        sqlite3.Error: The file is damaged, is not a database of this format, or cannot be written.
+
     Attributes:
         execute: Executes a statement and returns its cursor.
         executemany: Executes a statement for each row of values.
@@ -104,6 +111,18 @@ class Database:
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None, cached_statements=256)
         self._connection.row_factory = sqlite3.Row
+        self.execute = self._connection.execute
+        self.executemany = self._connection.executemany
+        try:
+            self._open()
+        except BaseException as error:
+            self._connection.close()
+            # Exactly this class stands for a damaged file; its subclasses stand for other causes.
+            if type(error) is sqlite3.DatabaseError:
+                raise sqlite3.DatabaseError(f"{path}: {error}. {_REMEDY}") from error
+            raise
+
+    def _open(self) -> None:
         for pragma in (
             "journal_mode=WAL",
             # Safe when the program crashes; a power cut may lose the last transactions.
@@ -111,23 +130,29 @@ class Database:
             "busy_timeout=5000",
             "temp_store=MEMORY",
         ):
-            self._connection.execute(f"PRAGMA {pragma}")
-        self.execute = self._connection.execute
-        self.executemany = self._connection.executemany
+            self.execute(f"PRAGMA {pragma}")
+        self._check()
         self._prepare()
 
+    def _check(self) -> None:
+        """Find damage now, and not at the first statement that reads the damaged page."""
+        (state,) = self.execute("PRAGMA quick_check(1)").fetchone()
+        if state != "ok":
+            raise sqlite3.DatabaseError(f"the file is damaged: {' '.join(state.split())}")
+
     def _prepare(self) -> None:
-        found = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        found = self.execute("PRAGMA user_version").fetchone()[0]
         if found == _VERSION:
             return
+        if found == 0 and self.execute("SELECT 1 FROM sqlite_master").fetchone():
+            raise sqlite3.DatabaseError("the file belongs to another program")
         if found == 0 or found in _MIGRATIONS:
             steps = [_SCHEMA] if found == 0 else [_MIGRATIONS[n] for n in range(found, _VERSION)]
             script = f"{''.join(steps)} PRAGMA user_version={_VERSION};"
             self._connection.executescript(f"BEGIN IMMEDIATE; {script} COMMIT;")
         else:
-            self._connection.close()
             raise sqlite3.DatabaseError(
-                f"state.db has format {found}, but this version reads {_VERSION}; use another home"
+                f"the file has format {found}, but this version reads {_VERSION}"
             )
 
     @contextmanager
