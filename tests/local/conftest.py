@@ -93,7 +93,7 @@ class Api:
         return [task for wrapper in wrappers for task in json.loads(wrapper["data"])]
 
     async def until(self, check: Callable[[], Awaitable[Any]]) -> Any:
-        """Ask again and again until the answer is true; fail after a deadline."""
+        """Poll until the answer is true; fail after a deadline."""
         end = time.monotonic() + DEADLINE
         while not (answer := await check()):
             assert time.monotonic() < end, f"{check.__qualname__} did not come true"
@@ -172,7 +172,7 @@ def sandboxed(service: LocalService) -> None:
 
 @pytest.fixture
 def rigged(service: LocalService, api: Api) -> Iterator[Api]:
-    """Speak to the shared service, whose instruments the test may use; they are put back."""
+    """Return the shared service with its test controls; they are reset afterwards."""
     service.journal.clear()
     yield api
     service.faults.clear()
@@ -182,20 +182,20 @@ def rigged(service: LocalService, api: Api) -> Iterator[Api]:
 
 @pytest.fixture
 def clock() -> ManualClock:
-    """A clock that only moves when a test says so."""
+    """Return a clock that only moves when a test moves it."""
     return ManualClock()
 
 
 @pytest.fixture
 async def timed(clock: ManualClock) -> AsyncIterator[Api]:
-    """Speak to a service of its own whose time is in the test's hands."""
+    """Return a service whose clock the test moves."""
     async with LocalService(clock=clock) as running, aiohttp.ClientSession() as http:
         yield Api(http, running)
 
 
 @pytest.fixture
 def asleep() -> Callable[[ManualClock, int], Awaitable[None]]:
-    """Give a function that waits until so many sleep on a clock."""
+    """Return a function that waits until that many tasks sleep on a clock."""
 
     async def wait(clock: ManualClock, number: int) -> None:
         end = time.monotonic() + DEADLINE

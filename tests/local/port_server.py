@@ -48,7 +48,7 @@ class Handler(BaseHTTPRequestHandler):
     def say_echo(self) -> None:
         """Describe the request."""
         body = self.body()
-        said = {
+        request = {
             "method": self.command,
             "path": self.path,
             "headers": [[name.lower(), value] for name, value in self.headers.items()],
@@ -56,7 +56,7 @@ class Handler(BaseHTTPRequestHandler):
             "md5": hashlib.md5(body).hexdigest(),
         }
         cookies = [("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("Keep-Alive", "timeout=5")]
-        self.answer(200, json.dumps(said).encode(), *cookies)
+        self.answer(200, json.dumps(request).encode(), *cookies)
 
     def say_large(self) -> None:
         """Send 20 MiB in chunks."""

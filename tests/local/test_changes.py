@@ -36,7 +36,7 @@ async def changes(api: Api, session: str, path: str = "/tmp/w") -> list[tuple[st
 
 @pytest.fixture
 async def session(api: Api) -> str:
-    """A session with a watched directory that has a file."""
+    """Return a session with a watched directory that has a file."""
     session = await api.session()
     await api.sh(session, "mkdir -p /tmp/w/sub; echo old > /tmp/w/old")
     assert await changes(api, session) == []
@@ -138,7 +138,7 @@ async def names(subscription: Subscription, sandbox: Sandbox) -> list[str]:
 
 @pytest.fixture
 async def sandbox(tmp_path: Path) -> AsyncIterator[Sandbox]:
-    """A sandbox of its own with a watched directory."""
+    """Return a sandbox with a watched directory."""
     backend = backend_for((await probe(Isolation.NAMESPACES)).isolation, Orphans(tmp_path / "o"))
     async with await backend.start(SandboxSpec(tmp_path / "root", private_uid("s"))) as sandbox:
         await sandbox.make_directory("/tmp/w")

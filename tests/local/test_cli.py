@@ -1,4 +1,4 @@
-"""The command line, in processes of its own."""
+"""The command line, in child processes."""
 
 from __future__ import annotations
 
@@ -35,10 +35,8 @@ def without_key() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
-def test_one_line_says_that_it_answers_and_a_signal_ends_it(
-    tmp_path: Path, end: signal.Signals
-) -> None:
-    """Standard output has exactly that line; the exit code is 0."""
+def test_ready_line_and_end_by_a_signal(tmp_path: Path, end: signal.Signals) -> None:
+    """Standard output has exactly one line; the exit code is 0."""
     with subprocess.Popen(
         command("--port", "0", "--home", str(tmp_path)),
         stdout=subprocess.PIPE,
@@ -59,7 +57,7 @@ def test_one_line_says_that_it_answers_and_a_signal_ends_it(
 
 
 def test_a_key_of_the_environment_is_used_and_not_shown(tmp_path: Path) -> None:
-    """Who has set a key does not need to be told."""
+    """Only a generated key is printed."""
     with subprocess.Popen(
         command(),
         stdout=subprocess.PIPE,
@@ -124,14 +122,14 @@ def test_a_home_in_use_is_one_clear_line(service: LocalService) -> None:
     assert "another AgentBay local service" in err
 
 
-def test_a_home_that_cannot_be_made_is_one_clear_line() -> None:
+def test_a_home_that_cannot_be_created_is_one_clear_line() -> None:
     """No traceback, exit code 2."""
     err = failing("--home", "/proc/nowhere")
     assert err.count("\n") == 1
 
 
 def test_flags_limit_each_session(service: LocalService) -> None:
-    """What they say is what holds inside."""
+    """The limits hold inside a session."""
     if not service.isolation.available:
         pytest.skip(service.isolation.reason)
     flags = ("--memory", "300M", "--disk", "2g", "--processes", "40", "--open-files", "300")
@@ -184,8 +182,8 @@ def test_bad_arguments_end_with_exit_code_2(bad: list[str]) -> None:
     assert bad[0].strip("-").replace("-", "_") in failing(*bad).replace("-", "_")
 
 
-def test_no_isolation_is_announced_loudly(tmp_path: Path) -> None:
-    """Whoever opts in reads what it means."""
+def test_missing_isolation_is_announced(tmp_path: Path) -> None:
+    """The warning explains the risk."""
     with subprocess.Popen(
         command("--isolation", "none", "--host", "0.0.0.0"),
         stdout=subprocess.PIPE,
@@ -201,8 +199,8 @@ def test_no_isolation_is_announced_loudly(tmp_path: Path) -> None:
     assert "other machines" in err
 
 
-def test_the_doctor_says_what_this_machine_can_do(service: LocalService) -> None:
-    """Exit code and words agree with the service's own probe."""
+def test_the_doctor_describes_this_machine(service: LocalService) -> None:
+    """Exit code and text agree with the service's own probe."""
     entry = "import sys; from agentbay_local.cli import main; sys.exit(main(['doctor']))"
     done = subprocess.run(
         [sys.executable, "-c", entry], capture_output=True, text=True, timeout=LIMIT, check=False
@@ -214,8 +212,8 @@ def test_the_doctor_says_what_this_machine_can_do(service: LocalService) -> None
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux tells it of others")
-def test_a_service_of_its_own_opens_as_many_files_as_it_may(tmp_path: Path) -> None:
-    """Where a shell allows few, a thousand sandboxes are still possible."""
+def test_the_service_raises_its_limit_of_open_files(tmp_path: Path) -> None:
+    """A thousand sandboxes need more than the usual limit of a shell."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     few = ["sh", "-c", 'ulimit -S -n 256; exec "$@"', "sh", *command("--home", str(tmp_path))]
     with subprocess.Popen(few, stdout=subprocess.PIPE, text=True) as process:

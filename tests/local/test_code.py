@@ -70,7 +70,7 @@ class CodeRunner:
 
 
 async def begun(coder: CodeRunner) -> None:
-    """Wait until the code has made the file ``begun``."""
+    """Wait until the code has created the file ``begun``."""
     wait = "until [ -e begun ]; do sleep 0.01; done; rm begun"
     assert (await coder.sandbox.run(wait, timeout=60)).exit_code == 0
 
@@ -236,10 +236,10 @@ async def test_displays_have_their_mime_types(
     outcome = await coder.python(f"from IPython.display import *\ndisplay({code})")
 
     assert outcome.end.error is None
-    (shown,) = outcome.results
-    assert not shown.main
-    assert kind in shown.mime
-    assert content is None or shown.mime[kind] == content
+    (result,) = outcome.results
+    assert not result.main
+    assert kind in result.mime
+    assert content is None or result.mime[kind] == content
 
 
 @pytest.mark.parametrize("value", [{}, [], 0, False, "", None])
@@ -565,7 +565,7 @@ async def test_a_forked_child_cannot_send_for_the_kernel(coder: CodeRunner) -> N
     )
 
     assert outcome.stdout == "child\nend\nend\n"
-    assert [shown.mime["text/plain"] for shown in outcome.results] == ["True"]
+    assert [result.mime["text/plain"] for result in outcome.results] == ["True"]
 
 
 async def test_text_printed_between_calls_comes_with_the_next_call(coder: CodeRunner) -> None:
@@ -582,7 +582,7 @@ async def test_text_printed_between_calls_comes_with_the_next_call(coder: CodeRu
     outcome = await coder.python("1")
 
     assert outcome.stdout == "late\n"
-    assert [shown.mime["text/plain"] for shown in outcome.results] == ["1"]
+    assert [result.mime["text/plain"] for result in outcome.results] == ["1"]
     assert not outcome.end.state_lost
 
 

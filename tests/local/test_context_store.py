@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def files(tmp_path: Path) -> Iterator[ContextStore]:
-    """A store in an empty directory."""
+    """Return a store in an empty directory."""
     (tmp_path / "contexts").mkdir()
     with ThreadPoolExecutor(2) as executor:
         yield ContextStore(tmp_path / "contexts", executor, durable=False)

@@ -66,14 +66,14 @@ async def test_a_context_can_be_renamed_but_not_to_a_name_that_is_taken(api: Api
 async def test_a_listing_has_every_context_once(api: Api) -> None:
     """Over several pages."""
     made = {await api.context() for _ in range(5)}
-    shown: list[str] = []
+    listed: list[str] = []
     fields: dict[str, Any] = {"MaxResults": 2}
     while fields.get("NextToken", "first"):
         body = await api.ok("ListContexts", **fields)
-        shown += [entry["Id"] for entry in body["Data"]]
+        listed += [entry["Id"] for entry in body["Data"]]
         fields["NextToken"] = body["NextToken"]
-    assert made <= set(shown)
-    assert len(shown) == len(set(shown))
+    assert made <= set(listed)
+    assert len(listed) == len(set(listed))
 
 
 @pytest.mark.usefixtures("sandboxed")
@@ -241,15 +241,15 @@ async def test_a_folder_is_listed_by_cursor(api: Api) -> None:
     context = await api.context()
     for number in range(5):
         await api.put(context, f"{number}.txt", b"x")
-    shown: list[str] = []
+    listed: list[str] = []
     token = ""
     while True:
         fields = {"ContextId": context, "MaxResults": 2, "NextToken": token}
         body = await api.ok("DescribeContextFiles", **fields)
-        shown += [entry["FileName"] for entry in body["Data"]]
+        listed += [entry["FileName"] for entry in body["Data"]]
         if not (token := body["NextToken"]):
             break
-    assert shown == [f"{number}.txt" for number in range(5)]
+    assert listed == [f"{number}.txt" for number in range(5)]
 
 
 @pytest.mark.parametrize("fields", [{"PageNumber": 0}, {"PageSize": 0}, {"PageSize": 1001}])

@@ -1,4 +1,4 @@
-"""The instruments over HTTP, for tests in other processes."""
+"""Test controls over HTTP, for tests in other processes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROUTES = [
 
 
 async def ask(api: Api, method: str, path: str, body: object = None) -> tuple[int, Any]:
-    """Ask with the key; return status and document, which may be one of several lines."""
+    """Send a request with the key; return the status and the document or its lines."""
     headers = {"Authorization": f"Bearer {api.service.api_key}"}
     data = body if isinstance(body, bytes) else json.dumps(body).encode() if body else None
     url = f"{api.service.endpoint}/_control/{path}"
@@ -39,8 +39,8 @@ async def ask(api: Api, method: str, path: str, body: object = None) -> tuple[in
 
 
 @pytest.mark.parametrize(("method", "name"), ROUTES)
-async def test_nothing_is_done_without_the_key(rigged: Api, method: str, name: str) -> None:
-    """Not even shown."""
+async def test_controls_need_the_key(rigged: Api, method: str, name: str) -> None:
+    """Reading needs it too."""
     url = f"{rigged.service.endpoint}/_control/{name}"
     for headers in ({}, {"Authorization": "Bearer wrong"}):
         async with rigged.http.request(method, url, headers=headers) as answer:
@@ -48,13 +48,13 @@ async def test_nothing_is_done_without_the_key(rigged: Api, method: str, name: s
 
 
 async def test_health_needs_no_key(rigged: Api) -> None:
-    """It is what start scripts ask."""
+    """Start scripts poll it."""
     async with rigged.http.get(f"{rigged.service.endpoint}/healthz") as answer:
         assert (await answer.json())["status"] == "ok"
 
 
-async def test_faults_are_added_counted_and_taken_out(rigged: Api) -> None:
-    """One or a list."""
+async def test_faults_are_added_counted_and_removed(rigged: Api) -> None:
+    """One rule or a list."""
     rule = {"effect": "fail", "code": "X", "action": "ListContexts", "nth": 1}
     status, rules = await ask(rigged, "POST", "faults", [rule, {"effect": "lag"}])
     assert (status, len(rules)) == (200, 2)
@@ -83,15 +83,15 @@ async def test_faults_are_added_counted_and_taken_out(rigged: Api) -> None:
         ("clock", b"x"),
     ],
 )
-async def test_what_cannot_be_meant_is_refused(rigged: Api, path: str, body: object) -> None:
-    """In the service's own dialect."""
+async def test_invalid_requests_are_rejected(rigged: Api, path: str, body: object) -> None:
+    """With an error of the protocol."""
     status, answer = await ask(rigged, "POST", path, body)
     assert (status, answer["Code"]) == (400, "InvalidParameter")
     assert answer["Message"]
 
 
-async def test_the_journal_is_read_as_lines_and_forgotten(rigged: Api) -> None:
-    """All, or those of an action and an outcome."""
+async def test_the_journal_is_read_as_lines_and_cleared(rigged: Api) -> None:
+    """All entries, or those of an action and an outcome."""
     await rigged.ok("ListContexts")
     await rigged.code("GetSession", SessionId="x")
     _, entries = await ask(rigged, "GET", "journal")
@@ -106,7 +106,7 @@ async def test_the_journal_is_read_as_lines_and_forgotten(rigged: Api) -> None:
 async def test_the_clock_is_moved_and_transitions_are_set(
     timed: Api, clock: ManualClock, sandboxed: None
 ) -> None:
-    """A pause that takes a minute, and one that waits for a word."""
+    """A pause takes a minute, or waits until the test ends it."""
     before = clock.time()
     await ask(timed, "POST", "transitions", {"pause": 60})
     session = await timed.session()
@@ -123,7 +123,7 @@ async def test_the_clock_is_moved_and_transitions_are_set(
 
 
 async def test_a_reset_drops_everything(api: Api) -> None:
-    """Of the service that was asked."""
+    """Only of this service."""
     async with LocalService() as service:
         own = type(api)(api.http, service)
         await own.context("c")
@@ -131,8 +131,8 @@ async def test_a_reset_drops_everything(api: Api) -> None:
         assert (await own.ok("ListContexts"))["TotalCount"] == 0
 
 
-async def test_web_pages_are_refused_here_too(rigged: Api) -> None:
-    """A page that knows the key has no business here."""
+async def test_requests_of_web_pages_are_rejected(rigged: Api) -> None:
+    """Even with the key."""
     headers = {"Authorization": f"Bearer {rigged.service.api_key}", "Origin": "http://evil"}
     url = f"{rigged.service.endpoint}/_control/reset"
     async with rigged.http.post(url, headers=headers) as answer:

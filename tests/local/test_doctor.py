@@ -1,4 +1,4 @@
-"""What the doctor says of machines of several kinds."""
+"""Reports of the doctor for machines of several kinds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def machine(monkeypatch: pytest.MonkeyPatch, **levels: bool) -> None:
-    """Pretend that a machine has some levels."""
+    """Replace the probe of a machine."""
 
     async def probe(want: Isolation) -> Capability:
         if levels[want.value]:
@@ -26,7 +26,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, **levels: bool) -> None:
 
 
 async def test_machine_with_namespaces_needs_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The weaker level is named, and that it is not needed."""
+    """The weaker level is named as an alternative."""
     machine(monkeypatch, namespaces=True, landlock=True)
     isolated, lines = await doctor.report()
 
@@ -35,10 +35,10 @@ async def test_machine_with_namespaces_needs_nothing_else(monkeypatch: pytest.Mo
     assert lines[1] == "landlock: available; not needed here. What it is worth."
 
 
-async def test_machine_without_namespaces_is_told_of_the_cure_and_the_weaker_level(
+async def test_machine_without_namespaces_gets_a_remedy_and_the_weaker_level(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It is not isolated until somebody chooses."""
+    """It is used only if the user selects it."""
     machine(monkeypatch, namespaces=False, landlock=True)
     isolated, lines = await doctor.report()
 
@@ -47,31 +47,31 @@ async def test_machine_without_namespaces_is_told_of_the_cure_and_the_weaker_lev
     assert "choose it with --isolation landlock; it is never used by default" in lines[2]
 
 
-async def test_machine_without_landlock_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may be needed elsewhere."""
+async def test_missing_landlock_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another machine may need it."""
     machine(monkeypatch, namespaces=True, landlock=False)
     _, lines = await doctor.report()
 
     assert lines[1] == "landlock: not available. Why not."
 
 
-async def test_enforced_limits_are_told_from_those_that_are_checked(
+async def test_enforced_and_polled_limits_are_distinguished(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With their defaults, and what the service itself may open."""
+    """With their defaults, and the service's own limit of open files."""
     machine(monkeypatch, namespaces=True, landlock=True)
     _, lines = await doctor.report()
 
-    said = [line for line in lines if line.startswith("limits: ")]
-    assert "256 processes, 4096 open files in each, and 64 MiB of /dev/shm; the kernel" in said[0]
-    assert "4096 MiB of memory and 10240 MiB of disk are checked periodically" in said[0]
-    assert "ulimit -n" in said[1]
+    output = [line for line in lines if line.startswith("limits: ")]
+    assert "256 processes, 4096 open files in each, and 64 MiB of /dev/shm; the kernel" in output[0]
+    assert "4096 MiB of memory and 10240 MiB of disk are checked periodically" in output[0]
+    assert "ulimit -n" in output[1]
 
 
-async def test_processor_whose_calls_are_not_known_is_named(
+async def test_unknown_processor_has_no_filter(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The filter is the second wall; without it there is one."""
+    """The report says that the second layer of defence is missing."""
     machine(monkeypatch, namespaces=True, landlock=False)
     _, known = await doctor.report()
     monkeypatch.setattr(seccomp, "MACHINES", {})

@@ -1,4 +1,4 @@
-"""Large answers: the same JSON, written in pieces so that others are answered meanwhile."""
+"""Large answers: the same JSON, encoded in chunks so that other requests are answered meanwhile."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ VALUES = st.recursive(
 
 
 @given(value=st.dictionaries(TEXT, VALUES, max_size=3))
-async def test_pieces_make_the_same_json(value: dict[str, Any]) -> None:
-    """Whatever is in it, and wherever a long text is cut."""
+async def test_chunks_join_to_the_same_json(value: dict[str, Any]) -> None:
+    """For any content, wherever a long text is split."""
     assert await dump_json(value, json._LARGE + 1) == compact_json(value)
 
 
-def test_no_piece_takes_long() -> None:
-    """Between two of them others have their turn, so that none may be large."""
+def test_no_chunk_takes_long() -> None:
+    """Other requests run between two chunks."""
     value = {"Data": {"content": [{"text": "\0" * 1_000_000}, {"text": "short"}]}}
     pieces = list(json._chunks(value))
     assert len(pieces) > 1_000_000 // json._CHUNK
@@ -57,10 +57,10 @@ async def test_only_large_answers_are_written_on_a_thread(
     assert (threading.get_ident() not in threads) is elsewhere
 
 
-async def test_a_long_output_arrives_whole(
+async def test_a_long_output_is_complete(
     api: Api, sandboxed: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Megabytes that JSON writes longer than they are; both layers of the answer are in pieces."""
+    """Megabytes that grow by escaping; both layers of the answer are in chunks."""
     layers = 0
     whole = json._object
 

@@ -1,4 +1,4 @@
-"""The embedded service: one in a process, gone with it, and none of a parent's in a child."""
+"""The embedded service: one per process, ended with it, and not shared with forked children."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LIMIT = 60
 
 
 def run(program: str, tmp_path: Path) -> list[str]:
-    """Run a program in a process of its own; return the lines it wrote."""
+    """Run a program in a child process; return the lines of its output."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", PRELUDE + program],
         capture_output=True,
@@ -53,7 +53,7 @@ print(len({id(one) for one in found}), call(found[0], "ListSession")["TotalCount
 
 @pytest.mark.usefixtures("sandboxed")
 def test_nothing_is_left_when_the_process_ends(tmp_path: Path) -> None:
-    """Neither a process of a session nor a file, whatever the session has left behind."""
+    """Neither a process of a session nor a file."""
     program = """
 service = embedded()
 session = call(service, "CreateMcpSession")["Data"]["SessionId"]
@@ -69,7 +69,7 @@ print(record)
 
 
 def living(pid: str) -> bool:
-    """Tell whether a process runs; a dead one may wait a moment for whoever collects it."""
+    """Return whether a process runs; a dead one may stay a zombie for a moment."""
     try:
         fields = Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
@@ -77,8 +77,8 @@ def living(pid: str) -> bool:
     return fields[0] not in ("Z", "X")
 
 
-def test_a_forked_child_has_a_service_of_its_own(tmp_path: Path) -> None:
-    """The child's end does not take the parent's away."""
+def test_a_forked_child_has_another_service(tmp_path: Path) -> None:
+    """The end of the child does not stop the service of the parent."""
     program = """
 import warnings
 warnings.simplefilter("ignore")
@@ -94,8 +94,8 @@ print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), call(parent, "ListSessio
     assert os.listdir(tmp_path) == []
 
 
-def test_work_left_over_at_the_end_is_not_shouted_about(tmp_path: Path) -> None:
-    """Removing a context goes on after the answer, and Python may end its worker threads first."""
+def test_unfinished_background_work_logs_nothing_at_exit(tmp_path: Path) -> None:
+    """Python may end the worker threads before the removal of a context."""
     program = """
 service = embedded()
 context = call(service, "GetContext", Name="left-over", AllowCreate="true")["Data"]["Id"]

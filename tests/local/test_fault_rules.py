@@ -1,4 +1,4 @@
-"""Rules of faults: when they are met, how they are written as JSON and kept in a file."""
+"""Fault rules: when they apply, their JSON form, and rules in a file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CREATE = Call("CreateMcpSession", {"ImageId": "code_latest"})
 
 
 def struck(faults: Faults, times: int, call: Call = CREATE) -> list[bool]:
-    """Return which of so many calls were struck."""
+    """Return the numbers of the affected calls."""
     return [faults.strike(call, Effect) is not None for _ in range(times)]
 
 
@@ -39,8 +39,8 @@ def struck(faults: Faults, times: int, call: Call = CREATE) -> list[bool]:
         ({"probability": 0.0}, [False] * 6),
     ],
 )
-def test_a_rule_is_met_when_it_says(rule: dict[str, Any], expected: list[bool]) -> None:
-    """Counting begins with the first call that the rest of the rule means."""
+def test_a_rule_applies_to_the_given_calls(rule: dict[str, Any], expected: list[bool]) -> None:
+    """Only calls that match the rest of the rule are counted."""
     faults = Faults()
     faults.strike(Call("GetSession"), Effect)
     fault = faults.add(Fail(), **rule)
@@ -48,8 +48,8 @@ def test_a_rule_is_met_when_it_says(rule: dict[str, Any], expected: list[bool]) 
     assert fault.hits == sum(expected)
 
 
-def test_probability_is_a_matter_of_the_seed() -> None:
-    """The same seed strikes the same calls, another one others."""
+def test_a_seed_makes_probability_repeatable() -> None:
+    """The same seed affects the same calls, another seed other calls."""
     series = []
     for seed in (1, 1, 2):
         faults = Faults()
@@ -59,8 +59,8 @@ def test_probability_is_a_matter_of_the_seed() -> None:
     assert 70 < sum(series[0]) < 130
 
 
-def test_the_first_rule_that_is_met_counts_and_the_others_count_on() -> None:
-    """A rule for the second call is met by the second call, whatever struck the first."""
+def test_the_first_matching_rule_applies_and_the_others_count() -> None:
+    """A rule for the second call applies to it even if another rule took the first call."""
     faults = Faults()
     first, second = faults.add(Delay(), nth=1), faults.add(Drop(), nth=2)
     assert faults.strike(CREATE, Effect) is first.effect
@@ -71,16 +71,16 @@ def test_the_first_rule_that_is_met_counts_and_the_others_count_on() -> None:
     assert len(faults) == 0
 
 
-def test_a_rule_is_asked_only_where_its_effect_can_happen() -> None:
-    """A request is no movement of files, and does not count for it."""
+def test_a_rule_counts_only_calls_that_its_effect_fits() -> None:
+    """A request is not a transfer of files, and does not count for such a rule."""
     faults = Faults()
     fault = faults.add(StickTask(), nth=1)
     assert faults.strike(CREATE, Fail, Lag) is None
     assert faults.strike(Call("upload"), StickTask) is fault.effect
 
 
-def test_an_expired_token_is_a_matter_of_requests_with_a_token() -> None:
-    """The first page goes through."""
+def test_an_expired_token_applies_to_requests_with_a_token() -> None:
+    """The first page succeeds."""
     faults = Faults()
     faults.add(ExpireToken(), nth=1)
     assert struck(faults, 1, Call("ListSession")) == [False]
@@ -104,7 +104,7 @@ def test_an_expired_token_is_a_matter_of_requests_with_a_token() -> None:
     ],
 )
 def test_a_rule_survives_json(name: str) -> None:
-    """What is written down makes the same rule again."""
+    """Reading the JSON returns an equal rule."""
     rule = {"effect": name, "action": "GetSession", "every": 2, "where": {"SessionId": "s"}}
     fault = fault_from_json(rule)
     written = json.loads(json.dumps(fault.as_json()))
@@ -134,21 +134,21 @@ def test_a_rule_survives_json(name: str) -> None:
         ('{"effect": "drop", "where": []}', "where"),
     ],
 )
-def test_what_is_no_rule_is_refused_by_name(text: str, words: str) -> None:
-    """The message says which field, and what it may be."""
+def test_an_invalid_rule_is_rejected(text: str, words: str) -> None:
+    """The message has the field and its valid values."""
     with pytest.raises(ValueError, match=words):
         faults_from_text(text)
 
 
 def write(file: Path, *rules: dict[str, Any]) -> None:
-    """Replace a file of rules at once."""
+    """Replace a file of rules atomically."""
     fresh = file.with_suffix(".new")
     fresh.write_text(json.dumps(rules))
     os.replace(fresh, file)
 
 
-def test_the_rules_of_a_file_follow_it(tmp_path: Path) -> None:
-    """Added when it comes, replaced when it changes, gone when it goes; others stay."""
+def test_rules_of_a_file_are_reloaded(tmp_path: Path) -> None:
+    """They follow the file; other rules stay."""
     faults, path = Faults(), tmp_path / "faults.json"
     own = faults.add(Delay(), "GetSession")
     file = FaultFile(path, faults)
@@ -166,7 +166,7 @@ def test_the_rules_of_a_file_follow_it(tmp_path: Path) -> None:
     assert list(faults) == [own]
 
 
-def test_a_file_that_cannot_be_read_leaves_the_rules_and_is_warned_of_once(
+def test_an_unreadable_file_keeps_the_rules_and_warns_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It may be half written."""

@@ -1,4 +1,4 @@
-"""Faults as a client meets them: what arrives, what was done, and what the journal says."""
+"""Faults as a client sees them: the answer, the effect and the journal."""
 
 from __future__ import annotations
 
@@ -39,24 +39,24 @@ PATIENCE = 60.0
 
 
 async def contexts(api: Api) -> int:
-    """Return how many contexts there are."""
+    """Return the number of contexts."""
     return int((await api.ok("ListContexts"))["TotalCount"])
 
 
 async def lost(api: Api, name: str) -> aiohttp.ClientError:
-    """Ask for a new context, get no answer, and return how that was."""
+    """Request a new context, receive no answer, and return the failure."""
     with pytest.raises(aiohttp.ClientError) as caught:
         await api.call("GetContext", Name=name, AllowCreate=True)
     return caught.value
 
 
 async def known(api: Api, name: str) -> bool:
-    """Tell whether there is a context of that name."""
+    """Return whether there is a context with that name."""
     return (await api.call("GetContext", Name=name))[1]["Success"] is True
 
 
-async def test_a_failure_has_any_code_and_status_in_the_services_dialect(rigged: Api) -> None:
-    """Nothing is done."""
+async def test_a_failure_has_any_code_and_status(rigged: Api) -> None:
+    """The action is not carried out."""
     rigged.service.faults.add(Fail("Some.Code", 418, "No tea."), "GetContext", nth=1)
     status, body = await rigged.call("GetContext", Name="f1", AllowCreate=True)
     assert status == 418
@@ -66,7 +66,7 @@ async def test_a_failure_has_any_code_and_status_in_the_services_dialect(rigged:
 
 
 @pytest.mark.parametrize("own", [False, True])
-async def test_a_client_that_is_throttled_is_told_how_long(rigged: Api, own: bool) -> None:
+async def test_throttling_has_a_retry_after(rigged: Api, own: bool) -> None:
     """In seconds in one header, in milliseconds in the other; our client reads both."""
     rigged.service.faults.add(Throttle(7, own_header=own), "ListContexts", nth=1)
     rigged.service.faults.add(Throttle(2, own_header=own))
@@ -85,7 +85,7 @@ async def test_a_client_that_is_throttled_is_told_how_long(rigged: Api, own: boo
 
 
 @pytest.mark.parametrize("reset", [False, True])
-async def test_a_request_that_is_dropped_before_is_not_done(rigged: Api, reset: bool) -> None:
+async def test_a_request_dropped_before_the_action_has_no_effect(rigged: Api, reset: bool) -> None:
     """The connection ends without an answer."""
     rigged.service.faults.add(Drop(reset=reset), "GetContext", nth=1)
     name = f"before-{reset}"
@@ -95,10 +95,8 @@ async def test_a_request_that_is_dropped_before_is_not_done(rigged: Api, reset: 
 
 
 @pytest.mark.parametrize("reset", [False, True])
-async def test_a_request_that_is_dropped_after_it_was_committed_is_done(
-    rigged: Api, reset: bool
-) -> None:
-    """And the client cannot know."""
+async def test_a_request_dropped_after_the_action_has_its_effect(rigged: Api, reset: bool) -> None:
+    """The client cannot know."""
     rigged.service.faults.add(Drop(committed=True, reset=reset), "GetContext", nth=1)
     name = f"after-{reset}"
     await lost(rigged, name)
@@ -107,8 +105,8 @@ async def test_a_request_that_is_dropped_after_it_was_committed_is_done(
     assert (entry.status, entry.code, entry.ok) == (0, "", False)
 
 
-async def test_an_answer_that_is_broken_off_announces_more_than_it_brings(rigged: Api) -> None:
-    """The request is done."""
+async def test_a_truncated_answer_is_shorter_than_its_length(rigged: Api) -> None:
+    """The action is carried out."""
     rigged.service.faults.add(Truncate(), "GetContext", nth=1)
     error = await lost(rigged, "cut")
     assert isinstance(error, aiohttp.ClientPayloadError)
@@ -116,7 +114,7 @@ async def test_an_answer_that_is_broken_off_announces_more_than_it_brings(rigged
 
 
 async def test_garbage_comes_with_status_200(rigged: Api) -> None:
-    """The request is done."""
+    """The action is carried out."""
     rigged.service.faults.add(Garbage("<html>"), "GetContext", nth=1)
     with pytest.raises(aiohttp.ContentTypeError):
         await rigged.call("GetContext", Name="garbage", AllowCreate=True)
@@ -124,10 +122,10 @@ async def test_garbage_comes_with_status_200(rigged: Api) -> None:
     assert rigged.service.journal.find(fault="garbage")[0].status == 200
 
 
-async def test_a_delay_and_a_slow_answer_last_as_long_as_they_say(
+async def test_a_delay_and_a_slow_answer_take_their_time(
     timed: Api, clock: ManualClock, asleep: Asleep
 ) -> None:
-    """On the service's clock; the answer is whole in the end."""
+    """On the clock of the service; the answer is complete in the end."""
     timed.service.faults.add(Delay(30), nth=1)
     timed.service.faults.add(Slow(30, pieces=3), nth=2)
     for _ in range(2):
@@ -139,8 +137,8 @@ async def test_a_delay_and_a_slow_answer_last_as_long_as_they_say(
         assert (await asyncio.wait_for(call, PATIENCE))["TotalCount"] == 0
 
 
-async def test_a_page_token_expires_when_it_is_told_to(rigged: Api) -> None:
-    """Our client says so by a type of its own."""
+async def test_a_page_token_expires(rigged: Api) -> None:
+    """Our client raises a special error type."""
     for _ in range(2):
         await rigged.context()
     token = (await rigged.ok("ListContexts", MaxResults=1))["NextToken"]
@@ -155,10 +153,10 @@ async def test_a_page_token_expires_when_it_is_told_to(rigged: Api) -> None:
     await rigged.ok("ListContexts", MaxResults=1, NextToken=token)
 
 
-async def test_a_label_index_that_lags_does_not_show_the_young(
+async def test_a_lagging_label_index_omits_new_sessions(
     timed: Api, clock: ManualClock, sandboxed: None
 ) -> None:
-    """Listings without labels, and look-ups, do."""
+    """Listings without labels and look-ups have them."""
     timed.service.faults.add(Lag(10), "ListSession")
     session = await timed.session(Labels={"a": "b"})
     seen = [(await timed.ok("ListSession", Labels={"a": "b"}))["TotalCount"]]
@@ -170,8 +168,8 @@ async def test_a_label_index_that_lags_does_not_show_the_young(
     assert seen == [0, 1, 1]
 
 
-async def test_a_movement_of_files_fails_when_it_is_told_to(rigged: Api, sandboxed: None) -> None:
-    """The task says why; the next one does not."""
+async def test_a_transfer_of_files_fails(rigged: Api, sandboxed: None) -> None:
+    """The task has the reason; the next one succeeds."""
     context = await rigged.context()
     rigged.service.faults.add(FailTask("the disk is on fire"), "upload", nth=1)
     session = await rigged.mounted(context)
@@ -185,10 +183,8 @@ async def test_a_movement_of_files_fails_when_it_is_told_to(rigged: Api, sandbox
     await rigged.released(session)
 
 
-async def test_a_movement_of_files_that_sticks_never_ends_and_holds_up_the_release(
-    rigged: Api, sandboxed: None
-) -> None:
-    """Until the service forgets everything."""
+async def test_a_stuck_transfer_delays_the_release(rigged: Api, sandboxed: None) -> None:
+    """Until the service is reset."""
     context = await rigged.context()
     session, other = await rigged.mounted(context), await rigged.mounted(context)
     rigged.service.faults.add(StickTask(), "upload", where={"SessionId": session})
@@ -201,8 +197,8 @@ async def test_a_movement_of_files_that_sticks_never_ends_and_holds_up_the_relea
     await rigged.service.areset()
 
 
-async def test_an_upload_to_a_url_breaks_off_after_so_many_bytes(rigged: Api) -> None:
-    """The context is as it was, and the next upload is whole."""
+async def test_an_upload_to_a_url_breaks_off(rigged: Api) -> None:
+    """The context is unchanged, and the next upload is complete."""
     context = await rigged.context()
     await rigged.put(context, "a", b"old")
     content = bytes(300_000)
@@ -220,8 +216,8 @@ async def test_an_upload_to_a_url_breaks_off_after_so_many_bytes(rigged: Api) ->
 
 
 @pytest.mark.parametrize("at", [0, 100_000])
-async def test_a_download_from_a_url_breaks_off_after_so_many_bytes(rigged: Api, at: int) -> None:
-    """Its length was announced, so that a client can tell."""
+async def test_a_download_from_a_url_breaks_off(rigged: Api, at: int) -> None:
+    """Its length was announced, so the client detects it."""
     context = await rigged.context()
     await rigged.put(context, "a", bytes(300_000))
     rigged.service.faults.add(Truncate(at), "GET", nth=1)
@@ -230,8 +226,8 @@ async def test_a_download_from_a_url_breaks_off_after_so_many_bytes(rigged: Api,
     assert len(await rigged.fetch(context, "a")) == 300_000
 
 
-async def test_a_file_can_be_refused_and_its_answer_lost(rigged: Api) -> None:
-    """The upload that was committed is there."""
+async def test_an_upload_can_be_rejected_or_lose_its_answer(rigged: Api) -> None:
+    """A committed upload stays."""
     context = await rigged.context()
     fault = rigged.service.faults.add(Fail("InternalError", 500), "PUT", nth=1)
     # aiohttp sends a PUT again on its own when a connection in use turns out to be gone.
@@ -245,8 +241,8 @@ async def test_a_file_can_be_refused_and_its_answer_lost(rigged: Api) -> None:
     assert await rigged.fetch(context, "a") == b"2"
 
 
-async def test_rules_of_a_file_strike_as_soon_as_they_are_there(api: Api, tmp_path: Path) -> None:
-    """Also those of a service that runs already."""
+async def test_rules_of_a_file_apply_at_once(api: Api, tmp_path: Path) -> None:
+    """Also in a service that is running already."""
     path = tmp_path / "faults.json"
     async with LocalService(faults=path) as service:
         own = type(api)(api.http, service)
@@ -257,7 +253,7 @@ async def test_rules_of_a_file_strike_as_soon_as_they_are_there(api: Api, tmp_pa
 
 
 async def test_a_predicate_sees_the_form_of_a_request(rigged: Api) -> None:
-    """And never the key."""
+    """Without the key."""
     seen: list[Any] = []
     rigged.service.faults.add(Fail(), when=lambda call: bool(seen.append(call)))
     await rigged.ok("ListContexts", MaxResults=3)

@@ -79,14 +79,14 @@ VALUES = (
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[LocalService]:
-    """A service for this module alone."""
+    """Return a service for this module alone."""
     with own_service() as running:
         yield running
 
 
 @st.composite
 def forms(draw: st.DrawFn) -> tuple[str, dict[str, str]]:
-    """An action with some of its fields and any values."""
+    """Return an action with some of its fields and any values."""
     action = draw(st.sampled_from(ACTIONS))
     fields = draw(st.dictionaries(st.sampled_from(FIELDS[action]), VALUES, max_size=6))
     return action, fields
@@ -185,7 +185,7 @@ def test_no_bytes_break_a_connection(service: LocalService, sent: bytes) -> None
 
 @pytest.fixture(scope="module")
 def session(service: LocalService) -> str:
-    """One session for all tool calls."""
+    """Return one session for all tool calls."""
     if not service.isolation.available:
         pytest.skip(service.isolation.reason)
     key = {"Authorization": f"Bearer {service.api_key}"}
@@ -261,7 +261,7 @@ def test_no_depth_breaks_the_direct_address_of_a_session(
 
 @pytest.fixture(scope="module")
 def tokens(service: LocalService) -> dict[str, str]:
-    """One token of each kind that the service issues."""
+    """Return one token of each kind that the service issues."""
     key = {"Authorization": f"Bearer {service.api_key}"}
 
     def data(action: str, **fields: str) -> Any:
@@ -276,7 +276,7 @@ def tokens(service: LocalService) -> dict[str, str]:
 
 @st.composite
 def altered(draw: st.DrawFn, real: str) -> str:
-    """Any text, or a valid token with some characters changed."""
+    """Return any text, or a valid token with some characters changed."""
     if draw(st.booleans()):
         return draw(TEXT)
     at, much = draw(st.integers(0, len(real))), draw(st.integers(0, 3))

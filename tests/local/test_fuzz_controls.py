@@ -41,7 +41,7 @@ NARROWING = ["action", "nth", "every", "probability", "times", "where", "seed"]
 
 @st.composite
 def rules(draw: st.DrawFn) -> dict[str, Any]:
-    """A rule of valid form with any values."""
+    """Return a rule of valid form with any values."""
     name = draw(st.sampled_from(sorted(EFFECTS)))
     fields = st.sampled_from([*EFFECTS[name], *NARROWING])
     values = NUMBERS | TEXT | st.booleans() | st.dictionaries(TEXT, TEXT, max_size=2)
@@ -63,7 +63,7 @@ BODIES = (
 
 @pytest.fixture(scope="module")
 def flagged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalService, Path]]:
-    """A service with a manual clock, and its fault file."""
+    """Return a service with a manual clock, and its fault file."""
     file = tmp_path_factory.mktemp("faults") / "faults.json"
     clock = ManualClock(auto=True)
     with LocalService(isolation="none", clock=clock, faults=file) as running:
@@ -79,7 +79,7 @@ def works(service: LocalService) -> None:
 
 
 def suffer(service: LocalService) -> None:
-    """Ask something that a rule may strike; it may end in any way but a failure of the service."""
+    """Send a request that a rule may affect; only an internal error is a failure."""
     path = f"/?Action=ListSession&Authorization=Bearer+{service.api_key}"
     with suppress(ConnectionError, HTTPException):
         ask(service, "POST", path)

@@ -81,14 +81,14 @@ SAID = (
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[LocalService]:
-    """A service for this module alone."""
+    """Return a service for this module alone."""
     with own_service() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def address(service: LocalService) -> dict[str, Any]:
-    """The address of a session."""
+    """Return the address of a session."""
     if not service.isolation.available:
         pytest.skip(service.isolation.reason)
     path = f"/?Authorization=Bearer+{service.api_key}&Action="

@@ -1,4 +1,4 @@
-"""The HTTP edge: who is let in, how answers look, and that nothing leaks when something breaks."""
+"""The HTTP server: authorization, the envelope, and internal errors."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 REQUEST_ID = re.compile(r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}")
 
 
-async def test_every_answer_has_the_whole_envelope_when_it_succeeds(api: Api) -> None:
-    """A success carries request id, status, code, flag and message."""
+async def test_a_success_has_the_whole_envelope(api: Api) -> None:
+    """Request id, status, code, flag and message."""
     body = await api.ok("ListSession", Labels={})
     assert REQUEST_ID.fullmatch(body["RequestId"])
     assert (body["HttpStatusCode"], body["Code"], body["Message"]) == (200, "ok", "")
 
 
-async def test_every_answer_has_the_whole_envelope_when_it_fails(api: Api) -> None:
-    """A refusal carries the same keys, and HTTP 400."""
+async def test_a_failure_has_the_whole_envelope(api: Api) -> None:
+    """The same keys, and HTTP 400."""
     status, body = await api.call("GetSession", SessionId="s-none")
     assert status == body["HttpStatusCode"] == 400
     assert body["Code"] == "InvalidMcpSession.NotFound"
@@ -37,8 +37,8 @@ async def test_every_answer_has_the_whole_envelope_when_it_fails(api: Api) -> No
 
 
 @pytest.mark.parametrize("place", ["form", "query", "header"])
-async def test_the_key_is_taken_from_form_query_and_header(api: Api, place: str) -> None:
-    """Clients of all ages are let in."""
+async def test_the_key_is_accepted_in_form_query_and_header(api: Api, place: str) -> None:
+    """Clients of different ages use different ones."""
     word = f"Bearer {api.service.api_key}"
     async with api.http.post(
         api.service.endpoint + "/",
@@ -50,21 +50,21 @@ async def test_the_key_is_taken_from_form_query_and_header(api: Api, place: str)
 
 
 @pytest.mark.parametrize("given", ["", "Bearer", "Bearer wrong", "Basic x", "Bearer \ud800"])
-async def test_a_missing_or_wrong_key_is_refused(api: Api, given: str) -> None:
-    """A bad key is NOT_LOGIN with HTTP 400, before anything else is looked at."""
+async def test_a_missing_or_wrong_key_is_rejected(api: Api, given: str) -> None:
+    """With NOT_LOGIN and HTTP 400, before any other check."""
     text = given.encode("utf-8", "replace").decode()
     status, body = await api.call("NoSuchAction", Authorization=text)
     assert (status, body["Code"]) == (400, "NOT_LOGIN")
     assert api.service.api_key not in json.dumps(body)
 
 
-async def test_a_bare_key_without_the_word_bearer_is_refused(api: Api) -> None:
+async def test_a_key_without_the_bearer_scheme_is_rejected(api: Api) -> None:
     """The scheme is part of the credential."""
     assert await api.code("ListSession", Authorization=api.service.api_key) == "NOT_LOGIN"
 
 
-async def test_a_request_from_a_web_page_is_refused(api: Api) -> None:
-    """A page that found the port cannot use it, even with the key."""
+async def test_a_request_from_a_web_page_is_rejected(api: Api) -> None:
+    """Even with the key."""
     async with api.http.post(
         f"{api.service.endpoint}/?Action=ListSession",
         data={"Authorization": f"Bearer {api.service.api_key}"},
@@ -73,8 +73,8 @@ async def test_a_request_from_a_web_page_is_refused(api: Api) -> None:
         assert answer.status == 403
 
 
-async def test_the_action_may_come_in_the_header_alone(api: Api) -> None:
-    """The query wins, but the header is enough."""
+async def test_the_action_may_be_in_the_header_only(api: Api) -> None:
+    """The query wins if both are present."""
     async with api.http.post(
         api.service.endpoint + "/",
         data={"Authorization": f"Bearer {api.service.api_key}"},
@@ -83,15 +83,15 @@ async def test_the_action_may_come_in_the_header_alone(api: Api) -> None:
         assert answer.status == 200
 
 
-async def test_no_action_at_all_is_a_missing_parameter(api: Api) -> None:
-    """The refusal names what is missing."""
+async def test_a_request_without_an_action_lacks_a_parameter(api: Api) -> None:
+    """The error names it."""
     status, body = await api.call("")
     assert (status, body["Code"]) == (400, "MissingParameter")
     assert "Action" in body["Message"]
 
 
 async def test_an_unknown_action_is_not_mistaken_for_a_missing_session(api: Api) -> None:
-    """Clients search error texts for NotFound, so it must not be in this one."""
+    """Clients search error texts for NotFound."""
     status, body = await api.call("MakeCoffee")
     assert (status, body["Code"]) == (400, "UnsupportedAction")
     assert "NotFound" not in json.dumps(body)
@@ -107,14 +107,14 @@ async def test_an_unknown_action_is_not_mistaken_for_a_missing_session(api: Api)
         ("Labels", "[" * 100_000),
     ],
 )
-async def test_a_field_that_cannot_be_read_is_named(api: Api, field: str, value: str) -> None:
-    """Bad numbers and bad JSON are the caller's fault, and say where."""
+async def test_an_invalid_field_is_named(api: Api, field: str, value: str) -> None:
+    """Invalid numbers and invalid JSON are errors of the caller."""
     status, body = await api.call("ListSession", **{field: value})
     assert (status, body["Code"]) == (400, "InvalidParameter")
 
 
 async def test_a_host_header_that_is_a_whole_url_is_tolerated(api: Api) -> None:
-    """The official client writes its endpoint there, verbatim."""
+    """The official client sends its endpoint there."""
     where = urlsplit(api.service.endpoint)
     form = f"Authorization=Bearer+{api.service.api_key}"
     request = (
@@ -128,8 +128,8 @@ async def test_a_host_header_that_is_a_whole_url_is_tolerated(api: Api) -> None:
     assert answer.startswith(b"HTTP/1.1 200")
 
 
-async def test_a_body_that_is_too_large_is_refused_in_the_dialect(api: Api) -> None:
-    """The limit has an error code, not a page of HTML."""
+async def test_a_body_that_is_too_large_is_an_error_of_the_protocol(api: Api) -> None:
+    """It has an error code, not a page of HTML."""
     too_much = io.BytesIO(b"a=" + b"x" * app.BODY_LIMIT)
     async with api.http.post(
         f"{api.service.endpoint}/?Action=ListSession", data=too_much
@@ -138,10 +138,10 @@ async def test_a_body_that_is_too_large_is_refused_in_the_dialect(api: Api) -> N
     assert (answer.status, body["Code"]) == (413, "InvalidParameter")
 
 
-async def test_an_unexpected_failure_says_nothing_about_itself(
+async def test_an_internal_error_hides_its_details(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A fault of ours is a 500 with a request id; its text stays in the log."""
+    """It is a 500 with a request id; the log has the text."""
 
     async def broken(*_: Any) -> Any:
         raise RuntimeError("the secret of the house")
@@ -154,8 +154,8 @@ async def test_an_unexpected_failure_says_nothing_about_itself(
     assert REQUEST_ID.fullmatch(body["RequestId"])
 
 
-async def test_health_needs_no_key_and_tells_the_isolation(api: Api) -> None:
-    """Whoever waits for the service may ask."""
+async def test_health_needs_no_key_and_reports_the_isolation(api: Api) -> None:
+    """Scripts poll it until the service has started."""
     async with api.http.get(f"{api.service.endpoint}/healthz") as answer:
         assert answer.status == 200
         assert (await answer.json())["isolation"] == "namespaces"

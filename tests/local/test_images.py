@@ -1,4 +1,4 @@
-"""Images: which there are, which tools each has, and what is said of the others."""
+"""Images and the tools of each."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ IMAGES = ("linux_latest", "code_latest")
     "image", ["windows_latest", "mobile_latest", "browser_latest", "imgc-123", "x" * 200, "a\nb"]
 )
 @pytest.mark.parametrize("action", ["CreateMcpSession", "ListMcpTools"])
-async def test_an_unknown_image_is_an_error_that_names_those_there_are(
+async def test_an_unknown_image_is_an_error_with_the_known_ones(
     api: Api, image: str, action: str
 ) -> None:
-    """So that nobody has to look them up."""
+    """Users need not look them up."""
     status, body = await api.call(action, ImageId=image)
     assert (status, body["Code"]) == (400, "InvalidParameter")
     assert "linux_latest and code_latest" in body["Message"]
 
 
 @pytest.mark.usefixtures("sandboxed")
-async def test_without_an_image_it_is_the_plain_one(api: Api) -> None:
-    """Each session remembers its own."""
+async def test_the_default_image_is_the_plain_one(api: Api) -> None:
+    """Each session keeps its image."""
     for image, fields in (("linux_latest", {}), ("code_latest", {"ImageId": "code_latest"})):
         session = await api.session(**fields)
         detail = (await api.ok("GetSessionDetail", SessionId=session))["Data"]
@@ -52,7 +52,7 @@ async def test_a_session_and_a_listing_name_the_same_tools(api: Api, image: str)
 
 
 async def test_every_tool_has_a_description_and_a_schema(api: Api) -> None:
-    """What is required is among what is described."""
+    """Required arguments are described."""
     for tool in json.loads((await api.ok("ListMcpTools", ImageId="code_latest"))["Data"]):
         schema = tool["inputSchema"]
         assert tool["description"].endswith(".")
@@ -61,8 +61,8 @@ async def test_every_tool_has_a_description_and_a_schema(api: Api) -> None:
 
 
 @pytest.mark.usefixtures("sandboxed")
-async def test_every_listed_tool_is_there(api: Api) -> None:
-    """Called with nothing, each says something of its own."""
+async def test_every_listed_tool_can_be_called(api: Api) -> None:
+    """Without arguments, each has its own error."""
     session = await api.session(ImageId="code_latest")
     for tool in json.loads((await api.ok("ListMcpTools", ImageId="code_latest"))["Data"]):
         is_error, text = await api.tool(session, tool["name"])
@@ -74,16 +74,16 @@ async def test_every_listed_tool_is_there(api: Api) -> None:
     "tool", ["page_use_navigate", "click_mouse", "tap", "flux_execute_task", "stopChrome", "x y"]
 )
 @pytest.mark.usefixtures("sandboxed")
-async def test_a_tool_of_another_image_is_an_answer_that_says_so(api: Api, tool: str) -> None:
-    """Marked as an error, and naming tool and image."""
+async def test_a_tool_of_another_image_is_an_error(api: Api, tool: str) -> None:
+    """The text names tool and image."""
     is_error, text = await api.tool(await api.session(), tool, url="x")
     assert is_error
     assert text == f"Tool {tool!r} is not offered by image 'linux_latest' here."
 
 
 @pytest.mark.usefixtures("sandboxed")
-async def test_what_would_cure_it_is_told_where_something_would(api: Api) -> None:
-    """Code needs the other image; object storage has a way without an account."""
+async def test_the_error_has_a_remedy_if_there_is_one(api: Api) -> None:
+    """Code needs another image; object storage works with signed URLs."""
     session = await api.session()
     is_error, text = await api.tool(session, "run_code", code="1", language="python")
     assert is_error
@@ -99,10 +99,8 @@ async def test_what_would_cure_it_is_told_where_something_would(api: Api) -> Non
     [("InitBrowser", "browser"), ("GetCdpLink", "browser"), ("GetAdbLink", "phone")],
 )
 @pytest.mark.usefixtures("sandboxed")
-async def test_actions_of_other_images_say_what_is_missing(
-    api: Api, action: str, what: str
-) -> None:
-    """And for which image."""
+async def test_actions_of_other_images_are_errors(api: Api, action: str, what: str) -> None:
+    """The text has the feature and the image."""
     status, body = await api.call(action, SessionId=await api.session())
     assert (status, body["Code"]) == (400, "InvalidParameter")
     assert body["Message"].startswith(f"A {what} is not offered by image 'linux_latest' here")

@@ -1,4 +1,4 @@
-"""What the service does where it cannot isolate, and where it was told not to."""
+"""A service on a machine without isolation, and with isolation turned off."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from tests.local.conftest import Api
 
 
-async def test_without_isolation_no_session_is_created_and_the_cure_is_named(
+async def test_no_session_is_created_without_isolation(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The refusal says why, what would cure it and how to do without; contexts work on."""
+    """The error has the reason, the remedy and the option; contexts work."""
 
     async def probe(want: Isolation) -> Capability:
         return Capability(want, False, "The kernel says no.", "turn it on.")
@@ -34,8 +34,8 @@ async def test_without_isolation_no_session_is_created_and_the_cure_is_named(
         assert part.rstrip(".") in body["Message"]
 
 
-async def test_without_isolation_on_request_everything_works_and_is_labelled(api: Api) -> None:
-    """Commands, files and contexts; every session's description says what it is."""
+async def test_isolation_can_be_turned_off(api: Api) -> None:
+    """Commands, files and contexts work; every session's description has the level."""
     async with LocalService(isolation="none") as bare, aiohttp.ClientSession() as http:
         one = type(api)(http, bare)
         context = await one.context()
@@ -49,7 +49,7 @@ async def test_without_isolation_on_request_everything_works_and_is_labelled(api
     assert json.loads(resource["DesktopInfo"]["ConnectionProperties"]) == {"isolation": "none"}
 
 
-async def test_a_sandbox_that_does_not_start_is_said_in_the_dialect(
+async def test_a_failed_start_is_an_error_of_the_protocol(
     api: Api, sandboxed: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The session stays, and its next use tries again."""

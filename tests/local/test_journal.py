@@ -1,4 +1,4 @@
-"""The journal: what is written down, what is not, and how it is asked."""
+"""The journal: entries, omissions and queries."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def entry(action: str = "GetSession", code: str = "ok", fault: str = "") -> Entr
     )
 
 
-async def test_every_request_is_written_down_with_its_outcome(rigged: Api) -> None:
-    """Those that fail as well, and the files behind URLs."""
+async def test_every_request_is_recorded_with_its_outcome(rigged: Api) -> None:
+    """Also failed ones, and transfers by signed URLs."""
     context = await rigged.context("journal")
     await rigged.code("GetSession", SessionId="nowhere")
     await rigged.put(context, "folder/a.txt", b"1")
@@ -55,14 +55,14 @@ async def test_every_request_is_written_down_with_its_outcome(rigged: Api) -> No
     assert abs(created.time - rigged.service.clock.time()) < 60
 
 
-async def test_an_entry_has_the_id_that_the_client_was_told(rigged: Api) -> None:
-    """So that a report of a failure leads to its entry."""
+async def test_an_entry_has_the_request_id_of_the_client(rigged: Api) -> None:
+    """The report of a failure leads to its entry."""
     body = await rigged.ok("ListContexts")
     assert [one.request_id for one in rigged.service.journal] == [body["RequestId"]]
 
 
-async def test_the_key_and_other_secrets_are_nowhere_in_it(rigged: Api, tmp_path: Path) -> None:
-    """Neither in entries nor in what is exported; a signed URL is a secret too."""
+async def test_the_journal_has_no_secrets(rigged: Api, tmp_path: Path) -> None:
+    """Neither entries nor exports; a signed URL is a secret too."""
     context = await rigged.context()
     await rigged.put(context, "a", b"1")
     await rigged.call("ListContexts", Password="hunter2", ApiKey="hunter2")
@@ -73,7 +73,7 @@ async def test_the_key_and_other_secrets_are_nowhere_in_it(rigged: Api, tmp_path
     assert "/files/" not in text
 
 
-async def test_a_request_whose_sender_goes_away_is_written_down(rigged: Api) -> None:
+async def test_a_cancelled_request_is_recorded(rigged: Api) -> None:
     """As one without an answer."""
     context = await rigged.context()
     body = await rigged.ok("GetContextFileUploadUrl", ContextId=context, FilePath="a")
@@ -88,7 +88,7 @@ async def test_a_request_whose_sender_goes_away_is_written_down(rigged: Api) -> 
     assert (put.status, put.code) == (0, "")
 
 
-def test_entries_are_found_by_what_they_have() -> None:
+def test_entries_are_found_by_their_fields() -> None:
     """Conditions narrow each other."""
     journal = Journal()
     for one in (entry(), entry(code="X"), entry("ListSession", fault="drop"), entry("ListSession")):
@@ -101,8 +101,8 @@ def test_entries_are_found_by_what_they_have() -> None:
     assert len(journal.find(where=lambda one: one.fault == "drop")) == 1
 
 
-def test_the_oldest_entries_make_room_and_are_counted() -> None:
-    """A service that runs for days does not grow."""
+def test_the_oldest_entries_are_dropped_and_counted() -> None:
+    """The journal does not grow for ever."""
     journal = Journal(limit=3)
     for number in range(5):
         journal.add(entry(f"A{number}"))
@@ -113,7 +113,7 @@ def test_the_oldest_entries_make_room_and_are_counted() -> None:
 
 
 def test_a_test_waits_for_a_request_of_another_thread() -> None:
-    """And is woken by it."""
+    """The request wakes it."""
     journal = Journal()
     thread = threading.Thread(target=lambda: [journal.add(entry()) for _ in range(2)])
     thread.start()
@@ -121,7 +121,7 @@ def test_a_test_waits_for_a_request_of_another_thread() -> None:
     thread.join()
 
 
-async def test_a_wait_for_what_does_not_come_says_what_has_come() -> None:
+async def test_a_failed_wait_lists_the_recorded_requests() -> None:
     """In both forms."""
     journal = Journal()
     journal.add(entry())

@@ -1,4 +1,4 @@
-"""Kill -9 of the service in the middle of creates, syncs and uploads, again and again on one home.
+"""Kills of the service with SIGKILL during creates, syncs and uploads, repeated on one home.
 
 After each restart: every file of a context is whole, every upload that was acknowledged is there,
 no session lives on, and of no sandbox a process or a mount is left. ``CHAOS_KILLS`` says how often
@@ -54,24 +54,24 @@ for line in sys.stdin:
 
 @attrs.define
 class Upload:
-    """What was written to one place, in order; what came before the last that is sure is over."""
+    """The contents written to one path, in order; all before the last certain one are replaced."""
 
     attempts: list[bytes] = attrs.field(factory=list)
     sure: bool = False
 
     def begin(self, content: bytes) -> None:
-        """Take note of what may be there from now on."""
+        """Record a content that may be present from now on."""
         self.attempts.append(content)
 
     def acknowledge(self, content: bytes) -> None:
-        """Take note of what is there, or what came after it."""
+        """Record that this content is present, or a later one."""
         del self.attempts[: self.attempts.index(content)]
         self.sure = True
 
 
 @attrs.define
 class Chaos:
-    """Works a service until it is killed, and judges its successor."""
+    """Uses a service until it is killed, and checks its successor."""
 
     chance: random.Random
     marker: str
@@ -80,7 +80,7 @@ class Chaos:
     counts: dict[str, int] = attrs.field(factory=lambda: dict.fromkeys(KINDS, 0))
 
     async def work(self, api: Api, contexts: list[str]) -> None:
-        """Do everything at once, until the service is gone."""
+        """Run everything concurrently until the service is gone."""
         jobs = (
             [self.create(api) for _ in range(2)]
             + [self.put(api, context, f"f{n}") for context in contexts for n in range(2)]
@@ -89,7 +89,7 @@ class Chaos:
         await asyncio.gather(*jobs)
 
     async def create(self, api: Api) -> None:
-        """Create sessions that run something that would stay."""
+        """Create sessions with a process that would stay."""
         while True:
             session = await self.session(api)
             await api.sh(session, f"sh -c 'sleep 1000; : {self.marker}' >/dev/null 2>&1 & true")
@@ -98,13 +98,13 @@ class Chaos:
             self.counts["creates"] += 1
 
     async def session(self, api: Api, **fields: object) -> str:
-        """Create a session and remember it."""
+        """Create a session and record it."""
         session = await api.session(**fields)
         self.sessions.append(session)
         return session
 
     async def put(self, api: Api, context: str, path: str) -> None:
-        """Upload one file after the other to the same place."""
+        """Upload one file after another to the same path."""
         while True:
             content = self.chance.randbytes(self.chance.choice((0, 10, 5_000, 300_000)))
             upload = self.uploads.setdefault((context, path), Upload())
@@ -114,7 +114,7 @@ class Chaos:
             self.counts["uploads"] += 1
 
     async def sync(self, api: Api, context: str, path: str) -> None:
-        """Write a file in a session, and bring it home again and again."""
+        """Write a file in a session and upload it, again and again."""
         item = {"ContextId": context, "Path": "/mnt/data"}
         session = await self.session(api, PersistenceDataList=[item])
         await api.settled(session)
@@ -132,7 +132,7 @@ class Chaos:
             self.counts["syncs"] += 1
 
     async def reach_a_moment(self, work: asyncio.Task[None], kind: str) -> None:
-        """Wait until some of one kind of work is done, and a little longer."""
+        """Wait for some operations of one kind, and a little longer."""
         goal = self.counts[kind] + 1 + self.chance.randrange(3)
         end = time.monotonic() + LIMIT
         while self.counts[kind] < goal and not work.done():
@@ -140,8 +140,8 @@ class Chaos:
             await asyncio.sleep(0.001)
         await asyncio.wait([work], timeout=self.chance.uniform(0, 0.05))
 
-    async def judge(self, api: Api) -> None:
-        """Fail if anything that was acknowledged is missing, or anything is torn or left."""
+    async def check(self, api: Api) -> None:
+        """Fail if an acknowledged change is missing, or if a file is torn or a process left."""
         for (context, path), upload in self.uploads.items():
             there = path in await api.names(context)
             assert there or not upload.sure, f"{path} is missing"
@@ -159,7 +159,7 @@ KINDS = ("creates", "uploads", "syncs")
 
 
 def left_behind(*words: str) -> list[str]:
-    """Return the processes and mounts of this machine that have one of the words in them."""
+    """Return the processes and mounts of this machine that contain one of the words."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -174,7 +174,7 @@ def left_behind(*words: str) -> list[str]:
 
 
 class Springboard:
-    """Starts services on one home, each a process that can be killed."""
+    """Starts services on one home, each in a process that can be killed."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -209,14 +209,14 @@ class Elsewhere:
 
 @pytest.fixture
 def springboard(tmp_path: Path) -> Iterator[Springboard]:
-    """Start services on a home of this test."""
+    """Return a starter of services on a home of this test."""
     springboard = Springboard(tmp_path)
     yield springboard
     springboard.close()
 
 
 async def gone(*words: str) -> None:
-    """Wait until nothing with one of these words is left on this machine."""
+    """Wait until no process or mount with one of these words is left."""
     end = time.monotonic() + LIMIT
     while found := left_behind(*words):
         assert time.monotonic() < end, found
@@ -227,14 +227,14 @@ async def gone(*words: str) -> None:
 async def test_nothing_is_lost_and_nothing_left_when_the_service_is_killed(
     api: Api, springboard: Springboard, tmp_path: Path, sandboxed: None, seed: int
 ) -> None:
-    """Whenever that is."""
+    """At any moment."""
     chaos = Chaos(random.Random(seed), f"stays-{os.getpid()}-{seed}")
     for number in range(KILLS // SERIES + 1):
         pid, endpoint = await asyncio.to_thread(springboard.start)
         try:
             async with aiohttp.ClientSession() as http:
                 own = type(api)(http, Elsewhere(endpoint))
-                await asyncio.wait_for(chaos.judge(own), LIMIT)
+                await asyncio.wait_for(chaos.check(own), LIMIT)
                 assert os.listdir(tmp_path / "sessions") == os.listdir(tmp_path / "running") == []
                 contexts = [await own.context(name) for name in ("one", "two")]
                 work = asyncio.create_task(chaos.work(own, contexts))

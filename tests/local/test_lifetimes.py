@@ -1,4 +1,4 @@
-"""Sessions that end by themselves, on a clock that the test moves."""
+"""Sessions that expire, on a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("sandboxed")
 
 
-async def test_an_idle_session_is_released_after_its_seconds(
-    timed: Api, clock: ManualClock
-) -> None:
-    """Timeout alone is seconds; the session is there before and gone after."""
+async def test_an_idle_session_is_released(timed: Api, clock: ManualClock) -> None:
+    """``Timeout`` alone is in seconds."""
     session = await timed.session(Timeout=60)
     await clock.aadvance(59)
     assert await timed.status(session) == "RUNNING"
@@ -31,7 +29,7 @@ async def test_an_idle_session_is_released_after_its_seconds(
 
 
 async def test_timeout_beside_max_runtime_is_minutes(timed: Api, clock: ManualClock) -> None:
-    """The same field has another unit when the other field is there."""
+    """The unit of the field depends on the other field."""
     session = await timed.session(Timeout=5, MaxRuntime=30)
     await clock.aadvance(4 * 60)
     assert await timed.status(session) == "RUNNING"
@@ -40,8 +38,8 @@ async def test_timeout_beside_max_runtime_is_minutes(timed: Api, clock: ManualCl
 
 
 @pytest.mark.parametrize("action", ["RefreshSessionIdleTime", "CallMcpTool"])
-async def test_use_counts_the_idle_time_anew(timed: Api, clock: ManualClock, action: str) -> None:
-    """Keeping alive and calling tools both count as use; a look-up does not."""
+async def test_use_restarts_the_idle_time(timed: Api, clock: ManualClock, action: str) -> None:
+    """Keep-alives and tool calls do; a look-up does not."""
     session = await timed.session(Timeout=60)
     await clock.aadvance(50)
     await timed.ok(action, SessionId=session, Name="shell", Args={"command": "true"})
@@ -53,7 +51,7 @@ async def test_use_counts_the_idle_time_anew(timed: Api, clock: ManualClock, act
 
 
 async def test_a_long_command_is_use_until_its_end(timed: Api, clock: ManualClock) -> None:
-    """However long it lasts; then the idle time begins."""
+    """The idle time begins with the end."""
     session = await timed.session(Timeout=60)
     waits = "touch /tmp/begun; while ! [ -e /tmp/end ]; do sleep 0.05; done"
     command = asyncio.create_task(timed.sh(session, waits))
@@ -72,10 +70,10 @@ async def test_a_long_command_is_use_until_its_end(timed: Api, clock: ManualCloc
     assert await timed.status(session) == "FINISH"
 
 
-async def test_a_release_that_takes_its_time_does_not_keep_the_sweeper_busy(
+async def test_a_slow_release_does_not_keep_the_sweeper_busy(
     timed: Api, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The session has no time to be released at any more."""
+    """The session has no deadline any more."""
     timed.service.transitions.manual("delete")
     session = await timed.session(Timeout=60)
     await clock.aadvance(61)
@@ -101,14 +99,14 @@ async def test_the_longest_run_time_ends_a_session_in_use(timed: Api, clock: Man
 async def test_a_session_without_limits_lives_on(
     timed: Api, clock: ManualClock, fields: dict[str, bool]
 ) -> None:
-    """Nothing given and released by hand both mean until somebody releases it."""
+    """Without limits and with manual release."""
     session = await timed.session(**fields)
     await clock.aadvance(days=30)
     assert await timed.status(session) == "RUNNING"
 
 
 async def test_a_paused_session_is_not_idle(timed: Api, clock: ManualClock) -> None:
-    """Its time stands still, and begins anew when it is resumed."""
+    """Its idle time begins again when it is resumed."""
     session = await timed.session(Timeout=60)
     await timed.ok("PauseSessionAsync", SessionId=session)
     await timed.reached(session, "PAUSED")
@@ -120,10 +118,8 @@ async def test_a_paused_session_is_not_idle(timed: Api, clock: ManualClock) -> N
     assert await timed.status(session) == "FINISH"
 
 
-async def test_files_are_saved_when_a_session_ends_by_itself(
-    timed: Api, clock: ManualClock
-) -> None:
-    """An idle release uploads like any other."""
+async def test_files_are_saved_when_a_session_expires(timed: Api, clock: ManualClock) -> None:
+    """The release uploads like any other."""
     context = await timed.context()
     item = {"ContextId": context, "Path": "/mnt/data"}
     session = await timed.session(Timeout=60, PersistenceDataList=[item])
@@ -134,7 +130,7 @@ async def test_files_are_saved_when_a_session_ends_by_itself(
 
 
 async def test_a_finished_session_is_forgotten_after_a_day(timed: Api, clock: ManualClock) -> None:
-    """Then it never was."""
+    """Look-ups do not find it any more."""
     session = await timed.session()
     await timed.released(session)
     await clock.aadvance(hours=24, minutes=-1)

@@ -1,4 +1,4 @@
-"""Tools called directly at a session's own address: as by the API, and only with its token."""
+"""Direct tool calls at a session's address: the same answers as by the API, only with its token."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ async def post(api: Api, address: SessionAddress, body: object, **headers: str) 
 
 
 def call(tool: str, **args: Any) -> dict[str, Any]:
-    """Return a request as the official client writes it."""
+    """Return a request body as the official client writes it."""
     named = {"tool": tool, "server": "wuying_shell", "requestId": "link-1", "token": "repeated"}
     return {"args": args, **named}
 
 
-async def test_both_answers_about_a_session_say_how_it_is_reached(api: Api) -> None:
-    """Its creation and each look-up, in the same words; no two sessions have the same token."""
+async def test_create_and_look_up_return_the_address(api: Api) -> None:
+    """The same address and token; another session has another token."""
     names = ("LinkUrl", "WsUrl", "Token", "ToolList")
     created = [(await api.ok("CreateMcpSession"))["Data"] for _ in range(2)]
     found = (await api.ok("GetSession", SessionId=created[0]["SessionId"]))["Data"]
@@ -45,8 +45,8 @@ async def test_both_answers_about_a_session_say_how_it_is_reached(api: Api) -> N
     assert created[0]["Token"] != created[1]["Token"]
 
 
-async def test_a_tool_answers_directly_as_it_does_by_the_api(api: Api) -> None:
-    """With its content, and the id of the request."""
+async def test_a_tool_returns_the_same_answer_as_by_the_api(api: Api) -> None:
+    """With the id of the request."""
     address = await session_address(api)
 
     status, answer = await post(api, address, call("shell", command="echo $((40 + 2)); exit 3"))
@@ -58,8 +58,8 @@ async def test_a_tool_answers_directly_as_it_does_by_the_api(api: Api) -> None:
     assert json.loads(result["content"][0]["text"])["exit_code"] == 3
 
 
-async def test_what_a_tool_refuses_is_an_answer(api: Api) -> None:
-    """Marked as an error, with the reason; so is a tool that the image does not have."""
+async def test_a_failed_tool_is_an_answer(api: Api) -> None:
+    """It is marked as an error with the reason; so is a tool that the image lacks."""
     address = await session_address(api, image="linux_latest")
     for request in (call("read_file", path="/no/such"), call("run_code", code="1"), call("fly")):
         status, answer = await post(api, address, request)
@@ -78,8 +78,8 @@ async def test_a_text_of_megabytes_is_written_and_read_in_one_call(api: Api) -> 
     assert answer["data"]["result"]["content"][0]["text"] == text
 
 
-async def test_only_the_token_of_the_session_opens_it(api: Api) -> None:
-    """Not none, not a wrong one, not the key of the account, not that of another session."""
+async def test_only_the_token_of_the_session_is_accepted(api: Api) -> None:
+    """Not the key of the account, nor the token of another session."""
     address, other = await session_address(api), await session_address(api)
     wrong = ["", "x", api.service.api_key, other.token, address.token[:-1], address.token + "ü"]
     for token in wrong:
@@ -90,8 +90,8 @@ async def test_only_the_token_of_the_session_opens_it(api: Api) -> None:
         assert answer["message"]
 
 
-async def test_the_token_of_one_service_does_not_open_a_session_of_another(api: Api) -> None:
-    """Each has a secret of its own."""
+async def test_the_token_of_another_service_is_rejected(api: Api) -> None:
+    """Each has its own secret."""
     address = await session_address(api)
     async with LocalService() as second:
         foreign = SessionAddress(
@@ -101,8 +101,8 @@ async def test_the_token_of_one_service_does_not_open_a_session_of_another(api: 
     assert status == 401
 
 
-async def test_a_session_that_is_gone_or_rests_says_so(api: Api) -> None:
-    """By the status and the code that clients know."""
+async def test_a_released_or_paused_session_is_an_error(api: Api) -> None:
+    """With the status and the code that clients know."""
     address = await session_address(api)
     await api.ok("PauseSessionAsync", SessionId=address.session)
     await api.reached(address.session, "PAUSED")
@@ -122,15 +122,15 @@ async def test_a_session_that_is_gone_or_rests_says_so(api: Api) -> None:
     ["", "{", "[]", "[" * 100_000, '"x"', '{"args":{}}', '{"tool":7}', '{"tool":"shell","args":1}'],
     ids=lambda body: body[:12],
 )
-async def test_a_body_that_says_nothing_is_refused(api: Api, body: str) -> None:
-    """As the caller's mistake, with the reason."""
+async def test_an_invalid_body_is_rejected(api: Api, body: str) -> None:
+    """The error has the reason."""
     status, answer = await post(api, await session_address(api), body)
     assert status == 400
     assert answer["code"] == "InvalidParameter"
 
 
 async def test_a_web_page_cannot_call_a_tool(api: Api) -> None:
-    """Even if it had the token."""
+    """Even with the token."""
     status, _ = await post(
         api, await session_address(api), call("shell", command="id"), Origin="http://x"
     )
@@ -138,7 +138,7 @@ async def test_a_web_page_cannot_call_a_tool(api: Api) -> None:
 
 
 async def test_the_token_is_in_no_log(api: Api, caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever happens to a call."""
+    """After calls of every kind."""
     caplog.set_level(logging.DEBUG)
     address = await session_address(api)
     for body in ("{", call("shell", command="id"), call("read_file", path="/no")):

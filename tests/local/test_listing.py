@@ -1,4 +1,4 @@
-"""Listing sessions: filters, pages and tokens; and that 100,000 sessions make no difference."""
+"""Listings of sessions: filters, pages, tokens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("sandboxed")
 
 @pytest.fixture
 def run() -> str:
-    """A label value that only this test uses."""
+    """Return a label value that only this test uses."""
     return uuid.uuid4().hex
 
 
@@ -38,7 +38,7 @@ async def test_all_labels_must_match(api: Api, run: str) -> None:
 
 
 async def test_values_match_exactly_and_with_their_case(api: Api, run: str) -> None:
-    """Neither a part of a value nor another case finds anything."""
+    """Neither a part of a value nor another case matches."""
     await api.session(Labels={"run": run, "tier": "Web"})
     for near in ("web", "We", "Web "):
         assert (await api.ok("ListSession", Labels={"run": run, "tier": near}))["Data"] == []
@@ -48,15 +48,15 @@ async def test_pages_show_every_session_once_and_the_same_total(api: Api, run: s
     """Seven sessions in pages of three."""
     made = [await api.session(Labels={"run": run}) for _ in range(7)]
     bodies = await pages(api, Labels={"run": run}, MaxResults=3)
-    shown = [entry["SessionId"] for body in bodies for entry in body["Data"]]
-    assert shown == made[::-1]
+    listed = [entry["SessionId"] for body in bodies for entry in body["Data"]]
+    assert listed == made[::-1]
     assert [len(body["Data"]) for body in bodies] == [3, 3, 1]
     assert {body["TotalCount"] for body in bodies} == {7}
     assert {body["MaxResults"] for body in bodies} == {3}
 
 
-async def test_pages_stay_whole_when_sessions_come_and_go_between_them(api: Api, run: str) -> None:
-    """A new session does not shift a page, and a released one leaves no hole."""
+async def test_pages_stay_complete_while_sessions_come_and_go(api: Api, run: str) -> None:
+    """A new session does not shift a page, and a released one leaves no gap."""
     made = [await api.session(Labels={"run": run}) for _ in range(4)]
     first = await api.ok("ListSession", Labels={"run": run}, MaxResults=2)
     await api.session(Labels={"run": run})
@@ -67,20 +67,20 @@ async def test_pages_stay_whole_when_sessions_come_and_go_between_them(api: Api,
 
 
 async def test_the_last_page_has_an_empty_token_even_when_it_is_full(api: Api, run: str) -> None:
-    """Nobody is sent to an empty page."""
+    """No client requests an empty page."""
     for _ in range(2):
         await api.session(Labels={"run": run})
     assert (await api.ok("ListSession", Labels={"run": run}, MaxResults=2))["NextToken"] == ""
 
 
 @pytest.mark.parametrize("size", [0, -1, 101])
-async def test_a_page_size_out_of_range_is_refused(api: Api, size: int) -> None:
+async def test_a_page_size_out_of_range_is_rejected(api: Api, size: int) -> None:
     """The bounds are 1 and 100."""
     assert await api.code("ListSession", MaxResults=size) == "InvalidParameter"
 
 
-async def test_a_token_of_another_listing_is_refused(api: Api, run: str) -> None:
-    """A token belongs to the filter it was made for."""
+async def test_a_token_of_another_listing_is_rejected(api: Api, run: str) -> None:
+    """A token belongs to its filter."""
     for _ in range(2):
         await api.session(Labels={"run": run})
     body = await api.ok("ListSession", Labels={"run": run}, MaxResults=1)
@@ -89,8 +89,8 @@ async def test_a_token_of_another_listing_is_refused(api: Api, run: str) -> None
 
 
 @pytest.mark.parametrize("token", ["x", "e30.abc", "é", "." * 50, "A" * 5000])
-async def test_garbage_for_a_token_is_refused(api: Api, token: str) -> None:
-    """What we did not sign is not read."""
+async def test_an_unsigned_token_is_rejected(api: Api, token: str) -> None:
+    """Any text that the service has not signed."""
     assert await api.code("ListSession", NextToken=token) == "InvalidParameter.NextToken"
 
 
@@ -107,8 +107,8 @@ async def test_image_and_status_filter(api: Api, run: str) -> None:
     assert [entry["SessionId"] for entry in imaged["Data"]] == [code]
 
 
-async def test_an_unknown_status_is_refused(api: Api) -> None:
-    """A typing error does not look like an empty account."""
+async def test_an_unknown_status_is_rejected(api: Api) -> None:
+    """A typing error must not look like an empty account."""
     assert await api.code("ListSession", Status="SLEEPING") == "InvalidParameter"
 
 
@@ -119,8 +119,8 @@ async def test_a_released_session_is_not_listed(api: Api, run: str) -> None:
     assert (await api.ok("ListSession", Labels={"run": run}))["Data"] == []
 
 
-async def test_new_labels_are_found_and_old_ones_no_more(api: Api, run: str) -> None:
-    """Setting labels replaces what a listing finds, at once."""
+async def test_new_labels_replace_the_old_ones_in_listings(api: Api, run: str) -> None:
+    """At once."""
     session = await api.session(Labels={"run": run, "old": "1"})
     await api.ok("SetLabel", SessionId=session, Labels={"run": run, "new": "1"})
     assert (await api.ok("ListSession", Labels={"run": run, "old": "1"}))["TotalCount"] == 0
@@ -143,10 +143,8 @@ async def test_new_labels_are_found_and_old_ones_no_more(api: Api, run: str) -> 
     ],
 )
 @pytest.mark.parametrize("action", ["CreateMcpSession", "SetLabel"])
-async def test_labels_that_cannot_be_meant_are_refused(
-    api: Api, labels: dict[str, str], action: str
-) -> None:
-    """Blank, endless, countless and broken labels are named in the refusal."""
+async def test_invalid_labels_are_rejected(api: Api, labels: dict[str, str], action: str) -> None:
+    """Blank, too long, too many or malformed ones; the error names them."""
     session = await api.session()
     status, body = await api.call(action, SessionId=session, Labels=labels)
     assert (status, body["Code"]) == (400, "InvalidParameter")
@@ -154,7 +152,7 @@ async def test_labels_that_cannot_be_meant_are_refused(
 
 
 async def test_labels_keep_any_text(api: Api) -> None:
-    """Emoji, quotes and line breaks come back as they were."""
+    """Emoji, quotes and line breaks are unchanged."""
     labels = {"名前": "値 🚀", 'q"uote': "line\nbreak\t\\"}
     session = await api.session(Labels=labels)
     answer = (await api.ok("GetLabel", SessionId=session))["Data"]["Labels"]

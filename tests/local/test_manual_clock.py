@@ -1,4 +1,4 @@
-"""The clock that a test moves: who is woken when, across threads, and when moving it returns."""
+"""The manual clock: wake-ups in order, across threads, and the return of `advance`."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def client(service: LocalService) -> AsyncAgentBay:
     return AsyncAgentBay(service.api_key, endpoint=service.endpoint, clock=service.clock)
 
 
-async def test_sleepers_are_woken_in_order_each_at_its_own_moment(asleep: Asleep) -> None:
-    """One that sleeps again within the time is woken again within it."""
+async def test_sleepers_wake_in_order_at_their_own_time(asleep: Asleep) -> None:
+    """A task that sleeps again within the time is woken again."""
     clock, log = ManualClock(), list[tuple[str, float]]()
     start = clock.monotonic()
 
@@ -45,7 +45,7 @@ async def test_sleepers_are_woken_in_order_each_at_its_own_moment(asleep: Asleep
     await asyncio.gather(*tasks)
 
 
-async def test_time_and_monotonic_move_alike_and_alone_by_hand() -> None:
+async def test_time_and_monotonic_move_together() -> None:
     """Seconds, minutes, hours and days add up."""
     clock = ManualClock()
     before = clock.time(), clock.monotonic()
@@ -55,22 +55,22 @@ async def test_time_and_monotonic_move_alike_and_alone_by_hand() -> None:
 
 
 @pytest.mark.parametrize("by", [-1, float("inf"), float("nan"), timedelta(days=-1)])
-async def test_a_clock_does_not_go_back_nor_to_the_end_of_time(by: Any) -> None:
-    """It says which time was meant."""
+async def test_an_invalid_time_is_rejected(by: Any) -> None:
+    """The error has the requested time."""
     with pytest.raises(ValueError, match="forward"):
         await ManualClock().aadvance(by)
 
 
-async def test_blocking_the_loop_that_would_have_to_run_is_refused() -> None:
-    """The remedy is named."""
+async def test_blocking_advance_on_the_loop_is_an_error() -> None:
+    """The error has the remedy."""
     with pytest.raises(RuntimeError, match="aadvance"):
         ManualClock().advance(1)
 
 
-def test_advance_returns_when_a_loop_on_another_thread_has_run_as_far_as_it_can(
+def test_advance_waits_for_loops_of_other_threads(
     asleep: Asleep,
 ) -> None:
-    """Also through work that takes time of the machine."""
+    """Also for work that takes real time."""
     clock, done, ready = ManualClock(), list[str](), threading.Event()
 
     async def work() -> None:
@@ -94,7 +94,7 @@ def test_advance_returns_when_a_loop_on_another_thread_has_run_as_far_as_it_can(
 
 
 async def test_a_cancelled_sleeper_is_forgotten(asleep: Asleep) -> None:
-    """Nothing is woken for it."""
+    """Its wake-up is dropped."""
     clock = ManualClock()
     task = asyncio.create_task(clock.sleep(10))
     await asleep(clock, 1)
@@ -104,8 +104,8 @@ async def test_a_cancelled_sleeper_is_forgotten(asleep: Asleep) -> None:
     await clock.aadvance(20)
 
 
-async def test_an_automatic_clock_jumps_for_those_who_sleep_and_not_for_those_who_doze() -> None:
-    """A dozer that is due on the way is woken at its moment."""
+async def test_an_automatic_clock_jumps_to_sleepers_but_not_to_dozers() -> None:
+    """A dozer that is due on the way is woken at its time."""
     clock, log = ManualClock(auto=True), list[float]()
     start = clock.monotonic()
 
@@ -123,7 +123,7 @@ async def test_an_automatic_clock_jumps_for_those_who_sleep_and_not_for_those_wh
     await asyncio.wait([task])
 
 
-async def test_an_automatic_clock_waits_for_work_and_for_work_that_sleeps_it_jumps() -> None:
+async def test_an_automatic_clock_waits_for_work_that_does_not_sleep() -> None:
     """Work that sleeps on the clock itself would wait for ever otherwise."""
     clock, log = ManualClock(auto=True), list[str]()
 
@@ -142,16 +142,16 @@ async def test_an_automatic_clock_waits_for_work_and_for_work_that_sleeps_it_jum
     assert log == ["worked", "slept", "woken"]
 
 
-async def test_an_event_is_waited_for_on_the_clock() -> None:
-    """It comes, or the time is over."""
+async def test_a_wait_for_an_event_uses_the_clock() -> None:
+    """It returns when the event is set or the time is over."""
     clock, event = ManualClock(auto=True), asyncio.Event()
     assert not await happens_within(clock, event, 300)
     event.set()
     assert await happens_within(SystemClock(), event, 300)
 
 
-async def test_client_and_service_share_a_clock_and_a_wait_of_five_minutes_takes_no_time() -> None:
-    """A download that never ends fails when its time is over, and not before."""
+async def test_client_and_service_share_a_clock() -> None:
+    """A download that never ends fails at its timeout, without a real wait."""
     clock = ManualClock(auto=True)
     async with LocalService(clock=clock, isolation="none") as service:
         service.faults.add(StickTask(), "download")
@@ -174,7 +174,7 @@ def _sync(context_id: str) -> Any:
 
 @pytest.mark.parametrize("busy", [True, False])
 async def test_a_session_that_is_kept_alive_outlives_its_idle_time(busy: bool) -> None:
-    """Somebody who sleeps in between is woken in between, when the clock is moved far at once."""
+    """Keep-alives are sent on time although the clock is moved far at once."""
     clock = ManualClock()
     async with LocalService(clock=clock, isolation="none") as service, client(service) as bay:
         session = (await bay.create(CreateSessionParams(idle_release_timeout=60))).unwrap()

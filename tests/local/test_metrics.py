@@ -51,8 +51,8 @@ async def test_memory_and_disk_are_those_of_the_session(api: Api) -> None:
 
 
 @pytest.mark.usefixtures("sandboxed")
-async def test_processor_time_shows_as_a_share_of_the_machine(api: Api) -> None:
-    """Also of a command that has ended; traffic inside the session does not count."""
+async def test_processor_time_is_a_share_of_the_machine(api: Api) -> None:
+    """Also of a finished command; traffic inside the session does not count."""
     session = await api.session()
     first = await metrics(api, session)
     await api.sh(session, "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done")
@@ -70,7 +70,7 @@ def consumption(cpu: float, received: int = 0, sent: int = 0) -> Consumption:
     return Consumption(1, 2, 3, 4, cpu_seconds=cpu, received_bytes=received, sent_bytes=sent)
 
 
-def test_rates_are_those_of_the_time_between_two_readings() -> None:
+def test_rates_are_averages_between_two_readings() -> None:
     """For all three rates."""
     meter = Meter()
     sandbox: Any = object()

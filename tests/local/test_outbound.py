@@ -1,4 +1,4 @@
-"""Hosts that a service lets its sessions reach, as its users ask for them."""
+"""Hosts that a service lets its sessions reach."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Hello(BaseHTTPRequestHandler):
-    """Says hello to everybody."""
+    """A server that says hello to every client."""
 
     def do_GET(self) -> None:
         """Answer."""
@@ -28,12 +28,12 @@ class Hello(BaseHTTPRequestHandler):
         self.wfile.write(b"hello")
 
     def log_message(self, *_: object) -> None:
-        """Keep the output of the tests clean."""
+        """Write nothing."""
 
 
 @contextmanager
 def hello() -> Iterator[int]:
-    """Serve on the machine's loopback."""
+    """Serve on the loopback of the machine."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Hello) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
@@ -48,8 +48,8 @@ FETCH = (
 )
 
 
-async def test_session_reaches_the_hosts_of_the_list_and_no_others(sandboxed: None) -> None:
-    """What is allowed answers; what is not says how to allow it."""
+async def test_session_reaches_only_listed_hosts(sandboxed: None) -> None:
+    """The error for another host says how to allow it."""
     with hello() as port, LocalService(allow_hosts=[f"127.0.0.1:{port}"]) as service:
         async with aiohttp.ClientSession() as http:
             api = Api(http, service)
@@ -64,26 +64,26 @@ async def test_session_reaches_the_hosts_of_the_list_and_no_others(sandboxed: No
 
 
 @pytest.mark.parametrize("level", ["landlock", "none"])
-def test_list_is_refused_for_a_level_that_cannot_keep_to_it(level: str) -> None:
-    """A session there would have the network of the machine, or none."""
+def test_list_needs_a_level_that_can_enforce_it(level: str) -> None:
+    """Sessions of other levels have the network of the machine, or none."""
     with pytest.raises(ValueError, match="allow_hosts needs isolation 'namespaces'"):
         LocalService(allow_hosts=["pypi.org"], isolation=level)
 
 
-def test_entry_that_is_no_host_is_refused_before_anything_starts() -> None:
-    """By name, with what to write instead."""
+def test_invalid_entry_is_rejected_before_the_start() -> None:
+    """The error has a valid form."""
     with pytest.raises(ValueError, match=r"allow_hosts: 'https://pypi\.org' is no HOST"):
         LocalService(allow_hosts=["https://pypi.org"])
 
 
-def test_flag_that_is_no_host_ends_the_start(capsys: pytest.CaptureFixture[str]) -> None:
-    """With a sentence, and the exit code of a start that failed."""
+def test_invalid_flag_ends_the_start(capsys: pytest.CaptureFixture[str]) -> None:
+    """With one line, and the exit code of a failed start."""
     assert main(["local", "--allow-host", "pypi.org", "--allow-host", "a/b"]) == 2
     assert "'a/b' is no HOST or HOST:PORT" in capsys.readouterr().err
 
 
-async def test_output_that_is_cut_is_said_to_be(api: Api, sandboxed: None) -> None:
-    """On standard error, where every client shows it."""
+async def test_truncated_output_is_marked(api: Api, sandboxed: None) -> None:
+    """On standard error, which every client shows."""
     session = await api.session()
     _, whole = await api.tool(session, "shell", command="head -c 16777216 /dev/zero | tr '\\0' x")
     _, cut = await api.tool(session, "shell", command="head -c 16777217 /dev/zero | tr '\\0' x")

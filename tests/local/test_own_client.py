@@ -1,4 +1,4 @@
-"""Our own client over the direct channels: terminals, processes, code and watches, for real."""
+"""Our own client on the direct channels: terminals, processes, code and watches."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ pytestmark = pytest.mark.usefixtures("sandboxed")
 
 @pytest.fixture
 async def bay(service: LocalService) -> AsyncIterator[AsyncAgentBay]:
-    """A client of the shared service."""
+    """Return a client of the shared service."""
     async with AsyncAgentBay(service.api_key, endpoint=service.endpoint) as one:
         yield one
 
 
 @pytest.fixture
 async def session(bay: AsyncAgentBay) -> AsyncIterator[AsyncSession]:
-    """A session in which code runs."""
+    """Return a session in which code runs."""
     async with bay.session(CreateSessionParams(image_id="code_latest")) as one:
         yield one
 
@@ -51,15 +51,15 @@ async def _asked_until_it_answers(session: AsyncSession) -> None:
         await asyncio.sleep(0)
 
 
-async def breaks(bay: AsyncAgentBay, session: AsyncSession) -> None:
-    """Break the line to a session, as a network does."""
+async def break_connection(bay: AsyncAgentBay, session: AsyncSession) -> None:
+    """Break the connection to a session, as a network does."""
     socket = await get_socket(bay._api, session.session_id)
     assert socket._connection is not None
     await socket._connection.close()
 
 
 async def until(pieces: AsyncIterator[bytes], mark: bytes) -> bytes:
-    """Read pieces up to some text."""
+    """Read chunks up to a text."""
     text = b""
     while mark not in text:
         text += await asyncio.wait_for(anext(pieces), 30)
@@ -69,7 +69,7 @@ async def until(pieces: AsyncIterator[bytes], mark: bytes) -> bytes:
 async def test_a_terminal_is_used_from_its_first_byte_to_its_exit_code(
     session: AsyncSession,
 ) -> None:
-    """Opened, typed into, resized, listed, and read to its end."""
+    """Open, write, resize, list, and read to the end."""
     pty = await session.pty.create(shell="/bin/sh", cols=90)
     assert [one.pty_session_id for one in await session.pty.list()] == [pty.pty_session_id]
     await pty.resize(101, 33)
@@ -79,10 +79,10 @@ async def test_a_terminal_is_used_from_its_first_byte_to_its_exit_code(
     assert await pty.wait(10) == 3
 
 
-async def test_a_process_is_told_its_input_and_tells_its_output_and_exit_code(
+async def test_a_process_has_input_output_and_exit_code(
     session: AsyncSession,
 ) -> None:
-    """With nothing of the terminal that it runs in."""
+    """Without the echo of the terminal in which it runs."""
     command = """printf 'name? '; read n; echo "hi, $n"; cat; exit 7"""
     process = await session.command.start(command)
     await process.send_stdin("汉\nmore\n")
@@ -91,7 +91,7 @@ async def test_a_process_is_told_its_input_and_tells_its_output_and_exit_code(
     assert await process.wait(10) == 7
 
 
-async def test_a_process_is_found_again_with_all_that_it_has_written(
+async def test_a_process_is_found_again_with_its_output(
     service: LocalService, session: AsyncSession
 ) -> None:
     """By another program, by its id."""
@@ -105,10 +105,10 @@ async def test_a_process_is_found_again_with_all_that_it_has_written(
         assert await again.wait(10) == 0
 
 
-async def test_no_byte_is_lost_when_the_line_breaks(
+async def test_no_byte_is_lost_when_the_connection_breaks(
     bay: AsyncAgentBay, session: AsyncSession
 ) -> None:
-    """The client attaches again by itself, where it was."""
+    """The client reconnects and continues at its offset."""
     command = "echo ready; read x; for n in $(seq 2000); do echo $n; done; read x; echo end"
     process = await session.command.start(command)
     pieces = aiter(process)
@@ -116,7 +116,7 @@ async def test_no_byte_is_lost_when_the_line_breaks(
     await process.send_stdin("\n")
     text = await until(pieces, b"\n")
     for _ in range(3):
-        await breaks(bay, session)
+        await break_connection(bay, session)
         await _asked_until_it_answers(session)
     await process.send_stdin("\n")
     text += b"".join([piece async for piece in pieces])
@@ -126,10 +126,10 @@ async def test_no_byte_is_lost_when_the_line_breaks(
 
 
 @pytest.mark.parametrize("directly", [True, False])
-async def test_a_call_of_megabytes_is_carried_without_a_warning(
+async def test_a_large_call_logs_no_warning(
     bay: AsyncAgentBay, session: AsyncSession, directly: bool
 ) -> None:
-    """Directly and by the API; a body that large would hold up the loop in one piece."""
+    """Directly and by the API; a body of that size would block the loop in one chunk."""
     if not directly:
         bay._api.access[session.session_id].link_url = ""
     text = "0123456789" * 200_000
@@ -138,8 +138,8 @@ async def test_a_call_of_megabytes_is_carried_without_a_warning(
     assert (await session.command.run("wc -c < /tmp/f")).stdout == f"{len(text)}\n"
 
 
-async def test_code_runs_whole_and_as_a_stream_in_one_shell(session: AsyncSession) -> None:
-    """What one sets the other sees."""
+async def test_code_and_streams_share_a_kernel(session: AsyncSession) -> None:
+    """Each sees the variables of the other."""
     whole = (await session.code.run_code("x = 20\nprint('out')\nx + 1", "python")).unwrap()
     assert (whole.results[0].text, whole.logs.stdout) == ("21", ["out\n"])
     events = [event async for event in session.code.stream("print(x)\nx * 2 + 2", "python")]
@@ -149,17 +149,17 @@ async def test_code_runs_whole_and_as_a_stream_in_one_shell(session: AsyncSessio
     assert events[-2].result.text == "42"
 
 
-async def test_code_in_a_language_that_is_missing_says_so(session: AsyncSession) -> None:
-    """Whole and as a stream."""
+async def test_a_missing_language_is_an_error(session: AsyncSession) -> None:
+    """With and without a stream."""
     assert "not installed" in str((await session.code.run_code("1", "r")).error)
     with pytest.raises(ToolError, match="not installed"):
         [event async for event in session.code.stream("1", "java")]
 
 
-async def test_changes_are_watched_across_a_break_of_the_line(
+async def test_a_watch_survives_a_broken_connection(
     bay: AsyncAgentBay, session: AsyncSession
 ) -> None:
-    """Each is told once, those during the break too."""
+    """Each change is reported once, also those during the break."""
     found: list[Any] = []
     first = asyncio.Event()
 
@@ -175,7 +175,7 @@ async def test_changes_are_watched_across_a_break_of_the_line(
         await session.command.run("mkdir -p /tmp/first")
         await asyncio.wait([asyncio.create_task(first.wait())], timeout=0.1)
         await session.command.run("rmdir /tmp/first")
-    await breaks(bay, session)
+    await break_connection(bay, session)
     await session.command.run("mkdir /tmp/during")
     await session.command.run("mkdir /tmp/last")
     await asyncio.wait_for(watching, 30)

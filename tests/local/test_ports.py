@@ -1,4 +1,4 @@
-"""Ports of sessions: what is served inside is reached from outside as it is."""
+"""Ports of sessions: HTTP and WebSocket requests from outside to a server inside."""
 
 from __future__ import annotations
 
@@ -46,20 +46,20 @@ async def serve(api: Api, session: str) -> str:
 
 @pytest.fixture
 async def url(api: Api) -> str:
-    """The URL of a port at which the server answers."""
+    """Return the URL of a port at which the server answers."""
     return await serve(api, await api.session())
 
 
-async def asked(api: Api, method: str, url: str, **options: Any) -> dict[str, Any]:
-    """Ask the server inside, and return what it was asked."""
+async def echo_request(api: Api, method: str, url: str, **options: Any) -> dict[str, Any]:
+    """Send a request to the server inside, and return it as it arrived."""
     async with api.http.request(method, url, **options) as answer:
         assert answer.status == 200, await answer.text()
-        said: dict[str, Any] = await answer.json(content_type=None)
-        return said
+        echo: dict[str, Any] = await answer.json(content_type=None)
+        return echo
 
 
-async def test_a_request_arrives_as_it_was_sent(api: Api, url: str) -> None:
-    """Method, path, query, body and headers, but for those of one connection."""
+async def test_a_request_arrives_unchanged(api: Api, url: str) -> None:
+    """Method, path, query, body and headers, without hop-by-hop headers."""
     headers = {
         "X-Mine": "1",
         "Accept": "text/x",
@@ -67,9 +67,9 @@ async def test_a_request_arrives_as_it_was_sent(api: Api, url: str) -> None:
         "X-Drop": "2",
         "TE": "trailers",
     }
-    said = await asked(api, "PUT", f"{url}a%2Fb//c?x=%20&y", data=b"body", headers=headers)
-    assert (said["method"], said["path"], said["size"]) == ("PUT", "/a%2Fb//c?x=%20&y", 4)
-    sent = dict(said["headers"])
+    echo = await echo_request(api, "PUT", f"{url}a%2Fb//c?x=%20&y", data=b"body", headers=headers)
+    assert (echo["method"], echo["path"], echo["size"]) == ("PUT", "/a%2Fb//c?x=%20&y", 4)
+    sent = dict(echo["headers"])
     assert (sent["x-mine"], sent["accept"]) == ("1", "text/x")
     assert not {"x-drop", "te"} & set(sent)
     outside = api.service.endpoint.removeprefix("http://")
@@ -77,24 +77,24 @@ async def test_a_request_arrives_as_it_was_sent(api: Api, url: str) -> None:
     assert url.endswith(sent["x-forwarded-prefix"] + "/")
 
 
-async def test_what_is_packed_arrives_packed(api: Api, url: str) -> None:
-    """Nobody unpacks it on the way, whether it is what its header says or not."""
+async def test_compressed_bodies_stay_compressed(api: Api, url: str) -> None:
+    """The proxy does not decode them, whatever the header says."""
     packed = gzip.compress(b"body" * 100)
     for body in (packed, b"no gzip at all"):
-        said = await asked(api, "PUT", url, data=body, headers={"Content-Encoding": "gzip"})
-        assert said["md5"] == hashlib.md5(body).hexdigest()
+        echo = await echo_request(api, "PUT", url, data=body, headers={"Content-Encoding": "gzip"})
+        assert echo["md5"] == hashlib.md5(body).hexdigest()
 
 
-async def test_nothing_is_added_that_was_not_asked(api: Api, url: str) -> None:
-    """What our own client would say of itself is not said."""
+async def test_no_header_is_added(api: Api, url: str) -> None:
+    """The proxy's client would add its own by default."""
     skipped = ("Accept", "Accept-Encoding", "User-Agent")
     async with api.http.get(url, skip_auto_headers=skipped) as answer:
         sent = dict((await answer.json(content_type=None))["headers"])
     assert not {"accept", "accept-encoding", "user-agent", "content-type"} & set(sent)
 
 
-async def test_an_answer_arrives_as_it_was_given(api: Api, url: str) -> None:
-    """Several headers of one name stay several; what is packed stays packed."""
+async def test_an_answer_arrives_unchanged(api: Api, url: str) -> None:
+    """Repeated headers stay separate; compressed content stays compressed."""
     async with api.http.get(url) as answer:
         assert answer.headers.getall("Set-Cookie") == ["a=1", "b=2"]
         assert "Keep-Alive" not in answer.headers
@@ -110,7 +110,7 @@ async def test_an_answer_arrives_as_it_was_given(api: Api, url: str) -> None:
 
 
 async def test_large_bodies_pass_both_ways(api: Api, url: str) -> None:
-    """Twenty megabytes down, seventy up: more than an action may have."""
+    """Twenty megabytes down and seventy up, more than an action may have."""
     async with api.http.get(f"{url}large") as answer:
         assert len(await answer.read()) == 320 * 65536
     piece, pieces = bytes(range(256)) * 4096, 70
@@ -119,14 +119,14 @@ async def test_large_bodies_pass_both_ways(api: Api, url: str) -> None:
         for _ in range(pieces):
             yield piece
 
-    said = await asked(api, "POST", url, data=many())
-    assert (said["size"], said["md5"]) == (
+    echo = await echo_request(api, "POST", url, data=many())
+    assert (echo["size"], echo["md5"]) == (
         pieces * len(piece),
         hashlib.md5(piece * pieces).hexdigest(),
     )
 
 
-async def test_both_ways_flow_at_the_same_time(api: Api, url: str) -> None:
+async def test_bodies_stream_in_both_directions(api: Api, url: str) -> None:
     """Each line is answered before the next one is sent."""
     lines: asyncio.Queue[bytes | None] = asyncio.Queue()
 
@@ -152,24 +152,24 @@ async def test_both_ways_flow_at_the_same_time(api: Api, url: str) -> None:
         ("https://other.example/x", False),
     ],
 )
-async def test_a_redirect_stays_at_the_port_and_leaves_others_alone(
+async def test_redirects_of_the_server_stay_at_the_port(
     api: Api, url: str, to: str, prefixed: bool
 ) -> None:
-    """Paths of the server inside become paths of the link."""
+    """Other redirects are unchanged."""
     async with api.http.get(f"{url}away?{to}", allow_redirects=False) as answer:
         place = answer.headers["Location"]
     prefix = url.removeprefix(api.service.endpoint)
     assert place == (f"{prefix}{to[1:]}" if prefixed else to)
 
 
-async def test_a_redirect_to_the_host_that_was_asked_stays_at_the_port(api: Api, url: str) -> None:
-    """Servers that put the whole URL are understood, and those that know the prefix."""
+async def test_absolute_redirects_stay_at_the_port(api: Api, url: str) -> None:
+    """With or without the path prefix of the link."""
     for to in (f"{api.service.endpoint}/next", f"{url}next"):
         async with api.http.get(f"{url}away?{to}", allow_redirects=False) as answer:
             assert answer.headers["Location"] == f"{url}next"
 
 
-async def test_an_answer_that_breaks_off_is_seen_to_break_off(api: Api, url: str) -> None:
+async def test_a_truncated_answer_is_detected(api: Api, url: str) -> None:
     """Half a file is never taken for a whole one."""
     with pytest.raises(aiohttp.ClientError):
         async with api.http.get(f"{url}cut", timeout=aiohttp.ClientTimeout(20)) as answer:
@@ -177,7 +177,7 @@ async def test_an_answer_that_breaks_off_is_seen_to_break_off(api: Api, url: str
 
 
 async def test_a_websocket_carries_texts_and_bytes_of_any_size(api: Api, url: str) -> None:
-    """With the protocol that both ends speak."""
+    """With the subprotocol that both ends support."""
     address = f"ws{url.removeprefix('http')}ws"
     async with api.http.ws_connect(address, protocols=("other", "chat"), max_msg_size=0) as line:
         assert line.protocol == "chat"
@@ -188,8 +188,8 @@ async def test_a_websocket_carries_texts_and_bytes_of_any_size(api: Api, url: st
         assert await line.receive_bytes() == large
 
 
-async def test_the_reason_of_a_close_comes_through(api: Api, url: str) -> None:
-    """A line that just breaks is no proper close."""
+async def test_the_close_code_is_forwarded(api: Api, url: str) -> None:
+    """A broken connection is not a proper close."""
     address = f"ws{url.removeprefix('http')}ws"
     for word, code in (("bye", 4001), ("cut", 1001)):
         async with api.http.ws_connect(address) as line:
@@ -198,15 +198,15 @@ async def test_the_reason_of_a_close_comes_through(api: Api, url: str) -> None:
             assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, code)
 
 
-async def test_a_server_that_speaks_no_websocket_says_so(api: Api, url: str) -> None:
-    """And the handshake fails, without a wait."""
+async def test_a_server_without_websocket_fails_the_handshake(api: Api, url: str) -> None:
+    """At once."""
     with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
         await api.http.ws_connect(f"ws{url.removeprefix('http')}echo")
     assert caught.value.status == 502
 
 
-async def test_a_port_where_nobody_listens_is_a_bad_gateway(api: Api) -> None:
-    """The answer says so, for HTTP and WebSocket."""
+async def test_a_port_without_a_server_is_a_bad_gateway(api: Api) -> None:
+    """For HTTP and WebSocket."""
     session = await api.session()
     async with api.http.get(await link(api, session)) as answer:
         assert answer.status == 502
@@ -217,15 +217,15 @@ async def test_a_port_where_nobody_listens_is_a_bad_gateway(api: Api) -> None:
 
 
 async def test_a_link_for_websockets_begins_with_ws(api: Api) -> None:
-    """That is also what one without a protocol is for."""
+    """So does one without a protocol."""
     session = await api.session()
     body = await api.ok("GetLink", SessionId=session, Port=30199)
     assert body["Data"]["Url"].startswith("ws://127.0.0.1:")
     assert body["Data"]["Url"] == await link(api, session, "wss", 30199)
 
 
-async def test_pages_of_a_session_may_ask_its_own_port_and_no_action(api: Api, url: str) -> None:
-    """What a page sends has an origin."""
+async def test_pages_of_a_session_may_call_its_own_port_only(api: Api, url: str) -> None:
+    """They may not call actions."""
     origin = {"Origin": api.service.endpoint}
     async with api.http.post(url, data=b"x", headers=origin) as answer:
         assert dict((await answer.json(content_type=None))["headers"])["origin"]
@@ -233,8 +233,8 @@ async def test_pages_of_a_session_may_ask_its_own_port_and_no_action(api: Api, u
         assert answer.status == 403
 
 
-async def test_a_link_ends_with_its_session_and_leads_to_no_other(api: Api) -> None:
-    """The token names both; what is not signed is refused."""
+async def test_a_link_ends_with_its_session(api: Api) -> None:
+    """The token names session and port; altered tokens are rejected."""
     session, other = await api.session(), await api.session()
     url = await serve(api, session)
     async with api.http.get(await link(api, other)) as answer:
@@ -251,8 +251,8 @@ async def test_a_link_ends_with_its_session_and_leads_to_no_other(api: Api) -> N
         assert answer.status == 404
 
 
-async def test_a_paused_session_answers_at_once_that_it_is_paused(api: Api) -> None:
-    """And not when it is resumed."""
+async def test_a_paused_session_is_an_error_at_once(api: Api) -> None:
+    """The request does not wait for the resume."""
     session = await api.session()
     url = await serve(api, session)
     await api.ok("PauseSessionAsync", SessionId=session)
@@ -263,8 +263,8 @@ async def test_a_paused_session_answers_at_once_that_it_is_paused(api: Api) -> N
 
 
 @pytest.mark.parametrize("port", [80, 30099, 30200, 0, -1])
-async def test_a_port_out_of_range_is_refused(api: Api, port: int) -> None:
-    """In the words that the documentation has."""
+async def test_a_port_out_of_range_is_rejected(api: Api, port: int) -> None:
+    """With the message that is documented."""
     session = await api.session()
     _, body = await api.call("GetLink", SessionId=session, ProtocolType="https", Port=port)
     assert body["Message"] == (
@@ -273,13 +273,13 @@ async def test_a_port_out_of_range_is_refused(api: Api, port: int) -> None:
 
 
 @pytest.mark.parametrize("fields", [{"ProtocolType": "http", "Port": PORT}, {}, {"Port": "x"}])
-async def test_other_links_are_refused(api: Api, fields: dict[str, Any]) -> None:
-    """Plain ``http``, and those that lead to a browser."""
+async def test_other_links_are_rejected(api: Api, fields: dict[str, Any]) -> None:
+    """Plain ``http``, and links to a browser."""
     assert await api.code("GetLink", SessionId=await api.session(), **fields) == "InvalidParameter"
 
 
 async def test_a_link_is_in_no_log_line(api: Api, caplog: pytest.LogCaptureFixture) -> None:
-    """Neither when all is well nor when nothing answers."""
+    """Neither after successes nor after failures."""
     caplog.set_level(logging.DEBUG)
     session = await api.session()
     url = await link(api, session)

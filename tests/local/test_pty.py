@@ -36,13 +36,13 @@ _KEPT = 1024 * 1024
 
 @pytest.fixture
 async def address(api: Api) -> SessionAddress:
-    """The address of a new session."""
+    """Return the address of a new session."""
     return await session_address(api, image="linux_latest")
 
 
 @pytest.fixture
 async def client(api: Api, address: SessionAddress) -> AsyncIterator[WebSocketClient]:
-    """A connection to it."""
+    """Return a connection to it."""
     async with connect(api, address) as one:
         yield one
 

@@ -1,4 +1,4 @@
-"""What outlives a service, what does not, and who may use a home."""
+"""Restarts: what is kept, what is not, and the lock of a home."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ READY = "AgentBay local service ready at "
 async def test_contexts_outlive_a_restart_and_sessions_do_not(
     tmp_path: Path, api: Api, sandboxed: None
 ) -> None:
-    """Files, names and page tokens are as before; the session has ended."""
+    """Files, names and page tokens are kept; sessions have ended."""
     kind = type(api)
     async with aiohttp.ClientSession() as http:
         async with LocalService(home=tmp_path) as first:
@@ -50,7 +50,7 @@ async def test_contexts_outlive_a_restart_and_sessions_do_not(
 async def test_a_killed_service_leaves_no_process_and_its_successor_cleans_up(
     tmp_path: Path, api: Api, sandboxed: None
 ) -> None:
-    """Kill -9 in the middle: the sandbox dies, the next start removes what is left."""
+    """After SIGKILL the sandbox dies, and the next start removes its files."""
     command = [sys.executable, "-m", "agentbay_local", "--home", str(tmp_path), "--api-key", "k"]
     process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
     assert process.stdout is not None
@@ -69,7 +69,7 @@ async def test_a_killed_service_leaves_no_process_and_its_successor_cleans_up(
 
 
 async def used_session(endpoint: str, key: str) -> str:
-    """Create a session on a service elsewhere and run something that stays."""
+    """Create a session on another service and run a process that stays."""
     form = {"Authorization": f"Bearer {key}", "Name": "shell"}
     async with aiohttp.ClientSession() as http:
         async with http.post(f"{endpoint}/?Action=CreateMcpSession", data=form) as answer:
@@ -81,7 +81,7 @@ async def used_session(endpoint: str, key: str) -> str:
 
 
 async def test_two_services_on_one_home_are_impossible(tmp_path: Path) -> None:
-    """The second is refused by name, and the first goes on."""
+    """The second fails with an error that names the home; the first continues."""
     async with LocalService(home=tmp_path) as first:
         with pytest.raises(HomeInUseError, match=str(tmp_path)):
             LocalService(home=tmp_path).start()
@@ -92,7 +92,7 @@ async def test_two_services_on_one_home_are_impossible(tmp_path: Path) -> None:
 async def test_a_port_in_use_is_an_error_and_leaves_nothing_locked(
     service: LocalService, tmp_path: Path
 ) -> None:
-    """A start that failed can be tried again at once."""
+    """The home can be used at once."""
     port = int(service.endpoint.rpartition(":")[2])
     for _ in range(2):
         with pytest.raises(OSError, match="address already in use"):
@@ -100,7 +100,7 @@ async def test_a_port_in_use_is_an_error_and_leaves_nothing_locked(
 
 
 def test_a_blocking_service_starts_stops_and_starts_again(tmp_path: Path) -> None:
-    """One object can be used again; its endpoint exists only while it runs."""
+    """Its endpoint exists only while it runs."""
     one = LocalService(home=tmp_path)
     for _ in range(2):
         with one:
@@ -123,7 +123,7 @@ async def test_files_are_saved_when_a_service_with_a_home_is_stopped(
 
 
 async def test_the_state_is_private_to_its_user(tmp_path: Path) -> None:
-    """Nobody else on the machine can read labels, files or the signing secret."""
+    """Other users cannot read labels, files or the secret."""
     async with LocalService(home=tmp_path / "home"):
         private = [tmp_path / "home", *(tmp_path / "home").iterdir()]
         assert [path.name for path in private if path.stat().st_mode & 0o077] == []
@@ -132,14 +132,14 @@ async def test_the_state_is_private_to_its_user(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments", [{"isolation": "perfect"}, {"port": 70000}, {"api_key": "  "}]
 )
-def test_arguments_that_cannot_be_meant_are_refused(arguments: dict[str, object]) -> None:
-    """The name of the argument is in the message."""
+def test_invalid_arguments_are_rejected(arguments: dict[str, object]) -> None:
+    """The message names the argument."""
     with pytest.raises(ValueError, match=next(iter(arguments))):
         LocalService(**arguments)  # type: ignore[arg-type]  # the point
 
 
-def test_a_temporary_home_goes_with_its_service() -> None:
-    """Nothing is left in the directory for temporary files."""
+def test_a_temporary_home_is_removed() -> None:
+    """The directory for temporary files is unchanged."""
     with LocalService() as one:
         home = one.home
         assert (home / "state.db").exists()

@@ -1,4 +1,4 @@
-"""``sync_context=True`` tells the truth: a success means that the files are in their contexts."""
+"""``sync_context=True``: a success means that the files are in their contexts."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ pytestmark = pytest.mark.usefixtures("sandboxed")
 
 @pytest.fixture
 def clock() -> ManualClock:
-    """A clock that goes on by itself and can be moved."""
+    """Return a clock that advances by itself and can be moved."""
     return ManualClock(auto=True)
 
 
 @pytest.fixture
 async def own(tmp_path: Path, clock: ManualClock) -> AsyncIterator[LocalService]:
-    """A service that a test may kill and restart."""
+    """Return a service that a test may kill and restart."""
     async with LocalService(home=tmp_path / "home", clock=clock) as service:
         yield service
 
 
 @pytest.fixture
 async def bay(own: LocalService) -> AsyncIterator[AsyncAgentBay]:
-    """A client of that service."""
+    """Return a client of that service."""
     async with AsyncAgentBay(own.api_key, endpoint=own.endpoint, clock=own.clock) as one:
         yield one
 
@@ -64,15 +64,15 @@ def _is_unknown(result: Any) -> bool:
 
 
 async def _end(bay: AsyncAgentBay, own: LocalService, session: AsyncSession) -> None:
-    """Delete a session as another client does."""
+    """Delete a session as another client would."""
     async with AsyncAgentBay(own.api_key, endpoint=own.endpoint, clock=own.clock) as other:
         assert (await other.delete(session.session_id)).success
 
 
-async def test_a_session_that_another_client_deleted_is_not_said_to_be_saved(
+async def test_a_session_deleted_by_another_client_is_not_a_success(
     bay: AsyncAgentBay, own: LocalService
 ) -> None:
-    """This client does not know what was uploaded."""
+    """This client does not know whether it was uploaded."""
     session = (await bay.create(await _params(bay))).session
     await _write(session)
     await _end(bay, own, session)
@@ -81,10 +81,10 @@ async def test_a_session_that_another_client_deleted_is_not_said_to_be_saved(
     assert (await session.delete(sync_context=True, force=True)).success
 
 
-async def test_a_session_that_was_idle_for_too_long_is_not_said_to_be_saved(
+async def test_an_expired_session_is_not_a_success(
     bay: AsyncAgentBay, own: LocalService, clock: ManualClock
 ) -> None:
-    """Without ``auto_upload`` its files are lost; the error says why it is gone."""
+    """Without ``auto_upload`` its files are lost; the error has the reason."""
     session = (await bay.create(await _params(bay, auto_upload=False))).session
     await _write(session)
     await clock.aadvance(120)
@@ -94,7 +94,7 @@ async def test_a_session_that_was_idle_for_too_long_is_not_said_to_be_saved(
 
 
 async def test_a_block_whose_session_vanished_raises(bay: AsyncAgentBay, own: LocalService) -> None:
-    """The end of the block must not look as if all went well."""
+    """The block must not seem to have succeeded."""
 
     async def block() -> None:
         async with bay.session(await _params(bay), sync_context=True) as session:
@@ -105,10 +105,10 @@ async def test_a_block_whose_session_vanished_raises(bay: AsyncAgentBay, own: Lo
         await block()
 
 
-async def test_a_block_whose_session_vanished_passes_when_forced(
+async def test_a_block_whose_session_vanished_succeeds_when_forced(
     bay: AsyncAgentBay, own: LocalService
 ) -> None:
-    """The caller said that files do not matter."""
+    """The caller accepts the loss of files."""
     async with bay.session(await _params(bay), sync_context=True, force=True) as session:
         await _end(bay, own, session)
 
@@ -116,7 +116,7 @@ async def test_a_block_whose_session_vanished_passes_when_forced(
 async def test_an_error_in_a_block_is_not_replaced_when_its_session_vanished(
     bay: AsyncAgentBay, own: LocalService, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The doubt about the files is logged beside it."""
+    """The unknown state of the files is logged."""
 
     async def block() -> None:
         async with bay.session(await _params(bay), sync_context=True) as session:
@@ -129,10 +129,10 @@ async def test_an_error_in_a_block_is_not_replaced_when_its_session_vanished(
     assert "unknown whether its files were saved" in caplog.text
 
 
-async def test_delete_many_says_which_sessions_are_not_known_to_be_saved(
+async def test_delete_many_reports_sessions_with_unknown_files(
     bay: AsyncAgentBay, own: LocalService
 ) -> None:
-    """The one that is alive is saved and deleted; the other is a typed failure."""
+    """A live session is saved and deleted; the other one is a typed failure."""
     alive = (await bay.create(await _params(bay))).session
     gone = (await bay.create(await _params(bay))).session
     for session in (alive, gone):
@@ -143,8 +143,8 @@ async def test_delete_many_says_which_sessions_are_not_known_to_be_saved(
     assert _is_unknown(result.outcomes[1])
 
 
-async def test_a_restart_between_write_and_delete_is_not_said_to_have_saved(tmp_path: Path) -> None:
-    """Sandboxes end with the service that runs them, and so does what was not uploaded."""
+async def test_a_restart_before_the_delete_is_not_a_success(tmp_path: Path) -> None:
+    """Sandboxes end with their service, and files that were not uploaded are lost."""
     first = LocalService(home=tmp_path / "home", api_key="akm-restart")
     await to_thread.run_sync(first.start)
     endpoint = first.endpoint
@@ -160,7 +160,7 @@ async def test_a_restart_between_write_and_delete_is_not_said_to_have_saved(tmp_
 async def test_a_confirmed_upload_with_nothing_written_since_is_a_success(
     bay: AsyncAgentBay, own: LocalService
 ) -> None:
-    """This client knows that all is saved, although the session is gone."""
+    """This client knows that everything is saved, although the session is gone."""
     session = (await bay.create(await _params(bay))).session
     await _write(session)
     assert (await session.context.sync()).receipt.confirmed
@@ -172,7 +172,7 @@ async def test_a_confirmed_upload_with_nothing_written_since_is_a_success(
 async def test_a_write_after_a_confirmed_upload_makes_it_unknown_again(
     bay: AsyncAgentBay, own: LocalService
 ) -> None:
-    """The upload did not see it."""
+    """The upload did not include it."""
     session = (await bay.create(await _params(bay))).session
     await _write(session)
     assert (await session.context.sync()).receipt.confirmed
@@ -192,7 +192,7 @@ async def test_a_second_delete_with_upload_is_a_success(bay: AsyncAgentBay) -> N
 async def test_a_session_without_contexts_has_nothing_to_lose(
     bay: AsyncAgentBay, own: LocalService
 ) -> None:
-    """It was created without any by this client, and none was bound."""
+    """This client created it without any, and bound none."""
     session = (await bay.create()).session
     await _end(bay, own, session)
     assert (await session.delete(sync_context=True)).success

@@ -1,4 +1,4 @@
-"""Many sessions at once: they leave nothing, and nobody waits longer because of them."""
+"""Many sessions at once: no leftovers, and constant response times."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ MANY = 40
 
 @pytest.fixture
 async def own(sandboxed: None) -> AsyncIterator[Api]:
-    """Speak to a service that this test alone has."""
+    """Return a service for this test alone."""
     async with LocalService() as service, aiohttp.ClientSession() as http:
         yield Api(http, service)
 
 
 def mounts() -> int:
-    """Count what is mounted where it is most: one thread mounts for the others."""
+    """Count the mounts of the thread that has most: one thread mounts for the others."""
     tables = Path("/proc/self/task").glob("*/mountinfo")
     return max(len(table.read_text().splitlines()) for table in tables)
 
 
-def taken(service: LocalService) -> dict[str, int]:
-    """Return how much there is of what sandboxes take."""
+def resources(service: LocalService) -> dict[str, int]:
+    """Count the resources that sandboxes use."""
     return {
         "processes": len(descendants(os.getpid())),
         "descriptors": open_count(),
@@ -52,8 +52,8 @@ def taken(service: LocalService) -> dict[str, int]:
     }
 
 
-async def crowd(service: LocalService, number: int) -> None:
-    """Make sessions, work in all of them at once, and delete them."""
+async def use_many(service: LocalService, number: int) -> None:
+    """Create sessions, use all of them concurrently, and delete them."""
     async with AsyncAgentBay(service.api_key, endpoint=service.endpoint) as bay:
         made = await bay.create_many(CreateSessionParams(labels={"run": "crowd"}), number)
         ran = await asyncio.gather(*(session.command.run("hostname") for session in made.sessions))
@@ -65,21 +65,21 @@ async def crowd(service: LocalService, number: int) -> None:
 
 
 async def test_many_sandboxes_leave_nothing(own: Api) -> None:
-    """No process, descriptor, mount, directory or record is left of forty that lived at once."""
+    """Forty concurrent ones leave no process, descriptor, mount, directory or record."""
     # The first sandbox makes some things for all that follow.
-    await crowd(own.service, 1)
-    before = taken(own.service)
-    await crowd(own.service, MANY)
+    await use_many(own.service, 1)
+    before = resources(own.service)
+    await use_many(own.service, MANY)
 
     async def as_before() -> bool:
         # What a client has closed, its service notices a moment later.
-        return all(now <= before[name] for name, now in taken(own.service).items())
+        return all(now <= before[name] for name, now in resources(own.service).items())
 
     await own.until(as_before)
 
 
-async def test_others_are_answered_while_thousands_are_stored(own: Api) -> None:
-    """A listing that is asked for meanwhile is there before the last of them."""
+async def test_requests_are_answered_while_thousands_are_stored(own: Api) -> None:
+    """A listing is answered before the last session is stored."""
     seeding = asyncio.ensure_future(own.service.aseed(sessions=10_000))
     assert (await own.ok("ListSession"))["TotalCount"] < 10_000
     assert not seeding.done()
@@ -87,32 +87,32 @@ async def test_others_are_answered_while_thousands_are_stored(own: Api) -> None:
     assert (await own.ok("ListSession"))["TotalCount"] == len(set(seeded.sessions)) == 10_000
 
 
-async def test_pages_are_whole_while_sessions_come_and_go(own: Api) -> None:
-    """Each that was there and stays is shown once, whatever happens between and during pages."""
+async def test_pages_are_complete_while_sessions_come_and_go(own: Api) -> None:
+    """Each session that stays is listed once."""
     labels = {"run": "walk"}
     old = (await own.service.aseed(sessions=[labels] * 60)).sessions
-    shown: list[str] = []
+    listed: list[str] = []
     token, gone = "", set[str]()
     while True:
         more = {"NextToken": token} if token else {}
         page, *_ = await asyncio.gather(
             own.ok("ListSession", Labels=labels, MaxResults=7, **more),
             own.service.aseed(sessions=[labels] * 5),
-            own.released(old[len(shown) // 2]),
+            own.released(old[len(listed) // 2]),
         )
-        gone.add(old[len(shown) // 2])
-        shown += [entry["SessionId"] for entry in page["Data"]]
+        gone.add(old[len(listed) // 2])
+        listed += [entry["SessionId"] for entry in page["Data"]]
         token = page["NextToken"]
         if not token:
             break
-    walked = [name for name in shown if name in old]
+    walked = [name for name in listed if name in old]
     assert len(walked) == len(set(walked))
     assert walked == sorted(walked, key=old.index, reverse=True)
     assert set(old) - gone <= set(walked)
 
 
-async def test_stored_sessions_are_over_with_their_service(tmp_path: Path, own: Api) -> None:
-    """One by one or not: they are finished, with the reason, and those with files lose them."""
+async def test_stored_sessions_end_with_their_service(tmp_path: Path, own: Api) -> None:
+    """They finish with a reason; sessions with files lose them."""
     async with LocalService(home=tmp_path) as first:
         seeded = (await first.aseed(sessions=[{"n": str(n)} for n in range(300)])).sessions
         used = await Api(own.http, first).session()
@@ -142,18 +142,18 @@ class Slow:
         self.full = asyncio.Event()
         self.go = asyncio.Event()
 
-    async def start(self, spec: SandboxSpec) -> Standing:
-        """Take as long as the test wants it."""
+    async def start(self, spec: SandboxSpec) -> Started:
+        """Start when the test allows it."""
         del spec
         self.begun += 1
         if self.begun == module._CONCURRENT_STARTS:
             self.full.set()
         await self.go.wait()
-        return Standing()
+        return Started()
 
 
-class Standing:
-    """A sandbox that was started."""
+class Started:
+    """A started sandbox."""
 
     def __init__(self) -> None:
         self.dead = asyncio.Event()
@@ -170,10 +170,10 @@ def slow_sandboxes(directory: Path) -> tuple[Slow, Sandboxes]:
     return backend, Sandboxes(directory, backend, "", wanted, Limits())  # type: ignore[arg-type]  # the part of it that is used
 
 
-async def test_who_waits_in_line_loses_no_time_of_their_own_start(
+async def test_time_in_the_queue_does_not_count_against_a_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The starts before hang until their time is over; the one behind them then has all of its."""
+    """The starts ahead hang until their timeout; the next one has its full time."""
     monkeypatch.setattr(module, "_START_WITHIN", 0.05)
     backend, waiting = slow_sandboxes(tmp_path)
     names = [f"s-{n}" for n in range(module._CONCURRENT_STARTS)]
@@ -187,8 +187,8 @@ async def test_who_waits_in_line_loses_no_time_of_their_own_start(
             await start
 
 
-async def test_a_session_that_is_released_in_line_is_not_started(tmp_path: Path) -> None:
-    """Nobody starts a thousand sandboxes only to end them."""
+async def test_a_session_released_in_the_queue_is_not_started(tmp_path: Path) -> None:
+    """It would only be ended again."""
     backend, waiting = slow_sandboxes(tmp_path)
     names = [f"s-{n}" for n in range(module._CONCURRENT_STARTS)]
     before = [asyncio.ensure_future(waiting.get(name)) for name in names]
@@ -203,13 +203,13 @@ async def test_a_session_that_is_released_in_line_is_not_started(tmp_path: Path)
     assert backend.begun == module._CONCURRENT_STARTS
 
 
-async def test_a_service_without_descriptors_says_so(
+async def test_a_service_without_descriptors_reports_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With what takes them, and what helps."""
+    """The error has the cause and the remedy."""
     backend, waiting = slow_sandboxes(tmp_path)
 
-    async def start(spec: SandboxSpec) -> Standing:
+    async def start(spec: SandboxSpec) -> Started:
         raise OSError(errno.EMFILE, "Too many open files", str(spec.root))
 
     monkeypatch.setattr(backend, "start", start)
@@ -218,8 +218,8 @@ async def test_a_service_without_descriptors_says_so(
     assert str(tmp_path) not in caught.value.message
 
 
-def test_a_thousand_watches_look_no_more_than_one_may() -> None:
-    """All looks together take a twentieth of the time, from one session to a thousand."""
+def test_all_watches_share_one_budget_of_time() -> None:
+    """All polls take a twentieth of the time, for one session or a thousand."""
     for awake in (1, 10, 100, 1000):
         watches = SharedCost()
         watches.awake = awake
@@ -228,8 +228,8 @@ def test_a_thousand_watches_look_no_more_than_one_may() -> None:
         assert watches.pause(0.0) == EVERY
 
 
-async def test_a_watch_is_awake_while_there_is_something_to_look_at(tmp_path: Path) -> None:
-    """It is woken once, rests when it finds no process, and is no longer counted when stopped."""
+async def test_a_watch_polls_only_while_processes_run(tmp_path: Path) -> None:
+    """It stops when it finds none, and does not count once it is closed."""
     watches = SharedCost()
     childless = await asyncio.create_subprocess_exec("sleep", "600")
     try:

@@ -1,4 +1,4 @@
-"""Everything a service holds: dropped, filled, written down, brought back; and its limits."""
+"""Reset, seeding, snapshots and limits of a service."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 async def own(api: Api) -> AsyncIterator[Api]:
-    """Speak to a service that this test alone has."""
+    """Return a service for this test alone."""
     async with LocalService() as service:
         yield type(api)(api.http, service)
 
 
 async def test_a_reset_drops_everything(own: Api, sandboxed: None) -> None:
-    """Sandboxes, files, rules, entries and limits; and the service goes on."""
+    """Sandboxes, files, rules, entries and limits; the service continues."""
     context = await own.context("c")
     session = await own.mounted(context)
     await own.sh(session, "echo 1 > /mnt/data/a")
@@ -52,18 +52,18 @@ async def test_a_reset_drops_everything(own: Api, sandboxed: None) -> None:
     await own.released(await own.session(Timeout=60))
 
 
-async def test_sessions_still_end_by_themselves_after_a_reset(
+async def test_sessions_still_expire_after_a_reset(
     timed: Api, clock: ManualClock, sandboxed: None
 ) -> None:
-    """The sweeper goes on."""
+    """The sweeper continues."""
     await timed.service.areset()
     session = await timed.session(Timeout=60)
     await clock.aadvance(61)
     assert await timed.status(session) == "FINISH"
 
 
-async def test_what_is_seeded_is_there_for_clients(own: Api, sandboxed: None) -> None:
-    """Labels, names and files; nothing of it is in the journal."""
+async def test_clients_see_seeded_data(own: Api, sandboxed: None) -> None:
+    """Labels, names and files; the journal has no entry of the seeding."""
     labels = [{"env": "a"}, {"env": "b"}]
     seeded = await own.service.aseed(labels, {"notes": {"x/a.txt": "text", "b": b"\0"}, "more": {}})
     assert len(own.service.journal) == 0
@@ -80,24 +80,22 @@ async def test_what_is_seeded_is_there_for_clients(own: Api, sandboxed: None) ->
 @pytest.mark.parametrize(
     "seeds", [{"sessions": [{" ": "x"}]}, {"contexts": ["\n"]}, {"contexts": {"c": {"../x": ""}}}]
 )
-async def test_seeds_that_the_service_would_refuse_are_refused(
-    own: Api, seeds: dict[str, Any]
-) -> None:
-    """In the words of the service."""
+async def test_invalid_seeds_are_rejected(own: Api, seeds: dict[str, Any]) -> None:
+    """With the message of the service."""
     with pytest.raises(ValueError, match=r"must|required"):
         await own.service.aseed(**seeds)
 
 
-async def test_the_blocking_form_is_refused_on_the_loop_of_the_service(own: Api) -> None:
+async def test_blocking_seeding_on_the_loop_is_an_error(own: Api) -> None:
     """It would wait for itself."""
     with pytest.raises(RuntimeError, match="begins with 'a'"):
         own.service.reset()
 
 
-async def test_a_snapshot_brings_back_contexts_and_sessions(
+async def test_a_snapshot_restores_contexts_and_sessions(
     own: Api, api: Api, tmp_path: Path, sandboxed: None
 ) -> None:
-    """Into another service: names, files, links, labels, states; files are brought anew."""
+    """In another service: names, files, links, labels, states."""
     labels = {"a": "b", "c": "d"}
     context = await own.context("kept")
     await own.context("empty")
@@ -132,10 +130,10 @@ async def test_a_snapshot_brings_back_contexts_and_sessions(
         await there.reached(paused, "RUNNING")
 
 
-async def test_times_of_sessions_go_on_where_a_snapshot_was_made(
+async def test_a_snapshot_keeps_the_remaining_times(
     api: Api, tmp_path: Path, sandboxed: None
 ) -> None:
-    """On another clock, of which only the hands that move count."""
+    """Also on another clock."""
     clock, other = ManualClock(), ManualClock()
     path = tmp_path / "s"
     async with LocalService(clock=clock) as service:
@@ -151,10 +149,8 @@ async def test_times_of_sessions_go_on_where_a_snapshot_was_made(
         assert await service.aliving() == {}
 
 
-async def test_a_snapshot_replaces_the_one_before_and_leaves_nothing_beside_it(
-    own: Api, tmp_path: Path
-) -> None:
-    """A reader sees the old one or the new one; when it fails, the old one."""
+async def test_a_snapshot_replaces_the_previous_one_atomically(own: Api, tmp_path: Path) -> None:
+    """A reader sees the old one or the new one; after a failure, the old one."""
     path = tmp_path / "s.tar.gz"
     for name in ("one", "two"):
         await own.context(name)
@@ -171,8 +167,8 @@ async def test_a_snapshot_replaces_the_one_before_and_leaves_nothing_beside_it(
 
 
 @pytest.mark.parametrize("kind", ["text", "empty", "other", "cut", "rows"])
-async def test_what_is_no_snapshot_changes_nothing(own: Api, tmp_path: Path, kind: str) -> None:
-    """It is seen before anything is dropped."""
+async def test_an_invalid_snapshot_changes_nothing(own: Api, tmp_path: Path, kind: str) -> None:
+    """It is checked before anything is dropped."""
     path = tmp_path / "s"
     await own.put(await own.context("kept"), "a", b"1")
     await own.service.asnapshot(path)
@@ -196,8 +192,8 @@ async def test_what_is_no_snapshot_changes_nothing(own: Api, tmp_path: Path, kin
     assert list(own.service.home.glob("snapshot-*")) == []
 
 
-async def test_one_session_more_than_the_quota_is_refused(own: Api, sandboxed: None) -> None:
-    """With the error that our client has for it; one that goes makes room."""
+async def test_a_session_beyond_the_quota_is_rejected(own: Api, sandboxed: None) -> None:
+    """With the error type of our client; a released session makes room."""
     first = await own.session()
     own.service.quotas.sessions = 1
     assert await own.code("CreateMcpSession") == "QuotaExceeded.Session"
@@ -207,8 +203,8 @@ async def test_one_session_more_than_the_quota_is_refused(own: Api, sandboxed: N
     await own.released(await own.session())
 
 
-async def test_seeds_beyond_the_quota_are_refused_as_a_whole(own: Api, sandboxed: None) -> None:
-    """None of them is made."""
+async def test_seeds_beyond_the_quota_are_rejected_as_a_whole(own: Api, sandboxed: None) -> None:
+    """None of them is created."""
     own.service.quotas.sessions = 2
     with pytest.raises(ValueError, match="At most 2 sessions"):
         await own.service.aseed(sessions=3)
@@ -217,7 +213,7 @@ async def test_seeds_beyond_the_quota_are_refused_as_a_whole(own: Api, sandboxed
 
 
 async def test_pages_are_no_larger_than_their_limit(rigged: Api) -> None:
-    """The answer says how large they are, and the next page follows."""
+    """The answer has the size, and the next page follows."""
     for _ in range(3):
         await rigged.context()
     rigged.service.quotas.page_size = 2
@@ -226,10 +222,10 @@ async def test_pages_are_no_larger_than_their_limit(rigged: Api) -> None:
     assert page["NextToken"]
 
 
-async def test_page_tokens_urls_and_the_young_follow_the_limits(
+async def test_limits_of_time_hold_to_the_second(
     timed: Api, clock: ManualClock, sandboxed: None
 ) -> None:
-    """Each at its second on the clock."""
+    """Lifetimes of page tokens and URLs, and the lag of the label index."""
     limits = timed.service.quotas
     limits.page_token_seconds, limits.url_seconds, limits.list_lag_seconds = 60, 30, 10
     context = await timed.context()
@@ -259,8 +255,8 @@ async def status(http: aiohttp.ClientSession, url: str) -> int:
         return answer.status
 
 
-def test_a_limit_that_cannot_be_meant_is_refused(service: LocalService) -> None:
-    """The name is in the message."""
+def test_an_invalid_limit_is_rejected(service: LocalService) -> None:
+    """The message names it."""
     for name in ("sessions", "page_size", "page_token_seconds", "url_seconds", "list_lag_seconds"):
         with pytest.raises((ValueError, TypeError), match=name):
             setattr(service.quotas, name, -1)

@@ -1,4 +1,4 @@
-"""Our own client against the service, by each of its channels: what it promises is kept here."""
+"""Our own client against the service, on each of its channels."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ git_needed = pytest.mark.skipif(shutil.which("git") is None, reason="git is not 
 async def session(
     service: LocalService, request: pytest.FixtureRequest, tmp_path: Path
 ) -> AsyncIterator[AsyncSession]:
-    """Give a session that is reached in one of two ways."""
+    """Return a session that is reached in one of two ways."""
     async with (
         AsyncAgentBay(service.api_key, endpoint=service.endpoint) as bay,
         bay.session() as session,
@@ -43,8 +43,8 @@ async def session(
 
 
 @pytest.mark.parametrize("content", ["汉\0🎉\r\n" * 60_000, bytes(range(256)) * 3000, "", b""])
-async def test_what_is_written_is_read(session: AsyncSession, content: str | bytes) -> None:
-    """Of any size, whole or in pieces; what is appended follows."""
+async def test_files_survive_a_round_trip(session: AsyncSession, content: str | bytes) -> None:
+    """Of any size, in one or several calls; appended content follows."""
     fs = session.file_system
     for mode in ("overwrite", "append"):
         (await fs.write_file("/tmp/deep/er/f", content, mode)).unwrap()
@@ -56,7 +56,7 @@ async def test_what_is_written_is_read(session: AsyncSession, content: str | byt
 
 
 async def test_files_are_found_edited_moved_and_deleted(session: AsyncSession) -> None:
-    """Each by its path, with names of any kind."""
+    """With names of any kind."""
     fs = session.file_system
     names = ["a b.txt", "[DIR] c.txt", "-n.txt", "汉.txt", "skip.me"]
     for name in names:
@@ -79,10 +79,10 @@ async def test_files_are_found_edited_moved_and_deleted(session: AsyncSession) -
 
 
 @pytest.mark.parametrize("size", [0, 1000, 3_000_000])
-async def test_a_file_goes_up_and_comes_down_whole(
+async def test_a_file_is_uploaded_and_downloaded(
     session: AsyncSession, tmp_path: Path, size: int
 ) -> None:
-    """Small ones by the tools, large ones by the store; both are compared with what was sent."""
+    """Small ones by the tools, large ones by the store, both verified."""
     content, seen = os.urandom(size), []
     (tmp_path / "up").write_bytes(content)
     up = await session.file_system.upload_file(
@@ -99,7 +99,9 @@ async def test_a_file_goes_up_and_comes_down_whole(
     assert (await session.command.run("ls -A /tmp/file-transfer 2>/dev/null")).stdout == ""
 
 
-async def test_a_directory_goes_up_and_comes_down(session: AsyncSession, tmp_path: Path) -> None:
+async def test_a_directory_is_uploaded_and_downloaded(
+    session: AsyncSession, tmp_path: Path
+) -> None:
     """With its links, modes and large files."""
     tree = tmp_path / "tree"
     (tree / "sub" / "empty").mkdir(parents=True)
@@ -118,8 +120,8 @@ async def test_a_directory_goes_up_and_comes_down(session: AsyncSession, tmp_pat
     assert os.access(back / "run", os.X_OK)
 
 
-async def test_a_watch_tells_of_each_change_once(session: AsyncSession) -> None:
-    """Pushed or asked for, in the order in which they happened."""
+async def test_a_watch_reports_each_change_once(session: AsyncSession) -> None:
+    """Pushed or polled, in order."""
     fs = session.file_system
     (await fs.write_file("/tmp/w/old", "old")).unwrap()
     changes: list[FileChange] = []
@@ -129,7 +131,7 @@ async def test_a_watch_tells_of_each_change_once(session: AsyncSession) -> None:
         changes.extend(batch)
         come.set()
 
-    async def told(count: int) -> list[tuple[str, str]]:
+    async def received(count: int) -> list[tuple[str, str]]:
         # They come one by one where they are pushed, together where they are asked for.
         while len(changes) < count:
             come.clear()
@@ -142,16 +144,16 @@ async def test_a_watch_tells_of_each_change_once(session: AsyncSession) -> None:
     await watch.start()
     await asyncio.to_thread(watch.ready_event.wait, 20)
     await fs.write_file("/tmp/w/new", "new")
-    assert await told(2) == [("create", "/tmp/w/new"), ("modify", "/tmp/w/new")]
+    assert await received(2) == [("create", "/tmp/w/new"), ("modify", "/tmp/w/new")]
     await fs.write_file("/tmp/w/new", "newer")
-    assert await told(1) == [("modify", "/tmp/w/new")]
+    assert await received(1) == [("modify", "/tmp/w/new")]
     await fs.delete_file("/tmp/w/old")
-    assert await told(1) == [("delete", "/tmp/w/old")]
+    assert await received(1) == [("delete", "/tmp/w/old")]
     await watch.stop()
 
 
 async def test_variables_are_seen_by_commands_and_by_git(session: AsyncSession) -> None:
-    """They are of the session, whichever way it is reached."""
+    """On either channel."""
     variables = {"STAGE": "a 'b'\n汉", "GIT_AUTHOR_NAME": "From The Session"}
     (await session.env.set(variables)).unwrap()
     assert (await session.env.get()).envs == variables
@@ -168,8 +170,8 @@ async def test_metrics_are_numbers(session: AsyncSession) -> None:
     assert metrics.timestamp
 
 
-async def test_what_a_session_serves_is_reached_by_its_link(session: AsyncSession) -> None:
-    """With nothing but the link."""
+async def test_a_link_reaches_a_server_of_the_session(session: AsyncSession) -> None:
+    """Without any other credential."""
     await session.file_system.write_file("www/page.html", "<h1>汉</h1>")
     start = "cd www; nohup python3 -m http.server --bind 127.0.0.1 30123 > log 2>&1 & "
     # The first line of its log says that it listens.
@@ -184,7 +186,7 @@ async def test_what_a_session_serves_is_reached_by_its_link(session: AsyncSessio
 
 
 async def test_the_tools_of_a_session_are_listed_with_schemas(session: AsyncSession) -> None:
-    """And what is not among them is an error that says so."""
+    """Calling another tool is a clear error."""
     tools = {tool.name: tool for tool in (await session.list_mcp_tools()).tools}
     assert tools["shell"].input_schema["required"] == ["command"]
     assert "run_code" not in tools
@@ -196,8 +198,8 @@ async def test_the_tools_of_a_session_are_listed_with_schemas(session: AsyncSess
         assert "not offered by image 'linux_latest' here" in (result.error_message or "")
 
 
-async def test_a_download_that_nobody_allows_says_how_to_allow_it(session: AsyncSession) -> None:
-    """Sessions have no way out of their own network."""
+async def test_a_forbidden_download_has_a_remedy(session: AsyncSession) -> None:
+    """Sessions have no outbound network by default."""
     result: Any = await session.oss.download_anonymous("http://localhost:1/x?key=secret", "x")
     assert "Download failed" in result.error_message
     assert "--allow-host" in result.error_message
@@ -205,10 +207,10 @@ async def test_a_download_that_nobody_allows_says_how_to_allow_it(session: Async
 
 
 @git_needed
-async def test_commits_travel_between_two_clones_of_a_bare_repository(
+async def test_commits_pass_between_two_clones(
     session: AsyncSession,
 ) -> None:
-    """Pushed from one, fetched and pulled by the other; what would overwrite is refused."""
+    """Pushed from one, fetched and pulled by the other; conflicting pushes fail."""
     git, fs = session.git, session.file_system
     (await git.init("origin.git", bare=True, initial_branch="main")).unwrap()
     (await git.configure_user("origin.git", "Me", "me@example.com")).unwrap()

@@ -1,4 +1,4 @@
-"""Sessions: created, looked up, released, paused, resumed; and what is refused."""
+"""Sessions: create, look up, release, pause, resume, and errors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BY_ID = [
 
 
 async def test_a_created_session_can_be_looked_up(api: Api) -> None:
-    """Create answers with an id and the tools; a look-up knows both."""
+    """Create returns an id and the tools; a look-up returns both."""
     created = (await api.ok("CreateMcpSession"))["Data"]
     found = (await api.ok("GetSession", SessionId=created["SessionId"]))["Data"]
     assert created["Success"] is True
@@ -46,7 +46,7 @@ async def test_a_created_session_can_be_looked_up(api: Api) -> None:
 
 @pytest.mark.parametrize("action", BY_ID)
 async def test_an_unknown_session_is_not_found(api: Api, action: str) -> None:
-    """Every action on a session that never was answers with the same words, as HTTP 400."""
+    """Every action has the same error, with HTTP 400."""
     status, body = await api.call(action, SessionId="s-never", Labels={"a": "b"}, Name="shell")
     assert (status, body["Code"]) == (400, "InvalidMcpSession.NotFound")
 
@@ -54,14 +54,14 @@ async def test_an_unknown_session_is_not_found(api: Api, action: str) -> None:
 @pytest.mark.parametrize("action", BY_ID)
 @pytest.mark.parametrize("given", ["", "   "])
 async def test_a_blank_session_id_is_a_missing_parameter(api: Api, action: str, given: str) -> None:
-    """The refusal names SessionId."""
+    """The error names SessionId."""
     status, body = await api.call(action, SessionId=given)
     assert (status, body["Code"]) == (400, "MissingParameter")
     assert "SessionId" in body["Message"]
 
 
-async def test_a_released_session_finishes_and_is_found_no_more(api: Api) -> None:
-    """After release only the detail still knows it, as FINISH."""
+async def test_a_released_session_is_not_found(api: Api) -> None:
+    """Only its detail is kept, with the status FINISH."""
     session = await api.session()
     await api.ok("DeleteSessionAsync", SessionId=session)
     await api.reached(session, "FINISH")
@@ -79,8 +79,8 @@ async def test_nothing_of_a_released_session_is_left(api: Api) -> None:
     assert not place.exists()
 
 
-async def test_releasing_twice_at_once_is_one_release(api: Api) -> None:
-    """The second request joins the first, or finds the session gone."""
+async def test_concurrent_releases_are_one_release(api: Api) -> None:
+    """The second request joins the first, or the session is gone."""
     session = await api.session()
     await api.sh(session, "true")
     calls = [api.call("DeleteSessionAsync", SessionId=session) for _ in range(2)]
@@ -90,8 +90,8 @@ async def test_releasing_twice_at_once_is_one_release(api: Api) -> None:
     await api.reached(session, "FINISH")
 
 
-async def test_release_by_an_old_client_is_over_when_it_answers(api: Api) -> None:
-    """Clients that do not poll find the session gone."""
+async def test_release_of_an_old_client_is_synchronous(api: Api) -> None:
+    """Old clients do not poll."""
     session = await api.session()
     await api.ok("ReleaseMcpSession", SessionId=session)
     assert await api.status(session) == "FINISH"
@@ -107,13 +107,13 @@ async def test_release_by_an_old_client_is_over_when_it_answers(api: Api) -> Non
         {"MaxRuntime": 10**12},
     ],
 )
-async def test_impossible_lifetimes_are_refused(api: Api, fields: dict[str, Any]) -> None:
-    """Nothing is created with a time that cannot be meant."""
+async def test_invalid_lifetimes_are_rejected(api: Api, fields: dict[str, Any]) -> None:
+    """No session is created."""
     assert await api.code("CreateMcpSession", **fields) == "InvalidParameter"
 
 
-async def test_where_a_session_lives_says_how_it_is_isolated(api: Api) -> None:
-    """The level stands in every session's description."""
+async def test_a_session_reports_its_isolation(api: Api) -> None:
+    """The level is in every session's description."""
     session = await api.session()
     data = (await api.ok("GetMcpResource", SessionId=session))["Data"]
     properties = json.loads(data["DesktopInfo"]["ConnectionProperties"])
@@ -121,7 +121,7 @@ async def test_where_a_session_lives_says_how_it_is_isolated(api: Api) -> None:
 
 
 async def test_pause_stops_the_processes_and_resume_continues_them(api: Api) -> None:
-    """A counting process goes on counting after a pause."""
+    """A counting process continues after a pause."""
     session = await api.session()
     await api.sh(session, "(while sleep 0.01; do echo x >> /tmp/count; done) >/dev/null 2>&1 &")
     await api.ok("PauseSessionAsync", SessionId=session)
@@ -137,8 +137,8 @@ async def test_pause_stops_the_processes_and_resume_continues_them(api: Api) -> 
 
 
 @pytest.mark.parametrize("action", ["CallMcpTool", "DeleteSessionAsync", "SyncContext"])
-async def test_a_paused_session_does_nothing_until_it_is_resumed(api: Api, action: str) -> None:
-    """Tools, release and movements of files are refused, and the refusal says what to do."""
+async def test_a_paused_session_rejects_requests(api: Api, action: str) -> None:
+    """Tools, release and syncs fail with a remedy."""
     session = await api.session()
     await api.ok("PauseSessionAsync", SessionId=session)
     await api.reached(session, "PAUSED")
@@ -150,8 +150,8 @@ async def test_a_paused_session_does_nothing_until_it_is_resumed(api: Api, actio
     await api.released(session)
 
 
-async def test_pausing_and_resuming_twice_is_fine(api: Api) -> None:
-    """What is already so needs no error."""
+async def test_pause_and_resume_are_idempotent(api: Api) -> None:
+    """Repeating them is not an error."""
     session = await api.session()
     await api.ok("PauseSessionAsync", SessionId=session)
     await api.ok("PauseSessionAsync", SessionId=session)

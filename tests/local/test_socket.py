@@ -38,13 +38,13 @@ pytestmark = pytest.mark.usefixtures("sandboxed")
 
 @pytest.fixture
 async def address(api: Api) -> SessionAddress:
-    """A fresh session."""
+    """Return the address of a new session."""
     return await session_address(api)
 
 
 @pytest.fixture
 async def client(api: Api, address: SessionAddress) -> AsyncIterator[WebSocketClient]:
-    """A connection to it."""
+    """Return a connection to it."""
     async with connect(api, address) as one:
         yield one
 
@@ -142,9 +142,9 @@ async def test_requests_run_concurrently(client: WebSocketClient) -> None:
 
 async def test_the_number_of_open_requests_is_limited(client: WebSocketClient) -> None:
     """Requests beyond the limit fail at once; the open ones go on."""
-    asked = {"language": "python", "code": "while True: pass"}
-    await client.send(CODE, "run_code", timeoutS=5, **asked)
-    sent = [await client.send(CODE, "run_code", **asked) for _ in range(300)]
+    arguments = {"language": "python", "code": "while True: pass"}
+    await client.send(CODE, "run_code", timeoutS=5, **arguments)
+    sent = [await client.send(CODE, "run_code", **arguments) for _ in range(300)]
     assert "256" in (await client.answer(sent[-1]))["error"]
     assert "256" in await client.error(PTY, "pty.list")
 

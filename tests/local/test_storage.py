@@ -53,7 +53,7 @@ class ObjectStore:
 
 @pytest.fixture
 async def object_store() -> AsyncIterator[ObjectStore]:
-    """A store that listens on this machine."""
+    """Return a store that listens on this machine."""
     store = ObjectStore()
     app = web.Application(client_max_size=2**26)
     app.router.add_put("/{name}", store.put)

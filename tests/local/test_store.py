@@ -1,4 +1,4 @@
-"""The store: what it answers equals what a plain dictionary would, at any size."""
+"""The database: its answers equal those of a plain dictionary, at any size."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STATUSES = st.sampled_from([*sorted(states.LISTED), states.DELETING])
 
 
 def memory() -> Store:
-    """Open a store that leaves nothing behind."""
+    """Open a database in memory."""
     return Store.open(Path(":memory:"))
 
 
@@ -78,7 +78,7 @@ class Listing(RuleBasedStateMachine):
     def compare(
         self, labels: dict[str, str], status: str | None, image: str | None, size: int
     ) -> None:
-        """List with a filter, page by page, and count."""
+        """Compare a filtered listing, page by page, and its count."""
         wanted = Filter(tuple(labels.items()), status, image)
         expected = [
             name
@@ -88,13 +88,13 @@ class Listing(RuleBasedStateMachine):
             and status in (None, has_status)
             and image in (None, has_image)
         ]
-        shown: list[str] = []
+        listed: list[str] = []
         before = None
         while page := self.store.sessions.page(wanted, size, before):
             assert len(page) <= size
-            shown += [session.id for session in page]
+            listed += [session.id for session in page]
             before = page[-1].seq
-        assert shown == expected
+        assert listed == expected
         assert self.store.sessions.count(wanted) == len(expected)
 
     @invariant()
@@ -119,7 +119,7 @@ TestListing = Listing.TestCase
 
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.sets(st.sampled_from("xyz")))))
 def test_remembered_totals_follow_every_change(changes: list[tuple[str, set[str]]]) -> None:
-    """After any changes of tags, each total is what counting would give."""
+    """After any changes of tags, each total equals a count."""
     filters = [[("x", ""), ("y", "")], [("y", ""), ("z", "")], [("x", ""), ("y", ""), ("z", "")]]
     totals, tagged = Totals(), dict[str, set[Tag]]()
     for wanted in filters:
@@ -133,8 +133,8 @@ def test_remembered_totals_follow_every_change(changes: list[tuple[str, set[str]
         assert totals.of(wanted, lambda: -1) == expected
 
 
-def test_use_does_not_wake_the_clock_of_a_paused_session() -> None:
-    """A call that ends just after a pause leaves the session without an expiry."""
+def test_use_sets_no_deadline_for_a_paused_session() -> None:
+    """A call may end just after the pause."""
     store = memory()
     store.sessions.add([(NewSession("s", "x", {}, 0.0, idle_seconds=5.0), 5.0)])
     store.sessions.set_status("s", states.PAUSING)
@@ -144,8 +144,8 @@ def test_use_does_not_wake_the_clock_of_a_paused_session() -> None:
     store.close()
 
 
-def test_a_name_of_a_context_is_taken_once() -> None:
-    """The store itself keeps names unique."""
+def test_names_of_contexts_are_unique() -> None:
+    """The database itself ensures it."""
     store = memory()
     store.contexts.add("c1", "name", 0.0)
     with pytest.raises(NameTakenError):
@@ -154,7 +154,7 @@ def test_a_name_of_a_context_is_taken_once() -> None:
 
 
 def test_contexts_are_attached_all_or_none() -> None:
-    """One path that is taken stops them all."""
+    """One used path prevents all of them."""
     store = memory()
     store.bindings.add("s", [("c1", "/a", "")], 0.0)
     with pytest.raises(PathTakenError, match="/a"):
@@ -164,7 +164,7 @@ def test_contexts_are_attached_all_or_none() -> None:
 
 
 def test_an_interrupted_transaction_leaves_no_trace() -> None:
-    """What fails in the middle did not happen."""
+    """It is rolled back."""
     store = memory()
     store.sessions.add([(NewSession("s", "x", {}, 0.0), None)])
     with pytest.raises(sqlite3.IntegrityError):
@@ -174,8 +174,8 @@ def test_an_interrupted_transaction_leaves_no_trace() -> None:
     store.close()
 
 
-def test_a_store_of_another_format_is_refused(tmp_path: Path) -> None:
-    """A newer version's state is not misread."""
+def test_a_database_of_another_format_is_rejected(tmp_path: Path) -> None:
+    """The state of a newer version is not misread."""
     with sqlite3.connect(tmp_path / "state.db") as other:
         other.execute("PRAGMA user_version=99")
     other.close()
@@ -183,8 +183,8 @@ def test_a_store_of_another_format_is_refused(tmp_path: Path) -> None:
         Store.open(tmp_path / "state.db")
 
 
-def test_contexts_of_the_format_before_are_kept(tmp_path: Path) -> None:
-    """They are people's, and listed; what is new works beside them."""
+def test_contexts_of_the_previous_format_are_kept(tmp_path: Path) -> None:
+    """They belong to users; new features work beside them."""
     Store.open(tmp_path / "state.db").close()
     with sqlite3.connect(tmp_path / "state.db") as old:
         old.execute("DROP INDEX context_session")
@@ -204,7 +204,7 @@ def test_contexts_of_the_format_before_are_kept(tmp_path: Path) -> None:
 
 
 def filled(number: int) -> Store:
-    """Open a store with so many sessions: some tags are common to all, others are rare."""
+    """Open a database with that many sessions: some tags are common, others rare."""
     store = memory()
     store.sessions.add(
         [
@@ -224,7 +224,7 @@ def filled(number: int) -> Store:
 
 
 def calls(store: Store, number: int) -> dict[str, Callable[[], object]]:
-    """Return what a service asks of a store of `filled`, by name."""
+    """Return the queries of a service on a database of `filled`, by name."""
     sessions, everything = store.sessions, Filter((("all", "1"),))
     rare = Filter((("all", "1"), ("rare", "1")))
     lagging = Filter((("all", "1"),), created_by=number - 5.0)
@@ -257,16 +257,16 @@ def calls(store: Store, number: int) -> dict[str, Callable[[], object]]:
 
 @contextmanager
 def traced(store: Store) -> Iterator[tuple[sqlite3.Connection, list[str]]]:
-    """Write down each statement that a store executes."""
+    """Record each statement that a database executes."""
     connection = store._database._connection
-    said: list[str] = []
-    connection.set_trace_callback(said.append)
-    yield connection, said
+    statements: list[str] = []
+    connection.set_trace_callback(statements.append)
+    yield connection, statements
     connection.set_trace_callback(None)
 
 
-def test_no_call_looks_at_more_rows_among_many_sessions() -> None:
-    """Counted in steps of SQLite's machine, of which there are as many at 5,000 as at 100."""
+def test_no_call_reads_more_rows_among_many_sessions() -> None:
+    """SQLite takes as many steps with 5,000 sessions as with 100."""
     steps: dict[str, list[int]] = {}
     for number in (100, 5000):
         store = filled(number)
@@ -284,15 +284,15 @@ def test_no_call_looks_at_more_rows_among_many_sessions() -> None:
 
 
 def test_no_call_scans_a_table_or_sorts_one() -> None:
-    """Each statement finds its rows by an index, and in the order it wants them in."""
+    """Each statement finds its rows by an index, in the required order."""
     store = filled(100)
     # Once per filter: its total is then followed and no longer counted.
     store.sessions.alive()
-    with traced(store) as (connection, said):
+    with traced(store) as (connection, statements):
         for name, call in calls(store, 100).items():
             if "lags" not in name:
                 call()
-    ours = [sql for sql in said if sql.split()[0] in ("SELECT", "UPDATE", "DELETE")]
+    ours = [sql for sql in statements if sql.split()[0] in ("SELECT", "UPDATE", "DELETE")]
     assert len(ours) > 40
     for sql in ours:
         plan = [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}")]
@@ -300,14 +300,14 @@ def test_no_call_scans_a_table_or_sorts_one() -> None:
     store.close()
 
 
-def test_listings_that_lag_show_what_was_made_in_time() -> None:
-    """Page by page, with the total; also when all or nothing was."""
+def test_lagging_listings_have_old_sessions_only() -> None:
+    """Page by page, with the total; also if all or none are old enough."""
     store = filled(30)
     for moment, expected in ((-1.0, 0), (9.0, 10), (10.5, 11), (99.0, 30)):
         for labels in ((("all", "1"),), (("all", "1"), ("rare", "1"))):
             wanted = Filter(labels, created_by=moment)
-            shown = [7] if len(labels) == 2 else range(30)
-            names = [f"s-{n}" for n in reversed(shown) if n <= moment]
+            listed = [7] if len(labels) == 2 else range(30)
+            names = [f"s-{n}" for n in reversed(listed) if n <= moment]
             first = store.sessions.page(wanted, 4, None)
             rest = store.sessions.page(wanted, 99, first[-1].seq) if first else []
             assert [entry.id for entry in (*first, *rest)] == names
@@ -316,8 +316,8 @@ def test_listings_that_lag_show_what_was_made_in_time() -> None:
     store.close()
 
 
-def test_the_living_are_counted_through_all_changes() -> None:
-    """Those on their way out still live; finished ones do not, however often they finish."""
+def test_the_count_of_live_sessions_follows_all_changes() -> None:
+    """Sessions in release still count; finished ones do not."""
     store = memory()
     assert store.sessions.alive() == 0
     store.sessions.add([(NewSession(name, "x", {}, 0.0), None) for name in "abc"])
@@ -333,8 +333,8 @@ def test_the_living_are_counted_through_all_changes() -> None:
     store.close()
 
 
-def test_totals_are_counted_anew_when_other_rows_are_taken_over(tmp_path: Path) -> None:
-    """What was counted before is of no use."""
+def test_totals_are_recounted_after_a_restore(tmp_path: Path) -> None:
+    """The earlier counts are invalid."""
     full, store = memory(), memory()
     labels = {"a": "1", "b": "1"}
     wanted = Filter(tuple(labels.items()))

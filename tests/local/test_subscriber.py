@@ -62,9 +62,9 @@ async def test_a_subscriber_sends_the_output_and_then_the_end() -> None:
     subscriber = Subscriber(EndedTerminal(b"0123456789"), recording(sent))
     subscriber.seek(4, is_new=False)
     await subscriber.run()
-    shown = {"ptySessionId": "pty-1", "eventType": "pty.output", "offset": 4}
+    event = {"ptySessionId": "pty-1", "eventType": "pty.output", "offset": 4}
     assert sent == [
-        {**shown, "encoding": "utf8", "data": "456789"},
+        {**event, "encoding": "utf8", "data": "456789"},
         {"ptySessionId": "pty-1", "eventType": "pty.exit", "exitCode": 0},
     ]
 

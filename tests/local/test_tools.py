@@ -23,7 +23,7 @@ async def shell(api: Api, session: str, **arguments: Any) -> tuple[bool, dict[st
 
 @pytest.fixture
 async def session(api: Api) -> str:
-    """A new session."""
+    """Return a new session."""
     return await api.session()
 
 
@@ -46,7 +46,7 @@ async def test_cwd_and_variables_reach_the_command(api: Api, session: str) -> No
 
 
 async def test_a_timeout_is_an_error_that_keeps_the_output(api: Api, session: str) -> None:
-    """The reason is in a field of its own, not in a stream."""
+    """The reason is in a separate field, not in a stream."""
     is_error, answer = await shell(api, session, command="echo first; sleep 60", timeout_ms=300)
     assert is_error
     assert (answer["stdout"], answer["stderr"], answer["errorCode"]) == ("first\n", "", -1)
@@ -157,8 +157,8 @@ async def test_an_edit_replaces_the_first_occurrence_and_shows_the_difference(
     """A dry run changes nothing."""
     await api.tool(session, "write_file", path="e", content="one two one\n")
     edits = [{"oldText": "one", "newText": "1"}]
-    _, shown = await api.tool(session, "edit_file", path="e", edits=edits, dryRun=True)
-    assert "+1 two one" in shown
+    _, output = await api.tool(session, "edit_file", path="e", edits=edits, dryRun=True)
+    assert "+1 two one" in output
     assert await api.sh(session, "cat e") == "one two one\n"
     await api.tool(session, "edit_file", path="e", edits=edits)
     assert await api.sh(session, "cat e") == "1 two one\n"

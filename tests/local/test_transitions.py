@@ -1,4 +1,4 @@
-"""Changes of state that take time, or wait for a word."""
+"""Transitions of state that take time, or wait for the test."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("sandboxed")
 
 
-async def begun(api: Api, kind: str) -> str:
+async def begin(api: Api, kind: str) -> str:
     """Begin a transition of a new session, and return its id."""
     session = await api.session()
     if kind == "resume":
@@ -40,10 +40,10 @@ CASES = [
 async def test_a_manual_transition_lasts_until_it_is_finished(
     rigged: Api, kind: str, on_its_way: str, there: str
 ) -> None:
-    """And those that come later last again."""
+    """Later ones wait again."""
     rigged.service.transitions.manual(kind)
     for _ in range(2):
-        session = await begun(rigged, kind)
+        session = await begin(rigged, kind)
         assert await rigged.status(session) == on_its_way
 
         async def finished() -> int:
@@ -54,20 +54,20 @@ async def test_a_manual_transition_lasts_until_it_is_finished(
 
 
 @pytest.mark.parametrize(("kind", "on_its_way", "there"), CASES)
-async def test_a_timed_transition_lasts_its_time_on_the_clock(
+async def test_a_timed_transition_takes_its_time_on_the_clock(
     timed: Api, clock: ManualClock, kind: str, on_its_way: str, there: str
 ) -> None:
-    """Not less, and not more."""
+    """Neither less nor more."""
     timed.service.transitions.timed(kind, 30)
-    session = await begun(timed, kind)
+    session = await begin(timed, kind)
     await clock.aadvance(29)
     assert await timed.status(session) == on_its_way
     await clock.aadvance(2)
     assert await timed.status(session) == there
 
 
-async def test_clearing_a_context_takes_as_long_as_it_is_told_to(rigged: Api) -> None:
-    """Its files are there until then."""
+async def test_clearing_a_context_can_take_time(rigged: Api) -> None:
+    """Its files stay until then."""
     rigged.service.transitions.manual("clear")
     context = await rigged.context("cleared")
     await rigged.put(context, "a", b"1")
@@ -84,8 +84,8 @@ async def test_clearing_a_context_takes_as_long_as_it_is_told_to(rigged: Api) ->
     assert await rigged.names(context) == []
 
 
-async def test_a_service_that_stops_saves_what_is_on_its_way(api: Api, tmp_path: Path) -> None:
-    """What is told to last is no reason to hang, nor to lose files."""
+async def test_a_stop_ends_manual_transitions(api: Api, tmp_path: Path) -> None:
+    """It neither hangs nor loses files."""
     async with LocalService(home=tmp_path) as service:
         service.transitions.manual("delete")
         own = type(api)(api.http, service)
@@ -98,8 +98,8 @@ async def test_a_service_that_stops_saves_what_is_on_its_way(api: Api, tmp_path:
         assert await type(api)(api.http, service).fetch(context, "a") == b"1\n"
 
 
-def test_a_transition_that_does_not_exist_is_refused(service: LocalService) -> None:
-    """The names are in the message, and a time is not negative."""
+def test_an_unknown_transition_is_rejected(service: LocalService) -> None:
+    """The message has the valid names; a time must not be negative."""
     for change in (
         service.transitions.manual,
         service.transitions.immediate,

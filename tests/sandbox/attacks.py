@@ -1,4 +1,4 @@
-"""What a hostile session tries: run inside one, it says of each attack whether it got through.
+"""Attacks of a hostile session: run inside one, report for each attack whether it succeeded.
 
 It needs nothing but a Python. `KNOWN`, read from its input, is what an attacker could have learnt
 about the host: paths, ports, keys and numbers of processes. Its arguments, if any, are the attacks
@@ -59,13 +59,13 @@ ATTACKS: dict[str, Callable[[], bool]] = {}
 
 
 def attack(function: Callable[[], bool]) -> Callable[[], bool]:
-    """Add an attack to the list; it returns whether it got through, or raises when it did not."""
+    """Register an attack; it returns whether it succeeded, or raises if it did not."""
     ATTACKS[function.__name__] = function
     return function
 
 
 def call(name: str, *arguments: Any) -> int:
-    """Make a system call, as the kernel knows it."""
+    """Make a system call by its number."""
     given = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
     answer = int(LIBC.syscall(ctypes.c_long(CALLS[name][0 if X86 else 1]), *given))
     if answer < 0:
@@ -74,13 +74,13 @@ def call(name: str, *arguments: Any) -> int:
 
 
 def content(path: str) -> str:
-    """Read a file, as far as it lets itself be read."""
+    """Return the content of a file, as much as can be read."""
     with open(path, errors="replace") as file:
         return file.read()
 
 
 def in_proc(name: str, wanted: str) -> bool:
-    """Say whether a file of any process holds a word."""
+    """Return whether a file of any process contains a text."""
     for path in glob.glob("/proc/[0-9]*/" + name):
         try:
             if wanted in content(path):
@@ -91,7 +91,7 @@ def in_proc(name: str, wanted: str) -> bool:
 
 
 def connects(family: int, address: Any) -> bool:
-    """Say whether somebody of the host answers."""
+    """Return whether a server of the host answers."""
     with socket.socket(family) as one:
         one.settimeout(3)
         one.connect(address)
@@ -500,7 +500,7 @@ def first_process_of_the_session_killed() -> bool:
 
 
 def outcome(one: Callable[[], bool]) -> str:
-    """Try one attack."""
+    """Try one attack and return its outcome."""
     try:
         return "through" if one() else "blocked"
     except (OSError, ValueError) as error:
@@ -508,7 +508,7 @@ def outcome(one: Callable[[], bool]) -> str:
 
 
 def main() -> None:
-    """Try every attack and print how each went."""
+    """Try every attack and print the outcomes."""
     if os.getuid() == 0 or os.geteuid() == 0:
         raise SystemExit("attacks are not for root")
     KNOWN.update(json.load(sys.stdin))

@@ -1,4 +1,4 @@
-"""Sandboxes for the tests: isolated ones where the machine allows them, plain ones everywhere."""
+"""Sandboxes for the tests: isolated ones if the machine allows it, plain ones everywhere."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ REQUIRED = os.environ.get("AGENTBAY_TEST_ISOLATION") == "required"
 
 @pytest.fixture(scope="session")
 def capability() -> Capability:
-    """Say whether this machine can isolate."""
+    """Return the probe of this machine's isolation."""
     return asyncio.run(probe(Isolation.NAMESPACES))
 
 
 @pytest.fixture
 def isolating(capability: Capability) -> None:
-    """Skip a test that needs isolation on a machine that has none, unless it must have it."""
+    """Skip a test that needs isolation if the machine lacks it and it is not required."""
     if not capability.available and REQUIRED:
         pytest.fail(f"{capability.reason} {capability.remedy}")
     if not capability.available:
@@ -47,8 +47,8 @@ def isolating(capability: Capability) -> None:
 
 
 @pytest.fixture(autouse=True)
-def newborn() -> Newborn:
-    """Give a function that returns the processes below us that are younger than the test.
+def new_processes() -> Newborn:
+    """Return a function that lists the processes below us that are younger than the test.
 
     An embedded service of an earlier test, which lives as long as this process, has some too.
     """
@@ -58,7 +58,7 @@ def newborn() -> Newborn:
 
 @asynccontextmanager
 async def started(backend: Backend, root: Path, limits: Limits) -> AsyncIterator[Sandbox]:
-    """Start a sandbox and end it and its backend."""
+    """Start a sandbox; close it and its backend afterwards."""
     try:
         spec = SandboxSpec(root, private_uid(str(root)), limits)
         async with await backend.start(spec) as sandbox:
@@ -69,7 +69,7 @@ async def started(backend: Backend, root: Path, limits: Limits) -> AsyncIterator
 
 @pytest.fixture
 def start_isolated(isolating: None, tmp_path: Path) -> Starting:
-    """Give a function that starts an isolated sandbox in a named root."""
+    """Return a function that starts an isolated sandbox in a named root."""
 
     def start(name: str = "root", **limits: int) -> AbstractAsyncContextManager[Sandbox]:
         return started(BubblewrapBackend(), tmp_path / name, Limits(**limits))
@@ -79,14 +79,14 @@ def start_isolated(isolating: None, tmp_path: Path) -> Starting:
 
 @pytest.fixture
 async def isolated(start_isolated: Starting) -> AsyncIterator[Sandbox]:
-    """Give one isolated sandbox."""
+    """Return an isolated sandbox."""
     async with start_isolated() as sandbox:
         yield sandbox
 
 
 @pytest.fixture(params=list(Isolation), ids=lambda level: str(level.value))
 def backend(request: pytest.FixtureRequest) -> Backend:
-    """Give a backend of each level in turn."""
+    """Return a backend of each level in turn."""
     if request.param is Isolation.NAMESPACES:
         request.getfixturevalue("isolating")
     if request.param is Isolation.LANDLOCK and not confinement.abi():
@@ -96,12 +96,12 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 
 @pytest.fixture
 async def sandbox(backend: Backend, tmp_path: Path) -> AsyncIterator[Sandbox]:
-    """Give a sandbox of each level in turn."""
+    """Return a sandbox of each level in turn."""
     async with started(backend, tmp_path / "root", Limits()) as one:
         yield one
 
 
 @pytest.fixture
 def python() -> str:
-    """Name a Python that exists inside a session."""
+    """Return the path of a Python inside a session."""
     return str(programs.find_interpreter().program)

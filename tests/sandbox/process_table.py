@@ -1,4 +1,4 @@
-"""Looking at the processes of the host, as the tests of their end need it."""
+"""Inspect the processes of the host."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import time
 
 
 def gone(pid: int, within: float = 10.0) -> bool:
-    """Wait for the end of a process that is not ours to wait for."""
+    """Wait for the end of a process that is not our child."""
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -24,7 +24,7 @@ def gone(pid: int, within: float = 10.0) -> bool:
 
 
 def facts(pid: int) -> list[str]:
-    """Return the fields of a process after its name: state, parent, ..."""
+    """Return the fields of `/proc/PID/stat` after the name: state, parent, ..."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             return file.read().rpartition(b")")[2].decode().split()
@@ -47,7 +47,7 @@ def descendants(pid: int) -> set[int]:
 
 
 def is_agent(pid: int) -> bool:
-    """Say whether a process is a session's agent, or the bubblewrap that started it."""
+    """Return whether a process is a session's agent, or the bubblewrap that started it."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
             return b"inside.agent" in file.read()
@@ -71,7 +71,7 @@ def open_count() -> int:
 
 
 async def until_open_at_most(most: int) -> None:
-    """Wait until this process has no more descriptors open than before.
+    """Wait until this process has at most that many descriptors.
 
     A service that other tests share lives in this process too, and a thread measures the disk of a
     sandbox: both have some open for a moment. What has leaked stays open for ever.
@@ -83,10 +83,10 @@ async def until_open_at_most(most: int) -> None:
 
 
 def unique_sleep() -> str:
-    """Return a command that sleeps for long, and by its argument is no other test's."""
+    """Return a long sleep command that no other test uses."""
     return f"sleep 4000.{secrets.randbelow(10**12):012}"
 
 
 def still_running(command: str) -> str:
-    """Return a shell line that prints the processes with a command line until there are none."""
+    """Return a shell line that prints processes with a command line until there are none."""
     return f"while ps -eo args | grep '[{command[0]}]{command[1:]}'; do :; done"

@@ -1,4 +1,4 @@
-"""A service under attack: starts two sessions, lets one attack everything, prints what happened.
+"""Attack run: start two sessions, run all attacks in one of them, and print the outcomes.
 
 Run as a program of its own, because it may give up root for good. Its arguments: a directory, the
 user to become (0 stays who one is), and the level of isolation. Without isolation nothing is
@@ -42,7 +42,7 @@ FLIP = "while :; do ln -sfn inner place; ln -sfn {outside} place; done"
 
 
 def become(uid: int, level: Isolation) -> None:
-    """Give up root, after reading what only root can reach."""
+    """Give up root, after reading what only root can read."""
     if level is Isolation.NAMESPACES:
         programs.find_bubblewrap()
     programs.find_interpreter(), bundle.build_bundle(), "x".encode("idna")
@@ -56,8 +56,8 @@ def become(uid: int, level: Isolation) -> None:
 
 
 @contextlib.contextmanager
-def answering(family: int, kind: int, address: Any) -> Iterator[Any]:
-    """Serve "host" to everyone who comes, and give the address."""
+def serve_host(family: int, kind: int, address: Any) -> Iterator[Any]:
+    """Serve "host" to every client, and yield the address."""
     server = socket.socket(family, kind)
     server.bind(address)
     if kind == socket.SOCK_STREAM:
@@ -79,8 +79,8 @@ def answering(family: int, kind: int, address: Any) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def host(place: Path) -> Iterator[dict[str, Any]]:
-    """Lay out what there is to steal; give what an attacker could know of it."""
+def prepare_host(place: Path) -> Iterator[dict[str, Any]]:
+    """Create the secrets to attack; yield what an attacker could know about them."""
     marker, secret = secrets.token_hex(8), secrets.token_hex(8)
     buffer = ctypes.create_string_buffer(marker.encode())
     key = 0x7A000000 | secrets.randbits(20)
@@ -93,10 +93,10 @@ def host(place: Path) -> Iterator[dict[str, Any]]:
     os.environ["ALIBABA_CLOUD_ACCESS_KEY_SECRET"] = secret
     tcp, unix = socket.SOCK_STREAM, socket.AF_UNIX
     with (
-        answering(socket.AF_INET, tcp, ("127.0.0.1", 0)) as (_, port),
-        answering(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0)) as (_, udp),
-        answering(unix, tcp, f"\0{marker}"),
-        answering(unix, tcp, str(place / "socket")),
+        serve_host(socket.AF_INET, tcp, ("127.0.0.1", 0)) as (_, port),
+        serve_host(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0)) as (_, udp),
+        serve_host(unix, tcp, f"\0{marker}"),
+        serve_host(unix, tcp, str(place / "socket")),
     ):
         (place / "socket").chmod(0o777)
         try:
@@ -121,8 +121,8 @@ def host(place: Path) -> Iterator[dict[str, Any]]:
             libc.shmctl(segment, 0, None)
 
 
-async def race(backend: Backend, place: Path) -> str:
-    """Flip a link between a directory inside and one outside while the service reads through it."""
+async def race_link(backend: Backend, place: Path) -> str:
+    """Flip a link between a directory inside and one outside while the service reads it."""
     outside = place / "outside"
     outside.mkdir()
     (outside / "f").write_text("outside")
@@ -138,22 +138,22 @@ async def race(backend: Backend, place: Path) -> str:
                 tries += 1
                 with contextlib.suppress(SandboxOSError):
                     fd = files.open("/home/wuying/place/f")
-                    said = os.read(fd, 100)
+                    output = os.read(fd, 100)
                     os.close(fd)
                     read += 1
-                    if said == b"outside":
+                    if output == b"outside":
                         return "through"
         await flipping.close()
     return "blocked" if read else "never read anything"
 
 
 async def run_attacks(place: Path, level: Isolation) -> dict[str, str]:
-    """Start two sessions, attack the host and one of them from the other."""
-    told: list[int] = []
-    signal.signal(signal.SIGUSR1, lambda number, _: told.append(number))
+    """Start two sessions; attack the host and one session from the other."""
+    received: list[int] = []
+    signal.signal(signal.SIGUSR1, lambda number, _: received.append(number))
     backend = backend_for(level)
     attacks = Path(__file__).with_name("attacks.py").read_text()
-    with host(place) as known:
+    with prepare_host(place) as known:
         other = SandboxSpec(place / "other", private_uid("other"))
         # Under a name that is allowed; where it leads to is not.
         way = AllowedHosts.parse([f"localhost:{known['port']}"])
@@ -172,17 +172,17 @@ async def run_attacks(place: Path, level: Isolation) -> dict[str, str]:
     outcomes["session_ended_by_its_own_attack"] = (
         "blocked" if still.stdout == b"alive\n" else "through"
     )
-    if told:
+    if received:
         outcomes["signal_to_the_service"] = "through"
-    outcomes["link_flipped_under_a_host_side_read"] = await race(backend, place)
+    outcomes["link_flipped_under_a_host_side_read"] = await race_link(backend, place)
     await backend.close()
     return outcomes
 
 
-def unhindered(place: Path, chosen: list[str]) -> dict[str, str]:
-    """Try some attacks from a process that nothing keeps from them."""
+def run_unconfined(place: Path, chosen: list[str]) -> dict[str, str]:
+    """Try some attacks from an unconfined process."""
     attacks = Path(__file__).with_name("attacks.py")
-    with host(place) as known:
+    with prepare_host(place) as known:
         done = subprocess.run(
             [programs.find_interpreter().program, "-c", attacks.read_text(), *chosen],
             input=json.dumps(known),
@@ -200,7 +200,7 @@ def main() -> None:
     place, level = Path(sys.argv[1]), Isolation(sys.argv[3])
     become(int(sys.argv[2]), level)
     if level is Isolation.NONE:
-        print(json.dumps(unhindered(place, sys.argv[4:])))
+        print(json.dumps(run_unconfined(place, sys.argv[4:])))
     else:
         print(json.dumps(asyncio.run(run_attacks(place, level))))
 

@@ -1,4 +1,4 @@
-"""Every attack of `attacks`, by a session of a service that is root and of one that is not."""
+"""Every attack of `attacks`, against a service that runs as root and one that does not."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ACCEPTED = {
 
 
 def reachable(path: Path) -> bool:
-    """Say whether any user can get at a path."""
+    """Return whether any user can access a path."""
     return all(parent.stat().st_mode & 0o001 for parent in path.resolve().parents)
 
 
@@ -58,8 +58,8 @@ def outcomes(level: Isolation, uid: int, *chosen: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def as_somebody() -> int:
-    """Give an ordinary user to become: 0 stays who one is."""
+def ordinary_user() -> int:
+    """Return an ordinary user to become; 0 keeps the present one."""
     if os.geteuid() != 0:
         return 0
     if not reachable(programs.find_bubblewrap()) or programs.find_interpreter().needs is not None:
@@ -69,18 +69,18 @@ def as_somebody() -> int:
 
 @pytest.fixture(params=["as root", "as a user"])
 def uid(request: pytest.FixtureRequest) -> int:
-    """Give the user to become: 0 stays who one is."""
+    """Return the user to become; 0 keeps the present one."""
     if request.param == "as root":
         if os.geteuid() != 0:
             pytest.skip("needs root")
         return 0
-    user: int = request.getfixturevalue("as_somebody")
+    user: int = request.getfixturevalue("ordinary_user")
     return user
 
 
 @pytest.fixture(params=list(ACCEPTED), ids=lambda level: str(level.value))
 def level(request: pytest.FixtureRequest) -> Isolation:
-    """Give each level that isolates, where the machine has it."""
+    """Return each isolating level that the machine supports."""
     if request.param is Isolation.NAMESPACES:
         request.getfixturevalue("isolating")
     elif not confinement.abi():
@@ -91,15 +91,15 @@ def level(request: pytest.FixtureRequest) -> Isolation:
 
 @pytest.mark.parametrize("name", [*ATTACKS, *BY_THE_HARNESS])
 def test_attack_from_inside_is_blocked(level: Isolation, uid: int, name: str) -> None:
-    """Nothing of the host or of another session is reached, read, changed or ended."""
-    said = outcomes(level, uid)[name]
+    """Nothing of the host or of another session can be reached, read, changed or ended."""
+    outcome = outcomes(level, uid)[name]
 
     if name in ACCEPTED[level]:
-        assert said in ("through", "blocked")  # some kernels show less
+        assert outcome in ("through", "blocked")  # some kernels show less
     elif name in NEEDS_SIGNALS and level is Isolation.LANDLOCK and confinement.abi() < 6 and uid:
-        assert said
+        assert outcome
     else:
-        assert said.startswith("blocked")
+        assert outcome.startswith("blocked")
 
 
 #: Attacks that only look, so that they may be tried where nothing stops them.
@@ -116,15 +116,15 @@ HARMLESS = (
 )
 
 
-def test_attacks_get_through_where_nothing_isolates(as_somebody: int) -> None:
-    """They are real: from a plain process the same program reads and connects."""
-    said = outcomes(Isolation.NONE, as_somebody, *HARMLESS)
+def test_attacks_succeed_without_isolation(ordinary_user: int) -> None:
+    """The attacks are real: an unconfined process succeeds with them."""
+    outcome = outcomes(Isolation.NONE, ordinary_user, *HARMLESS)
 
-    assert dict.fromkeys(HARMLESS, "through") == said
+    assert dict.fromkeys(HARMLESS, "through") == outcome
 
 
 def test_attacks_refuse_to_run_as_root() -> None:
-    """On a machine where nothing stops them they would do harm."""
+    """As root they would harm a machine without isolation."""
     if os.geteuid() != 0:
         pytest.skip("needs root")
     attacks = Path(__file__).with_name("attacks.py")

@@ -1,4 +1,4 @@
-"""File operations in the session's own view."""
+"""File operations inside a session."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ ODD = ["plain", "with space", "line\nbreak", "quote'\"", "-rf", "*", "ünï", "b
 
 
 async def write(sandbox: Sandbox, path: str, data: bytes, mode: OpenMode = "w") -> None:
-    """Put bytes into a file of the session."""
+    """Write a file of the session."""
     fd = await sandbox.open(path, mode)
     os.write(fd, data)
     os.close(fd)
 
 
 async def read(sandbox: Sandbox, path: str) -> bytes:
-    """Get the bytes of a file of the session."""
+    """Read a file of the session."""
     fd = await sandbox.open(path)
     data = os.read(fd, 1000)
     os.close(fd)
@@ -36,7 +36,7 @@ async def read(sandbox: Sandbox, path: str) -> bytes:
 
 @pytest.mark.parametrize("name", ODD)
 async def test_every_name_survives_the_round_trip(sandbox: Sandbox, name: str) -> None:
-    """Create, list, describe, find, move and remove work for any name a system can hold."""
+    """Create, list, describe, find, move and remove a file of any valid name."""
     await write(sandbox, f"d/{name}", b"x")
 
     assert [name] == [entry.name for entry in await sandbox.list("d")]
@@ -48,7 +48,7 @@ async def test_every_name_survives_the_round_trip(sandbox: Sandbox, name: str) -
 
 
 async def test_open_truncates_appends_and_reads(sandbox: Sandbox) -> None:
-    """The three modes do what they do everywhere, and parents are made for writing."""
+    """The three modes work as usual; missing parents are created for writing."""
     await write(sandbox, "/mnt/data/deep/f", b"first, longer")
     await write(sandbox, "/mnt/data/deep/f", b"new")
     await write(sandbox, "/mnt/data/deep/f", b"+more", "a")
@@ -56,14 +56,14 @@ async def test_open_truncates_appends_and_reads(sandbox: Sandbox) -> None:
     assert await read(sandbox, "/mnt/data/deep/f") == b"new+more"
 
 
-async def test_command_and_files_see_the_same_files(sandbox: Sandbox) -> None:
-    """What a command writes, the file operations read."""
+async def test_commands_and_file_operations_see_the_same_files(sandbox: Sandbox) -> None:
+    """File operations read the output of a command."""
     await sandbox.run("printf hello > f", timeout=10)
 
     assert await read(sandbox, "/home/wuying/f") == b"hello"
 
 
-async def test_stat_tells_what_a_path_is(sandbox: Sandbox) -> None:
+async def test_stat_describes_a_path(sandbox: Sandbox) -> None:
     """Size, permissions and kind are those of the file."""
     await sandbox.run(
         "printf 12345 > f; chmod 640 f; mkdir d; ln -s d l; ln -s nowhere x", timeout=5
@@ -84,8 +84,8 @@ async def test_owner_is_the_sessions_user_when_isolated(isolated: Sandbox) -> No
     assert system.owner == "nobody"
 
 
-async def test_problem_names_path_and_reason_when_missing(sandbox: Sandbox) -> None:
-    """The errno and the path as the caller wrote it come back."""
+async def test_error_of_a_missing_file_has_errno_and_path(sandbox: Sandbox) -> None:
+    """The path is returned as the caller wrote it."""
     for call in (sandbox.stat, sandbox.list, sandbox.open, sandbox.remove):
         with pytest.raises(SandboxOSError) as caught:
             await call("no/such")
@@ -94,8 +94,8 @@ async def test_problem_names_path_and_reason_when_missing(sandbox: Sandbox) -> N
         await sandbox.move("gone", "here")
 
 
-async def test_search_matches_names_and_leaves_excluded_trees_out(sandbox: Sandbox) -> None:
-    """Only `*` and `?` are special, and an excluded directory is not entered."""
+async def test_search_skips_excluded_directories(sandbox: Sandbox) -> None:
+    """Only `*` and `?` are special; excluded directories are not entered."""
     for name in ("a.py", "b.txt", "d/c.py", "d/[x].py", "node/e.py"):
         await write(sandbox, f"s/{name}", b"")
 
@@ -108,7 +108,7 @@ async def test_search_matches_names_and_leaves_excluded_trees_out(sandbox: Sandb
 
 
 async def test_remove_needs_recursive_for_a_full_directory(sandbox: Sandbox) -> None:
-    """A tree goes only when asked for, and a link in it is not followed."""
+    """A tree is removed only with `recursive`; links in it are not followed."""
     await sandbox.run("mkdir -p t/u keep; touch t/u/f keep/k; ln -s ../keep t/l", timeout=10)
     with pytest.raises(SandboxOSError) as caught:
         await sandbox.remove("t")
@@ -119,7 +119,7 @@ async def test_remove_needs_recursive_for_a_full_directory(sandbox: Sandbox) -> 
 
 
 async def test_move_works_across_mounts_when_isolated(isolated: Sandbox) -> None:
-    """A directory goes from /dev/shm to the disk."""
+    """A directory moves from /dev/shm to the disk."""
     await isolated.run("mkdir /dev/shm/d; echo 1 > /dev/shm/d/f", timeout=10)
     await isolated.move("/dev/shm/d", "/tmp/d")
 
@@ -127,22 +127,22 @@ async def test_move_works_across_mounts_when_isolated(isolated: Sandbox) -> None
 
 
 @pytest.mark.parametrize("mode", ["r", "w", "a", "r+"])
-async def test_open_refuses_a_fifo_without_waiting(sandbox: Sandbox, mode: OpenMode) -> None:
-    """A FIFO with nobody at its other end is an error, not a hang."""
+async def test_open_rejects_a_fifo_without_waiting(sandbox: Sandbox, mode: OpenMode) -> None:
+    """A FIFO without a peer is an error and does not block."""
     await sandbox.run("mkfifo p", timeout=10)
 
     with pytest.raises(SandboxOSError):
         await asyncio.wait_for(sandbox.open("p", mode), 10)
 
 
-async def test_open_refuses_directories_and_devices(isolated: Sandbox) -> None:
-    """Only regular files are ever handed out."""
+async def test_open_rejects_directories_and_devices(isolated: Sandbox) -> None:
+    """Only regular files can be opened."""
     for path in ("/tmp", "/dev/null", "/dev/zero"):
         with pytest.raises(SandboxOSError):
             await isolated.open(path)
 
 
-async def test_links_out_of_the_session_lead_into_it(isolated: Sandbox, tmp_path: Path) -> None:
+async def test_links_cannot_leave_the_session(isolated: Sandbox, tmp_path: Path) -> None:
     """Neither absolute links nor any number of `..` reach a file of the host."""
     secret = tmp_path / "secret"
     secret.write_text("host")
@@ -155,7 +155,9 @@ async def test_links_out_of_the_session_lead_into_it(isolated: Sandbox, tmp_path
         assert caught.value.errno == errno.ENOENT
 
 
-async def test_mount_point_can_be_made_in_a_live_session(isolated: Sandbox, tmp_path: Path) -> None:
+async def test_mount_point_can_be_created_in_a_live_session(
+    isolated: Sandbox, tmp_path: Path
+) -> None:
     """The layout on the host is the layout in the session."""
     await isolated.make_directory("/app/code/x")
     await write(isolated, "/app/code/x/f", b"1")
@@ -173,8 +175,8 @@ async def test_opened_file_is_not_inherited_and_never_blocks(sandbox: Sandbox) -
         os.close(fd)
 
 
-async def test_large_listing_arrives_whole(sandbox: Sandbox) -> None:
-    """An answer larger than a packet takes the other way."""
+async def test_large_listing_is_complete(sandbox: Sandbox) -> None:
+    """An answer that is larger than a packet is sent in a file."""
     await sandbox.run(
         "mkdir many; cd many; seq -f 'file-with-a-long-name-%g' 3000 | xargs touch", timeout=30
     )
@@ -184,7 +186,7 @@ async def test_large_listing_arrives_whole(sandbox: Sandbox) -> None:
 
 
 async def test_slow_search_does_not_delay_a_quick_command(sandbox: Sandbox) -> None:
-    """Walking the whole system and a command run side by side."""
+    """A search of the whole system and a command run concurrently."""
     walking = asyncio.ensure_future(sandbox.search("/", "*"))
     done = await sandbox.run("echo quick", timeout=10)
 
@@ -193,8 +195,8 @@ async def test_slow_search_does_not_delay_a_quick_command(sandbox: Sandbox) -> N
 
 
 @pytest.mark.parametrize("path", ["", "a\0b", 5, None])
-async def test_bad_path_is_refused_by_name(sandbox: Sandbox, path: object) -> None:
-    """Nothing is sent for a path no system can hold."""
+async def test_invalid_path_is_named(sandbox: Sandbox, path: object) -> None:
+    """Nothing is sent for a path that no system accepts."""
     with pytest.raises(InvalidRequest, match="path: must"):
         await sandbox.stat(path)  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(InvalidRequest, match="mode: must"):

@@ -86,7 +86,7 @@ for line in sys.stdin:
 
 
 class Services:
-    """Start services that can be killed, and learn when nothing of them is left."""
+    """Starts services that can be killed, and lists their remaining processes."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -102,10 +102,10 @@ class Services:
     def start(self, level: str, root: Path, way: str = "start") -> int:
         """Start a service that starts a sandbox; return its process id."""
         self._requests.write(f"{level} {root} {way}\n".encode())
-        return int(self.line())
+        return int(self.read_line())
 
-    def line(self) -> str:
-        """Return the next line, which has to come in time."""
+    def read_line(self) -> str:
+        """Return the next read_line, within a time limit."""
         ready, _, _ = select.select([self._lines], [], [], LIMIT)
         assert ready, f"left behind: {self.leftovers()}"
         return self._lines.readline().decode().strip()
@@ -119,7 +119,7 @@ class Services:
         return found
 
     def close(self) -> None:
-        """End it, and what a failed test has left."""
+        """End it, and the processes that a failed test has left."""
         for pid in descendants(self._process.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -129,7 +129,7 @@ class Services:
 
 @pytest.fixture
 def services() -> Iterator[Services]:
-    """Give a process that forks services."""
+    """Return a process that forks services."""
     one = Services()
     yield one
     one.close()
@@ -139,7 +139,7 @@ def services() -> Iterator[Services]:
 def test_service_killed_at_any_moment_of_a_start_leaves_no_process(
     request: pytest.FixtureRequest, services: Services, tmp_path: Path, level: Isolation
 ) -> None:
-    """The moments are spread over the whole start, and a little beyond it."""
+    """The moments cover the whole start and a little more."""
     if level is Isolation.NAMESPACES:
         request.getfixturevalue("isolating")
     if level is Isolation.LANDLOCK and not confinement.abi():
@@ -150,16 +150,16 @@ def test_service_killed_at_any_moment_of_a_start_leaves_no_process(
         select.select([handle], [], [], START_TAKES * step / ROUNDS)
         os.kill(pid, signal.SIGKILL)
         os.close(handle)
-        assert services.line() == "gone"
+        assert services.read_line() == "gone"
 
 
 @pytest.mark.parametrize("way", ["kill", "cancel", "close"])
-def test_start_ended_before_bubblewrap_lets_its_child_go_leaves_no_process(
+def test_kill_before_bubblewrap_releases_its_child_leaves_no_process(
     isolating: None, services: Services, tmp_path: Path, way: str
 ) -> None:
-    """The child waits for its parent without an end, and nothing else would end it.
+    """The child waits for its parent without a limit.
 
     A full pipe keeps the parent from reporting its child, which it does before it lets it go.
     """
     services.start("namespaces", tmp_path / "root", way)
-    assert services.line() == "gone"
+    assert services.read_line() == "gone"

@@ -1,4 +1,4 @@
-"""The level for machines without user namespaces: what it says of itself, and how it ends."""
+"""The level for machines without user namespaces: its description, its limits and its end."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
     from agentbay_local.sandbox.base import Sandbox
 
-    from .conftest import Newborn
+    from .conftest import NewProcesses
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root has something to drop")
 
 
 @pytest.fixture
-async def shut_in(tmp_path: Path) -> AsyncIterator[Sandbox]:
-    """Give one sandbox of this level."""
+async def confined(tmp_path: Path) -> AsyncIterator[Sandbox]:
+    """Return a sandbox of this level."""
     if not confinement.abi():
         pytest.skip("this kernel has no Landlock")
     backend = LandlockBackend()
@@ -43,8 +43,8 @@ async def shut_in(tmp_path: Path) -> AsyncIterator[Sandbox]:
     await backend.close()
 
 
-async def test_probe_says_what_the_level_is_worth_here(shut_in: Sandbox) -> None:
-    """Which version of Landlock there is, and what the level does not give."""
+async def test_probe_describes_the_level(confined: Sandbox) -> None:
+    """The description has the version of Landlock and the protection that is missing."""
     found = await probe(Isolation.LANDLOCK)
 
     assert found.available
@@ -53,7 +53,7 @@ async def test_probe_says_what_the_level_is_worth_here(shut_in: Sandbox) -> None
     assert "see the host's processes" in found.detail
 
 
-def test_old_landlock_tells_what_it_cannot_prevent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_landlock_reports_the_missing_protection(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before version six, only a private user keeps a session from ending processes."""
     monkeypatch.setattr(confinement, "abi", lambda: 5)
     monkeypatch.setattr(os, "geteuid", lambda: 1234)
@@ -62,10 +62,10 @@ def test_old_landlock_tells_what_it_cannot_prevent(monkeypatch: pytest.MonkeyPat
     assert "can end" not in landlock.describe_level()
 
 
-async def test_probe_says_why_and_what_would_help_without_landlock(
+async def test_missing_landlock_is_reported_with_a_remedy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The kernel that has it and the setting that turns it on are named; nothing else is tried."""
+    """The text names the required kernel and setting; nothing else is tried."""
     monkeypatch.setattr(confinement, "abi", lambda: 0)
     found = await probe(Isolation.LANDLOCK)
 
@@ -75,8 +75,8 @@ async def test_probe_says_why_and_what_would_help_without_landlock(
     assert "--isolation landlock" not in found.remedy
 
 
-async def test_probe_says_that_the_filter_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without it the level would leave the host's sockets open, so there is no such level."""
+async def test_probe_reports_a_missing_filter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it the sockets of the host would be open, so the level is not available."""
     monkeypatch.setattr(confinement, "abi", lambda: 7)
     monkeypatch.setattr(seccomp, "build_filter", lambda *_: None)
     found = await probe(Isolation.LANDLOCK)
@@ -85,10 +85,10 @@ async def test_probe_says_that_the_filter_is_missing(monkeypatch: pytest.MonkeyP
     assert "system calls" in found.reason
 
 
-async def test_level_is_offered_and_never_taken_when_namespaces_are_missing(
+async def test_level_is_suggested_but_not_selected_without_namespaces(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The remedy names it; the answer stays that namespaces are not available."""
+    """The remedy names it; namespaces stay unavailable."""
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(confinement, "abi", lambda: 7)
     monkeypatch.setattr("agentbay_local.sandbox.host.programs.find_bubblewrap", _missing)
@@ -104,8 +104,8 @@ def _missing() -> Path:
 
 
 @AS_ROOT
-async def test_root_is_refused_without_a_private_user(tmp_path: Path) -> None:
-    """The session would be root of the host."""
+async def test_root_needs_a_private_user(tmp_path: Path) -> None:
+    """The session would be root of the host otherwise."""
     backend = LandlockBackend()
     with pytest.raises(InvalidRequest, match="private user id"):
         await backend.start(SandboxSpec(tmp_path / "root"))
@@ -113,18 +113,18 @@ async def test_root_is_refused_without_a_private_user(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("signal", ["KILL", "STOP"])
-async def test_session_that_ends_or_stops_its_agent_leaves_nothing_behind(
-    shut_in: Sandbox, tmp_path: Path, signal: str, newborn: Newborn
+async def test_session_that_kills_or_stops_its_agent_leaves_no_process(
+    confined: Sandbox, tmp_path: Path, signal: str, new_processes: NewProcesses
 ) -> None:
-    """The keeper outside cannot be reached by it, and ends what is left."""
+    """The keeper is out of its reach and ends the remaining processes."""
     daemon = "setsid sh -c 'trap \"\" TERM HUP; sleep 400; sleep 400' >/dev/null 2>&1 &"
-    await shut_in.run(daemon * 3, timeout=10)
-    living = newborn()
+    await confined.run(daemon * 3, timeout=10)
+    living = new_processes()
     # Its parent is the agent, and the agent's parent is the keeper.
     agent = "read -r a < /proc/$PPID/stat; set -- $a; kill -9 $4; kill -"
-    attack = asyncio.ensure_future(shut_in.run(f"{agent}{signal} $PPID; sleep 60", timeout=60))
-    await asyncio.wait([attack, asyncio.ensure_future(shut_in.dead.wait())], timeout=1)
-    await shut_in.close()
+    attack = asyncio.ensure_future(confined.run(f"{agent}{signal} $PPID; sleep 60", timeout=60))
+    await asyncio.wait([attack, asyncio.ensure_future(confined.dead.wait())], timeout=1)
+    await confined.close()
     with pytest.raises(SandboxGone):
         await attack
 
@@ -136,44 +136,44 @@ async def test_session_that_ends_or_stops_its_agent_leaves_nothing_behind(
         assert all(gone(pid) for pid in owned_by(uid))
 
 
-async def test_home_and_temporary_files_are_the_sessions_own(shut_in: Sandbox) -> None:
-    """Nothing is moved, so the places are named by variables."""
-    done = await shut_in.run("touch $HOME/f $TMPDIR/g && mktemp && touch /tmp/x", timeout=10)
-    names = [entry.name for entry in await shut_in.list("/tmp")]
+async def test_home_and_temporary_directory_are_private(confined: Sandbox) -> None:
+    """Nothing is mounted, so variables name the directories."""
+    done = await confined.run("touch $HOME/f $TMPDIR/g && mktemp && touch /tmp/x", timeout=10)
+    names = [entry.name for entry in await confined.list("/tmp")]
 
     assert done.exit_code != 0
     assert b"/tmp/x" in done.stderr
-    assert (await shut_in.stat("f")).is_file
+    assert (await confined.stat("f")).is_file
     assert "g" in names
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o700])
-async def test_read_only_directory_is_found_at_its_own_path(tmp_path: Path, mode: int) -> None:
-    """It can be read by who may go there, and never written; else the session starts without."""
+async def test_read_only_directory_keeps_its_path(tmp_path: Path, mode: int) -> None:
+    """It can be read if permissions allow, and never written."""
     if not confinement.abi():
         pytest.skip("this kernel has no Landlock")
-    shown = tempfile.mkdtemp(prefix="agentbay-shown-", dir="/tmp")
-    os.mkdir(f"{shown}/inner")
-    os.chmod(shown, mode)
-    uid, own = private_uid("shown"), mode == 0o755 or os.geteuid() != 0
-    spec = SandboxSpec(tmp_path / "root", uid, read_only={"/opt/x": Path(f"{shown}/inner")})
+    output = tempfile.mkdtemp(prefix="agentbay-shown-", dir="/tmp")
+    os.mkdir(f"{output}/inner")
+    os.chmod(output, mode)
+    uid, own = private_uid("output"), mode == 0o755 or os.geteuid() != 0
+    spec = SandboxSpec(tmp_path / "root", uid, read_only={"/opt/x": Path(f"{output}/inner")})
     backend = LandlockBackend()
     async with await backend.start(spec) as sandbox:
-        read = await sandbox.run(f"ls {shown}/inner", timeout=10)
-        write = await sandbox.run(f"touch {shown}/inner/f", timeout=10)
+        read = await sandbox.run(f"ls {output}/inner", timeout=10)
+        write = await sandbox.run(f"touch {output}/inner/f", timeout=10)
     await backend.close()
-    await remove_tree(Path(shown))
+    await remove_tree(Path(output))
 
     assert (read.exit_code == 0) is own
     assert write.exit_code != 0
 
 
-async def test_terminals_of_the_host_cannot_be_opened(shut_in: Sandbox) -> None:
-    """A session has the terminal it was given, and reaches it as its own."""
-    async with await shut_in.terminal("ls /dev/pts; cat < $(tty); echo mine > /dev/tty") as one:
-        shown = b""
+async def test_terminals_of_the_host_cannot_be_opened(confined: Sandbox) -> None:
+    """A session reaches only the terminal that it received."""
+    async with await confined.terminal("ls /dev/pts; cat < $(tty); echo mine > /dev/tty") as one:
+        output = b""
         while data := await one.read():
-            shown += data
+            output += data
 
-    assert shown.count(b"ermission denied") == 2
-    assert shown.endswith(b"mine\r\n")
+    assert output.count(b"ermission denied") == 2
+    assert output.endswith(b"mine\r\n")

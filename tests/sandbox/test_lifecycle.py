@@ -1,4 +1,4 @@
-"""How a sandbox begins, rests and ends."""
+"""Lifecycle of a sandbox: start, pause, resume and close."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ if TYPE_CHECKING:
 
     from agentbay_local.sandbox.base import Backend, Sandbox
 
-    from .conftest import Newborn
+    from .conftest import NewProcesses
 
 
 async def test_close_leaves_no_process_behind(
-    backend: Backend, tmp_path: Path, newborn: Newborn
+    backend: Backend, tmp_path: Path, new_processes: NewProcesses
 ) -> None:
-    """Daemons that ignore every signal they can and left their group end too."""
+    """Daemons that ignore signals and have left their group end too."""
     daemon = (
         "nohup setsid sh -c 'trap \"\" TERM HUP INT; while :; do sleep 0.1; done' >/dev/null 2>&1 &"
     )
     sandbox = await backend.start(SandboxSpec(tmp_path / "root", private_uid("daemons")))
     await sandbox.run(daemon * 3, timeout=10)
-    living = newborn()
+    living = new_processes()
     await sandbox.close()
 
     assert len(living) >= 4
     assert all(gone(pid) for pid in living)
 
 
-async def test_close_can_be_repeated_and_fails_what_waits(sandbox: Sandbox) -> None:
-    """A pending command learns that the sandbox is gone, and so does every later call."""
+async def test_close_is_repeatable_and_fails_pending_calls(sandbox: Sandbox) -> None:
+    """Pending and later calls raise SandboxGone."""
     waiting = asyncio.ensure_future(sandbox.run("sleep 100", timeout=100))
     await sandbox.run("true", timeout=10)
     await asyncio.gather(sandbox.close(), sandbox.close())
@@ -58,10 +58,8 @@ async def test_close_can_be_repeated_and_fails_what_waits(sandbox: Sandbox) -> N
     assert sandbox.dead.is_set()
 
 
-async def test_no_descriptor_is_left_when_a_sandbox_was_closed(
-    backend: Backend, tmp_path: Path
-) -> None:
-    """Starting, using and closing sandboxes does not use up the service."""
+async def test_closed_sandboxes_leave_no_descriptor(backend: Backend, tmp_path: Path) -> None:
+    """Starting, using and closing sandboxes leaks nothing in the service."""
     spec = SandboxSpec(tmp_path / "root", private_uid("fds"))
 
     async def once() -> None:
@@ -77,12 +75,14 @@ async def test_no_descriptor_is_left_when_a_sandbox_was_closed(
     await backend.close()
 
 
-async def test_death_of_the_agent_is_noticed(isolated: Sandbox, newborn: Newborn) -> None:
-    """Whoever waits is told, and the sandbox says that it is dead."""
+async def test_death_of_the_agent_is_detected(
+    isolated: Sandbox, new_processes: NewProcesses
+) -> None:
+    """Pending calls fail, and the sandbox reports its end."""
     waiting = asyncio.ensure_future(isolated.run("sleep 100", timeout=100))
     await isolated.run("true", timeout=10)
-    started = [pid for pid in newborn() if parent(pid) == os.getpid()]
-    for pid in newborn():
+    started = [pid for pid in new_processes() if parent(pid) == os.getpid()]
+    for pid in new_processes():
         if parent(pid) in started:  # the session's first process, below bubblewrap
             os.kill(pid, signal.SIGKILL)
 
@@ -103,24 +103,24 @@ async def test_sandbox_can_be_started_again_in_the_same_root(
     await backend.close()
 
 
-async def test_several_sandboxes_start_side_by_side(backend: Backend, tmp_path: Path) -> None:
-    """Each is another session."""
+async def test_sandboxes_start_concurrently(backend: Backend, tmp_path: Path) -> None:
+    """Each is a different session."""
     uid = private_uid("many")
     specs = [SandboxSpec(tmp_path / str(n), uid) for n in range(6)]
     sandboxes = await asyncio.gather(*(backend.start(spec) for spec in specs))
-    said = await asyncio.gather(
+    output = await asyncio.gather(
         *(one.run(f"echo {n} > n; cat n", timeout=20) for n, one in enumerate(sandboxes))
     )
     await asyncio.gather(*(one.close() for one in sandboxes))
     await backend.close()
 
-    assert [f"{n}\n".encode() for n in range(6)] == [done.stdout for done in said]
+    assert [f"{n}\n".encode() for n in range(6)] == [done.stdout for done in output]
 
 
 async def test_cancelled_start_leaves_nothing(
-    backend: Backend, tmp_path: Path, newborn: Newborn
+    backend: Backend, tmp_path: Path, new_processes: NewProcesses
 ) -> None:
-    """Whenever the cancel comes, no process and no descriptor is left."""
+    """A cancel at any moment leaves no process and no descriptor."""
     uid = private_uid(str(tmp_path))
     spec = SandboxSpec(tmp_path / "root", uid)
     async with await backend.start(spec):
@@ -132,7 +132,7 @@ async def test_cancelled_start_leaves_nothing(
         starting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await (await starting).close()
-    living = newborn()
+    living = new_processes()
     assert all(gone(pid) for pid in living)
     assert uid is None or all(gone(pid) for pid in owned_by(uid))
     await until_open_at_most(before)
@@ -140,9 +140,9 @@ async def test_cancelled_start_leaves_nothing(
 
 
 async def test_pause_stops_every_process_and_resume_continues_it(
-    sandbox: Sandbox, newborn: Newborn
+    sandbox: Sandbox, new_processes: NewProcesses
 ) -> None:
-    """A counting process stands still in between, and a command under way ends afterwards."""
+    """A counting process stands still during the pause, and a running command ends later."""
     await sandbox.run("(i=0; while :; do i=$((i+1)); echo $i > n; sleep 0.01; done) &", timeout=10)
     under_way = asyncio.ensure_future(
         sandbox.run("while [ ! -e go ]; do sleep 0.01; done", timeout=30)
@@ -150,7 +150,7 @@ async def test_pause_stops_every_process_and_resume_continues_it(
     await sandbox.run("while [ ! -s n ]; do sleep 0.01; done", timeout=10)
     await sandbox.pause()
     await sandbox.pause()
-    states = {facts(pid)[0] for pid in newborn() if not is_agent(pid)}
+    states = {facts(pid)[0] for pid in new_processes() if not is_agent(pid)}
     with pytest.raises(SandboxPaused):
         await sandbox.run("true", timeout=10)
     await sandbox.resume()
@@ -166,7 +166,7 @@ async def test_pause_stops_every_process_and_resume_continues_it(
 JOB = "sleep 77 & kill -STOP $!; until grep -q 'T (stopped)' /proc/$!/status; do :; done; echo $!"
 
 
-async def test_resume_leaves_jobs_alone_that_were_stopped_before(sandbox: Sandbox) -> None:
+async def test_jobs_stopped_before_a_pause_stay_stopped(sandbox: Sandbox) -> None:
     """Job control survives a pause."""
     started = await sandbox.run(JOB, timeout=10)
     pid = started.stdout.decode().strip()
@@ -178,7 +178,7 @@ async def test_resume_leaves_jobs_alone_that_were_stopped_before(sandbox: Sandbo
 
 
 async def test_time_spent_paused_does_not_count(sandbox: Sandbox) -> None:
-    """A command's deadline stands still with its session."""
+    """The deadline of a command stands still during a pause."""
     running = asyncio.ensure_future(
         sandbox.run("while [ ! -e go ]; do sleep 0.01; done; echo done", timeout=2.5)
     )
@@ -191,10 +191,10 @@ async def test_time_spent_paused_does_not_count(sandbox: Sandbox) -> None:
     assert (await running).stdout == b"done\n"
 
 
-async def test_paused_sandbox_can_be_closed(sandbox: Sandbox, newborn: Newborn) -> None:
+async def test_paused_sandbox_can_be_closed(sandbox: Sandbox, new_processes: NewProcesses) -> None:
     """Stopped processes end like others."""
     await sandbox.run("sleep 88 &", timeout=10)
-    living = newborn()
+    living = new_processes()
     await sandbox.pause()
     await asyncio.wait_for(sandbox.close(), 10)
 
@@ -202,16 +202,16 @@ async def test_paused_sandbox_can_be_closed(sandbox: Sandbox, newborn: Newborn) 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="about services that are root")
-async def test_root_is_refused_without_a_private_user(tmp_path: Path) -> None:
-    """Namespaces made by root would be no wall."""
+async def test_root_needs_a_private_user(tmp_path: Path) -> None:
+    """Namespaces created by root would not confine it."""
     backend = BubblewrapBackend()
     with pytest.raises(InvalidRequest, match="private user id"):
         await backend.start(SandboxSpec(tmp_path / "root", None, Limits()))
     await backend.close()
 
 
-async def test_start_is_quick_enough_to_be_lazy(backend: Backend, tmp_path: Path) -> None:
-    """A sandbox is up in well under a second, so it may wait for its first use."""
+async def test_start_is_quick_enough_for_first_use(backend: Backend, tmp_path: Path) -> None:
+    """A sandbox starts in well under a second, so it can start at its first use."""
     began = time.monotonic()
     async with await backend.start(SandboxSpec(tmp_path / "root", private_uid("quick"))):
         took = time.monotonic() - began
@@ -221,10 +221,8 @@ async def test_start_is_quick_enough_to_be_lazy(backend: Backend, tmp_path: Path
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts anything")
-async def test_mounts_for_a_start_are_undone_and_never_seen_by_the_service(
-    isolating: None, tmp_path: Path
-) -> None:
-    """A root in a directory of root's is reached by a mount that lasts as long as the start."""
+async def test_mounts_of_a_start_are_private_and_undone(isolating: None, tmp_path: Path) -> None:
+    """A root inside a directory of root is reached by a mount that lasts for the start."""
     os.chmod(tmp_path, 0o700)
     backend = BubblewrapBackend()
     for n in range(3):
@@ -240,14 +238,14 @@ async def test_mounts_for_a_start_are_undone_and_never_seen_by_the_service(
 
 
 def mounts(task: str) -> str:
-    """Return what one thread of this process sees mounted."""
+    """Return the mounts of one thread of this process."""
     with open(f"/proc/self/task/{task}/mountinfo") as file:
         return file.read()
 
 
 @contextlib.contextmanager
 def many_open(number: int) -> Iterator[None]:
-    """Hold so many files open, as a service with thousands of sessions does."""
+    """Hold many open files, as a service with thousands of sessions does."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < number + 1000:
         pytest.skip(f"this machine allows a process {hard} open files only")
@@ -261,10 +259,10 @@ def many_open(number: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-async def test_commands_get_nothing_of_a_service_that_has_thousands_open(
+async def test_commands_inherit_no_descriptor_with_a_high_number(
     backend: Backend, tmp_path: Path
 ) -> None:
-    """The numbers of what the agent was given are high then; it closes them all the same."""
+    """The agent closes all descriptors, also those with high numbers."""
     with many_open(5000):
         spec = SandboxSpec(tmp_path / "root", private_uid(str(tmp_path)))
         async with await backend.start(spec) as sandbox:

@@ -1,4 +1,4 @@
-"""Sessions that take more than their share: stopped, told so, and nobody else is disturbed."""
+"""Limits of sessions: excess is stopped and reported, and does not disturb others."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
     from agentbay_local.sandbox.base import Backend, Sandbox
 
-    from .conftest import Newborn, Starting
+    from .conftest import NewProcesses, Starting
 
 MIB = 1024 * 1024
 HOG = "import time; held = bytearray(b'x' * {} * 2**20); print('held', flush=True); time.sleep(60)"
 
 
 async def healthy(sandbox: Sandbox) -> bool:
-    """Say whether a session works, and at once."""
+    """Return whether a session answers at once."""
     done = await asyncio.wait_for(sandbox.run("echo well", timeout=10), 10)
     return done.stdout == b"well\n" and not done.excess
 
@@ -43,14 +43,14 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def limited(backend: Backend, root: Path, limits: Limits) -> Sandbox:
-    """Start a sandbox with its own limits."""
+    """Start a sandbox with given limits."""
     return await backend.start(SandboxSpec(root, private_uid(str(root)), limits))
 
 
-async def test_memory_hog_is_killed_and_its_command_says_why(
+async def test_largest_process_is_killed_beyond_the_memory_limit(
     backend: Backend, tmp_path: Path, python: str
 ) -> None:
-    """The largest process goes; smaller ones, the session and its neighbour live on."""
+    """Its command names the limit; smaller processes and other sessions continue."""
     limits = Limits(memory_bytes=100 * MIB)
     async with (
         await limited(backend, tmp_path / "hog", limits) as hog,
@@ -72,28 +72,26 @@ async def test_memory_hog_is_killed_and_its_command_says_why(
 
 
 async def test_many_small_processes_count_together(
-    backend: Backend, tmp_path: Path, python: str, newborn: Newborn
+    backend: Backend, tmp_path: Path, python: str, new_processes: NewProcesses
 ) -> None:
-    """The limit is the session's, also for processes that left their parents."""
+    """The limit applies to the session, also to processes that left their parents."""
     many = f'for n in 1 2 3 4; do setsid {python} -c "{HOG.format(40)}" & done'
     async with await limited(backend, tmp_path / "root", Limits(memory_bytes=100 * MIB)) as sandbox:
         running = asyncio.ensure_future(sandbox.run(f"{many}; while :; do wait; done", timeout=60))
         await until(lambda: "memory exceeded" in sandbox.excess)
-        await until(lambda: large_processes(newborn()) < 3)
+        await until(lambda: large_processes(new_processes()) < 3)
         running.cancel()
     await backend.close()
 
 
 def large_processes(pids: set[int]) -> int:
-    """Count those of some processes that hold what one hog does."""
+    """Count the processes that use as much memory as one hog."""
     family = [one for one in process_tree.list_descendants(os.getpid()) if one.pid in pids]
     return len([one for one in family if 40 * MIB < one.memory < 60 * MIB])
 
 
-async def test_memory_that_processes_share_counts_once(
-    backend: Backend, tmp_path: Path, python: str
-) -> None:
-    """Forked copies of one large process are not taken for many large ones."""
+async def test_shared_memory_counts_once(backend: Backend, tmp_path: Path, python: str) -> None:
+    """Forked copies of one large process do not count as many large ones."""
     code = (
         "import os, time; held = bytearray(b'x' * 60 * 2**20);"
         "pids = [os.fork() for _ in range(2)]; time.sleep(1.2); print(len(pids))"
@@ -107,7 +105,7 @@ async def test_memory_that_processes_share_counts_once(
 
 
 async def test_file_cannot_grow_beyond_the_disk_limit(backend: Backend, tmp_path: Path) -> None:
-    """The system itself stops a single file."""
+    """The kernel stops a single file."""
     async with await limited(backend, tmp_path / "root", Limits(disk_bytes=8 * MIB)) as sandbox:
         done = await sandbox.run("head -c 100000000 /dev/zero > big; echo $?", timeout=20)
 
@@ -119,10 +117,8 @@ async def test_file_cannot_grow_beyond_the_disk_limit(backend: Backend, tmp_path
 FILLER = "n=0; while :; do n=$((n+1)); head -c 1000000 /dev/zero > f$n; done"
 
 
-async def test_disk_filler_is_killed_and_may_then_clean_up(
-    backend: Backend, tmp_path: Path
-) -> None:
-    """Many small files are counted from outside; removing them is always possible."""
+async def test_disk_filler_is_killed_and_can_clean_up(backend: Backend, tmp_path: Path) -> None:
+    """Many small files are counted from outside; they can always be removed."""
     async with await limited(backend, tmp_path / "root", Limits(disk_bytes=8 * MIB)) as sandbox:
         filled = await sandbox.run(FILLER, timeout=30)
         looked = await sandbox.run("ls; sleep 0.7; rm f*; echo removed", timeout=20)
@@ -136,10 +132,10 @@ async def test_disk_filler_is_killed_and_may_then_clean_up(
     await backend.close()
 
 
-async def test_flood_of_output_leaves_the_loop_and_other_sessions_free(
+async def test_flood_of_output_does_not_block_the_service(
     start_isolated: Starting,
 ) -> None:
-    """What is beyond the limit is thrown away at a pace that costs the service little."""
+    """Output beyond the limit is discarded slowly, which costs the service little."""
     async with start_isolated("flood") as flood, start_isolated("other") as other:
         flooding = asyncio.ensure_future(flood.run("yes", timeout=1.5, output_limit=1000))
         await asyncio.wait([flooding], timeout=0.2)
@@ -154,7 +150,7 @@ async def test_flood_of_output_leaves_the_loop_and_other_sessions_free(
 
 
 async def test_background_flood_leaves_the_session_usable(isolated: Sandbox) -> None:
-    """The agent throws it away at a pace that leaves it time for others."""
+    """The agent discards it slowly enough to serve other requests."""
     await isolated.run("yes & yes >&2 &", timeout=10)
     before = await processor_ticks_of_the_agent(isolated)
     await asyncio.wait([asyncio.ensure_future(isolated.dead.wait())], timeout=1)
@@ -165,14 +161,12 @@ async def test_background_flood_leaves_the_session_usable(isolated: Sandbox) -> 
 
 
 async def processor_ticks_of_the_agent(sandbox: Sandbox) -> int:
-    """Return how much processor time the first process of a session has used."""
-    shown = "read -r a < /proc/1/stat; set -- $a; echo $(( ${14} + ${15} ))"
-    return int((await sandbox.run(shown, timeout=10)).stdout)
+    """Return the processor time of the first process of a session."""
+    output = "read -r a < /proc/1/stat; set -- $a; echo $(( ${14} + ${15} ))"
+    return int((await sandbox.run(output, timeout=10)).stdout)
 
 
-async def test_processor_time_is_limited_for_each_process_and_not_for_the_session(
-    backend: Backend, tmp_path: Path
-) -> None:
+async def test_processor_time_is_limited_per_process(backend: Backend, tmp_path: Path) -> None:
     """A busy loop is killed; the agent and later commands have their own time."""
     async with await limited(backend, tmp_path / "root", Limits(cpu_seconds=1)) as sandbox:
         for _ in range(2):
@@ -182,10 +176,10 @@ async def test_processor_time_is_limited_for_each_process_and_not_for_the_sessio
     await backend.close()
 
 
-async def test_too_many_processes_are_ended_where_the_system_has_no_limit(
+async def test_excess_processes_are_killed_without_a_kernel_limit(
     tmp_path: Path,
 ) -> None:
-    """Without isolation the count is watched."""
+    """Without isolation the service counts the processes."""
     backend = PlainBackend()
     async with await limited(backend, tmp_path / "root", Limits(processes=20)) as sandbox:
         many = "for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25"
@@ -197,16 +191,16 @@ async def test_too_many_processes_are_ended_where_the_system_has_no_limit(
     await backend.close()
 
 
-async def test_resting_session_is_not_looked_at(
-    start_isolated: Starting, monkeypatch: pytest.MonkeyPatch, newborn: Newborn
+async def test_idle_session_is_not_polled(
+    start_isolated: Starting, monkeypatch: pytest.MonkeyPatch, new_processes: NewProcesses
 ) -> None:
-    """The watch stops when it finds no process, and begins again with the next."""
+    """The polling stops without processes and starts again with the next one."""
     looks: list[int] = []
     family = process_tree.list_descendants
 
     def counted(agent: int) -> list[process_tree.Process]:
         found = family(agent)
-        if agent in newborn():
+        if agent in new_processes():
             looks.append(len(found))
         return found
 
@@ -228,8 +222,8 @@ def never() -> bool:
     return False
 
 
-async def test_disk_is_counted_once_for_each_file_and_at_any_depth(tmp_path: Path) -> None:
-    """Links to one file are one file; depth beyond any path and any stack is no hiding place."""
+async def test_disk_usage_counts_each_file_once_at_any_depth(tmp_path: Path) -> None:
+    """Hard links count once; deep directories count fully."""
     block = b"x" * 100_000
     (tmp_path / "a").write_bytes(block)
     (tmp_path / "b").hardlink_to(tmp_path / "a")
@@ -255,8 +249,8 @@ async def test_disk_is_counted_once_for_each_file_and_at_any_depth(tmp_path: Pat
     await remove_tree(tmp_path / "d")
 
 
-def test_only_the_process_that_was_meant_is_killed() -> None:
-    """A number that belongs to somebody else by now is left alone."""
+def test_reused_process_id_is_not_killed() -> None:
+    """A process id that belongs to another process by now is left alone."""
     pid = os.posix_spawn("/bin/sleep", ["sleep", "60"], {})
     (member,) = [one for one in process_tree.list_descendants(os.getpid()) if one.pid == pid]
     another = process_tree.Process(pid, member.start + 1, 1, 0)

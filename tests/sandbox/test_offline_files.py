@@ -1,4 +1,4 @@
-"""Files of a session that is not running, reached on the host."""
+"""Files of a session that is not running, accessed from the host."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TRIES = 3000
 def files(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[OfflineFiles]:
-    """Give a root's files, with openat2 and with what replaces it on old kernels."""
+    """Return the files of a root, with openat2 and with its replacement on old kernels."""
     if request.param == "walk":
         monkeypatch.setattr(openat, "kernel_resolves", lambda: False)
     elif not openat.kernel_resolves():
@@ -37,13 +37,13 @@ def files(
 
 
 def write(files: OfflineFiles, path: str, data: bytes) -> None:
-    """Put bytes into a file."""
+    """Write a file."""
     with open(files.open(path, "w"), "wb") as file:
         file.write(data)
 
 
-def test_written_file_is_where_the_session_will_see_it(files: OfflineFiles, tmp_path: Path) -> None:
-    """The path on disk is the session's path below the root; parents are made."""
+def test_written_file_has_the_path_of_the_session(files: OfflineFiles, tmp_path: Path) -> None:
+    """The path on disk is the session's path below the root; parents are created."""
     write(files, "/mnt/data/deep/f", b"1")
     write(files, "/mnt/data/deep/f", b"2")
 
@@ -54,7 +54,7 @@ def test_written_file_is_where_the_session_will_see_it(files: OfflineFiles, tmp_
 def test_walk_yields_directories_before_content_and_follows_no_link(
     files: OfflineFiles, tmp_path: Path
 ) -> None:
-    """Every name is met once, links are only named."""
+    """Every name comes once; links are not followed."""
     write(files, "/d/b/f", b"")
     write(files, "/d/a", b"")
     os.symlink(tmp_path, tmp_path / "root/d/out")
@@ -67,7 +67,7 @@ def test_walk_yields_directories_before_content_and_follows_no_link(
 
 @pytest.mark.parametrize("path", ["abs", "rel", "up/secret", "../../secret", "magic/secret"])
 def test_no_path_leads_out_of_the_root(files: OfflineFiles, tmp_path: Path, path: str) -> None:
-    """Absolute links, climbing links, `..` and /proc's own links all stay inside or fail."""
+    """Absolute links, climbing links, `..` and links of /proc stay inside or fail."""
     root = tmp_path / "root"
     os.symlink(tmp_path / "secret", root / "abs")
     os.symlink("../secret", root / "rel")
@@ -80,7 +80,7 @@ def test_no_path_leads_out_of_the_root(files: OfflineFiles, tmp_path: Path, path
 
 
 def test_writing_through_a_link_stays_inside(files: OfflineFiles, tmp_path: Path) -> None:
-    """The host's file is not touched, whatever happens to the session's."""
+    """The file of the host is never changed."""
     os.symlink(tmp_path / "secret", tmp_path / "root/abs")
     os.symlink("..", tmp_path / "root/up")
     for path in ("abs", "up/secret", "up/new"):
@@ -91,7 +91,7 @@ def test_writing_through_a_link_stays_inside(files: OfflineFiles, tmp_path: Path
     assert not (tmp_path / "new").exists()
 
 
-def test_directories_and_fifos_are_refused_without_waiting(
+def test_directories_and_fifos_are_rejected_without_waiting(
     files: OfflineFiles, tmp_path: Path
 ) -> None:
     """Only regular files are opened."""
@@ -104,7 +104,7 @@ def test_directories_and_fifos_are_refused_without_waiting(
 
 
 def test_flipping_link_never_opens_a_file_outside(files: OfflineFiles, tmp_path: Path) -> None:
-    """A directory that turns into a link and back while it is walked lets nothing out."""
+    """A directory that becomes a link and back during a walk reveals nothing."""
     root = tmp_path / "root"
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -138,7 +138,7 @@ def test_flipping_link_never_opens_a_file_outside(files: OfflineFiles, tmp_path:
 
 
 def test_copy_keeps_every_byte(files: OfflineFiles, tmp_path: Path) -> None:
-    """Content goes from one root to a file of the host and back."""
+    """Content is copied from a root to a file of the host and back."""
     data = os.urandom(300_000)
     write(files, "/f", data)
     source = files.open("/f")
@@ -152,8 +152,8 @@ def test_copy_keeps_every_byte(files: OfflineFiles, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_created_things_belong_to_the_sessions_user(tmp_path: Path) -> None:
-    """The session can change what the service has put there for it."""
+def test_created_files_belong_to_the_session_user(tmp_path: Path) -> None:
+    """The session can change files that the service has created in it."""
     with OfflineFiles(tmp_path, uid=1_900_000_001) as files:
         write(files, "/a/b/f", b"")
 

@@ -1,4 +1,4 @@
-"""Sessions whose service was killed."""
+"""Sessions of a killed service."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_sandbox_dies_with_its_service(isolating: None, tmp_path: Path, number: 
 
 
 def test_sweep_ends_the_recorded_process_and_no_other(tmp_path: Path) -> None:
-    """A record names one process for ever; its number in other hands is left alone."""
+    """A record identifies one process; a reused process id is left alone."""
     ledger = Orphans(tmp_path)
     with (
         subprocess.Popen(["sleep", "99"]) as orphan,
@@ -76,7 +76,7 @@ def test_sweep_ends_the_recorded_process_and_no_other(tmp_path: Path) -> None:
 
 
 async def test_live_sandbox_is_recorded_until_it_ends(isolating: None, tmp_path: Path) -> None:
-    """The ledger holds what lives, and nothing else."""
+    """The ledger has exactly the live sandboxes."""
     ledger = tmp_path / "live"
     backend = BubblewrapBackend(Orphans(ledger))
     async with await backend.start(SandboxSpec(tmp_path / "root", private_uid("rec"))):

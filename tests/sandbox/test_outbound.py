@@ -1,4 +1,4 @@
-"""The way out of a session, as its programs find it: nothing, unless hosts are allowed."""
+"""Outbound access of a session, as its programs see it: none, unless hosts are allowed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ except urllib.error.HTTPError as error:
 
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
-    """Serve "hello" on the machine's loopback."""
+    """Serve "hello" on the loopback of the machine."""
 
     async def hello(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError):
@@ -64,32 +64,30 @@ async def allowing(root: Path, *entries: str) -> AsyncIterator[Sandbox]:
 
 @pytest.fixture
 async def allowed(isolating: None, tmp_path: Path, port: int) -> AsyncIterator[Sandbox]:
-    """Give a session that may reach the server of `port`."""
+    """Return a session that may reach the server of `port`."""
     async with allowing(tmp_path / "root", f"127.0.0.1:{port}") as sandbox:
         yield sandbox
 
 
 async def test_no_variable_names_a_proxy_when_nothing_is_allowed(sandbox: Sandbox) -> None:
-    """Programs fail at once instead of asking somebody who is not there."""
+    """Programs fail at once instead of connecting to a missing proxy."""
     done = await sandbox.run("env | grep -i '^[^=]*proxy'", timeout=10)
 
     assert (done.exit_code, done.stdout) == (1, b"")
 
 
-async def test_program_reaches_an_allowed_host_by_its_variables(
-    allowed: Sandbox, python: str, port: int
-) -> None:
-    """It needs no setting of its own."""
+async def test_program_reaches_an_allowed_host(allowed: Sandbox, python: str, port: int) -> None:
+    """The variables of the session name the proxy."""
     url = f"http://127.0.0.1:{port}/"
     done = await allowed.run([python, "-c", FETCH, url], timeout=30)
 
     assert (done.stdout, done.stderr) == (b"hello\n", b"")
 
 
-async def test_program_is_refused_every_other_host_in_words(
+async def test_other_hosts_are_rejected_with_a_remedy(
     allowed: Sandbox, python: str, port: int
 ) -> None:
-    """It is told what would help."""
+    """The answer says how to allow the host."""
     done = await allowed.run([python, "-c", FETCH, "http://example.com/"], timeout=30)
     other = await allowed.run([python, "-c", FETCH, f"http://127.0.0.1:{port + 1}/"], timeout=30)
 
@@ -98,7 +96,7 @@ async def test_program_is_refused_every_other_host_in_words(
 
 
 async def test_proxy_is_the_only_way_out(allowed: Sandbox, python: str, port: int) -> None:
-    """The network itself stays closed, also to the host that is allowed."""
+    """The network itself stays closed, also to the allowed host."""
     code = f"import socket; socket.create_connection(('127.0.0.1', {port}), 5)"
     loopback = await allowed.run([python, "-c", code], timeout=30)
     outside = await allowed.run([python, "-c", code.replace("127.0.0.1", "192.0.2.1")], timeout=30)
@@ -108,7 +106,7 @@ async def test_proxy_is_the_only_way_out(allowed: Sandbox, python: str, port: in
 
 
 async def test_all_programs_of_the_session_find_the_proxy(allowed: Sandbox) -> None:
-    """Commands, programs in the background and terminals; what is the session's own is left out."""
+    """Commands, background programs and terminals; the session's own loopback is exempt."""
     names = "http_proxy https_proxy HTTP_PROXY HTTPS_PROXY no_proxy NO_PROXY"
     line = "".join(f'echo "${name}";' for name in names.split())
     run = (await allowed.run(line, timeout=10)).stdout
@@ -117,20 +115,20 @@ async def test_all_programs_of_the_session_find_the_proxy(allowed: Sandbox) -> N
         while data := await program.stdout.read():
             spawned += data
     async with await allowed.terminal(line) as terminal:
-        shown = b""
+        displayed = b""
         while data := await terminal.read():
-            shown += data
+            displayed += data
 
-    said = run.decode().split("\n")
-    assert said[0].startswith("http://127.0.0.1:")
-    assert len(set(said[:4])) == 1
-    assert said[4:6] == ["localhost,127.0.0.1,::1"] * 2
+    output = run.decode().split("\n")
+    assert output[0].startswith("http://127.0.0.1:")
+    assert len(set(output[:4])) == 1
+    assert output[4:6] == ["localhost,127.0.0.1,::1"] * 2
     assert spawned == run
-    assert shown.replace(b"\r", b"") == run
+    assert displayed.replace(b"\r", b"") == run
 
 
-async def test_command_may_be_given_another_proxy(allowed: Sandbox) -> None:
-    """The caller's variables are laid over the session's own."""
+async def test_variables_of_a_command_override_the_proxy(allowed: Sandbox) -> None:
+    """The caller's variables win."""
     done = await allowed.run("echo $http_proxy", env={"http_proxy": "x"}, timeout=10)
 
     assert done.stdout == b"x\n"

@@ -1,4 +1,4 @@
-"""The list of hosts that sessions may reach, and what its entries mean."""
+"""The list of hosts that sessions may reach: its entries and what they match."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from agentbay_local.sandbox.outbound.allow_list import AllowedHosts, normalize_h
     ],
 )
 def test_entry_allows_its_host_and_port(entry: str, host: str, port: int) -> None:
-    """Without a port it means those of the web."""
+    """Without a port, those of HTTP and HTTPS."""
     assert AllowedHosts.parse([entry]).names(host, port)
 
 
@@ -46,12 +46,12 @@ def test_entry_allows_its_host_and_port(entry: str, host: str, port: int) -> Non
     ],
 )
 def test_entry_allows_nothing_else(entry: str, host: str, port: int) -> None:
-    """No other port, no name around it, and no address for a pattern of names."""
+    """No other port or name, and no address for a pattern of names."""
     assert not AllowedHosts.parse([entry]).names(host, port)
 
 
-def test_empty_list_allows_nothing_and_says_so() -> None:
-    """It is what a service without the option has."""
+def test_empty_list_allows_nothing() -> None:
+    """It is the default of a service."""
     assert not AllowedHosts.parse([])
     assert not AllowedHosts().names("pypi.org", 443)
     assert AllowedHosts.parse(["pypi.org"])
@@ -83,8 +83,8 @@ def test_empty_list_allows_nothing_and_says_so() -> None:
         7,
     ],
 )
-def test_entry_that_is_no_host_is_refused(entry: object) -> None:
-    """It is shown, and what to write instead."""
+def test_invalid_entry_is_rejected(entry: object) -> None:
+    """The error shows the entry and a valid form."""
     with pytest.raises(InvalidRequest, match="HOST:PORT") as caught:
         AllowedHosts.parse([entry])  # type: ignore[list-item]  # on purpose
 
@@ -92,7 +92,7 @@ def test_entry_that_is_no_host_is_refused(entry: object) -> None:
     assert caught.value.argument == "allow_hosts"
 
 
-def test_one_string_is_no_list() -> None:
+def test_string_instead_of_a_list_is_rejected() -> None:
     """It would be read letter by letter."""
     with pytest.raises(InvalidRequest, match=r"\['pypi.org'\]"):
         AllowedHosts.parse("pypi.org")
@@ -129,21 +129,21 @@ def test_one_string_is_no_list() -> None:
         "ff02::1",
     ],
 )
-def test_name_cannot_lead_to_an_address_that_is_not_public(address: str) -> None:
-    """Not to the machine itself, its neighbours or its cloud's, however it is wrapped."""
+def test_name_cannot_resolve_to_a_private_address(address: str) -> None:
+    """Neither to the machine, its neighbours or its cloud's, in any notation."""
     allowed = AllowedHosts.parse(["*", "rebound.test"])
 
     assert not allowed.reaches(address, 443)
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "2606:4700::1111", "2a00:1450::1"])
-def test_name_may_lead_to_any_public_address(address: str) -> None:
-    """Who answers for an allowed name decides where it is."""
+def test_name_may_resolve_to_any_public_address(address: str) -> None:
+    """DNS of an allowed name decides."""
     assert AllowedHosts.parse(["pypi.org"]).reaches(address, 443)
 
 
-def test_address_that_is_itself_listed_is_reached_at_its_port_only() -> None:
-    """Whoever writes it down means it."""
+def test_listed_private_address_is_allowed_at_its_port_only() -> None:
+    """Listing it is a deliberate choice."""
     allowed = AllowedHosts.parse(["127.0.0.1:8000", "[::1]:8000"])
 
     assert allowed.reaches("127.0.0.1", 8000)
@@ -154,8 +154,8 @@ def test_address_that_is_itself_listed_is_reached_at_its_port_only() -> None:
 
 
 @pytest.mark.parametrize("host", ["", ".", "a/b", "a\r\nb", "a\0", "a@b", "[::1]", "x" * 64, "é"])
-def test_what_is_no_host_has_no_name(host: str) -> None:
-    """Nothing of it can come into a line of a request or of the log."""
+def test_invalid_host_is_not_normalized(host: str) -> None:
+    """It cannot get into a request line or the log."""
     assert normalize_host(host) is None
 
 
@@ -173,6 +173,6 @@ def test_what_is_no_host_has_no_name(host: str) -> None:
         ("a: 1", None),
     ],
 )
-def test_port_is_parted_from_its_host(text: str, parts: tuple[str, int | None] | None) -> None:
-    """The colons of an address are no ports."""
+def test_port_is_split_from_its_host(text: str, parts: tuple[str, int | None] | None) -> None:
+    """The colons of an IPv6 address are no port."""
     assert split_port(text) == parts

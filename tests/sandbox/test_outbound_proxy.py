@@ -1,4 +1,4 @@
-"""The proxy of a session: what it carries, what it refuses, and how it ends.
+"""The outbound proxy: forwarding, rejections, limits and shutdown.
 
 It is served here on the loopback of the test, with names that lead where the test says.
 """
@@ -28,14 +28,14 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
 
 class Host:
-    """A server of the machine, and what it was told."""
+    """A server on this machine that records the requests it receives."""
 
     def __init__(self) -> None:
         self.requests: list[bytes] = []
         self.port = 0
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take a head and answer it."""
+        """Read a head and answer it."""
         with suppress(asyncio.IncompleteReadError):
             self.requests.append(await reader.readuntil(b"\r\n\r\n"))
             writer.write(ANSWER)
@@ -54,35 +54,35 @@ async def serving(talk: Talk) -> AsyncIterator[int]:
 
 
 async def settled() -> None:
-    """Let the loop close what was broken off."""
+    """Let the loop close broken connections."""
     for _ in range(5):
         await asyncio.sleep(0)
 
 
 @pytest.fixture
 async def host() -> AsyncIterator[Host]:
-    """Give a server of the machine."""
+    """Return a server on this machine."""
     one = Host()
     async with serving(one.talk) as one.port:
         yield one
 
 
 class Names:
-    """What names lead to, and who asked."""
+    """A resolver that records the names it is asked for."""
 
     def __init__(self, *addresses: str) -> None:
         self.addresses = addresses
-        self.asked: list[str] = []
+        self.queries: list[str] = []
 
     async def __call__(self, host: str, port: int) -> Sequence[str]:
         """Say what a name leads to."""
-        self.asked.append(host)
+        self.queries.append(host)
         return self.addresses
 
 
 @asynccontextmanager
 async def proxied(entries: list[str], names: Names | None = None) -> AsyncIterator[int]:
-    """Serve a proxy that allows some hosts; give its port."""
+    """Serve a proxy that allows some hosts; yield its port."""
     one = Proxy(AllowedHosts.parse(entries), "s-1", names or Names("127.0.0.1"))
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
@@ -95,7 +95,7 @@ async def proxied(entries: list[str], names: Names | None = None) -> AsyncIterat
 
 
 async def exchange(port: int, request: bytes) -> bytes:
-    """Say something to a proxy and return all it answers."""
+    """Send bytes to a proxy and return its whole answer."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
     try:
@@ -105,18 +105,18 @@ async def exchange(port: int, request: bytes) -> bytes:
 
 
 def get(host: str, *headers: str) -> bytes:
-    """Write a plain request."""
+    """Return a plain request."""
     lines = [f"GET http://{host}/x HTTP/1.1", "Host: elsewhere", *headers]
     return "\r\n".join([*lines, "", ""]).encode()
 
 
 def connect(host: str) -> bytes:
-    """Write a request for a tunnel."""
+    """Return a request for a tunnel."""
     return f"CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
 
 
-async def test_address_that_is_listed_is_reached(host: Host) -> None:
-    """Also the machine's own loopback, for whoever wrote it down."""
+async def test_listed_address_is_reachable(host: Host) -> None:
+    """Also an address on the machine's own loopback, if it is listed."""
     async with proxied([f"127.0.0.1:{host.port}"]) as port:
         answer = await exchange(port, get(f"127.0.0.1:{host.port}"))
 
@@ -124,8 +124,8 @@ async def test_address_that_is_listed_is_reached(host: Host) -> None:
     assert b"GET /x HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n" % host.port in host.requests[0]
 
 
-async def test_tunnel_carries_everything_in_both_directions() -> None:
-    """Also what comes together with the request for it, and after the other side has ended."""
+async def test_tunnel_forwards_everything_in_both_directions() -> None:
+    """Also bytes that arrive with the request, and after the other side has ended."""
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(await reader.read())
@@ -146,10 +146,10 @@ async def test_tunnel_carries_everything_in_both_directions() -> None:
 
 
 @pytest.mark.parametrize("form", [get, connect])
-async def test_host_that_is_not_listed_is_refused_unresolved(
+async def test_unlisted_host_is_rejected_without_a_lookup(
     form: Callable[[str], bytes], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The answer says what would help; the name goes to nobody; the log has one line."""
+    """The answer has the remedy; the log has one line."""
     names = Names("127.0.0.1")
     async with proxied(["pypi.org"], names) as port:
         answer = await exchange(port, form("evil.test:80"))
@@ -157,13 +157,13 @@ async def test_host_that_is_not_listed_is_refused_unresolved(
     assert answer.startswith(b"HTTP/1.1 403 ")
     assert b"evil.test:80 was refused" in answer
     assert b"--allow-host evil.test:80" in answer
-    assert names.asked == []
+    assert names.queries == []
     assert len(caplog.records) == 1
     assert "s-1 was refused a connection to evil.test:80" in caplog.text
 
 
-async def test_other_port_of_an_allowed_host_is_refused(host: Host) -> None:
-    """A listed port is that port."""
+async def test_other_port_of_an_allowed_host_is_rejected(host: Host) -> None:
+    """An entry with a port allows that port only."""
     async with proxied([f"127.0.0.1:{host.port}"]) as port:
         answer = await exchange(port, connect(f"127.0.0.1:{host.port - 1}"))
 
@@ -172,44 +172,44 @@ async def test_other_port_of_an_allowed_host_is_refused(host: Host) -> None:
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "169.254.169.254", "10.0.0.1", "::1"])
-async def test_allowed_name_that_leads_inside_is_refused(host: Host, address: str) -> None:
-    """Whoever answers for a name could otherwise send a session to the machine's own services."""
+async def test_allowed_name_with_a_private_address_is_rejected(host: Host, address: str) -> None:
+    """DNS could otherwise lead a session to the services of the machine."""
     names = Names(address)
     async with proxied([f"rebound.test:{host.port}"], names) as port:
         answer = await exchange(port, connect(f"rebound.test:{host.port}"))
 
     assert answer.startswith(b"HTTP/1.1 403 ")
     assert b"not public" in answer
-    assert names.asked == ["rebound.test"]
+    assert names.queries == ["rebound.test"]
     assert host.requests == []
 
 
-async def test_name_is_asked_for_once_and_its_checked_address_is_used(host: Host) -> None:
-    """A second answer could be another one than that which was checked."""
+async def test_name_is_resolved_once(host: Host) -> None:
+    """A second lookup could return an address that was not checked."""
 
     class Changing(Names):
         async def __call__(self, host: str, port: int) -> Sequence[str]:
             await super().__call__(host, port)
-            return ["127.0.0.1"] if len(self.asked) == 1 else ["127.0.0.2"]
+            return ["127.0.0.1"] if len(self.queries) == 1 else ["127.0.0.2"]
 
     names = Changing()
     async with proxied([f"a.test:{host.port}", f"127.0.0.1:{host.port}"], names) as port:
         answer = await exchange(port, get(f"a.test:{host.port}"))
 
     assert answer == ANSWER
-    assert names.asked == ["a.test"]
+    assert names.queries == ["a.test"]
 
 
-async def test_next_address_is_tried_when_one_may_not_or_cannot_be_used(host: Host) -> None:
-    """Those that are not allowed are left out, those that do not answer are passed over."""
+async def test_next_address_is_tried_after_a_forbidden_or_dead_one(host: Host) -> None:
+    """Forbidden addresses are skipped; unreachable ones are passed over."""
     names = Names("10.0.0.1", "127.0.0.2", "127.0.0.1")
     listed = [f"{one}:{host.port}" for one in ("a.test", "127.0.0.1", "127.0.0.2")]
     async with proxied(listed, names) as port:
         assert await exchange(port, get(f"a.test:{host.port}")) == ANSWER
 
 
-async def test_host_that_does_not_answer_is_reported() -> None:
-    """With the system's reason; nothing is logged as refused."""
+async def test_unreachable_host_is_reported() -> None:
+    """With the reason of the system; the log has no rejection."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         closed = taken.getsockname()[1]
     async with proxied([f"127.0.0.1:{closed}"]) as port:
@@ -220,8 +220,8 @@ async def test_host_that_does_not_answer_is_reported() -> None:
 
 
 @pytest.mark.parametrize("problem", [socket.gaierror(-2, "x"), UnicodeError("label too long")])
-async def test_name_that_is_not_known_is_reported(problem: Exception) -> None:
-    """It is an answer to the session, and not a fault of the service."""
+async def test_unknown_name_is_reported(problem: Exception) -> None:
+    """The session gets an answer, and the service logs no error."""
 
     class Unknown(Names):
         async def __call__(self, host: str, port: int) -> Sequence[str]:
@@ -234,8 +234,8 @@ async def test_name_that_is_not_known_is_reported(problem: Exception) -> None:
     assert b"its name is not known" in answer
 
 
-async def test_slow_host_and_slow_names_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No wait is without an end."""
+async def test_slow_hosts_and_slow_lookups_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every wait has a limit."""
     monkeypatch.setattr(proxy, "CONNECTED_WITHIN", 0.05)
 
     class Slow(Names):
@@ -248,8 +248,8 @@ async def test_slow_host_and_slow_names_are_given_up(monkeypatch: pytest.MonkeyP
     assert answer.startswith(b"HTTP/1.1 504 ")
 
 
-async def test_session_that_asks_for_nothing_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would hold a connection of the service for nothing."""
+async def test_idle_client_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would hold a connection for nothing."""
     monkeypatch.setattr(proxy, "REQUEST_WITHIN", 0.05)
     async with proxied(["a.test"]) as port:
         answer = await exchange(port, b"GET http")
@@ -257,15 +257,15 @@ async def test_session_that_asks_for_nothing_is_sent_away(monkeypatch: pytest.Mo
     assert answer.startswith(b"HTTP/1.1 408 ")
 
 
-async def test_head_without_an_end_is_refused() -> None:
-    """The service keeps a bounded part of it."""
+async def test_endless_head_is_rejected() -> None:
+    """The service buffers a limited part of it."""
     async with proxied(["a.test"]) as port:
         answer = await exchange(port, b"GET http://a.test/ HTTP/1.1\r\n" + b"X: y\r\n" * 20_000)
 
     assert answer.startswith(b"HTTP/1.1 431 ")
 
 
-async def test_connection_on_which_nothing_moves_is_given_up(
+async def test_idle_connection_is_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Neither side has to end it."""
@@ -281,9 +281,7 @@ async def test_connection_on_which_nothing_moves_is_given_up(
     assert answer.endswith(b"established\r\n\r\n")
 
 
-async def test_more_connections_than_a_session_may_have_wait_for_their_turn(
-    host: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_excess_connections_wait(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are served when others have ended."""
     monkeypatch.setattr(proxy, "AT_ONCE", 1)
     async with proxied([f"127.0.0.1:{host.port}"]) as port:
@@ -299,10 +297,10 @@ async def test_more_connections_than_a_session_may_have_wait_for_their_turn(
         assert await waiting == ANSWER
 
 
-async def test_connection_that_cannot_be_taken_is_reported_and_taken_later(
+async def test_failed_accept_is_logged_and_repeated(
     host: Host, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A service that is short of descriptors does not turn its sessions away for good."""
+    """A temporary lack of descriptors does not stop the proxy."""
     taking, tried = proxy._accept_connection, []
 
     async def failing(listening: socket.socket) -> tunnel.Connection:
@@ -319,8 +317,8 @@ async def test_connection_that_cannot_be_taken_is_reported_and_taken_later(
     assert "Too many open files" in caplog.text
 
 
-async def test_refusal_arrives_although_its_request_goes_on() -> None:
-    """What is not read is not answered by breaking off."""
+async def test_rejection_arrives_while_the_request_is_sent() -> None:
+    """The unread rest of a request does not reset the connection."""
     async with proxied(["a.test"]) as port:
         request = get("evil.test", "Content-Length: 20000000") + bytes(20_000_000)
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -340,8 +338,8 @@ async def test_refusal_arrives_although_its_request_goes_on() -> None:
         ([], b""),
     ],
 )
-async def test_body_is_carried_and_nothing_after_it(headers: list[str], body: bytes) -> None:
-    """A second request on the same connection could be meant for another host."""
+async def test_body_is_forwarded_and_nothing_after_it(headers: list[str], body: bytes) -> None:
+    """A second request on the connection could be for another host."""
     got = bytearray()
     sent, body = body, body.replace(b";x=y", b"")  # extensions are for the proxy alone
 
@@ -372,10 +370,8 @@ async def test_body_is_carried_and_nothing_after_it(headers: list[str], body: by
         (["Transfer-Encoding: chunked"], b"0\r\n"),
     ],
 )
-async def test_end_of_a_body_that_is_cut_short_reaches_the_host(
-    headers: list[str], body: bytes
-) -> None:
-    """It does not wait for the rest, which will not come."""
+async def test_truncated_body_ends_the_request(headers: list[str], body: bytes) -> None:
+    """The host does not wait for the rest."""
     ended = asyncio.Event()
 
     async def host(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -392,7 +388,7 @@ async def test_end_of_a_body_that_is_cut_short_reaches_the_host(
         writer.close()
 
 
-async def test_session_that_has_lost_interest_ends_its_request() -> None:
+async def test_disconnected_client_ends_its_request() -> None:
     """The host can stop working on it."""
     ended = asyncio.Event()
 
@@ -408,10 +404,10 @@ async def test_session_that_has_lost_interest_ends_its_request() -> None:
         await asyncio.wait_for(ended.wait(), WITHIN)
 
 
-async def test_flood_of_refusals_does_not_fill_the_log(
+async def test_flood_of_rejections_does_not_fill_the_log(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The last line says that there are no more."""
+    """The last line says that later ones are not logged."""
     monkeypatch.setattr(proxy, "LOGGED_REFUSALS", 3)
     async with proxied(["a.test"]) as port:
         for _ in range(5):
@@ -423,7 +419,7 @@ async def test_flood_of_refusals_does_not_fill_the_log(
 
 
 async def test_closed_proxy_leaves_no_connection_and_no_port(host: Host) -> None:
-    """What is under way breaks off; closing it again is fine."""
+    """Open connections are closed; close can be repeated."""
     one = Proxy(AllowedHosts.parse([f"127.0.0.1:{host.port}"]), "s-1")
     listening = socket.create_server(("127.0.0.1", 0))
     address = listening.getsockname()

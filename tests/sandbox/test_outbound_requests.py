@@ -1,4 +1,4 @@
-"""What a session may ask the proxy for, and how it is passed on."""
+"""Requests to the outbound proxy: parsing and rewriting."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from agentbay_local.sandbox.outbound.requests import Refusal, Request, RequestPa
 
 
 def head(*lines: str) -> bytes:
-    """Write the head of a request."""
+    """Return the head of a request."""
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
@@ -22,14 +22,14 @@ def parse_request(content: bytes) -> Request:
     return request
 
 
-def written(request: Request) -> bytes:
-    """Return the head of a request as the host gets it."""
+def forwarded(request: Request) -> bytes:
+    """Return the head of a request as the host receives it."""
     assert request.head is not None
     return h11.Connection(h11.CLIENT).send(request.head) or b""
 
 
 def test_tunnel_names_a_host_and_a_port() -> None:
-    """Nothing of its head is passed on."""
+    """Its head is not forwarded."""
     request = parse_request(
         head("CONNECT PyPI.org:443 HTTP/1.1", "Host: other.test", "User-Agent: x")
     )
@@ -44,8 +44,8 @@ def test_tunnel_to_an_ipv6_address_is_bracketed() -> None:
     assert (request.host, request.port) == ("2001:db8::1", 443)
 
 
-def test_plain_request_is_told_to_the_host_it_names() -> None:
-    """The host's name is that of the address, whatever the header said; the connection ends."""
+def test_plain_request_is_rewritten_for_its_host() -> None:
+    """Host is that of the URL, and the connection is closed after the answer."""
     request = parse_request(
         head(
             "POST http://a.test:8080/p?q=1 HTTP/1.1",
@@ -59,7 +59,7 @@ def test_plain_request_is_told_to_the_host_it_names() -> None:
         )
     )
 
-    assert written(request) == head(
+    assert forwarded(request) == head(
         "POST /p?q=1 HTTP/1.1",
         "Host: a.test:8080",
         "Connection: close",
@@ -73,25 +73,25 @@ def test_plain_request_is_told_to_the_host_it_names() -> None:
     ("target", "line"),
     [("http://a.test", "GET / HTTP/1.1"), ("HTTP://a.test?x=1", "GET /?x=1 HTTP/1.1")],
 )
-def test_address_without_a_path_asks_for_the_root(target: str, line: str) -> None:
-    """And port 80 is meant."""
+def test_url_without_a_path_requests_the_root(target: str, line: str) -> None:
+    """The default port is 80."""
     request = parse_request(head(f"GET {target} HTTP/1.0"))
 
-    assert written(request).decode().split("\r\n")[0] == line
+    assert forwarded(request).decode().split("\r\n")[0] == line
     assert request.port == 80
 
 
-def test_body_in_chunks_stays_one() -> None:
-    """The host is told so."""
+def test_chunked_body_stays_chunked() -> None:
+    """The header is forwarded."""
     request = parse_request(
         head("PUT http://a.test/ HTTP/1.1", "Host: a.test", "Transfer-Encoding: Chunked")
     )
 
-    assert b"Transfer-Encoding: chunked\r\n" in written(request)
+    assert b"Transfer-Encoding: chunked\r\n" in forwarded(request)
 
 
 def test_length_of_a_body_cannot_be_hidden_from_the_host() -> None:
-    """Or it would read the body as another request."""
+    """The host would read the body as another request."""
     lines = [
         "POST http://a.test/ HTTP/1.1",
         "Host: a.test",
@@ -99,7 +99,7 @@ def test_length_of_a_body_cannot_be_hidden_from_the_host() -> None:
         "Content-Length: 5",
     ]
 
-    assert b"Content-Length: 5" in written(parse_request(head(*lines)))
+    assert b"Content-Length: 5" in forwarded(parse_request(head(*lines)))
 
 
 @pytest.mark.parametrize(
@@ -138,16 +138,16 @@ def test_length_of_a_body_cannot_be_hidden_from_the_host() -> None:
         ["POST http://a.test/ HTTP/1.1", "Host: a.test", "Transfer-Encoding: gzip, chunked"],
     ],
 )
-def test_what_cannot_be_read_in_one_way_only_is_refused(lines: list[str]) -> None:
-    """The session is told what is wrong with it."""
+def test_ambiguous_request_is_rejected(lines: list[str]) -> None:
+    """The answer has the reason."""
     with pytest.raises(Refusal, match="cannot read this request: ") as caught:
         parse_request(head(*lines))
 
     assert caught.value.answer().startswith(b"HTTP/1.1 400 Bad Request\r\n")
 
 
-def test_refusal_is_a_whole_answer() -> None:
-    """With a length, a type and an end."""
+def test_rejection_is_a_complete_response() -> None:
+    """With length, type and end."""
     with pytest.raises(Refusal) as caught:
         parse_request(head("GET /x HTTP/1.1", "Host: a.test"))
     start, _, body = caught.value.answer().partition(b"\r\n\r\n")

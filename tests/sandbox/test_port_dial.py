@@ -1,4 +1,4 @@
-"""Reaching a port of a session, and nothing else."""
+"""Connections to ports of a session."""
 
 from __future__ import annotations
 
@@ -40,24 +40,24 @@ while True:
 async def test_dial_reaches_a_server_of_the_session(
     sandbox: Sandbox, python: str, host: str
 ) -> None:
-    """Whichever loopback address it listens on, as often as one likes."""
+    """On either loopback address, any number of times."""
     if sandbox.isolation is Isolation.LANDLOCK:
         pytest.skip("sessions of this level have no sockets")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     command = [python, "-c", SERVER, host, str(int(family))]
     async with await sandbox.spawn(command) as program:
-        said = await program.stdout.read()
-        if not said and family == socket.AF_INET6:
+        output = await program.stdout.read()
+        if not output and family == socket.AF_INET6:
             pytest.skip("this machine has no IPv6")
         for _ in range(3):
-            reader, writer = await asyncio.open_connection(sock=await sandbox.dial(int(said)))
+            reader, writer = await asyncio.open_connection(sock=await sandbox.dial(int(output)))
             writer.write(b"hello")
             assert await asyncio.wait_for(reader.read(), 10) == b"you said hello"
             writer.close()
 
 
-async def test_dial_says_that_nobody_listens(isolated: Sandbox) -> None:
-    """The port is named, and no descriptor is left."""
+async def test_dial_reports_a_port_without_a_server(isolated: Sandbox) -> None:
+    """The error names the port, and no descriptor is left."""
     before = open_count()
     with pytest.raises(SandboxOSError, match="port 30100") as caught:
         await isolated.dial(30100)
@@ -66,8 +66,8 @@ async def test_dial_says_that_nobody_listens(isolated: Sandbox) -> None:
     await until_open_at_most(before)
 
 
-async def test_dial_is_refused_where_sessions_have_no_sockets(tmp_path: Path) -> None:
-    """Without a network namespace, a port of the session would be one of the host's."""
+async def test_dial_needs_a_network_namespace(tmp_path: Path) -> None:
+    """Without one, the port would be one of the host."""
     if not confinement.abi():
         pytest.skip("this kernel has no Landlock")
     backend = LandlockBackend()
@@ -86,10 +86,10 @@ async def test_dial_cannot_reach_the_host(isolated: Sandbox) -> None:
         await isolated.dial(server.getsockname()[1])
 
 
-async def test_dial_gives_up_when_the_server_does_not_accept(
+async def test_dial_times_out_when_the_server_does_not_accept(
     isolated: Sandbox, python: str
 ) -> None:
-    """A full queue drops the request; the wait is bounded."""
+    """A full queue drops the request; the wait is limited."""
     full = (
         "import socket, time; s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(0);"
         "print(s.getsockname()[1], flush=True);"
@@ -98,25 +98,25 @@ async def test_dial_gives_up_when_the_server_does_not_accept(
         "print('full', flush=True); time.sleep(300)"
     )
     async with await isolated.spawn([python, "-c", full]) as program:
-        said = b""
-        while b"full" not in said:
-            said += await program.stdout.read()
+        output = b""
+        while b"full" not in output:
+            output += await program.stdout.read()
         with pytest.raises(SandboxOSError) as caught:
-            await isolated.dial(int(said.split()[0]), timeout=0.3)
+            await isolated.dial(int(output.split()[0]), timeout=0.3)
 
     assert caught.value.errno == errno.ETIMEDOUT
 
 
 @pytest.mark.parametrize("port", [0, 65536, -1, True, "80", 1.5])
-async def test_dial_refuses_what_is_no_port(isolated: Sandbox, port: object) -> None:
-    """Before anything is sent."""
+async def test_dial_rejects_an_invalid_port(isolated: Sandbox, port: object) -> None:
+    """Nothing is sent."""
     with pytest.raises(InvalidRequest, match="port"):
         await isolated.dial(port)  # type: ignore[arg-type]  # on purpose
 
 
 @pytest.mark.parametrize("kind", ["none", "two", "file", "unix", "udp"])
-def test_what_is_no_tcp_socket_is_refused_and_closed(kind: str) -> None:
-    """A lying agent cannot make the service talk to something else."""
+def test_descriptor_that_is_not_a_tcp_socket_is_rejected_and_closed(kind: str) -> None:
+    """A hostile agent cannot make the service talk to another socket."""
     kinds = {"unix": socket.AF_UNIX, "udp": socket.AF_INET}
     if kind in kinds:
         given: tuple[int, ...] = (socket.socket(kinds[kind], socket.SOCK_DGRAM).detach(),)

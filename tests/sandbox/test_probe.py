@@ -1,4 +1,4 @@
-"""What is found out about a machine, and by whom."""
+"""The probe of a machine: isolation levels, reasons and remedies."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ AS_A_USER = """
 
 
 def reachable(path: Path) -> bool:
-    """Say whether any user can get at a path."""
+    """Return whether any user can access a path."""
     return all(parent.stat().st_mode & 0o001 for parent in path.resolve().parents)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
 def test_ordinary_user_needs_no_private_user(isolating: None) -> None:
-    """Without root the session runs as the service's own user, seen as wuying inside."""
+    """Without root the session runs as the service's user, named wuying inside."""
     if not reachable(programs.find_bubblewrap()) or programs.find_interpreter().needs is not None:
         pytest.skip("bubblewrap or Python lie where only root can reach them")
     place = Path("/tmp", f"agentbay-test-{os.getpid()}")
@@ -73,17 +73,17 @@ def test_ordinary_user_needs_no_private_user(isolating: None) -> None:
     assert ["1000", "/home/wuying", str(SOMEBODY)] == done.stdout.split(), done.stderr
 
 
-async def test_plain_level_is_available_without_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_plain_level_has_no_requirements(monkeypatch: pytest.MonkeyPatch) -> None:
     """It needs neither bubblewrap nor namespaces."""
     monkeypatch.setenv("PATH", "")
 
     assert (await probe(Isolation.NONE)).available
 
 
-async def test_probe_says_why_and_what_would_help_when_bubblewrap_is_missing(
+async def test_missing_bubblewrap_is_reported_with_a_remedy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The reason, the command to install it, and the way to opt out of isolation."""
+    """The reason, the command to install it, and the option to run without isolation."""
 
     def missing() -> Path:
         raise IsolationUnavailable("bubblewrap (bwrap) is not installed.", programs.INSTALL)
@@ -100,7 +100,7 @@ async def test_probe_says_why_and_what_would_help_when_bubblewrap_is_missing(
 
 
 @pytest.mark.parametrize(
-    ("said", "cure"),
+    ("output", "cure"),
     [
         ("bwrap: setting up uid map: Permission denied", "apparmor_restrict_unprivileged_userns"),
         ("bwrap: loopback: Failed RTM_NEWADDR: Operation not permitted", "apparmor"),
@@ -109,24 +109,22 @@ async def test_probe_says_why_and_what_would_help_when_bubblewrap_is_missing(
         ("bwrap: something new", "see the message of bubblewrap"),
     ],
 )
-async def test_probe_knows_the_cure_for_what_bubblewrap_says(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, cure: str
+async def test_messages_of_bubblewrap_have_remedies(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, output: str, cure: str
 ) -> None:
-    """A program that complains and exits is reported with its words and their remedy."""
+    """The reason quotes the message and adds the remedy."""
     fake = tmp_path / "bwrap"
-    fake.write_text(f'#!/bin/sh\necho "{said}" >&2\nexit 1\n')
+    fake.write_text(f'#!/bin/sh\necho "{output}" >&2\nexit 1\n')
     fake.chmod(0o755)
     monkeypatch.setattr(programs, "find_bubblewrap", lambda: fake)
     found = await probe()
 
-    assert said in found.reason
+    assert output in found.reason
     assert cure in found.remedy
 
 
-async def test_old_bubblewrap_is_passed_over(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """A version without the needed options is not used, even when it comes first."""
+async def test_old_bubblewrap_is_skipped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A version without the needed options is not used, even if it comes first in PATH."""
     fake = tmp_path / "bwrap"
     fake.write_text("#!/bin/sh\necho bubblewrap 0.6.1\n")
     fake.chmod(0o755)
@@ -142,8 +140,8 @@ async def test_old_bubblewrap_is_passed_over(
     assert fake != found
 
 
-def test_private_uid_is_steady_and_belongs_to_nobody() -> None:
-    """The same session has the same number, and others have others."""
+def test_private_uid_is_stable_and_unused() -> None:
+    """The same session has the same number; other sessions have others."""
     if os.geteuid() != 0:
         assert private_uid("a") is None
         return
@@ -154,8 +152,8 @@ def test_private_uid_is_steady_and_belongs_to_nobody() -> None:
     assert all(number and number >= 1_900_000_000 for number in numbers)
 
 
-def test_problems_say_what_to_do() -> None:
-    """Every error of the package is one of a tree, and reads as a sentence."""
+def test_sandbox_errors_have_a_common_base_and_readable_texts() -> None:
+    """All errors of the package derive from SandboxError."""
     error = IsolationUnavailable("No.", "Do this.")
 
     assert isinstance(error, SandboxError)

@@ -1,4 +1,4 @@
-"""The agent's hand on the processes of a session."""
+"""Stop and kill the processes of a session."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from agentbay_local.sandbox.inside import processes
 
 
-def test_process_that_is_forked_while_others_are_killed_is_killed_too() -> None:
+def test_process_forked_during_a_kill_is_killed() -> None:
     """The first scan does not show it."""
     first, second = (subprocess.Popen(["sleep", "300"]) for _ in range(2))
     scans = iter([[first], [second], [second]])
@@ -27,8 +27,8 @@ def test_process_that_is_forked_while_others_are_killed_is_killed_too() -> None:
     assert first.wait(20) == second.wait(20) == -signal.SIGKILL
 
 
-def test_kill_of_a_session_reaches_every_group_and_nobody_else() -> None:
-    """A job that the shell has stopped, too."""
+def test_kill_of_a_session_reaches_all_its_groups_only() -> None:
+    """Also jobs that the shell has stopped."""
     script = "set -m; sleep 300 & kill -STOP $!; sleep 300 & echo begun; wait"
     shell = subprocess.Popen(
         ["/bin/sh", "-c", script], start_new_session=True, stdout=subprocess.PIPE

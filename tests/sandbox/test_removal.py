@@ -1,4 +1,4 @@
-"""Removing what a session has left behind."""
+"""Remove the files of a session."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 DEEP = 3000
 
 
-async def test_everything_goes_and_nothing_outside_does(tmp_path: Path) -> None:
-    """Links are removed, what they lead to stays."""
+async def test_everything_inside_is_removed(tmp_path: Path) -> None:
+    """Links are removed; their targets stay."""
     tree = tmp_path / "tree"
     (tree / "a/b/c").mkdir(parents=True)
     (tree / "a/b/c/f").touch()
@@ -28,8 +28,8 @@ async def test_everything_goes_and_nothing_outside_does(tmp_path: Path) -> None:
     assert (tmp_path / "kept/f").exists()
 
 
-async def test_tree_deeper_than_any_path_goes(tmp_path: Path) -> None:
-    """Neither the length of a path nor the depth of a stack ends it."""
+async def test_tree_deeper_than_any_path_is_removed(tmp_path: Path) -> None:
+    """Neither the length of paths nor the depth of the stack limits it."""
     place = os.open(tmp_path, os.O_DIRECTORY)
     for _ in range(DEEP):
         os.mkdir("d", dir_fd=place)
@@ -42,8 +42,8 @@ async def test_tree_deeper_than_any_path_goes(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-async def test_directories_nobody_may_enter_go(tmp_path: Path) -> None:
-    """Their owner may change that, and does."""
+async def test_directories_without_permissions_are_removed(tmp_path: Path) -> None:
+    """Their owner may change the permissions."""
     (tmp_path / "tree/shut/inner").mkdir(parents=True)
     (tmp_path / "tree/shut/inner/f").touch()
     for name in ("tree/shut/inner", "tree/shut", "tree"):
@@ -53,8 +53,8 @@ async def test_directories_nobody_may_enter_go(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-async def test_nothing_and_single_files_are_fine(tmp_path: Path) -> None:
-    """What is not there needs no removing."""
+async def test_missing_path_and_single_file_are_accepted(tmp_path: Path) -> None:
+    """A missing path needs no removal."""
     (tmp_path / "f").touch()
     await remove_tree(tmp_path / "f")
     await remove_tree(tmp_path / "f")

@@ -1,4 +1,4 @@
-"""The filter of system calls: what it says of each call, and that sessions run under it."""
+"""The seccomp filter: its decision on each call, and sessions that run under it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ AF_VSOCK = 40
 
 
 def verdict(level: Isolation, machine: str, number: int, *arguments: int, audit: int = 0) -> int:
-    """Run the filter as the kernel would, and return what it decides."""
+    """Run the filter as the kernel would, and return its decision."""
     program = seccomp.build_filter(level, machine)
     assert program is not None
     steps = list(struct.iter_unpack("=HBBI", program))
@@ -48,15 +48,15 @@ def verdict(level: Isolation, machine: str, number: int, *arguments: int, audit:
             at += yes if tests[code] else no
 
 
-def refused(number: int) -> int:
-    """Return the decision to refuse a call with an error."""
+def denied(number: int) -> int:
+    """Return the decision that fails a call with an error."""
     return seccomp.REFUSE | number
 
 
 @FOR_MACHINE
 @AT_LEVEL
-def test_dangerous_calls_are_refused_by_number(level: Isolation, machine: str) -> None:
-    """Mounts, keys, modules and their kind are not permitted; io_uring and clone3 do not exist."""
+def test_dangerous_calls_are_denied_by_number(level: Isolation, machine: str) -> None:
+    """Mounts, keys and modules are not permitted; io_uring and clone3 are not implemented."""
     numbers = seccomp.MACHINES[machine].numbers
     kept = {
         *seccomp.CHECKED_BY_ARGUMENT,
@@ -65,71 +65,71 @@ def test_dangerous_calls_are_refused_by_number(level: Isolation, machine: str) -
     for name, number in numbers.items():
         if name not in kept:
             answer = errno.ENOSYS if name in seccomp.REPORTED_ABSENT else errno.EPERM
-            assert verdict(level, machine, number) == refused(answer), name
+            assert verdict(level, machine, number) == denied(answer), name
     for name in kept - set(seccomp.CHECKED_BY_ARGUMENT):
         assert verdict(level, machine, numbers[name]) == seccomp.ALLOW
 
 
 @FOR_MACHINE
 def test_ordinary_calls_are_allowed(machine: str) -> None:
-    """Everything that is not named passes, the newest calls too."""
+    """All calls that are not listed, also the newest ones."""
     named = set(seccomp.MACHINES[machine].numbers.values())
     for number in set(range(500)) - named:
         assert verdict(Isolation.NAMESPACES, machine, number) == seccomp.ALLOW
 
 
 @FOR_MACHINE
-def test_new_namespaces_are_refused_and_new_threads_are_not(machine: str) -> None:
-    """The flags decide, whatever stands in the upper half of the argument."""
+def test_new_namespaces_are_denied_and_new_threads_allowed(machine: str) -> None:
+    """The flags decide; the upper half of the argument is ignored."""
     numbers = seccomp.MACHINES[machine].numbers
     for bit in (0x20000, *(1 << n for n in range(25, 31))):
         for flags in (bit, bit | 17, bit | 1 << 40):
             for name in ("clone", "unshare"):
-                said = verdict(Isolation.NAMESPACES, machine, numbers[name], flags)
-                assert said == refused(errno.EPERM)
+                decision = verdict(Isolation.NAMESPACES, machine, numbers[name], flags)
+                assert decision == denied(errno.EPERM)
     thread = 0x3D0F00
     assert verdict(Isolation.NAMESPACES, machine, numbers["clone"], thread) == seccomp.ALLOW
     assert verdict(Isolation.NAMESPACES, machine, numbers["clone"], 17) == seccomp.ALLOW
     assert verdict(Isolation.NAMESPACES, machine, numbers["unshare"], 0x600) == seccomp.ALLOW
     time = verdict(Isolation.NAMESPACES, machine, numbers["unshare"], 0x80)
-    assert time == refused(errno.EPERM)
+    assert time == denied(errno.EPERM)
 
 
 @FOR_MACHINE
 def test_sockets_are_allowed_by_family(machine: str) -> None:
-    """Only kinds that a network namespace confines; none at all where there is no namespace."""
+    """Only families that a network namespace confines; none without a namespace."""
     make = seccomp.MACHINES[machine].numbers["socket"]
     pair = seccomp.MACHINES[machine].numbers["socketpair"]
     fine = {socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK}
     for family in range(64):
-        expected = seccomp.ALLOW if family in fine else refused(errno.EAFNOSUPPORT)
+        expected = seccomp.ALLOW if family in fine else denied(errno.EAFNOSUPPORT)
         assert verdict(Isolation.NAMESPACES, machine, make, family) == expected
-        assert verdict(Isolation.LANDLOCK, machine, make, family) == refused(errno.EAFNOSUPPORT)
-        expected = seccomp.ALLOW if family == socket.AF_UNIX else refused(errno.EAFNOSUPPORT)
+        assert verdict(Isolation.LANDLOCK, machine, make, family) == denied(errno.EAFNOSUPPORT)
+        expected = seccomp.ALLOW if family == socket.AF_UNIX else denied(errno.EAFNOSUPPORT)
         assert verdict(Isolation.LANDLOCK, machine, pair, family) == expected
     assert verdict(Isolation.NAMESPACES, machine, make, AF_VSOCK | 1 << 32) != seccomp.ALLOW
 
 
 @FOR_MACHINE
-def test_nobody_types_into_a_terminal_for_somebody_else(machine: str) -> None:
-    """TIOCSTI and TIOCLINUX are refused, other requests are not."""
+def test_injection_into_a_terminal_is_denied(machine: str) -> None:
+    """TIOCSTI and TIOCLINUX fail; other requests are allowed."""
     number = seccomp.MACHINES[machine].numbers["ioctl"]
     for request in (0x5412, 0x541C, 0x5412 | 1 << 32):
-        assert verdict(Isolation.NAMESPACES, machine, number, 0, request) == refused(errno.EPERM)
+        assert verdict(Isolation.NAMESPACES, machine, number, 0, request) == denied(errno.EPERM)
     assert verdict(Isolation.NAMESPACES, machine, number, 0x5412, 0x5413) == seccomp.ALLOW
 
 
-def test_calls_of_another_convention_are_turned_away() -> None:
-    """Their numbers mean other calls, so no list of ours fits them."""
+def test_calls_of_another_abi_are_denied() -> None:
+    """Their numbers mean other calls."""
     level, i386, x32 = Isolation.NAMESPACES, 0x40000003, 0x40000000
     assert verdict(level, "x86_64", 20, audit=i386) == seccomp.KILL_PROCESS
     assert verdict(level, "aarch64", 20, audit=0x40000028) == seccomp.KILL_PROCESS
-    assert verdict(level, "x86_64", x32 | 39) == refused(errno.ENOSYS)
-    assert verdict(level, "x86_64", -1) == refused(errno.ENOSYS)
+    assert verdict(level, "x86_64", x32 | 39) == denied(errno.ENOSYS)
+    assert verdict(level, "x86_64", -1) == denied(errno.ENOSYS)
 
 
-def test_there_is_no_filter_for_a_machine_whose_calls_are_unknown() -> None:
-    """Numbers of one architecture mean other calls on the next."""
+def test_unknown_architecture_has_no_filter() -> None:
+    """Numbers of one architecture mean other calls on another."""
     assert seccomp.build_filter(Isolation.NAMESPACES, "riscv64") is None
 
 
@@ -148,7 +148,7 @@ UNTRIED = ("ioctl", "socket", "socketpair", "mq_open", "msgget", "semget", "shmg
 
 
 async def test_sessions_run_under_the_filter(isolated: Sandbox, python: str) -> None:
-    """Each call on the list, really made, is answered by the filter."""
+    """Each listed call, really made, fails."""
     if HERE not in seccomp.MACHINES:
         pytest.skip(f"there is no filter for {HERE}")
     numbers = seccomp.MACHINES[HERE].numbers
@@ -163,10 +163,8 @@ async def test_sessions_run_under_the_filter(isolated: Sandbox, python: str) -> 
     assert status.stdout.split()[1::2] == [b"2", b"2"]
 
 
-async def test_sockets_that_no_namespace_confines_cannot_be_made(
-    isolated: Sandbox, python: str
-) -> None:
-    """A virtual machine's socket to its host, and the kernel's own cryptography, are refused."""
+async def test_unconfined_socket_families_are_denied(isolated: Sandbox, python: str) -> None:
+    """Sockets to the hypervisor, and the kernel's cryptography."""
     code = """
 import socket
 for family in (1, 2, 10, 16, 17, 38, 40, 44):
@@ -195,17 +193,17 @@ print(ctypes.CFUNCTYPE(ctypes.c_int)(address)())
 
 @pytest.mark.skipif(HERE != "x86_64", reason="about the older calls of this processor family")
 async def test_thirty_two_bit_calls_end_the_process(isolated: Sandbox, python: str) -> None:
-    """The kernel would take them for calls with other numbers."""
+    """The filter would take them for calls with other numbers."""
     done = await isolated.run([python, "-c", INT_0X80], timeout=10)
 
     assert done.stdout == b"begun\n"
     assert done.exit_code in (128 + 31, 128 + 11)  # 11 where the kernel has no such calls
 
 
-async def test_programs_that_use_threads_and_subprocesses_work_under_the_filter(
+async def test_threads_and_subprocesses_work_under_the_filter(
     isolated: Sandbox, python: str
 ) -> None:
-    """What has no way around the filter has a way with it."""
+    """Programs fall back to the allowed calls."""
     code = (
         "import subprocess, threading, multiprocessing as m;"
         "t = threading.Thread(target=print, args=('thread',)); t.start(); t.join();"

@@ -1,4 +1,4 @@
-"""Programs that keep running while the service talks to them, and what they may read."""
+"""Processes that the service talks to while they run, and the directories they may read."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from agentbay_local.sandbox.host.pipes import Pipe
 
 
-async def rest(pipe: Pipe) -> bytes:
+async def read_rest(pipe: Pipe) -> bytes:
     """Read to the end."""
     read = bytearray()
     while data := await asyncio.wait_for(pipe.read(), 20):
@@ -42,8 +42,8 @@ async def rest(pipe: Pipe) -> bytes:
     return bytes(read)
 
 
-async def test_spawned_program_is_talked_to_in_both_directions(sandbox: Sandbox) -> None:
-    """A line in, a line out, as often as one likes; the end of input ends it."""
+async def test_spawned_process_exchanges_lines(sandbox: Sandbox) -> None:
+    """Any number of lines; the end of its input ends it."""
     script = "while read line; do echo got $line; done; echo end >&2; exit 4"
     async with await sandbox.spawn(script) as program:
         for word in (b"one", b"two"):
@@ -51,16 +51,16 @@ async def test_spawned_program_is_talked_to_in_both_directions(sandbox: Sandbox)
             assert await program.stdout.read() == b"got " + word + b"\n"
         program.stdin.close()
 
-        assert await rest(program.stderr) == b"end\n"
+        assert await read_rest(program.stderr) == b"end\n"
         assert [await program.wait(), await program.wait()] == [4, 4]
         assert program.exited
 
 
 async def test_megabytes_pass_in_both_directions_at_once(sandbox: Sandbox) -> None:
-    """Neither side blocks the other, and no byte is lost or moved."""
+    """Neither side blocks the other, and every byte arrives in order."""
     data = os.urandom(3_000_000)
     async with await sandbox.spawn(["cat"]) as program:
-        reading = asyncio.ensure_future(rest(program.stdout))
+        reading = asyncio.ensure_future(read_rest(program.stdout))
         await program.stdin.write(data)
         program.stdin.close()
 
@@ -68,8 +68,8 @@ async def test_megabytes_pass_in_both_directions_at_once(sandbox: Sandbox) -> No
 
 
 @contextlib.contextmanager
-def pairs(count: int) -> Iterator[list[tuple[socket.socket, socket.socket]]]:
-    """Give connected sockets, closed afterwards."""
+def socket_pairs(count: int) -> Iterator[list[tuple[socket.socket, socket.socket]]]:
+    """Return connected sockets, closed afterwards."""
     made = [socket.socketpair() for _ in range(count)]
     yield made
     for pair in made:
@@ -77,34 +77,34 @@ def pairs(count: int) -> Iterator[list[tuple[socket.socket, socket.socket]]]:
             end.close()
 
 
-async def test_descriptors_arrive_as_three_and_upwards(sandbox: Sandbox) -> None:
-    """Each is the one that was meant, beside the streams, and the script may be long."""
+async def test_passed_descriptors_start_at_three(sandbox: Sandbox) -> None:
+    """In the given order, also with a long script."""
     filler = "#" * 200_000
     script = "for n in 3 4 5 6; do echo number $n >&$n; done\n"
-    with pairs(4) as made:
+    with socket_pairs(4) as made:
         fds = [far.fileno() for _, far in made]
         for text in (script, script + filler):
             async with await sandbox.spawn(text, fds=fds) as program:
                 assert await program.wait() == 0
-            said = [near.recv(100) for near, _ in made]
-            assert said == [f"number {n}\n".encode() for n in range(3, 7)]
+            received = [near.recv(100) for near, _ in made]
+            assert received == [f"number {n}\n".encode() for n in range(3, 7)]
         with pytest.raises(InvalidRequest, match="fds"):
             await sandbox.spawn("true", fds=[*fds, fds[0]])
 
 
-async def test_nothing_but_what_was_given_is_inherited(isolated: Sandbox) -> None:
-    """A program sees its streams and its extras, and none of another program's."""
-    with pairs(1) as ((_, far),):
+async def test_only_passed_descriptors_are_inherited(isolated: Sandbox) -> None:
+    """A program has its streams and its extra descriptors, and none of other programs."""
+    with socket_pairs(1) as ((_, far),):
         async with (
             await isolated.spawn(["sleep", "300"], fds=[far.fileno()]),
             await isolated.spawn("ls /proc/self/fd", fds=[far.fileno()]) as program,
         ):
             # The last is ls reading the directory.
-            assert (await rest(program.stdout)).split() == [b"0", b"1", b"2", b"3", b"4"]
+            assert (await read_rest(program.stdout)).split() == [b"0", b"1", b"2", b"3", b"4"]
 
 
 async def test_signals_reach_the_group_and_kill_the_whole_session(sandbox: Sandbox) -> None:
-    """SIGINT can be caught; SIGKILL leaves nothing of the program."""
+    """SIGINT can be caught; SIGKILL leaves no process."""
     script = "trap 'echo caught' INT; echo ready; while :; do sleep 0.05; done"
     async with await sandbox.spawn(script) as program:
         assert await program.stdout.read() == b"ready\n"
@@ -116,7 +116,7 @@ async def test_signals_reach_the_group_and_kill_the_whole_session(sandbox: Sandb
 
 
 async def test_leaving_the_block_kills_the_program(sandbox: Sandbox) -> None:
-    """Its pipes are closed, and it and its children are gone."""
+    """Its pipes are closed, and its children are gone."""
     sleep = unique_sleep()
     async with await sandbox.spawn(f"{sleep} & {sleep}") as program:
         pass
@@ -130,8 +130,8 @@ async def test_leaving_the_block_kills_the_program(sandbox: Sandbox) -> None:
         await program.stdin.write(b"x")
 
 
-async def test_writing_to_a_program_that_has_ended_is_a_problem(sandbox: Sandbox) -> None:
-    """Nobody reads any more, and the writer is told."""
+async def test_writing_to_an_ended_program_raises(sandbox: Sandbox) -> None:
+    """Nobody reads any more."""
     async with await sandbox.spawn("exec <&-; echo closed; sleep 300") as program:
         assert await program.stdout.read() == b"closed\n"
         with pytest.raises(SandboxOSError) as caught:
@@ -140,8 +140,8 @@ async def test_writing_to_a_program_that_has_ended_is_a_problem(sandbox: Sandbox
     assert caught.value.errno == errno.EPIPE
 
 
-async def test_close_ends_who_reads_and_who_writes(sandbox: Sandbox) -> None:
-    """Nobody waits for a descriptor that is gone, or for one that took its number."""
+async def test_close_wakes_readers_and_writers(sandbox: Sandbox) -> None:
+    """A closed descriptor number could be reused under them."""
     program = await sandbox.spawn(["sleep", "300"])
     reading = asyncio.ensure_future(program.stdout.read())
     writing = asyncio.ensure_future(program.stdin.write(b"x" * 1_000_000))
@@ -155,7 +155,7 @@ async def test_close_ends_who_reads_and_who_writes(sandbox: Sandbox) -> None:
 
 
 async def test_program_that_cannot_be_started_leaves_nothing(sandbox: Sandbox) -> None:
-    """The error names what is missing, and no descriptor stays open."""
+    """The error names the missing program, and no descriptor stays open."""
     before = open_count()
     with pytest.raises(SandboxOSError, match="no-such-program"):
         await sandbox.spawn(["no-such-program"])
@@ -166,7 +166,7 @@ async def test_program_that_cannot_be_started_leaves_nothing(sandbox: Sandbox) -
 
 
 async def test_cancelled_start_is_undone(sandbox: Sandbox) -> None:
-    """A program started for somebody who no longer waits is killed."""
+    """The started program is killed."""
     sleep = unique_sleep()
     for _ in range(10):
         starting = asyncio.ensure_future(sandbox.spawn(sleep.split()))
@@ -180,90 +180,86 @@ async def test_cancelled_start_is_undone(sandbox: Sandbox) -> None:
 
 
 async def test_spawned_program_ends_with_its_sandbox(sandbox: Sandbox) -> None:
-    """The pipes end and who waits is told; a paused session starts nothing."""
+    """The pipes end and waits fail; a paused session starts nothing."""
     program = await sandbox.spawn(["sleep", "300"])
     await sandbox.pause()
     with pytest.raises(SandboxPaused):
         await sandbox.spawn(["true"])
     await sandbox.close()
 
-    assert await rest(program.stdout) == b""
+    assert await read_rest(program.stdout) == b""
     with pytest.raises(SandboxGone):
         await program.wait()
     await program.close()
 
 
 def spec(root: Path, **read_only: Path) -> SandboxSpec:
-    """Describe a sandbox that may read directories, each named by its last part below /opt."""
-    shown = {f"/opt/shown/{name}": path for name, path in read_only.items()}
-    return SandboxSpec(root, private_uid(str(root)), read_only=shown)
+    """Return a specification with read-only directories, each below /opt by its last part."""
+    displayed = {f"/opt/shown/{name}": path for name, path in read_only.items()}
+    return SandboxSpec(root, private_uid(str(root)), read_only=displayed)
 
 
 async def test_read_only_directory_can_be_read_and_not_written(
     isolating: None, tmp_path: Path
 ) -> None:
     """Also below a directory that only its owner may enter."""
-    shown = tmp_path / "closed" / "shown"
-    shown.mkdir(parents=True)
-    (shown / "f").write_text("text")
-    (shown / "f").chmod(0o666)
-    shown.chmod(0o777)
-    shown.parent.chmod(0o700)
+    displayed = tmp_path / "closed" / "shown"
+    displayed.mkdir(parents=True)
+    (displayed / "f").write_text("text")
+    (displayed / "f").chmod(0o666)
+    displayed.chmod(0o777)
+    displayed.parent.chmod(0o700)
     backend = BubblewrapBackend()
-    async with await backend.start(spec(tmp_path / "root", here=shown)) as sandbox:
+    async with await backend.start(spec(tmp_path / "root", here=displayed)) as sandbox:
         read = await sandbox.run("cat /opt/shown/here/f", timeout=10)
         write = await sandbox.run("echo x >> /opt/shown/here/f || rm /opt/shown/here/f", timeout=10)
     await backend.close()
 
     assert read.stdout == b"text"
     assert b"Read-only file system" in write.stderr
-    assert (shown / "f").read_text() == "text"
+    assert (displayed / "f").read_text() == "text"
 
 
-async def test_link_planted_on_the_way_does_not_move_what_is_shown(
-    isolating: None, tmp_path: Path
-) -> None:
-    """What a session put where a directory is to be shown is put right at the next start."""
-    shown = tmp_path / "shown"
-    shown.mkdir()
-    (shown / "f").write_text("text")
-    shown.chmod(0o755)
+async def test_planted_link_does_not_redirect_a_mount(isolating: None, tmp_path: Path) -> None:
+    """A link of the session at a mount point is replaced at the next start."""
+    displayed = tmp_path / "shown"
+    displayed.mkdir()
+    (displayed / "f").write_text("text")
+    displayed.chmod(0o755)
     backend = BubblewrapBackend()
     for _ in range(2):
-        async with await backend.start(spec(tmp_path / "root", here=shown)) as sandbox:
+        async with await backend.start(spec(tmp_path / "root", here=displayed)) as sandbox:
             assert (await sandbox.run("cat /opt/shown/here/f", timeout=10)).stdout == b"text"
             plant = "mv shown was$$ && ln -s ../../oldroot/tmp shown"
             assert (await sandbox.run(plant, cwd="/opt", timeout=10)).exit_code == 0
     await backend.close()
 
 
-async def test_services_own_python_runs_in_a_session(isolating: None, tmp_path: Path) -> None:
-    """With what it needs, and a directory of packages, wherever they lie on the host."""
+async def test_python_of_the_service_runs_in_a_session(isolating: None, tmp_path: Path) -> None:
+    """With its libraries and a directory of packages, anywhere on the host."""
     packages = tmp_path / "packages"
     packages.mkdir()
     (packages / "shown_here.py").write_text("word = 'imported'")
     own = current_interpreter()
-    shown = {"/opt/packages": packages}
+    displayed = {"/opt/packages": packages}
     if own.needs is not None:
-        shown[str(own.needs)] = own.needs
+        displayed[str(own.needs)] = own.needs
     code = "import sys, shown_here; print(shown_here.word, sys.version_info[:2], flush=True)"
     backend = BubblewrapBackend()
-    asked = SandboxSpec(tmp_path / "root", private_uid("own"), read_only=shown)
-    async with await backend.start(asked) as sandbox:
+    requests = SandboxSpec(tmp_path / "root", private_uid("own"), read_only=displayed)
+    async with await backend.start(requests) as sandbox:
         env = {"PYTHONPATH": "/opt/packages"}
         async with await sandbox.spawn([str(own.program), "-c", code], env=env) as program:
-            said = (await rest(program.stdout)).decode()
-            read_stderr = await rest(program.stderr)
+            received = (await read_rest(program.stdout)).decode()
+            read_stderr = await read_rest(program.stderr)
     await backend.close()
 
-    assert (said, read_stderr) == (f"imported {tuple(sys.version_info[:2])}\n", b"")
+    assert (received, read_stderr) == (f"imported {tuple(sys.version_info[:2])}\n", b"")
 
 
 @pytest.mark.parametrize("inside", ["/", "relative", "/opt/../etc", "/opt//x", "/usr/x", "/proc"])
-async def test_read_only_refuses_places_that_are_taken_or_unclear(
-    tmp_path: Path, inside: str
-) -> None:
-    """Before anything is started."""
+async def test_invalid_read_only_path_is_rejected(tmp_path: Path, inside: str) -> None:
+    """Nothing is started."""
     backend = BubblewrapBackend()
     with pytest.raises(InvalidRequest, match="read_only"):
         await backend.start(
@@ -275,7 +271,7 @@ async def test_read_only_refuses_places_that_are_taken_or_unclear(
 
 
 async def test_programs_leave_no_descriptor_behind(backend: Backend, tmp_path: Path) -> None:
-    """Twenty starts, at every level: none here, and none in the agent."""
+    """Twenty starts at every level leak none in the service and none in the agent."""
     async with await backend.start(SandboxSpec(tmp_path / "r", private_uid("fds"))) as sandbox:
 
         async def once() -> None:

@@ -1,4 +1,4 @@
-"""Surveys of a tree, and what a session takes: the same at every level."""
+"""Surveys of a tree and resource usage, the same at every level."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MIB = 1024 * 1024
 
 @pytest.fixture
 async def sandbox(backend: Backend, tmp_path: Path) -> AsyncIterator[Sandbox]:
-    """A sandbox of each level, with limits of its own."""
+    """Return a sandbox of each level, with limits."""
     limits = Limits(memory_bytes=300 * MIB, disk_bytes=100 * MIB)
     spec = SandboxSpec(tmp_path / "root", private_uid("survey"), limits)
     async with await backend.start(spec) as sandbox:
@@ -38,8 +38,8 @@ async def write(sandbox: Sandbox, path: str, content: bytes) -> None:
         os.close(file)
 
 
-async def test_a_survey_describes_a_directory_and_all_below_it(sandbox: Sandbox) -> None:
-    """By absolute paths, also when the question was a relative one."""
+async def test_survey_describes_a_directory_and_its_tree(sandbox: Sandbox) -> None:
+    """With absolute paths, also for a relative question."""
     await write(sandbox, "top/a", b"12")
     await write(sandbox, "top/sub/汉\n", b"")
     found = await sandbox.survey("top")
@@ -49,7 +49,7 @@ async def test_a_survey_describes_a_directory_and_all_below_it(sandbox: Sandbox)
     assert found[f"{top}/sub"].is_dir
 
 
-async def test_writing_to_a_file_changes_its_mark_and_no_other(sandbox: Sandbox) -> None:
+async def test_writing_changes_the_stamp_of_that_file_only(sandbox: Sandbox) -> None:
     """So does replacing it."""
     await write(sandbox, "/tmp/t/a", b"old")
     await write(sandbox, "/tmp/t/b", b"old")
@@ -62,16 +62,16 @@ async def test_writing_to_a_file_changes_its_mark_and_no_other(sandbox: Sandbox)
     assert (await sandbox.survey("/tmp/t"))["/tmp/t/b"].inode != after["/tmp/t/b"].inode
 
 
-async def test_the_survey_of_a_file_is_itself_and_of_nothing_empty(sandbox: Sandbox) -> None:
-    """What goes while it is looked at is no error either."""
+async def test_survey_of_a_file_or_a_missing_path(sandbox: Sandbox) -> None:
+    """A file is its own survey; a missing path has none."""
     await write(sandbox, "/tmp/file", b"x")
     assert set(await sandbox.survey("/tmp/file")) == {"/tmp/file"}
     assert await sandbox.survey("/tmp/none") == {}
     assert await sandbox.survey("/tmp/file/below") == {}
 
 
-async def test_a_tree_larger_than_a_packet_is_surveyed(sandbox: Sandbox) -> None:
-    """With directories below directories."""
+async def test_survey_may_exceed_a_packet(sandbox: Sandbox) -> None:
+    """With nested directories."""
     directory = "/home/wuying/many"
     for number in range(300):
         await write(sandbox, f"{directory}/{'x' * 200}{number}", b"")
@@ -79,8 +79,8 @@ async def test_a_tree_larger_than_a_packet_is_surveyed(sandbox: Sandbox) -> None
     assert len(await sandbox.survey(directory)) == 1 + 300 + 40
 
 
-async def test_consumption_is_of_the_session_and_beside_its_limits(sandbox: Sandbox) -> None:
-    """Disk as it is written, processor time as it is spent."""
+async def test_usage_is_reported_with_the_limits(sandbox: Sandbox) -> None:
+    """Disk as it is written, processor time as it is used."""
     before = await sandbox.consumption()
     await write(sandbox, "/tmp/big", b"x" * 5 * MIB)
     await sandbox.run("i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done", timeout=60)

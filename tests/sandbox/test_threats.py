@@ -1,4 +1,4 @@
-"""What a hostile session tries, one test for each row of the threat table."""
+"""Attempts of a hostile session, one test for each row of the threat table."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ if TYPE_CHECKING:
     from .conftest import Starting
 
 
-async def out(sandbox: Sandbox, command: str) -> str:
-    """Run a command and return all it said."""
+async def output(sandbox: Sandbox, command: str) -> str:
+    """Run a command and return its output."""
     done = await sandbox.run(command, timeout=30)
     return (done.stdout + done.stderr).decode(errors="replace")
 
 
-async def test_environment_of_the_service_is_nowhere_to_be_read(
+async def test_environment_of_the_service_is_not_readable(
     start_isolated: Starting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not in the first process, not in any other, not in the command's own."""
+    """Neither in the first process, nor in another, nor in the command's own."""
     secret = secrets.token_hex(8)
     monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", secret)
     async with start_isolated() as sandbox:
-        said = await out(sandbox, "cat /proc/[0-9]*/environ | tr '\\0' '\\n'; env")
+        answer = await output(sandbox, "cat /proc/[0-9]*/environ | tr '\\0' '\\n'; env")
 
-    assert "USER=wuying" in said
-    assert secret not in said
+    assert "USER=wuying" in answer
+    assert secret not in answer
 
 
 async def test_host_paths_are_not_in_any_command_line(isolated: Sandbox, tmp_path: Path) -> None:
-    """The arguments of the first process tell nothing about the host."""
-    said = await out(isolated, "cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
+    """The arguments of the first process reveal nothing about the host."""
+    answer = await output(isolated, "cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
 
-    assert "inside.agent" in said
-    assert str(tmp_path) not in said
-    assert "bwrap" not in said
+    assert "inside.agent" in answer
+    assert str(tmp_path) not in answer
+    assert "bwrap" not in answer
 
 
 async def test_kernel_settings_cannot_be_written(isolated: Sandbox) -> None:
-    """A writable core_pattern would be a root command on the host."""
+    """A writable core_pattern would run commands as root of the host."""
     before = core_pattern()
     done = await isolated.run("echo '|/tmp/x' > /proc/sys/kernel/core_pattern", timeout=10)
 
@@ -54,42 +54,42 @@ async def test_kernel_settings_cannot_be_written(isolated: Sandbox) -> None:
 
 
 def core_pattern() -> str:
-    """Read what the host does with a core dump."""
+    """Return the core pattern of the host."""
     return Path("/proc/sys/kernel/core_pattern").read_text()
 
 
 async def test_sessions_cannot_see_each_others_files(start_isolated: Starting) -> None:
-    """The same path is another file in another session, and none leads over."""
+    """The same path is another file in another session."""
     marker = f"marker-{secrets.token_hex(8)}"
     async with start_isolated("one") as one, start_isolated("two") as two:
         await one.run(f"touch /tmp/{marker} /dev/shm/{marker} ~/{marker}", timeout=10)
-        mine = await out(one, f"find / -name '{marker}' 2>/dev/null")
-        theirs = await out(two, f"find / -name '{marker}' 2>/dev/null")
+        mine = await output(one, f"find / -name '{marker}' 2>/dev/null")
+        theirs = await output(two, f"find / -name '{marker}' 2>/dev/null")
 
     assert len(mine.split()) == 3
     assert theirs == ""
 
 
 async def test_files_of_the_host_are_out_of_reach(isolated: Sandbox, tmp_path: Path) -> None:
-    """Its temporary files, its root's home, its passwords and its devices are not there."""
+    """Temporary files, the home of root, passwords and devices."""
     (tmp_path / "file").write_text("host")
 
-    assert "No such file" in await out(isolated, f"cat {tmp_path}/file")
-    assert await out(isolated, "ls -A /tmp") == ""
-    assert "No such file" in await out(isolated, "cat /etc/shadow")
-    assert "No such file" in await out(isolated, "ls /root /sys /boot")
-    assert await out(isolated, "find /dev -type b") == ""
+    assert "No such file" in await output(isolated, f"cat {tmp_path}/file")
+    assert await output(isolated, "ls -A /tmp") == ""
+    assert "No such file" in await output(isolated, "cat /etc/shadow")
+    assert "No such file" in await output(isolated, "ls /root /sys /boot")
+    assert await output(isolated, "find /dev -type b") == ""
 
 
 async def test_system_directories_are_read_only(isolated: Sandbox) -> None:
-    """The host's /usr and the session's /etc cannot be changed."""
+    """The host's /usr and the session's /etc."""
     for path in ("/usr/x", "/usr/bin/sh", "/etc/x", "/etc/passwd", "/etc/ssl/x"):
         assert (await isolated.run(f"echo > {path}", timeout=10)).exit_code != 0
 
 
 async def test_processes_of_the_host_are_invisible(isolated: Sandbox) -> None:
     """The session sees its agent and its own commands."""
-    pids = await out(isolated, "ls -d /proc/[0-9]*")
+    pids = await output(isolated, "ls -d /proc/[0-9]*")
 
     assert len(pids.split()) < 6
     assert f"/proc/{os.getpid()}\n" not in pids or os.getpid() < 10
@@ -102,26 +102,26 @@ async def test_loopback_services_of_the_host_are_unreachable(
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         code = f"import socket; socket.create_connection(('127.0.0.1', {port}), 5)"
-        said = await out(isolated, f'{python} -c "{code}"')
+        answer = await output(isolated, f'{python} -c "{code}"')
 
-    assert "Error" in said
+    assert "Error" in answer
 
 
 async def test_abstract_sockets_of_the_host_are_unreachable(isolated: Sandbox, python: str) -> None:
-    """They have no path, so only a network namespace keeps them away."""
+    """They have no path, so only a network namespace hides them."""
     name = f"agentbay-{secrets.token_hex(8)}"
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(f"\0{name}")
         server.listen()
         code = f"import socket; socket.socket(socket.AF_UNIX).connect('\\\\0{name}')"
-        said = await out(isolated, f'{python} -c "{code}"')
+        answer = await output(isolated, f'{python} -c "{code}"')
 
-    assert "ConnectionRefusedError" in said
+    assert "ConnectionRefusedError" in answer
 
 
 async def test_session_has_no_privileges_and_cannot_get_any(isolated: Sandbox) -> None:
-    """No capability, no new privileges, no user namespace in which there would be some."""
-    status = await out(isolated, "grep -E 'Cap|NoNewPrivs' /proc/self/status")
+    """No capability, no new privileges, and no user namespace."""
+    status = await output(isolated, "grep -E 'Cap|NoNewPrivs' /proc/self/status")
 
     assert "NoNewPrivs:\t1" in status
     caps = [line.split()[1] for line in status.splitlines() if line.startswith("Cap")]
@@ -130,9 +130,9 @@ async def test_session_has_no_privileges_and_cannot_get_any(isolated: Sandbox) -
 
 
 async def test_no_descriptor_of_the_service_is_inherited(isolated: Sandbox) -> None:
-    """A command has its three streams; the agent has nothing but its own pipes and socket."""
-    own = await out(isolated, "ls /proc/self/fd")
-    agent = await out(isolated, "ls -l /proc/1/fd | grep -o -- '-> .*'")
+    """A command has three streams; the agent has only its pipes and its socket."""
+    own = await output(isolated, "ls /proc/self/fd")
+    agent = await output(isolated, "ls -l /proc/1/fd | grep -o -- '-> .*'")
 
     assert own.split() == ["0", "1", "2", "3"]  # the third is ls reading the directory
     assert agent
@@ -157,7 +157,7 @@ while True:
 
 
 async def test_fork_bomb_stops_at_the_limit(start_isolated: Starting, python: str) -> None:
-    """No more processes than allowed, and when it is killed the session can be used again."""
+    """After it is killed, the session can be used again."""
     async with start_isolated(processes=24) as sandbox:
         bomb = await sandbox.run([python, "-c", BOMB], timeout=6)
         emptied = "until [ $(ls /proc | grep -c '^[0-9]') -lt 6 ]; do :; done"
@@ -171,16 +171,16 @@ async def test_fork_bomb_stops_at_the_limit(start_isolated: Starting, python: st
 async def test_limits_hold_in_every_command(start_isolated: Starting) -> None:
     """They are hard limits, so a command cannot raise them."""
     async with start_isolated(open_files=100, file_bytes=4096) as sandbox:
-        said = await out(sandbox, "ulimit -Hn; ulimit -Hc; ulimit -n 200 || echo refused")
+        answer = await output(sandbox, "ulimit -Hn; ulimit -Hc; ulimit -n 200 || echo refused")
         big = await sandbox.run("head -c 100000 /dev/zero > big", timeout=10)
 
-    assert said.split()[:2] == ["100", "0"]
-    assert "ulimit" in said
+    assert answer.split()[:2] == ["100", "0"]
+    assert "ulimit" in answer
     assert big.exit_code != 0
 
 
 async def test_session_survives_its_own_kill_of_everything(isolated: Sandbox) -> None:
-    """The agent is the first process, which nothing inside can kill or stop."""
+    """The agent is process 1, which nothing inside can kill or stop."""
     await isolated.run("kill -9 -1", timeout=10)
     await isolated.run("kill -9 1; kill -STOP 1; kill -TERM 1", timeout=10)
 
@@ -188,30 +188,30 @@ async def test_session_survives_its_own_kill_of_everything(isolated: Sandbox) ->
     assert not isolated.dead.is_set()
 
 
-async def test_links_planted_in_the_root_do_not_lead_the_next_start_outside(
+async def test_planted_links_do_not_redirect_the_next_start(
     start_isolated: Starting, tmp_path: Path
 ) -> None:
-    """What stands where the host's directories go is put right before the next start."""
+    """Files at the mount points are replaced before the start."""
     async with start_isolated() as sandbox:
         await sandbox.run("rm /bin /lib64; mkdir /bin; ln -s /tmp /lib64", timeout=10)
     for name in ("etc", "usr", "proc"):
         (tmp_path / "root" / name).rmdir()
         (tmp_path / "root" / name).symlink_to("../../oldroot")
     async with start_isolated() as sandbox:
-        assert await out(sandbox, "id -un") == "wuying\n"
+        assert await output(sandbox, "id -un") == "wuying\n"
     assert not list((tmp_path / "root" / "etc").iterdir())
 
 
 async def test_mount_points_of_the_session_belong_to_its_user(isolated: Sandbox) -> None:
-    """It may create directories anywhere in its own root."""
-    assert await out(isolated, "mkdir -p /app/code /mnt/data && touch /app/code/f") == ""
+    """It may create directories anywhere in its root."""
+    assert await output(isolated, "mkdir -p /app/code /mnt/data && touch /app/code/f") == ""
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has something to drop")
 async def test_session_runs_under_a_private_user_when_the_service_is_root(
     isolated: Sandbox, tmp_path: Path
 ) -> None:
-    """What the session creates belongs on the host to nobody known."""
+    """Its files belong to a user id that nobody else has."""
     await isolated.run("touch ~/f", timeout=10)
 
     assert (tmp_path / "root/home/wuying/f").stat().st_uid >= 1_900_000_000

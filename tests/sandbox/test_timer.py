@@ -1,4 +1,4 @@
-"""A deadline that stands still while its session is paused."""
+"""Timers that stand still while their session is paused."""
 
 from __future__ import annotations
 
@@ -16,47 +16,47 @@ if TYPE_CHECKING:
 
 @attrs.define
 class Handle:
-    """What a loop returns for a later call."""
+    """The handle of a scheduled call."""
 
     due: float
     cancelled: bool = False
 
     def when(self) -> float:
-        """Say when the call is due."""
+        """Return the time of the call."""
         return self.due
 
     def cancel(self) -> None:
-        """Do not call."""
+        """Cancel the call."""
         self.cancelled = True
 
 
 @attrs.define
-class Clock:
+class FakeLoop:
     """A loop whose time the test sets."""
 
     now: float = 0.0
     handles: list[Handle] = attrs.field(factory=list)
 
     def time(self) -> float:
-        """Say what time it is."""
+        """Return the time."""
         return self.now
 
     def call_later(self, delay: float, _: Callable[[], None]) -> Handle:
-        """Note a later call."""
+        """Record a later call."""
         self.handles.append(Handle(self.now + delay))
         return self.handles[-1]
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Give the loop that timers find running."""
-    one = Clock()
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeLoop:
+    """Return the loop that timers use."""
+    one = FakeLoop()
     monkeypatch.setattr(asyncio, "get_running_loop", lambda: one)
     return one
 
 
-def test_paused_timer_goes_on_with_what_was_left(clock: Clock) -> None:
-    """Four of ten seconds were used, so six are left however long the pause was."""
+def test_paused_timer_continues_with_the_remaining_time(clock: FakeLoop) -> None:
+    """Four of ten seconds were used, so six remain after a pause of any length."""
     timer = PausableTimer(10, lambda: None)
     clock.now = 4
     timer.pause()
@@ -67,7 +67,7 @@ def test_paused_timer_goes_on_with_what_was_left(clock: Clock) -> None:
     assert [handle.cancelled for handle in clock.handles] == [True, False]
 
 
-def test_pausing_and_resuming_twice_is_pausing_and_resuming(clock: Clock) -> None:
+def test_pause_and_resume_are_idempotent(clock: FakeLoop) -> None:
     """Neither loses time nor calls twice."""
     timer = PausableTimer(10, lambda: None)
     timer.resume()
@@ -81,8 +81,8 @@ def test_pausing_and_resuming_twice_is_pausing_and_resuming(clock: Clock) -> Non
     assert [handle.due for handle in clock.handles] == [10, 12]
 
 
-def test_restarted_timer_has_all_its_new_time(clock: Clock) -> None:
-    """What was left of the first time does not count."""
+def test_restarted_timer_has_all_its_new_time(clock: FakeLoop) -> None:
+    """The rest of the earlier time does not count."""
     timer = PausableTimer(10, lambda: None)
     clock.now = 10
     timer.restart(5, lambda: None)

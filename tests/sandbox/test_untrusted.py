@@ -1,4 +1,4 @@
-"""An agent that a hostile session has taken over, talking to the service."""
+"""A compromised agent that talks to the service."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ ENTRY = {
 
 
 @asynccontextmanager
-async def conversation() -> AsyncIterator[tuple[AgentClient, socket.socket]]:
-    """Give the service's end of a channel, and the other end to lie on."""
+async def channel_pair() -> AsyncIterator[tuple[AgentClient, socket.socket]]:
+    """Return the service's end of a channel, and the end of the hostile agent."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     channel = AgentClient(ours)
     try:
@@ -66,25 +66,25 @@ async def conversation() -> AsyncIterator[tuple[AgentClient, socket.socket]]:
         theirs.close()
 
 
-def say(liar: socket.socket, message: object, fds: list[int] | None = None) -> None:
-    """Send anything at all."""
+def send_packet(liar: socket.socket, message: object, fds: list[int] | None = None) -> None:
+    """Send any packet."""
     data = message if isinstance(message, bytes) else json.dumps(message).encode()
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
     liar.sendmsg([data], rights)
 
 
-@given(said=st.binary(min_size=1, max_size=200) | JSON.map(lambda one: json.dumps(one).encode()))
+@given(packet=st.binary(min_size=1, max_size=200) | JSON.map(lambda one: json.dumps(one).encode()))
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_any_packet_ends_in_an_answer_or_a_sandbox_error(said: bytes) -> None:
-    """Whatever arrives, the caller gets an answer or a typed error, and never waits for ever."""
+def test_any_packet_ends_in_an_answer_or_a_sandbox_error(packet: bytes) -> None:
+    """The caller gets an answer or a typed error, and never waits for ever."""
 
     async def scene() -> None:
-        async with conversation() as (channel, liar):
-            asked = asyncio.ensure_future(channel.request("stat", {}, within=0.2))
+        async with channel_pair() as (channel, liar):
+            pending = asyncio.ensure_future(channel.request("stat", {}, within=0.2))
             await asyncio.sleep(0)
-            say(liar, said)
+            send_packet(liar, packet)
             try:
-                (await asked).close()
+                (await pending).close()
             except SandboxError:
                 return
 
@@ -94,7 +94,7 @@ def test_any_packet_ends_in_an_answer_or_a_sandbox_error(said: bytes) -> None:
 @given(fields=JSON)
 @settings(max_examples=200, deadline=None)
 def test_any_answer_is_a_value_or_malformed(fields: Any) -> None:
-    """The decoders raise one error, whatever they are given."""
+    """The decoders raise one error for any input."""
     for decode in (
         replies.parse_entry,
         replies.parse_paths,
@@ -109,8 +109,8 @@ def test_any_answer_is_a_value_or_malformed(fields: Any) -> None:
 
 
 @pytest.mark.parametrize("name", [field.name for field in attrs.fields(Entry)])
-def test_entry_needs_every_field_with_its_own_type(name: str) -> None:
-    """A bool is no number and a number no string."""
+def test_entry_needs_every_field_with_its_type(name: str) -> None:
+    """A bool is not a number, and a number is not a string."""
     assert replies.parse_entry(ENTRY).path == "/f"
     wrong: list[object] = [None, [], {}, "x" if type(ENTRY[name]) is not str else 1, True]
     for value in wrong:
@@ -120,7 +120,7 @@ def test_entry_needs_every_field_with_its_own_type(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "packet",
     [
         b"not json",
         b"[1]",
@@ -135,38 +135,38 @@ def test_entry_needs_every_field_with_its_own_type(name: str) -> None:
         b"x" * 100_000,
     ],
 )
-async def test_malformed_packet_ends_the_conversation(said: bytes) -> None:
-    """The caller is told at once, and so is whoever owns the sandbox."""
-    async with conversation() as (channel, liar):
+async def test_malformed_packet_closes_the_channel(packet: bytes) -> None:
+    """The caller and the owner of the sandbox are notified at once."""
+    async with channel_pair() as (channel, liar):
         broken = asyncio.Event()
         channel.on_disconnect = broken.set
-        asked = asyncio.ensure_future(channel.request("stat", {}, within=30))
+        pending = asyncio.ensure_future(channel.request("stat", {}, within=30))
         await asyncio.sleep(0)
-        say(liar, said)
+        send_packet(liar, packet)
 
         with pytest.raises(SandboxGone):
-            await asyncio.wait_for(asked, 5)
+            await asyncio.wait_for(pending, 5)
         assert broken.is_set()
         with pytest.raises(SandboxGone):
             channel.begin("stat", {})
 
 
-async def test_silence_ends_at_the_deadline() -> None:
-    """An agent that never answers does not hold its caller."""
-    async with conversation() as (channel, _):
+async def test_silent_agent_runs_into_the_deadline() -> None:
+    """The caller does not wait longer."""
+    async with channel_pair() as (channel, _):
         with pytest.raises(SandboxTimeout):
             await channel.request("stat", {}, within=0.05)
 
 
 async def test_reply_can_be_abandoned_twice() -> None:
     """The second time does nothing, whether the answer has come or not."""
-    async with conversation() as (channel, liar):
+    async with channel_pair() as (channel, liar):
         before = open_count()
         early, late, last = (channel.begin("open", {}) for _ in range(3))
         early.close()
         early.close()
-        say(liar, {"id": late.id}, [liar.fileno()])
-        say(liar, {"id": last.id})
+        send_packet(liar, {"id": late.id}, [liar.fileno()])
+        send_packet(liar, {"id": last.id})
         await last.wait(30)
         late.close()
         late.close()
@@ -174,47 +174,47 @@ async def test_reply_can_be_abandoned_twice() -> None:
         await until_open_at_most(before)
 
 
-async def test_full_socket_holds_nobody() -> None:
-    """Requests to an agent that never reads wait for their deadline and are then forgotten."""
-    async with conversation() as (channel, _):
-        asked = [channel.request("stat", {"path": "x" * 20_000}, within=0.2) for _ in range(100)]
-        results = await asyncio.gather(*asked, return_exceptions=True)
+async def test_full_socket_does_not_block() -> None:
+    """Requests to an agent that never reads time out and are forgotten."""
+    async with channel_pair() as (channel, _):
+        pending = [channel.request("stat", {"path": "x" * 20_000}, within=0.2) for _ in range(100)]
+        results = await asyncio.gather(*pending, return_exceptions=True)
 
     assert {SandboxTimeout} == {type(one) for one in results}
 
 
-async def test_answers_to_nobody_are_dropped_with_their_descriptors() -> None:
-    """Greetings with gifts, unknown ids and repeated answers leave nothing behind."""
-    async with conversation() as (channel, liar):
+async def test_unexpected_answers_are_dropped_with_their_descriptors() -> None:
+    """Second greetings, unknown ids and repeated answers leave nothing behind."""
+    async with channel_pair() as (channel, liar):
         before = open_count()
-        say(liar, {"ready": True}, [liar.fileno()])
+        send_packet(liar, {"ready": True}, [liar.fileno()])
         for _ in range(20):
-            say(liar, {"id": 999}, [liar.fileno(), liar.fileno()])
-        asked = asyncio.ensure_future(channel.request("stat", {}, within=30))
+            send_packet(liar, {"id": 999}, [liar.fileno(), liar.fileno()])
+        pending = asyncio.ensure_future(channel.request("stat", {}, within=30))
         await asyncio.sleep(0)
-        say(liar, {"id": 1, "n": 1})
-        say(liar, {"id": 1, "n": 2}, [liar.fileno()])
+        send_packet(liar, {"id": 1, "n": 1})
+        send_packet(liar, {"id": 1, "n": 2}, [liar.fileno()])
 
-        assert (await asked).fields["n"] == 1
+        assert (await pending).fields["n"] == 1
         await asyncio.sleep(0)
         await until_open_at_most(before)
 
 
-async def test_too_many_descriptors_end_the_conversation_and_are_closed() -> None:
-    """No answer needs more than a few."""
-    async with conversation() as (channel, liar):
+async def test_too_many_descriptors_close_the_channel() -> None:
+    """They are closed; no answer needs more than a few."""
+    async with channel_pair() as (channel, liar):
         before = open_count()
-        asked = asyncio.ensure_future(channel.request("open", {}, within=30))
+        pending = asyncio.ensure_future(channel.request("open", {}, within=30))
         await asyncio.sleep(0)
-        say(liar, {"id": 1}, [liar.fileno()] * 50)
+        send_packet(liar, {"id": 1}, [liar.fileno()] * 50)
 
         with pytest.raises(SandboxGone):
-            await asked
+            await pending
         await until_open_at_most(before - 1)  # the channel's own socket
 
 
 @pytest.mark.parametrize("kind", ["pipe", "directory", "short", "long", "negative", "not-json"])
-async def test_payload_of_the_wrong_kind_or_size_is_refused(kind: str) -> None:
+async def test_payload_of_the_wrong_kind_or_size_is_rejected(kind: str) -> None:
     """A pipe would block, a directory cannot be read, a wrong size would be read past."""
     read, write = os.pipe()
     file = os.memfd_create("payload")
@@ -223,12 +223,12 @@ async def test_payload_of_the_wrong_kind_or_size_is_refused(kind: str) -> None:
     sizes = {"short": 5, "long": 2**40, "negative": -1, "directory": os.fstat(place).st_size}
     sent = {"pipe": read, "directory": place}.get(kind, file)
     try:
-        async with conversation() as (channel, liar):
-            asked = asyncio.ensure_future(channel.request("list", {}, within=30))
+        async with channel_pair() as (channel, liar):
+            pending = asyncio.ensure_future(channel.request("list", {}, within=30))
             await asyncio.sleep(0)
-            say(liar, {"large": sizes.get(kind, 9)}, [sent])
+            send_packet(liar, {"large": sizes.get(kind, 9)}, [sent])
             with pytest.raises(SandboxGone, match="agent"):
-                await asked
+                await pending
     finally:
         for fd in (read, write, file, place):
             os.close(fd)
@@ -236,7 +236,7 @@ async def test_payload_of_the_wrong_kind_or_size_is_refused(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["fifo", "directory", "device", "read-only", "none", "two"])
 def test_opened_file_is_checked_again(kind: str, tmp_path: Path) -> None:
-    """Only one regular file, open for what was asked, is handed to the caller."""
+    """Only a single regular file, open in the requested mode, reaches the caller."""
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "f").touch()
     place = {"fifo": tmp_path / "fifo", "directory": tmp_path, "device": Path("/dev/zero")}
@@ -252,17 +252,17 @@ def test_opened_file_is_checked_again(kind: str, tmp_path: Path) -> None:
 
 
 async def test_end_of_the_agent_fails_every_request() -> None:
-    """All who wait are told."""
-    async with conversation() as (channel, liar):
-        asked = [asyncio.ensure_future(channel.request("stat", {}, within=30)) for _ in range(5)]
+    """All pending requests raise."""
+    async with channel_pair() as (channel, liar):
+        pending = [asyncio.ensure_future(channel.request("stat", {}, within=30)) for _ in range(5)]
         await asyncio.sleep(0)
         liar.close()
-        results = await asyncio.gather(*asked, return_exceptions=True)
+        results = await asyncio.gather(*pending, return_exceptions=True)
 
     assert [SandboxGone] * 5 == [type(one) for one in results]
 
 
-def test_answer_larger_than_the_service_reads_becomes_an_error(
+def test_oversized_answer_becomes_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """An honest agent knows the limit, so a huge listing does not end its session."""
