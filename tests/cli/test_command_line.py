@@ -77,11 +77,11 @@ def test_ps_needs_a_ledger_that_is_switched_on(
 
 
 @pytest.mark.parametrize(
-    ("seconds", "shown"), [(-5, "0s"), (59, "59s"), (60, "1m"), (7200, "2h"), (200_000, "2d")]
+    ("seconds", "expected"), [(-5, "0s"), (59, "59s"), (60, "1m"), (7200, "2h"), (200_000, "2d")]
 )
-def test_ages_are_rounded_down_to_the_largest_unit(seconds: float, shown: str) -> None:
+def test_ages_are_rounded_down_to_the_largest_unit(seconds: float, expected: str) -> None:
     """A clock that was set back gives no negative age."""
-    assert sessions._age(seconds) == shown
+    assert sessions._age(seconds) == expected
 
 
 def test_reap_prints_its_result(

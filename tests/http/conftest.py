@@ -35,7 +35,7 @@ def _empty_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def scripted() -> Iterator[Script]:
-    """Give a scripted service."""
+    """Return a scripted service."""
     transport = Script()
     yield transport
     transport.end()
@@ -59,7 +59,7 @@ async def over_http(scripted: Script) -> AsyncIterator[None]:
 async def bays(
     request: pytest.FixtureRequest, scripted: Script, clock: InstantClock
 ) -> AsyncIterator[Bays]:
-    """Give a function that makes clients of the scripted service; they are closed at the end."""
+    """Return a function that makes clients of the scripted service; they are closed at the end."""
     transport = None if "over_http" in request.fixturenames else scripted
     clients: list[AsyncAgentBay] = []
 
@@ -75,19 +75,19 @@ async def bays(
 
 @pytest.fixture
 def bay(bays: Bays) -> AsyncAgentBay:
-    """Give a client of the service."""
+    """Return a client of the service."""
     return bays()
 
 
 @pytest.fixture
 def service(scripted: Script, clock: InstantClock) -> FakeService:
-    """Give a service that keeps its sessions."""
+    """Return a service that keeps its sessions."""
     return FakeService(scripted, clock)
 
 
 @pytest.fixture
 async def session(bay: AsyncAgentBay, scripted: Script) -> AsyncSession:
-    """Give a session that was looked up; the request for it is not recorded."""
+    """Return a session that was looked up; the request for it is not recorded."""
     scripted.ok("GetSession", {"SessionId": "s-1", "Status": "RUNNING"})
     found = (await bay.get("s-1")).session
     scripted.clear()
@@ -96,7 +96,7 @@ async def session(bay: AsyncAgentBay, scripted: Script) -> AsyncSession:
 
 @pytest.fixture
 def toolbox(session: AsyncSession, scripted: Script, tmp_path: Path) -> Toolbox:
-    """Give the session tools that work in a temporary directory."""
+    """Return the session tools that work in a temporary directory."""
     home = tmp_path / "home"
     home.mkdir()
     toolbox = Toolbox(home)
@@ -105,8 +105,8 @@ def toolbox(session: AsyncSession, scripted: Script, tmp_path: Path) -> Toolbox:
 
 
 @pytest.fixture
-def deaf_port() -> Iterator[int]:
-    """Give a port that nobody listens on, reserved for the time of the test."""
+def unused_port() -> Iterator[int]:
+    """Return a port without a server, reserved for the time of the test."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield taken.getsockname()[1]
@@ -114,5 +114,5 @@ def deaf_port() -> Iterator[int]:
 
 @pytest.fixture
 def api_key() -> str:
-    """Give the key of the clients, which must not be shown anywhere."""
+    """Return the key of the clients, which must not appear anywhere."""
     return API_KEY

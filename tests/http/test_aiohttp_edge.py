@@ -1,4 +1,4 @@
-"""The border to aiohttp: what its errors become, without a network.
+"""The interface to aiohttp: the translation of its errors, without a network.
 
 aioresponses 0.7.9 does not hand ``stream_writer`` to the responses of aiohttp 3.14
 (pnuckowski/aioresponses#289), so a response class that supplies one stands in for theirs.
@@ -45,7 +45,7 @@ class _Response(aiohttp.ClientResponse):
 
 @pytest.fixture
 def responses(monkeypatch: pytest.MonkeyPatch) -> Iterator[faking.aioresponses]:
-    """Give aioresponses, mended."""
+    """Return aioresponses with a response class that works."""
     monkeypatch.setattr(faking, "ClientResponse", _Response)
     with faking.aioresponses() as faked:
         yield faked
@@ -53,7 +53,7 @@ def responses(monkeypatch: pytest.MonkeyPatch) -> Iterator[faking.aioresponses]:
 
 @pytest.fixture
 async def edge() -> AsyncIterator[AsyncAgentBay]:
-    """Give a client that tries once."""
+    """Return a client that tries once."""
     async with AsyncAgentBay("akm-x", endpoint=_ENDPOINT, retry=RetryPolicy(attempts=1)) as bay:
         yield bay
 

@@ -1,4 +1,4 @@
-"""Contexts that a session is created with, or that are bound to it later."""
+"""Contexts of a session: given at its creation, or bound later."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def _download(context: str, status: str = "Success") -> dict[str, Any]:
 
 @pytest.fixture
 def binding(scripted: Script, session: AsyncSession) -> Script:
-    """Give a service that attaches contexts to a session."""
+    """Return a service that binds contexts to a session."""
     scripted.ok("BindContexts")
     return scripted
 
 
 async def test_bindings_are_listed(session: AsyncSession, scripted: Script) -> None:
-    """Each with the policy in the form of the wire."""
+    """Each with its policy as on the wire."""
     entry = {"ContextName": "data", "Policy": {"a": 1}, "BindTime": "2025-01-01"}
     scripted.ok("DescribeSessionContexts", [{"ContextId": "c-1", "Path": "/a", **entry}, {}])
     assert (await session.context.list_bindings()).bindings == [
@@ -49,7 +49,7 @@ async def test_bindings_are_listed(session: AsyncSession, scripted: Script) -> N
 
 
 async def test_bind_sends_and_waits_for_the_files(session: AsyncSession, binding: Script) -> None:
-    """The receipt proves that the files of what was bound have arrived."""
+    """The receipt proves that the files have arrived."""
     binding.tasks([], [_download("c-3")])
     policy = SyncPolicy(download_policy=DownloadPolicy(auto_download=True))
     result = await session.context.bind(ContextSync("c-3", "/c", policy))
@@ -61,10 +61,10 @@ async def test_bind_sends_and_waits_for_the_files(session: AsyncSession, binding
 
 
 @pytest.mark.parametrize("reason", ["wait_for_completion", "auto_download", "sync flag"])
-async def test_bind_does_not_wait_for_what_is_not_downloaded(
+async def test_bind_does_not_wait_without_a_download(
     session: AsyncSession, binding: Script, clock: InstantClock, reason: str
 ) -> None:
-    """No wait where none was asked for, or where no files will come."""
+    """If the caller did not ask for it, or the policy downloads nothing."""
     binding.tasks([])
     policy = SyncPolicy(download_policy=DownloadPolicy(auto_download=reason != "auto_download"))
     sync = ContextSync("c-3", "/c", policy, wait_for_completion=reason != "sync flag")
@@ -74,7 +74,7 @@ async def test_bind_does_not_wait_for_what_is_not_downloaded(
 
 
 async def test_bind_with_a_failed_download_fails(session: AsyncSession, binding: Script) -> None:
-    """A context that is bound but empty is not what was asked for."""
+    """The caller asked for a context with its files."""
     binding.tasks([], [_download("c-3", "Failed")])
     result = await session.context.bind(ContextSync("c-3", "/c"))
     assert isinstance(result.error, ContextSyncError)
@@ -83,10 +83,10 @@ async def test_bind_with_a_failed_download_fails(session: AsyncSession, binding:
 @pytest.mark.parametrize(
     ("contexts", "kind"), [((), InvalidArgumentError), (("c-1",), ArgumentTypeError)]
 )
-async def test_bind_refuses_what_is_no_context_sync(
+async def test_bind_needs_a_context_sync(
     session: AsyncSession, scripted: Script, contexts: Any, kind: type[Exception]
 ) -> None:
-    """Nothing, or an id, cannot be bound."""
+    """Nothing, or an id, is an error."""
     with pytest.raises(kind, match="contexts"):
         await session.context.bind(*contexts)
     assert scripted.requests == []
@@ -101,7 +101,7 @@ def _created(scripted: Script) -> None:
 async def test_create_sends_its_contexts_and_waits_for_their_files(
     bay: AsyncAgentBay, scripted: Script
 ) -> None:
-    """When create returns, the files are there."""
+    """The files are there when create returns."""
     _created(scripted)
     scripted.tasks([], [_download("c-1", "Running")], [_download("c-1")])
     syncs = [
@@ -128,7 +128,7 @@ async def test_create_sends_its_contexts_and_waits_for_their_files(
 async def test_create_fails_when_the_files_do_not_arrive(
     bay: AsyncAgentBay, scripted: Script, tasks: list[dict[str, Any]]
 ) -> None:
-    """The result is a failed one, and the session that nobody holds is deleted."""
+    """The result is a failure, and the session is deleted."""
     _created(scripted)
     scripted.tasks(tasks)
     params = CreateSessionParams(context_syncs=[ContextSync("c-1", "/a")])
@@ -138,7 +138,7 @@ async def test_create_fails_when_the_files_do_not_arrive(
     assert scripted.forms("DeleteSessionAsync") == [{"SessionId": "s-1"}]
 
 
-async def test_create_is_not_undone_because_the_service_lists_no_download(
+async def test_create_succeeds_without_a_listed_download(
     bay: AsyncAgentBay, scripted: Script
 ) -> None:
     """The service often lists none for an empty context."""
@@ -149,10 +149,8 @@ async def test_create_is_not_undone_because_the_service_lists_no_download(
     assert "DeleteSessionAsync" not in scripted.actions
 
 
-async def test_create_keeps_the_session_without_its_files_when_asked_to(
-    bay: AsyncAgentBay, scripted: Script
-) -> None:
-    """The result is a failed one all the same; it says which session that is."""
+async def test_keep_on_failure_keeps_the_session(bay: AsyncAgentBay, scripted: Script) -> None:
+    """The result is a failure nevertheless; it has the id of the session."""
     _created(scripted)
     scripted.tasks([_download("c-1", "Failed")])
     syncs = [ContextSync("c-1", "/a")]
@@ -162,10 +160,10 @@ async def test_create_keeps_the_session_without_its_files_when_asked_to(
     assert "DeleteSessionAsync" not in scripted.actions
 
 
-async def test_create_says_so_when_the_session_could_not_be_deleted(
+async def test_create_logs_a_session_that_could_not_be_deleted(
     bay: AsyncAgentBay, scripted: Script, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The reason of the failure is kept; the session that is left is named in the log."""
+    """The result keeps the first error."""
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
     scripted.fail("GetContextInfo", "Some.Code")
     scripted.fail("DeleteSessionAsync", "Other.Code")

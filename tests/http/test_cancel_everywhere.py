@@ -1,4 +1,4 @@
-"""A cancel at every moment of create, create_many, session(), sync and delete leaves no session.
+"""A cancel at every step of create, create_many, session(), sync and delete leaves no session.
 
 A moment is a suspension of the caller, or the start or end of a request or a pause anywhere in the
 library. Each piece of work is run once to count its moments, and then once for each of them.
@@ -34,7 +34,7 @@ _WITH_FILES = CreateSessionParams(context_syncs=[ContextSync("c-1", "/a")])
 
 
 class Moments:
-    """Counts the moments of a task, and cancels it at some of them.
+    """Counts the steps of a task, and cancels it at some of them.
 
     Args:
         cancels: At which, the first being 1.
@@ -46,7 +46,7 @@ class Moments:
         self._task: asyncio.Task[Any] | None = None
 
     async def run(self, work: Coroutine[Any, Any, Given]) -> Given:
-        """Carry the work out; return what it returned, or nothing if it was cancelled."""
+        """Run the task; return its result, or None if it was cancelled."""
         self._task = asyncio.create_task(self._stepped(work))
         try:
             return await self._task
@@ -56,7 +56,7 @@ class Moments:
             self._task = None
 
     def happen(self) -> None:
-        """Note a moment."""
+        """Count a step."""
         if self._task is not None and not self._task.done():
             self.count += 1
             if self.count in self._cancels:
@@ -71,7 +71,7 @@ class Moments:
 def _each_step(
     work: Coroutine[Any, Any, Any], happen: Callable[[], None]
 ) -> Generator[Any, Any, Any]:
-    """Run a coroutine, and say so whenever it is about to be suspended."""
+    """Run a coroutine, and call back before each suspension."""
     resume: Callable[[], Any] = lambda: work.send(None)  # noqa: E731  # it changes with each step
     while True:
         try:
@@ -186,7 +186,7 @@ _WORKS = [
 
 
 def _ids(given: Given) -> set[str]:
-    """Return the ids of what the caller holds now."""
+    """Return the ids of the sessions that the caller holds."""
     if given is None:
         return set()
     sessions = given if isinstance(given, list) else [given]
@@ -201,7 +201,7 @@ def attempt(
     service: FakeService,
     clock: InstantClock,
 ) -> Callable[..., Coroutine[Any, Any, Moments]]:
-    """Give what runs a piece of work, cancels it, and checks what is left of it."""
+    """Return a function that runs a task, cancels it, and checks the remaining sessions."""
     now: list[Moments] = []
     send, sleep = scripted.send, clock.sleep
 
@@ -242,10 +242,10 @@ def attempt(
 
 @pytest.mark.parametrize("work", _WORKS, ids=lambda work: work.__name__)
 @pytest.mark.parametrize("times", [1, 50])
-async def test_a_cancel_leaves_nothing_behind(
+async def test_a_cancel_leaves_no_session(
     attempt: Callable[..., Coroutine[Any, Any, Moments]], work: Work, times: int
 ) -> None:
-    """At every moment; also one that comes again at every moment of the clean-up."""
+    """At every step, also if another cancel comes at every step of the clean-up."""
     moments = (await attempt(work)).count
     assert moments >= 3
     for first in range(1, moments + 1):
@@ -253,10 +253,10 @@ async def test_a_cancel_leaves_nothing_behind(
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.001, 0.01, 0.05])
-async def test_a_time_limit_leaves_nothing_behind(
+async def test_a_time_limit_leaves_no_session(
     bay: AsyncAgentBay, service: FakeService, seconds: float
 ) -> None:
-    """``wait_for`` cancels, and hands the session over only if it was there in time."""
+    """``wait_for`` cancels, and returns the session only if it was there in time."""
     service.trouble("CreateMcpSession", "lost")
     held: set[str] = set()
     with suppress(asyncio.TimeoutError):
@@ -265,10 +265,10 @@ async def test_a_time_limit_leaves_nothing_behind(
     assert set(service.sessions) == held
 
 
-async def test_a_cancelled_task_group_leaves_nothing_behind(
+async def test_a_cancelled_task_group_leaves_no_session(
     bay: AsyncAgentBay, service: FakeService
 ) -> None:
-    """A group ends its tasks when it is cancelled, or one fails; their sessions go with them."""
+    """A group cancels its tasks when it is cancelled or one of them fails."""
 
     async def work(entered: Callable[[], None]) -> None:
         async with bay.session():
@@ -292,7 +292,7 @@ async def test_a_session_that_cannot_be_deleted_is_logged_and_stays_in_the_ledge
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """Only a service that is gone leaves a session behind."""
+    """Only an unreachable service leaves a session behind."""
     monkeypatch.setenv("AGENTBAY_LEDGER", str(tmp_path / "ledger.jsonl"))
     bay = bays()
     service.trouble("DeleteSessionAsync", *["unread"] * 99)

@@ -1,4 +1,4 @@
-"""What nobody holds any more is deleted, also by a service that is not well."""
+"""Clean-up of abandoned sessions, also by a failing service."""
 
 from __future__ import annotations
 
@@ -15,19 +15,17 @@ if TYPE_CHECKING:
     from agentbay_async import AsyncAgentBay
 
 
-async def test_a_service_that_is_not_well_is_asked_again_and_again(
-    bay: AsyncAgentBay, service: FakeService
-) -> None:
-    """After the block nobody holds the session, so one failed delete is not the end."""
+async def test_a_failed_delete_is_repeated(bay: AsyncAgentBay, service: FakeService) -> None:
+    """After the block nobody holds the session."""
     async with bay.session():
         service.trouble("DeleteSessionAsync", *["unread"] * 9)
     assert service.sessions == {}
 
 
-async def test_a_session_whose_files_could_not_be_saved_is_told_of_beside_the_error_of_the_block(
+async def test_a_failed_upload_is_logged_beside_the_error_of_the_block(
     bay: AsyncAgentBay, service: FakeService, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is left for whoever wants to save them, and the log names it."""
+    """The session stays so that its files can be saved, and the log names it."""
 
     async def work() -> None:
         async with bay.session(sync_context=True):
@@ -40,10 +38,10 @@ async def test_a_session_whose_files_could_not_be_saved_is_told_of_beside_the_er
     assert "s-1" in caplog.text
 
 
-async def test_a_delete_that_never_gets_through_is_told(
+async def test_a_delete_that_never_succeeds_is_reported(
     bay: AsyncAgentBay, service: FakeService, scripted: Script
 ) -> None:
-    """The wait is bounded, and the error says which session is left."""
+    """The wait is limited, and the error names the session."""
 
     async def work() -> None:
         async with bay.session():

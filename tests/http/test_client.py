@@ -31,10 +31,8 @@ _LIFETIME = {"Timeout": "30", "MaxRuntime": "720"}
 _GONE = "InvalidMcpSession.NotFound"
 
 
-async def test_create_sends_little_that_was_not_asked_for(
-    bay: AsyncAgentBay, scripted: Script
-) -> None:
-    """Statistics, the region, the library's labels, and an end that does not hang on anybody."""
+async def test_create_sends_few_fields_by_default(bay: AsyncAgentBay, scripted: Script) -> None:
+    """Statistics, the region, the library's labels, and a lifetime."""
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
     result = await bay.create()
     assert result.session.session_id == "s-1"
@@ -45,8 +43,8 @@ async def test_create_sends_little_that_was_not_asked_for(
     assert form["LoginRegionId"] == bay.region_id == "cn-hangzhou"
 
 
-async def test_create_tells_who_asks(bay: AsyncAgentBay, scripted: Script) -> None:
-    """The statistics are JSON, whatever characters the framework's name has."""
+async def test_create_sends_statistics(bay: AsyncAgentBay, scripted: Script) -> None:
+    """They are JSON, with any characters in the framework's name."""
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
     await bay.create(CreateSessionParams(framework='my "own" one'))
     assert json.loads(scripted.forms("CreateMcpSession")[0]["SdkStats"]) == {
@@ -69,10 +67,10 @@ async def test_create_tells_who_asks(bay: AsyncAgentBay, scripted: Script) -> No
         ({"lifecycle_policy": LifecyclePolicy(manual_release=True)}, {"ManualRelease": "true"}),
     ],
 )
-async def test_create_sends_what_was_asked_for(
+async def test_create_sends_its_parameters(
     bays: Bays, scripted: Script, params: dict[str, Any], sent: dict[str, str]
 ) -> None:
-    """Each parameter has its field, and brings no other along."""
+    """Each parameter has its field and adds no other."""
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
     (await bays(cfg=Config(reserved_labels=False)).create(CreateSessionParams(**params))).unwrap()
     (form,) = scripted.forms("CreateMcpSession")
@@ -83,7 +81,7 @@ async def test_create_sends_what_was_asked_for(
 async def test_the_deprecated_context_id_is_still_sent(
     bay: AsyncAgentBay, scripted: Script
 ) -> None:
-    """Old programs go on working, with a warning."""
+    """Old programs work, with a warning."""
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
     with pytest.warns(DeprecationWarning, match="context_syncs") as warned:
         params = CreateSessionParams(context_id="SdkCtx-1")
@@ -92,8 +90,10 @@ async def test_the_deprecated_context_id_is_still_sent(
     assert scripted.forms("CreateMcpSession")[0]["ContextId"] == "SdkCtx-1"
 
 
-async def test_a_created_session_knows_itself(bay: AsyncAgentBay, scripted: Script) -> None:
-    """What the answer says of the session can be read from it."""
+async def test_a_created_session_has_the_fields_of_the_answer(
+    bay: AsyncAgentBay, scripted: Script
+) -> None:
+    """They can be read without another request."""
     scripted.ok(
         "CreateMcpSession",
         {
@@ -122,7 +122,7 @@ async def test_a_created_session_knows_itself(bay: AsyncAgentBay, scripted: Scri
 async def test_an_answer_without_a_session_is_a_failed_create(
     bay: AsyncAgentBay, scripted: Script, data: object, reason: str
 ) -> None:
-    """The envelope may say success; what counts is a session to use."""
+    """Even if the envelope reports success."""
     scripted.ok("CreateMcpSession", data)
     result = await bay.create()
     assert isinstance(result.error, SessionError)
@@ -131,17 +131,15 @@ async def test_an_answer_without_a_session_is_a_failed_create(
 
 
 @pytest.mark.parametrize("params", [{}, {"labels": {}}, "linux_latest", 0])
-async def test_create_refuses_what_is_no_params(
-    bay: AsyncAgentBay, scripted: Script, params: Any
-) -> None:
-    """A dict where params belong is told at once, with nothing sent."""
+async def test_create_needs_params(bay: AsyncAgentBay, scripted: Script, params: Any) -> None:
+    """A dict raises at once, and nothing is sent."""
     with pytest.raises(ArgumentTypeError, match="CreateSessionParams"):
         await bay.create(params)
     assert scripted.requests == []
 
 
 async def test_get_reads_the_session(bay: AsyncAgentBay, scripted: Script) -> None:
-    """A session that is looked up knows its state and its URLs."""
+    """It has the state and the URLs."""
     scripted.ok(
         "GetSession",
         {"SessionId": "s-1", "Status": "PAUSED", "AppInstanceId": "ai", "ResourceUrl": "https://r"},
@@ -154,15 +152,15 @@ async def test_get_reads_the_session(bay: AsyncAgentBay, scripted: Script) -> No
     assert result.request_id == "REQ-GetSession"
 
 
-async def test_get_keeps_the_id_that_was_asked_for(bay: AsyncAgentBay, scripted: Script) -> None:
-    """An answer that leaves the id out is about the session that was asked for."""
+async def test_get_keeps_the_requested_id(bay: AsyncAgentBay, scripted: Script) -> None:
+    """The answer may omit it."""
     scripted.ok("GetSession", {})
     session = (await bay.get("s-1")).session
     assert (session.session_id, session.status, session.resource_url) == ("s-1", "", "")
 
 
 async def test_get_without_data_fails(bay: AsyncAgentBay, scripted: Script) -> None:
-    """A success that says nothing is no session."""
+    """A success without data is not a session."""
     scripted.ok("GetSession")
     result = await bay.get("s-1")
     assert isinstance(result.error, BadAnswerError)
@@ -181,10 +179,10 @@ async def test_get_without_data_fails(bay: AsyncAgentBay, scripted: Script) -> N
         (7, ArgumentTypeError),
     ],
 )
-async def test_a_bad_id_is_refused_before_anything_is_sent(
+async def test_an_invalid_id_is_rejected_before_anything_is_sent(
     bay: AsyncAgentBay, scripted: Script, session_id: Any, kind: type[Exception]
 ) -> None:
-    """Blank ids and dicts where an id belongs are the caller's mistake, everywhere."""
+    """Blank ids and dicts raise in every method."""
     for call in (bay.get, bay.delete, bay.pause, bay.resume):
         with pytest.raises(kind, match="session"):
             await call(session_id)
@@ -192,7 +190,7 @@ async def test_a_bad_id_is_refused_before_anything_is_sent(
 
 
 async def test_list_by_labels_returns_one_page(bay: AsyncAgentBay, scripted: Script) -> None:
-    """The page, its token and its counts are in the result; its ids too."""
+    """With its token, its counts and its ids."""
     data = [{"SessionId": "s-1", "ImageId": "i", "SessionStatus": "RUNNING"}, {"SessionId": "s-2"}]
     scripted.ok("ListSession", data, NextToken="t-2", MaxResults="2", TotalCount=5)
     params = ListSessionParams(max_results=2, labels={"a": "b"})
@@ -208,26 +206,26 @@ async def test_list_by_labels_returns_one_page(bay: AsyncAgentBay, scripted: Scr
 
 
 @pytest.mark.parametrize(("params", "labels"), [(None, "{}"), ({"a": "b"}, '{"a":"b"}')])
-async def test_list_by_labels_takes_plain_labels(
+async def test_list_by_labels_accepts_plain_labels(
     bay: AsyncAgentBay, scripted: Script, params: Any, labels: str
 ) -> None:
-    """Labels alone, or nothing, ask for the first page of ten."""
+    """Labels alone, or nothing, request the first page of ten."""
     scripted.ok("ListSession", [])
     result = await bay.list_by_labels(params)
     assert scripted.forms("ListSession") == [{"Labels": labels, "MaxResults": "10"}]
     assert (result.sessions, result.next_token, result.total_count) == ([], "", None)
 
 
-async def test_list_by_labels_passes_over_entries_without_an_id(
+async def test_list_by_labels_skips_entries_without_an_id(
     bay: AsyncAgentBay, scripted: Script
 ) -> None:
-    """What has no id cannot be used."""
+    """They cannot be used."""
     scripted.ok("ListSession", [{"SessionStatus": "RUNNING"}, {"SessionId": "s-2"}])
     assert (await bay.list_by_labels()).session_ids == ["s-2"]
 
 
 async def test_delete_waits_until_the_session_is_gone(bay: AsyncAgentBay, scripted: Script) -> None:
-    """The session is asked after until the service does not know it any more."""
+    """It polls until the service does not know the session any more."""
     scripted.ok("DeleteSessionAsync")
     scripted.ok("GetSessionDetail", {"Status": "DELETING"})
     scripted.ok("GetSessionDetail")
@@ -239,26 +237,26 @@ async def test_delete_waits_until_the_session_is_gone(bay: AsyncAgentBay, script
     assert scripted.forms("DeleteSessionAsync") == [{"SessionId": "s-1"}]
 
 
-async def test_a_client_shows_where_it_goes_and_not_who_asks(
+async def test_the_repr_of_a_client_has_the_endpoint_but_no_key(
     bay: AsyncAgentBay, scripted: Script, api_key: str
 ) -> None:
-    """The repr of a client is fit for a log."""
+    """It is fit for a log."""
     assert repr(bay) == f"AsyncAgentBay({scripted.endpoint!r})"
     assert api_key not in repr(bay)
 
 
-async def test_the_region_is_sent_with_what_is_made(bays: Bays, scripted: Script) -> None:
-    """The default region goes along where the protocol wants one."""
+async def test_the_region_is_sent(bays: Bays, scripted: Script) -> None:
+    """The default region is sent if the protocol requires one."""
     scripted.ok("GetContext", {"Id": "SdkCtx-1"})
     await bays().context.get("data", create=True)
     assert scripted.forms("GetContext")[0]["LoginRegionId"] == "cn-hangzhou"
 
 
 @pytest.mark.usefixtures("over_http")
-async def test_the_endpoint_local_stands_for_a_service_in_this_process(
+async def test_the_endpoint_local_starts_an_embedded_service(
     monkeypatch: pytest.MonkeyPatch, scripted: Script
 ) -> None:
-    """It is started by the first call, asked once where it is, and needs no key."""
+    """At the first call, once, and without a key."""
     started: list[ModuleType] = []
     module = ModuleType("agentbay_local.embedded")
 
@@ -277,10 +275,10 @@ async def test_the_endpoint_local_stands_for_a_service_in_this_process(
     assert b"Authorization=Bearer+akm-of-the-service" in scripted.requests[0].body
 
 
-async def test_pause_and_resume_take_a_session_or_its_id(
+async def test_pause_and_resume_accept_a_session_or_its_id(
     bay: AsyncAgentBay, scripted: Script
 ) -> None:
-    """The client's verbs are those of the session, under both names."""
+    """The client's methods are those of the session, under both names."""
     scripted.ok("PauseSessionAsync")
     scripted.ok("ResumeSessionAsync")
     scripted.ok("GetSession", {"SessionId": "s-1", "Status": "PAUSED"})

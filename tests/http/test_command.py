@@ -148,16 +148,16 @@ async def test_timed_out_command_says_so_and_keeps_its_output(
     assert result.stdout == "half"
 
 
-@pytest.mark.parametrize(("code", "told"), [(0, 1), (124, 124)])
+@pytest.mark.parametrize(("code", "expected"), [(0, 1), (124, 124)])
 async def test_failure_reported_by_the_tool_is_a_failure(
-    session: AsyncSession, scripted: Script, code: int, told: int
+    session: AsyncSession, scripted: Script, code: int, expected: int
 ) -> None:
     """An exit code of 0 is then reported as 1."""
     document = {"stdout": "part", "stderr": "timed out", "exit_code": code}
     _answers(scripted, json.dumps(document), error=True)
     result = await session.command.run("sleep 100")
     assert not result.success
-    assert (result.exit_code, result.stdout) == (told, "part")
+    assert (result.exit_code, result.stdout) == (expected, "part")
 
 
 async def test_reading_output_raises_if_nothing_ran(

@@ -1,4 +1,4 @@
-"""``bay.context``: stores by name and id, their pages, and clearing them."""
+"""``bay.context``: contexts by name and id, their pages, and clearing them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _RECORD = {
 
 
 async def test_get_by_name_does_not_create(bay: AsyncAgentBay, scripted: Script) -> None:
-    """A look-up says that it is none but a look-up."""
+    """The request says that it is a look-up only."""
     scripted.ok("GetContext", _RECORD)
     result = await bay.context.get("data")
     assert result.context == Context(
@@ -51,8 +51,10 @@ async def test_get_by_name_does_not_create(bay: AsyncAgentBay, scripted: Script)
     assert scripted.forms("GetContext") == [{"AllowCreate": "false", "Name": "data"}]
 
 
-async def test_get_with_create_makes_what_is_missing(bay: AsyncAgentBay, scripted: Script) -> None:
-    """Both spellings ask for the same, and name the region."""
+async def test_get_with_create_creates_a_missing_context(
+    bay: AsyncAgentBay, scripted: Script
+) -> None:
+    """Both spellings send the same, with the region."""
     scripted.ok("GetContext", _RECORD)
     await bay.context.get("data", create=True)
     await bay.context.create("data")
@@ -68,10 +70,10 @@ async def test_get_by_id(bay: AsyncAgentBay, scripted: Script) -> None:
 
 
 @pytest.mark.parametrize("data", [None, {}, {"Id": "", "Name": "data"}])
-async def test_an_empty_context_is_no_context(
+async def test_an_empty_answer_is_a_missing_context(
     bay: AsyncAgentBay, scripted: Script, data: object
 ) -> None:
-    """The service answers a look-up that found nothing with success and nothing in it."""
+    """The service answers a failed look-up with success and no data."""
     scripted.ok("GetContext", data)
     result = await bay.context.get("data")
     assert isinstance(result.error, ContextNotFoundError)
@@ -92,27 +94,27 @@ async def test_an_empty_context_is_no_context(
         {"context_id": "a b"},
     ],
 )
-async def test_a_look_up_that_cannot_be_meant_is_refused(
+async def test_an_invalid_look_up_is_rejected(
     bay: AsyncAgentBay, scripted: Script, arguments: dict[str, Any]
 ) -> None:
-    """Neither or both, blank, or an id to be created: nothing is sent."""
+    """Neither or both, blank, or an id with create: nothing is sent."""
     with pytest.raises(InvalidArgumentError):
         await bay.context.get(**arguments)
     assert scripted.requests == []
 
 
 @pytest.mark.parametrize("arguments", [{"name": 5}, {"context_id": {}}, {"name": "a", "create": 1}])
-async def test_a_look_up_of_the_wrong_type_is_refused(
+async def test_a_look_up_of_the_wrong_type_is_rejected(
     bay: AsyncAgentBay, scripted: Script, arguments: dict[str, Any]
 ) -> None:
-    """A dict where an id belongs, and a number where a flag belongs, raise."""
+    """A dict as an id, or a number as a flag, raises."""
     with pytest.raises(ArgumentTypeError):
         await bay.context.get(**arguments)
     assert scripted.requests == []
 
 
 async def test_list_returns_one_page(bay: AsyncAgentBay, scripted: Script) -> None:
-    """A page with its token and counts; entries without an id are passed over."""
+    """With its token and counts; entries without an id are skipped."""
     data = [_RECORD, {"Name": "no id"}]
     scripted.ok("ListContexts", data, NextToken="t-2", MaxResults=2, TotalCount=3)
     params = ContextListParams(max_results=2, next_token="t-1", session_id="s-1")
@@ -124,24 +126,24 @@ async def test_list_returns_one_page(bay: AsyncAgentBay, scripted: Script) -> No
     assert (result.next_token, result.max_results, result.total_count) == ("t-2", 2, 3)
 
 
-async def test_list_asks_for_ten_by_default(bay: AsyncAgentBay, scripted: Script) -> None:
-    """The first page of ten; no contexts is an empty page."""
+async def test_list_requests_ten_by_default(bay: AsyncAgentBay, scripted: Script) -> None:
+    """Without contexts the page is empty."""
     scripted.ok("ListContexts")
     result = await bay.context.list()
     assert scripted.forms("ListContexts") == [{"MaxResults": "10"}]
     assert (result.contexts, result.next_token, result.total_count) == ([], "", None)
 
 
-async def test_iterate_walks_every_page(bay: AsyncAgentBay, scripted: Script) -> None:
-    """All contexts of the account, page after page."""
+async def test_iterate_covers_every_page(bay: AsyncAgentBay, scripted: Script) -> None:
+    """All contexts of the account."""
     scripted.ok("ListContexts", [{"Id": "c-1"}, {"Id": "c-2"}], NextToken="t-2")
     scripted.ok("ListContexts", [{"Id": "c-3"}])
     assert [context.id async for context in bay.context.iterate()] == ["c-1", "c-2", "c-3"]
     assert [one.get("NextToken") for one in scripted.forms("ListContexts")] == [None, "t-2"]
 
 
-async def test_iterate_ends_when_a_token_comes_again(bay: AsyncAgentBay, scripted: Script) -> None:
-    """A service that goes in circles is left."""
+async def test_iterate_ends_if_a_token_repeats(bay: AsyncAgentBay, scripted: Script) -> None:
+    """A service that loops does not loop the client."""
     for _ in range(2):
         scripted.ok("ListContexts", [{"Id": "c-1"}], NextToken="t-2")
     scripted.ok("ListContexts", [])
@@ -150,10 +152,8 @@ async def test_iterate_ends_when_a_token_comes_again(bay: AsyncAgentBay, scripte
     assert len(scripted.requests) == 2
 
 
-async def test_update_gives_the_name_that_the_value_bears(
-    bay: AsyncAgentBay, scripted: Script
-) -> None:
-    """A context is renamed by a changed copy."""
+async def test_update_renames_a_context(bay: AsyncAgentBay, scripted: Script) -> None:
+    """To the name in the changed copy."""
     scripted.ok("ModifyContext")
     context = attrs.evolve(Context("SdkCtx-1", "old"), name="new")
     assert (await bay.context.update(context)).data is True
@@ -161,19 +161,19 @@ async def test_update_gives_the_name_that_the_value_bears(
 
 
 @pytest.mark.parametrize("context", [Context("SdkCtx-1"), "SdkCtx-1"])
-async def test_delete_takes_a_context_or_its_id(
+async def test_delete_accepts_a_context_or_its_id(
     bay: AsyncAgentBay, scripted: Script, context: Any
 ) -> None:
-    """Either names the context."""
+    """Both name the context."""
     scripted.ok("DeleteContext")
     assert (await bay.context.delete(context)).data is True
     assert scripted.forms("DeleteContext") == [{"Id": "SdkCtx-1"}]
 
 
-async def test_deleting_a_context_that_is_gone_is_a_success(
+async def test_deleting_a_missing_context_is_a_success(
     bay: AsyncAgentBay, scripted: Script
 ) -> None:
-    """The caller wanted it gone, and it is."""
+    """The caller wanted it gone."""
     scripted.fail("DeleteContext", _GONE)
     result = await bay.context.delete("SdkCtx-1")
     assert result.data is True
@@ -183,7 +183,7 @@ async def test_deleting_a_context_that_is_gone_is_a_success(
 async def test_clear_waits_until_the_files_are_gone(
     bay: AsyncAgentBay, scripted: Script, clock: InstantClock
 ) -> None:
-    """The state goes from clearing to available, and the wait with it."""
+    """Until the state is available again."""
     scripted.ok("ClearContext")
     for state in ("clearing", "pre-available", "clearing", "available"):
         scripted.ok("GetContext", {"Id": "c-1", "State": state})
@@ -193,18 +193,18 @@ async def test_clear_waits_until_the_files_are_gone(
     assert clock.sleeps == [0.05, 0.06, 0.06]
 
 
-async def test_clear_does_not_take_a_missing_state_for_an_end(
+async def test_clear_does_not_take_a_missing_state_for_the_end(
     bay: AsyncAgentBay, scripted: Script
 ) -> None:
-    """A context that does not say how it is may still be at it."""
+    """The context may still be clearing."""
     scripted.ok("ClearContext")
     scripted.ok("GetContext", {"Id": "c-1"})
     scripted.ok("GetContext", {"Id": "c-1", "State": "available"})
     assert (await bay.context.clear("c-1")).data == "available"
 
 
-async def test_clear_gives_up_in_time(bay: AsyncAgentBay, scripted: Script) -> None:
-    """The error is of its own class, and says how long was waited."""
+async def test_clear_times_out(bay: AsyncAgentBay, scripted: Script) -> None:
+    """The error has a special class and the timeout."""
     scripted.ok("ClearContext")
     scripted.ok("GetContext", {"Id": "c-1", "State": "clearing"})
     result = await bay.context.clear("c-1", timeout=10)
@@ -213,26 +213,26 @@ async def test_clear_gives_up_in_time(bay: AsyncAgentBay, scripted: Script) -> N
     assert "10 s" in result.error_message
 
 
-async def test_clear_reports_a_start_that_was_refused(bay: AsyncAgentBay, scripted: Script) -> None:
-    """A context that is not there cannot be cleared, and is not waited for."""
+async def test_clear_reports_a_rejected_start(bay: AsyncAgentBay, scripted: Script) -> None:
+    """A missing context cannot be cleared, and is not polled."""
     scripted.fail("ClearContext", _GONE)
     assert isinstance((await bay.context.clear("c-1")).error, ContextNotFoundError)
     assert scripted.actions == ["ClearContext"]
 
 
-async def test_clear_reports_a_context_that_is_lost_on_the_way(
+async def test_clear_reports_a_context_that_disappears(
     bay: AsyncAgentBay, scripted: Script
 ) -> None:
-    """A context that vanishes does not pass for a clear one."""
+    """It does not count as cleared."""
     scripted.ok("ClearContext")
     scripted.fail("GetContext", _GONE)
     assert isinstance((await bay.context.clear("c-1")).error, ContextNotFoundError)
 
 
-async def test_clearing_can_be_started_and_watched_by_hand(
+async def test_clearing_can_be_started_and_polled_separately(
     bay: AsyncAgentBay, scripted: Script
 ) -> None:
-    """Start, go on with something else, and ask for the state later."""
+    """Start it, and query the state later."""
     scripted.ok("ClearContext")
     scripted.ok("GetContext", {"Id": "c-1", "State": "available"})
     assert (await bay.context.start_clear("c-1")).data == "clearing"
@@ -255,10 +255,10 @@ _CALLS: dict[str, Callable[[AsyncAgentBay], Coroutine[Any, Any, Result[Any]]]] =
 
 @pytest.mark.parametrize("action", _CALLS)
 @pytest.mark.parametrize("status", [200, 400])
-async def test_a_refusal_is_a_failed_result_of_every_method(
+async def test_an_error_is_a_failed_result_of_every_method(
     bay: AsyncAgentBay, scripted: Script, action: str, status: int
 ) -> None:
-    """HTTP 200 with ``Success: false`` is a failure everywhere, without exception."""
+    """HTTP 200 with ``Success: false`` is always a failure."""
     scripted.fail(action, "Some.Code", "the reason", status=status)
     result = await _CALLS[action](bay)
     assert not result.success
@@ -277,10 +277,10 @@ async def test_a_refusal_is_a_failed_result_of_every_method(
         lambda bay: bay.context.start_clear(5),
     ],
 )
-async def test_values_of_the_wrong_type_are_refused(
+async def test_values_of_the_wrong_type_are_rejected(
     bay: AsyncAgentBay, scripted: Script, call: Callable[[AsyncAgentBay], Any]
 ) -> None:
-    """Nothing is sent for what cannot be meant."""
+    """Nothing is sent."""
     with pytest.raises(ArgumentTypeError):
         await call(bay)
     assert scripted.requests == []
@@ -288,7 +288,7 @@ async def test_values_of_the_wrong_type_are_refused(
 
 @pytest.mark.parametrize("name", ["", "  "])
 async def test_update_needs_a_name(bay: AsyncAgentBay, scripted: Script, name: str) -> None:
-    """A context is not renamed to nothing."""
+    """A blank name is an error."""
     with pytest.raises(InvalidArgumentError, match=r"context\.name"):
         await bay.context.update(Context("c-1", name))
     assert scripted.requests == []

@@ -1,4 +1,4 @@
-"""Releasing a session: waited for, idempotent, and never at the cost of its files."""
+"""Delete a session: the wait, idempotence, and the upload of its files."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ _GONE = "InvalidMcpSession.NotFound"
 
 
 @pytest.mark.parametrize("status", ["FINISH", "DELETED"])
-async def test_delete_is_over_when_the_session_says_so(
+async def test_delete_waits_for_a_final_state(
     session: AsyncSession, scripted: Script, status: str
 ) -> None:
-    """Both words for the end of a session end the wait."""
+    """Both final states end the wait."""
     scripted.ok("DeleteSessionAsync")
     scripted.ok("GetSessionDetail", {"Status": status})
     assert (await session.delete()).success
     assert len(scripted.requests) == 2
 
 
-async def test_deleting_what_is_gone_already_is_a_success(
+async def test_deleting_a_missing_session_is_a_success(
     session: AsyncSession, scripted: Script
 ) -> None:
-    """The caller wanted it gone, and it is."""
+    """The caller wanted it gone."""
     scripted.fail("DeleteSessionAsync", _GONE)
     result = await session.delete()
     assert result.success
     assert result.request_id == "REQ-DeleteSessionAsync"
 
 
-async def test_delete_gives_up_in_time(
+async def test_delete_times_out(
     session: AsyncSession, scripted: Script, clock: InstantClock
 ) -> None:
-    """A release that never ends is a failed result, and its wait is bounded."""
+    """A release that never ends is a failed result."""
     scripted.ok("DeleteSessionAsync")
     scripted.ok("GetSessionDetail", {"Status": "DELETING"})
     result = await session.delete(timeout=20)
@@ -65,17 +65,15 @@ def _upload(scripted: Script, status: str) -> None:
 
 
 async def test_delete_uploads_first_when_asked_to(session: AsyncSession, scripted: Script) -> None:
-    """The release is asked for only after the files are known to have arrived."""
+    """The release is sent only after the files have arrived."""
     _upload(scripted, "Success")
     assert (await session.delete(sync_context=True)).success
     assert scripted.forms("SyncContext") == [{"SessionId": "s-1", "Mode": "upload"}]
     assert scripted.actions[-2:] == ["DeleteSessionAsync", "GetSessionDetail"]
 
 
-async def test_delete_refuses_when_the_upload_failed(
-    session: AsyncSession, scripted: Script
-) -> None:
-    """Files that could not be saved are not thrown away; the error says how to insist."""
+async def test_delete_stops_when_the_upload_failed(session: AsyncSession, scripted: Script) -> None:
+    """The files are not lost; the error says how to force it."""
     _upload(scripted, "Failed")
     result = await session.delete(sync_context=True)
     assert isinstance(result.error, ContextSyncError)
@@ -85,19 +83,19 @@ async def test_delete_refuses_when_the_upload_failed(
     assert "DeleteSessionAsync" not in scripted.actions
 
 
-async def test_delete_goes_on_after_a_failed_upload_when_forced(
+async def test_forced_delete_continues_after_a_failed_upload(
     session: AsyncSession, scripted: Script
 ) -> None:
-    """Whoever insists loses the files and the session."""
+    """The caller accepts the loss of the files."""
     _upload(scripted, "Failed")
     assert (await session.delete(sync_context=True, force=True)).success
     assert "DeleteSessionAsync" in scripted.actions
 
 
-async def test_delete_with_upload_of_a_gone_session_does_not_claim_that_its_files_are_saved(
+async def test_delete_with_upload_of_a_missing_session_is_unknown(
     session: AsyncSession, scripted: Script
 ) -> None:
-    """Nobody can tell; the error says so, and how to go on."""
+    """The error says so, and how to continue."""
     scripted.fail("GetContextInfo", _GONE)
     result = await session.delete(sync_context=True)
     assert isinstance(result.error, SyncUnknownError)
@@ -105,10 +103,10 @@ async def test_delete_with_upload_of_a_gone_session_does_not_claim_that_its_file
     assert "force=True" in (result.error.hint or "")
 
 
-async def test_delete_with_upload_of_a_gone_session_succeeds_when_forced(
+async def test_forced_delete_with_upload_of_a_missing_session_succeeds(
     session: AsyncSession, scripted: Script
 ) -> None:
-    """The caller does not care about the files."""
+    """The caller accepts the loss of the files."""
     scripted.fail("GetContextInfo", _GONE)
     scripted.fail("DeleteSessionAsync", _GONE)
     assert (await session.delete(sync_context=True, force=True)).success
@@ -117,7 +115,7 @@ async def test_delete_with_upload_of_a_gone_session_succeeds_when_forced(
 async def test_delete_with_upload_needs_no_listed_task(
     session: AsyncSession, scripted: Script
 ) -> None:
-    """A living session for which the service lists no task is deleted."""
+    """A live session without a listed task is deleted."""
     scripted.ok("SyncContext")
     scripted.ok("DescribeSessionContexts", [{"ContextId": "c-1", "Path": "/mnt"}])
     scripted.tasks([])

@@ -103,7 +103,7 @@ async def test_errors_do_not_show_values(session: AsyncSession) -> None:
 
 async def test_metrics_are_parsed(session: AsyncSession, scripted: Script) -> None:
     """Under the names of any image; a missing number is ``None``."""
-    told = {
+    document = {
         "cpu_count": 2,
         "cpu_used_pct": 12.5,
         "mem_total": "4096",
@@ -116,7 +116,7 @@ async def test_metrics_are_parsed(session: AsyncSession, scripted: Script) -> No
         "disk_total": "much",
         "timestamp": "2026-11-22T12:00:00Z",
     }
-    scripted.ok("CallMcpTool", says(json.dumps(told)))
+    scripted.ok("CallMcpTool", says(json.dumps(document)))
     metrics = (await session.get_metrics()).metrics
     assert metrics == SessionMetrics(
         2, 12.5, 4096, 1024, None, None, 1.5, 2.0, 3.0, 4.0, "2026-11-22T12:00:00Z"
@@ -195,8 +195,8 @@ async def test_oss_failure_shows_no_secret(
     session: AsyncSession, scripted: Script, is_error: bool
 ) -> None:
     """Whether or not the tool marks it as an error."""
-    said = "Failed to use key-id with s3cret and t0ken"
-    scripted.ok("CallMcpTool", says(said, error=is_error))
+    text = "Failed to use key-id with s3cret and t0ken"
+    scripted.ok("CallMcpTool", says(text, error=is_error))
     result = await session.oss.env_init("key-id", "s3cret", "t0ken", region="cn")
     assert isinstance(result.error, ToolError)
     assert result.error_message == "Failed to use *** with *** and ***"

@@ -125,9 +125,9 @@ async def test_a_connection_that_breaks_after_the_request_is_lost(
     assert error.retryable
 
 
-async def test_a_refused_connection_has_failed(bays: Bays, deaf_port: int) -> None:
+async def test_a_refused_connection_has_failed(bays: Bays, unused_port: int) -> None:
     """Nothing reached the service."""
-    error = await _failure(bays(endpoint=f"http://127.0.0.1:{deaf_port}", retry=_ONCE))
+    error = await _failure(bays(endpoint=f"http://127.0.0.1:{unused_port}", retry=_ONCE))
     assert type(error) is ConnectionFailedError
     assert "Connect" in str(error)
 

@@ -468,7 +468,7 @@ async def test_invalid_arguments_of_git_are_rejected(
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"),
+    ("said", "masked"),
     [
         ("https://user:p@ss@host/r.git", "https://***@host/r.git"),
         ("'https://token@host/r.git' not found", "'https://***@host/r.git' not found"),
@@ -477,6 +477,6 @@ async def test_invalid_arguments_of_git_are_rejected(
         ("https://host/a@b", "https://host/a@b"),
     ],
 )
-def test_credentials_in_urls_are_masked(said: str, shown: str) -> None:
+def test_credentials_in_urls_are_masked(said: str, masked: str) -> None:
     """Also in the middle of a word, and if a password has an ``@``."""
-    assert parsing.mask_credentials(said) == shown
+    assert parsing.mask_credentials(said) == masked

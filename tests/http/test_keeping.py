@@ -1,4 +1,4 @@
-"""How long a session lives: known, kept up, warned of, and told when it is over."""
+"""The lifetime of a session: remaining time, keep-alive, the warning, and the end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _HOUR = CreateSessionParams(lifecycle_policy=LifecyclePolicy(10, 60))
 
 
 class SteppedClock:
-    """A clock that goes on only when it is told to."""
+    """A clock that only advances when the test moves it."""
 
     def __init__(self) -> None:
         self.now = 1_700_000_000.0
@@ -45,7 +45,7 @@ class SteppedClock:
         return self.now
 
     async def sleep(self, seconds: float) -> None:
-        """Wait until the clock was moved so far."""
+        """Wait until the clock has advanced that far."""
         if seconds <= 0:
             return
         due = asyncio.Event()
@@ -53,7 +53,7 @@ class SteppedClock:
         await due.wait()
 
     async def advance(self, seconds: float) -> None:
-        """Move on, waking one sleeper after the other, each at its time."""
+        """Advance, and wake the sleepers in order, each at its time."""
         end = self.now + seconds
         while True:
             await _turns()
@@ -72,20 +72,18 @@ async def _turns() -> None:
 
 @pytest.fixture
 def stepped() -> SteppedClock:
-    """Give a clock that goes on only when it is told to."""
+    """Return a clock that only advances when the test moves it."""
     return SteppedClock()
 
 
 @pytest.fixture
 async def kept(bays: Bays, service: FakeService, stepped: SteppedClock) -> AsyncSession:
-    """Give a session that lives for an hour."""
+    """Return a session with a lifetime of an hour."""
     return (await bays(clock=stepped).create(_HOUR)).session
 
 
-async def test_a_session_knows_how_long_it_lives_at_most(
-    kept: AsyncSession, stepped: SteppedClock
-) -> None:
-    """Of what was asked for, so much is left; and never less than nothing."""
+async def test_remaining_time_counts_down(kept: AsyncSession, stepped: SteppedClock) -> None:
+    """It never becomes negative."""
     assert kept.remaining == timedelta(hours=1)
     await stepped.advance(600)
     assert kept.remaining == timedelta(minutes=50)
@@ -100,10 +98,10 @@ async def test_a_session_knows_how_long_it_lives_at_most(
         CreateSessionParams(idle_release_timeout=90),
     ],
 )
-async def test_a_session_without_an_end_has_no_time_left_to_tell(
+async def test_remaining_time_is_none_without_a_limit(
     bay: AsyncAgentBay, service: FakeService, params: CreateSessionParams
 ) -> None:
-    """Nor has one that was only looked up."""
+    """Also for a session that was only looked up."""
     session = (await bay.create(params)).session
     assert session.remaining is None
     assert (await bay.get(session.session_id)).session.remaining is None
@@ -112,7 +110,7 @@ async def test_a_session_without_an_end_has_no_time_left_to_tell(
 async def test_a_session_is_kept_alive_while_a_block_runs(
     kept: AsyncSession, stepped: SteppedClock, scripted: Script
 ) -> None:
-    """Every minute, and not any more after the block."""
+    """Every minute, and not after the block."""
     async with kept.keep_alive_while(every=timedelta(minutes=1)):
         await stepped.advance(150)
         assert scripted.actions.count("RefreshSessionIdleTime") == 2
@@ -120,13 +118,13 @@ async def test_a_session_is_kept_alive_while_a_block_runs(
     assert scripted.actions.count("RefreshSessionIdleTime") == 2
 
 
-async def test_a_sign_of_life_that_fails_is_no_reason_to_stop(
+async def test_a_failed_keep_alive_does_not_stop_the_others(
     kept: AsyncSession,
     stepped: SteppedClock,
     scripted: Script,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It is told in the log; the next one may do."""
+    """It is logged; the next one may succeed."""
     scripted.clear()
     scripted.fail("RefreshSessionIdleTime", "Some.Code")
     scripted.ok("RefreshSessionIdleTime")
@@ -136,10 +134,10 @@ async def test_a_sign_of_life_that_fails_is_no_reason_to_stop(
     assert "could not be kept alive" in caplog.text
 
 
-async def test_a_session_that_ended_meanwhile_is_told_at_the_end(
+async def test_an_expired_session_raises_at_the_end_of_the_block(
     kept: AsyncSession, stepped: SteppedClock, service: FakeService, scripted: Script
 ) -> None:
-    """Nobody believes that work was done in a session that was not there."""
+    """The caller must not believe that the session was alive."""
 
     async def work() -> None:
         async with kept.keep_alive_while(every=60):
@@ -151,10 +149,10 @@ async def test_a_session_that_ended_meanwhile_is_told_at_the_end(
     assert scripted.actions.count("RefreshSessionIdleTime") == 1
 
 
-async def test_an_error_of_the_block_comes_first(
+async def test_an_error_of_the_block_is_raised_unchanged(
     kept: AsyncSession, stepped: SteppedClock, service: FakeService
 ) -> None:
-    """It is raised as it is, alone."""
+    """Not in a group with others."""
 
     async def work() -> None:
         async with kept.keep_alive_while(every=60):
@@ -167,7 +165,7 @@ async def test_an_error_of_the_block_comes_first(
 
 
 async def test_a_cancelled_block_ends_at_once(kept: AsyncSession, stepped: SteppedClock) -> None:
-    """What kept the session alive ends with it."""
+    """The keep-alive task ends with it."""
 
     async def work() -> None:
         async with kept.keep_alive_while():
@@ -180,8 +178,8 @@ async def test_a_cancelled_block_ends_at_once(kept: AsyncSession, stepped: Stepp
         await task
 
 
-async def test_the_end_is_warned_of_once(kept: AsyncSession, stepped: SteppedClock) -> None:
-    """In time to save what is to be saved."""
+async def test_the_warning_comes_once(kept: AsyncSession, stepped: SteppedClock) -> None:
+    """Early enough to save files."""
     warned: list[timedelta] = []
     async with kept.keep_alive_while(every=600, warn=warned.append, warn_before=300):
         await stepped.advance(3299)
@@ -192,8 +190,8 @@ async def test_the_end_is_warned_of_once(kept: AsyncSession, stepped: SteppedClo
     assert len(warned) == 1
 
 
-async def test_a_warning_may_be_awaited(kept: AsyncSession, stepped: SteppedClock) -> None:
-    """It has time to do something about it."""
+async def test_a_warning_callback_may_be_async(kept: AsyncSession, stepped: SteppedClock) -> None:
+    """The coroutine is awaited."""
     done = asyncio.Event()
 
     async def save(_: timedelta) -> None:
@@ -204,10 +202,8 @@ async def test_a_warning_may_be_awaited(kept: AsyncSession, stepped: SteppedCloc
         await asyncio.wait_for(done.wait(), 10)
 
 
-async def test_a_warning_that_fails_is_not_passed_over(
-    kept: AsyncSession, stepped: SteppedClock
-) -> None:
-    """Its error is raised at the end of the block."""
+async def test_a_failed_warning_callback_raises(kept: AsyncSession, stepped: SteppedClock) -> None:
+    """At the end of the block."""
 
     def fail(_: timedelta) -> None:
         raise LookupError("of the warning")
@@ -228,7 +224,7 @@ async def test_a_warning_that_fails_is_not_passed_over(
         ({"warn_before": -1}, InvalidArgumentError),
     ],
 )
-async def test_times_that_cannot_be_meant_are_refused(
+async def test_invalid_times_are_rejected(
     kept: AsyncSession, options: dict[str, Any], kind: type[Exception]
 ) -> None:
     """When the block is entered."""
@@ -247,10 +243,10 @@ async def test_times_that_cannot_be_meant_are_refused(
         (None, "", ""),
     ],
 )
-async def test_a_session_that_is_gone_says_why(
+async def test_the_error_of_a_missing_session_has_the_reason(
     bay: AsyncAgentBay, scripted: Script, detail: object, reason: str, words: str
 ) -> None:
-    """Where the service knows; for one more request, and that only of a call that failed."""
+    """It costs one more request, and only after a failure."""
     scripted.fail("GetSession", _GONE, "Resource [McpSession] is not found.")
     if detail is None:
         scripted.fail("GetSessionDetail", _GONE)
@@ -264,10 +260,10 @@ async def test_a_session_that_is_gone_says_why(
     assert scripted.actions == ["GetSession", "GetSessionDetail"]
 
 
-async def test_a_service_that_cannot_say_why_is_not_asked_again(
+async def test_a_failed_query_for_the_reason_is_not_repeated(
     bay: AsyncAgentBay, scripted: Script, clock: InstantClock
 ) -> None:
-    """The reason is a courtesy; the error is the answer."""
+    """The first error stays."""
     scripted.fail("GetSession", _GONE)
     scripted.fail("GetSessionDetail", "ServiceUnavailable", status=503)
     assert isinstance((await bay.get("s-1")).error, SessionNotFoundError)

@@ -1,4 +1,4 @@
-"""A create that is asked for once makes one session, whatever happens to its answer."""
+"""Lossless create: one call creates one session, whatever happens to the answer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.http.scripted import Script
 
 
-class _Tired:
+class _ShortWaitsOnly:
     """A clock on which short waits take no time, and long ones never end."""
 
     def __init__(self, clock: InstantClock) -> None:
@@ -47,7 +47,7 @@ _LOOKED_UP = ["CreateMcpSession", "ListSession", "GetSession"]
 async def test_a_create_costs_one_request(
     bay: AsyncAgentBay, service: FakeService, scripted: Script
 ) -> None:
-    """Being lossless costs nothing as long as nothing is lost."""
+    """The guarantee costs nothing if no answer is lost."""
     assert (await bay.create()).success
     assert scripted.actions == ["CreateMcpSession"]
     assert service.made == 1
@@ -57,7 +57,7 @@ async def test_a_create_costs_one_request(
 async def test_a_session_whose_answer_was_lost_is_adopted(
     bay: AsyncAgentBay, service: FakeService, scripted: Script, trouble: str
 ) -> None:
-    """The session is there, so it is used, with all that is needed to reach it."""
+    """The client looks it up and uses it."""
     service.trouble("CreateMcpSession", trouble)
     session = (await bay.create(CreateSessionParams(image_id="i"))).session
     assert scripted.actions[:3] == _LOOKED_UP
@@ -66,10 +66,10 @@ async def test_a_session_whose_answer_was_lost_is_adopted(
     assert session.remaining is not None
 
 
-async def test_a_session_whose_answer_did_not_come_in_time_is_adopted(
+async def test_a_session_whose_answer_timed_out_is_adopted(
     bays: Bays, service: FakeService, scripted: Script
 ) -> None:
-    """A timeout says nothing of what the service did."""
+    """After a timeout the session may exist."""
     service.trouble("CreateMcpSession", "slow")
     session = (await bays(timeout=0.2).create()).session
     assert scripted.actions[:3] == _LOOKED_UP
@@ -77,10 +77,10 @@ async def test_a_session_whose_answer_did_not_come_in_time_is_adopted(
 
 
 @pytest.mark.parametrize("kind", ["unread", "lost"])
-async def test_a_create_that_made_nothing_is_sent_again_with_the_same_intent(
+async def test_a_create_is_sent_again_with_the_same_key(
     bay: AsyncAgentBay, service: FakeService, scripted: Script, kind: str
 ) -> None:
-    """Only after the look-up found none; and what is lost then is found again."""
+    """Only after the look-up found none; a second loss is handled in the same way."""
     service.trouble("CreateMcpSession", "unread", kind, "fine")
     assert (await bay.create()).success
     first, second, *_ = (json.loads(form["Labels"]) for form in scripted.forms("CreateMcpSession"))
@@ -88,8 +88,10 @@ async def test_a_create_that_made_nothing_is_sent_again_with_the_same_intent(
     assert len(service.sessions) == service.made == 1
 
 
-async def test_an_index_that_lags_is_waited_for(bay: AsyncAgentBay, service: FakeService) -> None:
-    """A session that is not found at once is not made twice."""
+async def test_the_look_up_waits_for_a_lagging_index(
+    bay: AsyncAgentBay, service: FakeService
+) -> None:
+    """A session that is not found at once is not created twice."""
     service.lag = 3.0
     service.trouble("CreateMcpSession", "lost")
     assert (await bay.create()).success
@@ -99,7 +101,7 @@ async def test_an_index_that_lags_is_waited_for(bay: AsyncAgentBay, service: Fak
 async def test_a_session_that_is_found_too_late_is_deleted(
     bay: AsyncAgentBay, service: FakeService, scripted: Script
 ) -> None:
-    """An index that lags more than anybody waits makes two; one of them stays."""
+    """An index that lags longer makes two sessions; one of them stays."""
     service.lag = 15.0
     service.trouble("CreateMcpSession", "lost")
     session = (await bay.create()).session
@@ -109,10 +111,10 @@ async def test_a_session_that_is_found_too_late_is_deleted(
     assert list(service.sessions) == [session.session_id]
 
 
-async def test_of_several_sessions_of_an_intent_one_stays(
+async def test_one_of_several_sessions_of_a_key_stays(
     bay: AsyncAgentBay, service: FakeService
 ) -> None:
-    """However they came about."""
+    """In any order."""
     labels = json.dumps({"agentbay-idempotency-key": "job-7"})
     for _ in range(3):
         service.create({"Labels": labels})
@@ -120,10 +122,10 @@ async def test_of_several_sessions_of_an_intent_one_stays(
     assert list(service.sessions) == [session.session_id] == ["s-1"]
 
 
-async def test_a_create_that_nobody_can_look_after_says_so(
+async def test_a_create_with_a_failed_look_up_is_an_error(
     bays: Bays, service: FakeService, scripted: Script
 ) -> None:
-    """Where the look-up fails too, nothing is sent again, and the error says what that means."""
+    """Nothing is sent again, and the error says that a session may exist."""
     service.trouble("CreateMcpSession", "lost")
     service.trouble("ListSession", *["unread"] * 8)
     result = await bays(retry=RetryPolicy(attempts=2)).create()
@@ -132,10 +134,10 @@ async def test_a_create_that_nobody_can_look_after_says_so(
     assert scripted.actions.count("CreateMcpSession") == 1
 
 
-async def test_a_session_that_shows_up_after_the_failure_is_deleted(
+async def test_a_session_that_appears_after_the_failure_is_deleted(
     bays: Bays, service: FakeService, scripted: Script
 ) -> None:
-    """Nobody holds it, and nobody would ever look for it."""
+    """Nobody holds it."""
     service.lag = 30.0
     service.trouble("CreateMcpSession", "failed", "failed")
     bay = bays(retry=RetryPolicy(attempts=2))
@@ -146,10 +148,10 @@ async def test_a_session_that_shows_up_after_the_failure_is_deleted(
     assert service.sessions == {}
 
 
-async def test_a_look_that_fails_afterwards_is_taken_again(
+async def test_a_failed_background_look_up_is_repeated(
     bay: AsyncAgentBay, service: FakeService, scripted: Script
 ) -> None:
-    """The service may still be as unwell as it was when it lost the answer."""
+    """The service may still be failing."""
     service.lag = 15.0
     service.trouble("CreateMcpSession", "lost")
     service.trouble("ListSession", *["fine"] * 5, *["unread"] * 6)
@@ -159,10 +161,8 @@ async def test_a_look_that_fails_afterwards_is_taken_again(
     assert list(service.sessions) == [session.session_id]
 
 
-async def test_an_intent_that_failed_is_left_for_the_next_try(
-    bays: Bays, service: FakeService
-) -> None:
-    """What shows up late of an idempotency key of the caller's is what the caller will find."""
+async def test_a_session_of_a_given_key_is_not_deleted(bays: Bays, service: FakeService) -> None:
+    """With the caller's own idempotency key, the next create finds it."""
     service.lag = 30.0
     service.trouble("CreateMcpSession", "failed")
     params = CreateSessionParams(idempotency_key="job-7")
@@ -175,18 +175,18 @@ async def test_an_intent_that_failed_is_left_for_the_next_try(
 async def test_a_session_that_ends_while_it_is_looked_up_is_not_adopted(
     bay: AsyncAgentBay, service: FakeService, scripted: Script
 ) -> None:
-    """The index still lists it; another one is made."""
+    """The index still lists it; the client creates another one."""
     service.create({"Labels": json.dumps({"agentbay-idempotency-key": "job-7"})})
     service.trouble("GetSession", "gone")
     session = (await bay.create(CreateSessionParams(idempotency_key="job-7"))).session
     assert session.session_id == "s-2"
 
 
-async def test_a_client_that_is_closed_looks_once_more(bays: Bays, service: FakeService) -> None:
-    """There is no time to wait, but the index may have caught up meanwhile."""
+async def test_closing_a_client_looks_once_more(bays: Bays, service: FakeService) -> None:
+    """Without a wait; the index may have caught up."""
     service.lag = 10.0
     service.trouble("CreateMcpSession", "lost")
-    bay = bays(clock=_Tired(service.clock))
+    bay = bays(clock=_ShortWaitsOnly(service.clock))
     session = (await bay.create()).session
     assert service.made == 2
     service.lag = 0.0
@@ -194,10 +194,10 @@ async def test_a_client_that_is_closed_looks_once_more(bays: Bays, service: Fake
     assert list(service.sessions) == [session.session_id]
 
 
-async def test_an_intent_finds_the_session_of_an_earlier_run(
+async def test_a_key_finds_the_session_of_an_earlier_run(
     bay: AsyncAgentBay, bays: Bays, service: FakeService, scripted: Script
 ) -> None:
-    """The same key is the same session while that lives, for one look-up at the start."""
+    """As long as it lives, for one look-up at the start."""
     params = CreateSessionParams(idempotency_key="job-7")
     first = (await bay.create(params)).session
     assert scripted.actions == ["ListSession", "CreateMcpSession"]
@@ -209,16 +209,16 @@ async def test_an_intent_finds_the_session_of_an_earlier_run(
     assert len(service.sessions) == 1
 
 
-async def test_an_intent_needs_labels(bays: Bays, scripted: Script) -> None:
-    """A promise that cannot be kept is not made."""
+async def test_a_key_needs_reserved_labels(bays: Bays, scripted: Script) -> None:
+    """The look-up uses them."""
     bay = bays(cfg=Config(reserved_labels=False))
     with pytest.raises(InvalidArgumentError, match="reserved_labels"):
         await bay.create(CreateSessionParams(idempotency_key="job-7"))
     assert scripted.requests == []
 
 
-async def test_a_create_tells_whose_it_is(bays: Bays, service: FakeService) -> None:
-    """Owner, process and time go along, and a client can be told to leave them out."""
+async def test_a_create_sends_owner_process_and_time(bays: Bays, service: FakeService) -> None:
+    """A client can be configured to omit them."""
     await bays(cfg=Config(owner="ci")).create(CreateSessionParams(labels={"a": "b"}))
     await bays(cfg=Config(reserved_labels=False)).create(CreateSessionParams(labels={"a": "b"}))
     with_own, without = (session.labels for session in service.sessions.values())
@@ -228,10 +228,10 @@ async def test_a_create_tells_whose_it_is(bays: Bays, service: FakeService) -> N
     assert without == {"a": "b"}
 
 
-async def test_labels_of_the_library_are_never_shown_and_never_lost(
+async def test_reserved_labels_are_hidden_and_kept(
     bay: AsyncAgentBay, service: FakeService, scripted: Script
 ) -> None:
-    """Whoever replaces the labels of a session replaces the user's."""
+    """Setting labels replaces only those of the user."""
     created = (await bay.create(CreateSessionParams(labels={"a": "b"}))).session
     own = {key: v for key, v in service.sessions["s-1"].labels.items() if key != "a"}
     assert (await created.get_labels()).data == {"a": "b"}
@@ -246,10 +246,10 @@ async def test_labels_of_the_library_are_never_shown_and_never_lost(
     assert scripted.actions[3:] == ["GetSession", "GetLabel", "SetLabel", "SetLabel"]
 
 
-async def test_a_client_without_labels_of_its_own_sets_what_it_is_given(
+async def test_a_client_without_reserved_labels_sets_labels_directly(
     bays: Bays, service: FakeService, scripted: Script
 ) -> None:
-    """Nothing to keep is nothing to ask for."""
+    """It needs no look-up first."""
     session = (await bays(cfg=Config(reserved_labels=False)).create()).session
     found = (await bays(cfg=Config(reserved_labels=False)).get(session.session_id)).session
     assert (await found.set_labels({"a": "b"})).success
@@ -258,10 +258,8 @@ async def test_a_client_without_labels_of_its_own_sets_what_it_is_given(
 
 
 @pytest.mark.parametrize("key", ["agentbay-idempotency-key", "agentbay-mine"])
-async def test_reserved_labels_are_not_for_users(
-    bay: AsyncAgentBay, scripted: Script, key: str
-) -> None:
-    """They can neither be set nor asked for."""
+async def test_reserved_labels_are_rejected(bay: AsyncAgentBay, scripted: Script, key: str) -> None:
+    """They can neither be set nor used as a filter."""
     labels: dict[str, Any] = {key: "x"}
     for refused in (
         lambda: CreateSessionParams(labels=labels),
@@ -275,10 +273,10 @@ async def test_reserved_labels_are_not_for_users(
     assert scripted.requests == []
 
 
-async def test_nobody_waits_for_ever_for_the_look_up(
+async def test_the_look_up_has_a_time_limit(
     bays: Bays, service: FakeService, scripted: Script, clock: InstantClock
 ) -> None:
-    """A service that fails each create is given up after a bounded time."""
+    """For a service that fails each create."""
     service.lag = 1e9
     service.trouble("CreateMcpSession", *["failed"] * 99)
     began = clock.now

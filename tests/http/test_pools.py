@@ -1,4 +1,4 @@
-"""Connections: one pool for each event loop, none left behind, and none after closing."""
+"""Connection pools: one for each event loop, closed with it."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ server.server_close()
 """
 
 
-def test_two_runs_with_one_client_just_work(run_child: Callable[..., str]) -> None:
-    """The client is never closed, and still nothing is leaked: each run ends its own pool."""
+def test_one_client_works_in_two_event_loops(run_child: Callable[..., str]) -> None:
+    """Each run closes its pool, although the client is never closed."""
     assert run_child(_TWO_RUNS, "-W", "error") == "True\nTrue"
 
 
 async def test_one_loop_has_one_pool() -> None:
-    """Asked again, the pool is the same; after closing, it is a new one."""
+    """After closing there is a new one."""
     pools = Pools(5)
     first = await pools.current()
     assert await pools.current() is first
@@ -75,7 +75,7 @@ async def test_one_loop_has_one_pool() -> None:
 
 
 async def test_a_pool_whose_session_was_closed_is_replaced() -> None:
-    """Whoever closed it, requests go on."""
+    """Requests continue whoever has closed it."""
     pools = Pools(5)
     first = await pools.current()
     await first.session.close()
@@ -84,8 +84,8 @@ async def test_a_pool_whose_session_was_closed_is_replaced() -> None:
     await pools.aclose()
 
 
-def test_a_loop_that_has_ended_is_let_go() -> None:
-    """A client that lives through many loops does not keep them all."""
+def test_a_closed_loop_is_released() -> None:
+    """A client that is used in many loops does not keep them."""
     pools = Pools(5)
 
     async def use() -> weakref.ref[asyncio.AbstractEventLoop]:
@@ -99,7 +99,7 @@ def test_a_loop_that_has_ended_is_let_go() -> None:
 
 
 async def test_a_pool_keeps_no_cookies(bay: AsyncAgentBay, scripted: Script) -> None:
-    """A gateway's cookie is not carried from one call to the next."""
+    """A cookie of a gateway is not sent with the next call."""
     scripted.raw("ListContexts", '{"Success": true, "Data": []}', headers={"Set-Cookie": "a=b"})
     for _ in range(2):
         assert (await bay.context.list()).success
@@ -140,7 +140,7 @@ def test_the_environment_names_the_proxy(
 
 
 async def test_a_closed_client_sends_nothing(bay: AsyncAgentBay, scripted: Script) -> None:
-    """A call after close is the caller's mistake, and raises."""
+    """A call after close raises."""
     scripted.ok("GetSession", {"SessionId": "s-1"})
     async with bay:
         (await bay.get("s-1")).unwrap()
@@ -149,10 +149,10 @@ async def test_a_closed_client_sends_nothing(bay: AsyncAgentBay, scripted: Scrip
     assert len(scripted.requests) == 1
 
 
-async def test_a_client_closed_during_calls_ends_them_with_our_errors(
+async def test_closing_a_client_ends_its_calls_with_our_errors(
     bays: Bays, scripted: Script
 ) -> None:
-    """Neither the call on the line nor the one in the queue ends with a stranger's error."""
+    """Both running and queued calls raise ClosedError."""
     scripted.hang("GetSession")
     bay = bays(cfg=Config(max_connections=1), retry=RetryPolicy(attempts=1))
     first = asyncio.ensure_future(bay.get("s-1"))
@@ -165,10 +165,10 @@ async def test_a_client_closed_during_calls_ends_them_with_our_errors(
     assert len(scripted.requests) == 1
 
 
-async def test_the_time_in_the_queue_does_not_count_against_the_answer(
+async def test_time_in_the_queue_does_not_count_against_the_timeout(
     bays: Bays, scripted: Script
 ) -> None:
-    """With one connection, ten calls of a slow service all succeed, one after another."""
+    """With one connection, ten calls of a slow service all succeed."""
     scripted.ok("GetSession", {"SessionId": "s-1"})
     bay = bays(cfg=Config(max_connections=1))
     results = await asyncio.gather(*(bay.get("s-1") for _ in range(10)))

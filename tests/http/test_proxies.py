@@ -72,10 +72,10 @@ async def test_no_proxy_bypasses_the_proxy(
 
 
 async def test_nothing_is_sent_without_the_proxy(
-    monkeypatch: pytest.MonkeyPatch, bays: Bays, deaf_port: int
+    monkeypatch: pytest.MonkeyPatch, bays: Bays, unused_port: int
 ) -> None:
     """So even a create may be sent again."""
-    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{deaf_port}")
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{unused_port}")
     result = await bays(endpoint="http://service.example", retry=RetryPolicy(attempts=1)).create()
     assert isinstance(result.error, ConnectionFailedError)
 

@@ -1,4 +1,4 @@
-"""``reap``: what outlived its process goes, and nothing else does."""
+"""``reap``: delete the sessions of dead processes, and no others."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _HOUR = 3600.0
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the test a ledger of its own."""
+    """Return the path of a new ledger."""
     path = tmp_path / "ledger.jsonl"
     monkeypatch.setenv("AGENTBAY_LEDGER", str(path))
     return path
@@ -41,7 +41,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def bay(path: Path, bays: Bays) -> AsyncAgentBay:
-    """Give a client that writes into that ledger."""
+    """Return a client that writes into that ledger."""
     return bays()
 
 
@@ -53,12 +53,12 @@ def _ended() -> Process:
 
 
 def _began(process: Process) -> bytes:
-    """Return the line with which a process begins."""
+    """Return the ledger line of a process."""
     return json.dumps({"did": "began", "at": 0.0, **process._asdict()}).encode()
 
 
-def _bury(path: Path) -> None:
-    """Rewrite the ledger as if another process had written it, and ended."""
+def _rewrite_as_dead_process(path: Path) -> None:
+    """Rewrite the ledger as if a process that has ended had written it."""
     dead = _ended()
     text = _text(path).replace(this_process().run, dead.run)
     _rewrite(path, text.replace(f'"pid":{this_process().pid}', f'"pid":{dead.pid}'))
@@ -75,9 +75,9 @@ def _rewrite(path: Path, text: str) -> None:
 async def test_sessions_of_a_dead_process_are_deleted(
     bay: AsyncAgentBay, service: FakeService, path: Path, clock: InstantClock
 ) -> None:
-    """Those that this very process made stay, and so does what others own."""
+    """Those of this process stay, and so do those of other owners."""
     await bay.create()
-    _bury(path)
+    _rewrite_as_dead_process(path)
     living = (await bay.create()).session
     result = await bay.reap()
     assert (result.deleted, result.kept) == (("s-1",), (living.session_id,))
@@ -85,12 +85,12 @@ async def test_sessions_of_a_dead_process_are_deleted(
     assert [entry.session_id for entry in read(path, clock.now).open] == [living.session_id]
 
 
-async def test_a_session_that_the_ledger_does_not_know_is_found_by_its_labels(
+async def test_a_session_missing_in_the_ledger_is_found_by_its_labels(
     bay: AsyncAgentBay, service: FakeService, path: Path
 ) -> None:
-    """Its process was killed between the create and the line in the ledger."""
+    """Its process was killed between the create and the ledger line."""
     await bay.create()
-    _bury(path)
+    _rewrite_as_dead_process(path)
     _rewrite(path, "")
     append(path, _began(_ended()))
     service.sessions["s-1"].labels["agentbay-run"] = "the-dead-run"
@@ -100,21 +100,21 @@ async def test_a_session_that_the_ledger_does_not_know_is_found_by_its_labels(
 async def test_sessions_of_others_are_never_touched(
     bay: AsyncAgentBay, bays: Bays, service: FakeService, path: Path
 ) -> None:
-    """However dead their process, and however old they are."""
+    """However old they are, and however dead their process."""
     await bays(cfg=Config(owner="somebody-else")).create()
-    _bury(path)
+    _rewrite_as_dead_process(path)
     service.sessions["s-1"].labels["agentbay-since"] = "1"
     for older_than in (None, 1):
         assert (await bay.reap(older_than=older_than)).deleted == ()
     assert (await bay.reap("somebody-else")).deleted == ("s-1",)
 
 
-async def test_another_service_is_never_asked(
+async def test_another_service_is_never_used(
     bay: AsyncAgentBay, service: FakeService, path: Path
 ) -> None:
-    """An id of one service may be a living session of another."""
+    """An id of one service may be a live session of another."""
     await bay.create()
-    _bury(path)
+    _rewrite_as_dead_process(path)
     _rewrite(path, _text(path).replace("http://", "https://"))
     service.sessions["s-1"].labels.clear()
     assert (await bay.reap()).deleted == ()
@@ -131,7 +131,7 @@ async def test_another_service_is_never_asked(
         (None, _HOUR, False),
     ],
 )
-async def test_a_process_that_cannot_be_seen_is_given_its_time(
+async def test_sessions_of_an_invisible_process_expire_by_age(
     bay: AsyncAgentBay,
     service: FakeService,
     clock: InstantClock,
@@ -139,7 +139,7 @@ async def test_a_process_that_cannot_be_seen_is_given_its_time(
     older_than: Any,
     goes: bool,
 ) -> None:
-    """On another host it may be alive; only the age of its sessions says something."""
+    """It may be alive on another host."""
     await bay.create()
     session = service.sessions["s-1"]
     session.labels["agentbay-run"] = "elsewhere"
@@ -148,10 +148,10 @@ async def test_a_process_that_cannot_be_seen_is_given_its_time(
     assert ("s-2" in (await bay.reap(older_than=older_than)).deleted) == goes
 
 
-async def test_a_session_that_ends_meanwhile_is_passed_over(
+async def test_a_session_that_ends_meanwhile_is_skipped(
     bay: AsyncAgentBay, service: FakeService
 ) -> None:
-    """It was listed, and is gone when its labels are asked for."""
+    """It was listed, and is gone when its labels are read."""
     await bay.create()
     service.sessions["s-2"] = service.sessions.pop("s-1")
     service.trouble("GetLabel", "gone")
@@ -159,10 +159,10 @@ async def test_a_session_that_ends_meanwhile_is_passed_over(
     assert "s-2" not in (*result.deleted, *result.kept)
 
 
-async def test_a_living_process_keeps_its_sessions_however_old_they_are(
+async def test_a_live_process_keeps_its_sessions(
     bay: AsyncAgentBay, service: FakeService, clock: InstantClock
 ) -> None:
-    """Age says something only of those whose process cannot be seen."""
+    """Age matters only for invisible processes."""
     await bay.create()
     clock.now += 2 * _HOUR
     assert (await bay.reap(older_than=_HOUR)).kept == ("s-1",)
@@ -171,22 +171,22 @@ async def test_a_living_process_keeps_its_sessions_however_old_they_are(
 async def test_a_dry_run_deletes_nothing(
     bay: AsyncAgentBay, service: FakeService, path: Path
 ) -> None:
-    """It tells the same, and the ledger stays as it is."""
+    """The report is the same, and the ledger is unchanged."""
     await bay.create()
-    _bury(path)
+    _rewrite_as_dead_process(path)
     before = _text(path)
     assert (await bay.reap(dry_run=True)).deleted == ("s-1",)
     assert list(service.sessions) == ["s-1"]
     assert _text(path) == before
 
 
-async def test_what_cannot_be_deleted_is_told(
+async def test_failed_deletes_are_reported(
     bay: AsyncAgentBay, service: FakeService, path: Path
 ) -> None:
-    """One failure does not keep the others from going."""
+    """The others are deleted nevertheless."""
     for _ in range(2):
         await bay.create()
-    _bury(path)
+    _rewrite_as_dead_process(path)
     service.trouble("DeleteSessionAsync", *["unread"] * 4)
     result = await bay.reap()
     assert result.success
@@ -194,13 +194,13 @@ async def test_what_cannot_be_deleted_is_told(
     assert result.deleted == ("s-2",)
 
 
-async def test_a_session_taken_over_by_its_intent_is_the_new_process_s(
+async def test_an_adopted_session_belongs_to_the_new_process(
     bay: AsyncAgentBay, service: FakeService, path: Path
 ) -> None:
-    """Whoever uses a session again does not lose it to a reaper."""
+    """A reaper does not delete it."""
     params = CreateSessionParams(labels={"a": "b"}, idempotency_key="job-7")
     await bay.create(params)
-    _bury(path)
+    _rewrite_as_dead_process(path)
     service.sessions["s-1"].labels["agentbay-run"] = "the-dead-run"
     await bay.create(params)
     assert (await bay.reap()).kept == ("s-1",)
@@ -213,7 +213,7 @@ async def test_a_session_taken_over_by_its_intent_is_the_new_process_s(
 async def test_without_a_ledger_nothing_is_written(
     bays: Bays, service: FakeService, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the settings of a client, or of the environment."""
+    """By the settings of the client or of the environment."""
     await bays(cfg=Config(ledger=False)).create()
     monkeypatch.setenv("AGENTBAY_LEDGER", "off")
     bay = bays()
@@ -224,24 +224,24 @@ async def test_without_a_ledger_nothing_is_written(
     assert len(service.sessions) == 2
 
 
-async def test_a_deleted_session_is_crossed_out(
+async def test_a_deleted_session_is_closed_in_the_ledger(
     bay: AsyncAgentBay, service: FakeService, path: Path, clock: InstantClock
 ) -> None:
-    """By whichever client deletes it."""
+    """By any client."""
     session = (await bay.create()).session
     assert len(read(path, clock.now).open) == 1
     assert (await bay.delete(session.session_id)).success
     assert read(path, clock.now).open == []
 
 
-async def test_what_could_not_be_cleaned_up_is_in_the_ledger(
+async def test_a_failed_clean_up_is_in_the_ledger(
     bay: AsyncAgentBay,
     service: FakeService,
     path: Path,
     clock: InstantClock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """And a warning names it, and the remedy."""
+    """A warning has the session and the remedy."""
 
     async def work() -> None:
         async with bay.session():
@@ -258,7 +258,7 @@ async def test_what_could_not_be_cleaned_up_is_in_the_ledger(
 async def test_the_ledger_holds_no_key(
     bay: AsyncAgentBay, service: FakeService, path: Path, api_key: str
 ) -> None:
-    """Files are read by others."""
+    """Other users may read the file."""
     await bay.create()
     assert api_key not in _text(path)
 
@@ -273,10 +273,10 @@ async def test_the_ledger_holds_no_key(
         ({"dry_run": "no"}, ArgumentTypeError),
     ],
 )
-async def test_what_cannot_be_meant_is_refused(
+async def test_invalid_arguments_are_rejected(
     bay: AsyncAgentBay, scripted: Script, options: dict[str, Any], kind: type[Exception]
 ) -> None:
-    """Before anything is asked, not to speak of deleted."""
+    """Nothing is sent."""
     with pytest.raises(kind, match=next(iter(options))):
         await bay.reap(**options)
     assert scripted.requests == []

@@ -1,4 +1,4 @@
-"""``async with bay.session()``: whatever happens in the block, the session goes."""
+"""``async with bay.session()``: the session is always deleted at the end of the block."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _service(scripted: Script) -> None:
 
 
 async def test_the_session_lives_as_long_as_the_block(bay: AsyncAgentBay, scripted: Script) -> None:
-    """Created before, deleted after, and waited for."""
+    """Created before, deleted after, with a wait for the end."""
     async with bay.session(CreateSessionParams(image_id="code_latest")) as session:
         assert session.session_id == "s-1"
         assert scripted.actions == ["CreateMcpSession"]
@@ -39,7 +39,7 @@ async def test_the_session_lives_as_long_as_the_block(bay: AsyncAgentBay, script
 
 
 async def test_a_block_that_fails_keeps_its_error(bay: AsyncAgentBay, scripted: Script) -> None:
-    """The session is deleted, and the block's own error comes out."""
+    """The session is deleted, and the error of the block is raised."""
     with pytest.raises(LookupError, match="of the block"):
         async with bay.session():
             raise LookupError("of the block")
@@ -49,7 +49,7 @@ async def test_a_block_that_fails_keeps_its_error(bay: AsyncAgentBay, scripted: 
 async def test_a_block_that_fails_keeps_its_error_when_the_delete_fails_too(
     bay: AsyncAgentBay, scripted: Script, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The second error does not replace the first; what is left is named in the log."""
+    """The log has the second error and the remaining session."""
     scripted.clear()
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
     scripted.fail("DeleteSessionAsync", "Some.Code")
@@ -64,7 +64,7 @@ async def test_a_block_that_fails_keeps_its_error_when_the_delete_fails_too(
 async def test_a_block_that_closes_the_client_and_fails_keeps_its_error(
     bay: AsyncAgentBay,
 ) -> None:
-    """Even where nothing can be sent any more, the block's error is what counts."""
+    """The error of the block is raised although nothing can be sent."""
 
     async def work() -> None:
         async with bay.session():
@@ -76,7 +76,7 @@ async def test_a_block_that_closes_the_client_and_fails_keeps_its_error(
 
 
 async def test_a_cancelled_block_deletes_the_session(bay: AsyncAgentBay, scripted: Script) -> None:
-    """A cancelled task is gone only when its session is."""
+    """The task ends only after its session."""
 
     async def work() -> None:
         async with bay.session():
@@ -95,7 +95,7 @@ async def test_a_cancelled_block_deletes_the_session(bay: AsyncAgentBay, scripte
 async def test_a_block_that_runs_out_of_time_deletes_the_session(
     bay: AsyncAgentBay, scripted: Script
 ) -> None:
-    """A cancel scope around the block does not reach into the clean-up."""
+    """A cancel scope around the block does not interrupt the clean-up."""
     with anyio.move_on_after(0) as scope:
         async with bay.session():
             pytest.fail("nothing is created in a scope that is over")
@@ -108,10 +108,10 @@ async def test_a_block_that_runs_out_of_time_deletes_the_session(
     assert scripted.actions[-2:] == ["DeleteSessionAsync", "GetSessionDetail"]
 
 
-async def test_a_cancel_while_the_session_is_made_deletes_it(
+async def test_a_cancel_during_the_create_deletes_the_session(
     bay: AsyncAgentBay, scripted: Script
 ) -> None:
-    """The service makes the session all the same, and nobody else knows of it."""
+    """The service creates it nevertheless."""
     scripted.clear()
     gate = asyncio.Event()
     scripted.ok_after("CreateMcpSession", gate, {"SessionId": "s-1"})
@@ -129,7 +129,7 @@ async def test_a_cancel_while_the_session_is_made_deletes_it(
 async def test_a_cancel_while_files_arrive_deletes_the_session(
     bay: AsyncAgentBay, scripted: Script
 ) -> None:
-    """Nobody will ever hold the session that create was making."""
+    """The caller never receives the session."""
     scripted.hang("GetContextInfo")
     params = CreateSessionParams(context_syncs=[ContextSync("c-1", "/a")])
     task = asyncio.create_task(bay.create(params))
@@ -143,7 +143,7 @@ async def test_a_cancel_while_files_arrive_deletes_the_session(
 async def test_a_cancel_while_files_are_saved_deletes_the_session(
     bay: AsyncAgentBay, scripted: Script
 ) -> None:
-    """Come what may: also a cancel after the block, before the delete was sent."""
+    """Also a cancel after the block, before the delete is sent."""
     scripted.hang("GetContextInfo")
 
     async def work() -> None:
@@ -161,7 +161,7 @@ async def test_a_cancel_while_files_are_saved_deletes_the_session(
 async def test_a_second_cancel_does_not_break_the_clean_up(
     bay: AsyncAgentBay, scripted: Script
 ) -> None:
-    """Somebody who presses Ctrl-C twice has no session left either."""
+    """As with a second Ctrl-C."""
     gate = asyncio.Event()
     scripted.ok_after("DeleteSessionAsync", gate)
 
@@ -185,7 +185,7 @@ async def test_a_second_cancel_does_not_break_the_clean_up(
 async def test_a_session_that_cannot_be_created_raises(
     bay: AsyncAgentBay, scripted: Script
 ) -> None:
-    """The block does not run, and there is nothing to delete."""
+    """The block does not run, and nothing is deleted."""
     scripted.clear()
     scripted.fail("CreateMcpSession", "NOT_LOGIN")
     with pytest.raises(AuthenticationError):
@@ -197,7 +197,7 @@ async def test_a_session_that_cannot_be_created_raises(
 async def test_a_session_that_cannot_be_deleted_raises_after_a_good_block(
     bay: AsyncAgentBay, scripted: Script
 ) -> None:
-    """A session that is left costs money, so it is not passed over in silence."""
+    """A remaining session costs money."""
     scripted.clear()
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
     scripted.fail("DeleteSessionAsync", "Some.Code")
@@ -207,10 +207,10 @@ async def test_a_session_that_cannot_be_deleted_raises_after_a_good_block(
 
 
 @pytest.mark.parametrize("status", ["Success", "Failed"])
-async def test_the_files_are_saved_at_the_end_when_asked_to(
+async def test_the_files_are_saved_at_the_end_on_request(
     bay: AsyncAgentBay, scripted: Script, status: str
 ) -> None:
-    """Saved, the session goes; not saved, it stays and the error says so."""
+    """If that fails, the session stays and the error says so."""
     task = {"contextId": "c-1", "path": "/a", "taskType": "upload", "status": status}
     scripted.ok("SyncContext")
     scripted.ok("DescribeSessionContexts", [{"ContextId": "c-1", "Path": "/a"}])

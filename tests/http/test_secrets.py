@@ -1,4 +1,4 @@
-"""The key, tokens and signed URLs: in no log line, repr, error or traceback."""
+"""Secrets: keys, tokens and signed URLs appear in no log line, repr, error or traceback."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SIGNED = "signature-88"
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    """Give everything that anybody logs, at the most talkative level, with tracebacks."""
+    """Return all log records at level DEBUG, with tracebacks."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logging.Formatter("%(name)s %(message)s %(args)s"))
@@ -45,8 +45,8 @@ def log() -> Iterator[io.StringIO]:
     root.setLevel(level)
 
 
-def _shown(result: Result[Any]) -> str:
-    """Return all that a result shows of itself."""
+def _texts_of(result: Result[Any]) -> str:
+    """Return all texts of a result."""
     error = result.error
     lines = traceback.format_exception(error) if error is not None else []
     return "".join([repr(result), str(result), repr(error), result.error_message, *lines])
@@ -59,12 +59,12 @@ def _trouble(scripted: Script, action: str) -> None:
     scripted.fail(action, "Some.Code", "no")
 
 
-async def test_a_working_day_shows_no_secret(
+async def test_logs_and_results_have_no_secret(
     bays: Bays,
     scripted: Script,
     log: io.StringIO,
     api_key: str,
-    deaf_port: int,
+    unused_port: int,
     tmp_path: Path,
 ) -> None:
     """Successes, retries and failures of every kind, at level DEBUG."""
@@ -81,7 +81,7 @@ async def test_a_working_day_shows_no_secret(
     scripted.blob = _refusing
     bay = bays()
     session = (await bay.create()).session
-    shown = [repr(bay), repr(session), str(vars(bay)), repr(SessionStatus.RUNNING)]
+    texts = [repr(bay), repr(session), str(vars(bay)), repr(SessionStatus.RUNNING)]
     for result in (
         await bay.get("s-1"),
         await session.info(),
@@ -91,12 +91,12 @@ async def test_a_working_day_shows_no_secret(
         await bay.context.upload_file("c-1", "/f", b"x"),
         await bay.context.download_file("c-1", "/f", tmp_path / "f"),
         await bays(
-            endpoint=f"http://127.0.0.1:{deaf_port}", retry=RetryPolicy(attempts=1)
+            endpoint=f"http://127.0.0.1:{unused_port}", retry=RetryPolicy(attempts=1)
         ).create(),
         await bays(timeout=0.01).context.get("x"),
     ):
-        shown.append(_shown(result))
-    everything = "".join(shown) + log.getvalue()
+        texts.append(_texts_of(result))
+    everything = "".join(texts) + log.getvalue()
     assert "attempt 1 failed" in everything
     for secret in (api_key, _TOKEN, _SIGNED):
         assert secret not in everything
@@ -106,17 +106,17 @@ async def _refusing(_request: web.Request) -> web.Response:
     return web.Response(status=403, text=_SIGNED)
 
 
-async def test_an_error_that_travels_takes_no_secret_along(
+async def test_a_pickled_error_has_no_secret(
     bay: AsyncAgentBay, scripted: Script, api_key: str
 ) -> None:
-    """A pickled error is sent to other processes, and must not carry the key."""
+    """It may be sent to other processes."""
     scripted.fail("GetSession", "NOT_LOGIN", "the key is wrong")
     error = (await bay.get("s-1")).error
     assert api_key.encode() not in pickle.dumps(error)
 
 
 def test_settings_show_no_key(api_key: str) -> None:
-    """The value that holds the key does not show it."""
+    """The repr of the settings omits it."""
     settings = resolve(api_key, endpoint="https://h")
     assert settings.api_key == api_key
     assert api_key not in repr(settings)
@@ -140,14 +140,14 @@ _SECRET_FIELDS = [
 
 @pytest.mark.parametrize(("kind", "field"), _SECRET_FIELDS)
 def test_a_secret_of_the_wire_is_not_in_its_repr(kind: Any, field: str) -> None:
-    """Tokens, codes, and the URLs that hold them."""
+    """Tokens, codes, and signed URLs."""
     assert _TOKEN not in repr(kind(**{field: _TOKEN}))
 
 
-async def test_nobody_formats_log_lines_when_nobody_listens(
+async def test_disabled_log_lines_are_not_formatted(
     bay: AsyncAgentBay, scripted: Script, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """At the default level a successful call writes nothing."""
+    """At the default level a successful call logs nothing."""
     scripted.ok("ListContexts", [])
     await bay.context.list()
     assert caplog.records == []

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 _GONE = "InvalidMcpSession.NotFound"
 
 
-async def test_set_labels_sends_the_whole_set(session: AsyncSession, scripted: Script) -> None:
-    """Labels travel as JSON text, with every character."""
+async def test_set_labels_sends_all_labels(session: AsyncSession, scripted: Script) -> None:
+    """As JSON text, with every character."""
     scripted.ok("GetLabel")
     scripted.ok("SetLabel")
     result = await session.set_labels({"project": "grüße", "a": "b"})
@@ -56,7 +56,7 @@ async def test_set_labels_sends_the_whole_set(session: AsyncSession, scripted: S
         ("a=b", ArgumentTypeError, "labels"),
     ],
 )
-async def test_set_labels_refuses_what_is_no_label(
+async def test_set_labels_rejects_invalid_labels(
     session: AsyncSession,
     scripted: Script,
     labels: Any,
@@ -84,7 +84,7 @@ async def test_set_labels_refuses_what_is_no_label(
 async def test_get_labels_reads_text_or_an_object(
     session: AsyncSession, scripted: Script, data: object, labels: dict[str, str]
 ) -> None:
-    """The labels arrive as JSON text; an object is understood too; none is no label."""
+    """Labels are JSON text, an object or absent."""
     scripted.ok("GetLabel", data)
     result = await session.get_labels()
     assert result.data == labels
@@ -92,18 +92,16 @@ async def test_get_labels_reads_text_or_an_object(
 
 
 @pytest.mark.parametrize("labels", ["not json", "[1]", ["a"], 5])
-async def test_labels_that_cannot_be_read_are_a_bad_answer(
+async def test_malformed_labels_are_a_bad_answer(
     session: AsyncSession, scripted: Script, labels: object
 ) -> None:
-    """What is no map of labels is not taken for an empty one."""
+    """They are not taken for no labels."""
     scripted.ok("GetLabel", {"Labels": labels})
     assert isinstance((await session.get_labels()).error, BadAnswerError)
 
 
-async def test_info_says_how_a_person_reaches_the_session(
-    session: AsyncSession, scripted: Script
-) -> None:
-    """Every field of the desktop arrives; the secrets among them are not shown."""
+async def test_info_has_the_desktop_of_the_session(session: AsyncSession, scripted: Script) -> None:
+    """Every field; secrets are not in the repr."""
     desktop = {
         "AppId": "app",
         "AuthCode": "the-auth-code",
@@ -129,16 +127,16 @@ async def test_info_says_how_a_person_reaches_the_session(
         assert secret not in repr(info)
 
 
-async def test_info_is_empty_where_the_service_says_nothing(
+async def test_info_without_a_desktop_has_empty_fields(
     session: AsyncSession, scripted: Script
 ) -> None:
-    """A session without a desktop has empty fields, and none is None."""
+    """They are never None."""
     scripted.ok("GetMcpResource", {})
     assert (await session.info()).data == SessionInfo()
 
 
 async def test_info_without_data_fails(session: AsyncSession, scripted: Script) -> None:
-    """An answer without data is not taken for an empty one."""
+    """It is not taken for an empty answer."""
     scripted.ok("GetMcpResource")
     assert isinstance((await session.info()).error, BadAnswerError)
 
@@ -146,16 +144,16 @@ async def test_info_without_data_fails(session: AsyncSession, scripted: Script) 
 @pytest.mark.parametrize(
     ("data", "status"), [({"Status": "FINISH"}, "FINISH"), ({}, ""), (None, "")]
 )
-async def test_get_status_reads_the_state(
+async def test_get_status_returns_the_state(
     session: AsyncSession, scripted: Script, data: object, status: str
 ) -> None:
-    """The state is as the service writes it; none is empty text."""
+    """As the service writes it, or empty text."""
     scripted.ok("GetSessionDetail", data)
     assert (await session.get_status()).status == status
 
 
 async def test_keep_alive_is_acknowledged(session: AsyncSession, scripted: Script) -> None:
-    """The idle time begins anew; the answer has nothing else to say."""
+    """The idle time restarts; the answer has no other data."""
     scripted.ok("RefreshSessionIdleTime", {"Anything": 1})
     result = await session.keep_alive()
     assert result.success
@@ -181,10 +179,10 @@ _CALLS: dict[str, Callable[[AsyncSession], Coroutine[Any, Any, Result[Any]]]] = 
 
 @pytest.mark.parametrize("action", _CALLS)
 @pytest.mark.parametrize("status", [200, 400])
-async def test_a_refusal_is_a_failed_result_of_every_method(
+async def test_an_error_is_a_failed_result_of_every_method(
     session: AsyncSession, scripted: Script, action: str, status: int
 ) -> None:
-    """HTTP 200 with ``Success: false`` is a failure everywhere, without exception."""
+    """HTTP 200 with ``Success: false`` is always a failure."""
     if action == "SetLabel":
         # What the library set by itself is asked for first.
         scripted.ok("GetLabel")
@@ -198,10 +196,10 @@ async def test_a_refusal_is_a_failed_result_of_every_method(
         result.unwrap()
 
 
-async def test_pause_waits_until_the_session_stands_still(
+async def test_pause_waits_until_the_session_is_paused(
     session: AsyncSession, scripted: Script, clock: InstantClock
 ) -> None:
-    """The state is asked for, less and less often, until it is the one wanted."""
+    """It polls the state with growing pauses."""
     scripted.ok("PauseSessionAsync")
     for _ in range(5):
         scripted.ok("GetSession", {"Status": "PAUSING"})
@@ -213,7 +211,7 @@ async def test_pause_waits_until_the_session_stands_still(
 
 
 async def test_resume_waits_until_the_session_runs(session: AsyncSession, scripted: Script) -> None:
-    """RESUMING is on the way, RUNNING is the end of it."""
+    """RESUMING continues the wait, RUNNING ends it."""
     scripted.ok("ResumeSessionAsync")
     scripted.ok("GetSession", {"Status": "RESUMING"})
     scripted.ok("GetSession", {"Status": "RUNNING"})
@@ -225,7 +223,7 @@ async def test_resume_waits_until_the_session_runs(session: AsyncSession, script
 async def test_pause_fails_when_the_session_reaches_another_state(
     session: AsyncSession, scripted: Script, data: object, status: str
 ) -> None:
-    """The error names the state; the session object is not told of one that was not asked for."""
+    """The error has the state, and the session object keeps its own."""
     scripted.ok("PauseSessionAsync")
     scripted.ok("GetSession", data)
     result = await session.pause()
@@ -235,10 +233,10 @@ async def test_pause_fails_when_the_session_reaches_another_state(
     assert (status or "an unknown state") in result.error_message
 
 
-async def test_pause_gives_up_in_time(
+async def test_pause_times_out(
     session: AsyncSession, scripted: Script, clock: InstantClock
 ) -> None:
-    """A session that never stands still ends the wait at the timeout, not later."""
+    """At the timeout, and not later."""
     scripted.ok("PauseSessionAsync")
     scripted.ok("GetSession", {"Status": "PAUSING"})
     result = await session.pause(timeout=30)
@@ -248,10 +246,10 @@ async def test_pause_gives_up_in_time(
 
 
 @pytest.mark.parametrize("trouble", ["disconnect", "truncate"])
-async def test_pause_is_not_sent_again_when_it_may_have_been_acted_on(
+async def test_pause_is_not_retried_after_a_lost_answer(
     session: AsyncSession, scripted: Script, trouble: str
 ) -> None:
-    """Pausing is not said to be repeatable, so an ambiguous failure is reported."""
+    """The protocol does not say that it is idempotent."""
     getattr(scripted, trouble)("PauseSessionAsync")
     assert not (await session.pause()).success
     assert scripted.actions == ["PauseSessionAsync"]
@@ -259,28 +257,28 @@ async def test_pause_is_not_sent_again_when_it_may_have_been_acted_on(
 
 @pytest.mark.parametrize("argument", ["timeout", "poll_interval"])
 @pytest.mark.parametrize("value", [0, -1, float("inf"), float("nan"), "5", True, None])
-async def test_times_that_cannot_be_meant_are_refused(
+async def test_invalid_timeouts_are_rejected(
     session: AsyncSession, scripted: Script, argument: str, value: Any
 ) -> None:
-    """A wait needs a length: above 0, finite, and a number."""
+    """They must be finite numbers above 0."""
     for call in (session.pause, session.resume):
         with pytest.raises((InvalidArgumentError, ArgumentTypeError), match=argument):
             await call(**{argument: value})
     assert scripted.requests == []
 
 
-async def test_services_are_made_once(session: AsyncSession) -> None:
-    """The same object answers under every name and every time."""
+async def test_services_are_created_once(session: AsyncSession) -> None:
+    """Every name returns the same object every time."""
     assert session.command is session.command
     assert session.context is session.context
     assert session.file_system is session.fs is session.filesystem is session.files
     assert repr(session) == "AsyncSession('s-1')"
 
 
-async def test_a_lost_session_raises_its_real_reason(
+async def test_the_session_of_a_failed_result_raises_the_error(
     session: AsyncSession, scripted: Script
 ) -> None:
-    """Reading the value of a failed result raises what went wrong, not an AttributeError."""
+    """Not an AttributeError."""
     scripted.fail("GetLabel", _GONE, "Resource [McpSession] is not found.")
     result = await session.get_labels()
     with pytest.raises(SessionNotFoundError, match="not found"):

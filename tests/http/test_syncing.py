@@ -43,15 +43,15 @@ def _task(
 
 @pytest.fixture
 def syncing(scripted: Script, session: AsyncSession) -> Script:
-    """Give a service that accepts movements of files, for a session with two contexts."""
+    """Return a service that accepts syncs for a session with two contexts."""
     scripted.ok("SyncContext")
     scripted.ok("BindContexts")
     scripted.ok("DescribeSessionContexts", _BINDINGS)
     return scripted
 
 
-async def test_sync_answers_with_a_receipt(session: AsyncSession, syncing: Script) -> None:
-    """The receipt holds the finished task of every context of the session."""
+async def test_sync_returns_a_receipt(session: AsyncSession, syncing: Script) -> None:
+    """It has the finished task of every context of the session."""
     syncing.tasks([], [_task("c-1")], [_task("c-1"), _task("c-2", finishTime=9)])
     result = await session.context.sync()
     assert result.request_id == "REQ-SyncContext"
@@ -66,7 +66,7 @@ async def test_sync_answers_with_a_receipt(session: AsyncSession, syncing: Scrip
 async def test_sync_of_one_context_waits_for_that_one(
     session: AsyncSession, syncing: Script
 ) -> None:
-    """Id, path and direction are sent, and other contexts do not matter."""
+    """Id, path and direction are sent; other contexts are ignored."""
     syncing.tasks([], [_task("c-2", "Running", "download"), _task("c-1", kind="download")])
     result = await session.context.sync("c-1", "/a", "download")
     assert [task.context_id for task in result.receipt.tasks] == ["c-1"]
@@ -76,19 +76,19 @@ async def test_sync_of_one_context_waits_for_that_one(
     assert "DescribeSessionContexts" not in syncing.actions
 
 
-async def test_sync_of_one_path_waits_for_the_context_seen_there(
+async def test_sync_of_one_path_waits_for_its_context(
     session: AsyncSession, syncing: Script
 ) -> None:
-    """Which context that is, the session's bindings say."""
+    """The bindings of the session have the context of a path."""
     syncing.tasks([], [_task("c-2")])
     result = await session.context.sync(path="/b")
     assert [task.context_id for task in result.receipt.tasks] == ["c-2"]
 
 
-async def test_a_receipt_says_how_much_was_moved_and_how_long_it_took(
+async def test_a_receipt_has_bytes_files_and_duration(
     session: AsyncSession, syncing: Script, clock: InstantClock
 ) -> None:
-    """Where the service says so; a sum of which a part is unknown is unknown."""
+    """If the service reports them; a sum with an unknown part is unknown."""
     one = {**_task("c-1", start=10), "finishTime": 13, "files": 2, "bytes": 100}
     two = {**_task("c-2", start=10), "files": 3, "bytes": 50}
     syncing.tasks([], [], [one, two], [], [one, {**two, "bytes": None}])
@@ -100,10 +100,10 @@ async def test_a_receipt_says_how_much_was_moved_and_how_long_it_took(
     assert (again.files, again.size) == (5, None)
 
 
-async def test_sync_without_contexts_has_nothing_to_move(
+async def test_sync_without_contexts_is_empty(
     session: AsyncSession, syncing: Script, scripted: Script
 ) -> None:
-    """An empty receipt, and no wait."""
+    """An empty receipt, without a wait."""
     scripted.clear()
     scripted.ok("SyncContext")
     scripted.ok("DescribeSessionContexts", [])
@@ -114,7 +114,7 @@ async def test_sync_without_contexts_has_nothing_to_move(
 async def test_a_stale_task_never_counts(
     session: AsyncSession, syncing: Script, clock: InstantClock
 ) -> None:
-    """A success of the past does not prove that today's files have arrived."""
+    """An old success does not prove that the present files have arrived."""
     old = _task("c-1", start=1)
     syncing.tasks([old], [old], [old, _task("c-1", "Running", start=2)])
     syncing.tasks([old, _task("c-1", "Failed", start=2, errorMessage="disk full")])
@@ -124,16 +124,14 @@ async def test_a_stale_task_never_counts(
     assert [(task.start_time, task.status) for task in result.error.tasks] == [(2, "Failed")]
 
 
-async def test_two_tasks_of_one_second_are_told_apart_by_their_number(
-    session: AsyncSession, syncing: Script
-) -> None:
+async def test_equal_tasks_are_counted(session: AsyncSession, syncing: Script) -> None:
     """Times are whole seconds; the second of two equal tasks is the new one."""
     syncing.tasks([_task()], [_task()], [_task(), _task(status="Failed")])
     assert isinstance((await session.context.sync("c-1")).error, ContextSyncError)
 
 
 async def test_a_failed_task_is_a_failed_sync(session: AsyncSession, syncing: Script) -> None:
-    """One failure among successes is a failure; the error names context, path and reason."""
+    """One failure among successes fails the sync; the error has context, path and reason."""
     syncing.tasks([], [_task("c-1"), _task("c-2", "Failed", errorMessage="no space")])
     result = await session.context.sync()
     assert isinstance(result.error, SyncFailedError)
@@ -147,7 +145,7 @@ async def test_a_failed_task_is_a_failed_sync(session: AsyncSession, syncing: Sc
 async def test_a_failure_without_a_reason_is_still_a_failure(
     session: AsyncSession, syncing: Script
 ) -> None:
-    """The service does not always say why."""
+    """The service may omit it."""
     syncing.tasks([], [_task("c-1", "Failed")])
     assert "no reason given" in (await session.context.sync("c-1")).error_message
 
@@ -155,7 +153,7 @@ async def test_a_failure_without_a_reason_is_still_a_failure(
 async def test_a_sync_without_a_listed_task_is_an_unconfirmed_success(
     session: AsyncSession, syncing: Script, clock: InstantClock
 ) -> None:
-    """The service often lists none when there is nothing to move; that proves nothing."""
+    """The service often lists none if there is nothing to do."""
     syncing.tasks([])
     receipt = (await session.context.sync("c-1")).receipt
     assert (receipt.tasks, receipt.confirmed) == ((), False)
@@ -165,17 +163,17 @@ async def test_a_sync_without_a_listed_task_is_an_unconfirmed_success(
 async def test_a_strict_sync_without_a_listed_task_is_a_failure(
     session: AsyncSession, syncing: Script
 ) -> None:
-    """Callers that need proof ask for it."""
+    """For callers that need proof."""
     syncing.tasks([])
     result = await session.context.sync("c-1", strict=True)
     assert isinstance(result.error, SyncMissingError)
     assert "lists no upload of c-1" in result.error_message
 
 
-async def test_a_strict_client_needs_a_task_unless_a_call_says_otherwise(
+async def test_strict_sync_of_the_client_is_the_default_of_calls(
     bays: Bays, syncing: Script
 ) -> None:
-    """``Config.strict_sync`` is the default of each call."""
+    """A call may override ``Config.strict_sync``."""
     bay = bays(cfg=Config(strict_sync=True, task_listing_timeout=1), timeout=None)
     syncing.ok("GetSession", {"SessionId": "s-1", "Status": "RUNNING"})
     session = (await bay.get("s-1")).session
@@ -187,7 +185,7 @@ async def test_a_strict_client_needs_a_task_unless_a_call_says_otherwise(
 async def test_a_receipt_is_confirmed_by_a_new_task_of_every_context(
     session: AsyncSession, syncing: Script
 ) -> None:
-    """A finished task that was listed before the sync proves nothing."""
+    """A finished task from before the sync proves nothing."""
     syncing.tasks([], [_task("c-1"), _task("c-2")])
     assert (await session.context.sync()).receipt.confirmed
     syncing.tasks([_task("c-1"), _task("c-2")], [_task("c-1"), _task("c-2"), _task("c-2", start=7)])
@@ -196,10 +194,10 @@ async def test_a_receipt_is_confirmed_by_a_new_task_of_every_context(
     assert not receipt.confirmed
 
 
-async def test_a_task_that_is_listed_and_unfinished_is_waited_for(
+async def test_an_unfinished_task_is_polled(
     session: AsyncSession, syncing: Script, clock: InstantClock
 ) -> None:
-    """The time to list does not limit the time to move."""
+    """The time limit for listing does not limit the transfer."""
     running = [[_task("c-1", "Running")]] * 20
     syncing.tasks([], *running, [_task("c-1")])
     assert (await session.context.sync("c-1")).receipt.confirmed
@@ -220,7 +218,7 @@ async def test_bind_without_a_listed_download_is_an_unconfirmed_success(
 async def test_a_task_that_does_not_end_is_a_failure(
     session: AsyncSession, syncing: Script, clock: InstantClock
 ) -> None:
-    """The wait ends at the timeout; the error says what did not finish."""
+    """The wait ends at the timeout; the error names the unfinished task."""
     syncing.tasks([], [_task("c-1"), _task("c-2", "Running")])
     result = await session.context.sync(timeout=timedelta(seconds=20))
     assert isinstance(result.error, SyncTimeoutError)
@@ -232,17 +230,17 @@ async def test_a_task_that_does_not_end_is_a_failure(
 async def test_a_timeout_before_any_task_was_listed_names_the_contexts(
     session: AsyncSession, syncing: Script
 ) -> None:
-    """A timeout shorter than the service's time to list is a timeout."""
+    """A timeout below the listing time of the service is a timeout."""
     syncing.tasks([])
     result = await session.context.sync("c-1", timeout=5)
     assert isinstance(result.error, SyncTimeoutError)
     assert "upload of c-1 did not finish within 5 s" in result.error_message
 
 
-async def test_sync_is_not_sent_again_when_it_may_have_been_acted_on(
+async def test_sync_is_not_retried_after_a_lost_answer(
     session: AsyncSession, syncing: Script, scripted: Script
 ) -> None:
-    """An ambiguous failure is reported."""
+    """The error is returned."""
     scripted.clear()
     scripted.tasks([])
     scripted.disconnect("SyncContext")
@@ -261,17 +259,17 @@ async def test_sync_is_not_sent_again_when_it_may_have_been_acted_on(
         ({"timeout": 0}, "timeout"),
     ],
 )
-async def test_a_sync_that_cannot_be_meant_is_refused(
+async def test_an_invalid_sync_is_rejected(
     session: AsyncSession, scripted: Script, arguments: dict[str, Any], named: str
 ) -> None:
-    """Nothing is sent, not even the question for old tasks."""
+    """Nothing is sent, not even the request for old tasks."""
     with pytest.raises(InvalidArgumentError, match=named):
         await session.context.sync(**arguments)
     assert scripted.requests == []
 
 
-async def test_info_lists_the_movements(session: AsyncSession, scripted: Script) -> None:
-    """All of them, or those of a context, a path, a direction."""
+async def test_info_lists_the_tasks(session: AsyncSession, scripted: Script) -> None:
+    """All of them, or those of a context, a path or a direction."""
     scripted.tasks([_task("c-1", "Running", errorMessage="slow")])
     result = await session.context.info("c-1", "/c-1", "upload")
     assert scripted.forms("GetContextInfo") == [
@@ -282,19 +280,19 @@ async def test_info_lists_the_movements(session: AsyncSession, scripted: Script)
 
 
 @pytest.mark.parametrize("data", [None, {}, {"ContextStatus": ""}, {"ContextStatus": "[]"}])
-async def test_info_of_no_movements_is_empty(
+async def test_info_without_tasks_is_empty(
     session: AsyncSession, scripted: Script, data: object
 ) -> None:
-    """A session whose files never moved has no tasks."""
+    """For a session that never synchronised."""
     scripted.ok("GetContextInfo", data)
     assert (await session.context.info()).context_status_data == []
 
 
 @pytest.mark.parametrize("text", ["no json", "{}", "[1]", '[{"type": "data", "data": "["}]', "5"])
-async def test_tasks_that_cannot_be_read_are_a_bad_answer(
+async def test_malformed_tasks_are_a_bad_answer(
     session: AsyncSession, scripted: Script, text: str
 ) -> None:
-    """They are not taken for no tasks: a wait would end with a false success."""
+    """Taking them for none would end a wait with a false success."""
     scripted.ok("GetContextInfo", {"ContextStatus": text})
     result = await session.context.info()
     assert isinstance(result.error, BadAnswerError)
@@ -302,10 +300,10 @@ async def test_tasks_that_cannot_be_read_are_a_bad_answer(
 
 
 @pytest.mark.parametrize("argument", ["context_id", "path", "task_type"])
-async def test_info_refuses_a_dict_where_text_belongs(
+async def test_info_rejects_a_dict_instead_of_text(
     session: AsyncSession, scripted: Script, argument: str
 ) -> None:
-    """It would be sent as its repr, and match nothing."""
+    """Its repr would match nothing."""
     wrong: Any = {"id": "c-1"}
     with pytest.raises(ArgumentTypeError, match=argument):
         await session.context.info(**{argument: wrong})
@@ -320,13 +318,13 @@ async def test_info_refuses_a_dict_where_text_belongs(
     ],
 )
 @pytest.mark.parametrize("step", ["the look at old tasks", "the request itself"])
-async def test_a_refusal_on_the_way_is_a_failed_result(
+async def test_an_error_of_any_step_is_a_failed_result(
     session: AsyncSession,
     scripted: Script,
     call: Callable[[AsyncSession], Any],
     step: str,
 ) -> None:
-    """Whichever step fails, the result carries its error."""
+    """The result has the error of that step."""
     scripted.fail("SyncContext", "Some.Code")
     scripted.fail("BindContexts", "Some.Code")
     if step == "the request itself":

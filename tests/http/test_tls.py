@@ -101,7 +101,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "expected"),
     [({"SSL_CERT_FILE": "ca.pem"}, "NoneType"), ({}, "ConnectionFailedError")],
 )
 def test_the_certificates_of_the_environment_are_trusted(
@@ -109,11 +109,11 @@ def test_the_certificates_of_the_environment_are_trusted(
     authority: trustme.CA,
     run_child: Callable[..., str],
     variables: dict[str, str],
-    said: str,
+    expected: str,
 ) -> None:
     """SSL_CERT_FILE adds an authority, as for other programs."""
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
         tmp_path / "server.pem"
     )
-    assert run_child(_CHILD, **variables) == said
+    assert run_child(_CHILD, **variables) == expected

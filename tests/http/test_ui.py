@@ -92,7 +92,7 @@ async def test_ui_methods_call_their_tools(
     tool: str,
     args: object,
 ) -> None:
-    """With the arguments that it wants; the answer says that it was done."""
+    """With the given arguments; the result is a success."""
     scripted.ok("CallMcpTool", says("ok"))
     assert (await call(session)).data is True
     (form,) = scripted.forms("CallMcpTool")
@@ -176,9 +176,9 @@ async def test_screenshot_is_parsed(
     """The tool may return a picture, or JSON with one."""
     coded = base64.b64encode(data).decode()
     mime_type = f"image/{sent}"
-    told = {"type": "image", "mime_type": mime_type, "data": coded, "width": 20, "height": 10}
+    document = {"type": "image", "mime_type": mime_type, "data": coded, "width": 20, "height": 10}
     item = {"type": "image", "data": coded, "mimeType": mime_type}
-    answer = {"content": [item], "isError": False} if as_item else says(json.dumps(told))
+    answer = {"content": [item], "isError": False} if as_item else says(json.dumps(document))
     scripted.ok("CallMcpTool", answer)
     picture = (await session.computer.take_screenshot(format)).data
     assert (picture.data, picture.mime_type) == (data, mime_type)

@@ -41,7 +41,7 @@ class Toolbox:
         return sorted(entry.name for entry in self.home.iterdir())
 
     async def answer(self, form: dict[str, str]) -> object:
-        """Run the tool that a form asks for."""
+        """Run the tool of a request."""
         assert len(form["Args"].encode()) <= LIMIT
         args = json.loads(form["Args"])
         self.calls.append((form["Name"], args))
@@ -93,8 +93,8 @@ class Toolbox:
             stderr=asyncio.subprocess.PIPE,
         )
         stdout, stderr = await asyncio.wait_for(process.communicate(), 60)
-        said = {"stdout": stdout.decode(), "stderr": stderr.decode()}
-        return json.dumps({**said, "exit_code": process.returncode})
+        streams = {"stdout": stdout.decode(), "stderr": stderr.decode()}
+        return json.dumps({**streams, "exit_code": process.returncode})
 
 
 def says(content: str, *, error: bool = False) -> dict[str, Any]:

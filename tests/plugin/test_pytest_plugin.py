@@ -1,4 +1,4 @@
-"""The plugin for pytest, in test runs of its own: child processes with a directory each."""
+"""The pytest plugin, in test runs in child processes with a directory each."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ class Runs:
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Runs:
-    """Give a directory to run tests in."""
+    """Return a directory to run tests in."""
     return Runs(tmp_path)
 
 
-def test_each_test_has_a_service_of_its_own_with_nothing_in_it(runs: Runs) -> None:
+def test_each_test_has_an_empty_service(runs: Runs) -> None:
     """Two tests create the same context and count sessions, in both kinds of clients."""
     done = runs.run("""
 from agentbay import AgentBay
@@ -88,10 +88,10 @@ def test_a_client_that_is_told_nothing_finds_it(agentbay_service):
     done.passed(5)
 
 
-def test_a_test_that_leaves_a_session_alive_fails_with_the_line_that_created_it(
+def test_a_leaked_session_fails_its_test_with_the_line_that_created_it(
     runs: Runs,
 ) -> None:
-    """From coroutines, tasks and blocking code; what is deleted, and what is marked, is fine."""
+    """From coroutines, tasks and blocking code; deleted and marked sessions pass."""
     done = runs.run("""
 import asyncio
 
@@ -123,7 +123,7 @@ async def test_deleted(agentbay_client):
 
 
 def test_a_session_of_another_fixture_is_deleted_before_the_check(runs: Runs) -> None:
-    """What a fixture on top cleans up is no leak."""
+    """A fixture that depends on the plugin's may clean up."""
     runs.run("""
 @pytest.fixture
 def session(agentbay_blocking_client):
@@ -135,8 +135,8 @@ def test_it(session):
 """).passed(1)
 
 
-def test_a_failed_test_is_not_told_about_its_leaks(runs: Runs) -> None:
-    """One reason is enough; the next test has nothing of it."""
+def test_a_failed_test_does_not_report_leaks(runs: Runs) -> None:
+    """The first failure is enough; the next test is not affected."""
     done = runs.run("""
 def test_fails(agentbay_blocking_client):
     agentbay_blocking_client.create()
@@ -149,7 +149,7 @@ def test_is_clean(agentbay_blocking_client):
     assert "left sessions" not in done.text
 
 
-def test_the_clock_of_a_test_is_moved_by_it(runs: Runs) -> None:
+def test_a_test_moves_its_clock(runs: Runs) -> None:
     """Service and clients share it, and a wait of minutes takes no time."""
     runs.run("""
 import time
@@ -173,7 +173,7 @@ def test_real(agentbay_service):
 
 
 def test_faults_and_limits_end_with_their_test(runs: Runs) -> None:
-    """The next test meets a service that is well."""
+    """The next test has a service without them."""
     runs.run("""
 from agentbay_local import Fail
 
@@ -190,8 +190,8 @@ def test_well(agentbay_service, agentbay_blocking_client):
 """).passed(2)
 
 
-def test_workers_of_xdist_have_services_of_their_own(runs: Runs) -> None:
-    """Tests that count sessions run side by side."""
+def test_workers_of_xdist_have_separate_services(runs: Runs) -> None:
+    """Tests that count sessions run concurrently."""
     runs.run(
         """
 @pytest.mark.parametrize("number", range(8))
@@ -204,8 +204,8 @@ def test_count(agentbay_blocking_client, number):
     ).passed(8)
 
 
-def test_who_does_not_use_it_pays_nothing(runs: Runs) -> None:
-    """Neither aiohttp nor the SDK is imported, and nothing listens."""
+def test_an_unused_plugin_costs_nothing(runs: Runs) -> None:
+    """Neither aiohttp nor the SDK is imported, and no server starts."""
     runs.run("""
 import sys
 

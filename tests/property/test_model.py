@@ -1,4 +1,4 @@
-"""Client and service against a model of what they should hold: sessions, labels, contexts, files.
+"""Client and service against a model of sessions, labels, contexts and files.
 
 The model is a few dictionaries. Whatever hypothesis asks the blocking client to do is done to them
 as well, and every answer is compared. ``MODEL_RUNS=1000`` tries longer than the suite has time for.
@@ -59,7 +59,7 @@ class Stored:
 
 
 class Model(RuleBasedStateMachine):
-    """Does the same to a service and to dictionaries."""
+    """Applies the same operations to a service and to dictionaries."""
 
     service: ClassVar[LocalService]
     sessions = Bundle("sessions")
@@ -84,7 +84,7 @@ class Model(RuleBasedStateMachine):
 
     @rule(target=sessions, labels=_labels)
     def create(self, labels: dict[str, str]) -> str:
-        """A new session has the labels it was asked for with."""
+        """Create a session; it has the given labels."""
         session = self.bay.create(CreateSessionParams(labels)).session
         assert session.session_id not in self.living
         self.living[session.session_id] = labels
@@ -92,7 +92,7 @@ class Model(RuleBasedStateMachine):
 
     @rule(session=sessions, labels=_labels.filter(bool))
     def set_labels(self, session: str, labels: dict[str, str]) -> None:
-        """Labels are replaced, not merged."""
+        """Replace the labels of a session."""
         found = self.bay.get(session)
         if session in self.living:
             found.session.set_labels(labels).unwrap()
@@ -102,19 +102,19 @@ class Model(RuleBasedStateMachine):
 
     @rule(session=sessions)
     def get_labels(self, session: str) -> None:
-        """They are those that were set last, and no others."""
+        """Read the labels; they are those that were set last."""
         if session in self.living:
             assert self.bay.get(session).session.get_labels().unwrap() == self.living[session]
 
     @rule(session=sessions)
     def delete(self, session: str) -> None:
-        """It is gone afterwards; a second time is no failure."""
+        """Delete a session; a second time is a success too."""
         self.bay.delete(session).unwrap()
         self.living.pop(session, None)
 
     @rule(session=sessions)
-    def rest(self, session: str) -> None:
-        """A session that was paused and resumed is what it was."""
+    def pause_and_resume(self, session: str) -> None:
+        """Pause and resume a session; nothing else changes."""
         if session in self.living:
             self.bay.pause(session).unwrap()
             self.bay.resume(session).unwrap()
@@ -124,7 +124,7 @@ class Model(RuleBasedStateMachine):
 
     @rule(labels=_labels, size=_sizes)
     def list_by_labels(self, labels: dict[str, str], size: int) -> None:
-        """Page after page, each as large as asked for, the newest first, none twice."""
+        """List by labels, page by page: full pages, newest first, no duplicates."""
         expected, token = self._matching(labels), ""
         for start in range(0, max(1, len(expected)), size):
             page = self.bay.list_by_labels(ListSessionParams(size, token, labels)).unwrap()
@@ -136,13 +136,13 @@ class Model(RuleBasedStateMachine):
 
     @rule(labels=_labels, size=_sizes)
     def iterate(self, labels: dict[str, str], size: int) -> None:
-        """All of them, once."""
+        """Iterate over all sessions; each comes once."""
         found = [session.session_id for session in self.bay.list(labels, limit=size)]
         assert found == self._matching(labels)
 
     @rule(labels=_labels, size=_sizes, number=st.integers(1, 4))
     def list_page(self, labels: dict[str, str], size: int, number: int) -> None:
-        """A page by its number is the one that a walk meets; there is none behind the last."""
+        """Request a page by its number; it equals the page of an iteration."""
         expected = self._matching(labels)
         result = self.bay.list(labels, page=number, limit=size).first()
         start = (number - 1) * size
@@ -154,7 +154,7 @@ class Model(RuleBasedStateMachine):
 
     @rule(labels=_labels.filter(bool))
     def delete_many(self, labels: dict[str, str]) -> None:
-        """Those that have all of the labels, and no other."""
+        """Delete the sessions that have all of the labels, and no others."""
         self.bay.delete_many(labels=labels).run().raise_for_failures()
         for session in self._matching(labels):
             del self.living[session]
@@ -165,7 +165,7 @@ class Model(RuleBasedStateMachine):
         return next((one for one, has in self.stored.items() if has.name == name), None)
 
     def _ends(self, context: str, result: Result[Any]) -> bool:
-        """Tell whether a context is there; the result must say the same."""
+        """Compare whether a context exists in the result and in the model."""
         if context in self.stored:
             result.unwrap()
             return True
@@ -173,8 +173,8 @@ class Model(RuleBasedStateMachine):
         return False
 
     @rule(target=contexts, name=_names)
-    def make(self, name: str) -> str:
-        """A name has one context."""
+    def get_or_create(self, name: str) -> str:
+        """Get or create a context by its name."""
         known, context = self._by_name(name), self.bay.context.create(name).context
         assert context.name == name
         if known is None:
@@ -186,7 +186,7 @@ class Model(RuleBasedStateMachine):
 
     @rule(name=_names)
     def look_up(self, name: str) -> None:
-        """By a name; nothing is made."""
+        """Look up a context by its name; nothing is created."""
         result, known = self.bay.context.get(name), self._by_name(name)
         if known is None:
             assert isinstance(result.error, ContextNotFoundError)
@@ -195,14 +195,14 @@ class Model(RuleBasedStateMachine):
 
     @rule(context=contexts)
     def look_up_by_id(self, context: str) -> None:
-        """By an id."""
+        """Look up a context by its id."""
         result = self.bay.context.get(context_id=context)
         if self._ends(context, result):
             assert result.context.name == self.stored[context].name
 
     @rule(context=contexts, name=_names)
     def rename(self, context: str, name: str) -> None:
-        """Unless another one has that name."""
+        """Rename a context, unless another one has that name."""
         found = self.bay.context.get(context_id=context)
         if not self._ends(context, found):
             return
@@ -215,19 +215,19 @@ class Model(RuleBasedStateMachine):
 
     @rule(context=contexts)
     def remove(self, context: str) -> None:
-        """With its files; a second time is no failure."""
+        """Delete a context with its files; a second time is a success too."""
         self.bay.context.delete(context).unwrap()
         self.stored.pop(context, None)
 
     @rule(context=contexts)
     def clear(self, context: str) -> None:
-        """Its files go, it stays."""
+        """Clear a context; its files are deleted."""
         if self._ends(context, self.bay.context.clear(context)):
             self.stored[context].files.clear()
 
     @rule(size=_sizes)
     def list_contexts(self, size: int) -> None:
-        """Page after page, the newest first."""
+        """List the contexts page by page, newest first."""
         expected, found, token = list(reversed(self.stored)), list[str](), ""
         while True:
             params = ContextListParams(max_results=size, next_token=token)
@@ -244,13 +244,13 @@ class Model(RuleBasedStateMachine):
 
     @rule(context=contexts, path=_paths, content=_contents)
     def put(self, context: str, path: str, content: bytes) -> None:
-        """What is written replaces what was there."""
+        """Upload a file, which replaces an earlier one."""
         if self._ends(context, self.bay.context.upload_file(context, path, content)):
             self.stored[context].files[path] = content
 
     @rule(context=contexts, path=_paths)
     def fetch(self, context: str, path: str) -> None:
-        """What was written last, and nothing where nothing was written."""
+        """Download a file; it has the content of the last upload."""
         result = self.bay.context.download_file(context, path, self.file)
         there = self.stored[context].files if context in self.stored else {}
         if path in there:
@@ -261,7 +261,7 @@ class Model(RuleBasedStateMachine):
 
     @rule(context=contexts, path=_paths)
     def discard(self, context: str, path: str) -> None:
-        """A file goes; the others stay."""
+        """Delete a file; the others stay."""
         result = self.bay.context.delete_file(context, path)
         files = self.stored[context].files if context in self.stored else {}
         if files.pop(path, None) is not None:
@@ -269,7 +269,7 @@ class Model(RuleBasedStateMachine):
 
     @rule(context=contexts, folder=st.sampled_from(["/", "/dir", "dir/sub", "none"]), size=_sizes)
     def list_files(self, context: str, folder: str, size: int) -> None:
-        """The entries of a folder by name, by number of page as well as by token."""
+        """List the entries of a folder by name, with page numbers and with tokens."""
         if context not in self.stored:
             assert self.bay.context.list_files(context).error is not None
             return
@@ -290,21 +290,21 @@ class Model(RuleBasedStateMachine):
 
     @invariant()
     def nothing_leaks(self) -> None:
-        """The service has the sessions of the model."""
+        """Compare the sessions of the service with those of the model."""
         assert self.service.living().keys() == self.living.keys()
 
 
 @pytest.fixture
 def service() -> Iterator[LocalService]:
-    """Give a service whose sessions run nothing, and so need no isolation."""
+    """Return a service whose sessions run nothing, and so need no isolation."""
     with LocalService(isolation="none") as running:
         yield running
 
 
-def test_client_and_service_are_as_the_model_says(
+def test_client_and_service_agree_with_the_model(
     service: LocalService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever 2,000 steps do to both of them."""
+    """After 2,000 operations on both."""
     monkeypatch.setattr(Model, "service", service, raising=False)
     run_state_machine_as_test(
         Model,

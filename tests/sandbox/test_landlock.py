@@ -152,17 +152,17 @@ async def test_read_only_directory_keeps_its_path(tmp_path: Path, mode: int) -> 
     """It can be read if permissions allow, and never written."""
     if not confinement.abi():
         pytest.skip("this kernel has no Landlock")
-    output = tempfile.mkdtemp(prefix="agentbay-shown-", dir="/tmp")
-    os.mkdir(f"{output}/inner")
-    os.chmod(output, mode)
-    uid, own = private_uid("output"), mode == 0o755 or os.geteuid() != 0
-    spec = SandboxSpec(tmp_path / "root", uid, read_only={"/opt/x": Path(f"{output}/inner")})
+    directory = tempfile.mkdtemp(prefix="agentbay-shown-", dir="/tmp")
+    os.mkdir(f"{directory}/inner")
+    os.chmod(directory, mode)
+    uid, own = private_uid("shown"), mode == 0o755 or os.geteuid() != 0
+    spec = SandboxSpec(tmp_path / "root", uid, read_only={"/opt/x": Path(f"{directory}/inner")})
     backend = LandlockBackend()
     async with await backend.start(spec) as sandbox:
-        read = await sandbox.run(f"ls {output}/inner", timeout=10)
-        write = await sandbox.run(f"touch {output}/inner/f", timeout=10)
+        read = await sandbox.run(f"ls {directory}/inner", timeout=10)
+        write = await sandbox.run(f"touch {directory}/inner/f", timeout=10)
     await backend.close()
-    await remove_tree(Path(output))
+    await remove_tree(Path(directory))
 
     assert (read.exit_code == 0) is own
     assert write.exit_code != 0

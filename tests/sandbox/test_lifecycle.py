@@ -108,13 +108,13 @@ async def test_sandboxes_start_concurrently(backend: Backend, tmp_path: Path) ->
     uid = private_uid("many")
     specs = [SandboxSpec(tmp_path / str(n), uid) for n in range(6)]
     sandboxes = await asyncio.gather(*(backend.start(spec) for spec in specs))
-    output = await asyncio.gather(
+    results = await asyncio.gather(
         *(one.run(f"echo {n} > n; cat n", timeout=20) for n, one in enumerate(sandboxes))
     )
     await asyncio.gather(*(one.close() for one in sandboxes))
     await backend.close()
 
-    assert [f"{n}\n".encode() for n in range(6)] == [done.stdout for done in output]
+    assert [f"{n}\n".encode() for n in range(6)] == [done.stdout for done in results]
 
 
 async def test_cancelled_start_leaves_nothing(

@@ -162,8 +162,8 @@ async def test_background_flood_leaves_the_session_usable(isolated: Sandbox) -> 
 
 async def processor_ticks_of_the_agent(sandbox: Sandbox) -> int:
     """Return the processor time of the first process of a session."""
-    output = "read -r a < /proc/1/stat; set -- $a; echo $(( ${14} + ${15} ))"
-    return int((await sandbox.run(output, timeout=10)).stdout)
+    script = "read -r a < /proc/1/stat; set -- $a; echo $(( ${14} + ${15} ))"
+    return int((await sandbox.run(script, timeout=10)).stdout)
 
 
 async def test_processor_time_is_limited_per_process(backend: Backend, tmp_path: Path) -> None:

@@ -195,40 +195,40 @@ async def test_spawned_program_ends_with_its_sandbox(sandbox: Sandbox) -> None:
 
 def spec(root: Path, **read_only: Path) -> SandboxSpec:
     """Return a specification with read-only directories, each below /opt by its last part."""
-    displayed = {f"/opt/shown/{name}": path for name, path in read_only.items()}
-    return SandboxSpec(root, private_uid(str(root)), read_only=displayed)
+    mounted = {f"/opt/shown/{name}": path for name, path in read_only.items()}
+    return SandboxSpec(root, private_uid(str(root)), read_only=mounted)
 
 
 async def test_read_only_directory_can_be_read_and_not_written(
     isolating: None, tmp_path: Path
 ) -> None:
     """Also below a directory that only its owner may enter."""
-    displayed = tmp_path / "closed" / "shown"
-    displayed.mkdir(parents=True)
-    (displayed / "f").write_text("text")
-    (displayed / "f").chmod(0o666)
-    displayed.chmod(0o777)
-    displayed.parent.chmod(0o700)
+    mounted = tmp_path / "closed" / "shown"
+    mounted.mkdir(parents=True)
+    (mounted / "f").write_text("text")
+    (mounted / "f").chmod(0o666)
+    mounted.chmod(0o777)
+    mounted.parent.chmod(0o700)
     backend = BubblewrapBackend()
-    async with await backend.start(spec(tmp_path / "root", here=displayed)) as sandbox:
+    async with await backend.start(spec(tmp_path / "root", here=mounted)) as sandbox:
         read = await sandbox.run("cat /opt/shown/here/f", timeout=10)
         write = await sandbox.run("echo x >> /opt/shown/here/f || rm /opt/shown/here/f", timeout=10)
     await backend.close()
 
     assert read.stdout == b"text"
     assert b"Read-only file system" in write.stderr
-    assert (displayed / "f").read_text() == "text"
+    assert (mounted / "f").read_text() == "text"
 
 
 async def test_planted_link_does_not_redirect_a_mount(isolating: None, tmp_path: Path) -> None:
     """A link of the session at a mount point is replaced at the next start."""
-    displayed = tmp_path / "shown"
-    displayed.mkdir()
-    (displayed / "f").write_text("text")
-    displayed.chmod(0o755)
+    mounted = tmp_path / "shown"
+    mounted.mkdir()
+    (mounted / "f").write_text("text")
+    mounted.chmod(0o755)
     backend = BubblewrapBackend()
     for _ in range(2):
-        async with await backend.start(spec(tmp_path / "root", here=displayed)) as sandbox:
+        async with await backend.start(spec(tmp_path / "root", here=mounted)) as sandbox:
             assert (await sandbox.run("cat /opt/shown/here/f", timeout=10)).stdout == b"text"
             plant = "mv shown was$$ && ln -s ../../oldroot/tmp shown"
             assert (await sandbox.run(plant, cwd="/opt", timeout=10)).exit_code == 0
@@ -241,13 +241,13 @@ async def test_python_of_the_service_runs_in_a_session(isolating: None, tmp_path
     packages.mkdir()
     (packages / "shown_here.py").write_text("word = 'imported'")
     own = current_interpreter()
-    displayed = {"/opt/packages": packages}
+    mounted = {"/opt/packages": packages}
     if own.needs is not None:
-        displayed[str(own.needs)] = own.needs
+        mounted[str(own.needs)] = own.needs
     code = "import sys, shown_here; print(shown_here.word, sys.version_info[:2], flush=True)"
     backend = BubblewrapBackend()
-    requests = SandboxSpec(tmp_path / "root", private_uid("own"), read_only=displayed)
-    async with await backend.start(requests) as sandbox:
+    specification = SandboxSpec(tmp_path / "root", private_uid("own"), read_only=mounted)
+    async with await backend.start(specification) as sandbox:
         env = {"PYTHONPATH": "/opt/packages"}
         async with await sandbox.spawn([str(own.program), "-c", code], env=env) as program:
             received = (await read_rest(program.stdout)).decode()

@@ -73,9 +73,9 @@ async def test_current_form_of_an_answer_is_parsed(
     )
     result = await linked.code.run("x")
     assert result.success
-    (shown,) = result.results
-    assert (shown.text, shown.png, shown.is_main_result) == ("42", "aGk=", True)
-    assert shown.formats() == ["text", "png"]
+    (item,) = result.results
+    assert (item.text, item.png, item.is_main_result) == ("42", "aGk=", True)
+    assert item.formats() == ["text", "png"]
     assert (result.logs.stdout, result.stdout, result.stderr) == (["a", "b\n"], "ab\n", "c")
     assert (result.execution_time, result.execution_count) == (0.5, 3)
     assert (result.result, result.trace_id) == ("42", "t-1")
@@ -109,9 +109,9 @@ async def test_falsy_json_value_is_kept(
 ) -> None:
     """An empty object is a result."""
     _answers(machine, _answer(result=[{"application/json": value}]))
-    (shown,) = (await linked.code.run("x")).results
-    assert shown.json == value
-    assert shown.formats() == ["json"]
+    (item,) = (await linked.code.run("x")).results
+    assert item.json == value
+    assert item.formats() == ["json"]
 
 
 @pytest.mark.parametrize(
@@ -122,8 +122,8 @@ async def test_chart_is_parsed_under_each_of_its_names(
 ) -> None:
     """Libraries write different versions of the grammar."""
     _answers(machine, _answer(result=[{media: {"mark": "bar"}}]))
-    (shown,) = (await linked.code.run("x")).results
-    assert shown.chart == {"mark": "bar"}
+    (item,) = (await linked.code.run("x")).results
+    assert item.chart == {"mark": "bar"}
 
 
 @pytest.mark.parametrize(
@@ -140,26 +140,26 @@ async def test_bare_output_is_plain_output(
 
 
 @pytest.mark.parametrize(
-    ("shown", "text"),
+    ("item", "text"),
     [("bare words", "bare words"), (7, "7"), ({"text/plain": ["one\n", "two"]}, "one\ntwo")],
 )
 async def test_result_of_any_form_is_parsed(
-    linked: AsyncSession, machine: Machine, shown: object, text: str
+    linked: AsyncSession, machine: Machine, item: object, text: str
 ) -> None:
     """Plain text, a number, and lists of lines as notebooks store them."""
-    _answers(machine, _answer(result=[shown]))
+    _answers(machine, _answer(result=[item]))
     assert [one.text for one in (await linked.code.run("x")).results] == [text]
 
 
 @pytest.mark.parametrize(
-    ("said", "message"),
+    ("fields", "message"),
     [({"error": "boom"}, "boom"), ({"isError": True}, "failed without a reason")],
 )
 async def test_failure_may_be_a_text_or_a_flag(
-    linked: AsyncSession, machine: Machine, said: dict[str, object], message: str
+    linked: AsyncSession, machine: Machine, fields: dict[str, object], message: str
 ) -> None:
     """In place of a structured error."""
-    _answers(machine, _answer(**said))
+    _answers(machine, _answer(**fields))
     result = await linked.code.run("x")
     assert isinstance(result.error, CodeError)
     assert message in result.error_message
@@ -251,15 +251,15 @@ async def test_callbacks_get_events_and_the_result_has_all_output(
 ) -> None:
     """Functions and coroutine functions alike."""
     _streams(machine, *_FRAMES)
-    told: list[object] = []
+    received: list[object] = []
 
     async def on_stderr(text: str) -> None:
-        told.append(text)
+        received.append(text)
 
     result = await linked.code.run(
-        "x", on_stdout=told.append, on_stderr=on_stderr, on_result=told.append
+        "x", on_stdout=received.append, on_stderr=on_stderr, on_result=received.append
     )
-    assert told == ["one\n", "two\n", result.results[0]]
+    assert received == ["one\n", "two\n", result.results[0]]
     assert (result.stdout, result.stderr, result.result) == ("one\n", "two\n", "3")
     assert (result.execution_count, result.execution_time) == (4, 0.25)
     assert result.request_id
@@ -294,9 +294,9 @@ async def test_failure_is_reported_once(
 ) -> None:
     """By an event, or by the last frame alone."""
     _streams(machine, *frames)
-    told: list[CodeFailure] = []
-    result = await linked.code.run("x", on_error=told.append)
-    assert told == [failure]
+    received: list[CodeFailure] = []
+    result = await linked.code.run("x", on_error=received.append)
+    assert received == [failure]
     assert isinstance(result.error, CodeError)
     assert result.error.name == failure.name
 
@@ -309,10 +309,10 @@ async def test_lost_connection_fails_running_code(linked: AsyncSession, machine:
         connection.close()
 
     machine.methods["run_code"] = cut
-    told: list[str] = []
-    result = await linked.code.run("x", on_stdout=told.append)
+    received: list[str] = []
+    result = await linked.code.run("x", on_stdout=received.append)
     assert isinstance(result.error, ConnectionLostError)
-    assert told == ["one\n"]
+    assert received == ["one\n"]
 
 
 async def test_stream_without_an_end_times_out(

@@ -69,8 +69,8 @@ async def test_trailing_slash_of_a_watched_path_does_not_matter(
             await machine.connections[0].push(
                 "wuying_filesystem", {"eventType": "file_change", "path": path, "events": [entry]}
             )
-        told = [await asyncio.wait_for(first, 20), await asyncio.wait_for(anext(changes), 20)]
-    assert told == [FileChange("create", "/w/a", "file")] * 2
+        received = [await asyncio.wait_for(first, 20), await asyncio.wait_for(anext(changes), 20)]
+    assert received == [FileChange("create", "/w/a", "file")] * 2
 
 
 async def test_stopping_a_browser_keeps_the_terminals_connected(

@@ -169,12 +169,12 @@ async def test_callback_gets_changes_until_the_watch_is_stopped(
     """Even if it raises; afterwards nothing of the watch is left."""
     machine.offer(WsUrl="")
     _answers(machine, [], [_NEW], [_OLD])
-    told: list[list[FileChange]] = []
+    received: list[list[FileChange]] = []
     twice = asyncio.Event()
 
     def callback(changes: list[FileChange]) -> None:
-        told.append(changes)
-        if len(told) == 2:
+        received.append(changes)
+        if len(received) == 2:
             twice.set()
         raise RuntimeError("mine")
 
@@ -190,7 +190,7 @@ async def test_callback_gets_changes_until_the_watch_is_stopped(
     await watch.stop()
     await watch.join()
     assert not watch.is_alive()
-    assert told == [[_change(_NEW)], [_change(_OLD)]]
+    assert received == [[_change(_NEW)], [_change(_OLD)]]
 
 
 async def test_a_stop_event_ends_a_watch_from_any_thread(join: Join, machine: Machine) -> None:

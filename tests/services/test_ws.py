@@ -93,8 +93,8 @@ async def test_all_calls_share_one_connection(socket: SessionSocket, machine: Ma
         await connection.answer(frame, {"result": frame["data"]["n"]})
 
     machine.methods["m"] = echo
-    asked = [socket.call("S", {"method": "m", "n": number}) for number in range(100)]
-    answers = await asyncio.gather(*asked)
+    calls = [socket.call("S", {"method": "m", "n": number}) for number in range(100)]
+    answers = await asyncio.gather(*calls)
     assert [answer["result"] for answer in answers] == list(range(100))
     assert len(machine.connections) == 1
 
@@ -363,11 +363,11 @@ async def test_closing_the_client_fails_pending_calls(
     """Later calls fail, too."""
     recorder = Recorder()
     socket.subscribe("S", recorder.subscriber())
-    asked = asyncio.create_task(socket.call("S", {"method": "m"}))
+    call = asyncio.create_task(socket.call("S", {"method": "m"}))
     await machine.wait_for_frame("m")
     await linked_bay.aclose()
     with pytest.raises(ConnectionLostError):
-        await asked
+        await call
     assert recorder.ended.is_set()
     with pytest.raises(ClosedError):
         await socket.call("S", {"method": "m"})

@@ -141,7 +141,7 @@ async def files(one: AsyncSession) -> None:
 
 
 async def contexts(bay: AsyncAgentBay) -> None:
-    """Stores, and the files in them."""
+    """Use contexts and their files."""
 
     async def progress(now: TransferProgress) -> None:
         assert_type(now.total, int | None)

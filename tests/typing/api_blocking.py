@@ -64,7 +64,7 @@ def session(one: Session) -> None:
 
 
 def contexts(bay: AgentBay) -> None:
-    """Stores of files."""
+    """Use contexts."""
     lookup = bay.context.get("data", create=True)
     assert_type(lookup, ContextResult)
     assert_type(lookup.context, Context)

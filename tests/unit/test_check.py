@@ -1,4 +1,4 @@
-"""Checks of what callers pass: each returns its value or names the argument."""
+"""Argument checks: each returns its value, or raises an error that names the argument."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
         (_check.literal_path, "a/b c"),
     ],
 )
-def test_a_good_value_is_returned(check: Callable[[Any, str], object], value: object) -> None:
-    """So that a check can stand where the value is used."""
+def test_a_valid_value_is_returned(check: Callable[[Any, str], object], value: object) -> None:
+    """A check can stand in an expression."""
     assert check(value, "name") == value
 
 
@@ -63,9 +63,7 @@ def test_a_good_value_is_returned(check: Callable[[Any, str], object], value: ob
         (_check.labels, {"a": "\t"}),
     ],
 )
-def test_a_value_that_cannot_be_meant_is_refused(
-    check: Callable[[Any, str], object], value: object
-) -> None:
+def test_an_invalid_value_is_rejected(check: Callable[[Any, str], object], value: object) -> None:
     """The message names the argument."""
     with pytest.raises(InvalidArgumentError, match="the_argument"):
         check(value, "the_argument")
@@ -94,23 +92,23 @@ def test_a_value_that_cannot_be_meant_is_refused(
         (_check.labels, {None: "a"}),
     ],
 )
-def test_a_value_of_the_wrong_type_is_refused(
+def test_a_value_of_the_wrong_type_is_rejected(
     check: Callable[[Any, str], object], value: object
 ) -> None:
-    """The message names the argument, and the type that it has."""
+    """The message has the argument and the type."""
     with pytest.raises(ArgumentTypeError, match="the_argument"):
         check(value, "the_argument")
 
 
-def test_a_length_of_time_is_in_seconds() -> None:
-    """However it is given."""
+def test_a_duration_is_in_seconds() -> None:
+    """Whether given as a number or as a timedelta."""
     assert _check.seconds(timedelta(minutes=1, milliseconds=500), "t") == 60.5
     assert isinstance(_check.seconds(5, "t"), float)
 
 
 @pytest.mark.parametrize("kind", [dict, OrderedDict, MappingProxyType])
 def test_labels_are_copied_from_any_mapping(kind: Callable[[dict[str, str]], Any]) -> None:
-    """The caller's mapping stays the caller's."""
+    """The caller's mapping is not shared."""
     given = kind({"a": "b"})
     labels = _check.labels(given)
     assert labels == {"a": "b"}
@@ -118,8 +116,8 @@ def test_labels_are_copied_from_any_mapping(kind: Callable[[dict[str, str]], Any
     assert labels is not given
 
 
-def test_a_bad_label_is_named() -> None:
-    """Key or value, and whose value."""
+def test_an_invalid_label_is_named() -> None:
+    """The error has the key."""
     with pytest.raises(InvalidArgumentError, match=r"labels\['owner'\]"):
         _check.labels({"project": "x", "owner": ""})
     with pytest.raises(InvalidArgumentError, match="each key of filter"):

@@ -1,4 +1,4 @@
-"""What to synchronise, and how: values that check themselves."""
+"""Context syncs and their policies: validation, defaults and copies."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def test_a_sync_is_made_in_two_ways() -> None:
-    """``new`` and the class are the same."""
+def test_new_equals_the_constructor() -> None:
+    """Both create the same value."""
     policy = SyncPolicy.default()
     sync = ContextSync.new(context_id="c-1", path="/mnt/data", policy=policy)
     assert sync == ContextSync("c-1", "/mnt/data", policy)
@@ -37,7 +37,7 @@ def test_a_sync_is_made_in_two_ways() -> None:
 
 
 def test_with_policy_returns_a_copy() -> None:
-    """The value itself stays as it is."""
+    """The original is unchanged."""
     sync = ContextSync("c-1", "/mnt")
     changed = sync.with_policy(SyncPolicy.default())
     assert sync.policy is None
@@ -60,16 +60,16 @@ def test_with_policy_returns_a_copy() -> None:
         (("c-1", "/mnt", None, 1), ArgumentTypeError, "wait_for_completion"),
     ],
 )
-def test_a_sync_that_cannot_be_meant_is_refused(
+def test_an_invalid_sync_is_rejected(
     arguments: tuple[Any, ...], kind: type[Exception], named: str
 ) -> None:
-    """The message names the argument and what is wrong with it."""
+    """The message has the argument and the reason."""
     with pytest.raises(kind, match=named):
         ContextSync(*arguments)
 
 
-def test_parts_that_are_not_given_have_their_defaults() -> None:
-    """Everything, both ways, for ever."""
+def test_omitted_parts_have_their_defaults() -> None:
+    """All files, both directions, without expiry."""
     policy = SyncPolicy(delete_policy=DeletePolicy(sync_local_file=False))
     assert policy.upload_policy == UploadPolicy()
     assert policy.bw_list == BWList([WhiteList()])
@@ -106,19 +106,19 @@ def test_policies_can_be_copied() -> None:
         lambda path: MappingPolicy(path),
     ],
 )
-def test_wildcards_in_paths_are_refused(make: Callable[[str], object], path: str) -> None:
-    """They would be taken literally by the service, and match nothing."""
+def test_wildcards_in_paths_are_rejected(make: Callable[[str], object], path: str) -> None:
+    """The service would take them literally."""
     with pytest.raises(InvalidArgumentError, match="wildcards"):
         make(path)
 
 
 def test_wildcards_are_allowed_in_regular_expressions() -> None:
-    """With the flag that belongs to the field."""
+    """With the flag of the field."""
     assert WhiteList(".*[ab]", [".*?"], is_path_regex=True, is_exclude_regex=True).path == ".*[ab]"
 
 
-def test_the_message_about_wildcards_says_what_to_do() -> None:
-    """Where there is a flag for it, the flag."""
+def test_the_message_about_wildcards_has_a_remedy() -> None:
+    """It names the flag if there is one."""
     with pytest.raises(InvalidArgumentError, match="regex flag"):
         WhiteList("*")
 
@@ -151,15 +151,15 @@ def test_the_message_about_wildcards_says_what_to_do() -> None:
         lambda: SyncPolicy(mapping_policy="C:/"),  # type: ignore[arg-type]  # likewise
     ],
 )
-def test_a_value_of_the_wrong_type_is_refused_where_it_is_made(make: Callable[[], object]) -> None:
-    """Not later, when it is sent, and with an error of ours."""
+def test_a_value_of_the_wrong_type_is_rejected_at_once(make: Callable[[], object]) -> None:
+    """By the constructor, and with one of our errors."""
     with pytest.raises(TypeError) as caught:
         make()
     assert isinstance(caught.value, AgentBayError)
 
 
-def test_assigning_checks_too() -> None:
-    """A value stays one that can be meant."""
+def test_assignments_are_checked() -> None:
+    """A value stays valid."""
     policy = UploadPolicy()
     wrong: Any = "File"
     with pytest.raises(ArgumentTypeError, match=r"UploadMode\.FILE"):

@@ -161,10 +161,10 @@ while True:
     with writer:
         assert writer.stdout is not None
         for _ in range(20):
-            said = int(writer.stdout.readline())
+            written = int(writer.stdout.readline())
         writer.send_signal(signal.SIGKILL)
     entries = read(path, clock.now).open
-    assert len(entries) >= said == 20
+    assert len(entries) >= written == 20
     assert {entry.process_state for entry in entries} == {ProcessState.DEAD}
 
 

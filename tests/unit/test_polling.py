@@ -1,4 +1,4 @@
-"""Asking again until something is so, on a clock that does not wait."""
+"""Polling with growing pauses, on a clock that does not wait."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ class _Counter:
     """Answers 1, 2, 3, and so on."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.calls = 0
 
     async def ask(self) -> int:
-        self.asked += 1
-        return self.asked
+        self.calls += 1
+        return self.calls
 
 
-async def test_an_answer_that_is_good_at_once_costs_no_wait(clock: InstantClock) -> None:
-    """Asked once."""
+async def test_a_good_first_answer_ends_the_poll(clock: InstantClock) -> None:
+    """After one call, without a pause."""
     counter = _Counter()
     answer = await poll(counter.ask, lambda _: True, clock=clock, timeout=1, what="it")
-    assert (answer, counter.asked, clock.sleeps) == (1, 1, [])
+    assert (answer, counter.calls, clock.sleeps) == (1, 1, [])
 
 
 async def test_pauses_grow_up_to_their_bound(clock: InstantClock) -> None:
-    """Soon at first, then less and less often."""
+    """Short at first."""
     counter = _Counter()
     await poll(counter.ask, lambda n: n == 15, clock=clock, timeout=99, what="it")
     assert clock.sleeps[:3] == pytest.approx([0.05, 0.075, 0.1125])
@@ -44,7 +44,7 @@ async def test_pauses_grow_up_to_their_bound(clock: InstantClock) -> None:
 
 
 @pytest.mark.parametrize("interval", [0.01, 0.05, 0.2])
-async def test_the_bound_of_pauses_may_be_chosen(clock: InstantClock, interval: float) -> None:
+async def test_the_bound_of_pauses_can_be_set(clock: InstantClock, interval: float) -> None:
     """Also below the first pause."""
     counter = _Counter()
     await poll(counter.ask, lambda n: n == 9, clock=clock, timeout=9, what="it", interval=interval)
@@ -53,7 +53,7 @@ async def test_the_bound_of_pauses_may_be_chosen(clock: InstantClock, interval: 
 
 
 async def test_the_wait_ends_at_the_timeout(clock: InstantClock) -> None:
-    """Not later, not after one pause too many, and with one last question at the end."""
+    """With one last call at the end, and not a pause later."""
     counter = _Counter()
     started = clock.now
     with pytest.raises(
@@ -61,11 +61,11 @@ async def test_the_wait_ends_at_the_timeout(clock: InstantClock) -> None:
     ):
         await poll(counter.ask, lambda _: False, clock=clock, timeout=7.5, what="the cleaning")
     assert clock.now - started == pytest.approx(7.5)
-    assert counter.asked == len(clock.sleeps) + 1
+    assert counter.calls == len(clock.sleeps) + 1
 
 
 async def test_an_answer_at_the_last_moment_counts(clock: InstantClock) -> None:
-    """The question is asked again before the wait is given up."""
+    """The last call is made after the last pause."""
     counter = _Counter()
     started = clock.now
 
@@ -75,8 +75,8 @@ async def test_an_answer_at_the_last_moment_counts(clock: InstantClock) -> None:
     assert await poll(counter.ask, done, clock=clock, timeout=5, what="it") > 1
 
 
-async def test_an_error_of_the_question_ends_the_wait(clock: InstantClock) -> None:
-    """Polling hides nothing."""
+async def test_an_error_of_the_call_ends_the_wait(clock: InstantClock) -> None:
+    """It is raised unchanged."""
 
     async def ask() -> int:
         raise LookupError
@@ -85,8 +85,8 @@ async def test_an_error_of_the_question_ends_the_wait(clock: InstantClock) -> No
         await poll(ask, lambda _: True, clock=clock, timeout=1, what="it")
 
 
-async def test_the_clock_of_the_machine_tells_the_time() -> None:
-    """The one that is used when none is given."""
+async def test_the_default_clock_is_the_machine() -> None:
+    """It is used if none is given."""
     clock = SystemClock()
     assert abs(clock.time() - time.time()) < 60
     before = clock.monotonic()

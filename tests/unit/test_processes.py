@@ -1,4 +1,4 @@
-"""Which process this is, and whether another one still lives."""
+"""Process identities: this process, and whether another one still lives."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 _LINUX = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system does not tell")
 
 
-def test_this_process_lives() -> None:
-    """And is the same whenever it is asked for."""
+def test_this_process_is_alive() -> None:
+    """Its identity does not change."""
     assert process_state(this_process()) is ProcessState.ALIVE
     assert this_process() is this_process()
 
 
 def test_a_process_that_ended_is_dead() -> None:
-    """Its number is free."""
+    """Its process id is free."""
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
     assert process_state(this_process()._replace(pid=child.pid)) is ProcessState.DEAD
 
 
 @_LINUX
-def test_a_process_that_nobody_waited_for_is_dead() -> None:
-    """Its number is still taken, but it does nothing any more."""
+def test_a_zombie_is_dead() -> None:
+    """Its process id is still in use."""
     child = subprocess.Popen([sys.executable, "-c", ""])
     stat = Path(f"/proc/{child.pid}/stat")
     while stat.read_text().rpartition(")")[2].split()[0] != "Z":
@@ -60,15 +60,17 @@ def test_a_process_that_nobody_waited_for_is_dead() -> None:
         ({"space": "pid:[1]"}, ProcessState.UNKNOWN),
     ],
 )
-def test_a_number_alone_does_not_tell(change: dict[str, str], known: ProcessState) -> None:
-    """It may have been given again, belong to an earlier boot, or to another container."""
+def test_a_process_id_alone_does_not_identify_a_process(
+    change: dict[str, str], known: ProcessState
+) -> None:
+    """It may be reused, of an earlier boot, or of another container."""
     assert process_state(this_process()._replace(**change)) is known
 
 
-def test_a_system_that_tells_little_is_believed(
+def test_without_proc_a_used_process_id_is_alive(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Without its tables a number is all there is: one that is taken is taken for alive."""
+    """Systems without /proc have only the process id."""
     monkeypatch.setattr(_processes, "_PROC", tmp_path)
     bare = Process("run", os.getpid())
     assert process_state(bare) is ProcessState.ALIVE
@@ -80,7 +82,7 @@ def test_a_system_that_tells_little_is_believed(
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no signals")
 @pytest.mark.parametrize("error", [PermissionError, OverflowError])
-def test_a_process_of_somebody_else_is_taken_for_alive(
+def test_a_process_of_another_user_is_alive(
     monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
     """In doubt nothing is deleted."""
@@ -92,8 +94,8 @@ def test_a_process_of_somebody_else_is_taken_for_alive(
     assert process_state(this_process()) is ProcessState.ALIVE
 
 
-def test_processes_that_seed_chance_have_names_of_their_own(run_child: Callable[..., str]) -> None:
-    """A program that wants to be reproducible must not share the name of its last run."""
+def test_identities_do_not_depend_on_the_random_seed(run_child: Callable[..., str]) -> None:
+    """A reproducible program must not have the identity of its last run."""
     code = """
     import random
     random.seed(7)
@@ -103,8 +105,8 @@ def test_processes_that_seed_chance_have_names_of_their_own(run_child: Callable[
     assert run_child(code) != run_child(code)
 
 
-def test_an_owner_is_found_where_the_user_has_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Containers run programs under numbers that nobody has named."""
+def test_the_owner_of_a_user_without_a_name_is_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Containers often run with an unknown user id."""
 
     def nameless() -> str:
         raise KeyError

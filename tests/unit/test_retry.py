@@ -1,4 +1,4 @@
-"""When to send again, and after how long."""
+"""Retries: which failures are retried, and after what delay."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ def _wait(
 
 @pytest.mark.parametrize("kind", [ConnectionFailedError, ThrottledError])
 @pytest.mark.parametrize("repeatable", [True, False])
-def test_what_was_not_acted_on_is_always_sent_again(
+def test_unprocessed_requests_are_always_retried(
     kind: type[AgentBayError], repeatable: bool
 ) -> None:
-    """It never reached the service, or was turned away unread."""
+    """They did not reach the service, or it rejected them unread."""
     assert _wait(kind(), repeatable=repeatable) is not None
 
 
 @pytest.mark.parametrize(
     "kind", [ConnectionLostError, RequestTimeoutError, BadAnswerError, ServiceError]
 )
-def test_what_was_perhaps_acted_on_is_sent_again_if_that_does_no_harm(
+def test_perhaps_processed_requests_are_retried_if_idempotent(
     kind: type[AgentBayError],
 ) -> None:
-    """A repeated create could be a second session."""
+    """A repeated create could create a second session."""
     assert _wait(kind()) is not None
     assert _wait(kind(), repeatable=False) is None
 
 
 @pytest.mark.parametrize("kind", [APIError, AuthenticationError, ClosedError, AgentBayError])
-def test_what_will_not_change_is_not_sent_again(kind: type[AgentBayError]) -> None:
-    """The service said no, or the caller did wrong."""
+def test_permanent_failures_are_not_retried(kind: type[AgentBayError]) -> None:
+    """Errors of the caller, and rejections by the service."""
     assert _wait(kind()) is None
 
 
@@ -60,8 +60,8 @@ def test_attempts_are_counted() -> None:
 
 
 @pytest.mark.parametrize(("attempt", "bound"), [(1, 1.0), (2, 2.0), (3, 4.0), (9, 4.0)])
-def test_waits_grow_up_to_a_bound_and_are_spread(attempt: int, bound: float) -> None:
-    """Anywhere between nothing and the bound, so that a crowd does not come back at once."""
+def test_delays_grow_up_to_a_bound_with_full_jitter(attempt: int, bound: float) -> None:
+    """Many clients do not retry at the same moment."""
     policy = RetryPolicy(attempts=99, base=1.0, cap=4.0)
     error = ServiceError()
     waits = [next_wait(policy, attempt, error, repeatable=True, remaining=60) for _ in range(200)]
@@ -70,8 +70,8 @@ def test_waits_grow_up_to_a_bound_and_are_spread(attempt: int, bound: float) -> 
     assert max(wait or 0 for wait in waits) > bound / 2
 
 
-def test_the_service_is_never_come_back_to_earlier_than_it_asked() -> None:
-    """What it asks for is a lower bound, and not everybody comes back at that moment."""
+def test_retry_after_is_a_lower_bound() -> None:
+    """With jitter on top, because many clients receive the same value."""
     error = ThrottledError()
     error.retry_after = 10.0
     waits = [_wait(error) for _ in range(50)]
@@ -79,8 +79,8 @@ def test_the_service_is_never_come_back_to_earlier_than_it_asked() -> None:
     assert len(set(waits)) > 25
 
 
-def test_a_service_that_failed_may_say_when_to_come_back_too() -> None:
-    """Any refusal may carry the time to wait."""
+def test_any_failure_may_have_a_retry_after() -> None:
+    """Also one with status 503."""
     error = ServiceError()
     error.retry_after = 10.0
     wait = _wait(error)
@@ -90,7 +90,7 @@ def test_a_service_that_failed_may_say_when_to_come_back_too() -> None:
 
 @pytest.mark.parametrize("kind", [ConnectionLostError, ServiceError, ConnectionFailedError])
 def test_a_budget_is_spent_and_refilled(kind: type[AgentBayError]) -> None:
-    """The reserve is used up first; then each call adds a part of a repetition."""
+    """The reserve is used first; then each call adds a part of a retry."""
     budget = RetryBudget(RetryPolicy(budget=0.25, reserve=2))
     assert [budget.covers(kind()) for _ in range(3)] == [True, True, False]
     for _ in range(4):
@@ -100,7 +100,7 @@ def test_a_budget_is_spent_and_refilled(kind: type[AgentBayError]) -> None:
 
 
 def test_a_budget_holds_no_more_than_its_reserve() -> None:
-    """Many successful calls do not allow many repetitions later."""
+    """Many successful calls do not allow many retries later."""
     budget = RetryBudget(RetryPolicy(budget=0.5, reserve=1))
     for _ in range(100):
         budget.calls += 1
@@ -108,12 +108,12 @@ def test_a_budget_holds_no_more_than_its_reserve() -> None:
 
 
 def test_throttled_requests_do_not_use_the_budget() -> None:
-    """The service is up, and says when to come back."""
+    """The service is up, and sets the pace."""
     assert RetryBudget(RetryPolicy(reserve=0)).covers(ThrottledError())
 
 
-def test_a_wait_that_ends_after_the_deadline_is_not_begun() -> None:
-    """There would be no time left to ask."""
+def test_a_delay_beyond_the_deadline_fails_at_once() -> None:
+    """No time would remain for the attempt."""
     error = ThrottledError()
     error.retry_after = 10.0
     assert _wait(error, remaining=9.9) is None

@@ -1,4 +1,4 @@
-"""What a session is created with and listed by."""
+"""Parameters of sessions and of listings."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from agentbay_async.models.sessions import CreateSessionParams, LifecyclePolicy,
 from agentbay_async.models.sync_policy import ContextSync
 
 
-def test_params_have_quiet_defaults() -> None:
-    """Nothing is asked for, and no warning given."""
+def test_default_params_are_empty() -> None:
+    """Without a warning."""
     params = CreateSessionParams()
     assert (params.labels, params.context_syncs, params.framework) == ({}, [], "")
     assert params.image_id is None
@@ -22,8 +22,8 @@ def test_params_have_quiet_defaults() -> None:
     assert CreateSessionParams(labels=None) == params
 
 
-def test_params_copy_what_they_are_given() -> None:
-    """Changing the caller's dict afterwards changes nothing here."""
+def test_params_copy_their_arguments() -> None:
+    """The caller may change its dict afterwards."""
     labels = {"a": "b"}
     syncs = [ContextSync("c-1", "/a")]
     params = CreateSessionParams(labels=labels, context_syncs=syncs)
@@ -33,7 +33,7 @@ def test_params_copy_what_they_are_given() -> None:
     assert len(params.context_syncs) == 1
 
 
-def test_a_policy_for_the_life_of_a_session_has_defaults() -> None:
+def test_a_lifecycle_policy_has_defaults() -> None:
     """Five minutes idle, thirty in all; with manual release, neither."""
     assert attrs.astuple(LifecyclePolicy()) == (5, 30, False)
     assert attrs.astuple(LifecyclePolicy(max_runtime=90)) == (5, 90, False)
@@ -70,9 +70,7 @@ def test_a_policy_for_the_life_of_a_session_has_defaults() -> None:
         (ContextListParams, {"max_results": 0}, "max_results"),
     ],
 )
-def test_a_value_that_cannot_be_meant_is_refused(
-    kind: Any, arguments: dict[str, Any], named: str
-) -> None:
+def test_an_invalid_value_is_rejected(kind: Any, arguments: dict[str, Any], named: str) -> None:
     """The message names the argument."""
     with pytest.raises(InvalidArgumentError, match=named):
         kind(**arguments)
@@ -104,10 +102,8 @@ def test_a_value_that_cannot_be_meant_is_refused(
         (ContextListParams, {"session_id": {"id": "s-1"}}),
     ],
 )
-def test_a_value_of_the_wrong_type_is_refused_with_an_error_of_ours(
-    kind: Any, arguments: dict[str, Any]
-) -> None:
-    """A TypeError that is an AgentBayError too, and names the argument."""
+def test_a_value_of_the_wrong_type_is_rejected(kind: Any, arguments: dict[str, Any]) -> None:
+    """With a TypeError that is an AgentBayError, and names the argument."""
     with pytest.raises(TypeError, match=next(iter(arguments))) as caught:
         kind(**arguments)
     assert isinstance(caught.value, AgentBayError)
@@ -121,7 +117,7 @@ def test_the_deprecated_context_id_warns() -> None:
 
 
 def test_a_token_may_be_assigned() -> None:
-    """That is how pages are turned."""
+    """As programs do to request the next page."""
     params = ListSessionParams()
     assert (params.max_results, params.next_token, params.labels) == (10, "", {})
     params.next_token = "t-2"

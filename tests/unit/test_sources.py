@@ -1,4 +1,4 @@
-"""The files that settings are read from."""
+"""Files with settings: ``.env`` and profiles."""
 
 from __future__ import annotations
 
@@ -42,13 +42,15 @@ def test_the_last_assignment_wins(tmp_path: Path) -> None:
 
 
 def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
-    """Some editors write one; it is no part of the first name."""
+    """The mark is not part of the first name."""
     (tmp_path / "file").write_bytes(b"\xef\xbb\xbfA=1\n")
     assert environment_file(tmp_path / "file") == {"A": "1"}
 
 
-def test_the_nearest_file_upward_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the working directory to the root; a directory of that name is none."""
+def test_the_nearest_parent_with_a_file_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the working directory to the root; a directory of that name is skipped."""
     deep = tmp_path / "a" / "b"
     deep.mkdir(parents=True)
     (deep / ".env").mkdir()
@@ -59,16 +61,16 @@ def test_the_nearest_file_upward_is_taken(tmp_path: Path, monkeypatch: pytest.Mo
     assert environment_file(None) == {"A": "near"}
 
 
-def test_no_file_is_no_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody needs one."""
+def test_a_missing_file_has_no_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is optional."""
     monkeypatch.chdir(tmp_path)
     assert "A" not in environment_file(None)
 
 
-def test_a_working_directory_that_is_gone_has_no_file(
+def test_a_removed_working_directory_has_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody may have removed it; that is no reason to fail."""
+    """It is not an error."""
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
@@ -76,7 +78,7 @@ def test_a_working_directory_that_is_gone_has_no_file(
     assert environment_file(None) == {}
 
 
-def test_a_named_file_must_be_there(tmp_path: Path) -> None:
+def test_a_named_file_must_exist(tmp_path: Path) -> None:
     """The message names it."""
     with pytest.raises(ConfigurationError, match="missing"):
         environment_file(tmp_path / "missing")
@@ -85,17 +87,15 @@ def test_a_named_file_must_be_there(tmp_path: Path) -> None:
         environment_file(tmp_path / "binary")
 
 
-def test_an_unreadable_file_found_by_accident_is_passed_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Somebody else's file is none of our business."""
+def test_an_unreadable_file_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless the caller has named it."""
     (tmp_path / ".env").write_bytes(b"\xff\xfe")
     monkeypatch.chdir(tmp_path)
     assert environment_file(None) == {}
 
 
-def test_a_profile_is_read_under_the_names_of_variables(tmp_path: Path) -> None:
-    """What is no setting is passed over; no file is no settings."""
+def test_a_profile_is_read_with_the_names_of_variables(tmp_path: Path) -> None:
+    """Unknown keys are ignored; a missing file has no settings."""
     environ = {"XDG_CONFIG_HOME": str(tmp_path), "APPDATA": str(tmp_path)}
     assert profile_file(None, environ) == {}
     file = profile_path(environ)

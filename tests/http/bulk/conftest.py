@@ -1,4 +1,4 @@
-"""A scripted service that makes and deletes sessions, and knows which are there."""
+"""A scripted service that creates and deletes sessions, and counts them."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ if TYPE_CHECKING:
 
     from agentbay_async import AsyncSession, BulkOutcome, HttpRequest
 
-    Refusal = Callable[[int], HttpResponse | None]
+    MakeError = Callable[[int], HttpResponse | None]
 
 
 class Fleet:
     """The sessions of the service.
 
     Attributes:
-        alive: The ids of those that are there.
-        made: How many were ever made.
-        asked: How many were asked for.
-        under_way: How many requests for one are being answered.
-        most_under_way: The most there ever were.
-        refuse: What is answered to the request of that number instead of a session, or nothing.
-        undeletable: The ids of those that cannot be deleted.
-        gates: What the request of that number waits for before it is answered.
+        alive: The ids of the live sessions.
+        created: The number of created sessions.
+        requested: The number of create requests.
+        active: The number of create requests that are being answered.
+        max_active: The highest value of `active`.
+        fail_with: Returns the error to answer the request of a number with, or None.
+        undeletable: The ids of sessions whose delete fails.
+        events: The events that the requests of these numbers wait for.
     """
 
     def __init__(self, service: Script) -> None:
         self.alive: set[str] = set()
-        self.made = 0
-        self.asked = 0
-        self.under_way = 0
-        self.most_under_way = 0
-        self.refuse: Refusal = lambda _number: None
+        self.created = 0
+        self.requested = 0
+        self.active = 0
+        self.max_active = 0
+        self.fail_with: MakeError = lambda _number: None
         self.undeletable: set[str] = set()
-        self.gates: dict[int, asyncio.Event] = {}
+        self.events: dict[int, asyncio.Event] = {}
         self._changed = asyncio.Event()
         for action, step in (
             ("CreateMcpSession", self._create),
@@ -52,7 +52,7 @@ class Fleet:
             service.respond(action, step)
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait until something holds of the sessions and the requests."""
+        """Wait until a condition on the sessions and the requests holds."""
 
         async def wait() -> None:
             while not holds():
@@ -62,34 +62,34 @@ class Fleet:
         await asyncio.wait_for(wait(), 10)
 
     async def _create(self, _request: HttpRequest) -> HttpResponse:
-        number = self.asked
-        self.asked += 1
-        self.under_way += 1
-        self.most_under_way = max(self.most_under_way, self.under_way)
+        number = self.requested
+        self.requested += 1
+        self.active += 1
+        self.max_active = max(self.max_active, self.active)
         self._changed.set()
         try:
             # Other requests arrive before this one is answered.
             await asyncio.sleep(0)
-            if number in self.gates:
-                await self.gates[number].wait()
-            return self._made(number)
+            if number in self.events:
+                await self.events[number].wait()
+            return self._answer_create(number)
         finally:
-            self.under_way -= 1
+            self.active -= 1
             self._changed.set()
 
-    def _made(self, number: int) -> HttpResponse:
-        refused = self.refuse(number)
-        if refused is not None:
-            return refused
-        session_id = f"s-{self.made}"
-        self.made += 1
+    def _answer_create(self, number: int) -> HttpResponse:
+        error = self.fail_with(number)
+        if error is not None:
+            return error
+        session_id = f"s-{self.created}"
+        self.created += 1
         self.alive.add(session_id)
         return answer({"SessionId": session_id})
 
     async def _delete(self, request: HttpRequest) -> HttpResponse:
         session_id = request.form["SessionId"]
         if session_id in self.undeletable:
-            return refusal("Some.Code", 400)
+            return failure("Some.Code", 400)
         self.alive.discard(session_id)
         self._changed.set()
         return answer()
@@ -100,8 +100,8 @@ class Fleet:
         return answer({"Status": status})
 
 
-async def read(outcomes: AsyncIterable[BulkOutcome[AsyncSession]], into: list[str]) -> None:
-    """Read a run to its end, and note the sessions; what fails is noted as ``""``."""
+async def collect(outcomes: AsyncIterable[BulkOutcome[AsyncSession]], into: list[str]) -> None:
+    """Append the session id of each outcome to a list; "" stands for a failure."""
     async for outcome in outcomes:
         into.append(outcome.session.session_id if outcome.success else "")
 
@@ -111,7 +111,7 @@ def answer(data: object = None) -> HttpResponse:
     return HttpResponse.success(data, RequestId="REQ")
 
 
-def refusal(code: str, status: int = 400, **headers: str) -> HttpResponse:
+def failure(code: str, status: int = 400, **headers: str) -> HttpResponse:
     """Return an error of the service."""
     body = {"RequestId": "REQ-no", "Success": False, "Code": code, "Message": "no"}
     return HttpResponse(status, json.dumps(body).encode(), headers)
@@ -119,5 +119,5 @@ def refusal(code: str, status: int = 400, **headers: str) -> HttpResponse:
 
 @pytest.fixture
 def fleet(scripted: Script) -> Fleet:
-    """Give a service that makes and deletes sessions."""
+    """Return a service that creates and deletes sessions."""
     return Fleet(scripted)

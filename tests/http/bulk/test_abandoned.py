@@ -11,7 +11,7 @@ from agentbay_async import AsyncAgentBay, AsyncSession, CreateSessionParams, Ret
 from agentbay_async._bulk.distributed.cleanup import delete_orphans
 from agentbay_async._bulk.options import RunOptions
 
-from .conftest import Fleet, answer, refusal
+from .conftest import Fleet, answer, failure
 
 if TYPE_CHECKING:
     from tests.conftest import InstantClock
@@ -35,19 +35,19 @@ class _UnavailableTwice(Fleet):
     async def _delete(self, request: HttpRequest) -> HttpResponse:
         if len(self.refused) < 2:
             self.refused.append(request.form["SessionId"])
-            return refusal("ServiceUnavailable", 503)
+            return failure("ServiceUnavailable", 503)
         return await super()._delete(request)
 
 
 @pytest.fixture
 def bay(bays: Bays) -> AsyncAgentBay:
-    """Give a client that may repeat nothing, except requests that are exempt."""
+    """Return a client that retries only exempt requests."""
     return bays(retry=RetryPolicy(attempts=4, reserve=0, budget=0))
 
 
 @pytest.fixture
 def fleet(scripted: Script) -> _UnavailableTwice:
-    """Give a service that is unavailable for the first two deletes."""
+    """Return a service that is unavailable for the first two deletes."""
     return _UnavailableTwice(scripted)
 
 
@@ -60,7 +60,7 @@ def _check_deleted(fleet: _UnavailableTwice, clock: InstantClock) -> None:
 async def test_a_block_deletes_its_session(
     bay: AsyncAgentBay, fleet: _UnavailableTwice, clock: InstantClock
 ) -> None:
-    """Also when the block raises."""
+    """Also if the block raises."""
     with pytest.raises(LookupError):
         async with bay.session():
             raise LookupError
@@ -71,14 +71,14 @@ async def test_a_cancelled_create_deletes_its_session(
     bay: AsyncAgentBay, fleet: _UnavailableTwice, clock: InstantClock
 ) -> None:
     """The caller is gone when the answer arrives."""
-    fleet.gates[0] = asyncio.Event()
+    fleet.events[0] = asyncio.Event()
     creating = asyncio.create_task(bay.create())
-    await fleet.until(lambda: fleet.asked == 1)
+    await fleet.until(lambda: fleet.requested == 1)
     creating.cancel()
-    fleet.gates[0].set()
+    fleet.events[0].set()
     with pytest.raises(asyncio.CancelledError):
         await creating
-    assert fleet.made == 1
+    assert fleet.created == 1
     _check_deleted(fleet, clock)
 
 
@@ -86,7 +86,7 @@ async def test_a_cancelled_create_deletes_its_session(
 async def test_map_sessions_deletes_its_session(
     bay: AsyncAgentBay, fleet: _UnavailableTwice, clock: InstantClock, reuse: bool
 ) -> None:
-    """Both a session that served once, and one that is idle at the end of the run."""
+    """Both a used session and one that is idle at the end of the run."""
 
     async def name(session: AsyncSession, _item: int) -> str:
         return session.session_id
@@ -100,7 +100,7 @@ async def test_a_roll_back_deletes_its_sessions(
     bay: AsyncAgentBay, fleet: _UnavailableTwice, clock: InstantClock
 ) -> None:
     """The second create fails, so the first session is deleted."""
-    fleet.refuse = lambda number: refusal("Some.Code") if number == 1 else None
+    fleet.fail_with = lambda number: failure("Some.Code") if number == 1 else None
     result = await bay.create_many(
         CreateSessionParams(), 2, max_concurrency=1, on_outcome="all_or_nothing"
     )

@@ -1,4 +1,4 @@
-"""`create_many`: what goes in, and what comes out, awaited, iterated, and around a block."""
+"""`create_many`: its inputs and outcomes, awaited, iterated, and around a block."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from agentbay_async import (
     SessionError,
 )
 
-from .conftest import read
+from .conftest import collect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -37,8 +37,8 @@ def _numbers(scripted: Script) -> list[str]:
     return [json.loads(form["Labels"])["number"] for form in forms]
 
 
-async def test_awaited_it_answers_with_all_sessions(bay: AsyncAgentBay, fleet: Fleet) -> None:
-    """One params object and a count give that many sessions, each one alive."""
+async def test_awaiting_returns_all_sessions(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """One params object and a count give that many live sessions."""
     result = await bay.create_many(_params(7), 250)
     assert (result.success, result.done, result.failed, len(result)) == (True, 250, 0, 250)
     assert {session.session_id for session in result.sessions} == fleet.alive
@@ -47,24 +47,24 @@ async def test_awaited_it_answers_with_all_sessions(bay: AsyncAgentBay, fleet: F
     result.raise_for_failures()
 
 
-async def test_outcomes_stand_in_the_order_of_the_inputs(
+async def test_outcomes_have_the_order_of_the_inputs(
     bay: AsyncAgentBay, fleet: Fleet, scripted: Script
 ) -> None:
-    """Also when the first input is the last to be answered."""
-    fleet.gates[0] = asyncio.Event()
+    """Also if the first input is answered last."""
+    fleet.events[0] = asyncio.Event()
     run = bay.create_many(map(_params, range(20)), max_concurrency=2)
     running = asyncio.create_task(run.run())
-    await fleet.until(lambda: fleet.made == 19)
-    fleet.gates[0].set()
+    await fleet.until(lambda: fleet.created == 19)
+    fleet.events[0].set()
     result = await running
     assert [outcome.index for outcome in result.outcomes] == list(range(20))
     assert result.sessions[0].session_id == "s-19"
     assert _numbers(scripted) == [str(number) for number in range(20)]
 
 
-async def test_iterated_it_yields_outcomes_as_they_land(bay: AsyncAgentBay, fleet: Fleet) -> None:
-    """Nobody waits for the slowest one."""
-    slow = fleet.gates[0] = asyncio.Event()
+async def test_iterating_yields_outcomes_as_they_arrive(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """Fast ones do not wait for the slowest one."""
+    slow = fleet.events[0] = asyncio.Event()
     seen = []
     async for outcome in bay.create_many(_params(1), 6):
         seen.append(outcome.session.session_id)
@@ -78,37 +78,37 @@ async def test_iterated_it_yields_outcomes_as_they_land(bay: AsyncAgentBay, flee
 async def test_nothing_is_sent_before_it_is_awaited_or_iterated(
     bay: AsyncAgentBay, fleet: Fleet
 ) -> None:
-    """A run is a description until somebody wants its outcomes."""
+    """A run only starts when its outcomes are read."""
     bay.create_many(_params(1), 5)
     async with bay.create_many(_params(1), 5):
         await asyncio.sleep(0)
-    assert fleet.asked == 0
+    assert fleet.requested == 0
 
 
-async def test_one_run_runs_once(bay: AsyncAgentBay, fleet: Fleet) -> None:
-    """Awaited again it gives the same result; iterated again it says what to do."""
+async def test_a_run_runs_once(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """Awaiting it again returns the same result; iterating it again is an error with a remedy."""
     run = bay.create_many(_params(1), 3)
     assert (await run) is (await run)
-    assert fleet.made == 3
+    assert fleet.created == 3
     with pytest.raises(ClosedError, match="Call create_many again"):
-        await read(run, [])
+        await collect(run, [])
 
 
-async def test_around_a_block_it_deletes_what_it_made(bay: AsyncAgentBay, fleet: Fleet) -> None:
-    """What was iterated in the block, and what was awaited."""
+async def test_a_block_deletes_its_sessions(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """Both those iterated in the block and those awaited."""
     async with bay.create_many(_params(1), 5) as made:
         async for outcome in made:
             assert outcome.session.session_id in fleet.alive
     async with bay.create_many(_params(1), 5) as made:
         await made
         assert len(fleet.alive) == 5
-    assert (fleet.made, fleet.alive) == (10, set())
+    assert (fleet.created, fleet.alive) == (10, set())
 
 
-async def test_a_block_that_fails_or_is_left_early_leaves_nothing(
+async def test_a_block_that_fails_or_exits_early_leaves_no_session(
     bay: AsyncAgentBay, fleet: Fleet
 ) -> None:
-    """Its own error comes out, and the sessions are gone, those of the rest of the run too."""
+    """The error of the block is raised, and the rest of the run is deleted too."""
 
     async def fail() -> None:
         async with bay.create_many(_params(1), 50) as made:
@@ -121,14 +121,14 @@ async def test_a_block_that_fails_or_is_left_early_leaves_nothing(
         async for _ in made:
             break
     # A generator that was left is closed by the loop, a moment later.
-    await fleet.until(lambda: not fleet.alive and not fleet.under_way)
-    assert fleet.made > 0
+    await fleet.until(lambda: not fleet.alive and not fleet.active)
+    assert fleet.created > 0
 
 
-async def test_a_block_says_which_sessions_could_not_be_deleted(
+async def test_a_block_reports_sessions_that_could_not_be_deleted(
     bay: AsyncAgentBay, fleet: Fleet, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """They cost money, so that is an error, and in the log; it replaces no other."""
+    """They cost money, so it raises and logs; it replaces no other error."""
     fleet.undeletable = {"s-1"}
     with pytest.raises(SessionError, match="s-1"):
         async with bay.create_many(_params(1), 3) as made:
@@ -163,22 +163,22 @@ async def test_inputs_come_from_any_iterable(
         "asynchronous generator": later(),
     }[kind]
     result = await bay.create_many(inputs)
-    assert len(result.sessions) == fleet.made == 30
+    assert len(result.sessions) == fleet.created == 30
     assert sorted(_numbers(scripted), key=int) == [str(number) for number in range(30)]
 
 
 async def test_an_empty_iterable_makes_an_empty_result(bay: AsyncAgentBay, fleet: Fleet) -> None:
-    """Nothing was asked for, and nothing failed."""
+    """Without inputs there are no failures."""
     result = await bay.create_many([])
     assert (result.success, len(result), dict(result)) == (True, 0, {})
     assert [outcome async for outcome in bay.create_many(iter(()))] == []
-    assert fleet.asked == 0
+    assert fleet.requested == 0
 
 
 async def test_an_endless_source_is_pulled_no_faster_than_it_is_read(
     bay: AsyncAgentBay, fleet: Fleet
 ) -> None:
-    """Whoever reads one outcome and pauses finds a bounded number of inputs pulled."""
+    """A reader that pauses after one outcome limits the number of pulled inputs."""
     pulled = 0
 
     def endless() -> Iterator[CreateSessionParams]:
@@ -202,7 +202,7 @@ async def test_an_endless_source_is_pulled_no_faster_than_it_is_read(
 async def test_params_changed_during_the_run_do_not_change_it(
     bay: AsyncAgentBay, fleet: Fleet, scripted: Script
 ) -> None:
-    """They were copied when they were given, or when they were pulled."""
+    """They are copied when they are passed, or pulled."""
     params = _params(1)
     run = bay.create_many(params, 10, max_concurrency=1)
     params.labels["number"] = "2"
@@ -219,13 +219,13 @@ async def test_params_changed_during_the_run_do_not_change_it(
     # All are pulled before the first is asked for: they wait for their turns.
     await bay.create_many(changing(), rate=1000.0)
     assert sorted(_numbers(scripted)) == [str(number) for number in range(10)]
-    assert fleet.made == 20
+    assert fleet.created == 20
 
 
-async def test_an_iterable_that_raises_ends_the_run_and_deletes_what_was_made(
+async def test_an_iterable_that_raises_ends_the_run_and_deletes_its_sessions(
     bay: AsyncAgentBay, fleet: Fleet
 ) -> None:
-    """Its own error comes out; nobody will hold the sessions, so they go."""
+    """Its error is raised, and nobody would hold the sessions."""
 
     def failing() -> Iterator[CreateSessionParams]:
         yield from map(_params, range(30))
@@ -233,14 +233,14 @@ async def test_an_iterable_that_raises_ends_the_run_and_deletes_what_was_made(
 
     with pytest.raises(LookupError, match="in the middle"):
         await bay.create_many(failing(), max_concurrency=5)
-    assert fleet.made > 20
+    assert fleet.created > 20
     assert fleet.alive == set()
 
 
-async def test_an_iterable_that_raises_leaves_to_the_reader_what_was_read(
+async def test_an_iterable_that_raises_keeps_the_outcomes_that_were_read(
     bay: AsyncAgentBay, fleet: Fleet
 ) -> None:
-    """Iterated, those that were handed out stay; all others are deleted."""
+    """Sessions that were yielded stay; all others are deleted."""
 
     async def failing() -> AsyncIterator[CreateSessionParams]:
         for number in range(30):
@@ -249,13 +249,13 @@ async def test_an_iterable_that_raises_leaves_to_the_reader_what_was_read(
 
     seen: list[str] = []
     with pytest.raises(LookupError):
-        await read(bay.create_many(failing(), max_concurrency=5), seen)
+        await collect(bay.create_many(failing(), max_concurrency=5), seen)
     assert seen
     assert fleet.alive == set(seen)
 
 
-async def test_an_item_that_is_no_params_is_named(bay: AsyncAgentBay, fleet: Fleet) -> None:
-    """The error says where it stood; what was made goes."""
+async def test_an_invalid_item_is_named(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """The error has its position; the sessions are deleted."""
     items: Any = [_params(0), _params(1), {"labels": {}}]
     with pytest.raises(ArgumentTypeError, match=r"params\[2\] must be CreateSessionParams"):
         await bay.create_many(items, max_concurrency=1)

@@ -1,4 +1,4 @@
-"""`delete_many`: sessions, ids, or all that have some labels."""
+"""`delete_many`: sessions, ids, or all sessions with some labels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PARAMS = CreateSessionParams(labels={"a": "b"})
 
 
 async def test_sessions_and_ids_are_deleted(bay: AsyncAgentBay, fleet: Fleet) -> None:
-    """The result maps each input to the id of what is gone."""
+    """The result maps each input to the id of the deleted session."""
     made = (await bay.create_many(PARAMS, 30)).sessions
     mixed = [one if number % 2 else one.session_id for number, one in enumerate(made)]
     result = await bay.delete_many(mixed)
@@ -33,7 +33,7 @@ async def test_sessions_and_ids_are_deleted(bay: AsyncAgentBay, fleet: Fleet) ->
 async def test_all_sessions_with_labels_are_deleted(
     bay: AsyncAgentBay, fleet: Fleet, scripted: Script
 ) -> None:
-    """The listing is read to its end before the first is deleted, lest pages shift."""
+    """The listing is read to its end first, because deleting would shift the pages."""
     await bay.create_many(PARAMS, 3)
     for page, token in ((["s-0", "s-1"], "more"), (["s-2"], "")):
         scripted.ok("ListSession", [{"SessionId": one} for one in page], NextToken=token)
@@ -45,7 +45,7 @@ async def test_all_sessions_with_labels_are_deleted(
     assert scripted.forms("ListSession")[0]["Labels"] == '{"a":"b"}'
 
 
-async def test_what_is_gone_already_is_a_success(
+async def test_a_missing_session_is_a_success(
     bay: AsyncAgentBay, fleet: Fleet, scripted: Script
 ) -> None:
     """As with one session."""
@@ -54,8 +54,8 @@ async def test_what_is_gone_already_is_a_success(
     assert (await bay.delete_many(["s-8", "s-9"])).sessions == ["s-8", "s-9"]
 
 
-async def test_what_cannot_be_deleted_is_a_typed_failure(bay: AsyncAgentBay, fleet: Fleet) -> None:
-    """The others are deleted all the same."""
+async def test_a_failed_delete_is_a_typed_failure(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """The others are deleted nevertheless."""
     await bay.create_many(PARAMS, 5)
     fleet.undeletable = {"s-3"}
     result = await bay.delete_many(sorted(fleet.alive))
@@ -78,13 +78,13 @@ async def test_what_cannot_be_deleted_is_a_typed_failure(bay: AsyncAgentBay, fle
 async def test_invalid_arguments_are_rejected_at_once(
     bay: AsyncAgentBay, arguments: dict[str, Any], words: str
 ) -> None:
-    """No labels at all would be every session of the account."""
+    """Empty labels would match every session of the account."""
     with pytest.raises((InvalidArgumentError, ArgumentTypeError), match=words):
         bay.delete_many(**arguments)
 
 
-async def test_an_item_that_is_no_session_is_named(bay: AsyncAgentBay, fleet: Fleet) -> None:
-    """Where it stood, and what it must be."""
+async def test_an_invalid_item_is_named(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """The error has its position and the valid types."""
     wrong: Any = ["s-1", 5]
     with pytest.raises(ArgumentTypeError, match=r"sessions\[1\] must be a session or its id"):
         await bay.delete_many(wrong, max_concurrency=1)

@@ -1,4 +1,4 @@
-"""Budgets, and the rate that the processes of a host share, are asked before the service is."""
+"""Budgets, and the rate that the processes of a host share, are checked before a request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from agentbay_async import (
 )
 from agentbay_async._bulk.host_rate import HostBucket, host_bucket
 
-from .conftest import refusal
+from .conftest import failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ async def test_a_budget_of_sessions_rejects_before_the_request(
     budget = Budget(max_sessions=7)
     bay, other = (bays(**_config(scripted, budget=budget)) for _ in range(2))
     result = await bay.create_many(PARAMS, 10)
-    assert (result.done, fleet.asked, budget.sessions) == (7, 7, 7)
+    assert (result.done, fleet.requested, budget.sessions) == (7, 7, 7)
     assert {type(error) for error in result.failures.values()} == {BudgetExceededError}
     refused = (await other.create()).error
     assert isinstance(refused, BudgetExceededError)
@@ -53,7 +53,7 @@ async def test_rejected_creates_do_not_count_against_the_budget(
     bays: Bays, fleet: Fleet, scripted: Script
 ) -> None:
     """The budget limits sessions, not attempts."""
-    fleet.refuse = lambda number: refusal("QuotaExceeded") if number < 5 else None
+    fleet.fail_with = lambda number: failure("QuotaExceeded") if number < 5 else None
     bay = bays(**_config(scripted, budget=Budget(max_sessions=5)))
     result = await bay.create_many(PARAMS, 10, max_concurrency=1)
     assert (result.done, result.failed) == (5, 5)
@@ -74,7 +74,7 @@ async def test_a_budget_of_hours_counts_until_a_session_is_deleted(
     assert budget.session_hours(clock.now) == pytest.approx(1.5)
     assert isinstance((await bay.create()).error, BudgetExceededError)
     assert (await second.delete()).success
-    assert fleet.made == 3
+    assert fleet.created == 3
 
 
 @pytest.mark.parametrize(
@@ -118,13 +118,13 @@ def _home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 async def test_clients_of_a_host_share_one_rate(
     bays: Bays, fleet: Fleet, scripted: Script, clock: InstantClock
 ) -> None:
-    """Two at once and two a second, whoever asks: twelve sessions take five seconds."""
+    """Two at once and two a second for all clients: twelve sessions take five seconds."""
     began = clock.now
     for bay in [bays(**_config(scripted, host_limit=2.0)) for _ in range(3)]:
         result = await bay.create_many(PARAMS, 4, max_concurrency=1)
         assert result.success
     assert clock.now - began == pytest.approx(5.0)
-    assert fleet.made == 12
+    assert fleet.created == 12
 
 
 def test_processes_share_the_file_of_a_bucket(

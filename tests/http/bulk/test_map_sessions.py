@@ -1,4 +1,4 @@
-"""`map_sessions`: a function on each item, in fresh sessions or in some that are used again."""
+"""`map_sessions`: call a function on each item, in fresh or reused sessions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from agentbay_async import (
     SessionNotFoundError,
 )
 
-from .conftest import refusal
+from .conftest import failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,31 +55,31 @@ async def _named(session: AsyncSession, item: int) -> str:
 
 
 async def test_each_item_gets_a_fresh_session(bay: AsyncAgentBay, fleet: Fleet) -> None:
-    """Results come with the place of the item; all sessions are gone in the end."""
+    """Results have the index of the item; all sessions are deleted in the end."""
     outcomes = [one async for one in bay.map_sessions(_named, range(30))]
     assert sorted(one.index for one in outcomes) == list(range(30))
     assert {one.value.partition(": ")[2] for one in outcomes} == {str(n) for n in range(30)}
     assert len({one.value.partition(":")[0] for one in outcomes}) == 30
     assert all(one.attempts == 1 for one in outcomes)
-    assert (fleet.made, fleet.alive) == (30, set())
+    assert (fleet.created, fleet.alive) == (30, set())
 
 
 @pytest.mark.parametrize(("reuse", "made"), [(True, 2), (5, 4), (1, 20), (False, 20)])
-async def test_reuse_says_for_how_many_items_a_session_serves(
+async def test_reuse_limits_the_items_of_a_session(
     bay: AsyncAgentBay, fleet: Fleet, reuse: bool | int, made: int
 ) -> None:
     """Twenty items, two at a time."""
     walk = bay.map_sessions(_named, range(20), reuse=reuse, max_concurrency=2)
     outcomes = [one async for one in walk]
     assert all(one.success for one in outcomes)
-    assert fleet.made == made
+    assert fleet.created == made
     assert fleet.alive == set()
 
 
-async def test_a_session_is_reset_and_looked_at_before_it_serves_again(
+async def test_a_session_is_reset_and_checked_before_it_is_reused(
     bay: AsyncAgentBay, fleet: Fleet
 ) -> None:
-    """One that cannot be reset, or is not well, is deleted and replaced."""
+    """One that cannot be reset, or is not healthy, is deleted and replaced."""
     resets: list[str] = []
     looks: list[str] = []
 
@@ -105,7 +105,7 @@ async def test_a_session_is_reset_and_looked_at_before_it_serves_again(
 async def test_an_item_whose_session_is_lost_is_tried_in_another(
     bay: AsyncAgentBay, fleet: Fleet
 ) -> None:
-    """Whether the error says so, or the service when it is asked."""
+    """Whether the error reports the loss, or the service when asked."""
 
     async def work(session: AsyncSession, item: str) -> str:
         if session.session_id == item:
@@ -123,20 +123,20 @@ async def test_an_item_whose_session_is_lost_is_tried_in_another(
 async def test_an_item_that_loses_every_session_fails_in_the_end(
     bay: AsyncAgentBay, fleet: Fleet
 ) -> None:
-    """After as many retries as were allowed."""
+    """After the given number of retries."""
 
     async def work(_session: AsyncSession, _item: int) -> None:
         raise SessionNotFoundError("gone")
 
     outcomes = [one async for one in bay.map_sessions(work, [1], retries=3)]
     assert isinstance(outcomes[0].error, SessionNotFoundError)
-    assert (outcomes[0].attempts, fleet.made, fleet.alive) == (4, 4, set())
+    assert (outcomes[0].attempts, fleet.created, fleet.alive) == (4, 4, set())
 
 
 async def test_an_error_of_the_function_fails_its_item_alone(
     bay: AsyncAgentBay, fleet: Fleet
 ) -> None:
-    """It is not tried again, and its session serves nobody else."""
+    """It is not retried, and its session is not reused."""
 
     async def work(session: AsyncSession, item: int) -> str:
         if item == 1:
@@ -157,27 +157,25 @@ async def test_an_error_of_the_function_fails_its_item_alone(
     assert fleet.alive == set()
 
 
-async def test_a_session_that_cannot_be_made_fails_its_item(
-    bay: AsyncAgentBay, fleet: Fleet
-) -> None:
-    """With the error of the service; the function is not run."""
-    fleet.refuse = lambda number: refusal("QuotaExceeded") if number == 0 else None
+async def test_a_failed_create_fails_its_item(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """With the error of the service; the function is not called."""
+    fleet.fail_with = lambda number: failure("QuotaExceeded") if number == 0 else None
     outcomes = [one async for one in bay.map_sessions(_named, range(2), max_concurrency=1)]
     assert [one.success for one in outcomes] == [False, True]
     assert (outcomes[0].code, outcomes[0].attempts) == ("QuotaExceeded", 0)
 
 
-async def test_a_service_that_throttles_is_waited_for(bay: AsyncAgentBay, fleet: Fleet) -> None:
-    """The function is not run twice for that."""
-    fleet.refuse = lambda number: refusal("Throttling", 429) if number < 10 else None
+async def test_throttling_does_not_use_retries(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """The function is called once."""
+    fleet.fail_with = lambda number: failure("Throttling", 429) if number < 10 else None
     outcomes = [one async for one in bay.map_sessions(_named, range(3), max_concurrency=3)]
     assert [(one.success, one.attempts) for one in outcomes] == [(True, 1)] * 3
 
 
-async def test_a_reader_who_leaves_or_is_cancelled_leaves_nothing(
+async def test_a_reader_that_exits_or_is_cancelled_leaves_no_session(
     bay: AsyncAgentBay, fleet: Fleet
 ) -> None:
-    """Neither sessions at work nor those that wait for their next item."""
+    """Neither busy nor idle ones."""
 
     async def leave() -> None:
         async for _ in bay.map_sessions(_named, _endless(), reuse=True, max_concurrency=4):
@@ -189,13 +187,13 @@ async def test_a_reader_who_leaves_or_is_cancelled_leaves_nothing(
 
     reading = asyncio.Event()
     await leave()
-    await fleet.until(lambda: not fleet.alive and not fleet.under_way)
+    await fleet.until(lambda: not fleet.alive and not fleet.active)
     running = asyncio.create_task(stay())
     await reading.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    await fleet.until(lambda: not fleet.alive and not fleet.under_way)
+    await fleet.until(lambda: not fleet.alive and not fleet.active)
 
 
 def _endless() -> Iterator[int]:

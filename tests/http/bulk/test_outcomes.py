@@ -1,4 +1,4 @@
-"""What becomes of a run when some fail, when its time is over, or when nobody wants it any more."""
+"""Outcomes of a run with failures, deadlines, roll-backs and cancellation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from agentbay_async import (
     RolledBackError,
 )
 
-from .conftest import read, refusal
+from .conftest import collect, failure
 
 if TYPE_CHECKING:
     from tests.http.bulk.conftest import Fleet
@@ -33,11 +33,11 @@ def _errors(result: BulkResult[Any]) -> set[str]:
     return {type(error).__name__ for error in result.failures.values()}
 
 
-async def test_a_quota_reached_in_the_middle_keeps_what_was_made(
+async def test_a_quota_reached_in_the_middle_keeps_the_sessions(
     bay: AsyncAgentBay, fleet: Fleet
 ) -> None:
-    """700 of 1,000 are there, the rest are typed errors, each under the place of its input."""
-    fleet.refuse = lambda number: refusal("QuotaExceeded") if number >= 700 else None
+    """700 of 1,000 exist; the rest are typed errors with the index of their input."""
+    fleet.fail_with = lambda number: failure("QuotaExceeded") if number >= 700 else None
     result = await bay.create_many(PARAMS, 1000)
     assert (result.done, result.failed, len(result), result.success) == (700, 300, 1000, False)
     assert len(fleet.alive) == 700
@@ -47,8 +47,8 @@ async def test_a_quota_reached_in_the_middle_keeps_what_was_made(
 
 
 async def test_failures_are_raised_as_one_group(bay: AsyncAgentBay, fleet: Fleet) -> None:
-    """In the order of the inputs; each has a note with its place and the id of its request."""
-    fleet.refuse = lambda number: refusal("QuotaExceeded") if number in (3, 1) else None
+    """In the order of the inputs; each has a note with its index and request id."""
+    fleet.fail_with = lambda number: failure("QuotaExceeded") if number in (3, 1) else None
     result = await bay.create_many(PARAMS, 5, max_concurrency=1)
     for _ in range(2):
         with pytest.raises(Exception, match="2 of 5 failed: 2 QuotaExceededError") as caught:
@@ -62,60 +62,58 @@ async def test_failures_are_raised_as_one_group(bay: AsyncAgentBay, fleet: Fleet
 
 
 async def test_all_or_nothing_deletes_all_when_one_fails(bay: AsyncAgentBay, fleet: Fleet) -> None:
-    """What failed keeps its error; the others say that they were given up, and nothing is left."""
-    fleet.refuse = lambda number: refusal("QuotaExceeded") if number == 50 else None
+    """The failed input keeps its error; the others are marked as rolled back."""
+    fleet.fail_with = lambda number: failure("QuotaExceeded") if number == 50 else None
     result = await bay.create_many(PARAMS, 200, on_outcome="all_or_nothing", max_concurrency=10)
     assert (result.done, result.failed) == (0, 200)
     assert _errors(result) == {"QuotaExceededError", "RolledBackError"}
     assert [type(error) for error in result.failures.values()].count(QuotaExceededError) == 1
     assert fleet.alive == set()
-    assert fleet.asked < 100
+    assert fleet.requested < 100
 
 
 async def test_all_or_nothing_keeps_all_when_none_fails(bay: AsyncAgentBay, fleet: Fleet) -> None:
-    """Then it is a run like any other."""
+    """It is then a run like any other."""
     result = await bay.create_many(PARAMS, 20, on_outcome="all_or_nothing")
     assert result.success
     assert len(fleet.alive) == 20
 
 
 @pytest.mark.parametrize(("failing", "kept"), [(2, 8), (3, 0)])
-async def test_min_success_decides_whether_those_that_were_made_stay(
+async def test_min_success_decides_whether_sessions_are_kept(
     bay: AsyncAgentBay, fleet: Fleet, failing: int, kept: int
 ) -> None:
     """Eight of ten are enough; seven are not."""
-    fleet.refuse = lambda number: refusal("QuotaExceeded") if number < failing else None
+    fleet.fail_with = lambda number: failure("QuotaExceeded") if number < failing else None
     result = await bay.create_many(PARAMS, 10, min_success=8)
     assert len(fleet.alive) == result.done == kept
 
 
-async def test_min_success_of_an_iterable_is_judged_at_its_end(
+async def test_min_success_of_an_iterable_is_checked_at_its_end(
     bay: AsyncAgentBay, fleet: Fleet
 ) -> None:
-    """Nobody knows before how many there will be."""
+    """Its length is not known before."""
     result = await bay.create_many((PARAMS for _ in range(4)), min_success=5)
     assert (result.done, len(result), _errors(result)) == (0, 4, {"RolledBackError"})
     assert fleet.alive == set()
 
 
-async def test_iterated_a_roll_back_takes_back_what_was_handed_out(
-    bay: AsyncAgentBay, fleet: Fleet
-) -> None:
-    """And ends the iteration with an error that says so."""
-    fleet.refuse = lambda number: refusal("QuotaExceeded") if number == 6 else None
+async def test_a_roll_back_deletes_yielded_sessions_too(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """The iteration ends with an error that says so."""
+    fleet.fail_with = lambda number: failure("QuotaExceeded") if number == 6 else None
     run = bay.create_many(PARAMS, 20, on_outcome="all_or_nothing", max_concurrency=1)
     seen: list[str] = []
     with pytest.raises(RolledBackError, match="all had to succeed and 1 failed"):
-        await read(run, seen)
+        await collect(run, seen)
     assert seen == ["s-0", "s-1", "s-2", "s-3", "s-4", "s-5", ""]
     assert fleet.alive == set()
 
 
-async def test_what_a_roll_back_cannot_delete_is_named(
+async def test_sessions_that_a_roll_back_cannot_delete_are_named(
     bay: AsyncAgentBay, fleet: Fleet, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It may cost money: the result lists it, and the log."""
-    fleet.refuse = lambda number: refusal("QuotaExceeded") if number == 5 else None
+    """They may cost money: the result and the log list them."""
+    fleet.fail_with = lambda number: failure("QuotaExceeded") if number == 5 else None
     fleet.undeletable = {"s-2"}
     result = await bay.create_many(PARAMS, 6, on_outcome="all_or_nothing", max_concurrency=1)
     assert (list(result.left_over), fleet.alive) == (["s-2"], {"s-2"})
@@ -124,13 +122,13 @@ async def test_what_a_roll_back_cannot_delete_is_named(
 
 
 async def test_a_service_that_dies_half_way_fails_the_rest(bays: Bays, fleet: Fleet) -> None:
-    """What was made before stays; the others say that the line broke."""
+    """Existing sessions stay; the other inputs have connection errors."""
 
     def die(number: int) -> None:
         if number >= 10:
             raise ConnectionLostError("the connection broke")
 
-    fleet.refuse = die
+    fleet.fail_with = die
     bay = bays(retry=RetryPolicy(attempts=2))
     result = await bay.create_many(PARAMS, 20, max_concurrency=2)
     assert (result.done, result.failed) == (10, 10)
@@ -138,9 +136,9 @@ async def test_a_service_that_dies_half_way_fails_the_rest(bays: Bays, fleet: Fl
     assert _errors(result) <= {"ConnectionLostError", "ServiceError", "ConnectionFailedError"}
 
 
-async def test_each_deadline_fails_only_the_slow(bay: AsyncAgentBay, fleet: Fleet) -> None:
-    """The session that came too late for its input is deleted."""
-    gate = fleet.gates[2] = asyncio.Event()
+async def test_each_deadline_fails_only_slow_inputs(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """A session that arrives too late is deleted."""
+    gate = fleet.events[2] = asyncio.Event()
     asyncio.get_running_loop().call_later(0.3, gate.set)
     result = await bay.create_many(PARAMS, 5, each_deadline=0.1)
     assert list(result.failures) == [2]
@@ -149,12 +147,10 @@ async def test_each_deadline_fails_only_the_slow(bay: AsyncAgentBay, fleet: Flee
     assert {session.session_id for session in result.sessions} == fleet.alive
 
 
-async def test_the_deadline_fails_all_that_is_not_there_yet(
-    bay: AsyncAgentBay, fleet: Fleet
-) -> None:
-    """Those under way and those that were never asked for; what was made stays."""
+async def test_the_deadline_fails_all_unfinished_inputs(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """Running and waiting ones; existing sessions stay."""
     gate = asyncio.Event()
-    fleet.gates = dict.fromkeys(range(6, 100), gate)
+    fleet.events = dict.fromkeys(range(6, 100), gate)
     asyncio.get_running_loop().call_later(0.4, gate.set)
     result = await bay.create_many(PARAMS, 20, deadline=0.2, max_concurrency=3)
     assert (result.done, result.failed, len(result)) == (6, 14, 20)
@@ -164,37 +160,37 @@ async def test_the_deadline_fails_all_that_is_not_there_yet(
     assert {session.session_id for session in result.sessions} == fleet.alive
 
 
-async def test_a_deadline_and_a_demand_leave_nothing(bay: AsyncAgentBay, fleet: Fleet) -> None:
-    """Too late is failed: what was made is deleted."""
-    gate = fleet.gates[4] = asyncio.Event()
+async def test_a_deadline_with_all_or_nothing_leaves_no_session(
+    bay: AsyncAgentBay, fleet: Fleet
+) -> None:
+    """A timeout is a failure, so the sessions are deleted."""
+    gate = fleet.events[4] = asyncio.Event()
     asyncio.get_running_loop().call_later(0.3, gate.set)
     result = await bay.create_many(PARAMS, 5, deadline=0.2, on_outcome="all_or_nothing")
     assert (result.done, fleet.alive) == (0, set())
 
 
 @pytest.mark.parametrize("cancels", [1, 3])
-async def test_a_cancel_half_way_leaves_nothing(
+async def test_a_cancel_half_way_leaves_no_session(
     bay: AsyncAgentBay, fleet: Fleet, cancels: int
 ) -> None:
-    """What was made and what is being made, however often one is cancelled."""
+    """Neither finished nor running creates, for any number of cancels."""
     gate = asyncio.Event()
-    fleet.gates = dict.fromkeys(range(50, 100), gate)
+    fleet.events = dict.fromkeys(range(50, 100), gate)
     running = asyncio.create_task(bay.create_many(PARAMS, 100, max_concurrency=10).run())
-    await fleet.until(lambda: fleet.under_way == 10 and fleet.made == 50)
+    await fleet.until(lambda: fleet.active == 10 and fleet.created == 50)
     for _ in range(cancels):
         running.cancel()
         await asyncio.sleep(0)
     gate.set()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert 50 <= fleet.made <= 60
+    assert 50 <= fleet.created <= 60
     assert fleet.alive == set()
 
 
-async def test_a_cancel_of_a_reader_leaves_what_it_has_read(
-    bay: AsyncAgentBay, fleet: Fleet
-) -> None:
-    """The rest is deleted, those too that had landed and were not read."""
+async def test_a_cancelled_reader_keeps_what_it_has_read(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """All other sessions are deleted, also finished ones that were not read."""
     seen: set[str] = set()
     reads = asyncio.Event()
 
@@ -207,7 +203,7 @@ async def test_a_cancel_of_a_reader_leaves_what_it_has_read(
 
     running = asyncio.create_task(reader())
     await reads.wait()
-    await fleet.until(lambda: fleet.made >= 30)
+    await fleet.until(lambda: fleet.created >= 30)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -216,7 +212,7 @@ async def test_a_cancel_of_a_reader_leaves_what_it_has_read(
 
 
 async def test_a_client_closed_in_the_middle_ends_the_run(bays: Bays, fleet: Fleet) -> None:
-    """That is an error of the caller, and is raised as one."""
+    """It is an error of the caller, and raised as one."""
     bay = bays()
 
     def close(number: int) -> None:
@@ -224,7 +220,7 @@ async def test_a_client_closed_in_the_middle_ends_the_run(bays: Bays, fleet: Fle
             closing.append(asyncio.ensure_future(bay.aclose()))
 
     closing: list[asyncio.Future[None]] = []
-    fleet.refuse = close
+    fleet.fail_with = close
     with pytest.raises((ClosedError, ConnectionLostError, ConnectionFailedError)):
         await bay.create_many(PARAMS, 50, max_concurrency=1)
     await asyncio.gather(*closing)

@@ -1,4 +1,4 @@
-"""How far a run is: told to a callback, drawn on a terminal, written as lines; never on stdout."""
+"""Progress of a run: a callback, a bar on a terminal, or lines; never on stdout."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from agentbay_async import AsyncAgentBay, CreateSessionParams, Progress
 
-from .conftest import refusal
+from .conftest import failure
 
 if TYPE_CHECKING:
     from tests.conftest import InstantClock
@@ -19,35 +19,35 @@ if TYPE_CHECKING:
 PARAMS = CreateSessionParams()
 
 
-async def test_a_callback_is_told_now_and_then_and_at_the_end(
+async def test_a_callback_is_called_at_intervals_and_at_the_end(
     bay: AsyncAgentBay, fleet: Fleet, clock: InstantClock
 ) -> None:
-    """At most ten times a second; the last time with everything in it."""
-    fleet.refuse = lambda number: refusal("QuotaExceeded") if number == 3 else None
-    told: list[Progress] = []
-    await bay.create_many(PARAMS, 40, rate=40.0, max_concurrency=1, on_progress=told.append)
-    assert 8 <= len(told) <= 12
-    last = told[-1]
+    """At most ten times a second; the last call has the totals."""
+    fleet.fail_with = lambda number: failure("QuotaExceeded") if number == 3 else None
+    reports: list[Progress] = []
+    await bay.create_many(PARAMS, 40, rate=40.0, max_concurrency=1, on_progress=reports.append)
+    assert 8 <= len(reports) <= 12
+    last = reports[-1]
     assert (last.done, last.failed, last.running, last.total) == (39, 1, 0, 40)
     assert last.eta == 0
-    assert told[2].done < told[5].done
+    assert reports[2].done < reports[5].done
 
 
 async def test_a_callback_may_be_asynchronous(bay: AsyncAgentBay, fleet: Fleet) -> None:
     """It is awaited."""
-    told = []
+    reports = []
 
     async def listen(progress: Progress) -> None:
-        told.append(progress.done)
+        reports.append(progress.done)
 
     await bay.delete_many(["s-1", "s-2"], on_progress=listen)
-    assert told[-1] == 2
+    assert reports[-1] == 2
 
 
-async def test_a_callback_that_fails_ends_the_run_and_leaves_nothing(
+async def test_a_callback_that_raises_ends_the_run_and_leaves_no_session(
     bay: AsyncAgentBay, fleet: Fleet
 ) -> None:
-    """Its error is the caller's own, and comes out."""
+    """Its error is raised unchanged."""
 
     def fail(_progress: Progress) -> None:
         raise LookupError
@@ -60,7 +60,7 @@ async def test_a_callback_that_fails_ends_the_run_and_leaves_nothing(
 async def test_without_a_terminal_there_are_lines_on_stderr(
     bay: AsyncAgentBay, fleet: Fleet, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Few of them, and stdout stays the program's own."""
+    """Only a few; stdout belongs to the program."""
     await bay.create_many(PARAMS, 30, rate=2.0, max_concurrency=1, progress=True)
     out, err = capsys.readouterr()
     assert out == ""
@@ -75,7 +75,7 @@ async def test_on_a_terminal_with_rich_there_is_a_bar_on_stderr(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """It is moved to the end and then left alone, also after an error."""
+    """It is moved to the end and then stopped, also after an error."""
     calls: list[tuple[str, Any]] = []
 
     class Bar:
@@ -111,8 +111,8 @@ async def test_on_a_terminal_with_rich_there_is_a_bar_on_stderr(
     assert capsys.readouterr() == ("", "")
 
 
-def test_progress_tells_the_rate_and_the_time_that_is_left() -> None:
-    """What nobody can know yet is None, and no division by zero."""
+def test_progress_has_the_rate_and_the_remaining_time() -> None:
+    """Unknown values are None, and nothing is divided by zero."""
     assert Progress().rate == 0
     assert Progress(total=5).eta is None
     assert Progress(done=5, seconds=2.0).eta is None

@@ -1,4 +1,4 @@
-"""How fast a run goes: as wide as asked, at the rate asked, and slower when the service says so."""
+"""Pace of a run: maximum concurrency, rate, and slowing down on throttling."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from agentbay_async import (
     ThrottledError,
 )
 
-from .conftest import answer, refusal
+from .conftest import answer, failure
 
 if TYPE_CHECKING:
     from tests.conftest import InstantClock
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 PARAMS = CreateSessionParams()
 
 
-async def test_no_more_are_under_way_than_max_concurrency(bay: AsyncAgentBay, fleet: Fleet) -> None:
-    """And as many as that, when there are enough inputs."""
+async def test_concurrency_is_limited(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """It reaches the limit if there are enough inputs."""
     gate = asyncio.Event()
-    fleet.gates = dict.fromkeys(range(7), gate)
+    fleet.events = dict.fromkeys(range(7), gate)
     running = asyncio.create_task(bay.create_many(PARAMS, 40, max_concurrency=7).run())
-    await fleet.until(lambda: fleet.under_way == 7)
+    await fleet.until(lambda: fleet.active == 7)
     gate.set()
     assert (await running).success
-    assert fleet.most_under_way == 7
+    assert fleet.max_active == 7
 
 
 async def test_the_rate_holds_on_the_clock(
@@ -46,32 +46,30 @@ async def test_the_rate_holds_on_the_clock(
     began = clock.now
     await bay.create_many(PARAMS, 10, rate=2.0, burst=3, max_concurrency=1)
     assert clock.now - began == 3.5
-    assert fleet.made == 10
+    assert fleet.created == 10
 
 
-async def test_a_service_that_throttles_gets_all_its_sessions_asked_for_in_the_end(
-    bay: AsyncAgentBay, fleet: Fleet
-) -> None:
-    """Without any setting: it takes no more than eight at a time, and nothing fails."""
+async def test_throttled_creates_all_succeed_in_the_end(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """The service accepts eight at a time; no setting is needed."""
 
     def crowd(_number: int) -> HttpResponse | None:
-        return refusal("Throttling.User", 429) if fleet.under_way > 8 else None
+        return failure("Throttling.User", 429) if fleet.active > 8 else None
 
-    fleet.refuse = crowd
+    fleet.fail_with = crowd
     # Whoever is answered leaves the service a turn of the loop for the next ones to arrive.
     result = await bay.create_many(PARAMS, 300, max_concurrency=64)
     assert (result.done, result.failed) == (300, 0)
-    assert result.attempts == fleet.asked
+    assert result.attempts == fleet.requested
     assert len(fleet.alive) == 300
 
 
-async def test_a_refused_crowd_comes_back_as_half_a_crowd(bay: AsyncAgentBay, fleet: Fleet) -> None:
-    """The first refusal narrows the window at once for all."""
+async def test_throttling_halves_the_concurrency(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """The first throttled answer narrows the window for all."""
     gate = asyncio.Event()
-    fleet.gates = dict.fromkeys(range(16), gate)
-    fleet.refuse = lambda number: refusal("Throttling", 429) if number < 16 else None
+    fleet.events = dict.fromkeys(range(16), gate)
+    fleet.fail_with = lambda number: failure("Throttling", 429) if number < 16 else None
     running = asyncio.create_task(bay.create_many(PARAMS, 64, max_concurrency=16).run())
-    await fleet.until(lambda: fleet.under_way == 16)
+    await fleet.until(lambda: fleet.active == 16)
     gate.set()
     result = await running
     assert result.done == 64
@@ -81,26 +79,26 @@ async def test_a_refused_crowd_comes_back_as_half_a_crowd(bay: AsyncAgentBay, fl
 async def test_an_input_that_is_throttled_for_ever_fails_in_the_end(
     bays: Bays, fleet: Fleet, clock: InstantClock
 ) -> None:
-    """After the patience of the client, which is 300 seconds, and not before."""
-    fleet.refuse = lambda _number: refusal("Throttling", 429)
+    """After 300 seconds, and not before."""
+    fleet.fail_with = lambda _number: failure("Throttling", 429)
     began = clock.now
     result = await bays(retry=RetryPolicy(attempts=2)).create_many(PARAMS, 1)
     assert isinstance(result.failures[0], ThrottledError)
-    assert result.attempts == fleet.asked > 20
+    assert result.attempts == fleet.requested > 20
     assert 300 <= clock.now - began < 330
 
 
-async def test_nobody_goes_before_the_time_that_the_service_asked_for(
+async def test_no_request_precedes_the_retry_after(
     bays: Bays, fleet: Fleet, clock: InstantClock
 ) -> None:
-    """One that is told to come back in 20 s speaks for all that have not gone yet."""
+    """One Retry-After of 20 s delays all waiting requests."""
     times: list[float] = []
 
     def refuse(number: int) -> HttpResponse | None:
         times.append(clock.now)
-        return refusal("Throttling", 429, **{"Retry-After": "20"}) if number == 0 else None
+        return failure("Throttling", 429, **{"Retry-After": "20"}) if number == 0 else None
 
-    fleet.refuse = refuse
+    fleet.fail_with = refuse
     began = clock.now
     bay = bays(retry=RetryPolicy(attempts=1))
     result = await bay.create_many(PARAMS, 4, max_concurrency=1)
@@ -109,23 +107,21 @@ async def test_nobody_goes_before_the_time_that_the_service_asked_for(
     assert all(time >= began + 20 for time in times[1:])
 
 
-async def test_calls_of_others_neither_count_nor_slow_a_run_down(
-    bay: AsyncAgentBay, fleet: Fleet
-) -> None:
-    """What is watched are the calls of the run alone."""
-    gate = fleet.gates[0] = asyncio.Event()
+async def test_calls_outside_the_run_do_not_affect_it(bay: AsyncAgentBay, fleet: Fleet) -> None:
+    """Only the run's own calls are counted."""
+    gate = fleet.events[0] = asyncio.Event()
     running = asyncio.create_task(bay.create_many(PARAMS, 1).run())
-    await fleet.until(lambda: fleet.under_way == 1)
+    await fleet.until(lambda: fleet.active == 1)
     for _ in range(3):
         assert (await bay.create()).success
     gate.set()
     assert (await running).attempts == 1
 
 
-async def test_max_starting_bounds_those_that_wait_for_files(
+async def test_max_starting_limits_sessions_that_wait_for_files(
     bay: AsyncAgentBay, scripted: Script
 ) -> None:
-    """A session is starting until its files are there; the others are not held up by that."""
+    """Sessions without files are not delayed."""
     starting: set[str] = set()
     most = 0
 

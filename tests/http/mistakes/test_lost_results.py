@@ -1,4 +1,4 @@
-"""Mistakes of other clients, each named after what its user lost: results that were not true."""
+"""Mistakes of other clients, each named after the loss of its user: results that were not true."""
 
 from __future__ import annotations
 
@@ -19,10 +19,8 @@ if TYPE_CHECKING:
     from ..toolbox import Toolbox
 
 
-async def test_a_tool_that_the_service_refused_is_not_believed_to_have_run(
-    session: AsyncSession, scripted: Script
-) -> None:
-    """The answer has data that looks like a success; its own word is what counts."""
+async def test_a_rejected_tool_call_is_a_failure(session: AsyncSession, scripted: Script) -> None:
+    """The data of the answer looks like a success; the flag counts."""
     scripted.ok("CallMcpTool", says("done"), Success=False, Code="Quota.Used", Message="too many")
     for result in (
         await session.call_mcp_tool("shell", {}),
@@ -34,10 +32,10 @@ async def test_a_tool_that_the_service_refused_is_not_believed_to_have_run(
         assert "too many" in result.error_message
 
 
-async def test_words_about_a_broken_line_are_not_taken_for_what_a_command_wrote(
+async def test_a_connection_error_is_not_output_of_a_command(
     session: AsyncSession, scripted: Script
 ) -> None:
-    """There is no output to read: reading it raises the reason."""
+    """Reading the output raises the reason."""
     scripted.disconnect("CallMcpTool")
     result = await session.command.run("make")
     assert isinstance(result, CommandResult)
@@ -48,20 +46,20 @@ async def test_words_about_a_broken_line_are_not_taken_for_what_a_command_wrote(
 
 
 @pytest.mark.parametrize("shift", [0, 1, 2])
-async def test_a_character_on_the_border_of_two_pieces_is_not_damaged(
+async def test_a_character_split_over_two_chunks_is_not_damaged(
     session: AsyncSession, toolbox: Toolbox, shift: int
 ) -> None:
-    """Pieces are read by bytes, and decoded together."""
+    """Chunks are read as bytes and decoded together."""
     text = "x" * shift + "汉" * 40_000
     (toolbox.home / "f").write_text(text, encoding="utf-8")
     assert (await session.file_system.read("f")).content == text
     assert [call for call, _ in toolbox.calls].count("read_file") == 3
 
 
-async def test_a_session_that_is_looked_up_has_the_tools_of_its_own_image(
+async def test_a_looked_up_session_has_the_tools_of_its_image(
     bay: AsyncAgentBay, scripted: Script
 ) -> None:
-    """Which the answer to a look-up does not name; it is asked for once, and not guessed."""
+    """The answer to a look-up does not name the image, so the client asks once."""
     scripted.ok("GetSession", {"SessionId": "s-1"})
     scripted.ok("GetSessionDetail", {"Status": "RUNNING", "ImageId": "code_latest"})
     scripted.ok("ListMcpTools", "[]")
@@ -73,20 +71,20 @@ async def test_a_session_that_is_looked_up_has_the_tools_of_its_own_image(
     assert session.image_id == "code_latest"
 
 
-async def test_a_browser_that_could_not_be_stopped_is_not_said_to_be(
+async def test_a_browser_that_could_not_be_stopped_is_a_failure(
     session: AsyncSession, scripted: Script
 ) -> None:
-    """It goes on, and costs."""
+    """It continues to run, and to cost."""
     scripted.ok("CallMcpTool", says("no such process", error=True))
     result = await session.browser.destroy()
     assert isinstance(result.error, ToolError)
     assert "no such process" in result.error_message
 
 
-async def test_a_wait_for_an_agent_leaves_the_screen_of_the_program_alone(
+async def test_a_wait_for_an_agent_prints_nothing(
     session: AsyncSession, scripted: Script, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A library writes to nobody's standard output."""
+    """Standard output belongs to the program."""
     scripted.ok("CallMcpTool", says(json.dumps({"taskId": "t-1"})))
     scripted.ok("CallMcpTool", says(json.dumps({"taskId": "t-1", "status": "running"})))
     scripted.ok("CallMcpTool", says(json.dumps({"status": "finished", "product": "42"})))

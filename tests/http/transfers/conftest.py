@@ -1,4 +1,4 @@
-"""A store that the service's URLs lead to, and files of this machine."""
+"""An object store behind the service's URLs, and local files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Store:
-    """Where the service's URLs lead: keeps what is put, gives what it keeps."""
+    """A store that keeps uploads and serves them."""
 
     def __init__(self, scripted: Script) -> None:
         url = f"{scripted.endpoint}/blob/f?sig=%2Fsecret%2B"
@@ -65,19 +65,19 @@ def _hang_up(request: web.Request) -> None:
 
 @pytest.fixture
 def content() -> bytes:
-    """Give more than two chunks, so that streaming, progress and order can be seen."""
+    """Return content of more than two chunks, for tests of streaming and progress."""
     return bytes(range(256)) * 2500
 
 
 @pytest.fixture
 def store(scripted: Script) -> Store:
-    """Give a store that both kinds of URL lead to."""
+    """Return a store that serves both kinds of URL."""
     return Store(scripted)
 
 
 @pytest.fixture
 def source(tmp_path: Path, content: bytes) -> Path:
-    """Give a file of this machine."""
+    """Return a local file."""
     path = tmp_path / "source.bin"
     path.write_bytes(content)
     return path
@@ -85,7 +85,7 @@ def source(tmp_path: Path, content: bytes) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """Give a folder for downloads; no partial file may be left in it."""
+    """Return a folder for downloads; no partial file may be left in it."""
     path = tmp_path / "downloads"
     path.mkdir()
     yield path
