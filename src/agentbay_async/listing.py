@@ -1,4 +1,4 @@
-"""Listing of sessions: await it for one page, or iterate over all sessions."""
+"""Listing of sessions: one page as a result, or all sessions by iteration."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _WALK_PAGE = 100
 
 
 class AsyncSessionListing:
-    """The sessions that match a query. Nothing is sent before it is awaited or iterated.
+    """The sessions that match a query. Nothing is sent before it is used.
 
     Example:
         ::

@@ -72,14 +72,14 @@ def test_list_needs_a_level_that_can_enforce_it(level: str) -> None:
 
 def test_invalid_entry_is_rejected_before_the_start() -> None:
     """The error has a valid form."""
-    with pytest.raises(ValueError, match=r"allow_hosts: 'https://pypi\.org' is no HOST"):
+    with pytest.raises(ValueError, match=r"allow_hosts: 'https://pypi\.org' is not HOST"):
         LocalService(allow_hosts=["https://pypi.org"])
 
 
 def test_invalid_flag_ends_the_start(capsys: pytest.CaptureFixture[str]) -> None:
     """With one line, and the exit code of a failed start."""
     assert main(["local", "--allow-host", "pypi.org", "--allow-host", "a/b"]) == 2
-    assert "'a/b' is no HOST or HOST:PORT" in capsys.readouterr().err
+    assert "'a/b' is not HOST or HOST:PORT" in capsys.readouterr().err
 
 
 async def test_truncated_output_is_marked(api: Api, sandboxed: None) -> None:
