@@ -56,7 +56,7 @@ def _clean_environment(
 
 
 class InstantClock:
-    """A clock on which waiting takes no time; ``sleeps`` is what was waited for."""
+    """A clock on which waiting takes no time; ``sleeps`` has the durations."""
 
     def __init__(self) -> None:
         self.now = 1_700_000_000.0

@@ -378,7 +378,7 @@ def environment_file(path: str | os.PathLike[str] | None) -> dict[str, str]:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         if path is None:
-            # Found by accident; somebody else's unreadable file is none of our business.
+            # Found by a search and not named by the user, so an unreadable file is no error.
             return {}
         raise ConfigurationError(f"env_file {str(file)!r} cannot be read: {error}") from error
     return dict(pair for line in lines if (pair := _assignment(line)) is not None)

@@ -1,6 +1,6 @@
 """The unmodified official client is the judge of the local service.
 
-It runs in a Python of its own, named by ``OFFICIAL_PYTHON``, because it owns the import name
+It runs in another Python, named by ``OFFICIAL_PYTHON``, because it owns the import name
 ``agentbay`` too. ``./run conformance`` makes that environment.
 """
 

@@ -1,4 +1,4 @@
-"""Runs that blocking code leaves early: each in a child process, with a service in this one."""
+"""Bulk runs that blocking code leaves early, each in a child process."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _session_ids(service: LocalService) -> set[str]:
 
 
 @pytest.mark.parametrize("body", list(_BODIES))
-def test_only_what_was_read_is_left(child: Child, service: LocalService, body: str) -> None:
+def test_only_yielded_sessions_remain(child: Child, service: LocalService, body: str) -> None:
     """The sessions that the loop did not see are deleted before the client is closed."""
     prelude = _PRELUDE.format(key=service.api_key, endpoint=service.endpoint)
     printed = child(prelude + _BODIES[body])

@@ -245,7 +245,7 @@ async def test_invalid_arguments_of_a_task_are_rejected(
     ],
 )
 def test_invalid_browser_options_are_rejected(make: Callable[[], object]) -> None:
-    """When they are created."""
+    """By their constructor."""
     with pytest.raises(InvalidArgumentError):
         make()
 

@@ -231,7 +231,7 @@ def attempt(
         held = _ids(await moments.run(work(bay, service)))
         service.lag = 0.0
         await bay.aclose()
-        # Whoever is cancelled while it deletes a session still holds it.
+        # A caller that is cancelled during a delete still holds the session.
         given = set(service.sessions) if work is _delete else set[str]()
         assert set(service.sessions) <= held | given, f"left behind by a cancel at {cancels}"
         assert held <= set(service.sessions)

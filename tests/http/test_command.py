@@ -130,7 +130,7 @@ async def test_failure_without_output_names_the_exit_code(
     ).error_message == "the command ended with exit code 1"
 
 
-async def test_timed_out_command_says_so_and_keeps_its_output(
+async def test_timed_out_command_is_an_error_with_its_output(
     session: AsyncSession, scripted: Script
 ) -> None:
     """The message names the remedy instead of exit code -1."""

@@ -260,7 +260,7 @@ async def test_an_error_lists_its_attempts(
 
 
 async def test_the_retry_budget_limits_retries_in_an_outage(bays: Bays, scripted: Script) -> None:
-    """When the reserve is used up, only a share of the requests is retried."""
+    """Once the reserve is used up, only a share of the requests is retried."""
     scripted.fail("GetSession", "ServiceUnavailable", status=503)
     bay = bays(retry=RetryPolicy(attempts=4, reserve=5, budget=0.5))
     errors = [await _failure(bay) for _ in range(20)]

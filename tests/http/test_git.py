@@ -326,7 +326,7 @@ async def test_directory_without_repository_has_its_own_error(git: AsyncGit, pat
 
 
 @_REAL
-async def test_commit_without_changes_says_so(git: AsyncGit, toolbox: Toolbox) -> None:
+async def test_commit_without_changes_is_an_error(git: AsyncGit, toolbox: Toolbox) -> None:
     """Git reports it on its standard output; ``allow_empty`` permits it."""
     await _committed(git, toolbox)
     result = await git.commit("r", "Nothing")

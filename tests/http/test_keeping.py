@@ -227,7 +227,7 @@ async def test_a_failed_warning_callback_raises(kept: AsyncSession, stepped: Ste
 async def test_invalid_times_are_rejected(
     kept: AsyncSession, options: dict[str, Any], kind: type[Exception]
 ) -> None:
-    """When the block is entered."""
+    """At the start of the block."""
     with pytest.raises(kind, match=next(iter(options))):
         await kept.keep_alive_while(**options).__aenter__()
 

@@ -75,7 +75,7 @@ async def test_one_loop_has_one_pool() -> None:
 
 
 async def test_a_pool_whose_session_was_closed_is_replaced() -> None:
-    """Requests continue whoever has closed it."""
+    """Requests continue, even if the program has closed it."""
     pools = Pools(5)
     first = await pools.current()
     await first.session.close()

@@ -184,7 +184,7 @@ async def test_an_error_is_a_failed_result_of_every_method(
 ) -> None:
     """HTTP 200 with ``Success: false`` is always a failure."""
     if action == "SetLabel":
-        # What the library set by itself is asked for first.
+        # The library first reads its own labels.
         scripted.ok("GetLabel")
     scripted.fail(action, "Some.Code", "the reason", status=status)
     result = await _CALLS[action](session)

@@ -235,7 +235,9 @@ async def test_adb_url_is_returned_for_a_key(session: AsyncSession, scripted: Sc
     assert json.loads(form["Option"]) == {"adbkey_pub": "AAAA"}
 
 
-async def test_an_image_without_a_screen_says_so(session: AsyncSession, scripted: Script) -> None:
+async def test_an_image_without_a_screen_is_an_error(
+    session: AsyncSession, scripted: Script
+) -> None:
     """The error has the text of the tool."""
     scripted.ok("CallMcpTool", says("not offered by image x", error=True))
     result = await session.computer.move_mouse(1, 2)

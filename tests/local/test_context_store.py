@@ -149,9 +149,7 @@ async def test_recovery_removes_leftovers(files: ContextStore, tmp_path: Path) -
     assert await tree(files) == {"a": b"1"}
 
 
-async def test_recovery_sets_aside_what_it_does_not_know(
-    files: ContextStore, tmp_path: Path
-) -> None:
+async def test_recovery_moves_unknown_files_aside(files: ContextStore, tmp_path: Path) -> None:
     """A context without a row is moved with all its files, also over one that was moved before."""
     for content in (b"1", b"2"):
         await files.publish("c", change_adding({"a": content}))

@@ -1,4 +1,4 @@
-"""A state file that is empty, missing, foreign or damaged costs no files of contexts."""
+"""A state file that is empty, missing, foreign or damaged; no file of a context is lost."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def empty(file: Path) -> None:
 
 
 def replace_by_another(file: Path) -> None:
-    """Put the state of another service, which has no contexts, in place of this one."""
+    """Replace the state with that of another service, which has no contexts."""
     file.unlink()
     with LocalService(home=file.parent / "other"):
         pass
@@ -48,7 +48,7 @@ def replace_by_another(file: Path) -> None:
 async def test_files_without_a_row_are_set_aside_and_reported(
     tmp_path: Path, api: Api, caplog: pytest.LogCaptureFixture, spoil: Callable[[Path], None]
 ) -> None:
-    """The service starts, says so in its log, and the files are in lost+found."""
+    """The service starts and logs it, and the files are in lost+found."""
     context = await fill(tmp_path, api)
     spoil(tmp_path / "state.db")
     caplog.clear()
@@ -68,24 +68,24 @@ def truncate(file: Path) -> None:
 
 
 def damage_page(file: Path) -> None:
-    """Overwrite one page after the first with rubbish."""
+    """Overwrite one page after the first with random bytes."""
     with file.open("r+b") as stream:
         stream.seek(2 * 4096)
         stream.write(os.urandom(4096))
 
 
 def belong_to_another_program(file: Path) -> None:
-    """Put a valid database of another program in place of the state."""
+    """Replace the state with a valid database of another program."""
     file.unlink()
     with closing(sqlite3.connect(file)) as other:
         other.execute("CREATE TABLE bookmark (url TEXT)")
 
 
 @pytest.mark.parametrize("spoil", [truncate, damage_page, belong_to_another_program])
-async def test_a_damaged_file_is_refused_at_the_start(
+async def test_a_damaged_file_is_an_error_at_the_start(
     tmp_path: Path, api: Api, spoil: Callable[[Path], None]
 ) -> None:
-    """The error names the file and the remedy; nothing is touched, and the remedy works."""
+    """The error has the file and the remedy; nothing is changed, and the remedy works."""
     context = await fill(tmp_path, api)
     file = tmp_path / "state.db"
     spoil(file)
@@ -100,7 +100,7 @@ async def test_a_damaged_file_is_refused_at_the_start(
 
 
 async def test_the_command_line_names_the_damaged_file(tmp_path: Path, api: Api) -> None:
-    """``agentbay local`` ends with exit code 2 and one sentence for people."""
+    """``agentbay local`` exits with 2 and prints one sentence."""
     await fill(tmp_path, api)
     damage_page(tmp_path / "state.db")
     command = [sys.executable, "-m", "agentbay_local", "--home", str(tmp_path)]

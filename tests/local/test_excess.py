@@ -30,7 +30,7 @@ LIMITS = Limits(
 
 @pytest.fixture(scope="module")
 def service() -> Any:
-    """A service with low limits."""
+    """Return a service with low limits."""
     with LocalService(limits=LIMITS) as running:
         yield running
 

@@ -34,7 +34,7 @@ LIMIT = 30.0
 KEY = "the-key"
 
 # Importing the service takes longer than starting it, so that a process that has it imported
-# forks the services; each of them is a process of its own all the same.
+# forks the services; each of them is still a separate process.
 SPRINGBOARD = """
 import asyncio, os, sys
 import agentbay_local.service, agentbay_local.actions
@@ -93,7 +93,7 @@ class Chaos:
         while True:
             session = await self.session(api)
             await api.sh(session, f"sh -c 'sleep 1000; : {self.marker}' >/dev/null 2>&1 & true")
-            # Or the search for what is left would find nothing whatever is left.
+            # Otherwise the search for leftovers would find nothing in any case.
             assert self.counts["creates"] or left_behind(self.marker)
             self.counts["creates"] += 1
 

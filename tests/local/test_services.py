@@ -132,7 +132,7 @@ async def test_a_watch_reports_each_change_once(session: AsyncSession) -> None:
         come.set()
 
     async def received(count: int) -> list[tuple[str, str]]:
-        # They come one by one where they are pushed, together where they are asked for.
+        # Pushed changes come one by one, polled ones together.
         while len(changes) < count:
             come.clear()
             await asyncio.wait_for(come.wait(), 20)

@@ -99,7 +99,7 @@ def _mounts_below(directory: Path) -> list[str]:
 
 
 def _user_files() -> dict[Path, tuple[int, int]]:
-    """Return size and time of change of each file that AgentBay keeps for the user."""
+    """Return size and modification time of each file that AgentBay keeps for the user."""
     home = Path.home()
     bases = {
         Path(os.environ.get(variable) or home / default) / "agentbay"

@@ -23,7 +23,7 @@ def known_reasons(text: str) -> list[str]:
 
 
 def is_known(reason: str, patterns: list[str]) -> bool:
-    """Whether a test may be skipped for `reason`."""
+    """Return whether a test may be skipped for `reason`."""
     return any(fnmatchcase(reason, pattern) for pattern in patterns)
 
 

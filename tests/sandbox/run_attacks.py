@@ -1,6 +1,6 @@
 """Attack run: start two sessions, run all attacks in one of them, and print the outcomes.
 
-Run as a program of its own, because it may give up root for good. Its arguments: a directory, the
+Run in a separate process, because it may give up root for good. Its arguments: a directory, the
 user to become (0 stays who one is), and the level of isolation. Without isolation nothing is
 started by the service: chosen attacks, which harm nobody, are tried from a plain process.
 """

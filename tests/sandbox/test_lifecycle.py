@@ -228,7 +228,7 @@ async def test_mounts_of_a_start_are_private_and_undone(isolating: None, tmp_pat
     for n in range(3):
         async with await backend.start(SandboxSpec(tmp_path / str(n), private_uid("m"))) as one:
             assert (await one.run("true", timeout=10)).exit_code == 0
-    # What undoes the last mount is on its way to the thread that made it.
+    # The last unmount is queued for the thread that mounted it.
     await backend._mounts.run(lambda: None)
     tasks = [task for task in os.listdir("/proc/self/task") if str(tmp_path) in mounts(task)]
     await backend.close()

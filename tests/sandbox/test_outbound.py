@@ -154,7 +154,7 @@ async def test_proxy_ends_with_its_session(isolating: None, tmp_path: Path, port
 
 
 @pytest.mark.parametrize("level", [Isolation.LANDLOCK, Isolation.NONE])
-async def test_level_that_could_not_hold_a_session_to_the_list_refuses_it(
+async def test_level_that_cannot_enforce_the_list_rejects_it(
     tmp_path: Path, level: Isolation
 ) -> None:
     """It is not half obeyed."""
@@ -166,7 +166,7 @@ async def test_level_that_could_not_hold_a_session_to_the_list_refuses_it(
 
 
 @pytest.mark.parametrize("kind", ["none", "two", "file", "unix", "connecting"])
-def test_what_does_not_listen_is_refused_and_closed(kind: str) -> None:
+def test_descriptor_that_is_not_a_listener_is_rejected_and_closed(kind: str) -> None:
     """A lying agent cannot make the service accept from something else."""
     if kind in ("unix", "connecting"):
         family = socket.AF_UNIX if kind == "unix" else socket.AF_INET

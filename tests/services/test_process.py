@@ -181,7 +181,7 @@ async def test_real_shell_runs_the_start_line(linked: AsyncSession, machine: Mac
     assert await process.wait(20) == 9
 
 
-async def test_a_session_without_terminals_says_so(
+async def test_a_session_without_terminals_is_an_error(
     join: Callable[[], Awaitable[AsyncSession]], machine: Machine
 ) -> None:
     """Starting a process raises."""

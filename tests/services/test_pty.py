@@ -164,7 +164,7 @@ async def test_a_callback_gets_all_output_in_order(
 async def test_a_callback_may_use_the_terminal(
     opened: Callable[..., Awaitable[AsyncPtyHandle]], machine: Machine
 ) -> None:
-    """It gets the output of its own input while it waits."""
+    """It receives the output of its input while it waits."""
     machine.methods["pty.kill"] = always_answer({"result": {}})
     killed = asyncio.Event()
 

@@ -115,9 +115,7 @@ def test_an_invalid_field_is_named(name: str, text: str) -> None:
         (schema.LabelSet, {"Labels": '{"a": {"b": 1}}'}, schema.LabelSet({"a": '{"b":1}'})),
     ],
 )
-def test_json_is_read_leniently_where_nothing_can_be_misread(
-    kind: Any, value: object, result: object
-) -> None:
+def test_json_is_read_leniently_if_unambiguous(kind: Any, value: object, result: object) -> None:
     """Numbers as text, text as numbers, JSON text as an object, null as absent."""
     assert codec.from_json(kind, value) == result
 
@@ -181,6 +179,6 @@ def test_wrappers_of_other_types_are_ignored() -> None:
 
 
 @pytest.mark.parametrize("text", [None, ""])
-def test_no_text_is_no_tasks(text: str | None) -> None:
+def test_empty_text_has_no_tasks(text: str | None) -> None:
     """As of a session without sync tasks."""
     assert codec.tasks_from_text(schema.ContextTask, text) == []

@@ -105,6 +105,6 @@ async def test_the_key_is_not_shown() -> None:
 
 
 @pytest.mark.parametrize("data", [None, [], {"a": 1}])
-def test_a_response_holds_data_only_where_there_is_some(data: object) -> None:
+def test_a_response_without_data_has_no_data_key(data: object) -> None:
     """An action without an answer has no Data."""
     assert (b'"Data"' in HttpResponse.success(data).body) == (data is not None)

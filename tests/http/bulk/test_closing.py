@@ -1,4 +1,4 @@
-"""Closing a client loses no session: not one under way, and not one that nobody read."""
+"""Closing a client during a run: sessions that the caller has not received are deleted."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def _leave_by_timeout(bay: AsyncAgentBay, got: list[AsyncSession]) -> None
 @pytest.mark.parametrize(
     "leave", [_leave_by_break, _leave_by_error, _leave_by_exit, _leave_by_timeout]
 )
-async def test_a_run_left_early_keeps_only_what_was_read(
+async def test_a_run_left_early_keeps_only_yielded_sessions(
     bay: AsyncAgentBay, fleet: Fleet, leave: Leave
 ) -> None:
     """The client is closed right after the loop, before the run could end by itself."""
@@ -74,7 +74,7 @@ async def test_a_run_left_early_keeps_only_what_was_read(
 async def test_a_run_whose_iterator_is_kept_is_closed_with_its_client(
     bay: AsyncAgentBay, fleet: Fleet
 ) -> None:
-    """What is read afterwards is a ClosedError, and no new session is created."""
+    """Reading it raises ClosedError, and no new session is created."""
     outcomes = bay.create_many(PARAMS, 50, max_concurrency=10).__aiter__()
     await outcomes.__anext__()
     await bay.aclose()
@@ -101,7 +101,7 @@ async def test_a_map_left_early_deletes_all_its_sessions(bay: AsyncAgentBay, fle
 
 
 async def test_closing_waits_for_creates(bay: AsyncAgentBay, fleet: Fleet) -> None:
-    """Their callers get the sessions; a create that begins later is refused."""
+    """Their callers get the sessions; a later create raises."""
     fleet.gates = {number: asyncio.Event() for number in range(20)}
     creates = [asyncio.create_task(bay.create()) for _ in range(20)]
     await fleet.until(lambda: fleet.asked == 20)
@@ -122,7 +122,7 @@ async def test_closing_waits_for_creates(bay: AsyncAgentBay, fleet: Fleet) -> No
 async def test_closing_deletes_the_sessions_of_cancelled_creates(
     bay: AsyncAgentBay, fleet: Fleet
 ) -> None:
-    """Nobody else would."""
+    """Their callers never receive them."""
     fleet.gates = {number: asyncio.Event() for number in range(20)}
     creates = [asyncio.create_task(bay.create()) for _ in range(20)]
     await fleet.until(lambda: fleet.asked == 20)
@@ -154,7 +154,7 @@ async def test_closing_ends_an_awaited_run(bay: AsyncAgentBay, fleet: Fleet) -> 
 
 
 async def test_a_cancelled_close_still_deletes(bay: AsyncAgentBay, fleet: Fleet) -> None:
-    """The second Ctrl-C of an impatient person is such a cancel."""
+    """As with a second Ctrl-C."""
     got: list[str] = []
     fleet.gates = {7: asyncio.Event()}
     reading = asyncio.create_task(read(bay.create_many(PARAMS, 50, max_concurrency=10), got))

@@ -216,7 +216,7 @@ async def test_params_changed_during_the_run_do_not_change_it(
             yield one
 
     scripted.requests.clear()
-    # All are pulled before the first is asked for: they wait for their turns.
+    # All are pulled before the first request: they wait for their turns.
     await bay.create_many(changing(), rate=1000.0)
     assert sorted(_numbers(scripted)) == [str(number) for number in range(10)]
     assert fleet.created == 20

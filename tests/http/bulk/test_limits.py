@@ -104,7 +104,7 @@ def test_an_invalid_budget_is_rejected(arguments: dict[str, Any]) -> None:
 def test_invalid_settings_are_rejected(
     bays: Bays, scripted: Script, settings: dict[str, Any], words: str
 ) -> None:
-    """When the client is created."""
+    """At the creation of the client."""
     with pytest.raises((ConfigurationError, AgentBayError), match=words):
         bays(**_config(scripted, **settings))
 

@@ -56,7 +56,7 @@ async def test_throttled_creates_all_succeed_in_the_end(bay: AsyncAgentBay, flee
         return failure("Throttling.User", 429) if fleet.active > 8 else None
 
     fleet.fail_with = crowd
-    # Whoever is answered leaves the service a turn of the loop for the next ones to arrive.
+    # Each answer takes a turn of the loop, in which the next requests arrive.
     result = await bay.create_many(PARAMS, 300, max_concurrency=64)
     assert (result.done, result.failed) == (300, 0)
     assert result.attempts == fleet.requested

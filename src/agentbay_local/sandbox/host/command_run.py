@@ -157,7 +157,7 @@ class OutputStream:
             The read end if a process still holds the write end, else None.
         """
         if self._reading:
-            # Only what is there already, or a background writer could keep this loop busy.
+            # Only data that has arrived already, or a background writer could keep this loop busy.
             waiting = array.array("i", [0])
             fcntl.ioctl(self._read_end, termios.FIONREAD, waiting)
             self._read(waiting[0] or 1)
