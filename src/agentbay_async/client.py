@@ -11,11 +11,10 @@ import attrs
 from agentbay_async import _check
 from agentbay_async._api import Api
 from agentbay_async._clock import SystemClock
-from agentbay_async._lifecycle.background import BackgroundTasks
 from agentbay_async._lifecycle.creation import create_session
 from agentbay_async._lifecycle.deletion import delete_abandoned, log_abandoned
 from agentbay_async._lifecycle.processes import default_owner
-from agentbay_async._lifecycle.shielding import run_shielded
+from agentbay_async._lifecycle.shielding import BackgroundTasks, run_shielded
 from agentbay_async._protocol import schema
 from agentbay_async._retry import RetryPolicy
 from agentbay_async._transport.access import remember_endpoint

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from agentbay_async._lifecycle.background import BackgroundTasks
-from agentbay_async._lifecycle.shielding import ShieldedTask, run_or_undo, run_shielded
+from agentbay_async._lifecycle.shielding import (
+    BackgroundTasks,
+    ShieldedTask,
+    run_or_undo,
+    run_shielded,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

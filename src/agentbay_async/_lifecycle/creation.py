@@ -68,17 +68,13 @@ async def create_session(api: Api, params: CreateSessionParams) -> CreatedSessio
         ClosedError: The client is being closed.
     """
     with api.background.creating():
-        return await _create_with_files(api, params)
-
-
-async def _create_with_files(api: Api, params: CreateSessionParams) -> CreatedSession:
-    # A request that is under way cannot be called back. So a cancel waits for its answer: only the
-    # answer has the id by which the session can be deleted.
-    created = await run_or_undo(_create(api, params), partial(_undo, api))
-    if created.new and not (params.context_syncs or params.context_id):
-        created.access.has_contexts = False
-    if params.context_syncs and (wanted := downloaded(params.context_syncs)):
-        await _wait_for_files(api, created, wanted, keep=params.keep_on_failure)
+        # A request that is under way cannot be called back. So a cancel waits for its answer: only
+        # the answer has the id by which the session can be deleted.
+        created = await run_or_undo(_create(api, params), partial(_undo, api))
+        if created.new and not (params.context_syncs or params.context_id):
+            created.access.has_contexts = False
+        if params.context_syncs and (wanted := downloaded(params.context_syncs)):
+            await _wait_for_files(api, created, wanted, keep=params.keep_on_failure)
     return created
 
 
