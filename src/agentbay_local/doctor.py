@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
+import tempfile
 from typing import TYPE_CHECKING
 
 from agentbay_local.sandbox import seccomp
@@ -70,6 +72,13 @@ def _limits() -> Iterator[str]:
         f"{_size(defaults.memory_bytes)} of memory and {_size(defaults.disk_bytes)} of disk are "
         "checked periodically, and can be exceeded for a moment."
     )
+    if defaults.disk_bytes is not None:
+        directory = tempfile.gettempdir()
+        free = shutil.disk_usage(directory).free
+        yield (
+            f"disk: {_size(free)} are free in {directory}, the disk of temporary homes; that is "
+            f"room for {free // defaults.disk_bytes} sessions at their limit."
+        )
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     yield f"limits: the service itself may have {files} open files (ulimit -n)."
 

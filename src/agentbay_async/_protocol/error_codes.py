@@ -32,6 +32,7 @@ CONTEXT_IN_USE = "Context.InUse"
 SESSION_STATE = "IncorrectSessionStatus"
 SANDBOX_UNAVAILABLE = "SandboxUnavailable"
 INTERNAL = "InternalError"
+DISK_FULL = "InsufficientStorage"
 
 _BY_CODE: dict[str, type[AgentBayError]] = {
     NOT_LOGIN: errors.AuthenticationError,

@@ -22,7 +22,8 @@ from agentbay_async._protocol import error_codes
 from agentbay_local.http.error_responses import error_response
 from agentbay_local.manual_clock import ManualClock
 from agentbay_local.protocol import answers
-from agentbay_local.protocol.errors import ApiError, invalid
+from agentbay_local.protocol.errors import ApiError, disk_full, invalid
+from agentbay_local.store import StateFullError
 from agentbay_local.testing.fault_actions import (
     Delay,
     Drop,
@@ -237,6 +238,9 @@ async def _answer(
         return await handle(effect)
     except ApiError as error:
         return on_error(error)
+    except StateFullError as error:
+        _log.error("%s", error)  # the traceback says nothing more
+        return on_error(disk_full(str(error)))
     except Exception:
         if streams:
             raise  # the head of the response may be sent already

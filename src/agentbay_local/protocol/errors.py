@@ -87,6 +87,11 @@ def not_running(status: str) -> ApiError:
     return wrong_state(status, remedy)
 
 
+def disk_full(message: str) -> ApiError:
+    """Return the error of a full disk; it is no failure that passes when a request is repeated."""
+    return ApiError(error_codes.DISK_FULL, message)
+
+
 def required(value: str | None, name: str) -> str:
     """Return the value of a required parameter.
 

@@ -9,15 +9,15 @@ be saved must not lose it to a full disk. Releasing it again tries again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 from collections import Counter
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from agentbay_local.clock import doze_until, happens_within
 from agentbay_local.protocol.errors import not_running, wrong_state
-from agentbay_local.store import states
+from agentbay_local.store import StateFullError, states
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -88,10 +88,15 @@ class Lifecycle:
         """Restart the idle time of a session."""
         if session.idle_seconds is not None:
             expires = self._expiry(session)
-            self._store.sessions.postpone(session.id, expires)
+            try:
+                self._store.sessions.postpone(session.id, expires)
+            except StateFullError as error:
+                # A command that removes files must not fail because nothing can be written.
+                _log.warning("the idle time of %s was not restarted: %s", session.id, error)
+                return
             self._wake_sweeper(expires)
 
-    @contextmanager
+    @contextlib.contextmanager
     def using(self, session: Session) -> Iterator[None]:
         """Keep a session from being released as idle until the end of the block.
 
@@ -122,8 +127,10 @@ class Lifecycle:
     def release(self, session: Session, reason: str) -> None:
         """Start to release a session, unless its release is under way."""
         if session.id not in self._releases:
-            self._store.sessions.set_status(session.id, states.DELETING)
-            self._store.sessions.set_expiry(session.id, None)
+            # The removal of the session makes the room that these rows may need.
+            with contextlib.suppress(StateFullError):
+                self._store.sessions.set_status(session.id, states.DELETING)
+                self._store.sessions.set_expiry(session.id, None)
             self._releases[session.id] = asyncio.Event()
             self._background.launch(self._release(session, reason), f"release {session.id}")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import shutil
 from typing import TYPE_CHECKING
 
 import attrs
@@ -35,6 +36,7 @@ _log = logging.getLogger(__name__)
 _START_WITHIN = 30.0
 # Each start forks several processes; more at once make all of them slower.
 _CONCURRENT_STARTS = 4
+_MIB = 1024 * 1024
 
 
 @attrs.define
@@ -75,6 +77,7 @@ class Sandboxes:
         self._unavailable_message = unavailable_message
         self._entries: dict[str, _Entry] = {}
         self._on_close: list[Callable[[str], Awaitable[None]]] = []
+        self._warned_of_disk = False
         self._starting = asyncio.Semaphore(_CONCURRENT_STARTS)
         self.isolation = backend.isolation if backend else requested
 
@@ -175,7 +178,24 @@ class Sandboxes:
                     start = self.require().start(self._spec(session_id))
                     entry.sandbox = await asyncio.wait_for(start, _START_WITHIN)
                 entry.prepared = True
+                self._warn_of_small_disk()
             return entry.sandbox
+
+    def _warn_of_small_disk(self) -> None:
+        """Warn once if the sessions together may write more than the disk can hold."""
+        limit, number = self._limits.disk_bytes, len(self._entries)
+        total = shutil.disk_usage(self.directory).total
+        if self._warned_of_disk or (limit is not None and limit * number <= total):
+            return
+        self._warned_of_disk = True
+        _log.warning(
+            "%d sessions may write %s each, more than the %s of the disk of %s; lower the limit "
+            "(--disk) or use a larger disk",
+            number,
+            "any amount" if limit is None else f"{limit // _MIB} MiB",
+            f"{total // _MIB} MiB",
+            self.directory,
+        )
 
 
 def _start_failure(error: Exception) -> str:
@@ -187,6 +207,11 @@ def _start_failure(error: Exception) -> str:
         return (
             "The sandbox of this session does not start: the service cannot open more files, and "
             "each sandbox needs three. Delete sessions, or raise the limit (ulimit -n)."
+        )
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            "The sandbox of this session does not start: the disk of the service is full. Delete "
+            "files or sessions, or make room on that disk."
         )
     return "The sandbox of this session does not start; the log of the service says why."
 

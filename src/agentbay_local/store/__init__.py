@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from agentbay_local.store.bindings import Binding, Bindings, Task
 from agentbay_local.store.contexts import Context, Contexts
-from agentbay_local.store.database import Database
+from agentbay_local.store.database import Database, StateFullError
 from agentbay_local.store.sessions import Filter, NewSession, Session, Sessions
 from agentbay_local.store.store import Store
 
@@ -22,6 +22,7 @@ __all__ = [
     "NewSession",
     "Session",
     "Sessions",
+    "StateFullError",
     "Store",
     "Task",
 ]

@@ -8,15 +8,18 @@ row. Released sessions have no tags, so that they do not slow listings down.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
+from agentbay_local.store.ballast import Ballast
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["Database"]
+__all__ = ["Database", "StateFullError"]
 
 _VERSION = 2
 _SCHEMA = """
@@ -90,6 +93,35 @@ _REMEDY = (
     "Restore the file from a copy or use another home. To start without its rows, move the file "
     "away: the next start keeps the files of contexts in lost+found."
 )
+# Room for the shared memory and the log of SQLite, and for the changes that a start makes.
+_NEEDED = 128 * 1024
+_PRAGMAS = (
+    "journal_mode=WAL",
+    # Safe when the program crashes; a power cut may lose the last transactions.
+    "synchronous=NORMAL",
+    "busy_timeout=5000",
+    "temp_store=MEMORY",
+)
+
+_log = logging.getLogger(__name__)
+
+
+class StateFullError(Exception):
+    """The disk with the state of the service is full.
+
+    Attributes:
+        path: The file of the rows.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return (
+            f"The disk of the local service is full: {self.path.parent} has no room. Delete files "
+            "or sessions, or make room on that disk."
+        )
 
 
 class Database:
@@ -97,24 +129,23 @@ class Database:
 
     Each statement is its own transaction, unless it is inside `transaction`.
 
+    On a full disk the ballast makes room. If a start finds no room at all, the rows are kept in
+    memory until there is some, so that contexts can be read and deleted.
+
     Args:
         path: The file; ``:memory:`` for none.
 
     Raises:
         sqlite3.Error: The file is damaged, is not a database of this format, or cannot be written.
-
-    Attributes:
-        execute: Executes a statement and returns its cursor.
-        executemany: Executes a statement for each row of values.
     """
 
     def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None, cached_statements=256)
-        self._connection.row_factory = sqlite3.Row
-        self.execute = self._connection.execute
-        self.executemany = self._connection.executemany
+        self._path = path
+        self._ballast = None if str(path) == ":memory:" else Ballast(path.with_name("ballast"))
+        self._in_memory = self._inside = False
+        self._connect(path)
         try:
-            self._open()
+            self._open_with_room()
         except BaseException as error:
             self._connection.close()
             # Exactly this class stands for a damaged file; its subclasses stand for other causes.
@@ -122,29 +153,77 @@ class Database:
                 raise sqlite3.DatabaseError(f"{path}: {error}. {_REMEDY}") from error
             raise
 
+    def _connect(self, path: Path | str) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None, cached_statements=256)
+        self._connection.row_factory = sqlite3.Row
+
+    def _open_with_room(self) -> None:
+        if self._ballast is None:
+            self._open()
+            return
+        self._ballast.adjust()
+        try:
+            self._open()
+            # The rest of a start needs more than a byte.
+            full = self._ballast.free_space() < _NEEDED
+        except sqlite3.OperationalError as error:
+            if not self._is_full(error):
+                raise
+            full = True
+        if full:
+            self._move_to_memory()
+
+    def _move_to_memory(self) -> None:
+        self._connection.close()
+        self._connect(":memory:")
+        with closing(sqlite3.connect(self._path)) as file:
+            # Without shared memory, which is a file beside the rows and needs room.
+            file.execute("PRAGMA locking_mode=EXCLUSIVE")
+            file.backup(self._connection)
+        self._in_memory = True
+        self._check()
+        self._prepare()
+        _log.error(
+            "%s The rows are kept in memory until there is room.", StateFullError(self._path)
+        )
+
+    def _move_to_file(self) -> None:
+        """Write the rows back, if there is room again."""
+        memory, size = self._connection, self.execute("PRAGMA page_count").fetchone()[0] * 4096
+        if self._ballast is None or self._ballast.free_space() < _NEEDED + 2 * size:
+            return
+        self._connect(self._path)
+        try:
+            for pragma in _PRAGMAS:
+                self._connection.execute(f"PRAGMA {pragma}")
+            memory.backup(self._connection)
+        except sqlite3.OperationalError as error:
+            self._connection.close()
+            self._connection = memory
+            if not self._is_full(error):
+                raise
+            return
+        memory.close()
+        self._in_memory = False
+        _log.warning("there is room again: the rows are in %s", self._path)
+
     def _open(self) -> None:
-        for pragma in (
-            "journal_mode=WAL",
-            # Safe when the program crashes; a power cut may lose the last transactions.
-            "synchronous=NORMAL",
-            "busy_timeout=5000",
-            "temp_store=MEMORY",
-        ):
-            self.execute(f"PRAGMA {pragma}")
+        for pragma in _PRAGMAS:
+            self._connection.execute(f"PRAGMA {pragma}")
         self._check()
         self._prepare()
 
     def _check(self) -> None:
         """Find damage now, and not at the first statement that reads the damaged page."""
-        (state,) = self.execute("PRAGMA quick_check(1)").fetchone()
+        (state,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
         if state != "ok":
             raise sqlite3.DatabaseError(f"the file is damaged: {' '.join(state.split())}")
 
     def _prepare(self) -> None:
-        found = self.execute("PRAGMA user_version").fetchone()[0]
+        found = self._connection.execute("PRAGMA user_version").fetchone()[0]
         if found == _VERSION:
             return
-        if found == 0 and self.execute("SELECT 1 FROM sqlite_master").fetchone():
+        if found == 0 and self._connection.execute("SELECT 1 FROM sqlite_master").fetchone():
             raise sqlite3.DatabaseError("the file belongs to another program")
         if found == 0 or found in _MIGRATIONS:
             steps = [_SCHEMA] if found == 0 else [_MIGRATIONS[n] for n in range(found, _VERSION)]
@@ -155,16 +234,65 @@ class Database:
                 f"the file has format {found}, but this version reads {_VERSION}"
             )
 
+    def execute(self, sql: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        """Execute a statement and return its cursor.
+
+        Raises:
+            StateFullError: The disk is full, and the ballast is used up.
+        """
+        try:
+            return self._connection.execute(sql, values)
+        except sqlite3.OperationalError as error:
+            if not self._is_full(error):
+                raise
+            # Inside a transaction nothing is left that could be continued.
+            if self._inside or not self._release_ballast():
+                raise StateFullError(self._path) from error
+        return self.execute(sql, values)
+
+    def executemany(self, sql: str, rows: Sequence[Sequence[object]]) -> sqlite3.Cursor:
+        """Execute a statement for each row of values, inside `transaction`."""
+        return self._connection.executemany(sql, rows)
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit the statements of the block together, or roll all of them back."""
-        self._connection.execute("BEGIN IMMEDIATE")
+        """Commit the statements of the block together, or roll all of them back.
+
+        Raises:
+            StateFullError: The disk is full, and the ballast is used up.
+        """
+        if self._in_memory:
+            self._move_to_file()
+        if self._ballast is not None:
+            self._ballast.adjust()
+        self._inside = True
         try:
+            self._connection.execute("BEGIN IMMEDIATE")
             yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
+            self._connection.execute("COMMIT")
+        except BaseException as error:
+            # SQLite has rolled back by itself if the disk is full.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError) and self._is_full(error):
+                self._release_ballast()
+                raise StateFullError(self._path) from error
             raise
-        self._connection.execute("COMMIT")
+        finally:
+            self._inside = False
+
+    def _is_full(self, error: sqlite3.OperationalError) -> bool:
+        if "disk is full" in str(error):
+            return True
+        # So SQLite calls it when its shared memory, which is a file, finds no room.
+        return (
+            str(error) == "disk I/O error"
+            and self._ballast is not None
+            and self._ballast.free_space() < _NEEDED
+        )
+
+    def _release_ballast(self) -> bool:
+        return self._ballast is not None and self._ballast.release()
 
     def wipe(self) -> None:
         """Empty every table; numbers start again at 1."""
@@ -201,4 +329,6 @@ class Database:
 
     def close(self) -> None:
         """Close the connection."""
+        if self._in_memory:
+            self._move_to_file()
         self._connection.close()
