@@ -10,7 +10,7 @@ import pytest
 
 from agentbay_async import AsyncAgentBay, AsyncSession, ClosedError, CreateSessionParams
 
-from .conftest import read
+from .conftest import collect
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -157,7 +157,7 @@ async def test_a_cancelled_close_still_deletes(bay: AsyncAgentBay, fleet: Fleet)
     """As with a second Ctrl-C."""
     got: list[str] = []
     fleet.gates = {7: asyncio.Event()}
-    reading = asyncio.create_task(read(bay.create_many(PARAMS, 50, max_concurrency=10), got))
+    reading = asyncio.create_task(collect(bay.create_many(PARAMS, 50, max_concurrency=10), got))
     await fleet.until(lambda: fleet.made >= 20)
     closing = asyncio.create_task(bay.aclose())
     await asyncio.sleep(0)
