@@ -94,7 +94,7 @@ class BackgroundHook(Protocol):
         ...
 
     def creating(self) -> AbstractContextManager[None]:
-        """Let the closing of the client wait for the end of a block."""
+        """Make closing the client wait for the end of a block."""
         ...
 
     def add_run(self, run: Any) -> None:

@@ -170,7 +170,7 @@ def literal_path(value: object, name: str, *, regex: bool = False) -> str:
 
 
 def is_coroutine_function(value: object) -> bool:
-    """Return whether calling `value` gives a coroutine, as far as its definition tells.
+    """Return whether `value` is defined as a coroutine function.
 
     Also through :func:`functools.partial`, decorators that use :func:`functools.wraps`, methods,
     and objects with an ``async def __call__``.
@@ -184,7 +184,7 @@ def is_coroutine_function(value: object) -> bool:
 
 
 def is_plain_function(value: object) -> bool:
-    """Return whether `value` is surely a ``def`` that gives no awaitable.
+    """Return whether `value` is certainly a ``def`` that returns no awaitable.
 
     A lambda may return the coroutine of another function, and a function without Python code
     cannot be looked into: of these it is not sure.
@@ -196,7 +196,7 @@ def is_plain_function(value: object) -> bool:
 
 
 def _definitions(value: object) -> list[object]:
-    """Return `value` and what it wraps, down to the function that runs."""
+    """Return `value` and its wrapped functions, down to the innermost one."""
     from functools import partial
     from inspect import isclass, isfunction, ismethod
 

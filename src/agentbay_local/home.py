@@ -84,7 +84,7 @@ class Home:
 
     @property
     def lost_and_found(self) -> Path:
-        """The directory of context files without a row; made when there are any."""
+        """The directory of context files without a row; created with the first one."""
         return self.path / "lost+found"
 
     @property

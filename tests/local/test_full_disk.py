@@ -1,4 +1,4 @@
-"""A full disk: commands and deletes go through, a start succeeds, and each answer says why."""
+"""A full disk: commands and deletes succeed, the service starts, and errors have the reason."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FULL = "InsufficientStorage"
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 16 MiB."""
+    """Return a disk of 16 MiB."""
     if os.geteuid() != 0:
         pytest.skip("only root mounts anything")
     disk = tmp_path / "disk"
@@ -39,7 +39,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(disk: Path) -> None:
-    """Write until not one byte is free."""
+    """Write until no byte is free."""
     with (disk / "filling").open("ab", buffering=0) as file:
         for size in (65536, 4096, 1):
             try:
@@ -52,7 +52,7 @@ def fill(disk: Path) -> None:
 async def test_a_session_that_fills_the_disk_can_clean_up_and_be_deleted(
     small_disk: Path, api: Api, sandboxed: None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each command in it answers, ``rm`` frees the disk, and a delete ends it."""
+    """Its commands are answered, ``rm`` frees space, and a delete ends it."""
     async with LocalService(home=small_disk) as service, aiohttp.ClientSession() as http:
         one = type(api)(http, service)
         session = await one.session(Timeout=600)
@@ -68,10 +68,10 @@ async def test_a_session_that_fills_the_disk_can_clean_up_and_be_deleted(
     assert "more than the 16 MiB of the disk" in caplog.text
 
 
-async def test_a_disk_without_a_free_byte_says_so_and_lets_deletes_through(
+async def test_writes_fail_and_deletes_succeed_on_a_full_disk(
     small_disk: Path, api: Api, sandboxed: None
 ) -> None:
-    """Writes fail with a plain error and never with status 500; reads and deletes succeed."""
+    """Writes have a clear error, never status 500; reads succeed too."""
     async with LocalService(home=small_disk) as service, aiohttp.ClientSession() as http:
         one = type(api)(http, service)
         context = await one.context("notes")
@@ -96,7 +96,7 @@ async def test_a_disk_without_a_free_byte_says_so_and_lets_deletes_through(
 async def test_a_start_on_a_full_disk_can_read_and_delete(
     small_disk: Path, api: Api, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Without a free byte and without ballast; what was deleted stays deleted."""
+    """Without a free byte and without ballast; deleted contexts stay deleted."""
     async with aiohttp.ClientSession() as http:
         async with LocalService(home=small_disk) as service:
             one = type(api)(http, service)
@@ -115,7 +115,7 @@ async def test_a_start_on_a_full_disk_can_read_and_delete(
 
 
 def test_a_full_database_raises_its_own_error_and_keeps_its_rows(tmp_path: Path) -> None:
-    """Inside a transaction and outside; the ballast is given up, and reads go on."""
+    """Inside a transaction and outside; the ballast is released, and reads succeed."""
     store = Store.open(tmp_path / "state.db")
     try:
         store.contexts.add("c-1", "one", 0.0)

@@ -68,7 +68,7 @@ async def host() -> AsyncIterator[Host]:
 
 
 class Names:
-    """A resolver that records the names it is asked for."""
+    """A resolver that records the requested names."""
 
     def __init__(self, *addresses: str) -> None:
         self.addresses = addresses
@@ -201,7 +201,7 @@ async def test_name_is_resolved_once(host: Host) -> None:
 
 
 async def test_next_address_is_tried_after_a_forbidden_or_dead_one(host: Host) -> None:
-    """Forbidden addresses are skipped; unreachable ones are passed over."""
+    """Forbidden and unreachable addresses are skipped."""
     names = Names("10.0.0.1", "127.0.0.2", "127.0.0.1")
     listed = [f"{one}:{host.port}" for one in ("a.test", "127.0.0.1", "127.0.0.2")]
     async with proxied(listed, names) as port:

@@ -180,7 +180,7 @@ class MapSessions(Generic[I, T]):
                 )
 
     async def _delete_idle(self, _unread: Sequence[T]) -> list[str]:
-        """Delete the sessions of the pool; what the function returned needs no undoing."""
+        """Delete the sessions of the pool; results of the function need no undoing."""
         return await roll_back(self._api, self._pool.take_idle(), self._options)
 
     async def _process(self, item: I) -> OperationResult[T]:

@@ -270,7 +270,7 @@ class WorkerPool(Generic[I, S]):
             await self._clock.sleep(RETRY_PAUSE)
 
     async def aclose(self) -> None:
-        """Stop the workers, and undo outcomes that the caller never got.
+        """Stop the workers, and undo outcomes that the caller has not received.
 
         A second call waits for the first. The caller of a run that is not at its end gets a
         ClosedError.

@@ -192,7 +192,7 @@ class Run(Protocol):
     """A bulk run."""
 
     async def aclose(self) -> None:
-        """Start nothing more, and delete the sessions that the caller never got."""
+        """Start nothing more, and delete the sessions that the caller has not received."""
         ...
 
 
@@ -214,7 +214,7 @@ class BackgroundTasks:
 
     @contextmanager
     def creating(self) -> Iterator[None]:
-        """Let the closing of the client wait for the end of this block.
+        """Make closing the client wait for the end of the block.
 
         Raises:
             ClosedError: The client is being closed.

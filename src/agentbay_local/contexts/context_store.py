@@ -80,7 +80,7 @@ class ContextStore:
         self._outdated: set[Path] = set()
 
     async def recover(self, known: Collection[str], lost_and_found: Path) -> list[Path]:
-        """Remove unfinished versions, and set aside what the database does not have.
+        """Remove unfinished versions, and move files without a row aside.
 
         A database that is empty or of another service must not cost any files.
 

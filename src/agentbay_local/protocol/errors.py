@@ -88,7 +88,7 @@ def not_running(status: str) -> ApiError:
 
 
 def disk_full(message: str) -> ApiError:
-    """Return the error of a full disk; it is no failure that passes when a request is repeated."""
+    """Return the error of a full disk; retrying the request does not help."""
     return ApiError(error_codes.DISK_FULL, message)
 
 

@@ -1,4 +1,4 @@
-"""Ballast: disk space that is set aside for the rows, and given up when the disk is full."""
+"""Ballast: disk space that is reserved for the rows, and released when the disk is full."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Ballast"]
 
 _SIZE = 2 * 1024 * 1024
-# Below this much free space the ballast is given up before a write, and not only after a failure:
+# Below this much free space the ballast is released before a write, not only after a failure:
 # a transaction that fails at its commit cannot be repeated.
 _LOW = 256 * 1024
 # Well above `_SIZE`, so that the file does not come and go on a disk that is nearly full.
@@ -37,7 +37,7 @@ class Ballast:
         return status.f_bavail * status.f_frsize
 
     def adjust(self) -> None:
-        """Give the space up if the disk is nearly full; take it again if there is plenty."""
+        """Release the space if the disk is nearly full; reserve it again if there is plenty."""
         free = self.free_space()
         if free < _LOW:
             self.release()
@@ -45,7 +45,7 @@ class Ballast:
             self._take()
 
     def release(self) -> bool:
-        """Give the space up; return whether there was any to give up."""
+        """Release the space; return whether there was any."""
         self._kept = False
         try:
             self.path.unlink()

@@ -188,7 +188,7 @@ class AgentClient:
                 self._disconnect(f"the session's agent is gone ({error.strerror})")
 
     def _deliver(self, reply: Reply) -> None:
-        """Give a reply to the request that waits for it, or close its descriptors."""
+        """Pass a reply to its pending request, or close its descriptors."""
         if reply.fields.get("ready") is True and not self.ready.done():
             reply.close()
             self.ready.set_result(reply)

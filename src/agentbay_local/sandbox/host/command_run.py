@@ -226,6 +226,6 @@ class PausableTimer:
             self._handle = None
 
     def resume(self) -> None:
-        """Let the clock go on."""
+        """Continue the clock."""
         if self._handle is None:
             self._handle = self._loop.call_later(self._left, self._callback)
