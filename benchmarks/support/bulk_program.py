@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 WIDTH = 100
-_PARAMS = {"image_id": IMAGE, "labels": LABELS}
+_PARAMS: dict[str, Any] = {"image_id": IMAGE, "labels": LABELS}
 
 
 class Job:

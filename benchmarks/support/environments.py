@@ -48,11 +48,14 @@ class Environment(Protocol):
 
     Attributes:
         name: Its name in tables.
-        steps: Its steps, by their names in `STEPS`.
     """
 
     name: str
-    steps: Mapping[str, Step]
+
+    @property
+    def steps(self) -> Mapping[str, Step]:
+        """The steps, by their names in `STEPS`."""
+        ...
 
     async def close(self) -> None:
         """Release all resources."""

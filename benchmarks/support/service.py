@@ -51,7 +51,7 @@ class StubService:
             [sys.executable, "-m", "support.stub", str(home / "server.pem"), str(self._sessions)],
             env={**os.environ, "PYTHONPATH": str(_BENCHMARKS)},
         )
-        self.host = f"127.0.0.1:{self._child.hear()['port']}"
+        self.host = f"127.0.0.1:{self._child.read_line()['port']}"
         return self
 
     def __exit__(
