@@ -9,8 +9,9 @@ from agentbay_async._protocol.codec import compact_json, to_json
 from agentbay_local import images
 from agentbay_local.protocol.answers import Answer
 from agentbay_local.protocol.arguments import Arguments, ToolError
-from agentbay_local.protocol.errors import missing
+from agentbay_local.protocol.errors import missing, no_session
 from agentbay_local.sandbox.errors import SandboxError
+from agentbay_local.store import states
 from agentbay_local.tools.handlers import HANDLERS
 
 if TYPE_CHECKING:
@@ -56,8 +57,23 @@ async def call_tool(
             if name not in images.tools_of(session.image):
                 raise ToolError(images.not_offered(session.image, name))
             context = await state.tool_context(session)
-            text = await HANDLERS[name](context, Arguments(name, values))
+            work = HANDLERS[name](context, Arguments(name, values))
+            if name == "shell":
+                text = await state.lifecycle.run_until_paused(session, work)
+            else:
+                text = await work
         except (ToolError, SandboxError) as error:
+            _check_still_there(state, session)
             text, failed = str(error), True
     item = schema.ContentItem(type="text", text=text)
     return schema.ToolAnswer(content=[item], is_error=failed), len(text)
+
+
+def _check_still_there(state: ServiceState, session: Session) -> None:
+    """Report a session that was released during a call as a later call would.
+
+    Raises:
+        ApiError: It is released, or being released.
+    """
+    if state.session(session.id).status == states.DELETING:
+        raise no_session()

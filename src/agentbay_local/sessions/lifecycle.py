@@ -13,14 +13,14 @@ import contextlib
 import logging
 import math
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentbay_local.clock import doze_until, happens_within
 from agentbay_local.protocol.errors import not_running, wrong_state
 from agentbay_local.store import StateFullError, states
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Awaitable, Iterator, Sequence
 
     from agentbay_local.background_tasks import BackgroundTasks
     from agentbay_local.clock import Clock
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from agentbay_local.tools.tool_state import ToolStates
 
 __all__ = ["Lifecycle"]
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +68,7 @@ class Lifecycle:
         self._wake = asyncio.Event()
         self._next_sweep = math.inf
         self._releases: dict[str, asyncio.Event] = {}
+        self._until_paused: dict[str, set[asyncio.Future[Any]]] = {}
         self._busy: Counter[str] = Counter()
 
     def start_sweeper(self) -> None:
@@ -116,6 +119,33 @@ class Lifecycle:
             if not self._busy[session.id]:
                 del self._busy[session.id]
                 self.touch(session)
+
+    async def run_until_paused(self, session: Session, work: Awaitable[T]) -> T:
+        """Do some work of a session, but end it as soon as the session is paused.
+
+        Raises:
+            ApiError: The session was paused.
+        """
+        task = asyncio.ensure_future(work)
+        tasks = self._until_paused.setdefault(session.id, set())
+        tasks.add(task)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if task in tasks:
+                raise
+            raise not_running(states.PAUSED) from None
+        finally:
+            tasks.discard(task)
+            if not tasks and self._until_paused.get(session.id) is tasks:
+                del self._until_paused[session.id]
+
+    def _end_paused_work(self, session_id: str) -> None:
+        tasks = self._until_paused.pop(session_id, set())
+        ended = list(tasks)
+        tasks.clear()  # so that `run_until_paused` can tell this from other cancellations
+        for task in ended:
+            task.cancel()
 
     def _expiry(self, session: Session | NewSession) -> float | None:
         idle = None
@@ -221,6 +251,8 @@ class Lifecycle:
             reached = states.PAUSED
         finally:
             self._store.sessions.set_status(session.id, reached)
+            if reached == states.PAUSED:
+                self._end_paused_work(session.id)
             if reached == states.RUNNING:
                 self._expire(session, self._expiry(session))
 

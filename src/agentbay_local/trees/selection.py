@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Selection", "is_below"]
 
+# The names under which clients write files before they rename them.
+_CLIENT_PARTIAL = re.compile(r"(^|/)\.agentbay-[^/]*\.part($|/)")
+
 
 def is_below(path: str, top: str) -> bool:
     """Return whether `path` is `top` or below it; every path is below ``""``.
@@ -56,7 +59,9 @@ class Selection:
 
     def may_contain(self, path: str) -> bool:
         """Return whether a path, or a path below it, may be selected."""
-        if any(is_below(path, inner) for inner in self.inner) or PARTIAL_PREFIX in path:
+        if any(is_below(path, inner) for inner in self.inner):
+            return False
+        if PARTIAL_PREFIX in path or _CLIENT_PARTIAL.search(path):
             return False
         return is_below(path, self.only) or is_below(self.only, path)
 

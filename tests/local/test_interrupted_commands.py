@@ -1,0 +1,63 @@
+"""A command whose session ends or pauses, and one whose client hangs up."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agentbay_async.models.sync_policy import SyncPolicy
+from agentbay_local.trees.selection import Selection
+
+if TYPE_CHECKING:
+    from tests.local.conftest import Api
+
+pytestmark = pytest.mark.usefixtures("sandboxed")
+
+RUNS = "test -n \"$(find /proc -maxdepth 2 -name cmdline -exec grep -al 'sleep.77[7]' {} +)\""
+
+
+async def long_command(api: Api, session: str) -> asyncio.Task[tuple[int, dict[str, Any]]]:
+    """Start a command that takes long, and wait until it runs."""
+    arguments = {"command": "sleep 777", "timeout_ms": 600_000}
+    task = asyncio.create_task(
+        api.call("CallMcpTool", SessionId=session, Name="shell", Args=arguments)
+    )
+    await api.sh(session, f"until {RUNS}; do sleep 0.02; done")
+    return task
+
+
+@pytest.mark.parametrize("action", ["DeleteSessionAsync", "ReleaseMcpSession"])
+async def test_a_command_of_a_deleted_session_fails_like_a_later_call(
+    api: Api, action: str
+) -> None:
+    """The code is that of a session that is not found."""
+    session = await api.session()
+    command = await long_command(api, session)
+    await api.ok(action, SessionId=session)
+    status, body = await asyncio.wait_for(command, 30)
+    assert (status, body["Code"]) == (400, "InvalidMcpSession.NotFound")
+
+
+async def test_a_command_of_a_paused_session_says_so_at_once(api: Api) -> None:
+    """It does not wait for its own time limit, and it is ended when the session resumes."""
+    session = await api.session()
+    command = await long_command(api, session)
+    await api.ok("PauseSessionAsync", SessionId=session)
+    status, body = await asyncio.wait_for(command, 30)
+    assert (status, body["Code"]) == (400, "IncorrectSessionStatus")
+    assert "The session is PAUSED; resume it" in body["Message"]
+    await api.ok("ResumeSessionAsync", SessionId=session)
+    await api.reached(session, "RUNNING")
+    await api.sh(session, f"while {RUNS}; do sleep 0.02; done")
+
+
+def test_unfinished_files_of_clients_are_not_selected() -> None:
+    """Whether at the top or below a directory; similar names are ordinary files."""
+    selected = Selection(SyncPolicy())
+    matches = selected.matcher()
+    assert not matches(".agentbay-0123456789abcdef.part")
+    assert not matches("a/.agentbay-0123456789abcdef.part")
+    assert matches("a/agentbay-0.part")
+    assert matches("a/.agentbay-0.parts")
