@@ -68,7 +68,7 @@ async def test_a_run_left_early_keeps_only_yielded_sessions(
             await leave(bay, got)
     assert len(got) == 1
     assert fleet.alive == {got[0].session_id}
-    assert fleet.under_way == 0
+    assert fleet.active == 0
 
 
 async def test_a_run_whose_iterator_is_kept_is_closed_with_its_client(
@@ -79,10 +79,10 @@ async def test_a_run_whose_iterator_is_kept_is_closed_with_its_client(
     await outcomes.__anext__()
     await bay.aclose()
     assert len(fleet.alive) == 1
-    asked = fleet.asked
+    requested = fleet.requested
     with pytest.raises(ClosedError):
         await outcomes.__anext__()
-    assert fleet.asked == asked
+    assert fleet.requested == requested
 
 
 async def test_a_map_left_early_deletes_all_its_sessions(bay: AsyncAgentBay, fleet: Fleet) -> None:
@@ -96,23 +96,23 @@ async def test_a_map_left_early_deletes_all_its_sessions(bay: AsyncAgentBay, fle
     async with bay:
         async for _ in bay.map_sessions(name, range(50), reuse=True, max_concurrency=8):
             break
-    assert fleet.made
+    assert fleet.created
     assert fleet.alive == set()
 
 
 async def test_closing_waits_for_creates(bay: AsyncAgentBay, fleet: Fleet) -> None:
     """Their callers get the sessions; a later create raises."""
-    fleet.gates = {number: asyncio.Event() for number in range(20)}
+    fleet.events = {number: asyncio.Event() for number in range(20)}
     creates = [asyncio.create_task(bay.create()) for _ in range(20)]
-    await fleet.until(lambda: fleet.asked == 20)
+    await fleet.until(lambda: fleet.requested == 20)
     closing = asyncio.create_task(bay.aclose())
     await asyncio.sleep(0)
     with pytest.raises(ClosedError):
         await bay.create()
     done, _ = await asyncio.wait([closing], timeout=0)
     assert not done
-    for gate in fleet.gates.values():
-        gate.set()
+    for event in fleet.events.values():
+        event.set()
     await closing
     results = await asyncio.gather(*creates)
     assert {result.session.session_id for result in results} == fleet.alive
@@ -123,17 +123,17 @@ async def test_closing_deletes_the_sessions_of_cancelled_creates(
     bay: AsyncAgentBay, fleet: Fleet
 ) -> None:
     """Their callers never receive them."""
-    fleet.gates = {number: asyncio.Event() for number in range(20)}
+    fleet.events = {number: asyncio.Event() for number in range(20)}
     creates = [asyncio.create_task(bay.create()) for _ in range(20)]
-    await fleet.until(lambda: fleet.asked == 20)
+    await fleet.until(lambda: fleet.requested == 20)
     closing = asyncio.create_task(bay.aclose())
     for create in creates:
         create.cancel()
     await asyncio.sleep(0)
-    for gate in fleet.gates.values():
-        gate.set()
+    for event in fleet.events.values():
+        event.set()
     await closing
-    assert (fleet.made, fleet.alive) == (20, set())
+    assert (fleet.created, fleet.alive) == (20, set())
     for create in creates:
         with pytest.raises(asyncio.CancelledError):
             await create
@@ -141,12 +141,12 @@ async def test_closing_deletes_the_sessions_of_cancelled_creates(
 
 async def test_closing_ends_an_awaited_run(bay: AsyncAgentBay, fleet: Fleet) -> None:
     """Its caller gets no result, so all its sessions are deleted."""
-    fleet.gates = {9: asyncio.Event()}
+    fleet.events = {9: asyncio.Event()}
     running = asyncio.create_task(bay.create_many(PARAMS, 50, max_concurrency=5).run())
-    await fleet.until(lambda: fleet.made >= 20)
+    await fleet.until(lambda: fleet.created >= 20)
     closing = asyncio.create_task(bay.aclose())
     await asyncio.sleep(0)
-    fleet.gates[9].set()
+    fleet.events[9].set()
     await closing
     assert fleet.alive == set()
     with pytest.raises(ClosedError):
@@ -156,13 +156,13 @@ async def test_closing_ends_an_awaited_run(bay: AsyncAgentBay, fleet: Fleet) -> 
 async def test_a_cancelled_close_still_deletes(bay: AsyncAgentBay, fleet: Fleet) -> None:
     """As with a second Ctrl-C."""
     got: list[str] = []
-    fleet.gates = {7: asyncio.Event()}
+    fleet.events = {7: asyncio.Event()}
     reading = asyncio.create_task(collect(bay.create_many(PARAMS, 50, max_concurrency=10), got))
-    await fleet.until(lambda: fleet.made >= 20)
+    await fleet.until(lambda: fleet.created >= 20)
     closing = asyncio.create_task(bay.aclose())
     await asyncio.sleep(0)
     closing.cancel()
-    fleet.gates[7].set()
+    fleet.events[7].set()
     with pytest.raises(asyncio.CancelledError):
         await closing
     with pytest.raises(ClosedError):
