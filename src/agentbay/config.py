@@ -3,14 +3,14 @@
 
 """Configuration: the API key, the endpoint, timeouts and other settings of a client.
 
-Each setting is taken from the first place that has it: the argument, the :class:`Config`, the
+Each setting comes from the first source that has it: the argument, the :class:`Config`, the
 process environment, the nearest ``.env`` file, the profile file. Nothing is written back to the
 environment.
 
 =====================  =========================  ================
 setting                variable                   default
 =====================  =========================  ================
-API key                ``AGENTBAY_API_KEY``       none
+API key                ``AGENTBAY_API_KEY``       (required)
 endpoint               ``AGENTBAY_ENDPOINT``      that of the region
 region                 ``AGENTBAY_REGION_ID``     ``cn-hangzhou``
 timeout, milliseconds  ``AGENTBAY_TIMEOUT_MS``    60000
@@ -20,7 +20,7 @@ ledger                 ``AGENTBAY_LEDGER``        a file of this host
 =====================  =========================  ================
 
 A region decides over an endpoint when both come from the same place, as in the official client. The
-endpoint ``"local"`` stands for a service of our own inside this process, and needs no key.
+endpoint ``"local"`` stands for a local service inside this process, and needs no key.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The client: where sessions come from, and where they go."""
+"""The client: create, find, list and delete sessions, one or many."""
 
 from __future__ import annotations
 
@@ -66,26 +66,26 @@ logger = logging.getLogger("agentbay")
 
 
 class AsyncAgentBay:
-    """A client of AgentBay. One is enough for a program; it may be used from many places at once.
+    """A client of AgentBay. One is enough for a program; concurrent calls may share it.
 
-    Each setting that is not given is looked up: see :mod:`agentbay_async.config`.
+    Settings that are not passed are looked up: see :mod:`agentbay_async.config`.
 
     Args:
         api_key: The key of the account; not needed with ``endpoint="local"``.
         cfg: Settings as one value.
         env_file: A file of variables instead of the nearest ``.env``.
-        endpoint: Where the service is: a URL, a host, or ``"local"`` for one inside this process.
+        endpoint: The service: a URL, a host, or ``"local"`` for one inside this process.
         region_id: The region of the service.
         timeout: Seconds to wait for one answer. Default 60.
-        retry: How patient to be with a service that is not well.
-        clock: Time, for tests; see :class:`agentbay_async.Clock`.
+        retry: When to send a failed request again. Default: ``RetryPolicy()``.
+        clock: The source of time, for tests; see :class:`agentbay_async.Clock`.
         transport: Sends the requests, instead of aiohttp; see :class:`agentbay_async.Transport`.
 
     Attributes:
         context: The account's persistent stores of files.
 
     Raises:
-        ConfigurationError: There is no key, or a setting cannot be used.
+        ConfigurationError: There is no key, or a setting is invalid.
 
     Example:
         ::
@@ -128,7 +128,7 @@ class AsyncAgentBay:
         from agentbay_async._lifecycle.ledger import Ledger
 
         settings = attrs.evolve(settings, owner=settings.owner or default_owner())
-        # Sessions of a service inside this process end with it, so nobody has to find them later.
+        # Sessions of a service inside this process end with it, so they need no record.
         recorded = settings.ledger is not None and settings.endpoint != LOCAL
         self._ledger = Ledger(settings.ledger or "", settings.endpoint, clock) if recorded else None
         api_type = Api
@@ -143,7 +143,7 @@ class AsyncAgentBay:
 
     @classmethod
     def _from_settings(cls, settings: Settings, retry: RetryPolicy) -> AsyncAgentBay:
-        """Return a client of settings that were looked up elsewhere: a worker of a cluster's."""
+        """Return a client with resolved settings, for the workers of a cluster."""
         bay = cls.__new__(cls)
         bay._connect(settings, retry, SystemClock())
         return bay
@@ -214,8 +214,8 @@ class AsyncAgentBay:
             force: Delete it even if that upload fails or its outcome is unknown.
 
         Raises:
-            SyncUnknownError: It was gone before its files were known to be saved.
-            AgentBayError: It could not be created; or, after a block without an error, not deleted.
+            SyncUnknownError: The session ended before its files were known to be saved.
+            AgentBayError: Creating the session failed, or deleting it after a block without error.
 
         Example:
             ::
@@ -368,28 +368,28 @@ class AsyncAgentBay:
     ) -> AsyncBulkCreation:
         """Create many sessions at once: as one result, one by one, or for a block.
 
-        When the service throttles, fewer creates run at once, and more again as they succeed; this
-        needs no setting. Params are copied when they are pulled.
+        When the service throttles, fewer creates run at once; the number grows again as creates
+        succeed. Each params object is copied when it is pulled.
 
         Args:
             params: The parameters of all sessions, with `count`; or an iterable with the parameters
-                of each session, which may be infinite. It is pulled as workers become free. An
-                exception of the iterable ends the run.
+                of each session. The iterable may be infinite: workers pull from it as they become
+                free. An exception that it raises ends the run.
             count: The number of sessions to create with `params`.
             max_concurrency: The number of creates at once. Default: the client's connections, 100.
             rate: The number of creates to start per second. Default: no limit.
             burst: The number of creates that may start at once after a pause. Default 1.
             max_starting: The number of sessions that may wait for files of contexts. A session
-                without any runs as soon as it is accepted.
-            deadline: Seconds (or a timedelta) for the whole run; sessions that are not ready at its
-                end have failed.
-            each_deadline: The same for each input.
+                without contexts runs as soon as the service accepts it.
+            deadline: Seconds (or a timedelta) for the whole run; sessions that are not ready by
+                its end fail.
+            each_deadline: Seconds (or a timedelta) for each session.
             on_outcome: ``"best_effort"`` keeps the created sessions when others fail; with
                 ``"all_or_nothing"`` the first failure ends the run and deletes its sessions.
-            min_success: Delete the created sessions, too, unless at least this many succeed.
+            min_success: Delete the created sessions if fewer than this many succeed.
             on_progress: Called with a :class:`~agentbay_async.models.bulk.Progress`, at most ten
                 times a second, and at the end.
-            progress: Show it on stderr: a bar on a terminal (extra ``cli``), lines elsewhere.
+            progress: Show progress on stderr: a bar on a terminal (extra ``cli``), lines elsewhere.
 
         Raises:
             InvalidArgumentError: A value is out of range.
@@ -432,18 +432,19 @@ class AsyncAgentBay:
 
         Args:
             sessions: Sessions or ids.
-            labels: Instead of these, all sessions that have all of these labels; at least one.
+            labels: At least one label. Instead of `sessions`: delete all sessions that have all of
+                these labels.
             sync_context: First upload the files of their contexts, and verify that they arrived.
             force: Delete even if that upload failed; the files are then lost.
             max_concurrency: The number of deletes at once. Default: the client's connections, 100.
             rate: The number of deletes to start per second. Default: no limit.
             burst: The number of deletes that may start at once after a pause. Default 1.
-            deadline: Seconds (or a timedelta) for the whole run; sessions that still exist at its
-                end have failed.
-            each_deadline: The same for each session.
+            deadline: Seconds (or a timedelta) for the whole run; sessions that still exist after it
+                fail.
+            each_deadline: Seconds (or a timedelta) for each session.
             on_progress: Called with a :class:`~agentbay_async.models.bulk.Progress`, at most ten
                 times a second, and at the end.
-            progress: Show it on stderr: a bar on a terminal (extra ``cli``), lines elsewhere.
+            progress: Show progress on stderr: a bar on a terminal (extra ``cli``), lines elsewhere.
 
         Raises:
             InvalidArgumentError: A value is out of range.
@@ -493,11 +494,12 @@ class AsyncAgentBay:
         outcome: errors of this library as they are, others as the cause of a
         :class:`~agentbay_async.errors.FunctionError`.
 
-        With an `engine`, the workers of a cluster process the items, each with its own client. They
-        get the items in chunks; the outcomes of a chunk arrive when it is done, and its sessions
+        With an `engine`, the workers of a cluster process the items. Each makes a client from the
+        settings of this one, so it uses aiohttp even if this client has a `transport`. Workers get
+        the items in chunks; the outcomes of a chunk arrive when it is done, and its sessions
         end with it. When a worker dies, its sessions are deleted and another worker gets its whole
         chunk, so `fn` may run twice on an item. The functions, the items and the results of `fn`
-        must be picklable; those of a script, lambdas included, are.
+        must be picklable; functions of a script, lambdas included, are.
 
         Args:
             fn: The function to call with a session and an item.
@@ -505,22 +507,22 @@ class AsyncAgentBay:
             params: The parameters of the sessions.
             max_concurrency: The number of items processed at once. Default: the client's
                 connections, 100; with an engine, that many in each worker.
-            reuse: A fresh session for each item (``False``), one for that many items, or for as
-                many as there are (``True``). A session in which `fn` raised is not used again.
+            reuse: The number of items for each session: one (``False``), this many, or no limit
+                (``True``). A session in which `fn` raised is not used again.
             reset: Called with a session before its next item; if it raises an error of this
                 library, the session is not used again.
-            healthy: Called with a session before its next item: whether it may be used. By default
-                one that runs may.
-            retries: How often an item is tried again after its session was lost, or a chunk after
-                its worker was lost.
+            healthy: Called with a session before its next item; returns whether to use the session.
+                Default: use it if it runs.
+            retries: The number of times to try an item again after its session was lost, or a chunk
+                after its worker was lost.
             rate: The number of items to start per second. Default: no limit.
             burst: The number of items that may start at once after a pause. Default 1.
-            deadline: Seconds (or a timedelta) for the whole run; items that are not done at its end
-                have failed.
-            each_deadline: The same for each item.
+            deadline: Seconds (or a timedelta) for the whole run; items that are not done in time
+                fail.
+            each_deadline: Seconds (or a timedelta) for each item.
             on_progress: Called with a :class:`~agentbay_async.models.bulk.Progress`, at most ten
                 times a second, and at the end.
-            progress: Show it on stderr: a bar on a terminal (extra ``cli``), lines elsewhere.
+            progress: Show progress on stderr: a bar on a terminal (extra ``cli``), lines elsewhere.
             engine: ``"ray"`` or ``"dask"`` (extras of these names): process the items on the
                 cluster that this process is connected to. Its workers share concurrency, rate,
                 burst and budget. Default: process them in this process.
@@ -571,14 +573,13 @@ class AsyncAgentBay:
     ) -> ReapResult:
         """Delete the sessions that outlived the process that created them.
 
-        Sessions of other owners, and of processes that live, are never touched. A process of this
-        host is looked up in the ledger; whether one of another host lives cannot be seen from here.
+        Sessions of other owners, and of processes that live, are never touched. The ledger
+        tells which processes of this host live; nothing tells it of processes of other hosts.
 
         Args:
-            owner: Whose sessions; by default those of this client's owner.
-            older_than: Only those older than this, in seconds or as a timedelta. Sessions of
-                processes that cannot be seen from here are deleted only if this is given: choose
-                more than your programs ever run.
+            owner: The owner of the sessions. Default: the owner of this client.
+            older_than: Only sessions older than this, in seconds or as a timedelta. Sessions of
+                other hosts are deleted only if this is given: choose more than your longest run.
             dry_run: Delete nothing; only report the sessions that would be deleted.
 
         Example:
@@ -588,10 +589,10 @@ class AsyncAgentBay:
         """
         from agentbay_async._lifecycle.reaper import reap
 
-        whose = self._api.settings.owner if owner is None else _check.identifier(owner, "owner")
+        owner = self._api.settings.owner if owner is None else _check.identifier(owner, "owner")
         age = None if older_than is None else _check.seconds(older_than, "older_than")
         dry = _check.boolean(dry_run, "dry_run")
-        return ReapResult.ok(await reap(self._api, self._ledger, whose, age, dry_run=dry))
+        return ReapResult.ok(await reap(self._api, self._ledger, owner, age, dry_run=dry))
 
     async def __aenter__(self) -> AsyncAgentBay:
         return self

@@ -1,13 +1,13 @@
 """Configuration: the API key, the endpoint, timeouts and other settings of a client.
 
-Each setting is taken from the first place that has it: the argument, the :class:`Config`, the
+Each setting comes from the first source that has it: the argument, the :class:`Config`, the
 process environment, the nearest ``.env`` file, the profile file. Nothing is written back to the
 environment.
 
 =====================  =========================  ================
 setting                variable                   default
 =====================  =========================  ================
-API key                ``AGENTBAY_API_KEY``       none
+API key                ``AGENTBAY_API_KEY``       (required)
 endpoint               ``AGENTBAY_ENDPOINT``      that of the region
 region                 ``AGENTBAY_REGION_ID``     ``cn-hangzhou``
 timeout, milliseconds  ``AGENTBAY_TIMEOUT_MS``    60000
@@ -17,7 +17,7 @@ ledger                 ``AGENTBAY_LEDGER``        a file of this host
 =====================  =========================  ================
 
 A region decides over an endpoint when both come from the same place, as in the official client. The
-endpoint ``"local"`` stands for a service of our own inside this process, and needs no key.
+endpoint ``"local"`` stands for a local service inside this process, and needs no key.
 """
 
 from __future__ import annotations
@@ -67,19 +67,18 @@ class Config:
             ``"local"``.
         deadline: Seconds for one call with all its attempts. Default 300.
         max_connections: Connections that a client keeps open at most. Default 100.
-        ssl_context: TLS settings of your own; by default the system's certificates are trusted.
+        ssl_context: TLS settings; by default the system's certificates are trusted.
         budget: The limits of sessions; see :class:`~agentbay_async.models.budget.Budget`.
-        host_limit: Sessions that all processes of this user on this host ask for in a second at
-            most, with this key; as many at once after a rest. By default each goes its own way.
-        owner: Whose the sessions are; ``reap`` deletes those of one owner. Default ``user@host``.
-        ledger: Whether sessions are written down in a file of this host, so that ``agentbay ps``
-            and ``agentbay reap`` know them. Default yes; ``AGENTBAY_LEDGER`` may name another file,
-            or say ``off``.
-        reserved_labels: Whether sessions get labels of the library's own (default): the idempotency
-            key of
-            the create, the owner, the process and the time. Without them a create whose answer was
-            lost is not sent again and may leave a session that nobody knows of, `idempotency_key`
-            cannot be given, and ``reap`` finds only what the ledger of this host names.
+        host_limit: Sessions per second that all processes of this user on this host create at most
+            with this key; the same number may start at once after a pause. Default: no limit.
+        owner: Owner of the sessions; ``reap`` deletes those of one owner. Default ``user@host``.
+        ledger: Whether to record sessions in a file of this host, so that ``agentbay ps`` and
+            ``agentbay reap`` find them. Default true; ``AGENTBAY_LEDGER`` may name another file, or
+            be ``off``.
+        reserved_labels: Whether sessions get labels of the library (default): the idempotency key
+            of the create, the owner, the process and the time. Without them a create whose answer
+            was lost is not sent again and may leave an unknown session, `idempotency_key` cannot be
+            given, and ``reap`` finds only the sessions in the ledger of this host.
         strict_sync: Whether a sync for which the service lists no task is an error. By default it
             is a success with ``receipt.confirmed`` false: the service often lists none when there
             is nothing to move.
@@ -120,9 +119,9 @@ class Settings:
         ssl_context: TLS settings, or ``None`` for the system's.
         budget: The limits of sessions, or ``None``.
         host_limit: Sessions a second on this host, or ``None``.
-        owner: Whose the sessions are; ``""`` is ``user@host``, which is looked up when needed.
-        ledger: The file of the ledger, ``""`` for that of this host, or ``None`` for none.
-        reserved_labels: Whether sessions get labels of the library's own.
+        owner: Owner of the sessions; ``""`` is ``user@host``, which is looked up when needed.
+        ledger: The file of the ledger, ``""`` for the default of this host, ``None`` for no ledger.
+        reserved_labels: Whether sessions get labels of the library.
         strict_sync: Whether a sync without a listed task is an error.
         task_listing_timeout: Seconds within which the task of a sync is listed.
     """
@@ -153,23 +152,23 @@ def resolve(
     env_file: str | os.PathLike[str] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Look every setting up and check it.
+    """Look up every setting and check it.
 
     Raises:
-        ConfigurationError: There is no key, or a setting cannot be used; the message says which and
-            what to do.
+        ConfigurationError: There is no key, or a setting is invalid; the message names it and the
+            cure.
     """
     if config is not None and not isinstance(config, Config):
         raise ArgumentTypeError(f"config must be a Config, not {type(config).__name__}")
     config = config or Config()
     environ = os.environ if environ is None else environ
-    found = _Lookup(environ, env_file)
-    region, place = _region_and_endpoint(region_id, endpoint, config, found)
+    lookup = _Lookup(environ, env_file)
+    region, url = _region_and_endpoint(region_id, endpoint, config, lookup)
     return Settings(
-        endpoint=place,
-        api_key="" if place == LOCAL else _key(api_key, found),
+        endpoint=url,
+        api_key="" if url == LOCAL else _key(api_key, lookup),
         region_id=region.removeprefix("pre-"),
-        timeout=_timeout(timeout, config, found),
+        timeout=_timeout(timeout, config, lookup),
         deadline=_check.seconds(
             DEFAULT_DEADLINE if config.deadline is None else config.deadline, "deadline"
         ),
@@ -180,8 +179,8 @@ def resolve(
         ssl_context=_tls(config.ssl_context),
         budget=_budget(config.budget),
         host_limit=_host_limit(config.host_limit),
-        owner=_owner(config.owner, found),
-        ledger=_ledger(config.ledger, found),
+        owner=_owner(config.owner, lookup),
+        ledger=_ledger(config.ledger, lookup),
         reserved_labels=_check.boolean(config.reserved_labels, "reserved_labels"),
         strict_sync=_check.boolean(config.strict_sync, "strict_sync"),
         task_listing_timeout=_check.seconds(
@@ -194,53 +193,53 @@ def resolve(
 
 
 class _Lookup:
-    """The places beyond the arguments: environment, then .env, then the profile; files lazily."""
+    """Settings of the environment, then ``.env``, then the profile. Files are read when needed."""
 
     def __init__(self, environ: Mapping[str, str], env_file: str | os.PathLike[str] | None) -> None:
         self._environ = environ
         self._env_file = env_file
-        self._places: list[Mapping[str, str]] | None = None
+        self._sources: list[Mapping[str, str]] | None = None
 
-    def places(self) -> list[Mapping[str, str]]:
-        if self._places is None:
+    def sources(self) -> list[Mapping[str, str]]:
+        if self._sources is None:
             file = environment_file(self._env_file)
             profile = self._environ.get("AGENTBAY_PROFILE") or file.get("AGENTBAY_PROFILE")
-            self._places = [self._environ, file, profile_file(profile, self._environ)]
-        return self._places
+            self._sources = [self._environ, file, profile_file(profile, self._environ)]
+        return self._sources
 
     def get(self, variable: str) -> str:
         """Return the first value that is not blank, or ``""``."""
         if value := self._environ.get(variable, "").strip():
             return value
-        return next((v for p in self.places() if (v := p.get(variable, "").strip())), "")
+        return next((v for p in self.sources() if (v := p.get(variable, "").strip())), "")
 
 
 def _region_and_endpoint(
-    region_id: str | None, endpoint: str | None, config: Config, found: _Lookup
+    region_id: str | None, endpoint: str | None, config: Config, lookup: _Lookup
 ) -> tuple[str, str]:
-    for region, place in ((region_id, endpoint), (config.region_id, config.endpoint)):
-        if region is not None or place is not None:
-            return _placed(region, place)
-    for source in found.places():
+    for region, url in ((region_id, endpoint), (config.region_id, config.endpoint)):
+        if region is not None or url is not None:
+            return _checked_pair(region, url)
+    for source in lookup.sources():
         region = source.get("AGENTBAY_REGION_ID", "").strip()
-        place = source.get("AGENTBAY_ENDPOINT", "").strip()
-        if region or place:
-            return _placed(region or None, place or None)
-    return _placed(DEFAULT_REGION, None)
+        url = source.get("AGENTBAY_ENDPOINT", "").strip()
+        if region or url:
+            return _checked_pair(region or None, url or None)
+    return _checked_pair(DEFAULT_REGION, None)
 
 
-def _placed(region: str | None, endpoint: str | None) -> tuple[str, str]:
+def _checked_pair(region: str | None, endpoint: str | None) -> tuple[str, str]:
     if region is None:
-        place = _check.text(endpoint, "endpoint").strip()
-        return DEFAULT_REGION, place if place == LOCAL else url_of_endpoint(place)
+        url = _check.text(endpoint, "endpoint").strip()
+        return DEFAULT_REGION, url if url == LOCAL else url_of_endpoint(url)
     region = _check.identifier(region, "region_id")
     return region, url_of_region(region)
 
 
-def _key(api_key: str | None, found: _Lookup) -> str:
+def _key(api_key: str | None, lookup: _Lookup) -> str:
     if api_key is not None and not isinstance(api_key, str):
         raise ArgumentTypeError(f"api_key must be a str, not {type(api_key).__name__}")
-    key = (api_key or "").strip() or found.get("AGENTBAY_API_KEY")
+    key = (api_key or "").strip() or lookup.get("AGENTBAY_API_KEY")
     if not key:
         raise ConfigurationError(
             "there is no API key",
@@ -254,20 +253,20 @@ def _key(api_key: str | None, found: _Lookup) -> str:
 def find_ledger(environ: Mapping[str, str]) -> str | None:
     """Return the file that the environment names for the ledger.
 
-    ``""`` stands for that of this host, ``None`` for none.
+    ``""`` stands for the default file of this host, ``None`` for no ledger.
     """
     return _ledger(None, _Lookup(environ, None))
 
 
-def _owner(owner: str | None, found: _Lookup) -> str:
+def _owner(owner: str | None, lookup: _Lookup) -> str:
     if owner is not None:
         return _check.identifier(owner, "owner")
-    text = found.get("AGENTBAY_OWNER")
+    text = lookup.get("AGENTBAY_OWNER")
     return _check.identifier(text, "AGENTBAY_OWNER") if text else ""
 
 
-def _ledger(ledger: bool | None, found: _Lookup) -> str | None:
-    path = found.get("AGENTBAY_LEDGER")
+def _ledger(ledger: bool | None, lookup: _Lookup) -> str | None:
+    path = lookup.get("AGENTBAY_LEDGER")
     wanted = path.lower() != _OFF if ledger is None else _check.boolean(ledger, "ledger")
     if not wanted:
         return None
@@ -306,12 +305,12 @@ def _host_limit(limit: object) -> float | None:
     return float(limit)
 
 
-def _timeout(timeout: float | None, config: Config, found: _Lookup) -> float:
+def _timeout(timeout: float | None, config: Config, lookup: _Lookup) -> float:
     if timeout is not None:
         return _check.seconds(timeout, "timeout")
     if config.timeout_ms is not None:
         return _check.positive_int(config.timeout_ms, "timeout_ms") / 1000
-    text = found.get("AGENTBAY_TIMEOUT_MS")
+    text = lookup.get("AGENTBAY_TIMEOUT_MS")
     if not text:
         return DEFAULT_TIMEOUT
     if not (text.isascii() and text.isdecimal()) or len(text) > 15 or int(text) == 0:
@@ -338,7 +337,7 @@ def url_of_endpoint(endpoint: str) -> str:
     """Return an endpoint as a URL without a trailing slash.
 
     Raises:
-        ConfigurationError: It is none.
+        ConfigurationError: The endpoint is invalid.
     """
     url = endpoint if "://" in endpoint else f"https://{endpoint}"
     try:
@@ -347,7 +346,7 @@ def url_of_endpoint(endpoint: str) -> str:
     except ValueError:
         usable = False
     else:
-        # Rather refused than carried along: either would end up in logs.
+        # Rejected, because passwords and queries would end up in logs.
         usable = usable and not (parts.username or parts.password or parts.query or parts.fragment)
     if not usable or any(character.isspace() for character in url):
         raise ConfigurationError(

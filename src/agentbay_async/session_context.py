@@ -1,7 +1,7 @@
-"""``session.context``: files on their way between a session and its contexts.
+"""``session.context``: transfer files between a session and its contexts.
 
-A movement of files is a task of the service: it is asked for, runs in the background, and is
-watched through the session's list of tasks (see :mod:`agentbay_async._sync.tasks`).
+A transfer is a background task of the service. The client starts it and polls the session's list
+of tasks (see :mod:`agentbay_async._sync.tasks`).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class AsyncSessionContext:
-    """Moves files between one session and its contexts, and says how that is going."""
+    """Transfer files between a session and its contexts, and report the state of transfers."""
 
     __slots__ = ("__weakref__", "_api", "_session_id")
 
@@ -52,7 +52,7 @@ class AsyncSessionContext:
     async def info(
         self, context_id: str | None = None, path: str | None = None, task_type: str | None = None
     ) -> ContextInfoResult:
-        """List the movements of files of this session, also those of the past.
+        """List the file transfers of this session, finished ones included.
 
         Args:
             context_id: Only those of this context.
@@ -77,13 +77,13 @@ class AsyncSessionContext:
         timeout: float | timedelta = SYNC_TIMEOUT,
         strict: bool | None = None,
     ) -> ContextSyncResult:
-        """Move files now, and wait until they have arrived.
+        """Transfer files now, and wait until they have arrived.
 
         Args:
-            context_id: Only this context; by default all that the session sees.
+            context_id: Only this context; by default all contexts of the session.
             path: Only this mount path.
             mode: ``"upload"`` (session to context, the default) or ``"download"``.
-            timeout: Seconds (or a timedelta) to wait until all has arrived.
+            timeout: Seconds (or a timedelta) to wait until all files have arrived.
             strict: Whether it is an error if the service lists no task for a context. Default
                 ``Config.strict_sync``, which is off.
 
@@ -101,9 +101,9 @@ class AsyncSessionContext:
         changes = None if access is None else access.changes
         before = (await fetch_tasks(self._api, self._session_id, context_id, path, kind))[0]
         answer = await self._api.call(request)
-        wanted = await self._wanted(context_id, path)
-        if wanted:
-            arrival = await self._arrival(wanted, kind, before, limit, strict)
+        context_ids = await self._affected_ids(context_id, path)
+        if context_ids:
+            arrival = await self._arrival(context_ids, kind, before, limit, strict)
         else:
             arrival = Arrival((), confirmed=True)
         saves_all = kind == "upload" and context_id is None and path is None
@@ -150,7 +150,7 @@ class AsyncSessionContext:
             mode=mode,
         )
 
-    async def _wanted(self, context_id: str | None, path: str | None) -> set[str]:
+    async def _affected_ids(self, context_id: str | None, path: str | None) -> set[str]:
         """Return the ids of the contexts whose files must move."""
         if context_id is not None:
             return {context_id}
@@ -159,7 +159,7 @@ class AsyncSessionContext:
 
     async def _arrival(
         self,
-        wanted: set[str],
+        context_ids: set[str],
         kind: str,
         before: Iterable[ContextStatusData],
         limit: float,
@@ -168,7 +168,7 @@ class AsyncSessionContext:
         return await wait_for_tasks(
             self._api,
             self._session_id,
-            wanted,
+            context_ids,
             kind=kind,
             timeout=limit,
             before=before,
@@ -183,10 +183,10 @@ class AsyncSessionContext:
         timeout: float | timedelta = SYNC_TIMEOUT,
         strict: bool | None = None,
     ) -> ContextSyncResult:
-        """Let the running session see more contexts. There is no way to unbind.
+        """Mount more contexts in the running session. They cannot be unmounted.
 
         Args:
-            contexts: Which, where and how; at least one.
+            contexts: The contexts, with their paths and policies; at least one.
             wait_for_completion: Wait until their files have arrived.
             timeout: Seconds (or a timedelta) to wait.
             strict: Whether it is an error if the service lists no download for a context. Default
@@ -198,19 +198,19 @@ class AsyncSessionContext:
         request = schema.BindContexts(session_id=self._session_id, persistence_data_list=entries)
         before = (await fetch_tasks(self._api, self._session_id, task_type="download"))[0]
         answer = await self._api.call(request)
-        wanted = downloaded(contexts) if wait_for_completion else set()
+        context_ids = downloaded(contexts) if wait_for_completion else set()
         if (access := self._api.access.get(self._session_id)) is not None:
             access.has_contexts = True
             access.saved_changes = None
-        if wanted:
-            arrival = await self._arrival(wanted, "download", before, limit, strict)
+        if context_ids:
+            arrival = await self._arrival(context_ids, "download", before, limit, strict)
         else:
             arrival = Arrival((), confirmed=wait_for_completion)
         return ContextSyncResult.ok(self._receipt(arrival, began), answer.request_id)
 
     @returns_result(ContextBindingsResult)
     async def list_bindings(self) -> ContextBindingsResult:
-        """List the contexts that the session sees."""
+        """List the contexts of the session."""
         bindings, request_id = await self._bindings()
         return ContextBindingsResult.ok(bindings, request_id)
 
