@@ -209,8 +209,8 @@ class Members:
             self.annotations.imports.typing[name] = Name("collections.abc", name)
         self.annotations.imports.typing["Any"] = Name("typing", "Any")
         self.annotations.use(Name("typing", "cast"))
-        kind = f"Callable[..., Coroutine[Any, Any, {self.annotations.text(returns)}]]"
-        return f'cast("{kind}", self._aio.{node.name})'
+        method_type = f"Callable[..., Coroutine[Any, Any, {self.annotations.text(returns)}]]"
+        return f'cast("{method_type}", self._aio.{node.name})'
 
     def _is_overloaded(self, name: str) -> bool:
         return any(

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 #: Calls whose results belong to a module's implementation, not to its public names.
 _PRIVATE_CALLS = {"TypeVar", "ParamSpec", "getLogger"}
 
+#: Decorators of async methods, which the blocking package does not use.
+_DECORATORS = {"returns_result"}
+
 
 @dataclass(frozen=True, order=True)
 class Name:
@@ -61,6 +64,7 @@ class Module:
             for name, node in self.defined.items()
             if not name.startswith("_")
             and name not in self.typing_only
+            and name not in _DECORATORS
             and not _is_private_call(node)
         ]
 

@@ -1,7 +1,7 @@
-"""Checks of what callers pass, before anything is sent.
+"""Check arguments before a request is sent.
 
-Each function returns its value, so that a check stands where the value is used. All of them name
-the argument and the remedy.
+Each function returns the checked value, so that it can be used inline. Error messages name the
+argument and the cure.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def string(value: object, name: str) -> str:
 
 
 def text(value: object, name: str) -> str:
-    """Return `value` if it is a string with something other than white space in it."""
+    """Return `value` if it is a string that is not blank."""
     value = string(value, name)
     if not value.strip():
         raise InvalidArgumentError(f"{name} must not be empty or blank")
@@ -113,7 +113,7 @@ def labels(value: object, name: str = "labels") -> dict[str, str]:
 
 
 def variables(value: object, name: str = "envs") -> dict[str, str]:
-    """Return a copy of `value` if all of it can be variables of an environment."""
+    """Return a copy of `value` if it can be used as environment variables."""
     if not isinstance(value, Mapping):
         raise ArgumentTypeError(f"{name} must map str to str, not be a {type(value).__name__}")
     for key, entry in value.items():
@@ -125,14 +125,14 @@ def variables(value: object, name: str = "envs") -> dict[str, str]:
     return dict(value)
 
 
-def sequence(value: object, name: str, kind: type[T]) -> list[T]:
-    """Return a list of what is in `value`, if all of it is of type `kind`."""
+def sequence(value: object, name: str, item_type: type[T]) -> list[T]:
+    """Return the items of `value` as a list if all are instances of `item_type`."""
     if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
         raise ArgumentTypeError(f"{name} must be a list, not {type(value).__name__}")
     for index, entry in enumerate(value):
-        if not isinstance(entry, kind):
+        if not isinstance(entry, item_type):
             raise ArgumentTypeError(
-                f"{name}[{index}] must be a {kind.__name__}, not {type(entry).__name__}"
+                f"{name}[{index}] must be a {item_type.__name__}, not {type(entry).__name__}"
             )
     return list(value)
 
@@ -155,9 +155,9 @@ def literal_path(value: object, name: str, *, regex: bool = False) -> str:
     """Return `value` if it is a path without wildcards; an empty path means the whole tree.
 
     Args:
-        value: What was passed.
-        name: What the argument is called.
-        regex: Whether it is a regular expression instead, in which anything may stand.
+        value: The argument.
+        name: Its name, for messages.
+        regex: Whether it is a regular expression, which may contain any character.
     """
     value = string(value, name)
     found = sorted(WILDCARDS.intersection(value)) if value.strip() and not regex else []
@@ -172,7 +172,7 @@ def literal_path(value: object, name: str, *, regex: bool = False) -> str:
 def is_coroutine_function(value: object) -> bool:
     """Return whether `value` is defined as a coroutine function.
 
-    Also through :func:`functools.partial`, decorators that use :func:`functools.wraps`, methods,
+    Looks through :func:`functools.partial`, decorators that use :func:`functools.wraps`, methods,
     and objects with an ``async def __call__``.
     """
     # Imported here: the module is large, and few programs pass functions.

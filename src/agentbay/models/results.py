@@ -19,4 +19,3 @@ from agentbay_async.models.results import Result as Result
 from agentbay_async.models.results import SessionListResult as SessionListResult
 from agentbay_async.models.results import SessionResult as SessionResult
 from agentbay_async.models.results import SessionStatusResult as SessionStatusResult
-from agentbay_async.models.results import returns_result as returns_result

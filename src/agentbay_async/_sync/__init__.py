@@ -1,1 +1,1 @@
-"""Move files between a machine, a session and a context."""
+"""Transfer files between this machine, sessions and contexts."""

@@ -1,4 +1,4 @@
-"""From the wire's records of contexts to ours: what is absent there is empty here."""
+"""Convert records of contexts from the wire to public values; absent fields become empty."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def file_entry(record: schema.ContextFileRecord) -> contexts.ContextFileEntry:
 
 
 def task(record: schema.ContextTask) -> ContextStatusData:
-    """Convert a movement of files."""
+    """Convert a transfer task."""
     return ContextStatusData(
         context_id=record.context_id or "",
         path=record.path or "",
@@ -53,7 +53,7 @@ def task(record: schema.ContextTask) -> ContextStatusData:
 
 
 def binding(record: schema.BindingRecord) -> contexts.ContextBinding:
-    """Convert a context that a session sees."""
+    """Convert the binding of a context to a session."""
     return contexts.ContextBinding(
         context_id=record.context_id or "",
         context_name=record.context_name or "",

@@ -1,4 +1,4 @@
-"""Contexts that are attached to a session: on the wire, and whether to wait for them."""
+"""Requests to attach contexts to a session, and the downloads to wait for."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
     from agentbay_async.models.sync_policy import ContextSync
 
-#: Seconds for a movement of files, by default.
+#: Default timeout of a transfer, in seconds.
 SYNC_TIMEOUT = 300.0
 
 
 def persistence(syncs: Iterable[ContextSync]) -> list[schema.Persistence]:
-    """Return the wire's form of contexts to attach."""
+    """Convert contexts to attach to their form on the wire."""
     from agentbay_async._protocol.policy import policy_to_text
 
     return [
@@ -30,7 +30,7 @@ def persistence(syncs: Iterable[ContextSync]) -> list[schema.Persistence]:
 
 
 def downloaded(syncs: Iterable[ContextSync]) -> set[str]:
-    """Return the ids of the contexts whose files are to be waited for when they are attached."""
+    """Return the ids of the contexts whose downloads the caller waits for."""
     return {
         sync.context_id
         for sync in syncs

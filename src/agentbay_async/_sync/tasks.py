@@ -1,7 +1,7 @@
-"""The movements of files of a session, as the service lists them.
+"""Transfer tasks of a session: list them, and wait for them.
 
-The list keeps the tasks of the past, so what was there before is remembered and never taken for the
-answer to a later request.
+The service keeps finished tasks in the list. Tasks that were listed before a request are therefore
+remembered, so that they are not taken for its result.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ async def fetch_tasks(
     path: str | None = None,
     task_type: str | None = None,
 ) -> tuple[list[ContextStatusData], str]:
-    """Return the movements of files of a session, and the id of the request."""
+    """Return the transfer tasks of a session, and the id of the request."""
     request = schema.GetContextInfo(
         session_id=session_id, context_id=context_id, path=path, task_type=task_type
     )
@@ -58,7 +58,7 @@ class Arrival:
 
     Attributes:
         tasks: The finished tasks, each of them a success.
-        confirmed: Whether every wanted context has one. Without a task the service may have had
+        confirmed: Whether each context has a finished task. Without a task the service may have had
             nothing to move, but nothing proves it.
     """
 
@@ -69,14 +69,14 @@ class Arrival:
 async def wait_for_tasks(
     api: Api,
     session_id: str,
-    wanted: set[str],
+    context_ids: set[str],
     *,
     kind: str,
     timeout: float,
     before: Iterable[ContextStatusData] = (),
     strict: bool | None = None,
 ) -> Arrival:
-    """Wait until the transfers of the wanted contexts are finished.
+    """Wait until the transfers of contexts are finished.
 
     The cloud often lists no task when there is nothing to move: for an empty context, or after a
     bind. So a context without a new task within ``settings.task_listing_timeout`` is waited for no
@@ -85,7 +85,7 @@ async def wait_for_tasks(
     Args:
         api: The service.
         session_id: The session.
-        wanted: Ids of contexts.
+        context_ids: Ids of the contexts.
         kind: ``"upload"`` or ``"download"``.
         timeout: Seconds to wait in all.
         before: Tasks that were listed before the transfer was requested; they prove nothing.
@@ -100,33 +100,33 @@ async def wait_for_tasks(
     give_up = api.clock.monotonic() + api.settings.task_listing_timeout
     tasks: list[ContextStatusData] = []
 
-    async def ask() -> list[ContextStatusData]:
+    async def fetch() -> list[ContextStatusData]:
         nonlocal tasks
         listed = (await fetch_tasks(api, session_id, task_type=kind))[0]
-        tasks = [task for task in _since(old, listed) if task.context_id in wanted]
+        tasks = [task for task in _since(old, listed) if task.context_id in context_ids]
         return tasks
 
-    def done(found: list[ContextStatusData]) -> bool:
-        if _missing(wanted, found) and api.clock.monotonic() <= give_up:
+    def done(listed: list[ContextStatusData]) -> bool:
+        if _missing(context_ids, listed) and api.clock.monotonic() <= give_up:
             return False
-        return all(task.finished for task in found)
+        return all(task.finished for task in listed)
 
     try:
-        await poll(ask, done, clock=api.clock, timeout=timeout, what=f"the {kind}")
+        await poll(fetch, done, clock=api.clock, timeout=timeout, what=f"the {kind}")
     except OperationTimeoutError:
         names = _joined(f"{t.context_id} at {t.path}" for t in tasks if not t.finished)
-        message = f"{kind} of {names or _joined(wanted)} did not finish within {timeout:g} s"
+        message = f"{kind} of {names or _joined(context_ids)} did not finish within {timeout:g} s"
         raise _error(SyncTimeoutError, message, session_id, tasks) from None
     _raise_failed(tasks, kind, session_id)
-    missing = _missing(wanted, tasks)
+    missing = _missing(context_ids, tasks)
     if missing and (api.settings.strict_sync if strict is None else strict):
         message = f"the service lists no {kind} of {_joined(missing)}"
         raise _error(SyncMissingError, message, session_id, tasks)
     return Arrival(tuple(tasks), confirmed=not missing)
 
 
-def _missing(wanted: set[str], tasks: Iterable[ContextStatusData]) -> set[str]:
-    return wanted - {task.context_id for task in tasks}
+def _missing(context_ids: set[str], tasks: Iterable[ContextStatusData]) -> set[str]:
+    return context_ids - {task.context_id for task in tasks}
 
 
 def _identity(task: ContextStatusData) -> tuple[str, str, str, int | None]:
@@ -136,9 +136,9 @@ def _identity(task: ContextStatusData) -> tuple[str, str, str, int | None]:
 def _since(
     old: Counter[tuple[str, str, str, int | None]], tasks: Iterable[ContextStatusData]
 ) -> list[ContextStatusData]:
-    """Return the tasks that are new: not in `old`, or more often than there.
+    """Return the tasks that are not in `old`, or occur more often than in `old`.
 
-    Times are whole seconds, so two tasks of one second differ in nothing but their number.
+    Times are whole seconds, so tasks of the same second can only be told apart by counting.
     """
     seen: Counter[tuple[str, str, str, int | None]] = Counter()
     new = []

@@ -1,8 +1,8 @@
-"""Whole files between this machine and a context: streamed, verified, all or nothing.
+"""Upload and download files of contexts: streamed, verified, all or nothing.
 
-A download is written beside its target and renamed when it is complete and verified, so a target is
-either the old file or the new one. Checksums are compared when the store's ETag is an MD5, as it is
-for files that were uploaded in one piece.
+A download is written to a temporary file beside its target, and renamed when it is complete and
+verified; so the target is either the old file or the complete new one. Checksums are compared if
+the ETag of the store is an MD5, as it is for files that were uploaded in one piece.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ CHUNK = 256 * 1024
 
 
 def check_source(source: object) -> bytes | Path:
-    """Return what to upload: bytes, or an existing file.
+    """Check the source of an upload: bytes, or an existing file.
 
     Raises:
         InvalidArgumentError: There is no such file.
@@ -57,7 +57,7 @@ def check_source(source: object) -> bytes | Path:
 
 
 def check_target(target: object) -> Path:
-    """Return where a download goes.
+    """Check the target of a download.
 
     Raises:
         InvalidArgumentError: Its directory does not exist, or it is a directory itself.
@@ -82,22 +82,22 @@ async def upload(
 
     Args:
         api: The service.
-        path: Where in the context, for messages.
+        path: Path of the file in the context, for messages.
         url: Fetches a URL to write to; called once for each attempt, since URLs expire.
         source: The content.
-        progress: Told of every chunk.
+        progress: Called after each chunk.
     """
 
     async def attempt(address: str) -> TransferReceipt:
         async with opened(source, path) as reader:
             meter = Meter(reader.size, progress)
-            # Left to the connection, which may still be reading when a cancel ends this.
+            # The connection closes the generator: it may still read after a cancel.
             stored = await _put(api, address, reader.chunks(meter), reader)
         if stored.status not in _ACCEPTED:
             raise failed(f"upload of {path}: HTTP {stored.status}", path, stored.status)
         return meter.receipt(path, stored.etag, "upload")
 
-    return await _persistently(api, url, attempt)
+    return await _with_retries(api, url, attempt)
 
 
 async def _put(
@@ -112,7 +112,7 @@ async def _put(
     except TransportError:
         if reader.failure is None:
             raise
-        # What stops the reading looks like a broken line from the other side of it.
+        # To the connection, an error of the reader looks like a broken connection.
         raise reader.failure from None
 
 
@@ -124,7 +124,7 @@ async def download(
     progress: Progress | None,
     md5: str = "",
 ) -> TransferReceipt:
-    """Download the context's file `path` to `target`; see :func:`upload` for the rest.
+    """Download the context's file `path` to `target`; see :func:`upload` for the arguments.
 
     With `md5`, in hexadecimal, the content must have that checksum.
     """
@@ -143,23 +143,23 @@ async def download(
             async with replacing(target, path) as write:
                 async for chunk in fetched.chunks:
                     await write(chunk)
-                    await meter.saw(chunk)
+                    await meter.update(chunk)
                 if fetched.size not in (None, meter.done):
                     raise failed(f"download of {path}: {meter.done} of {fetched.size} bytes", path)
                 return meter.receipt(path, fetched.etag, "download", md5)
 
-    return await _persistently(api, url, attempt)
+    return await _with_retries(api, url, attempt)
 
 
 def failed(message: str, path: str, http_status: int | None = None) -> TransferError:
-    """Return the error for a file that could not be carried."""
+    """Return the error for a failed transfer."""
     error = TransferError(message, http_status=http_status)
     error.path = path
     return error
 
 
 class Meter:
-    """Counts and digests what passes, and tells the caller."""
+    """Count and hash the transferred bytes, and report progress."""
 
     def __init__(self, total: int | None, progress: Progress | None) -> None:
         self.done = 0
@@ -169,10 +169,10 @@ class Meter:
 
     @property
     def md5(self) -> str:
-        """The checksum of what passed, in hexadecimal."""
+        """The checksum of the transferred bytes, in hexadecimal."""
         return self._digest.hexdigest()
 
-    async def saw(self, chunk: bytes) -> None:
+    async def update(self, chunk: bytes) -> None:
         """Count a chunk."""
         self.done += len(chunk)
         self._digest.update(chunk)
@@ -185,21 +185,20 @@ class Meter:
         """Return the receipt.
 
         Raises:
-            TransferError: The store's checksum is another, or is not `md5`.
+            TransferError: The content does not match the checksum of the store, or `md5`.
         """
-        known = [text for text in (etag, md5) if _MD5.match(text)]
-        if any(text.lower() != self.md5 for text in known):
+        checksums = [text for text in (etag, md5) if _MD5.match(text)]
+        if any(text.lower() != self.md5 for text in checksums):
             raise failed(f"{what} of {path}: the checksum does not match", path)
-        return TransferReceipt(path, self.done, etag, verified=bool(known), md5=self.md5)
+        return TransferReceipt(path, self.done, etag, verified=bool(checksums), md5=self.md5)
 
 
 class Reader:
     """The content of an upload, in chunks.
 
     Attributes:
-        size: How many bytes there are.
-        meter: Counts what was read.
-        failure: What stopped the reading, if anything did.
+        size: Bytes in the content.
+        failure: The error that stopped the reading, or ``None``.
     """
 
     def __init__(self, file: anyio.AsyncFile[bytes], size: int, path: str) -> None:
@@ -209,27 +208,27 @@ class Reader:
         self._path = path
 
     async def chunks(self, meter: Meter) -> AsyncGenerator[bytes, None]:
-        """Yield the content; each chunk is counted before, since the last yield may not return."""
+        """Yield the content. Chunks are counted first, because the last yield may not return."""
         try:
-            while piece := await self._piece():
-                await meter.saw(piece)
+            while chunk := await self._read_chunk():
+                await meter.update(chunk)
                 if meter.done > self.size:
                     break
-                yield piece
+                yield chunk
             if meter.done != self.size:
                 raise failed(f"upload of {self._path}: it changed while it was read", self._path)
         except Exception as error:
             self.failure = error
             raise
 
-    async def _piece(self) -> bytes:
+    async def _read_chunk(self) -> bytes:
         with _disk(self._path, "read"):
             return await self._file.read(CHUNK)
 
 
 @asynccontextmanager
 async def opened(source: bytes | Path, path: str) -> AsyncIterator[Reader]:
-    # Held by the caller and not by the generator, which the connection may leave unfinished.
+    # The caller closes the file: the connection may leave the generator unfinished.
     if isinstance(source, bytes):
         yield Reader(anyio.wrap_file(BytesIO(source)), len(source), path)
         return
@@ -241,7 +240,7 @@ async def opened(source: bytes | Path, path: str) -> AsyncIterator[Reader]:
 
 @asynccontextmanager
 async def replacing(target: Path, path: str) -> AsyncIterator[Callable[[bytes], Awaitable[None]]]:
-    """Give a function that writes beside `target`; take its place at the end, without an error."""
+    """Yield a function that writes a temporary file; replace `target` if no error occurs."""
     partial = target.with_name(f".{target.name}.{os.urandom(4).hex()}.part")
     try:
         with _disk(path, "written"):
@@ -261,7 +260,7 @@ async def replacing(target: Path, path: str) -> AsyncIterator[Callable[[bytes], 
 
 @contextmanager
 def _disk(path: str, what: str) -> Iterator[None]:
-    """Turn an error of this machine's disk into ours, so that it is not taken for the network's."""
+    """Convert an OSError of a local file, so that it is not taken for a network error."""
     try:
         yield
     except OSError as error:
@@ -269,12 +268,12 @@ def _disk(path: str, what: str) -> Iterator[None]:
         raise failed(f"{path}: {local} cannot be {what} ({error.strerror})", path) from error
 
 
-async def _persistently(
+async def _with_retries(
     api: Api,
     url: Callable[[], Awaitable[str]],
     attempt: Callable[[str], Awaitable[TransferReceipt]],
 ) -> TransferReceipt:
-    """Try again after a broken line: writing a file twice does no more than writing it once."""
+    """Retry after a broken connection: writing a file twice is harmless."""
     policy = RetryPolicy()
     number = 1
     while True:

@@ -54,12 +54,12 @@ async def list_page(state: ServiceState, request: schema.ListContexts) -> Answer
     """List contexts, newest first; with a session id, the contexts of that session."""
     size = state.pages.size(request.max_results)
     if request.session_id:
-        found = state.store.contexts.of_session(request.session_id)
-        return Answer([_record(entry) for entry in found], "", size, len(found))
+        rows = state.store.contexts.of_session(request.session_id)
+        return Answer([_record(entry) for entry in rows], "", size, len(rows))
     cursor = state.pages.cursor(request.next_token, ["contexts"])
     total = cursor.total if cursor else state.store.contexts.count()
-    found = state.store.contexts.page(size + 1, cursor.last if cursor else None)
-    page, more = found[:size], found[size:]
+    rows = state.store.contexts.page(size + 1, cursor.last if cursor else None)
+    page, more = rows[:size], rows[size:]
     following = paging.Cursor(page[-1].seq, total) if more else None
     return Answer(
         [_record(entry) for entry in page],

@@ -28,15 +28,15 @@ _STATUSES = (*sorted(states.LISTED), states.DELETING, "DELETED")
 async def create(state: ServiceState, request: schema.CreateMcpSession) -> Answer:
     """Store a session and bind its contexts; its sandbox starts on first use."""
     new = new_session(state, request)
-    wanted = sync.wanted_bindings(state, request.persistence_data_list or [])
+    to_bind = sync.checked_bindings(state, request.persistence_data_list or [])
     if request.context_id:
         # Clients before 0.6 name one context and no path; their examples mount it at /mnt/data.
-        wanted += sync.wanted_bindings(
+        to_bind += sync.checked_bindings(
             state, [schema.Persistence(context_id=request.context_id, path="/mnt/data")]
         )
     check_quota(state, 1)
     (session,) = state.lifecycle.admit([new])
-    sync.attach(state, session, wanted)
+    sync.attach(state, session, to_bind)
     return Answer(
         schema.CreatedSession(
             session_id=session.id,
@@ -153,12 +153,12 @@ async def list_page(state: ServiceState, request: schema.ListSession) -> Answer:
     if request.status and request.status not in _STATUSES:
         raise invalid("Status", f"must be one of {', '.join(_STATUSES)}, not {request.status!r}.")
     labels = tuple(sorted(checked_labels(request.labels or {}).items()))
-    wanted = Filter(labels, request.status, request.image_id, _created_by(state, request))
+    criteria = Filter(labels, request.status, request.image_id, _created_by(state, request))
     listing = ["sessions", labels, request.status, request.image_id]
     cursor = state.pages.cursor(request.next_token, listing)
-    total = cursor.total if cursor else state.store.sessions.count(wanted)
-    found = state.store.sessions.page(wanted, size + 1, cursor.last if cursor else None)
-    page, more = found[:size], found[size:]
+    total = cursor.total if cursor else state.store.sessions.count(criteria)
+    rows = state.store.sessions.page(criteria, size + 1, cursor.last if cursor else None)
+    page, more = rows[:size], rows[size:]
     following = paging.Cursor(page[-1].seq, total) if more else None
     return Answer(
         [_listed(session) for session in page],
@@ -185,8 +185,8 @@ async def release(state: ServiceState, request: schema.ReleaseMcpSession) -> Ans
     """Release a session, and wait for the end: clients of this action do not poll."""
     session = _start_release(state, request.session_id)
     await state.lifecycle.wait_released(session)
-    found = state.store.sessions.get(session.id)
-    if found is not None and found.status == states.RUNNING:
+    kept = state.store.sessions.get(session.id)
+    if kept is not None and kept.status == states.RUNNING:
         raise wrong_state(states.RUNNING, "its files could not be uploaded, so it was kept")
     return Answer()
 

@@ -27,11 +27,13 @@ _SYSTEM = frozenset(
     {"bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "proc", "sbin", "sys", "usr"}
 )
 
-Wanted = tuple[str, str, str]
+BindingToAdd = tuple[str, str, str]
 """Context id, path and policy of a context to bind."""
 
 
-def wanted_bindings(state: ServiceState, items: Sequence[schema.Persistence]) -> list[Wanted]:
+def checked_bindings(
+    state: ServiceState, items: Sequence[schema.Persistence]
+) -> list[BindingToAdd]:
     """Check the contexts to bind, before anything is stored.
 
     Raises:
@@ -39,15 +41,15 @@ def wanted_bindings(state: ServiceState, items: Sequence[schema.Persistence]) ->
     """
     if len(items) > _MAX_BINDINGS:
         raise invalid(_LIST, f"has {len(items)} entries; at most {_MAX_BINDINGS} are allowed.")
-    wanted = [_wanted(state, item) for item in items]
-    paths = [path for _, path, _ in wanted]
+    to_bind = [_checked_binding(state, item) for item in items]
+    paths = [path for _, path, _ in to_bind]
     for path in paths:
         if paths.count(path) > 1:
             raise invalid(_LIST, f"names the path {path!r} more than once.")
-    return wanted
+    return to_bind
 
 
-def _wanted(state: ServiceState, item: schema.Persistence) -> Wanted:
+def _checked_binding(state: ServiceState, item: schema.Persistence) -> BindingToAdd:
     valid_text(_LIST, item.context_id or "")
     valid_text(_LIST, item.policy or "")
     context = state.context(item.context_id, f"{_LIST}.ContextId")
@@ -70,14 +72,14 @@ def _mount_path(text: str | None) -> str:
     return path
 
 
-def attach(state: ServiceState, session: Session, wanted: Sequence[Wanted]) -> None:
+def attach(state: ServiceState, session: Session, to_bind: Sequence[BindingToAdd]) -> None:
     """Bind contexts to a session and start to download their files.
 
     Raises:
         ApiError: The session has a context at one of the paths; then none is bound.
     """
     try:
-        bindings = state.store.bindings.add(session.id, wanted, state.clock.time())
+        bindings = state.store.bindings.add(session.id, to_bind, state.clock.time())
     except PathTakenError as taken:
         path = taken.args[0]
         raise invalid(_LIST, f"names {path!r}, where the session has a context already.") from None
@@ -91,7 +93,7 @@ async def bind(state: ServiceState, request: schema.BindContexts) -> Answer:
     session = state.running_session(request.session_id)
     if not request.persistence_data_list:
         raise missing(_LIST)
-    attach(state, session, wanted_bindings(state, request.persistence_data_list))
+    attach(state, session, checked_bindings(state, request.persistence_data_list))
     return Answer()
 
 

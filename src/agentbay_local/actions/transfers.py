@@ -46,7 +46,7 @@ async def _create(state: ServiceState, session: Session) -> Context:
         raise invalid("SessionId", f"names a session with a context of yours at {TRANSFER_PATH}.")
     context_id, now = f"SdkCtx-{secrets.token_hex(10)}", state.clock.time()
     context = state.store.contexts.add(context_id, context_id, now, session.id)
-    wanted = [(context_id, TRANSFER_PATH, _MANUAL_POLICY)]
-    (binding,) = state.store.bindings.add(session.id, wanted, now)
+    to_bind = [(context_id, TRANSFER_PATH, _MANUAL_POLICY)]
+    (binding,) = state.store.bindings.add(session.id, to_bind, now)
     await state.syncing.prepare(binding)
     return context

@@ -1,6 +1,6 @@
-"""A live session: the interface of `Sandbox`, spoken to the agent inside.
+"""`Sandbox` implemented by requests to the agent inside the session.
 
-The same class serves every level of isolation, because the same agent runs at every level.
+One class serves every level of isolation, because the same agent runs at every level.
 """
 
 from __future__ import annotations
@@ -40,24 +40,24 @@ __all__ = ["AgentSandbox"]
 _log = logging.getLogger(__name__)
 
 QUICK = 30.0
-"""Seconds an operation on one path may take."""
+"""Timeout of an operation on one path, in seconds."""
 
 SLOW = 120.0
-"""Seconds an operation on a whole tree may take."""
+"""Timeout of an operation on a directory tree, in seconds."""
 
 KILL_GRACE = 5.0
-"""Seconds a killed command may take to be reported before the sandbox counts as broken."""
+"""Seconds to wait for the agent to report a killed command; then the sandbox is ended."""
 
 
 class AgentSandbox(Sandbox):
-    """A session whose agent is at the other end of a channel.
+    """A sandbox whose agent answers on a channel.
 
     Args:
-        isolation: The level the backend has given it.
-        channel: The conversation with the agent, already ready.
-        guard: The processes.
-        watch: Keeps the session to its limits.
-        on_end: Called once when the sandbox is gone, however that came.
+        isolation: The level of isolation that the backend provides.
+        channel: The client of the agent, after its handshake.
+        process: The process of the agent.
+        enforcer: Enforces the limits of the session.
+        on_end: Called once when the sandbox has ended, for any reason.
     """
 
     def __init__(
@@ -204,7 +204,7 @@ class AgentSandbox(Sandbox):
                 return
             await self._request("pause", QUICK)
             self._paused = True
-            # Last of all the agent itself, so that nothing inside is left that could act.
+            # The agent stops last, because it stops the other processes.
             self._process.signal(signal.SIGSTOP)
             for timer in self._timers:
                 timer.pause()

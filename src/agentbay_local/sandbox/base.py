@@ -200,10 +200,10 @@ class Sandbox(ABC):
 
     @abstractmethod
     async def survey(self, path: str) -> Mapping[str, Mark]:
-        """Return a mark for a path and for everything below it; a changed file has another mark.
+        """Return the marks of a path and of everything below it; a changed file has a new mark.
 
-        Links below the path are not followed. Directories that cannot be read are left out, and a
-        path that does not exist has an empty survey.
+        Links below the path are not followed. Unreadable directories are left out. The result is
+        empty if the path does not exist.
         """
 
     @abstractmethod

@@ -151,7 +151,7 @@ class FileTransfer:
             async with aclosing(self._files.read_chunks(path)) as chunks:
                 async for chunk, _ in chunks:
                     await write(chunk)
-                    await meter.saw(chunk)
+                    await meter.update(chunk)
             if meter.done != size:
                 raise transfers.failed(f"download of {path}: it changed while it was read", path)
             return meter.receipt(path, "", "download", md5)

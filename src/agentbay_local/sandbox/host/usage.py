@@ -1,6 +1,6 @@
 """Measure the resources that a session takes: disk, memory, processor time and traffic.
 
-The session may have nested its directories as deep as it likes, and may change them meanwhile.
+The session may nest its directories to any depth, and may change them during the walk.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ def used_bytes(root: Path, enough: int | None, stop: Callable[[], bool]) -> int:
 
     Args:
         root: The directory; other file systems below it are left out.
-        enough: Stop beyond this many bytes; None counts them all.
-        stop: Called all the time; once it returns True, counting stops.
+        enough: Stop after this many bytes; None counts all.
+        stop: Called before each file; counting stops when it returns True.
     """
-    return _DiskWalk(enough, stop).of(root)
+    return _DiskWalk(enough, stop).total(root)
 
 
 class _DiskWalk:
-    """A walk that needs one descriptor, however deep the directories are nested."""
+    """Add up disk space with one open descriptor at any depth of directories."""
 
     def __init__(self, enough: int | None, stop: Callable[[], bool]) -> None:
         self._enough = enough
@@ -53,7 +53,7 @@ class _DiskWalk:
         self._seen: set[int] = set()
         self._used = 0
 
-    def of(self, root: Path) -> int:
+    def total(self, root: Path) -> int:
         directory = os.open(root, ENTER)
         facts = os.fstat(directory)
         self._device = facts.st_dev
@@ -80,13 +80,13 @@ class _DiskWalk:
         outer = os.open("..", ENTER, dir_fd=directory)
         os.close(directory)
         if os.fstat(outer).st_ino != levels[-1][0]:
-            levels.clear()  # moved meanwhile; the next measurement finds it in its new place
+            levels.clear()  # moved during the walk; the next measurement counts it
         return outer
 
     def _down(self, directory: int, levels: list[tuple[int, list[str]]]) -> int:
         try:
             inner = os.open(levels[-1][1].pop(), ENTER, dir_fd=directory)
-        except OSError:  # removed meanwhile, or not readable
+        except OSError:  # removed during the walk, or not readable
             return directory
         os.close(directory)
         levels.append((os.fstat(inner).st_ino, self._count_entries(inner)))
@@ -123,7 +123,7 @@ def measure_consumption(agent: int, spec: SandboxSpec, stop: Callable[[], bool])
     Args:
         agent: The process id of the session's agent on the host.
         spec: The session's directory and limits.
-        stop: Asked all the time whether to stop counting its files where it is.
+        stop: Called before each file; counting files stops when it returns True.
 
     Raises:
         OSError: The session has ended.
@@ -147,7 +147,7 @@ def measure_consumption(agent: int, spec: SandboxSpec, stop: Callable[[], bool])
 
 def _processor_time(pid: int) -> float:
     """Return the processor time of a process and of the children it has waited for, in seconds."""
-    with contextlib.suppress(OSError, ValueError, IndexError):  # it has ended meanwhile
+    with contextlib.suppress(OSError, ValueError, IndexError):  # the process has ended
         fields = process_tree.read_proc_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()
         return sum(map(int, fields[11:15])) / TICKS
     return 0.0
