@@ -21,6 +21,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentbay._call import BlockingFuture, Call
+from agentbay_async._lifecycle.unheld import warn_of_unheld
 from agentbay_async.errors import BlockingCallError, BlockingCallInAsyncContext, ClosedError
 
 if TYPE_CHECKING:
@@ -278,6 +279,8 @@ def _reset_after_fork() -> None:
 
 def _close_at_exit() -> None:
     _current.close()
+    # Last: the clean-up of the calls that the close cancels may delete what is unheld.
+    warn_of_unheld()
 
 
 atexit.register(_close_at_exit)

@@ -11,6 +11,7 @@ import attrs
 from agentbay_async import _check
 from agentbay_async._api import Api
 from agentbay_async._clock import SystemClock
+from agentbay_async._lifecycle import unheld
 from agentbay_async._lifecycle.creation import create_session
 from agentbay_async._lifecycle.deletion import delete_abandoned, log_abandoned
 from agentbay_async._lifecycle.processes import default_owner
@@ -179,6 +180,16 @@ class AsyncAgentBay:
             params: Its parameters. Default: the service's defaults, with a lifetime of
                 :data:`~agentbay_async.models.sessions.DEFAULT_LIFETIME`.
         """
+        session, request_id = await self._create(params)
+        unheld.discard(session.session_id)
+        return SessionResult.ok(session, request_id)
+
+    @returns_result(SessionResult)
+    async def _create_unheld(self, params: CreateSessionParams) -> SessionResult[AsyncSession]:
+        """Create a session of a bulk run, which hands it to the caller later."""
+        return SessionResult.ok(*await self._create(params))
+
+    async def _create(self, params: CreateSessionParams | None) -> tuple[AsyncSession, str]:
         params = CreateSessionParams() if params is None else params
         if not isinstance(params, CreateSessionParams):
             raise ArgumentTypeError(
@@ -196,7 +207,7 @@ class AsyncAgentBay:
             created.reserved,
             created.ends,
         )
-        return SessionResult.ok(session, created.request_id)
+        return session, created.request_id
 
     @asynccontextmanager
     async def session(
@@ -402,7 +413,7 @@ class AsyncAgentBay:
         return AsyncBulkCreation(
             create_many(
                 self._api,
-                self.create,
+                self._create_unheld,
                 params,
                 count,
                 RunLimits(max_concurrency, rate, burst, deadline, each_deadline),
@@ -556,7 +567,9 @@ class AsyncAgentBay:
         )
         reuse_options = _ReuseOptions(reuse=reuse, reset=reset, healthy=healthy, retries=retries)
         if engine is None:
-            return map_sessions(self._api, self.create, *arguments, **reuse_options).iterate()
+            return map_sessions(
+                self._api, self._create_unheld, *arguments, **reuse_options
+            ).iterate()
         from agentbay_async._bulk.distributed.distributed_map import distributed_map
 
         return distributed_map(
@@ -611,7 +624,10 @@ class AsyncAgentBay:
         First, creates that are under way end, and sessions that a bulk run created and nobody read
         are deleted. That takes seconds at most, unless the service is slow.
         """
-        await self._api.aclose()
+        try:
+            await self._api.aclose()
+        finally:
+            unheld.warn_of_unheld(self._api)
 
     def _session(self, session: AsyncSession | str) -> AsyncSession:
         if isinstance(session, AsyncSession):

@@ -13,6 +13,7 @@ from agentbay_async._bulk.delete_many import roll_back
 from agentbay_async._bulk.inputs import Inputs
 from agentbay_async._bulk.options import check_optional, copy_params
 from agentbay_async._bulk.worker_pool import WorkerPool
+from agentbay_async._lifecycle import unheld
 from agentbay_async._lifecycle.shielding import run_shielded
 from agentbay_async._sync.persistence import downloaded
 from agentbay_async.errors import ClosedError, InvalidArgumentError, RolledBackError
@@ -222,8 +223,10 @@ class CreateMany:
         run = self._start()
         async with aclosing(self._reporter.track(run)) as outcomes:
             async for outcome in outcomes:
-                if self.created is not None and outcome.error is None:
-                    self.created.append(outcome.session)
+                if outcome.error is None:
+                    unheld.discard(outcome.session.session_id)
+                    if self.created is not None:
+                        self.created.append(outcome.session)
                 yield outcome
                 if self._policy.is_unreachable(run.failed, run.inputs.size):
                     break
@@ -253,8 +256,11 @@ class CreateMany:
         if self._has_failed(run):
             return await run_shielded(self._rolled_back_result(run, ready))
         ready.sort(key=lambda outcome: outcome.index)
+        sessions = _sessions(ready)
+        for session in sessions:
+            unheld.discard(session.session_id)
         if self.created is not None:
-            self.created += _sessions(ready)
+            self.created += sessions
         return BulkResult(ready, run.seconds, run.left_over)
 
     def _has_failed(self, run: CreateRun) -> bool:

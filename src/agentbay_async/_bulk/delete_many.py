@@ -9,7 +9,9 @@ import attrs
 from agentbay_async import _check
 from agentbay_async._bulk.inputs import Inputs
 from agentbay_async._bulk.worker_pool import WorkerPool
+from agentbay_async._lifecycle import unheld
 from agentbay_async._lifecycle.deletion import delete_abandoned, log_abandoned
+from agentbay_async.config import LOCAL
 from agentbay_async.errors import ArgumentTypeError
 from agentbay_async.models.results import OperationResult
 from agentbay_async.session import AsyncSession
@@ -76,6 +78,8 @@ async def roll_back(api: Api, sessions: Sequence[AsyncSession], options: RunOpti
     """
     if not sessions:
         return []
+    if api.settings.endpoint != LOCAL:
+        unheld.add(api, [session.session_id for session in sessions])
     # Without the rate, which limits creates, and without the caller's deadline, which may be over.
     roll_back_options = attrs.evolve(
         options,

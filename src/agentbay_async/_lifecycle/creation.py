@@ -11,6 +11,7 @@ import os
 from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from agentbay_async._lifecycle import unheld
 from agentbay_async._lifecycle.deletion import delete_abandoned
 from agentbay_async._lifecycle.idempotency import Recovery
 from agentbay_async._lifecycle.processes import this_process
@@ -20,6 +21,7 @@ from agentbay_async._protocol import schema
 from agentbay_async._sync.persistence import SYNC_TIMEOUT, downloaded, persistence
 from agentbay_async._transport.access import remember_endpoint
 from agentbay_async._version import __version__
+from agentbay_async.config import LOCAL
 from agentbay_async.errors import AgentBayError, InvalidArgumentError, SessionError
 from agentbay_async.models.sessions import DEFAULT_LIFETIME
 
@@ -87,8 +89,14 @@ async def _create(api: Api, params: CreateSessionParams) -> CreatedSession:
     found = None
     if params.idempotency_key is not None:
         found = await Recovery(api, params.idempotency_key, own=False).find()
-    answer = found or await _send(api, request, params.idempotency_key)
+    if found is None:
+        with unheld.sending_create(api):
+            answer = await _send(api, request, params.idempotency_key)
+    else:
+        answer = found
     created = _parse(api, answer, request, own if found is None else None)
+    if created.new and api.settings.endpoint != LOCAL:
+        unheld.add(api, [created.session_id])
     if not created.new:
         await _take_over(api, created.session_id, own)
     if api.ledger is not None:
@@ -234,7 +242,10 @@ async def _wait_for_files(
         await wait_for_tasks(api, session_id, wanted, kind="download", timeout=SYNC_TIMEOUT)
     except AgentBayError as error:
         error.session_id = session_id
-        if not keep:
+        if keep:
+            # The caller learns its id from the error.
+            unheld.discard(session_id)
+        else:
             await run_shielded(_undo(api, created))
         raise
     except BaseException:

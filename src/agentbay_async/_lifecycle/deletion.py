@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from agentbay_async._lifecycle import unheld
 from agentbay_async._lifecycle.shielding import GRACE
 from agentbay_async._polling import poll
 from agentbay_async._protocol import schema
+from agentbay_async.config import LOCAL
 from agentbay_async.errors import AgentBayError, SessionNotFoundError
 from agentbay_async.models.sessions import SessionStatus
 
@@ -45,6 +47,7 @@ async def delete(api: Api, session_id: str, timeout: float, *, vital: bool = Fal
         await poll(is_gone, bool, clock=api.clock, timeout=timeout, what=what)
     except SessionNotFoundError as gone:
         request_id = gone.request_id
+    unheld.discard(session_id)
     if api.ledger is not None:
         api.ledger.deleted(session_id)
     await api.sockets.close(session_id)
@@ -62,6 +65,8 @@ async def delete_abandoned(api: Api, session_id: str, *, log: bool = True) -> Ag
         session_id: The session.
         log: Whether to log a failure; False for a caller that reports the error.
     """
+    if api.settings.endpoint != LOCAL:
+        unheld.add(api, [session_id])
     deadline = api.clock.monotonic() + GRACE
     rounds = iter(_ROUNDS)
     while (error := await _failure(api, session_id)) is not None:
@@ -84,6 +89,7 @@ async def _failure(api: Api, session_id: str) -> AgentBayError | None:
 
 def log_abandoned(api: Api, session_id: str, error: AgentBayError) -> None:
     """Warn that a session still exists although it should have been deleted."""
+    unheld.discard(session_id)
     ledger = (
         "; it is in the ledger, and `agentbay reap` deletes it" if api.ledger is not None else ""
     )

@@ -291,12 +291,6 @@ class BackgroundTasks:
         for future in done:
             if not future.cancelled() and (error := future.exception()) is not None:
                 logger.warning("a bulk run did not end well when its client was closed: %r", error)
-        if left := self._creates.get(loop):
-            logger.warning(
-                "%d creates had not ended when their client was closed; their sessions may cost"
-                " money, and `agentbay reap` deletes them once this process has ended",
-                left,
-            )
 
     async def _finish_scheduled(self, loop: AbstractEventLoop) -> None:
         for sleep in [task for task in self._sleeps if task.get_loop() is loop]:
