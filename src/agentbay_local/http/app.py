@@ -19,9 +19,8 @@ from agentbay_async._protocol import error_codes
 from agentbay_async._protocol.forms import decode_request
 from agentbay_local.actions import ROUTES
 from agentbay_local.http import control, direct_call, files, ports, websocket
-from agentbay_local.http.authorization import check_api_key
 from agentbay_local.http.error_responses import error_response
-from agentbay_local.http.middleware import Middleware, Reply, check_request
+from agentbay_local.http.middleware import Middleware, Reply, check_api_key, check_request
 from agentbay_local.protocol import answers
 from agentbay_local.protocol.errors import ApiError, missing
 from agentbay_local.testing.faults import Call

@@ -24,8 +24,8 @@ import attrs
 from aiohttp import web
 
 from agentbay_async._protocol import error_codes
-from agentbay_local.http.authorization import check_api_key
 from agentbay_local.http.error_responses import error_response
+from agentbay_local.http.middleware import check_api_key
 from agentbay_local.manual_clock import ManualClock
 from agentbay_local.protocol.errors import ApiError, invalid
 from agentbay_local.testing.fault_file import faults_from_text

@@ -12,9 +12,8 @@ from aiohttp import web
 from agentbay_async._protocol import error_codes
 from agentbay_async._protocol.codec import to_json
 from agentbay_local.actions.tools import call_tool
-from agentbay_local.http.authorization import check_session_token
 from agentbay_local.http.error_responses import direct_error_response
-from agentbay_local.http.middleware import Reply
+from agentbay_local.http.middleware import Reply, check_session_token
 from agentbay_local.protocol.errors import ApiError, invalid
 from agentbay_local.protocol.json import dump_json
 from agentbay_local.testing.faults import Call

@@ -1,4 +1,4 @@
-"""Middleware of every request: faults strike here, errors become answers, the journal is written.
+"""Middleware of every request: authorization, faults, errors as answers, and the journal.
 
 A handler returns a `Reply` or raises an `ApiError`. The middleware sends the reply, or whatever a
 fault makes of it.
@@ -7,6 +7,7 @@ fault makes of it.
 from __future__ import annotations
 
 import asyncio
+import hmac
 import logging
 import socket
 import struct
@@ -36,19 +37,30 @@ from agentbay_local.testing.fault_actions import (
     Truncate,
 )
 from agentbay_local.testing.journal import Entry, masked
-from agentbay_local.urls import FILE_PREFIX, PORT_PREFIX
+from agentbay_local.urls import FILE_PREFIX, PORT_PREFIX, TOKEN_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from aiohttp.typedefs import Handler as WebHandler
 
+    from agentbay_local.state import ServiceState
+    from agentbay_local.store import Session
     from agentbay_local.testing.faults import Call
     from agentbay_local.testing.instruments import Instruments
 
     Handler = Callable[[Effect | None], Awaitable["Reply"]]
 
-__all__ = ["BrokenOffError", "Middleware", "Reply", "check_request", "error_reply"]
+__all__ = [
+    "BrokenOffError",
+    "Middleware",
+    "Reply",
+    "authorize_session",
+    "check_api_key",
+    "check_request",
+    "check_session_token",
+    "error_reply",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -300,3 +312,37 @@ def _hang_up(request: web.Request, *, reset: bool) -> None:
         transport.abort()
     elif isinstance(transport, asyncio.Transport):
         transport.close()
+
+
+def check_api_key(authorization: str, api_key: bytes, http_status: int = 400) -> None:
+    """Check the value of an ``Authorization`` header or field.
+
+    Raises:
+        ApiError: It is not ``Bearer`` and the key.
+    """
+    scheme, _, given = authorization.partition(" ")
+    matches = hmac.compare_digest(given.strip().encode("utf-8", "replace"), api_key)
+    if not matches or scheme.lower() != "bearer":
+        raise ApiError(error_codes.NOT_LOGIN, "The API key is missing or wrong.", http_status)
+
+
+def authorize_session(state: ServiceState, request: web.Request) -> Session:
+    """Return the session in a request's path, if the token in its header opens that session.
+
+    Raises:
+        ApiError: The token does not belong to the session (401), or the session is released.
+    """
+    return state.session(check_session_token(state, request))
+
+
+def check_session_token(state: ServiceState, request: web.Request) -> str:
+    """Return the session id in a request's path, if the token in its header belongs to it.
+
+    Raises:
+        ApiError: The token does not belong to the session (401).
+    """
+    session_id = request.match_info["session"]
+    grant = state.signer.open("access", request.headers.get(TOKEN_HEADER, ""))
+    if grant is None or grant["session"] != session_id:
+        raise ApiError(error_codes.NOT_LOGIN, "The token of the session is missing or wrong.", 401)
+    return session_id

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import attrs
 from aiohttp import WSMsgType, web
 
-from agentbay_local.http.authorization import authorize_session
 from agentbay_local.http.error_responses import direct_error_response
+from agentbay_local.http.middleware import authorize_session
 from agentbay_local.protocol.errors import ApiError
 from agentbay_local.websocket.connection import Connection
 from agentbay_local.websocket.hub import Hub

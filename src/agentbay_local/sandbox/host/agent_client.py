@@ -164,7 +164,8 @@ class AgentClient:
             packet.close()
             self._disconnect(f"the session's agent is gone ({error.strerror})")
             return True
-        packet.close()
+        if packet.owned is not None:
+            packet.close()
         return True
 
     def _writable(self) -> None:
