@@ -205,6 +205,8 @@ class Server:
             # Bodies for ports and files pass through as they are, packed or not.
             auto_decompress=False,
             shutdown_timeout=1,
+            # A command ends when its client hangs up; `check_request` protects all other requests.
+            handler_cancellation=True,
         )
         await runner.setup()
         self._stack.push_async_callback(_bounded, runner.cleanup, "connections")

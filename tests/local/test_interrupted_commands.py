@@ -53,6 +53,33 @@ async def test_a_command_of_a_paused_session_says_so_at_once(api: Api) -> None:
     await api.sh(session, f"while {RUNS}; do sleep 0.02; done")
 
 
+async def test_a_command_ends_when_its_client_hangs_up(api: Api) -> None:
+    """Nothing of it is left in the session, which goes on."""
+    session = await api.session()
+    command = await long_command(api, session)
+    command.cancel()
+    await asyncio.wait([command])
+    await api.sh(session, f"while {RUNS}; do sleep 0.02; done")
+
+
+async def test_a_change_is_finished_when_its_client_hangs_up(rigged: Api) -> None:
+    """A release under way is not cut off in the middle."""
+    transitions, journal = rigged.service.transitions, rigged.service.journal
+    transitions.manual("delete")
+    session = await rigged.session()
+    release = asyncio.create_task(rigged.call("ReleaseMcpSession", SessionId=session))
+    await rigged.reached(session, "DELETING")
+    release.cancel()
+    await asyncio.wait([release])
+    assert transitions.finish("delete") == 1
+    await rigged.reached(session, "FINISH")
+
+    async def recorded() -> list[str]:
+        return [entry.code for entry in journal if entry.action == "ReleaseMcpSession"]
+
+    assert await rigged.until(recorded) == ["ok"]
+
+
 def test_unfinished_files_of_clients_are_not_selected() -> None:
     """Whether at the top or below a directory; similar names are ordinary files."""
     selected = Selection(SyncPolicy())

@@ -15,12 +15,18 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
-from agentbay_async._protocol import error_codes
+from agentbay_async._protocol import error_codes, schema
 from agentbay_async._protocol.forms import decode_request
 from agentbay_local.actions import ROUTES
 from agentbay_local.http import control, direct_call, files, ports, websocket
 from agentbay_local.http.error_responses import error_response
-from agentbay_local.http.middleware import Middleware, Reply, check_api_key, check_request
+from agentbay_local.http.middleware import (
+    Middleware,
+    Reply,
+    check_api_key,
+    check_request,
+    end_with_client,
+)
 from agentbay_local.protocol import answers
 from agentbay_local.protocol.errors import ApiError, missing
 from agentbay_local.testing.faults import Call
@@ -86,6 +92,8 @@ class _Actions:
         headers = request.headers
         authorization = fields.pop("Authorization", "") or headers.get("Authorization", "")
         name = fields.get("Action") or headers.get("x-acs-action") or ""
+        if name == schema.CallMcpTool.ACTION:
+            end_with_client(fields.get("Name"))
         handle = partial(self._handle, name, fields, authorization)
         return await self._middleware.respond(request, Call(name, fields), handle)
 

@@ -13,7 +13,7 @@ from agentbay_async._protocol import error_codes
 from agentbay_async._protocol.codec import to_json
 from agentbay_local.actions.tools import call_tool
 from agentbay_local.http.error_responses import direct_error_response
-from agentbay_local.http.middleware import Reply, check_session_token
+from agentbay_local.http.middleware import Reply, check_session_token, end_with_client
 from agentbay_local.protocol.errors import ApiError, invalid
 from agentbay_local.protocol.json import dump_json
 from agentbay_local.testing.faults import Call
@@ -50,6 +50,7 @@ class _DirectCalls:
         except ApiError as error:
             return direct_error_response(error)
         tool = document.get("tool")
+        end_with_client(tool)
         form = {"SessionId": session.id, "Name": tool if isinstance(tool, str) else ""}
         return await self.middleware.respond(
             request,

@@ -13,8 +13,9 @@ import socket
 import struct
 import time
 from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from aiohttp import web
@@ -40,7 +41,7 @@ from agentbay_local.testing.journal import Entry, masked
 from agentbay_local.urls import FILE_PREFIX, PORT_PREFIX, TOKEN_HEADER
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
     from aiohttp.typedefs import Handler as WebHandler
 
@@ -59,12 +60,17 @@ __all__ = [
     "check_api_key",
     "check_request",
     "check_session_token",
+    "end_with_client",
     "error_reply",
 ]
 
 _log = logging.getLogger(__name__)
 
 _FAULTS_OF_STREAMS = (Delay, Drop, Fail, Throttle, Truncate)
+_ends_with_client: ContextVar[asyncio.Event] = ContextVar("ends_with_client")
+# asyncio keeps only weak references to tasks.
+_running: set[asyncio.Task[web.StreamResponse]] = set()
+
 _FAULTS = (*_FAULTS_OF_STREAMS, ExpireToken, Garbage, Slow)
 
 
@@ -112,6 +118,45 @@ async def check_request(request: web.Request, handler: WebHandler) -> web.Stream
         (PORT_PREFIX, FILE_PREFIX)
     ):
         return error_response(invalid("The body", "is compressed; send it uncompressed."))
+    return await _outlive_client(request, _answer_whole(request, handler))
+
+
+async def _outlive_client(
+    request: web.Request, work: Coroutine[Any, Any, web.StreamResponse]
+) -> web.StreamResponse:
+    """Finish a request whose client hangs up, unless it says `end_with_client`.
+
+    The server cancels handlers then. A change that has begun must not stop in the middle; a command
+    whose output nobody can get any more must.
+    """
+    ends_with_client = asyncio.Event()
+    _ends_with_client.set(ends_with_client)
+    task = asyncio.ensure_future(work)
+    _running.add(task)
+    task.add_done_callback(_forget)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        is_stopping = request.transport is not None
+        if is_stopping or ends_with_client.is_set():
+            task.cancel()
+            await asyncio.wait([task])
+        raise
+
+
+def end_with_client(tool: object) -> None:
+    """Let the current call of a tool that runs programs end when its client hangs up."""
+    if tool in ("shell", "run_code"):
+        _ends_with_client.get().set()
+
+
+def _forget(task: asyncio.Task[web.StreamResponse]) -> None:
+    _running.discard(task)
+    if not task.cancelled() and task.exception() is not None:
+        _log.debug("a request failed", exc_info=task.exception())
+
+
+async def _answer_whole(request: web.Request, handler: WebHandler) -> web.StreamResponse:
     try:
         return await handler(request)
     except web.RequestPayloadError:
