@@ -180,16 +180,6 @@ class AsyncAgentBay:
             params: Its parameters. Default: the service's defaults, with a lifetime of
                 :data:`~agentbay_async.models.sessions.DEFAULT_LIFETIME`.
         """
-        session, request_id = await self._create(params)
-        unheld.discard(session.session_id)
-        return SessionResult.ok(session, request_id)
-
-    @returns_result(SessionResult)
-    async def _create_unheld(self, params: CreateSessionParams) -> SessionResult[AsyncSession]:
-        """Create a session of a bulk run, which hands it to the caller later."""
-        return SessionResult.ok(*await self._create(params))
-
-    async def _create(self, params: CreateSessionParams | None) -> tuple[AsyncSession, str]:
         params = CreateSessionParams() if params is None else params
         if not isinstance(params, CreateSessionParams):
             raise ArgumentTypeError(
@@ -207,7 +197,8 @@ class AsyncAgentBay:
             created.reserved,
             created.ends,
         )
-        return session, created.request_id
+        unheld.sessions.pop(created.session_id, None)
+        return SessionResult.ok(session, created.request_id)
 
     @asynccontextmanager
     async def session(
@@ -413,7 +404,7 @@ class AsyncAgentBay:
         return AsyncBulkCreation(
             create_many(
                 self._api,
-                self._create_unheld,
+                self.create,
                 params,
                 count,
                 RunLimits(max_concurrency, rate, burst, deadline, each_deadline),
@@ -567,9 +558,7 @@ class AsyncAgentBay:
         )
         reuse_options = _ReuseOptions(reuse=reuse, reset=reset, healthy=healthy, retries=retries)
         if engine is None:
-            return map_sessions(
-                self._api, self._create_unheld, *arguments, **reuse_options
-            ).iterate()
+            return map_sessions(self._api, self.create, *arguments, **reuse_options).iterate()
         from agentbay_async._bulk.distributed.distributed_map import distributed_map
 
         return distributed_map(

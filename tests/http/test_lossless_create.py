@@ -18,6 +18,7 @@ from agentbay_async import (
     RetryPolicy,
     ServiceError,
 )
+from agentbay_async._lifecycle import unheld
 
 if TYPE_CHECKING:
     from tests.conftest import InstantClock
@@ -283,3 +284,14 @@ async def test_the_look_up_has_a_time_limit(
     assert isinstance((await bays().create()).error, ServiceError)
     assert clock.now - began < 60
     assert scripted.actions.count("CreateMcpSession") == 4
+
+
+async def test_a_create_with_an_answer_is_not_counted_as_cut_off(
+    bay: AsyncAgentBay, scripted: Script
+) -> None:
+    """Its caller has the session, or an error that says whether there may be one."""
+    scripted.fail("CreateMcpSession", "InvalidParameter")
+    scripted.ok("CreateMcpSession", {"SessionId": "s-1", "Success": True})
+    assert not (await bay.create()).success
+    assert (await bay.create()).success
+    assert bay._api not in {*unheld.creates.values(), *unheld.sessions.values()}

@@ -198,7 +198,7 @@ class CreateMany:
             from asyncio import Semaphore
 
             self._downloads = Semaphore(self._max_starting)
-        create = self._create if self._downloads is None else self._create_limited
+        create = self._create_unheld if self._downloads is None else self._create_limited
         api = self._api
         return WorkerPool(
             self._inputs, create, self._roll_back, self._options, api.clock, api.background
@@ -207,9 +207,16 @@ class CreateMany:
     async def _create_limited(self, params: CreateSessionParams) -> SessionResult[AsyncSession]:
         # A session without files to download runs as soon as the service accepts it.
         if self._downloads is None or not downloaded(params.context_syncs):
-            return await self._create(params)
+            return await self._create_unheld(params)
         async with self._downloads:
-            return await self._create(params)
+            return await self._create_unheld(params)
+
+    async def _create_unheld(self, params: CreateSessionParams) -> SessionResult[AsyncSession]:
+        # The caller gets the session later, with its outcome.
+        result = await self._create(params)
+        if result.success and params.idempotency_key is None:
+            unheld.add(self._api, result.session.session_id)
+        return result
 
     async def _roll_back(self, sessions: Sequence[AsyncSession]) -> list[str]:
         return await roll_back(self._api, sessions, self._options)
@@ -224,7 +231,7 @@ class CreateMany:
         async with aclosing(self._reporter.track(run)) as outcomes:
             async for outcome in outcomes:
                 if outcome.error is None:
-                    unheld.discard(outcome.session.session_id)
+                    unheld.sessions.pop(outcome.session.session_id, None)
                     if self.created is not None:
                         self.created.append(outcome.session)
                 yield outcome
@@ -258,7 +265,7 @@ class CreateMany:
         ready.sort(key=lambda outcome: outcome.index)
         sessions = _sessions(ready)
         for session in sessions:
-            unheld.discard(session.session_id)
+            unheld.sessions.pop(session.session_id, None)
         if self.created is not None:
             self.created += sessions
         return BulkResult(ready, run.seconds, run.left_over)

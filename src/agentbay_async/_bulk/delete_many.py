@@ -79,7 +79,7 @@ async def roll_back(api: Api, sessions: Sequence[AsyncSession], options: RunOpti
     if not sessions:
         return []
     if api.settings.endpoint != LOCAL:
-        unheld.add(api, [session.session_id for session in sessions])
+        unheld.sessions.update((session.session_id, api) for session in sessions)
     # Without the rate, which limits creates, and without the caller's deadline, which may be over.
     roll_back_options = attrs.evolve(
         options,

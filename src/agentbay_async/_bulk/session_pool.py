@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from agentbay_async._bulk.worker_pool import RETRY_PAUSE
+from agentbay_async._lifecycle import unheld
 from agentbay_async._lifecycle.deletion import delete_abandoned
 from agentbay_async._lifecycle.shielding import run_shielded
 from agentbay_async.errors import AgentBayError, SessionNotFoundError, ThrottledError
@@ -87,7 +88,9 @@ class SessionPool:
         while True:
             result = await self._create()
             if not isinstance(result.error, ThrottledError) or self._clock.monotonic() >= until:
-                return result.session
+                session = result.session
+                unheld.add(session._api, session.session_id)
+                return session
             await self._clock.sleep(RETRY_PAUSE)
 
     async def release(self, session: AsyncSession, *, usable: bool) -> None:

@@ -90,13 +90,21 @@ async def _create(api: Api, params: CreateSessionParams) -> CreatedSession:
     if params.idempotency_key is not None:
         found = await Recovery(api, params.idempotency_key, own=False).find()
     if found is None:
-        with unheld.sending_create(api):
+        # A create that is cut off here stays counted: only its answer has the id of the session.
+        token = object()
+        unheld.creates[token] = api
+        try:
             answer = await _send(api, request, params.idempotency_key)
+        except AgentBayError:
+            # The error tells the caller whether there may be a session.
+            unheld.creates.pop(token, None)
+            raise
+        unheld.creates.pop(token, None)
     else:
         answer = found
     created = _parse(api, answer, request, own if found is None else None)
     if created.new and api.settings.endpoint != LOCAL:
-        unheld.add(api, [created.session_id])
+        unheld.sessions[created.session_id] = api
     if not created.new:
         await _take_over(api, created.session_id, own)
     if api.ledger is not None:
@@ -244,7 +252,7 @@ async def _wait_for_files(
         error.session_id = session_id
         if keep:
             # The caller learns its id from the error.
-            unheld.discard(session_id)
+            unheld.sessions.pop(session_id, None)
         else:
             await run_shielded(_undo(api, created))
         raise

@@ -47,7 +47,7 @@ async def delete(api: Api, session_id: str, timeout: float, *, vital: bool = Fal
         await poll(is_gone, bool, clock=api.clock, timeout=timeout, what=what)
     except SessionNotFoundError as gone:
         request_id = gone.request_id
-    unheld.discard(session_id)
+    unheld.sessions.pop(session_id, None)
     if api.ledger is not None:
         api.ledger.deleted(session_id)
     await api.sockets.close(session_id)
@@ -66,7 +66,7 @@ async def delete_abandoned(api: Api, session_id: str, *, log: bool = True) -> Ag
         log: Whether to log a failure; False for a caller that reports the error.
     """
     if api.settings.endpoint != LOCAL:
-        unheld.add(api, [session_id])
+        unheld.sessions[session_id] = api
     deadline = api.clock.monotonic() + GRACE
     rounds = iter(_ROUNDS)
     while (error := await _failure(api, session_id)) is not None:
@@ -89,7 +89,7 @@ async def _failure(api: Api, session_id: str) -> AgentBayError | None:
 
 def log_abandoned(api: Api, session_id: str, error: AgentBayError) -> None:
     """Warn that a session still exists although it should have been deleted."""
-    unheld.discard(session_id)
+    unheld.sessions.pop(session_id, None)
     ledger = (
         "; it is in the ledger, and `agentbay reap` deletes it" if api.ledger is not None else ""
     )

@@ -10,63 +10,46 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from agentbay_async._lifecycle.processes import this_process
 from agentbay_async._lifecycle.reserved_labels import RUN
-from agentbay_async.errors import AgentBayError
+from agentbay_async.config import LOCAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from agentbay_async._api import Api
 
 logger = logging.getLogger("agentbay")
 
-# Each operation on these is atomic: clients of several threads share them.
-_sessions: dict[str, Api] = {}
-_creates: dict[object, Api] = {}
+# Plain dictionaries: every create changes them, and clients of several threads share them. Each
+# operation on them is atomic.
+
+#: The client's API of each unheld session, by the session's id.
+sessions: dict[str, Api] = {}
+#: The creates whose answer is not here yet, so that the ids of their sessions are unknown.
+creates: dict[object, Api] = {}
 
 
-@contextmanager
-def sending_create(api: Api) -> Iterator[None]:
-    """Count a create that is cut off in this block: nobody knows the id of its session."""
-    token = object()
-    _creates[token] = api
-    try:
-        yield
-    except AgentBayError:
-        # The caller learns from the error whether there may be a session.
-        _creates.pop(token, None)
-        raise
-    _creates.pop(token, None)
-
-
-def add(api: Api, session_ids: Iterable[str]) -> None:
-    """Record sessions that no caller has."""
-    _sessions.update(dict.fromkeys(session_ids, api))
-
-
-def discard(session_id: str) -> None:
-    """Forget a session: a caller has it, or it is deleted, or its user was warned of it."""
-    _sessions.pop(session_id, None)
+def add(api: Api, session_id: str) -> None:
+    """Record a session that no caller has, unless it ends with this process."""
+    if api.settings.endpoint != LOCAL:
+        sessions[session_id] = api
 
 
 def warn_of_unheld(api: Api | None = None) -> None:
     """Name all unheld sessions in one warning, those of one client or of all, and forget them."""
-    sessions = [one for one, owner in list(_sessions.items()) if api is None or owner is api]
-    creates = [one for one, owner in list(_creates.items()) if api is None or owner is api]
-    for session_id in sessions:
-        _sessions.pop(session_id, None)
-    for create in creates:
-        _creates.pop(create, None)
+    ids = [one for one, owner in list(sessions.items()) if api is None or owner is api]
+    cut_off = [one for one, owner in list(creates.items()) if api is None or owner is api]
+    for session_id in ids:
+        sessions.pop(session_id, None)
+    for create in cut_off:
+        creates.pop(create, None)
     found = []
-    if sessions:
-        found.append(f"{len(sessions)} sessions that could not be deleted: {', '.join(sessions)}")
-    if creates:
+    if ids:
+        found.append(f"{len(ids)} sessions that could not be deleted: {', '.join(ids)}")
+    if cut_off:
         label = f"{RUN}={this_process().run}"
-        found.append(f"the sessions of {len(creates)} creates that were cut off (label {label})")
+        found.append(f"the sessions of {len(cut_off)} creates that were cut off (label {label})")
     if found:
         logger.warning(
             "these may still exist and cost money: %s; `agentbay reap` deletes them once this"
@@ -77,8 +60,8 @@ def warn_of_unheld(api: Api | None = None) -> None:
 
 def _forget() -> None:
     # A forked child has none of the calls of its parent, which still deletes its sessions.
-    _sessions.clear()
-    _creates.clear()
+    sessions.clear()
+    creates.clear()
 
 
 atexit.register(warn_of_unheld)
