@@ -39,7 +39,7 @@ async def test_timeout_beside_max_runtime_is_minutes(timed: Api, clock: ManualCl
 
 @pytest.mark.parametrize("action", ["RefreshSessionIdleTime", "CallMcpTool"])
 async def test_use_restarts_the_idle_time(timed: Api, clock: ManualClock, action: str) -> None:
-    """Keep-alives and tool calls do; a look-up does not."""
+    """Keep-alive requests and tool calls do; a look-up does not."""
     session = await timed.session(Timeout=60)
     await clock.aadvance(50)
     await timed.ok(action, SessionId=session, Name="shell", Args={"command": "true"})

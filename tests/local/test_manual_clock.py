@@ -174,7 +174,7 @@ def _sync(context_id: str) -> Any:
 
 @pytest.mark.parametrize("busy", [True, False])
 async def test_a_session_that_is_kept_alive_outlives_its_idle_time(busy: bool) -> None:
-    """Keep-alives are sent on time although the clock is moved far at once."""
+    """Keep-alive requests are sent on time although the clock is moved far at once."""
     clock = ManualClock()
     async with LocalService(clock=clock, isolation="none") as service, client(service) as bay:
         session = (await bay.create(CreateSessionParams(idle_release_timeout=60))).unwrap()
