@@ -206,8 +206,8 @@ def _definitions(value: object) -> list[object]:
             value = value.func
         elif ismethod(value):
             value = value.__func__
-        elif hasattr(value, "__wrapped__"):
-            value = value.__wrapped__
+        elif (wrapped := getattr(value, "__wrapped__", None)) is not None:
+            value = wrapped
         elif isfunction(value) or isclass(value) or not callable(value):
             break
         else:
