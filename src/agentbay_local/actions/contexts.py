@@ -91,7 +91,13 @@ async def delete(state: ServiceState, request: schema.DeleteContext) -> Answer:
         message = f"The context {context.name!r} is in use by a session; release it first."
         raise context_error(error_codes.CONTEXT_IN_USE, message)
     state.store.contexts.remove(context.id)
-    state.background.launch(state.files.remove(context.id), f"remove context {context.id}")
+    removal = state.files.remove(context.id)
+    if state.store.is_in_memory:
+        # On a full disk, only the removal makes the room that this change needs to last.
+        await removal
+        state.store.move_to_file()
+    else:
+        state.background.launch(removal, f"remove context {context.id}")
     return Answer()
 
 

@@ -187,8 +187,15 @@ class Database:
             "%s The rows are kept in memory until there is room.", StateFullError(self._path)
         )
 
-    def _move_to_file(self) -> None:
-        """Write the rows back, if there is room again."""
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether changes are lost if the service ends before there is room."""
+        return self._in_memory
+
+    def move_to_file(self) -> None:
+        """Write rows that are kept in memory back to the file, if there is room again."""
+        if not self._in_memory:
+            return
         memory, size = self._connection, self.execute("PRAGMA page_count").fetchone()[0] * 4096
         if self._ballast is None or self._ballast.free_space() < _NEEDED + 2 * size:
             return
@@ -261,8 +268,7 @@ class Database:
         Raises:
             StateFullError: The disk is full, and the ballast is used up.
         """
-        if self._in_memory:
-            self._move_to_file()
+        self.move_to_file()
         if self._ballast is not None:
             self._ballast.adjust()
         self._inside = True
@@ -329,6 +335,7 @@ class Database:
 
     def close(self) -> None:
         """Close the connection."""
+        self.move_to_file()
         if self._in_memory:
-            self._move_to_file()
+            _log.error("%s The last changes of the rows are lost.", StateFullError(self._path))
         self._connection.close()

@@ -51,6 +51,15 @@ class Store:
         database = Database(path)
         return cls(database, Sessions(database), Contexts(database), Bindings(database))
 
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether the disk is full, and changes are lost if the service ends before it has room."""
+        return self._database.is_in_memory
+
+    def move_to_file(self) -> None:
+        """Write rows that are kept in memory back to the file, if there is room again."""
+        self._database.move_to_file()
+
     def wipe(self) -> None:
         """Delete every row."""
         self._database.wipe()
