@@ -24,6 +24,7 @@ def chaos(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         del sys.modules[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_nothing_is_lost_when_everything_goes_wrong(chaos: Any, seed: int) -> None:
     """No session leaked or doubled, no byte or label lost, nothing hung, every error typed."""

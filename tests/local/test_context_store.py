@@ -185,6 +185,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 async def test_a_kill_at_any_moment_leaves_a_complete_version(
     files: ContextStore, tmp_path: Path
 ) -> None:

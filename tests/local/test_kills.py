@@ -223,6 +223,7 @@ async def gone(*words: str) -> None:
         await asyncio.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(SEED, SEED + SERIES))
 async def test_nothing_is_lost_and_nothing_left_when_the_service_is_killed(
     api: Api, springboard: Springboard, tmp_path: Path, sandboxed: None, seed: int

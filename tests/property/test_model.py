@@ -301,6 +301,7 @@ def service() -> Iterator[LocalService]:
         yield running
 
 
+@pytest.mark.slow
 def test_client_and_service_agree_with_the_model(
     service: LocalService, monkeypatch: pytest.MonkeyPatch
 ) -> None:

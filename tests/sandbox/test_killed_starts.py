@@ -135,6 +135,7 @@ def services() -> Iterator[Services]:
     one.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", list(Isolation), ids=lambda level: str(level.value))
 def test_service_killed_at_any_moment_of_a_start_leaves_no_process(
     request: pytest.FixtureRequest, services: Services, tmp_path: Path, level: Isolation

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import pytest
+
 from agentbay_local.sandbox.host.removal import remove_tree
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ async def test_everything_inside_is_removed(tmp_path: Path) -> None:
     assert (tmp_path / "kept/f").exists()
 
 
+@pytest.mark.slow
 async def test_tree_deeper_than_any_path_is_removed(tmp_path: Path) -> None:
     """Neither the length of paths nor the depth of the stack limits it."""
     place = os.open(tmp_path, os.O_DIRECTORY)
