@@ -67,6 +67,7 @@ class _ProbeThread(threading.Thread):
             self._connection.request("GET", "/healthz")
             self._connection.getresponse().read()
             self.seconds.append(time.perf_counter() - began)
+            # The sampling interval: without it the probe itself would load the service.
             time.sleep(_INTERVAL)
 
 

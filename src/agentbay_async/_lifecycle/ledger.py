@@ -242,6 +242,7 @@ def compact(path: Path, now: float) -> None:
 def _wait_for_lock(lock: int) -> bool:
     """Wait until a compaction is over; return False if it takes too long."""
     for _ in range(_LOCK_ATTEMPTS - 1):
+        # Blocks the loop on purpose: a compaction takes milliseconds, and a thread costs more.
         time.sleep(_LOCK_PAUSE)
         if _lock(lock, shared=True):
             return True

@@ -1,8 +1,8 @@
 """The client of a session's agent, over a socket.
 
-Requests carry an id, so many can be pending at once. Answers are not trusted, because a session may
-have taken its agent over: sizes, types and descriptors are checked, every wait has a deadline, and
-the first malformed packet ends the connection.
+Each request has an id, so that several can wait for answers at the same time. Answers are not
+trusted, because a session may control its agent: sizes, types and descriptors are checked, every
+wait has a deadline, and the first malformed packet ends the connection.
 
 A packet is one JSON object, with descriptors beside it; `agentbay_local.sandbox.inside.wire`
 describes the format.
