@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 pytest_plugins = ["leftovers", "skip_list"]
+
+# A shell lets its background jobs ignore Ctrl-C. The child processes that the tests interrupt would
+# inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A shared machine may stand still for a moment: no example has a time limit, the whole run has.
 # ``FUZZ_RUNS=5000`` tries longer than the suite has time for, and something else on each run; the

@@ -28,9 +28,6 @@ from agentbay._call import BlockingFuture, Call
 from agentbay._lasting import BlockingContext, BlockingIterator
 from agentbay_async.errors import BlockingCallError, BlockingCallInAsyncContext, ClosedError
 
-# A shell lets background jobs ignore Ctrl-C, and their children inherit that.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-
 if LOOP == "asyncio":
     sys.modules["uvloop"] = None
 
