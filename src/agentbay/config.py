@@ -21,6 +21,10 @@ ledger                 ``AGENTBAY_LEDGER``        a file of this host
 
 A region decides over an endpoint when both come from the same place, as in the official client. The
 endpoint ``"local"`` stands for a local service inside this process, and needs no key.
+
+Arguments, the environment and the profile are the user's own. An ``.env`` file may have come with a
+stranger's project, so an endpoint or region in it is used only with the key of the same file.
+Otherwise the file could send the user's key to any host.
 """
 
 from __future__ import annotations
@@ -33,6 +37,7 @@ from agentbay_async.config import DEFAULT_TIMEOUT as DEFAULT_TIMEOUT
 from agentbay_async.config import LOCAL as LOCAL
 from agentbay_async.config import Config as Config
 from agentbay_async.config import Settings as Settings
+from agentbay_async.config import Source as Source
 from agentbay_async.config import environment_file as environment_file
 from agentbay_async.config import find_ledger as find_ledger
 from agentbay_async.config import profile_file as profile_file

@@ -18,13 +18,18 @@ ledger                 ``AGENTBAY_LEDGER``        a file of this host
 
 A region decides over an endpoint when both come from the same place, as in the official client. The
 endpoint ``"local"`` stands for a local service inside this process, and needs no key.
+
+Arguments, the environment and the profile are the user's own. An ``.env`` file may have come with a
+stranger's project, so an endpoint or region in it is used only with the key of the same file.
+Otherwise the file could send the user's key to any host.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 import attrs
@@ -53,6 +58,8 @@ _PROFILE_KEYS = {
     "region_id": "AGENTBAY_REGION_ID",
     "timeout_ms": "AGENTBAY_TIMEOUT_MS",
 }
+# Each region is a part of a host name.
+_REGION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\Z")
 _SPECIAL_HOSTS = {"pre-ap-southeast-1": "wuyingai-pre.ap-southeast-1.aliyuncs.com"}
 
 
@@ -84,6 +91,8 @@ class Config:
             is nothing to move.
         task_listing_timeout: Seconds within which the service lists the task of a sync that it
             accepted. Default 5.
+        allow_http: Whether the endpoint may be ``http://`` on another host, where everyone on the
+            way can read the key. ``http://`` on this host is always allowed.
 
     Example:
         >>> Config(endpoint="local").endpoint
@@ -103,6 +112,7 @@ class Config:
     reserved_labels: bool = True
     strict_sync: bool = False
     task_listing_timeout: float | None = None
+    allow_http: bool = False
 
 
 @attrs.frozen
@@ -163,10 +173,12 @@ def resolve(
     config = config or Config()
     environ = os.environ if environ is None else environ
     lookup = _Lookup(environ, env_file)
-    region, url = _region_and_endpoint(region_id, endpoint, config, lookup)
+    service = _service(region_id, endpoint, config, lookup)
+    region, url = _checked_pair(service)
+    _check_encryption(url, _check.boolean(config.allow_http, "allow_http"))
     return Settings(
         endpoint=url,
-        api_key="" if url == LOCAL else _key(api_key, lookup),
+        api_key="" if url == LOCAL else _key(api_key, lookup, service.file),
         region_id=region.removeprefix("pre-"),
         timeout=_timeout(timeout, config, lookup),
         deadline=_check.seconds(
@@ -192,58 +204,132 @@ def resolve(
     )
 
 
+class Source(NamedTuple):
+    """The settings of one source; `path` is its ``.env`` file, or ``None`` for other sources."""
+
+    path: Path | None
+    variables: Mapping[str, str]
+
+
+class _Found(NamedTuple):
+    """A setting, and the ``.env`` file that has it, or ``None`` if a source of the user has it."""
+
+    value: str
+    file: Path | None
+
+
+class _Service(NamedTuple):
+    """A region or an endpoint, and the ``.env`` file that names them, or ``None``."""
+
+    region: str | None
+    endpoint: str | None
+    file: Path | None = None
+
+
 class _Lookup:
     """Settings of the environment, then ``.env``, then the profile. Files are read when needed."""
 
     def __init__(self, environ: Mapping[str, str], env_file: str | os.PathLike[str] | None) -> None:
         self._environ = environ
         self._env_file = env_file
-        self._sources: list[Mapping[str, str]] | None = None
+        self._sources: list[Source] | None = None
 
-    def sources(self) -> list[Mapping[str, str]]:
+    def _all(self) -> list[Source]:
         if self._sources is None:
             file = environment_file(self._env_file)
-            profile = self._environ.get("AGENTBAY_PROFILE") or file.get("AGENTBAY_PROFILE")
-            self._sources = [self._environ, file, profile_file(profile, self._environ)]
+            profile = self._environ.get("AGENTBAY_PROFILE") or file.variables.get(
+                "AGENTBAY_PROFILE"
+            )
+            self._sources = [
+                Source(None, self._environ),
+                file,
+                Source(None, profile_file(profile, self._environ)),
+            ]
         return self._sources
+
+    def find(self, variable: str) -> _Found:
+        """Return the first value that is not blank; the value is ``""`` if there is none."""
+        # The usual case reads no file.
+        if value := self._environ.get(variable, "").strip():
+            return _Found(value, None)
+        for source in self._all():
+            if value := source.variables.get(variable, "").strip():
+                return _Found(value, source.path)
+        return _Found("", None)
 
     def get(self, variable: str) -> str:
         """Return the first value that is not blank, or ``""``."""
-        if value := self._environ.get(variable, "").strip():
-            return value
-        return next((v for p in self.sources() if (v := p.get(variable, "").strip())), "")
+        return self.find(variable).value
+
+    def service(self) -> _Service:
+        """Return the region and endpoint of the first source that has one of them."""
+        for source in self._all():
+            region = source.variables.get("AGENTBAY_REGION_ID", "").strip()
+            endpoint = source.variables.get("AGENTBAY_ENDPOINT", "").strip()
+            if region or endpoint:
+                return _Service(region or None, endpoint or None, source.path)
+        return _Service(DEFAULT_REGION, None)
 
 
-def _region_and_endpoint(
+def _service(
     region_id: str | None, endpoint: str | None, config: Config, lookup: _Lookup
-) -> tuple[str, str]:
+) -> _Service:
     for region, url in ((region_id, endpoint), (config.region_id, config.endpoint)):
         if region is not None or url is not None:
-            return _checked_pair(region, url)
-    for source in lookup.sources():
-        region = source.get("AGENTBAY_REGION_ID", "").strip()
-        url = source.get("AGENTBAY_ENDPOINT", "").strip()
-        if region or url:
-            return _checked_pair(region or None, url or None)
-    return _checked_pair(DEFAULT_REGION, None)
+            return _Service(region, url)
+    return lookup.service()
 
 
-def _checked_pair(region: str | None, endpoint: str | None) -> tuple[str, str]:
-    if region is None:
-        url = _check.text(endpoint, "endpoint").strip()
+def _checked_pair(service: _Service) -> tuple[str, str]:
+    if service.region is None:
+        url = _check.text(service.endpoint, "endpoint").strip()
         return DEFAULT_REGION, url if url == LOCAL else url_of_endpoint(url)
-    region = _check.identifier(region, "region_id")
+    region = _check.identifier(service.region, "region_id")
+    if not _REGION.match(region):
+        raise ConfigurationError(
+            f"region_id must be letters, digits and hyphens, such as 'cn-hangzhou', not {region!r}"
+        )
     return region, url_of_region(region)
 
 
-def _key(api_key: str | None, lookup: _Lookup) -> str:
+def _check_encryption(url: str, allow_http: bool) -> None:
+    if allow_http or not url.startswith("http:") or _is_loopback(urlsplit(url).hostname or ""):
+        return
+    raise ConfigurationError(
+        f"endpoint {url!r} would send the API key over the network without encryption",
+        hint="Use https://, or pass Config(allow_http=True) on a network that you trust.",
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    from ipaddress import ip_address
+
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _key(api_key: str | None, lookup: _Lookup, endpoint_file: Path | None) -> str:
+    """Return the key; `endpoint_file` is the ``.env`` file that names the endpoint."""
     if api_key is not None and not isinstance(api_key, str):
         raise ArgumentTypeError(f"api_key must be a str, not {type(api_key).__name__}")
-    key = (api_key or "").strip() or lookup.get("AGENTBAY_API_KEY")
+    key, file = (api_key or "").strip(), None
+    if not key:
+        key, file = lookup.find("AGENTBAY_API_KEY")
     if not key:
         raise ConfigurationError(
             "there is no API key",
             hint='Pass api_key=..., set AGENTBAY_API_KEY, or use endpoint="local".',
+        )
+    if endpoint_file is not None and file != endpoint_file:
+        raise ConfigurationError(
+            f"{str(endpoint_file)!r} names the endpoint or region, and the API key comes from"
+            " elsewhere; a file that came with a project must not decide where your key is sent",
+            hint="Put AGENTBAY_API_KEY into that file too, or set the endpoint yourself: as an"
+            " argument, in the environment or in your profile.",
         )
     if not key.isascii() or not key.isprintable():
         raise ConfigurationError("api_key must consist of printable ASCII characters")
@@ -361,8 +447,8 @@ def _shown(endpoint: str) -> str:
     return repr(endpoint.rpartition("@")[2].partition("?")[0].partition("#")[0])
 
 
-def environment_file(path: str | os.PathLike[str] | None) -> dict[str, str]:
-    """Return the variables of an ``.env`` file.
+def environment_file(path: str | os.PathLike[str] | None) -> Source:
+    """Read an ``.env`` file.
 
     Args:
         path: The file; ``None`` takes the first ``.env`` from the working directory upward.
@@ -372,15 +458,16 @@ def environment_file(path: str | os.PathLike[str] | None) -> dict[str, str]:
     """
     file = Path(path) if path is not None else _nearest(".env")
     if file is None:
-        return {}
+        return Source(None, {})
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         if path is None:
             # Found by a search and not named by the user, so an unreadable file is no error.
-            return {}
+            return Source(None, {})
         raise ConfigurationError(f"env_file {str(file)!r} cannot be read: {error}") from error
-    return dict(pair for line in lines if (pair := _assignment(line)) is not None)
+    pairs = [pair for line in lines if (pair := _assignment(line)) is not None]
+    return Source(file, dict(pairs))
 
 
 def _nearest(name: str) -> Path | None:

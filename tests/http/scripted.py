@@ -40,7 +40,7 @@ class Script(MockTransport):
 
     def __init__(self) -> None:
         super().__init__(self._answer)
-        self.endpoint = "http://scripted.test"
+        self.endpoint = "https://scripted.test"
         self.ports: set[int] = set()
         self.blob: BlobHandler | None = None
         self._handlers: dict[str, deque[Handler]] = defaultdict(deque)

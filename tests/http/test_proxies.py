@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agentbay_async import ConnectionFailedError, RetryPolicy
+from agentbay_async import Config, ConnectionFailedError, RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -52,7 +52,8 @@ async def test_requests_go_through_the_proxy(
     """No connection to the service itself is made."""
     async with _proxy("200 OK", b'{"Success": true, "Data": []}') as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
-        result = await bays(endpoint="http://service.example:81").context.list()
+        bay = bays(endpoint=None, cfg=Config(endpoint="http://service.example:81", allow_http=True))
+        result = await bay.context.list()
     assert result.success
     assert proxy.lines[0].startswith("POST http://service.example:81/?Format=json")
     assert scripted.requests == []
@@ -76,7 +77,12 @@ async def test_nothing_is_sent_without_the_proxy(
 ) -> None:
     """So even a create may be sent again."""
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{unused_port}")
-    result = await bays(endpoint="http://service.example", retry=RetryPolicy(attempts=1)).create()
+    bay = bays(
+        endpoint=None,
+        cfg=Config(endpoint="http://service.example", allow_http=True),
+        retry=RetryPolicy(attempts=1),
+    )
+    result = await bay.create()
     assert isinstance(result.error, ConnectionFailedError)
 
 
@@ -98,5 +104,10 @@ async def test_nothing_is_sent_to_an_invalid_proxy_url(
 ) -> None:
     """An invalid setting is not reported as a broken connection."""
     monkeypatch.setenv("HTTP_PROXY", proxy)
-    result = await bays(endpoint="http://service.example", retry=RetryPolicy(attempts=1)).create()
+    bay = bays(
+        endpoint=None,
+        cfg=Config(endpoint="http://service.example", allow_http=True),
+        retry=RetryPolicy(attempts=1),
+    )
+    result = await bay.create()
     assert isinstance(result.error, ConnectionFailedError)

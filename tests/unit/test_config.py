@@ -112,6 +112,78 @@ def test_an_endpoint_is_a_url_or_a_host(lookup: Resolve, endpoint: str, url: str
     assert lookup("k", endpoint=endpoint).endpoint == url
 
 
+_STRANGER = "AGENTBAY_ENDPOINT=https://stranger.example"
+
+
+@pytest.mark.parametrize("text", [_STRANGER, "AGENTBAY_REGION_ID=us-east-1"])
+def test_an_endpoint_of_an_env_file_gets_only_the_key_of_that_file(
+    lookup: Resolve, empty_home: Path, text: str
+) -> None:
+    """Otherwise a file in a stranger's project could collect keys."""
+    file = empty_home / ".env"
+    file.write_text(text)
+    _profile(empty_home, "[default]\napi_key = profile\n")
+    for arguments, environ in (
+        (["argument"], {}),
+        ([], {"AGENTBAY_API_KEY": "environ"}),
+        ([], {}),
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            lookup(*arguments, environ=environ)
+        assert str(file) in str(caught.value)
+        with pytest.raises(ConfigurationError, match="comes from elsewhere"):
+            lookup(*arguments, env_file=file, environ=environ)
+    file.write_text(f"{text}\nAGENTBAY_API_KEY=own")
+    assert lookup().api_key == "own"
+    with pytest.raises(ConfigurationError, match="comes from elsewhere"):
+        lookup("argument")
+
+
+def test_an_endpoint_of_the_user_gets_the_key_of_any_source(
+    lookup: Resolve, empty_home: Path
+) -> None:
+    """Arguments, the environment and the profile are trusted, and hide the .env file."""
+    (empty_home / ".env").write_text(_STRANGER)
+    assert lookup("k", endpoint="h").endpoint == "https://h"
+    assert lookup("k", Config(endpoint="h")).endpoint == "https://h"
+    assert lookup("k", environ={"AGENTBAY_ENDPOINT": "h"}).endpoint == "https://h"
+    (empty_home / ".env").write_text("AGENTBAY_API_KEY=dotenv")
+    _profile(empty_home, "[default]\nendpoint = h\n")
+    assert (lookup().api_key, lookup().endpoint) == ("dotenv", "https://h")
+    assert lookup("argument").endpoint == "https://h"
+
+
+def test_an_env_file_may_choose_the_local_service(lookup: Resolve, empty_home: Path) -> None:
+    """No key is sent to it."""
+    (empty_home / ".env").write_text("AGENTBAY_ENDPOINT=local")
+    assert lookup("k") == Settings("local", "")
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["http://service.example", "http://10.0.0.1:8080", "http://127.0.0.1.example"]
+)
+def test_http_to_another_host_must_be_allowed(lookup: Resolve, endpoint: str) -> None:
+    """The key would cross the network in the clear."""
+    with pytest.raises(ConfigurationError, match=r"without encryption.*allow_http=True"):
+        lookup("k", endpoint=endpoint)
+    assert lookup("k", Config(endpoint=endpoint, allow_http=True)).endpoint == endpoint
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.1.2.3", "[::1]", "localhost", "LOCALHOST", "token.s.localhost"]
+)
+def test_http_to_this_host_is_allowed(lookup: Resolve, host: str) -> None:
+    """The local service has no certificate that a client would trust."""
+    assert lookup("k", endpoint=f"http://{host}:80").endpoint == f"http://{host}:80"
+
+
+@pytest.mark.parametrize("region", ["stranger.example/", "a@b", "a.b", "-a", "a#", "a" * 64])
+def test_a_region_that_is_no_part_of_a_host_name_is_rejected(lookup: Resolve, region: str) -> None:
+    """It could name another host."""
+    with pytest.raises(ConfigurationError, match="region_id must be letters"):
+        lookup("k", region_id=region)
+
+
 @pytest.mark.parametrize(
     "endpoint",
     [
@@ -284,10 +356,10 @@ def test_the_environment_of_the_process_is_read_and_not_changed(
     empty_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Settings of files are not written to it."""
-    (empty_home / ".env").write_text("AGENTBAY_REGION_ID=us-east-1\n")
+    (empty_home / ".env").write_text("AGENTBAY_TIMEOUT_MS=2000\n")
     monkeypatch.setenv("AGENTBAY_API_KEY", "akm-env")
     before = dict(os.environ)
-    assert resolve().region_id == "us-east-1"
+    assert resolve().timeout == 2.0
     assert resolve().api_key == "akm-env"
     assert dict(os.environ) == before
 

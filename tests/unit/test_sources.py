@@ -32,19 +32,19 @@ if TYPE_CHECKING:
 def test_an_assignment_is_read(tmp_path: Path, line: str, value: str) -> None:
     """With or without export, quotes and a comment."""
     (tmp_path / "file").write_text(f"\n# A=comment\nno assignment\n{line}\n")
-    assert environment_file(tmp_path / "file") == {"A": value}
+    assert environment_file(tmp_path / "file").variables == {"A": value}
 
 
 def test_the_last_assignment_wins(tmp_path: Path) -> None:
     """As in a shell."""
     (tmp_path / "file").write_text("A=1\nB=2\nA=3\n")
-    assert environment_file(str(tmp_path / "file")) == {"A": "3", "B": "2"}
+    assert environment_file(str(tmp_path / "file")).variables == {"A": "3", "B": "2"}
 
 
 def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     """The mark is not part of the first name."""
     (tmp_path / "file").write_bytes(b"\xef\xbb\xbfA=1\n")
-    assert environment_file(tmp_path / "file") == {"A": "1"}
+    assert environment_file(tmp_path / "file").variables == {"A": "1"}
 
 
 def test_the_nearest_parent_with_a_file_is_used(
@@ -56,15 +56,15 @@ def test_the_nearest_parent_with_a_file_is_used(
     (deep / ".env").mkdir()
     (tmp_path / ".env").write_text("A=far\n")
     monkeypatch.chdir(deep)
-    assert environment_file(None) == {"A": "far"}
+    assert environment_file(None).variables == {"A": "far"}
     (tmp_path / "a" / ".env").write_text("A=near\n")
-    assert environment_file(None) == {"A": "near"}
+    assert environment_file(None).variables == {"A": "near"}
 
 
 def test_a_missing_file_has_no_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file is optional."""
     monkeypatch.chdir(tmp_path)
-    assert "A" not in environment_file(None)
+    assert "A" not in environment_file(None).variables
 
 
 def test_a_removed_working_directory_has_no_file(
@@ -75,7 +75,7 @@ def test_a_removed_working_directory_has_no_file(
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    assert environment_file(None) == {}
+    assert environment_file(None).variables == {}
 
 
 def test_a_named_file_must_exist(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_an_unreadable_file_is_skipped(tmp_path: Path, monkeypatch: pytest.Monke
     """Unless the caller has named it."""
     (tmp_path / ".env").write_bytes(b"\xff\xfe")
     monkeypatch.chdir(tmp_path)
-    assert environment_file(None) == {}
+    assert environment_file(None).variables == {}
 
 
 def test_a_profile_is_read_with_the_names_of_variables(tmp_path: Path) -> None:

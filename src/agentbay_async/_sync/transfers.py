@@ -52,7 +52,9 @@ def check_source(source: object) -> bytes | Path:
         raise ArgumentTypeError(f"source must be bytes or a path, not {type(source).__name__}")
     path = Path(source)
     if not path.is_file():
-        raise InvalidArgumentError(f"source must be an existing file: {str(path)!r} is none")
+        raise InvalidArgumentError(
+            f"source must be an existing file; there is no file {str(path)!r}"
+        )
     return path
 
 
