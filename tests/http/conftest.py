@@ -10,10 +10,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from agentbay_async import AsyncAgentBay, AsyncSession
+from agentbay_local import LocalService, ManualClock
 
 from .fake_service import FakeService
-from .scripted import Script
-from .toolbox import Toolbox
+from .scripted import Relay, Script
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -94,14 +94,67 @@ async def session(bay: AsyncAgentBay, scripted: Script) -> AsyncSession:
     return found
 
 
+@pytest.fixture(scope="session")
+def _local_services() -> Iterator[Callable[[str], LocalService]]:
+    services: dict[str, LocalService] = {}
+
+    def get(isolation: str) -> LocalService:
+        if isolation not in services:
+            clock = ManualClock(auto=True)
+            services[isolation] = LocalService(isolation=isolation, clock=clock).start()
+        return services[isolation]
+
+    yield get
+    for service in services.values():
+        service.stop()
+
+
 @pytest.fixture
-def toolbox(session: AsyncSession, scripted: Script, tmp_path: Path) -> Toolbox:
-    """Return the session tools that work in a temporary directory."""
-    home = tmp_path / "home"
-    home.mkdir()
-    toolbox = Toolbox(home)
-    scripted.ok_from("CallMcpTool", toolbox.answer)
-    return toolbox
+def isolation() -> str:
+    """Return the isolation of sessions: plain processes start fast, and on every machine."""
+    return "none"
+
+
+@pytest.fixture
+def local_service(
+    _local_services: Callable[[str], LocalService], isolation: str
+) -> Iterator[LocalService]:
+    """Return an empty local service whose clock jumps."""
+    service = _local_services(isolation)
+    if not service.isolation.available:
+        pytest.skip(service.isolation.reason)
+    yield service
+    service.reset()
+
+
+@pytest.fixture
+async def local_session(local_service: LocalService) -> AsyncIterator[AsyncSession]:
+    """Return a session of the local service without a direct address.
+
+    So each call of a tool goes through the API, which accepts only 63 KiB of arguments.
+    """
+    async with AsyncAgentBay(
+        local_service.api_key, endpoint=local_service.endpoint, clock=local_service.clock
+    ) as client:
+        client._api.transport = Relay(client._api.transport)
+        session = (await client.create()).session
+        client._api.access[session.session_id].link_url = ""
+        yield session
+
+
+@pytest.fixture
+def relay(local_session: AsyncSession) -> Relay:
+    """Return the transport between that session and the service."""
+    assert isinstance(local_session._api.transport, Relay)
+    return local_session._api.transport
+
+
+@pytest.fixture
+async def home(local_service: LocalService, local_session: AsyncSession) -> Path:
+    """Return the home directory of that session, as a directory of this machine."""
+    # The session starts, and has its directories, with the first command.
+    (await local_session.command.run("true")).unwrap()
+    return local_service.home / "sessions" / local_session.session_id / "home" / "wuying"
 
 
 @pytest.fixture

@@ -25,11 +25,46 @@ from agentbay_async import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from agentbay_async import Transport
+
+    Interceptor = Callable[[HttpRequest], HttpRequest | HttpResponse]
     Handler = Callable[[HttpRequest], HttpResponse | Awaitable[HttpResponse]]
     BlobHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Script(MockTransport):
+class Recorder(MockTransport):
+    """A transport with a record of its requests, by action."""
+
+    def forms(self, action: str) -> list[dict[str, str]]:
+        """Return the forms of all requests of an action, without the key."""
+        return [request.form for request in self.requests if request.action == action]
+
+    @property
+    def actions(self) -> list[str]:
+        """The actions of all requests, in order."""
+        return [request.action for request in self.requests]
+
+
+class Relay(Recorder):
+    """Sends requests to a real service; a test may change them, or answer them itself.
+
+    Attributes:
+        intercept: Returns the request to send in place of the given one, or a response to it.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        super().__init__(self._relay)
+        self.intercept: Interceptor = lambda request: request
+        self._transport = transport
+
+    async def _relay(self, request: HttpRequest) -> HttpResponse:
+        outcome = self.intercept(request)
+        if isinstance(outcome, HttpResponse):
+            return outcome
+        return await self._transport.send(outcome)
+
+
+class Script(Recorder):
     """Answers each action from its queue; the last answer of a queue is given again and again.
 
     Attributes:
@@ -122,15 +157,6 @@ class Script(MockTransport):
         """Answer with the response of `handler`."""
         self._handlers[action].append(handler)
 
-    def forms(self, action: str) -> list[dict[str, str]]:
-        """Return the forms of all requests of an action, without the key."""
-        return [request.form for request in self.requests if request.action == action]
-
-    @property
-    def actions(self) -> list[str]:
-        """The actions of all requests, in order."""
-        return [request.action for request in self.requests]
-
     async def arrival(self, action: str) -> None:
         """Wait until a request of that action has come."""
         await asyncio.wait_for(self._arrivals[action].wait(), 30)
@@ -189,6 +215,11 @@ async def _send_half(request: web.Request) -> web.StreamResponse:
 def success(action: str, data: object = None, **envelope: object) -> HttpResponse:
     """Return the answer to an action that succeeded."""
     return HttpResponse.success(data, **{"RequestId": f"REQ-{action}", **envelope})
+
+
+def tool_answer(text: str, *, error: bool = False) -> dict[str, Any]:
+    """Return the data of a tool call whose tool returned `text`, or failed with it."""
+    return {"content": [{"type": "text", "text": text}], "isError": error}
 
 
 def disconnect(request: HttpRequest) -> HttpResponse:

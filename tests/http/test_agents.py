@@ -20,7 +20,7 @@ from agentbay_async import (
     ToolError,
 )
 
-from .toolbox import says
+from .scripted import tool_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ def _calls(scripted: Script) -> list[tuple[str, Any]]:
 
 def _answers(scripted: Script, *documents: object) -> None:
     for document in documents:
-        scripted.ok("CallMcpTool", says(json.dumps(document)))
+        scripted.ok("CallMcpTool", tool_answer(json.dumps(document)))
 
 
 async def test_browser_starts_without_options(session: AsyncSession, scripted: Script) -> None:
@@ -94,7 +94,7 @@ async def test_a_browser_that_did_not_start_is_a_failure(
 async def test_browser_navigates_and_stops(session: AsyncSession, scripted: Script) -> None:
     """The URL of its DevTools is a secret."""
     scripted.ok("GetCdpLink", {"Url": "wss://gateway/t0ken"})
-    scripted.ok("CallMcpTool", says("done"))
+    scripted.ok("CallMcpTool", tool_answer("done"))
     link = await session.browser.get_endpoint_url()
     assert link.data == "wss://gateway/t0ken"
     assert "t0ken" not in repr(link)
@@ -201,7 +201,7 @@ async def test_task_that_is_not_accepted_is_a_failure(
     session: AsyncSession, scripted: Script, answer: str, kind: type[Exception]
 ) -> None:
     """Without an id there is nothing to wait for."""
-    scripted.ok("CallMcpTool", says(answer))
+    scripted.ok("CallMcpTool", tool_answer(answer))
     result = await session.agent.computer.execute_task_and_wait("do it")
     assert isinstance(result.error, kind)
     assert len(scripted.requests) == 1
@@ -281,7 +281,7 @@ async def test_task_that_cannot_be_terminated_is_logged(
 
     def answer(_form: dict[str, str]) -> object:
         state = next(states, None)
-        return says("gone", error=True) if state is None else says(json.dumps(state))
+        return tool_answer("gone", error=True) if state is None else tool_answer(json.dumps(state))
 
     scripted.ok_from("CallMcpTool", answer)
     result = await session.agent.computer.execute_task_and_wait("do it", 0.01)

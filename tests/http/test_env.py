@@ -16,7 +16,7 @@ from agentbay_async import (
     ToolError,
 )
 
-from .toolbox import says
+from .scripted import tool_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ def _asked(scripted: Script) -> tuple[str, Any]:
 
 async def test_variables_are_set_in_one_call(session: AsyncSession, scripted: Script) -> None:
     """As pairs, with any text in the values."""
-    scripted.ok("CallMcpTool", says("ok"))
+    scripted.ok("CallMcpTool", tool_answer("ok"))
     assert (await session.env.set({"A": "1 = '2'", "B": ""})).data is True
     pairs = [{"key": "A", "value": "1 = '2'"}, {"key": "B", "value": ""}]
     assert _asked(scripted) == ("set_env", {"envs": pairs})
@@ -44,7 +44,7 @@ async def test_variables_are_read(
     session: AsyncSession, scripted: Script, keys: list[str] | None, args: object
 ) -> None:
     """All of them or some; values are text, even if they look like numbers."""
-    scripted.ok("CallMcpTool", says('{"A": "007", "B": 1, "C": null}'))
+    scripted.ok("CallMcpTool", tool_answer('{"A": "007", "B": 1, "C": null}'))
     assert (await session.env.get(keys)).envs == {"A": "007", "B": "1"}
     assert _asked(scripted) == ("get_env", args)
 
@@ -54,7 +54,7 @@ async def test_malformed_variables_are_a_failure(
     session: AsyncSession, scripted: Script, answer: str
 ) -> None:
     """They are not an empty success."""
-    scripted.ok("CallMcpTool", says(answer))
+    scripted.ok("CallMcpTool", tool_answer(answer))
     result = await session.env.get()
     assert isinstance(result.error, BadAnswerError)
     with pytest.raises(BadAnswerError):
@@ -116,7 +116,7 @@ async def test_metrics_are_parsed(session: AsyncSession, scripted: Script) -> No
         "disk_total": "much",
         "timestamp": "2026-11-22T12:00:00Z",
     }
-    scripted.ok("CallMcpTool", says(json.dumps(document)))
+    scripted.ok("CallMcpTool", tool_answer(json.dumps(document)))
     metrics = (await session.get_metrics()).metrics
     assert metrics == SessionMetrics(
         2, 12.5, 4096, 1024, None, None, 1.5, 2.0, 3.0, 4.0, "2026-11-22T12:00:00Z"
@@ -127,7 +127,7 @@ async def test_metrics_are_parsed(session: AsyncSession, scripted: Script) -> No
 
 async def test_malformed_metrics_are_a_failure(session: AsyncSession, scripted: Script) -> None:
     """They are not zeros."""
-    scripted.ok("CallMcpTool", says("busy"))
+    scripted.ok("CallMcpTool", tool_answer("busy"))
     assert isinstance((await session.get_metrics()).error, BadAnswerError)
 
 
@@ -185,7 +185,7 @@ async def test_oss_methods_call_their_tools(
     args: object,
 ) -> None:
     """A file may be called as failures are."""
-    scripted.ok("CallMcpTool", says("Upload success: /fail.txt"))
+    scripted.ok("CallMcpTool", tool_answer("Upload success: /fail.txt"))
     assert (await call(session.oss)).content == "Upload success: /fail.txt"
     assert _asked(scripted) == (tool, args)
 
@@ -196,7 +196,7 @@ async def test_oss_failure_shows_no_secret(
 ) -> None:
     """Whether or not the tool marks it as an error."""
     text = "Failed to use key-id with s3cret and t0ken"
-    scripted.ok("CallMcpTool", says(text, error=is_error))
+    scripted.ok("CallMcpTool", tool_answer(text, error=is_error))
     result = await session.oss.env_init("key-id", "s3cret", "t0ken", region="cn")
     assert isinstance(result.error, ToolError)
     assert result.error_message == "Failed to use *** with *** and ***"
@@ -209,11 +209,11 @@ async def test_oss_failure_is_detected_whatever_the_file_is_named(
     session: AsyncSession, scripted: Script, key: str
 ) -> None:
     """The name of the file is not searched."""
-    scripted.ok("CallMcpTool", says(f"Upload failed: {key}"))
+    scripted.ok("CallMcpTool", tool_answer(f"Upload failed: {key}"))
     assert isinstance((await session.oss.upload("b", key, "/p")).error, ToolError)
 
 
 async def test_empty_oss_answer_is_a_failure(session: AsyncSession, scripted: Script) -> None:
     """It does not confirm anything."""
-    scripted.ok("CallMcpTool", says(""))
+    scripted.ok("CallMcpTool", tool_answer(""))
     assert isinstance((await session.oss.upload("b", "o", "/p")).error, BadAnswerError)

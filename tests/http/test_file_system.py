@@ -1,10 +1,14 @@
-"""Files of a session, with tools that work in a local directory and reject large arguments."""
+"""Files of a session: in one of the local service, and with scripted answers of its tools."""
 
 from __future__ import annotations
 
+import base64
+import itertools
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 from agentbay_async import (
@@ -13,19 +17,22 @@ from agentbay_async import (
     DirectoryEntry,
     FileError,
     FileInfo,
+    HttpResponse,
     InvalidArgumentError,
     SessionNotFoundError,
 )
 from agentbay_async.services._files.parsing import describe_failure
 
-from .toolbox import Toolbox, says
+from .scripted import tool_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-    from tests.http.scripted import Script
+    from tests.http.scripted import Relay, Script
 
-    from agentbay_async import AsyncSession
+    from agentbay_async import AsyncSession, HttpRequest
+    from agentbay_local import LocalService
 
 _TEXTS = {
     "empty": "",
@@ -37,18 +44,23 @@ _TEXTS = {
 }
 
 
+def _check_arguments(relay: Relay) -> None:
+    """Check what the cloud rejects: more than 63 KiB of arguments, and half a character."""
+    for form in relay.forms("CallMcpTool"):
+        assert len(form["Args"].encode()) <= 63 * 1024
+        json.loads(form["Args"]).get("content", "").encode()
+
+
 @pytest.mark.parametrize("name", _TEXTS)
 async def test_text_of_any_size_survives_a_round_trip(
-    session: AsyncSession, toolbox: Toolbox, name: str
+    local_session: AsyncSession, home: Path, relay: Relay, name: str
 ) -> None:
     """No chunk exceeds the limit of the service, and no character is split."""
     text = _TEXTS[name]
-    (await session.file_system.write_file("f", text)).unwrap()
-    assert toolbox.content("f") == text.encode()
-    assert (await session.file_system.read_file("f")).content == text
-    for call, args in toolbox.calls:
-        if call == "write_file":
-            args["content"].encode()
+    (await local_session.file_system.write_file("f", text)).unwrap()
+    assert (home / "f").read_bytes() == text.encode()
+    assert (await local_session.file_system.read_file("f")).content == text
+    _check_arguments(relay)
 
 
 _BYTES = {
@@ -62,57 +74,58 @@ _BYTES = {
 
 @pytest.mark.parametrize("name", _BYTES)
 async def test_bytes_of_any_size_survive_a_round_trip(
-    session: AsyncSession, toolbox: Toolbox, name: str
+    local_service: LocalService, local_session: AsyncSession, home: Path, relay: Relay, name: str
 ) -> None:
     """Content that is not text is unchanged, byte for byte."""
     content = _BYTES[name]
-    result = await session.file_system.write('dir/it\'s "f"', content)
+    result = await local_session.file_system.write('dir/it\'s "f"', content)
     assert result.data is True
-    back = await session.file_system.read('dir/it\'s "f"', format="bytes")
-    assert back.content == content == toolbox.content('dir/it\'s "f"')
-    assert back.request_id == "REQ-CallMcpTool"
+    back = await local_session.file_system.read('dir/it\'s "f"', format="bytes")
+    assert back.content == content == (home / 'dir/it\'s "f"').read_bytes()
+    _check_arguments(relay)
+    assert back.request_id == local_service.journal.find("CallMcpTool")[-1].request_id
 
 
 @pytest.mark.parametrize("content", ["🎉" * 20_000, b"\xff" * 80_000])
 async def test_appending_adds_to_the_file(
-    session: AsyncSession, toolbox: Toolbox, content: str | bytes
+    local_session: AsyncSession, home: Path, content: str | bytes
 ) -> None:
     """The first chunk appends as well, and overwriting starts anew."""
     raw = content.encode() if isinstance(content, str) else content
-    await session.fs.write_file("f", "old-")
-    await session.fs.write_file("f", content, "append")
-    assert toolbox.content("f") == b"old-" + raw
-    await session.fs.write_file("f", content)
-    assert toolbox.content("f") == raw
+    await local_session.fs.write_file("f", "old-")
+    await local_session.fs.write_file("f", content, "append")
+    assert (home / "f").read_bytes() == b"old-" + raw
+    await local_session.fs.write_file("f", content)
+    assert (home / "f").read_bytes() == raw
 
 
 @pytest.mark.parametrize("kind", [bytearray, memoryview])
 async def test_any_bytes_like_object_can_be_written(
-    session: AsyncSession, toolbox: Toolbox, kind: Callable[[bytes], Any]
+    local_session: AsyncSession, home: Path, kind: Callable[[bytes], Any]
 ) -> None:
     """``bytearray`` and ``memoryview`` are accepted."""
-    assert (await session.fs.write_file("f", kind(b"\x00\x01"))).success
-    assert toolbox.content("f") == b"\x00\x01"
+    assert (await local_session.fs.write_file("f", kind(b"\x00\x01"))).success
+    assert (home / "f").read_bytes() == b"\x00\x01"
 
 
-async def test_reading_invalid_utf8_as_text_fails(session: AsyncSession, toolbox: Toolbox) -> None:
+async def test_reading_invalid_utf8_as_text_fails(local_session: AsyncSession, home: Path) -> None:
     """The message names the first invalid byte."""
-    (toolbox.home / "f").write_bytes(b"ok\xff")
-    result = await session.fs.read_file("f")
+    (home / "f").write_bytes(b"ok\xff")
+    result = await local_session.fs.read_file("f")
     assert isinstance(result.error, FileError)
     assert result.error.path == "f"
     assert "byte 2" in result.error_message
-    assert (await session.fs.read_file("f", format="bytes")).content == b"ok\xff"
+    assert (await local_session.fs.read_file("f", format="bytes")).content == b"ok\xff"
 
 
-async def test_a_missing_file_is_a_failed_result(session: AsyncSession, toolbox: Toolbox) -> None:
+async def test_a_missing_file_is_a_failed_result(local_session: AsyncSession, home: Path) -> None:
     """The message is plain; path, session and the text of the tool are in the error."""
-    result = await session.fs.read_file("missing")
+    result = await local_session.fs.read_file("missing")
     assert isinstance(result.error, FileError)
     assert result.error_message == "no such file: missing"
     assert "No such file or directory" in result.error.detail
     assert f"({result.error.detail})" in result.error.explain()
-    assert (result.error.path, result.error.session_id) == ("missing", "s-1")
+    assert (result.error.path, result.error.session_id) == ("missing", local_session.session_id)
     with pytest.raises(FileError):
         _ = result.content
 
@@ -121,76 +134,85 @@ async def test_a_missing_file_is_a_failed_result(session: AsyncSession, toolbox:
 @pytest.mark.parametrize("mode", ["overwrite", "append"])
 @pytest.mark.parametrize("failing", ["write_file", "shell"])
 async def test_failed_large_write_keeps_the_old_file(
-    session: AsyncSession, toolbox: Toolbox, content: str | bytes, mode: Any, failing: str
+    local_session: AsyncSession,
+    home: Path,
+    relay: Relay,
+    content: str | bytes,
+    mode: Any,
+    failing: str,
 ) -> None:
     """Neither half of the new content nor a part file remains."""
-    (toolbox.home / "f").write_bytes(b"precious")
-    toolbox.refuses[failing] = "disk full"
-    toolbox.after = 2 if failing == "write_file" else 0
-    result = await session.fs.write_file("f", content, mode)
+    (home / "f").write_bytes(b"precious")
+    calls = itertools.count()
+
+    def fail(request: HttpRequest) -> HttpRequest | HttpResponse:
+        # Of the chunks the third fails: a part of the content is in the session then.
+        if request.form["Name"] != failing or (failing == "write_file" and next(calls) < 2):
+            return request
+        return HttpResponse.success(tool_answer("disk full", error=True))
+
+    relay.intercept = fail
+    result = await local_session.fs.write_file("f", content, mode)
     assert result.error_message == "disk full"
-    assert toolbox.content("f") == b"precious"
+    assert (home / "f").read_bytes() == b"precious"
     if failing == "write_file":
-        assert toolbox.names() == ["f"]
+        assert os.listdir(home) == ["f"]
 
 
 async def test_corrupted_chunk_is_detected(
-    session: AsyncSession, toolbox: Toolbox, monkeypatch: pytest.MonkeyPatch
+    local_session: AsyncSession, home: Path, relay: Relay
 ) -> None:
     """The checksum is compared before the file is replaced."""
-
-    async def damages(args: dict[str, Any]) -> str:
-        args["content"] = args["content"].replace("x", "y", 1)
-        return await Toolbox.write_file(toolbox, args)
-
-    monkeypatch.setattr(toolbox, "write_file", damages)
-    (toolbox.home / "f").write_bytes(b"precious")
-    result = await session.fs.write_file("f", "x" * 150_000)
+    relay.intercept = lambda request: attrs.evolve(
+        request, body=request.body.replace(b"xxx", b"yxx", 1)
+    )
+    (home / "f").write_bytes(b"precious")
+    result = await local_session.fs.write_file("f", "x" * 150_000)
     assert "the checksum does not match" in result.error_message
-    assert toolbox.content("f") == b"precious"
-    assert toolbox.names() == ["f"]
+    assert (home / "f").read_bytes() == b"precious"
+    assert os.listdir(home) == ["f"]
 
 
 async def test_a_large_write_keeps_permissions_and_follows_links(
-    session: AsyncSession, toolbox: Toolbox
+    local_session: AsyncSession, home: Path
 ) -> None:
     """As if it were written in place."""
-    (toolbox.home / "f").write_bytes(b"old")
-    (toolbox.home / "f").chmod(0o751)
-    (toolbox.home / "link").symlink_to("f")
-    (await session.fs.write_file("link", "x" * 150_000)).unwrap()
-    assert (toolbox.home / "link").is_symlink()
-    assert toolbox.content("f") == b"x" * 150_000
-    assert (toolbox.home / "f").stat().st_mode & 0o777 == 0o751
+    (home / "f").write_bytes(b"old")
+    (home / "f").chmod(0o751)
+    (home / "link").symlink_to("f")
+    (await local_session.fs.write_file("link", "x" * 150_000)).unwrap()
+    assert (home / "link").is_symlink()
+    assert (home / "f").read_bytes() == b"x" * 150_000
+    assert (home / "f").stat().st_mode & 0o777 == 0o751
 
 
-async def test_large_write_to_a_directory_fails(session: AsyncSession, toolbox: Toolbox) -> None:
+async def test_large_write_to_a_directory_fails(local_session: AsyncSession, home: Path) -> None:
     """Nothing is written inside the directory."""
-    (toolbox.home / "d").mkdir()
-    result = await session.fs.write_file("d", b"x" * 150_000)
+    (home / "d").mkdir()
+    result = await local_session.fs.write_file("d", b"x" * 150_000)
     assert result.error_message == "is a directory: d"
-    assert toolbox.names() == ["d"]
-    assert list((toolbox.home / "d").iterdir()) == []
+    assert os.listdir(home) == ["d"]
+    assert list((home / "d").iterdir()) == []
 
 
 async def test_content_that_is_not_base64_is_a_bad_answer(
     session: AsyncSession, scripted: Script
 ) -> None:
     """Content that was decoded in part would be a wrong file."""
-    scripted.ok("CallMcpTool", says("not base64!"))
+    scripted.ok("CallMcpTool", tool_answer("not base64!"))
     assert isinstance((await session.fs.read_file("f")).error, BadAnswerError)
 
 
 _NAMES = ["a b", " lead", "trail ", "[FILE] x", "-n", "new\nline", "汉字", "back\\slash", "[DIR] y"]
 
 
-async def test_list_returns_exact_names(session: AsyncSession, toolbox: Toolbox) -> None:
+async def test_list_returns_exact_names(local_session: AsyncSession, home: Path) -> None:
     """Blanks, markers of the tool and line breaks are part of a name."""
     for name in _NAMES[:-1]:
-        (toolbox.home / name).write_bytes(b"12345")
-    (toolbox.home / _NAMES[-1]).mkdir()
-    (toolbox.home / "link").symlink_to(_NAMES[-1])
-    entries = (await session.fs.ls(".")).entries
+        (home / name).write_bytes(b"12345")
+    (home / _NAMES[-1]).mkdir()
+    (home / "link").symlink_to(_NAMES[-1])
+    entries = (await local_session.fs.ls(".")).entries
     assert [entry.name for entry in entries] == sorted([*_NAMES, "link"])
     found = {entry.name: entry for entry in entries}
     assert found["new\nline"] == DirectoryEntry("new\nline", False, 5)
@@ -200,17 +222,17 @@ async def test_list_returns_exact_names(session: AsyncSession, toolbox: Toolbox)
     assert not found["link"].is_directory
 
 
-async def test_list_of_an_empty_directory_is_empty(session: AsyncSession, toolbox: Toolbox) -> None:
+async def test_list_of_an_empty_directory_is_empty(local_session: AsyncSession, home: Path) -> None:
     """It is not an error."""
-    (toolbox.home / "-d").mkdir()
-    assert (await session.fs.ls("-d")).entries == []
+    (home / "-d").mkdir()
+    assert (await local_session.fs.ls("-d")).entries == []
 
 
 @pytest.mark.parametrize("path", ["missing", "f"])
-async def test_listing_a_file_fails(session: AsyncSession, toolbox: Toolbox, path: str) -> None:
+async def test_listing_a_file_fails(local_session: AsyncSession, home: Path, path: str) -> None:
     """The result is not an empty list."""
-    (toolbox.home / "f").touch()
-    result = await session.fs.ls(path)
+    (home / "f").touch()
+    result = await local_session.fs.ls(path)
     assert isinstance(result.error, FileError)
     assert result.error.path == path
 
@@ -227,8 +249,8 @@ async def test_list_falls_back_to_the_tool_without_gnu_find(
     session: AsyncSession, scripted: Script, answer: object
 ) -> None:
     """Names may contain blanks; lines of another form are skipped."""
-    scripted.ok("CallMcpTool", says(json.dumps(answer)))
-    scripted.ok("CallMcpTool", says("[DIR] a b\n[FILE] c.txt\n\n[LINK] d\nnoise\n[DIR]"))
+    scripted.ok("CallMcpTool", tool_answer(json.dumps(answer)))
+    scripted.ok("CallMcpTool", tool_answer("[DIR] a b\n[FILE] c.txt\n\n[LINK] d\nnoise\n[DIR]"))
     result = await session.fs.ls("/home")
     assert result.entries == [DirectoryEntry("a b", True), DirectoryEntry("c.txt")]
     assert [entry.is_file for entry in result.entries] == [False, True]
@@ -240,7 +262,7 @@ async def test_permissions_and_names_that_look_like_numbers_stay_text(
     session: AsyncSession, scripted: Script
 ) -> None:
     """``0644`` is not 644, and a file named ``007`` is not 7; a size is a number."""
-    scripted.ok("CallMcpTool", says("name: 007\nsize: 12\npermissions: 0644\nisFile: true"))
+    scripted.ok("CallMcpTool", tool_answer("name: 007\nsize: 12\npermissions: 0644\nisFile: true"))
     info = (await session.fs.info("/007")).file_info
     assert (info.name, info.permissions, info.size, info.is_file) == ("007", "0644", 12, True)
 
@@ -248,7 +270,7 @@ async def test_permissions_and_names_that_look_like_numbers_stay_text(
 async def test_file_info_is_parsed(session: AsyncSession, scripted: Script) -> None:
     """Each line is one field; values may contain colons."""
     facts = "size: 12\nisFile: true\nisDirectory: false\npermissions: 644\nmodified: 10:30:00\nodd"
-    scripted.ok("CallMcpTool", says(facts))
+    scripted.ok("CallMcpTool", tool_answer(facts))
     info = (await session.fs.info("/dir/f")).file_info
     assert info == FileInfo("/dir/f", "f", 12, is_file=True, permissions="644", modified="10:30:00")
 
@@ -256,7 +278,7 @@ async def test_file_info_is_parsed(session: AsyncSession, scripted: Script) -> N
 @pytest.mark.parametrize("size", ["", "big", "-1", "²", "9" * 5000])
 async def test_invalid_size_is_zero(session: AsyncSession, scripted: Script, size: str) -> None:
     """An unusual answer of an image does not raise."""
-    scripted.ok("CallMcpTool", says(f"name: g\nisDirectory: TRUE\nsize: {size}"))
+    scripted.ok("CallMcpTool", tool_answer(f"name: g\nisDirectory: TRUE\nsize: {size}"))
     info = (await session.fs.get_file_info("/dir/")).file_info
     assert (info.name, info.size, info.is_directory) == ("g", 0, True)
 
@@ -279,7 +301,7 @@ async def test_small_operations_call_their_tools(
     args: object,
 ) -> None:
     """Under every alias; the result is ``True``."""
-    scripted.ok("CallMcpTool", says("ok"))
+    scripted.ok("CallMcpTool", tool_answer("ok"))
     assert (await call(session.fs)).data is True
     (form,) = scripted.forms("CallMcpTool")
     assert (form["Name"], json.loads(form["Args"])) == (tool, args)
@@ -301,7 +323,7 @@ async def test_failure_of_a_tool_is_a_file_error(
     session: AsyncSession, scripted: Script, call: Callable[[Any], Any]
 ) -> None:
     """The error names the path."""
-    scripted.ok("CallMcpTool", says("not permitted", error=True))
+    scripted.ok("CallMcpTool", tool_answer("not permitted", error=True))
     result = await call(session.fs)
     assert isinstance(result.error, FileError)
     assert (result.error.path, result.error_message) == ("/d", "not permitted")
@@ -350,12 +372,12 @@ async def test_invalid_arguments_are_rejected(
     assert scripted.requests == []
 
 
-async def test_several_files_are_read_exactly(session: AsyncSession, toolbox: Toolbox) -> None:
+async def test_several_files_are_read_exactly(local_session: AsyncSession, home: Path) -> None:
     """Rulers, blanks at the ends and line breaks in a name are kept."""
     texts = {"a": "  one\n---\ntwo \n\n", "b": "", "new\nline": "b: x"}
     for name, content in texts.items():
-        (toolbox.home / name).write_text(content)
-    result = await session.fs.read_multiple_files([*texts, "a"])
+        (home / name).write_text(content)
+    result = await local_session.fs.read_multiple_files([*texts, "a"])
     assert result.contents == texts
     assert list(result.contents) == list(texts)
     assert result.errors == {}
@@ -363,11 +385,11 @@ async def test_several_files_are_read_exactly(session: AsyncSession, toolbox: To
 
 
 async def test_unreadable_file_does_not_hide_the_others(
-    session: AsyncSession, toolbox: Toolbox
+    local_session: AsyncSession, home: Path
 ) -> None:
     """The result has failed, but has the other contents."""
-    (toolbox.home / "a").write_text("one")
-    result = await session.fs.read_many(["a", "missing"])
+    (home / "a").write_text("one")
+    result = await local_session.fs.read_many(["a", "missing"])
     assert not result.success
     assert isinstance(result.error, FileError)
     assert result.error.path == "missing"
@@ -377,20 +399,27 @@ async def test_unreadable_file_does_not_hide_the_others(
 
 
 async def test_edit_computes_the_diff_if_the_tool_returns_none(
-    session: AsyncSession, toolbox: Toolbox
+    session: AsyncSession, scripted: Script
 ) -> None:
-    """From the content before and after."""
-    (toolbox.home / "f").write_text("a\nb\nb\nend")
+    """From the content before and after, as with the tools of some images."""
+    old, new = "a\nb\nb\nend", "a\nB\nb\nend"
+    for answer in (_in_base64(old), "True", _in_base64(old), "True", _in_base64(new)):
+        scripted.ok("CallMcpTool", tool_answer(answer))
     edits = [{"oldText": "b", "newText": "B"}]
     dry = await session.fs.edit_file("f", edits, dry_run=True)
-    assert toolbox.content("f") == b"a\nb\nb\nend"
     done = await session.fs.edit("f", edits)
-    assert toolbox.content("f") == b"a\nB\nb\nend"
     assert dry.diff == done.diff
     assert done.diff == (
         "--- f\n+++ f\n@@ -1,4 +1,4 @@\n a\n-b\n+B\n b\n end\n\\ No newline at end of file\n"
     )
     assert done.data is True
+    calls = [(form["Name"], json.loads(form["Args"])) for form in scripted.forms("CallMcpTool")]
+    assert [args["dryRun"] for name, args in calls if name == "edit_file"] == [True, False]
+    assert [name for name, _ in calls] == [*["read_file", "edit_file"] * 2, "read_file"]
+
+
+def _in_base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
 
 
 @pytest.mark.parametrize("fence", ["{}", "```diff\n{}\n```\n\n"])
@@ -399,8 +428,8 @@ async def test_edit_returns_the_diff_of_the_tool(
 ) -> None:
     """Without the fence of some images; later edits do not read the file."""
     diff = "--- f\n+++ f\n@@ -1 +1 @@\n-a\n+b"
-    scripted.ok("CallMcpTool", says("YQ=="))
-    scripted.ok("CallMcpTool", says(fence.format(diff)))
+    scripted.ok("CallMcpTool", tool_answer("YQ=="))
+    scripted.ok("CallMcpTool", tool_answer(fence.format(diff)))
     edits = [{"oldText": "a", "newText": "b"}]
     assert (await session.fs.edit_file("f", edits)).diff == diff
     assert (await session.fs.edit_file("f", edits, True)).diff == diff
@@ -412,17 +441,17 @@ async def test_edit_returns_the_diff_of_the_tool(
 
 
 async def test_edit_without_a_change_has_an_empty_diff(
-    session: AsyncSession, toolbox: Toolbox
+    local_session: AsyncSession, home: Path
 ) -> None:
     """It is not a failure."""
-    (toolbox.home / "f").write_text("a")
-    result = await session.fs.edit_file("f", [{"oldText": "a", "newText": "a"}])
+    (home / "f").write_text("a")
+    result = await local_session.fs.edit_file("f", [{"oldText": "a", "newText": "a"}])
     assert (result.success, result.diff, result.data) == (True, "", True)
 
 
 async def test_files_are_found_by_name(session: AsyncSession, scripted: Script) -> None:
     """Each line is a path; exclude patterns are joined by commas."""
-    scripted.ok("CallMcpTool", says("/d/a b.py\n/d/c.py"))
+    scripted.ok("CallMcpTool", tool_answer("/d/a b.py\n/d/c.py"))
     result = await session.fs.search_files("/d", "*.py", ["x*", "y"])
     assert result.matches == ["/d/a b.py", "/d/c.py"]
     assert json.loads(scripted.forms("CallMcpTool")[0]["Args"]) == {
@@ -437,22 +466,22 @@ async def test_search_without_a_match_is_a_success(
     session: AsyncSession, scripted: Script, answer: str
 ) -> None:
     """A file with the name of the tool's text is still found."""
-    scripted.ok("CallMcpTool", says(answer))
+    scripted.ok("CallMcpTool", tool_answer(answer))
     assert (await session.fs.search_files("/d", "*")).matches == []
 
 
 async def test_delete_directory_needs_recursive_and_a_real_directory(
-    session: AsyncSession, toolbox: Toolbox
+    local_session: AsyncSession, home: Path
 ) -> None:
     """A directory with content needs ``recursive``; a link is never deleted."""
-    (toolbox.home / "-d" / "sub").mkdir(parents=True)
-    (toolbox.home / "link").symlink_to("-d")
-    assert "not empty" in (await session.fs.delete_directory("-d")).error_message
-    link = await session.fs.delete_directory("link/", recursive=True)
+    (home / "-d" / "sub").mkdir(parents=True)
+    (home / "link").symlink_to("-d")
+    assert "not empty" in (await local_session.fs.delete_directory("-d")).error_message
+    link = await local_session.fs.delete_directory("link/", recursive=True)
     assert link.error_message == "not a directory: link/"
-    assert (await session.fs.delete_directory("-d/", recursive=True)).data is True
-    assert toolbox.names() == ["link"]
-    result = await session.fs.delete_directory("-d")
+    assert (await local_session.fs.delete_directory("-d/", recursive=True)).data is True
+    assert os.listdir(home) == ["link"]
+    result = await local_session.fs.delete_directory("-d")
     assert isinstance(result.error, FileError)
 
 

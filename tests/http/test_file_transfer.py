@@ -7,17 +7,16 @@ import io
 import json
 import os
 import tarfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aiohttp import web
 
 from agentbay_async import (
     ArgumentTypeError,
     BadAnswerError,
     ContextSyncError,
     FileError,
+    HttpResponse,
     InvalidArgumentError,
     OperationTimeoutError,
     SessionNotFoundError,
@@ -25,102 +24,53 @@ from agentbay_async import (
 )
 from agentbay_async.services._files import archive
 
-from .toolbox import Toolbox
-
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-    from tests.http.scripted import Script
+    from tests.http.scripted import Relay, Script
 
-    from agentbay_async import AsyncSession, TransferProgress
-
-pytestmark = pytest.mark.usefixtures("over_http")
+    from agentbay_async import AsyncSession, HttpRequest, TransferProgress
+    from agentbay_local import LocalService
 
 _LARGE = bytes(range(256)) * 2048
 _SMALL = b"\x00\xff" * 50_000
 
 
-class Store:
-    """The service's store for files: what is put, fetched, synchronised and deleted."""
-
-    def __init__(self, scripted: Script, home: Path) -> None:
-        self.directory = home / "file-transfer"
-        self.directory.mkdir()
-        self.objects: dict[str, bytes] = {}
-        self.deleted: list[str] = []
-        self.synced: list[tuple[str, str]] = []
-        self.outcome: dict[str, Any] = {"status": "Success"}
-        self.damages = False
-        self._endpoint = scripted.endpoint
-        described = {"ContextId": "c-9", "ContextPath": str(self.directory)}
-        scripted.ok("GetAndLoadInternalContext", [described])
-        scripted.ok_from("GetContextFileUploadUrl", self._url)
-        scripted.ok_from("GetContextFileDownloadUrl", self._url)
-        scripted.ok_from("SyncContext", self._sync)
-        scripted.ok_from("GetContextInfo", self._tasks)
-        scripted.ok_from("DeleteContextFile", lambda form: self.deleted.append(form["FilePath"]))
-        scripted.blob = self._blob
-
-    def _url(self, form: dict[str, str]) -> dict[str, str]:
-        assert form["ContextId"] == "c-9"
-        return {"Url": f"{self._endpoint}/blob{form['FilePath']}?signature=s"}
-
-    async def _blob(self, request: web.Request) -> web.Response:
-        path = request.path.removeprefix("/blob")
-        if request.method == "PUT":
-            self.objects[path] = self._kept(await request.read())
-            return web.Response()
-        return web.Response(body=self._kept(self.objects[path]))
-
-    def _kept(self, content: bytes) -> bytes:
-        return content[:-1] + b"!" if self.damages else content
-
-    def _sync(self, form: dict[str, str]) -> None:
-        path, mode = form["Path"], form["Mode"]
-        self.synced.append((mode, path))
-        if self.outcome["status"] != "Success":
-            return
-        if mode == "download":
-            Path(path).write_bytes(self.objects[path])
-        else:
-            self.objects[path] = Path(path).read_bytes()
-
-    def _tasks(self, form: dict[str, str]) -> dict[str, str]:
-        past = {"contextId": "c-9", "path": str(self.directory), "taskType": form["TaskType"]}
-        task = {"contextId": "c-9", "path": form["Path"], "taskType": form["TaskType"]}
-        tasks = [{**past, "status": "Failed"}, {**task, **self.outcome}]
-        return {"ContextStatus": json.dumps([{"type": "data", "data": json.dumps(tasks)}])}
+@pytest.fixture
+def isolation() -> str:
+    """Return the isolation of sessions in which files and commands have the same paths."""
+    return "namespaces"
 
 
 @pytest.fixture
-def store(scripted: Script, toolbox: Toolbox) -> Store:
-    """Give the service a store for files."""
-    return Store(scripted, toolbox.home)
-
-
-@pytest.fixture
-def no_store(over_http: None, scripted: Script, toolbox: Toolbox) -> None:
+def no_store(relay: Relay) -> None:
     """Let the service have no store for files."""
-    scripted.fail("GetAndLoadInternalContext", "InvalidAction.NotFound", "no such action")
+    _answer(relay, GetAndLoadInternalContext=HttpResponse.failure("InvalidAction.NotFound"))
+
+
+def _answer(relay: Relay, **responses: HttpResponse) -> None:
+    """Answer requests of the given actions without asking the service."""
+    relay.intercept = lambda request: responses.get(request.action, request)
 
 
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
-    """Give a directory of this machine that is not the session's."""
+    """Return a directory of this machine that is not the session's."""
     directory = tmp_path / "here"
     directory.mkdir()
     return directory
 
 
 async def _both_ways(
-    session: AsyncSession, toolbox: Toolbox, here: Path, content: bytes, path: str
+    local_session: AsyncSession, home: Path, here: Path, content: bytes, path: str
 ) -> list[TransferProgress]:
     """Upload a file, look at it, and download it again."""
     seen: list[TransferProgress] = []
     (here / "in").write_bytes(content)
-    fs = session.file_system
+    fs = local_session.file_system
     receipt = (await fs.upload_file(here / "in", path, progress=seen.append)).unwrap()
-    assert toolbox.content(path) == content
+    assert (home / path).read_bytes() == content
     md5 = hashlib.md5(content).hexdigest()
     assert (receipt.path, receipt.size, receipt.verified) == (path, len(content), True)
     assert receipt.md5 == md5
@@ -133,42 +83,43 @@ async def _both_ways(
 @pytest.mark.parametrize("content", [b"", b"x", _SMALL])
 @pytest.mark.parametrize("path", ["f", 'new dir/it\'s\n"f"', "-f"])
 async def test_small_file_is_transferred_by_the_tools(
-    session: AsyncSession, toolbox: Toolbox, here: Path, content: bytes, path: str
+    local_session: AsyncSession, home: Path, here: Path, content: bytes, path: str
 ) -> None:
     """Byte for byte, to any path, without looking up the store."""
-    await _both_ways(session, toolbox, here, content, path)
+    await _both_ways(local_session, home, here, content, path)
 
 
 @pytest.mark.usefixtures("no_store")
 async def test_large_file_is_transferred_by_the_tools_without_a_store(
-    session: AsyncSession, toolbox: Toolbox, here: Path, scripted: Script
+    local_session: AsyncSession, home: Path, here: Path, relay: Relay
 ) -> None:
     """The store is looked up once."""
-    await _both_ways(session, toolbox, here, _LARGE, "d/f")
-    assert scripted.actions.count("GetAndLoadInternalContext") == 1
-    assert (await session.fs.get_file_transfer_context_path()).data is None
+    await _both_ways(local_session, home, here, _LARGE, "d/f")
+    assert relay.actions.count("GetAndLoadInternalContext") == 1
+    assert (await local_session.fs.get_file_transfer_context_path()).data is None
 
 
 async def test_large_file_is_transferred_by_the_store(
-    session: AsyncSession, toolbox: Toolbox, here: Path, store: Store, scripted: Script
+    local_session: AsyncSession, home: Path, here: Path, relay: Relay
 ) -> None:
     """With one synchronization each way, progress for every chunk, and no leftovers."""
-    seen = await _both_ways(session, toolbox, here, _LARGE, "d/f")
-    assert [mode for mode, _ in store.synced] == ["download", "upload"]
-    assert scripted.actions.count("GetAndLoadInternalContext") == 1
-    assert scripted.forms("GetAndLoadInternalContext")[0]["ContextTypes.1"] == "file_transfer"
+    seen = await _both_ways(local_session, home, here, _LARGE, "d/f")
+    synced = relay.forms("SyncContext")
+    assert [form["Mode"] for form in synced] == ["download", "upload"]
+    assert relay.actions.count("GetAndLoadInternalContext") == 1
+    assert relay.forms("GetAndLoadInternalContext")[0]["ContextTypes.1"] == "file_transfer"
     assert [progress.done for progress in seen if progress.done == len(_LARGE)] != []
-    assert list(store.directory.iterdir()) == []
-    assert sorted(store.deleted) == sorted(path for _, path in store.synced)
-    assert toolbox.names() == ["d", "file-transfer"]
-    path = (await session.fs.get_file_transfer_context_path()).data
-    assert path == str(store.directory)
+    deleted = relay.forms("DeleteContextFile")
+    assert sorted(form["FilePath"] for form in deleted) == sorted(form["Path"] for form in synced)
+    assert os.listdir(home) == ["d"]
+    path = (await local_session.fs.get_file_transfer_context_path()).data
+    assert (await local_session.fs.ls(path)).entries == []
 
 
-async def test_bytes_can_be_uploaded(session: AsyncSession, toolbox: Toolbox) -> None:
+async def test_bytes_can_be_uploaded(local_session: AsyncSession, home: Path) -> None:
     """No local file is needed."""
-    assert (await session.fs.upload_file(b"abc", "f")).size == 3
-    assert toolbox.content("f") == b"abc"
+    assert (await local_session.fs.upload_file(b"abc", "f")).size == 3
+    assert (home / "f").read_bytes() == b"abc"
 
 
 @pytest.mark.parametrize(
@@ -180,51 +131,88 @@ async def test_bytes_can_be_uploaded(session: AsyncSession, toolbox: Toolbox) ->
     ],
 )
 async def test_failed_synchronization_fails_the_transfer(
-    session: AsyncSession,
-    toolbox: Toolbox,
+    local_session: AsyncSession,
+    home: Path,
     here: Path,
-    store: Store,
+    relay: Relay,
     outcome: dict[str, str],
     kind: type[Exception],
 ) -> None:
     """The targets stay as they were."""
+
+    def answer(request: HttpRequest) -> HttpRequest | HttpResponse:
+        if request.action == "SyncContext":
+            return HttpResponse.success()
+        return _tasks(request, outcome) if request.action == "GetContextInfo" else request
+
     (here / "f").write_bytes(b"precious")
-    (toolbox.home / "f").write_bytes(_LARGE)
-    store.outcome = outcome
-    up = await session.fs.upload_file(_LARGE[::-1], "f", timeout=60)
+    (home / "f").write_bytes(_LARGE)
+    relay.intercept = answer
+    up = await local_session.fs.upload_file(_LARGE[::-1], "f", timeout=60)
     assert isinstance(up.error, kind)
-    assert toolbox.content("f") == _LARGE
-    down = await session.fs.download_file("f", here / "f", timeout=60)
+    assert (home / "f").read_bytes() == _LARGE
+    down = await local_session.fs.download_file("f", here / "f", timeout=60)
     assert isinstance(down.error, kind)
     assert (here / "f").read_bytes() == b"precious"
     assert os.listdir(here) == ["f"]
-    assert list(store.directory.iterdir()) == []
+    path = (await local_session.fs.get_file_transfer_context_path()).data
+    assert (await local_session.fs.ls(path)).entries == []
+
+
+def _tasks(request: HttpRequest, outcome: dict[str, str]) -> HttpResponse:
+    """List an earlier task of the directory, which failed, and the task that is asked for."""
+    form = request.form
+    task = {"contextId": form["ContextId"], "path": form["Path"], "taskType": form["TaskType"]}
+    earlier = {**task, "path": os.path.dirname(form["Path"]), "status": "Failed"}
+    tasks = json.dumps([earlier, {**task, **outcome}])
+    return HttpResponse.success({"ContextStatus": json.dumps([{"type": "data", "data": tasks}])})
 
 
 async def test_corrupted_transfer_is_detected(
-    session: AsyncSession, toolbox: Toolbox, here: Path, store: Store
+    local_service: LocalService,
+    local_session: AsyncSession,
+    home: Path,
+    here: Path,
+    relay: Relay,
 ) -> None:
     """In both directions, by the checksum."""
-    (toolbox.home / "f").write_bytes(_LARGE)
+
+    def damage(request: HttpRequest) -> HttpRequest:
+        # The file is in the store now, on its way into the session or out of it.
+        downloads = request.action == "SyncContext" and request.form["Mode"] == "download"
+        if downloads or request.action == "GetContextFileDownloadUrl":
+            _damage_contexts(local_service)
+        return request
+
+    (home / "f").write_bytes(_LARGE)
     (here / "f").write_bytes(b"precious")
-    store.damages = True
-    up = await session.fs.upload_file(_LARGE[::-1], "f")
+    relay.intercept = damage
+    up = await local_session.fs.upload_file(_LARGE[::-1], "f")
     assert isinstance(up.error, FileError)
     assert "checksum" in up.error_message
-    assert toolbox.content("f") == _LARGE
-    down = await session.fs.download_file("f", here / "f")
+    assert (home / "f").read_bytes() == _LARGE
+    down = await local_session.fs.download_file("f", here / "f")
     assert isinstance(down.error, TransferError)
     assert "checksum" in down.error_message
     assert (here / "f").read_bytes() == b"precious"
 
 
+def _damage_contexts(service: LocalService) -> None:
+    """Change the last byte of every file in a context."""
+    trees = (service.home / "contexts").glob("*/versions/*/tree")
+    files = [path for tree in trees for path in tree.rglob("*") if path.is_file()]
+    assert files
+    for path in files:
+        path.write_bytes(path.read_bytes()[:-1] + b"!")
+
+
 async def test_download_of_a_missing_file_fails(
-    session: AsyncSession, toolbox: Toolbox, here: Path
+    local_session: AsyncSession, home: Path, here: Path
 ) -> None:
     """No empty file is left; a directory is not a file either."""
-    (toolbox.home / "d").mkdir()
+    (home / "d").mkdir()
     for path in ("missing", "d"):
-        result = await session.fs.download_file(path, here / "f")
+        result = await local_session.fs.download_file(path, here / "f")
         assert isinstance(result.error, FileError)
         assert result.error.path == path
     assert os.listdir(here) == []
@@ -239,7 +227,7 @@ async def test_missing_session_keeps_its_error(session: AsyncSession, scripted: 
 
 @pytest.mark.usefixtures("no_store")
 async def test_directory_is_transferred_with_all_its_content(
-    session: AsyncSession, toolbox: Toolbox, here: Path
+    local_session: AsyncSession, home: Path, here: Path
 ) -> None:
     """Names, permissions, links, empty directories and large files."""
     tree = here / "tree"
@@ -249,12 +237,12 @@ async def test_directory_is_transferred_with_all_its_content(
     (tree / "run").chmod(0o755)
     (tree / "sub" / "link").symlink_to("../run")
     (tree / "twin").hardlink_to(tree / "run")
-    receipt = (await session.fs.upload_directory(tree, "there/tree")).unwrap()
+    receipt = (await local_session.fs.upload_directory(tree, "there/tree")).unwrap()
     assert receipt.verified
-    assert _facts(toolbox.home / "there" / "tree") == _facts(tree)
+    assert _facts(home / "there" / "tree") == _facts(tree)
     (here / "back").mkdir()
     (here / "back" / "kept").touch()
-    (await session.fs.download_dir("there/tree", here / "back")).unwrap()
+    (await local_session.fs.download_dir("there/tree", here / "back")).unwrap()
     (here / "back" / "kept").unlink()
     assert _facts(here / "back") == _facts(tree)
 
@@ -269,13 +257,13 @@ def _facts(root: Path) -> dict[str, object]:
 
 
 async def test_download_of_a_missing_directory_fails(
-    session: AsyncSession, toolbox: Toolbox, here: Path
+    local_session: AsyncSession, home: Path, here: Path
 ) -> None:
     """Nothing is written."""
-    result = await session.fs.download_directory("missing", here)
+    result = await local_session.fs.download_directory("missing", here)
     assert isinstance(result.error, FileError)
     assert os.listdir(here) == []
-    assert toolbox.names() == []
+    assert os.listdir(home) == []
 
 
 def _archive(path: Path, *members: tuple[str, bytes, str]) -> Path:
@@ -349,12 +337,12 @@ def test_an_archive_does_not_write_through_its_own_links(here: Path) -> None:
 
 
 async def test_unsafe_archive_of_a_session_fails_the_transfer(
-    session: AsyncSession, toolbox: Toolbox, here: Path
+    local_session: AsyncSession, home: Path, here: Path
 ) -> None:
     """The error names the directory."""
-    (toolbox.home / "d").mkdir()
-    (toolbox.home / "d" / "link").symlink_to("/etc")
-    result = await session.fs.download_directory("d", here)
+    (home / "d").mkdir()
+    (home / "d" / "link").symlink_to("/etc")
+    result = await local_session.fs.download_directory("d", here)
     assert isinstance(result.error, TransferError)
     assert "link points to /etc" in result.error_message
     assert result.error.path == "d"
@@ -388,10 +376,9 @@ async def test_invalid_arguments_of_a_transfer_are_rejected(
 
 
 async def test_missing_url_of_the_store_is_a_bad_answer(
-    session: AsyncSession, store: Store, scripted: Script
+    session: AsyncSession, scripted: Script
 ) -> None:
     """A copy that cannot be deleted does not fail the transfer."""
-    scripted.clear()
     scripted.ok("GetAndLoadInternalContext", [{}, {"ContextId": "c", "ContextPath": "/s"}])
     scripted.ok("GetContextFileUploadUrl", {})
     scripted.fail("DeleteContextFile", "NotAllowed")
@@ -400,26 +387,28 @@ async def test_missing_url_of_the_store_is_a_bad_answer(
 
 
 async def test_store_without_an_id_is_not_used(
-    session: AsyncSession, toolbox: Toolbox, scripted: Script
+    local_session: AsyncSession, home: Path, relay: Relay
 ) -> None:
     """The tools transfer the file."""
-    scripted.ok("GetAndLoadInternalContext", [{"ContextType": "file_transfer"}])
-    assert (await session.fs.upload_file(_LARGE, "f")).success
-    assert toolbox.content("f") == _LARGE
+    listed = HttpResponse.success([{"ContextType": "file_transfer"}])
+    _answer(relay, GetAndLoadInternalContext=listed)
+    assert (await local_session.fs.upload_file(_LARGE, "f")).success
+    assert (home / "f").read_bytes() == _LARGE
 
 
 async def test_file_that_grows_during_a_download_fails(
-    session: AsyncSession, toolbox: Toolbox, here: Path, monkeypatch: pytest.MonkeyPatch
+    local_session: AsyncSession, home: Path, here: Path, relay: Relay
 ) -> None:
     """A mixture of old and new content is wrong."""
 
-    async def grows(args: dict[str, Any]) -> str:
-        (toolbox.home / "f").write_bytes(_SMALL * 2)
-        return await Toolbox.read_file(toolbox, args)
+    def grow(request: HttpRequest) -> HttpRequest:
+        if request.form["Name"] == "read_file":
+            (home / "f").write_bytes(_SMALL * 2)
+        return request
 
-    (toolbox.home / "f").write_bytes(_SMALL)
-    monkeypatch.setattr(toolbox, "read_file", grows)
-    result = await session.fs.download_file("f", here / "f")
+    (home / "f").write_bytes(_SMALL)
+    relay.intercept = grow
+    result = await local_session.fs.download_file("f", here / "f")
     assert isinstance(result.error, TransferError)
     assert "changed while it was read" in result.error_message
     assert os.listdir(here) == []

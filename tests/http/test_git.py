@@ -21,17 +21,17 @@ from agentbay_async import (
 )
 from agentbay_async.services._git import parsing
 
-from .toolbox import says
+from .scripted import tool_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.http.scripted import Script
 
     from agentbay_async import AsyncSession
     from agentbay_async.services.git import AsyncGit
 
-    from .toolbox import Toolbox
 
 _REAL = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed here")
 
@@ -40,38 +40,38 @@ _NAMES = ["a b", "汉字", 'quo"te', "tab\there", "new\nline", "-x", "back\\slas
 
 
 @pytest.fixture
-async def git(session: AsyncSession, toolbox: Toolbox) -> AsyncGit:
-    """Give git in a session, set up, with an empty repository ``r``."""
-    git = session.git
+async def git(local_session: AsyncSession) -> AsyncGit:
+    """Return git in a session, configured, with an empty repository ``r``."""
+    git = local_session.git
     await git.init("r", initial_branch="main")
     (await git.configure_user("r", "Me", "me@example.com")).unwrap()
     return git
 
 
-def _write(toolbox: Toolbox, name: str, content: str = "x\n", repo: str = "r") -> None:
-    (toolbox.home / repo / name).write_text(content)
+def _write(home: Path, name: str, content: str = "x\n", repo: str = "r") -> None:
+    (home / repo / name).write_text(content)
 
 
-async def _committed(git: AsyncGit, toolbox: Toolbox, name: str = "f", text: str = "x\n") -> str:
-    _write(toolbox, name, text)
+async def _committed(git: AsyncGit, home: Path, name: str = "f", text: str = "x\n") -> str:
+    _write(home, name, text)
     (await git.add("r")).unwrap()
     return (await git.commit("r", f"Write {name}")).commit_hash
 
 
-async def _conflict(git: AsyncGit, toolbox: Toolbox, name: str) -> None:
+async def _conflict(git: AsyncGit, home: Path, name: str) -> None:
     """Let ``main`` and ``topic`` disagree on a file; ``main`` is checked out."""
-    await _committed(git, toolbox, name, "base\n")
+    await _committed(git, home, name, "base\n")
     await git.create_branch("r", "topic")
-    await _committed(git, toolbox, name, "theirs\n")
+    await _committed(git, home, name, "theirs\n")
     await git.checkout_branch("r", "main")
-    await _committed(git, toolbox, name, "ours\n")
+    await _committed(git, home, name, "ours\n")
 
 
 @_REAL
-async def test_status_returns_exact_file_names(git: AsyncGit, toolbox: Toolbox) -> None:
+async def test_status_returns_exact_file_names(git: AsyncGit, home: Path) -> None:
     """Names of untracked, staged, changed and renamed files are neither quoted nor escaped."""
     for name in _NAMES:
-        _write(toolbox, name)
+        _write(home, name)
     status = (await git.status("r")).unwrap()
     assert {file.path for file in status.files} == set(_NAMES)
     assert status.untracked_count == len(_NAMES)
@@ -80,8 +80,8 @@ async def test_status_returns_exact_file_names(git: AsyncGit, toolbox: Toolbox) 
     assert (await git.status("r")).status.staged_count == len(_NAMES)
     (await git.commit("r", "All")).unwrap()
     assert (await git.status("r")).is_clean
-    (toolbox.home / "r" / "R  a -> b").rename(toolbox.home / "r" / "to\nthere")
-    _write(toolbox, "汉字", "changed")
+    (home / "r" / "R  a -> b").rename(home / "r" / "to\nthere")
+    _write(home, "汉字", "changed")
     await git.add("r", files=["to\nthere", "R  a -> b"])
     files = {file.path: file for file in (await git.status("r")).files}
     assert files["to\nthere"].renamed_from == "R  a -> b"
@@ -90,34 +90,34 @@ async def test_status_returns_exact_file_names(git: AsyncGit, toolbox: Toolbox) 
 
 
 @_REAL
-async def test_files_are_taken_literally(git: AsyncGit, toolbox: Toolbox) -> None:
+async def test_files_are_taken_literally(git: AsyncGit, home: Path) -> None:
     """A file named ``*`` is one file, not a pattern."""
     for name in ("*", "a"):
-        _write(toolbox, name)
+        _write(home, name)
     await git.add("r", files=["*"])
     files = {file.path: file.staged for file in (await git.status("r")).files}
     assert files == {"*": True, "a": False}
     await git.add("r")
     (await git.commit("r", "Both")).unwrap()
     for name in ("*", "a"):
-        _write(toolbox, name, "changed\n")
+        _write(home, name, "changed\n")
     (await git.restore("r", ["*"])).unwrap()
     assert [file.path for file in (await git.status("r")).files] == ["a"]
     assert (await git.diff("r", paths=["*"])).data == ""
     assert type((await git.restore("r", ["?"])).error) is GitError
-    assert (toolbox.home / "r" / "a").read_text() == "changed\n"
+    assert (home / "r" / "a").read_text() == "changed\n"
 
 
 @pytest.mark.parametrize("branch", ["fix#1", "a+b", "x@y", "detached", "(detached)", "汉字"])
 @_REAL
 async def test_commit_returns_its_hash_on_any_branch(
-    git: AsyncGit, toolbox: Toolbox, branch: str
+    git: AsyncGit, home: Path, branch: str
 ) -> None:
     """An unusual branch name does not change the result."""
-    await _committed(git, toolbox)
+    await _committed(git, home)
     (await git.create_branch("r", branch)).unwrap()
-    commit = await _committed(git, toolbox, "g")
-    assert commit == _git(toolbox, "rev-parse", "HEAD")
+    commit = await _committed(git, home, "g")
+    assert commit == _git(home, "rev-parse", "HEAD")
     status = (await git.status("r")).unwrap()
     assert (status.current_branch, status.detached) == (branch, False)
     listed = (await git.list_branches("r")).unwrap()
@@ -125,32 +125,30 @@ async def test_commit_returns_its_hash_on_any_branch(
 
 
 @_REAL
-async def test_commit_returns_its_hash_on_a_detached_head(git: AsyncGit, toolbox: Toolbox) -> None:
+async def test_commit_returns_its_hash_on_a_detached_head(git: AsyncGit, home: Path) -> None:
     """The status reports the detached HEAD as well."""
-    first = await _committed(git, toolbox)
+    first = await _committed(git, home)
     (await git.checkout_branch("r", first)).unwrap()
-    assert await _committed(git, toolbox, "g") == _git(toolbox, "rev-parse", "HEAD")
+    assert await _committed(git, home, "g") == _git(home, "rev-parse", "HEAD")
     status = (await git.status("r")).unwrap()
     assert (status.current_branch, status.detached) == (None, True)
     assert (await git.list_branches("r")).current is None
 
 
 @_REAL
-async def test_commit_returns_its_hash_despite_output_of_a_hook(
-    git: AsyncGit, toolbox: Toolbox
-) -> None:
+async def test_commit_returns_its_hash_despite_output_of_a_hook(git: AsyncGit, home: Path) -> None:
     """The output of the hook comes before the hash."""
-    hook = toolbox.home / "r" / ".git" / "hooks" / "post-commit"
+    hook = home / "r" / ".git" / "hooks" / "post-commit"
     hook.write_text("#!/bin/sh\necho 0123456789012345678901234567890123456789\n")
     hook.chmod(0o755)
-    assert await _committed(git, toolbox) == _git(toolbox, "rev-parse", "HEAD")
+    assert await _committed(git, home) == _git(home, "rev-parse", "HEAD")
 
 
 @_REAL
-async def test_log_returns_every_field_of_a_commit(git: AsyncGit, toolbox: Toolbox) -> None:
+async def test_log_returns_every_field_of_a_commit(git: AsyncGit, home: Path) -> None:
     """Messages may have several lines; the newest commit comes first."""
-    await _committed(git, toolbox)
-    _write(toolbox, "g")
+    await _committed(git, home)
+    _write(home, "g")
     await git.add("r")
     message = "Say 'it' | \x01 汉字\n\nfirst\n\nlast"
     made = await git.commit("r", message, author_name='A "B" C', author_email="a@b.c")
@@ -173,9 +171,9 @@ async def test_a_repository_without_commits_has_an_empty_log(git: AsyncGit) -> N
 
 @pytest.mark.parametrize("name", ["f", "401 403 permission denied", "new\nline"])
 @_REAL
-async def test_merge_conflict_lists_its_files(git: AsyncGit, toolbox: Toolbox, name: str) -> None:
+async def test_merge_conflict_lists_its_files(git: AsyncGit, home: Path, name: str) -> None:
     """The index is asked, not the text of git; the merge can be aborted."""
-    await _conflict(git, toolbox, name)
+    await _conflict(git, home, name)
     result = await git.merge("r", "topic")
     assert isinstance(result.error, GitConflictError)
     assert result.error.files == (name,)
@@ -190,22 +188,20 @@ async def test_merge_conflict_lists_its_files(git: AsyncGit, toolbox: Toolbox, n
 
 @pytest.mark.parametrize("rebase", [True, False])
 @_REAL
-async def test_pull_conflict_is_a_conflict_error(
-    git: AsyncGit, toolbox: Toolbox, rebase: bool
-) -> None:
+async def test_pull_conflict_is_a_conflict_error(git: AsyncGit, home: Path, rebase: bool) -> None:
     """Git reports them on its standard output."""
-    await _conflict(git, toolbox, "f")
+    await _conflict(git, home, "f")
     result = await git.pull("r", remote=".", branch="topic", rebase=rebase)
     assert isinstance(result.error, GitConflictError)
     assert result.error.files == ("f",)
 
 
 @_REAL
-async def test_merge_without_conflicts_creates_a_commit(git: AsyncGit, toolbox: Toolbox) -> None:
+async def test_merge_without_conflicts_creates_a_commit(git: AsyncGit, home: Path) -> None:
     """The commit has the given message."""
-    await _committed(git, toolbox)
+    await _committed(git, home)
     await git.create_branch("r", "topic")
-    await _committed(git, toolbox, "g")
+    await _committed(git, home, "g")
     await git.checkout_branch("r", "main")
     (await git.merge("r", "topic", message="Bring g", no_ff=True)).unwrap()
     assert (await git.log("r", max_count=1)).entries[0].message == "Bring g"
@@ -213,19 +209,17 @@ async def test_merge_without_conflicts_creates_a_commit(git: AsyncGit, toolbox: 
 
 
 @_REAL
-async def test_commits_are_pushed_cloned_fetched_and_pulled(
-    git: AsyncGit, toolbox: Toolbox
-) -> None:
+async def test_commits_are_pushed_cloned_fetched_and_pulled(git: AsyncGit, home: Path) -> None:
     """The status counts the commits ahead and behind."""
     (await git.init("hub.git", bare=True, initial_branch="main")).unwrap()
-    first = await _committed(git, toolbox)
-    hub = str(toolbox.home / "hub.git")
+    first = await _committed(git, home)
+    hub = str(home / "hub.git")
     (await git.remote_add("r", "origin", hub)).unwrap()
     (await git.push("r", remote="origin", branch="main", set_upstream=True)).unwrap()
     clone = await git.clone(hub)
     assert clone.path == "hub"
     assert (await git.log("hub")).entries[0].hash == first
-    second = await _committed(git, toolbox, "g")
+    second = await _committed(git, home, "g")
     status = (await git.status("r")).unwrap()
     assert (status.upstream, status.ahead, status.behind) == ("origin/main", 1, 0)
     (await git.push("r")).unwrap()
@@ -236,18 +230,16 @@ async def test_commits_are_pushed_cloned_fetched_and_pulled(
 
 
 @_REAL
-async def test_rejected_push_is_a_failure(git: AsyncGit, toolbox: Toolbox) -> None:
+async def test_rejected_push_is_a_failure(git: AsyncGit, home: Path) -> None:
     """The message has the reason."""
-    await _committed(git, toolbox)
+    await _committed(git, home)
     result = await git.push("r", remote="nowhere", branch="main")
     assert type(result.error) is GitError
     assert "nowhere" in result.error_message
 
 
 @_REAL
-async def test_remote_is_added_once_and_overwritten_on_request(
-    git: AsyncGit, toolbox: Toolbox
-) -> None:
+async def test_remote_is_added_once_and_overwritten_on_request(git: AsyncGit, home: Path) -> None:
     """A missing remote has no URL, which is not a failure."""
     assert (await git.remote_get("r", "o")).data is None
     (await git.remote_add("r", "o", "https://one.invalid/a b")).unwrap()
@@ -260,11 +252,11 @@ async def test_remote_is_added_once_and_overwritten_on_request(
 
 
 @_REAL
-async def test_changes_are_reset_and_restored(git: AsyncGit, toolbox: Toolbox) -> None:
+async def test_changes_are_reset_and_restored(git: AsyncGit, home: Path) -> None:
     """Only the named files change; a hard reset drops all changes."""
-    first = await _committed(git, toolbox)
-    _write(toolbox, "f", "changed\n")
-    _write(toolbox, "g")
+    first = await _committed(git, home)
+    _write(home, "f", "changed\n")
+    _write(home, "g")
     await git.add("r")
     (await git.reset("r", paths=["g"])).unwrap()
     files = {file.path: file.status for file in (await git.status("r")).files}
@@ -275,20 +267,20 @@ async def test_changes_are_reset_and_restored(git: AsyncGit, toolbox: Toolbox) -
     assert "+changed" in (await git.diff("r", paths=["f"])).data
     assert (await git.diff("r", target="HEAD", paths=["g"])).data == ""
     (await git.restore("r", ["f"])).unwrap()
-    assert (toolbox.home / "r" / "f").read_text() == "x\n"
-    await _committed(git, toolbox, "f", "second\n")
+    assert (home / "r" / "f").read_text() == "x\n"
+    await _committed(git, home, "f", "second\n")
     (await git.restore("r", ["f"], source=first)).unwrap()
-    assert (toolbox.home / "r" / "f").read_text() == "x\n"
+    assert (home / "r" / "f").read_text() == "x\n"
     (await git.reset("r", mode="hard", target=first)).unwrap()
     assert [entry.hash for entry in (await git.log("r")).entries] == [first]
 
 
 @_REAL
-async def test_commits_are_tagged(git: AsyncGit, toolbox: Toolbox) -> None:
+async def test_commits_are_tagged(git: AsyncGit, home: Path) -> None:
     """A tag may have a message, and moves only with ``force``."""
-    first = await _committed(git, toolbox)
+    first = await _committed(git, home)
     (await git.tag("r", "v1")).unwrap()
-    await _committed(git, toolbox, "g")
+    await _committed(git, home, "g")
     assert not (await git.tag("r", "v1")).success
     (await git.tag("r", "v1", force=True)).unwrap()
     (await git.tag("r", "v0", message="The first", target=first)).unwrap()
@@ -309,13 +301,13 @@ async def test_options_are_set_and_read(git: AsyncGit) -> None:
 
 
 @_REAL
-async def test_checkout_never_restores_a_file_of_that_name(git: AsyncGit, toolbox: Toolbox) -> None:
+async def test_checkout_never_restores_a_file_of_that_name(git: AsyncGit, home: Path) -> None:
     """A change to a file with the name of the branch is not lost."""
-    await _committed(git, toolbox, "topic")
-    _write(toolbox, "topic", "precious\n")
+    await _committed(git, home, "topic")
+    _write(home, "topic", "precious\n")
     result = await git.checkout_branch("r", "topic")
     assert type(result.error) is GitError
-    assert (toolbox.home / "r" / "topic").read_text() == "precious\n"
+    assert (home / "r" / "topic").read_text() == "precious\n"
 
 
 @pytest.mark.parametrize("path", [".", "missing"])
@@ -326,22 +318,22 @@ async def test_directory_without_repository_has_its_own_error(git: AsyncGit, pat
 
 
 @_REAL
-async def test_commit_without_changes_is_an_error(git: AsyncGit, toolbox: Toolbox) -> None:
+async def test_commit_without_changes_is_an_error(git: AsyncGit, home: Path) -> None:
     """Git reports it on its standard output; ``allow_empty`` permits it."""
-    await _committed(git, toolbox)
+    await _committed(git, home)
     result = await git.commit("r", "Nothing")
     assert "nothing to commit" in result.error_message
     assert (await git.commit("r", "Nothing", allow_empty=True)).success
 
 
-def _git(toolbox: Toolbox, *args: str) -> str:
-    command = ["git", "-C", str(toolbox.home / "r"), *args]
+def _git(home: Path, *args: str) -> str:
+    command = ["git", "-C", str(home / "r"), *args]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _fails(scripted: Script, stderr: str, exit_code: int = 128, stdout: str = "") -> None:
     answer = {"stdout": stdout, "stderr": stderr, "exit_code": exit_code}
-    scripted.ok("CallMcpTool", says(json.dumps(answer)))
+    scripted.ok("CallMcpTool", tool_answer(json.dumps(answer)))
 
 
 @pytest.mark.parametrize(

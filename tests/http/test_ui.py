@@ -20,7 +20,7 @@ from agentbay_async import (
     Window,
 )
 
-from .toolbox import says
+from .scripted import tool_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,7 +93,7 @@ async def test_ui_methods_call_their_tools(
     args: object,
 ) -> None:
     """With the given arguments; the result is a success."""
-    scripted.ok("CallMcpTool", says("ok"))
+    scripted.ok("CallMcpTool", tool_answer("ok"))
     assert (await call(session)).data is True
     (form,) = scripted.forms("CallMcpTool")
     assert (form["Name"], json.loads(form["Args"])) == (tool, args)
@@ -145,8 +145,8 @@ async def test_answers_of_ui_tools_are_parsed(
     wanted: object,
 ) -> None:
     """As values with their types; an answer of another form is a failure."""
-    scripted.ok("CallMcpTool", says(json.dumps(answer)))
-    scripted.ok("CallMcpTool", says("oops"))
+    scripted.ok("CallMcpTool", tool_answer(json.dumps(answer)))
+    scripted.ok("CallMcpTool", tool_answer("oops"))
     assert (await call(session)).data == wanted
     assert isinstance((await call(session)).error, BadAnswerError)
 
@@ -155,7 +155,7 @@ async def test_apps_are_listed_with_the_tools_own_arguments(
     session: AsyncSession, scripted: Script
 ) -> None:
     """One name differs from ours; empty arguments are not sent."""
-    scripted.ok("CallMcpTool", says("[]"))
+    scripted.ok("CallMcpTool", tool_answer("[]"))
     await session.mobile.get_installed_apps(desktop=True)
     await session.computer.start_app("s", "/d")
     apps, start = [json.loads(form["Args"]) for form in scripted.forms("CallMcpTool")]
@@ -178,7 +178,7 @@ async def test_screenshot_is_parsed(
     mime_type = f"image/{sent}"
     document = {"type": "image", "mime_type": mime_type, "data": coded, "width": 20, "height": 10}
     item = {"type": "image", "data": coded, "mimeType": mime_type}
-    answer = {"content": [item], "isError": False} if as_item else says(json.dumps(document))
+    answer = {"content": [item], "isError": False} if as_item else tool_answer(json.dumps(document))
     scripted.ok("CallMcpTool", answer)
     picture = (await session.computer.take_screenshot(format)).data
     assert (picture.data, picture.mime_type) == (data, mime_type)
@@ -201,14 +201,14 @@ async def test_screenshot_of_another_format_is_a_failure(
     session: AsyncSession, scripted: Script, answer: str
 ) -> None:
     """A JPEG is not a PNG."""
-    scripted.ok("CallMcpTool", says(answer))
+    scripted.ok("CallMcpTool", tool_answer(answer))
     assert isinstance((await session.mobile.take_screenshot()).error, BadAnswerError)
 
 
 async def test_long_screenshot_sends_its_arguments(session: AsyncSession, scripted: Script) -> None:
     """The number of screens and the quality."""
     coded = base64.b64encode(_JPEG).decode()
-    scripted.ok("CallMcpTool", says(json.dumps({"data": coded, "mime_type": "image/jpeg"})))
+    scripted.ok("CallMcpTool", tool_answer(json.dumps({"data": coded, "mime_type": "image/jpeg"})))
     result = await session.mobile.take_long_screenshot(3, "jpeg", quality=80)
     assert result.data.data == _JPEG
     (form,) = scripted.forms("CallMcpTool")
@@ -218,8 +218,8 @@ async def test_long_screenshot_sends_its_arguments(session: AsyncSession, script
 
 async def test_ui_elements_are_parsed(session: AsyncSession, scripted: Script) -> None:
     """As the app describes them; XML stays text."""
-    scripted.ok("CallMcpTool", says('[{"text": "ok", "bounds": "[0,0][1,1]"}]'))
-    scripted.ok("CallMcpTool", says("<hierarchy/>"))
+    scripted.ok("CallMcpTool", tool_answer('[{"text": "ok", "bounds": "[0,0][1,1]"}]'))
+    scripted.ok("CallMcpTool", tool_answer("<hierarchy/>"))
     found = (await session.mobile.get_clickable_ui_elements()).data
     assert found.elements == [{"text": "ok", "bounds": "[0,0][1,1]"}]
     assert (await session.mobile.get_all_ui_elements(format="xml")).data.raw == "<hierarchy/>"
@@ -239,7 +239,7 @@ async def test_an_image_without_a_screen_is_an_error(
     session: AsyncSession, scripted: Script
 ) -> None:
     """The error has the text of the tool."""
-    scripted.ok("CallMcpTool", says("not offered by image x", error=True))
+    scripted.ok("CallMcpTool", tool_answer("not offered by image x", error=True))
     result = await session.computer.move_mouse(1, 2)
     assert isinstance(result.error, ToolError)
     assert result.error_message == "not offered by image x"

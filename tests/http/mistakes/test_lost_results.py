@@ -9,19 +9,21 @@ import pytest
 
 from agentbay_async import AgentTask, APIError, CommandResult, ToolError, TransportError
 
-from ..toolbox import says
+from ..scripted import tool_answer
 
 if TYPE_CHECKING:
-    from tests.http.scripted import Script
+    from pathlib import Path
+
+    from tests.http.scripted import Relay, Script
 
     from agentbay_async import AsyncAgentBay, AsyncSession
-
-    from ..toolbox import Toolbox
 
 
 async def test_a_rejected_tool_call_is_a_failure(session: AsyncSession, scripted: Script) -> None:
     """The data of the answer looks like a success; the flag counts."""
-    scripted.ok("CallMcpTool", says("done"), Success=False, Code="Quota.Used", Message="too many")
+    scripted.ok(
+        "CallMcpTool", tool_answer("done"), Success=False, Code="Quota.Used", Message="too many"
+    )
     for result in (
         await session.call_mcp_tool("shell", {}),
         await session.command.run("true"),
@@ -47,13 +49,16 @@ async def test_a_connection_error_is_not_output_of_a_command(
 
 @pytest.mark.parametrize("shift", [0, 1, 2])
 async def test_a_character_split_over_two_chunks_is_not_damaged(
-    session: AsyncSession, toolbox: Toolbox, shift: int
+    local_session: AsyncSession,
+    home: Path,
+    relay: Relay,
+    shift: int,
 ) -> None:
     """Chunks are read as bytes and decoded together."""
     text = "x" * shift + "汉" * 40_000
-    (toolbox.home / "f").write_text(text, encoding="utf-8")
-    assert (await session.file_system.read("f")).content == text
-    assert [call for call, _ in toolbox.calls].count("read_file") == 3
+    (home / "f").write_text(text, encoding="utf-8")
+    assert (await local_session.file_system.read("f")).content == text
+    assert [form["Name"] for form in relay.forms("CallMcpTool")].count("read_file") == 3
 
 
 async def test_a_looked_up_session_has_the_tools_of_its_image(
@@ -75,7 +80,7 @@ async def test_a_browser_that_could_not_be_stopped_is_a_failure(
     session: AsyncSession, scripted: Script
 ) -> None:
     """It continues to run, and to cost."""
-    scripted.ok("CallMcpTool", says("no such process", error=True))
+    scripted.ok("CallMcpTool", tool_answer("no such process", error=True))
     result = await session.browser.destroy()
     assert isinstance(result.error, ToolError)
     assert "no such process" in result.error_message
@@ -85,9 +90,9 @@ async def test_a_wait_for_an_agent_prints_nothing(
     session: AsyncSession, scripted: Script, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Standard output belongs to the program."""
-    scripted.ok("CallMcpTool", says(json.dumps({"taskId": "t-1"})))
-    scripted.ok("CallMcpTool", says(json.dumps({"taskId": "t-1", "status": "running"})))
-    scripted.ok("CallMcpTool", says(json.dumps({"status": "finished", "product": "42"})))
+    scripted.ok("CallMcpTool", tool_answer(json.dumps({"taskId": "t-1"})))
+    scripted.ok("CallMcpTool", tool_answer(json.dumps({"taskId": "t-1", "status": "running"})))
+    scripted.ok("CallMcpTool", tool_answer(json.dumps({"status": "finished", "product": "42"})))
     task = (await session.agent.computer.execute_task_and_wait("think", timeout=60)).unwrap()
     assert isinstance(task, AgentTask)
     assert capfd.readouterr() == ("", "")
