@@ -18,7 +18,6 @@ import os
 import secrets
 import shutil
 import sqlite3
-import tarfile
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,8 @@ from agentbay_local.contexts.sync import DOWNLOAD
 from agentbay_local.sandbox.host.removal import remove_tree
 from agentbay_local.store import Store, states
 from agentbay_local.trees.archive import pack, unpack
-from agentbay_local.trees.atomic_write import AtomicWriter
+from agentbay_local.trees.atomic_write import AtomicWriter, Source
+from agentbay_local.trees.budget import Budget
 from agentbay_local.trees.manifest import scan
 
 if TYPE_CHECKING:
@@ -134,7 +134,8 @@ def _link_versions(scratch: Path, trees: Mapping[str, Path]) -> None:
 def _pack(scratch: Path, fresh: Path, path: Path) -> None:
     top = os.open(scratch, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        pack(top, scan(top, lambda _: True), fresh)
+        everything = Budget(None, None)
+        pack(Source(top, everything), scan(top, lambda _: True, everything), fresh)
     finally:
         os.close(top)
     fresh.replace(path)
@@ -144,12 +145,12 @@ def _unpack(path: Path, scratch: Path) -> dict[str, Any]:
     top = os.open(scratch, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with open(path, "rb") as source:
-            unpack(source, AtomicWriter(top), lambda _: True)
+            unpack(source, AtomicWriter(top), lambda _: True, Budget(None, None))
         about: dict[str, Any] = json.loads(_text_or_empty(scratch / "about.json"))
         if about["format"] != _FORMAT or not isinstance(about["monotonic"], float):
             raise ValueError(f"its format is {about['format']!r:.20}")
         Store.verify(scratch / "state.db")
-    except (ValueError, KeyError, TypeError, EOFError, tarfile.TarError, sqlite3.Error) as error:
+    except (ValueError, KeyError, TypeError, sqlite3.Error) as error:
         raise ValueError(f"{path} is not a snapshot that this version can read: {error}") from error
     finally:
         os.close(top)

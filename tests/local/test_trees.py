@@ -22,6 +22,7 @@ from agentbay_local.contexts.retention import expiry_times
 from agentbay_local.tools.utf8 import MARGIN, decode_whole_characters
 from agentbay_local.trees.archive import unpack
 from agentbay_local.trees.atomic_write import AtomicWriter
+from agentbay_local.trees.budget import Budget
 from agentbay_local.trees.manifest import DIRECTORY, FILE, Stamp, scan
 from agentbay_local.trees.selection import Selection
 
@@ -125,8 +126,8 @@ def test_a_hostile_archive_writes_nothing_outside(tmp_path: Path) -> None:
     top.mkdir()
     handle = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        unpack(packed, AtomicWriter(handle), lambda _: True)
-        assert sorted(scan(handle, lambda _: True)) == ["absolute", "good"]
+        unpack(packed, AtomicWriter(handle), lambda _: True, Budget(None))
+        assert sorted(scan(handle, lambda _: True, Budget(None))) == ["absolute", "good"]
     finally:
         os.close(handle)
     assert os.listdir(tmp_path) == ["top"]

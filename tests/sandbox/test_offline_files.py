@@ -12,7 +12,9 @@ import pytest
 
 from agentbay_local.sandbox.errors import SandboxOSError
 from agentbay_local.sandbox.host import openat
-from agentbay_local.sandbox.host.offline_files import OfflineFiles, copy_content
+from agentbay_local.sandbox.host.offline_files import OfflineFiles
+from agentbay_local.trees.budget import Budget
+from agentbay_local.trees.copying import copy_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,7 +146,7 @@ def test_copy_keeps_every_byte(files: OfflineFiles, tmp_path: Path) -> None:
     source = files.open("/f")
     target = os.open(tmp_path / "copy", os.O_WRONLY | os.O_CREAT)
     try:
-        assert len(data) == copy_content(source, target)
+        assert len(data) == copy_content(source, target, Budget(None))
     finally:
         os.close(source)
         os.close(target)
@@ -154,6 +156,7 @@ def test_copy_keeps_every_byte(files: OfflineFiles, tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 def test_created_files_belong_to_the_session_user(tmp_path: Path) -> None:
     """The session can change files that the service has created in it."""
+    os.chown(tmp_path, 1_900_000_001, 1_900_000_001)
     with OfflineFiles(tmp_path, uid=1_900_000_001) as files:
         write(files, "/a/b/f", b"")
 

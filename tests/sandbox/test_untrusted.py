@@ -17,15 +17,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agentbay_local.sandbox.base import Entry
+from agentbay_local.sandbox.base import Entry, SandboxSpec
 from agentbay_local.sandbox.errors import (
     MalformedReply,
     SandboxError,
     SandboxGone,
+    SandboxOSError,
     SandboxTimeout,
 )
 from agentbay_local.sandbox.host import replies
 from agentbay_local.sandbox.host.agent_client import AgentClient, Reply
+from agentbay_local.sandbox.host.file_systems import kinds_of_session
 from agentbay_local.sandbox.inside import wire
 
 from .process_table import open_count, until_open_at_most
@@ -33,6 +35,7 @@ from .process_table import open_count, until_open_at_most
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+SESSION_KINDS = kinds_of_session(SandboxSpec(Path(__file__).parent))
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner),
@@ -234,21 +237,36 @@ async def test_payload_of_the_wrong_kind_or_size_is_rejected(kind: str) -> None:
             os.close(fd)
 
 
-@pytest.mark.parametrize("kind", ["fifo", "directory", "device", "read-only", "none", "two"])
+@pytest.mark.parametrize(
+    "kind", ["fifo", "directory", "device", "read-only", "no access", "none", "two"]
+)
 def test_opened_file_is_checked_again(kind: str, tmp_path: Path) -> None:
     """Only a single regular file, open in the requested mode, reaches the caller."""
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "f").touch()
     place = {"fifo": tmp_path / "fifo", "directory": tmp_path, "device": Path("/dev/zero")}
-    flags = os.O_RDONLY | os.O_NONBLOCK
+    flags = os.O_RDONLY | os.O_NONBLOCK | (os.O_PATH if kind == "no access" else 0)
     count = {"none": 0, "two": 2}.get(kind, 1)
     fds = tuple(os.open(place.get(kind, tmp_path / "f"), flags) for _ in range(count))
 
     with pytest.raises(MalformedReply):
-        replies.take_regular_file(Reply({}, fds), writing=kind == "read-only")
+        replies.take_regular_file(Reply({}, fds), "f", kind == "read-only", SESSION_KINDS)
     for fd in fds:
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(fd)
+
+
+@pytest.mark.parametrize("name", ["/proc/self/oom_score_adj", "/sys/kernel/mm/ksm/run"])
+def test_file_of_the_kernel_is_not_taken(name: str) -> None:
+    """The kernel checks some writes against the writer, which would be the service."""
+    if not os.path.exists(name):
+        pytest.skip(f"this kernel has no {name}")
+    opened = os.open(name, os.O_RDONLY)
+
+    with pytest.raises(SandboxOSError, match="a file of the kernel"):
+        replies.take_regular_file(Reply({}, (opened,)), "report.txt", False, SESSION_KINDS)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(opened)
 
 
 async def test_end_of_the_agent_fails_every_request() -> None:

@@ -5,23 +5,26 @@ Paths are relative to the context. A leading slash is ignored: ``/a.txt`` is ``a
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
-from typing import TYPE_CHECKING
+from bisect import bisect_right
+from typing import TYPE_CHECKING, NamedTuple
 
 from agentbay_async._protocol import schema
 from agentbay_local.actions.transfers import TRANSFER_PATH
 from agentbay_local.clock import iso
 from agentbay_local.contexts.versions import Change
+from agentbay_local.off_loop import run_off_loop
 from agentbay_local.protocol import paging
 from agentbay_local.protocol.answers import Answer
 from agentbay_local.protocol.errors import invalid, no_file, required
 from agentbay_local.sandbox.host.openat import open_beneath
-from agentbay_local.trees.manifest import DIRECTORY, LINK, Stamp, list_entries
+from agentbay_local.trees.manifest import DIRECTORY, LINK, Stamp, find_stamp
 from agentbay_local.urls import file_url
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agentbay_local.contexts.context_store import Snapshot
     from agentbay_local.state import ServiceState
     from agentbay_local.store import Context
@@ -67,56 +70,81 @@ async def list_folder(state: ServiceState, request: schema.DescribeContextFiles)
     """List a folder, sorted by name, by page number or by cursor."""
     context = state.context(request.context_id)
     folder = check_path(request.parent_folder_path, "ParentFolderPath")
-    async with state.files.open_snapshot(context.id) as snapshot:
-        records = await asyncio.to_thread(_records, snapshot, folder)
     if request.max_results is not None or request.next_token:
-        return _by_cursor(state, request, context.id, folder, records)
+        return await _by_cursor(state, request, context.id, folder)
     number = 1 if request.page_number is None else request.page_number
     if number < 1:
         raise invalid("PageNumber", f"must be at least 1, not {number}.")
     size = state.pages.size(request.page_size, default=_DEFAULT_PAGE, top=_MAX_PAGE)
     start = (number - 1) * size
-    return Answer(records[start : start + size], count=len(records))
+    page = await _read_page(state, context.id, folder, lambda names: start, size)
+    return Answer(page.records, count=page.total)
 
 
-def _by_cursor(
-    state: ServiceState,
-    request: schema.DescribeContextFiles,
-    context_id: str,
-    folder: str,
-    records: list[schema.ContextFileRecord],
+async def _by_cursor(
+    state: ServiceState, request: schema.DescribeContextFiles, context_id: str, folder: str
 ) -> Answer:
     size = state.pages.size(request.max_results, default=_DEFAULT_PAGE, top=_MAX_PAGE)
     listing = ["files", context_id, folder]
     cursor = state.pages.cursor(request.next_token, listing)
-    rest = [entry for entry in records if not cursor or str(entry.file_name) > str(cursor.last)]
-    page, token = rest[:size], ""
-    if len(rest) > size:
-        following = paging.Cursor(page[-1].file_name or "", len(records))
+
+    def start(names: list[str]) -> int:
+        return bisect_right(names, str(cursor.last)) if cursor else 0
+
+    page, token = await _read_page(state, context_id, folder, start, size), ""
+    if page.more:
+        following = paging.Cursor(page.records[-1].file_name or "", page.total)
         token = state.pages.token(following, listing)
-    return Answer(page, next_token=token, max_results=size, count=len(records))
+    return Answer(page.records, next_token=token, max_results=size, count=page.total)
 
 
-def _records(snapshot: Snapshot, folder: str) -> list[schema.ContextFileRecord]:
+class _Page(NamedTuple):
+    """A part of a folder, the number of its entries, and whether more follow."""
+
+    records: list[schema.ContextFileRecord]
+    total: int
+    more: bool
+
+
+async def _read_page(
+    state: ServiceState, context_id: str, folder: str, start: Callable[[list[str]], int], size: int
+) -> _Page:
+    async with state.files.open_snapshot(context_id) as snapshot:
+        return await run_off_loop(lambda: _list_page(snapshot, folder, start, size))
+
+
+def _list_page(
+    snapshot: Snapshot, folder: str, start: Callable[[list[str]], int], size: int
+) -> _Page:
+    handle = _open_folder(snapshot, folder)
+    if handle is None:
+        return _Page([], 0, more=False)
     try:
-        tree = os.open(snapshot.tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return []
-    try:
-        handle = open_beneath(tree, folder or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        # As in an object store, a folder without files does not exist, and lists as empty.
-        return []
-    finally:
-        os.close(tree)
-    try:
-        return [
-            _record(folder, name, mark)
-            for name, mark in sorted(list_entries(handle))
-            if mark is not None
+        # Only the files of the page are looked at: a folder may have a hundred thousand.
+        names = sorted(os.listdir(handle))
+        first = start(names)
+        records = [
+            _record(folder, name, stamp)
+            for name in names[first : first + size]
+            if (stamp := find_stamp(handle, name)) is not None
         ]
     finally:
         os.close(handle)
+    return _Page(records, len(names), more=first + size < len(names))
+
+
+def _open_folder(snapshot: Snapshot, folder: str) -> int | None:
+    try:
+        tree = os.open(snapshot.tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        return open_beneath(tree, folder or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        # As in an object store, a folder without files does not exist, and lists as empty.
+        return None
+    finally:
+        os.close(tree)
 
 
 def _record(folder: str, name: str, mark: Stamp) -> schema.ContextFileRecord:
@@ -162,7 +190,7 @@ async def download_url(state: ServiceState, request: schema.GetContextFileDownlo
 
 async def _require_file(state: ServiceState, context_id: str, path: str) -> None:
     async with state.files.open_snapshot(context_id) as snapshot:
-        if not await asyncio.to_thread(_exists, snapshot, path):
+        if not await run_off_loop(lambda: _exists(snapshot, path)):
             raise no_file(path)
 
 

@@ -35,6 +35,7 @@ from agentbay_local.contexts.versions import (
     publish_version,
     read_expiry,
 )
+from agentbay_local.off_loop import run_off_loop
 from agentbay_local.sandbox.host.removal import remove_tree
 
 if TYPE_CHECKING:
@@ -117,7 +118,11 @@ class ContextStore:
             path = self.directory / context_id
             staging = path / f"staging-{secrets.token_hex(8)}"
             try:
-                published = await self._run(lambda: build_version(path, staging, change))
+                published = await run_off_loop(
+                    lambda: build_version(path, staging, change),
+                    self._executor,
+                    change.budget.cancel,
+                )
                 old = await self._run(lambda: publish_version(path, staging, self._durable))
             except BaseException:
                 await remove_tree(staging)
@@ -189,7 +194,7 @@ class ContextStore:
         return self._locks.setdefault(context_id, asyncio.Lock())
 
     async def _run(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        return await run_off_loop(work, self._executor)
 
 
 def _set_aside(path: Path, lost_and_found: Path) -> Path:

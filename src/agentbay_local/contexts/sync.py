@@ -38,6 +38,8 @@ _log = logging.getLogger(__name__)
 
 UPLOAD, DOWNLOAD = "upload", "download"
 
+_LONGEST_REASON = 1000
+
 
 @attrs.define
 class _SessionMounts:
@@ -160,6 +162,9 @@ class SyncService:
         except (OSError, SandboxError, ValueError) as error:
             _log.warning("%s of %s failed", kind, binding.path, exc_info=error)
             return _describe_error(error)
+        except Exception:
+            _log.exception("%s of %s failed", kind, binding.path)
+            return "the local service failed; its log says why"
         return None
 
     async def _make_transfer(
@@ -167,7 +172,9 @@ class SyncService:
     ) -> Transfer:
         if binding.path not in session_mounts.mounts:
             spec = await self._prepare_root(binding.session_id)
-            session_mounts.mounts[binding.path] = Mount(spec.root, binding.path, spec.uid)
+            session_mounts.mounts[binding.path] = Mount(
+                spec.root, binding.path, spec.uid, spec.limits.disk_bytes
+            )
         policy = policy_from_text(binding.policy)
         others = (entry.path for entry in self._store.bindings.of(binding.session_id))
         top = f"{binding.path.rstrip('/')}/"
@@ -197,8 +204,11 @@ def _below_mount(requested: str, mount: str) -> str:
 
 
 def _describe_error(error: Exception) -> str:
-    """Return the text of an error without paths of the host."""
+    """Return the text of an error without paths of the host, as text that can be stored."""
     if isinstance(error, OSError) and error.strerror:
         name = error.filename if isinstance(error.filename, str) else ""
-        return f"{error.strerror}: {name}" if name and not name.startswith("/") else error.strerror
-    return str(error) or type(error).__name__
+        reason = f"{error.strerror}: {name}" if name and name[0] != "/" else error.strerror
+    else:
+        reason = str(error) or type(error).__name__
+    # A name that is not UTF-8 holds surrogates, and a path may be as long as a session likes.
+    return reason.encode("utf-8", "backslashreplace").decode()[:_LONGEST_REASON]

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
+import errno
 import os
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import attrs
 
 from agentbay_async.models.sync_policy import UploadMode
 from agentbay_local.contexts.retention import expiry_times
-from agentbay_local.contexts.versions import LEAST_MODE, Change
-from agentbay_local.trees.archive import ARCHIVE, pack, unpack
-from agentbay_local.trees.atomic_write import AtomicWriter, open_source
-from agentbay_local.trees.manifest import FILE, Manifest, Stamp, scan
-from agentbay_local.trees.mount import BaseEntry, Difference, Mount
+from agentbay_local.contexts.versions import LEAST_MODE, Change, PublishedVersion
+from agentbay_local.off_loop import run_off_loop
+from agentbay_local.sandbox.errors import SandboxOSError
+from agentbay_local.trees.archive import ARCHIVE, measure, pack, unpack
+from agentbay_local.trees.atomic_write import AtomicWriter, Source, open_source
+from agentbay_local.trees.budget import Budget
+from agentbay_local.trees.manifest import FILE, Manifest, Stamp, UnstableFileError, find_stamp
+from agentbay_local.trees.mount import BaseEntry, Difference, Mount, scan_selected
 from agentbay_local.trees.selection import Selection, is_below
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from concurrent.futures import Executor
     from pathlib import Path
 
@@ -30,10 +34,43 @@ __all__ = ["Transfer"]
 
 T = TypeVar("T")
 
+_ATTEMPTS = 3
+# A session that changes its files during a transfer causes these.
+_CHANGED = frozenset(
+    {
+        errno.EAGAIN,
+        errno.EBUSY,
+        errno.EEXIST,
+        errno.EINVAL,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.ENOTEMPTY,
+    }
+)
+# These say nothing to a reader.
+_OBSCURE = frozenset({errno.EAGAIN, errno.EBUSY, errno.EINVAL})
+
+
+@attrs.frozen
+class _Plan:
+    """An upload that is ready to be published.
+
+    Attributes:
+        change: The change of the context.
+        forgotten: Paths to remove from the base afterwards.
+        packed: Entries that the context has in its archive afterwards.
+    """
+
+    change: Change
+    forgotten: list[str]
+    packed: Manifest = attrs.field(factory=dict)
+
 
 @attrs.frozen
 class Transfer:
-    """One download or upload.
+    """One download or upload. All work on files runs on threads, within a budget.
 
     Attributes:
         mount: The mount in the session.
@@ -58,48 +95,19 @@ class Transfer:
             with self.mount.open_directory():
                 return
 
-        await self._run(make_directory)
+        await run_off_loop(make_directory, self.executor)
 
     async def download(self) -> None:
         """Copy the context's changes into the session.
 
         Raises:
+            BudgetExceededError: They are too many or too large; the session is unchanged.
+            DamagedArchiveError: The archive of the context cannot be unpacked.
+            UnstableFileError: The session kept changing its files meanwhile.
             OSError: A file cannot be read or written.
         """
         async with self.files.open_snapshot(self.context_id) as snapshot:
-            await self._run(lambda: self._download(snapshot.tree))
-
-    def _download(self, tree: Path) -> None:
-        extract = self.selection.policy.extract_policy
-        keep_archive = not extract.extract or not extract.delete_src_file
-        inner = () if keep_archive else (ARCHIVE,)
-        selection = attrs.evolve(self.selection, inner=(*self.selection.inner, *inner))
-        self.mount.download(tree, selection)
-        if extract.extract and tree.is_dir():
-            self._unpack(tree)
-
-    def _unpack(self, tree: Path) -> None:
-        """Unpack the archive unless the session has its content; single files beside it win."""
-        fd = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            single = scan(fd, self.selection.may_contain)
-            stamp = single.get(ARCHIVE)
-            # A session could have uploaded a link with that name, which must not be followed.
-            if stamp is None or stamp.kind != FILE or self.mount.base.get(ARCHIVE) == (stamp, None):
-                return
-            with os.fdopen(open_source(fd, ARCHIVE), "rb") as source:
-                self._extract(source, set(single))
-        finally:
-            os.close(fd)
-        if not self.selection.only:
-            self.mount.base[ARCHIVE] = BaseEntry(stamp, None)
-
-    def _extract(self, source: BinaryIO, single: set[str]) -> None:
-        matches = self.selection.matcher()
-        with self.mount.open_directory() as top:
-            writer = AtomicWriter(top, self.mount.owner)
-            extracted = unpack(source, writer, lambda path: matches(path) and path not in single)
-        self.mount.base.update({path: BaseEntry(stamp, None) for path, stamp in extracted.items()})
+            await self._try_again(partial(self._download_once, snapshot.tree))
 
     async def upload(self, now: float) -> None:
         """Publish the session's changes in the context.
@@ -108,18 +116,95 @@ class Transfer:
             now: Unix seconds, from which expiry times are counted.
 
         Raises:
+            BudgetExceededError: They are too many or too large; the context is unchanged.
+            UnstableFileError: The session kept changing its files; the context is unchanged.
             OSError: A file cannot be read or written; the context is unchanged.
         """
-        with ExitStack() as stack:
-            top = await self._run(lambda: stack.enter_context(self.mount.open_directory()))
-            difference = await self._run(lambda: self.mount.difference(top, self.selection))
-            archive = self.selection.policy.upload_policy.upload_mode is UploadMode.ARCHIVE
-            if not difference.changed and not self._deleted(difference):
+        await self._try_again(partial(self._upload_once, now))
+
+    async def _try_again(self, attempt: Callable[[Budget], Awaitable[None]]) -> None:
+        """Start again, with a fresh look at the files, if the session changes them meanwhile."""
+        for left in reversed(range(_ATTEMPTS)):
+            if await self._attempt(attempt, last=not left):
                 return
-            if archive:
-                await self._upload_archive(top, difference, now)
-            else:
-                await self._upload_files(top, difference, now)
+
+    async def _attempt(self, attempt: Callable[[Budget], Awaitable[None]], last: bool) -> bool:
+        """Return whether an attempt succeeded, or False if it is to be made again."""
+        try:
+            await attempt(Budget(self.mount.most_bytes))
+        except (OSError, SandboxOSError) as error:
+            if error.errno not in _CHANGED or (last and error.errno not in _OBSCURE):
+                raise
+            if last:
+                raise UnstableFileError(_path_of(error)) from error
+            return False
+        return True
+
+    async def _download_once(self, tree: Path, budget: Budget) -> None:
+        await self._run(budget, lambda: self._download(tree, budget))
+
+    def _download(self, tree: Path, budget: Budget) -> None:
+        extract = self.selection.policy.extract_policy
+        keep_archive = not extract.extract or not extract.delete_src_file
+        inner = () if keep_archive else (ARCHIVE,)
+        selection = attrs.evolve(self.selection, inner=(*self.selection.inner, *inner))
+        self.mount.download(tree, selection, budget)
+        if extract.extract and tree.is_dir():
+            self._unpack(tree, budget)
+
+    def _unpack(self, tree: Path, budget: Budget) -> None:
+        """Unpack the archive unless the session has its content; single files beside it win."""
+        fd = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            stamp = _find_archive(fd)
+            # A session could have uploaded a link with that name, which must not be followed.
+            if stamp is None or stamp.kind != FILE or self.mount.base.get(ARCHIVE) == (stamp, None):
+                return
+            budget.start_again()
+            single = set(scan_selected(Source(fd, budget), self.selection))
+            with os.fdopen(open_source(fd, ARCHIVE), "rb") as source:
+                self._extract(source, single, budget)
+        finally:
+            os.close(fd)
+        if not self.selection.only:
+            self.mount.base[ARCHIVE] = BaseEntry(stamp, None)
+
+    def _extract(self, source: BinaryIO, single: set[str], budget: Budget) -> None:
+        matches = self.selection.matcher()
+
+        def wanted(path: str) -> bool:
+            return matches(path) and path not in single
+
+        # Read twice, so that an archive that is damaged or too large leaves no trace.
+        budget.start_again()
+        self.mount.check_room(measure(source, wanted, budget))
+        source.seek(0)
+        budget.start_again()
+        with self.mount.open_directory() as top:
+            writer = AtomicWriter(top, self.mount.owner)
+            extracted = unpack(source, writer, wanted, budget)
+        self.mount.base.update({path: BaseEntry(stamp, None) for path, stamp in extracted.items()})
+
+    async def _upload_once(self, now: float, budget: Budget) -> None:
+        with ExitStack() as stack:
+            plan = await self._run(budget, lambda: self._plan(stack, now, budget))
+            if plan is None:
+                return
+            published = await self.files.publish(self.context_id, plan.change)
+            self.store.contexts.set_expiry(self.context_id, published.next_expiry)
+            await self._run(budget, lambda: self._record(plan, published))
+
+    def _plan(self, stack: ExitStack, now: float, budget: Budget) -> _Plan | None:
+        """Compare the session with the base; return None if nothing has changed."""
+        top = stack.enter_context(self.mount.open_directory())
+        source = Source(top, budget, self.mount.owner)
+        difference = self.mount.difference(source, self.selection)
+        if not difference.changed and not self._deleted(difference):
+            return None
+        if self.selection.policy.upload_policy.upload_mode is UploadMode.ARCHIVE:
+            file = stack.enter_context(self.files.incoming_file(self.context_id))
+            return self._plan_archive(source, difference, file, now)
+        return self._plan_files(source, difference, now)
 
     def _deleted(self, difference: Difference) -> dict[str, BaseEntry]:
         """Return the deletions to publish."""
@@ -127,7 +212,7 @@ class Transfer:
         missing = {path: entry for path, entry in difference.missing.items() if path != ARCHIVE}
         return missing if follow else {}
 
-    async def _upload_files(self, top: int, difference: Difference, now: float) -> None:
+    def _plan_files(self, source: Source, difference: Difference, now: float) -> _Plan:
         added, deleted = dict(difference.changed), self._deleted(difference)
         removed: dict[str, Stamp | None] = {
             path: entry.in_context for path, entry in deleted.items() if entry.in_context
@@ -139,11 +224,16 @@ class Transfer:
                 {path: difference.present[path] for path in packed & set(difference.present)}
             )
             removed[ARCHIVE] = None
-        await self._publish(added, removed, now, lambda writer, path: writer.copy_file(path, top))
-        for path in (*deleted, *([ARCHIVE] if ARCHIVE in removed else [])):
-            self.mount.base.pop(path, None)
 
-    async def _upload_archive(self, top: int, difference: Difference, now: float) -> None:
+        def write(writer: AtomicWriter, path: str) -> Stamp:
+            return writer.copy_file(path, source)
+
+        change = self._change(added, removed, now, write, source.budget)
+        return _Plan(change, [*deleted, *([ARCHIVE] if ARCHIVE in removed else [])])
+
+    def _plan_archive(
+        self, source: Source, difference: Difference, file: Path, now: float
+    ) -> _Plan:
         """Pack all files again, because parts of an archive cannot be replaced."""
         loose = self.selection.policy.upload_policy.archive_exclude_paths
         single = {
@@ -151,45 +241,63 @@ class Transfer:
             for path, stamp in difference.present.items()
             if any(is_below(path, prefix.strip("/")) for prefix in loose if prefix.strip("/"))
         }
-        packed = {path: stamp for path, stamp in difference.present.items() if path not in single}
-        packed.pop(ARCHIVE, None)
+        to_pack = {path: stamp for path, stamp in difference.present.items() if path not in single}
+        to_pack.pop(ARCHIVE, None)
         removed: dict[str, Stamp | None] = {
             path: entry.in_context
             for path, entry in self.mount.base.items()
             if entry.in_context and path not in single
         }
         changed = {path: stamp for path, stamp in single.items() if path in difference.changed}
-        with self.files.incoming_file(self.context_id) as file:
-            await self._run(lambda: pack(top, packed, file))
+        packed = pack(source, to_pack, file)
 
-            def write(writer: AtomicWriter, path: str) -> Stamp:
-                return (
-                    writer.link_file(path, file) if path == ARCHIVE else writer.copy_file(path, top)
-                )
+        def write(writer: AtomicWriter, path: str) -> Stamp:
+            if path == ARCHIVE:
+                return writer.link_file(path, file)
+            return writer.copy_file(path, source)
 
-            await self._publish({**changed, ARCHIVE: Stamp(FILE)}, removed, now, write)
-        for path in [path for path in self.mount.base if path not in single and path != ARCHIVE]:
-            del self.mount.base[path]
-        self.mount.base.update({path: BaseEntry(stamp, None) for path, stamp in packed.items()})
+        added = {**changed, ARCHIVE: Stamp(FILE)}
+        forgotten = [path for path in self.mount.base if path not in single and path != ARCHIVE]
+        change = self._change(added, removed, now, write, source.budget)
+        return _Plan(change, forgotten, packed)
 
-    async def _publish(
+    def _change(
         self,
         added: Manifest,
         removed: dict[str, Stamp | None],
         now: float,
         write: Callable[[AtomicWriter, str], Stamp],
-    ) -> None:
+        budget: Budget,
+    ) -> Change:
         expiry = expiry_times(self.selection.policy.recycle_policy, added, now)
-        published = await self.files.publish(self.context_id, Change(added, write, removed, expiry))
-        self.store.contexts.set_expiry(self.context_id, published.next_expiry)
+        return Change(added, write, removed, expiry, budget=budget)
+
+    def _record(self, plan: _Plan, published: PublishedVersion) -> None:
+        """Note in the base what both sides have now."""
+        base = self.mount.base
         for path, stamp in published.added.items():
             in_context = _add_least_mode(stamp)
-            self.mount.base[path] = (
+            base[path] = (
                 BaseEntry(in_context, None) if path == ARCHIVE else BaseEntry(stamp, in_context)
             )
+        for path in plan.forgotten:
+            base.pop(path, None)
+        base.update({path: BaseEntry(stamp, None) for path, stamp in plan.packed.items()})
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self.executor, work)
+    async def _run(self, budget: Budget, work: Callable[[], T]) -> T:
+        return await run_off_loop(work, self.executor, budget.cancel)
+
+
+def _find_archive(tree: int) -> Stamp | None:
+    try:
+        return find_stamp(tree, ARCHIVE)
+    except FileNotFoundError:
+        return None
+
+
+def _path_of(error: OSError | SandboxOSError) -> str:
+    path = error.path if isinstance(error, SandboxOSError) else error.filename
+    return path if isinstance(path, str) else ""
 
 
 def _add_least_mode(stamp: Stamp) -> Stamp:

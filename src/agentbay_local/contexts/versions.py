@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from agentbay_local.trees.atomic_write import AtomicWriter
+from agentbay_local.trees.budget import Budget
 from agentbay_local.trees.manifest import DIRECTORY, FILE, LINK, Manifest, Stamp, scan
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Change:
             file that another session has just written stays; with None, including all below.
         expiry: Expiry times of added files in Unix seconds.
         remove_all: Remove all entries first.
+        budget: Limits the entries of the whole version, and ends the work if it is cancelled.
     """
 
     added: Mapping[str, Stamp] = attrs.field(factory=dict)
@@ -49,6 +51,7 @@ class Change:
     removed: Mapping[str, Stamp | None] = attrs.field(factory=dict)
     expiry: Mapping[str, float] = attrs.field(factory=dict)
     remove_all: bool = False
+    budget: Budget = attrs.field(factory=lambda: Budget(None, None))
 
 
 @attrs.frozen
@@ -95,6 +98,7 @@ def build_version(directory: Path, staging: Path, change: Change) -> PublishedVe
         kept: Manifest = {}
         if version is not None and not change.remove_all:
             kept = _link_kept(version / "tree", new, change)
+        change.budget.check_entries(len(kept) + len(change.added))
         added = _write_added(AtomicWriter(new, least_mode=LEAST_MODE), change)
     finally:
         os.close(new)
@@ -109,7 +113,7 @@ def _link_kept(tree: Path, new: int, change: Change) -> Manifest:
     """Hard-link the entries that stay into the new version, which thus costs only its changes."""
     old = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        kept = _select_kept(scan(old, lambda _: True), change)
+        kept = _select_kept(scan(old, lambda _: True, Budget(None, None)), change)
         for path, stamp in kept.items():
             if stamp.kind == DIRECTORY:
                 os.mkdir(path, 0o755, dir_fd=new)
@@ -161,6 +165,7 @@ def _parents(path: str) -> list[str]:
 def _write_added(writer: AtomicWriter, change: Change) -> Manifest:
     added: Manifest = {}
     for path, stamp in sorted(change.added.items()):
+        change.budget.check_cancelled()
         try:
             if stamp.kind == DIRECTORY:
                 writer.make_directory(path)

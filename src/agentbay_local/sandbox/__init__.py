@@ -30,7 +30,7 @@ from agentbay_local.sandbox.errors import (
     SandboxTimeout,
 )
 from agentbay_local.sandbox.host.command_run import CompletedCommand
-from agentbay_local.sandbox.host.offline_files import FoundFile, OfflineFiles, copy_content
+from agentbay_local.sandbox.host.offline_files import FoundFile, OfflineFiles
 from agentbay_local.sandbox.host.orphans import Orphans
 from agentbay_local.sandbox.host.pipes import Pipe
 from agentbay_local.sandbox.host.removal import remove_tree
@@ -71,7 +71,6 @@ __all__ = [
     "SpawnedProcess",
     "Terminal",
     "backend_for",
-    "copy_content",
     "private_uid",
     "probe",
     "remove_tree",

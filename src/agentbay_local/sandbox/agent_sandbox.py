@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from agentbay_local.sandbox import checks
@@ -23,6 +24,7 @@ from agentbay_local.sandbox.base import (
 from agentbay_local.sandbox.errors import SandboxGone, SandboxPaused
 from agentbay_local.sandbox.host import replies
 from agentbay_local.sandbox.host.command_run import CommandRun, CompletedCommand, PausableTimer
+from agentbay_local.sandbox.host.file_systems import kinds_of_session
 from agentbay_local.sandbox.host.port_dial import dial_port
 from agentbay_local.sandbox.host.spawned_process import SpawnedProcess, spawn_process
 from agentbay_local.sandbox.host.terminal import Terminal, open_host_terminal, open_terminal
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from agentbay_local.sandbox.host.agent_client import AgentClient, Reply
     from agentbay_local.sandbox.host.limit_enforcer import LimitEnforcer
     from agentbay_local.sandbox.host.process_handle import ProcessHandle
+    from agentbay_local.sandbox.values import SandboxSpec
 
 __all__ = ["AgentSandbox"]
 
@@ -54,6 +57,7 @@ class AgentSandbox(Sandbox):
 
     Args:
         isolation: The level of isolation that the backend provides.
+        spec: The session's directory and user.
         channel: The client of the agent, after its handshake.
         process: The process of the agent.
         enforcer: Enforces the limits of the session.
@@ -63,14 +67,17 @@ class AgentSandbox(Sandbox):
     def __init__(
         self,
         isolation: Isolation,
+        spec: SandboxSpec,
         channel: AgentClient,
         process: ProcessHandle,
         enforcer: LimitEnforcer,
         on_end: Callable[[], None],
     ) -> None:
         self.isolation = isolation
+        self.uid = spec.uid
         self.dead = asyncio.Event()
         self.excess = ""
+        self._spec = spec
         self._channel = channel
         self._process = process
         self._on_end = on_end
@@ -196,7 +203,13 @@ class AgentSandbox(Sandbox):
         fields = {"path": checks.check_path("path", path), "mode": checks.check_mode(mode)}
         self._check_not_paused()
         with self._channel.begin("open", fields) as call:
-            return replies.take_regular_file(await call.wait(QUICK), writing=mode != "r")
+            return replies.take_regular_file(
+                await call.wait(QUICK), path, writing=mode != "r", kinds=self._kinds
+            )
+
+    @cached_property
+    def _kinds(self) -> frozenset[int]:
+        return kinds_of_session(self._spec)
 
     async def pause(self) -> None:
         async with self._pause_lock:

@@ -58,12 +58,15 @@ class Sandbox(ABC):
 
     Attributes:
         isolation: The level of this session.
+        uid: Its private user, with whose rights the service works on its files; None for the
+            service's own.
         dead: Set when the sandbox has ended, by `close` or by itself.
         excess: The limit that the session exceeded last, and the consequence, as a sentence; empty
             if there was none.
     """
 
     isolation: Isolation
+    uid: int | None
     dead: asyncio.Event
     excess: str
 
@@ -215,7 +218,8 @@ class Sandbox(ABC):
         """Open a regular file and return a file descriptor that the caller closes.
 
         `w` truncates or creates, `a` appends or creates, both make missing parents; `r` and `r+`
-        need the file to exist. The descriptor is non-blocking and close-on-exec.
+        need the file to exist. The descriptor is non-blocking and close-on-exec. A file of the
+        kernel, below /proc for example, is refused: it would lend the session the service's rights.
         """
 
     @abstractmethod

@@ -139,7 +139,7 @@ class BubblewrapBackend(Backend):
             raise
         launch.succeed()
         enforcer = LimitEnforcer(first, spec, self._shared_cost)
-        return AgentSandbox(self.isolation, channel, process, enforcer, end.close)
+        return AgentSandbox(self.isolation, spec, channel, process, enforcer, end.close)
 
     def _record(self, pid: int) -> Callable[[], None]:
         """Record a live process; return a function that removes the record."""

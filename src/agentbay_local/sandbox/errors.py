@@ -56,6 +56,7 @@ class SandboxOSError(SandboxError):
     Attributes:
         errno: The error number, as in the module `errno`.
         path: The path, command or stream concerned, as the caller wrote it.
+        strerror: The reason; the system's text for `errno`, unless the service knows better.
 
     Example:
         >>> import errno
@@ -63,15 +64,11 @@ class SandboxOSError(SandboxError):
         'No such file or directory: /tmp/x'
     """
 
-    def __init__(self, errno: int, path: str) -> None:
-        super().__init__(errno, path)
+    def __init__(self, errno: int, path: str, strerror: str = "") -> None:
+        super().__init__(errno, path, strerror)
         self.errno = errno
         self.path = path
-
-    @property
-    def strerror(self) -> str:
-        """The system's text for `errno`."""
-        return os.strerror(self.errno)
+        self.strerror = strerror or os.strerror(errno)
 
     def __str__(self) -> str:
         return f"{self.strerror}: {self.path}"

@@ -89,7 +89,12 @@ class LandlockBackend(Backend):
                 raise
             enforcer = LimitEnforcer(agent, spec, self._shared_cost)
             return AgentSandbox(
-                self.isolation, channel, process, enforcer, lambda: self._release_mount(spec.root)
+                self.isolation,
+                spec,
+                channel,
+                process,
+                enforcer,
+                lambda: self._release_mount(spec.root),
             )
 
     async def close(self) -> None:

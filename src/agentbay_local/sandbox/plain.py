@@ -11,6 +11,8 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
+import attrs
+
 from agentbay_local.sandbox.agent_sandbox import AgentSandbox
 from agentbay_local.sandbox.base import Backend, Isolation, Sandbox, SandboxSpec
 from agentbay_local.sandbox.host import rootfs
@@ -58,7 +60,8 @@ class PlainBackend(Backend):
                 await finish(process.kill())
                 raise
             enforcer = LimitEnforcer(process.pid, spec, self._shared_cost)
-            return AgentSandbox(self.isolation, channel, process, enforcer, lambda: None)
+            own = attrs.evolve(spec, uid=None)
+            return AgentSandbox(self.isolation, own, channel, process, enforcer, lambda: None)
 
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(None, self._mounts.close)

@@ -163,7 +163,7 @@ class Sandboxes:
     def _spec(self, session_id: str) -> SandboxSpec:
         return SandboxSpec(
             self.directory / session_id,
-            uid=private_uid(session_id),
+            uid=private_uid(session_id) if self.isolation is not Isolation.NONE else None,
             limits=self._limits,
             outbound=self._outbound,
             read_only=read_only_mounts(),

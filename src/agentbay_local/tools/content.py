@@ -1,7 +1,7 @@
 """File tools that work on contents: read, write and edit.
 
 The sandbox opens the file, as the session sees it, and passes its descriptor to the service, which
-then reads or writes without another round trip.
+then reads or writes without another round trip, and with the rights of the session's user.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from agentbay_async._protocol.text_diff import unified_diff
+from agentbay_local.off_loop import run_off_loop
 from agentbay_local.protocol.arguments import Arguments, ToolError
+from agentbay_local.sandbox.host.credentials import acting_as
 from agentbay_local.tools.file_errors import format_file_error, translate_file_errors
 from agentbay_local.tools.utf8 import MARGIN, decode_whole_characters
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["edit_file", "read_file", "read_multiple_files", "write_file"]
 
 _MAX_READ = 32 * 1024 * 1024
+_MAX_EDIT = 2 * 1024 * 1024
 # Up to this size the page cache answers faster than a thread starts.
 _MAX_INLINE = 64 * 1024
 
@@ -46,16 +49,21 @@ async def read_file(context: ToolContext, arguments: Arguments) -> str:
 
 async def read_multiple_files(context: ToolContext, arguments: Arguments) -> str:
     """Answer with several files; one that cannot be read is replaced by its error."""
-    blocks = [await _read_block(context.sandbox, path) for path in arguments.texts("paths")]
+    blocks, left = [], _MAX_READ
+    for path in arguments.texts("paths"):
+        block, size = await _read_block(context.sandbox, path, left)
+        blocks.append(block)
+        left -= size
     return "\n---\n".join(blocks)
 
 
-async def _read_block(sandbox: Sandbox, path: str) -> str:
+async def _read_block(sandbox: Sandbox, path: str, most: int) -> tuple[str, int]:
+    """Return a file or its error, with a heading, and the number of bytes read."""
     try:
-        data = await _read(sandbox, path, 0, 0)
+        data = await _read(sandbox, path, 0, 0, most)
     except ToolError as error:
-        return f"{path}: Error - {error}"
-    return f"{path}: {data.decode('utf-8', 'replace')}\n"
+        return f"{path}: Error - {error}", 0
+    return f"{path}: {data.decode('utf-8', 'replace')}\n", len(data)
 
 
 async def write_file(context: ToolContext, arguments: Arguments) -> str:
@@ -73,7 +81,7 @@ async def edit_file(context: ToolContext, arguments: Arguments) -> str:
     """Replace the first occurrence of each text; answer with the difference."""
     path, edits = arguments.path("path"), _read_edits(arguments)
     try:
-        old = (await _read(context.sandbox, path, 0, 0)).decode()
+        old = (await _read(context.sandbox, path, 0, 0, _MAX_EDIT)).decode()
     except UnicodeDecodeError as error:
         raise arguments.wrong("path", "must name a file of UTF-8 text") from error
     new = old
@@ -83,7 +91,7 @@ async def edit_file(context: ToolContext, arguments: Arguments) -> str:
         new = new.replace(before, after, 1)
     if new != old and not arguments.flag("dryRun"):
         await _write(context.sandbox, path, "w", _encode(arguments, "edits", new))
-    return unified_diff(path, old, new)
+    return await asyncio.to_thread(unified_diff, path, old, new)
 
 
 def _encode(arguments: Arguments, name: str, text: str) -> bytes:
@@ -105,20 +113,24 @@ def _read_edits(arguments: Arguments) -> list[tuple[str, str]]:
     return [(edit["oldText"], edit["newText"]) for edit in edits]
 
 
-async def _read(sandbox: Sandbox, path: str, offset: int, length: int) -> bytes:
+async def _read(
+    sandbox: Sandbox, path: str, offset: int, length: int, most: int = _MAX_READ
+) -> bytes:
     with translate_file_errors("get file status"):
         file = await sandbox.open(path, "r")
     try:
         size = max(os.fstat(file).st_size - offset, 0)
         size = min(length, size) if length else size
-        if size > _MAX_READ:
+        if size > most:
             raise ToolError(
-                f"{path} is too large to read at once (more than {_MAX_READ} bytes); "
+                f"{path} is too large to read at once (more than {most} bytes); "
                 f"read it in pieces with offset and length"
             )
         if size <= _MAX_INLINE:
             return os.pread(file, size, offset)
-        return await asyncio.to_thread(_pread_all, file, size, offset)
+        return await run_off_loop(lambda: _pread_all(file, size, offset))
+    except OSError as error:
+        raise ToolError(format_file_error("read file", path, error.strerror)) from error
     finally:
         os.close(file)
 
@@ -135,17 +147,18 @@ async def _write(sandbox: Sandbox, path: str, mode: OpenMode, data: bytes) -> No
     with translate_file_errors("write file"):
         file = await sandbox.open(path, mode)
     try:
-        if len(data) <= _MAX_INLINE:
-            _write_all(file, data)
+        if len(data) <= _MAX_INLINE and sandbox.uid is None:
+            _write_all(file, data, None)
         else:
-            await asyncio.to_thread(_write_all, file, data)
+            await run_off_loop(lambda: _write_all(file, data, sandbox.uid))
     except OSError as error:
         raise ToolError(format_file_error("write file", path, error.strerror)) from error
     finally:
         os.close(file)
 
 
-def _write_all(file: int, data: bytes) -> None:
+def _write_all(file: int, data: bytes, uid: int | None) -> None:
     rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(file, rest) :]
+    with acting_as(uid):
+        while rest:
+            rest = rest[os.write(file, rest) :]

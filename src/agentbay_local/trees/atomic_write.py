@@ -2,12 +2,13 @@
 
 Each file is written under a hidden name in its directory and then renamed over the old one. A link
 at the last component of a path is replaced and not followed; links before it cannot lead out of the
-tree.
+tree. A tree of a session is read and written with the rights of the session's user.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
@@ -16,15 +17,18 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from agentbay_local.sandbox.host.offline_files import copy_content
+from agentbay_local.sandbox.host.credentials import acting_as
 from agentbay_local.sandbox.host.openat import open_beneath
-from agentbay_local.trees.manifest import FILE, Stamp, stamp_of
+from agentbay_local.trees.copying import copy_content
+from agentbay_local.trees.manifest import FILE, Stamp, UnstableFileError, stamp_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["PARTIAL_PREFIX", "AtomicWriter", "UnstableFileError", "open_source"]
+    from agentbay_local.trees.budget import Budget
+
+__all__ = ["PARTIAL_PREFIX", "AtomicWriter", "Source", "open_source"]
 
 PARTIAL_PREFIX = ".agentbay-partial-"
 """Prefix of the names of unfinished files, which are never copied."""
@@ -34,23 +38,39 @@ _CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOE
 _COPY_ATTEMPTS = 5
 
 
-class UnstableFileError(OSError):
-    """A file changed during every attempt to copy it."""
-
-
 def open_source(top: int, path: str) -> int:
     """Open a regular file below a directory for reading.
 
     Raises:
         OSError: It does not exist, or is not a regular file.
     """
-    # O_NONBLOCK, because opening a FIFO would wait for a writer.
+    # O_NONBLOCK, because opening a FIFO would wait for a writer, and a leased file for its holder.
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     source = open_beneath(top, path, flags)
     if not stat.S_ISREG(os.fstat(source).st_mode):
         os.close(source)
-        raise IsADirectoryError(path)
+        raise IsADirectoryError(errno.EISDIR, "Not a regular file", path)
     return source
+
+
+@attrs.frozen
+class Source:
+    """A tree to copy from.
+
+    Attributes:
+        top: The open directory.
+        budget: Counts what is copied.
+        owner: User id with whose rights it is read, or None for those of the service.
+    """
+
+    top: int
+    budget: Budget
+    owner: int | None = None
+
+    def open(self, path: str) -> int:
+        """Open a regular file; errors as `open_source`."""
+        with acting_as(self.owner):
+            return open_source(self.top, path)
 
 
 @attrs.frozen
@@ -59,7 +79,7 @@ class AtomicWriter:
 
     Attributes:
         top: The open directory.
-        owner: User id of all that is written, or None for that of the service.
+        owner: User id with whose rights all is written, or None for those of the service.
         least_mode: Permission bits that every file has in addition to its own.
     """
 
@@ -69,18 +89,17 @@ class AtomicWriter:
 
     def make_directory(self, path: str) -> None:
         """Make a directory and its parents, unless they exist."""
-        parent_path = ""
-        for name in path.split("/"):
-            with self._open_parent(parent_path) as parent, contextlib.suppress(FileExistsError):
-                os.mkdir(name, 0o755, dir_fd=parent)
-                self._set_owner(parent, name)
-            parent_path = f"{parent_path}/{name}" if parent_path else name
+        with acting_as(self.owner):
+            parent_path = ""
+            for name in path.split("/"):
+                with self._open_parent(parent_path) as parent, contextlib.suppress(FileExistsError):
+                    os.mkdir(name, 0o755, dir_fd=parent)
+                parent_path = f"{parent_path}/{name}" if parent_path else name
 
     def write_link(self, path: str, target: str) -> None:
         """Write a symbolic link."""
         with self._replacing(path) as (parent, name):
             os.symlink(target, name, dir_fd=parent)
-            self._set_owner(parent, name)
 
     def write_file(self, path: str, write: Callable[[int], Stamp]) -> Stamp:
         """Write a file: `write` fills the open descriptor and returns the stamp of the content."""
@@ -90,30 +109,30 @@ class AtomicWriter:
                 stamp = write(target)
                 os.fchmod(target, stamp.mode | self.least_mode)
                 os.utime(target, ns=(stamp.mtime, stamp.mtime))
-                self._set_owner(parent, name)
             finally:
                 os.close(target)
         return stamp
 
-    def copy_file(self, path: str, source_top: int) -> Stamp:
+    def copy_file(self, path: str, source: Source) -> Stamp:
         """Copy the file at the same path of another tree; return the stamp of the original.
 
         Raises:
             UnstableFileError: It changed during every attempt.
+            BudgetExceededError: It is larger than the budget allows.
             OSError: It cannot be read or written.
         """
         # A running session may write to the file meanwhile; a copy counts only if the stamp is the
         # same before and after.
         for _ in range(_COPY_ATTEMPTS):
-            source = open_source(source_top, path)
+            original = source.open(path)
             try:
-                before = stamp_of(os.fstat(source))
-                copied = self.write_file(path, partial(_copy, source))
-                if copied == before == stamp_of(os.fstat(source)):
+                before = stamp_of(os.fstat(original))
+                copied = self.write_file(path, partial(_copy, original, source.budget))
+                if copied == before == stamp_of(os.fstat(original)):
                     return copied
             finally:
-                os.close(source)
-        raise UnstableFileError(f"{path} kept changing while it was copied")
+                os.close(original)
+        raise UnstableFileError(path)
 
     def link_file(self, path: str, file: Path) -> Stamp:
         """Hard-link a complete file into the tree."""
@@ -129,7 +148,7 @@ class AtomicWriter:
         hidden = f"{PARTIAL_PREFIX}{secrets.token_hex(8)}"
         if directory:
             self.make_directory(directory)
-        with self._open_parent(directory) as parent:
+        with acting_as(self.owner), self._open_parent(directory) as parent:
             try:
                 yield parent, hidden
                 os.rename(hidden, name, src_dir_fd=parent, dst_dir_fd=parent)
@@ -146,12 +165,8 @@ class AtomicWriter:
         finally:
             os.close(parent)
 
-    def _set_owner(self, parent: int, name: str) -> None:
-        if self.owner is not None:
-            os.chown(name, self.owner, self.owner, dir_fd=parent, follow_symlinks=False)
 
-
-def _copy(source: int, target: int) -> Stamp:
+def _copy(source: int, budget: Budget, target: int) -> Stamp:
     status = os.fstat(source)
-    size = copy_content(source, target)
+    size = copy_content(source, target, budget)
     return Stamp(FILE, size, status.st_mtime_ns, status.st_mode & 0o777)

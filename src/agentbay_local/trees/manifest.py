@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,10 +13,34 @@ from agentbay_local.sandbox.host.openat import open_beneath
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["DIRECTORY", "FILE", "LINK", "Manifest", "Stamp", "list_entries", "scan", "stamp_of"]
+    from agentbay_local.trees.budget import Budget
+
+__all__ = [
+    "DIRECTORY",
+    "FILE",
+    "LINK",
+    "Manifest",
+    "Stamp",
+    "UnstableFileError",
+    "find_stamp",
+    "scan",
+    "stamp_of",
+]
 
 FILE, DIRECTORY, LINK = "file", "directory", "link"
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_LOOKS = 5
+
+
+class UnstableFileError(OSError):
+    """A path changed all the time while it was copied.
+
+    Attributes:
+        filename: The path, relative to the tree.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(errno.EBUSY, "it kept changing while it was copied", path)
 
 
 class Stamp(NamedTuple):
@@ -54,22 +80,30 @@ def stamp_of(status: os.stat_result) -> Stamp | None:
     return Stamp(FILE, status.st_size, status.st_mtime_ns, status.st_mode & 0o777)
 
 
-def scan(top: int, wanted: Callable[[str], bool], skipped: list[str] | None = None) -> Manifest:
+def scan(
+    top: int,
+    wanted: Callable[[str], bool],
+    budget: Budget,
+    skipped: list[str] | None = None,
+) -> Manifest:
     """Describe everything below an open directory.
 
     Args:
         top: The directory.
         wanted: Returns whether to describe a path, and to enter it if it is a directory.
+        budget: Counts the entries.
         skipped: Receives the paths of sockets, FIFOs and devices, which are never copied.
 
     Raises:
+        UnstableFileError: A directory kept changing into something else.
+        BudgetExceededError: There are more entries than the budget allows.
         OSError: A directory cannot be read.
     """
     found: Manifest = {}
     pending = [""]
     while pending:
         directory = pending.pop()
-        for name, stamp in _list_directory(top, directory):
+        for name, stamp in _list_directory(top, directory, budget):
             path = f"{directory}/{name}" if directory else name
             if not wanted(path):
                 continue
@@ -82,28 +116,55 @@ def scan(top: int, wanted: Callable[[str], bool], skipped: list[str] | None = No
     return dict(sorted(found.items()))
 
 
-def _list_directory(top: int, path: str) -> list[tuple[str, Stamp | None]]:
+def _list_directory(top: int, path: str, budget: Budget) -> list[tuple[str, Stamp | None]]:
     try:
         fd = open_beneath(top, path or ".", _DIRECTORY_FLAGS)
-    except (FileNotFoundError, NotADirectoryError):
-        return []  # a running session has removed or replaced it
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise
+        if _exists(top, path):
+            # Its content would seem to be deleted.
+            raise UnstableFileError(path) from None
+        return []  # a running session has removed it
     try:
-        return list_entries(fd)
+        return _list_entries(fd, path, budget)
     finally:
         os.close(fd)
 
 
-def list_entries(fd: int) -> list[tuple[str, Stamp | None]]:
-    """Return the entries of an open directory with their stamps, None for special files."""
+def _exists(top: int, path: str) -> bool:
+    try:
+        os.close(open_beneath(top, path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
+
+
+def _list_entries(fd: int, path: str, budget: Budget) -> list[tuple[str, Stamp | None]]:
     entries: list[tuple[str, Stamp | None]] = []
-    for name in os.listdir(fd):
-        try:
-            status = os.stat(name, dir_fd=fd, follow_symlinks=False)
-            if stat.S_ISLNK(status.st_mode):
-                stamp: Stamp | None = Stamp(LINK, target=os.readlink(name, dir_fd=fd))
-            else:
-                stamp = stamp_of(status)
-        except FileNotFoundError:
-            continue  # removed by a running session between the two calls
-        entries.append((name, stamp))
+    with os.scandir(fd) as found:
+        for entry in found:
+            budget.take_entry(f"{path}/{entry.name}")
+            # A running session may remove it between the two calls.
+            with contextlib.suppress(FileNotFoundError):
+                entries.append((entry.name, find_stamp(fd, entry.name)))
     return entries
+
+
+def find_stamp(directory: int, name: str) -> Stamp | None:
+    """Return the stamp of a name in an open directory, or None for special files.
+
+    Raises:
+        UnstableFileError: It kept changing into a link and back.
+        FileNotFoundError: It does not exist.
+    """
+    for _ in range(_LOOKS):
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        if not stat.S_ISLNK(status.st_mode):
+            return stamp_of(status)
+        try:
+            return Stamp(LINK, target=os.readlink(name, dir_fd=directory))
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # no link any more
+                raise
+    raise UnstableFileError(name)

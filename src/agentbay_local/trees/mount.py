@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
+from agentbay_local.sandbox.host.credentials import acting_as
 from agentbay_local.sandbox.host.offline_files import OfflineFiles
-from agentbay_local.sandbox.host.openat import open_beneath
-from agentbay_local.trees.atomic_write import AtomicWriter
-from agentbay_local.trees.manifest import DIRECTORY, LINK, Manifest, Stamp, scan
+from agentbay_local.sandbox.host.usage import used_bytes
+from agentbay_local.trees.atomic_write import AtomicWriter, Source
+from agentbay_local.trees.budget import Budget, BudgetExceededError
+from agentbay_local.trees.manifest import DIRECTORY, FILE, LINK, Manifest, Stamp, scan
 from agentbay_local.trees.selection import is_below
 
 if TYPE_CHECKING:
@@ -60,10 +62,11 @@ class Difference:
     skipped: list[str]
 
 
-def scan_selected(top: int, selection: Selection, skipped: list[str] | None = None) -> Manifest:
-    """Describe the selected entries of an open directory."""
+def scan_selected(tree: Source, selection: Selection, skipped: list[str] | None = None) -> Manifest:
+    """Describe the selected entries of a tree; errors as `scan`."""
     matches = selection.matcher()
-    found = scan(top, selection.may_contain, skipped)
+    with acting_as(tree.owner):
+        found = scan(tree.top, selection.may_contain, tree.budget, skipped)
     return {path: stamp for path, stamp in found.items() if matches(path)}
 
 
@@ -75,33 +78,47 @@ class Mount:
         root: The host directory that is the session's ``/``.
         path: The absolute path in the session.
         owner: User id of its files, or None for that of the service.
+        most_bytes: The session's limit of disk space, or None.
         base: The entries after the last synchronization.
     """
 
     root: Path
     path: str
     owner: int | None
+    most_bytes: int | None = None
     base: dict[str, BaseEntry] = attrs.field(factory=dict, repr=False)
 
     @contextmanager
     def open_directory(self) -> Iterator[int]:
         """Open the mount's directory; make it if it does not exist."""
         with OfflineFiles(self.root, self.owner) as files:
-            files.make_directory(self.path)
-        root = os.open(self.root, _DIRECTORY_FLAGS | os.O_NOFOLLOW)
-        try:
-            top = open_beneath(root, self.path, _DIRECTORY_FLAGS)
-        finally:
-            os.close(root)
+            top = files.open_directory(self.path)
         try:
             yield top
         finally:
             os.close(top)
 
-    def download(self, tree: Path, selection: Selection) -> None:
+    def check_room(self, growth: int) -> None:
+        """Check that files of this size may be added to the session.
+
+        Raises:
+            BudgetExceededError: They would exceed its limit of disk space.
+        """
+        if self.most_bytes is None or growth <= 0:
+            return
+        used = used_bytes(self.root, self.most_bytes, lambda: False)
+        if used + growth > self.most_bytes:
+            raise BudgetExceededError(
+                f"the session has {max(self.most_bytes - used, 0)} bytes left of its "
+                f"{self.most_bytes}, and the files need {growth} more; remove files in the "
+                "session, or start the service with a higher --disk"
+            )
+
+    def download(self, tree: Path, selection: Selection, budget: Budget) -> None:
         """Copy the context's changes into the session.
 
         Raises:
+            BudgetExceededError: They are too many or too large; nothing was copied.
             OSError: A file cannot be read or written.
         """
         with self.open_directory() as top:
@@ -109,25 +126,36 @@ class Mount:
                 return
             source = os.open(tree, _DIRECTORY_FLAGS)
             try:
-                self._download(source, top, selection)
+                self._download(Source(source, budget), top, selection)
             finally:
                 os.close(source)
 
-    def _download(self, source: int, top: int, selection: Selection) -> None:
-        writer, existing = AtomicWriter(top, self.owner), scan_selected(top, selection)
-        for path, stamp in scan_selected(source, selection).items():
+    def _download(self, source: Source, top: int, selection: Selection) -> None:
+        writer = AtomicWriter(top, self.owner)
+        # Its own budget: what the session has is not part of what is copied.
+        existing = scan_selected(Source(top, Budget(None), self.owner), selection)
+        changed = self._changed_in_context(scan_selected(source, selection), existing)
+        self.check_room(sum(_growth(stamp, existing.get(path)) for path, stamp in changed.items()))
+        for path, stamp in changed.items():
+            self.base[path] = BaseEntry(_copy(writer, source, path, stamp), stamp)
+
+    def _changed_in_context(self, wanted: Manifest, existing: Manifest) -> Manifest:
+        """Return the entries to copy; note those that the session has already."""
+        changed: Manifest = {}
+        for path, stamp in wanted.items():
             entry = self.base.get(path)
             if path in existing and entry and entry.in_context == stamp:
                 continue  # the context has not changed; the session may have
             if path in existing and existing[path] == stamp:
                 self.base[path] = BaseEntry(stamp, stamp)
                 continue
-            self.base[path] = BaseEntry(_copy(writer, source, path, stamp), stamp)
+            changed[path] = stamp
+        return changed
 
-    def difference(self, top: int, selection: Selection) -> Difference:
+    def difference(self, tree: Source, selection: Selection) -> Difference:
         """Return the session's changes since the base."""
         skipped: list[str] = []
-        present = scan_selected(top, selection, skipped)
+        present = scan_selected(tree, selection, skipped)
         matches = selection.matcher()
         changed = {
             path: stamp
@@ -142,7 +170,13 @@ class Mount:
         return Difference(present, changed, missing, skipped)
 
 
-def _copy(writer: AtomicWriter, source: int, path: str, stamp: Stamp) -> Stamp:
+def _growth(stamp: Stamp, replaced: Stamp | None) -> int:
+    """Return how many bytes a session grows by a file."""
+    before = replaced.size if replaced is not None else 0
+    return stamp.size - before if stamp.kind == FILE else -before
+
+
+def _copy(writer: AtomicWriter, source: Source, path: str, stamp: Stamp) -> Stamp:
     if stamp.kind == DIRECTORY:
         writer.make_directory(path)
         return stamp

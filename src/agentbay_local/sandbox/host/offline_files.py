@@ -2,7 +2,8 @@
 
 A session may leave any link behind, and a running one could swap a directory for a link between a
 check and its use. So paths are not checked first: the kernel resolves each path as if the root were
-"/" (openat2 with RESOLVE_IN_ROOT), and a link to /etc leads to the session's own /etc.
+"/" (openat2 with RESOLVE_IN_ROOT), and a link to /etc leads to the session's own /etc. And a
+service that is root does all of it with the rights of the session's user, as the session could.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from agentbay_local.sandbox.errors import SandboxOSError
+from agentbay_local.sandbox.host.credentials import acting_as
 from agentbay_local.sandbox.host.openat import open_beneath
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from agentbay_local.sandbox.values import OpenMode
 
-__all__ = ["FoundFile", "OfflineFiles", "copy_content"]
+__all__ = ["FoundFile", "OfflineFiles"]
 
 FLAGS = {
     "r": os.O_RDONLY,
@@ -34,8 +36,6 @@ FLAGS = {
     "r+": os.O_RDWR,
 }
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
-COPY_AT_ONCE = 1 << 30
-BUFFER = 1 << 20
 
 
 @attrs.frozen
@@ -66,7 +66,7 @@ class OfflineFiles:
 
     Args:
         root: The host directory that is the session's "/".
-        uid: The owner of created files, the session's private user; None for the service's user.
+        uid: The session's private user, who does it; None for the service's user.
 
     Example:
         >>> import tempfile
@@ -99,29 +99,45 @@ class OfflineFiles:
         flags = FLAGS[mode]
         if flags & os.O_CREAT:
             self.make_directory(os.path.dirname(path))
-        fd = self._open(path, flags & ~os.O_TRUNC | os.O_NONBLOCK | os.O_NOCTTY, 0o644)
-        try:
-            self._prepare_opened(fd, path, flags)
-        except BaseException:
-            os.close(fd)
-            raise
+        with acting_as(self._uid):
+            fd = self._open(path, flags & ~os.O_TRUNC | os.O_NONBLOCK | os.O_NOCTTY, 0o644)
+            try:
+                _prepare_opened(fd, path, flags)
+            except BaseException:
+                os.close(fd)
+                raise
         return fd
+
+    def open_directory(self, path: str) -> int:
+        """Open a directory; make it and its parents if they do not exist.
+
+        Returns:
+            A descriptor that the caller closes.
+
+        Raises:
+            SandboxOSError: It cannot be made, or it is not a directory.
+        """
+        self.make_directory(path)
+        with acting_as(self._uid):
+            return self._open(path, DIRECTORY)
 
     def make_directory(self, path: str) -> None:
         """Create a directory and its parents, owned by the session; an existing one is fine."""
         so_far = ""
-        for name in path.split("/"):
-            parent, so_far = so_far, f"{so_far}/{name}" if name else so_far
-            try:
-                os.close(self._open(so_far, DIRECTORY))
-            except SandboxOSError as error:
-                if error.errno != errno.ENOENT:
-                    raise
-                self._make(parent, name)
+        with acting_as(self._uid):
+            for name in path.split("/"):
+                parent, so_far = so_far, f"{so_far}/{name}" if name else so_far
+                try:
+                    os.close(self._open(so_far, os.O_PATH | os.O_DIRECTORY))
+                except SandboxOSError as error:
+                    if error.errno != errno.ENOENT:
+                        raise
+                    self._make(parent, name)
 
     def stat(self, path: str) -> os.stat_result:
         """Return the status of the target of a path."""
-        fd = self._open(path, os.O_PATH)
+        with acting_as(self._uid):
+            fd = self._open(path, os.O_PATH)
         try:
             return os.fstat(fd)
         finally:
@@ -141,7 +157,8 @@ class OfflineFiles:
                     waiting.append(found.path)
 
     def _list(self, top: str, directory: str) -> list[FoundFile]:
-        fd = self._open(f"{top}/{directory}", DIRECTORY | (os.O_NOFOLLOW if directory else 0))
+        with acting_as(self._uid):
+            fd = self._open(f"{top}/{directory}", DIRECTORY | (os.O_NOFOLLOW if directory else 0))
         try:
             return [
                 FoundFile(
@@ -153,24 +170,15 @@ class OfflineFiles:
             os.close(fd)
 
     def _make(self, parent: str, name: str) -> None:
-        fd = self._open(parent, DIRECTORY)
+        fd = self._open(parent, os.O_PATH | os.O_DIRECTORY)
         try:
             os.mkdir(name, 0o755, dir_fd=fd)
-            if self._uid is not None:
-                os.chown(name, self._uid, self._uid, dir_fd=fd, follow_symlinks=False)
+        except FileExistsError:
+            pass  # a running session has made it meanwhile
         except OSError as error:
             raise SandboxOSError(error.errno or errno.EIO, f"{parent}/{name}") from None
         finally:
             os.close(fd)
-
-    def _prepare_opened(self, fd: int, path: str, flags: int) -> None:
-        kind = os.fstat(fd).st_mode
-        if not stat.S_ISREG(kind):
-            raise SandboxOSError(errno.EISDIR if stat.S_ISDIR(kind) else errno.EINVAL, path)
-        if flags & os.O_TRUNC:
-            os.ftruncate(fd, 0)
-        if flags & os.O_CREAT and self._uid is not None:
-            os.fchown(fd, self._uid, self._uid)
 
     def _open(self, path: str, flags: int, mode: int = 0) -> int:
         try:
@@ -179,30 +187,9 @@ class OfflineFiles:
             raise SandboxOSError(error.errno or errno.EIO, path or "/") from None
 
 
-def copy_content(source: int, target: int) -> int:
-    """Copy a whole file between descriptors; share its blocks if the file system can.
-
-    Returns:
-        The number of bytes copied.
-    """
-    copied = 0
-    while True:
-        try:
-            part = os.copy_file_range(source, target, COPY_AT_ONCE)
-        except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
-                raise
-            return copied + _copy_by_hand(source, target)
-        if not part:
-            return copied
-        copied += part
-
-
-def _copy_by_hand(source: int, target: int) -> int:
-    copied = 0
-    while data := os.read(source, BUFFER):
-        view = memoryview(data)
-        while view:
-            view = view[os.write(target, view) :]
-        copied += len(data)
-    return copied
+def _prepare_opened(fd: int, path: str, flags: int) -> None:
+    kind = os.fstat(fd).st_mode
+    if not stat.S_ISREG(kind):
+        raise SandboxOSError(errno.EISDIR if stat.S_ISDIR(kind) else errno.EINVAL, path)
+    if flags & os.O_TRUNC:
+        os.ftruncate(fd, 0)

@@ -1,4 +1,4 @@
-"""Opening a path below a directory as if that directory were "/"."""
+"""Opening a path below a directory as if that directory were "/", on its own mount alone."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import stat
 __all__ = ["kernel_resolves", "open_beneath"]
 
 SYS_OPENAT2 = 437
+RESOLVE_NO_XDEV = 0x01
 RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_IN_ROOT = 0x10
 TRIES = 100
@@ -28,8 +29,9 @@ def open_beneath(root: int, path: str, flags: int, mode: int = 0) -> int:
     """Open a path inside a root directory.
 
     Links and ".." are resolved within the root (RESOLVE_IN_ROOT), except the links of /proc, which
-    lead anywhere (RESOLVE_NO_MAGICLINKS). On kernels without openat2 (before 5.6), any link in the
-    path is refused with ELOOP instead.
+    lead anywhere (RESOLVE_NO_MAGICLINKS). Nothing that is mounted below the root is entered: that
+    is EXDEV (RESOLVE_NO_XDEV). On kernels without openat2 (before 5.6), any link in the path is
+    refused with ELOOP instead.
 
     Args:
         root: Descriptor of the root directory.
@@ -66,7 +68,7 @@ def _libc() -> ctypes.CDLL:
 
 
 def _openat2(root: int, path: str, flags: int, mode: int) -> int:
-    how = _How(flags, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+    how = _How(flags, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV)
     name = os.fsencode(path)
     for _ in range(TRIES):
         fd: int = _libc().syscall(
@@ -74,7 +76,8 @@ def _openat2(root: int, path: str, flags: int, mode: int) -> int:
         )
         if fd >= 0:
             return fd
-        # The kernel returns EAGAIN if a rename anywhere could have affected a ".." in the path.
+        # The kernel returns EAGAIN if a rename anywhere could have affected a ".." in the path, and
+        # for a file on which a process has a lease.
         if ctypes.get_errno() not in (errno.EAGAIN, errno.EINTR):
             break
     raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), path)
@@ -88,10 +91,21 @@ def _walk(root: int, path: str, flags: int, mode: int) -> int:
             inner = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
             os.close(directory)
             directory = inner
+            _check_device(root, directory, path)
         fd = os.open(names[-1] or ".", flags | os.O_NOFOLLOW, mode, dir_fd=directory)
     finally:
         os.close(directory)
-    if stat.S_ISLNK(os.fstat(fd).st_mode):  # O_PATH opens a link instead of refusing it
+    try:
+        _check_device(root, fd, path)
+        # O_PATH opens a link instead of refusing it.
+        if stat.S_ISLNK(os.fstat(fd).st_mode):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+    except OSError:
         os.close(fd)
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+        raise
     return fd
+
+
+def _check_device(root: int, fd: int, path: str) -> None:
+    if os.fstat(fd).st_dev != os.fstat(root).st_dev:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), path)

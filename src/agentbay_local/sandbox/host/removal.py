@@ -11,6 +11,8 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
+from agentbay_local.sandbox.host.openat import open_beneath
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -89,8 +91,8 @@ def _lift(top: int, name: str) -> None:
 
 
 def _enter(parent: int, name: str) -> int:
-    """Open a directory after giving its owner permission to use it."""
-    handle = os.open(name, os.O_PATH | ENTER, dir_fd=parent)
+    """Open a directory after giving its owner permission to use it; never one that is mounted."""
+    handle = open_beneath(parent, name, os.O_PATH | ENTER)
     try:
         if os.fstat(handle).st_mode & 0o700 != 0o700:
             os.chmod(f"/proc/self/fd/{handle}", 0o700)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -10,10 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
-from agentbay_local.sandbox.errors import MalformedReply
+from agentbay_local.sandbox.errors import MalformedReply, SandboxOSError
+from agentbay_local.sandbox.host.file_systems import kind_of
 from agentbay_local.sandbox.values import Entry, Mark
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from agentbay_local.sandbox.host.agent_client import Reply
 
 T = TypeVar("T")
@@ -31,6 +35,8 @@ __all__ = [
 
 # The number of a terminal, which only its master end can tell; Python has no name for it.
 TIOCGPTN = 0x80045430
+
+KERNEL_FILE = "it is a file of the kernel; use a command to read or write it"
 
 _KINDS: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
 
@@ -76,15 +82,33 @@ def parse_marks(fields: dict[str, Any]) -> dict[str, Mark]:
     return found
 
 
-def take_regular_file(reply: Reply, writing: bool) -> int:
-    """Take the descriptor of a reply, if it is a regular file, which never blocks."""
+def take_regular_file(reply: Reply, path: str, writing: bool, kinds: Collection[int]) -> int:
+    """Take the descriptor of a reply, if it is a regular file, which never blocks.
+
+    Args:
+        reply: The reply.
+        path: The path that was asked for, for the error.
+        writing: Whether the file was to be opened for writing.
+        kinds: The kinds of file systems that it may be on.
+
+    Raises:
+        SandboxOSError: The file is on another kind of file system. An honest agent opens it too:
+            the session may have put a link there.
+        MalformedReply: The agent sent something else.
+    """
     try:
         if len(reply.fds) != 1:
             raise MalformedReply("the session's agent opened a file and sent no descriptor")
         flags = fcntl.fcntl(reply.fds[0], fcntl.F_GETFL)
         wanted = (os.O_WRONLY, os.O_RDWR) if writing else (os.O_RDONLY, os.O_RDWR)
-        if not stat.S_ISREG(os.fstat(reply.fds[0]).st_mode) or flags & os.O_ACCMODE not in wanted:
+        if (
+            not stat.S_ISREG(os.fstat(reply.fds[0]).st_mode)
+            or flags & os.O_ACCMODE not in wanted
+            or flags & os.O_PATH
+        ):
             raise MalformedReply("the session's agent opened something that is not the wanted file")
+        if kind_of(reply.fds[0]) not in kinds:
+            raise SandboxOSError(errno.EACCES, path, KERNEL_FILE)
         fcntl.fcntl(reply.fds[0], fcntl.F_SETFL, flags | os.O_NONBLOCK)
     except BaseException:
         reply.close()

@@ -155,9 +155,14 @@ def _make_directory(root: int, name: str, mode: int, uid: int | None) -> None:
     if kind and not stat.S_ISDIR(kind):
         os.unlink(name, dir_fd=root)
     if not stat.S_ISDIR(kind):
-        os.mkdir(name, dir_fd=root)
-        os.chmod(name, mode, dir_fd=root)
-        _set_owner(root, name, uid)
+        os.mkdir(name, 0o700, dir_fd=root)
+        made = os.open(name, ENTER & ~os.O_PATH, dir_fd=root)
+        try:
+            os.fchmod(made, mode)
+            if uid is not None:
+                os.fchown(made, uid, uid)
+        finally:
+            os.close(made)
 
 
 def _make_link(root: int, name: str, target: str, uid: int | None) -> None:
