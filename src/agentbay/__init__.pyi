@@ -42,6 +42,7 @@ from agentbay_async.client import AsyncAgentBay as AsyncAgentBay
 from agentbay_async.config import Config as Config
 from agentbay_async.contexts import AsyncContextService as AsyncContextService
 from agentbay_async.errors import AgentBayError as AgentBayError
+from agentbay_async.errors import AnswerTooLargeError as AnswerTooLargeError
 from agentbay_async.errors import APIError as APIError
 from agentbay_async.errors import ArgumentTypeError as ArgumentTypeError
 from agentbay_async.errors import Attempt as Attempt

@@ -17,6 +17,7 @@
     │   ├── ConnectionLostError         (ConnectionError)  the connection broke after the request
     │   ├── RequestTimeoutError         (TimeoutError)  no answer in time
     │   └── BadAnswerError              an answer that is not of the protocol
+    │       └── AnswerTooLargeError     an answer that is larger than the client reads
     ├── APIError                        the service answered with an error
     │   ├── AuthenticationError         the key is missing, wrong, expired or of another region
     │   ├── SessionNotFoundError        the session never existed, was released, or expired
@@ -59,6 +60,7 @@ Failures of the service and of the network are carried by results (see
 from __future__ import annotations
 
 from agentbay_async.errors import AgentBayError as AgentBayError
+from agentbay_async.errors import AnswerTooLargeError as AnswerTooLargeError
 from agentbay_async.errors import APIError as APIError
 from agentbay_async.errors import ArgumentTypeError as ArgumentTypeError
 from agentbay_async.errors import Attempt as Attempt

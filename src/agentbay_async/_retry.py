@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from agentbay_async.errors import (
+    AnswerTooLargeError,
     APIError,
     BadAnswerError,
     ConnectionFailedError,
@@ -110,6 +111,9 @@ def next_wait(
         True
     """
     sendable = isinstance(error, _NOT_ACTED_ON) or (repeatable and perhaps_acted_on(error))
+    if isinstance(error, AnswerTooLargeError):
+        # The same request would get the same answer.
+        sendable = False
     if not sendable or attempt >= policy.attempts:
         return None
     wait = _jittered(policy, attempt)

@@ -14,6 +14,7 @@
     │   ├── ConnectionLostError         (ConnectionError)  the connection broke after the request
     │   ├── RequestTimeoutError         (TimeoutError)  no answer in time
     │   └── BadAnswerError              an answer that is not of the protocol
+    │       └── AnswerTooLargeError     an answer that is larger than the client reads
     ├── APIError                        the service answered with an error
     │   ├── AuthenticationError         the key is missing, wrong, expired or of another region
     │   ├── SessionNotFoundError        the session never existed, was released, or expired
@@ -205,6 +206,17 @@ class RequestTimeoutError(TransportError, TimeoutError):
 
 class BadAnswerError(TransportError):
     """The answer is not of the protocol: not JSON, truncated, or of the wrong shape."""
+
+
+class AnswerTooLargeError(BadAnswerError):
+    """An answer is larger than the client reads, after decompression too.
+
+    Attributes:
+        limit: The limit in bytes.
+    """
+
+    RETRYABLE: ClassVar[bool] = False
+    limit: int = 0
 
 
 class APIError(AgentBayError):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast, overload
 from agentbay import _facade, _portal
 from agentbay._lasting import BlockingIterator
 from agentbay.services.watch import DirectoryWatch
-from agentbay_async.services.file_system import AsyncFileSystem
+from agentbay_async.services.file_system import MAX_READ, AsyncFileSystem
 
 if TYPE_CHECKING:
     import builtins
@@ -46,27 +46,30 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
 
     @overload
     def read_file(
-        self, path: str, *, format: Literal["text"] = "text"
+        self, path: str, *, format: Literal["text"] = "text", max_size: int = MAX_READ
     ) -> FileContentResult[str]: ...
 
     @overload
-    def read_file(self, path: str, *, format: Literal["bytes"]) -> FileContentResult[bytes]: ...
+    def read_file(
+        self, path: str, *, format: Literal["bytes"], max_size: int = MAX_READ
+    ) -> FileContentResult[bytes]: ...
 
     def read_file(
-        self, path: str, *, format: Literal["text", "bytes"] = "text"
+        self, path: str, *, format: Literal["text", "bytes"] = "text", max_size: int = MAX_READ
     ) -> FileContentResult[Any]:
-        """Read a whole file, of any size.
+        """Read a whole file into memory; :meth:`download_file` streams a large one to disk.
 
         Args:
             path: The file.
             format: ``"text"`` decodes UTF-8; ``"bytes"`` returns the content as it is.
+            max_size: The most bytes to read, 256 MiB by default; a larger file is an error.
 
         Raises:
-            InvalidArgumentError: `format` is neither of the two.
+            InvalidArgumentError: `format` is neither of the two, or `max_size` is not positive.
         """
         return _portal.run(
             cast("Callable[..., Coroutine[Any, Any, FileContentResult[Any]]]", self._aio.read_file)(
-                path, format=format
+                path, format=format, max_size=max_size
             )
         )
 

@@ -42,6 +42,7 @@ class HttpRequest:
         headers: The headers.
         timeout: Seconds for the whole exchange.
         method: The HTTP method.
+        max_size: The most bytes that the body of the response may have, decompressed.
     """
 
     action: str
@@ -51,6 +52,7 @@ class HttpRequest:
     headers: Mapping[str, str] = attrs.field(default=_NO_HEADERS, repr=False)
     timeout: float = 60.0
     method: str = "POST"
+    max_size: int = 8 * 1024 * 1024
 
     @property
     def query(self) -> dict[str, str]:
@@ -148,6 +150,7 @@ class Transport(Protocol):
             ConnectionLostError: The connection broke; the service may have acted on the request.
             RequestTimeoutError: No response within ``request.timeout`` seconds.
             BadAnswerError: The response was cut short or is not HTTP.
+            AnswerTooLargeError: The body has more than ``request.max_size`` bytes.
         """
         ...
 
@@ -193,7 +196,14 @@ class RequestBuilder:
             text = time.strftime("%Y-%m-%dT%H%%3A%M%%3A%SZ", time.gmtime(second))
             self._timestamp = (second, text)
         url = f"{self._base}{action}&Timestamp={self._timestamp[1]}&SignatureNonce={nonce}{extra}"
-        return HttpRequest(action, url, body.encode("ascii"), _headers(action), timeout)
+        return HttpRequest(
+            action,
+            url,
+            body.encode("ascii"),
+            _headers(action),
+            timeout,
+            max_size=request.MAX_ANSWER,
+        )
 
 
 @cache

@@ -60,6 +60,7 @@ async def call_directly(
             codec.compact_json(document).encode("ascii"),
             {"Content-Type": "application/json", "X-Access-Token": access.token},
             timeout,
+            max_size=schema.CallMcpTool.MAX_ANSWER,
         )
     )
     answer = _read(tool, response.status, response.body, request_id, access.session_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from functools import lru_cache
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from yarl import URL
 
 from agentbay_async._transport.base import HttpResponse
 from agentbay_async.errors import (
+    AnswerTooLargeError,
     BadAnswerError,
     ClosedError,
     ConnectionFailedError,
@@ -35,6 +37,11 @@ CONNECT_TIMEOUT = 15.0
 _LARGE_BODY = 256 * 1024
 # URLs whose parts are remembered; each session may have its own.
 _KNOWN_TARGETS = 1024
+
+# What _decompress can read, and what zlib calls the format.
+_ENCODINGS = frozenset({"gzip", "deflate"})
+_ZLIB_METHOD = 8
+_DETECT_HEADER = 32
 
 #: What aiohttp and the operating system raise when an exchange fails.
 CAUGHT = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
@@ -85,7 +92,8 @@ class AiohttpTransport:
                     proxy=proxy,
                     allow_redirects=False,
                 ) as response:
-                    return HttpResponse(response.status, await response.read(), response.headers)
+                    body = await read_body(response, request.action, request.max_size)
+                    return HttpResponse(response.status, body, response.headers)
             except CAUGHT as error:
                 raise translate_error(error, request.action, request.timeout) from None
 
@@ -132,6 +140,60 @@ def _cause(error: BaseException) -> str:
     if isinstance(inner, OSError) and inner.strerror:
         return inner.strerror
     return type(inner).__name__
+
+
+async def read_body(response: aiohttp.ClientResponse, action: str, limit: int) -> bytes:
+    """Return the whole body of a response, decompressed.
+
+    Args:
+        response: The response. Its connection is closed if the body is too large.
+        action: What was being done, for the message.
+        limit: The most bytes to read, and to decompress to.
+
+    Raises:
+        AnswerTooLargeError: The body is larger.
+        BadAnswerError: The body cannot be decompressed.
+    """
+    if (response.content_length or 0) > limit:
+        raise _too_large(action, limit)
+    if response.content_length is not None:
+        body = await response.read()
+    else:
+        buffer = bytearray()
+        async for chunk in response.content.iter_any():
+            buffer += chunk
+            if len(buffer) > limit:
+                raise _too_large(action, limit)
+        body = bytes(buffer)
+    encoding = response.headers.get("Content-Encoding", "identity").lower()
+    return body if encoding == "identity" else _decompress(body, encoding, action, limit)
+
+
+def _decompress(body: bytes, encoding: str, action: str, limit: int) -> bytes:
+    """Decompress a body. aiohttp would decompress a whole chunk before anyone can count it."""
+    if encoding not in _ENCODINGS:
+        raise BadAnswerError(f"{action}: the answer has an unknown Content-Encoding")
+    # Some servers mean raw deflate by "deflate", others the zlib format.
+    raw = encoding == "deflate" and body[:1] and body[0] & 0x0F != _ZLIB_METHOD
+    decompressor = zlib.decompressobj(-zlib.MAX_WBITS if raw else zlib.MAX_WBITS | _DETECT_HEADER)
+    try:
+        plain = decompressor.decompress(body, limit + 1)
+    except zlib.error:
+        raise BadAnswerError(f"{action}: the answer cannot be decompressed") from None
+    if len(plain) > limit:
+        raise _too_large(action, limit)
+    if not decompressor.eof or decompressor.unused_data:
+        raise BadAnswerError(f"{action}: the answer cannot be decompressed")
+    return plain
+
+
+def _too_large(action: str, limit: int) -> AnswerTooLargeError:
+    error = AnswerTooLargeError(
+        f"{action}: the answer has more than {limit >> 20} MiB",
+        hint="Let the session write a file, and download it",
+    )
+    error.limit = limit
+    return error
 
 
 # Shorter than the idle timeout of common gateways (60 s), so that a connection is seldom used at
@@ -204,6 +266,8 @@ class Pools:
         session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            headers={"Accept-Encoding": "gzip, deflate"},
             # proxy_for() reads the environment's proxies. aiohttp's own look-up reads passwords
             # from ~/.netrc as well, and repeats the work for each request.
             trust_env=False,

@@ -16,6 +16,7 @@ from agentbay_async._transport.http import (
     CONNECT_TIMEOUT,
     parse_url,
     proxy_for,
+    read_body,
     translate_error,
 )
 from agentbay_async.errors import BadAnswerError
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     from agentbay_async._transport.http import Pools
 
+# The answer to an upload is empty, or an error as XML.
+_MAX_ANSWER = 1024 * 1024
 #: Bytes of a chunk of a download.
 CHUNK = 256 * 1024
 
@@ -77,7 +80,7 @@ async def put(
                 timeout=_time_limits(idle_timeout),
                 proxy=proxy_for(url),
             ) as response:
-                await response.read()
+                await read_body(response, "upload", _MAX_ANSWER)
                 return UploadResponse(response.status, _etag(response))
         except CAUGHT as error:
             raise translate_error(error, "upload", idle_timeout) from None

@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 _CONCURRENT_READS = 8
 # Seconds for the service to move a file between its store and the session.
 _TRANSFER_TIMEOUT = 300.0
+#: Bytes that a file may have to be read into memory.
+MAX_READ = 256 * 1024 * 1024
 # rm would also delete a file or a link; this method must not.
 _CHECK_DIRECTORY = """\
 { [ -d "$D" ] && [ ! -L "$D" ]; } || { printf '%s: Not a directory\\n' "$D" >&2; exit 20; }
@@ -81,33 +83,35 @@ class AsyncFileSystem:
 
     @overload
     async def read_file(
-        self, path: str, *, format: Literal["text"] = "text"
+        self, path: str, *, format: Literal["text"] = "text", max_size: int = MAX_READ
     ) -> FileContentResult[str]: ...
 
     @overload
     async def read_file(
-        self, path: str, *, format: Literal["bytes"]
+        self, path: str, *, format: Literal["bytes"], max_size: int = MAX_READ
     ) -> FileContentResult[bytes]: ...
 
     @returns_result(FileContentResult)
     async def read_file(
-        self, path: str, *, format: Literal["text", "bytes"] = "text"
+        self, path: str, *, format: Literal["text", "bytes"] = "text", max_size: int = MAX_READ
     ) -> FileContentResult[Any]:
-        """Read a whole file, of any size.
+        """Read a whole file into memory; :meth:`download_file` streams a large one to disk.
 
         Args:
             path: The file.
             format: ``"text"`` decodes UTF-8; ``"bytes"`` returns the content as it is.
+            max_size: The most bytes to read, 256 MiB by default; a larger file is an error.
 
         Raises:
-            InvalidArgumentError: `format` is neither of the two.
+            InvalidArgumentError: `format` is neither of the two, or `max_size` is not positive.
         """
         if format not in ("text", "bytes"):
             raise InvalidArgumentError(f"format must be 'text' or 'bytes', not {format!r}")
         path = _check.text(path, "path")
+        limit = _check.positive_int(max_size, "max_size")
         if format == "bytes":
-            return FileContentResult.ok(*await self._files.read(path))
-        return FileContentResult.ok(*await self._read_text(path))
+            return FileContentResult.ok(*await self._files.read(path, limit))
+        return FileContentResult.ok(*await self._read_text(path, limit))
 
     @returns_result(MultipleFileContentResult)
     async def read_many(self, paths: Sequence[str]) -> MultipleFileContentResult:
@@ -508,8 +512,8 @@ class AsyncFileSystem:
     upload_dir = upload_directory
     download_dir = download_directory
 
-    async def _read_text(self, path: str) -> tuple[str, str]:
-        content, request_id = await self._files.read(path)
+    async def _read_text(self, path: str, limit: int = MAX_READ) -> tuple[str, str]:
+        content, request_id = await self._files.read(path, limit)
         try:
             return content.decode("utf-8"), request_id
         except UnicodeDecodeError as error:

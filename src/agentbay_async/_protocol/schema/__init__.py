@@ -6,7 +6,8 @@ A request class has these class variables:
 * ``DATA``: the type of ``Data`` in the answer, or ``None`` for a bare acknowledgement,
 * ``REPEATABLE``: whether the request is idempotent, so that it may be sent twice,
 * ``IN_QUERY``: the fields that are sent in the query instead of the form,
-* ``KEY_MAY_BE_IN_QUERY``: whether the gateway may want the API key in the query.
+* ``KEY_MAY_BE_IN_QUERY``: whether the gateway may want the API key in the query,
+* ``MAX_ANSWER``: the most bytes that the body of the answer may have.
 
 :mod:`agentbay_async._protocol.codec` derives the names on the wire from the field names
 (``session_id`` is ``SessionId``) unless a field has a special one. ``None`` means absent.

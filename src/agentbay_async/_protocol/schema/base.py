@@ -23,6 +23,8 @@ class Request(Generic[D]):
     REPEATABLE: ClassVar[bool] = False
     IN_QUERY: ClassVar[frozenset[str]] = frozenset()
     KEY_MAY_BE_IN_QUERY: ClassVar[bool] = False
+    # A page of a listing has some hundred KiB at most.
+    MAX_ANSWER: ClassVar[int] = 8 * 1024 * 1024
 
 
 def named(wire_name: str, default: Any = None) -> Any:

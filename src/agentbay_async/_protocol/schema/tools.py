@@ -34,6 +34,8 @@ class CallMcpTool(Request[ToolAnswer]):
 
     ACTION: ClassVar[str] = "CallMcpTool"
     DATA: ClassVar[type] = ToolAnswer
+    # The output of a command, a chunk of a file or a screenshot, escaped as JSON.
+    MAX_ANSWER: ClassVar[int] = 64 * 1024 * 1024
 
     session_id: str | None = None
     name: str | None = None

@@ -107,15 +107,27 @@ class RemoteFiles:
         error.detail = detail or (text if text != message else "")
         return error
 
-    async def read(self, path: str) -> tuple[bytes, str]:
-        """Return a whole file, and the id of the last request."""
+    async def read(self, path: str, limit: int) -> tuple[bytes, str]:
+        """Return a whole file, and the id of the last request.
+
+        Raises:
+            FileError: The file has more than `limit` bytes, or cannot be read.
+        """
         content = bytearray()
         last_request = ""
         async with aclosing(self.read_chunks(path)) as chunks:
             async for chunk, request_id in chunks:
                 content += chunk
                 last_request = request_id
+                if len(content) > limit:
+                    raise self._too_large(path, limit, request_id)
         return bytes(content), last_request
+
+    def _too_large(self, path: str, limit: int, request_id: str) -> FileError:
+        # Checked while reading: a device has no size, and a file may grow.
+        error = self.file_error(f"larger than {limit} bytes: {path}", path, request_id)
+        error.hint = "Use download_file, which streams it to disk, or a larger max_size"
+        return error
 
     async def read_chunks(self, path: str) -> AsyncGenerator[tuple[bytes, str], None]:
         """Yield the bytes of a file in chunks, each with the id of its request.
