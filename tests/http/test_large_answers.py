@@ -44,7 +44,6 @@ async def _service(
     head: str, body: bytes, *, endless: bytes = b"", attempts: int = 1
 ) -> AsyncIterator[AsyncAgentBay]:
     """Answer every request with `head` and `body`, then with `endless` until the client leaves."""
-
     handlers: set[asyncio.Task[None] | None] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -115,7 +115,7 @@ async def test_another_service_is_never_used(
     """An id of one service may be a live session of another."""
     await bay.create()
     _rewrite_as_dead_process(path)
-    _rewrite(path, _text(path).replace("http://", "https://"))
+    _rewrite(path, _text(path).replace("https://", "http://"))
     service.sessions["s-1"].labels.clear()
     assert (await bay.reap()).deleted == ()
     assert list(service.sessions) == ["s-1"]

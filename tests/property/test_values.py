@@ -73,7 +73,7 @@ def _parsed(text: str) -> dict[str, str]:
     with TemporaryDirectory() as folder:
         file = Path(folder) / "file"
         file.write_bytes(text.encode("utf-8", "replace"))
-        return environment_file(file)
+        return dict(environment_file(file).variables)
 
 
 @given(st.text() | st.text(st.sampled_from("A=# '\"\n\rexport ")))

@@ -141,6 +141,9 @@ async def download(
                 raise failed(
                     f"download of {path}: {reason} [HTTP {fetched.status}]", path, fetched.status
                 )
+            if fetched.compressed:
+                reason = "the store compressed it, so it cannot be verified"
+                raise failed(f"download of {path}: {reason}", path)
             meter = Meter(fetched.size, progress)
             async with replacing(target, path) as write:
                 async for chunk in fetched.chunks:

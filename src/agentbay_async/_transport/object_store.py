@@ -49,6 +49,7 @@ class Download:
     status: int
     etag: str
     size: int | None
+    compressed: bool
     chunks: AsyncIterator[bytes]
 
 
@@ -104,7 +105,14 @@ async def get(pools: Pools, url: str, *, idle_timeout: float) -> AsyncIterator[D
             raise translate_error(error, "download", idle_timeout) from None
         async with response:
             chunks = _chunks(response, idle_timeout)
-            yield Download(response.status, _etag(response), response.content_length, chunks)
+            encoding = response.headers.get("Content-Encoding", "identity").lower()
+            yield Download(
+                response.status,
+                _etag(response),
+                response.content_length,
+                encoding != "identity",
+                chunks,
+            )
 
 
 async def _chunks(response: aiohttp.ClientResponse, idle_timeout: float) -> AsyncIterator[bytes]:
