@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from functools import partial
@@ -21,6 +23,7 @@ from agentbay_local.contexts.context_store import ContextStore
 from agentbay_local.contexts.sync import SyncService
 from agentbay_local.home import Home
 from agentbay_local.http import app
+from agentbay_local.http.connections import CONNECTIONS
 from agentbay_local.protocol.paging import Pages
 from agentbay_local.protocol.signing import Signer
 from agentbay_local.sandbox.host.orphans import Orphans
@@ -45,6 +48,12 @@ _log = logging.getLogger(__name__)
 
 # Seconds for each step of a stop: a step that hangs must not keep the others from running.
 _GRACE = 10.0
+# Seconds that the rest of a request is read and dropped after its answer, which would get lost if
+# the connection were closed at once.
+_LINGER = 5.0
+_ACCEPT_AT_ONCE = 32
+# Connections that the kernel keeps until they are accepted.
+_BACKLOG = 1024
 # Threads that copy files of contexts; more of them only compete for the disk.
 _COPY_THREADS = 2
 
@@ -197,25 +206,43 @@ class Server:
         )
 
     async def _listen(self, state: ServiceState) -> None:
+        application = app.application(state, self._settings.api_key)
         runner = web.AppRunner(
-            app.application(state, self._settings.api_key),
+            application,
             # Some clients send the key in the query, where an access log would show it.
             access_log=None,
             logger=app.server_log,
             # Bodies for ports and files pass through as they are, packed or not.
             auto_decompress=False,
             shutdown_timeout=1,
+            lingering_time=_LINGER,
             # A command ends when its client hangs up; `check_request` protects all other requests.
             handler_cancellation=True,
         )
         await runner.setup()
         self._stack.push_async_callback(_bounded, runner.cleanup, "connections")
-        site = web.TCPSite(runner, self._settings.host, self._settings.port)
-        await site.start()
-        host, port = runner.addresses[0][:2]
+        if runner.server is None:
+            raise RuntimeError("the runner is not set up")
+        listening = await self._bind(application[CONNECTIONS].protocol_factory(runner.server))
+        host, port = listening.sockets[0].getsockname()[:2]
         await asyncio.wait_for(_check_health(host, port), _GRACE)
         shown = f"[{host}]" if ":" in host else host
         state.endpoint = self.endpoint = f"http://{shown}:{port}"
+
+    async def _bind(self, factory: Callable[[], asyncio.Protocol]) -> asyncio.Server:
+        """Listen on the port of the settings."""
+        listening = await asyncio.get_running_loop().create_server(
+            factory,
+            self._settings.host,
+            self._settings.port,
+            # The loop accepts as many in one turn; a flood must not keep it from its other work.
+            backlog=_ACCEPT_AT_ONCE,
+        )
+        self._stack.callback(listening.close)
+        for one in listening.sockets:
+            with socket.socket(fileno=os.dup(one.fileno())) as raw:
+                raw.listen(_BACKLOG)
+        return listening
 
 
 async def _recover(state: ServiceState, home: Home) -> None:

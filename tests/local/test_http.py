@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from agentbay_local.actions import ROUTES, Route
-from agentbay_local.http import app
+from agentbay_local.http import bodies
 
 if TYPE_CHECKING:
     from tests.local.conftest import Api
@@ -130,7 +130,7 @@ async def test_a_host_header_that_is_a_whole_url_is_tolerated(api: Api) -> None:
 
 async def test_a_body_that_is_too_large_is_an_error_of_the_protocol(api: Api) -> None:
     """It has an error code, not a page of HTML."""
-    too_much = io.BytesIO(b"a=" + b"x" * app.BODY_LIMIT)
+    too_much = io.BytesIO(b"a=" + b"x" * bodies.BODY_LIMIT)
     async with api.http.post(
         f"{api.service.endpoint}/?Action=ListSession", data=too_much
     ) as answer:

@@ -1,16 +1,15 @@
 """HTTP: one route for all actions, one for health, and the files behind signed URLs.
 
-Everything but health and signed URLs needs the API key, in the form, the query or the header
-``Authorization``, as clients of different ages send it. Requests from web pages are refused by
-their ``Origin``. The ``Host`` header is ignored: the official client puts a whole URL in it.
+Everything but health and signed URLs needs the API key, in the query, the header ``Authorization``
+or the form, as clients of different ages send it. A key in the head is checked before the body is
+read. Requests from web pages are refused by their ``Origin``.
 """
 
 from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
@@ -19,7 +18,8 @@ from agentbay_async._protocol import error_codes, schema
 from agentbay_async._protocol.forms import decode_request
 from agentbay_local.actions import ROUTES
 from agentbay_local.http import control, direct_call, files, ports, websocket
-from agentbay_local.http.error_responses import error_response
+from agentbay_local.http.bodies import BODY_LIMIT, decode_form, read_body, read_form
+from agentbay_local.http.connections import CONNECTIONS, Connections, trust
 from agentbay_local.http.middleware import (
     Middleware,
     Reply,
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
     from agentbay_local.state import ServiceState
     from agentbay_local.testing.fault_actions import Effect
 
-__all__ = ["BODY_LIMIT", "application", "server_log"]
+__all__ = ["application", "server_log"]
+
+_KEY = "Authorization"
+_NAME_SHOWN = 100
 
 server_log = logging.getLogger(f"{__name__}.server")
 """The log of aiohttp's server, without requests that are not HTTP: their sender gets an answer."""
-
-BODY_LIMIT = 64 * 1024 * 1024
-_MAX_FIELDS = 1000
 
 
 def _is_server_failure(record: logging.LogRecord) -> bool:
@@ -59,6 +59,7 @@ def application(state: ServiceState, api_key: str) -> web.Application:
     middleware = Middleware(state.instruments)
     actions = _Actions(state, api_key, middleware)
     app = web.Application(client_max_size=BODY_LIMIT, middlewares=[check_request])
+    app[CONNECTIONS] = Connections()
     app.router.add_post("/", actions.act)
     app.router.add_get("/healthz", actions.health)
     files.add(app, state, middleware)
@@ -86,21 +87,41 @@ class _Actions:
     async def act(self, request: web.Request) -> web.StreamResponse:
         """Answer one action."""
         try:
-            fields = await _fields(request)
+            fields: Mapping[str, str] | ApiError = await self._fields(request)
         except ApiError as error:
-            return error_response(error)
-        headers = request.headers
-        authorization = fields.pop("Authorization", "") or headers.get("Authorization", "")
-        name = fields.get("Action") or headers.get("x-acs-action") or ""
+            fields = error
+        name = _action(request, {} if isinstance(fields, ApiError) else fields)
+        if isinstance(fields, ApiError):
+            # Whoever has no key leaves no more than a name in the journal.
+            return await self._middleware.respond(
+                request, Call(name[:_NAME_SHOWN], {}), partial(_raise, fields)
+            )
         if name == schema.CallMcpTool.ACTION:
             end_with_client(fields.get("Name"))
-        handle = partial(self._handle, name, fields, authorization)
+        handle = partial(self._handle, name, fields)
         return await self._middleware.respond(request, Call(name, fields), handle)
 
-    async def _handle(
-        self, name: str, fields: Mapping[str, str], authorization: str, _effect: Effect | None
-    ) -> Reply:
-        check_api_key(authorization, self._key)
+    async def _fields(self, request: web.Request) -> dict[str, str]:
+        """Return the fields of query and form; the query wins, as it does at the gateway.
+
+        Raises:
+            ApiError: The key is missing or wrong, or the form is invalid.
+        """
+        given = _key_in_head(request)
+        if given is None:
+            form = await read_form(request, self._check_key)
+        else:
+            self._check_key(given)
+            trust(request)
+            form = await decode_form(await read_body(request))
+        form.update(request.query)
+        form.pop(_KEY, None)
+        return form
+
+    def _check_key(self, given: str) -> None:
+        check_api_key(given, self._key)
+
+    async def _handle(self, name: str, fields: Mapping[str, str], _effect: Effect | None) -> Reply:
         if not name:
             raise missing("Action")
         route = ROUTES.get(name)
@@ -120,18 +141,23 @@ class _Actions:
         return Reply(response, request_id=request_id)
 
 
-async def _fields(request: web.Request) -> dict[str, str]:
-    """Return the fields of query and form; the query wins, as it does at the gateway."""
-    try:
-        body = await request.read()
-        form: dict[str, Any] = dict(
-            parse_qsl(body.decode("utf-8", "replace"), True, max_num_fields=_MAX_FIELDS)
-        )
-    except web.HTTPRequestEntityTooLarge as error:
-        message = f"The request has more than {BODY_LIMIT} bytes."
-        raise ApiError(error_codes.INVALID_PARAMETER, message, 413) from error
-    except ValueError as error:
-        raise ApiError(
-            error_codes.INVALID_PARAMETER, f"The form has more than {_MAX_FIELDS} fields."
-        ) from error
-    return {**form, **request.query}
+def _action(request: web.Request, fields: Mapping[str, str]) -> str:
+    return (
+        fields.get("Action")
+        or request.query.get("Action")
+        or request.headers.get("x-acs-action")
+        or ""
+    )
+
+
+def _key_in_head(request: web.Request) -> str | None:
+    """Return the key of the query or the header; None if the form has to have it."""
+    if _KEY in request.query:
+        return request.query[_KEY]
+    header = request.headers.get(_KEY, "")
+    # HTTP clients add credentials of their own, such as those of ~/.netrc.
+    return header if header[:7].lower() == "bearer " else None
+
+
+async def _raise(error: ApiError, _effect: Effect | None) -> Reply:
+    raise error

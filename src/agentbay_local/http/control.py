@@ -24,6 +24,8 @@ import attrs
 from aiohttp import web
 
 from agentbay_async._protocol import error_codes
+from agentbay_local.http.bodies import read_body
+from agentbay_local.http.connections import trust
 from agentbay_local.http.error_responses import error_response
 from agentbay_local.http.middleware import check_api_key
 from agentbay_local.manual_clock import ManualClock
@@ -69,6 +71,7 @@ class _Control:
         async def answer(request: web.Request) -> web.StreamResponse:
             try:
                 check_api_key(request.headers.get("Authorization", ""), self.key, 403)
+                trust(request)
                 return await handler(request)
             except ApiError as error:
                 return error_response(error)
@@ -81,7 +84,7 @@ class _Control:
         return web.json_response([rule.as_json() for rule in self.instruments.faults])
 
     async def add_faults(self, request: web.Request) -> web.StreamResponse:
-        self.instruments.faults.include(*faults_from_text(await request.read()))
+        self.instruments.faults.include(*faults_from_text(bytes(await read_body(request))))
         return await self.faults(request)
 
     async def clear_faults(self, request: web.Request) -> web.StreamResponse:
@@ -130,7 +133,7 @@ class _Control:
 
 
 async def _json_object(request: web.Request) -> dict[str, Any]:
-    document = json.loads(await request.read() or b"{}")
+    document = json.loads(await read_body(request) or b"{}")
     if not isinstance(document, dict):
         raise invalid("The body", "must be a JSON object.")
     return document

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from aiohttp import web
 
-from agentbay_async._protocol import error_codes
 from agentbay_async._protocol.codec import to_json
 from agentbay_local.actions.tools import call_tool
+from agentbay_local.http.bodies import read_body
 from agentbay_local.http.error_responses import direct_error_response
 from agentbay_local.http.middleware import Reply, check_session_token, end_with_client
 from agentbay_local.protocol.errors import ApiError, invalid
@@ -84,9 +84,7 @@ def _error_reply(error: ApiError) -> Reply:
 
 async def _document(request: web.Request) -> dict[str, Any]:
     try:
-        document = json.loads(await request.read())
-    except web.HTTPRequestEntityTooLarge as error:
-        raise ApiError(error_codes.INVALID_PARAMETER, "The request is too large.", 413) from error
+        document = json.loads(await read_body(request))
     except (ValueError, RecursionError) as error:
         raise invalid("The body", "must be JSON.") from error
     if not isinstance(document, dict):

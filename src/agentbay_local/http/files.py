@@ -16,6 +16,7 @@ from aiohttp import web
 
 from agentbay_async._protocol import error_codes
 from agentbay_local.contexts.versions import Change
+from agentbay_local.http.connections import trust
 from agentbay_local.http.middleware import BrokenOffError, Reply, error_reply
 from agentbay_local.protocol.errors import ApiError, no_context, no_file
 from agentbay_local.testing.fault_actions import Truncate
@@ -68,6 +69,7 @@ class _Files:
 
         async def handle(effect: Effect | None) -> Reply:
             context_id, path = self._check_grant(grant, method)
+            trust(request)
             cut = (effect.at or 0) if isinstance(effect, Truncate) else None
             return Reply(await work(request, context_id, path, cut))
 

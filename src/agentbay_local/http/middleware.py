@@ -21,6 +21,7 @@ import attrs
 from aiohttp import web
 
 from agentbay_async._protocol import error_codes
+from agentbay_local.http.connections import CONNECTIONS, trust
 from agentbay_local.http.error_responses import error_response
 from agentbay_local.manual_clock import ManualClock
 from agentbay_local.protocol import answers
@@ -118,7 +119,17 @@ async def check_request(request: web.Request, handler: WebHandler) -> web.Stream
         (PORT_PREFIX, FILE_PREFIX)
     ):
         return error_response(invalid("The body", "is compressed; send it uncompressed."))
-    return await _outlive_client(request, _answer_whole(request, handler))
+    response = await _outlive_client(request, _answer_whole(request, handler))
+    _end_without_credential(request, response)
+    return response
+
+
+def _end_without_credential(request: web.Request, response: web.StreamResponse) -> None:
+    """Close a connection after an answer to a request that has shown no credential."""
+    connections = request.app[CONNECTIONS]
+    if not connections.is_trusted(request.transport):
+        connections.release(request.transport)
+        response.force_close()
 
 
 async def _outlive_client(
@@ -390,4 +401,5 @@ def check_session_token(state: ServiceState, request: web.Request) -> str:
     grant = state.signer.open("access", request.headers.get(TOKEN_HEADER, ""))
     if grant is None or grant["session"] != session_id:
         raise ApiError(error_codes.NOT_LOGIN, "The token of the session is missing or wrong.", 401)
+    trust(request)
     return session_id

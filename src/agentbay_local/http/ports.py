@@ -16,6 +16,7 @@ from aiohttp import web
 from yarl import URL
 
 from agentbay_async._protocol import error_codes
+from agentbay_local.http.connections import trust
 from agentbay_local.http.error_responses import error_response
 from agentbay_local.http.proxy_headers import (
     AUTOMATIC_HEADERS,
@@ -118,6 +119,7 @@ class _Ports:
         grant = self._state.signer.open("port", request.match_info["token"])
         if grant is None:
             raise ApiError(error_codes.NOT_LOGIN, "The link does not belong to this service.", 403)
+        trust(request)
         session = self._state.session(grant["session"])
         # The raw path: only the server inside knows the meaning of its escapes.
         _, _, token, *rest = request.raw_path.split("/", 3)

@@ -1,0 +1,240 @@
+"""Limits of connections: their number, and what a client may send before it shows a credential.
+
+A connection is unauthenticated until a request on it has shown the API key or a valid token. Until
+then it has little time and little memory, and it makes room for others: when there are too many,
+the oldest of them is closed. So strangers cannot keep those out who have the key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from http import HTTPStatus
+from typing import TYPE_CHECKING, cast
+
+from aiohttp import web
+
+from agentbay_async._protocol import error_codes
+from agentbay_local.protocol import answers
+from agentbay_local.protocol.errors import ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["CONNECTIONS", "Connections", "trust"]
+
+HEAD_LIMIT = 64 * 1024
+"""Bytes of the request line and the headers of a first request."""
+
+AUTHENTICATE_WITHIN = 30.0
+"""Seconds from the opening of a connection until it has shown a credential."""
+
+UNAUTHENTICATED_BYTES = 32 * 1024 * 1024
+"""Bytes that all unauthenticated connections together may have sent."""
+
+_MOST = 4096
+_MOST_UNAUTHENTICATED = 1024
+_END_OF_HEAD = b"\r\n\r\n"
+
+
+class Connections:
+    """All connections of a service.
+
+    Args:
+        most: The number of connections at once. Default: 4096, or half of the open files that this
+            process may have, because sandboxes need files too.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = _most_connections() if most is None else most
+        self._open: dict[asyncio.BaseTransport, _Connection] = {}
+        # Oldest first: dictionaries keep the order of insertion.
+        self._unauthenticated: dict[asyncio.BaseTransport, _Connection] = {}
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @property
+    def unauthenticated_bytes(self) -> int:
+        """The bytes that count against `UNAUTHENTICATED_BYTES`."""
+        return self._bytes
+
+    def protocol_factory(self, server: web.Server) -> Callable[[], asyncio.Protocol]:
+        """Return the factory for `create_server`: the protocols of `server`, within the limits."""
+        return lambda: _Connection(self, server())
+
+    def trust(self, transport: asyncio.BaseTransport | None) -> None:
+        """Note that a request on a connection has shown a credential."""
+        connection = self._unauthenticated.get(transport) if transport else None
+        if connection is not None:
+            self._forget(connection)
+            connection.trusted()
+
+    def is_trusted(self, transport: asyncio.BaseTransport | None) -> bool:
+        """Say whether a connection has shown a credential."""
+        return transport not in self._unauthenticated
+
+    def add(self, connection: _Connection) -> bool:
+        """Add a new connection, and say whether it may stay."""
+        if len(self._unauthenticated) >= min(_MOST_UNAUTHENTICATED, max(1, self._most // 2)):
+            self._refuse_oldest()
+        if len(self._open) >= self._most and not self._refuse_oldest():
+            return False
+        self._open[connection.transport] = connection
+        self._unauthenticated[connection.transport] = connection
+        return True
+
+    def discard(self, connection: _Connection) -> None:
+        """Remove a connection that is closed. Repeatable."""
+        self._forget(connection)
+        self._open.pop(connection.transport, None)
+
+    def count(self, connection: _Connection, received: int) -> None:
+        """Count bytes that an unauthenticated connection has sent."""
+        connection.received += received
+        self._bytes += received
+        while self._bytes > UNAUTHENTICATED_BYTES:
+            self._refuse_oldest()
+
+    def release(self, transport: asyncio.BaseTransport | None) -> None:
+        """Count no more of what a connection sends: its request is answered, the rest dropped."""
+        connection = self._unauthenticated.get(transport) if transport else None
+        if connection is not None:
+            self._bytes -= connection.received
+            connection.received = 0
+            connection.is_counted = False
+
+    def _forget(self, connection: _Connection) -> None:
+        if self._unauthenticated.pop(connection.transport, None) is not None:
+            self._bytes -= connection.received
+            connection.received = 0
+
+    def _refuse_oldest(self) -> bool:
+        """Close the oldest unauthenticated connection; say whether there was one."""
+        for connection in self._unauthenticated.values():
+            self.discard(connection)
+            connection.refuse(
+                HTTPStatus.SERVICE_UNAVAILABLE, "There are too many connections without a key."
+            )
+            return True
+        return False
+
+
+class _Connection(asyncio.Protocol):
+    """Passes the bytes of one connection to aiohttp's protocol, within the limits.
+
+    Attributes:
+        received: Bytes that count against `UNAUTHENTICATED_BYTES`.
+        is_counted: Whether what comes counts.
+    """
+
+    transport: asyncio.Transport
+
+    def __init__(self, connections: Connections, handler: asyncio.Protocol) -> None:
+        self._connections = connections
+        self._handler = handler
+        self._deadline: asyncio.TimerHandle | None = None
+        self._head: bytearray | None = bytearray()
+        self.received = 0
+        self.is_counted = True
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Accept the connection, or say that there are too many."""
+        self.transport = cast("asyncio.Transport", transport)
+        if not self._connections.add(self):
+            self._handler = asyncio.Protocol()  # which does nothing
+            self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "There are too many connections.")
+            return
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.call_later(AUTHENTICATE_WITHIN, self._expire)
+        self._handler.connection_made(transport)
+
+    def trusted(self) -> None:
+        """Lift the limits of unauthenticated connections."""
+        self.is_counted = False
+        self._head = None
+        if self._deadline is not None:
+            self._deadline.cancel()
+
+    def refuse(self, status: HTTPStatus, sentence: str) -> None:
+        """Answer without aiohttp, and close the connection."""
+        self._head = None
+        self.is_counted = False
+        if not self.transport.is_closing():
+            self.transport.write(_answer(status, sentence))
+            self.transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Count the bytes of unauthenticated connections, and pass them on."""
+        if self.is_counted and not self._accept(data):
+            return
+        self._handler.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        """Pass it on."""
+        return self._handler.eof_received()
+
+    def pause_writing(self) -> None:
+        """Pass it on."""
+        self._handler.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Pass it on."""
+        self._handler.resume_writing()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Make room for another connection."""
+        self._connections.discard(self)
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._handler.connection_lost(error)
+
+    def _accept(self, data: bytes) -> bool:
+        """Count bytes; say whether the connection is still within its limits."""
+        self._connections.count(self, len(data))
+        if self._head is None:
+            return self.is_counted
+        # The parser of aiohttp limits each line; together they could be many times as long.
+        start = max(0, len(self._head) - len(_END_OF_HEAD) + 1)
+        self._head += data
+        if self._head.find(_END_OF_HEAD, start) >= 0:
+            self._head = None
+        elif len(self._head) > HEAD_LIMIT:
+            self._connections.discard(self)
+            self.refuse(
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                f"The head of a request can have {HEAD_LIMIT} bytes.",
+            )
+        return self.is_counted
+
+    def _expire(self) -> None:
+        self._connections.discard(self)
+        self.refuse(
+            HTTPStatus.REQUEST_TIMEOUT,
+            f"No request with a credential came within {AUTHENTICATE_WITHIN:.0f} seconds.",
+        )
+
+
+CONNECTIONS = web.AppKey("CONNECTIONS", Connections)
+"""The key of an application's connections."""
+
+
+def trust(request: web.Request) -> None:
+    """Note that a request has shown the API key or a valid token."""
+    request.app[CONNECTIONS].trust(request.transport)
+
+
+def _most_connections() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST if soft == resource.RLIM_INFINITY else min(_MOST, soft // 2)
+
+
+def _answer(status: HTTPStatus, sentence: str) -> bytes:
+    error = ApiError(error_codes.SERVICE_UNAVAILABLE, sentence, status.value)
+    body = answers.failure(error, answers.request_id()).encode()
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode("ascii") + body
