@@ -243,13 +243,27 @@ class Api:
         error.session_id = error.session_id or getattr(request, "session_id", None) or ""
         if not isinstance(error, SessionNotFoundError) or request.ACTION in _MAY_BE_GONE:
             return
+        reason = await self.end_reason(error.session_id, timeout)
+        if reason is not None:
+            error.ended(reason)
+
+    async def end_reason(self, session_id: str, timeout: float | None = None) -> str | None:
+        """Return the service's text for why a session ended, perhaps ``""``.
+
+        Args:
+            session_id: The session.
+            timeout: Seconds for the answer; ``None`` takes the client's.
+
+        Returns:
+            ``None`` if the session lives, or if the service does not say.
+        """
+        request = schema.GetSessionDetail(session_id=session_id)
         try:
-            detail_request = schema.GetSessionDetail(session_id=error.session_id)
-            detail = (await self._attempt(detail_request, timeout)).data
+            detail = (await self._attempt(request, timeout or self.settings.timeout)).data
         except AgentBayError:
-            return
-        if detail is not None and detail.status in ENDING:
-            error.ended(detail.end_reason or "")
+            return None
+        ended = detail is not None and detail.status in ENDING
+        return (detail.end_reason or "") if detail is not None and ended else None
 
     def _next_wait(
         self, error: AgentBayError, deadline: float, *, repeatable: bool, vital: bool
@@ -318,7 +332,7 @@ class Api:
         if self._sockets is None:
             from agentbay_async._transport.websocket_pool import SessionSockets
 
-            self._sockets = SessionSockets(self.pools, self.clock)
+            self._sockets = SessionSockets(self.pools, self.clock, self.end_reason)
         return self._sockets
 
     async def aclose(self) -> None:

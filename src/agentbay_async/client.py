@@ -597,6 +597,7 @@ class AsyncAgentBay:
         return ReapResult.ok(await reap(self._api, self._ledger, owner, age, dry_run=dry))
 
     async def __aenter__(self) -> AsyncAgentBay:
+        self._api.check_open()
         return self
 
     async def __aexit__(

@@ -16,12 +16,15 @@ from agentbay_local.tools.schemas import TOOLS
 if TYPE_CHECKING:
     from agentbay_async._protocol.schema import Tool
 
-__all__ = ["DEFAULT", "not_offered", "offered", "tool_list", "tools_of"]
+__all__ = ["COMMANDS", "DEFAULT", "not_offered", "offered", "tool_list", "tools_of"]
 
 DEFAULT = "linux_latest"
 _CODE = "code_latest"
 _IMAGES = (DEFAULT, _CODE)
 _CODE_TOOLS = frozenset({"run_code"})
+
+COMMANDS = frozenset({"shell", "run_code"})
+"""The tools that run programs. A call ends when its client hangs up or its session pauses."""
 
 
 def offered(image: str | None) -> str:

@@ -18,32 +18,47 @@ pytestmark = pytest.mark.usefixtures("sandboxed")
 RUNS = "test -n \"$(find /proc -maxdepth 2 -name cmdline -exec grep -al 'sleep.77[7]' {} +)\""
 
 
-async def long_command(api: Api, session: str) -> asyncio.Task[tuple[int, dict[str, Any]]]:
+COMMANDS: dict[str, dict[str, Any]] = {
+    "shell": {"command": "sleep 777", "timeout_ms": 600_000},
+    "run_code": {
+        "language": "python",
+        "code": "import os; os.system('exec sleep 777')",
+        "timeout_s": 600,
+    },
+}
+
+every_command = pytest.mark.parametrize("tool", list(COMMANDS))
+
+
+async def long_command(
+    api: Api, session: str, tool: str
+) -> asyncio.Task[tuple[int, dict[str, Any]]]:
     """Start a command that takes long, and wait until it runs."""
-    arguments = {"command": "sleep 777", "timeout_ms": 600_000}
     task = asyncio.create_task(
-        api.call("CallMcpTool", SessionId=session, Name="shell", Args=arguments)
+        api.call("CallMcpTool", SessionId=session, Name=tool, Args=COMMANDS[tool])
     )
     await api.sh(session, f"until {RUNS}; do sleep 0.02; done")
     return task
 
 
+@every_command
 @pytest.mark.parametrize("action", ["DeleteSessionAsync", "ReleaseMcpSession"])
 async def test_a_command_of_a_deleted_session_fails_like_a_later_call(
-    api: Api, action: str
+    api: Api, action: str, tool: str
 ) -> None:
     """The code is that of a session that is not found."""
-    session = await api.session()
-    command = await long_command(api, session)
+    session = await api.session(ImageId="code_latest")
+    command = await long_command(api, session, tool)
     await api.ok(action, SessionId=session)
     status, body = await asyncio.wait_for(command, 30)
     assert (status, body["Code"]) == (400, "InvalidMcpSession.NotFound")
 
 
-async def test_a_command_of_a_paused_session_says_so_at_once(api: Api) -> None:
+@every_command
+async def test_a_command_of_a_paused_session_says_so_at_once(api: Api, tool: str) -> None:
     """It does not wait for its own time limit, and it is ended when the session resumes."""
-    session = await api.session()
-    command = await long_command(api, session)
+    session = await api.session(ImageId="code_latest")
+    command = await long_command(api, session, tool)
     await api.ok("PauseSessionAsync", SessionId=session)
     status, body = await asyncio.wait_for(command, 30)
     assert (status, body["Code"]) == (400, "IncorrectSessionStatus")
@@ -53,10 +68,11 @@ async def test_a_command_of_a_paused_session_says_so_at_once(api: Api) -> None:
     await api.sh(session, f"while {RUNS}; do sleep 0.02; done")
 
 
-async def test_a_command_ends_when_its_client_hangs_up(api: Api) -> None:
+@every_command
+async def test_a_command_ends_when_its_client_hangs_up(api: Api, tool: str) -> None:
     """Nothing of it is left in the session, which goes on."""
-    session = await api.session()
-    command = await long_command(api, session)
+    session = await api.session(ImageId="code_latest")
+    command = await long_command(api, session, tool)
     command.cancel()
     await asyncio.wait([command])
     await api.sh(session, f"while {RUNS}; do sleep 0.02; done")

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import json
 import logging
+import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -307,6 +308,20 @@ async def test_the_connections_of_a_session_end_with_it(api: Api, address: Sessi
         await api.released(address.session)
         assert set(await hung_up) == {aiohttp.WSCloseCode.OK}
         assert "result" in await other.ask(PTY, "pty.list")
+
+
+async def test_a_client_that_does_not_read_does_not_keep_its_session(
+    api: Api, address: SessionAddress
+) -> None:
+    """Its connection is cut, because it cannot even be sent the goodbye."""
+    async with connect(api, address) as client:
+        peer: socket.socket = client.socket.get_extra_info("socket")
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        # More than the buffers of both sides hold.
+        code = "for _ in range(15): print('x' * 2**20)"
+        await client.send(CODE, "run_code", language="python", code=code)
+        await api.tool(address.session, "run_code", language="python", code="'after it'")
+        await asyncio.wait_for(api.released(address.session), 30)
 
 
 async def test_a_stopping_service_closes_its_connections(api: Api) -> None:

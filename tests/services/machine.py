@@ -97,6 +97,8 @@ class Machine:
         methods: Handlers of frames, by method.
         link: Replaces the handler of direct calls.
         handshake_status: Refuse WebSockets with this HTTP status, unless 0.
+        status: The state of the session in its detail.
+        refusals: The codes with which the next calls of tools are refused, through the API.
         actions: The actions of the API that were called, in order.
     """
 
@@ -106,9 +108,14 @@ class Machine:
         self.frames: list[dict[str, Any]] = []
         self.connections: list[Connection] = []
         self.tools: dict[str, Callable[[dict[str, Any]], object]] = {}
-        self.methods: dict[str, FrameHandler] = {}
+        # Clients ask for it to learn that their input has arrived.
+        self.methods: dict[str, FrameHandler] = {
+            "pty.list": always_answer({"result": {"ptySessionIds": ["p-1"]}})
+        }
         self.link: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
         self.handshake_status = 0
+        self.status = "FINISH"
+        self.refusals: list[str] = []
         self._access: dict[str, Any] = {}
         self.actions: list[str] = []
         self.tasks: list[asyncio.Task[None]] = []
@@ -162,6 +169,9 @@ class Machine:
         envelope = {"RequestId": f"REQ-{action}", "Success": True, "Code": "ok"}
         if action in ("GetSession", "CreateMcpSession"):
             data: object = {"SessionId": "s-1", "Status": "RUNNING", **self._access}
+        elif action == "CallMcpTool" and self.refusals:
+            refusal = {**envelope, "Success": False, "Code": self.refusals.pop(0)}
+            return web.json_response(refusal, status=400)
         elif action == "CallMcpTool":
             args = json.loads(form["Args"])
             call = Call(
@@ -170,7 +180,7 @@ class Machine:
             self.calls.append(call)
             data = self._run(call)
         elif action == "GetSessionDetail":
-            data = {"Status": "FINISH"}
+            data = {"Status": self.status, "EndReason": "it was idle"}
         else:
             data = None
         return web.json_response({**envelope, "Data": data})
@@ -178,6 +188,8 @@ class Machine:
     async def _link(self, request: web.Request) -> web.StreamResponse:
         if self.link is not None:
             return await self.link(request)
+        if self.refusals:
+            return web.Response(status=404)
         body = await request.text()
         document = json.loads(body)
         call = Call(

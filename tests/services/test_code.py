@@ -16,6 +16,7 @@ from agentbay_async import (
     ConnectionLostError,
     InvalidArgumentError,
     RequestTimeoutError,
+    SessionNotFoundError,
 )
 
 if TYPE_CHECKING:
@@ -301,8 +302,14 @@ async def test_failure_is_reported_once(
     assert result.error.name == failure.name
 
 
-async def test_lost_connection_fails_running_code(linked: AsyncSession, machine: Machine) -> None:
-    """The callbacks got the output before it."""
+@pytest.mark.parametrize(
+    ("status", "kind"), [("RUNNING", ConnectionLostError), ("FINISH", SessionNotFoundError)]
+)
+async def test_lost_connection_fails_running_code(
+    linked: AsyncSession, machine: Machine, status: str, kind: type[Exception]
+) -> None:
+    """The callbacks got the output before it; a session that ended is named with the reason."""
+    machine.status = status
 
     async def cut(connection: Connection, frame: dict[str, Any]) -> None:
         await connection.answer(frame, _FRAMES[0])
@@ -311,7 +318,8 @@ async def test_lost_connection_fails_running_code(linked: AsyncSession, machine:
     machine.methods["run_code"] = cut
     received: list[str] = []
     result = await linked.code.run("x", on_stdout=received.append)
-    assert isinstance(result.error, ConnectionLostError)
+    assert isinstance(result.error, kind)
+    assert getattr(result.error, "reason", "expired") == "expired"
     assert received == ["one\n"]
 
 
@@ -327,7 +335,7 @@ async def test_stream_without_an_end_times_out(
 
 
 async def test_closed_stream_is_released(linked: AsyncSession, machine: Machine) -> None:
-    """The socket keeps nothing for it."""
+    """The socket keeps nothing for it, and the session is asked to stop."""
     _streams(machine, *_FRAMES[:2])
     events = linked.code.stream("x")
     assert (await anext(events)).text == "one\n"
@@ -335,6 +343,8 @@ async def test_closed_stream_is_released(linked: AsyncSession, machine: Machine)
     await close.aclose()
     (socket,) = linked._api.sockets._sockets.values()
     assert socket._pending == {}
+    started, stopped = [await machine.wait_for_frame(name) for name in ("run_code", "cancel")]
+    assert stopped["invocationId"] == started["invocationId"]
 
 
 async def test_without_a_socket_the_events_come_at_the_end(

@@ -11,12 +11,14 @@ import pytest
 from agentbay_async import (
     ArgumentTypeError,
     BadAnswerError,
+    ClosedError,
     ConnectionLostError,
     InvalidArgumentError,
     OperationTimeoutError,
     PtyError,
     PtyNotConnectedError,
     PtySession,
+    RequestTimeoutError,
     ServiceError,
 )
 from agentbay_async.services._pty.output_buffer import OutputBuffer
@@ -241,6 +243,74 @@ async def test_terminal_that_is_gone_after_a_reconnect_ends_every_wait(
     with pytest.raises(PtyError):
         await pty.send_input("x")
     assert pty.exit_code is None
+
+
+async def test_end_that_no_frame_reported_is_noticed(
+    opened: Callable[..., Awaitable[AsyncPtyHandle]],
+    machine: Machine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The server is asked about silent terminals, and no longer knows this one."""
+    monkeypatch.setattr("agentbay_async.services._pty.client._CHECK_INTERVAL", 0.01)
+    pty = await opened()
+    waiting = asyncio.create_task(pty.wait())
+    await machine.wait_for_frame("pty.list", 2)
+    assert not waiting.done()
+    machine.methods["pty.list"] = always_answer({"result": {"ptySessionIds": []}})
+    machine.methods["pty.connect"] = always_answer({"error": "no such terminal"})
+    with pytest.raises(PtyError, match="no such terminal"):
+        await asyncio.wait_for(waiting, 30)
+
+
+async def test_server_that_no_longer_answers_ends_every_wait(
+    opened: Callable[..., Awaitable[AsyncPtyHandle]],
+    machine: Machine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The connection to the gateway lives, but nobody is behind it."""
+    monkeypatch.setattr("agentbay_async.services._pty.client._CHECK_INTERVAL", 0.01)
+    monkeypatch.setattr("agentbay_async.services._pty.client._ANSWER_TIMEOUT", 0.01)
+    pty = await opened()
+    del machine.methods["pty.list"]
+    with pytest.raises(RequestTimeoutError):
+        await asyncio.wait_for(pty.wait(), 30)
+
+
+async def test_lost_input_is_an_error(
+    opened: Callable[..., Awaitable[AsyncPtyHandle]], machine: Machine
+) -> None:
+    """The protocol confirms no input: one that is not followed by an answer may be lost."""
+
+    async def cut(connection: Connection, _frame: dict[str, Any]) -> None:
+        connection.abort()
+
+    pty = await opened()
+    machine.methods["pty.list"] = cut
+    with pytest.raises(ConnectionLostError):
+        await pty.send_input("x")
+    with pytest.raises(ConnectionLostError):
+        await pty.resize(10, 20)
+
+
+async def test_refused_input_is_an_error(
+    opened: Callable[..., Awaitable[AsyncPtyHandle]], machine: Machine
+) -> None:
+    """It names the reason of the session."""
+    pty = await opened()
+    machine.methods["pty.input"] = always_answer({"error": "it does not read"})
+    with pytest.raises(PtyError, match=r"pty\.input: it does not read"):
+        await pty.send_input("x")
+
+
+async def test_terminal_of_a_closed_client_names_the_cure(
+    opened: Callable[..., Awaitable[AsyncPtyHandle]], linked_bay: AsyncAgentBay
+) -> None:
+    """For everything that would need the connection."""
+    pty = await opened()
+    await linked_bay.aclose()
+    for call in (pty.send_input("x"), pty.resize(10, 20), pty.kill()):
+        with pytest.raises(ClosedError, match="new client"):
+            await call
 
 
 async def test_lost_connection_ends_every_wait(

@@ -17,6 +17,7 @@ from agentbay_async import (
     FileChange,
     InvalidArgumentError,
     OperationTimeoutError,
+    SessionNotFoundError,
     ToolError,
 )
 
@@ -134,6 +135,36 @@ async def test_watch_continues_after_a_reconnect(linked: AsyncSession, machine: 
         assert await _next(changes) == _change(_OLD)
         await _push(machine, _NEW, connection=1)
         assert await _next(changes) == _change(_NEW)
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_watch_without_pushes_asks_the_session(
+    linked: AsyncSession, machine: Machine, monkeypatch: pytest.MonkeyPatch, paused: bool
+) -> None:
+    """A subscription may be lost without a sign; a pause does not end the watch."""
+    monkeypatch.setattr("agentbay_async.services._file_changes._SILENCE", 0.01)
+    _pushes(machine)
+    _answers(machine, [], [_NEW], [], [], [_OLD])
+    async with aclosing(_watch(linked)) as changes:
+        assert await _next(changes) == _change(_NEW)
+        machine.refusals += ["IncorrectSessionStatus"] * (3 if paused else 0)
+        assert await _next(changes) == _change(_OLD)
+    assert not machine.refusals
+
+
+async def test_watch_without_pushes_ends_with_its_session(
+    linked: AsyncSession, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although its connection is still there."""
+    monkeypatch.setattr("agentbay_async.services._file_changes._SILENCE", 0.01)
+    _pushes(machine)
+    _answers(machine, [], [_NEW])
+    async with aclosing(_watch(linked)) as changes:
+        assert await _next(changes) == _change(_NEW)
+        machine.refusals.append("InvalidMcpSession.NotFound")
+        with pytest.raises(SessionNotFoundError) as caught:
+            await _next(changes)
+        assert caught.value.end_reason == "it was idle"
 
 
 @pytest.mark.parametrize("refused", [False, True])

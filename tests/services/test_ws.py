@@ -193,12 +193,12 @@ async def test_a_failed_stream_raises_after_the_frames_before(
 async def test_another_frame_can_be_sent_within_a_stream(
     socket: SessionSocket, machine: Machine
 ) -> None:
-    """It has the id of the stream; frames after a cancel are dropped."""
+    """It has the id of the stream; frames after closing it are dropped."""
     frames = await socket.stream("S", {"method": "m"})
     await frames.write({"method": "more"})
     more = await machine.wait_for_frame("more")
     assert more["invocationId"] == frames.id
-    frames.cancel()
+    await frames.aclose()
     assert socket._pending == {}
 
 

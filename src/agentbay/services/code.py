@@ -92,7 +92,7 @@ class Code(_facade.Facade[AsyncCode]):
         """Run code and yield events as they happen; the last is of kind ``"end"``.
 
         Code that fails yields an event of kind ``"error"``. Without a WebSocket, all events come at
-        the end. Closing the iterator does not stop the code: the protocol has no message for that.
+        the end. Closing the iterator asks the session to stop the code; the local service does.
 
         Args:
             code: The code to run.

@@ -79,7 +79,8 @@ class Process(_facade.Facade[AsyncProcess]):
 
         Raises:
             PtyNotConnectedError: It has ended.
-            TransportError: It could not be sent.
+            PtyError: Its input is full, because it does not read.
+            TransportError: The input may not have arrived, or only in part.
         """
         _portal.run(self._aio.send_stdin(data))
 
@@ -88,7 +89,7 @@ class Process(_facade.Facade[AsyncProcess]):
 
         Raises:
             PtyNotConnectedError: It has ended.
-            TransportError: It could not be sent.
+            TransportError: It may not have arrived.
         """
         _portal.run(self._aio.close_stdin())
 

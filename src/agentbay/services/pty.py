@@ -142,14 +142,15 @@ class PtyHandle(_facade.Facade[AsyncPtyHandle]):
     def send_input(self, data: bytes | str) -> None:
         """Type into the terminal.
 
-        The protocol does not confirm input: on return it was sent, but maybe not read yet.
+        On return the session has the input, but its program may not have read it yet.
 
         Args:
             data: Text (sent as UTF-8) or bytes. A line ends with a line break.
 
         Raises:
             PtyNotConnectedError: The handle was disconnected, or its process has ended.
-            TransportError: It could not be sent.
+            PtyError: The input of the terminal is full, because its program does not read.
+            TransportError: The input may not have arrived, or only in part.
         """
         _portal.run(self._aio.send_input(data))
 

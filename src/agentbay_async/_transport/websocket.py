@@ -33,7 +33,7 @@ from agentbay_async.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from agentbay_async._clock import Clock
     from agentbay_async._protocol.frames import Frame
@@ -42,6 +42,8 @@ logger = logging.getLogger("agentbay")
 
 #: Seconds to wait for the answer to a call.
 ANSWER_TIMEOUT = 30.0
+# Seconds to spend on telling a server that nobody reads a stream any more.
+_CANCEL_TIMEOUT = 2.0
 
 # Reconnection: the first pause in seconds, its growth, its limit, and the jitter that keeps a
 # thousand sessions from reconnecting at the same moment.
@@ -112,24 +114,41 @@ class SessionSocket:
         self._closed = False
 
     async def call(
-        self, target: str, data: dict[str, Any], timeout: float = ANSWER_TIMEOUT
+        self,
+        target: str,
+        data: dict[str, Any],
+        timeout: float = ANSWER_TIMEOUT,
+        *,
+        before: Sequence[dict[str, Any]] = (),
     ) -> dict[str, Any]:
         """Call a server and return the data of its answer.
 
+        Args:
+            target: The server.
+            data: The request.
+            timeout: Seconds until the answer must be there.
+            before: Requests without an answer, to send first and on the same connection. A server
+                reads frames in order, so the answer to the call proves that these have arrived.
+
         Raises:
-            ToolError: The server answered with an error.
+            ToolError: The server answered with an error, to the call or to one of `before`.
             ConnectionLostError: The connection broke before the answer; the server may have acted.
             TransportError: No connection could be made, or no answer came in time.
         """
         call = PendingCall()
+        requests: list[tuple[FrameReceiver, dict[str, Any]]] = [
+            *((UnansweredRequest(call), request) for request in before),
+            (call, data),
+        ]
         try:
             with anyio.fail_after(timeout):
-                await self._start(call, target, data)
+                await self._start(target, requests)
                 return await call.answer
         except TimeoutError:
             raise self._timeout_error(target, timeout) from None
         finally:
-            self._pending.pop(call.id, None)
+            for receiver, _ in requests:
+                self._pending.pop(receiver.id, None)
 
     async def stream(
         self, target: str, data: dict[str, Any], timeout: float = ANSWER_TIMEOUT
@@ -144,7 +163,7 @@ class SessionSocket:
         pending = PendingStream()
         try:
             with anyio.fail_after(timeout):
-                await self._start(pending, target, data)
+                await self._start(target, [(pending, data)])
         except BaseException as error:
             self._pending.pop(pending.id, None)
             # RequestTimeoutError is a TimeoutError too, and is raised as it is.
@@ -182,9 +201,9 @@ class SessionSocket:
 
         return unsubscribe
 
-    def forget(self, invocation: str) -> None:
-        """Drop further frames of an invocation."""
-        self._pending.pop(invocation, None)
+    def forget(self, invocation: str) -> bool:
+        """Drop further frames of an invocation; return whether it was pending."""
+        return self._pending.pop(invocation, None) is not None
 
     async def aclose(self) -> None:
         """Close the connection. Pending calls fail."""
@@ -194,10 +213,15 @@ class SessionSocket:
             runner.cancel()
             await asyncio.wait([runner])
 
-    async def _start(self, receiver: FrameReceiver, target: str, data: dict[str, Any]) -> None:
-        # Registered first: the answer may come before send() returns.
-        self._pending[receiver.id] = receiver
-        await self._send(write_frame(receiver.id, target, data))
+    async def _start(
+        self, target: str, requests: Sequence[tuple[FrameReceiver, dict[str, Any]]]
+    ) -> None:
+        """Send requests on one connection, in order."""
+        connection = await self._connected()
+        for receiver, data in requests:
+            # Registered first: the answer may come before send() returns.
+            self._pending[receiver.id] = receiver
+            await connection.send(write_frame(receiver.id, target, data))
 
     async def _send(self, text: str) -> None:
         connection = await self._connected()
@@ -215,10 +239,17 @@ class SessionSocket:
         finally:
             self._waiting -= 1
 
+    def check_open(self) -> None:
+        """Raise ClosedError if the client or the session was closed."""
+        if self._closed:
+            raise ClosedError(
+                "the client, or the session, was closed",
+                hint="Look the session up with a new client",
+            )
+
     async def _wait_for_change(self) -> None:
         """Wait until a connection is made or given up; raise the error if it was given up."""
-        if self._closed:
-            raise ClosedError("the client, or the session, was closed")
+        self.check_open()
         if self._runner is None:
             self._last_error = None
             self._runner = asyncio.create_task(self._run())
@@ -357,9 +388,22 @@ class Stream:
         """Send another frame within this stream."""
         await self._socket.send(self._target, data, self.id)
 
-    def cancel(self) -> None:
-        """Drop further frames. The server is not notified: the protocol has no message for it."""
-        self._socket.forget(self.id)
+    async def aclose(self) -> None:
+        """Drop further frames, and ask the server to stop if the stream has not ended.
+
+        The message is an extension of the protocol. The local service obeys it; another server may
+        answer with an error, which is dropped.
+        """
+        if not self._socket.forget(self.id):
+            return
+        # Shielded, because a stream often ends by a cancel; the server is still told.
+        with anyio.CancelScope(shield=True):
+            try:
+                await self._socket.send(
+                    self._target, {"method": "cancel"}, self.id, _CANCEL_TIMEOUT
+                )
+            except AgentBayError as error:
+                logger.debug("could not cancel a stream: %s", error)
 
 
 class FrameReceiver(Protocol):
@@ -403,6 +447,27 @@ class PendingCall:
             self.answer.set_exception(error)
             # Mark it as retrieved: the caller may be gone, and asyncio would log the error.
             self.answer.exception()
+
+
+class UnansweredRequest:
+    """A request that has no answer unless it fails: then the call behind it fails.
+
+    Attributes:
+        id: The id of the invocation.
+    """
+
+    def __init__(self, call: PendingCall) -> None:
+        self.id = uuid.uuid4().hex
+        self._call = call
+
+    def take(self, frame: Frame) -> bool:
+        """Fail the call if the frame is an error."""
+        if frame.error or _structured_error(frame):
+            self._call.take(frame)
+        return True
+
+    def fail(self, error: AgentBayError) -> None:
+        """Do nothing: the call fails for the same reason."""
 
 
 def _structured_error(frame: Frame) -> str:

@@ -18,6 +18,8 @@ from agentbay_async.errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from agentbay_async._clock import Clock
     from agentbay_async._transport.access import Access
     from agentbay_async._transport.http import Pools
@@ -35,11 +37,15 @@ class SessionSockets:
     Args:
         pools: Connection pools, for the handshakes.
         clock: Measures pauses between reconnections.
+        end_reason: Returns why a session ended, or ``None``.
     """
 
-    def __init__(self, pools: Pools, clock: Clock) -> None:
+    def __init__(
+        self, pools: Pools, clock: Clock, end_reason: Callable[[str], Awaitable[str | None]]
+    ) -> None:
         self._pools = pools
         self._clock = clock
+        self._end_reason = end_reason
         self._sockets: dict[tuple[asyncio.AbstractEventLoop, str], SessionSocket] = {}
 
     def get(self, access: Access) -> SessionSocket:
@@ -52,11 +58,18 @@ class SessionSockets:
 
             for old in [key for key in self._sockets if key[0].is_closed()]:
                 del self._sockets[old]
-            socket = SessionSocket(
-                lambda: _dial(self._pools, access), self._clock, access.session_id
-            )
+            socket = SessionSocket(lambda: self._dial(access), self._clock, access.session_id)
             self._sockets[key] = socket
         return socket
+
+    async def _dial(self, access: Access) -> _AiohttpConnection:
+        try:
+            return await _dial(self._pools, access)
+        except SessionNotFoundError as error:
+            reason = await self._end_reason(access.session_id)
+            if reason is not None:
+                error.ended(reason)
+            raise
 
     async def close(self, session_id: str) -> None:
         """Close the socket of a session in the running loop, if there is one."""
@@ -88,7 +101,10 @@ class _AiohttpConnection:
         raise ConnectionLostError("the WebSocket of the session broke")
 
     async def receive(self) -> str | bytes | None:
-        message = await self._websocket.receive()
+        try:
+            message = await self._websocket.receive()
+        except CAUGHT:
+            return None
         if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
             data: str | bytes = message.data
             return data

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from agentbay_async._protocol.error_codes import SESSION_STATE
 from agentbay_async._transport.websocket import Subscriber
 from agentbay_async.errors import AgentBayError, APIError, BadAnswerError, ToolError, TransportError
 from agentbay_async.models.files import FileChange
@@ -28,6 +29,8 @@ logger = logging.getLogger("agentbay")
 _TOOL = "get_file_change"
 # Seconds to wait for the session to confirm a subscription.
 _SUBSCRIBE_TIMEOUT = 15.0
+# Seconds without a push after which the session is polled.
+_SILENCE = 60.0
 # Seconds to spend on ending a subscription.
 _UNSUBSCRIBE_TIMEOUT = 2.0
 # Failed polls in a row after which the watch ends.
@@ -142,10 +145,23 @@ class _Subscription:
             await self._send_unsubscribe()
 
     async def _wait(self) -> None:
-        """Wait for a batch, a reconnect or the end."""
+        """Wait for a batch, a reconnect or the end; poll when none comes for long."""
         self._changed.clear()
-        if not (self._must_subscribe or self._closed or self._batches):
+        if self._must_subscribe or self._closed or self._batches:
+            return
+        with anyio.move_on_after(_SILENCE) as silence:
             await self._changed.wait()
+        if silence.cancelled_caught:
+            self._batches.append(await self._poll_unless_paused())
+
+    async def _poll_unless_paused(self) -> list[FileChange]:
+        """Ask for changes: a subscription that the session lost gets no frame that says so."""
+        try:
+            return await self._poller.poll()
+        except APIError as error:
+            if error.code != SESSION_STATE:
+                raise
+            return []
 
     async def _subscribe(self) -> bool:
         """Subscribe; return whether the session confirmed it."""
@@ -159,7 +175,7 @@ class _Subscription:
                         if data.get("phase") != "event":
                             return True
             finally:
-                stream.cancel()
+                await stream.aclose()
         except (APIError, ToolError, TransportError) as error:
             logger.info("%s", error)
         return False

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from agentbay_async import _check
-from agentbay_async.errors import CodeError, InvalidArgumentError, RequestTimeoutError, ToolError
+from agentbay_async.errors import (
+    CodeError,
+    ConnectionLostError,
+    InvalidArgumentError,
+    RequestTimeoutError,
+    SessionNotFoundError,
+    ToolError,
+)
 from agentbay_async.models.code import CodeEvent, CodeFailure, CodeOutcome, CodeResult
 from agentbay_async.models.results import returns_result
 from agentbay_async.services import _code_parsing as parsing
@@ -115,7 +122,7 @@ class AsyncCode:
         """Run code and yield events as they happen; the last is of kind ``"end"``.
 
         Code that fails yields an event of kind ``"error"``. Without a WebSocket, all events come at
-        the end. Closing the iterator does not stop the code: the protocol has no message for that.
+        the end. Closing the iterator asks the session to stop the code; the local service does.
 
         Args:
             code: The code to run.
@@ -183,7 +190,23 @@ class AsyncCode:
         socket = await get_socket(self._api, self._session_id)
         server = access.tools.server_of("run_code") or _DEFAULT_SERVER
         stream = await socket.stream(server, _build_request(args))
-        return stream.id, _iter_stream(stream, limit)
+        return stream.id, self._iter_stream(stream, limit)
+
+    async def _iter_stream(self, stream: Stream, limit: float) -> AsyncGenerator[CodeEvent, None]:
+        try:
+            async with aclosing(_iter_events(stream, limit)) as events:
+                async for event in events:
+                    yield event
+        except ConnectionLostError as error:
+            # A session closes its connections when it ends.
+            reason = await self._api.end_reason(self._session_id)
+            if reason is None:
+                raise
+            gone = SessionNotFoundError(
+                f"{self._session_id} ended while code ran", session_id=self._session_id
+            )
+            gone.ended(reason)
+            raise gone from error
 
 
 def _time_limit(timeout_s: float | timedelta | None, timeout: float | timedelta | None) -> float:
@@ -218,7 +241,7 @@ def _build_request(args: dict[str, Any]) -> dict[str, Any]:
     return {"method": "run_code", "mode": "stream", "params": params}
 
 
-async def _iter_stream(stream: Stream, limit: float) -> AsyncGenerator[CodeEvent, None]:
+async def _iter_events(stream: Stream, limit: float) -> AsyncGenerator[CodeEvent, None]:
     deadline = anyio.current_time() + limit + _ANSWER_GRACE
     failed = False
     try:
@@ -232,7 +255,7 @@ async def _iter_stream(stream: Stream, limit: float) -> AsyncGenerator[CodeEvent
             failed = failed or event.kind == "error"
             yield event
     finally:
-        stream.cancel()
+        await stream.aclose()
 
 
 async def _next_frame(stream: Stream, deadline: float, limit: float) -> dict[str, Any] | None:

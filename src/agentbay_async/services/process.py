@@ -7,7 +7,12 @@ echo turned off.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from agentbay_async.errors import AgentBayError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -15,6 +20,8 @@ if TYPE_CHECKING:
 
     from agentbay_async.services._pty.client import PtyClient
     from agentbay_async.services._pty.terminal import Terminal
+
+logger = logging.getLogger("agentbay")
 
 # The shell writes this just before the command replaces it; everything before is prompt and echo.
 # The echo of the line itself does not match, because it spells the control characters as escapes.
@@ -28,6 +35,8 @@ _END_OF_INPUT = b"\x04"
 # If the mark has not come after this many bytes, the shell did not understand the line. Its output
 # is then passed on, because it says why.
 _MAX_PREAMBLE = 64 * 1024
+# Seconds to spend on ending a terminal whose command did not start; it may take a reconnect.
+_KILL_TIMEOUT = 10.0
 
 
 class AsyncProcess:
@@ -96,7 +105,8 @@ class AsyncProcess:
 
         Raises:
             PtyNotConnectedError: It has ended.
-            TransportError: It could not be sent.
+            PtyError: Its input is full, because it does not read.
+            TransportError: The input may not have arrived, or only in part.
         """
         await self._terminal.send(data)
 
@@ -105,7 +115,7 @@ class AsyncProcess:
 
         Raises:
             PtyNotConnectedError: It has ended.
-            TransportError: It could not be sent.
+            TransportError: It may not have arrived.
         """
         await self._terminal.send(_END_OF_INPUT)
 
@@ -161,8 +171,22 @@ async def start_process(
     if cwd is not None:
         params["cwd"] = cwd
     terminal = await client.create(params)
-    await terminal.send(_START_LINE)
+    try:
+        await terminal.send(_START_LINE)
+    except BaseException:
+        await _kill_unstarted(terminal)
+        raise
     return AsyncProcess(terminal, fresh=True)
+
+
+async def _kill_unstarted(terminal: Terminal) -> None:
+    """End a terminal whose shell may wait for the start line for ever."""
+    with anyio.CancelScope(shield=True), anyio.move_on_after(_KILL_TIMEOUT):
+        try:
+            await terminal.kill()
+        except AgentBayError as error:
+            # Logged only: the caller gets the error of the start.
+            logger.warning("%s may still be open: %s", terminal.id, error)
 
 
 async def attach_process(client: PtyClient, process_id: str) -> AsyncProcess:

@@ -58,7 +58,7 @@ async def call_tool(
                 raise ToolError(images.not_offered(session.image, name))
             context = await state.tool_context(session)
             work = HANDLERS[name](context, Arguments(name, values))
-            if name == "shell":
+            if name in images.COMMANDS:
                 text = await state.lifecycle.run_until_paused(session, work)
             else:
                 text = await work

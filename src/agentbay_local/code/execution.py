@@ -61,7 +61,7 @@ class Execution:
         """Yield the events as they come; `ExecutionEnd` is the last.
 
         Raises:
-            Exception: The code could not be started.
+            Exception: The code could not be started, or its session has ended.
         """
         while True:
             event = await self._events.get()
@@ -77,8 +77,10 @@ class Execution:
             self.abandoned.set_result(None)
 
     def fail(self, error: Exception) -> None:
-        """Make `events` raise, because the code could not be started."""
+        """Make `events` raise, because the code could not be started or its session has ended."""
         self._events.put_nowait(error)
+        if not self.finished.done():
+            self.finished.set_result(None)
 
     def start_timer(self) -> None:
         """Measure the running time from now on."""

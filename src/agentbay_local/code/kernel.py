@@ -139,6 +139,11 @@ class Kernel:
         """Return whether the kernel is alive and runs in this sandbox."""
         return self._sandbox is sandbox and not self.exited.is_set()
 
+    def fail(self, error: Exception) -> None:
+        """End the running execution with an error."""
+        if self._execution is not None and not self._execution.finished.done():
+            self._execution.fail(error)
+
     async def close(self) -> None:
         """Kill the kernel and its children, and free everything. Idempotent."""
         self._shut_down()

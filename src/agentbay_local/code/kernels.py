@@ -123,6 +123,7 @@ class Kernels:
             slot = self._slots.pop(key)
             slot.closed = True
             if slot.kernel is not None:
+                slot.kernel.fail(SandboxGone("the session has ended"))
                 await slot.kernel.close()
 
     async def close_all(self) -> None:

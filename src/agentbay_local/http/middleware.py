@@ -21,6 +21,7 @@ import attrs
 from aiohttp import web
 
 from agentbay_async._protocol import error_codes
+from agentbay_local import images
 from agentbay_local.http.connections import CONNECTIONS, trust
 from agentbay_local.http.error_responses import error_response
 from agentbay_local.manual_clock import ManualClock
@@ -63,6 +64,7 @@ __all__ = [
     "check_session_token",
     "end_with_client",
     "error_reply",
+    "hang_up",
 ]
 
 _log = logging.getLogger(__name__)
@@ -157,7 +159,7 @@ async def _outlive_client(
 
 def end_with_client(tool: object) -> None:
     """Let the current call of a tool that runs programs end when its client hangs up."""
-    if tool in ("shell", "run_code"):
+    if tool in images.COMMANDS:
         _ends_with_client.get().set()
 
 
@@ -221,7 +223,7 @@ class Middleware:
                 else:
                     reply = await self._fail(request, effect, answer)
             except BrokenOffError:
-                _hang_up(request, reset=False)
+                hang_up(request, reset=False)
             except ConnectionError:
                 # The client has hung up: the work is done, and its answer reaches nobody.
                 pass
@@ -238,21 +240,21 @@ class Middleware:
         if isinstance(effect, Delay):
             await self._instruments.clock.sleep(effect.seconds)
         if isinstance(effect, Drop) and not effect.committed:
-            _hang_up(request, reset=effect.reset)
+            hang_up(request, reset=effect.reset)
             return None
         return await self._distort(request, effect, await answer(effect))
 
     async def _distort(self, request: web.Request, effect: Effect, reply: Reply) -> Reply | None:
         """Send an answer in the way of a fault; None if it does not arrive whole."""
         if isinstance(effect, Drop):
-            _hang_up(request, reset=effect.reset)
+            hang_up(request, reset=effect.reset)
             return None
         if isinstance(effect, Garbage):
             response = web.Response(text=effect.body, content_type="text/html")
             return attrs.evolve(reply, response=response)
         if isinstance(effect, Truncate):
             await _send_part(request, reply.response, effect.at)
-            _hang_up(request, reset=False)
+            hang_up(request, reset=False)
             return None
         if isinstance(effect, Slow):
             slow = await self._send_slowly(request, reply.response, effect)
@@ -356,7 +358,8 @@ async def _send_head(
     return body, head
 
 
-def _hang_up(request: web.Request, *, reset: bool) -> None:
+def hang_up(request: web.Request, *, reset: bool) -> None:
+    """Close the connection of a request; a reset drops what waits to be sent."""
     transport = request.transport
     if transport is None:
         return

@@ -9,7 +9,7 @@ import attrs
 from aiohttp import WSMsgType, web
 
 from agentbay_local.http.error_responses import direct_error_response
-from agentbay_local.http.middleware import authorize_session
+from agentbay_local.http.middleware import authorize_session, hang_up
 from agentbay_local.protocol.errors import ApiError
 from agentbay_local.websocket.connection import Connection
 from agentbay_local.websocket.hub import Hub
@@ -24,7 +24,9 @@ MAX_FRAME = 64 * 1024 * 1024
 
 # aiohttp waits half as long again for the pong before it gives the client up.
 _HEARTBEAT = 30.0
-_CLOSE_WITHIN = 2.0
+# Seconds for the closing handshake. Everything was sent before it, so a client that is late loses
+# nothing; the end of its session waits that long for a client that has stopped.
+_CLOSE_WITHIN = 5.0
 
 
 def add(app: web.Application, state: ServiceState) -> None:
@@ -61,7 +63,11 @@ class _Connections:
 
         async def close() -> None:
             async with closing:
-                await socket.close()
+                try:
+                    # aiohttp does not limit the time to send the goodbye to one that reads nothing.
+                    await asyncio.wait_for(socket.close(), _CLOSE_WITHIN)
+                except asyncio.TimeoutError:
+                    hang_up(request, reset=True)
 
         async with self.hub.connect(session.id, Connection(socket.send_str), close) as dispatcher:
             async for message in socket:

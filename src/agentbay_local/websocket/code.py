@@ -10,7 +10,7 @@ from agentbay_local.protocol.arguments import Arguments, ToolError
 from agentbay_local.tools.code import stream_code
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import AsyncGenerator, Coroutine
 
     from agentbay_local.state import ServiceState
     from agentbay_local.websocket.connection import Connection
@@ -22,7 +22,7 @@ _TOOL = "run_code"
 
 
 class CodeServer:
-    """Runs code for the connections of one session; a closed connection interrupts it.
+    """Runs code for the connections of one session; a closed connection or a pause interrupts it.
 
     Args:
         state: The service.
@@ -50,6 +50,13 @@ class CodeServer:
         with self._state.lifecycle.using(session):
             context = await self._state.tool_context(session)
             frames = stream_code(context, Arguments(_TOOL, request.params))
-            async with aclosing(frames):
-                async for data in frames:
-                    await connection.reply(request, data)
+            work = _reply_all(connection, request, frames)
+            await self._state.lifecycle.run_until_paused(session, work)
+
+
+async def _reply_all(
+    connection: Connection, request: Request, frames: AsyncGenerator[dict[str, Any], None]
+) -> None:
+    async with aclosing(frames):
+        async for data in frames:
+            await connection.reply(request, data)

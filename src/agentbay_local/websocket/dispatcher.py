@@ -22,6 +22,8 @@ __all__ = ["Dispatcher", "Server"]
 _log = logging.getLogger(__name__)
 
 _MAX_OPEN_REQUESTS = 256
+# An extension of the protocol: a frame with the id of an open request ends it.
+_CANCEL = "cancel"
 
 
 class Server(Protocol):
@@ -43,7 +45,7 @@ class Dispatcher:
     def __init__(self, connection: Connection, servers: Mapping[str, Server]) -> None:
         self._connection = connection
         self._servers = servers
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], str] = {}
 
     async def dispatch(self, text: str | bytes) -> None:
         """Handle a frame; requests run concurrently.
@@ -57,6 +59,9 @@ class Dispatcher:
             _log.info("a frame of a client %s", error)
             if error.invocation_id:
                 await self._send(error.reply)
+            return
+        if request.method == _CANCEL:
+            self._cancel(request.invocation_id)
             return
         try:
             work = self._find_server(request).handle(self._connection, request)
@@ -72,6 +77,12 @@ class Dispatcher:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def _cancel(self, invocation_id: str) -> None:
+        """End an open request whose client no longer waits for it; there is no answer."""
+        for task, own_id in self._tasks.items():
+            if own_id == invocation_id:
+                task.cancel()
+
     def _find_server(self, request: Request) -> Server:
         if len(self._tasks) >= _MAX_OPEN_REQUESTS:
             raise ToolError(f"More than {_MAX_OPEN_REQUESTS} requests are open on this connection")
@@ -83,8 +94,8 @@ class Dispatcher:
 
     def _start(self, request: Request, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(self._run(request, work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = request.invocation_id
+        task.add_done_callback(self._tasks.pop)
         # A task that is cancelled before its first step never awaits the coroutine; closing it
         # avoids the warning "was never awaited".
         task.add_done_callback(lambda _: work.close())

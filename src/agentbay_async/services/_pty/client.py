@@ -5,13 +5,18 @@ Output is pushed to every subscriber of the connection. It can arrive before the
 being opened.
 
 After a reconnect each terminal is attached again, from its position in bytes. A server that counts
-bytes sends the missed output; output that arrives twice is dropped.
+bytes sends the missed output; output that arrives twice is dropped. While a terminal is silent, the
+server is asked from time to time whether it still exists, so that no wait depends on one frame.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+import anyio
 
 from agentbay_async._transport.websocket import Subscriber
 from agentbay_async.errors import (
@@ -19,23 +24,30 @@ from agentbay_async.errors import (
     BadAnswerError,
     ConnectionLostError,
     PtyError,
+    RequestTimeoutError,
     ToolError,
 )
 from agentbay_async.services._pty.terminal import Terminal
 from agentbay_async.services._tool_calls import get_socket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from agentbay_async._api import Api
     from agentbay_async._protocol.frames import Frame
     from agentbay_async._transport.websocket import SessionSocket
+
+logger = logging.getLogger("agentbay")
 
 _TARGET = "PTY_SERVER"
 # Seconds to wait for an answer of the server.
 _ANSWER_TIMEOUT = 30.0
 # Bytes of frames to keep for terminals that are being opened.
 _EARLY_LIMIT = 4 * 1024 * 1024
+# Seconds without a frame of a terminal after which the server is asked whether it still exists.
+_CHECK_INTERVAL = 30.0
+# Questions in a row without an answer after which the server counts as gone.
+_MAX_UNANSWERED = 3
 # Estimated size of a frame without its output.
 _FRAME_OVERHEAD = 100
 
@@ -71,11 +83,7 @@ class PtyClient:
     async def list(self) -> list[str]:
         """Return the ids of all terminals of the session."""
         connection = await self._connect()
-        result = await connection.call("pty.list", {})
-        ids = result.get("ptySessionIds")
-        if not isinstance(ids, list):
-            raise BadAnswerError("pty.list: the answer has no ids", session_id=self._session_id)
-        return [terminal_id for terminal_id in ids if isinstance(terminal_id, str)]
+        return await connection.list_ids()
 
     async def _connect(self) -> _Connection:
         # Another event loop, or a client that was closed and opened again, has another socket.
@@ -97,6 +105,7 @@ class _Connection:
         self._early_size = 0
         self._unsubscribe: Callable[[], None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._checker: asyncio.Task[None] | None = None
 
     async def open(
         self, method: str, params: dict[str, Any], timeout: float = _ANSWER_TIMEOUT
@@ -121,6 +130,8 @@ class _Connection:
     def _attach(self, terminal_id: str, position: int | None) -> Terminal:
         terminal = Terminal(self, terminal_id, position)
         self._terminals.setdefault(terminal_id, []).append(terminal)
+        if self._checker is None:
+            self._checker = asyncio.create_task(self._check_silent_terminals())
         for data in self._early:
             if data.get("ptySessionId") == terminal_id:
                 terminal.handle_frame(data)
@@ -130,20 +141,44 @@ class _Connection:
         self, method: str, params: dict[str, Any], timeout: float = _ANSWER_TIMEOUT
     ) -> dict[str, Any]:
         """Call a method of the server and return its result."""
+        with self._translated(method):
+            data = await self.socket.call(_TARGET, _request(method, params), timeout)
+        result = data.get("result")
+        return result if isinstance(result, dict) else {}
+
+    async def list_ids(self) -> list[str]:
+        """Return the ids of all terminals of the session."""
+        result = await self.call("pty.list", {}, _ANSWER_TIMEOUT)
+        ids = result.get("ptySessionIds")
+        if not isinstance(ids, list):
+            raise BadAnswerError("pty.list: the answer has no ids", session_id=self._session_id)
+        return [terminal_id for terminal_id in ids if isinstance(terminal_id, str)]
+
+    async def deliver(self, method: str, several: Sequence[dict[str, Any]]) -> None:
+        """Call a method that has no answer with each of `several`; wait until all have arrived.
+
+        What is sent into a connection that breaks may be lost without an error. A program that
+        waits for lost input would never end.
+        """
+        requests = [_request(method, params) for params in several]
+        with self._translated(method):
+            await self.socket.call(_TARGET, _request("pty.list", {}), before=requests)
+
+    def check_open(self) -> None:
+        """Raise ClosedError if the client or the session was closed."""
+        self.socket.check_open()
+
+    @contextmanager
+    def _translated(self, method: str) -> Iterator[None]:
+        """Turn an error of the server into a PtyError."""
         try:
-            data = await self.socket.call(_TARGET, {"method": method, "params": params}, timeout)
+            yield
         except ToolError as error:
             raise PtyError(
                 f"{method}: {error.message}",
                 request_id=error.request_id,
                 session_id=self._session_id,
             ) from None
-        result = data.get("result")
-        return result if isinstance(result, dict) else {}
-
-    async def notify(self, method: str, params: dict[str, Any]) -> None:
-        """Call a method of the server that has no answer."""
-        await self.socket.send(_TARGET, {"method": method, "params": params})
 
     def is_attached(self, terminal: Terminal) -> bool:
         """Return whether the handle gets the terminal's frames."""
@@ -173,6 +208,9 @@ class _Connection:
         if not self._terminals and self._unsubscribe is not None:
             self._unsubscribe()
             self._unsubscribe = None
+        if not self._terminals and self._checker is not None:
+            self._checker.cancel()
+            self._checker = None
 
     def _on_frame(self, frame: Frame) -> None:
         terminal_id = frame.data.get("ptySessionId")
@@ -214,7 +252,44 @@ class _Connection:
             for handle in handles:
                 handle.fail(error)
 
+    async def _check_silent_terminals(self) -> None:
+        """Find terminals that have ended although no frame said so."""
+        unanswered = 0
+        while True:
+            before = self._count_frames()
+            await anyio.sleep(_CHECK_INTERVAL)
+            silent = before.items() & self._count_frames().items()
+            try:
+                if silent:
+                    await self._reattach_unlisted({name for name, _ in silent})
+                unanswered = 0
+            except RequestTimeoutError as error:
+                unanswered += 1
+                if unanswered == _MAX_UNANSWERED:
+                    self._on_close(error)
+            except AgentBayError as error:
+                # Without a connection, the socket reconnects or gives up.
+                logger.debug("%s: %s", self._session_id, error)
+
+    async def _reattach_unlisted(self, terminal_ids: set[str]) -> None:
+        """Attach terminals again that the server does not list as open.
+
+        One that it still knows then sends its end; of one that it does not know, all waits end.
+        """
+        for terminal_id in terminal_ids.difference(await self.list_ids()):
+            await self._reattach(terminal_id)
+
+    def _count_frames(self) -> dict[str, int]:
+        return {
+            name: sum(handle.frames for handle in handles)
+            for name, handles in self._terminals.items()
+        }
+
     def _on_close(self, reason: AgentBayError) -> None:
         for handles in [*self._terminals.values()]:
             for handle in tuple(handles):
                 handle.fail(reason)
+
+
+def _request(method: str, params: dict[str, Any]) -> dict[str, Any]:
+    return {"method": method, "params": params}

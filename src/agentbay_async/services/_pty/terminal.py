@@ -18,6 +18,7 @@ from agentbay_async.errors import (
 from agentbay_async.services._pty.output_buffer import OutputBuffer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from datetime import timedelta
 
     from agentbay_async.errors import AgentBayError
@@ -26,6 +27,8 @@ logger = logging.getLogger("agentbay")
 
 # Bytes of input in one frame. Larger frames would delay everything else on the shared connection.
 _INPUT_CHUNK = 32 * 1024
+# Bytes of input after which the server must have confirmed them.
+_INPUT_WINDOW = 16 * _INPUT_CHUNK
 
 
 class TerminalConnection(Protocol):
@@ -35,8 +38,12 @@ class TerminalConnection(Protocol):
         """Call a method of the server and return its result."""
         ...
 
-    async def notify(self, method: str, params: dict[str, Any]) -> None:
-        """Call a method of the server that has no answer."""
+    async def deliver(self, method: str, several: Sequence[dict[str, Any]]) -> None:
+        """Call a method that has no answer with each of `several`; wait until all have arrived."""
+        ...
+
+    def check_open(self) -> None:
+        """Raise ClosedError if the client or the session was closed."""
         ...
 
     def is_attached(self, terminal: Terminal) -> bool:
@@ -56,6 +63,7 @@ class Terminal:
         output: Its unread output.
         start: Position of the first byte that arrived here; ``None`` if that is not known.
         exit: The exit code, or the error for which it will never be known.
+        frames: The number of frames that arrived.
     """
 
     def __init__(
@@ -65,6 +73,7 @@ class Terminal:
         self.output = OutputBuffer()
         self.exit: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.start = position
+        self.frames = 0
         self._connection = connection
         self._position = position
 
@@ -100,19 +109,21 @@ class Terminal:
         return self.exit.result()
 
     async def send(self, data: bytes | str) -> None:
-        """Type `data` into the terminal.
+        """Type `data` into the terminal, and wait until the server has it.
 
         Raises:
             ArgumentTypeError: `data` is neither text nor bytes.
-            AgentBayError: It could not be sent.
+            AgentBayError: It may not have arrived, or only in part.
         """
         content = _check_input(data)
-        for start in range(0, len(content), _INPUT_CHUNK):
-            await self._notify("pty.input", **_encode(content[start : start + _INPUT_CHUNK]))
+        for window in _pieces(content, _INPUT_WINDOW):
+            await self._deliver(
+                "pty.input", *(_encode(piece) for piece in _pieces(window, _INPUT_CHUNK))
+            )
 
     async def resize(self, cols: int, rows: int) -> None:
         """Change the size of the terminal."""
-        await self._notify("pty.resize", cols=cols, rows=rows)
+        await self._deliver("pty.resize", {"cols": cols, "rows": rows})
 
     async def kill(self) -> None:
         """End the processes of the terminal."""
@@ -125,6 +136,7 @@ class Terminal:
 
     def handle_frame(self, data: dict[str, Any]) -> None:
         """Process a frame that the server sent about this terminal."""
+        self.frames += 1
         kind = data.get("eventType")
         if kind == "pty.output":
             self._add_output(data)
@@ -171,15 +183,21 @@ class Terminal:
             self._position = offset
         return chunk[self._position - offset :]
 
-    async def _notify(self, method: str, **params: Any) -> None:
+    async def _deliver(self, method: str, *several: dict[str, Any]) -> None:
         self._check_connected()
-        await self._connection.notify(method, {"ptySessionId": self.id, **params})
+        requests = [{"ptySessionId": self.id, **params} for params in several]
+        await self._connection.deliver(method, requests)
 
     def _check_connected(self) -> None:
+        self._connection.check_open()
         if self.exit.done() and (error := self.exit.exception()) is not None:
             raise error
         if not self.is_connected:
             raise PtyNotConnectedError(f"{self.id} has ended")
+
+
+def _pieces(data: bytes, size: int) -> Iterator[bytes]:
+    return (data[start : start + size] for start in range(0, len(data), size))
 
 
 def _check_input(data: object) -> bytes:
