@@ -17,10 +17,12 @@ from agentbay_local.sandbox.host import programs
 from agentbay_local.sandbox.inside import confinement
 
 from .attacks import ATTACKS
+from .run_file_attacks import ATTACKS as FILE_ATTACKS
 
 NEEDS_SIGNALS = ("signal_to_the_service",)
 SOMEBODY = 1_899_999_998
-HARNESS = Path(__file__).with_name("run_attacks.py")
+ROOT = Path(__file__).parents[2]
+FROM_INSIDE, BY_FILES = "tests.sandbox.run_attacks", "tests.sandbox.run_file_attacks"
 BY_THE_HARNESS = ("link_flipped_under_a_host_side_read", "session_ended_by_its_own_attack")
 
 #: What each level lets through, accepted with open eyes.
@@ -37,16 +39,19 @@ def reachable(path: Path) -> bool:
 
 
 @functools.cache
-def outcomes(level: Isolation, uid: int, *chosen: str) -> dict[str, str]:
-    """Run all attacks once, against a service of this user."""
+def outcomes(
+    level: Isolation, uid: int, *chosen: str, harness: str = FROM_INSIDE
+) -> dict[str, str]:
+    """Run all attacks of a harness once, against a service of this user."""
     place = Path("/tmp", f"agentbay-attacks-{os.getpid()}-{level.value}-{uid}")
     place.mkdir()
     try:
         os.chown(place, uid or os.getuid(), uid or os.getgid())
         done = subprocess.run(
-            [sys.executable, str(HARNESS), str(place), str(uid), level.value, *chosen],
+            [sys.executable, "-m", harness, str(place), str(uid), level.value, *chosen],
+            cwd=ROOT,
             capture_output=True,
-            timeout=120,
+            timeout=300,
             text=True,
             check=False,
         )
@@ -100,6 +105,12 @@ def test_attack_from_inside_is_blocked(level: Isolation, uid: int, name: str) ->
         assert outcome
     else:
         assert outcome.startswith("blocked")
+
+
+@pytest.mark.parametrize("name", list(FILE_ATTACKS))
+def test_service_is_not_misused_by_files(level: Isolation, uid: int, name: str) -> None:
+    """It reads, writes and copies only what the session could, and only so much."""
+    assert outcomes(level, uid, harness=BY_FILES)[name] == "blocked"
 
 
 #: Attacks that only look, so that they may be tried where nothing stops them.

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from agentbay_local.store import Binding, Session, Store
     from agentbay_local.testing.instruments import Instruments
 
-__all__ = ["DOWNLOAD", "UPLOAD", "SyncService"]
+__all__ = ["DOWNLOAD", "UPLOAD", "SyncService", "describe_error"]
 
 _log = logging.getLogger(__name__)
 
@@ -161,7 +161,7 @@ class SyncService:
                     await transfer.upload(self._clock.time())
         except (OSError, SandboxError, ValueError) as error:
             _log.warning("%s of %s failed", kind, binding.path, exc_info=error)
-            return _describe_error(error)
+            return describe_error(error)
         except Exception:
             _log.exception("%s of %s failed", kind, binding.path)
             return "the local service failed; its log says why"
@@ -203,7 +203,7 @@ def _below_mount(requested: str, mount: str) -> str:
     return requested.strip("/")[len(mount.strip("/")) :].strip("/")
 
 
-def _describe_error(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """Return the text of an error without paths of the host, as text that can be stored."""
     if isinstance(error, OSError) and error.strerror:
         name = error.filename if isinstance(error.filename, str) else ""
