@@ -212,7 +212,8 @@ async def device_read_for_ever(scene: Scene) -> bool:
 @attack
 async def privileged_bit_kept_by_a_write(scene: Scene) -> bool:
     await scene.sh("echo x > tool; chmod 4755 tool")
-    assert await scene.tool(write_file, path="/mnt/data/tool", content="changed")
+    # Appended, because truncating takes the bit away, and the session itself does that.
+    assert await scene.tool(write_file, path="/mnt/data/tool", content="y", mode="append")
     return bool((scene.mount.root / "mnt/data/tool").stat().st_mode & 0o4000)
 
 
@@ -318,10 +319,11 @@ async def lease_holds_the_service(scene: Scene) -> bool:
 
 @attack
 async def closed_directory_without_a_reason(scene: Scene) -> bool:
-    await scene.sh("mkdir closed; echo 1 > closed/f; echo 2 > open; chmod 0 closed")
+    await scene.sh("d=$(printf 'closed\\377'); mkdir $d; echo 1 > $d/f; echo 2 > open; chmod 0 $d")
     refused = await scene.upload()
-    await scene.sh("chmod 700 closed")
-    return "Permission denied" not in refused or bool(await scene.upload())
+    await scene.sh("chmod 700 closed*")
+    # The reason is stored as UTF-8, which the name is not.
+    return b"Permission denied: closed" not in refused.encode() or bool(await scene.upload())
 
 
 @attack
