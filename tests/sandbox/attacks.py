@@ -42,8 +42,11 @@ CALLS = {
     "mount": (165, 40),
     "open_by_handle_at": (304, 265),
     "perf_event_open": (298, 241),
+    "pidfd_getfd": (438, 438),
+    "pidfd_open": (434, 434),
     "pivot_root": (155, 41),
     "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
     "ptrace": (101, 117),
     "request_key": (249, 218),
     "sethostname": (170, 161),
@@ -54,6 +57,7 @@ CALLS = {
     "unshare": (272, 97),
     "userfaultfd": (323, 282),
 }
+PTRACE_ATTACH, PTRACE_SEIZE = 16, 0x4206
 KNOWN: dict[str, Any] = {}
 ATTACKS: dict[str, Callable[[], bool]] = {}
 
@@ -170,6 +174,57 @@ def memory_of_the_service() -> bool:
     local = struct.pack("QQ", ctypes.addressof(here), 8)
     remote = struct.pack("QQ", KNOWN["address"], 8)
     return call("process_vm_readv", KNOWN["pid"], local, 1, remote, 1, 0) > 0
+
+
+@attack
+def ptrace_of_the_agent() -> bool:
+    for request in (PTRACE_SEIZE, PTRACE_ATTACH):
+        try:
+            return call("ptrace", request, os.getppid(), 0, 0) == 0
+        except OSError:
+            continue
+    raise PermissionError(errno.EPERM, "ptrace")
+
+
+@attack
+def memory_of_the_agent() -> bool:
+    here = ctypes.create_string_buffer(8)
+    pair = struct.pack("QQ", ctypes.addressof(here), 8)
+    for name in ("process_vm_readv", "process_vm_writev"):
+        try:
+            return call(name, os.getppid(), pair, 1, pair, 1, 0) > 0
+        except OSError as error:
+            if error.errno == errno.EFAULT:  # allowed, but nothing is at that address
+                return True
+    raise PermissionError(errno.EPERM, "process_vm_readv")
+
+
+@attack
+def memory_file_of_the_agent() -> bool:
+    return os.open(f"/proc/{os.getppid()}/mem", os.O_RDWR) >= 0
+
+
+@attack
+def socket_of_the_agent() -> bool:
+    agent = call("pidfd_open", os.getppid(), 0)
+    for fd in range(256):
+        try:
+            taken = call("pidfd_getfd", agent, fd, 0)
+        except OSError:
+            continue
+        if stat.S_ISSOCK(os.fstat(taken).st_mode):
+            return True
+    raise PermissionError(errno.EPERM, "pidfd_getfd")
+
+
+@attack
+def descriptors_of_the_agent() -> bool:
+    return bool(os.listdir(f"/proc/{os.getppid()}/fd"))
+
+
+@attack
+def environment_of_the_agent() -> bool:
+    return content(f"/proc/{os.getppid()}/environ") is not None
 
 
 @attack

@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from agentbay_local.sandbox.base import Sandbox
 
-    from .conftest import Starting
+    from .conftest import Newborn, Starting
 
 
 async def output(sandbox: Sandbox, command: str) -> str:
@@ -130,15 +130,53 @@ async def test_session_has_no_privileges_and_cannot_get_any(isolated: Sandbox) -
 
 
 async def test_no_descriptor_of_the_service_is_inherited(isolated: Sandbox) -> None:
-    """A command has three streams; the agent has only its pipes and its socket."""
+    """A command has three streams."""
     own = await output(isolated, "ls /proc/self/fd")
-    agent = await output(isolated, "ls -l /proc/1/fd | grep -o -- '-> .*'")
 
     assert own.split() == ["0", "1", "2", "3"]  # the third is ls reading the directory
-    assert agent
-    assert {"/dev/null", "socket", "pipe", "anon_inode"} >= {
-        line[3:].split(":")[0] for line in agent.splitlines()
-    }
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may list the descriptors of an agent")
+async def test_agent_has_only_its_pipes_and_its_socket(
+    isolated: Sandbox, new_processes: Newborn
+) -> None:
+    """Nothing that the service has open otherwise."""
+    await isolated.run("true", timeout=10)
+    first = next(pid for pid in new_processes() if _innermost_pid(pid) == "1")
+    kinds = _kinds_of_descriptors(first)
+
+    assert {"socket", "/dev/null"} <= kinds <= {"/dev/null", "socket", "pipe", "anon_inode"}
+
+
+def _kinds_of_descriptors(pid: int) -> set[str]:
+    return {os.readlink(fd).split(":")[0] for fd in Path(f"/proc/{pid}/fd").iterdir()}
+
+
+def _innermost_pid(pid: int) -> str:
+    """Return the number of a process in its own namespace."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(line.split()[-1] for line in status.splitlines() if line.startswith("NSpid"))
+
+
+TRACER = """
+import ctypes, os, signal
+libc = ctypes.CDLL(None, use_errno=True)
+child = os.fork()
+if not child:
+    signal.pause()
+if libc.ptrace(16, child, 0, 0):
+    raise OSError(ctypes.get_errno(), "ptrace")
+os.waitpid(child, 0)
+print(open(f"/proc/{child}/maps").read() != "", libc.ptrace(17, child, 0, 0))
+os.kill(child, signal.SIGKILL)
+"""
+
+
+async def test_programs_of_a_session_may_trace_each_other(sandbox: Sandbox, python: str) -> None:
+    """Debuggers work, although nothing can trace the agent."""
+    done = await sandbox.run([python, "-c", TRACER], timeout=30)
+
+    assert (done.stdout, done.stderr) == (b"True 0\n", b"")
 
 
 BOMB = """

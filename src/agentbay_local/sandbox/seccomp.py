@@ -72,6 +72,7 @@ COMMON_NUMBERS = {
     "move_mount": 429,
     "open_tree": 428,
     "open_tree_attr": 467,
+    "pidfd_getfd": 438,
     "quotactl_fd": 443,
     "statmount": 457,
 }

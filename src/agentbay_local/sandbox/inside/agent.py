@@ -34,7 +34,6 @@ SLOW: dict[str, Callable[[wire.Message, files.View], wire.Message]] = {
     "remove": files.remove,
     "move": files.move,
 }
-PR_SET_CHILD_SUBREAPER = 36
 DISCARD = 65536
 REST_MS = 10
 
@@ -254,10 +253,7 @@ def set_limits(settings: dict[str, Any]) -> None:
     os.environ["PATH"] = settings["path"]
     os.umask(0o022)
     if os.getpid() != 1:
-        import ctypes  # large, and not needed inside namespaces
-
-        # Orphans of the session then become children of this process, which can kill them.
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        processes.adopt_orphans()
 
 
 def move_up(channel_fd: int) -> socket.socket:
@@ -294,6 +290,7 @@ def open_null_streams() -> None:
 
 def main() -> NoReturn:
     """Run the agent on the socket whose number is the first argument."""
+    processes.protect()
     channel = move_up(int(sys.argv[1]))
     settings, _ = wire.receive(channel)
     shut_in = confinement(settings)

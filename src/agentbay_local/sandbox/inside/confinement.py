@@ -32,15 +32,15 @@ RIGHTS = {
     "read": EXECUTE | READ_FILE | READ_DIR,
     "device": READ_FILE | WRITE_FILE | IOCTL_DEVICE,
 }
-PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, PR_SET_CHILD_SUBREAPER = 38, 22, 36
+PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP = 38, 22
 FILTER = 2
-
-libc = ctypes.CDLL(None, use_errno=True)
 
 
 def abi() -> int:
     """Return the version of Landlock this kernel has; 0 when it has none."""
-    version = int(libc.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint(ABI_ONLY)))
+    version = int(
+        processes.libc.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint(ABI_ONLY))
+    )
     return max(0, version)
 
 
@@ -50,16 +50,16 @@ def enter(settings: dict[str, Any], channel: socket.socket) -> None:
     The order matters. Without NO_NEW_PRIVS the kernel refuses both restrictions to an ordinary
     user, and the filter comes last, because it forbids the calls before it.
     """
-    control(PR_SET_CHILD_SUBREAPER, 1)
+    processes.adopt_orphans()
     inner = os.fork()
     if inner:
         keep(inner, channel)
-    control(PR_SET_NO_NEW_PRIVS, 1)
+    processes.set_option(PR_SET_NO_NEW_PRIVS, 1)
     restrict(settings["rules"])
     program = base64.b64decode(settings["filter"])
     buffer = ctypes.create_string_buffer(program, len(program))
     install = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
-    control(PR_SET_SECCOMP, FILTER, install)
+    processes.set_option(PR_SET_SECCOMP, FILTER, install)
 
 
 def keep(inner: int, channel: socket.socket) -> None:
@@ -114,14 +114,7 @@ def allow(ruleset: int, kind: str, files: int, path: str) -> None:
 
 def checked(number: int, *arguments: Any) -> int:
     """Make a system call; raise OSError if it fails."""
-    answer = int(libc.syscall(number, *arguments))
+    answer = int(processes.libc.syscall(number, *arguments))
     if answer < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return answer
-
-
-def control(option: int, value: int, argument: bytes | int = 0) -> None:
-    """Call prctl."""
-    third = argument if isinstance(argument, bytes) else ctypes.c_ulong(argument)
-    if libc.prctl(option, ctypes.c_ulong(value), third, 0, 0):
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

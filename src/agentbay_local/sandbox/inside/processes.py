@@ -1,7 +1,8 @@
-"""List, stop, continue and kill the processes of a session."""
+"""List, stop, continue and kill the processes of a session; set the options of this one."""
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 import signal
@@ -11,10 +12,36 @@ TYPE_CHECKING = False  # importing typing would cost each session some milliseco
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
+
 STOP_WITHIN = 5.0
 KILL_WITHIN = 5.0
 """Seconds; the kernel can hold a process for longer, and the agent serves nothing else meanwhile.
 """
+
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def protect() -> None:
+    """Keep the session's programs from tracing this process and from taking its descriptors.
+
+    They run as the same user, and whoever has the channel speaks to the service in the agent's
+    name. Forked copies stay protected; a program that they start does not, since exec resets it.
+    """
+    set_option(PR_SET_DUMPABLE, 0)
+
+
+def adopt_orphans() -> None:
+    """Make this process the parent of its descendants' orphans, so that it can kill them."""
+    set_option(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def set_option(option: int, value: int, argument: bytes | int = 0) -> None:
+    """Call prctl; raise OSError if it fails."""
+    third = argument if isinstance(argument, bytes) else ctypes.c_ulong(argument)
+    if libc.prctl(option, ctypes.c_ulong(value), third, 0, 0):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 def others() -> dict[int, str]:
