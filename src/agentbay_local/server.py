@@ -268,7 +268,7 @@ async def _check_health(host: str, port: int) -> None:
     """Send one request, as a client would."""
     reader, writer = await asyncio.open_connection(host, port)
     try:
-        writer.write(b"GET /healthz HTTP/1.1\r\nHost: local\r\nConnection: close\r\n\r\n")
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         line = await reader.readline()
     finally:
         writer.close()

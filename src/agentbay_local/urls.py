@@ -21,6 +21,8 @@ __all__ = [
     "TOKEN_HEADER",
     "SessionAccess",
     "file_url",
+    "page_port",
+    "page_url",
     "port_url",
     "session_access",
 ]
@@ -63,6 +65,21 @@ def port_url(state: ServiceState, session_id: str, port: int) -> str:
     """Return the URL of a port, without a slash at its end."""
     token = state.signer.seal("port", {"session": session_id, "port": port})
     return f"{state.endpoint}{PORT_PREFIX}{token}"
+
+
+def page_url(state: ServiceState, session_id: str, port: int) -> str:
+    """Return the URL of a port for browsers, without a slash at its end: a host of its own."""
+    label = state.signer.seal_label("page", f"{port}-{session_id}")
+    return f"http://{label}.localhost:{state.endpoint.rpartition(':')[2]}"
+
+
+def page_port(state: ServiceState, label: str) -> tuple[str, int] | None:
+    """Return the session and the port of the host of a `page_url`; None if it is not valid."""
+    text = state.signer.open_label("page", label)
+    if text is None:
+        return None
+    port, _, session_id = text.partition("-")
+    return session_id, int(port)
 
 
 def file_url(state: ServiceState, method: str, context_id: str, path: str) -> tuple[str, int]:

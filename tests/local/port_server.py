@@ -55,8 +55,23 @@ class Handler(BaseHTTPRequestHandler):
             "size": len(body),
             "md5": hashlib.md5(body).hexdigest(),
         }
-        cookies = [("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("Keep-Alive", "timeout=5")]
-        self.answer(200, json.dumps(request).encode(), *cookies)
+        others = [("X-Twice", "a=1"), ("X-Twice", "b=2"), ("Keep-Alive", "timeout=5")]
+        self.answer(200, json.dumps(request).encode(), *others)
+
+    def say_origin(self) -> None:
+        """Send headers that concern a whole origin, and others that a link must not pass on."""
+        self.answer(
+            200,
+            b"{}",
+            ("Set-Cookie", "a=1; Path=/; HttpOnly"),
+            ("Set-Cookie", "b=2; domain = localhost ;Path=/"),
+            ("Set-Cookie", "Domain=3; DOMAIN"),
+            ("Service-Worker-Allowed", "/"),
+            ("Clear-Site-Data", '"*"'),
+            ("Alt-Svc", 'h2=":1"'),
+            ("Strict-Transport-Security", "max-age=1"),
+            ("WWW-Authenticate", "Basic"),
+        )
 
     def say_large(self) -> None:
         """Send 20 MiB in chunks."""

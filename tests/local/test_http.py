@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import socket
@@ -10,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+from tests.local.fuzzing import ask
 
 from agentbay_local.actions import ROUTES, Route
 from agentbay_local.http import bodies
 
 if TYPE_CHECKING:
     from tests.local.conftest import Api
+
+    from agentbay_local import LocalService
 
 REQUEST_ID = re.compile(r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}")
 
@@ -128,14 +130,12 @@ async def test_a_host_header_that_is_a_whole_url_is_tolerated(api: Api) -> None:
     assert answer.startswith(b"HTTP/1.1 200")
 
 
-async def test_a_body_that_is_too_large_is_an_error_of_the_protocol(api: Api) -> None:
+def test_a_body_that_is_too_large_is_an_error_of_the_protocol(service: LocalService) -> None:
     """It has an error code, not a page of HTML."""
-    too_much = io.BytesIO(b"a=" + b"x" * bodies.BODY_LIMIT)
-    async with api.http.post(
-        f"{api.service.endpoint}/?Action=ListSession", data=too_much
-    ) as answer:
-        body = await answer.json(content_type=None)
-    assert (answer.status, body["Code"]) == (413, "InvalidParameter")
+    too_much = b"a=" + b"x" * bodies.BODY_LIMIT
+    key = {"Authorization": f"Bearer {service.api_key}"}
+    status, body = ask(service, "POST", "/?Action=ListSession", too_much, key)
+    assert (status, json.loads(body)["Code"]) == (413, "InvalidParameter")
 
 
 async def test_an_internal_error_hides_its_details(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
 import hashlib
 import json
 import logging
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,12 @@ pytestmark = pytest.mark.usefixtures("sandboxed")
 
 PORT = 30100
 SERVER = Path(__file__).with_name("port_server.py").read_text("utf-8")
+
+
+def b64(token: str) -> bytes:
+    """Return what a token says, without its signature."""
+    text = token.partition(".")[0]
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 async def link(api: Api, session: str, kind: str = "https", port: int = PORT) -> str:
@@ -96,7 +104,7 @@ async def test_no_header_is_added(api: Api, url: str) -> None:
 async def test_an_answer_arrives_unchanged(api: Api, url: str) -> None:
     """Repeated headers stay separate; compressed content stays compressed."""
     async with api.http.get(url) as answer:
-        assert answer.headers.getall("Set-Cookie") == ["a=1", "b=2"]
+        assert answer.headers.getall("X-Twice") == ["a=1", "b=2"]
         assert "Keep-Alive" not in answer.headers
     async with (
         aiohttp.ClientSession(auto_decompress=False) as plain,
@@ -224,13 +232,148 @@ async def test_a_link_for_websockets_begins_with_ws(api: Api) -> None:
     assert body["Data"]["Url"] == await link(api, session, "wss", 30199)
 
 
-async def test_pages_of_a_session_may_call_its_own_port_only(api: Api, url: str) -> None:
-    """They may not call actions."""
-    origin = {"Origin": api.service.endpoint}
-    async with api.http.post(url, data=b"x", headers=origin) as answer:
-        assert dict((await answer.json(content_type=None))["headers"])["origin"]
+PER_ORIGIN = {"Set-Cookie", "Service-Worker-Allowed", "Clear-Site-Data"}
+NEVER = {"Alt-Svc", "Strict-Transport-Security", "WWW-Authenticate"}
+SECRETS = {"Cookie": "theirs=1", "Authorization": "Basic eDp5"}
+
+
+async def page_of(api: Api, url: str) -> tuple[str, dict[str, str]]:
+    """Return what a browser needs for a link: the address to connect to, and the Host header."""
+    async with api.http.get(url, headers={"Sec-Fetch-Site": "none"}) as answer:
+        assert answer.status == 403
+        found = re.search(r'<a href="http://([^/"]+)/">', await answer.text())
+    assert found is not None
+    return f"{api.service.endpoint}/", {"Host": found[1]}
+
+
+async def test_a_browser_is_led_to_a_host_of_its_own(api: Api, url: str) -> None:
+    """One for each port, which browsers resolve to this machine; path and query are kept."""
+    for name, value in (
+        ("Sec-Fetch-Dest", "document"),
+        ("Sec-Fetch-Mode", "navigate"),
+        ("Upgrade-Insecure-Requests", "1"),
+        ("Origin", "http://evil.example"),
+        ("Origin", "null"),
+    ):
+        async with api.http.get(f'{url}a"b?c=1&d', headers={name: value}) as answer:
+            text = await answer.text()
+            assert (answer.status, answer.content_type) == (403, "text/html")
+            assert answer.headers["Cache-Control"] == "no-store"
+        assert re.search(
+            r'href="http://30100-s-\w{20}-\w{32}\.localhost:\d+/a%22b\?c=1&amp;d"', text
+        )
+    address, host = await page_of(api, url)
+    echo = await echo_request(api, "GET", f"{address}a%2Fb?c", headers=host)
+    assert echo["path"] == "/a%2Fb?c"
+    assert dict(echo["headers"])["host"] == host["Host"]
+    assert "x-forwarded-prefix" not in dict(echo["headers"])
+    _, other = await page_of(api, await link(api, await api.session()))
+    assert other != host
+
+
+async def test_programs_are_not_taken_for_browsers(api: Api, url: str) -> None:
+    """The fetch of Node.js sends a header of browsers, some WebSocket clients send an origin."""
+    for headers in ({"Sec-Fetch-Mode": "cors"}, {"Origin": api.service.endpoint}):
+        await echo_request(api, "GET", url, headers=headers)
+
+
+async def test_a_link_for_programs_passes_no_credentials(api: Api, url: str) -> None:
+    """Neither to the session nor to the client."""
+    sent = dict((await echo_request(api, "GET", url, headers=SECRETS))["headers"])
+    assert not {"cookie", "authorization"} & set(sent)
+    async with api.http.get(f"{url}origin") as answer:
+        assert not (PER_ORIGIN | NEVER) & set(answer.headers)
+
+
+async def test_a_link_for_browsers_has_cookies_of_its_own(api: Api, url: str) -> None:
+    """Cookies are for that host alone; an address of another server is never passed on."""
+    address, host = await page_of(api, url)
+    echo = await echo_request(api, "GET", address, headers={**host, **SECRETS})
+    sent = dict(echo["headers"])
+    assert sent["cookie"] == "theirs=1"
+    assert "authorization" not in sent
+    async with api.http.get(f"{address}origin", headers=host) as answer:
+        assert not NEVER & set(answer.headers)
+        assert set(answer.headers) >= PER_ORIGIN
+        assert answer.headers["Referrer-Policy"] == "same-origin"
+        cookies = answer.headers.getall("Set-Cookie")
+    assert cookies == ["a=1; Path=/; HttpOnly", "b=2;Path=/", "Domain=3"]
+
+
+async def test_pages_of_a_session_may_call_its_own_ports_only(api: Api, url: str) -> None:
+    """Neither actions nor ports of other sessions."""
+    address, host = await page_of(api, url)
+    _, stranger = await page_of(api, await link(api, await api.session()))
+    session = json.loads(b64(url.split("/")[4]))["session"]
+    _, sibling = await page_of(api, await link(api, session, port=30101))
+    for own in (host, sibling):
+        origin = {"Origin": f"http://{own['Host']}"}
+        echo = await echo_request(api, "POST", address, data=b"x", headers={**host, **origin})
+        assert dict(echo["headers"])["origin"] == origin["Origin"]
+    for foreign in (
+        f"http://{stranger['Host']}",
+        "http://evil.example",
+        "null",
+        f"https://{host['Host']}",
+        api.service.endpoint,
+    ):
+        async with api.http.post(address, headers={**host, "Origin": foreign}) as answer:
+            assert answer.status == 403, foreign
+    origin = {"Origin": f"http://{host['Host']}"}
     async with api.http.post(api.service.endpoint, data=b"x", headers=origin) as answer:
         assert answer.status == 403
+
+
+async def test_a_websocket_of_a_page_needs_its_origin(api: Api, url: str) -> None:
+    """A page of another site must not reach the server inside."""
+    address, host = await page_of(api, url)
+    address = f"ws{address.removeprefix('http')}ws"
+    own = {**host, "Origin": f"http://{host['Host']}"}
+    async with api.http.ws_connect(address, headers=own) as line:
+        await line.send_str("x")
+        assert await line.receive_str() == "x"
+    for url_, headers in (
+        (address, {**host, "Origin": "http://evil.example"}),
+        (f"ws{url.removeprefix('http')}ws", {"Origin": "http://evil.example"}),
+    ):
+        with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+            await api.http.ws_connect(url_, headers=headers)
+        assert caught.value.status == 403
+
+
+@pytest.mark.parametrize("name", ["rebound.example", "", "x.y.localhost", "127.0.0.1.example"])
+async def test_a_name_that_leads_here_is_not_enough(api: Api, url: str, name: str) -> None:
+    """A web page could make its own name lead to this machine."""
+    for address in (url, f"{api.service.endpoint}/healthz"):
+        async with api.http.get(address, headers={"Host": name}) as answer:
+            assert answer.status == 421
+
+
+async def test_no_forged_host_is_accepted(api: Api, url: str) -> None:
+    """The label is signed for one session and one port."""
+    address, host = await page_of(api, url)
+    label, rest = host["Host"].split(".", 1)
+    session = await api.session()
+    for forged in (
+        f"{label[:-1]}{'1' if label[-1] == '0' else '0'}",
+        label.replace("30100", "30101"),
+        f"30100-{session}-{label.rpartition('-')[2]}",
+        "x",
+        "-",
+    ):
+        async with api.http.get(address, headers={"Host": f"{forged}.{rest}"}) as answer:
+            assert answer.status == 403, forged
+    upper = {"Host": f"{label.upper()}.{rest}"}
+    await echo_request(api, "GET", address, headers=upper)
+
+
+async def test_a_link_for_browsers_ends_with_its_session(api: Api) -> None:
+    """As that for programs."""
+    session = await api.session()
+    address, host = await page_of(api, await serve(api, session))
+    await api.released(session)
+    async with api.http.get(address, headers=host) as answer:
+        assert answer.status == 404
 
 
 async def test_a_link_ends_with_its_session(api: Api) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
+from yarl import URL
 
 from agentbay_async._protocol import error_codes, schema
 from agentbay_async._protocol.forms import decode_request
@@ -20,6 +21,8 @@ from agentbay_local.actions import ROUTES
 from agentbay_local.http import control, direct_call, files, ports, websocket
 from agentbay_local.http.bodies import BODY_LIMIT, decode_form, read_body, read_form
 from agentbay_local.http.connections import CONNECTIONS, Connections, trust
+from agentbay_local.http.error_responses import error_response
+from agentbay_local.http.hosts import host_name, is_own_name
 from agentbay_local.http.middleware import (
     Middleware,
     Reply,
@@ -80,7 +83,9 @@ class _Actions:
 
     async def health(self, request: web.Request) -> web.Response:
         """Say that the service answers, and name its isolation level."""
-        del request
+        if not is_own_name(host_name(request.headers), URL(self._state.endpoint).host or ""):
+            message = "The Host header is not an address of this service."
+            return error_response(ApiError(error_codes.NOT_LOGIN, message, 421))
         level = self._state.sandboxes.isolation.value
         return web.json_response({"status": "ok", "isolation": level})
 

@@ -158,7 +158,13 @@ async def _send(request: web.Request, file: BinaryIO, cut: int | None) -> web.St
         BrokenOffError: `cut` bytes are sent, where a fault breaks off.
     """
     etag = await asyncio.to_thread(_md5, file)
-    headers = {"ETag": f'"{etag}"', "Content-Type": "application/octet-stream"}
+    headers = {
+        "ETag": f'"{etag}"',
+        "Content-Type": "application/octet-stream",
+        # A browser must not make a page of this origin of a file that a session has written.
+        "Content-Security-Policy": "sandbox",
+        "X-Content-Type-Options": "nosniff",
+    }
     response = web.StreamResponse(headers=headers)
     response.content_length = os.fstat(file.fileno()).st_size
     await response.prepare(request)

@@ -24,6 +24,7 @@ from agentbay_async._protocol import error_codes
 from agentbay_local import images
 from agentbay_local.http.connections import CONNECTIONS, trust
 from agentbay_local.http.error_responses import error_response
+from agentbay_local.http.hosts import link_label
 from agentbay_local.manual_clock import ManualClock
 from agentbay_local.protocol import answers
 from agentbay_local.protocol.errors import ApiError, disk_full, invalid
@@ -112,14 +113,15 @@ def error_reply(
 async def check_request(request: web.Request, handler: WebHandler) -> web.StreamResponse:
     """Refuse requests of web pages, and bodies that are compressed or not whole."""
     headers, path = request.headers, request.path
-    # A browser adds the origin of the page: no page has business here, but sessions serve pages.
-    if "Origin" in headers and not path.startswith(PORT_PREFIX):
+    # Links check the origin themselves: sessions serve pages.
+    is_link = path.startswith(PORT_PREFIX) or link_label(headers) is not None
+    # A browser adds the origin of the page: no page has business here.
+    if "Origin" in headers and not is_link:
         return error_response(
             ApiError(error_codes.NOT_LOGIN, "Requests from web pages are not accepted.", 403)
         )
-    if headers.get("Content-Encoding", "identity") != "identity" and not path.startswith(
-        (PORT_PREFIX, FILE_PREFIX)
-    ):
+    packed = headers.get("Content-Encoding", "identity") != "identity"
+    if packed and not is_link and not path.startswith(FILE_PREFIX):
         return error_response(invalid("The body", "is compressed; send it uncompressed."))
     response = await _outlive_client(request, _answer_whole(request, handler))
     _end_without_credential(request, response)

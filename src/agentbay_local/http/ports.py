@@ -1,13 +1,16 @@
 """Reverse proxy for the ports of sessions, by HTTP and WebSocket.
 
-``/port/<token>/path`` is ``/path`` at the port in the token. The token is the only credential: it
-is signed, names one session and one port, ends with the session, and is never logged. Requests of
-web pages are allowed here, because sessions serve web pages.
+A port has two addresses. ``http://127.0.0.1:PORT/port/<token>/path`` is for programs.
+``http://<label>.localhost:PORT/path`` is for browsers: each port has a host of its own there, so
+pages of sessions share neither origin nor cookies with each other or with other local servers.
+Token and label are the only credential: signed, for one session and one port, until the session
+ends, and never logged.
 """
 
 from __future__ import annotations
 
 import asyncio
+import html
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -18,20 +21,22 @@ from yarl import URL
 from agentbay_async._protocol import error_codes
 from agentbay_local.http.connections import trust
 from agentbay_local.http.error_responses import error_response
+from agentbay_local.http.hosts import host_name, is_own_name, link_label
 from agentbay_local.http.proxy_headers import (
     AUTOMATIC_HEADERS,
     request_headers,
     response_headers,
 )
 from agentbay_local.http.websocket_proxy import MAX_MESSAGE, relay
-from agentbay_local.protocol.errors import ApiError
+from agentbay_local.protocol.errors import ApiError, invalid
 from agentbay_local.sandbox.errors import SandboxError, SandboxOSError
-from agentbay_local.urls import PORT_PREFIX
+from agentbay_local.urls import PORT_PREFIX, page_port, page_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from aiohttp.client_proto import ResponseHandler
+    from aiohttp.typedefs import Handler
 
     from agentbay_local.state import ServiceState
     from agentbay_local.store import Session
@@ -46,6 +51,7 @@ def add(app: web.Application, state: ServiceState) -> None:
     """Add the route."""
     ports = _Ports(state)
     app.router.add_route("*", PORT_PREFIX + "{token:[^/]+}{rest:(?s:/.*)?}", ports.serve)
+    app.middlewares.append(ports.serve_by_host)
     app.cleanup_ctx.append(ports.client)
 
 
@@ -105,20 +111,43 @@ class _Ports:
             yield
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """Forward a request to the session, and stream the answer back."""
+        """Forward a request of a program."""
         try:
             target = self._target(request)
-            with self._state.lifecycle.using(target.session):
-                if request.headers.get("Upgrade", "").lower() == "websocket":
-                    return await self._connect(request, target)
-                return await self._forward(request, target)
+            name = host_name(request.headers)
+            if not is_own_name(name, URL(self._state.endpoint).host or ""):
+                raise ApiError(error_codes.NOT_LOGIN, _wrong_host(name), 421)
+            if _is_from_page(request):
+                url = page_url(self._state, target.session.id, target.port)
+                return _page_address(f"{url}{target.path}")
+            return await self._pass_on(request, target)
         except ApiError as error:
             return error_response(error, _status(error))
+
+    @web.middleware
+    async def serve_by_host(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Forward a request of a browser to the host of a link; leave others to `handler`."""
+        label = link_label(request.headers)
+        if label is None:
+            return await handler(request)
+        try:
+            target = self._page_target(request, label)
+            self._check_origin(request, target.session)
+            return await self._pass_on(request, target)
+        except ApiError as error:
+            return error_response(error, _status(error))
+
+    async def _pass_on(self, request: web.Request, target: _Target) -> web.StreamResponse:
+        """Forward a request to the session, and stream the answer back."""
+        with self._state.lifecycle.using(target.session):
+            if request.headers.get("Upgrade", "").lower() == "websocket":
+                return await self._connect(request, target)
+            return await self._forward(request, target)
 
     def _target(self, request: web.Request) -> _Target:
         grant = self._state.signer.open("port", request.match_info["token"])
         if grant is None:
-            raise ApiError(error_codes.NOT_LOGIN, "The link does not belong to this service.", 403)
+            raise _wrong_link()
         trust(request)
         session = self._state.session(grant["session"])
         # The raw path: only the server inside knows the meaning of its escapes.
@@ -126,6 +155,33 @@ class _Ports:
         token, mark, query = token.partition("?")
         path = f"/{rest[0] if rest else ''}{mark}{query}"
         return _Target(session, grant["port"], f"{PORT_PREFIX}{token}", path)
+
+    def _page_target(self, request: web.Request, label: str) -> _Target:
+        found = page_port(self._state, label)
+        if found is None:
+            raise _wrong_link()
+        trust(request)
+        session_id, port = found
+        path = request.raw_path
+        if not path.startswith("/"):
+            raise invalid("The path", "must begin with a slash.")
+        return _Target(self._state.session(session_id), port, "", path)
+
+    def _check_origin(self, request: web.Request, session: Session) -> None:
+        """Raise an error if a page of anything but the session sends a request.
+
+        A server inside often trusts its clients, as one does that listens on the loopback.
+        """
+        origin = request.headers.get("Origin")
+        if origin is None:
+            return
+        scheme, _, host = origin.partition("://")
+        label = link_label({"Host": host}) if scheme == "http" else None
+        found = page_port(self._state, label) if label else None
+        if found is None or found[0] != session.id:
+            raise ApiError(
+                error_codes.NOT_LOGIN, "Requests from pages of others are not accepted.", 403
+            )
 
     def _open_client(self) -> aiohttp.ClientSession:
         if self._client is None:
@@ -180,6 +236,44 @@ class _Ports:
             await outside.prepare(request)
             await relay(outside, inside)
         return outside
+
+
+def _is_from_page(request: web.Request) -> bool:
+    """Say whether a browser sends a request; programs do not send these headers."""
+    sent = {name.lower(): value for name, value in request.headers.items()}
+    fetch = {name: value for name, value in sent.items() if name.startswith("sec-fetch-")}
+    # The fetch of Node.js is no browser's, but sends one of them.
+    if fetch and fetch != {"sec-fetch-mode": "cors"}:
+        return True
+    # Browsers send no Sec-Fetch header to an address that is neither loopback nor encrypted. Some
+    # WebSocket clients send the address of the server as the origin.
+    own = f"{request.scheme}://{sent.get('host', '')}"
+    return "upgrade-insecure-requests" in sent or sent.get("origin", own) != own
+
+
+def _page_address(url: str) -> web.Response:
+    """Return a page that leads a browser to the host of a link."""
+    shown = html.escape(url)
+    return web.Response(
+        status=403,
+        text="<!doctype html><title>AgentBay</title><p>This address is for programs. "
+        f'In a browser, open <a href="{shown}">{shown}</a>.</p>\n',
+        content_type="text/html",
+        headers={
+            "Cache-Control": "no-store",
+            "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+        },
+    )
+
+
+def _wrong_link() -> ApiError:
+    return ApiError(error_codes.NOT_LOGIN, "The link does not belong to this service.", 403)
+
+
+def _wrong_host(name: str) -> str:
+    return f"{name!r:.80} is not an address of this service; use the link as it was returned."
 
 
 def _status(error: ApiError) -> int:
