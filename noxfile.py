@@ -165,6 +165,6 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def chaos(session: nox.Session) -> None:
-    """Let workers storm a local service that fails in every way, and tell what was lost."""
+    """Do what can go wrong on purpose, and tell what was lost by it."""
     install(session, editable=False)
     session.run("python", "benchmarks/chaos.py", *session.posargs)

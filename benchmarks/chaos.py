@@ -1,235 +1,109 @@
-"""Chaos test: workers use a local service that injects every fault; nothing may be lost.
+"""Chaos test: do what can go wrong on purpose, and report what was lost by it.
 
-Prints counts and problems, and exits with 1 if there are problems. The seed determines the actions
-of each worker, its cancels, and the numbers of the requests that each fault affects. The order of
-the requests depends on the machine, so two runs with one seed are similar but not equal.
+Prints one line for each scenario, and what was wrong in it. Exits with 1 if a goal is missed: no
+session is left that nobody holds and no warning names, no byte is lost after a success, no call
+ends after its deadline, every error is typed, nothing else is wrong. The README beside this file
+describes the scenarios.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
-import re
 import sys
-import tempfile
-import time
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentbay_async import AsyncAgentBay, RetryPolicy
-from agentbay_local import (
-    Delay,
-    Drop,
-    ExpireToken,
-    Fail,
-    FailTask,
-    Garbage,
-    Lag,
-    LocalService,
-    Slow,
-    StickTask,
-    Throttle,
-    Truncate,
-)
-from support.chaos_workers import HANG_TIMEOUT, FastClock, SharedState, Worker, wait_all
+from support.chaos.fork_server import ForkServer
+from support.chaos.registry import SCENARIOS, run_scenario
 from support.ledger import temporary_ledger
+from support.samples import table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from support.expectations import Findings
+    from support.chaos.scenario import Tally
 
-_PROBABILITY = 0.1
-_EFFECTS = (
-    Fail(),
-    Fail("InternalError", 500, "A fault was asked for."),
-    Throttle(0.5),
-    Throttle(0.5, own_header=True),
-    Delay(2),
-    Drop(),
-    Drop(reset=True),
-    Drop(committed=True),
-    Drop(committed=True, reset=True),
-    Truncate(),
-    Garbage(),
-    Slow(2),
-    ExpireToken(),
-    FailTask(),
-    StickTask(),
-    Lag(20),
-)
-# Half of the clients use the default policy, half one that suits a service with many faults.
-_PATIENT = RetryPolicy(attempts=10, budget=10, reserve=1000)
-_LEFT = re.compile(r"session (\S+) is still there")
+_HEAD = "scenario|verdict|runs|unheld|unheld but named|bytes lost|s past deadline|untyped errors"
+_SHOWN = 20
 
 
-class _WarningCollector(logging.Handler):
-    """Collects the sessions that warnings of the library name."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.sessions: set[str] = set()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Record the sessions that a message names."""
-        self.sessions.update(_LEFT.findall(record.getMessage()))
-
-
-@contextmanager
-def _warnings() -> Iterator[_WarningCollector]:
-    collector = _WarningCollector()
-    logger = logging.getLogger("agentbay")
-    logger.addHandler(collector)
-    try:
-        yield collector
-    finally:
-        logger.removeHandler(collector)
-
-
-def storm(
-    seconds: float,
-    seed: int,
-    *,
-    workers: int = 32,
-    isolation: str = "namespaces",
-    speed: float = 20,
-) -> Findings:
-    """Run workers against a local service with faults, and return the findings.
-
-    Args:
-        seconds: Seconds during which new jobs start.
-        seed: Determines the actions of the workers.
-        workers: How many at once.
-        isolation: Of the sessions; see `LocalService`.
-        speed: How many times faster the clock runs.
-    """
-    clock = FastClock(speed)
-    with LocalService(isolation=isolation, clock=clock) as service:
-        if not service.isolation.available:
-            raise RuntimeError(f"{service.isolation.reason}; --isolation none needs nothing")
-        for number, effect in enumerate(_EFFECTS):
-            service.faults.add(effect, probability=_PROBABILITY, seed=seed * 100 + number)
-        with _warnings() as collector:
-            return asyncio.run(_storm(service, clock, seconds, seed, workers, collector))
-
-
-async def _storm(
-    service: LocalService,
-    clock: FastClock,
-    seconds: float,
-    seed: int,
-    workers: int,
-    collector: _WarningCollector,
-) -> Findings:
-    state = SharedState()
-    bays = [_client(service, clock), _client(service, clock, _PATIENT)]
-    until = time.monotonic() + seconds
-    tasks = [
-        asyncio.create_task(Worker(bays[n % 2], state, f"w{n}", seed).work(until), name=f"w{n}")
-        for n in range(workers)
-    ]
-    await wait_all(tasks, state.findings, seconds + 10 * HANG_TIMEOUT)
-    closing = [asyncio.create_task(bay.aclose(), name="close") for bay in bays]
-    await wait_all(closing, state.findings, HANG_TIMEOUT)
-    _count_faults(service, state.findings)
-    service.faults.clear()
-    async with _client(service, clock) as client:
-        await _check_end_state(service, client, state, collector)
-    left = asyncio.all_tasks() - {asyncio.current_task()}
-    state.findings.hangs.extend(f"a task is left: {task.get_name()}" for task in left)
-    return state.findings
-
-
-def _client(
-    service: LocalService, clock: FastClock, retry: RetryPolicy | None = None
-) -> AsyncAgentBay:
-    return AsyncAgentBay(service.api_key, endpoint=service.endpoint, clock=clock, retry=retry)
-
-
-def _count_faults(service: LocalService, findings: Findings) -> None:
-    for rule in service.faults:
-        findings.counts[f"fault: {rule.effect.name}"] += rule.hits
-    findings.counts["requests"] = len(service.journal) + service.journal.dropped
-
-
-async def _check_end_state(
-    service: LocalService, client: AsyncAgentBay, state: SharedState, collector: _WarningCollector
-) -> None:
-    """Compare the state of the service with the expectations, then delete everything."""
-    findings = state.findings
-    living = await service.aliving()
-    unowned = living.keys() - state.held.keys()
-    findings.reported.extend(unowned & collector.sessions)
-    findings.leaked.extend(unowned - collector.sessions)
-    findings.vanished.extend(state.held.keys() - living.keys() - state.deleting)
-    jobs = [
-        labels.get("job", "") for one, labels in living.items() if one not in collector.sessions
-    ]
-    findings.doubles.extend(job for job in set(jobs) if jobs.count(job) > 1)
-    for session_id in living.keys() & state.held.keys():
-        found = (await (await client.get(session_id)).session.get_labels()).unwrap()
-        if state.held[session_id].excludes(found):
-            findings.wrong_labels.append(f"{session_id}: {found}")
-    await _compare_files(client, state)
-    for session_id in living:
-        (await client.delete(session_id)).unwrap()
-    findings.leaked.extend(f"{one} cannot be deleted" for one in await service.aliving())
-
-
-async def _compare_files(client: AsyncAgentBay, state: SharedState) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "file"
-        for (context, path), claim in state.files.items():
-            if not claim.certain:
-                continue
-            result = await client.context.download_file(context, path, target)
-            found = target.read_bytes() if result.success else None
-            state.findings.counts["files compared"] += 1
-            state.findings.counts["bytes compared"] += len(found or b"")
-            if claim.excludes(found):
-                state.findings.files_lost.append(f"{path} of {context}: {result.error_message}")
-                state.findings.bytes_lost += min(map(len, claim.values))
-
-
-def report(findings: Findings) -> str:
-    """Return the figures as lines of text."""
-    lines = [f"{name:28} {count:>10,}" for name, count in sorted(findings.counts.items())]
-    lines.append(f"{'reported and in the ledger':28} {len(findings.reported):>10,}")
-    lines.append("")
-    for name, found in findings.problems.items():
-        lines.append(f"{name:28} {len(found):>10,}")
-        lines.extend(f"    {one}" for one in found[:20])
-    lines.append(f"{'acknowledged bytes lost':28} {findings.bytes_lost:>10,}")
+def report(tallies: Mapping[str, Tally]) -> str:
+    """Return the table, then what was wrong."""
+    lines = [table(_HEAD.split("|"), [_row(name, tally) for name, tally in tallies.items()])]
+    for name, tally in tallies.items():
+        if tally.skipped:
+            lines.append(f"\n{name} was skipped: {tally.skipped}")
+        wrong = [f"a session is left: {one}" for one in tally.unheld]
+        wrong += [f"not an error of the library: {one}" for one in tally.untyped]
+        wrong += tally.problems
+        if wrong:
+            lines.append(f"\n{name}: {len(wrong)} things are wrong")
+            lines.extend(f"    {one}" for one in wrong[:_SHOWN])
     return "\n".join(lines)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the chaos test, print the findings, and return the exit code."""
+def _row(name: str, tally: Tally) -> list[str]:
+    verdict = "skipped" if tally.skipped and not tally.runs else "met" if tally.ok else "MISSED"
+    return [
+        name,
+        verdict,
+        f"{tally.runs:,}",
+        f"{len(tally.unheld):,}",
+        f"{tally.named:,}",
+        f"{tally.bytes_lost:,}",
+        f"{tally.past_deadline:.1f}",
+        f"{len(tally.untyped):,}",
+    ]
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--minutes", type=float, default=5.0, help="default 5")
-    parser.add_argument("--seed", type=int, default=0, help="default 0")
-    parser.add_argument("--workers", type=int, default=32, help="default 32")
-    parser.add_argument("--speed", type=float, default=20.0, help="speed of the clock; default 20")
     parser.add_argument(
-        "--isolation", default="namespaces", choices=["namespaces", "landlock", "none"]
+        "--scenario",
+        action="append",
+        choices=list(SCENARIOS),
+        help="may be repeated; default: all, in turns",
     )
-    options = parser.parse_args(arguments)
+    parser.add_argument("--minutes", type=float, default=5.0, help="for all of them; default 5")
+    parser.add_argument("--seed", type=int, default=0, help="default 0")
+    parser.add_argument("--size", type=int, default=60, help="sessions of a bulk run; default 60")
+    parser.add_argument("--workers", type=int, default=32, help="of the storm; default 32")
+    parser.add_argument("--speed", type=float, default=20.0, help="of its clock; default 20")
+    parser.add_argument(
+        "--isolation",
+        default="namespaces",
+        choices=["namespaces", "landlock", "none"],
+        help="of sessions that run commands; default namespaces, 'none' needs nothing",
+    )
+    parser.add_argument("--verbose", action="store_true", help="show the counts of the storm")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the scenarios, print the losses, and return the exit code."""
+    options = _options(arguments)
     logging.getLogger("agentbay").propagate = False
     # Warnings of the service are about injected faults; its own errors are still logged.
     logging.getLogger("agentbay_local").setLevel(logging.ERROR)
-    with temporary_ledger():
-        findings = storm(
-            options.minutes * 60,
-            options.seed,
-            workers=options.workers,
-            isolation=options.isolation,
-            speed=options.speed,
-        )
-    print(f"seed {options.seed}, {options.minutes:g} minutes, {options.workers} workers\n")
-    print(report(findings))
-    return 0 if findings.ok else 1
+    names = options.scenario or list(SCENARIOS)
+    tallies = {}
+    with temporary_ledger(), ForkServer() as fork_server:
+        for name in names:
+            tallies[name] = run_scenario(
+                SCENARIOS[name],
+                fork_server,
+                seed=options.seed,
+                seconds=options.minutes * 60 / len(names),
+                size=options.size,
+                isolation=options.isolation,
+                workers=options.workers,
+                speed=options.speed,
+            )
+            if options.verbose:
+                print("\n".join(tallies[name].notes), flush=True)
+    print(f"seed {options.seed}, {options.minutes:g} minutes\n")
+    print(report(tallies))
+    return 0 if all(tally.ok for tally in tallies.values()) else 1
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""A short chaos test with faults and cancels; `benchmarks/chaos.py` runs it for minutes."""
+"""Each chaos scenario once, small and with a fixed seed; `benchmarks/chaos.py` runs them longer."""
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import sys
 from pathlib import Path
@@ -9,33 +10,79 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agentbay_local.sandbox.base import Isolation
+from agentbay_local.sandbox.probe import probe
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+_SEED = 1
+_SIZE = 20
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 
 
-@pytest.fixture
-def chaos(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Give the benchmark as a module, and unload its ``support`` package afterwards."""
-    monkeypatch.syspath_prepend(str(_BENCHMARKS))
-    yield importlib.import_module("chaos")
-    for name in [name for name in sys.modules if name.partition(".")[0] in ("chaos", "support")]:
-        del sys.modules[name]
+@pytest.fixture(scope="module")
+def registry() -> Iterator[Any]:
+    """Give the scenarios, and unload the ``support`` package afterwards."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(_BENCHMARKS))
+        yield importlib.import_module("support.chaos.registry")
+        for name in [name for name in sys.modules if name.partition(".")[0] == "support"]:
+            del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def fork_server(registry: Any) -> Iterator[Any]:
+    """Give what starts the child processes of scenarios."""
+    with importlib.import_module("support.chaos.fork_server").ForkServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def isolation() -> str:
+    """Give the isolation of users if this machine has it, and plain processes otherwise."""
+    available = asyncio.run(probe(Isolation.NAMESPACES)).available
+    return "namespaces" if available else "none"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [
+        "close-meanwhile",
+        "list-no-tasks",
+        "kill-before-delete",
+        "kill-start",
+        "fill-disk",
+        "damage-state",
+    ],
+)
+def test_nothing_is_lost(registry: Any, fork_server: Any, isolation: str, name: str) -> None:
+    """No session nobody knows of, no byte, no call past its deadline, no error without a type."""
+    tally = registry.run_scenario(
+        registry.SCENARIOS[name], fork_server, seed=_SEED, size=_SIZE, isolation=isolation
+    )
+    if tally.skipped:
+        pytest.skip(tally.skipped)
+    assert tally.ok, tally
+    assert tally.runs == len(registry.SCENARIOS[name].variants)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
-def test_nothing_is_lost_when_everything_goes_wrong(chaos: Any, seed: int) -> None:
+def test_nothing_is_lost_when_everything_goes_wrong(registry: Any, seed: int) -> None:
     """No session leaked or doubled, no byte or label lost, nothing hung, every error typed."""
-    findings = chaos.storm(3.0, seed, workers=16, isolation="none", speed=60)
-    assert findings.ok, chaos.report(findings)
-    assert findings.counts["create: ok"] >= 5, chaos.report(findings)
+    storm = importlib.import_module("support.chaos.storm")
+    findings = storm.storm(3.0, seed, workers=16, isolation="none", speed=60)
+    assert findings.ok, storm.report(findings)
+    assert findings.counts["create: ok"] >= 5, storm.report(findings)
 
 
-def test_claim_excludes_impossible_values(chaos: Any) -> None:
+def test_claim_excludes_impossible_values(registry: Any) -> None:
     """A failed change may hold as well; a cancelled one even after a later one."""
-    claim = importlib.import_module("support.expectations").Claim()
+    claim = importlib.import_module("support.chaos.storm_findings").Claim()
     claim.failed("a")
     assert not claim.excludes(None)
     claim.acknowledged("b")

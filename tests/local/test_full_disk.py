@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 from typing import TYPE_CHECKING
@@ -91,6 +92,39 @@ async def test_writes_fail_and_deletes_succeed_on_a_full_disk(
         assert (await one.ok("ListContexts"))["Data"][0]["Id"] == context
         await one.sh(session, "true")
         await one.ok("DeleteSessionAsync", SessionId=session)
+
+
+async def test_deletes_that_free_nothing_succeed_on_a_full_disk(
+    small_disk: Path, api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without a free byte and without ballast; they last when there is room again."""
+    async with aiohttp.ClientSession() as http:
+        async with LocalService(home=small_disk) as service:
+            one = type(api)(http, service)
+            session, context = await one.session(Timeout=600), await one.context("notes")
+            for _ in range(2):  # the service may write with what the first filling has left
+                (small_disk / "ballast").unlink(missing_ok=True)
+                fill(small_disk)
+                await one.call("SetLabel", SessionId=session, Labels={"a": "b" * 5000})
+            await one.ok("DeleteSessionAsync", SessionId=session)
+            await one.reached(session, "FINISH")
+            await one.ok("DeleteContext", Id=context)
+            assert "The rows are kept in memory until there is room" in caplog.text
+            (small_disk / "filling").unlink()
+            await one.session()
+        async with LocalService(home=small_disk) as service:
+            assert (await type(api)(http, service).ok("ListContexts"))["Data"] == []
+
+
+async def test_an_upload_to_a_full_disk_says_so(small_disk: Path, api: Api) -> None:
+    """With a status that clients do not repeat."""
+    async with LocalService(home=small_disk) as service, aiohttp.ClientSession() as http:
+        one = type(api)(http, service)
+        context = await one.context("notes")
+        url = (await one.ok("GetContextFileUploadUrl", ContextId=context, FilePath="a"))["Data"]
+        async with http.put(url["Url"], data=io.BytesIO(bytes(17_000_000))) as answer:
+            assert (answer.status, (await answer.json())["Code"]) == (400, FULL)
+        assert await one.names(context) == []
 
 
 async def test_a_start_on_a_full_disk_can_read_and_delete(

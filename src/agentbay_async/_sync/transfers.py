@@ -96,7 +96,8 @@ async def upload(
             # The connection closes the generator: it may still read after a cancel.
             stored = await _put(api, address, reader.chunks(meter), reader)
         if stored.status not in _ACCEPTED:
-            raise failed(f"upload of {path}: HTTP {stored.status}", path, stored.status)
+            reason = f" ({stored.reason})" if stored.reason else ""
+            raise failed(f"upload of {path}: HTTP {stored.status}{reason}", path, stored.status)
         return meter.receipt(path, stored.etag, "upload")
 
     return await _with_retries(api, url, attempt)

@@ -5,6 +5,7 @@ A presigned URL grants access by itself, so no key is sent with it, and no messa
 
 from __future__ import annotations
 
+import re
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -30,16 +31,21 @@ if TYPE_CHECKING:
 
 # The answer to an upload is empty, or an error as XML.
 _MAX_ANSWER = 1024 * 1024
+# The message of an error is near its beginning.
+_LONGEST_ERROR = 8192
 #: Bytes of a chunk of a download.
 CHUNK = 256 * 1024
+
+_MESSAGE = re.compile(r'<Message>([^<]+)</Message>|"Message": *"((?:[^"\\]|\\.)+)"')
 
 
 @attrs.frozen
 class UploadResponse:
-    """The answer of the store to an upload."""
+    """The answer of the store to an upload; ``reason`` is its message if it refused."""
 
     status: int
     etag: str
+    reason: str = ""
 
 
 @attrs.define
@@ -81,8 +87,9 @@ async def put(
                 timeout=_time_limits(idle_timeout),
                 proxy=proxy_for(url),
             ) as response:
-                await read_body(response, "upload", _MAX_ANSWER)
-                return UploadResponse(response.status, _etag(response))
+                text = await read_body(response, "upload", _MAX_ANSWER)
+                reason = _reason(text) if response.status >= 400 else ""
+                return UploadResponse(response.status, _etag(response), reason)
         except CAUGHT as error:
             raise translate_error(error, "upload", idle_timeout) from None
 
@@ -137,6 +144,12 @@ def _parse(url: str) -> URL:
 
 def _time_limits(idle_timeout: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=idle_timeout)
+
+
+def _reason(body: bytes) -> str:
+    """Return the message in an error of a store: XML of an object store, or JSON."""
+    found = _MESSAGE.search(body[:_LONGEST_ERROR].decode("utf-8", "replace"))
+    return found[1] or found[2] if found is not None else ""
 
 
 def _etag(response: aiohttp.ClientResponse) -> str:

@@ -7,6 +7,7 @@ fault makes of it.
 from __future__ import annotations
 
 import asyncio
+import errno
 import hmac
 import logging
 import socket
@@ -74,6 +75,8 @@ _FAULTS_OF_STREAMS = (Delay, Drop, Fail, Throttle, Truncate)
 _ends_with_client: ContextVar[asyncio.Event] = ContextVar("ends_with_client")
 # asyncio keeps only weak references to tasks.
 _running: set[asyncio.Task[web.StreamResponse]] = set()
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 _FAULTS = (*_FAULTS_OF_STREAMS, ExpireToken, Garbage, Slow)
 
@@ -313,7 +316,10 @@ async def _answer(
     except StateFullError as error:
         _log.error("%s", error)  # the traceback says nothing more
         return on_error(disk_full(str(error)))
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            _log.error("the disk is full: %s", error)
+            return on_error(disk_full("The disk of the local service is full. Make room on it."))
         if streams:
             raise  # the head of the response may be sent already
         reply = on_error(

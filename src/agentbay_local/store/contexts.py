@@ -156,8 +156,9 @@ class Contexts:
         return [_context(row) for row in rows]
 
     def remove(self, context_id: str) -> bool:
-        """Delete a context; return whether it existed."""
-        return self._db.execute("DELETE FROM context WHERE id = ?", (context_id,)).rowcount > 0
+        """Delete a context; return whether it existed. Succeeds on a full disk."""
+        sql = "DELETE FROM context WHERE id = ?"
+        return self._db.remove(lambda: self._db.execute(sql, (context_id,))).rowcount > 0
 
     def _named(self, sql: str, *values: object) -> int:
         try:

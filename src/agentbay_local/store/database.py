@@ -11,15 +11,17 @@ from __future__ import annotations
 import logging
 import sqlite3
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from agentbay_local.store.ballast import Ballast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 __all__ = ["Database", "StateFullError"]
+
+T = TypeVar("T")
 
 _VERSION = 2
 _SCHEMA = """
@@ -124,13 +126,19 @@ class StateFullError(Exception):
         )
 
 
+def _open_connection(path: Path | str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, cached_statements=256)
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
 class Database:
     """One connection to the file, used by one thread.
 
     Each statement is its own transaction, unless it is inside `transaction`.
 
-    On a full disk the ballast makes room. If a start finds no room at all, the rows are kept in
-    memory until there is some, so that contexts can be read and deleted.
+    On a full disk the ballast makes room. If a start or a delete finds no room at all, the rows are
+    kept in memory until there is some, so that contexts can be read, and anything can be deleted.
 
     Args:
         path: The file; ``:memory:`` for none.
@@ -143,7 +151,7 @@ class Database:
         self._path = path
         self._ballast = None if str(path) == ":memory:" else Ballast(path.with_name("ballast"))
         self._in_memory = self._inside = False
-        self._connect(path)
+        self._connection = _open_connection(path)
         try:
             self._open_with_room()
         except BaseException as error:
@@ -152,10 +160,6 @@ class Database:
             if type(error) is sqlite3.DatabaseError:
                 raise sqlite3.DatabaseError(f"{path}: {error}. {_REMEDY}") from error
             raise
-
-    def _connect(self, path: Path | str) -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None, cached_statements=256)
-        self._connection.row_factory = sqlite3.Row
 
     def _open_with_room(self) -> None:
         if self._ballast is None:
@@ -171,18 +175,26 @@ class Database:
                 raise
             full = True
         if full:
-            self._move_to_memory()
+            self._start_in_memory()
 
-    def _move_to_memory(self) -> None:
+    def _start_in_memory(self) -> None:
         self._connection.close()
-        self._connect(":memory:")
         with closing(sqlite3.connect(self._path)) as file:
             # Without shared memory, which is a file beside the rows and needs room.
             file.execute("PRAGMA locking_mode=EXCLUSIVE")
-            file.backup(self._connection)
-        self._in_memory = True
+            self._copy_to_memory(file)
         self._check()
         self._prepare()
+
+    def _copy_to_memory(self, file: sqlite3.Connection) -> None:
+        """Continue with a copy of the rows in memory."""
+        memory = _open_connection(":memory:")
+        try:
+            file.backup(memory)
+        except sqlite3.Error:
+            memory.close()
+            raise
+        self._connection, self._in_memory = memory, True
         _log.error(
             "%s The rows are kept in memory until there is room.", StateFullError(self._path)
         )
@@ -199,7 +211,7 @@ class Database:
         memory, size = self._connection, self.execute("PRAGMA page_count").fetchone()[0] * 4096
         if self._ballast is None or self._ballast.free_space() < _NEEDED + 2 * size:
             return
-        self._connect(self._path)
+        self._connection = _open_connection(self._path)
         try:
             for pragma in _PRAGMAS:
                 self._connection.execute(f"PRAGMA {pragma}")
@@ -286,6 +298,20 @@ class Database:
             raise
         finally:
             self._inside = False
+
+    def remove(self, change: Callable[[], T]) -> T:
+        """Make a change that deletes something, which succeeds on a full disk too.
+
+        If there is no room even without the ballast, the rows move to memory.
+        """
+        try:
+            return change()
+        except StateFullError:
+            if not self._in_memory:
+                file = self._connection
+                self._copy_to_memory(file)
+                file.close()
+        return change()
 
     def _is_full(self, error: sqlite3.OperationalError) -> bool:
         if "disk is full" in str(error):

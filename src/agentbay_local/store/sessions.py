@@ -206,7 +206,10 @@ class Sessions:
         return int(row[0]) if row else 0
 
     def finish(self, session_id: str, reason: str, now: float) -> None:
-        """Finish a session: from now on only its detail shows it."""
+        """Finish a session: from now on only its detail shows it. Succeeds on a full disk."""
+        self._db.remove(lambda: self._finish(session_id, reason, now))
+
+    def _finish(self, session_id: str, reason: str, now: float) -> None:
         with self._changing():
             self._set(session_id, "status", states.FINISH)
             self._db.execute(

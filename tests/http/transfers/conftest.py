@@ -29,6 +29,7 @@ class Store:
         self.promised: int | None = None
         self.broken = 0
         self.early = False
+        self.text = ""
         self.requests: list[web.BaseRequest] = []
         self.targets: list[str] = []
 
@@ -47,7 +48,7 @@ class Store:
         if request.method == "PUT":
             if not self.early:
                 self.content = await request.read()
-            return web.Response(status=self.status, headers=self.headers)
+            return web.Response(status=self.status, headers=self.headers, text=self.text)
         length = len(self.content) if self.promised is None else self.promised
         response = web.StreamResponse(status=self.status, headers=self.headers)
         response.content_length = length

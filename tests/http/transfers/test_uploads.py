@@ -75,6 +75,23 @@ async def test_upload_reports_progress(
         assert seen[-1] == TransferProgress(len(content), len(content))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"Code": "InsufficientStorage", "Message": "The disk is full."}',
+        "<Error><Code>QuotaExceeded</Code><Message>The disk is full.</Message></Error>",
+    ],
+)
+async def test_a_refused_upload_has_the_reason_of_the_store(
+    bay: AsyncAgentBay, store: Store, text: str
+) -> None:
+    """In JSON, and in the XML of object stores."""
+    store.status, store.text = 400, text
+    result = await bay.context.upload_file("c-1", "/f", b"hello")
+    assert isinstance(result.error, TransferError)
+    assert "HTTP 400 (The disk is full.)" in result.error_message
+
+
 @pytest.mark.parametrize("etag", ['"abc-2"', "", '"not an md5"'])
 async def test_etag_that_is_not_an_md5_is_not_compared(
     bay: AsyncAgentBay, store: Store, etag: str

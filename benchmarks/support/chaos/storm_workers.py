@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import attrs
 
 from agentbay_async import AgentBayError, ContextSync, CreateSessionParams, LifecyclePolicy
-from support.expectations import Claim, Findings
+from support.chaos.storm_findings import Claim, Findings
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
