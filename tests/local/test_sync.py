@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from agentbay_local.contexts import versions
+from agentbay_local.trees import mount
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.local.conftest import Api
 
-    from agentbay_local import ManualClock
+    from agentbay_local import LocalService, ManualClock
 
 pytestmark = pytest.mark.usefixtures("sandboxed")
 
@@ -397,3 +399,68 @@ async def test_an_empty_policy_is_the_default_policy(api: Api) -> None:
     await api.sh(session, "echo 1 > /mnt/data/a")
     await api.released(session)
     assert await api.names(context) == ["a"]
+
+
+@pytest.mark.parametrize("times", [1, 3])
+async def test_a_sync_is_tried_again_if_the_session_changes_its_files(
+    api: Api, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """After three attempts the task fails with the path and the reason; a later one succeeds."""
+    context = await api.context()
+    session = await api.mounted(context)
+    await api.sh(session, "echo 1 > /mnt/data/f")
+    scan, left = mount.scan, [times]
+
+    def unstable(*arguments: Any) -> Any:
+        if left[0]:
+            left[0] -= 1
+            raise OSError(errno.EINVAL, "Invalid argument", "f")
+        return scan(*arguments)
+
+    monkeypatch.setattr(mount, "scan", unstable)
+    (task,) = await sync(api, session, Mode="upload")
+    (second,) = await sync(api, session, Mode="upload")
+    expected = (
+        ("Success", None) if times == 1 else ("Failed", "it kept changing while it was copied: f")
+    )
+    assert (task["status"], task.get("errorMessage")) == expected
+    assert second["status"] == "Success"
+    assert await api.fetch(context, "f") == b"1\n"
+
+
+async def test_a_defect_of_the_service_is_not_reported_as_its_end(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reason in the task points to the log."""
+    session = await api.mounted(await api.context())
+
+    def broken(*_: object) -> None:
+        raise KeyError("defect")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mount, "scan", broken)
+        (task,) = await sync(api, session, Mode="upload")
+    assert task["errorMessage"] == "the local service failed; its log says why"
+
+
+async def test_a_folder_of_many_files_is_listed_by_pages(api: Api, service: LocalService) -> None:
+    """Each name comes once, in order."""
+    names = [f"f{number:03}" for number in range(25)]
+    (context,) = (
+        await service.aseed(contexts={"many": dict.fromkeys(names, b"")})
+    ).contexts.values()
+    found: list[str] = []
+    token = ""
+    while True:
+        body = await api.ok(
+            "DescribeContextFiles",
+            ContextId=context,
+            ParentFolderPath="/",
+            MaxResults=10,
+            **({"NextToken": token} if token else {}),
+        )
+        found += [entry["FileName"] for entry in body["Data"]]
+        token = body.get("NextToken") or ""
+        if not token:
+            break
+    assert found == names

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import gzip
 import io
 import os
+import shutil
 import tarfile
 from typing import TYPE_CHECKING
 
@@ -20,13 +23,15 @@ from agentbay_async.models.sync_policy import (
 )
 from agentbay_local.contexts.retention import expiry_times
 from agentbay_local.tools.utf8 import MARGIN, decode_whole_characters
-from agentbay_local.trees.archive import unpack
-from agentbay_local.trees.atomic_write import AtomicWriter
-from agentbay_local.trees.budget import Budget
-from agentbay_local.trees.manifest import DIRECTORY, FILE, Stamp, scan
+from agentbay_local.trees import copying
+from agentbay_local.trees.archive import DamagedArchiveError, measure, pack, unpack
+from agentbay_local.trees.atomic_write import AtomicWriter, Source
+from agentbay_local.trees.budget import Budget, BudgetExceededError
+from agentbay_local.trees.manifest import DIRECTORY, FILE, Stamp, UnstableFileError, scan
 from agentbay_local.trees.selection import Selection
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -131,3 +136,131 @@ def test_a_hostile_archive_writes_nothing_outside(tmp_path: Path) -> None:
     finally:
         os.close(handle)
     assert os.listdir(tmp_path) == ["top"]
+
+
+@pytest.fixture
+def top(tmp_path: Path) -> Iterator[int]:
+    """Return an open directory with a/b/f in it."""
+    (tmp_path / "top/a/b").mkdir(parents=True)
+    (tmp_path / "top/a/b/f").write_text("x")
+    handle = os.open(tmp_path / "top", os.O_RDONLY | os.O_DIRECTORY)
+    yield handle
+    os.close(handle)
+
+
+def test_a_directory_that_becomes_a_link_during_a_scan_is_an_error(
+    top: int, tmp_path: Path
+) -> None:
+    """Its content would seem to be deleted, and be deleted in the context."""
+
+    def swap(path: str) -> bool:
+        if path == "a/b":
+            (tmp_path / "top/a/b").rename(tmp_path / "top/moved")
+            (tmp_path / "top/a/b").symlink_to("../moved")
+        return True
+
+    with pytest.raises(UnstableFileError, match="it kept changing while it was copied: 'a/b'"):
+        scan(top, swap, Budget(None))
+
+
+def test_a_directory_that_is_removed_during_a_scan_is_empty(top: int, tmp_path: Path) -> None:
+    """A session may remove what it likes."""
+
+    def remove(path: str) -> bool:
+        if path == "a/b":
+            shutil.rmtree(tmp_path / "top/a/b")
+        return True
+
+    assert sorted(scan(top, remove, Budget(None))) == ["a", "a/b"]
+
+
+def test_a_scan_stops_at_the_entries_of_its_budget(top: int, tmp_path: Path) -> None:
+    """A long path counts as several."""
+    with pytest.raises(BudgetExceededError, match="more than 2 files and directories"):
+        scan(top, lambda _: True, Budget(None, 2))
+    (tmp_path / "top" / ("n" * 250) / ("n" * 250)).mkdir(parents=True)
+    with pytest.raises(BudgetExceededError):
+        scan(top, lambda _: True, Budget(None, 5))
+    assert len(scan(top, lambda _: True, Budget(None, 7))) == 5
+
+
+def test_cancelled_work_ends_at_its_next_step(top: int) -> None:
+    """Files and bytes of it are not touched any more."""
+    budget = Budget(None)
+    budget.cancel()
+    with pytest.raises(BudgetExceededError, match="cancelled"):
+        scan(top, lambda _: True, budget)
+    with pytest.raises(BudgetExceededError, match="cancelled"):
+        budget.take_bytes(0)
+
+
+def sparse_file(path: Path) -> int:
+    """Write a file with content, a hole, content and a hole; return a descriptor."""
+    with path.open("wb") as file:
+        file.write(b"start")
+        file.seek(8 << 20)
+        file.write(b"middle")
+        file.truncate(16 << 20)
+    return os.open(path, os.O_RDONLY)
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_a_copy_has_the_holes_of_the_original(
+    tmp_path: Path, by_hand: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sparse file takes as little space in a context as in the session."""
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EXDEV, "another file system")
+
+    if by_hand:
+        monkeypatch.setattr(os, "copy_file_range", refuse)
+    source = sparse_file(tmp_path / "f")
+    target = os.open(tmp_path / "copy", os.O_WRONLY | os.O_CREAT)
+    try:
+        assert copying.copy_content(source, target, Budget(1 << 20)) == 16 << 20
+    finally:
+        os.close(source)
+        os.close(target)
+    assert (tmp_path / "copy").read_bytes() == (tmp_path / "f").read_bytes()
+    assert (tmp_path / "copy").stat().st_blocks * 512 < 1 << 20
+
+
+def test_a_copy_stops_at_the_bytes_of_its_budget(tmp_path: Path) -> None:
+    """Before anything is written."""
+    (tmp_path / "f").write_bytes(b"x" * 5000)
+    with (
+        (tmp_path / "f").open("rb") as source,
+        (tmp_path / "copy").open("wb") as target,
+        pytest.raises(BudgetExceededError, match="more than 4999 bytes"),
+    ):
+        copying.copy_content(source.fileno(), target.fileno(), Budget(4999))
+    assert (tmp_path / "copy").stat().st_size == 0
+
+
+def test_a_sparse_file_returns_from_an_archive_as_it_was(top: int, tmp_path: Path) -> None:
+    """Packed and unpacked, it takes as little space as before."""
+    os.close(sparse_file(tmp_path / "top/sparse"))
+    source = Source(top, Budget(None))
+    packed = pack(source, scan(top, lambda _: True, source.budget), tmp_path / "archive")
+    (tmp_path / "new").mkdir()
+    new = os.open(tmp_path / "new", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with (tmp_path / "archive").open("rb") as archive:
+            unpacked = unpack(archive, AtomicWriter(new), lambda _: True, Budget(None))
+    finally:
+        os.close(new)
+    assert unpacked == packed
+    assert (tmp_path / "new/sparse").read_bytes() == (tmp_path / "top/sparse").read_bytes()
+    assert (tmp_path / "new/sparse").stat().st_blocks * 512 < 1 << 20
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no archive", gzip.compress(b"no tar" * 1000, mtime=0)],
+    ids=["empty", "not packed", "not a tar"],
+)
+def test_something_else_than_an_archive_is_damaged(tmp_path: Path, content: bytes) -> None:
+    """Whatever it is, the error is the same."""
+    with pytest.raises(DamagedArchiveError):
+        measure(io.BytesIO(content), lambda _: True, Budget(None))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agentbay_local.sandbox.base import Limits, SandboxSpec
+from agentbay_local.sandbox.errors import SandboxOSError
 from agentbay_local.sandbox.host.uids import private_uid
 
 if TYPE_CHECKING:
@@ -88,3 +89,15 @@ async def test_usage_is_reported_with_the_limits(sandbox: Sandbox) -> None:
     assert 5 * MIB <= after.disk_bytes - before.disk_bytes < 6 * MIB
     assert after.cpu_seconds > before.cpu_seconds
     assert (after.memory_most, after.disk_most) == (300 * MIB, 100 * MIB)
+
+
+async def test_directory_with_too_many_entries_is_refused(sandbox: Sandbox) -> None:
+    """The error says what to do; the session goes on."""
+    much = "mkdir much; cd much; seq 50001 | xargs touch"
+    assert (await sandbox.run(much, timeout=120)).exit_code == 0
+
+    for work in (sandbox.list("much"), sandbox.search("much", "*"), sandbox.survey("much")):
+        with pytest.raises(SandboxOSError, match=r"too many entries .*: much"):
+            await work
+    await sandbox.run("mkdir few; cd few; seq 20000 | xargs touch", timeout=120)
+    assert len(await sandbox.list("few")) == 20_000

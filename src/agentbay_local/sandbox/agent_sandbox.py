@@ -6,6 +6,7 @@ One class serves every level of isolation, because the same agent runs at every 
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import signal
 from functools import cached_property
@@ -21,7 +22,7 @@ from agentbay_local.sandbox.base import (
     OpenMode,
     Sandbox,
 )
-from agentbay_local.sandbox.errors import SandboxGone, SandboxPaused
+from agentbay_local.sandbox.errors import SandboxGone, SandboxOSError, SandboxPaused
 from agentbay_local.sandbox.host import replies
 from agentbay_local.sandbox.host.command_run import CommandRun, CompletedCommand, PausableTimer
 from agentbay_local.sandbox.host.file_systems import kinds_of_session
@@ -47,6 +48,8 @@ QUICK = 30.0
 
 SLOW = 120.0
 """Timeout of an operation on a directory tree, in seconds."""
+
+TOO_MANY = "it has too many entries for one answer; list them with a command, such as find"
 
 KILL_GRACE = 5.0
 """Seconds to wait for the agent to report a killed command; then the sandbox is ended."""
@@ -162,7 +165,8 @@ class AgentSandbox(Sandbox):
 
     async def list(self, path: str) -> Sequence[Entry]:
         reply = await self._request("list", SLOW, path=checks.check_path("path", path))
-        return replies.parse_entries(reply.fields)
+        # On a thread, because an answer may have thousands of entries.
+        return await asyncio.to_thread(replies.parse_entries, reply.fields)
 
     async def make_directory(self, path: str) -> None:
         await self._request("make_directory", QUICK, path=checks.check_path("path", path))
@@ -187,11 +191,11 @@ class AgentSandbox(Sandbox):
             pattern=checks.check_path("pattern", pattern),
             excludes=[checks.check_path("excludes", one) for one in excludes],
         )
-        return replies.parse_paths(reply.fields)
+        return await asyncio.to_thread(replies.parse_paths, reply.fields)
 
     async def survey(self, path: str) -> Mapping[str, Mark]:
         reply = await self._request("survey", SLOW, path=checks.check_path("path", path))
-        return replies.parse_marks(reply.fields)
+        return await asyncio.to_thread(replies.parse_marks, reply.fields)
 
     async def consumption(self) -> Consumption:
         try:
@@ -242,7 +246,13 @@ class AgentSandbox(Sandbox):
 
     async def _request(self, operation: str, within: float, **fields: object) -> Reply:
         self._check_not_paused()
-        reply = await self._channel.request(operation, fields, within=within)
+        try:
+            reply = await self._channel.request(operation, fields, within=within)
+        except SandboxOSError as error:
+            if error.errno == errno.EOVERFLOW:
+                path = str(fields.get("path", error.path))
+                raise SandboxOSError(error.errno, path, TOO_MANY) from None
+            raise
         reply.close()
         return reply
 

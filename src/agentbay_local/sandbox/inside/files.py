@@ -15,9 +15,11 @@ import stat
 TYPE_CHECKING = False  # importing typing would cost each session some milliseconds
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import Any
+    from typing import Any, TypeVar
 
     from . import wire
+
+    Item = TypeVar("Item")
 
 FLAGS = {
     "r": os.O_RDONLY,
@@ -25,6 +27,13 @@ FLAGS = {
     "a": os.O_WRONLY | os.O_CREAT | os.O_APPEND,
     "r+": os.O_RDWR,
 }
+
+
+MOST_LISTED = 20_000
+"""Entries of one listing. With more, the answer would keep the service busy for too long."""
+
+MOST_FOUND = 50_000
+"""Paths of one search or survey."""
 
 
 class View:
@@ -59,9 +68,18 @@ def stat_path(message: wire.Message, view: View) -> wire.Message:
 def list_directory(message: wire.Message, view: View) -> wire.Message:
     """Describe the entries of a directory by name."""
     path = view.named(message["path"])
-    names = sorted(os.listdir(view.real(path)))
+    with os.scandir(view.real(path)) as entries:
+        names = sorted(entry.name for entry in limited(entries, MOST_LISTED))
     found = (describe_if_exists(view, os.path.join(path, name)) for name in names)
     return {"entries": [entry for entry in found if entry is not None]}
+
+
+def limited(found: Iterator[Item], most: int) -> Iterator[Item]:
+    """Yield what is found, and raise EOVERFLOW if there is more than an answer may have."""
+    for number, one in enumerate(found):
+        if number >= most:
+            raise OSError(errno.EOVERFLOW, "")
+        yield one
 
 
 def describe_if_exists(view: View, path: str) -> dict[str, Any] | None:
@@ -149,7 +167,7 @@ def search(message: wire.Message, view: View) -> wire.Message:
     os.listdir(view.real(top))  # raises an error if it cannot be read; os.walk would yield nothing
     wanted = wildcard(message["pattern"])
     unwanted = [wildcard(pattern) for pattern in message["excludes"]]
-    return {"paths": sorted(matches(view, top, wanted, unwanted))}
+    return {"paths": sorted(limited(matches(view, top, wanted, unwanted), MOST_FOUND))}
 
 
 def matches(
@@ -166,18 +184,21 @@ def matches(
 
 def survey(message: wire.Message, view: View) -> wire.Message:
     """Return the marks of a path and of everything below it."""
-    top = view.named(message["path"])
+    return {"marks": list(limited(marks(view, view.named(message["path"])), MOST_FOUND))}
+
+
+def marks(view: View, top: str) -> Iterator[list[Any]]:
+    """Yield the marks of a path and of everything below it."""
     try:
-        marks = [mark(top, os.lstat(view.real(top)))]
+        yield mark(top, os.lstat(view.real(top)))
     except (FileNotFoundError, NotADirectoryError):
-        return {"marks": []}
+        return
     waiting = [top] if os.path.isdir(view.real(top)) else []
     while waiting:
         for path, facts in below(view, waiting.pop()):
-            marks.append(mark(path, facts))
+            yield mark(path, facts)
             if stat.S_ISDIR(facts.st_mode):
                 waiting.append(path)
-    return {"marks": marks}
 
 
 def below(view: View, path: str) -> Iterator[tuple[str, os.stat_result]]:

@@ -6,8 +6,10 @@ error, without the URL, which may hold a signature.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 import sys
 from http.client import HTTPException
 from shutil import copyfileobj
@@ -35,12 +37,21 @@ def main() -> int:
 
 def upload(url: str, path: str) -> None:
     """Send a file with PUT."""
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=open_regular) as file:
         size = os.fstat(file.fileno()).st_size
         headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
         request = Request(url, data=file, headers=headers, method="PUT")  # noqa: S310  # checked
         with urlopen(request, timeout=TIMEOUT):  # noqa: S310  # http or https, which the tool checks
             return
+
+
+def open_regular(path: str, flags: int) -> int:
+    """Open a regular file; opening a FIFO would wait for a writer."""
+    fd = os.open(path, flags | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return fd
 
 
 def download(url: str, path: str) -> None:
