@@ -22,6 +22,9 @@ _BENCHMARKS = Path(__file__).parent.parent
 class LocalChild:
     """A local service in a child process, for the length of a ``with`` block.
 
+    Args:
+        isolation: The level of its sessions.
+
     Attributes:
         endpoint: Its URL.
         api_key: The key that it wants.
@@ -29,10 +32,13 @@ class LocalChild:
         home: The directory of its state.
     """
 
+    def __init__(self, isolation: str = "namespaces") -> None:
+        self._isolation = isolation
+
     def __enter__(self) -> LocalChild:
         self._home = tempfile.TemporaryDirectory(prefix="agentbay-bench-")
         self._child = LineChild(
-            [sys.executable, "-m", "support.local", self._home.name],
+            [sys.executable, "-m", "support.local", self._home.name, self._isolation],
             env={**os.environ, "PYTHONPATH": str(_BENCHMARKS)},
         )
         said = self._child.read_line()
@@ -59,7 +65,7 @@ class LocalChild:
 
 def main() -> None:
     """Serve until stdin ends; store the sessions that each of its lines asks for."""
-    with LocalService(home=sys.argv[1]) as service:
+    with LocalService(home=sys.argv[1], isolation=sys.argv[2]) as service:
         print(json.dumps({"endpoint": service.endpoint, "api_key": service.api_key}), flush=True)
         for line in sys.stdin:
             print(

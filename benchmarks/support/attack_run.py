@@ -1,0 +1,80 @@
+"""Measure one attack: the silence of the service for another session, and the service's memory."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from agentbay_async import AgentBayError, AsyncAgentBay, CreateSessionParams
+from support.attacks import ATTACKS, Stage
+from support.local import LocalChild
+from support.session_probe import SessionProbe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_MB = 1e6
+_PREPARE_WITHIN = 90.0
+
+
+@attrs.frozen
+class Outcome:
+    """What an attack did.
+
+    Attributes:
+        name: Its name.
+        calls: The calls of the other session meanwhile.
+        silence: Seconds of the longest of them.
+        median: Seconds of half of them at most.
+        memory: Megabytes that the service had more at the worst moment than before.
+    """
+
+    name: str
+    calls: int
+    silence: float
+    median: float
+    memory: float
+
+
+def measure_attack(name: str, seconds: float, isolation: str = "namespaces") -> Outcome:
+    """Measure an attack on a service of its own."""
+    with LocalChild(isolation) as service:
+        return asyncio.run(_measure(name, seconds, service))
+
+
+async def _measure(name: str, seconds: float, service: LocalChild) -> Outcome:
+    async with AsyncAgentBay(service.api_key, endpoint=service.endpoint) as bay:
+        session = (await bay.create(CreateSessionParams(image_id="code_latest"))).unwrap()
+        await session.code.run_code("1")
+        with SessionProbe(service.endpoint, service.api_key) as probe:
+            probe.read_latencies()
+            before = _memory(service.pid, "VmRSS")
+            _forget_peak(service.pid)
+            # A refused attack is as good as any; the figures tell what it did.
+            with contextlib.suppress(AgentBayError, asyncio.TimeoutError):
+                stage = Stage(service, bay, session, seconds)
+                await asyncio.wait_for(ATTACKS[name](stage), seconds + _PREPARE_WITHIN)
+            latencies = probe.read_latencies()
+            grown = (_memory(service.pid, "VmHWM") - before) / _MB
+    return _outcome(name, latencies, grown)
+
+
+def _outcome(name: str, latencies: Sequence[float], grown: float) -> Outcome:
+    ordered = sorted(latencies)
+    return Outcome(name, len(ordered), ordered[-1], ordered[len(ordered) // 2], grown)
+
+
+def _forget_peak(pid: int) -> None:
+    """Let the peak of a process's memory begin anew."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def _memory(pid: int, field: str) -> int:
+    """Return a number of bytes from the status of a process."""
+    found = re.search(rf"^{field}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.M)
+    return int(found[1]) * 1024 if found else 0

@@ -1,0 +1,169 @@
+"""Attacks of a hostile session, or of a stranger, on the service: what `bench_attacks` measures.
+
+An attack is an async function with the decorator `attack`. It gets a `Stage`, attacks for about
+`Stage.seconds`, and returns. It may raise nothing: what the service refuses is its right.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from agentbay_async import AsyncAgentBay, AsyncSession
+    from support.local import LocalChild
+
+    Attack = Callable[["Stage"], Awaitable[None]]
+
+ATTACKS: dict[str, Attack] = {}
+
+
+@attrs.frozen
+class Stage:
+    """What an attack has at hand.
+
+    Attributes:
+        service: The service; its endpoint is all that a stranger knows.
+        bay: A client of the owner of the hostile session.
+        session: The hostile session.
+        seconds: How long to attack.
+    """
+
+    service: LocalChild
+    bay: AsyncAgentBay
+    session: AsyncSession
+    seconds: float
+
+    async def run_code(self, code: str) -> None:
+        """Run Python in the kernel of the hostile session, for as long as the attack lasts."""
+        await self.session.code.run_code(code, timeout_s=self.seconds)
+
+    async def run_command(self, command: str) -> None:
+        """Run a command in the hostile session, for as long as the attack lasts."""
+        await self.session.command.run(command, timeout=self.seconds)
+
+
+def attack(function: Attack) -> Attack:
+    """Register an attack under the name of its function."""
+    ATTACKS[function.__name__] = function
+    return function
+
+
+@attack
+async def nothing(stage: Stage) -> None:
+    """Wait: the figures of this machine without an attack."""
+    await asyncio.sleep(stage.seconds)
+
+
+_TAKE_SOCKET = """
+import array, ctypes, json, os, socket, stat
+libc = ctypes.CDLL(None, use_errno=True)
+agent = libc.syscall(434, os.getppid(), 0)
+found = [libc.syscall(438, agent, fd, 0) for fd in range(256)]
+lies = [fd for fd in found if fd >= 0 and stat.S_ISSOCK(os.fstat(fd).st_mode)]
+packet = b'{"id": 99, "x": [' + b",".join([b"[]"] * (20 << 20)) + b"]}" if lies else b""
+for fd in lies:
+    with socket.socket(fileno=fd) as channel:
+        for _ in range(3):
+            file = os.memfd_create("x")
+            os.truncate(file, len(packet)), os.pwrite(file, packet, 0)
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [file]))]
+            channel.sendmsg([json.dumps({"large": len(packet)}).encode()], rights)
+"""
+
+
+@attack
+async def lies_on_the_socket_of_the_agent(stage: Stage) -> None:
+    """Take the agent's socket and send large answers to requests that nobody made."""
+    await stage.session.file_system.write_file("/tmp/lie.py", _TAKE_SOCKET)
+    await stage.run_command("exec python3 /tmp/lie.py")
+
+
+@attack
+async def output_of_a_command(stage: Stage) -> None:
+    """Write as fast as possible to both streams."""
+    await stage.run_command("yes | head -c 20G & yes >&2")
+
+
+@attack
+async def output_of_a_terminal(stage: Stage) -> None:
+    """Write as fast as possible to a terminal that somebody reads."""
+    terminal = await stage.session.pty.create(on_data=lambda _: None)
+    try:
+        await terminal.send_input("yes\n")
+        await asyncio.sleep(stage.seconds)
+    finally:
+        await terminal.kill()
+
+
+@attack
+async def output_of_code(stage: Stage) -> None:
+    """Write as fast as possible to the standard output of a kernel."""
+    await stage.run_code("import os\nwhile True: os.write(1, bytes(65536))")
+
+
+_KERNEL_FRAMES = """
+import os, socket
+control = socket.socket(fileno=os.dup(3))
+def send(body):
+    control.sendall(len(body).to_bytes(4, "big") + body)
+"""
+
+
+@attack
+async def nested_frame_of_a_kernel(stage: Stage) -> None:
+    """Send the largest frame of a kernel, made of empty lists."""
+    body = 'b\'{"main": true, "result": {"x": [\' + b",".join([b"[]"] * (5 << 20)) + b"]}}"'
+    await stage.run_code(f"{_KERNEL_FRAMES}\nsend({body})")
+
+
+@attack
+async def small_frames_of_a_kernel(stage: Stage) -> None:
+    """Send valid frames without an end, and do not wait for the service to take them."""
+    body = 'b\'{"error": {"name": "x", "value": "", "traceback": ""}}\''
+    loop = f"frame = {body}\nframe = len(frame).to_bytes(4, 'big') + frame\nframe *= 1000"
+    await stage.run_code(f"{_KERNEL_FRAMES}\n{loop}\nwhile True: control.sendall(frame)")
+
+
+@attack
+async def large_displays(stage: Stage) -> None:
+    """Display texts of ten megabytes."""
+    show = "from IPython.display import display"
+    text = "display({'text/html': '<' * 10_000_000}, raw=True)"
+    await stage.run_code(f"{show}\nfor _ in range(50): {text}")
+
+
+async def _fill(stage: Stage, count: int) -> None:
+    await stage.session.command.run(
+        f"mkdir -p /tmp/many && cd /tmp/many && seq {count} | xargs touch", timeout=60
+    )
+
+
+@attack
+async def listing_of_a_full_directory(stage: Stage) -> None:
+    """List a directory of 150,000 files."""
+    await _fill(stage, 150_000)
+    await stage.session.file_system.list_directory("/tmp/many")
+
+
+@attack
+async def watch_of_a_full_directory(stage: Stage) -> None:
+    """Watch a directory of 60,000 files in which everything changes."""
+    await _fill(stage, 60_000)
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(_watch(stage), stage.seconds)
+
+
+async def _watch(stage: Stage) -> None:
+    change = "while :; do find /tmp/many -type f -exec touch {} +; done"
+    changing = asyncio.create_task(stage.run_command(change))
+    try:
+        async for _ in stage.session.file_system.watch("/tmp/many"):
+            pass
+    finally:
+        changing.cancel()
