@@ -135,7 +135,10 @@ class WorkerPool(Generic[I, S]):
             if timer is not None:
                 timer.cancel()
             self._stop()
-            await run_shielded(self.aclose())
+            # The end of an event loop closes nested generators all at once. If this one waited
+            # although there is nothing to wait for, the outer ones would find it running and fail.
+            if self._closing is None or not self._closing.done():
+                await run_shielded(self.aclose())
 
     _room: Event
 

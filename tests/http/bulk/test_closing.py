@@ -85,6 +85,34 @@ async def test_a_run_whose_iterator_is_kept_is_closed_with_its_client(
     assert fleet.requested == requested
 
 
+@pytest.mark.parametrize("run", ["create_many(params, 30", "map_sessions(use, range(30)"])
+def test_a_run_whose_iterator_outlives_its_client_ends_in_silence(
+    run_child: Callable[..., str], run: str
+) -> None:
+    """The traceback keeps the iterator until the event loop ends, which closes all generators."""
+    program = f"""
+        import asyncio
+        from agentbay_async import AsyncAgentBay, CreateSessionParams
+
+        params = CreateSessionParams()
+
+        async def use(session, item):
+            return item
+
+        async def main():
+            async with AsyncAgentBay(endpoint="local") as bay:
+                outcomes = aiter(bay.{run}, max_concurrency=8))
+                async for _ in outcomes:
+                    raise LookupError
+
+        try:
+            asyncio.run(main())
+        except LookupError:
+            print("left")
+    """
+    assert run_child(program) == "left"
+
+
 async def test_a_map_left_early_deletes_all_its_sessions(bay: AsyncAgentBay, fleet: Fleet) -> None:
     """Those of its workers and those that are idle."""
 
