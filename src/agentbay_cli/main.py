@@ -30,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: The arguments after the program's name. Default: those of this process.
     """
+    owns_process = arguments is None
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     command = arguments[0] if arguments else ""
     if command in ("-h", "--help"):
@@ -42,6 +43,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if command in ("local", "doctor"):
         from agentbay_local.cli import main as run_local
 
-        return run_local(arguments)
+        return run_local(arguments, owns_process=owns_process)
     sys.stderr.write(_USAGE)
     return 2

@@ -7,4 +7,4 @@ import sys
 from agentbay_local.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main(["local", *sys.argv[1:]]))
+    sys.exit(main(["local", *sys.argv[1:]], owns_process=True))

@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
-import os
 import resource
 import signal
 import sqlite3
@@ -21,7 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentbay_local import limits
+from agentbay_local import api_key, limits
+from agentbay_local.api_key import KEY_VARIABLE
 from agentbay_local.clock import SystemClock
 from agentbay_local.doctor import report
 from agentbay_local.home import HomeInUseError
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _MAX_DESCRIPTORS = 65_536
-_KEY_VARIABLE = "AGENTBAY_API_KEY"
 _CLOCKS: dict[str, Callable[[], Clock]] = {
     "auto": partial(ManualClock, auto=True),
     "manual": ManualClock,
@@ -45,11 +44,13 @@ _CLOCKS: dict[str, Callable[[], Clock]] = {
 }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, owns_process: bool = False) -> int:
     """Run the command line and return its exit code.
 
     Args:
         arguments: Command-line arguments; those of this process by default.
+        owns_process: The arguments are those of this process, which does nothing else. Then it
+            starts itself again if others could read the API key in its arguments or environment.
 
     Example:
         ::
@@ -61,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "doctor":
             return asyncio.run(_doctor())
-        return asyncio.run(_local(options))
+        key = api_key.read_key(options, owns_process=owns_process)
+        return asyncio.run(_local(options, key))
     except HomeInUseError as error:
         return _fail(str(error))
     except sqlite3.Error as error:
@@ -75,7 +77,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("agentbay", description="AgentBay on your own machine.")
     commands = parser.add_subparsers(dest="command", required=True)
-    local = commands.add_parser("local", help="run the local service until it is stopped")
+    # Abbreviated options would hide the API key from `without_key`.
+    local = commands.add_parser(
+        "local", help="run the local service until it is stopped", allow_abbrev=False
+    )
     _add_options(local)
     limits.add_flags(local)
     commands.add_parser("doctor", help="say whether this machine can isolate sessions")
@@ -90,9 +95,7 @@ def _add_options(local: argparse.ArgumentParser) -> None:
         type=Path,
         help="directory that keeps contexts; without it they are deleted with the service",
     )
-    local.add_argument(
-        "--api-key", help=f"key that clients must send (default: {_KEY_VARIABLE}, or random)"
-    )
+    api_key.add_flags(local)
     local.add_argument(
         "--isolation",
         choices=[level.value for level in Isolation],
@@ -123,8 +126,7 @@ def _add_options(local: argparse.ArgumentParser) -> None:
     )
 
 
-async def _local(options: argparse.Namespace) -> int:
-    key = options.api_key or os.environ.get(_KEY_VARIABLE) or None
+async def _local(options: argparse.Namespace, key: str | None) -> int:
     service = LocalService(
         host=options.host,
         port=options.port,
@@ -161,7 +163,7 @@ def _raise_descriptor_limit() -> None:
 def _print_warnings(service: LocalService, host: str, *, random_key: bool) -> None:
     """Print the warnings for the person at the terminal."""
     if random_key:
-        _print_error(f"The API key is {service.api_key} (set {_KEY_VARIABLE} to choose your own).")
+        _print_error(f"The API key is {service.api_key} (set {KEY_VARIABLE} to choose your own).")
     if not _loopback(host):
         _print_error(
             f"Warning: {host} lets other machines reach this service, with the key in clear text."

@@ -10,13 +10,12 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from agentbay_local import LocalService
 
 LIMIT = 60
@@ -96,6 +95,113 @@ def test_faults_and_the_clock_are_options(tmp_path: Path) -> None:
             assert json.load(answer)["time"] == 1_700_000_060
         process.terminate()
         process.communicate(timeout=LIMIT)
+
+
+def starting(*arguments: str, entry: str = "", **environment: str) -> subprocess.Popen[str]:
+    """Start the service in a child process."""
+    line = [sys.executable, entry, "local", *arguments] if entry else command(*arguments)
+    return subprocess.Popen(
+        line,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**without_key(), **environment},
+    )
+
+
+def accepts(process: subprocess.Popen[str], key: str) -> bool:
+    """Wait until the service is ready, and say whether it accepts a key."""
+    assert process.stdout is not None
+    endpoint = process.stdout.readline().split()[-1]
+    form = f"Authorization=Bearer+{key}".encode()
+    try:
+        with urllib.request.urlopen(f"{endpoint}/?Action=ListSession", form, 30):
+            return True
+    except urllib.error.HTTPError:
+        return False
+
+
+def ended(process: subprocess.Popen[str]) -> str:
+    """Stop the service, and return what it wrote to standard error."""
+    process.terminate()
+    return process.communicate(timeout=LIMIT)[1]
+
+
+ENTRY = str(Path(sys.executable).with_name("agentbay"))
+
+
+@pytest.mark.parametrize("entry", ["", ENTRY], ids=["module", "command"])
+@pytest.mark.parametrize("way", ["option", "option=", "environment"])
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows a process in /proc")
+def test_the_key_is_in_neither_arguments_nor_environment(entry: str, way: str) -> None:
+    """The process that answers has got it in a pipe, which none of its children inherits."""
+    options = {"option": ["--api-key", "the-key"], "option=": ["--api-key=the-key"]}
+    environment = {"AGENTBAY_API_KEY": "the-key"} if way == "environment" else {}
+    with starting("--port", "0", *options.get(way, []), entry=entry, **environment) as process:
+        assert accepts(process, "the-key")
+        shown = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        shown += Path(f"/proc/{process.pid}/environ").read_bytes()
+        open_files = [os.readlink(one) for one in Path(f"/proc/{process.pid}/fd").glob("[3-9]*")]
+        err = ended(process)
+    assert process.returncode == 0
+    assert b"the-key" not in shown
+    assert b"AGENTBAY_API_KEY" not in shown
+    assert not [one for one in open_files if one.startswith("pipe:")]
+    assert "the-key" not in err
+    assert ("Warning: --api-key showed the key" in err) is (way != "environment")
+
+
+def test_the_key_is_read_from_a_file(tmp_path: Path) -> None:
+    """Its last line break does not count; a file for everybody causes a warning."""
+    file = tmp_path / "key"
+    file.write_text("the-key\n")
+    for mode, warned in ((0o600, False), (0o644, True)):
+        file.chmod(mode)
+        with starting("--api-key-file", str(file), AGENTBAY_API_KEY="other") as process:
+            assert accepts(process, "the-key")
+            assert ("chmod 600" in ended(process)) is warned
+
+
+def test_the_key_is_read_from_standard_input() -> None:
+    """Up to its end."""
+    with starting("--api-key-file", "-") as process:
+        assert process.stdin is not None
+        process.stdin.write("the-key\n")
+        process.stdin.close()
+        process.stdin = None
+        assert accepts(process, "the-key")
+        ended(process)
+
+
+@pytest.mark.parametrize("content", [b"", b" \n", b"a\nb", b"x" * 5000, b"\xff"])
+def test_an_invalid_key_file_ends_the_start(tmp_path: Path, content: bytes) -> None:
+    """The option is named, the content is not."""
+    file = tmp_path / "key"
+    file.write_bytes(content)
+    file.chmod(0o600)
+    err = failing("--api-key-file", str(file))
+    assert "--api-key-file" in err
+    assert err.count("\n") == 1
+
+
+def test_a_missing_key_file_is_named(tmp_path: Path) -> None:
+    """With the reason."""
+    missing = str(tmp_path / "missing")
+    assert f"--api-key-file: {missing}: No such file" in failing("--api-key-file", missing)
+
+
+def test_a_program_that_calls_the_command_line_is_not_replaced(tmp_path: Path) -> None:
+    """Only the command itself starts again."""
+    entry = (
+        "import os, sys; from agentbay_local.cli import main; os.execve = None; "
+        "sys.exit(main(['local', '--api-key', 'k', '--home', '/proc/nowhere']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", entry], capture_output=True, text=True, timeout=LIMIT, check=False
+    )
+    assert done.returncode == 2
+    assert "TypeError" not in done.stderr
 
 
 def failing(*arguments: str) -> str:
