@@ -85,7 +85,8 @@ async def test_json_answer_of_a_command_is_parsed(session: AsyncSession, scripte
         "7",
         '{"stdout": "no code"}',
         '{"exit_code": 0}',
-        '{"exit_code": "0", "stdout": ""}',
+        '{"exit_code": "0", "stdout": "", "stderr": ""}',
+        '{"errorCode": 5, "stdout": "of the user"}',
         '["exit_code"]',
         '{"unfinished": ',
     ],
@@ -146,6 +147,35 @@ async def test_timed_out_command_is_an_error_with_its_output(
     assert result.error.timed_out
     assert "timeout=" in result.error_message
     assert result.stdout == "half"
+
+
+async def test_an_answer_without_an_exit_code_is_a_success(
+    session: AsyncSession, scripted: Script
+) -> None:
+    """Both streams are the form of the service."""
+    _answers(scripted, '{"stdout": "hi", "stderr": ""}')
+    result = await session.command.run("echo hi")
+    assert (result.success, result.stdout, result.exit_code) == (True, "hi", 0)
+
+
+async def test_a_time_out_without_output_is_recognized(
+    session: AsyncSession, scripted: Script
+) -> None:
+    """Some images send the bare mark."""
+    text = "Execution failed. Error code:-1 Error message: [timeout]"
+    _answers(scripted, text, error=True)
+    result = await session.command.run("sleep 9", timeout=1)
+    assert isinstance(result.error, CommandError)
+    assert (result.error.timed_out, result.error.exit_code) == (True, -1)
+
+
+async def test_an_error_with_one_stream_has_its_exit_code(
+    session: AsyncSession, scripted: Script
+) -> None:
+    """The text of an error is the service's own."""
+    _answers(scripted, '{"errorCode": 3, "stderr": "bad", "traceId": "t"}', error=True)
+    result = await session.command.run("x")
+    assert (result.exit_code, result.stderr, result.trace_id) == (3, "bad", "t")
 
 
 @pytest.mark.parametrize(("code", "expected"), [(0, 1), (124, 124)])

@@ -99,6 +99,24 @@ async def test_url_is_returned_and_not_in_repr(
     assert "secret" not in repr(result)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2027-01-15T08:00:00Z",
+        "2027-01-15T09:00:00+01:00",
+        "2027-01-15T08:00:00",
+        "1800000000",
+    ],
+)
+async def test_a_time_of_expiry_may_be_text(
+    bay: AsyncAgentBay, scripted: Script, text: str
+) -> None:
+    """Without an offset it is UTC."""
+    scripted.ok("GetContextFileUploadUrl", {"Url": "https://store/f", "ExpireTime": text})
+    result = await bay.context.get_file_upload_url("c-1", "/f")
+    assert (result.url, result.expire_time) == ("https://store/f", 1_800_000_000)
+
+
 @pytest.mark.parametrize("data", [None, {}, {"Url": ""}])
 async def test_an_answer_without_a_url_fails(
     bay: AsyncAgentBay, scripted: Script, data: object

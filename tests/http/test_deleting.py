@@ -32,6 +32,24 @@ async def test_delete_waits_for_a_final_state(
     assert len(scripted.requests) == 2
 
 
+async def test_a_session_that_is_not_found_is_deleted_whatever_the_code(
+    session: AsyncSession, scripted: Script
+) -> None:
+    """The look-up after a delete may answer with another code than the documented one."""
+    scripted.ok("DeleteSessionAsync")
+    scripted.fail("GetSessionDetail", "InvalidParameter", "The session s-1 is not found.")
+    assert (await session.delete()).success
+
+
+async def test_another_refusal_of_the_look_up_is_a_failure(
+    session: AsyncSession, scripted: Script
+) -> None:
+    """It does not tell whether the session is gone."""
+    scripted.ok("DeleteSessionAsync")
+    scripted.fail("GetSessionDetail", "InvalidParameter", "The session id is malformed.")
+    assert not (await session.delete()).success
+
+
 async def test_deleting_a_missing_session_is_a_success(
     session: AsyncSession, scripted: Script
 ) -> None:

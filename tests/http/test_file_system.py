@@ -258,6 +258,26 @@ async def test_list_falls_back_to_the_tool_without_gnu_find(
     assert (form["Name"], json.loads(form["Args"])) == ("list_directory", {"path": "/home"})
 
 
+async def test_lines_of_a_windows_image_end_with_carriage_returns(
+    session: AsyncSession, scripted: Script
+) -> None:
+    """They are no part of a name; on Linux one that ends with it stays."""
+    scripted.ok("CallMcpTool", tool_answer("sh: not found", error=True))
+    scripted.ok("CallMcpTool", tool_answer("[FILE] a\r\n[DIR] b\r\n"))
+    scripted.ok("CallMcpTool", tool_answer("/x/a\r\n/x/b"))
+    entries = (await session.fs.ls("C:/")).entries
+    assert entries == [DirectoryEntry("a"), DirectoryEntry("b", True)]
+    assert (await session.fs.search_files("/x", "*")).matches == ["/x/a\r", "/x/b"]
+
+
+async def test_base64_in_lines_is_read(session: AsyncSession, scripted: Script) -> None:
+    """Some programs break it at 76 characters."""
+    lines = base64.encodebytes(bytes(range(256))).decode()
+    scripted.ok("CallMcpTool", tool_answer(lines))
+    result = await session.fs.read_file("f", format="bytes")
+    assert result.content == bytes(range(256))
+
+
 async def test_permissions_and_names_that_look_like_numbers_stay_text(
     session: AsyncSession, scripted: Script
 ) -> None:

@@ -11,7 +11,6 @@ from agentbay_async import (
     AgentBayError,
     ArgumentTypeError,
     AuthenticationError,
-    BadAnswerError,
     Config,
     ContextStatusData,
     ContextSync,
@@ -289,14 +288,41 @@ async def test_info_without_tasks_is_empty(
 
 
 @pytest.mark.parametrize("text", ["no json", "{}", "[1]", '[{"type": "data", "data": "["}]', "5"])
-async def test_malformed_tasks_are_a_bad_answer(
-    session: AsyncSession, scripted: Script, text: str
+async def test_a_malformed_list_of_tasks_is_empty_and_proves_nothing(
+    session: AsyncSession, scripted: Script, caplog: pytest.LogCaptureFixture, text: str
 ) -> None:
-    """Taking them for none would end a wait with a false success."""
+    """The log says that it cannot be read; a sync is then not confirmed."""
+    scripted.ok("SyncContext")
     scripted.ok("GetContextInfo", {"ContextStatus": text})
-    result = await session.context.info()
-    assert isinstance(result.error, BadAnswerError)
-    assert result.request_id == "REQ-GetContextInfo"
+    assert (await session.context.info()).context_status_data == []
+    assert "the tasks of s-1 cannot be read" in caplog.text
+    receipt = (await session.context.sync("c-1", "/data")).unwrap()
+    assert not receipt.confirmed
+
+
+@pytest.mark.parametrize("word", ["Success", "SUCCESS", "Finished", "ok", "done", "completed"])
+async def test_every_word_for_success_ends_a_wait(
+    session: AsyncSession, scripted: Script, word: str
+) -> None:
+    """Images use different words."""
+    task = {"contextId": "c-1", "path": "/data", "taskType": "upload", "status": word}
+    scripted.ok("SyncContext")
+    scripted.tasks([], [task])
+    receipt = (await session.context.sync("c-1", "/data")).unwrap()
+    assert receipt.confirmed
+    assert receipt.tasks[0].status == word
+
+
+@pytest.mark.parametrize("word", ["Failed", "FAILED", "error"])
+async def test_every_word_for_failure_is_an_error(
+    session: AsyncSession, scripted: Script, word: str
+) -> None:
+    """It must not be waited for."""
+    task = {"contextId": "c-1", "path": "/data", "taskType": "upload", "status": word}
+    scripted.ok("SyncContext")
+    scripted.tasks([], [task])
+    result = await session.context.sync("c-1", "/data")
+    assert isinstance(result.error, SyncFailedError)
 
 
 @pytest.mark.parametrize("argument", ["context_id", "path", "task_type"])

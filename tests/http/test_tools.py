@@ -135,6 +135,25 @@ async def test_tools_are_listed(session: AsyncSession, scripted: Script, wrapped
     assert result.tools[0].input_schema == {"type": "object"}
 
 
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        ('{"type": "object"}', {"type": "object"}),
+        ("no schema", "no schema"),
+        ("[1]", "[1]"),
+        (None, {}),
+    ],
+)
+async def test_a_schema_may_be_text(
+    session: AsyncSession, scripted: Script, sent: object, read: object
+) -> None:
+    """One that cannot be read is kept, and does not hide the other tools."""
+    scripted.ok("ListMcpTools", [{"name": "a", "inputSchema": sent}, {"name": "b"}])
+    tools = (await session.list_mcp_tools("linux_latest")).tools
+    assert [tool.name for tool in tools] == ["a", "b"]
+    assert tools[0].input_schema == read
+
+
 async def test_tools_are_those_of_the_image(bay: AsyncAgentBay, scripted: Script) -> None:
     """Of the given image, or the session's, or the default one."""
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})

@@ -99,6 +99,23 @@ async def test_ui_methods_call_their_tools(
     assert (form["Name"], json.loads(form["Args"])) == (tool, args)
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda s: s.computer.start_app("s"),
+        lambda s: s.mobile.start_app("s"),
+        lambda s: s.computer.list_root_windows(),
+        lambda s: s.computer.list_visible_apps(),
+    ],
+)
+async def test_an_empty_answer_is_an_empty_list(
+    session: AsyncSession, scripted: Script, call: Callable[[Any], Any]
+) -> None:
+    """Some images have nothing to say about an app that was started."""
+    scripted.ok("CallMcpTool", tool_answer(""))
+    assert (await call(session)).data == []
+
+
 _WINDOW = {
     "window_id": 7,
     "window_title": "t",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import json
 import uuid
@@ -125,6 +126,8 @@ async def test_a_download_returns_the_uploaded_file(api: Api) -> None:
     async with api.http.get(body["Data"]["Url"]) as answer:
         assert await answer.read() == content
         assert answer.headers["ETag"] == etag
+        md5 = base64.b64decode(answer.headers["Content-MD5"]).hex()
+        assert f'"{md5}"' == etag
         assert answer.content_length == len(content)
 
 

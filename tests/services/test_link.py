@@ -226,6 +226,14 @@ async def test_an_unreachable_direct_address_is_avoided_for_a_while(
     assert machine.channels() == ["api", "api", "link"]
 
 
+async def test_a_direct_answer_without_content_is_empty(
+    linked: AsyncSession, machine: Machine
+) -> None:
+    """A tool that only acts has nothing to say."""
+    _link_answers(machine, {"data": {"result": {"isError": False}}}, 200)
+    assert (await linked.call_mcp_tool("shell", {})).unwrap() == []
+
+
 @pytest.mark.parametrize(
     ("body", "status", "kind"),
     [

@@ -398,6 +398,18 @@ async def test_a_hundred_websockets_leave_room_for_requests(
     assert (await session.call_mcp_tool("shell", {}, timeout=5)).success
 
 
+async def test_the_url_of_a_websocket_may_be_spelt_in_lower_case(
+    join: Callable[[], Awaitable[AsyncSession]], machine: Machine
+) -> None:
+    """Some answers have ``wsUrl`` beside ``LinkUrl``."""
+    session = await join()
+    url = session._api.access["s-1"].ws_url
+    machine.offer(WsUrl=None, wsUrl=url)
+    session._api.access.clear()
+    session = await join()
+    assert session._api.access["s-1"].ws_url == url != ""
+
+
 async def test_a_session_without_a_websocket_is_an_error(
     join: Callable[[], Awaitable[AsyncSession]], machine: Machine
 ) -> None:

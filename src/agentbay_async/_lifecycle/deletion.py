@@ -10,7 +10,7 @@ from agentbay_async._lifecycle.shielding import GRACE
 from agentbay_async._polling import poll
 from agentbay_async._protocol import schema
 from agentbay_async.config import LOCAL
-from agentbay_async.errors import AgentBayError, SessionNotFoundError
+from agentbay_async.errors import AgentBayError, APIError, SessionNotFoundError
 from agentbay_async.models.sessions import SessionStatus
 
 if TYPE_CHECKING:
@@ -37,7 +37,13 @@ async def delete(api: Api, session_id: str, timeout: float, *, vital: bool = Fal
     """
 
     async def is_gone() -> bool:
-        answer = await api.call(schema.GetSessionDetail(session_id=session_id), vital=vital)
+        try:
+            answer = await api.call(schema.GetSessionDetail(session_id=session_id), vital=vital)
+        except APIError as error:
+            # The code of the service for a session that is gone is not always the documented one.
+            if error.http_status in (400, 404) and "not found" in error.message.lower():
+                return True
+            raise
         return answer.data is not None and answer.data.status in _GONE
 
     request = schema.DeleteSessionAsync(session_id=session_id)

@@ -11,6 +11,7 @@ to cattrs, which is imported when a schema value is first written as JSON.
 
 from __future__ import annotations
 
+import base64
 import json
 import types
 from functools import cache
@@ -77,6 +78,15 @@ def _fast_loads() -> Callable[[bytes], Any] | None:
     return loads
 
 
+def decode_base64(text: str) -> bytes:
+    """Decode base64; some services break it into lines.
+
+    Raises:
+        ValueError: It is not base64.
+    """
+    return base64.b64decode("".join(text.split()), validate=True)
+
+
 def from_json(kind: Any, value: Any) -> Any:
     """Build a value of type `kind` (a schema class, list or dict) from parsed JSON.
 
@@ -115,10 +125,12 @@ def _object_reader(kind: Any) -> Callable[[Any], Any]:
     for number, field in enumerate(attrs.fields(kind)):
         hint = bare(hints[field.name])
         scope[f"type_{number}"] = hint
-        scope[f"read_{number}"] = _reader(hint)
+        scope[f"read_{number}"] = field.metadata.get("read") or _reader(hint)
+        found = f"value.get({wire_name(field)!r})"
+        if also := field.metadata.get("also"):
+            found = f"({found} or value.get({also!r}))"
         arguments.append(
-            f"v if (v := value.get({wire_name(field)!r})) is None or v.__class__ is type_{number}"
-            f" else read_{number}(v)"
+            f"v if (v := {found}) is None or v.__class__ is type_{number} else read_{number}(v)"
         )
     # The source is made from the schema alone, never from data that came over the wire.
     source = f"lambda value: kind({', '.join(arguments)})"

@@ -1,7 +1,7 @@
 """The envelope of an answer: return the data of a success, raise the error of a failure.
 
 HTTP 200 with ``Success: false`` is a failure, without exception. An answer without ``Success`` is a
-success if its HTTP status is below 400 and its ``Code`` is empty, ``ok`` or ``200``.
+success if its HTTP status is below 400 and its ``Code`` is empty, ``ok``, ``Success`` or ``200``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 D = TypeVar("D")
 
-_GOOD_CODES = frozenset({"", OK, "200"})
+_GOOD_CODES = frozenset({"", OK, "200", "success"})
 
 
 @attrs.define
@@ -61,8 +61,7 @@ def read_answer(
     """
     document = _parse(request, status, headers, body, now)
     code = _text(document, "Code")
-    success = document.get("Success")
-    if status >= 400 or (code not in _GOOD_CODES if success is None else success is not True):
+    if status >= 400 or not _is_success(document.get("Success"), code):
         raise _error_of(request, document, status, headers, now)
     data = document.get("Data")
     try:
@@ -76,6 +75,12 @@ def read_answer(
         )
     except ValueError as error:
         raise _bad_answer(request, status, f"has a Data that cannot be read ({error})") from error
+
+
+def _is_success(flag: object, code: str) -> bool:
+    if flag is None:
+        return code.lower() in _GOOD_CODES
+    return flag is True or (isinstance(flag, str) and flag.lower() == "true")
 
 
 def _parse(

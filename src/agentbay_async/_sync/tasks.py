@@ -6,6 +6,7 @@ remembered, so that they are not taken for its result.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,6 @@ from agentbay_async._polling import poll
 from agentbay_async._protocol import codec, schema
 from agentbay_async._sync import convert as convert
 from agentbay_async.errors import (
-    BadAnswerError,
     ContextSyncError,
     OperationTimeoutError,
     SyncFailedError,
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from agentbay_async._api import Api
     from agentbay_async.models.context_status import ContextStatusData
+
+logger = logging.getLogger("agentbay")
 
 
 async def fetch_tasks(
@@ -46,9 +48,9 @@ async def fetch_tasks(
     try:
         tasks = codec.tasks_from_text(schema.ContextTask, text)
     except ValueError as error:
-        raise BadAnswerError(
-            f"GetContextInfo: the tasks cannot be read ({error})", request_id=answer.request_id
-        ) from error
+        # Such a list proves nothing, and nothing is lost: a transfer without a task is unconfirmed.
+        logger.warning("GetContextInfo: the tasks of %s cannot be read: %s", session_id, error)
+        tasks = []
     return [convert.task(task) for task in tasks], answer.request_id
 
 
@@ -150,7 +152,7 @@ def _since(
 
 
 def _raise_failed(tasks: list[ContextStatusData], kind: str, session_id: str) -> None:
-    failed = [task for task in tasks if task.status == "Failed"]
+    failed = [task for task in tasks if task.failed]
     if failed:
         reasons = "; ".join(
             f"{task.context_id} at {task.path}: {task.error_message or 'no reason given'}"

@@ -1,15 +1,14 @@
 """Upload and download files of contexts: streamed, verified, all or nothing.
 
 A download is written to a temporary file beside its target, and renamed when it is complete and
-verified; so the target is either the old file or the complete new one. Checksums are compared if
-the ETag of the store is an MD5, as it is for files that were uploaded in one piece.
+verified; so the target is either the old file or the complete new one. A checksum is compared
+if the store or the session tells the MD5 of the content.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 from contextlib import asynccontextmanager, contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 
     Progress = Callable[[TransferProgress], Awaitable[None] | None]
 
-_MD5 = re.compile(r"[0-9a-fA-F]{32}\Z")
 _ACCEPTED = frozenset({200, 201, 204})
 CHUNK = 256 * 1024
 
@@ -98,7 +96,7 @@ async def upload(
         if stored.status not in _ACCEPTED:
             reason = f" ({stored.reason})" if stored.reason else ""
             raise failed(f"upload of {path}: HTTP {stored.status}{reason}", path, stored.status)
-        return meter.receipt(path, stored.etag, "upload")
+        return meter.receipt(path, stored.etag, "upload", stored.md5)
 
     return await _with_retries(api, url, attempt)
 
@@ -152,7 +150,7 @@ async def download(
                     await meter.update(chunk)
                 if fetched.size not in (None, meter.done):
                     raise failed(f"download of {path}: {meter.done} of {fetched.size} bytes", path)
-                return meter.receipt(path, fetched.etag, "download", md5)
+                return meter.receipt(path, fetched.etag, "download", fetched.md5, md5)
 
     return await _with_retries(api, url, attempt)
 
@@ -187,14 +185,20 @@ class Meter:
             if waiting is not None:
                 await waiting
 
-    def receipt(self, path: str, etag: str, what: str, md5: str = "") -> TransferReceipt:
+    def receipt(self, path: str, etag: str, what: str, *md5: str) -> TransferReceipt:
         """Return the receipt.
 
+        Args:
+            path: Path of the file.
+            etag: The store's tag. It need not be a checksum.
+            what: ``"upload"`` or ``"download"``, for the message.
+            md5: The checksums that the other sides tell, in hexadecimal, or ``""``.
+
         Raises:
-            TransferError: The content does not match the checksum of the store, or `md5`.
+            TransferError: The content does not match one of them.
         """
-        checksums = [text for text in (etag, md5) if _MD5.match(text)]
-        if any(text.lower() != self.md5 for text in checksums):
+        checksums = [text for text in md5 if text]
+        if any(text != self.md5 for text in checksums):
             raise failed(f"{what} of {path}: the checksum does not match", path)
         return TransferReceipt(path, self.done, etag, verified=bool(checksums), md5=self.md5)
 

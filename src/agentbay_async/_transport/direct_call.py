@@ -108,7 +108,7 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 def _answer(result: dict[str, Any]) -> schema.ToolAnswer:
-    content = result.get("content")
+    content = result.get("content", [])
     if not isinstance(content, list):
         raise ValueError("has no content")
     plain = {**result, "content": [_item(item) for item in content]}

@@ -6,12 +6,13 @@ A presigned URL grants access by itself, so no key is sent with it, and no messa
 from __future__ import annotations
 
 import re
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import aiohttp
 import attrs
 
+from agentbay_async._protocol.codec import decode_base64
 from agentbay_async._transport.http import (
     CAUGHT,
     CONNECT_TIMEOUT,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _MAX_ANSWER = 1024 * 1024
 # The message of an error is near its beginning.
 _LONGEST_ERROR = 8192
+_MD5_SIZE = 16
 #: Bytes of a chunk of a download.
 CHUNK = 256 * 1024
 
@@ -41,19 +43,28 @@ _MESSAGE = re.compile(r'<Message>([^<]+)</Message>|"Message": *"((?:[^"\\]|\\.)+
 
 @attrs.frozen
 class UploadResponse:
-    """The answer of the store to an upload; ``reason`` is its message if it refused."""
+    """The answer of the store to an upload.
+
+    Attributes:
+        status: The HTTP status.
+        etag: The store's tag; it need not be a checksum.
+        md5: The MD5 of the content, in hexadecimal, or ``""``.
+        reason: The message of the store if it refused.
+    """
 
     status: int
     etag: str
+    md5: str
     reason: str = ""
 
 
 @attrs.define
 class Download:
-    """A download in progress. ``size`` is ``None`` when the store did not send it."""
+    """A download in progress. ``size`` is ``None`` and ``md5`` is ``""`` if the store sent none."""
 
     status: int
     etag: str
+    md5: str
     size: int | None
     compressed: bool
     chunks: AsyncIterator[bytes]
@@ -89,7 +100,7 @@ async def put(
             ) as response:
                 text = await read_body(response, "upload", _MAX_ANSWER)
                 reason = _reason(text) if response.status >= 400 else ""
-                return UploadResponse(response.status, _etag(response), reason)
+                return UploadResponse(response.status, _etag(response), _md5(response), reason)
         except CAUGHT as error:
             raise translate_error(error, "upload", idle_timeout) from None
 
@@ -116,6 +127,7 @@ async def get(pools: Pools, url: str, *, idle_timeout: float) -> AsyncIterator[D
             yield Download(
                 response.status,
                 _etag(response),
+                _md5(response),
                 response.content_length,
                 encoding != "identity",
                 chunks,
@@ -150,6 +162,22 @@ def _reason(body: bytes) -> str:
     """Return the message in an error of a store: XML of an object store, or JSON."""
     found = _MESSAGE.search(body[:_LONGEST_ERROR].decode("utf-8", "replace"))
     return found[1] or found[2] if found is not None else ""
+
+
+def _md5(response: aiohttp.ClientResponse) -> str:
+    """Return the MD5 of the content in hexadecimal, or ``""`` if the store does not tell.
+
+    An ETag is the MD5 only of objects that were written in one piece and are not encrypted, which
+    OSS says by ``x-oss-object-type``. ``Content-MD5`` always is.
+    """
+    headers = response.headers
+    with suppress(ValueError):
+        if len(digest := decode_base64(headers.get("Content-MD5", ""))) == _MD5_SIZE:
+            return digest.hex()
+    plain = headers.get("x-oss-object-type") == "Normal"
+    if plain and "x-oss-server-side-encryption" not in headers:
+        return _etag(response).lower()
+    return ""
 
 
 def _etag(response: aiohttp.ClientResponse) -> str:

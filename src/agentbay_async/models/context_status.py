@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import attrs
 
+# Images use different words, in any case. Another status means that the task is running.
+_SUCCESS = frozenset({"success", "successful", "ok", "finished", "done", "completed", "complete"})
+_FAILURE = frozenset({"failed", "failure", "fail", "error"})
+
 
 @attrs.frozen
 class ContextStatusData:
     """A sync task: a transfer of files between a context and a session.
 
     Attributes:
-        status: ``"Success"`` or ``"Failed"``; any other status means that it is running.
+        status: As the service sends it, ``"Success"`` or ``"Failed"`` as a rule; see `finished`.
         task_type: ``"upload"`` (session to context) or ``"download"``.
         start_time: Seconds since 1970, or ``None``.
         finish_time: Seconds since 1970, or ``None`` while it runs.
@@ -41,4 +45,9 @@ class ContextStatusData:
     @property
     def finished(self) -> bool:
         """Whether the task ended, successfully or not."""
-        return self.status in ("Success", "Failed")
+        return self.failed or self.status.lower() in _SUCCESS
+
+    @property
+    def failed(self) -> bool:
+        """Whether the task ended without success."""
+        return self.status.lower() in _FAILURE

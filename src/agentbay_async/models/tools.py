@@ -42,13 +42,13 @@ class SessionMetrics:
 
 @attrs.frozen
 class McpTool:
-    """A tool that an image offers; ``input_schema`` is a JSON Schema."""
+    """A tool that an image offers; ``input_schema`` is a JSON Schema, or text that is none."""
 
     name: str
     server: str = ""
     description: str = ""
     # Any JSON Schema.
-    input_schema: dict[str, Any] = attrs.field(factory=dict, eq=False)
+    input_schema: dict[str, Any] | str = attrs.field(factory=dict, eq=False)
 
 
 @attrs.frozen

@@ -63,22 +63,42 @@ async def run_shell(
 
 def _parse_output(text: str) -> CommandOutput | None:
     """Read the JSON that most images answer with; others answer with the bare output."""
+    document = _parse_document(text)
+    # Both streams, because the output of a command may be JSON too.
+    if not all(isinstance(document.get(name), str) for name in ("stdout", "stderr")):
+        return None
+    return _output_of(document)
+
+
+def _parse_document(text: str) -> dict[str, Any]:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _output_of(document: Mapping[str, Any]) -> CommandOutput | None:
+    code = document.get("exit_code", document.get("errorCode", 0))
+    if not isinstance(code, int):
         return None
-    if not isinstance(document, dict):
-        return None
-    code = document.get("exit_code", document.get("errorCode"))
     stdout, stderr = document.get("stdout"), document.get("stderr")
-    if not isinstance(code, int) or not (isinstance(stdout, str) or isinstance(stderr, str)):
-        return None
-    return CommandOutput(stdout or "", stderr or "", code, str(document.get("traceId") or ""))
+    return CommandOutput(
+        stdout if isinstance(stdout, str) else "",
+        stderr if isinstance(stderr, str) else "",
+        code,
+        str(document.get("traceId") or ""),
+    )
 
 
 def _command_error(error: ToolError) -> CommandError:
     """Return the error of a command that the tool itself reports as failed."""
-    output = _parse_output(error.message)
+    if error.message.strip() == _TIMED_OUT:
+        killed = CommandOutput(exit_code=-1)
+        return _failure(killed, error.request_id, error.session_id, timed_out=True)
+    # The text is the service's, so one stream is enough to recognize its form.
+    document = _parse_document(error.message)
+    output = _output_of(document) if {"stdout", "stderr"} & document.keys() else None
     if output is None:
         not_run = CommandError(
             error.message, request_id=error.request_id, session_id=error.session_id
@@ -88,7 +108,7 @@ def _command_error(error: ToolError) -> CommandError:
     code = output.exit_code or 1
     output = CommandOutput(output.stdout, output.stderr, code, output.trace_id)
     # The service's own mark; a command cannot forge it, because its output is in other fields.
-    timed_out = code == -1 and _TIMED_OUT in str(json.loads(error.message).get("errorMessage"))
+    timed_out = code == -1 and _TIMED_OUT in str(document.get("errorMessage"))
     return _failure(output, error.request_id, error.session_id, timed_out=timed_out)
 
 

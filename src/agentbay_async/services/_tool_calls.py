@@ -135,12 +135,12 @@ def read_json_object(answer: McpToolResult, tool: str) -> dict[str, Any]:
 
 
 def read_json_objects(answer: McpToolResult, tool: str) -> list[dict[str, Any]]:
-    """Return the list of JSON objects in the answer of a tool.
+    """Return the list of JSON objects in the answer of a tool; an empty answer has none.
 
     Raises:
         BadAnswerError: The answer is not a list of JSON objects.
     """
-    value = _read_json(answer, tool)
+    value = _read_json(answer, tool) if answer.data.strip() else []
     if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
         raise BadAnswerError(
             f"{tool}: the answer is not a list of JSON objects", request_id=answer.request_id

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from agentbay_async import _check
+from agentbay_async._protocol.codec import decode_base64
 from agentbay_async.errors import BadAnswerError, InvalidArgumentError
 from agentbay_async.models.results import OperationResult
 from agentbay_async.models.tools import BoolResult
 from agentbay_async.models.ui import AppProcess, InstalledApp, Screenshot, Window
-from agentbay_async.services._tool_calls import call_tool, read_json_object, read_json_objects
+from agentbay_async.services._tool_calls import (
+    call_tool,
+    read_json_object,
+    read_json_objects,
+)
 
 if TYPE_CHECKING:
     from agentbay_async._api import Api
@@ -149,8 +152,8 @@ def _parse_picture(answer: McpToolResult) -> Screenshot | None:
 
 def _decode_picture(text: str, mime_type: str, fields: Mapping[str, Any]) -> Screenshot | None:
     try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+        data = decode_base64(text)
+    except ValueError:
         return None
     sizes = [to_int(fields.get(name)) or None for name in ("width", "height")]
     return Screenshot(data, mime_type, *sizes)

@@ -7,6 +7,7 @@ signature covers all of that, so that nothing is stored, and URLs outlive a rest
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import os
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -83,12 +84,12 @@ class _Files:
         self, request: web.Request, context_id: str, path: str, cut: int | None
     ) -> web.StreamResponse:
         with self.state.files.incoming_file(context_id) as file:
-            etag = await _receive(request, file, cut)
+            md5 = await _receive(request, file, cut)
             change = Change(added={path: Stamp(FILE)}, write=_link_from(file))
             published = await self.state.files.publish(context_id, change)
         self.state.store.contexts.set_expiry(context_id, published.next_expiry)
         self.state.store.contexts.used(context_id, self.state.clock.time())
-        return web.Response(headers={"ETag": f'"{etag}"'})
+        return web.Response(headers=_checksums(md5))
 
     async def _fetch(
         self, request: web.Request, context_id: str, path: str, cut: int | None
@@ -157,9 +158,8 @@ async def _send(request: web.Request, file: BinaryIO, cut: int | None) -> web.St
     Raises:
         BrokenOffError: `cut` bytes are sent, where a fault breaks off.
     """
-    etag = await asyncio.to_thread(_md5, file)
     headers = {
-        "ETag": f'"{etag}"',
+        **_checksums(await asyncio.to_thread(_md5, file)),
         "Content-Type": "application/octet-stream",
         # A browser must not make a page of this origin of a file that a session has written.
         "Content-Security-Policy": "sandbox",
@@ -175,6 +175,12 @@ async def _send(request: web.Request, file: BinaryIO, cut: int | None) -> web.St
         await response.write(chunk)
     await response.write_eof()
     return response
+
+
+def _checksums(md5: str) -> dict[str, str]:
+    """Return the headers of a checksum, as the cloud's store sends them for a small file."""
+    content_md5 = base64.b64encode(bytes.fromhex(md5)).decode("ascii")
+    return {"ETag": f'"{md5}"', "Content-MD5": content_md5}
 
 
 def _md5(file: BinaryIO) -> str:

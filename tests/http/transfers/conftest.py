@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from typing import TYPE_CHECKING
 
@@ -34,9 +35,11 @@ class Store:
         self.targets: list[str] = []
 
     @staticmethod
-    def etag_of(content: bytes) -> str:
-        """Return the checksum that stores give to files of one piece."""
-        return hashlib.md5(content).hexdigest()
+    def checksums(content: bytes) -> dict[str, str]:
+        """Return the headers that stores send for files of one piece."""
+        digest = hashlib.md5(content)
+        content_md5 = base64.b64encode(digest.digest()).decode()
+        return {"ETag": f'"{digest.hexdigest().upper()}"', "Content-MD5": content_md5}
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one PUT or GET."""

@@ -61,7 +61,7 @@ async def test_download_is_complete_and_verified(
 ) -> None:
     """The target has the content of the store."""
     store.content = content
-    store.headers = {"ETag": f'"{store.etag_of(content)}"'}
+    store.headers = store.checksums(content)
     seen: list[TransferProgress] = []
     result = await bay.context.download_file("c-1", "/f", folder / "f", progress=seen.append)
     assert result.unwrap().verified
@@ -101,7 +101,7 @@ async def test_failed_download_keeps_the_target(
     if old is not None:
         target.write_bytes(old)
     store.content = content
-    store.headers = {"ETag": store.etag_of(b"something else")}
+    store.headers = store.checksums(b"something else")
     result = await bay.context.download_file("c-1", "/f", target)
     assert isinstance(result.error, TransferError)
     assert "checksum" in result.error_message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -36,12 +37,13 @@ async def test_upload_is_complete(
         "path": source,
         "text": str(source),
     }
-    store.headers = {"ETag": f'"{store.etag_of(content).upper()}"'}
+    store.headers = store.checksums(content)
     result = await bay.context.upload_file("c-1", "/dir/f", given[kind])
     receipt = result.unwrap()
     assert store.content == content
     assert (receipt.path, receipt.size, receipt.verified) == ("/dir/f", len(content), True)
-    assert (result.size, result.etag.lower()) == (len(content), store.etag_of(content))
+    assert (result.size, result.etag) == (len(content), store.headers["ETag"].strip('"'))
+    assert receipt.md5 == result.etag.lower()
     headers = store.requests[0].headers
     assert headers["Content-Length"] == str(len(content))
 
@@ -92,20 +94,39 @@ async def test_a_refused_upload_has_the_reason_of_the_store(
     assert "HTTP 400 (The disk is full.)" in result.error_message
 
 
-@pytest.mark.parametrize("etag", ['"abc-2"', "", '"not an md5"'])
-async def test_etag_that_is_not_an_md5_is_not_compared(
-    bay: AsyncAgentBay, store: Store, etag: str
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Content-MD5": "not base64"},
+        {"Content-MD5": "c2hvcnQ="},
+        {"x-oss-object-type": "Appendable"},
+        {"x-oss-object-type": "Normal", "x-oss-server-side-encryption": "KMS"},
+    ],
+)
+async def test_an_etag_is_not_taken_for_a_checksum(
+    bay: AsyncAgentBay, store: Store, headers: dict[str, str]
 ) -> None:
-    """The receipt says that nothing was verified."""
-    store.headers = {"ETag": etag} if etag else {}
+    """Of an appended or encrypted object it has the form of an MD5, and is none of the content."""
+    etag = "0" * 32
+    store.headers = {"ETag": f'"{etag}"', **headers}
     receipt = (await bay.context.upload_file("c-1", "/f", b"x")).unwrap()
     assert receipt.verified is False
-    assert receipt.etag == etag.strip('"')
+    assert receipt.etag == etag
+
+
+async def test_the_etag_of_an_object_in_one_piece_is_compared(
+    bay: AsyncAgentBay, store: Store
+) -> None:
+    """The store says that it is one."""
+    store.headers = {"ETag": hashlib.md5(b"x").hexdigest().upper(), "x-oss-object-type": "Normal"}
+    assert (await bay.context.upload_file("c-1", "/f", b"x")).unwrap().verified
+    assert not (await bay.context.upload_file("c-1", "/f", b"y")).success
 
 
 async def test_an_upload_with_another_checksum_fails(bay: AsyncAgentBay, store: Store) -> None:
     """The content of the store differs from what was sent."""
-    store.headers = {"ETag": store.etag_of(b"something else")}
+    store.headers = store.checksums(b"something else")
     result = await bay.context.upload_file("c-1", "/f", b"x")
     assert isinstance(result.error, TransferError)
     assert result.error.path == "/f"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 D = TypeVar("D")
 
@@ -30,6 +33,16 @@ class Request(Generic[D]):
 def named(wire_name: str, default: Any = None) -> Any:
     """Declare a field with a special name on the wire."""
     return attrs.field(default=default, metadata={"wire": wire_name})
+
+
+def read_by(read: Callable[[Any], Any], name: str | None = None) -> Any:
+    """Declare a field whose value `read` converts, or rejects with ValueError."""
+    return attrs.field(default=None, metadata={"wire": name, "read": read})
+
+
+def secret(*, also: str | None = None) -> Any:
+    """Declare a field that no text shows; some answers spell its name `also`."""
+    return attrs.field(default=None, repr=False, metadata={"also": also})
 
 
 def recurring() -> Any:

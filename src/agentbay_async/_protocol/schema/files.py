@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from datetime import datetime, timezone
+from typing import Any, ClassVar
 
 import attrs
 
-from agentbay_async._protocol.schema.base import Request
+from agentbay_async._protocol.schema.base import Request, read_by, secret
+
+
+def _read_time(value: Any) -> int:
+    """Return seconds since 1970; some answers have ISO 8601 text."""
+    if not isinstance(value, str) or value.isdecimal():
+        return int(value)
+    # fromisoformat() of Python 3.10 does not know "Z".
+    moment = datetime.fromisoformat(f"{value[:-1]}+00:00" if value[-1:] in "zZ" else value)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return int(moment.timestamp())
 
 
 @attrs.define
@@ -58,8 +70,8 @@ class FileUrl:
     Unit and epoch of ``expire_time`` are not documented; it is read as Unix seconds.
     """
 
-    url: str | None = attrs.field(default=None, repr=False)
-    expire_time: int | None = None
+    url: str | None = secret()
+    expire_time: int | None = read_by(_read_time)
 
 
 @attrs.define

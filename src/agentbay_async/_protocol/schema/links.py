@@ -6,14 +6,14 @@ from typing import Any, ClassVar
 
 import attrs
 
-from agentbay_async._protocol.schema.base import Request, as_json, named
+from agentbay_async._protocol.schema.base import Request, as_json, named, secret
 
 
 @attrs.define
 class Link:
     """A URL that grants access to a session by itself; treat it as a secret."""
 
-    url: str | None = attrs.field(default=None, repr=False)
+    url: str | None = secret()
 
 
 @attrs.define

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import attrs
 
-from agentbay_async._protocol.schema.base import Request, as_json, named, recurring
+from agentbay_async._protocol.schema.base import Request, as_json, named, recurring, secret
 from agentbay_async._protocol.schema.sync import Persistence
 
 
@@ -17,14 +17,14 @@ class CreatedSession:
     session_id: str | None = None
     success: bool | None = None
     err_msg: str | None = None
-    resource_url: str | None = attrs.field(default=None, repr=False)
+    resource_url: str | None = secret()
     resource_id: str | None = None
     app_instance_id: str | None = None
     # Not parsed here: it is long, and the same for every session of an image.
     tool_list: str | None = None
-    link_url: str | None = attrs.field(default=None, repr=False)
-    ws_url: str | None = attrs.field(default=None, repr=False)
-    token: str | None = attrs.field(default=None, repr=False)
+    link_url: str | None = secret()
+    ws_url: str | None = secret(also="wsUrl")
+    token: str | None = secret()
     vpc_ip: str | None = None
     vpc_id: str | None = None
 
@@ -67,10 +67,10 @@ class SessionRecord:
     status: str | None = None
     app_instance_id: str | None = None
     resource_id: str | None = None
-    resource_url: str | None = attrs.field(default=None, repr=False)
-    token: str | None = attrs.field(default=None, repr=False)
-    link_url: str | None = attrs.field(default=None, repr=False)
-    ws_url: str | None = attrs.field(default=None, repr=False)
+    resource_url: str | None = secret()
+    token: str | None = secret()
+    link_url: str | None = secret()
+    ws_url: str | None = secret(also="wsUrl")
     tool_list: str | None = None
     vpc_ip: str | None = None
     vpc_id: str | None = None
@@ -140,11 +140,11 @@ class DesktopInfo:
     """Access data for the desktop of a session, for a person."""
 
     app_id: str | None = None
-    auth_code: str | None = attrs.field(default=None, repr=False)
+    auth_code: str | None = secret()
     connection_properties: str | None = None
     resource_id: str | None = None
     resource_type: str | None = None
-    ticket: str | None = attrs.field(default=None, repr=False)
+    ticket: str | None = secret()
 
 
 @attrs.define
@@ -152,7 +152,7 @@ class McpResource:
     """``Data`` of GetMcpResource."""
 
     session_id: str | None = None
-    resource_url: str | None = attrs.field(default=None, repr=False)
+    resource_url: str | None = secret()
     desktop_info: DesktopInfo | None = None
 
 

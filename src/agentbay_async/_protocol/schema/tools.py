@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, ClassVar
 
 import attrs
 
-from agentbay_async._protocol.schema.base import Request, as_json, named
+from agentbay_async._protocol.schema.base import Request, as_json, named, read_by
 
 
 @attrs.define
@@ -45,13 +46,24 @@ class CallMcpTool(Request[ToolAnswer]):
     auto_gen_session: bool = False
 
 
+def _read_schema(value: Any) -> dict[str, Any] | str:
+    """Return a JSON Schema, which may be JSON text; another text is kept."""
+    if not isinstance(value, str):
+        return dict(value)
+    try:
+        parsed = json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+    return parsed if isinstance(parsed, dict) else value
+
+
 @attrs.define
 class Tool:
-    """A tool that an image offers; ``input_schema`` is a JSON Schema."""
+    """A tool that an image offers; ``input_schema`` is a JSON Schema, or text that is none."""
 
     name: str | None = named("name")
     description: str | None = named("description")
-    input_schema: dict[str, Any] | None = named("inputSchema")
+    input_schema: dict[str, Any] | str | None = read_by(_read_schema, "inputSchema")
     server: str | None = named("server")
     tool: str | None = named("tool")
 

@@ -38,8 +38,6 @@ logger = logging.getLogger("agentbay")
 
 # Errors that leave open whether there is a store. Any other error means that there is none.
 _STORE_UNKNOWN = (AuthenticationError, SessionNotFoundError, ThrottledError, ServiceError)
-# Status of a finished task; images use different words.
-_DONE = frozenset({"success", "successful", "ok", "finished", "done", "completed", "complete"})
 
 
 @attrs.frozen
@@ -124,7 +122,7 @@ class FileStore:
 
 def _check_tasks(tasks: list[ContextStatusData], path: str, mode: str, session_id: str) -> None:
     """Raise the error of a task that failed."""
-    failed = [task for task in tasks if _has_ended(task) and task.status.lower() not in _DONE]
+    failed = [task for task in tasks if task.failed or (task.error_message and not task.finished)]
     if failed:
         reason = failed[0].error_message or failed[0].status
         error = ContextSyncError(f"the {mode} of {path} failed: {reason}", session_id=session_id)
@@ -153,7 +151,7 @@ def _matches(task: ContextStatusData, context_id: str, path: str, mode: str) -> 
 
 
 def _has_ended(task: ContextStatusData) -> bool:
-    return task.finished or task.status.lower() in _DONE or bool(task.error_message)
+    return task.finished or bool(task.error_message)
 
 
 def _check_url(action: str, data: schema.FileUrl | None, request_id: str) -> str:

@@ -40,7 +40,7 @@ def parse_find(output: str) -> list[DirectoryEntry] | None:
 def parse_entries(text: str) -> list[DirectoryEntry]:
     """Read the lines ``[DIR] name`` and ``[FILE] name`` of the tool, and skip other lines."""
     entries: list[DirectoryEntry] = []
-    for line in text.split("\n"):
+    for line in _lines(text):
         kind, _, name = line.partition(" ")
         if kind in ("[DIR]", "[FILE]") and name:
             entries.append(DirectoryEntry(name, is_directory=kind == "[DIR]"))
@@ -49,8 +49,16 @@ def parse_entries(text: str) -> list[DirectoryEntry]:
 
 def parse_matches(text: str) -> list[str]:
     """Read the answer of search_files: one path on each line."""
-    lines = [line for line in text.split("\n") if line]
+    lines = _lines(text)
     return [] if lines == ["No matches found"] else lines
+
+
+def _lines(text: str) -> list[str]:
+    """Return the lines that are not empty; Windows images end each of them with CR LF."""
+    lines = [line for line in text.split("\n") if line]
+    if all(line.endswith("\r") for line in lines):
+        lines = [line[:-1] for line in lines if line != "\r"]
+    return lines
 
 
 def parse_file_info(path: str, text: str) -> FileInfo:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import logging
 from contextlib import aclosing, asynccontextmanager
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from agentbay_async._protocol.codec import decode_base64
 from agentbay_async.errors import (
     AgentBayError,
     APIError,
@@ -256,8 +256,8 @@ class RemoteFiles:
 
 def _decode_chunk(path: str, answer: McpToolResult) -> bytes:
     try:
-        return base64.b64decode(answer.data, validate=True)
-    except (binascii.Error, ValueError):
+        return decode_base64(answer.data)
+    except ValueError:
         raise BadAnswerError(
             f"read_file: {path} did not arrive as base64", request_id=answer.request_id
         ) from None
