@@ -37,7 +37,7 @@ class _DamagedState:
             await self._store(files)
         await asyncio.to_thread(service.kill if self.trial.random.random() < 0.5 else service.stop)
         self._spoil(self.home / "state.db")
-        service = await asyncio.to_thread(ServiceProcess, self.trial, self.home)
+        service = await asyncio.to_thread(ServiceProcess, self.trial, self.home, may_fail=True)
         if service.status is not None:
             self._check_refusal(service)
             files.compare_home(self.home)
@@ -79,9 +79,6 @@ class _DamagedState:
     async def _check_start(self, service: ServiceProcess, files: SavedFiles) -> None:
         """Check that the files are in their contexts, or set aside with a warning."""
         tally = self.trial.tally
-        if service.status is not None:
-            tally.problems.append(f"{self.trial.variant}: no start: {service.log[-500:]}")
-            return
         async with service.client() as bay:
             known = {context.id async for context in bay.context.iterate()}
             created = await tally.timed("create", bay.create(), DEADLINE)

@@ -164,6 +164,10 @@ class _Server:
                     os.kill(pid, signal.SIGKILL)
         return {"found": [f"{pid} {_command(pid)}" for pid in sorted(found)]}
 
+    def forget(self, pid: int) -> None:
+        """Forget the exit code of an earlier child with this process id."""
+        self._statuses.pop(pid, None)
+
     def _reap(self) -> None:
         with contextlib.suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
@@ -226,6 +230,7 @@ def main() -> None:
         if pid == 0:
             _run_program(request)
             return
+        server.forget(pid)
         # Both create the files: the one that is later finds them.
         for name in ("output", "errors"):
             Path(request[name]).touch()

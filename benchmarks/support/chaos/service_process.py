@@ -26,13 +26,18 @@ class ServiceProcess:
     Args:
         trial: The run.
         home: The directory of its state.
+        may_fail: Whether it may exit instead of starting.
+
+    Raises:
+        RuntimeError: It did not start.
+        UnavailableError: This machine lacks the isolation.
 
     Attributes:
         endpoint: Its URL; ``""`` if it did not start.
         status: Its exit code if it did not start, else ``None``.
     """
 
-    def __init__(self, trial: Trial, home: Path) -> None:
+    def __init__(self, trial: Trial, home: Path, *, may_fail: bool = False) -> None:
         self._child = trial.fork_server.start(
             trial.directory,
             "serve",
@@ -43,11 +48,13 @@ class ServiceProcess:
             ],
         )
         self.endpoint = ""
-        self.status = None
+        self.status: int | None = None
         try:
             self.endpoint = self._child.read(_READY)
         except RuntimeError:
             self.status = self._child.status
+            if not may_fail:
+                raise
         if _UNAVAILABLE in self.log:
             self.kill()
             raise UnavailableError(self.log.partition(_UNAVAILABLE)[2].strip())
