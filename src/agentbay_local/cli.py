@@ -124,6 +124,11 @@ def _add_options(local: argparse.ArgumentParser) -> None:
         dest="allow_hosts",
         help="host that sessions may reach, at ports 80 and 443 or at PORT; may be repeated",
     )
+    local.add_argument(
+        "--require-sni",
+        action="store_true",
+        help="refuse tunnels to allowed hosts that do not begin with TLS for the name of the host",
+    )
 
 
 async def _local(options: argparse.Namespace, key: str | None) -> int:
@@ -137,6 +142,7 @@ async def _local(options: argparse.Namespace, key: str | None) -> int:
         faults=options.faults,
         limits=limits.from_flags(options),
         allow_hosts=options.allow_hosts,
+        require_sni=options.require_sni,
     )
     _raise_descriptor_limit()
     stop = asyncio.Event()

@@ -65,6 +65,8 @@ class LocalService:
             ``"HOST:PORT"`` for one port, ``"*.HOST"`` for every name below it, ``"*"`` for every
             name. Programs find a proxy in their environment. A name leads to public addresses only;
             list others as addresses. By default sessions have no network.
+        require_sni: Tunnels to allowed hosts must begin with a TLS handshake for the name of that
+            host, unencrypted. Other tunnels, those to addresses among them, are refused.
 
     Raises:
         ValueError: `isolation`, `port`, one of `limits` or of `allow_hosts` is invalid, or
@@ -89,6 +91,7 @@ class LocalService:
         faults: str | Path | None = None,
         limits: Limits | None = None,
         allow_hosts: Iterable[str] = (),
+        require_sni: bool = False,
     ) -> None:
         if not 0 <= port <= 65535:
             raise ValueError(f"port must be between 0 and 65535, not {port}")
@@ -105,7 +108,7 @@ class LocalService:
             isolation=_isolation(isolation),
             instruments=self._instruments,
             limits=checked(limits or Limits()),
-            outbound=_outbound(allow_hosts, _isolation(isolation)),
+            outbound=_outbound(allow_hosts, require_sni, _isolation(isolation)),
         )
         self._server: Server | None = None
         self._thread: ServerThread | None = None
@@ -348,8 +351,8 @@ def _isolation(level: Isolation | str) -> Isolation:
         raise ValueError(f"isolation must be {levels}, not {level!r}") from None
 
 
-def _outbound(entries: Iterable[str], level: Isolation) -> AllowedHosts:
-    allowed = AllowedHosts.parse(entries)
+def _outbound(entries: Iterable[str], require_sni: bool, level: Isolation) -> AllowedHosts:
+    allowed = AllowedHosts.parse(entries, require_sni=require_sni)
     if allowed and level is not Isolation.NAMESPACES:
         raise ValueError(
             f"allow_hosts needs isolation 'namespaces'; sessions of {level.value!r} could bypass "

@@ -12,6 +12,14 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.sandbox.test_client_hello import (
+    body,
+    extension,
+    hello_of_openssl,
+    message,
+    record,
+    server_name,
+)
 
 from agentbay_local.sandbox.outbound import AllowedHosts, proxy, tunnel
 from agentbay_local.sandbox.outbound.proxy import Proxy
@@ -81,9 +89,12 @@ class Names:
 
 
 @asynccontextmanager
-async def proxied(entries: list[str], names: Names | None = None) -> AsyncIterator[int]:
+async def proxied(
+    entries: list[str], names: Names | None = None, *, require_sni: bool = False
+) -> AsyncIterator[int]:
     """Serve a proxy that allows some hosts; yield its port."""
-    one = Proxy(AllowedHosts.parse(entries), "s-1", names or Names("127.0.0.1"))
+    allowed = AllowedHosts.parse(entries, require_sni=require_sni)
+    one = Proxy(allowed, "s-1", names or Names("127.0.0.1"))
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
     one.serve(listening)
@@ -434,3 +445,119 @@ async def test_closed_proxy_leaves_no_connection_and_no_port(host: Host) -> None
     with suppress(ConnectionResetError):
         assert await asyncio.wait_for(reader.read(), WITHIN) == b""
     writer.close()
+
+
+RETRY = bytes.fromhex(
+    "160303002a020000260303CF21AD74E59A6111BE1D8C021E65B891C2A211167ABB8C5E079E09E2C8A8339C00"
+)
+ALERT = proxy.UNRECOGNIZED_NAME
+
+
+class TlsHost:
+    """A server that records the first messages of TLS, and answers each."""
+
+    def __init__(self, *answers: bytes) -> None:
+        self.answers = answers
+        self.got = bytearray()
+        self.ended = asyncio.Event()
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer what comes; record what comes after the answers, too."""
+        for answer in self.answers:
+            self.got += await reader.read(10_000)
+            writer.write(answer)
+        self.got += await reader.read()
+        writer.close()
+        self.ended.set()
+
+
+@asynccontextmanager
+async def tunnel_to(host: TlsHost, name: str = "a.test") -> AsyncIterator[Pair]:
+    """Open a tunnel that has to begin with TLS for a name."""
+    async with serving(host.talk) as there:
+        entries = [f"{name}:{there}", f"127.0.0.1:{there}"]
+        async with proxied(entries, require_sni=True) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(connect(f"{name}:{there}"))
+            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), WITHIN)
+            try:
+                yield reader, writer
+            finally:
+                writer.close()
+                await asyncio.wait_for(host.ended.wait(), WITHIN)
+
+
+async def test_tunnel_with_the_name_of_its_host_is_relayed() -> None:
+    """Byte for byte, and what the server says, too."""
+    host, hello = TlsHost(b"x" * 100), hello_of_openssl("A.test")
+    async with tunnel_to(host) as (reader, writer):
+        writer.write(hello)
+        assert await asyncio.wait_for(reader.readexactly(100), WITHIN) == b"x" * 100
+        writer.write(b"more")
+        writer.write_eof()
+        assert await asyncio.wait_for(reader.read(), WITHIN) == b""
+    assert bytes(host.got) == hello + b"more"
+
+
+@pytest.mark.parametrize(
+    ("first", "why"),
+    [
+        (hello_of_openssl("evil.test"), "(SNI) is evil.test"),
+        (hello_of_openssl(None), "(SNI) is missing"),
+        (connect("evil.test:443"), "is not a TLS handshake"),
+        (record(message(body(server_name(b"a.test") + extension(0xFE0D, b"x")))), "encrypted"),
+    ],
+)
+async def test_tunnel_for_another_name_is_closed(
+    first: bytes, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the alert of TLS for a wrong name; nothing reaches the host, the log says why."""
+    host = TlsHost()
+    async with tunnel_to(host) as (reader, writer):
+        writer.write(first)
+        assert await asyncio.wait_for(reader.readexactly(len(ALERT)), WITHIN) == ALERT
+    assert host.got == b""
+    assert why in caplog.text
+
+
+async def test_tunnel_to_an_address_is_closed() -> None:
+    """There is no name to compare."""
+    host = TlsHost()
+    async with tunnel_to(host, "127.0.0.1") as (reader, writer):
+        writer.write(hello_of_openssl("127.0.0.1"))
+        assert await asyncio.wait_for(reader.readexactly(len(ALERT)), WITHIN) == ALERT
+    assert host.got == b""
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_second_message_may_not_have_another_name(at_once: bool) -> None:
+    """The server asks for it; the session may have sent it before."""
+    first, second = hello_of_openssl("a.test"), hello_of_openssl("evil.test")
+    host = TlsHost(RETRY, b"never")
+    async with tunnel_to(host) as (reader, writer):
+        writer.write(first + second if at_once else first)
+        assert await asyncio.wait_for(reader.readexactly(len(RETRY)), WITHIN) == RETRY
+        if not at_once:
+            writer.write(second)
+        assert await asyncio.wait_for(reader.readexactly(len(ALERT)), WITHIN) == ALERT
+    assert bytes(host.got) == first
+
+
+async def test_second_message_with_the_same_name_is_relayed() -> None:
+    """A server asks for it when it prefers another kind of key."""
+    hello = hello_of_openssl("a.test")
+    host = TlsHost(RETRY, b"done")
+    async with tunnel_to(host) as (reader, writer):
+        writer.write(hello)
+        assert await asyncio.wait_for(reader.readexactly(len(RETRY)), WITHIN) == RETRY
+        writer.write(record(b"\x01", 20) + hello)
+        assert await asyncio.wait_for(reader.readexactly(4), WITHIN) == b"done"
+    assert bytes(host.got) == hello + record(b"\x01", 20) + hello
+
+
+async def test_silent_tunnel_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a message is not enough."""
+    monkeypatch.setattr(proxy, "REQUEST_WITHIN", 0.5)
+    async with tunnel_to(TlsHost()) as (reader, writer):
+        writer.write(hello_of_openssl("a.test")[:20])
+        assert await asyncio.wait_for(reader.readexactly(len(ALERT)), WITHIN) == ALERT

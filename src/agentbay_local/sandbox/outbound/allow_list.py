@@ -39,6 +39,7 @@ class AllowedHosts:
     Attributes:
         rules: Pairs of a host and a port. A host is a name or an address, `*.NAME` for every name
             below one, or `*` for every name.
+        require_sni: A tunnel must begin with a TLS handshake that names its host, in clear text.
 
     Example:
         >>> allowed = AllowedHosts.parse(["pypi.org", "*.example.com:8443", "10.0.0.5:5432"])
@@ -49,22 +50,25 @@ class AllowedHosts:
     """
 
     rules: frozenset[tuple[str, int]] = frozenset()
+    require_sni: bool = False
 
     @classmethod
-    def parse(cls, entries: Iterable[str]) -> AllowedHosts:
+    def parse(cls, entries: Iterable[str], *, require_sni: bool = False) -> AllowedHosts:
         """Read entries of the form `HOST` or `HOST:PORT`.
 
         Args:
             entries: The hosts. Without a port, an entry means 80 and 443. An IPv6 address with a
                 port
                 is written in brackets.
+            require_sni: As the attribute.
 
         Raises:
             InvalidRequest: An entry is invalid.
         """
         if isinstance(entries, str):
             raise InvalidRequest("allow_hosts", f"must be a list of hosts; write [{entries!r}]")
-        return cls(frozenset(rule for entry in entries for rule in _parse_entry(entry)))
+        rules = frozenset(rule for entry in entries for rule in _parse_entry(entry))
+        return cls(rules, require_sni)
 
     def __bool__(self) -> bool:
         return bool(self.rules)

@@ -3,7 +3,8 @@
 It listens inside the session's network and runs outside: the session's agent makes the listening
 socket and hands it over, so no path, port or address of the host is opened for it. It serves
 `CONNECT` for tunnels, and plain requests for absolute addresses. It cannot look into a tunnel; all
-it knows is that the tunnel leads to an allowed host, under an allowed name.
+it knows is that the tunnel leads to an allowed host, under an allowed name, and with `require_sni`
+that a TLS handshake in it begins with that name.
 """
 
 from __future__ import annotations
@@ -15,6 +16,13 @@ import socket
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from agentbay_local.sandbox.outbound.client_hello import (
+    RETRY_ANSWER_BYTES,
+    ClientHello,
+    ClientHelloReader,
+    InvalidHello,
+    is_retry_request,
+)
 from agentbay_local.sandbox.outbound.requests import Refusal, Request, RequestParser
 from agentbay_local.sandbox.outbound.tunnel import (
     CHUNK,
@@ -51,6 +59,9 @@ LOGGED_REFUSALS = 1000
 """Refusals of one session that are logged, so that a session cannot fill the log."""
 
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+UNRECOGNIZED_NAME = bytes([21, 3, 3, 0, 2, 2, 112])
+"""The fatal alert of TLS for a wrong server name, which clients show."""
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
@@ -121,6 +132,8 @@ class Proxy:
         try:
             try:
                 await self._handle(session)
+            except _TunnelRefusal:
+                session.writer.write(UNRECOGNIZED_NAME)
             except Refusal as refusal:
                 session.writer.write(refusal.answer())
             await session.finish(FLUSH_WITHIN)
@@ -134,11 +147,49 @@ class Proxy:
         try:
             if request.head is None:
                 session.writer.write(ESTABLISHED)
-                await relay_tunnel(session, host, parser.unparsed)
+                first = parser.unparsed
+                if self._allowed.require_sni:
+                    first = await self._open_named(session, host, request, first)
+                await relay_tunnel(session, host, first)
             else:
                 await relay_request(session, host, request.head, parser)
         finally:
             host.abort()
+
+    async def _open_named(
+        self, session: Connection, host: Connection, request: Request, first: bytes
+    ) -> bytes:
+        """Let the TLS handshake of a tunnel begin; return the bytes that follow its first message.
+
+        A server may ask for another ClientHello, which could have another name. So nothing else
+        goes to the host before its answer has come.
+        """
+        rest = await self._pass_hello(session, host, request, ClientHelloReader(first))
+        answer = await _read_beginning(host.reader)
+        session.writer.write(answer)
+        if not is_retry_request(answer):
+            return rest
+        again = ClientHelloReader(rest, after_retry=True)
+        return await self._pass_hello(session, host, request, again)
+
+    async def _pass_hello(
+        self, session: Connection, host: Connection, request: Request, reader: ClientHelloReader
+    ) -> bytes:
+        """Send a ClientHello to the host if it names it; return the bytes that follow it."""
+        try:
+            hello = await _read_hello(session.reader, reader)
+        except InvalidHello as error:
+            raise self._tunnel_refusal(request, f"its first message {error}") from None
+        if hello.is_encrypted:
+            raise self._tunnel_refusal(request, "its server name may be encrypted (ECH)")
+        if hello.server_name != request.host:
+            name = hello.server_name or "missing"
+            raise self._tunnel_refusal(request, f"its server name (SNI) is {name}")
+        host.writer.write(reader.wire)
+        return reader.rest
+
+    def _tunnel_refusal(self, request: Request, why: str) -> _TunnelRefusal:
+        return _TunnelRefusal(HTTPStatus.FORBIDDEN, self._refusal(request, why).sentence)
 
     async def _connect(self, request: Request) -> Connection:
         if not self._allowed.names(request.host, request.port):
@@ -180,6 +231,10 @@ class Proxy:
         return Refusal(HTTPStatus.FORBIDDEN, f"{_format_address(request)} was refused: {why}.")
 
 
+class _TunnelRefusal(Refusal):
+    """A tunnel that is closed after it was opened, when the session expects TLS."""
+
+
 async def _accept_connection(listening: socket.socket) -> Connection:
     sock, _ = await asyncio.get_running_loop().sock_accept(listening)
     return Connection(*await asyncio.open_connection(sock=sock, limit=CHUNK))
@@ -198,6 +253,36 @@ async def _read_head(reader: asyncio.StreamReader, parser: RequestParser) -> Req
         return await asyncio.wait_for(read(), REQUEST_WITHIN)
     except asyncio.TimeoutError:
         raise Refusal(HTTPStatus.REQUEST_TIMEOUT, "No request came in time.") from None
+
+
+async def _read_hello(reader: asyncio.StreamReader, hello: ClientHelloReader) -> ClientHello:
+    async def read() -> ClientHello:
+        while (found := hello.parse()) is None:
+            data = await reader.read(CHUNK)
+            if not data:
+                raise EOFError
+            hello.feed(data)
+        return found
+
+    try:
+        return await asyncio.wait_for(read(), REQUEST_WITHIN)
+    except asyncio.TimeoutError:
+        raise InvalidHello("did not come in time") from None
+
+
+async def _read_beginning(reader: asyncio.StreamReader) -> bytes:
+    """Return the first bytes of a server's answer to a ClientHello."""
+
+    async def read() -> bytes:
+        answer = b""
+        while len(answer) < RETRY_ANSWER_BYTES and (data := await reader.read(CHUNK)):
+            answer += data
+        return answer
+
+    try:
+        return await asyncio.wait_for(read(), REQUEST_WITHIN)
+    except asyncio.TimeoutError:
+        raise EOFError from None
 
 
 async def _connect_to_first(addresses: Sequence[str], request: Request) -> Connection:
