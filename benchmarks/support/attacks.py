@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -167,3 +169,36 @@ async def _watch(stage: Stage) -> None:
             pass
     finally:
         changing.cancel()
+
+
+async def _flood(stage: Stage, name: str) -> None:
+    """Run a flood in a process of its own: it must not slow down the clients of this one."""
+    arguments = ["-m", "support.stranger_floods", name, stage.service.endpoint, str(stage.seconds)]
+    directory = Path(__file__).parent.parent
+    flood = await asyncio.create_subprocess_exec(sys.executable, *arguments, cwd=directory)
+    if await flood.wait():
+        raise RuntimeError(f"the flood {name!r} failed")
+
+
+@attack
+async def idle_connections_of_a_stranger(stage: Stage) -> None:
+    """Hold 3,000 connections without a request."""
+    await _flood(stage, "idle_connections")
+
+
+@attack
+async def endless_heads_of_a_stranger(stage: Stage) -> None:
+    """Send heads of requests that never end."""
+    await _flood(stage, "endless_heads")
+
+
+@attack
+async def unfinished_forms_of_a_stranger(stage: Stage) -> None:
+    """Send the beginning of 500 large forms without a key."""
+    await _flood(stage, "unfinished_forms")
+
+
+@attack
+async def large_forms_of_a_stranger(stage: Stage) -> None:
+    """Send forms of 64 MB without a key."""
+    await _flood(stage, "large_forms")

@@ -116,6 +116,10 @@ def _add_options(local: argparse.ArgumentParser) -> None:
         help="'manual' stands still until /_control/clock moves it; 'auto' jumps when every task "
         "waits (%(default)s)",
     )
+    _add_network_options(local)
+
+
+def _add_network_options(local: argparse.ArgumentParser) -> None:
     local.add_argument(
         "--allow-host",
         action="append",
