@@ -221,7 +221,7 @@ class Transfer:
             # The context holds the archive of an earlier upload; single files replace it.
             packed = {path for path, entry in self.mount.base.items() if entry.in_context is None}
             added.update(
-                {path: difference.present[path] for path in packed & set(difference.present)}
+                {path: stamp for path, stamp in difference.present.items() if path in packed}
             )
             removed[ARCHIVE] = None
 

@@ -164,7 +164,7 @@ def _parents(path: str) -> list[str]:
 
 def _write_added(writer: AtomicWriter, change: Change) -> Manifest:
     added: Manifest = {}
-    for path, stamp in sorted(change.added.items()):
+    for path, stamp in change.added.items():
         change.budget.check_cancelled()
         try:
             if stamp.kind == DIRECTORY:
