@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+import support.file_attacks  # noqa: F401 - its attacks join the others
 from support.attack_run import Outcome, measure_attack
 from support.attacks import ATTACKS
 from support.ledger import temporary_ledger

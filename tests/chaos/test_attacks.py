@@ -22,8 +22,9 @@ _LOOSER = 10
 
 
 def names() -> list[str]:
-    """Return the names of the attacks, each a decorated function of the module."""
-    lines = (_BENCHMARKS / "support/attacks.py").read_text().splitlines()
+    """Return the names of the attacks, each a decorated function of one of the modules."""
+    modules = (_BENCHMARKS / "support" / name for name in ("attacks.py", "file_attacks.py"))
+    lines = [line for module in modules for line in module.read_text().splitlines()]
     marked = (after for line, after in itertools.pairwise(lines) if line == "@attack")
     return [line.removeprefix("async def ").partition("(")[0] for line in marked]
 
