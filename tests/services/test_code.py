@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agentbay_async import (
+    AnswerTooLargeError,
     ArgumentTypeError,
     CodeError,
     CodeEvent,
@@ -227,6 +228,18 @@ _FRAMES: list[dict[str, Any]] = [
     },
     {"phase": "end", "status": "finished", "executionCount": 4, "executionTime": 0.25},
 ]
+
+
+async def test_a_result_with_too_much_output_is_an_error(
+    linked: AsyncSession, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It could fill the memory; a stream has no such limit."""
+    monkeypatch.setattr("agentbay_async.services.code._MAX_OUTPUT", 5)
+    _streams(machine, *_FRAMES)
+    result = await linked.code.run("x", on_stdout=lambda _text: None)
+    assert isinstance(result.error, AnswerTooLargeError)
+    assert "code.stream()" in result.error_message
+    assert len([event async for event in linked.code.stream("x")]) == 4
 
 
 async def test_stream_yields_events_in_order(linked: AsyncSession, machine: Machine) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agentbay_async import (
+    AnswerTooLargeError,
     ArgumentTypeError,
     BadAnswerError,
     FileChange,
@@ -20,6 +21,7 @@ from agentbay_async import (
     SessionNotFoundError,
     ToolError,
 )
+from agentbay_async.services import _file_changes
 
 from .machine import always_answer
 
@@ -123,6 +125,23 @@ async def test_changes_are_pushed_if_the_session_supports_it(
     assert _asked(machine) == 2
     bye = await machine.wait_for_frame("unsubscribe_file_change")
     assert bye["data"]["params"] == {"path": "/w"}
+
+
+async def test_a_watch_that_is_not_read_fails_instead_of_losing_changes(
+    linked: AsyncSession, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The changes that were kept come first."""
+    monkeypatch.setattr(_file_changes, "_MAX_UNREAD", 3)
+    _pushes(machine)
+    _answers(machine, [], [_NEW])
+    async with aclosing(_watch(linked)) as changes:
+        assert await _next(changes) == _change(_NEW)
+        await _push(machine, _OLD, _OLD, _OLD)
+        await _push(machine, _OLD, _OLD, _OLD, _OLD)
+        for _ in range(3):
+            assert await _next(changes) == _change(_OLD)
+        with pytest.raises(AnswerTooLargeError, match="of /w were not read"):
+            await _next(changes)
 
 
 async def test_watch_continues_after_a_reconnect(linked: AsyncSession, machine: Machine) -> None:

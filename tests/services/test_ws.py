@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agentbay_async import (
+    AnswerTooLargeError,
     AuthenticationError,
     BadAnswerError,
     ClosedError,
@@ -22,6 +23,7 @@ from agentbay_async import (
     ToolError,
 )
 from agentbay_async._protocol.frames import read_frame
+from agentbay_async._transport import websocket, websocket_pool
 from agentbay_async._transport.websocket import Subscriber
 from agentbay_async.services._tool_calls import get_socket
 
@@ -188,6 +190,44 @@ async def test_a_failed_stream_raises_after_the_frames_before(
     assert (await frames.next() or {})["n"] == 1
     with pytest.raises(kind):
         await frames.next()
+
+
+async def test_a_stream_that_is_not_read_is_given_up(
+    socket: SessionSocket, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What arrived before is still read, then comes the error; other calls go on."""
+    monkeypatch.setattr(websocket, "MAX_UNREAD", 10_000)
+
+    async def flood(connection: Connection, frame: dict[str, Any]) -> None:
+        for _ in range(100):
+            await connection.answer(frame, {"phase": "event"})
+
+    machine.methods["flood"] = flood
+    machine.methods["m"] = always_answer({"result": 1})
+    frames = await socket.stream("S", {"method": "flood"})
+    assert await socket.call("S", {"method": "m"}) == {"result": 1}
+    read = []
+
+    async def read_all() -> None:
+        while (data := await frames.next()) is not None:
+            read.append(data)
+
+    with pytest.raises(AnswerTooLargeError, match="not read in time"):
+        await read_all()
+    assert 1 <= len(read) < 10
+
+
+async def test_a_frame_that_is_too_large_fails_the_calls_that_wait(
+    socket: SessionSocket, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not read into memory; the next call connects again."""
+    monkeypatch.setattr(websocket_pool, "MAX_FRAME", 65_536)
+    machine.methods["large"] = always_answer({"result": "x" * 70_000})
+    machine.methods["m"] = always_answer({"result": "x" * 50_000})
+    with pytest.raises(AnswerTooLargeError) as caught:
+        await socket.call("S", {"method": "large"})
+    assert caught.value.session_id == "s-1"
+    assert len((await socket.call("S", {"method": "m"}))["result"]) == 50_000
 
 
 async def test_another_frame_can_be_sent_within_a_stream(

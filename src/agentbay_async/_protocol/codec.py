@@ -128,7 +128,7 @@ def _object_reader(kind: Any) -> Callable[[Any], Any]:
         scope[f"read_{number}"] = field.metadata.get("read") or _reader(hint)
         found = f"value.get({wire_name(field)!r})"
         if also := field.metadata.get("also"):
-            found = f"({found} or value.get({also!r}))"
+            found = f"(v if (v := {found}) is not None else value.get({also!r}))"
         arguments.append(
             f"v if (v := {found}) is None or v.__class__ is type_{number} else read_{number}(v)"
         )

@@ -29,6 +29,7 @@ class Frame:
         target: The receiver.
         data: The payload.
         error: The error text, or ``""``.
+        size: The length of its text.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Frame:
     # Each server defines its own data, with any JSON values.
     data: dict[str, Any] = attrs.field(repr=False)
     error: str = ""
+    size: int = 0
 
     @property
     def topic(self) -> str:
@@ -71,7 +73,7 @@ def read_frame(text: str | bytes) -> Frame:
         raise ValueError("has no target")
     data = _data(document.get("data"), required=source != GATEWAY)
     error = _text(data, "error") or (_text(document, "error") if source == GATEWAY else "")
-    return Frame(invocation, source, target, data, error)
+    return Frame(invocation, source, target, data, error, len(text))
 
 
 def _text(document: dict[str, Any], name: str) -> str:

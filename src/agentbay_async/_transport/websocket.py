@@ -23,6 +23,7 @@ import attrs
 from agentbay_async._protocol.frames import GATEWAY, read_frame, write_frame
 from agentbay_async.errors import (
     AgentBayError,
+    AnswerTooLargeError,
     APIError,
     BadAnswerError,
     ClosedError,
@@ -45,6 +46,11 @@ ANSWER_TIMEOUT = 30.0
 # Seconds to spend on telling a server that nobody reads a stream any more.
 _CANCEL_TIMEOUT = 2.0
 
+#: The most bytes of a stream that are kept until they are read.
+MAX_UNREAD = 64 * 1024 * 1024
+# What a parsed frame takes beside its text.
+_FRAME_OVERHEAD = 1024
+
 # Reconnection: the first pause in seconds, its growth, its limit, and the jitter that keeps a
 # thousand sessions from reconnecting at the same moment.
 _FIRST_PAUSE = 0.5
@@ -65,7 +71,11 @@ class Connection(Protocol):
         ...
 
     async def receive(self) -> str | bytes | None:
-        """Return the next frame, or ``None`` when the connection is broken."""
+        """Return the next frame, or ``None`` when the connection is broken.
+
+        Raises:
+            AnswerTooLargeError: The frame is too large; the connection is broken.
+        """
         ...
 
     async def close(self) -> None:
@@ -323,6 +333,9 @@ class SessionSocket:
         try:
             while (text := await connection.receive()) is not None:
                 self._dispatch(text)
+        except AnswerTooLargeError as error:
+            error.session_id = self._session_id
+            return error
         finally:
             self._connection = None
             # Closing a broken connection may hang, and must not delay the reconnection.
@@ -488,7 +501,8 @@ class PendingStream:
 
     def __init__(self) -> None:
         self.id = uuid.uuid4().hex
-        self._frames: deque[dict[str, Any]] = deque()
+        self._frames: deque[tuple[dict[str, Any], int]] = deque()
+        self._unread = 0
         self._arrived = asyncio.Event()
         self._error: AgentBayError | None = None
         self._ended = False
@@ -499,8 +513,8 @@ class PendingStream:
         if frame.error:
             self.fail(ToolError(frame.error, request_id=self.id))
         elif phase in ("event", "end") or frame.source == GATEWAY:
-            self._frames.append(frame.data)
-            self._ended = phase != "event"
+            self._keep(frame)
+            self._ended = self._ended or phase != "event"
         elif phase == "error":
             message = _structured_error(frame) or "the stream failed without a reason"
             self.fail(ToolError(message, request_id=self.id))
@@ -508,6 +522,19 @@ class PendingStream:
             self.fail(BadAnswerError("a frame of a stream has no phase", request_id=self.id))
         self._arrived.set()
         return self._ended
+
+    def _keep(self, frame: Frame) -> None:
+        # Other users share the connection, so a slow reader cannot stop it.
+        self._unread += frame.size + _FRAME_OVERHEAD
+        if self._unread <= MAX_UNREAD:
+            self._frames.append((frame.data, frame.size))
+            return
+        self.fail(
+            AnswerTooLargeError(
+                f"more than {MAX_UNREAD >> 20} MiB of a stream were not read in time",
+                request_id=self.id,
+            )
+        )
 
     def fail(self, error: AgentBayError) -> None:
         """End with an error, after the frames that arrived before it."""
@@ -528,7 +555,9 @@ class PendingStream:
                 return None
             self._arrived.clear()
             await self._arrived.wait()
-        return self._frames.popleft()
+        data, size = self._frames.popleft()
+        self._unread -= size + _FRAME_OVERHEAD
+        return data
 
 
 class ReconnectPolicy:

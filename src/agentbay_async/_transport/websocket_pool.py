@@ -11,6 +11,7 @@ import anyio
 from agentbay_async._protocol.error_codes import error_type
 from agentbay_async._transport.http import CAUGHT, parse_url, proxy_for, translate_error
 from agentbay_async.errors import (
+    AnswerTooLargeError,
     AuthenticationError,
     ConnectionFailedError,
     ConnectionLostError,
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from agentbay_async._transport.websocket import SessionSocket
     from agentbay_async.errors import AgentBayError
 
+#: The most bytes of one frame; a chart has some megabytes.
+MAX_FRAME = 64 * 1024 * 1024
+_TOO_BIG = aiohttp.WSCloseCode.MESSAGE_TOO_BIG
 _HANDSHAKE_TIMEOUT = 15.0
 _HEARTBEAT = 20.0
 _LABEL = "the WebSocket of the session"
@@ -108,6 +112,9 @@ class _AiohttpConnection:
         if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
             data: str | bytes = message.data
             return data
+        error = message.data
+        if isinstance(error, aiohttp.WebSocketError) and error.code == _TOO_BIG:
+            raise AnswerTooLargeError(f"{_LABEL} sent more than {MAX_FRAME >> 20} MiB at once")
         return None
 
     async def close(self) -> None:
@@ -128,8 +135,7 @@ async def _dial(pools: Pools, access: Access) -> _AiohttpConnection:
                     headers={"X-Access-Token": access.token},
                     proxy=proxy_for(f"http{access.ws_url[2:]}"),
                     heartbeat=_HEARTBEAT,
-                    # No limit: a chart is one frame of many megabytes.
-                    max_msg_size=0,
+                    max_msg_size=MAX_FRAME,
                 )
     except aiohttp.WSServerHandshakeError as error:
         raise _handshake_error(error.status, access.session_id) from None

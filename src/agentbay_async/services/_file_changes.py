@@ -13,7 +13,14 @@ import anyio
 
 from agentbay_async._protocol.error_codes import SESSION_STATE
 from agentbay_async._transport.websocket import Subscriber
-from agentbay_async.errors import AgentBayError, APIError, BadAnswerError, ToolError, TransportError
+from agentbay_async.errors import (
+    AgentBayError,
+    AnswerTooLargeError,
+    APIError,
+    BadAnswerError,
+    ToolError,
+    TransportError,
+)
 from agentbay_async.models.files import FileChange
 from agentbay_async.services._tool_calls import call_tool, get_access, get_socket
 
@@ -33,6 +40,8 @@ _SUBSCRIBE_TIMEOUT = 15.0
 _SILENCE = 60.0
 # Seconds to spend on ending a subscription.
 _UNSUBSCRIBE_TIMEOUT = 2.0
+# Changes that are kept until they are read.
+_MAX_UNREAD = 100_000
 # Failed polls in a row after which the watch ends.
 _MAX_FAILED_POLLS = 5
 
@@ -117,6 +126,8 @@ class _Subscription:
         self._server = server
         self._poller = poller
         self._batches: deque[list[FileChange]] = deque()
+        self._unread = 0
+        self._overflowed = False
         self._changed = asyncio.Event()
         self._must_subscribe = True
         self._closed = False
@@ -135,10 +146,12 @@ class _Subscription:
                     if not await self._subscribe():
                         return
                     on_ready()
-                    self._batches.append(await self._poller.poll())
+                    self._add(await self._poller.poll())
                 while self._batches:
-                    if batch := self._batches.popleft():
-                        yield batch
+                    batch = self._batches.popleft()
+                    self._unread -= len(batch)
+                    yield batch
+                self._check_complete()
                 await self._wait()
         finally:
             unsubscribe()
@@ -147,12 +160,28 @@ class _Subscription:
     async def _wait(self) -> None:
         """Wait for a batch, a reconnect or the end; poll when none comes for long."""
         self._changed.clear()
-        if self._must_subscribe or self._closed or self._batches:
+        if self._must_subscribe or self._closed or self._batches or self._overflowed:
             return
         with anyio.move_on_after(_SILENCE) as silence:
             await self._changed.wait()
         if silence.cancelled_caught:
-            self._batches.append(await self._poll_unless_paused())
+            self._add(await self._poll_unless_paused())
+
+    def _add(self, changes: list[FileChange]) -> None:
+        if self._unread + len(changes) > _MAX_UNREAD:
+            self._overflowed = True
+        elif changes:
+            self._batches.append(changes)
+            self._unread += len(changes)
+        self._changed.set()
+
+    def _check_complete(self) -> None:
+        # Dropping changes in silence would leave the caller with a wrong picture.
+        if self._overflowed:
+            raise AnswerTooLargeError(
+                f"more than {_MAX_UNREAD} changes of {self._poller.path} were not read in time",
+                hint="Watch again, and look through the directory",
+            )
 
     async def _poll_unless_paused(self) -> list[FileChange]:
         """Ask for changes: a subscription that the session lost gets no frame that says so."""
@@ -197,8 +226,7 @@ class _Subscription:
         path = data.get("path")
         matches = isinstance(path, str) and _strip_slash(path) == self._poller.path
         if matches and data.get("eventType") == "file_change":
-            self._batches.append(_parse_changes(data.get("events")))
-            self._changed.set()
+            self._add(_parse_changes(data.get("events")))
 
     def _on_reconnect(self) -> None:
         self._must_subscribe = True

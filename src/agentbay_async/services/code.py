@@ -9,6 +9,7 @@ import anyio
 
 from agentbay_async import _check
 from agentbay_async.errors import (
+    AnswerTooLargeError,
     CodeError,
     ConnectionLostError,
     InvalidArgumentError,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from agentbay_async.models.code import CodeOutput
 
 _DEFAULT_TIMEOUT = 60.0
+# Characters of output that one result can hold.
+_MAX_OUTPUT = 64 * 1024 * 1024
 # Extra seconds for the exchange. The session's own report of a timeout, which has the output, must
 # arrive before the connection times out.
 _ANSWER_GRACE = 15.0
@@ -162,10 +165,16 @@ class AsyncCode:
         limit: float,
         callbacks: Mapping[str, Callable[[Any], Awaitable[None] | None] | None],
     ) -> CodeResult:
-        outcome, failure = CodeOutcome(), None
+        outcome, failure, size = CodeOutcome(), None, 0
         request_id, events = await self._start(args, limit)
         async with aclosing(events):
             async for event in events:
+                size += _size_of(event)
+                if size > _MAX_OUTPUT:
+                    raise AnswerTooLargeError(
+                        f"run_code: the output has more than {_MAX_OUTPUT >> 20} MiB",
+                        hint="Use code.stream(), or let the code write a file",
+                    )
                 outcome, failure = _add_event(outcome, event), event.error or failure
                 callback = callbacks.get(event.kind)
                 awaitable = None if callback is None else callback(_callback_argument(event))
@@ -277,6 +286,12 @@ async def _iter_answer(answer: CodeAnswer) -> AsyncGenerator[CodeEvent, None]:
         yield CodeEvent("error", error=answer.failure)
     count, time = outcome.execution_count, outcome.execution_time
     yield CodeEvent("end", execution_count=count, execution_time=time)
+
+
+def _size_of(event: CodeEvent) -> int:
+    found = event.result
+    formats = () if found is None else (getattr(found, name) for name in found.formats())
+    return len(event.text) + sum(len(str(value)) for value in formats)
 
 
 def _callback_argument(event: CodeEvent) -> object:
