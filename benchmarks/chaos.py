@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from support.chaos.fork_server import ForkServer
@@ -19,7 +20,7 @@ from support.ledger import temporary_ledger
 from support.samples import table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from support.chaos.scenario import Tally
 
@@ -79,15 +80,27 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Log less: faults are injected on purpose."""
+    client, service = logging.getLogger("agentbay"), logging.getLogger("agentbay_local")
+    before = client.propagate, service.level
+    client.propagate = False
+    # Its own errors are still logged.
+    service.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        client.propagate = before[0]
+        service.setLevel(before[1])
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the scenarios, print the losses, and return the exit code."""
     options = _options(arguments)
-    logging.getLogger("agentbay").propagate = False
-    # Warnings of the service are about injected faults; its own errors are still logged.
-    logging.getLogger("agentbay_local").setLevel(logging.ERROR)
     names = options.scenario or list(SCENARIOS)
     tallies = {}
-    with temporary_ledger(), ForkServer() as fork_server:
+    with _quiet(), temporary_ledger(), ForkServer() as fork_server:
         for name in names:
             tallies[name] = run_scenario(
                 SCENARIOS[name],

@@ -12,9 +12,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+_VARIABLE = "AGENTBAY_LEDGER"
+
+
 @contextmanager
 def temporary_ledger() -> Iterator[None]:
     """Let this process and its children record sessions in a temporary file."""
+    before = os.environ.get(_VARIABLE)
     with TemporaryDirectory(prefix="agentbay-bench-") as home:
-        os.environ["AGENTBAY_LEDGER"] = str(Path(home) / "ledger.jsonl")
-        yield
+        os.environ[_VARIABLE] = str(Path(home) / "ledger.jsonl")
+        try:
+            yield
+        finally:
+            del os.environ[_VARIABLE]
+            if before is not None:
+                os.environ[_VARIABLE] = before

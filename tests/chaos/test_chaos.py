@@ -5,39 +5,17 @@ from __future__ import annotations
 import asyncio
 import importlib
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from agentbay_local.sandbox.base import Isolation
 from agentbay_local.sandbox.probe import probe
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-_BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 _SEED = 1
 _SIZE = 20
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
-
-
-@pytest.fixture(scope="module")
-def registry() -> Iterator[Any]:
-    """Give the scenarios, and unload the ``support`` package afterwards."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(_BENCHMARKS))
-        yield importlib.import_module("support.chaos.registry")
-        for name in [name for name in sys.modules if name.partition(".")[0] == "support"]:
-            del sys.modules[name]
-
-
-@pytest.fixture(scope="module")
-def fork_server(registry: Any) -> Iterator[Any]:
-    """Give what starts the child processes of scenarios."""
-    with importlib.import_module("support.chaos.fork_server").ForkServer() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
