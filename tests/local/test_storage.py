@@ -152,3 +152,14 @@ async def test_only_http_urls_are_accepted(api: Api, url: str) -> None:
     assert is_error
     assert "oss_download_annon: url must be" in text
     assert "secret" not in text
+
+
+async def test_a_fifo_is_not_uploaded(api: Api, object_store: ObjectStore) -> None:
+    """Opening it would wait for a writer until the time limit."""
+    session = await api.session()
+    await api.sh(session, "mkfifo /tmp/pipe")
+    is_error, text = await api.tool(
+        session, "oss_upload_annon", url=object_store.url("new"), path="/tmp/pipe"
+    )
+    assert is_error
+    assert "not a regular file" in text

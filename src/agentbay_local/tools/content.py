@@ -123,8 +123,8 @@ async def _read(
         size = min(length, size) if length else size
         if size > most:
             raise ToolError(
-                f"{path} is too large to read at once (more than {most} bytes); "
-                f"read it in pieces with offset and length"
+                f"{path} is too large to read at once (more than {most} bytes); read it in "
+                "pieces with offset and length, or edit it with a command"
             )
         if size <= _MAX_INLINE:
             return os.pread(file, size, offset)
