@@ -9,13 +9,16 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
+
+    from agentbay_local import ManualClock
 
 pytest_plugins = ["leftovers", "skip_list"]
 
@@ -86,6 +89,19 @@ class InstantClock:
 def clock() -> InstantClock:
     """Give a clock on which waiting takes no time."""
     return InstantClock()
+
+
+@pytest.fixture
+def asleep() -> Callable[[ManualClock, int], Awaitable[None]]:
+    """Return a function that waits until that many tasks sleep on a clock."""
+
+    async def wait(clock: ManualClock, number: int) -> None:
+        end = time.monotonic() + 30
+        while clock.sleeping < number:
+            assert time.monotonic() < end, f"{clock.sleeping} sleep, not {number}"
+            await asyncio.sleep(0.001)
+
+    return wait
 
 
 @pytest.fixture

@@ -128,25 +128,44 @@ def local_service(
 
 
 @pytest.fixture
-async def local_session(local_service: LocalService) -> AsyncIterator[AsyncSession]:
+async def local_bays(local_service: LocalService) -> AsyncIterator[Bays]:
+    """Return a function that makes clients of the local service; they are closed at the end."""
+    clients: list[AsyncAgentBay] = []
+
+    def make(**options: Any) -> AsyncAgentBay:
+        defaults = {"endpoint": local_service.endpoint, "clock": local_service.clock}
+        client = AsyncAgentBay(local_service.api_key, **{**defaults, **options})
+        client._api.transport = Relay(client._api.transport)
+        clients.append(client)
+        return client
+
+    yield make
+    for client in clients:
+        await client.aclose()
+
+
+@pytest.fixture
+def local_bay(local_bays: Bays) -> AsyncAgentBay:
+    """Return a client of the local service."""
+    return local_bays()
+
+
+@pytest.fixture
+def relay(local_bay: AsyncAgentBay) -> Relay:
+    """Return the transport between that client and the service."""
+    assert isinstance(local_bay._api.transport, Relay)
+    return local_bay._api.transport
+
+
+@pytest.fixture
+async def local_session(local_bay: AsyncAgentBay) -> AsyncSession:
     """Return a session of the local service without a direct address.
 
     So each call of a tool goes through the API, which accepts only 63 KiB of arguments.
     """
-    async with AsyncAgentBay(
-        local_service.api_key, endpoint=local_service.endpoint, clock=local_service.clock
-    ) as client:
-        client._api.transport = Relay(client._api.transport)
-        session = (await client.create()).session
-        client._api.access[session.session_id].link_url = ""
-        yield session
-
-
-@pytest.fixture
-def relay(local_session: AsyncSession) -> Relay:
-    """Return the transport between that session and the service."""
-    assert isinstance(local_session._api.transport, Relay)
-    return local_session._api.transport
+    session = (await local_bay.create()).session
+    local_bay._api.access[session.session_id].link_url = ""
+    return session
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from agentbay_async import Transport
 
     Interceptor = Callable[[HttpRequest], HttpRequest | HttpResponse]
+    Replacement = Callable[[HttpRequest, HttpResponse], HttpResponse]
     Handler = Callable[[HttpRequest], HttpResponse | Awaitable[HttpResponse]]
     BlobHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -46,22 +47,24 @@ class Recorder(MockTransport):
 
 
 class Relay(Recorder):
-    """Sends requests to a real service; a test may change them, or answer them itself.
+    """Sends requests to a real service; a test may change requests and responses.
 
     Attributes:
         intercept: Returns the request to send in place of the given one, or a response to it.
+        replace: Returns the response to a request in place of the one of the service.
     """
 
     def __init__(self, transport: Transport) -> None:
         super().__init__(self._relay)
         self.intercept: Interceptor = lambda request: request
+        self.replace: Replacement = lambda _request, response: response
         self._transport = transport
 
     async def _relay(self, request: HttpRequest) -> HttpResponse:
         outcome = self.intercept(request)
         if isinstance(outcome, HttpResponse):
             return outcome
-        return await self._transport.send(outcome)
+        return self.replace(request, await self._transport.send(outcome))
 
 
 class Script(Recorder):

@@ -6,49 +6,51 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agentbay_async import ConnectionLostError
+from agentbay_async import ConnectionLostError, ContextSync, CreateSessionParams
+from agentbay_local import Drop, FailTask
 
 if TYPE_CHECKING:
-    from tests.http.fake_service import FakeService
-    from tests.http.scripted import Script
-
     from agentbay_async import AsyncAgentBay
+    from agentbay_local import LocalService
 
 
-async def test_a_failed_delete_is_repeated(bay: AsyncAgentBay, service: FakeService) -> None:
+async def test_a_failed_delete_is_repeated(
+    local_bay: AsyncAgentBay, local_service: LocalService
+) -> None:
     """After the block nobody holds the session."""
-    async with bay.session():
-        service.trouble("DeleteSessionAsync", *["unread"] * 9)
-    assert service.sessions == {}
+    async with local_bay.session():
+        local_service.faults.add(Drop(), "DeleteSessionAsync", times=9)
+    assert local_service.living() == {}
 
 
 async def test_a_failed_upload_is_logged_beside_the_error_of_the_block(
-    bay: AsyncAgentBay, service: FakeService, caplog: pytest.LogCaptureFixture
+    local_bay: AsyncAgentBay, local_service: LocalService, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The session stays so that its files can be saved, and the log names it."""
+    context = (await local_bay.context.get("notes", create=True)).context
+    files = CreateSessionParams(context_syncs=[ContextSync(context.id, "/a")])
 
     async def work() -> None:
-        async with bay.session(sync_context=True):
-            service.arrive = False
+        async with local_bay.session(files, sync_context=True):
+            local_service.faults.add(FailTask(), "upload")
             raise LookupError("of the block")
 
     with pytest.raises(LookupError, match="of the block"):
         await work()
-    assert list(service.sessions) == ["s-1"]
-    assert "s-1" in caplog.text
+    (session_id,) = local_service.living()
+    assert session_id in caplog.text
 
 
 async def test_a_delete_that_never_succeeds_is_reported(
-    bay: AsyncAgentBay, service: FakeService, scripted: Script
+    local_bay: AsyncAgentBay, local_service: LocalService
 ) -> None:
     """The wait is limited, and the error names the session."""
 
     async def work() -> None:
-        async with bay.session():
-            service.trouble("DeleteSessionAsync", *["unread"] * 99)
+        async with local_bay.session():
+            local_service.faults.add(Drop(), "DeleteSessionAsync")
 
     with pytest.raises(ConnectionLostError) as caught:
         await work()
-    assert caught.value.session_id == "s-1"
-    assert 8 < scripted.actions.count("DeleteSessionAsync") < 40
-    assert list(service.sessions) == ["s-1"]
+    assert list(local_service.living()) == [caught.value.session_id]
+    assert 8 < len(local_service.journal.find("DeleteSessionAsync")) < 40

@@ -16,78 +16,63 @@ from agentbay_async import (
     LifecyclePolicy,
     SessionNotFoundError,
 )
+from agentbay_local import ManualClock
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from tests.conftest import InstantClock
     from tests.http.conftest import Bays
-    from tests.http.fake_service import FakeService
     from tests.http.scripted import Script
 
     from agentbay_async import AsyncSession
+
+    Advance = Callable[[float], Awaitable[None]]
 
 _GONE = "InvalidMcpSession.NotFound"
 _HOUR = CreateSessionParams(lifecycle_policy=LifecyclePolicy(10, 60))
 
 
-class SteppedClock:
-    """A clock that only advances when the test moves it."""
-
-    def __init__(self) -> None:
-        self.now = 1_700_000_000.0
-        self._sleepers: list[tuple[float, asyncio.Event]] = []
-
-    def time(self) -> float:
-        """Return the seconds since 1970."""
-        return self.now
-
-    def monotonic(self) -> float:
-        """Return seconds that never go backwards."""
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait until the clock has advanced that far."""
-        if seconds <= 0:
-            return
-        due = asyncio.Event()
-        self._sleepers.append((self.now + seconds, due))
-        await due.wait()
-
-    async def advance(self, seconds: float) -> None:
-        """Advance, and wake the sleepers in order, each at its time."""
-        end = self.now + seconds
-        while True:
-            await _turns()
-            self._sleepers.sort(key=lambda sleeper: sleeper[0])
-            if not self._sleepers or self._sleepers[0][0] > end:
-                break
-            self.now, due = self._sleepers.pop(0)
-            due.set()
-        self.now = end
-
-
-async def _turns() -> None:
-    for _ in range(5):
-        await asyncio.sleep(0.001)
-
-
 @pytest.fixture
-def stepped() -> SteppedClock:
+def manual() -> ManualClock:
     """Return a clock that only advances when the test moves it."""
-    return SteppedClock()
+    return ManualClock()
 
 
 @pytest.fixture
-async def kept(bays: Bays, service: FakeService, stepped: SteppedClock) -> AsyncSession:
+async def kept(bays: Bays, scripted: Script, manual: ManualClock) -> AsyncSession:
     """Return a session with a lifetime of an hour."""
-    return (await bays(clock=stepped).create(_HOUR)).session
+    scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
+    session = (await bays(clock=manual).create(_HOUR)).session
+    scripted.clear()
+    scripted.ok("RefreshSessionIdleTime")
+    return session
 
 
-async def test_remaining_time_counts_down(kept: AsyncSession, stepped: SteppedClock) -> None:
+@pytest.fixture
+def advance(manual: ManualClock, asleep: Callable[[ManualClock, int], Awaitable[None]]) -> Advance:
+    """Return a function that advances the clock once the keep-alive sleeps on it."""
+
+    async def advance_by(seconds: float) -> None:
+        await asleep(manual, 1)
+        await manual.aadvance(seconds)
+
+    return advance_by
+
+
+def _expire(scripted: Script) -> None:
+    """Let the service have no such session any more."""
+    scripted.clear()
+    scripted.fail("RefreshSessionIdleTime", _GONE)
+    scripted.fail("GetSessionDetail", _GONE)
+
+
+async def test_remaining_time_counts_down(kept: AsyncSession, manual: ManualClock) -> None:
     """It never becomes negative."""
     assert kept.remaining == timedelta(hours=1)
-    await stepped.advance(600)
+    await manual.aadvance(600)
     assert kept.remaining == timedelta(minutes=50)
-    await stepped.advance(7200)
+    await manual.aadvance(7200)
     assert kept.remaining == timedelta(0)
 
 
@@ -99,28 +84,30 @@ async def test_remaining_time_counts_down(kept: AsyncSession, stepped: SteppedCl
     ],
 )
 async def test_remaining_time_is_none_without_a_limit(
-    bay: AsyncAgentBay, service: FakeService, params: CreateSessionParams
+    bay: AsyncAgentBay, scripted: Script, params: CreateSessionParams
 ) -> None:
     """Also for a session that was only looked up."""
+    for action in ("CreateMcpSession", "GetSession"):
+        scripted.ok(action, {"SessionId": "s-1", "Status": "RUNNING"})
     session = (await bay.create(params)).session
     assert session.remaining is None
     assert (await bay.get(session.session_id)).session.remaining is None
 
 
 async def test_a_session_is_kept_alive_while_a_block_runs(
-    kept: AsyncSession, stepped: SteppedClock, scripted: Script
+    kept: AsyncSession, manual: ManualClock, advance: Advance, scripted: Script
 ) -> None:
     """Every minute, and not after the block."""
     async with kept.keep_alive_while(every=timedelta(minutes=1)):
-        await stepped.advance(150)
+        await advance(150)
         assert scripted.actions.count("RefreshSessionIdleTime") == 2
-    await stepped.advance(150)
+    await manual.aadvance(150)
     assert scripted.actions.count("RefreshSessionIdleTime") == 2
 
 
 async def test_a_failed_keep_alive_does_not_stop_the_others(
     kept: AsyncSession,
-    stepped: SteppedClock,
+    advance: Advance,
     scripted: Script,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -129,20 +116,20 @@ async def test_a_failed_keep_alive_does_not_stop_the_others(
     scripted.fail("RefreshSessionIdleTime", "Some.Code")
     scripted.ok("RefreshSessionIdleTime")
     async with kept.keep_alive_while(every=60):
-        await stepped.advance(125)
+        await advance(125)
     assert scripted.actions.count("RefreshSessionIdleTime") == 2
     assert "could not be kept alive" in caplog.text
 
 
 async def test_an_expired_session_raises_at_the_end_of_the_block(
-    kept: AsyncSession, stepped: SteppedClock, service: FakeService, scripted: Script
+    kept: AsyncSession, advance: Advance, scripted: Script
 ) -> None:
     """The caller must not believe that the session was alive."""
 
     async def work() -> None:
         async with kept.keep_alive_while(every=60):
-            service.sessions.clear()
-            await stepped.advance(300)
+            _expire(scripted)
+            await advance(300)
 
     with pytest.raises(SessionNotFoundError):
         await work()
@@ -150,21 +137,21 @@ async def test_an_expired_session_raises_at_the_end_of_the_block(
 
 
 async def test_an_error_of_the_block_is_raised_unchanged(
-    kept: AsyncSession, stepped: SteppedClock, service: FakeService
+    kept: AsyncSession, advance: Advance, scripted: Script
 ) -> None:
     """Not in a group with others."""
 
     async def work() -> None:
         async with kept.keep_alive_while(every=60):
-            service.sessions.clear()
-            await stepped.advance(300)
+            _expire(scripted)
+            await advance(300)
             raise LookupError("of the block")
 
     with pytest.raises(LookupError, match="of the block"):
         await work()
 
 
-async def test_a_cancelled_block_ends_at_once(kept: AsyncSession, stepped: SteppedClock) -> None:
+async def test_a_cancelled_block_ends_at_once(kept: AsyncSession, advance: Advance) -> None:
     """The keep-alive task ends with it."""
 
     async def work() -> None:
@@ -172,25 +159,25 @@ async def test_a_cancelled_block_ends_at_once(kept: AsyncSession, stepped: Stepp
             await asyncio.Event().wait()
 
     task = asyncio.create_task(work())
-    await stepped.advance(90)
+    await advance(90)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
 
 
-async def test_the_warning_comes_once(kept: AsyncSession, stepped: SteppedClock) -> None:
+async def test_the_warning_comes_once(kept: AsyncSession, advance: Advance) -> None:
     """Early enough to save files."""
     warned: list[timedelta] = []
     async with kept.keep_alive_while(every=600, warn=warned.append, warn_before=300):
-        await stepped.advance(3299)
+        await advance(3299)
         assert warned == []
-        await stepped.advance(1)
+        await advance(1)
         assert warned == [timedelta(minutes=5)]
-        await stepped.advance(900)
+        await advance(900)
     assert len(warned) == 1
 
 
-async def test_a_warning_callback_may_be_async(kept: AsyncSession, stepped: SteppedClock) -> None:
+async def test_a_warning_callback_may_be_async(kept: AsyncSession, manual: ManualClock) -> None:
     """The coroutine is awaited."""
     done = asyncio.Event()
 
@@ -202,7 +189,7 @@ async def test_a_warning_callback_may_be_async(kept: AsyncSession, stepped: Step
         await asyncio.wait_for(done.wait(), 10)
 
 
-async def test_a_failed_warning_callback_raises(kept: AsyncSession, stepped: SteppedClock) -> None:
+async def test_a_failed_warning_callback_raises(kept: AsyncSession, manual: ManualClock) -> None:
     """At the end of the block."""
 
     def fail(_: timedelta) -> None:
@@ -210,7 +197,7 @@ async def test_a_failed_warning_callback_raises(kept: AsyncSession, stepped: Ste
 
     async def work() -> None:
         async with kept.keep_alive_while(warn=fail, warn_before=7200):
-            await stepped.advance(1)
+            await manual.aadvance(1)
 
     with pytest.raises(LookupError, match="of the warning"):
         await work()

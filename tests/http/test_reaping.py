@@ -19,14 +19,15 @@ from agentbay_async import (
 )
 from agentbay_async._lifecycle.ledger import append, read
 from agentbay_async._lifecycle.processes import Process, this_process
+from agentbay_async._protocol import schema
+from agentbay_local import Drop, Fail
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.conftest import InstantClock
     from tests.http.conftest import Bays
-    from tests.http.fake_service import FakeService
-    from tests.http.scripted import Script
+
+    from agentbay_local import LocalService
 
 _HOUR = 3600.0
 
@@ -40,9 +41,28 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def bay(path: Path, bays: Bays) -> AsyncAgentBay:
+def bay(path: Path, local_bays: Bays) -> AsyncAgentBay:
     """Return a client that writes into that ledger."""
-    return bays()
+    return local_bays()
+
+
+async def _create(bay: AsyncAgentBay) -> str:
+    """Create a session and return its id."""
+    return (await bay.create()).session.session_id
+
+
+async def _relabel(
+    bay: AsyncAgentBay, service: LocalService, session_id: str, **changes: str
+) -> None:
+    """Change reserved labels of a session, which no client does."""
+    reserved = {f"agentbay-{name}": value for name, value in changes.items()}
+    labels = {**service.living()[session_id], **reserved}
+    await bay._api.call(schema.SetLabel(session_id=session_id, labels=labels))
+
+
+def _open(path: Path, service: LocalService) -> list[str]:
+    """Return the ids of the sessions that are open in the ledger."""
+    return [entry.session_id for entry in read(path, service.clock.time()).open]
 
 
 def _ended() -> Process:
@@ -73,52 +93,51 @@ def _rewrite(path: Path, text: str) -> None:
 
 
 async def test_sessions_of_a_dead_process_are_deleted(
-    bay: AsyncAgentBay, service: FakeService, path: Path, clock: InstantClock
+    bay: AsyncAgentBay, local_service: LocalService, path: Path
 ) -> None:
     """Those of this process stay, and so do those of other owners."""
-    await bay.create()
+    orphan = await _create(bay)
     _rewrite_as_dead_process(path)
-    living = (await bay.create()).session
+    alive = await _create(bay)
     result = await bay.reap()
-    assert (result.deleted, result.kept) == (("s-1",), (living.session_id,))
-    assert list(service.sessions) == [living.session_id]
-    assert [entry.session_id for entry in read(path, clock.now).open] == [living.session_id]
+    assert (result.deleted, result.kept) == ((orphan,), (alive,))
+    assert list(local_service.living()) == [alive]
+    assert _open(path, local_service) == [alive]
 
 
 async def test_a_session_missing_in_the_ledger_is_found_by_its_labels(
-    bay: AsyncAgentBay, service: FakeService, path: Path
+    bay: AsyncAgentBay, local_service: LocalService, path: Path
 ) -> None:
     """Its process was killed between the create and the ledger line."""
-    await bay.create()
-    _rewrite_as_dead_process(path)
+    session_id = await _create(bay)
     _rewrite(path, "")
     append(path, _began(_ended()))
-    service.sessions["s-1"].labels["agentbay-run"] = "the-dead-run"
-    assert (await bay.reap()).deleted == ("s-1",)
+    await _relabel(bay, local_service, session_id, run="the-dead-run")
+    assert (await bay.reap()).deleted == (session_id,)
 
 
 async def test_sessions_of_others_are_never_touched(
-    bay: AsyncAgentBay, bays: Bays, service: FakeService, path: Path
+    bay: AsyncAgentBay, local_bays: Bays, local_service: LocalService, path: Path
 ) -> None:
     """However old they are, and however dead their process."""
-    await bays(cfg=Config(owner="somebody-else")).create()
+    session_id = await _create(local_bays(cfg=Config(owner="somebody-else")))
     _rewrite_as_dead_process(path)
-    service.sessions["s-1"].labels["agentbay-since"] = "1"
+    await _relabel(bay, local_service, session_id, since="1")
     for older_than in (None, 1):
         assert (await bay.reap(older_than=older_than)).deleted == ()
-    assert (await bay.reap("somebody-else")).deleted == ("s-1",)
+    assert (await bay.reap("somebody-else")).deleted == (session_id,)
 
 
 async def test_another_service_is_never_used(
-    bay: AsyncAgentBay, service: FakeService, path: Path
+    bay: AsyncAgentBay, local_service: LocalService, path: Path
 ) -> None:
     """An id of one service may be a live session of another."""
-    await bay.create()
+    session_id = await _create(bay)
     _rewrite_as_dead_process(path)
-    _rewrite(path, _text(path).replace("https://", "http://"))
-    service.sessions["s-1"].labels.clear()
+    _rewrite(path, _text(path).replace("http://", "https://"))
+    await bay._api.call(schema.SetLabel(session_id=session_id, labels={}))
     assert (await bay.reap()).deleted == ()
-    assert list(service.sessions) == ["s-1"]
+    assert list(local_service.living()) == [session_id]
 
 
 @pytest.mark.parametrize(
@@ -133,134 +152,132 @@ async def test_another_service_is_never_used(
 )
 async def test_sessions_of_an_invisible_process_expire_by_age(
     bay: AsyncAgentBay,
-    service: FakeService,
-    clock: InstantClock,
+    local_service: LocalService,
+    path: Path,
     age: float | None,
     older_than: Any,
     goes: bool,
 ) -> None:
     """It may be alive on another host."""
-    await bay.create()
-    session = service.sessions["s-1"]
-    session.labels["agentbay-run"] = "elsewhere"
-    session.labels["agentbay-since"] = "" if age is None else str(int(clock.now - age))
-    service.sessions["s-2"] = service.sessions.pop("s-1")
-    assert ("s-2" in (await bay.reap(older_than=older_than)).deleted) == goes
+    session_id = await _create(bay)
+    since = "unknown" if age is None else str(int(local_service.clock.time() - age))
+    await _relabel(bay, local_service, session_id, run="elsewhere", since=since)
+    _rewrite(path, "")
+    assert (session_id in (await bay.reap(older_than=older_than)).deleted) == goes
+    assert (session_id in local_service.living()) != goes
 
 
 async def test_a_session_that_ends_meanwhile_is_skipped(
-    bay: AsyncAgentBay, service: FakeService
+    bay: AsyncAgentBay, local_service: LocalService, path: Path
 ) -> None:
     """It was listed, and is gone when its labels are read."""
-    await bay.create()
-    service.sessions["s-2"] = service.sessions.pop("s-1")
-    service.trouble("GetLabel", "gone")
+    session_id = await _create(bay)
+    _rewrite(path, "")
+    local_service.faults.add(Fail("InvalidMcpSession.NotFound", 400), "GetLabel", nth=1)
     result = await bay.reap()
-    assert "s-2" not in (*result.deleted, *result.kept)
+    assert session_id not in (*result.deleted, *result.kept)
+    assert local_service.journal.find("GetLabel", fault="fail")
 
 
 async def test_a_live_process_keeps_its_sessions(
-    bay: AsyncAgentBay, service: FakeService, clock: InstantClock
+    bay: AsyncAgentBay, local_service: LocalService
 ) -> None:
     """Age matters only for invisible processes."""
-    await bay.create()
-    clock.now += 2 * _HOUR
-    assert (await bay.reap(older_than=_HOUR)).kept == ("s-1",)
+    session_id = await _create(bay)
+    await local_service.clock.sleep(2 * _HOUR)
+    assert (await bay.reap(older_than=_HOUR)).kept == (session_id,)
 
 
 async def test_a_dry_run_deletes_nothing(
-    bay: AsyncAgentBay, service: FakeService, path: Path
+    bay: AsyncAgentBay, local_service: LocalService, path: Path
 ) -> None:
     """The report is the same, and the ledger is unchanged."""
-    await bay.create()
+    session_id = await _create(bay)
     _rewrite_as_dead_process(path)
     before = _text(path)
-    assert (await bay.reap(dry_run=True)).deleted == ("s-1",)
-    assert list(service.sessions) == ["s-1"]
+    assert (await bay.reap(dry_run=True)).deleted == (session_id,)
+    assert list(local_service.living()) == [session_id]
     assert _text(path) == before
 
 
 async def test_failed_deletes_are_reported(
-    bay: AsyncAgentBay, service: FakeService, path: Path
+    bay: AsyncAgentBay, local_service: LocalService, path: Path
 ) -> None:
     """The others are deleted nevertheless."""
-    for _ in range(2):
-        await bay.create()
+    first, second = await _create(bay), await _create(bay)
     _rewrite_as_dead_process(path)
-    service.trouble("DeleteSessionAsync", *["unread"] * 4)
+    local_service.faults.add(Drop(), "DeleteSessionAsync", where={"SessionId": first})
     result = await bay.reap()
     assert result.success
-    assert list(result.failed_to_delete) == ["s-1"]
-    assert result.deleted == ("s-2",)
+    assert list(result.failed_to_delete) == [first]
+    assert result.deleted == (second,)
 
 
 async def test_an_adopted_session_belongs_to_the_new_process(
-    bay: AsyncAgentBay, service: FakeService, path: Path
+    bay: AsyncAgentBay, local_service: LocalService, path: Path
 ) -> None:
     """A reaper does not delete it."""
     params = CreateSessionParams(labels={"a": "b"}, idempotency_key="job-7")
-    await bay.create(params)
+    session_id = (await bay.create(params)).session.session_id
     _rewrite_as_dead_process(path)
-    service.sessions["s-1"].labels["agentbay-run"] = "the-dead-run"
+    await _relabel(bay, local_service, session_id, run="the-dead-run")
     await bay.create(params)
-    assert (await bay.reap()).kept == ("s-1",)
+    assert (await bay.reap()).kept == (session_id,)
     _rewrite(path, "")
     append(path, _began(_ended()))
-    assert (await bay.reap()).kept == ("s-1",)
-    assert service.sessions["s-1"].labels["a"] == "b"
+    assert (await bay.reap()).kept == (session_id,)
+    assert local_service.living()[session_id]["a"] == "b"
 
 
 async def test_without_a_ledger_nothing_is_written(
-    bays: Bays, service: FakeService, path: Path, monkeypatch: pytest.MonkeyPatch
+    local_bays: Bays, local_service: LocalService, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the settings of the client or of the environment."""
-    await bays(cfg=Config(ledger=False)).create()
+    await local_bays(cfg=Config(ledger=False)).create()
     monkeypatch.setenv("AGENTBAY_LEDGER", "off")
-    bay = bays()
+    bay = local_bays()
     await bay.create()
     assert (await bay.reap()).deleted == ()
     assert _text(path) == ""
-    await bays(cfg=Config(ledger=False, reserved_labels=False)).reap()
-    assert len(service.sessions) == 2
+    await local_bays(cfg=Config(ledger=False, reserved_labels=False)).reap()
+    assert len(local_service.living()) == 2
 
 
 async def test_a_deleted_session_is_closed_in_the_ledger(
-    bay: AsyncAgentBay, service: FakeService, path: Path, clock: InstantClock
+    bay: AsyncAgentBay, local_service: LocalService, path: Path
 ) -> None:
     """By any client."""
-    session = (await bay.create()).session
-    assert len(read(path, clock.now).open) == 1
-    assert (await bay.delete(session.session_id)).success
-    assert read(path, clock.now).open == []
+    session_id = await _create(bay)
+    assert _open(path, local_service) == [session_id]
+    assert (await bay.delete(session_id)).success
+    assert _open(path, local_service) == []
 
 
 async def test_a_failed_clean_up_is_in_the_ledger(
-    bay: AsyncAgentBay,
-    service: FakeService,
-    path: Path,
-    clock: InstantClock,
-    caplog: pytest.LogCaptureFixture,
+    bay: AsyncAgentBay, local_service: LocalService, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A warning has the session and the remedy."""
 
     async def work() -> None:
         async with bay.session():
-            service.trouble("DeleteSessionAsync", *["unread"] * 99)
+            local_service.faults.add(Drop(), "DeleteSessionAsync")
             raise LookupError
 
     with pytest.raises(LookupError):
         await work()
-    assert [entry.session_id for entry in read(path, clock.now).open] == ["s-1"]
-    assert "s-1" in caplog.text
+    (session_id,) = local_service.living()
+    assert _open(path, local_service) == [session_id]
+    assert session_id in caplog.text
     assert "agentbay reap" in caplog.text
 
 
 async def test_the_ledger_holds_no_key(
-    bay: AsyncAgentBay, service: FakeService, path: Path, api_key: str
+    bay: AsyncAgentBay, local_service: LocalService, path: Path
 ) -> None:
     """Other users may read the file."""
-    await bay.create()
-    assert api_key not in _text(path)
+    session_id = await _create(bay)
+    assert session_id in _text(path)
+    assert local_service.api_key not in _text(path)
 
 
 @pytest.mark.parametrize(
@@ -274,9 +291,9 @@ async def test_the_ledger_holds_no_key(
     ],
 )
 async def test_invalid_arguments_are_rejected(
-    bay: AsyncAgentBay, scripted: Script, options: dict[str, Any], kind: type[Exception]
+    bay: AsyncAgentBay, local_service: LocalService, options: dict[str, Any], kind: type[Exception]
 ) -> None:
     """Nothing is sent."""
     with pytest.raises(kind, match=next(iter(options))):
         await bay.reap(**options)
-    assert scripted.requests == []
+    assert local_service.journal.find() == []

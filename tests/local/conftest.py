@@ -191,16 +191,3 @@ async def timed(clock: ManualClock) -> AsyncIterator[Api]:
     """Return a service whose clock the test moves."""
     async with LocalService(clock=clock) as running, aiohttp.ClientSession() as http:
         yield Api(http, running)
-
-
-@pytest.fixture
-def asleep() -> Callable[[ManualClock, int], Awaitable[None]]:
-    """Return a function that waits until that many tasks sleep on a clock."""
-
-    async def wait(clock: ManualClock, number: int) -> None:
-        end = time.monotonic() + DEADLINE
-        while clock.sleeping < number:
-            assert time.monotonic() < end, f"{clock.sleeping} sleep, not {number}"
-            await asyncio.sleep(0.001)
-
-    return wait
