@@ -59,9 +59,15 @@ def read_answer(
         APIError: The service answered with an error.
         BadAnswerError: The answer is not of the protocol.
     """
-    document = _parse(request, status, headers, body, now)
-    code = _text(document, "Code")
-    if status >= 400 or not _is_success(document.get("Success"), code):
+    try:
+        document = codec.read_json(body)
+    except (ValueError, RecursionError) as error:
+        failure = _unreadable(request, status, headers, now, "is not JSON")
+        raise failure from (None if status >= 400 else error)
+    if not isinstance(document, dict):
+        raise _unreadable(request, status, headers, now, "is not a JSON object")
+    success = document.get("Success")
+    if status >= 400 or (success is not True and not _is_success(success, document)):
         raise _error_of(request, document, status, headers, now)
     data = document.get("Data")
     try:
@@ -77,27 +83,20 @@ def read_answer(
         raise _bad_answer(request, status, f"has a Data that cannot be read ({error})") from error
 
 
-def _is_success(flag: object, code: str) -> bool:
+def _is_success(flag: object, document: dict[str, Any]) -> bool:
     if flag is None:
-        return code.lower() in _GOOD_CODES
-    return flag is True or (isinstance(flag, str) and flag.lower() == "true")
+        return _text(document, "Code").lower() in _GOOD_CODES
+    return isinstance(flag, str) and flag.lower() == "true"
 
 
-def _parse(
-    request: Request[Any], status: int, headers: Mapping[str, str], body: bytes, now: float
-) -> dict[str, Any]:
-    try:
-        document = codec.read_json(body)
-    except (ValueError, RecursionError) as error:
-        if status >= 400:
-            # A proxy or load balancer answers in HTML: only its status says anything.
-            raise _error_of(request, {}, status, headers, now) from None
-        raise _bad_answer(request, status, "is not JSON") from error
-    if isinstance(document, dict):
-        return document
+def _unreadable(
+    request: Request[Any], status: int, headers: Mapping[str, str], now: float, what: str
+) -> AgentBayError:
+    """Return the error for an answer without an envelope."""
     if status >= 400:
-        raise _error_of(request, {}, status, headers, now)
-    raise _bad_answer(request, status, "is not a JSON object")
+        # A proxy or load balancer answers in HTML: only its status says anything.
+        return _error_of(request, {}, status, headers, now)
+    return _bad_answer(request, status, what)
 
 
 def _error_of(
