@@ -102,5 +102,6 @@ def test_unfinished_files_of_clients_are_not_selected() -> None:
     matches = selected.matcher()
     assert not matches(".agentbay-0123456789abcdef.part")
     assert not matches("a/.agentbay-0123456789abcdef.part")
+    assert not matches("a/.agentbay-0123456789abcdef.part64")
     assert matches("a/agentbay-0.part")
     assert matches("a/.agentbay-0.parts")

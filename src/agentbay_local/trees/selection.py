@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Selection", "is_below"]
 
 # The names under which clients write files before they rename them.
-_CLIENT_PARTIAL = re.compile(r"(^|/)\.agentbay-[^/]*\.part($|/)")
+_CLIENT_PARTIAL = re.compile(r"(^|/)\.agentbay-[^/]*\.part(64)?($|/)")
 
 
 def is_below(path: str, top: str) -> bool:

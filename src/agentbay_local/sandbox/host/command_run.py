@@ -6,7 +6,6 @@ import array
 import asyncio
 import fcntl
 import os
-import signal
 import termios
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -113,9 +112,13 @@ class CommandRun:
         )
 
     def kill(self) -> None:
-        """Kill its process group; `wait` then returns the output until now."""
+        """Kill all that it started; `wait` then returns the output until now.
+
+        Its kernel session, not only its process group: timeout(1) and shells with job control put
+        their commands into groups of their own. A program that called setsid(1) is on its own.
+        """
         self._killed = True
-        self._channel.notify("kill", {"run": self._call.id, "signal": int(signal.SIGKILL)})
+        self._channel.notify("kill", {"run": self._call.id, "session": True})
 
     def close(self) -> None:
         """Kill the command if it still runs, and close its pipes. Repeatable."""
