@@ -12,6 +12,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agentbay_local.sandbox.host.credentials import acting_as
 from agentbay_local.sandbox.values import HOME, SandboxSpec
 
 if TYPE_CHECKING:
@@ -64,26 +65,24 @@ def prepare_root(spec: SandboxSpec) -> None:
     A session may have put anything at the paths where directories of the host are mounted. Only
     real directories and the right links are left there, or a link could lead bubblewrap outside.
     """
-    with _open_root(spec.root) as root:
-        os.fchmod(root, 0o700)
-        _set_owner(root, ".", spec.uid)
+    with _open_root(spec.root, spec.uid) as root:
         for name in (*MOUNT_POINTS, *system_directories()):
-            _make_directory(root, name, 0o755, spec.uid)
+            _make_directory(root, name, 0o755)
         for name, target in system_links():
-            _make_link(root, name, target, spec.uid)
+            _make_link(root, name, target)
         for name, mode in SESSION_DIRECTORIES.items():
-            _make_directory(root, name, mode, spec.uid)
+            _make_directory(root, name, mode)
     for path in spec.read_only:
         make_mount_point(spec, path)
 
 
 def make_mount_point(spec: SandboxSpec, path: str) -> None:
     """Make every part of a path a real directory, whatever the session has put there."""
-    with _open_root(spec.root) as root:
+    with _open_root(spec.root, spec.uid) as root:
         directory = os.dup(root)
         try:
             for name in path.strip("/").split("/"):
-                _make_directory(directory, name, 0o755, spec.uid)
+                _make_directory(directory, name, 0o755)
                 inner = os.open(name, ENTER, dir_fd=directory)
                 os.close(directory)
                 directory = inner
@@ -93,11 +92,9 @@ def make_mount_point(spec: SandboxSpec, path: str) -> None:
 
 def prepare_session_directories(spec: SandboxSpec, uid: int | None = None) -> None:
     """Create the session's own directories, owned by its user or by the service's."""
-    with _open_root(spec.root) as root:
-        os.fchmod(root, 0o700)
-        _set_owner(root, ".", uid)
+    with _open_root(spec.root, uid) as root:
         for name, mode in SESSION_DIRECTORIES.items():
-            _make_directory(root, name, mode, uid)
+            _make_directory(root, name, mode)
 
 
 def system_directories() -> tuple[str, ...]:
@@ -138,16 +135,21 @@ def etc_files(hostname: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _open_root(path: Path) -> Iterator[int]:
+def _open_root(path: Path, uid: int | None) -> Iterator[int]:
+    """Open a root, owned by the session's user, with whose rights the block runs."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     root = os.open(path, os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        yield root
+        os.fchmod(root, 0o700)
+        if uid is not None:
+            os.fchown(root, uid, uid)
+        with acting_as(uid):
+            yield root
     finally:
         os.close(root)
 
 
-def _make_directory(root: int, name: str, mode: int, uid: int | None) -> None:
+def _make_directory(root: int, name: str, mode: int) -> None:
     try:
         kind = os.stat(name, dir_fd=root, follow_symlinks=False).st_mode
     except FileNotFoundError:
@@ -159,13 +161,11 @@ def _make_directory(root: int, name: str, mode: int, uid: int | None) -> None:
         made = os.open(name, ENTER & ~os.O_PATH, dir_fd=root)
         try:
             os.fchmod(made, mode)
-            if uid is not None:
-                os.fchown(made, uid, uid)
         finally:
             os.close(made)
 
 
-def _make_link(root: int, name: str, target: str, uid: int | None) -> None:
+def _make_link(root: int, name: str, target: str) -> None:
     try:
         if os.readlink(name, dir_fd=root) == target:
             return
@@ -175,13 +175,7 @@ def _make_link(root: int, name: str, target: str, uid: int | None) -> None:
     except OSError:  # it is not a link
         _set_aside(root, name)
     os.symlink(target, name, dir_fd=root)
-    _set_owner(root, name, uid)
 
 
 def _set_aside(root: int, name: str) -> None:
     os.rename(name, f"{name}.{os.urandom(4).hex()}", src_dir_fd=root, dst_dir_fd=root)
-
-
-def _set_owner(root: int, name: str, uid: int | None) -> None:
-    if uid is not None:
-        os.chown(name, uid, uid, dir_fd=root, follow_symlinks=False)
