@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import array
 import asyncio
+import contextlib
 import errno
 import json
 import os
 import socket
+import struct
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,14 +28,19 @@ from agentbay_local.sandbox.errors import (
     SandboxTimeout,
 )
 from agentbay_local.sandbox.host import replies
-from agentbay_local.sandbox.host.agent_client import AgentClient, Reply
+from agentbay_local.sandbox.host.agent_client import (
+    ANSWER_LIMITS,
+    AgentClient,
+    AnswerLimit,
+    Reply,
+)
 from agentbay_local.sandbox.host.file_systems import kinds_of_session
 from agentbay_local.sandbox.inside import wire
 
 from .process_table import open_count, until_open_at_most
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
 SESSION_KINDS = kinds_of_session(SandboxSpec(Path(__file__).parent))
 JSON = st.recursive(
@@ -69,23 +76,39 @@ async def channel_pair() -> AsyncIterator[tuple[AgentClient, socket.socket]]:
         theirs.close()
 
 
-def send_packet(liar: socket.socket, message: object, fds: list[int] | None = None) -> None:
+def packet(
+    request: int,
+    body: object = b"",
+    *,
+    error: int = 0,
+    size: int | None = None,
+    count: int = 0,
+) -> bytes:
+    """Return a packet of the agent; `size` is that of the body unless it lies."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return wire.HEAD.pack(request, error, len(data) if size is None else size, count) + data
+
+
+def send_packet(liar: socket.socket, data: bytes, fds: Sequence[int] = ()) -> None:
     """Send any packet."""
-    data = message if isinstance(message, bytes) else json.dumps(message).encode()
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
     liar.sendmsg([data], rights)
 
 
-@given(packet=st.binary(min_size=1, max_size=200) | JSON.map(lambda one: json.dumps(one).encode()))
+@given(
+    sent=st.binary(min_size=1, max_size=200)
+    | JSON.map(lambda one: packet(1, one))
+    | st.binary(max_size=100).map(lambda path: packet(1, path, error=2))
+)
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_any_packet_ends_in_an_answer_or_a_sandbox_error(packet: bytes) -> None:
+def test_any_packet_ends_in_an_answer_or_a_sandbox_error(sent: bytes) -> None:
     """The caller gets an answer or a typed error, and never waits for ever."""
 
     async def scene() -> None:
         async with channel_pair() as (channel, liar):
             pending = asyncio.ensure_future(channel.request("stat", {}, within=0.2))
             await asyncio.sleep(0)
-            send_packet(liar, packet)
+            send_packet(liar, sent)
             try:
                 (await pending).close()
             except SandboxError:
@@ -100,13 +123,12 @@ def test_any_answer_is_a_value_or_malformed(fields: Any) -> None:
     """The decoders raise one error for any input."""
     for decode in (
         replies.parse_entry,
-        replies.parse_paths,
-        replies.parse_entries,
-        lambda given: Reply(given).integer("exit", 0, 255),
+        replies.parse_path,
+        replies.parse_mark,
+        lambda given: Reply(given if isinstance(given, dict) else {}).integer("exit", 0, 255),
     ):
-        given_fields = fields if decode is replies.parse_entry or isinstance(fields, dict) else {}
         try:
-            decode(given_fields)
+            decode(fields)
         except MalformedReply:
             continue
 
@@ -123,35 +145,124 @@ def test_entry_needs_every_field_with_its_type(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "packet",
+    "sent",
     [
-        b"not json",
-        b"[1]",
-        b"[" * 20_000,
-        b'{"id": "1"}',
-        b'{"id": true}',
-        b'{"id": 1e300}',
-        b'{"no": 1}',
-        b'{"id": 1, "errno": "x", "path": ""}',
-        b'{"id": 1, "errno": 2}',
-        b'{"large": 10}',
-        b"x" * 100_000,
+        b"short",
+        packet(1, b"not json"),
+        packet(1, [1]),
+        packet(1, b"[" * 20_000),
+        packet(1, {}, size=1),
+        packet(1, {}, size=2**32 - 1),
+        packet(1, {}, count=1),
+        packet(1, b"x" * (wire.LONGEST_PATH + 1), error=2),
+        packet(1, error=-2),
+        packet(1, error=2, count=1),
+        packet(1, b"x" * 100_000),
+        packet(2, {}),
+        packet(2**64 - 1, {}),
     ],
 )
-async def test_malformed_packet_closes_the_channel(packet: bytes) -> None:
+async def test_malformed_packet_closes_the_channel(sent: bytes) -> None:
     """The caller and the owner of the sandbox are notified at once."""
     async with channel_pair() as (channel, liar):
         broken = asyncio.Event()
         channel.on_disconnect = broken.set
         pending = asyncio.ensure_future(channel.request("stat", {}, within=30))
         await asyncio.sleep(0)
-        send_packet(liar, packet)
+        send_packet(liar, sent)
 
         with pytest.raises(SandboxGone):
-            await asyncio.wait_for(pending, 5)
+            await asyncio.wait_for(pending, 30)
         assert broken.is_set()
         with pytest.raises(SandboxGone):
             channel.begin("stat", {})
+
+
+@pytest.mark.parametrize("operation", ["stat", "run", "open", "move", "list", "survey"])
+async def test_answer_of_an_operation_has_a_limit(operation: str) -> None:
+    """More ends the conversation before it is parsed."""
+    size = ANSWER_LIMITS.get(operation, AnswerLimit()).size + 1
+    async with channel_pair() as (channel, liar):
+        pending = asyncio.ensure_future(channel.request(operation, {}, within=30))
+        await asyncio.sleep(0)
+        send_packet(liar, packet(1, b"[" * min(size, wire.PACKET), size=size))
+
+        with pytest.raises(SandboxGone, match="more than"):
+            await pending
+
+
+async def test_answer_to_no_request_ends_the_conversation() -> None:
+    """Whoever sends it has taken the socket of the agent; the packet is not parsed."""
+    async with channel_pair() as (channel, liar):
+        before = open_count()
+        pending = asyncio.ensure_future(channel.request("stat", {}, within=30))
+        await asyncio.sleep(0)
+        send_packet(liar, packet(999, b"{" * 10_000), [liar.fileno(), liar.fileno()])
+
+        with pytest.raises(SandboxGone, match="nobody has made"):
+            await pending
+        await until_open_at_most(before - 1)  # the channel's own socket
+
+
+async def test_request_is_answered_once() -> None:
+    """Small valid answers would keep the service busy otherwise."""
+    async with channel_pair() as (channel, liar):
+        pending = asyncio.ensure_future(channel.request("stat", {}, within=30))
+        await asyncio.sleep(0)
+        send_packet(liar, packet(1, {"n": 1}))
+        assert (await pending).fields["n"] == 1
+
+        other = asyncio.ensure_future(channel.request("stat", {}, within=30))
+        await asyncio.sleep(0)
+        send_packet(liar, packet(1, {"n": 2}), [liar.fileno()])
+        with pytest.raises(SandboxGone):
+            await other
+
+
+async def test_agent_reports_its_start_once() -> None:
+    """A second report is an answer to nothing."""
+    async with channel_pair() as (channel, liar):
+        send_packet(liar, packet(0, {"pid": 1}))
+        assert (await channel.ready).fields == {"pid": 1}
+        pending = asyncio.ensure_future(channel.request("stat", {}, within=30))
+        send_packet(liar, packet(0, {"pid": 1}))
+
+        with pytest.raises(SandboxGone):
+            await pending
+
+
+async def test_answer_to_an_abandoned_request_is_dropped() -> None:
+    """The honest agent does not know that nobody waits any more; its descriptors are closed."""
+    async with channel_pair() as (channel, liar):
+        before = open_count()
+        with pytest.raises(SandboxTimeout):
+            await channel.request("open", {}, within=0.01)
+        send_packet(liar, packet(1, {}), [liar.fileno()])
+        pending = asyncio.ensure_future(channel.request("stat", {}, within=30))
+        await asyncio.sleep(0)
+        send_packet(liar, packet(2, {"n": 1}))
+
+        assert (await pending).fields == {"n": 1}
+        await until_open_at_most(before)
+
+
+async def test_descriptor_that_lingers_is_closed_at_once() -> None:
+    """A session could make `close` wait for data that nobody reads."""
+    async with channel_pair() as (channel, liar):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            connected = socket.create_connection(server.getsockname())
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 60))
+            connected.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while connected.send(bytes(1 << 20)):
+                    pass
+            pending = asyncio.ensure_future(channel.request("stat", {}, within=60))
+            await asyncio.sleep(0)
+            send_packet(liar, packet(999), [connected.fileno()])
+            os.close(connected.detach())  # the copy in the packet is the last one now
+
+            with pytest.raises(SandboxGone):
+                await asyncio.wait_for(pending, 30)
 
 
 async def test_silent_agent_runs_into_the_deadline() -> None:
@@ -168,8 +279,8 @@ async def test_reply_can_be_abandoned_twice() -> None:
         early, late, last = (channel.begin("open", {}) for _ in range(3))
         early.close()
         early.close()
-        send_packet(liar, {"id": late.id}, [liar.fileno()])
-        send_packet(liar, {"id": last.id})
+        send_packet(liar, packet(late.id, {}), [liar.fileno()])
+        send_packet(liar, packet(last.id, {}))
         await last.wait(30)
         late.close()
         late.close()
@@ -186,55 +297,82 @@ async def test_full_socket_does_not_block() -> None:
     assert {SandboxTimeout} == {type(one) for one in results}
 
 
-async def test_unexpected_answers_are_dropped_with_their_descriptors() -> None:
-    """Second greetings, unknown ids and repeated answers leave nothing behind."""
-    async with channel_pair() as (channel, liar):
-        before = open_count()
-        send_packet(liar, {"ready": True}, [liar.fileno()])
-        for _ in range(20):
-            send_packet(liar, {"id": 999}, [liar.fileno(), liar.fileno()])
-        pending = asyncio.ensure_future(channel.request("stat", {}, within=30))
-        await asyncio.sleep(0)
-        send_packet(liar, {"id": 1, "n": 1})
-        send_packet(liar, {"id": 1, "n": 2}, [liar.fileno()])
-
-        assert (await pending).fields["n"] == 1
-        await asyncio.sleep(0)
-        await until_open_at_most(before)
-
-
-async def test_too_many_descriptors_close_the_channel() -> None:
+@pytest.mark.parametrize("number", [2, 50])
+async def test_too_many_descriptors_close_the_channel(number: int) -> None:
     """They are closed; no answer needs more than a few."""
     async with channel_pair() as (channel, liar):
         before = open_count()
         pending = asyncio.ensure_future(channel.request("open", {}, within=30))
         await asyncio.sleep(0)
-        send_packet(liar, {"id": 1}, [liar.fileno()] * 50)
+        send_packet(liar, packet(1, {}), [liar.fileno()] * number)
 
         with pytest.raises(SandboxGone):
             await pending
         await until_open_at_most(before - 1)  # the channel's own socket
 
 
-@pytest.mark.parametrize("kind", ["pipe", "directory", "short", "long", "negative", "not-json"])
-async def test_payload_of_the_wrong_kind_or_size_is_rejected(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["pipe", "directory", "short", "long", "none"])
+async def test_records_of_the_wrong_kind_or_size_are_rejected(kind: str) -> None:
     """A pipe would block, a directory cannot be read, a wrong size would be read past."""
     read, write = os.pipe()
-    file = os.memfd_create("payload")
-    os.write(file, b'{"id": 1}' if kind != "not-json" else b"{{{{{{{{{")
+    file = records(b'"a"\n' * 9)
     place = os.open("/", os.O_RDONLY)
-    sizes = {"short": 5, "long": 2**40, "negative": -1, "directory": os.fstat(place).st_size}
-    sent = {"pipe": read, "directory": place}.get(kind, file)
+    sizes = {"short": 5, "long": 2**20, "directory": os.fstat(place).st_size}
+    sent: list[int] = {"pipe": [read], "directory": [place], "none": []}.get(kind, [file])
     try:
         async with channel_pair() as (channel, liar):
-            pending = asyncio.ensure_future(channel.request("list", {}, within=30))
+            pending = asyncio.ensure_future(channel.request("search", {}, within=30))
             await asyncio.sleep(0)
-            send_packet(liar, {"large": sizes.get(kind, 9)}, [sent])
-            with pytest.raises(SandboxGone, match="agent"):
+            send_packet(liar, packet(1, size=sizes.get(kind, 36), count=9), sent)
+            with pytest.raises(SandboxGone, match="wrong kind or size"):
                 await pending
     finally:
         for fd in (read, write, file, place):
             os.close(fd)
+
+
+def records(content: bytes) -> int:
+    """Return a memory file."""
+    file = os.memfd_create("records")
+    os.write(file, content)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("content", "count"),
+    [
+        (b'"a"\n', 2),
+        (b'"a"\n' * 3, 2),
+        (b'"a"', 1),
+        (b"{}\n", 1),
+        (b"{{\n", 1),
+        (b"[" * 20_000 + b"\n", 1),
+        (b'"' + b"x" * 200_000 + b'"\n', 1),
+    ],
+)
+async def test_invalid_records_are_malformed(content: bytes, count: int) -> None:
+    """Too few, too many, the wrong kind, too long, nested too deeply."""
+    reply = Reply({}, (records(content),), len(content), count)
+    try:
+        with pytest.raises(MalformedReply):
+            await replies.read_records(reply, replies.parse_path)
+    finally:
+        reply.close()
+
+
+async def test_others_have_their_turn_while_many_records_are_parsed() -> None:
+    """However much a session sends, its answer takes half of the loop at most."""
+    content = b'"/tmp/a/file"\n' * 50_000
+    reply = Reply({}, (records(content),), len(content), 50_000)
+    reading = asyncio.ensure_future(replies.read_records(reply, replies.parse_path))
+    turns = 0
+    while not reading.done():
+        turns += 1
+        await asyncio.sleep(0)
+    reply.close()
+
+    assert len(reading.result()) == 50_000
+    assert turns > 10
 
 
 @pytest.mark.parametrize(
@@ -280,13 +418,15 @@ async def test_end_of_the_agent_fails_every_request() -> None:
     assert [SandboxGone] * 5 == [type(one) for one in results]
 
 
-def test_oversized_answer_becomes_an_error(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """An honest agent knows the limit, so a huge listing does not end its session."""
+def test_honest_agent_knows_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A huge listing does not end its session."""
     monkeypatch.setattr(wire, "LARGEST", 1000)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
-        wire.send(theirs, {"id": 7, "paths": ["x" * 1000]})
+        with pytest.raises(OSError, match=str(errno.EOVERFLOW)):
+            wire.send_records(theirs, 7, ["x" * 1000])
+        wire.send_error(theirs, 7, errno.EOVERFLOW, "/" + "x" * 20_000)
 
-        assert json.loads(ours.recv(5000)) == {"id": 7, "errno": errno.EOVERFLOW, "path": ""}
+        received = ours.recv(50_000)
+        assert wire.HEAD.unpack_from(received) == (7, errno.EOVERFLOW, wire.LONGEST_PATH, 0)
+        assert received[wire.HEAD.size :] == b"/" + b"x" * (wire.LONGEST_PATH - 1)

@@ -10,7 +10,7 @@ import errno
 import logging
 import signal
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from agentbay_local.sandbox import checks
 from agentbay_local.sandbox.base import (
@@ -22,7 +22,12 @@ from agentbay_local.sandbox.base import (
     OpenMode,
     Sandbox,
 )
-from agentbay_local.sandbox.errors import SandboxGone, SandboxOSError, SandboxPaused
+from agentbay_local.sandbox.errors import (
+    MalformedReply,
+    SandboxGone,
+    SandboxOSError,
+    SandboxPaused,
+)
 from agentbay_local.sandbox.host import replies
 from agentbay_local.sandbox.host.command_run import CommandRun, CompletedCommand, PausableTimer
 from agentbay_local.sandbox.host.file_systems import kinds_of_session
@@ -41,6 +46,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AgentSandbox"]
 
+T = TypeVar("T")
+
 _log = logging.getLogger(__name__)
 
 QUICK = 30.0
@@ -50,6 +57,8 @@ SLOW = 120.0
 """Timeout of an operation on a directory tree, in seconds."""
 
 TOO_MANY = "it has too many entries for one answer; list them with a command, such as find"
+
+UNREPORTED = "the session's agent did not report the end of a killed command"
 
 KILL_GRACE = 5.0
 """Seconds to wait for the agent to report a killed command; then the sandbox is ended."""
@@ -86,6 +95,7 @@ class AgentSandbox(Sandbox):
         self._on_end = on_end
         self._paused = False
         self._pause_lock = asyncio.Lock()
+        self._reading = asyncio.Lock()
         self._timers: set[PausableTimer] = set()
         self._commands: set[CommandRun] = set()
         self._enforcer = enforcer
@@ -164,9 +174,8 @@ class AgentSandbox(Sandbox):
         return replies.parse_entry(reply.fields.get("entry"))
 
     async def list(self, path: str) -> Sequence[Entry]:
-        reply = await self._request("list", SLOW, path=checks.check_path("path", path))
-        # On a thread, because an answer may have thousands of entries.
-        return await asyncio.to_thread(replies.parse_entries, reply.fields)
+        fields = {"path": checks.check_path("path", path)}
+        return await self._request_records("list", replies.parse_entry, fields)
 
     async def make_directory(self, path: str) -> None:
         await self._request("make_directory", QUICK, path=checks.check_path("path", path))
@@ -184,18 +193,16 @@ class AgentSandbox(Sandbox):
         )
 
     async def search(self, path: str, pattern: str, excludes: Sequence[str] = ()) -> Sequence[str]:
-        reply = await self._request(
-            "search",
-            SLOW,
-            path=checks.check_path("path", path),
-            pattern=checks.check_path("pattern", pattern),
-            excludes=[checks.check_path("excludes", one) for one in excludes],
-        )
-        return await asyncio.to_thread(replies.parse_paths, reply.fields)
+        fields = {
+            "path": checks.check_path("path", path),
+            "pattern": checks.check_path("pattern", pattern),
+            "excludes": [checks.check_path("excludes", one) for one in excludes],
+        }
+        return await self._request_records("search", replies.parse_path, fields)
 
     async def survey(self, path: str) -> Mapping[str, Mark]:
-        reply = await self._request("survey", SLOW, path=checks.check_path("path", path))
-        return await asyncio.to_thread(replies.parse_marks, reply.fields)
+        fields = {"path": checks.check_path("path", path)}
+        return dict(await self._request_records("survey", replies.parse_mark, fields))
 
     async def consumption(self) -> Consumption:
         try:
@@ -245,23 +252,40 @@ class AgentSandbox(Sandbox):
             raise SandboxPaused("the session is paused; resume it first")
 
     async def _request(self, operation: str, within: float, **fields: object) -> Reply:
+        reply = await self._ask(operation, within, fields)
+        reply.close()
+        return reply
+
+    async def _request_records(
+        self, operation: str, parse: Callable[[object], T], fields: Mapping[str, object]
+    ) -> Sequence[T]:
+        reply = await self._ask(operation, SLOW, fields)
+        try:
+            # One at a time: together, many long answers would get more than their share.
+            async with self._reading:
+                return await replies.read_records(reply, parse)
+        except MalformedReply as error:
+            self._end_distrusted(str(error))
+            raise SandboxGone(str(error)) from error
+        finally:
+            reply.close()
+
+    async def _ask(self, operation: str, within: float, fields: Mapping[str, object]) -> Reply:
         self._check_not_paused()
         try:
-            reply = await self._channel.request(operation, fields, within=within)
+            return await self._channel.request(operation, fields, within=within)
         except SandboxOSError as error:
             if error.errno == errno.EOVERFLOW:
                 path = str(fields.get("path", error.path))
                 raise SandboxOSError(error.errno, path, TOO_MANY) from None
             raise
-        reply.close()
-        return reply
 
     def _expire(self, started: CommandRun, timer: PausableTimer) -> None:
         started.kill()
-        timer.restart(KILL_GRACE, self._end_unresponsive)
+        timer.restart(KILL_GRACE, lambda: self._end_distrusted(UNREPORTED))
 
-    def _end_unresponsive(self) -> None:
-        self._channel.close("the session's agent did not report the end of a killed command")
+    def _end_distrusted(self, reason: str) -> None:
+        self._channel.close(reason)
         self._process.request_end()
 
     def _record_excess(self, excess: str) -> None:

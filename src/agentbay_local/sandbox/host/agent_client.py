@@ -4,8 +4,9 @@ Each request has an id, so that several can wait for answers at the same time. A
 trusted, because a session may control its agent: sizes, types and descriptors are checked, every
 wait has a deadline, and the first malformed packet ends the connection.
 
-A packet is one JSON object, with descriptors beside it; `agentbay_local.sandbox.inside.wire`
-describes the format.
+`agentbay_local.sandbox.inside.wire` describes the format. Each request is answered once and has a
+limit for its answer, so a session cannot make the service work more than its callers ask for. What
+long answers contain is parsed by their readers, in steps.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import os
 import socket
 import stat
 from collections import deque
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -27,7 +29,9 @@ from agentbay_local.sandbox.errors import (
     SandboxOSError,
     SandboxTimeout,
 )
-from agentbay_local.sandbox.inside.wire import LARGEST, PACKET, memory_file
+from agentbay_local.sandbox.host.replies import NO_LINGER, parse_json
+from agentbay_local.sandbox.inside.files import MOST_FOUND, MOST_LISTED
+from agentbay_local.sandbox.inside.wire import HEAD, LARGEST, LONGEST_PATH, PACKET, memory_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -37,13 +41,56 @@ __all__ = ["AgentClient", "PendingReply", "Reply"]
 PACKETS_AT_ONCE = 32
 DESCRIPTORS = 4
 
+MOST_ABANDONED = 65_536
+"""Abandoned requests whose answers are still accepted, and dropped."""
+
+
+@attrs.frozen
+class AnswerLimit:
+    """What the answer to one request may have.
+
+    Attributes:
+        size: Bytes of its body, or of its records.
+        fds: Descriptors beside it.
+        records: How many records; 0 for an answer that is one object.
+    """
+
+    size: int = 256
+    fds: int = 0
+    records: int = 0
+
+
+ANSWER_LIMITS: Mapping[str, AnswerLimit] = MappingProxyType(
+    {
+        "dial": AnswerLimit(fds=1),
+        "list": AnswerLimit(LARGEST, 1, MOST_LISTED),
+        "open": AnswerLimit(fds=1),
+        "proxy": AnswerLimit(fds=1),
+        "search": AnswerLimit(LARGEST, 1, MOST_FOUND),
+        "spawn": AnswerLimit(),
+        "stat": AnswerLimit(PACKET),
+        "survey": AnswerLimit(LARGEST, 1, MOST_FOUND),
+        "terminal": AnswerLimit(fds=1),
+    }
+)
+"""Answers that may have more than a few numbers."""
+
 
 @attrs.frozen
 class Reply:
-    """One answer, of which only the format is checked; the caller owns its descriptors."""
+    """One answer, of which only the format is checked; the caller owns its descriptors.
+
+    Attributes:
+        fields: Its fields.
+        fds: Its descriptors; of an answer with records, the file of the records.
+        size: Bytes of the records.
+        count: Number of records.
+    """
 
     fields: dict[str, Any]
     fds: tuple[int, ...] = ()
+    size: int = 0
+    count: int = 0
 
     def integer(self, name: str, least: int = -(2**63), most: int = 2**63 - 1) -> int:
         """Return a field that must be an integer from `least` to `most`.
@@ -58,8 +105,7 @@ class Reply:
 
     def close(self) -> None:
         """Close its descriptors."""
-        for fd in self.fds:
-            os.close(fd)
+        _close(self.fds)
 
 
 class AgentClient:
@@ -78,7 +124,9 @@ class AgentClient:
         self._sock = sock
         self._loop = asyncio.get_running_loop()
         self.on_disconnect: Callable[[], None] = lambda: None
-        self._waiting: dict[int, asyncio.Future[Reply]] = {}
+        self._waiting: dict[int, _Expected] = {}
+        # Their answers may still come. A dict, because it keeps the order.
+        self._abandoned: dict[int, None] = {}
         self._outgoing: deque[_Packet] = deque()
         self._last_id = 0
         self._ended: str | None = None
@@ -92,17 +140,20 @@ class AgentClient:
 
         The descriptors must stay open until the reply is closed.
         """
-        call = self.expect_reply()
+        call = self._expect(ANSWER_LIMITS.get(operation, AnswerLimit()))
         call.sent = self._send({**fields, "op": operation, "id": call.id}, fds)
         return call
 
     def expect_reply(self) -> PendingReply:
         """Return a pending reply without a request; another request tells the agent its id."""
+        return self._expect(AnswerLimit())
+
+    def _expect(self, limit: AnswerLimit) -> PendingReply:
         if self._ended is not None:
             raise SandboxGone(self._ended)
         self._last_id += 1
         future: asyncio.Future[Reply] = self._loop.create_future()
-        self._waiting[self._last_id] = future
+        self._waiting[self._last_id] = _Expected(future, limit)
         return PendingReply(self._last_id, self, future)
 
     async def request(
@@ -137,8 +188,8 @@ class AgentClient:
         self._sock.close()
         while self._outgoing:
             self._outgoing.popleft().close()
-        for future in self._waiting.values():
-            _fail(future, reason)
+        for expected in self._waiting.values():
+            _fail(expected.future, reason)
         _fail(self.ready, reason)
         self._waiting.clear()
 
@@ -179,34 +230,46 @@ class AgentClient:
         for _ in range(PACKETS_AT_ONCE):
             if self._ended is not None:
                 return
+            answer = None
             try:
-                self._deliver(_receive(self._sock))
+                answer = _receive(self._sock)
+                self._deliver(answer)
             except (BlockingIOError, InterruptedError):
                 return
             except (SandboxGone, MalformedReply) as error:
+                _close(answer.fds if answer is not None else ())
                 self._disconnect(str(error))
             except OSError as error:
                 self._disconnect(f"the session's agent is gone ({error.strerror})")
 
-    def _deliver(self, reply: Reply) -> None:
-        """Pass a reply to its pending request, or close its descriptors."""
-        if reply.fields.get("ready") is True and not self.ready.done():
-            reply.close()
-            self.ready.set_result(reply)
+    def _deliver(self, answer: _Answer) -> None:
+        """Pass an answer to its pending request.
+
+        Raises:
+            MalformedReply: Nobody has made such a request, or its answer is too large or invalid.
+        """
+        if answer.request in self._abandoned:
+            del self._abandoned[answer.request]
+            _close(answer.fds)
             return
-        try:
-            request_id = reply.integer("id")
-            error = _system_error(reply) if "errno" in reply.fields else None
-        except MalformedReply:
-            reply.close()
-            raise
-        future = self._waiting.pop(request_id, None)
-        if future is not None and error is None:
-            future.set_result(reply)
-            return
-        reply.close()
-        if future is not None and error is not None:
-            future.set_exception(error)
+        expected = self._waiting.get(answer.request)
+        if answer.request == 0 and not self.ready.done():
+            expected = _Expected(self.ready, AnswerLimit())
+        if expected is None:
+            raise MalformedReply("the session's agent answered a request that nobody has made")
+        outcome = answer.error() or answer.reply(expected.limit)
+        self._waiting.pop(answer.request, None)
+        if isinstance(outcome, Reply):
+            expected.future.set_result(outcome)
+        else:
+            expected.future.set_exception(outcome)
+
+    def _abandon(self, request: int) -> None:
+        """Drop the answer of a request when it comes."""
+        if self._waiting.pop(request, None) is not None:
+            self._abandoned[request] = None
+            if len(self._abandoned) > MOST_ABANDONED:
+                del self._abandoned[next(iter(self._abandoned))]
 
     def _disconnect(self, reason: str) -> None:
         if self._ended is None:
@@ -237,15 +300,21 @@ class PendingReply:
 
     def close(self) -> None:
         """Abandon it, and close the descriptors of an answer that nobody took. Repeatable."""
-        self._client._waiting.pop(self.id, None)
         if self.sent is not None and self.sent in self._client._outgoing:
             self._client._outgoing.remove(self.sent)
             self.sent.close()
+            self._client._waiting.pop(self.id, None)
+        self._client._abandon(self.id)
         if not self._future.done():
             self._future.cancel()
         elif not self._taken and not self._future.cancelled() and not self._future.exception():
             self._future.result().close()
             self._taken = True
+
+    def forget(self) -> None:
+        """Abandon it for good: no answer will come."""
+        self._client._waiting.pop(self.id, None)
+        self.close()
 
     async def wait(self, within: float | None) -> Reply:
         """Wait for the answer; with None, for as long as the sandbox lives."""
@@ -254,6 +323,79 @@ class PendingReply:
             raise SandboxTimeout(f"the session did not answer within {within} seconds")
         self._taken = True
         return self._future.result()
+
+
+@attrs.frozen
+class _Expected:
+    """An answer that may come."""
+
+    future: asyncio.Future[Reply]
+    limit: AnswerLimit
+
+
+@attrs.frozen
+class _Answer:
+    """A packet of the agent, of which only the head is read.
+
+    Attributes:
+        request: The id of the request.
+        errno: The number of the error; 0 if there is none.
+        size: Bytes of the body, or of the records.
+        count: Number of records.
+        body: The body.
+        fds: The descriptors.
+    """
+
+    request: int
+    errno: int
+    size: int
+    count: int
+    body: bytes
+    fds: tuple[int, ...]
+
+    def error(self) -> SandboxOSError | None:
+        """Return the error that it reports.
+
+        Raises:
+            MalformedReply: It is an invalid one.
+        """
+        if not self.errno:
+            return None
+        if self.errno < 0 or self.fds or self.count or len(self.body) > LONGEST_PATH:
+            raise MalformedReply("the session's agent sent an invalid error")
+        return SandboxOSError(self.errno, self.body.decode("utf-8", "surrogateescape"))
+
+    def reply(self, limit: AnswerLimit) -> Reply:
+        """Return the answer, if it is within a limit.
+
+        Raises:
+            MalformedReply: It is not, or it is invalid.
+        """
+        if self.size > limit.size or self.count > limit.records or len(self.fds) > limit.fds:
+            raise MalformedReply("the session's agent sent more than the answer may have")
+        if limit.records:
+            self._check_file()
+            return Reply({}, self.fds, self.size, self.count)
+        fields = parse_json(self.body)
+        if not isinstance(fields, dict) or self.size != len(self.body):
+            raise MalformedReply("the session's agent sent something that is not an object")
+        return Reply(fields, self.fds)
+
+    def _check_file(self) -> None:
+        facts = os.fstat(self.fds[0]) if self.fds else None
+        if facts is None or not stat.S_ISREG(facts.st_mode) or facts.st_size != self.size:
+            raise MalformedReply("the session's agent sent records of the wrong kind or size")
+
+
+def _close(fds: Sequence[int]) -> None:
+    """Close descriptors from a session, without waiting for what they say is to be sent."""
+    for fd in fds:
+        if stat.S_ISSOCK(os.fstat(fd).st_mode):
+            sock = socket.socket(fileno=fd)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+            sock.close()
+        else:
+            os.close(fd)
 
 
 def _fail(future: asyncio.Future[Any], reason: str) -> None:
@@ -282,8 +424,8 @@ def _spill(data: bytes, fds: Sequence[int]) -> _Packet:
     return _Packet(json.dumps({"large": len(data)}).encode("ascii"), [payload, *fds], payload)
 
 
-def _receive(sock: socket.socket) -> Reply:
-    """Receive one packet.
+def _receive(sock: socket.socket) -> _Answer:
+    """Receive one packet, and read its head.
 
     Raises:
         BlockingIOError: None is there.
@@ -296,52 +438,11 @@ def _receive(sock: socket.socket) -> Reply:
     for level, kind, payload in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
             rights.frombytes(payload[: len(payload) - len(payload) % rights.itemsize])
-    reply = Reply({}, tuple(rights))
-    try:
-        if not data:
-            raise SandboxGone("the session has ended")
-        if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
-            raise MalformedReply("the session's agent sent more than a packet holds")
-        reply = Reply(_object(data), reply.fds)
-        if "large" in reply.fields:
-            content = _read_payload(reply.fds, reply.integer("large", 0, LARGEST))
-            spilled, *fds = reply.fds
-            reply = Reply(_object(content), tuple(fds))
-            os.close(spilled)
-    except BaseException:
-        reply.close()
-        raise
-    return reply
-
-
-def _read_payload(fds: Sequence[int], size: int) -> bytes:
-    """Read the memory file of a message that is too large for a packet."""
-    if not fds:
-        raise MalformedReply("the session's agent announced a payload and sent none")
-    facts = os.fstat(fds[0])
-    if not stat.S_ISREG(facts.st_mode) or size != facts.st_size:
-        raise MalformedReply("the session's agent sent a payload of the wrong kind or size")
-    content = bytearray()
-    while len(content) < size:
-        part = os.pread(fds[0], size - len(content), len(content))
-        if not part:
-            raise MalformedReply("the session's agent cut a payload short")
-        content += part
-    return bytes(content)
-
-
-def _object(data: bytes) -> dict[str, Any]:
-    try:
-        fields = json.loads(data)
-    except (ValueError, RecursionError):
-        raise MalformedReply("the session's agent sent something that is not JSON") from None
-    if not isinstance(fields, dict):
-        raise MalformedReply("the session's agent sent something that is not an object")
-    return fields
-
-
-def _system_error(reply: Reply) -> SandboxOSError:
-    path = reply.fields.get("path")
-    if not isinstance(path, str):
-        raise MalformedReply("the session's agent sent no usable path")
-    return SandboxOSError(reply.integer("errno"), path)
+    if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC) or 0 < len(data) < HEAD.size:
+        _close(rights)
+        raise MalformedReply("the session's agent sent less or more than a packet holds")
+    if not data:
+        _close(rights)
+        raise SandboxGone("the session has ended")
+    request, number, size, count = HEAD.unpack_from(data)
+    return _Answer(request, number, size, count, data[HEAD.size :], tuple(rights))

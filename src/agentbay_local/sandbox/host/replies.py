@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import socket
 import stat
+import struct
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
 from agentbay_local.sandbox.errors import MalformedReply, SandboxOSError
 from agentbay_local.sandbox.host.file_systems import kind_of
+from agentbay_local.sandbox.host.turns import Turns
 from agentbay_local.sandbox.values import Entry, Mark
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Iterator
 
     from agentbay_local.sandbox.host.agent_client import Reply
 
 T = TypeVar("T")
 
 __all__ = [
-    "parse_entries",
     "parse_entry",
-    "parse_marks",
-    "parse_paths",
+    "parse_json",
+    "parse_mark",
+    "parse_path",
+    "read_records",
     "take_connecting_socket",
     "take_listening_socket",
     "take_regular_file",
@@ -37,6 +41,13 @@ __all__ = [
 TIOCGPTN = 0x80045430
 
 KERNEL_FILE = "it is a file of the kernel; use a command to read or write it"
+
+NO_LINGER = struct.pack("ii", 0, 0)
+"""The session may have set SO_LINGER, which would make `close` block for as long as it says."""
+
+_PART = 64 * 1024
+# A path has at most 4,096 bytes, and an entry its last name once more. JSON makes six of each.
+_LONGEST_RECORD = 32 * 1024
 
 _KINDS: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
 
@@ -58,28 +69,63 @@ def parse_entry(fields: object) -> Entry:
     return Entry(**values)
 
 
-def parse_entries(fields: dict[str, Any]) -> list[Entry]:
-    """Parse the entries of a directory."""
-    return [parse_entry(one) for one in _items(fields, "entries")]
-
-
-def parse_paths(fields: dict[str, Any]) -> list[str]:
-    """Parse a list of paths."""
-    found = _items(fields, "paths")
-    if not all(isinstance(path, str) for path in found):
+def parse_path(found: object) -> str:
+    """Parse one path."""
+    if not isinstance(found, str):
         raise MalformedReply("the session's agent found something that is not a path")
     return found
 
 
-def parse_marks(fields: dict[str, Any]) -> dict[str, Mark]:
-    """Parse the marks of a survey, by path."""
-    found = {}
-    for item in _items(fields, "marks"):
-        types = [type(value) for value in item] if isinstance(item, list) else []
-        if types != [str, bool, int, int, int]:
-            raise MalformedReply("the session's agent surveyed something that has no usable mark")
-        found[item[0]] = Mark(*item[1:])
+def parse_mark(item: object) -> tuple[str, Mark]:
+    """Parse one path of a survey, with its mark."""
+    types = [type(value) for value in item] if isinstance(item, list) else []
+    if not isinstance(item, list) or types != [str, bool, int, int, int]:
+        raise MalformedReply("the session's agent surveyed something that has no usable mark")
+    return item[0], Mark(*item[1:])
+
+
+async def read_records(reply: Reply, parse: Callable[[object], T]) -> list[T]:
+    """Read the records of a long answer, in short steps: others get their turn between them.
+
+    Args:
+        reply: The answer; the caller closes it.
+        parse: Parses one record.
+
+    Raises:
+        MalformedReply: A record is invalid, or there are fewer or more than announced.
+    """
+    found: list[T] = []
+    turns = Turns()
+    for line in _lines(reply.fds[0], reply.size):
+        found.append(parse(parse_json(line)))
+        if len(found) > reply.count:
+            break
+        await turns.rest_if_due()
+    if len(found) != reply.count:
+        raise MalformedReply("the session's agent sent another number of records than announced")
     return found
+
+
+def _lines(fd: int, size: int) -> Iterator[bytes]:
+    """Yield the lines of a file of some size; no more than a part of it is in memory."""
+    rest, place = b"", 0
+    while place < size:
+        part = os.pread(fd, min(_PART, size - place), place)
+        if not part:
+            raise MalformedReply("the session's agent cut its records short")
+        place += len(part)
+        *lines, rest = (rest + part).split(b"\n")
+        yield from lines
+        if len(rest) > _LONGEST_RECORD:
+            raise MalformedReply("the session's agent sent a record that is too long")
+
+
+def parse_json(data: bytes) -> Any:
+    """Parse some JSON, whose size is bounded already."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        raise MalformedReply("the session's agent sent something that is not JSON") from None
 
 
 def take_regular_file(reply: Reply, path: str, writing: bool, kinds: Collection[int]) -> int:
@@ -150,15 +196,9 @@ def _tcp_socket(reply: Reply, did: str) -> socket.socket:
         reply.close()
         raise MalformedReply(f"the session's agent {did} and sent no socket")
     sock = socket.socket(fileno=reply.fds[0])
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
     if sock.family not in (socket.AF_INET, socket.AF_INET6) or sock.type != socket.SOCK_STREAM:
         sock.close()
         raise MalformedReply(f"the session's agent {did} with a socket of the wrong kind")
     sock.setblocking(False)
     return sock
-
-
-def _items(fields: dict[str, Any], name: str) -> list[Any]:
-    found = fields.get(name)
-    if not isinstance(found, list):
-        raise MalformedReply(f"the session's agent sent no usable {name}")
-    return found

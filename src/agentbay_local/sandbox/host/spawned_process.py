@@ -8,7 +8,7 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from agentbay_local.sandbox.errors import SandboxError
+from agentbay_local.sandbox.errors import SandboxError, SandboxOSError
 from agentbay_local.sandbox.host.pipes import Pipe
 
 if TYPE_CHECKING:
@@ -152,6 +152,9 @@ async def start_process(
     try:
         with channel.begin(operation, {**fields, "ending": ending.id}, fds) as call:
             return ending, await call.wait(within)
+    except SandboxOSError:
+        ending.forget()  # the agent has started nothing, so nothing will end
+        raise
     except BaseException:
         # The program may have been started although the caller no longer waits for it.
         channel.notify("kill", {"run": ending.id, "session": True})

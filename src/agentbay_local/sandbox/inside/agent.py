@@ -28,11 +28,13 @@ QUICK: dict[str, Callable[[wire.Message, files.View], wire.Message]] = {
     "make_directory": files.make_directory,
 }
 SLOW: dict[str, Callable[[wire.Message, files.View], wire.Message]] = {
+    "remove": files.remove,
+    "move": files.move,
+}
+LONG: dict[str, Callable[[wire.Message, files.View], Sequence[Any]]] = {
     "list": files.list_directory,
     "search": files.search,
     "survey": files.survey,
-    "remove": files.remove,
-    "move": files.move,
 }
 DISCARD = 65536
 REST_MS = 10
@@ -77,7 +79,8 @@ class Agent:
         try:
             self.handle(message, fds, poll)
         except OSError as error:
-            self.reply(message, error_fields(error, message))
+            if message["id"]:
+                fail(self.channel, message, error)
         finally:
             for fd in fds:
                 os.close(fd)
@@ -117,7 +120,7 @@ class Agent:
 
     def reply(self, message: wire.Message, fields: wire.Message, fds: Sequence[int] = ()) -> None:
         """Answer one request."""
-        wire.send(self.channel, {"id": message["id"], **fields}, fds)
+        wire.send(self.channel, message["id"], fields, fds)
 
     def open(self, message: wire.Message) -> None:
         """Open a file and send its descriptor."""
@@ -164,13 +167,13 @@ class Agent:
         try:
             pid = os.fork()
         except BlockingIOError:  # the session is at its process limit
-            self.reply(message, SLOW[message["op"]](message, self.view))
+            answer(self.channel, message, self.view)
             return
         if pid:
             self.workers[pid] = message["id"]
             return
         try:
-            self.reply(message, answer(message, self.view))
+            answer(self.channel, message, self.view)
             os._exit(0)
         finally:
             os._exit(1)
@@ -219,21 +222,24 @@ class Agent:
                 self.reply({"id": self.running.pop(pid)}, {"exit": processes.exit_code(status)})
             operation = self.workers.pop(pid, None)
             if operation is not None and status:
-                wire.send(self.channel, {"id": operation, "errno": errno.EINTR, "path": ""})
+                wire.send_error(self.channel, operation, errno.EINTR, "")
 
 
-def answer(message: wire.Message, view: files.View) -> wire.Message:
-    """Handle a slow request; return the fields of its answer, or of its error."""
+def answer(channel: socket.socket, message: wire.Message, view: files.View) -> None:
+    """Handle a slow request, and send its answer or its error."""
     try:
-        return SLOW[message["op"]](message, view)
+        if message["op"] in LONG:
+            wire.send_records(channel, message["id"], LONG[message["op"]](message, view))
+        else:
+            wire.send(channel, message["id"], SLOW[message["op"]](message, view))
     except OSError as error:
-        return error_fields(error, message)
+        fail(channel, message, error)
 
 
-def error_fields(error: OSError, message: wire.Message) -> wire.Message:
-    """Return the fields of an error, with the path as the caller wrote it."""
+def fail(channel: socket.socket, message: wire.Message, error: OSError) -> None:
+    """Send an error, with the path as the caller wrote it."""
     named = message.get("path") or error.filename
-    return {"errno": error.errno or errno.EIO, "path": os.fsdecode(named or "")}
+    wire.send_error(channel, message["id"], error.errno or errno.EIO, os.fsdecode(named or ""))
 
 
 def leave() -> NoReturn:
@@ -299,5 +305,5 @@ def main() -> NoReturn:
     set_limits(settings)
     open_null_streams()
     agent = Agent(channel, settings)
-    wire.send(channel, {"ready": True, "pid": os.getpid()})
+    wire.send(channel, 0, {"pid": os.getpid()})
     agent.loop()

@@ -1,7 +1,7 @@
 """File operations on paths as the session sees them.
 
-Each function takes a request and returns the fields of its answer. Bytes of a path that are not
-UTF-8 are kept by surrogate escapes.
+Each function takes a request and returns the fields of its answer, or the records of a long one.
+Bytes of a path that are not UTF-8 are kept by surrogate escapes.
 """
 
 from __future__ import annotations
@@ -65,13 +65,13 @@ def stat_path(message: wire.Message, view: View) -> wire.Message:
     return {"entry": describe(view, view.named(message["path"]))}
 
 
-def list_directory(message: wire.Message, view: View) -> wire.Message:
+def list_directory(message: wire.Message, view: View) -> Sequence[Any]:
     """Describe the entries of a directory by name."""
     path = view.named(message["path"])
     with os.scandir(view.real(path)) as entries:
         names = sorted(entry.name for entry in limited(entries, MOST_LISTED))
     found = (describe_if_exists(view, os.path.join(path, name)) for name in names)
-    return {"entries": [entry for entry in found if entry is not None]}
+    return [entry for entry in found if entry is not None]
 
 
 def limited(found: Iterator[Item], most: int) -> Iterator[Item]:
@@ -161,13 +161,13 @@ def relocate(source: str, destination: str) -> None:
         shutil.move(source, destination)
 
 
-def search(message: wire.Message, view: View) -> wire.Message:
+def search(message: wire.Message, view: View) -> Sequence[str]:
     """Find names below a directory."""
     top = view.named(message["path"])
     os.listdir(view.real(top))  # raises an error if it cannot be read; os.walk would yield nothing
     wanted = wildcard(message["pattern"])
     unwanted = [wildcard(pattern) for pattern in message["excludes"]]
-    return {"paths": sorted(limited(matches(view, top, wanted, unwanted), MOST_FOUND))}
+    return sorted(limited(matches(view, top, wanted, unwanted), MOST_FOUND))
 
 
 def matches(
@@ -182,9 +182,9 @@ def matches(
                 yield top.rstrip("/") + directory[shift:].rstrip("/") + "/" + name
 
 
-def survey(message: wire.Message, view: View) -> wire.Message:
+def survey(message: wire.Message, view: View) -> Sequence[Any]:
     """Return the marks of a path and of everything below it."""
-    return {"marks": list(limited(marks(view, view.named(message["path"])), MOST_FOUND))}
+    return list(limited(marks(view, view.named(message["path"])), MOST_FOUND))
 
 
 def marks(view: View, top: str) -> Iterator[list[Any]]:

@@ -1,8 +1,13 @@
-"""Send and receive messages on the agent's side of the channel.
+"""Receive requests and send answers on the agent's side of the channel.
 
-Each packet of the SOCK_SEQPACKET socket is one JSON object, with file descriptors beside it. A
-message too large for a packet is sent as a memory file: its descriptor comes first, and the packet
-is `{"large": bytes}`.
+Each packet of the SOCK_SEQPACKET socket is one message, with file descriptors beside it.
+
+A request is a JSON object. If it is too large for a packet, it is sent as a memory file: its
+descriptor comes first, and the packet is `{"large": bytes}`.
+
+An answer has a binary head, so that the service can reject it before it parses anything. The body
+that follows is a JSON object, or the path of an error. The records of a long answer are the lines
+of a memory file instead, which the service parses one by one.
 """
 
 from __future__ import annotations
@@ -12,40 +17,75 @@ import errno
 import json
 import os
 import socket
+import struct
 
 TYPE_CHECKING = False  # importing typing would cost each session some milliseconds
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
     Message = dict[str, Any]
 
 PACKET = 48 * 1024
-LARGEST = 64 * 1024 * 1024
+
+HEAD = struct.Struct("!QiII")
+"""Id of the request, error number or 0, bytes of the body or the records, number of records."""
+
+LARGEST = 32 * 1024 * 1024
+"""Bytes of the records of one answer."""
+
+LONGEST_PATH = 16 * 1024
+"""Bytes of the path in an error."""
 
 
 class ClosedError(Exception):
     """The service has closed the channel."""
 
 
-def send(channel: socket.socket, message: Message, fds: Sequence[int] = ()) -> None:
-    """Send one message; it is atomic, so forked copies may share the socket.
+def send(channel: socket.socket, request: int, fields: Message, fds: Sequence[int] = ()) -> None:
+    """Send one answer; it is atomic, so forked copies may share the socket."""
+    transmit(channel, request, json.dumps(fields).encode("ascii"), fds)
 
-    An answer larger than the service reads becomes an error.
+
+def send_error(channel: socket.socket, request: int, number: int, path: str) -> None:
+    """Send an error and the path concerned, cut to what the service reads."""
+    transmit(channel, request, os.fsencode(path)[:LONGEST_PATH], number=number)
+
+
+def send_records(channel: socket.socket, request: int, records: Iterable[Any]) -> None:
+    """Send an answer of many JSON values, as the lines of a memory file.
+
+    Raises:
+        OSError: EOVERFLOW: they are more than the service reads.
     """
-    data = json.dumps(message).encode("ascii")
-    if len(data) > LARGEST:
-        send(channel, {"id": message["id"], "errno": errno.EOVERFLOW, "path": ""})
-        return
-    if len(data) > PACKET:
-        spill = memory_file(data)
-        try:
-            send(channel, {"large": len(data)}, [spill, *fds])
-        finally:
-            os.close(spill)
-        return
+    fd = os.memfd_create("records", os.MFD_CLOEXEC)
+    try:
+        count = size = 0
+        with open(fd, "wb", closefd=False) as file:
+            for record in records:
+                count += 1
+                size += file.write(json.dumps(record).encode("ascii") + b"\n")
+                if size > LARGEST:
+                    raise OSError(errno.EOVERFLOW, "")
+        transmit(channel, request, b"", [fd], size=size, count=count)
+    finally:
+        os.close(fd)
+
+
+def transmit(
+    channel: socket.socket,
+    request: int,
+    body: bytes,
+    fds: Sequence[int] = (),
+    *,
+    number: int = 0,
+    size: int = 0,
+    count: int = 0,
+) -> None:
+    """Send one packet: a head, and perhaps a body and descriptors."""
+    head = HEAD.pack(request, number, size or len(body), count)
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
-    channel.sendmsg([data], rights)
+    channel.sendmsg([head + body], rights)
 
 
 def receive(channel: socket.socket) -> tuple[Message, list[int]]:
