@@ -29,7 +29,7 @@ from agentbay_local.sandbox.errors import (
     SandboxOSError,
     SandboxTimeout,
 )
-from agentbay_local.sandbox.host.replies import NO_LINGER, parse_json
+from agentbay_local.sandbox.host.untrusted import close_descriptors, parse_json
 from agentbay_local.sandbox.inside.files import MOST_FOUND, MOST_LISTED
 from agentbay_local.sandbox.inside.wire import HEAD, LARGEST, LONGEST_PATH, PACKET, memory_file
 
@@ -105,7 +105,7 @@ class Reply:
 
     def close(self) -> None:
         """Close its descriptors."""
-        _close(self.fds)
+        close_descriptors(self.fds)
 
 
 class AgentClient:
@@ -237,7 +237,7 @@ class AgentClient:
             except (BlockingIOError, InterruptedError):
                 return
             except (SandboxGone, MalformedReply) as error:
-                _close(answer.fds if answer is not None else ())
+                close_descriptors(answer.fds if answer is not None else ())
                 self._disconnect(str(error))
             except OSError as error:
                 self._disconnect(f"the session's agent is gone ({error.strerror})")
@@ -250,7 +250,7 @@ class AgentClient:
         """
         if answer.request in self._abandoned:
             del self._abandoned[answer.request]
-            _close(answer.fds)
+            close_descriptors(answer.fds)
             return
         expected = self._waiting.get(answer.request)
         if answer.request == 0 and not self.ready.done():
@@ -387,17 +387,6 @@ class _Answer:
             raise MalformedReply("the session's agent sent records of the wrong kind or size")
 
 
-def _close(fds: Sequence[int]) -> None:
-    """Close descriptors from a session, without waiting for what they say is to be sent."""
-    for fd in fds:
-        if stat.S_ISSOCK(os.fstat(fd).st_mode):
-            sock = socket.socket(fileno=fd)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
-            sock.close()
-        else:
-            os.close(fd)
-
-
 def _fail(future: asyncio.Future[Any], reason: str) -> None:
     if not future.done():
         future.set_exception(SandboxGone(reason))
@@ -439,10 +428,10 @@ def _receive(sock: socket.socket) -> _Answer:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
             rights.frombytes(payload[: len(payload) - len(payload) % rights.itemsize])
     if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC) or 0 < len(data) < HEAD.size:
-        _close(rights)
+        close_descriptors(rights)
         raise MalformedReply("the session's agent sent less or more than a packet holds")
     if not data:
-        _close(rights)
+        close_descriptors(rights)
         raise SandboxGone("the session has ended")
     request, number, size, count = HEAD.unpack_from(data)
     return _Answer(request, number, size, count, data[HEAD.size :], tuple(rights))

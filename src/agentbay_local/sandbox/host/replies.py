@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 import socket
 import stat
-import struct
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
@@ -16,6 +14,7 @@ import attrs
 from agentbay_local.sandbox.errors import MalformedReply, SandboxOSError
 from agentbay_local.sandbox.host.file_systems import kind_of
 from agentbay_local.sandbox.host.turns import Turns
+from agentbay_local.sandbox.host.untrusted import disable_linger, parse_json
 from agentbay_local.sandbox.values import Entry, Mark
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ T = TypeVar("T")
 
 __all__ = [
     "parse_entry",
-    "parse_json",
     "parse_mark",
     "parse_path",
     "read_records",
@@ -41,9 +39,6 @@ __all__ = [
 TIOCGPTN = 0x80045430
 
 KERNEL_FILE = "it is a file of the kernel; use a command to read or write it"
-
-NO_LINGER = struct.pack("ii", 0, 0)
-"""The session may have set SO_LINGER, which would make `close` block for as long as it says."""
 
 _PART = 64 * 1024
 # A path has at most 4,096 bytes, and an entry its last name once more. JSON makes six of each.
@@ -120,14 +115,6 @@ def _lines(fd: int, size: int) -> Iterator[bytes]:
             raise MalformedReply("the session's agent sent a record that is too long")
 
 
-def parse_json(data: bytes) -> Any:
-    """Parse some JSON, whose size is bounded already."""
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        raise MalformedReply("the session's agent sent something that is not JSON") from None
-
-
 def take_regular_file(reply: Reply, path: str, writing: bool, kinds: Collection[int]) -> int:
     """Take the descriptor of a reply, if it is a regular file, which never blocks.
 
@@ -196,7 +183,7 @@ def _tcp_socket(reply: Reply, did: str) -> socket.socket:
         reply.close()
         raise MalformedReply(f"the session's agent {did} and sent no socket")
     sock = socket.socket(fileno=reply.fds[0])
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+    disable_linger(sock)
     if sock.family not in (socket.AF_INET, socket.AF_INET6) or sock.type != socket.SOCK_STREAM:
         sock.close()
         raise MalformedReply(f"the session's agent {did} with a socket of the wrong kind")
