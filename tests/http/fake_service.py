@@ -1,8 +1,8 @@
-"""A fake service that keeps its sessions, so that a test can count those that were left behind.
+"""A fake service in memory, for the test that cancels a client at each of its steps.
 
-It differs from the local service in two ways that tests of lost answers need: it fails an action
-before or after it was done, request by request, and it runs on the test's own loop and clock, so
-that a test can cancel a client at each of its steps.
+The local service cannot serve that test: behind sockets and threads, the steps of a call differ
+from run to run. This one answers on the test's own loop, so that a piece of work has the same steps
+each time, and it keeps its sessions, so that the test can count those that were left behind.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class FakeSession:
     """A session of the service."""
 
     labels: dict[str, str]
-    born: float
+    created_at: float
     status: str = "RUNNING"
 
 
@@ -41,14 +41,13 @@ class FakeService:
 
     Attributes:
         sessions: The live sessions, by their ids.
-        made: How many were ever made.
+        created: The number of sessions that were ever created.
         lag: Seconds until a new session is found by its labels.
         arrive: Whether uploads and downloads of files succeed.
     """
 
     def __init__(self, scripted: Script, clock: InstantClock) -> None:
         self.sessions: dict[str, FakeSession] = {}
-        self._scripted = scripted
         self.clock = clock
         self._numbers = itertools.count(1)
         self.reset()
@@ -56,42 +55,37 @@ class FakeService:
             scripted.respond(action, self._serve)
 
     def reset(self) -> None:
-        """Start again: no sessions, no trouble."""
+        """Remove all sessions and failures."""
         self.sessions.clear()
-        self.made = 0
+        self.created = 0
         self.lag = 0.0
         self.arrive = True
-        self._troubles: dict[str, deque[str]] = defaultdict(deque)
+        self._failures: dict[str, deque[str]] = defaultdict(deque)
         self._tasks: list[dict[str, Any]] = []
 
-    def trouble(self, action: str, *kinds: str) -> None:
+    def fail_next(self, action: str, *kinds: str) -> None:
         """Make the next requests of an action fail, one after the other.
 
-        ``"lost"`` does it and breaks the connection, ``"unread"`` breaks it before; ``"failed"``
-        does it and answers HTTP 500, ``"slow"`` does it and sends no answer; ``"gone"`` answers
-        that there is no such session, and ``"fine"`` does not fail.
+        ``"lost"`` breaks the connection after the action, ``"unread"`` before it; ``"fine"`` does
+        not fail.
         """
-        self._troubles[action].extend(kinds)
+        self._failures[action].extend(kinds)
 
     async def _serve(self, request: HttpRequest) -> HttpResponse:
-        troubles = self._troubles[request.action]
-        trouble = troubles.popleft() if troubles else "fine"
-        if trouble == "unread":
+        failures = self._failures[request.action]
+        kind = failures.popleft() if failures else "fine"
+        if kind == "unread":
             return disconnect(request)
         answer = _ACTIONS[request.action](self, {**request.form, **request.query})
-        if trouble == "lost":
+        if kind == "lost":
             return disconnect(request)
-        if trouble == "slow":
-            await self._scripted.until_end()
-        if trouble == "failed":
-            return HttpResponse(500, b'{"Code": "InternalError"}')
-        if answer is _MISSING or trouble == "gone":
+        if answer is _MISSING:
             return HttpResponse.failure(_GONE)
         return success(request.action, answer)
 
     def create(self, form: dict[str, str]) -> object:
         """Make a session."""
-        self.made += 1
+        self.created += 1
         # Never reused: requests for an earlier session may still be on their way.
         session_id = f"s-{next(self._numbers)}"
         labels = json.loads(form.get("Labels") or "{}")
@@ -114,18 +108,8 @@ class FakeService:
         return [
             {"SessionId": session_id, "SessionStatus": session.status}
             for session_id, session in self.sessions.items()
-            if wanted <= session.labels.items() and session.born + self.lag <= self.clock.now
+            if wanted <= session.labels.items() and session.created_at + self.lag <= self.clock.now
         ]
-
-    def labels(self, form: dict[str, str]) -> object:
-        """Show the labels of a session."""
-        found = self.sessions.get(form["SessionId"])
-        return _MISSING if found is None else {"Labels": json.dumps(found.labels)}
-
-    def relabel(self, form: dict[str, str]) -> object:
-        """Replace the labels of a session."""
-        self.sessions[form["SessionId"]].labels = json.loads(form["Labels"])
-        return None
 
     def delete(self, form: dict[str, str]) -> object:
         """Release a session."""
@@ -148,10 +132,6 @@ class FakeService:
         """List the contexts of a session."""
         return [{"ContextId": "c-1", "Path": "/a"}] if form["SessionId"] in self.sessions else []
 
-    def refresh(self, form: dict[str, str]) -> object:
-        """Restart the idle time."""
-        return None if form["SessionId"] in self.sessions else _MISSING
-
     def _move(self, context_id: str, path: str, kind: str) -> None:
         status = "Success" if self.arrive else "Failed"
         task = {"contextId": context_id, "path": path, "taskType": kind, "status": status}
@@ -164,11 +144,8 @@ _ACTIONS = {
     "GetSession": FakeService.get,
     "GetSessionDetail": FakeService.get,
     "ListSession": FakeService.list,
-    "GetLabel": FakeService.labels,
-    "SetLabel": FakeService.relabel,
     "DeleteSessionAsync": FakeService.delete,
     "SyncContext": FakeService.sync,
     "GetContextInfo": FakeService.tasks,
     "DescribeSessionContexts": FakeService.bindings,
-    "RefreshSessionIdleTime": FakeService.refresh,
 }

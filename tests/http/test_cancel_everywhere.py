@@ -112,13 +112,13 @@ async def _create_in_vain(bay: AsyncAgentBay, service: FakeService) -> AsyncSess
 async def _create_whose_answer_is_lost(
     bay: AsyncAgentBay, service: FakeService
 ) -> AsyncSession | None:
-    service.trouble("CreateMcpSession", "unread", "lost")
-    service.trouble("ListSession", "fine", "unread")
+    service.fail_next("CreateMcpSession", "unread", "lost")
+    service.fail_next("ListSession", "fine", "unread")
     return (await bay.create()).unwrap()
 
 
 async def _create_that_makes_two(bay: AsyncAgentBay, service: FakeService) -> AsyncSession | None:
-    service.trouble("CreateMcpSession", "lost")
+    service.fail_next("CreateMcpSession", "lost")
     service.lag = 10.0
     return (await bay.create()).unwrap()
 
@@ -129,9 +129,9 @@ async def _block(bay: AsyncAgentBay, _: FakeService) -> AsyncSession | None:
     return None
 
 
-async def _block_with_trouble(bay: AsyncAgentBay, service: FakeService) -> AsyncSession | None:
-    service.trouble("DeleteSessionAsync", "unread", "lost")
-    service.trouble("GetSessionDetail", "unread")
+async def _block_with_failures(bay: AsyncAgentBay, service: FakeService) -> AsyncSession | None:
+    service.fail_next("DeleteSessionAsync", "unread", "lost")
+    service.fail_next("GetSessionDetail", "unread")
     async with bay.session(sync_context=True):
         pass
     return None
@@ -144,7 +144,7 @@ async def _sync(bay: AsyncAgentBay, _: FakeService) -> AsyncSession | None:
 
 
 async def _create_many(bay: AsyncAgentBay, service: FakeService) -> list[AsyncSession]:
-    service.trouble("CreateMcpSession", "fine", "lost")
+    service.fail_next("CreateMcpSession", "fine", "lost")
     return (await bay.create_many(_WITH_FILES, 3, max_concurrency=2)).sessions
 
 
@@ -156,7 +156,7 @@ async def _create_many_in_a_block(bay: AsyncAgentBay, _: FakeService) -> AsyncSe
 
 
 async def _create_all_or_nothing(bay: AsyncAgentBay, service: FakeService) -> AsyncSession | None:
-    service.trouble("CreateMcpSession", "fine", *["unread"] * 9)
+    service.fail_next("CreateMcpSession", "fine", *["unread"] * 9)
     made = bay.create_many(CreateSessionParams(), 3, max_concurrency=2, on_outcome="all_or_nothing")
     assert (await made).sessions == []
     return None
@@ -176,7 +176,7 @@ _WORKS = [
     _create_whose_answer_is_lost,
     _create_that_makes_two,
     _block,
-    _block_with_trouble,
+    _block_with_failures,
     _sync,
     _create_many,
     _create_many_in_a_block,
@@ -257,7 +257,7 @@ async def test_a_time_limit_leaves_no_session(
     bay: AsyncAgentBay, service: FakeService, seconds: float
 ) -> None:
     """``wait_for`` cancels, and returns the session only if it was there in time."""
-    service.trouble("CreateMcpSession", "lost")
+    service.fail_next("CreateMcpSession", "lost")
     held: set[str] = set()
     with suppress(asyncio.TimeoutError):
         held = {(await asyncio.wait_for(bay.create(), seconds)).session.session_id}
@@ -281,7 +281,7 @@ async def test_a_cancelled_task_group_leaves_no_session(
                 tasks.start_soon(work, tasks.cancel_scope.cancel)
 
     await group()
-    assert service.made >= 1
+    assert service.created >= 1
     assert service.sessions == {}
 
 
@@ -295,7 +295,7 @@ async def test_a_session_that_cannot_be_deleted_is_logged_and_stays_in_the_ledge
     """Only an unreachable service leaves a session behind."""
     monkeypatch.setenv("AGENTBAY_LEDGER", str(tmp_path / "ledger.jsonl"))
     bay = bays()
-    service.trouble("DeleteSessionAsync", *["unread"] * 99)
+    service.fail_next("DeleteSessionAsync", *["unread"] * 99)
     entered = asyncio.Event()
 
     async def work() -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from tests.http.scripted import Relay, Script
 
-    from agentbay_async import AsyncSession, HttpRequest, TransferProgress
+    from agentbay_async import AsyncSession, DirectoryEntry, HttpRequest, TransferProgress
     from agentbay_local import LocalService
 
 _LARGE = bytes(range(256)) * 2048
@@ -112,8 +112,14 @@ async def test_large_file_is_transferred_by_the_store(
     deleted = relay.forms("DeleteContextFile")
     assert sorted(form["FilePath"] for form in deleted) == sorted(form["Path"] for form in synced)
     assert os.listdir(home) == ["d"]
-    path = (await local_session.fs.get_file_transfer_context_path()).data
-    assert (await local_session.fs.ls(path)).entries == []
+    assert await _list_store(local_session) == []
+
+
+async def _list_store(session: AsyncSession) -> list[DirectoryEntry]:
+    """List the directory of the store in the session."""
+    path = (await session.fs.get_file_transfer_context_path()).data
+    assert path is not None
+    return (await session.fs.ls(path)).entries
 
 
 async def test_bytes_can_be_uploaded(local_session: AsyncSession, home: Path) -> None:
@@ -155,8 +161,7 @@ async def test_failed_synchronization_fails_the_transfer(
     assert isinstance(down.error, kind)
     assert (here / "f").read_bytes() == b"precious"
     assert os.listdir(here) == ["f"]
-    path = (await local_session.fs.get_file_transfer_context_path()).data
-    assert (await local_session.fs.ls(path)).entries == []
+    assert await _list_store(local_session) == []
 
 
 def _tasks(request: HttpRequest, outcome: dict[str, str]) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""Git, with the git of this machine in directories of the test."""
+"""Git: the git of this machine, in sessions of the local service."""
 
 from __future__ import annotations
 
@@ -460,7 +460,7 @@ async def test_invalid_arguments_of_git_are_rejected(
 
 
 @pytest.mark.parametrize(
-    ("said", "masked"),
+    ("text", "masked"),
     [
         ("https://user:p@ss@host/r.git", "https://***@host/r.git"),
         ("'https://token@host/r.git' not found", "'https://***@host/r.git' not found"),
@@ -469,6 +469,6 @@ async def test_invalid_arguments_of_git_are_rejected(
         ("https://host/a@b", "https://host/a@b"),
     ],
 )
-def test_credentials_in_urls_are_masked(said: str, masked: str) -> None:
+def test_credentials_in_urls_are_masked(text: str, masked: str) -> None:
     """Also in the middle of a word, and if a password has an ``@``."""
-    assert parsing.mask_credentials(said) == masked
+    assert parsing.mask_credentials(text) == masked

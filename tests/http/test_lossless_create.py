@@ -98,14 +98,14 @@ async def test_a_create_costs_one_request(
     assert _created(local_service) == 1
 
 
-@pytest.mark.parametrize("trouble", ["lost", "failed"])
+@pytest.mark.parametrize("failure", ["lost", "failed"])
 async def test_a_session_whose_answer_was_lost_is_adopted(
-    local_bay: AsyncAgentBay, local_service: LocalService, trouble: str
+    local_bay: AsyncAgentBay, local_service: LocalService, failure: str
 ) -> None:
     """The client looks it up and uses it."""
-    if trouble == "lost":
+    if failure == "lost":
         local_service.faults.add(_LOST, _CREATE, nth=1)
-    _fail_creates(local_bay, 0 if trouble == "lost" else 1)
+    _fail_creates(local_bay, 0 if failure == "lost" else 1)
     session = (await local_bay.create(CreateSessionParams(image_id="code_latest"))).session
     assert _actions(local_service)[:3] == [_CREATE, _LIST, _GET]
     assert list(local_service.living()) == [session.session_id]

@@ -107,7 +107,7 @@ async def test_a_refused_upload_has_the_reason_of_the_store(
 async def test_an_etag_is_not_taken_for_a_checksum(
     bay: AsyncAgentBay, store: Store, headers: dict[str, str]
 ) -> None:
-    """Of an appended or encrypted object it has the form of an MD5, and is none of the content."""
+    """For an appended or encrypted object it looks like an MD5, but is not that of the content."""
     etag = "0" * 32
     store.headers = {"ETag": f'"{etag}"', **headers}
     receipt = (await bay.context.upload_file("c-1", "/f", b"x")).unwrap()
@@ -118,7 +118,7 @@ async def test_an_etag_is_not_taken_for_a_checksum(
 async def test_the_etag_of_an_object_in_one_piece_is_compared(
     bay: AsyncAgentBay, store: Store
 ) -> None:
-    """The store says that it is one."""
+    """The store reports the type of the object."""
     store.headers = {"ETag": hashlib.md5(b"x").hexdigest().upper(), "x-oss-object-type": "Normal"}
     assert (await bay.context.upload_file("c-1", "/f", b"x")).unwrap().verified
     assert not (await bay.context.upload_file("c-1", "/f", b"y")).success
