@@ -51,7 +51,7 @@ _GRACE = 10.0
 # Seconds that the rest of a request is read and dropped after its answer, which would get lost if
 # the connection were closed at once.
 _LINGER = 5.0
-_ACCEPT_AT_ONCE = 32
+_ACCEPT_AT_ONCE = 8
 # Connections that the kernel keeps until they are accepted.
 _BACKLOG = 1024
 # Threads that copy files of contexts; more of them only compete for the disk.
@@ -229,7 +229,7 @@ class Server:
         shown = f"[{host}]" if ":" in host else host
         state.endpoint = self.endpoint = f"http://{shown}:{port}"
 
-    async def _bind(self, factory: Callable[[], asyncio.Protocol]) -> asyncio.Server:
+    async def _bind(self, factory: Callable[[], asyncio.BufferedProtocol]) -> asyncio.Server:
         """Listen on the port of the settings."""
         listening = await asyncio.get_running_loop().create_server(
             factory,

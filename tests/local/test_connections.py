@@ -19,7 +19,7 @@ from tests.local.conftest import DEADLINE, Api
 from tests.local.fuzzing import fuzz
 
 from agentbay_local import LocalService, server
-from agentbay_local.http import bodies, connections
+from agentbay_local.http import bodies, connections, middleware
 from agentbay_local.http.connections import CONNECTIONS, Connections
 from agentbay_local.protocol.errors import ApiError
 
@@ -256,6 +256,23 @@ async def test_an_endless_head_is_refused(own: Api) -> None:
     assert (status, "65536 bytes" in body) == (431, True)
 
 
+async def test_forms_of_strangers_end_with_their_connections(
+    own: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody gets an answer; a form that waits for its turn must not be kept."""
+    monkeypatch.setattr(connections, "_TURN", 3600.0)
+    for _ in range(3):
+        async with raw(own.service) as one:
+            one.send(head() + b"x" * 100_000)
+            await one.writer.drain()
+            assert await own.session()
+
+    async def nothing_left() -> bool:
+        return not [task for task in middleware._running if not task.done()]
+
+    await own.until(nothing_left)
+
+
 async def test_health_closes_the_connection(own: Api) -> None:
     """It needs no key, so it must not hold one."""
     async with own.http.get(f"{own.service.endpoint}/healthz") as answer:
@@ -325,6 +342,7 @@ async def _accepted(pieces: list[bytes]) -> bool:
             await asyncio.sleep(0)
         content.feed_eof()
 
+    shown = connections.expect_credential()
     sending = asyncio.ensure_future(send())
     try:
         fields: Any = await bodies.read_form(request, check)
@@ -332,4 +350,5 @@ async def _accepted(pieces: list[bytes]) -> bool:
         return False
     finally:
         await sending
+    assert shown.is_set()
     return "Authorization" in fields

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 from agentbay_async._protocol import error_codes
-from agentbay_local.http.connections import trust
+from agentbay_local.http.connections import CONNECTIONS, trust
 from agentbay_local.protocol.errors import ApiError
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ __all__ = ["BODY_LIMIT", "decode_form", "read_body", "read_form"]
 
 BODY_LIMIT = 64 * 1024 * 1024
 """Bytes of a body."""
+
+_AT_ONCE = 64 * 1024
+"""Bytes of such a form that are read without waiting for a turn."""
 
 UNAUTHENTICATED_LIMIT = 4 * 1024 * 1024
 """Bytes of a form that may come before its API key.
@@ -87,9 +90,12 @@ async def decode_form(body: bytearray) -> dict[str, str]:
 
 async def _read_up_to_key(request: web.Request, body: bytearray) -> str:
     """Read until the API key has come, and return it; "" if the form ends without one."""
-    start = 0
-    async for chunk in _chunks(request):
-        body += chunk
+    start, content = 0, request.content
+    while not content.at_eof():
+        if len(body) > _AT_ONCE:
+            await request.app[CONNECTIONS].wait_turn()
+        # The connection has a deadline of its own until the key has come.
+        body += await content.readany()
         key, start = _find_key(body, start)
         if key is not None:
             return key

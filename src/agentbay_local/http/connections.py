@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+from contextvars import ContextVar
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
@@ -21,7 +22,7 @@ from agentbay_local.protocol.errors import ApiError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["CONNECTIONS", "Connections", "trust"]
+__all__ = ["CONNECTIONS", "Connections", "expect_credential", "trust"]
 
 HEAD_LIMIT = 64 * 1024
 """Bytes of the request line and the headers of a first request."""
@@ -29,8 +30,13 @@ HEAD_LIMIT = 64 * 1024
 AUTHENTICATE_WITHIN = 30.0
 """Seconds from the opening of a connection until it has shown a credential."""
 
-UNAUTHENTICATED_BYTES = 32 * 1024 * 1024
+UNAUTHENTICATED_BYTES = 16 * 1024 * 1024
 """Bytes that all unauthenticated connections together may have sent."""
+
+_TURN = 0.002
+# Bytes that one turn of the loop reads from a connection.
+_READ = 256 * 1024
+_READ_UNAUTHENTICATED = 16 * 1024
 
 _MOST = 4096
 _MOST_UNAUTHENTICATED = 1024
@@ -51,6 +57,9 @@ class Connections:
         # Oldest first: dictionaries keep the order of insertion.
         self._unauthenticated: dict[asyncio.BaseTransport, _Connection] = {}
         self._bytes = 0
+        self._turn = asyncio.Lock()
+        # One for all: nothing happens between the filling of a buffer and its use.
+        self.buffer = memoryview(bytearray(_READ))
 
     def __len__(self) -> int:
         return len(self._open)
@@ -60,9 +69,9 @@ class Connections:
         """The bytes that count against `UNAUTHENTICATED_BYTES`."""
         return self._bytes
 
-    def protocol_factory(self, server: web.Server) -> Callable[[], asyncio.Protocol]:
+    def protocol_factory(self, server: web.Server) -> Callable[[], asyncio.BufferedProtocol]:
         """Return the factory for `create_server`: the protocols of `server`, within the limits."""
-        return lambda: _Connection(self, server())
+        return lambda: _Connection(self, server)
 
     def trust(self, transport: asyncio.BaseTransport | None) -> None:
         """Note that a request on a connection has shown a credential."""
@@ -89,6 +98,14 @@ class Connections:
         """Remove a connection that is closed. Repeatable."""
         self._forget(connection)
         self._open.pop(connection.transport, None)
+
+    async def wait_turn(self) -> None:
+        """Wait until an unauthenticated connection may read on: one after the other, not too fast.
+
+        Otherwise a few hundred of them would keep the loop busy.
+        """
+        async with self._turn:
+            await asyncio.sleep(_TURN)
 
     def count(self, connection: _Connection, received: int) -> None:
         """Count bytes that an unauthenticated connection has sent."""
@@ -121,7 +138,7 @@ class Connections:
         return False
 
 
-class _Connection(asyncio.Protocol):
+class _Connection(asyncio.BufferedProtocol):
     """Passes the bytes of one connection to aiohttp's protocol, within the limits.
 
     Attributes:
@@ -131,11 +148,14 @@ class _Connection(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, connections: Connections, handler: asyncio.Protocol) -> None:
+    def __init__(self, connections: Connections, server: Callable[[], asyncio.Protocol]) -> None:
         self._connections = connections
-        self._handler = handler
+        # Made with the first bytes, so that an idle connection costs next to nothing.
+        self._make_handler: Callable[[], asyncio.Protocol] | None = server
+        self._handler = asyncio.Protocol()  # which does nothing
         self._deadline: asyncio.TimerHandle | None = None
         self._head: bytearray | None = bytearray()
+        self._is_trusted = False
         self.received = 0
         self.is_counted = True
 
@@ -143,15 +163,14 @@ class _Connection(asyncio.Protocol):
         """Accept the connection, or say that there are too many."""
         self.transport = cast("asyncio.Transport", transport)
         if not self._connections.add(self):
-            self._handler = asyncio.Protocol()  # which does nothing
             self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "There are too many connections.")
             return
         loop = asyncio.get_running_loop()
         self._deadline = loop.call_later(AUTHENTICATE_WITHIN, self._expire)
-        self._handler.connection_made(transport)
 
     def trusted(self) -> None:
         """Lift the limits of unauthenticated connections."""
+        self._is_trusted = True
         self.is_counted = False
         self._head = None
         if self._deadline is not None:
@@ -165,10 +184,19 @@ class _Connection(asyncio.Protocol):
             self.transport.write(_answer(status, sentence))
             self.transport.close()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, _hint: int) -> memoryview:
+        """Return room for what comes; little while nobody knows who sends it."""
+        room = self._connections.buffer
+        return room if self._is_trusted else room[:_READ_UNAUTHENTICATED]
+
+    def buffer_updated(self, count: int) -> None:
         """Count the bytes of unauthenticated connections, and pass them on."""
+        data = bytes(self._connections.buffer[:count])
         if self.is_counted and not self._accept(data):
             return
+        if self._make_handler is not None:
+            self._handler, self._make_handler = self._make_handler(), None
+            self._handler.connection_made(self.transport)
         self._handler.data_received(data)
 
     def eof_received(self) -> bool | None:
@@ -219,9 +247,20 @@ class _Connection(asyncio.Protocol):
 CONNECTIONS = web.AppKey("CONNECTIONS", Connections)
 """The key of an application's connections."""
 
+# An event, not a flag: the tasks of a request have copies of its context, which share the object.
+_shown: ContextVar[asyncio.Event] = ContextVar("shown")
+
+
+def expect_credential() -> asyncio.Event:
+    """Return the event that `trust` sets for the request of this context."""
+    shown = asyncio.Event()
+    _shown.set(shown)
+    return shown
+
 
 def trust(request: web.Request) -> None:
     """Note that a request has shown the API key or a valid token."""
+    _shown.get().set()
     request.app[CONNECTIONS].trust(request.transport)
 
 

@@ -23,7 +23,7 @@ from aiohttp import web
 
 from agentbay_async._protocol import error_codes
 from agentbay_local import images
-from agentbay_local.http.connections import CONNECTIONS, trust
+from agentbay_local.http.connections import CONNECTIONS, expect_credential, trust
 from agentbay_local.http.error_responses import error_response
 from agentbay_local.http.hosts import link_label
 from agentbay_local.manual_clock import ManualClock
@@ -145,10 +145,11 @@ async def _outlive_client(
     """Finish a request whose client hangs up, unless it says `end_with_client`.
 
     The server cancels handlers then. A change that has begun must not stop in the middle; a command
-    whose output nobody can get any more must.
+    whose output nobody can get any more must, and so must a request that has shown no credential.
     """
     ends_with_client = asyncio.Event()
     _ends_with_client.set(ends_with_client)
+    shown = expect_credential()
     task = asyncio.ensure_future(work)
     _running.add(task)
     task.add_done_callback(_forget)
@@ -156,7 +157,7 @@ async def _outlive_client(
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         is_stopping = request.transport is not None
-        if is_stopping or ends_with_client.is_set():
+        if is_stopping or ends_with_client.is_set() or not shown.is_set():
             task.cancel()
             await asyncio.wait([task])
         raise
@@ -164,7 +165,7 @@ async def _outlive_client(
 
 def end_with_client(tool: object) -> None:
     """Let the current call of a tool that runs programs end when its client hangs up."""
-    if tool in images.COMMANDS:
+    if isinstance(tool, str) and tool in images.COMMANDS:
         _ends_with_client.get().set()
 
 
