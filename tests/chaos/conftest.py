@@ -20,6 +20,8 @@ def registry() -> Iterator[Any]:
     """Give the scenarios, and unload the ``support`` package afterwards."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(_BENCHMARKS))
+        # The machine may be busy: only a call that hangs is a failure here.
+        patch.setattr("support.chaos.scenario.TOLERANCE", 30.0)
         yield importlib.import_module("support.chaos.registry")
         for name in [
             name for name in sys.modules if name.partition(".")[0] in ("chaos", "support")

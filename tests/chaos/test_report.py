@@ -69,8 +69,8 @@ async def test_a_late_call_and_a_foreign_error_are_recorded(scenario: Any) -> No
     assert tally.ok
     await tally.timed("foreign", fail(KeyError("no")), 60)
     assert tally.untyped == ["foreign: KeyError('no')"]
-    await tally.timed("late", asyncio.sleep(0), -5)
-    assert tally.past_deadline > 5
+    await tally.timed("late", asyncio.sleep(0), -50)
+    assert tally.past_deadline > 50
     assert tally.problems
 
 
@@ -79,7 +79,7 @@ async def test_a_late_call_and_a_foreign_error_are_recorded(scenario: Any) -> No
     [
         ("unheld", ["s-1"], "1 1 0 0 0.0 0"),
         ("bytes_lost", 7, "1 0 0 7 0.0 0"),
-        ("past_deadline", 2.0, "1 0 0 0 2.0 0"),
+        ("past_deadline", 31.0, "1 0 0 0 31.0 0"),
         ("untyped", ["KeyError"], "1 0 0 0 0.0 1"),
         ("problems", ["a process is left"], "1 0 0 0 0.0 0"),
         ("named", 3, "1 0 3 0 0.0 0"),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from support.chaos.damage import DAMAGE_STATE
 from support.chaos.disk import FILL_DISK
+from support.chaos.freeze import FREEZE_SERVICE
 from support.chaos.kills import KILL_BEFORE_DELETE, KILL_START
 from support.chaos.leaving import CLOSE_MEANWHILE, LEAVE_EARLY
 from support.chaos.network import DELIVER_TWICE, LIST_NO_TASKS
@@ -37,6 +38,7 @@ SCENARIOS = {
         LIST_NO_TASKS,
         KILL_BEFORE_DELETE,
         KILL_START,
+        FREEZE_SERVICE,
         FILL_DISK,
         DAMAGE_STATE,
     )

@@ -75,6 +75,10 @@ class ServiceProcess:
         )
         return AsyncAgentBay(API_KEY, config, retry=RetryPolicy(attempts=2))
 
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._child.signal(number)
+
     def stop(self) -> None:
         """Stop it as Ctrl-C does, and wait for its end; kill it if it does not end."""
         self._child.signal(signal.SIGTERM)
