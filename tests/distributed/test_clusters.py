@@ -44,6 +44,8 @@ def on_cluster(
             "AGENTBAY_ENDPOINT": service.endpoint,
             "AGENTBAY_API_KEY": service.api_key,
             "MARKS": str(tmp_path),
+            # Dask keeps its scratch directory.
+            "TMPDIR": str(tmp_path),
             "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         }
         done = subprocess.run(

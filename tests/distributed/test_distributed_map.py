@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 import threading
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -353,6 +354,16 @@ async def test_the_repr_of_a_task_shows_no_key(
     assert service.api_key not in repr(task)
 
 
+@pytest.fixture
+def _own_embedded_service(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Stop the embedded service after the test; by itself it lives as long as the process."""
+    module = import_module("agentbay_local.embedded")
+    monkeypatch.setattr(module, "_holder", module._Holder())
+    yield
+    module.embedded().stop()
+
+
+@pytest.mark.usefixtures("_own_embedded_service")
 async def test_workers_use_the_embedded_service_of_the_caller(engine: ThreadEngine) -> None:
     """The job contains its URL."""
     async with AsyncAgentBay(cfg=Config(endpoint="local")) as bay:
