@@ -21,6 +21,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentbay._call import BlockingFuture, Call
+from agentbay_async._lifecycle.shielding import SHUTDOWN_GRACE
 from agentbay_async._lifecycle.unheld import warn_of_unheld
 from agentbay_async.errors import BlockingCallError, BlockingCallInAsyncContext, ClosedError
 
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Seconds that the exit of the interpreter waits for the clean-up of cancelled calls.
-EXIT_GRACE = 2.0
+#: Seconds that the exit of the interpreter waits for the clean-up of cancelled calls. The library's
+#: own tasks end within a shorter time.
+EXIT_GRACE = SHUTDOWN_GRACE + 2.0
 #: The most callbacks that may block at the same time; each thread is started when it is needed.
 WORKERS = 256
 
@@ -168,7 +170,7 @@ class Portal:
             with contextlib.suppress(KeyboardInterrupt, SystemExit):
                 loop.run_forever()
         try:
-            _run_to_end(loop, _cancel_all_tasks())
+            _cancel_all_tasks(loop)
             _run_to_end(loop, loop.shutdown_asyncgens())
         finally:
             loop.close()
@@ -183,16 +185,19 @@ def _run_to_end(loop: AbstractEventLoop, coroutine: Coroutine[Any, Any, None]) -
             loop.run_until_complete(task)
 
 
-async def _cancel_all_tasks() -> None:
+def _cancel_all_tasks(loop: AbstractEventLoop) -> None:
     import asyncio
 
-    this = {asyncio.current_task()}
+    async def wait(tasks: set[asyncio.Task[Any]]) -> None:
+        await asyncio.wait(tasks)
+
     # A task that is cancelled before its first step never enters its `try`, and cleans nothing up.
-    await asyncio.sleep(0)
-    while others := asyncio.all_tasks() - this:
-        for task in others:
+    _run_to_end(loop, asyncio.sleep(0))
+    while tasks := asyncio.all_tasks(loop):
+        # While the loop stands still, which tells the library's own tasks that it is shut down.
+        for task in tasks:
             task.cancel()
-        await asyncio.wait(others)
+        _run_to_end(loop, wait(tasks))
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:

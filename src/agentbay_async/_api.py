@@ -85,7 +85,13 @@ class LedgerHook(Protocol):
 
 
 class BackgroundHook(Protocol):
-    """Work that goes on after the call that started it."""
+    """Work that goes on after the call that started it.
+
+    Attributes:
+        has_created: Whether the client has begun a create.
+    """
+
+    has_created: bool
 
     def schedule(
         self, pauses: Iterable[float], work: Callable[[], Coroutine[Any, Any, None]]

@@ -14,6 +14,7 @@ from agentbay_async._clock import SystemClock
 from agentbay_async._lifecycle import unheld
 from agentbay_async._lifecycle.creation import create_session
 from agentbay_async._lifecycle.deletion import delete_abandoned, log_abandoned
+from agentbay_async._lifecycle.orphans import clean_up_client
 from agentbay_async._lifecycle.processes import default_owner
 from agentbay_async._lifecycle.shielding import BackgroundTasks, run_shielded
 from agentbay_async._protocol import schema
@@ -258,6 +259,7 @@ class AsyncAgentBay:
         record = answer.data
         if record is None:
             raise BadAnswerError("GetSession: the answer has no data", request_id=answer.request_id)
+        unheld.remember_found([record.session_id or session_id])
         session = AsyncSession(
             self._api,
             record.session_id or session_id,
@@ -615,9 +617,16 @@ class AsyncAgentBay:
         are deleted. That takes seconds at most, unless the service is slow.
         """
         try:
-            await self._api.aclose()
+            await self._finish()
         finally:
+            await self._api.aclose()
             unheld.warn_of_unheld(self._api)
+
+    async def _finish(self) -> None:
+        try:
+            await self._api.background.aclose()
+        finally:
+            await run_shielded(clean_up_client(self._api))
 
     def _session(self, session: AsyncSession | str) -> AsyncSession:
         if isinstance(session, AsyncSession):

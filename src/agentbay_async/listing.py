@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from agentbay_async._lifecycle import unheld
 from agentbay_async.errors import PageTokenError
 from agentbay_async.models.results import SessionListResult, returns_result
 from agentbay_async.models.sessions import SessionPage
@@ -108,4 +109,5 @@ def _page(api: Api, answer: Answer[list[schema.ListedSession]]) -> SessionPage[A
         for entry in answer.data or ()
         if entry.session_id
     ]
+    unheld.remember_found(session.session_id for session in sessions)
     return SessionPage(sessions, answer.next_token, answer.max_results, answer.total_count)

@@ -147,7 +147,7 @@ async def test_failed_large_write_keeps_the_old_file(
 
     def fail(request: HttpRequest) -> HttpRequest | HttpResponse:
         # Of the chunks the third fails: a part of the content is in the session then.
-        if request.form["Name"] != failing or (failing == "write_file" and next(calls) < 2):
+        if request.form.get("Name") != failing or (failing == "write_file" and next(calls) < 2):
             return request
         return HttpResponse.success(tool_answer("disk full", error=True))
 

@@ -407,7 +407,7 @@ async def test_file_that_grows_during_a_download_fails(
     """A mixture of old and new content is wrong."""
 
     def grow(request: HttpRequest) -> HttpRequest:
-        if request.form["Name"] == "read_file":
+        if request.form.get("Name") == "read_file":
             (home / "f").write_bytes(_SMALL * 2)
         return request
 

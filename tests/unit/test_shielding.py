@@ -152,13 +152,13 @@ async def test_a_shielded_task_needs_no_second_task() -> None:
         made.append(asyncio.current_task())
         return "made"
 
-    async def crew() -> None:
-        ShieldedTask().active = True
+    async def crew(task: ShieldedTask) -> None:
+        task.active = True
         await run_or_undo(work(), _Work().undo)
         made.append(asyncio.current_task())
         await asyncio.create_task(_made(work()))
 
-    await asyncio.create_task(crew())
+    await ShieldedTask(crew)
     assert made[0] is made[1]
     assert made[2] is not made[1]
 
@@ -169,38 +169,35 @@ async def _made(work: Coroutine[Any, Any, str]) -> None:
     assert here is asyncio.current_task()
 
 
-async def test_a_cancelled_shielded_task_undoes_its_work() -> None:
-    """It is cancelled after the work; a second cancel changes nothing."""
-    work, marks = _Work(), []
+async def test_a_stopped_shielded_task_undoes_its_work() -> None:
+    """It is stopped after the work; a second stop changes nothing."""
+    work = _Work()
 
-    async def crew() -> None:
-        marks.append(ShieldedTask())
-        marks[0].active = True
+    async def crew(task: ShieldedTask) -> None:
+        task.active = True
         await run_or_undo(work.run(), work.undo)
 
-    running = asyncio.create_task(crew())
+    running = ShieldedTask(crew)
     await work.begun.wait()
-    marks[0].cancel()
+    running.stop()
     await _turns()
     assert not running.done()
     work.gate.set()
-    marks[0].cancel()
+    running.stop()
     with pytest.raises(asyncio.CancelledError):
         await running
     assert (work.ended, work.undone) == (True, ["made"])
 
 
-async def test_an_idle_shielded_task_is_cancelled_at_once() -> None:
+async def test_an_idle_shielded_task_is_stopped_at_once() -> None:
     """It has no work to finish."""
-    marks = []
 
-    async def crew() -> None:
-        marks.append(ShieldedTask())
+    async def crew(_task: ShieldedTask) -> None:
         await asyncio.Event().wait()
 
-    running = asyncio.create_task(crew())
+    running = ShieldedTask(crew)
     await _turns()
-    marks[0].cancel()
+    running.stop()
     with pytest.raises(asyncio.CancelledError):
         await running
 

@@ -20,9 +20,9 @@ def _api() -> Any:
 
 def test_a_client_names_its_own_sessions_once(caplog: pytest.LogCaptureFixture) -> None:
     """All of them in one warning, with the cure."""
-    api, other = _api(), _api()
-    unheld.sessions.update(dict.fromkeys(["u-1", "u-2", "u-3"], api))
-    unheld.sessions.update(dict.fromkeys(["u-4"], other))
+    api, other, loop = _api(), _api(), cast("Any", None)
+    unheld.sessions.update(dict.fromkeys(["u-1", "u-2", "u-3"], (api, loop)))
+    unheld.sessions.update(dict.fromkeys(["u-4"], (other, loop)))
     unheld.sessions.pop("u-2", None)
     unheld.warn_of_unheld(api)
     (record,) = caplog.records
@@ -38,7 +38,7 @@ def test_a_client_names_its_own_sessions_once(caplog: pytest.LogCaptureFixture) 
 def test_creates_that_were_cut_off_are_counted(caplog: pytest.LogCaptureFixture) -> None:
     """Their sessions have no id here, but the label of the run."""
     api = _api()
-    unheld.creates[object()] = api
+    unheld.creates[object()] = api, cast("Any", None)
     unheld.warn_of_unheld(_api())
     assert not caplog.records
     unheld.warn_of_unheld(api)

@@ -14,6 +14,7 @@ from agentbay_async._bulk.inputs import Inputs
 from agentbay_async._bulk.options import check_optional, copy_params
 from agentbay_async._bulk.worker_pool import WorkerPool
 from agentbay_async._lifecycle import unheld
+from agentbay_async._lifecycle.orphans import delete_duplicates
 from agentbay_async._lifecycle.shielding import run_shielded
 from agentbay_async._sync.persistence import downloaded
 from agentbay_async.errors import ClosedError, InvalidArgumentError, RolledBackError
@@ -200,9 +201,12 @@ class CreateMany:
             self._downloads = Semaphore(self._max_starting)
         create = self._create_unheld if self._downloads is None else self._create_limited
         api = self._api
-        return WorkerPool(
-            self._inputs, create, self._roll_back, self._options, api.clock, api.background
-        )
+        return WorkerPool(self._inputs, create, self._end, self._options, api.clock, api.background)
+
+    async def _end(self, unread: Sequence[AsyncSession]) -> list[str]:
+        remaining = await self._roll_back(unread)
+        await delete_duplicates(self._api)
+        return remaining
 
     async def _create_limited(self, params: CreateSessionParams) -> SessionResult[AsyncSession]:
         # A session without files to download runs as soon as the service accepts it.

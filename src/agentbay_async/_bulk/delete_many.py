@@ -11,7 +11,6 @@ from agentbay_async._bulk.inputs import Inputs
 from agentbay_async._bulk.worker_pool import WorkerPool
 from agentbay_async._lifecycle import unheld
 from agentbay_async._lifecycle.deletion import delete_abandoned, log_abandoned
-from agentbay_async.config import LOCAL
 from agentbay_async.errors import ArgumentTypeError
 from agentbay_async.models.results import OperationResult
 from agentbay_async.session import AsyncSession
@@ -78,8 +77,8 @@ async def roll_back(api: Api, sessions: Sequence[AsyncSession], options: RunOpti
     """
     if not sessions:
         return []
-    if api.settings.endpoint != LOCAL:
-        unheld.sessions.update((session.session_id, api) for session in sessions)
+    for session in sessions:
+        unheld.add(api, session.session_id)
     # Without the rate, which limits creates, and without the caller's deadline, which may be over.
     roll_back_options = attrs.evolve(
         options,

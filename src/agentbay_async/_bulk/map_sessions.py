@@ -20,6 +20,7 @@ from agentbay_async._bulk.options import (
 )
 from agentbay_async._bulk.session_pool import SessionPool, is_lost
 from agentbay_async._bulk.worker_pool import WorkerPool
+from agentbay_async._lifecycle.orphans import delete_duplicates
 from agentbay_async.errors import AgentBayError, ArgumentTypeError, FunctionError, UsageError
 from agentbay_async.models.bulk import MapOutcome
 from agentbay_async.models.results import OperationResult
@@ -166,7 +167,7 @@ class MapSessions(Generic[I, T]):
         """Yield the outcome of each item when it is ready."""
         api = self._api
         run: WorkerPool[I, T] = WorkerPool(
-            self._inputs, self._process, self._delete_idle, self._options, api.clock, api.background
+            self._inputs, self._process, self._end, self._options, api.clock, api.background
         )
         async with aclosing(self._reporter.track(run)) as outcomes:
             async for outcome in outcomes:
@@ -179,9 +180,11 @@ class MapSessions(Generic[I, T]):
                     outcome.seconds,
                 )
 
-    async def _delete_idle(self, _unread: Sequence[T]) -> list[str]:
+    async def _end(self, _unread: Sequence[T]) -> list[str]:
         """Delete the sessions of the pool; results of the function need no undoing."""
-        return await roll_back(self._api, self._pool.take_idle(), self._options)
+        remaining = await roll_back(self._api, self._pool.take_idle(), self._options)
+        await delete_duplicates(self._api)
+        return remaining
 
     async def _process(self, item: I) -> OperationResult[T]:
         retries = self._retries

@@ -11,22 +11,16 @@ the create itself; outcomes that are ready and that the caller never got are und
 
 from __future__ import annotations
 
-from asyncio import (
-    CancelledError,
-    Event,
-    create_task,
-    current_task,
-    get_running_loop,
-    wait,
-)
+from asyncio import CancelledError, Event, get_running_loop, wait
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
 
 from agentbay_async._api import call_hooks
 from agentbay_async._bulk.throttle import Throttle, WorkerHooks
-from agentbay_async._lifecycle.shielding import GRACE, ShieldedTask, run_shielded
+from agentbay_async._lifecycle.shielding import GRACE, OwnedTask, ShieldedTask, run_shielded
 from agentbay_async.errors import ClosedError, OperationTimeoutError, ThrottledError
 from agentbay_async.models.bulk import BulkOutcome, Progress
 
@@ -89,7 +83,7 @@ class WorkerPool(Generic[I, S]):
         self._started_at = clock.monotonic()
         self._active = 0
         self._ready: deque[BulkOutcome[S]] = deque()
-        self._workers: dict[Task[None], ShieldedTask | None] = {}
+        self._workers: set[ShieldedTask] = set()
         self._error: BaseException | None = None
         self._stopped = False
         self._timed_out = False
@@ -145,12 +139,12 @@ class WorkerPool(Generic[I, S]):
     def _start_workers(self) -> None:
         size, count = self.inputs.size, self._options.concurrency
         for _ in range(count if size is None else min(count, size)):
-            task = create_task(self._work())
-            self._workers[task] = None
-            task.add_done_callback(self._worker_ended)
+            worker = ShieldedTask(self._work)
+            self._workers.add(worker)
+            worker.add_done_callback(partial(self._worker_ended, worker))
 
-    def _worker_ended(self, task: Task[None]) -> None:
-        del self._workers[task]
+    def _worker_ended(self, worker: ShieldedTask, task: Task[None]) -> None:
+        self._workers.discard(worker)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._error = self._error or error
             self._stopped = True
@@ -185,11 +179,8 @@ class WorkerPool(Generic[I, S]):
         self._cancel_workers()
 
     def _cancel_workers(self) -> None:
-        for task, shielded in self._workers.items():
-            if shielded is None:
-                task.cancel()
-            else:
-                shielded.cancel()
+        for worker in self._workers:
+            worker.stop()
 
     def _timeout(self, what: str) -> AgentBayError:
         limit = self._options.deadline if self._timed_out else self._options.each_deadline
@@ -197,28 +188,20 @@ class WorkerPool(Generic[I, S]):
             f"{self._options.operation}: {what} was not done within {limit:g} s"
         )
 
-    async def _work(self) -> None:
+    async def _work(self, worker: ShieldedTask) -> None:
         hooks = WorkerHooks(self._throttle, self._options.action)
         # Set in the context of this task, so it holds for the calls of this worker alone.
         call_hooks.set(hooks)
-        shielded = self._shield()
         while (taken := await self._take_input()) is not None:
             self._active += 1
             try:
-                shielded.active = self._shields
+                worker.active = self._shields
                 outcome = await self._outcome(hooks, *taken)
             finally:
-                shielded.active = False
+                worker.active = False
                 self._active -= 1
             self._ready.append(outcome)
             self._wake_reader()
-
-    def _shield(self) -> ShieldedTask:
-        shielded = ShieldedTask()
-        task = current_task()
-        if task is not None:
-            self._workers[task] = shielded
-        return shielded
 
     async def _take_input(self) -> tuple[int, I] | None:
         while len(self._ready) >= self._options.concurrency and not self._stopped:
@@ -280,7 +263,7 @@ class WorkerPool(Generic[I, S]):
         """
         self._stop()
         if self._closing is None:
-            self._closing = create_task(self._close())
+            self._closing = OwnedTask(self._close())
         await wait([self._closing])
         self._closing.result()
 

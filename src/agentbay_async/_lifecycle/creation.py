@@ -7,8 +7,9 @@ One create makes at most one session, whatever happens to its answer; see
 from __future__ import annotations
 
 import json
-import os
+from asyncio import get_running_loop
 from functools import cache, partial
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 from agentbay_async._lifecycle import unheld
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from agentbay_async._protocol.envelope import Answer
     from agentbay_async._transport.access import Access
     from agentbay_async.models.sessions import CreateSessionParams
+
+
+# Of the creates of this process, for their idempotency keys.
+_numbers = count(1)
 
 
 class CreatedSession(NamedTuple):
@@ -90,26 +95,43 @@ async def _create(api: Api, params: CreateSessionParams) -> CreatedSession:
     if params.idempotency_key is not None:
         found = await Recovery(api, params.idempotency_key, own=False).find()
     if found is None:
-        # A create that is cut off here stays counted: only its answer has the id of the session.
-        token = object()
-        unheld.creates[token] = api
-        try:
-            answer = await _send(api, request, params.idempotency_key)
-        except AgentBayError:
-            # The error tells the caller whether there may be a session.
-            unheld.creates.pop(token, None)
-            raise
-        unheld.creates.pop(token, None)
+        created = await _create_new(api, request, params.idempotency_key, own)
     else:
-        answer = found
-    created = _parse(api, answer, request, own if found is None else None)
-    if created.new and api.settings.endpoint != LOCAL:
-        unheld.sessions[created.session_id] = api
+        created = _parse(api, found, request, None)
+        unheld.remember_created(created.session_id)
     if not created.new:
         await _take_over(api, created.session_id, own)
     if api.ledger is not None:
         lasts = None if request.max_runtime is None else request.max_runtime * 60
         api.ledger.created(created.session_id, api.settings.owner, lasts)
+    return created
+
+
+async def _create_new(
+    api: Api,
+    request: schema.CreateMcpSession,
+    idempotency_key: str | None,
+    own: dict[str, str],
+) -> CreatedSession:
+    if api.settings.endpoint == LOCAL:
+        return _parse(api, await _send(api, request, idempotency_key), request, own)
+    # With a key of the caller, the session may be in use elsewhere.
+    token = own.get(IDEMPOTENCY_KEY) if idempotency_key is None else None
+    key: object = token or object()
+    unheld.creates[key] = origin = api, get_running_loop()
+    try:
+        created = _parse(api, await _send(api, request, idempotency_key), request, own)
+        unheld.sessions[created.session_id] = origin
+        unheld.remember_created(created.session_id)
+    except AgentBayError:
+        # The error tells the caller whether there may be a session.
+        raise
+    except BaseException:
+        # Only the answer would have had the id of the session.
+        unheld.cut_off[key] = origin
+        raise
+    finally:
+        unheld.creates.pop(key, None)
     return created
 
 
@@ -121,10 +143,11 @@ def _reserved_labels(api: Api, params: CreateSessionParams) -> dict[str, str]:
                 " such labels (reserved_labels=True)"
             )
         return {}
+    run = this_process().run
     labels = {
-        IDEMPOTENCY_KEY: params.idempotency_key or os.urandom(16).hex(),
+        IDEMPOTENCY_KEY: params.idempotency_key or f"{run}-{next(_numbers):x}",
         OWNER: api.settings.owner,
-        RUN: this_process().run,
+        RUN: run,
         SINCE: str(int(api.clock.time())),
     }
     if CHUNK in params.labels:

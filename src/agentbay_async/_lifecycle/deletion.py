@@ -9,7 +9,6 @@ from agentbay_async._lifecycle import unheld
 from agentbay_async._lifecycle.shielding import GRACE
 from agentbay_async._polling import poll
 from agentbay_async._protocol import schema
-from agentbay_async.config import LOCAL
 from agentbay_async.errors import AgentBayError, APIError, SessionNotFoundError
 from agentbay_async.models.sessions import SessionStatus
 
@@ -53,7 +52,7 @@ async def delete(api: Api, session_id: str, timeout: float, *, vital: bool = Fal
         await poll(is_gone, bool, clock=api.clock, timeout=timeout, what=what)
     except SessionNotFoundError as gone:
         request_id = gone.request_id
-    unheld.sessions.pop(session_id, None)
+    unheld.forget(session_id)
     if api.ledger is not None:
         api.ledger.deleted(session_id)
     await api.sockets.close(session_id)
@@ -71,8 +70,7 @@ async def delete_abandoned(api: Api, session_id: str, *, log: bool = True) -> Ag
         session_id: The session.
         log: Whether to log a failure; False for a caller that reports the error.
     """
-    if api.settings.endpoint != LOCAL:
-        unheld.sessions[session_id] = api
+    unheld.add(api, session_id)
     deadline = api.clock.monotonic() + GRACE
     rounds = iter(_ROUNDS)
     while (error := await _failure(api, session_id)) is not None:

@@ -11,19 +11,18 @@ bulk run created and nobody read.
 from __future__ import annotations
 
 import logging
-from asyncio import CancelledError, create_task, current_task, get_running_loop, wait
+from asyncio import CancelledError, Task, create_task, current_task, get_running_loop, wait
 from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 import anyio
 
 from agentbay_async.errors import ClosedError
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Future, Task
+    from asyncio import AbstractEventLoop, Future
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
-    from typing import Any
 
     from agentbay_async._clock import Clock
 
@@ -34,9 +33,8 @@ logger = logging.getLogger("agentbay")
 #: Seconds that a cancelled caller waits until its work is finished or undone.
 GRACE = 30.0
 
-# The event loop references tasks weakly: without this set, a task whose caller is gone could be
-# garbage-collected before it ends.
-_running: set[Task[Any]] = set()
+#: Seconds for which the library's work goes on once its event loop is shut down.
+SHUTDOWN_GRACE = 5.0
 
 
 async def run_shielded(work: Coroutine[Any, Any, T], grace: float = GRACE) -> T:
@@ -49,7 +47,7 @@ async def run_shielded(work: Coroutine[Any, Any, T], grace: float = GRACE) -> T:
     Raises:
         CancelledError: The caller was cancelled. `work` has ended, or the grace is over.
     """
-    return await _OwnedTask(work).result(grace)
+    return await _CalledTask(work).outcome(grace)
 
 
 async def run_or_undo(
@@ -65,14 +63,15 @@ async def run_or_undo(
     Raises:
         CancelledError: The caller was cancelled. The work is undone, or the grace is over.
     """
-    if (shielded := _shielded_task.get()) is not None and shielded.is_current():
-        return await shielded.run(work, undo)
-    owned = _OwnedTask(work)
+    current = current_task()
+    if isinstance(current, ShieldedTask) and current.active:
+        return await current.run(work, undo)
+    owned = _CalledTask(work)
     try:
-        return await owned.result(grace=None)
+        return await owned.outcome(grace=None)
     except BaseException:
         if owned.abandoned:
-            await run_shielded(_undo(owned.task, undo), grace)
+            await run_shielded(_undo(owned, undo), grace)
         raise
 
 
@@ -82,76 +81,179 @@ async def _undo(task: Task[T], undo: Callable[[T], Awaitable[object]]) -> None:
         await undo(task.result())
 
 
-class ShieldedTask:
-    """Marks the current task as one that the library owns and only cancels by :meth:`cancel`.
-
-    In it, :func:`run_or_undo` needs no second task, which makes bulk creates cheaper. User code
-    must not run while the mark is active: it could cancel the task by its own timeout.
+class _LoopState:
+    """The library's tasks on one event loop.
 
     Attributes:
-        active: Whether work that starts now may rely on the mark.
+        tasks: Those that are not done. The loop references tasks weakly: without this set, a task
+            whose caller is gone could be garbage-collected before it ends.
+        working: Those whose work has not ended.
+        deadline: When they are cancelled, on the loop's clock; ``None`` if the loop is not being
+            shut down.
     """
 
     def __init__(self) -> None:
-        self.active = False
-        self._task = current_task()
-        self._busy = False
-        self._cancelled = False
-        _shielded_task.set(self)
+        self.tasks: set[Task[Any]] = set()
+        self.working: set[Task[Any]] = set()
+        self.deadline: float | None = None
 
-    def is_current(self) -> bool:
-        """Return whether the current task is the marked one, and not a child of it."""
-        return self.active and current_task() is self._task
+    def shut_down(self, loop: AbstractEventLoop) -> float:
+        """Return the deadline of a loop that is being shut down."""
+        # A loop that goes on after all gets a new deadline next time.
+        if self.deadline is None or self.deadline < loop.time():
+            self.deadline = loop.time() + SHUTDOWN_GRACE
+        return self.deadline
 
-    async def run(self, work: Coroutine[Any, Any, T], undo: Callable[[T], Awaitable[object]]) -> T:
-        """Run `work`, and undo it if the task was cancelled meanwhile."""
-        self._busy = True
-        try:
-            result = await work
-            if self._cancelled:
-                await undo(result)
-        finally:
-            self._busy = False
-        if self._cancelled:
-            raise CancelledError
-        return result
-
-    def cancel(self) -> None:
-        """Cancel the task, after the work that is running now."""
-        self._cancelled = True
-        if not self._busy and self._task is not None:
-            self._task.cancel()
+    def seconds_left(self, loop: AbstractEventLoop) -> float | None:
+        """Return the seconds until the deadline, or ``None`` if there is none."""
+        if self.deadline is None or self.deadline < loop.time():
+            return None
+        return self.deadline - loop.time()
 
 
-_shielded_task: ContextVar[ShieldedTask | None] = ContextVar("agentbay_shielded_task", default=None)
+_states: WeakKeyDictionary[AbstractEventLoop, _LoopState] = WeakKeyDictionary()
+_clean_up: list[Callable[[float], Awaitable[None]]] = []
 
 
-class _OwnedTask(Generic[T]):
-    """A task that the library owns, and its caller.
+def register_clean_up(clean_up: Callable[[float], Awaitable[None]]) -> None:
+    """Call `clean_up` when the work of the library on a loop was cut off.
 
-    Attributes:
-        task: The task.
-        abandoned: Whether the caller was cancelled, so that it did not get the result.
+    The last task calls it, on its loop, with the seconds that are left. It must handle its errors.
+    """
+    _clean_up.append(clean_up)
+
+
+class OwnedTask(Task[T]):
+    """A task of the library. When its event loop is shut down, it has a while to end.
+
+    After a second Ctrl-C, ``asyncio.run`` and its like cancel all tasks while the loop does not
+    run, which tells that cancel from all others. It takes effect after :data:`SHUTDOWN_GRACE`.
+
+    Args:
+        work: What it does.
     """
 
     def __init__(self, work: Coroutine[Any, Any, T]) -> None:
         loop = get_running_loop()
-        self.abandoned = False
-        self._ended = loop.create_future()
-        self.task = loop.create_task(self._run(work))
-        _running.add(self.task)
-        self.task.add_done_callback(self._settle)
+        state = _states.get(loop) or _states.setdefault(loop, _LoopState())
+        super().__init__(self._run(work, state), loop=loop)
+        self._on_loop = state
+        self._warned = False
+        state.tasks.add(self)
+        state.working.add(self)
+        self.add_done_callback(self._forget)
+        if (left := state.seconds_left(loop)) is not None:
+            self._cancel_later(left)
 
-    async def _run(self, work: Coroutine[Any, Any, T]) -> T:
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Cancel the task: soon if its loop is being shut down, otherwise now."""
+        loop = self.get_loop()
+        if self._warned or self.done() or loop.is_running() or loop.is_closed():
+            return super().cancel(msg)
+        self._cancel_later(self._on_loop.shut_down(loop) - loop.time())
+        self.on_shutdown()
+        return True
+
+    def _forget(self, _task: Task[T]) -> None:
+        self._on_loop.tasks.discard(self)
+        # Of a task that was cancelled before it started, `_run` never ran.
+        self._on_loop.working.discard(self)
+
+    def _cancel_later(self, seconds: float) -> None:
+        self._warned = True
+        self.get_loop().call_later(seconds, super().cancel)
+
+    def on_shutdown(self) -> None:
+        """Prepare to end. The loop does not run."""
+
+    async def _run(self, work: Coroutine[Any, Any, T], state: _LoopState) -> T:
+        cut_off = False
         try:
             return await work
+        except BaseException as error:
+            cut_off = self.is_cut_off(error)
+            raise
+        finally:
+            state.working.discard(self)
+            left = state.seconds_left(get_running_loop())
+            if (cut_off or left is not None) and not state.working:
+                for clean_up in _clean_up:
+                    await clean_up(SHUTDOWN_GRACE if left is None else left)
+
+    def is_cut_off(self, error: BaseException) -> bool:
+        """Return whether `error` came from outside the work, so that it could not clean up."""
+        return isinstance(error, (CancelledError, KeyboardInterrupt, SystemExit))
+
+
+class ShieldedTask(OwnedTask[None]):
+    """A task that ends by :meth:`stop`, after the work that is running then.
+
+    In it, :func:`run_or_undo` needs no second task, which makes bulk creates cheaper. User code
+    must not run while it is active: it could cancel the task by its own timeout.
+
+    Args:
+        work: What it does, given the task.
+
+    Attributes:
+        active: Whether work that starts now may rely on the shield.
+    """
+
+    def __init__(self, work: Callable[[ShieldedTask], Coroutine[Any, Any, None]]) -> None:
+        self.active = False
+        self._busy = False
+        self._stopped = False
+        super().__init__(work(self))
+
+    async def run(self, work: Coroutine[Any, Any, T], undo: Callable[[T], Awaitable[object]]) -> T:
+        """Run `work`, and undo it if the task was stopped meanwhile."""
+        self._busy = True
+        try:
+            result = await work
+            if self._stopped:
+                await undo(result)
+        finally:
+            self._busy = False
+        if self._stopped:
+            raise CancelledError
+        return result
+
+    def stop(self) -> None:
+        """Cancel the task, after the work that is running now."""
+        self._stopped = True
+        if not self._busy:
+            Task.cancel(self)
+
+    def on_shutdown(self) -> None:
+        """Begin nothing more."""
+        self.stop()
+
+    def is_cut_off(self, error: BaseException) -> bool:
+        """Return whether `error` is not the end by :meth:`stop`."""
+        return not self._stopped and super().is_cut_off(error)
+
+
+class _CalledTask(OwnedTask[T]):
+    """A task whose caller waits for it.
+
+    Attributes:
+        abandoned: Whether the caller was cancelled, so that it did not get the result.
+    """
+
+    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
+        self.abandoned = False
+        self._ended = get_running_loop().create_future()
+        super().__init__(work)
+        self.add_done_callback(self._settle)
+
+    async def _run(self, work: Coroutine[Any, Any, T], state: _LoopState) -> T:
+        try:
+            return await super()._run(work, state)
         finally:
             # Here, because done callbacks run one iteration of the loop later.
             if not self._ended.done():
                 self._ended.set_result(None)
 
     def _settle(self, task: Task[T]) -> None:
-        _running.discard(task)
         if not self._ended.done():
             # The task was cancelled before it started, so `_run` never ran.
             self._ended.set_result(None)
@@ -159,8 +261,8 @@ class _OwnedTask(Generic[T]):
             # If the caller is gone, asyncio would log an error that nobody retrieved.
             task.exception()
 
-    async def result(self, grace: float | None) -> T:
-        """Wait for the task; if cancelled, wait up to `grace` seconds before raising the cancel."""
+    async def outcome(self, grace: float | None) -> T:
+        """Wait for the result; if cancelled, up to `grace` seconds before raising the cancel."""
         try:
             # A cancel of the caller cancels this future, not the task.
             await self._ended
@@ -169,22 +271,22 @@ class _OwnedTask(Generic[T]):
             if grace is not None:
                 await self._outlast(grace)
             raise
-        return self.task.result()
+        return self.result()
 
     async def _outlast(self, grace: float) -> None:
         deadline = anyio.current_time() + grace
-        while not self.task.done() and (left := deadline - anyio.current_time()) > 0:
+        while not self.done() and (left := deadline - anyio.current_time()) > 0:
             # The shield stops cancels by anyio, which are delivered again at each await. The
             # except clause stops cancels by asyncio, which are delivered once.
             with anyio.CancelScope(shield=True):
                 try:
-                    await wait([self.task], timeout=left)
+                    await wait([self], timeout=left)
                 except CancelledError:
                     continue
 
 
-# Creates may finish within the grace. After that they are cancelled, and the sessions that nobody
-# read are deleted within another grace.
+# Seconds for closing a client. Creates may finish within the grace; after that they are cancelled,
+# and the sessions that nobody read are deleted within another grace.
 _CLOSE_TIMEOUT = 2 * GRACE
 
 
@@ -201,9 +303,13 @@ class BackgroundTasks:
 
     Args:
         clock: Time.
+
+    Attributes:
+        has_created: Whether the client has begun a create.
     """
 
     def __init__(self, clock: Clock) -> None:
+        self.has_created = False
         self._clock = clock
         self._closing = False
         self._tasks: set[Task[Any]] = set()
@@ -221,6 +327,7 @@ class BackgroundTasks:
         """
         if self._closing:
             raise ClosedError("this client is closed", hint="Make a new one")
+        self.has_created = True
         loop = get_running_loop()
         self._creates[loop] = self._creates.get(loop, 0) + 1
         try:
@@ -282,7 +389,7 @@ class BackgroundTasks:
 
     async def _settle(self, loop: AbstractEventLoop) -> None:
         runs = [run for run, owner in self._runs.items() if owner is loop]
-        pending: list[Future[None]] = [create_task(run.aclose()) for run in runs]
+        pending: list[Future[None]] = [OwnedTask(run.aclose()) for run in runs]
         if self._creates.get(loop):
             pending.append(self._waiters.setdefault(loop, loop.create_future()))
         if not pending:

@@ -1,7 +1,7 @@
-"""Unheld sessions: those that exist and that no caller has, so that none is lost without a word.
+"""Which sessions of this process a caller has, so that none is lost without a word.
 
 A session is unheld from its creation until the caller gets it, and again while the library deletes
-it for the caller. If deleting is cut short, by a second Ctrl-C for example, what is left is named
+it for the caller. If deleting is cut short, by a third Ctrl-C for example, what is left is named
 in one warning: when its client is closed, or at the exit of the interpreter.
 """
 
@@ -10,60 +10,101 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-from typing import TYPE_CHECKING
+from asyncio import get_running_loop
+from typing import TYPE_CHECKING, TypeVar
 
 from agentbay_async._lifecycle.processes import this_process
 from agentbay_async._lifecycle.reserved_labels import RUN
 from agentbay_async.config import LOCAL
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import Iterable
+
     from agentbay_async._api import Api
+
+    Origin = tuple[Api, AbstractEventLoop]
+
+Key = TypeVar("Key")
 
 logger = logging.getLogger("agentbay")
 
-# Plain dictionaries: every create changes them, and clients of several threads share them. Each
-# operation on them is atomic.
+# Plain dictionaries and sets: every create changes them, and clients of several threads share
+# them. Each operation on them is atomic.
 
-#: The client's API of each unheld session, by the session's id.
-sessions: dict[str, Api] = {}
-#: The creates whose answer is not here yet, so that the ids of their sessions are unknown.
-creates: dict[object, Api] = {}
+#: The client's API and the event loop of each unheld session, by the session's id.
+sessions: dict[str, Origin] = {}
+#: The creates that wait for an answer, by their idempotency key.
+creates: dict[object, Origin] = {}
+#: The creates that ended without an answer or an error, so that the ids of their sessions are
+#: unknown.
+cut_off: dict[object, Origin] = {}
+#: The ids of sessions that creates of this process returned and that are not deleted.
+created: set[str] = set()
+#: The ids of sessions that a caller got in another way, since the first create of this process.
+found: set[str] = set()
+#: How many ids `created` and `found` keep, each. A full set proves nothing about an id that is not
+#: in it.
+MAX_KNOWN = 100_000
 
 
 def add(api: Api, session_id: str) -> None:
     """Record a session that no caller has, unless it ends with this process."""
     if api.settings.endpoint != LOCAL:
-        sessions[session_id] = api
+        sessions[session_id] = api, get_running_loop()
+
+
+def remember_created(session_id: str) -> None:
+    """Record that a create returned a session."""
+    if len(created) < MAX_KNOWN:
+        created.add(session_id)
+
+
+def remember_found(session_ids: Iterable[str]) -> None:
+    """Record that a caller learned of sessions by a look-up or a listing."""
+    if (created or creates or cut_off) and len(found) < MAX_KNOWN:
+        found.update(session_ids)
+
+
+def forget(session_id: str) -> None:
+    """Drop what is recorded of a session that is gone."""
+    sessions.pop(session_id, None)
+    created.discard(session_id)
+    found.discard(session_id)
 
 
 def warn_of_unheld(api: Api | None = None) -> None:
     """Name all unheld sessions in one warning, those of one client or of all, and forget them."""
-    ids = [one for one, owner in list(sessions.items()) if api is None or owner is api]
-    cut_off = [one for one, owner in list(creates.items()) if api is None or owner is api]
-    for session_id in ids:
-        sessions.pop(session_id, None)
-    for create in cut_off:
-        creates.pop(create, None)
-    found = []
+    ids = _take(sessions, api)
+    uncertain = [*_take(creates, api), *_take(cut_off, api)]
+    named = []
     if ids:
-        found.append(f"{len(ids)} sessions that could not be deleted: {', '.join(ids)}")
-    if cut_off:
+        named.append(f"{len(ids)} sessions that could not be deleted: {', '.join(ids)}")
+    if uncertain:
         label = f"{RUN}={this_process().run}"
-        found.append(f"the sessions of {len(cut_off)} creates that were cut off (label {label})")
-    if found:
+        named.append(f"the sessions of {len(uncertain)} creates that were cut off (label {label})")
+    if named:
         logger.warning(
             "these may still exist and cost money: %s; `agentbay reap` deletes them once this"
             " process has ended",
-            ", and ".join(found),
+            ", and ".join(named),
         )
 
 
-def _forget() -> None:
-    # A forked child has none of the calls of its parent, which still deletes its sessions.
-    sessions.clear()
-    creates.clear()
+def _take(origins: dict[Key, Origin], api: Api | None) -> list[Key]:
+    taken = [key for key, (owner, _loop) in list(origins.items()) if api is None or owner is api]
+    for key in taken:
+        origins.pop(key, None)
+    return taken
+
+
+def _forget_all() -> None:
+    # A forked child has none of the calls of its parent, which still deletes its sessions. The
+    # sessions that the child creates carry another label.
+    for record in (sessions, creates, cut_off, created, found):
+        record.clear()
 
 
 atexit.register(warn_of_unheld)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+    os.register_at_fork(after_in_child=_forget_all)

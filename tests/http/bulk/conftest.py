@@ -31,11 +31,15 @@ class Fleet:
         max_active: The highest value of `active`.
         fail_with: Returns the error to answer the request of a number with, or None.
         undeletable: The ids of sessions whose delete fails.
+        labels: The labels of each session.
+        page_size: How many sessions are on a page of a listing.
         events: The events that the requests of these numbers wait for.
     """
 
     def __init__(self, service: Script) -> None:
         self.alive: set[str] = set()
+        self.labels: dict[str, dict[str, str]] = {}
+        self.page_size = 100
         self.created = 0
         self.requested = 0
         self.active = 0
@@ -48,6 +52,8 @@ class Fleet:
             ("CreateMcpSession", self._create),
             ("DeleteSessionAsync", self._delete),
             ("GetSessionDetail", self._detail),
+            ("ListSession", self._list),
+            ("GetLabel", self._labels),
         ):
             service.respond(action, step)
 
@@ -61,7 +67,7 @@ class Fleet:
 
         await asyncio.wait_for(wait(), 10)
 
-    async def _create(self, _request: HttpRequest) -> HttpResponse:
+    async def _create(self, request: HttpRequest) -> HttpResponse:
         number = self.requested
         self.requested += 1
         self.active += 1
@@ -72,18 +78,19 @@ class Fleet:
             await asyncio.sleep(0)
             if number in self.events:
                 await self.events[number].wait()
-            return self._answer_create(number)
+            return self._answer_create(number, json.loads(request.form.get("Labels") or "{}"))
         finally:
             self.active -= 1
             self._changed.set()
 
-    def _answer_create(self, number: int) -> HttpResponse:
+    def _answer_create(self, number: int, labels: dict[str, str]) -> HttpResponse:
         error = self.fail_with(number)
         if error is not None:
             return error
         session_id = f"s-{self.created}"
         self.created += 1
         self.alive.add(session_id)
+        self.labels[session_id] = labels
         return answer({"SessionId": session_id})
 
     async def _delete(self, request: HttpRequest) -> HttpResponse:
@@ -93,6 +100,21 @@ class Fleet:
         self.alive.discard(session_id)
         self._changed.set()
         return answer()
+
+    async def _list(self, request: HttpRequest) -> HttpResponse:
+        wanted = json.loads(request.form["Labels"]).items()
+        found = sorted(one for one in self.alive if wanted <= self.labels[one].items())
+        start = int(request.form.get("NextToken") or 0)
+        page, end = found[start : start + self.page_size], start + self.page_size
+        return HttpResponse.success(
+            [{"SessionId": one, "SessionStatus": "RUNNING"} for one in page],
+            RequestId="REQ",
+            TotalCount=len(found),
+            NextToken=str(end) if end < len(found) else "",
+        )
+
+    async def _labels(self, request: HttpRequest) -> HttpResponse:
+        return answer({"Labels": json.dumps(self.labels[request.form["SessionId"]])})
 
     async def _detail(self, request: HttpRequest) -> HttpResponse:
         fields = {**request.query, **request.form}

@@ -10,8 +10,9 @@ import pytest
 from agentbay_async import AsyncAgentBay, AsyncSession, CreateSessionParams, RetryPolicy
 from agentbay_async._bulk.distributed.cleanup import delete_orphans
 from agentbay_async._bulk.options import RunOptions
+from agentbay_async._lifecycle.reserved_labels import CHUNK
 
-from .conftest import Fleet, answer, failure
+from .conftest import Fleet, failure
 
 if TYPE_CHECKING:
     from tests.conftest import InstantClock
@@ -109,12 +110,10 @@ async def test_a_roll_back_deletes_its_sessions(
 
 
 async def test_the_sessions_of_a_dead_worker_are_deleted(
-    bay: AsyncAgentBay, fleet: _UnavailableTwice, scripted: Script, clock: InstantClock
+    bay: AsyncAgentBay, fleet: _UnavailableTwice, clock: InstantClock
 ) -> None:
     """They are found by the label of their chunk."""
     (await bay.create()).unwrap()
-    scripted.respond(
-        "ListSession", lambda _request: answer([{"SessionId": one} for one in fleet.alive])
-    )
+    fleet.labels["s-0"][CHUNK] = "chunk-1"
     await delete_orphans(bay._api, "chunk-1", RunOptions("map", "CreateMcpSession", 1, 1.0))
     _check_deleted(fleet, clock)
