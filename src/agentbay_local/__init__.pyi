@@ -13,6 +13,7 @@ from agentbay_local.testing.fault_actions import Fail as Fail
 from agentbay_local.testing.fault_actions import FailTask as FailTask
 from agentbay_local.testing.fault_actions import Garbage as Garbage
 from agentbay_local.testing.fault_actions import Lag as Lag
+from agentbay_local.testing.fault_actions import Repeat as Repeat
 from agentbay_local.testing.fault_actions import Slow as Slow
 from agentbay_local.testing.fault_actions import StickTask as StickTask
 from agentbay_local.testing.fault_actions import Throttle as Throttle

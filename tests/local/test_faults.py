@@ -21,6 +21,7 @@ from agentbay_local import (
     Lag,
     LocalService,
     ManualClock,
+    Repeat,
     Slow,
     StickTask,
     Throttle,
@@ -63,6 +64,16 @@ async def test_a_failure_has_any_code_and_status(rigged: Api) -> None:
     assert (body["Code"], body["Message"], body["Success"]) == ("Some.Code", "No tea.", False)
     assert body["RequestId"]
     assert not await known(rigged, "f1")
+
+
+async def test_a_repeated_request_is_handled_twice(rigged: Api) -> None:
+    """The client gets one answer, and the journal has one entry."""
+    rigged.service.faults.add(Repeat(), "CreateMcpSession", nth=1)
+    created = (await rigged.ok("CreateMcpSession"))["Data"]["SessionId"]
+    listed = [entry["SessionId"] for entry in (await rigged.ok("ListSession"))["Data"]]
+    assert len(listed) == 2
+    assert created in listed
+    assert [one.fault for one in rigged.service.journal.find("CreateMcpSession")] == ["repeat"]
 
 
 @pytest.mark.parametrize("own", [False, True])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 
+from agentbay_async._lifecycle import shielding
 from agentbay_async._lifecycle.shielding import (
     BackgroundTasks,
     ShieldedTask,
@@ -16,7 +18,7 @@ from agentbay_async._lifecycle.shielding import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Iterator
 
     from tests.conftest import InstantClock
 
@@ -263,3 +265,115 @@ async def test_background_work_that_runs_during_a_close_runs_once_more(
     go_on.set()
     await closing
     assert len(done) == 2
+
+
+def _shut_down(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel all tasks and wait for them, as ``asyncio.run`` does after a second Ctrl-C."""
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    loop.run_until_complete(asyncio.wait(tasks))
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """Return an event loop that the test runs and stops."""
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def cleaned(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Return the seconds that each clean-up of a loop got."""
+    seconds: list[float] = []
+
+    async def clean_up(left: float) -> None:
+        seconds.append(left)
+
+    monkeypatch.setattr(shielding, "_clean_up", [clean_up])
+    return seconds
+
+
+async def _calls(*calls: Coroutine[Any, Any, Any]) -> list[asyncio.Task[Any]]:
+    tasks = [asyncio.create_task(call) for call in calls]
+    await _turns()
+    return tasks
+
+
+def test_shielded_work_goes_on_when_its_loop_is_shut_down(
+    loop: asyncio.AbstractEventLoop, cleaned: list[float]
+) -> None:
+    """Its callers wait for it, also those that were cancelled before; then the rest is cleaned."""
+    finished, undone = _Work(), _Work()
+    loop.run_until_complete(
+        _calls(run_shielded(finished.run()), run_or_undo(undone.run(), undone.undo))
+    )
+    for work in (finished, undone):
+        loop.call_later(0.01, work.gate.set)
+    _shut_down(loop)
+    assert (finished.ended, undone.ended, undone.undone) == (True, True, ["made"])
+    assert len(cleaned) >= 1
+    assert 0 < cleaned[-1] <= shielding.SHUTDOWN_GRACE
+
+
+def test_work_is_cut_off_when_the_shutdown_takes_too_long(
+    loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also work that begins after the shutdown."""
+    monkeypatch.setattr(shielding, "SHUTDOWN_GRACE", 0.1)
+    monkeypatch.setattr(shielding, "_LAST_GRACE", 0.1)
+    work, late = _Work(), _Work()
+
+    async def call() -> None:
+        try:
+            await run_shielded(work.run())
+        finally:
+            await run_shielded(late.run())
+
+    loop.run_until_complete(_calls(run_shielded(work.run()), call()))
+    _shut_down(loop)
+    assert not work.ended
+    assert not late.ended
+
+
+def test_a_worker_begins_nothing_more_when_its_loop_is_shut_down(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    """It undoes what it is doing."""
+    works = [_Work(), _Work()]
+
+    async def crew(task: ShieldedTask) -> None:
+        task.active = True
+        for work in works:
+            await run_or_undo(work.run(), work.undo)
+
+    async def start() -> ShieldedTask:
+        task = ShieldedTask(crew)
+        await _turns()
+        return task
+
+    task = loop.run_until_complete(start())
+    loop.call_later(0.01, works[0].gate.set)
+    _shut_down(loop)
+    assert task.cancelled()
+    assert works[0].undone == ["made"]
+    assert not works[1].begun.is_set()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, asyncio.CancelledError])
+def test_what_work_left_is_cleaned_up_when_it_is_cut_off(
+    loop: asyncio.AbstractEventLoop, cleaned: list[float], error: type[BaseException]
+) -> None:
+    """An interrupt may strike while the work runs; all tasks may be cancelled on a running loop."""
+
+    async def work() -> None:
+        raise error
+
+    with pytest.raises(error):
+        loop.run_until_complete(run_shielded(work()))
+    # A KeyboardInterrupt stops the loop before the caller gets it.
+    while tasks := asyncio.all_tasks(loop):
+        with suppress(KeyboardInterrupt):
+            loop.run_until_complete(asyncio.wait(tasks))
+    assert cleaned == [shielding.SHUTDOWN_GRACE]

@@ -35,6 +35,10 @@ GRACE = 30.0
 
 #: Seconds for which the library's work goes on once its event loop is shut down.
 SHUTDOWN_GRACE = 5.0
+# Seconds for work that begins after that, such as the last step of a caller's clean-up.
+_LAST_GRACE = 1.0
+# Seconds after which a loop that still runs is not being shut down any more.
+_SHUTDOWN_TIMEOUT = 60.0
 
 
 async def run_shielded(work: Coroutine[Any, Any, T], grace: float = GRACE) -> T:
@@ -88,8 +92,7 @@ class _LoopState:
         tasks: Those that are not done. The loop references tasks weakly: without this set, a task
             whose caller is gone could be garbage-collected before it ends.
         working: Those whose work has not ended.
-        deadline: When they are cancelled, on the loop's clock; ``None`` if the loop is not being
-            shut down.
+        deadline: When they are cancelled, on the loop's clock; ``None`` without a shutdown.
     """
 
     def __init__(self) -> None:
@@ -97,18 +100,19 @@ class _LoopState:
         self.working: set[Task[Any]] = set()
         self.deadline: float | None = None
 
-    def shut_down(self, loop: AbstractEventLoop) -> float:
-        """Return the deadline of a loop that is being shut down."""
-        # A loop that goes on after all gets a new deadline next time.
-        if self.deadline is None or self.deadline < loop.time():
-            self.deadline = loop.time() + SHUTDOWN_GRACE
-        return self.deadline
+    def shut_down(self, now: float) -> float:
+        """Begin the shutdown of the loop; return the seconds for which work may go on."""
+        left = self.seconds_left(now)
+        if left is None:
+            self.deadline, left = now + SHUTDOWN_GRACE, SHUTDOWN_GRACE
+        return left
 
-    def seconds_left(self, loop: AbstractEventLoop) -> float | None:
-        """Return the seconds until the deadline, or ``None`` if there is none."""
-        if self.deadline is None or self.deadline < loop.time():
+    def seconds_left(self, now: float) -> float | None:
+        """Return the seconds for which work may go on; ``None`` without a shutdown."""
+        # A loop that goes on after all, as in a notebook, is as any other after a while.
+        if self.deadline is None or now > self.deadline + _SHUTDOWN_TIMEOUT:
             return None
-        return self.deadline - loop.time()
+        return max(self.deadline - now, _LAST_GRACE)
 
 
 _states: WeakKeyDictionary[AbstractEventLoop, _LoopState] = WeakKeyDictionary()
@@ -142,7 +146,7 @@ class OwnedTask(Task[T]):
         state.tasks.add(self)
         state.working.add(self)
         self.add_done_callback(self._forget)
-        if (left := state.seconds_left(loop)) is not None:
+        if (left := state.seconds_left(loop.time())) is not None:
             self._cancel_later(left)
 
     def cancel(self, msg: Any | None = None) -> bool:
@@ -150,7 +154,7 @@ class OwnedTask(Task[T]):
         loop = self.get_loop()
         if self._warned or self.done() or loop.is_running() or loop.is_closed():
             return super().cancel(msg)
-        self._cancel_later(self._on_loop.shut_down(loop) - loop.time())
+        self._cancel_later(self._on_loop.shut_down(loop.time()))
         self.on_shutdown()
         return True
 
@@ -175,7 +179,7 @@ class OwnedTask(Task[T]):
             raise
         finally:
             state.working.discard(self)
-            left = state.seconds_left(get_running_loop())
+            left = state.seconds_left(get_running_loop().time())
             if (cut_off or left is not None) and not state.working:
                 for clean_up in _clean_up:
                     await clean_up(SHUTDOWN_GRACE if left is None else left)

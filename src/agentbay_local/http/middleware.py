@@ -37,6 +37,7 @@ from agentbay_local.testing.fault_actions import (
     ExpireToken,
     Fail,
     Garbage,
+    Repeat,
     Slow,
     Throttle,
     Truncate,
@@ -78,7 +79,7 @@ _running: set[asyncio.Task[web.StreamResponse]] = set()
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
-_FAULTS = (*_FAULTS_OF_STREAMS, ExpireToken, Garbage, Slow)
+_FAULTS = (*_FAULTS_OF_STREAMS, ExpireToken, Garbage, Repeat, Slow)
 
 
 class BrokenOffError(Exception):
@@ -248,6 +249,8 @@ class Middleware:
         if isinstance(effect, Drop) and not effect.committed:
             hang_up(request, reset=effect.reset)
             return None
+        if isinstance(effect, Repeat):
+            await answer(effect)
         return await self._distort(request, effect, await answer(effect))
 
     async def _distort(self, request: web.Request, effect: Effect, reply: Reply) -> Reply | None:

@@ -22,6 +22,7 @@ __all__ = [
     "FailTask",
     "Garbage",
     "Lag",
+    "Repeat",
     "Slow",
     "StickTask",
     "Throttle",
@@ -166,6 +167,13 @@ class Slow(Effect):
 
 
 @attrs.frozen
+class Repeat(Effect):
+    """Handle the request twice, as if the network had delivered it twice; send the last answer."""
+
+    name = "repeat"
+
+
+@attrs.frozen
 class ExpireToken(Effect):
     """Reject the page token of a request as expired; other requests are not affected."""
 
@@ -203,6 +211,7 @@ _TYPES: list[type[Effect]] = [
     FailTask,
     Garbage,
     Lag,
+    Repeat,
     Slow,
     StickTask,
     Throttle,

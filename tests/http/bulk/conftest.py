@@ -30,6 +30,7 @@ class Fleet:
         active: The number of create requests that are being answered.
         max_active: The highest value of `active`.
         fail_with: Returns the error to answer the request of a number with, or None.
+        twice: The numbers of the create requests that the network delivers twice.
         undeletable: The ids of sessions whose delete fails.
         labels: The labels of each session.
         page_size: How many sessions are on a page of a listing.
@@ -45,6 +46,7 @@ class Fleet:
         self.active = 0
         self.max_active = 0
         self.fail_with: MakeError = lambda _number: None
+        self.twice: set[int] = set()
         self.undeletable: set[str] = set()
         self.events: dict[int, asyncio.Event] = {}
         self._changed = asyncio.Event()
@@ -87,10 +89,11 @@ class Fleet:
         error = self.fail_with(number)
         if error is not None:
             return error
-        session_id = f"s-{self.created}"
-        self.created += 1
-        self.alive.add(session_id)
-        self.labels[session_id] = labels
+        for _ in range(2 if number in self.twice else 1):
+            session_id = f"s-{self.created}"
+            self.created += 1
+            self.alive.add(session_id)
+            self.labels[session_id] = labels
         return answer({"SessionId": session_id})
 
     async def _delete(self, request: HttpRequest) -> HttpResponse:

@@ -19,12 +19,14 @@ from agentbay_async import (
     RetryPolicy,
     RolledBackError,
 )
+from agentbay_async._lifecycle import unheld
 
 from .conftest import collect, failure
 
 if TYPE_CHECKING:
     from tests.http.bulk.conftest import Fleet
     from tests.http.conftest import Bays
+    from tests.http.scripted import Script
 
 PARAMS = CreateSessionParams()
 
@@ -224,3 +226,15 @@ async def test_a_client_closed_in_the_middle_ends_the_run(bays: Bays, fleet: Fle
     with pytest.raises((ClosedError, ConnectionLostError, ConnectionFailedError)):
         await bay.create_many(PARAMS, 50, max_concurrency=1)
     await asyncio.gather(*closing)
+
+
+@pytest.mark.parametrize("twice", [set(), {3}], ids=["none", "one"])
+async def test_a_listing_is_read_on_only_if_it_is_too_long(
+    bay: AsyncAgentBay, fleet: Fleet, scripted: Script, twice: set[int]
+) -> None:
+    """The total number on the first page tells whether a create was delivered twice."""
+    unheld.created.clear()
+    fleet.twice, fleet.page_size = twice, 5
+    result = await bay.create_many(PARAMS, 20)
+    assert fleet.alive == {session.session_id for session in result.sessions}
+    assert scripted.actions.count("ListSession") == (5 if twice else 1)
