@@ -78,7 +78,8 @@ class AsyncBulkCreation:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        remaining = await self._run.delete_created()
+        # What remains is named once: by the error below, or in a warning beside another error.
+        remaining = await self._run.delete_created(log=error is not None)
         if remaining and error is None:
             raise SessionError(
                 f"{len(remaining)} sessions could not be deleted and may cost money: "

@@ -656,7 +656,7 @@ async def _release(
             return
         if isinstance(error, ContextSyncError):
             # Its files could not be saved: they are worth more than the session costs.
-            log_abandoned(session._api, session.session_id, error)
+            log_abandoned(session._api, [session.session_id], error)
             return
     await delete_abandoned(session._api, session.session_id)
 

@@ -16,6 +16,7 @@ from agentbay_async import (
     AsyncSession,
     Budget,
     BudgetExceededError,
+    ClosedError,
     Config,
     CreateSessionParams,
     EngineError,
@@ -180,6 +181,20 @@ async def test_a_cancel_stops_the_workers_and_deletes_their_sessions(
         await running
     assert sorted(engine.stopped) == sorted(task.label for task, _ in engine.tasks)
     assert service.living() == {}
+
+
+async def test_a_map_left_early_ends_when_its_client_is_closed(
+    bay: AsyncAgentBay, engine: ThreadEngine, service: LocalService
+) -> None:
+    """Its workers delete their sessions first, and its caller gets nothing more."""
+    outcomes = bay.map_sessions(_start_and_wait, range(8), engine="dask")
+    reading = asyncio.ensure_future(anext(outcomes))
+    await asyncio.to_thread(_started.acquire)
+    await bay.aclose()
+    assert sorted(engine.stopped) == sorted(task.label for task, _ in engine.tasks)
+    assert service.living() == {}
+    with pytest.raises(ClosedError):
+        await reading
 
 
 _started = threading.Semaphore(0)

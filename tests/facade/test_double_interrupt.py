@@ -2,7 +2,7 @@
 
 The first interrupt cancels, the second shortens the grace, and the third ends the program.
 
-The interrupts are sent by the child process itself, when a create that it counts begins or ends.
+The interrupts are sent by the child process itself, when a create or a delete that it counts ends.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PRELUDE = """
     import asyncio, os, signal, sys
     from agentbay_async._lifecycle import shielding
     # Generous, so that a busy machine does not miss it.
-    shielding.SHUTDOWN_GRACE = 60
+    shielding.SHUTDOWN_GRACE, shielding._WORK_SHARE = 60, 0.1
     from agentbay import AgentBay
     from agentbay_async import AsyncAgentBay, Config, CreateSessionParams
     from agentbay_async._transport.http import AiohttpTransport
@@ -47,12 +47,12 @@ _PRELUDE = """
     async def send_and_interrupt(transport, request):
         global created, deleting
         action = {**request.query, **request.form}.get("Action")
+        response = await send(transport, request)
         if action == "DeleteSessionAsync":
             deleting += 1
             if deleting < interrupts:
                 # From the loop, as it comes while the loop waits.
                 asyncio.get_running_loop().call_soon(interrupt)
-        response = await send(transport, request)
         if action == "CreateMcpSession":
             created += 1
             if created == rest:

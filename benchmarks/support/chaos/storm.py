@@ -61,7 +61,9 @@ _EFFECTS = (
 )
 # Half of the clients use the default policy, half one that suits a service with many faults.
 _PATIENT = RetryPolicy(attempts=10, budget=10, reserve=1000)
-_LEFT = re.compile(r"session (\S+) is still there")
+_LEFT = re.compile(
+    r"session (\S+) is still there|\d+ sessions are still there[^:]*: (.*?) could not"
+)
 
 
 class _WarningCollector(logging.Handler):
@@ -73,7 +75,8 @@ class _WarningCollector(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Record the sessions that a message names."""
-        self.sessions.update(_LEFT.findall(record.getMessage()))
+        for one, several in _LEFT.findall(record.getMessage()):
+            self.sessions.update([one] if one else several.split(", "))
 
 
 @contextmanager

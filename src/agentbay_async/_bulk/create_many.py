@@ -222,8 +222,8 @@ class CreateMany:
             unheld.add(self._api, result.session.session_id)
         return result
 
-    async def _roll_back(self, sessions: Sequence[AsyncSession]) -> list[str]:
-        return await roll_back(self._api, sessions, self._options)
+    async def _roll_back(self, sessions: Sequence[AsyncSession], *, log: bool = True) -> list[str]:
+        return await roll_back(self._api, sessions, self._options, log=log)
 
     async def iterate(self) -> AsyncGenerator[Outcome, None]:
         """Yield the outcomes when they are ready.
@@ -313,10 +313,14 @@ class CreateMany:
             seconds=outcome.seconds,
         )
 
-    async def delete_created(self) -> list[str]:
-        """Delete the sessions of this run; return the ids of those that may still exist."""
+    async def delete_created(self, *, log: bool = True) -> list[str]:
+        """Delete the sessions of this run; return the ids of those that may still exist.
+
+        Args:
+            log: Whether to name those in a warning.
+        """
         sessions, self.created = self.created or [], []
-        return await run_shielded(self._roll_back(sessions))
+        return await run_shielded(self._roll_back(sessions, log=log))
 
 
 def _sessions(outcomes: Sequence[Outcome]) -> list[AsyncSession]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from agentbay_async._api import Api
     from agentbay_async._bulk.options import RunLimits, RunOptions
     from agentbay_async._bulk.progress import ProgressOptions, ProgressReporter
+    from agentbay_async.errors import AgentBayError
 
 # Seconds after which a roll-back gives up.
 _ROLL_BACK_TIMEOUT = 120.0
@@ -67,13 +68,16 @@ async def _undo_nothing(_ids: Sequence[str]) -> list[str]:
     return []
 
 
-async def roll_back(api: Api, sessions: Sequence[AsyncSession], options: RunOptions) -> list[str]:
+async def roll_back(
+    api: Api, sessions: Sequence[AsyncSession], options: RunOptions, *, log: bool = True
+) -> list[str]:
     """Delete sessions that no caller holds; return the ids of those that may still exist.
 
     Args:
         api: The service.
         sessions: The sessions.
         options: The options of the run that created them, for its concurrency.
+        log: Whether to name those in a warning; False for a caller that names them in an error.
     """
     if not sessions:
         return []
@@ -95,11 +99,15 @@ async def roll_back(api: Api, sessions: Sequence[AsyncSession], options: RunOpti
         error = await delete_abandoned(api, session.session_id, log=False)
         return OperationResult(None if error else session.session_id, error)
 
-    remaining: list[str] = []
+    failures: dict[str, AgentBayError] = {}
     inputs: Inputs[AsyncSession] = Inputs(sessions, lambda session, _name: session, "sessions")
     run = WorkerPool(inputs, delete, _undo_nothing, roll_back_options, api.clock)
     async for outcome in run.outcomes():
         if outcome.error is not None:
-            remaining.append(sessions[outcome.index].session_id)
-            log_abandoned(api, remaining[-1], outcome.error)
+            failures[sessions[outcome.index].session_id] = outcome.error
+    remaining = list(failures)
+    for session_id in remaining:
+        unheld.sessions.pop(session_id, None)
+    if remaining and log:
+        log_abandoned(api, remaining, failures[remaining[0]])
     return remaining

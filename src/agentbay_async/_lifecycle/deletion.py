@@ -13,6 +13,8 @@ from agentbay_async.errors import AgentBayError, APIError, SessionNotFoundError
 from agentbay_async.models.sessions import SessionStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agentbay_async._api import Api
 
 logger = logging.getLogger("agentbay")
@@ -77,7 +79,7 @@ async def delete_abandoned(api: Api, session_id: str, *, log: bool = True) -> Ag
         pause = next(rounds, GRACE)
         if not error.retryable or api.clock.monotonic() + pause >= deadline:
             if log:
-                log_abandoned(api, session_id, error)
+                log_abandoned(api, [session_id], error)
             return error
         await api.clock.sleep(pause)
     return None
@@ -91,15 +93,20 @@ async def _failure(api: Api, session_id: str) -> AgentBayError | None:
     return None
 
 
-def log_abandoned(api: Api, session_id: str, error: AgentBayError) -> None:
-    """Warn that a session still exists although it should have been deleted."""
-    unheld.sessions.pop(session_id, None)
-    ledger = (
-        "; it is in the ledger, and `agentbay reap` deletes it" if api.ledger is not None else ""
-    )
-    logger.warning(
-        "session %s is still there and may cost money: it could not be deleted (%s)%s",
-        session_id,
-        error,
-        ledger,
-    )
+def log_abandoned(api: Api, session_ids: Sequence[str], error: AgentBayError) -> None:
+    """Name sessions that may still exist although they should have been deleted, in one warning.
+
+    Args:
+        api: The service.
+        session_ids: The sessions, at least one.
+        error: Why the first of them could not be deleted.
+    """
+    for session_id in session_ids:
+        unheld.sessions.pop(session_id, None)
+    if len(session_ids) == 1:
+        what = f"session {session_ids[0]} is still there and may cost money: it"
+    else:
+        names = ", ".join(session_ids)
+        what = f"{len(session_ids)} sessions are still there and may cost money: {names}"
+    cure = "" if api.ledger is None else "; `agentbay reap` deletes what is in the ledger"
+    logger.warning("%s could not be deleted (%s)%s", what, error, cure)

@@ -35,6 +35,9 @@ GRACE = 30.0
 
 #: Seconds for which the library's work goes on once its event loop is shut down.
 SHUTDOWN_GRACE = 5.0
+# The part of it after which work is cut off; the rest is for the clean-up. A request may wait for
+# ever: the shutdown also cancels the task by which aiohttp sends it.
+_WORK_SHARE = 0.6
 # Seconds for work that begins after that, such as the last step of a caller's clean-up.
 _LAST_GRACE = 1.0
 # Seconds after which a loop that still runs is not being shut down any more.
@@ -131,7 +134,7 @@ class OwnedTask(Task[T]):
     """A task of the library. When its event loop is shut down, it has a while to end.
 
     After a second Ctrl-C, ``asyncio.run`` and its like cancel all tasks while the loop does not
-    run, which tells that cancel from all others. It takes effect after :data:`SHUTDOWN_GRACE`.
+    run, which tells that cancel from all others. It takes effect within :data:`SHUTDOWN_GRACE`.
 
     Args:
         work: What it does.
@@ -165,7 +168,7 @@ class OwnedTask(Task[T]):
 
     def _cancel_later(self, seconds: float) -> None:
         self._warned = True
-        self.get_loop().call_later(seconds, super().cancel)
+        self.get_loop().call_later(seconds * _WORK_SHARE, super().cancel)
 
     def on_shutdown(self) -> None:
         """Prepare to end. The loop does not run."""

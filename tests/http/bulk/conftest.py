@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agentbay_async import HttpResponse
+from agentbay_async import ConnectionFailedError, HttpResponse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable
@@ -32,6 +32,7 @@ class Fleet:
         fail_with: Returns the error to answer the request of a number with, or None.
         twice: The numbers of the create requests that the network delivers twice.
         undeletable: The ids of sessions whose delete fails.
+        down: Whether deletes and listings do not reach the service.
         labels: The labels of each session.
         page_size: How many sessions are on a page of a listing.
         events: The events that the requests of these numbers wait for.
@@ -48,6 +49,8 @@ class Fleet:
         self.fail_with: MakeError = lambda _number: None
         self.twice: set[int] = set()
         self.undeletable: set[str] = set()
+        self.down = False
+        self._forgotten: set[str] = set()
         self.events: dict[int, asyncio.Event] = {}
         self._changed = asyncio.Event()
         for action, step in (
@@ -58,6 +61,11 @@ class Fleet:
             ("GetLabel", self._labels),
         ):
             service.respond(action, step)
+
+    def restart(self) -> None:
+        """Forget all sessions, as a service that was started anew."""
+        self._forgotten |= self.alive
+        self.alive.clear()
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait until a condition on the sessions and the requests holds."""
@@ -98,6 +106,10 @@ class Fleet:
 
     async def _delete(self, request: HttpRequest) -> HttpResponse:
         session_id = request.form["SessionId"]
+        if self.down:
+            raise ConnectionFailedError("there is no service")
+        if session_id in self._forgotten:
+            return failure("InvalidMcpSession.NotFound")
         if session_id in self.undeletable:
             return failure("Some.Code", 400)
         self.alive.discard(session_id)
@@ -105,6 +117,8 @@ class Fleet:
         return answer()
 
     async def _list(self, request: HttpRequest) -> HttpResponse:
+        if self.down:
+            raise ConnectionFailedError("there is no service")
         wanted = json.loads(request.form["Labels"]).items()
         found = sorted(one for one in self.alive if wanted <= self.labels[one].items())
         start = int(request.form.get("NextToken") or 0)

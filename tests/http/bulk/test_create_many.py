@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -128,22 +129,53 @@ async def test_a_block_that_fails_or_exits_early_leaves_no_session(
 async def test_a_block_reports_sessions_that_could_not_be_deleted(
     bay: AsyncAgentBay, fleet: Fleet, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """They cost money, so it raises and logs; it replaces no other error."""
-    fleet.undeletable = {"s-1"}
-    with pytest.raises(SessionError, match="s-1"):
+    """They cost money, so it raises, or logs beside another error; each is named once."""
+    fleet.undeletable = {"s-1", "s-2"}
+    with pytest.raises(SessionError, match="s-1, s-2"):
         async with bay.create_many(_params(1), 3) as made:
             await made
-    assert "s-1" in caplog.text
-    fleet.undeletable = {"s-4"}
+    fleet.undeletable = {"s-4", "s-5"}
 
     async def fail() -> None:
         async with bay.create_many(_params(1), 3) as made:
             await made
             raise LookupError
 
+    assert not caplog.records
     with pytest.raises(LookupError):
         await fail()
-    assert fleet.alive == {"s-1", "s-4"}
+    assert fleet.alive == {"s-1", "s-2", "s-4", "s-5"}
+    await bay.aclose()
+    (record,) = caplog.records
+    assert "2 sessions are still there and may cost money: s-4, s-5" in record.getMessage()
+
+
+async def test_a_block_after_a_restart_of_the_service_names_nothing(
+    bay: AsyncAgentBay, fleet: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The sessions that the service does not know any more are gone."""
+    async with bay, bay.create_many(_params(1), 150) as made:
+        await made
+        fleet.restart()
+    assert fleet.alive == set()
+    assert not caplog.records
+
+
+async def test_a_block_without_a_service_names_its_sessions_once(
+    bay: AsyncAgentBay, fleet: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They could not be asked about; closing the client says nothing more."""
+
+    async def lose_the_service() -> None:
+        async with bay, bay.create_many(_params(1), 20) as made:
+            await made
+            fleet.down = True
+
+    with pytest.raises(SessionError) as caught:
+        await lose_the_service()
+    for session_id in fleet.alive:
+        assert len(re.findall(rf"{session_id}\b", str(caught.value))) == 1
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("kind", ["list", "generator", "asynchronous generator"])

@@ -34,11 +34,12 @@ from agentbay_async._bulk.distributed.scheduler import Chunk, Scheduler
 from agentbay_async._bulk.distributed.worker import Job
 from agentbay_async._bulk.inputs import Inputs
 from agentbay_async._bulk.map_sessions import map_options
-from agentbay_async._lifecycle.shielding import run_shielded
+from agentbay_async._lifecycle.shielding import OwnedTask, run_shielded
 from agentbay_async.config import LOCAL
 from agentbay_async.errors import (
     AgentBayError,
     BudgetExceededError,
+    ClosedError,
     EngineError,
     InvalidArgumentError,
     OperationTimeoutError,
@@ -190,6 +191,8 @@ class DistributedMap(Generic[T]):
         self._running: dict[Task[ChunkResult], Chunk] = {}
         self._ready: deque[MapOutcome[T]] = deque()
         self._timed_out = False
+        self._closed = False
+        self._closing: OwnedTask[None] | None = None
         self._done = self._failed = 0
         self._started_at = 0.0
 
@@ -211,16 +214,18 @@ class DistributedMap(Generic[T]):
         Raises:
             EngineError: The cluster has no workers, or they cannot run the function.
             Exception: The iterable of items raised it, or an item is invalid.
+            ClosedError: The client was closed before the last outcome.
         """
+        self._api.background.add_run(self)
         self._started_at = self._had_slots_at = _now()
-        self._pickled_job = pickle.dumps(await _resolve_endpoint(self._job, self._api))
-        self._scheduler.prefetch.start()
         try:
+            self._pickled_job = pickle.dumps(await _resolve_endpoint(self._job, self._api))
+            self._scheduler.prefetch.start()
             while await self._run_chunks():
                 while self._ready:
                     yield self._count(self._ready.popleft())
         finally:
-            await run_shielded(self._close(), _CLOSE_TIMEOUT)
+            await run_shielded(self.aclose(), _CLOSE_TIMEOUT)
 
     def _count(self, outcome: MapOutcome[T]) -> MapOutcome[T]:
         if outcome.error is None:
@@ -233,6 +238,8 @@ class DistributedMap(Generic[T]):
         """Assign and finish chunks until an outcome is ready; return False at the end."""
         while not self._ready and (self._running or not self._scheduler.is_done):
             flush = await self._is_quiet()
+            if self._closed:
+                break
             for task in [task for task in self._running if task.done()]:
                 self._finish(task)
             if self._scheduler.prefetch.error is not None:
@@ -242,6 +249,8 @@ class DistributedMap(Generic[T]):
                 self._assign(flush=flush)
             else:
                 await self._expire()
+        if self._closed:
+            raise ClosedError("the run has ended, because its client was closed")
         return bool(self._ready)
 
     async def _is_quiet(self) -> bool:
@@ -377,17 +386,32 @@ class DistributedMap(Generic[T]):
         deadline = self._options.deadline
         return _FOREVER if deadline is None else self._started_at + deadline - _now()
 
+    async def aclose(self) -> None:
+        """Stop the workers, and delete the sessions that remain. A second call waits for the first.
+
+        The caller of a run that is not at its end gets a ClosedError.
+        """
+        self._closed = True
+        self._changed.set()
+        if self._closing is None:
+            self._closing = OwnedTask(self._close())
+        await wait([self._closing])
+        self._closing.result()
+
     async def _close(self) -> None:
         """Stop the workers; the task of each chunk deletes the sessions that remain."""
-        await self._scheduler.aclose()
-        for task in self._running:
-            task.cancel()
-        if self._running:
-            await wait(self._running)
-        for task in self._running:
-            if not task.cancelled():
-                # Mark the error as retrieved, or asyncio logs it.
-                task.exception()
+        try:
+            await self._scheduler.aclose()
+            for task in self._running:
+                task.cancel()
+            if self._running:
+                await wait(self._running)
+            for task in self._running:
+                if not task.cancelled():
+                    # Mark the error as retrieved, or asyncio logs it.
+                    task.exception()
+        finally:
+            self._api.background.discard_run(self)
 
 
 async def _resolve_endpoint(job: Job, api: Api) -> Job:
