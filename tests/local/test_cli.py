@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import resource
@@ -12,8 +13,12 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
+
+from agentbay_local.sandbox.base import Isolation
+from agentbay_local.sandbox.probe import probe
 
 if TYPE_CHECKING:
     from agentbay_local import LocalService
@@ -152,6 +157,38 @@ def test_the_key_is_in_neither_arguments_nor_environment(entry: str, way: str) -
     assert ("Warning: --api-key showed the key" in err) is (way != "environment")
 
 
+# The brackets keep the command from finding itself.
+SEARCH = "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | grep -ac 'the-ke[y]'"
+
+
+@pytest.mark.parametrize("level", [Isolation.NAMESPACES, Isolation.LANDLOCK])
+@pytest.mark.parametrize("way", ["option", "environment"])
+def test_no_session_sees_the_key(level: Isolation, way: str) -> None:
+    """Sessions of the level landlock see all processes of the machine."""
+    capability = asyncio.run(probe(level))
+    if not capability.available:
+        pytest.skip(capability.reason)
+    options = ["--api-key", "the-key"] if way == "option" else []
+    environment = {"AGENTBAY_API_KEY": "the-key"} if way == "environment" else {}
+    with starting("--isolation", level.value, *options, **environment) as process:
+        assert process.stdout is not None
+        endpoint = process.stdout.readline().split()[-1]
+        session = call(endpoint, "CreateMcpSession")["SessionId"]
+        arguments = quote(json.dumps({"command": SEARCH}))
+        tool = f"SessionId={session}&Name=shell&Args={arguments}"
+        found = json.loads(call(endpoint, "CallMcpTool", tool)["content"][0]["text"])
+        ended(process)
+    assert found["stdout"] == "0\n"
+
+
+def call(endpoint: str, action: str, fields: str = "") -> dict[str, Any]:
+    """Send an action with the key ``the-key``, and return its data."""
+    form = f"Authorization=Bearer+the-key&{fields}".encode()
+    with urllib.request.urlopen(f"{endpoint}/?Action={action}", form, 60) as answer:
+        data: dict[str, Any] = json.load(answer)["Data"]
+        return data
+
+
 def test_the_key_is_read_from_a_file(tmp_path: Path) -> None:
     """Its last line break does not count; a file for everybody causes a warning."""
     file = tmp_path / "key"
@@ -248,21 +285,13 @@ def test_flags_limit_each_session(service: LocalService) -> None:
     ) as process:
         assert process.stdout is not None
         endpoint = process.stdout.readline().split()[-1]
-        form = "Authorization=Bearer+the-key"
-
-        def call(action: str, fields: str) -> dict[str, Any]:
-            url = f"{endpoint}/?Action={action}"
-            with urllib.request.urlopen(url, f"{form}&{fields}".encode(), 30) as answer:
-                data: dict[str, Any] = json.load(answer)["Data"]
-                return data
-
-        session = call("CreateMcpSession", "")["SessionId"]
+        session = call(endpoint, "CreateMcpSession")["SessionId"]
         tool = f"SessionId={session}&Name=get_metrics&Args={{}}"
-        metrics = json.loads(call("CallMcpTool", tool)["content"][0]["text"])
+        metrics = json.loads(call(endpoint, "CallMcpTool", tool)["content"][0]["text"])
         # The processor's limit is set from outside, a moment after the start.
         command_line = "ulimit -n; until [ $(ulimit -t) = 7 ]; do :; done; ulimit -t"
         shell = f'SessionId={session}&Name=shell&Args={{"command":"{command_line}"}}'
-        limits = json.loads(call("CallMcpTool", shell)["content"][0]["text"])["stdout"]
+        limits = json.loads(call(endpoint, "CallMcpTool", shell)["content"][0]["text"])["stdout"]
         process.terminate()
         process.communicate(timeout=LIMIT)
     assert (metrics["mem_total"], metrics["disk_total"]) == (300 * 1024**2, 2 * 1024**3)
