@@ -110,26 +110,37 @@ async def output_of_code(stage: Stage) -> None:
 
 
 _KERNEL_FRAMES = """
-import os, socket
+import json, os, socket
 control = socket.socket(fileno=os.dup(3))
-def send(body):
-    control.sendall(len(body).to_bytes(4, "big") + body)
+def frame(head, content=b""):
+    data = json.dumps(head).encode()
+    data = len(data).to_bytes(4, "big") + data + content
+    return len(data).to_bytes(4, "big") + data
+def nested(count):
+    content = b"[" + b",".join([b"[]"] * count) + b"]"
+    return frame({"main": True, "result": {"x": ["json", len(content)]}}, content)
 """
 
 
 @attack
 async def nested_frame_of_a_kernel(stage: Stage) -> None:
     """Send the largest frame of a kernel, made of empty lists."""
-    body = 'b\'{"main": true, "result": {"x": [\' + b",".join([b"[]"] * (5 << 20)) + b"]}}"'
-    await stage.run_code(f"{_KERNEL_FRAMES}\nsend({body})")
+    await stage.run_code(f"{_KERNEL_FRAMES}\ncontrol.sendall(nested(5 << 20))")
+
+
+@attack
+async def nested_frames_of_a_kernel(stage: Stage) -> None:
+    """Send the worst results that the service accepts, and do not wait for it to take them."""
+    await stage.run_code(
+        f"{_KERNEL_FRAMES}\nworst = nested(80_000)\nwhile True: control.sendall(worst)"
+    )
 
 
 @attack
 async def small_frames_of_a_kernel(stage: Stage) -> None:
     """Send valid frames without an end, and do not wait for the service to take them."""
-    body = 'b\'{"error": {"name": "x", "value": "", "traceback": ""}}\''
-    loop = f"frame = {body}\nframe = len(frame).to_bytes(4, 'big') + frame\nframe *= 1000"
-    await stage.run_code(f"{_KERNEL_FRAMES}\n{loop}\nwhile True: control.sendall(frame)")
+    flood = 'flood = frame({"error": [1, 0, 0]}, b"x") * 1000\nwhile True: control.sendall(flood)'
+    await stage.run_code(f"{_KERNEL_FRAMES}\n{flood}")
 
 
 @attack

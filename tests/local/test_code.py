@@ -250,7 +250,7 @@ async def test_json_results_are_not_lost_when_they_are_falsy(
     outcome = await coder.python(f"display({{'application/json': {value!r}}}, raw=True)")
 
     assert outcome.results[0].mime == {"application/json": value}
-    (text,) = json.loads(outcome.to_json(""))["result"]
+    (text,) = json.loads(await outcome.to_json(""))["result"]
     assert json.loads(text)["application/json"] == value
 
 
@@ -298,7 +298,7 @@ async def test_a_syntax_error_is_named(coder: CodeRunner) -> None:
     """The answer begins with the type of the error."""
     outcome = await coder.python("def (")
 
-    assert json.loads(outcome.to_json(""))["executionError"].startswith("SyntaxError: ")
+    assert json.loads(await outcome.to_json(""))["executionError"].startswith("SyntaxError: ")
 
 
 async def test_an_error_that_the_code_handles_is_not_a_failure(coder: CodeRunner) -> None:

@@ -17,8 +17,9 @@ from agentbay_local.code import (
 )
 from agentbay_local.code.frames import (
     MAX_FRAME,
+    MAX_VALUES,
+    Frame,
     FrameDecoder,
-    encode_frame,
     parse_count,
     parse_display,
     parse_error,
@@ -26,14 +27,27 @@ from agentbay_local.code.frames import (
 from agentbay_local.sandbox.errors import MalformedReply
 
 
+def framed(head: object, *parts: bytes) -> bytes:
+    """Return a frame of a kernel."""
+    data = head if isinstance(head, bytes) else json.dumps(head).encode()
+    body = len(data).to_bytes(4, "big") + data + b"".join(parts)
+    return len(body).to_bytes(4, "big") + body
+
+
+def result(**values: bytes) -> Frame:
+    """Return a result with JSON values."""
+    head = {"result": {kind: ["json", len(value)] for kind, value in values.items()}, "main": True}
+    return Frame(head, b"".join(values.values()))
+
+
 def test_frames_may_come_in_pieces() -> None:
     """A piece may end anywhere, also within the length."""
-    data = encode_frame({"ready": True}) + encode_frame({"done": 1})
+    data = framed({"ready": True}) + framed({"done": 1}, b"rest")
     frames = FrameDecoder()
 
-    messages = [message for byte in data for message in frames.feed(bytes([byte]))]
+    found = [frame for byte in data for frame in frames.feed(bytes([byte]))]
 
-    assert messages == [{"ready": True}, {"done": 1}]
+    assert found == [Frame({"ready": True}), Frame({"done": 1}, b"rest")]
 
 
 @pytest.mark.parametrize(
@@ -41,13 +55,25 @@ def test_frames_may_come_in_pieces() -> None:
     [
         (MAX_FRAME + 1).to_bytes(4, "big"),
         b"garbage that is no frame",
-        len(b"nonsense").to_bytes(4, "big") + b"nonsense",
-        len(b"[1]").to_bytes(4, "big") + b"[1]",
-        len(b'{"a": NaN}').to_bytes(4, "big") + b'{"a": NaN}',
-        len(b"[" * 90000).to_bytes(4, "big") + b"[" * 90000,
+        framed(b"nonsense"),
+        framed([1]),
+        framed(b'{"a": NaN}'),
+        framed(b"[" * 60_000),
+        framed(b" " * 70_000 + b"{}"),
+        (5).to_bytes(4, "big") + (9).to_bytes(4, "big") + b"{",
         bytes(4),
     ],
-    ids=["too large", "not a frame", "not JSON", "not an object", "NaN", "too deep", "empty"],
+    ids=[
+        "too large",
+        "not a frame",
+        "not JSON",
+        "not an object",
+        "NaN",
+        "too deep",
+        "large head",
+        "head past the end",
+        "empty",
+    ],
 )
 def test_invalid_frames_are_rejected(data: bytes) -> None:
     """At once, without waiting for more bytes."""
@@ -57,53 +83,76 @@ def test_invalid_frames_are_rejected(data: bytes) -> None:
 
 def test_half_a_surrogate_pair_is_replaced() -> None:
     """The text around it is kept."""
-    data = json.dumps({"a": "x\ud800y", "b": "\U0001f600"}).encode()
+    frame = result(a=json.dumps(["x\ud800y", "\U0001f600"]).encode())
 
-    (message,) = FrameDecoder().feed(len(data).to_bytes(4, "big") + data)
+    assert parse_display(frame).mime == {"a": ["x?y", "\U0001f600"]}
 
-    assert message == {"a": "x?y", "b": "\U0001f600"}
+
+def test_text_is_not_parsed() -> None:
+    """Bytes that are not UTF-8 are replaced."""
+    head = {"result": {"text/html": ["text", 3], "text/plain": ["text", 2]}, "main": False}
+
+    display = parse_display(Frame(head, b"{{\xff42"))
+
+    assert display == DisplayOutput({"text/html": "{{\ufffd", "text/plain": "42"}, main=False)
 
 
 @pytest.mark.parametrize(
-    "message",
+    "head",
     [
         {"result": [], "main": True},
         {"result": {}, "main": 1},
-        {"result": {f"a/{n}": "" for n in range(100)}, "main": True},
-        {"result": {"isMainResult": "x"}, "main": True},
-        {"result": {"a" * 1000: ""}, "main": True},
+        {"result": {f"a/{n}": ["text", 0] for n in range(100)}, "main": True},
+        {"result": {"isMainResult": ["text", 0]}, "main": True},
+        {"result": {"a" * 1000: ["text", 0]}, "main": True},
+        {"result": {"a": "x"}, "main": True},
+        {"result": {"a": ["x", 0]}, "main": True},
+        {"result": {"a": ["text"]}, "main": True},
+        {"result": {"a": ["text", 1]}, "main": True},
+        {"result": {"a": ["text", -1], "b": ["text", 1]}, "main": True},
+        {"result": {"a": ["text", True]}, "main": True},
+        {"result": {"a": ["json", 0]}, "main": True},
+        {"result": {"a": [[], 0]}, "main": True},
     ],
 )
-def test_an_invalid_result_is_rejected(message: dict[str, Any]) -> None:
-    """Its type, the number of MIME types and their names are checked."""
+def test_an_invalid_result_is_rejected(head: dict[str, Any]) -> None:
+    """Its type, the number of MIME types, their names, forms and sizes are checked."""
     with pytest.raises(MalformedReply):
-        parse_display(message)
+        parse_display(Frame(head))
 
 
 def test_a_result_that_is_nested_too_deeply_is_rejected() -> None:
     """The JSON decoder accepts deeper values than the encoder."""
-    deep: Any = 0
-    for _ in range(200):
-        deep = [deep]
     with pytest.raises(MalformedReply, match="nested"):
-        parse_display({"result": {"application/json": deep}, "main": True})
+        parse_display(result(a=b"[" * 200 + b"]" * 200))
 
 
-@pytest.mark.parametrize("error", [None, [], {}, {"name": "a", "value": 1, "traceback": ""}])
+def test_a_result_of_too_many_parts_is_not_parsed() -> None:
+    """The parser would stop the service, and its lists would fill the memory."""
+    with pytest.raises(MalformedReply, match="too many parts"):
+        parse_display(result(a=b"[" + b"[]," * MAX_VALUES))
+
+
+@pytest.mark.parametrize("error", [None, [], {}, [0, 0], [0, 0, 1], [0, "0", 0], [1, -1, 0]])
 def test_an_invalid_error_is_rejected(error: object) -> None:
-    """All three fields are strings."""
+    """Three sizes fill the frame."""
     with pytest.raises(MalformedReply):
-        parse_error({"error": error})
+        parse_error(Frame({"error": error}))
+
+
+def test_an_error_has_three_texts() -> None:
+    """Name, value and traceback."""
+    assert parse_error(Frame({"error": [1, 0, 2]}, b"Ett")) == ErrorOutput("E", "", "tt")
 
 
 @pytest.mark.parametrize("count", [None, "1", True, -1, 1.0, 2**60])
 def test_an_end_without_a_valid_count_is_rejected(count: object) -> None:
     """The count is a whole number of limited size."""
     with pytest.raises(MalformedReply):
-        parse_count({"done": count})
+        parse_count(Frame({"done": count}))
 
 
-def test_the_answer_has_the_wire_form() -> None:
+async def test_the_answer_has_the_wire_form() -> None:
     """Results are JSON in strings; time and count have both spellings."""
     outcome = CodeOutcome.from_events(
         [
@@ -115,7 +164,7 @@ def test_the_answer_has_the_wire_form() -> None:
         ]
     )
 
-    assert json.loads(outcome.to_json("t-1")) == {
+    assert json.loads(await outcome.to_json("t-1")) == {
         "executionError": "",
         "stdout": ["ab"],
         "stderr": ["e"],
@@ -128,12 +177,12 @@ def test_the_answer_has_the_wire_form() -> None:
     }
 
 
-def test_the_answer_has_an_error_as_text_and_as_an_object() -> None:
+async def test_the_answer_has_an_error_as_text_and_as_an_object() -> None:
     """The flags of the end are beside them."""
     error = ErrorOutput("NameError", "no x", "Traceback")
     ended = ExecutionEnd(1, 0.1, error, timed_out=True, state_lost=True, truncated=True)
 
-    answer = json.loads(CodeOutcome.from_events([error, ended]).to_json("t"))
+    answer = json.loads(await CodeOutcome.from_events([error, ended]).to_json("t"))
 
     assert answer["executionError"] == "NameError: no x"
     assert answer["error"] == {"name": "NameError", "value": "no x", "traceback": "Traceback"}

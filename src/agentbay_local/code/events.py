@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from agentbay_async._protocol.codec import compact_json
+from agentbay_local.protocol.json import dump_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -131,7 +131,7 @@ class CodeOutcome:
         streams = {name: "".join(texts) for name, texts in parts.items()}
         return cls(**streams, results=tuple(results), end=end)
 
-    def to_json(self, trace_id: str) -> str:
+    async def to_json(self, trace_id: str) -> str:
         """Return the answer of the tool ``run_code`` as JSON text."""
         end = self.end
         fields: dict[str, Any] = {
@@ -139,16 +139,14 @@ class CodeOutcome:
             "stdout": [self.stdout] if self.stdout else [],
             "stderr": [self.stderr] if self.stderr else [],
             "traceId": trace_id,
-            "result": [
-                compact_json({"isMainResult": result.main, **result.mime})
-                for result in self.results
-            ],
+            "result": [await _result_json(result) for result in self.results],
             **_end_fields(end),
         }
         if end.error:
             # Beside ``executionError``, which holds the parts of an error in one text.
             fields["error"] = attrs.asdict(end.error)
-        return compact_json(fields)
+        texts = (self.stdout, self.stderr, *fields["result"])
+        return await dump_json(fields, sum(map(len, texts)))
 
 
 def event_frame(event: Event, trace_id: str) -> dict[str, Any]:
@@ -175,6 +173,11 @@ def event_frame(event: Event, trace_id: str) -> dict[str, Any]:
         "traceId": trace_id,
         **_end_fields(event),
     }
+
+
+async def _result_json(result: DisplayOutput) -> str:
+    fields = {"isMainResult": result.main, **result.mime}
+    return await dump_json(fields, sum(len(v) for v in fields.values() if isinstance(v, str)))
 
 
 def _end_fields(end: ExecutionEnd) -> dict[str, Any]:

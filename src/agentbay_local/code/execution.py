@@ -6,6 +6,7 @@ import asyncio
 import signal
 from typing import TYPE_CHECKING
 
+from agentbay_async._protocol.codec import compact_json
 from agentbay_local.code.events import (
     DisplayOutput,
     ErrorOutput,
@@ -97,12 +98,12 @@ class Execution:
 
     def add_output(self, output: StreamOutput) -> None:
         """Emit text, or discard it when the limit is reached."""
-        if self._reserve(output.stream, len(output.text) + _EVENT_OVERHEAD):
+        # By its size in JSON, in which a character may take twelve bytes.
+        if self._reserve(output.stream, len(compact_json(output.text)) + _EVENT_OVERHEAD):
             self._events.put_nowait(output)
 
-    def add_display(self, display: DisplayOutput) -> None:
-        """Emit a display, or discard it when the limit is reached."""
-        size = sum(len(kind) + _size(value) for kind, value in display.mime.items())
+    def add_display(self, display: DisplayOutput, size: int) -> None:
+        """Emit a display of some bytes, or discard it when the limit is reached."""
         if self._reserve("results", size + _EVENT_OVERHEAD):
             self._events.put_nowait(display)
 
@@ -184,10 +185,6 @@ class Execution:
             return False
         self._budget[kind] -= size
         return True
-
-
-def _size(value: object) -> int:
-    return len(value) if isinstance(value, str) else len(repr(value))
 
 
 def _describe_exit(status: int) -> str:

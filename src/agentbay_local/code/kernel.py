@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from agentbay_local.code.events import StreamOutput
 from agentbay_local.code.frames import (
     ACKNOWLEDGEMENT,
+    Frame,
     FrameDecoder,
     encode_frame,
     parse_count,
@@ -25,6 +26,7 @@ from agentbay_local.code.frames import (
 from agentbay_local.code.stream_reader import StreamReader
 from agentbay_local.protocol.arguments import ToolError
 from agentbay_local.sandbox.errors import MalformedReply, SandboxError, SandboxPaused
+from agentbay_local.sandbox.host.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +43,7 @@ START_TIMEOUT = 30.0
 INTERRUPT_GRACE = 5.0
 """Seconds an interrupted execution may take to end before its kernel is killed."""
 
-_CHUNK = 256 * 1024
+_CHUNK = 64 * 1024
 # How often a running execution is checked for a paused session.
 _PAUSE_CHECK_INTERVAL = 1.0
 _IDLE_OUTPUT_LIMIT = 256 * 1024
@@ -77,7 +79,7 @@ class Kernel:
         )
         self.exited = asyncio.Event()
         self._status: int | None = None
-        self._loop.add_reader(control.fileno(), self._on_readable)
+        self._reading = asyncio.create_task(self._read_frames())
         self._exit_watcher = asyncio.create_task(self._watch_exit())
 
     @classmethod
@@ -195,51 +197,48 @@ class Kernel:
         self._shut_down(status)
         await self._process.close()
 
-    def _on_readable(self) -> None:
+    async def _read_frames(self) -> None:
+        """Handle frames until the socket ends; many small ones take half of the loop at most."""
+        turns = Turns()
         try:
-            data = self._control.recv(_CHUNK)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
-            # Only the socket has ended. The exit code follows with the exit of the process, which
-            # is killed here in case it closed the socket and lives on.
-            self._loop.remove_reader(self._control.fileno())
-            self._process.kill()
-            return
-        try:
-            for message in self._decoder.feed(data):
-                self._handle_message(message)
+            while data := await turns.wait_for(self._loop.sock_recv(self._control, _CHUNK)):
+                for frame in self._decoder.feed(data):
+                    self._handle_frame(frame)
+                    await turns.rest_if_due()
         except MalformedReply:
             self._shut_down()
+        except OSError:
+            pass  # it is closed
+        # Only the socket has ended. The exit code follows with the exit of the process, which is
+        # killed here in case it closed the socket and lives on.
+        self._process.kill()
 
-    def _handle_message(self, message: dict[str, Any]) -> None:
+    def _handle_frame(self, frame: Frame) -> None:
         execution = self._execution
-        if "ready" in message and not self._ready.done():
+        if "ready" in frame.head and not self._ready.done():
             self._ready.set_result(True)
         elif execution is None or execution.finished.done():
             raise MalformedReply("a code kernel sent a message while no code ran")
-        elif "result" in message:
-            display = parse_display(message)
+        elif "result" in frame.head:
+            display = parse_display(frame)
             self._drain()
-            execution.add_display(display)
+            execution.add_display(display, len(frame.content))
             self._acknowledge()
-        elif "error" in message:
-            error = parse_error(message)
+        elif "error" in frame.head:
+            error = parse_error(frame)
             self._drain()
             execution.add_error(error)
         else:
-            self._finish(execution, message)
+            self._finish(execution, frame)
 
-    def _finish(self, execution: Execution, message: dict[str, Any]) -> None:
-        count = parse_count(message)
+    def _finish(self, execution: Execution, frame: Frame) -> None:
+        count = parse_count(frame)
         for reader in self._readers:
             reader.flush()
         execution.finish(
             count,
-            failed=message.get("failed") is True,
-            interrupted=message.get("interrupted") is True,
+            failed=frame.head.get("failed") is True,
+            interrupted=frame.head.get("interrupted") is True,
         )
 
     def _acknowledge(self) -> None:
@@ -271,6 +270,7 @@ class Kernel:
         if self.exited.is_set():
             return
         self.exited.set()
+        self._reading.cancel()
         self._loop.remove_reader(self._control.fileno())
         self._loop.remove_writer(self._control.fileno())
         self._control.close()

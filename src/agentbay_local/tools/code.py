@@ -38,7 +38,7 @@ async def run_code(context: ToolContext, arguments: Arguments) -> str:
     """
     async with aclosing(_run(context, arguments, "timeout_s")) as events:
         outcome = CodeOutcome.from_events([event async for event in events])
-    return outcome.to_json(uuid.uuid4().hex)
+    return await outcome.to_json(uuid.uuid4().hex)
 
 
 async def stream_code(

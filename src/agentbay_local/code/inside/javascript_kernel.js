@@ -20,11 +20,22 @@ const control = new net.Socket({ fd: CONTROL, readable: true, writable: true });
 let count = 0;
 let current = null; // ends the code that runs: (failed, errorOrValue) => void
 
-function send(message) {
-  const body = Buffer.from(JSON.stringify(message));
-  const head = Buffer.alloc(4);
-  head.writeUInt32BE(body.length);
-  control.write(Buffer.concat([head, body]));
+function send(message, parts = []) {
+  const head = Buffer.from(JSON.stringify(message));
+  const sizes = Buffer.alloc(8);
+  sizes.writeUInt32BE(parts.reduce((sum, part) => sum + part.length, 4 + head.length));
+  sizes.writeUInt32BE(head.length, 4);
+  control.write(Buffer.concat([sizes, head, ...parts]));
+}
+
+function sendError({ name, value, traceback }) {
+  const parts = [name, value, traceback].map((text) => Buffer.from(text));
+  send({ error: parts.map((part) => part.length) }, parts);
+}
+
+function sendResult(text) {
+  const part = Buffer.from(text);
+  send({ result: { 'text/plain': ['text', part.length] }, main: true }, [part]);
 }
 
 // The streams of `process` are asynchronous when a pipe is full; these write at once, in order.
@@ -146,8 +157,8 @@ function run({ code, env }) {
   const finish = (failed, outcome) => {
     if (current !== finish) return; // it has ended already, or was interrupted
     current = null;
-    if (failed) send({ error: describeError(outcome) });
-    else if (outcome !== undefined) send({ result: { 'text/plain': inspect(outcome) }, main: true });
+    if (failed) sendError(describeError(outcome));
+    else if (outcome !== undefined) sendResult(inspect(outcome));
     const interrupted = failed && Boolean(outcome) && outcome.code === INTERRUPTED;
     send({ done: count, failed, interrupted });
   };

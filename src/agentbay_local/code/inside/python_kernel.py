@@ -24,11 +24,12 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 CONTROL = 3
 LARGEST_BUNDLE = 12 * 1024 * 1024
 LARGEST_TEXT = 1024 * 1024
+MOST_VALUES = 250_000
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 INLINE = "module://matplotlib_inline.backend_inline"
 
@@ -48,16 +49,19 @@ class ServiceChannel:
         frame = self.receive()
         return json.loads(frame) if frame else None
 
-    def send_event(self, message: dict[str, Any], *, acknowledged: bool = False) -> None:
+    def send_event(
+        self, head: dict[str, Any], parts: Sequence[bytes], *, acknowledged: bool = False
+    ) -> None:
         """Send a message, unless no code runs or this is a forked child.
 
         Args:
-            message: The message.
+            head: The head of the message.
+            parts: The content that the head lists.
             acknowledged: Wait until the service has taken it.
         """
         with self.interrupt_deferred(), self.lock:
             if self.active and os.getpid() == self.pid:
-                self.send(message)
+                self.send(head, parts)
                 if acknowledged:
                     self.receive()
 
@@ -81,11 +85,12 @@ class ServiceChannel:
         """Handle an interrupt: raise it later."""
         self.deferred = True
 
-    def send(self, message: dict[str, Any]) -> None:
+    def send(self, head: dict[str, Any], parts: Sequence[bytes] = ()) -> None:
         """Write one frame."""
-        # ASCII, because a string may hold half of a surrogate pair, which UTF-8 cannot encode.
-        data = json.dumps(message, allow_nan=False).encode("ascii")
-        self.control.sendall(len(data).to_bytes(4, "big") + data)
+        data = json.dumps(head, allow_nan=False).encode("ascii")
+        size = 4 + len(data) + sum(map(len, parts))
+        prefix = size.to_bytes(4, "big") + len(data).to_bytes(4, "big")
+        self.control.sendall(b"".join((prefix, data, *parts)))
 
     def receive(self) -> bytes:
         """Read one frame; it is empty for an acknowledgement and at the end."""
@@ -147,12 +152,9 @@ class Shell(InteractiveShell):
     def _showtraceback(
         self, etype: type[BaseException], evalue: BaseException | None, stb: list[str]
     ) -> None:
-        error = {
-            "name": getattr(etype, "__name__", str(etype)),
-            "value": text_of(evalue),
-            "traceback": COLOURS.sub("", "\n".join(stb)),
-        }
-        self.channel.send_event({"error": {name: shorten(text) for name, text in error.items()}})
+        name, traceback = getattr(etype, "__name__", str(etype)), COLOURS.sub("", "\n".join(stb))
+        parts = [encode(shorten(text)) for text in (name, text_of(evalue), traceback)]
+        self.channel.send_event({"error": [len(part) for part in parts]}, parts)
 
 
 def text_of(error: BaseException | None) -> str:
@@ -171,23 +173,38 @@ def shorten(text: str) -> str:
     return text[:half] + "\n[...]\n" + text[-half:]
 
 
+def encode(text: str) -> bytes:
+    """Encode a text, which may hold half of a surrogate pair."""
+    return text.encode("utf-8", "replace")
+
+
 def send_display(shell: Any, data: dict[str, Any], *, main: bool) -> None:
     """Send a display in all its MIME types; one that is too large is replaced by a notice."""
-    bundle = {str(kind): to_json_value(value) for kind, value in data.items()}
-    try:
-        size = len(json.dumps(bundle, allow_nan=False))
-    except (TypeError, ValueError) as error:  # a value that is not JSON, or NaN
-        bundle = {kind: value for kind, value in bundle.items() if isinstance(value, str)}
-        size = len(json.dumps(bundle))
-        sys.stderr.write(f"a MIME type of the result is left out: {error}\n")
+    bundle = {str(kind): to_part(kind, value) for kind, value in data.items()}
+    sent = {kind: part for kind, part in bundle.items() if part is not None}
+    size = sum(len(part) for _, part in sent.values())
     if size > LARGEST_BUNDLE:
-        bundle = {"text/plain": f"<a result of {size} bytes is too large to be shown>"}
-    shell.channel.send_event({"result": bundle, "main": main}, acknowledged=True)
+        sent = {"text/plain": ("text", b"<a result of %d bytes is too large to be shown>" % size)}
+    head = {kind: [form, len(part)] for kind, (form, part) in sent.items()}
+    parts = [part for _, part in sent.values()]
+    shell.channel.send_event({"result": head, "main": main}, parts, acknowledged=True)
 
 
-def to_json_value(value: Any) -> Any:
-    """Return a value that JSON can hold: bytes as base64."""
-    return base64.b64encode(value).decode("ascii") if isinstance(value, bytes) else value
+def to_part(kind: object, value: Any) -> tuple[str, bytes] | None:
+    """Return the form and the bytes of a value; binary ones are sent as base64."""
+    if isinstance(value, bytes):
+        return "text", base64.b64encode(value)
+    if isinstance(value, str):
+        return "text", encode(value)
+    try:
+        part = json.dumps(value, allow_nan=False).encode("ascii")
+    except (TypeError, ValueError) as error:  # a value that is not JSON, or NaN
+        sys.stderr.write(f"a MIME type of the result is left out: {error}\n")
+        return None
+    if sum(map(part.count, b"[]{},:")) > MOST_VALUES:
+        sys.stderr.write(f"{kind} of the result is left out: it has too many values\n")
+        return None
+    return "json", part
 
 
 def make_config() -> Config:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
 
 __all__ = ["Turns"]
+
+T = TypeVar("T")
 
 STEP = 0.002
 """Seconds of work at a stretch. The parser holds the interpreter lock, so a thread is no help."""
@@ -32,3 +38,13 @@ class Turns:
         if worked >= STEP:
             await asyncio.sleep(worked)
             self._began = time.perf_counter()
+
+    async def wait_for(self, input: Awaitable[T]) -> T:
+        """Wait for more to work on; only the wait does not count as work.
+
+        It may not suspend at all, when a session sends faster than this work is done.
+        """
+        waiting = time.perf_counter()
+        found = await input
+        self._began += time.perf_counter() - waiting
+        return found
