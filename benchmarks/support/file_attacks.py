@@ -49,7 +49,7 @@ async def _mounted(
 async def _attack_sync(stage: Stage, command: str, mode: UploadMode = UploadMode.FILE) -> None:
     """Run a command in the mount, and upload once."""
     async with _mounted(stage, mode) as session:
-        await session.command.run(f"cd /mnt/data; {command}", timeout=60)
+        await session.command.run(command, cwd="/mnt/data", timeout=60)
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(session.context.sync(), 10 * stage.seconds)
 
@@ -106,7 +106,6 @@ def _bomb() -> bytes:
 
 _FLIP = """
 import os
-os.chdir("/mnt/data")
 os.makedirs("inner")
 for n in range(1000): open(f"inner/{n}", "w").close()
 os.symlink("/etc", "link")
@@ -121,8 +120,9 @@ while True:
 async def directory_swapped_with_a_link_during_syncs(stage: Stage) -> None:
     """Upload again and again while a directory and a link change places."""
     async with _mounted(stage) as session:
-        await session.file_system.write_file("/tmp/flip.py", _FLIP)
-        await session.command.run("nohup python3 /tmp/flip.py >/dev/null 2>&1 &", timeout=10)
+        await session.file_system.write_file("/mnt/data/flip.py", _FLIP)
+        flip = "nohup python3 flip.py >/dev/null 2>&1 &"
+        await session.command.run(flip, cwd="/mnt/data", timeout=10)
         end = asyncio.get_running_loop().time() + stage.seconds
         while asyncio.get_running_loop().time() < end:
             await session.context.sync()

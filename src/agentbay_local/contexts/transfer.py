@@ -302,4 +302,6 @@ def _path_of(error: OSError | SandboxOSError) -> str:
 
 def _add_least_mode(stamp: Stamp) -> Stamp:
     """Return the stamp that a file gets in a context."""
-    return stamp._replace(mode=stamp.mode | LEAST_MODE) if stamp.kind == FILE else stamp
+    if stamp.kind != FILE or stamp.mode & LEAST_MODE == LEAST_MODE:
+        return stamp
+    return stamp._replace(mode=stamp.mode | LEAST_MODE)

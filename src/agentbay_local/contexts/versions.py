@@ -172,7 +172,9 @@ def _write_added(writer: AtomicWriter, change: Change) -> Manifest:
             elif stamp.kind == LINK:
                 writer.write_link(path, stamp.target)
             elif stamp.kind == FILE and change.write is not None:
-                stamp = change.write(writer, path)
+                written = change.write(writer, path)
+                # The same object if it is equal: there may be a hundred thousand.
+                stamp = stamp if written == stamp else written
         except FileNotFoundError:
             continue  # a running session has removed it since the scan
         added[path] = stamp

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from agentbay_local.sandbox.host.openat import open_beneath
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from agentbay_local.trees.budget import Budget
 
@@ -117,7 +116,7 @@ def scan(
     return found
 
 
-def _list_directory(top: int, path: str, budget: Budget) -> list[tuple[str, Stamp | None]]:
+def _list_directory(top: int, path: str, budget: Budget) -> Iterator[tuple[str, Stamp | None]]:
     try:
         fd = open_beneath(top, path or ".", _DIRECTORY_FLAGS)
     except OSError as error:
@@ -126,9 +125,9 @@ def _list_directory(top: int, path: str, budget: Budget) -> list[tuple[str, Stam
         if _exists(top, path):
             # Its content would seem to be deleted.
             raise UnstableFileError(path) from None
-        return []  # a running session has removed it
+        return  # a running session has removed it
     try:
-        return _list_entries(fd, path, budget)
+        yield from _list_entries(fd, path, budget)
     finally:
         os.close(fd)
 
@@ -141,15 +140,15 @@ def _exists(top: int, path: str) -> bool:
     return True
 
 
-def _list_entries(fd: int, path: str, budget: Budget) -> list[tuple[str, Stamp | None]]:
-    entries: list[tuple[str, Stamp | None]] = []
+def _list_entries(fd: int, path: str, budget: Budget) -> Iterator[tuple[str, Stamp | None]]:
     with os.scandir(fd) as found:
         for entry in found:
             budget.take_entry(f"{path}/{entry.name}")
-            # A running session may remove it between the two calls.
-            with contextlib.suppress(FileNotFoundError):
-                entries.append((entry.name, find_stamp(fd, entry.name)))
-    return entries
+            try:
+                stamp = find_stamp(fd, entry.name)
+            except FileNotFoundError:
+                continue  # removed by a running session between the two calls
+            yield entry.name, stamp
 
 
 def find_stamp(directory: int, name: str) -> Stamp | None:
