@@ -24,13 +24,17 @@ class BlockingFuture(Generic[T]):
 
     It is built on a raw lock. `concurrent.futures.Future` needs a condition variable, which costs
     several more locks for each call, and turns a cancellation into an ordinary `Exception`.
+
+    Attributes:
+        was_read: Whether the thread has got the result.
     """
 
-    __slots__ = ("_done", "_error", "_lock", "_value")
+    __slots__ = ("_done", "_error", "_lock", "_value", "was_read")
 
     _value: T
 
     def __init__(self) -> None:
+        self.was_read = False
         self._error: BaseException | None = None
         self._done = False
         self._lock = threading.Lock()
@@ -59,6 +63,7 @@ class BlockingFuture(Generic[T]):
 
     def result(self) -> T:
         """Return the value or raise the error, once, after `wait`."""
+        self.was_read = True
         error, self._error = self._error, None
         if error is None:
             return self._value

@@ -5,8 +5,11 @@ A hand-off to another thread costs about as much as thirty items of a batch, hen
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from agentbay_async._lifecycle.delivery import NotDelivered
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -28,6 +31,7 @@ class Pump(Generic[T]):
         self._source = source
         self._items: list[T] = []
         self._batch: BlockingFuture[list[T]] | None = None
+        self._delivered: BlockingFuture[list[T]] | None = None
         self._limit = 1
         self._requested: Future[None] | None = None
         self._ended = False
@@ -76,6 +80,13 @@ class Pump(Generic[T]):
         await self._requested
 
     async def _close_source(self) -> None:
+        unread = self._delivered is not None and not self._delivered.was_read
+        throw: Callable[[BaseException], Awaitable[object]] | None
+        throw = getattr(self._source, "athrow", None)
+        if unread and throw is not None:
+            # Ctrl-C: the thread has stopped waiting.
+            with suppress(NotDelivered, StopAsyncIteration):
+                await throw(NotDelivered())
         close: Callable[[], Awaitable[None]] | None = getattr(self._source, "aclose", None)
         if close is not None:
             await close()
@@ -94,6 +105,7 @@ class Pump(Generic[T]):
             batch.set_exception(error)
         else:
             items, self._items = self._items, []
+            self._delivered = batch
             batch.set_result(items)
 
 

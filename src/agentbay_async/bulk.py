@@ -69,7 +69,7 @@ class AsyncBulkCreation:
         return self._run.iterate()
 
     async def __aenter__(self) -> AsyncBulkCreation:
-        self._run.created = []
+        self._run.created, self._run.in_block = [], True
         return self
 
     async def __aexit__(

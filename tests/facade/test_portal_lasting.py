@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agentbay._call import BlockingFuture
 from agentbay._lasting import BATCH, BlockingContext, BlockingIterator
+from agentbay._pump import Pump
+from agentbay_async._lifecycle.delivery import NotDelivered
 from agentbay_async.errors import BlockingCallError
 
 if TYPE_CHECKING:
@@ -142,6 +145,33 @@ class _Manager:
         self.tasks.append(asyncio.current_task())
         self.raised = error
         return self.suppresses
+
+
+@pytest.mark.parametrize("was_read", [True, False])
+def test_source_is_told_of_an_item_that_the_thread_did_not_take(was_read: bool) -> None:
+    """After a Ctrl-C the thread waits no longer, although the item may be ready."""
+    ends: list[type[BaseException]] = []
+
+    async def items() -> AsyncIterator[int]:
+        try:
+            yield 1
+        except GeneratorExit as end:
+            ends.append(type(end))
+            raise
+
+    async def interrupt() -> None:
+        pump = Pump(items())
+        batch: BlockingFuture[list[int]] = BlockingFuture()
+        pump.request(batch, 1)
+        task = asyncio.create_task(pump.run())
+        await asyncio.to_thread(batch.wait)
+        if was_read:
+            assert batch.result() == [1]
+        task.cancel()
+        await task
+
+    asyncio.run(interrupt())
+    assert ends == [GeneratorExit if was_read else NotDelivered]
 
 
 def test_context_is_entered_and_left_by_one_task() -> None:

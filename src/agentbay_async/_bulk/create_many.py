@@ -14,6 +14,7 @@ from agentbay_async._bulk.inputs import Inputs
 from agentbay_async._bulk.options import check_optional, copy_params
 from agentbay_async._bulk.worker_pool import WorkerPool
 from agentbay_async._lifecycle import unheld
+from agentbay_async._lifecycle.delivery import NotDelivered
 from agentbay_async._lifecycle.orphans import delete_duplicates
 from agentbay_async._lifecycle.shielding import run_shielded
 from agentbay_async._sync.persistence import downloaded
@@ -168,6 +169,7 @@ class CreateMany:
     Attributes:
         created: The sessions that the caller got and that the run may have to delete; ``None`` if
             it never deletes them, so that an endless run does not collect them.
+        in_block: Whether the end of a block deletes all of them.
     """
 
     def __init__(
@@ -181,6 +183,7 @@ class CreateMany:
         reporter: ProgressReporter,
     ) -> None:
         self.created: list[AsyncSession] | None = [] if policy.may_roll_back else None
+        self.in_block = False
         self._api = api
         self._create = create
         self._inputs = inputs
@@ -235,16 +238,25 @@ class CreateMany:
         async with aclosing(self._reporter.track(run)) as outcomes:
             async for outcome in outcomes:
                 if outcome.error is None:
-                    unheld.sessions.pop(outcome.session.session_id, None)
-                    if self.created is not None:
-                        self.created.append(outcome.session)
-                yield outcome
+                    self._hand_over(outcome.session)
+                try:
+                    yield outcome
+                except NotDelivered:
+                    await run_shielded(self._roll_back(_sessions([outcome])))
+                    raise
                 if self._policy.is_unreachable(run.failed, run.inputs.size):
                     break
         if self._has_failed(run):
             remaining = await self.delete_created()
             details = f"; {len(remaining)} could not be deleted" if remaining else ""
             raise self._rolled_back_error(run, details)
+
+    def _hand_over(self, session: AsyncSession) -> None:
+        # In a block the caller only borrows it: the end of the block deletes it.
+        if not self.in_block:
+            unheld.sessions.pop(session.session_id, None)
+        if self.created is not None:
+            self.created.append(session)
 
     async def gather(self) -> BulkResult[AsyncSession]:
         """Return all outcomes; if too few succeeded, all of them are failures."""
@@ -269,9 +281,7 @@ class CreateMany:
         ready.sort(key=lambda outcome: outcome.index)
         sessions = _sessions(ready)
         for session in sessions:
-            unheld.sessions.pop(session.session_id, None)
-        if self.created is not None:
-            self.created += sessions
+            self._hand_over(session)
         return BulkResult(ready, run.seconds, run.left_over)
 
     def _has_failed(self, run: CreateRun) -> bool:

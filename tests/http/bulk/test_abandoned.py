@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from agentbay_async import AsyncAgentBay, AsyncSession, CreateSessionParams, RetryPolicy
 from agentbay_async._bulk.distributed.cleanup import delete_orphans
 from agentbay_async._bulk.options import RunOptions
+from agentbay_async._lifecycle import unheld
+from agentbay_async._lifecycle.delivery import NotDelivered
 from agentbay_async._lifecycle.reserved_labels import CHUNK
 
 from .conftest import Fleet, failure
@@ -117,3 +119,25 @@ async def test_the_sessions_of_a_dead_worker_are_deleted(
     fleet.labels["s-0"][CHUNK] = "chunk-1"
     await delete_orphans(bay._api, "chunk-1", RunOptions("map", "CreateMcpSession", 1, 1.0))
     _check_deleted(fleet, clock)
+
+
+async def test_a_session_that_did_not_reach_the_caller_is_deleted(
+    bay: AsyncAgentBay, fleet: Fleet
+) -> None:
+    """Those that the caller got before live on."""
+    outcomes: Any = aiter(bay.create_many(CreateSessionParams(), 9, max_concurrency=2))
+    first = (await anext(outcomes)).session.session_id
+    await anext(outcomes)
+    with pytest.raises(NotDelivered):
+        await outcomes.athrow(NotDelivered())
+    assert fleet.alive == {first}
+
+
+async def test_sessions_of_a_block_are_unheld_until_its_end(
+    bay: AsyncAgentBay, fleet: Fleet
+) -> None:
+    """If their deletion is cut short, the warning names them."""
+    async with bay.create_many(CreateSessionParams(), 5) as sessions:
+        ids = {outcome.session.session_id async for outcome in sessions}
+        assert ids == fleet.alive == unheld.sessions.keys() & ids
+    assert fleet.alive == unheld.sessions.keys() & ids == set()
