@@ -31,7 +31,9 @@ def isolation() -> str:
 @pytest.mark.parametrize(
     "name",
     [
+        "double-signals",
         "leave-early",
+        "deliver-twice",
         "close-meanwhile",
         "list-no-tasks",
         "kill-before-delete",

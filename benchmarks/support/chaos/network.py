@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentbay_async import AsyncAgentBay, Config, ContextSync, CreateSessionParams
-from agentbay_local import LocalService
+from agentbay_local import LocalService, Repeat
 from support.chaos.proxy import Proxy
 from support.chaos.saved_files import SavedFiles
 from support.chaos.scenario import Scenario, UnavailableError
@@ -32,20 +32,17 @@ _DEADLINE = 30.0
 def deliver_twice(trial: Trial) -> None:
     """Deliver creates twice, and both times successfully; the client gets one answer."""
     flavour, shape = trial.variant.split()
-    probability = trial.random.choice((0.1, 0.5, 1.0))
-    with (
-        service() as running,
-        Proxy(
-            running.endpoint,
-            twice=lambda action: (
-                action == "CreateMcpSession" and trial.random.random() < probability
-            ),
-        ) as proxy,
-    ):
+    with service() as running:
+        running.faults.add(
+            Repeat(),
+            "CreateMcpSession",
+            probability=trial.random.choice((0.1, 0.5, 1.0)),
+            seed=trial.random.randrange(2**32),
+        )
         child = trial.fork_server.start(
             trial.directory,
             "create_sessions",
-            endpoint=proxy.endpoint,
+            endpoint=running.endpoint,
             api_key=running.api_key,
             shape=shape,
             blocking=flavour == "blocking",

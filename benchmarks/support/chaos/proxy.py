@@ -1,7 +1,6 @@
-"""An HTTP proxy before a service, which does what networks and other services do.
+"""An HTTP proxy before a service, which changes answers and outlives the service.
 
-It delivers requests twice, changes answers, and outlives the service: its address stays the same
-when the service is started again.
+Its address stays the same when the service is started again.
 """
 
 from __future__ import annotations
@@ -21,10 +20,6 @@ if TYPE_CHECKING:
 _HEADERS = ("Content-Type", "x-acs-version", "x-acs-action", "x-acs-signature-nonce")
 
 
-def _once(_action: str) -> bool:
-    return False
-
-
 def _unchanged(_action: str, _form: Mapping[str, str], body: bytes) -> bytes:
     return body
 
@@ -34,8 +29,6 @@ class Proxy:
 
     Args:
         upstream: The URL of the service.
-        twice: Called with each action; returns whether to deliver that request twice. The client
-            gets one of the answers.
         change: Called with an action, its form and the body of its answer; returns the body to
             send.
 
@@ -48,11 +41,9 @@ class Proxy:
         self,
         upstream: str,
         *,
-        twice: Callable[[str], bool] = _once,
         change: Callable[[str, Mapping[str, str], bytes], bytes] = _unchanged,
     ) -> None:
         self.upstream = upstream
-        self._twice = twice
         self._change = change
 
     def __enter__(self) -> Proxy:
@@ -89,15 +80,13 @@ class Proxy:
     async def _forward(self, request: web.Request) -> web.StreamResponse:
         action = request.query.get("Action", "")
         body = await request.read()
-        times = 2 if self._twice(action) else 1
         try:
-            answers = await asyncio.gather(*(self._send(request, body) for _ in range(times)))
+            status, content_type, answer = await self._send(request, body)
         except (aiohttp.ClientError, OSError):
             # What a client sees of a service that is gone: a connection without an answer.
             if request.transport is not None:
                 request.transport.close()
             return web.Response(status=503)
-        status, content_type, answer = answers[0]
         return web.Response(
             status=status,
             body=self._change(action, dict(parse_qsl(body.decode(errors="replace"))), answer),
