@@ -52,6 +52,8 @@ _GRACE = 10.0
 # the connection were closed at once.
 _LINGER = 5.0
 _ACCEPT_AT_ONCE = 8
+# Bytes of a body that wait for their reader, per connection; twice as many stop the reading.
+_BUFFERED = 16 * 1024
 # Connections that the kernel keeps until they are accepted.
 _BACKLOG = 1024
 # Threads that copy files of contexts; more of them only compete for the disk.
@@ -216,6 +218,7 @@ class Server:
             auto_decompress=False,
             shutdown_timeout=1,
             lingering_time=_LINGER,
+            read_bufsize=_BUFFERED,
             # A command ends when its client hangs up; `check_request` protects all other requests.
             handler_cancellation=True,
         )

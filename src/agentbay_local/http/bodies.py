@@ -21,7 +21,7 @@ __all__ = ["BODY_LIMIT", "decode_form", "read_body", "read_form"]
 BODY_LIMIT = 64 * 1024 * 1024
 """Bytes of a body."""
 
-_AT_ONCE = 64 * 1024
+_AT_ONCE = 16 * 1024
 """Bytes of such a form that are read without waiting for a turn."""
 
 UNAUTHENTICATED_LIMIT = 4 * 1024 * 1024

@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 __all__ = ["CONNECTIONS", "Connections", "expect_credential", "trust"]
 
-HEAD_LIMIT = 64 * 1024
+HEAD_LIMIT = 32 * 1024
 """Bytes of the request line and the headers of a first request."""
 
 AUTHENTICATE_WITHIN = 30.0
 """Seconds from the opening of a connection until it has shown a credential."""
 
-UNAUTHENTICATED_BYTES = 16 * 1024 * 1024
+UNAUTHENTICATED_BYTES = 32 * 1024 * 1024
 """Bytes that all unauthenticated connections together may have sent."""
 
-_TURN = 0.002
+_TURN = 0.001
 # Bytes that one turn of the loop reads from a connection.
 _READ = 256 * 1024
 _READ_UNAUTHENTICATED = 16 * 1024
