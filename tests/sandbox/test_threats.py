@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agentbay_local.sandbox.base import SandboxSpec
+from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
+from agentbay_local.sandbox.host.uids import private_uid
+
 if TYPE_CHECKING:
     from agentbay_local.sandbox.base import Sandbox
 
@@ -177,6 +181,23 @@ async def test_programs_of_a_session_may_trace_each_other(sandbox: Sandbox, pyth
     done = await sandbox.run([python, "-c", TRACER], timeout=30)
 
     assert (done.stdout, done.stderr) == (b"True 0\n", b"")
+
+
+async def test_packages_do_not_tell_where_they_come_from(isolating: None, tmp_path: Path) -> None:
+    """The paths of editable installs and the addresses of private indexes stay outside."""
+    packages = tmp_path / "site-packages"
+    for name in ("a.dist-info/direct_url.json", "a.pth", "a.egg-link", "__editable__a.py", "a.py"):
+        (packages / name).parent.mkdir(parents=True, exist_ok=True)
+        (packages / name).write_text(f"marker of {name}\n")
+    root = tmp_path / "root"
+    shared = {"/opt/packages": packages}
+    spec = SandboxSpec(root, private_uid(str(root)), read_only=shared)
+    backend = BubblewrapBackend()
+    async with await backend.start(spec) as sandbox:
+        answer = await output(sandbox, "grep -rhs marker /opt/packages")
+    await backend.close()
+
+    assert answer == "marker of a.py\n"
 
 
 BOMB = """

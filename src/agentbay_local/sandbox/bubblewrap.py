@@ -115,6 +115,8 @@ class BubblewrapBackend(Backend):
             arguments += ["--seccomp", str(launch.add_file(filter_program))]
         for target, path in shared.items():
             arguments += ["--ro-bind", str(path), target]
+            for private in rootfs.private_files(path):
+                arguments += ["--ro-bind", "/dev/null", f"{target}/{private}"]
         hidden = launch.add_file("\0".join(arguments).encode("utf-8", "surrogateescape"))
         inside = [str(python.program), *interpreter_arguments(launch.agent_end, launch.program)]
         command = [str(bwrap), "--args", str(hidden), "--", *inside]

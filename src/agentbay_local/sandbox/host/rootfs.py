@@ -23,6 +23,7 @@ __all__ = [
     "make_mount_point",
     "prepare_root",
     "prepare_session_directories",
+    "private_files",
     "shared_etc",
     "system_directories",
     "system_links",
@@ -41,6 +42,7 @@ SESSION_DIRECTORIES = {
 }
 ENTER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 BESIDE_USR = ("bin", "lib", "lib32", "lib64", "libx32", "sbin")
+PRIVATE_FILES = ("*.dist-info/direct_url.json", "*.pth", "*.egg-link", "__editable__*.py")
 SHARED_ETC = (
     "alternatives",
     "ca-certificates",
@@ -117,6 +119,20 @@ def shared_etc() -> Iterator[Path]:
         path = Path("/etc", name)
         if path.exists():
             yield path
+
+
+def private_files(directory: Path) -> list[Path]:
+    """Return the files of a package directory, or of a Python's, that tell of the host.
+
+    They say from where packages were installed, and where the sources of editable ones are. The
+    interpreters of a session read none of them. The paths are relative to the directory.
+    """
+    return [
+        path.relative_to(directory)
+        for place in ("", "lib/python3*/site-packages/")
+        for pattern in PRIVATE_FILES
+        for path in directory.glob(place + pattern)
+    ]
 
 
 def etc_files(hostname: str) -> dict[str, str]:
