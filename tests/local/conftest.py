@@ -31,11 +31,12 @@ class Api:
 
     async def call(self, action: str, /, **fields: Any) -> tuple[int, dict[str, Any]]:
         """Send an action and return the HTTP status and the body; dicts and lists become JSON."""
+        # The key first: the service reads only so much of a form before it has one.
+        fields = {"Authorization": f"Bearer {self.service.api_key}", **fields}
         form = {
             name: json.dumps(value) if isinstance(value, (dict, list)) else str(value)
             for name, value in fields.items()
         }
-        form.setdefault("Authorization", f"Bearer {self.service.api_key}")
         url = f"{self.service.endpoint}/?Action={action}"
         # A file-like body, because aiohttp warns about large ones that are not.
         body = io.BytesIO(urlencode(form).encode())
