@@ -5,6 +5,7 @@ Each level is tried, not guessed. Every line begins with its subject, so that pr
 
 from __future__ import annotations
 
+import asyncio
 import os
 import resource
 import shutil
@@ -13,10 +14,13 @@ from typing import TYPE_CHECKING
 
 from agentbay_local.sandbox import seccomp
 from agentbay_local.sandbox.base import Isolation, Limits
+from agentbay_local.sandbox.cgroups.detection import detect
 from agentbay_local.sandbox.probe import Capability, probe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from agentbay_local.sandbox.cgroups.detection import Cgroups
 
 __all__ = ["report"]
 
@@ -31,7 +35,12 @@ async def report() -> tuple[bool, list[str]]:
     """
     namespaces = await probe(Isolation.NAMESPACES)
     landlock = await probe(Isolation.LANDLOCK)
-    lines = [*_namespaces(namespaces), *_landlock(landlock, namespaces), _seccomp(), *_limits()]
+    lines = [
+        *_namespaces(namespaces),
+        *_landlock(landlock, namespaces),
+        _seccomp(),
+        *_limits(await asyncio.to_thread(detect)),
+    ]
     return namespaces.available, lines
 
 
@@ -63,15 +72,21 @@ def _seccomp() -> str:
     return f"seccomp: not used; there is no list of system calls for {machine}. Namespaces remain."
 
 
-def _limits() -> Iterator[str]:
+def _limits(cgroups: Cgroups) -> Iterator[str]:
     defaults = Limits()
     shared = defaults.shared_memory_bytes // _MIB
+    memory = f"{_size(defaults.memory_bytes)} of memory"
+    watched = f"{_size(defaults.disk_bytes)} of disk and {defaults.files or 'any number of'} files"
+    if "memory" in cgroups.parents:
+        enforced = f"{memory}, "
+    else:
+        enforced, watched = "", f"{memory}, {watched}"
     yield (
-        f"limits: each session may have {defaults.processes} processes, {defaults.open_files} open "
-        f"files in each, and {shared} MiB of /dev/shm; the kernel enforces these. "
-        f"{_size(defaults.memory_bytes)} of memory and {_size(defaults.disk_bytes)} of disk are "
-        "checked periodically, and can be exceeded for a moment."
+        f"limits: each session may have {enforced}{defaults.processes} processes, "
+        f"{defaults.open_files} open files in each, and {shared} MiB of /dev/shm; the kernel "
+        f"enforces these. {watched} are checked periodically, and can be exceeded for a moment."
     )
+    yield _describe_cgroups(cgroups)
     if defaults.disk_bytes is not None:
         directory = tempfile.gettempdir()
         free = shutil.disk_usage(directory).free
@@ -81,6 +96,15 @@ def _limits() -> Iterator[str]:
         )
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     yield f"limits: the service itself may have {files} open files (ulimit -n)."
+
+
+def _describe_cgroups(cgroups: Cgroups) -> str:
+    if "memory" in cgroups.parents:
+        return f"control groups: {cgroups.describe()}."
+    return (
+        f"control groups: {cgroups.describe()}, so nothing sees every byte of memory, and --cpus "
+        "is not available. To cure it: systemd-run --user --scope -p Delegate=yes agentbay local"
+    )
 
 
 def _size(limit: int | None) -> str:

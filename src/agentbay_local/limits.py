@@ -15,7 +15,9 @@ _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 _SIZE = re.compile(r"(\d{1,15})([KMGT]?)(?:i?B)?", re.IGNORECASE)
 _DEFAULTS = Limits()
 # The agent of a session needs some of these for itself.
-_MINIMUM = {"processes": 8, "open_files": 256}
+_MINIMUM = {"processes": 8, "open_files": 256, "files": 1000}
+# The least that the kernel accepts is a hundredth of a processor.
+_LEAST_CPUS, _MOST_CPUS = 0.01, 10_000
 
 
 def checked(limits: Limits) -> Limits:
@@ -26,7 +28,7 @@ def checked(limits: Limits) -> Limits:
     """
     for field in attrs.fields(Limits):
         value, optional = getattr(limits, field.name), "None" in str(field.type)
-        if value is None and optional:
+        if (value is None and optional) or field.name == "cpus":
             continue
         minimum = _MINIMUM.get(field.name, 1)
         if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
@@ -35,7 +37,18 @@ def checked(limits: Limits) -> Limits:
                 f"limits.{field.name} must be a whole number of at least {minimum}{none}, "
                 f"not {value!r}"
             )
+    if limits.cpus is not None and not _is_share(limits.cpus):
+        raise ValueError(
+            f"limits.cpus must be a number of at least {_LEAST_CPUS}, or None for no limit, "
+            f"not {limits.cpus!r}"
+        )
     return limits
+
+
+def _is_share(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return _LEAST_CPUS <= value <= _MOST_CPUS
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +65,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         type=_size,
         default=_DEFAULTS.disk_bytes,
         help="disk space of its files; its processes are killed beyond it (10G)",
+    )
+    group.add_argument(
+        "--files",
+        type=_count,
+        default=_DEFAULTS.files,
+        help="its files and directories; its processes are killed beyond it (%(default)s)",
     )
     group.add_argument(
         "--processes",
@@ -71,6 +90,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         default=_DEFAULTS.cpu_seconds,
         help="processor time of one process, which is killed beyond it (no limit)",
     )
+    group.add_argument(
+        "--cpus",
+        type=float,
+        default=_DEFAULTS.cpus,
+        help="processors that it may use at once, such as 1.5; needs control groups (no limit)",
+    )
 
 
 def from_flags(flags: argparse.Namespace) -> Limits:
@@ -80,7 +105,9 @@ def from_flags(flags: argparse.Namespace) -> Limits:
         open_files=flags.open_files,
         memory_bytes=flags.memory,
         disk_bytes=flags.disk,
+        files=flags.files,
         cpu_seconds=flags.cpu_seconds,
+        cpus=flags.cpus,
     )
 
 

@@ -26,6 +26,8 @@ from agentbay_local.http import app
 from agentbay_local.http.connections import CONNECTIONS
 from agentbay_local.protocol.paging import Pages
 from agentbay_local.protocol.signing import Signer
+from agentbay_local.sandbox.cgroups import leftovers
+from agentbay_local.sandbox.cgroups.detection import detect
 from agentbay_local.sandbox.host.orphans import Orphans
 from agentbay_local.sandbox.probe import Capability, backend_for, probe
 from agentbay_local.sessions.lifecycle import Lifecycle
@@ -134,6 +136,7 @@ class Server:
         """Kill every session's processes and give up the home, without the event loop."""
         if self._home is not None:
             Orphans(self._home.running).sweep()
+            leftovers.remove_own(detect().parents.values())
             self._home.close()
 
     async def _start(self) -> None:
@@ -149,6 +152,7 @@ class Server:
         # Before the first sandbox of this run is recorded in the same directory.
         orphans = Orphans(home.running)
         await asyncio.to_thread(orphans.sweep)
+        await asyncio.to_thread(leftovers.sweep)
         self.capability = await probe(settings.isolation)
         state = self._assemble(home, store, executor, self._sandboxes(home, orphans))
         await _recover(state, home)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentbay_local import doctor
 from agentbay_local.sandbox import seccomp
+from agentbay_local.sandbox.cgroups.detection import NO_CGROUPS, Cgroups
+from agentbay_local.sandbox.cgroups.v2 import CgroupV2
 from agentbay_local.sandbox.probe import Capability
 
 if TYPE_CHECKING:
@@ -60,12 +63,32 @@ async def test_enforced_and_polled_limits_are_distinguished(
 ) -> None:
     """With their defaults, and the service's own limit of open files."""
     machine(monkeypatch, namespaces=True, landlock=True)
+    monkeypatch.setattr(doctor, "detect", lambda: NO_CGROUPS)
     _, lines = await doctor.report()
 
     output = [line for line in lines if line.startswith("limits: ")]
-    assert "256 processes, 4096 open files in each, and 64 MiB of /dev/shm; the kernel" in output[0]
-    assert "4096 MiB of memory and 10240 MiB of disk are checked periodically" in output[0]
+    assert "have 256 processes, 4096 open files in each, and 64 MiB of /dev/shm; the k" in output[0]
+    assert (
+        "4096 MiB of memory, 10240 MiB of disk and 1000000 files are checked periodically"
+        in output[0]
+    )
     assert "ulimit -n" in output[1]
+    (groups,) = [line for line in lines if line.startswith("control groups: ")]
+    assert groups.startswith("control groups: none, so nothing sees every byte of memory")
+    assert groups.endswith("systemd-run --user --scope -p Delegate=yes agentbay local")
+
+
+async def test_limits_by_control_groups_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel enforces memory then; disk and files are still measured."""
+    machine(monkeypatch, namespaces=True, landlock=True)
+    parents = dict.fromkeys(("memory", "pids"), Path("/sys/fs/cgroup"))
+    monkeypatch.setattr(doctor, "detect", lambda: Cgroups(CgroupV2, parents))
+    _, lines = await doctor.report()
+
+    assert "control groups: v2 (memory, pids)." in lines
+    (output, _) = [line for line in lines if line.startswith("limits: ")]
+    assert "have 4096 MiB of memory, 256 processes" in output
+    assert "10240 MiB of disk and 1000000 files are checked periodically" in output
 
 
 async def test_unknown_processor_has_no_filter(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from agentbay_async import AsyncAgentBay, CreateSessionParams
 from agentbay_local import LocalService
 from agentbay_local.protocol.errors import ApiError
 from agentbay_local.sandbox.base import Isolation, Limits
+from agentbay_local.sandbox.cgroups.cgroup import Cgroup
 from agentbay_local.sandbox.host.limit_enforcer import EVERY, LimitEnforcer, SharedCost
 from agentbay_local.sandbox.values import SandboxSpec
 from agentbay_local.sessions import sandboxes as module
@@ -234,7 +236,8 @@ async def test_a_watch_polls_only_while_processes_run(tmp_path: Path) -> None:
     childless = await asyncio.create_subprocess_exec("sleep", "600")
     try:
         watch, other = (
-            LimitEnforcer(childless.pid, SandboxSpec(tmp_path), watches) for _ in range(2)
+            LimitEnforcer(childless.pid, SandboxSpec(tmp_path), watches, Cgroup({}))
+            for _ in range(2)
         )
         for woken in (watch, watch, other):
             woken.wake()
@@ -242,8 +245,10 @@ async def test_a_watch_polls_only_while_processes_run(tmp_path: Path) -> None:
         other.stop()
         other.wake()
         assert watches.awake == 1
-        watch._check()
-        assert watches.awake == 0
+        until = time.monotonic() + 30
+        while watches.awake:
+            assert time.monotonic() < until
+            await asyncio.wait([asyncio.ensure_future(asyncio.Event().wait())], timeout=0.01)
         watch.wake()
         assert watches.awake == 1
         watch.stop()
@@ -251,3 +256,4 @@ async def test_a_watch_polls_only_while_processes_run(tmp_path: Path) -> None:
     finally:
         childless.kill()
         await childless.wait()
+        watches.close()

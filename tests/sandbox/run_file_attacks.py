@@ -33,7 +33,7 @@ from agentbay_local.sandbox.base import Isolation, Limits, Sandbox, SandboxSpec
 from agentbay_local.sandbox.errors import SandboxError
 from agentbay_local.sandbox.host import programs
 from agentbay_local.sandbox.host.uids import private_uid
-from agentbay_local.sandbox.host.usage import used_bytes
+from agentbay_local.sandbox.host.usage import used_space
 from agentbay_local.sandbox.probe import backend_for
 from agentbay_local.store import Store
 from agentbay_local.tools.content import read_file, write_file
@@ -221,7 +221,7 @@ async def privileged_bit_kept_by_a_write(scene: Scene) -> bool:
 async def sparse_files_fill_the_store(scene: Scene) -> bool:
     await scene.sh("for n in $(seq 12); do truncate -s 60M f$n; echo $n >> f$n; done")
     assert not await scene.upload()
-    return used_bytes(scene.files.directory, None, lambda: False) > 2 << 20
+    return used_space(scene.files.directory, None, lambda: False).bytes > 2 << 20
 
 
 @attack
@@ -230,7 +230,7 @@ async def links_to_one_file_fill_the_store(scene: Scene) -> bool:
         "head -c 8000000 /dev/zero | tr '\\0' x > f; for n in $(seq 20); do ln f $n; done"
     )
     refused = await scene.upload()
-    used = used_bytes(scene.files.directory, None, lambda: False)
+    used = used_space(scene.files.directory, None, lambda: False).bytes
     return "limit of disk space" not in refused or used > 1 << 20
 
 
@@ -238,7 +238,7 @@ async def links_to_one_file_fill_the_store(scene: Scene) -> bool:
 async def sparse_files_fill_an_archive(scene: Scene) -> bool:
     await scene.sh("for n in $(seq 12); do truncate -s 60M f$n; done")
     refused = await scene.upload(UploadMode.ARCHIVE)
-    used = used_bytes(scene.files.directory, None, lambda: False)
+    used = used_space(scene.files.directory, None, lambda: False).bytes
     return "limit of disk space" not in refused or used > 1 << 20
 
 

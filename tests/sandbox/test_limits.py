@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from agentbay_local.sandbox.base import Limits, SandboxSpec
+from agentbay_local.sandbox.cgroups.detection import NO_CGROUPS
 from agentbay_local.sandbox.host import process_tree, usage
 from agentbay_local.sandbox.host.removal import remove_tree
 from agentbay_local.sandbox.host.uids import private_uid
@@ -179,8 +180,8 @@ async def test_processor_time_is_limited_per_process(backend: Backend, tmp_path:
 async def test_excess_processes_are_killed_without_a_kernel_limit(
     tmp_path: Path,
 ) -> None:
-    """Without isolation the service counts the processes."""
-    backend = PlainBackend()
+    """Without isolation and control groups the service counts the processes."""
+    backend = PlainBackend(NO_CGROUPS)
     async with await limited(backend, tmp_path / "root", Limits(processes=20)) as sandbox:
         many = "for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25"
         done = await sandbox.run(f"{many}; do sleep 55 & done; wait", timeout=30)
@@ -195,16 +196,22 @@ async def test_idle_session_is_not_polled(
     start_isolated: Starting, monkeypatch: pytest.MonkeyPatch, new_processes: NewProcesses
 ) -> None:
     """The polling stops without processes and starts again with the next one."""
-    looks: list[int] = []
-    family = process_tree.list_descendants
+    looks: list[bool] = []
 
-    def counted(agent: int) -> list[process_tree.Process]:
-        found = family(agent)
-        if agent in new_processes():
-            looks.append(len(found))
-        return found
+    def counted(name: str) -> None:
+        look = getattr(process_tree.Tree, name)
 
-    monkeypatch.setattr(process_tree, "list_descendants", counted)
+        def look_and_count(tree: process_tree.Tree) -> object:
+            found = look(tree)
+            if tree.agent in new_processes():
+                looks.append(bool(found))
+            return found
+
+        monkeypatch.setattr(process_tree.Tree, name, look_and_count)
+
+    # With control groups, and without.
+    counted("has_descendants")
+    counted("list_descendants")
     async with start_isolated() as sandbox:
         await sandbox.run("sleep 0.5", timeout=10)
         while not looks or looks[-1]:
@@ -228,7 +235,8 @@ async def test_disk_usage_counts_each_file_once_at_any_depth(tmp_path: Path) -> 
     (tmp_path / "a").write_bytes(block)
     (tmp_path / "b").hardlink_to(tmp_path / "a")
     (tmp_path / "c").symlink_to("/usr")
-    flat = usage.used_bytes(tmp_path, 10**9, never)
+    plenty = usage.DiskUsage(10**9, 10**9)
+    flat = usage.used_space(tmp_path, plenty, never)
     here = os.open(tmp_path, os.O_RDONLY)
     for _ in range(3000):
         os.mkdir("d", dir_fd=here)
@@ -239,12 +247,15 @@ async def test_disk_usage_counts_each_file_once_at_any_depth(tmp_path: Path) -> 
     os.write(deep, block)
     os.close(deep)
     os.close(here)
-    nested = usage.used_bytes(tmp_path, 10**9, never)
+    nested = usage.used_space(tmp_path, plenty, never)
 
-    assert 100_000 <= flat < 150_000
-    assert nested - flat >= 100_000
-    assert usage.used_bytes(tmp_path, 50_000, never) < 200_000
-    assert usage.used_bytes(tmp_path, 10**9, lambda: True) == 0
+    assert 100_000 <= flat.bytes < 150_000
+    assert flat.files == 3
+    assert nested.bytes - flat.bytes >= 100_000
+    assert nested.files == 3 + 3000 + 1
+    assert usage.used_space(tmp_path, usage.DiskUsage(50_000, 10**9), never).bytes < 200_000
+    assert usage.used_space(tmp_path, usage.DiskUsage(10**9, 100), never).files == 101
+    assert usage.used_space(tmp_path, plenty, lambda: True) == usage.DiskUsage(0, 0)
     # Who removes old temporary directories may not get that deep.
     await remove_tree(tmp_path / "d")
 

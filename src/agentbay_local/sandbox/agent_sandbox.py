@@ -12,6 +12,8 @@ import signal
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
+import attrs
+
 from agentbay_local.sandbox import checks
 from agentbay_local.sandbox.base import (
     OUTPUT_LIMIT,
@@ -125,7 +127,15 @@ class AgentSandbox(Sandbox):
         timer = PausableTimer(seconds, lambda: self._expire(started, timer))
         self._timers.add(timer)
         try:
-            return await started.wait()
+            done = await started.wait()
+            # The kernel may have killed it a moment ago.
+            self._enforcer.report()
+            return attrs.evolve(done, excess=started.excess)
+        except SandboxGone as gone:
+            self._enforcer.report()
+            if started.excess:
+                raise SandboxGone(f"{gone}; {started.excess}") from None
+            raise
         finally:
             timer.pause()
             self._timers.discard(timer)
@@ -206,7 +216,7 @@ class AgentSandbox(Sandbox):
 
     async def consumption(self) -> Consumption:
         try:
-            return await asyncio.to_thread(self._enforcer.consumption)
+            return await self._enforcer.consumption()
         except OSError:
             raise SandboxGone("the session has ended") from None
 
@@ -295,6 +305,7 @@ class AgentSandbox(Sandbox):
             command.excess = excess
 
     def _handle_exit(self) -> None:
+        self._enforcer.report()
         self._enforcer.stop()
         if not self.dead.is_set():
             self._channel.close("the session has ended")

@@ -28,6 +28,7 @@ from agentbay_local.sandbox.host.startup import (
     agent_settings,
     finish,
     wait_for_process,
+    wait_for_report,
     wait_until_ready,
 )
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from agentbay_local.sandbox.cgroups.detection import Cgroups
     from agentbay_local.sandbox.host.agent_client import AgentClient
     from agentbay_local.sandbox.host.orphans import Orphans
     from agentbay_local.sandbox.host.process_handle import ProcessHandle
@@ -59,6 +61,7 @@ class BubblewrapBackend(Backend):
 
     Args:
         orphans: The record of live processes, for the next start after a crash.
+        cgroups: Makes control groups; None finds out what the machine allows.
 
     Example:
         >>> backend = BubblewrapBackend()
@@ -68,7 +71,8 @@ class BubblewrapBackend(Backend):
 
     isolation = Isolation.NAMESPACES
 
-    def __init__(self, orphans: Orphans | None = None) -> None:
+    def __init__(self, orphans: Orphans | None = None, cgroups: Cgroups | None = None) -> None:
+        self._cgroups = cgroups
         self._mounts = Mounts()
         self._shared_cost = SharedCost()
         self._orphans = orphans
@@ -78,7 +82,7 @@ class BubblewrapBackend(Backend):
 
     async def start(self, spec: SandboxSpec) -> Sandbox:
         _check(spec)
-        with Launch() as launch:
+        with Launch(self._cgroups, spec.limits) as launch:
             info, for_bwrap = os.pipe2(os.O_CLOEXEC)
             launch.undo.callback(os.close, info)
             # The namespaces keep what they have mounted, so they do not need this mount any more.
@@ -92,9 +96,12 @@ class BubblewrapBackend(Backend):
             return await self._finish_start(launch, spec, process, info)
 
     async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(None, self._mounts.close)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, self._mounts.close)
+        await loop.run_in_executor(None, self._shared_cost.close)
 
     def _spawn(self, launch: Launch, spec: SandboxSpec, info: int) -> subprocess.Popen[bytes]:
+        launch.make_cgroup()
         rootfs.prepare_root(spec)
         bwrap, python = programs.find_bubblewrap(), programs.find_interpreter()
         root, shared = spec.root.resolve(), dict(spec.read_only)
@@ -110,7 +117,8 @@ class BubblewrapBackend(Backend):
             "--info-fd",
             str(info),
         ]
-        filter_program = seccomp.build_filter(self.isolation)
+        counted = "memory" in launch.cgroup.enforces
+        filter_program = seccomp.build_filter(self.isolation, counted)
         if filter_program is not None:
             arguments += ["--seccomp", str(launch.add_file(filter_program))]
         for target, path in shared.items():
@@ -125,22 +133,23 @@ class BubblewrapBackend(Backend):
     async def _finish_start(
         self, launch: Launch, spec: SandboxSpec, process: ProcessHandle, info: int
     ) -> Sandbox:
-        channel, end = launch.open_channel(agent_settings(spec, self.isolation)), ExitStack()
+        end = ExitStack()
         try:
+            first = _read_first_pid(await wait_for_report(info, process, launch))
+            launch.join_cgroup(first)
+            channel = launch.open_channel(agent_settings(spec, self.isolation, launch.cgroup))
             await wait_until_ready(channel, process, launch)
-            first = _read_first_pid(info)
             process.set_first_process(first)
             end.callback(self._record(first))
             if spec.outbound:
                 end.callback(await _start_proxy(channel, spec))
         except BaseException:
-            channel.close("the sandbox did not start")
             launch.abort()
             await finish(process.kill())
             end.close()
             raise
         launch.succeed()
-        enforcer = LimitEnforcer(first, spec, self._shared_cost)
+        enforcer = LimitEnforcer(first, spec, self._shared_cost, launch.cgroup)
         return AgentSandbox(self.isolation, spec, channel, process, enforcer, end.close)
 
     def _record(self, pid: int) -> Callable[[], None]:
@@ -202,12 +211,13 @@ def _mount_arguments(launch: Launch, spec: SandboxSpec, root: Path) -> list[str]
             str(launch.add_file(content.encode())),
             f"/etc/{name}",
         ]
-    return [*view, "--remount-ro", "/etc", "--chdir", HOME]
+    # Without a limit for its size, the file system of /dev would be memory that nobody counts.
+    return [*view, "--remount-ro", "/etc", "--remount-ro", "/dev", "--chdir", HOME]
 
 
-def _read_first_pid(info: int) -> int:
-    """Read the pid of the first process, which bubblewrap reports before it lets it run."""
+def _read_first_pid(report: bytes) -> int:
+    """Return the pid of the first process, which bubblewrap reports before it lets it run."""
     try:
-        return int(json.loads(os.read(info, 4096))["child-pid"])
+        return int(json.loads(report)["child-pid"])
     except (ValueError, KeyError, TypeError) as error:
         raise SandboxError("bubblewrap did not report the process that it started") from error

@@ -29,16 +29,18 @@ from agentbay_local.sandbox.host.mounts import Mounts
 from agentbay_local.sandbox.host.startup import (
     Launch,
     agent_settings,
-    finish,
+    join_and_wait,
     reject_outbound,
     wait_for_process,
-    wait_until_ready,
 )
 from agentbay_local.sandbox.inside import confinement
 
 if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
+
+    from agentbay_local.sandbox.cgroups.cgroup import Cgroup
+    from agentbay_local.sandbox.cgroups.detection import Cgroups
 
 __all__ = ["LandlockBackend", "describe_level"]
 
@@ -62,11 +64,16 @@ def describe_level() -> str:
 
 
 class LandlockBackend(Backend):
-    """Starts sandboxes of the level `Isolation.LANDLOCK`."""
+    """Starts sandboxes of the level `Isolation.LANDLOCK`.
+
+    Args:
+        cgroups: Makes control groups; None finds out what the machine allows.
+    """
 
     isolation = Isolation.LANDLOCK
 
-    def __init__(self) -> None:
+    def __init__(self, cgroups: Cgroups | None = None) -> None:
+        self._cgroups = cgroups
         self._mounts = Mounts()
         self._shared_cost = SharedCost()
 
@@ -75,19 +82,15 @@ class LandlockBackend(Backend):
 
     async def start(self, spec: SandboxSpec) -> Sandbox:
         _check(spec)
-        with Launch() as launch:
+        with Launch(self._cgroups, spec.limits) as launch:
             moved = await self._mounts.run(lambda: self._prepare(spec))
             spawning = self._mounts.run(lambda: self._spawn(launch, spec))
             process = await wait_for_process(spawning, launch)
-            channel = launch.open_channel(_agent_settings(moved, programs.find_interpreter().needs))
-            try:
-                await wait_until_ready(channel, process, launch)
-                agent = channel.ready.result().integer("pid")
-            except BaseException:
-                channel.close("the sandbox did not start")
-                await finish(process.kill())
-                raise
-            enforcer = LimitEnforcer(agent, spec, self._shared_cost)
+            needs = programs.find_interpreter().needs
+            settings = _agent_settings(moved, needs, launch.cgroup)
+            channel = await join_and_wait(launch, process, settings)
+            agent = channel.ready.result().integer("pid")
+            enforcer = LimitEnforcer(agent, spec, self._shared_cost, launch.cgroup)
             return AgentSandbox(
                 self.isolation,
                 spec,
@@ -98,7 +101,9 @@ class LandlockBackend(Backend):
             )
 
     async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(None, self._mounts.close)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, self._mounts.close)
+        await loop.run_in_executor(None, self._shared_cost.close)
 
     def _prepare(self, spec: SandboxSpec) -> SandboxSpec:
         """Prepare the root; return a specification with a path that the session's user can walk."""
@@ -109,6 +114,7 @@ class LandlockBackend(Backend):
         return path if spec.uid is None else self._mounts.reachable(path)
 
     def _spawn(self, launch: Launch, spec: SandboxSpec) -> subprocess.Popen[bytes]:
+        launch.make_cgroup()
         python = programs.find_interpreter()
         program = python.program
         if python.needs is not None:
@@ -142,13 +148,13 @@ def _check(spec: SandboxSpec) -> None:
         )
 
 
-def _agent_settings(spec: SandboxSpec, needs: Path | None) -> dict[str, Any]:
+def _agent_settings(spec: SandboxSpec, needs: Path | None, cgroup: Cgroup) -> dict[str, Any]:
     """Return the agent's first packet, with the rules and the filter for itself."""
     filter_program = seccomp.build_filter(Isolation.LANDLOCK)
     if filter_program is None:
         raise SandboxError("there is no filter of system calls for this machine")
     return {
-        **agent_settings(spec, Isolation.LANDLOCK),
+        **agent_settings(spec, Isolation.LANDLOCK, cgroup),
         "rules": [*_rules(spec, needs)],
         "filter": base64.b64encode(filter_program).decode(),
     }

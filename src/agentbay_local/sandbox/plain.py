@@ -22,24 +22,30 @@ from agentbay_local.sandbox.host.mounts import Mounts
 from agentbay_local.sandbox.host.startup import (
     Launch,
     agent_settings,
-    finish,
+    join_and_wait,
     reject_outbound,
     wait_for_process,
-    wait_until_ready,
 )
 
 if TYPE_CHECKING:
     import subprocess
 
+    from agentbay_local.sandbox.cgroups.detection import Cgroups
+
 __all__ = ["PlainBackend"]
 
 
 class PlainBackend(Backend):
-    """Starts sandboxes of the level `Isolation.NONE`; `uid` of a spec is not used."""
+    """Starts sandboxes of the level `Isolation.NONE`; `uid` of a spec is not used.
+
+    Args:
+        cgroups: Makes control groups; None finds out what the machine allows.
+    """
 
     isolation = Isolation.NONE
 
-    def __init__(self) -> None:
+    def __init__(self, cgroups: Cgroups | None = None) -> None:
+        self._cgroups = cgroups
         self._mounts = Mounts()
         self._shared_cost = SharedCost()
 
@@ -48,25 +54,23 @@ class PlainBackend(Backend):
 
     async def start(self, spec: SandboxSpec) -> Sandbox:
         reject_outbound(spec)
-        with Launch() as launch:
+        with Launch(self._cgroups, spec.limits) as launch:
             process = await wait_for_process(
                 self._mounts.run(lambda: self._spawn(launch, spec)), launch
             )
-            channel = launch.open_channel(agent_settings(spec, self.isolation))
-            try:
-                await wait_until_ready(channel, process, launch)
-            except BaseException:
-                channel.close("the sandbox did not start")
-                await finish(process.kill())
-                raise
-            enforcer = LimitEnforcer(process.pid, spec, self._shared_cost)
+            settings = agent_settings(spec, self.isolation, launch.cgroup)
+            channel = await join_and_wait(launch, process, settings)
+            enforcer = LimitEnforcer(process.pid, spec, self._shared_cost, launch.cgroup)
             own = attrs.evolve(spec, uid=None)
             return AgentSandbox(self.isolation, own, channel, process, enforcer, lambda: None)
 
     async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(None, self._mounts.close)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, self._mounts.close)
+        await loop.run_in_executor(None, self._shared_cost.close)
 
     def _spawn(self, launch: Launch, spec: SandboxSpec) -> subprocess.Popen[bytes]:
+        launch.make_cgroup()
         self.prepare_root(spec)
         inside = interpreter_arguments(launch.agent_end, launch.program)
         return launch.popen([sys.executable, *inside])

@@ -23,6 +23,7 @@ from agentbay_local.sandbox.landlock import LandlockBackend, describe_level
 from agentbay_local.sandbox.plain import PlainBackend
 
 if TYPE_CHECKING:
+    from agentbay_local.sandbox.cgroups.detection import Cgroups
     from agentbay_local.sandbox.host.orphans import Orphans
 
 __all__ = ["Capability", "backend_for", "probe"]
@@ -108,16 +109,19 @@ async def probe(want: Isolation = Isolation.NAMESPACES) -> Capability:
     return Capability(want, True, detail=describe_level() if want is Isolation.LANDLOCK else "")
 
 
-def backend_for(level: Isolation, orphans: Orphans | None = None) -> Backend:
+def backend_for(
+    level: Isolation, orphans: Orphans | None = None, cgroups: Cgroups | None = None
+) -> Backend:
     """Return a new backend of a level.
 
     Args:
         level: The isolation of its sessions.
         orphans: The record of live processes, for the levels that need one.
+        cgroups: Makes control groups; None finds out what the machine allows.
     """
     if level is Isolation.NAMESPACES:
-        return BubblewrapBackend(orphans)
-    return LandlockBackend() if level is Isolation.LANDLOCK else PlainBackend()
+        return BubblewrapBackend(orphans, cgroups)
+    return LandlockBackend(cgroups) if level is Isolation.LANDLOCK else PlainBackend(cgroups)
 
 
 async def _try_backend(backend: Backend) -> None:

@@ -29,6 +29,8 @@ NUMBER, ARCHITECTURE, FIRST_ARGUMENT, SECOND_ARGUMENT = 0, 4, 16, 24
 NEW_NAMESPACES = 0x7E020000
 """CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET."""
 
+PR_SET_DUMPABLE = 4
+
 NEW_TIME = 0x80
 """CLONE_NEWTIME, for unshare only; for clone this bit is part of the signal's number."""
 
@@ -109,6 +111,7 @@ X86_64 = {
     "open_by_handle_at": 304,
     "perf_event_open": 298,
     "pivot_root": 155,
+    "prctl": 157,
     "query_module": 178,
     "quotactl": 179,
     "reboot": 169,
@@ -159,6 +162,7 @@ AARCH64 = {
     "open_by_handle_at": 265,
     "perf_event_open": 241,
     "pivot_root": 41,
+    "prctl": 167,
     "quotactl": 60,
     "reboot": 142,
     "request_key": 218,
@@ -188,18 +192,22 @@ REPORTED_ABSENT = ("clone3", "io_uring_enter", "io_uring_register", "io_uring_se
 """Calls that fail as if the kernel did not have them, so that programs fall back to older ones. The
 flags of clone3 are in memory, where a filter cannot read them."""
 
-HOST_IPC = ("mq_open", "msgget", "semget", "shmget")
-"""Refused where there is no ipc namespace."""
+SYSTEM_V_IPC = ("msgget", "semget", "shmget")
+"""Refused where there is no ipc namespace, and where nothing counts the memory: it stays when the
+process that made it has ended."""
 
-CHECKED_BY_ARGUMENT = ("clone", "ioctl", "socket", "socketpair", "unshare")
+CHECKED_BY_ARGUMENT = ("clone", "ioctl", "prctl", "socket", "socketpair", "unshare")
 """Calls that are allowed or refused by their arguments."""
 
 
-def build_filter(isolation: Isolation, machine: str | None = None) -> bytes | None:
+def build_filter(
+    isolation: Isolation, counted: bool = False, machine: str | None = None
+) -> bytes | None:
     """Return the filter for a level, as the kernel takes it.
 
     Args:
         isolation: A level that has one.
+        counted: A control group counts the memory of the session.
         machine: The processor architecture; this computer's by default.
 
     Returns:
@@ -210,7 +218,7 @@ def build_filter(isolation: Isolation, machine: str | None = None) -> bytes | No
         return None
     steps = [
         *_check_architecture(found),
-        *_check_numbers(found, isolation),
+        *_check_numbers(found, isolation, counted),
         *_check_arguments(found, isolation),
     ]
     return b"".join((*steps, _step(RETURN, ALLOW)))
@@ -235,8 +243,10 @@ def _check_architecture(machine: Machine) -> list[bytes]:
     return steps
 
 
-def _check_numbers(machine: Machine, isolation: Isolation) -> list[bytes]:
-    kept = {*CHECKED_BY_ARGUMENT, *(HOST_IPC if isolation is Isolation.NAMESPACES else ())}
+def _check_numbers(machine: Machine, isolation: Isolation, counted: bool) -> list[bytes]:
+    kept = set(CHECKED_BY_ARGUMENT)
+    if isolation is Isolation.NAMESPACES:
+        kept |= {"mq_open", *(SYSTEM_V_IPC if counted else ())}
     steps = []
     for name, number in machine.numbers.items():
         if name not in kept:
@@ -256,6 +266,10 @@ def _check_arguments(machine: Machine, isolation: Isolation) -> list[bytes]:
         for one in (_step(EQUAL, request, no=1), _step(RETURN, REFUSE | errno.EPERM))
     ]
     steps += _check_argument(machine.numbers["ioctl"], SECOND_ARGUMENT, count_refused_calls)
+    if isolation is Isolation.LANDLOCK:
+        # The service could not see what such a process holds, because it has the same user.
+        hide = [_step(EQUAL, PR_SET_DUMPABLE, no=1), _step(RETURN, REFUSE | errno.EPERM)]
+        steps += _check_argument(machine.numbers["prctl"], FIRST_ARGUMENT, hide)
     for name in ("socket", "socketpair"):
         # The ends of a pair are connected to each other only, so it is harmless at every level.
         families = {*FAMILIES[isolation], *((socket.AF_UNIX,) if name == "socketpair" else ())}

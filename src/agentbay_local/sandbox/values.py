@@ -52,22 +52,28 @@ class Isolation(str, Enum):
 class Limits:
     """Resource limits of a session.
 
-    The system enforces the limits of single processes, and nothing can exceed them. `memory_bytes`
-    and `disk_bytes` are limits of the whole session. They are checked from outside some times a
-    second, so a session can exceed them for a moment before its processes are killed.
+    The kernel enforces the limits of single processes, and nothing can exceed them. It enforces
+    `memory_bytes`, `processes` and `cpus` as well where the service may use control groups;
+    elsewhere memory is checked from outside some times a second, as `disk_bytes` and `files` always
+    are, so a session can exceed them for a moment before its processes are killed.
 
     Attributes:
-        processes: Processes and threads at once in the whole session. The system enforces it if the
-            session has a user namespace or a private user; otherwise it is checked.
+        processes: Processes and threads at once in the whole session. The kernel enforces it if
+            there are control groups, or the session has a user namespace or a private user;
+            otherwise it is checked.
         open_files: Open files of one process.
         file_bytes: Size of the largest file a process may write, in bytes. None leaves
             `disk_bytes`, beyond which no file can grow.
         shared_memory_bytes: Size of /dev/shm, in bytes.
-        memory_bytes: Memory of all processes together; the largest is killed beyond it. None
-            means no limit.
-        disk_bytes: Disk space of the session's files; all its processes are killed if they write
-            beyond it. None means no limit.
+        memory_bytes: Memory of all processes together, with shared memory and memory files; the
+            largest is killed beyond it. None means no limit.
+        disk_bytes: Disk space of the session's files, also of deleted ones that are still open; all
+            its processes are killed if they write beyond it. None means no limit.
+        files: Files, directories and links of the session; all its processes are killed beyond it.
+            None means no limit.
         cpu_seconds: Processor time of one process; it is killed beyond it. None means no limit.
+        cpus: Processors that the session may use at once, such as 1.5; it waits beyond it. Needs
+            control groups. None means no limit; sessions then share the processors equally.
     """
 
     processes: int = 256
@@ -76,7 +82,9 @@ class Limits:
     shared_memory_bytes: int = 64 * 1024 * 1024
     memory_bytes: int | None = 4 * 1024**3
     disk_bytes: int | None = 10 * 1024**3
+    files: int | None = 1_000_000
     cpu_seconds: int | None = None
+    cpus: float | None = None
 
 
 @attrs.frozen
@@ -164,14 +172,19 @@ class Consumption:
     """The resources that a session takes.
 
     Attributes:
-        memory_bytes: Memory of all its processes; shared memory counts once.
+        memory_bytes: Memory of all its processes, with shared memory and memory files, each counted
+            once.
         memory_most: Its limit of memory, or the memory of the machine if that is less.
-        disk_bytes: Disk space of its files.
+        disk_bytes: Disk space of its files, also of deleted ones that are still open.
         disk_most: Its limit of disk space, or the space on the disk if that is less.
         cpu_seconds: Processor time of its processes since it started, without those that ended
             and were never waited for.
         received_bytes: Bytes received over its network, without its loopback.
         sent_bytes: Bytes sent over its network, without its loopback.
+        files: Its files, directories and links.
+        files_most: Its limit of files, or the number that the disk can hold if that is less.
+        enforced: The limits of the whole session that the kernel enforces: "memory", "pids" and
+            "cpu". Others are checked from outside.
     """
 
     memory_bytes: int
@@ -181,3 +194,6 @@ class Consumption:
     cpu_seconds: float
     received_bytes: int
     sent_bytes: int
+    files: int = 0
+    files_most: int = 0
+    enforced: frozenset[str] = frozenset()

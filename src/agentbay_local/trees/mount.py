@@ -16,7 +16,7 @@ import attrs
 
 from agentbay_local.sandbox.host.credentials import acting_as
 from agentbay_local.sandbox.host.offline_files import OfflineFiles
-from agentbay_local.sandbox.host.usage import used_bytes
+from agentbay_local.sandbox.host.usage import DiskUsage, used_space
 from agentbay_local.trees.atomic_write import AtomicWriter, Source
 from agentbay_local.trees.budget import Budget, BudgetExceededError
 from agentbay_local.trees.manifest import DIRECTORY, FILE, LINK, Manifest, Stamp, scan
@@ -106,7 +106,7 @@ class Mount:
         """
         if self.most_bytes is None or growth <= 0:
             return
-        used = used_bytes(self.root, self.most_bytes, lambda: False)
+        used = used_space(self.root, DiskUsage(self.most_bytes), lambda: False).bytes
         if used + growth > self.most_bytes:
             raise BudgetExceededError(
                 f"the session has {max(self.most_bytes - used, 0)} bytes left of its "

@@ -1,32 +1,55 @@
-"""Enforce the limits of a whole session: memory, disk space and number of processes.
+"""Enforce the limits of a whole session that the kernel does not enforce, and report all of them.
 
-The system has no such limits for an ordinary user, so they are checked from outside, where the
-session cannot interfere. An idle session costs nothing: only the service starts processes, so each
-start wakes the enforcer, and it sleeps again when it finds none. All enforcers of a backend share
-one budget of processor time, so a thousand busy sessions are checked less often each.
+Where there are control groups, the kernel limits memory and processes, and this module reads what
+it has stopped. Elsewhere both are checked from outside, where the session cannot interfere. The
+space and the number of its files always are.
+
+An idle session costs nothing: only the service starts processes, so each start wakes the enforcer,
+and it sleeps again when it finds none. Everything is measured on threads, because a session decides
+how long that takes; all enforcers of a backend share one budget of time, so a thousand busy
+sessions are checked less often each.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
+import logging
+import threading
 import time
-from typing import TYPE_CHECKING
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
 
+from agentbay_local.sandbox.cgroups.cgroup import Events
 from agentbay_local.sandbox.host import process_tree, usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from agentbay_local.sandbox.cgroups.cgroup import Cgroup
     from agentbay_local.sandbox.host.process_tree import Process
-    from agentbay_local.sandbox.values import Consumption, SandboxSpec
+    from agentbay_local.sandbox.host.usage import DiskUsage
+    from agentbay_local.sandbox.values import Consumption, Limits, SandboxSpec
 
 __all__ = ["LimitEnforcer", "SharedCost"]
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 EVERY = 0.2
 """Seconds between two checks, unless the check itself takes long."""
 
 SHARE = 20
-"""All checks together take at most one part in `SHARE` of the time of the event loop."""
+"""All checks together take at most one part in `SHARE` of the time."""
+
+RETRY = 1.0
+"""Seconds that a check counts for which has failed."""
+
+THREADS = 2
+"""Threads for quick checks, and as many for measurements of disks."""
 
 DISK_EVERY = 10.0
 """Seconds after which the disk is measured again even if little of its free space has gone."""
@@ -36,65 +59,112 @@ DISK_WITHIN = 30.0
 
 
 class SharedCost:
-    """The cost that the enforcers of one backend share.
+    """The threads and the time that the enforcers of one backend share.
 
     Attributes:
         awake: The number of enforcers that are not asleep.
+        closed: The threads have ended.
     """
 
     def __init__(self) -> None:
         self.awake = 0
+        self.closed = False
+        # Apart, so that a session with a million files does not delay the checks of others.
+        self._checks = ThreadPoolExecutor(THREADS, "agentbay-limits")
+        self._measurements = ThreadPoolExecutor(THREADS, "agentbay-disks")
 
     def pause(self, took: float) -> float:
         """Return the seconds until the next check of an enforcer whose last one took some time."""
         return max(EVERY, SHARE * took * self.awake)
 
+    def check(self, function: Callable[[], T]) -> Future[T]:
+        """Call a quick function on a thread."""
+        return self._checks.submit(function)
+
+    def measure(self, function: Callable[[], T]) -> Future[T]:
+        """Call a function that counts files on a thread."""
+        return self._measurements.submit(function)
+
+    def close(self) -> None:
+        """End the threads; blocking. Nothing is checked from now on."""
+        self.closed = True
+        self._checks.shutdown()
+        self._measurements.shutdown()
+
 
 class LimitEnforcer:
-    """Enforce the limits of one session, on the running event loop.
+    """Enforce the limits of one session; its callbacks run on the running event loop.
 
     Args:
         agent: The process id of the session's agent on the host.
         spec: The session's directory and limits.
         shared_cost: The cost that this enforcer shares with others.
+        cgroup: The control group of the session, removed at the end.
 
     Attributes:
-        on_excess: Called with a sentence each time that processes were killed.
+        on_excess: Called with a sentence each time that a limit was exceeded.
     """
 
-    def __init__(self, agent: int, spec: SandboxSpec, shared_cost: SharedCost) -> None:
+    def __init__(
+        self, agent: int, spec: SandboxSpec, shared_cost: SharedCost, cgroup: Cgroup
+    ) -> None:
         self.on_excess: Callable[[str], None] = lambda _: None
-        self._agent = agent
+        self._tree = process_tree.Tree(agent)
         self._shared_cost = shared_cost
         self._spec = spec
-        self._limits = spec.limits
-        self._disk = _Disk(spec)
-        # Processes that were killed for the limit of the disk and may still write.
-        self._dying: set[tuple[int, int]] = set()
+        self._cgroup = cgroup
+        self._watch = _Watch(self._tree, spec, shared_cost, cgroup)
+        self._reports = _KernelReports(cgroup, spec.limits)
+        self._measuring: asyncio.Future[Consumption] | None = None
         self._loop = asyncio.get_running_loop()
         self._next: asyncio.TimerHandle | None = None
+        self._checking = False
+        self._wanted = False
         self._stopped = False
 
     def wake(self) -> None:
         """Check from now on: something was started."""
-        if self._next is None and not self._stopped:
+        self._wanted = True
+        if self._next is None and not self._checking and not self._stopped:
             self._schedule_check(0.0)
 
     def stop(self) -> None:
-        """Stop checking. Repeatable."""
-        self._stopped = True
-        self._disk.stop()
-        self._cancel_check()
+        """Stop checking, and remove the control group. Repeatable."""
+        if not self._stopped:
+            self._stopped = True
+            self._watch.stop()
+            self._cancel_check()
+            self._remove_cgroup()
 
-    def consumption(self) -> Consumption:
+    def _remove_cgroup(self) -> None:
+        if self._shared_cost.closed:
+            self._cgroup.remove()
+        else:
+            self._shared_cost.check(self._cgroup.remove).add_done_callback(_log_failure)
+
+    def report(self) -> None:
+        """Call `on_excess` with every limit that was exceeded until now."""
+        for sentence in (*self._watch.take(), *self._reports.take()):
+            self.on_excess(sentence)
+
+    async def consumption(self) -> Consumption:
         """Measure what the session takes now, which takes as long as to count its files.
+
+        Those who ask at the same time share one measurement.
 
         Raises:
             OSError: The session has ended.
         """
+        if self._stopped or self._shared_cost.closed:
+            raise ProcessLookupError(errno.ESRCH, "the session has ended")
+        if self._measuring is None or self._measuring.done():
+            self._measuring = asyncio.wrap_future(self._shared_cost.measure(self._measure))
+        return await asyncio.shield(self._measuring)
+
+    def _measure(self) -> Consumption:
         until = time.monotonic() + DISK_WITHIN
         return usage.measure_consumption(
-            self._agent, self._spec, lambda: self._stopped or time.monotonic() > until
+            self._tree, self._spec, self._cgroup, self._watch.stop_after(until)
         )
 
     def _schedule_check(self, took: float) -> None:
@@ -110,15 +180,108 @@ class LimitEnforcer:
 
     def _check(self) -> None:
         self._cancel_check()
-        began = time.monotonic()
-        members = process_tree.list_descendants(self._agent)
-        self._enforce_disk(members)
-        if not members:
+        if self._shared_cost.closed:
             return
-        self._enforce_memory(members)
-        self._enforce_processes(members)
-        if not self._stopped:
-            self._schedule_check(time.monotonic() - began)
+        self._checking, self._wanted = True, False
+        checking = asyncio.wrap_future(self._shared_cost.check(self._timed_check))
+        checking.add_done_callback(self._finish_check)
+
+    def _timed_check(self) -> tuple[bool, float]:
+        began = time.monotonic()
+        busy = self._watch.check()
+        return busy, time.monotonic() - began
+
+    def _finish_check(self, checking: asyncio.Future[tuple[bool, float]]) -> None:
+        self._checking = False
+        if checking.cancelled():
+            return
+        if checking.exception() is not None:
+            _log.error("the limits of a session cannot be checked", exc_info=checking.exception())
+            busy, took = True, RETRY
+        else:
+            busy, took = checking.result()
+        self.report()
+        if (busy or self._wanted) and not self._stopped:
+            self._schedule_check(took)
+
+
+def _log_failure(done: Future[None]) -> None:
+    if not done.cancelled() and done.exception() is not None:
+        _log.error("a control group cannot be removed", exc_info=done.exception())
+
+
+class _KernelReports:
+    """What the kernel has stopped since the last time, as sentences."""
+
+    def __init__(self, cgroup: Cgroup, limits: Limits) -> None:
+        self._cgroup = cgroup
+        self._limits = limits
+        self._reported = Events()
+
+    def take(self) -> list[str]:
+        """Return a sentence for each limit that was exceeded since the last time."""
+        before, now = self._reported, self._cgroup.events()
+        self._reported = now
+        found = []
+        if now.oom_kills > before.oom_kills:
+            why = f"its memory exceeded {self._limits.memory_bytes} bytes"
+            found.append(_sentence(why, "its largest process was"))
+        if now.refused_forks > before.refused_forks:
+            most = self._limits.processes
+            found.append(
+                f"the session exceeded a limit: it has {most} processes and threads, "
+                "so no more were started"
+            )
+        return found
+
+
+class _Watch:
+    """The limits that are checked from outside. One check at a time, on any thread."""
+
+    def __init__(
+        self,
+        tree: process_tree.Tree,
+        spec: SandboxSpec,
+        shared_cost: SharedCost,
+        cgroup: Cgroup,
+    ) -> None:
+        self._tree = tree
+        self._limits = spec.limits
+        self._enforced = cgroup.enforces
+        self._stopped = threading.Event()
+        self._disk = _Disk(spec, tree, shared_cost, self.stop_after)
+        # Processes that were killed for the limit of the disk and may still write.
+        self._dying: set[tuple[int, int]] = set()
+        self._excesses: deque[str] = deque()
+
+    def take(self) -> list[str]:
+        """Return a sentence for each limit that was exceeded since the last time."""
+        return [self._excesses.popleft() for _ in range(len(self._excesses))]
+
+    def stop(self) -> None:
+        """Let a measurement under way end at once."""
+        self._stopped.set()
+
+    def stop_after(self, until: float) -> Callable[[], bool]:
+        """Return a function that says whether a measurement has to stop."""
+        return lambda: self._stopped.is_set() or time.monotonic() > until
+
+    def check(self) -> bool:
+        """Enforce the limits, and say whether the session has processes."""
+        if not self._needs_members():
+            return self._tree.has_descendants()
+        members = self._tree.list_descendants()
+        self._enforce_disk(members)
+        if members and "memory" not in self._enforced:
+            self._enforce_memory(members)
+        if "pids" not in self._enforced:
+            self._enforce_processes(members)
+        return bool(members)
+
+    def _needs_members(self) -> bool:
+        if not {"memory", "pids"} <= self._enforced or self._dying:
+            return True
+        return self._disk.is_exceeded()
 
     def _enforce_disk(self, members: Sequence[Process]) -> None:
         names = {(member.pid, member.start) for member in members}
@@ -127,66 +290,92 @@ class LimitEnforcer:
             if not self._dying:
                 self._disk.accept_usage()
         elif members and self._disk.is_exceeded():
-            self._kill(members, f"its files exceeded {self._limits.disk_bytes} bytes")
+            self._kill(members, self._disk.excess())
             # A process that was just being started was not in the list.
-            process_tree.kill(process_tree.list_descendants(self._agent))
+            process_tree.kill(self._tree.list_descendants())
             self._dying = names
 
     def _enforce_memory(self, members: Sequence[Process]) -> None:
         most = self._limits.memory_bytes
-        if most is None or sum(member.memory for member in members) <= most:
+        if most is None:
             return
-        if process_tree.proportional_memory(members) > most:
-            largest = max(members, key=lambda member: member.memory)
-            self._kill([largest], f"its memory exceeded {most} bytes", "its largest process was")
+        stop = self.stop_after(time.monotonic() + DISK_WITHIN)
+        held = usage.held_memory(self._tree, members, stop)
+        if sum(member.memory for member in members) + held.total <= most:
+            return
+        if usage.memory_in_use(members, held) <= most:
+            return
+        largest = max(members, key=lambda member: member.memory + held.by_pid.get(member.pid, 0))
+        why = f"its memory exceeded {most} bytes"
+        self._kill([largest], why, "its largest process was")
 
     def _enforce_processes(self, members: Sequence[Process]) -> None:
         if sum(member.tasks for member in members) > self._limits.processes:
-            self._kill(members, f"it had more than {self._limits.processes} processes and threads")
+            why = f"it had more than {self._limits.processes} processes and threads"
+            self._kill(members, why)
 
     def _kill(
         self, members: Sequence[Process], why: str, what: str = "all its processes were"
     ) -> None:
-        if process_tree.kill(members):
-            self.on_excess(f"the session exceeded a limit: {why}, so {what} killed")
+        # Before the kill: the command that dies by it reports the reason.
+        self._excesses.append(_sentence(why, what))
+        if not process_tree.kill(members):
+            with contextlib.suppress(IndexError):
+                self._excesses.pop()
+
+
+def _sentence(why: str, what: str) -> str:
+    return f"the session exceeded a limit: {why}, so {what} killed"
 
 
 class _Disk:
-    """The disk space of a session, measured on a thread and only when that may matter."""
+    """The files of a session, measured on a thread and only when that may matter."""
 
-    def __init__(self, spec: SandboxSpec) -> None:
+    def __init__(
+        self,
+        spec: SandboxSpec,
+        tree: process_tree.Tree,
+        shared_cost: SharedCost,
+        stop_after: Callable[[float], Callable[[], bool]],
+    ) -> None:
         self._root = spec.root
-        self._most = spec.limits.disk_bytes
-        self._tolerated = self._most or 0
-        self._used: int | None = None
-        self._free = 0
+        self._tree = tree
+        self._most = usage.DiskUsage.most(spec.limits)
+        self._tolerated = self._most
+        self._used: DiskUsage | None = None
+        self._free = usage.DiskUsage(0, 0)
         self._not_before = 0.0
         self._at_latest = 0.0
-        self._measuring: asyncio.Future[int] | None = None
+        self._shared_cost = shared_cost
+        self._stop_after = stop_after
+        self._measuring: Future[DiskUsage] | None = None
         self._accepting = False
-        self._stopped = False
-
-    def stop(self) -> None:
-        """Let a measurement under way end at once."""
-        self._stopped = True
 
     def is_exceeded(self) -> bool:
         """Say whether the session has exceeded its limit since the last time.
 
         A session beyond its limit may go on if it takes no more, so that it can remove files.
         """
-        if self._most is None:
+        if self._most.is_unlimited():
             return False
-        if self._measuring is not None and self._measuring.done():
-            self._take_measurement(self._measuring, self._most)
-        if self._measuring is None and self._may_be_exceeded():
-            self._measure(self._tolerated)
-        return self._used is not None and self._used > self._tolerated
+        with contextlib.suppress(FileNotFoundError):  # the session has ended
+            if self._measuring is not None and self._measuring.done():
+                self._take_measurement(self._measuring)
+            if self._measuring is None and self._may_be_exceeded():
+                self._measure(self._tolerated)
+        return self._used is not None and self._used.exceeds(self._tolerated)
+
+    def excess(self) -> str:
+        """Describe the limit that is exceeded."""
+        if self._used is not None and self._used.bytes > self._tolerated.bytes:
+            return f"its files exceeded {self._most.bytes} bytes"
+        return f"it had more than {self._most.files} files and directories"
 
     def accept_usage(self) -> None:
         """Tolerate the present size, because the writers have been killed."""
         self._accepting, self._used = True, None
-        self._measure(None)
+        with contextlib.suppress(FileNotFoundError):
+            self._measure(None)
 
     def _may_be_exceeded(self) -> bool:
         """Say whether the session can have exceeded its limit, by what the whole disk has lost."""
@@ -195,30 +384,32 @@ class _Disk:
             return False
         if self._used is None or now >= self._at_latest:
             return True
-        return self._used + self._free - usage.free_bytes(self._root) > self._tolerated
+        free = usage.free_space(self._root)
+        grown = usage.DiskUsage(
+            self._used.bytes + self._free.bytes - free.bytes,
+            self._used.files + self._free.files - free.files,
+        )
+        return grown.exceeds(self._tolerated)
 
-    def _measure(self, enough: int | None) -> None:
-        self._free = usage.free_bytes(self._root)
+    def _measure(self, enough: DiskUsage | None) -> None:
+        self._free = usage.free_space(self._root)
         began = time.monotonic()
 
-        def measured() -> int:
-            until = began + DISK_WITHIN
-            used = usage.used_bytes(
-                self._root, enough, lambda: self._stopped or time.monotonic() > until
-            )
+        def measured() -> DiskUsage:
+            stop = self._stop_after(began + DISK_WITHIN)
+            used = usage.used_space(self._root, enough, stop)
+            used = used.plus(usage.deleted_files(self._tree, self._root, stop))
             self._not_before = time.monotonic() + SHARE * (time.monotonic() - began)
             self._at_latest = self._not_before + DISK_EVERY
             return used
 
-        self._measuring = asyncio.get_running_loop().run_in_executor(None, measured)
+        self._measuring = self._shared_cost.measure(measured)
 
-    def _take_measurement(self, measuring: asyncio.Future[int], most: int) -> None:
+    def _take_measurement(self, measuring: Future[DiskUsage]) -> None:
         self._measuring = None
         # Otherwise the directory was removed, because the session has ended.
         if measuring.exception() is None:
             self._used = measuring.result()
-            if self._accepting:
-                self._tolerated = max(most, self._used)
-            else:
-                self._tolerated = max(most, min(self._tolerated, self._used))
+            tolerated = self._used if self._accepting else self._used.least(self._tolerated)
+            self._tolerated = self._most.largest(tolerated)
             self._accepting = False

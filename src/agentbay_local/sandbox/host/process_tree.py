@@ -16,7 +16,15 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Process", "kill", "list_descendants", "proportional_memory", "read_proc_file"]
+__all__ = [
+    "Process",
+    "Tree",
+    "has_children",
+    "kill",
+    "list_descendants",
+    "proportional_memory",
+    "read_proc_file",
+]
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -38,6 +46,44 @@ class Process:
     memory: int
 
 
+class Tree:
+    """The processes of one session, as long as its agent is the same process.
+
+    Args:
+        agent: The process id of the agent.
+    """
+
+    def __init__(self, agent: int) -> None:
+        self.agent = agent
+        self._start = _start(agent)
+
+    def list_descendants(self) -> list[Process]:
+        """Return every process below the agent; none if it has ended."""
+        found = list_descendants(self.agent)
+        # Compared after listing: the process id was not reused before.
+        return found if self.is_alive() else []
+
+    def has_descendants(self) -> bool:
+        """Say whether the agent has children, by one cheap look."""
+        return has_children(self.agent) and self.is_alive()
+
+    def is_alive(self) -> bool:
+        """Say whether the agent still runs."""
+        return self._start is not None and _start(self.agent) == self._start
+
+
+def _start(pid: int) -> int | None:
+    try:
+        return _describe(pid).start
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def has_children(pid: int) -> bool:
+    """Say whether a process has children."""
+    return next(_list_children(pid), None) is not None
+
+
 def list_descendants(ancestor: int) -> list[Process]:
     """Return every process below one."""
     found = []
@@ -50,9 +96,17 @@ def list_descendants(ancestor: int) -> list[Process]:
     return found
 
 
-def proportional_memory(members: Iterable[Process]) -> int:
-    """Return the resident bytes, shared pages counted once; slower than `Process.memory`."""
-    return sum(_proportional_memory(member) for member in members)
+def proportional_memory(members: Iterable[Process]) -> tuple[int, int]:
+    """Return the resident bytes, shared pages counted once; slower than `Process.memory`.
+
+    Returns:
+        The bytes without memory files, and those of memory files.
+    """
+    plain = files = 0
+    for member in members:
+        whole, shared = _proportional_memory(member)
+        plain, files = plain + whole - shared, files + shared
+    return plain, files
 
 
 def kill(members: Iterable[Process]) -> int:
@@ -83,12 +137,15 @@ def _describe(pid: int) -> Process:
     return Process(pid, int(fields[19]), int(fields[17]), int(fields[21]) * PAGE)
 
 
-def _proportional_memory(member: Process) -> int:
+def _proportional_memory(member: Process) -> tuple[int, int]:
+    """Return the resident bytes of a process, and how many of them belong to memory files."""
+    sizes = {}
     with contextlib.suppress(OSError):
         for line in read_proc_file(f"/proc/{member.pid}/smaps_rollup").splitlines():
-            if line.startswith(b"Pss:"):
-                return int(line.split()[1]) * 1024
-    return member.memory
+            if line.startswith((b"Pss:", b"Pss_Shmem:")):
+                name, size, *_ = line.split()
+                sizes[name] = int(size) * 1024
+    return sizes.get(b"Pss:", member.memory), sizes.get(b"Pss_Shmem:", 0)
 
 
 def read_proc_file(path: str) -> bytes:

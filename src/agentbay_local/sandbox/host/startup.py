@@ -12,6 +12,8 @@ import subprocess
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from agentbay_local.sandbox.cgroups import detection
+from agentbay_local.sandbox.cgroups.cgroup import Cgroup
 from agentbay_local.sandbox.errors import InvalidRequest, SandboxError, SandboxGone
 from agentbay_local.sandbox.host.agent_client import AgentClient
 from agentbay_local.sandbox.host.bundle import build_bundle
@@ -22,13 +24,18 @@ from agentbay_local.sandbox.values import HOME, Isolation, SandboxSpec
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from agentbay_local.sandbox.cgroups.detection import Cgroups
+    from agentbay_local.sandbox.values import Limits
+
 __all__ = [
     "START_WITHIN",
     "Launch",
     "agent_settings",
     "finish",
+    "join_and_wait",
     "reject_outbound",
     "wait_for_process",
+    "wait_for_report",
     "wait_until_ready",
 ]
 
@@ -41,6 +48,9 @@ USERS = {"0": "root", "1000": "wuying", "65534": "nobody"}
 GROUPS = {"0": "root", "1000": "wuying", "65534": "nogroup"}
 PATH = f"{HOME}/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 STDERR_BYTES = 2000
+
+MESSAGE_QUEUES = 819_200
+"""Bytes of POSIX message queues of a session; the usual default of systems."""
 
 
 DIE_WITH_LAUNCH = '(read -r word <&1 || kill -s KILL 0) & exec "$0" "$@" >/dev/null'
@@ -81,18 +91,27 @@ class Lifeline:
 class Launch:
     """The descriptors of a starting sandbox. Use it in a `with` block, which closes them.
 
+    Args:
+        cgroups: Makes the control group of the sandbox; None finds out what the machine allows.
+        limits: The limits of the sandbox.
+
     Attributes:
+        cgroup: The control group, after `make_cgroup`. It is removed if the launch fails.
         undo: Callbacks for the end of the block.
         agent_end: Number of the agent's end of the channel.
         program: Number of the descriptor of the agent's program.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cgroups: Cgroups | None, limits: Limits) -> None:
         self.undo = ExitStack()
+        self._cgroups, self._limits = cgroups, limits
+        self._succeeded = False
+        self.cgroup = Cgroup({})
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.undo.callback(ours.close)
         self.undo.callback(theirs.close)
         self._ours = ours
+        self._channel: AgentClient | None = None
         self._lifeline = Lifeline()
         self.undo.callback(self._lifeline.close)
         self._passed_fds: list[int] = [theirs.fileno()]
@@ -106,6 +125,33 @@ class Launch:
 
     def __exit__(self, *_: object) -> None:
         self.undo.close()
+
+    def make_cgroup(self) -> None:
+        """Make the control group; blocking.
+
+        Raises:
+            InvalidRequest: There is a limit that nothing else can enforce.
+            OSError: The kernel refuses.
+        """
+        cgroups = detection.detect() if self._cgroups is None else self._cgroups
+        if self._limits.cpus is not None and "cpu" not in cgroups.parents:
+            raise InvalidRequest(
+                "spec.limits.cpus",
+                "needs the controller cpu of control groups; `agentbay doctor` says what is there",
+            )
+        self.cgroup = cgroups.make(self._limits)
+        self.undo.callback(self._remove_cgroup)
+
+    def join_cgroup(self, pid: int) -> None:
+        """Move the agent into the control group, before it gets its settings and can start any.
+
+        Raises:
+            SandboxError: It has ended.
+        """
+        try:
+            self.cgroup.add(pid)
+        except OSError as error:
+            raise SandboxError(f"the session ended during its start: {error.strerror}") from error
 
     def add_file(self, content: bytes) -> int:
         """Return a descriptor from which the started program can read some content."""
@@ -149,16 +195,23 @@ class Launch:
         """Return a client of the agent, and send the first packet."""
         # Detached, because the agent finds its channel closed only when no copy of this end is
         # left.
-        channel = AgentClient(socket.socket(fileno=self._ours.detach()))
-        channel.notify("settings", first)
-        return channel
+        self._channel = AgentClient(socket.socket(fileno=self._ours.detach()))
+        self._channel.notify("settings", first)
+        return self._channel
 
     def succeed(self) -> None:
-        """Let the started programs outlive this launch."""
+        """Let the started programs and their control group outlive this launch."""
+        self._succeeded = True
         self._lifeline.release()
+
+    def _remove_cgroup(self) -> None:
+        if not self._succeeded:
+            self.cgroup.remove()
 
     def abort(self) -> None:
         """End the started programs at once; the agent ends too when its channel is closed."""
+        if self._channel is not None:
+            self._channel.close("the sandbox did not start")
         self._ours.close()
         self._lifeline.close()
 
@@ -205,6 +258,37 @@ async def wait_for_process(
         raise SandboxError(f"the sandbox cannot be started: {error}") from error
 
 
+async def wait_for_report(fd: int, process: ProcessHandle, launch: Launch) -> bytes:
+    """Return the JSON object that a started program writes in several parts.
+
+    Raises:
+        SandboxError: It did not report; the text has its messages.
+    """
+    loop, reported, report = asyncio.get_running_loop(), asyncio.Event(), bytearray()
+
+    def read() -> None:
+        part = os.read(fd, 4096)
+        report.extend(part)
+        if not part or report.rstrip().endswith(b"}"):
+            loop.remove_reader(fd)
+            reported.set()
+
+    loop.add_reader(fd, read)
+    waiting = [asyncio.ensure_future(one.wait()) for one in (reported, process.exited)]
+    try:
+        await asyncio.wait(waiting, timeout=START_WITHIN, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        loop.remove_reader(fd)
+        for one in waiting:
+            one.cancel()
+    if not reported.is_set():
+        how = "did not start" if process.exited.is_set() else "was not started in time"
+        raise SandboxError(
+            f"the sandbox {how} (status {process.exit_status}): {launch.read_stderr()}"
+        )
+    return bytes(report)
+
+
 async def wait_until_ready(channel: AgentClient, process: ProcessHandle, launch: Launch) -> None:
     """Wait for the first message of the agent.
 
@@ -228,6 +312,26 @@ async def wait_until_ready(channel: AgentClient, process: ProcessHandle, launch:
         ) from None
 
 
+async def join_and_wait(
+    launch: Launch, process: ProcessHandle, settings: dict[str, Any]
+) -> AgentClient:
+    """Bring up an agent that is the started process itself, and return its client.
+
+    Raises:
+        SandboxError: It did not come up; it is killed.
+    """
+    try:
+        launch.join_cgroup(process.pid)
+        channel = launch.open_channel(settings)
+        await wait_until_ready(channel, process, launch)
+    except BaseException:
+        launch.abort()
+        await finish(process.kill())
+        raise
+    launch.succeed()
+    return channel
+
+
 def reject_outbound(spec: SandboxSpec) -> None:
     """Reject a list of hosts at a level that cannot enforce it.
 
@@ -240,17 +344,18 @@ def reject_outbound(spec: SandboxSpec) -> None:
         )
 
 
-def agent_settings(spec: SandboxSpec, isolation: Isolation) -> dict[str, Any]:
+def agent_settings(spec: SandboxSpec, isolation: Isolation, cgroup: Cgroup) -> dict[str, Any]:
     """Return the agent's first packet."""
     inside = isolation is Isolation.NAMESPACES
     private = inside or (isolation is Isolation.LANDLOCK and spec.uid is not None)
-    limits = {"CORE": 0, "NOFILE": spec.limits.open_files}
+    limits = {"CORE": 0, "NOFILE": spec.limits.open_files, "MSGQUEUE": MESSAGE_QUEUES}
     file_limits = (spec.limits.file_bytes, spec.limits.disk_bytes)
     if any(limit is not None for limit in file_limits):
         limits["FSIZE"] = min(limit for limit in file_limits if limit is not None)
     if private:
         # Without a private user this would count every process of the service's user.
-        limits["NPROC"] = spec.limits.processes
+        # The group, where there is one, refuses first, because only it says that it did.
+        limits["NPROC"] = spec.limits.processes + ("pids" in cgroup.enforces)
     return {
         "prefix": "" if inside else str(spec.root),
         "home": HOME,

@@ -20,7 +20,7 @@ from . import commands, files, outbound, processes, terminals, wire
 
 TYPE_CHECKING = False  # importing typing would cost each session some milliseconds
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any, NoReturn
 
 QUICK: dict[str, Callable[[wire.Message, files.View], wire.Message]] = {
@@ -53,6 +53,8 @@ class Agent:
         self.resting: dict[int, float] = {}
         self.stopped_before: set[int] = set()
         self.wakeup = processes.children_wakeup()
+        self.score = settings["oom_score"]
+        self.own_score = processes.oom_score(self.score)
 
     def loop(self) -> NoReturn:
         """Serve until the service closes the channel."""
@@ -89,11 +91,17 @@ class Agent:
         """Handle one request."""
         operation = message["op"]
         if operation == "run":
-            self.runs(commands.start(message, fds, self.view), message["id"])
+            with self.preferred_victims():
+                pid = commands.start(message, fds, self.view)
+            self.runs(pid, message["id"])
         elif operation == "spawn":
-            self.started(message, commands.start(message, fds, self.view))
+            with self.preferred_victims():
+                pid = commands.start(message, fds, self.view)
+            self.started(message, pid)
         elif operation == "terminal" and fds:
-            self.started(message, terminals.start_on(message, fds[0], self.view))
+            with self.preferred_victims():
+                pid = terminals.start_on(message, fds[0], self.view)
+            self.started(message, pid)
         elif operation == "terminal":
             self.open_terminal(message)
         elif operation == "dial":
@@ -117,6 +125,19 @@ class Agent:
             self.reply(message, QUICK[operation](message, self.view))
         else:
             self.fork(message)
+
+    @contextlib.contextmanager
+    def preferred_victims(self) -> Iterator[None]:
+        """Start programs that the kernel kills before this process when there is no memory.
+
+        Memory that belongs to no process, such as a memory file, makes all look equally large.
+        """
+        # The score is inherited; without privileges, it can be set back, but no lower.
+        processes.set_oom_score(self.score, self.own_score + processes.VICTIM)
+        try:
+            yield
+        finally:
+            processes.set_oom_score(self.score, self.own_score)
 
     def reply(self, message: wire.Message, fields: wire.Message, fds: Sequence[int] = ()) -> None:
         """Answer one request."""
@@ -147,7 +168,9 @@ class Agent:
         """Start a program on a new terminal and send the master end."""
         master, name = terminals.open_pair(*message["size"])
         try:
-            self.started(message, terminals.start(message, name, self.view), [master])
+            with self.preferred_victims():
+                pid = terminals.start(message, name, self.view)
+            self.started(message, pid, [master])
         finally:
             os.close(master)
 
@@ -267,11 +290,11 @@ def move_up(channel_fd: int) -> socket.socket:
     return socket.socket(fileno=fcntl.fcntl(channel_fd, fcntl.F_DUPFD_CLOEXEC, 64))
 
 
-def close_all_but(kept: int) -> None:
-    """Close everything this process inherited except its channel and standard error."""
+def close_all_but(*kept: int) -> None:
+    """Close everything this process has open except its own descriptors and standard error."""
     # Listed, not a range of numbers: a service with thousands of sessions passes high numbers.
     for fd in map(int, os.listdir("/proc/self/fd")):
-        if fd >= commands.SCRIPT_FD and fd != kept:
+        if fd >= commands.SCRIPT_FD and fd not in kept:
             with contextlib.suppress(OSError):  # the descriptor of the listing itself
                 os.close(fd)
 
@@ -296,11 +319,14 @@ def open_null_streams() -> None:
 
 def main() -> NoReturn:
     """Run the agent on the socket whose number is the first argument."""
+    score = processes.open_oom_score()
     processes.protect()
     channel = move_up(int(sys.argv[1]))
     settings, _ = wire.receive(channel)
     shut_in = confinement(settings)
-    close_all_but(channel.fileno())  # from here on, nothing can be imported from the bundle
+    # From here on, nothing can be imported from the bundle.
+    close_all_but(channel.fileno(), score)
+    settings["oom_score"] = score
     shut_in(settings, channel)
     set_limits(settings)
     open_null_streams()

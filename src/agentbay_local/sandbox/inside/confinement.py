@@ -54,6 +54,7 @@ def enter(settings: dict[str, Any], channel: socket.socket) -> None:
     inner = os.fork()
     if inner:
         keep(inner, channel)
+    settings["oom_score"] = processes.reopen_oom_score(settings["oom_score"])
     processes.set_option(PR_SET_NO_NEW_PRIVS, 1)
     restrict(settings["rules"])
     program = base64.b64decode(settings["filter"])

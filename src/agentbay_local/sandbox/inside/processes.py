@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import math
 import os
 import signal
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 
 STOP_WITHIN = 5.0
+VICTIM = 300
+"""Added to the OOM score of programs: as much as 30 % of the memory."""
+
 KILL_WITHIN = 5.0
 """Seconds; the kernel can hold a process for longer, and the agent serves nothing else meanwhile.
 """
@@ -42,6 +46,38 @@ def set_option(option: int, value: int, argument: bytes | int = 0) -> None:
     third = argument if isinstance(argument, bytes) else ctypes.c_ulong(argument)
     if libc.prctl(option, ctypes.c_ulong(value), third, 0, 0):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def open_oom_score() -> int:
+    """Return a descriptor for the OOM score of this process, above those that commands are given.
+
+    A process that is protected or confined could not open it.
+    """
+    score = os.open("/proc/self/oom_score_adj", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        return fcntl.fcntl(score, fcntl.F_DUPFD_CLOEXEC, 64)
+    finally:
+        os.close(score)
+
+
+def reopen_oom_score(score: int) -> int:
+    """Return a descriptor for the score of a forked copy, and close that of its parent."""
+    os.close(score)
+    set_option(PR_SET_DUMPABLE, 1)
+    try:
+        return open_oom_score()
+    finally:
+        protect()
+
+
+def oom_score(score: int) -> int:
+    """Return the OOM score."""
+    return int(os.pread(score, 16, 0))
+
+
+def set_oom_score(score: int, value: int) -> None:
+    """Set the OOM score; a higher one is killed earlier."""
+    os.pwrite(score, str(min(value, 1000)).encode(), 0)
 
 
 def others() -> dict[int, str]:
