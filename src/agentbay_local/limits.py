@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 import re
+from typing import TYPE_CHECKING
 
 import attrs
 
 from agentbay_local.sandbox.values import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["add_flags", "checked", "from_flags"]
 
@@ -54,48 +58,9 @@ def _is_share(value: object) -> bool:
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags for limits to a parser."""
     group = parser.add_argument_group("limits of each session", "sizes may end in K, M, G or T")
-    group.add_argument(
-        "--memory",
-        type=_size,
-        default=_DEFAULTS.memory_bytes,
-        help="memory of all its processes; the largest is killed beyond it (4G)",
-    )
-    group.add_argument(
-        "--disk",
-        type=_size,
-        default=_DEFAULTS.disk_bytes,
-        help="disk space of its files; its processes are killed beyond it (10G)",
-    )
-    group.add_argument(
-        "--files",
-        type=_count,
-        default=_DEFAULTS.files,
-        help="its files and directories; its processes are killed beyond it (%(default)s)",
-    )
-    group.add_argument(
-        "--processes",
-        type=_count,
-        default=_DEFAULTS.processes,
-        help="processes and threads at once (%(default)s)",
-    )
-    group.add_argument(
-        "--open-files",
-        type=_count,
-        default=_DEFAULTS.open_files,
-        help="open files of one process (%(default)s)",
-    )
-    group.add_argument(
-        "--cpu-seconds",
-        type=_count,
-        default=_DEFAULTS.cpu_seconds,
-        help="processor time of one process, which is killed beyond it (no limit)",
-    )
-    group.add_argument(
-        "--cpus",
-        type=float,
-        default=_DEFAULTS.cpus,
-        help="processors that it may use at once, such as 1.5; needs control groups (no limit)",
-    )
+    for flag, field, parse, meaning in _FLAGS:
+        default = getattr(_DEFAULTS, field)
+        group.add_argument(flag, type=parse, default=default, help=meaning)
 
 
 def from_flags(flags: argparse.Namespace) -> Limits:
@@ -128,3 +93,39 @@ def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
     return int(text)
+
+
+_FLAGS: tuple[tuple[str, str, Callable[[str], float], str], ...] = (
+    (
+        "--memory",
+        "memory_bytes",
+        _size,
+        "memory of all its processes; the largest is killed beyond it (4G)",
+    ),
+    (
+        "--disk",
+        "disk_bytes",
+        _size,
+        "disk space of its files; its processes are killed beyond it (10G)",
+    ),
+    (
+        "--files",
+        "files",
+        _count,
+        "its files and directories; its processes are killed beyond it (%(default)s)",
+    ),
+    ("--processes", "processes", _count, "processes and threads at once (%(default)s)"),
+    ("--open-files", "open_files", _count, "open files of one process (%(default)s)"),
+    (
+        "--cpu-seconds",
+        "cpu_seconds",
+        _count,
+        "processor time of one process, which is killed beyond it (no limit)",
+    ),
+    (
+        "--cpus",
+        "cpus",
+        float,
+        "processors that it may use at once, such as 1.5; needs control groups (no limit)",
+    ),
+)
