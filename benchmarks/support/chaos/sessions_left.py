@@ -21,7 +21,8 @@ ENDING = 30.0
 _RUN_LABEL = "agentbay-run"
 _CUT_OFF = re.compile(rf"of (\d+) creates that were cut off \(label {_RUN_LABEL}=(\w+)\)")
 _LAST_LINE = re.compile(r"^Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*(.+)$", re.M)
-_COMPLAINTS = ("was never awaited", "was never retrieved", "was destroyed but it is pending")
+# An exception that "was never retrieved" is judged by its traceback, which follows.
+_COMPLAINTS = ("was never awaited", "was destroyed but it is pending")
 # What a program meets that is interrupted.
 _INTERRUPTS = ("KeyboardInterrupt", "asyncio.exceptions.CancelledError", "SystemExit")
 
