@@ -554,6 +554,12 @@ def first_process_of_the_session_killed() -> bool:
     return not os.path.exists(f"/proc/{KNOWN['agent']}")
 
 
+@attack
+def memory_in_the_device_directory() -> bool:
+    with open("/dev/agentbay-attack", "wb") as file:
+        return file.write(b"x") == 1
+
+
 def outcome(one: Callable[[], bool]) -> str:
     """Try one attack and return its outcome."""
     try:
