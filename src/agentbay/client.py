@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from agentbay.contexts import ContextService
+    from agentbay.services.beta import Beta
+    from agentbay.services.beta_network import BetaNetwork
+    from agentbay.services.beta_skills import BetaSkills
     from agentbay_async import Clock, RetryPolicy, Transport
     from agentbay_async.client import I, T
     from agentbay_async.config import Config
@@ -109,6 +112,27 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
         from agentbay.contexts import ContextService
 
         return _facade.part(self, ContextService, self._aio.context)
+
+    @property
+    def beta(self) -> Beta:
+        """Trial features of the cloud."""
+        from agentbay.services.beta import Beta
+
+        return _facade.part(self, Beta, self._aio.beta)
+
+    @property
+    def beta_skills(self) -> BetaSkills:
+        """Skills of the account, a trial feature of the cloud."""
+        from agentbay.services.beta_skills import BetaSkills
+
+        return _facade.part(self, BetaSkills, self._aio.beta_skills)
+
+    @property
+    def beta_network(self) -> BetaNetwork:
+        """Networks that join sessions to machines of yours, a trial feature of the cloud."""
+        from agentbay.services.beta_network import BetaNetwork
+
+        return _facade.part(self, BetaNetwork, self._aio.beta_network)
 
     def create(self, params: CreateSessionParams | None = None) -> SessionResult[Session]:
         """Create a session, and wait until the files of its contexts have arrived.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Literal
 
+    from agentbay_async.models.context_mount import BetaContextMount
     from agentbay_async.models.contexts import (
         ContextBindingsResult,
         ContextInfoResult,
@@ -72,7 +73,7 @@ class SessionContext(_facade.Facade[AsyncSessionContext]):
 
     def bind(
         self,
-        *contexts: ContextSync,
+        *contexts: ContextSync | BetaContextMount,
         wait_for_completion: bool = True,
         timeout: float | timedelta = 300.0,
         strict: bool | None = None,
@@ -80,7 +81,8 @@ class SessionContext(_facade.Facade[AsyncSessionContext]):
         """Mount more contexts in the running session. They cannot be unmounted.
 
         Args:
-            contexts: The contexts, with their paths and policies; at least one.
+            contexts: The contexts, with their paths and policies; at least one. A
+                :class:`BetaContextMount` is mounted directly, and has no files to wait for.
             wait_for_completion: Wait until their files have arrived.
             timeout: Seconds (or a timedelta) to wait.
             strict: Whether it is an error if the service lists no download for a context. Default

@@ -66,6 +66,14 @@ from agentbay_async.errors import UsageError as UsageError
 from agentbay_async.errors import WorkerLostError as WorkerLostError
 from agentbay_async.listing import AsyncSessionListing as AsyncSessionListing
 from agentbay_async.models.agent import AgentTask as AgentTask
+from agentbay_async.models.beta import ContextSkills as ContextSkills
+from agentbay_async.models.beta import Network as Network
+from agentbay_async.models.beta import NetworkResult as NetworkResult
+from agentbay_async.models.beta import NetworkStatusResult as NetworkStatusResult
+from agentbay_async.models.beta import SkillInfo as SkillInfo
+from agentbay_async.models.beta import SkillsMetadata as SkillsMetadata
+from agentbay_async.models.beta import SkillsMetadataResult as SkillsMetadataResult
+from agentbay_async.models.browser import BrowserFingerprint as BrowserFingerprint
 from agentbay_async.models.browser import BrowserOption as BrowserOption
 from agentbay_async.models.browser import BrowserProxy as BrowserProxy
 from agentbay_async.models.budget import Budget as Budget
@@ -81,6 +89,13 @@ from agentbay_async.models.code import CodeOutput as CodeOutput
 from agentbay_async.models.code import CodeResult as CodeResult
 from agentbay_async.models.commands import CommandOutput as CommandOutput
 from agentbay_async.models.commands import CommandResult as CommandResult
+from agentbay_async.models.context_mount import BetaContextMount as BetaContextMount
+from agentbay_async.models.context_mount import (
+    BetaContextMountAccessMode as BetaContextMountAccessMode,
+)
+from agentbay_async.models.context_mount import (
+    BetaContextMountStrategy as BetaContextMountStrategy,
+)
 from agentbay_async.models.context_status import ContextStatusData as ContextStatusData
 from agentbay_async.models.contexts import Context as Context
 from agentbay_async.models.contexts import ContextBinding as ContextBinding
@@ -100,6 +115,9 @@ from agentbay_async.models.contexts import SyncReceipt as SyncReceipt
 from agentbay_async.models.contexts import TransferProgress as TransferProgress
 from agentbay_async.models.contexts import TransferReceipt as TransferReceipt
 from agentbay_async.models.contexts import TransferResult as TransferResult
+from agentbay_async.models.extra_configs import AppManagerRule as AppManagerRule
+from agentbay_async.models.extra_configs import ExtraConfigs as ExtraConfigs
+from agentbay_async.models.extra_configs import MobileExtraConfig as MobileExtraConfig
 from agentbay_async.models.files import DirectoryEntry as DirectoryEntry
 from agentbay_async.models.files import DirectoryListResult as DirectoryListResult
 from agentbay_async.models.files import EditResult as EditResult
@@ -171,6 +189,9 @@ from agentbay_async.services.agent import AsyncAgent as AsyncAgent
 from agentbay_async.services.agent import AsyncBrowserAgent as AsyncBrowserAgent
 from agentbay_async.services.agent import AsyncComputerAgent as AsyncComputerAgent
 from agentbay_async.services.agent import AsyncMobileAgent as AsyncMobileAgent
+from agentbay_async.services.beta import AsyncBeta as AsyncBeta
+from agentbay_async.services.beta_network import AsyncBetaNetwork as AsyncBetaNetwork
+from agentbay_async.services.beta_skills import AsyncBetaSkills as AsyncBetaSkills
 from agentbay_async.services.browser import AsyncBrowser as AsyncBrowser
 from agentbay_async.services.code import AsyncCode as AsyncCode
 from agentbay_async.services.command import AsyncCommand as AsyncCommand

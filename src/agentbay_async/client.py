@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, TypedDict, TypeVar
+from typing import TYPE_CHECKING, TypedDict, TypeVar, cast
 
 import attrs
 
@@ -53,13 +53,16 @@ if TYPE_CHECKING:
     )
     from datetime import timedelta
     from types import TracebackType
-    from typing import Literal
+    from typing import Any, Literal
 
     from agentbay_async._clock import Clock
     from agentbay_async._transport.base import Transport
     from agentbay_async.config import Config, Settings
     from agentbay_async.contexts import AsyncContextService
     from agentbay_async.models.bulk import MapOutcome, Progress
+    from agentbay_async.services.beta import AsyncBeta
+    from agentbay_async.services.beta_network import AsyncBetaNetwork
+    from agentbay_async.services.beta_skills import AsyncBetaSkills
 
 I = TypeVar("I")  # noqa: E741  # the customary name of an input
 T = TypeVar("T")
@@ -141,7 +144,7 @@ class AsyncAgentBay:
         self._api = api_type(
             settings, retry, clock, BackgroundTasks(clock), self._ledger, transport
         )
-        self._context: AsyncContextService | None = None
+        self._services: dict[Callable[[Api], Any], Any] = {}
 
     @classmethod
     def _from_settings(cls, settings: Settings, retry: RetryPolicy) -> AsyncAgentBay:
@@ -161,11 +164,36 @@ class AsyncAgentBay:
     @property
     def context(self) -> AsyncContextService:
         """The account's persistent stores of files."""
-        if self._context is None:
-            from agentbay_async.contexts import AsyncContextService
+        from agentbay_async.contexts import AsyncContextService
 
-            self._context = AsyncContextService(self._api)
-        return self._context
+        return self._service(AsyncContextService)
+
+    @property
+    def beta(self) -> AsyncBeta:
+        """Trial features of the cloud."""
+        from agentbay_async.services.beta import AsyncBeta
+
+        return self._service(AsyncBeta)
+
+    @property
+    def beta_skills(self) -> AsyncBetaSkills:
+        """Skills of the account, a trial feature of the cloud."""
+        from agentbay_async.services.beta_skills import AsyncBetaSkills
+
+        return self._service(AsyncBetaSkills)
+
+    @property
+    def beta_network(self) -> AsyncBetaNetwork:
+        """Networks that join sessions to machines of yours, a trial feature of the cloud."""
+        from agentbay_async.services.beta_network import AsyncBetaNetwork
+
+        return self._service(AsyncBetaNetwork)
+
+    def _service(self, kind: Callable[[Api], T]) -> T:
+        """Return the service of this class, the same one each time."""
+        if kind not in self._services:
+            self._services[kind] = kind(self._api)
+        return cast("T", self._services[kind])
 
     @returns_result(SessionResult)
     async def create(

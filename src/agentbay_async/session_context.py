@@ -21,6 +21,7 @@ from agentbay_async.errors import (
     SessionNotFoundError,
     SyncUnknownError,
 )
+from agentbay_async.models.context_mount import BetaContextMount
 from agentbay_async.models.contexts import (
     ContextBinding,
     ContextBindingsResult,
@@ -178,7 +179,7 @@ class AsyncSessionContext:
     @returns_result(ContextSyncResult)
     async def bind(
         self,
-        *contexts: ContextSync,
+        *contexts: ContextSync | BetaContextMount,
         wait_for_completion: bool = True,
         timeout: float | timedelta = SYNC_TIMEOUT,
         strict: bool | None = None,
@@ -186,19 +187,21 @@ class AsyncSessionContext:
         """Mount more contexts in the running session. They cannot be unmounted.
 
         Args:
-            contexts: The contexts, with their paths and policies; at least one.
+            contexts: The contexts, with their paths and policies; at least one. A
+                :class:`BetaContextMount` is mounted directly, and has no files to wait for.
             wait_for_completion: Wait until their files have arrived.
             timeout: Seconds (or a timedelta) to wait.
             strict: Whether it is an error if the service lists no download for a context. Default
                 ``Config.strict_sync``, which is off.
         """
         limit = _check.seconds(timeout, "timeout")
-        entries = persistence(_all_syncs(contexts))
+        syncs, mounts = _checked(contexts)
+        entries = persistence(syncs, mounts)
         began = self._api.clock.monotonic()
         request = schema.BindContexts(session_id=self._session_id, persistence_data_list=entries)
         before = (await fetch_tasks(self._api, self._session_id, task_type="download"))[0]
         answer = await self._api.call(request)
-        context_ids = downloaded(contexts) if wait_for_completion else set()
+        context_ids = downloaded(syncs) if wait_for_completion else set()
         if (access := self._api.access.get(self._session_id)) is not None:
             access.has_contexts = True
             access.saved_changes = None
@@ -221,15 +224,18 @@ class AsyncSessionContext:
         return bindings, answer.request_id
 
 
-def _all_syncs(contexts: tuple[ContextSync, ...]) -> list[ContextSync]:
+def _checked(
+    contexts: tuple[ContextSync | BetaContextMount, ...],
+) -> tuple[list[ContextSync], list[BetaContextMount]]:
     if not contexts:
         raise InvalidArgumentError("contexts must not be empty; give at least one ContextSync")
-    for sync in contexts:
-        if not isinstance(sync, ContextSync):
+    for context in contexts:
+        if not isinstance(context, (ContextSync, BetaContextMount)):
             raise ArgumentTypeError(
-                f"each of contexts must be a ContextSync, not {type(sync).__name__}"
+                f"each of contexts must be a ContextSync, not {type(context).__name__}"
             )
-    return list(contexts)
+    syncs = [context for context in contexts if isinstance(context, ContextSync)]
+    return syncs, [context for context in contexts if isinstance(context, BetaContextMount)]
 
 
 def _unknown(session_id: str, gone: SessionNotFoundError) -> SyncUnknownError:

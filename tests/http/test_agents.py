@@ -135,6 +135,7 @@ async def test_task_is_started_polled_and_terminated(
         {"task_id": "t-1", "status": "running", "action": "looking", "product": ""},
         {"status": "cancelled"},
     )
+    scripted.ok("InitBrowser", {"Port": 9222})
     agent = getattr(session.agent, name)
     assert (await agent.execute_task("do it")).data == AgentTask("t-1")
     state = (await agent.get_task_status("t-1")).data
@@ -167,6 +168,7 @@ async def test_one_failed_poll_does_not_end_the_wait(
     session: AsyncSession, scripted: Script
 ) -> None:
     """The task goes on."""
+    scripted.ok("InitBrowser", {"Port": 9222})
     _answers(scripted, {"task_id": "t-1"})
     scripted.disconnect("CallMcpTool")
     _answers(scripted, {"status": "finished", "product": "5"})
@@ -287,3 +289,38 @@ async def test_task_that_cannot_be_terminated_is_logged(
     result = await session.agent.computer.execute_task_and_wait("do it", 0.01)
     assert isinstance(result.error, OperationTimeoutError)
     assert "may still be running" in caplog.text
+
+
+async def test_the_first_task_of_a_browser_starts_it(
+    session: AsyncSession, scripted: Script
+) -> None:
+    """Once for all tasks, and again after it was stopped."""
+    scripted.ok("InitBrowser", {"Port": 9222})
+    _answers(scripted, {"task_id": "t-1"})
+    for _ in range(2):
+        assert (await session.agent.browser.execute_task("do it")).success
+    assert scripted.actions == ["InitBrowser", "CallMcpTool", "CallMcpTool"]
+    await session.browser.destroy()
+    assert (await session.agent.browser.execute_task("do it")).success
+    assert scripted.actions.count("InitBrowser") == 2
+
+
+async def test_a_browser_that_the_program_started_is_not_started_again(
+    session: AsyncSession, scripted: Script
+) -> None:
+    """Its options would be lost."""
+    scripted.ok("InitBrowser", {"Port": 9222})
+    _answers(scripted, {"task_id": "t-1"})
+    assert (await session.agent.browser.initialize(BrowserOption(use_stealth=True))).data is True
+    assert (await session.agent.browser.execute_task("do it")).success
+    assert scripted.actions == ["InitBrowser", "CallMcpTool"]
+
+
+async def test_no_task_is_sent_to_a_browser_that_does_not_start(
+    session: AsyncSession, scripted: Script
+) -> None:
+    """The error is that of the browser."""
+    scripted.ok("InitBrowser", {})
+    result = await session.agent.browser.execute_task_and_wait("do it")
+    assert isinstance(result.error, SessionError)
+    assert scripted.actions == ["InitBrowser"]

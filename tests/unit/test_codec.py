@@ -71,7 +71,9 @@ def test_a_list_is_sent_as_json_text() -> None:
         ({"Unknown": "x", "ImageId": "i"}, schema.CreateMcpSession(image_id="i")),
         (
             {"PersistenceDataList": '[{"ContextId":"c","Path":"/a","Type":"mount"}]'},
-            schema.CreateMcpSession(persistence_data_list=[schema.Persistence("c", "/a")]),
+            schema.CreateMcpSession(
+                persistence_data_list=[schema.Persistence("c", "/a", type="mount")]
+            ),
         ),
     ],
 )

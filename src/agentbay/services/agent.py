@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agentbay_async.models.agent import AgentTask
+    from agentbay_async.models.browser import BrowserOption
     from agentbay_async.models.results import OperationResult
+    from agentbay_async.models.tools import BoolResult
 
 
 class ComputerAgent(_facade.Facade[AsyncComputerAgent]):
@@ -54,9 +56,16 @@ class ComputerAgent(_facade.Facade[AsyncComputerAgent]):
 
 
 class BrowserAgent(_facade.Facade[AsyncBrowserAgent]):
-    """Run tasks in one session's browser. Offered by the cloud's image ``browser_latest``."""
+    """Run tasks in one session's browser. Offered by the cloud's image ``browser_latest``.
+
+    The first task starts the browser, unless it was started before.
+    """
 
     __slots__ = ()
+
+    def initialize(self, option: BrowserOption | None = None) -> BoolResult:
+        """Start the browser with `option`; a running browser is left as it is."""
+        return _portal.run(self._aio.initialize(option))
 
     def execute_task(
         self,

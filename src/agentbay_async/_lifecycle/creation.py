@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from agentbay_async._api import Api
     from agentbay_async._protocol.envelope import Answer
     from agentbay_async._transport.access import Access
+    from agentbay_async.models.extra_configs import MobileExtraConfig
     from agentbay_async.models.sessions import CreateSessionParams
 
 
@@ -80,6 +81,7 @@ async def create_session(api: Api, params: CreateSessionParams) -> CreatedSessio
         created = await run_or_undo(_create(api, params), partial(_undo, api))
         if created.new and not (params.context_syncs or params.context_id):
             created.access.has_contexts = False
+        created.access.record_browser = params.enable_browser_replay
         if params.context_syncs and (wanted := downloaded(params.context_syncs)):
             await _wait_for_files(api, created, wanted, keep=params.keep_on_failure)
     return created
@@ -191,11 +193,18 @@ def create_request(params: CreateSessionParams, region_id: str) -> schema.Create
         sdk_stats=_statistics(params.framework),
         login_region_id=region_id,
         image_id=params.image_id,
-        persistence_data_list=persistence(params.context_syncs) if params.context_syncs else None,
+        persistence_data_list=persistence(params.context_syncs, params.beta_context_mounts),
         mcp_policy_id=params.policy_id,
         context_id=params.context_id,
         timeout=params.idle_release_timeout,
+        network_id=params.beta_network_id,
+        enable_record=params.enable_browser_replay,
+        # Official clients send no False.
+        load_skill=params.load_skills or None,
+        skills=params.skill_names or None,
     )
+    if params.extra_configs is not None and params.extra_configs.mobile is not None:
+        _add_mobile(request, params.extra_configs.mobile)
     policy = params.lifecycle_policy
     if policy is None and params.idle_release_timeout is None:
         policy = DEFAULT_LIFETIME
@@ -205,6 +214,15 @@ def create_request(params: CreateSessionParams, region_id: str) -> schema.Create
         request.timeout = policy.idle_release_timeout
         request.max_runtime = policy.max_runtime
     return request
+
+
+def _add_mobile(request: schema.CreateMcpSession, mobile: MobileExtraConfig) -> None:
+    request.lock_resolution = mobile.lock_resolution
+    request.hide_navigation_bar = mobile.hide_navigation_bar
+    request.uninstall_blacklist = mobile.uninstall_blacklist
+    if mobile.app_manager_rule is not None:
+        request.app_rule_type = mobile.app_manager_rule.rule_type
+        request.app_package_names = mobile.app_manager_rule.app_package_name_list
 
 
 @cache

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import cache, lru_cache
+from itertools import count, takewhile
 from typing import TYPE_CHECKING, Any, TypeVar, cast, get_type_hints
 from urllib.parse import quote_plus
 
@@ -32,9 +33,24 @@ class _FormField:
     wire: str
     in_query: bool
     is_json: bool
+    is_numbered: bool
     kind: Any
     # Returns the value, percent-encoded.
     encode: Callable[[Any], str]
+
+    def parts(self, value: Any) -> str:
+        """Return the name and the value, as they stand in a form."""
+        if not self.is_numbered:
+            return f"{self.wire}={self.encode(value)}"
+        return "&".join(f"{self.wire}.{n}={quoted(text)}" for n, text in enumerate(value, 1))
+
+    def find(self, fields: Mapping[str, str]) -> Any:
+        """Return the value that `fields` holds, or ``None``."""
+        if not self.is_numbered:
+            text = fields.get(self.wire)
+            return self.read(text) if text else None
+        numbers = takewhile(lambda n: f"{self.wire}.{n}" in fields, count(1))
+        return [fields[f"{self.wire}.{n}"] for n in numbers] or None
 
     def read(self, text: str) -> Any:
         if self.is_json:
@@ -55,6 +71,7 @@ def _form_fields(kind: Any) -> tuple[_FormField, ...]:
             wire_name(field),
             field.name in kind.IN_QUERY,
             bool(field.metadata.get("json")),
+            bool(field.metadata.get("numbered")),
             bare(hints[field.name]),
             _encoder(field, bare(hints[field.name])),
         )
@@ -103,8 +120,7 @@ def encode_request(request: Request[Any]) -> tuple[str, str]:
     for field in _form_fields(cast("Any", type(request))):
         value = getattr(request, field.attribute)
         if value is not None and value != "":
-            part = f"{field.wire}={field.encode(value)}"
-            (query if field.in_query else form).append(part)
+            (query if field.in_query else form).append(field.parts(value))
     return "&".join(query), "&".join(form)
 
 
@@ -147,10 +163,10 @@ def decode_request(kind: type[R], fields: Mapping[str, str]) -> R:
     """
     values: dict[str, Any] = {}
     for field in _form_fields(cast("Any", kind)):
-        text = fields.get(field.wire)
-        if text:
-            try:
-                values[field.attribute] = field.read(text)
-            except ValueError as error:
-                raise ValueError(f"{field.wire}: {error}") from error
+        try:
+            value = field.find(fields)
+        except ValueError as error:
+            raise ValueError(f"{field.wire}: {error}") from error
+        if value is not None:
+            values[field.attribute] = value
     return kind(**values)

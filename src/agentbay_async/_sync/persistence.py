@@ -7,26 +7,36 @@ from typing import TYPE_CHECKING
 from agentbay_async._protocol import schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from agentbay_async.models.context_mount import BetaContextMount
     from agentbay_async.models.sync_policy import ContextSync
 
 #: Default timeout of a transfer, in seconds.
 SYNC_TIMEOUT = 300.0
 
 
-def persistence(syncs: Iterable[ContextSync]) -> list[schema.Persistence]:
-    """Convert contexts to attach to their form on the wire."""
+def persistence(
+    syncs: Sequence[ContextSync], mounts: Sequence[BetaContextMount]
+) -> list[schema.Persistence] | None:
+    """Convert contexts to attach to their form on the wire; ``None`` if there are none."""
+    return [*map(_sync, syncs), *map(_mount, mounts)] or None
+
+
+def _sync(sync: ContextSync) -> schema.Persistence:
     from agentbay_async._protocol.policy import policy_to_text
 
-    return [
-        schema.Persistence(
-            context_id=sync.context_id,
-            path=sync.path,
-            policy=None if sync.policy is None else policy_to_text(sync.policy),
-        )
-        for sync in syncs
-    ]
+    policy = None if sync.policy is None else policy_to_text(sync.policy)
+    return schema.Persistence(sync.context_id, sync.path, policy)
+
+
+def _mount(mount: BetaContextMount) -> schema.Persistence:
+    config = schema.MountConfig(
+        access_mode=mount.access_mode.value,
+        storage_mode=mount.strategy.value,
+        source_path=mount.source_path,
+    )
+    return schema.Persistence(mount.context_id, mount.path, type="mount", mount_config=config)
 
 
 def downloaded(syncs: Iterable[ContextSync]) -> set[str]:

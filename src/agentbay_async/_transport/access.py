@@ -85,6 +85,8 @@ class Access:
         avoid_until: The time on the client's clock until which direct calls are not tried.
         has_contexts: Whether the session may see contexts; false if this client created it without
             any and bound none since.
+        record_browser: Whether the service is to record its browser; ``None`` leaves it to it.
+        browser_started: Whether this client started its browser, and has not stopped it.
         changes: The number of times that a call of this client that may write files began or ended.
         saved_changes: `changes` at the last confirmed upload of all contexts; ``None`` before one.
         can_change_unseen: Whether something was opened through which files change without a call: a
@@ -98,6 +100,8 @@ class Access:
     tools: ToolServers = attrs.field(factory=lambda: tool_servers(""), repr=False)
     avoid_until: float = 0.0
     has_contexts: bool = True
+    record_browser: bool | None = None
+    browser_started: bool = False
     changes: int = 0
     saved_changes: int | None = None
     can_change_unseen: bool = False

@@ -14,6 +14,8 @@ _PROXIES = {
     "managed": ("polling", "sticky", "rotating", "matched"),
 }
 _BROWSERS = ("chrome", "chromium")
+#: The file of a session in which a persistent fingerprint is kept.
+FINGERPRINT_PATH = "/tmp/browser_fingerprint/fingerprint.json"  # noqa: S108  # a path of the session
 
 
 @attrs.frozen(kw_only=True)
@@ -87,6 +89,50 @@ _PROXY = (
 )
 
 
+def _allowed(*names: str) -> Any:
+    """Declare a list of some of `names`; ``None`` leaves the choice to the service."""
+
+    def check(
+        _instance: object, field: attrs.Attribute[Any], value: tuple[str, ...] | None
+    ) -> None:
+        for name in value or ():
+            if name not in names:
+                raise InvalidArgumentError(f"each of {field.name} must be in {names}, not {name!r}")
+
+    return attrs.field(default=None, converter=attrs.converters.optional(tuple), validator=check)
+
+
+@attrs.frozen
+class BrowserFingerprint:
+    """What the browser is to look like; the service chooses among what is named.
+
+    Attributes:
+        devices: ``"desktop"``, ``"mobile"``.
+        operating_systems: ``"windows"``, ``"macos"``, ``"linux"``, ``"android"``, ``"ios"``.
+        locales: Languages, such as ``"en-US"``.
+
+    Raises:
+        InvalidArgumentError: A device or an operating system is not one of these.
+    """
+
+    devices: tuple[str, ...] | None = _allowed("desktop", "mobile")
+    operating_systems: tuple[str, ...] | None = _allowed(
+        "windows", "macos", "linux", "android", "ios"
+    )
+    locales: tuple[str, ...] | None = attrs.field(
+        default=None, converter=attrs.converters.optional(tuple)
+    )
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the JSON object of the protocol."""
+        fields = {
+            "devices": self.devices,
+            "operatingSystems": self.operating_systems,
+            "locales": self.locales,
+        }
+        return {name: list(value) for name, value in fields.items() if value is not None}
+
+
 @attrs.frozen(kw_only=True)
 class BrowserOption:
     """Options for starting the browser.
@@ -96,6 +142,8 @@ class BrowserOption:
         user_agent: The user agent header.
         viewport: Width and height of the page, in pixels.
         screen: Width and height of the screen, in pixels.
+        fingerprint: Let the browser look like one of these.
+        fingerprint_persistent: Keep the fingerprint in :data:`FINGERPRINT_PATH` of the session.
         solve_captchas: Let the service solve captchas.
         auto_login: Let the service log in.
         call_for_user: Let the service call a person if it cannot continue.
@@ -113,6 +161,8 @@ class BrowserOption:
     user_agent: str | None = None
     viewport: tuple[int, int] | None = None
     screen: tuple[int, int] | None = None
+    fingerprint: BrowserFingerprint | None = None
+    fingerprint_persistent: bool = False
     solve_captchas: bool = False
     auto_login: bool = False
     call_for_user: bool = False
@@ -144,6 +194,8 @@ class BrowserOption:
             "userAgent": self.user_agent,
             "viewport": _size(self.viewport),
             "screen": _size(self.screen),
+            "fingerprint": None if self.fingerprint is None else self.fingerprint.to_wire(),
+            "fingerprintPersistPath": FINGERPRINT_PATH if self.fingerprint_persistent else None,
             "proxies": None if self.proxy is None else [self.proxy.to_wire()],
             "cmdArgs": None if self.cmd_args is None else list(self.cmd_args),
             "defaultNavigateUrl": self.default_navigate_url,

@@ -14,6 +14,8 @@ from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from agentbay_async.models.context_mount import BetaContextMount
+    from agentbay_async.models.extra_configs import ExtraConfigs
     from agentbay_async.models.sync_policy import ContextSync
 
 
@@ -95,6 +97,37 @@ def _copy_syncs(value: Sequence[ContextSync] | None) -> list[ContextSync]:
     return _check.sequence(value, "context_syncs", ContextSync)
 
 
+def _copy_mounts(value: Sequence[BetaContextMount] | None) -> list[BetaContextMount]:
+    if value is None:
+        return []
+    from agentbay_async.models.context_mount import BetaContextMount
+
+    return _check.sequence(value, "beta_context_mounts", BetaContextMount)
+
+
+def _copy_names(value: Sequence[str] | None) -> list[str] | None:
+    if value is None:
+        return None
+    return [
+        _check.text(name, "each of skill_names")
+        for name in _check.sequence(value, "skill_names", str)
+    ]
+
+
+def _configs(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is None:
+        return
+    from agentbay_async.models.extra_configs import ExtraConfigs
+
+    if not isinstance(value, ExtraConfigs):
+        raise ArgumentTypeError(f"{field.name} must be ExtraConfigs, not {type(value).__name__}")
+
+
+def _optional_flag(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is not None:
+        _check.boolean(value, field.name)
+
+
 def _optional_id(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
     if value is not None:
         _check.identifier(value, field.name)
@@ -167,6 +200,13 @@ class CreateSessionParams:
         policy_id: The id of a policy of the account to apply.
         framework: The name of the calling agent framework, for the service's statistics.
         context_id: Deprecated: one context by id, mounted at ``/mnt/data``; use `context_syncs`.
+        beta_context_mounts: Contexts to mount directly; a trial feature of some images.
+        beta_network_id: The network to join, from ``bay.beta_network``; a trial feature.
+        enable_browser_replay: Whether the service records the browser; ``None`` leaves it to the
+            service.
+        extra_configs: Settings of phones.
+        load_skills: Put the account's skills into the session; a trial feature.
+        skill_names: With `load_skills`, only the skills with these names.
         idempotency_key: An id of your choice for this session, such as the id of a job. If a
             session that was created with the same key still lives, it is returned instead of a
             second one, so that a failed program can be run again. It costs one more request. Do not
@@ -193,6 +233,12 @@ class CreateSessionParams:
     policy_id: str | None = attrs.field(default=None, validator=_optional_id)
     framework: str = attrs.field(default="", validator=_string)
     context_id: str | None = attrs.field(default=None, validator=_optional_id)
+    beta_context_mounts: list[BetaContextMount] = attrs.field(default=None, converter=_copy_mounts)
+    beta_network_id: str | None = attrs.field(default=None, validator=_optional_id)
+    enable_browser_replay: bool | None = attrs.field(default=None, validator=_optional_flag)
+    extra_configs: ExtraConfigs | None = attrs.field(default=None, validator=_configs)
+    load_skills: bool | None = attrs.field(default=None, validator=_optional_flag)
+    skill_names: list[str] | None = attrs.field(default=None, converter=_copy_names)
     idempotency_key: str | None = attrs.field(default=None, validator=_optional_id)
     keep_on_failure: bool = attrs.field(default=False, validator=_boolean)
 
@@ -203,9 +249,12 @@ class CreateSessionParams:
                 "keep lifecycle_policy"
             )
         paths = [sync.path.rstrip("/") for sync in self.context_syncs]
+        paths += [mount.path.rstrip("/") for mount in self.beta_context_mounts]
         for path in paths:
             if paths.count(path) > 1:
                 raise InvalidArgumentError(f"context_syncs has two contexts at the path {path!r}")
+        if self.skill_names and not self.load_skills:
+            raise InvalidArgumentError("skill_names needs load_skills=True")
         if self.context_id is not None:
             warnings.warn(
                 "context_id is deprecated: pass context_syncs=[ContextSync.new(context_id, path)]",

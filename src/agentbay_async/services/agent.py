@@ -20,12 +20,15 @@ from agentbay_async.errors import (
 )
 from agentbay_async.models.agent import AgentTask
 from agentbay_async.models.results import OperationResult, returns_result
+from agentbay_async.models.tools import BoolResult
 from agentbay_async.services._tool_calls import call_tool, read_json_object
+from agentbay_async.services.browser import start_browser
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
     from agentbay_async._api import Api
+    from agentbay_async.models.browser import BrowserOption
 
 logger = logging.getLogger("agentbay")
 
@@ -78,12 +81,27 @@ class AsyncComputerAgent:
 
 
 class AsyncBrowserAgent:
-    """Run tasks in one session's browser. Offered by the cloud's image ``browser_latest``."""
+    """Run tasks in one session's browser. Offered by the cloud's image ``browser_latest``.
+
+    The first task starts the browser, unless it was started before.
+    """
 
     __slots__ = ("__weakref__", "_runner")
 
     def __init__(self, api: Api, session_id: str) -> None:
         self._runner = TaskRunner(api, session_id, "browser_use_")
+
+    @returns_result(BoolResult)
+    async def initialize(self, option: BrowserOption | None = None) -> BoolResult:
+        """Start the browser with `option`; a running browser is left as it is."""
+        started = await start_browser(self._runner.api, self._runner.session_id, option)
+        return BoolResult.ok(True, started)
+
+    async def _ensure_started(self) -> None:
+        """Start the browser, as the service expects before the first task."""
+        access = self._runner.api.access.get(self._runner.session_id)
+        if access is None or not access.browser_started:
+            await start_browser(self._runner.api, self._runner.session_id, None)
 
     @returns_result(OperationResult)
     async def execute_task(
@@ -103,6 +121,8 @@ class AsyncBrowserAgent:
             full_page_screenshot: Take screenshots of the whole page.
         """
         options = _browser_options(use_vision, output_schema, full_page_screenshot)
+        _check.text(task, "task")
+        await self._ensure_started()
         return OperationResult.ok(*await self._runner.start(task, options))
 
     @returns_result(OperationResult)
@@ -124,7 +144,10 @@ class AsyncBrowserAgent:
             full_page_screenshot: Take screenshots of the whole page.
         """
         options = _browser_options(use_vision, output_schema, full_page_screenshot)
-        return OperationResult.ok(*await self._runner.run(task, timeout, options))
+        _check.text(task, "task")
+        limit = _check.seconds(timeout, "timeout")
+        await self._ensure_started()
+        return OperationResult.ok(*await self._runner.run(task, limit, options))
 
     @returns_result(OperationResult)
     async def get_task_status(self, task_id: str) -> OperationResult[AgentTask]:

@@ -46,19 +46,7 @@ class AsyncBrowser:
         Args:
             option: Options of the browser; ``None`` for the defaults of the image.
         """
-        if option is not None and not isinstance(option, BrowserOption):
-            raise ArgumentTypeError(f"option must be a BrowserOption, not {type(option).__name__}")
-        wanted = BrowserOption() if option is None else option
-        request = schema.InitBrowser(session_id=self._session_id, browser_option=wanted.to_wire())
-        answer = await self._api.call(request)
-        if answer.data is None or not answer.data.port:
-            raise SessionError(
-                f"{self._session_id}: the browser did not start",
-                request_id=answer.request_id,
-                session_id=self._session_id,
-                hint="Use an image that has a browser, such as 'browser_latest'",
-            )
-        return BoolResult.ok(True, answer.request_id)
+        return BoolResult.ok(True, await start_browser(self._api, self._session_id, option))
 
     init = initialize
 
@@ -77,4 +65,32 @@ class AsyncBrowser:
     async def destroy(self) -> BoolResult:
         """Stop the browser."""
         answer = await call_tool(self._api, self._session_id, "stopChrome", {})
+        if (access := self._api.access.get(self._session_id)) is not None:
+            access.browser_started = False
         return BoolResult.ok(True, answer.request_id)
+
+
+async def start_browser(api: Api, session_id: str, option: BrowserOption | None) -> str:
+    """Start the browser of a session, and return the id of the request.
+
+    Raises:
+        ArgumentTypeError: `option` is not a BrowserOption.
+        SessionError: The browser did not start.
+    """
+    if option is not None and not isinstance(option, BrowserOption):
+        raise ArgumentTypeError(f"option must be a BrowserOption, not {type(option).__name__}")
+    wanted = (BrowserOption() if option is None else option).to_wire()
+    access = api.access.get(session_id)
+    if access is not None and access.record_browser is not None:
+        wanted["enableRecord"] = access.record_browser
+    answer = await api.call(schema.InitBrowser(session_id=session_id, browser_option=wanted))
+    if answer.data is None or not answer.data.port:
+        raise SessionError(
+            f"{session_id}: the browser did not start",
+            request_id=answer.request_id,
+            session_id=session_id,
+            hint="Use an image that has a browser, such as 'browser_latest'",
+        )
+    if access is not None:
+        access.browser_started = True
+    return answer.request_id

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from agentbay_async._protocol import schema
-from agentbay_local.actions import contexts, files, labels, links, sessions, sync, tools, transfers
+from agentbay_local.actions import (
+    beta,
+    contexts,
+    files,
+    labels,
+    links,
+    sessions,
+    sync,
+    tools,
+    transfers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -68,5 +78,11 @@ ROUTES: dict[str, Route] = dict(
         _route(schema.GetAdbLink, links.no_phone),
         _route(schema.CallMcpTool, tools.call),
         _route(schema.ListMcpTools, tools.list_tools),
+        _route(schema.CreateNetwork, beta.no_network),
+        _route(schema.DescribeNetwork, beta.no_network),
+        _route(schema.GetSkillMetaData, beta.no_skills),
+        _route(schema.ListSkillMetaData, beta.no_skills),
+        _route(schema.BindContextSkillAsync, beta.no_skills),
+        _route(schema.UnbindContextSkillAsync, beta.no_skills),
     ]
 )

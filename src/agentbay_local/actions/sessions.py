@@ -9,6 +9,7 @@ from agentbay_async._protocol import error_codes, schema
 from agentbay_async._protocol.codec import compact_json
 from agentbay_local import images
 from agentbay_local.actions import sync
+from agentbay_local.actions.beta import check_offered
 from agentbay_local.actions.labels import checked_labels
 from agentbay_local.protocol import paging
 from agentbay_local.protocol.answers import Answer
@@ -55,6 +56,7 @@ def new_session(state: ServiceState, request: schema.CreateMcpSession) -> NewSes
     Raises:
         ApiError: This machine cannot isolate sessions, or a field is invalid.
     """
+    check_offered(request)
     image = images.offered(request.image_id)
     labels = checked_labels(request.labels or {})
     state.sandboxes.require()

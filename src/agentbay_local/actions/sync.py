@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from agentbay_async._protocol import schema
 from agentbay_async._protocol.codec import tasks_to_text
 from agentbay_async._protocol.policy import policy_from_text
+from agentbay_local.actions.beta import not_offered
 from agentbay_local.clock import iso
 from agentbay_local.contexts.sync import DOWNLOAD, UPLOAD
 from agentbay_local.protocol.answers import Answer
@@ -50,6 +51,8 @@ def checked_bindings(
 
 
 def _checked_binding(state: ServiceState, item: schema.Persistence) -> BindingToAdd:
+    if item.type == "mount" or item.mount_config is not None:
+        raise not_offered(f"{_LIST}.MountConfig", "contexts that are mounted directly")
     valid_text(_LIST, item.context_id or "")
     valid_text(_LIST, item.policy or "")
     context = state.context(item.context_id, f"{_LIST}.ContextId")

@@ -1,6 +1,17 @@
 # The list of exports. The module imports each name on first use; see agentbay_async/_lazy.py.
 
 from agentbay_async._protocol.schema.base import Request as Request
+from agentbay_async._protocol.schema.beta import BindContextSkillAsync as BindContextSkillAsync
+from agentbay_async._protocol.schema.beta import ContextSkills as ContextSkills
+from agentbay_async._protocol.schema.beta import CreateNetwork as CreateNetwork
+from agentbay_async._protocol.schema.beta import DescribeNetwork as DescribeNetwork
+from agentbay_async._protocol.schema.beta import GetSkillMetaData as GetSkillMetaData
+from agentbay_async._protocol.schema.beta import ListSkillMetaData as ListSkillMetaData
+from agentbay_async._protocol.schema.beta import Network as Network
+from agentbay_async._protocol.schema.beta import NetworkState as NetworkState
+from agentbay_async._protocol.schema.beta import SkillList as SkillList
+from agentbay_async._protocol.schema.beta import SkillRecord as SkillRecord
+from agentbay_async._protocol.schema.beta import UnbindContextSkillAsync as UnbindContextSkillAsync
 from agentbay_async._protocol.schema.contexts import ClearContext as ClearContext
 from agentbay_async._protocol.schema.contexts import ContextRecord as ContextRecord
 from agentbay_async._protocol.schema.contexts import DeleteContext as DeleteContext
@@ -53,6 +64,7 @@ from agentbay_async._protocol.schema.sync import ContextInfo as ContextInfo
 from agentbay_async._protocol.schema.sync import ContextTask as ContextTask
 from agentbay_async._protocol.schema.sync import DescribeSessionContexts as DescribeSessionContexts
 from agentbay_async._protocol.schema.sync import GetContextInfo as GetContextInfo
+from agentbay_async._protocol.schema.sync import MountConfig as MountConfig
 from agentbay_async._protocol.schema.sync import Persistence as Persistence
 from agentbay_async._protocol.schema.sync import SyncContext as SyncContext
 from agentbay_async._protocol.schema.tools import CallMcpTool as CallMcpTool

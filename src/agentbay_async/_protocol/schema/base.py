@@ -50,6 +50,11 @@ def recurring() -> Any:
     return attrs.field(default=None, metadata={"recurs": True})
 
 
+def numbered(name: str) -> Any:
+    """Declare a list of texts that is sent as ``name.1``, ``name.2`` and so on."""
+    return attrs.field(default=None, metadata={"wire": name, "numbered": True})
+
+
 def as_json(default: Any = None) -> Any:
     """Declare a field that is sent as JSON text inside a string."""
     return attrs.field(default=default, metadata={"json": True})

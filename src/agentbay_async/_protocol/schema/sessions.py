@@ -6,7 +6,14 @@ from typing import ClassVar
 
 import attrs
 
-from agentbay_async._protocol.schema.base import Request, as_json, named, recurring, secret
+from agentbay_async._protocol.schema.base import (
+    Request,
+    as_json,
+    named,
+    numbered,
+    recurring,
+    secret,
+)
 from agentbay_async._protocol.schema.sync import Persistence
 
 
@@ -33,7 +40,8 @@ class CreatedSession:
 class CreateMcpSession(Request[CreatedSession]):
     """Create a session.
 
-    The unit of ``timeout`` on the wire is minutes if ``max_runtime`` is set, seconds otherwise.
+    The unit of ``timeout`` on the wire is minutes if ``max_runtime`` is set, seconds otherwise. No
+    client offers ``external_user_id``, ``session_id`` and ``vpc_resource`` to its users.
     """
 
     ACTION: ClassVar[str] = "CreateMcpSession"
@@ -49,6 +57,21 @@ class CreateMcpSession(Request[CreatedSession]):
     manual_release: bool | None = None
     mcp_policy_id: str | None = None
     context_id: str | None = None
+    network_id: str | None = None
+    enable_record: bool | None = None
+    load_skill: bool | None = None
+    skills: list[str] | None = as_json()
+    external_user_id: str | None = None
+    session_id: str | None = None
+    vpc_resource: bool | None = None
+    # The gateway's form of nested objects: dots between the names, and numbers in lists.
+    lock_resolution: bool | None = named("ExtraConfigs.Mobile.LockResolution")
+    hide_navigation_bar: bool | None = named("ExtraConfigs.Mobile.HideNavigationBar")
+    uninstall_blacklist: list[str] | None = numbered("ExtraConfigs.Mobile.UninstallBlacklist")
+    app_rule_type: str | None = named("ExtraConfigs.Mobile.AppManagerRule.RuleType")
+    app_package_names: list[str] | None = numbered(
+        "ExtraConfigs.Mobile.AppManagerRule.AppPackageNameList"
+    )
 
 
 @attrs.define

@@ -10,12 +10,27 @@ from agentbay_async._protocol.schema.base import Request, as_json, named
 
 
 @attrs.define
+class MountConfig:
+    """How a context is mounted directly; ``object_key`` is in no client's public interface."""
+
+    access_mode: str | None = None
+    storage_mode: str | None = None
+    object_key: str | None = None
+    source_path: str | None = None
+
+
+@attrs.define
 class Persistence:
-    """A context attached to a session. ``policy`` is JSON text inside the JSON of the list."""
+    """A context attached to a session. ``policy`` is JSON text inside the JSON of the list.
+
+    ``type`` is ``"mount"``, with a ``mount_config``; a context whose files are copied has neither.
+    """
 
     context_id: str | None = None
     path: str | None = None
     policy: str | None = None
+    type: str | None = None
+    mount_config: MountConfig | None = None
 
 
 @attrs.define

@@ -44,6 +44,10 @@ class CallMcpTool(Request[ToolAnswer]):
     # Each tool defines its arguments, so they may be any JSON values.
     args: dict[str, Any] | None = as_json()
     auto_gen_session: bool = False
+    # In the requests of official clients, but used by none of them.
+    external_user_id: str | None = None
+    image_id: str | None = None
+    tool: str | None = None
 
 
 def _read_schema(value: Any) -> dict[str, Any] | str:
