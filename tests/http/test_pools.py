@@ -15,6 +15,7 @@ from agentbay_async._transport.http import Pools, proxy_for
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import aiohttp
     from tests.http.conftest import Bays
     from tests.http.scripted import Script
 
@@ -61,15 +62,19 @@ def test_one_client_works_in_two_event_loops(run_child: Callable[..., str]) -> N
     assert run_child(_TWO_RUNS, "-W", "error") == "True\nTrue"
 
 
+async def _session_of(pools: Pools) -> aiohttp.ClientSession:
+    async with pools.session() as session:
+        return session
+
+
 async def test_one_loop_has_one_pool() -> None:
     """After closing there is a new one."""
     pools = Pools(5)
-    first = await pools.current()
-    assert await pools.current() is first
+    first = await _session_of(pools)
+    assert await _session_of(pools) is first
     await pools.aclose()
-    assert first.session.closed
-    second = await pools.current()
-    assert second is not first
+    assert first.closed
+    assert await _session_of(pools) is not first
     await pools.aclose()
     await pools.aclose()
 
@@ -77,10 +82,15 @@ async def test_one_loop_has_one_pool() -> None:
 async def test_a_pool_whose_session_was_closed_is_replaced() -> None:
     """Requests continue, even if the program has closed it."""
     pools = Pools(5)
-    first = await pools.current()
-    await first.session.close()
-    assert await pools.current() is not first
-    await first.aclose()
+    first = await _session_of(pools)
+    await first.close()
+    second = await _session_of(pools)
+    assert second is not first
+    # The loop closes the generator of the first pool in one of its next turns.
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert await _session_of(pools) is second
+    assert not second.closed
     await pools.aclose()
 
 
@@ -89,7 +99,7 @@ def test_a_closed_loop_is_released() -> None:
     pools = Pools(5)
 
     async def use() -> weakref.ref[asyncio.AbstractEventLoop]:
-        await pools.current()
+        await _session_of(pools)
         return weakref.ref(asyncio.get_running_loop())
 
     ended = asyncio.run(use())

@@ -100,7 +100,8 @@ async def _create(api: Api, params: CreateSessionParams) -> CreatedSession:
         created = await _create_new(api, request, params.idempotency_key, own)
     else:
         created = _parse(api, found, request, None)
-        unheld.remember_created(created.session_id)
+    if api.settings.endpoint != LOCAL and len(unheld.created) < unheld.MAX_KNOWN:
+        unheld.created.add(created.session_id)
     if not created.new:
         await _take_over(api, created.session_id, own)
     if api.ledger is not None:
@@ -124,7 +125,6 @@ async def _create_new(
     try:
         created = _parse(api, await _send(api, request, idempotency_key), request, own)
         unheld.sessions[created.session_id] = origin
-        unheld.remember_created(created.session_id)
     except AgentBayError:
         # The error tells the caller whether there may be a session.
         raise

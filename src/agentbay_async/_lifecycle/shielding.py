@@ -54,7 +54,7 @@ async def run_shielded(work: Coroutine[Any, Any, T], grace: float = GRACE) -> T:
     Raises:
         CancelledError: The caller was cancelled. `work` has ended, or the grace is over.
     """
-    return await _CalledTask(work).outcome(grace)
+    return await OwnedTask(work).outcome(grace)
 
 
 async def run_or_undo(
@@ -73,7 +73,7 @@ async def run_or_undo(
     current = current_task()
     if isinstance(current, ShieldedTask) and current.active:
         return await current.run(work, undo)
-    owned = _CalledTask(work)
+    owned = OwnedTask(work)
     try:
         return await owned.outcome(grace=None)
     except BaseException:
@@ -117,6 +117,13 @@ class _LoopState:
             return None
         return max(self.deadline - now, _LAST_GRACE)
 
+    async def clean_up(self, *, cut_off: bool) -> None:
+        """Call the clean-ups, if no work is left that was cut off or is to end with the loop."""
+        left = self.seconds_left(get_running_loop().time())
+        if (cut_off or left is not None) and not self.working:
+            for clean_up in _clean_up:
+                await clean_up(SHUTDOWN_GRACE if left is None else left)
+
 
 _states: WeakKeyDictionary[AbstractEventLoop, _LoopState] = WeakKeyDictionary()
 _clean_up: list[Callable[[float], Awaitable[None]]] = []
@@ -138,18 +145,25 @@ class OwnedTask(Task[T]):
 
     Args:
         work: What it does.
+
+    Attributes:
+        abandoned: Whether a caller of :meth:`outcome` was cancelled, so that it did not get the
+            result.
     """
 
     def __init__(self, work: Coroutine[Any, Any, T]) -> None:
         loop = get_running_loop()
         state = _states.get(loop) or _states.setdefault(loop, _LoopState())
         super().__init__(self._run(work, state), loop=loop)
+        self.abandoned = False
+        self._called = False
+        self._ended = loop.create_future()
         self._on_loop = state
         self._warned = False
         state.tasks.add(self)
         state.working.add(self)
-        self.add_done_callback(self._forget)
-        if (left := state.seconds_left(loop.time())) is not None:
+        self.add_done_callback(self._settle)
+        if state.deadline is not None and (left := state.seconds_left(loop.time())) is not None:
             self._cancel_later(left)
 
     def cancel(self, msg: Any | None = None) -> bool:
@@ -161,10 +175,15 @@ class OwnedTask(Task[T]):
         self.on_shutdown()
         return True
 
-    def _forget(self, _task: Task[T]) -> None:
+    def _settle(self, _task: Task[T]) -> None:
         self._on_loop.tasks.discard(self)
         # Of a task that was cancelled before it started, `_run` never ran.
         self._on_loop.working.discard(self)
+        if not self._ended.done():
+            self._ended.set_result(None)
+        elif self._called and not self.cancelled():
+            # If the caller is gone, asyncio would log an error that nobody retrieved.
+            self.exception()
 
     def _cancel_later(self, seconds: float) -> None:
         self._warned = True
@@ -182,14 +201,41 @@ class OwnedTask(Task[T]):
             raise
         finally:
             state.working.discard(self)
-            left = state.seconds_left(get_running_loop().time())
-            if (cut_off or left is not None) and not state.working:
-                for clean_up in _clean_up:
-                    await clean_up(SHUTDOWN_GRACE if left is None else left)
+            try:
+                if cut_off or state.deadline is not None:
+                    await state.clean_up(cut_off=cut_off)
+            finally:
+                # Here, because done callbacks run one iteration of the loop later.
+                if not self._ended.done():
+                    self._ended.set_result(None)
 
     def is_cut_off(self, error: BaseException) -> bool:
         """Return whether `error` came from outside the work, so that it could not clean up."""
         return isinstance(error, (CancelledError, KeyboardInterrupt, SystemExit))
+
+    async def outcome(self, grace: float | None) -> T:
+        """Wait for the result; if cancelled, up to `grace` seconds before raising the cancel."""
+        self._called = True
+        try:
+            # A cancel of the caller cancels this future, not the task.
+            await self._ended
+        except CancelledError:
+            self.abandoned = True
+            if grace is not None:
+                await self._outlast(grace)
+            raise
+        return self.result()
+
+    async def _outlast(self, grace: float) -> None:
+        deadline = anyio.current_time() + grace
+        while not self.done() and (left := deadline - anyio.current_time()) > 0:
+            # The shield stops cancels by anyio, which are delivered again at each await. The
+            # except clause stops cancels by asyncio, which are delivered once.
+            with anyio.CancelScope(shield=True):
+                try:
+                    await wait([self], timeout=left)
+                except CancelledError:
+                    continue
 
 
 class ShieldedTask(OwnedTask[None]):
@@ -237,59 +283,6 @@ class ShieldedTask(OwnedTask[None]):
     def is_cut_off(self, error: BaseException) -> bool:
         """Return whether `error` is not the end by :meth:`stop`."""
         return not self._stopped and super().is_cut_off(error)
-
-
-class _CalledTask(OwnedTask[T]):
-    """A task whose caller waits for it.
-
-    Attributes:
-        abandoned: Whether the caller was cancelled, so that it did not get the result.
-    """
-
-    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
-        self.abandoned = False
-        self._ended = get_running_loop().create_future()
-        super().__init__(work)
-        self.add_done_callback(self._settle)
-
-    async def _run(self, work: Coroutine[Any, Any, T], state: _LoopState) -> T:
-        try:
-            return await super()._run(work, state)
-        finally:
-            # Here, because done callbacks run one iteration of the loop later.
-            if not self._ended.done():
-                self._ended.set_result(None)
-
-    def _settle(self, task: Task[T]) -> None:
-        if not self._ended.done():
-            # The task was cancelled before it started, so `_run` never ran.
-            self._ended.set_result(None)
-        elif not task.cancelled():
-            # If the caller is gone, asyncio would log an error that nobody retrieved.
-            task.exception()
-
-    async def outcome(self, grace: float | None) -> T:
-        """Wait for the result; if cancelled, up to `grace` seconds before raising the cancel."""
-        try:
-            # A cancel of the caller cancels this future, not the task.
-            await self._ended
-        except CancelledError:
-            self.abandoned = True
-            if grace is not None:
-                await self._outlast(grace)
-            raise
-        return self.result()
-
-    async def _outlast(self, grace: float) -> None:
-        deadline = anyio.current_time() + grace
-        while not self.done() and (left := deadline - anyio.current_time()) > 0:
-            # The shield stops cancels by anyio, which are delivered again at each await. The
-            # except clause stops cancels by asyncio, which are delivered once.
-            with anyio.CancelScope(shield=True):
-                try:
-                    await wait([self], timeout=left)
-                except CancelledError:
-                    continue
 
 
 # Seconds for closing a client. Creates may finish within the grace; after that they are cancelled,

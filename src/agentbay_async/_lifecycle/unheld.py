@@ -54,12 +54,6 @@ def add(api: Api, session_id: str) -> None:
         sessions[session_id] = api, get_running_loop()
 
 
-def remember_created(session_id: str) -> None:
-    """Record that a create returned a session."""
-    if len(created) < MAX_KNOWN:
-        created.add(session_id)
-
-
 def remember_found(session_ids: Iterable[str]) -> None:
     """Record that a caller learned of sessions by a look-up or a listing."""
     if (created or creates or cut_off) and len(found) < MAX_KNOWN:

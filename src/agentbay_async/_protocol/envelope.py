@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 D = TypeVar("D")
 
 _GOOD_CODES = frozenset({"", OK, "200", "success"})
+_PAGING = frozenset({"NextToken", "MaxResults", "TotalCount", "Count"})
 
 
 @attrs.define
@@ -71,16 +72,22 @@ def read_answer(
         raise _error_of(request, document, status, headers, now)
     data = document.get("Data")
     try:
-        return Answer(
+        answer = Answer(
             None if request.DATA is None or data is None else codec.from_json(request.DATA, data),
             _text(document, "RequestId"),
-            _text(document, "NextToken"),
-            _number(document, "MaxResults"),
-            _number(document, "TotalCount"),
-            _number(document, "Count"),
         )
+        if not _PAGING.isdisjoint(document):
+            _read_paging(answer, document)
     except ValueError as error:
         raise _bad_answer(request, status, f"has a Data that cannot be read ({error})") from error
+    return answer
+
+
+def _read_paging(answer: Answer[Any], document: dict[str, Any]) -> None:
+    answer.next_token = _text(document, "NextToken")
+    answer.max_results = _number(document, "MaxResults")
+    answer.total_count = _number(document, "TotalCount")
+    answer.count = _number(document, "Count")
 
 
 def _is_success(flag: object, document: dict[str, Any]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from contextlib import asynccontextmanager
 from functools import lru_cache
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -27,7 +28,7 @@ from agentbay_async.errors import (
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from agentbay_async._transport.base import HttpRequest
 
@@ -80,8 +81,7 @@ class AiohttpTransport:
         )
         body = request.body
         data = aiohttp.BytesPayload(body) if len(body) <= _LARGE_BODY else BytesIO(body)
-        pool = await self._pools.current()
-        async with pool as session:
+        async with self._pools.session() as session:
             try:
                 async with session.request(
                     request.method,
@@ -202,37 +202,18 @@ _KEEP_ALIVE = 45.0
 
 
 @attrs.define(eq=False)
-class Pool:
+class _Pool:
     """The connections of one loop.
 
     Attributes:
         session: The aiohttp session.
+        slots: Counts the requests that are under way.
+        closer: Closes all connections when it is closed.
     """
 
     session: aiohttp.ClientSession
-    _slots: asyncio.Semaphore
-    _closer: AsyncGenerator[None, None]
-
-    async def __aenter__(self) -> aiohttp.ClientSession:
-        """Wait for a free slot, and hold it until the end of the block.
-
-        Time limits of requests thus start when a connection is free, not while they queue.
-
-        Raises:
-            ClosedError: The client was closed while this call waited.
-        """
-        await self._slots.acquire()
-        if self.session.closed:
-            self._slots.release()
-            raise ClosedError("this client is closed", hint="Make a new one")
-        return self.session
-
-    async def __aexit__(self, *_: object) -> None:
-        self._slots.release()
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-        await self._closer.aclose()
+    slots: asyncio.Semaphore
+    closer: AsyncGenerator[None, None]
 
 
 class Pools:
@@ -247,17 +228,27 @@ class Pools:
     def __init__(self, limit: int, ssl_context: ssl.SSLContext | None = None) -> None:
         self._limit = limit
         self._ssl = ssl_context
-        self._pools: dict[asyncio.AbstractEventLoop, Pool] = {}
+        self._pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
 
-    async def current(self) -> Pool:
-        """Return the pool of the running loop; make it if it is missing."""
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[aiohttp.ClientSession]:
+        """Wait for a free slot in the pool of the running loop, and hold it during the block.
+
+        Time limits of requests thus start when a connection is free, not while they queue.
+
+        Raises:
+            ClosedError: The client was closed while this call waited.
+        """
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop)
         if pool is None or pool.session.closed:
             pool = self._pools[loop] = await self._open(loop)
-        return pool
+        async with pool.slots:
+            if pool.session.closed:
+                raise ClosedError("this client is closed", hint="Make a new one")
+            yield pool.session
 
-    async def _open(self, loop: asyncio.AbstractEventLoop) -> Pool:
+    async def _open(self, loop: asyncio.AbstractEventLoop) -> _Pool:
         # The pool counts requests itself, and the connector has no limit: a WebSocket would hold a
         # place in it for hours, and a hundred of them would leave none for requests.
         connector = aiohttp.TCPConnector(
@@ -274,7 +265,7 @@ class Pools:
         )
         closer = self._close_with_loop(loop, session)
         await anext(closer)
-        return Pool(session, asyncio.Semaphore(self._limit), closer)
+        return _Pool(session, asyncio.Semaphore(self._limit), closer)
 
     async def _close_with_loop(
         self, loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession
@@ -287,14 +278,17 @@ class Pools:
         try:
             yield
         finally:
-            self._pools.pop(loop, None)
+            pool = self._pools.get(loop)
+            # A pool whose session the program has closed is replaced before its generator ends.
+            if pool is not None and pool.session is session:
+                del self._pools[loop]
             await session.close()
 
     async def aclose(self) -> None:
         """Close the pool of the running loop. Those of other loops end with their loops."""
         pool = self._pools.get(asyncio.get_running_loop())
         if pool is not None:
-            await pool.aclose()
+            await pool.closer.aclose()
 
 
 def parse_url(url: str, *schemes: str) -> URL | None:

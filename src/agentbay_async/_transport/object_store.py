@@ -86,8 +86,7 @@ async def put(
         TransportError: The upload failed, or the URL is invalid.
     """
     target = _parse(url)
-    pool = await pools.current()
-    async with pool as session:
+    async with pools.session() as session:
         try:
             async with session.put(
                 target,
@@ -109,8 +108,7 @@ async def put(
 async def get(pools: Pools, url: str, *, idle_timeout: float) -> AsyncIterator[Download]:
     """Download the content of `url`; see :func:`put` for the arguments and errors."""
     target = _parse(url)
-    pool = await pools.current()
-    async with pool as session:
+    async with pools.session() as session:
         try:
             response = await session.get(
                 target,

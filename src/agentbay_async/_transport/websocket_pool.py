@@ -125,11 +125,10 @@ async def _dial(pools: Pools, access: Access) -> _AiohttpConnection:
     url = parse_url(access.ws_url, "ws", "wss")
     if url is None:
         raise ConnectionFailedError(f"{_LABEL} has an invalid URL")
-    pool = await pools.current()
     try:
         with anyio.fail_after(_HANDSHAKE_TIMEOUT):
             # Only the handshake counts against the limit of the pool; see Pools._open.
-            async with pool as http:
+            async with pools.session() as http:
                 websocket = await http.ws_connect(
                     url,
                     headers={"X-Access-Token": access.token},
