@@ -26,10 +26,11 @@ from agentbay_local.code import (
 )
 from agentbay_local.code.kernel import Kernel
 from agentbay_local.protocol.arguments import Arguments, ToolError
-from agentbay_local.sandbox.base import Isolation, Sandbox
+from agentbay_local.sandbox.base import Backend, Isolation, Sandbox
 from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
 from agentbay_local.sandbox.errors import InvalidRequest, SandboxGone
 from agentbay_local.sandbox.host.uids import private_uid
+from agentbay_local.sandbox.landlock import LandlockBackend
 from agentbay_local.sandbox.plain import PlainBackend
 from agentbay_local.sandbox.probe import probe
 from agentbay_local.sandbox.values import SandboxSpec
@@ -104,9 +105,7 @@ async def run_out_of_time(coder: CodeRunner, code: str, skip: Callable[[], None]
     return CodeOutcome.from_events(events)
 
 
-async def _make_runner(
-    backend: BubblewrapBackend | PlainBackend, root: Path
-) -> AsyncIterator[CodeRunner]:
+async def _make_runner(backend: Backend, root: Path) -> AsyncIterator[CodeRunner]:
     spec = SandboxSpec(root, private_uid(str(root)), read_only=read_only_mounts())
     async with await backend.start(spec) as sandbox:
 
@@ -141,6 +140,16 @@ async def plain(tmp_path: Path) -> AsyncIterator[CodeRunner]:
         yield one
 
 
+@pytest.fixture
+async def confined(tmp_path: Path) -> AsyncIterator[CodeRunner]:
+    """Give kernels in a sandbox of the level landlock."""
+    capability = await probe(Isolation.LANDLOCK)
+    if not capability.available:
+        pytest.skip(capability.reason)
+    async for one in _make_runner(LandlockBackend(), tmp_path / "root"):
+        yield one
+
+
 async def test_run_returns_the_value_of_the_last_expression(coder: CodeRunner) -> None:
     """Like a notebook; a statement has no value."""
     outcome = await coder.python("6 * 7")
@@ -152,6 +161,28 @@ async def test_run_returns_the_value_of_the_last_expression(coder: CodeRunner) -
 async def test_run_works_without_isolation(plain: CodeRunner) -> None:
     """The packages are imported from their directories on the host."""
     assert (await plain.python("import IPython; 6 * 7")).results[0].mime["text/plain"] == "42"
+
+
+async def test_run_works_without_namespaces(confined: CodeRunner) -> None:
+    """A Python that only the service may enter is mounted elsewhere."""
+    assert (await confined.python("import IPython; 6 * 7")).results[0].mime["text/plain"] == "42"
+    path = await confined.value("import sys; [p for p in sys.path if p.endswith('-packages')]")
+    assert len(path) > 2
+
+
+@needs_node
+async def test_javascript_works_without_namespaces(confined: CodeRunner) -> None:
+    """The kernel's program is readable as well."""
+    assert (await confined.javascript("6 * 7")).results[0].mime["text/plain"] == "42"
+
+
+async def test_packages_that_a_session_cannot_read_are_an_error_with_the_remedy(
+    plain: CodeRunner,
+) -> None:
+    """The text names the directory."""
+    plain.sandbox.read_only = {}
+    with pytest.raises(ToolError, match=r"cannot enter /.*, which .*or run the service as"):
+        await plain.python("1")
 
 
 async def test_state_is_kept_across_calls(coder: CodeRunner) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from agentbay_local.sandbox import landlock, seccomp
 from agentbay_local.sandbox.base import Isolation, SandboxSpec
-from agentbay_local.sandbox.errors import InvalidRequest, SandboxGone
+from agentbay_local.sandbox.errors import InvalidRequest, IsolationUnavailable, SandboxGone
+from agentbay_local.sandbox.host.mounts import Mounts
 from agentbay_local.sandbox.host.removal import remove_tree
 from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.inside import confinement
@@ -148,24 +149,57 @@ async def test_home_and_temporary_directory_are_private(confined: Sandbox) -> No
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o700])
-async def test_read_only_directory_keeps_its_path(tmp_path: Path, mode: int) -> None:
-    """It can be read if permissions allow, and never written."""
+async def test_read_only_directory_can_be_read_and_not_written(tmp_path: Path, mode: int) -> None:
+    """Below a directory that only the service may enter too; there it gets another path."""
     if not confinement.abi():
         pytest.skip("this kernel has no Landlock")
     directory = tempfile.mkdtemp(prefix="agentbay-shown-", dir="/tmp")
     os.mkdir(f"{directory}/inner")
+    (tmp_path / "x.pth").write_text("where the packages come from")
+    os.replace(tmp_path / "x.pth", f"{directory}/inner/x.pth")
     os.chmod(directory, mode)
-    uid, own = private_uid("shown"), mode == 0o755 or os.geteuid() != 0
+    uid, keeps_path = private_uid("shown"), mode == 0o755 or os.geteuid() != 0
     spec = SandboxSpec(tmp_path / "root", uid, read_only={"/opt/x": Path(f"{directory}/inner")})
     backend = LandlockBackend()
     async with await backend.start(spec) as sandbox:
-        read = await sandbox.run(f"ls {directory}/inner", timeout=10)
-        write = await sandbox.run(f"touch {directory}/inner/f", timeout=10)
+        visible = sandbox.read_only["/opt/x"]
+        read = await sandbox.run(f"ls {visible}; cat {visible}/x.pth", timeout=10)
+        write = await sandbox.run(f"touch {visible}/f", timeout=10)
+        outside = await sandbox.run(f"ls {visible}/..", timeout=10)
     await backend.close()
     await remove_tree(Path(directory))
 
-    assert (read.exit_code == 0) is own
+    assert (visible == f"{directory}/inner") is keeps_path
+    assert read.stdout.startswith(b"x.pth\n")
+    assert (b"come from" in read.stdout) is keeps_path
     assert write.exit_code != 0
+    assert outside.exit_code != 0
+
+
+@AS_ROOT
+async def test_directory_that_cannot_be_mounted_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session starts all the same."""
+    if not confinement.abi():
+        pytest.skip("this kernel has no Landlock")
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    (private / "inner").mkdir()
+    reachable = Mounts.reachable
+
+    def refuse(self: Mounts, path: Path) -> Path:
+        if path.is_relative_to(private):
+            raise IsolationUnavailable("mounting is not permitted.", "")
+        return reachable(self, path)
+
+    monkeypatch.setattr(Mounts, "reachable", refuse)
+    read_only = {"/opt/x": private / "inner", "/opt/y": Path("/usr/share")}
+    spec = SandboxSpec(tmp_path / "root", private_uid("left out"), read_only=read_only)
+    backend = LandlockBackend()
+    async with await backend.start(spec) as sandbox:
+        assert sandbox.read_only == {"/opt/y": "/usr/share"}
+    await backend.close()
 
 
 async def test_terminals_of_the_host_cannot_be_opened(confined: Sandbox) -> None:

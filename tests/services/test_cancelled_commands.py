@@ -57,10 +57,6 @@ def seconds() -> str:
     return f"777.{uuid.uuid4().int % 10**12:012}"
 
 
-# Kernels of code need a Python that the uid of a session may read, which Landlock cannot provide.
-with_code = pytest.mark.parametrize("service", ["namespaces"], indirect=True)
-
-
 def _runs(seconds: str) -> bool:
     """Return whether a process sleeps for exactly this long; sessions are seen from outside."""
     for path in Path("/proc").glob("[0-9]*/cmdline"):
@@ -114,7 +110,6 @@ async def test_a_command_ends_with_the_scope_of_its_caller(
     await _until(seconds, runs=False)
 
 
-@with_code
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_cancelled_code_is_interrupted(
     session: AsyncSession, seconds: str, streamed: bool
@@ -126,7 +121,6 @@ async def test_cancelled_code_is_interrupted(
     assert (await session.code.run("x")).result == "5"
 
 
-@with_code
 async def test_a_closed_stream_of_code_is_interrupted(session: AsyncSession, seconds: str) -> None:
     """Leaving the loop is enough."""
     code = f"import os\nprint('on', end='', flush=True)\nos.system('exec sleep {seconds}')"
@@ -158,7 +152,6 @@ async def test_ctrl_c_ends_the_command(
     await _interrupted(service, session, seconds, "session.command.run('sleep {0}', timeout=600)")
 
 
-@with_code
 @pytest.mark.parametrize("more", ["", ", on_stdout=print"])
 async def test_ctrl_c_ends_the_code(
     service: LocalService, session: AsyncSession, seconds: str, more: str

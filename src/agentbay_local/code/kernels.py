@@ -163,7 +163,7 @@ class Kernels:
             await slot.kernel.close()
             slot.kernel = None
         if slot.kernel is None:
-            command = languages.kernel_command(language, sandbox.isolation)
+            command = languages.kernel_command(language, sandbox)
             kernel = await Kernel.start(sandbox, command)
             if slot.closed:
                 await kernel.close()

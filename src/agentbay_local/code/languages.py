@@ -22,6 +22,8 @@ from agentbay_local.sandbox.values import Isolation
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agentbay_local.sandbox.base import Sandbox
+
 __all__ = ["canonical_name", "kernel_command", "read_only_mounts"]
 
 LANGUAGES = ("python", "javascript", "r", "java")
@@ -51,7 +53,7 @@ def canonical_name(language: str) -> str:
         ToolError: The language is unknown.
 
     Example:
-        >>> canonical(" Node ")
+        >>> canonical_name(" Node ")
         'javascript'
     """
     name = language.strip().lower()
@@ -62,21 +64,21 @@ def canonical_name(language: str) -> str:
     return name
 
 
-def kernel_command(language: str, isolation: Isolation) -> list[str]:
+def kernel_command(language: str, sandbox: Sandbox) -> list[str]:
     """Return the command that starts a kernel, with the paths that a session sees.
 
     Args:
         language: A canonical name.
-        isolation: The session's level. Without namespaces there are no mounts, so the paths are
-            those of the host.
+        sandbox: The session's sandbox.
 
     Raises:
-        ToolError: The language is not installed here; the text says how to install it.
+        ToolError: The language is not installed here, or the session cannot read it; the text has
+            the remedy.
     """
     if language == "python":
-        return _python(isolation)
+        return _python(sandbox)
     if language == "javascript":
-        return _javascript(isolation)
+        return _javascript(sandbox)
     raise ToolError(
         f"Language {language} is not installed here: the local service runs python and javascript; "
         f"use the cloud service for {language}."
@@ -94,7 +96,7 @@ def read_only_mounts() -> Mapping[str, Path]:
     return MappingProxyType(mounts)
 
 
-def _python(isolation: Isolation) -> list[str]:
+def _python(sandbox: Sandbox) -> list[str]:
     if importlib.util.find_spec("IPython") is None:
         raise ToolError(
             "Language python needs IPython in the environment of the local service, "
@@ -103,24 +105,43 @@ def _python(isolation: Isolation) -> list[str]:
     options = ["-u", "-X", "utf8", "-c", _BOOTSTRAP]
     # The base Python, because that of a virtual environment is a link in a directory that no
     # session can read.
-    program = str(current_interpreter().program)
-    if isolation is not Isolation.NAMESPACES:
-        packages = [str(path) for path in _packages()]
-        return [program, *options, str(_KERNELS / _PYTHON_KERNEL), *packages]
-    return [program, *options, f"{_MOUNT_ROOT}/kernels/{_PYTHON_KERNEL}", *_packages().values()]
+    program = _visible(str(current_interpreter().program), sandbox)
+    kernel = _visible(f"{_MOUNT_ROOT}/kernels/{_PYTHON_KERNEL}", sandbox)
+    return [program, *options, kernel, *(_visible(path, sandbox) for path in _packages().values())]
 
 
-def _javascript(isolation: Isolation) -> list[str]:
+def _javascript(sandbox: Sandbox) -> list[str]:
     found = shutil.which("node")
     program = Path(found).resolve() if found else None
-    # With namespaces a session sees only the system's directories, not a Node in a home directory.
-    if program is None or (isolation is Isolation.NAMESPACES and not _in_system(program)):
+    # An isolated session sees only the system's directories, not a Node in a home directory.
+    isolated = sandbox.isolation is not Isolation.NONE
+    if program is None or (isolated and not _in_system(program)):
         raise ToolError(
             "Language javascript is not installed here: it needs Node.js in the system's "
             "directories (apt install nodejs)."
         )
-    directory = f"{_MOUNT_ROOT}/kernels" if isolation is Isolation.NAMESPACES else str(_KERNELS)
-    return [str(program), "--no-warnings", f"{directory}/{_JAVASCRIPT_KERNEL}"]
+    kernel = _visible(f"{_MOUNT_ROOT}/kernels/{_JAVASCRIPT_KERNEL}", sandbox)
+    return [str(program), "--no-warnings", kernel]
+
+
+def _visible(path: str, sandbox: Sandbox) -> str:
+    """Return the path at which a session sees a file below `read_only_mounts`, or of the system.
+
+    Raises:
+        ToolError: The session's user cannot read it.
+    """
+    for mounted, host in read_only_mounts().items():
+        if Path(path).is_relative_to(mounted):
+            visible = sandbox.read_only.get(mounted)
+            if visible is None:
+                raise ToolError(
+                    f"Code cannot run in this session: its user cannot enter {host}, which the "
+                    "local service runs from. Install Python and agentbay-async in directories "
+                    "that every user may enter, such as /opt, or run the service as an ordinary "
+                    "user."
+                )
+            return str(Path(visible) / Path(path).relative_to(mounted))
+    return path
 
 
 @functools.cache

@@ -76,6 +76,7 @@ class AgentSandbox(Sandbox):
         process: The process of the agent.
         enforcer: Enforces the limits of the session.
         on_end: Called once when the sandbox has ended, for any reason.
+        read_only: The value of `Sandbox.read_only`.
     """
 
     def __init__(
@@ -86,9 +87,11 @@ class AgentSandbox(Sandbox):
         process: ProcessHandle,
         enforcer: LimitEnforcer,
         on_end: Callable[[], None],
+        read_only: Mapping[str, str],
     ) -> None:
         self.isolation = isolation
         self.uid = spec.uid
+        self.read_only = read_only
         self.dead = asyncio.Event()
         self.excess = ""
         self._spec = spec

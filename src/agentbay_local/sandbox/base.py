@@ -60,6 +60,8 @@ class Sandbox(ABC):
         isolation: The level of this session.
         uid: Its private user, with whose rights the service works on its files; None for the
             service's own.
+        read_only: Paths at which the session sees the directories of `SandboxSpec.read_only`, by
+            their keys; those that its user cannot read are missing.
         dead: Set when the sandbox has ended, by `close` or by itself.
         excess: The limit that the session exceeded last, and the consequence, as a sentence; empty
             if there was none.
@@ -67,6 +69,7 @@ class Sandbox(ABC):
 
     isolation: Isolation
     uid: int | None
+    read_only: Mapping[str, str]
     dead: asyncio.Event
     excess: str
 

@@ -150,7 +150,8 @@ class BubblewrapBackend(Backend):
             raise
         launch.succeed()
         enforcer = LimitEnforcer(first, spec, self._shared_cost, launch.cgroup)
-        return AgentSandbox(self.isolation, spec, channel, process, enforcer, end.close)
+        visible = {inside: inside for inside in spec.read_only}
+        return AgentSandbox(self.isolation, spec, channel, process, enforcer, end.close, visible)
 
     def _record(self, pid: int) -> Callable[[], None]:
         """Record a live process; return a function that removes the record."""

@@ -83,11 +83,10 @@ class LandlockBackend(Backend):
     async def start(self, spec: SandboxSpec) -> Sandbox:
         _check(spec)
         with Launch(self._cgroups, spec.limits) as launch:
-            moved = await self._mounts.run(lambda: self._prepare(spec))
-            spawning = self._mounts.run(lambda: self._spawn(launch, spec))
+            moved, python = await self._mounts.run(lambda: self._prepare(spec))
+            spawning = self._mounts.run(lambda: self._spawn(launch, spec, python))
             process = await wait_for_process(spawning, launch)
-            needs = programs.find_interpreter().needs
-            settings = _agent_settings(moved, needs, launch.cgroup)
+            settings = _agent_settings(moved, python.needs, launch.cgroup)
             channel = await join_and_wait(launch, process, settings)
             agent = channel.ready.result().integer("pid")
             enforcer = LimitEnforcer(agent, spec, self._shared_cost, launch.cgroup)
@@ -98,6 +97,7 @@ class LandlockBackend(Backend):
                 process,
                 enforcer,
                 lambda: self._release_mount(spec.root),
+                {inside: str(path) for inside, path in moved.read_only.items()},
             )
 
     async def close(self) -> None:
@@ -105,23 +105,42 @@ class LandlockBackend(Backend):
         await loop.run_in_executor(None, self._mounts.close)
         await loop.run_in_executor(None, self._shared_cost.close)
 
-    def _prepare(self, spec: SandboxSpec) -> SandboxSpec:
-        """Prepare the root; return a specification with a path that the session's user can walk."""
+    def _prepare(self, spec: SandboxSpec) -> tuple[SandboxSpec, programs.Interpreter]:
+        """Prepare the root; return the specification and a Python with paths the user can walk."""
         self.prepare_root(spec)
-        return attrs.evolve(spec, root=self._reachable(spec, spec.root.resolve()))
+        root = self._reachable(spec, spec.root.resolve())
+        moved = attrs.evolve(spec, root=root, read_only=self._readable(spec))
+        python = programs.find_interpreter()
+        if python.needs is None:
+            return moved, python
+        needs = self._reachable(spec, python.needs)
+        program = needs / python.program.relative_to(python.needs)
+        return moved, programs.Interpreter(program, needs)
+
+    def _readable(self, spec: SandboxSpec) -> dict[str, Path]:
+        """Return the directories to read with paths that the session's user can walk.
+
+        A directory that cannot be mounted elsewhere is left out: only code needs it, so commands
+        and files still work.
+        """
+        readable = {}
+        for inside, path in spec.read_only.items():
+            with contextlib.suppress(IsolationUnavailable):
+                walkable = self._reachable(spec, path)
+                if walkable != path.resolve():
+                    self._mounts.hide(walkable, rootfs.private_files(path))
+                readable[inside] = walkable
+        return readable
 
     def _reachable(self, spec: SandboxSpec, path: Path) -> Path:
-        return path if spec.uid is None else self._mounts.reachable(path)
+        return path.resolve() if spec.uid is None else self._mounts.reachable(path)
 
-    def _spawn(self, launch: Launch, spec: SandboxSpec) -> subprocess.Popen[bytes]:
+    def _spawn(
+        self, launch: Launch, spec: SandboxSpec, python: programs.Interpreter
+    ) -> subprocess.Popen[bytes]:
         launch.make_cgroup()
-        python = programs.find_interpreter()
-        program = python.program
-        if python.needs is not None:
-            needs = self._reachable(spec, python.needs)
-            program = needs / program.relative_to(python.needs)
         inside = interpreter_arguments(launch.agent_end, launch.program)
-        return launch.popen([str(program), *inside], spec.uid)
+        return launch.popen([str(python.program), *inside], spec.uid)
 
     def _release_mount(self, root: Path) -> None:
         """Unmount the root of a session that has ended."""

@@ -62,7 +62,10 @@ class PlainBackend(Backend):
             channel = await join_and_wait(launch, process, settings)
             enforcer = LimitEnforcer(process.pid, spec, self._shared_cost, launch.cgroup)
             own = attrs.evolve(spec, uid=None)
-            return AgentSandbox(self.isolation, own, channel, process, enforcer, lambda: None)
+            visible = {inside: str(path) for inside, path in spec.read_only.items()}
+            return AgentSandbox(
+                self.isolation, own, channel, process, enforcer, lambda: None, visible
+            )
 
     async def close(self) -> None:
         loop = asyncio.get_running_loop()

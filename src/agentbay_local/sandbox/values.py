@@ -103,8 +103,8 @@ class SandboxSpec:
             enforce it.
         read_only: Directories of the host that the session may read, by their absolute path
             inside. The session's private user can read them even below a directory that only root
-            may enter. Levels without namespaces cannot mount: there each directory stays at its
-            own path, if the session's user may enter it.
+            may enter. `Sandbox.read_only` has the paths that the session sees: without namespaces
+            a directory stays at its own path, or is mounted elsewhere for a private user.
     """
 
     root: Path

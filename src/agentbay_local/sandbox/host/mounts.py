@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, TypeVar
 from agentbay_local.sandbox.errors import IsolationUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["Mounts"]
 
@@ -42,6 +42,7 @@ class Mounts:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="agentbay-sandboxes")
         self._stage: Path | None = None
         self._mounted: dict[Path, Path] = {}
+        self._hidden: set[Path] = set()
         self._last = 0
 
     def run(self, function: Callable[[], T]) -> asyncio.Future[T]:
@@ -65,6 +66,24 @@ class Mounts:
         if mount_point is not None:
             _call_libc("umount2", os.fsencode(mount_point), MNT_DETACH)
             mount_point.rmdir()
+
+    def hide(self, mount_point: Path, names: Iterable[Path]) -> None:
+        """Mount /dev/null on files of a directory that `reachable` mounted; call it on the thread.
+
+        Raises:
+            IsolationUnavailable: A file cannot be hidden.
+        """
+        for target in (mount_point / name for name in names):
+            if target in self._hidden:
+                continue
+            try:
+                _call_libc("mount", b"/dev/null", os.fsencode(target), None, MS_BIND, None)
+            except OSError as error:
+                raise IsolationUnavailable(
+                    f"{target.name} of the service's packages cannot be hidden ({error.strerror}).",
+                    "run the service as an ordinary user.",
+                ) from error
+            self._hidden.add(target)
 
     def close(self) -> None:
         """End the thread, and with it every process that it has started."""
