@@ -780,6 +780,30 @@ async def test_the_tool_answers_with_json(coder: CodeRunner) -> None:
         await run_code(place, Arguments("run_code", {"language": "python"}))
 
 
+@pytest.mark.parametrize(
+    ("code", "reason", "printed"),
+    [
+        ("print('so far')\n1 / 0", "ZeroDivisionError: division by zero", ["so far\n"]),
+        ("x = ", "SyntaxError: invalid syntax", []),
+        ("print('so far')\nwhile True: pass", "TimeoutError: the code ran longer", ["so far\n"]),
+    ],
+)
+async def test_code_that_fails_is_an_error_with_the_whole_answer_in_it(
+    coder: CodeRunner, code: str, reason: str, printed: list[str]
+) -> None:
+    """The text is the JSON of any other answer."""
+    place = ToolContext("s-1", coder.sandbox, ToolState(), coder.kernels)
+    given = {"code": code, "language": "python", "timeout_s": 1 if "while" in code else 60}
+
+    with pytest.raises(ToolError) as raised:
+        await run_code(place, Arguments("run_code", given))
+
+    answer = json.loads(str(raised.value))
+    assert answer["executionError"].startswith(reason)
+    assert answer["error"]["name"] == reason.partition(":")[0]
+    assert answer["stdout"] == printed
+
+
 @needs_node
 async def test_javascript_keeps_its_state_and_shows_values(coder: CodeRunner) -> None:
     """Constants, functions and results of `await` persist."""

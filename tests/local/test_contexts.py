@@ -274,7 +274,8 @@ async def test_a_missing_folder_is_empty(api: Api) -> None:
     "item",
     [
         {"Path": "/mnt/data"},
-        {"ContextId": "SdkCtx-none", "Path": "/mnt/data"},
+        {"ContextId": "x" * 300, "Path": "/mnt/data"},
+        {"ContextId": "a\nb", "Path": "/mnt/data"},
         {"ContextId": "?"},
         {"ContextId": "?", "Path": "mnt/data"},
         {"ContextId": "?", "Path": "/mnt/../etc"},
@@ -297,3 +298,34 @@ async def test_an_invalid_context_creates_no_session(api: Api, item: dict[str, s
     code = await api.code("CreateMcpSession", PersistenceDataList=[item], Labels={"run": run})
     assert code in ("InvalidParameter", "MissingParameter", "Context.NotFound")
     assert (await api.ok("ListSession", Labels={"run": run}))["TotalCount"] == 0
+
+
+async def test_a_session_with_an_unknown_context_is_created_and_the_context_begins_empty(
+    api: Api,
+) -> None:
+    """As in the cloud; what the session leaves there is kept."""
+    unknown = f"SdkCtx-{uuid.uuid4().hex}"
+    session = await api.mounted(unknown)
+    assert await api.sh(session, "ls -A /mnt/data; echo kept > /mnt/data/f") == ""
+
+    await api.released(session)
+
+    assert await api.fetch(unknown, "/f") == b"kept\n"
+    assert (await api.ok("GetContext", ContextId=unknown))["Data"]["Name"] == unknown
+
+
+async def test_an_unknown_context_is_added_even_if_its_id_is_the_name_of_another(api: Api) -> None:
+    """Names stay unique."""
+    name = uuid.uuid4().hex
+    await api.context(name)
+
+    await api.mounted(name)
+
+    assert (await api.ok("GetContext", ContextId=name))["Data"]["Name"].startswith(f"{name}-")
+
+
+async def test_binding_an_unknown_context_is_an_error(api: Api) -> None:
+    """Only a create begins with an empty one."""
+    item = {"ContextId": "SdkCtx-none", "Path": "/mnt/data"}
+    code = await api.code("BindContexts", SessionId=await api.session(), PersistenceDataList=[item])
+    assert code == "Context.NotFound"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
@@ -164,3 +165,46 @@ async def test_health_needs_no_key_and_reports_the_isolation(api: Api) -> None:
 def test_the_key_is_not_in_the_repr(api: Api) -> None:
     """Printing a service is safe."""
     assert api.service.api_key not in repr(api.service)
+
+
+@pytest.mark.usefixtures("sandboxed")
+async def test_an_action_comes_by_get_as_clients_in_typescript_send_it(api: Api) -> None:
+    """All fields are in the query, and a list has one field for each entry."""
+    session, where = await api.session(), urlsplit(api.service.endpoint)
+    request = (
+        "GET /?Action=GetAndLoadInternalContext&Format=json&Version=2025-05-06"
+        "&Timestamp=2026-01-01T00%3A00%3A00Z&SignatureNonce=0123456789abcdef"
+        f"&Authorization=Bearer%20{api.service.api_key}"
+        f"&ContextTypes.1=file_transfer&SessionId={session} HTTP/1.1\r\n"
+        f"accept: application/json\r\nhost: {where.netloc}\r\n"
+        "x-acs-version: 2025-05-06\r\nx-acs-action: GetAndLoadInternalContext\r\n"
+        "user-agent: AlibabaCloud (linux; x64) Node.js/v22.0.0 Core/1.0.1 TeaDSL/2\r\n"
+        "Connection: close\r\n\r\n"
+    )
+
+    def exchange() -> bytes:
+        with socket.create_connection((where.hostname, where.port or 0), timeout=30) as raw:
+            raw.sendall(request.encode())
+            return b"".join(iter(lambda: raw.recv(65536), b""))
+
+    head, _, body = (await asyncio.to_thread(exchange)).partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 200 ")
+    (entry,) = json.loads(body)["Data"]
+    assert (entry["ContextPath"], entry["ContextType"]) == ("/tmp/file-transfer", "file_transfer")
+
+
+async def test_an_action_by_get_needs_the_key(api: Api) -> None:
+    """Like any other."""
+    async with api.http.get(f"{api.service.endpoint}/", params={"Action": "ListSession"}) as answer:
+        assert (answer.status, (await answer.json())["Code"]) == (400, "NOT_LOGIN")
+
+
+@pytest.mark.parametrize("action", ["CreateNetwork", "DescribeNetwork", "NoSuchAction"])
+async def test_an_action_that_is_not_offered_is_an_error_that_names_it(
+    api: Api, action: str
+) -> None:
+    """And says who may offer it."""
+    status, body = await api.call(action)
+    assert (status, body["Code"], body["Success"]) == (400, "UnsupportedAction", False)
+    assert f"does not offer action {action!r}; the cloud service may" in body["Message"]

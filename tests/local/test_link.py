@@ -59,9 +59,13 @@ async def test_a_tool_returns_the_same_answer_as_by_the_api(api: Api) -> None:
 
 
 async def test_a_failed_tool_is_an_answer(api: Api) -> None:
-    """It is marked as an error with the reason; so is a tool that the image lacks."""
+    """It is marked as an error with the reason; so is a tool that the service lacks."""
     address = await session_address(api, image="linux_latest")
-    for request in (call("read_file", path="/no/such"), call("run_code", code="1"), call("fly")):
+    for request in (
+        call("read_file", path="/no/such"),
+        call("run_code", code="1", language="java"),
+        call("fly"),
+    ):
         status, answer = await post(api, address, request)
         result = answer["data"]["result"]
         assert (status, result["isError"]) == (200, True)

@@ -29,13 +29,14 @@ _STATUSES = (*sorted(states.LISTED), states.DELETING, "DELETED")
 async def create(state: ServiceState, request: schema.CreateMcpSession) -> Answer:
     """Store a session and bind its contexts; its sandbox starts on first use."""
     new = new_session(state, request)
-    to_bind = sync.checked_bindings(state, request.persistence_data_list or [])
+    items = request.persistence_data_list or []
+    to_bind = sync.checked_bindings(state, items, may_be_new=True)
     if request.context_id:
         # Clients before 0.6 name one context and no path; their examples mount it at /mnt/data.
-        to_bind += sync.checked_bindings(
-            state, [schema.Persistence(context_id=request.context_id, path="/mnt/data")]
-        )
+        item = schema.Persistence(context_id=request.context_id, path="/mnt/data")
+        to_bind += sync.checked_bindings(state, [item], may_be_new=True)
     check_quota(state, 1)
+    sync.add_missing_contexts(state, to_bind)
     (session,) = state.lifecycle.admit([new])
     sync.attach(state, session, to_bind)
     return Answer(
@@ -44,7 +45,7 @@ async def create(state: ServiceState, request: schema.CreateMcpSession) -> Answe
             success=True,
             app_instance_id=_instance(session),
             resource_id=_resource(session),
-            tool_list=images.tool_list(session.image),
+            tool_list=images.tool_list(),
             **_access_fields(state, session),
         )
     )
@@ -114,7 +115,7 @@ async def get(state: ServiceState, request: schema.GetSession) -> Answer:
             status=session.status,
             app_instance_id=_instance(session),
             resource_id=_resource(session),
-            tool_list=images.tool_list(session.image),
+            tool_list=images.tool_list(),
             **_access_fields(state, session),
             contexts=[schema.SessionContext(id=entry.id, name=entry.name) for entry in contexts],
         )

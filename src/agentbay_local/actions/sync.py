@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import secrets
 from typing import TYPE_CHECKING
 
 from agentbay_async._protocol import schema
@@ -12,7 +13,7 @@ from agentbay_local.actions.beta import not_offered
 from agentbay_local.clock import iso
 from agentbay_local.contexts.sync import DOWNLOAD, UPLOAD
 from agentbay_local.protocol.answers import Answer
-from agentbay_local.protocol.errors import invalid, missing, no_context, valid_text
+from agentbay_local.protocol.errors import invalid, missing, no_context, required, valid_text
 from agentbay_local.store.bindings import PathTakenError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _LIST = "PersistenceDataList"
 _MAX_BINDINGS = 50
+_MAX_ID = 256
 # Directories of the host, read-only in every session.
 _SYSTEM = frozenset(
     {"bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "proc", "sbin", "sys", "usr"}
@@ -33,16 +35,21 @@ BindingToAdd = tuple[str, str, str]
 
 
 def checked_bindings(
-    state: ServiceState, items: Sequence[schema.Persistence]
+    state: ServiceState, items: Sequence[schema.Persistence], *, may_be_new: bool = False
 ) -> list[BindingToAdd]:
     """Check the contexts to bind, before anything is stored.
+
+    Args:
+        state: The service.
+        items: The contexts, with their paths and policies.
+        may_be_new: A context need not exist; `add_missing_contexts` adds it.
 
     Raises:
         ApiError: One does not exist, or its path or policy is wrong.
     """
     if len(items) > _MAX_BINDINGS:
         raise invalid(_LIST, f"has {len(items)} entries; at most {_MAX_BINDINGS} are allowed.")
-    to_bind = [_checked_binding(state, item) for item in items]
+    to_bind = [_checked_binding(state, item, may_be_new) for item in items]
     paths = [path for _, path, _ in to_bind]
     for path in paths:
         if paths.count(path) > 1:
@@ -50,17 +57,37 @@ def checked_bindings(
     return to_bind
 
 
-def _checked_binding(state: ServiceState, item: schema.Persistence) -> BindingToAdd:
+def _checked_binding(
+    state: ServiceState, item: schema.Persistence, may_be_new: bool
+) -> BindingToAdd:
     if item.type == "mount" or item.mount_config is not None:
         raise not_offered(f"{_LIST}.MountConfig", "contexts that are mounted directly")
     valid_text(_LIST, item.context_id or "")
     valid_text(_LIST, item.policy or "")
-    context = state.context(item.context_id, f"{_LIST}.ContextId")
+    context_id = required(item.context_id, f"{_LIST}.ContextId")
+    if not may_be_new:
+        state.context(context_id)
+    elif len(context_id) > _MAX_ID or not context_id.isprintable():
+        raise invalid(
+            f"{_LIST}.ContextId", f"must be printable, with at most {_MAX_ID} characters."
+        )
     try:
         policy_from_text(item.policy)
     except (ValueError, TypeError, RecursionError) as error:
         raise invalid(f"{_LIST}.Policy", f"cannot be read: {error!s:.200}") from error
-    return context.id, _mount_path(item.path), item.policy or ""
+    return context_id, _mount_path(item.path), item.policy or ""
+
+
+def add_missing_contexts(state: ServiceState, to_bind: Sequence[BindingToAdd]) -> None:
+    """Add the contexts of a new session that do not exist yet, empty and named like their id.
+
+    The cloud creates a session with the id of a context that it does not know.
+    """
+    for context_id, _, _ in to_bind:
+        if state.store.contexts.get(context_id) is None:
+            taken = state.store.contexts.by_name(context_id) is not None
+            name = f"{context_id}-{secrets.token_hex(4)}" if taken else context_id
+            state.store.contexts.add(context_id, name, state.clock.time())
 
 
 def _mount_path(text: str | None) -> str:

@@ -13,6 +13,7 @@ from agentbay_local.protocol.errors import missing, no_session
 from agentbay_local.sandbox.errors import SandboxError
 from agentbay_local.store import states
 from agentbay_local.tools.handlers import HANDLERS
+from agentbay_local.tools.schemas import TOOLS
 
 if TYPE_CHECKING:
     from agentbay_local.state import ServiceState
@@ -22,10 +23,10 @@ __all__ = ["call", "call_tool", "list_tools"]
 
 
 async def list_tools(state: ServiceState, request: schema.ListMcpTools) -> Answer:
-    """Return the tools of an image with their schemas, as JSON text."""
+    """Return the tools with their schemas, as JSON text."""
     del state
-    offered = images.tools_of(images.offered(request.image_id))
-    return Answer(compact_json(to_json(list(offered.values()))))
+    images.offered(request.image_id)
+    return Answer(compact_json(to_json(list(TOOLS.values()))))
 
 
 async def call(state: ServiceState, request: schema.CallMcpTool) -> Answer:
@@ -54,7 +55,7 @@ async def call_tool(
         if not name.strip():
             raise missing("Name")
         try:
-            if name not in images.tools_of(session.image):
+            if name not in TOOLS:
                 raise ToolError(images.not_offered(session.image, name))
             context = await state.tool_context(session)
             work = HANDLERS[name](context, Arguments(name, values))

@@ -64,6 +64,8 @@ def application(state: ServiceState, api_key: str) -> web.Application:
     app = web.Application(client_max_size=BODY_LIMIT, middlewares=[check_request])
     app[CONNECTIONS] = Connections()
     app.router.add_post("/", actions.act)
+    # Clients in TypeScript send some actions by GET, with all fields in the query.
+    app.router.add_get("/", actions.act, allow_head=False)
     app.router.add_get("/healthz", actions.health)
     files.add(app, state, middleware)
     ports.add(app, state)
@@ -133,7 +135,7 @@ class _Actions:
         if route is None:
             raise ApiError(
                 error_codes.UNSUPPORTED_ACTION,
-                f"The local service does not offer action {name!r:.80}.",
+                f"The local service does not offer action {name!r:.80}; the cloud service may.",
             )
         try:
             decoded = decode_request(route.kind, fields)

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from agentbay_local.code.events import CodeOutcome, StreamOutput, event_frame
+from agentbay_local.protocol.arguments import ToolError
 from agentbay_local.sandbox.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -27,18 +28,22 @@ _MAX_CHUNK = 64 * 1024
 async def run_code(context: ToolContext, arguments: Arguments) -> str:
     """Run code in a session and answer with all of its output.
 
-    Code that fails or runs out of time is an ordinary answer with the output until then.
+    Code that fails, or runs out of time, is an error whose text is the same JSON: it has the output
+    until then. Clients in Go read nothing else from an answer that is marked as an error.
 
     Args:
         context: The session.
         arguments: ``code``, ``language`` and optionally ``timeout_s``.
 
     Raises:
-        ToolError: An argument is invalid, or the language is not installed.
+        ToolError: The code failed, an argument is invalid, or the language is not installed.
     """
     async with aclosing(_run(context, arguments, "timeout_s")) as events:
         outcome = CodeOutcome.from_events([event async for event in events])
-    return await outcome.to_json(uuid.uuid4().hex)
+    text = await outcome.to_json(uuid.uuid4().hex)
+    if outcome.end.error is not None:
+        raise ToolError(text)
+    return text
 
 
 async def stream_code(

@@ -63,7 +63,8 @@ async def _read_block(sandbox: Sandbox, path: str, most: int) -> tuple[str, int]
         data = await _read(sandbox, path, 0, 0, most)
     except ToolError as error:
         return f"{path}: Error - {error}", 0
-    return f"{path}: {data.decode('utf-8', 'replace')}\n", len(data)
+    # The heading has a line of its own: clients in Go read no other form.
+    return f"{path}:\n{data.decode('utf-8', 'replace')}\n", len(data)
 
 
 async def write_file(context: ToolContext, arguments: Arguments) -> str:

@@ -82,13 +82,22 @@ async def list_directory(context: ToolContext, arguments: Arguments) -> str:
 
 async def search_files(context: ToolContext, arguments: Arguments) -> str:
     """Search names below a directory."""
-    excludes = (arguments.text("excludePatterns", "")).split(",")
+    excludes = _read_excludes(arguments)
     path, pattern = arguments.path("path"), arguments.path("pattern")
     with translate_file_errors("search files"):
-        found = await context.sandbox.search(
-            path, pattern, [part.strip() for part in excludes if part.strip()]
-        )
+        found = await context.sandbox.search(path, pattern, excludes)
     return "\n".join(_escape_line_breaks(path) for path in found) or "No matches found"
+
+
+def _read_excludes(arguments: Arguments) -> list[str]:
+    """Return the names to leave out. Clients differ in how they send them: a list, or one text."""
+    excludes: list[str] = []
+    for name in ("excludePatterns", "exclude_patterns"):
+        if isinstance(arguments.values.get(name), list):
+            excludes += arguments.texts(name)
+        else:
+            excludes += arguments.text(name, "").split(",")
+    return [stripped for part in excludes if (stripped := part.strip())]
 
 
 def _format_entry(entry: Entry) -> str:

@@ -100,7 +100,10 @@ TOOLS: dict[str, Tool] = {
             "pattern",
             path=_TEXT,
             pattern=_TEXT,
-            excludePatterns={**_TEXT, "description": "names to leave out, separated by commas"},
+            excludePatterns={
+                "anyOf": [_TEXT, _TEXTS],
+                "description": "names to leave out, as a list or separated by commas",
+            },
         ),
         _file_tool(
             "read_file",

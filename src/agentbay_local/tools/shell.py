@@ -52,7 +52,7 @@ async def shell(context: ToolContext, arguments: Arguments) -> str:
         # Official clients show ``errorMessage`` only when both streams are empty.
         message = "Execution failed. Error code:-1 Error message: [timeout]"
         raise ToolError(await _dump({"errorCode": -1, "errorMessage": message, **streams}))
-    return await _dump({**streams, "exit_code": done.exit_code})
+    return await _dump({**streams, "exit_code": done.exit_code}, failed=done.exit_code != 0)
 
 
 def _decode_output(done: CompletedCommand) -> dict[str, Any]:
@@ -68,6 +68,7 @@ def _decode_output(done: CompletedCommand) -> dict[str, Any]:
     return {"stdout": stdout, "stderr": stderr, **flags}
 
 
-async def _dump(fields: dict[str, Any]) -> str:
+async def _dump(fields: dict[str, Any], *, failed: bool = True) -> str:
     size = len(fields["stdout"]) + len(fields["stderr"])
-    return await dump_json({**fields, "traceId": uuid.uuid4().hex}, size)
+    # A command that succeeds has an empty trace id, as in the cloud.
+    return await dump_json({**fields, "traceId": uuid.uuid4().hex if failed else ""}, size)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from agentbay_local import images
 from agentbay_local.protocol.arguments import Arguments, ToolError
 from agentbay_local.tools.code import stream_code
 
@@ -45,8 +44,6 @@ class CodeServer:
 
     async def _run(self, connection: Connection, request: Request) -> None:
         session = self._state.running_session(self._session_id)
-        if _TOOL not in images.tools_of(session.image):
-            raise ToolError(images.not_offered(session.image, _TOOL))
         with self._state.lifecycle.using(session):
             context = await self._state.tool_context(session)
             frames = stream_code(context, Arguments(_TOOL, request.params))

@@ -34,9 +34,11 @@ async def code(session: AsyncSession) -> None:
     assert first.success and first.result == "42" and first.logs.stdout == ["out\n"], first
     assert first.execution_count == 1 and first.execution_time > 0, first
     failed = await session.code.run_code("1 / 0", "py")
-    assert not failed.success and "ZeroDivisionError" in failed.error.value, failed
+    assert not failed.success and "ZeroDivisionError" in failed.error_message, failed
     late = await session.code.run_code("while True: pass", "python", timeout_s=1)
-    assert not late.success and "longer than 1 s" in late.error.value, late
+    assert not late.success and "longer than 1 s" in late.error_message, late
+    typo = await session.code.run_code("x =", "python")
+    assert not typo.success and "SyntaxError" in typo.error_message, typo
     html = "from IPython.display import HTML, display\ndisplay(HTML('<b>x</b>'))\nx"
     shown = await session.code.run_code(html, "python")
     assert [one.html for one in shown.results if one.html] == ["<b>x</b>"], shown
@@ -107,7 +109,7 @@ async def comes(output: bytearray, wanted: bytes) -> None:
 async def main() -> None:
     """Do all of it in one session."""
     bay = AsyncAgentBay()
-    session = (await bay.create(CreateSessionParams(image_id="code_latest"))).session
+    session = (await bay.create(CreateSessionParams(image_id="linux_latest"))).session
     await commands(session)
     await code(session)
     await terminals(session)

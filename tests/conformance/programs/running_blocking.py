@@ -33,9 +33,11 @@ def code(session: Session) -> None:
     assert first.success and first.result == "42" and first.logs.stdout == ["out\n"], first
     assert first.execution_count == 1 and first.execution_time > 0, first
     failed = session.code.run_code("1 / 0", "py")
-    assert not failed.success and "ZeroDivisionError" in failed.error.value, failed
+    assert not failed.success and "ZeroDivisionError" in failed.error_message, failed
     late = session.code.run_code("while True: pass", "python", timeout_s=1)
-    assert not late.success and "longer than 1 s" in late.error.value, late
+    assert not late.success and "longer than 1 s" in late.error_message, late
+    typo = session.code.run_code("x =", "python")
+    assert not typo.success and "SyntaxError" in typo.error_message, typo
     html = "from IPython.display import HTML, display\ndisplay(HTML('<b>x</b>'))\nx"
     shown = session.code.run_code(html, "python")
     assert [one.html for one in shown.results if one.html] == ["<b>x</b>"], shown
@@ -106,7 +108,7 @@ def comes(output: bytearray, wanted: bytes) -> None:
 def main() -> None:
     """Do all of it in one session."""
     bay = AgentBay()
-    session = (bay.create(CreateSessionParams(image_id="code_latest"))).session
+    session = (bay.create(CreateSessionParams(image_id="linux_latest"))).session
     commands(session)
     code(session)
     terminals(session)
