@@ -200,11 +200,8 @@ async def test_an_action_by_get_needs_the_key(api: Api) -> None:
         assert (answer.status, (await answer.json())["Code"]) == (400, "NOT_LOGIN")
 
 
-@pytest.mark.parametrize("action", ["CreateNetwork", "DescribeNetwork", "NoSuchAction"])
-async def test_an_action_that_is_not_offered_is_an_error_that_names_it(
-    api: Api, action: str
-) -> None:
+async def test_an_action_that_is_not_offered_is_an_error_that_names_it(api: Api) -> None:
     """And says who may offer it."""
-    status, body = await api.call(action)
+    status, body = await api.call("NoSuchAction")
     assert (status, body["Code"], body["Success"]) == (400, "UnsupportedAction", False)
-    assert f"does not offer action {action!r}; the cloud service may" in body["Message"]
+    assert "does not offer action 'NoSuchAction'; the cloud service may" in body["Message"]
