@@ -32,6 +32,7 @@ class Disk:
         self.finished: dict[str, str] = {}
         self.lengths: list[int] = []
         machine.tools.update(read_file=self._read, write_file=self._write, shell=self._shell)
+        machine.tools["get_file_info"] = lambda _: f"size: {len(_CONTENT)}\nisFile: true"
         names = [*TOOLS, {"name": "write_file", "server": "wuying_filesystem"}]
         machine.offer(ToolList=json.dumps(names))
 
@@ -60,8 +61,9 @@ async def test_a_large_file_is_read_in_few_calls(disk: Disk, join: Join, machine
     """Each call reads twenty times as much as one through the API."""
     session = await join()
     assert (await session.fs.read_file("/f", format="bytes")).content == _CONTENT
-    assert set(machine.channels()) == {"link"}
-    assert set(disk.lengths) == {20 * 50 * 1024}
+    assert [call.channel for call in machine.calls if call.tool == "read_file"] == ["link"] * 3
+    assert max(disk.lengths) == 20 * 50 * 1024
+    assert sum(disk.lengths) == len(_CONTENT)
 
 
 async def test_read_continues_through_the_api_after_the_address_is_lost(
@@ -90,7 +92,7 @@ async def test_read_continues_through_the_api_after_the_address_is_lost(
     machine.link = ends
     machine.tools["read_file"] = refuses
     assert (await session.fs.read_file("/f", format="bytes")).content == _CONTENT
-    assert set(disk.lengths) == {50 * 1024}
+    assert max(disk.lengths) == 50 * 1024
 
 
 @pytest.mark.parametrize("direct", [True, False])

@@ -133,8 +133,8 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
     def list_directory(self, path: str) -> DirectoryListResult:
         """List the entries of a directory, sorted by name; not recursive.
 
-        Names are exact, line breaks included, if the session has GNU ``find``; otherwise they are
-        as the image's own tool writes them.
+        If the session has GNU ``find``, names are exact, line breaks included, and entries have a
+        size. Otherwise they are as the image's own tool writes them.
         """
         return _portal.run(self._aio.list_directory(path))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -41,12 +42,16 @@ if TYPE_CHECKING:
 
     from agentbay_async._api import Api
     from agentbay_async.models.contexts import TransferProgress
-    from agentbay_async.models.files import FileChange
+    from agentbay_async.models.files import DirectoryEntry, FileChange
     from agentbay_async.services._files.transfer import FileTransfer
     from agentbay_async.services.watch import AsyncDirectoryWatch
 
+logger = logging.getLogger("agentbay")
+
 # Files that are read at the same time.
 _CONCURRENT_READS = 8
+# Seconds for finding out the sizes of the entries of a directory.
+_FIND_TIMEOUT = 10.0
 # Seconds for the service to move a file between its store and the session.
 _TRANSFER_TIMEOUT = 300.0
 #: Bytes that a file may have to be read into memory.
@@ -69,6 +74,7 @@ class AsyncFileSystem:
         "__weakref__",
         "_api",
         "_files",
+        "_has_find",
         "_session_id",
         "_tool_returns_diff",
         "_transfer",
@@ -80,6 +86,7 @@ class AsyncFileSystem:
         self._files = RemoteFiles(api, session_id)
         self._transfer: FileTransfer | None = None
         self._tool_returns_diff = False
+        self._has_find = True
 
     @overload
     async def read_file(
@@ -217,29 +224,39 @@ class AsyncFileSystem:
     async def list_directory(self, path: str) -> DirectoryListResult:
         """List the entries of a directory, sorted by name; not recursive.
 
-        Names are exact, line breaks included, if the session has GNU ``find``; otherwise they are
-        as the image's own tool writes them.
+        If the session has GNU ``find``, names are exact, line breaks included, and entries have a
+        size. Otherwise they are as the image's own tool writes them.
         """
         path = _check.text(path, "path")
+        answer = await self._files.call("list_directory", path, {"path": path})
+        entries = sorted(parsing.parse_entries(answer.data), key=lambda entry: entry.name)
+        if entries and self._has_find:
+            entries = await self._find(path) or entries
+        return DirectoryListResult.ok(entries, answer.request_id)
+
+    async def _find(self, path: str) -> builtins.list[DirectoryEntry] | None:
+        """Return the entries of a directory with their sizes; ``None`` if the session cannot.
+
+        The tool has answered already, so nothing is lost if this fails.
+        """
         try:
-            output, request_id = await self._files.run_script(
-                parsing.LIST, {"D": escape_dash(path)}
+            output, _ = await self._files.run_script(
+                parsing.LIST, {"D": escape_dash(path)}, _FIND_TIMEOUT
             )
         except CommandError as error:
-            if error.exit_code == parsing.NO_DIRECTORY:
-                raise self._files.file_error(error.message, path, error.request_id) from None
+            # One that ran out of time says nothing about the image.
+            self._has_find = error.timed_out
+        except AgentBayError as error:
+            logger.debug("%s: the entries of %s have no sizes: %s", self._session_id, path, error)
         else:
-            if (entries := parsing.parse_find(output)) is not None:
-                return DirectoryListResult.ok(entries, request_id)
-        answer = await self._files.call("list_directory", path, {"path": path})
-        return DirectoryListResult.ok(parsing.parse_entries(answer.data), answer.request_id)
+            return parsing.parse_find(output)
+        return None
 
     @returns_result(FileInfoResult)
     async def get_file_info(self, path: str) -> FileInfoResult:
         """Return size, type, times and permissions of a file or directory."""
         path = _check.text(path, "path")
-        answer = await self._files.call("get_file_info", path, {"path": path})
-        return FileInfoResult.ok(parsing.parse_file_info(path, answer.data), answer.request_id)
+        return FileInfoResult.ok(*await self._files.info(path))
 
     @returns_result(FileSearchResult)
     async def search_files(
@@ -513,6 +530,9 @@ class AsyncFileSystem:
     download_dir = download_directory
 
     async def _read_text(self, path: str, limit: int = MAX_READ) -> tuple[str, str]:
+        found = await self._files.read_text(path, limit)
+        if found is not None:
+            return found
         content, request_id = await self._files.read(path, limit)
         try:
             return content.decode("utf-8"), request_id

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import os
 import posixpath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from agentbay_async._protocol.codec import compact_json
 
@@ -59,6 +59,66 @@ else
 fi
 printf %s "$verified"
 """
+
+
+class TextChunk(NamedTuple):
+    """A chunk of a file that was read as text.
+
+    Attributes:
+        text: Whole characters.
+        size: The bytes that they have in the file.
+        is_last: Whether the file ends after it.
+        must_end: Whether this is exact only if the file ends after it.
+    """
+
+    text: str
+    size: int
+    is_last: bool
+    must_end: bool
+
+
+# The bytes by which a chunk may be shorter or longer than asked for: some services cut inside a
+# character and mark that, others add the rest of it.
+_CUT = 3
+# What services send in place of bytes that are no UTF-8; it may also stand in the file.
+_REPLACEMENT = "\ufffd"
+
+
+def exact_text(answer: str, length: int, *, is_last: bool | None) -> TextChunk | None:
+    """Return what a chunk of text says about the bytes of a file.
+
+    Args:
+        answer: The text that arrived.
+        length: The number of bytes that were asked for.
+        is_last: Whether the file ends there; ``None`` if that is unknown.
+
+    Returns:
+        ``None`` if the text does not tell which bytes the file has.
+
+    Example:
+        >>> exact_text("ab\ufffd", 3, is_last=False)
+        TextChunk(text='ab', size=2, is_last=False, must_end=False)
+        >>> exact_text("ab\ufffd", 3, is_last=True) is None
+        True
+    """
+    try:
+        size = len(answer.encode())
+    except UnicodeEncodeError:
+        return None
+    ends = size < length - _CUT if is_last is None else is_last
+    text = answer if ends else answer.rstrip(_REPLACEMENT)
+    if _REPLACEMENT in text:
+        return None
+    if ends:
+        return TextChunk(text, size, is_last=True, must_end=True)
+    # Without a mark, fewer bytes may mean that the file ends, or that bytes were left out anywhere.
+    least, most = length - _CUT * (is_last is None), length + _CUT
+    if text != answer:
+        size = len(text.encode())
+        least, most = length - _CUT, length - 1
+    if not least <= size <= most:
+        return None
+    return TextChunk(text, size, is_last=False, must_end=text == answer and size < length)
 
 
 def split_text(text: str, factor: int = 1) -> Iterator[str]:

@@ -9,14 +9,11 @@ from agentbay_async import _check
 from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
 from agentbay_async.models.files import DirectoryEntry, FileInfo
 
-#: Exit code of :data:`LIST` if the directory cannot be entered.
-NO_DIRECTORY = 101
 #: List a directory for :func:`parse_find`: type, size and name, each entry followed by NUL. The
-#: tool of the image is not asked first, because it cannot tell a line break in a name from two
-#: names. ``end`` shows that the output is complete and that ``find`` is GNU's.
-LIST = f"""\
-cd -- "$D" || exit {NO_DIRECTORY}
-find . -mindepth 1 -maxdepth 1 -printf '%y %s %f\\0' && printf end"""
+#: tool of the image cannot tell a line break in a name from two names, and knows no sizes. ``end``
+#: shows that the output is complete and that ``find`` is GNU's.
+LIST = """\
+cd -- "$D" && find . -mindepth 1 -maxdepth 1 -printf '%y %s %f\\0' && printf end"""
 # A size is at most 2**63, which has 19 digits.
 _ENTRY = re.compile(r"(.) (\d{1,19}) (.*)", re.DOTALL)
 _FENCED = re.compile(r"`{3,}diff\n(.*?)\n?`{3,}\s*\Z", re.DOTALL)

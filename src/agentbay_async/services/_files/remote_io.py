@@ -22,7 +22,7 @@ from agentbay_async.errors import (
     TransportError,
 )
 from agentbay_async.services._files import chunking
-from agentbay_async.services._files.parsing import describe_failure
+from agentbay_async.services._files.parsing import describe_failure, parse_file_info
 from agentbay_async.services._shell import run_shell
 from agentbay_async.services._tool_calls import call_tool
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 
     from agentbay_async._api import Api
+    from agentbay_async.models.files import FileInfo
     from agentbay_async.models.tools import McpToolResult
 
 logger = logging.getLogger("agentbay")
@@ -39,6 +40,8 @@ logger = logging.getLogger("agentbay")
 _READ_CHUNK = 50 * 1024
 # Seconds for work on a whole file inside the session: checksums, moves, archives.
 _WHOLE_FILE_TIMEOUT = 600.0
+# What a session with a shell answers to the question whether it has one.
+_GREETING = "agentbay-has-sh"
 # Seconds for removing the part file of a failed write.
 _CLEANUP_TIMEOUT = 10.0
 
@@ -51,11 +54,12 @@ class RemoteFiles:
         session_id: The session.
     """
 
-    __slots__ = ("api", "session_id")
+    __slots__ = ("_has_shell", "api", "session_id")
 
     def __init__(self, api: Api, session_id: str) -> None:
         self.api = api
         self.session_id = session_id
+        self._has_shell: bool | None = None
 
     async def call(self, tool: str, path: str, args: Mapping[str, Any]) -> McpToolResult:
         """Call a file tool.
@@ -107,6 +111,36 @@ class RemoteFiles:
         error.detail = detail or (text if text != message else "")
         return error
 
+    async def read_text(self, path: str, limit: int) -> tuple[str, str] | None:
+        """Return a whole file as text, asked for as text, and the id of the last request.
+
+        Returns:
+            ``None`` if the answers do not tell exactly what the file holds: its bytes must be read
+            then.
+
+        Raises:
+            FileError: The file has more than `limit` bytes, or cannot be read.
+        """
+        parts: list[str] = []
+        offset = 0
+        size: int | None = None
+        while True:
+            length, answer = await self._read_chunk(path, offset, size)
+            is_last = None if size is None else offset + length >= size
+            chunk = chunking.exact_text(answer.data, length, is_last=is_last)
+            if chunk is None:
+                return None
+            parts.append(chunk.text)
+            offset += chunk.size
+            if not chunk.is_last and size is None:
+                size = await self._known_size(path)
+            if max(offset, size or 0) > limit:
+                raise self._too_large(path, limit, answer.request_id)
+            if size is not None and (offset > size or (chunk.must_end and offset != size)):
+                return None
+            if chunk.is_last or offset == size:
+                return "".join(parts), answer.request_id
+
     async def read(self, path: str, limit: int) -> tuple[bytes, str]:
         """Return a whole file, and the id of the last request.
 
@@ -129,27 +163,86 @@ class RemoteFiles:
         error.hint = "Use download_file, which streams it to disk, or a larger max_size"
         return error
 
-    async def read_chunks(self, path: str) -> AsyncGenerator[tuple[bytes, str], None]:
+    async def read_chunks(
+        self, path: str, size: int | None = None
+    ) -> AsyncGenerator[tuple[bytes, str], None]:
         """Yield the bytes of a file in chunks, each with the id of its request.
 
-        The tool is asked for bytes, because a chunk of text could end inside a character.
+        Args:
+            path: The file.
+            size: Its size if it is known; otherwise it is looked up after a full chunk.
         """
         offset = 0
         while True:
+            length, answer = await self._read_chunk(path, offset, size, format="binary")
+            chunk = _decode_chunk(path, answer)
+            yield chunk, answer.request_id
+            offset += len(chunk)
+            if len(chunk) < min(length, _READ_CHUNK):
+                return
+            if size is None:
+                size = await self._known_size(path)
+            if offset == size:
+                return
+
+    async def _read_chunk(
+        self, path: str, offset: int, size: int | None, **options: str
+    ) -> tuple[int, McpToolResult]:
+        """Return how many bytes were asked for, and the answer.
+
+        Not every image reads at or past the end of a file without an error, so at most `size` bytes
+        are asked for if that is known.
+        """
+        while True:
             length = _READ_CHUNK * self.size_factor("read_file")
-            args = {"path": path, "offset": offset, "length": length, "format": "binary"}
+            if size is not None and size > offset:
+                length = min(length, size - offset)
+            args = {"path": path, "offset": offset, "length": length, **options}
             try:
-                answer = await self.call("read_file", path, args)
+                return length, await self.call("read_file", path, args)
             except (APIError, TransportError):
                 if length <= _READ_CHUNK or self.size_factor("read_file") > 1:
                     raise
                 # The direct address was lost during the call, and the API returns less at a time.
-                continue
-            chunk = _decode_chunk(path, answer)
-            yield chunk, answer.request_id
-            offset += len(chunk)
-            if len(chunk) < _READ_CHUNK:
-                return
+
+    async def info(self, path: str) -> tuple[FileInfo, str]:
+        """Return what is known of a file, and the id of the request."""
+        answer = await self.call("get_file_info", path, {"path": path})
+        return parse_file_info(path, answer.data), answer.request_id
+
+    async def _known_size(self, path: str) -> int | None:
+        """Return the size of a file; devices and files of the kernel have none."""
+        try:
+            return (await self.info(path))[0].size or None
+        except FileError:
+            # The chunks that were read are there all the same.
+            return None
+
+    async def has_shell(self) -> bool:
+        """Return whether the session has ``sh``; those of Windows images have not."""
+        if self._has_shell is None:
+            try:
+                output, _ = await self.run_script(f"printf %s {_GREETING}", {}, _CLEANUP_TIMEOUT)
+            except CommandError as error:
+                logger.debug("%s: no sh: %s", self.session_id, error)
+                output = ""
+            self._has_shell = output == _GREETING
+        return self._has_shell
+
+    async def move(self, source: str, path: str) -> str:
+        """Replace the file `path` with `source` by the tools; return the id of the request.
+
+        Not in one step, as :meth:`replace` does it with a shell.
+        """
+        if (parent := chunking.parent_directory(path)) != ".":
+            await self.call("create_directory", parent, {"path": parent})
+        args = {"source": source, "destination": path}
+        try:
+            return (await self.call("move_file", path, args)).request_id
+        except FileError:
+            # Windows moves nothing over a file that exists.
+            await self.call("delete_file", path, {"path": path})
+            return (await self.call("move_file", path, args)).request_id
 
     def size_factor(self, tool: str) -> int:
         """Return how many times more than the API one call of a tool accepts."""
@@ -250,8 +343,21 @@ class RemoteFiles:
         with anyio.move_on_after(_CLEANUP_TIMEOUT, shield=True):
             try:
                 await self.run_script(f"rm -rf -- {names}", variables, _CLEANUP_TIMEOUT)
+            except CommandError as error:
+                if await self.has_shell():
+                    logger.warning("%s: could not remove %s: %s", self.session_id, paths, error)
+                else:
+                    for path in paths:
+                        await self._delete(path)
             except AgentBayError as error:
                 logger.warning("%s: could not remove %s: %s", self.session_id, paths, error)
+
+    async def _delete(self, path: str) -> None:
+        """Remove a file by the tool, if it is there."""
+        try:
+            await self.call("delete_file", path, {"path": path})
+        except FileError as error:
+            logger.debug("%s: could not remove %s: %s", self.session_id, path, error)
 
 
 def _decode_chunk(path: str, answer: McpToolResult) -> bytes:

@@ -20,6 +20,7 @@ import attrs
 from anyio import to_thread
 
 from agentbay_async._sync import transfers
+from agentbay_async.errors import FileError
 from agentbay_async.models.contexts import TransferReceipt
 from agentbay_async.services._files import archive, chunking
 from agentbay_async.services._files.file_store import FileStore, open_store
@@ -70,9 +71,16 @@ class FileTransfer:
         async with transfers.opened(source, path) as reader:
             small = reader.size <= _MAX_BY_TOOLS
         store = None if small else await self.store()
+        if store is None:
+            try:
+                async with self._files.part_file(path) as part:
+                    return await self._upload_by_tools(source, path, part, progress)
+            except FileError:
+                # The tools write text only, so bytes need a shell that decodes them.
+                store = None if await self._files.has_shell() else await self.store()
+                if store is None:
+                    raise
         async with self._files.part_file(path) as part:
-            if store is None:
-                return await self._upload_by_tools(source, path, part, progress)
             return await self._upload_by_store(store, source, path, part, progress, timeout)
 
     async def _upload_by_tools(
@@ -105,17 +113,33 @@ class FileTransfer:
             )
             await store.sync(temporary, "download", timeout)
             try:
-                verified, _ = await self._files.replace(temporary, path, receipt.md5, part=part)
+                verified = await self._put_in_place(temporary, path, receipt.md5, part)
             except BaseException:
                 await self._files.discard(temporary)
                 raise
         return attrs.evolve(receipt, path=path, verified=receipt.verified or verified)
 
+    async def _put_in_place(self, source: str, path: str, md5: str, part: str) -> bool:
+        """Replace `path` with a file of the session; return whether its checksum was compared."""
+        try:
+            return (await self._files.replace(source, path, md5, part=part))[0]
+        except FileError:
+            if await self._files.has_shell():
+                raise
+        await self._files.move(source, path)
+        return False
+
     async def download(
         self, path: str, target: Path, progress: Progress | None, timeout: float
     ) -> TransferReceipt:
         """Download the session's file `path` to `target`; see :meth:`upload`."""
-        size, md5 = await self._measure(path)
+        try:
+            size, md5 = await self._measure(path)
+        except FileError:
+            if await self._files.has_shell():
+                raise
+            info, _ = await self._files.info(path)
+            return await self._download_by_tools(path, target, progress, info.size, "")
         store = None if size <= _MAX_BY_TOOLS else await self.store()
         if store is None:
             return await self._download_by_tools(path, target, progress, size, md5)
@@ -148,7 +172,7 @@ class FileTransfer:
     ) -> TransferReceipt:
         meter = transfers.Meter(size, progress)
         async with transfers.replacing(target, path) as write:
-            async with aclosing(self._files.read_chunks(path)) as chunks:
+            async with aclosing(self._files.read_chunks(path, size)) as chunks:
                 async for chunk, _ in chunks:
                     await write(chunk)
                     await meter.update(chunk)
