@@ -161,8 +161,8 @@ class AsyncGit:
             args += ["--", *_check_paths(files, "files")]
         elif not stage_all:
             args.append(".")
-        limit = time_limit(timeout_ms, timeout, LOCAL_TIMEOUT)
-        return await self._run_quiet(repo_path, args, limit, literal=files is not None)
+        literal = files is not None
+        return await self._run_quiet(repo_path, args, timeout_ms, timeout, literal=literal)
 
     @returns_result(GitCommitResult)
     async def commit(
@@ -263,9 +263,7 @@ class AsyncGit:
             _check_ref(name, "name"),
             "HEAD" if target is None else _check_ref(target, "target"),
         ]
-        return await self._run_quiet(
-            repo_path, args, time_limit(timeout_ms, timeout, LOCAL_TIMEOUT)
-        )
+        return await self._run_quiet(repo_path, args, timeout_ms, timeout)
 
     @returns_result(OperationResult)
     async def list_tags(
@@ -293,9 +291,7 @@ class AsyncGit:
     ) -> OperationResult[None]:
         """Delete a tag of the repository; tags of remotes stay."""
         args = ["tag", "-d", "--", _check_ref(name, "name")]
-        return await self._run_quiet(
-            repo_path, args, time_limit(timeout_ms, timeout, LOCAL_TIMEOUT)
-        )
+        return await self._run_quiet(repo_path, args, timeout_ms, timeout)
 
     @returns_result(OperationResult)
     async def reset(
@@ -330,9 +326,7 @@ class AsyncGit:
         args = ["reset", "-q", *([f"--{mode}"] if mode else [])]
         args.append("HEAD" if target is None else _check_ref(target, "target"))
         args += ["--", *(() if paths is None else _check_paths(paths, "paths"))]
-        return await self._run_quiet(
-            repo_path, args, time_limit(timeout_ms, timeout, LOCAL_TIMEOUT), literal=True
-        )
+        return await self._run_quiet(repo_path, args, timeout_ms, timeout, literal=True)
 
     @returns_result(OperationResult)
     async def restore(
@@ -370,9 +364,7 @@ class AsyncGit:
         if source is not None:
             args.append(f"--source={_check.text(source, 'source')}")
         args += ["--", *_check_paths(paths, "paths")]
-        return await self._run_quiet(
-            repo_path, args, time_limit(timeout_ms, timeout, LOCAL_TIMEOUT), literal=True
-        )
+        return await self._run_quiet(repo_path, args, timeout_ms, timeout, literal=True)
 
     @returns_result(OperationResult)
     async def diff(
@@ -434,9 +426,7 @@ class AsyncGit:
         """Create a branch at the current commit, and check it out if `checkout` is true."""
         name = _check_ref(branch, "branch")
         args = ["checkout", "-q", "-b", name] if checkout else ["branch", name]
-        return await self._run_quiet(
-            repo_path, args, time_limit(timeout_ms, timeout, LOCAL_TIMEOUT)
-        )
+        return await self._run_quiet(repo_path, args, timeout_ms, timeout)
 
     @returns_result(OperationResult)
     async def checkout_branch(
@@ -449,9 +439,7 @@ class AsyncGit:
     ) -> OperationResult[None]:
         """Check out a branch, tag or commit; never a file of that name."""
         args = ["checkout", "-q", _check_ref(branch, "branch"), "--"]
-        return await self._run_quiet(
-            repo_path, args, time_limit(timeout_ms, timeout, LOCAL_TIMEOUT), may_conflict=True
-        )
+        return await self._run_quiet(repo_path, args, timeout_ms, timeout, may_conflict=True)
 
     @returns_result(OperationResult)
     async def delete_branch(
@@ -465,9 +453,7 @@ class AsyncGit:
     ) -> OperationResult[None]:
         """Delete a branch; with `force` even if it is not merged."""
         args = ["branch", "-D" if force else "-d", "--", _check_ref(branch, "branch")]
-        return await self._run_quiet(
-            repo_path, args, time_limit(timeout_ms, timeout, LOCAL_TIMEOUT)
-        )
+        return await self._run_quiet(repo_path, args, timeout_ms, timeout)
 
     @returns_result(OperationResult)
     async def merge(
@@ -498,9 +484,7 @@ class AsyncGit:
         if message is not None:
             args += ["-m", _check.text(message, "message")]
         args.append(_check_ref(branch, "branch"))
-        return await self._run_quiet(
-            repo_path, args, time_limit(timeout_ms, timeout, LOCAL_TIMEOUT), may_conflict=True
-        )
+        return await self._run_quiet(repo_path, args, timeout_ms, timeout, may_conflict=True)
 
     @returns_result(OperationResult)
     async def merge_abort(
@@ -511,9 +495,7 @@ class AsyncGit:
         timeout: float | timedelta | None = None,
     ) -> OperationResult[None]:
         """Abort a merge with conflicts, and restore the state before it."""
-        return await self._run_quiet(
-            repo_path, ["merge", "--abort"], time_limit(timeout_ms, timeout, LOCAL_TIMEOUT)
-        )
+        return await self._run_quiet(repo_path, ["merge", "--abort"], timeout_ms, timeout)
 
     @returns_result(OperationResult)
     async def remote_add(
@@ -542,8 +524,10 @@ class AsyncGit:
         remote, address = _check_ref(name, "name"), _check.text(url, "url")
         exists = overwrite and (await self._get_url(repo_path, remote, limit))[0] is not None
         args = ["remote", "set-url" if exists else "add", "--", remote, address]
-        result = await self._run_quiet(repo_path, args, limit)
-        return await self._run_quiet(repo_path, ["fetch", "-q", remote], limit) if fetch else result
+        _, request_id = await self._run(repo_path, args, limit)
+        if fetch:
+            _, request_id = await self._run(repo_path, ["fetch", "-q", remote], limit)
+        return OperationResult.ok(None, request_id)
 
     @returns_result(OperationResult)
     async def remote_get(
@@ -584,9 +568,7 @@ class AsyncGit:
         """
         flags = [*(["--prune"] if prune else []), *(["--tags"] if tags else [])]
         args = ["fetch", "-q", *flags, *_remote_args(remote, branch)]
-        return await self._run_quiet(
-            repo_path, args, time_limit(timeout_ms, timeout, _NETWORK_TIMEOUT)
-        )
+        return await self._run_quiet(repo_path, args, timeout_ms, timeout, default=_NETWORK_TIMEOUT)
 
     @returns_result(OperationResult)
     async def pull(
@@ -616,8 +598,9 @@ class AsyncGit:
         """
         flags = [] if rebase is None else ["--rebase" if rebase else "--no-rebase"]
         args = ["pull", "-q", *flags, *_remote_args(remote, branch)]
-        limit = time_limit(timeout_ms, timeout, _NETWORK_TIMEOUT)
-        return await self._run_quiet(repo_path, args, limit, may_conflict=True)
+        return await self._run_quiet(
+            repo_path, args, timeout_ms, timeout, default=_NETWORK_TIMEOUT, may_conflict=True
+        )
 
     @returns_result(OperationResult)
     async def push(
@@ -651,9 +634,7 @@ class AsyncGit:
             *(["--tags"] if tags else []),
         ]
         args = ["push", "-q", *flags, *_remote_args(remote, branch)]
-        return await self._run_quiet(
-            repo_path, args, time_limit(timeout_ms, timeout, _NETWORK_TIMEOUT)
-        )
+        return await self._run_quiet(repo_path, args, timeout_ms, timeout, default=_NETWORK_TIMEOUT)
 
     @returns_result(OperationResult)
     async def configure_user(
@@ -667,13 +648,12 @@ class AsyncGit:
         timeout: float | timedelta | None = None,
     ) -> OperationResult[None]:
         """Set the author of commits, for all repositories or, with ``"local"``, for this one."""
-        limit, config = (
-            time_limit(timeout_ms, timeout, LOCAL_TIMEOUT),
-            ["config", _scope_flag(scope), "--"],
-        )
+        limit = time_limit(timeout_ms, timeout, LOCAL_TIMEOUT)
+        config = ["config", _scope_flag(scope), "--"]
         address = _check.text(email, "email")
         await self._run(repo_path, [*config, "user.name", _check.text(name, "name")], limit)
-        return await self._run_quiet(repo_path, [*config, "user.email", address], limit)
+        _, request_id = await self._run(repo_path, [*config, "user.email", address], limit)
+        return OperationResult.ok(None, request_id)
 
     @returns_result(OperationResult)
     async def set_config(
@@ -694,9 +674,7 @@ class AsyncGit:
             _check.text(key, "key"),
             _check.string(value, "value"),
         ]
-        return await self._run_quiet(
-            repo_path, args, time_limit(timeout_ms, timeout, LOCAL_TIMEOUT)
-        )
+        return await self._run_quiet(repo_path, args, timeout_ms, timeout)
 
     @returns_result(OperationResult)
     async def get_config(
@@ -731,12 +709,15 @@ class AsyncGit:
         self,
         repo_path: str,
         args: Sequence[str],
-        limit: float,
+        timeout_ms: int | None,
+        timeout: float | timedelta | None,
         *,
+        default: float = LOCAL_TIMEOUT,
         may_conflict: bool = False,
         literal: bool = False,
     ) -> OperationResult[None]:
         """Run git and drop its output; with `literal` no path is read as a pattern."""
+        limit = time_limit(timeout_ms, timeout, default)
         options = ["--literal-pathspecs"] if literal else []
         _, request_id = await self._run(
             repo_path, [*options, *args], limit, may_conflict=may_conflict
