@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from agentbay_local import ManualClock
 
@@ -48,6 +48,14 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 def _is_setting(name: str) -> bool:
     return name.startswith("AGENTBAY_") or name.lower() in _PROXIES
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ledger_of_fixtures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the user's ledger from fixtures that live longer than one test, and their processes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AGENTBAY_LEDGER", str(tmp_path_factory.getbasetemp() / "ledger.jsonl"))
+        yield
 
 
 @pytest.fixture(autouse=True)
