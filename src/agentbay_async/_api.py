@@ -48,6 +48,8 @@ D = TypeVar("D")
 
 logger: logging.Logger = logging.getLogger("agentbay")
 
+# Seconds for an attempt at the deadline: with 0, the transport would wait for ever.
+_LEAST_TIMEOUT = 0.001
 # Their callers expect that the session may be gone, and need no explanation.
 _MAY_BE_GONE = frozenset({"DeleteSessionAsync", "GetSessionDetail"})
 
@@ -162,19 +164,22 @@ class Api:
         request: Request[D],
         timeout: float | None = None,
         *,
-        recover: Callable[[AgentBayError], Awaitable[Answer[D] | None]] | None = None,
+        recover: Callable[[AgentBayError, float], Awaitable[Answer[D] | None]] | None = None,
         vital: bool = False,
+        deadline: float | None = None,
     ) -> Answer[D]:
         """Send `request` and return the answer.
 
         Args:
             request: The request.
             timeout: Seconds for one attempt; ``None`` takes the client's.
-            recover: Called after an attempt whose answer was lost; returns the answer if the
-                service acted on it. With it, a request that must not be acted on twice may be sent
-                again.
+            recover: Called after an attempt whose answer was lost, with the error and the deadline;
+                returns the answer if the service acted on it. With it, a request that must not be
+                acted on twice may be sent again.
             vital: Whether something is lost if the request does not get through. The retry budget
                 does not limit such a request.
+            deadline: When the last attempt ends, on the client's clock; for a request that is one
+                of several for one method. ``None`` begins a new one; see :meth:`deadline`.
 
         Raises:
             APIError: The service answers with an error.
@@ -185,7 +190,10 @@ class Api:
         """
         timeout = self.settings.timeout if timeout is None else timeout
         started = self.clock.monotonic()
-        deadline = started + max(self.settings.deadline, timeout)
+        if deadline is None:
+            deadline = started + max(self.settings.deadline, timeout)
+        else:
+            timeout = min(timeout, max(deadline - started, _LEAST_TIMEOUT))
         attempts: list[Attempt] = []
         hooks = call_hooks.get()
         self._budget.calls += 1
@@ -201,9 +209,9 @@ class Api:
                     hooks.failed(request.ACTION, error)
                 attempts.append(self._failed_attempt(error, len(attempts) + 1, started))
                 error.attempts = tuple(attempts)
-                await self._explain(error, request, timeout)
+                await self._explain(error, request, deadline)
                 if recover is not None and perhaps_acted_on(error):
-                    answer = await recover(error)
+                    answer = await recover(error, deadline)
                     if answer is not None:
                         return answer
                 repeatable = request.REPEATABLE or recover is not None
@@ -213,7 +221,17 @@ class Api:
                 attempts[-1] = attempts[-1]._replace(waited=wait)
             await self.clock.sleep(wait)
             started = self.clock.monotonic()
-            timeout = min(timeout, max(deadline - started, 0.001))
+            timeout = min(timeout, max(deadline - started, _LEAST_TIMEOUT))
+
+    def deadline(self, timeout: float = 0.0) -> float:
+        """Return when a method that begins now must have ended, on the client's clock.
+
+        All requests that the method sends share it.
+
+        Args:
+            timeout: Seconds that the caller allows; ``Config.deadline`` if that is more.
+        """
+        return self.clock.monotonic() + max(self.settings.deadline, timeout)
 
     async def pages(self, request: Request[D]) -> AsyncIterator[Answer[D]]:
         """Yield the pages of a listing, from the one that `request` asks for.
@@ -244,12 +262,19 @@ class Api:
         reason = f"{type(error).__name__}: {error.message}"
         return Attempt(number, self.clock.time() - seconds, seconds, reason)
 
-    async def _explain(self, error: AgentBayError, request: Request[D], timeout: float) -> None:
-        """Add the session's id to `error`; of a session that is gone, also why it ended."""
+    async def _explain(self, error: AgentBayError, request: Request[D], deadline: float) -> None:
+        """Add the session's id to `error`; of a session that is gone, also why it ended.
+
+        Without an explanation by `deadline`, the error has no reason.
+        """
         error.session_id = error.session_id or getattr(request, "session_id", None) or ""
         if not isinstance(error, SessionNotFoundError) or request.ACTION in _MAY_BE_GONE:
             return
-        reason = await self.end_reason(error.session_id, timeout)
+        remaining = deadline - self.clock.monotonic()
+        if remaining <= 0:
+            return
+        limit = min(self.settings.timeout, remaining)
+        reason = await self.end_reason(error.session_id, limit)
         if reason is not None:
             error.ended(reason)
 
@@ -288,6 +313,7 @@ class Api:
 
     async def _attempt(self, request: Request[D], timeout: float) -> Answer[D]:
         builder = self._builder or await self._connect()
+        ends = self.clock.monotonic() + timeout
         response = await self.transport.send(builder.build(request, timeout))
         try:
             answer = read_answer(
@@ -297,7 +323,8 @@ class Api:
             wants_key = error.code == NOT_LOGIN and request.KEY_MAY_BE_IN_QUERY
             if not wants_key or builder.key_in_query:
                 raise
-            answer = await self._send_key_in_query(builder, request, timeout)
+            remaining = max(ends - self.clock.monotonic(), _LEAST_TIMEOUT)
+            answer = await self._send_key_in_query(builder, request, remaining)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s ok [request %s]", request.ACTION, answer.request_id)
         return answer

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+import anyio
+
 from agentbay_async.errors import OperationTimeoutError
 
 if TYPE_CHECKING:
@@ -16,6 +18,8 @@ T = TypeVar("T")
 _FIRST = 0.05
 _FACTOR = 1.5
 _CAP = 2.0
+# Seconds for the answer to a question that is asked at the end of the wait.
+_LAST_ANSWER = 1.0
 
 
 async def poll(
@@ -30,7 +34,8 @@ async def poll(
     """Call `ask` until `done` accepts its answer, and return that answer.
 
     Args:
-        ask: Fetches the state; its errors end the wait.
+        ask: Fetches the state; its errors end the wait. It is cancelled when the time is over, but
+            has at least a second.
         done: Returns whether a state is the wanted one.
         clock: Time.
         timeout: Seconds to wait in all.
@@ -43,10 +48,14 @@ async def poll(
     deadline = clock.monotonic() + timeout
     cap = _CAP if interval is None else interval
     pause = min(_FIRST, cap)
-    while not done(answer := await ask()):
+    remaining = timeout
+    while True:
+        with anyio.move_on_after(max(remaining, _LAST_ANSWER)):
+            answer = await ask()
+            if done(answer):
+                return answer
         remaining = deadline - clock.monotonic()
         if remaining <= 0:
             raise OperationTimeoutError(f"{what} was not finished within {timeout:g} s")
         await clock.sleep(min(pause, remaining))
         pause = min(pause * _FACTOR, cap)
-    return answer

@@ -72,7 +72,9 @@ class Config:
         region_id: Region of the service, such as ``"cn-hangzhou"``.
         endpoint: ``"https://host"``, ``"http://127.0.0.1:8080"``, a bare host (HTTPS), or
             ``"local"``.
-        deadline: Seconds for one call with all its attempts. Default 300.
+        deadline: Seconds for one call of a method, with all requests that it sends and all their
+            attempts. Default 300. A method with a longer `timeout` has that instead. After it, the
+            library may take 30 seconds to delete a session that nobody gets.
         max_connections: Connections that a client keeps open at most. Default 100.
         ssl_context: TLS settings; by default the system's certificates are trusted.
         budget: The limits of sessions; see :class:`~agentbay_async.models.budget.Budget`.
@@ -124,7 +126,7 @@ class Settings:
         api_key: The key; ``""`` with the endpoint ``"local"``.
         region_id: The region of new sessions.
         timeout: Seconds to wait for one answer.
-        deadline: Seconds for one call with all its attempts.
+        deadline: Seconds for one call of a method, with all requests that it sends.
         max_connections: Connections to keep open at most.
         ssl_context: TLS settings, or ``None`` for the system's.
         budget: The limits of sessions, or ``None``.

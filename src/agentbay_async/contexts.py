@@ -164,6 +164,7 @@ class AsyncContextService:
         """
         limit = _check.seconds(timeout, "timeout")
         interval = _check.seconds(poll_interval, "poll_interval")
+        deadline = self._api.deadline(limit)
         started = (await self.start_clear(context_id)).unwrap()
 
         async def ask() -> OperationResult[str]:
@@ -174,7 +175,7 @@ class AsyncContextService:
                 ask,
                 lambda status: status.data not in (started, "pre-available", ""),
                 clock=self._api.clock,
-                timeout=limit,
+                timeout=min(limit, deadline - self._api.clock.monotonic()),
                 what=f"the clearing of {context_id}",
                 interval=interval,
             )

@@ -221,9 +221,10 @@ class AsyncSession:
         checked = _check.labels(labels)
         if not checked:
             raise InvalidArgumentError("labels must not be empty; give at least one")
-        kept = await self._reserved_labels()
+        deadline = self._api.deadline()
+        kept = await self._reserved_labels(deadline)
         request = schema.SetLabel(session_id=self.session_id, labels={**checked, **kept})
-        answer = await self._api.call(request)
+        answer = await self._api.call(request, deadline=deadline)
         return OperationResult.ok(None, answer.request_id)
 
     @returns_result(OperationResult)
@@ -452,15 +453,16 @@ class AsyncSession:
             service = self._services[kind] = kind(self._api, self.session_id)
         return service
 
-    async def _reserved_labels(self) -> dict[str, str]:
+    async def _reserved_labels(self, deadline: float) -> dict[str, str]:
         if self._reserved is None:
             if not self._api.settings.reserved_labels:
                 return {}
-            await self._fetch_labels()
+            await self._fetch_labels(deadline)
         return self._reserved or {}
 
-    async def _fetch_labels(self) -> tuple[dict[str, str], str]:
-        answer = await self._api.call(schema.GetLabel(session_id=self.session_id))
+    async def _fetch_labels(self, deadline: float | None = None) -> tuple[dict[str, str], str]:
+        request = schema.GetLabel(session_id=self.session_id)
+        answer = await self._api.call(request, deadline=deadline)
         labels = (answer.data.labels if answer.data is not None else None) or {}
         self._reserved = reserved_labels.reserved(labels)
         return labels, answer.request_id
@@ -478,12 +480,13 @@ class AsyncSession:
             SessionStateError: It is not in the second one then.
         """
         transitional, wanted = states
-        answer = await self._api.call(request)
+        deadline = self._api.deadline(timeout)
+        answer = await self._api.call(request, deadline=deadline)
         status = await poll(
             self._status,
             lambda status: status != transitional,
             clock=self._api.clock,
-            timeout=timeout,
+            timeout=min(timeout, deadline - self._api.clock.monotonic()),
             what=f"{request.ACTION} of {self.session_id}",
             interval=interval,
         )

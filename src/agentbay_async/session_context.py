@@ -100,11 +100,13 @@ class AsyncSessionContext:
         kind = mode or "upload"
         access = self._api.access.get(self._session_id)
         changes = None if access is None else access.changes
-        before = (await fetch_tasks(self._api, self._session_id, context_id, path, kind))[0]
-        answer = await self._api.call(request)
-        context_ids = await self._affected_ids(context_id, path)
+        deadline = self._api.deadline(limit)
+        listed = await fetch_tasks(self._api, self._session_id, context_id, path, kind, deadline)
+        answer = await self._api.call(request, deadline=deadline)
+        context_ids = await self._affected_ids(context_id, path, deadline)
+        limit = min(limit, deadline - self._api.clock.monotonic())
         if context_ids:
-            arrival = await self._arrival(context_ids, kind, before, limit, strict)
+            arrival = await self._arrival(context_ids, kind, listed[0], limit, strict)
         else:
             arrival = Arrival((), confirmed=True)
         saves_all = kind == "upload" and context_id is None and path is None
@@ -151,11 +153,13 @@ class AsyncSessionContext:
             mode=mode,
         )
 
-    async def _affected_ids(self, context_id: str | None, path: str | None) -> set[str]:
+    async def _affected_ids(
+        self, context_id: str | None, path: str | None, deadline: float
+    ) -> set[str]:
         """Return the ids of the contexts whose files must move."""
         if context_id is not None:
             return {context_id}
-        bindings = (await self._bindings())[0]
+        bindings = (await self._bindings(deadline))[0]
         return {entry.context_id for entry in bindings if path is None or entry.path == path}
 
     async def _arrival(
@@ -199,8 +203,12 @@ class AsyncSessionContext:
         entries = persistence(syncs, mounts)
         began = self._api.clock.monotonic()
         request = schema.BindContexts(session_id=self._session_id, persistence_data_list=entries)
-        before = (await fetch_tasks(self._api, self._session_id, task_type="download"))[0]
-        answer = await self._api.call(request)
+        deadline = self._api.deadline(limit)
+        before, _ = await fetch_tasks(
+            self._api, self._session_id, task_type="download", deadline=deadline
+        )
+        answer = await self._api.call(request, deadline=deadline)
+        limit = min(limit, deadline - self._api.clock.monotonic())
         context_ids = downloaded(syncs) if wait_for_completion else set()
         if (access := self._api.access.get(self._session_id)) is not None:
             access.has_contexts = True
@@ -217,9 +225,9 @@ class AsyncSessionContext:
         bindings, request_id = await self._bindings()
         return ContextBindingsResult.ok(bindings, request_id)
 
-    async def _bindings(self) -> tuple[list[ContextBinding], str]:
+    async def _bindings(self, deadline: float | None = None) -> tuple[list[ContextBinding], str]:
         request = schema.DescribeSessionContexts(session_id=self._session_id)
-        answer = await self._api.call(request)
+        answer = await self._api.call(request, deadline=deadline)
         bindings = [convert.binding(entry) for entry in answer.data or ()]
         return bindings, answer.request_id
 

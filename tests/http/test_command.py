@@ -242,9 +242,9 @@ async def test_the_exchange_may_take_longer_than_the_command(
     seen: list[float] = []
     send = session.command._api.call
 
-    async def watched(request: Any, timeout: float) -> Any:
+    async def watched(request: Any, timeout: float, **options: Any) -> Any:
         seen.append(timeout)
-        return await send(request, timeout)
+        return await send(request, timeout, **options)
 
     _answers(scripted, "")
     monkeypatch.setattr(session.command._api, "call", watched)

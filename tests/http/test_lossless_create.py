@@ -172,6 +172,7 @@ async def test_one_of_several_sessions_of_a_key_stays(
     """In any order."""
     seeded = await local_service.aseed(sessions=[{_KEY: "job-7"}] * 3)
     session = (await local_bay.create(CreateSessionParams(idempotency_key="job-7"))).session
+    await local_bay.aclose()
     assert list(local_service.living()) == [session.session_id]
     assert session.session_id in seeded.sessions
 

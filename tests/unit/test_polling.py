@@ -85,6 +85,25 @@ async def test_an_error_of_the_call_ends_the_wait(clock: InstantClock) -> None:
         await poll(ask, lambda _: True, clock=clock, timeout=1, what="it")
 
 
+async def test_a_question_without_an_answer_does_not_outlast_the_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is cancelled, although it could wait for ever."""
+    monkeypatch.setattr("agentbay_async._polling._LAST_ANSWER", 0.01)
+    cancelled = []
+
+    async def ask() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(True)
+            raise
+
+    with pytest.raises(OperationTimeoutError, match=r"^it was not finished within 0\.01 s"):
+        await poll(ask, lambda _: True, clock=SystemClock(), timeout=0.01, what="it")
+    assert cancelled
+
+
 async def test_the_default_clock_is_the_machine() -> None:
     """It is used if none is given."""
     clock = SystemClock()

@@ -36,10 +36,13 @@ class AdmittingApi(Api):
         request: Request[D],
         timeout: float | None = None,
         *,
-        recover: Callable[[AgentBayError], Awaitable[Answer[D] | None]] | None = None,
+        recover: Callable[[AgentBayError, float], Awaitable[Answer[D] | None]] | None = None,
         vital: bool = False,
+        deadline: float | None = None,
     ) -> Answer[D]:
         """Send `request` if it may be sent; see :meth:`Api.call`.
+
+        The deadline does not count the wait for the rate limit of the host.
 
         Raises:
             BudgetExceededError: The budget does not allow another session.
@@ -51,8 +54,11 @@ class AdmittingApi(Api):
             budget.reserve(self.clock.monotonic())
         try:
             if creates:
-                await self._wait_for_turn()
-            answer = await super().call(request, timeout, recover=recover, vital=vital)
+                waited = await self._wait_for_turn()
+                deadline = None if deadline is None else deadline + waited
+            answer = await super().call(
+                request, timeout, recover=recover, vital=vital, deadline=deadline
+            )
         except _NOT_CREATED:
             if creates and budget is not None:
                 budget.give_back()
@@ -61,15 +67,18 @@ class AdmittingApi(Api):
             self._record(request, answer)
         return answer
 
-    async def _wait_for_turn(self) -> None:
+    async def _wait_for_turn(self) -> float:
+        """Wait until the host may send a create; return the seconds that it took."""
         settings = self.settings
         if settings.host_limit is None:
-            return
+            return 0.0
+        began = self.clock.monotonic()
         bucket = host_bucket(settings.endpoint, settings.api_key, settings.host_limit)
         # In a thread: another process may hold the lock of the file.
         wait = await to_thread.run_sync(bucket.take, self.clock.time())
         if wait:
             await self.clock.sleep(wait)
+        return self.clock.monotonic() - began
 
     def _record(self, request: Request[D], answer: Answer[D]) -> None:
         budget, now = self.settings.budget, self.clock.monotonic()

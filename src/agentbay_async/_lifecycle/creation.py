@@ -67,7 +67,10 @@ class CreatedSession(NamedTuple):
 async def create_session(api: Api, params: CreateSessionParams) -> CreatedSession:
     """Create a session, or find the one that an earlier create with the same key made.
 
-    A cancel leaves no session behind, and neither does a failed download of files.
+    A cancel leaves no session behind, and neither does a failed download of files. All requests
+    share one deadline, ``Config.deadline``, those that look a session up included. After that it
+    waits for files, for at most :data:`SYNC_TIMEOUT`, and may delete a session, for at most
+    :data:`GRACE`.
 
     Raises:
         InvalidArgumentError: `params` has an idempotency key, and the client sets no labels.
@@ -93,17 +96,18 @@ async def _create(api: Api, params: CreateSessionParams) -> CreatedSession:
     request.labels = {**params.labels, **own} or None
     if api.ledger is not None:
         api.ledger.began()
-    found = None
+    found = deadline = None
     if params.idempotency_key is not None:
-        found = await Recovery(api, params.idempotency_key, own=False).find()
+        deadline = api.deadline()
+        found = await Recovery(api, params.idempotency_key, own=False).find(deadline)
     if found is None:
-        created = await _create_new(api, request, params.idempotency_key, own)
+        created = await _create_new(api, request, params.idempotency_key, own, deadline)
     else:
         created = _parse(api, found, request, None)
     if api.settings.endpoint != LOCAL and len(unheld.created) < unheld.MAX_KNOWN:
         unheld.created.add(created.session_id)
     if not created.new:
-        await _take_over(api, created.session_id, own)
+        await _take_over(api, created.session_id, own, deadline)
     if api.ledger is not None:
         lasts = None if request.max_runtime is None else request.max_runtime * 60
         api.ledger.created(created.session_id, api.settings.owner, lasts)
@@ -115,15 +119,17 @@ async def _create_new(
     request: schema.CreateMcpSession,
     idempotency_key: str | None,
     own: dict[str, str],
+    deadline: float | None,
 ) -> CreatedSession:
     if api.settings.endpoint == LOCAL:
-        return _parse(api, await _send(api, request, idempotency_key), request, own)
+        return _parse(api, await _send(api, request, idempotency_key, deadline), request, own)
     # With a key of the caller, the session may be in use elsewhere.
     token = own.get(IDEMPOTENCY_KEY) if idempotency_key is None else None
     key: object = token or object()
     unheld.creates[key] = origin = api, get_running_loop()
     try:
-        created = _parse(api, await _send(api, request, idempotency_key), request, own)
+        answer = await _send(api, request, idempotency_key, deadline)
+        created = _parse(api, answer, request, own)
         unheld.sessions[created.session_id] = origin
     except AgentBayError:
         # The error tells the caller whether there may be a session.
@@ -159,22 +165,24 @@ def _reserved_labels(api: Api, params: CreateSessionParams) -> dict[str, str]:
 
 
 async def _send(
-    api: Api, request: schema.CreateMcpSession, idempotency_key: str | None
+    api: Api, request: schema.CreateMcpSession, idempotency_key: str | None, deadline: float | None
 ) -> Answer[schema.CreatedSession]:
     if not api.settings.reserved_labels:
-        return await api.call(request)
+        return await api.call(request, deadline=deadline)
     recovery: Recovery | None = None
 
-    async def recover(error: AgentBayError) -> Answer[schema.CreatedSession] | None:
+    async def recover(
+        error: AgentBayError, deadline: float
+    ) -> Answer[schema.CreatedSession] | None:
         nonlocal recovery
         if recovery is None:
             key = (request.labels or {})[IDEMPOTENCY_KEY]
             recovery = Recovery(api, key, own=idempotency_key is None)
-        return await recovery.after(error)
+        return await recovery.after(error, deadline)
 
     session_id = None
     try:
-        answer = await api.call(request, recover=recover)
+        answer = await api.call(request, recover=recover, deadline=deadline)
         session_id = answer.data.session_id if answer.data is not None else None
     finally:
         if recovery is not None:
@@ -273,12 +281,15 @@ def _parse(
     )
 
 
-async def _take_over(api: Api, session_id: str, own: dict[str, str]) -> None:
+async def _take_over(
+    api: Api, session_id: str, own: dict[str, str], deadline: float | None
+) -> None:
     """Label a session as this process's: the one that created it may be dead."""
-    answer = await api.call(schema.GetLabel(session_id=session_id))
+    answer = await api.call(schema.GetLabel(session_id=session_id), deadline=deadline)
     labels = (answer.data.labels if answer.data is not None else None) or {}
     if labels.get(RUN) != own[RUN] or labels.get(OWNER) != own[OWNER]:
-        await api.call(schema.SetLabel(session_id=session_id, labels={**labels, **own}))
+        request = schema.SetLabel(session_id=session_id, labels={**labels, **own})
+        await api.call(request, deadline=deadline)
 
 
 async def _wait_for_files(

@@ -24,22 +24,34 @@ _GONE = (SessionStatus.FINISH, SessionStatus.DELETED)
 _ROUNDS = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
-async def delete(api: Api, session_id: str, timeout: float, *, vital: bool = False) -> str:
+async def delete(
+    api: Api,
+    session_id: str,
+    timeout: float,
+    *,
+    vital: bool = False,
+    deadline: float | None = None,
+) -> str:
     """Delete a session, wait until it is gone, and return the id of the request.
+
+    All of it ends by one deadline: after ``Config.deadline``, or after `timeout` if that is longer.
 
     Args:
         api: The service.
         session_id: The session. It is a success if the session is gone already.
         timeout: Seconds to wait until it is gone.
         vital: Whether nobody will try again; see :meth:`Api.call`.
+        deadline: When it ends instead, on the client's clock.
 
     Raises:
         AgentBayError: The session may still exist.
     """
+    ends = api.deadline(timeout) if deadline is None else deadline
 
     async def is_gone() -> bool:
+        question = schema.GetSessionDetail(session_id=session_id)
         try:
-            answer = await api.call(schema.GetSessionDetail(session_id=session_id), vital=vital)
+            answer = await api.call(question, vital=vital, deadline=ends)
         except APIError as error:
             # The code of the service for a session that is gone is not always the documented one.
             if error.http_status in (400, 404) and "not found" in error.message.lower():
@@ -49,9 +61,10 @@ async def delete(api: Api, session_id: str, timeout: float, *, vital: bool = Fal
 
     request = schema.DeleteSessionAsync(session_id=session_id)
     try:
-        request_id = (await api.call(request, vital=vital)).request_id
+        request_id = (await api.call(request, vital=vital, deadline=ends)).request_id
         what = f"the release of {session_id}"
-        await poll(is_gone, bool, clock=api.clock, timeout=timeout, what=what)
+        limit = min(timeout, ends - api.clock.monotonic())
+        await poll(is_gone, bool, clock=api.clock, timeout=limit, what=what)
     except SessionNotFoundError as gone:
         request_id = gone.request_id
     unheld.forget(session_id)
@@ -65,7 +78,7 @@ async def delete_abandoned(api: Api, session_id: str, *, log: bool = True) -> Ag
     """Delete a session that no caller holds; return the error if it may still exist.
 
     Nobody else will ever delete such a session, and it costs money until it ends by itself. So its
-    requests are exempt from the retry budget, and further rounds follow within the grace.
+    requests are exempt from the retry budget, and further rounds follow within :data:`GRACE`.
 
     Args:
         api: The service.
@@ -75,7 +88,7 @@ async def delete_abandoned(api: Api, session_id: str, *, log: bool = True) -> Ag
     unheld.add(api, session_id)
     deadline = api.clock.monotonic() + GRACE
     rounds = iter(_ROUNDS)
-    while (error := await _failure(api, session_id)) is not None:
+    while (error := await _failure(api, session_id, deadline)) is not None:
         pause = next(rounds, GRACE)
         if not error.retryable or api.clock.monotonic() + pause >= deadline:
             if log:
@@ -85,9 +98,9 @@ async def delete_abandoned(api: Api, session_id: str, *, log: bool = True) -> Ag
     return None
 
 
-async def _failure(api: Api, session_id: str) -> AgentBayError | None:
+async def _failure(api: Api, session_id: str, deadline: float) -> AgentBayError | None:
     try:
-        await delete(api, session_id, GRACE, vital=True)
+        await delete(api, session_id, GRACE, vital=True, deadline=deadline)
     except AgentBayError as error:
         return error
     return None

@@ -23,6 +23,8 @@ from agentbay_async.errors import AgentBayError, SessionNotFoundError
 from agentbay_async.models.sessions import ENDING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from agentbay_async._api import Api
 
 logger = logging.getLogger("agentbay")
@@ -30,6 +32,11 @@ logger = logging.getLogger("agentbay")
 # Seconds between look-ups while the caller waits, and in the background.
 _PAUSES = (0.2, 0.5, 1.0, 2.0)
 _LATER = (2.0, 8.0, 30.0)
+
+_UNKNOWN = (
+    "It is unknown whether a session was created, because {}; if it was, `agentbay reap` finds it"
+    " once this process has ended"
+)
 
 
 class Recovery:
@@ -40,6 +47,9 @@ class Recovery:
         idempotency_key: The key.
         own: Whether the library made the key for one create. A key of the caller may be in use
             elsewhere, so its sessions are deleted only as duplicates of a known one.
+
+    The look-ups of a create share its deadline. Duplicates are deleted in the background, so that
+    nobody waits for that.
     """
 
     def __init__(self, api: Api, idempotency_key: str, *, own: bool) -> None:
@@ -48,35 +58,40 @@ class Recovery:
         self._own = own
         self._uncertain = False
 
-    async def after(self, error: AgentBayError) -> Answer[schema.CreatedSession] | None:
+    async def after(
+        self, error: AgentBayError, deadline: float
+    ) -> Answer[schema.CreatedSession] | None:
         """Return the session that the failed attempt created, or ``None``.
 
         Raises:
             AgentBayError: `error`, if it is unknown whether there is a session.
         """
         self._uncertain = True
-        for pause in _PAUSES:
+        for pause in (0.0, *_PAUSES):
+            if self._api.clock.monotonic() + pause >= deadline:
+                error.hint = _UNKNOWN.format("there was no time left to look it up")
+                raise error
+            if pause:
+                await self._api.clock.sleep(pause)
             try:
-                found = await self.find()
+                found = await self.find(deadline)
             except AgentBayError as failure:
-                error.hint = (
-                    "It is unknown whether a session was created, because the look-up failed too;"
-                    " if it was, `agentbay reap` finds it once this process has ended"
-                )
+                error.hint = _UNKNOWN.format("the look-up failed too")
                 raise error from failure
             if found is not None:
                 return found
-            await self._api.clock.sleep(pause)
-        return await self.find()
+        return None
 
-    async def find(self) -> Answer[schema.CreatedSession] | None:
+    async def find(self, deadline: float) -> Answer[schema.CreatedSession] | None:
         """Return the first session of the key, or ``None``; delete any others."""
+        others = iter(await self._session_ids(deadline))
         kept: Answer[schema.CreatedSession] | None = None
-        for session_id in await self._session_ids():
-            if kept is None:
-                kept = await self._fetch(session_id)
-            else:
-                await delete_abandoned(self._api, session_id)
+        for session_id in others:
+            kept = await self._fetch(session_id, deadline)
+            if kept is not None:
+                break
+        if duplicates := list(others):
+            self._api.background.schedule((0.0,), partial(self._delete, duplicates))
         return kept
 
     def settle(self, session_id: str | None) -> None:
@@ -88,11 +103,14 @@ class Recovery:
         for pause in _PAUSES:
             duplicates = await self._duplicates(session_id)
             if duplicates is not None:
-                for duplicate in duplicates:
-                    logger.info("%s was created by a request whose answer was lost", duplicate)
-                    await delete_abandoned(self._api, duplicate)
+                await self._delete(duplicates)
                 return
             await self._api.clock.sleep(pause)
+
+    async def _delete(self, duplicates: Iterable[str]) -> None:
+        for duplicate in duplicates:
+            logger.info("%s has the idempotency key of another session; deleting it", duplicate)
+            await delete_abandoned(self._api, duplicate)
 
     async def _duplicates(self, session_id: str | None) -> list[str] | None:
         """Return the sessions of the key except `session_id`; ``None`` if the look-up failed."""
@@ -102,19 +120,22 @@ class Recovery:
             logger.debug("cannot look up the idempotency key %s: %s", self._key, error)
             return None
 
-    async def _session_ids(self) -> list[str]:
+    async def _session_ids(self, deadline: float | None = None) -> list[str]:
         query = schema.ListSession(labels={IDEMPOTENCY_KEY: self._key}, max_results=10)
-        answer = await self._api.call(query, vital=True)
+        answer = await self._api.call(query, vital=True, deadline=deadline)
         return [
             entry.session_id
             for entry in answer.data or ()
             if entry.session_id and entry.session_status not in ENDING
         ]
 
-    async def _fetch(self, session_id: str) -> Answer[schema.CreatedSession] | None:
+    async def _fetch(
+        self, session_id: str, deadline: float
+    ) -> Answer[schema.CreatedSession] | None:
         """Return the answer of a create for a session, with addresses that a listing lacks."""
+        request = schema.GetSession(session_id=session_id)
         try:
-            answer = await self._api.call(schema.GetSession(session_id=session_id), vital=True)
+            answer = await self._api.call(request, vital=True, deadline=deadline)
         except SessionNotFoundError:
             return None
         record = answer.data or schema.SessionRecord()

@@ -38,12 +38,13 @@ async def fetch_tasks(
     context_id: str | None = None,
     path: str | None = None,
     task_type: str | None = None,
+    deadline: float | None = None,
 ) -> tuple[list[ContextStatusData], str]:
     """Return the transfer tasks of a session, and the id of the request."""
     request = schema.GetContextInfo(
         session_id=session_id, context_id=context_id, path=path, task_type=task_type
     )
-    answer = await api.call(request)
+    answer = await api.call(request, deadline=deadline)
     text = None if answer.data is None else answer.data.context_status
     try:
         tasks = codec.tasks_from_text(schema.ContextTask, text)

@@ -210,13 +210,13 @@ async def _send_best_way(
     api: Api, access: Access, request: schema.CallMcpTool, timeout: float | None
 ) -> Answer[schema.ToolAnswer]:
     """Send a call directly if possible, otherwise, or after a harmless failure, through the API."""
-    name = request.name or ""
-    if server := access.server_for(name, api.clock.monotonic()):
+    name, began = request.name or "", api.clock.monotonic()
+    limit = api.settings.timeout if timeout is None else timeout
+    if server := access.server_for(name, began):
         # Imported here, so that importing the package does not load aiohttp.
         from agentbay_async._transport.direct_call import call_directly
 
         api.check_open()
-        limit = api.settings.timeout if timeout is None else timeout
         try:
             return await call_directly(
                 api.transport, access, server, name, request.args or {}, limit
@@ -227,7 +227,8 @@ async def _send_best_way(
             logger.info("%s; using the API instead", error)
             if not isinstance(error, _PERHAPS_DONE):
                 access.avoid_until = api.clock.monotonic() + _AVOIDED_SECONDS
-    return await api.call(attrs.evolve(request, server=access.tools.server_of(name)), timeout)
+    request = attrs.evolve(request, server=access.tools.server_of(name))
+    return await api.call(request, limit, deadline=began + max(api.settings.deadline, limit))
 
 
 def _repeatable(error: AgentBayError, tool: str) -> bool:

@@ -96,8 +96,10 @@ class FileStore:
         access = self.api.access.get(self.session_id)
         # A download into the session changes its files, an upload from it does not.
         with nullcontext() if access is None or mode == "upload" else access.changing():
-            await self.api.call(request)
-            tasks = await self._wait_for_tasks(path, mode, timeout)
+            deadline = self.api.deadline(timeout)
+            await self.api.call(request, deadline=deadline)
+            limit = min(timeout, deadline - self.api.clock.monotonic())
+            tasks = await self._wait_for_tasks(path, mode, limit)
         _check_tasks(tasks, path, mode, self.session_id)
 
     async def _wait_for_tasks(
