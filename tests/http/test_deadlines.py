@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agentbay_async import AsyncAgentBay, Config, CreateSessionParams, HttpResponse, MockTransport
+from agentbay_async._lifecycle import unheld
 from agentbay_async._lifecycle.deletion import delete_abandoned
 from agentbay_async._lifecycle.shielding import GRACE
 from agentbay_async.errors import RequestTimeoutError
@@ -48,6 +49,7 @@ class _Service:
             RequestTimeoutError: There are no more answers.
         """
         if self._answers:
+            self._clock.now += _TIMEOUT / 2
             return self._answers.pop(0)
         self._clock.now += request.timeout
         raise RequestTimeoutError("no answer")
@@ -104,5 +106,8 @@ async def test_deleting_an_unheld_session_ends_with_its_grace(clock: InstantCloc
     config = Config(deadline=10 * GRACE)
     bay = AsyncAgentBay("any-key", config, clock=clock, transport=transport)
     began = clock.now
-    assert await delete_abandoned(bay._api, "s-1", log=False) is not None
+    try:
+        assert await delete_abandoned(bay._api, "s-1", log=False) is not None
+    finally:
+        unheld.forget("s-1")
     assert clock.now - began <= GRACE + _ROUNDING
