@@ -92,7 +92,9 @@ async def test_the_reason_of_an_end_is_not_waited_for_beyond_the_deadline(
 ) -> None:
     """The error comes without it."""
     gone = HttpResponse.failure("InvalidMcpSession.NotFound", "gone", status=400)
-    bay = _client(clock, gone)
+    config = Config(timeout_ms=int(_TIMEOUT * 1000), deadline=_TIMEOUT)
+    transport = MockTransport(_Service(clock, [gone]))
+    bay = AsyncAgentBay("any-key", config, clock=clock, transport=transport)
     began = clock.now
     result = await AsyncSession(bay._api, "s-1").info()
     assert result.error is not None
