@@ -163,7 +163,7 @@ async def _create_all_or_nothing(bay: AsyncAgentBay, service: FakeService) -> As
 
 
 async def _delete(bay: AsyncAgentBay, service: FakeService) -> AsyncSession | None:
-    service.create({})
+    service.add({})
     session = (await bay.get(*service.sessions)).session
     (await session.delete(sync_context=True)).unwrap()
     return None
@@ -308,7 +308,7 @@ async def test_a_session_that_cannot_be_deleted_is_logged_and_stays_in_the_ledge
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert "s-1" in caplog.text
+    assert "s-0" in caplog.text
     ledger = bay._ledger
     assert ledger is not None
-    assert [entry.session_id for entry in ledger.read().open] == ["s-1"]
+    assert [entry.session_id for entry in ledger.read().open] == ["s-0"]

@@ -7,39 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agentbay_async import AsyncAgentBay, AsyncSession, CreateSessionParams, RetryPolicy
+from agentbay_async import (
+    AsyncAgentBay,
+    AsyncSession,
+    CreateSessionParams,
+    HttpResponse,
+    RetryPolicy,
+)
 from agentbay_async._bulk.distributed.cleanup import delete_orphans
 from agentbay_async._bulk.options import RunOptions
 from agentbay_async._lifecycle import unheld
 from agentbay_async._lifecycle.delivery import NotDelivered
 from agentbay_async._lifecycle.reserved_labels import CHUNK
 
-from .conftest import Fleet, failure
-
 if TYPE_CHECKING:
     from tests.conftest import InstantClock
     from tests.http.conftest import Bays
+    from tests.http.fake_service import FakeService
     from tests.http.scripted import Script
-
-    from agentbay_async import HttpRequest, HttpResponse
-
-
-class _UnavailableTwice(Fleet):
-    """Refuses the first two deletes.
-
-    Attributes:
-        refused: The ids of the sessions that it did not delete.
-    """
-
-    def __init__(self, service: Script) -> None:
-        self.refused: list[str] = []
-        super().__init__(service)
-
-    async def _delete(self, request: HttpRequest) -> HttpResponse:
-        if len(self.refused) < 2:
-            self.refused.append(request.form["SessionId"])
-            return failure("ServiceUnavailable", 503)
-        return await super()._delete(request)
 
 
 @pytest.fixture
@@ -49,45 +34,50 @@ def bay(bays: Bays) -> AsyncAgentBay:
 
 
 @pytest.fixture
-def fleet(scripted: Script) -> _UnavailableTwice:
-    """Return a service that is unavailable for the first two deletes."""
-    return _UnavailableTwice(scripted)
+def unavailable(service: FakeService) -> None:
+    """Make the service unavailable for the first two deletes."""
+    service.fail_next("DeleteSessionAsync", "unavailable", "unavailable")
 
 
-def _check_deleted(fleet: _UnavailableTwice, clock: InstantClock) -> None:
-    assert (fleet.alive, fleet.refused) == (set(), ["s-0", "s-0"])
+def _check_deleted(service: FakeService, scripted: Script, clock: InstantClock) -> None:
+    assert service.alive == set()
+    deletes = [form["SessionId"] for form in scripted.forms("DeleteSessionAsync")]
+    assert deletes == ["s-0"] * 3
     # Two repetitions of one call wait for less than a second; a second round would come later.
     assert sum(clock.sleeps) < 1
 
 
+@pytest.mark.usefixtures("unavailable")
 async def test_a_block_deletes_its_session(
-    bay: AsyncAgentBay, fleet: _UnavailableTwice, clock: InstantClock
+    bay: AsyncAgentBay, service: FakeService, scripted: Script, clock: InstantClock
 ) -> None:
     """Also if the block raises."""
     with pytest.raises(LookupError):
         async with bay.session():
             raise LookupError
-    _check_deleted(fleet, clock)
+    _check_deleted(service, scripted, clock)
 
 
+@pytest.mark.usefixtures("unavailable")
 async def test_a_cancelled_create_deletes_its_session(
-    bay: AsyncAgentBay, fleet: _UnavailableTwice, clock: InstantClock
+    bay: AsyncAgentBay, service: FakeService, scripted: Script, clock: InstantClock
 ) -> None:
     """The caller is gone when the answer arrives."""
-    fleet.events[0] = asyncio.Event()
+    service.events[0] = asyncio.Event()
     creating = asyncio.create_task(bay.create())
-    await fleet.until(lambda: fleet.requested == 1)
+    await service.until(lambda: service.requested == 1)
     creating.cancel()
-    fleet.events[0].set()
+    service.events[0].set()
     with pytest.raises(asyncio.CancelledError):
         await creating
-    assert fleet.created == 1
-    _check_deleted(fleet, clock)
+    assert service.created == 1
+    _check_deleted(service, scripted, clock)
 
 
 @pytest.mark.parametrize("reuse", [False, True])
+@pytest.mark.usefixtures("unavailable")
 async def test_map_sessions_deletes_its_session(
-    bay: AsyncAgentBay, fleet: _UnavailableTwice, clock: InstantClock, reuse: bool
+    bay: AsyncAgentBay, service: FakeService, scripted: Script, clock: InstantClock, reuse: bool
 ) -> None:
     """Both a used session and one that is idle at the end of the run."""
 
@@ -96,33 +86,35 @@ async def test_map_sessions_deletes_its_session(
 
     outcomes = [one async for one in bay.map_sessions(name, [0], reuse=reuse)]
     assert [one.value for one in outcomes] == ["s-0"]
-    _check_deleted(fleet, clock)
+    _check_deleted(service, scripted, clock)
 
 
+@pytest.mark.usefixtures("unavailable")
 async def test_a_roll_back_deletes_its_sessions(
-    bay: AsyncAgentBay, fleet: _UnavailableTwice, clock: InstantClock
+    bay: AsyncAgentBay, service: FakeService, scripted: Script, clock: InstantClock
 ) -> None:
     """The second create fails, so the first session is deleted."""
-    fleet.fail_with = lambda number: failure("Some.Code") if number == 1 else None
+    service.fail_with = lambda number: HttpResponse.failure("Some.Code") if number == 1 else None
     result = await bay.create_many(
         CreateSessionParams(), 2, max_concurrency=1, on_outcome="all_or_nothing"
     )
     assert result.failed == 2
-    _check_deleted(fleet, clock)
+    _check_deleted(service, scripted, clock)
 
 
+@pytest.mark.usefixtures("unavailable")
 async def test_the_sessions_of_a_dead_worker_are_deleted(
-    bay: AsyncAgentBay, fleet: _UnavailableTwice, clock: InstantClock
+    bay: AsyncAgentBay, service: FakeService, scripted: Script, clock: InstantClock
 ) -> None:
     """They are found by the label of their chunk."""
     (await bay.create()).unwrap()
-    fleet.labels["s-0"][CHUNK] = "chunk-1"
+    service.sessions["s-0"].labels[CHUNK] = "chunk-1"
     await delete_orphans(bay._api, "chunk-1", RunOptions("map", "CreateMcpSession", 1, 1.0))
-    _check_deleted(fleet, clock)
+    _check_deleted(service, scripted, clock)
 
 
 async def test_a_session_that_did_not_reach_the_caller_is_deleted(
-    bay: AsyncAgentBay, fleet: Fleet
+    bay: AsyncAgentBay, service: FakeService
 ) -> None:
     """Those that the caller got before live on."""
     outcomes: Any = aiter(bay.create_many(CreateSessionParams(), 9, max_concurrency=2))
@@ -130,14 +122,14 @@ async def test_a_session_that_did_not_reach_the_caller_is_deleted(
     await anext(outcomes)
     with pytest.raises(NotDelivered):
         await outcomes.athrow(NotDelivered())
-    assert fleet.alive == {first}
+    assert service.alive == {first}
 
 
 async def test_sessions_of_a_block_are_unheld_until_its_end(
-    bay: AsyncAgentBay, fleet: Fleet
+    bay: AsyncAgentBay, service: FakeService
 ) -> None:
     """If their deletion is cut short, the warning names them."""
     async with bay.create_many(CreateSessionParams(), 5) as sessions:
         ids = {outcome.session.session_id async for outcome in sessions}
-        assert ids == fleet.alive == unheld.sessions.keys() & ids
-    assert fleet.alive == unheld.sessions.keys() & ids == set()
+        assert ids == service.alive == unheld.sessions.keys() & ids
+    assert service.alive == unheld.sessions.keys() & ids == set()

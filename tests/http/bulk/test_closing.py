@@ -15,7 +15,7 @@ from .conftest import collect
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.http.bulk.conftest import Fleet
+    from tests.http.fake_service import FakeService
 
     Leave = Callable[[AsyncAgentBay, list[AsyncSession]], Awaitable[None]]
 
@@ -59,7 +59,7 @@ async def _leave_by_timeout(bay: AsyncAgentBay, got: list[AsyncSession]) -> None
     "leave", [_leave_by_break, _leave_by_error, _leave_by_exit, _leave_by_timeout]
 )
 async def test_a_run_left_early_keeps_only_yielded_sessions(
-    bay: AsyncAgentBay, fleet: Fleet, leave: Leave
+    bay: AsyncAgentBay, service: FakeService, leave: Leave
 ) -> None:
     """The client is closed right after the loop, before the run could end by itself."""
     got: list[AsyncSession] = []
@@ -67,22 +67,22 @@ async def test_a_run_left_early_keeps_only_yielded_sessions(
         async with bay:
             await leave(bay, got)
     assert len(got) == 1
-    assert fleet.alive == {got[0].session_id}
-    assert fleet.active == 0
+    assert service.alive == {got[0].session_id}
+    assert service.active == 0
 
 
 async def test_a_run_whose_iterator_is_kept_is_closed_with_its_client(
-    bay: AsyncAgentBay, fleet: Fleet
+    bay: AsyncAgentBay, service: FakeService
 ) -> None:
     """Reading it raises ClosedError, and no new session is created."""
     outcomes = bay.create_many(PARAMS, 50, max_concurrency=10).__aiter__()
     await outcomes.__anext__()
     await bay.aclose()
-    assert len(fleet.alive) == 1
-    requested = fleet.requested
+    assert len(service.alive) == 1
+    requested = service.requested
     with pytest.raises(ClosedError):
         await outcomes.__anext__()
-    assert fleet.requested == requested
+    assert service.requested == requested
 
 
 @pytest.mark.parametrize("run", ["create_many(params, 30", "map_sessions(use, range(30)"])
@@ -113,7 +113,9 @@ def test_a_run_whose_iterator_outlives_its_client_ends_in_silence(
     assert run_child(program) == "left"
 
 
-async def test_a_map_left_early_deletes_all_its_sessions(bay: AsyncAgentBay, fleet: Fleet) -> None:
+async def test_a_map_left_early_deletes_all_its_sessions(
+    bay: AsyncAgentBay, service: FakeService
+) -> None:
     """Those of its workers and those that are idle."""
 
     async def name(session: AsyncSession, item: int) -> str:
@@ -124,75 +126,75 @@ async def test_a_map_left_early_deletes_all_its_sessions(bay: AsyncAgentBay, fle
     async with bay:
         async for _ in bay.map_sessions(name, range(50), reuse=True, max_concurrency=8):
             break
-    assert fleet.created
-    assert fleet.alive == set()
+    assert service.created
+    assert service.alive == set()
 
 
-async def test_closing_waits_for_creates(bay: AsyncAgentBay, fleet: Fleet) -> None:
+async def test_closing_waits_for_creates(bay: AsyncAgentBay, service: FakeService) -> None:
     """Their callers get the sessions; a later create raises."""
-    fleet.events = {number: asyncio.Event() for number in range(20)}
+    service.events = {number: asyncio.Event() for number in range(20)}
     creates = [asyncio.create_task(bay.create()) for _ in range(20)]
-    await fleet.until(lambda: fleet.requested == 20)
+    await service.until(lambda: service.requested == 20)
     closing = asyncio.create_task(bay.aclose())
     await asyncio.sleep(0)
     with pytest.raises(ClosedError):
         await bay.create()
     done, _ = await asyncio.wait([closing], timeout=0)
     assert not done
-    for event in fleet.events.values():
+    for event in service.events.values():
         event.set()
     await closing
     results = await asyncio.gather(*creates)
-    assert {result.session.session_id for result in results} == fleet.alive
-    assert len(fleet.alive) == 20
+    assert {result.session.session_id for result in results} == service.alive
+    assert len(service.alive) == 20
 
 
 async def test_closing_deletes_the_sessions_of_cancelled_creates(
-    bay: AsyncAgentBay, fleet: Fleet
+    bay: AsyncAgentBay, service: FakeService
 ) -> None:
     """Their callers never receive them."""
-    fleet.events = {number: asyncio.Event() for number in range(20)}
+    service.events = {number: asyncio.Event() for number in range(20)}
     creates = [asyncio.create_task(bay.create()) for _ in range(20)]
-    await fleet.until(lambda: fleet.requested == 20)
+    await service.until(lambda: service.requested == 20)
     closing = asyncio.create_task(bay.aclose())
     for create in creates:
         create.cancel()
     await asyncio.sleep(0)
-    for event in fleet.events.values():
+    for event in service.events.values():
         event.set()
     await closing
-    assert (fleet.created, fleet.alive) == (20, set())
+    assert (service.created, service.alive) == (20, set())
     for create in creates:
         with pytest.raises(asyncio.CancelledError):
             await create
 
 
-async def test_closing_ends_an_awaited_run(bay: AsyncAgentBay, fleet: Fleet) -> None:
+async def test_closing_ends_an_awaited_run(bay: AsyncAgentBay, service: FakeService) -> None:
     """Its caller gets no result, so all its sessions are deleted."""
-    fleet.events = {9: asyncio.Event()}
+    service.events = {9: asyncio.Event()}
     running = asyncio.create_task(bay.create_many(PARAMS, 50, max_concurrency=5).run())
-    await fleet.until(lambda: fleet.created >= 20)
+    await service.until(lambda: service.created >= 20)
     closing = asyncio.create_task(bay.aclose())
     await asyncio.sleep(0)
-    fleet.events[9].set()
+    service.events[9].set()
     await closing
-    assert fleet.alive == set()
+    assert service.alive == set()
     with pytest.raises(ClosedError):
         await running
 
 
-async def test_a_cancelled_close_still_deletes(bay: AsyncAgentBay, fleet: Fleet) -> None:
+async def test_a_cancelled_close_still_deletes(bay: AsyncAgentBay, service: FakeService) -> None:
     """As with a second Ctrl-C."""
     got: list[str] = []
-    fleet.events = {7: asyncio.Event()}
+    service.events = {7: asyncio.Event()}
     reading = asyncio.create_task(collect(bay.create_many(PARAMS, 50, max_concurrency=10), got))
-    await fleet.until(lambda: fleet.created >= 20)
+    await service.until(lambda: service.created >= 20)
     closing = asyncio.create_task(bay.aclose())
     await asyncio.sleep(0)
     closing.cancel()
-    fleet.events[7].set()
+    service.events[7].set()
     with pytest.raises(asyncio.CancelledError):
         await closing
     with pytest.raises(ClosedError):
         await reading
-    assert fleet.alive == set(got)
+    assert service.alive == set(got)

@@ -24,8 +24,8 @@ from .conftest import collect
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from tests.http.bulk.conftest import Fleet
     from tests.http.conftest import Bays
+    from tests.http.fake_service import FakeService
     from tests.http.scripted import Script
 
 
@@ -38,76 +38,78 @@ def _numbers(scripted: Script) -> list[str]:
     return [json.loads(form["Labels"])["number"] for form in forms]
 
 
-async def test_awaiting_returns_all_sessions(bay: AsyncAgentBay, fleet: Fleet) -> None:
+async def test_awaiting_returns_all_sessions(bay: AsyncAgentBay, service: FakeService) -> None:
     """One params object and a count give that many live sessions."""
     result = await bay.create_many(_params(7), 250)
     assert (result.success, result.done, result.failed, len(result)) == (True, 250, 0, 250)
-    assert {session.session_id for session in result.sessions} == fleet.alive
+    assert {session.session_id for session in result.sessions} == service.alive
     assert isinstance(result[249], AsyncSession)
     assert result.attempts == 250
     result.raise_for_failures()
 
 
 async def test_outcomes_have_the_order_of_the_inputs(
-    bay: AsyncAgentBay, fleet: Fleet, scripted: Script
+    bay: AsyncAgentBay, service: FakeService, scripted: Script
 ) -> None:
     """Also if the first input is answered last."""
-    fleet.events[0] = asyncio.Event()
+    service.events[0] = asyncio.Event()
     run = bay.create_many(map(_params, range(20)), max_concurrency=2)
     running = asyncio.create_task(run.run())
-    await fleet.until(lambda: fleet.created == 19)
-    fleet.events[0].set()
+    await service.until(lambda: service.created == 19)
+    service.events[0].set()
     result = await running
     assert [outcome.index for outcome in result.outcomes] == list(range(20))
     assert result.sessions[0].session_id == "s-19"
     assert _numbers(scripted) == [str(number) for number in range(20)]
 
 
-async def test_iterating_yields_outcomes_as_they_arrive(bay: AsyncAgentBay, fleet: Fleet) -> None:
+async def test_iterating_yields_outcomes_as_they_arrive(
+    bay: AsyncAgentBay, service: FakeService
+) -> None:
     """Fast ones do not wait for the slowest one."""
-    slow = fleet.events[0] = asyncio.Event()
+    slow = service.events[0] = asyncio.Event()
     seen = []
     async for outcome in bay.create_many(_params(1), 6):
         seen.append(outcome.session.session_id)
         if len(seen) == 5:
             assert not slow.is_set()
             slow.set()
-    assert sorted(seen) == sorted(fleet.alive)
+    assert sorted(seen) == sorted(service.alive)
     assert len(seen) == 6
 
 
 async def test_nothing_is_sent_before_it_is_awaited_or_iterated(
-    bay: AsyncAgentBay, fleet: Fleet
+    bay: AsyncAgentBay, service: FakeService
 ) -> None:
     """A run only starts when its outcomes are read."""
     bay.create_many(_params(1), 5)
     async with bay.create_many(_params(1), 5):
         await asyncio.sleep(0)
-    assert fleet.requested == 0
+    assert service.requested == 0
 
 
-async def test_a_run_runs_once(bay: AsyncAgentBay, fleet: Fleet) -> None:
+async def test_a_run_runs_once(bay: AsyncAgentBay, service: FakeService) -> None:
     """Awaiting it again returns the same result; iterating it again is an error with a remedy."""
     run = bay.create_many(_params(1), 3)
     assert (await run) is (await run)
-    assert fleet.created == 3
+    assert service.created == 3
     with pytest.raises(ClosedError, match="Call create_many again"):
         await collect(run, [])
 
 
-async def test_a_block_deletes_its_sessions(bay: AsyncAgentBay, fleet: Fleet) -> None:
+async def test_a_block_deletes_its_sessions(bay: AsyncAgentBay, service: FakeService) -> None:
     """Both those iterated in the block and those awaited."""
     async with bay.create_many(_params(1), 5) as made:
         async for outcome in made:
-            assert outcome.session.session_id in fleet.alive
+            assert outcome.session.session_id in service.alive
     async with bay.create_many(_params(1), 5) as made:
         await made
-        assert len(fleet.alive) == 5
-    assert (fleet.created, fleet.alive) == (10, set())
+        assert len(service.alive) == 5
+    assert (service.created, service.alive) == (10, set())
 
 
 async def test_a_block_that_fails_or_exits_early_leaves_no_session(
-    bay: AsyncAgentBay, fleet: Fleet
+    bay: AsyncAgentBay, service: FakeService
 ) -> None:
     """The error of the block is raised, and the rest of the run is deleted too."""
 
@@ -122,19 +124,19 @@ async def test_a_block_that_fails_or_exits_early_leaves_no_session(
         async for _ in made:
             break
     # A generator that was left is closed by the loop, a moment later.
-    await fleet.until(lambda: not fleet.alive and not fleet.active)
-    assert fleet.created > 0
+    await service.until(lambda: not service.alive and not service.active)
+    assert service.created > 0
 
 
 async def test_a_block_reports_sessions_that_could_not_be_deleted(
-    bay: AsyncAgentBay, fleet: Fleet, caplog: pytest.LogCaptureFixture
+    bay: AsyncAgentBay, service: FakeService, caplog: pytest.LogCaptureFixture
 ) -> None:
     """They cost money, so it raises, or logs beside another error; each is named once."""
-    fleet.undeletable = {"s-1", "s-2"}
+    service.undeletable = {"s-1", "s-2"}
     with pytest.raises(SessionError, match="s-1, s-2"):
         async with bay.create_many(_params(1), 3) as made:
             await made
-    fleet.undeletable = {"s-4", "s-5"}
+    service.undeletable = {"s-4", "s-5"}
 
     async def fail() -> None:
         async with bay.create_many(_params(1), 3) as made:
@@ -144,43 +146,43 @@ async def test_a_block_reports_sessions_that_could_not_be_deleted(
     assert not caplog.records
     with pytest.raises(LookupError):
         await fail()
-    assert fleet.alive == {"s-1", "s-2", "s-4", "s-5"}
+    assert service.alive == {"s-1", "s-2", "s-4", "s-5"}
     await bay.aclose()
     (record,) = caplog.records
     assert "2 sessions are still there and may cost money: s-4, s-5" in record.getMessage()
 
 
 async def test_a_block_after_a_restart_of_the_service_names_nothing(
-    bay: AsyncAgentBay, fleet: Fleet, caplog: pytest.LogCaptureFixture
+    bay: AsyncAgentBay, service: FakeService, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The sessions that the service does not know any more are gone."""
     async with bay, bay.create_many(_params(1), 150) as made:
         await made
-        fleet.restart()
-    assert fleet.alive == set()
+        service.sessions.clear()
+    assert service.alive == set()
     assert not caplog.records
 
 
 async def test_a_block_without_a_service_names_its_sessions_once(
-    bay: AsyncAgentBay, fleet: Fleet, caplog: pytest.LogCaptureFixture
+    bay: AsyncAgentBay, service: FakeService, caplog: pytest.LogCaptureFixture
 ) -> None:
     """They could not be asked about; closing the client says nothing more."""
 
     async def lose_the_service() -> None:
         async with bay, bay.create_many(_params(1), 20) as made:
             await made
-            fleet.down = True
+            service.down = True
 
     with pytest.raises(SessionError) as caught:
         await lose_the_service()
-    for session_id in fleet.alive:
+    for session_id in service.alive:
         assert len(re.findall(rf"{session_id}\b", str(caught.value))) == 1
     assert not caplog.records
 
 
 @pytest.mark.parametrize("kind", ["list", "generator", "asynchronous generator"])
 async def test_inputs_come_from_any_iterable(
-    bay: AsyncAgentBay, fleet: Fleet, scripted: Script, kind: str
+    bay: AsyncAgentBay, service: FakeService, scripted: Script, kind: str
 ) -> None:
     """Each item becomes one session."""
 
@@ -195,20 +197,22 @@ async def test_inputs_come_from_any_iterable(
         "asynchronous generator": later(),
     }[kind]
     result = await bay.create_many(inputs)
-    assert len(result.sessions) == fleet.created == 30
+    assert len(result.sessions) == service.created == 30
     assert sorted(_numbers(scripted), key=int) == [str(number) for number in range(30)]
 
 
-async def test_an_empty_iterable_makes_an_empty_result(bay: AsyncAgentBay, fleet: Fleet) -> None:
+async def test_an_empty_iterable_makes_an_empty_result(
+    bay: AsyncAgentBay, service: FakeService
+) -> None:
     """Without inputs there are no failures."""
     result = await bay.create_many([])
     assert (result.success, len(result), dict(result)) == (True, 0, {})
     assert [outcome async for outcome in bay.create_many(iter(()))] == []
-    assert fleet.requested == 0
+    assert service.requested == 0
 
 
 async def test_an_endless_source_is_pulled_no_faster_than_it_is_read(
-    bay: AsyncAgentBay, fleet: Fleet
+    bay: AsyncAgentBay, service: FakeService
 ) -> None:
     """A reader that pauses after one outcome limits the number of pulled inputs."""
     pulled = 0
@@ -228,11 +232,11 @@ async def test_an_endless_source_is_pulled_no_faster_than_it_is_read(
             await asyncio.sleep(0)
         assert pulled <= seen + 2 * 4 + 4
     await walk.aclose()  # type: ignore[attr-defined]  # it is a generator
-    assert len(fleet.alive) == seen
+    assert len(service.alive) == seen
 
 
 async def test_params_changed_during_the_run_do_not_change_it(
-    bay: AsyncAgentBay, fleet: Fleet, scripted: Script
+    bay: AsyncAgentBay, service: FakeService, scripted: Script
 ) -> None:
     """They are copied when they are passed, or pulled."""
     params = _params(1)
@@ -251,11 +255,11 @@ async def test_params_changed_during_the_run_do_not_change_it(
     # All are pulled before the first request: they wait for their turns.
     await bay.create_many(changing(), rate=1000.0)
     assert sorted(_numbers(scripted)) == [str(number) for number in range(10)]
-    assert fleet.created == 20
+    assert service.created == 20
 
 
 async def test_an_iterable_that_raises_ends_the_run_and_deletes_its_sessions(
-    bay: AsyncAgentBay, fleet: Fleet
+    bay: AsyncAgentBay, service: FakeService
 ) -> None:
     """Its error is raised, and nobody would hold the sessions."""
 
@@ -265,12 +269,12 @@ async def test_an_iterable_that_raises_ends_the_run_and_deletes_its_sessions(
 
     with pytest.raises(LookupError, match="in the middle"):
         await bay.create_many(failing(), max_concurrency=5)
-    assert fleet.created > 20
-    assert fleet.alive == set()
+    assert service.created > 20
+    assert service.alive == set()
 
 
 async def test_an_iterable_that_raises_keeps_the_outcomes_that_were_read(
-    bay: AsyncAgentBay, fleet: Fleet
+    bay: AsyncAgentBay, service: FakeService
 ) -> None:
     """Sessions that were yielded stay; all others are deleted."""
 
@@ -283,15 +287,15 @@ async def test_an_iterable_that_raises_keeps_the_outcomes_that_were_read(
     with pytest.raises(LookupError):
         await collect(bay.create_many(failing(), max_concurrency=5), seen)
     assert seen
-    assert fleet.alive == set(seen)
+    assert service.alive == set(seen)
 
 
-async def test_an_invalid_item_is_named(bay: AsyncAgentBay, fleet: Fleet) -> None:
+async def test_an_invalid_item_is_named(bay: AsyncAgentBay, service: FakeService) -> None:
     """The error has its position; the sessions are deleted."""
     items: Any = [_params(0), _params(1), {"labels": {}}]
     with pytest.raises(ArgumentTypeError, match=r"params\[2\] must be CreateSessionParams"):
         await bay.create_many(items, max_concurrency=1)
-    assert fleet.alive == set()
+    assert service.alive == set()
 
 
 @pytest.mark.parametrize(

@@ -13,18 +13,17 @@ from agentbay_async import (
     Config,
     ConfigurationError,
     CreateSessionParams,
+    HttpResponse,
 )
 from agentbay_async._bulk.host_rate import HostBucket, host_bucket
-
-from .conftest import failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from tests.conftest import InstantClock
-    from tests.http.bulk.conftest import Fleet
     from tests.http.conftest import Bays
+    from tests.http.fake_service import FakeService
     from tests.http.scripted import Script
 
 PARAMS = CreateSessionParams()
@@ -35,13 +34,13 @@ def _config(scripted: Script, **settings: Any) -> dict[str, Any]:
 
 
 async def test_a_budget_of_sessions_rejects_before_the_request(
-    bays: Bays, fleet: Fleet, scripted: Script
+    bays: Bays, service: FakeService, scripted: Script
 ) -> None:
     """Seven may be created; no client sends a request for the eighth."""
     budget = Budget(max_sessions=7)
     bay, other = (bays(**_config(scripted, budget=budget)) for _ in range(2))
     result = await bay.create_many(PARAMS, 10)
-    assert (result.done, fleet.requested, budget.sessions) == (7, 7, 7)
+    assert (result.done, service.requested, budget.sessions) == (7, 7, 7)
     assert {type(error) for error in result.failures.values()} == {BudgetExceededError}
     refused = (await other.create()).error
     assert isinstance(refused, BudgetExceededError)
@@ -50,17 +49,17 @@ async def test_a_budget_of_sessions_rejects_before_the_request(
 
 
 async def test_rejected_creates_do_not_count_against_the_budget(
-    bays: Bays, fleet: Fleet, scripted: Script
+    bays: Bays, service: FakeService, scripted: Script
 ) -> None:
     """The budget limits sessions, not attempts."""
-    fleet.fail_with = lambda number: failure("QuotaExceeded") if number < 5 else None
+    service.fail_with = lambda number: HttpResponse.failure("QuotaExceeded") if number < 5 else None
     bay = bays(**_config(scripted, budget=Budget(max_sessions=5)))
     result = await bay.create_many(PARAMS, 10, max_concurrency=1)
     assert (result.done, result.failed) == (5, 5)
 
 
 async def test_a_budget_of_hours_counts_until_a_session_is_deleted(
-    bays: Bays, fleet: Fleet, scripted: Script, clock: InstantClock
+    bays: Bays, service: FakeService, scripted: Script, clock: InstantClock
 ) -> None:
     """Two sessions for half an hour are one hour; what is deleted counts no longer."""
     budget = Budget(max_session_hours=1.5)
@@ -74,7 +73,7 @@ async def test_a_budget_of_hours_counts_until_a_session_is_deleted(
     assert budget.session_hours(clock.now) == pytest.approx(1.5)
     assert isinstance((await bay.create()).error, BudgetExceededError)
     assert (await second.delete()).success
-    assert fleet.created == 3
+    assert service.created == 3
 
 
 @pytest.mark.parametrize(
@@ -116,7 +115,7 @@ def _home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("_home")
 async def test_clients_of_a_host_share_one_rate(
-    bays: Bays, fleet: Fleet, scripted: Script, clock: InstantClock
+    bays: Bays, service: FakeService, scripted: Script, clock: InstantClock
 ) -> None:
     """Two at once and two a second for all clients: twelve sessions take five seconds."""
     began = clock.now
@@ -124,7 +123,7 @@ async def test_clients_of_a_host_share_one_rate(
         result = await bay.create_many(PARAMS, 4, max_concurrency=1)
         assert result.success
     assert clock.now - began == pytest.approx(5.0)
-    assert fleet.created == 12
+    assert service.created == 12
 
 
 def test_processes_share_the_file_of_a_bucket(

@@ -13,17 +13,16 @@ from agentbay_async import (
     AsyncAgentBay,
     AsyncSession,
     FunctionError,
+    HttpResponse,
     InvalidArgumentError,
     SessionError,
     SessionNotFoundError,
 )
 
-from .conftest import failure
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.http.bulk.conftest import Fleet
+    from tests.http.fake_service import FakeService
     from tests.http.scripted import Script
 
 
@@ -54,30 +53,30 @@ async def _named(session: AsyncSession, item: int) -> str:
     return f"{session.session_id}: {item}"
 
 
-async def test_each_item_gets_a_fresh_session(bay: AsyncAgentBay, fleet: Fleet) -> None:
+async def test_each_item_gets_a_fresh_session(bay: AsyncAgentBay, service: FakeService) -> None:
     """Results have the index of the item; all sessions are deleted in the end."""
     outcomes = [one async for one in bay.map_sessions(_named, range(30))]
     assert sorted(one.index for one in outcomes) == list(range(30))
     assert {one.value.partition(": ")[2] for one in outcomes} == {str(n) for n in range(30)}
     assert len({one.value.partition(":")[0] for one in outcomes}) == 30
     assert all(one.attempts == 1 for one in outcomes)
-    assert (fleet.created, fleet.alive) == (30, set())
+    assert (service.created, service.alive) == (30, set())
 
 
 @pytest.mark.parametrize(("reuse", "made"), [(True, 2), (5, 4), (1, 20), (False, 20)])
 async def test_reuse_limits_the_items_of_a_session(
-    bay: AsyncAgentBay, fleet: Fleet, reuse: bool | int, made: int
+    bay: AsyncAgentBay, service: FakeService, reuse: bool | int, made: int
 ) -> None:
     """Twenty items, two at a time."""
     walk = bay.map_sessions(_named, range(20), reuse=reuse, max_concurrency=2)
     outcomes = [one async for one in walk]
     assert all(one.success for one in outcomes)
-    assert fleet.created == made
-    assert fleet.alive == set()
+    assert service.created == made
+    assert service.alive == set()
 
 
 async def test_a_session_is_reset_and_checked_before_it_is_reused(
-    bay: AsyncAgentBay, fleet: Fleet
+    bay: AsyncAgentBay, service: FakeService
 ) -> None:
     """One that cannot be reset, or is not healthy, is deleted and replaced."""
     resets: list[str] = []
@@ -99,17 +98,17 @@ async def test_a_session_is_reset_and_checked_before_it_is_reused(
     assert served == ["s-0", "s-0", "s-1", "s-2"]
     assert resets == ["s-0", "s-0", "s-1", "s-2"]
     assert looks == ["s-0", "s-1"]
-    assert fleet.alive == set()
+    assert service.alive == set()
 
 
 async def test_an_item_whose_session_is_lost_is_tried_in_another(
-    bay: AsyncAgentBay, fleet: Fleet
+    bay: AsyncAgentBay, service: FakeService
 ) -> None:
     """Whether the error reports the loss, or the service when asked."""
 
     async def work(session: AsyncSession, item: str) -> str:
         if session.session_id == item:
-            fleet.alive.discard(item)
+            service.sessions.pop(item, None)
             raise SessionNotFoundError("gone") if item == "s-0" else SessionError("no answer")
         return session.session_id
 
@@ -117,11 +116,11 @@ async def test_an_item_whose_session_is_lost_is_tried_in_another(
     outcomes = [one async for one in walk]
     assert [one.value for one in outcomes] == ["s-1", "s-3", "s-4"]
     assert [one.attempts for one in outcomes] == [2, 2, 1]
-    assert fleet.alive == set()
+    assert service.alive == set()
 
 
 async def test_an_item_that_loses_every_session_fails_in_the_end(
-    bay: AsyncAgentBay, fleet: Fleet
+    bay: AsyncAgentBay, service: FakeService
 ) -> None:
     """After the given number of retries."""
 
@@ -130,11 +129,11 @@ async def test_an_item_that_loses_every_session_fails_in_the_end(
 
     outcomes = [one async for one in bay.map_sessions(work, [1], retries=3)]
     assert isinstance(outcomes[0].error, SessionNotFoundError)
-    assert (outcomes[0].attempts, fleet.created, fleet.alive) == (4, 4, set())
+    assert (outcomes[0].attempts, service.created, service.alive) == (4, 4, set())
 
 
 async def test_an_error_of_the_function_fails_its_item_alone(
-    bay: AsyncAgentBay, fleet: Fleet
+    bay: AsyncAgentBay, service: FakeService
 ) -> None:
     """It is not retried, and its session is not reused."""
 
@@ -154,26 +153,30 @@ async def test_an_error_of_the_function_fails_its_item_alone(
     assert isinstance(second, SessionError)
     assert [outcomes[0].value, outcomes[3].value] == ["s-0", "s-2"]
     assert all(one.attempts == 1 for one in outcomes)
-    assert fleet.alive == set()
+    assert service.alive == set()
 
 
-async def test_a_failed_create_fails_its_item(bay: AsyncAgentBay, fleet: Fleet) -> None:
+async def test_a_failed_create_fails_its_item(bay: AsyncAgentBay, service: FakeService) -> None:
     """With the error of the service; the function is not called."""
-    fleet.fail_with = lambda number: failure("QuotaExceeded") if number == 0 else None
+    service.fail_with = lambda number: (
+        HttpResponse.failure("QuotaExceeded") if number == 0 else None
+    )
     outcomes = [one async for one in bay.map_sessions(_named, range(2), max_concurrency=1)]
     assert [one.success for one in outcomes] == [False, True]
     assert (outcomes[0].code, outcomes[0].attempts) == ("QuotaExceeded", 0)
 
 
-async def test_throttling_does_not_use_retries(bay: AsyncAgentBay, fleet: Fleet) -> None:
+async def test_throttling_does_not_use_retries(bay: AsyncAgentBay, service: FakeService) -> None:
     """The function is called once."""
-    fleet.fail_with = lambda number: failure("Throttling", 429) if number < 10 else None
+    service.fail_with = lambda number: (
+        HttpResponse.failure("Throttling", status=429) if number < 10 else None
+    )
     outcomes = [one async for one in bay.map_sessions(_named, range(3), max_concurrency=3)]
     assert [(one.success, one.attempts) for one in outcomes] == [(True, 1)] * 3
 
 
 async def test_a_reader_that_exits_or_is_cancelled_leaves_no_session(
-    bay: AsyncAgentBay, fleet: Fleet
+    bay: AsyncAgentBay, service: FakeService
 ) -> None:
     """Neither busy nor idle ones."""
 
@@ -187,13 +190,13 @@ async def test_a_reader_that_exits_or_is_cancelled_leaves_no_session(
 
     reading = asyncio.Event()
     await leave()
-    await fleet.until(lambda: not fleet.alive and not fleet.active)
+    await service.until(lambda: not service.alive and not service.active)
     running = asyncio.create_task(stay())
     await reading.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    await fleet.until(lambda: not fleet.alive and not fleet.active)
+    await service.until(lambda: not service.alive and not service.active)
 
 
 def _endless() -> Iterator[int]:
@@ -239,20 +242,20 @@ async def test_invalid_arguments_are_rejected_at_once(
     ],
 )
 async def test_every_form_of_an_async_function_is_accepted(
-    bay: AsyncAgentBay, fleet: Fleet, fn: Any
+    bay: AsyncAgentBay, service: FakeService, fn: Any
 ) -> None:
     """A lambda may return the coroutine of another function."""
     outcomes = [one async for one in bay.map_sessions(fn, [0])]
     assert [one.value for one in outcomes] == [0]
-    assert fleet.alive == set()
+    assert service.alive == set()
 
 
 async def test_a_lambda_that_gives_no_awaitable_fails_with_the_cure(
-    bay: AsyncAgentBay, fleet: Fleet
+    bay: AsyncAgentBay, service: FakeService
 ) -> None:
     """That is known only after the call."""
     fn: Any = lambda _session, item: item  # noqa: E731  # the subject of the test
     outcomes = [one async for one in bay.map_sessions(fn, [7])]
     assert isinstance(outcomes[0].error, ArgumentTypeError)
     assert "fn must return an awaitable, not int" in str(outcomes[0].error)
-    assert fleet.alive == set()
+    assert service.alive == set()

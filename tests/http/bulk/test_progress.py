@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agentbay_async import AsyncAgentBay, CreateSessionParams, Progress
-
-from .conftest import failure
+from agentbay_async import AsyncAgentBay, CreateSessionParams, HttpResponse, Progress
 
 if TYPE_CHECKING:
     from tests.conftest import InstantClock
-    from tests.http.bulk.conftest import Fleet
+    from tests.http.fake_service import FakeService
 
 PARAMS = CreateSessionParams()
 
 
 async def test_a_callback_is_called_at_intervals_and_at_the_end(
-    bay: AsyncAgentBay, fleet: Fleet, clock: InstantClock
+    bay: AsyncAgentBay, service: FakeService, clock: InstantClock
 ) -> None:
     """At most ten times a second; the last call has the totals."""
-    fleet.fail_with = lambda number: failure("QuotaExceeded") if number == 3 else None
+    service.fail_with = lambda number: (
+        HttpResponse.failure("QuotaExceeded") if number == 3 else None
+    )
     reports: list[Progress] = []
     await bay.create_many(PARAMS, 40, rate=40.0, max_concurrency=1, on_progress=reports.append)
     assert 8 <= len(reports) <= 12
@@ -33,7 +33,7 @@ async def test_a_callback_is_called_at_intervals_and_at_the_end(
     assert reports[2].done < reports[5].done
 
 
-async def test_a_callback_may_be_asynchronous(bay: AsyncAgentBay, fleet: Fleet) -> None:
+async def test_a_callback_may_be_asynchronous(bay: AsyncAgentBay, service: FakeService) -> None:
     """It is awaited."""
     reports = []
 
@@ -45,7 +45,7 @@ async def test_a_callback_may_be_asynchronous(bay: AsyncAgentBay, fleet: Fleet) 
 
 
 async def test_a_callback_that_raises_ends_the_run_and_leaves_no_session(
-    bay: AsyncAgentBay, fleet: Fleet
+    bay: AsyncAgentBay, service: FakeService
 ) -> None:
     """Its error is raised unchanged."""
 
@@ -54,11 +54,11 @@ async def test_a_callback_that_raises_ends_the_run_and_leaves_no_session(
 
     with pytest.raises(LookupError):
         await bay.create_many(PARAMS, 40, on_progress=fail)
-    assert fleet.alive == set()
+    assert service.alive == set()
 
 
 async def test_without_a_terminal_there_are_lines_on_stderr(
-    bay: AsyncAgentBay, fleet: Fleet, capsys: pytest.CaptureFixture[str]
+    bay: AsyncAgentBay, service: FakeService, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Only a few; stdout belongs to the program."""
     await bay.create_many(PARAMS, 30, rate=2.0, max_concurrency=1, progress=True)
@@ -71,7 +71,7 @@ async def test_without_a_terminal_there_are_lines_on_stderr(
 
 async def test_on_a_terminal_with_rich_there_is_a_bar_on_stderr(
     bay: AsyncAgentBay,
-    fleet: Fleet,
+    service: FakeService,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
