@@ -223,7 +223,7 @@ class Server:
             shutdown_timeout=1,
             lingering_time=_LINGER,
             read_bufsize=_BUFFERED,
-            # A command ends when its client hangs up; `check_request` protects all other requests.
+            # A command ends when its client hangs up; `outlive_client` protects all other requests.
             handler_cancellation=True,
         )
         await runner.setup()

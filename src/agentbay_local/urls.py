@@ -57,7 +57,7 @@ def session_access(state: ServiceState, session_id: str) -> SessionAccess:
     return SessionAccess(
         link_url=f"{state.endpoint}/link/{session_id}",
         ws_url=f"{state.endpoint.replace('http', 'ws', 1)}/ws/{session_id}",
-        token=_session_token(state, session_id),
+        token=state.signer.seal("access", {"session": session_id}),
     )
 
 
@@ -92,7 +92,3 @@ def file_url(state: ServiceState, method: str, context_id: str, path: str) -> tu
     grant = {"method": method, "context": context_id, "path": path, "expires": expires}
     name = quote(path.rpartition("/")[2], errors="surrogateescape")
     return f"{state.endpoint}{FILE_PREFIX}{state.signer.seal('file', grant)}/{name}", expires
-
-
-def _session_token(state: ServiceState, session_id: str) -> str:
-    return state.signer.seal("access", {"session": session_id})

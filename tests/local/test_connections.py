@@ -20,7 +20,7 @@ from tests.local.fuzzing import fuzz
 
 from agentbay_local import LocalService, server
 from agentbay_local.http import bodies, connections, middleware
-from agentbay_local.http.connections import CONNECTIONS, Connections
+from agentbay_local.http.connections import CONNECTIONS, Connections, credential_shown
 from agentbay_local.protocol.errors import ApiError
 
 if TYPE_CHECKING:
@@ -297,6 +297,33 @@ async def test_closed_connections_are_forgotten() -> None:
     assert (len(all_of_them), all_of_them.unauthenticated_bytes) == (0, 0)
 
 
+async def test_authenticated_connections_that_have_closed_make_room() -> None:
+    """Nobody tells of their ends."""
+    all_of_them, closed = Connections(1), asyncio.Event()
+    made: asyncio.Queue[asyncio.BaseTransport] = asyncio.Queue()
+
+    class Watched(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            made.put_nowait(transport)
+
+        def connection_lost(self, error: Exception | None) -> None:
+            closed.set()
+
+    factory = all_of_them.protocol_factory(Mock(side_effect=Watched))
+    listening = await asyncio.get_running_loop().create_server(factory, "127.0.0.1", 0)
+    async with listening:
+        _, first = await asyncio.open_connection(*listening.sockets[0].getsockname())
+        first.write(b"x")
+        transport = await asyncio.wait_for(made.get(), DEADLINE)
+        all_of_them.trust(transport)
+        first.close()
+        await asyncio.wait_for(closed.wait(), DEADLINE)
+        _, second = await asyncio.open_connection(*listening.sockets[0].getsockname())
+        second.write(b"y")
+        assert await asyncio.wait_for(made.get(), DEADLINE) is not transport
+        second.close()
+
+
 ENCODED = st.lists(
     st.sampled_from(["&", "=", "+", "%", "%4", "%41", "%E6%B1%89", "%e6", "%zz", "%25", "a", "b"]),
     max_size=30,
@@ -342,7 +369,8 @@ async def _accepted(pieces: list[bytes]) -> bool:
             await asyncio.sleep(0)
         content.feed_eof()
 
-    shown = connections.expect_credential()
+    shown = asyncio.Event()
+    credential_shown.set(shown)
     sending = asyncio.ensure_future(send())
     try:
         fields: Any = await bodies.read_form(request, check)

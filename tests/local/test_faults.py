@@ -69,8 +69,10 @@ async def test_a_failure_has_any_code_and_status(rigged: Api) -> None:
 async def test_a_repeated_request_is_handled_twice(rigged: Api) -> None:
     """The client gets one answer, and the journal has one entry."""
     rigged.service.faults.add(Repeat(), "CreateMcpSession", nth=1)
-    created = (await rigged.ok("CreateMcpSession"))["Data"]["SessionId"]
-    listed = [entry["SessionId"] for entry in (await rigged.ok("ListSession"))["Data"]]
+    labels = '{"made": "twice"}'
+    created = (await rigged.ok("CreateMcpSession", Labels=labels))["Data"]["SessionId"]
+    found = await rigged.ok("ListSession", Labels=labels)
+    listed = [entry["SessionId"] for entry in found["Data"]]
     assert len(listed) == 2
     assert created in listed
     assert [one.fault for one in rigged.service.journal.find("CreateMcpSession")] == ["repeat"]

@@ -297,6 +297,29 @@ async def test_full_socket_does_not_block() -> None:
     assert {SandboxTimeout} == {type(one) for one in results}
 
 
+async def test_requests_that_wait_for_room_are_closed_once() -> None:
+    """They have descriptors, whose numbers may belong to other files the second time."""
+    unhandled: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, context: unhandled.append(context))
+    async with channel_pair() as (channel, liar):
+        before = open_count()
+        fields = {"path": "x" * wire.PACKET}
+        pending = [asyncio.ensure_future(channel.request("stat", fields, within=30))]
+        while not channel._outgoing:
+            pending.append(asyncio.ensure_future(channel.request("stat", fields, within=30)))
+            await asyncio.sleep(0)
+        # From now on sending fails, and there is no end to read.
+        liar.shutdown(socket.SHUT_RD)
+        while liar.recv(1 << 16):
+            pass
+        results = await asyncio.gather(*pending, return_exceptions=True)
+        await until_open_at_most(before - 1)  # the channel's own socket
+
+    assert {SandboxGone} == {type(one) for one in results}
+    assert unhandled == []
+
+
 @pytest.mark.parametrize("number", [2, 50])
 async def test_too_many_descriptors_close_the_channel(number: int) -> None:
     """They are closed; no answer needs more than a few."""

@@ -201,7 +201,6 @@ def create_request(params: CreateSessionParams, region_id: str) -> schema.Create
         sdk_stats=_statistics(params.framework),
         login_region_id=region_id,
         image_id=params.image_id,
-        persistence_data_list=persistence(params.context_syncs, params.beta_context_mounts),
         mcp_policy_id=params.policy_id,
         context_id=params.context_id,
         timeout=params.idle_release_timeout,
@@ -211,6 +210,10 @@ def create_request(params: CreateSessionParams, region_id: str) -> schema.Create
         load_skill=params.load_skills or None,
         skills=params.skill_names or None,
     )
+    if params.context_syncs or params.beta_context_mounts:
+        request.persistence_data_list = persistence(
+            params.context_syncs, params.beta_context_mounts
+        )
     if params.extra_configs is not None and params.extra_configs.mobile is not None:
         _add_mobile(request, params.extra_configs.mobile)
     policy = params.lifecycle_policy

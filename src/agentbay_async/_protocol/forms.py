@@ -38,10 +38,8 @@ class _FormField:
     # Returns the value, percent-encoded.
     encode: Callable[[Any], str]
 
-    def parts(self, value: Any) -> str:
-        """Return the name and the value, as they stand in a form."""
-        if not self.is_numbered:
-            return f"{self.wire}={self.encode(value)}"
+    def numbered(self, value: list[str]) -> str:
+        """Return the names and the texts, as they stand in a form."""
         return "&".join(f"{self.wire}.{n}={quoted(text)}" for n, text in enumerate(value, 1))
 
     def find(self, fields: Mapping[str, str]) -> Any:
@@ -94,7 +92,8 @@ def _quote_json(value: Any) -> str:
 
 
 def _quote_map(texts: dict[str, str]) -> str:
-    return f"%7B{'%2C'.join([_quote_pair(*pair) for pair in texts.items()])}%7D"
+    pairs = [f"{_quote_text(key)}%3A{_quote_text(value)}" for key, value in texts.items()]
+    return f"%7B{'%2C'.join(pairs)}%7D"
 
 
 def _encode_bool(value: Any) -> str:
@@ -120,7 +119,11 @@ def encode_request(request: Request[Any]) -> tuple[str, str]:
     for field in _form_fields(cast("Any", type(request))):
         value = getattr(request, field.attribute)
         if value is not None and value != "":
-            (query if field.in_query else form).append(field.parts(value))
+            if field.is_numbered:
+                part = field.numbered(value)
+            else:
+                part = f"{field.wire}={field.encode(value)}"
+            (query if field.in_query else form).append(part)
     return "&".join(query), "&".join(form)
 
 
@@ -145,12 +148,8 @@ def quoted(text: str) -> str:
 _quote_cached = lru_cache(maxsize=64)(quoted)
 
 
+# Of the labels of a program's sessions, only the idempotency key differs each time.
 @lru_cache(maxsize=256)
-def _quote_pair(key: str, value: str) -> str:
-    # Of the labels of a program's sessions, only the idempotency key differs each time.
-    return f"{_quote_text(key)}%3A{_quote_text(value)}"
-
-
 def _quote_text(text: str) -> str:
     return f"%22{text}%22" if _PLAIN.fullmatch(text) else quoted(compact_json(text))
 

@@ -23,18 +23,6 @@ async def no_skills(_state: ServiceState, request: schema.Request[Any]) -> Answe
     raise not_offered(request.ACTION, "skills")
 
 
-def check_offered(request: schema.CreateMcpSession) -> None:
-    """Check that a new session asks for no feature that would be missing in silence.
-
-    Raises:
-        ApiError: It does.
-    """
-    if request.network_id:
-        raise not_offered("NetworkId", "networks")
-    if request.load_skill:
-        raise not_offered("LoadSkill", "skills")
-
-
 def not_offered(name: str, what: str) -> ApiError:
     """Return the error of an action or a parameter whose feature only the cloud has."""
     return ApiError(

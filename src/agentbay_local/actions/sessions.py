@@ -9,7 +9,7 @@ from agentbay_async._protocol import error_codes, schema
 from agentbay_async._protocol.codec import compact_json
 from agentbay_local import images
 from agentbay_local.actions import sync
-from agentbay_local.actions.beta import check_offered
+from agentbay_local.actions.beta import not_offered
 from agentbay_local.actions.labels import checked_labels
 from agentbay_local.protocol import paging
 from agentbay_local.protocol.answers import Answer
@@ -29,16 +29,19 @@ _STATUSES = (*sorted(states.LISTED), states.DELETING, "DELETED")
 async def create(state: ServiceState, request: schema.CreateMcpSession) -> Answer:
     """Store a session and bind its contexts; its sandbox starts on first use."""
     new = new_session(state, request)
-    items = request.persistence_data_list or []
-    to_bind = sync.checked_bindings(state, items, may_be_new=True)
+    to_bind = []
+    if request.persistence_data_list:
+        to_bind += sync.checked_bindings(state, request.persistence_data_list, may_be_new=True)
     if request.context_id:
         # Clients before 0.6 name one context and no path; their examples mount it at /mnt/data.
         item = schema.Persistence(context_id=request.context_id, path="/mnt/data")
         to_bind += sync.checked_bindings(state, [item], may_be_new=True)
     check_quota(state, 1)
-    sync.add_missing_contexts(state, to_bind)
+    if to_bind:
+        sync.add_missing_contexts(state, to_bind)
     (session,) = state.lifecycle.admit([new])
-    sync.attach(state, session, to_bind)
+    if to_bind:
+        sync.attach(state, session, to_bind)
     return Answer(
         schema.CreatedSession(
             session_id=session.id,
@@ -55,9 +58,13 @@ def new_session(state: ServiceState, request: schema.CreateMcpSession) -> NewSes
     """Return the values of a new session.
 
     Raises:
-        ApiError: This machine cannot isolate sessions, or a field is invalid.
+        ApiError: This machine cannot isolate sessions, a field is invalid, or one asks for a
+            feature that would be missing in silence.
     """
-    check_offered(request)
+    if request.network_id:
+        raise not_offered("NetworkId", "networks")
+    if request.load_skill:
+        raise not_offered("LoadSkill", "skills")
     image = images.offered(request.image_id)
     labels = checked_labels(request.labels or {})
     state.sandboxes.require()

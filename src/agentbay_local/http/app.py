@@ -20,7 +20,7 @@ from agentbay_async._protocol.forms import decode_request
 from agentbay_local.actions import ROUTES
 from agentbay_local.http import control, direct_call, files, ports, websocket
 from agentbay_local.http.bodies import BODY_LIMIT, decode_form, read_body, read_form
-from agentbay_local.http.connections import CONNECTIONS, Connections, trust
+from agentbay_local.http.connections import CONNECTIONS, Connections, credential_shown, trust
 from agentbay_local.http.error_responses import error_response
 from agentbay_local.http.hosts import host_name, is_own_name
 from agentbay_local.http.middleware import (
@@ -29,6 +29,7 @@ from agentbay_local.http.middleware import (
     check_api_key,
     check_request,
     end_with_client,
+    outlive_client,
 )
 from agentbay_local.protocol import answers
 from agentbay_local.protocol.errors import ApiError, missing
@@ -61,7 +62,7 @@ def application(state: ServiceState, api_key: str) -> web.Application:
     """Build the web application of a service."""
     middleware = Middleware(state.instruments)
     actions = _Actions(state, api_key, middleware)
-    app = web.Application(client_max_size=BODY_LIMIT, middlewares=[check_request])
+    app = web.Application(client_max_size=BODY_LIMIT, middlewares=[outlive_client, check_request])
     app[CONNECTIONS] = Connections()
     app.router.add_post("/", actions.act)
     # Clients in TypeScript send some actions by GET, with all fields in the query.
@@ -80,7 +81,7 @@ class _Actions:
 
     def __init__(self, state: ServiceState, api_key: str, middleware: Middleware) -> None:
         self._state = state
-        self._key = api_key.encode()
+        self._check_key = partial(check_api_key, api_key=api_key.encode())
         self._middleware = middleware
 
     async def health(self, request: web.Request) -> web.Response:
@@ -94,15 +95,12 @@ class _Actions:
     async def act(self, request: web.Request) -> web.StreamResponse:
         """Answer one action."""
         try:
-            fields: Mapping[str, str] | ApiError = await self._fields(request)
+            fields = await self._fields(request)
         except ApiError as error:
-            fields = error
-        name = _action(request, {} if isinstance(fields, ApiError) else fields)
-        if isinstance(fields, ApiError):
             # Whoever has no key leaves no more than a name in the journal.
-            return await self._middleware.respond(
-                request, Call(name[:_NAME_SHOWN], {}), partial(_raise, fields)
-            )
+            call = Call(_action_in_head(request)[:_NAME_SHOWN], {})
+            return await self._middleware.respond(request, call, partial(_raise, error))
+        name = fields.get("Action") or _action_in_head(request)
         if name == schema.CallMcpTool.ACTION:
             end_with_client(fields.get("Name"))
         handle = partial(self._handle, name, fields)
@@ -119,14 +117,12 @@ class _Actions:
             form = await read_form(request, self._check_key)
         else:
             self._check_key(given)
-            trust(request)
+            if credential_shown.get() is not None:
+                trust(request)
             form = await decode_form(await read_body(request))
         form.update(request.query)
         form.pop(_KEY, None)
         return form
-
-    def _check_key(self, given: str) -> None:
-        check_api_key(given, self._key)
 
     async def _handle(self, name: str, fields: Mapping[str, str], _effect: Effect | None) -> Reply:
         if not name:
@@ -148,13 +144,8 @@ class _Actions:
         return Reply(response, request_id=request_id)
 
 
-def _action(request: web.Request, fields: Mapping[str, str]) -> str:
-    return (
-        fields.get("Action")
-        or request.query.get("Action")
-        or request.headers.get("x-acs-action")
-        or ""
-    )
+def _action_in_head(request: web.Request) -> str:
+    return request.query.get("Action") or request.headers.get("x-acs-action") or ""
 
 
 def _key_in_head(request: web.Request) -> str | None:

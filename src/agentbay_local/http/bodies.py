@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 from agentbay_async._protocol import error_codes
-from agentbay_local.http.connections import CONNECTIONS, trust
+from agentbay_local.http.connections import CONNECTIONS, credential_shown, trust
 from agentbay_local.protocol.errors import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
-    from aiohttp import web
+    from aiohttp import StreamReader, web
 
 __all__ = ["BODY_LIMIT", "decode_form", "read_body", "read_form"]
 
@@ -68,8 +68,10 @@ async def read_form(request: web.Request, check_key: Callable[[str], None]) -> d
     """
     body = bytearray()
     check_key(await _read_up_to_key(request, body))
-    trust(request)
-    await _read_rest(request, body)
+    if credential_shown.get() is not None:
+        trust(request)
+    if not request.content.at_eof():
+        await _read_rest(request, body)
     return await decode_form(body)
 
 
@@ -124,36 +126,24 @@ def _find_key(body: bytearray, start: int) -> tuple[str | None, int]:
 
 
 async def _read_rest(request: web.Request, body: bytearray) -> None:
-    async for chunk in _chunks(request):
-        body += chunk
-        if len(body) > BODY_LIMIT:
-            break
-    else:
-        return
-    raise ApiError(
-        error_codes.INVALID_PARAMETER, f"The request has more than {BODY_LIMIT} bytes.", 413
-    )
-
-
-async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
-    """Yield a body as it comes.
-
-    Raises:
-        ApiError: The next part does not come within `BODY_IDLE`.
-    """
     content = request.content
     while not content.at_eof():
-        chunk = content.read_nowait()
-        if not chunk:
-            try:
-                chunk = await asyncio.wait_for(content.readany(), BODY_IDLE)
-            except asyncio.TimeoutError:
-                raise ApiError(
-                    error_codes.INVALID_PARAMETER,
-                    f"The body stopped: nothing came for {BODY_IDLE:.0f} seconds.",
-                    408,
-                ) from None
-        yield chunk
+        body += content.read_nowait() or await _next_part(content)
+        if len(body) > BODY_LIMIT:
+            raise ApiError(
+                error_codes.INVALID_PARAMETER, f"The request has more than {BODY_LIMIT} bytes.", 413
+            )
+
+
+async def _next_part(content: StreamReader) -> bytes:
+    try:
+        return await asyncio.wait_for(content.readany(), BODY_IDLE)
+    except asyncio.TimeoutError:
+        raise ApiError(
+            error_codes.INVALID_PARAMETER,
+            f"The body stopped: nothing came for {BODY_IDLE:.0f} seconds.",
+            408,
+        ) from None
 
 
 def _decode(body: bytearray) -> dict[str, str]:

@@ -12,6 +12,7 @@ import resource
 from contextvars import ContextVar
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
+from weakref import WeakSet
 
 from aiohttp import web
 
@@ -22,7 +23,7 @@ from agentbay_local.protocol.errors import ApiError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["CONNECTIONS", "Connections", "expect_credential", "trust"]
+__all__ = ["CONNECTIONS", "Connections", "credential_shown", "trust"]
 
 HEAD_LIMIT = 32 * 1024
 """Bytes of the request line and the headers of a first request."""
@@ -34,9 +35,8 @@ UNAUTHENTICATED_BYTES = 32 * 1024 * 1024
 """Bytes that all unauthenticated connections together may have sent."""
 
 _TURN = 0.001
-# Bytes that one turn of the loop reads from a connection.
-_READ = 256 * 1024
-_READ_UNAUTHENTICATED = 16 * 1024
+# Bytes that one turn of the loop reads from an unauthenticated connection.
+_READ = 16 * 1024
 
 _MOST = 4096
 _MOST_UNAUTHENTICATED = 1024
@@ -49,20 +49,24 @@ class Connections:
     Args:
         most: The number of connections at once. Default: 4096, or half of the open files that this
             process may have, because sandboxes need files too.
+
+    Attributes:
+        unauthenticated: The connections that have shown no credential, by their transports, oldest
+            first.
     """
 
     def __init__(self, most: int | None = None) -> None:
         self._most = _most_connections() if most is None else most
-        self._open: dict[asyncio.BaseTransport, _Connection] = {}
-        # Oldest first: dictionaries keep the order of insertion.
-        self._unauthenticated: dict[asyncio.BaseTransport, _Connection] = {}
+        self.unauthenticated: dict[asyncio.BaseTransport, _Connection] = {}
+        # Some of them may be closed: only aiohttp hears of that.
+        self._trusted: WeakSet[asyncio.BaseTransport] = WeakSet()
         self._bytes = 0
         self._turn = asyncio.Lock()
         # One for all: nothing happens between the filling of a buffer and its use.
         self.buffer = memoryview(bytearray(_READ))
 
     def __len__(self) -> int:
-        return len(self._open)
+        return len(self.unauthenticated) + len(self._trusted)
 
     @property
     def unauthenticated_bytes(self) -> int:
@@ -75,29 +79,26 @@ class Connections:
 
     def trust(self, transport: asyncio.BaseTransport | None) -> None:
         """Note that a request on a connection has shown a credential."""
-        connection = self._unauthenticated.get(transport) if transport else None
+        connection = self.unauthenticated.get(transport) if transport else None
         if connection is not None:
-            self._forget(connection)
+            self.discard(connection)
+            self._trusted.add(connection.transport)
             connection.trusted()
-
-    def is_trusted(self, transport: asyncio.BaseTransport | None) -> bool:
-        """Say whether a connection has shown a credential."""
-        return transport not in self._unauthenticated
 
     def add(self, connection: _Connection) -> bool:
         """Add a new connection, and say whether it may stay."""
-        if len(self._unauthenticated) >= min(_MOST_UNAUTHENTICATED, max(1, self._most // 2)):
+        if len(self.unauthenticated) >= min(_MOST_UNAUTHENTICATED, max(1, self._most // 2)):
             self._refuse_oldest()
-        if len(self._open) >= self._most and not self._refuse_oldest():
+        if self._is_full() and not self._refuse_oldest():
             return False
-        self._open[connection.transport] = connection
-        self._unauthenticated[connection.transport] = connection
+        self.unauthenticated[connection.transport] = connection
         return True
 
     def discard(self, connection: _Connection) -> None:
-        """Remove a connection that is closed. Repeatable."""
-        self._forget(connection)
-        self._open.pop(connection.transport, None)
+        """Remove a connection that is closed or has shown a credential. Repeatable."""
+        if self.unauthenticated.pop(connection.transport, None) is not None:
+            self._bytes -= connection.received
+            connection.received = 0
 
     async def wait_turn(self) -> None:
         """Wait until an unauthenticated connection may read on: one after the other, not too fast.
@@ -116,20 +117,20 @@ class Connections:
 
     def release(self, transport: asyncio.BaseTransport | None) -> None:
         """Count no more of what a connection sends: its request is answered, the rest dropped."""
-        connection = self._unauthenticated.get(transport) if transport else None
+        connection = self.unauthenticated.get(transport) if transport else None
         if connection is not None:
             self._bytes -= connection.received
             connection.received = 0
             connection.is_counted = False
 
-    def _forget(self, connection: _Connection) -> None:
-        if self._unauthenticated.pop(connection.transport, None) is not None:
-            self._bytes -= connection.received
-            connection.received = 0
+    def _is_full(self) -> bool:
+        if len(self) >= self._most:
+            self._trusted -= {transport for transport in self._trusted if _is_closed(transport)}
+        return len(self) >= self._most
 
     def _refuse_oldest(self) -> bool:
         """Close the oldest unauthenticated connection; say whether there was one."""
-        for connection in self._unauthenticated.values():
+        for connection in self.unauthenticated.values():
             self.discard(connection)
             connection.refuse(
                 HTTPStatus.SERVICE_UNAVAILABLE, "There are too many connections without a key."
@@ -139,7 +140,9 @@ class Connections:
 
 
 class _Connection(asyncio.BufferedProtocol):
-    """Passes the bytes of one connection to aiohttp's protocol, within the limits.
+    """Passes the bytes of an unauthenticated connection to aiohttp's protocol, within the limits.
+
+    Once the connection has shown a credential, aiohttp's protocol takes its place.
 
     Attributes:
         received: Bytes that count against `UNAUTHENTICATED_BYTES`.
@@ -155,7 +158,6 @@ class _Connection(asyncio.BufferedProtocol):
         self._handler = asyncio.Protocol()  # which does nothing
         self._deadline: asyncio.TimerHandle | None = None
         self._head: bytearray | None = bytearray()
-        self._is_trusted = False
         self.received = 0
         self.is_counted = True
 
@@ -170,11 +172,9 @@ class _Connection(asyncio.BufferedProtocol):
 
     def trusted(self) -> None:
         """Lift the limits of unauthenticated connections."""
-        self._is_trusted = True
-        self.is_counted = False
-        self._head = None
         if self._deadline is not None:
             self._deadline.cancel()
+        self.transport.set_protocol(self._handler)
 
     def refuse(self, status: HTTPStatus, sentence: str) -> None:
         """Answer without aiohttp, and close the connection."""
@@ -185,12 +185,11 @@ class _Connection(asyncio.BufferedProtocol):
             self.transport.close()
 
     def get_buffer(self, _hint: int) -> memoryview:
-        """Return room for what comes; little while nobody knows who sends it."""
-        room = self._connections.buffer
-        return room if self._is_trusted else room[:_READ_UNAUTHENTICATED]
+        """Return room for what comes; little, because nobody knows who sends it."""
+        return self._connections.buffer
 
     def buffer_updated(self, count: int) -> None:
-        """Count the bytes of unauthenticated connections, and pass them on."""
+        """Count what came, and pass it on."""
         data = bytes(self._connections.buffer[:count])
         if self.is_counted and not self._accept(data):
             return
@@ -248,20 +247,21 @@ CONNECTIONS = web.AppKey("CONNECTIONS", Connections)
 """The key of an application's connections."""
 
 # An event, not a flag: the tasks of a request have copies of its context, which share the object.
-_shown: ContextVar[asyncio.Event] = ContextVar("shown")
-
-
-def expect_credential() -> asyncio.Event:
-    """Return the event that `trust` sets for the request of this context."""
-    shown = asyncio.Event()
-    _shown.set(shown)
-    return shown
+credential_shown: ContextVar[asyncio.Event | None] = ContextVar("credential_shown", default=None)
+"""The event that `trust` sets for a request; None if its connection has shown a credential."""
 
 
 def trust(request: web.Request) -> None:
     """Note that a request has shown the API key or a valid token."""
-    _shown.get().set()
+    shown = credential_shown.get()
+    if shown is not None:
+        shown.set()
     request.app[CONNECTIONS].trust(request.transport)
+
+
+def _is_closed(transport: asyncio.BaseTransport) -> bool:
+    # A transport that is closing still has its file, until all that waits is sent.
+    return transport.get_extra_info("socket").fileno() < 0  # type: ignore[no-any-return]
 
 
 def _most_connections() -> int:

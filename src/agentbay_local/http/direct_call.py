@@ -84,7 +84,10 @@ def _error_reply(error: ApiError) -> Reply:
 
 async def _document(request: web.Request) -> dict[str, Any]:
     try:
-        document = json.loads(await read_body(request))
+        content = request.content
+        # Small bodies have come with the head.
+        body = content.read_nowait() if content.is_eof() else await read_body(request)
+        document = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise invalid("The body", "must be JSON.") from error
     if not isinstance(document, dict):

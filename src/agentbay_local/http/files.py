@@ -27,7 +27,7 @@ from agentbay_local.trees.manifest import FILE, Stamp
 from agentbay_local.urls import FILE_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
     from agentbay_local.contexts.context_store import Snapshot
@@ -98,7 +98,7 @@ class _Files:
             with await asyncio.to_thread(_open, snapshot, path) as file:
                 return await _send(request, file, cut)
 
-    def _check_grant(self, grant: dict[str, Any] | None, method: str) -> tuple[str, str]:
+    def _check_grant(self, grant: Mapping[str, Any] | None, method: str) -> tuple[str, str]:
         """Return context and path of a URL that is valid for a method."""
         if grant is None or grant["method"] != method:
             raise ApiError(error_codes.NOT_LOGIN, f"The URL is not signed for {method}.", 403)

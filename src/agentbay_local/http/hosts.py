@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["host_name", "is_own_name", "link_label"]
+__all__ = ["LINK_SUFFIX", "host_name", "is_own_name", "link_label"]
 
-_LINK_SUFFIX = ".localhost"
+LINK_SUFFIX = ".localhost"
+"""The end of a host that is for one link. Other hosts may have it elsewhere."""
 
 
 def host_name(headers: Mapping[str, str]) -> str:
@@ -48,4 +49,4 @@ def is_own_name(name: str, listening: str) -> bool:
 def link_label(headers: Mapping[str, str]) -> str | None:
     """Return the first label of a host that is for one link, ``LABEL.localhost``."""
     label, dot, rest = host_name(headers).partition(".")
-    return label if f"{dot}{rest}" == _LINK_SUFFIX else None
+    return label if f"{dot}{rest}" == LINK_SUFFIX else None

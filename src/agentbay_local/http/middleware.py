@@ -16,16 +16,17 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 from aiohttp import web
 
 from agentbay_async._protocol import error_codes
 from agentbay_local import images
-from agentbay_local.http.connections import CONNECTIONS, expect_credential, trust
+from agentbay_local.http.connections import CONNECTIONS, credential_shown, trust
 from agentbay_local.http.error_responses import error_response
-from agentbay_local.http.hosts import link_label
+from agentbay_local.http.hosts import LINK_SUFFIX, link_label
+from agentbay_local.http.ports import SERVE_BY_HOST
 from agentbay_local.manual_clock import ManualClock
 from agentbay_local.protocol import answers
 from agentbay_local.protocol.errors import ApiError, disk_full, invalid
@@ -46,7 +47,7 @@ from agentbay_local.testing.journal import Entry, masked
 from agentbay_local.urls import FILE_PREFIX, PORT_PREFIX, TOKEN_HEADER
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from aiohttp.typedefs import Handler as WebHandler
 
@@ -68,6 +69,7 @@ __all__ = [
     "end_with_client",
     "error_reply",
     "hang_up",
+    "outlive_client",
 ]
 
 _log = logging.getLogger(__name__)
@@ -114,51 +116,27 @@ def error_reply(
 
 
 @web.middleware
-async def check_request(request: web.Request, handler: WebHandler) -> web.StreamResponse:
-    """Refuse requests of web pages, and bodies that are compressed or not whole."""
-    headers, path = request.headers, request.path
-    # Links check the origin themselves: sessions serve pages.
-    is_link = path.startswith(PORT_PREFIX) or link_label(headers) is not None
-    # A browser adds the origin of the page: no page has business here.
-    if "Origin" in headers and not is_link:
-        return error_response(
-            ApiError(error_codes.NOT_LOGIN, "Requests from web pages are not accepted.", 403)
-        )
-    packed = headers.get("Content-Encoding", "identity") != "identity"
-    if packed and not is_link and not path.startswith(FILE_PREFIX):
-        return error_response(invalid("The body", "is compressed; send it uncompressed."))
-    response = await _outlive_client(request, _answer_whole(request, handler))
-    _end_without_credential(request, response)
-    return response
-
-
-def _end_without_credential(request: web.Request, response: web.StreamResponse) -> None:
-    """Close a connection after an answer to a request that has shown no credential."""
-    connections = request.app[CONNECTIONS]
-    if not connections.is_trusted(request.transport):
-        connections.release(request.transport)
-        response.force_close()
-
-
-async def _outlive_client(
-    request: web.Request, work: Coroutine[Any, Any, web.StreamResponse]
-) -> web.StreamResponse:
+async def outlive_client(request: web.Request, handler: WebHandler) -> web.StreamResponse:
     """Finish a request whose client hangs up, unless it says `end_with_client`.
 
     The server cancels handlers then. A change that has begun must not stop in the middle; a command
     whose output nobody can get any more must, and so must a request that has shown no credential.
     """
-    ends_with_client = asyncio.Event()
+    transport, strangers = request.transport, request.app[CONNECTIONS].unauthenticated
+    is_trusted = transport is not None and transport not in strangers
+    ends_with_client, shown = asyncio.Event(), None if is_trusted else asyncio.Event()
     _ends_with_client.set(ends_with_client)
-    shown = expect_credential()
-    task = asyncio.ensure_future(work)
+    credential_shown.set(shown)
+    task = asyncio.ensure_future(handler(request))
     _running.add(task)
-    task.add_done_callback(_forget)
+    task.add_done_callback(_running.discard)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
+        task.add_done_callback(_log_failure)
         is_stopping = request.transport is not None
-        if is_stopping or ends_with_client.is_set() or not shown.is_set():
+        is_stranger = shown is not None and not shown.is_set()
+        if is_stopping or is_stranger or ends_with_client.is_set():
             task.cancel()
             await asyncio.wait([task])
         raise
@@ -170,22 +148,55 @@ def end_with_client(tool: object) -> None:
         _ends_with_client.get().set()
 
 
-def _forget(task: asyncio.Task[web.StreamResponse]) -> None:
-    _running.discard(task)
+def _log_failure(task: asyncio.Task[web.StreamResponse]) -> None:
     if not task.cancelled() and task.exception() is not None:
         _log.debug("a request failed", exc_info=task.exception())
 
 
-async def _answer_whole(request: web.Request, handler: WebHandler) -> web.StreamResponse:
+@web.middleware
+async def check_request(request: web.Request, handler: WebHandler) -> web.StreamResponse:
+    """Refuse requests of web pages, and bodies that are compressed or not whole.
+
+    Close the connection after a request that has shown no credential, nor one before it.
+    """
+    headers = request.headers
+    if "Origin" in headers or "Content-Encoding" in headers:
+        refusal = _refusal_of_head(request)
+        if refusal is not None:
+            return refusal
+    if LINK_SUFFIX in headers.get("Host", "").lower():
+        handler = partial(request.app[SERVE_BY_HOST], handler=handler)
     try:
-        return await handler(request)
+        response = await handler(request)
     except web.RequestPayloadError:
-        return error_response(invalid("The body", "is not as its headers say."))
+        response = error_response(invalid("The body", "is not as its headers say."))
     except ConnectionError:
         if request.transport is not None:
             raise
         # The client has hung up in the middle; nobody gets this response.
-        return web.Response(status=400)
+        response = web.Response(status=400)
+    shown = credential_shown.get()
+    if shown is not None and not shown.is_set():
+        request.app[CONNECTIONS].release(request.transport)
+        response.force_close()
+    return response
+
+
+def _refusal_of_head(request: web.Request) -> web.Response | None:
+    """Return the answer to a request of a web page, or one whose body is compressed."""
+    headers, path = request.headers, request.path
+    # Links check the origin themselves: sessions serve pages.
+    if path.startswith(PORT_PREFIX) or link_label(headers) is not None:
+        return None
+    # A browser adds the origin of the page: no page has business here.
+    if "Origin" in headers:
+        return error_response(
+            ApiError(error_codes.NOT_LOGIN, "Requests from web pages are not accepted.", 403)
+        )
+    packed = headers.get("Content-Encoding", "identity") != "identity"
+    if packed and not path.startswith(FILE_PREFIX):
+        return error_response(invalid("The body", "is compressed; send it uncompressed."))
+    return None
 
 
 class Middleware:
@@ -416,5 +427,6 @@ def check_session_token(state: ServiceState, request: web.Request) -> str:
     grant = state.signer.open("access", request.headers.get(TOKEN_HEADER, ""))
     if grant is None or grant["session"] != session_id:
         raise ApiError(error_codes.NOT_LOGIN, "The token of the session is missing or wrong.", 401)
-    trust(request)
+    if credential_shown.get() is not None:
+        trust(request)
     return session_id

@@ -33,7 +33,7 @@ from agentbay_local.sandbox.errors import SandboxError, SandboxOSError
 from agentbay_local.urls import PORT_PREFIX, page_port, page_url
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.typedefs import Handler
@@ -41,7 +41,12 @@ if TYPE_CHECKING:
     from agentbay_local.state import ServiceState
     from agentbay_local.store import Session
 
-__all__ = ["add"]
+__all__ = ["SERVE_BY_HOST", "add"]
+
+SERVE_BY_HOST: web.AppKey[Callable[..., Awaitable[web.StreamResponse]]] = web.AppKey(
+    "SERVE_BY_HOST"
+)
+"""The key of the middleware for requests whose host may be that of a link."""
 
 _MAX_CONNECTIONS = 100
 _CONNECT_WITHIN = 30.0
@@ -51,7 +56,7 @@ def add(app: web.Application, state: ServiceState) -> None:
     """Add the route."""
     ports = _Ports(state)
     app.router.add_route("*", PORT_PREFIX + "{token:[^/]+}{rest:(?s:/.*)?}", ports.serve)
-    app.middlewares.append(ports.serve_by_host)
+    app[SERVE_BY_HOST] = ports.serve_by_host
     app.cleanup_ctx.append(ports.client)
 
 
@@ -124,7 +129,6 @@ class _Ports:
         except ApiError as error:
             return error_response(error, _status(error))
 
-    @web.middleware
     async def serve_by_host(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Forward a request of a browser to the host of a link; leave others to `handler`."""
         label = link_label(request.headers)

@@ -39,7 +39,11 @@ class Arguments:
         Raises:
             ToolError: The argument is missing or not a string.
         """
-        value: str | None = self._read(name, str, "a string", default)
+        value = self.values.get(name)
+        if value is None and default is not _MISSING:
+            return None if default is None else str(default)
+        if not isinstance(value, str):
+            raise self._mistyped(name, "a string")
         return value
 
     def path(self, name: str) -> str:
@@ -59,14 +63,21 @@ class Arguments:
         Raises:
             ToolError: The argument is not a number in that range.
         """
-        value = self._read(name, int, "a whole number", default)
+        value = self.values.get(name)
+        if value is None:
+            return default
+        if not isinstance(value, int):
+            raise self._mistyped(name, "a whole number")
         if isinstance(value, bool) or not 0 <= value <= top:
             raise self.wrong(name, f"must be a whole number from 0 to {top}")
-        return int(value)
+        return value
 
     def flag(self, name: str) -> bool:
         """Return a boolean, False by default."""
-        return bool(self._read(name, bool, "true or false", False))
+        value = self.values.get(name)
+        if value is not None and not isinstance(value, bool):
+            raise self._mistyped(name, "true or false")
+        return bool(value)
 
     def texts(self, name: str) -> list[str]:
         """Return a list of strings.
@@ -74,7 +85,9 @@ class Arguments:
         Raises:
             ToolError: The argument is missing or not such a list.
         """
-        values = self._read(name, list, "a list of strings", _MISSING)
+        values = self.values.get(name)
+        if not isinstance(values, list):
+            raise self._mistyped(name, "a list of strings")
         if not all(isinstance(value, str) for value in values):
             raise self.wrong(name, "must be a list of strings")
         return list(values)
@@ -85,7 +98,11 @@ class Arguments:
         Raises:
             ToolError: The argument is not such an object.
         """
-        values = self._read(name, dict, "an object of strings", {})
+        values = self.values.get(name)
+        if values is None:
+            return {}
+        if not isinstance(values, dict):
+            raise self._mistyped(name, "an object of strings")
         if not all(isinstance(value, str) for value in values.values()):
             raise self.wrong(name, "must be an object of strings")
         return dict(values)
@@ -94,12 +111,8 @@ class Arguments:
         """Return an error that names an argument; `why` completes the sentence."""
         return ToolError(f"Invalid argument of tool {self.tool}: {name} {why}")
 
-    def _read(self, name: str, kind: type, words: str, default: Any) -> Any:
+    def _mistyped(self, name: str, wanted: str) -> ToolError:
         value = self.values.get(name)
         if value is None:
-            if default is _MISSING:
-                raise self.wrong(name, "is required")
-            return default
-        if not isinstance(value, kind):
-            raise self.wrong(name, f"must be {words}, not {type(value).__name__}")
-        return value
+            return self.wrong(name, "is required")
+        return self.wrong(name, f"must be {wanted}, not {type(value).__name__}")

@@ -10,18 +10,22 @@ import base64
 import hashlib
 import hmac
 import json
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
-import attrs
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["Signer"]
 
+# A session's token comes with each call to it. A client cannot send tokens of more than 8 KiB.
+_REMEMBERED = 256
 
-@attrs.frozen
+
 class Signer:
     """Seals values into tokens, and opens them again.
 
-    Attributes:
+    Args:
         secret: At least 32 random bytes, known to the service only.
 
     Example:
@@ -32,10 +36,12 @@ class Signer:
         True
     """
 
-    secret: bytes = attrs.field(repr=False)
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+        self.open = lru_cache(maxsize=_REMEMBERED)(self._open)
 
     def _signature(self, purpose: str, text: str) -> bytes:
-        key = hmac.digest(self.secret, purpose.encode(), "sha256")
+        key = hmac.digest(self._secret, purpose.encode(), "sha256")
         code = hmac.new(key, text.encode("utf-8", "replace"), hashlib.sha256)
         return code.hexdigest()[:32].encode()
 
@@ -45,7 +51,7 @@ class Signer:
         text = body.decode().rstrip("=")
         return f"{text}.{self._signature(purpose, text).decode()}"
 
-    def open(self, purpose: str, token: str) -> dict[str, Any] | None:
+    def _open(self, purpose: str, token: str) -> Mapping[str, Any] | None:
         """Return the value that `seal` put in; None if the signature is wrong."""
         text, _, signature = token.partition(".")
         expected = self._signature(purpose, text)

@@ -123,7 +123,8 @@ class AgentSandbox(Sandbox):
         fields = checks.check_program(command, cwd, env)
         seconds = checks.check_timeout("timeout", timeout)
         limit = checks.check_limit("output_limit", output_limit)
-        self._check_not_paused()
+        if self._paused:
+            self._check_not_paused()
         started = CommandRun(self._channel, fields, stdin, limit)
         self._commands.add(started)
         self._enforcer.wake()
@@ -133,7 +134,7 @@ class AgentSandbox(Sandbox):
             done = await started.wait()
             # The kernel may have killed it a moment ago.
             self._enforcer.report()
-            return attrs.evolve(done, excess=started.excess)
+            return attrs.evolve(done, excess=started.excess) if started.excess else done
         except SandboxGone as gone:
             self._enforcer.report()
             if started.excess:

@@ -75,7 +75,7 @@ def check_program(command: object, cwd: object, env: object) -> dict[str, object
         raise InvalidRequest("command", "must begin with the name of a program")
     else:
         fields["argv"] = [check_text("command", word) for word in command]
-    fields["env"] = check_environment(env)
+    fields["env"] = {} if env is None or env == {} else check_environment(env)
     fields["cwd"] = None if cwd is None else check_path("cwd", cwd)
     return fields
 

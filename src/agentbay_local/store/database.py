@@ -280,7 +280,8 @@ class Database:
         Raises:
             StateFullError: The disk is full, and the ballast is used up.
         """
-        self.move_to_file()
+        if self._in_memory:
+            self.move_to_file()
         if self._ballast is not None:
             self._ballast.adjust()
         self._inside = True

@@ -65,9 +65,17 @@ class Cgroup:
     """
 
     version: ClassVar[str] = ""
+    # The file of each controller that changes when its limit has stopped something.
+    EVENT_FILES: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, directories: Mapping[str, Path]) -> None:
         self._directories = dict(directories)
+        self._event_files = [
+            directories[controller] / name
+            for controller, name in self.EVENT_FILES.items()
+            if controller in directories
+        ]
+        self._seen: list[str] = []
 
     @property
     def enforces(self) -> frozenset[str]:
@@ -105,6 +113,14 @@ class Cgroup:
         """
         for directory in self._paths():
             remove_group(directory)
+
+    def has_new_events(self) -> bool:
+        """Say whether `events` may return more than at the last call of this function.
+
+        After most commands it does not. To compare the files is cheaper than to parse them.
+        """
+        seen, self._seen = self._seen, [read_file(path) for path in self._event_files]
+        return seen != self._seen
 
     def events(self) -> Events:
         """Return what the limits have stopped; nothing if the group has been removed."""

@@ -8,6 +8,8 @@ from agentbay_local.sandbox.cgroups import cgroup
 from agentbay_local.sandbox.cgroups.cgroup import Cgroup, Events, read_file, read_numbers
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agentbay_local.sandbox.values import Limits
 
 __all__ = ["CgroupV1"]
@@ -20,6 +22,10 @@ class CgroupV1(Cgroup):
     """A group of version 1."""
 
     version: ClassVar[str] = "v1"
+    EVENT_FILES: ClassVar[Mapping[str, str]] = {
+        "memory": "memory.oom_control",
+        "pids": "pids.events",
+    }
 
     def _set_limits(self, limits: Limits) -> None:
         if limits.memory_bytes is not None:

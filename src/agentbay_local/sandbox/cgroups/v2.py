@@ -8,6 +8,7 @@ from agentbay_local.sandbox.cgroups import cgroup
 from agentbay_local.sandbox.cgroups.cgroup import Cgroup, Events, read_file, read_numbers
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from agentbay_local.sandbox.values import Limits
@@ -19,6 +20,7 @@ class CgroupV2(Cgroup):
     """A group of version 2."""
 
     version: ClassVar[str] = "v2"
+    EVENT_FILES: ClassVar[Mapping[str, str]] = {"memory": "memory.events", "pids": "pids.events"}
 
     def _set_limits(self, limits: Limits) -> None:
         (directory,) = self._paths()

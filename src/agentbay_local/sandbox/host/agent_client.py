@@ -17,9 +17,10 @@ import json
 import os
 import socket
 import stat
+import struct
 from collections import deque
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
 
@@ -29,14 +30,13 @@ from agentbay_local.sandbox.errors import (
     SandboxOSError,
     SandboxTimeout,
 )
-from agentbay_local.sandbox.host.untrusted import close_descriptors, parse_json
 from agentbay_local.sandbox.inside.files import MOST_FOUND, MOST_LISTED
 from agentbay_local.sandbox.inside.wire import HEAD, LARGEST, LONGEST_PATH, PACKET, memory_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-__all__ = ["AgentClient", "PendingReply", "Reply"]
+__all__ = ["AgentClient", "PendingReply", "Reply", "disable_linger", "parse_json"]
 
 PACKETS_AT_ONCE = 32
 DESCRIPTORS = 4
@@ -59,6 +59,8 @@ class AnswerLimit:
     fds: int = 0
     records: int = 0
 
+
+_SMALL = AnswerLimit()
 
 ANSWER_LIMITS: Mapping[str, AnswerLimit] = MappingProxyType(
     {
@@ -124,13 +126,14 @@ class AgentClient:
         self._sock = sock
         self._loop = asyncio.get_running_loop()
         self.on_disconnect: Callable[[], None] = lambda: None
-        self._waiting: dict[int, _Expected] = {}
+        self._waiting: dict[int, PendingReply] = {}
         # Their answers may still come. A dict, because it keeps the order.
         self._abandoned: dict[int, None] = {}
         self._outgoing: deque[_Packet] = deque()
-        self._last_id = 0
+        self._last_id = -1
         self._ended: str | None = None
-        self.ready: asyncio.Future[Reply] = self._loop.create_future()
+        # The report of the agent has the number 0, though nobody asks for it.
+        self.ready = PendingReply(self, _SMALL).future
         self._loop.add_reader(sock.fileno(), self._readable)
 
     def begin(
@@ -140,21 +143,13 @@ class AgentClient:
 
         The descriptors must stay open until the reply is closed.
         """
-        call = self._expect(ANSWER_LIMITS.get(operation, AnswerLimit()))
-        call.sent = self._send({**fields, "op": operation, "id": call.id}, fds)
+        call = PendingReply(self, ANSWER_LIMITS.get(operation, _SMALL))
+        call.unsent = self._send({**fields, "op": operation, "id": call.id}, fds)
         return call
 
     def expect_reply(self) -> PendingReply:
         """Return a pending reply without a request; another request tells the agent its id."""
-        return self._expect(AnswerLimit())
-
-    def _expect(self, limit: AnswerLimit) -> PendingReply:
-        if self._ended is not None:
-            raise SandboxGone(self._ended)
-        self._last_id += 1
-        future: asyncio.Future[Reply] = self._loop.create_future()
-        self._waiting[self._last_id] = _Expected(future, limit)
-        return PendingReply(self._last_id, self, future)
+        return PendingReply(self, _SMALL)
 
     async def request(
         self, operation: str, fields: Mapping[str, object], *, within: float
@@ -190,39 +185,46 @@ class AgentClient:
             self._outgoing.popleft().close()
         for expected in self._waiting.values():
             _fail(expected.future, reason)
-        _fail(self.ready, reason)
         self._waiting.clear()
 
-    def _send(self, message: dict[str, object], fds: Sequence[int], keep: bool = True) -> _Packet:
+    def _send(
+        self, message: dict[str, object], fds: Sequence[int], keep: bool = True
+    ) -> _Packet | None:
+        """Send a message, or keep it until the socket has room; then return its packet."""
         data = json.dumps(message).encode("ascii")
-        packet = _Packet(data, fds) if len(data) <= PACKET else _spill(data, fds)
-        if self._outgoing or not self._try_send(packet):
-            if keep:
-                self._outgoing.append(packet)
-                self._loop.add_writer(self._sock.fileno(), self._writable)
-            else:
+        packet = None
+        if len(data) > PACKET:
+            packet = _spill(data, fds)
+            data, fds = packet.data, packet.fds
+        if not self._outgoing and self._try_send(data, fds):
+            if packet is not None:
                 packet.close()
+            return None
+        packet = packet or _Packet(data, fds)
+        if not keep:
+            packet.close()
+            return None
+        self._outgoing.append(packet)
+        self._loop.add_writer(self._sock.fileno(), self._writable)
         return packet
 
-    def _try_send(self, packet: _Packet) -> bool:
-        rights = array.array("i", packet.fds)
+    def _try_send(self, data: bytes, fds: Sequence[int]) -> bool:
+        """Send a packet; return False if the socket has no room for it."""
+        rights = array.array("i", fds)
         control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if rights else []
         try:
-            self._sock.sendmsg([packet.data], control)
+            self._sock.sendmsg([data], control)
         except (BlockingIOError, InterruptedError):
             return False
         except OSError as error:
-            packet.close()
             self._disconnect(f"the session's agent is gone ({error.strerror})")
-            return True
-        if packet.owned is not None:
-            packet.close()
         return True
 
     def _writable(self) -> None:
-        while self._outgoing and self._ended is None and self._try_send(self._outgoing[0]):
+        # Sending may end the connection, which closes all packets.
+        while self._outgoing and self._try_send(self._outgoing[0].data, self._outgoing[0].fds):
             if self._outgoing:
-                self._outgoing.popleft()
+                self._outgoing.popleft().close()
         if not self._outgoing and self._ended is None:
             self._loop.remove_writer(self._sock.fileno())
 
@@ -253,12 +255,10 @@ class AgentClient:
             close_descriptors(answer.fds)
             return
         expected = self._waiting.get(answer.request)
-        if answer.request == 0 and not self.ready.done():
-            expected = _Expected(self.ready, AnswerLimit())
         if expected is None:
             raise MalformedReply("the session's agent answered a request that nobody has made")
-        outcome = answer.error() or answer.reply(expected.limit)
-        self._waiting.pop(answer.request, None)
+        outcome = answer.error() if answer.errno else answer.reply(expected.limit)
+        del self._waiting[answer.request]
         if isinstance(outcome, Reply):
             expected.future.set_result(outcome)
         else:
@@ -277,20 +277,33 @@ class AgentClient:
             self.on_disconnect()
 
 
-@attrs.define(eq=False)
 class PendingReply:
     """A reply that has not come yet; leaving its `with` block abandons it.
 
+    Args:
+        client: The client, which gives it an id.
+        limit: What the answer may have.
+
     Attributes:
         id: The id of the request, which the answer repeats.
-        sent: The packet of the request, if there is one.
+        future: The answer.
+        unsent: The packet of the request, if it could not be sent at once.
+
+    Raises:
+        SandboxGone: The agent has ended.
     """
 
-    id: int
-    _client: AgentClient
-    _future: asyncio.Future[Reply]
-    sent: _Packet | None = None
-    _taken: bool = False
+    def __init__(self, client: AgentClient, limit: AnswerLimit) -> None:
+        if client._ended is not None:
+            raise SandboxGone(client._ended)
+        client._last_id += 1
+        self.id = client._last_id
+        self.future: asyncio.Future[Reply] = client._loop.create_future()
+        self.limit = limit
+        self.unsent: _Packet | None = None
+        self._client = client
+        self._taken = False
+        client._waiting[self.id] = self
 
     def __enter__(self) -> PendingReply:
         return self
@@ -300,15 +313,15 @@ class PendingReply:
 
     def close(self) -> None:
         """Abandon it, and close the descriptors of an answer that nobody took. Repeatable."""
-        if self.sent is not None and self.sent in self._client._outgoing:
-            self._client._outgoing.remove(self.sent)
-            self.sent.close()
+        if self.unsent is not None and self.unsent in self._client._outgoing:
+            self._client._outgoing.remove(self.unsent)
+            self.unsent.close()
             self._client._waiting.pop(self.id, None)
         self._client._abandon(self.id)
-        if not self._future.done():
-            self._future.cancel()
-        elif not self._taken and not self._future.cancelled() and not self._future.exception():
-            self._future.result().close()
+        if not self.future.done():
+            self.future.cancel()
+        elif not self._taken and not self.future.cancelled() and not self.future.exception():
+            self.future.result().close()
             self._taken = True
 
     def forget(self) -> None:
@@ -318,30 +331,21 @@ class PendingReply:
 
     async def wait(self, within: float | None) -> Reply:
         """Wait for the answer; with None, for as long as the sandbox lives."""
-        done, _ = await asyncio.wait([self._future], timeout=within)
+        done, _ = await asyncio.wait([self.future], timeout=within)
         if not done:
             raise SandboxTimeout(f"the session did not answer within {within} seconds")
         self._taken = True
-        return self._future.result()
+        return self.future.result()
 
 
-@attrs.frozen
-class _Expected:
-    """An answer that may come."""
-
-    future: asyncio.Future[Reply]
-    limit: AnswerLimit
-
-
-@attrs.frozen
-class _Answer:
+class _Answer(NamedTuple):  # made for each packet, and cheaper to make than a frozen class
     """A packet of the agent, of which only the head is read.
 
     Attributes:
         request: The id of the request.
         errno: The number of the error; 0 if there is none.
         size: Bytes of the body, or of the records.
-        count: Number of records.
+        records: Number of records.
         body: The body.
         fds: The descriptors.
     """
@@ -349,19 +353,17 @@ class _Answer:
     request: int
     errno: int
     size: int
-    count: int
+    records: int
     body: bytes
     fds: tuple[int, ...]
 
-    def error(self) -> SandboxOSError | None:
+    def error(self) -> SandboxOSError:
         """Return the error that it reports.
 
         Raises:
             MalformedReply: It is an invalid one.
         """
-        if not self.errno:
-            return None
-        if self.errno < 0 or self.fds or self.count or len(self.body) > LONGEST_PATH:
+        if self.errno < 0 or self.fds or self.records or len(self.body) > LONGEST_PATH:
             raise MalformedReply("the session's agent sent an invalid error")
         return SandboxOSError(self.errno, self.body.decode("utf-8", "surrogateescape"))
 
@@ -371,11 +373,11 @@ class _Answer:
         Raises:
             MalformedReply: It is not, or it is invalid.
         """
-        if self.size > limit.size or self.count > limit.records or len(self.fds) > limit.fds:
+        if self.size > limit.size or self.records > limit.records or len(self.fds) > limit.fds:
             raise MalformedReply("the session's agent sent more than the answer may have")
         if limit.records:
             self._check_file()
-            return Reply({}, self.fds, self.size, self.count)
+            return Reply({}, self.fds, self.size, self.records)
         fields = parse_json(self.body)
         if not isinstance(fields, dict) or self.size != len(self.body):
             raise MalformedReply("the session's agent sent something that is not an object")
@@ -435,3 +437,30 @@ def _receive(sock: socket.socket) -> _Answer:
         raise SandboxGone("the session has ended")
     request, number, size, count = HEAD.unpack_from(data)
     return _Answer(request, number, size, count, data[HEAD.size :], tuple(rights))
+
+
+def parse_json(data: bytes) -> Any:
+    """Parse some JSON, whose size is bounded already.
+
+    Raises:
+        MalformedReply: It is not JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        raise MalformedReply("the session's agent sent something that is not JSON") from None
+
+
+def close_descriptors(fds: Iterable[int]) -> None:
+    """Close descriptors of any kind."""
+    for fd in fds:
+        if stat.S_ISSOCK(os.fstat(fd).st_mode):
+            with socket.socket(fileno=fd) as sock:
+                disable_linger(sock)
+        else:
+            os.close(fd)
+
+
+def disable_linger(sock: socket.socket) -> None:
+    """Let `close` return at once: with SO_LINGER it blocks for as long as the session likes."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0))

@@ -91,7 +91,6 @@ class CommandRun:
     async def wait(self) -> CompletedCommand:
         """Wait for the end and collect the output."""
         reply = await self._call.wait(None)
-        reply.close()
         self._exited = True
         code = reply.integer("exit", 0, 255)
         # Without the copies here, a stream ends with the last process that writes to it.
@@ -125,7 +124,7 @@ class CommandRun:
         if not self._exited:
             self._exited = True
             self.kill()
-        self._call.close()
+            self._call.close()
         self._theirs.close()
         self._ours.close()
 

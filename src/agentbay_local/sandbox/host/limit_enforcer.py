@@ -144,8 +144,9 @@ class LimitEnforcer:
 
     def report(self) -> None:
         """Call `on_excess` with every limit that was exceeded until now."""
-        for sentence in (*self._watch.take(), *self._reports.take()):
-            self.on_excess(sentence)
+        if self._watch.excesses or self._cgroup.has_new_events():
+            for sentence in (*self._watch.take(), *self._reports.take()):
+                self.on_excess(sentence)
 
     async def consumption(self) -> Consumption:
         """Measure what the session takes now, which takes as long as to count its files.
@@ -236,7 +237,11 @@ class _KernelReports:
 
 
 class _Watch:
-    """The limits that are checked from outside. One check at a time, on any thread."""
+    """The limits that are checked from outside. One check at a time, on any thread.
+
+    Attributes:
+        excesses: A sentence for each limit that was exceeded since the last `take`.
+    """
 
     def __init__(
         self,
@@ -252,11 +257,11 @@ class _Watch:
         self._disk = _Disk(spec, tree, shared_cost, self.stop_after)
         # Processes that were killed for the limit of the disk and may still write.
         self._dying: set[tuple[int, int]] = set()
-        self._excesses: deque[str] = deque()
+        self.excesses: deque[str] = deque()
 
     def take(self) -> list[str]:
         """Return a sentence for each limit that was exceeded since the last time."""
-        return [self._excesses.popleft() for _ in range(len(self._excesses))]
+        return [self.excesses.popleft() for _ in range(len(self.excesses))]
 
     def stop(self) -> None:
         """Let a measurement under way end at once."""
@@ -318,10 +323,10 @@ class _Watch:
         self, members: Sequence[Process], why: str, what: str = "all its processes were"
     ) -> None:
         # Before the kill: the command that dies by it reports the reason.
-        self._excesses.append(_sentence(why, what))
+        self.excesses.append(_sentence(why, what))
         if not process_tree.kill(members):
             with contextlib.suppress(IndexError):
-                self._excesses.pop()
+                self.excesses.pop()
 
 
 def _sentence(why: str, what: str) -> str:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from agentbay_local.sandbox.errors import MalformedReply, SandboxOSError
+from agentbay_local.sandbox.host.agent_client import disable_linger, parse_json
 from agentbay_local.sandbox.host.file_systems import kind_of
 from agentbay_local.sandbox.host.turns import Turns
-from agentbay_local.sandbox.host.untrusted import disable_linger, parse_json
 from agentbay_local.sandbox.values import Entry, Mark
 
 if TYPE_CHECKING:
