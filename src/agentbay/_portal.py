@@ -18,11 +18,13 @@ import os
 import sys
 import threading
 import warnings
+from collections import deque
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentbay._call import BlockingFuture, Call
 from agentbay_async._lifecycle.shielding import SHUTDOWN_GRACE
-from agentbay_async._lifecycle.unheld import warn_of_unheld
+from agentbay_async._lifecycle.unheld import hand_over, sessions, warn_of_unheld
 from agentbay_async.errors import BlockingCallError, BlockingCallInAsyncContext, ClosedError
 
 if TYPE_CHECKING:
@@ -207,12 +209,24 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     `KeyboardInterrupt`. In any other order the program could end while the clean-up still runs. A
     second Ctrl-C stops the wait. Other exceptions of signal handlers act the same way.
 
+    A Ctrl-C may come when the coroutine has returned a session and the thread has not read it. Then
+    the session stays recorded as unheld, and closing its client deletes it.
+
     Raises:
         BlockingCallError: Called on the loop's own thread.
         ClosedError: The loop was closed, or the coroutine was cancelled from inside.
     """
     call = Call(coroutine)
-    return _current.request(call, call.start, call)
+    returned: dict[str, None] = {}
+    token = hand_over.set(returned.setdefault)
+    try:
+        result = _current.request(call, call.start, call)
+    finally:
+        hand_over.reset(token)
+    if returned:
+        # One call of a built-in function: a Ctrl-C comes before or after it.
+        deque(map(sessions.pop, returned, repeat(None)), maxlen=0)
+    return result
 
 
 def current() -> Portal:

@@ -226,7 +226,7 @@ class AsyncAgentBay:
             created.reserved,
             created.ends,
         )
-        unheld.sessions.pop(created.session_id, None)
+        unheld.hand_over.get()(created.session_id, None)
         return SessionResult.ok(session, created.request_id)
 
     @asynccontextmanager

@@ -254,7 +254,7 @@ class CreateMany:
     def _hand_over(self, session: AsyncSession) -> None:
         # In a block the caller only borrows it: the end of the block deletes it.
         if not self.in_block:
-            unheld.sessions.pop(session.session_id, None)
+            unheld.hand_over.get()(session.session_id, None)
         if self.created is not None:
             self.created.append(session)
 

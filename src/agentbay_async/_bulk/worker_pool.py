@@ -20,6 +20,7 @@ import anyio
 
 from agentbay_async._api import call_hooks
 from agentbay_async._bulk.throttle import Throttle, WorkerHooks
+from agentbay_async._lifecycle import unheld
 from agentbay_async._lifecycle.shielding import GRACE, OwnedTask, ShieldedTask, run_shielded
 from agentbay_async.errors import ClosedError, OperationTimeoutError, ThrottledError
 from agentbay_async.models.bulk import BulkOutcome, Progress
@@ -192,6 +193,8 @@ class WorkerPool(Generic[I, S]):
         hooks = WorkerHooks(self._throttle, self._options.action)
         # Set in the context of this task, so it holds for the calls of this worker alone.
         call_hooks.set(hooks)
+        # What a worker creates goes to the run. The run hands it over to the caller.
+        unheld.hand_over.set(unheld.sessions.pop)
         while (taken := await self._take_input()) is not None:
             self._active += 1
             try:

@@ -307,7 +307,7 @@ async def _wait_for_files(
         error.session_id = session_id
         if keep:
             # The caller learns its id from the error.
-            unheld.sessions.pop(session_id, None)
+            unheld.hand_over.get()(session_id, None)
         else:
             await run_shielded(_undo(api, created))
         raise

@@ -11,6 +11,7 @@ import atexit
 import logging
 import os
 from asyncio import get_running_loop
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, TypeVar
 
 from agentbay_async._lifecycle.processes import this_process
@@ -19,7 +20,7 @@ from agentbay_async.config import LOCAL
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from agentbay_async._api import Api
 
@@ -34,6 +35,12 @@ logger = logging.getLogger("agentbay")
 
 #: The client's API and the event loop of each unheld session, by the session's id.
 sessions: dict[str, Origin] = {}
+#: Called with ``(session_id, None)`` for each session that a method returns. A blocking caller has
+#: it only when its thread has read the result, which a Ctrl-C may prevent. So for the length of a
+#: blocking call this collects the ids.
+hand_over: ContextVar[Callable[[str, None], object]] = ContextVar(
+    "agentbay_hand_over", default=sessions.pop
+)
 #: The creates that wait for an answer, by their idempotency key.
 creates: dict[object, Origin] = {}
 #: The creates that ended without an answer or an error, so that the ids of their sessions are
