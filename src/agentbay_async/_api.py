@@ -224,7 +224,7 @@ class Api:
             timeout = min(timeout, max(deadline - started, _LEAST_TIMEOUT))
 
     def deadline(self, timeout: float = 0.0) -> float:
-        """Return when a method that begins now must have ended, on the client's clock.
+        """Return the deadline of a method that starts now, on the client's clock.
 
         All requests that the method sends share it.
 
@@ -263,7 +263,7 @@ class Api:
         return Attempt(number, self.clock.time() - seconds, seconds, reason)
 
     async def _explain(self, error: AgentBayError, request: Request[D], deadline: float) -> None:
-        """Add the session's id to `error`; of a session that is gone, also why it ended.
+        """Add the session's id to `error`, and the reason why a missing session ended.
 
         Without an explanation by `deadline`, the error has no reason.
         """

@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_options(local)
     limits.add_flags(local)
-    commands.add_parser("doctor", help="say whether this machine can isolate sessions")
+    commands.add_parser("doctor", help="show whether this machine can isolate sessions")
     return parser
 
 

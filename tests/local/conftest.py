@@ -172,7 +172,7 @@ def sandboxed(service: LocalService) -> None:
 
 
 @pytest.fixture
-def rigged(service: LocalService, api: Api) -> Iterator[Api]:
+def controlled_api(service: LocalService, api: Api) -> Iterator[Api]:
     """Return the shared service with its test controls; they are reset afterwards."""
     service.journal.clear()
     yield api

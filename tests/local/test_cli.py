@@ -116,7 +116,7 @@ def starting(*arguments: str, entry: str = "", **environment: str) -> subprocess
 
 
 def accepts(process: subprocess.Popen[str], key: str) -> bool:
-    """Wait until the service is ready, and say whether it accepts a key."""
+    """Wait until the service is ready, and return whether it accepts a key."""
     assert process.stdout is not None
     endpoint = process.stdout.readline().split()[-1]
     form = f"Authorization=Bearer+{key}".encode()

@@ -70,7 +70,7 @@ async def raw(service: LocalService) -> AsyncIterator[Raw]:
 
 
 @pytest.fixture
-async def own(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Api]:
+async def own_api(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Api]:
     """Return a service of this test alone, so that connections of others do not count."""
     monkeypatch.setattr(server, "_LINGER", 0.1)
     async with LocalService(api_key="the-key") as running, aiohttp.ClientSession() as http:
@@ -96,69 +96,69 @@ PATHS = [
 
 @pytest.mark.parametrize(("method", "path", "status", "line"), PATHS)
 async def test_a_wrong_credential_is_refused_before_the_body(
-    own: Api, method: str, path: str, status: int, line: str
+    own_api: Api, method: str, path: str, status: int, line: str
 ) -> None:
     """The body never comes; the connection is closed soon after the answer."""
-    async with raw(own.service) as one:
+    async with raw(own_api.service) as one:
         one.send(head(path, 1_000_000, line).replace(b"POST", method.encode(), 1))
         found, body = await one.answer()
         assert found == status, body
         assert await one.ended()
 
 
-async def test_a_wrong_key_in_a_form_is_refused_before_its_end(own: Api) -> None:
+async def test_a_wrong_key_in_a_form_is_refused_before_its_end(own_api: Api) -> None:
     """It is complete when the next field begins."""
-    async with raw(own.service) as one:
+    async with raw(own_api.service) as one:
         one.send(head() + b"Authorization=Bearer+wrong&Labels=")
         status, body = await one.answer()
     assert (status, json.loads(body)["Code"]) == (400, "NOT_LOGIN")
 
 
-async def test_the_beginning_of_a_key_is_not_refused(own: Api) -> None:
+async def test_the_beginning_of_a_key_is_not_refused(own_api: Api) -> None:
     """It may arrive in pieces, after other fields whose values resemble it."""
     form = b"Labels=xAuthorization=1&Authorization=Bearer+the-key&MaxResults=3"
-    async with raw(own.service) as one:
+    async with raw(own_api.service) as one:
         one.send(head(length=len(form)))
         for byte in form:
             one.send(bytes([byte]))
             await asyncio.sleep(0)
         status, body = await one.answer()
-    # The labels are no JSON, which is said only to those who have the key.
+    # Only clients with the key learn that the labels are not JSON.
     assert (status, json.loads(body)["Code"]) == (400, "InvalidParameter")
 
 
-async def test_a_key_in_the_header_counts_whatever_the_form_says(own: Api) -> None:
+async def test_a_key_in_the_header_counts_whatever_the_form_says(own_api: Api) -> None:
     """Credentials of another scheme, which HTTP clients add by themselves, are ignored."""
-    url = f"{own.service.endpoint}/?Action=ListSession"
+    url = f"{own_api.service.endpoint}/?Action=ListSession"
     for header, form, status in (
         (RIGHT, "Bearer wrong", 200),
         ("Bearer wrong", RIGHT, 400),
         ("Basic eDp5", RIGHT, 200),
     ):
-        async with own.http.post(
+        async with own_api.http.post(
             url, data={"Authorization": form}, headers={"Authorization": header}
         ) as answer:
             assert answer.status == status
 
 
 async def test_a_form_without_a_key_is_read_up_to_a_limit(
-    own: Api, monkeypatch: pytest.MonkeyPatch
+    own_api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The answer says where to put the key."""
     monkeypatch.setattr(bodies, "UNAUTHENTICATED_LIMIT", 100_000)
-    async with raw(own.service) as one:
+    async with raw(own_api.service) as one:
         one.send(head() + b"Args=" + b"x" * 200_000)
         status, body = await one.answer()
     assert status == 413
     assert "send it first, or in the header Authorization" in body
 
 
-async def test_arguments_may_come_before_the_key(own: Api) -> None:
+async def test_arguments_may_come_before_the_key(own_api: Api) -> None:
     """The official client sorts the fields."""
-    session = await own.session()
+    session = await own_api.session()
     form = {"Args": "x" * 1_000_000, "Authorization": RIGHT, "SessionId": session}
-    async with own.http.post(
-        f"{own.service.endpoint}/?Action=GetSession",
+    async with own_api.http.post(
+        f"{own_api.service.endpoint}/?Action=GetSession",
         data="&".join(f"{name}={quote_plus(value)}" for name, value in form.items()),
         headers={"Content-Type": "application/x-www-form-urlencoded"},
     ) as answer:
@@ -166,37 +166,43 @@ async def test_arguments_may_come_before_the_key(own: Api) -> None:
 
 
 async def test_unfinished_forms_of_strangers_make_room(
-    own: Api, monkeypatch: pytest.MonkeyPatch
+    own_api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All together they hold a limited number of bytes; the oldest has to go."""
     monkeypatch.setattr(connections, "UNAUTHENTICATED_BYTES", 150_000)
-    async with raw(own.service) as first, raw(own.service) as second:
+    async with raw(own_api.service) as first, raw(own_api.service) as second:
         first.send(head() + b"x" * 100_000)
         second.send(head() + b"y" * 100_000)
         status, body = await first.answer()
         assert (status, json.loads(body)["Code"]) == (503, "ServiceUnavailable")
         assert await first.ended()
         second.send(b"&Authorization=Bearer+the-key&z=")
-        assert await own.session()
+        assert await own_api.session()
         second.send(b"z" * (1_000_000 - 100_000 - 32))
         assert (await second.answer())[0] == 200
 
 
 async def test_idle_connections_of_strangers_make_room(
-    own: Api, monkeypatch: pytest.MonkeyPatch
+    own_api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The oldest is closed with an answer; connections that have shown the key stay."""
     monkeypatch.setattr(connections, "_MOST_UNAUTHENTICATED", 3)
-    async with raw(own.service) as known, raw(own.service) as first, raw(own.service):
+    async with (
+        raw(own_api.service) as known,
+        raw(own_api.service) as first,
+        raw(own_api.service),
+    ):
         known.send(head("/?Action=ListSession", 0, f"Authorization: {RIGHT}"))
         assert (await known.answer())[0] == 200
-        async with raw(own.service), raw(own.service), raw(own.service):
+        async with raw(own_api.service), raw(own_api.service), raw(own_api.service):
             assert (await first.answer())[0] == 503
             known.send(head("/?Action=ListSession", 0, f"Authorization: {RIGHT}"))
             assert (await known.answer())[0] == 200
 
 
-async def test_excess_connections_are_told(own: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_excess_connections_get_an_answer(
+    own_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """When all others have shown the key, nobody has to go."""
 
     async def authenticated(one: Raw) -> None:
@@ -219,7 +225,7 @@ async def test_excess_connections_are_told(own: Api, monkeypatch: pytest.MonkeyP
                 one.send(head("/?Action=ListSession", 0, f"Authorization: {RIGHT}"))
                 return (await one.answer())[0] == 200
 
-        await own.until(has_room)
+        await own_api.until(has_room)
 
 
 async def test_a_connection_without_a_credential_ends_in_time(
@@ -239,17 +245,17 @@ async def test_a_connection_without_a_credential_ends_in_time(
         assert (await known.answer())[0] == 200
 
 
-async def test_a_body_that_stops_is_given_up(own: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_that_stops_is_given_up(own_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the key, too."""
     monkeypatch.setattr(bodies, "BODY_IDLE", 0.05)
-    async with raw(own.service) as one:
+    async with raw(own_api.service) as one:
         one.send(head("/?Action=ListSession", 1_000_000, f"Authorization: {RIGHT}") + b"x")
         assert (await one.answer())[0] == 408
 
 
-async def test_an_endless_head_is_refused(own: Api) -> None:
+async def test_an_endless_head_is_refused(own_api: Api) -> None:
     """Each of its lines is short."""
-    async with raw(own.service) as one:
+    async with raw(own_api.service) as one:
         line = b"X-%d: " + b"y" * 1000 + b"\r\n"
         one.send(b"POST / HTTP/1.1\r\n" + b"".join(line % n for n in range(100)))
         status, body = await one.answer()
@@ -257,25 +263,25 @@ async def test_an_endless_head_is_refused(own: Api) -> None:
 
 
 async def test_forms_of_strangers_end_with_their_connections(
-    own: Api, monkeypatch: pytest.MonkeyPatch
+    own_api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody gets an answer; a form that waits for its turn must not be kept."""
     monkeypatch.setattr(connections, "_TURN", 3600.0)
     for _ in range(3):
-        async with raw(own.service) as one:
+        async with raw(own_api.service) as one:
             one.send(head() + b"x" * 100_000)
             await one.writer.drain()
-            assert await own.session()
+            assert await own_api.session()
 
     async def nothing_left() -> bool:
         return not [task for task in middleware._running if not task.done()]
 
-    await own.until(nothing_left)
+    await own_api.until(nothing_left)
 
 
-async def test_health_closes_the_connection(own: Api) -> None:
+async def test_health_closes_the_connection(own_api: Api) -> None:
     """It needs no key, so it must not hold one."""
-    async with own.http.get(f"{own.service.endpoint}/healthz") as answer:
+    async with own_api.http.get(f"{own_api.service.endpoint}/healthz") as answer:
         assert answer.headers["Connection"] == "close"
 
 

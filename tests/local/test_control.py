@@ -39,35 +39,35 @@ async def ask(api: Api, method: str, path: str, body: object = None) -> tuple[in
 
 
 @pytest.mark.parametrize(("method", "name"), ROUTES)
-async def test_controls_need_the_key(rigged: Api, method: str, name: str) -> None:
+async def test_controls_need_the_key(controlled_api: Api, method: str, name: str) -> None:
     """Reading needs it too."""
-    url = f"{rigged.service.endpoint}/_control/{name}"
+    url = f"{controlled_api.service.endpoint}/_control/{name}"
     for headers in ({}, {"Authorization": "Bearer wrong"}):
-        async with rigged.http.request(method, url, headers=headers) as answer:
+        async with controlled_api.http.request(method, url, headers=headers) as answer:
             assert (answer.status, (await answer.json())["Code"]) == (403, "NOT_LOGIN")
 
 
-async def test_health_needs_no_key(rigged: Api) -> None:
+async def test_health_needs_no_key(controlled_api: Api) -> None:
     """Start scripts poll it."""
-    async with rigged.http.get(f"{rigged.service.endpoint}/healthz") as answer:
+    async with controlled_api.http.get(f"{controlled_api.service.endpoint}/healthz") as answer:
         assert (await answer.json())["status"] == "ok"
 
 
-async def test_faults_are_added_counted_and_removed(rigged: Api) -> None:
+async def test_faults_are_added_counted_and_removed(controlled_api: Api) -> None:
     """One rule or a list."""
     rule = {"effect": "fail", "code": "X", "action": "ListContexts", "nth": 1}
-    status, rules = await ask(rigged, "POST", "faults", [rule, {"effect": "lag"}])
+    status, rules = await ask(controlled_api, "POST", "faults", [rule, {"effect": "lag"}])
     assert (status, len(rules)) == (200, 2)
-    assert await rigged.code("ListContexts") == "X"
-    await ask(rigged, "POST", "faults", {"effect": "expire-token"})
-    _, rules = await ask(rigged, "GET", "faults")
+    assert await controlled_api.code("ListContexts") == "X"
+    await ask(controlled_api, "POST", "faults", {"effect": "expire-token"})
+    _, rules = await ask(controlled_api, "GET", "faults")
     assert [(one["effect"], one["hits"]) for one in rules] == [
         ("fail", 1),
         ("lag", 0),
         ("expire-token", 0),
     ]
-    assert await ask(rigged, "DELETE", "faults") == (200, [])
-    await rigged.ok("ListContexts")
+    assert await ask(controlled_api, "DELETE", "faults") == (200, [])
+    await controlled_api.ok("ListContexts")
 
 
 @pytest.mark.parametrize(
@@ -83,24 +83,24 @@ async def test_faults_are_added_counted_and_removed(rigged: Api) -> None:
         ("clock", b"x"),
     ],
 )
-async def test_invalid_requests_are_rejected(rigged: Api, path: str, body: object) -> None:
+async def test_invalid_requests_are_rejected(controlled_api: Api, path: str, body: object) -> None:
     """With an error of the protocol."""
-    status, answer = await ask(rigged, "POST", path, body)
+    status, answer = await ask(controlled_api, "POST", path, body)
     assert (status, answer["Code"]) == (400, "InvalidParameter")
     assert answer["Message"]
 
 
-async def test_the_journal_is_read_as_lines_and_cleared(rigged: Api) -> None:
+async def test_the_journal_is_read_as_lines_and_cleared(controlled_api: Api) -> None:
     """All entries, or those of an action and an outcome."""
-    await rigged.ok("ListContexts")
-    await rigged.code("GetSession", SessionId="x")
-    _, entries = await ask(rigged, "GET", "journal")
+    await controlled_api.ok("ListContexts")
+    await controlled_api.code("GetSession", SessionId="x")
+    _, entries = await ask(controlled_api, "GET", "journal")
     assert [entry["action"] for entry in entries] == ["ListContexts", "GetSession"]
-    _, entries = await ask(rigged, "GET", "journal?action=GetSession&ok=false")
+    _, entries = await ask(controlled_api, "GET", "journal?action=GetSession&ok=false")
     assert [entry["code"] for entry in entries] == ["InvalidMcpSession.NotFound"]
-    assert await ask(rigged, "GET", "journal?action=GetSession&ok=true") == (200, [])
-    await ask(rigged, "DELETE", "journal")
-    assert await ask(rigged, "GET", "journal") == (200, [])
+    assert await ask(controlled_api, "GET", "journal?action=GetSession&ok=true") == (200, [])
+    await ask(controlled_api, "DELETE", "journal")
+    assert await ask(controlled_api, "GET", "journal") == (200, [])
 
 
 async def test_the_clock_is_moved_and_transitions_are_set(
@@ -131,9 +131,9 @@ async def test_a_reset_drops_everything(api: Api) -> None:
         assert (await own.ok("ListContexts"))["TotalCount"] == 0
 
 
-async def test_requests_of_web_pages_are_rejected(rigged: Api) -> None:
+async def test_requests_of_web_pages_are_rejected(controlled_api: Api) -> None:
     """Even with the key."""
-    headers = {"Authorization": f"Bearer {rigged.service.api_key}", "Origin": "http://evil"}
-    url = f"{rigged.service.endpoint}/_control/reset"
-    async with rigged.http.post(url, headers=headers) as answer:
+    headers = {"Authorization": f"Bearer {controlled_api.service.api_key}", "Origin": "http://evil"}
+    url = f"{controlled_api.service.endpoint}/_control/reset"
+    async with controlled_api.http.post(url, headers=headers) as answer:
         assert answer.status == 403

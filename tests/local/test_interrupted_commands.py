@@ -78,22 +78,22 @@ async def test_a_command_ends_when_its_client_hangs_up(api: Api, tool: str) -> N
     await api.sh(session, f"while {RUNS}; do sleep 0.02; done")
 
 
-async def test_a_change_is_finished_when_its_client_hangs_up(rigged: Api) -> None:
+async def test_a_change_is_finished_when_its_client_hangs_up(controlled_api: Api) -> None:
     """A release under way is not cut off in the middle."""
-    transitions, journal = rigged.service.transitions, rigged.service.journal
+    transitions, journal = controlled_api.service.transitions, controlled_api.service.journal
     transitions.manual("delete")
-    session = await rigged.session()
-    release = asyncio.create_task(rigged.call("ReleaseMcpSession", SessionId=session))
-    await rigged.reached(session, "DELETING")
+    session = await controlled_api.session()
+    release = asyncio.create_task(controlled_api.call("ReleaseMcpSession", SessionId=session))
+    await controlled_api.reached(session, "DELETING")
     release.cancel()
     await asyncio.wait([release])
     assert transitions.finish("delete") == 1
-    await rigged.reached(session, "FINISH")
+    await controlled_api.reached(session, "FINISH")
 
     async def recorded() -> list[str]:
         return [entry.code for entry in journal if entry.action == "ReleaseMcpSession"]
 
-    assert await rigged.until(recorded) == ["ok"]
+    assert await controlled_api.until(recorded) == ["ok"]
 
 
 def test_unfinished_files_of_clients_are_not_selected() -> None:

@@ -33,12 +33,12 @@ def entry(action: str = "GetSession", code: str = "ok", fault: str = "") -> Entr
     )
 
 
-async def test_every_request_is_recorded_with_its_outcome(rigged: Api) -> None:
+async def test_every_request_is_recorded_with_its_outcome(controlled_api: Api) -> None:
     """Also failed ones, and transfers by signed URLs."""
-    context = await rigged.context("journal")
-    await rigged.code("GetSession", SessionId="nowhere")
-    await rigged.put(context, "folder/a.txt", b"1")
-    journal = rigged.service.journal
+    context = await controlled_api.context("journal")
+    await controlled_api.code("GetSession", SessionId="nowhere")
+    await controlled_api.put(context, "folder/a.txt", b"1")
+    journal = controlled_api.service.journal
     assert [(one.action, one.status, one.code) for one in journal] == [
         ("GetContext", 200, "ok"),
         ("GetSession", 400, "InvalidMcpSession.NotFound"),
@@ -52,39 +52,39 @@ async def test_every_request_is_recorded_with_its_outcome(rigged: Api) -> None:
     assert not refused.ok
     assert 0 < created.duration < 60
     assert created.connection.startswith("127.0.0.1:")
-    assert abs(created.time - rigged.service.clock.time()) < 60
+    assert abs(created.time - controlled_api.service.clock.time()) < 60
 
 
-async def test_an_entry_has_the_request_id_of_the_client(rigged: Api) -> None:
+async def test_an_entry_has_the_request_id_of_the_client(controlled_api: Api) -> None:
     """The report of a failure leads to its entry."""
-    body = await rigged.ok("ListContexts")
-    assert [one.request_id for one in rigged.service.journal] == [body["RequestId"]]
+    body = await controlled_api.ok("ListContexts")
+    assert [one.request_id for one in controlled_api.service.journal] == [body["RequestId"]]
 
 
-async def test_the_journal_has_no_secrets(rigged: Api, tmp_path: Path) -> None:
+async def test_the_journal_has_no_secrets(controlled_api: Api, tmp_path: Path) -> None:
     """Neither entries nor exports; a signed URL is a secret too."""
-    context = await rigged.context()
-    await rigged.put(context, "a", b"1")
-    await rigged.call("ListContexts", Password="hunter2", ApiKey="hunter2")
-    rigged.service.journal.export(tmp_path / "journal.jsonl")
-    text = (tmp_path / "journal.jsonl").read_text() + repr(list(rigged.service.journal))
-    assert rigged.service.api_key not in text
+    context = await controlled_api.context()
+    await controlled_api.put(context, "a", b"1")
+    await controlled_api.call("ListContexts", Password="hunter2", ApiKey="hunter2")
+    controlled_api.service.journal.export(tmp_path / "journal.jsonl")
+    text = (tmp_path / "journal.jsonl").read_text() + repr(list(controlled_api.service.journal))
+    assert controlled_api.service.api_key not in text
     assert "hunter2" not in text
     assert "/files/" not in text
 
 
-async def test_a_cancelled_request_is_recorded(rigged: Api) -> None:
+async def test_a_cancelled_request_is_recorded(controlled_api: Api) -> None:
     """As one without an answer."""
-    context = await rigged.context()
-    body = await rigged.ok("GetContextFileUploadUrl", ContextId=context, FilePath="a")
+    context = await controlled_api.context()
+    body = await controlled_api.ok("GetContextFileUploadUrl", ContextId=context, FilePath="a")
 
     async def half() -> object:
         yield b"half"
         raise OSError("gone")
 
     with pytest.raises((OSError, aiohttp.ClientError)):
-        await rigged.http.put(body["Data"]["Url"], data=half())
-    (put,) = await rigged.service.journal.await_for("PUT")
+        await controlled_api.http.put(body["Data"]["Url"], data=half())
+    (put,) = await controlled_api.service.journal.await_for("PUT")
     assert (put.status, put.code) == (0, "")
 
 

@@ -33,16 +33,18 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-async def own(tmp_path: Path, clock: ManualClock) -> AsyncIterator[LocalService]:
+async def restartable(tmp_path: Path, clock: ManualClock) -> AsyncIterator[LocalService]:
     """Return a service that a test may kill and restart."""
     async with LocalService(home=tmp_path / "home", clock=clock) as service:
         yield service
 
 
 @pytest.fixture
-async def bay(own: LocalService) -> AsyncIterator[AsyncAgentBay]:
+async def bay(restartable: LocalService) -> AsyncIterator[AsyncAgentBay]:
     """Return a client of that service."""
-    async with AsyncAgentBay(own.api_key, endpoint=own.endpoint, clock=own.clock) as one:
+    async with AsyncAgentBay(
+        restartable.api_key, endpoint=restartable.endpoint, clock=restartable.clock
+    ) as one:
         yield one
 
 
@@ -63,26 +65,28 @@ def _is_unknown(result: Any) -> bool:
     return isinstance(result.error, SyncUnknownError)
 
 
-async def _end(bay: AsyncAgentBay, own: LocalService, session: AsyncSession) -> None:
+async def _end(bay: AsyncAgentBay, restartable: LocalService, session: AsyncSession) -> None:
     """Delete a session as another client would."""
-    async with AsyncAgentBay(own.api_key, endpoint=own.endpoint, clock=own.clock) as other:
+    async with AsyncAgentBay(
+        restartable.api_key, endpoint=restartable.endpoint, clock=restartable.clock
+    ) as other:
         assert (await other.delete(session.session_id)).success
 
 
 async def test_a_session_deleted_by_another_client_is_not_a_success(
-    bay: AsyncAgentBay, own: LocalService
+    bay: AsyncAgentBay, restartable: LocalService
 ) -> None:
     """This client does not know whether it was uploaded."""
     session = (await bay.create(await _params(bay))).session
     await _write(session)
-    await _end(bay, own, session)
+    await _end(bay, restartable, session)
     assert _is_unknown(await session.delete(sync_context=True))
     assert _is_unknown(await bay.delete(session.session_id, sync_context=True))
     assert (await session.delete(sync_context=True, force=True)).success
 
 
 async def test_an_expired_session_is_not_a_success(
-    bay: AsyncAgentBay, own: LocalService, clock: ManualClock
+    bay: AsyncAgentBay, restartable: LocalService, clock: ManualClock
 ) -> None:
     """Without ``auto_upload`` its files are lost; the error has the reason."""
     session = (await bay.create(await _params(bay, auto_upload=False))).session
@@ -93,35 +97,37 @@ async def test_an_expired_session_is_not_a_success(
     assert "expired" in result.error_message
 
 
-async def test_a_block_whose_session_vanished_raises(bay: AsyncAgentBay, own: LocalService) -> None:
+async def test_a_block_whose_session_vanished_raises(
+    bay: AsyncAgentBay, restartable: LocalService
+) -> None:
     """The block must not seem to have succeeded."""
 
     async def block() -> None:
         async with bay.session(await _params(bay), sync_context=True) as session:
             await _write(session)
-            await _end(bay, own, session)
+            await _end(bay, restartable, session)
 
     with pytest.raises(SyncUnknownError):
         await block()
 
 
 async def test_a_block_whose_session_vanished_succeeds_when_forced(
-    bay: AsyncAgentBay, own: LocalService
+    bay: AsyncAgentBay, restartable: LocalService
 ) -> None:
     """The caller accepts the loss of files."""
     async with bay.session(await _params(bay), sync_context=True, force=True) as session:
-        await _end(bay, own, session)
+        await _end(bay, restartable, session)
 
 
 async def test_an_error_in_a_block_is_not_replaced_when_its_session_vanished(
-    bay: AsyncAgentBay, own: LocalService, caplog: pytest.LogCaptureFixture
+    bay: AsyncAgentBay, restartable: LocalService, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The unknown state of the files is logged."""
 
     async def block() -> None:
         async with bay.session(await _params(bay), sync_context=True) as session:
             await _write(session)
-            await _end(bay, own, session)
+            await _end(bay, restartable, session)
             _ = 1 / 0
 
     with pytest.raises(ZeroDivisionError):
@@ -130,14 +136,14 @@ async def test_an_error_in_a_block_is_not_replaced_when_its_session_vanished(
 
 
 async def test_delete_many_reports_sessions_with_unknown_files(
-    bay: AsyncAgentBay, own: LocalService
+    bay: AsyncAgentBay, restartable: LocalService
 ) -> None:
     """A live session is saved and deleted; the other one is a typed failure."""
     alive = (await bay.create(await _params(bay))).session
     gone = (await bay.create(await _params(bay))).session
     for session in (alive, gone):
         await _write(session)
-    await _end(bay, own, gone)
+    await _end(bay, restartable, gone)
     result = await bay.delete_many([alive, gone], sync_context=True)
     assert result.outcomes[0].success
     assert _is_unknown(result.outcomes[1])
@@ -158,26 +164,26 @@ async def test_a_restart_before_the_delete_is_not_a_success(tmp_path: Path) -> N
 
 
 async def test_a_confirmed_upload_with_nothing_written_since_is_a_success(
-    bay: AsyncAgentBay, own: LocalService
+    bay: AsyncAgentBay, restartable: LocalService
 ) -> None:
     """This client knows that everything is saved, although the session is gone."""
     session = (await bay.create(await _params(bay))).session
     await _write(session)
     assert (await session.context.sync()).receipt.confirmed
     assert (await session.file_system.read_file("/mnt/data/note")).success
-    await _end(bay, own, session)
+    await _end(bay, restartable, session)
     assert (await session.delete(sync_context=True)).success
 
 
 async def test_a_write_after_a_confirmed_upload_makes_it_unknown_again(
-    bay: AsyncAgentBay, own: LocalService
+    bay: AsyncAgentBay, restartable: LocalService
 ) -> None:
     """The upload did not include it."""
     session = (await bay.create(await _params(bay))).session
     await _write(session)
     assert (await session.context.sync()).receipt.confirmed
     await _write(session, "newer")
-    await _end(bay, own, session)
+    await _end(bay, restartable, session)
     assert _is_unknown(await session.delete(sync_context=True))
 
 
@@ -190,9 +196,9 @@ async def test_a_second_delete_with_upload_is_a_success(bay: AsyncAgentBay) -> N
 
 
 async def test_a_session_without_contexts_has_nothing_to_lose(
-    bay: AsyncAgentBay, own: LocalService
+    bay: AsyncAgentBay, restartable: LocalService
 ) -> None:
     """This client created it without any, and bound none."""
     session = (await bay.create()).session
-    await _end(bay, own, session)
+    await _end(bay, restartable, session)
     assert (await session.delete(sync_context=True)).success

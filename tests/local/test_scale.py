@@ -31,7 +31,7 @@ MANY = 40
 
 
 @pytest.fixture
-async def own(sandboxed: None) -> AsyncIterator[Api]:
+async def own_api(sandboxed: None) -> AsyncIterator[Api]:
     """Return a service for this test alone."""
     async with LocalService() as service, aiohttp.ClientSession() as http:
         yield Api(http, service)
@@ -66,41 +66,41 @@ async def use_many(service: LocalService, number: int) -> None:
         assert (await bay.delete_many(made.sessions)).failed == 0
 
 
-async def test_many_sandboxes_leave_nothing(own: Api) -> None:
+async def test_many_sandboxes_leave_nothing(own_api: Api) -> None:
     """Forty concurrent ones leave no process, descriptor, mount, directory or record."""
     # The first sandbox makes some things for all that follow.
-    await use_many(own.service, 1)
-    before = resources(own.service)
-    await use_many(own.service, MANY)
+    await use_many(own_api.service, 1)
+    before = resources(own_api.service)
+    await use_many(own_api.service, MANY)
 
     async def as_before() -> bool:
         # What a client has closed, its service notices a moment later.
-        return all(now <= before[name] for name, now in resources(own.service).items())
+        return all(now <= before[name] for name, now in resources(own_api.service).items())
 
-    await own.until(as_before)
+    await own_api.until(as_before)
 
 
-async def test_requests_are_answered_while_thousands_are_stored(own: Api) -> None:
+async def test_requests_are_answered_while_thousands_are_stored(own_api: Api) -> None:
     """A listing is answered before the last session is stored."""
-    seeding = asyncio.ensure_future(own.service.aseed(sessions=10_000))
-    assert (await own.ok("ListSession"))["TotalCount"] < 10_000
+    seeding = asyncio.ensure_future(own_api.service.aseed(sessions=10_000))
+    assert (await own_api.ok("ListSession"))["TotalCount"] < 10_000
     assert not seeding.done()
     seeded = await seeding
-    assert (await own.ok("ListSession"))["TotalCount"] == len(set(seeded.sessions)) == 10_000
+    assert (await own_api.ok("ListSession"))["TotalCount"] == len(set(seeded.sessions)) == 10_000
 
 
-async def test_pages_are_complete_while_sessions_come_and_go(own: Api) -> None:
+async def test_pages_are_complete_while_sessions_come_and_go(own_api: Api) -> None:
     """Each session that stays is listed once."""
     labels = {"run": "walk"}
-    old = (await own.service.aseed(sessions=[labels] * 60)).sessions
+    old = (await own_api.service.aseed(sessions=[labels] * 60)).sessions
     listed: list[str] = []
     token, gone = "", set[str]()
     while True:
         more = {"NextToken": token} if token else {}
         page, *_ = await asyncio.gather(
-            own.ok("ListSession", Labels=labels, MaxResults=7, **more),
-            own.service.aseed(sessions=[labels] * 5),
-            own.released(old[len(listed) // 2]),
+            own_api.ok("ListSession", Labels=labels, MaxResults=7, **more),
+            own_api.service.aseed(sessions=[labels] * 5),
+            own_api.released(old[len(listed) // 2]),
         )
         gone.add(old[len(listed) // 2])
         listed += [entry["SessionId"] for entry in page["Data"]]
@@ -113,15 +113,15 @@ async def test_pages_are_complete_while_sessions_come_and_go(own: Api) -> None:
     assert set(old) - gone <= set(walked)
 
 
-async def test_stored_sessions_end_with_their_service(tmp_path: Path, own: Api) -> None:
+async def test_stored_sessions_end_with_their_service(tmp_path: Path, own_api: Api) -> None:
     """They finish with a reason; sessions with files lose them."""
     async with LocalService(home=tmp_path) as first:
         seeded = (await first.aseed(sessions=[{"n": str(n)} for n in range(300)])).sessions
-        used = await Api(own.http, first).session()
-        await Api(own.http, first).sh(used, "echo x > file")
+        used = await Api(own_api.http, first).session()
+        await Api(own_api.http, first).sh(used, "echo x > file")
     assert list((tmp_path / "sessions").iterdir()) == []
     async with LocalService(home=tmp_path) as second:
-        api = Api(own.http, second)
+        api = Api(own_api.http, second)
         assert (await api.ok("ListSession"))["TotalCount"] == 0
         for session in (seeded[0], seeded[-1], used):
             detail = (await api.ok("GetSessionDetail", SessionId=session))["Data"]

@@ -212,12 +212,12 @@ async def test_seeds_beyond_the_quota_are_rejected_as_a_whole(own: Api, sandboxe
     assert len((await own.service.aseed(sessions=2)).sessions) == 2
 
 
-async def test_pages_are_no_larger_than_their_limit(rigged: Api) -> None:
+async def test_pages_are_no_larger_than_their_limit(controlled_api: Api) -> None:
     """The answer has the size, and the next page follows."""
     for _ in range(3):
-        await rigged.context()
-    rigged.service.quotas.page_size = 2
-    page = await rigged.ok("ListContexts", MaxResults=50)
+        await controlled_api.context()
+    controlled_api.service.quotas.page_size = 2
+    page = await controlled_api.ok("ListContexts", MaxResults=50)
     assert (len(page["Data"]), page["MaxResults"]) == (2, 2)
     assert page["NextToken"]
 

@@ -38,19 +38,19 @@ CASES = [
 
 @pytest.mark.parametrize(("kind", "on_its_way", "there"), CASES)
 async def test_a_manual_transition_lasts_until_it_is_finished(
-    rigged: Api, kind: str, on_its_way: str, there: str
+    controlled_api: Api, kind: str, on_its_way: str, there: str
 ) -> None:
     """Later ones wait again."""
-    rigged.service.transitions.manual(kind)
+    controlled_api.service.transitions.manual(kind)
     for _ in range(2):
-        session = await begin(rigged, kind)
-        assert await rigged.status(session) == on_its_way
+        session = await begin(controlled_api, kind)
+        assert await controlled_api.status(session) == on_its_way
 
         async def finished() -> int:
-            return rigged.service.transitions.finish(kind)
+            return controlled_api.service.transitions.finish(kind)
 
-        assert await rigged.until(finished) == 1
-        await rigged.reached(session, there)
+        assert await controlled_api.until(finished) == 1
+        await controlled_api.reached(session, there)
 
 
 @pytest.mark.parametrize(("kind", "on_its_way", "there"), CASES)
@@ -66,22 +66,22 @@ async def test_a_timed_transition_takes_its_time_on_the_clock(
     assert await timed.status(session) == there
 
 
-async def test_clearing_a_context_can_take_time(rigged: Api) -> None:
+async def test_clearing_a_context_can_take_time(controlled_api: Api) -> None:
     """Its files stay until then."""
-    rigged.service.transitions.manual("clear")
-    context = await rigged.context("cleared")
-    await rigged.put(context, "a", b"1")
-    await rigged.ok("ClearContext", Id=context)
-    state = (await rigged.ok("GetContext", ContextId=context))["Data"]["State"]
-    assert (state, await rigged.names(context)) == ("clearing", ["a"])
-    rigged.service.transitions.immediate("clear")
+    controlled_api.service.transitions.manual("clear")
+    context = await controlled_api.context("cleared")
+    await controlled_api.put(context, "a", b"1")
+    await controlled_api.ok("ClearContext", Id=context)
+    state = (await controlled_api.ok("GetContext", ContextId=context))["Data"]["State"]
+    assert (state, await controlled_api.names(context)) == ("clearing", ["a"])
+    controlled_api.service.transitions.immediate("clear")
 
     async def available() -> bool:
-        data = (await rigged.ok("GetContext", ContextId=context))["Data"]
+        data = (await controlled_api.ok("GetContext", ContextId=context))["Data"]
         return bool(data["State"] == "available")
 
-    await rigged.until(available)
-    assert await rigged.names(context) == []
+    await controlled_api.until(available)
+    assert await controlled_api.names(context) == []
 
 
 async def test_a_stop_ends_manual_transitions(api: Api, tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def excess(sandbox: Sandbox, python: str, code: str) -> str:
-    """Run a program that exceeds a limit; return what its caller is told."""
+    """Run a program that exceeds a limit; return the error that its caller gets."""
     try:
         done = await sandbox.run([python, "-c", code], timeout=60)
     except SandboxGone as gone:
@@ -119,9 +119,9 @@ async def test_kernel_holds_a_session_to_its_memory(
     """The command that was killed names the limit; the session usually goes on."""
     limits = Limits(memory_bytes=100 * MIB)
     async with started(level, tmp_path / "root", limits, cgroups) as sandbox:
-        told = await excess(sandbox, python, FLOODS[flood])
+        message = await excess(sandbox, python, FLOODS[flood])
 
-        assert "memory exceeded 104857600 bytes, so its largest process was killed" in told
+        assert "memory exceeded 104857600 bytes, so its largest process was killed" in message
         assert used(sandbox) <= 100 * MIB
         # Memory that is not a process's own is freed after its end, which can be too late.
         if flood == "anonymous":
@@ -137,9 +137,9 @@ async def test_kernel_counts_memory_that_belongs_to_no_process(
     limits = Limits(memory_bytes=100 * MIB, shared_memory_bytes=1000 * MIB)
     root = tmp_path / "root"
     async with started(Isolation.NAMESPACES, root, limits, cgroups) as sandbox:
-        told = await excess(sandbox, python, IN_NAMESPACES[flood])
+        message = await excess(sandbox, python, IN_NAMESPACES[flood])
 
-        assert "memory exceeded 104857600 bytes" in told
+        assert "memory exceeded 104857600 bytes" in message
         assert used(sandbox) <= 100 * MIB
 
 
@@ -148,9 +148,9 @@ async def test_kernel_refuses_more_processes_and_says_so(
 ) -> None:
     """The command names the limit."""
     async with started(level, tmp_path / "root", Limits(processes=20), cgroups) as sandbox:
-        told = await excess(sandbox, python, FORKS)
+        message = await excess(sandbox, python, FORKS)
 
-        assert "it has 20 processes and threads, so no more were started" in told
+        assert "it has 20 processes and threads, so no more were started" in message
         assert len(sandbox._enforcer._tree.list_descendants()) <= 20  # type: ignore[attr-defined] # private
 
 
@@ -182,9 +182,9 @@ async def test_memory_is_found_without_control_groups(
     """Also memory that belongs to a descriptor or to a mapping."""
     limits = Limits(memory_bytes=100 * MIB)
     async with started(level, tmp_path / "root", limits, NO_CGROUPS) as sandbox:
-        told = await excess(sandbox, python, FLOODS[flood] + ENDLESS)
+        message = await excess(sandbox, python, FLOODS[flood] + ENDLESS)
 
-        assert "memory exceeded 104857600 bytes, so its largest process was killed" in told
+        assert "memory exceeded 104857600 bytes, so its largest process was killed" in message
         assert (await sandbox.run("echo well", timeout=30)).stdout == b"well\n"
 
 
@@ -215,8 +215,8 @@ async def test_deleted_files_count_while_they_are_open(
     )
     root = tmp_path / "root"
     async with started(level, root, Limits(disk_bytes=20 * MIB), detect()) as sandbox:
-        told = await excess(sandbox, python, code + ENDLESS)
-        assert "files exceeded 20971520 bytes" in told
+        message = await excess(sandbox, python, code + ENDLESS)
+        assert "files exceeded 20971520 bytes" in message
         small = await sandbox.spawn([python, "-c", code.replace("40", "8") + ENDLESS])
         end = time.monotonic() + 50
         while not 8 * MIB <= (await sandbox.consumption()).disk_bytes < 20 * MIB:
@@ -228,10 +228,10 @@ async def test_files_are_limited_in_number(level: Isolation, tmp_path: Path, pyt
     """Links take no space that is counted, but each is a file."""
     code = "import os\nfor n in range(200_000): os.symlink('x', f'l{n}')"
     async with started(level, tmp_path / "root", Limits(files=2000), detect()) as sandbox:
-        told = await excess(sandbox, python, code + ENDLESS)
+        message = await excess(sandbox, python, code + ENDLESS)
         consumption = await sandbox.consumption()
 
-    assert "it had more than 2000 files and directories" in told
+    assert "it had more than 2000 files and directories" in message
     assert consumption.files > 2000
     assert consumption.files_most == 2000
 

@@ -192,7 +192,7 @@ async def test_answer_of_an_operation_has_a_limit(operation: str) -> None:
 
 
 async def test_answer_to_no_request_ends_the_conversation() -> None:
-    """Whoever sends it has taken the socket of the agent; the packet is not parsed."""
+    """Its sender has taken over the socket of the agent; the packet is not parsed."""
     async with channel_pair() as (channel, liar):
         before = open_count()
         pending = asyncio.ensure_future(channel.request("stat", {}, within=30))

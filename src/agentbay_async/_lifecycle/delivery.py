@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class NotDelivered(GeneratorExit):  # like GeneratorExit, no error
+class NotDelivered(GeneratorExit):  # not an error, like GeneratorExit
     """Thrown into a generator instead of GeneratorExit if the caller never got its last item.
 
     A thread that waits for the item may be interrupted just when the item is ready.

@@ -1,8 +1,8 @@
 """Orphans: delete the sessions that this process created and that no caller has.
 
-Some are recorded: those of creates and roll-backs that were cut off. Others are known to the
-service alone: a create that the network delivered twice makes two sessions, and its answer names
-one. They are found by the label of this process, in one listing for each bulk run and one when a
+Some are recorded: those of creates and roll-backs that were interrupted. Others are known only to
+the service: if the network delivers a create twice, two sessions exist and the answer names one.
+They are found by the label of this process, with one listing for each bulk run and one when a
 client is closed.
 """
 
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 logger = logging.getLogger("agentbay")
 
-# Seconds for which a listing may hold up the end of a bulk run or the closing of a client.
+# Seconds by which the search may delay the end of a bulk run or the closing of a client.
 _TIMEOUT = 5.0
 # The service documents no upper bound; 100 is the usual one of its gateway.
 _PAGE = 100
@@ -41,7 +41,7 @@ _CONCURRENCY = 50
 
 
 async def clean_up_client(api: Api) -> None:
-    """Delete what the creates of a client left on this loop; for the closing of the client."""
+    """Delete the sessions that creates of a closing client left on this loop."""
     await _delete_unheld(api, GRACE)
     if api.background.has_created:
         await delete_duplicates(api)
@@ -51,13 +51,13 @@ async def delete_duplicates(api: Api) -> None:
     """Delete sessions that creates of this process made and did not return.
 
     Without labels they cannot be found, and those of an embedded service end with this process.
-    The listing is read beyond its first page only if it is longer than what this process knows: a
-    duplicate makes it longer. Failures are logged.
+    Pages after the first are read only if the listing has more sessions than this process knows,
+    because a duplicate makes it longer. Failures are logged.
     """
     if not api.settings.reserved_labels or api.settings.endpoint == LOCAL:
         return
     if max(len(unheld.created), len(unheld.found)) >= unheld.MAX_KNOWN:
-        logger.debug("duplicates are not looked for: this process has too many sessions")
+        logger.debug("the search for duplicates is skipped: this process has too many sessions")
         return
     try:
         with anyio.move_on_after(_TIMEOUT):
@@ -68,7 +68,7 @@ async def delete_duplicates(api: Api) -> None:
 
 
 async def _suspects(api: Api, run: str) -> list[str]:
-    """Return the listed sessions of this process that are not known to it."""
+    """Return the listed sessions of this process that it does not know."""
     query = schema.ListSession(labels={RUN: run}, max_results=_PAGE)
     suspects: list[str] = []
     async for page in api.pages(query):
@@ -99,7 +99,7 @@ async def _delete_orphan(api: Api, session_id: str) -> bool:
     labels = (answer.data.labels if answer.data is not None else None) or {}
     run, key = this_process().run, labels.get(IDEMPOTENCY_KEY, "")
     if labels.get(RUN) != run:
-        # The service ignores the filter, so its other sessions prove nothing either.
+        # The service ignores the filter, so other sessions of the listing are foreign too.
         return False
     # A key of the caller may be in use elsewhere. A create that waits for its answer may have made
     # this session, and one that just ended may have returned it.
@@ -120,7 +120,7 @@ async def _delete_unheld(api: Api | None, seconds: float) -> None:
     ]
 
     async def delete(item: tuple[str, Api]) -> bool:
-        # What remains stays recorded, and is named.
+        # Sessions that cannot be deleted stay recorded, so that the warning names them.
         await delete_abandoned(item[1], item[0], log=False)
         return True
 

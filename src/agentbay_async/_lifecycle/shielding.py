@@ -33,14 +33,14 @@ logger = logging.getLogger("agentbay")
 #: Seconds that a cancelled caller waits until its work is finished or undone.
 GRACE = 30.0
 
-#: Seconds for which the library's work goes on once its event loop is shut down.
+#: Seconds for which the library's tasks may continue after the shutdown of their loop has begun.
 SHUTDOWN_GRACE = 5.0
-# The part of it after which work is cut off; the rest is for the clean-up. A request may wait for
-# ever: the shutdown also cancels the task by which aiohttp sends it.
+# The share of these seconds after which tasks are cancelled; the rest is for the clean-up. Requests
+# may never end, because the shutdown also cancels the tasks with which aiohttp sends them.
 _WORK_SHARE = 0.6
-# Seconds for work that begins after that, such as the last step of a caller's clean-up.
+# Seconds for tasks that start even later, such as the last step of a caller's clean-up.
 _LAST_GRACE = 1.0
-# Seconds after which a loop that still runs is not being shut down any more.
+# A loop that still runs after this many seconds was not shut down after all.
 _SHUTDOWN_TIMEOUT = 60.0
 
 
@@ -104,21 +104,21 @@ class _LoopState:
         self.deadline: float | None = None
 
     def shut_down(self, now: float) -> float:
-        """Begin the shutdown of the loop; return the seconds for which work may go on."""
+        """Begin the shutdown of the loop; return the seconds for which tasks may continue."""
         left = self.seconds_left(now)
         if left is None:
             self.deadline, left = now + SHUTDOWN_GRACE, SHUTDOWN_GRACE
         return left
 
     def seconds_left(self, now: float) -> float | None:
-        """Return the seconds for which work may go on; ``None`` without a shutdown."""
-        # A loop that goes on after all, as in a notebook, is as any other after a while.
+        """Return the seconds for which tasks may continue; ``None`` without a shutdown."""
+        # A notebook cancels all tasks too, but keeps its loop; later tasks are not limited.
         if self.deadline is None or now > self.deadline + _SHUTDOWN_TIMEOUT:
             return None
         return max(self.deadline - now, _LAST_GRACE)
 
     async def clean_up(self, *, cut_off: bool) -> None:
-        """Call the clean-ups, if no work is left that was cut off or is to end with the loop."""
+        """Call the clean-ups after the last task, if a task was cut off or the loop shuts down."""
         left = self.seconds_left(get_running_loop().time())
         if (cut_off or left is not None) and not self.working:
             for clean_up in _clean_up:
@@ -130,18 +130,18 @@ _clean_up: list[Callable[[float], Awaitable[None]]] = []
 
 
 def register_clean_up(clean_up: Callable[[float], Awaitable[None]]) -> None:
-    """Call `clean_up` when the work of the library on a loop was cut off.
+    """Register a function that deletes what interrupted tasks of a loop left.
 
-    The last task calls it, on its loop, with the seconds that are left. It must handle its errors.
+    The last task of the loop calls it with the seconds that are left. It must handle its errors.
     """
     _clean_up.append(clean_up)
 
 
 class OwnedTask(Task[T]):
-    """A task of the library. When its event loop is shut down, it has a while to end.
+    """A task of the library, which may continue for a while when its event loop is shut down.
 
-    After a second Ctrl-C, ``asyncio.run`` and its like cancel all tasks while the loop does not
-    run, which tells that cancel from all others. It takes effect within :data:`SHUTDOWN_GRACE`.
+    After a second Ctrl-C, ``asyncio.run`` cancels all tasks while the loop is not running; that
+    distinguishes a shutdown from other cancels. The task ends within :data:`SHUTDOWN_GRACE`.
 
     Args:
         work: What it does.
@@ -177,7 +177,7 @@ class OwnedTask(Task[T]):
 
     def _settle(self, _task: Task[T]) -> None:
         self._on_loop.tasks.discard(self)
-        # Of a task that was cancelled before it started, `_run` never ran.
+        # If the task was cancelled before it started, `_run` never ran.
         self._on_loop.working.discard(self)
         if not self._ended.done():
             self._ended.set_result(None)
@@ -190,7 +190,7 @@ class OwnedTask(Task[T]):
         self.get_loop().call_later(seconds * _WORK_SHARE, super().cancel)
 
     def on_shutdown(self) -> None:
-        """Prepare to end. The loop does not run."""
+        """Prepare to end; called while the loop is not running."""
 
     async def _run(self, work: Coroutine[Any, Any, T], state: _LoopState) -> T:
         cut_off = False
@@ -277,7 +277,7 @@ class ShieldedTask(OwnedTask[None]):
             Task.cancel(self)
 
     def on_shutdown(self) -> None:
-        """Begin nothing more."""
+        """Start nothing more."""
         self.stop()
 
     def is_cut_off(self, error: BaseException) -> bool:

@@ -1,8 +1,8 @@
-"""Which sessions of this process a caller has, so that none is lost without a word.
+"""Unheld sessions: a record of those that no caller has, so that none is lost silently.
 
 A session is unheld from its creation until the caller gets it, and again while the library deletes
-it for the caller. If deleting is cut short, by a third Ctrl-C for example, what is left is named
-in one warning: when its client is closed, or at the exit of the interpreter.
+it for the caller. If deleting is interrupted, by a third Ctrl-C for example, one warning names the
+sessions that are left: when their client is closed, or at the exit of the interpreter.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ creates: dict[object, Origin] = {}
 cut_off: dict[object, Origin] = {}
 #: The ids of sessions that creates of this process returned and that are not deleted.
 created: set[str] = set()
-#: The ids of sessions that a caller got in another way, since the first create of this process.
+#: The ids of sessions that callers looked up or listed, since the first create of this process.
 found: set[str] = set()
-#: How many ids `created` and `found` keep, each. A full set proves nothing about an id that is not
-#: in it.
+#: The most ids that `created` and `found` keep, each. If a set is full, an id that is missing from
+#: it may still be known.
 MAX_KNOWN = 100_000
 
 
@@ -68,14 +68,14 @@ def remember_found(session_ids: Iterable[str]) -> None:
 
 
 def forget(session_id: str) -> None:
-    """Drop what is recorded of a session that is gone."""
+    """Remove a session that is gone from all records."""
     sessions.pop(session_id, None)
     created.discard(session_id)
     found.discard(session_id)
 
 
 def warn_of_unheld(api: Api | None = None) -> None:
-    """Name all unheld sessions in one warning, those of one client or of all, and forget them."""
+    """Log one warning with the unheld sessions of one client, or of all, and forget them."""
     ids = _take(sessions, api)
     uncertain = [*_take(creates, api), *_take(cut_off, api)]
     named = []
@@ -100,8 +100,8 @@ def _take(origins: dict[Key, Origin], api: Api | None) -> list[Key]:
 
 
 def _forget_all() -> None:
-    # A forked child has none of the calls of its parent, which still deletes its sessions. The
-    # sessions that the child creates carry another label.
+    # The calls of the parent continue in the parent, which deletes its own sessions. Sessions that
+    # the forked child creates carry another label.
     for record in (sessions, creates, cut_off, created, found):
         record.clear()
 

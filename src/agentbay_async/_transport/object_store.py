@@ -163,7 +163,7 @@ def _reason(body: bytes) -> str:
 
 
 def _md5(response: aiohttp.ClientResponse) -> str:
-    """Return the MD5 of the content in hexadecimal, or ``""`` if the store does not tell.
+    """Return the MD5 of the content in hexadecimal, or ``""`` if the store sends none.
 
     An ETag is the MD5 only of objects that were written in one piece and are not encrypted, which
     OSS says by ``x-oss-object-type``. ``Content-MD5`` always is.

@@ -43,7 +43,7 @@ logger = logging.getLogger("agentbay")
 
 #: Seconds to wait for the answer to a call.
 ANSWER_TIMEOUT = 30.0
-# Seconds to spend on telling a server that nobody reads a stream any more.
+# Seconds for the request that a server stop a stream which has no reader.
 _CANCEL_TIMEOUT = 2.0
 
 #: The most bytes of a stream that are kept until they are read.
@@ -463,7 +463,7 @@ class PendingCall:
 
 
 class UnansweredRequest:
-    """A request that has no answer unless it fails: then the call behind it fails.
+    """A request that is answered only if it fails; its failure is that of the call after it.
 
     Attributes:
         id: The id of the invocation.

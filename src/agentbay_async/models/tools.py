@@ -42,7 +42,7 @@ class SessionMetrics:
 
 @attrs.frozen
 class McpTool:
-    """A tool that an image offers; ``input_schema`` is a JSON Schema, or text that is none."""
+    """A tool that an image offers; ``input_schema`` is a JSON Schema, or any other text."""
 
     name: str
     server: str = ""

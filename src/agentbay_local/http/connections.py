@@ -86,7 +86,7 @@ class Connections:
             connection.trusted()
 
     def add(self, connection: _Connection) -> bool:
-        """Add a new connection, and say whether it may stay."""
+        """Add a new connection, and return whether it may stay."""
         if len(self.unauthenticated) >= min(_MOST_UNAUTHENTICATED, max(1, self._most // 2)):
             self._refuse_oldest()
         if self._is_full() and not self._refuse_oldest():
@@ -129,7 +129,7 @@ class Connections:
         return len(self) >= self._most
 
     def _refuse_oldest(self) -> bool:
-        """Close the oldest unauthenticated connection; say whether there was one."""
+        """Close the oldest unauthenticated connection; return whether there was one."""
         for connection in self.unauthenticated.values():
             self.discard(connection)
             connection.refuse(
@@ -218,7 +218,7 @@ class _Connection(asyncio.BufferedProtocol):
         self._handler.connection_lost(error)
 
     def _accept(self, data: bytes) -> bool:
-        """Count bytes; say whether the connection is still within its limits."""
+        """Count bytes; return whether the connection is still within its limits."""
         self._connections.count(self, len(data))
         if self._head is None:
             return self.is_counted

@@ -32,7 +32,7 @@ def host_name(headers: Mapping[str, str]) -> str:
 
 
 def is_own_name(name: str, listening: str) -> bool:
-    """Say whether a host is an address, or the name that the service listens on.
+    """Return whether a host is an address, or the name that the service listens on.
 
     A web page can make its own name lead to this machine (DNS rebinding), but cannot become an
     address.

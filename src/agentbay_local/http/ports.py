@@ -243,7 +243,7 @@ class _Ports:
 
 
 def _is_from_page(request: web.Request) -> bool:
-    """Say whether a browser sends a request; programs do not send these headers."""
+    """Return whether a browser sends a request; programs do not send these headers."""
     sent = {name.lower(): value for name, value in request.headers.items()}
     fetch = {name: value for name, value in sent.items() if name.startswith("sec-fetch-")}
     # The fetch of Node.js is no browser's, but sends one of them.

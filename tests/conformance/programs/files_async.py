@@ -64,15 +64,15 @@ async def watches(session: AsyncSession) -> None:
     thread.stop_event.set()
     await asyncio.to_thread(thread.join, 20)
     assert not thread.is_alive()
-    told = [(kind, Path(path).name) for kind, path, _ in events]
-    assert told == [
+    changes = [(kind, Path(path).name) for kind, path, _ in events]
+    assert changes == [
         ("create", "new"),
         ("modify", "new"),
         ("modify", "new"),
         ("create", "second"),
         ("modify", "second"),
         ("delete", "old"),
-    ], told
+    ], changes
     assert {kind for _, _, kind in events} == {"file"}
 
 

@@ -60,15 +60,15 @@ def watches(session: Session) -> None:
     thread.stop_event.set()
     thread.join(20)
     assert not thread.is_alive()
-    told = [(kind, Path(path).name) for kind, path, _ in events]
-    assert told == [
+    changes = [(kind, Path(path).name) for kind, path, _ in events]
+    assert changes == [
         ("create", "new"),
         ("modify", "new"),
         ("modify", "new"),
         ("create", "second"),
         ("modify", "second"),
         ("delete", "old"),
-    ], told
+    ], changes
     assert {kind for _, _, kind in events} == {"file"}
 
 

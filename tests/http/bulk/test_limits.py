@@ -42,10 +42,10 @@ async def test_a_budget_of_sessions_rejects_before_the_request(
     result = await bay.create_many(PARAMS, 10)
     assert (result.done, service.requested, budget.sessions) == (7, 7, 7)
     assert {type(error) for error in result.failures.values()} == {BudgetExceededError}
-    refused = (await other.create()).error
-    assert isinstance(refused, BudgetExceededError)
-    assert "budget of 7 sessions is spent" in str(refused)
-    assert not refused.retryable
+    error = (await other.create()).error
+    assert isinstance(error, BudgetExceededError)
+    assert "budget of 7 sessions is spent" in str(error)
+    assert not error.retryable
 
 
 async def test_rejected_creates_do_not_count_against_the_budget(

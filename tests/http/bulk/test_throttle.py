@@ -62,7 +62,7 @@ async def test_throttled_creates_all_succeed_in_the_end(
     # Each answer takes a turn of the loop, in which the next requests arrive.
     result = await bay.create_many(PARAMS, 300, max_concurrency=64)
     assert (result.done, result.failed) == (300, 0)
-    assert result.attempts == service.requested
+    assert result.attempts == service.requested > 300
     assert len(service.alive) == 300
 
 

@@ -11,7 +11,7 @@ from agentbay_async._protocol.schema.base import Request, as_json, secret
 
 @attrs.define
 class Network:
-    """``Data`` of CreateNetwork. Whoever has the token may join the network."""
+    """``Data`` of CreateNetwork. Anyone with the token can join the network."""
 
     network_id: str | None = None
     network_token: str | None = secret()

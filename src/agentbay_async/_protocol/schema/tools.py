@@ -63,7 +63,7 @@ def _read_schema(value: Any) -> dict[str, Any] | str:
 
 @attrs.define
 class Tool:
-    """A tool that an image offers; ``input_schema`` is a JSON Schema, or text that is none."""
+    """A tool that an image offers; ``input_schema`` is a JSON Schema, or any other text."""
 
     name: str | None = named("name")
     description: str | None = named("description")

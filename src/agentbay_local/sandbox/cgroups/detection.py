@@ -182,7 +182,7 @@ def _enable(directory: Path, pid: int | None) -> list[str]:
 
 
 def _leave_empty(directory: Path, pid: int | None) -> bool:
-    """Say whether controllers can be enabled; move the service to a child if it is alone there."""
+    """Return whether controllers can be enabled; move the service to a child if it is alone."""
     # The root of the hierarchy, which has no such file, may have processes of its own.
     if not (directory / "cgroup.type").exists():
         return True
@@ -199,7 +199,7 @@ def _leave_empty(directory: Path, pid: int | None) -> bool:
 
 
 def _can_make(kind: type[Cgroup], parents: Mapping[str, Path]) -> bool:
-    """Say whether a group can be made and limited there, by doing it."""
+    """Return whether a group can be made and limited there, by doing it."""
     try:
         Cgroups(kind, parents).make(Limits(cpus=1)).remove()
     except OSError:

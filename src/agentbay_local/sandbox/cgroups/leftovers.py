@@ -69,7 +69,7 @@ def remove_own(parents: Iterable[Path]) -> None:
 
 
 def _is_leftover(name: str) -> bool:
-    """Say whether the service that made a group has ended.
+    """Return whether the service that made a group has ended.
 
     A service in another namespace of process ids cannot be looked up, so its groups are kept.
     """

@@ -272,7 +272,7 @@ class _Watch:
         return lambda: self._stopped.is_set() or time.monotonic() > until
 
     def check(self) -> bool:
-        """Enforce the limits, and say whether the session has processes."""
+        """Enforce the limits, and return whether the session has processes."""
         if not self._needs_members():
             return self._tree.has_descendants()
         members = self._tree.list_descendants()
@@ -357,7 +357,7 @@ class _Disk:
         self._accepting = False
 
     def is_exceeded(self) -> bool:
-        """Say whether the session has exceeded its limit since the last time.
+        """Return whether the session has exceeded its limit since the last time.
 
         A session beyond its limit may go on if it takes no more, so that it can remove files.
         """
@@ -383,7 +383,7 @@ class _Disk:
             self._measure(None)
 
     def _may_be_exceeded(self) -> bool:
-        """Say whether the session can have exceeded its limit, by what the whole disk has lost."""
+        """Return whether the whole disk lost so much that the session may exceed its limit."""
         now = time.monotonic()
         if now < self._not_before:
             return False

@@ -49,7 +49,7 @@ def open_beneath(root: int, path: str, flags: int, mode: int = 0) -> int:
 
 @functools.lru_cache(maxsize=1)
 def kernel_resolves() -> bool:
-    """Say whether this kernel has openat2, and no filter of system calls forbids it."""
+    """Return whether this kernel has openat2, and no filter of system calls forbids it."""
     here = os.open("/", os.O_PATH | os.O_CLOEXEC)
     try:
         os.close(_openat2(here, ".", os.O_PATH | os.O_CLOEXEC, 0))

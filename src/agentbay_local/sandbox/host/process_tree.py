@@ -64,11 +64,11 @@ class Tree:
         return found if self.is_alive() else []
 
     def has_descendants(self) -> bool:
-        """Say whether the agent has children, by one cheap look."""
+        """Return whether the agent has children, by one cheap look."""
         return has_children(self.agent) and self.is_alive()
 
     def is_alive(self) -> bool:
-        """Say whether the agent still runs."""
+        """Return whether the agent still runs."""
         return self._start is not None and _start(self.agent) == self._start
 
 
@@ -80,7 +80,7 @@ def _start(pid: int) -> int | None:
 
 
 def has_children(pid: int) -> bool:
-    """Say whether a process has children."""
+    """Return whether a process has children."""
     return next(_list_children(pid), None) is not None
 
 

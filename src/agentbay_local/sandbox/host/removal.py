@@ -53,7 +53,7 @@ def remove_tree_now(path: Path) -> None:
 
 
 def _try_remove(parent: int, name: str) -> bool:
-    """Remove a file, a link or an empty directory; say whether that succeeded."""
+    """Remove a file, a link or an empty directory; return whether that succeeded."""
     try:
         os.unlink(name, dir_fd=parent)
     except IsADirectoryError:

@@ -69,11 +69,11 @@ class DiskUsage:
         return cls(limits.disk_bytes or UNLIMITED, limits.files or UNLIMITED)
 
     def is_unlimited(self) -> bool:
-        """Say whether nothing exceeds this."""
+        """Return whether nothing exceeds this."""
         return self.bytes == self.files == UNLIMITED
 
     def exceeds(self, most: DiskUsage) -> bool:
-        """Say whether this is more in one respect."""
+        """Return whether this is more in one respect."""
         return self.bytes > most.bytes or self.files > most.files
 
     def plus(self, other: DiskUsage) -> DiskUsage:

@@ -30,8 +30,8 @@ libc = ctypes.CDLL(None, use_errno=True)
 def protect() -> None:
     """Keep the session's programs from tracing this process and from taking its descriptors.
 
-    They run as the same user, and whoever has the channel speaks to the service in the agent's
-    name. Forked copies stay protected; a program that they start does not, since exec resets it.
+    They run as the same user, and a process that had the channel could pose as the agent.
+    Forked copies stay protected; a program that they start does not, since exec resets it.
     """
     set_option(PR_SET_DUMPABLE, 0)
 
@@ -116,7 +116,7 @@ def process_table() -> dict[int, tuple[str, int, int]]:
 
 
 def descends(pid: int, ancestor: int, parents: dict[int, int]) -> bool:
-    """Say whether a process is a child, grandchild, ... of another."""
+    """Return whether a process is a child, grandchild, ... of another."""
     seen = set()
     while pid in parents and pid not in seen:
         seen.add(pid)

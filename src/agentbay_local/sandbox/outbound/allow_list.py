@@ -74,12 +74,12 @@ class AllowedHosts:
         return bool(self.rules)
 
     def names(self, host: str, port: int) -> bool:
-        """Say whether a session may ask for a host, as `normalize_host` writes it."""
+        """Return whether a session may ask for a host, as `normalize_host` writes it."""
         wanted = [host, *(() if _parse_address(host) else _patterns(host))]
         return any((one, port) in self.rules for one in wanted)
 
     def reaches(self, address: str, port: int) -> bool:
-        """Say whether a session may connect to an address to which a name has resolved."""
+        """Return whether a session may connect to an address to which a name has resolved."""
         found = ipaddress.ip_address(address.partition("%")[0])
         return _is_public(found) or (str(found), port) in self.rules
 
@@ -140,7 +140,7 @@ def _patterns(name: str) -> Iterable[str]:
 
 
 def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Say whether an address is public; IPv6 addresses that wrap others are not."""
+    """Return whether an address is public; IPv6 addresses that wrap others are not."""
     if isinstance(address, ipaddress.IPv6Address):
         return address in _UNICAST and not any(address in network for network in _EMBEDDED)
     return address.is_global and not address.is_multicast and not address.is_reserved

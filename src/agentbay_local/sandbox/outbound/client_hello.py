@@ -149,7 +149,7 @@ def parse_client_hello(body: bytes) -> ClientHello:
 
 
 def is_retry_request(answer: bytes) -> bool:
-    """Say whether the first bytes of a server's answer ask for another ClientHello."""
+    """Return whether the first bytes of a server's answer ask for another ClientHello."""
     return (
         len(answer) >= RETRY_ANSWER_BYTES
         and (answer[0], answer[5]) == (_HANDSHAKE, _SERVER_HELLO)
