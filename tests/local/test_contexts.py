@@ -329,3 +329,89 @@ async def test_binding_an_unknown_context_is_an_error(api: Api) -> None:
     item = {"ContextId": "SdkCtx-none", "Path": "/mnt/data"}
     code = await api.code("BindContexts", SessionId=await api.session(), PersistenceDataList=[item])
     assert code == "Context.NotFound"
+
+
+@pytest.mark.usefixtures("sandboxed")
+async def test_a_file_is_found_by_its_path_in_the_session_and_relative_to_the_mount(
+    api: Api,
+) -> None:
+    """In listings, downloads, uploads and deletions."""
+    context = await api.context()
+    session = await api.mounted(context, "/tmp/sync-test")
+    await api.sh(session, "mkdir /tmp/sync-test/d; echo 1 > /tmp/sync-test/d/f")
+    await api.released(session)
+
+    for folder in ("/tmp/sync-test/d", "/d"):
+        body = await api.ok("DescribeContextFiles", ContextId=context, ParentFolderPath=folder)
+        assert [entry["FilePath"] for entry in body["Data"]] == [f"{folder}/f"]
+        assert await api.fetch(context, f"{folder}/f") == b"1\n"
+    await api.put(context, "/tmp/sync-test/d/f", b"2")
+    assert await api.fetch(context, "/d/f") == b"2"
+    await api.ok("DeleteContextFile", ContextId=context, FilePath="/tmp/sync-test/d/f")
+    assert await api.names(context, "/d") == []
+    assert await api.code("GetContextFileUploadUrl", ContextId=context, FilePath="/tmp/sync-test")
+
+
+@pytest.mark.usefixtures("sandboxed")
+async def test_files_that_were_uploaded_by_their_path_in_a_session_appear_there(api: Api) -> None:
+    """Even if nothing was mounted there before."""
+    context = await api.context()
+    await api.put(context, "/tmp/sync-test/f", b"1")
+
+    session = await api.mounted(context, "/tmp/sync-test")
+
+    assert await api.sh(session, "cd /tmp/sync-test; cat f; echo 2 > g; ls") == "1f\ng\n"
+    await api.released(session)
+    assert await api.names(context, "/tmp/sync-test") == ["f", "g"]
+
+
+@pytest.mark.usefixtures("sandboxed")
+@pytest.mark.parametrize("mode", ["File", "Archive"])
+async def test_files_appear_at_another_path_only_by_a_mapping_policy(api: Api, mode: str) -> None:
+    """Each path has its own files, in one context."""
+    context, policy = await api.context(), {"uploadPolicy": {"uploadMode": mode}}
+    first = await api.mounted(context, "/tmp/a", **policy)
+    await api.sh(first, "echo a > /tmp/a/f")
+    await api.released(first)
+
+    second = await api.mounted(context, "/tmp/b", **policy)
+    assert await api.sh(second, "ls -A /tmp/b; echo b > /tmp/b/f") == ""
+    await api.released(second)
+    mapping = {"mappingPolicy": {"path": "/tmp/a"}}
+    third = await api.mounted(context, "/tmp/c", **policy, **mapping)
+    assert await api.sh(third, "cd /tmp/c; find . -type f; cat f; echo c > f") == "./f\na\n"
+    await api.released(third)
+
+    for path, content in (("/tmp/a", "c\n"), ("/tmp/b", "b\n")):
+        session = await api.mounted(context, path, **policy)
+        assert await api.sh(session, f"cd {path}; ls -A; cat f") == f"f\n{content}"
+        await api.released(session)
+
+
+@pytest.mark.usefixtures("sandboxed")
+async def test_a_mapping_policy_of_windows_is_a_mount_path_of_its_own(api: Api) -> None:
+    """With either slash."""
+    context = await api.context()
+    await api.put(context, "/c:/Users/me/f", b"1")
+    mapping = {"mappingPolicy": {"path": "c:\\Users\\me"}}
+
+    session = await api.mounted(context, "/home/wuying/downloads", **mapping)
+
+    assert await api.sh(session, "cat downloads/f") == "1"
+
+
+@pytest.mark.usefixtures("sandboxed")
+async def test_files_deleted_at_one_path_stay_at_another(api: Api) -> None:
+    """And a link that a session has left leads nowhere."""
+    context = await api.context()
+    session = await api.mounted(context, "/tmp/a")
+    await api.sh(session, "echo a > /tmp/a/f; mkdir /tmp/a/tmp; ln -s /etc /tmp/a/tmp/b")
+    await api.released(session)
+    session = await api.mounted(context, "/tmp/b")
+    assert await api.sh(session, "ls -A /tmp/b; echo b > /tmp/b/f") == ""
+    await api.ok("SyncContext", SessionId=session)
+    await api.settled(session)
+    await api.sh(session, "rm /tmp/b/f")
+    await api.released(session)
+    assert await api.fetch(context, "/f") == b"a\n"
+    assert await api.code("GetContextFileDownloadUrl", ContextId=context, FilePath="/tmp/b/f")

@@ -189,6 +189,7 @@ def test_contexts_of_the_previous_format_are_kept(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "state.db") as old:
         old.execute("DROP INDEX context_session")
         old.execute("ALTER TABLE context DROP COLUMN session_id")
+        old.execute("ALTER TABLE context DROP COLUMN mount_paths")
         old.execute(
             "INSERT INTO context (id, name, state, created, used) VALUES ('c', 'n', 'x', 1, 1)"
         )
@@ -200,6 +201,7 @@ def test_contexts_of_the_previous_format_are_kept(tmp_path: Path) -> None:
             ("c", None)
         ]
         assert store.contexts.own("s") is None
+        assert [entry.mount_paths for entry in store.contexts.page(9, None)] == [{}]
         store.close()
 
 

@@ -124,12 +124,42 @@ async def test_a_transfer_context_does_not_outlive_the_service(tmp_path: Path) -
         assert [directory.name for directory in (tmp_path / "contexts").iterdir()] == [kept]
 
 
-@pytest.mark.parametrize("path", ["/home/wuying/x", TOP, f"{TOP}x/y", f"{TOP}/../x"])
-async def test_paths_outside_the_transfer_directory_are_errors(api: Api, path: str) -> None:
-    """No URL is made for them."""
-    context = await store(api, await api.session())
+@pytest.mark.parametrize("path", ["/tmp/uploaded_file.txt", "/home/wuying/a/b c.bin", "/new/x"])
+async def test_a_file_of_any_path_is_transferred(api: Api, path: str) -> None:
+    """As the guides of the cloud show it; nothing beside it is moved."""
+    session = await api.session()
+    context = await store(api, session)
+    await api.put(context, path, b"in")
+    await api.put(context, "/tmp/beside", b"not asked for")
+    assert (await move(api, session, context, path, "download"))["status"] == "Success"
+    assert await api.sh(session, f"cat '{path}'; test ! -e /tmp/beside") == "in"
+    await api.sh(session, f"echo out > '{path}'; echo other > /tmp/other")
+    assert (await move(api, session, context, path, "upload"))["status"] == "Success"
+    assert await api.fetch(context, path) == b"out\n"
+    code = await api.code("GetContextFileDownloadUrl", ContextId=context, FilePath="/tmp/other")
+    assert code == "ContextFile.NotFound"
+
+
+async def test_a_transferred_file_belongs_to_the_context_that_is_mounted_there(api: Api) -> None:
+    """The context saves it like any file of its directory."""
+    session = await api.mounted(mine := await api.context())
+    context = await store(api, session)
+    await api.put(context, "/mnt/data/x", b"in")
+    await move(api, session, context, "/mnt/data/x", "download")
+    assert await api.sh(session, "cat /mnt/data/x") == "in"
+    await api.released(session)
+    assert await api.fetch(mine, "/x") == b"in"
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "/usr/x", "/", "x", f"{TOP}/../x", "/proc/1/x"])
+async def test_files_of_the_system_are_not_transferred(api: Api, path: str) -> None:
+    """No URL is made for them, and no task."""
+    session = await api.session()
+    context = await store(api, session)
     code = await api.code("GetContextFileUploadUrl", ContextId=context, FilePath=path)
     assert code == "InvalidParameter"
+    fields = {"SessionId": session, "ContextId": context, "Path": path, "Mode": "download"}
+    assert await api.code("SyncContext", **fields) == "InvalidParameter"
 
 
 async def test_a_mount_at_the_transfer_directory_is_kept(api: Api) -> None:

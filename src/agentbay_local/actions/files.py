@@ -1,6 +1,7 @@
 """Files of a context: list a folder, delete files, and sign URLs to read and write them.
 
-Paths are relative to the context. A leading slash is ignored: ``/a.txt`` is ``a.txt``.
+A file has two addresses: its path relative to the mount, and the path that it had in a session. A
+leading slash is ignored: ``/a.txt`` is ``a.txt``.
 """
 
 from __future__ import annotations
@@ -8,17 +9,18 @@ from __future__ import annotations
 import hashlib
 import os
 from bisect import bisect_right
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from agentbay_async._protocol import schema
-from agentbay_local.actions.transfers import TRANSFER_PATH
+from agentbay_local.actions.session_paths import check_session_path
 from agentbay_local.clock import iso
+from agentbay_local.contexts.mount_paths import candidate_keys
 from agentbay_local.contexts.versions import Change
 from agentbay_local.off_loop import run_off_loop
 from agentbay_local.protocol import paging
 from agentbay_local.protocol.answers import Answer
 from agentbay_local.protocol.errors import invalid, no_file, required
-from agentbay_local.sandbox.host.openat import open_beneath
 from agentbay_local.trees.manifest import DIRECTORY, LINK, Stamp, find_stamp
 from agentbay_local.urls import file_url
 
@@ -49,21 +51,18 @@ def check_path(text: str | None, name: str) -> str:
     return "/".join(parts)
 
 
-def _file_path(context: Context, text: str | None) -> str:
-    path = check_path(required(text, "FilePath"), "FilePath")
-    if context.session_id is not None:
-        # Clients name the files of a transfer as the session sees them.
-        path = _in_transfer(path)
-    if not path:
+def _file_keys(context: Context, text: str | None) -> list[str]:
+    """Return where a file may be in a context, the likeliest first.
+
+    Clients name files by their paths in the session, or relative to the mount.
+    """
+    address = check_path(required(text, "FilePath"), "FilePath")
+    if not address:
         raise invalid("FilePath", "must name a file.")
-    return path
-
-
-def _in_transfer(path: str) -> str:
-    top = check_path(TRANSFER_PATH, "FilePath")
-    if not path.startswith(f"{top}/"):
-        raise invalid("FilePath", f"must be below {TRANSFER_PATH}, not {path!r:.200}.")
-    return path[len(top) + 1 :]
+    if context.session_id is not None:
+        # The store of a session has files of any path.
+        check_session_path(text, "FilePath")
+    return candidate_keys(context.mount_paths, address)
 
 
 async def list_folder(state: ServiceState, request: schema.DescribeContextFiles) -> Answer:
@@ -71,27 +70,27 @@ async def list_folder(state: ServiceState, request: schema.DescribeContextFiles)
     context = state.context(request.context_id)
     folder = check_path(request.parent_folder_path, "ParentFolderPath")
     if request.max_results is not None or request.next_token:
-        return await _by_cursor(state, request, context.id, folder)
+        return await _by_cursor(state, request, context, folder)
     number = 1 if request.page_number is None else request.page_number
     if number < 1:
         raise invalid("PageNumber", f"must be at least 1, not {number}.")
     size = state.pages.size(request.page_size, default=_DEFAULT_PAGE, top=_MAX_PAGE)
     start = (number - 1) * size
-    page = await _read_page(state, context.id, folder, lambda names: start, size)
+    page = await _read_page(state, context, folder, lambda names: start, size)
     return Answer(page.records, count=page.total)
 
 
 async def _by_cursor(
-    state: ServiceState, request: schema.DescribeContextFiles, context_id: str, folder: str
+    state: ServiceState, request: schema.DescribeContextFiles, context: Context, folder: str
 ) -> Answer:
     size = state.pages.size(request.max_results, default=_DEFAULT_PAGE, top=_MAX_PAGE)
-    listing = ["files", context_id, folder]
+    listing = ["files", context.id, folder]
     cursor = state.pages.cursor(request.next_token, listing)
 
     def start(names: list[str]) -> int:
         return bisect_right(names, str(cursor.last)) if cursor else 0
 
-    page, token = await _read_page(state, context_id, folder, start, size), ""
+    page, token = await _read_page(state, context, folder, start, size), ""
     if page.more:
         following = paging.Cursor(page.records[-1].file_name or "", page.total)
         token = state.pages.token(following, listing)
@@ -107,16 +106,22 @@ class _Page(NamedTuple):
 
 
 async def _read_page(
-    state: ServiceState, context_id: str, folder: str, start: Callable[[list[str]], int], size: int
+    state: ServiceState,
+    context: Context,
+    folder: str,
+    start: Callable[[list[str]], int],
+    size: int,
 ) -> _Page:
-    async with state.files.open_snapshot(context_id) as snapshot:
-        return await run_off_loop(lambda: _list_page(snapshot, folder, start, size))
+    keys = candidate_keys(context.mount_paths, folder)
+    async with state.files.open_snapshot(context.id) as snapshot:
+        return await run_off_loop(lambda: _list_page(snapshot, keys, folder, start, size))
 
 
 def _list_page(
-    snapshot: Snapshot, folder: str, start: Callable[[list[str]], int], size: int
+    snapshot: Snapshot, keys: list[str], folder: str, start: Callable[[list[str]], int], size: int
 ) -> _Page:
-    handle = _open_folder(snapshot, folder)
+    handles = (snapshot.open_directory(key) for key in keys)
+    handle = next((handle for handle in handles if handle is not None), None)
     if handle is None:
         return _Page([], 0, more=False)
     try:
@@ -131,20 +136,6 @@ def _list_page(
     finally:
         os.close(handle)
     return _Page(records, len(names), more=first + size < len(names))
-
-
-def _open_folder(snapshot: Snapshot, folder: str) -> int | None:
-    try:
-        tree = os.open(snapshot.tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        return open_beneath(tree, folder or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        # As in an object store, a folder without files does not exist, and lists as empty.
-        return None
-    finally:
-        os.close(tree)
 
 
 def _record(folder: str, name: str, mark: Stamp) -> schema.ContextFileRecord:
@@ -165,8 +156,7 @@ def _record(folder: str, name: str, mark: Stamp) -> schema.ContextFileRecord:
 async def delete(state: ServiceState, request: schema.DeleteContextFile) -> Answer:
     """Delete a file, or a folder with its content."""
     context = state.context(request.context_id)
-    path = _file_path(context, request.file_path)
-    await _require_file(state, context.id, path)
+    path = await _find_file(state, context, request.file_path)
     published = await state.files.publish(context.id, Change(removed={path: None}))
     state.store.contexts.set_expiry(context.id, published.next_expiry)
     return Answer()
@@ -175,35 +165,44 @@ async def delete(state: ServiceState, request: schema.DeleteContextFile) -> Answ
 async def upload_url(state: ServiceState, request: schema.GetContextFileUploadUrl) -> Answer:
     """Return a signed URL to PUT a file."""
     context = state.context(request.context_id)
-    url, expires = file_url(state, "PUT", context.id, _file_path(context, request.file_path))
+    path = _file_keys(context, request.file_path)[0]
+    if not path:
+        raise invalid("FilePath", "must name a file.")
+    url, expires = file_url(state, "PUT", context.id, path)
     return Answer(schema.FileUrl(url=url, expire_time=expires))
 
 
 async def download_url(state: ServiceState, request: schema.GetContextFileDownloadUrl) -> Answer:
     """Return a signed URL to GET a file."""
     context = state.context(request.context_id)
-    path = _file_path(context, request.file_path)
-    await _require_file(state, context.id, path)
+    path = await _find_file(state, context, request.file_path)
     url, expires = file_url(state, "GET", context.id, path)
     return Answer(schema.FileUrl(url=url, expire_time=expires))
 
 
-async def _require_file(state: ServiceState, context_id: str, path: str) -> None:
-    async with state.files.open_snapshot(context_id) as snapshot:
-        if not await run_off_loop(lambda: _exists(snapshot, path)):
-            raise no_file(path)
+async def _find_file(state: ServiceState, context: Context, text: str | None) -> str:
+    """Return where a file is in a context.
+
+    Raises:
+        ApiError: The context has no such file.
+    """
+    keys = [key for key in _file_keys(context, text) if key]
+    async with state.files.open_snapshot(context.id) as snapshot:
+        for key in keys:
+            if await run_off_loop(partial(_exists, snapshot, key)):
+                return key
+    raise no_file(text or "")
 
 
 def _exists(snapshot: Snapshot, path: str) -> bool:
-    # Not by a plain path: a session may have uploaded a link that leads to files of the host.
-    try:
-        tree = os.open(snapshot.tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    directory, _, name = path.rpartition("/")
+    folder = snapshot.open_directory(directory)
+    if folder is None:
         return False
     try:
-        os.close(open_beneath(tree, path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC))
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
     except OSError:
         return False
     finally:
-        os.close(tree)
+        os.close(folder)
     return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import secrets
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,9 @@ from agentbay_async._protocol import schema
 from agentbay_async._protocol.codec import tasks_to_text
 from agentbay_async._protocol.policy import policy_from_text
 from agentbay_local.actions.beta import not_offered
+from agentbay_local.actions.session_paths import check_session_path
 from agentbay_local.clock import iso
+from agentbay_local.contexts.mount_paths import key_of_mount_path, mount_path_of
 from agentbay_local.contexts.sync import DOWNLOAD, UPLOAD
 from agentbay_local.protocol.answers import Answer
 from agentbay_local.protocol.errors import invalid, missing, no_context, required, valid_text
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
 _LIST = "PersistenceDataList"
 _MAX_BINDINGS = 50
 _MAX_ID = 256
-# Directories of the host, read-only in every session.
-_SYSTEM = frozenset(
-    {"bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "proc", "sbin", "sys", "usr"}
-)
 
 BindingToAdd = tuple[str, str, str]
 """Context id, path and policy of a context to bind."""
@@ -75,7 +72,7 @@ def _checked_binding(
         policy_from_text(item.policy)
     except (ValueError, TypeError, RecursionError) as error:
         raise invalid(f"{_LIST}.Policy", f"cannot be read: {error!s:.200}") from error
-    return context_id, _mount_path(item.path), item.policy or ""
+    return context_id, check_session_path(item.path, f"{_LIST}.Path"), item.policy or ""
 
 
 def add_missing_contexts(state: ServiceState, to_bind: Sequence[BindingToAdd]) -> None:
@@ -88,18 +85,6 @@ def add_missing_contexts(state: ServiceState, to_bind: Sequence[BindingToAdd]) -
             taken = state.store.contexts.by_name(context_id) is not None
             name = f"{context_id}-{secrets.token_hex(4)}" if taken else context_id
             state.store.contexts.add(context_id, name, state.clock.time())
-
-
-def _mount_path(text: str | None) -> str:
-    if not text:
-        raise missing(f"{_LIST}.Path")
-    parts = text.split("/")
-    if not text.startswith("/") or ".." in parts or not text.isprintable() or len(text) > 1024:
-        raise invalid(f"{_LIST}.Path", f"must be an absolute path without '..', not {text!r:.100}.")
-    path = posixpath.normpath(text).replace("//", "/")
-    if path == "/" or path.split("/")[1] in _SYSTEM:
-        raise invalid(f"{_LIST}.Path", f"must not be {path!r}, which belongs to the system.")
-    return path
 
 
 def attach(state: ServiceState, session: Session, to_bind: Sequence[BindingToAdd]) -> None:
@@ -115,7 +100,16 @@ def attach(state: ServiceState, session: Session, to_bind: Sequence[BindingToAdd
         raise invalid(_LIST, f"names {path!r}, where the session has a context already.") from None
     for binding in bindings:
         policy = policy_from_text(binding.policy)
+        _add_mount_path(state, binding.context_id, mount_path_of(binding.path, policy))
         state.syncing.start(binding, DOWNLOAD, move=policy.download_policy.auto_download)
+
+
+def _add_mount_path(state: ServiceState, context_id: str, mount_path: str) -> None:
+    context = state.context(context_id)
+    if mount_path not in context.mount_paths:
+        has_files = state.files.current(context_id).has_directory
+        key = key_of_mount_path(context.mount_paths, mount_path, has_files)
+        state.store.contexts.set_mount_paths(context_id, {**context.mount_paths, mount_path: key})
 
 
 async def bind(state: ServiceState, request: schema.BindContexts) -> Answer:
@@ -170,6 +164,10 @@ def _selected_bindings(
         bindings = [binding for binding in bindings if binding.context_id == context_id]
         if not bindings:
             raise no_context(context_id)
+        own = state.store.contexts.own(session.id)
+        if path and own is not None and own.id == context_id:
+            check_session_path(path, "Path")
+            return bindings
     if not path:
         return bindings if context_id else _user_bindings(state, session)
     if ".." in path.split("/") or "\0" in path:

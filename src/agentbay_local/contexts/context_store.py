@@ -36,6 +36,7 @@ from agentbay_local.contexts.versions import (
     read_expiry,
 )
 from agentbay_local.off_loop import run_off_loop
+from agentbay_local.sandbox.host.openat import open_beneath
 from agentbay_local.sandbox.host.removal import remove_tree
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["ContextStore", "Snapshot"]
 
 _REMOVED = "removed-"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 T = TypeVar("T")
 
@@ -59,6 +61,30 @@ class Snapshot:
     """
 
     tree: Path
+
+    def open_directory(self, path: str) -> int | None:
+        """Open a directory of the version; None if there is none.
+
+        Not by a plain path: a session may have uploaded a link that leads to files of the host.
+        """
+        try:
+            tree = os.open(self.tree, _DIRECTORY)
+        except FileNotFoundError:
+            return None
+        try:
+            return open_beneath(tree, path or ".", _DIRECTORY)
+        except OSError:
+            # As in an object store, a directory without files does not exist.
+            return None
+        finally:
+            os.close(tree)
+
+    def has_directory(self, path: str) -> bool:
+        """Say whether the version has a directory at a path."""
+        directory = self.open_directory(path)
+        if directory is not None:
+            os.close(directory)
+        return directory is not None
 
 
 class ContextStore:
@@ -108,8 +134,13 @@ class ContextStore:
         for path in list(self.directory.iterdir()):
             await remove_tree(path)
 
-    async def publish(self, context_id: str, change: Change) -> PublishedVersion:
+    async def publish(self, context_id: str, change: Change, below: str = "") -> PublishedVersion:
         """Apply a change, and make the result the current version.
+
+        Args:
+            context_id: The context.
+            change: The change.
+            below: The directory in the context that its paths are relative to.
 
         Raises:
             OSError: A file cannot be read or written; the context is unchanged.
@@ -119,7 +150,7 @@ class ContextStore:
             staging = path / f"staging-{secrets.token_hex(8)}"
             try:
                 published = await run_off_loop(
-                    lambda: build_version(path, staging, change),
+                    lambda: build_version(path, staging, change, below),
                     self._executor,
                     change.budget.cancel,
                 )
@@ -149,6 +180,11 @@ class ContextStore:
                 if version in self._outdated:
                     self._outdated.discard(version)
                     await remove_tree(version)
+
+    def current(self, context_id: str) -> Snapshot:
+        """Return the current version, for a look that awaits nothing."""
+        version = current_version(self.directory / context_id)
+        return Snapshot(self._empty if version is None else version / "tree")
 
     @contextmanager
     def incoming_file(self, context_id: str) -> Iterator[Path]:

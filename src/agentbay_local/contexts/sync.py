@@ -14,6 +14,7 @@ import attrs
 
 from agentbay_async._protocol.policy import policy_from_text
 from agentbay_local.clock import wait_for_ever
+from agentbay_local.contexts.mount_paths import inner_keys, mount_path_of
 from agentbay_local.contexts.transfer import Transfer
 from agentbay_local.sandbox.errors import SandboxError
 from agentbay_local.testing.fault_actions import FailTask, StickTask
@@ -93,7 +94,7 @@ class SyncService:
             binding.session_id, binding.context_id, requested, kind, self._clock.time()
         )
         self._store.contexts.used(binding.context_id, self._clock.time())
-        return self._run_task(number, binding, kind, _below_mount(requested, binding.path), move)
+        return self._run_task(number, binding, kind, requested, move)
 
     async def upload_before_release(self, session: Session) -> bool:
         """Upload as the policies say; return whether all uploads succeeded."""
@@ -132,17 +133,19 @@ class SyncService:
         self._store.contexts.set_expiry(context_id, await self._files.expire(context_id, now))
 
     async def _run_task(
-        self, number: int, binding: Binding, kind: str, only: str, move: bool
+        self, number: int, binding: Binding, kind: str, requested: str, move: bool
     ) -> bool:
         # Recorded if the task is cancelled.
         error: str | None = "the service stopped"
         try:
-            error = await self._try_transfer(binding, kind, only, move)
+            error = await self._try_transfer(binding, kind, requested, move)
         finally:
             self._store.bindings.finish_task(number, error, self._clock.time())
         return error is None
 
-    async def _try_transfer(self, binding: Binding, kind: str, only: str, move: bool) -> str | None:
+    async def _try_transfer(
+        self, binding: Binding, kind: str, requested: str, move: bool
+    ) -> str | None:
         """Transfer files; return the error, or None."""
         fault = self._instruments.faults.strike(_fault_call(binding, kind), FailTask, StickTask)
         if isinstance(fault, StickTask):
@@ -152,9 +155,9 @@ class SyncService:
         try:
             session_mounts = self._mounts.setdefault(binding.session_id, _SessionMounts())
             async with session_mounts.lock:
-                transfer = await self._make_transfer(session_mounts, binding, only)
+                transfer = await self._make_transfer(session_mounts, binding, requested)
                 if not move:
-                    await transfer.prepare()
+                    await transfer.prepare(requested)
                 elif kind == DOWNLOAD:
                     await transfer.download()
                 else:
@@ -168,25 +171,34 @@ class SyncService:
         return None
 
     async def _make_transfer(
-        self, session_mounts: _SessionMounts, binding: Binding, only: str
+        self, session_mounts: _SessionMounts, binding: Binding, requested: str
     ) -> Transfer:
-        if binding.path not in session_mounts.mounts:
+        context = self._store.contexts.get(binding.context_id)
+        is_own = context is not None and context.session_id is not None
+        # The store of a session has files of any path; only those that are asked for are moved.
+        path = "/" if is_own else binding.path
+        if path not in session_mounts.mounts:
             spec = await self._prepare_root(binding.session_id)
-            session_mounts.mounts[binding.path] = Mount(
-                spec.root, binding.path, spec.uid, spec.limits.disk_bytes
-            )
+            session_mounts.mounts[path] = Mount(spec.root, path, spec.uid, spec.limits.disk_bytes)
         policy = policy_from_text(binding.policy)
-        others = (entry.path for entry in self._store.bindings.of(binding.session_id))
-        top = f"{binding.path.rstrip('/')}/"
-        inner = [path[len(top) :].strip("/") for path in others if path.startswith(top)]
+        mount_paths = context.mount_paths if context is not None else {}
+        key = mount_paths.get(mount_path_of(binding.path, policy), "")
+        inner = [] if is_own else [*self._inner_mounts(binding), *inner_keys(mount_paths, key)]
         return Transfer(
-            mount=session_mounts.mounts[binding.path],
-            selection=Selection(policy, only, inner),
+            mount=session_mounts.mounts[path],
+            selection=Selection(policy, _below_mount(requested, path), inner),
             context_id=binding.context_id,
             files=self._files,
             store=self._store,
             executor=self._executor,
+            key=key,
         )
+
+    def _inner_mounts(self, binding: Binding) -> list[str]:
+        """Return the mounts of the session inside this one, relative to it."""
+        top = f"{binding.path}/"
+        others = (entry.path for entry in self._store.bindings.of(binding.session_id))
+        return [path[len(top) :].strip("/") for path in others if path.startswith(top)]
 
 
 def _fault_call(binding: Binding, kind: str) -> Call:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from pathlib import Path
 
-    from agentbay_local.contexts.context_store import ContextStore
+    from agentbay_local.contexts.context_store import ContextStore, Snapshot
     from agentbay_local.store import Store
 
 __all__ = ["Transfer"]
@@ -76,6 +76,7 @@ class Transfer:
         mount: The mount in the session.
         selection: The files to transfer.
         context_id: The context.
+        key: The directory in the context that is mounted; ``""`` is the context itself.
         files: The files of contexts.
         store: Keeps the next expiry time of the context.
         executor: Threads for file operations.
@@ -87,12 +88,13 @@ class Transfer:
     files: ContextStore
     store: Store
     executor: Executor
+    key: str = ""
 
-    async def prepare(self) -> None:
-        """Make the mount's directory, without a transfer."""
+    async def prepare(self, path: str) -> None:
+        """Make a directory of the session, without a transfer."""
 
         def make_directory() -> None:
-            with self.mount.open_directory():
+            with attrs.evolve(self.mount, path=path).open_directory():
                 return
 
         await run_off_loop(make_directory, self.executor)
@@ -107,7 +109,7 @@ class Transfer:
             OSError: A file cannot be read or written.
         """
         async with self.files.open_snapshot(self.context_id) as snapshot:
-            await self._try_again(partial(self._download_once, snapshot.tree))
+            await self._try_again(partial(self._download_once, snapshot))
 
     async def upload(self, now: float) -> None:
         """Publish the session's changes in the context.
@@ -140,32 +142,33 @@ class Transfer:
             return False
         return True
 
-    async def _download_once(self, tree: Path, budget: Budget) -> None:
-        await self._run(budget, lambda: self._download(tree, budget))
+    async def _download_once(self, snapshot: Snapshot, budget: Budget) -> None:
+        await self._run(budget, lambda: self._download(snapshot, budget))
 
-    def _download(self, tree: Path, budget: Budget) -> None:
+    def _download(self, snapshot: Snapshot, budget: Budget) -> None:
         extract = self.selection.policy.extract_policy
         keep_archive = not extract.extract or not extract.delete_src_file
         inner = () if keep_archive else (ARCHIVE,)
         selection = attrs.evolve(self.selection, inner=(*self.selection.inner, *inner))
-        self.mount.download(tree, selection, budget)
-        if extract.extract and tree.is_dir():
-            self._unpack(tree, budget)
-
-    def _unpack(self, tree: Path, budget: Budget) -> None:
-        """Unpack the archive unless the session has its content; single files beside it win."""
-        fd = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        directory = snapshot.open_directory(self.key)
         try:
-            stamp = _find_archive(fd)
-            # A session could have uploaded a link with that name, which must not be followed.
-            if stamp is None or stamp.kind != FILE or self.mount.base.get(ARCHIVE) == (stamp, None):
-                return
-            budget.start_again()
-            single = set(scan_selected(Source(fd, budget), self.selection))
-            with os.fdopen(open_source(fd, ARCHIVE), "rb") as source:
-                self._extract(source, single, budget)
+            self.mount.download(directory, selection, budget)
+            if extract.extract and directory is not None:
+                self._unpack(directory, budget)
         finally:
-            os.close(fd)
+            if directory is not None:
+                os.close(directory)
+
+    def _unpack(self, directory: int, budget: Budget) -> None:
+        """Unpack the archive unless the session has its content; single files beside it win."""
+        stamp = _find_archive(directory)
+        # A session could have uploaded a link with that name, which must not be followed.
+        if stamp is None or stamp.kind != FILE or self.mount.base.get(ARCHIVE) == (stamp, None):
+            return
+        budget.start_again()
+        single = set(scan_selected(Source(directory, budget), self.selection))
+        with os.fdopen(open_source(directory, ARCHIVE), "rb") as source:
+            self._extract(source, single, budget)
         if not self.selection.only:
             self.mount.base[ARCHIVE] = BaseEntry(stamp, None)
 
@@ -190,7 +193,7 @@ class Transfer:
             plan = await self._run(budget, lambda: self._plan(stack, now, budget))
             if plan is None:
                 return
-            published = await self.files.publish(self.context_id, plan.change)
+            published = await self.files.publish(self.context_id, plan.change, self.key)
             self.store.contexts.set_expiry(self.context_id, published.next_expiry)
             await self._run(budget, lambda: self._record(plan, published))
 

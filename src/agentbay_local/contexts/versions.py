@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from agentbay_local.sandbox.host.openat import open_beneath
 from agentbay_local.trees.atomic_write import AtomicWriter
 from agentbay_local.trees.budget import Budget
 from agentbay_local.trees.manifest import DIRECTORY, FILE, LINK, Manifest, Stamp, scan
+from agentbay_local.trees.selection import parents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -85,28 +87,63 @@ def read_expiry(version: Path | None) -> dict[str, float]:
     return expiry
 
 
-def build_version(directory: Path, staging: Path, change: Change) -> PublishedVersion:
+def build_version(
+    directory: Path, staging: Path, change: Change, below: str = ""
+) -> PublishedVersion:
     """Write the next version of a context into `staging`.
+
+    Args:
+        directory: The directory of the context.
+        staging: The directory to make.
+        change: The difference.
+        below: The directory in the context that the paths of the change are relative to.
 
     Raises:
         OSError: A file cannot be read or written.
     """
+    placed = _place(change, below)
     version = current_version(directory)
     (staging / "tree").mkdir(mode=0o700, parents=True)
     new = os.open(staging / "tree", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         kept: Manifest = {}
         if version is not None and not change.remove_all:
-            kept = _link_kept(version / "tree", new, change)
+            kept = _link_kept(version / "tree", new, placed)
         change.budget.check_entries(len(kept) + len(change.added))
-        added = _write_added(AtomicWriter(new, least_mode=LEAST_MODE), change)
+        added = _write_below(new, below, change)
     finally:
         os.close(new)
     old = {path: when for path, when in read_expiry(version).items() if path in kept}
-    expiry = {**old, **{path: when for path, when in change.expiry.items() if path in added}}
+    present = {path for path in change.expiry if path in added}
+    expiry = {**old, **{_join(below, path): change.expiry[path] for path in present}}
     if expiry:
         (staging / _EXPIRY).write_text(json.dumps(expiry), "ascii")
     return PublishedVersion(added, min(expiry.values(), default=None))
+
+
+def _join(below: str, path: str) -> str:
+    return f"{below}/{path}" if below else path
+
+
+def _place(change: Change, below: str) -> Change:
+    """Return a change with paths relative to the top of the context."""
+    if not below:
+        return change
+    added = {_join(below, path): stamp for path, stamp in change.added.items()}
+    removed = {_join(below, path): stamp for path, stamp in change.removed.items()}
+    return attrs.evolve(change, added=added, removed=removed)
+
+
+def _write_below(tree: int, below: str, change: Change) -> Manifest:
+    """Write the added entries into a directory of a tree, which is made if it is needed."""
+    if not below or not change.added:
+        return _write_added(AtomicWriter(tree, least_mode=LEAST_MODE), change)
+    AtomicWriter(tree).make_directory(below)
+    top = open_beneath(tree, below, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return _write_added(AtomicWriter(top, least_mode=LEAST_MODE), change)
+    finally:
+        os.close(top)
 
 
 def _link_kept(tree: Path, new: int, change: Change) -> Manifest:
@@ -129,7 +166,7 @@ def _select_kept(present: Manifest, change: Change) -> Manifest:
     gone = {path for path, stamp in change.removed.items() if stamp in (None, present.get(path))}
     whole = {path for path, stamp in change.removed.items() if stamp is None}
     whole |= {path for path, stamp in change.added.items() if stamp.kind != DIRECTORY}
-    needed = {top for path in change.added for top in _parents(path)}
+    needed = {top for path in change.added for top in parents(path)}
     needed |= {path for path, stamp in change.added.items() if stamp.kind == DIRECTORY}
     kept = {
         path: stamp
@@ -137,7 +174,7 @@ def _select_kept(present: Manifest, change: Change) -> Manifest:
         if path not in whole
         and not (path in gone and stamp.kind != DIRECTORY)
         and not (path in needed and stamp.kind != DIRECTORY)
-        and whole.isdisjoint(_parents(path))
+        and whole.isdisjoint(parents(path))
     }
     return _without_emptied(kept, gone)
 
@@ -148,18 +185,13 @@ def _without_emptied(kept: Manifest, gone: set[str]) -> Manifest:
         top
         for path, stamp in kept.items()
         if not (stamp.kind == DIRECTORY and path in gone)
-        for top in _parents(path)
+        for top in parents(path)
     }
     return {
         path: stamp
         for path, stamp in kept.items()
         if stamp.kind != DIRECTORY or path not in gone or path in filled
     }
-
-
-def _parents(path: str) -> list[str]:
-    names = path.split("/")
-    return ["/".join(names[:end]) for end in range(1, len(names))]
 
 
 def _write_added(writer: AtomicWriter, change: Change) -> Manifest:

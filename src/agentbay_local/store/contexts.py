@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ class Context:
     Attributes:
         session_id: The session that owns an internal context, which listings do not show; None for
             the contexts of users.
+        mount_paths: The paths at which it was mounted, and where its files are for each; see
+            `agentbay_local.contexts.mount_paths`.
     """
 
     seq: int
@@ -36,11 +39,14 @@ class Context:
     created: float
     used: float
     session_id: str | None
+    mount_paths: dict[str, str]
 
 
 def _context(row: sqlite3.Row) -> Context:
     names = (field.name for field in attrs.fields(Context))
-    return Context(**{name: row[name] for name in names})
+    return Context(
+        **{**{name: row[name] for name in names}, "mount_paths": json.loads(row["mount_paths"])}
+    )
 
 
 class Contexts:
@@ -126,6 +132,11 @@ class Contexts:
             NameTakenError: Another one has that name.
         """
         return self._named("UPDATE context SET name = ? WHERE id = ?", name, context_id) > 0
+
+    def set_mount_paths(self, context_id: str, mount_paths: dict[str, str]) -> None:
+        """Record the mount paths of a context."""
+        sql = "UPDATE context SET mount_paths = ? WHERE id = ?"
+        self._db.execute(sql, (json.dumps(mount_paths), context_id))
 
     def set_state(self, context_id: str, state: str) -> None:
         """Set the state of a context: `AVAILABLE` or `CLEARING`."""

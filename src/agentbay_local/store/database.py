@@ -23,7 +23,7 @@ __all__ = ["Database", "StateFullError"]
 
 T = TypeVar("T")
 
-_VERSION = 2
+_VERSION = 3
 _SCHEMA = """
 CREATE TABLE session (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -57,7 +57,8 @@ CREATE TABLE context (
     created REAL NOT NULL,
     used REAL NOT NULL,
     next_expiry REAL,
-    session_id TEXT
+    session_id TEXT,
+    mount_paths TEXT NOT NULL DEFAULT '{}'
 ) STRICT;
 CREATE INDEX context_session ON context (session_id) WHERE session_id IS NOT NULL;
 CREATE INDEX context_expiry ON context (next_expiry) WHERE next_expiry IS NOT NULL;
@@ -90,6 +91,7 @@ _MIGRATIONS = {
 ALTER TABLE context ADD COLUMN session_id TEXT;
 CREATE INDEX context_session ON context (session_id) WHERE session_id IS NOT NULL;
 """,
+    2: "ALTER TABLE context ADD COLUMN mount_paths TEXT NOT NULL DEFAULT '{}';",
 }
 _REMEDY = (
     "Restore the file from a copy or use another home. To start without its rows, move the file "

@@ -20,17 +20,15 @@ from agentbay_local.sandbox.host.usage import DiskUsage, used_space
 from agentbay_local.trees.atomic_write import AtomicWriter, Source
 from agentbay_local.trees.budget import Budget, BudgetExceededError
 from agentbay_local.trees.manifest import DIRECTORY, FILE, LINK, Manifest, Stamp, scan
-from agentbay_local.trees.selection import is_below
+from agentbay_local.trees.selection import is_below, parents
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from agentbay_local.trees.selection import Selection
 
 __all__ = ["BaseEntry", "Difference", "Mount", "scan_selected"]
-
-_DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class BaseEntry(NamedTuple):
@@ -114,27 +112,28 @@ class Mount:
                 "session, or start the service with a higher --disk"
             )
 
-    def download(self, tree: Path, selection: Selection, budget: Budget) -> None:
+    def download(self, source: int | None, selection: Selection, budget: Budget) -> None:
         """Copy the context's changes into the session.
+
+        Args:
+            source: The open directory of the context; None if it has no files.
+            selection: The files to copy.
+            budget: Counts what is copied.
 
         Raises:
             BudgetExceededError: They are too many or too large; nothing was copied.
             OSError: A file cannot be read or written.
         """
         with self.open_directory() as top:
-            if not tree.is_dir():
-                return
-            source = os.open(tree, _DIRECTORY_FLAGS)
-            try:
+            if source is not None:
                 self._download(Source(source, budget), top, selection)
-            finally:
-                os.close(source)
 
     def _download(self, source: Source, top: int, selection: Selection) -> None:
         writer = AtomicWriter(top, self.owner)
         # Its own budget: what the session has is not part of what is copied.
         existing = scan_selected(Source(top, Budget(None), self.owner), selection)
-        changed = self._changed_in_context(scan_selected(source, selection), existing)
+        wanted = _without_ways(scan_selected(source, selection), selection.inner)
+        changed = self._changed_in_context(wanted, existing)
         self.check_room(sum(_growth(stamp, existing.get(path)) for path, stamp in changed.items()))
         for path, stamp in changed.items():
             self.base[path] = BaseEntry(_copy(writer, source, path, stamp), stamp)
@@ -168,6 +167,15 @@ class Mount:
             if path not in present and matches(path) and is_below(path, selection.only)
         }
         return Difference(present, changed, missing, skipped)
+
+
+def _without_ways(found: Manifest, inner: Sequence[str]) -> Manifest:
+    """Drop the directories that hold nothing but mounts inside this one."""
+    ways = {way for place in inner for way in parents(place)}
+    if not ways:
+        return found
+    needed = {way for path in found if path not in ways for way in parents(path)}
+    return {path: stamp for path, stamp in found.items() if path not in ways or path in needed}
 
 
 def _growth(stamp: Stamp, replaced: Stamp | None) -> int:

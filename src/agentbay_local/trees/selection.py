@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from agentbay_async.models.sync_policy import SyncPolicy, WhiteList
 
-__all__ = ["Selection", "is_below"]
+__all__ = ["Selection", "is_below", "parents"]
 
 # The names under which clients write files before they rename them.
 _CLIENT_PARTIAL = re.compile(r"(^|/)\.agentbay-[^/]*\.part(64)?($|/)")
@@ -95,13 +95,19 @@ def _path_matcher(paths: Sequence[str], is_regex: bool) -> Callable[[str], bool]
         return any(
             pattern.fullmatch(form)
             for pattern in patterns
-            for top in _self_and_parents(path)
+            for top in (*parents(path), path)
             for form in (top, f"/{top}")
         )
 
     return matches
 
 
-def _self_and_parents(path: str) -> list[str]:
+def parents(path: str) -> list[str]:
+    """Return the directories that a path is in, without the top.
+
+    Example:
+        >>> parents("a/b/c")
+        ['a', 'a/b']
+    """
     names = path.split("/")
-    return ["/".join(names[:end]) for end in range(1, len(names) + 1)]
+    return ["/".join(names[:end]) for end in range(1, len(names))]
