@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from agentbay_local.sandbox.cgroups.detection import detect
+
 LIMIT = 60
 
 
@@ -53,18 +55,26 @@ print(len({id(one) for one in found}), call(found[0], "ListSession")["TotalCount
 
 @pytest.mark.usefixtures("sandboxed")
 def test_nothing_is_left_when_the_process_ends(tmp_path: Path) -> None:
-    """Neither a process of a session nor a file."""
+    """No process of a session, no control group and no file."""
     program = """
+from agentbay_local.sandbox.cgroups import detection, leftovers
 service = embedded()
 session = call(service, "CreateMcpSession")["Data"]["SessionId"]
 command = "mkdir -p a/b; chmod 000 a; sleep 1000 >/dev/null 2>&1 & echo started"
 call(service, "CallMcpTool", SessionId=session, Name="shell", Args=json.dumps({"command": command}))
 record, = os.listdir(service.home / "running")
 print(record)
+groups = detection.detect()
+name = leftovers.own_prefix()
+for parent in set(groups.parents.values()): print(*parent.glob(f"{name}.[0-9]*"))
 """
-    (record,) = run(program, tmp_path)
+    record, *groups = run(program, tmp_path)
     pid = record.split(".")[1]
     assert not living(pid)
+    # One group for each controller of version 1; none where the machine allows none.
+    assert len(groups) == len(set(detect().parents.values()))
+    assert all(Path(group).name.startswith("agentbay.") for group in groups)
+    assert not [group for group in groups if Path(group).exists()]
     assert os.listdir(tmp_path) == []
 
 

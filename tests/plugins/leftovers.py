@@ -1,18 +1,21 @@
-"""Pytest plugin: fail a run that leaves a process, a mount or a file behind.
+"""Pytest plugin: fail a run that leaves a process, a mount, a control group or a file behind.
 
 Each run gets its own temporary directory, so that several runs on one machine do not see each
 other's files; it is removed at the end, or kept for inspection if the run failed. The user's own
 AgentBay files (the ledger above all) must be as they were. An orphan is a new child of process 1
-that is a sandbox or inherited the temporary directory of this run.
+that is a sandbox or inherited the temporary directory of this run. The name of a control group has
+the id of the process that made it; one of this run is left if it is empty.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +24,10 @@ _GRACE = 20.0
 _PROC = Path("/proc")
 _KEPT = "pytest-of-"
 _SANDBOX = b"inside.agent"
+_PID = str(os.getpid())
+_CGROUPS = Path("/sys/fs/cgroup")
+_CGROUP_NAME = re.compile(r"agentbay\.\d+\.(\d+)\.\d+\.\d+")
+_LEFT = "agentbay_control_groups"
 _USER_DIRECTORIES = {
     "XDG_CACHE_HOME": ".cache",
     "XDG_CONFIG_HOME": ".config",
@@ -37,12 +44,15 @@ class Leftovers:
         # os.environ for child processes, tempdir for this one, which may have cached another.
         self._before = (os.environ.get("TMPDIR"), tempfile.tempdir)
         os.environ["TMPDIR"] = tempfile.tempdir = str(self._directory)
+        self.left_by_workers: list[str] = []
         self._orphans = self._find_orphans()
         self._user_files = _user_files()
 
     def find(self) -> list[str]:
         """Return one line for each thing that the run left behind."""
         found = [f"process {pid}: {command}" for pid, command in self._new_orphans().items()]
+        groups = [*self.left_by_workers, *find_cgroups()]
+        found += [f"control group {path}" for path in groups]
         found += [f"mount {target}" for target in _mounts_below(self._directory)]
         found += [
             f"temporary file {path.name}"
@@ -89,6 +99,35 @@ class Leftovers:
         return found
 
 
+def find_cgroups() -> list[str]:
+    """Return the control groups that this process has made and that nothing is in.
+
+    Those of an embedded service, which lives as long as this process, have processes.
+    """
+    deadline = time.monotonic() + _GRACE
+    while True:
+        left = [str(path) for path in _own_cgroups() if _is_empty(path)]
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(0.2)
+
+
+def _own_cgroups() -> list[Path]:
+    found = []
+    for directory, names, _ in os.walk(_CGROUPS):
+        made = {name: match for name in names if (match := _CGROUP_NAME.fullmatch(name))}
+        found += [Path(directory, name) for name, match in made.items() if match[1] == _PID]
+        names[:] = [name for name in names if name not in made]
+    return found
+
+
+def _is_empty(group: Path) -> bool:
+    try:
+        return not (group / "cgroup.procs").read_text()
+    except OSError:
+        return False  # it was removed meanwhile
+
+
 def _mounts_below(directory: Path) -> list[str]:
     try:
         lines = (_PROC / "self/mounts").read_text().splitlines()
@@ -119,10 +158,18 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_STATE] = Leftovers()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take what a worker has found: when it has ended, other services remove its groups."""
+    left = getattr(node, "workeroutput", {}).get(_LEFT, ())
+    node.config.stash[_STATE].left_by_workers.extend(left)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail the run if it left anything behind."""
     if _STATE not in session.config.stash:
+        session.config.workeroutput[_LEFT] = find_cgroups()
         return
     found = session.config.stash[_STATE].find()
     session.config.stash[_FOUND] = found

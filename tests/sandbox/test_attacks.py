@@ -5,24 +5,29 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agentbay_local.sandbox.base import Isolation
+from agentbay_local.sandbox.cgroups.detection import detect
 from agentbay_local.sandbox.host import programs
 from agentbay_local.sandbox.inside import confinement
 
 from .attacks import ATTACKS
+from .floods import FLOODS
 from .run_file_attacks import ATTACKS as FILE_ATTACKS
 
 NEEDS_SIGNALS = ("signal_to_the_service",)
 SOMEBODY = 1_899_999_998
 ROOT = Path(__file__).parents[2]
 FROM_INSIDE, BY_FILES = "tests.sandbox.run_attacks", "tests.sandbox.run_file_attacks"
+BY_FLOODS = "tests.sandbox.run_floods"
 BY_THE_HARNESS = ("link_flipped_under_a_host_side_read", "session_ended_by_its_own_attack")
 
 #: What each level lets through, accepted with open eyes.
@@ -41,7 +46,7 @@ def reachable(path: Path) -> bool:
 @functools.cache
 def outcomes(
     level: Isolation, uid: int, *chosen: str, harness: str = FROM_INSIDE
-) -> dict[str, str]:
+) -> dict[str, Any]:
     """Run all attacks of a harness once, against a service of this user."""
     place = Path("/tmp", f"agentbay-attacks-{os.getpid()}-{level.value}-{uid}")
     place.mkdir()
@@ -51,14 +56,14 @@ def outcomes(
             [sys.executable, "-m", harness, str(place), str(uid), level.value, *chosen],
             cwd=ROOT,
             capture_output=True,
-            timeout=300,
+            timeout=500,
             text=True,
             check=False,
         )
     finally:
         shutil.rmtree(place)
     assert done.returncode == 0, done.stderr
-    found: dict[str, str] = json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
@@ -111,6 +116,29 @@ def test_attack_from_inside_is_blocked(level: Isolation, uid: int, name: str) ->
 def test_service_is_not_misused_by_files(level: Isolation, uid: int, name: str) -> None:
     """It reads, writes and copies only what the session could, and only so much."""
     assert outcomes(level, uid, harness=BY_FILES)[name] == "blocked"
+
+
+@pytest.fixture(params=["kernel", "watched"])
+def enforced_by(request: pytest.FixtureRequest, uid: int) -> str:
+    """Return who enforces the limits of a session: the kernel by control groups, or the service."""
+    by = str(request.param)
+    if by == "kernel" and (uid or not {"memory", "pids", "cpu"} <= detect().parents.keys()):
+        pytest.skip("needs control groups for memory, processes and processor time")
+    return by
+
+
+@pytest.mark.parametrize("name", list(FLOODS))
+def test_flood_is_stopped_and_others_go_on(
+    level: Isolation, uid: int, enforced_by: str, name: str
+) -> None:
+    """The limit that stopped it is named, or the kernel refused it."""
+    outcome = outcomes(level, uid, enforced_by, harness=BY_FLOODS)[name]
+
+    assert re.search(FLOODS[name].stopped, outcome["told"])
+    assert "timed out" not in outcome["told"]
+    assert outcome["others_go_on"]
+    if FLOODS[name].goes_on:
+        assert outcome["goes_on"]
 
 
 #: Attacks that only look, so that they may be tried where nothing stops them.

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentbay_local.sandbox.base import Limits, SandboxSpec
@@ -17,7 +20,6 @@ from agentbay_local.sandbox.plain import PlainBackend
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     import pytest
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from .conftest import NewProcesses, Starting
 
 MIB = 1024 * 1024
+PROJECT = Path(__file__).parents[2]
+SOMEBODY = 1_899_999_998
 HOG = "import time; held = bytearray(b'x' * {} * 2**20); print('held', flush=True); time.sleep(60)"
 
 
@@ -258,6 +262,49 @@ async def test_disk_usage_counts_each_file_once_at_any_depth(tmp_path: Path) -> 
     assert usage.used_space(tmp_path, plenty, lambda: True) == usage.DiskUsage(0, 0)
     # Who removes old temporary directories may not get that deep.
     await remove_tree(tmp_path / "d")
+
+
+CLOSED = """
+import os, stat, sys
+from pathlib import Path
+from agentbay_local.sandbox.base import Isolation
+from agentbay_local.sandbox.host.usage import DiskUsage, used_space
+from tests.sandbox.run_attacks import become
+
+os.chdir(sys.argv[1])
+become(int(sys.argv[2]), Isolation.LANDLOCK)
+closed = [Path("root", *path.split()) for path in ("a", "a b", "c", "d", "d e")]
+for path in closed:
+    path.mkdir(parents=True)
+    (path / "f").write_bytes(bytes(100_000))
+for mode, path in zip((0o200, 0o700, 0o400, 0, 0o300, 0), [*reversed(closed), Path("root")]):
+    path.chmod(mode)
+everything = used_space(Path("root"), None, lambda: False)
+stopped = used_space(Path("root"), DiskUsage(10**9, 8), lambda: False)
+print(everything.files, everything.bytes >= 500_000, stopped.files)
+for path in (Path("root"), *closed):
+    print(oct(path.stat().st_mode & 0o777))
+    path.chmod(0o700)
+"""
+
+
+def test_closed_directories_are_counted_and_stay_closed(tmp_path: Path) -> None:
+    """A service that is an ordinary user takes the permission only for its walk."""
+    uid = 0 if os.geteuid() else SOMEBODY
+    (tmp_path / "root").mkdir()
+    for path in (tmp_path, tmp_path / "root"):
+        os.chown(path, uid or -1, uid or -1)
+    done = subprocess.run(
+        [sys.executable, "-c", CLOSED, str(tmp_path), str(uid)],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    counted, *modes = done.stdout.splitlines() or [done.stderr]
+    assert counted == "10 True 9"
+    assert modes == ["0o0", "0o300", "0o0", "0o400", "0o700", "0o200"]
 
 
 def test_reused_process_id_is_not_killed() -> None:

@@ -39,6 +39,7 @@ __all__ = [
 
 
 ENTER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+OWNER_MAY_READ = 0o500
 BLOCK = 512
 UNLIMITED = 2**63
 
@@ -118,6 +119,21 @@ def _all_pids(tree: Tree) -> list[int]:
     return [tree.agent, *(member.pid for member in tree.list_descendants())]
 
 
+@attrs.frozen
+class _Level:
+    """A directory that the walk is in.
+
+    Attributes:
+        inode: Its inode.
+        inner: The names of its directories that are still to be visited.
+        mode: The mode to restore when the walk leaves it; None if it was not changed.
+    """
+
+    inode: int
+    inner: list[str]
+    mode: int | None
+
+
 class _DiskWalk:
     """Add up disk space with one open descriptor at any depth of directories."""
 
@@ -130,15 +146,14 @@ class _DiskWalk:
         self._files = 0
 
     def total(self, root: Path) -> DiskUsage:
-        directory = os.open(root, ENTER)
-        facts = os.fstat(directory)
-        self._device = facts.st_dev
-        # For each level: the inode of the directory, and the names of directories still to be
-        # visited.
-        levels = [(facts.st_ino, self._count_entries(directory))]
+        directory, mode = _open_directory(str(root), None)
+        self._device = os.fstat(directory).st_dev
+        levels = [self._enter(directory, mode)]
         try:
             while levels and not self._over():
                 directory = self._step(directory, levels)
+            while levels:
+                directory = self._up(directory, levels)
         finally:
             os.close(directory)
         return DiskUsage(self._used, self._files)
@@ -147,27 +162,41 @@ class _DiskWalk:
         used = self._used > self._enough.bytes or self._files > self._enough.files
         return used or self._stop()
 
-    def _step(self, directory: int, levels: list[tuple[int, list[str]]]) -> int:
+    def _step(self, directory: int, levels: list[_Level]) -> int:
         """Go down into the next directory, or up; return its descriptor."""
-        if levels[-1][1]:
+        if levels[-1].inner:
             return self._down(directory, levels)
-        levels.pop()
+        return self._up(directory, levels)
+
+    def _up(self, directory: int, levels: list[_Level]) -> int:
+        left = levels.pop()
         if not levels:
+            _restore_mode(directory, left.mode)
             return directory
-        outer = os.open("..", ENTER, dir_fd=directory)
+        try:
+            outer, mode = _open_directory("..", directory)
+        except OSError:  # the session has taken the permission away; the next measurement counts it
+            levels.clear()
+            return directory
+        _restore_mode(directory, left.mode)
         os.close(directory)
-        if os.fstat(outer).st_ino != levels[-1][0]:
+        if mode is not None:
+            levels[-1] = attrs.evolve(levels[-1], mode=mode)
+        if os.fstat(outer).st_ino != levels[-1].inode:
             levels.clear()  # moved during the walk; the next measurement counts it
         return outer
 
-    def _down(self, directory: int, levels: list[tuple[int, list[str]]]) -> int:
+    def _down(self, directory: int, levels: list[_Level]) -> int:
         try:
-            inner = _open_directory(levels[-1][1].pop(), directory)
+            inner, mode = _open_directory(levels[-1].inner.pop(), directory)
         except OSError:  # removed during the walk
             return directory
         os.close(directory)
-        levels.append((os.fstat(inner).st_ino, self._count_entries(inner)))
+        levels.append(self._enter(inner, mode))
         return inner
+
+    def _enter(self, directory: int, mode: int | None) -> _Level:
+        return _Level(os.fstat(directory).st_ino, self._count_entries(directory), mode)
 
     def _count_entries(self, directory: int) -> list[str]:
         """Count the content of a directory; return the names of its directories."""
@@ -192,26 +221,37 @@ class _DiskWalk:
         self._used += facts.st_blocks * BLOCK
 
 
-def _open_directory(name: str, parent: int) -> int:
-    """Open a directory to list it, also one whose owner has no permission to read it.
+def _open_directory(name: str, parent: int | None) -> tuple[int, int | None]:
+    """Open a directory to list it, also one whose owner has no permission to read or enter it.
 
-    A service that is an ordinary user has the user id of its sessions, so it needs that permission
-    and takes it for a moment.
+    A service that is an ordinary user has the user id of its sessions, so it needs that permission.
+    It takes it until the walk has left the directory, because the files in it, and the way up, need
+    it too.
+
+    Returns:
+        The descriptor, and the mode to restore; None if it was not changed.
     """
     try:
-        return os.open(name, ENTER, dir_fd=parent)
+        directory = os.open(name, ENTER, dir_fd=parent)
     except PermissionError:
-        handle = os.open(name, os.O_PATH | ENTER, dir_fd=parent)
+        directory = os.open(name, os.O_PATH | ENTER, dir_fd=parent)
     try:
-        mode = stat.S_IMODE(os.fstat(handle).st_mode)
-        os.chmod(f"/proc/self/fd/{handle}", mode | 0o500)
-        try:
-            return os.open(".", ENTER, dir_fd=handle)
-        finally:
-            if stat.S_IMODE(os.fstat(handle).st_mode) == mode | 0o500:
-                os.chmod(f"/proc/self/fd/{handle}", mode)
+        mode = stat.S_IMODE(os.fstat(directory).st_mode)
+        if mode & OWNER_MAY_READ == OWNER_MAY_READ or os.geteuid() == 0:
+            return os.dup(directory), None
+        # By its path, because a descriptor that only names it cannot be used to change it.
+        os.chmod(f"/proc/self/fd/{directory}", mode | OWNER_MAY_READ)
+        return os.open(".", ENTER, dir_fd=directory), mode
     finally:
-        os.close(handle)
+        os.close(directory)
+
+
+def _restore_mode(directory: int, mode: int | None) -> None:
+    """Restore the mode of a directory, unless the session has changed it meanwhile."""
+    if mode is None:
+        return
+    if stat.S_IMODE(os.fstat(directory).st_mode) == mode | OWNER_MAY_READ:
+        os.fchmod(directory, mode)
 
 
 @attrs.frozen
