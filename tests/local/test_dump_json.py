@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from agentbay_async._protocol.codec import compact_json
 from agentbay_local.protocol import json
-from agentbay_local.protocol.json import dump_json
+from agentbay_local.protocol.json import dump_json, encode_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +32,9 @@ VALUES = st.recursive(
 async def test_chunks_join_to_the_same_json(value: dict[str, Any]) -> None:
     """For any content, wherever a long text is split."""
     assert await dump_json(value, json._LARGE + 1) == compact_json(value)
+    file = await encode_json(value, json._LARGE + 1)
+    assert isinstance(file, BytesIO)
+    assert file.read() == compact_json(value).encode()
 
 
 def test_no_chunk_takes_long() -> None:

@@ -111,6 +111,12 @@ async def test_a_flood_of_output_is_truncated(limited: Api) -> None:
     assert len(answer["stdout"]) + len(answer["stderr"]) <= 33 * MIB
 
 
+async def test_output_counts_by_its_size_in_json(api: Api, sandboxed: None) -> None:
+    """A NUL takes six bytes there: what is kept of a stream does not grow with its content."""
+    text = await api.sh(await api.session(), "head -c 16000000 /dev/zero")
+    assert 2.5 * MIB < text.count("\0") <= 16 * MIB / 6
+
+
 async def test_limits_of_single_processes_are_set(limited: Api) -> None:
     """Open files, and processor time, which ends an endless loop."""
     session = await limited.session()

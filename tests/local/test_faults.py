@@ -134,6 +134,15 @@ async def test_a_truncated_answer_is_shorter_than_its_length(controlled_api: Api
     assert await known(controlled_api, "cut")
 
 
+async def test_a_large_answer_can_be_truncated(controlled_api: Api, sandboxed: None) -> None:
+    """Its length is that of the whole."""
+    session = await controlled_api.session()
+    controlled_api.service.faults.add(Truncate(), "CallMcpTool", nth=1)
+    long = "head -c 1000000 /dev/zero | tr '\\0' x"
+    with pytest.raises(aiohttp.ClientPayloadError, match=r"not enough data|not completed"):
+        await controlled_api.tool(session, "shell", command=long)
+
+
 async def test_garbage_comes_with_status_200(controlled_api: Api) -> None:
     """The action is carried out."""
     controlled_api.service.faults.add(Garbage("<html>"), "GetContext", nth=1)

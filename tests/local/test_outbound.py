@@ -89,4 +89,4 @@ async def test_truncated_output_is_marked(api: Api, sandboxed: None) -> None:
     _, cut = await api.tool(session, "shell", command="head -c 16777217 /dev/zero | tr '\\0' x")
 
     assert "thrown away" not in whole
-    assert "was longer than 16777216 bytes; the rest was thrown away" in cut
+    assert "was longer than 16777216 bytes in JSON; the rest was thrown away" in cut

@@ -139,8 +139,8 @@ class _Actions:
             raise ApiError(error_codes.INVALID_PARAMETER, f"{error!s:.300}") from error
         answer = await route.handle(self._state, decoded)
         request_id = answers.request_id()
-        text = await answers.success(answer, request_id)
-        response = web.Response(text=text, content_type="application/json")
+        body = await answers.success(answer, request_id)
+        response = web.Response(body=body, content_type="application/json", charset="utf-8")
         return Reply(response, request_id=request_id)
 
 

@@ -15,7 +15,7 @@ from agentbay_local.http.bodies import read_body
 from agentbay_local.http.error_responses import direct_error_response
 from agentbay_local.http.middleware import Reply, check_session_token, end_with_client
 from agentbay_local.protocol.errors import ApiError, invalid
-from agentbay_local.protocol.json import dump_json
+from agentbay_local.protocol.json import encode_json
 from agentbay_local.testing.faults import Call
 
 if TYPE_CHECKING:
@@ -74,8 +74,8 @@ class _DirectCalls:
             # Any other value might be nested too deeply to be written.
             request_id = None
         envelope = {"code": 200, "requestId": request_id, "data": {"result": to_json(answer)}}
-        text = await dump_json(envelope, size)
-        return Reply(web.Response(text=text, content_type="application/json"))
+        body = await encode_json(envelope, size)
+        return Reply(web.Response(body=body, content_type="application/json", charset="utf-8"))
 
 
 def _error_reply(error: ApiError) -> Reply:

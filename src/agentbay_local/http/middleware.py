@@ -19,7 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
-from aiohttp import web
+from aiohttp import Payload, web
 
 from agentbay_async._protocol import error_codes
 from agentbay_local import images
@@ -374,7 +374,10 @@ async def _send_head(
 ) -> tuple[bytes, web.StreamResponse]:
     """Send the head of an answer; return its body, and the response to write that to."""
     whole = response.body if isinstance(response, web.Response) else None
-    body = whole if isinstance(whole, bytes) else b""
+    if isinstance(whole, Payload):
+        body = whole.decode().encode()
+    else:
+        body = whole if isinstance(whole, bytes) else b""
     head = web.StreamResponse(status=response.status, headers={"Content-Type": "application/json"})
     head.content_length = len(body)
     await head.prepare(request)

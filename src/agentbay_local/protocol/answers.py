@@ -9,9 +9,11 @@ import attrs
 
 from agentbay_async._protocol import error_codes
 from agentbay_async._protocol.codec import compact_json, to_json
-from agentbay_local.protocol.json import dump_json
+from agentbay_local.protocol.json import encode_json
 
 if TYPE_CHECKING:
+    from io import BytesIO
+
     from agentbay_local.protocol.errors import ApiError
 
 __all__ = ["Answer", "failure", "request_id", "success"]
@@ -43,8 +45,8 @@ def request_id() -> str:
     return str(uuid.uuid4()).upper()
 
 
-async def success(answer: Answer, identity: str) -> str:
-    """Return the JSON text of an answer."""
+async def success(answer: Answer, identity: str) -> bytes | BytesIO:
+    """Return the JSON of an answer."""
     extra = {
         "NextToken": answer.next_token,
         "MaxResults": answer.max_results,
@@ -55,7 +57,7 @@ async def success(answer: Answer, identity: str) -> str:
     if answer.data is not None:
         envelope["Data"] = to_json(answer.data)
     present = {key: value for key, value in extra.items() if value is not None}
-    return await dump_json(envelope | present, answer.size)
+    return await encode_json(envelope | present, answer.size)
 
 
 def failure(error: ApiError, identity: str) -> str:

@@ -7,6 +7,7 @@ megabytes in one piece would stop the service for that time.
 from __future__ import annotations
 
 import asyncio
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from agentbay_async._protocol.codec import compact_json
@@ -14,7 +15,7 @@ from agentbay_async._protocol.codec import compact_json
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["dump_json"]
+__all__ = ["dump_json", "encode_json"]
 
 _LARGE = 256 * 1024
 _CHUNK = 32 * 1024
@@ -27,9 +28,26 @@ async def dump_json(value: Mapping[str, Any], size: int) -> str:
         value: Plain JSON values under names.
         size: Approximate number of characters in it; a large object is dumped on a thread.
     """
+    encoded = await encode_json(value, size)
+    return (encoded if isinstance(encoded, bytes) else encoded.getvalue()).decode("ascii")
+
+
+async def encode_json(value: Mapping[str, Any], size: int) -> bytes | BytesIO:
+    """Return what `dump_json` returns, encoded; as a file if it is large.
+
+    A server sends a file in pieces, and would copy bytes twice.
+    """
     if size <= _LARGE:
-        return compact_json(value)
-    return await asyncio.to_thread(lambda: "".join(_chunks(value)))
+        return compact_json(value).encode("ascii")
+    return await asyncio.to_thread(_encode, value)
+
+
+def _encode(value: Mapping[str, Any]) -> BytesIO:
+    file = BytesIO()
+    for chunk in _chunks(value):
+        file.write(chunk.encode("ascii"))
+    file.seek(0)
+    return file
 
 
 def _chunks(value: Any) -> Iterator[str]:

@@ -119,13 +119,14 @@ class AgentSandbox(Sandbox):
         env: Mapping[str, str] | None = None,
         stdin: bytes = b"",
         output_limit: int = OUTPUT_LIMIT,
+        output_size: Callable[[bytes], int] = len,
     ) -> CompletedCommand:
         fields = checks.check_program(command, cwd, env)
         seconds = checks.check_timeout("timeout", timeout)
         limit = checks.check_limit("output_limit", output_limit)
         if self._paused:
             self._check_not_paused()
-        started = CommandRun(self._channel, fields, stdin, limit)
+        started = CommandRun(self._channel, fields, stdin, limit, output_size)
         self._commands.add(started)
         self._enforcer.wake()
         timer = PausableTimer(seconds, lambda: self._expire(started, timer))

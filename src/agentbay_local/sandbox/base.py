@@ -24,7 +24,7 @@ from agentbay_local.sandbox.values import (
 if TYPE_CHECKING:
     import asyncio
     import socket
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from typing_extensions import Self
@@ -94,6 +94,7 @@ class Sandbox(ABC):
         env: Mapping[str, str] | None = None,
         stdin: bytes = b"",
         output_limit: int = OUTPUT_LIMIT,
+        output_size: Callable[[bytes], int] = len,
     ) -> CompletedCommand:
         """Run a command and wait for it.
 
@@ -104,7 +105,8 @@ class Sandbox(ABC):
             cwd: Working directory; the session's home by default.
             env: Variables added to the session's own.
             stdin: The content of its standard input.
-            output_limit: Bytes kept of each stream.
+            output_limit: What is kept of each stream, as `output_size` measures it.
+            output_size: Measures a piece of output; its bytes by default. An empty piece is 0.
 
         Returns:
             The exit code and the output. A background process that keeps the streams open does not

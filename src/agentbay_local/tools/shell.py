@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from agentbay_async._protocol.codec import compact_json
 from agentbay_local.protocol.arguments import Arguments, ToolError
 from agentbay_local.protocol.json import dump_json
 from agentbay_local.sandbox.errors import InvalidRequest, SandboxOSError
@@ -17,11 +18,12 @@ __all__ = ["shell"]
 
 _DEFAULT_MS = 50_000
 _MAX_MS = 24 * 3600 * 1000
-# The answer is one JSON text, which service and client hold in memory as a whole.
+# The answer is one JSON text, which service and client hold in memory as a whole: a stream is
+# measured by its size in JSON, which takes up to six bytes for one.
 _OUTPUT_LIMIT = 16 * 1024 * 1024
 _TRUNCATED = (
-    f"A stream of this command was longer than {_OUTPUT_LIMIT} bytes; the rest was thrown away. "
-    "Redirect it to a file and read that."
+    f"A stream of this command was longer than {_OUTPUT_LIMIT} bytes in JSON; the rest was thrown "
+    "away. Redirect it to a file and read that."
 )
 
 
@@ -37,22 +39,36 @@ async def shell(context: ToolContext, arguments: Arguments) -> str:
     milliseconds = arguments.count("timeout_ms", _DEFAULT_MS, _MAX_MS)
     command = arguments.text("command")
     try:
-        done = await context.sandbox.run(
-            command,
-            timeout=max(milliseconds, 1) / 1000,
-            cwd=arguments.text("cwd", None),
-            env={**context.state.env, **arguments.text_map("envs")},
-            output_limit=_OUTPUT_LIMIT,
+        # Only what is decoded is kept: the answer takes several times its size already.
+        answer = _describe(
+            await context.sandbox.run(
+                command,
+                timeout=max(milliseconds, 1) / 1000,
+                cwd=arguments.text("cwd", None),
+                env={**context.state.env, **arguments.text_map("envs")},
+                output_limit=_OUTPUT_LIMIT,
+                output_size=_size_in_json,
+            )
         )
     except (SandboxOSError, InvalidRequest) as error:
         fields: dict[str, Any] = {"errorCode": 1, "stdout": "", "stderr": str(error)}
         raise ToolError(await _dump(fields)) from error
+    if "errorCode" in answer:
+        raise ToolError(await _dump(answer))
+    return await _dump(answer, failed=answer["exit_code"] != 0)
+
+
+def _size_in_json(output: bytes) -> int:
+    return len(compact_json(output.decode("utf-8", "replace"))) - len('""')
+
+
+def _describe(done: CompletedCommand) -> dict[str, Any]:
     streams = _decode_output(done)
-    if done.timed_out:
-        # Official clients show ``errorMessage`` only when both streams are empty.
-        message = "Execution failed. Error code:-1 Error message: [timeout]"
-        raise ToolError(await _dump({"errorCode": -1, "errorMessage": message, **streams}))
-    return await _dump({**streams, "exit_code": done.exit_code}, failed=done.exit_code != 0)
+    if not done.timed_out:
+        return {**streams, "exit_code": done.exit_code}
+    # Official clients show ``errorMessage`` only when both streams are empty.
+    message = "Execution failed. Error code:-1 Error message: [timeout]"
+    return {"errorCode": -1, "errorMessage": message, **streams}
 
 
 def _decode_output(done: CompletedCommand) -> dict[str, Any]:

@@ -57,14 +57,20 @@ class CommandRun:
         channel: The conversation with the session's agent.
         fields: The checked request.
         stdin: The content of its standard input. It is passed as a file, not through a pipe.
-        limit: Bytes kept of each output stream.
+        limit: What is kept of each output stream, as `size` measures it.
+        size: Measures a piece of output.
 
     Attributes:
         excess: Set it when the session exceeds a limit while the command runs.
     """
 
     def __init__(
-        self, channel: AgentClient, fields: Mapping[str, object], stdin: bytes, limit: int
+        self,
+        channel: AgentClient,
+        fields: Mapping[str, object],
+        stdin: bytes,
+        limit: int,
+        size: Callable[[bytes], int] = len,
     ) -> None:
         self._channel = channel
         self.excess = ""
@@ -75,7 +81,7 @@ class CommandRun:
         with ExitStack() as ours, ExitStack() as theirs:
             try:
                 for _ in range(2):
-                    stream = OutputStream(limit)
+                    stream = OutputStream(limit, size)
                     ours.callback(stream.close)
                     theirs.callback(os.close, stream.write_end)
                     self._streams.append(stream)
@@ -133,19 +139,21 @@ class OutputStream:
     """One output stream of one command, read on the running loop as it is written.
 
     Args:
-        limit: Bytes kept; the rest is read and thrown away, so that the command can go on.
+        limit: What is kept; the rest is read and thrown away, so that the command can go on.
+        size: Measures a piece of output against `limit`; its bytes by default.
 
     Attributes:
         write_end: The end of its pipe for the command; the caller closes it.
         kept: The bytes kept so far.
-        truncated: There were more than `limit` bytes.
+        truncated: There was more than `limit`.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, size: Callable[[bytes], int] = len) -> None:
         self._read_end, self.write_end = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self._read_end, False)
         self._loop = asyncio.get_running_loop()
-        self._limit = limit
+        self._room = limit
+        self._size = size
         self._reading = True
         self._rest: asyncio.TimerHandle | None = None
         self.kept = bytearray()
@@ -193,11 +201,20 @@ class OutputStream:
         if not data:
             self.close()
             return
-        room = self._limit - len(self.kept)
-        self.truncated |= len(data) > room
-        self.kept += data[:room]
+        if not self.truncated:
+            self._keep(data)
         if self.truncated:
             self._pause()
+
+    def _keep(self, data: bytes) -> None:
+        """Keep as much of some output as there is room for."""
+        size = self._size(data)
+        while size > self._room:
+            self.truncated = True
+            data = data[: len(data) * self._room // size]
+            size = self._size(data)
+        self._room -= size
+        self.kept += data
 
 
 class PausableTimer:
