@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 ATTACKS: dict[str, Attack] = {}
 
+# Where commands start. They name files relative to it: without namespaces, the paths of a session
+# are those of the API alone.
+_HOME = "/home/wuying"
+
 
 @attrs.frozen
 class Stage:
@@ -82,8 +86,8 @@ for fd in lies:
 @attack
 async def lies_on_the_socket_of_the_agent(stage: Stage) -> None:
     """Take the agent's socket and send large answers to requests that nobody made."""
-    await stage.session.file_system.write_file("/tmp/lie.py", _TAKE_SOCKET)
-    await stage.run_command("exec python3 /tmp/lie.py")
+    await stage.session.file_system.write_file(f"{_HOME}/lie.py", _TAKE_SOCKET)
+    await stage.run_command("exec python3 lie.py")
 
 
 @attack
@@ -152,16 +156,17 @@ async def large_displays(stage: Stage) -> None:
 
 
 async def _fill(stage: Stage, count: int) -> None:
-    await stage.session.command.run(
-        f"mkdir -p /tmp/many && cd /tmp/many && seq {count} | xargs touch", timeout=60
+    filled = await stage.session.command.run(
+        f"mkdir -p many && cd many && seq {count} | xargs touch", timeout=60
     )
+    filled.unwrap()
 
 
 @attack
 async def listing_of_a_full_directory(stage: Stage) -> None:
     """List a directory of 30,000 files, more than a listing may have."""
     await _fill(stage, 30_000)
-    await stage.session.file_system.list_directory("/tmp/many")
+    await stage.session.file_system.list_directory(f"{_HOME}/many")
 
 
 @attack
@@ -173,10 +178,10 @@ async def watch_of_a_full_directory(stage: Stage) -> None:
 
 
 async def _watch(stage: Stage) -> None:
-    change = "while :; do find /tmp/many -type f -exec touch {} +; done"
+    change = "while :; do find many -type f -exec touch {} +; done"
     changing = asyncio.create_task(stage.run_command(change))
     try:
-        async for _ in stage.session.file_system.watch("/tmp/many"):
+        async for _ in stage.session.file_system.watch(f"{_HOME}/many"):
             pass
     finally:
         changing.cancel()

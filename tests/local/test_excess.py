@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import time
 from typing import TYPE_CHECKING, Any
@@ -115,6 +116,23 @@ async def test_output_counts_by_its_size_in_json(api: Api, sandboxed: None) -> N
     """A NUL takes six bytes there: what is kept of a stream does not grow with its content."""
     text = await api.sh(await api.session(), "head -c 16000000 /dev/zero")
     assert 2.5 * MIB < text.count("\0") <= 16 * MIB / 6
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_an_upload_has_the_limit_of_a_session(limited: Api, announced: bool) -> None:
+    """Whoever has a URL cannot fill the disk of the machine: nothing is stored."""
+    context = await limited.context()
+    body = await limited.ok("GetContextFileUploadUrl", ContextId=context, FilePath="f")
+
+    async def unannounced() -> AsyncIterator[bytes]:
+        for _ in range(41):
+            yield bytes(MIB)
+
+    data = io.BytesIO(bytes(41 * MIB)) if announced else unannounced()
+    async with limited.http.put(body["Data"]["Url"], data=data) as answer:
+        assert answer.status == 413
+        assert "more than 41943040 bytes" in await answer.text()
+    assert await limited.names(context) == []
 
 
 async def test_limits_of_single_processes_are_set(limited: Api) -> None:

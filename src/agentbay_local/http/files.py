@@ -83,8 +83,10 @@ class _Files:
     async def _store(
         self, request: web.Request, context_id: str, path: str, cut: int | None
     ) -> web.StreamResponse:
+        most = self.state.sandboxes.limits.disk_bytes
+        _check_size(request.content_length or 0, most)
         with self.state.files.incoming_file(context_id) as file:
-            md5 = await _receive(request, file, cut)
+            md5 = await _receive(request, file, cut, most)
             change = Change(added={path: Stamp(FILE)}, write=_link_from(file))
             published = await self.state.files.publish(context_id, change)
         self.state.store.contexts.set_expiry(context_id, published.next_expiry)
@@ -116,10 +118,22 @@ def _error_reply(error: ApiError) -> Reply:
     return error_reply(error, status=404 if missing else None)
 
 
-async def _receive(request: web.Request, file: Path, cut: int | None) -> str:
+def _check_size(size: int, most: int | None) -> None:
+    # A session that has the URL must not fill the disk of the machine.
+    if most is not None and size > most:
+        raise ApiError(
+            error_codes.INVALID_PARAMETER,
+            f"The file has more than {most} bytes, which is the limit of disk space of a session; "
+            "start the service with a higher --disk.",
+            413,
+        )
+
+
+async def _receive(request: web.Request, file: Path, cut: int | None, most: int | None) -> str:
     """Write the body of a request to a file, and return its checksum.
 
     Raises:
+        ApiError: It has more than `most` bytes.
         BrokenOffError: `cut` bytes have arrived, where a fault breaks off.
     """
     digest = hashlib.md5(usedforsecurity=False)
@@ -128,6 +142,7 @@ async def _receive(request: web.Request, file: Path, cut: int | None) -> str:
         if cut == 0:
             raise BrokenOffError
         async for chunk in request.content.iter_chunked(cut or _CHUNK):
+            _check_size(target.tell() + len(chunk), most)
             digest.update(chunk)
             await asyncio.to_thread(target.write, chunk)
             if cut is not None and target.tell() >= cut:

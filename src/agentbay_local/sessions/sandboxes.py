@@ -59,6 +59,9 @@ class Sandboxes:
         requested: The isolation level that was asked for.
         limits: The limits of each session.
         outbound: The hosts that each session may reach.
+
+    Attributes:
+        limits: The limits of each session.
     """
 
     def __init__(
@@ -71,7 +74,7 @@ class Sandboxes:
         outbound: AllowedHosts = NO_HOSTS,
     ) -> None:
         self.directory = directory
-        self._limits = limits
+        self.limits = limits
         self._outbound = outbound
         self._backend = backend
         self._unavailable_message = unavailable_message
@@ -164,7 +167,7 @@ class Sandboxes:
         return SandboxSpec(
             self.directory / session_id,
             uid=private_uid(session_id) if self.isolation is not Isolation.NONE else None,
-            limits=self._limits,
+            limits=self.limits,
             outbound=self._outbound,
             read_only=read_only_mounts(),
         )
@@ -183,7 +186,7 @@ class Sandboxes:
 
     def _warn_of_small_disk(self) -> None:
         """Warn once if the sessions together may write more than the disk can hold."""
-        limit, number = self._limits.disk_bytes, len(self._entries)
+        limit, number = self.limits.disk_bytes, len(self._entries)
         total = shutil.disk_usage(self.directory).total
         if self._warned_of_disk or (limit is not None and limit * number <= total):
             return
