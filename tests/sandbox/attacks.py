@@ -364,6 +364,56 @@ def sys_readable() -> bool:
 
 
 @attack
+def name_of_the_host() -> bool:
+    return KNOWN["host"] in (os.uname().nodename, content("/proc/sys/kernel/hostname").strip())
+
+
+@attack
+def users_of_the_host() -> bool:
+    return not {KNOWN["user"]} <= {"root", "nobody"} and KNOWN["user"] in content("/etc/passwd")
+
+
+@attack
+def identity_of_the_machine() -> bool:
+    return bool(content("/etc/machine-id"))
+
+
+@attack
+def name_servers_of_the_host() -> bool:
+    return "nameserver" in content("/etc/resolv.conf")
+
+
+@attack
+def neighbours_of_the_host() -> bool:
+    return any(len(content("/proc/net/" + name).splitlines()) > 1 for name in ("arp", "route"))
+
+
+@attack
+def socket_names_of_the_host() -> bool:
+    return KNOWN["socket"] in content("/proc/net/unix")
+
+
+@attack
+def keys_of_the_host() -> bool:
+    return bool(content("/proc/keys").strip())
+
+
+@attack
+def locks_of_the_host() -> bool:
+    return bool(content("/proc/locks").strip())
+
+
+@attack
+def names_of_files_of_the_host() -> bool:
+    return os.path.exists(KNOWN["file"])
+
+
+@attack
+def command_line_of_the_kernel() -> bool:
+    return bool(content("/proc/cmdline").strip())
+
+
+@attack
 def groups_of_processes_of_the_host() -> bool:
     return bool(os.listdir("/sys/fs/cgroup"))
 

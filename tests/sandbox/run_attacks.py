@@ -13,6 +13,7 @@ import contextlib
 import ctypes
 import json
 import os
+import pwd
 import secrets
 import signal
 import socket
@@ -105,6 +106,7 @@ def prepare_host(place: Path) -> Iterator[dict[str, Any]]:
                 "address": ctypes.addressof(buffer),
                 "agent": 1,
                 "file": str(place / "file"),
+                "host": socket.gethostname(),
                 "marker": marker,
                 "other": str(place / "other/tmp" / marker),
                 "pid": os.getpid(),
@@ -115,6 +117,7 @@ def prepare_host(place: Path) -> Iterator[dict[str, Any]]:
                 "shm_key": key,
                 "socket": str(place / "socket"),
                 "udp": udp,
+                "user": pwd.getpwall()[-1].pw_name,
             }
         finally:
             shm.unlink()

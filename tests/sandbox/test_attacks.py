@@ -32,9 +32,20 @@ BY_THE_HARNESS = ("link_flipped_under_a_host_side_read", "session_ended_by_its_o
 
 #: What each level lets through, accepted with open eyes.
 ACCEPTED = {
-    Isolation.NAMESPACES: {"path_of_the_host_in_mountinfo"},
-    # Nothing hides the host's list of processes, with their command lines.
-    Isolation.LANDLOCK: {"path_of_the_host_in_a_command_line", "processes_of_the_host_in_proc"},
+    Isolation.NAMESPACES: {"command_line_of_the_kernel", "path_of_the_host_in_mountinfo"},
+    # Nothing hides what /proc says of the host, nor its names.
+    Isolation.LANDLOCK: {
+        "command_line_of_the_kernel",
+        "keys_of_the_host",
+        "locks_of_the_host",
+        "name_of_the_host",
+        "names_of_files_of_the_host",
+        "neighbours_of_the_host",
+        "path_of_the_host_in_a_command_line",
+        "processes_of_the_host_in_proc",
+        "socket_names_of_the_host",
+        "users_of_the_host",
+    },
 }
 
 
@@ -145,8 +156,11 @@ def test_flood_is_stopped_and_others_go_on(
 HARMLESS = (
     "abstract_socket_of_the_host",
     "interfaces_of_the_host",
+    "name_of_the_host",
+    "names_of_files_of_the_host",
     "processes_of_the_host_in_proc",
     "shared_memory_of_the_host",
+    "socket_names_of_the_host",
     "socket_file_of_the_host",
     "system_v_shared_memory_of_the_host",
     "tcp_service_of_the_host",
