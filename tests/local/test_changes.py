@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from agentbay_local.sandbox.base import Isolation, Sandbox, SandboxSpec
 from agentbay_local.sandbox.host.orphans import Orphans
 from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.probe import backend_for, probe
+from agentbay_local.tools import watcher
 from agentbay_local.tools.changes import get_file_change, subscribe
 from agentbay_local.tools.tool_state import ToolState
 
@@ -128,6 +130,24 @@ async def test_the_least_recently_used_path_is_forgotten(api: Api, session: str)
     for number in range(1, 101):
         assert await changes(api, session, f"/tmp/n{number}") == []
     assert await changes(api, session) == []
+
+
+async def test_many_changes_are_compared_on_a_thread(
+    api: Api, session: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service answers others meanwhile."""
+    threads = set[threading.Thread]()
+    whole = watcher._compare
+
+    def noting(before: Any, after: Any) -> Any:
+        threads.add(threading.current_thread())
+        return whole(before, after)
+
+    monkeypatch.setattr(watcher, "_compare", noting)
+    await api.sh(session, "cd /tmp/w && seq 5000 | xargs touch")
+    assert len(await changes(api, session)) == 5000
+    assert len(threads) == 1
+    assert all("asyncio_" in thread.name for thread in threads)
 
 
 async def names(subscription: Subscription, sandbox: Sandbox) -> list[str]:

@@ -294,6 +294,20 @@ async def test_unsubscribing_ends_the_events_of_a_path(
     assert await events(client, 1) == [("create", "/tmp/b/x")]
 
 
+async def test_many_changes_come_in_several_frames(
+    api: Api, address: SessionAddress, client: WebSocketClient
+) -> None:
+    """Official clients disconnect at frames of 1 MiB."""
+    await api.sh(address.session, "mkdir /tmp/many")
+    await watches(client, "/tmp/many")
+    await api.sh(address.session, "cd /tmp/many && seq 2500 | xargs touch")
+    found = set[str]()
+    while len(found) < 2500:
+        events = (await client.push("file_change"))["events"]
+        assert 0 < len(events) <= 1000
+        found.update(event["path"] for event in events)
+
+
 async def test_a_missing_path_cannot_be_watched(client: WebSocketClient) -> None:
     """The error names it."""
     assert "/no/such" in await client.error(FILES, "subscribe_file_change", path="/no/such")

@@ -21,18 +21,18 @@ _LARGE = 256 * 1024
 _CHUNK = 32 * 1024
 
 
-async def dump_json(value: Mapping[str, Any], size: int) -> str:
-    """Return the text that `compact_json` returns for an object.
+async def dump_json(value: Mapping[str, Any] | list[Any], size: int) -> str:
+    """Return the text that `compact_json` returns for an object or a list.
 
     Args:
-        value: Plain JSON values under names.
+        value: Plain JSON values.
         size: Approximate number of characters in it; a large object is dumped on a thread.
     """
     encoded = await encode_json(value, size)
     return (encoded if isinstance(encoded, bytes) else encoded.getvalue()).decode("ascii")
 
 
-async def encode_json(value: Mapping[str, Any], size: int) -> bytes | BytesIO:
+async def encode_json(value: Mapping[str, Any] | list[Any], size: int) -> bytes | BytesIO:
     """Return what `dump_json` returns, encoded; as a file if it is large.
 
     A server sends a file in pieces, and would copy bytes twice.
@@ -42,7 +42,7 @@ async def encode_json(value: Mapping[str, Any], size: int) -> bytes | BytesIO:
     return await asyncio.to_thread(_encode, value)
 
 
-def _encode(value: Mapping[str, Any]) -> BytesIO:
+def _encode(value: Mapping[str, Any] | list[Any]) -> BytesIO:
     file = BytesIO()
     for chunk in _chunks(value):
         file.write(chunk.encode("ascii"))

@@ -11,6 +11,7 @@ import posixpath
 from typing import TYPE_CHECKING
 
 from agentbay_async._protocol.codec import compact_json
+from agentbay_local.protocol.json import dump_json
 from agentbay_local.tools.file_errors import translate_file_errors
 from agentbay_local.tools.watcher import PathWatcher, Subscription
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["get_file_change", "subscribe"]
 
 _MAX_IDLE_WATCHERS = 100
+# Characters of an event in JSON, about.
+_EVENT_SIZE = 100
 
 
 async def subscribe(state: ToolState, sandbox: Sandbox, path: str) -> Subscription:
@@ -46,7 +49,8 @@ async def get_file_change(context: ToolContext, arguments: Arguments) -> str:
         return compact_json([])
     # Moved to the end, so that the first entries are the least recently used.
     watcher = watchers[_key(path)] = watchers.pop(_key(path))
-    return compact_json(await watcher.read_events(context.sandbox))
+    events = await watcher.read_events(context.sandbox)
+    return await dump_json(events, _EVENT_SIZE * len(events))
 
 
 def _key(path: str) -> str:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["PathWatcher", "Subscription"]
 
 _CATCH_UP_SECONDS = 5.0
+# Entries of two surveys that are compared without a thread.
+_INLINE = 2000
 
 
 class Subscription:
@@ -110,8 +112,18 @@ class PathWatcher:
     async def _survey(self, sandbox: Sandbox) -> list[Event]:
         with translate_file_errors("watch"):
             marks = await sandbox.survey(self._path)
-        before, self._marks = self._marks, marks
-        return [*_created(before, marks), *_modified(before, marks), *_deleted(before, marks)]
+        if len(self._marks) + len(marks) <= _INLINE:
+            events = _compare(self._marks, marks)
+        else:
+            # A session may change tens of thousands of files between two surveys.
+            events = await asyncio.to_thread(_compare, self._marks, marks)
+        # Only now: a cancelled reader loses no changes.
+        self._marks = marks
+        return events
+
+
+def _compare(before: Mapping[str, Mark], after: Mapping[str, Mark]) -> list[Event]:
+    return [*_created(before, after), *_modified(before, after), *_deleted(before, after)]
 
 
 def _created(before: Mapping[str, Mark], after: Mapping[str, Mark]) -> Iterator[Event]:

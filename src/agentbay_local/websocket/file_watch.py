@@ -30,6 +30,8 @@ _log = logging.getLogger(__name__)
 
 _POLL_INTERVAL = 0.25
 _MAX_PATHS = 64
+# Official clients disconnect at frames of 1 MiB, and dumping a frame keeps the loop busy.
+_MAX_EVENTS = 1000
 _DONE = {"phase": "end", "status": "finished"}
 
 
@@ -97,9 +99,10 @@ class FileWatchServer:
             await self._state.clock.sleep(_POLL_INTERVAL)
             try:
                 sandbox = await self._state.sandboxes.get(self._session_id)
-                # All changes of an interval go out in one frame.
-                if events := await subscription.read_events(sandbox):
-                    data = {"eventType": "file_change", "path": path, "events": events}
+                events = await subscription.read_events(sandbox)
+                for start in range(0, len(events), _MAX_EVENTS):
+                    part = events[start : start + _MAX_EVENTS]
+                    data = {"eventType": "file_change", "path": path, "events": part}
                     await connection.push(server, data)
             except ConnectionLostError:
                 return
