@@ -102,8 +102,8 @@ def _describe_cgroups(cgroups: Cgroups) -> str:
     if "memory" in cgroups.parents:
         return f"control groups: {cgroups.describe()}."
     return (
-        f"control groups: {cgroups.describe()}, so nothing sees every byte of memory, and --cpus "
-        "is not available. To cure it: systemd-run --user --scope -p Delegate=yes agentbay local"
+        f"control groups: {cgroups.describe()}, so not all memory is counted, and --cpus is not "
+        "available. To fix it, run: systemd-run --user --scope -p Delegate=yes agentbay local"
     )
 
 

@@ -229,7 +229,7 @@ class ManualClock:
                 self._offset = max(self._offset, target)
 
     def _iterate_loops(self) -> None:
-        # In turns, because what one loop sends makes work for another.
+        # Repeatedly, because one loop may send work to another.
         for _ in range(_ITERATIONS):
             for loop in [loop for loop in self._loops if loop.is_running()]:
                 iterated = threading.Event()
@@ -258,7 +258,7 @@ class ManualClock:
             self._awake.add(waiter.task)
 
     def _settle(self, before: set[Work]) -> None:
-        """Wait until everything that was woken has run as far as it can.
+        """Wait until all tasks that were woken have run as far as they can.
 
         A quiet time alone does not show that on a busy machine: a client that was woken may be on
         its way to the service. Its way takes iterations of both loops, however slow they are.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import textwrap
@@ -9,6 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from agentbay_async import AsyncAgentBay, Config
+from agentbay_local import LocalService
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,3 +85,22 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     for name in [name for name in sys.modules if name.partition(".")[0] == "facade"]:
         del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalService]:
+    """Run a local service for the tests of a module."""
+    with LocalService(home=tmp_path_factory.mktemp("home")) as service:
+        yield service
+
+
+def take_session_ids(service: LocalService) -> set[str]:
+    """Delete all sessions of a service, and return their ids."""
+
+    async def ids() -> set[str]:
+        async with AsyncAgentBay(service.api_key, Config(endpoint=service.endpoint)) as bay:
+            found = {session.session_id async for session in bay.list()}
+            await bay.delete_many(list(found))
+            return found
+
+    return asyncio.run(ids())

@@ -8,19 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agentbay import AgentBay, ArgumentTypeError, Config, CreateSessionParams, Session
-from agentbay_local import LocalService
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from agentbay_local import LocalService
+
 PARAMS = CreateSessionParams()
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalService]:
-    """Run one local service for all tests."""
-    with LocalService(home=tmp_path_factory.mktemp("home")) as service:
-        yield service
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ The interrupts are sent by the child process itself, when a create or a delete t
 
 from __future__ import annotations
 
-import asyncio
 import re
 import subprocess
 import sys
@@ -16,11 +15,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agentbay_async import AsyncAgentBay, Config
-from agentbay_local import LocalService
+from .conftest import take_session_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from agentbay_local import LocalService
+
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 
@@ -111,23 +110,6 @@ _PROGRAMS = {
 }
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalService]:
-    """Run one local service for all tests."""
-    with LocalService(home=tmp_path_factory.mktemp("home")) as service:
-        yield service
-
-
-def _session_ids(service: LocalService) -> set[str]:
-    async def ids() -> set[str]:
-        async with AsyncAgentBay(service.api_key, Config(endpoint=service.endpoint)) as bay:
-            found = {session.session_id async for session in bay.list()}
-            await bay.delete_many(list(found))
-            return found
-
-    return asyncio.run(ids())
-
-
 @pytest.mark.parametrize("interrupts", [1, 2, 3])
 @pytest.mark.parametrize("program", list(_PROGRAMS))
 def test_what_is_left_is_named_once(service: LocalService, program: str, interrupts: int) -> None:
@@ -143,7 +125,7 @@ def test_what_is_left_is_named_once(service: LocalService, program: str, interru
         timeout=120,
         check=False,
     )
-    left = _session_ids(service)
+    left = take_session_ids(service)
     assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
     assert done.stderr.count("may still exist and cost money") <= 1
     cut_off = re.search(r"of (\d+) creates that were cut off \(label agentbay-run=", done.stderr)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from agentbay_async import AsyncAgentBay, Config
-from agentbay_local import LocalService
+from .conftest import take_session_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    from agentbay_local import LocalService
 
     Child = Callable[[str], list[str]]
 
@@ -64,27 +64,10 @@ with bay:
 }
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalService]:
-    """Run one local service for all tests."""
-    with LocalService(home=tmp_path_factory.mktemp("home")) as service:
-        yield service
-
-
-def _session_ids(service: LocalService) -> set[str]:
-    async def ids() -> set[str]:
-        async with AsyncAgentBay(service.api_key, Config(endpoint=service.endpoint)) as bay:
-            found = {session.session_id async for session in bay.list()}
-            await bay.delete_many(list(found))
-            return found
-
-    return asyncio.run(ids())
-
-
 @pytest.mark.parametrize("body", list(_BODIES))
 def test_only_yielded_sessions_remain(child: Child, service: LocalService, body: str) -> None:
     """The sessions that the loop did not see are deleted before the client is closed."""
     prelude = _PRELUDE.format(key=service.api_key, endpoint=service.endpoint)
     printed = child(prelude + _BODIES[body])
-    assert _session_ids(service) == set(printed)
+    assert take_session_ids(service) == set(printed)
     assert len(printed) == (body != "map")

@@ -74,7 +74,7 @@ async def test_enforced_and_polled_limits_are_distinguished(
     )
     assert "ulimit -n" in output[1]
     (groups,) = [line for line in lines if line.startswith("control groups: ")]
-    assert groups.startswith("control groups: none, so nothing sees every byte of memory")
+    assert groups.startswith("control groups: none, so not all memory is counted")
     assert groups.endswith("systemd-run --user --scope -p Delegate=yes agentbay local")
 
 

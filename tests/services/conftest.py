@@ -8,11 +8,12 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from agentbay_async import AsyncAgentBay
+from agentbay_local import LocalService
 
 from .machine import Machine
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
 
     from tests.conftest import InstantClock
@@ -64,3 +65,12 @@ def join(linked_bay: AsyncAgentBay) -> Callable[[], Awaitable[AsyncSession]]:
 async def linked(join: Callable[[], Awaitable[AsyncSession]]) -> AsyncSession:
     """Give a session of the machine with every channel."""
     return await join()
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[LocalService]:
+    """Run a local service for the tests of a module."""
+    with LocalService() as running:
+        if not running.isolation.available:
+            pytest.skip(running.isolation.reason)
+        yield running

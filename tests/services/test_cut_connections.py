@@ -9,25 +9,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agentbay_async import AgentBayError, AsyncAgentBay, CreateSessionParams
-from agentbay_local import LocalService
 
 from .cutting_proxy import CuttingProxy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from agentbay_async import AsyncSession
+    from agentbay_local import LocalService
 
 _LIMIT = 50
-
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[LocalService]:
-    """Run a local service for all tests here."""
-    with LocalService() as running:
-        if not running.isolation.available:
-            pytest.skip(running.isolation.reason)
-        yield running
 
 
 @pytest.fixture

@@ -15,22 +15,13 @@ from agentbay_async import (
     CreateSessionParams,
     SessionNotFoundError,
 )
-from agentbay_local import LocalService
 from agentbay_local.testing.fault_actions import Drop
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
+    from agentbay_local import LocalService
     from agentbay_local.testing.faults import Call
-
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[LocalService]:
-    """Run a local service for all tests here."""
-    with LocalService() as running:
-        if not running.isolation.available:
-            pytest.skip(running.isolation.reason)
-        yield running
 
 
 @pytest.fixture

@@ -9,24 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agentbay_async import AsyncAgentBay, FileError, GitConflictError, GitNotARepoError
-from agentbay_local import LocalService
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from agentbay_async import AsyncSession
+    from agentbay_local import LocalService
 
 _NAMES = ["a b", " lead", "[FILE] x", "new\nline", "汉字", "-n", "back\\slash"]
-
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[LocalService]:
-    """Run a local service for all tests here."""
-    with LocalService() as running:
-        if not running.isolation.available:
-            pytest.skip(running.isolation.reason)
-        yield running
 
 
 @pytest.fixture

@@ -125,7 +125,7 @@ def _list_page(
     if handle is None:
         return _Page([], 0, more=False)
     try:
-        # Only the files of the page are looked at: a folder may have a hundred thousand.
+        # Only the files of this page are read, because a folder may have a hundred thousand.
         names = sorted(os.listdir(handle))
         first = start(names)
         records = [

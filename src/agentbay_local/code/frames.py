@@ -53,7 +53,7 @@ _SURROGATE_ESCAPE = b"\\ud"
 
 @attrs.frozen
 class Frame:
-    """A message of a kernel, of which only the head is parsed.
+    """A message of a kernel; only its header is parsed.
 
     Attributes:
         head: The head.

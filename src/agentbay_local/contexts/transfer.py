@@ -49,7 +49,7 @@ _CHANGED = frozenset(
         errno.ENOTEMPTY,
     }
 )
-# These say nothing to a reader.
+# The texts of these errors do not help a reader.
 _OBSCURE = frozenset({errno.EAGAIN, errno.EBUSY, errno.EINVAL})
 
 
@@ -125,7 +125,7 @@ class Transfer:
         await self._try_again(partial(self._upload_once, now))
 
     async def _try_again(self, attempt: Callable[[Budget], Awaitable[None]]) -> None:
-        """Start again, with a fresh look at the files, if the session changes them meanwhile."""
+        """Repeat the transfer, with a new scan, if the session changes its files meanwhile."""
         for left in reversed(range(_ATTEMPTS)):
             if await self._attempt(attempt, last=not left):
                 return
@@ -276,7 +276,7 @@ class Transfer:
         return Change(added, write, removed, expiry, budget=budget)
 
     def _record(self, plan: _Plan, published: PublishedVersion) -> None:
-        """Note in the base what both sides have now."""
+        """Record in the base what both sides have now."""
         base = self.mount.base
         for path, stamp in published.added.items():
             in_context = _add_least_mode(stamp)

@@ -205,7 +205,7 @@ def _write_added(writer: AtomicWriter, change: Change) -> Manifest:
                 writer.write_link(path, stamp.target)
             elif stamp.kind == FILE and change.write is not None:
                 written = change.write(writer, path)
-                # The same object if it is equal: there may be a hundred thousand.
+                # Equal entries share one object, because there may be a hundred thousand.
                 stamp = stamp if written == stamp else written
         except FileNotFoundError:
             continue  # a running session has removed it since the scan

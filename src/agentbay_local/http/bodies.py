@@ -22,7 +22,7 @@ BODY_LIMIT = 64 * 1024 * 1024
 """Bytes of a body."""
 
 _AT_ONCE = 16 * 1024
-"""Bytes of such a form that are read without waiting for a turn."""
+"""Bytes of a form that are read before its connection has to wait its turn."""
 
 UNAUTHENTICATED_LIMIT = 4 * 1024 * 1024
 """Bytes of a form that may come before its API key.
@@ -36,7 +36,7 @@ BODY_IDLE = 60.0
 
 _MAX_FIELDS = 1000
 _KEY_FIELD = b"Authorization="
-# A longer form is decoded by a thread: a loop that does nothing else for long is deaf.
+# Longer forms are decoded on a thread, so that the loop can serve other connections meanwhile.
 _INLINE = 256 * 1024
 # The standard library needs 80 bytes for each escape of a text that it decodes at once.
 _SLICE = 64 * 1024

@@ -2,7 +2,7 @@
 
 A connection is unauthenticated until a request on it has shown the API key or a valid token. Until
 then it has little time and little memory, and it makes room for others: when there are too many,
-the oldest of them is closed. So strangers cannot keep those out who have the key.
+the oldest of them is closed. So clients without the key cannot lock out those that have it.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Connections:
         return lambda: _Connection(self, server)
 
     def trust(self, transport: asyncio.BaseTransport | None) -> None:
-        """Note that a request on a connection has shown a credential."""
+        """Record that a request on a connection has shown a credential."""
         connection = self.unauthenticated.get(transport) if transport else None
         if connection is not None:
             self.discard(connection)
@@ -116,7 +116,7 @@ class Connections:
             self._refuse_oldest()
 
     def release(self, transport: asyncio.BaseTransport | None) -> None:
-        """Count no more of what a connection sends: its request is answered, the rest dropped."""
+        """Stop counting the bytes of a connection whose request has been answered."""
         connection = self.unauthenticated.get(transport) if transport else None
         if connection is not None:
             self._bytes -= connection.received
@@ -162,7 +162,7 @@ class _Connection(asyncio.BufferedProtocol):
         self.is_counted = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Accept the connection, or say that there are too many."""
+        """Accept the connection, or answer that there are too many."""
         self.transport = cast("asyncio.Transport", transport)
         if not self._connections.add(self):
             self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "There are too many connections.")
@@ -185,11 +185,11 @@ class _Connection(asyncio.BufferedProtocol):
             self.transport.close()
 
     def get_buffer(self, _hint: int) -> memoryview:
-        """Return room for what comes; little, because nobody knows who sends it."""
+        """Return the shared buffer, which is small, because the sender is unknown."""
         return self._connections.buffer
 
     def buffer_updated(self, count: int) -> None:
-        """Count what came, and pass it on."""
+        """Count the received bytes, and pass them on."""
         data = bytes(self._connections.buffer[:count])
         if self.is_counted and not self._accept(data):
             return
@@ -231,7 +231,7 @@ class _Connection(asyncio.BufferedProtocol):
             self._connections.discard(self)
             self.refuse(
                 HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-                f"The head of a request can have {HEAD_LIMIT} bytes.",
+                f"The headers of a request may have at most {HEAD_LIMIT} bytes.",
             )
         return self.is_counted
 
@@ -252,7 +252,7 @@ credential_shown: ContextVar[asyncio.Event | None] = ContextVar("credential_show
 
 
 def trust(request: web.Request) -> None:
-    """Note that a request has shown the API key or a valid token."""
+    """Record that a request has shown the API key or a valid token."""
     shown = credential_shown.get()
     if shown is not None:
         shown.set()

@@ -188,7 +188,7 @@ def _refusal_of_head(request: web.Request) -> web.Response | None:
     # Links check the origin themselves: sessions serve pages.
     if path.startswith(PORT_PREFIX) or link_label(headers) is not None:
         return None
-    # A browser adds the origin of the page: no page has business here.
+    # A browser adds the origin of the page, and no web page may use the API.
     if "Origin" in headers:
         return error_response(
             ApiError(error_codes.NOT_LOGIN, "Requests from web pages are not accepted.", 403)

@@ -246,7 +246,7 @@ def _is_from_page(request: web.Request) -> bool:
     """Return whether a browser sends a request; programs do not send these headers."""
     sent = {name.lower(): value for name, value in request.headers.items()}
     fetch = {name: value for name, value in sent.items() if name.startswith("sec-fetch-")}
-    # The fetch of Node.js is no browser's, but sends one of them.
+    # The fetch function of Node.js sends one of them too.
     if fetch and fetch != {"sec-fetch-mode": "cors"}:
         return True
     # Browsers send no Sec-Fetch header to an address that is neither loopback nor encrypted. Some
@@ -290,7 +290,8 @@ def _unreachable(port: int, error: Exception) -> ApiError:
     if isinstance(error, SandboxOSError):
         message = f"Nothing answers on port {port} of this session: {error.strerror}."
     else:
-        message = f"The server on port {port} of this session broke off: {type(error).__name__}."
+        name = type(error).__name__
+        message = f"The server on port {port} of this session closed the connection: {name}."
     return ApiError(error_codes.SERVICE_UNAVAILABLE, message, 502)
 
 

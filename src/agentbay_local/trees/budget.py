@@ -18,7 +18,7 @@ class BudgetExceededError(OSError):
 
 @attrs.define
 class Budget:
-    """Counts what one copy, scan, packing or unpacking takes, and refuses what is too much.
+    """Counts the bytes and entries of one copy, scan, packing or unpacking, up to a limit.
 
     Attributes:
         most_bytes: Bytes to read or write; None sets no limit. Holes of sparse files are free.
@@ -44,7 +44,7 @@ class Budget:
         """Count bytes, before they are read or written.
 
         Raises:
-            BudgetExceededError: They are too many, or the work was cancelled.
+            BudgetExceededError: There are too many, or the work was cancelled.
         """
         self.check_cancelled()
         self._bytes += number
@@ -58,7 +58,7 @@ class Budget:
         """Count a file, link or directory.
 
         Raises:
-            BudgetExceededError: They are too many, or the work was cancelled.
+            BudgetExceededError: There are too many, or the work was cancelled.
         """
         self.check_cancelled()
         self._entries += 1 + len(path) // _PATH_UNIT

@@ -47,7 +47,7 @@ MOST_ABANDONED = 65_536
 
 @attrs.frozen
 class AnswerLimit:
-    """What the answer to one request may have.
+    """The limits of the answer to one request.
 
     Attributes:
         size: Bytes of its body, or of its records.
@@ -75,7 +75,7 @@ ANSWER_LIMITS: Mapping[str, AnswerLimit] = MappingProxyType(
         "terminal": AnswerLimit(fds=1),
     }
 )
-"""Answers that may have more than a few numbers."""
+"""The limits of answers that are larger than a few numbers, by the operation."""
 
 
 @attrs.frozen
@@ -256,7 +256,7 @@ class AgentClient:
             return
         expected = self._waiting.get(answer.request)
         if expected is None:
-            raise MalformedReply("the session's agent answered a request that nobody has made")
+            raise MalformedReply("the session's agent answered an unknown request")
         outcome = answer.error() if answer.errno else answer.reply(expected.limit)
         del self._waiting[answer.request]
         if isinstance(outcome, Reply):
@@ -339,7 +339,7 @@ class PendingReply:
 
 
 class _Answer(NamedTuple):  # made for each packet, and cheaper to make than a frozen class
-    """A packet of the agent, of which only the head is read.
+    """A packet of the agent; only its header is parsed.
 
     Attributes:
         request: The id of the request.

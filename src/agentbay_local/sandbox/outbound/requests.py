@@ -109,7 +109,7 @@ class RequestParser:
             if error.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
                 raise Refusal(
                     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-                    f"The head of a request can have {LARGEST_HEAD} bytes.",
+                    f"The headers of a request may have at most {LARGEST_HEAD} bytes.",
                 ) from None
             raise _malformed(str(error)) from None
         return _check(event) if isinstance(event, h11.Request) else None
