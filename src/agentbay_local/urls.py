@@ -24,6 +24,8 @@ __all__ = [
     "page_port",
     "page_url",
     "port_url",
+    "resource_session",
+    "resource_url",
     "session_access",
 ]
 
@@ -80,6 +82,18 @@ def page_port(state: ServiceState, label: str) -> tuple[str, int] | None:
         return None
     port, _, session_id = text.partition("-")
     return session_id, int(port)
+
+
+def resource_url(state: ServiceState, session_id: str, resource_id: str) -> str:
+    """Return the URL of the page of a session for people: a host of its own."""
+    label = state.signer.seal_label("resource", session_id)
+    port = state.endpoint.rpartition(":")[2]
+    return f"http://{label}.localhost:{port}/?resourceId={resource_id}"
+
+
+def resource_session(state: ServiceState, label: str) -> str | None:
+    """Return the session of the host of a `resource_url`; None if it is not valid."""
+    return state.signer.open_label("resource", label)
 
 
 def file_url(state: ServiceState, method: str, context_id: str, path: str) -> tuple[str, int]:

@@ -17,7 +17,7 @@ from agentbay_local.protocol.errors import ApiError, invalid, no_session, requir
 from agentbay_local.store import Filter, NewSession, states
 from agentbay_local.testing.fault_actions import Lag
 from agentbay_local.testing.faults import Call
-from agentbay_local.urls import session_access
+from agentbay_local.urls import resource_url, session_access
 
 if TYPE_CHECKING:
     from agentbay_local.state import ServiceState
@@ -48,6 +48,7 @@ async def create(state: ServiceState, request: schema.CreateMcpSession) -> Answe
             success=True,
             app_instance_id=_instance(session),
             resource_id=_resource(session),
+            resource_url=resource_url(state, session.id, _resource(session)),
             tool_list=images.tool_list(),
             **_access_fields(state, session),
         )
@@ -122,6 +123,7 @@ async def get(state: ServiceState, request: schema.GetSession) -> Answer:
             status=session.status,
             app_instance_id=_instance(session),
             resource_id=_resource(session),
+            resource_url=resource_url(state, session.id, _resource(session)),
             tool_list=images.tool_list(),
             **_access_fields(state, session),
             contexts=[schema.SessionContext(id=entry.id, name=entry.name) for entry in contexts],
@@ -144,7 +146,7 @@ async def detail(state: ServiceState, request: schema.GetSessionDetail) -> Answe
 async def resource(state: ServiceState, request: schema.GetMcpResource) -> Answer:
     """Describe the resource of a session, and its isolation level.
 
-    There is no desktop, so that URL, ticket and auth code are missing.
+    There is no desktop, so that ticket and auth code are missing.
     """
     session = state.session(request.session_id)
     properties = compact_json({"isolation": state.sandboxes.isolation.value})
@@ -154,7 +156,8 @@ async def resource(state: ServiceState, request: schema.GetMcpResource) -> Answe
         resource_id=_resource(session),
         resource_type="AIAgent",
     )
-    return Answer(schema.McpResource(session_id=session.id, desktop_info=desktop))
+    url = resource_url(state, session.id, _resource(session))
+    return Answer(schema.McpResource(session_id=session.id, resource_url=url, desktop_info=desktop))
 
 
 async def list_page(state: ServiceState, request: schema.ListSession) -> Answer:

@@ -22,11 +22,13 @@ from agentbay_async._protocol import error_codes
 from agentbay_local.http.connections import trust
 from agentbay_local.http.error_responses import error_response
 from agentbay_local.http.hosts import host_name, is_own_name, link_label
+from agentbay_local.http.pages import page
 from agentbay_local.http.proxy_headers import (
     AUTOMATIC_HEADERS,
     request_headers,
     response_headers,
 )
+from agentbay_local.http.session_page import answer_page
 from agentbay_local.http.websocket_proxy import MAX_MESSAGE, relay
 from agentbay_local.protocol.errors import ApiError, invalid
 from agentbay_local.sandbox.errors import SandboxError, SandboxOSError
@@ -134,6 +136,9 @@ class _Ports:
         label = link_label(request.headers)
         if label is None:
             return await handler(request)
+        page_of_session = answer_page(self._state, request, label)
+        if page_of_session is not None:
+            return page_of_session
         try:
             target = self._page_target(request, label)
             self._check_origin(request, target.session)
@@ -258,17 +263,9 @@ def _is_from_page(request: web.Request) -> bool:
 def _page_address(url: str) -> web.Response:
     """Return a page that leads a browser to the host of a link."""
     shown = html.escape(url)
-    return web.Response(
+    return page(
+        f'This address is for programs. In a browser, open <a href="{shown}">{shown}</a>.',
         status=403,
-        text="<!doctype html><title>AgentBay</title><p>This address is for programs. "
-        f'In a browser, open <a href="{shown}">{shown}</a>.</p>\n',
-        content_type="text/html",
-        headers={
-            "Cache-Control": "no-store",
-            "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-            "Referrer-Policy": "no-referrer",
-            "X-Content-Type-Options": "nosniff",
-        },
     )
 
 

@@ -11,6 +11,7 @@ DEADLINE = 60
 async def commands(session: AsyncSession) -> None:
     """By the direct channel and by the API; at once, with variables, with a time limit."""
     assert session.link_url and session.token and session.ws_url
+    assert "resourceId=" in session.resource_url
     assert {tool.name: tool.server for tool in session.mcpTools}["shell"] == "wuying_shell"
     assert "run_code" in {tool.name for tool in session.mcpTools}
     outputs = await asyncio.gather(
