@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import resource
+import secrets
 import signal
 import subprocess
 import sys
@@ -158,7 +159,7 @@ def test_the_key_is_in_neither_arguments_nor_environment(entry: str, way: str) -
 
 
 # The brackets keep the command from finding itself.
-SEARCH = "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | grep -ac 'the-ke[y]'"
+SEARCH = "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | grep -ac '{}[y]'"
 
 
 @pytest.mark.parametrize("level", [Isolation.NAMESPACES, Isolation.LANDLOCK])
@@ -168,22 +169,25 @@ def test_no_session_sees_the_key(level: Isolation, way: str) -> None:
     capability = asyncio.run(probe(level))
     if not capability.available:
         pytest.skip(capability.reason)
-    options = ["--api-key", "the-key"] if way == "option" else []
-    environment = {"AGENTBAY_API_KEY": "the-key"} if way == "environment" else {}
+    # Its own: tests that run at the same time show theirs.
+    beginning = secrets.token_hex(8)
+    key = f"{beginning}y"
+    options = ["--api-key", key] if way == "option" else []
+    environment = {"AGENTBAY_API_KEY": key} if way == "environment" else {}
     with starting("--isolation", level.value, *options, **environment) as process:
         assert process.stdout is not None
         endpoint = process.stdout.readline().split()[-1]
-        session = call(endpoint, "CreateMcpSession")["SessionId"]
-        arguments = quote(json.dumps({"command": SEARCH}))
+        session = call(endpoint, "CreateMcpSession", key=key)["SessionId"]
+        arguments = quote(json.dumps({"command": SEARCH.format(beginning)}))
         tool = f"SessionId={session}&Name=shell&Args={arguments}"
-        found = json.loads(call(endpoint, "CallMcpTool", tool)["content"][0]["text"])
+        found = json.loads(call(endpoint, "CallMcpTool", tool, key)["content"][0]["text"])
         ended(process)
     assert found["stdout"] == "0\n"
 
 
-def call(endpoint: str, action: str, fields: str = "") -> dict[str, Any]:
-    """Send an action with the key ``the-key``, and return its data."""
-    form = f"Authorization=Bearer+the-key&{fields}".encode()
+def call(endpoint: str, action: str, fields: str = "", key: str = "the-key") -> dict[str, Any]:
+    """Send an action, and return its data."""
+    form = f"Authorization=Bearer+{key}&{fields}".encode()
     with urllib.request.urlopen(f"{endpoint}/?Action={action}", form, 60) as answer:
         data: dict[str, Any] = json.load(answer)["Data"]
         return data

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
+import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,6 +39,18 @@ FILES = {
         "cpu.stat": "usage_usec 900\nnr_periods 50\nnr_throttled 9\nthrottled_usec 1\n",
     },
 }
+ACCEPTED = {
+    "cgroup.procs": r"\d+",
+    "cpu.cfs_period_us": r"\d+",
+    "cpu.cfs_quota_us": r"\d+",
+    "cpu.max": r"\d+ \d+",
+    "memory.limit_in_bytes": r"\d+",
+    "memory.max": r"\d+",
+    "memory.oom.group": "[01]",
+    "memory.swap.max": r"\d+",
+    "pids.max": r"\d+",
+}
+"""The files that the service writes, and what the kernel takes."""
 
 
 class Hierarchy:
@@ -96,6 +112,8 @@ class Hierarchy:
                 raise OSError(errno.ENOENT, "no such controller")
             if (group / "cgroup.procs").read_text().split() and group != self.top:
                 raise OSError(errno.EBUSY, "the group has processes")
+            if not re.fullmatch(r"\+\w+", text):
+                raise OSError(errno.EINVAL, "Invalid argument")
             path.write_text(f"{path.read_text().strip()} {text[1:]}\n")
             return
         if path.name == "cgroup.procs":
@@ -105,8 +123,19 @@ class Hierarchy:
                 left = [pid for pid in procs.read_text().split() if pid != text]
                 procs.write_text("".join(f"{pid}\n" for pid in left))
             text = path.read_text() + text + "\n"
+        if not path.exists():
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path))
+        self._check_limit(path.name, text.strip())
         path.write_text("")
         self._real_write(path, text)
+
+    @staticmethod
+    def _check_limit(name: str, text: str) -> None:
+        """Refuse what the kernel does not understand, and files that can only be read."""
+        if name not in ACCEPTED:
+            raise PermissionError(errno.EACCES, "Permission denied", name)
+        if not re.fullmatch(ACCEPTED[name], text):
+            raise OSError(errno.EINVAL, "Invalid argument", name)
 
     def remove(self, directory: Path) -> None:
         """Remove a group; the files of the kernel are no obstacle."""
@@ -215,6 +244,37 @@ def test_mount_without_controllers_proves_nothing(hierarchy: Hierarchy, tmp_path
     hierarchy.service("/")
 
     assert detect_in(tmp_path, PID).parents == {}
+
+
+REAL_MOUNT = """
+import os, subprocess, sys
+from pathlib import Path
+from agentbay_local.sandbox.cgroups.detection import detect_in
+
+root = Path(sys.argv[1])
+point = root / "sys/fs/cgroup"
+point.mkdir(parents=True)
+subprocess.run(["mount", "-t", "cgroup2", "none", point], check=True)
+(root / "proc/self").mkdir(parents=True)
+(root / "proc/self/cgroup").write_text("0::/\\n")
+(root / "proc/self/mountinfo").write_text("35 24 0:30 / /sys/fs/cgroup rw - cgroup2 none rw\\n")
+before = sorted(path.name for path in point.iterdir())
+print("memory" in (point / "cgroup.controllers").read_text().split())
+print(detect_in(root, os.getpid()).describe())
+print(sorted(path.name for path in point.iterdir()) == before)
+"""
+
+
+def test_real_mount_without_controllers_is_not_used(tmp_path: Path) -> None:
+    """The kernel itself says so, where its controllers belong to version 1; nothing is left."""
+    if os.geteuid():
+        pytest.skip("only root mounts anything")
+    command = ["unshare", "--mount", sys.executable, "-c", REAL_MOUNT, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "mount:" in done.stderr or done.stdout.startswith("True"):
+        pytest.skip("this machine does not mount version 2 without controllers")
+
+    assert (done.stdout, done.stderr) == ("False\nnone\nTrue\n", "")
 
 
 def test_root_of_the_hierarchy_may_have_processes(hierarchy: Hierarchy, tmp_path: Path) -> None:
