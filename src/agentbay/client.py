@@ -142,8 +142,7 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
         for the session before it creates another.
 
         Args:
-            params: Its parameters. Default: the service's defaults, with a lifetime of
-                :data:`~agentbay.models.sessions.DEFAULT_LIFETIME`.
+            params: Its parameters. Default: the service's defaults.
         """
         return _portal.run(self._aio.create(params)).map(lambda item: _facade.wrap(Session, item))
 

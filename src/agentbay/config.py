@@ -15,7 +15,7 @@ endpoint               ``AGENTBAY_ENDPOINT``      that of the region
 region                 ``AGENTBAY_REGION_ID``     ``cn-hangzhou``
 timeout, milliseconds  ``AGENTBAY_TIMEOUT_MS``    60000
 profile                ``AGENTBAY_PROFILE``       ``default``
-owner                  ``AGENTBAY_OWNER``         ``user@host``
+owner                  ``AGENTBAY_OWNER``         a name of this user here
 ledger                 ``AGENTBAY_LEDGER``        a file of this host
 =====================  =========================  ================
 

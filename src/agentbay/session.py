@@ -185,7 +185,8 @@ class Session(_facade.Facade[AsyncSession]):
             labels: The new labels; at least one, none of them blank.
 
         Raises:
-            InvalidArgumentError: `labels` is empty, or a key or value is blank.
+            InvalidArgumentError: `labels` is empty, has more entries than a session has room for
+                (20, of which the library needs 3 or 4), or a key or value is blank or too long.
         """
         return _portal.run(self._aio.set_labels(labels))
 

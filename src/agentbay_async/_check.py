@@ -15,6 +15,10 @@ from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
 
 T = TypeVar("T")
 
+#: The limits of the cloud for the labels of a session: their number, and the characters of each.
+MAX_LABELS = 20
+MAX_LABEL_KEY = 128
+MAX_LABEL_VALUE = 256
 #: Keys of labels that the library sets begin with it; see ``_lifecycle/reserved_labels.py``.
 RESERVED_PREFIX = "agentbay-"
 
@@ -31,13 +35,15 @@ def string(value: object, name: str) -> str:
     return value
 
 
-def text(value: object, name: str) -> str:
-    """Return `value` if it is a string that is not blank."""
+def text(value: object, name: str, most: int | None = None) -> str:
+    """Return `value` if it is a string that is not blank, of at most `most` characters."""
     value = string(value, name)
     if not value.strip():
         raise InvalidArgumentError(f"{name} must not be empty or blank")
     if "\0" in value:
         raise InvalidArgumentError(f"{name} must not contain a NUL character")
+    if most is not None and len(value) > most:
+        raise InvalidArgumentError(f"{name} must have at most {most} characters, not {len(value)}")
     return encodable(value, name)
 
 
@@ -52,9 +58,9 @@ def encodable(value: str, name: str) -> str:
     return value
 
 
-def identifier(value: object, name: str) -> str:
+def identifier(value: object, name: str, most: int | None = None) -> str:
     """Return `value` if it can be an id: one word, no white space around or inside."""
-    checked = text(value, name)
+    checked = text(value, name, most)
     if any(character.isspace() for character in checked):
         raise InvalidArgumentError(f"{name} must be an id without white space, not {checked!r}")
     return checked
@@ -96,13 +102,19 @@ def seconds(value: object, name: str) -> float:
 
 
 def labels(value: object, name: str = "labels") -> dict[str, str]:
-    """Return a copy of `value` if it maps non-blank strings to non-blank strings."""
+    """Return a copy of `value` if it maps non-blank strings to such strings, within the limits."""
     if not isinstance(value, Mapping):
         raise ArgumentTypeError(f"{name} must map str to str, not be a {type(value).__name__}")
     checked = {
-        text(key, f"each key of {name}"): text(entry, f"{name}[{key!r}]")
+        text(key, f"each key of {name}", MAX_LABEL_KEY): text(
+            entry, f"{name}[{key!r:.100}]", MAX_LABEL_VALUE
+        )
         for key, entry in value.items()
     }
+    if len(checked) > MAX_LABELS:
+        raise InvalidArgumentError(
+            f"{name} must have at most {MAX_LABELS} entries, not {len(checked)}"
+        )
     for key in checked:
         if key.startswith(RESERVED_PREFIX):
             raise InvalidArgumentError(

@@ -206,8 +206,7 @@ class AsyncAgentBay:
         for the session before it creates another.
 
         Args:
-            params: Its parameters. Default: the service's defaults, with a lifetime of
-                :data:`~agentbay_async.models.sessions.DEFAULT_LIFETIME`.
+            params: Its parameters. Default: the service's defaults.
         """
         params = CreateSessionParams() if params is None else params
         if not isinstance(params, CreateSessionParams):

@@ -12,7 +12,7 @@ endpoint               ``AGENTBAY_ENDPOINT``      that of the region
 region                 ``AGENTBAY_REGION_ID``     ``cn-hangzhou``
 timeout, milliseconds  ``AGENTBAY_TIMEOUT_MS``    60000
 profile                ``AGENTBAY_PROFILE``       ``default``
-owner                  ``AGENTBAY_OWNER``         ``user@host``
+owner                  ``AGENTBAY_OWNER``         a name of this user here
 ledger                 ``AGENTBAY_LEDGER``        a file of this host
 =====================  =========================  ================
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agentbay_async.models.budget import Budget
+    from agentbay_async.models.sessions import LifecyclePolicy
 
 LOCAL = "local"
 DEFAULT_REGION = "cn-hangzhou"
@@ -80,14 +81,18 @@ class Config:
         budget: The limits of sessions; see :class:`~agentbay_async.models.budget.Budget`.
         host_limit: Sessions per second that all processes of this user on this host create at most
             with this key; the same number may start at once after a pause. Default: no limit.
-        owner: Owner of the sessions; ``reap`` deletes those of one owner. Default ``user@host``.
+        owner: Owner of the sessions; ``reap`` deletes those of one owner. It is sent as it is.
+            Default: a hash that stands for this user on this host, and names neither.
         ledger: Whether to record sessions in a file of this host, so that ``agentbay ps`` and
             ``agentbay reap`` find them. Default true; ``AGENTBAY_LEDGER`` may name another file, or
             be ``off``.
         reserved_labels: Whether sessions get labels of the library (default): the idempotency key
-            of the create, the owner, the process and the time. Without them a create whose answer
-            was lost is not sent again and may leave an unknown session, `idempotency_key` cannot be
-            given, and ``reap`` finds only the sessions in the ledger of this host.
+            of the create with its time, the owner and the process. Without them a create whose
+            answer was lost is not sent again and may leave an unknown session, `idempotency_key`
+            cannot be given, and ``reap`` finds only the sessions in the ledger of this host.
+        default_lifetime: The lifetime of sessions that are created without one, such as
+            :data:`~agentbay_async.models.sessions.DEFAULT_LIFETIME`. Default: none is sent, so that
+            the settings of the account apply, which one in a request would override.
         strict_sync: Whether a sync for which the service lists no task is an error. By default it
             is a success with ``receipt.confirmed`` false: the service often lists none when there
             is nothing to move.
@@ -112,6 +117,7 @@ class Config:
     owner: str | None = None
     ledger: bool | None = None
     reserved_labels: bool = True
+    default_lifetime: LifecyclePolicy | None = None
     strict_sync: bool = False
     task_listing_timeout: float | None = None
     allow_http: bool = False
@@ -131,9 +137,10 @@ class Settings:
         ssl_context: TLS settings, or ``None`` for the system's.
         budget: The limits of sessions, or ``None``.
         host_limit: Sessions a second on this host, or ``None``.
-        owner: Owner of the sessions; ``""`` is ``user@host``, which is looked up when needed.
+        owner: Owner of the sessions; ``""`` is this user on this host, looked up when needed.
         ledger: The file of the ledger, ``""`` for the default of this host, ``None`` for no ledger.
         reserved_labels: Whether sessions get labels of the library.
+        default_lifetime: The lifetime of sessions that are created without one, or ``None``.
         strict_sync: Whether a sync without a listed task is an error.
         task_listing_timeout: Seconds within which the task of a sync is listed.
     """
@@ -150,6 +157,7 @@ class Settings:
     owner: str = ""
     ledger: str | None = ""
     reserved_labels: bool = True
+    default_lifetime: LifecyclePolicy | None = None
     strict_sync: bool = False
     task_listing_timeout: float = DEFAULT_TASK_LISTING
 
@@ -196,6 +204,7 @@ def resolve(
         owner=_owner(config.owner, lookup),
         ledger=_ledger(config.ledger, lookup),
         reserved_labels=_check.boolean(config.reserved_labels, "reserved_labels"),
+        default_lifetime=_lifetime(config.default_lifetime),
         strict_sync=_check.boolean(config.strict_sync, "strict_sync"),
         task_listing_timeout=_check.seconds(
             DEFAULT_TASK_LISTING
@@ -348,9 +357,11 @@ def find_ledger(environ: Mapping[str, str]) -> str | None:
 
 def _owner(owner: str | None, lookup: _Lookup) -> str:
     if owner is not None:
-        return _check.identifier(owner, "owner")
+        return _check.identifier(owner, "owner", _check.MAX_LABEL_VALUE)
     text = lookup.get("AGENTBAY_OWNER")
-    return _check.identifier(text, "AGENTBAY_OWNER") if text else ""
+    if not text:
+        return ""
+    return _check.identifier(text, "AGENTBAY_OWNER", _check.MAX_LABEL_VALUE)
 
 
 def _ledger(ledger: bool | None, lookup: _Lookup) -> str | None:
@@ -369,6 +380,18 @@ def _tls(context: object) -> ssl.SSLContext | None:
     if not isinstance(context, ssl.SSLContext):
         raise ArgumentTypeError(f"ssl_context must be an SSLContext, not {type(context).__name__}")
     return context
+
+
+def _lifetime(lifetime: object) -> LifecyclePolicy | None:
+    if lifetime is None:
+        return None
+    from agentbay_async.models.sessions import LifecyclePolicy
+
+    if not isinstance(lifetime, LifecyclePolicy):
+        raise ArgumentTypeError(
+            f"default_lifetime must be a LifecyclePolicy, not {type(lifetime).__name__}"
+        )
+    return lifetime
 
 
 def _budget(budget: object) -> Budget | None:

@@ -216,13 +216,16 @@ class AsyncSession:
             labels: The new labels; at least one, none of them blank.
 
         Raises:
-            InvalidArgumentError: `labels` is empty, or a key or value is blank.
+            InvalidArgumentError: `labels` is empty, has more entries than a session has room for
+                (20, of which the library needs 3 or 4), or a key or value is blank or too long.
         """
         checked = _check.labels(labels)
         if not checked:
             raise InvalidArgumentError("labels must not be empty; give at least one")
         deadline = self._api.deadline()
         kept = await self._reserved_labels(deadline)
+        if len(checked) + len(kept) > _check.MAX_LABELS:
+            raise reserved_labels.too_many_labels(checked, len(kept))
         request = schema.SetLabel(session_id=self.session_id, labels={**checked, **kept})
         answer = await self._api.call(request, deadline=deadline)
         return OperationResult.ok(None, answer.request_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 from datetime import timedelta
 from types import ModuleType, SimpleNamespace
@@ -22,25 +23,74 @@ from agentbay_async import (
     SessionError,
     __version__,
 )
+from agentbay_async.session_params import DEFAULT_LIFETIME
 
 if TYPE_CHECKING:
     from tests.http.conftest import Bays
     from tests.http.scripted import Script
 
-_LIFETIME = {"Timeout": "30", "MaxRuntime": "720"}
 _GONE = "InvalidMcpSession.NotFound"
 
 
 async def test_create_sends_few_fields_by_default(bay: AsyncAgentBay, scripted: Script) -> None:
-    """Statistics, the region, the library's labels, and a lifetime."""
+    """Statistics, the region and the library's labels: no lifetime that overrides the account's."""
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
     result = await bay.create()
     assert result.session.session_id == "s-1"
     assert result.request_id == "REQ-CreateMcpSession"
     (form,) = scripted.forms("CreateMcpSession")
-    assert sorted(form) == ["Labels", "LoginRegionId", "MaxRuntime", "SdkStats", "Timeout"]
-    assert (form["Timeout"], form["MaxRuntime"]) == ("30", "720")
+    assert sorted(form) == ["Labels", "LoginRegionId", "SdkStats"]
+    labels = json.loads(form["Labels"])
+    assert sorted(labels) == ["agentbay-idempotency-key", "agentbay-owner", "agentbay-run"]
+    assert max(map(len, labels.values())) < 64
     assert form["LoginRegionId"] == bay.region_id == "cn-hangzhou"
+
+
+async def test_no_label_names_the_user_or_the_host(bay: AsyncAgentBay, scripted: Script) -> None:
+    """Whoever can list the sessions of the account would read them."""
+    scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
+    await bay.create()
+    (form,) = scripted.forms("CreateMcpSession")
+    assert "@" not in form["Labels"]
+    assert socket.gethostname() not in form["Labels"]
+
+
+@pytest.mark.parametrize(
+    ("params", "sent"),
+    [
+        ({}, ("30", "720")),
+        ({"lifecycle_policy": LifecyclePolicy(7, 60)}, ("7", "60")),
+        ({"lifecycle_policy": LifecyclePolicy(manual_release=True)}, (None, None)),
+        ({"idle_release_timeout": 90}, ("90", None)),
+    ],
+)
+async def test_the_lifetime_of_the_settings_is_for_sessions_without_one(
+    bays: Bays, scripted: Script, params: dict[str, Any], sent: tuple[str | None, str | None]
+) -> None:
+    """It is sent only if the program chose one."""
+    scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
+    bay = bays(cfg=Config(default_lifetime=DEFAULT_LIFETIME))
+    (await bay.create(CreateSessionParams(**params))).unwrap()
+    (form,) = scripted.forms("CreateMcpSession")
+    assert (form.get("Timeout"), form.get("MaxRuntime")) == sent
+
+
+async def test_the_labels_of_the_library_count(bay: AsyncAgentBay, scripted: Script) -> None:
+    """The cloud accepts 20 in all, at the create and later."""
+    scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
+    scripted.ok("SetLabel")
+    labels = {f"label-{number}": "x" for number in range(18)}
+    with pytest.raises(InvalidArgumentError, match="at most 17 entries, not 18"):
+        await bay.create(CreateSessionParams(labels=labels))
+    assert scripted.requests == []
+    del labels["label-0"]
+    session = (await bay.create(CreateSessionParams(labels=labels))).session
+    assert (await session.set_labels(labels)).success
+    with pytest.raises(InvalidArgumentError, match="at most 17 entries, not 18"):
+        await session.set_labels({**labels, "one-more": "x"})
+    key = CreateSessionParams(labels=labels, idempotency_key="job")
+    with pytest.raises(InvalidArgumentError, match="at most 16 entries, not 17"):
+        await bay.create(key)
 
 
 async def test_create_sends_statistics(bay: AsyncAgentBay, scripted: Script) -> None:
@@ -49,6 +99,7 @@ async def test_create_sends_statistics(bay: AsyncAgentBay, scripted: Script) -> 
     await bay.create(CreateSessionParams(framework='my "own" one'))
     assert json.loads(scripted.forms("CreateMcpSession")[0]["SdkStats"]) == {
         "source": "sdk",
+        "sdk_name": "agentbay-async",
         "sdk_language": "python",
         "sdk_version": __version__,
         "is_release": True,
@@ -59,9 +110,9 @@ async def test_create_sends_statistics(bay: AsyncAgentBay, scripted: Script) -> 
 @pytest.mark.parametrize(
     ("params", "sent"),
     [
-        ({"image_id": "code_latest"}, {"ImageId": "code_latest", **_LIFETIME}),
-        ({"labels": {"a": "b"}}, {"Labels": '{"a":"b"}', **_LIFETIME}),
-        ({"policy_id": "p-1"}, {"McpPolicyId": "p-1", **_LIFETIME}),
+        ({"image_id": "code_latest"}, {"ImageId": "code_latest"}),
+        ({"labels": {"a": "b"}}, {"Labels": '{"a":"b"}'}),
+        ({"policy_id": "p-1"}, {"McpPolicyId": "p-1"}),
         ({"idle_release_timeout": 90}, {"Timeout": "90"}),
         ({"lifecycle_policy": LifecyclePolicy(7, 60)}, {"Timeout": "7", "MaxRuntime": "60"}),
         ({"lifecycle_policy": LifecyclePolicy(manual_release=True)}, {"ManualRelease": "true"}),

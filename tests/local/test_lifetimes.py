@@ -95,14 +95,27 @@ async def test_the_longest_run_time_ends_a_session_in_use(timed: Api, clock: Man
     assert detail["Data"]["EndReason"] == "its longest run time is over"
 
 
-@pytest.mark.parametrize("fields", [{}, {"ManualRelease": True}])
-async def test_a_session_without_limits_lives_on(
-    timed: Api, clock: ManualClock, fields: dict[str, bool]
-) -> None:
-    """Without limits and with manual release."""
-    session = await timed.session(**fields)
+async def test_a_session_with_manual_release_lives_on(timed: Api, clock: ManualClock) -> None:
+    """Until it is released."""
+    session = await timed.session(ManualRelease=True)
     await clock.aadvance(days=30)
     assert await timed.status(session) == "RUNNING"
+
+
+async def test_a_session_without_limits_has_those_of_the_service(
+    timed: Api, clock: ManualClock
+) -> None:
+    """A program that is killed leaves none for good."""
+    idle, used = await timed.session(), await timed.session()
+    for _ in range(24):
+        assert await timed.status(used) == "RUNNING"
+        await clock.aadvance(minutes=29)
+        if await timed.status(used) == "RUNNING":
+            await timed.ok("RefreshSessionIdleTime", SessionId=used)
+    assert await timed.status(idle) == "FINISH"
+    assert await timed.status(used) == "RUNNING"
+    await clock.aadvance(minutes=25)
+    assert await timed.status(used) == "FINISH"
 
 
 async def test_a_paused_session_is_not_idle(timed: Api, clock: ManualClock) -> None:

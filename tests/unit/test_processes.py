@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -113,8 +114,19 @@ def test_the_owner_of_a_user_without_a_name_is_its_number(monkeypatch: pytest.Mo
 
     default_owner.cache_clear()
     monkeypatch.setattr("getpass.getuser", nameless)
-    user, _, host = default_owner().partition("@")
+    nobody = default_owner()
     default_owner.cache_clear()
-    assert user
-    assert host
-    assert _processes.default_owner() == default_owner()
+    assert re.fullmatch("u-[0-9a-f]{24}", nobody)
+
+
+def test_the_owner_stands_for_a_user_on_a_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same in each process, another for each user and host, and neither can be read in it."""
+    owners = set()
+    for user, host in (("ann", "a"), ("ann", "a"), ("ann", "b"), ("bob", "a"), ("an", "na")):
+        monkeypatch.setattr("getpass.getuser", lambda user=user: user)
+        monkeypatch.setattr("socket.gethostname", lambda host=host: host)
+        default_owner.cache_clear()
+        owners.add(default_owner())
+        assert default_owner.__wrapped__() == default_owner()
+    default_owner.cache_clear()
+    assert len(owners) == 4

@@ -12,11 +12,20 @@ from functools import cache, partial
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
+from agentbay_async import _check
 from agentbay_async._lifecycle import unheld
 from agentbay_async._lifecycle.deletion import delete_abandoned
 from agentbay_async._lifecycle.idempotency import Recovery
 from agentbay_async._lifecycle.processes import this_process
-from agentbay_async._lifecycle.reserved_labels import CHUNK, IDEMPOTENCY_KEY, OWNER, RUN, SINCE
+from agentbay_async._lifecycle.reserved_labels import (
+    CHUNK,
+    IDEMPOTENCY_KEY,
+    OWNER,
+    RUN,
+    SINCE,
+    make_key,
+    too_many_labels,
+)
 from agentbay_async._lifecycle.shielding import run_or_undo, run_shielded
 from agentbay_async._protocol import schema
 from agentbay_async._sync.persistence import SYNC_TIMEOUT, downloaded, persistence
@@ -24,12 +33,12 @@ from agentbay_async._transport.access import remember_endpoint
 from agentbay_async._version import __version__
 from agentbay_async.config import LOCAL
 from agentbay_async.errors import AgentBayError, InvalidArgumentError, SessionError
-from agentbay_async.models.sessions import DEFAULT_LIFETIME
 
 if TYPE_CHECKING:
     from agentbay_async._api import Api
     from agentbay_async._protocol.envelope import Answer
     from agentbay_async._transport.access import Access
+    from agentbay_async.config import Settings
     from agentbay_async.models.extra_configs import MobileExtraConfig
     from agentbay_async.models.sessions import CreateSessionParams
 
@@ -91,9 +100,8 @@ async def create_session(api: Api, params: CreateSessionParams) -> CreatedSessio
 
 
 async def _create(api: Api, params: CreateSessionParams) -> CreatedSession:
-    request = create_request(params, api.settings.region_id)
     own = _reserved_labels(api, params)
-    request.labels = {**params.labels, **own} or None
+    request = create_request(params, api.settings, {**params.labels, **own})
     if api.ledger is not None:
         api.ledger.began()
     found = deadline = None
@@ -151,13 +159,14 @@ def _reserved_labels(api: Api, params: CreateSessionParams) -> dict[str, str]:
                 " such labels (reserved_labels=True)"
             )
         return {}
-    run = this_process().run
+    run, now = this_process().run, api.clock.time()
     labels = {
-        IDEMPOTENCY_KEY: params.idempotency_key or f"{run}-{next(_numbers):x}",
+        IDEMPOTENCY_KEY: params.idempotency_key or make_key(run, next(_numbers), now),
         OWNER: api.settings.owner,
         RUN: run,
-        SINCE: str(int(api.clock.time())),
     }
+    if params.idempotency_key is not None:
+        labels[SINCE] = str(int(now))
     if CHUNK in params.labels:
         # Set by a worker of a distributed run.
         labels[CHUNK] = params.labels[CHUNK]
@@ -190,17 +199,21 @@ async def _send(
     return answer
 
 
-def create_request(params: CreateSessionParams, region_id: str) -> schema.CreateMcpSession:
-    """Return the request for a session like `params`.
+def create_request(
+    params: CreateSessionParams, settings: Settings, labels: dict[str, str]
+) -> schema.CreateMcpSession:
+    """Return the request for a session like `params`, with all its labels.
 
-    Without a lifetime in `params`, the session gets
-    :data:`~agentbay_async.models.sessions.DEFAULT_LIFETIME`, so that the service ends it even if
-    every client is gone.
+    Raises:
+        InvalidArgumentError: There are more labels than a session can have.
     """
+    if len(labels) > _check.MAX_LABELS:
+        raise too_many_labels(params.labels, len(labels) - len(params.labels))
     request = schema.CreateMcpSession(
         sdk_stats=_statistics(params.framework),
-        login_region_id=region_id,
+        login_region_id=settings.region_id,
         image_id=params.image_id,
+        labels=labels or None,
         mcp_policy_id=params.policy_id,
         context_id=params.context_id,
         timeout=params.idle_release_timeout,
@@ -218,7 +231,7 @@ def create_request(params: CreateSessionParams, region_id: str) -> schema.Create
         _add_mobile(request, params.extra_configs.mobile)
     policy = params.lifecycle_policy
     if policy is None and params.idle_release_timeout is None:
-        policy = DEFAULT_LIFETIME
+        policy = settings.default_lifetime
     if policy is not None and policy.manual_release:
         request.manual_release = True
     elif policy is not None:
@@ -241,6 +254,7 @@ def _statistics(framework: str) -> str:
     return json.dumps(
         {
             "source": "sdk",
+            "sdk_name": "agentbay-async",
             "sdk_language": "python",
             "sdk_version": __version__,
             "is_release": True,

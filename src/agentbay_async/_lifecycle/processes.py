@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _PROC = Path("/proc")
+_MACHINE_ID = Path("/etc/machine-id")
 # Fields of /proc/PID/stat after the name, which may contain spaces and parentheses.
 _STARTED = 19
 _STATE = 0
@@ -62,8 +63,13 @@ if hasattr(os, "register_at_fork"):
 
 @cache
 def default_owner() -> str:
-    """Return ``user@host``."""
+    """Return a name for this user on this host, the same each time, from which neither can be read.
+
+    It is sent to the service. The id of the machine is part of the hash, so that nobody finds the
+    user by hashing likely names.
+    """
     import getpass
+    import hashlib
     import socket
 
     try:
@@ -71,7 +77,9 @@ def default_owner() -> str:
     except (KeyError, OSError, ImportError):
         # A container may run under a uid without a name.
         user = str(os.getuid()) if hasattr(os, "getuid") else "user"
-    return f"{user}@{socket.gethostname()}"
+    machine = _text(_MACHINE_ID)
+    facts = "\0".join(("agentbay owner", user, socket.gethostname(), machine))
+    return f"u-{hashlib.sha256(facts.encode('utf-8', 'surrogateescape')).hexdigest()[:24]}"
 
 
 def process_state(process: Process) -> ProcessState:

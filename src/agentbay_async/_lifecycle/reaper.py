@@ -14,7 +14,7 @@ import attrs
 from agentbay_async._lifecycle.deletion import delete
 from agentbay_async._lifecycle.ledger import compact
 from agentbay_async._lifecycle.processes import ProcessState, process_state, this_process
-from agentbay_async._lifecycle.reserved_labels import OWNER, RUN, SINCE
+from agentbay_async._lifecycle.reserved_labels import OWNER, RUN, created_at
 from agentbay_async._lifecycle.shielding import GRACE
 from agentbay_async._protocol import schema
 from agentbay_async.errors import AgentBayError, SessionNotFoundError
@@ -118,11 +118,10 @@ async def _labels(api: Api, session_id: str) -> Mapping[str, str]:
 
 
 def _listed(session_id: str, labels: Mapping[str, str], contents: Contents | None) -> _Suspect:
-    run, since = labels.get(RUN, ""), labels.get(SINCE, "")
+    run = labels.get(RUN, "")
     process: Process | None = None if contents is None else contents.processes.get(run)
     if run == this_process().run:
         state = ProcessState.ALIVE
     else:
         state = ProcessState.UNKNOWN if process is None else process_state(process)
-    digits = since.isascii() and since.isdecimal() and len(since) < 16
-    return _Suspect(session_id, state, float(since) if digits else None)
+    return _Suspect(session_id, state, created_at(labels))

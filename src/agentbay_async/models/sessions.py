@@ -133,6 +133,12 @@ def _optional_id(_instance: object, field: attrs.Attribute[Any], value: object) 
         _check.identifier(value, field.name)
 
 
+def _optional_key(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is not None:
+        # It is kept in a label.
+        _check.identifier(value, field.name, _check.MAX_LABEL_VALUE)
+
+
 def _policy(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
     if value is not None and not isinstance(value, LifecyclePolicy):
         raise ArgumentTypeError(
@@ -182,8 +188,8 @@ class LifecyclePolicy:
             )
 
 
-#: The lifetime of a session that is created without one: 30 minutes without use, 12 hours in any
-#: case. So a program that is killed never leaves a session for good.
+#: A lifetime for ``Config(default_lifetime=...)``: 30 minutes without use, 12 hours in any case.
+#: With it, a program that is killed never leaves a session for good.
 DEFAULT_LIFETIME = LifecyclePolicy(idle_release_timeout=30, max_runtime=720)
 
 
@@ -192,10 +198,13 @@ class CreateSessionParams:
     """The parameters of a new session.
 
     Attributes:
-        labels: Labels to find it by; non-blank strings.
+        labels: Labels to find it by; non-blank strings, keys of at most 128 characters and values
+            of at most 256. A session has room for 20, of which the library needs 3, or 4 with an
+            `idempotency_key`.
         image_id: The image, such as ``"linux_latest"``; ``None`` takes the service's default.
         idle_release_timeout: Deprecated: idle time in **seconds**; use `lifecycle_policy`.
-        lifecycle_policy: The lifetime. Default :data:`DEFAULT_LIFETIME`.
+        lifecycle_policy: The lifetime. Default: that of the client's settings
+            (``Config.default_lifetime``), or else that of the service.
         context_syncs: The contexts to mount.
         policy_id: The id of a policy of the account to apply.
         framework: The name of the calling agent framework, for the service's statistics.
@@ -239,7 +248,7 @@ class CreateSessionParams:
     extra_configs: ExtraConfigs | None = attrs.field(default=None, validator=_configs)
     load_skills: bool | None = attrs.field(default=None, validator=_optional_flag)
     skill_names: list[str] | None = attrs.field(default=None, converter=_copy_names)
-    idempotency_key: str | None = attrs.field(default=None, validator=_optional_id)
+    idempotency_key: str | None = attrs.field(default=None, validator=_optional_key)
     keep_on_failure: bool = attrs.field(default=False, validator=_boolean)
 
     def __attrs_post_init__(self) -> None:

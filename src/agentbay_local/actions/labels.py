@@ -13,11 +13,10 @@ if TYPE_CHECKING:
 
     from agentbay_local.state import ServiceState
 
-# Each label is an index entry, so their number and size need limits. Those of the cloud are not
-# known; these are far above any real use.
-_MAX_LABELS = 100
-_MAX_KEY = 256
-_MAX_VALUE = 4096
+# Limits and words are those of the cloud's documents and clients.
+_MAX_LABELS = 20
+_MAX_KEY = 128
+_MAX_VALUE = 256
 
 
 def checked_labels(labels: Mapping[str, str]) -> dict[str, str]:
@@ -27,18 +26,22 @@ def checked_labels(labels: Mapping[str, str]) -> dict[str, str]:
         ApiError: There are too many, or a key or value is blank, too long or not valid text.
     """
     if len(labels) > _MAX_LABELS:
-        raise invalid("Labels", f"has {len(labels)} entries; at most {_MAX_LABELS} are allowed.")
+        raise invalid("Labels:", f"Maximum {_MAX_LABELS} labels allowed")
     for key, value in labels.items():
-        _check(f"the key {key!r:.60}", key, _MAX_KEY)
-        _check(f"the value of {key!r:.60}", value, _MAX_VALUE)
+        _check(f"the key {key!r:.60}", key)
+        _check(f"the value of {key!r:.60}", value)
+        if len(key) > _MAX_KEY:
+            raise invalid("Labels:", f"Label key cannot exceed {_MAX_KEY} characters: {key:.60}")
+        if len(value) > _MAX_VALUE:
+            raise invalid(
+                "Labels:", f"Label value cannot exceed {_MAX_VALUE} characters for key: {key:.60}"
+            )
     return dict(labels)
 
 
-def _check(what: str, text: str, max_length: int) -> None:
+def _check(what: str, text: str) -> None:
     if not text.strip():
         raise invalid("Labels", f"must not be blank: {what}.")
-    if len(text) > max_length:
-        raise invalid("Labels", f"is too long: {what} may have {max_length} characters.")
     valid_text("Labels", text)
 
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from agentbay_local.state import ServiceState
     from agentbay_local.store import Session
 
+# Seconds; a program that is killed so leaves no session for good.
+_DEFAULT_IDLE = 30 * 60.0
+_DEFAULT_RUNTIME = 12 * 3600.0
 _STATUSES = (*sorted(states.LISTED), states.DELETING, "DELETED")
 
 
@@ -97,7 +100,8 @@ def lifetimes(request: schema.CreateMcpSession) -> tuple[float | None, float | N
     """Return idle time and maximum run time in seconds, None for no limit.
 
     ``Timeout`` is in minutes beside ``MaxRuntime``, and in seconds alone: two generations of
-    clients share the field. Without either the session lives until it is released.
+    clients share the field. Without any of the three the session has the defaults of the service,
+    as in the cloud those of the account's console.
 
     Raises:
         ApiError: A time is not positive, or is given for a session that is released manually.
@@ -107,6 +111,8 @@ def lifetimes(request: schema.CreateMcpSession) -> tuple[float | None, float | N
             raise invalid(name, f"must be between 1 and 10000000, not {value}.")
         if value is not None and request.manual_release:
             raise invalid(name, "cannot be combined with ManualRelease.")
+    if request.timeout is None and request.max_runtime is None and not request.manual_release:
+        return _DEFAULT_IDLE, _DEFAULT_RUNTIME
     if request.max_runtime is None:
         return request.timeout, None
     idle = None if request.timeout is None else request.timeout * 60
