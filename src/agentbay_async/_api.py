@@ -16,7 +16,7 @@ import attrs
 
 from agentbay_async._protocol import schema
 from agentbay_async._protocol.envelope import Answer, read_answer
-from agentbay_async._protocol.error_codes import NOT_LOGIN
+from agentbay_async._protocol.error_codes import NOT_LOGIN, find_hint
 from agentbay_async._retry import RetryBudget, next_wait, perhaps_acted_on
 from agentbay_async.config import LOCAL
 from agentbay_async.errors import (
@@ -268,6 +268,7 @@ class Api:
         Without an explanation by `deadline`, the error has no reason.
         """
         error.session_id = error.session_id or getattr(request, "session_id", None) or ""
+        error.hint = error.hint or find_hint(request.ACTION, error)
         if not isinstance(error, SessionNotFoundError) or request.ACTION in _MAY_BE_GONE:
             return
         remaining = deadline - self.clock.monotonic()

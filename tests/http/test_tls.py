@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ssl
+import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -117,3 +119,47 @@ def test_the_certificates_of_the_environment_are_trusted(
         tmp_path / "server.pem"
     )
     assert run_child(_CHILD, **variables) == expected
+
+
+@pytest.fixture
+def certifi(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Install a certifi that has the authority."""
+    path = tmp_path / "certifi.pem"
+    authority.cert_pem.write_to_path(path)
+    monkeypatch.setitem(sys.modules, "certifi", SimpleNamespace(where=lambda: str(path)))
+
+
+def _let_system_have(monkeypatch: pytest.MonkeyPatch, **paths: str | None) -> None:
+    found = SimpleNamespace(**{"cafile": None, "capath": None, **paths})
+    monkeypatch.setattr("ssl.get_default_verify_paths", lambda: found)
+
+
+@pytest.mark.parametrize("directory", [False, True])
+@pytest.mark.usefixtures("certifi")
+async def test_certifi_is_trusted_where_the_system_has_no_certificates(
+    bays: Bays, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, directory: bool
+) -> None:
+    """As with Python from python.org on macOS; an empty directory is none."""
+    (tmp_path / "empty").mkdir()
+    _let_system_have(monkeypatch, capath=str(tmp_path / "empty") if directory else None)
+    assert (await bays(endpoint=endpoint).context.list()).success
+
+
+@pytest.mark.usefixtures("certifi")
+async def test_certifi_is_not_trusted_beside_the_certificates_of_the_system(
+    bays: Bays, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The administrator of the machine decides."""
+    _let_system_have(monkeypatch, cafile=str(tmp_path / "certifi.pem"))
+    result = await bays(endpoint=endpoint, retry=RetryPolicy(attempts=1)).context.list()
+    assert isinstance(result.error, ConnectionFailedError)
+
+
+async def test_without_certifi_the_context_of_aiohttp_is_used(
+    bays: Bays, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no dependency."""
+    monkeypatch.setitem(sys.modules, "certifi", None)
+    _let_system_have(monkeypatch)
+    result = await bays(endpoint=endpoint, retry=RetryPolicy(attempts=1)).context.list()
+    assert isinstance(result.error, ConnectionFailedError)

@@ -340,7 +340,7 @@ async def test_stream_without_an_end_times_out(
     linked: AsyncSession, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After the limit of the code and a grace period."""
-    monkeypatch.setattr("agentbay_async.services.code._ANSWER_GRACE", 0.01)
+    monkeypatch.setattr("agentbay_async.services.code.ANSWER_GRACE", 0.01)
     del machine
     with pytest.raises(RequestTimeoutError):
         async for _ in linked.code.stream("x", timeout=0.01):

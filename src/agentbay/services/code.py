@@ -55,7 +55,9 @@ class Code(_facade.Facade[AsyncCode]):
 
         Raises:
             ArgumentTypeError: An argument has the wrong type.
-            InvalidArgumentError: `code` is blank, `language` is unknown, or two timeouts are given.
+            InvalidArgumentError: `code` is blank, `language` is unknown, two timeouts are given, or
+                the limit is above 60 seconds, there is no callback, and the session has no address
+                of its own: the service ends a request then.
 
         Example:
             ::

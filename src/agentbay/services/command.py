@@ -48,7 +48,9 @@ class Command(_facade.Facade[AsyncCommand]):
 
         Raises:
             ArgumentTypeError: An argument has the wrong type.
-            InvalidArgumentError: `command` is blank, or both timeouts are given.
+            InvalidArgumentError: `command` is blank, both timeouts are given, or the limit is above
+                50 seconds and the session has no address of its own: the service ends a request
+                after 60 seconds. :meth:`start` has no limit.
             CommandError: With `check`, the command failed.
 
         Example:

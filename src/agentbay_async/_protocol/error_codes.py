@@ -67,3 +67,37 @@ def error_type(code: str, http_status: int) -> type[AgentBayError]:
     if http_status in (401, 403):
         return errors.AuthenticationError
     return errors.ServiceError if http_status >= 500 else errors.APIError
+
+
+# Seconds after which a failure may be the gateway's, which ends a request after 60.
+_GATEWAY_ENDS = 55.0
+_OWN_FAULTS = frozenset({INVALID_PARAMETER, MISSING_PARAMETER, NOT_LOGIN, SESSION_STATE})
+
+
+def find_hint(action: str, error: AgentBayError) -> str:
+    """Return how to fix a problem that the documents of the cloud explain, or ``""``.
+
+    Args:
+        action: The action that failed.
+        error: The error of its last attempt.
+
+    Example:
+        >>> find_hint("GetLink", errors.APIError("only BrowserUse image support cdp"))[:37]
+        'Without a port, only images with a br'
+    """
+    text = error.message.lower()
+    if action == "GetLink" and "support cdp" in text:
+        return "Without a port, only images with a browser have a link; give a port"
+    if isinstance(error, errors.APIError) and "paused" in text:
+        return "A paused session refuses every call, deletion too: resume it first"
+    refused = type(error) in (errors.APIError, errors.AuthenticationError)
+    if action == "GetLink" and refused and error.code not in _OWN_FAULTS:
+        return "Links are for accounts with a paid plan (Pro or Ultra)"
+    lost = isinstance(error, (errors.ServiceError, errors.TransportError))
+    lasted = error.attempts[-1].duration if error.attempts else 0.0
+    if action == "CallMcpTool" and lost and lasted >= _GATEWAY_ENDS:
+        return (
+            "The gateway ends a request after 60 seconds, and what it started may still run; start"
+            " long work with command.start()"
+        )
+    return ""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import zlib
 from contextlib import asynccontextmanager
 from functools import lru_cache
+from importlib import import_module
 from io import BytesIO
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -252,7 +255,7 @@ class Pools:
         # The pool counts requests itself, and the connector has no limit: a WebSocket would hold a
         # place in it for hours, and a hundred of them would leave none for requests.
         connector = aiohttp.TCPConnector(
-            limit=0, keepalive_timeout=_KEEP_ALIVE, ssl=self._ssl or True
+            limit=0, keepalive_timeout=_KEEP_ALIVE, ssl=self._ssl or spare_trust() or True
         )
         session = aiohttp.ClientSession(
             connector=connector,
@@ -289,6 +292,28 @@ class Pools:
         pool = self._pools.get(asyncio.get_running_loop())
         if pool is not None:
             await pool.closer.aclose()
+
+
+def spare_trust() -> ssl.SSLContext | None:
+    """Return TLS settings with the certificates of certifi, where the system has none.
+
+    So it is with Python from python.org on macOS. ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` count as
+    the system's.
+
+    Returns:
+        ``None`` if the system has certificates, or certifi is not installed.
+    """
+    import ssl
+
+    paths = ssl.get_default_verify_paths()
+    # Windows keeps its certificates elsewhere.
+    if sys.platform == "win32" or paths.cafile or (paths.capath and os.listdir(paths.capath)):
+        return None
+    try:
+        certificates: str = import_module("certifi").where()
+    except ImportError:
+        return None
+    return ssl.create_default_context(cafile=certificates)
 
 
 def parse_url(url: str, *schemes: str) -> URL | None:

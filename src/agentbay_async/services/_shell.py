@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from agentbay_async import _check
 from agentbay_async.errors import CommandError, InvalidArgumentError, ToolError
 from agentbay_async.models.commands import CommandOutput
-from agentbay_async.services._tool_calls import call_tool
+from agentbay_async.services._tool_calls import ANSWER_GRACE, call_tool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from agentbay_async._api import Api
 
-# Extra seconds for the exchange. The session's own report of a timeout, which has the output, must
-# arrive before the connection times out.
-_ANSWER_GRACE = 15.0
+#: Seconds that a command may take in one request. The gateway ends it after 60, and other clients
+#: of the service leave ten for the way.
+ONE_REQUEST = 50.0
 _TIMED_OUT = "[timeout]"
 
 
@@ -52,7 +52,7 @@ async def run_shell(
     if envs:
         args["envs"] = dict(envs)
     try:
-        answer = await call_tool(api, session_id, "shell", args, timeout + _ANSWER_GRACE)
+        answer = await call_tool(api, session_id, "shell", args, timeout + ANSWER_GRACE)
     except ToolError as error:
         raise _command_error(error) from None
     output = _parse_output(answer.data) or CommandOutput(stdout=answer.data)

@@ -25,6 +25,7 @@ from agentbay_async.errors import (
     BadAnswerError,
     ConnectionFailedError,
     ConnectionLostError,
+    InvalidArgumentError,
     ServiceError,
     SessionError,
     ToolError,
@@ -56,6 +57,12 @@ _READ_ONLY = frozenset(
     }
 )
 
+#: Extra seconds for the exchange. The session's own report of a timeout, which has the output, must
+#: arrive before the connection times out.
+ANSWER_GRACE = 15.0
+# The arguments of tools that limit their time, and their units in seconds.
+_TIMES = {"timeout_ms": 0.001, "timeout_s": 1.0}
+_MAX_TIME = 1e9
 # Seconds for which a direct address is not tried after it could not be reached.
 _AVOIDED_SECONDS = 30.0
 # The gateway refused the call without acting on it: the token expired, or the route is gone.
@@ -65,6 +72,27 @@ _PERHAPS_DONE = (ConnectionLostError, BadAnswerError, ServiceError)
 # A refusal with another status, 400 or even 200, may mean that the gateway wants another form of
 # call; only of a tool that reads is it safe to find out.
 _MAY_BE_REPEATED = (*_PERHAPS_DONE, APIError)
+
+
+async def check_one_request(
+    api: Api, session_id: str, tool: str, limit: float, most: float, cure: str
+) -> None:
+    """Check that a call of `limit` seconds can be one request.
+
+    The gateway ends a request after 60 seconds, and what it started may go on unseen. Calls to the
+    session's own address do not pass it.
+
+    Raises:
+        InvalidArgumentError: The session has no address of its own, and `limit` is above `most`.
+    """
+    if limit <= most:
+        return
+    access = await get_access(api, session_id)
+    if not (access.link_url and access.token and access.tools.server_of(tool)):
+        raise InvalidArgumentError(
+            f"timeout must be at most {most:g} seconds for this session, not {limit:g}: the service"
+            f" ends a request after 60 seconds; {cure}"
+        )
 
 
 async def call_tool(
@@ -77,7 +105,8 @@ async def call_tool(
         session_id: The session.
         name: The tool.
         args: Its arguments.
-        timeout: Seconds for one attempt; ``None`` takes the client's.
+        timeout: Seconds for one attempt; ``None`` takes the client's, or more if the arguments give
+            the tool more time.
 
     Raises:
         ToolError: The tool answered with an error; the message is its text.
@@ -85,6 +114,8 @@ async def call_tool(
         AgentBayError: The call failed, and was not repeated, or failed again.
     """
     request = schema.CallMcpTool(session_id=session_id, name=name, args=dict(args))
+    if timeout is None and (own := _own_time(args)) is not None:
+        timeout = max(api.settings.timeout, own + ANSWER_GRACE)
     answer = await _send(api, request, timeout)
     if answer.data is None:
         raise BadAnswerError(
@@ -95,6 +126,15 @@ async def call_tool(
         text = "\n".join(item.text for item in content if item.text) or f"{name} failed"
         raise _tool_error(text, answer.request_id, session_id)
     return McpToolResult.ok(content, answer.request_id)
+
+
+def _own_time(args: Mapping[str, Any]) -> float | None:
+    """Return the seconds that the arguments of a tool give it, if they do."""
+    for name, seconds in _TIMES.items():
+        value = args.get(name)
+        if isinstance(value, (int, float)) and 0 < value < _MAX_TIME:
+            return value * seconds
+    return None
 
 
 def _tool_error(text: str, request_id: str, session_id: str) -> ToolError:

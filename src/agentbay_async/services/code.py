@@ -21,7 +21,13 @@ from agentbay_async.models.code import CodeEvent, CodeFailure, CodeOutcome, Code
 from agentbay_async.models.results import returns_result
 from agentbay_async.services import _code_parsing as parsing
 from agentbay_async.services._code_parsing import NO_REASON, CodeAnswer
-from agentbay_async.services._tool_calls import call_tool, get_access, get_socket
+from agentbay_async.services._tool_calls import (
+    ANSWER_GRACE,
+    call_tool,
+    check_one_request,
+    get_access,
+    get_socket,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
@@ -32,11 +38,11 @@ if TYPE_CHECKING:
     from agentbay_async.models.code import CodeOutput
 
 _DEFAULT_TIMEOUT = 60.0
+_CURE = (
+    "stream longer code with code.stream() or on_stdout, or start a file of it with command.start()"
+)
 # Characters of output that one result can hold.
 _MAX_OUTPUT = 64 * 1024 * 1024
-# Extra seconds for the exchange. The session's own report of a timeout, which has the output, must
-# arrive before the connection times out.
-_ANSWER_GRACE = 15.0
 # The server of code on the WebSocket, for sessions that do not list their tools.
 _DEFAULT_SERVER = "wuying_codespace"
 _LANGUAGES = {
@@ -93,7 +99,9 @@ class AsyncCode:
 
         Raises:
             ArgumentTypeError: An argument has the wrong type.
-            InvalidArgumentError: `code` is blank, `language` is unknown, or two timeouts are given.
+            InvalidArgumentError: `code` is blank, `language` is unknown, two timeouts are given, or
+                the limit is above 60 seconds, there is no callback, and the session has no address
+                of its own: the service ends a request then.
 
         Example:
             ::
@@ -151,7 +159,10 @@ class AsyncCode:
         return _build_result(answer.outcome, answer.failure, request_id, self._session_id)
 
     async def _call(self, args: dict[str, Any], limit: float) -> tuple[CodeAnswer, str]:
-        timeout = limit + _ANSWER_GRACE
+        timeout = limit + ANSWER_GRACE
+        await check_one_request(
+            self._api, self._session_id, "run_code", limit, _DEFAULT_TIMEOUT, _CURE
+        )
         try:
             answer = await call_tool(self._api, self._session_id, "run_code", args, timeout)
         except ToolError as error:
@@ -251,7 +262,7 @@ def _build_request(args: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _iter_events(stream: Stream, limit: float) -> AsyncGenerator[CodeEvent, None]:
-    deadline = anyio.current_time() + limit + _ANSWER_GRACE
+    deadline = anyio.current_time() + limit + ANSWER_GRACE
     failed = False
     try:
         while (data := await _next_frame(stream, deadline, limit)) is not None:

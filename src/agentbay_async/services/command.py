@@ -8,7 +8,8 @@ from agentbay_async import _check
 from agentbay_async.errors import InvalidArgumentError
 from agentbay_async.models.commands import CommandResult
 from agentbay_async.models.results import returns_result
-from agentbay_async.services._shell import run_shell, time_limit
+from agentbay_async.services._shell import ONE_REQUEST, run_shell, time_limit
+from agentbay_async.services._tool_calls import check_one_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from agentbay_async.services._pty.client import PtyClient
     from agentbay_async.services.process import AsyncProcess
 
-_DEFAULT_TIMEOUT = 50.0
+_DEFAULT_TIMEOUT = ONE_REQUEST
+_CURE = "start longer commands with command.start(), and wait for them with wait()"
 # The command of a process travels in a variable. Linux limits one to 128 KiB (MAX_ARG_STRLEN),
 # with its name.
 _MAX_STARTED = 128 * 1024 - 64
@@ -59,7 +61,9 @@ class AsyncCommand:
 
         Raises:
             ArgumentTypeError: An argument has the wrong type.
-            InvalidArgumentError: `command` is blank, or both timeouts are given.
+            InvalidArgumentError: `command` is blank, both timeouts are given, or the limit is above
+                50 seconds and the session has no address of its own: the service ends a request
+                after 60 seconds. :meth:`start` has no limit.
             CommandError: With `check`, the command failed.
 
         Example:
@@ -136,6 +140,7 @@ class AsyncCommand:
     async def _execute(
         self, command: str, limit: float, cwd: str | None, envs: dict[str, str]
     ) -> CommandResult:
+        await check_one_request(self._api, self._session_id, "shell", limit, ONE_REQUEST, _CURE)
         output, request_id = await run_shell(
             self._api, self._session_id, command, limit, cwd=cwd, envs=envs
         )

@@ -23,7 +23,7 @@ from agentbay_async.errors import (
 )
 from agentbay_async.services._files import chunking
 from agentbay_async.services._files.parsing import describe_failure, parse_file_info
-from agentbay_async.services._shell import run_shell
+from agentbay_async.services._shell import ONE_REQUEST, run_shell
 from agentbay_async.services._tool_calls import call_tool
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ logger = logging.getLogger("agentbay")
 # The service returns at least this many bytes in one call unless the file ends, so a shorter chunk
 # is the last.
 _READ_CHUNK = 50 * 1024
-# Seconds for work on a whole file inside the session: checksums, moves, archives.
+# Seconds for work on a whole file inside the session: checksums, moves, archives. Only the own
+# address of a session waits so long for an answer.
 _WHOLE_FILE_TIMEOUT = 600.0
 # What a session with a shell answers to the question whether it has one.
 _GREETING = "agentbay-has-sh"
@@ -73,13 +74,18 @@ class RemoteFiles:
             raise self.file_error(error.message, path, error.request_id, error.detail) from None
 
     async def run_script(
-        self, script: str, variables: Mapping[str, str], timeout: float = _WHOLE_FILE_TIMEOUT
+        self, script: str, variables: Mapping[str, str], timeout: float | None = None
     ) -> tuple[str, str]:
         """Run a shell script on `variables`; return its output and the id of the request.
+
+        Without a `timeout` it has as many seconds as a request may last.
 
         Raises:
             CommandError: It failed.
         """
+        if timeout is None:
+            direct = self.size_factor("shell") > 1
+            timeout = _WHOLE_FILE_TIMEOUT if direct else ONE_REQUEST
         output, request_id = await run_shell(
             self.api, self.session_id, script, timeout, envs=variables
         )
