@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -35,7 +34,7 @@ HOG = "import time; held = bytearray(b'x' * {} * 2**20); print('held', flush=Tru
 
 async def healthy(sandbox: Sandbox) -> bool:
     """Return whether a session answers at once."""
-    done = await asyncio.wait_for(sandbox.run("echo well", timeout=10), 10)
+    done = await asyncio.wait_for(sandbox.run("echo well", timeout=60), 60)
     return done.stdout == b"well\n" and not done.excess
 
 
@@ -63,7 +62,7 @@ async def test_largest_process_is_killed_beyond_the_memory_limit(
     ):
         small = await hog.spawn([python, "-c", HOG.format(20)])
         assert await small.stdout.read() == b"held\n"
-        done = await hog.run([python, "-c", HOG.format(150)], timeout=30)
+        done = await hog.run([python, "-c", HOG.format(150)], timeout=55)
 
         assert (done.exit_code, done.timed_out) == (137, False)
         assert "memory exceeded 104857600 bytes" in done.excess
@@ -102,7 +101,7 @@ async def test_shared_memory_counts_once(backend: Backend, tmp_path: Path, pytho
         "pids = [os.fork() for _ in range(2)]; time.sleep(1.2); print(len(pids))"
     )
     async with await limited(backend, tmp_path / "root", Limits(memory_bytes=150 * MIB)) as sandbox:
-        done = await sandbox.run([python, "-c", code], timeout=20)
+        done = await sandbox.run([python, "-c", code], timeout=60)
 
         assert (done.exit_code, done.excess) == (0, "")
         assert done.stdout.split()[0] == b"2"
@@ -112,7 +111,7 @@ async def test_shared_memory_counts_once(backend: Backend, tmp_path: Path, pytho
 async def test_file_cannot_grow_beyond_the_disk_limit(backend: Backend, tmp_path: Path) -> None:
     """The kernel stops a single file."""
     async with await limited(backend, tmp_path / "root", Limits(disk_bytes=8 * MIB)) as sandbox:
-        done = await sandbox.run("head -c 100000000 /dev/zero > big; echo $?", timeout=20)
+        done = await sandbox.run("head -c 100000000 /dev/zero > big; echo $?", timeout=60)
 
         assert done.stdout.strip() != b"0"
         assert (await sandbox.stat("big")).size <= 8 * MIB
@@ -125,9 +124,9 @@ FILLER = "n=0; while :; do n=$((n+1)); head -c 1000000 /dev/zero > f$n; done"
 async def test_disk_filler_is_killed_and_can_clean_up(backend: Backend, tmp_path: Path) -> None:
     """Many small files are counted from outside; they can always be removed."""
     async with await limited(backend, tmp_path / "root", Limits(disk_bytes=8 * MIB)) as sandbox:
-        filled = await sandbox.run(FILLER, timeout=30)
-        looked = await sandbox.run("ls; sleep 0.7; rm f*; echo removed", timeout=20)
-        again = await sandbox.run(FILLER, timeout=30)
+        filled = await sandbox.run(FILLER, timeout=60)
+        looked = await sandbox.run("ls; sleep 0.7; rm f*; echo removed", timeout=60)
+        again = await sandbox.run(FILLER, timeout=60)
 
         assert (filled.exit_code, filled.timed_out) == (137, False)
         assert "files exceeded 8388608 bytes" in filled.excess
@@ -144,38 +143,39 @@ async def test_flood_of_output_does_not_block_the_service(
     async with start_isolated("flood") as flood, start_isolated("other") as other:
         flooding = asyncio.ensure_future(flood.run("yes", timeout=1.5, output_limit=1000))
         await asyncio.wait([flooding], timeout=0.2)
-        before = resource.getrusage(resource.RUSAGE_SELF)
+        before, began = time.process_time(), time.monotonic()
         await asyncio.wait([flooding], timeout=1)
-        after = resource.getrusage(resource.RUSAGE_SELF)
+        busy, took = time.process_time() - before, time.monotonic() - began
         assert await healthy(other)
         done = await flooding
 
     assert (len(done.stdout), done.truncated, done.timed_out) == (1000, True, True)
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.25
+    assert busy < 0.25 * max(took, 1)
 
 
 async def test_background_flood_leaves_the_session_usable(isolated: Sandbox) -> None:
     """The agent discards it slowly enough to serve other requests."""
     await isolated.run("yes & yes >&2 &", timeout=10)
-    before = await processor_ticks_of_the_agent(isolated)
+    before, began = await processor_ticks_of_the_agent(isolated), time.monotonic()
     await asyncio.wait([asyncio.ensure_future(isolated.dead.wait())], timeout=1)
-    after = await processor_ticks_of_the_agent(isolated)
+    after, took = await processor_ticks_of_the_agent(isolated), time.monotonic() - began
 
     assert await healthy(isolated)
-    assert (after - before) / os.sysconf("SC_CLK_TCK") < 0.25
+    assert (after - before) / os.sysconf("SC_CLK_TCK") < 0.25 * max(took, 1)
 
 
 async def processor_ticks_of_the_agent(sandbox: Sandbox) -> int:
     """Return the processor time of the first process of a session."""
     script = "read -r a < /proc/1/stat; set -- $a; echo $(( ${14} + ${15} ))"
-    return int((await sandbox.run(script, timeout=10)).stdout)
+    return int((await sandbox.run(script, timeout=60)).stdout)
 
 
 async def test_processor_time_is_limited_per_process(backend: Backend, tmp_path: Path) -> None:
     """A busy loop is killed; the agent and later commands have their own time."""
     async with await limited(backend, tmp_path / "root", Limits(cpu_seconds=1)) as sandbox:
         for _ in range(2):
-            done = await sandbox.run("while :; do :; done", timeout=20)
+            # On a busy machine, a second of processor time takes many.
+            done = await sandbox.run("while :; do :; done", timeout=300)
             assert (done.exit_code, done.timed_out) == (137, False)
         assert await healthy(sandbox)
     await backend.close()
@@ -188,7 +188,7 @@ async def test_excess_processes_are_killed_without_a_kernel_limit(
     backend = PlainBackend(NO_CGROUPS)
     async with await limited(backend, tmp_path / "root", Limits(processes=20)) as sandbox:
         many = "for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25"
-        done = await sandbox.run(f"{many}; do sleep 55 & done; wait", timeout=30)
+        done = await sandbox.run(f"{many}; do sleep 55 & done; wait", timeout=50)
 
         assert done.exit_code == 137
         assert "more than 20 processes" in done.excess
@@ -223,9 +223,12 @@ async def test_idle_session_is_not_polled(
         first = len(looks)
         await asyncio.wait([asyncio.ensure_future(asyncio.Event().wait())], timeout=0.6)
         resting = len(looks)
-        await sandbox.run("sleep 0.5", timeout=10)
+        running = asyncio.ensure_future(sandbox.run("sleep 55", timeout=60))
+        await until(lambda: len(looks) > resting)
+        running.cancel()
+        await asyncio.wait([running])
 
-    assert first == resting < len(looks)
+    assert first == resting
 
 
 def never() -> bool:
