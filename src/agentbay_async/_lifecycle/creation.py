@@ -23,7 +23,6 @@ from agentbay_async._lifecycle.reserved_labels import (
     OWNER,
     RUN,
     SINCE,
-    make_key,
     too_many_labels,
 )
 from agentbay_async._lifecycle.shielding import run_or_undo, run_shielded
@@ -161,7 +160,7 @@ def _reserved_labels(api: Api, params: CreateSessionParams) -> dict[str, str]:
         return {}
     run, now = this_process().run, api.clock.time()
     labels = {
-        IDEMPOTENCY_KEY: params.idempotency_key or make_key(run, next(_numbers), now),
+        IDEMPOTENCY_KEY: params.idempotency_key or f"{run}-{next(_numbers):x}-{int(now):x}",
         OWNER: api.settings.owner,
         RUN: run,
     }

@@ -27,22 +27,8 @@ SINCE = f"{PREFIX}since"
 
 # Labels come from the service; nobody lives to see a time with more digits.
 _MAX_DIGITS = 16
+# Process, number of the create, and its time, in hexadecimal.
 _OWN_KEY = re.compile(r"[0-9a-f]{16}-[0-9a-f]{1,16}-([0-9a-f]{1,12})")
-
-
-def make_key(run: str, number: int, now: float) -> str:
-    """Return the idempotency key of a create.
-
-    Args:
-        run: The process.
-        number: The number of the create in it.
-        now: Seconds since 1970.
-
-    Example:
-        >>> make_key("00000000000000f7", 10, 255)
-        '00000000000000f7-a-ff'
-    """
-    return f"{run}-{number:x}-{int(now):x}"
 
 
 def created_at(labels: Mapping[str, str]) -> float | None:
