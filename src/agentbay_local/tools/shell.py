@@ -63,7 +63,11 @@ def _size_in_json(output: bytes) -> int:
 
 
 def _describe(done: CompletedCommand) -> dict[str, Any]:
-    streams = _decode_output(done)
+    # JSON carries text: invalid UTF-8 becomes replacement characters, and NUL bytes stay.
+    stdout, stderr = done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
+    streams = {"stdout": stdout, "stderr": stderr}
+    if done.truncated or done.excess:
+        streams |= _note_limits(done, stderr)
     if not done.timed_out:
         return {**streams, "exit_code": done.exit_code}
     # Official clients show ``errorMessage`` only when both streams are empty.
@@ -71,17 +75,12 @@ def _describe(done: CompletedCommand) -> dict[str, Any]:
     return {"errorCode": -1, "errorMessage": message, **streams}
 
 
-def _decode_output(done: CompletedCommand) -> dict[str, Any]:
-    # JSON carries text: invalid UTF-8 becomes replacement characters, and NUL bytes stay.
-    stdout, stderr = done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
-    if not done.truncated and not done.excess:
-        return {"stdout": stdout, "stderr": stderr}
+def _note_limits(done: CompletedCommand, stderr: str) -> dict[str, Any]:
     # Limits are reported on standard error, where a shell reports that it killed a command.
     notes = [note for note in (_TRUNCATED if done.truncated else "", done.excess) if note]
     gap = "\n" if stderr and not stderr.endswith("\n") else ""
     stderr += gap + "".join(f"{note}\n" for note in notes)
-    flags = {"truncated": True} if done.truncated else {}
-    return {"stdout": stdout, "stderr": stderr, **flags}
+    return {"stderr": stderr, "truncated": True} if done.truncated else {"stderr": stderr}
 
 
 async def _dump(fields: dict[str, Any], *, failed: bool = True) -> str:

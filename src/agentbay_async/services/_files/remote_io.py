@@ -130,6 +130,7 @@ class RemoteFiles:
         parts: list[str] = []
         offset = 0
         size: int | None = None
+        looked_up = False
         while True:
             length, answer = await self._read_chunk(path, offset, size)
             is_last = None if size is None else offset + length >= size
@@ -138,8 +139,8 @@ class RemoteFiles:
                 return None
             parts.append(chunk.text)
             offset += chunk.size
-            if not chunk.is_last and size is None:
-                size = await self._known_size(path)
+            if not (chunk.is_last or looked_up):
+                looked_up, size = True, await self._known_size(path)
             if max(offset, size or 0) > limit:
                 raise self._too_large(path, limit, answer.request_id)
             if size is not None and (offset > size or (chunk.must_end and offset != size)):
@@ -179,6 +180,7 @@ class RemoteFiles:
             size: Its size if it is known; otherwise it is looked up after a full chunk.
         """
         offset = 0
+        looked_up = size is not None
         while True:
             length, answer = await self._read_chunk(path, offset, size, format="binary")
             chunk = _decode_chunk(path, answer)
@@ -186,8 +188,8 @@ class RemoteFiles:
             offset += len(chunk)
             if len(chunk) < min(length, _READ_CHUNK):
                 return
-            if size is None:
-                size = await self._known_size(path)
+            if not looked_up:
+                looked_up, size = True, await self._known_size(path)
             if offset == size:
                 return
 
