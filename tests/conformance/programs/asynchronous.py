@@ -50,11 +50,11 @@ async def keep_files(bay: AsyncAgentBay) -> None:
     assert synced.success, synced.error_message
     assert (await bay.delete(first, sync_context=True)).success
     second = (await bay.create()).session
-    bound = await second.context.bind(ContextSync.new(context.context_id, "/mnt/later"))
+    bound = await second.context.bind(ContextSync.new(context.context_id, "/mnt/data"))
     assert bound.success, bound.error_message
-    assert (await second.file_system.read_file("/mnt/later/note.txt")).content == "kept"
+    assert (await second.file_system.read_file("/mnt/data/note.txt")).content == "kept"
     bindings = (await second.context.list_bindings()).bindings
-    assert [binding.path for binding in bindings] == ["/mnt/later"], bindings
+    assert [binding.path for binding in bindings] == ["/mnt/data"], bindings
     assert (await bay.delete(second)).success
     assert (await bay.context.delete(context.context)).success
 
