@@ -325,11 +325,17 @@ async def test_terminals_end_with_their_session(
 
 
 def tasks() -> set[asyncio.Task[Any]]:
-    """Return the tasks of the service, which runs on this loop, without those of aiohttp."""
+    """Return the tasks of the service, which runs on this loop, without those of aiohttp.
+
+    Nor does the pause of the sweeper count: it begins anew with each session.
+    """
+    codes = {
+        task: getattr(task.get_coro(), "cr_code", tasks.__code__) for task in asyncio.all_tasks()
+    }
     return {
         task
-        for task in asyncio.all_tasks()
-        if "agentbay_local" in getattr(task.get_coro(), "cr_code", tasks.__code__).co_filename
+        for task, code in codes.items()
+        if "agentbay_local" in code.co_filename and code.co_name != "doze_until"
     }
 
 
