@@ -18,18 +18,23 @@ import os
 import sys
 import threading
 import warnings
-from collections import deque
-from itertools import repeat
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentbay._call import BlockingFuture, Call
 from agentbay_async._lifecycle.shielding import SHUTDOWN_GRACE
 from agentbay_async._lifecycle.unheld import hand_over, sessions, warn_of_unheld
-from agentbay_async.errors import BlockingCallError, BlockingCallInAsyncContext, ClosedError
+from agentbay_async.errors import (
+    AgentBayError,
+    BlockingCallError,
+    BlockingCallInAsyncContext,
+    ClosedError,
+)
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Callable, Coroutine
+
+    from agentbay_async._lifecycle.unheld import Origin
 
 T = TypeVar("T")
 
@@ -217,16 +222,23 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         ClosedError: The loop was closed, or the coroutine was cancelled from inside.
     """
     call = Call(coroutine)
-    returned: dict[str, None] = {}
-    token = hand_over.set(returned.setdefault)
+    returned: dict[str, Origin] = {}
+
+    def take(session_id: str, _default: None) -> None:
+        if (origin := sessions.pop(session_id, None)) is not None:
+            returned[session_id] = origin
+
+    token = hand_over.set(take)
     try:
-        result = _current.request(call, call.start, call)
+        return _current.request(call, call.start, call)
+    except AgentBayError:
+        raise
+    except BaseException:
+        # Ctrl-C: the thread never gets the result, so nobody has its sessions.
+        sessions.update(returned)
+        raise
     finally:
         hand_over.reset(token)
-    if returned:
-        # One call of a built-in function: a Ctrl-C comes before or after it.
-        deque(map(sessions.pop, returned, repeat(None)), maxlen=0)
-    return result
 
 
 def current() -> Portal:

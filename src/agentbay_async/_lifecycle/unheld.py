@@ -37,7 +37,7 @@ logger = logging.getLogger("agentbay")
 sessions: dict[str, Origin] = {}
 #: Called with ``(session_id, None)`` for each session that a method returns. A blocking caller has
 #: it only when its thread has read the result, which a Ctrl-C may prevent. So for the length of a
-#: blocking call this collects the ids.
+#: blocking call this also notes them, to record them again then.
 hand_over: ContextVar[Callable[[str, None], object]] = ContextVar(
     "agentbay_hand_over", default=sessions.pop
 )
