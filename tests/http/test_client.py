@@ -47,7 +47,7 @@ async def test_create_sends_few_fields_by_default(bay: AsyncAgentBay, scripted: 
 
 
 async def test_no_label_names_the_user_or_the_host(bay: AsyncAgentBay, scripted: Script) -> None:
-    """Whoever can list the sessions of the account would read them."""
+    """Everyone who can list the sessions of the account would read them."""
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
     await bay.create()
     (form,) = scripted.forms("CreateMcpSession")

@@ -165,7 +165,7 @@ async def test_failed_synchronization_fails_the_transfer(
 
 
 def _tasks(request: HttpRequest, outcome: dict[str, str]) -> HttpResponse:
-    """List an earlier task of the directory, which failed, and the task that is asked for."""
+    """List a failed earlier task of the directory, and the requested task."""
     form = request.form
     task = {"contextId": form["ContextId"], "path": form["Path"], "taskType": form["TaskType"]}
     earlier = {**task, "path": os.path.dirname(form["Path"]), "status": "Failed"}
@@ -183,7 +183,7 @@ async def test_corrupted_transfer_is_detected(
     """In both directions, by the checksum."""
 
     def damage(request: HttpRequest) -> HttpRequest:
-        # The file is in the store now, on its way into the session or out of it.
+        # The file is in the store now, during an upload or a download.
         downloads = request.action == "SyncContext" and request.form["Mode"] == "download"
         if downloads or request.action == "GetContextFileDownloadUrl":
             _damage_contexts(local_service)

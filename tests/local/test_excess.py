@@ -120,7 +120,7 @@ async def test_output_counts_by_its_size_in_json(api: Api, sandboxed: None) -> N
 
 @pytest.mark.parametrize("announced", [True, False])
 async def test_an_upload_has_the_limit_of_a_session(limited: Api, announced: bool) -> None:
-    """Whoever has a URL cannot fill the disk of the machine: nothing is stored."""
+    """A URL does not let its owner fill the disk of the machine: nothing is stored."""
     context = await limited.context()
     body = await limited.ok("GetContextFileUploadUrl", ContextId=context, FilePath="f")
 

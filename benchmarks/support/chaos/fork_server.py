@@ -73,7 +73,7 @@ class ChildProcess:
         """Wait for its end; return its exit code, or ``None`` if it still runs after `limit`."""
         end = time.monotonic() + limit
         while (status := self.status) is None and time.monotonic() < end:
-            time.sleep(_PAUSE)
+            time.sleep(_PAUSE)  # polled: a file of output does not report new lines
         return status
 
     def kill(self) -> None:
@@ -91,7 +91,7 @@ class ChildProcess:
         while not (found := self.words(name)):
             if self.status is not None or time.monotonic() > end:
                 raise RuntimeError(f"no line '{name}': exit code {self.status}, {self.errors}")
-            time.sleep(_PAUSE)
+            time.sleep(_PAUSE)  # polled: a file of output does not report new lines
         return found[-1]
 
 

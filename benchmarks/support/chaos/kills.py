@@ -61,7 +61,7 @@ async def _start_and_kill(trial: Trial, service: ServiceProcess) -> None:
 def _check_leftovers(trial: Trial, home: Path, what: str) -> None:
     end = time.monotonic() + _GONE_WITHIN
     while (found := [*trial.fork_server.leftovers(), *_mounts(home)]) and time.monotonic() < end:
-        time.sleep(0.02)
+        time.sleep(0.02)  # polled: strangers' processes cannot be waited for
     trial.tally.problems.extend(f"{what}: left: {one}" for one in found)
 
 

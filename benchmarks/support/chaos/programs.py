@@ -226,7 +226,7 @@ class BlockingProgram:
         """Create sessions in threads, and close the client meanwhile."""
         with ThreadPoolExecutor(self._job.count) as threads:
             creates = [threads.submit(self._create) for _ in range(self._job.count)]
-            time.sleep(self._job.seconds)
+            time.sleep(self._job.seconds)  # the time that a caller's work takes
             self._bay.close()
         for create in creates:
             create.result()
@@ -243,7 +243,7 @@ class BlockingProgram:
         """Close the client while threads iterate and await runs."""
         with ThreadPoolExecutor(3) as threads:
             runs = [threads.submit(work) for work in (self.iterated, self.awaited, self.mapped)]
-            time.sleep(self._job.seconds)
+            time.sleep(self._job.seconds)  # the time that a caller's work takes
             self._bay.close()
         for run in runs:
             error = run.exception()

@@ -45,7 +45,7 @@ def settled(service: LocalService, readings: int = 5) -> dict[str, dict[str, str
     while len(seen) < readings or len(set(seen[-readings:])) > 1:
         if time.monotonic() > end:
             raise RuntimeError("the service does not come to rest")
-        time.sleep(0.02)
+        time.sleep(0.02)  # polled: the service reports no end of a session
         living = service.living()
         seen.append((len(service.journal) + service.journal.dropped, len(living)))
     return living

@@ -47,10 +47,10 @@ def _interrupt(trial: Trial, running: LocalService, child: ChildProcess) -> None
     """Send the first signal after some requests, and the others soon afterwards."""
     goal = trial.random.randrange(1, trial.size)
     while len(running.journal) < goal and child.status is None:
-        time.sleep(0.002)
+        time.sleep(0.002)  # polled: the child writes progress to a file
     for _ in range(trial.random.choice((2, 2, 2, 3))):
         child.signal(signal.SIGINT)
-        time.sleep(trial.random.expovariate(5))
+        time.sleep(trial.random.expovariate(5))  # the random moment of the second signal
 
 
 DOUBLE_SIGNALS = Scenario(

@@ -97,7 +97,7 @@ class _Actions:
         try:
             fields = await self._fields(request)
         except ApiError as error:
-            # Whoever has no key leaves no more than a name in the journal.
+            # Without a key, a client leaves only a name in the journal.
             call = Call(_action_in_head(request)[:_NAME_SHOWN], {})
             return await self._middleware.respond(request, call, partial(_raise, error))
         name = fields.get("Action") or _action_in_head(request)

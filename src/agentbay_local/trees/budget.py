@@ -65,7 +65,7 @@ class Budget:
         self.check_entries(self._entries)
 
     def check_entries(self, number: int) -> None:
-        """Raise `BudgetExceededError` if a tree may not have so many entries."""
+        """Raise `BudgetExceededError` if a tree has more entries than allowed."""
         if self.most_entries is not None and number > self.most_entries:
             raise BudgetExceededError(
                 f"it has more than {self.most_entries} files and directories (long paths count "

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["CgroupV1"]
 
 SOCKET_SHARE = 4
-"""Buffers of TCP sockets have a limit of their own: one part in so many of the memory."""
+"""The memory limit divided by this is the separate limit for the buffers of TCP sockets."""
 
 
 class CgroupV1(Cgroup):
