@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
+import select
 import shutil
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
@@ -879,6 +880,24 @@ async def test_a_late_javascript_error_does_not_end_the_kernel(
 
     assert second.results[0].mime["text/plain"] == "1"
     assert "Uncaught Error: late" in first.stderr + second.stderr
+
+
+@needs_node
+async def test_text_that_comes_right_after_the_end_is_kept(
+    coder: CodeRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel has read the end, and the text comes before the call has noticed it."""
+    finish = Kernel._finish
+
+    def wait_for_late_text(self: Kernel, *arguments: Any) -> None:
+        finish(self, *arguments)
+        assert select.select([self._process.stderr], [], [], 60)[0]
+
+    monkeypatch.setattr(Kernel, "_finish", wait_for_late_text)
+    await coder.javascript("setImmediate(() => console.error('late'));")
+    monkeypatch.undo()
+
+    assert "late" in (await coder.javascript("1")).stderr
 
 
 @needs_node

@@ -255,7 +255,9 @@ class Kernel:
     def _add_output(self, stream: Literal["stdout", "stderr"], text: str) -> None:
         """Emit text; between executions, keep it for the next one."""
         output = StreamOutput(stream, text)
-        if self._execution is not None:
+        # Text can come after the end was read but before `run` has noticed it. Nobody reads the
+        # events after the end, so the text belongs to the next execution.
+        if self._execution is not None and not self._execution.finished.done():
             self._execution.add_output(output)
         elif self._idle_budget >= len(text):
             self._idle_budget -= len(text)
