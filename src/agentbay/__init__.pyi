@@ -72,6 +72,7 @@ from agentbay_async.errors import GitError as GitError
 from agentbay_async.errors import GitNotARepoError as GitNotARepoError
 from agentbay_async.errors import GitNotFoundError as GitNotFoundError
 from agentbay_async.errors import InvalidArgumentError as InvalidArgumentError
+from agentbay_async.errors import NotRecordedError as NotRecordedError
 from agentbay_async.errors import OperationTimeoutError as OperationTimeoutError
 from agentbay_async.errors import PageTokenError as PageTokenError
 from agentbay_async.errors import PtyError as PtyError

@@ -24,6 +24,7 @@
     │   ├── ContextNotFoundError        there is no such context
     │   ├── ThrottledError              too many requests; see ``retry_after``
     │   ├── QuotaExceededError          the account is full; waiting alone does not help
+    │   ├── NotRecordedError            a replay has no recorded answer to this request
     │   └── ServiceError                the service failed (HTTP 5xx)
     ├── SessionError                    the session does not support the call
     │   └── SessionStateError           the session reached another state than requested
@@ -87,6 +88,7 @@ from agentbay_async.errors import GitError as GitError
 from agentbay_async.errors import GitNotARepoError as GitNotARepoError
 from agentbay_async.errors import GitNotFoundError as GitNotFoundError
 from agentbay_async.errors import InvalidArgumentError as InvalidArgumentError
+from agentbay_async.errors import NotRecordedError as NotRecordedError
 from agentbay_async.errors import OperationTimeoutError as OperationTimeoutError
 from agentbay_async.errors import PageTokenError as PageTokenError
 from agentbay_async.errors import PtyError as PtyError

@@ -21,6 +21,7 @@
     │   ├── ContextNotFoundError        there is no such context
     │   ├── ThrottledError              too many requests; see ``retry_after``
     │   ├── QuotaExceededError          the account is full; waiting alone does not help
+    │   ├── NotRecordedError            a replay has no recorded answer to this request
     │   └── ServiceError                the service failed (HTTP 5xx)
     ├── SessionError                    the session does not support the call
     │   └── SessionStateError           the session reached another state than requested
@@ -272,6 +273,13 @@ class ThrottledError(APIError):
 
 class QuotaExceededError(APIError):
     """The account has reached its quota; delete something before creating more."""
+
+
+class NotRecordedError(APIError):
+    """The local service replays a cassette, and that has no answer to this request.
+
+    The message names the request. Record the cassette again with ``agentbay record``.
+    """
 
 
 class ServiceError(APIError):

@@ -16,9 +16,11 @@ _USAGE = """\
 usage: agentbay COMMAND [OPTIONS]
 
   local    run the local service until it is stopped
-  doctor   check whether this machine can isolate sessions
+  doctor   check whether this machine can isolate sessions; --cloud: look at the service
   ps       list the sessions that this host created and did not delete
   reap     delete sessions that outlived the process that created them
+  record   run a program and record what it and the service say to each other
+  verify   show where the local service would answer otherwise than was recorded
 
 Run agentbay COMMAND --help for the options of a command.
 """
@@ -36,6 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if command in ("-h", "--help"):
         sys.stdout.write(_USAGE)
         return 0
+    if command in ("record", "verify"):
+        from agentbay_cli.recording import main as run_recording
+
+        return run_recording(arguments)
+    if command == "doctor" and "--cloud" in arguments:
+        from agentbay_cli.cloud_doctor import main as run_cloud_doctor
+
+        return run_cloud_doctor(arguments[1:])
     if command in ("ps", "reap"):
         from agentbay_cli.sessions import main as run_sessions
 

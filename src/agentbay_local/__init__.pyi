@@ -1,6 +1,12 @@
 # The list of exports. The module imports each name on first use; see agentbay_async/_lazy.py.
 
+from agentbay_local.cassettes.cassette import Cassette as Cassette
+from agentbay_local.cassettes.cassette import CassetteError as CassetteError
 from agentbay_local.manual_clock import ManualClock as ManualClock
+from agentbay_local.recording.recorder import Recorder as Recorder
+from agentbay_local.recording.verification import Difference as Difference
+from agentbay_local.recording.verification import Verification as Verification
+from agentbay_local.recording.verification import verify_cassette as verify_cassette
 from agentbay_local.sandbox.base import Isolation as Isolation
 from agentbay_local.sandbox.base import Limits as Limits
 from agentbay_local.seeding import Seeded as Seeded

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from agentbay_local.cassettes.player import Player
     from agentbay_local.sandbox.base import Isolation, Limits
     from agentbay_local.sandbox.outbound import AllowedHosts
     from agentbay_local.testing.instruments import Instruments
@@ -74,6 +75,7 @@ class Settings:
     instruments: Instruments
     limits: Limits
     outbound: AllowedHosts
+    player: Player | None = None
 
 
 class Server:
@@ -209,6 +211,7 @@ class Server:
             code=code,
             instruments=instruments,
             pages=Pages(signer, clock, instruments.quotas),
+            player=self._settings.player,
         )
 
     async def _listen(self, state: ServiceState) -> None:

@@ -14,6 +14,8 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from agentbay_local.cassettes.cassette import Cassette
+from agentbay_local.cassettes.player import Player
 from agentbay_local.clock import Clock, SystemClock
 from agentbay_local.limits import checked
 from agentbay_local.sandbox.base import Isolation, Limits
@@ -67,8 +69,13 @@ class LocalService:
             list others as addresses. By default sessions have no network.
         require_sni: Tunnels to allowed hosts must begin with a TLS handshake for the name of that
             host, unencrypted. Other tunnels, those to addresses among them, are refused.
+        cassette: A file that ``agentbay record`` has written. Its answers are replayed, and there
+            are no sessions: a request without a recorded answer is refused with the code
+            ``NotRecorded``, which clients raise as `NotRecordedError`.
 
     Raises:
+        CassetteError: The file is not a cassette.
+        OSError: The cassette cannot be read.
         ValueError: `isolation`, `port`, one of `limits` or of `allow_hosts` is invalid, or
             `allow_hosts` is given for a level that cannot enforce it.
 
@@ -92,6 +99,7 @@ class LocalService:
         limits: Limits | None = None,
         allow_hosts: Iterable[str] = (),
         require_sni: bool = False,
+        cassette: str | Path | None = None,
     ) -> None:
         if not 0 <= port <= 65535:
             raise ValueError(f"port must be between 0 and 65535, not {port}")
@@ -109,6 +117,7 @@ class LocalService:
             instruments=self._instruments,
             limits=checked(limits or Limits()),
             outbound=_outbound(allow_hosts, require_sni, _isolation(isolation)),
+            player=None if cassette is None else Player(Cassette.read(cassette)),
         )
         self._server: Server | None = None
         self._thread: ServerThread | None = None
@@ -246,6 +255,7 @@ class LocalService:
     def reset(self) -> None:
         """Delete sessions, contexts, faults and journal entries; quotas return to their defaults.
 
+        A cassette is replayed from its beginning.
         The clock stays as it is. Requests and transfers under way fail.
 
         Raises:

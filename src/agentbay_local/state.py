@@ -13,6 +13,7 @@ from agentbay_local.tools.tool_context import ToolContext
 
 if TYPE_CHECKING:
     from agentbay_local.background_tasks import BackgroundTasks
+    from agentbay_local.cassettes.player import Player
     from agentbay_local.clock import Clock
     from agentbay_local.code import Kernels
     from agentbay_local.contexts.context_store import ContextStore
@@ -49,6 +50,7 @@ class ServiceState:
         instruments: Faults, journal, quotas and transitions, for tests.
         pages: Sizes and tokens of pages.
         endpoint: ``http://HOST:PORT``, for the URLs that the service hands out.
+        player: Answers all requests from a cassette, or None.
     """
 
     store: Store
@@ -64,6 +66,7 @@ class ServiceState:
     instruments: Instruments
     pages: Pages
     endpoint: str = ""
+    player: Player | None = None
 
     def session(self, session_id: str | None) -> Session:
         """Return a session that is not finished.
@@ -112,8 +115,10 @@ class ServiceState:
         return context
 
     async def reset(self) -> None:
-        """Delete all sessions and contexts, and return the instruments to their defaults."""
+        """Delete all sessions and contexts, and return the instruments to their beginnings."""
         self.instruments.reset()
+        if self.player is not None:
+            self.player.rewind()
         await self.delete_all()
         self.lifecycle.start_sweeper()
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from concurrent.futures import Future
-
-    from agentbay_local.server import Server
 
 __all__ = ["ServerThread"]
 
@@ -21,10 +19,22 @@ _STOP_WITHIN = 60.0
 _FREEZE_WITHIN = 5.0
 
 
+class Startable(Protocol):
+    """A server: it answers requests from `start` to `stop`, on the loop that calls them."""
+
+    async def start(self) -> None:
+        """Start; after a failure nothing is left running."""
+        ...
+
+    async def stop(self) -> None:
+        """Stop. Repeatable."""
+        ...
+
+
 class ServerThread:
     """A thread whose loop runs one server."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Startable) -> None:
         self._server = server
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()

@@ -215,3 +215,35 @@ def test_it():
     assert not ours & set(sys.modules)
     assert not any(name.startswith("agentbay_local.service") for name in sys.modules)
 """).passed(1)
+
+
+CASSETTE = """\
+{"cassette": 1, "service": "example.com", "recorded": "2026-01-01T00:00:00Z"}
+{"exchange": 1, "request": {"form": {"Action": "ListContexts", "MaxResults": "10"}}, \
+"response": {"status": 200, "body": {"json": {"Success": true, "Data": [{"Id": "c-1"}]}}}}
+"""
+
+
+def test_a_marked_test_has_a_service_that_replays_a_cassette(runs: Runs, tmp_path: Path) -> None:
+    """Each from its beginning; other tests have the usual service."""
+    (tmp_path / "recorded").mkdir()
+    (tmp_path / "recorded" / "contexts.jsonl").write_text(CASSETTE)
+    runs.run("""
+from agentbay import NotRecordedError
+
+@pytest.mark.agentbay_cassette("recorded/contexts.jsonl")
+@pytest.mark.parametrize("_", range(2))
+def test_replay(agentbay_service, agentbay_blocking_client, _):
+    assert [one.id for one in agentbay_blocking_client.context.list().contexts] == ["c-1"]
+    error = agentbay_blocking_client.list().error
+    assert isinstance(error, NotRecordedError)
+    assert "ListSession" in error.message
+
+@pytest.mark.agentbay_cassette("recorded/contexts.jsonl")
+async def test_replay_with_a_clock(agentbay_clock, agentbay_service, agentbay_client):
+    assert agentbay_service.clock is agentbay_clock
+    assert (await agentbay_client.context.list()).success
+
+def test_usual(agentbay_blocking_client):
+    assert agentbay_blocking_client.context.list().contexts == []
+""").passed(4)

@@ -33,6 +33,7 @@ SESSION_STATE = "IncorrectSessionStatus"
 SANDBOX_UNAVAILABLE = "SandboxUnavailable"
 INTERNAL = "InternalError"
 DISK_FULL = "InsufficientStorage"
+NOT_RECORDED = "NotRecorded"  # a replay of the local service
 
 _BY_CODE: dict[str, type[AgentBayError]] = {
     NOT_LOGIN: errors.AuthenticationError,
@@ -41,6 +42,7 @@ _BY_CODE: dict[str, type[AgentBayError]] = {
     INVALID_NEXT_TOKEN: errors.PageTokenError,
     SERVICE_UNAVAILABLE: errors.ServiceError,
     INTERNAL: errors.ServiceError,
+    NOT_RECORDED: errors.NotRecordedError,
 }
 
 # The gateway's codes for a quota that is used up; they may follow a dot.

@@ -31,6 +31,7 @@ from agentbay_local.http.middleware import (
     end_with_client,
     outlive_client,
 )
+from agentbay_local.http.replay import Replay
 from agentbay_local.protocol import answers
 from agentbay_local.protocol.errors import ApiError, missing
 from agentbay_local.testing.faults import Call
@@ -73,6 +74,8 @@ def application(state: ServiceState, api_key: str) -> web.Application:
     direct_call.add(app, state, middleware)
     websocket.add(app, state)
     control.add(app, state, api_key)
+    if actions.replay is not None:
+        actions.replay.add(app)
     return app
 
 
@@ -83,6 +86,8 @@ class _Actions:
         self._state = state
         self._check_key = partial(check_api_key, api_key=api_key.encode())
         self._middleware = middleware
+        player = state.player
+        self.replay = None if player is None else Replay(state, player, api_key, middleware)
 
     async def health(self, request: web.Request) -> web.Response:
         """Say that the service answers, and name its isolation level."""
@@ -127,6 +132,8 @@ class _Actions:
     async def _handle(self, name: str, fields: Mapping[str, str], _effect: Effect | None) -> Reply:
         if not name:
             raise missing("Action")
+        if self.replay is not None:
+            return self.replay.act(name, fields)
         route = ROUTES.get(name)
         if route is None:
             raise ApiError(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-__all__ = ["AUTOMATIC_HEADERS", "request_headers", "response_headers"]
+__all__ = ["AUTOMATIC_HEADERS", "end_to_end", "request_headers", "response_headers"]
 
 AUTOMATIC_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 """Headers that aiohttp adds unless told otherwise; the proxy must not."""
@@ -51,7 +51,7 @@ def request_headers(request: web.Request, prefix: str) -> CIMultiDict[str]:
         prefix: The part of its path that belongs to the service; "" if the link has a host of its
             own. Only there cookies pass: browsers send those of a host to all of its ports.
     """
-    headers = _end_to_end(request.headers, _REQUEST_SECRETS | ({"cookie"} if prefix else set()))
+    headers = end_to_end(request.headers, _REQUEST_SECRETS | ({"cookie"} if prefix else set()))
     for name in [name for name in headers if name.lower().startswith(_HANDSHAKE_PREFIX)]:
         headers.popall(name, None)
     headers["X-Forwarded-Host"] = request.host
@@ -68,13 +68,13 @@ def response_headers(
     """Return the headers for the client; a redirect to the same server stays below the prefix."""
     dropped = _RESPONSE_SECRETS | _ROUTES
     if prefix:
-        headers = _end_to_end(found, dropped | _PER_ORIGIN)
+        headers = end_to_end(found, dropped | _PER_ORIGIN)
         if "Location" in headers:
             headers["Location"] = _rewrite_location(headers["Location"], request, prefix)
         return headers
     headers = CIMultiDict(
         (name, _host_only(value) if name.lower() == "set-cookie" else value)
-        for name, value in _end_to_end(found, dropped).items()
+        for name, value in end_to_end(found, dropped).items()
     )
     # Other servers must not learn the host of the link, which is its only secret.
     headers.setdefault("Referrer-Policy", "same-origin")
@@ -88,7 +88,7 @@ def _host_only(cookie: str) -> str:
     return ";".join([first, *kept])
 
 
-def _end_to_end(headers: Mapping[str, str], others: Set[str]) -> CIMultiDict[str]:
+def end_to_end(headers: Mapping[str, str], others: Set[str]) -> CIMultiDict[str]:
     """Return the headers without those of a single connection, and without some others."""
     named = headers.get("Connection", "").lower().split(",")
     dropped = _HOP_BY_HOP | others | {name.strip() for name in named}

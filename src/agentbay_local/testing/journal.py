@@ -11,12 +11,12 @@ import json
 import threading
 import time
 from collections import deque
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import attrs
 
 from agentbay_async._protocol import error_codes
+from agentbay_local.secret_names import is_secret_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -26,8 +26,6 @@ __all__ = ["Entry", "Journal", "masked"]
 
 _LIMIT = 10_000
 _MAX_VALUE = 2000
-_SECRET = ("authorization", "token", "secret", "password", "passwd", "api_key", "apikey")
-_NOT_SECRET = frozenset({"nexttoken"})
 
 
 @attrs.frozen
@@ -75,17 +73,10 @@ def masked(form: Mapping[str, str]) -> dict[str, str]:
     """
     shown = {}
     for name, value in form.items():
-        text = "***" if _is_secret(name) else value.encode("utf-8", "replace").decode()
+        text = "***" if is_secret_name(name) else value.encode("utf-8", "replace").decode()
         cut = len(text) > _MAX_VALUE
         shown[name] = f"{text[:_MAX_VALUE]}... ({len(text)} characters)" if cut else text
     return shown
-
-
-# The same few names come with every request.
-@lru_cache(maxsize=256)
-def _is_secret(name: str) -> bool:
-    lower = name.lower()
-    return lower not in _NOT_SECRET and any(word in lower for word in _SECRET)
 
 
 class Journal:

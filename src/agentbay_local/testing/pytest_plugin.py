@@ -11,7 +11,8 @@ fixture                     value
 ==========================  =======================================================================
 
 A test that leaves a session alive fails with the line that created it, unless it has the marker
-``agentbay_leaks_allowed``.
+``agentbay_leaks_allowed``. The marker ``agentbay_cassette(path)`` makes the service replay a
+cassette; the path is relative to the file of the test.
 
 pytest imports this module in every test run of the environment, used or not. So nothing but pytest
 is imported before a fixture is used. Like a user's test, a fixture imports only public packages:
@@ -20,6 +21,7 @@ it is the one place of this package that knows the clients.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,12 +35,14 @@ if TYPE_CHECKING:
     from agentbay_local.testing.origins import Origins
 
 _ALLOWED = "agentbay_leaks_allowed"
+_CASSETTE = "agentbay_cassette"
 _CLOCKS = ("agentbay_auto_clock", "agentbay_clock")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker."""
+    """Register the markers."""
     config.addinivalue_line("markers", f"{_ALLOWED}: the test may leave sessions alive")
+    config.addinivalue_line("markers", f"{_CASSETTE}(path): the service replays a cassette")
 
 
 class _Services:
@@ -108,20 +112,36 @@ def agentbay_service(
     """
     from agentbay_local.testing.origins import Origins
 
-    wanted = next((name for name in _CLOCKS if name in request.fixturenames), "")
-    service = _agentbay_services.get(wanted)
-    service.reset()
-    origins = Origins()
-    origins.record(monkeypatch)
-    monkeypatch.setenv("AGENTBAY_ENDPOINT", service.endpoint)
-    monkeypatch.setenv("AGENTBAY_API_KEY", service.api_key)
-    # Sessions of tests must not appear in the ledger of the user.
-    monkeypatch.setenv("AGENTBAY_LEDGER", "off")
-    failures = request.session.testsfailed
-    yield service
-    try:
+    with _service_of(request, _agentbay_services) as service:
+        origins = Origins()
+        origins.record(monkeypatch)
+        monkeypatch.setenv("AGENTBAY_ENDPOINT", service.endpoint)
+        monkeypatch.setenv("AGENTBAY_API_KEY", service.api_key)
+        # Sessions of tests must not appear in the ledger of the user.
+        monkeypatch.setenv("AGENTBAY_LEDGER", "off")
+        failures = request.session.testsfailed
+        yield service
         if request.session.testsfailed == failures:
             _check_leaks(request, service, origins)
+
+
+@contextmanager
+def _service_of(request: pytest.FixtureRequest, services: _Services) -> Iterator[LocalService]:
+    """Provide the service of a test: an empty one, or one of its own that replays a cassette."""
+    from agentbay_local import LocalService
+
+    wanted = next((name for name in _CLOCKS if name in request.fixturenames), "")
+    marker = request.node.get_closest_marker(_CASSETTE)
+    if marker is not None:
+        clock = services.get(wanted).clock if wanted else None
+        path = request.path.parent / marker.args[0]
+        with LocalService(clock=clock, cassette=path) as service:
+            yield service
+        return
+    service = services.get(wanted)
+    service.reset()
+    try:
+        yield service
     finally:
         service.reset()
 

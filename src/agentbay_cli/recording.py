@@ -1,0 +1,171 @@
+"""``agentbay record`` and ``agentbay verify``: cassettes of what a program and the service say.
+
+The exit code of ``record`` is that of the program, 127 if there is no such program, and 2 if
+nothing could be recorded. That of ``verify`` is 0 if the local service would answer alike, 1 if
+not, and 2 if it could not be found out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agentbay import AgentBayError
+from agentbay_async.config import LOCAL, resolve
+from agentbay_local import Cassette, LocalService, Recorder, verify_cassette
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from agentbay_local import Verification
+
+_DEFAULT = "agentbay-cassette.jsonl"
+_NOT_FOUND, _NOT_RUNNABLE = 127, 126
+_NO_PROXY = ("NO_PROXY", "no_proxy")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one of the commands and return its exit code.
+
+    Args:
+        arguments: The command and its options.
+
+    Example:
+        ::
+
+            agentbay record -o cassette.jsonl -- python my_program.py
+            agentbay verify cassette.jsonl
+    """
+    options = parser().parse_args(arguments)
+    try:
+        if options.command == "record":
+            return record(options.program, options.output, options.endpoint)
+        return verify(options.cassette)
+    except (AgentBayError, OSError, ValueError, RuntimeError) as error:
+        _print_message(f"agentbay: {error}")
+        return 2
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the arguments."""
+    top = argparse.ArgumentParser("agentbay", description="Cassettes of requests and answers.")
+    commands = top.add_subparsers(dest="command", required=True)
+    record = commands.add_parser("record", help="run a program and record its requests")
+    record.add_argument(
+        "-o", "--output", type=Path, default=Path(_DEFAULT), help="the cassette (%(default)s)"
+    )
+    record.add_argument("--endpoint", help="the service; default: the configured one")
+    record.add_argument("program", nargs="+", metavar="PROGRAM", help="after --, with arguments")
+    verify = commands.add_parser(
+        "verify", help="show where the local service would answer otherwise than a cassette"
+    )
+    verify.add_argument("cassette", type=Path)
+    return top
+
+
+def record(program: Sequence[str], output: Path, endpoint: str | None = None) -> int:
+    """Run a program with its requests recorded, and return its exit code.
+
+    Args:
+        program: The program and its arguments.
+        output: The cassette; a file that exists is replaced.
+        endpoint: The service; None takes the configured one.
+
+    Raises:
+        ConfigurationError: There is no key, or a setting is invalid.
+        OSError: The cassette cannot be written.
+    """
+    with _service(endpoint) as (url, key, region):
+        with Recorder(output, endpoint=url, api_key=key, region_id=region) as recorder:
+            code = _run(program, _environment(recorder))
+        _print_message(f"{len(recorder)} requests and frames are recorded in {output}.")
+    return code
+
+
+@contextlib.contextmanager
+def _service(endpoint: str | None) -> Iterator[tuple[str, str, str]]:
+    """Provide URL, key and region of the service; start one if it is to be in this process."""
+    settings = resolve(endpoint=endpoint)
+    if settings.endpoint != LOCAL:
+        yield settings.endpoint, settings.api_key, settings.region_id
+        return
+    with LocalService() as service:
+        yield service.endpoint, service.api_key, settings.region_id
+
+
+def _environment(recorder: Recorder) -> dict[str, str]:
+    """Return the environment of the program, whose clients find the proxy in it."""
+    environment = {
+        **os.environ,
+        "AGENTBAY_ENDPOINT": recorder.endpoint,
+        "AGENTBAY_API_KEY": recorder.api_key,
+    }
+    # A region beside an endpoint would win, and lead past the proxy.
+    environment.pop("AGENTBAY_REGION_ID", None)
+    for name in _NO_PROXY:
+        environment[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1"]))
+    return environment
+
+
+def _run(program: Sequence[str], environment: dict[str, str]) -> int:
+    """Run a program to its end; signals for this process are for the program."""
+    try:
+        process = subprocess.Popen(list(program), env=environment)  # noqa: S603  # the user's own
+    except FileNotFoundError:
+        _print_message(f"agentbay: there is no program {program[0]!r}")
+        return _NOT_FOUND
+    except PermissionError:
+        _print_message(f"agentbay: {program[0]!r} is not a program that can be run")
+        return _NOT_RUNNABLE
+    # A terminal sends Ctrl-C to both; other senders know this process only.
+    previous = {
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: process.terminate()),
+    }
+    try:
+        code = process.wait()
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    # As shells do for a program that a signal has ended.
+    return 128 - code if code < 0 else code
+
+
+def verify(path: Path) -> int:
+    """Compare a cassette with the local service, print the differences, and return the exit code.
+
+    Raises:
+        CassetteError: The file is not a cassette.
+        OSError: It cannot be read.
+        RuntimeError: This machine cannot isolate sessions.
+    """
+    cassette = Cassette.read(path)
+    verification = verify_cassette(cassette)
+    sys.stdout.writelines(f"{line}\n" for line in _report(cassette, verification))
+    return 0 if verification.is_same else 1
+
+
+def _report(cassette: Cassette, verification: Verification) -> Iterator[str]:
+    yield f"{verification.requests} requests to {cassette.service}, recorded {cassette.recorded}."
+    if not cassette.is_complete:
+        yield "The recording reached its limit; later requests are missing."
+    request = ""
+    for difference in sorted(verification.differences, key=lambda one: one.exchange):
+        if difference.request != request:
+            request = difference.request
+            yield f"{request} (exchange {difference.exchange}):"
+        times = f" ({difference.count} times)" if difference.count > 1 else ""
+        yield f"  {difference.what}{times}"
+    number = len(verification.differences)
+    yield f"{number} difference{'s' * (number != 1)}." if number else "No differences."
+
+
+def _print_message(sentence: str) -> None:
+    sys.stderr.write(f"{sentence}\n")
+    sys.stderr.flush()

@@ -1,0 +1,1 @@
+"""Cassettes: recorded requests and answers as a file, without secrets, and their replay."""

@@ -1,0 +1,177 @@
+"""``agentbay doctor --cloud``, with the local service in the place of the cloud."""
+
+from __future__ import annotations
+
+import re
+import ssl
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import trustme
+
+from agentbay import ConfigurationError
+from agentbay_cli.assumptions import ASSUMPTIONS
+from agentbay_cli.cloud_doctor import main, report
+from agentbay_cli.connection_probe import probe
+from agentbay_local import Fail, LocalService, Throttle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAGE = Path(__file__).parents[2] / "docs" / "fidelity.md"
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[LocalService]:
+    """Run the service."""
+    with LocalService() as service:
+        yield service
+
+
+@pytest.fixture
+def service(running: LocalService, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalService]:
+    """Configure the service as a user would, and empty it afterwards."""
+    monkeypatch.setenv("AGENTBAY_ENDPOINT", running.endpoint)
+    monkeypatch.setenv("AGENTBAY_API_KEY", running.api_key)
+    monkeypatch.setenv("AGENTBAY_LEDGER", "off")
+    yield running
+    running.reset()
+
+
+def line_of(lines: list[str], subject: str) -> str:
+    """Return the line that begins with a subject."""
+    (line,) = [line for line in lines if line.strip().startswith(subject)]
+    return line
+
+
+def test_a_service_as_assumed_is_well(
+    service: LocalService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every assumption is looked at, and nothing is changed."""
+    seeded = service.seed(sessions=2, contexts={"notes": {"a.txt": "hello"}})
+
+    assert main(["--cloud"]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    for assumption in ASSUMPTIONS:
+        assert line_of(lines, f"{assumption.name} ").split()[1] == "holds"
+    assert line_of(lines, "key:") == "key: accepted"
+    assert line_of(lines, "clock:").startswith("clock: agrees")
+    assert line_of(lines, "tls:") == "tls: not used"
+    assert "listings" in line_of(lines, "latency:")
+    assert line_of(lines, "quota:") == "quota: no request was refused"
+    assert set(service.living()) == set(seeded.sessions)
+    reads = ("Get", "List", "Describe")
+    assert all(entry.action.startswith(reads) for entry in service.journal)
+
+
+def test_a_report_can_be_shared(service: LocalService) -> None:
+    """It has no key, and no id as a whole."""
+    seeded = service.seed(sessions=1, contexts={"notes": {"a.txt": "hello"}})
+    _, lines = report()
+    text = "\n".join(lines)
+    assert service.api_key not in text
+    assert not any(session in text for session in seeded.sessions)
+    assert not re.search(r"[0-9a-f]{16}", text)
+
+
+def test_an_assumption_that_does_not_hold_is_named(service: LocalService) -> None:
+    """With what was seen instead."""
+    service.faults.add(Fail("Session.Missing", 404, "Gone."), "GetSession")
+
+    is_well, lines = report()
+
+    assert not is_well
+    assert "differs" in line_of(lines, "C3 ")
+    assert line_of(lines, "C3 ").endswith("Seen: Session.Missing HTTP 404")
+
+
+def test_what_the_account_does_not_have_is_unknown(service: LocalService) -> None:
+    """No session and no file: neither well nor ill."""
+    is_well, lines = report()
+    assert is_well
+    assert "unknown" in line_of(lines, "C9 ")
+    assert "unknown" in line_of(lines, "C10")
+
+
+def test_a_refused_key_is_said_first(
+    service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wrong key is not in the report either."""
+    monkeypatch.setenv("AGENTBAY_API_KEY", "akm-wrong-0123456789")
+    is_well, lines = report()
+    assert not is_well
+    assert "NOT_LOGIN" in line_of(lines, "key:")
+    assert "akm-wrong-0123456789" not in "\n".join(lines)
+    assert service.journal.find("ListSession", ok=False)
+
+
+def test_a_throttled_account_is_shown(service: LocalService) -> None:
+    """The look does not send requests again, which would hide it."""
+    service.faults.add(Throttle(1), "ListSession", nth=2)
+    is_well, lines = report()
+    assert not is_well
+    assert line_of(lines, "quota:").endswith("1 refused, the first with Throttling.User")
+
+
+def test_a_service_that_is_not_there_is_a_report_too(
+    monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+) -> None:
+    """The rest is unknown."""
+    monkeypatch.setenv("AGENTBAY_ENDPOINT", f"http://127.0.0.1:{unused_tcp_port}")
+    monkeypatch.setenv("AGENTBAY_API_KEY", "akm-1")
+    is_well, lines = report()
+    assert not is_well
+    assert line_of(lines, "connection:").startswith("connection: failed")
+
+
+def test_there_is_no_look_at_a_service_inside_this_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The doctor without --cloud is for that."""
+    monkeypatch.setenv("AGENTBAY_ENDPOINT", "local")
+    with pytest.raises(ConfigurationError, match="'local'"):
+        report()
+    assert main(["--cloud"]) == 2
+
+
+def test_tls_is_shown_with_issuer_and_versions(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Of a server with a certificate of an authority that the user trusts."""
+    authority = trustme.CA(organization_name="Test Authority")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    with HTTPServer(("127.0.0.1", 0), _Handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        facts = probe(f"https://127.0.0.1:{server.server_address[1]}")
+        server.shutdown()
+        thread.join()
+
+    assert facts.versions == ("TLSv1.2", "TLSv1.3")
+    assert "Test Authority" in facts.issuer
+    assert facts.valid_until
+    assert facts.skew is not None
+    assert abs(facts.skew) < 300
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_the_documents_list_the_same_assumptions() -> None:
+    """Name and statement, in one order."""
+    rows = re.findall(r"^\| (C\d+) \| ([^|]+) \|", PAGE.read_text("utf-8"), re.MULTILINE)
+    assert rows == [(assumption.name, assumption.statement) for assumption in ASSUMPTIONS]

@@ -1,0 +1,151 @@
+"""``agentbay record`` and ``agentbay verify``, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentbay_local import Cassette, LocalService
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LIMIT = 120
+USE = """
+from agentbay import AgentBay
+with AgentBay() as bay:
+    print(bay.list().total_count)
+    print(bay.context.get("record-test", create=True).success)
+"""
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[LocalService]:
+    """Run a service to record."""
+    with LocalService() as running:
+        yield running
+
+
+def environment(service: LocalService, directory: Path) -> dict[str, str]:
+    """Return the environment of a user who has configured the service."""
+    return {
+        **os.environ,
+        "AGENTBAY_ENDPOINT": service.endpoint,
+        "AGENTBAY_API_KEY": service.api_key,
+        "AGENTBAY_LEDGER": "off",
+        "HOME": str(directory),
+    }
+
+
+def agentbay(
+    *arguments: str, service: LocalService, directory: Path
+) -> subprocess.CompletedProcess[str]:
+    """Run the command."""
+    code = "import sys; from agentbay_cli.main import main; sys.exit(main())"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=directory,
+        env=environment(service, directory),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+
+
+def test_a_program_is_recorded_and_the_service_answers_alike(
+    service: LocalService, tmp_path: Path
+) -> None:
+    """The program finds the recorder in its environment; its output is not touched."""
+    program = [sys.executable, "-c", USE]
+    done = agentbay("record", "-o", "c.jsonl", "--", *program, service=service, directory=tmp_path)
+    assert (done.returncode, done.stdout.split()) == (0, ["0", "True"]), done.stderr
+    assert "are recorded in c.jsonl" in done.stderr
+    actions = [
+        exchange.request.action for exchange in Cassette.read(tmp_path / "c.jsonl").exchanges()
+    ]
+    assert actions == ["ListSession", "GetContext"]
+    assert service.api_key not in (tmp_path / "c.jsonl").read_text()
+
+    done = agentbay("verify", "c.jsonl", service=service, directory=tmp_path)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "No differences."
+
+
+def test_differences_are_printed_and_are_a_failure(service: LocalService, tmp_path: Path) -> None:
+    """One line for each, under the name of the request."""
+    program = [sys.executable, "-c", USE]
+    agentbay("record", "-o", "c.jsonl", "--", *program, service=service, directory=tmp_path)
+    path = tmp_path / "c.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[1]["response"]["body"]["json"]["Page"] = 1
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+    done = agentbay("verify", "c.jsonl", service=service, directory=tmp_path)
+
+    assert done.returncode == 1
+    assert "ListSession (exchange 1):\n  Page: recorded number, here missing\n" in done.stdout
+    assert done.stdout.endswith("1 difference.\n")
+
+
+@pytest.mark.parametrize(
+    ("program", "code"),
+    [
+        ([sys.executable, "-c", "raise SystemExit(7)"], 7),
+        ([sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"], 137),
+        (["no-such-program-anywhere"], 127),
+    ],
+)
+def test_the_exit_code_is_that_of_the_program(
+    program: list[str], code: int, service: LocalService, tmp_path: Path
+) -> None:
+    """Or what a shell says of one that was killed or does not exist."""
+    done = agentbay("record", "--", *program, service=service, directory=tmp_path)
+    assert done.returncode == code
+    assert (tmp_path / "agentbay-cassette.jsonl").exists()
+
+
+def test_a_signal_ends_the_program_and_the_cassette_is_written(
+    service: LocalService, tmp_path: Path
+) -> None:
+    """The program gets the signal, and may clean up."""
+    program = (
+        "import signal, sys\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(9))\n"
+        "print('ready', flush=True)\n"
+        "signal.pause()\n"
+    )
+    code = "import sys; from agentbay_cli.main import main; sys.exit(main())"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "record", "--", sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=environment(service, tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as recording:
+        assert recording.stdout is not None
+        assert recording.stdout.readline() == "ready\n"
+        recording.send_signal(signal.SIGTERM)
+        assert recording.wait(LIMIT) == 9
+    assert (tmp_path / "agentbay-cassette.jsonl").exists()
+
+
+def test_a_mistake_is_a_sentence(service: LocalService, tmp_path: Path) -> None:
+    """Not a traceback."""
+    (tmp_path / "c.jsonl").write_text("hello\n")
+    done = agentbay("verify", "c.jsonl", service=service, directory=tmp_path)
+    assert (done.returncode, "not a JSON object" in done.stderr) == (2, True)
+    assert "Traceback" not in done.stderr
+    done = agentbay("verify", "missing.jsonl", service=service, directory=tmp_path)
+    assert (done.returncode, "missing.jsonl" in done.stderr) == (2, True)
+    done = agentbay("record", "-o", "no/c.jsonl", "--", "true", service=service, directory=tmp_path)
+    assert (done.returncode, "no such directory" in done.stderr) == (2, True)
