@@ -18,14 +18,6 @@ PROGRAMS = sorted((Path(__file__).parent / "programs").glob("*.py"))
 
 
 @pytest.fixture(scope="module")
-def official_python() -> str:
-    """Return the interpreter that has the official client."""
-    if not (python := os.environ.get("OFFICIAL_PYTHON")):
-        pytest.skip("OFFICIAL_PYTHON is not set; ./run conformance sets it")
-    return python
-
-
-@pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory):
     """Run a local service for the official client to talk to."""
     with LocalService(home=tmp_path_factory.mktemp("home"), api_key="akm-conformance") as running:

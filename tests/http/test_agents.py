@@ -253,14 +253,11 @@ def test_invalid_browser_options_are_rejected(make: Callable[[], object]) -> Non
 
 
 def test_polling_proxy_has_a_pool_size() -> None:
-    """Other strategies have none."""
-    polling = BrowserProxy(proxy_type="managed", strategy="polling", user_id="u", pollsize=3)
-    assert polling.to_wire() == {
-        "type": "managed",
-        "strategy": "polling",
-        "userId": "u",
-        "pollsize": 3,
-    }
+    """Other strategies have none, and neither have managed addresses: a session gets one."""
+    polling = BrowserProxy(proxy_type="wuying", strategy="polling", pollsize=3)
+    assert polling.to_wire() == {"type": "wuying", "strategy": "polling", "pollsize": 3}
+    managed = BrowserProxy(proxy_type="managed", strategy="polling", user_id="u", pollsize=3)
+    assert managed.to_wire() == {"type": "managed", "strategy": "polling", "userId": "u"}
     sticky = BrowserProxy(proxy_type="managed", strategy="sticky", user_id="u", city="c")
     assert "pollsize" not in sticky.to_wire()
 

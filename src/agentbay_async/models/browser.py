@@ -29,7 +29,7 @@ class BrowserProxy:
         password: The password for the proxy; a secret.
         strategy: For ``"wuying"`` ``"restricted"`` or ``"polling"``, for ``"managed"`` one of
             ``"polling"``, ``"sticky"``, ``"rotating"`` and ``"matched"``.
-        pollsize: Number of addresses to rotate.
+        pollsize: Number of addresses to rotate, for ``"wuying"`` with ``"polling"``.
         user_id: The owner of ``"managed"`` addresses; required for them.
         isp: Use addresses of this provider.
         country: Use addresses of this country.
@@ -71,7 +71,8 @@ class BrowserProxy:
     def to_wire(self) -> dict[str, Any]:
         """Return the JSON object of the protocol."""
         fields = {"type": self.proxy_type, **{wire: getattr(self, ours) for ours, wire in _PROXY}}
-        if self.strategy == "polling":
+        # The pool of managed addresses has no size: a session gets one of them.
+        if (self.proxy_type, self.strategy) == ("wuying", "polling"):
             fields["pollsize"] = self.pollsize
         return {name: value for name, value in fields.items() if value is not None}
 
