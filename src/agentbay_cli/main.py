@@ -1,7 +1,7 @@
-"""The command ``agentbay``: dispatch each subcommand to its module.
+"""The command ``agentbay``: dispatch each command to its module.
 
-``local`` and ``doctor`` belong to the local service, ``ps`` and ``reap`` to the SDK. A module is
-imported only for its own commands, because each takes a noticeable time to import.
+The basic commands are run directly. All others belong to the typer application of the extra
+``cli``, which lists the basic ones too.
 """
 
 from __future__ import annotations
@@ -9,21 +9,13 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from agentbay_cli.basic import BASIC, run_basic
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_USAGE = """\
-usage: agentbay COMMAND [OPTIONS]
-
-  local    run the local service until it is stopped
-  doctor   check whether this machine can isolate sessions; --cloud: look at the service
-  ps       list the sessions that this host created and did not delete
-  reap     delete sessions that outlived the process that created them
-  record   run a program and record what it and the service say to each other
-  verify   show where the local service would answer otherwise than was recorded
-
-Run agentbay COMMAND --help for the options of a command.
-"""
+_EXTRA = frozenset({"rich", "typer"})
+_INSTALL = "pip install 'agentbay-async[cli]'"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,25 +26,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     owns_process = arguments is None
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    command = arguments[0] if arguments else ""
-    if command in ("-h", "--help"):
-        sys.stdout.write(_USAGE)
-        return 0
-    if command in ("record", "verify"):
-        from agentbay_cli.recording import main as run_recording
+    try:
+        if arguments and arguments[0] in BASIC:
+            return run_basic(arguments, owns_process=owns_process)
+        return _run_application(arguments)
+    except Exception as error:
+        # Not imported before: the local service does without it.
+        from agentbay import AgentBayError
 
-        return run_recording(arguments)
-    if command == "doctor" and "--cloud" in arguments:
-        from agentbay_cli.cloud_doctor import main as run_cloud_doctor
+        if not isinstance(error, (AgentBayError, OSError)):
+            raise
+        sys.stderr.write(f"agentbay: {error}\n")
+        return 2
 
-        return run_cloud_doctor(arguments[1:])
-    if command in ("ps", "reap"):
-        from agentbay_cli.sessions import main as run_sessions
 
-        return run_sessions(arguments)
-    if command in ("local", "doctor"):
-        from agentbay_local.cli import main as run_local
+def _run_application(arguments: Sequence[str]) -> int:
+    try:
+        from agentbay_cli.app import run
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRA:
+            raise
+        return _explain_extra(arguments)
+    return run(arguments)
 
-        return run_local(arguments, owns_process=owns_process)
-    sys.stderr.write(_USAGE)
-    return 2
+
+def _explain_extra(arguments: Sequence[str]) -> int:
+    """Name the basic commands, and how to install the others."""
+    wants_help = arguments[:1] in (["-h"], ["--help"])
+    if arguments and not wants_help:
+        sys.stderr.write(f"agentbay: {arguments[0]!r:.80} needs the extra cli: {_INSTALL}\n")
+        return 2
+    lines = [f"  {name:<8} {meaning}\n" for name, meaning in BASIC.items()]
+    (sys.stdout if wants_help else sys.stderr).write(
+        f"usage: agentbay COMMAND [OPTIONS]\n\n{''.join(lines)}\n"
+        "Run agentbay COMMAND --help for the options of a command.\n"
+        f"More commands come with the extra cli: {_INSTALL}\n"
+    )
+    return 0 if wants_help else 2

@@ -13,7 +13,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from agentbay import AgentBay, AgentBayError, read_ledger
+from agentbay import AgentBay, read_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,17 +30,16 @@ def main(arguments: Sequence[str]) -> int:
     Args:
         arguments: The command and its options.
 
+    Raises:
+        AgentBayError: The ledger cannot be read, or the service refuses.
+
     Example:
         ::
 
             agentbay reap --older-than 2h --dry-run
     """
     options = parser().parse_args(arguments)
-    try:
-        return _ps(as_json=options.json) if options.command == "ps" else _reap(options)
-    except (AgentBayError, OSError) as error:
-        _print_message(f"agentbay: {error}")
-        return 2
+    return _ps(as_json=options.json) if options.command == "ps" else _reap(options)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,9 +14,11 @@ from agentbay_async.client import AsyncAgentBay
 from agentbay_async.errors import ConfigurationError, ServiceError
 from agentbay_async.models.results import ReapResult
 from agentbay_async.models.sessions import Reaping
-from agentbay_cli import main, sessions
+from agentbay_cli import app, main, sessions
+from agentbay_cli.basic import BASIC
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -131,21 +134,98 @@ def test_an_error_is_printed_and_exits_with_2(
     assert capsys.readouterr().err == f"agentbay: {error}\n"
 
 
-@pytest.mark.parametrize(("given", "code"), [(["--help"], 0), ([], 2), (["nonsense"], 2)])
+@pytest.fixture(params=["with the extra", "without it"])
+def extra(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Return whether the extra ``cli`` is installed; without it, its modules cannot be imported."""
+    if request.param == "with the extra":
+        return True
+    for name in ("typer", "agentbay_cli.app"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "typer", None)
+    return False
+
+
+@pytest.mark.parametrize(("given", "code"), [(["--help"], 0), (["-h"], 0), ([], 2)])
 def test_the_command_explains_itself(
-    given: list[str], code: int, capsys: pytest.CaptureFixture[str]
+    given: list[str], code: int, extra: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """All its subcommands, whichever package they belong to."""
+    """All its commands, whichever package they belong to."""
     assert main.main(given) == code
     output = capsys.readouterr()
-    text = output.err if code else output.out
-    for command in ("local", "doctor", "ps", "reap"):
+    text = output.out + output.err
+    for command in BASIC:
         assert f"\n  {command} " in text
+    assert ("agentbay-async[cli]" in text) is not extra
 
 
-def test_the_local_service_gets_its_own_commands(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_an_unknown_command_is_an_error(extra: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without the extra it may be one of the extra's, so a line says how to install that."""
+    assert main.main(["nonsense"]) == 2
+    text = capsys.readouterr().err
+    assert "nonsense" in text
+    if not extra:
+        assert text == (
+            "agentbay: 'nonsense' needs the extra cli: pip install 'agentbay-async[cli]'\n"
+        )
+
+
+@pytest.mark.usefixtures("extra")
+def test_basic_commands_do_not_need_the_extra(
+    ledger: Ledger, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """They never import typer, so their start is as fast as before."""
+    ledger.began()
+    assert main.main(["ps"]) == 0
+    assert capsys.readouterr().out.startswith("SESSION")
+
+
+def test_the_start_of_a_basic_command_imports_neither_typer_nor_rich(
+    run_child: Callable[..., str],
+) -> None:
+    """Each takes longer to import than some commands take to run."""
+    code = """
+        import contextlib, io, sys
+        from agentbay_cli.main import main
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+            main(["local", "--help"])
+        print({"typer", "rich", "agentbay"} & set(sys.modules) or "neither")
+    """
+    assert run_child(code) == "neither"
+
+
+def test_the_application_runs_basic_commands_as_they_are(
+    reap_calls: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With all that follows them, options for help included."""
+    assert app.run(["reap", "--owner", "ci", "--dry-run"]) == 1
+    assert reap_calls == [("AsyncAgentBay('https://service')", "ci", None, True)]
+    capsys.readouterr()
+    assert app.run(["reap", "--help"]) == 0
+    assert "--older-than" in capsys.readouterr().out
+
+
+def test_other_errors_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistake of this program must not look like one of its user."""
+
+    def fail(_: object) -> int:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(sessions, "main", fail)
+    with pytest.raises(ZeroDivisionError):
+        main.main(["ps"])
+
+
+def test_a_missing_module_of_our_own_is_not_taken_for_the_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The advice to install the extra would lead astray."""
+    monkeypatch.delitem(sys.modules, "agentbay_cli.app", raising=False)
+    monkeypatch.setitem(sys.modules, "agentbay_cli.app", None)
+    with pytest.raises(ModuleNotFoundError):
+        main.main(["nonsense"])
+
+
+def test_the_local_service_gets_its_own_commands(capsys: pytest.CaptureFixture[str]) -> None:
     """With all that follows them."""
     with pytest.raises(SystemExit) as ended:
         main.main(["local", "--help"])

@@ -1,0 +1,47 @@
+"""The basic commands, which need nothing beyond the package: their modules use argparse.
+
+Each module is imported for its own commands only, because that takes a noticeable time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["BASIC", "run_basic"]
+
+BASIC = {
+    "local": "run the local service, in the foreground or the background",
+    "doctor": "check whether this machine can isolate sessions; --cloud: look at the service",
+    "ps": "list the sessions that this host created and did not delete",
+    "reap": "delete sessions that outlived the process that created them",
+    "record": "run a program and record what it and the service say to each other",
+    "verify": "show where the local service would answer otherwise than was recorded",
+}
+"""The commands that work without the extra ``cli``, and what each does."""
+
+
+def run_basic(arguments: Sequence[str], *, owns_process: bool = False) -> int:
+    """Run one of the commands of `BASIC`, and return its exit code.
+
+    Args:
+        arguments: The command and its options.
+        owns_process: The arguments are those of this process.
+    """
+    if arguments[0] in ("record", "verify"):
+        from agentbay_cli.recording import main as run_recording
+
+        return run_recording(arguments)
+    if arguments[0] == "doctor" and "--cloud" in arguments:
+        from agentbay_cli.cloud_doctor import main as run_cloud_doctor
+
+        return run_cloud_doctor(arguments[1:])
+    if arguments[0] in ("ps", "reap"):
+        from agentbay_cli.sessions import main as run_sessions
+
+        return run_sessions(arguments)
+    from agentbay_local.cli import main as run_local
+
+    return run_local(arguments, owns_process=owns_process)
