@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 import threading
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
+
+_BENCHMARKS = Path(__file__).parent.parent
 
 
 class ChildFailedError(RuntimeError):
@@ -43,6 +47,18 @@ class LineChild:
                 stderr=stack.enter_context(log.open("w")) if log else None,
                 text=True,
             )
+
+    @classmethod
+    def of_module(cls, module: str, *arguments: str, **variables: str) -> LineChild:
+        """Run a module of the benchmarks.
+
+        Args:
+            module: Its name, such as ``support.stub``.
+            arguments: Its command-line arguments.
+            variables: Environment variables beside those of this process.
+        """
+        path = {"PYTHONPATH": str(_BENCHMARKS)}
+        return cls([sys.executable, "-m", module, *arguments], {**os.environ, **path, **variables})
 
     @property
     def pid(self) -> int:

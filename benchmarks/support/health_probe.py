@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import sys
 import threading
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from support.child import LineChild
+from support.probe import Probe
 
-if TYPE_CHECKING:
-    from types import TracebackType
-
-_BENCHMARKS = Path(__file__).parent.parent
 _INTERVAL = 0.02
 
 
-class HealthProbe:
+class HealthProbe(Probe):
     """A process that polls the health of a service during a ``with`` block.
 
     Args:
@@ -28,28 +21,7 @@ class HealthProbe:
     """
 
     def __init__(self, endpoint: str) -> None:
-        self._endpoint = endpoint
-
-    def __enter__(self) -> HealthProbe:
-        self._child = LineChild(
-            [sys.executable, "-m", "support.health_probe", self._endpoint],
-            env={**os.environ, "PYTHONPATH": str(_BENCHMARKS)},
-        )
-        self.read_latencies()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._child.close()
-
-    def read_latencies(self) -> list[float]:
-        """Return the latency in seconds of each poll since the last call."""
-        seconds: list[float] = self._child.ask({})["seconds"]
-        return seconds
+        super().__init__("support.health_probe", endpoint)
 
 
 class _ProbeThread(threading.Thread):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -15,8 +14,6 @@ from support.child import LineChild
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
-
-_BENCHMARKS = Path(__file__).parent.parent
 
 
 class LocalChild:
@@ -37,10 +34,7 @@ class LocalChild:
 
     def __enter__(self) -> LocalChild:
         self._home = tempfile.TemporaryDirectory(prefix="agentbay-bench-")
-        self._child = LineChild(
-            [sys.executable, "-m", "support.local", self._home.name, self._isolation],
-            env={**os.environ, "PYTHONPATH": str(_BENCHMARKS)},
-        )
+        self._child = LineChild.of_module("support.local", self._home.name, self._isolation)
         said = self._child.read_line()
         self.endpoint: str = said["endpoint"]
         self.api_key: str = said["api_key"]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import ssl
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +13,6 @@ from support.child import LineChild
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-_BENCHMARKS = Path(__file__).parent.parent
 
 
 class StubService:
@@ -47,9 +43,8 @@ class StubService:
             with open(home / "trusted.pem", "ab") as file:
                 file.write(Path(system).read_bytes())
         self.trusted = str(home / "trusted.pem")
-        self._child = LineChild(
-            [sys.executable, "-m", "support.stub", str(home / "server.pem"), str(self._sessions)],
-            env={**os.environ, "PYTHONPATH": str(_BENCHMARKS)},
+        self._child = LineChild.of_module(
+            "support.stub", str(home / "server.pem"), str(self._sessions)
         )
         self.host = f"127.0.0.1:{self._child.read_line()['port']}"
         return self

@@ -5,26 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentbay_async import AsyncAgentBay
-from support.child import LineChild
+from support.probe import Probe
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from agentbay_async import AsyncSession
 
-_BENCHMARKS = Path(__file__).parent.parent
 _INTERVAL = 0.01
 
 
-class SessionProbe:
+class SessionProbe(Probe):
     """A session in a process of its own that calls the service during a ``with`` block.
+
+    Reading the latencies waits for the call under way, so a silence that still lasts is in them.
 
     Args:
         endpoint: The service.
@@ -32,39 +29,7 @@ class SessionProbe:
     """
 
     def __init__(self, endpoint: str, api_key: str) -> None:
-        self._endpoint = endpoint
-        self._api_key = api_key
-
-    def __enter__(self) -> SessionProbe:
-        self._child = LineChild(
-            [sys.executable, "-m", "support.session_probe", self._endpoint],
-            env={
-                **os.environ,
-                "PYTHONPATH": str(_BENCHMARKS),
-                "AGENTBAY_API_KEY": self._api_key,
-            },
-        )
-        self.read_latencies()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._child.close()
-
-    def read_latencies(self) -> list[float]:
-        """Return the latency in seconds of each call since the last time.
-
-        It waits for the call under way, so a silence that still lasts is in the list.
-
-        Raises:
-            ChildFailedError: A call of the probe failed, or took longer than two minutes.
-        """
-        seconds: list[float] = self._child.ask({})["seconds"]
-        return seconds
+        super().__init__("support.session_probe", endpoint, AGENTBAY_API_KEY=api_key)
 
 
 class _Calls:

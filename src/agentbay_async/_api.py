@@ -189,15 +189,14 @@ class Api:
                 :class:`agentbay_async._bulk.admission.AdmittingApi`.
         """
         timeout = self.settings.timeout if timeout is None else timeout
-        started = self.clock.monotonic()
         if deadline is None:
-            deadline = started + max(self.settings.deadline, timeout)
-        else:
-            timeout = min(timeout, max(deadline - started, _LEAST_TIMEOUT))
+            deadline = self.clock.monotonic() + max(self.settings.deadline, timeout)
         attempts: list[Attempt] = []
         hooks = call_hooks.get()
         self._budget.calls += 1
         while True:
+            started = self.clock.monotonic()
+            timeout = min(timeout, max(deadline - started, _LEAST_TIMEOUT))
             if hooks is not None:
                 hooks.sent(request.ACTION)
             try:
@@ -220,8 +219,6 @@ class Api:
                     raise
                 attempts[-1] = attempts[-1]._replace(waited=wait)
             await self.clock.sleep(wait)
-            started = self.clock.monotonic()
-            timeout = min(timeout, max(deadline - started, _LEAST_TIMEOUT))
 
     def deadline(self, timeout: float = 0.0) -> float:
         """Return the deadline of a method that starts now, on the client's clock.

@@ -191,13 +191,8 @@ def resolve(
         api_key="" if url == LOCAL else _key(api_key, lookup, service.file),
         region_id=region.removeprefix("pre-"),
         timeout=_timeout(timeout, config, lookup),
-        deadline=_check.seconds(
-            DEFAULT_DEADLINE if config.deadline is None else config.deadline, "deadline"
-        ),
-        max_connections=_check.positive_int(
-            DEFAULT_POOL if config.max_connections is None else config.max_connections,
-            "max_connections",
-        ),
+        deadline=_seconds(config.deadline, DEFAULT_DEADLINE, "deadline"),
+        max_connections=_pool(config.max_connections),
         ssl_context=_tls(config.ssl_context),
         budget=_budget(config.budget),
         host_limit=_host_limit(config.host_limit),
@@ -206,11 +201,8 @@ def resolve(
         reserved_labels=_check.boolean(config.reserved_labels, "reserved_labels"),
         default_lifetime=_lifetime(config.default_lifetime),
         strict_sync=_check.boolean(config.strict_sync, "strict_sync"),
-        task_listing_timeout=_check.seconds(
-            DEFAULT_TASK_LISTING
-            if config.task_listing_timeout is None
-            else config.task_listing_timeout,
-            "task_listing_timeout",
+        task_listing_timeout=_seconds(
+            config.task_listing_timeout, DEFAULT_TASK_LISTING, "task_listing_timeout"
         ),
     )
 
@@ -402,6 +394,15 @@ def _budget(budget: object) -> Budget | None:
     if not isinstance(budget, Budget):
         raise ArgumentTypeError(f"budget must be a Budget, not {type(budget).__name__}")
     return budget
+
+
+def _seconds(value: object, default: float, name: str) -> float:
+    return _check.seconds(default if value is None else value, name)
+
+
+def _pool(max_connections: object) -> int:
+    size = DEFAULT_POOL if max_connections is None else max_connections
+    return _check.positive_int(size, "max_connections")
 
 
 def _host_limit(limit: object) -> float | None:

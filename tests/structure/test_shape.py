@@ -1,16 +1,21 @@
-"""The shape of the code: few entries at the root, and functions that fit on a screen."""
+"""The shape of the files: few entries at the root, short functions, no remains of a merge."""
 
 from __future__ import annotations
 
 import ast
 from pathlib import Path
 
-_SOURCE = Path(__file__).parents[2] / "src"
+_ROOT = Path(__file__).parents[2]
+_SOURCE = _ROOT / "src"
+_TREES = ("src", "tests", "docs", "benchmarks", "scripts", "examples")
 _PACKAGES = ("agentbay", "agentbay_async", "agentbay_cli", "agentbay_local")
 
 #: The most lines of a function, its decorators and docstring left out.
 LONGEST_FUNCTION = 40
 ROOT_ENTRIES = 28
+
+_TEXTS = {".py", ".pyi", ".md", ".toml", ".js", ".txt", ".cfg", ".ipynb"}
+_CONFLICT = ("<" * 7 + " ", ">" * 7 + " ", "|" * 7 + " ")
 
 
 def _files() -> list[Path]:
@@ -32,6 +37,20 @@ def test_every_function_fits_on_a_screen() -> None:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         and _length(node) > LONGEST_FUNCTION
     ]
+    assert not found, "\n".join(found)
+
+
+def test_no_file_holds_a_conflict_of_a_merge() -> None:
+    """Git leaves such lines for someone to decide, and code aside, nothing else notices them."""
+    trees = [path for tree in _TREES for path in (_ROOT / tree).rglob("*.*")]
+    texts = [path for path in (*_ROOT.glob("*.*"), *trees) if path.suffix in _TEXTS]
+    found = [
+        f"{path.relative_to(_ROOT)}:{number}"
+        for path in texts
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if line.startswith(_CONFLICT)
+    ]
+    assert len(texts) > 500
     assert not found, "\n".join(found)
 
 

@@ -24,7 +24,6 @@ from support.child import LineChild
 if TYPE_CHECKING:
     from types import TracebackType
 
-_BENCHMARKS = Path(__file__).parents[2]
 _PROC = Path("/proc")
 _PR_SET_CHILD_SUBREAPER = 36
 _PAUSE = 0.005
@@ -100,10 +99,7 @@ class ForkServer:
 
     def __enter__(self) -> ForkServer:
         self._numbers = itertools.count()
-        self._child = LineChild(
-            [sys.executable, "-m", "support.chaos.fork_server"],
-            env={**os.environ, "PYTHONPATH": str(_BENCHMARKS)},
-        )
+        self._child = LineChild.of_module("support.chaos.fork_server")
         self._child.read_line()
         return self
 

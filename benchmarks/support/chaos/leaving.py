@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from agentbay_local import Delay
 from support.chaos.programs import LEAVES
 from support.chaos.scenario import Scenario
-from support.chaos.sessions_left import compare, service, wait
+from support.chaos.sessions_left import compare, service, start, wait
 
 if TYPE_CHECKING:
     from support.chaos.scenario import Trial
@@ -18,32 +18,23 @@ _LATENCY = 0.05
 
 def leave_early(trial: Trial) -> None:
     """Leave a loop over a run, then close the client."""
-    flavour, shape, leave = trial.variant.split()
+    leave = trial.variant.split()[2]
     after = trial.random.randrange(trial.size // 2)
     # `wait_for` ends the loop at a moment, the others after an outcome.
     seconds = trial.random.uniform(0.01, 0.5)
-    _run(trial, shape, flavour, leave=leave, after=after, seconds=seconds)
+    _run(trial, leave=leave, after=after, seconds=seconds)
 
 
 def close_meanwhile(trial: Trial) -> None:
     """Close a client while tasks or threads create with it."""
-    flavour, shape = trial.variant.split()
-    _run(trial, shape, flavour, seconds=trial.random.uniform(0, 0.5))
+    _run(trial, seconds=trial.random.uniform(0, 0.5))
 
 
-def _run(trial: Trial, shape: str, flavour: str, **fields: object) -> None:
+def _run(trial: Trial, **fields: object) -> None:
+    shape = trial.variant.split()[1]
     with service() as running:
         running.faults.add(Delay(trial.random.uniform(0, _LATENCY)), "CreateMcpSession")
-        child = trial.fork_server.start(
-            trial.directory,
-            "create_sessions",
-            endpoint=running.endpoint,
-            api_key=running.api_key,
-            shape=shape,
-            blocking=flavour == "blocking",
-            count=trial.size,
-            **fields,
-        )
+        child = start(trial, running, **fields)
         wait(trial, child, time.monotonic())
         compare(trial, running, child, held=shape not in ("block", "mapped"))
 

@@ -12,7 +12,7 @@ from agentbay_local import LocalService, Repeat
 from support.chaos.proxy import Proxy
 from support.chaos.saved_files import SavedFiles
 from support.chaos.scenario import Scenario, UnavailableError
-from support.chaos.sessions_left import compare, service, settled, wait
+from support.chaos.sessions_left import compare, service, settled, start, wait
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
@@ -31,7 +31,7 @@ _DEADLINE = 30.0
 
 def deliver_twice(trial: Trial) -> None:
     """Deliver creates twice, and both times successfully; the client gets one answer."""
-    flavour, shape = trial.variant.split()
+    shape = trial.variant.split()[1]
     with service() as running:
         running.faults.add(
             Repeat(),
@@ -39,17 +39,8 @@ def deliver_twice(trial: Trial) -> None:
             probability=trial.random.choice((0.1, 0.5, 1.0)),
             seed=trial.random.randrange(2**32),
         )
-        child = trial.fork_server.start(
-            trial.directory,
-            "create_sessions",
-            endpoint=running.endpoint,
-            api_key=running.api_key,
-            shape=shape,
-            blocking=flavour == "blocking",
-            count=trial.size,
-            # Later than the last create.
-            seconds=2.0,
-        )
+        # The client is closed later than the last create.
+        child = start(trial, running, seconds=2.0)
         wait(trial, child, time.monotonic())
         compare(trial, running, child, held=shape in ("awaited", "iterated", "creates"))
 

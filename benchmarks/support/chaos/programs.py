@@ -13,6 +13,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -91,12 +92,7 @@ class AsyncProgram:
     def __init__(self, bay: AsyncAgentBay, job: Job) -> None:
         self._bay = bay
         self._job = job
-
-    def _run(self, **options: Any) -> Any:
-        concurrency = self._job.concurrency
-        return self._bay.create_many(
-            PARAMS, self._job.count, max_concurrency=concurrency, **options
-        )
+        self._run = partial(bay.create_many, PARAMS, job.count, max_concurrency=job.concurrency)
 
     async def awaited(self) -> None:
         """Await a run, and keep its sessions."""
@@ -173,12 +169,7 @@ class BlockingProgram:
     def __init__(self, bay: AgentBay, job: Job) -> None:
         self._bay = bay
         self._job = job
-
-    def _run(self, **options: Any) -> Any:
-        concurrency = self._job.concurrency
-        return self._bay.create_many(
-            PARAMS, self._job.count, max_concurrency=concurrency, **options
-        )
+        self._run = partial(bay.create_many, PARAMS, job.count, max_concurrency=job.concurrency)
 
     def awaited(self) -> None:
         """Wait for a run, and keep its sessions."""

@@ -34,6 +34,27 @@ def service() -> Iterator[LocalService]:
         yield running
 
 
+def start(trial: Trial, running: LocalService, **fields: object) -> ChildProcess:
+    """Start a program that creates the sessions of a trial.
+
+    Args:
+        trial: The run; its variant begins with the flavour and the shape.
+        running: The service.
+        fields: More fields of :class:`support.chaos.programs.Job`.
+    """
+    flavour, shape = trial.variant.split()[:2]
+    return trial.fork_server.start(
+        trial.directory,
+        "create_sessions",
+        endpoint=running.endpoint,
+        api_key=running.api_key,
+        shape=shape,
+        blocking=flavour == "blocking",
+        count=trial.size,
+        **fields,
+    )
+
+
 def settled(service: LocalService, readings: int = 5) -> dict[str, dict[str, str]]:
     """Return the labels of all living sessions by id, once no request is under way.
 

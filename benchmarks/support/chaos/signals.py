@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from agentbay_local import Delay, Fail, LocalService
 from support.chaos.scenario import Scenario
-from support.chaos.sessions_left import compare, service, wait
+from support.chaos.sessions_left import compare, service, start, wait
 
 if TYPE_CHECKING:
     from support.chaos.fork_server import ChildProcess
@@ -21,23 +21,14 @@ _LATENCY = 0.1
 
 def double_signals(trial: Trial) -> None:
     """Interrupt a program, and interrupt it again while it cleans up."""
-    flavour, shape = trial.variant.split()
+    shape = trial.variant.split()[1]
     with service() as running:
         for action in ("CreateMcpSession", "DeleteSessionAsync"):
             running.faults.add(Delay(trial.random.uniform(0, _LATENCY)), action)
         if shape == "roll_back":
             failing = trial.random.randrange(trial.size // 2, trial.size)
             running.faults.add(Fail("InvalidParameter", 400), "CreateMcpSession", nth=failing)
-        child = trial.fork_server.start(
-            trial.directory,
-            "create_sessions",
-            endpoint=running.endpoint,
-            api_key=running.api_key,
-            shape=shape,
-            blocking=flavour == "blocking",
-            count=trial.size,
-            close=trial.random.random() < 0.5,
-        )
+        child = start(trial, running, close=trial.random.random() < 0.5)
         _interrupt(trial, running, child)
         wait(trial, child, time.monotonic())
         compare(trial, running, child, held=shape in ("awaited", "iterated"))

@@ -260,7 +260,8 @@ def trust(request: web.Request) -> None:
 
 
 def _is_closed(transport: asyncio.BaseTransport) -> bool:
-    # A transport that is closing still has its file, until all that waits is sent.
+    # A transport that is closing still has its file, until all that waits is sent. What
+    # get_extra_info returns has no type.
     return transport.get_extra_info("socket").fileno() < 0  # type: ignore[no-any-return]
 
 
