@@ -78,6 +78,27 @@ for parent in set(groups.parents.values()): print(*parent.glob(f"{name}.[0-9]*")
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.usefixtures("sandboxed")
+def test_a_session_can_end_while_python_exits(tmp_path: Path) -> None:
+    """The loop of the service still runs then, but Python has ended its worker threads."""
+    program = """
+import atexit, signal, time
+service = embedded()
+session = call(service, "CreateMcpSession")["Data"]["SessionId"]
+call(service, "CallMcpTool", SessionId=session, Name="shell", Args=json.dumps({"command": "true"}))
+record, = os.listdir(service.home / "running")
+
+def end_session():
+    os.kill(int(record.split(".")[1]), signal.SIGKILL)
+    while os.listdir(service.home / "running"): time.sleep(0.01)
+    print("ended")
+
+atexit.register(end_session)
+"""
+    assert run(program, tmp_path) == ["ended"]
+    assert os.listdir(tmp_path) == []
+
+
 def living(pid: str) -> bool:
     """Return whether a process runs; a dead one may stay a zombie for a moment."""
     try:

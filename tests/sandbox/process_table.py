@@ -8,6 +8,10 @@ import os
 import secrets
 import select
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def gone(pid: int, within: float = 10.0) -> bool:
@@ -79,6 +83,14 @@ async def until_open_at_most(most: int) -> None:
     until = time.monotonic() + 30
     while (count := open_count()) > most:
         assert time.monotonic() < until, f"{count - most} descriptors were left open"
+        await asyncio.sleep(0.01)
+
+
+async def until_stopped(pids: Sequence[int]) -> None:
+    """Wait until one of these processes was stopped by a signal."""
+    until = time.monotonic() + 30
+    while not any(facts(pid)[0] == "T" for pid in pids):
+        assert time.monotonic() < until, "no process has stopped"
         await asyncio.sleep(0.01)
 
 

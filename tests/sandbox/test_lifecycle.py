@@ -9,22 +9,33 @@ import resource
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agentbay_local.sandbox.agent_sandbox import QUICK, AgentSandbox
 from agentbay_local.sandbox.base import Limits, SandboxSpec
 from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
 from agentbay_local.sandbox.errors import InvalidRequest, SandboxGone, SandboxPaused
 from agentbay_local.sandbox.host.uids import private_uid
 
-from .process_table import facts, gone, is_agent, open_count, owned_by, parent, until_open_at_most
+from .process_table import (
+    facts,
+    gone,
+    is_agent,
+    open_count,
+    owned_by,
+    parent,
+    until_open_at_most,
+    until_stopped,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from agentbay_local.sandbox.base import Backend, Sandbox
+    from agentbay_local.sandbox.base import Backend, Entry, Sandbox
+    from agentbay_local.sandbox.host.agent_client import Reply
 
     from .conftest import NewProcesses
 
@@ -162,6 +173,34 @@ async def test_pause_stops_every_process_and_resume_continues_it(
     # and nobody is awake to see it.
     assert states - {"D", "Z"} == {"T"}
     assert (await asyncio.wait_for(under_way, 60)).exit_code == 0
+
+
+async def test_a_request_under_way_at_a_pause_fails_at_once(
+    sandbox: Sandbox, new_processes: NewProcesses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent stops before it has answered; the session works after the pause."""
+    assert isinstance(sandbox, AgentSandbox)
+    channel, process = sandbox._channel, sandbox._process
+    agents = [pid for pid in new_processes() if is_agent(pid)]
+    request = channel.request
+    under_way: list[asyncio.Task[Entry]] = []
+
+    async def stop_the_agent_first(operation: str, *fields: Any, **named: Any) -> Reply:
+        reply = await request(operation, *fields, **named)
+        if operation == "pause":
+            process.signal(signal.SIGSTOP)
+            await until_stopped(agents)
+            under_way.append(asyncio.create_task(sandbox.stat("/")))
+            await asyncio.sleep(0)
+        return reply
+
+    monkeypatch.setattr(channel, "request", stop_the_agent_first)
+    await sandbox.pause()
+    with pytest.raises(SandboxPaused):
+        await asyncio.wait_for(under_way[0], QUICK / 2)
+    await sandbox.resume()
+
+    assert (await sandbox.stat("/")).is_dir
 
 
 JOB = "sleep 77 & kill -STOP $!; until grep -q 'T (stopped)' /proc/$!/status; do :; done; echo $!"

@@ -9,8 +9,8 @@ from agentbay_async._protocol.codec import compact_json, to_json
 from agentbay_local import images
 from agentbay_local.protocol.answers import Answer
 from agentbay_local.protocol.arguments import Arguments, ToolError
-from agentbay_local.protocol.errors import missing, no_session
-from agentbay_local.sandbox.errors import SandboxError
+from agentbay_local.protocol.errors import missing, no_session, not_running
+from agentbay_local.sandbox.errors import SandboxError, SandboxPaused
 from agentbay_local.store import states
 from agentbay_local.tools.handlers import HANDLERS
 from agentbay_local.tools.schemas import TOOLS
@@ -64,17 +64,19 @@ async def call_tool(
             else:
                 text = await work
         except (ToolError, SandboxError) as error:
-            _check_still_there(state, session)
+            _check_still_there(state, session, error)
             text, failed = str(error), True
     item = schema.ContentItem(type="text", text=text)
     return schema.ToolAnswer(content=[item], is_error=failed), len(text)
 
 
-def _check_still_there(state: ServiceState, session: Session) -> None:
-    """Report a session that was released during a call as a later call would.
+def _check_still_there(state: ServiceState, session: Session, error: Exception) -> None:
+    """Report a session that was released or paused during a call as a later call would.
 
     Raises:
-        ApiError: It is released, or being released.
+        ApiError: It is released or being released, or `error` says that it is paused.
     """
     if state.session(session.id).status == states.DELETING:
         raise no_session()
+    if isinstance(error, SandboxPaused):
+        raise not_running(states.PAUSED) from None

@@ -245,6 +245,7 @@ class AgentSandbox(Sandbox):
             self._paused = True
             # The agent stops last, because it stops the other processes.
             self._process.signal(signal.SIGSTOP)
+            self._channel.interrupt(SandboxPaused("the session was paused; resume it first"))
             for timer in self._timers:
                 timer.pause()
 

@@ -36,6 +36,8 @@ from agentbay_local.sandbox.inside.wire import HEAD, LARGEST, LONGEST_PATH, PACK
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from agentbay_local.sandbox.errors import SandboxError
+
 __all__ = ["AgentClient", "PendingReply", "Reply", "disable_linger", "parse_json"]
 
 PACKETS_AT_ONCE = 32
@@ -173,6 +175,15 @@ class AgentClient:
         if self._ended is None and not (fds and self._outgoing):
             self._send({**fields, "op": operation, "id": 0}, fds, keep=not fds)
 
+    def interrupt(self, error: SandboxError) -> None:
+        """Fail every request that has a time limit, because the agent cannot answer now.
+
+        What has no time limit, such as the end of a program, is still waited for.
+        """
+        for expected in [one for one in self._waiting.values() if one.is_timed]:
+            self._abandon(expected.id)
+            expected.future.set_exception(error)
+
     def close(self, reason: str) -> None:
         """Close the socket and fail every pending reply. Repeatable."""
         if self._ended is not None:
@@ -287,6 +298,7 @@ class PendingReply:
     Attributes:
         id: The id of the request, which the answer repeats.
         future: The answer.
+        is_timed: Whether a time limit for the answer runs.
         unsent: The packet of the request, if it could not be sent at once.
 
     Raises:
@@ -300,6 +312,7 @@ class PendingReply:
         self.id = client._last_id
         self.future: asyncio.Future[Reply] = client._loop.create_future()
         self.limit = limit
+        self.is_timed = False
         self.unsent: _Packet | None = None
         self._client = client
         self._taken = False
@@ -331,6 +344,7 @@ class PendingReply:
 
     async def wait(self, within: float | None) -> Reply:
         """Wait for the answer; with None, for as long as the sandbox lives."""
+        self.is_timed = within is not None
         done, _ = await asyncio.wait([self.future], timeout=within)
         if not done:
             raise SandboxTimeout(f"the session did not answer within {within} seconds")

@@ -63,12 +63,10 @@ class SharedCost:
 
     Attributes:
         awake: The number of enforcers that are not asleep.
-        closed: The threads have ended.
     """
 
     def __init__(self) -> None:
         self.awake = 0
-        self.closed = False
         # Apart, so that a session with a million files does not delay the checks of others.
         self._checks = ThreadPoolExecutor(THREADS, "agentbay-limits")
         self._measurements = ThreadPoolExecutor(THREADS, "agentbay-disks")
@@ -77,17 +75,16 @@ class SharedCost:
         """Return the seconds until the next check of an enforcer whose last one took some time."""
         return max(EVERY, SHARE * took * self.awake)
 
-    def check(self, function: Callable[[], T]) -> Future[T]:
-        """Call a quick function on a thread."""
-        return self._checks.submit(function)
+    def check(self, function: Callable[[], T]) -> Future[T] | None:
+        """Call a quick function on a thread; return None if the threads have ended."""
+        return _submit(self._checks, function)
 
-    def measure(self, function: Callable[[], T]) -> Future[T]:
-        """Call a function that counts files on a thread."""
-        return self._measurements.submit(function)
+    def measure(self, function: Callable[[], T]) -> Future[T] | None:
+        """Call a function that counts files on a thread; return None if the threads have ended."""
+        return _submit(self._measurements, function)
 
     def close(self) -> None:
         """End the threads; blocking. Nothing is checked from now on."""
-        self.closed = True
         self._checks.shutdown()
         self._measurements.shutdown()
 
@@ -137,10 +134,11 @@ class LimitEnforcer:
             self._remove_cgroup()
 
     def _remove_cgroup(self) -> None:
-        if self._shared_cost.closed:
+        removing = self._shared_cost.check(self._cgroup.remove)
+        if removing is None:
             self._cgroup.remove()
         else:
-            self._shared_cost.check(self._cgroup.remove).add_done_callback(_log_failure)
+            removing.add_done_callback(_log_failure)
 
     def report(self) -> None:
         """Call `on_excess` with every limit that was exceeded until now."""
@@ -156,10 +154,13 @@ class LimitEnforcer:
         Raises:
             OSError: The session has ended.
         """
-        if self._stopped or self._shared_cost.closed:
+        if self._stopped:
             raise ProcessLookupError(errno.ESRCH, "the session has ended")
         if self._measuring is None or self._measuring.done():
-            self._measuring = asyncio.wrap_future(self._shared_cost.measure(self._measure))
+            measuring = self._shared_cost.measure(self._measure)
+            if measuring is None:
+                raise ProcessLookupError(errno.ESRCH, "the service has ended")
+            self._measuring = asyncio.wrap_future(measuring)
         return await asyncio.shield(self._measuring)
 
     def _measure(self) -> Consumption:
@@ -181,11 +182,10 @@ class LimitEnforcer:
 
     def _check(self) -> None:
         self._cancel_check()
-        if self._shared_cost.closed:
-            return
-        self._checking, self._wanted = True, False
-        checking = asyncio.wrap_future(self._shared_cost.check(self._timed_check))
-        checking.add_done_callback(self._finish_check)
+        checking = self._shared_cost.check(self._timed_check)
+        if checking is not None:
+            self._checking, self._wanted = True, False
+            asyncio.wrap_future(checking).add_done_callback(self._finish_check)
 
     def _timed_check(self) -> tuple[bool, float]:
         began = time.monotonic()
@@ -204,6 +204,15 @@ class LimitEnforcer:
         self.report()
         if (busy or self._wanted) and not self._stopped:
             self._schedule_check(took)
+
+
+def _submit(threads: ThreadPoolExecutor, function: Callable[[], T]) -> Future[T] | None:
+    try:
+        return threads.submit(function)
+    except RuntimeError:
+        # They were shut down. Python itself does that when it exits, before the loop of an embedded
+        # service has ended.
+        return None
 
 
 def _log_failure(done: Future[None]) -> None:
