@@ -7,7 +7,10 @@ differently stands in ``wire/differences.toml``, each with its reason.
 from __future__ import annotations
 
 import asyncio
+import re
+import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -84,6 +87,26 @@ def test_all_actions_are_compared(recordings: list[dict[str, Operation]]):
 
     assert len(known) == 38
     assert not known - sent - _RETIRED
+
+
+def test_all_tools_are_compared(recordings: list[dict[str, Operation]], official_python: str):
+    """Those that the sources of the official client call by name."""
+    find = "from importlib.util import find_spec; print(find_spec('agentbay').origin)"
+    found = subprocess.run(
+        [official_python, "-c", find], capture_output=True, text=True, check=True
+    )
+    sources = Path(found.stdout.strip()).parent.glob("_async/*.py")
+    pattern = re.compile(r'call_mcp_tool\w*\(\s*(?:tool_name=)?"(\w+)"')
+    known = {name for source in sources for name in pattern.findall(source.read_text())}
+
+    sent = {
+        request.name.rpartition(" ")[2]
+        for operation in recordings[0].values()
+        for request in operation.requests
+    }
+
+    assert len(known) > 60
+    assert not known - sent
 
 
 def test_the_recorder_is_plausible_to_the_official_client(

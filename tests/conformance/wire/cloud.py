@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from wire.tools import answer_of_tool, tool_list
+from wire.tools import CHANGE, answer_of_tool, text_answer, tool_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,9 +22,13 @@ class Cloud:
 
     Args:
         url: The URL of the recorder, to which links and store URLs lead.
+
+    Attributes:
+        changed: Whether a file of the watched directory has changed since the last look.
     """
 
     def __init__(self, url: str) -> None:
+        self.changed = False
         self._url = url
         self._created = 0
         self._status: dict[str, str] = {}
@@ -125,7 +129,10 @@ def _session(session: str) -> Document:
     return {"SessionId": session, "AppInstanceId": "a-1", "ResourceUrl": url}
 
 
-def _call_tool(_cloud: Cloud, values: Mapping[str, str]) -> Document:
+def _call_tool(cloud: Cloud, values: Mapping[str, str]) -> Document:
+    if values["Name"] == "get_file_change" and cloud.changed:
+        cloud.changed = False
+        return text_answer(json.dumps([CHANGE]))
     return answer_of_tool(values["Name"], json.loads(values["Args"]))
 
 
@@ -208,7 +215,10 @@ FRAMES: dict[str, tuple[Document, ...]] = {
     "exec_task": ({"phase": "end", "status": "finished", "result": "done"},),
     "pty.connect": ({"result": {"ptySessionId": "pty-1"}},),
     "pty.create": ({"result": {"ptySessionId": "pty-1"}},),
-    "pty.kill": ({"result": {}},),
+    "pty.kill": (
+        {"result": {}},
+        {"eventType": "pty.exit", "ptySessionId": "pty-1", "exitCode": 137},
+    ),
     "pty.list": ({"result": {"ptySessionIds": ["pty-1"]}},),
     "run_code": (
         {"phase": "event", "eventType": "stdout", "chunk": "1\n"},

@@ -9,12 +9,14 @@ error, and the error is compared like everything else.
 """
 
 import asyncio
+import dataclasses
 import importlib
 import inspect
 import itertools
 import os
 import sys
 import tempfile
+import typing
 import urllib.parse
 import urllib.request
 from importlib.util import find_spec
@@ -210,6 +212,10 @@ create(
             simulate=True, simulate_path="/tmp/phone", simulated_context_id="c-1"
         )
     ),
+)
+create(
+    "no wait for the files",
+    context_syncs=lambda: [api.ContextSync("c-1", "/mnt/a", None, False)],
 )
 create("browser context", browser_context=lambda: api.BrowserContext("c-1"))
 create(
@@ -443,6 +449,12 @@ async def watch(session, event):
     return bool(changes)
 
 
+@operation("session.file_system.watch_directory")
+async def watch_polls(here):
+    """Watch a directory of a session that has no WebSocket."""
+    return await watch(here.session, lambda: control("change"))
+
+
 @operation("direct.file_system.watch_directory")
 async def watch_pushes(here):
     """Watch a directory of a session that pushes its changes."""
@@ -502,7 +514,8 @@ async def use_terminal(here):
     await pty.send_input(b"echo \xc3\xbc\n")
     await pty.send_input(b"\xff\x00")
     await pty.resize(100, 30)
-    return await pty.kill()
+    await pty.kill()
+    return await pty.wait()
 
 
 @operation("direct.pty, with options")
@@ -586,6 +599,14 @@ call("session.mobile.start_app", "monkey -p com.a", "", ".Main")
 call("direct.mobile.beta_take_screenshot")
 call("direct.mobile.beta_take_long_screenshot")
 call("direct.mobile.beta_take_long_screenshot", 3, "jpeg", 80)
+
+
+@operation("session.mobile.configure")
+async def configure_phone(here):
+    """Change the settings of a running phone."""
+    return await here.session.mobile.configure(phone(lock_resolution=True).mobile)
+
+
 call("session.mobile.set_resolution_lock", True)
 call("session.mobile.set_app_whitelist", ["com.a"])
 call("session.mobile.set_app_blacklist", ["com.a"])
@@ -598,6 +619,15 @@ call("session.mobile.set_uninstall_blacklist", ["com.a"])
 def size(kind, width, height):
     """Return a size: the official client has classes for them, ours takes pairs."""
     return getattr(api, kind)(width, height) if hasattr(api, kind) else (width, height)
+
+
+def sample(kind):
+    """Return a value of this type; a data class has something in each field."""
+    if dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        return kind(**{name: sample(hint) for name, hint in hints.items()})
+    kind = typing.get_origin(kind) or kind
+    return kind() if isinstance(kind, type) else None
 
 
 def one_proxy(**fields):
@@ -643,6 +673,10 @@ browser(
         "default_navigate_url": "https://example.com",
         "browser_type": "chrome",
     },
+)
+browser(
+    "fingerprint of another browser",
+    lambda: {"fingerprint_format": sample(api.FingerprintFormat)},
 )
 browser(
     "own proxy", lambda: one_proxy(proxy_type="custom", server="p:1", username="u", password="p")
@@ -766,6 +800,13 @@ async def notify(session):
 async def first_task(here):
     """Give a task to a browser that does not run yet."""
     return await (await fresh_session(here, "plain")).agent.browser.execute_task("do it")
+
+
+@operation("agent: the browser with options")
+async def start_with_agent(here):
+    """Start the browser through its agent."""
+    agent = (await fresh_session(here, "plain")).agent.browser
+    return await agent.initialize(api.BrowserOption(use_stealth=True))
 
 
 call("session.agent.computer.execute_task", "do it")

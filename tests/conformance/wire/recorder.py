@@ -14,13 +14,14 @@ from urllib.parse import unquote
 from aiohttp import WSMsgType, web
 from wire.cloud import FRAMES, Cloud
 from wire.recording import Operation, Request, flatten
-from wire.tools import answer_of_tool, content_of
+from wire.tools import CHANGE, answer_of_tool, content_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 # Seconds. All operations take about half a minute, and the machine may be busy.
 _TIME_LIMIT = 600
+_POLL = "CallMcpTool get_file_change"
 _PROGRAM = Path(__file__).parent / "operations.py"
 
 
@@ -71,6 +72,7 @@ class Recorder:
         self.operations: dict[str, Operation] = {}
         self.url = ""
         self._sockets: list[web.WebSocketResponse] = []
+        self._watched = asyncio.Event()
         self._operation = Operation()
         self._cloud = Cloud("")
 
@@ -101,12 +103,18 @@ class Recorder:
             case "end":
                 self._operation.outcome = request.query["outcome"]
                 self._operation.reason = request.query["reason"]
+            case "change":
+                self._cloud.changed = True
             case "push":
-                event = {"eventType": "create", "path": "/tmp/watched/a", "pathType": "file"}
-                data = {"eventType": "file_change", "path": "/tmp/watched", "events": [event]}
-                for socket in self._sockets:
-                    await socket.send_json(_frame("push-1", "wuying_filesystem", data))
+                await self._push()
         return web.Response()
+
+    async def _push(self) -> None:
+        # The official client says that it watches before it does.
+        await asyncio.wait_for(self._watched.wait(), _TIME_LIMIT)
+        data = {"eventType": "file_change", "path": "/tmp/watched", "events": [CHANGE]}
+        for socket in self._sockets:
+            await socket.send_json(_frame("push-1", "wuying_filesystem", data))
 
     def _keep(self, name: str, request: web.Request, fields: dict[str, str]) -> None:
         head = {"method": request.method, "path": request.path}
@@ -115,7 +123,11 @@ class Recorder:
         self._add(name, {**head, **headers, **query, **fields})
 
     def _add(self, name: str, fields: dict[str, str]) -> None:
-        self._operation.requests.append(Request.of(name, fields, self.url))
+        request = Request.of(name, fields, self.url)
+        sent = self._operation.requests
+        # How often a directory is polled depends on the machine, so a poll is kept once.
+        if name != _POLL or request not in sent:
+            sent.append(request)
 
     async def _action(self, request: web.Request) -> web.Response:
         form = {
@@ -162,6 +174,8 @@ class Recorder:
         self._add(f"frame {method}", flatten("frame", frame))
         for answer in FRAMES.get(method, ()):
             await socket.send_json(_frame(frame["invocationId"], frame["target"], answer))
+        if method == "subscribe_file_change":
+            self._watched.set()
 
 
 def _frame(number: str, source: str, data: dict[str, Any]) -> dict[str, Any]:

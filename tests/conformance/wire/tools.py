@@ -8,6 +8,9 @@ import json
 from pathlib import PurePosixPath
 from typing import Any
 
+#: The change of a file in the directory that is watched.
+CHANGE = {"eventType": "create", "path": "/tmp/watched/a", "pathType": "file"}
+
 _SERVERS = {
     "wuying_shell": ("shell",),
     "wuying_codespace": ("run_code",),
@@ -38,7 +41,12 @@ def tool_list() -> list[dict[str, str]]:
 
 def answer_of_tool(name: str, args: dict[str, Any]) -> dict[str, Any]:
     """Return the result of a call."""
-    return {"content": [{"type": "text", "text": _text(name, args)}], "isError": False}
+    return text_answer(_text(name, args))
+
+
+def text_answer(text: str) -> dict[str, Any]:
+    """Return the result of a call that has one text."""
+    return {"content": [{"type": "text", "text": text}], "isError": False}
 
 
 def content_of(path: str) -> bytes:
