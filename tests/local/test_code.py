@@ -23,6 +23,7 @@ from agentbay_local.code import (
     kernel,
     languages,
     read_only_mounts,
+    session_python,
     stream_reader,
 )
 from agentbay_local.code.kernel import Kernel
@@ -45,6 +46,11 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("IPython") is None, reason="IPython is not installed"
+)
+SCIENCE = ("matplotlib", "numpy", "pandas")
+needs_science = pytest.mark.skipif(
+    not all(map(importlib.util.find_spec, SCIENCE)),
+    reason="matplotlib, numpy and pandas are not installed",
 )
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
 
@@ -107,7 +113,8 @@ async def run_out_of_time(coder: CodeRunner, code: str, skip: Callable[[], None]
 
 
 async def _make_runner(backend: Backend, root: Path) -> AsyncIterator[CodeRunner]:
-    spec = SandboxSpec(root, private_uid(str(root)), read_only=read_only_mounts())
+    uid, mounts = private_uid(str(root)), read_only_mounts()
+    spec = SandboxSpec(root, uid, read_only=mounts, python=session_python())
     async with await backend.start(spec) as sandbox:
 
         async def get(session: str) -> Sandbox:
@@ -304,10 +311,38 @@ async def test_a_result_that_is_too_large_is_replaced_by_a_notice(coder: CodeRun
     assert await coder.value("1") == "1"
 
 
+@needs_science
+async def test_code_and_commands_have_the_packages_of_science(coder: CodeRunner) -> None:
+    """They are those of the environment of the service; a table is shown as HTML."""
+    outcome = await coder.python("import numpy, pandas\npandas.DataFrame(numpy.eye(2))")
+    command = await coder.sandbox.run("python -c 'import matplotlib, numpy, pandas'", timeout=120)
+
+    assert "<table" in outcome.results[0].mime["text/html"]
+    assert command.exit_code == 0, command.stderr
+
+
+@pytest.mark.parametrize("package", SCIENCE)
+async def test_code_that_misses_a_package_of_science_is_told_how_to_add_it(
+    coder: CodeRunner, package: str
+) -> None:
+    """Elsewhere the message is Python's own: of other packages, and of other errors."""
+    missing = f"raise ModuleNotFoundError(\"No module named '{package}'\", name='{package}')"
+    hinted = (await coder.python(missing)).end.error
+    other = (await coder.python("import no_such_package")).end.error
+    foreign = (await coder.python(f"raise ImportError(\"No module named '{package}'\")")).end.error
+
+    assert hinted is not None
+    assert hinted.value.startswith(f"No module named '{package}'. ")
+    assert "pip install 'agentbay-async[science]'" in hinted.value
+    assert other is not None
+    assert other.value == "No module named 'no_such_package'"
+    assert foreign is not None
+    assert "science" not in foreign.value
+
+
+@needs_science
 async def test_pyplot_figures_are_displayed(coder: CodeRunner) -> None:
     """A figure comes as a PNG without a call of show()."""
-    if importlib.util.find_spec("matplotlib") is None:
-        pytest.skip("matplotlib is not installed")
     outcome = await coder.python("import matplotlib.pyplot as p\n_ = p.plot([1, 2])", timeout=60)
 
     assert outcome.results[-1].mime["image/png"].startswith("iVBORw0KGgo")
@@ -632,11 +667,12 @@ async def test_await_works_at_top_level(coder: CodeRunner) -> None:
 
 
 async def test_packages_are_those_of_the_service(coder: CodeRunner) -> None:
-    """The session sees the service's virtual environment, not the base Python's packages."""
+    """After the session's own; the base Python's packages are not among them."""
     outcome = await coder.python("import json, sys; print(json.dumps(sys.path))")
 
     path = [entry for entry in json.loads(outcome.stdout) if entry.endswith("-packages")]
-    assert path == list(languages._packages().values())
+    own = f"/opt/agentbay/python/lib/python{session_python().version}/site-packages"
+    assert path == [own, *languages._packages().values()]
     assert await coder.value("import IPython; IPython.__file__ > ''") == "True"
 
 

@@ -16,7 +16,7 @@ from agentbay_local.code.events import (
     event_frame,
 )
 from agentbay_local.code.kernels import Kernels
-from agentbay_local.code.languages import read_only_mounts
+from agentbay_local.code.languages import read_only_mounts, session_python
 
 __all__ = [
     "CodeOutcome",
@@ -28,4 +28,5 @@ __all__ = [
     "StreamOutput",
     "event_frame",
     "read_only_mounts",
+    "session_python",
 ]

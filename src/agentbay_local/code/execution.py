@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 from typing import TYPE_CHECKING
+
+import attrs
 
 from agentbay_async._protocol.codec import compact_json
 from agentbay_local.code.events import (
@@ -25,6 +28,8 @@ _OUTPUT_LIMIT = 16 * 1024 * 1024
 _RESULTS_LIMIT = 32 * 1024 * 1024
 # Each event counts at least this much, or a million empty ones would cost nothing.
 _EVENT_OVERHEAD = 64
+# What the image code_latest has in the cloud; here it is optional.
+_SCIENCE = re.compile(r"No module named '(matplotlib|numpy|pandas)'")
 
 
 class Execution:
@@ -131,6 +136,8 @@ class Execution:
             error = None
         elif error is None:
             error = ErrorOutput("Error", "the code failed without a reason")
+        else:
+            error = _with_hint(error)
         self._end(count, error, timed_out=timed_out)
 
     def kernel_exited(self, status: int | None) -> None:
@@ -185,6 +192,18 @@ class Execution:
             return False
         self._budget[kind] -= size
         return True
+
+
+def _with_hint(error: ErrorOutput) -> ErrorOutput:
+    """Say of a package that the cloud has how to add it here."""
+    missing = _SCIENCE.fullmatch(error.value)
+    if missing is None or error.name != "ModuleNotFoundError":
+        return error
+    return attrs.evolve(
+        error,
+        value=f"{error.value}. Sessions of the local service have {missing[1]} if it is installed "
+        "in the environment of the service: pip install 'agentbay-async[science]'",
+    )
 
 
 def _describe_exit(status: int) -> str:

@@ -1,8 +1,8 @@
 """Languages of `run_code`, and the command that starts the kernel of each on this machine.
 
 Python is the interpreter that runs the service, because the service's IPython fits it. The packages
-of the service's environment are mounted read-only in every session; a session installs its own
-packages for itself.
+of the service's environment are mounted read-only in every session. A virtual environment in the
+session names both, for code and commands alike, and takes what the session installs for itself.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING
 
 from agentbay_local.protocol.arguments import ToolError
 from agentbay_local.sandbox.host.programs import current_interpreter
-from agentbay_local.sandbox.values import Isolation
+from agentbay_local.sandbox.host.rootfs import visible_path
+from agentbay_local.sandbox.values import Isolation, Python
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agentbay_local.sandbox.base import Sandbox
 
-__all__ = ["canonical_name", "kernel_command", "read_only_mounts"]
+__all__ = ["canonical_name", "kernel_command", "read_only_mounts", "session_python"]
 
 LANGUAGES = ("python", "javascript", "r", "java")
 _ALIASES = {
@@ -37,13 +38,8 @@ _ALIASES = {
 _MOUNT_ROOT = "/opt/agentbay"
 _PYTHON_KERNEL, _JAVASCRIPT_KERNEL = "python_kernel.py", "javascript_kernel.js"
 _KERNELS = Path(__file__).with_name("inside")
-# Replaces the packages of the base Python by those of the service's virtual environment.
-_BOOTSTRAP = (
-    "import sys, runpy; "
-    "own = [p for p in sys.path if not (p.startswith(sys.prefix) and p.endswith('-packages'))]; "
-    "sys.path[:] = own + sys.argv[2:]; "
-    "runpy.run_path(sys.argv[1], run_name='kernel')"
-)
+# As a program of its own the kernel would be `__main__`, which is the module of the user's code.
+_BOOTSTRAP = "import sys, runpy; runpy.run_path(sys.argv[1], run_name='kernel')"
 
 
 def canonical_name(language: str) -> str:
@@ -96,18 +92,28 @@ def read_only_mounts() -> Mapping[str, Path]:
     return MappingProxyType(mounts)
 
 
+@functools.cache
+def session_python() -> Python:
+    """Return the Python of every session, with the paths of `read_only_mounts`."""
+    return Python(
+        str(current_interpreter().program),
+        f"{sys.version_info.major}.{sys.version_info.minor}",
+        tuple(_packages().values()),
+    )
+
+
 def _python(sandbox: Sandbox) -> list[str]:
     if importlib.util.find_spec("IPython") is None:
         raise ToolError(
             "Language python needs IPython in the environment of the local service, "
             "which lacks it: pip install 'agentbay-async[local]'."
         )
-    options = ["-u", "-X", "utf8", "-c", _BOOTSTRAP]
-    # The base Python, because that of a virtual environment is a link in a directory that no
-    # session can read.
-    program = _visible(str(current_interpreter().program), sandbox)
+    python = session_python()
+    for path in (python.program, *python.packages):
+        _visible(path, sandbox)
     kernel = _visible(f"{_MOUNT_ROOT}/kernels/{_PYTHON_KERNEL}", sandbox)
-    return [program, *options, kernel, *(_visible(path, sandbox) for path in _packages().values())]
+    # Found on the path of the session, as its commands find it.
+    return ["python3", "-u", "-X", "utf8", "-c", _BOOTSTRAP, kernel]
 
 
 def _javascript(sandbox: Sandbox) -> list[str]:
@@ -130,18 +136,16 @@ def _visible(path: str, sandbox: Sandbox) -> str:
     Raises:
         ToolError: The session's user cannot read it.
     """
-    for mounted, host in read_only_mounts().items():
-        if Path(path).is_relative_to(mounted):
-            visible = sandbox.read_only.get(mounted)
-            if visible is None:
-                raise ToolError(
-                    f"Code cannot run in this session: its user cannot enter {host}, which the "
-                    "local service runs from. Install Python and agentbay-async in directories "
-                    "that every user may enter, such as /opt, or run the service as an ordinary "
-                    "user."
-                )
-            return str(Path(visible) / Path(path).relative_to(mounted))
-    return path
+    mounts = read_only_mounts()
+    visible = visible_path(path, sandbox.read_only, mounts)
+    if visible is None:
+        host = next(host for inside, host in mounts.items() if Path(path).is_relative_to(inside))
+        raise ToolError(
+            f"Code cannot run in this session: its user cannot enter {host}, which the local "
+            "service runs from. Install Python and agentbay-async in directories that every user "
+            "may enter, such as /opt, or run the service as an ordinary user."
+        )
+    return visible
 
 
 @functools.cache

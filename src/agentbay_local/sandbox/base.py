@@ -18,6 +18,7 @@ from agentbay_local.sandbox.values import (
     Limits,
     Mark,
     OpenMode,
+    Python,
     SandboxSpec,
 )
 
@@ -43,6 +44,7 @@ __all__ = [
     "Limits",
     "Mark",
     "OpenMode",
+    "Python",
     "Sandbox",
     "SandboxSpec",
 ]

@@ -137,7 +137,9 @@ class BubblewrapBackend(Backend):
         try:
             first = _read_first_pid(await wait_for_report(info, process, launch))
             launch.join_cgroup(first)
-            channel = launch.open_channel(agent_settings(spec, self.isolation, launch.cgroup))
+            visible = {inside: inside for inside in spec.read_only}
+            settings = agent_settings(spec, self.isolation, launch.cgroup, visible)
+            channel = launch.open_channel(settings)
             await wait_until_ready(channel, process, launch)
             process.set_first_process(first)
             end.callback(self._record(first))
@@ -150,7 +152,6 @@ class BubblewrapBackend(Backend):
             raise
         launch.succeed()
         enforcer = LimitEnforcer(first, spec, self._shared_cost, launch.cgroup)
-        visible = {inside: inside for inside in spec.read_only}
         return AgentSandbox(self.isolation, spec, channel, process, enforcer, end.close, visible)
 
     def _record(self, pid: int) -> Callable[[], None]:

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
 
-    from agentbay_local.sandbox.cgroups.cgroup import Cgroup
     from agentbay_local.sandbox.cgroups.detection import Cgroups
 
 __all__ = ["LandlockBackend", "describe_level"]
@@ -47,7 +46,8 @@ __all__ = ["LandlockBackend", "describe_level"]
 SIGNALS_SINCE = 6
 """The first version of Landlock that keeps a session from signalling processes outside."""
 
-ETC = ("group", "passwd")
+# pip fails if the names of the system's release exist and cannot be read.
+ETC = ("debian_version", "group", "lsb-release", "os-release", "passwd")
 DEVICES = ("full", "null", "random", "tty", "urandom", "zero")
 
 
@@ -86,7 +86,13 @@ class LandlockBackend(Backend):
             moved, python = await self._mounts.run(lambda: self._prepare(spec))
             spawning = self._mounts.run(lambda: self._spawn(launch, spec, python))
             process = await wait_for_process(spawning, launch)
-            settings = _agent_settings(moved, python.needs, launch.cgroup)
+            visible = {inside: str(path) for inside, path in moved.read_only.items()}
+            settings = {
+                **agent_settings(
+                    attrs.evolve(spec, root=moved.root), self.isolation, launch.cgroup, visible
+                ),
+                **_confinement(moved, python.needs),
+            }
             channel = await join_and_wait(launch, process, settings)
             agent = channel.ready.result().integer("pid")
             enforcer = LimitEnforcer(agent, spec, self._shared_cost, launch.cgroup)
@@ -97,7 +103,7 @@ class LandlockBackend(Backend):
                 process,
                 enforcer,
                 lambda: self._release_mount(spec.root),
-                {inside: str(path) for inside, path in moved.read_only.items()},
+                visible,
             )
 
     async def close(self) -> None:
@@ -167,13 +173,12 @@ def _check(spec: SandboxSpec) -> None:
         )
 
 
-def _agent_settings(spec: SandboxSpec, needs: Path | None, cgroup: Cgroup) -> dict[str, Any]:
-    """Return the agent's first packet, with the rules and the filter for itself."""
+def _confinement(spec: SandboxSpec, needs: Path | None) -> dict[str, Any]:
+    """Return the settings with which the agent restricts itself."""
     filter_program = seccomp.build_filter(Isolation.LANDLOCK)
     if filter_program is None:
         raise SandboxError("there is no filter of system calls for this machine")
     return {
-        **agent_settings(spec, Isolation.LANDLOCK, cgroup),
         "rules": [*_rules(spec, needs)],
         "filter": base64.b64encode(filter_program).decode(),
     }

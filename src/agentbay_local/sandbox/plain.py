@@ -58,11 +58,11 @@ class PlainBackend(Backend):
             process = await wait_for_process(
                 self._mounts.run(lambda: self._spawn(launch, spec)), launch
             )
-            settings = agent_settings(spec, self.isolation, launch.cgroup)
+            visible = {inside: str(path) for inside, path in spec.read_only.items()}
+            settings = agent_settings(spec, self.isolation, launch.cgroup, visible)
             channel = await join_and_wait(launch, process, settings)
             enforcer = LimitEnforcer(process.pid, spec, self._shared_cost, launch.cgroup)
             own = attrs.evolve(spec, uid=None)
-            visible = {inside: str(path) for inside, path in spec.read_only.items()}
             return AgentSandbox(
                 self.isolation, own, channel, process, enforcer, lambda: None, visible
             )

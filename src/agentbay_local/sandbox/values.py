@@ -23,6 +23,7 @@ __all__ = [
     "Limits",
     "Mark",
     "OpenMode",
+    "Python",
     "SandboxSpec",
 ]
 
@@ -88,6 +89,23 @@ class Limits:
 
 
 @attrs.frozen
+class Python:
+    """The Python of a session: an interpreter and packages of the host.
+
+    The paths are those of `SandboxSpec.read_only`, or below /usr.
+
+    Attributes:
+        program: The executable.
+        version: Its version, such as "3.11".
+        packages: Directories of packages, in the order of their search.
+    """
+
+    program: str
+    version: str
+    packages: tuple[str, ...] = ()
+
+
+@attrs.frozen
 class SandboxSpec:
     """The specification of a sandbox.
 
@@ -105,6 +123,9 @@ class SandboxSpec:
             inside. The session's private user can read them even below a directory that only root
             may enter. `Sandbox.read_only` has the paths that the session sees: without namespaces
             a directory stays at its own path, or is mounted elsewhere for a private user.
+        python: The Python that the session's programs find as `python` and `python3`, in a virtual
+            environment of the session; packages that the session installs go there. None leaves
+            them the system's.
     """
 
     root: Path
@@ -113,6 +134,7 @@ class SandboxSpec:
     hostname: str = "agentbay"
     outbound: AllowedHosts = NO_HOSTS
     read_only: Mapping[str, Path] = MappingProxyType({})
+    python: Python | None = None
 
 
 @attrs.frozen

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from agentbay_async._protocol import error_codes
-from agentbay_local.code import read_only_mounts
+from agentbay_local.code import read_only_mounts, session_python
 from agentbay_local.protocol.errors import ApiError
 from agentbay_local.sandbox.base import Backend, Isolation, Limits, Sandbox, SandboxSpec
 from agentbay_local.sandbox.errors import IsolationUnavailable, SandboxError
@@ -170,6 +170,7 @@ class Sandboxes:
             limits=self.limits,
             outbound=self._outbound,
             read_only=read_only_mounts(),
+            python=session_python(),
         )
 
     async def _started(self, session_id: str, entry: _Entry) -> Sandbox:

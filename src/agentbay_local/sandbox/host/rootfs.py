@@ -16,7 +16,7 @@ from agentbay_local.sandbox.host.credentials import acting_as
 from agentbay_local.sandbox.values import HOME, SandboxSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 __all__ = [
     "etc_files",
@@ -27,6 +27,7 @@ __all__ = [
     "shared_etc",
     "system_directories",
     "system_links",
+    "visible_path",
 ]
 
 MOUNT_POINTS = ("dev", "etc", "proc", "usr")
@@ -133,6 +134,24 @@ def private_files(directory: Path) -> list[Path]:
         for pattern in PRIVATE_FILES
         for path in directory.glob(place + pattern)
     ]
+
+
+def visible_path(path: str, visible: Mapping[str, str], mounts: Mapping[str, Path]) -> str | None:
+    """Return the path at which a session sees a file below a mount, or of the system.
+
+    Args:
+        path: The path inside.
+        visible: The value of `Sandbox.read_only`.
+        mounts: The value of `SandboxSpec.read_only`.
+
+    Returns:
+        The path, or None if the session's user cannot read it.
+    """
+    for mounted in mounts:
+        if Path(path).is_relative_to(mounted):
+            seen = visible.get(mounted)
+            return None if seen is None else str(Path(seen) / Path(path).relative_to(mounted))
+    return path
 
 
 def etc_files(hostname: str) -> dict[str, str]:

@@ -18,11 +18,12 @@ from agentbay_local.sandbox.errors import InvalidRequest, SandboxError, SandboxG
 from agentbay_local.sandbox.host.agent_client import AgentClient
 from agentbay_local.sandbox.host.bundle import build_bundle
 from agentbay_local.sandbox.host.process_handle import ProcessHandle
+from agentbay_local.sandbox.host.rootfs import visible_path
 from agentbay_local.sandbox.inside.wire import memory_file
 from agentbay_local.sandbox.values import HOME, Isolation, SandboxSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from agentbay_local.sandbox.cgroups.detection import Cgroups
     from agentbay_local.sandbox.values import Limits
@@ -46,7 +47,8 @@ START_WITHIN = 10.0
 
 USERS = {"0": "root", "1000": "wuying", "65534": "nobody"}
 GROUPS = {"0": "root", "1000": "wuying", "65534": "nogroup"}
-PATH = f"{HOME}/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+ENVIRONMENT = "/opt/agentbay/python"
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 STDERR_BYTES = 2000
 
 MESSAGE_QUEUES = 819_200
@@ -344,8 +346,17 @@ def reject_outbound(spec: SandboxSpec) -> None:
         )
 
 
-def agent_settings(spec: SandboxSpec, isolation: Isolation, cgroup: Cgroup) -> dict[str, Any]:
-    """Return the agent's first packet."""
+def agent_settings(
+    spec: SandboxSpec, isolation: Isolation, cgroup: Cgroup, visible: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the agent's first packet.
+
+    Args:
+        spec: The specification, with the root as the agent sees it.
+        isolation: The level.
+        cgroup: The control group.
+        visible: The value of `Sandbox.read_only`.
+    """
     inside = isolation is Isolation.NAMESPACES
     private = inside or (isolation is Isolation.LANDLOCK and spec.uid is not None)
     limits = {"CORE": 0, "NOFILE": spec.limits.open_files, "MSGQUEUE": MESSAGE_QUEUES}
@@ -356,14 +367,31 @@ def agent_settings(spec: SandboxSpec, isolation: Isolation, cgroup: Cgroup) -> d
         # Without a private user this would count every process of the service's user.
         # The group, where there is one, refuses first, because only it says that it did.
         limits["NPROC"] = spec.limits.processes + ("pids" in cgroup.enforces)
+    prefix = "" if inside else str(spec.root)
     return {
-        "prefix": "" if inside else str(spec.root),
+        "prefix": prefix,
         "home": HOME,
-        "path": PATH,
+        "path": f"{prefix}{ENVIRONMENT}/bin:{prefix}{HOME}/.local/bin:{SYSTEM_PATH}",
+        "environment": ENVIRONMENT,
+        "python": _python(spec, visible),
         "limits": limits,
         "cpu": spec.limits.cpu_seconds,
         "users": USERS if inside else {str(os.geteuid()): _name(pwd.getpwuid, os.geteuid())},
         "groups": GROUPS if inside else {str(os.getegid()): _name(grp.getgrgid, os.getegid())},
+    }
+
+
+def _python(spec: SandboxSpec, visible: Mapping[str, str]) -> dict[str, Any] | None:
+    """Return the Python of the session, with the paths that it sees; None if it cannot read it."""
+    python = spec.python
+    program = None if python is None else visible_path(python.program, visible, spec.read_only)
+    if python is None or program is None:
+        return None
+    packages = [visible_path(path, visible, spec.read_only) for path in python.packages]
+    return {
+        "program": program,
+        "version": python.version,
+        "packages": [path for path in packages if path is not None],
     }
 
 

@@ -16,7 +16,7 @@ import socket
 import sys
 import time
 
-from . import commands, files, outbound, processes, terminals, wire
+from . import commands, files, outbound, processes, terminals, virtual_environment, wire
 
 TYPE_CHECKING = False  # importing typing would cost each session some milliseconds
 if TYPE_CHECKING:
@@ -331,5 +331,7 @@ def main() -> NoReturn:
     set_limits(settings)
     open_null_streams()
     agent = Agent(channel, settings)
+    if settings["python"] is not None:
+        virtual_environment.make(settings["python"], agent.view.real(settings["environment"]))
     wire.send(channel, 0, {"pid": os.getpid()})
     agent.loop()

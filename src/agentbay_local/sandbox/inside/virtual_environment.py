@@ -1,0 +1,51 @@
+"""Make the virtual environment of the session, the Python of its commands and of its code.
+
+It uses an interpreter and packages of the host, which the session can only read. What the session
+installs goes into the environment itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+TYPE_CHECKING = False  # importing typing would cost each session some milliseconds
+if TYPE_CHECKING:
+    from typing import Any
+
+PIP = '#!/bin/sh\nexec "{0}/bin/python3" -m pip "$@"\n'
+
+
+def make(settings: dict[str, Any], top: str) -> None:
+    """Make the environment, unless an earlier start of the session did.
+
+    Args:
+        settings: `program`, `version` and `packages` of the interpreter, as the session sees them.
+        top: The directory of the environment.
+    """
+    configuration = f"{top}/pyvenv.cfg"
+    if os.path.exists(configuration):
+        return
+    program, version = settings["program"], settings["version"]
+    packages = f"{top}/lib/python{version}/site-packages"
+    for directory in (f"{top}/bin", packages):
+        os.makedirs(directory, exist_ok=True)
+    for name in ("python", "python3", f"python{version}"):
+        with contextlib.suppress(FileExistsError):
+            os.symlink(program, f"{top}/bin/{name}")
+    for name in ("pip", "pip3"):
+        write(f"{top}/bin/{name}", PIP.format(top), 0o755)
+    write(f"{packages}/agentbay.pth", "".join(f"{path}\n" for path in settings["packages"]))
+    # Last, because it says that the rest is complete.
+    home = os.path.dirname(program)
+    write(
+        configuration,
+        f"home = {home}\ninclude-system-site-packages = false\nversion = {version}\n",
+    )
+
+
+def write(path: str, text: str, mode: int = 0o644) -> None:
+    """Write a file."""
+    with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(text)
+    os.chmod(path, mode)
