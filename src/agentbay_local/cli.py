@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import resource
 import signal
@@ -25,6 +24,7 @@ from agentbay_local.api_key import KEY_VARIABLE
 from agentbay_local.clock import SystemClock
 from agentbay_local.doctor import report
 from agentbay_local.home import HomeInUseError
+from agentbay_local.http.hosts import is_loopback
 from agentbay_local.manual_clock import ManualClock
 from agentbay_local.sandbox.base import Isolation
 from agentbay_local.service import LocalService
@@ -174,7 +174,7 @@ def _print_warnings(service: LocalService, host: str, *, random_key: bool) -> No
     """Print the warnings for the person at the terminal."""
     if random_key:
         _print_error(f"The API key is {service.api_key} (set {KEY_VARIABLE} to choose your own).")
-    if not _loopback(host):
+    if not is_loopback(host):
         _print_error(
             f"Warning: {host} lets other machines reach this service, with the key in clear text."
         )
@@ -185,13 +185,6 @@ def _print_warnings(service: LocalService, host: str, *, random_key: bool) -> No
         _print_error(f"To cure it: {service.isolation.remedy}")
     elif service.isolation.detail:
         _print_error(f"Sessions are isolated by {service.isolation.detail}")
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def _doctor() -> int:

@@ -83,6 +83,11 @@ class Home:
         return self.path / "contexts"
 
     @property
+    def tls(self) -> Path:
+        """The directory of the certificate authority."""
+        return self.path / "tls"
+
+    @property
     def lost_and_found(self) -> Path:
         """The directory of context files without a row; created with the first one."""
         return self.path / "lost+found"

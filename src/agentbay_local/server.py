@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import socket
+import ssl
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from functools import partial
@@ -35,6 +36,7 @@ from agentbay_local.sessions.sandboxes import Sandboxes, unavailable
 from agentbay_local.state import ServiceState
 from agentbay_local.store import Store
 from agentbay_local.tools.tool_state import ToolState, ToolStates
+from agentbay_local.urls import is_link_host
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from agentbay_local.sandbox.base import Isolation, Limits
     from agentbay_local.sandbox.outbound import AllowedHosts
     from agentbay_local.testing.instruments import Instruments
+    from agentbay_local.tls.authority import CertificateAuthority
 
 __all__ = ["Server", "Settings"]
 
@@ -75,6 +78,7 @@ class Settings:
     instruments: Instruments
     limits: Limits
     outbound: AllowedHosts
+    tls: bool
     player: Player | None = None
 
 
@@ -82,7 +86,7 @@ class Server:
     """A service that answers requests from `start` to `stop`.
 
     Attributes:
-        endpoint: ``http://HOST:PORT``.
+        endpoint: ``http://HOST:PORT``, or ``https://HOST:PORT``.
         capability: The isolation level of this machine, and whether it is available.
     """
 
@@ -91,6 +95,7 @@ class Server:
         self._stack = AsyncExitStack()
         self._home: Home | None = None
         self._state: ServiceState | None = None
+        self._authority: CertificateAuthority | None = None
         self.endpoint = ""
         self.capability = Capability(settings.isolation, available=False)
 
@@ -104,6 +109,11 @@ class Server:
         if self._home is None:
             raise RuntimeError("the service is not running")
         return self._home.path
+
+    @property
+    def authority(self) -> CertificateAuthority | None:
+        """The certificate authority of a running service with TLS."""
+        return self._authority
 
     @property
     def state(self) -> ServiceState:
@@ -151,6 +161,11 @@ class Server:
         self._stack.callback(store.close)
         executor = ThreadPoolExecutor(_COPY_THREADS, thread_name_prefix="agentbay-files")
         self._stack.push_async_callback(_shut_down, executor)
+        if settings.tls:
+            # Imported here, because it takes long, and comes with an extra.
+            from agentbay_local.tls.authority import CertificateAuthority
+
+            self._authority = await asyncio.to_thread(CertificateAuthority.open, home.tls)
         # Before the first sandbox of this run is recorded in the same directory.
         orphans = Orphans(home.running)
         await asyncio.to_thread(orphans.sweep)
@@ -162,7 +177,7 @@ class Server:
         await self._listen(state)
 
     async def _close_home(self, home: Home) -> None:
-        self._home = self._state = None
+        self._home = self._state = self._authority = None
         await asyncio.to_thread(home.close)
 
     def _sandboxes(self, home: Home, orphans: Orphans) -> Sandboxes:
@@ -233,11 +248,21 @@ class Server:
         self._stack.push_async_callback(_bounded, runner.cleanup, "connections")
         if runner.server is None:
             raise RuntimeError("the runner is not set up")
-        listening = await self._bind(application[CONNECTIONS].protocol_factory(runner.server))
+        factory = application[CONNECTIONS].protocol_factory(runner.server, self._tls(state))
+        listening = await self._bind(factory)
         host, port = listening.sockets[0].getsockname()[:2]
-        await asyncio.wait_for(_check_health(host, port), _GRACE)
         shown = f"[{host}]" if ":" in host else host
-        state.endpoint = self.endpoint = f"http://{shown}:{port}"
+        scheme = "http" if self._authority is None else "https"
+        state.endpoint = f"{scheme}://{shown}:{port}"
+        await asyncio.wait_for(_check_health(host, port, self._authority), _GRACE)
+        self.endpoint = state.endpoint
+
+    def _tls(self, state: ServiceState) -> ssl.SSLContext | None:
+        if self._authority is None:
+            return None
+        from agentbay_local.tls.authority import ServerCertificates
+
+        return ServerCertificates(self._authority, partial(is_link_host, state)).context
 
     async def _bind(self, factory: Callable[[], asyncio.BufferedProtocol]) -> asyncio.Server:
         """Listen on the port of the settings."""
@@ -274,9 +299,10 @@ async def _recover(state: ServiceState, home: Home) -> None:
     state.store.contexts.settle()
 
 
-async def _check_health(host: str, port: int) -> None:
+async def _check_health(host: str, port: int, authority: CertificateAuthority | None) -> None:
     """Send one request, as a client would."""
-    reader, writer = await asyncio.open_connection(host, port)
+    trusted = authority and ssl.create_default_context(cafile=authority.ca_file)
+    reader, writer = await asyncio.open_connection(host, port, ssl=trusted)
     try:
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         line = await reader.readline()

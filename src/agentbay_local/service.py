@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentbay_local.cassettes.cassette import Cassette
 from agentbay_local.cassettes.player import Player
 from agentbay_local.clock import Clock, SystemClock
+from agentbay_local.http.hosts import is_loopback
 from agentbay_local.limits import checked
 from agentbay_local.sandbox.base import Isolation, Limits
 from agentbay_local.sandbox.outbound import AllowedHosts
@@ -72,12 +74,15 @@ class LocalService:
         cassette: A file that ``agentbay record`` has written. Its answers are replayed, and there
             are no sessions: a request without a recorded answer is refused with the code
             ``NotRecorded``, which clients raise as `NotRecordedError`.
+        tls: Offer TLS beside plain HTTP, on the same port. The home gets a private certificate
+            authority, whose certificate clients must trust: `ca_file`. Needs the extra ``local``.
 
     Raises:
         CassetteError: The file is not a cassette.
         OSError: The cassette cannot be read.
         ValueError: `isolation`, `port`, one of `limits` or of `allow_hosts` is invalid, or
-            `allow_hosts` is given for a level that cannot enforce it.
+            `allow_hosts` is given for a level that cannot enforce it; `tls` is given for another
+            host than one of the loopback, or without the extra.
 
     Example:
         ::
@@ -100,6 +105,7 @@ class LocalService:
         allow_hosts: Iterable[str] = (),
         require_sni: bool = False,
         cassette: str | Path | None = None,
+        tls: bool = False,
     ) -> None:
         if not 0 <= port <= 65535:
             raise ValueError(f"port must be between 0 and 65535, not {port}")
@@ -118,6 +124,7 @@ class LocalService:
             limits=checked(limits or Limits()),
             outbound=_outbound(allow_hosts, require_sni, _isolation(isolation)),
             player=None if cassette is None else Player(Cassette.read(cassette)),
+            tls=_checked_tls(tls, host),
         )
         self._server: Server | None = None
         self._thread: ServerThread | None = None
@@ -127,12 +134,34 @@ class LocalService:
 
     @property
     def endpoint(self) -> str:
-        """``http://HOST:PORT`` while the service runs.
+        """``http://HOST:PORT`` while the service runs, with TLS ``https://HOST:PORT``.
 
         Raises:
             RuntimeError: The service is not running.
         """
         return self._running().endpoint
+
+    @property
+    def ca_file(self) -> Path | None:
+        """The certificate that clients of a running service with TLS trust; None without TLS.
+
+        Raises:
+            RuntimeError: The service is not running.
+        """
+        authority = self._running().authority
+        return None if authority is None else authority.ca_file
+
+    @property
+    def ca_bundle(self) -> Path | None:
+        """The same certificate with those that this machine trusts anyway; None without TLS.
+
+        It is what ``SSL_CERT_FILE`` and the like want, which replace what a program trusts.
+
+        Raises:
+            RuntimeError: The service is not running.
+        """
+        authority = self._running().authority
+        return None if authority is None else authority.bundle
 
     @property
     def isolation(self) -> Capability:
@@ -351,6 +380,17 @@ async def _live_labels(state: ServiceState) -> dict[str, dict[str, str]]:
     releasing = state.lifecycle.releasing
     labels = state.store.sessions.labels_of_live()
     return {name: labels[name] for name in labels if name not in releasing}
+
+
+def _checked_tls(tls: bool, host: str) -> bool:
+    if tls and not is_loopback(host):
+        raise ValueError(
+            f"tls needs a loopback host, because its certificates are for this machine only; "
+            f"not {host!r}"
+        )
+    if tls and find_spec("cryptography") is None:
+        raise ValueError("tls needs the extra local: pip install 'agentbay-async[local]'")
+    return tls
 
 
 def _isolation(level: Isolation | str) -> Isolation:

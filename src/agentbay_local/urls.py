@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FILE_PREFIX",
+    "LINK_SUFFIX",
     "PORTS",
     "PORT_PREFIX",
     "TOKEN_HEADER",
     "SessionAccess",
     "file_url",
+    "is_link_host",
     "page_port",
     "page_url",
     "port_url",
@@ -33,6 +35,9 @@ TOKEN_HEADER = "X-Access-Token"  # noqa: S105  # the name of a header
 
 PORTS = range(30100, 30200)
 """The ports of a session that links can lead to."""
+
+LINK_SUFFIX = ".localhost"
+"""The end of a host that is for one link. Other hosts may have it elsewhere."""
 
 PORT_PREFIX = "/port/"
 
@@ -72,7 +77,7 @@ def port_url(state: ServiceState, session_id: str, port: int) -> str:
 def page_url(state: ServiceState, session_id: str, port: int) -> str:
     """Return the URL of a port for browsers, without a slash at its end: a host of its own."""
     label = state.signer.seal_label("page", f"{port}-{session_id}")
-    return f"http://{label}.localhost:{state.endpoint.rpartition(':')[2]}"
+    return _host_url(state, label)
 
 
 def page_port(state: ServiceState, label: str) -> tuple[str, int] | None:
@@ -87,13 +92,25 @@ def page_port(state: ServiceState, label: str) -> tuple[str, int] | None:
 def resource_url(state: ServiceState, session_id: str, resource_id: str) -> str:
     """Return the URL of the page of a session for people: a host of its own."""
     label = state.signer.seal_label("resource", session_id)
-    port = state.endpoint.rpartition(":")[2]
-    return f"http://{label}.localhost:{port}/?resourceId={resource_id}"
+    return f"{_host_url(state, label)}/?resourceId={resource_id}"
+
+
+def is_link_host(state: ServiceState, host: str) -> bool:
+    """Return whether a host is that of a `page_url` or a `resource_url`."""
+    label, dot, rest = host.partition(".")
+    if f"{dot}{rest}" != LINK_SUFFIX:
+        return False
+    return page_port(state, label) is not None or resource_session(state, label) is not None
 
 
 def resource_session(state: ServiceState, label: str) -> str | None:
     """Return the session of the host of a `resource_url`; None if it is not valid."""
     return state.signer.open_label("resource", label)
+
+
+def _host_url(state: ServiceState, label: str) -> str:
+    scheme, _, rest = state.endpoint.partition("://")
+    return f"{scheme}://{label}{LINK_SUFFIX}:{rest.rpartition(':')[2]}"
 
 
 def file_url(state: ServiceState, method: str, context_id: str, path: str) -> tuple[str, int]:

@@ -19,8 +19,7 @@ _FIRST, _LAST = PORTS[0], PORTS[-1]
 async def get(state: ServiceState, request: schema.GetLink) -> Answer:
     """Return a URL of a port, valid until the session ends.
 
-    The service has no TLS: the URL begins with ``http`` or ``ws``, that of the cloud with ``https``
-    or ``wss``.
+    Without TLS it begins with ``http`` or ``ws``, that of the cloud with ``https`` or ``wss``.
     """
     session = state.running_session(request.session_id)
     protocol = (request.protocol_type or "wss").lower()

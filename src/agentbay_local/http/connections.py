@@ -3,12 +3,16 @@
 A connection is unauthenticated until a request on it has shown the API key or a valid token. Until
 then it has little time and little memory, and it makes room for others: when there are too many,
 the oldest of them is closed. So clients without the key cannot lock out those that have it.
+
+A service with TLS looks at the first byte of a connection: both protocols have the same port.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
+import socket
 from contextvars import ContextVar
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
@@ -21,6 +25,7 @@ from agentbay_local.protocol import answers
 from agentbay_local.protocol.errors import ApiError
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
 __all__ = ["CONNECTIONS", "Connections", "credential_shown", "trust"]
@@ -41,6 +46,8 @@ _READ = 16 * 1024
 _MOST = 4096
 _MOST_UNAUTHENTICATED = 1024
 _END_OF_HEAD = b"\r\n\r\n"
+# The type of the first record of TLS; no request of HTTP begins with it.
+_HANDSHAKE = b"\x16"
 
 
 class Connections:
@@ -73,9 +80,16 @@ class Connections:
         """The bytes that count against `UNAUTHENTICATED_BYTES`."""
         return self._bytes
 
-    def protocol_factory(self, server: web.Server) -> Callable[[], asyncio.BufferedProtocol]:
-        """Return the factory for `create_server`: the protocols of `server`, within the limits."""
-        return lambda: _Connection(self, server)
+    def protocol_factory(
+        self, server: web.Server, tls: ssl.SSLContext | None = None
+    ) -> Callable[[], asyncio.BufferedProtocol]:
+        """Return the factory for `create_server`: the protocols of `server`, within the limits.
+
+        Args:
+            server: Makes the protocols.
+            tls: For connections that begin with a TLS handshake; None offers no TLS.
+        """
+        return lambda: _Connection(self, server, tls)
 
     def trust(self, transport: asyncio.BaseTransport | None) -> None:
         """Record that a request on a connection has shown a credential."""
@@ -99,6 +113,11 @@ class Connections:
         if self.unauthenticated.pop(connection.transport, None) is not None:
             self._bytes -= connection.received
             connection.received = 0
+
+    def replace(self, connection: _Connection, transport: asyncio.Transport) -> None:
+        """Count an unauthenticated connection by another transport: that of its TLS."""
+        if self.unauthenticated.pop(connection.transport, None) is not None:
+            self.unauthenticated[transport] = connection
 
     async def wait_turn(self) -> None:
         """Wait until an unauthenticated connection may read on: one after the other, not too fast.
@@ -151,8 +170,17 @@ class _Connection(asyncio.BufferedProtocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, connections: Connections, server: Callable[[], asyncio.Protocol]) -> None:
+    def __init__(
+        self,
+        connections: Connections,
+        server: Callable[[], asyncio.Protocol],
+        tls: ssl.SSLContext | None,
+    ) -> None:
         self._connections = connections
+        self._tls = tls
+        # What comes over TLS before the task that shakes hands has its transport.
+        self._early: bytearray | None = None
+        self._opening: asyncio.Task[None] | None = None
         # Made with the first bytes, so that an idle connection costs next to nothing.
         self._make_handler: Callable[[], asyncio.Protocol] | None = server
         self._handler = asyncio.Protocol()  # which does nothing
@@ -169,6 +197,8 @@ class _Connection(asyncio.BufferedProtocol):
             return
         loop = asyncio.get_running_loop()
         self._deadline = loop.call_later(AUTHENTICATE_WITHIN, self._expire)
+        if self._tls is not None:
+            self._opening = loop.create_task(self._open(self._tls))
 
     def trusted(self) -> None:
         """Lift the limits of unauthenticated connections."""
@@ -180,7 +210,10 @@ class _Connection(asyncio.BufferedProtocol):
         """Answer without aiohttp, and close the connection."""
         self._head = None
         self.is_counted = False
-        if not self.transport.is_closing():
+        if self._early is not None:
+            # In the midst of a handshake an answer would be nonsense.
+            self.transport.abort()
+        elif not self.transport.is_closing():
             self.transport.write(_answer(status, sentence))
             self.transport.close()
 
@@ -190,7 +223,12 @@ class _Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, count: int) -> None:
         """Count the received bytes, and pass them on."""
-        data = bytes(self._connections.buffer[:count])
+        self._receive(bytes(self._connections.buffer[:count]))
+
+    def _receive(self, data: bytes) -> None:
+        if self._early is not None:
+            self._early += data
+            return
         if self.is_counted and not self._accept(data):
             return
         if self._make_handler is not None:
@@ -212,10 +250,40 @@ class _Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Make room for another connection."""
+        self._forget()
+        if self._opening is not None:
+            self._opening.cancel()
+        self._handler.connection_lost(error)
+
+    def _forget(self) -> None:
         self._connections.discard(self)
         if self._deadline is not None:
             self._deadline.cancel()
-        self._handler.connection_lost(error)
+
+    async def _open(self, tls: ssl.SSLContext) -> None:
+        """Begin TLS if the client does, and go on in the clear otherwise."""
+        try:
+            if await _peek(self.transport) == _HANDSHAKE:
+                await self._start_tls(tls)
+            else:
+                self.transport.resume_reading()
+        except (OSError, asyncio.TimeoutError):
+            # The client has gone, or its handshake failed: asyncio has told nobody else.
+            self.transport.abort()
+            self._forget()
+
+    async def _start_tls(self, tls: ssl.SSLContext) -> None:
+        self._early = bytearray()
+        secure = await asyncio.get_running_loop().start_tls(
+            self.transport, self, tls, server_side=True, ssl_handshake_timeout=AUTHENTICATE_WITHIN
+        )
+        if secure is None or secure.is_closing():
+            raise ConnectionResetError
+        self._connections.replace(self, secure)
+        self.transport = secure
+        early, self._early = self._early, None
+        if early:
+            self._receive(bytes(early))
 
     def _accept(self, data: bytes) -> bool:
         """Count bytes; return whether the connection is still within its limits."""
@@ -260,9 +328,28 @@ def trust(request: web.Request) -> None:
 
 
 def _is_closed(transport: asyncio.BaseTransport) -> bool:
-    # A transport that is closing still has its file, until all that waits is sent. What
-    # get_extra_info returns has no type.
-    return transport.get_extra_info("socket").fileno() < 0  # type: ignore[no-any-return]
+    # A transport that is closing still has its file, until all that waits is sent. That of TLS
+    # forgets it.
+    peer: socket.socket | None = transport.get_extra_info("socket")
+    return peer is None or peer.fileno() < 0
+
+
+async def _peek(transport: asyncio.Transport) -> bytes:
+    """Wait for the first byte of a new connection, and leave it unread; b"" if there is none.
+
+    Reading is paused afterwards.
+    """
+    transport.pause_reading()
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    # A second descriptor, because asyncio does not let others watch that of a transport.
+    with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as peer:
+        loop.add_reader(peer, readable.set)
+        try:
+            await readable.wait()
+        finally:
+            loop.remove_reader(peer)
+        return peer.recv(1, socket.MSG_PEEK)
 
 
 def _most_connections() -> int:

@@ -6,13 +6,12 @@ import ipaddress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from agentbay_local.urls import LINK_SUFFIX
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["LINK_SUFFIX", "host_name", "is_own_name", "link_label"]
-
-LINK_SUFFIX = ".localhost"
-"""The end of a host that is for one link. Other hosts may have it elsewhere."""
+__all__ = ["host_name", "is_loopback", "is_own_name", "link_label"]
 
 
 def host_name(headers: Mapping[str, str]) -> str:
@@ -44,6 +43,14 @@ def is_own_name(name: str, listening: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a service that listens on `host` can be reached from this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def link_label(headers: Mapping[str, str]) -> str | None:

@@ -25,7 +25,7 @@ from agentbay_async._protocol import error_codes
 from agentbay_local import images
 from agentbay_local.http.connections import CONNECTIONS, credential_shown, trust
 from agentbay_local.http.error_responses import error_response
-from agentbay_local.http.hosts import LINK_SUFFIX, link_label
+from agentbay_local.http.hosts import link_label
 from agentbay_local.http.ports import SERVE_BY_HOST
 from agentbay_local.manual_clock import ManualClock
 from agentbay_local.protocol import answers
@@ -44,7 +44,7 @@ from agentbay_local.testing.fault_actions import (
     Truncate,
 )
 from agentbay_local.testing.journal import Entry, masked
-from agentbay_local.urls import FILE_PREFIX, PORT_PREFIX, TOKEN_HEADER
+from agentbay_local.urls import FILE_PREFIX, LINK_SUFFIX, PORT_PREFIX, TOKEN_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -185,7 +185,7 @@ class _Ports:
         if origin is None:
             return
         scheme, _, host = origin.partition("://")
-        label = link_label({"Host": host}) if scheme == "http" else None
+        label = link_label({"Host": host}) if scheme == request.scheme else None
         found = page_port(self._state, label) if label else None
         if found is None or found[0] != session.id:
             raise ApiError(

@@ -35,12 +35,12 @@ from agentbay_local.cassettes.cassette import (
 )
 from agentbay_local.http.bodies import BODY_LIMIT
 from agentbay_local.http.error_responses import error_response
-from agentbay_local.http.hosts import LINK_SUFFIX
 from agentbay_local.http.proxy_headers import AUTOMATIC_HEADERS, end_to_end
 from agentbay_local.http.websocket_proxy import MAX_MESSAGE, relay
 from agentbay_local.protocol.errors import ApiError
 from agentbay_local.recording.origins import PREFIX, ProxiedOrigins
 from agentbay_local.recording.tape import Capture, Tape, bounded_fields, captured
+from agentbay_local.urls import LINK_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
