@@ -2,13 +2,15 @@
 
 Run in a separate process, like `run_attacks`, with the same arguments: a directory, the user to
 become (0 stays who one is), and the level of isolation. Then "kernel", to use the control groups of
-the machine, or "watched", to do without; and the floods, or nothing for all.
+the machine, or "watched", to do without; and the floods, or nothing for all. `bench_floods.py` runs
+it too.
 """
 
 # ruff: noqa: T201 - the outcomes are printed for the test that started this program
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 WITHIN = 60.0
+SAMPLE_EVERY = 0.01
 
 
 async def run_flood(sandbox: Sandbox, name: str, watched: bool) -> str:
@@ -43,6 +46,16 @@ async def run_flood(sandbox: Sandbox, name: str, watched: bool) -> str:
         return str(error)
     told = done.stdout + done.stderr[-500:]
     return f"{told.decode()}{done.excess}" + (" (timed out)" if done.timed_out else "")
+
+
+async def sample_peak(sandbox: Sandbox, peak: dict[str, int]) -> None:
+    """Record the most that a session takes, until it ends or this is cancelled."""
+    with contextlib.suppress(SandboxError):
+        while True:
+            now = await sandbox.consumption()
+            for name in peak:
+                peak[name] = max(peak[name], getattr(now, name))
+            await asyncio.sleep(SAMPLE_EVERY)
 
 
 async def works(sandbox: Sandbox) -> bool:
@@ -64,10 +77,19 @@ async def run_floods(
         for name in chosen:
             spec = SandboxSpec(place / name, private_uid(name), LIMITS)
             async with await backend.start(spec) as sandbox:
+                peak = dict.fromkeys(("memory_bytes", "disk_bytes", "files"), 0)
+                sampling = asyncio.create_task(sample_peak(sandbox, peak))
                 told = await run_flood(sandbox, name, watched)
+                sampling.cancel()
+                await asyncio.wait([sampling])
                 goes_on = await works(sandbox)
             others_go_on = await works(neighbour) and not neighbour.excess
-            outcomes[name] = {"told": told, "goes_on": goes_on, "others_go_on": others_go_on}
+            outcomes[name] = {
+                "told": told,
+                "goes_on": goes_on,
+                "others_go_on": others_go_on,
+                "peak": peak,
+            }
     await backend.close()
     return outcomes
 
