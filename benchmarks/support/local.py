@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
+#: The host that sessions may reach. Nothing connects to it.
+ALLOWED_HOST = "allowed.invalid"
+
+
 class LocalChild:
     """A local service in a child process, for the length of a ``with`` block.
 
@@ -59,7 +63,10 @@ class LocalChild:
 
 def main() -> None:
     """Serve until stdin ends; store the sessions that each of its lines asks for."""
-    with LocalService(home=sys.argv[1], isolation=sys.argv[2]) as service:
+    home, isolation = sys.argv[1:]
+    # Other levels have no proxy for outbound access.
+    hosts = [ALLOWED_HOST] if isolation == "namespaces" else []
+    with LocalService(home=home, isolation=isolation, allow_hosts=hosts) as service:
         print(json.dumps({"endpoint": service.endpoint, "api_key": service.api_key}), flush=True)
         for line in sys.stdin:
             print(
