@@ -54,6 +54,7 @@ class Planted:
         app.router.add_post(f"/{LINK_PATH}/callTool", self._call)
         app.router.add_get(f"/{WS_SECRET}", self._talk)
         app.router.add_route("*", "/store/{name}", self._store)
+        app.router.add_get("/moved/{kind}", self._move)
         runner = web.AppRunner(app)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -104,3 +105,8 @@ class Planted:
     async def _store(self, request: web.Request) -> web.Response:
         await self._see(request)
         return web.Response(body=b"\xff\x00" + API_KEY.encode(), headers={"ETag": '"e-1"'})
+
+    async def _move(self, request: web.Request) -> web.Response:
+        await self._see(request)
+        target = {"own": "/store/b.txt", "other": "https://elsewhere.example/"}
+        return web.Response(status=302, headers={"Location": target[request.match_info["kind"]]})

@@ -94,6 +94,9 @@ async def test_no_planted_secret_is_written(
     assert [form for form in forms if form in text] == []
     assert "Cookie" not in text
     assert len(exchanges(path)) == 7
+    # The tag is of the file with the key in it, and a client would compare it.
+    put, fetched = [exchange["response"]["headers"] for exchange in exchanges(path)[-2:]]
+    assert [name.lower() for name in (*put, *fetched) if "tag" in name.lower()] == []
 
 
 async def test_everything_goes_through_the_recorder(
@@ -181,6 +184,53 @@ async def test_a_program_works_through_a_recorder_as_without(
     }
     methods = {exchange.request.method for exchange in cassette.exchanges()}
     assert methods >= {"POST", "GET", "PUT"}
+
+
+async def test_requests_name_the_region_of_the_user(
+    secretive: Planted, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    """A client that is given an endpoint does not know it."""
+    recorder = Recorder(
+        tmp_path / "c.jsonl", endpoint=secretive.endpoint, api_key="k-1", region_id="eu-west-1"
+    )
+    async with recorder:
+        form = {"Action": "CreateMcpSession", "LoginRegionId": "cn-hangzhou", "Name": "cn-hangzhou"}
+        await (await http.post(f"{recorder.endpoint}/", data=form)).read()
+
+    assert "LoginRegionId=eu-west-1&Name=cn-hangzhou" in secretive.seen[0]
+
+
+async def test_redirects_of_a_url_stay_with_the_recorder(
+    secretive: Planted, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    """Those to other servers do not."""
+    path = tmp_path / "cassette.jsonl"
+    recorder = Recorder(path, endpoint=secretive.endpoint, api_key=planted.API_KEY)
+    async with recorder:
+        data = await use_all_channels(http, recorder, recorder.api_key)
+        own, other = [
+            await http.get(
+                data["Url"].replace("/store/a.txt", f"/moved/{kind}"), allow_redirects=False
+            )
+            for kind in ("own", "other")
+        ]
+
+    assert own.headers["Location"].startswith(f"{recorder.endpoint}/via/")
+    assert own.headers["Location"].endswith("/store/b.txt")
+    assert other.headers["Location"] == "https://elsewhere.example/"
+
+
+async def test_a_page_of_a_session_is_found_below_localhost(
+    service: LocalService, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    """Its host is a name that not every system knows."""
+    recorder = Recorder(tmp_path / "c", endpoint=service.endpoint, api_key=service.api_key)
+    async with recorder:
+        form = {"Authorization": f"Bearer {recorder.api_key}", "Action": "CreateMcpSession"}
+        async with http.post(f"{recorder.endpoint}/", data=form) as answer:
+            data = (await answer.json())["Data"]
+        async with http.get(data["ResourceUrl"]) as page:
+            assert data["SessionId"] in await page.text()
 
 
 async def test_large_bodies_are_counted_and_not_kept(

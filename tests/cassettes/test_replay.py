@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 
 from agentbay_async import NotRecordedError
@@ -13,7 +14,7 @@ from agentbay_local import Cassette, CassetteError, Drop, LocalService
 from .program import use_everything
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from agentbay_async import AsyncAgentBay
@@ -128,6 +129,73 @@ async def test_faults_the_journal_and_reset_work_on_a_replay(
         assert isinstance((await bay.context.list()).error, NotRecordedError)
         await service.areset()
         assert (await bay.context.list()).success
+
+
+def frame(sender: str, call: str, **data: object) -> dict[str, Any]:
+    """Return the line of a frame."""
+    return {"frame_of": 2, "from": sender, "body": {"json": {"invocationId": call, **data}}}
+
+
+@pytest.fixture
+async def talking(tmp_path: Path) -> AsyncIterator[tuple[LocalService, str]]:
+    """Replay a WebSocket with two calls at once; provide the service and the URL."""
+    session = {"SessionId": "s-1", "WsUrl": "wss://<url-1>"}
+    opened = {
+        "exchange": 2,
+        "request": {"method": "GET", "target": "wss://<url-1>"},
+        "response": {"status": 101},
+    }
+    first, second = "a1" * 16, "b2" * 16
+    frames = [
+        frame("service", "", hello=1),
+        frame("client", first, do="first"),
+        frame("client", second, do="second"),
+        frame("service", first, done="first"),
+        frame("service", second, done="second"),
+        frame("service", "", pushed=1),
+    ]
+    lines = [answered("GetSession", session, SessionId="s-1"), opened, *frames]
+    path = cassette_of(tmp_path / "c.jsonl", *lines)
+    async with LocalService(cassette=path) as service, aiohttp.ClientSession() as http:
+        form = {"Authorization": f"Bearer {service.api_key}", "SessionId": "s-1"}
+        async with http.post(f"{service.endpoint}/?Action=GetSession", data=form) as answer:
+            yield service, (await answer.json(content_type=None))["Data"]["WsUrl"]
+
+
+async def test_frames_follow_those_of_the_client_about_the_same_call(
+    talking: tuple[LocalService, str],
+) -> None:
+    """In whichever order the client sends its own, with the ids that it has drawn."""
+    first, second = "c3" * 16, "d4" * 16
+    async with aiohttp.ClientSession() as http, http.ws_connect(talking[1]) as socket:
+        assert (await socket.receive_json(timeout=30))["hello"] == 1
+        await socket.send_str(json.dumps({"invocationId": second, "do": "second"}))
+        assert await socket.receive_json(timeout=30) == {"invocationId": second, "done": "second"}
+        assert (await socket.receive_json(timeout=30))["pushed"] == 1
+        await socket.send_str(json.dumps({"invocationId": first, "do": "first"}))
+        assert await socket.receive_json(timeout=30) == {"invocationId": first, "done": "first"}
+
+
+async def test_a_frame_that_was_not_recorded_closes_its_connection(
+    talking: tuple[LocalService, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The reason says so, and the log of the service has the frame."""
+    async with aiohttp.ClientSession() as http:
+        async with http.ws_connect(talking[1]) as socket:
+            await socket.receive_json(timeout=30)
+            await socket.send_str(json.dumps({"invocationId": "e5" * 16, "do": "third"}))
+            closed = await socket.receive(timeout=30)
+        assert (closed.data, "no answer" in str(closed.extra)) == (1008, True)
+        assert "third" in caplog.text
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="400"):
+            await http.ws_connect(talking[1])
+
+
+async def test_the_url_of_a_replay_cannot_be_guessed(talking: tuple[LocalService, str]) -> None:
+    """Other users of the machine do not get the recorded answers."""
+    url = f"{talking[0].endpoint}/replay/wss-1-00"
+    async with aiohttp.ClientSession() as http, http.get(url) as answer:
+        assert answer.status == 403
 
 
 async def test_a_replay_wants_its_key(

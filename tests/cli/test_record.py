@@ -34,13 +34,15 @@ def service() -> Iterator[LocalService]:
 
 
 def environment(service: LocalService, directory: Path) -> dict[str, str]:
-    """Return the environment of a user who has configured the service."""
+    """Return the environment of a user who has configured the service, and has a proxy."""
     return {
         **os.environ,
         "AGENTBAY_ENDPOINT": service.endpoint,
         "AGENTBAY_API_KEY": service.api_key,
         "AGENTBAY_LEDGER": "off",
         "HOME": str(directory),
+        "http_proxy": "http://127.0.0.1:9",
+        "no_proxy": "localhost",
     }
 
 
@@ -94,6 +96,26 @@ def test_differences_are_printed_and_are_a_failure(service: LocalService, tmp_pa
     assert done.returncode == 1
     assert "ListSession (exchange 1):\n  Page: recorded number, here missing\n" in done.stdout
     assert done.stdout.endswith("1 difference.\n")
+
+
+def test_a_region_does_not_lead_past_the_recorder(service: LocalService, tmp_path: Path) -> None:
+    """A client lets the region win, if both are set; so the program gets none."""
+    show = "import os; print(os.environ.get('AGENTBAY_REGION_ID'), os.environ['AGENTBAY_ENDPOINT'])"
+    code = "import sys; from agentbay_cli.main import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "record", "--endpoint", service.endpoint, "--"]
+    done = subprocess.run(
+        [*command, sys.executable, "-c", show],
+        cwd=tmp_path,
+        env={**environment(service, tmp_path), "AGENTBAY_REGION_ID": "cn-shanghai"},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=True,
+    )
+    region, endpoint = done.stdout.split()
+    assert region == "None"
+    assert endpoint.startswith("http://127.0.0.1:")
+    assert endpoint != service.endpoint
 
 
 @pytest.mark.parametrize(

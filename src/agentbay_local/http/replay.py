@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from agentbay_local.testing.fault_actions import Effect
 
 __all__ = ["Replay"]
+
+_log = logging.getLogger(__name__)
 
 _PURPOSE = "replay"
 _REASON_BYTES = 120  # RFC 6455 allows 123
@@ -99,6 +102,8 @@ class Replay:
         try:
             conversation = self.player.connect(asked, self._url_of)
         except ApiError as error:
+            # Clients read no more than the status of a refused WebSocket.
+            _log.warning("%s", error.message)
             return error_reply(error).response
         socket = web.WebSocketResponse(max_msg_size=MAX_FRAME, compress=False)
         await socket.prepare(request)
@@ -116,7 +121,8 @@ class Replay:
         try:
             frames = conversation.reply(replace_texts(body, self._mask))
         except ApiError as error:
-            # A client that waits for an answer must learn why none comes.
+            # A client that waits for an answer must learn that none comes.
+            _log.warning("%s", error.message)
             reason = error.message.encode("ascii", "replace")[:_REASON_BYTES]
             await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=reason)
             return
