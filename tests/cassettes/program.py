@@ -23,6 +23,7 @@ async def use_everything(bay: AsyncAgentBay, directory: Path, secret: str) -> li
         seen = [await _commands(session, secret), await _files(session, directory, secret)]
         seen.append(await _terminal(session))
         seen.append(await _code(session))
+        seen.append("resourceId=" in session.resource_url)
         seen.append((await session.get_labels()).data)
         seen.append((await session.context.sync()).success)
     seen.append((await bay.get("s-that-never-was")).code)

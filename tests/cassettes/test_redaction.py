@@ -94,6 +94,28 @@ def test_signed_urls_are_found_in_texts_and_by_name() -> None:
     assert "qX" not in str(redacted)
 
 
+def test_a_url_keeps_the_part_of_its_query_that_grants_nothing() -> None:
+    """Programs look at it."""
+    redactor = Redactor()
+    page = "http://label.example/?resourceId=r-1"
+    redactor.learn({"ResourceUrl": page, "Url": "http://b.example/port/7/"})
+
+    assert redactor.redact([page, "http://b.example/port/7/a?b=1"]) == [
+        "http://<url-1>/?resourceId=r-1",
+        "http://<url-2>/a?b=1",
+    ]
+
+
+def test_a_url_of_the_user_is_no_secret_unless_it_is_signed() -> None:
+    """Only an answer gives out URLs."""
+    redactor = Redactor()
+    redactor.learn({"url": "https://example.com/a", "other_url": SIGNED}, is_answer=False)
+
+    assert redactor.redact(f"https://example.com/a {SIGNED}") == (
+        "https://example.com/a https://<url-1>"
+    )
+
+
 def test_parts_of_urls_that_are_credentials_are_secrets_of_their_own() -> None:
     """A token in the path of a link, or in its host, opens it too."""
     token, label = "t" * 45, "h" * 40

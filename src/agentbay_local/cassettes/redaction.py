@@ -94,29 +94,31 @@ class Redactor:
         """Learn an API key."""
         self._add(key, API_KEY)
 
-    def learn(self, value: Any, name: str = "") -> None:
-        """Learn all secrets in a JSON value: those with telling names, and signed URLs.
+    def learn(self, value: Any, name: str = "", *, is_answer: bool = True) -> None:
+        """Learn all secrets in a JSON value: those with telling names, and URLs that grant access.
 
         Args:
             value: Plain JSON values; texts that hold JSON are searched too.
             name: The name of the value.
+            is_answer: The service has sent it. A URL with the name of one grants access then; in a
+                request it is the user's, and does so only if it is signed.
         """
         if isinstance(value, dict):
             for key, member in value.items():
-                self.learn(member, str(key))
+                self.learn(member, str(key), is_answer=is_answer)
         elif isinstance(value, list):
             for item in value:
-                self.learn(item, name)
+                self.learn(item, name, is_answer=is_answer)
         elif isinstance(value, str):
-            self._learn_text(value, name)
+            self._learn_text(value, name, is_answer=is_answer)
 
-    def _learn_text(self, text: str, name: str) -> None:
+    def _learn_text(self, text: str, name: str, *, is_answer: bool) -> None:
         if (inner := parse_container(text)) is not None:
-            self.learn(inner, name)
+            self.learn(inner, name, is_answer=is_answer)
             return
         if is_secret_name(name):
             self._learn_secret(text)
-        elif is_url(text) and name.lower().endswith("url"):
+        elif is_answer and is_url(text) and name.lower().endswith("url"):
             self.learn_url(text)
         for url in find_signed_urls(text):
             self.learn_url(url)
@@ -135,18 +137,21 @@ class Redactor:
 
     def learn_url(self, url: str) -> None:
         """Learn a URL that grants access: all of it, and each part that looks like a credential."""
-        if url in self._placeholders:
-            return
         parts = urlsplit(url)
+        fields = parse_qsl(parts.query)
+        credentials = [text for name, text in fields if _signs(name) or len(text) >= _LONG_VALUE]
+        plain = url.partition("?")[0].rstrip("/")
+        # A query that grants nothing tells what is asked for, so it stays.
+        granting = url if credentials else plain
+        if granting in self._placeholders:
+            return
         self._urls += 1
         placeholder = f"{parts.scheme}://<url-{self._urls}>"
-        self._add(url, placeholder)
-        plain = url.partition("?")[0]
+        self._add(granting, placeholder)
         if parts.path.strip("/"):
             self._placeholders.setdefault(plain, placeholder)
-        for name, value in parse_qsl(parts.query):
-            if _signs(name) or len(value) >= _LONG_VALUE:
-                self._learn_secret(value)
+        for credential in credentials:
+            self._learn_secret(credential)
         labels = [label for label in (parts.hostname or "").split(".") if len(label) >= _LONG_LABEL]
         segments = [part for part in parts.path.split("/") if len(part) >= _LONG_SEGMENT]
         for credential in (*labels, *segments):

@@ -215,7 +215,7 @@ class RecordingProxy:
             return await self._forward(request, exchange, target, self._headers(request), stream)
         finally:
             exchange.request = Request(request.method, target, headers=kept, body=upload.body())
-            self._tape.redactor.learn(exchange.request.body)
+            self._tape.redactor.learn(exchange.request.body, is_answer=False)
 
     async def _forward(
         self,

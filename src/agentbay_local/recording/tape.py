@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from agentbay_local.cassettes.cassette import (
+    SERVICE,
     Cassette,
     Exchange,
     Frame,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Capture", "Tape", "bounded_fields"]
 
-MAX_BODY = 1024 * 1024
+MAX_BODY = 4 * 1024 * 1024
 """Bytes of one body that are recorded; of a larger one only its size and checksum."""
 
 MAX_TOTAL = 64 * 1024 * 1024
@@ -97,7 +98,7 @@ class Tape:
         self._number += 1
         exchange = Exchange(self._number, request)
         for part in (request.query, request.form, request.headers, request.body):
-            self.redactor.learn(part)
+            self.redactor.learn(part, is_answer=False)
         self._add(exchange, attrs.asdict(request))
         return exchange
 
@@ -111,7 +112,7 @@ class Tape:
     def add_frame(self, exchange: Exchange, sender: str, content: bytes) -> None:
         """Record a frame of the WebSocket that an exchange has opened."""
         frame = Frame(exchange.number, sender, captured(content))
-        self.redactor.learn(frame.body)
+        self.redactor.learn(frame.body, is_answer=sender == SERVICE)
         self._add(frame, frame.body)
 
     def _add(self, entry: Exchange | Frame, values: object) -> None:

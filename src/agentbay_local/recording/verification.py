@@ -168,7 +168,7 @@ class _Verifier:
         recorded, name = exchange.response, _shown(exchange.request)
         self._requests += 1
         try:
-            if recorded is not None and recorded.status == WEBSOCKET:
+            if exchange.request.target.startswith("ws"):
                 await self._connect(exchange)
                 return
             here = await self._send(exchange.request)
@@ -187,7 +187,10 @@ class _Verifier:
         end = time.monotonic() + self._patience(name)
         while True:
             lines = compare_answers(recorded, here)
-            is_read = _READS.match(exchange.request.action) is not None
+            request = exchange.request
+            is_read = _READS.match(request.action) is not None or (
+                not request.action and request.method == "GET"
+            )
             if not lines or not is_read or time.monotonic() > end:
                 self._learn(recorded.body.get("json"), here.body.get("json"))
                 return here, lines
@@ -238,10 +241,16 @@ class _Verifier:
                 max_msg_size=MAX_MESSAGE,
             )
         except aiohttp.WSServerHandshakeError as error:
-            line = f"HTTP status: recorded {WEBSOCKET}, here {error.status}"
-            self._report(exchange.number, _shown(exchange.request), line)
+            self._report_handshake(exchange, error.status)
             return
+        self._report_handshake(exchange, WEBSOCKET)
         self._connections[exchange.number] = _Connection(socket, exchange)
+
+    def _report_handshake(self, exchange: Exchange, status: int) -> None:
+        recorded = exchange.response
+        if recorded is not None and not recorded.failed:
+            lines = compare_answers(Response(recorded.status), Response(status))
+            self._report(exchange.number, _shown(exchange.request), *lines)
 
     async def _check_frame(self, connection: _Connection, frame: Frame) -> None:
         """Wait until a frame like a recorded one has come."""
