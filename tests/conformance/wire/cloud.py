@@ -30,6 +30,7 @@ class Cloud:
     def __init__(self, url: str) -> None:
         self.changed = False
         self._url = url
+        self._was_busy = False
         self._created = 0
         self._status: dict[str, str] = {}
         self._contexts: list[tuple[str, str]] = []
@@ -37,21 +38,27 @@ class Cloud:
 
     def answer(self, action: str, values: Mapping[str, str]) -> tuple[int, Document]:
         """Return the HTTP status and the document for an action with these values."""
-        status = self._status.get(values.get("SessionId", ""))
-        if action == "GetSessionDetail" and status == "DELETED":
-            return 400, {
-                "RequestId": "R-1",
-                "HttpStatusCode": 400,
-                "Code": "InvalidMcpSession.NotFound",
-                "Message": "Resource [McpSession] is not found.",
-                "Success": False,
-            }
+        refusal = self._refusal(action, values.get("SessionId", ""))
+        if refusal is not None:
+            return refusal
         envelope: Document = {"RequestId": "R-1", "HttpStatusCode": 200, "Code": "ok"}
         if action in _ANSWERS:
             envelope["Data"] = _ANSWERS[action](self, values)
         if action in _CHANGES:
             _CHANGES[action](self, values)
         return 200, {**envelope, "Success": True, **_MORE.get(action, {})}
+
+    def _refusal(self, action: str, session: str) -> tuple[int, Document] | None:
+        """Return the answer to a request that is not accepted: names of sessions tell which."""
+        if action == "GetSession":
+            return None
+        if session.startswith("s-ended") or self._status.get(session) == "DELETED":
+            text = "Resource [McpSession] is not found."
+            return 400, _failure("InvalidMcpSession.NotFound", text)
+        if session.startswith("s-busy") and not self._was_busy:
+            self._was_busy = True
+            return 503, _failure("ServiceUnavailable", "The service is busy.")
+        return None
 
     def create(self, values: Mapping[str, str]) -> Document:
         """Create a session."""
@@ -122,6 +129,10 @@ class Cloud:
         """Return a signed URL."""
         url = f"{self._url}/store{values['FilePath']}?Signature=s-1"
         return {"Url": url, "ExpireTime": 4_000_000_000}
+
+
+def _failure(code: str, message: str) -> Document:
+    return {"RequestId": "R-1", "Code": code, "Message": message, "Success": False}
 
 
 def _session(session: str) -> Document:

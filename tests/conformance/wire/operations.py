@@ -859,6 +859,30 @@ async def simulate_phone(here):
     return await api.AsyncMobileSimulateService(here.bay).upload_mobile_info('{"a": 1}')
 
 
+# Requests that are refused.
+
+
+def refused(name, kind, use):
+    """Register what `use` does with a session of a kind that refuses something."""
+
+    async def perform(here):
+        session = await fresh_session(here, kind)
+        return await use(session)
+
+    operations[f"refused: {name}"] = perform
+
+
+refused("the state of an ended session", "ended", lambda session: session.get_status())
+refused("the labels of an ended session", "ended", lambda session: session.get_labels())
+refused("a command in an ended session", "ended", lambda session: session.command.run("true"))
+refused("the end of an ended session", "ended", lambda session: session.delete())
+refused("labels, while the service is busy", "busy", lambda session: session.get_labels())
+refused("a command, while the service is busy", "busy", lambda session: session.command.run("ls"))
+refused("a direct command", "direct-refused", lambda session: session.command.run("ls"))
+refused(
+    "a direct file", "direct-refused", lambda session: session.file_system.read_file("/tmp/small")
+)
+
 # The program.
 
 

@@ -146,6 +146,9 @@ class Recorder:
     async def _direct_call(self, request: web.Request) -> web.Response:
         document = await request.json()
         self._keep(f"direct {document['tool']}", request, flatten("body", document))
+        if request.match_info["session"].startswith("s-direct-refused"):
+            refusal = {"code": "Forbidden", "message": "The token has expired."}
+            return web.json_response(refusal, status=403)
         result = answer_of_tool(document["tool"], document["args"])
         return web.json_response({"code": 200, "data": {"result": result}})
 
