@@ -7,6 +7,7 @@ import importlib.util
 import json
 import select
 import shutil
+import signal
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -927,10 +928,11 @@ async def test_text_that_comes_right_after_the_end_is_kept(
 
     def wait_for_late_text(self: Kernel, *arguments: Any) -> None:
         finish(self, *arguments)
+        self._process.signal(signal.SIGUSR2)
         assert select.select([self._process.stderr], [], [], 60)[0]
 
     monkeypatch.setattr(Kernel, "_finish", wait_for_late_text)
-    await coder.javascript("setImmediate(() => console.error('late'));")
+    await coder.javascript("process.on('SIGUSR2', () => console.error('late'));")
     monkeypatch.undo()
 
     assert "late" in (await coder.javascript("1")).stderr

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import resource
 import signal
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from agentbay_local.sandbox.agent_sandbox import QUICK, AgentSandbox
 from agentbay_local.sandbox.base import Limits, SandboxSpec
 from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
 from agentbay_local.sandbox.errors import InvalidRequest, SandboxGone, SandboxPaused
+from agentbay_local.sandbox.host import usage
 from agentbay_local.sandbox.host.uids import private_uid
 
 from .process_table import (
@@ -201,6 +204,35 @@ async def test_a_request_under_way_at_a_pause_fails_at_once(
     await sandbox.resume()
 
     assert (await sandbox.stat("/")).is_dir
+
+
+async def test_a_measurement_that_nobody_waits_for_may_fail(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its session can end meanwhile; that is not an error to log."""
+    assert isinstance(sandbox, AgentSandbox)
+    problems: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
+    abandoned = threading.Event()
+
+    def fail(*_: object) -> None:
+        abandoned.wait(30)
+        raise FileNotFoundError("the session has ended")
+
+    monkeypatch.setattr(usage, "measure_consumption", fail)
+    asking = asyncio.create_task(sandbox.consumption())
+    await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.wait([asking])
+    abandoned.set()
+    assert sandbox._enforcer._measuring is not None
+    await asyncio.wait([sandbox._enforcer._measuring])
+    # Nothing refers to the measurement any more, so asyncio complains now or never.
+    sandbox._enforcer._measuring = None
+    del asking
+    gc.collect()
+
+    assert not problems
 
 
 JOB = "sleep 77 & kill -STOP $!; until grep -q 'T (stopped)' /proc/$!/status; do :; done; echo $!"

@@ -161,6 +161,8 @@ class LimitEnforcer:
             if measuring is None:
                 raise ProcessLookupError(errno.ESRCH, "the service has ended")
             self._measuring = asyncio.wrap_future(measuring)
+            # If all who asked are gone, asyncio would log an error that nobody retrieved.
+            self._measuring.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(self._measuring)
 
     def _measure(self) -> Consumption:
