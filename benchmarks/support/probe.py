@@ -9,6 +9,8 @@ from support.child import LineChild
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from typing_extensions import Self
+
 
 class Probe:
     """A child process that takes samples during a ``with`` block.
@@ -24,7 +26,7 @@ class Probe:
         self._arguments = arguments
         self._variables = variables
 
-    def __enter__(self) -> Probe:
+    def __enter__(self) -> Self:
         self._child = LineChild.of_module(self._module, *self._arguments, **self._variables)
         self.read_latencies()
         return self

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import resource
+import shlex
 import signal
 import sqlite3
 import sys
@@ -28,6 +29,7 @@ from agentbay_local.http.hosts import is_loopback
 from agentbay_local.manual_clock import ManualClock
 from agentbay_local.sandbox.base import Isolation
 from agentbay_local.service import LocalService
+from agentbay_local.tls.trust import TRUST_VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -116,6 +118,11 @@ def _add_options(local: argparse.ArgumentParser) -> None:
         help="'manual' stands still until /_control/clock moves it; 'auto' jumps when every task "
         "waits (%(default)s)",
     )
+    local.add_argument(
+        "--tls",
+        action="store_true",
+        help="offer TLS beside plain HTTP, with a certificate authority that --home keeps",
+    )
     _add_network_options(local)
 
 
@@ -147,6 +154,7 @@ async def _local(options: argparse.Namespace, key: str | None) -> int:
         limits=limits.from_flags(options),
         allow_hosts=options.allow_hosts,
         require_sni=options.require_sni,
+        tls=options.tls,
     )
     _raise_descriptor_limit()
     stop = asyncio.Event()
@@ -171,7 +179,11 @@ def _raise_descriptor_limit() -> None:
 
 
 def _print_warnings(service: LocalService, host: str, *, random_key: bool) -> None:
-    """Print the warnings for the person at the terminal."""
+    """Print what the person at the terminal has to know."""
+    if service.ca_bundle is not None:
+        _print_error(f"Clients must trust {service.ca_file}. Set these for them:")
+        for name in TRUST_VARIABLES:
+            _print_error(f"  export {name}={shlex.quote(str(service.ca_bundle))}")
     if random_key:
         _print_error(f"The API key is {service.api_key} (set {KEY_VARIABLE} to choose your own).")
     if not is_loopback(host):

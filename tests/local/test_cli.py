@@ -8,6 +8,7 @@ import os
 import resource
 import secrets
 import signal
+import ssl
 import subprocess
 import sys
 import urllib.error
@@ -59,6 +60,24 @@ def test_ready_line_and_end_by_a_signal(tmp_path: Path, end: signal.Signals) -> 
     assert (process.returncode, out) == (0, "")
     assert line.startswith(READY)
     assert "The API key is akm-local-" in err
+
+
+def test_tls_is_offered_with_what_clients_have_to_trust(tmp_path: Path) -> None:
+    """The variables that are printed make a client trust the service."""
+    pytest.importorskip("cryptography", reason="cryptography is not installed")
+    process = starting("--tls", "--home", str(tmp_path), AGENTBAY_API_KEY="k")
+    with process:
+        assert process.stdout is not None
+        endpoint = process.stdout.readline().split()[-1]
+        port = endpoint.rpartition(":")[2]
+        trusted = ssl.create_default_context(cafile=tmp_path / "tls" / "bundle.pem")
+        with urllib.request.urlopen(
+            f"https://127.0.0.1:{port}/healthz", timeout=30, context=trusted
+        ) as answer:
+            assert answer.status == 200
+        told = ended(process)
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"):
+        assert f"export {name}={tmp_path}/" in told
 
 
 def test_a_key_of_the_environment_is_used_and_not_shown(tmp_path: Path) -> None:
