@@ -36,7 +36,7 @@ from agentbay_local.sessions.sandboxes import Sandboxes, unavailable
 from agentbay_local.state import ServiceState
 from agentbay_local.store import Store
 from agentbay_local.tools.tool_state import ToolState, ToolStates
-from agentbay_local.urls import is_link_host
+from agentbay_local.urls import LINK_SUFFIX, is_link_host
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -254,6 +254,7 @@ class Server:
         shown = f"[{host}]" if ":" in host else host
         scheme = "http" if self._authority is None else "https"
         state.endpoint = f"{scheme}://{shown}:{port}"
+        state.link_url = f"{scheme}://{{label}}{LINK_SUFFIX}:{port}"
         await asyncio.wait_for(_check_health(host, port, self._authority), _GRACE)
         self.endpoint = state.endpoint
 

@@ -50,6 +50,7 @@ class ServiceState:
         instruments: Faults, journal, quotas and transitions, for tests.
         pages: Sizes and tokens of pages.
         endpoint: ``http://HOST:PORT``, for the URLs that the service hands out.
+        link_url: ``http://{label}.localhost:PORT``, of the hosts for one link.
         player: Answers all requests from a cassette, or None.
     """
 
@@ -66,6 +67,7 @@ class ServiceState:
     instruments: Instruments
     pages: Pages
     endpoint: str = ""
+    link_url: str = ""
     player: Player | None = None
 
     def session(self, session_id: str | None) -> Session:

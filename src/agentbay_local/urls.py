@@ -77,7 +77,7 @@ def port_url(state: ServiceState, session_id: str, port: int) -> str:
 def page_url(state: ServiceState, session_id: str, port: int) -> str:
     """Return the URL of a port for browsers, without a slash at its end: a host of its own."""
     label = state.signer.seal_label("page", f"{port}-{session_id}")
-    return _host_url(state, label)
+    return state.link_url.format(label=label)
 
 
 def page_port(state: ServiceState, label: str) -> tuple[str, int] | None:
@@ -92,7 +92,7 @@ def page_port(state: ServiceState, label: str) -> tuple[str, int] | None:
 def resource_url(state: ServiceState, session_id: str, resource_id: str) -> str:
     """Return the URL of the page of a session for people: a host of its own."""
     label = state.signer.seal_label("resource", session_id)
-    return f"{_host_url(state, label)}/?resourceId={resource_id}"
+    return f"{state.link_url.format(label=label)}/?resourceId={resource_id}"
 
 
 def is_link_host(state: ServiceState, host: str) -> bool:
@@ -106,11 +106,6 @@ def is_link_host(state: ServiceState, host: str) -> bool:
 def resource_session(state: ServiceState, label: str) -> str | None:
     """Return the session of the host of a `resource_url`; None if it is not valid."""
     return state.signer.open_label("resource", label)
-
-
-def _host_url(state: ServiceState, label: str) -> str:
-    scheme, _, rest = state.endpoint.partition("://")
-    return f"{scheme}://{label}{LINK_SUFFIX}:{rest.rpartition(':')[2]}"
 
 
 def file_url(state: ServiceState, method: str, context_id: str, path: str) -> tuple[str, int]:

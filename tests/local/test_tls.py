@@ -52,6 +52,13 @@ async def api(service: LocalService, trusting: ssl.SSLContext) -> AsyncIterator[
         yield Api(http, service)
 
 
+async def close(writer: asyncio.StreamWriter) -> None:
+    """Close a connection at once, and wait until it is closed."""
+    writer.transport.abort()
+    with suppress(OSError):
+        await asyncio.wait_for(writer.wait_closed(), DEADLINE)
+
+
 async def certificate_for(
     service: LocalService, trusting: ssl.SSLContext, name: str
 ) -> x509.Certificate:
@@ -62,7 +69,7 @@ async def certificate_for(
         raw = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
         return x509.load_der_x509_certificate(raw)
     finally:
-        writer.close()
+        await close(writer)
 
 
 async def test_our_client_works_over_tls(service: LocalService, trusting: ssl.SSLContext) -> None:
@@ -140,7 +147,7 @@ async def test_many_connections_begin_at_the_same_time(
         reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         answer = await asyncio.wait_for(reader.read(), DEADLINE)
-        writer.close()
+        await close(writer)
         return answer
 
     answers = await asyncio.gather(*(ask(tls) for tls in (trusting, None) * 50))
@@ -156,7 +163,7 @@ async def test_clients_that_say_nothing_of_use_are_forgotten(service: LocalServi
         writer.write_eof()
         with suppress(ConnectionError):
             await asyncio.wait_for(reader.read(), DEADLINE)
-        writer.close()
+        await close(writer)
 
 
 async def test_a_connection_that_does_not_shake_hands_is_closed(
@@ -171,7 +178,7 @@ async def test_a_connection_that_does_not_shake_hands_is_closed(
             writer.write(data)
             with suppress(ConnectionError):
                 await asyncio.wait_for(reader.read(), DEADLINE)
-            writer.close()
+            await close(writer)
 
 
 async def test_the_authority_of_a_home_is_made_once(tmp_path: Path) -> None:
@@ -333,4 +340,4 @@ async def test_limits_of_clients_without_a_key_hold_over_tls(
     assert b" 431 " in head
     body = json.loads(await asyncio.wait_for(reader.read(), DEADLINE))
     assert not body["Success"]
-    writer.close()
+    await close(writer)
