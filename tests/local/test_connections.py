@@ -267,6 +267,8 @@ async def test_forms_of_strangers_end_with_their_connections(
 ) -> None:
     """Nobody gets an answer; a form that waits for its turn must not be kept."""
     monkeypatch.setattr(connections, "_TURN", 3600.0)
+    # The service does not read meanwhile, so it sees the end of a connection only then.
+    monkeypatch.setattr(connections, "AUTHENTICATE_WITHIN", 5.0)
     # Other services of this process may be at work for other tests.
     others = set(middleware._running)
     for _ in range(3):

@@ -33,6 +33,8 @@ _VALUES = frozenset(
         "success",
     }
 )
+# Members that appear when work has ended, which a poll sees sooner in one run than in another.
+_OF_ENDED_WORK = frozenset({"finishTime"})
 _MESSAGES = frozenset({"ErrMsg", "Message", "errMsg", "error", "errorMessage", "message"})
 _NUMBER = re.compile(r"\d+")
 _SHOWN = 120
@@ -100,7 +102,8 @@ def _compare_objects(
     recorded: dict[str, Any], here: dict[str, Any], path: str, *, is_error: bool
 ) -> Iterator[str]:
     is_error = is_error or (recorded.get("isError") is True and here.get("isError") is True)
-    for key in dict.fromkeys([*recorded, *here]):
+    only_one = (recorded.keys() ^ here.keys()) & _OF_ENDED_WORK
+    for key in (key for key in dict.fromkeys([*recorded, *here]) if key not in only_one):
         inner = f"{path}.{key}" if path else key
         if key not in here:
             yield _line(inner, _kind(recorded[key]), "missing")
