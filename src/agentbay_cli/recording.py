@@ -116,7 +116,8 @@ def _environment(recorder: Recorder) -> dict[str, str]:
 def _run(program: Sequence[str], environment: dict[str, str]) -> int:
     """Run a program to its end; signals for this process are for the program."""
     try:
-        process = subprocess.Popen(list(program), env=environment)  # noqa: S603  # the user's own
+        # The user gave this program on the command line, and no shell reads it.
+        process = subprocess.Popen(list(program), env=environment)  # noqa: S603
     except FileNotFoundError:
         _print_message(f"agentbay: there is no program {program[0]!r}")
         return _NOT_FOUND
