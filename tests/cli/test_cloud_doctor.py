@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 import ssl
 import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import trustme
 
 from agentbay import ConfigurationError
 from agentbay_cli.assumptions import ASSUMPTIONS
-from agentbay_cli.cloud_doctor import main, report
+from agentbay_cli.cloud_doctor import report
 from agentbay_cli.connection_probe import probe
+from agentbay_cli.main import main
 from agentbay_local import Fail, LocalService, Throttle
 
 if TYPE_CHECKING:
@@ -53,7 +58,7 @@ def test_a_service_as_assumed_is_well(
     """Every assumption is looked at, and nothing is changed."""
     seeded = service.seed(sessions=2, contexts={"notes": {"a.txt": "hello"}})
 
-    assert main(["--cloud"]) == 0
+    assert main(["doctor", "--cloud"]) == 0
 
     lines = capsys.readouterr().out.splitlines()
     for assumption in ASSUMPTIONS:
@@ -135,7 +140,7 @@ def test_there_is_no_look_at_a_service_inside_this_process(
     monkeypatch.setenv("AGENTBAY_ENDPOINT", "local")
     with pytest.raises(ConfigurationError, match="'local'"):
         report()
-    assert main(["--cloud"]) == 2
+    assert main(["doctor", "--cloud"]) == 2
 
 
 def test_tls_is_shown_with_issuer_and_versions(
@@ -147,19 +152,63 @@ def test_tls_is_shown_with_issuer_and_versions(
     authority.issue_cert("127.0.0.1").configure_cert(context)
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    with HTTPServer(("127.0.0.1", 0), _Handler) as server:
+    with serve(_Handler) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
         facts = probe(f"https://127.0.0.1:{server.server_address[1]}")
-        server.shutdown()
-        thread.join()
 
     assert facts.versions == ("TLSv1.2", "TLSv1.3")
     assert "Test Authority" in facts.issuer
     assert facts.valid_until
     assert facts.skew is not None
     assert abs(facts.skew) < 300
+
+
+def report_of(
+    handler: type[BaseHTTPRequestHandler], monkeypatch: pytest.MonkeyPatch
+) -> tuple[bool, list[str]]:
+    """Return the report about a server of canned answers."""
+    monkeypatch.setenv("AGENTBAY_API_KEY", "akm-1")
+    monkeypatch.setenv("AGENTBAY_LEDGER", "off")
+    with serve(handler) as server:
+        monkeypatch.setenv("AGENTBAY_ENDPOINT", f"http://127.0.0.1:{server.server_address[1]}")
+        return report()
+
+
+def test_a_service_of_other_habits_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has states, pages and times that are not assumed, and its clock is wrong."""
+    is_well, lines = report_of(_OtherHabits, monkeypatch)
+    assert not is_well
+    assert "ahead; set the clock" in line_of(lines, "clock:")
+    seen = {
+        "C2": "the request succeeded",
+        "C7": "MaxResults is 3",
+        "C8": "1 sessions have a label that none has",
+        "C9": "unknown: MOLTEN",
+        "C10": "ExpireTime is 1",
+    }
+    for name, what in seen.items():
+        assert "differs" in line_of(lines, f"{name} ")
+        assert line_of(lines, f"{name} ").endswith(f"Seen: {what}")
+
+
+def test_a_service_without_a_date_has_an_unknown_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest of the report is made."""
+    _, lines = report_of(_WithoutDate, monkeypatch)
+    assert line_of(lines, "clock:") == "clock: unknown; the service sent no Date"
+    assert line_of(lines, "key:") == "key: accepted"
+
+
+@contextlib.contextmanager
+def serve(handler: type[BaseHTTPRequestHandler]) -> Iterator[HTTPServer]:
+    """Run a server of canned answers."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -169,6 +218,40 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+class _OtherHabits(_Handler):
+    _DATA: ClassVar[dict[str, object]] = {
+        "ListSession": [{"SessionId": "s-1", "SessionStatus": "MOLTEN"}],
+        "ListContexts": [{"Id": "SdkCtx-1", "Name": "notes"}],
+        "DescribeContextFiles": [{"FileName": "a", "FilePath": "/a", "FileType": "FILE"}],
+        "GetContextFileDownloadUrl": {"Url": "https://files/a", "ExpireTime": 1},
+    }
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return super().date_time_string((timestamp or time.time()) + 3600)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        (action,) = parse_qs(urlsplit(self.path).query)["Action"]
+        answer = {
+            "Success": True,
+            "Code": "ok",
+            "Data": self._DATA.get(action, {}),
+            "MaxResults": 3,
+            "RequestId": "1",
+        }
+        body = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class _WithoutDate(_OtherHabits):
+    def send_header(self, keyword: str, value: str) -> None:
+        if keyword != "Date":
+            super().send_header(keyword, value)
 
 
 def test_the_documents_list_the_same_assumptions() -> None:
