@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
-from weakref import WeakValueDictionary
 
 import attrs
 
@@ -18,6 +17,7 @@ from agentbay_async._protocol import schema
 from agentbay_async._protocol.envelope import Answer, read_answer
 from agentbay_async._protocol.error_codes import NOT_LOGIN, find_hint
 from agentbay_async._retry import RetryBudget, next_wait, perhaps_acted_on
+from agentbay_async._transport.access import AccessMap
 from agentbay_async.config import LOCAL
 from agentbay_async.errors import (
     AgentBayError,
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from agentbay_async._clock import Clock
     from agentbay_async._protocol.schema import Request
     from agentbay_async._retry import RetryPolicy
-    from agentbay_async._transport.access import Access
     from agentbay_async._transport.base import RequestBuilder, Transport
     from agentbay_async._transport.http import Pools
     from agentbay_async._transport.websocket_pool import SessionSockets
@@ -130,8 +129,7 @@ class Api:
         transport: Sends the requests; by default aiohttp.
 
     Attributes:
-        access: Direct addresses of sessions, by session id. Session objects hold the values, so an
-            entry lives as long as the last object of its session.
+        access: Direct addresses of sessions, by session id.
     """
 
     def __init__(
@@ -153,7 +151,7 @@ class Api:
         self.ledger = ledger
         self.pools: Pools = Pools(settings.max_connections, settings.ssl_context)
         self.transport: Transport = transport or AiohttpTransport(self.pools)
-        self.access: WeakValueDictionary[str, Access] = WeakValueDictionary()
+        self.access = AccessMap()
         self._budget = RetryBudget(retry)
         self._sockets: SessionSockets | None = None
         self._builder: RequestBuilder | None = None

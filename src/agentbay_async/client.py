@@ -19,7 +19,6 @@ from agentbay_async._lifecycle.processes import default_owner
 from agentbay_async._lifecycle.shielding import BackgroundTasks, run_shielded
 from agentbay_async._protocol import schema
 from agentbay_async._retry import RetryPolicy
-from agentbay_async._transport.access import remember_endpoint
 from agentbay_async.bulk import AsyncBulkCreation, AsyncBulkDeletion
 from agentbay_async.config import LOCAL, resolve
 from agentbay_async.errors import (
@@ -293,7 +292,7 @@ class AsyncAgentBay:
             status=record.status or "",
             app_instance_id=record.app_instance_id or "",
             resource_url=record.resource_url or "",
-            access=remember_endpoint(self._api.access, record.session_id or session_id, record),
+            access=self._api.access.remember(record.session_id or session_id, record),
         )
         return SessionResult.ok(session, answer.request_id)
 

@@ -453,7 +453,8 @@ class AsyncSession:
             self._services = {}
         service: T | None = self._services.get(kind)
         if service is None:
-            service = self._services[kind] = kind(self._api, self.session_id)
+            service = kind(self._api, self.session_id)
+            self._services[kind] = self._api.access.hold(service, self.session_id)
         return service
 
     async def _reserved_labels(self, deadline: float) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentbay_local.clock import start_work
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from agentbay_local.clock import Clock
 
 __all__ = ["BackgroundTasks"]
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -33,11 +35,16 @@ class BackgroundTasks:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def launch(self, work: Coroutine[Any, Any, Any], name: str) -> None:
-        """Start `work`, and keep a reference until it is done."""
+        """Start `work`, which nobody waits for."""
+        _ = self.start(work, name)
+
+    def start(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+        """Start `work`, keep a reference until it is done, and return its task."""
         # asyncio keeps only weak references, and would let the task be collected.
         task = start_work(self._clock, lambda: asyncio.create_task(work, name=name))
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

@@ -36,15 +36,32 @@ async def secretive() -> AsyncIterator[Planted]:
 
 
 @pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return the path of the cassette."""
+    return tmp_path / "cassette.jsonl"
+
+
+@pytest.fixture
+def recorder(secretive: Planted, path: Path) -> Recorder:
+    """Return a recorder of that service, which is not started."""
+    return Recorder(path, endpoint=secretive.endpoint, api_key=planted.API_KEY)
+
+
+@pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     """Provide a plain HTTP client."""
     async with aiohttp.ClientSession() as client:
         yield client
 
 
+def read(path: Path) -> str:
+    """Return the text of a cassette."""
+    return path.read_text()
+
+
 def exchanges(path: Path) -> list[dict[str, Any]]:
     """Return the exchanges of a cassette as they stand in the file."""
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines = [json.loads(line) for line in read(path).splitlines()]
     return [line for line in lines if "exchange" in line]
 
 
@@ -73,16 +90,14 @@ async def use_all_channels(
 
 
 async def test_no_planted_secret_is_written(
-    secretive: Planted, http: aiohttp.ClientSession, tmp_path: Path
+    secretive: Planted, http: aiohttp.ClientSession, recorder: Recorder, path: Path
 ) -> None:
     """Keys and tokens, signed URLs and their parts, in every channel and in every encoding."""
-    path = tmp_path / "cassette.jsonl"
-    recorder = Recorder(path, endpoint=secretive.endpoint, api_key=planted.API_KEY)
     async with recorder:
         data = await use_all_channels(http, recorder, recorder.api_key)
         given_out = [data["LinkUrl"], data["WsUrl"], data["ResourceUrl"], data["Url"]]
 
-    text = path.read_text()
+    text = read(path)
 
     secrets = [*planted.ALL, recorder.api_key, secretive.endpoint, *given_out]
     secrets += [urlsplit(url).path for url in given_out if urlsplit(url).path != "/"]
@@ -100,11 +115,9 @@ async def test_no_planted_secret_is_written(
 
 
 async def test_everything_goes_through_the_recorder(
-    secretive: Planted, http: aiohttp.ClientSession, tmp_path: Path
+    secretive: Planted, http: aiohttp.ClientSession, recorder: Recorder
 ) -> None:
     """The service gets its own key in each place; URLs of answers lead to the recorder."""
-    path = tmp_path / "cassette.jsonl"
-    recorder = Recorder(path, endpoint=secretive.endpoint, api_key=planted.API_KEY)
     async with recorder:
         data = await use_all_channels(http, recorder, recorder.api_key)
         for name in ("LinkUrl", "WsUrl", "ResourceUrl", "Url"):
@@ -127,11 +140,9 @@ async def test_everything_goes_through_the_recorder(
 
 
 async def test_a_cassette_shows_where_the_key_was_sent(
-    secretive: Planted, http: aiohttp.ClientSession, tmp_path: Path
+    http: aiohttp.ClientSession, recorder: Recorder, path: Path
 ) -> None:
     """Form, query or header; nonces are left out, so that two cassettes can be compared."""
-    path = tmp_path / "cassette.jsonl"
-    recorder = Recorder(path, endpoint=secretive.endpoint, api_key=planted.API_KEY)
     async with recorder:
         await use_all_channels(http, recorder, recorder.api_key)
 
@@ -201,11 +212,9 @@ async def test_requests_name_the_region_of_the_user(
 
 
 async def test_redirects_of_a_url_stay_with_the_recorder(
-    secretive: Planted, http: aiohttp.ClientSession, tmp_path: Path
+    http: aiohttp.ClientSession, recorder: Recorder
 ) -> None:
     """Those to other servers do not."""
-    path = tmp_path / "cassette.jsonl"
-    recorder = Recorder(path, endpoint=secretive.endpoint, api_key=planted.API_KEY)
     async with recorder:
         data = await use_all_channels(http, recorder, recorder.api_key)
         own, other = [
@@ -234,11 +243,10 @@ async def test_a_page_of_a_session_is_found_below_localhost(
 
 
 async def test_large_bodies_are_counted_and_not_kept(
-    secretive: Planted, http: aiohttp.ClientSession, tmp_path: Path
+    secretive: Planted, http: aiohttp.ClientSession, recorder: Recorder, path: Path
 ) -> None:
     """The file itself arrives whole."""
-    path, size = tmp_path / "cassette.jsonl", tape.MAX_BODY + 1
-    recorder = Recorder(path, endpoint=secretive.endpoint, api_key=planted.API_KEY)
+    size = tape.MAX_BODY + 1
     async with recorder:
         data = await use_all_channels(http, recorder, recorder.api_key)
         async with http.put(data["Url"], data=BytesIO(b"x" * size)) as answer:
@@ -247,19 +255,18 @@ async def test_large_bodies_are_counted_and_not_kept(
     assert secretive.seen[-1].endswith("x" * size)
     body = exchanges(path)[-1]["request"]["body"]
     assert body["omitted"] == size
-    assert path.stat().st_size < size
+    assert len(read(path)) < size
 
 
 async def test_a_recording_stops_at_its_limit_and_the_traffic_goes_on(
     secretive: Planted,
     http: aiohttp.ClientSession,
-    tmp_path: Path,
+    recorder: Recorder,
+    path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The header of the cassette says so."""
-    path = tmp_path / "cassette.jsonl"
     monkeypatch.setattr(tape, "MAX_TOTAL", 4000)
-    recorder = Recorder(path, endpoint=secretive.endpoint, api_key=planted.API_KEY)
     async with recorder:
         await use_all_channels(http, recorder, recorder.api_key)
 

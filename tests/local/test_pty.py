@@ -80,7 +80,7 @@ async def test_output_waits_until_the_client_can_know_the_id(
     api: Api, address: SessionAddress, client: WebSocketClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client that connects with an offset knows it already."""
-    monkeypatch.setattr(subscriber, "_REGISTER_DELAY", 3600)
+    monkeypatch.setattr(subscriber, "REGISTER_DELAY", 3600)
     terminal = await client.open(shell="/bin/echo hi")
     async with connect(api, address) as other:
         await other.ask(PTY, "pty.connect", ptySessionId=terminal, offset=0)
@@ -164,6 +164,24 @@ async def test_open_terminals_are_listed(client: WebSocketClient) -> None:
     await client.type(first, "exit\n")
     await client.read_to_end(first)
     assert (await client.ask(PTY, "pty.list"))["result"]["ptySessionIds"] == [second]
+
+
+async def test_a_cancelled_create_is_undone(
+    api: Api, address: SessionAddress, client: WebSocketClient
+) -> None:
+    """By the id of its request, from any connection, whether the create has come or not."""
+    first = await client.send(PTY, "pty.create")
+    assert "result" in await client.answer(first)
+    async with connect(api, address) as other:
+        await other.send(PTY, "cancel", first)
+        await other.send(PTY, "cancel", "early")
+
+        async def closed() -> bool:
+            return not (await other.ask(PTY, "pty.list"))["result"]["ptySessionIds"]
+
+        await api.until(closed)
+    early = await client.send(PTY, "pty.create", "early")
+    assert (await client.answer(early))["error"] == "It was cancelled"
 
 
 async def test_kill_ends_all_processes_of_a_terminal(client: WebSocketClient) -> None:

@@ -7,13 +7,13 @@ import functools
 import importlib.util
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.ordinary_user import UNREACHABLE, WAYS, directory_of, is_reachable, user_of
 
 from agentbay_local.code import session_python
 from agentbay_local.sandbox.base import Isolation
@@ -25,13 +25,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 ROOT = Path(__file__).parents[2]
-SOMEBODY = 1_899_999_997
-UNREACHABLE = "bubblewrap or Python lie where only root can reach them"
-
-
-def is_reachable(path: Path) -> bool:
-    """Return whether any user can enter a path."""
-    return all(part.stat().st_mode & 0o001 for part in (path.resolve(), *path.resolve().parents))
 
 
 def for_a_user() -> tuple[str, dict[str, str]]:
@@ -50,11 +43,8 @@ def for_a_user() -> tuple[str, dict[str, str]]:
 @functools.cache
 def answers_of(level: Isolation, uid: int) -> dict[str, Any]:
     """Ask a session of a service of this user, once."""
-    place = Path("/tmp", f"agentbay-python-{os.getpid()}-{level.value}-{uid}")
-    place.mkdir()
     python, variables = for_a_user() if uid else (sys.executable, {})
-    try:
-        os.chown(place, uid or os.getuid(), uid or os.getgid())
+    with directory_of(uid) as place:
         done = subprocess.run(
             [python, str(Path(__file__).with_name("run_python.py")), str(place), level.value],
             cwd=place,
@@ -67,8 +57,6 @@ def answers_of(level: Isolation, uid: int) -> dict[str, Any]:
             text=True,
             check=False,
         )
-    finally:
-        shutil.rmtree(place)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -80,12 +68,10 @@ def capability_of(level: Isolation) -> Capability:
     return asyncio.run(probe(level))
 
 
-@pytest.fixture(params=["as root", "as a user"])
+@pytest.fixture(params=WAYS)
 def uid(request: pytest.FixtureRequest) -> int:
     """Return the user to become; 0 keeps the present one."""
-    if request.param == "as root" and os.geteuid() != 0:
-        pytest.skip("needs root")
-    return SOMEBODY if request.param == "as a user" and os.geteuid() == 0 else 0
+    return user_of(request.param)
 
 
 @pytest.fixture(params=list(Isolation), ids=lambda level: str(level.value))

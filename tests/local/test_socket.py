@@ -387,7 +387,7 @@ async def test_a_request_that_never_started_is_closed() -> None:
             return work
 
     work = nothing()
-    dispatcher = Dispatcher(Connection(lambda text: nothing()), {"IDLE": Idle()})
+    dispatcher = Dispatcher(Connection(lambda text: nothing()), {"IDLE": Idle()}, {})
     await dispatcher.dispatch(json.dumps({"invocationId": "1", "target": "IDLE", "data": {}}))
     await dispatcher.close()
     assert inspect.getcoroutinestate(work) == inspect.CORO_CLOSED

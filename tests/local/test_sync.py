@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import tarfile
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.local.conftest import DEADLINE
 
-from agentbay_local.contexts import versions
+from agentbay_local import StickTask
+from agentbay_local.contexts import transfer, versions
+from agentbay_local.sandbox.host.removal import remove_tree
+from agentbay_local.sessions import sandboxes
 from agentbay_local.trees import mount
 
 if TYPE_CHECKING:
+    from contextlib import ExitStack
     from pathlib import Path
 
     from tests.local.conftest import Api
 
     from agentbay_local import LocalService, ManualClock
+    from agentbay_local.trees.budget import Budget
 
 pytestmark = pytest.mark.usefixtures("sandboxed")
 
@@ -426,6 +435,57 @@ async def test_a_sync_is_tried_again_if_the_session_changes_its_files(
     assert (task["status"], task.get("errorMessage")) == expected
     assert second["status"] == "Success"
     assert await api.fetch(context, "f") == b"1\n"
+
+
+async def test_a_session_that_is_deleted_ends_its_syncs(
+    api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The record has the reason, and the log no traceback of files that are gone."""
+    session = await api.mounted(await api.context(), uploadPolicy={"autoUpload": False})
+    planning, removing, looked = (threading.Event() for _ in range(3))
+    plan = transfer.Transfer._plan
+
+    def plan_late(self: transfer.Transfer, stack: ExitStack, now: float, budget: Budget) -> Any:
+        planning.set()
+        while not budget._cancelled and self.mount.root.exists():
+            time.sleep(0.01)
+        return plan(self, stack, now, budget)
+
+    async def remove_late(path: Path) -> None:
+        removing.set()
+        await asyncio.to_thread(looked.wait, DEADLINE)
+        await remove_tree(path)
+
+    monkeypatch.setattr(transfer.Transfer, "_plan", plan_late)
+    monkeypatch.setattr(sandboxes, "remove_tree", remove_late)
+    await api.ok("SyncContext", SessionId=session, Mode="upload")
+    assert await asyncio.to_thread(planning.wait, DEADLINE)
+    await api.ok("DeleteSessionAsync", SessionId=session)
+    assert await asyncio.to_thread(removing.wait, DEADLINE)
+    (task,) = await api.tasks(session, TaskType="upload")
+    looked.set()
+    await api.reached(session, "FINISH")
+
+    assert (task["status"], task["errorMessage"]) == ("Failed", "the session was deleted")
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+async def test_a_stuck_sync_ends_with_its_session(timed: Api) -> None:
+    """Nothing of it is left in the service, which runs on this loop."""
+    session = await timed.mounted(await timed.context())
+    timed.service.faults.add(StickTask(), "upload", nth=1)
+    await timed.ok("SyncContext", SessionId=session, Mode="upload")
+
+    def left() -> list[str]:
+        return [name for task in asyncio.all_tasks() if session in (name := task.get_name())]
+
+    assert left() == [f"upload /mnt/data of {session}"]
+    await timed.released(session)
+
+    async def nothing_left() -> bool:
+        return not left()
+
+    await timed.until(nothing_left)
 
 
 async def test_a_defect_of_the_service_is_not_reported_as_its_end(

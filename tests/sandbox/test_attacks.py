@@ -6,17 +6,16 @@ import functools
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.ordinary_user import WAYS, directory_of, user_with_programs
 
 from agentbay_local.sandbox.base import Isolation
 from agentbay_local.sandbox.cgroups.detection import detect
-from agentbay_local.sandbox.host import programs
 from agentbay_local.sandbox.inside import confinement
 
 from .attacks import ATTACKS
@@ -24,7 +23,6 @@ from .floods import FLOODS
 from .run_file_attacks import ATTACKS as FILE_ATTACKS
 
 NEEDS_SIGNALS = ("signal_to_the_service",)
-SOMEBODY = 1_899_999_998
 ROOT = Path(__file__).parents[2]
 FROM_INSIDE, BY_FILES = "tests.sandbox.run_attacks", "tests.sandbox.run_file_attacks"
 BY_FLOODS = "tests.sandbox.run_floods"
@@ -49,20 +47,12 @@ ACCEPTED = {
 }
 
 
-def reachable(path: Path) -> bool:
-    """Return whether any user can access a path."""
-    return all(parent.stat().st_mode & 0o001 for parent in path.resolve().parents)
-
-
 @functools.cache
 def outcomes(
     level: Isolation, uid: int, *chosen: str, harness: str = FROM_INSIDE
 ) -> dict[str, Any]:
     """Run all attacks of a harness once, against a service of this user."""
-    place = Path("/tmp", f"agentbay-attacks-{os.getpid()}-{level.value}-{uid}")
-    place.mkdir()
-    try:
-        os.chown(place, uid or os.getuid(), uid or os.getgid())
+    with directory_of(uid) as place:
         done = subprocess.run(
             [sys.executable, "-m", harness, str(place), str(uid), level.value, *chosen],
             cwd=ROOT,
@@ -71,32 +61,15 @@ def outcomes(
             text=True,
             check=False,
         )
-    finally:
-        shutil.rmtree(place)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
-@pytest.fixture
-def ordinary_user() -> int:
-    """Return an ordinary user to become; 0 keeps the present one."""
-    if os.geteuid() != 0:
-        return 0
-    if not reachable(programs.find_bubblewrap()) or programs.find_interpreter().needs is not None:
-        pytest.skip("bubblewrap or Python lie where only root can reach them")
-    return SOMEBODY
-
-
-@pytest.fixture(params=["as root", "as a user"])
+@pytest.fixture(params=WAYS)
 def uid(request: pytest.FixtureRequest) -> int:
     """Return the user to become; 0 keeps the present one."""
-    if request.param == "as root":
-        if os.geteuid() != 0:
-            pytest.skip("needs root")
-        return 0
-    user: int = request.getfixturevalue("ordinary_user")
-    return user
+    return user_with_programs(request.param)
 
 
 @pytest.fixture(params=list(ACCEPTED), ids=lambda level: str(level.value))
@@ -169,9 +142,9 @@ HARMLESS = (
 )
 
 
-def test_attacks_succeed_without_isolation(ordinary_user: int) -> None:
+def test_attacks_succeed_without_isolation() -> None:
     """The attacks are real: an unconfined process succeeds with them."""
-    outcome = outcomes(Isolation.NONE, ordinary_user, *HARMLESS)
+    outcome = outcomes(Isolation.NONE, user_with_programs("as a user"), *HARMLESS)
 
     assert dict.fromkeys(HARMLESS, "through") == outcome
 

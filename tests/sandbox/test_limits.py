@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.ordinary_user import user_of
+
 from agentbay_local.sandbox.base import Limits, SandboxSpec
 from agentbay_local.sandbox.cgroups.detection import NO_CGROUPS
 from agentbay_local.sandbox.host import process_tree, usage
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
 MIB = 1024 * 1024
 PROJECT = Path(__file__).parents[2]
-SOMEBODY = 1_899_999_998
 HOG = "import time; held = bytearray(b'x' * {} * 2**20); print('held', flush=True); time.sleep(60)"
 
 
@@ -293,7 +294,7 @@ for path in (Path("root"), *closed):
 
 def test_closed_directories_are_counted_and_stay_closed(tmp_path: Path) -> None:
     """A service that is an ordinary user takes the permission only for its walk."""
-    uid = 0 if os.geteuid() else SOMEBODY
+    uid = user_of("as a user")
     (tmp_path / "root").mkdir()
     for path in (tmp_path, tmp_path / "root"):
         os.chown(path, uid or -1, uid or -1)

@@ -9,14 +9,13 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from tests.ordinary_user import directory_of, user_with_programs
 
 from agentbay_local.sandbox.base import Isolation
 from agentbay_local.sandbox.errors import IsolationUnavailable, SandboxError
 from agentbay_local.sandbox.host import programs
 from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.probe import probe
-
-SOMEBODY = 1_899_999_999
 
 AS_A_USER = """
     import asyncio, os, sys
@@ -46,31 +45,20 @@ AS_A_USER = """
 """
 
 
-def reachable(path: Path) -> bool:
-    """Return whether any user can access a path."""
-    return all(parent.stat().st_mode & 0o001 for parent in path.resolve().parents)
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
 def test_ordinary_user_needs_no_private_user(isolating: None) -> None:
     """Without root the session runs as the service's user, named wuying inside."""
-    if not reachable(programs.find_bubblewrap()) or programs.find_interpreter().needs is not None:
-        pytest.skip("bubblewrap or Python lie where only root can reach them")
-    place = Path("/tmp", f"agentbay-test-{os.getpid()}")
-    place.mkdir()
-    try:
-        os.chown(place, SOMEBODY, SOMEBODY)
+    uid = user_with_programs("as a user")
+    with directory_of(uid) as place:
         done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(AS_A_USER), str(place), str(SOMEBODY)],
+            [sys.executable, "-c", textwrap.dedent(AS_A_USER), str(place), str(uid)],
             capture_output=True,
             timeout=60,
             text=True,
             check=False,
         )
-    finally:
-        subprocess.run(["rm", "-rf", str(place)], check=True)
 
-    assert ["1000", "/home/wuying", str(SOMEBODY)] == done.stdout.split(), done.stderr
+    assert ["1000", "/home/wuying", str(uid)] == done.stdout.split(), done.stderr
 
 
 async def test_plain_level_has_no_requirements(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -99,3 +100,34 @@ async def test_a_process_whose_start_is_cut_off_leaves_no_terminal(session: Asyn
             await asyncio.wait_for(session.command.start("sleep 777"), _LIMIT)
         assert proxy.cut.is_set()
         assert await session.pty.list() == []
+
+
+async def test_a_terminal_whose_answer_is_cut_off_is_closed(session: AsyncSession) -> None:
+    """Nobody knows its id, so nobody could ever close it."""
+    async with _through_proxy(session) as proxy:
+        # The first chunk is the handshake.
+        proxy.cut_at("down", 2)
+        with pytest.raises(AgentBayError):
+            await asyncio.wait_for(session.pty.create(), _LIMIT)
+        assert proxy.cut.is_set()
+        await _until_no_terminal(session)
+
+
+async def test_a_terminal_whose_caller_is_cancelled_is_closed(session: AsyncSession) -> None:
+    """Whenever the cancel comes."""
+    assert await session.pty.list() == []
+    for steps in range(8):
+        task = asyncio.ensure_future(session.pty.create(shell="/bin/sh"))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, _LIMIT)
+        await _until_no_terminal(session)
+
+
+async def _until_no_terminal(session: AsyncSession) -> None:
+    end = time.monotonic() + _LIMIT
+    while await session.pty.list():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.02)

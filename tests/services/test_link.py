@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from aiohttp import web
 
 from agentbay_async import (
     APIError,
+    AsyncSession,
     BadAnswerError,
     ClosedError,
     ConnectionLostError,
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import InstantClock
 
-    from agentbay_async import AsyncAgentBay, AsyncSession
+    from agentbay_async import AsyncAgentBay
 
     from .machine import Machine
 
@@ -319,3 +321,53 @@ def test_the_first_of_two_tools_with_one_name_counts() -> None:
     """As in the official client."""
     tools = tool_servers('[{"name": "a", "server": "x"}, {"name": "a", "server": "y"}]')
     assert tools.server_of("a") == "x"
+
+
+def _ran(_args: dict[str, Any]) -> str:
+    return json.dumps({"stdout": "", "stderr": "", "exit_code": 0})
+
+
+async def test_a_service_calls_directly_although_its_session_is_dropped(
+    join: Join, machine: Machine
+) -> None:
+    """A program may keep ``session.command`` only, or write all of it on one line."""
+    machine.tools["shell"] = _ran
+    command = (await join()).command
+    gc.collect()
+    assert (await command.run("true")).success
+    assert machine.channels() == ["link"]
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [
+        lambda session: session,
+        lambda session: session.context,
+        lambda session: session.file_system,
+        lambda session: session.file_system.watch("/"),
+        lambda session: session.file_system.watch_directory("/", print),
+        lambda session: session.agent.browser,
+    ],
+)
+async def test_access_data_lives_as_long_as_an_object_that_uses_it(
+    join: Join, linked_bay: AsyncAgentBay, keep: Callable[[AsyncSession], object]
+) -> None:
+    """And no longer: a client may live for millions of sessions."""
+    kept = keep(await join())
+    gc.collect()
+    assert linked_bay._api.access["s-1"].is_known
+    del kept
+    gc.collect()
+    assert "s-1" not in linked_bay._api.access
+
+
+async def test_a_listed_session_is_looked_up_once(
+    linked_bay: AsyncAgentBay, machine: Machine
+) -> None:
+    """For the first call that needs its address; later calls use it too."""
+    machine.tools["shell"] = _ran
+    session = AsyncSession(linked_bay._api, "s-1")
+    for _ in range(2):
+        assert (await session.command.run("true", timeout=100)).success
+    assert machine.actions.count("GetSession") == 1
+    assert machine.channels() == ["link", "link"]

@@ -50,6 +50,30 @@ def test_labels_are_sent_as_json(labels: dict[str, str]) -> None:
         assert form == f"SessionId=s-1&Labels={quote_plus(codec.compact_json(labels))}"
 
 
+def test_a_list_may_come_as_numbered_fields() -> None:
+    """As texts, or as the members of objects; a gap ends the list."""
+    fields = {
+        "PersistenceDataList.1.ContextId": "c-1",
+        "PersistenceDataList.1.MountConfig.AccessMode": "readOnly",
+        "PersistenceDataList.2.ContextId": "c-2",
+        "PersistenceDataList.2.Policy": "{}",
+        "PersistenceDataList.4.ContextId": "c-4",
+        "Skills.1": "one",
+        "SkillsOfOthers.1": "two",
+    }
+    request = forms.decode_request(schema.CreateMcpSession, fields)
+    assert request.persistence_data_list == [
+        schema.Persistence("c-1", mount_config=schema.MountConfig(access_mode="readOnly")),
+        schema.Persistence("c-2", policy="{}"),
+    ]
+    assert request.skills == ["one"]
+    fields["Skills.1.Name"] = "part"
+    with pytest.raises(ValueError, match=r"Skills: Skills\.1\.Name is part of a text"):
+        forms.decode_request(schema.CreateMcpSession, fields)
+    with pytest.raises(ValueError, match="PersistenceDataList: expected an array"):
+        forms.decode_request(schema.CreateMcpSession, {"PersistenceDataList.1": "text"})
+
+
 def test_a_list_is_sent_as_json_text() -> None:
     """With the keys of the wire, and without absent ones."""
     entries = [schema.Persistence("c-1", "/a"), schema.Persistence("c-2", "/b", "{}")]

@@ -28,7 +28,6 @@ from agentbay_async._lifecycle.reserved_labels import (
 from agentbay_async._lifecycle.shielding import run_or_undo, run_shielded
 from agentbay_async._protocol import schema
 from agentbay_async._sync.persistence import SYNC_TIMEOUT, downloaded, persistence
-from agentbay_async._transport.access import remember_endpoint
 from agentbay_async._version import __version__
 from agentbay_async.config import LOCAL
 from agentbay_async.errors import AgentBayError, InvalidArgumentError, SessionError
@@ -290,7 +289,7 @@ def _parse(
         request.image_id or "",
         data.app_instance_id or "",
         data.resource_url or "",
-        remember_endpoint(api.access, data.session_id, data),
+        api.access.remember(data.session_id, data),
         own,
         ends,
         new=own is not None,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from functools import cache, lru_cache
 from itertools import count, takewhile
-from typing import TYPE_CHECKING, Any, TypeVar, cast, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_origin, get_type_hints
 from urllib.parse import quote_plus
 
 import attrs
@@ -44,11 +44,11 @@ class _FormField:
 
     def find(self, fields: Mapping[str, str]) -> Any:
         """Return the value that `fields` holds, or ``None``."""
-        if not self.is_numbered:
-            text = fields.get(self.wire)
-            return self.read(text) if text else None
-        numbers = takewhile(lambda n: f"{self.wire}.{n}" in fields, count(1))
-        return [fields[f"{self.wire}.{n}"] for n in numbers] or None
+        if not self.is_numbered and (text := fields.get(self.wire)):
+            return self.read(text)
+        if get_origin(self.kind) is list and (entries := _numbered(self.wire, fields)):
+            return from_json(self.kind, entries)
+        return None
 
     def read(self, text: str) -> Any:
         if self.is_json:
@@ -58,6 +58,32 @@ class _FormField:
         if self.kind is bool and text.lower() not in ("true", "false"):
             raise ValueError("must be true or false")
         return text.lower() == "true" if self.kind is bool else text
+
+
+# Deeper names than ``List.1.Object.Member`` exist in no request.
+_MAX_DOTS = 4
+
+
+def _numbered(name: str, fields: Mapping[str, str]) -> list[Any]:
+    """Return the list whose entries are ``name.1``, or ``name.1.Member`` if they are objects.
+
+    The gateway takes each list in this form, beside that of the request's own clients.
+
+    Raises:
+        ValueError: An entry is both a text and an object.
+    """
+    top = f"{name}."
+    entries: dict[str, Any] = {}
+    for field, text in fields.items():
+        if field.startswith(top):
+            *path, last = field[len(top) :].split(".", _MAX_DOTS)
+            parent = entries
+            for part in path:
+                parent = parent.setdefault(part, {})
+                if not isinstance(parent, dict):
+                    raise ValueError(f"{field} is part of a text")
+            parent[last] = text
+    return [entries[number] for number in takewhile(entries.__contains__, map(str, count(1)))]
 
 
 @cache

@@ -10,14 +10,17 @@ import json
 import logging
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, MutableMapping
+    from collections.abc import Iterator
 
     from agentbay_async._protocol import schema
+
+T = TypeVar("T")
 
 logger = logging.getLogger("agentbay")
 
@@ -82,6 +85,8 @@ class Access:
         ws_url: The URL of its WebSocket; ``""`` if the session has none.
         token: The token for both. A secret, like the URLs.
         tools: The servers of its tools.
+        is_known: Whether the service has told the addresses; not yet of a session that was only
+            listed.
         avoid_until: The time on the client's clock until which direct calls are not tried.
         has_contexts: Whether the session may see contexts; false if this client created it without
             any and bound none since.
@@ -98,6 +103,7 @@ class Access:
     ws_url: str = attrs.field(default="", repr=False)
     token: str = attrs.field(default="", repr=False)
     tools: ToolServers = attrs.field(factory=lambda: tool_servers(""), repr=False)
+    is_known: bool = False
     avoid_until: float = 0.0
     has_contexts: bool = True
     record_browser: bool | None = None
@@ -133,21 +139,37 @@ class Access:
         return self.tools.server_of(tool)
 
 
-def remember_endpoint(
-    known: MutableMapping[str, Access],
-    session_id: str,
-    record: schema.CreatedSession | schema.SessionRecord,
-) -> Access:
-    """Store the direct addresses of a session that `record` contains, and return them.
+class AccessMap(WeakValueDictionary[str, Access]):
+    """The access data of a client's sessions, by session id.
 
-    An entry that exists is updated in place, because session objects hold it.
+    An entry lives as long as the last object that uses its session. A caller may keep only a
+    service of a session, such as ``session.command``, and drop the session itself.
     """
-    addresses = record.link_url or "", record.ws_url or "", record.token or ""
-    tools = tool_servers(record.tool_list or "")
-    access = known.get(session_id)
-    if access is None:
-        access = known[session_id] = Access(session_id, *addresses, tools)
-    else:
-        access.link_url, access.ws_url, access.token = addresses
-        access.tools = tools
-    return access
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._held: WeakKeyDictionary[object, Access] = WeakKeyDictionary()
+
+    def hold(self, holder: T, session_id: str) -> T:
+        """Keep the entry of a session, or an empty one, as long as `holder` lives; return it."""
+        self._held[holder] = self._entry(session_id)
+        return holder
+
+    def remember(
+        self, session_id: str, record: schema.CreatedSession | schema.SessionRecord
+    ) -> Access:
+        """Store the direct addresses of a session that `record` contains, and return its entry.
+
+        An entry that exists is updated in place, because others hold it.
+        """
+        access = self._entry(session_id)
+        access.link_url, access.ws_url = record.link_url or "", record.ws_url or ""
+        access.token, access.tools = record.token or "", tool_servers(record.tool_list or "")
+        access.is_known = True
+        return access
+
+    def _entry(self, session_id: str) -> Access:
+        access = self.get(session_id)
+        if access is None:
+            access = self[session_id] = Access(session_id)
+        return access

@@ -43,7 +43,7 @@ logger = logging.getLogger("agentbay")
 
 #: Seconds to wait for the answer to a call.
 ANSWER_TIMEOUT = 30.0
-# Seconds for the request that a server stop a stream which has no reader.
+# Seconds for the request that a server stop a stream which has no reader, or undo a call.
 _CANCEL_TIMEOUT = 2.0
 
 #: The most bytes of a stream that are kept until they are read.
@@ -130,6 +130,7 @@ class SessionSocket:
         timeout: float = ANSWER_TIMEOUT,
         *,
         before: Sequence[dict[str, Any]] = (),
+        undo: bool = False,
     ) -> dict[str, Any]:
         """Call a server and return the data of its answer.
 
@@ -139,6 +140,7 @@ class SessionSocket:
             timeout: Seconds until the answer must be there.
             before: Requests without an answer, to send first and on the same connection. A server
                 reads frames in order, so the answer to the call proves that these have arrived.
+            undo: Whether to ask the server to undo the call if its answer is lost.
 
         Raises:
             ToolError: The server answered with an error, to the call or to one of `before`.
@@ -154,8 +156,12 @@ class SessionSocket:
             with anyio.fail_after(timeout):
                 await self._start(target, requests)
                 return await call.answer
-        except TimeoutError:
-            raise self._timeout_error(target, timeout) from None
+        except BaseException as error:
+            if undo and call.is_sent and not isinstance(error, ToolError):
+                await self.cancel(target, call.id)
+            if isinstance(error, TimeoutError):
+                raise self._timeout_error(target, timeout) from None
+            raise
         finally:
             for receiver, _ in requests:
                 self._pending.pop(receiver.id, None)
@@ -200,6 +206,19 @@ class SessionSocket:
         except TimeoutError:
             raise self._timeout_error(target, timeout) from None
 
+    async def cancel(self, target: str, invocation: str) -> None:
+        """Ask a server to end a request, or to undo it.
+
+        The message is an extension of the protocol. The local service obeys it; another server may
+        answer with an error, which is dropped.
+        """
+        # Shielded, because requests often end by a cancel; the server is still told.
+        with anyio.CancelScope(shield=True):
+            try:
+                await self.send(target, {"method": "cancel"}, invocation, _CANCEL_TIMEOUT)
+            except AgentBayError as error:
+                logger.debug("could not cancel a request: %s", error)
+
     def subscribe(self, target: str, subscriber: Subscriber) -> Callable[[], None]:
         """Pass the frames that a server pushes to `subscriber`; return the unsubscribe function."""
         subscribers = self._subscribers.setdefault(target, [])
@@ -231,6 +250,7 @@ class SessionSocket:
         for receiver, data in requests:
             # Registered first: the answer may come before send() returns.
             self._pending[receiver.id] = receiver
+            receiver.is_sent = True
             await connection.send(write_frame(receiver.id, target, data))
 
     async def _send(self, text: str) -> None:
@@ -402,27 +422,21 @@ class Stream:
         await self._socket.send(self._target, data, self.id)
 
     async def aclose(self) -> None:
-        """Drop further frames, and ask the server to stop if the stream has not ended.
-
-        The message is an extension of the protocol. The local service obeys it; another server may
-        answer with an error, which is dropped.
-        """
-        if not self._socket.forget(self.id):
-            return
-        # Shielded, because a stream often ends by a cancel; the server is still told.
-        with anyio.CancelScope(shield=True):
-            try:
-                await self._socket.send(
-                    self._target, {"method": "cancel"}, self.id, _CANCEL_TIMEOUT
-                )
-            except AgentBayError as error:
-                logger.debug("could not cancel a stream: %s", error)
+        """Drop further frames, and ask the server to stop if the stream has not ended."""
+        if self._socket.forget(self.id):
+            await self._socket.cancel(self._target, self.id)
 
 
 class FrameReceiver(Protocol):
-    """A pending call or stream: receives the frames of its id."""
+    """A pending call or stream: receives the frames of its id.
+
+    Attributes:
+        id: The id of the invocation.
+        is_sent: Whether the server may have it.
+    """
 
     id: str
+    is_sent: bool
 
     def take(self, frame: Frame) -> bool:
         """Take a frame; return whether it was the last."""
@@ -438,11 +452,13 @@ class PendingCall:
 
     Attributes:
         id: The id of the invocation.
+        is_sent: Whether the server may have it.
         answer: The data of the answer.
     """
 
     def __init__(self) -> None:
         self.id = uuid.uuid4().hex
+        self.is_sent = False
         self.answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
 
     def take(self, frame: Frame) -> bool:
@@ -467,10 +483,12 @@ class UnansweredRequest:
 
     Attributes:
         id: The id of the invocation.
+        is_sent: Whether the server may have it.
     """
 
     def __init__(self, call: PendingCall) -> None:
         self.id = uuid.uuid4().hex
+        self.is_sent = False
         self._call = call
 
     def take(self, frame: Frame) -> bool:
@@ -497,10 +515,12 @@ class PendingStream:
 
     Attributes:
         id: The id of the invocation.
+        is_sent: Whether the server may have it.
     """
 
     def __init__(self) -> None:
         self.id = uuid.uuid4().hex
+        self.is_sent = False
         self._frames: deque[tuple[dict[str, Any], int]] = deque()
         self._unread = 0
         self._arrived = asyncio.Event()

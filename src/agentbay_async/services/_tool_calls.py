@@ -17,7 +17,6 @@ import attrs
 
 from agentbay_async._protocol import schema
 from agentbay_async._protocol.codec import compact_json
-from agentbay_async._transport.access import remember_endpoint
 from agentbay_async.errors import (
     AgentBayError,
     APIError,
@@ -209,9 +208,9 @@ async def list_tools(api: Api, image_id: str) -> McpToolsResult:
 async def get_access(api: Api, session_id: str) -> Access:
     """Return the access data of a session; of one that was only listed, look it up first."""
     access = api.access.get(session_id)
-    if access is None:
+    if access is None or not access.is_known:
         answer = await api.call(schema.GetSession(session_id=session_id))
-        access = remember_endpoint(api.access, session_id, answer.data or schema.SessionRecord())
+        access = api.access.remember(session_id, answer.data or schema.SessionRecord())
     return access
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
@@ -25,10 +25,13 @@ from agentbay_async.services._tool_calls import call_tool, read_json_object
 from agentbay_async.services.browser import start_browser
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import timedelta
 
     from agentbay_async._api import Api
     from agentbay_async.models.browser import BrowserOption
+
+A = TypeVar("A")
 
 logger = logging.getLogger("agentbay")
 
@@ -220,17 +223,21 @@ class AsyncAgent:
     @property
     def computer(self) -> AsyncComputerAgent:
         """The agent for desktops."""
-        return AsyncComputerAgent(self._api, self._session_id)
+        return self._agent(AsyncComputerAgent)
 
     @property
     def browser(self) -> AsyncBrowserAgent:
         """The agent for browsers."""
-        return AsyncBrowserAgent(self._api, self._session_id)
+        return self._agent(AsyncBrowserAgent)
 
     @property
     def mobile(self) -> AsyncMobileAgent:
         """The agent for phones."""
-        return AsyncMobileAgent(self._api, self._session_id)
+        return self._agent(AsyncMobileAgent)
+
+    def _agent(self, kind: Callable[[Api, str], A]) -> A:
+        agent = kind(self._api, self._session_id)
+        return self._api.access.hold(agent, self._session_id)
 
 
 @attrs.frozen

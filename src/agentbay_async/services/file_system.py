@@ -476,7 +476,8 @@ class AsyncFileSystem:
         from agentbay_async.services._file_changes import iter_changes
 
         seconds = _check.seconds(interval, "interval")
-        return iter_changes(self._api, self._session_id, _check.text(path, "path"), seconds)
+        changes = iter_changes(self._api, self._session_id, _check.text(path, "path"), seconds)
+        return self._api.access.hold(changes, self._session_id)
 
     def watch_directory(
         self,
@@ -511,9 +512,10 @@ class AsyncFileSystem:
 
         seconds = _check.seconds(interval, "interval")
         directory = _check.text(path, "path")
-        return AsyncDirectoryWatch(
+        watch = AsyncDirectoryWatch(
             self._api, self._session_id, directory, callback, seconds, stop_event
         )
+        return self._api.access.hold(watch, self._session_id)
 
     # Shorter names, and names of the official client.
     read = read_file

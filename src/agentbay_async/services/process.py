@@ -7,12 +7,9 @@ echo turned off.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
-import anyio
-
-from agentbay_async.errors import AgentBayError
+from agentbay_async.services._pty.client import kill_quietly
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -20,8 +17,6 @@ if TYPE_CHECKING:
 
     from agentbay_async.services._pty.client import PtyClient
     from agentbay_async.services._pty.terminal import Terminal
-
-logger = logging.getLogger("agentbay")
 
 # The shell writes this just before the command replaces it; everything before is prompt and echo.
 # The echo of the line itself does not match, because it spells the control characters as escapes.
@@ -35,8 +30,6 @@ _END_OF_INPUT = b"\x04"
 # If the mark has not come after this many bytes, the shell did not understand the line. Its output
 # is then passed on, because it says why.
 _MAX_PREAMBLE = 64 * 1024
-# Seconds to spend on ending a terminal whose command did not start; it may take a reconnect.
-_KILL_TIMEOUT = 10.0
 
 
 class AsyncProcess:
@@ -174,19 +167,10 @@ async def start_process(
     try:
         await terminal.send(_START_LINE)
     except BaseException:
-        await _kill_unstarted(terminal)
+        # Its shell may wait for the start line for ever.
+        await kill_quietly(terminal)
         raise
     return AsyncProcess(terminal, fresh=True)
-
-
-async def _kill_unstarted(terminal: Terminal) -> None:
-    """End a terminal whose shell may wait for the start line for ever."""
-    with anyio.CancelScope(shield=True), anyio.move_on_after(_KILL_TIMEOUT):
-        try:
-            await terminal.kill()
-        except AgentBayError as error:
-            # Logged only: the caller gets the error of the start.
-            logger.warning("%s may still be open: %s", terminal.id, error)
 
 
 async def attach_process(client: PtyClient, process_id: str) -> AsyncProcess:

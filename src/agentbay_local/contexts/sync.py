@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -17,6 +19,7 @@ from agentbay_local.clock import wait_for_ever
 from agentbay_local.contexts.mount_paths import inner_keys, mount_path_of
 from agentbay_local.contexts.transfer import Transfer
 from agentbay_local.sandbox.errors import SandboxError
+from agentbay_local.store import StateFullError
 from agentbay_local.testing.fault_actions import FailTask, StickTask
 from agentbay_local.testing.faults import Call
 from agentbay_local.trees.mount import Mount
@@ -33,11 +36,13 @@ if TYPE_CHECKING:
     from agentbay_local.store import Binding, Session, Store
     from agentbay_local.testing.instruments import Instruments
 
-__all__ = ["DOWNLOAD", "UPLOAD", "SyncService", "describe_error"]
+__all__ = ["DOWNLOAD", "SESSION_DELETED", "UPLOAD", "SyncService", "describe_error"]
 
 _log = logging.getLogger(__name__)
 
 UPLOAD, DOWNLOAD = "upload", "download"
+SESSION_DELETED = "the session was deleted"
+"""The error of a transfer that the end of its session cut short."""
 
 _LONGEST_REASON = 1000
 
@@ -71,6 +76,7 @@ class SyncService:
         self._executor = executor
         self._instruments = instruments
         self._mounts: dict[str, _SessionMounts] = {}
+        self._running: defaultdict[str, set[asyncio.Task[Any]]] = defaultdict(set)
 
     def start(self, binding: Binding, kind: str, path: str = "", *, move: bool = True) -> None:
         """Start a transfer in the background; its task is recorded when this returns.
@@ -82,8 +88,18 @@ class SyncService:
             move: False only makes the mount's directory. Clients wait for a task of every context
                 that they attach, even if its policy says not to download.
         """
+        _ = self._start(binding, kind, path, move=move)
+
+    def _start(
+        self, binding: Binding, kind: str, path: str = "", *, move: bool = True
+    ) -> asyncio.Task[bool]:
         work = self._record_task(binding, kind, path, move=move)
-        self._background.launch(work, f"{kind} {binding.path} of {binding.session_id}")
+        name = f"{kind} {binding.path} of {binding.session_id}"
+        task = self._background.start(work, name)
+        running = self._running[binding.session_id]
+        running.add(task)
+        task.add_done_callback(running.discard)
+        return task
 
     def _record_task(
         self, binding: Binding, kind: str, path: str = "", *, move: bool = True
@@ -107,7 +123,23 @@ class SyncService:
 
     async def prepare(self, binding: Binding) -> bool:
         """Make the mount's directory; return whether that succeeded."""
-        return await self._record_task(binding, DOWNLOAD, move=False)
+        task = self._start(binding, DOWNLOAD, move=False)
+        await asyncio.wait([task])
+        return not task.cancelled() and task.result()
+
+    async def end(self, session_id: str) -> None:
+        """End the transfers of a session whose directory is about to be removed.
+
+        They do not belong to its release, whose uploads are over by then.
+        """
+        running = self._running.pop(session_id, set())
+        # Before the cancels: of several ends of a task, the first is recorded.
+        with suppress(StateFullError):  # the removal makes the room that these rows may need
+            self._store.bindings.fail_running(session_id, SESSION_DELETED, self._clock.time())
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
 
     def forget(self, session_id: str) -> None:
         """Drop the mounts of a session that has ended, and its own context."""
@@ -120,6 +152,7 @@ class SyncService:
     def forget_all(self) -> None:
         """Drop the mounts of all sessions."""
         self._mounts.clear()
+        self._running.clear()
 
     def expire_files(self) -> None:
         """Start to remove the files that have expired."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -21,6 +22,7 @@ from agentbay_local.http.websocket import MAX_FRAME
 from agentbay_local.protocol import answers
 from agentbay_local.protocol.errors import ApiError
 from agentbay_local.testing.faults import Call
+from agentbay_local.websocket.subscriber import REGISTER_DELAY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -126,7 +128,9 @@ class Replay:
             reason = error.message.encode("ascii", "replace")[:_REASON_BYTES]
             await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=reason)
             return
-        for frame in frames:
+        for number, frame in enumerate(frames):
+            if number == 1 and _opens_terminal(body):
+                await asyncio.sleep(REGISTER_DELAY)
             await socket.send_str(frame)
 
     def _masked(self, request: Request) -> Request:
@@ -146,6 +150,13 @@ class Replay:
         scheme, _, number = text.partition("-")
         own = f"/replay/{request.match_info['label']}"
         return f"{scheme}://<url-{number}>{request.raw_path[len(own) :]}"
+
+
+def _opens_terminal(body: Mapping[str, Any]) -> bool:
+    """Return whether the reply to a frame has the id of a terminal, whose output follows."""
+    value = body.get("json")
+    data = value.get("data") if isinstance(value, dict) else None
+    return isinstance(data, dict) and data.get("method") in ("pty.create", "pty.connect")
 
 
 def _code_and_id(recorded: Recorded) -> tuple[str, str]:

@@ -208,6 +208,7 @@ class Lifecycle:
             _log.warning("session %s is kept: its files could not be uploaded", session.id)
             self._keep(session)
             return
+        await self._syncing.end(session.id)
         await self._sandboxes.remove(session.id)
         self._syncing.forget(session.id)
         self._tool_states.pop(session.id, None)

@@ -121,10 +121,18 @@ class Bindings:
         )
 
     def finish_task(self, seq: int, error: str | None, now: float) -> None:
-        """Record the end of a task; `error` is None for success."""
+        """Record the end of a task, unless it is recorded; `error` is None for success."""
         self._db.execute(
-            "UPDATE task SET status = ?, error = ?, finished = ? WHERE seq = ?",
-            (SUCCESS if error is None else FAILED, error or "", now, seq),
+            "UPDATE task SET status = ?, error = ?, finished = ? WHERE seq = ? AND status = ?",
+            (SUCCESS if error is None else FAILED, error or "", now, seq, RUNNING),
+        )
+
+    def fail_running(self, session_id: str, error: str, now: float) -> None:
+        """Fail the tasks of a session that are still running."""
+        self._db.execute(
+            "UPDATE task SET status = ?, error = ?, finished = ?"
+            " WHERE session_id = ? AND status = ?",
+            (FAILED, error, now, session_id, RUNNING),
         )
 
     def settle(self, now: float) -> None:

@@ -13,7 +13,7 @@ from agentbay_local.websocket.connection import ConnectionLostError
 from agentbay_local.websocket.frames import InvalidFrameError, Request, dump_frame, parse_request
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from agentbay_local.websocket.connection import Connection
 
@@ -22,7 +22,7 @@ __all__ = ["Dispatcher", "Server"]
 _log = logging.getLogger(__name__)
 
 _MAX_OPEN_REQUESTS = 256
-# An extension of the protocol: a frame with the id of an open request ends it.
+# An extension of the protocol: a frame with the id of a request ends it, or undoes it.
 _CANCEL = "cancel"
 
 
@@ -40,11 +40,19 @@ class Dispatcher:
     Args:
         connection: The client.
         servers: The servers by name.
+        undo: For servers whose requests leave something: functions that undo the request with an
+            id, whichever connection it came by.
     """
 
-    def __init__(self, connection: Connection, servers: Mapping[str, Server]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        servers: Mapping[str, Server],
+        undo: Mapping[str, Callable[[str], None]],
+    ) -> None:
         self._connection = connection
         self._servers = servers
+        self._undo = undo
         self._tasks: dict[asyncio.Task[None], str] = {}
 
     async def dispatch(self, text: str | bytes) -> None:
@@ -61,7 +69,7 @@ class Dispatcher:
                 await self._send(error.reply)
             return
         if request.method == _CANCEL:
-            self._cancel(request.invocation_id)
+            self._cancel(request)
             return
         try:
             work = self._find_server(request).handle(self._connection, request)
@@ -77,11 +85,13 @@ class Dispatcher:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _cancel(self, invocation_id: str) -> None:
-        """End an open request whose client no longer waits for it; there is no answer."""
+    def _cancel(self, request: Request) -> None:
+        """End a request whose client no longer waits for it, or undo it; there is no answer."""
         for task, own_id in self._tasks.items():
-            if own_id == invocation_id:
+            if own_id == request.invocation_id:
                 task.cancel()
+        if request.target in self._undo:
+            self._undo[request.target](request.invocation_id)
 
     def _find_server(self, request: Request) -> Server:
         if len(self._tasks) >= _MAX_OPEN_REQUESTS:

@@ -64,7 +64,7 @@ class Hub:
             disconnect: Closes the connection, which ends the block.
         """
         servers = self._sessions.setdefault(session_id, _SessionServers(self._state, session_id))
-        dispatcher = Dispatcher(connection, servers.by_name)
+        dispatcher = Dispatcher(connection, servers.by_name, {PTY_SERVER: servers.pty.undo_create})
         servers.connections[connection] = disconnect
         try:
             yield dispatcher

@@ -12,6 +12,7 @@ import base64
 import binascii
 import secrets
 import shlex
+from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ __all__ = ["PtyServer"]
 
 _MAX_OPEN = 64
 _MAX_ENDED = 16
+_MAX_UNDONE = 64
 _COLUMNS, _ROWS = 80, 24
 _SHELLS = ("/bin/bash", "/bin/sh")
 
@@ -49,6 +51,8 @@ class PtyServer:
         self._state = state
         self._session_id = session_id
         self._ptys: dict[str, PtySession] = {}
+        # Requests to undo that have not come yet, or that still open their terminal.
+        self._undone: deque[str] = deque(maxlen=_MAX_UNDONE)
         self._closed = False
 
     def handle(self, connection: Connection, request: Request) -> Coroutine[Any, Any, None] | None:
@@ -76,6 +80,17 @@ class PtyServer:
             return connection.reply(request, {"result": {"ptySessionIds": self._list_open()}})
         raise ToolError(f"PTY_SERVER has no method {request.method!r}")
 
+    def undo_create(self, invocation_id: str) -> None:
+        """Close the terminal that a request has opened or will open.
+
+        Its client has not got the answer, so nobody knows the id of the terminal.
+        """
+        made = [pty for pty in self._ptys.values() if pty.invocation_id == invocation_id]
+        for pty in made:
+            self._discard(pty)
+        if not made:
+            self._undone.append(invocation_id)
+
     async def close(self) -> None:
         """End all terminals with the session."""
         self._closed = True
@@ -89,15 +104,24 @@ class PtyServer:
             raise ToolError(f"The session has {_MAX_OPEN} terminals open; close one first")
         terminal = await _open_terminal(context, arguments)
         # The session may have ended while the terminal started.
-        if self._closed:
+        if self._closed or request.invocation_id in self._undone:
             await terminal.close()
-            raise ToolError("The session has ended")
+            raise ToolError("The session has ended" if self._closed else "It was cancelled")
         pty_id = f"pty-{secrets.token_hex(8)}"
         mark_in_use = partial(self._state.lifecycle.using, session)
-        pty = self._ptys[pty_id] = PtySession(pty_id, terminal, mark_in_use)
+        pty = PtySession(pty_id, request.invocation_id, terminal, mark_in_use)
+        self._ptys[pty_id] = pty
         self._forget_ended()
-        await connection.reply(request, {"result": {"ptySessionId": pty_id}})
+        try:
+            await connection.reply(request, {"result": {"ptySessionId": pty_id}})
+        except BaseException:
+            self._discard(pty)
+            raise
         pty.subscribe(connection, None)
+
+    def _discard(self, pty: PtySession) -> None:
+        if self._ptys.pop(pty.id, None) is not None:
+            self._state.background.launch(pty.close(), f"close {pty.id} of {self._session_id}")
 
     async def _connect(
         self, connection: Connection, request: Request, arguments: Arguments

@@ -38,11 +38,13 @@ class PtySession:
 
     Args:
         pty_id: The id of the terminal.
+        invocation_id: The id of the request that opened it.
         terminal: The terminal; this object closes it.
         mark_in_use: Makes a context in which the session counts as used.
 
     Attributes:
         id: The id of the terminal.
+        invocation_id: The id of the request that opened it.
         scrollback: Its last output.
         changed: Set, and replaced by a new event, when there is output or the end.
     """
@@ -50,10 +52,12 @@ class PtySession:
     def __init__(
         self,
         pty_id: str,
+        invocation_id: str,
         terminal: Terminal,
         mark_in_use: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self.id = pty_id
+        self.invocation_id = invocation_id
         self.scrollback = Scrollback(_SCROLLBACK_SIZE)
         self.changed = asyncio.Event()
         self._terminal = terminal

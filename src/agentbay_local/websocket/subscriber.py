@@ -12,13 +12,16 @@ if TYPE_CHECKING:
     from agentbay_local.websocket.connection import Connection
     from agentbay_local.websocket.scrollback import Scrollback
 
-__all__ = ["PTY_SERVER", "OutputSource", "Subscriber"]
+__all__ = ["PTY_SERVER", "REGISTER_DELAY", "OutputSource", "Subscriber"]
 
 PTY_SERVER = "PTY_SERVER"
 
-# Official clients register the id of a new terminal shortly after they have read the reply, and
-# drop output for ids that they do not know.
-_REGISTER_DELAY = 0.2
+REGISTER_DELAY = 0.2
+"""Seconds between the reply that has the id of a terminal, and its first output.
+
+Official clients register the id shortly after they have read the reply, and drop output for ids
+that they do not know.
+"""
 # A byte may take six in JSON, and official clients disconnect at frames of 1 MiB.
 _CHUNK = 64 * 1024
 
@@ -82,7 +85,7 @@ class Subscriber:
     async def _step(self) -> bool:
         if self._delay_next:
             self._delay_next = False
-            await asyncio.sleep(_REGISTER_DELAY)
+            await asyncio.sleep(REGISTER_DELAY)
         self._moved = False
         changed, end_event = self._source.changed, self._source.end_event
         offset, chunk = self.position, self._source.scrollback.read(self.position, _CHUNK)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from agentbay_async._lifecycle.shielding import run_or_undo
 from agentbay_async._transport.websocket import Subscriber
 from agentbay_async.errors import (
     AgentBayError,
@@ -42,6 +43,10 @@ logger = logging.getLogger("agentbay")
 _TARGET = "PTY_SERVER"
 # Seconds to wait for an answer of the server.
 _ANSWER_TIMEOUT = 30.0
+# Seconds that a cancelled caller waits for the answer; what comes later is closed all the same.
+_UNDO_GRACE = 5.0
+# Seconds to spend on killing a terminal that nobody will use; it may take a reconnect.
+_KILL_TIMEOUT = 10.0
 # Bytes of frames to keep for terminals that are being opened.
 _EARLY_LIMIT = 4 * 1024 * 1024
 # Seconds without a frame of a terminal after which the server is asked whether it still exists.
@@ -66,9 +71,14 @@ class PtyClient:
         self._current: _Connection | None = None
 
     async def create(self, params: dict[str, Any], timeout: float = _ANSWER_TIMEOUT) -> Terminal:
-        """Open a terminal; its output is complete from the first byte."""
+        """Open a terminal; its output is complete from the first byte.
+
+        If the caller is cancelled, the terminal is closed as soon as its id is known. If the answer
+        is lost, the server is asked to close it, which it may not understand.
+        """
         connection = await self._connect()
-        return await connection.open("pty.create", params, timeout)
+        opening = connection.open("pty.create", params, timeout)
+        return await run_or_undo(opening, kill_quietly, _UNDO_GRACE)
 
     async def connect(self, terminal_id: str) -> Terminal:
         """Attach to an open terminal."""
@@ -142,7 +152,9 @@ class _Connection:
     ) -> dict[str, Any]:
         """Call a method of the server and return its result."""
         with self._translated(method):
-            data = await self.socket.call(_TARGET, _request(method, params), timeout)
+            # Nobody would know the id of a terminal whose answer is lost.
+            undo = method == "pty.create"
+            data = await self.socket.call(_TARGET, _request(method, params), timeout, undo=undo)
         result = data.get("result")
         return result if isinstance(result, dict) else {}
 
@@ -289,6 +301,15 @@ class _Connection:
         for handles in [*self._terminals.values()]:
             for handle in tuple(handles):
                 handle.fail(reason)
+
+
+async def kill_quietly(terminal: Terminal) -> None:
+    """Kill a terminal that its caller does not get; a failure is logged only."""
+    with anyio.CancelScope(shield=True), anyio.move_on_after(_KILL_TIMEOUT):
+        try:
+            await terminal.kill()
+        except AgentBayError as error:
+            logger.warning("%s may still be open: %s", terminal.id, error)
 
 
 def _request(method: str, params: dict[str, Any]) -> dict[str, Any]:
