@@ -395,6 +395,30 @@ async def test_terminals_are_listed_and_killed_by_id(
         ({}, BadAnswerError),
     ],
 )
+async def test_a_cancelled_create_kills_the_terminal_when_its_id_comes(
+    linked: AsyncSession, machine: Machine
+) -> None:
+    """By the protocol that each server understands, however late the answer is."""
+    asked, answering = asyncio.Event(), asyncio.Event()
+
+    async def answer_late(connection: Connection, frame: dict[str, Any]) -> None:
+        asked.set()
+        await answering.wait()
+        await connection.answer(frame, {"result": {"ptySessionId": "p-1"}})
+
+    machine.methods["pty.create"] = answer_late
+    machine.methods["pty.kill"] = always_answer({"result": {}})
+    creating = asyncio.ensure_future(linked.pty.create())
+    await asyncio.wait_for(asked.wait(), 30)
+    creating.cancel()
+    await asyncio.sleep(0)
+    answering.set()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(creating, 30)
+    frame = await machine.wait_for_frame("pty.kill")
+    assert frame["data"]["params"] == {"ptySessionId": "p-1"}
+
+
 async def test_failed_create_raises_and_releases_everything(
     linked: AsyncSession, machine: Machine, data: object, kind: type[Exception]
 ) -> None:
