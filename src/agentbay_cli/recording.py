@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +16,7 @@ from typing import TYPE_CHECKING
 from agentbay import AgentBayError
 from agentbay_async.config import LOCAL, resolve
 from agentbay_local import Cassette, LocalService, Recorder, verify_cassette
+from agentbay_local.commands.program import client_variables, run_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
     from agentbay_local import Verification
 
 _DEFAULT = "agentbay-cassette.jsonl"
-_NOT_FOUND, _NOT_RUNNABLE = 127, 126
-_NO_PROXY = ("NO_PROXY", "no_proxy")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -83,7 +79,7 @@ def record(program: Sequence[str], output: Path, endpoint: str | None = None) ->
     """
     with _service(endpoint) as (url, key, region):
         with Recorder(output, endpoint=url, api_key=key, region_id=region) as recorder:
-            code = _run(program, _environment(recorder))
+            code = run_program(program, client_variables(recorder.endpoint, recorder.api_key))
         _print_message(f"{len(recorder)} requests and frames are recorded in {output}.")
     return code
 
@@ -97,45 +93,6 @@ def _service(endpoint: str | None) -> Iterator[tuple[str, str, str]]:
         return
     with LocalService() as service:
         yield service.endpoint, service.api_key, settings.region_id
-
-
-def _environment(recorder: Recorder) -> dict[str, str]:
-    """Return the environment of the program, whose clients find the proxy in it."""
-    environment = {
-        **os.environ,
-        "AGENTBAY_ENDPOINT": recorder.endpoint,
-        "AGENTBAY_API_KEY": recorder.api_key,
-    }
-    # A region beside an endpoint would win, and lead past the proxy.
-    environment.pop("AGENTBAY_REGION_ID", None)
-    for name in _NO_PROXY:
-        environment[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1"]))
-    return environment
-
-
-def _run(program: Sequence[str], environment: dict[str, str]) -> int:
-    """Run a program to its end; signals for this process are for the program."""
-    try:
-        # The user gave this program on the command line, and no shell reads it.
-        process = subprocess.Popen(list(program), env=environment)  # noqa: S603
-    except FileNotFoundError:
-        _print_message(f"agentbay: there is no program {program[0]!r}")
-        return _NOT_FOUND
-    except PermissionError:
-        _print_message(f"agentbay: {program[0]!r} is not a program that can be run")
-        return _NOT_RUNNABLE
-    # A terminal sends Ctrl-C to both; other senders know this process only.
-    previous = {
-        signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
-        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: process.terminate()),
-    }
-    try:
-        code = process.wait()
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-    # As shells do for a program that a signal has ended.
-    return 128 - code if code < 0 else code
 
 
 def verify(path: Path) -> int:

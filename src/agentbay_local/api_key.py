@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-__all__ = ["KEY_VARIABLE", "add_flags", "read_key", "without_key"]
+__all__ = ["KEY_VARIABLE", "add_flags", "read_key", "without_key", "without_key_options"]
 
 KEY_VARIABLE = "AGENTBAY_API_KEY"
 _OPTION = "--api-key"
@@ -75,11 +75,25 @@ def without_key(arguments: Sequence[str]) -> list[str]:
         >>> without_key(["local", "--api-key", "k", "--port", "1", "--api-key=k"])
         ['local', '--port', '1']
     """
+    return _without(arguments, _OPTION)
+
+
+def without_key_options(arguments: Sequence[str]) -> list[str]:
+    """Return arguments without any option of `add_flags`, and their values.
+
+    Example:
+        >>> without_key_options(["--api-key-file", "-", "--port", "1", "--api-key=k"])
+        ['--port', '1']
+    """
+    return _without(_without(arguments, _OPTION), _FILE_OPTION)
+
+
+def _without(arguments: Sequence[str], option: str) -> list[str]:
     kept, rest = [], iter(arguments)
     for argument in rest:
-        if argument == _OPTION:
+        if argument == option:
             next(rest, None)
-        elif not argument.startswith(f"{_OPTION}="):
+        elif not argument.startswith(f"{option}="):
             kept.append(argument)
     return kept
 

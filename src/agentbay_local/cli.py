@@ -1,56 +1,56 @@
-"""The command line: ``agentbay local`` runs the service, ``agentbay doctor`` probes the machine.
+"""The command line: ``agentbay local`` for the service, ``agentbay doctor`` probes the machine.
 
-Standard output is for programs: one line once the service answers. Messages for people go to
-standard error. Exit code 0 is a clean end, 1 a machine that cannot isolate sessions (``doctor``),
-2 a failed start.
+Standard output is for programs, standard error for messages to people. The exit code is 0 for a
+clean end, 1 for a machine that cannot isolate sessions (``doctor``), 2 for a failure, and 130 for
+Ctrl-C. ``status`` and ``env`` return 3 if no service runs, ``exec`` what its program returns.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import logging
-import resource
-import shlex
-import signal
 import sqlite3
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentbay_local import api_key, limits
-from agentbay_local.api_key import KEY_VARIABLE
-from agentbay_local.clock import SystemClock
+from agentbay_async.errors import ConfigurationError
+from agentbay_local import api_key
+from agentbay_local.commands.background import start, stop
+from agentbay_local.commands.environment import SHELLS, print_environment
+from agentbay_local.commands.execute import execute
+from agentbay_local.commands.foreground import run
+from agentbay_local.commands.running_service import default_home
+from agentbay_local.commands.service_options import add_service_options, given_options
+from agentbay_local.commands.status import status
 from agentbay_local.doctor import report
 from agentbay_local.home import HomeInUseError
-from agentbay_local.http.hosts import is_loopback
-from agentbay_local.manual_clock import ManualClock
-from agentbay_local.sandbox.base import Isolation
-from agentbay_local.service import LocalService
-from agentbay_local.tls.trust import TRUST_VARIABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from agentbay_local.clock import Clock
+    from collections.abc import Sequence
 
 __all__ = ["main"]
 
-_MAX_DESCRIPTORS = 65_536
-_CLOCKS: dict[str, Callable[[], Clock]] = {
-    "auto": partial(ManualClock, auto=True),
-    "manual": ManualClock,
-    "real": SystemClock,
+_INTERRUPTED = 130
+_COMMANDS = {
+    "run": "run the service until it is stopped (the default)",
+    "start": "start the service in the background, and wait until it answers",
+    "stop": "stop that service, and wait until its sessions have ended",
+    "status": "show whether it runs: address, process, sessions, uptime, isolation",
+    "env": "print the variables that clients need, with the API key, for eval",
+    "exec": "run a program with these variables; start a service for it if none runs",
 }
+# These give the service a key and options; the others find it by its home.
+_WITH_KEY = ("run", "start")
+_WITH_OPTIONS = (*_WITH_KEY, "exec")
 
 
-def main(arguments: Sequence[str] | None = None, *, owns_process: bool = False) -> int:
+def main(arguments: Sequence[str], *, owns_process: bool = False) -> int:
     """Run the command line and return its exit code.
 
     Args:
-        arguments: Command-line arguments; those of this process by default.
+        arguments: Command-line arguments, ``local`` or ``doctor`` first.
         owns_process: The arguments are those of this process, which does nothing else. Then it
             starts itself again if others could read the API key in its arguments or environment.
 
@@ -58,158 +58,99 @@ def main(arguments: Sequence[str] | None = None, *, owns_process: bool = False) 
         ::
 
             agentbay local --port 8080 --home ~/.agentbay
+            agentbay local start
+            agentbay local exec -- python my_program.py
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    options = _parser().parse_args(arguments)
     try:
-        if options.command == "doctor":
-            return asyncio.run(_doctor())
-        key = api_key.read_key(options, owns_process=owns_process)
-        return asyncio.run(_local(options, key))
-    except HomeInUseError as error:
-        return _fail(str(error))
+        if arguments[0] == "doctor":
+            return _doctor(arguments[1:])
+        return _local(arguments[1:], owns_process=owns_process)
+    except KeyboardInterrupt:
+        return _fail("interrupted", _INTERRUPTED)
     except sqlite3.Error as error:
         return _fail(f"the state of the service cannot be used: {error}")
     except OSError as error:
-        return _fail(error.strerror or str(error))
-    except ValueError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}")
+    except (ConfigurationError, HomeInUseError, ValueError) as error:
         return _fail(str(error))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("agentbay", description="AgentBay on your own machine.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    # Abbreviated options would hide the API key from `without_key`.
-    local = commands.add_parser(
-        "local", help="run the local service until it is stopped", allow_abbrev=False
+def _local(arguments: Sequence[str], *, owns_process: bool) -> int:
+    """Run one of the commands; without its name, `run`."""
+    name = arguments[0] if arguments and arguments[0] in _COMMANDS else ""
+    arguments = arguments[bool(name) :]
+    options = _parser(name or "run").parse_args(arguments)
+    if name in ("", "run"):
+        return asyncio.run(run(options, api_key.read_key(options, owns_process=owns_process)))
+    if name == "exec":
+        return execute(options, given_options(arguments))
+    home = (options.home or default_home()).absolute()
+    if name == "start":
+        key = api_key.read_key(options, owns_process=owns_process)
+        return start(home, arguments, given_options(arguments), key)
+    if name == "stop":
+        return stop(home)
+    if name == "status":
+        return status(home, as_json=options.json)
+    return print_environment(home, options.shell, as_json=options.json)
+
+
+def _parser(command: str) -> argparse.ArgumentParser:
+    """Return the parser of the arguments of a command."""
+    meaning = _COMMANDS[command]
+    parser = argparse.ArgumentParser(
+        f"agentbay local {command}",
+        description=f"{meaning[0].upper()}{meaning[1:]}.",
+        epilog=_epilog() if command == "run" else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        # Abbreviated options would hide the API key from `without_key`.
+        allow_abbrev=False,
     )
-    _add_options(local)
-    limits.add_flags(local)
-    commands.add_parser("doctor", help="show whether this machine can isolate sessions")
+    _add_home(parser, is_temporary=command == "run")
+    if command in _WITH_KEY:
+        api_key.add_flags(parser)
+    if command in _WITH_OPTIONS:
+        add_service_options(parser)
+    if command in ("status", "env"):
+        parser.add_argument("--json", action="store_true", help="print a JSON object")
+    if command == "env":
+        parser.add_argument(
+            "--shell", choices=SHELLS, default="sh", help="the language to print (%(default)s)"
+        )
+    if command == "exec":
+        parser.add_argument(
+            "program", nargs="+", metavar="PROGRAM", help="after --, with arguments"
+        )
     return parser
 
 
-def _add_options(local: argparse.ArgumentParser) -> None:
-    local.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    local.add_argument("--port", type=int, default=0, help="port; 0, the default, takes a free one")
-    local.add_argument(
+def _add_home(parser: argparse.ArgumentParser, *, is_temporary: bool) -> None:
+    default = "a temporary one, deleted with the service" if is_temporary else "one of your own"
+    parser.add_argument(
         "--home",
         type=Path,
-        help="directory that keeps contexts; without it they are deleted with the service",
-    )
-    api_key.add_flags(local)
-    local.add_argument(
-        "--isolation",
-        choices=[level.value for level in Isolation],
-        default=Isolation.NAMESPACES.value,
-        help="'landlock' is weaker and needs no namespaces; 'none' runs sessions as plain "
-        "processes that are NOT isolated (%(default)s)",
-    )
-    local.add_argument(
-        "--faults",
-        type=Path,
-        metavar="FILE",
-        help="JSON file of faults to inject; read again whenever it changes",
-    )
-    local.add_argument(
-        "--clock",
-        choices=sorted(_CLOCKS),
-        default="real",
-        help="'manual' stands still until /_control/clock moves it; 'auto' jumps when every task "
-        "waits (%(default)s)",
-    )
-    local.add_argument(
-        "--tls",
-        action="store_true",
-        help="offer TLS beside plain HTTP, with a certificate authority that --home keeps",
-    )
-    _add_network_options(local)
-
-
-def _add_network_options(local: argparse.ArgumentParser) -> None:
-    local.add_argument(
-        "--allow-host",
-        action="append",
-        default=[],
-        metavar="HOST[:PORT]",
-        dest="allow_hosts",
-        help="host that sessions may reach, at ports 80 and 443 or at PORT; may be repeated",
-    )
-    local.add_argument(
-        "--require-sni",
-        action="store_true",
-        help="refuse tunnels to allowed hosts that do not begin with TLS for the name of the host",
+        help=f"directory that keeps contexts and the state (default: {default})",
     )
 
 
-async def _local(options: argparse.Namespace, key: str | None) -> int:
-    service = LocalService(
-        host=options.host,
-        port=options.port,
-        home=options.home,
-        api_key=key,
-        isolation=options.isolation,
-        clock=_CLOCKS[options.clock](),
-        faults=options.faults,
-        limits=limits.from_flags(options),
-        allow_hosts=options.allow_hosts,
-        require_sni=options.require_sni,
-        tls=options.tls,
+def _epilog() -> str:
+    lines = [f"  agentbay local {name:<7} {meaning}" for name, meaning in _COMMANDS.items()]
+    return "\n".join(["commands:", *lines])
+
+
+def _doctor(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        "agentbay doctor", description="Show whether this machine can isolate sessions."
     )
-    _raise_descriptor_limit()
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with service:
-        _print_warnings(service, options.host, random_key=key is None)
-        sys.stdout.write(f"AgentBay local service ready at {service.endpoint}\n")
-        sys.stdout.flush()
-        await stop.wait()
-    return 0
-
-
-def _raise_descriptor_limit() -> None:
-    """Raise the limit of open files: each sandbox needs three."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MAX_DESCRIPTORS)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        # Some systems refuse a limit below the hard one; then keep the current one.
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _print_warnings(service: LocalService, host: str, *, random_key: bool) -> None:
-    """Print what the person at the terminal has to know."""
-    if service.ca_bundle is not None:
-        _print_error(f"Clients must trust {service.ca_file}. Set these for them:")
-        for name in TRUST_VARIABLES:
-            _print_error(f"  export {name}={shlex.quote(str(service.ca_bundle))}")
-    if random_key:
-        _print_error(f"The API key is {service.api_key} (set {KEY_VARIABLE} to choose your own).")
-    if not is_loopback(host):
-        _print_error(
-            f"Warning: {host} lets other machines reach this service, with the key in clear text."
-        )
-    if service.isolation.isolation is Isolation.NONE:
-        _print_error("Warning: sessions are NOT isolated; programs in them run with your rights.")
-    elif not service.isolation.available:
-        _print_error(f"Warning: sessions cannot be created here: {service.isolation.reason}")
-        _print_error(f"To cure it: {service.isolation.remedy}")
-    elif service.isolation.detail:
-        _print_error(f"Sessions are isolated by {service.isolation.detail}")
-
-
-async def _doctor() -> int:
-    isolated, lines = await report()
+    parser.parse_args(arguments)
+    isolated, lines = asyncio.run(report())
     sys.stdout.writelines(f"{line}\n" for line in lines)
     return 0 if isolated else 1
 
 
-def _fail(reason: str) -> int:
-    _print_error(f"agentbay: {reason}")
-    return 2
-
-
-def _print_error(sentence: str) -> None:
-    sys.stderr.write(f"{sentence}\n")
+def _fail(reason: str, code: int = 2) -> int:
+    sys.stderr.write(f"agentbay: {reason}\n")
     sys.stderr.flush()
+    return code

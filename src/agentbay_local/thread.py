@@ -45,7 +45,13 @@ class ServerThread:
     def start(self) -> None:
         """Start the thread, and wait until the server answers; raise its failure here."""
         self._thread.start()
-        if not self._ready.wait(_START_WITHIN):
+        try:
+            is_ready = self._ready.wait(_START_WITHIN)
+        except BaseException:
+            # Ctrl-C: the thread would go on, and leave a temporary home behind.
+            self.stop()
+            raise
+        if not is_ready:
             self.stop()
             raise TimeoutError(f"the service did not start within {_START_WITHIN:.0f} seconds")
         if self._failure is not None:

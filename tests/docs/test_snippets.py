@@ -19,6 +19,7 @@ from agentbay_local import LocalService
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SHELL = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 TESTS = re.compile(r"^```python test\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -60,6 +61,30 @@ def test_snippet_runs(code: str, service: LocalService, tmp_path: Path):
     )
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "code", SHELL.findall((ROOT / "docs" / "local-service.md").read_text(encoding="utf-8"))
+)
+def test_shell_commands_of_the_local_service_run(code: str, tmp_path: Path):
+    """Each block is a script that ends without an error, and stops what it starts."""
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "XDG_DATA_HOME": str(tmp_path),
+    }
+
+    done = subprocess.run(
+        ["sh", "-e", "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "running at http://127.0.0.1:" in done.stdout
 
 
 @pytest.mark.parametrize("code", snippets(TESTS))

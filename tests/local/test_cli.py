@@ -59,7 +59,8 @@ def test_ready_line_and_end_by_a_signal(tmp_path: Path, end: signal.Signals) -> 
         out, err = process.communicate(timeout=LIMIT)
     assert (process.returncode, out) == (0, "")
     assert line.startswith(READY)
-    assert "The API key is akm-local-" in err
+    assert f'eval "$(agentbay local env --home {tmp_path})"' in err
+    assert "akm-local-" not in err
 
 
 def test_tls_is_offered_with_what_clients_have_to_trust(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ ROUTES = [
     ("POST", "transitions"),
     ("POST", "finish"),
     ("POST", "reset"),
+    ("GET", "status"),
 ]
 
 

@@ -10,6 +10,7 @@ POST     ``/_control/clock``           ``{"advance": 60}``, for a `ManualClock`
 POST     ``/_control/transitions``     ``{"pause": "manual", "delete": 30, "clear": "immediate"}``
 POST     ``/_control/finish``          ``{"kind": "pause"}``: finish transitions under way
 POST     ``/_control/reset``           delete everything: sessions, contexts, rules, entries
+GET      ``/_control/status``          the number of sessions, past rules and journal
 ======== ============================= ===========================================================
 
 Every request needs the API key, in the header ``Authorization``.
@@ -54,6 +55,7 @@ def add(app: web.Application, state: ServiceState, api_key: str) -> None:
         ("POST", "transitions", control.transitions),
         ("POST", "finish", control.finish),
         ("POST", "reset", control.reset),
+        ("GET", "status", control.status),
     ]
     for method, name, handler in routes:
         app.router.add_route(method, f"/_control/{name}", control.guarded(handler))
@@ -130,6 +132,9 @@ class _Control:
     async def reset(self, _request: web.Request) -> web.StreamResponse:
         await self.state.reset()
         return web.json_response({})
+
+    async def status(self, _request: web.Request) -> web.StreamResponse:
+        return web.json_response({"sessions": self.state.store.sessions.alive()})
 
 
 async def _json_object(request: web.Request) -> dict[str, Any]:

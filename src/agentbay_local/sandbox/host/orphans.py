@@ -15,7 +15,7 @@ from pathlib import Path
 
 import attrs
 
-__all__ = ["Orphans", "Record"]
+__all__ = ["Orphans", "Record", "has_ended"]
 
 END_WITHIN_MS = 5000
 
@@ -97,16 +97,16 @@ def _kill(record: Record) -> bool:
         handle = os.pidfd_open(record.pid)
         try:
             # Compared after opening: from here on the handle refers to this process and no other.
-            if Record.of(record.pid) == record and not _has_ended(handle, 0):
+            if Record.of(record.pid) == record and not has_ended(handle, 0):
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
-                return _has_ended(handle, END_WITHIN_MS)
+                return has_ended(handle, END_WITHIN_MS)
         finally:
             os.close(handle)
     return False
 
 
-def _has_ended(handle: int, within_ms: int) -> bool:
-    """Wait for the end of a process; a zombie has ended too."""
+def has_ended(handle: int, within_ms: int) -> bool:
+    """Wait for the end of the process of a pidfd; a zombie has ended too."""
     poll = select.poll()
     poll.register(handle, select.POLLIN)
     return bool(poll.poll(within_ms))

@@ -1,0 +1,1 @@
+"""The commands of ``agentbay local``. They use argparse only, and need no client."""
