@@ -386,15 +386,6 @@ async def test_terminals_are_listed_and_killed_by_id(
     assert (await machine.wait_for_frame("pty.kill"))["data"]["params"] == {"ptySessionId": "p-7"}
 
 
-@pytest.mark.parametrize(
-    ("data", "kind"),
-    [
-        ({"error": "no shell"}, PtyError),
-        ({"result": {}}, BadAnswerError),
-        ({"result": {"ptySessionId": 7}}, BadAnswerError),
-        ({}, BadAnswerError),
-    ],
-)
 async def test_a_cancelled_create_kills_the_terminal_when_its_id_comes(
     linked: AsyncSession, machine: Machine
 ) -> None:
@@ -419,6 +410,15 @@ async def test_a_cancelled_create_kills_the_terminal_when_its_id_comes(
     assert frame["data"]["params"] == {"ptySessionId": "p-1"}
 
 
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        ({"error": "no shell"}, PtyError),
+        ({"result": {}}, BadAnswerError),
+        ({"result": {"ptySessionId": 7}}, BadAnswerError),
+        ({}, BadAnswerError),
+    ],
+)
 async def test_failed_create_raises_and_releases_everything(
     linked: AsyncSession, machine: Machine, data: object, kind: type[Exception]
 ) -> None:
