@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import socket
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -113,3 +115,28 @@ async def test_deleting_an_unheld_session_ends_with_its_grace(clock: InstantCloc
     finally:
         unheld.forget("s-1")
     assert clock.now - began <= GRACE + _ROUNDING
+
+
+async def test_a_time_limit_is_not_rounded_up_to_whole_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As aiohttp does for those of 5 s and more, which would then end after the deadline."""
+    loop, ends, is_limited = asyncio.get_running_loop(), [], asyncio.Event()
+    call_at, began = loop.call_at, loop.time()
+
+    def record(when: float, *call: Any, **options: Any) -> asyncio.TimerHandle:
+        if when > began + 30:
+            ends.append(when)
+            is_limited.set()
+        return call_at(when, *call, **options)
+
+    monkeypatch.setattr(loop, "call_at", record)
+    # Nobody accepts its connections, so no request is answered.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        async with AsyncAgentBay("any-key", endpoint=endpoint, timeout=60) as bay:
+            getting = asyncio.create_task(bay.get("s-1"))
+            await is_limited.wait()
+            getting.cancel()
+            await asyncio.wait([getting])
+    assert [when for when in ends if when == int(when)] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import sys
 import zlib
@@ -116,7 +117,12 @@ def _parse_target(url: str) -> tuple[str, str, str, str | None] | None:
 @lru_cache(maxsize=64)
 def _time_limits(timeout: float) -> aiohttp.ClientTimeout:
     # Connecting has its own limit: a request that was certainly not sent may be sent again.
-    return aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, CONNECT_TIMEOUT))
+    return aiohttp.ClientTimeout(
+        total=timeout,
+        sock_connect=min(timeout, CONNECT_TIMEOUT),
+        # aiohttp would round limits of 5 s and more up to whole seconds, beyond our deadlines.
+        ceil_threshold=math.inf,
+    )
 
 
 def translate_error(error: Exception, action: str, timeout: float) -> TransportError:
