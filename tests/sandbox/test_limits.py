@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.plain import PlainBackend
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import pytest
 
@@ -134,6 +135,49 @@ async def test_disk_filler_is_killed_and_can_clean_up(backend: Backend, tmp_path
         assert looked.stdout.endswith(b"removed\n")
         assert "files exceeded" in again.excess
         assert await healthy(sandbox)
+    await backend.close()
+
+
+async def test_a_command_after_the_kill_is_not_killed(
+    backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if it is wanted while late processes of the killed program are still looked for."""
+    go_on, kill = threading.Event(), process_tree.kill
+
+    def kill_slowly(members: Sequence[process_tree.Process]) -> int:
+        number = kill(members)
+        assert go_on.wait(60)
+        return number
+
+    monkeypatch.setattr(process_tree, "kill", kill_slowly)
+    async with await limited(backend, tmp_path / "root", Limits(disk_bytes=8 * MIB)) as sandbox:
+        assert "files exceeded" in (await sandbox.run(FILLER, timeout=60)).excess
+        following = asyncio.ensure_future(sandbox.run("sleep 0.5; echo well", timeout=60))
+        # The agent reads its requests in their order.
+        await asyncio.wait([asyncio.ensure_future(sandbox.stat("/"))])
+        await sandbox.stat("/")
+        go_on.set()
+        assert (await following).stdout == b"well\n"
+    await backend.close()
+
+
+async def test_a_program_that_starts_late_is_limited(
+    backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Checks that find no process yet are not the last ones."""
+    seen, list_descendants = [], process_tree.Tree.list_descendants
+
+    def blind_at_first(tree: process_tree.Tree) -> Sequence[process_tree.Process]:
+        seen.append(tree)
+        return list_descendants(tree) if len(seen) > 3 else ()
+
+    def has_descendants(tree: process_tree.Tree) -> bool:
+        return bool(blind_at_first(tree))
+
+    monkeypatch.setattr(process_tree.Tree, "list_descendants", blind_at_first)
+    monkeypatch.setattr(process_tree.Tree, "has_descendants", has_descendants)
+    async with await limited(backend, tmp_path / "root", Limits(disk_bytes=8 * MIB)) as sandbox:
+        assert "files exceeded" in (await sandbox.run(FILLER, timeout=60)).excess
     await backend.close()
 
 

@@ -6,6 +6,7 @@ One class serves every level of isolation, because the same agent runs at every 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import signal
@@ -39,7 +40,7 @@ from agentbay_local.sandbox.host.terminal import Terminal, open_host_terminal, o
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from agentbay_local.sandbox.host.agent_client import AgentClient, Reply
     from agentbay_local.sandbox.host.limit_enforcer import LimitEnforcer
@@ -105,6 +106,7 @@ class AgentSandbox(Sandbox):
         self._commands: set[CommandRun] = set()
         self._enforcer = enforcer
         enforcer.on_excess = self._record_excess
+        enforcer.is_in_use = lambda: bool(self._commands)
         channel.on_disconnect = process.request_end
         process.on_exit = self._handle_exit
         if process.exited.is_set():
@@ -124,6 +126,8 @@ class AgentSandbox(Sandbox):
         fields = checks.check_program(command, cwd, env)
         seconds = checks.check_timeout("timeout", timeout)
         limit = checks.check_limit("output_limit", output_limit)
+        if self._enforcer.killing.is_set():
+            await self._enforcer.wait_for_kill()
         if self._paused:
             self._check_not_paused()
         started = CommandRun(self._channel, fields, stdin, limit, output_size)
@@ -157,9 +161,8 @@ class AgentSandbox(Sandbox):
     ) -> SpawnedProcess:
         fields = checks.check_program(command, cwd, env)
         given = checks.check_descriptors(fds)
-        self._check_not_paused()
-        self._enforcer.wake()
-        return await spawn_process(self._channel, fields, given, QUICK)
+        async with self._starting():
+            return await spawn_process(self._channel, fields, given, QUICK)
 
     async def terminal(
         self,
@@ -172,11 +175,22 @@ class AgentSandbox(Sandbox):
     ) -> Terminal:
         fields = checks.check_program(command, cwd, {"TERM": "xterm-256color", **(env or {})})
         size = checks.check_size("columns", columns), checks.check_size("rows", rows)
+        async with self._starting():
+            if self.isolation is Isolation.LANDLOCK:
+                return await open_host_terminal(self._channel, fields, size, QUICK)
+            return await open_terminal(self._channel, {**fields, "size": size}, QUICK)
+
+    @contextlib.asynccontextmanager
+    async def _starting(self) -> AsyncIterator[None]:
+        """Surround the start of a program, which the enforcer then sees."""
+        await self._enforcer.wait_for_kill()
         self._check_not_paused()
-        self._enforcer.wake()
-        if self.isolation is Isolation.LANDLOCK:
-            return await open_host_terminal(self._channel, fields, size, QUICK)
-        return await open_terminal(self._channel, {**fields, "size": size}, QUICK)
+        try:
+            yield
+        finally:
+            # Not earlier: a check that finds no process is the last one. Even a start that fails
+            # may have started something.
+            self._enforcer.wake()
 
     async def dial(self, port: int, *, timeout: float = 5.0) -> socket.socket:
         checked = checks.check_port(port)

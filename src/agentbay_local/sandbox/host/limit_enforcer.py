@@ -100,30 +100,39 @@ class LimitEnforcer:
 
     Attributes:
         on_excess: Called with a sentence each time that a limit was exceeded.
+        is_in_use: Whether a program may be running that this enforcer has not seen yet.
+        killing: Set while all processes of the session are being killed; see `wait_for_kill`.
     """
 
     def __init__(
         self, agent: int, spec: SandboxSpec, shared_cost: SharedCost, cgroup: Cgroup
     ) -> None:
         self.on_excess: Callable[[str], None] = lambda _: None
+        self.is_in_use: Callable[[], bool] = lambda: False
         self._tree = process_tree.Tree(agent)
         self._shared_cost = shared_cost
         self._spec = spec
         self._cgroup = cgroup
-        self._watch = _Watch(self._tree, spec, shared_cost, cgroup)
+        self.killing = threading.Event()
+        self._watch = _Watch(self._tree, spec, shared_cost, cgroup, self.killing)
         self._reports = _KernelReports(cgroup, spec.limits)
         self._measuring: asyncio.Future[Consumption] | None = None
         self._loop = asyncio.get_running_loop()
         self._next: asyncio.TimerHandle | None = None
-        self._checking = False
+        self._checking: asyncio.Future[tuple[bool, float]] | None = None
         self._wanted = False
         self._stopped = False
 
     def wake(self) -> None:
         """Check from now on: something was started."""
         self._wanted = True
-        if self._next is None and not self._checking and not self._stopped:
+        if self._next is None and self._checking is None and not self._stopped:
             self._schedule_check(0.0)
+
+    async def wait_for_kill(self) -> None:
+        """Wait for the end of a kill under way: it is not for a program that starts now."""
+        while self.killing.is_set() and self._checking is not None:
+            await asyncio.wait([self._checking])
 
     def stop(self) -> None:
         """Stop checking, and remove the control group. Repeatable."""
@@ -186,8 +195,8 @@ class LimitEnforcer:
         self._cancel_check()
         checking = self._shared_cost.check(self._timed_check)
         if checking is not None:
-            self._checking, self._wanted = True, False
-            asyncio.wrap_future(checking).add_done_callback(self._finish_check)
+            self._checking, self._wanted = asyncio.wrap_future(checking), False
+            self._checking.add_done_callback(self._finish_check)
 
     def _timed_check(self) -> tuple[bool, float]:
         began = time.monotonic()
@@ -195,7 +204,7 @@ class LimitEnforcer:
         return busy, time.monotonic() - began
 
     def _finish_check(self, checking: asyncio.Future[tuple[bool, float]]) -> None:
-        self._checking = False
+        self._checking = None
         if checking.cancelled():
             return
         if checking.exception() is not None:
@@ -204,7 +213,7 @@ class LimitEnforcer:
         else:
             busy, took = checking.result()
         self.report()
-        if (busy or self._wanted) and not self._stopped:
+        if (busy or self._wanted or self.is_in_use()) and not self._stopped:
             self._schedule_check(took)
 
 
@@ -260,6 +269,7 @@ class _Watch:
         spec: SandboxSpec,
         shared_cost: SharedCost,
         cgroup: Cgroup,
+        killing: threading.Event,
     ) -> None:
         self._tree = tree
         self._limits = spec.limits
@@ -269,6 +279,7 @@ class _Watch:
         # Processes that were killed for the limit of the disk and may still write.
         self._dying: set[tuple[int, int]] = set()
         self.excesses: deque[str] = deque()
+        self._killing = killing
 
     def take(self) -> list[str]:
         """Return a sentence for each limit that was exceeded since the last time."""
@@ -306,9 +317,13 @@ class _Watch:
             if not self._dying:
                 self._disk.accept_usage()
         elif members and self._disk.is_exceeded():
-            self._kill(members, self._disk.excess())
-            # A process that was just being started was not in the list.
-            process_tree.kill(self._tree.list_descendants())
+            self._killing.set()
+            try:
+                self._kill(members, self._disk.excess())
+                # A process that was just being started was not in the list.
+                process_tree.kill(self._tree.list_descendants())
+            finally:
+                self._killing.clear()
             self._dying = names
 
     def _enforce_memory(self, members: Sequence[Process]) -> None:
