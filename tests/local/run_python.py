@@ -95,6 +95,10 @@ async def ask(place: Path, level: Isolation) -> dict[str, Any]:
         if level is not Isolation.NONE:
             planted = [f"{path}/agentbay-planted" for path in shared]
             answers["planted"] = (await sandbox.run(["touch", *planted], timeout=30)).exit_code
+        listing = await sandbox.run(["ls", sys.base_prefix], timeout=30)
+        answers["interpreter is named"] = listing.exit_code == 0
+        await command(sandbox, ["python3", "-m", "venv", "--without-pip", "nested"])
+        answers["nested"] = await command(sandbox, ["nested/bin/python", "-c", "print(44)"])
         own = answers["code"]["own"]
         await command(sandbox, ["rm", f"{own}/mine.py"])
         await kernels.close_all()

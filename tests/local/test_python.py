@@ -125,3 +125,14 @@ def test_the_packages_of_the_service_cannot_be_changed(level: Isolation, uid: in
     assert answers["code"]["packages"][0] == answers["code"]["own"]
     assert len(answers["code"]["packages"]) > 1
     assert answers.get("planted") != 0
+
+
+def test_the_directory_of_the_interpreter_is_mounted_under_another_name(level: Isolation, uid: int):
+    """Its own name may tell who runs the service; with a shared library it works all the same."""
+    answers = answers_of(level, uid)
+
+    assert answers["nested"] == "44\n"
+    if level is Isolation.NAMESPACES and not uid:
+        is_of_system = sys.base_prefix.startswith("/usr")
+        assert answers["interpreter is named"] is is_of_system
+        assert answers["code"]["prefix"][1].startswith("/opt/agentbay/") is not is_of_system

@@ -21,7 +21,8 @@ from agentbay_local.sandbox.errors import (
     SandboxOSError,
     SandboxPaused,
 )
-from agentbay_local.sandbox.host.programs import current_interpreter
+from agentbay_local.sandbox.host import programs
+from agentbay_local.sandbox.host.programs import INTERPRETER, current_interpreter
 from agentbay_local.sandbox.host.uids import private_uid
 
 from .process_table import open_count, still_running, unique_sleep, until_open_at_most
@@ -242,19 +243,34 @@ async def test_python_of_the_service_runs_in_a_session(isolating: None, tmp_path
     (packages / "shown_here.py").write_text("word = 'imported'")
     own = current_interpreter()
     mounted = {"/opt/packages": packages}
-    if own.needs is not None:
-        mounted[str(own.needs)] = own.needs
+    if own.directory is not None:
+        mounted[str(INTERPRETER)] = own.directory
+    own = own.moved_to(INTERPRETER)
     code = "import sys, shown_here; print(shown_here.word, sys.version_info[:2], flush=True)"
     backend = BubblewrapBackend()
     specification = SandboxSpec(tmp_path / "root", private_uid("own"), read_only=mounted)
     async with await backend.start(specification) as sandbox:
-        env = {"PYTHONPATH": "/opt/packages"}
+        env = {"PYTHONPATH": "/opt/packages", **own.variables}
         async with await sandbox.spawn([str(own.program), "-c", code], env=env) as program:
             received = (await read_rest(program.stdout)).decode()
             read_stderr = await read_rest(program.stderr)
     await backend.close()
 
     assert (received, read_stderr) == (f"imported {tuple(sys.version_info[:2])}\n", b"")
+
+
+async def test_agent_runs_on_the_python_of_the_service_where_the_system_has_none(
+    isolating: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inside namespaces, the directory of that Python does not have its own name."""
+    monkeypatch.setattr(programs, "find_interpreter", current_interpreter)
+    directory = current_interpreter().directory
+    backend = BubblewrapBackend()
+    async with await backend.start(spec(tmp_path / "root")) as sandbox:
+        assert (await sandbox.run("echo $LD_LIBRARY_PATH", timeout=10)).stdout == b"\n"
+        if directory is not None:
+            assert (await sandbox.run(["ls", str(directory)], timeout=10)).exit_code == 2
+    await backend.close()
 
 
 @pytest.mark.parametrize("inside", ["/", "relative", "/opt/../etc", "/opt//x", "/usr/x", "/proc"])

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from agentbay_local.protocol.arguments import ToolError
-from agentbay_local.sandbox.host.programs import current_interpreter
+from agentbay_local.sandbox.host.programs import INTERPRETER, current_interpreter
 from agentbay_local.sandbox.host.rootfs import visible_path
 from agentbay_local.sandbox.values import Isolation, Python
 
@@ -85,20 +85,22 @@ def kernel_command(language: str, sandbox: Sandbox) -> list[str]:
 def read_only_mounts() -> Mapping[str, Path]:
     """Return the directories to mount in every session: path inside to directory of the host."""
     mounts = {f"{_MOUNT_ROOT}/kernels": _KERNELS}
-    mounts.update((inside, path) for path, inside in _packages().items() if inside != str(path))
-    needs = current_interpreter().needs
-    if needs is not None:
-        mounts[str(needs)] = needs
+    mounts.update((inside, path) for path, inside in _packages().items() if _is_apart(inside))
+    directory = current_interpreter().directory
+    if directory is not None:
+        mounts[str(INTERPRETER)] = directory
     return MappingProxyType(mounts)
 
 
 @functools.cache
 def session_python() -> Python:
     """Return the Python of every session, with the paths of `read_only_mounts`."""
+    own = current_interpreter().moved_to(INTERPRETER)
     return Python(
-        str(current_interpreter().program),
+        str(own.program),
         f"{sys.version_info.major}.{sys.version_info.minor}",
         tuple(_packages().values()),
+        None if own.library is None else str(own.library),
     )
 
 
@@ -152,13 +154,22 @@ def _visible(path: str, sandbox: Sandbox) -> str:
 def _packages() -> Mapping[Path, str]:
     """Return the package directories of the service, and the path of each in a session."""
     directories = dict.fromkeys(Path(p).resolve() for p in sys.path if p.endswith("-packages"))
-    base = Path(sys.base_prefix).resolve()
+    base = current_interpreter().directory
     inside = {}
-    for index, path in enumerate(directories):
-        visible = _in_system(path) or path.is_relative_to(base)
-        if path.is_dir():
-            inside[path] = str(path) if visible else f"{_MOUNT_ROOT}/{index}/{path.name}"
+    for index, path in enumerate(path for path in directories if path.is_dir()):
+        if _in_system(path):
+            inside[path] = str(path)
+        elif base is not None and path.is_relative_to(base):
+            inside[path] = str(INTERPRETER / path.relative_to(base))
+        else:
+            inside[path] = f"{_MOUNT_ROOT}/{index}/{path.name}"
     return MappingProxyType(inside)
+
+
+def _is_apart(inside: str) -> bool:
+    """Return whether packages are neither the system's nor in the directory of the interpreter."""
+    path = Path(inside)
+    return not _in_system(path) and not path.is_relative_to(INTERPRETER)
 
 
 def _in_system(path: Path) -> bool:

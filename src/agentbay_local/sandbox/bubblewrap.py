@@ -105,9 +105,10 @@ class BubblewrapBackend(Backend):
         rootfs.prepare_root(spec)
         bwrap, python = programs.find_bubblewrap(), programs.find_interpreter()
         root, shared = spec.root.resolve(), dict(spec.read_only)
-        if python.needs is not None:
-            rootfs.make_mount_point(spec, str(python.needs))
-            shared[str(python.needs)] = python.needs
+        if python.directory is not None:
+            rootfs.make_mount_point(spec, str(programs.INTERPRETER))
+            shared[str(programs.INTERPRETER)] = python.directory
+            python = python.moved_to(programs.INTERPRETER)
         if spec.uid is not None:
             bwrap, root = self._mounts.reachable(bwrap), self._mounts.reachable(root)
             shared = {inside: self._mounts.reachable(path) for inside, path in shared.items()}
@@ -125,6 +126,8 @@ class BubblewrapBackend(Backend):
             arguments += ["--ro-bind", str(path), target]
             for private in rootfs.private_files(path):
                 arguments += ["--ro-bind", "/dev/null", f"{target}/{private}"]
+        for name, value in python.variables.items():
+            arguments += ["--setenv", name, value]
         hidden = launch.add_file("\0".join(arguments).encode("utf-8", "surrogateescape"))
         inside = [str(python.program), *interpreter_arguments(launch.agent_end, launch.program)]
         command = [str(bwrap), "--args", str(hidden), "--", *inside]

@@ -91,7 +91,7 @@ class LandlockBackend(Backend):
                 **agent_settings(
                     attrs.evolve(spec, root=moved.root), self.isolation, launch.cgroup, visible
                 ),
-                **_confinement(moved, python.needs),
+                **_confinement(moved, python.directory),
             }
             channel = await join_and_wait(launch, process, settings)
             agent = channel.ready.result().integer("pid")
@@ -117,11 +117,9 @@ class LandlockBackend(Backend):
         root = self._reachable(spec, spec.root.resolve())
         moved = attrs.evolve(spec, root=root, read_only=self._readable(spec))
         python = programs.find_interpreter()
-        if python.needs is None:
+        if python.directory is None:
             return moved, python
-        needs = self._reachable(spec, python.needs)
-        program = needs / python.program.relative_to(python.needs)
-        return moved, programs.Interpreter(program, needs)
+        return moved, python.moved_to(self._reachable(spec, python.directory))
 
     def _readable(self, spec: SandboxSpec) -> dict[str, Path]:
         """Return the directories to read with paths that the session's user can walk.
@@ -146,7 +144,7 @@ class LandlockBackend(Backend):
     ) -> subprocess.Popen[bytes]:
         launch.make_cgroup()
         inside = interpreter_arguments(launch.agent_end, launch.program)
-        return launch.popen([str(python.program), *inside], spec.uid)
+        return launch.popen([str(python.program), *inside], spec.uid, variables=python.variables)
 
     def _release_mount(self, root: Path) -> None:
         """Unmount the root of a session that has ended."""
@@ -173,24 +171,24 @@ def _check(spec: SandboxSpec) -> None:
         )
 
 
-def _confinement(spec: SandboxSpec, needs: Path | None) -> dict[str, Any]:
+def _confinement(spec: SandboxSpec, interpreter: Path | None) -> dict[str, Any]:
     """Return the settings with which the agent restricts itself."""
     filter_program = seccomp.build_filter(Isolation.LANDLOCK)
     if filter_program is None:
         raise SandboxError("there is no filter of system calls for this machine")
     return {
-        "rules": [*_rules(spec, needs)],
+        "rules": [*_rules(spec, interpreter)],
         "filter": base64.b64encode(filter_program).decode(),
     }
 
 
-def _rules(spec: SandboxSpec, needs: Path | None) -> list[tuple[str, str]]:
+def _rules(spec: SandboxSpec, interpreter: Path | None) -> list[tuple[str, str]]:
     """Return pairs of a right and the path beneath which the session has it."""
     readable = ["/usr", "/proc", *(f"/{name}" for name in rootfs.system_directories())]
     readable += [str(path) for path in rootfs.shared_etc()]
     readable += [f"/etc/{name}" for name in ETC]
     readable += [str(path) for path in spec.read_only.values()]
-    readable += [] if needs is None else [str(needs)]
+    readable += [] if interpreter is None else [str(interpreter)]
     return [
         ("all", str(spec.root)),
         *(("read", path) for path in readable),

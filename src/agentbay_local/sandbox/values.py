@@ -98,11 +98,13 @@ class Python:
         program: The executable.
         version: Its version, such as "3.11".
         packages: Directories of packages, in the order of their search.
+        library: The shared library of the interpreter, if it would not find that itself.
     """
 
     program: str
     version: str
     packages: tuple[str, ...] = ()
+    library: str | None = None
 
 
 @attrs.frozen

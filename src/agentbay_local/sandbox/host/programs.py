@@ -8,29 +8,58 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import attrs
 
 from agentbay_local.sandbox.errors import IsolationUnavailable
 
-__all__ = ["Interpreter", "current_interpreter", "find_bubblewrap", "find_interpreter"]
+__all__ = [
+    "INTERPRETER",
+    "Interpreter",
+    "current_interpreter",
+    "find_bubblewrap",
+    "find_interpreter",
+]
 
+INTERPRETER = Path("/opt/agentbay/interpreter")
+"""Where a session sees the directory of an interpreter that is not below /usr."""
 OLDEST_BUBBLEWRAP = (0, 8)
 INSTALL = "install bubblewrap 0.8 or newer: apt install bubblewrap, or this library's extra 'local'"
 
 
 @attrs.frozen
 class Interpreter:
-    """A Python that can run the agent.
+    """A Python of the host that runs in sessions.
 
     Attributes:
         program: The executable, with all links resolved.
-        needs: The directory that it needs at its own path, or None if it needs /usr only.
+        directory: The directory that it is installed in, or None if that is below /usr.
+        library: The shared library of Python in that directory, if there is one. An executable may
+            name it by its absolute path, and then does not find it where the directory is mounted.
     """
 
     program: Path
-    needs: Path | None
+    directory: Path | None = None
+    library: Path | None = None
+
+    def moved_to(self, directory: Path) -> Interpreter:
+        """Return this interpreter with the paths that it has if its directory is mounted elsewhere.
+
+        Args:
+            directory: Where it is mounted.
+        """
+        if self.directory is None:
+            return self
+        program = directory / self.program.relative_to(self.directory)
+        library = self.library and directory / self.library.relative_to(self.directory)
+        return Interpreter(program, directory, library)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment variables with which it starts from any directory."""
+        return {} if self.library is None else {"LD_LIBRARY_PATH": str(self.library.parent)}
 
 
 @functools.lru_cache(maxsize=1)
@@ -85,15 +114,15 @@ def find_interpreter() -> Interpreter:
     """
     system = Path("/usr/bin/python3")
     if system.exists() and _is_usable(system):
-        return Interpreter(system.resolve(), None)
+        return Interpreter(system.resolve())
     return current_interpreter()
 
 
 def current_interpreter() -> Interpreter:
     """Return the Python that runs the service, without its virtual environment.
 
-    To run it in a session, list its `needs` and the directories of its packages in
-    `SandboxSpec.read_only`.
+    To run it in a session, list its `directory`, as `INTERPRETER`, and the directories of its
+    packages in `SandboxSpec.read_only`.
 
     Raises:
         IsolationUnavailable: Its executable does not exist.
@@ -105,7 +134,11 @@ def current_interpreter() -> Interpreter:
             "install the system's python3 (apt install python3).",
         )
     prefix = Path(sys.base_prefix).resolve()
-    return Interpreter(own.resolve(), None if prefix.is_relative_to("/usr") else prefix)
+    if prefix.is_relative_to("/usr"):
+        return Interpreter(own.resolve())
+    library = prefix / "lib" / str(sysconfig.get_config_var("INSTSONAME"))
+    is_shared = sysconfig.get_config_var("Py_ENABLE_SHARED") and library.exists()
+    return Interpreter(own.resolve(), prefix, library if is_shared else None)
 
 
 def _is_usable(python: Path) -> bool:

@@ -167,21 +167,26 @@ class Launch:
         self._passed_fds.append(fd)
 
     def popen(
-        self, command: Sequence[str], uid: int | None = None, die_with_launch: bool = False
+        self,
+        command: Sequence[str],
+        uid: int | None = None,
+        die_with_launch: bool = False,
+        variables: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Start a program with an empty environment and only the descriptors of this launch.
+        """Start a program with these variables and only the descriptors of this launch.
 
         Args:
             command: The program and its arguments.
             uid: The user and group to run as; the service's own by default.
             die_with_launch: Kill it, and all in its process group, if the launch fails.
+            variables: Its whole environment; default none.
         """
         if die_with_launch:
             command = ["/bin/sh", "-c", DIE_WITH_LAUNCH, *command]
         # The command comes from the service, and nothing of a session is in it.
         return subprocess.Popen(  # noqa: S603
             command,
-            env={},
+            env=dict(variables or {}),
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=self._lifeline.read_end if die_with_launch else subprocess.DEVNULL,
@@ -388,10 +393,12 @@ def _python(spec: SandboxSpec, visible: Mapping[str, str]) -> dict[str, Any] | N
     if python is None or program is None:
         return None
     packages = [visible_path(path, visible, spec.read_only) for path in python.packages]
+    library = python.library and visible_path(python.library, visible, spec.read_only)
     return {
         "program": program,
         "version": python.version,
         "packages": [path for path in packages if path is not None],
+        "library": library,
     }
 
 

@@ -332,6 +332,7 @@ def main() -> NoReturn:
     open_null_streams()
     agent = Agent(channel, settings)
     if settings["python"] is not None:
-        virtual_environment.make(settings["python"], agent.view.real(settings["environment"]))
+        top = agent.view.real(settings["environment"])
+        agent.view.variables.update(virtual_environment.make(settings["python"], top))
     wire.send(channel, 0, {"pid": os.getpid()})
     agent.loop()

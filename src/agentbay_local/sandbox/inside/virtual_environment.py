@@ -16,13 +16,24 @@ if TYPE_CHECKING:
 PIP = '#!/bin/sh\nexec "{0}/bin/python3" -m pip "$@"\n'
 
 
-def make(settings: dict[str, Any], top: str) -> None:
+def make(settings: dict[str, Any], top: str) -> dict[str, str]:
     """Make the environment, unless an earlier start of the session did.
 
     Args:
-        settings: `program`, `version` and `packages` of the interpreter, as the session sees them.
+        settings: `program`, `version`, `packages` and `library` of the interpreter, as the session
+            sees them.
         top: The directory of the environment.
+
+    Returns:
+        The variables that programs need to start the interpreter.
     """
+    write_files(settings, top)
+    # The directory has this one library, so nothing else is found in it.
+    return {"LD_LIBRARY_PATH": f"{top}/lib"} if settings["library"] else {}
+
+
+def write_files(settings: dict[str, Any], top: str) -> None:
+    """Write the files of the environment; the last one says that all are there."""
     configuration = f"{top}/pyvenv.cfg"
     if os.path.exists(configuration):
         return
@@ -33,10 +44,12 @@ def make(settings: dict[str, Any], top: str) -> None:
     for name in ("python", "python3", f"python{version}"):
         with contextlib.suppress(FileExistsError):
             os.symlink(program, f"{top}/bin/{name}")
+    if settings["library"]:
+        with contextlib.suppress(FileExistsError):
+            os.symlink(settings["library"], f"{top}/lib/{os.path.basename(settings['library'])}")
     for name in ("pip", "pip3"):
         write(f"{top}/bin/{name}", PIP.format(top), 0o755)
     write(f"{packages}/agentbay.pth", "".join(f"{path}\n" for path in settings["packages"]))
-    # Last, because it says that the rest is complete.
     home = os.path.dirname(program)
     write(
         configuration,
