@@ -39,8 +39,8 @@ def is_reachable(path: Path) -> bool:
 def user_with_programs(way: str) -> int:
     """As `user_of`, for a user who can run what a sandbox is made of; skip the test without."""
     user = user_of(way)
-    needs = programs.find_interpreter().needs if user else None
-    if user and (needs is not None or not is_reachable(programs.find_bubblewrap())):
+    directory = programs.find_interpreter().directory if user else None
+    if user and (directory is not None or not is_reachable(programs.find_bubblewrap())):
         pytest.skip(UNREACHABLE)
     return user
 
