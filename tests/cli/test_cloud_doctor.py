@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 import ssl
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
@@ -22,6 +23,7 @@ from agentbay_cli.cloud_doctor import report
 from agentbay_cli.connection_probe import probe
 from agentbay_cli.main import main
 from agentbay_local import Fail, LocalService, Throttle
+from agentbay_local.tls.trust import TRUST_VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,6 +163,32 @@ def test_tls_is_shown_with_issuer_and_versions(
     assert facts.valid_until
     assert facts.skew is not None
     assert abs(facts.skew) < 300
+
+
+DOCTOR = "import sys; from agentbay_cli.main import main; sys.exit(main(['doctor', '--cloud']))"
+
+
+def test_a_service_with_tls_is_well(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """For a program that has the variables; without them, the service is not trusted."""
+    doctor = [sys.executable, "-c", DOCTOR]
+    exec_tls = ["local", "exec", "--tls", "--home", str(tmp_path), "--"]
+    code = main([*exec_tls, *doctor])
+    lines = capfd.readouterr().out.splitlines()
+    without = ["env", *(f"--unset={name}" for name in TRUST_VARIABLES)]
+    refused_code = main([*exec_tls, *without, *doctor])
+    refused = capfd.readouterr().out.splitlines()
+
+    assert code == 0, lines
+    tls = line_of(lines, "tls:")
+    assert tls.startswith(
+        "tls: TLSv1.2, TLSv1.3; issued by AgentBay private authority, valid until"
+    )
+    assert line_of(lines, "endpoint:").startswith("endpoint: https://127.0.0.1:")
+    assert line_of(lines, "key:") == "key: accepted"
+    assert line_of(lines, "clock:").startswith("clock: agrees")
+    assert not [line for line in lines if "differs" in line]
+    assert refused_code == 1
+    assert "certificate verify failed" in line_of(refused, "connection:")
 
 
 def report_of(
