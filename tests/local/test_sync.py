@@ -14,6 +14,7 @@ from tests.local.conftest import DEADLINE
 
 from agentbay_local import StickTask
 from agentbay_local.contexts import transfer, versions
+from agentbay_local.contexts.context_store import Snapshot
 from agentbay_local.sandbox.host.removal import remove_tree
 from agentbay_local.sessions import sandboxes
 from agentbay_local.trees import mount
@@ -99,6 +100,43 @@ async def test_an_upload_without_changes_publishes_nothing(api: Api) -> None:
     await api.put(context, "one", b"of somebody else")
     await sync(api, session)
     assert await api.fetch(context, "one") == b"of somebody else"
+
+
+async def test_a_file_that_a_sync_names_is_in_the_context_afterwards(api: Api) -> None:
+    """Also if others have deleted it and the session has not changed it."""
+    context = await api.context()
+    session = await api.mounted(context)
+    await api.sh(session, "mkdir /mnt/data/in; echo 1 > /mnt/data/in/one; echo 2 > /mnt/data/two")
+    await sync(api, session)
+    await api.ok("DeleteContextFile", ContextId=context, FilePath="in/one")
+    await sync(api, session)
+    assert await api.names(context, "in") == []
+    await sync(api, session, ContextId=context, Path="/mnt/data/in/one", Mode="upload")
+    assert await api.fetch(context, "in/one") == b"1\n"
+    await api.put(context, "in/one", b"of somebody else")
+    await sync(api, session, ContextId=context, Path="/mnt/data/in/one", Mode="upload")
+    assert await api.fetch(context, "in/one") == b"of somebody else"
+
+
+async def test_a_file_that_a_sync_names_does_not_replace_one_that_comes_meanwhile(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither at its path nor where it needs a directory."""
+    context = await api.context()
+    session = await api.mounted(context)
+    await api.sh(session, "mkdir /mnt/data/in; echo 1 > /mnt/data/in/one; echo 2 > /mnt/data/two")
+    await sync(api, session)
+    await api.put(context, "two", b"of somebody else")
+    await api.ok("DeleteContextFile", ContextId=context, FilePath="in/one")
+    await api.ok("DeleteContextFile", ContextId=context, FilePath="in")
+    await api.put(context, "in", b"a file")
+    # As if both had come after the session was compared with the context.
+    monkeypatch.setattr(Snapshot, "lacks", lambda *_: True)
+    for path in ("two", "in/one"):
+        (task,) = await sync(api, session, Path=f"/mnt/data/{path}", Mode="upload")
+        assert task["status"] == "Success"
+    assert await api.fetch(context, "two") == b"of somebody else"
+    assert await api.fetch(context, "in") == b"a file"
 
 
 async def test_the_last_upload_of_a_file_wins(api: Api) -> None:
@@ -358,6 +396,21 @@ async def test_archive_mode_packs_files_and_restores_them(api: Api) -> None:
     assert await api.sh(third, "cd /mnt/data/a; ls; cat z") == "z\n3\n"
 
 
+async def test_a_sync_of_one_file_keeps_the_others_of_an_archive(api: Api) -> None:
+    """A part of an archive cannot be replaced, so the whole is uploaded."""
+    context = await api.context()
+    first = await api.mounted(context, uploadPolicy={"uploadMode": "Archive"})
+    await api.sh(first, "cd /mnt/data; echo 1 > a; echo 2 > b")
+    await sync(api, first)
+    await api.sh(first, "cd /mnt/data; echo 3 > a")
+    await sync(api, first, ContextId=context, Path="/mnt/data/a", Mode="upload")
+    second = await api.mounted(context)
+    assert await api.sh(second, "cd /mnt/data; cat a b; echo 4 > a") == "3\n2\n"
+    await sync(api, second, ContextId=context, Path="/mnt/data/a", Mode="upload")
+    assert await api.names(context) == ["a", "b"]
+    assert await api.fetch(context, "a") == b"4\n"
+
+
 async def test_an_upload_without_archive_mode_replaces_the_archive(api: Api) -> None:
     """The context has single files only; nothing is lost or returns."""
     context = await api.context()
@@ -445,11 +498,13 @@ async def test_a_session_that_is_deleted_ends_its_syncs(
     planning, removing, looked = (threading.Event() for _ in range(3))
     plan = transfer.Transfer._plan
 
-    def plan_late(self: transfer.Transfer, stack: ExitStack, now: float, budget: Budget) -> Any:
+    def plan_late(
+        self: transfer.Transfer, stack: ExitStack, snapshot: Snapshot, now: float, budget: Budget
+    ) -> Any:
         planning.set()
         while not budget._cancelled and self.mount.root.exists():
             time.sleep(0.01)
-        return plan(self, stack, now, budget)
+        return plan(self, stack, snapshot, now, budget)
 
     async def remove_late(path: Path) -> None:
         removing.set()

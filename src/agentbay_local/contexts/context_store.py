@@ -32,6 +32,7 @@ from agentbay_local.contexts.versions import (
     build_version,
     current_version,
     find_leftovers,
+    lacks,
     publish_version,
     read_expiry,
 )
@@ -85,6 +86,10 @@ class Snapshot:
         if directory is not None:
             os.close(directory)
         return directory is not None
+
+    def lacks(self, path: str) -> bool:
+        """Say whether the version has nothing at a path, nor a file in its way."""
+        return lacks(self.tree, path)
 
 
 class ContextStore:

@@ -18,7 +18,14 @@ from agentbay_local.sandbox.errors import SandboxOSError
 from agentbay_local.trees.archive import ARCHIVE, measure, pack, unpack
 from agentbay_local.trees.atomic_write import AtomicWriter, Source, open_source
 from agentbay_local.trees.budget import Budget
-from agentbay_local.trees.manifest import FILE, Manifest, Stamp, UnstableFileError, find_stamp
+from agentbay_local.trees.manifest import (
+    DIRECTORY,
+    FILE,
+    Manifest,
+    Stamp,
+    UnstableFileError,
+    find_stamp,
+)
 from agentbay_local.trees.mount import BaseEntry, Difference, Mount, scan_selected
 from agentbay_local.trees.selection import Selection, is_below
 
@@ -190,24 +197,49 @@ class Transfer:
 
     async def _upload_once(self, now: float, budget: Budget) -> None:
         with ExitStack() as stack:
-            plan = await self._run(budget, lambda: self._plan(stack, now, budget))
+            async with self.files.open_snapshot(self.context_id) as snapshot:
+                plan = await self._run(budget, lambda: self._plan(stack, snapshot, now, budget))
             if plan is None:
                 return
             published = await self.files.publish(self.context_id, plan.change, self.key)
             self.store.contexts.set_expiry(self.context_id, published.next_expiry)
             await self._run(budget, lambda: self._record(plan, published))
 
-    def _plan(self, stack: ExitStack, now: float, budget: Budget) -> _Plan | None:
+    def _plan(
+        self, stack: ExitStack, snapshot: Snapshot, now: float, budget: Budget
+    ) -> _Plan | None:
         """Compare the session with the base; return None if nothing has changed."""
         top = stack.enter_context(self.mount.open_directory())
         source = Source(top, budget, self.mount.owner)
-        difference = self.mount.difference(source, self.selection)
-        if not difference.changed and not self._deleted(difference):
+        packs = self.selection.policy.upload_policy.upload_mode is UploadMode.ARCHIVE
+        # Parts of an archive cannot be replaced: who names a file of one uploads all of them.
+        whole = packs or self._has_archive()
+        selection = attrs.evolve(self.selection, only="") if whole else self.selection
+        difference = self.mount.difference(source, selection)
+        lost = {} if packs else self._lost(difference, snapshot)
+        if not difference.changed and not self._deleted(difference) and not lost:
             return None
-        if self.selection.policy.upload_policy.upload_mode is UploadMode.ARCHIVE:
+        if packs:
             file = stack.enter_context(self.files.incoming_file(self.context_id))
             return self._plan_archive(source, difference, file, now)
-        return self._plan_files(source, difference, now)
+        return self._plan_files(source, difference, lost, now)
+
+    def _has_archive(self) -> bool:
+        """Return whether the context holds the archive of an earlier upload."""
+        return any(entry.in_context is None for entry in self.mount.base.values())
+
+    def _lost(self, difference: Difference, snapshot: Snapshot) -> Manifest:
+        """Return the file that the request names, if the context has it no more.
+
+        Others have deleted it, and who names it wants it there: clients upload a file for a moment,
+        fetch it by its URL and delete it.
+        """
+        path = self.selection.only
+        entry, stamp = self.mount.base.get(path), difference.present.get(path)
+        if entry is None or entry.in_context is None or stamp is None or stamp.kind == DIRECTORY:
+            return {}
+        in_context = f"{self.key}/{path}" if self.key else path
+        return {path: stamp} if snapshot.lacks(in_context) else {}
 
     def _deleted(self, difference: Difference) -> dict[str, BaseEntry]:
         """Return the deletions to publish."""
@@ -215,13 +247,15 @@ class Transfer:
         missing = {path: entry for path, entry in difference.missing.items() if path != ARCHIVE}
         return missing if follow else {}
 
-    def _plan_files(self, source: Source, difference: Difference, now: float) -> _Plan:
+    def _plan_files(
+        self, source: Source, difference: Difference, lost: Manifest, now: float
+    ) -> _Plan:
         added, deleted = dict(difference.changed), self._deleted(difference)
         removed: dict[str, Stamp | None] = {
             path: entry.in_context for path, entry in deleted.items() if entry.in_context
         }
-        if any(entry.in_context is None for entry in self.mount.base.values()):
-            # The context holds the archive of an earlier upload; single files replace it.
+        if self._has_archive():
+            # Single files replace it.
             packed = {path for path, entry in self.mount.base.items() if entry.in_context is None}
             added.update(
                 {path: stamp for path, stamp in difference.present.items() if path in packed}
@@ -231,7 +265,7 @@ class Transfer:
         def write(writer: AtomicWriter, path: str) -> Stamp:
             return writer.copy_file(path, source)
 
-        change = self._change(added, removed, now, write, source.budget)
+        change = self._change(added, removed, now, write, source.budget, restored=lost)
         return _Plan(change, [*deleted, *([ARCHIVE] if ARCHIVE in removed else [])])
 
     def _plan_archive(
@@ -271,9 +305,11 @@ class Transfer:
         now: float,
         write: Callable[[AtomicWriter, str], Stamp],
         budget: Budget,
+        restored: Manifest | None = None,
     ) -> Change:
-        expiry = expiry_times(self.selection.policy.recycle_policy, added, now)
-        return Change(added, write, removed, expiry, budget=budget)
+        restored = restored or {}
+        expiry = expiry_times(self.selection.policy.recycle_policy, {**restored, **added}, now)
+        return Change(added, restored, write, removed, expiry, budget=budget)
 
     def _record(self, plan: _Plan, published: PublishedVersion) -> None:
         """Record in the base what both sides have now."""

@@ -12,7 +12,7 @@ import attrs
 from agentbay_local.sandbox.host.openat import open_beneath
 from agentbay_local.trees.atomic_write import AtomicWriter
 from agentbay_local.trees.budget import Budget
-from agentbay_local.trees.manifest import DIRECTORY, FILE, LINK, Manifest, Stamp, scan
+from agentbay_local.trees.manifest import DIRECTORY, FILE, LINK, Manifest, Stamp, find_stamp, scan
 from agentbay_local.trees.selection import parents
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ __all__ = [
     "build_version",
     "current_version",
     "find_leftovers",
+    "lacks",
     "publish_version",
     "read_expiry",
 ]
@@ -40,6 +41,8 @@ class Change:
 
     Attributes:
         added: Entries to write; they replace existing ones.
+        restored: Entries to write only if the version has nothing there, so that what another
+            session has just written stays.
         write: Writes the file of a path and returns its stamp; required for added files.
         removed: Paths to remove. With a stamp, only if the entry still has that stamp, so that a
             file that another session has just written stays; with None, including all below.
@@ -49,6 +52,7 @@ class Change:
     """
 
     added: Mapping[str, Stamp] = attrs.field(factory=dict)
+    restored: Mapping[str, Stamp] = attrs.field(factory=dict)
     write: Callable[[AtomicWriter, str], Stamp] | None = None
     removed: Mapping[str, Stamp | None] = attrs.field(factory=dict)
     expiry: Mapping[str, float] = attrs.field(factory=dict)
@@ -101,8 +105,9 @@ def build_version(
     Raises:
         OSError: A file cannot be read or written.
     """
-    placed = _place(change, below)
     version = current_version(directory)
+    change = _settle_restored(change, version, below)
+    placed = _place(change, below)
     (staging / "tree").mkdir(mode=0o700, parents=True)
     new = os.open(staging / "tree", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -119,6 +124,34 @@ def build_version(
     if expiry:
         (staging / _EXPIRY).write_text(json.dumps(expiry), "ascii")
     return PublishedVersion(added, min(expiry.values(), default=None))
+
+
+def lacks(tree: Path, path: str) -> bool:
+    """Return whether a tree has nothing at a path, nor a file where the path needs a directory."""
+    try:
+        top = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        for place in (*parents(path), path):
+            found = find_stamp(top, place)
+            if place == path or found is None or found.kind != DIRECTORY:
+                return False
+    except FileNotFoundError:
+        return True
+    finally:
+        os.close(top)
+    return False
+
+
+def _settle_restored(change: Change, version: Path | None, below: str) -> Change:
+    """Return a change that adds the entries to restore that the version lacks, and no others."""
+    lost = {
+        path: stamp
+        for path, stamp in change.restored.items()
+        if version is None or lacks(version / "tree", _join(below, path))
+    }
+    return attrs.evolve(change, added={**change.added, **lost}, restored={})
 
 
 def _join(below: str, path: str) -> str:
