@@ -148,6 +148,14 @@ def conformance(session: nox.Session) -> None:
 
 
 @nox.session
+def science(session: nox.Session) -> None:
+    """Run code in sessions that have numpy, pandas and matplotlib."""
+    session.install("--quiet", "-e", ".[science]")
+    install(session, "test")
+    session.run("pytest", "-n", "2", "tests/local/test_code.py", *session.posargs)
+
+
+@nox.session
 def distributed(session: nox.Session) -> None:
     """Run the distributed map on Ray and Dask clusters with two worker processes each."""
     session.install("--quiet", "-e", ".[ray,dask]")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -10,6 +12,7 @@ import pytest
 
 from agentbay_async import NotRecordedError
 from agentbay_local import Cassette, CassetteError, Drop, LocalService
+from agentbay_local.http import replay
 
 from .program import use_everything
 
@@ -136,15 +139,28 @@ def frame(sender: str, call: str, **data: object) -> dict[str, Any]:
     return {"frame_of": 2, "from": sender, "body": {"json": {"invocationId": call, **data}}}
 
 
-@pytest.fixture
-async def talking(tmp_path: Path) -> AsyncIterator[tuple[LocalService, str]]:
-    """Replay a WebSocket with two calls at once; provide the service and the URL."""
+@asynccontextmanager
+async def replayed(
+    directory: Path, *frames: dict[str, Any]
+) -> AsyncIterator[tuple[LocalService, str]]:
+    """Replay a WebSocket with these frames; provide the service and the URL."""
     session = {"SessionId": "s-1", "WsUrl": "wss://<url-1>"}
     opened = {
         "exchange": 2,
         "request": {"method": "GET", "target": "wss://<url-1>"},
         "response": {"status": 101},
     }
+    lines = [answered("GetSession", session, SessionId="s-1"), opened, *frames]
+    path = cassette_of(directory / "c.jsonl", *lines)
+    async with LocalService(cassette=path) as service, aiohttp.ClientSession() as http:
+        form = {"Authorization": f"Bearer {service.api_key}", "SessionId": "s-1"}
+        async with http.post(f"{service.endpoint}/?Action=GetSession", data=form) as answer:
+            yield service, (await answer.json(content_type=None))["Data"]["WsUrl"]
+
+
+@pytest.fixture
+async def talking(tmp_path: Path) -> AsyncIterator[tuple[LocalService, str]]:
+    """Replay a WebSocket with two calls at once."""
     first, second = "a1" * 16, "b2" * 16
     frames = [
         frame("service", "", hello=1),
@@ -154,12 +170,8 @@ async def talking(tmp_path: Path) -> AsyncIterator[tuple[LocalService, str]]:
         frame("service", second, done="second"),
         frame("service", "", pushed=1),
     ]
-    lines = [answered("GetSession", session, SessionId="s-1"), opened, *frames]
-    path = cassette_of(tmp_path / "c.jsonl", *lines)
-    async with LocalService(cassette=path) as service, aiohttp.ClientSession() as http:
-        form = {"Authorization": f"Bearer {service.api_key}", "SessionId": "s-1"}
-        async with http.post(f"{service.endpoint}/?Action=GetSession", data=form) as answer:
-            yield service, (await answer.json(content_type=None))["Data"]["WsUrl"]
+    async with replayed(tmp_path, *frames) as pair:
+        yield pair
 
 
 async def test_frames_follow_those_of_the_client_about_the_same_call(
@@ -174,6 +186,30 @@ async def test_frames_follow_those_of_the_client_about_the_same_call(
         assert (await socket.receive_json(timeout=30))["pushed"] == 1
         await socket.send_str(json.dumps({"invocationId": first, "do": "first"}))
         assert await socket.receive_json(timeout=30) == {"invocationId": first, "done": "first"}
+
+
+@pytest.mark.parametrize("method", ["pty.create", "pty.connect"])
+async def test_output_of_a_terminal_waits_until_the_client_can_know_its_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """As in the service itself; official clients drop output for ids that they do not know."""
+    monkeypatch.setattr(replay, "REGISTER_DELAY", 1.0)
+    name, call = "a1" * 16, {"method": method, "params": {}}
+    frames = [
+        frame("client", name, data=call),
+        frame("service", name, data={"result": {"ptySessionId": "p-1"}}),
+        frame("service", "", data={"eventType": "pty.output"}),
+    ]
+    async with (
+        replayed(tmp_path, *frames) as (_, url),
+        aiohttp.ClientSession() as http,
+        http.ws_connect(url) as socket,
+    ):
+        await socket.send_str(json.dumps({"invocationId": name, "data": call}))
+        assert "result" in (await socket.receive_json(timeout=30))["data"]
+        with pytest.raises(asyncio.TimeoutError):
+            await socket.receive(timeout=0.3)
+        assert (await socket.receive_json(timeout=30))["data"]["eventType"] == "pty.output"
 
 
 async def test_a_frame_that_was_not_recorded_closes_its_connection(
