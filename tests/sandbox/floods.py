@@ -24,6 +24,9 @@ LIMITS = Limits(
 MEMORY = "memory exceeded 104857600 bytes, so its largest process was killed"
 DISK = "files exceeded 20971520 bytes, so all its processes were killed"
 FILES = "it had more than 2000 files and directories, so all its processes were killed"
+SOCKETS = (
+    "TCP sockets exceeded half of its memory of 104857600 bytes, so all its processes were killed"
+)
 REFUSED = "refused: (Permission denied|Operation not permitted|Function not implemented)"
 
 TEMPLATE = """\
@@ -54,9 +57,9 @@ class Flood:
     goes_on: bool = True
 
     @property
-    def of_files(self) -> bool:
+    def is_watched(self) -> bool:
         """Whether it is checked from outside even where there are control groups."""
-        return self.stopped in (DISK, FILES)
+        return self.stopped.startswith((DISK, FILES, SOCKETS))
 
     def program(self) -> str:
         """Return the Python program. With the argument "hold" it keeps what it took for ever."""
@@ -126,6 +129,20 @@ FLOODS = {
         """,
         MEMORY,
         goes_on=False,
+    ),
+    "buffers_of_tcp_sockets": Flood(
+        """
+        server = socket.create_server(("127.0.0.1", 0))
+        for _ in range(2000):
+            held.append(socket.create_connection(server.getsockname()))
+            held.append(server.accept()[0])
+            held[-1].setblocking(False)
+            try:
+                while True: held[-1].send(bytes(2**16))
+            except BlockingIOError:
+                continue
+        """,
+        f"{SOCKETS}|{MEMORY}|{REFUSED}|refused: Address family not supported",
     ),
     "processes": Flood(
         """

@@ -37,7 +37,7 @@ SAMPLE_EVERY = 0.01
 async def run_flood(sandbox: Sandbox, name: str, watched: bool) -> str:
     """Run a flood; return its output and the reason of its end."""
     # What is checked from outside has to last until the next check.
-    hold = watched or FLOODS[name].of_files
+    hold = watched or FLOODS[name].is_watched
     python = str(programs.find_interpreter().program)
     command = [python, "-c", FLOODS[name].program(), *(["hold"] if hold else [])]
     try:

@@ -48,6 +48,9 @@ class ToolServers:
         return self._servers.get(tool, "")
 
 
+_NO_TOOLS = ToolServers("")
+
+
 @lru_cache(maxsize=_KNOWN_LISTS)
 def tool_servers(text: str) -> ToolServers:
     """Return the tools of a list; equal lists share one object."""
@@ -102,7 +105,7 @@ class Access:
     link_url: str = attrs.field(default="", repr=False)
     ws_url: str = attrs.field(default="", repr=False)
     token: str = attrs.field(default="", repr=False)
-    tools: ToolServers = attrs.field(factory=lambda: tool_servers(""), repr=False)
+    tools: ToolServers = attrs.field(default=_NO_TOOLS, repr=False)
     is_known: bool = False
     avoid_until: float = 0.0
     has_contexts: bool = True

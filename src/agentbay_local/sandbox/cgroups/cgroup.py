@@ -133,6 +133,10 @@ class Cgroup:
         """
         return None
 
+    def uncounted_socket_bytes(self) -> int:
+        """Return the memory of TCP sockets that the limit of memory does not count."""
+        return 0
+
     def _set_limits(self, limits: Limits) -> None:
         """Write the limits to the files of the group."""
 

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["CgroupV1"]
 
 SOCKET_SHARE = 4
-"""The memory limit divided by this is the separate limit for the buffers of TCP sockets."""
+"""The memory limit divided by this is the separate limit for the buffers of TCP sockets.
+
+The kernel slows them down there, but grants each socket some pages more; see `LimitEnforcer`.
+"""
 
 
 class CgroupV1(Cgroup):
@@ -46,9 +49,14 @@ class CgroupV1(Cgroup):
         directory = self._directories.get("memory")
         if directory is None or not (used := read_file(directory / "memory.usage_in_bytes")):
             return None
-        sockets = read_file(directory / "memory.kmem.tcp.usage_in_bytes") or "0"
         cache = self._numbers("memory", "memory.stat").get("total_inactive_file", 0)
-        return max(int(used) + int(sockets) - cache, 0)
+        return max(int(used) + self.uncounted_socket_bytes() - cache, 0)
+
+    def uncounted_socket_bytes(self) -> int:
+        directory = self._directories.get("memory")
+        if directory is None:
+            return 0
+        return int(read_file(directory / "memory.kmem.tcp.usage_in_bytes") or "0")
 
     def _limit_memory(self, most: int) -> None:
         self._write("memory", "memory.limit_in_bytes", str(most))

@@ -51,6 +51,10 @@ RETRY = 1.0
 THREADS = 2
 """Threads for quick checks, and as many for measurements of disks."""
 
+SOCKET_SHARE = 2
+"""Where the kernel counts TCP sockets apart and lets them exceed their limit, they may have the
+memory limit divided by this."""
+
 DISK_EVERY = 10.0
 """Seconds after which the disk is measured again even if little of its free space has gone."""
 
@@ -273,7 +277,7 @@ class _Watch:
     ) -> None:
         self._tree = tree
         self._limits = spec.limits
-        self._enforced = cgroup.enforces
+        self._cgroup = cgroup
         self._stopped = threading.Event()
         self._disk = _Disk(spec, tree, shared_cost, self.stop_after)
         # Processes that were killed for the limit of the disk and may still write.
@@ -299,16 +303,23 @@ class _Watch:
             return self._tree.has_descendants()
         members = self._tree.list_descendants()
         self._enforce_disk(members)
-        if members and "memory" not in self._enforced:
+        if members and "memory" not in self._cgroup.enforces:
             self._enforce_memory(members)
-        if "pids" not in self._enforced:
+        if members and self._are_sockets_exceeded():
+            most = self._limits.memory_bytes
+            self._kill_all(members, f"its TCP sockets exceeded half of its memory of {most} bytes")
+        if "pids" not in self._cgroup.enforces:
             self._enforce_processes(members)
         return bool(members)
 
     def _needs_members(self) -> bool:
-        if not {"memory", "pids"} <= self._enforced or self._dying:
+        if not {"memory", "pids"} <= self._cgroup.enforces or self._dying:
             return True
-        return self._disk.is_exceeded()
+        return self._disk.is_exceeded() or self._are_sockets_exceeded()
+
+    def _are_sockets_exceeded(self) -> bool:
+        most = self._limits.memory_bytes
+        return most is not None and self._cgroup.uncounted_socket_bytes() > most // SOCKET_SHARE
 
     def _enforce_disk(self, members: Sequence[Process]) -> None:
         names = {(member.pid, member.start) for member in members}
@@ -317,14 +328,17 @@ class _Watch:
             if not self._dying:
                 self._disk.accept_usage()
         elif members and self._disk.is_exceeded():
-            self._killing.set()
-            try:
-                self._kill(members, self._disk.excess())
-                # A process that was just being started was not in the list.
-                process_tree.kill(self._tree.list_descendants())
-            finally:
-                self._killing.clear()
+            self._kill_all(members, self._disk.excess())
             self._dying = names
+
+    def _kill_all(self, members: Sequence[Process], why: str) -> None:
+        self._killing.set()
+        try:
+            self._kill(members, why)
+            # A process that was just being started was not in the list.
+            process_tree.kill(self._tree.list_descendants())
+        finally:
+            self._killing.clear()
 
     def _enforce_memory(self, members: Sequence[Process]) -> None:
         most = self._limits.memory_bytes
