@@ -145,12 +145,14 @@ def test_there_is_no_look_at_a_service_inside_this_process(
     assert main(["doctor", "--cloud"]) == 2
 
 
+@pytest.mark.parametrize("oldest", ["TLSv1.2", "TLSv1.3"])
 def test_tls_is_shown_with_issuer_and_versions(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, oldest: str
 ) -> None:
     """Of a server with a certificate of an authority that the user trusts."""
     authority = trustme.CA(organization_name="Test Authority")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = getattr(ssl.TLSVersion, oldest.replace(".", "_"))
     authority.issue_cert("127.0.0.1").configure_cert(context)
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
@@ -158,7 +160,7 @@ def test_tls_is_shown_with_issuer_and_versions(
         server.socket = context.wrap_socket(server.socket, server_side=True)
         facts = probe(f"https://127.0.0.1:{server.server_address[1]}")
 
-    assert facts.versions == ("TLSv1.2", "TLSv1.3")
+    assert facts.versions == tuple(sorted({oldest, "TLSv1.3"}))
     assert "Test Authority" in facts.issuer
     assert facts.valid_until
     assert facts.skew is not None

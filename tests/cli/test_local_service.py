@@ -422,13 +422,39 @@ def test_the_key_is_shown_by_env_alone(local: Commands, monkeypatch: pytest.Monk
     )
 
 
-def test_a_key_from_a_file_reaches_the_service(local: Commands, tmp_path: Path) -> None:
-    """It is read by the command, which may be the only one that can."""
-    key = tmp_path / "key"
-    key.touch(0o600)
-    key.write_text(KEY)
-    local.start("--api-key-file", str(key))
+@pytest.mark.parametrize("way", ["file", "standard input", "option", "environment"])
+def test_a_key_reaches_the_service_in_every_way(
+    local: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """The command reads it, because it may be the only one that can."""
+    file = tmp_path / "key"
+    file.touch(0o600)
+    file.write_text(KEY)
+    options = {
+        "file": ("--api-key-file", str(file)),
+        "standard input": ("--api-key-file=-",),
+        "option": ("--api-key", KEY),
+    }
+    if way == "environment":
+        monkeypatch.setenv("AGENTBAY_API_KEY", KEY)
+    arguments = ("start", "--home", str(local.home), *options.get(way, ()))
+    with spawn(*arguments, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as starting:
+        out, _ = starting.communicate(KEY, timeout=LIMIT)
+    assert out.startswith(READY)
+    monkeypatch.delenv("AGENTBAY_API_KEY", raising=False)
+    shown = Path(f"/proc/{local.state()['pid']}/cmdline").read_bytes()
+    assert KEY.encode() not in shown
     assert f"export AGENTBAY_API_KEY={KEY}\n" in local("env").out
+
+
+def test_modules_in_the_working_directory_are_not_imported(
+    local: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be the directory of a stranger's project."""
+    for name in ("json", "agentbay_local", "asyncio"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('imported')")
+    monkeypatch.chdir(tmp_path)
+    local.start()
 
 
 def test_the_variables_can_be_evaluated(
@@ -460,6 +486,9 @@ def test_a_proxy_of_the_user_is_bypassed_once() -> None:
     first = client_variables("https://127.0.0.1:80", "k", environ=environ)
     assert (first["NO_PROXY"], first["no_proxy"]) == ("example.com,127.0.0.1", "127.0.0.1")
     assert first["AGENTBAY_ENDPOINT"] == "127.0.0.1:80"
+    everywhere = client_variables("http://0.0.0.0:80", "k", environ=environ)
+    assert everywhere["AGENTBAY_ENDPOINT"] == "http://127.0.0.1:80"
+    assert everywhere["NO_PROXY"] == first["NO_PROXY"]
     again = {name: value or "" for name, value in first.items()}
     assert client_variables("https://127.0.0.1:80", "k", environ=again) == first
 

@@ -30,6 +30,11 @@ _START_WITHIN = 120.0
 _STOP_WITHIN = 90.0
 _LOG = "service.log"
 _TURN = "command.lock"
+# Not "-m": that imports what lies in the working directory.
+_RUN = (
+    "import sys; sys.path[:1] == [''] and sys.path.pop(0); from agentbay_local.cli import main; "
+    "sys.exit(main(['local', 'run', *sys.argv[1:]]))"
+)
 
 
 def start(home: Path, arguments: Sequence[str], given: Mapping[str, Any], key: str | None) -> int:
@@ -126,7 +131,10 @@ def _start(home: Path, arguments: Sequence[str], key: str | None) -> int:
     """Start the service; after a failure or a signal, nothing is left."""
     log = os.open(home / _LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     previous = {
-        number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)
+        number: signal.signal(number, _interrupt)
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        # nohup ignores SIGHUP
+        if signal.getsignal(number) is not signal.SIG_IGN
     }
     try:
         line = _start_process([*without_key_options(arguments), "--home", str(home)], key, log)
@@ -146,7 +154,7 @@ def _interrupt(*_: object) -> NoReturn:
 def _start_process(arguments: Sequence[str], key: str | None, log: int) -> str:
     """Start a process that outlives this one; return its first line, "" if it ended before it."""
     process = subprocess.Popen(  # noqa: S603  # this program itself, with the user's own options
-        [sys.executable, "-m", "agentbay_local", "run", *arguments, *_key_options(key)],
+        [sys.executable, "-c", _RUN, *arguments, *_key_options(key)],
         stdin=subprocess.DEVNULL if key is None else subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,

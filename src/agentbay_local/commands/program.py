@@ -40,6 +40,7 @@ def client_variables(
         >>> found["AGENTBAY_ENDPOINT"], found["no_proxy"]
         ('http://127.0.0.1:80', 'example.com,127.0.0.1')
     """
+    endpoint = _as_seen_here(endpoint)
     found: dict[str, str | None] = {
         # Without a scheme, every client speaks HTTPS; some know no other form.
         "AGENTBAY_ENDPOINT": endpoint.removeprefix("https://"),
@@ -54,6 +55,16 @@ def client_variables(
         hosts = [one for one in environ.get(name, "").split(",") if one]
         found[name] = ",".join(hosts if host in hosts else [*hosts, host])
     return found
+
+
+def _as_seen_here(endpoint: str) -> str:
+    """Return a URL with the address of the loopback, if its server listens on all addresses.
+
+    Example:
+        >>> _as_seen_here("http://0.0.0.0:80"), _as_seen_here("http://[::]:80")
+        ('http://127.0.0.1:80', 'http://[::1]:80')
+    """
+    return endpoint.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
 
 
 def run_program(program: Sequence[str], variables: Mapping[str, str | None]) -> int:
