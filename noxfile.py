@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nox
+from nox.command import CommandFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 nox.needs_version = ">=2024.10.9"
 nox.options.reuse_existing_virtualenvs = True
@@ -18,7 +24,16 @@ PYTHONS = [
     for classifier in PYPROJECT["project"]["classifiers"]
     if (match := re.match(r"Programming Language :: Python :: (3\.\d+)$", classifier))
 ]
-OFFICIAL_CLIENT = "wuying-agentbay-sdk==0.22.3"
+#: The official clients that judge the local service, the newest last.
+OFFICIAL_CLIENTS = ("0.4.0", "0.6.0", "0.9.3", "0.22.3")
+#: What the vendor's suites for Python import besides the client.
+VENDOR_SUITES = (
+    "pydoc-markdown>=4.8",
+    "pytest>=8.2,<9",
+    "pytest-asyncio==0.25.*",
+    "pytest-timeout>=2.3",
+    "unasync>=0.6",
+)
 
 #: The least percentage of lines and branches that the tests execute, for each package.
 COVERAGE_FLOORS = {"agentbay_async": 96, "agentbay": 89, "agentbay_cli": 98, "agentbay_local": 86}
@@ -132,19 +147,48 @@ def matrix(session: nox.Session) -> None:
     session.run("pytest", "-n", "2", "--ignore=tests/conformance", *session.posargs)
 
 
+def make_environment(session: nox.Session, name: str, *packages: str) -> Path:
+    """Return the Python of an environment beside that of the session, with some packages."""
+    place = Path(session.cache_dir).resolve() / name
+    python = place / "bin" / "python"
+    if not python.exists():
+        session.run("python", "-m", "venv", str(place), silent=True)
+    try:
+        session.run(str(python), "-m", "pip", "install", "--quiet", *packages, external=True)
+    except CommandFailed:
+        session.error(f"the package index does not give {', '.join(packages)}; pip says why above")
+    return python
+
+
 @nox.session
 def conformance(session: nox.Session) -> None:
-    """Let the unmodified official client judge the local service.
+    """Let unmodified official clients judge the local service.
 
-    It has an environment of its own, because it owns the import name ``agentbay`` too.
+    Each has an environment of its own, because it owns the import name ``agentbay`` too. With
+    ``--checkout DIR``, the vendor's suites and examples in that checkout are run instead.
     """
-    official = Path(session.cache_dir).resolve() / "official-client"
-    if not (official / "bin" / "python").exists():
-        session.run("python", "-m", "venv", str(official), silent=True)
-    python = str(official / "bin" / "python")
-    session.run(python, "-m", "pip", "install", "--quiet", OFFICIAL_CLIENT, external=True)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--checkout", type=Path)
+    given, options = parser.parse_known_args(session.posargs)
+    if given.checkout:
+        run_vendor_suites(session, given.checkout.resolve(), options)
+        return
+    for version in OFFICIAL_CLIENTS:
+        client = f"wuying-agentbay-sdk=={version}"
+        python = make_environment(session, f"official-clients/{version}", client)
     install(session, "test")
-    session.run("pytest", "tests/conformance", *session.posargs, env={"OFFICIAL_PYTHON": python})
+    env = {"OFFICIAL_PYTHON": str(python), "OFFICIAL_CLIENTS": str(python.parents[2])}
+    session.run("pytest", "-n", "2", "tests/conformance", *session.posargs, env=env)
+
+
+def run_vendor_suites(session: nox.Session, checkout: Path, options: Sequence[str]) -> None:
+    """Run the suites and examples in a checkout, with all that the client there needs."""
+    python = make_environment(session, "vendor-suites", str(checkout / "python"), *VENDOR_SUITES)
+    # The vendor's images have numpy, pandas and matplotlib.
+    session.install("--quiet", "-e", ".[science]")
+    install(session)
+    places = ("--checkout", str(checkout), "--python", str(python))
+    session.run("python", "scripts/vendor_suites.py", *places, *options)
 
 
 @nox.session

@@ -1,0 +1,359 @@
+#!/usr/bin/env python3
+"""Run the vendor's own test suites and examples against the local service, and sort the failures.
+
+They come from a checkout of the vendor's repository that the caller gives. They run in a copy of
+it, because some of them write beside their code.
+
+    ./run conformance --checkout DIR [--suite NAME] [--match WORD] [--seconds N] [--reports DIR]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from agentbay_local import LocalService
+from agentbay_local.tls.trust import TRUST_VARIABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+#: Why a failure is not the fault of the local service, as patterns of what it says.
+REASONS = {
+    "mobile": r"'mobile_latest' is not offered",
+    "Windows": r"'windows_latest' is not offered",
+    "browsers, desktops and agents, which the cloud has": (
+        r"'(browser|linux-desktop)_latest' is not offered|Tool '\w+' is not offered"
+    ),
+    "an image of the authors' account": r"'imgc-\w+' is not offered",
+    "a host or a network of the cloud": r"\.aliyuncs\.com|service does not offer networks",
+    "R and Java, for which the cloud has kernels": r"Language (r|java) is not installed here",
+}
+#: The same, as patterns of the names of tests and examples that do not say why they fail.
+NAMES = {
+    "mobile": r"mobile|[-_]adb|android",
+    "browsers, desktops and agents, which the cloud has": (
+        r"browser|computer|[-_]cdp|agent[-_](task|module|integration)|extension"
+    ),
+    "a host or a network of the cloud": r"region[-_]id",
+    "foreign credentials": r"(^|[-_.])oss[-_.]",
+}
+
+
+@attrs.frozen
+class Outcome:
+    """The end of one test or example.
+
+    Attributes:
+        name: Its name in its suite.
+        state: "passed", "failed" or "skipped".
+        reason: What it said when it failed, or why it was skipped.
+    """
+
+    name: str
+    state: str
+    reason: str = ""
+
+    @property
+    def cause(self) -> str:
+        """Why a failure is not the fault of the local service; empty if that is not known."""
+        for patterns, text in ((REASONS, self.reason), (NAMES, self.name)):
+            for cause, pattern in patterns.items():
+                if re.search(pattern, text):
+                    return cause
+        return ""
+
+    @property
+    def summary(self) -> str:
+        """The line of the reason that says most."""
+        lines = [line.strip() for line in self.reason.splitlines() if line.strip()]
+        telling = [line for line in lines if re.search("|".join(REASONS.values()), line)]
+        return (telling or lines or [""])[0]
+
+
+@attrs.frozen
+class Run:
+    """What every suite needs.
+
+    Attributes:
+        checkout: A copy of the vendor's repository.
+        python: A Python with what the suites for Python import.
+        service: The service to judge.
+        reports: A directory for reports and logs.
+        match: A word that the names of tests or examples must contain.
+        seconds: The time for one test or example.
+    """
+
+    checkout: Path
+    python: Path
+    service: LocalService
+    reports: Path
+    match: str
+    seconds: int
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables of a suite for Python, whose clients take a URL."""
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.checkout),
+            "AGENTBAY_API_KEY": self.service.api_key,
+            "AGENTBAY_ENDPOINT": self.service.endpoint.replace("https:", "http:"),
+            "AGENTBAY_LOG_FILE": str(self.reports / "vendor.log"),
+            "AGENTBAY_LOG_LEVEL": "ERROR",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPATH": str(self.checkout / "python"),
+        }
+
+    @property
+    def tls_environment(self) -> dict[str, str]:
+        """The variables of a suite whose client takes a host and always uses TLS."""
+        return {
+            **os.environ,
+            **self.environment,
+            **dict.fromkeys(TRUST_VARIABLES, str(self.service.ca_bundle)),
+            "AGENTBAY_ENDPOINT": self.service.endpoint.partition("//")[2],
+        }
+
+    def execute(
+        self, command: Sequence[str | Path], log: str, *, check: bool = False, **options: Any
+    ) -> str:
+        """Run a program to its end, and return what it has written; a log keeps it.
+
+        Raises:
+            CalledProcessError: It failed, and `check` is true.
+            TimeoutExpired: It took longer than the option `timeout`.
+        """
+        done = subprocess.run(
+            [str(part) for part in command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            **options,
+        )
+        text: str = done.stdout
+        (self.reports / f"{log}.log").write_text(text, encoding="utf-8")
+        if check:
+            done.check_returncode()
+        return text
+
+
+def python_tests(run: Run, folder: str) -> list[Outcome]:
+    """Run a folder of the tests for Python."""
+    name = folder.replace("/", "-")
+    report = run.reports / f"python-{name}.xml"
+    options = ["-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-o", "addopts="]
+    options += ["--continue-on-collection-errors", "-o", "log_cli=false"]
+    options += ["-o", "junit_logging=all", "-o", "junit_log_passing_tests=false"]
+    options += [f"--timeout={run.seconds}", f"--junitxml={report}"]
+    options += ["-k", run.match] if run.match else []
+    said = run.execute(
+        [run.python, "-m", "pytest", *options, f"tests/{folder}"],
+        f"python-{name}",
+        cwd=run.checkout / "python",
+        env=run.environment,
+    )
+    if not report.exists():
+        return [Outcome(folder, "failed", said[-4000:])]
+    return [read_case(case) for case in ElementTree.parse(report).iter("testcase")]
+
+
+def read_case(case: ElementTree.Element) -> Outcome:
+    """Read one test of a JUnit report."""
+    name = f"{case.get('classname', '')}.{case.get('name', '')}"
+    for state, tags in (("failed", ("failure", "error")), ("skipped", ("skipped",))):
+        for tag in tags:
+            found = case.find(tag)
+            if found is not None:
+                logs = [case.findtext(output, "") for output in ("system-out", "system-err")]
+                said = (found.get("message", ""), found.text or "", *logs)
+                return Outcome(name, state, "\n".join(said))
+    return Outcome(name, "passed")
+
+
+def python_examples(run: Run, folder: str) -> list[Outcome]:
+    """Run the example programs for Python; the exit code decides."""
+    place = run.checkout / "python" / "docs" / "examples" / folder
+    names = sorted(str(path.relative_to(place)) for path in place.rglob("*.py"))
+
+    def execute(name: str) -> Outcome:
+        log = f"example-{folder}-{name.replace('/', '-')}"
+        with tempfile.TemporaryDirectory() as directory:
+            options = {"cwd": directory, "env": run.environment, "timeout": run.seconds}
+            try:
+                said = run.execute([run.python, place / name], log, check=True, **options)
+            except subprocess.TimeoutExpired:
+                return Outcome(name, "failed", f"longer than {run.seconds} s")
+            except subprocess.CalledProcessError as error:
+                return Outcome(name, "failed", error.stdout)
+        return Outcome(name, "passed", said)
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(execute, (name for name in names if run.match in name)))
+
+
+def typescript_tests(run: Run) -> list[Outcome]:
+    """Run the integration tests for TypeScript."""
+    place = run.checkout / "typescript"
+    for program in ("node", "npm"):
+        if shutil.which(program) is None:
+            return [Outcome("typescript", "skipped", f"{program} is not installed")]
+    # The lock file names a registry that not everybody reaches.
+    install = ("npm", "ci", "--ignore-scripts", "--replace-registry-host=always")
+    try:
+        run.execute(install, "npm", cwd=place, check=True)
+    except subprocess.CalledProcessError as error:
+        return [Outcome("typescript", "skipped", f"npm does not install it: {error.stdout[-500:]}")]
+    report = run.reports / "typescript.json"
+    options = ["tests/integration", "--silent", "--json", f"--outputFile={report}"]
+    options += [f"--cacheDirectory={run.checkout / 'jest'}", "--maxWorkers=2", "--forceExit"]
+    options += ["-t", run.match] if run.match else []
+    jest = place / "node_modules" / ".bin" / "jest"
+    said = run.execute([jest, *options], "typescript", cwd=place, env=run.tls_environment)
+    if not report.exists():
+        return [Outcome("typescript", "failed", said[-4000:])]
+    files = json.loads(report.read_text("utf-8"))["testResults"]
+    return [outcome for file in files for outcome in read_jest(file)]
+
+
+def read_jest(file: dict[str, Any]) -> Iterator[Outcome]:
+    """Read one file of a report of jest."""
+    name = Path(file["name"]).name
+    states = {"passed": "passed", "failed": "failed"}
+    if not file["assertionResults"]:
+        yield Outcome(name, "failed", file["message"])
+    for test in file["assertionResults"]:
+        reason = "\n".join(test["failureMessages"])
+        yield Outcome(f"{name} {test['fullName']}", states.get(test["status"], "skipped"), reason)
+
+
+def go_tests(run: Run) -> list[Outcome]:
+    """Run the integration tests for Go."""
+    if shutil.which("go") is None:
+        return [Outcome("go", "skipped", "Go is not installed")]
+    place = run.checkout / "golang"
+    try:
+        run.execute(("go", "mod", "download"), "go-mod", cwd=place, check=True)
+    except subprocess.CalledProcessError as error:
+        return [Outcome("go", "skipped", f"go does not download it: {error.stdout[-500:]}")]
+    command = ["go", "test", "-json", f"-run={run.match}", "./tests/pkg/integration/..."]
+    said = run.execute(command, "go", cwd=place, env=run.tls_environment)
+    return list(read_go(said)) or [Outcome("go", "failed", said[-4000:])]
+
+
+def read_go(report: str) -> Iterator[Outcome]:
+    """Read the events of ``go test -json``."""
+    states = {"pass": "passed", "fail": "failed", "skip": "skipped"}
+    said: dict[str, str] = {}
+    for line in report.splitlines():
+        event = json.loads(line) if line.startswith("{") else {}
+        name, action = event.get("Test", ""), event.get("Action")
+        if action == "output":
+            said[name] = (said.get(name, "") + event["Output"])[-4000:]
+        elif name and action in states:
+            yield Outcome(name, states[action], said.get(name, ""))
+
+
+SUITES: dict[str, Callable[[Run], list[Outcome]]] = {
+    "python-unit": lambda run: python_tests(run, "unit"),
+    "python-async": lambda run: python_tests(run, "integration/_async"),
+    "python-sync": lambda run: python_tests(run, "integration/_sync"),
+    "examples-async": lambda run: python_examples(run, "_async"),
+    "examples-sync": lambda run: python_examples(run, "_sync"),
+    "typescript": typescript_tests,
+    "go": go_tests,
+}
+
+
+class ServiceErrors(logging.Handler):
+    """Collects what the local service logs as an error: that is its own fault in any case."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.texts: list[str] = []
+        self.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record."""
+        self.texts.append(self.format(record))
+
+
+def describe(suite: str, outcomes: Sequence[Outcome], seconds: float) -> Iterator[str]:
+    """Say how a suite went: the counts, the causes of failures, and what has no known cause."""
+    states = ("passed", "failed", "skipped")
+    counts = ", ".join(f"{sum(one.state == each for one in outcomes)} {each}" for each in states)
+    yield f"{suite}: {counts} in {seconds:.0f} s"
+    failed = [one for one in outcomes if one.state == "failed"]
+    for cause in sorted({one.cause for one in failed}, reverse=True):
+        found = [one for one in failed if one.cause == cause]
+        yield f"  {len(found)}: {cause or 'NO KNOWN CAUSE'}"
+        yield from (f"    {one.name}: {one.summary:.200}" for one in found)
+    if len(outcomes) == 1 and outcomes[0].state == "skipped":
+        yield f"  {outcomes[0].reason}"
+
+
+def run_suites(run: Run, suites: Sequence[str]) -> int:
+    """Run some suites and print how they went; return the number of failures without a cause."""
+    unexplained = 0
+    for suite in suites:
+        begun = time.monotonic()
+        outcomes = SUITES[suite](run)
+        for line in describe(suite, outcomes, time.monotonic() - begun):
+            print(line, flush=True)
+        unexplained += sum(one.state == "failed" and not one.cause for one in outcomes)
+    return unexplained
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, usage="./run conformance --checkout DIR")
+    parser.add_argument("--checkout", type=Path, required=True, help="the vendor's repository")
+    parser.add_argument("--python", type=Path, required=True, help="a Python with its imports")
+    parser.add_argument("--suite", choices=SUITES, action="append", help="one suite; repeatable")
+    parser.add_argument("--match", default="", help="only tests and examples with this word")
+    parser.add_argument("--seconds", type=int, default=120, help="time for one test (120)")
+    parser.add_argument("--reports", type=Path, help="a directory that keeps reports and logs")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run the suites; fail if a failure has no known cause or the service logs an error."""
+    arguments = parse_arguments()
+    errors = ServiceErrors()
+    logging.getLogger("agentbay_local").addHandler(errors)
+    with tempfile.TemporaryDirectory() as temporary:
+        scratch = Path(temporary)
+        reports = (arguments.reports or scratch / "reports").resolve()
+        reports.mkdir(parents=True, exist_ok=True)
+        checkout = scratch / "checkout"
+        omitted = shutil.ignore_patterns(".git", "node_modules")
+        shutil.copytree(arguments.checkout, checkout, symlinks=True, ignore=omitted)
+        with LocalService(home=scratch / "home", api_key="akm-conformance", tls=True) as service:
+            limits = (arguments.match, arguments.seconds)
+            run = Run(checkout, arguments.python, service, reports, *limits)
+            unexplained = run_suites(run, arguments.suite or list(SUITES))
+    print(
+        f"{unexplained} failures without a known cause, {len(errors.texts)} errors of the service"
+    )
+    print("\n".join(errors.texts), end="")
+    return 1 if unexplained or errors.texts else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
