@@ -19,12 +19,8 @@ from agentbay_async.errors import ConfigurationError
 from agentbay_local import api_key
 from agentbay_local.commands.background import start, stop
 from agentbay_local.commands.environment import SHELLS, print_environment
-from agentbay_local.commands.execute import execute
-from agentbay_local.commands.foreground import run
 from agentbay_local.commands.running_service import default_home
-from agentbay_local.commands.service_options import add_service_options, given_options
 from agentbay_local.commands.status import status
-from agentbay_local.doctor import report
 from agentbay_local.home import HomeInUseError
 
 if TYPE_CHECKING:
@@ -82,19 +78,35 @@ def _local(arguments: Sequence[str], *, owns_process: bool) -> int:
     name = arguments[0] if arguments and arguments[0] in _COMMANDS else ""
     arguments = arguments[bool(name) :]
     options = _parser(name or "run").parse_args(arguments)
-    if name in ("", "run"):
-        return asyncio.run(run(options, api_key.read_key(options, owns_process=owns_process)))
-    if name == "exec":
-        return execute(options, given_options(arguments))
-    home = (options.home or default_home()).absolute()
-    if name == "start":
-        key = api_key.read_key(options, owns_process=owns_process)
-        return start(home, arguments, given_options(arguments), key)
+    if name in ("", *_WITH_OPTIONS):
+        return _with_options(name, options, arguments, owns_process=owns_process)
+    home = _home(options)
     if name == "stop":
         return stop(home)
     if name == "status":
         return status(home, as_json=options.json)
     return print_environment(home, options.shell, as_json=options.json)
+
+
+def _with_options(
+    name: str, options: argparse.Namespace, arguments: Sequence[str], *, owns_process: bool
+) -> int:
+    """Run a command that may start a service. The others do not import what it takes."""
+    from agentbay_local.commands.execute import execute
+    from agentbay_local.commands.foreground import run
+    from agentbay_local.commands.service_options import given_options
+
+    if name == "exec":
+        return execute(options, given_options(arguments))
+    key = api_key.read_key(options, owns_process=owns_process)
+    if name == "start":
+        return start(_home(options), arguments, given_options(arguments), key)
+    return asyncio.run(run(options, key))
+
+
+def _home(options: argparse.Namespace) -> Path:
+    home: Path = options.home or default_home()
+    return home.absolute()
 
 
 def _parser(command: str) -> argparse.ArgumentParser:
@@ -112,6 +124,8 @@ def _parser(command: str) -> argparse.ArgumentParser:
     if command in _WITH_KEY:
         api_key.add_flags(parser)
     if command in _WITH_OPTIONS:
+        from agentbay_local.commands.service_options import add_service_options
+
         add_service_options(parser)
     if command in ("status", "env"):
         parser.add_argument("--json", action="store_true", help="print a JSON object")
@@ -145,6 +159,8 @@ def _doctor(arguments: Sequence[str]) -> int:
         "agentbay doctor", description="Show whether this machine can isolate sessions."
     )
     parser.parse_args(arguments)
+    from agentbay_local.doctor import report
+
     isolated, lines = asyncio.run(report())
     sys.stdout.writelines(f"{line}\n" for line in lines)
     return 0 if isolated else 1

@@ -177,6 +177,10 @@ def test_basic_commands_do_not_need_the_extra(
     ledger.began()
     assert main.main(["ps"]) == 0
     assert capsys.readouterr().out.startswith("SESSION")
+    for command in ("status", "env", "stop"):
+        assert main.main(["local", command, "--home", "/nowhere"]) == (
+            0 if command == "stop" else 3
+        )
 
 
 def test_the_start_of_a_basic_command_imports_neither_typer_nor_rich(
@@ -191,6 +195,21 @@ def test_the_start_of_a_basic_command_imports_neither_typer_nor_rich(
         print({"typer", "rich", "agentbay"} & set(sys.modules) or "neither")
     """
     assert run_child(code) == "neither"
+
+
+@pytest.mark.parametrize("command", ["status", "env", "stop"])
+def test_commands_that_look_for_a_service_do_not_import_it(
+    run_child: Callable[..., str], command: str
+) -> None:
+    """Shells evaluate the variables when they start."""
+    code = f"""
+        import contextlib, io, sys
+        from agentbay_cli.main import main
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            main(["local", "{command}", "--home", "/nowhere"])
+        print({{"agentbay_local.service", "aiohttp", "agentbay"}} & set(sys.modules) or "none")
+    """
+    assert run_child(code) == "none"
 
 
 def test_the_application_runs_basic_commands_as_they_are(

@@ -12,8 +12,7 @@ import sys
 from typing import IO, TYPE_CHECKING
 
 from agentbay_local.api_key import KEY_VARIABLE, without_key_options
-from agentbay_local.commands.foreground import home_option
-from agentbay_local.commands.running_service import find_running
+from agentbay_local.commands.running_service import find_running, home_option
 from agentbay_local.sandbox.host.orphans import has_ended
 
 if TYPE_CHECKING:

@@ -8,9 +8,8 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from agentbay_local.commands.foreground import home_option
 from agentbay_local.commands.program import client_variables
-from agentbay_local.commands.running_service import find_running
+from agentbay_local.commands.running_service import find_running, home_option
 from agentbay_local.commands.status import NOT_RUNNING
 
 if TYPE_CHECKING:

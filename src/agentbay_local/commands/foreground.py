@@ -11,7 +11,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from agentbay_local.commands.running_service import RunningService, StateFile, default_home
+from agentbay_local.commands.running_service import RunningService, StateFile, home_option
 from agentbay_local.commands.service_options import make_service, plain_options
 from agentbay_local.http.hosts import is_loopback
 from agentbay_local.sandbox.base import Isolation
@@ -19,11 +19,10 @@ from agentbay_local.tls.trust import TRUST_VARIABLES
 
 if TYPE_CHECKING:
     import argparse
-    from pathlib import Path
 
     from agentbay_local.service import LocalService
 
-__all__ = ["home_option", "print_warnings", "raise_descriptor_limit", "run"]
+__all__ = ["print_warnings", "raise_descriptor_limit", "run"]
 
 _MAX_DESCRIPTORS = 65_536
 
@@ -81,11 +80,6 @@ def print_warnings(service: LocalService, host: str) -> None:
         _print_message(f"To cure it: {service.isolation.remedy}")
     elif service.isolation.detail:
         _print_message(f"Sessions are isolated by {service.isolation.detail}")
-
-
-def home_option(home: Path) -> str:
-    """Return the option that leads other commands to a home; "" for the default one."""
-    return "" if home == default_home() else f" --home {shlex.quote(str(home))}"
 
 
 def _print_use(service: LocalService) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shlex
 import tempfile
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from agentbay_local.service import LocalService
 
-__all__ = ["RunningService", "StateFile", "default_home", "find_running"]
+__all__ = ["RunningService", "StateFile", "default_home", "find_running", "home_option"]
 
 _NAME = "service.json"
 _MAX_BYTES = 1024 * 1024
@@ -36,6 +37,11 @@ def default_home() -> Path:
         ConfigurationError: The home directory of the user is unknown.
     """
     return data_dir(os.environ) / "local"
+
+
+def home_option(home: Path) -> str:
+    """Return the option that leads other commands to a home; "" for the default one."""
+    return "" if home == default_home() else f" --home {shlex.quote(str(home))}"
 
 
 @attrs.frozen

@@ -11,12 +11,12 @@ from agentbay_local import limits
 from agentbay_local.clock import SystemClock
 from agentbay_local.manual_clock import ManualClock
 from agentbay_local.sandbox.base import Isolation
-from agentbay_local.service import LocalService
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from agentbay_local.clock import Clock
+    from agentbay_local.service import LocalService
 
 __all__ = ["add_service_options", "given_options", "make_service", "plain_options"]
 
@@ -83,6 +83,9 @@ def make_service(options: argparse.Namespace, key: str | None) -> LocalService:
     Raises:
         ValueError: An option is invalid.
     """
+    # Imported here, because it takes long, and `start` needs the options only.
+    from agentbay_local.service import LocalService
+
     return LocalService(
         host=options.host,
         port=options.port,
