@@ -29,6 +29,8 @@ from agentbay_local.sandbox.probe import probe
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from agentbay_local.commands.running_service import RunningService
+
 LIMIT = 60
 READY = "AgentBay local service ready at "
 KEY = "akm-test-key-of-the-service"
@@ -251,6 +253,20 @@ def test_an_interrupted_start_leaves_nothing(local: Commands, number: signal.Sig
     local.start()
 
 
+def test_a_start_that_is_killed_leaves_nothing(local: Commands) -> None:
+    """The service notices that nobody waits for its line."""
+    local.home.mkdir()
+    os.mkfifo(local.home / "secret", 0o600)
+    with spawn("start", "--home", str(local.home), stderr=subprocess.DEVNULL) as starting:
+        writer = open_for_reader(local.home / "secret")
+        starting.kill()
+        starting.wait(LIMIT)
+        os.write(writer, b"x" * 32)
+        os.close(writer)
+    until(lambda: not processes_of(local.home), "the service goes on")
+    assert local("status").code == 3
+
+
 def open_for_reader(fifo: Path) -> int:
     """Open a FIFO for writing as soon as somebody reads it."""
     found: list[int] = []
@@ -369,10 +385,27 @@ def test_a_service_that_does_not_answer_is_not_taken_for_well(
         monkeypatch.setattr(background, "_STOP_WITHIN", 0.2)
         vain = local("stop")
         assert vain.code == 2
-        assert f"process {pid} has not ended" in vain.err
+        assert "has not ended within" in vain.err
+        assert f"process is {pid}" in vain.err
+        assert local("start").err == vain.err
     finally:
         os.kill(pid, signal.SIGCONT)
         monkeypatch.undo()
+
+
+def test_a_start_waits_for_the_end_of_a_service_that_is_ending(
+    local: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else has asked it to end, so it does not answer any more."""
+    pid = local.start()
+
+    def end(running: RunningService) -> None:
+        os.kill(running.pid, signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(background, "count_sessions", end)
+        assert local.start() != pid
+    assert not is_alive(pid)
 
 
 def test_a_service_in_the_foreground_is_found_and_stopped_too(local: Commands) -> None:
@@ -461,7 +494,6 @@ def test_the_variables_can_be_evaluated(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By a shell, whatever the name of the home; as JSON they are the same."""
-    pytest.importorskip("cryptography", reason="cryptography is not installed")
     monkeypatch.setenv("AGENTBAY_REGION_ID", "cn-shanghai")
     local = Commands(tmp_path / "it's a 'home'\\", capfd)
     local.start("--tls")

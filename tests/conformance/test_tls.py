@@ -21,7 +21,6 @@ CHECKED = (
 
 def run(program: list[str], directory: Path) -> subprocess.CompletedProcess[str]:
     """Run a program with a service of its own, and no settings of the user."""
-    pytest.importorskip("cryptography", reason="cryptography is not installed")
     command = [sys.executable, "-m", "agentbay_local", "exec", "--tls", "--home", "home", "--"]
     return subprocess.run(
         [*command, *program],

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING
 
 from agentbay_local.api_key import KEY_VARIABLE, without_key_options
 from agentbay_local.commands.running_service import find_running, home_option
+from agentbay_local.commands.status import count_sessions
 from agentbay_local.sandbox.host.orphans import has_ended
 
 if TYPE_CHECKING:
@@ -49,11 +50,16 @@ def start(home: Path, arguments: Sequence[str], given: Mapping[str, Any], key: s
 
     Raises:
         OSError: The home cannot be used.
+        TimeoutError: The service does not answer in time.
         ValueError: A service runs there with other options.
     """
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _turn(home):
         running = find_running(home)
+        if running is not None and count_sessions(running) is None:
+            # It is ending, because somebody else has asked it to, or hangs.
+            _wait_for_end(home, running)
+            running = None
         if running is None:
             return _start(home, arguments, key)
     check_options(running, home, given)
@@ -89,30 +95,37 @@ def stop(home: Path) -> int:
     # Without the file of `start`, there is no start to wait for.
     with _turn(home) if (home / _TURN).exists() else contextlib.nullcontext():
         running = find_running(home)
-        return _not_running(home) if running is None else _stop(home, running)
-
-
-def _not_running(home: Path) -> int:
-    _print_message(f"No service runs in {home}.")
+        if running is not None:
+            _wait_for_end(home, running, signal.SIGTERM)
+    if running is None:
+        _print_message(f"No service runs in {home}.")
+    else:
+        _print_message(f"The service in {home} has stopped.")
     return 0
 
 
-def _stop(home: Path, running: RunningService) -> int:
-    with contextlib.suppress(ProcessLookupError):
+def _wait_for_end(
+    home: Path, running: RunningService, number: signal.Signals | None = None
+) -> None:
+    """Send a signal to a service, if any is given, and wait for its end."""
+    try:
         handle = os.pidfd_open(running.pid)
-        try:
-            # Found again after opening: from here on the handle refers to the service. Before, the
-            # service could have ended, and another process have got its number.
-            if find_running(home) == running:
-                signal.pidfd_send_signal(handle, signal.SIGTERM)
-                if not has_ended(handle, int(_STOP_WITHIN * 1000)):
-                    raise TimeoutError(
-                        f"process {running.pid} has not ended within {_STOP_WITHIN:.0f} seconds"
-                    )
-        finally:
-            os.close(handle)
-    _print_message(f"The service in {home} has stopped.")
-    return 0
+    except ProcessLookupError:
+        return
+    try:
+        # Found again after opening: from here on the handle refers to the service. Before, the
+        # service could have ended, and another process have got its number.
+        if find_running(home) != running:
+            return
+        if number is not None:
+            signal.pidfd_send_signal(handle, number)
+        if not has_ended(handle, int(_STOP_WITHIN * 1000)):
+            raise TimeoutError(
+                f"the service in {home} has not ended within {_STOP_WITHIN:.0f} seconds; its "
+                f"process is {running.pid}"
+            )
+    finally:
+        os.close(handle)
 
 
 @contextlib.contextmanager

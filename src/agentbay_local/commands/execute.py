@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentbay_local.commands.background import check_options
-from agentbay_local.commands.foreground import print_warnings, raise_descriptor_limit
+from agentbay_local.commands.foreground import print_warnings
 from agentbay_local.commands.program import client_variables, run_program
 from agentbay_local.commands.running_service import default_home, find_running
 from agentbay_local.commands.service_options import make_service
@@ -30,7 +30,7 @@ def execute(options: argparse.Namespace, given: Mapping[str, Any]) -> int:
         given: The options of a service that were given; see `given_options`.
 
     Raises:
-        HomeInUseError: The home is that of a service which is not a command's.
+        HomeInUseError: A service of another program uses the home.
         OSError: A service cannot start.
         ValueError: An option is invalid, or a service runs with other options.
     """
@@ -40,7 +40,6 @@ def execute(options: argparse.Namespace, given: Mapping[str, Any]) -> int:
         check_options(running, home, given)
         variables = client_variables(running.endpoint, running.api_key, running.ca_bundle)
         return run_program(options.program, variables)
-    raise_descriptor_limit()
     # Not with the key of the environment, which may be that of the cloud.
     with make_service(options, None) as service:
         print_warnings(service, options.host)

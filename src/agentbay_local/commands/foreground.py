@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from agentbay_local.service import LocalService
 
-__all__ = ["print_warnings", "raise_descriptor_limit", "run"]
+__all__ = ["print_warnings", "run"]
 
 _MAX_DESCRIPTORS = 65_536
 
@@ -40,7 +40,7 @@ async def run(options: argparse.Namespace, key: str | None) -> int:
         ValueError: An option is invalid.
     """
     service = make_service(options, key)
-    raise_descriptor_limit()
+    _raise_descriptor_limit()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -57,7 +57,7 @@ async def run(options: argparse.Namespace, key: str | None) -> int:
     return 0
 
 
-def raise_descriptor_limit() -> None:
+def _raise_descriptor_limit() -> None:
     """Raise the limit of open files: each sandbox needs three."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MAX_DESCRIPTORS)

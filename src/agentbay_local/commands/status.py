@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from agentbay_local.commands.running_service import RunningService
 
-__all__ = ["NOT_RUNNING", "status"]
+__all__ = ["NOT_RUNNING", "count_sessions", "status"]
 
 NOT_RUNNING = 3
 """The exit code if no service runs, as that of ``systemctl status``."""
@@ -50,7 +50,7 @@ def _describe(running: RunningService, home: Path) -> dict[str, Any]:
         "home": str(home),
         "endpoint": running.endpoint,
         "pid": running.pid,
-        "sessions": _count_sessions(running),
+        "sessions": count_sessions(running),
         # The clock of the machine may have been set back.
         "uptime": max(0, int(time.time() - running.started)),
         "isolation": running.isolation,
@@ -58,8 +58,8 @@ def _describe(running: RunningService, home: Path) -> dict[str, Any]:
     }
 
 
-def _count_sessions(running: RunningService) -> int | None:
-    """Ask the service, directly; return None if it does not answer."""
+def count_sessions(running: RunningService) -> int | None:
+    """Ask a service for the number of its sessions, directly; None if it does not answer."""
     trusted = ssl.create_default_context(cafile=running.ca_file) if running.ca_file else None
     opener = build_opener(ProxyHandler({}), HTTPSHandler(context=trusted))
     request = Request(  # noqa: S310  # the address of the service
