@@ -24,15 +24,12 @@ from agentbay_local.sandbox.base import Isolation, Limits
 from agentbay_local.sandbox.outbound import AllowedHosts
 from agentbay_local.seeding import seed
 from agentbay_local.server import Server, Settings
+from agentbay_local.server_context import ServerContext
 from agentbay_local.snapshots import restore_snapshot, write_snapshot
 from agentbay_local.testing.instruments import Instruments
-from agentbay_local.thread import ServerThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
-    from types import TracebackType
-
-    from typing_extensions import Self
 
     from agentbay_local.sandbox.probe import Capability
     from agentbay_local.seeding import ContextSeeds, Seeded, SessionSeeds
@@ -49,7 +46,7 @@ _ANSWER_WITHIN = 60.0
 T = TypeVar("T")
 
 
-class LocalService:
+class LocalService(ServerContext[Server]):
     """A local AgentBay service.
 
     Sessions are real sandboxes on this machine. Contexts and their files stay in `home`; sessions
@@ -79,7 +76,8 @@ class LocalService:
 
     Raises:
         CassetteError: The file is not a cassette.
-        OSError: The cassette cannot be read.
+        HomeInUseError: At its start, another service uses the home.
+        OSError: The cassette cannot be read; at its start, the port or the home cannot be used.
         ValueError: `isolation`, `port`, one of `limits` or of `allow_hosts` is invalid, or
             `allow_hosts` is given for a level that cannot enforce it; `tls` is given for another
             host than one of the loopback, or without the extra.
@@ -107,6 +105,7 @@ class LocalService:
         cassette: str | Path | None = None,
         tls: bool = False,
     ) -> None:
+        super().__init__()
         if not 0 <= port <= 65535:
             raise ValueError(f"port must be between 0 and 65535, not {port}")
         if api_key is not None and not api_key.strip():
@@ -126,8 +125,6 @@ class LocalService:
             player=None if cassette is None else Player(Cassette.read(cassette)),
             tls=_checked_tls(tls, host),
         )
-        self._server: Server | None = None
-        self._thread: ServerThread | None = None
 
     def __repr__(self) -> str:
         return f"<LocalService {self._server.endpoint if self._server else 'not running'}>"
@@ -206,30 +203,8 @@ class LocalService:
         """The duration of state changes."""
         return self._instruments.transitions
 
-    def start(self) -> Self:
-        """Start on a new thread; return once the service answers.
-
-        Raises:
-            HomeInUseError: Another service uses the home.
-            OSError: The port or the home cannot be used.
-            RuntimeError: The service is running already.
-        """
-        self._refuse_second_start()
-        server = Server(self._settings)
-        self._thread = ServerThread(server)
-        try:
-            self._thread.start()
-        except BaseException:
-            self._thread = None
-            raise
-        self._server = server
-        return self
-
-    def stop(self) -> None:
-        """Stop the service of `start`, with every process of its sessions. Repeatable."""
-        thread, self._thread, self._server = self._thread, None, None
-        if thread is not None:
-            thread.stop()
+    def _make_server(self) -> Server:
+        return Server(self._settings)
 
     def abort(self) -> None:
         """Kill every session's processes without the event loop, when the interpreter exits.
@@ -240,34 +215,6 @@ class LocalService:
         if self._server is not None and self._thread is not None:
             self._thread.freeze()
             self._server.abort()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    async def __aenter__(self) -> Self:
-        self._refuse_second_start()
-        server = Server(self._settings)
-        await server.start()
-        self._server = server
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        server, self._server = self._server, None
-        if server is not None:
-            await asyncio.shield(server.stop())
 
     def living(self) -> dict[str, dict[str, str]]:
         """Return the labels of each session that is neither released nor being released, by id.
@@ -370,10 +317,6 @@ class LocalService:
                 "the service is not running: use it in a with block, or call start()"
             )
         return self._server
-
-    def _refuse_second_start(self) -> None:
-        if self._server is not None:
-            raise RuntimeError("the service is running already")
 
 
 async def _live_labels(state: ServiceState) -> dict[str, dict[str, str]]:

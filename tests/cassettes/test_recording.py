@@ -308,3 +308,12 @@ def test_a_recorder_refuses_what_cannot_work(tmp_path: Path) -> None:
     missing = Recorder(tmp_path / "no" / "c", endpoint="http://127.0.0.1:1", api_key="k")
     with pytest.raises(FileNotFoundError):
         missing.start()
+
+
+def test_a_recorder_runs_once_at_a_time(path: Path) -> None:
+    """A second start would leave the first proxy running for good; stopping twice is no error."""
+    recorder = Recorder(path, endpoint="http://127.0.0.1:1", api_key="k")
+    with recorder, pytest.raises(RuntimeError, match="is running already"):
+        recorder.start()
+    recorder.stop()
+    assert Cassette.read(path).is_complete

@@ -178,7 +178,7 @@ async def main():
                 return Stamp(FILE, 0, number, 0o644)
             return writer.write_file(path, write)
         names = [f"d{n % 5}/{n}" for n in range(20)]
-        await files.publish("c", Change(dict.fromkeys(names, Stamp(FILE)), copy))
+        await files.publish("c", Change(dict.fromkeys(names, Stamp(FILE)), write=copy))
         print(number, flush=True)
 
 asyncio.run(main())

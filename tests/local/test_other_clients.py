@@ -242,6 +242,9 @@ async def test_a_session_has_what_its_create_asked_for(client: Client) -> None:
     assert listed["Data"][0]["SessionId"] == session
     assert (listed["TotalCount"], listed["MaxResults"], listed["NextToken"]) == (1, 10, "")
 
+    await client.ok("SetLabel", SessionId=session, Labels='{"other":"1"}')
+    assert json.loads((await client.ok("GetLabel", SessionId=session))["Labels"]) == {"other": "1"}
+    assert "shell" in await client.ok("ListMcpTools", ImageId="linux_latest")
     found = await client.ok("GetSession", SessionId=session)
     assert (found["Status"], found["Token"]) == ("RUNNING", created["Token"])
     resource = await client.ok("GetMcpResource", SessionId=session)
@@ -284,27 +287,27 @@ async def test_a_tool_is_called_directly_and_by_the_api(
         assert (outcome["stdout"], outcome["exit_code"]) == ("ü & =\n", 3)
 
 
-async def test_contexts_are_found_listed_and_deleted(client: Client) -> None:
+async def test_contexts_are_found_listed_and_deleted(client: Client, service: LocalService) -> None:
     """By a name that needs escapes; both clients look for the details in the listing."""
     name = f"a b+c & {uuid.uuid4().hex}"
     _, missing = await client.error("GetContext", Name=name, AllowCreate=False)
     assert missing["Code"] == "Context.NotFound"
-    created = await client.ok("GetContext", Name=name, AllowCreate=True)
-    assert created["Name"] == name
+    seeded = await service.aseed(contexts={name: {"a b.txt": b"hello"}})
+    context = seeded.contexts[name]
+    found = await client.ok("GetContext", Name=name, AllowCreate=False)
+    assert (found["Id"], found["Name"]) == (context, name)
     listed = await client.ok("ListContexts", MaxResults=10)
-    assert created["Id"] in [entry["Id"] for entry in listed]
-    upload = {"ContextId": created["Id"], "FilePath": "/a b.txt"}
-    assert "https://" in (await client.ok("GetContextFileUploadUrl", **upload))["Url"]
-    await client.ok(
-        "DescribeContextFiles",
-        PageNumber=1,
-        PageSize=50,
-        ParentFolderPath="/",
-        ContextId=created["Id"],
-    )
-    await client.ok("DeleteContext", Id=created["Id"])
+    assert context in [entry["Id"] for entry in listed]
+
+    folder = {"PageNumber": 1, "PageSize": 50, "ParentFolderPath": "/", "ContextId": context}
+    (entry,) = await client.ok("DescribeContextFiles", **folder)
+    assert (entry["FileName"], entry["Size"]) == ("a b.txt", 5)
+    file = {"ContextId": context, "FilePath": "/a b.txt"}
+    for action in ("GetContextFileUploadUrl", "GetContextFileDownloadUrl"):
+        assert (await client.ok(action, **file))["Url"].startswith("https://")
+    await client.ok("DeleteContext", Id=context)
     left = await client.ok("ListContexts", MaxResults=100)
-    assert created["Id"] not in [entry["Id"] for entry in left]
+    assert context not in [entry["Id"] for entry in left]
 
 
 async def test_a_session_ends_as_the_client_waits_for_it(client: Client) -> None:

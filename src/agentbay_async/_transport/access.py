@@ -155,7 +155,7 @@ class AccessMap(WeakValueDictionary[str, Access]):
 
     def hold(self, holder: T, session_id: str) -> T:
         """Keep the entry of a session, or an empty one, as long as `holder` lives; return it."""
-        self._held[holder] = self._entry(session_id)
+        self._held[holder] = self.setdefault(session_id, Access(session_id))
         return holder
 
     def remember(
@@ -165,14 +165,8 @@ class AccessMap(WeakValueDictionary[str, Access]):
 
         An entry that exists is updated in place, because others hold it.
         """
-        access = self._entry(session_id)
+        access = self.setdefault(session_id, Access(session_id))
         access.link_url, access.ws_url = record.link_url or "", record.ws_url or ""
         access.token, access.tools = record.token or "", tool_servers(record.tool_list or "")
         access.is_known = True
-        return access
-
-    def _entry(self, session_id: str) -> Access:
-        access = self.get(session_id)
-        if access is None:
-            access = self[session_id] = Access(session_id)
         return access

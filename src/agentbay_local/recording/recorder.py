@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from agentbay_local.recording.proxy import RecordingProxy
 from agentbay_local.recording.tape import Tape
-from agentbay_local.thread import ServerThread
-
-if TYPE_CHECKING:
-    from types import TracebackType
-
-    from typing_extensions import Self
+from agentbay_local.server_context import ServerContext
 
 __all__ = ["Recorder"]
 
 
-class Recorder:
+class Recorder(ServerContext[RecordingProxy]):
     """A proxy in front of a service that writes a cassette when it is stopped.
 
     Clients use its `endpoint` and its `api_key` instead of those of the service. The cassette has
@@ -35,6 +28,8 @@ class Recorder:
 
     Raises:
         ValueError: `endpoint` is no URL, or `api_key` is blank.
+        OSError: At its start, the directory of the cassette does not exist, or no port is free; at
+            its stop, the cassette cannot be written.
 
     Example:
         ::
@@ -50,11 +45,11 @@ class Recorder:
             raise ValueError(f"endpoint must be a URL such as 'https://host', not {endpoint!r:.80}")
         if not api_key.strip():
             raise ValueError("api_key must not be blank")
+        super().__init__()
         self._path = Path(path)
         self._service = urlsplit(endpoint).hostname or ""
         self._tape = Tape()
         self._proxy = RecordingProxy(endpoint, api_key, self._tape, region_id)
-        self._thread: ServerThread | None = None
         self._recorded = ""
 
     def __repr__(self) -> str:
@@ -73,59 +68,12 @@ class Recorder:
         """The key for clients of the proxy; it is not that of the service."""
         return self._proxy.api_key
 
-    def start(self) -> Self:
-        """Start on a new thread; return once the proxy answers.
-
-        Raises:
-            OSError: The directory of the cassette does not exist, or no port is free.
-        """
-        self._check()
-        thread = ServerThread(self._proxy)
-        thread.start()
-        self._thread = thread
-        return self
-
-    def stop(self) -> None:
-        """Stop the proxy and write the cassette. Repeatable.
-
-        Raises:
-            OSError: The cassette cannot be written.
-        """
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            thread.stop()
-            self._write()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    async def __aenter__(self) -> Self:
-        self._check()
-        await self._proxy.start()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._proxy.stop()
-        await asyncio.to_thread(self._write)
-
-    def _check(self) -> None:
+    def _make_server(self) -> RecordingProxy:
         # Now, and not when the program has run.
         if not self._path.parent.is_dir():
             raise FileNotFoundError(2, "there is no such directory", str(self._path.parent))
         self._recorded = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        return self._proxy
 
-    def _write(self) -> None:
+    def _after_stop(self) -> None:
         self._tape.cassette(self._service, self._recorded).write(self._path)
