@@ -48,15 +48,17 @@ async def code(session: AsyncSession) -> None:
     assert not java.success and "java is not installed" in java.error_message, java
 
     heard: list[str] = []
+    complaints: list[str] = []
     streamed = await session.code.run_code(
         "import sys\nfor n in range(3): print(n)\nprint('e', file=sys.stderr)\nx + 1",
         "python",
         stream_beta=True,
         on_stdout=heard.append,
-        on_stderr=lambda chunk: heard.append(f"err {chunk}"),
+        on_stderr=complaints.append,
     )
     assert streamed.success and streamed.result == "21", streamed
-    assert "".join(heard) == "0\n1\n2\nerr e\n", heard
+    # In chunks of any size.
+    assert ("".join(heard), "".join(complaints)) == ("0\n1\n2\n", "e\n"), (heard, complaints)
     errors: list[object] = []
     failed = await session.code.run_code(
         "raise ValueError('no')", "python", stream_beta=True, on_error=errors.append
