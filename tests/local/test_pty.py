@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from agentbay_local.websocket import subscriber
+from agentbay_local.websocket.connection import Connection, ConnectionLostError
 
 from .websocket_client import (
     CODE,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from tests.local.conftest import Api, HandClock
+
+    from agentbay_local.websocket.frames import Request
 
 pytestmark = pytest.mark.usefixtures("sandboxed")
 
@@ -182,6 +185,30 @@ async def test_a_cancelled_create_is_undone(
         await api.until(closed)
     early = await client.send(PTY, "pty.create", "early")
     assert (await client.answer(early))["error"] == "It was cancelled"
+
+
+async def test_a_terminal_whose_answer_cannot_be_sent_is_closed(
+    api: Api, address: SessionAddress, client: WebSocketClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows its id."""
+    reply = Connection.reply
+
+    async def lose(self: Connection, request: Request, data: dict[str, Any]) -> None:
+        if request.method == "pty.create":
+            raise ConnectionLostError
+        await reply(self, request, data)
+
+    monkeypatch.setattr(Connection, "reply", lose)
+    started = "test -e /tmp/started && echo yes || echo no"
+    running = "grep -lz sleep /proc/[0-9]*/comm | wc -l"
+    await client.send(PTY, "pty.create", shell="/bin/sh -c 'touch /tmp/started; exec sleep 777'")
+
+    async def is_closed() -> bool:
+        answers = [await api.sh(address.session, command) for command in (started, running)]
+        return answers == ["yes\n", "0\n"]
+
+    await api.until(is_closed)
+    assert (await client.ask(PTY, "pty.list"))["result"]["ptySessionIds"] == []
 
 
 async def test_kill_ends_all_processes_of_a_terminal(client: WebSocketClient) -> None:
