@@ -46,11 +46,18 @@ REASONS = {
 #: The same, as patterns of the names of tests and examples that do not say why they fail.
 NAMES = {
     "mobile": r"mobile|[-_]adb|android",
+    "Windows": r"MappingPolicy for cross-platform",
     "browsers, desktops and agents, which the cloud has": (
         r"browser|computer|[-_]cdp|agent[-_](task|module|integration)|extension"
+        # These ask for a link to a session with a browser.
+        r"|session-getlink|session_info_and_link"
     ),
     "a host or a network of the cloud": r"region[-_]id",
     "foreign credentials": r"(^|[-_.])oss[-_.]",
+    "R and Java, for which the cloud has kernels": r"\b[Cc]ode.* (R|Java) ",
+    "the test itself: it writes 1 GiB in its default time of one second": (
+        r"^context-sync-integration.* persistence with retry"
+    ),
 }
 
 

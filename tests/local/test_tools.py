@@ -172,6 +172,13 @@ async def test_search_finds_names_except_excluded_ones(
     )
 
 
+async def test_a_search_with_an_empty_pattern_finds_every_name(api: Api, session: str) -> None:
+    """Except those to leave out."""
+    await api.sh(session, "mkdir -p s; touch s/a.py s/b.txt")
+    arguments = {"path": "/home/wuying/s", "pattern": "", "excludePatterns": ["b.txt"]}
+    assert await api.tool(session, "search_files", **arguments) == (False, "/home/wuying/s/a.py")
+
+
 async def test_an_edit_replaces_the_first_occurrence_and_shows_the_difference(
     api: Api, session: str
 ) -> None:

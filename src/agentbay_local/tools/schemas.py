@@ -95,7 +95,7 @@ TOOLS: dict[str, Tool] = {
         _file_tool("list_directory", "List a directory.", "path", path=_TEXT),
         _file_tool(
             "search_files",
-            "Find files by name below a directory; * and ? are wildcards.",
+            "Find files by name below a directory; * and ? are wildcards; nothing finds all.",
             "path",
             "pattern",
             path=_TEXT,
