@@ -60,6 +60,9 @@ NAMES = {
     ),
 }
 
+#: The colours of a terminal, as programs write them and as JUnit reports escape them.
+COLOURS = re.compile(r"(\x1b|#x1B)\[[0-9;]*m")
+
 
 @attrs.frozen
 class Outcome:
@@ -114,12 +117,13 @@ class Run:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables of a suite for Python, whose clients take a URL."""
+        """The variables of a suite. Clients for Python take a URL, the others a host."""
         return {
+            **dict.fromkeys(TRUST_VARIABLES, str(self.service.ca_bundle)),
             "PATH": os.environ["PATH"],
             "HOME": str(self.checkout),
             "AGENTBAY_API_KEY": self.service.api_key,
-            "AGENTBAY_ENDPOINT": self.service.endpoint.replace("https:", "http:"),
+            "AGENTBAY_ENDPOINT": self.service.endpoint,
             "AGENTBAY_LOG_FILE": str(self.reports / "vendor.log"),
             "AGENTBAY_LOG_LEVEL": "ERROR",
             "PYTHONDONTWRITEBYTECODE": "1",
@@ -127,14 +131,10 @@ class Run:
         }
 
     @property
-    def tls_environment(self) -> dict[str, str]:
-        """The variables of a suite whose client takes a host and always uses TLS."""
-        return {
-            **os.environ,
-            **self.environment,
-            **dict.fromkeys(TRUST_VARIABLES, str(self.service.ca_bundle)),
-            "AGENTBAY_ENDPOINT": self.service.endpoint.partition("//")[2],
-        }
+    def host_environment(self) -> dict[str, str]:
+        """The same, for a client that takes a host and always uses TLS."""
+        host = self.service.endpoint.partition("//")[2]
+        return {**os.environ, **self.environment, "AGENTBAY_ENDPOINT": host}
 
     def execute(
         self, command: Sequence[str | Path], log: str, *, check: bool = False, **options: Any
@@ -189,8 +189,8 @@ def read_case(case: ElementTree.Element) -> Outcome:
             found = case.find(tag)
             if found is not None:
                 logs = [case.findtext(output, "") for output in ("system-out", "system-err")]
-                said = (found.get("message", ""), found.text or "", *logs)
-                return Outcome(name, state, "\n".join(said))
+                said = "\n".join((found.get("message", ""), found.text or "", *logs))
+                return Outcome(name, state, COLOURS.sub("", said))
     return Outcome(name, "passed")
 
 
@@ -208,7 +208,7 @@ def python_examples(run: Run, folder: str) -> list[Outcome]:
             except subprocess.TimeoutExpired:
                 return Outcome(name, "failed", f"longer than {run.seconds} s")
             except subprocess.CalledProcessError as error:
-                return Outcome(name, "failed", error.stdout)
+                return Outcome(name, "failed", COLOURS.sub("", error.stdout))
         return Outcome(name, "passed", said)
 
     with ThreadPoolExecutor(2) as pool:
@@ -232,7 +232,7 @@ def typescript_tests(run: Run) -> list[Outcome]:
     options += [f"--cacheDirectory={run.checkout / 'jest'}", "--maxWorkers=2", "--forceExit"]
     options += ["-t", run.match] if run.match else []
     jest = place / "node_modules" / ".bin" / "jest"
-    said = run.execute([jest, *options], "typescript", cwd=place, env=run.tls_environment)
+    said = run.execute([jest, *options], "typescript", cwd=place, env=run.host_environment)
     if not report.exists():
         return [Outcome("typescript", "failed", said[-4000:])]
     files = json.loads(report.read_text("utf-8"))["testResults"]
@@ -260,7 +260,7 @@ def go_tests(run: Run) -> list[Outcome]:
     except subprocess.CalledProcessError as error:
         return [Outcome("go", "skipped", f"go does not download it: {error.stdout[-500:]}")]
     command = ["go", "test", "-json", f"-run={run.match}", "./tests/pkg/integration/..."]
-    said = run.execute(command, "go", cwd=place, env=run.tls_environment)
+    said = run.execute(command, "go", cwd=place, env=run.host_environment)
     return list(read_go(said)) or [Outcome("go", "failed", said[-4000:])]
 
 

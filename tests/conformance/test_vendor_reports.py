@@ -1,0 +1,105 @@
+"""The reports of the vendor's suites are read, and their failures sorted by cause."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+import pytest
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+
+@pytest.fixture
+def suites(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Import the script."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "scripts"))
+    import vendor_suites
+
+    monkeypatch.delitem(sys.modules, "vendor_suites")
+    return vendor_suites
+
+
+JUNIT = """
+<testsuite>
+  <testcase classname="test_a" name="passes"/>
+  <testcase classname="test_a" name="fails">
+    <failure message="assert False">test_a.py:3</failure>
+    <system-err>#x1B[31mImageId 'mobile_latest' is not #x1B[0moffered</system-err>
+  </testcase>
+  <testcase classname="test_a" name="breaks"><error message="no fixture"/></testcase>
+  <testcase classname="test_a" name="waits"><skipped message="no key"/></testcase>
+</testsuite>
+"""
+
+
+def test_a_report_of_pytest_gives_the_outcome_of_each_test(suites: ModuleType):
+    """What a test has logged counts as its reason."""
+    outcomes = [suites.read_case(case) for case in ElementTree.fromstring(JUNIT)]
+
+    assert [(one.name, one.state, one.cause) for one in outcomes] == [
+        ("test_a.passes", "passed", ""),
+        ("test_a.fails", "failed", "mobile"),
+        ("test_a.breaks", "failed", ""),
+        ("test_a.waits", "skipped", ""),
+    ]
+    assert outcomes[1].summary == "ImageId 'mobile_latest' is not offered"
+
+
+def test_a_report_of_jest_gives_the_outcome_of_each_test(suites: ModuleType):
+    """A file that cannot be loaded is one failure."""
+    tests = [
+        {"status": "passed", "fullName": "Files read", "failureMessages": []},
+        {"status": "failed", "fullName": "Files write", "failureMessages": ["Expected: true"]},
+        {"status": "pending", "fullName": "Files move", "failureMessages": []},
+    ]
+    file = {"name": "/x/files.test.ts", "assertionResults": tests, "message": ""}
+    broken = {"name": "/x/oss.test.ts", "assertionResults": [], "message": "cannot be loaded"}
+
+    outcomes = [one for each in (file, broken) for one in suites.read_jest(each)]
+
+    assert [(one.name, one.state, one.cause) for one in outcomes] == [
+        ("files.test.ts Files read", "passed", ""),
+        ("files.test.ts Files write", "failed", ""),
+        ("files.test.ts Files move", "skipped", ""),
+        ("oss.test.ts", "failed", "foreign credentials"),
+    ]
+
+
+def test_the_events_of_go_give_the_outcome_of_each_test(suites: ModuleType):
+    """The end of a package is not a test; lines of the compiler are not events."""
+    events = [
+        {"Action": "output", "Test": "TestOne", "Output": "wuyingai.cn-x.aliyuncs.com: no host\n"},
+        {"Action": "fail", "Test": "TestOne"},
+        {"Action": "pass", "Test": "TestTwo"},
+        {"Action": "fail", "Package": "integration"},
+    ]
+    report = "\n".join(["# a warning", *map(json.dumps, events)])
+
+    outcomes = list(suites.read_go(report))
+
+    assert [(one.name, one.state, one.cause) for one in outcomes] == [
+        ("TestOne", "failed", "a host or a network of the cloud"),
+        ("TestTwo", "passed", ""),
+    ]
+
+
+def test_failures_without_a_known_cause_come_last_and_are_named(suites: ModuleType):
+    """They are what a reader has to look at."""
+    outcomes = [
+        suites.Outcome("test_files.read", "failed", "\nassert 1 == 2\n"),
+        suites.Outcome("test_mobile.tap", "failed", "no session"),
+        suites.Outcome("test_files.write", "passed"),
+    ]
+
+    assert list(suites.describe("python", outcomes, 3.2)) == [
+        "python: 1 passed, 2 failed, 0 skipped in 3 s",
+        "  1: mobile",
+        "    test_mobile.tap: no session",
+        "  1: NO KNOWN CAUSE",
+        "    test_files.read: assert 1 == 2",
+    ]
