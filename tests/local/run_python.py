@@ -61,7 +61,7 @@ async def ask(place: Path, level: Isolation) -> dict[str, Any]:
     backend = backend_for(level)
     spec = SandboxSpec(
         place / "root",
-        private_uid("python") if level is not Isolation.NONE else None,
+        private_uid(f"{place}/python") if level is not Isolation.NONE else None,
         read_only=read_only_mounts(),
         python=session_python(),
     )

@@ -160,7 +160,9 @@ async def names(subscription: Subscription, sandbox: Sandbox) -> list[str]:
 async def sandbox(tmp_path: Path) -> AsyncIterator[Sandbox]:
     """Return a sandbox with a watched directory."""
     backend = backend_for((await probe(Isolation.NAMESPACES)).isolation, Orphans(tmp_path / "o"))
-    async with await backend.start(SandboxSpec(tmp_path / "root", private_uid("s"))) as sandbox:
+    async with await backend.start(
+        SandboxSpec(tmp_path / "root", private_uid(str(tmp_path)))
+    ) as sandbox:
         await sandbox.make_directory("/tmp/w")
         yield sandbox
     await backend.close()

@@ -129,7 +129,7 @@ async def race_link(backend: Backend, place: Path) -> str:
     outside = place / "outside"
     outside.mkdir()
     (outside / "f").write_text("outside")
-    spec = SandboxSpec(place / "race", private_uid("race"))
+    spec = SandboxSpec(place / "race", private_uid(f"{place}/race"))
     async with await backend.start(spec) as session:
         await session.run("mkdir inner; echo inside > inner/f", timeout=10)
         flipping = await session.spawn(FLIP.format(outside=outside))
@@ -157,11 +157,11 @@ async def run_attacks(place: Path, level: Isolation) -> dict[str, str]:
     backend = backend_for(level)
     attacks = Path(__file__).with_name("attacks.py").read_text()
     with prepare_host(place) as known:
-        other = SandboxSpec(place / "other", private_uid("other"))
+        other = SandboxSpec(place / "other", private_uid(f"{place}/other"))
         # Under a name that is allowed; where it leads to is not.
         way = AllowedHosts.parse([f"localhost:{known['port']}"])
         outbound = way if level is Isolation.NAMESPACES else AllowedHosts()
-        own = SandboxSpec(place / "own", private_uid("own"), outbound=outbound)
+        own = SandboxSpec(place / "own", private_uid(f"{place}/own"), outbound=outbound)
         async with await backend.start(other) as victim, await backend.start(own) as attacker:
             planted = f"echo {known['marker']} > {known['marker']}"
             assert (await victim.run(planted, cwd="/tmp", timeout=10)).exit_code == 0

@@ -361,7 +361,7 @@ async def file_of_a_download_that_the_session_does_not_own(scene: Scene) -> bool
 
 async def run_attack(place: Path, level: Isolation, name: str) -> str:
     """Run one attack in a session of its own; return its outcome."""
-    backend, uid = backend_for(level), private_uid(name)
+    backend, uid = backend_for(level), private_uid(f"{place}/{name}")
     spec = SandboxSpec(place / "root", uid, Limits(disk_bytes=DISK))
     python = str(programs.find_interpreter().program)
     with ThreadPoolExecutor(2) as executor:

@@ -72,10 +72,10 @@ async def run_floods(
 ) -> dict[str, Any]:
     """Run floods, each in a session of its own."""
     outcomes = {}
-    other = SandboxSpec(place / "other", private_uid("other"), LIMITS)
+    other = SandboxSpec(place / "other", private_uid(f"{place}/other"), LIMITS)
     async with await backend.start(other) as neighbour:
         for name in chosen:
-            spec = SandboxSpec(place / name, private_uid(name), LIMITS)
+            spec = SandboxSpec(place / name, private_uid(f"{place}/{name}"), LIMITS)
             async with await backend.start(spec) as sandbox:
                 peak = dict.fromkeys(("memory_bytes", "disk_bytes", "files"), 0)
                 sampling = asyncio.create_task(sample_peak(sandbox, peak))

@@ -158,7 +158,7 @@ async def test_read_only_directory_can_be_read_and_not_written(tmp_path: Path, m
     (tmp_path / "x.pth").write_text("where the packages come from")
     os.replace(tmp_path / "x.pth", f"{directory}/inner/x.pth")
     os.chmod(directory, mode)
-    uid, keeps_path = private_uid("shown"), mode == 0o755 or os.geteuid() != 0
+    uid, keeps_path = private_uid(str(tmp_path)), mode == 0o755 or os.geteuid() != 0
     spec = SandboxSpec(tmp_path / "root", uid, read_only={"/opt/x": Path(f"{directory}/inner")})
     backend = LandlockBackend()
     async with await backend.start(spec) as sandbox:
@@ -195,7 +195,7 @@ async def test_directory_that_cannot_be_mounted_is_left_out(
 
     monkeypatch.setattr(Mounts, "reachable", refuse)
     read_only = {"/opt/x": private / "inner", "/opt/y": Path("/usr/share")}
-    spec = SandboxSpec(tmp_path / "root", private_uid("left out"), read_only=read_only)
+    spec = SandboxSpec(tmp_path / "root", private_uid(str(tmp_path)), read_only=read_only)
     backend = LandlockBackend()
     async with await backend.start(spec) as sandbox:
         assert sandbox.read_only == {"/opt/y": "/usr/share"}

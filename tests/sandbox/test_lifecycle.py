@@ -50,7 +50,7 @@ async def test_close_leaves_no_process_behind(
     daemon = (
         "nohup setsid sh -c 'trap \"\" TERM HUP INT; while :; do sleep 0.1; done' >/dev/null 2>&1 &"
     )
-    sandbox = await backend.start(SandboxSpec(tmp_path / "root", private_uid("daemons")))
+    sandbox = await backend.start(SandboxSpec(tmp_path / "root", private_uid(str(tmp_path))))
     await sandbox.run(daemon * 3, timeout=60)
     living = new_processes()
     await sandbox.close()
@@ -75,7 +75,7 @@ async def test_close_is_repeatable_and_fails_pending_calls(sandbox: Sandbox) -> 
 
 async def test_closed_sandboxes_leave_no_descriptor(backend: Backend, tmp_path: Path) -> None:
     """Starting, using and closing sandboxes leaks nothing in the service."""
-    spec = SandboxSpec(tmp_path / "root", private_uid("fds"))
+    spec = SandboxSpec(tmp_path / "root", private_uid(str(tmp_path)))
 
     async def once() -> None:
         async with await backend.start(spec) as sandbox:
@@ -110,7 +110,7 @@ async def test_sandbox_can_be_started_again_in_the_same_root(
     backend: Backend, tmp_path: Path
 ) -> None:
     """Files stay, processes do not."""
-    spec = SandboxSpec(tmp_path / "root", private_uid("again"))
+    spec = SandboxSpec(tmp_path / "root", private_uid(str(tmp_path)))
     async with await backend.start(spec) as sandbox:
         await sandbox.run("echo kept > f", timeout=60)
     async with await backend.start(spec) as sandbox:
@@ -120,7 +120,7 @@ async def test_sandbox_can_be_started_again_in_the_same_root(
 
 async def test_sandboxes_start_concurrently(backend: Backend, tmp_path: Path) -> None:
     """Each is a different session."""
-    uid = private_uid("many")
+    uid = private_uid(str(tmp_path))
     specs = [SandboxSpec(tmp_path / str(n), uid) for n in range(6)]
     sandboxes = await asyncio.gather(*(backend.start(spec) for spec in specs))
     results = await asyncio.gather(
@@ -292,7 +292,7 @@ async def test_start_is_quick_enough_for_first_use(backend: Backend, tmp_path: P
         await process.wait()
         pythons.append(time.monotonic() - began)
         began = time.monotonic()
-        spec = SandboxSpec(tmp_path / f"root{number}", private_uid("quick"))
+        spec = SandboxSpec(tmp_path / f"root{number}", private_uid(str(tmp_path)))
         async with await backend.start(spec):
             starts.append(time.monotonic() - began)
     await backend.close()
@@ -306,7 +306,9 @@ async def test_mounts_of_a_start_are_private_and_undone(isolating: None, tmp_pat
     os.chmod(tmp_path, 0o700)
     backend = BubblewrapBackend()
     for n in range(3):
-        async with await backend.start(SandboxSpec(tmp_path / str(n), private_uid("m"))) as one:
+        async with await backend.start(
+            SandboxSpec(tmp_path / str(n), private_uid(str(tmp_path)))
+        ) as one:
             assert (await one.run("true", timeout=60)).exit_code == 0
     # The last unmount is queued for the thread that mounted it.
     await backend._mounts.run(lambda: None)

@@ -79,7 +79,7 @@ async def test_live_sandbox_is_recorded_until_it_ends(isolating: None, tmp_path:
     """The ledger has exactly the live sandboxes."""
     ledger = tmp_path / "live"
     backend = BubblewrapBackend(Orphans(ledger))
-    async with await backend.start(SandboxSpec(tmp_path / "root", private_uid("rec"))):
+    async with await backend.start(SandboxSpec(tmp_path / "root", private_uid(str(tmp_path)))):
         during = len(list(ledger.iterdir()))
     await backend.close()
 

@@ -71,7 +71,7 @@ async def test_dial_needs_a_network_namespace(tmp_path: Path) -> None:
     if not confinement.abi():
         pytest.skip("this kernel has no Landlock")
     backend = LandlockBackend()
-    spec = SandboxSpec(tmp_path / "root", private_uid("dial"))
+    spec = SandboxSpec(tmp_path / "root", private_uid(str(tmp_path)))
     async with await backend.start(spec) as sandbox:
         with pytest.raises(SandboxOSError) as caught:
             await sandbox.dial(80)

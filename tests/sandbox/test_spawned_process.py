@@ -248,7 +248,7 @@ async def test_python_of_the_service_runs_in_a_session(isolating: None, tmp_path
     own = own.moved_to(INTERPRETER)
     code = "import sys, shown_here; print(shown_here.word, sys.version_info[:2], flush=True)"
     backend = BubblewrapBackend()
-    specification = SandboxSpec(tmp_path / "root", private_uid("own"), read_only=mounted)
+    specification = SandboxSpec(tmp_path / "root", private_uid(str(tmp_path)), read_only=mounted)
     async with await backend.start(specification) as sandbox:
         env = {"PYTHONPATH": "/opt/packages", **own.variables}
         async with await sandbox.spawn([str(own.program), "-c", code], env=env) as program:
@@ -279,7 +279,7 @@ async def test_invalid_read_only_path_is_rejected(tmp_path: Path, inside: str) -
     backend = BubblewrapBackend()
     with pytest.raises(InvalidRequest, match="read_only"):
         await backend.start(
-            SandboxSpec(tmp_path / "root", private_uid("x"), read_only={inside: tmp_path})
+            SandboxSpec(tmp_path / "root", private_uid(str(tmp_path)), read_only={inside: tmp_path})
         )
     with pytest.raises(InvalidRequest, match="not a directory"):
         await backend.start(spec(tmp_path / "root", here=tmp_path / "nowhere"))
@@ -288,7 +288,9 @@ async def test_invalid_read_only_path_is_rejected(tmp_path: Path, inside: str) -
 
 async def test_programs_leave_no_descriptor_behind(backend: Backend, tmp_path: Path) -> None:
     """Twenty starts at every level leak none in the service and none in the agent."""
-    async with await backend.start(SandboxSpec(tmp_path / "r", private_uid("fds"))) as sandbox:
+    async with await backend.start(
+        SandboxSpec(tmp_path / "r", private_uid(str(tmp_path)))
+    ) as sandbox:
 
         async def once() -> None:
             async with await sandbox.spawn("cat") as program, await sandbox.terminal("true"):

@@ -24,7 +24,7 @@ MIB = 1024 * 1024
 async def sandbox(backend: Backend, tmp_path: Path) -> AsyncIterator[Sandbox]:
     """Return a sandbox of each level, with limits."""
     limits = Limits(memory_bytes=300 * MIB, disk_bytes=100 * MIB)
-    spec = SandboxSpec(tmp_path / "root", private_uid("survey"), limits)
+    spec = SandboxSpec(tmp_path / "root", private_uid(str(tmp_path)), limits)
     async with await backend.start(spec) as sandbox:
         yield sandbox
     await backend.close()

@@ -123,6 +123,7 @@ class LimitEnforcer:
         self._measuring: asyncio.Future[Consumption] | None = None
         self._loop = asyncio.get_running_loop()
         self._next: asyncio.TimerHandle | None = None
+        self._awake = False
         self._checking: asyncio.Future[tuple[bool, float]] | None = None
         self._wanted = False
         self._stopped = False
@@ -130,7 +131,8 @@ class LimitEnforcer:
     def wake(self) -> None:
         """Check from now on: something was started."""
         self._wanted = True
-        if self._next is None and self._checking is None and not self._stopped:
+        if not self._awake and not self._stopped:
+            self._set_awake(True)
             self._schedule_check(0.0)
 
     async def wait_for_kill(self) -> None:
@@ -143,7 +145,9 @@ class LimitEnforcer:
         if not self._stopped:
             self._stopped = True
             self._watch.stop()
-            self._cancel_check()
+            if self._next is not None:
+                self._next.cancel()
+            self._set_awake(False)
             self._remove_cgroup()
 
     def _remove_cgroup(self) -> None:
@@ -186,19 +190,17 @@ class LimitEnforcer:
 
     def _schedule_check(self, took: float) -> None:
         """Schedule the next check after one that took some time."""
-        self._shared_cost.awake += 1
         self._next = self._loop.call_later(self._shared_cost.pause(took), self._check)
 
-    def _cancel_check(self) -> None:
-        if self._next is not None:
-            self._shared_cost.awake -= 1
-            self._next.cancel()
-            self._next = None
+    def _set_awake(self, awake: bool) -> None:
+        self._shared_cost.awake += awake - self._awake
+        self._awake = awake
 
     def _check(self) -> None:
-        self._cancel_check()
         checking = self._shared_cost.check(self._timed_check)
-        if checking is not None:
+        if checking is None:
+            self._set_awake(False)
+        else:
             self._checking, self._wanted = asyncio.wrap_future(checking), False
             self._checking.add_done_callback(self._finish_check)
 
@@ -217,8 +219,12 @@ class LimitEnforcer:
         else:
             busy, took = checking.result()
         self.report()
-        if (busy or self._wanted or self.is_in_use()) and not self._stopped:
+        if self._stopped:
+            return
+        if busy or self._wanted or self.is_in_use():
             self._schedule_check(took)
+        else:
+            self._set_awake(False)
 
 
 def _submit(threads: ThreadPoolExecutor, function: Callable[[], T]) -> Future[T] | None:
