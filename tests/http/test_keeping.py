@@ -11,6 +11,7 @@ import pytest
 from agentbay_async import (
     ArgumentTypeError,
     AsyncAgentBay,
+    Config,
     CreateSessionParams,
     InvalidArgumentError,
     LifecyclePolicy,
@@ -43,7 +44,9 @@ def manual() -> ManualClock:
 async def kept(bays: Bays, scripted: Script, manual: ManualClock) -> AsyncSession:
     """Return a session with a lifetime of an hour."""
     scripted.ok("CreateMcpSession", {"SessionId": "s-1"})
-    session = (await bays(clock=manual).create(_HOUR)).session
+    # Closing would look for duplicates, and wait on a clock that nobody moves any more.
+    bay = bays(clock=manual, cfg=Config(reserved_labels=False))
+    session = (await bay.create(_HOUR)).session
     scripted.clear()
     scripted.ok("RefreshSessionIdleTime")
     return session
