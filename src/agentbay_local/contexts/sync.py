@@ -133,13 +133,14 @@ class SyncService:
         They do not belong to its release, whose uploads are over by then.
         """
         running = self._running.pop(session_id, set())
+        if not running:
+            return
         # Before the cancels: of several ends of a task, the first is recorded.
         with suppress(StateFullError):  # the removal makes the room that these rows may need
             self._store.bindings.fail_running(session_id, SESSION_DELETED, self._clock.time())
         for task in running:
             task.cancel()
-        if running:
-            await asyncio.wait(running)
+        await asyncio.wait(running)
 
     def forget(self, session_id: str) -> None:
         """Drop the mounts of a session that has ended, and its own context."""
