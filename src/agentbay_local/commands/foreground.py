@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import resource
 import shlex
 import signal
@@ -19,6 +20,7 @@ from agentbay_local.tls.trust import TRUST_VARIABLES
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
 
     from agentbay_local.service import LocalService
 
@@ -48,13 +50,26 @@ async def run(options: argparse.Namespace, key: str | None) -> int:
     with contextlib.closing(StateFile()) as state:
         async with service:
             running = RunningService.of(service, plain_options(options), time.time())
-            state.write(service.home, running)
+            _write_state(state, service.home, running)
             print_warnings(service, options.host)
             _print_use(service)
             sys.stdout.write(f"AgentBay local service ready at {service.endpoint}\n")
             sys.stdout.flush()
             await stop.wait()
     return 0
+
+
+def _write_state(state: StateFile, home: Path, running: RunningService) -> None:
+    """Let other commands find the service; one whose disk is full must start all the same."""
+    try:
+        state.write(home, running)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _print_message(
+            f"Warning: {home} has no room, so other commands do not find this service. Make room, "
+            "and start it again."
+        )
 
 
 def _raise_descriptor_limit() -> None:

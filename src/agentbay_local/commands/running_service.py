@@ -7,6 +7,7 @@ it says, and the process id in a locked one belongs to the service.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -101,7 +102,10 @@ class StateFile:
         try:
             # Locked before it has its name: nobody ever sees a file of this service without a lock.
             fcntl.flock(self._handle, fcntl.LOCK_EX)
-            os.write(self._handle, json.dumps(attrs.asdict(running)).encode())
+            text = json.dumps(attrs.asdict(running)).encode()
+            # On a disk that is nearly full, a part may be written without an error.
+            if os.write(self._handle, text) < len(text):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.replace(path, home / _NAME)
         except BaseException:
             os.unlink(path)
