@@ -96,6 +96,7 @@ def test_attack_from_inside_is_blocked(level: Isolation, uid: int, name: str) ->
         assert outcome.startswith("blocked")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(FILE_ATTACKS))
 def test_service_is_not_misused_by_files(level: Isolation, uid: int, name: str) -> None:
     """It reads, writes and copies only what the session could, and only so much."""
@@ -111,6 +112,7 @@ def enforced_by(request: pytest.FixtureRequest, uid: int) -> str:
     return by
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(FLOODS))
 def test_flood_is_stopped_and_others_go_on(
     level: Isolation, uid: int, enforced_by: str, name: str
