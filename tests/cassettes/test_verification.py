@@ -10,6 +10,7 @@ import pytest
 
 from agentbay_local import Cassette, verify_cassette
 from agentbay_local.cassettes.cassette import Exchange, Frame, Response
+from agentbay_local.recording import verification
 from agentbay_local.recording.comparison import compare_answers, compare_values
 
 from .program import use_everything
@@ -115,13 +116,15 @@ async def test_another_answer_is_a_difference(
     recorder_at: Callable[[Path], Recorder],
     client_of: Callable[..., AsyncAgentBay],
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The difference names the action and the place."""
+    monkeypatch.setattr(verification, "_PATIENCE", 0.5)  # this one does not go away
     cassette = changed(await small(recorder_at, client_of, tmp_path), action, change)
 
-    verification = await asyncio.to_thread(verify_cassette, cassette)
+    result = await asyncio.to_thread(verify_cassette, cassette)
 
-    assert (action, found) in [(one.request, one.what) for one in verification.differences]
+    assert (action, found) in [(one.request, one.what) for one in result.differences]
 
 
 def test_statuses_and_codes_are_compared_and_other_values_are_not() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from agentbay_cli.main import main
 from agentbay_local import Cassette, LocalService
+from agentbay_local.recording import verification
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,8 +102,11 @@ def test_a_program_is_recorded_and_the_service_answers_alike(
     assert done.stdout.splitlines()[-1] == "No differences."
 
 
-def test_differences_are_printed_and_are_a_failure(agentbay: Command, tmp_path: Path) -> None:
+def test_differences_are_printed_and_are_a_failure(
+    agentbay: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One line for each, under the name of the request."""
+    monkeypatch.setattr(verification, "_PATIENCE", 0.5)  # this one does not go away
     program = [sys.executable, "-c", USE]
     agentbay("record", "-o", "c.jsonl", "--", *program)
     path = tmp_path / "c.jsonl"

@@ -192,21 +192,25 @@ async def test_a_terminal_whose_answer_cannot_be_sent_is_closed(
 ) -> None:
     """Nobody knows its id."""
     reply = Connection.reply
+    started = api.service.home / "sessions" / address.session / "home/wuying/started"
+
+    async def is_started() -> bool:
+        return started.exists()
 
     async def lose(self: Connection, request: Request, data: dict[str, Any]) -> None:
         if request.method == "pty.create":
+            await api.until(is_started)
             raise ConnectionLostError
         await reply(self, request, data)
 
-    monkeypatch.setattr(Connection, "reply", lose)
-    started = "test -e /tmp/started && echo yes || echo no"
-    running = "grep -lz sleep /proc/[0-9]*/comm | wc -l"
-    await client.send(PTY, "pty.create", shell="/bin/sh -c 'touch /tmp/started; exec sleep 777'")
-
     async def is_closed() -> bool:
-        answers = [await api.sh(address.session, command) for command in (started, running)]
-        return answers == ["yes\n", "0\n"]
+        running = await api.sh(address.session, "grep -lz sleep /proc/[0-9]*/comm | wc -l")
+        return running == "0\n"
 
+    monkeypatch.setattr(Connection, "reply", lose)
+    shell = "/bin/sh -c 'touch /home/wuying/started; exec sleep 777'"
+    await client.send(PTY, "pty.create", shell=shell)
+    await api.until(is_started)
     await api.until(is_closed)
     assert (await client.ask(PTY, "pty.list"))["result"]["ptySessionIds"] == []
 
