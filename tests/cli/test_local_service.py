@@ -89,10 +89,24 @@ def local(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Command
             pass
 
 
-def spawn(*arguments: str, **pipes: Any) -> subprocess.Popen[str]:
-    """Run a command of ``agentbay local`` in a child process."""
+@pytest.fixture(autouse=True)
+def hang_up() -> Iterator[None]:
+    """Let SIGHUP end the children of a test, even if nohup has started it."""
+    previous = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, previous)
+
+
+@contextlib.contextmanager
+def spawn(*arguments: str, **pipes: Any) -> Iterator[subprocess.Popen[str]]:
+    """Run a command of ``agentbay local`` in a child process; kill it if the test fails."""
     line = [sys.executable, "-m", "agentbay_local", *arguments]
-    return subprocess.Popen(line, text=True, **{"stdout": subprocess.PIPE, **pipes})
+    with subprocess.Popen(line, text=True, **{"stdout": subprocess.PIPE, **pipes}) as process:
+        try:
+            yield process
+        except BaseException:
+            process.kill()
+            raise
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
@@ -185,9 +199,13 @@ def test_a_second_start_says_that_it_runs(local: Commands) -> None:
 def test_two_starts_at_once_start_one_service(local: Commands) -> None:
     """The other reports it."""
     arguments = ("start", "--home", str(local.home))
-    both = [spawn(*arguments, stderr=subprocess.PIPE) for _ in range(2)]
-    (out, err), (other_out, other_err) = (one.communicate(timeout=2 * LIMIT) for one in both)
-    assert [one.returncode for one in both] == [0, 0]
+    with (
+        spawn(*arguments, stderr=subprocess.PIPE) as one,
+        spawn(*arguments, stderr=subprocess.PIPE) as other,
+    ):
+        out, err = one.communicate(timeout=2 * LIMIT)
+        other_out, other_err = other.communicate(timeout=2 * LIMIT)
+    assert [one.returncode, other.returncode] == [0, 0]
     assert out == other_out
     assert ("runs already" in err) is not ("runs already" in other_err)
     assert processes_of(local.home) == [local.state()["pid"]]
