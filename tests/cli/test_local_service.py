@@ -114,6 +114,7 @@ def until(condition: Callable[[], bool], what: str) -> None:
     end = time.monotonic() + LIMIT
     while not condition():
         assert time.monotonic() < end, what
+        # Other processes tell nobody of what they have done.
         time.sleep(0.01)
 
 

@@ -503,7 +503,7 @@ async def test_a_session_that_is_deleted_ends_its_syncs(
     ) -> Any:
         planning.set()
         while not budget._cancelled and self.mount.root.exists():
-            time.sleep(0.01)
+            time.sleep(0.01)  # on a thread; neither change is announced to it
         return plan(self, stack, snapshot, now, budget)
 
     async def remove_late(path: Path) -> None:

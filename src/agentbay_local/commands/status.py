@@ -62,7 +62,7 @@ def count_sessions(running: RunningService) -> int | None:
     """Ask a service for the number of its sessions, directly; None if it does not answer."""
     trusted = ssl.create_default_context(cafile=running.ca_file) if running.ca_file else None
     opener = build_opener(ProxyHandler({}), HTTPSHandler(context=trusted))
-    request = Request(  # noqa: S310  # the address of the service
+    request = Request(  # noqa: S310  # an HTTP URL: the running service wrote it to its state file
         f"{running.endpoint}/_control/status",
         headers={"Authorization": f"Bearer {running.api_key}"},
     )
