@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from typing import TYPE_CHECKING, Any
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
 import pytest
 
 from agentbay_local.websocket import subscriber
 from agentbay_local.websocket.connection import Connection, ConnectionLostError
+from agentbay_local.websocket.pty_session import PtySession
 
 from .websocket_client import (
     CODE,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from tests.local.conftest import Api, HandClock
 
+    from agentbay_local.sandbox.host.terminal import Terminal
     from agentbay_local.websocket.frames import Request
 
 pytestmark = pytest.mark.usefixtures("sandboxed")
@@ -424,3 +427,32 @@ async def test_a_session_with_a_subscribed_terminal_is_not_idle(
         return await timed.status(address.session) == "FINISH"
 
     await timed.until(over)
+
+
+class _DeafTerminal:
+    """A terminal that says nothing and that no kill ends."""
+
+    async def read(self, _size: int) -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    def kill(self) -> None:
+        """Do nothing."""
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+async def test_a_close_that_is_cancelled_ends_all_tasks() -> None:
+    """The service stops, and its loop with it."""
+    others = asyncio.all_tasks()
+    pty = PtySession("pty-1", "1", cast("Terminal", _DeafTerminal()), nullcontext)
+    pty.subscribe(Connection(cast("Any", None)), None)
+    closing = asyncio.create_task(pty.close())
+    await asyncio.sleep(0)
+    pty.subscribe(Connection(cast("Any", None)), None)
+    closing.cancel()
+    left = asyncio.all_tasks() - others
+    _, running = await asyncio.wait(left, timeout=30)
+    assert not running
+    assert not asyncio.all_tasks() - others

@@ -153,7 +153,7 @@ class PtyServer:
     def _forget_ended(self) -> None:
         ended = [pty_id for pty_id, pty in self._ptys.items() if pty.end_event is not None]
         for pty_id in ended[:-_MAX_ENDED]:
-            del self._ptys[pty_id]
+            self._discard(self._ptys[pty_id])
 
 
 async def _open_terminal(context: ToolContext, arguments: Arguments) -> Terminal:

@@ -71,6 +71,7 @@ class PtySession:
         self._writer = asyncio.create_task(self._write())
         self._reader = asyncio.create_task(self._read())
         self._subscriber_tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     @property
     def end_event(self) -> dict[str, Any] | None:
@@ -82,6 +83,8 @@ class PtySession:
 
         A connection that is subscribed already continues from there.
         """
+        if self._closed:
+            return  # its connection is about to be closed too
         subscriber = self._subscribers.get(connection)
         if subscriber is None:
             subscriber = self._subscribers[connection] = Subscriber(self, connection)
@@ -129,12 +132,16 @@ class PtySession:
 
     async def close(self) -> None:
         """End the terminal with its session; takes a few seconds at most."""
-        await self.kill()
+        self._closed = True
         tasks = {self._reader, *self._subscriber_tasks}
-        _, late = await asyncio.wait(tasks, timeout=_FLUSH_TIMEOUT)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        try:
+            await self.kill()
+            await asyncio.wait(tasks, timeout=_FLUSH_TIMEOUT)
+        finally:
+            # Also if the service stops meanwhile, because the loop ends with it.
+            for task in tasks:
+                task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _read(self) -> None:
         try:
