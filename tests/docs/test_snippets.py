@@ -5,7 +5,6 @@ from __future__ import annotations
 import doctest
 import importlib
 import os
-import pkgutil
 import re
 import subprocess
 import sys
@@ -13,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-import agentbay_async
 from agentbay_local import LocalService
 
 ROOT = Path(__file__).parents[2]
@@ -33,9 +31,14 @@ def snippets(fence: re.Pattern[str]) -> list[object]:
 
 
 def modules() -> list[str]:
-    """Return the names of all modules of the async package."""
-    found = pkgutil.walk_packages(agentbay_async.__path__, "agentbay_async.")
-    return [module.name for module in found]
+    """Return the names of all modules with examples; those of the facade are generated."""
+    files = (
+        file
+        for package in ("agentbay_async", "agentbay_cli", "agentbay_local")
+        for file in sorted((ROOT / "src" / package).rglob("*.py"))
+        if ">>> " in file.read_text(encoding="utf-8")
+    )
+    return [".".join(file.relative_to(ROOT / "src").with_suffix("").parts) for file in files]
 
 
 @pytest.fixture(scope="module")

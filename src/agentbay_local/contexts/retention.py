@@ -29,7 +29,7 @@ def expiry_times(policy: RecyclePolicy, added: Mapping[str, Stamp], now: float) 
 
     Example:
         >>> from agentbay_async.models.sync_policy import RecyclePolicy
-        >>> expiries(RecyclePolicy(), {}, 0.0)
+        >>> expiry_times(RecyclePolicy(), {}, 0.0)
         {}
     """
     days = re.search(r"\d+", policy.lifecycle.value)

@@ -24,7 +24,7 @@ def is_below(path: str, top: str) -> bool:
     """Return whether `path` is `top` or below it; every path is below ``""``.
 
     Example:
-        >>> below("a/b", "a"), below("ab", "a")
+        >>> is_below("a/b", "a"), is_below("ab", "a")
         (True, False)
     """
     return not top or path == top or path.startswith(f"{top}/")
