@@ -411,6 +411,150 @@ async def test_a_sync_of_one_file_keeps_the_others_of_an_archive(api: Api) -> No
     assert await api.fetch(context, "a") == b"4\n"
 
 
+async def test_an_upload_keeps_the_part_of_an_archive_that_its_session_does_not_mount(
+    api: Api,
+) -> None:
+    """Whether it is published as an archive or as files."""
+    context = await api.context()
+    archive = {"uploadMode": "Archive"}
+    first = await api.mounted(context, uploadPolicy=archive)
+    await api.sh(first, "cd /mnt/data; mkdir a b; echo 1 > a/x; echo 2 > b/y; ln -s y b/l")
+    await api.released(first)
+    only_a = {"whiteLists": [{"path": "a", "excludePaths": []}]}
+    for name, policy in (("p", archive), ("q", {"uploadMode": "File"})):
+        narrow = await api.mounted(context, bwList=only_a, uploadPolicy=policy)
+        assert await api.sh(narrow, "cd /mnt/data; ls") == "a\n"
+        await api.sh(narrow, f"cd /mnt/data/a; echo 3 > {name}")
+        await api.released(narrow)
+    last = await api.mounted(context)
+    assert await api.sh(last, "cd /mnt/data; cat a/p a/q a/x b/l; ls a b") == (
+        "3\n3\n1\n2\na:\np\nq\nx\n\nb:\nl\ny\n"
+    )
+
+
+async def test_archives_of_two_sessions_at_once_are_joined(api: Api) -> None:
+    """Each keeps what the other has added, changed or deleted; the last writer of a file wins."""
+    context = await api.context()
+    archive = {"uploadMode": "Archive"}
+    first = await api.mounted(context, uploadPolicy=archive)
+    await api.sh(first, "cd /mnt/data; mkdir d; for n in 1 2 3 4 5; do echo 0 > d/$n; done")
+    await api.released(first)
+    one = await api.mounted(context, uploadPolicy=archive)
+    two = await api.mounted(context, uploadPolicy=archive)
+    await api.sh(one, "cd /mnt/data; echo one > d/1; echo one > d/2; rm d/3; echo one > new1")
+    await api.sh(two, "cd /mnt/data; echo two > d/2; rm d/4; echo two > new2")
+    await asyncio.gather(sync(api, one), sync(api, two, Mode="upload"))
+    await api.sh(one, "cd /mnt/data; echo last > d/2")
+    await sync(api, one)
+    for session in (one, two):
+        await sync(api, session, ContextId=context, Mode="download")
+        assert await api.sh(session, "cd /mnt/data; cat d/1 d/2 new*") == "one\nlast\none\ntwo\n"
+    await api.released(two)
+    third = await api.mounted(context)
+    shown = await api.sh(third, "cd /mnt/data; tail -n 1 d/* new*; ls d")
+    assert shown.endswith("1\n2\n5\n")
+    assert await api.sh(third, "cd /mnt/data; cat d/1 d/2 d/5 new1 new2") == (
+        "one\nlast\n0\none\ntwo\n"
+    )
+
+
+async def test_a_download_brings_what_others_have_put_into_the_archive(api: Api) -> None:
+    """And keeps the files that only the session has changed."""
+    context = await api.context()
+    archive = {"uploadMode": "Archive"}
+    one = await api.mounted(context, uploadPolicy=archive)
+    await api.sh(one, "cd /mnt/data; echo 0 > a; echo 0 > b")
+    await sync(api, one)
+    two = await api.mounted(context, uploadPolicy=archive)
+    await api.sh(two, "cd /mnt/data; echo two > b; echo two > c")
+    await sync(api, two)
+    await api.sh(one, "cd /mnt/data; echo one > a")
+    await sync(api, one, ContextId=context, Mode="download")
+    assert await api.sh(one, "cd /mnt/data; cat a b c") == "one\ntwo\ntwo\n"
+    await sync(api, one)
+    await sync(api, two, ContextId=context, Mode="download")
+    assert await api.sh(two, "cd /mnt/data; cat a b c") == "one\ntwo\ntwo\n"
+
+
+@pytest.mark.parametrize("mode", ["Archive", "File"])
+async def test_files_that_a_session_may_not_delete_stay(api: Api, mode: str) -> None:
+    """In an archive and beside it."""
+    context = await api.context()
+    await api.put(context, "single", b"1\n")
+    first = await api.mounted(context, uploadPolicy={"uploadMode": "Archive"})
+    await api.sh(first, "cd /mnt/data; echo 1 > packed; echo 1 > other")
+    await api.released(first)
+    await api.put(context, "late", b"1\n")
+    second = await api.mounted(
+        context, uploadPolicy={"uploadMode": mode}, deletePolicy={"syncLocalFile": False}
+    )
+    await api.sh(second, "cd /mnt/data; rm single packed late; echo 2 > other")
+    await api.released(second)
+    third = await api.mounted(context)
+    assert await api.sh(third, "cd /mnt/data; cat single packed late other") == "1\n1\n1\n2\n"
+
+
+async def test_a_file_that_another_policy_has_packed_becomes_a_single_one(api: Api) -> None:
+    """If it is not to be packed any more, although the session has not changed it."""
+    context = await api.context()
+    first = await api.mounted(context, uploadPolicy={"uploadMode": "Archive"})
+    await api.sh(first, "cd /mnt/data; mkdir loose; echo 1 > loose/f; echo 1 > g")
+    await api.released(first)
+    upload = {"uploadMode": "Archive", "archiveExcludePaths": ["loose"]}
+    second = await api.mounted(context, uploadPolicy=upload)
+    await api.sh(second, "echo 2 > /mnt/data/g")
+    await api.released(second)
+    assert await api.fetch(context, "loose/f") == b"1\n"
+    last = await api.mounted(context)
+    assert await api.sh(last, "cd /mnt/data; cat loose/f g") == "1\n2\n"
+
+
+async def test_a_change_in_an_archive_wins_over_an_older_single_file(api: Api) -> None:
+    """Although single files win when the archive is unpacked."""
+    context = await api.context()
+    archive = {"uploadMode": "Archive"}
+    first = await api.mounted(context, uploadPolicy=archive)
+    await api.sh(first, "echo 1 > /mnt/data/f")
+    await api.released(first)
+    packing = await api.mounted(context, uploadPolicy=archive)
+    single = await api.mounted(context)
+    await api.sh(single, "echo 2 > /mnt/data/f")
+    await api.released(single)
+    assert await api.names(context) == ["f"]
+    await api.sh(packing, "echo 3 > /mnt/data/f")
+    await api.released(packing)
+    last = await api.mounted(context)
+    assert await api.sh(last, "cat /mnt/data/f") == "3\n"
+
+
+async def test_files_that_replace_an_archive_are_no_older_than_those_of_others(api: Api) -> None:
+    """A session unpacks the archive; meanwhile another replaces it and changes a file."""
+    context = await api.context()
+    first = await api.mounted(context, uploadPolicy={"uploadMode": "Archive"})
+    await api.sh(first, "cd /mnt/data; echo 1 > a; echo 1 > b")
+    await api.released(first)
+    one, two = await api.mounted(context), await api.mounted(context)
+    await api.sh(one, "echo one > /mnt/data/a")
+    await api.released(one)
+    await api.sh(two, "echo two > /mnt/data/b")
+    await api.released(two)
+    assert await api.names(context) == ["a", "b"]
+    assert await api.fetch(context, "a") == b"one\n"
+    assert await api.fetch(context, "b") == b"two\n"
+
+
+async def test_an_upload_does_not_replace_an_archive_that_it_cannot_read(api: Api) -> None:
+    """The reason names what to do."""
+    context = await api.context()
+    await api.put(context, ".agentbay-archive.tar.gz", b"damaged")
+    session = await api.mounted(context, uploadPolicy={"uploadMode": "Archive"})
+    await api.sh(session, "echo 1 > /mnt/data/f")
+    (task,) = await sync(api, session, Mode="upload")
+    assert task["status"] == "Failed"
+    assert "delete .agentbay-archive.tar.gz from the context" in task["errorMessage"]
+    assert await api.fetch(context, ".agentbay-archive.tar.gz") == b"damaged"
+
+
 async def test_an_upload_without_archive_mode_replaces_the_archive(api: Api) -> None:
     """The context has single files only; nothing is lost or returns."""
     context = await api.context()

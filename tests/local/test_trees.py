@@ -8,7 +8,7 @@ import io
 import os
 import shutil
 import tarfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -24,7 +24,7 @@ from agentbay_async.models.sync_policy import (
 from agentbay_local.contexts.retention import expiry_times
 from agentbay_local.tools.utf8 import MARGIN, decode_whole_characters
 from agentbay_local.trees import copying
-from agentbay_local.trees.archive import DamagedArchiveError, measure, pack, unpack
+from agentbay_local.trees.archive import DamagedArchiveError, list_members, pack, unpack
 from agentbay_local.trees.atomic_write import AtomicWriter, Source
 from agentbay_local.trees.budget import Budget, BudgetExceededError
 from agentbay_local.trees.manifest import DIRECTORY, FILE, Stamp, UnstableFileError, scan
@@ -263,4 +263,60 @@ def test_a_sparse_file_returns_from_an_archive_as_it_was(top: int, tmp_path: Pat
 def test_something_else_than_an_archive_is_damaged(tmp_path: Path, content: bytes) -> None:
     """Whatever it is, the error is the same."""
     with pytest.raises(DamagedArchiveError):
-        measure(io.BytesIO(content), lambda _: True, Budget(None))
+        list_members(io.BytesIO(content), Budget(None))
+
+
+def _archive_of(member: tarfile.TarInfo) -> io.BytesIO:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(member)
+    file.seek(0)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("x" * 256, {}),
+        ("d/" * 2047 + "xx", {}),
+        ("l", {"type": tarfile.SYMTYPE, "linkname": "x" * 4096}),
+        ("l", {"type": tarfile.SYMTYPE, "linkname": ""}),
+        ("f", {"pax_headers": {"mtime": "yesterday"}}),
+        ("f", {"pax_headers": {"mtime": "9" * 40}}),
+        ("f", {"pax_headers": {"path": "a\0b"}}),
+    ],
+    ids=["name", "path", "target", "no target", "time", "late", "null"],
+)
+def test_an_archive_with_impossible_members_is_damaged(name: str, fields: dict[str, Any]) -> None:
+    """Which shows before a file is written."""
+    member = tarfile.TarInfo(name)
+    for field, value in fields.items():
+        setattr(member, field, value)
+    with pytest.raises(DamagedArchiveError):
+        list_members(_archive_of(member), Budget(None))
+
+
+def test_members_of_an_archive_are_carried_into_the_next(top: int, tmp_path: Path) -> None:
+    """With content, time, mode and holes; the others are left out."""
+    os.close(sparse_file(tmp_path / "top/sparse"))
+    (tmp_path / "top/left").write_bytes(b"out")
+    (tmp_path / "top/link").symlink_to("sparse")
+    source = Source(top, Budget(None))
+    packed = pack(source, scan(top, lambda _: True, source.budget), tmp_path / "old")
+    kept = {"sparse", "link"}
+    with (tmp_path / "old").open("rb") as old:
+        pack(source, {}, tmp_path / "new", old, kept)
+    with (tmp_path / "new").open("rb") as new:
+        assert list_members(new, Budget(None)) == {path: packed[path] for path in kept}
+
+
+def test_carried_members_count_against_the_budget(top: int, tmp_path: Path) -> None:
+    """Holes of sparse members included, which are not in the archive."""
+    (tmp_path / "top/f").write_bytes(b"x" * 5000)
+    source = Source(top, Budget(None))
+    pack(source, scan(top, lambda _: True, source.budget), tmp_path / "old")
+    with (
+        (tmp_path / "old").open("rb") as old,
+        pytest.raises(BudgetExceededError),
+    ):
+        pack(Source(top, Budget(4999)), {}, tmp_path / "new", old, {"f"})

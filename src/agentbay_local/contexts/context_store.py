@@ -106,6 +106,7 @@ class ContextStore:
         self._executor = executor
         self._durable = durable
         self._locks: dict[str, asyncio.Lock] = {}
+        self._upload_locks: dict[str, asyncio.Lock] = {}
         self._empty = directory.parent / "empty"
         self._empty.mkdir(mode=0o700, exist_ok=True)
         self._readers: Counter[Path] = Counter()
@@ -224,6 +225,14 @@ class ContextStore:
                 (self.directory / context_id).rename(removed)
             await remove_tree(removed)
         self._locks.pop(context_id, None)
+        self._upload_locks.pop(context_id, None)
+
+    def upload_lock(self, context_id: str) -> asyncio.Lock:
+        """Return the lock to hold from the look at a version until the change of it is published.
+
+        Of two uploads that pack the same archive again, each would lose what the other adds.
+        """
+        return self._upload_locks.setdefault(context_id, asyncio.Lock())
 
     async def _retire(self, version: Path) -> None:
         if self._readers[version]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import tarfile
 import zlib
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 from agentbay_local.trees.copying import write_sparsely
 from agentbay_local.trees.manifest import (
@@ -26,80 +27,115 @@ from agentbay_local.trees.manifest import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
     from agentbay_local.trees.atomic_write import AtomicWriter, Source
     from agentbay_local.trees.budget import Budget
 
-__all__ = ["ARCHIVE", "DamagedArchiveError", "measure", "pack", "unpack"]
+__all__ = ["ARCHIVE", "DamagedArchiveError", "list_members", "pack", "unpack"]
 
 ARCHIVE = ".agentbay-archive.tar.gz"
 
 _CHUNK = 64 * 1024
 _MOST_HEADERS = 1 << 20
+_LONGEST_NAME, _LONGEST_PATH = 255, 4095
+# The kernel takes all these, in seconds; text may say more.
+_MTIME = re.compile(r"-?\d{1,10}(\.\d*)?", re.ASCII)
 
 
 class DamagedArchiveError(ValueError):
     """An archive is not a gzipped tar, or is not whole, or was made to do harm."""
 
 
-def pack(source: Source, manifest: Manifest, target: Path) -> Manifest:
+def pack(
+    source: Source,
+    manifest: Manifest,
+    target: Path,
+    old: BinaryIO | None = None,
+    carried: Collection[str] = (),
+) -> Manifest:
     """Write the entries of a manifest into a new archive; return them as they were packed.
+
+    Args:
+        source: The tree of the entries.
+        manifest: The entries.
+        target: The path of the new archive.
+        old: An archive to take members from. It is not trusted.
+        carried: The members of `old` that the new archive has too.
 
     Raises:
         UnstableFileError: A file changed meanwhile.
+        DamagedArchiveError: The old archive is invalid.
         BudgetExceededError: They are larger than the budget allows; here holes count.
         OSError: A file cannot be read or written.
     """
     packed: Manifest = {}
     with tarfile.open(target, "w:gz", format=tarfile.PAX_FORMAT, compresslevel=1) as archive:
         for path, stamp in manifest.items():
-            member = tarfile.TarInfo(path)
             packed[path] = stamp
             if stamp.kind == FILE:
-                packed[path] = _add_file(archive, member, source)
+                packed[path] = _add_file(archive, path, source)
             else:
-                member.type = tarfile.DIRTYPE if stamp.kind == DIRECTORY else tarfile.SYMTYPE
-                member.linkname, member.mode = stamp.target, 0o755
-                archive.addfile(member)
+                archive.addfile(_header(path, stamp))
+        if old is not None and carried:
+            source.budget.start_again()
+            _carry(archive, old, carried, source.budget)
     return packed
 
 
-def _add_file(archive: tarfile.TarFile, member: tarfile.TarInfo, source: Source) -> Stamp:
-    with os.fdopen(source.open(member.name), "rb") as file:
+def _add_file(archive: tarfile.TarFile, path: str, source: Source) -> Stamp:
+    with os.fdopen(source.open(path), "rb") as file:
         stamp = stamp_of(os.fstat(file.fileno()))
         if stamp is None:
-            raise UnstableFileError(member.name)
+            raise UnstableFileError(path)
         source.budget.take_bytes(stamp.size)
-        member.size, member.mode = stamp.size, stamp.mode
-        # As text, because a float would lose the nanoseconds that change detection compares.
-        member.pax_headers = {"mtime": f"{stamp.mtime // 10**9}.{stamp.mtime % 10**9:09}"}
         try:
-            archive.addfile(member, file)
+            archive.addfile(_header(path, stamp), file)
         except OSError as error:
             if error.errno is None:  # it was cut short
-                raise UnstableFileError(member.name) from None
+                raise UnstableFileError(path) from None
             raise
         if stamp_of(os.fstat(file.fileno())) != stamp:
-            raise UnstableFileError(member.name)
+            raise UnstableFileError(path)
     return stamp
 
 
-def measure(source: BinaryIO, wanted: Callable[[str], bool], budget: Budget) -> int:
-    """Read an archive to its end without writing; return the size of the wanted files.
+def _header(path: str, stamp: Stamp) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(path)
+    if stamp.kind == FILE:
+        member.size, member.mode = stamp.size, stamp.mode
+        # As text, because a float would lose the nanoseconds that change detection compares.
+        member.pax_headers = {"mtime": f"{stamp.mtime // 10**9}.{stamp.mtime % 10**9:09}"}
+    else:
+        member.type = tarfile.DIRTYPE if stamp.kind == DIRECTORY else tarfile.SYMTYPE
+        member.linkname, member.mode = stamp.target, 0o755
+    return member
+
+
+def _carry(
+    target: tarfile.TarFile, old: BinaryIO, carried: Collection[str], budget: Budget
+) -> None:
+    """Copy members of an archive into another one."""
+    with _open_archive(old, budget) as archive:
+        for path, member, stamp in _members(archive):
+            if path not in carried:
+                continue
+            # A sparse member unpacks to more than it takes in the archive.
+            budget.take_bytes(stamp.size)
+            content = archive.open(member) if stamp.kind == FILE else None
+            target.addfile(_header(path, stamp), content)
+
+
+def list_members(source: BinaryIO, budget: Budget) -> Manifest:
+    """Read an archive to its end; return the members that `unpack` would write.
 
     Raises:
         DamagedArchiveError: It cannot be unpacked.
-        BudgetExceededError: It holds more than the budget allows, wanted or not.
+        BudgetExceededError: It holds more than the budget allows.
     """
-    size = 0
     with _open_archive(source, budget) as archive:
-        for path, member in _members(archive):
-            budget.take_entry(path)
-            if wanted(path) and member.isreg():
-                size += member.size
-    return size
+        return {path: stamp for path, _, stamp in _members(archive)}
 
 
 def unpack(
@@ -120,28 +156,23 @@ def unpack(
     """
     extracted: Manifest = {}
     with _open_archive(source, budget) as archive:
-        for path, member in _members(archive):
-            budget.take_entry(path)
+        for path, member, stamp in _members(archive):
             if wanted(path):
-                stamp = _extract(archive, member, path, writer)
-                if stamp is not None:
-                    extracted[path] = stamp
+                _extract(archive, member, path, stamp, writer)
+                extracted[path] = stamp
     return extracted
 
 
 def _extract(
-    archive: _Archive, member: tarfile.TarInfo, path: str, writer: AtomicWriter
-) -> Stamp | None:
-    if member.isdir():
+    archive: _Archive, member: tarfile.TarInfo, path: str, stamp: Stamp, writer: AtomicWriter
+) -> None:
+    if stamp.kind == DIRECTORY:
         writer.make_directory(path)
-        return Stamp(DIRECTORY)
-    if member.issym():
-        writer.write_link(path, member.linkname)
-        return Stamp(LINK, target=member.linkname)
-    content = archive.tar.extractfile(member) if member.isreg() else None
-    if content is None:
-        return None
-    stamp = Stamp(FILE, member.size, _mtime_ns(member), member.mode & 0o777)
+        return
+    if stamp.kind == LINK:
+        writer.write_link(path, stamp.target)
+        return
+    content = archive.open(member)
 
     def write(target: int) -> Stamp:
         offset = 0
@@ -151,11 +182,24 @@ def _extract(
         os.ftruncate(target, offset)
         return stamp
 
-    return writer.write_file(path, write)
+    writer.write_file(path, write)
+
+
+def _stamp_of_member(member: tarfile.TarInfo) -> Stamp | None:
+    """Return the stamp that a member has when it is unpacked, or None if it never is."""
+    if member.isdir():
+        return Stamp(DIRECTORY)
+    if member.issym():
+        return Stamp(LINK, target=member.linkname)
+    if not member.isreg():
+        return None
+    return Stamp(FILE, member.size, _mtime_ns(member), member.mode & 0o777)
 
 
 def _mtime_ns(member: tarfile.TarInfo) -> int:
     text = member.pax_headers.get("mtime", "") or str(int(member.mtime))
+    if not _MTIME.fullmatch(text):
+        raise DamagedArchiveError("the archive has a file with an impossible time")
     seconds, _, rest = text.partition(".")
     return int(seconds) * 10**9 + int(f"{rest:0<9.9}" or 0)
 
@@ -213,22 +257,30 @@ class _Archive:
     """An open archive.
 
     Attributes:
-        tar: Its reader.
+        budget: Counts its members.
     """
 
-    def __init__(self, unpacked: _Unpacked) -> None:
+    def __init__(self, unpacked: _Unpacked, budget: Budget) -> None:
+        self.budget = budget
         self._unpacked = unpacked
         unpacked.headers_left = _MOST_HEADERS
-        self.tar = tarfile.TarFile(fileobj=unpacked, mode="r")
+        self._tar = tarfile.TarFile(fileobj=unpacked, mode="r")
 
     def next(self) -> tarfile.TarInfo | None:
         """Return the next member, or None at the end."""
         self._unpacked.headers_left = _MOST_HEADERS
-        member = self.tar.next()
+        member = self._tar.next()
         self._unpacked.headers_left = None
         # Or it would keep every member in memory. The attribute has no public name.
-        self.tar.members.clear()  # type: ignore[attr-defined]
+        self._tar.members.clear()  # type: ignore[attr-defined]
         return member
+
+    def open(self, member: tarfile.TarInfo) -> IO[bytes]:
+        """Open the content of a file, to be read before the next member."""
+        content = self._tar.extractfile(member)
+        if content is None:
+            raise DamagedArchiveError("the archive has a file without content")
+        return content
 
 
 @contextmanager
@@ -236,14 +288,31 @@ def _open_archive(source: BinaryIO, budget: Budget) -> Iterator[_Archive]:
     """Open an archive, and turn every error of its content into `DamagedArchiveError`."""
     try:
         with gzip.open(source) as file:
-            yield _Archive(_Unpacked(file, budget))
+            yield _Archive(_Unpacked(file, budget), budget)
     except (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile) as error:
         raise DamagedArchiveError(f"the archive is damaged: {error}") from error
 
 
-def _members(archive: _Archive) -> Iterator[tuple[str, tarfile.TarInfo]]:
-    """Yield the members with a path that stays inside, with that path."""
+def _members(archive: _Archive) -> Iterator[tuple[str, tarfile.TarInfo, Stamp]]:
+    """Yield the members that can be unpacked, with a path that stays inside."""
     while (member := archive.next()) is not None:
         path = member.name.strip("/")
-        if path and not {"", ".", ".."} & set(path.split("/")):
-            yield path, member
+        archive.budget.take_entry(path)
+        if not path or {"", ".", ".."} & set(path.split("/")):
+            continue
+        stamp = _stamp_of_member(member)
+        if stamp is None:
+            continue
+        if not _can_exist(path) or not (stamp.kind != LINK or _can_lead(stamp.target)):
+            # Found before anything is unpacked, and not when half of the files are written.
+            raise DamagedArchiveError("the archive has a name that no file can have")
+        yield path, member, stamp
+
+
+def _can_exist(path: str) -> bool:
+    names = os.fsencode(path).split(b"/")
+    return _can_lead(path) and max(map(len, names)) <= _LONGEST_NAME
+
+
+def _can_lead(target: str) -> bool:
+    return 0 < len(os.fsencode(target)) <= _LONGEST_PATH and "\0" not in target

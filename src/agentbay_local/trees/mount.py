@@ -10,20 +10,21 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import attrs
 
 from agentbay_local.sandbox.host.credentials import acting_as
 from agentbay_local.sandbox.host.offline_files import OfflineFiles
 from agentbay_local.sandbox.host.usage import DiskUsage, used_space
+from agentbay_local.trees.archive import list_members, unpack
 from agentbay_local.trees.atomic_write import AtomicWriter, Source
 from agentbay_local.trees.budget import Budget, BudgetExceededError
 from agentbay_local.trees.manifest import DIRECTORY, FILE, LINK, Manifest, Stamp, scan
 from agentbay_local.trees.selection import is_below, parents
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from agentbay_local.trees.selection import Selection
@@ -138,17 +139,51 @@ class Mount:
         for path, stamp in changed.items():
             self.base[path] = BaseEntry(_copy(writer, source, path, stamp), stamp)
 
-    def _changed_in_context(self, wanted: Manifest, existing: Manifest) -> Manifest:
+    def unpack(
+        self, archive: BinaryIO, wanted: Callable[[str], bool], selection: Selection, budget: Budget
+    ) -> None:
+        """Copy the changes of the context's archive into the session.
+
+        Args:
+            archive: The archive, which is not trusted.
+            wanted: Returns whether to extract a path.
+            selection: The paths that may be wanted.
+            budget: Counts all that the archive holds.
+
+        Raises:
+            DamagedArchiveError: The archive is invalid; nothing was copied.
+            BudgetExceededError: It holds too much; nothing was copied.
+            OSError: A file cannot be written.
+        """
+        # Read twice, so that an archive that is damaged or too large leaves no trace.
+        budget.start_again()
+        members = list_members(archive, budget)
+        archive.seek(0)
+        budget.start_again()
+        with self.open_directory() as top:
+            existing = scan_selected(Source(top, Budget(None), self.owner), selection)
+            selected = {path: stamp for path, stamp in members.items() if wanted(path)}
+            changed = self._changed_in_context(selected, existing, packed=True)
+            sizes = (_growth(stamp, existing.get(path)) for path, stamp in changed.items())
+            self.check_room(sum(sizes))
+            writer = AtomicWriter(top, self.owner)
+            extracted = unpack(archive, writer, changed.__contains__, budget)
+        self.base.update({path: BaseEntry(stamp, None) for path, stamp in extracted.items()})
+
+    def _changed_in_context(
+        self, wanted: Manifest, existing: Manifest, packed: bool = False
+    ) -> Manifest:
         """Return the entries to copy; note those that the session has already."""
         changed: Manifest = {}
         for path, stamp in wanted.items():
             entry = self.base.get(path)
-            if path in existing and entry and entry.in_context == stamp:
-                continue  # the context has not changed; the session may have
-            if path in existing and existing[path] == stamp:
-                self.base[path] = BaseEntry(stamp, stamp)
-                continue
-            changed[path] = stamp
+            if path in existing and entry and (entry.in_context or entry.in_session) == stamp:
+                # The context has not changed; the session may have.
+                self.base[path] = BaseEntry(entry.in_session, None if packed else stamp)
+            elif path in existing and existing[path] == stamp:
+                self.base[path] = BaseEntry(stamp, None if packed else stamp)
+            else:
+                changed[path] = stamp
         return changed
 
     def difference(self, tree: Source, selection: Selection) -> Difference:
