@@ -71,7 +71,7 @@ class OfflineFiles:
     Example:
         >>> import tempfile
         >>> from pathlib import Path
-        >>> with OfflineFiles(Path(tempfile.mkdtemp())) as files:
+        >>> with tempfile.TemporaryDirectory() as root, OfflineFiles(Path(root)) as files:
         ...     files.make_directory("/mnt/data")
         ...     [found.path for found in files.walk("/mnt")]
         ['data']

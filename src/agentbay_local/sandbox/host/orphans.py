@@ -59,7 +59,8 @@ class Orphans:
 
     Example:
         >>> import tempfile
-        >>> Orphans(Path(tempfile.mkdtemp())).sweep()
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     Orphans(Path(directory)).sweep()
         0
     """
 
