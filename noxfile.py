@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ PYTHONS = [
 ]
 #: The official clients that judge the local service, the newest last.
 OFFICIAL_CLIENTS = ("0.4.0", "0.6.0", "0.9.3", "0.22.3")
+#: One more than processors, because many tests wait for a process.
+WORKERS = ("-n", str(min(os.cpu_count() or 1, 15) + 1))
 #: What the vendor's suites for Python import besides the client.
 VENDOR_SUITES = (
     "pydoc-markdown>=4.8",
@@ -107,8 +110,8 @@ def typing(session: nox.Session) -> None:
 
 
 def run_pytest(session: nox.Session, *options: str) -> None:
-    """Run pytest on two workers, unless the caller says how many."""
-    workers = () if {"-n", "-n0", "-n2"}.intersection(session.posargs) else ("-n", "2")
+    """Run pytest on `WORKERS`, unless the caller says how many."""
+    workers = () if any(word.startswith("-n") for word in session.posargs) else WORKERS
     session.run("pytest", *workers, "--ignore=tests/conformance", *options, *session.posargs)
 
 
@@ -144,7 +147,7 @@ def lowest(session: nox.Session) -> None:
 def matrix(session: nox.Session) -> None:
     """Run the tests on every supported Python that is installed."""
     install(session, "test", "lint")
-    session.run("pytest", "-n", "2", "--ignore=tests/conformance", *session.posargs)
+    run_pytest(session)
 
 
 def make_environment(session: nox.Session, name: str, *packages: str) -> Path:
@@ -178,7 +181,7 @@ def conformance(session: nox.Session) -> None:
         python = make_environment(session, f"official-clients/{version}", client)
     install(session, "test")
     env = {"OFFICIAL_PYTHON": str(python), "OFFICIAL_CLIENTS": str(python.parents[2])}
-    session.run("pytest", "-n", "2", "tests/conformance", *session.posargs, env=env)
+    session.run("pytest", *WORKERS, "tests/conformance", *session.posargs, env=env)
 
 
 def run_vendor_suites(session: nox.Session, checkout: Path, options: Sequence[str]) -> None:
@@ -196,7 +199,7 @@ def science(session: nox.Session) -> None:
     """Run code in sessions that have numpy, pandas and matplotlib."""
     session.install("--quiet", "-e", ".[science]")
     install(session, "test")
-    session.run("pytest", "-n", "2", "tests/local/test_code.py", *session.posargs)
+    session.run("pytest", *WORKERS, "tests/local/test_code.py", *session.posargs)
 
 
 @nox.session
