@@ -50,6 +50,14 @@ def _is_setting(name: str) -> bool:
     return name.startswith("AGENTBAY_") or name.lower() in _PROXIES
 
 
+@pytest.fixture
+def default_hang_up() -> Iterator[None]:
+    """Let SIGHUP end the children of a test, even if nohup has started it."""
+    previous = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, previous)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _ledger_of_fixtures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the user's ledger from fixtures that live longer than one test, and their processes."""

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from agentbay_local.commands.running_service import RunningService
 
+pytestmark = pytest.mark.usefixtures("default_hang_up")
+
 LIMIT = 60
 READY = "AgentBay local service ready at "
 KEY = "akm-test-key-of-the-service"
@@ -87,14 +89,6 @@ def local(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Command
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
-
-
-@pytest.fixture(autouse=True)
-def hang_up() -> Iterator[None]:
-    """Let SIGHUP end the children of a test, even if nohup has started it."""
-    previous = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, previous)
 
 
 @contextlib.contextmanager

@@ -40,7 +40,8 @@ def without_key() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "AGENTBAY_API_KEY"}
 
 
-@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.usefixtures("default_hang_up")
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_ready_line_and_end_by_a_signal(tmp_path: Path, end: signal.Signals) -> None:
     """Standard output has exactly one line; the exit code is 0."""
     with subprocess.Popen(

@@ -30,7 +30,7 @@ _MAX_DESCRIPTORS = 65_536
 
 
 async def run(options: argparse.Namespace, key: str | None) -> int:
-    """Run the service until SIGINT or SIGTERM, and return the exit code.
+    """Run the service until SIGINT, SIGTERM or SIGHUP, and return the exit code.
 
     Args:
         options: ``home``, None for a temporary one, and the options of the service.
@@ -44,8 +44,10 @@ async def run(options: argparse.Namespace, key: str | None) -> int:
     service = make_service(options, key)
     _raise_descriptor_limit()
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # nohup ignores SIGHUP, which otherwise says that the terminal was closed
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
     # Closed last: as long as the service is stopping, other commands still find it.
     with contextlib.closing(StateFile()) as state:
         async with service:
