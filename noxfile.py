@@ -82,15 +82,17 @@ def format(session: nox.Session) -> None:
 
 @nox.session
 def facade(session: nox.Session) -> None:
-    """Write the blocking facade anew from the async sources."""
+    """Write the names of the official client and the blocking facade anew."""
     session.install("--quiet", *nox.project.dependency_groups(PYPROJECT, "lint"))
+    session.run("python", "scripts/official_names.py", *session.posargs)
     session.run("python", "scripts/generate_facade.py", *session.posargs)
 
 
 @nox.session
 def facade_check(session: nox.Session) -> None:
-    """Fail if the committed facade is not what the generator writes."""
+    """Fail if committed code is not what the two generators write."""
     session.install("--quiet", *nox.project.dependency_groups(PYPROJECT, "lint"))
+    session.run("python", "scripts/official_names.py", "--check")
     session.run("python", "scripts/generate_facade.py", "--check")
 
 

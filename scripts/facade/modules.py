@@ -47,8 +47,7 @@ class Writer:
             path = module.path.removeprefix(f"{self.source.package}/")
             texts[path] = _text(module.path, *self._parts(module))
         if self.source.exports:
-            stub = _import_lines(self._exports(), exported=True)
-            texts["__init__.pyi"] = _text(f"{self.source.package}/__init__.pyi", stub)
+            texts["__init__.pyi"] = _text(f"{self.source.package}/__init__.pyi", *self._stub())
         return texts
 
     def _parts(self, module: Module) -> Iterator[str]:
@@ -67,10 +66,18 @@ class Writer:
             yield "from __future__ import annotations"
             yield _import_lines({name: Name(module.name, name) for name in names}, exported=True)
 
+    def _stub(self) -> Iterator[str]:
+        exports = self._exports()
+        own = {local: name for local, name in exports.items() if local == name.attr}
+        yield _import_lines(own, exported=True)
+        # Second names: of an `import ... as`, type checkers export those with an equal name only.
+        others = (f"{local} = {exports[local].attr}" for local in exports if local not in own)
+        yield "\n".join(others)
+
     def _exports(self) -> dict[str, Name]:
         """Return the exports of the package: those of the source, and the blocking classes."""
         blocking = {
-            blocking_name(attr): Name(self._blocking_module(name.module), blocking_name(attr))
+            blocking_name(attr): Name(self._blocking_module(name.module), blocking_name(name.attr))
             for attr, name in self.source.exports.items()
             if self.source.origin(name) in self.source.async_classes
         }

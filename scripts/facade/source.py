@@ -145,12 +145,13 @@ def _parse(root: Path, file: Path) -> Module:
 def _parse_stub(file: Path) -> dict[str, Name]:
     if not file.exists():
         return {}
-    return {
-        alias.asname or alias.name: Name(node.module or "", alias.name)
-        for node in ast.parse(file.read_text("utf-8"), str(file)).body
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    }
+    exports: dict[str, Name] = {}
+    for node in ast.parse(file.read_text("utf-8"), str(file)).body:
+        if isinstance(node, ast.ImportFrom):
+            exports |= {part.name: Name(node.module or "", part.name) for part in node.names}
+        elif isinstance(node, ast.Assign):
+            exports[_assigned_name(node)] = exports[ast.unparse(node.value)]
+    return exports
 
 
 def _collect_names(module: Module, node: ast.stmt, typing_only: bool = False) -> None:

@@ -264,10 +264,6 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
             )
         )
 
-    beta_pause = pause
-
-    beta_resume = resume
-
     def create_many(
         self,
         params: CreateSessionParams | Iterable[CreateSessionParams],
@@ -541,3 +537,7 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
         are deleted. That takes seconds at most, unless the service is slow.
         """
         _portal.run(self._aio.aclose())
+
+    beta_pause = pause
+
+    beta_resume = resume

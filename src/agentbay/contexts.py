@@ -110,8 +110,6 @@ class ContextService(_facade.Facade[AsyncContextService]):
         """Start to delete all files of a context, without waiting; ``data`` is its new state."""
         return _portal.run(self._aio.start_clear(context_id))
 
-    clear_async = start_clear
-
     def get_clear_status(self, context_id: str) -> OperationResult[str]:
         """Return the state of a context: ``"clearing"``, then ``"available"``."""
         return _portal.run(self._aio.get_clear_status(context_id))
@@ -226,3 +224,5 @@ class ContextService(_facade.Facade[AsyncContextService]):
     def delete_file(self, context_id: str, file_path: str) -> OperationResult[bool]:
         """Delete a file of a context."""
         return _portal.run(self._aio.delete_file(context_id, file_path))
+
+    clear_async = start_clear

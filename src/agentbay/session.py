@@ -110,8 +110,6 @@ class Session(_facade.Facade[AsyncSession]):
 
         return _facade.part(self, FileSystem, self._aio.file_system)
 
-    fs = filesystem = files = file_system
-
     @property
     def env(self) -> Env:
         """Set and read the environment variables of the session."""
@@ -274,10 +272,6 @@ class Session(_facade.Facade[AsyncSession]):
         """
         return _portal.run(self._aio.resume(timeout, poll_interval))
 
-    beta_pause = pause
-
-    beta_resume = resume
-
     def delete(
         self, sync_context: bool = False, *, force: bool = False, timeout: float | timedelta = 300
     ) -> DeleteResult:
@@ -343,3 +337,13 @@ class Session(_facade.Facade[AsyncSession]):
             image_id: The image; ``None`` takes the session's.
         """
         return _portal.run(self._aio.list_mcp_tools(image_id))
+
+    fs = file_system
+
+    filesystem = file_system
+
+    files = file_system
+
+    beta_pause = pause
+
+    beta_resume = resume

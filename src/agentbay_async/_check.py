@@ -6,6 +6,8 @@ argument and the cure.
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from posixpath import normpath
@@ -26,6 +28,29 @@ WILDCARDS = frozenset("*?[]")
 
 # More wrappers than any function has; a cycle of them must end.
 _MAX_WRAPPERS = 100
+
+
+_warned: set[str] = set()
+
+
+def warn_deprecated(official: str, ours: str) -> None:
+    """Warn, once for each name, that the official client deprecates `official`; name ours."""
+    if official in _warned:
+        return
+    _warned.add(official)
+    warnings.warn(
+        f"{official} is deprecated by the official client too: use {ours}",
+        DeprecationWarning,
+        stacklevel=_stack_level(),
+    )
+
+
+def _stack_level() -> int:
+    """Return the level of the caller's own code: the first frame outside of this library."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith("agentbay"):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def string(value: object, name: str) -> str:

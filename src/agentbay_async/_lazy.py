@@ -24,7 +24,8 @@ def attach_stub(package: str) -> Attached:
 
     Args:
         package: The ``__name__`` of the package that calls this. Beside its ``__init__.py`` stands
-            an ``__init__.pyi`` in which every statement is ``from module import name as name``.
+            an ``__init__.pyi`` in which every statement is ``from module import name as name``, or
+            after these ``other = name``.
     """
     module = sys.modules[package]
     module_of = _read_stub(module)
@@ -33,7 +34,8 @@ def attach_stub(package: str) -> Attached:
     def getattr_(name: str) -> object:
         value: object
         if name in module_of:
-            value = getattr(import_module(module_of[name]), name)
+            home, own = module_of[name]
+            value = getattr(import_module(home), own)
         elif not name.startswith("_") and find_spec(f"{package}.{name}") is not None:
             # `import agentbay` alone makes `agentbay.errors` work, as eager imports would.
             value = import_module(f"{package}.{name}")
@@ -49,11 +51,16 @@ def attach_stub(package: str) -> Attached:
     return getattr_, dir_, names
 
 
-def _read_stub(package: Any) -> dict[str, str]:
-    """Return the module that defines each name of the stub."""
+def _read_stub(package: Any) -> dict[str, tuple[str, str]]:
+    """Return the module that defines each name of the stub, and its name there."""
     # The loader reads it, because a package may be imported from a zip archive. A parser (`ast`,
     # `re`) would cost more than everything else that an import of this library does.
     path = f"{package.__path__[0]}/__init__.pyi"
     text = "\n" + package.__spec__.loader.get_data(path).decode("utf-8")
     statements = (part.replace("(", " ").split() for part in text.split("\nfrom ")[1:])
-    return {name: module for module, _import, name, *_ in statements}
+    homes = {name: (module, name) for module, _import, name, *_ in statements}
+    for line in text[text.rindex("\nfrom ") :].split("\n"):
+        other, is_assignment, name = line.partition(" = ")
+        if is_assignment:
+            homes[other] = homes[name]
+    return homes

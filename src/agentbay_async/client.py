@@ -375,9 +375,6 @@ class AsyncAgentBay:
         """Let a paused session go on; see :meth:`AsyncSession.resume`."""
         return await self._session(session).resume(timeout, poll_interval)
 
-    beta_pause = pause
-    beta_resume = resume
-
     def create_many(
         self,
         params: CreateSessionParams
@@ -667,6 +664,10 @@ class AsyncAgentBay:
         # Read to its end first: deleting meanwhile would shift the pages.
         for session in [session async for session in self.list(labels)]:
             yield session
+
+    # Names of the official client, from scripts/official_names.toml.
+    beta_pause = pause
+    beta_resume = resume
 
 
 async def _release(

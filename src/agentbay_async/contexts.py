@@ -190,8 +190,6 @@ class AsyncContextService:
         answer = await self._api.call(request)
         return OperationResult.ok("clearing", answer.request_id)
 
-    clear_async = start_clear
-
     @returns_result(OperationResult)
     async def get_clear_status(self, context_id: str) -> OperationResult[str]:
         """Return the state of a context: ``"clearing"``, then ``"available"``."""
@@ -351,6 +349,9 @@ class AsyncContextService:
         return FileUrlResult.ok(
             FileUrl(answer.data.url, answer.data.expire_time), answer.request_id
         )
+
+    # Names of the official client, from scripts/official_names.toml.
+    clear_async = start_clear
 
 
 def _context_id(context: Context | str) -> str:

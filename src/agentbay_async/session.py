@@ -140,8 +140,6 @@ class AsyncSession:
 
         return self._service(AsyncFileSystem)
 
-    fs = filesystem = files = file_system
-
     @property
     def env(self) -> AsyncEnv:
         """Set and read the environment variables of the session."""
@@ -345,9 +343,6 @@ class AsyncSession:
             _check.seconds(poll_interval, "poll_interval"),
         )
 
-    beta_pause = pause
-    beta_resume = resume
-
     @returns_result(DeleteResult)
     async def delete(
         self,
@@ -517,6 +512,13 @@ class AsyncSession:
             image_id = answer.data.image_id if answer.data is not None else None
             self.image_id = image_id or _DEFAULT_IMAGE
         return self.image_id
+
+    # Names of the official client, from scripts/official_names.toml.
+    fs = file_system
+    filesystem = file_system
+    files = file_system
+    beta_pause = pause
+    beta_resume = resume
 
 
 def _session_info(record: schema.McpResource) -> SessionInfo:

@@ -83,7 +83,9 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Make the generator in ``scripts/`` importable."""
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     yield
-    for name in [name for name in sys.modules if name.partition(".")[0] == "facade"]:
+    for name in [
+        name for name in sys.modules if name.partition(".")[0] in ("facade", "official_names")
+    ]:
         del sys.modules[name]
 
 

@@ -86,8 +86,6 @@ class Code(_facade.Facade[AsyncCode]):
             )
         )
 
-    run = execute = run_code
-
     def stream(
         self, code: str, language: str = "python", *, timeout: float | timedelta | None = None
     ) -> BlockingIterator[CodeEvent]:
@@ -114,3 +112,7 @@ class Code(_facade.Facade[AsyncCode]):
         return BlockingIterator(
             self._aio.stream(code, language, timeout=timeout), lambda item: item
         )
+
+    run = run_code
+
+    execute = run_code

@@ -63,8 +63,6 @@ class Command(_facade.Facade[AsyncCommand]):
             self._aio.execute_command(command, timeout_ms, cwd, envs, timeout=timeout, check=check)
         )
 
-    run = exec = execute_command
-
     def start(
         self, command: str, cwd: str | None = None, envs: Mapping[str, str] | None = None
     ) -> Process:
@@ -100,3 +98,7 @@ class Command(_facade.Facade[AsyncCommand]):
             process_id: Its :attr:`~Process.process_id`.
         """
         return _facade.wrap(Process, _portal.run(self._aio.attach(process_id)))
+
+    run = execute_command
+
+    exec = execute_command

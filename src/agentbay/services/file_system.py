@@ -392,7 +392,9 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
 
     read_multiple_files = read_many
 
-    list = ls = list_directory
+    list = list_directory
+
+    ls = list_directory
 
     info = get_file_info
 
@@ -400,7 +402,11 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
 
     mkdir = create_directory
 
-    delete = remove = rm = delete_file
+    delete = delete_file
+
+    remove = delete_file
+
+    rm = delete_file
 
     move = move_file
 

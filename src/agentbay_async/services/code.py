@@ -121,8 +121,6 @@ class AsyncCode:
             return await self._run_with_callbacks(args, limit, callbacks)
         return await self._run(args, limit)
 
-    run = execute = run_code
-
     def stream(
         self,
         code: str,
@@ -227,6 +225,10 @@ class AsyncCode:
             )
             gone.ended(reason)
             raise gone from error
+
+    # Names of the official client, from scripts/official_names.toml.
+    run = run_code
+    execute = run_code
 
 
 def _time_limit(timeout_s: float | timedelta | None, timeout: float | timedelta | None) -> float:

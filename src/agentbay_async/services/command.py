@@ -80,8 +80,6 @@ class AsyncCommand:
             result.unwrap()
         return result
 
-    run = exec = execute_command
-
     async def start(
         self, command: str, cwd: str | None = None, envs: Mapping[str, str] | None = None
     ) -> AsyncProcess:
@@ -145,3 +143,7 @@ class AsyncCommand:
             self._api, self._session_id, command, limit, cwd=cwd, envs=envs
         )
         return CommandResult.ok(output, request_id)
+
+    # Names of the official client, from scripts/official_names.toml.
+    run = execute_command
+    exec = execute_command

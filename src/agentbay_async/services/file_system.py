@@ -517,20 +517,6 @@ class AsyncFileSystem:
         )
         return self._api.access.hold(watch, self._session_id)
 
-    # Shorter names, and names of the official client.
-    read = read_file
-    write = write_file
-    edit = edit_file
-    read_multiple_files = read_many
-    list = ls = list_directory
-    info = get_file_info
-    search = search_files
-    mkdir = create_directory
-    delete = remove = rm = delete_file
-    move = move_file
-    upload_dir = upload_directory
-    download_dir = download_directory
-
     async def _read_text(self, path: str, limit: int = MAX_READ) -> tuple[str, str]:
         found = await self._files.read_text(path, limit)
         if found is not None:
@@ -549,6 +535,23 @@ class AsyncFileSystem:
 
             self._transfer = FileTransfer(self._files)
         return self._transfer
+
+    # Names of the official client, from scripts/official_names.toml.
+    read = read_file
+    write = write_file
+    edit = edit_file
+    read_multiple_files = read_many
+    list = list_directory
+    ls = list_directory
+    info = get_file_info
+    search = search_files
+    mkdir = create_directory
+    delete = delete_file
+    remove = delete_file
+    rm = delete_file
+    move = move_file
+    upload_dir = upload_directory
+    download_dir = download_directory
 
 
 def _check_excludes(patterns: Sequence[str]) -> list[str]:
