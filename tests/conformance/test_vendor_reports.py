@@ -76,6 +76,7 @@ def test_the_events_of_go_give_the_outcome_of_each_test(suites: ModuleType):
         {"Action": "output", "Test": "TestOne", "Output": "wuyingai.cn-x.aliyuncs.com: no host\n"},
         {"Action": "fail", "Test": "TestOne"},
         {"Action": "pass", "Test": "TestTwo"},
+        {"Action": "skip", "Test": "TestThree"},
         {"Action": "fail", "Package": "integration"},
     ]
     report = "\n".join(["# a warning", *map(json.dumps, events)])
@@ -85,6 +86,52 @@ def test_the_events_of_go_give_the_outcome_of_each_test(suites: ModuleType):
     assert [(one.name, one.state, one.cause) for one in outcomes] == [
         ("TestOne", "failed", "a host or a network of the cloud"),
         ("TestTwo", "passed", ""),
+        ("TestThree", "skipped", ""),
+    ]
+
+
+def test_a_go_test_that_does_not_end_has_failed(suites: ModuleType):
+    """Its process has ended before: by a panic elsewhere, or because it took too long."""
+    events = [
+        {"Action": "run", "Test": "TestOne"},
+        {"Action": "pass", "Test": "TestOne/first"},
+        {"Action": "run", "Test": "TestOne/second"},
+        {"Action": "output", "Test": "TestOne/second", "Output": "panic: test timed out\n"},
+        {"Action": "fail", "Package": "integration"},
+    ]
+
+    outcomes = list(suites.read_go("\n".join(map(json.dumps, events))))
+
+    assert [(one.name, one.state) for one in outcomes] == [
+        ("TestOne/first", "passed"),
+        ("TestOne/second", "failed"),
+    ]
+    assert outcomes[1].summary == "panic: test timed out"
+
+
+def test_a_go_test_with_subtests_counts_only_if_it_fails_by_itself(suites: ModuleType):
+    """What it prepares is a reason of its subtests too, and one that panics has no subtest."""
+    refusal = "\x1b[31mImageId 'mobile_latest' is not \x1b[0moffered\n"
+    events = [
+        {"Action": "output", "Test": "TestPhone", "Output": refusal},
+        {"Action": "fail", "Test": "TestPhone/tap"},
+        {"Action": "pass", "Test": "TestPhone/name"},
+        {"Action": "fail", "Test": "TestPhone"},
+        {"Action": "pass", "Test": "TestFiles/read"},
+        {"Action": "output", "Test": "TestFiles", "Output": "cannot clean up\n"},
+        {"Action": "fail", "Test": "TestFiles"},
+        {"Action": "pass", "Test": "TestCode/run"},
+        {"Action": "pass", "Test": "TestCode"},
+    ]
+
+    outcomes = list(suites.read_go("\n".join(map(json.dumps, events))))
+
+    assert [(one.name, one.state, one.cause) for one in outcomes] == [
+        ("TestPhone/tap", "failed", "mobile"),
+        ("TestPhone/name", "passed", ""),
+        ("TestFiles/read", "passed", ""),
+        ("TestFiles", "failed", ""),
+        ("TestCode/run", "passed", ""),
     ]
 
 

@@ -253,6 +253,27 @@ async def test_a_session_has_what_its_create_asked_for(client: Client) -> None:
     assert link["Url"].startswith("https://")
 
 
+async def test_a_policy_of_go_may_leave_choices_empty(service: LocalService) -> None:
+    """They are then sent as empty texts, and mean the default."""
+    endpoint = service.endpoint.removeprefix("https://")
+    policy = {
+        "uploadPolicy": {
+            "autoUpload": True,
+            "uploadStrategy": "UploadBeforeResourceRelease",
+            "uploadMode": "",
+        },
+        "downloadPolicy": {"autoDownload": True, "downloadStrategy": ""},
+        "bwList": {"whiteLists": [{"path": "/tmp/work", "excludePaths": ["/tmp/work/temp"]}]},
+    }
+    async with Wire(endpoint, trusting(service, ("http/1.1",))) as wire:
+        client = Client(Go(endpoint, service.api_key), wire)
+        context = await client.ok("GetContext", Name=f"n-{uuid.uuid4().hex}", AllowCreate=True)
+        entry = {"ContextId": context["Id"], "Path": "/tmp/work", "Policy": json.dumps(policy)}
+        created = await client.create(PersistenceDataList=json.dumps([entry]))
+        (task,) = await client.settled(created["SessionId"])
+    assert task["status"] == "Success"
+
+
 async def test_a_tool_is_called_directly_and_by_the_api(
     client: Client, service: LocalService
 ) -> None:

@@ -55,6 +55,18 @@ def test_the_default_policy_is_that_of_the_protocol() -> None:
     assert json.loads(policy_to_text(SyncPolicy.default())) == _DEFAULT
 
 
+def test_what_the_go_client_leaves_empty_has_its_default() -> None:
+    """It sends the choices and lists that its user has not set as they are in memory."""
+    sent = {
+        "uploadPolicy": {"autoUpload": False, "uploadStrategy": "", "uploadMode": ""},
+        "downloadPolicy": {"autoDownload": True, "downloadStrategy": ""},
+        "recyclePolicy": {"lifecycle": "", "paths": None},
+        "mappingPolicy": {"path": ""},
+    }
+    expected = SyncPolicy(UploadPolicy(auto_upload=False), mapping_policy=MappingPolicy())
+    assert policy_from_text(json.dumps(sent)) == expected
+
+
 def test_a_full_policy_has_every_key() -> None:
     """Also the keys that the default leaves out."""
     document = json.loads(policy_to_text(_FULL))

@@ -8,6 +8,7 @@ reading converts the enums only.
 from __future__ import annotations
 
 import json
+from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -38,7 +39,7 @@ def policy_to_text(policy: SyncPolicy) -> str:
 
 
 def policy_from_text(text: str | None) -> SyncPolicy:
-    """Read a policy from the wire; absent parts and keys have their defaults.
+    """Read a policy from the wire; absent parts and keys, and empty choices, have their defaults.
 
     Raises:
         ValueError: The text is not a policy; the message names the part.
@@ -77,12 +78,21 @@ def _reader(kind: Any, converter: Any) -> Callable[[Any, Any], Any]:
         for field in attrs.fields(kind)
     }
     build = make_dict_structure_fn(kind, converter, **names)
+    choices = {
+        _camel(name)
+        for name, hint in hints.items()
+        if isinstance(hint, type) and issubclass(hint, Enum)
+    }
+
+    def is_given(key: str, entry: Any) -> bool:
+        # The Go client sends a choice that its user has left out as an empty text.
+        return entry is not None and not (entry == "" and key in choices)
 
     def read(value: Any, _: object) -> Any:
         if not isinstance(value, dict):
             raise ValueError(f"{kind.__name__} must be a JSON object")
         try:
-            return build({key: entry for key, entry in value.items() if entry is not None}, kind)
+            return build({k: entry for k, entry in value.items() if is_given(k, entry)}, kind)
         except TypeError as error:
             raise ValueError(f"{kind.__name__}: {error}") from error
 
