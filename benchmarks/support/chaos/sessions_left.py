@@ -23,6 +23,9 @@ _CUT_OFF = re.compile(rf"of (\d+) creates that were cut off \(label {_RUN_LABEL}
 _LAST_LINE = re.compile(r"^Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*(.+)$", re.M)
 # An exception that "was never retrieved" is judged by its traceback, which follows.
 _COMPLAINTS = ("was never awaited", "was destroyed but it is pending")
+# Python raises the second Ctrl-C between any two instructions, also where `async with` has called a
+# method and is about to await it. No library can prevent that, or is told of it.
+_CUT_SHORT = re.compile(r"coroutine '[\w.]*\b__a(enter|exit)__' was never awaited")
 # What a program meets that is interrupted.
 _INTERRUPTS = ("KeyboardInterrupt", "asyncio.exceptions.CancelledError", "SystemExit")
 
@@ -100,7 +103,8 @@ def compare(trial: Trial, service: LocalService, child: ChildProcess, *, held: b
 def complaints(errors: str) -> list[str]:
     """Return the errors in what a program wrote to stderr, except interrupts."""
     raised = [line for line in _LAST_LINE.findall(errors) if not line.startswith(_INTERRUPTS)]
-    return raised + [line for line in errors.splitlines() if any(c in line for c in _COMPLAINTS)]
+    said = [line for line in errors.splitlines() if any(c in line for c in _COMPLAINTS)]
+    return raised + [line for line in said if not _CUT_SHORT.search(line)]
 
 
 def wait(trial: Trial, child: ChildProcess, since: float) -> None:
