@@ -543,6 +543,23 @@ async def test_files_that_replace_an_archive_are_no_older_than_those_of_others(a
     assert await api.fetch(context, "b") == b"two\n"
 
 
+async def test_an_archive_that_the_session_knows_is_not_read_again(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is packed again, which takes long enough."""
+    context = await api.context()
+    whole = {"whiteLists": [{"path": "", "excludePaths": []}]}
+    session = await api.mounted(context, bwList=whole, uploadPolicy={"uploadMode": "Archive"})
+    await api.sh(session, "cd /mnt/data; echo 1 > a; echo 1 > b")
+    await sync(api, session)
+    monkeypatch.setattr(transfer, "list_members", None)
+    await api.sh(session, "cd /mnt/data; echo 2 > a; rm b")
+    (task,) = await sync(api, session)
+    assert task["status"] == "Success", task
+    reader = await api.mounted(context)
+    assert await api.sh(reader, "cd /mnt/data; ls; cat a") == "a\n2\n"
+
+
 async def test_an_upload_does_not_replace_an_archive_that_it_cannot_read(api: Api) -> None:
     """The reason names what to do."""
     context = await api.context()

@@ -295,10 +295,9 @@ class Transfer:
 
     def _holds_all_of(self, archive: Stamp | None) -> bool:
         """Return whether the session has had every member of this archive, and may delete it."""
-        policy = self.selection.policy
-        is_partial = bool(policy.bw_list.white_lists or self.selection.inner)
-        follows = policy.delete_policy.sync_local_file
-        return self.mount.base.get(ARCHIVE) == (archive, None) and follows and not is_partial
+        follows = self.selection.policy.delete_policy.sync_local_file
+        held = self.mount.base.get(ARCHIVE) == (archive, None)
+        return held and follows and self.selection.has_all
 
     def _carried(self, content: _Content, difference: Difference, written: Manifest) -> set[str]:
         """Return the members of the archive that the next one keeps.

@@ -44,6 +44,13 @@ class Selection:
     only: str = ""
     inner: Sequence[str] = ()
 
+    @property
+    def has_all(self) -> bool:
+        """Whether the policy surely selects every path, and no other context is inside."""
+        lists = self.policy.bw_list.white_lists
+        whole = (not (e.path.strip("/") or e.is_path_regex or e.exclude_paths) for e in lists)
+        return not self.inner and (not lists or any(whole))
+
     def matcher(self) -> Callable[[str], bool]:
         """Return a function that returns whether a path is selected."""
         lists = [_white_list_matcher(entry) for entry in self.policy.bw_list.white_lists]
