@@ -56,11 +56,11 @@ class Dialect:
 
     def post(self, action: str, **fields: Any) -> list[bytes]:
         """Return the packets of an action, whose fields are in the form."""
-        raise NotImplementedError  # each client has its own, and nothing is common to both
+        raise NotImplementedError  # each client names and nests parameters in its own way
 
     def direct(self, url: str, token: str, tool: str, server: str, args: Any) -> list[bytes]:
         """Return the packets of a direct call."""
-        raise NotImplementedError  # as above
+        raise NotImplementedError  # each client sends the parts of a call in its own places
 
     def common(self, action: str) -> dict[str, str]:
         """Return the fields that every query has."""
