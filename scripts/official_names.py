@@ -121,8 +121,10 @@ def _source(text: str, members: dict[str, list[Member]]) -> str:
     lines = text.split("\n")
     for node in reversed(_classes(text).values()):
         if rows := members.get(node.name):
-            section = "\n".join([MARK, *(_code(node, row) for row in rows)])
-            lines[node.end_lineno : node.end_lineno] = ["", *section.split("\n")]
+            # Assignments first: in the project's format, a blank line follows a method.
+            code = sorted((_code(node, row) for row in rows), key=lambda text: "\n" in text)
+            section = "\n".join(["", MARK, *code])
+            lines[node.end_lineno : node.end_lineno] = section.split("\n")
     return "\n".join(lines)
 
 
@@ -136,7 +138,7 @@ def _code(node: ast.ClassDef, row: Member) -> str:
     own = next((part for part in node.body if getattr(part, "name", "") == row.ours), None)
     if isinstance(own, Function) and not (row.call or row.deprecated):
         return f"    {row.name} = {row.ours}"
-    if own is None and any(_assigned(part) == row.ours for part in node.body):
+    if any(isinstance(part, ast.Assign) and _assigned(part) == row.ours for part in node.body):
         # A member of an enumeration.
         return f"    {row.name} = {row.ours}"
     if isinstance(own, Function) and not _is_property(own):

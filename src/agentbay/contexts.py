@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from agentbay_async.models.contexts import (
+        ClearContextResult,
         Context,
         ContextFileEntry,
         ContextFileListResult,
@@ -96,7 +97,7 @@ class ContextService(_facade.Facade[AsyncContextService]):
 
     def clear(
         self, context_id: str, timeout: float | timedelta = 60, poll_interval: float = 2.0
-    ) -> OperationResult[str]:
+    ) -> ClearContextResult:
         """Delete all files of a context and wait until they are gone. The context keeps its id.
 
         Args:
@@ -106,11 +107,11 @@ class ContextService(_facade.Facade[AsyncContextService]):
         """
         return _portal.run(self._aio.clear(context_id, timeout, poll_interval))
 
-    def start_clear(self, context_id: str) -> OperationResult[str]:
-        """Start to delete all files of a context, without waiting; ``data`` is its new state."""
+    def start_clear(self, context_id: str) -> ClearContextResult:
+        """Start to delete all files of a context, without waiting."""
         return _portal.run(self._aio.start_clear(context_id))
 
-    def get_clear_status(self, context_id: str) -> OperationResult[str]:
+    def get_clear_status(self, context_id: str) -> ClearContextResult:
         """Return the state of a context: ``"clearing"``, then ``"available"``."""
         return _portal.run(self._aio.get_clear_status(context_id))
 
@@ -127,7 +128,7 @@ class ContextService(_facade.Facade[AsyncContextService]):
 
         Args:
             context_id: The context.
-            parent_folder_path: The folder; ``"/"`` is the root.
+            parent_folder_path: The folder; ``"/"`` or ``""`` is the root.
             page_number: Number of the page, from 1.
             page_size: Entries on a page.
             max_results: Entries on a page, when paging by token.

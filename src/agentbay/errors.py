@@ -50,7 +50,9 @@
     │   │       ├── GitNotARepoError    the directory is not in a repository
     │   │       └── GitNotFoundError    git is not installed in the session
     │   ├── FileError                   a file operation failed; see ``path``
+    │   ├── OssError                    object storage could not be used
     │   └── PtyError                    a terminal is gone, or a request to it failed
+    │       ├── PtySessionNotFoundError there is no such terminal, or it has ended
     │       └── PtyNotConnectedError    its handle was disconnected, or its process ended
     └── PageTokenError                  a listing cannot continue from this token
 
@@ -90,9 +92,11 @@ from agentbay_async.errors import GitNotFoundError as GitNotFoundError
 from agentbay_async.errors import InvalidArgumentError as InvalidArgumentError
 from agentbay_async.errors import NotRecordedError as NotRecordedError
 from agentbay_async.errors import OperationTimeoutError as OperationTimeoutError
+from agentbay_async.errors import OssError as OssError
 from agentbay_async.errors import PageTokenError as PageTokenError
 from agentbay_async.errors import PtyError as PtyError
 from agentbay_async.errors import PtyNotConnectedError as PtyNotConnectedError
+from agentbay_async.errors import PtySessionNotFoundError as PtySessionNotFoundError
 from agentbay_async.errors import QuotaExceededError as QuotaExceededError
 from agentbay_async.errors import RequestTimeoutError as RequestTimeoutError
 from agentbay_async.errors import RolledBackError as RolledBackError

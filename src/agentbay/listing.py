@@ -15,7 +15,7 @@ from agentbay_async.listing import AsyncSessionListing
 if TYPE_CHECKING:
     from agentbay_async.errors import AgentBayError
     from agentbay_async.models.results import SessionListResult
-    from agentbay_async.models.sessions import SessionPage
+    from agentbay_async.models.sessions import SessionId, SessionPage
 
 
 class SessionListing(_facade.Facade[AsyncSessionListing]):
@@ -54,7 +54,7 @@ class SessionListing(_facade.Facade[AsyncSessionListing]):
 
     @property
     def success(self) -> bool:
-        """Whether the call succeeded."""
+        """Whether the call succeeded; ``bool(result)`` is the same."""
         return self._result().success
 
     @property
@@ -72,10 +72,6 @@ class SessionListing(_facade.Facade[AsyncSessionListing]):
         """The HTTP status of a failure; ``None`` without an answer, or after a success."""
         return self._result().http_status_code
 
-    def get_request_id(self) -> str:
-        """Return :attr:`request_id`, under the name of the official client."""
-        return self._result().get_request_id()
-
     def unwrap(self) -> SessionPage[Session]:
         """Return the value.
 
@@ -84,13 +80,17 @@ class SessionListing(_facade.Facade[AsyncSessionListing]):
         """
         return self._result().unwrap()
 
+    def get_request_id(self) -> str:
+        """Return :attr:`request_id`, under the name of the official client."""
+        return self._result().get_request_id()
+
     @property
     def sessions(self) -> list[Session]:
         """The sessions on this page; raises the error of a failed result."""
         return self._result().sessions
 
     @property
-    def session_ids(self) -> list[str]:
+    def session_ids(self) -> list[SessionId]:
         """The ids of the sessions on this page."""
         return self._result().session_ids
 

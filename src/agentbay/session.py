@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from agentbay_async.models.sessions import SessionInfo
     from agentbay_async.models.tools import (
         LinkResult,
+        McpTool,
         McpToolResult,
         McpToolsResult,
         SessionMetricsResult,
@@ -88,6 +89,47 @@ class Session(_facade.Facade[AsyncSession]):
     def resource_url(self) -> str:
         """Page on which a person can watch it. It contains an access code: a secret."""
         return self._aio.resource_url
+
+    @property
+    def token(self) -> str:
+        """The token for direct calls and the WebSocket, a secret; ``""`` if there is none.
+
+        As :attr:`link_url` and :attr:`ws_url`, it is empty in a listed session.
+        """
+        return self._aio.token
+
+    @property
+    def link_url(self) -> str:
+        """The URL for direct calls of tools, a secret; ``""`` if there is none."""
+        return self._aio.link_url
+
+    @property
+    def ws_url(self) -> str:
+        """The URL of the session's WebSocket, a secret; ``""`` if there is none."""
+        return self._aio.ws_url
+
+    @property
+    def vpc_ip(self) -> str:
+        """The address of the machine in a network of yours, or ``""``."""
+        return self._aio.vpc_ip
+
+    @property
+    def vpc_id(self) -> str:
+        """The id of that network, or ``""``."""
+        return self._aio.vpc_id
+
+    @property
+    def mcp_tools(self) -> list[McpTool]:
+        """The tools that the service listed when the session was created or looked up.
+
+        :meth:`list_mcp_tools` asks for them, with their descriptions and schemas.
+        """
+        return self._aio.mcp_tools
+
+    @property
+    def enable_browser_replay(self) -> bool | None:
+        """Whether the service records the browser; ``None`` if that is left to it, or unknown."""
+        return self._aio.enable_browser_replay
 
     @property
     def command(self) -> Command:
@@ -310,25 +352,47 @@ class Session(_facade.Facade[AsyncSession]):
         """
         return _portal.run(self._aio.get_link(protocol_type, port, options))
 
-    def get_metrics(self, *, timeout: float | timedelta | None = None) -> SessionMetricsResult:
+    def get_metrics(
+        self,
+        read_timeout: int | None = None,
+        connect_timeout: int | None = None,
+        *,
+        timeout: float | timedelta | None = None,
+    ) -> SessionMetricsResult:
         """Return load, memory and disk usage of the session's machine.
 
         Args:
+            read_timeout: Milliseconds to wait for its answer, as in the official client.
+            connect_timeout: Milliseconds to wait for a connection; together they are `timeout`.
             timeout: Seconds (or a timedelta) to wait for its answer; ``None`` takes the client's.
         """
-        return _portal.run(self._aio.get_metrics(timeout=timeout))
+        return _portal.run(self._aio.get_metrics(read_timeout, connect_timeout, timeout=timeout))
 
     def call_mcp_tool(
-        self, tool_name: str, args: Mapping[str, Any], *, timeout: float | timedelta | None = None
+        self,
+        tool_name: str,
+        args: Mapping[str, Any],
+        read_timeout: int | None = None,
+        connect_timeout: int | None = None,
+        auto_gen_session: bool = False,
+        *,
+        timeout: float | timedelta | None = None,
     ) -> McpToolResult:
         """Call a tool of the session by name.
 
         Args:
             tool_name: Its name, such as ``"shell"``.
             args: Its arguments, by its input schema.
+            read_timeout: Milliseconds to wait for its answer, as in the official client.
+            connect_timeout: Milliseconds to wait for a connection; together they are `timeout`.
+            auto_gen_session: Let the service create a session if this one is gone.
             timeout: Seconds (or a timedelta) to wait for its answer; ``None`` takes the client's.
         """
-        return _portal.run(self._aio.call_mcp_tool(tool_name, args, timeout=timeout))
+        return _portal.run(
+            self._aio.call_mcp_tool(
+                tool_name, args, read_timeout, connect_timeout, auto_gen_session, timeout=timeout
+            )
+        )
 
     def list_mcp_tools(self, image_id: str | None = None) -> McpToolsResult:
         """List the tools of an image.
@@ -344,6 +408,26 @@ class Session(_facade.Facade[AsyncSession]):
 
     files = file_system
 
+    mcpTools = mcp_tools
+
+    enableBrowserReplay = enable_browser_replay
+
     beta_pause = pause
 
     beta_resume = resume
+
+    def get_token(self) -> str:
+        """Return :attr:`token`, under the name of the official client; deprecated."""
+        return self._aio.get_token()
+
+    def get_link_url(self) -> str:
+        """Return :attr:`link_url`, under the name of the official client; deprecated."""
+        return self._aio.get_link_url()
+
+    def getToken(self) -> str:
+        """Return :attr:`token`, under the name of the official client; deprecated."""
+        return self._aio.getToken()
+
+    def getLinkUrl(self) -> str:
+        """Return :attr:`link_url`, under the name of the official client; deprecated."""
+        return self._aio.getLinkUrl()

@@ -49,8 +49,10 @@ class SessionContext(_facade.Facade[AsyncSessionContext]):
         context_id: str | None = None,
         path: str | None = None,
         mode: Literal["upload", "download"] | None = None,
+        max_retries: int | None = None,
+        retry_interval: int | None = None,
         *,
-        timeout: float | timedelta = 300.0,
+        timeout: float | timedelta | None = None,
         strict: bool | None = None,
     ) -> ContextSyncResult:
         """Transfer files now, and wait until they have arrived.
@@ -59,7 +61,10 @@ class SessionContext(_facade.Facade[AsyncSessionContext]):
             context_id: Only this context; by default all contexts of the session.
             path: Only this mount path.
             mode: ``"upload"`` (session to context, the default) or ``"download"``.
-            timeout: Seconds (or a timedelta) to wait until all files have arrived.
+            max_retries: The official client's form of `timeout`: the number of its looks.
+            retry_interval: Milliseconds before its second look; each wait is a tenth longer than
+                the one before, up to 5 seconds. The two last 11 minutes by default.
+            timeout: Seconds (or a timedelta) to wait until all files have arrived. Default 300.
             strict: Whether it is an error if the service lists no task for a context. Default
                 ``Config.strict_sync``, which is off.
 
@@ -69,7 +74,11 @@ class SessionContext(_facade.Facade[AsyncSessionContext]):
             to move. A session without contexts has nothing to move. A failed result carries
             SyncFailedError, SyncTimeoutError or, if `strict`, SyncMissingError.
         """
-        return _portal.run(self._aio.sync(context_id, path, mode, timeout=timeout, strict=strict))
+        return _portal.run(
+            self._aio.sync(
+                context_id, path, mode, max_retries, retry_interval, timeout=timeout, strict=strict
+            )
+        )
 
     def bind(
         self,

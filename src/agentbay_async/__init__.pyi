@@ -45,9 +45,11 @@ from agentbay_async.errors import GitNotFoundError as GitNotFoundError
 from agentbay_async.errors import InvalidArgumentError as InvalidArgumentError
 from agentbay_async.errors import NotRecordedError as NotRecordedError
 from agentbay_async.errors import OperationTimeoutError as OperationTimeoutError
+from agentbay_async.errors import OssError as OssError
 from agentbay_async.errors import PageTokenError as PageTokenError
 from agentbay_async.errors import PtyError as PtyError
 from agentbay_async.errors import PtyNotConnectedError as PtyNotConnectedError
+from agentbay_async.errors import PtySessionNotFoundError as PtySessionNotFoundError
 from agentbay_async.errors import QuotaExceededError as QuotaExceededError
 from agentbay_async.errors import RequestTimeoutError as RequestTimeoutError
 from agentbay_async.errors import RolledBackError as RolledBackError
@@ -98,6 +100,7 @@ from agentbay_async.models.context_mount import (
     BetaContextMountStrategy as BetaContextMountStrategy,
 )
 from agentbay_async.models.context_status import ContextStatusData as ContextStatusData
+from agentbay_async.models.contexts import ClearContextResult as ClearContextResult
 from agentbay_async.models.contexts import Context as Context
 from agentbay_async.models.contexts import ContextBinding as ContextBinding
 from agentbay_async.models.contexts import ContextBindingsResult as ContextBindingsResult
@@ -152,6 +155,7 @@ from agentbay_async.models.sessions import CreateSessionParams as CreateSessionP
 from agentbay_async.models.sessions import LifecyclePolicy as LifecyclePolicy
 from agentbay_async.models.sessions import ListSessionParams as ListSessionParams
 from agentbay_async.models.sessions import Reaping as Reaping
+from agentbay_async.models.sessions import SessionId as SessionId
 from agentbay_async.models.sessions import SessionInfo as SessionInfo
 from agentbay_async.models.sessions import SessionPage as SessionPage
 from agentbay_async.models.sessions import SessionStatus as SessionStatus
@@ -208,3 +212,22 @@ from agentbay_async.services.pty import AsyncPtyHandle as AsyncPtyHandle
 from agentbay_async.services.watch import AsyncDirectoryWatch as AsyncDirectoryWatch
 from agentbay_async.session import AsyncSession as AsyncSession
 from agentbay_async.session_context import AsyncSessionContext as AsyncSessionContext
+
+AdbUrlResult = LinkResult
+ApiResponse = Result
+AsyncContextManager = AsyncSessionContext
+BaseResult = Result
+BinaryFileContentResult = FileContentResult
+CodeExecutionResult = CodeOutput
+ContextBindResult = ContextSyncResult
+DownloadResult = TransferResult
+EnhancedCodeExecutionResult = CodeResult
+ExecutionError = CodeFailure
+ExecutionLogs = CodeLogs
+FileChangeEvent = FileChange
+OSSClientResult = OssResult
+OSSDownloadResult = OssResult
+OSSUploadResult = OssResult
+SessionPauseResult = SessionStatusResult
+SessionResumeResult = SessionStatusResult
+UploadResult = TransferResult

@@ -17,6 +17,8 @@ from agentbay_async.errors import (
     OperationTimeoutError,
 )
 from agentbay_async.models.contexts import (
+    ClearContextResult,
+    Clearing,
     Context,
     ContextFileEntry,
     ContextFileListResult,
@@ -151,10 +153,10 @@ class AsyncContextService:
             return OperationResult.ok(True, gone.request_id)
         return OperationResult.ok(True, answer.request_id)
 
-    @returns_result(OperationResult)
+    @returns_result(ClearContextResult)
     async def clear(
         self, context_id: str, timeout: float | timedelta = 60, poll_interval: float = 2.0
-    ) -> OperationResult[str]:
+    ) -> ClearContextResult:
         """Delete all files of a context and wait until they are gone. The context keeps its id.
 
         Args:
@@ -165,15 +167,15 @@ class AsyncContextService:
         limit = _check.seconds(timeout, "timeout")
         interval = _check.seconds(poll_interval, "poll_interval")
         deadline = self._api.deadline(limit)
-        started = (await self.start_clear(context_id)).unwrap()
+        started = (await self.start_clear(context_id)).status
 
-        async def ask() -> OperationResult[str]:
+        async def ask() -> ClearContextResult:
             return await self.get_clear_status(context_id)
 
         try:
-            result = await poll(
+            return await poll(
                 ask,
-                lambda status: status.data not in (started, "pre-available", ""),
+                lambda state: state.status not in (started, "pre-available", ""),
                 clock=self._api.clock,
                 timeout=min(limit, deadline - self._api.clock.monotonic()),
                 what=f"the clearing of {context_id}",
@@ -181,20 +183,20 @@ class AsyncContextService:
             )
         except OperationTimeoutError as error:
             raise ClearanceTimeoutError(error.message) from None
-        return OperationResult.ok(result.data, result.request_id)
 
-    @returns_result(OperationResult)
-    async def start_clear(self, context_id: str) -> OperationResult[str]:
-        """Start to delete all files of a context, without waiting; ``data`` is its new state."""
+    @returns_result(ClearContextResult)
+    async def start_clear(self, context_id: str) -> ClearContextResult:
+        """Start to delete all files of a context, without waiting."""
         request = schema.ClearContext(id=_check.identifier(context_id, "context_id"))
         answer = await self._api.call(request)
-        return OperationResult.ok("clearing", answer.request_id)
+        return ClearContextResult.ok(Clearing(context_id, "clearing"), answer.request_id)
 
-    @returns_result(OperationResult)
-    async def get_clear_status(self, context_id: str) -> OperationResult[str]:
+    @returns_result(ClearContextResult)
+    async def get_clear_status(self, context_id: str) -> ClearContextResult:
         """Return the state of a context: ``"clearing"``, then ``"available"``."""
         result = await self.get(context_id=context_id)
-        return OperationResult.ok(result.context.state, result.request_id)
+        state = Clearing(context_id, result.context.state)
+        return ClearContextResult.ok(state, result.request_id)
 
     @returns_result(ContextFileListResult)
     async def list_files(
@@ -210,7 +212,7 @@ class AsyncContextService:
 
         Args:
             context_id: The context.
-            parent_folder_path: The folder; ``"/"`` is the root.
+            parent_folder_path: The folder; ``"/"`` or ``""`` is the root.
             page_number: Number of the page, from 1.
             page_size: Entries on a page.
             max_results: Entries on a page, when paging by token.
@@ -218,7 +220,7 @@ class AsyncContextService:
         """
         request = schema.DescribeContextFiles(
             context_id=_check.identifier(context_id, "context_id"),
-            parent_folder_path=_inside(parent_folder_path, "parent_folder_path"),
+            parent_folder_path=_folder(parent_folder_path),
         )
         if max_results is not None or next_token:
             size = page_size if max_results is None else max_results
@@ -242,7 +244,7 @@ class AsyncContextService:
         """
         request = schema.DescribeContextFiles(
             context_id=_check.identifier(context_id, "context_id"),
-            parent_folder_path=_inside(parent_folder_path, "parent_folder_path"),
+            parent_folder_path=_folder(parent_folder_path),
             max_results=_PAGE,
         )
         async for page in self._api.pages(request):
@@ -363,6 +365,12 @@ def _file_fields(context_id: str, file_path: str) -> dict[str, str]:
         "context_id": _check.identifier(context_id, "context_id"),
         "file_path": _inside(file_path, "file_path"),
     }
+
+
+def _folder(path: str) -> str:
+    return (
+        _inside(path, "parent_folder_path") if path else _check.string(path, "parent_folder_path")
+    )
 
 
 def _inside(path: str, name: str) -> str:

@@ -47,7 +47,9 @@
     │   │       ├── GitNotARepoError    the directory is not in a repository
     │   │       └── GitNotFoundError    git is not installed in the session
     │   ├── FileError                   a file operation failed; see ``path``
+    │   ├── OssError                    object storage could not be used
     │   └── PtyError                    a terminal is gone, or a request to it failed
+    │       ├── PtySessionNotFoundError there is no such terminal, or it has ended
     │       └── PtyNotConnectedError    its handle was disconnected, or its process ended
     └── PageTokenError                  a listing cannot continue from this token
 
@@ -125,6 +127,11 @@ class AgentBayError(Exception):
         self.session_id = session_id
         self.hint = hint
         self.attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def extra(self) -> dict[str, object]:
+        """What is known of the error besides its text, by attribute."""
+        return {name: value for name, value in vars(self).items() if value and name != "message"}
 
     def explain(self) -> str:
         """Return a report of several lines: the error, then each attempt with its times.
@@ -229,9 +236,11 @@ class APIError(AgentBayError):
 
     retry_after: float | None = None
 
+    # Names of the official client, from scripts/official_names.toml.
+
     @property
     def status_code(self) -> int | None:
-        """The HTTP status, under the name of the official client."""
+        """Return :attr:`http_status`, under the name of the official client."""
         return self.http_status
 
 
@@ -450,6 +459,10 @@ class FileError(ToolError):
     path: str = ""
 
 
+class OssError(ToolError):
+    """A file could not be copied between a session and object storage."""
+
+
 class CodeError(ToolError):
     """Code ended with an error, or could not be run.
 
@@ -466,6 +479,10 @@ class CodeError(ToolError):
 
 class PtyError(ToolError):
     """A terminal of the session is gone, or a request to it failed."""
+
+
+class PtySessionNotFoundError(PtyError):
+    """The session has no such terminal, or it has ended."""
 
 
 class PtyNotConnectedError(PtyError):

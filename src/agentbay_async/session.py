@@ -10,6 +10,7 @@ from agentbay_async._lifecycle import reserved_labels
 from agentbay_async._lifecycle.deletion import delete
 from agentbay_async._polling import poll
 from agentbay_async._protocol import schema
+from agentbay_async._transport.access import Access
 from agentbay_async.errors import (
     BadAnswerError,
     InvalidArgumentError,
@@ -24,6 +25,7 @@ from agentbay_async.models.results import (
 from agentbay_async.models.sessions import SessionInfo, SessionStatus
 from agentbay_async.models.tools import (
     LinkResult,
+    McpTool,
     McpToolResult,
     McpToolsResult,
     SessionMetricsResult,
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from agentbay_async._api import Api
-    from agentbay_async._transport.access import Access
     from agentbay_async.services.agent import AsyncAgent
     from agentbay_async.services.browser import AsyncBrowser
     from agentbay_async.services.code import AsyncCode
@@ -118,6 +119,52 @@ class AsyncSession:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.session_id!r})"
+
+    @property
+    def token(self) -> str:
+        """The token for direct calls and the WebSocket, a secret; ``""`` if there is none.
+
+        As :attr:`link_url` and :attr:`ws_url`, it is empty in a listed session.
+        """
+        return self._known.token
+
+    @property
+    def link_url(self) -> str:
+        """The URL for direct calls of tools, a secret; ``""`` if there is none."""
+        return self._known.link_url
+
+    @property
+    def ws_url(self) -> str:
+        """The URL of the session's WebSocket, a secret; ``""`` if there is none."""
+        return self._known.ws_url
+
+    @property
+    def vpc_ip(self) -> str:
+        """The address of the machine in a network of yours, or ``""``."""
+        return self._known.vpc_ip
+
+    @property
+    def vpc_id(self) -> str:
+        """The id of that network, or ``""``."""
+        return self._known.vpc_id
+
+    @property
+    def mcp_tools(self) -> list[McpTool]:
+        """The tools that the service listed when the session was created or looked up.
+
+        :meth:`list_mcp_tools` asks for them, with their descriptions and schemas.
+        """
+        tools = self._known.tools.all
+        return [McpTool(name, server) for name, server in tools.items()]
+
+    @property
+    def enable_browser_replay(self) -> bool | None:
+        """Whether the service records the browser; ``None`` if that is left to it, or unknown."""
+        return self._known.record_browser
+
+    @property
+    def _known(self) -> Access:
+        return self._access or self._api.access.get(self.session_id) or Access(self.session_id)
 
     @property
     def command(self) -> AsyncCommand:
@@ -396,16 +443,22 @@ class AsyncSession:
 
     @returns_result(SessionMetricsResult)
     async def get_metrics(
-        self, *, timeout: float | timedelta | None = None
+        self,
+        read_timeout: int | None = None,
+        connect_timeout: int | None = None,
+        *,
+        timeout: float | timedelta | None = None,
     ) -> SessionMetricsResult:
         """Return load, memory and disk usage of the session's machine.
 
         Args:
+            read_timeout: Milliseconds to wait for its answer, as in the official client.
+            connect_timeout: Milliseconds to wait for a connection; together they are `timeout`.
             timeout: Seconds (or a timedelta) to wait for its answer; ``None`` takes the client's.
         """
         from agentbay_async.services._metrics import get_metrics
 
-        limit = None if timeout is None else _check.seconds(timeout, "timeout")
+        limit = _call_limit(timeout, read_timeout, connect_timeout)
         return await get_metrics(self._api, self.session_id, limit)
 
     @returns_result(McpToolResult)
@@ -414,6 +467,9 @@ class AsyncSession:
         tool_name: str,
         # Each tool defines its own arguments, so any JSON value is possible.
         args: Mapping[str, Any],
+        read_timeout: int | None = None,
+        connect_timeout: int | None = None,
+        auto_gen_session: bool = False,
         *,
         timeout: float | timedelta | None = None,
     ) -> McpToolResult:
@@ -422,13 +478,17 @@ class AsyncSession:
         Args:
             tool_name: Its name, such as ``"shell"``.
             args: Its arguments, by its input schema.
+            read_timeout: Milliseconds to wait for its answer, as in the official client.
+            connect_timeout: Milliseconds to wait for a connection; together they are `timeout`.
+            auto_gen_session: Let the service create a session if this one is gone.
             timeout: Seconds (or a timedelta) to wait for its answer; ``None`` takes the client's.
         """
         from agentbay_async.services._tool_calls import call_tool, check_args
 
-        limit = None if timeout is None else _check.seconds(timeout, "timeout")
+        limit = _call_limit(timeout, read_timeout, connect_timeout)
         name = _check.identifier(tool_name, "tool_name")
-        return await call_tool(self._api, self.session_id, name, check_args(args), limit)
+        auto = _check.boolean(auto_gen_session, "auto_gen_session")
+        return await call_tool(self._api, self.session_id, name, check_args(args), limit, auto)
 
     @returns_result(McpToolsResult)
     async def list_mcp_tools(self, image_id: str | None = None) -> McpToolsResult:
@@ -517,8 +577,41 @@ class AsyncSession:
     fs = file_system
     filesystem = file_system
     files = file_system
+    mcpTools = mcp_tools
+    enableBrowserReplay = enable_browser_replay
     beta_pause = pause
     beta_resume = resume
+
+    def get_token(self) -> str:
+        """Return :attr:`token`, under the name of the official client; deprecated."""
+        _check.warn_deprecated("get_token()", "token")
+        return self.token
+
+    def get_link_url(self) -> str:
+        """Return :attr:`link_url`, under the name of the official client; deprecated."""
+        _check.warn_deprecated("get_link_url()", "link_url")
+        return self.link_url
+
+    def getToken(self) -> str:
+        """Return :attr:`token`, under the name of the official client; deprecated."""
+        _check.warn_deprecated("getToken()", "token")
+        return self.token
+
+    def getLinkUrl(self) -> str:
+        """Return :attr:`link_url`, under the name of the official client; deprecated."""
+        _check.warn_deprecated("getLinkUrl()", "link_url")
+        return self.link_url
+
+
+def _call_limit(
+    timeout: float | timedelta | None, read_timeout: int | None, connect_timeout: int | None
+) -> float | None:
+    """Return the seconds for one call; the other two limits are in milliseconds."""
+    if timeout is not None:
+        return _check.seconds(timeout, "timeout")
+    parts = {"read_timeout": read_timeout, "connect_timeout": connect_timeout}
+    given = [_check.positive_int(value, name) for name, value in parts.items() if value is not None]
+    return sum(given) / 1000 if given else None
 
 
 def _session_info(record: schema.McpResource) -> SessionInfo:

@@ -40,6 +40,15 @@ if TYPE_CHECKING:
     from agentbay_async.models.context_status import ContextStatusData
 
 
+# How the official client looks whether a sync is done: how often, and the pauses in milliseconds.
+_LOOKS = 150
+_LOOK_PAUSE = 500
+_LOOK_GROWTH = 1.1
+_LONGEST_PAUSE = 5000
+# So many pauses of 1 ms, each a tenth longer, until the longest.
+_GROWING = 100
+
+
 class AsyncSessionContext:
     """Transfer files between a session and its contexts, and report the state of transfers."""
 
@@ -74,8 +83,10 @@ class AsyncSessionContext:
         context_id: str | None = None,
         path: str | None = None,
         mode: Literal["upload", "download"] | None = None,
+        max_retries: int | None = None,
+        retry_interval: int | None = None,
         *,
-        timeout: float | timedelta = SYNC_TIMEOUT,
+        timeout: float | timedelta | None = None,
         strict: bool | None = None,
     ) -> ContextSyncResult:
         """Transfer files now, and wait until they have arrived.
@@ -84,7 +95,10 @@ class AsyncSessionContext:
             context_id: Only this context; by default all contexts of the session.
             path: Only this mount path.
             mode: ``"upload"`` (session to context, the default) or ``"download"``.
-            timeout: Seconds (or a timedelta) to wait until all files have arrived.
+            max_retries: The official client's form of `timeout`: the number of its looks.
+            retry_interval: Milliseconds before its second look; each wait is a tenth longer than
+                the one before, up to 5 seconds. The two last 11 minutes by default.
+            timeout: Seconds (or a timedelta) to wait until all files have arrived. Default 300.
             strict: Whether it is an error if the service lists no task for a context. Default
                 ``Config.strict_sync``, which is off.
 
@@ -94,7 +108,7 @@ class AsyncSessionContext:
             to move. A session without contexts has nothing to move. A failed result carries
             SyncFailedError, SyncTimeoutError or, if `strict`, SyncMissingError.
         """
-        limit = _check.seconds(timeout, "timeout")
+        limit = _sync_limit(timeout, max_retries, retry_interval)
         request = self._sync_request(context_id, path, mode)
         began = self._api.clock.monotonic()
         kind = mode or "upload"
@@ -230,6 +244,28 @@ class AsyncSessionContext:
         answer = await self._api.call(request, deadline=deadline)
         bindings = [convert.binding(entry) for entry in answer.data or ()]
         return bindings, answer.request_id
+
+
+def _sync_limit(
+    timeout: float | timedelta | None, max_retries: int | None, retry_interval: int | None
+) -> float:
+    """Return the seconds to wait for a sync, as `timeout` or the official client's looks say."""
+    if timeout is not None:
+        if max_retries is not None or retry_interval is not None:
+            raise InvalidArgumentError("timeout excludes max_retries and retry_interval; give one")
+        return _check.seconds(timeout, "timeout")
+    if max_retries is None and retry_interval is None:
+        return SYNC_TIMEOUT
+    looks = _LOOKS if max_retries is None else _check.positive_int(max_retries, "max_retries")
+    pause = (
+        _LOOK_PAUSE
+        if retry_interval is None
+        else _check.positive_int(retry_interval, "retry_interval")
+    )
+    # Beyond this, every pause is the longest.
+    growing = min(looks, _GROWING)
+    total = sum(min(pause * _LOOK_GROWTH**number, _LONGEST_PAUSE) for number in range(growing))
+    return (total + (looks - growing) * _LONGEST_PAUSE) / 1000
 
 
 def _checked(

@@ -139,7 +139,6 @@ async def test_a_file_is_deleted(bay: AsyncAgentBay, scripted: Script) -> None:
     "call",
     [
         lambda files: files.list_files("c-1", "/a/../b"),
-        lambda files: files.list_files("c-1", ""),
         lambda files: files.list_files(" "),
         lambda files: files.list_files("c-1", page_number=0),
         lambda files: files.list_files("c-1", page_size=0),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import pytest
 
 from agentbay_async import (
@@ -44,7 +43,7 @@ async def test_get_by_name_does_not_create(bay: AsyncAgentBay, scripted: Script)
     scripted.ok("GetContext", _RECORD)
     result = await bay.context.get("data")
     assert result.context == Context(
-        "SdkCtx-1", "data", "available", "linux", "2025-01-01", "2025-01-02"
+        "SdkCtx-1", "data", "2025-01-01", "2025-01-02", "available", "linux"
     )
     assert result.context_id == "SdkCtx-1"
     assert result.request_id == "REQ-GetContext"
@@ -155,7 +154,8 @@ async def test_iterate_ends_if_a_token_repeats(bay: AsyncAgentBay, scripted: Scr
 async def test_update_renames_a_context(bay: AsyncAgentBay, scripted: Script) -> None:
     """To the name in the changed copy."""
     scripted.ok("ModifyContext")
-    context = attrs.evolve(Context("SdkCtx-1", "old"), name="new")
+    context = Context("SdkCtx-1", "old")
+    context.name = "new"
     assert (await bay.context.update(context)).data is True
     assert scripted.forms("ModifyContext") == [{"Id": "SdkCtx-1", "Name": "new"}]
 

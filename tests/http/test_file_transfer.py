@@ -96,7 +96,7 @@ async def test_large_file_is_transferred_by_the_tools_without_a_store(
     """The store is looked up once."""
     await _both_ways(local_session, home, here, _LARGE, "d/f")
     assert relay.actions.count("GetAndLoadInternalContext") == 1
-    assert (await local_session.fs.get_file_transfer_context_path()).data is None
+    assert await local_session.fs.get_file_transfer_context_path() is None
 
 
 async def test_large_file_is_transferred_by_the_store(
@@ -117,7 +117,7 @@ async def test_large_file_is_transferred_by_the_store(
 
 async def _list_store(session: AsyncSession) -> list[DirectoryEntry]:
     """List the directory of the store in the session."""
-    path = (await session.fs.get_file_transfer_context_path()).data
+    path = await session.fs.get_file_transfer_context_path()
     assert path is not None
     return (await session.fs.ls(path)).entries
 

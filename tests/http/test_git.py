@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agentbay_async import (
+    AgentBayError,
     ArgumentTypeError,
     GitAuthError,
     GitConflictError,
@@ -24,7 +25,7 @@ from agentbay_async.services._git import parsing
 from .scripted import tool_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from tests.http.scripted import Script
@@ -104,7 +105,7 @@ async def test_files_are_taken_literally(git: AsyncGit, home: Path) -> None:
     (await git.restore("r", ["*"])).unwrap()
     assert [file.path for file in (await git.status("r")).files] == ["a"]
     assert (await git.diff("r", paths=["*"])).data == ""
-    assert type((await git.restore("r", ["?"])).error) is GitError
+    assert type(await _error(git.restore("r", ["?"]))) is GitError
     assert (home / "r" / "a").read_text() == "changed\n"
 
 
@@ -166,7 +167,7 @@ async def test_log_returns_every_field_of_a_commit(git: AsyncGit, home: Path) ->
 async def test_a_repository_without_commits_has_an_empty_log(git: AsyncGit) -> None:
     """It is not a failure; a missing repository is."""
     assert (await git.log("r")).entries == []
-    assert isinstance((await git.log(".")).error, GitNotARepoError)
+    assert isinstance(await _error(git.log(".")), GitNotARepoError)
 
 
 @pytest.mark.parametrize("name", ["f", "401 403 permission denied", "new\nline"])
@@ -174,14 +175,14 @@ async def test_a_repository_without_commits_has_an_empty_log(git: AsyncGit) -> N
 async def test_merge_conflict_lists_its_files(git: AsyncGit, home: Path, name: str) -> None:
     """The index is asked, not the text of git; the merge can be aborted."""
     await _conflict(git, home, name)
-    result = await git.merge("r", "topic")
-    assert isinstance(result.error, GitConflictError)
-    assert result.error.files == (name,)
-    assert result.error.exit_code == 1
+    error = await _error(git.merge("r", "topic"))
+    assert isinstance(error, GitConflictError)
+    assert error.files == (name,)
+    assert error.exit_code == 1
     status = (await git.status("r")).unwrap()
     assert [(file.path, file.status) for file in status.files] == [(name, "conflict")]
     assert (status.has_conflicts, status.has_staged, status.unstaged_count) == (True, False, 0)
-    assert isinstance((await git.commit("r", "No")).error, GitConflictError)
+    assert isinstance(await _error(git.commit("r", "No")), GitConflictError)
     (await git.merge_abort("r")).unwrap()
     assert (await git.status("r")).is_clean
 
@@ -191,9 +192,9 @@ async def test_merge_conflict_lists_its_files(git: AsyncGit, home: Path, name: s
 async def test_pull_conflict_is_a_conflict_error(git: AsyncGit, home: Path, rebase: bool) -> None:
     """Git reports them on its standard output."""
     await _conflict(git, home, "f")
-    result = await git.pull("r", remote=".", branch="topic", rebase=rebase)
-    assert isinstance(result.error, GitConflictError)
-    assert result.error.files == ("f",)
+    error = await _error(git.pull("r", remote=".", branch="topic", rebase=rebase))
+    assert isinstance(error, GitConflictError)
+    assert error.files == ("f",)
 
 
 @_REAL
@@ -233,22 +234,22 @@ async def test_commits_are_pushed_cloned_fetched_and_pulled(git: AsyncGit, home:
 async def test_rejected_push_is_a_failure(git: AsyncGit, home: Path) -> None:
     """The message has the reason."""
     await _committed(git, home)
-    result = await git.push("r", remote="nowhere", branch="main")
-    assert type(result.error) is GitError
-    assert "nowhere" in result.error_message
+    error = await _error(git.push("r", remote="nowhere", branch="main"))
+    assert type(error) is GitError
+    assert "nowhere" in str(error)
 
 
 @_REAL
 async def test_remote_is_added_once_and_overwritten_on_request(git: AsyncGit, home: Path) -> None:
     """A missing remote has no URL, which is not a failure."""
-    assert (await git.remote_get("r", "o")).data is None
+    assert await git.remote_get("r", "o") is None
     (await git.remote_add("r", "o", "https://one.invalid/a b")).unwrap()
-    assert not (await git.remote_add("r", "o", "https://two.invalid")).success
-    assert (await git.remote_get("r", "o")).data == "https://one.invalid/a b"
+    await _error(git.remote_add("r", "o", "https://two.invalid"))
+    assert await git.remote_get("r", "o") == "https://one.invalid/a b"
     (await git.remote_add("r", "o", "https://two.invalid", overwrite=True)).unwrap()
-    assert (await git.remote_get("r", "o")).data == "https://two.invalid"
+    assert await git.remote_get("r", "o") == "https://two.invalid"
     (await git.remote_add("r", "p", "https://p.invalid", overwrite=True)).unwrap()
-    assert isinstance((await git.remote_get(".", "o")).error, GitNotARepoError)
+    assert isinstance(await _error(git.remote_get(".", "o")), GitNotARepoError)
 
 
 @_REAL
@@ -281,7 +282,7 @@ async def test_commits_are_tagged(git: AsyncGit, home: Path) -> None:
     first = await _committed(git, home)
     (await git.tag("r", "v1")).unwrap()
     await _committed(git, home, "g")
-    assert not (await git.tag("r", "v1")).success
+    await _error(git.tag("r", "v1"))
     (await git.tag("r", "v1", force=True)).unwrap()
     (await git.tag("r", "v0", message="The first", target=first)).unwrap()
     assert (await git.list_tags("r")).data == ["v0", "v1"]
@@ -292,12 +293,12 @@ async def test_commits_are_tagged(git: AsyncGit, home: Path) -> None:
 @_REAL
 async def test_options_are_set_and_read(git: AsyncGit) -> None:
     """In both scopes; an unset option is ``None``, an invalid key is an error."""
-    assert (await git.get_config("r", "user.name")).data == "Me"
+    assert await git.get_config("r", "user.name") == "Me"
     (await git.set_config("r", "user.name", "lines\nof two", scope="local")).unwrap()
-    assert (await git.get_config("r", "user.name", scope="local")).data == "lines\nof two"
-    assert (await git.get_config("r", "user.name")).data == "Me"
-    assert (await git.get_config("r", "user.nothing")).data is None
-    assert type((await git.get_config("r", "nodot")).error) is GitError
+    assert await git.get_config("r", "user.name", scope="local") == "lines\nof two"
+    assert await git.get_config("r", "user.name") == "Me"
+    assert await git.get_config("r", "user.nothing") is None
+    assert type(await _error(git.get_config("r", "nodot"))) is GitError
 
 
 @_REAL
@@ -305,8 +306,8 @@ async def test_checkout_never_restores_a_file_of_that_name(git: AsyncGit, home: 
     """A change to a file with the name of the branch is not lost."""
     await _committed(git, home, "topic")
     _write(home, "topic", "precious\n")
-    result = await git.checkout_branch("r", "topic")
-    assert type(result.error) is GitError
+    error = await _error(git.checkout_branch("r", "topic"))
+    assert type(error) is GitError
     assert (home / "r" / "topic").read_text() == "precious\n"
 
 
@@ -314,16 +315,23 @@ async def test_checkout_never_restores_a_file_of_that_name(git: AsyncGit, home: 
 @_REAL
 async def test_directory_without_repository_has_its_own_error(git: AsyncGit, path: str) -> None:
     """A missing directory has it as well."""
-    assert isinstance((await git.status(path)).error, GitNotARepoError)
+    assert isinstance(await _error(git.status(path)), GitNotARepoError)
 
 
 @_REAL
 async def test_commit_without_changes_is_an_error(git: AsyncGit, home: Path) -> None:
     """Git reports it on its standard output; ``allow_empty`` permits it."""
     await _committed(git, home)
-    result = await git.commit("r", "Nothing")
-    assert "nothing to commit" in result.error_message
+    error = await _error(git.commit("r", "Nothing"))
+    assert "nothing to commit" in str(error)
     assert (await git.commit("r", "Nothing", allow_empty=True)).success
+
+
+async def _error(call: Awaitable[object]) -> AgentBayError:
+    """Return what a method of git raises."""
+    with pytest.raises(AgentBayError) as caught:
+        await call
+    return caught.value
 
 
 def _git(home: Path, *args: str) -> str:
@@ -368,7 +376,7 @@ async def test_failures_are_classified_by_messages_of_git_and_not_by_paths(
 ) -> None:
     """A number in a path or host does not matter."""
     _fails(scripted, stderr, exit_code)
-    error = (await session.git.add("r")).error
+    error = await _error(session.git.add("r"))
     assert type(error) is (kind or GitNotARepoError)
     assert (error.exit_code, error.stderr, error.session_id) == (exit_code, stderr, "s-1")
     assert error.request_id == "REQ-CallMcpTool"
@@ -380,7 +388,7 @@ async def test_errors_do_not_show_credentials_of_a_url(
     """Neither in the message nor in the streams."""
     url = "https://user:s3cret@h.invalid/p.git"
     _fails(scripted, f"fatal: unable to access '{url}/': Could not resolve host")
-    error = (await session.git.clone(url)).error
+    error = await _error(session.git.clone(url))
     assert isinstance(error, GitError)
     assert "s3cret" not in f"{error} {error.stderr} {error.stdout}"
     assert "https://***@h.invalid" in error.stderr
@@ -389,7 +397,7 @@ async def test_errors_do_not_show_credentials_of_a_url(
 async def test_other_failures_are_not_git_errors(session: AsyncSession, scripted: Script) -> None:
     """A session that is gone keeps its own error."""
     scripted.fail("CallMcpTool", "InvalidMcpSession.NotFound", "gone")
-    assert isinstance((await session.git.status("r")).error, SessionNotFoundError)
+    assert isinstance(await _error(session.git.status("r")), SessionNotFoundError)
 
 
 async def test_git_runs_with_a_quoted_line_an_environment_and_a_time_limit(

@@ -56,7 +56,7 @@ async def test_sync_returns_a_receipt(session: AsyncSession, syncing: Script) ->
     assert result.request_id == "REQ-SyncContext"
     assert [task.context_id for task in result.receipt.tasks] == ["c-1", "c-2"]
     assert result.receipt.tasks[1] == ContextStatusData(
-        "c-2", "/c-2", "upload", "Success", start_time=1, finish_time=9
+        "c-2", "/c-2", status="Success", start_time=1, finish_time=9, task_type="upload"
     )
     assert syncing.forms("SyncContext") == [{"SessionId": "s-1"}]
     assert {one["TaskType"] for one in syncing.forms("GetContextInfo")} == {"upload"}

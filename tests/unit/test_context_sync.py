@@ -146,7 +146,7 @@ def test_the_message_about_wildcards_has_a_remedy() -> None:
         lambda: BWList(["src"]),  # type: ignore[list-item]  # likewise
         lambda: BWList(None),  # type: ignore[arg-type]  # likewise
         lambda: MappingPolicy(None),  # type: ignore[arg-type]  # likewise
-        lambda: SyncPolicy(upload_policy=None),  # type: ignore[arg-type]  # likewise
+        lambda: SyncPolicy(upload_policy=1),  # type: ignore[arg-type]  # likewise
         lambda: SyncPolicy(bw_list=[WhiteList()]),  # type: ignore[arg-type]  # likewise
         lambda: SyncPolicy(mapping_policy="C:/"),  # type: ignore[arg-type]  # likewise
     ],

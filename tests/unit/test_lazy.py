@@ -18,16 +18,23 @@ if TYPE_CHECKING:
 _PACKAGES = ["agentbay", "agentbay_async", "agentbay_async._protocol.schema", "agentbay_local"]
 
 
-def _stub(package: str) -> list[tuple[str, str]]:
-    """Return the module and the name of each import in the stub, as a type checker reads it."""
+def _stub(package: str) -> list[tuple[str, str, str]]:
+    """Return the module of each name in the stub, its name there, and the exported name."""
     file = Path(str(importlib.import_module(package).__file__)).with_suffix(".pyi")
-    found: list[tuple[str, str]] = []
+    found: list[tuple[str, str, str]] = []
     for node in ast.parse(file.read_text("utf-8")).body:
-        assert isinstance(node, ast.ImportFrom), "a stub holds nothing but imports"
+        if isinstance(node, ast.Assign):
+            found += [
+                (home, own, ast.unparse(node.targets[0]))
+                for home, own, name in found
+                if name == ast.unparse(node.value)
+            ]
+            continue
+        assert isinstance(node, ast.ImportFrom), "a stub holds imports, then second names"
         assert node.level == 0, "its imports are absolute"
         (alias,) = node.names
         assert alias.asname == alias.name, "`as name` is what makes a name public in a stub"
-        found.append((str(node.module), alias.name))
+        found.append((str(node.module), alias.name, alias.name))
     return found
 
 
@@ -35,11 +42,11 @@ def _stub(package: str) -> list[tuple[str, str]]:
 def test_package_exports_what_its_stub_lists(package: str) -> None:
     """Each name once, in ``__all__`` and ``dir()``, and the very object of its module."""
     module, stub = importlib.import_module(package), _stub(package)
-    assert module.__all__ == sorted(name for _, name in stub)
+    assert module.__all__ == sorted(name for _, _, name in stub)
     assert len(stub) == len(set(module.__all__)) > 0
     assert set(module.__all__) <= set(dir(module))
-    for home, name in stub:
-        assert getattr(module, name) is getattr(importlib.import_module(home), name)
+    for home, own, name in stub:
+        assert getattr(module, name) is getattr(importlib.import_module(home), own)
 
 
 @pytest.mark.parametrize("package", _PACKAGES)

@@ -8,6 +8,8 @@ Times are in the service's format, sizes are in bytes.
 
 from __future__ import annotations
 
+from agentbay_async.models.contexts import ClearContextResult as ClearContextResult
+from agentbay_async.models.contexts import Clearing as Clearing
 from agentbay_async.models.contexts import Context as Context
 from agentbay_async.models.contexts import ContextBinding as ContextBinding
 from agentbay_async.models.contexts import ContextBindingsResult as ContextBindingsResult

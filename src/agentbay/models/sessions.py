@@ -11,6 +11,7 @@ from agentbay_async.models.sessions import CreateSessionParams as CreateSessionP
 from agentbay_async.models.sessions import LifecyclePolicy as LifecyclePolicy
 from agentbay_async.models.sessions import ListSessionParams as ListSessionParams
 from agentbay_async.models.sessions import Reaping as Reaping
+from agentbay_async.models.sessions import SessionId as SessionId
 from agentbay_async.models.sessions import SessionInfo as SessionInfo
 from agentbay_async.models.sessions import SessionPage as SessionPage
 from agentbay_async.models.sessions import SessionStatus as SessionStatus

@@ -31,12 +31,13 @@ class Code(_facade.Facade[AsyncCode]):
         code: str,
         language: str = "python",
         timeout_s: float | timedelta | None = None,
-        *,
-        timeout: float | timedelta | None = None,
+        stream_beta: bool = False,
         on_stdout: Callable[[str], None] | None = None,
         on_stderr: Callable[[str], None] | None = None,
-        on_result: Callable[[CodeOutput], None] | None = None,
         on_error: Callable[[CodeFailure], None] | None = None,
+        *,
+        timeout: float | timedelta | None = None,
+        on_result: Callable[[CodeOutput], None] | None = None,
     ) -> CodeResult:
         r"""Run code and wait for it to end.
 
@@ -47,11 +48,12 @@ class Code(_facade.Facade[AsyncCode]):
             code: The code to run.
             language: ``"python"``, ``"javascript"``, ``"r"`` or ``"java"``, in any case.
             timeout_s: Time limit in seconds or as a timedelta. Default 60 seconds.
-            timeout: The same, under the name that other methods use.
+            stream_beta: Stream the output without a callback too.
             on_stdout: Called with each chunk of standard output.
             on_stderr: Called with each chunk of standard error.
-            on_result: Called with each displayed result.
             on_error: Called with the error that ended the code.
+            timeout: The same as `timeout_s`, under the name that other methods use.
+            on_result: Called with each displayed result.
 
         Raises:
             ArgumentTypeError: An argument has the wrong type.
@@ -70,19 +72,14 @@ class Code(_facade.Facade[AsyncCode]):
                 code,
                 language,
                 timeout_s,
+                stream_beta,
+                None if on_stdout is None else _facade.in_worker(on_stdout, on_stdout, "on_stdout"),
+                None if on_stderr is None else _facade.in_worker(on_stderr, on_stderr, "on_stderr"),
+                None if on_error is None else _facade.in_worker(on_error, on_error, "on_error"),
                 timeout=timeout,
-                on_stdout=None
-                if on_stdout is None
-                else _facade.in_worker(on_stdout, on_stdout, "on_stdout"),
-                on_stderr=None
-                if on_stderr is None
-                else _facade.in_worker(on_stderr, on_stderr, "on_stderr"),
                 on_result=None
                 if on_result is None
                 else _facade.in_worker(on_result, on_result, "on_result"),
-                on_error=None
-                if on_error is None
-                else _facade.in_worker(on_error, on_error, "on_error"),
             )
         )
 

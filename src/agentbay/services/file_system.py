@@ -30,7 +30,6 @@ if TYPE_CHECKING:
         FileSearchResult,
         MultipleFileContentResult,
     )
-    from agentbay_async.models.results import OperationResult
     from agentbay_async.models.tools import BoolResult
 
 
@@ -319,10 +318,13 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
             )
         )
 
-    def get_file_transfer_context_path(self) -> OperationResult[str | None]:
+    def get_file_transfer_context_path(self) -> str | None:
         """Return the path of the service's file store in the session; ``None`` without one.
 
         Transfers do not require it: a file may be anywhere in the session.
+
+        Raises:
+            AgentBayError: It cannot be found out.
         """
         return _portal.run(self._aio.get_file_transfer_context_path())
 

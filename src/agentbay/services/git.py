@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 class Git(_facade.Facade[AsyncGit]):
     """Run git in one session, with the git that is installed there.
 
-    Every method returns a result. If git fails, its error is a
-    :class:`~agentbay.errors.GitError`; the subclass tells bad credentials, conflicts, a
-    missing repository and a missing git apart. Every method takes a time limit: `timeout` in
+    Methods raise. If git fails, they raise :class:`~agentbay.errors.GitError`; its subclass
+    tells bad credentials, conflicts, a missing repository and a missing git apart. If the session
+    or the service fails, they raise another :class:`~agentbay.errors.AgentBayError`. So the
+    result of a method is always a success. Every method takes a time limit: `timeout` in
     seconds or as a timedelta, or `timeout_ms` in milliseconds. The default is 30 seconds, 120 for
     commands that talk to a remote, and 300 for a clone. Git never prompts: where it would ask for
     a password, it fails.
@@ -40,7 +41,7 @@ class Git(_facade.Facade[AsyncGit]):
         ::
 
             git = session.git
-            git.clone("https://example.com/project.git", path="project").unwrap()
+            git.clone("https://example.com/project.git", path="project")
             git.add("project")
             commit = git.commit("project", "Fix the build", author_name="Me", author_email="a@b.c")
             print(commit.commit_hash)
@@ -429,9 +430,8 @@ class Git(_facade.Facade[AsyncGit]):
             timeout_ms: Time limit in milliseconds.
             timeout: Time limit in seconds or as a timedelta.
 
-        Returns:
-            A result. If there are conflicts, its error is a
-            :class:`~agentbay.errors.GitConflictError` with the paths of the files.
+        Raises:
+            GitConflictError: There are conflicts; ``files`` has the paths.
         """
         return _portal.run(
             self._aio.merge(
@@ -495,8 +495,8 @@ class Git(_facade.Facade[AsyncGit]):
         *,
         timeout_ms: int | None = None,
         timeout: float | timedelta | None = None,
-    ) -> OperationResult[str | None]:
-        """Return the URL of a remote; ``data`` is ``None`` if there is no such remote."""
+    ) -> str | None:
+        """Return the URL of a remote; ``None`` if there is no such remote."""
         return _portal.run(
             self._aio.remote_get(repo_path, name, timeout_ms=timeout_ms, timeout=timeout)
         )
@@ -556,9 +556,8 @@ class Git(_facade.Facade[AsyncGit]):
             timeout_ms: Time limit in milliseconds.
             timeout: Time limit in seconds or as a timedelta.
 
-        Returns:
-            A result. If there are conflicts, its error is a
-            :class:`~agentbay.errors.GitConflictError` with the paths of the files.
+        Raises:
+            GitConflictError: There are conflicts; ``files`` has the paths.
         """
         return _portal.run(
             self._aio.pull(
@@ -651,8 +650,8 @@ class Git(_facade.Facade[AsyncGit]):
         scope: Literal["global", "local"] = "global",
         timeout_ms: int | None = None,
         timeout: float | timedelta | None = None,
-    ) -> OperationResult[str | None]:
-        """Return an option; ``data`` is ``None`` if it is not set in that scope."""
+    ) -> str | None:
+        """Return an option; ``None`` if it is not set in that scope."""
         return _portal.run(
             self._aio.get_config(
                 repo_path, key, scope=scope, timeout_ms=timeout_ms, timeout=timeout

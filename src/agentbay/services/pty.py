@@ -39,7 +39,7 @@ class Pty(_facade.Facade[AsyncPty]):
         envs: Mapping[str, str] | None = None,
         shell: str | None = None,
         on_data: Callable[[bytes], None] | None = None,
-        timeout_s: float | timedelta = 30,
+        timeout_s: float | timedelta | None = None,
     ) -> PtyHandle:
         r"""Open a terminal that runs a shell.
 
@@ -51,7 +51,7 @@ class Pty(_facade.Facade[AsyncPty]):
                 ``LANG``.
             shell: The program to run; by default the image's shell.
             on_data: Called with each chunk of output. Without it, iterate over the handle.
-            timeout_s: Seconds (or a timedelta) to wait until it is open.
+            timeout_s: Seconds (or a timedelta) to wait until it is open. Default 30.
 
         Raises:
             InvalidArgumentError: A size is out of range, or a variable is invalid.
@@ -90,6 +90,9 @@ class Pty(_facade.Facade[AsyncPty]):
         Args:
             pty_session_id: The id of the terminal.
             on_data: Called with each chunk of output. Without it, iterate over the handle.
+
+        Raises:
+            PtySessionNotFoundError: There is no such terminal, or it has ended.
         """
         return _facade.wrap(
             PtyHandle,
@@ -110,6 +113,9 @@ class Pty(_facade.Facade[AsyncPty]):
 
         Args:
             pty_session_id: The id of the terminal.
+
+        Raises:
+            PtySessionNotFoundError: There is no such terminal, or it has ended.
         """
         _portal.run(self._aio.kill(pty_session_id))
 
@@ -175,18 +181,24 @@ class PtyHandle(_facade.Facade[AsyncPtyHandle]):
         """
         _portal.run(self._aio.kill())
 
-    def wait(self, timeout: float | timedelta | None = None) -> int:
+    def wait(
+        self,
+        timeout_s: float | timedelta | None = None,
+        *,
+        timeout: float | timedelta | None = None,
+    ) -> int:
         """Wait until its process has ended, and return the exit code.
 
         Args:
-            timeout: Seconds (or a timedelta) to wait; ``None`` waits for as long as it runs.
+            timeout_s: Seconds (or a timedelta) to wait; ``None`` waits for as long as it runs.
+            timeout: The same, under the name that other methods use.
 
         Raises:
             OperationTimeoutError: It did not end in time.
             PtyNotConnectedError: The handle was disconnected.
             TransportError: The connection is lost, so the exit code is not known.
         """
-        return _portal.run(self._aio.wait(timeout))
+        return _portal.run(self._aio.wait(timeout_s, timeout=timeout))
 
     def disconnect(self) -> None:
         """Receive no more output. The terminal goes on; :meth:`Pty.connect` attaches again."""

@@ -43,9 +43,14 @@ class ToolServers:
 
     def server_of(self, tool: str) -> str:
         """Return the server that offers `tool`, or ``""`` if it is unknown."""
+        return self.all.get(tool, "")
+
+    @property
+    def all(self) -> dict[str, str]:
+        """The server of each tool."""
         if self._servers is None:
             self._servers = _read(self._text)
-        return self._servers.get(tool, "")
+        return self._servers
 
 
 _NO_TOOLS = ToolServers("")
@@ -88,6 +93,8 @@ class Access:
         ws_url: The URL of its WebSocket; ``""`` if the session has none.
         token: The token for both. A secret, like the URLs.
         tools: The servers of its tools.
+        vpc_ip: The address of the machine in a network of the user's own, or ``""``.
+        vpc_id: The id of that network, or ``""``.
         is_known: Whether the service has told the addresses; not yet of a session that was only
             listed.
         avoid_until: The time on the client's clock until which direct calls are not tried.
@@ -106,6 +113,8 @@ class Access:
     ws_url: str = attrs.field(default="", repr=False)
     token: str = attrs.field(default="", repr=False)
     tools: ToolServers = attrs.field(default=_NO_TOOLS, repr=False)
+    vpc_ip: str = ""
+    vpc_id: str = ""
     is_known: bool = False
     avoid_until: float = 0.0
     has_contexts: bool = True
@@ -168,5 +177,6 @@ class AccessMap(WeakValueDictionary[str, Access]):
         access = self.setdefault(session_id, Access(session_id))
         access.link_url, access.ws_url = record.link_url or "", record.ws_url or ""
         access.token, access.tools = record.token or "", tool_servers(record.tool_list or "")
+        access.vpc_ip, access.vpc_id = record.vpc_ip or "", record.vpc_id or ""
         access.is_known = True
         return access

@@ -27,11 +27,11 @@ class ContextStatusData:
 
     context_id: str = ""
     path: str = ""
-    task_type: str = ""
-    status: str = ""
     error_message: str = ""
+    status: str = ""
     start_time: int | None = None
     finish_time: int | None = None
+    task_type: str = ""
     files: int | None = None
     size: int | None = None
 

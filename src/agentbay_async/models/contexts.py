@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-@attrs.frozen
+@attrs.define(unsafe_hash=True)
 class Context:
     """A persistent store of files, which sessions can mount.
+
+    Assigning another ``name`` changes this object only; :meth:`AsyncContextService.update` renames
+    the context.
 
     Attributes:
         id: The id of the context.
@@ -29,12 +32,13 @@ class Context:
         last_used_at: The time when a session last used it.
     """
 
+    # Only the id is hashed, because the rest may be assigned.
     id: str
-    name: str = ""
-    state: str = ""
-    os_type: str = ""
-    created_at: str = ""
-    last_used_at: str = ""
+    name: str = attrs.field(default="", hash=False)
+    created_at: str = attrs.field(default="", hash=False)
+    last_used_at: str = attrs.field(default="", hash=False)
+    state: str = attrs.field(default="", hash=False)
+    os_type: str = attrs.field(default="", hash=False)
 
 
 @attrs.frozen
@@ -112,6 +116,10 @@ class TransferReceipt:
         etag: The store's checksum, or ``""``.
         verified: Whether the checksum of the other side was compared, and matched.
         md5: The MD5 of the content, in hexadecimal.
+        local_path: The file of this machine; ``""`` if bytes were uploaded.
+        http_status: The status of the store's last answer; ``None`` if no store was used.
+        url_request_id: The id of the request for the store's URL; ``""`` if no store was used.
+        sync_request_id: The id of the request to move it between store and session, or ``""``.
     """
 
     path: str
@@ -119,6 +127,10 @@ class TransferReceipt:
     etag: str = ""
     verified: bool = False
     md5: str = ""
+    local_path: str = ""
+    http_status: int | None = None
+    url_request_id: str = ""
+    sync_request_id: str = ""
 
 
 @attrs.frozen
@@ -164,13 +176,21 @@ class ContextBinding:
     bind_time: str = ""
 
 
+def _page_size(value: int | None) -> int:
+    return 10 if value is None else value
+
+
+def _token(value: str | None) -> str:
+    return "" if value is None else value
+
+
 @attrs.define
 class ContextListParams:
     """The page of contexts to list.
 
     Attributes:
         max_results: Contexts on a page. Default 10.
-        next_token: The token of the page; ``""`` is the first page. May be assigned.
+        next_token: The token of the page; ``""`` or ``None`` is the first page. May be assigned.
         session_id: List only the contexts of this session.
 
     Example:
@@ -179,10 +199,14 @@ class ContextListParams:
     """
 
     max_results: int = attrs.field(
-        default=10, validator=lambda _self, field, value: _check.positive_int(value, field.name)
+        default=None,
+        converter=_page_size,
+        validator=lambda _self, field, value: _check.positive_int(value, field.name),
     )
     next_token: str = attrs.field(
-        default="", validator=lambda _self, field, value: _check.string(value, field.name)
+        default=None,
+        converter=_token,
+        validator=lambda _self, field, value: _check.string(value, field.name),
     )
     session_id: str | None = attrs.field(
         default=None,
@@ -204,6 +228,35 @@ class ContextResult(Result[Context]):
     def context_id(self) -> str:
         """The id of the context."""
         return self.unwrap().id
+
+
+@attrs.frozen
+class Clearing:
+    """The state of a context that is being cleared: ``"clearing"``, then ``"available"``."""
+
+    context_id: str
+    status: str
+
+
+class ClearContextResult(Result[Clearing]):
+    """The result of clearing a context."""
+
+    __slots__ = ()
+
+    @property
+    def status(self) -> str:
+        """The state: ``"clearing"``, then ``"available"``; raises the error of a failed result."""
+        return self.unwrap().status
+
+    @property
+    def data(self) -> str:
+        """The same as :attr:`status`."""
+        return self.unwrap().status
+
+    @property
+    def context_id(self) -> str:
+        """The id of the context."""
+        return self.unwrap().context_id
 
 
 class ContextListResult(Result[ContextPage]):
@@ -280,9 +333,28 @@ class TransferResult(Result[TransferReceipt]):
         return self.unwrap().size
 
     @property
+    def path(self) -> str:
+        """The path of the file in the session or context."""
+        return self.unwrap().path
+
+    @property
+    def local_path(self) -> str:
+        """The file of this machine; ``""`` if bytes were uploaded."""
+        return self.unwrap().local_path
+
+    @property
     def etag(self) -> str:
         """The service's checksum of the file, or ``""``."""
         return self.unwrap().etag
+
+    @property
+    def http_status(self) -> int | None:
+        """The status of the store's last answer; ``None`` if no store was used."""
+        return self.unwrap().http_status
+
+    # Names of the official client, from scripts/official_names.toml.
+    bytes_sent = size
+    bytes_received = size
 
 
 class ContextInfoResult(Result[list[ContextStatusData]]):

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import attrs
 
 from agentbay_async.models.results import Result
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from agentbay_async.errors import AgentBayError
 
 
 @attrs.frozen
-class FileInfo:
+class FileInfo(Mapping[str, Any]):
     """The facts about a file or directory of a session. Times are as the image writes them.
+
+    It can also be read like the dictionary of the official client, which has ``isDirectory`` and
+    ``isFile``.
 
     Attributes:
         path: The path.
@@ -36,6 +42,26 @@ class FileInfo:
     created: str = ""
     modified: str = ""
     accessed: str = ""
+
+    # Any: a text, a number or a flag, depending on the key.
+    def __getitem__(self, key: str) -> Any:
+        if key not in _FACTS:
+            raise KeyError(key)
+        return getattr(self, _FACTS[key])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_FACTS)
+
+    def __len__(self) -> int:
+        return len(_FACTS)
+
+
+#: The attributes of a `FileInfo` by the keys of the official client.
+_FACTS = {
+    field.name: field.name
+    for field in attrs.fields(FileInfo)
+    if field.name not in ("is_directory", "is_file")
+} | {"isDirectory": "is_directory", "isFile": "is_file"}
 
 
 @attrs.frozen
@@ -99,6 +125,17 @@ class FileContentResult(Result[T], Generic[T]):
         """The content; raises the error of a failed result."""
         return self.unwrap()
 
+    @property
+    def size(self) -> int:
+        """The number of bytes; text counts in UTF-8."""
+        content = self.content
+        return len(content.encode() if isinstance(content, str) else cast("bytes", content))
+
+    @property
+    def content_type(self) -> str:
+        """``"text/plain"`` for text, ``"application/octet-stream"`` for bytes."""
+        return "text/plain" if isinstance(self.content, str) else "application/octet-stream"
+
 
 class FileInfoResult(Result["FileInfo"]):
     """The facts about one file."""
@@ -109,6 +146,26 @@ class FileInfoResult(Result["FileInfo"]):
     def file_info(self) -> FileInfo:
         """The facts; raises the error of a failed result."""
         return self.unwrap()
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file."""
+        return self.file_info.is_file
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether it is a directory."""
+        return self.file_info.is_directory
+
+    @property
+    def size(self) -> int:
+        """The number of bytes."""
+        return self.file_info.size
+
+    @property
+    def permissions(self) -> str:
+        """The permissions as the image writes them."""
+        return self.file_info.permissions
 
 
 class DirectoryListResult(Result["list[DirectoryEntry]"]):

@@ -211,9 +211,74 @@ class GitStatusResult(Result[GitStatus]):
         return self.unwrap().current_branch
 
     @property
+    def upstream(self) -> str | None:
+        """The upstream branch, such as ``"origin/main"``."""
+        return self.unwrap().upstream
+
+    @property
+    def ahead(self) -> int:
+        """The number of commits that the upstream does not have."""
+        return self.unwrap().ahead
+
+    @property
+    def behind(self) -> int:
+        """The number of commits that only the upstream has."""
+        return self.unwrap().behind
+
+    @property
+    def detached(self) -> bool:
+        """Whether a commit is checked out instead of a branch."""
+        return self.unwrap().detached
+
+    @property
     def is_clean(self) -> bool:
         """Whether no file differs."""
         return self.unwrap().is_clean
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether any file differs."""
+        return self.unwrap().has_changes
+
+    @property
+    def has_staged(self) -> bool:
+        """Whether there are staged changes."""
+        return self.unwrap().has_staged
+
+    @property
+    def has_untracked(self) -> bool:
+        """Whether there are untracked files."""
+        return self.unwrap().has_untracked
+
+    @property
+    def has_conflicts(self) -> bool:
+        """Whether there are conflicts."""
+        return self.unwrap().has_conflicts
+
+    @property
+    def staged_count(self) -> int:
+        """The number of files with staged changes."""
+        return self.unwrap().staged_count
+
+    @property
+    def unstaged_count(self) -> int:
+        """The number of tracked files with changes that are not staged."""
+        return self.unwrap().unstaged_count
+
+    @property
+    def untracked_count(self) -> int:
+        """The number of untracked files."""
+        return self.unwrap().untracked_count
+
+    @property
+    def conflict_count(self) -> int:
+        """The number of files with conflicts."""
+        return self.unwrap().conflict_count
+
+    @property
+    def total_count(self) -> int:
+        """The number of files that differ."""
+        return self.unwrap().total_count
 
 
 class GitLogResult(Result[list[GitLogEntry]]):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 import attrs
 
 from agentbay_async.errors import AgentBayError, UsageError
-from agentbay_async.models.sessions import Reaping, SessionPage
+from agentbay_async.models.sessions import Reaping, SessionId, SessionPage
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -60,9 +60,12 @@ class Result(Generic[T]):
         """Make a failed result."""
         return cls(None, error, error.request_id)
 
+    def __bool__(self) -> bool:
+        return self.error is None
+
     @property
     def success(self) -> bool:
-        """Whether the call succeeded."""
+        """Whether the call succeeded; ``bool(result)`` is the same."""
         return self.error is None
 
     @property
@@ -80,10 +83,6 @@ class Result(Generic[T]):
         """The HTTP status of a failure; ``None`` without an answer, or after a success."""
         return None if self.error is None else self.error.http_status
 
-    def get_request_id(self) -> str:
-        """Return :attr:`request_id`, under the name of the official client."""
-        return self.request_id
-
     def unwrap(self) -> T:
         """Return the value.
 
@@ -93,6 +92,13 @@ class Result(Generic[T]):
         if self.error is not None:
             raise self.error
         return cast("T", self._value)
+
+    # Names of the official client, from scripts/official_names.toml.
+    message = error_message
+
+    def get_request_id(self) -> str:
+        """Return :attr:`request_id`, under the name of the official client."""
+        return self.request_id
 
 
 class SessionResult(Result[S], Generic[S]):
@@ -127,9 +133,9 @@ class SessionListResult(Result[SessionPage[S]], Generic[S]):
         return self.unwrap().sessions
 
     @property
-    def session_ids(self) -> list[str]:
+    def session_ids(self) -> list[SessionId]:
         """The ids of the sessions on this page."""
-        return [cast("Any", session).session_id for session in self.sessions]
+        return [SessionId(one.session_id, one.status) for one in cast("list[Any]", self.sessions)]
 
     @property
     def next_token(self) -> str:

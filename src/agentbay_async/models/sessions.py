@@ -38,6 +38,45 @@ class SessionStatus(str, Enum):
 ENDING = frozenset({SessionStatus.DELETING, SessionStatus.DELETED, SessionStatus.FINISH})
 
 
+class SessionId(str):
+    """The id of a listed session, which also answers to the keys of the official client.
+
+    Attributes:
+        status: The state of the session when it was listed, or ``"UNKNOWN"``.
+
+    Example:
+        >>> listed = SessionId("s-1", "RUNNING")
+        >>> listed, listed["sessionId"], listed["sessionStatus"]
+        ('s-1', 's-1', 'RUNNING')
+    """
+
+    __slots__ = ("status",)
+
+    status: str
+
+    def __new__(cls, value: str, status: str = "") -> SessionId:
+        """Make an id."""
+        made = super().__new__(cls, value)
+        made.status = status or "UNKNOWN"
+        return made
+
+    def __reduce__(self) -> tuple[type[SessionId], tuple[str, str]]:
+        return SessionId, (str(self), self.status)
+
+    # Any, because the base class tells another type of the key.
+    def __getitem__(self, key: Any) -> str:
+        if not isinstance(key, str):
+            return str(super().__getitem__(key))
+        return {"sessionId": str(self), "sessionStatus": self.status}[key]
+
+    def get(self, key: str, default: str | None = None) -> str | None:
+        """Return what a key of the official client stands for, or `default`."""
+        try:
+            return self[key]
+        except KeyError:
+            return default
+
+
 @attrs.frozen
 class SessionPage(Generic[S]):
     """One page of a listing of sessions.

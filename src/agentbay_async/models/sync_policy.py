@@ -94,6 +94,11 @@ class UploadPolicy:
     upload_mode: UploadMode = attrs.field(default=UploadMode.FILE, validator=_member(UploadMode))
     archive_exclude_paths: list[str] = attrs.field(factory=list, validator=_literals)
 
+    @classmethod
+    def default(cls) -> UploadPolicy:
+        """Return the policy with all its defaults."""
+        return cls()
+
 
 @attrs.define
 class DownloadPolicy:
@@ -109,12 +114,22 @@ class DownloadPolicy:
         default=DownloadStrategy.DOWNLOAD_ASYNC, validator=_member(DownloadStrategy)
     )
 
+    @classmethod
+    def default(cls) -> DownloadPolicy:
+        """Return the policy with all its defaults."""
+        return cls()
+
 
 @attrs.define
 class DeletePolicy:
     """Whether a file deleted in the session is deleted in the context at the next upload."""
 
     sync_local_file: bool = attrs.field(default=True, validator=_flag)
+
+    @classmethod
+    def default(cls) -> DeletePolicy:
+        """Return the policy with all its defaults."""
+        return cls()
 
 
 @attrs.define
@@ -131,6 +146,11 @@ class ExtractPolicy:
     delete_src_file: bool = attrs.field(default=True, validator=_flag)
     extract_current_folder: bool = attrs.field(default=False, validator=_flag)
 
+    @classmethod
+    def default(cls) -> ExtractPolicy:
+        """Return the policy with all its defaults."""
+        return cls()
+
 
 @attrs.define
 class RecyclePolicy:
@@ -145,6 +165,11 @@ class RecyclePolicy:
         default=Lifecycle.LIFECYCLE_FOREVER, validator=_member(Lifecycle)
     )
     paths: list[str] = attrs.field(factory=lambda: [""], validator=_literals)
+
+    @classmethod
+    def default(cls) -> RecyclePolicy:
+        """Return the policy with all its defaults."""
+        return cls()
 
 
 @attrs.define
@@ -186,10 +211,39 @@ class MappingPolicy:
 
     path: str = attrs.field(default="", validator=_literal)
 
+    @classmethod
+    def default(cls) -> MappingPolicy:
+        """Return the policy with all its defaults."""
+        return cls()
+
+
+def _upload_policy(value: UploadPolicy | None) -> UploadPolicy:
+    return UploadPolicy() if value is None else value
+
+
+def _download_policy(value: DownloadPolicy | None) -> DownloadPolicy:
+    return DownloadPolicy() if value is None else value
+
+
+def _delete_policy(value: DeletePolicy | None) -> DeletePolicy:
+    return DeletePolicy() if value is None else value
+
+
+def _extract_policy(value: ExtractPolicy | None) -> ExtractPolicy:
+    return ExtractPolicy() if value is None else value
+
+
+def _recycle_policy(value: RecyclePolicy | None) -> RecyclePolicy:
+    return RecyclePolicy() if value is None else value
+
+
+def _bw_list(value: BWList | None) -> BWList:
+    return BWList([WhiteList()]) if value is None else value
+
 
 @attrs.define
 class SyncPolicy:
-    """The policies of one synchronised context. Parts that are not given have their defaults.
+    """The policies of one synchronised context. Parts that are ``None`` have their defaults.
 
     Example:
         >>> policy = SyncPolicy(upload_policy=UploadPolicy(auto_upload=False))
@@ -197,12 +251,15 @@ class SyncPolicy:
         True
     """
 
-    upload_policy: UploadPolicy = attrs.field(factory=UploadPolicy)
-    download_policy: DownloadPolicy = attrs.field(factory=DownloadPolicy)
-    delete_policy: DeletePolicy = attrs.field(factory=DeletePolicy)
-    extract_policy: ExtractPolicy = attrs.field(factory=ExtractPolicy)
-    recycle_policy: RecyclePolicy = attrs.field(factory=RecyclePolicy)
-    bw_list: BWList = attrs.field(factory=lambda: BWList([WhiteList()]))
+    upload_policy: UploadPolicy = attrs.field(default=None, converter=_upload_policy)
+    download_policy: DownloadPolicy = attrs.field(default=None, converter=_download_policy)
+    delete_policy: DeletePolicy = attrs.field(default=None, converter=_delete_policy)
+    extract_policy: ExtractPolicy = attrs.field(default=None, converter=_extract_policy)
+    recycle_policy: RecyclePolicy = attrs.field(default=None, converter=_recycle_policy)
+    bw_list: BWList = attrs.field(
+        default=None,
+        converter=_bw_list,
+    )
     mapping_policy: MappingPolicy | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -239,6 +296,8 @@ class ContextSync:
         path: Absolute path in the session, such as ``"/mnt/data"``.
         policy: The policy; ``None`` takes the service's default, which is
             :meth:`SyncPolicy.default`.
+        beta_wait_for_completion: The official client's name of `wait_for_completion`, which it
+            decides if it is not ``None``.
         wait_for_completion: Whether ``create`` waits until the files have arrived.
 
     Example:
@@ -249,9 +308,12 @@ class ContextSync:
     context_id: str
     path: str
     policy: SyncPolicy | None = None
+    beta_wait_for_completion: bool | None = attrs.field(default=None, repr=False, eq=False)
     wait_for_completion: bool = attrs.field(default=True, validator=_flag)
 
     def __attrs_post_init__(self) -> None:
+        if self.beta_wait_for_completion is not None:
+            self.wait_for_completion = self.beta_wait_for_completion
         _check.identifier(self.context_id, "context_id")
         _check.absolute_path(self.path, "path")
         _check.literal_path(self.path, "path")
@@ -261,9 +323,15 @@ class ContextSync:
             )
 
     @classmethod
-    def new(cls, context_id: str, path: str, policy: SyncPolicy | None = None) -> ContextSync:
+    def new(
+        cls,
+        context_id: str,
+        path: str,
+        policy: SyncPolicy | None = None,
+        beta_wait_for_completion: bool | None = None,
+    ) -> ContextSync:
         """Create a ContextSync, as calling the class does."""
-        return cls(context_id, path, policy)
+        return cls(context_id, path, policy, beta_wait_for_completion)
 
     def with_policy(self, policy: SyncPolicy) -> ContextSync:
         """Return a copy with another policy."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import attrs
@@ -25,6 +26,7 @@ class SessionMetrics:
         rx_used_kbyte: KiB received.
         tx_used_kbyte: KiB sent.
         timestamp: The time of the measurement, as the image writes it.
+        raw: All that the image reports, under its own names.
     """
 
     cpu_count: int | None = None
@@ -38,6 +40,30 @@ class SessionMetrics:
     rx_used_kbyte: float | None = None
     tx_used_kbyte: float | None = None
     timestamp: str = ""
+    # The names of metrics are the image's.
+    raw: dict[str, Any] = attrs.field(factory=dict, repr=False, eq=False)
+
+    # Names of the official client, from scripts/official_names.toml.
+
+    @property
+    def rx_rate_kbps(self) -> float | None:
+        """Return :attr:`rx_rate_kbyte_per_s`, under the name of the official client."""
+        return self.rx_rate_kbyte_per_s
+
+    @property
+    def tx_rate_kbps(self) -> float | None:
+        """Return :attr:`tx_rate_kbyte_per_s`, under the name of the official client."""
+        return self.tx_rate_kbyte_per_s
+
+    @property
+    def rx_used_kb(self) -> float | None:
+        """Return :attr:`rx_used_kbyte`, under the name of the official client."""
+        return self.rx_used_kbyte
+
+    @property
+    def tx_used_kb(self) -> float | None:
+        """Return :attr:`tx_used_kbyte`, under the name of the official client."""
+        return self.tx_used_kbyte
 
 
 @attrs.frozen
@@ -49,6 +75,16 @@ class McpTool:
     description: str = ""
     # Any JSON Schema.
     input_schema: dict[str, Any] | str = attrs.field(factory=dict, eq=False)
+
+    # Names of the official client, from scripts/official_names.toml.
+
+    def get_name(self) -> str:
+        """Return :attr:`name`, under the name of the official client."""
+        return self.name
+
+    def get_server(self) -> str:
+        """Return :attr:`server`, under the name of the official client."""
+        return self.server
 
 
 @attrs.frozen
@@ -93,6 +129,15 @@ class OssResult(Result[str]):
         """The text of the tool; raises the error of a failed result."""
         return self.unwrap()
 
+    @property
+    def client_config(self) -> dict[str, Any]:
+        """The text of the tool as a JSON object; ``{"content": text}`` if it is none."""
+        try:
+            config = json.loads(self.content)
+        except ValueError:
+            config = None
+        return config if isinstance(config, dict) else {"content": self.content}
+
 
 class LinkResult(Result[str]):
     """A URL that grants access to a session by itself: a secret."""
@@ -123,6 +168,11 @@ class SessionMetricsResult(Result["SessionMetrics"]):
     def metrics(self) -> SessionMetrics:
         """The numbers; raises the error of a failed result."""
         return self.unwrap()
+
+    @property
+    def raw(self) -> dict[str, Any]:
+        """All that the image reports, under its own names."""
+        return self.unwrap().raw
 
 
 class McpToolsResult(Result["list[McpTool]"]):

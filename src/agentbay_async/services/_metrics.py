@@ -38,7 +38,7 @@ def _read_metrics(document: dict[str, Any]) -> SessionMetrics:
     rates = {name: _read_number(document, name, *aliases) for name, aliases in _RATES.items()}
     # Typed as Any, because mypy cannot match the keys with the fields of the class.
     fields: dict[str, Any] = {**integers, **rates}
-    return SessionMetrics(**fields, timestamp=str(document.get("timestamp") or ""))
+    return SessionMetrics(**fields, timestamp=str(document.get("timestamp") or ""), raw=document)
 
 
 def _as_int(value: float | None) -> int | None:

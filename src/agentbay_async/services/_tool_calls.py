@@ -95,7 +95,12 @@ async def check_one_request(
 
 
 async def call_tool(
-    api: Api, session_id: str, name: str, args: Mapping[str, Any], timeout: float | None = None
+    api: Api,
+    session_id: str,
+    name: str,
+    args: Mapping[str, Any],
+    timeout: float | None = None,
+    auto_gen_session: bool = False,
 ) -> McpToolResult:
     """Call a tool and return its whole answer.
 
@@ -106,13 +111,16 @@ async def call_tool(
         args: Its arguments.
         timeout: Seconds for one attempt; ``None`` takes the client's, or more if the arguments give
             the tool more time.
+        auto_gen_session: Whether the service may create a session if this one is gone.
 
     Raises:
         ToolError: The tool answered with an error; the message is its text.
         BadAnswerError: The answer has no content at all.
         AgentBayError: The call failed, and was not repeated, or failed again.
     """
-    request = schema.CallMcpTool(session_id=session_id, name=name, args=dict(args))
+    request = schema.CallMcpTool(
+        session_id=session_id, name=name, args=dict(args), auto_gen_session=auto_gen_session
+    )
     if timeout is None and (own := _own_time(args)) is not None:
         timeout = max(api.settings.timeout, own + ANSWER_GRACE)
     answer = await _send(api, request, timeout)

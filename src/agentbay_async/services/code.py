@@ -75,12 +75,13 @@ class AsyncCode:
         code: str,
         language: str = "python",
         timeout_s: float | timedelta | None = None,
-        *,
-        timeout: float | timedelta | None = None,
+        stream_beta: bool = False,
         on_stdout: Callable[[str], Awaitable[None] | None] | None = None,
         on_stderr: Callable[[str], Awaitable[None] | None] | None = None,
-        on_result: Callable[[CodeOutput], Awaitable[None] | None] | None = None,
         on_error: Callable[[CodeFailure], Awaitable[None] | None] | None = None,
+        *,
+        timeout: float | timedelta | None = None,
+        on_result: Callable[[CodeOutput], Awaitable[None] | None] | None = None,
     ) -> CodeResult:
         r"""Run code and wait for it to end.
 
@@ -91,11 +92,12 @@ class AsyncCode:
             code: The code to run.
             language: ``"python"``, ``"javascript"``, ``"r"`` or ``"java"``, in any case.
             timeout_s: Time limit in seconds or as a timedelta. Default 60 seconds.
-            timeout: The same, under the name that other methods use.
+            stream_beta: Stream the output without a callback too.
             on_stdout: Called with each chunk of standard output.
             on_stderr: Called with each chunk of standard error.
-            on_result: Called with each displayed result.
             on_error: Called with the error that ended the code.
+            timeout: The same as `timeout_s`, under the name that other methods use.
+            on_result: Called with each displayed result.
 
         Raises:
             ArgumentTypeError: An argument has the wrong type.
@@ -117,7 +119,7 @@ class AsyncCode:
             "result": on_result,
             "error": on_error,
         }
-        if any(callback is not None for callback in callbacks.values()):
+        if stream_beta or any(callback is not None for callback in callbacks.values()):
             return await self._run_with_callbacks(args, limit, callbacks)
         return await self._run(args, limit)
 

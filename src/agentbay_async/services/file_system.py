@@ -28,7 +28,7 @@ from agentbay_async.models.files import (
     FileTexts,
     MultipleFileContentResult,
 )
-from agentbay_async.models.results import OperationResult, returns_result
+from agentbay_async.models.results import returns_result
 from agentbay_async.models.tools import BoolResult
 from agentbay_async.services._files import parsing
 from agentbay_async.services._files.chunking import escape_dash
@@ -444,14 +444,16 @@ class AsyncFileSystem:
             await self._file_transfer().download_tree(path, target, progress, limit)
         )
 
-    @returns_result(OperationResult)
-    async def get_file_transfer_context_path(self) -> OperationResult[str | None]:
+    async def get_file_transfer_context_path(self) -> str | None:
         """Return the path of the service's file store in the session; ``None`` without one.
 
         Transfers do not require it: a file may be anywhere in the session.
+
+        Raises:
+            AgentBayError: It cannot be found out.
         """
         store = await self._file_transfer().store()
-        return OperationResult.ok(None if store is None else store.path)
+        return None if store is None else store.path
 
     def watch(self, path: str, *, interval: float = 0.5) -> AsyncIterator[FileChange]:
         """Yield the changes below a directory, one by one, until the iteration ends.

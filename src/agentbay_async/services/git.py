@@ -16,7 +16,7 @@ from agentbay_async.models.git import (
     GitLogResult,
     GitStatusResult,
 )
-from agentbay_async.models.results import OperationResult, returns_result
+from agentbay_async.models.results import OperationResult
 from agentbay_async.services._git import parsing
 from agentbay_async.services._git.command import LOCAL_TIMEOUT, GitCommand
 from agentbay_async.services._shell import time_limit
@@ -36,9 +36,10 @@ _RESET_MODES = ("soft", "mixed", "hard", "merge", "keep")
 class AsyncGit:
     """Run git in one session, with the git that is installed there.
 
-    Every method returns a result. If git fails, its error is a
-    :class:`~agentbay_async.errors.GitError`; the subclass tells bad credentials, conflicts, a
-    missing repository and a missing git apart. Every method takes a time limit: `timeout` in
+    Methods raise. If git fails, they raise :class:`~agentbay_async.errors.GitError`; its subclass
+    tells bad credentials, conflicts, a missing repository and a missing git apart. If the session
+    or the service fails, they raise another :class:`~agentbay_async.errors.AgentBayError`. So the
+    result of a method is always a success. Every method takes a time limit: `timeout` in
     seconds or as a timedelta, or `timeout_ms` in milliseconds. The default is 30 seconds, 120 for
     commands that talk to a remote, and 300 for a clone. Git never prompts: where it would ask for
     a password, it fails.
@@ -47,7 +48,7 @@ class AsyncGit:
         ::
 
             git = session.git
-            (await git.clone("https://example.com/project.git", path="project")).unwrap()
+            await git.clone("https://example.com/project.git", path="project")
             await git.add("project")
             commit = await git.commit(
                 "project", "Fix the build", author_name="Me", author_email="a@b.c"
@@ -60,7 +61,6 @@ class AsyncGit:
     def __init__(self, api: Api, session_id: str) -> None:
         self._command = GitCommand(api, session_id)
 
-    @returns_result(GitCloneResult)
     async def clone(
         self,
         url: str,
@@ -92,7 +92,6 @@ class AsyncGit:
         _, request_id = await self._command.run(None, [*args, "--", url, target], limit)
         return GitCloneResult.ok(target, request_id)
 
-    @returns_result(GitInitResult)
     async def init(
         self,
         path: str,
@@ -119,7 +118,6 @@ class AsyncGit:
         _, request_id = await self._command.run(None, [*args, "--", target], limit)
         return GitInitResult.ok(target, request_id)
 
-    @returns_result(GitStatusResult)
     async def status(
         self,
         repo_path: str,
@@ -137,7 +135,6 @@ class AsyncGit:
             status = attrs.evolve(status, current_branch=parsing.DETACHED, detached=False)
         return GitStatusResult.ok(status, request_id)
 
-    @returns_result(OperationResult)
     async def add(
         self,
         repo_path: str,
@@ -164,7 +161,6 @@ class AsyncGit:
         literal = files is not None
         return await self._run_quiet(repo_path, args, timeout_ms, timeout, literal=literal)
 
-    @returns_result(GitCommitResult)
     async def commit(
         self,
         repo_path: str,
@@ -202,7 +198,6 @@ class AsyncGit:
         )
         return GitCommitResult.ok(parsing.parse_last_hash(output), request_id)
 
-    @returns_result(GitLogResult)
     async def log(
         self,
         repo_path: str,
@@ -233,7 +228,6 @@ class AsyncGit:
             output, request_id = "", error.request_id
         return GitLogResult.ok(parsing.parse_log(output), request_id)
 
-    @returns_result(OperationResult)
     async def tag(
         self,
         repo_path: str,
@@ -265,7 +259,6 @@ class AsyncGit:
         ]
         return await self._run_quiet(repo_path, args, timeout_ms, timeout)
 
-    @returns_result(OperationResult)
     async def list_tags(
         self,
         repo_path: str,
@@ -280,7 +273,6 @@ class AsyncGit:
         )
         return OperationResult.ok(output.split(), request_id)
 
-    @returns_result(OperationResult)
     async def delete_tag(
         self,
         repo_path: str,
@@ -293,7 +285,6 @@ class AsyncGit:
         args = ["tag", "-d", "--", _check_ref(name, "name")]
         return await self._run_quiet(repo_path, args, timeout_ms, timeout)
 
-    @returns_result(OperationResult)
     async def reset(
         self,
         repo_path: str,
@@ -328,7 +319,6 @@ class AsyncGit:
         args += ["--", *(() if paths is None else _check_paths(paths, "paths"))]
         return await self._run_quiet(repo_path, args, timeout_ms, timeout, literal=True)
 
-    @returns_result(OperationResult)
     async def restore(
         self,
         repo_path: str,
@@ -366,7 +356,6 @@ class AsyncGit:
         args += ["--", *_check_paths(paths, "paths")]
         return await self._run_quiet(repo_path, args, timeout_ms, timeout, literal=True)
 
-    @returns_result(OperationResult)
     async def diff(
         self,
         repo_path: str,
@@ -398,7 +387,6 @@ class AsyncGit:
         )
         return OperationResult.ok(output, request_id)
 
-    @returns_result(GitBranchListResult)
     async def list_branches(
         self,
         repo_path: str,
@@ -413,7 +401,6 @@ class AsyncGit:
         )
         return GitBranchListResult.ok(parsing.parse_branches(output), request_id)
 
-    @returns_result(OperationResult)
     async def create_branch(
         self,
         repo_path: str,
@@ -428,7 +415,6 @@ class AsyncGit:
         args = ["checkout", "-q", "-b", name] if checkout else ["branch", name]
         return await self._run_quiet(repo_path, args, timeout_ms, timeout)
 
-    @returns_result(OperationResult)
     async def checkout_branch(
         self,
         repo_path: str,
@@ -441,7 +427,6 @@ class AsyncGit:
         args = ["checkout", "-q", _check_ref(branch, "branch"), "--"]
         return await self._run_quiet(repo_path, args, timeout_ms, timeout, may_conflict=True)
 
-    @returns_result(OperationResult)
     async def delete_branch(
         self,
         repo_path: str,
@@ -455,7 +440,6 @@ class AsyncGit:
         args = ["branch", "-D" if force else "-d", "--", _check_ref(branch, "branch")]
         return await self._run_quiet(repo_path, args, timeout_ms, timeout)
 
-    @returns_result(OperationResult)
     async def merge(
         self,
         repo_path: str,
@@ -476,9 +460,8 @@ class AsyncGit:
             timeout_ms: Time limit in milliseconds.
             timeout: Time limit in seconds or as a timedelta.
 
-        Returns:
-            A result. If there are conflicts, its error is a
-            :class:`~agentbay_async.errors.GitConflictError` with the paths of the files.
+        Raises:
+            GitConflictError: There are conflicts; ``files`` has the paths.
         """
         args = ["merge", "-q", *(["--no-ff"] if no_ff else [])]
         if message is not None:
@@ -486,7 +469,6 @@ class AsyncGit:
         args.append(_check_ref(branch, "branch"))
         return await self._run_quiet(repo_path, args, timeout_ms, timeout, may_conflict=True)
 
-    @returns_result(OperationResult)
     async def merge_abort(
         self,
         repo_path: str,
@@ -497,7 +479,6 @@ class AsyncGit:
         """Abort a merge with conflicts, and restore the state before it."""
         return await self._run_quiet(repo_path, ["merge", "--abort"], timeout_ms, timeout)
 
-    @returns_result(OperationResult)
     async def remote_add(
         self,
         repo_path: str,
@@ -529,7 +510,6 @@ class AsyncGit:
             _, request_id = await self._run(repo_path, ["fetch", "-q", remote], limit)
         return OperationResult.ok(None, request_id)
 
-    @returns_result(OperationResult)
     async def remote_get(
         self,
         repo_path: str,
@@ -537,13 +517,11 @@ class AsyncGit:
         *,
         timeout_ms: int | None = None,
         timeout: float | timedelta | None = None,
-    ) -> OperationResult[str | None]:
-        """Return the URL of a remote; ``data`` is ``None`` if there is no such remote."""
+    ) -> str | None:
+        """Return the URL of a remote; ``None`` if there is no such remote."""
         limit = time_limit(timeout_ms, timeout, LOCAL_TIMEOUT)
-        url, request_id = await self._get_url(repo_path, _check_ref(name, "name"), limit)
-        return OperationResult.ok(url, request_id)
+        return (await self._get_url(repo_path, _check_ref(name, "name"), limit))[0]
 
-    @returns_result(OperationResult)
     async def fetch(
         self,
         repo_path: str,
@@ -570,7 +548,6 @@ class AsyncGit:
         args = ["fetch", "-q", *flags, *_remote_args(remote, branch)]
         return await self._run_quiet(repo_path, args, timeout_ms, timeout, default=_NETWORK_TIMEOUT)
 
-    @returns_result(OperationResult)
     async def pull(
         self,
         repo_path: str,
@@ -592,9 +569,8 @@ class AsyncGit:
             timeout_ms: Time limit in milliseconds.
             timeout: Time limit in seconds or as a timedelta.
 
-        Returns:
-            A result. If there are conflicts, its error is a
-            :class:`~agentbay_async.errors.GitConflictError` with the paths of the files.
+        Raises:
+            GitConflictError: There are conflicts; ``files`` has the paths.
         """
         flags = [] if rebase is None else ["--rebase" if rebase else "--no-rebase"]
         args = ["pull", "-q", *flags, *_remote_args(remote, branch)]
@@ -602,7 +578,6 @@ class AsyncGit:
             repo_path, args, timeout_ms, timeout, default=_NETWORK_TIMEOUT, may_conflict=True
         )
 
-    @returns_result(OperationResult)
     async def push(
         self,
         repo_path: str,
@@ -636,7 +611,6 @@ class AsyncGit:
         args = ["push", "-q", *flags, *_remote_args(remote, branch)]
         return await self._run_quiet(repo_path, args, timeout_ms, timeout, default=_NETWORK_TIMEOUT)
 
-    @returns_result(OperationResult)
     async def configure_user(
         self,
         repo_path: str,
@@ -655,7 +629,6 @@ class AsyncGit:
         _, request_id = await self._run(repo_path, [*config, "user.email", address], limit)
         return OperationResult.ok(None, request_id)
 
-    @returns_result(OperationResult)
     async def set_config(
         self,
         repo_path: str,
@@ -676,7 +649,6 @@ class AsyncGit:
         ]
         return await self._run_quiet(repo_path, args, timeout_ms, timeout)
 
-    @returns_result(OperationResult)
     async def get_config(
         self,
         repo_path: str,
@@ -685,19 +657,19 @@ class AsyncGit:
         scope: Literal["global", "local"] = "global",
         timeout_ms: int | None = None,
         timeout: float | timedelta | None = None,
-    ) -> OperationResult[str | None]:
-        """Return an option; ``data`` is ``None`` if it is not set in that scope."""
+    ) -> str | None:
+        """Return an option; ``None`` if it is not set in that scope."""
         args = ["config", _scope_flag(scope), "-z", "--get", "--", _check.text(key, "key")]
         try:
-            output, request_id = await self._run(
+            output, _ = await self._run(
                 repo_path, args, time_limit(timeout_ms, timeout, LOCAL_TIMEOUT)
             )
         except GitError as error:
             # Git also ends with 1 for an invalid key, but then with a message.
             if error.exit_code == 1 and not error.stderr.strip():
-                return OperationResult.ok(None, error.request_id)
+                return None
             raise
-        return OperationResult.ok(output.removesuffix("\0"), request_id)
+        return output.removesuffix("\0")
 
     async def _run(
         self, repo_path: str, args: Sequence[str], limit: float, *, may_conflict: bool = False

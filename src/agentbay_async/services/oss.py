@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from agentbay_async import _check
-from agentbay_async.errors import BadAnswerError, ToolError
+from agentbay_async.errors import BadAnswerError, OssError, ToolError
 from agentbay_async.models.results import returns_result
 from agentbay_async.models.tools import OssResult
 from agentbay_async.services._tool_calls import call_tool
@@ -86,15 +86,16 @@ class AsyncOss:
         try:
             answer = await call_tool(self._api, self._session_id, tool, args)
         except ToolError as error:
-            error.message = _mask(error.message, secrets)
-            error.args = (error.message,)
-            raise
+            raise self._error(_mask(error.message, secrets), error.request_id) from None
         text = _mask(answer.data, secrets)
         if not text.strip():
             raise BadAnswerError(f"{tool}: the answer is empty", request_id=answer.request_id)
         if _reports_failure(text, args):
-            raise ToolError(text, request_id=answer.request_id, session_id=self._session_id)
+            raise self._error(text, answer.request_id)
         return OssResult.ok(text, answer.request_id)
+
+    def _error(self, message: str, request_id: str) -> OssError:
+        return OssError(message, request_id=request_id, session_id=self._session_id)
 
 
 def _object_args(bucket: str, key: str, path: str) -> dict[str, str]:

@@ -11,7 +11,6 @@ from agentbay_async.errors import (
     AgentBayError,
     InvalidArgumentError,
 )
-from agentbay_async.models.pty import PtySession
 from agentbay_async.services._pty.client import PtyClient
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from agentbay_async._api import Api
+    from agentbay_async.models.pty import PtySession
     from agentbay_async.services._pty.terminal import Terminal
 
 logger = logging.getLogger("agentbay")
@@ -29,6 +29,8 @@ _DEFAULT_ENVS = {"TERM": "xterm-256color", "LANG": "en_US.UTF-8"}
 # Seconds that wait() allows the callback to process the remaining output. Limited, because the
 # callback itself may call wait().
 _DELIVERY_TIMEOUT = 5.0
+# Seconds until a terminal is open.
+_OPEN_TIMEOUT = 30.0
 
 
 class AsyncPty:
@@ -54,7 +56,7 @@ class AsyncPty:
         envs: Mapping[str, str] | None = None,
         shell: str | None = None,
         on_data: Callable[[bytes], Awaitable[None] | None] | None = None,
-        timeout_s: float | timedelta = 30,
+        timeout_s: float | timedelta | None = None,
     ) -> AsyncPtyHandle:
         r"""Open a terminal that runs a shell.
 
@@ -66,7 +68,7 @@ class AsyncPty:
                 ``LANG``.
             shell: The program to run; by default the image's shell.
             on_data: Called with each chunk of output. Without it, iterate over the handle.
-            timeout_s: Seconds (or a timedelta) to wait until it is open.
+            timeout_s: Seconds (or a timedelta) to wait until it is open. Default 30.
 
         Raises:
             InvalidArgumentError: A size is out of range, or a variable is invalid.
@@ -80,7 +82,7 @@ class AsyncPty:
                 async for chunk in pty:
                     print(chunk.decode(), end="")
         """
-        limit = _check.seconds(timeout_s, "timeout_s")
+        limit = _OPEN_TIMEOUT if timeout_s is None else _check.seconds(timeout_s, "timeout_s")
         params: dict[str, Any] = {
             "cols": _check_size(cols, "cols"),
             "rows": _check_size(rows, "rows"),
@@ -105,19 +107,25 @@ class AsyncPty:
         Args:
             pty_session_id: The id of the terminal.
             on_data: Called with each chunk of output. Without it, iterate over the handle.
+
+        Raises:
+            PtySessionNotFoundError: There is no such terminal, or it has ended.
         """
         name = _check.identifier(pty_session_id, "pty_session_id")
         return AsyncPtyHandle(await self._client.connect(name), on_data)
 
     async def list(self) -> builtins.list[PtySession]:
         """Return the open terminals of the session."""
-        return [PtySession(terminal_id) for terminal_id in await self._client.list()]
+        return await self._client.list()
 
     async def kill(self, pty_session_id: str) -> None:
         """End the processes of a terminal.
 
         Args:
             pty_session_id: The id of the terminal.
+
+        Raises:
+            PtySessionNotFoundError: There is no such terminal, or it has ended.
         """
         await self._client.kill(_check.identifier(pty_session_id, "pty_session_id"))
 
@@ -196,18 +204,26 @@ class AsyncPtyHandle:
         """
         await self._terminal.kill()
 
-    async def wait(self, timeout: float | timedelta | None = None) -> int:
+    async def wait(
+        self,
+        timeout_s: float | timedelta | None = None,
+        *,
+        timeout: float | timedelta | None = None,
+    ) -> int:
         """Wait until its process has ended, and return the exit code.
 
         Args:
-            timeout: Seconds (or a timedelta) to wait; ``None`` waits for as long as it runs.
+            timeout_s: Seconds (or a timedelta) to wait; ``None`` waits for as long as it runs.
+            timeout: The same, under the name that other methods use.
 
         Raises:
             OperationTimeoutError: It did not end in time.
             PtyNotConnectedError: The handle was disconnected.
             TransportError: The connection is lost, so the exit code is not known.
         """
-        code = await self._terminal.wait(timeout)
+        if timeout_s is not None and timeout is not None:
+            raise InvalidArgumentError("timeout_s and timeout exclude each other; give one")
+        code = await self._terminal.wait(timeout if timeout_s is None else timeout_s)
         if self._delivery is not None:
             await asyncio.wait([self._delivery], timeout=_DELIVERY_TIMEOUT)
         return code

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -25,14 +25,16 @@ from agentbay_async.errors import (
     BadAnswerError,
     ConnectionLostError,
     PtyError,
+    PtySessionNotFoundError,
     RequestTimeoutError,
     ToolError,
 )
+from agentbay_async.models.pty import PtySession
 from agentbay_async.services._pty.terminal import Terminal
 from agentbay_async.services._tool_calls import get_socket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from agentbay_async._api import Api
     from agentbay_async._protocol.frames import Frame
@@ -78,22 +80,26 @@ class PtyClient:
         """
         connection = await self._connect()
         opening = connection.open("pty.create", params, timeout)
-        return await run_or_undo(opening, kill_quietly, _UNDO_GRACE)
+        terminal = await run_or_undo(opening, kill_quietly, _UNDO_GRACE)
+        terminal.size = params["cols"], params["rows"]
+        return terminal
 
     async def connect(self, terminal_id: str) -> Terminal:
         """Attach to an open terminal."""
         connection = await self._connect()
-        return await connection.open("pty.connect", {"ptySessionId": terminal_id})
+        async with _existing(connection, terminal_id):
+            return await connection.open("pty.connect", {"ptySessionId": terminal_id})
 
     async def kill(self, terminal_id: str) -> None:
         """End the processes of a terminal."""
         connection = await self._connect()
-        await connection.call("pty.kill", {"ptySessionId": terminal_id})
+        async with _existing(connection, terminal_id):
+            await connection.call("pty.kill", {"ptySessionId": terminal_id})
 
-    async def list(self) -> list[str]:
-        """Return the ids of all terminals of the session."""
+    async def list(self) -> list[PtySession]:
+        """Return all terminals of the session, with what this client knows of them."""
         connection = await self._connect()
-        return await connection.list_ids()
+        return [connection.describe(name) for name in await connection.list_ids()]
 
     async def _connect(self) -> _Connection:
         # Another event loop, or a client that was closed and opened again, has another socket.
@@ -101,6 +107,20 @@ class PtyClient:
         if self._current is None or self._current.socket is not socket:
             self._current = _Connection(socket, self._session_id)
         return self._current
+
+
+@asynccontextmanager
+async def _existing(connection: _Connection, terminal_id: str) -> AsyncIterator[None]:
+    """Let a call that failed for a terminal that does not exist raise PtySessionNotFoundError."""
+    try:
+        yield
+    except PtyError as error:
+        # The texts of servers differ, so the terminals that exist are asked for.
+        if terminal_id in await connection.list_ids():
+            raise
+        raise PtySessionNotFoundError(
+            error.message, request_id=error.request_id, session_id=error.session_id
+        ) from None
 
 
 class _Connection:
@@ -165,6 +185,14 @@ class _Connection:
         if not isinstance(ids, list):
             raise BadAnswerError("pty.list: the answer has no ids", session_id=self._session_id)
         return [terminal_id for terminal_id in ids if isinstance(terminal_id, str)]
+
+    def describe(self, terminal_id: str) -> PtySession:
+        """Return what the handles of a terminal know of it."""
+        handles = self._terminals.get(terminal_id, [])
+        cols, rows = max((handle.size for handle in handles), default=(0, 0))
+        codes = [handle.exit_code for handle in handles if handle.exit_code is not None]
+        status = "exited" if codes else "running"
+        return PtySession(terminal_id, cols, rows, status, codes[0] if codes else None)
 
     async def deliver(self, method: str, several: Sequence[dict[str, Any]]) -> None:
         """Call a method that has no answer with each of `several`; wait until all have arrived.

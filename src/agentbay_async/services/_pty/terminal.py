@@ -64,6 +64,7 @@ class Terminal:
         start: Position of the first byte that arrived here; ``None`` if that is not known.
         exit: The exit code, or the error for which it will never be known.
         frames: The number of frames that arrived.
+        size: Columns and rows as this handle set them; zeros if it did not.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Terminal:
         self.exit: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.start = position
         self.frames = 0
+        self.size = (0, 0)
         self._connection = connection
         self._position = position
 
@@ -124,6 +126,7 @@ class Terminal:
     async def resize(self, cols: int, rows: int) -> None:
         """Change the size of the terminal."""
         await self._deliver("pty.resize", {"cols": cols, "rows": rows})
+        self.size = cols, rows
 
     async def kill(self) -> None:
         """End the processes of the terminal."""
