@@ -41,7 +41,7 @@ REASONS = {
     ),
     "an image of the authors' account": r"'imgc-\w+' is not offered",
     "a host or a network of the cloud": r"\.aliyuncs\.com|service does not offer networks",
-    "R and Java, for which the cloud has kernels": r"Language (r|java) is not installed here",
+    "R and Java, where this machine lacks them": r"Language (r|java) is not installed here",
 }
 #: The same, as patterns of the names of tests and examples that do not say why they fail.
 NAMES = {
@@ -56,7 +56,7 @@ NAMES = {
     ),
     "a host or a network of the cloud": r"region[-_]id",
     "foreign credentials": r"(^|[-_.])oss[-_.]",
-    "R and Java, for which the cloud has kernels": r"\b[Cc]ode.* (R|Java) ",
+    "R and Java, where this machine lacks them": r"\b[Cc]ode.* (R|Java) ",
     "the test itself: it writes 1 GiB in its default time of one second": (
         r"^context-sync-integration.* persistence with retry"
     ),

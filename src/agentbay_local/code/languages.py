@@ -21,7 +21,7 @@ from agentbay_local.sandbox.host.rootfs import visible_path
 from agentbay_local.sandbox.values import Isolation, Python
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from agentbay_local.sandbox.base import Sandbox
 
@@ -36,7 +36,15 @@ _ALIASES = {
     "nodejs": "javascript",
 }
 _MOUNT_ROOT = "/opt/agentbay"
-_PYTHON_KERNEL, _JAVASCRIPT_KERNEL = "python_kernel.py", "javascript_kernel.js"
+_JAVA_OPTIONS = (
+    # Start sooner, with fewer threads.
+    *("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
+    *("-Dfile.encoding=UTF-8", "-Dstdout.encoding=UTF-8", "-Dstderr.encoding=UTF-8"),
+    # Before Java 19, the last two had these names.
+    *("-Dsun.stdout.encoding=UTF-8", "-Dsun.stderr.encoding=UTF-8"),
+    # For the variables of a session, see setVariable in the kernel.
+    *("--add-opens", "java.base/java.util=ALL-UNNAMED"),
+)
 _KERNELS = Path(__file__).with_name("inside")
 # As a program of its own the kernel would be `__main__`, which is the module of the user's code.
 _BOOTSTRAP = "import sys, runpy; runpy.run_path(sys.argv[1], run_name='kernel')"
@@ -71,14 +79,7 @@ def kernel_command(language: str, sandbox: Sandbox) -> list[str]:
         ToolError: The language is not installed here, or the session cannot read it; the text has
             the remedy.
     """
-    if language == "python":
-        return _python(sandbox)
-    if language == "javascript":
-        return _javascript(sandbox)
-    raise ToolError(
-        f"Language {language} is not installed here: the local service runs python and javascript; "
-        f"use the cloud service for {language}."
-    )
+    return _COMMANDS[language](sandbox)
 
 
 @functools.cache
@@ -113,23 +114,57 @@ def _python(sandbox: Sandbox) -> list[str]:
     python = session_python()
     for path in (python.program, *python.packages):
         _visible(path, sandbox)
-    kernel = _visible(f"{_MOUNT_ROOT}/kernels/{_PYTHON_KERNEL}", sandbox)
     # Found on the path of the session, as its commands find it.
-    return ["python3", "-u", "-X", "utf8", "-c", _BOOTSTRAP, kernel]
+    return ["python3", "-u", "-X", "utf8", "-c", _BOOTSTRAP, _kernel("python_kernel.py", sandbox)]
 
 
 def _javascript(sandbox: Sandbox) -> list[str]:
-    found = shutil.which("node")
+    node = _system_program("node", sandbox, "javascript", "Node.js", "nodejs")
+    return [str(node), "--no-warnings", _kernel("javascript_kernel.js", sandbox)]
+
+
+def _r(sandbox: Sandbox) -> list[str]:
+    program = _system_program("Rscript", sandbox, "r", "R", "r-base-core")
+    return [*_relay(sandbox), str(program), "--vanilla", _kernel("r_kernel.R", sandbox)]
+
+
+def _java(sandbox: Sandbox) -> list[str]:
+    # Its compiler too, which not every Java has.
+    compiler = _system_program("javac", sandbox, "java", "a JDK", "default-jdk-headless")
+    program = str(compiler.with_name("java"))
+    return [*_relay(sandbox), program, *_JAVA_OPTIONS, _kernel("java_kernel.java", sandbox)]
+
+
+def _relay(sandbox: Sandbox) -> list[str]:
+    python = session_python().program
+    return [_visible(python, sandbox), "-I", _kernel("relay_kernel.py", sandbox)]
+
+
+_COMMANDS: Mapping[str, Callable[[Sandbox], list[str]]] = MappingProxyType(
+    {"python": _python, "javascript": _javascript, "r": _r, "java": _java}
+)
+
+
+def _system_program(name: str, sandbox: Sandbox, language: str, what: str, package: str) -> Path:
+    """Return a program of the host that a session sees.
+
+    Raises:
+        ToolError: There is none; the text says which package has it.
+    """
+    found = shutil.which(name)
     program = Path(found).resolve() if found else None
-    # An isolated session sees only the system's directories, not a Node in a home directory.
+    # An isolated session sees only the system's directories, not a program in a home directory.
     isolated = sandbox.isolation is not Isolation.NONE
     if program is None or (isolated and not _in_system(program)):
         raise ToolError(
-            "Language javascript is not installed here: it needs Node.js in the system's "
-            "directories (apt install nodejs)."
+            f"Language {language} is not installed here: it needs {what} in the system's "
+            f"directories (apt install {package})."
         )
-    kernel = _visible(f"{_MOUNT_ROOT}/kernels/{_JAVASCRIPT_KERNEL}", sandbox)
-    return [str(program), "--no-warnings", kernel]
+    return program
+
+
+def _kernel(name: str, sandbox: Sandbox) -> str:
+    return _visible(f"{_MOUNT_ROOT}/kernels/{name}", sandbox)
 
 
 def _visible(path: str, sandbox: Sandbox) -> str:

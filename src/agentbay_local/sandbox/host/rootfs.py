@@ -44,11 +44,19 @@ SESSION_DIRECTORIES = {
 ENTER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 BESIDE_USR = ("bin", "lib", "lib32", "lib64", "libx32", "sbin")
 PRIVATE_FILES = ("*.dist-info/direct_url.json", "*.pth", "*.egg-link", "__editable__*.py")
+# Patterns. Of R and Java only what every program needs: administrators keep secrets beside it.
 SHARED_ETC = (
+    "R/Makeconf",
+    "R/Renviron",
+    "R/ldpaths",
+    "R/repositories",
     "alternatives",
     "ca-certificates",
     "crypto-policies",
     "fonts",
+    "java-*-openjdk/logging.properties",
+    "java-*-openjdk/net.properties",
+    "java-*-openjdk/security",
     "ld.so.cache",
     "ld.so.conf",
     "ld.so.conf.d",
@@ -116,10 +124,8 @@ def system_links() -> Iterator[tuple[str, str]]:
 
 def shared_etc() -> Iterator[Path]:
     """Yield the paths in the host's /etc that every session may read."""
-    for name in SHARED_ETC:
-        path = Path("/etc", name)
-        if path.exists():
-            yield path
+    for pattern in SHARED_ETC:
+        yield from Path("/etc").glob(pattern)
 
 
 def private_files(directory: Path) -> list[Path]:
