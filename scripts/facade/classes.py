@@ -185,6 +185,11 @@ class Members:
         if isinstance(node, ast.AsyncFunctionDef) and not _is_generator(node):
             self.annotations.rules.add("async method")
             call = f"_portal.run({call})"
+        elif _returns_awaitable(node):
+            self.annotations.rules.add("awaitable method")
+            call = f"_portal.run(_facade.awaited(lambda: {call}))"
+            assert isinstance(returns, ast.Subscript)
+            returns = returns.slice
         else:
             self.annotations.rules.add("iterable class" if "__" in node.name else "plain method")
         body = result_conversion(self.annotations, returns)(call)
@@ -395,6 +400,13 @@ def _parameters(arguments: ast.arguments) -> list[ast.arg]:
 
 def _is_docstring(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _returns_awaitable(node: Function) -> bool:
+    """Whether a plain method starts something, and returns what may be awaited."""
+    return isinstance(node.returns, ast.Subscript) and ast.unparse(node.returns.value) == (
+        "Awaitable"
+    )
 
 
 def _is_generator(node: Function) -> bool:

@@ -14,6 +14,7 @@ RULES = {
     "async iterator": "an async iterator becomes a BlockingIterator",
     "async method": "a coroutine method runs on the portal",
     "attribute": "a public attribute is read through a property",
+    "awaitable method": "a plain method that returns an awaitable is called and awaited there",
     "awaitable class": "a class with __await__ shows the members of its result",
     "callback": "a callback runs in a worker thread",
     "callback that gets an async class": "a callback gets the blocking object of an async one",

@@ -150,6 +150,11 @@ async def _iterate(items: Iterable[object]) -> AsyncIterator[object]:
         yield unwrap(item) if isinstance(item, Facade) else item
 
 
+async def awaited(call: Callable[[], Awaitable[T]]) -> T:
+    """Make a call on the thread of the event loop, and await what it returns."""
+    return await call()
+
+
 async def as_coroutine(value: Awaitable[T]) -> T:
     """Return a coroutine for any awaitable; only a coroutine can run as a task."""
     return await value

@@ -102,6 +102,11 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
         )
 
     @property
+    def api_key(self) -> str:
+        """The key of the account, a secret; ``""`` without one."""
+        return self._aio.api_key
+
+    @property
     def region_id(self) -> str:
         """The region of new sessions."""
         return self._aio.region_id

@@ -156,6 +156,11 @@ class AsyncAgentBay:
         return f"{type(self).__name__}({self._api.settings.endpoint!r})"
 
     @property
+    def api_key(self) -> str:
+        """The key of the account, a secret; ``""`` without one."""
+        return self._api.settings.api_key
+
+    @property
     def region_id(self) -> str:
         """The region of new sessions."""
         return self._api.settings.region_id

@@ -122,6 +122,73 @@ async def _list_store(session: AsyncSession) -> list[DirectoryEntry]:
     return (await session.fs.ls(path)).entries
 
 
+async def test_a_file_is_transferred_with_the_official_keywords(
+    local_session: AsyncSession, home: Path, here: Path
+) -> None:
+    """The callback gets numbers, and the result has the official names."""
+    (here / "in").write_bytes(_LARGE)
+    seen: list[int] = []
+    fs = local_session.file_system
+    sent = await fs.upload_file(
+        str(here / "in"),
+        "f",
+        content_type="text/plain",
+        wait=True,
+        wait_timeout=30,
+        poll_interval=0.1,
+        progress_cb=seen.append,
+    )
+    got = await fs.download_file("f", str(here / "out"), wait_timeout=30, progress_cb=seen.append)
+
+    assert (home / "f").read_bytes() == (here / "out").read_bytes() == _LARGE
+    assert sorted(set(seen))[-1] == len(_LARGE)
+    assert (sent.bytes_sent, sent.http_status, sent.path) == (len(_LARGE), 200, "f")
+    assert sent.local_path == str(here / "in")
+    assert (got.bytes_received, got.http_status, got.local_path) == (
+        len(_LARGE),
+        200,
+        str(here / "out"),
+    )
+    assert sent.request_id_upload_url
+    assert sent.request_id_sync != got.request_id_sync != ""
+
+
+async def test_a_transfer_that_is_not_waited_for_moves_the_file_itself(
+    local_session: AsyncSession, here: Path, relay: Relay
+) -> None:
+    """The store is told the path of the file, and is not asked whether it is done."""
+    fs = local_session.file_system
+    place = f"{await fs.get_file_transfer_context_path()}/f"
+    sent = await fs.upload_file(_SMALL, place, wait=False)
+
+    assert (sent.bytes_sent, sent.http_status) == (len(_SMALL), 200)
+    assert [(form["Path"], form["Mode"]) for form in relay.forms("SyncContext")] == [
+        (place, "download")
+    ]
+    assert "GetContextInfo" not in relay.actions
+    assert (await fs.download_file(place, here / "out", wait=False)).success
+    assert (here / "out").read_bytes() == _SMALL
+
+
+async def test_an_existing_target_can_be_kept(local_session: AsyncSession, here: Path) -> None:
+    """Then the download fails before anything is read."""
+    (here / "out").write_text("mine")
+    (await local_session.fs.write("f", "theirs")).unwrap()
+    result = await local_session.fs.download_file("f", here / "out", overwrite=False)
+
+    assert isinstance(result.error, TransferError)
+    assert "exists" in result.error_message
+    assert (here / "out").read_text() == "mine"
+
+
+async def test_two_callbacks_for_progress_are_rejected(local_session: AsyncSession) -> None:
+    """One of them is another name of the other."""
+    with pytest.raises(InvalidArgumentError, match="progress_cb"):
+        await local_session.fs.upload_file(
+            b"", "f", progress=lambda _: None, progress_cb=lambda _: None
+        )
+
+
 async def test_bytes_can_be_uploaded(local_session: AsyncSession, home: Path) -> None:
     """No local file is needed."""
     assert (await local_session.fs.upload_file(b"abc", "f")).size == 3

@@ -243,6 +243,21 @@ async def test_callback_gets_changes_until_the_watch_is_stopped(
     assert received == [[_change(_NEW)], [_change(_OLD)]]
 
 
+async def test_a_watch_starts_without_await_as_threads_do(join: Join, machine: Machine) -> None:
+    """And a join that is not awaited leaves no warning."""
+    machine.offer(WsUrl="")
+    _answers(machine, [_NEW], [_OLD])
+    changed = asyncio.Event()
+    watch = (await join()).file_system.watch_directory("/w", lambda _: changed.set(), 0.05)
+
+    watch.start()
+    await asyncio.wait_for(changed.wait(), 30)
+    watch.stop_event.set()
+    watch.join(timeout=5)
+    await watch.join(30)
+    assert not watch.is_alive()
+
+
 async def test_a_stop_event_ends_a_watch_from_any_thread(join: Join, machine: Machine) -> None:
     """As with the threads of the official client."""
     machine.offer(WsUrl="")

@@ -187,6 +187,11 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
         local_path: str | os.PathLike[str] | bytes,
         remote_path: str,
         *,
+        content_type: str | None = None,
+        wait: bool = True,
+        wait_timeout: float | timedelta | None = None,
+        poll_interval: float | None = None,
+        progress_cb: Callable[[int], None] | None = None,
         progress: Callable[[TransferProgress], None] | None = None,
         timeout: float | timedelta = 300.0,
     ) -> TransferResult:
@@ -198,6 +203,13 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
         Args:
             local_path: The file of this machine, or bytes.
             remote_path: The target in the session; missing directories are created.
+            content_type: The content type of the file in the service's store, if it goes there.
+            wait: Whether to wait for the move between the store and the session. Without it, the
+                file comes later, is not verified, and replaces its target in place. Without a store
+                the file has always arrived on return.
+            wait_timeout: The official client's name of `timeout`.
+            poll_interval: Longest pause between two looks whether the move is done, in seconds.
+            progress_cb: Called after every chunk with the number of bytes so far.
             progress: Called after every chunk.
             timeout: Seconds (or a timedelta) for the move from the store into the session.
 
@@ -214,6 +226,13 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
             self._aio.upload_file(
                 local_path,
                 remote_path,
+                content_type=content_type,
+                wait=wait,
+                wait_timeout=wait_timeout,
+                poll_interval=poll_interval,
+                progress_cb=None
+                if progress_cb is None
+                else _facade.in_worker(progress_cb, progress_cb, "progress_cb"),
                 progress=None
                 if progress is None
                 else _facade.in_worker(progress, progress, "progress"),
@@ -226,6 +245,11 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
         remote_path: str,
         local_path: str | os.PathLike[str],
         *,
+        overwrite: bool = True,
+        wait: bool = True,
+        wait_timeout: float | timedelta | None = None,
+        poll_interval: float | None = None,
+        progress_cb: Callable[[int], None] | None = None,
         progress: Callable[[TransferProgress], None] | None = None,
         timeout: float | timedelta = 300.0,
     ) -> TransferResult:
@@ -236,6 +260,12 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
         Args:
             remote_path: The file of the session.
             local_path: The target on this machine; its directory must exist.
+            overwrite: Whether to replace an existing target; otherwise it is a failure.
+            wait: Whether to wait until the session has moved the file into the store. Without it,
+                what the store has already is downloaded. Without a store it has no effect.
+            wait_timeout: The official client's name of `timeout`.
+            poll_interval: Longest pause between two looks whether the move is done, in seconds.
+            progress_cb: Called after every chunk with the number of bytes so far.
             progress: Called after every chunk.
             timeout: Seconds (or a timedelta) for the move from the session into the store.
 
@@ -246,6 +276,13 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
             self._aio.download_file(
                 remote_path,
                 local_path,
+                overwrite=overwrite,
+                wait=wait,
+                wait_timeout=wait_timeout,
+                poll_interval=poll_interval,
+                progress_cb=None
+                if progress_cb is None
+                else _facade.in_worker(progress_cb, progress_cb, "progress_cb"),
                 progress=None
                 if progress is None
                 else _facade.in_worker(progress, progress, "progress"),
@@ -360,7 +397,7 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
         """Create a watch that calls back with the changes below a directory; call its ``start()``.
 
         The official client returns a thread. This has the methods of one, but runs in the event
-        loop.
+        loop, so a program must not block the loop while it waits for a change.
 
         Args:
             path: The directory.

@@ -35,8 +35,11 @@ class DirectoryWatch(_facade.Facade[AsyncDirectoryWatch]):
         return self._aio.ready_event
 
     def start(self) -> None:
-        """Start the watch. Calling it again does nothing."""
-        _portal.run(self._aio.start())
+        """Start the watch. Calling it again does nothing.
+
+        As with the thread of the official client, a plain call is enough; it may be awaited too.
+        """
+        _portal.run(_facade.awaited(lambda: self._aio.start()))
 
     def stop(self) -> None:
         """Stop the watch and wait until it has ended. Do not call this in its own callback."""
@@ -45,6 +48,8 @@ class DirectoryWatch(_facade.Facade[AsyncDirectoryWatch]):
     def join(self, timeout: float | None = None) -> None:
         """Wait until the watch has ended.
 
+        A plain call without ``await`` does not wait: it would block the loop that runs the watch.
+
         Args:
             timeout: Seconds to wait; ``None`` waits without a limit.
 
@@ -52,7 +57,7 @@ class DirectoryWatch(_facade.Facade[AsyncDirectoryWatch]):
             OperationTimeoutError: It has not ended in time.
             AgentBayError: The watch failed.
         """
-        _portal.run(self._aio.join(timeout))
+        _portal.run(_facade.awaited(lambda: self._aio.join(timeout)))
 
     def is_alive(self) -> bool:
         """Return whether it was started and has not ended."""

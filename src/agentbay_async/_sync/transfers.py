@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
+import attrs
 
 from agentbay_async._retry import RetryPolicy, next_wait
 from agentbay_async.errors import (
@@ -77,6 +78,7 @@ async def upload(
     url: Callable[[], Awaitable[str]],
     source: bytes | Path,
     progress: Progress | None,
+    content_type: str = "",
 ) -> TransferReceipt:
     """Upload `source` as the context's file `path`.
 
@@ -86,29 +88,40 @@ async def upload(
         url: Fetches a URL to write to; called once for each attempt, since URLs expire.
         source: The content.
         progress: Called after each chunk.
+        content_type: The content type to store, or ``""``.
     """
 
     async def attempt(address: str) -> TransferReceipt:
         async with opened(source, path) as reader:
             meter = Meter(reader.size, progress)
             # The connection closes the generator: it may still read after a cancel.
-            stored = await _put(api, address, reader.chunks(meter), reader)
+            stored = await _put(api, address, reader.chunks(meter), reader, content_type)
         if stored.status not in _ACCEPTED:
             reason = f" ({stored.reason})" if stored.reason else ""
             raise failed(f"upload of {path}: HTTP {stored.status}{reason}", path, stored.status)
-        return meter.receipt(path, stored.etag, "upload", stored.md5)
+        receipt = meter.receipt(path, stored.etag, "upload", stored.md5)
+        return attrs.evolve(receipt, http_status=stored.status)
 
     return await _with_retries(api, url, attempt)
 
 
 async def _put(
-    api: Api, address: str, body: AsyncGenerator[bytes, None], reader: Reader
+    api: Api,
+    address: str,
+    body: AsyncGenerator[bytes, None],
+    reader: Reader,
+    content_type: str,
 ) -> object_store.UploadResponse:
     from agentbay_async._transport import object_store
 
     try:
         return await object_store.put(
-            api.pools, address, body, reader.size, idle_timeout=api.settings.timeout
+            api.pools,
+            address,
+            body,
+            reader.size,
+            idle_timeout=api.settings.timeout,
+            content_type=content_type,
         )
     except TransportError:
         if reader.failure is None:
@@ -150,7 +163,8 @@ async def download(
                     await meter.update(chunk)
                 if fetched.size not in (None, meter.done):
                     raise failed(f"download of {path}: {meter.done} of {fetched.size} bytes", path)
-                return meter.receipt(path, fetched.etag, "download", fetched.md5, md5)
+                receipt = meter.receipt(path, fetched.etag, "download", fetched.md5, md5)
+                return attrs.evolve(receipt, http_status=fetched.status)
 
     return await _with_retries(api, url, attempt)
 

@@ -71,7 +71,13 @@ class Download:
 
 
 async def put(
-    pools: Pools, url: str, body: AsyncIterable[bytes], size: int, *, idle_timeout: float
+    pools: Pools,
+    url: str,
+    body: AsyncIterable[bytes],
+    size: int,
+    *,
+    idle_timeout: float,
+    content_type: str = "",
 ) -> UploadResponse:
     """Upload `body` to `url`.
 
@@ -81,6 +87,7 @@ async def put(
         body: The content, in chunks.
         size: The length of the content, in bytes.
         idle_timeout: Seconds without any data after which the transfer has failed.
+        content_type: The content type to store; the signature of the URL must cover it.
 
     Raises:
         TransportError: The upload failed, or the URL is invalid.
@@ -91,7 +98,10 @@ async def put(
             async with session.put(
                 target,
                 data=body,
-                headers={"Content-Length": str(size)},
+                headers={
+                    "Content-Length": str(size),
+                    **({"Content-Type": content_type} if content_type else {}),
+                },
                 # The signature of the URL covers the headers, so none may be added.
                 skip_auto_headers=("Content-Type",),
                 timeout=_time_limits(idle_timeout),

@@ -348,6 +348,16 @@ class TransferResult(Result[TransferReceipt]):
         return self.unwrap().etag
 
     @property
+    def url_request_id(self) -> str:
+        """The id of the request for the store's URL; ``""`` if no store was used."""
+        return self.unwrap().url_request_id
+
+    @property
+    def sync_request_id(self) -> str:
+        """The id of the request to move the file between store and session, or ``""``."""
+        return self.unwrap().sync_request_id
+
+    @property
     def http_status(self) -> int | None:
         """The status of the store's last answer; ``None`` if no store was used."""
         return self.unwrap().http_status
@@ -355,6 +365,9 @@ class TransferResult(Result[TransferReceipt]):
     # Names of the official client, from scripts/official_names.toml.
     bytes_sent = size
     bytes_received = size
+    request_id_upload_url = url_request_id
+    request_id_download_url = url_request_id
+    request_id_sync = sync_request_id
 
 
 class ContextInfoResult(Result[list[ContextStatusData]]):

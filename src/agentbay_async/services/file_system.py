@@ -41,9 +41,10 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from agentbay_async._api import Api
+    from agentbay_async._sync.transfers import Progress
     from agentbay_async.models.contexts import TransferProgress
     from agentbay_async.models.files import DirectoryEntry, FileChange
-    from agentbay_async.services._files.transfer import FileTransfer
+    from agentbay_async.services._files.transfer import FileTransfer, Options
     from agentbay_async.services.watch import AsyncDirectoryWatch
 
 logger = logging.getLogger("agentbay")
@@ -332,6 +333,11 @@ class AsyncFileSystem:
         local_path: str | os.PathLike[str] | bytes,
         remote_path: str,
         *,
+        content_type: str | None = None,
+        wait: bool = True,
+        wait_timeout: float | timedelta | None = None,
+        poll_interval: float | None = None,
+        progress_cb: Callable[[int], Awaitable[None] | None] | None = None,
         progress: Callable[[TransferProgress], Awaitable[None] | None] | None = None,
         timeout: float | timedelta = _TRANSFER_TIMEOUT,
     ) -> TransferResult:
@@ -343,6 +349,13 @@ class AsyncFileSystem:
         Args:
             local_path: The file of this machine, or bytes.
             remote_path: The target in the session; missing directories are created.
+            content_type: The content type of the file in the service's store, if it goes there.
+            wait: Whether to wait for the move between the store and the session. Without it, the
+                file comes later, is not verified, and replaces its target in place. Without a store
+                the file has always arrived on return.
+            wait_timeout: The official client's name of `timeout`.
+            poll_interval: Longest pause between two looks whether the move is done, in seconds.
+            progress_cb: Called after every chunk with the number of bytes so far.
             progress: Called after every chunk.
             timeout: Seconds (or a timedelta) for the move from the store into the session.
 
@@ -356,8 +369,10 @@ class AsyncFileSystem:
                 print(receipt.size, receipt.verified)
         """
         source = transfers.check_source(local_path)
-        path, limit = _check.text(remote_path, "remote_path"), _check.seconds(timeout, "timeout")
-        return TransferResult.ok(await self._file_transfer().upload(source, path, progress, limit))
+        path = _check.text(remote_path, "remote_path")
+        limit = timeout if wait_timeout is None else wait_timeout
+        options = _options(progress, limit, poll_interval, progress_cb, wait, content_type)
+        return TransferResult.ok(await self._file_transfer().upload(source, path, options))
 
     @returns_result(TransferResult)
     async def download_file(
@@ -365,6 +380,11 @@ class AsyncFileSystem:
         remote_path: str,
         local_path: str | os.PathLike[str],
         *,
+        overwrite: bool = True,
+        wait: bool = True,
+        wait_timeout: float | timedelta | None = None,
+        poll_interval: float | None = None,
+        progress_cb: Callable[[int], Awaitable[None] | None] | None = None,
         progress: Callable[[TransferProgress], Awaitable[None] | None] | None = None,
         timeout: float | timedelta = _TRANSFER_TIMEOUT,
     ) -> TransferResult:
@@ -375,6 +395,12 @@ class AsyncFileSystem:
         Args:
             remote_path: The file of the session.
             local_path: The target on this machine; its directory must exist.
+            overwrite: Whether to replace an existing target; otherwise it is a failure.
+            wait: Whether to wait until the session has moved the file into the store. Without it,
+                what the store has already is downloaded. Without a store it has no effect.
+            wait_timeout: The official client's name of `timeout`.
+            poll_interval: Longest pause between two looks whether the move is done, in seconds.
+            progress_cb: Called after every chunk with the number of bytes so far.
             progress: Called after every chunk.
             timeout: Seconds (or a timedelta) for the move from the session into the store.
 
@@ -382,10 +408,12 @@ class AsyncFileSystem:
             InvalidArgumentError: The target's directory does not exist.
         """
         target = transfers.check_target(local_path)
-        path, limit = _check.text(remote_path, "remote_path"), _check.seconds(timeout, "timeout")
-        return TransferResult.ok(
-            await self._file_transfer().download(path, target, progress, limit)
-        )
+        path = _check.text(remote_path, "remote_path")
+        limit = timeout if wait_timeout is None else wait_timeout
+        options = _options(progress, limit, poll_interval, progress_cb, wait)
+        if not overwrite and target.exists():
+            raise transfers.failed(f"download of {path}: {target} exists already", path)
+        return TransferResult.ok(await self._file_transfer().download(path, target, options))
 
     @returns_result(TransferResult)
     async def upload_directory(
@@ -410,10 +438,8 @@ class AsyncFileSystem:
             InvalidArgumentError: `local_path` is not a directory.
         """
         source = _check_local_directory(local_path)
-        path, limit = _check.text(remote_path, "remote_path"), _check.seconds(timeout, "timeout")
-        return TransferResult.ok(
-            await self._file_transfer().upload_tree(source, path, progress, limit)
-        )
+        path, options = _check.text(remote_path, "remote_path"), _options(progress, timeout)
+        return TransferResult.ok(await self._file_transfer().upload_tree(source, path, options))
 
     @returns_result(TransferResult)
     async def download_directory(
@@ -439,10 +465,8 @@ class AsyncFileSystem:
             InvalidArgumentError: `local_path` is not a directory.
         """
         target = _check_local_directory(local_path)
-        path, limit = _check.text(remote_path, "remote_path"), _check.seconds(timeout, "timeout")
-        return TransferResult.ok(
-            await self._file_transfer().download_tree(path, target, progress, limit)
-        )
+        path, options = _check.text(remote_path, "remote_path"), _options(progress, timeout)
+        return TransferResult.ok(await self._file_transfer().download_tree(path, target, options))
 
     async def get_file_transfer_context_path(self) -> str | None:
         """Return the path of the service's file store in the session; ``None`` without one.
@@ -491,7 +515,7 @@ class AsyncFileSystem:
         """Create a watch that calls back with the changes below a directory; call its ``start()``.
 
         The official client returns a thread. This has the methods of one, but runs in the event
-        loop.
+        loop, so a program must not block the loop while it waits for a change.
 
         Args:
             path: The directory.
@@ -554,6 +578,28 @@ class AsyncFileSystem:
     move = move_file
     upload_dir = upload_directory
     download_dir = download_directory
+
+
+def _options(
+    progress: Progress | None,
+    timeout: float | timedelta,
+    poll_interval: float | None = None,
+    progress_cb: Callable[[int], Awaitable[None] | None] | None = None,
+    wait: bool = True,
+    content_type: str | None = None,
+) -> Options:
+    """Return the options of a transfer, of which two have another name in the official client."""
+    from agentbay_async.services._files.transfer import Options
+
+    if progress is not None and progress_cb is not None:
+        raise InvalidArgumentError("progress and progress_cb exclude each other; give one")
+    return Options(
+        progress if progress_cb is None else lambda state: progress_cb(state.done),
+        _check.seconds(timeout, "timeout"),
+        None if poll_interval is None else _check.seconds(poll_interval, "poll_interval"),
+        _check.boolean(wait, "wait"),
+        "" if content_type is None else _check.text(content_type, "content_type"),
+    )
 
 
 def _check_excludes(patterns: Sequence[str]) -> list[str]:

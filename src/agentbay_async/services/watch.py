@@ -6,18 +6,32 @@ import asyncio
 import logging
 import threading
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentbay_async.errors import OperationTimeoutError
 from agentbay_async.services._file_changes import iter_batches
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine, Generator
 
     from agentbay_async._api import Api
     from agentbay_async.models.files import FileChange
 
 logger = logging.getLogger("agentbay")
+
+
+class _Later:
+    """An awaitable that, unlike a coroutine, may be left alone."""
+
+    def __init__(self, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._make = make
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return self._make().__await__()
+
+
+async def _nothing() -> None:
+    return
 
 
 class AsyncDirectoryWatch:
@@ -61,10 +75,14 @@ class AsyncDirectoryWatch:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._path!r})"
 
-    async def start(self) -> None:
-        """Start the watch. Calling it again does nothing."""
+    def start(self) -> Awaitable[None]:
+        """Start the watch. Calling it again does nothing.
+
+        As with the thread of the official client, a plain call is enough; it may be awaited too.
+        """
         if self._task is None:
             self._task = asyncio.create_task(self._run())
+        return _Later(_nothing)
 
     async def stop(self) -> None:
         """Stop the watch and wait until it has ended. Do not call this in its own callback."""
@@ -73,8 +91,10 @@ class AsyncDirectoryWatch:
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    async def join(self, timeout: float | None = None) -> None:
+    def join(self, timeout: float | None = None) -> Awaitable[None]:
         """Wait until the watch has ended.
+
+        A plain call without ``await`` does not wait: it would block the loop that runs the watch.
 
         Args:
             timeout: Seconds to wait; ``None`` waits without a limit.
@@ -83,6 +103,9 @@ class AsyncDirectoryWatch:
             OperationTimeoutError: It has not ended in time.
             AgentBayError: The watch failed.
         """
+        return _Later(lambda: self._join(timeout))
+
+    async def _join(self, timeout: float | None) -> None:
         if self._task is None:
             return
         done, _ = await asyncio.wait([self._task], timeout=timeout)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from agentbay_async._api import Api
     from agentbay_async.models.context_status import ContextStatusData
+    from agentbay_async.services._files.transfer import Options
 
 logger = logging.getLogger("agentbay")
 
@@ -66,29 +67,29 @@ class FileStore:
             # Not raised: the file has arrived, or a more important error is being raised.
             logger.debug("%s: could not delete %s from the store: %s", self.session_id, path, error)
 
-    async def upload_url(self, path: str) -> str:
-        """Return a URL for a PUT request with the file."""
+    async def upload_url(self, path: str) -> tuple[str, str]:
+        """Return a URL for a PUT request with the file, and the id of this request."""
         kind = schema.GetContextFileUploadUrl
         answer = await self.api.call(kind(context_id=self.context_id, file_path=path))
-        return _check_url(kind.ACTION, answer.data, answer.request_id)
+        return _check_url(kind.ACTION, answer.data, answer.request_id), answer.request_id
 
-    async def download_url(self, path: str) -> str:
-        """Return a URL for a GET request for the file."""
+    async def download_url(self, path: str) -> tuple[str, str]:
+        """Return a URL for a GET request for the file, and the id of this request."""
         kind = schema.GetContextFileDownloadUrl
         answer = await self.api.call(kind(context_id=self.context_id, file_path=path))
-        return _check_url(kind.ACTION, answer.data, answer.request_id)
+        return _check_url(kind.ACTION, answer.data, answer.request_id), answer.request_id
 
-    async def sync(self, path: str, mode: str, timeout: float) -> None:
-        """Move the file between store and session, and wait until that is done.
+    async def sync(self, path: str, mode: str, options: Options) -> str:
+        """Have the file moved between store and session; return the id of the request.
 
         Args:
             path: The file.
             mode: ``"download"`` (from the store into the session) or ``"upload"``.
-            timeout: Seconds to wait.
+            options: Whether to wait until it is done, how long, and how often to look.
 
         Raises:
             ContextSyncError: The move failed.
-            OperationTimeoutError: The move took longer than `timeout`.
+            OperationTimeoutError: The move took longer than allowed.
         """
         request = schema.SyncContext(
             session_id=self.session_id, context_id=self.context_id, path=path, mode=mode
@@ -96,14 +97,19 @@ class FileStore:
         access = self.api.access.get(self.session_id)
         # A download into the session changes its files, an upload from it does not.
         with nullcontext() if access is None or mode == "upload" else access.changing():
-            deadline = self.api.deadline(timeout)
-            await self.api.call(request, deadline=deadline)
-            limit = min(timeout, deadline - self.api.clock.monotonic())
-            tasks = await self._wait_for_tasks(path, mode, limit)
-        _check_tasks(tasks, path, mode, self.session_id)
+            deadline = self.api.deadline(options.timeout)
+            answer = await self.api.call(request, deadline=deadline)
+            if options.wait:
+                limit = min(options.timeout, deadline - self.api.clock.monotonic())
+                tasks = await self._wait_for_tasks(path, mode, limit, options.interval)
+                _check_tasks(tasks, path, mode, self.session_id)
+            elif access is not None and mode == "download":
+                # The file changes after this call.
+                access.can_change_unseen = True
+        return answer.request_id
 
     async def _wait_for_tasks(
-        self, path: str, mode: str, timeout: float
+        self, path: str, mode: str, timeout: float, interval: float | None
     ) -> list[ContextStatusData]:
         """Return the tasks of `path` once one of them has ended."""
 
@@ -119,6 +125,7 @@ class FileStore:
             clock=self.api.clock,
             timeout=timeout,
             what=f"the {mode} of {path}",
+            interval=interval,
         )
 
 

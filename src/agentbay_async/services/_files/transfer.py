@@ -47,6 +47,25 @@ _UNPACK = 'mkdir -p -- "$D" && cd -- "$D" && tar -xof "$T"'
 _TEMPORARY = "/tmp"  # noqa: S108  # a directory of the session, not of this machine
 
 
+@attrs.frozen
+class Options:
+    """How a file is transferred.
+
+    Attributes:
+        progress: Called after every chunk.
+        timeout: Seconds for the move between store and session.
+        interval: Longest pause between two looks whether it is done, in seconds.
+        wait: Whether to wait for that move. Without it, the file is not verified in the session.
+        content_type: The content type of the file in the store, or ``""``.
+    """
+
+    progress: Progress | None = None
+    timeout: float = 300.0
+    interval: float | None = None
+    wait: bool = True
+    content_type: str = ""
+
+
 class FileTransfer:
     """Transfer files of one session. The store is looked up once, when it is first needed."""
 
@@ -64,24 +83,29 @@ class FileTransfer:
             self._looked_up = True
         return self._store
 
-    async def upload(
-        self, source: bytes | Path, path: str, progress: Progress | None, timeout: float
-    ) -> TransferReceipt:
-        """Upload a file or bytes to `path`; `timeout` limits the move out of the store."""
+    async def upload(self, source: bytes | Path, path: str, options: Options) -> TransferReceipt:
+        """Upload a file or bytes to `path`."""
+        receipt = await self._upload(source, path, options)
+        local = "" if isinstance(source, bytes) else str(source)
+        return attrs.evolve(receipt, path=path, local_path=local)
+
+    async def _upload(self, source: bytes | Path, path: str, options: Options) -> TransferReceipt:
+        if not options.wait and (store := await self.store()) is not None:
+            return await self._put_into_store(store, path, source, options)
         async with transfers.opened(source, path) as reader:
             small = reader.size <= _MAX_BY_TOOLS
         store = None if small else await self.store()
         if store is None:
             try:
                 async with self._files.part_file(path) as part:
-                    return await self._upload_by_tools(source, path, part, progress)
+                    return await self._upload_by_tools(source, path, part, options.progress)
             except FileError:
                 # The tools write text only, so bytes need a shell that decodes them.
                 store = None if await self._files.has_shell() else await self.store()
                 if store is None:
                     raise
         async with self._files.part_file(path) as part:
-            return await self._upload_by_store(store, source, path, part, progress, timeout)
+            return await self._upload_by_store(store, source, path, part, options)
 
     async def _upload_by_tools(
         self, source: bytes | Path, path: str, part: str, progress: Progress | None
@@ -104,20 +128,33 @@ class FileTransfer:
         source: bytes | Path,
         path: str,
         part: str,
-        progress: Progress | None,
-        timeout: float,
+        options: Options,
     ) -> TransferReceipt:
         async with store.temporary_path() as temporary:
-            receipt = await transfers.upload(
-                store.api, temporary, lambda: store.upload_url(temporary), source, progress
-            )
-            await store.sync(temporary, "download", timeout)
+            receipt = await self._put_into_store(store, temporary, source, options)
             try:
                 verified = await self._put_in_place(temporary, path, receipt.md5, part)
             except BaseException:
                 await self._files.discard(temporary)
                 raise
-        return attrs.evolve(receipt, path=path, verified=receipt.verified or verified)
+        return attrs.evolve(receipt, verified=receipt.verified or verified)
+
+    async def _put_into_store(
+        self, store: FileStore, path: str, source: bytes | Path, options: Options
+    ) -> TransferReceipt:
+        """Upload a file into the store, and have it moved to the same path of the session."""
+        requests: list[str] = []
+
+        async def url() -> str:
+            address, request_id = await store.upload_url(path)
+            requests.append(request_id)
+            return address
+
+        receipt = await transfers.upload(
+            store.api, path, url, source, options.progress, options.content_type
+        )
+        moved = await store.sync(path, "download", options)
+        return attrs.evolve(receipt, url_request_id=requests[-1], sync_request_id=moved)
 
     async def _put_in_place(self, source: str, path: str, md5: str, part: str) -> bool:
         """Replace `path` with a file of the session; return whether its checksum was compared."""
@@ -129,35 +166,45 @@ class FileTransfer:
         await self._files.move(source, path)
         return False
 
-    async def download(
-        self, path: str, target: Path, progress: Progress | None, timeout: float
-    ) -> TransferReceipt:
+    async def download(self, path: str, target: Path, options: Options) -> TransferReceipt:
         """Download the session's file `path` to `target`; see :meth:`upload`."""
+        receipt = await self._download(path, target, options)
+        return attrs.evolve(receipt, path=path, local_path=str(target))
+
+    async def _download(self, path: str, target: Path, options: Options) -> TransferReceipt:
+        if not options.wait and (store := await self.store()) is not None:
+            return await self._get_from_store(store, path, target, options)
         try:
             size, md5 = await self._measure(path)
         except FileError:
             if await self._files.has_shell():
                 raise
             info, _ = await self._files.info(path)
-            return await self._download_by_tools(path, target, progress, info.size, "")
+            return await self._download_by_tools(path, target, options.progress, info.size, "")
         store = None if size <= _MAX_BY_TOOLS else await self.store()
         if store is None:
-            return await self._download_by_tools(path, target, progress, size, md5)
+            return await self._download_by_tools(path, target, options.progress, size, md5)
         async with store.temporary_path() as temporary:
             try:
                 _, md5 = await self._measure(path, temporary)
-                await store.sync(temporary, "upload", timeout)
-                receipt = await transfers.download(
-                    store.api,
-                    temporary,
-                    lambda: store.download_url(temporary),
-                    target,
-                    progress,
-                    md5,
-                )
+                return await self._get_from_store(store, temporary, target, options, md5)
             finally:
                 await self._files.discard(temporary)
-        return attrs.evolve(receipt, path=path)
+
+    async def _get_from_store(
+        self, store: FileStore, path: str, target: Path, options: Options, md5: str = ""
+    ) -> TransferReceipt:
+        """Have a file of the session moved to the same path of the store, and download it."""
+        requests: list[str] = []
+
+        async def url() -> str:
+            address, request_id = await store.download_url(path)
+            requests.append(request_id)
+            return address
+
+        moved = await store.sync(path, "upload", options)
+        receipt = await transfers.download(store.api, path, url, target, options.progress, md5)
+        return attrs.evolve(receipt, url_request_id=requests[-1], sync_request_id=moved)
 
     async def _measure(self, path: str, copy: str = "") -> tuple[int, str]:
         """Return the size and MD5 of a file, after copying it to `copy` if that is given."""
@@ -180,31 +227,27 @@ class FileTransfer:
                 raise transfers.failed(f"download of {path}: it changed while it was read", path)
             return meter.receipt(path, "", "download", md5)
 
-    async def upload_tree(
-        self, source: Path, path: str, progress: Progress | None, timeout: float
-    ) -> TransferReceipt:
+    async def upload_tree(self, source: Path, path: str, options: Options) -> TransferReceipt:
         """Upload the content of a directory of this machine into one of the session."""
         async with _local_directory() as directory, self._session_archive() as remote:
             tree = directory / "tree.tar"
             variables = {"D": chunking.escape_dash(path), "T": remote}
             with _transfer_errors(path, "upload"):
                 await to_thread.run_sync(archive.pack, source, tree)
-            receipt = await self.upload(tree, remote, progress, timeout)
+            receipt = await self.upload(tree, remote, options)
             await self._files.run_on(path, _UNPACK, variables)
-        return attrs.evolve(receipt, path=path)
+        return attrs.evolve(receipt, path=path, local_path=str(source))
 
-    async def download_tree(
-        self, path: str, target: Path, progress: Progress | None, timeout: float
-    ) -> TransferReceipt:
+    async def download_tree(self, path: str, target: Path, options: Options) -> TransferReceipt:
         """Download the content of a directory of the session into one of this machine."""
         async with _local_directory() as directory, self._session_archive() as remote:
             tree = directory / "tree.tar"
             variables = {"D": chunking.escape_dash(path), "T": remote}
             await self._files.run_on(path, _PACK, variables)
-            receipt = await self.download(remote, tree, progress, timeout)
+            receipt = await self.download(remote, tree, options)
             with _transfer_errors(path, "download"):
                 await to_thread.run_sync(archive.unpack, tree, target)
-        return attrs.evolve(receipt, path=path)
+        return attrs.evolve(receipt, path=path, local_path=str(target))
 
     @asynccontextmanager
     async def _session_archive(self) -> AsyncIterator[str]:
