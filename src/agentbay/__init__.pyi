@@ -97,6 +97,9 @@ from agentbay_async.errors import TransportError as TransportError
 from agentbay_async.errors import UsageError as UsageError
 from agentbay_async.errors import WorkerLostError as WorkerLostError
 from agentbay_async.listing import AsyncSessionListing as AsyncSessionListing
+from agentbay_async.logger import AgentBayLogger as AgentBayLogger
+from agentbay_async.logger import get_logger as get_logger
+from agentbay_async.logger import log as log
 from agentbay_async.models.agent import AgentTask as AgentTask
 from agentbay_async.models.beta import ContextSkills as ContextSkills
 from agentbay_async.models.beta import Network as Network

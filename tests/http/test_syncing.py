@@ -19,6 +19,7 @@ from agentbay_async import (
     SyncFailedError,
     SyncMissingError,
     SyncTimeoutError,
+    session_context,
 )
 
 if TYPE_CHECKING:
@@ -387,3 +388,26 @@ async def test_a_wrong_key_is_not_kept_in_the_query(
         assert isinstance((await session.context.sync("c-1")).error, AuthenticationError)
     syncs = [request for request in scripted.requests if request.action == "SyncContext"]
     assert ["Authorization" in request.query for request in syncs] == [False, True] * 2
+
+
+@pytest.mark.parametrize(
+    ("looks", "pause", "seconds"), [(1, 1000, 1.0), (2, 1000, 2.1), (3, 5000, 15.0), (200, 1, 500)]
+)
+def test_the_looks_of_the_official_client_are_a_time_limit(
+    looks: int, pause: int, seconds: float
+) -> None:
+    """Each pause is a tenth longer than the one before, up to five seconds."""
+    limit = session_context._sync_limit(None, looks, pause)
+    expected = sum(min(pause * 1.1**number, 5000) for number in range(looks)) / 1000
+    assert limit == pytest.approx(expected)
+    assert limit >= seconds
+
+
+async def test_a_time_limit_and_looks_exclude_each_other(session: AsyncSession) -> None:
+    """Either may be given alone."""
+    with pytest.raises(InvalidArgumentError, match="max_retries"):
+        await session.context.sync(max_retries=3, timeout=3)
+    with pytest.raises(InvalidArgumentError, match="max_retries"):
+        await session.context.sync(max_retries=0)
+    assert session_context._sync_limit(None, None, None) == session_context.SYNC_TIMEOUT
+    assert session_context._sync_limit(None, None, 1000) > 600

@@ -16,7 +16,9 @@ from agentbay_async import (
     McpTool,
     ToolContent,
     ToolError,
+    _check,
 )
+from agentbay_async import session as agentbay_session
 
 if TYPE_CHECKING:
     from tests.http.scripted import Script
@@ -52,6 +54,45 @@ async def test_every_item_of_an_answer_is_returned(
     (form,) = scripted.forms("CallMcpTool")
     assert json.loads(form["Args"]) == {"über": [1, None, {"a": True}]}
     assert form["Name"] == "draw"
+
+
+async def test_a_call_has_the_official_limits_and_may_replace_the_session(
+    session: AsyncSession, scripted: Script
+) -> None:
+    """The limits are milliseconds, and count together."""
+    scripted.ok("CallMcpTool", {"content": []})
+    await session.call_mcp_tool("draw", {}, 2000, 500, True)
+    await session.call_mcp_tool("draw", {})
+
+    sent = [form["AutoGenSession"] for form in scripted.forms("CallMcpTool")]
+    assert sent == ["true", "false"]
+    assert agentbay_session._call_limit(None, 2000, 500) == 2.5
+    assert agentbay_session._call_limit(None, None, None) is None
+    with pytest.raises(InvalidArgumentError, match="read_timeout"):
+        await session.get_metrics(read_timeout=0)
+
+
+async def test_a_created_session_tells_its_addresses_and_tools(
+    bay: AsyncAgentBay, scripted: Script
+) -> None:
+    """Under the official names too, of which the deprecated ones warn."""
+    tools = [{"name": "shell", "server": "wuying_shell"}]
+    addresses = {"LinkUrl": "https://l.invalid", "WsUrl": "wss://w.invalid", "Token": "t"}
+    network = {"VpcIp": "192.0.2.1", "VpcId": "v-1"}
+    scripted.ok(
+        "GetSession", {"SessionId": "s-1", "ToolList": json.dumps(tools), **addresses, **network}
+    )
+    found = (await bay.get("s-1")).session
+
+    assert (found.link_url, found.ws_url, found.token) == tuple(addresses.values())
+    assert (found.vpc_ip, found.vpc_id) == tuple(network.values())
+    assert found.mcp_tools == found.mcpTools == [McpTool("shell", "wuying_shell")]
+    assert found.enableBrowserReplay is None
+    _check._warned.clear()
+    with pytest.warns(DeprecationWarning, match=r"get_token\(\) is deprecated"):
+        assert found.get_token() == "t"
+    with pytest.warns(DeprecationWarning, match=r"getLinkUrl\(\) is deprecated"):
+        assert found.getLinkUrl() == "https://l.invalid"
 
 
 @pytest.mark.parametrize("data", [{}, {"content": []}, {"content": None}])

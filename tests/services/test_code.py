@@ -242,6 +242,14 @@ async def test_a_result_with_too_much_output_is_an_error(
     assert len([event async for event in linked.code.stream("x")]) == 4
 
 
+async def test_code_is_streamed_on_request(linked: AsyncSession, machine: Machine) -> None:
+    """Without a callback too; the result is the same."""
+    _streams(machine, *_FRAMES)
+    result = await linked.code.run_code("x", "python", 5, True)
+    assert result.execution_count == 4
+    assert machine.calls == []
+
+
 async def test_stream_yields_events_in_order(linked: AsyncSession, machine: Machine) -> None:
     """The end comes last."""
     _streams(machine, *_FRAMES)

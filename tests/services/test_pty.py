@@ -18,6 +18,7 @@ from agentbay_async import (
     PtyError,
     PtyNotConnectedError,
     PtySession,
+    PtySessionNotFoundError,
     RequestTimeoutError,
     ServiceError,
 )
@@ -477,3 +478,45 @@ async def test_unread_output_is_bounded() -> None:
         await buffer.read()
     assert await buffer.read() == b"bbbbcccc"
     assert await buffer.read() is None
+
+
+async def test_terminals_are_listed_with_what_this_client_knows_of_them(
+    opened: Callable[..., Awaitable[AsyncPtyHandle]], linked: AsyncSession, machine: Machine
+) -> None:
+    """The size is that which its handle set; of another client's terminal it is 0."""
+    pty = await opened(cols=100, rows=30)
+    ids = {"result": {"ptySessionIds": [pty.pty_session_id, "other"]}}
+    machine.methods["pty.list"] = always_answer(ids)
+    await pty.resize(120, 40)
+
+    assert await linked.pty.list() == [
+        PtySession(pty.pty_session_id, 120, 40, "running", None),
+        PtySession("other", 0, 0, "running", None),
+    ]
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_terminal_that_does_not_exist_has_its_own_error(
+    linked: AsyncSession, machine: Machine, known: bool
+) -> None:
+    """Another failure of one that exists is a plain PtyError."""
+    machine.methods["pty.connect"] = always_answer({"error": "no"})
+    machine.methods["pty.kill"] = always_answer({"error": "no"})
+    ids = ["pty-9"] if known else []
+    machine.methods["pty.list"] = always_answer({"result": {"ptySessionIds": ids}})
+
+    for call in (linked.pty.connect, linked.pty.kill):
+        with pytest.raises(PtyError) as caught:
+            await call("pty-9")
+        assert type(caught.value) is (PtyError if known else PtySessionNotFoundError)
+
+
+async def test_two_limits_of_a_wait_exclude_each_other(
+    opened: Callable[..., Awaitable[AsyncPtyHandle]],
+) -> None:
+    """They are two names of one."""
+    pty = await opened()
+    with pytest.raises(InvalidArgumentError, match="timeout_s"):
+        await pty.wait(1, timeout=1)
+    with pytest.raises(OperationTimeoutError):
+        await pty.wait(timeout_s=0.01)

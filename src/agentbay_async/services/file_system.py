@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from agentbay_async._sync.transfers import Progress
     from agentbay_async.models.contexts import TransferProgress
     from agentbay_async.models.files import DirectoryEntry, FileChange
-    from agentbay_async.services._files.transfer import FileTransfer, Options
+    from agentbay_async.services._files.file_store import Options
+    from agentbay_async.services._files.transfer import FileTransfer
     from agentbay_async.services.watch import AsyncDirectoryWatch
 
 logger = logging.getLogger("agentbay")
@@ -589,7 +590,7 @@ def _options(
     content_type: str | None = None,
 ) -> Options:
     """Return the options of a transfer, of which two have another name in the official client."""
-    from agentbay_async.services._files.transfer import Options
+    from agentbay_async.services._files.file_store import Options
 
     if progress is not None and progress_cb is not None:
         raise InvalidArgumentError("progress and progress_cb exclude each other; give one")

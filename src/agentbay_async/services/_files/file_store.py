@@ -32,13 +32,32 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from agentbay_async._api import Api
+    from agentbay_async._sync.transfers import Progress
     from agentbay_async.models.context_status import ContextStatusData
-    from agentbay_async.services._files.transfer import Options
 
 logger = logging.getLogger("agentbay")
 
 # Errors that leave open whether there is a store. Any other error means that there is none.
 _STORE_UNKNOWN = (AuthenticationError, SessionNotFoundError, ThrottledError, ServiceError)
+
+
+@attrs.frozen
+class Options:
+    """How a file is transferred.
+
+    Attributes:
+        progress: Called after every chunk.
+        timeout: Seconds for the move between store and session.
+        interval: Longest pause between two looks whether it is done, in seconds.
+        wait: Whether to wait for that move. Without it, the file is not verified in the session.
+        content_type: The content type of the file in the store, or ``""``.
+    """
+
+    progress: Progress | None = None
+    timeout: float = 300.0
+    interval: float | None = None
+    wait: bool = True
+    content_type: str = ""
 
 
 @attrs.frozen

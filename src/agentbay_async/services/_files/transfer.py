@@ -23,7 +23,7 @@ from agentbay_async._sync import transfers
 from agentbay_async.errors import FileError
 from agentbay_async.models.contexts import TransferReceipt
 from agentbay_async.services._files import archive, chunking
-from agentbay_async.services._files.file_store import FileStore, open_store
+from agentbay_async.services._files.file_store import FileStore, Options, open_store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -45,25 +45,6 @@ if command -v md5sum > /dev/null; then md5sum < "$F"; fi
 _PACK = 'cd -- "$D" && tar -cf "$T" .'
 _UNPACK = 'mkdir -p -- "$D" && cd -- "$D" && tar -xof "$T"'
 _TEMPORARY = "/tmp"  # noqa: S108  # a directory of the session, not of this machine
-
-
-@attrs.frozen
-class Options:
-    """How a file is transferred.
-
-    Attributes:
-        progress: Called after every chunk.
-        timeout: Seconds for the move between store and session.
-        interval: Longest pause between two looks whether it is done, in seconds.
-        wait: Whether to wait for that move. Without it, the file is not verified in the session.
-        content_type: The content type of the file in the store, or ``""``.
-    """
-
-    progress: Progress | None = None
-    timeout: float = 300.0
-    interval: float | None = None
-    wait: bool = True
-    content_type: str = ""
 
 
 class FileTransfer:
