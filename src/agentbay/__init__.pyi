@@ -30,6 +30,7 @@ from agentbay.services.watch import DirectoryWatch as DirectoryWatch
 from agentbay.session import Session as Session
 from agentbay.session_context import SessionContext as SessionContext
 from agentbay_async._clock import Clock as Clock
+from agentbay_async._installation import __version__ as __version__
 from agentbay_async._lifecycle.ledger import LedgerEntry as LedgerEntry
 from agentbay_async._lifecycle.ledger import read_ledger as read_ledger
 from agentbay_async._lifecycle.processes import ProcessState as ProcessState
@@ -38,7 +39,6 @@ from agentbay_async._transport.base import HttpRequest as HttpRequest
 from agentbay_async._transport.base import HttpResponse as HttpResponse
 from agentbay_async._transport.base import Transport as Transport
 from agentbay_async._transport.mock import MockTransport as MockTransport
-from agentbay_async._version import __version__ as __version__
 from agentbay_async.bulk import AsyncBulkCreation as AsyncBulkCreation
 from agentbay_async.bulk import AsyncBulkDeletion as AsyncBulkDeletion
 from agentbay_async.client import AsyncAgentBay as AsyncAgentBay

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentbay_async import _check
-from agentbay_async._polling import poll
+from agentbay_async._clock import poll
 from agentbay_async._protocol import schema
 from agentbay_async._sync import convert, transfers
 from agentbay_async.errors import (

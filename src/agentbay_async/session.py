@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from agentbay_async import _check
+from agentbay_async._clock import poll
 from agentbay_async._lifecycle import reserved_labels
 from agentbay_async._lifecycle.deletion import delete
-from agentbay_async._polling import poll
 from agentbay_async._protocol import schema
 from agentbay_async._transport.access import Access
 from agentbay_async.errors import (

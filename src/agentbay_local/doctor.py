@@ -10,8 +10,11 @@ import os
 import resource
 import shutil
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import agentbay_async
+from agentbay_async._installation import explain_mixture
 from agentbay_local.sandbox import seccomp
 from agentbay_local.sandbox.base import Isolation, Limits
 from agentbay_local.sandbox.cgroups.detection import detect
@@ -40,6 +43,7 @@ async def report() -> tuple[bool, list[str]]:
         *_landlock(landlock, namespaces),
         _seccomp(),
         *_limits(await asyncio.to_thread(detect)),
+        *_installation(),
     ]
     return namespaces.available, lines
 
@@ -62,6 +66,12 @@ def _landlock(found: Capability, stronger: Capability) -> Iterator[str]:
         else "choose it with --isolation landlock; it is never used by default"
     )
     yield f"landlock: available; {use}. {found.detail}"
+
+
+def _installation() -> Iterator[str]:
+    problem = explain_mixture(str(Path(agentbay_async.__path__[0]).parent))
+    if problem:
+        yield f"installation: mixed. {problem}"
 
 
 def _seccomp() -> str:

@@ -50,6 +50,14 @@ async def test_machine_without_namespaces_gets_a_remedy_and_the_weaker_level(
     assert "choose it with --isolation landlock; it is never used by default" in lines[2]
 
 
+async def test_a_mixed_installation_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A whole one is not mentioned."""
+    machine(monkeypatch, namespaces=True, landlock=True)
+    assert not [line for line in (await doctor.report())[1] if "installation" in line]
+    monkeypatch.setattr(doctor, "explain_mixture", lambda _: "Do this.")
+    assert (await doctor.report())[1][-1] == "installation: mixed. Do this."
+
+
 async def test_missing_landlock_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another machine may need it."""
     machine(monkeypatch, namespaces=True, landlock=False)

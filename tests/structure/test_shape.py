@@ -12,7 +12,7 @@ _PACKAGES = ("agentbay", "agentbay_async", "agentbay_cli", "agentbay_local")
 
 #: The most lines of a function, its decorators and docstring left out.
 LONGEST_FUNCTION = 40
-ROOT_ENTRIES = 29
+ROOT_ENTRIES = 28
 
 _TEXTS = {".py", ".pyi", ".md", ".toml", ".js", ".txt", ".cfg", ".ipynb"}
 _CONFLICT = ("<" * 7 + " ", ">" * 7 + " ", "|" * 7 + " ")

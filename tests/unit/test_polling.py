@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agentbay_async._clock import SystemClock
-from agentbay_async._polling import poll
+from agentbay_async._clock import SystemClock, poll
 from agentbay_async.errors import OperationTimeoutError
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ async def test_a_question_without_an_answer_does_not_outlast_the_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It is cancelled, although it could wait for ever."""
-    monkeypatch.setattr("agentbay_async._polling._LAST_ANSWER", 0.01)
+    monkeypatch.setattr("agentbay_async._clock._LAST_ANSWER", 0.01)
     cancelled = []
 
     async def ask() -> None:

@@ -13,6 +13,7 @@ from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 from agentbay_async import _check
+from agentbay_async._installation import __version__
 from agentbay_async._lifecycle import unheld
 from agentbay_async._lifecycle.deletion import delete_abandoned
 from agentbay_async._lifecycle.idempotency import Recovery
@@ -28,7 +29,6 @@ from agentbay_async._lifecycle.reserved_labels import (
 from agentbay_async._lifecycle.shielding import run_or_undo, run_shielded
 from agentbay_async._protocol import schema
 from agentbay_async._sync.persistence import SYNC_TIMEOUT, downloaded, persistence
-from agentbay_async._version import __version__
 from agentbay_async.config import LOCAL
 from agentbay_async.errors import AgentBayError, InvalidArgumentError, SessionError
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from agentbay_async._clock import poll
 from agentbay_async._lifecycle import unheld
 from agentbay_async._lifecycle.shielding import GRACE
-from agentbay_async._polling import poll
 from agentbay_async._protocol import schema
 from agentbay_async.errors import AgentBayError, APIError, SessionNotFoundError
 from agentbay_async.models.sessions import SessionStatus

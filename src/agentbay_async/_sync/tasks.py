@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from agentbay_async._polling import poll
+from agentbay_async._clock import poll
 from agentbay_async._protocol import codec, schema
 from agentbay_async._sync import convert as convert
 from agentbay_async.errors import (

@@ -18,8 +18,8 @@ from urllib.parse import parse_qsl, quote_plus, urlsplit
 import attrs
 from multidict import CIMultiDict, istr
 
+from agentbay_async._installation import __version__
 from agentbay_async._protocol.forms import encode_request
-from agentbay_async._version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from agentbay_async import _check
-from agentbay_async._polling import poll
+from agentbay_async._clock import poll
 from agentbay_async.errors import (
     AgentBayError,
     ArgumentTypeError,

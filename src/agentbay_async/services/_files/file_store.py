@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from agentbay_async._polling import poll
+from agentbay_async._clock import poll
 from agentbay_async._protocol import schema
 from agentbay_async._sync.tasks import fetch_tasks
 from agentbay_async.errors import (
