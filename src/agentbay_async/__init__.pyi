@@ -219,6 +219,7 @@ from agentbay_async.session_context import AsyncSessionContext as AsyncSessionCo
 AdbUrlResult = LinkResult
 ApiResponse = Result
 AsyncContextManager = AsyncSessionContext
+AsyncFileTransfer = AsyncFileSystem
 BaseResult = Result
 BinaryFileContentResult = FileContentResult
 CodeExecutionResult = CodeOutput

@@ -232,9 +232,19 @@ class APIError(AgentBayError):
 
     Attributes:
         retry_after: Seconds that the service asks to wait, or ``None`` if it did not say.
+
+    Args:
+        message: The error text.
+        status_code: The HTTP status, as `http_status`.
+        fields: The arguments of :class:`AgentBayError`.
     """
 
     retry_after: float | None = None
+
+    def __init__(self, message: str = "", status_code: int | None = None, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        if status_code is not None:
+            self.http_status = status_code
 
     # Names of the official client, from scripts/official_names.toml.
 
@@ -424,7 +434,21 @@ class CommandError(ToolError):
 
 
 class GitError(CommandError):
-    """A git command failed. Credentials in URLs are masked in its message and streams."""
+    """A git command failed. Credentials in URLs are masked in its message and streams.
+
+    Args:
+        message: The error text.
+        exit_code: The exit code of git.
+        stderr: The standard error of git.
+        fields: The arguments of :class:`AgentBayError`.
+    """
+
+    def __init__(
+        self, message: str = "", exit_code: int = 1, stderr: str = "", **fields: Any
+    ) -> None:
+        super().__init__(message, **fields)
+        self.exit_code = exit_code
+        self.stderr = stderr
 
 
 class GitAuthError(GitError):

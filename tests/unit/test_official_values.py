@@ -17,6 +17,7 @@ from agentbay_async import (
     ContextSync,
     FileInfo,
     FileInfoResult,
+    GitError,
     GitStatusResult,
     McpTool,
     OssResult,
@@ -136,6 +137,16 @@ def test_the_configuration_of_object_storage_is_a_dictionary():
     """A text that is no JSON object is its content."""
     assert OssResult.ok('{"region": "r"}').client_config == {"region": "r"}
     assert OssResult.ok("done").client_config == {"content": "done"}
+
+
+def test_errors_of_git_and_of_the_api_can_be_made_in_the_official_way():
+    """By position, as stand-ins for a client do."""
+    error = GitError("no", 128, "fatal")
+    assert (str(error), error.exit_code, error.stderr) == ("no", 128, "fatal")
+    copy = pickle.loads(pickle.dumps(error))  # written above
+    assert (copy.exit_code, copy.stderr) == (128, "fatal")
+    assert APIError("no", 503).http_status == 503
+    assert APIError("no", http_status=503).status_code == 503
 
 
 def test_an_error_tells_what_else_is_known_of_it():

@@ -452,3 +452,7 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
     upload_dir = upload_directory
 
     download_dir = download_directory
+
+    upload = upload_file
+
+    download = download_file

@@ -201,8 +201,11 @@ class PtyHandle(_facade.Facade[AsyncPtyHandle]):
         return _portal.run(self._aio.wait(timeout_s, timeout=timeout))
 
     def disconnect(self) -> None:
-        """Receive no more output. The terminal goes on; :meth:`Pty.connect` attaches again."""
-        _portal.run(self._aio.disconnect())
+        """Receive no more output. The terminal goes on; :meth:`Pty.connect` attaches again.
+
+        A plain call is enough; it may be awaited too.
+        """
+        _portal.run(_facade.awaited(lambda: self._aio.disconnect()))
 
     def __iter__(self) -> BlockingIterator[bytes]:
         return BlockingIterator(self._aio.__aiter__(), lambda item: item)

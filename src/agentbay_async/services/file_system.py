@@ -579,6 +579,8 @@ class AsyncFileSystem:
     move = move_file
     upload_dir = upload_directory
     download_dir = download_directory
+    upload = upload_file
+    download = download_file
 
 
 def _options(

@@ -11,6 +11,7 @@ from agentbay_async.errors import (
     AgentBayError,
     InvalidArgumentError,
 )
+from agentbay_async.services._later import Later, nothing
 from agentbay_async.services._pty.client import PtyClient
 
 if TYPE_CHECKING:
@@ -228,9 +229,13 @@ class AsyncPtyHandle:
             await asyncio.wait([self._delivery], timeout=_DELIVERY_TIMEOUT)
         return code
 
-    async def disconnect(self) -> None:
-        """Receive no more output. The terminal goes on; :meth:`AsyncPty.connect` attaches again."""
+    def disconnect(self) -> Awaitable[None]:
+        """Receive no more output. The terminal goes on; :meth:`AsyncPty.connect` attaches again.
+
+        A plain call is enough; it may be awaited too.
+        """
         self._terminal.detach()
+        return Later(nothing)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         if self._delivery is not None:

@@ -6,32 +6,19 @@ import asyncio
 import logging
 import threading
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agentbay_async.errors import OperationTimeoutError
 from agentbay_async.services._file_changes import iter_batches
+from agentbay_async.services._later import Later, nothing
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Generator
+    from collections.abc import Awaitable, Callable
 
     from agentbay_async._api import Api
     from agentbay_async.models.files import FileChange
 
 logger = logging.getLogger("agentbay")
-
-
-class _Later:
-    """An awaitable that, unlike a coroutine, may be left alone."""
-
-    def __init__(self, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._make = make
-
-    def __await__(self) -> Generator[Any, None, None]:
-        return self._make().__await__()
-
-
-async def _nothing() -> None:
-    return
 
 
 class AsyncDirectoryWatch:
@@ -82,7 +69,7 @@ class AsyncDirectoryWatch:
         """
         if self._task is None:
             self._task = asyncio.create_task(self._run())
-        return _Later(_nothing)
+        return Later(nothing)
 
     async def stop(self) -> None:
         """Stop the watch and wait until it has ended. Do not call this in its own callback."""
@@ -103,7 +90,7 @@ class AsyncDirectoryWatch:
             OperationTimeoutError: It has not ended in time.
             AgentBayError: The watch failed.
         """
-        return _Later(lambda: self._join(timeout))
+        return Later(lambda: self._join(timeout))
 
     async def _join(self, timeout: float | None) -> None:
         if self._task is None:

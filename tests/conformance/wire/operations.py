@@ -298,6 +298,7 @@ async def delete_context(here):
 
 
 call("bay.context.list_files", "c-1", "/mnt/a")
+call("bay.context.list_files", "c-1", "")
 call("bay.context.list_files", "c-1", "/mnt/a", page_number=2, page_size=10)
 call("bay.context.list_files", "c-1", "/mnt/a", max_results=10)
 call("bay.context.list_files", "c-1", "/mnt/a", max_results=10, next_token="t-2")
@@ -332,19 +333,20 @@ call("session.context.info")
 call("session.context.info", context_id="c-1", path="/mnt/a", task_type="upload")
 
 
-def sync(name, *args):
+def sync(name, *args, **kwargs):
     """Register a sync of a session that has one context."""
 
     async def perform(here):
         first = api.ContextSync.new("c-1", "/mnt/a")
         await here.session.context.bind(first, wait_for_completion=False)
-        return await here.session.context.sync(*args)
+        return await here.session.context.sync(*args, **kwargs)
 
     operations[name] = perform
 
 
 sync("session.context.sync")
 sync("session.context.sync, one context", "c-1", "/mnt/a", "download")
+sync("session.context.sync, with looks", max_retries=5, retry_interval=100)
 
 # Commands, code, variables.
 
@@ -359,6 +361,9 @@ for where in ("session", "direct"):
 
 call("direct.get_metrics")
 call("direct.call_mcp_tool", "any_tool", {"text": "ü"})
+call("session.call_mcp_tool", "any_tool", {}, 5000, 1000, True)
+call("session.call_mcp_tool", "any_tool", {}, auto_gen_session=True)
+call("session.get_metrics", read_timeout=5000, connect_timeout=1000)
 call("direct.call_mcp_tool", "shell", {"command": "true"})
 
 
@@ -408,32 +413,36 @@ def write(here, name, content):
     return str(path)
 
 
-def upload(name, content):
+def upload(name, content, **kwargs):
     """Register the upload of a file into the session."""
 
     async def perform(here):
         source = write(here, "source.txt", content)
-        return await here.session.file_system.upload_file(source, "/tmp/file-transfer/target.txt")
+        target = "/tmp/file-transfer/target.txt"
+        return await here.session.file_system.upload_file(source, target, **kwargs)
 
     operations[name] = perform
 
 
 upload("upload a small file", SMALL)
 upload("upload a large file", LARGE)
+upload("upload a large file, as text", LARGE, content_type="text/plain", poll_interval=0.1)
+upload("upload a file without waiting", SMALL, wait=False)
 
 
-def download(name, path):
+def download(name, path, **kwargs):
     """Register the download of a file of the session."""
 
     async def perform(here):
         target = str(Path(here.directory, "target.txt"))
-        return await here.session.file_system.download_file(path, target)
+        return await here.session.file_system.download_file(path, target, **kwargs)
 
     operations[name] = perform
 
 
 download("download a small file", "/tmp/file-transfer/small.txt")
 download("download a large file", "/tmp/file-transfer/large.txt")
+download("download a file without waiting", "/tmp/file-transfer/large.txt", wait=False)
 
 
 async def watch(session, event):
