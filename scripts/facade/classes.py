@@ -347,6 +347,12 @@ class AwaitedMembers:
             doc = quote(docstrings.to_blocking(described.get(name, ""), self.words))
             head = f"@property\ndef {name}(self) -> {annotations.text(node.annotation)}:"
             yield name, block(head, doc, f"return self._result().{name}")
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Name):
+            # A second name of a member.
+            name = ast.unparse(node.targets[0])
+            yield name, f"{name} = {node.value.id}"
+        elif isinstance(node, ast.FunctionDef) and node.name == "__bool__":
+            yield node.name, "def __bool__(self) -> bool:\n    return bool(self._result())"
         elif isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and node.returns:
             decorators = [ast.unparse(decorator) for decorator in node.decorator_list]
             if decorators not in ([], ["property"]) or len(_parameters(node.args)) > 1:

@@ -246,6 +246,7 @@ from agentbay_async.session_context import AsyncSessionContext as AsyncSessionCo
 AdbUrlResult = LinkResult
 ApiResponse = Result
 AsyncContextManager = AsyncSessionContext
+AsyncFileTransfer = AsyncFileSystem
 BaseResult = Result
 BinaryFileContentResult = FileContentResult
 CodeExecutionResult = CodeOutput
@@ -262,3 +263,4 @@ SessionPauseResult = SessionStatusResult
 SessionResumeResult = SessionStatusResult
 UploadResult = TransferResult
 ContextManager = SessionContext
+FileTransfer = FileSystem

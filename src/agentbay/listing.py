@@ -52,6 +52,9 @@ class SessionListing(_facade.Facade[AsyncSessionListing]):
         """The id of the request in the logs of the service, or ``""``."""
         return self._result().request_id
 
+    def __bool__(self) -> bool:
+        return bool(self._result())
+
     @property
     def success(self) -> bool:
         """Whether the call succeeded; ``bool(result)`` is the same."""
@@ -79,6 +82,8 @@ class SessionListing(_facade.Facade[AsyncSessionListing]):
             AgentBayError: The call failed.
         """
         return self._result().unwrap()
+
+    message = error_message
 
     def get_request_id(self) -> str:
         """Return :attr:`request_id`, under the name of the official client."""

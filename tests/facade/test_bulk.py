@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agentbay import AgentBay, ArgumentTypeError, Config, CreateSessionParams, Session
+from agentbay import AgentBay, ArgumentTypeError, Config, CreateSessionParams, RetryPolicy, Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,6 +23,14 @@ def bay(service: LocalService) -> Iterator[AgentBay]:
     with AgentBay(service.api_key, Config(endpoint=service.endpoint)) as bay:
         yield bay
         assert bay.list().total_count == 0
+
+
+def test_a_listing_is_true_if_its_first_page_can_be_fetched() -> None:
+    """As the result that the official client returns."""
+    with AgentBay("key", endpoint="http://127.0.0.1:1", retry=RetryPolicy(attempts=1)) as bay:
+        listing = bay.list()
+        assert not listing
+        assert listing.message == listing.error_message != ""
 
 
 def test_result_holds_blocking_sessions(bay: AgentBay) -> None:

@@ -157,3 +157,13 @@ async def test_invalid_paths_ids_and_pages_are_rejected(
     with pytest.raises(InvalidArgumentError):
         await call(bay.context)
     assert scripted.requests == []
+
+
+async def test_the_root_of_a_context_may_be_an_empty_path(
+    bay: AsyncAgentBay, scripted: Script
+) -> None:
+    """It is sent as it is, as the official client does."""
+    scripted.ok("DescribeContextFiles", [])
+    assert (await bay.context.list_files("c-1", "")).entries == []
+    (form,) = scripted.forms("DescribeContextFiles")
+    assert form["ParentFolderPath"] == ""

@@ -34,6 +34,7 @@ class _FormField:
     in_query: bool
     is_json: bool
     is_numbered: bool
+    may_be_empty: bool
     kind: Any
     # Returns the value, percent-encoded.
     encode: Callable[[Any], str]
@@ -96,6 +97,7 @@ def _form_fields(kind: Any) -> tuple[_FormField, ...]:
             field.name in kind.IN_QUERY,
             bool(field.metadata.get("json")),
             bool(field.metadata.get("numbered")),
+            bool(field.metadata.get("empty")),
             bare(hints[field.name]),
             _encoder(field, bare(hints[field.name])),
         )
@@ -135,6 +137,8 @@ _QUOTED = re.compile(r"[\w.~%+-]*", re.ASCII)
 def encode_request(request: Request[Any]) -> tuple[str, str]:
     """Return the query and the form of `request`, percent-encoded, without empty fields.
 
+    A field is sent empty if an empty text means something of its own there.
+
     Example:
         >>> from agentbay_async._protocol.schema import SetLabel
         >>> encode_request(SetLabel(session_id="s-1", labels={"a": "b"}))[1]
@@ -144,7 +148,7 @@ def encode_request(request: Request[Any]) -> tuple[str, str]:
     form: list[str] = []
     for field in _form_fields(cast("Any", type(request))):
         value = getattr(request, field.attribute)
-        if value is not None and value != "":
+        if value is not None and (value != "" or field.may_be_empty):
             if field.is_numbered:
                 part = field.numbered(value)
             else:

@@ -50,6 +50,11 @@ def recurring() -> Any:
     return attrs.field(default=None, metadata={"recurs": True})
 
 
+def may_be_empty() -> Any:
+    """Declare a text that is sent when it is empty, too."""
+    return attrs.field(default=None, metadata={"empty": True})
+
+
 def numbered(name: str) -> Any:
     """Declare a list of texts that is sent as ``name.1``, ``name.2`` and so on."""
     return attrs.field(default=None, metadata={"wire": name, "numbered": True})

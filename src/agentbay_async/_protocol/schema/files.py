@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import attrs
 
-from agentbay_async._protocol.schema.base import Request, read_by, secret
+from agentbay_async._protocol.schema.base import Request, may_be_empty, read_by, secret
 
 
 def _read_time(value: Any) -> int:
@@ -45,7 +45,7 @@ class DescribeContextFiles(Request[list[ContextFileRecord]]):
     IN_QUERY: ClassVar[frozenset[str]] = frozenset({"max_results", "next_token"})
 
     context_id: str | None = None
-    parent_folder_path: str | None = None
+    parent_folder_path: str | None = may_be_empty()
     page_number: int | None = None
     page_size: int | None = None
     max_results: int | None = None
