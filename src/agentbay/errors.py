@@ -63,6 +63,7 @@ Failures of the service and of the network are carried by results (see
 from __future__ import annotations
 
 from agentbay_async.errors import AgentBayError as AgentBayError
+from agentbay_async.errors import AgentError as AgentError
 from agentbay_async.errors import AnswerTooLargeError as AnswerTooLargeError
 from agentbay_async.errors import APIError as APIError
 from agentbay_async.errors import ArgumentTypeError as ArgumentTypeError
@@ -71,6 +72,7 @@ from agentbay_async.errors import AuthenticationError as AuthenticationError
 from agentbay_async.errors import BadAnswerError as BadAnswerError
 from agentbay_async.errors import BlockingCallError as BlockingCallError
 from agentbay_async.errors import BlockingCallInAsyncContext as BlockingCallInAsyncContext
+from agentbay_async.errors import BrowserError as BrowserError
 from agentbay_async.errors import BudgetExceededError as BudgetExceededError
 from agentbay_async.errors import ClearanceTimeoutError as ClearanceTimeoutError
 from agentbay_async.errors import ClosedError as ClosedError

@@ -483,6 +483,14 @@ class FileError(ToolError):
     path: str = ""
 
 
+class BrowserError(AgentBayError):
+    """The browser of a session, or its operator, failed."""
+
+
+class AgentError(AgentBayError):
+    """An agent of the service failed, or broke off its messages."""
+
+
 class OssError(ToolError):
     """A file could not be copied between a session and object storage."""
 

@@ -92,12 +92,10 @@ async def test_a_browser_that_did_not_start_is_a_failure(
 
 
 async def test_browser_navigates_and_stops(session: AsyncSession, scripted: Script) -> None:
-    """The URL of its DevTools is a secret."""
+    """The URL of its DevTools is a plain text, as clients of Playwright take it."""
     scripted.ok("GetCdpLink", {"Url": "wss://gateway/t0ken"})
     scripted.ok("CallMcpTool", tool_answer("done"))
-    link = await session.browser.get_endpoint_url()
-    assert link.data == "wss://gateway/t0ken"
-    assert "t0ken" not in repr(link)
+    assert await session.browser.get_endpoint_url() == "wss://gateway/t0ken"
     assert (await session.browser.navigate("https://e")).data == "done"
     assert (await session.browser.destroy()).data is True
     assert _calls(scripted) == [("page_use_navigate", {"url": "https://e"}), ("stopChrome", {})]

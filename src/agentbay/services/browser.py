@@ -11,8 +11,9 @@ from agentbay import _facade, _portal
 from agentbay_async.services.browser import AsyncBrowser
 
 if TYPE_CHECKING:
+    from agentbay.services.browser_operator import BrowserOperator
     from agentbay_async.models.browser import BrowserOption
-    from agentbay_async.models.tools import BoolResult, LinkResult, McpToolResult
+    from agentbay_async.models.tools import BoolResult, McpToolResult
 
 
 class Browser(_facade.Facade[AsyncBrowser]):
@@ -27,7 +28,7 @@ class Browser(_facade.Facade[AsyncBrowser]):
         ::
 
             session.browser.initialize(BrowserOption(viewport=(1920, 1080)))
-            url = session.browser.get_endpoint_url().data
+            url = session.browser.get_endpoint_url()
             browser = playwright.chromium.connect_over_cdp(url)
     """
 
@@ -43,8 +44,30 @@ class Browser(_facade.Facade[AsyncBrowser]):
 
     init = initialize
 
-    def get_endpoint_url(self) -> LinkResult:
-        """Return the WebSocket URL of the browser's DevTools in ``data``. It is a secret."""
+    @property
+    def operator(self) -> BrowserOperator:
+        """Act on the pages of the browser, in words."""
+        from agentbay.services.browser_operator import BrowserOperator
+
+        return _facade.part(self, BrowserOperator, self._aio.operator)
+
+    @property
+    def agent(self) -> BrowserOperator:
+        """Return :attr:`operator`, under its old name. Deprecated: use ``operator``."""
+        from agentbay.services.browser_operator import BrowserOperator
+
+        return _facade.part(self, BrowserOperator, self._aio.agent)
+
+    def is_initialized(self) -> bool:
+        """Return whether this program started the browser, and did not stop it."""
+        return self._aio.is_initialized()
+
+    def get_endpoint_url(self) -> str:
+        """Return the WebSocket URL of the browser's DevTools. It is a secret.
+
+        Raises:
+            BrowserError: The service did not tell it.
+        """
         return _portal.run(self._aio.get_endpoint_url())
 
     def navigate(self, url: str) -> McpToolResult:

@@ -48,7 +48,7 @@ class Mobile(_facade.Facade[AsyncMobile]):
         return _portal.run(self._aio.input_text(text))
 
     def send_key(self, key: int) -> BoolResult:
-        """Press a key by its Android key code, such as 4 for "back"."""
+        """Press a key by its Android key code, such as ``KeyCode.KEYCODE_BACK`` or 4."""
         return _portal.run(self._aio.send_key(key))
 
     def get_clickable_ui_elements(self, timeout_ms: int = 2000) -> OperationResult[UIElements]:

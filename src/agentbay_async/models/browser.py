@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
 
+from agentbay_async import _check
 from agentbay_async.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _PROXIES = {
     "custom": (),
@@ -18,7 +22,7 @@ _BROWSERS = ("chrome", "chromium")
 FINGERPRINT_PATH = "/tmp/browser_fingerprint/fingerprint.json"  # noqa: S108  # a path of the session
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class BrowserProxy:
     """The proxy of the browser.
 
@@ -67,6 +71,19 @@ class BrowserProxy:
                 f"strategy must be one of {strategies} for a {self.proxy_type!r} proxy, "
                 f"not {self.strategy!r}"
             )
+
+        if self.strategy == "matched" and not any(
+            (self.isp, self.country, self.province, self.city)
+        ):
+            raise InvalidArgumentError(
+                "isp, country, province or city must be given for the strategy 'matched'"
+            )
+        _check.positive_int(self.pollsize, "pollsize")
+
+    @property
+    def type(self) -> str:
+        """:attr:`proxy_type`, under the name of the official client."""
+        return self.proxy_type
 
     def to_wire(self) -> dict[str, Any]:
         """Return the JSON object of the protocol."""
@@ -134,7 +151,35 @@ class BrowserFingerprint:
         return {name: list(value) for name, value in fields.items() if value is not None}
 
 
-@attrs.frozen(kw_only=True)
+class BrowserViewport(NamedTuple):
+    """The size of the page, in pixels.
+
+    Example:
+        >>> BrowserOption(viewport=BrowserViewport(1280, 720)).viewport.width
+        1280
+    """
+
+    width: int = 1920
+    height: int = 1080
+
+
+class BrowserScreen(NamedTuple):
+    """The size of the screen, in pixels."""
+
+    width: int = 1920
+    height: int = 1080
+
+
+def _one_proxy(value: Sequence[BrowserProxy] | None) -> tuple[BrowserProxy, ...] | None:
+    if value is None:
+        return None
+    proxies = _check.sequence(value, "proxies", BrowserProxy)
+    if len(proxies) > 1:
+        raise InvalidArgumentError(f"proxies must have at most 1 proxy, not {len(proxies)}")
+    return tuple(proxies)
+
+
+@attrs.frozen
 class BrowserOption:
     """Options for starting the browser.
 
@@ -148,14 +193,16 @@ class BrowserOption:
         solve_captchas: Let the service solve captchas.
         auto_login: Let the service log in.
         call_for_user: Let the service call a person if it cannot continue.
-        proxy: The proxy to use.
+        proxies: The proxy to use, in a list of its own.
         extension_path: The directory of the session with its extensions.
         cmd_args: More arguments for its command line.
         default_navigate_url: The first page to open.
         browser_type: ``"chrome"`` or ``"chromium"``.
+        proxy: The proxy to use; the same as `proxies` with one.
 
     Raises:
-        InvalidArgumentError: `browser_type` is neither, or a length is not above 0.
+        InvalidArgumentError: `browser_type` is neither, or a length is not above 0, or there is
+            more than one proxy.
     """
 
     use_stealth: bool = False
@@ -167,13 +214,14 @@ class BrowserOption:
     solve_captchas: bool = False
     auto_login: bool = False
     call_for_user: bool = False
-    proxy: BrowserProxy | None = None
-    extension_path: str = "/tmp/extensions/"  # noqa: S108  # a path of the session
+    proxies: tuple[BrowserProxy, ...] | None = attrs.field(default=None, converter=_one_proxy)
+    extension_path: str | None = "/tmp/extensions/"  # noqa: S108  # a path of the session
     cmd_args: tuple[str, ...] | None = attrs.field(
         default=None, converter=attrs.converters.optional(tuple)
     )
     default_navigate_url: str | None = None
     browser_type: str | None = None
+    proxy: BrowserProxy | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.browser_type is not None and self.browser_type not in _BROWSERS:
@@ -183,6 +231,13 @@ class BrowserOption:
         for name, size in (("viewport", self.viewport), ("screen", self.screen)):
             if size is not None and min(size) < 1:
                 raise InvalidArgumentError(f"{name} must be a width and a height above 0")
+        if self.proxy is not None and self.proxies is not None:
+            raise InvalidArgumentError("proxy and proxies exclude each other; keep one of them")
+
+    @property
+    def fingerprint_persist_path(self) -> str | None:
+        """The file of the session that keeps the fingerprint; ``None`` without one."""
+        return FINGERPRINT_PATH if self.fingerprint_persistent else None
 
     def to_wire(self) -> dict[str, Any]:
         """Return the JSON object of the protocol."""
@@ -196,13 +251,17 @@ class BrowserOption:
             "viewport": _size(self.viewport),
             "screen": _size(self.screen),
             "fingerprint": None if self.fingerprint is None else self.fingerprint.to_wire(),
-            "fingerprintPersistPath": FINGERPRINT_PATH if self.fingerprint_persistent else None,
-            "proxies": None if self.proxy is None else [self.proxy.to_wire()],
+            "fingerprintPersistPath": self.fingerprint_persist_path,
+            "proxies": self._proxies_to_wire(),
             "cmdArgs": None if self.cmd_args is None else list(self.cmd_args),
             "defaultNavigateUrl": self.default_navigate_url,
             "browserType": self.browser_type,
         }
         return {name: value for name, value in fields.items() if value is not None}
+
+    def _proxies_to_wire(self) -> list[dict[str, Any]] | None:
+        proxies = self.proxies if self.proxy is None else (self.proxy,)
+        return None if proxies is None else [proxy.to_wire() for proxy in proxies]
 
 
 def _size(size: tuple[int, int] | None) -> dict[str, int] | None:

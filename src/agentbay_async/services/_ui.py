@@ -163,7 +163,8 @@ def check_choice(value: object, name: str, allowed: tuple[str, ...]) -> str:
     """Return `value` if it is one of `allowed`."""
     if not isinstance(value, str) or value not in allowed:
         raise InvalidArgumentError(f"{name} must be one of {allowed}, not {value!r}")
-    return value
+    # Not `value`: it may be a member of an enumeration of texts.
+    return allowed[allowed.index(value)]
 
 
 def check_picture_format(value: object) -> str:

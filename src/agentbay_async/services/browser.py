@@ -6,12 +6,19 @@ from typing import TYPE_CHECKING
 
 from agentbay_async import _check
 from agentbay_async._protocol import schema
-from agentbay_async.errors import ArgumentTypeError, SessionError
+from agentbay_async.errors import (
+    AgentBayError,
+    ArgumentTypeError,
+    BrowserError,
+    SessionError,
+    UsageError,
+)
 from agentbay_async.models.browser import BrowserOption
 from agentbay_async.models.results import returns_result
-from agentbay_async.models.tools import BoolResult, LinkResult, McpToolResult
+from agentbay_async.models.tools import BoolResult, McpToolResult
 from agentbay_async.services._links import fetch_link
 from agentbay_async.services._tool_calls import call_tool
+from agentbay_async.services.browser_operator import AsyncBrowserOperator
 
 if TYPE_CHECKING:
     from agentbay_async._api import Api
@@ -29,7 +36,7 @@ class AsyncBrowser:
         ::
 
             await session.browser.initialize(BrowserOption(viewport=(1920, 1080)))
-            url = (await session.browser.get_endpoint_url()).data
+            url = await session.browser.get_endpoint_url()
             browser = await playwright.chromium.connect_over_cdp(url)
     """
 
@@ -50,10 +57,41 @@ class AsyncBrowser:
 
     init = initialize
 
-    @returns_result(LinkResult)
-    async def get_endpoint_url(self) -> LinkResult:
-        """Return the WebSocket URL of the browser's DevTools in ``data``. It is a secret."""
-        return await fetch_link(self._api, schema.GetCdpLink(session_id=self._session_id))
+    @property
+    def operator(self) -> AsyncBrowserOperator:
+        """Act on the pages of the browser, in words."""
+        operator = AsyncBrowserOperator(self._api, self._session_id)
+        return self._api.access.hold(operator, self._session_id)
+
+    @property
+    def agent(self) -> AsyncBrowserOperator:
+        """Return :attr:`operator`, under its old name. Deprecated: use ``operator``."""
+        _check.warn_deprecated("browser.agent", "browser.operator")
+        return self.operator
+
+    def is_initialized(self) -> bool:
+        """Return whether this program started the browser, and did not stop it."""
+        access = self._api.access.get(self._session_id)
+        return access is not None and access.browser_started
+
+    async def get_endpoint_url(self) -> str:
+        """Return the WebSocket URL of the browser's DevTools. It is a secret.
+
+        Raises:
+            BrowserError: The service did not tell it.
+        """
+        try:
+            link = await fetch_link(self._api, schema.GetCdpLink(session_id=self._session_id))
+        except UsageError:
+            raise
+        except AgentBayError as error:
+            raise BrowserError(
+                f"the browser has no address: {error}",
+                request_id=error.request_id,
+                session_id=self._session_id,
+                hint="Start it with session.browser.initialize()",
+            ) from error
+        return link.url
 
     @returns_result(McpToolResult)
     async def navigate(self, url: str) -> McpToolResult:

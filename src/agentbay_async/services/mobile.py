@@ -69,8 +69,8 @@ class AsyncMobile:
 
     @returns_result(BoolResult)
     async def send_key(self, key: int) -> BoolResult:
-        """Press a key by its Android key code, such as 4 for "back"."""
-        return await self._tools.perform("send_key", key=_check.integer(key, "key"))
+        """Press a key by its Android key code, such as ``KeyCode.KEYCODE_BACK`` or 4."""
+        return await self._tools.perform("send_key", key=int(_check.integer(key, "key")))
 
     @returns_result(OperationResult)
     async def get_clickable_ui_elements(
