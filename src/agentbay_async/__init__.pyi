@@ -91,6 +91,12 @@ from agentbay_async.models.browser_agent import ActResult as ActResult
 from agentbay_async.models.browser_agent import ExtractOptions as ExtractOptions
 from agentbay_async.models.browser_agent import ObserveOptions as ObserveOptions
 from agentbay_async.models.browser_agent import ObserveResult as ObserveResult
+from agentbay_async.models.browser_context import BrowserContext as BrowserContext
+from agentbay_async.models.browser_context import (
+    BrowserFingerprintContext as BrowserFingerprintContext,
+)
+from agentbay_async.models.browser_context import BrowserSyncMode as BrowserSyncMode
+from agentbay_async.models.browser_context import ExtensionOption as ExtensionOption
 from agentbay_async.models.budget import Budget as Budget
 from agentbay_async.models.bulk import BulkOutcome as BulkOutcome
 from agentbay_async.models.bulk import BulkResult as BulkResult

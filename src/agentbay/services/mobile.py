@@ -11,8 +11,10 @@ from agentbay import _facade, _portal
 from agentbay_async.services.mobile import AsyncMobile
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Literal
 
+    from agentbay_async.models.extra_configs import MobileExtraConfig
     from agentbay_async.models.results import OperationResult
     from agentbay_async.models.tools import BoolResult, LinkResult
     from agentbay_async.models.ui import AppProcess, InstalledApp, Screenshot, UIElements
@@ -113,6 +115,39 @@ class Mobile(_facade.Facade[AsyncMobile]):
     beta_take_screenshot = take_screenshot
 
     beta_take_long_screenshot = take_long_screenshot
+
+    def configure(self, mobile_config: MobileExtraConfig) -> BoolResult:
+        """Apply settings to the running phone; what is ``None`` in them stays as it is.
+
+        Args:
+            mobile_config: The settings, as ``CreateSessionParams(extra_configs=...)`` takes them.
+
+        Example:
+            ::
+
+                session.mobile.configure(MobileExtraConfig(lock_resolution=True))
+        """
+        return _portal.run(self._aio.configure(mobile_config))
+
+    def set_resolution_lock(self, enable: bool) -> BoolResult:
+        """Keep the resolution of the screen as it is, or let apps change it."""
+        return _portal.run(self._aio.set_resolution_lock(enable))
+
+    def set_app_whitelist(self, package_names: Sequence[str]) -> BoolResult:
+        """Let the phone run only the apps with these packages."""
+        return _portal.run(self._aio.set_app_whitelist(package_names))
+
+    def set_app_blacklist(self, package_names: Sequence[str]) -> BoolResult:
+        """Let the phone run all apps but those with these packages."""
+        return _portal.run(self._aio.set_app_blacklist(package_names))
+
+    def set_navigation_bar_visibility(self, hide: bool) -> BoolResult:
+        """Hide the system's navigation bar, or show it."""
+        return _portal.run(self._aio.set_navigation_bar_visibility(hide))
+
+    def set_uninstall_blacklist(self, package_names: Sequence[str]) -> BoolResult:
+        """Protect the apps with these packages from being uninstalled."""
+        return _portal.run(self._aio.set_uninstall_blacklist(package_names))
 
     def get_adb_url(self, adbkey_pub: str) -> LinkResult:
         """Return the URL for ``adb``, given its public key."""

@@ -213,7 +213,7 @@ class CreateMany:
 
     async def _create_limited(self, params: CreateSessionParams) -> SessionResult[AsyncSession]:
         # A session without files to download runs as soon as the service accepts it.
-        if self._downloads is None or not downloaded(params.context_syncs):
+        if self._downloads is None or not downloaded(params.all_syncs()):
             return await self._create_unheld(params)
         async with self._downloads:
             return await self._create_unheld(params)

@@ -129,4 +129,6 @@ def copy_params(params: object, name: str) -> CreateSessionParams:
     if params.context_syncs or params.lifecycle_policy is not None:
         copied.context_syncs = deepcopy(params.context_syncs)
         copied.lifecycle_policy = copy(params.lifecycle_policy)
+    if params.browser_context is not None:
+        copied.browser_context = deepcopy(params.browser_context)
     return copied

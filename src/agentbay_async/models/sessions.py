@@ -14,6 +14,7 @@ from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from agentbay_async.models.browser_context import BrowserContext
     from agentbay_async.models.context_mount import BetaContextMount
     from agentbay_async.models.extra_configs import ExtraConfigs
     from agentbay_async.models.sync_policy import ContextSync
@@ -153,6 +154,10 @@ def _copy_names(value: Sequence[str] | None) -> list[str] | None:
     ]
 
 
+def _text_or_none(value: str | None) -> str:
+    return "" if value is None else value
+
+
 def _configs(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
     if value is None:
         return
@@ -160,6 +165,17 @@ def _configs(_instance: object, field: attrs.Attribute[Any], value: object) -> N
 
     if not isinstance(value, ExtraConfigs):
         raise ArgumentTypeError(f"{field.name} must be ExtraConfigs, not {type(value).__name__}")
+
+
+def _browser(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is None:
+        return
+    from agentbay_async.models.browser_context import BrowserContext
+
+    if not isinstance(value, BrowserContext):
+        raise ArgumentTypeError(
+            f"{field.name} must be a BrowserContext, not {type(value).__name__}"
+        )
 
 
 def _optional_flag(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
@@ -250,6 +266,7 @@ class CreateSessionParams:
         context_id: Deprecated: one context by id, mounted at ``/mnt/data``; use `context_syncs`.
         beta_context_mounts: Contexts to mount directly; a trial feature of some images.
         beta_network_id: The network to join, from ``bay.beta_network``; a trial feature.
+        browser_context: The context that keeps what the browser leaves, for the next session.
         enable_browser_replay: Whether the service records the browser; ``None`` leaves it to the
             service.
         extra_configs: Settings of phones.
@@ -278,15 +295,16 @@ class CreateSessionParams:
     idle_release_timeout: int | None = attrs.field(default=None, validator=_optional_count)
     lifecycle_policy: LifecyclePolicy | None = attrs.field(default=None, validator=_policy)
     context_syncs: list[ContextSync] = attrs.field(default=None, converter=_copy_syncs)
-    policy_id: str | None = attrs.field(default=None, validator=_optional_id)
-    framework: str = attrs.field(default="", validator=_string)
-    context_id: str | None = attrs.field(default=None, validator=_optional_id)
     beta_context_mounts: list[BetaContextMount] = attrs.field(default=None, converter=_copy_mounts)
+    browser_context: BrowserContext | None = attrs.field(default=None, validator=_browser)
+    policy_id: str | None = attrs.field(default=None, validator=_optional_id)
     beta_network_id: str | None = attrs.field(default=None, validator=_optional_id)
     enable_browser_replay: bool | None = attrs.field(default=None, validator=_optional_flag)
     extra_configs: ExtraConfigs | None = attrs.field(default=None, validator=_configs)
+    framework: str = attrs.field(default="", converter=_text_or_none, validator=_string)
     load_skills: bool | None = attrs.field(default=None, validator=_optional_flag)
     skill_names: list[str] | None = attrs.field(default=None, converter=_copy_names)
+    context_id: str | None = attrs.field(default=None, validator=_optional_id)
     idempotency_key: str | None = attrs.field(default=None, validator=_optional_key)
     keep_on_failure: bool = attrs.field(default=False, validator=_boolean)
 
@@ -296,7 +314,7 @@ class CreateSessionParams:
                 "idle_release_timeout and lifecycle_policy exclude each other; "
                 "keep lifecycle_policy"
             )
-        paths = [sync.path.rstrip("/") for sync in self.context_syncs]
+        paths = [sync.path.rstrip("/") for sync in self.all_syncs()]
         paths += [mount.path.rstrip("/") for mount in self.beta_context_mounts]
         for path in paths:
             if paths.count(path) > 1:
@@ -309,6 +327,11 @@ class CreateSessionParams:
                 DeprecationWarning,
                 stacklevel=3,
             )
+
+    def all_syncs(self) -> list[ContextSync]:
+        """Return :attr:`context_syncs`, and those of the browser; its data is the last one."""
+        browser = self.browser_context
+        return self.context_syncs + ([] if browser is None else [*browser.parts(), browser.data()])
 
 
 @attrs.define

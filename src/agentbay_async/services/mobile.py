@@ -11,6 +11,15 @@ from agentbay_async.models.results import OperationResult, returns_result
 from agentbay_async.models.tools import BoolResult, LinkResult
 from agentbay_async.models.ui import AppProcess, InstalledApp, Screenshot, UIElements
 from agentbay_async.services._links import fetch_link
+from agentbay_async.services._mobile_settings import (
+    allow_only,
+    forbid,
+    hide_navigation_bar,
+    lock_resolution,
+    mobile_commands,
+    protect,
+)
+from agentbay_async.services._shell import ONE_REQUEST, run_shell
 from agentbay_async.services._tool_calls import read_json_objects
 from agentbay_async.services._ui import (
     UiTools,
@@ -19,7 +28,10 @@ from agentbay_async.services._ui import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agentbay_async._api import Api
+    from agentbay_async.models.extra_configs import MobileExtraConfig
     from agentbay_async.models.tools import McpToolResult
 
 
@@ -162,6 +174,51 @@ class AsyncMobile:
 
     beta_take_screenshot = take_screenshot
     beta_take_long_screenshot = take_long_screenshot
+
+    @returns_result(BoolResult)
+    async def configure(self, mobile_config: MobileExtraConfig) -> BoolResult:
+        """Apply settings to the running phone; what is ``None`` in them stays as it is.
+
+        Args:
+            mobile_config: The settings, as ``CreateSessionParams(extra_configs=...)`` takes them.
+
+        Example:
+            ::
+
+                await session.mobile.configure(MobileExtraConfig(lock_resolution=True))
+        """
+        request_id = ""
+        for command in mobile_commands(mobile_config):
+            request_id = await self._configure(command)
+        return BoolResult.ok(True, request_id)
+
+    @returns_result(BoolResult)
+    async def set_resolution_lock(self, enable: bool) -> BoolResult:
+        """Keep the resolution of the screen as it is, or let apps change it."""
+        return BoolResult.ok(True, await self._configure(lock_resolution(enable)))
+
+    @returns_result(BoolResult)
+    async def set_app_whitelist(self, package_names: Sequence[str]) -> BoolResult:
+        """Let the phone run only the apps with these packages."""
+        return BoolResult.ok(True, await self._configure(allow_only(package_names)))
+
+    @returns_result(BoolResult)
+    async def set_app_blacklist(self, package_names: Sequence[str]) -> BoolResult:
+        """Let the phone run all apps but those with these packages."""
+        return BoolResult.ok(True, await self._configure(forbid(package_names)))
+
+    @returns_result(BoolResult)
+    async def set_navigation_bar_visibility(self, hide: bool) -> BoolResult:
+        """Hide the system's navigation bar, or show it."""
+        return BoolResult.ok(True, await self._configure(hide_navigation_bar(hide)))
+
+    @returns_result(BoolResult)
+    async def set_uninstall_blacklist(self, package_names: Sequence[str]) -> BoolResult:
+        """Protect the apps with these packages from being uninstalled."""
+        return BoolResult.ok(True, await self._configure(protect(package_names)))
+
+    async def _configure(self, command: str) -> str:
+        return (await run_shell(self._api, self._session_id, command, ONE_REQUEST))[1]
 
     @returns_result(LinkResult)
     async def get_adb_url(self, adbkey_pub: str) -> LinkResult:
