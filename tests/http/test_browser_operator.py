@@ -107,7 +107,7 @@ async def test_a_page_is_read_into_a_model(
     session: AsyncSession, scripted: Script, clock: InstantClock
 ) -> None:
     """The answer is validated by the model; one that does not fit is an error."""
-    answers = '{"task_id": "t-1"}', '{"title": "t"}', '{"task_id": "t-2"}', '{"titel": "t"}'
+    answers = '{"task_id": "t-1"}', '{"title": "t"}', '{"task_id": "t-2"}', '{"name": "t"}'
     await _started(session, scripted, *answers)
     options = ExtractOptions("the title", Page)
     success, page = await session.browser.operator.extract(options)
