@@ -15,6 +15,7 @@ from agentbay.services.beta import Beta as Beta
 from agentbay.services.beta_network import BetaNetwork as BetaNetwork
 from agentbay.services.beta_skills import BetaSkills as BetaSkills
 from agentbay.services.browser import Browser as Browser
+from agentbay.services.browser_operator import BrowserOperator as BrowserOperator
 from agentbay.services.code import Code as Code
 from agentbay.services.command import Command as Command
 from agentbay.services.computer import Computer as Computer
@@ -45,6 +46,7 @@ from agentbay_async.client import AsyncAgentBay as AsyncAgentBay
 from agentbay_async.config import Config as Config
 from agentbay_async.contexts import AsyncContextService as AsyncContextService
 from agentbay_async.errors import AgentBayError as AgentBayError
+from agentbay_async.errors import AgentError as AgentError
 from agentbay_async.errors import AnswerTooLargeError as AnswerTooLargeError
 from agentbay_async.errors import APIError as APIError
 from agentbay_async.errors import ArgumentTypeError as ArgumentTypeError
@@ -53,6 +55,7 @@ from agentbay_async.errors import AuthenticationError as AuthenticationError
 from agentbay_async.errors import BadAnswerError as BadAnswerError
 from agentbay_async.errors import BlockingCallError as BlockingCallError
 from agentbay_async.errors import BlockingCallInAsyncContext as BlockingCallInAsyncContext
+from agentbay_async.errors import BrowserError as BrowserError
 from agentbay_async.errors import BudgetExceededError as BudgetExceededError
 from agentbay_async.errors import ClearanceTimeoutError as ClearanceTimeoutError
 from agentbay_async.errors import ClosedError as ClosedError
@@ -111,6 +114,19 @@ from agentbay_async.models.beta import SkillsMetadataResult as SkillsMetadataRes
 from agentbay_async.models.browser import BrowserFingerprint as BrowserFingerprint
 from agentbay_async.models.browser import BrowserOption as BrowserOption
 from agentbay_async.models.browser import BrowserProxy as BrowserProxy
+from agentbay_async.models.browser import BrowserScreen as BrowserScreen
+from agentbay_async.models.browser import BrowserViewport as BrowserViewport
+from agentbay_async.models.browser_agent import ActOptions as ActOptions
+from agentbay_async.models.browser_agent import ActResult as ActResult
+from agentbay_async.models.browser_agent import ExtractOptions as ExtractOptions
+from agentbay_async.models.browser_agent import ObserveOptions as ObserveOptions
+from agentbay_async.models.browser_agent import ObserveResult as ObserveResult
+from agentbay_async.models.browser_context import BrowserContext as BrowserContext
+from agentbay_async.models.browser_context import (
+    BrowserFingerprintContext as BrowserFingerprintContext,
+)
+from agentbay_async.models.browser_context import BrowserSyncMode as BrowserSyncMode
+from agentbay_async.models.browser_context import ExtensionOption as ExtensionOption
 from agentbay_async.models.budget import Budget as Budget
 from agentbay_async.models.bulk import BulkOutcome as BulkOutcome
 from agentbay_async.models.bulk import BulkResult as BulkResult
@@ -173,6 +189,10 @@ from agentbay_async.models.git import GitLogEntry as GitLogEntry
 from agentbay_async.models.git import GitLogResult as GitLogResult
 from agentbay_async.models.git import GitStatus as GitStatus
 from agentbay_async.models.git import GitStatusResult as GitStatusResult
+from agentbay_async.models.input import MouseButton as MouseButton
+from agentbay_async.models.input import ScreenshotMode as ScreenshotMode
+from agentbay_async.models.input import ScrollDirection as ScrollDirection
+from agentbay_async.models.key_code import KeyCode as KeyCode
 from agentbay_async.models.pty import PtySession as PtySession
 from agentbay_async.models.results import DeleteResult as DeleteResult
 from agentbay_async.models.results import OperationResult as OperationResult
@@ -228,6 +248,7 @@ from agentbay_async.services.beta import AsyncBeta as AsyncBeta
 from agentbay_async.services.beta_network import AsyncBetaNetwork as AsyncBetaNetwork
 from agentbay_async.services.beta_skills import AsyncBetaSkills as AsyncBetaSkills
 from agentbay_async.services.browser import AsyncBrowser as AsyncBrowser
+from agentbay_async.services.browser_operator import AsyncBrowserOperator as AsyncBrowserOperator
 from agentbay_async.services.code import AsyncCode as AsyncCode
 from agentbay_async.services.command import AsyncCommand as AsyncCommand
 from agentbay_async.services.computer import AsyncComputer as AsyncComputer

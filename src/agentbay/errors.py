@@ -54,6 +54,8 @@
     │   └── PtyError                    a terminal is gone, or a request to it failed
     │       ├── PtySessionNotFoundError there is no such terminal, or it has ended
     │       └── PtyNotConnectedError    its handle was disconnected, or its process ended
+    ├── BrowserError                    the browser of a session, or its operator, failed
+    ├── AgentError                      an agent of the service failed
     └── PageTokenError                  a listing cannot continue from this token
 
 Failures of the service and of the network are carried by results (see
