@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from agentbay_async import _check
-from agentbay_async._polling import poll
+from agentbay_async._clock import poll
 from agentbay_async.errors import (
     AgentBayError,
     ArgumentTypeError,
