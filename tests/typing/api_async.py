@@ -48,6 +48,7 @@ from agentbay_async import (
     SyncReceipt,
     TransferProgress,
     TransferReceipt,
+    UploadResult,
 )
 
 
@@ -130,6 +131,13 @@ async def session(one: AsyncSession) -> None:
 
 async def files(one: AsyncSession) -> None:
     """Text or bytes: the type follows the format."""
+    # Names of the official client.
+    assert_type(one.files, AsyncFileSystem)
+    sent = await one.files.upload("f", "f", wait_timeout=5, progress_cb=print)
+    assert_type(sent, UploadResult)
+    assert_type(sent.bytes_sent, int)
+    assert_type(one.get_token(), str)
+    assert_type(await one.git.get_config("r", "user.name"), str | None)
     assert_type(await one.fs.read_file("/f"), FileContentResult[str])
     assert_type((await one.fs.read_file("/f", format="bytes")).content, bytes)
     assert_type(await one.fs.write_file("/f", b"x", "append"), BoolResult)
