@@ -104,6 +104,8 @@ from agentbay_async.logger import AgentBayLogger as AgentBayLogger
 from agentbay_async.logger import get_logger as get_logger
 from agentbay_async.logger import log as log
 from agentbay_async.models.agent import AgentTask as AgentTask
+from agentbay_async.models.agent import ExecutionResult as ExecutionResult
+from agentbay_async.models.agent import QueryResult as QueryResult
 from agentbay_async.models.beta import ContextSkills as ContextSkills
 from agentbay_async.models.beta import Network as Network
 from agentbay_async.models.beta import NetworkResult as NetworkResult
@@ -178,6 +180,14 @@ from agentbay_async.models.files import FileInfoResult as FileInfoResult
 from agentbay_async.models.files import FileSearchResult as FileSearchResult
 from agentbay_async.models.files import FileTexts as FileTexts
 from agentbay_async.models.files import MultipleFileContentResult as MultipleFileContentResult
+from agentbay_async.models.fingerprint import Brand as Brand
+from agentbay_async.models.fingerprint import ExtraProperties as ExtraProperties
+from agentbay_async.models.fingerprint import Fingerprint as Fingerprint
+from agentbay_async.models.fingerprint import FingerprintFormat as FingerprintFormat
+from agentbay_async.models.fingerprint import NavigatorFingerprint as NavigatorFingerprint
+from agentbay_async.models.fingerprint import ScreenFingerprint as ScreenFingerprint
+from agentbay_async.models.fingerprint import UserAgentData as UserAgentData
+from agentbay_async.models.fingerprint import VideoCard as VideoCard
 from agentbay_async.models.git import GitBranches as GitBranches
 from agentbay_async.models.git import GitBranchInfo as GitBranchInfo
 from agentbay_async.models.git import GitBranchListResult as GitBranchListResult
@@ -237,9 +247,13 @@ from agentbay_async.models.ui import AppProcess as AppProcess
 from agentbay_async.models.ui import CursorPosition as CursorPosition
 from agentbay_async.models.ui import InstalledApp as InstalledApp
 from agentbay_async.models.ui import Screenshot as Screenshot
+from agentbay_async.models.ui import ScreenshotResult as ScreenshotResult
 from agentbay_async.models.ui import ScreenSize as ScreenSize
+from agentbay_async.models.ui import UIElementListResult as UIElementListResult
 from agentbay_async.models.ui import UIElements as UIElements
 from agentbay_async.models.ui import Window as Window
+from agentbay_async.models.ui import WindowInfoResult as WindowInfoResult
+from agentbay_async.models.ui import WindowListResult as WindowListResult
 from agentbay_async.services.agent import AsyncAgent as AsyncAgent
 from agentbay_async.services.agent import AsyncBrowserAgent as AsyncBrowserAgent
 from agentbay_async.services.agent import AsyncComputerAgent as AsyncComputerAgent
@@ -266,6 +280,7 @@ from agentbay_async.session_context import AsyncSessionContext as AsyncSessionCo
 
 AdbUrlResult = LinkResult
 ApiResponse = Result
+AppOperationResult = BoolResult
 AsyncContextManager = AsyncSessionContext
 AsyncFileTransfer = AsyncFileSystem
 BaseResult = Result
@@ -277,9 +292,11 @@ EnhancedCodeExecutionResult = CodeResult
 ExecutionError = CodeFailure
 ExecutionLogs = CodeLogs
 FileChangeEvent = FileChange
+InstalledAppListResult = OperationResult
 OSSClientResult = OssResult
 OSSDownloadResult = OssResult
 OSSUploadResult = OssResult
+ProcessListResult = OperationResult
 SessionPauseResult = SessionStatusResult
 SessionResumeResult = SessionStatusResult
 UploadResult = TransferResult

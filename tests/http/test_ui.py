@@ -238,7 +238,8 @@ async def test_ui_elements_are_parsed(session: AsyncSession, scripted: Script) -
     scripted.ok("CallMcpTool", tool_answer('[{"text": "ok", "bounds": "[0,0][1,1]"}]'))
     scripted.ok("CallMcpTool", tool_answer("<hierarchy/>"))
     found = (await session.mobile.get_clickable_ui_elements()).data
-    assert found.elements == [{"text": "ok", "bounds": "[0,0][1,1]"}]
+    rectangle = {"left": 0, "top": 0, "right": 1, "bottom": 1}
+    assert found.elements == [{"text": "ok", "bounds": "[0,0][1,1]", "bounds_rect": rectangle}]
     assert (await session.mobile.get_all_ui_elements(format="xml")).data.raw == "<hierarchy/>"
     result = await session.mobile.get_all_ui_elements()
     assert isinstance(result.error, BadAnswerError)

@@ -9,6 +9,10 @@ from agentbay_async.models.ui import AppProcess as AppProcess
 from agentbay_async.models.ui import CursorPosition as CursorPosition
 from agentbay_async.models.ui import InstalledApp as InstalledApp
 from agentbay_async.models.ui import Screenshot as Screenshot
+from agentbay_async.models.ui import ScreenshotResult as ScreenshotResult
 from agentbay_async.models.ui import ScreenSize as ScreenSize
+from agentbay_async.models.ui import UIElementListResult as UIElementListResult
 from agentbay_async.models.ui import UIElements as UIElements
 from agentbay_async.models.ui import Window as Window
+from agentbay_async.models.ui import WindowInfoResult as WindowInfoResult
+from agentbay_async.models.ui import WindowListResult as WindowListResult

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Any
 
-    from agentbay_async.models.agent import AgentTask
+    from agentbay_async.models.agent import ExecutionResult, QueryResult
     from agentbay_async.models.browser import BrowserOption
-    from agentbay_async.models.results import OperationResult
     from agentbay_async.models.tools import BoolResult
 
 
@@ -31,13 +30,13 @@ class ComputerAgent(_facade.Facade[AsyncComputerAgent]):
 
     __slots__ = ()
 
-    def execute_task(self, task: str) -> OperationResult[AgentTask]:
+    def execute_task(self, task: str) -> ExecutionResult:
         """Start a task, described in words; ``data`` has its id."""
         return _portal.run(self._aio.execute_task(task))
 
     def execute_task_and_wait(
         self, task: str, timeout: float | timedelta = 300.0
-    ) -> OperationResult[AgentTask]:
+    ) -> ExecutionResult:
         """Run a task and wait for its end.
 
         Args:
@@ -46,11 +45,11 @@ class ComputerAgent(_facade.Facade[AsyncComputerAgent]):
         """
         return _portal.run(self._aio.execute_task_and_wait(task, timeout))
 
-    def get_task_status(self, task_id: str) -> OperationResult[AgentTask]:
+    def get_task_status(self, task_id: str) -> QueryResult:
         """Return the status of a task."""
         return _portal.run(self._aio.get_task_status(task_id))
 
-    def terminate_task(self, task_id: str) -> OperationResult[AgentTask]:
+    def terminate_task(self, task_id: str) -> ExecutionResult:
         """Terminate a task."""
         return _portal.run(self._aio.terminate_task(task_id))
 
@@ -73,7 +72,7 @@ class BrowserAgent(_facade.Facade[AsyncBrowserAgent]):
         use_vision: bool = False,
         output_schema: Mapping[str, Any] | None = None,
         full_page_screenshot: bool = False,
-    ) -> OperationResult[AgentTask]:
+    ) -> ExecutionResult:
         """Start a task, described in words; ``data`` has its id.
 
         Args:
@@ -93,7 +92,7 @@ class BrowserAgent(_facade.Facade[AsyncBrowserAgent]):
         use_vision: bool = False,
         output_schema: Mapping[str, Any] | None = None,
         full_page_screenshot: bool = False,
-    ) -> OperationResult[AgentTask]:
+    ) -> ExecutionResult:
         """Run a task and wait for its end.
 
         Args:
@@ -109,11 +108,11 @@ class BrowserAgent(_facade.Facade[AsyncBrowserAgent]):
             )
         )
 
-    def get_task_status(self, task_id: str) -> OperationResult[AgentTask]:
+    def get_task_status(self, task_id: str) -> QueryResult:
         """Return the status of a task."""
         return _portal.run(self._aio.get_task_status(task_id))
 
-    def terminate_task(self, task_id: str) -> OperationResult[AgentTask]:
+    def terminate_task(self, task_id: str) -> ExecutionResult:
         """Terminate a task."""
         return _portal.run(self._aio.terminate_task(task_id))
 
@@ -123,13 +122,13 @@ class MobileAgent(_facade.Facade[AsyncMobileAgent]):
 
     __slots__ = ()
 
-    def execute_task(self, task: str, max_steps: int = 50) -> OperationResult[AgentTask]:
+    def execute_task(self, task: str, max_steps: int = 50) -> ExecutionResult:
         """Start a task of at most `max_steps` steps; ``data`` has its id."""
         return _portal.run(self._aio.execute_task(task, max_steps))
 
     def execute_task_and_wait(
         self, task: str, timeout: float | timedelta = 300.0, max_steps: int = 50
-    ) -> OperationResult[AgentTask]:
+    ) -> ExecutionResult:
         """Run a task and wait for its end.
 
         Args:
@@ -139,11 +138,11 @@ class MobileAgent(_facade.Facade[AsyncMobileAgent]):
         """
         return _portal.run(self._aio.execute_task_and_wait(task, timeout, max_steps))
 
-    def get_task_status(self, task_id: str) -> OperationResult[AgentTask]:
+    def get_task_status(self, task_id: str) -> QueryResult:
         """Return the status of a task."""
         return _portal.run(self._aio.get_task_status(task_id))
 
-    def terminate_task(self, task_id: str) -> OperationResult[AgentTask]:
+    def terminate_task(self, task_id: str) -> ExecutionResult:
         """Terminate a task."""
         return _portal.run(self._aio.terminate_task(task_id))
 

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
         CursorPosition,
         InstalledApp,
         Screenshot,
+        ScreenshotResult,
         ScreenSize,
-        Window,
+        WindowInfoResult,
+        WindowListResult,
     )
 
 
@@ -108,13 +110,17 @@ class Computer(_facade.Facade[AsyncComputer]):
         """Take a screenshot and return it; requires a session with a direct address."""
         return _portal.run(self._aio.take_screenshot(format))
 
-    beta_take_screenshot = take_screenshot
+    def beta_take_screenshot(
+        self, format: Literal["png", "jpeg", "jpg"] = "png"
+    ) -> ScreenshotResult:
+        """Take a screenshot as :meth:`take_screenshot`, with the bytes in ``data``."""
+        return _portal.run(self._aio.beta_take_screenshot(format))
 
-    def list_root_windows(self, timeout_ms: int = 3000) -> OperationResult[list[Window]]:
+    def list_root_windows(self, timeout_ms: int = 3000) -> WindowListResult:
         """List the windows of the desktop; waits up to `timeout_ms` milliseconds for them."""
         return _portal.run(self._aio.list_root_windows(timeout_ms))
 
-    def get_active_window(self) -> OperationResult[Window]:
+    def get_active_window(self) -> WindowInfoResult:
         """Return the window that has the focus."""
         return _portal.run(self._aio.get_active_window())
 

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from agentbay_async.models.extra_configs import MobileExtraConfig
     from agentbay_async.models.results import OperationResult
     from agentbay_async.models.tools import BoolResult, LinkResult
-    from agentbay_async.models.ui import AppProcess, InstalledApp, Screenshot, UIElements
+    from agentbay_async.models.ui import (
+        AppProcess,
+        InstalledApp,
+        Screenshot,
+        ScreenshotResult,
+        UIElementListResult,
+    )
 
 
 class Mobile(_facade.Facade[AsyncMobile]):
@@ -53,13 +59,13 @@ class Mobile(_facade.Facade[AsyncMobile]):
         """Press a key by its Android key code, such as ``KeyCode.KEYCODE_BACK`` or 4."""
         return _portal.run(self._aio.send_key(key))
 
-    def get_clickable_ui_elements(self, timeout_ms: int = 2000) -> OperationResult[UIElements]:
+    def get_clickable_ui_elements(self, timeout_ms: int = 2000) -> UIElementListResult:
         """List the clickable elements; wait up to `timeout_ms` milliseconds for the screen."""
         return _portal.run(self._aio.get_clickable_ui_elements(timeout_ms))
 
     def get_all_ui_elements(
         self, timeout_ms: int = 2000, format: Literal["json", "xml"] = "json"
-    ) -> OperationResult[UIElements]:
+    ) -> UIElementListResult:
         """List all elements on the screen.
 
         Args:
@@ -112,9 +118,20 @@ class Mobile(_facade.Facade[AsyncMobile]):
         """
         return _portal.run(self._aio.take_long_screenshot(max_screens, format, quality))
 
-    beta_take_screenshot = take_screenshot
+    def beta_take_screenshot(
+        self, format: Literal["png", "jpeg", "jpg"] = "png"
+    ) -> ScreenshotResult:
+        """Take a screenshot as :meth:`take_screenshot`, with the bytes in ``data``."""
+        return _portal.run(self._aio.beta_take_screenshot(format))
 
-    beta_take_long_screenshot = take_long_screenshot
+    def beta_take_long_screenshot(
+        self,
+        max_screens: int = 4,
+        format: Literal["png", "jpeg", "jpg"] = "png",
+        quality: int | None = None,
+    ) -> ScreenshotResult:
+        """Take a screenshot as :meth:`take_long_screenshot`, with the bytes in ``data``."""
+        return _portal.run(self._aio.beta_take_long_screenshot(max_screens, format, quality))
 
     def configure(self, mobile_config: MobileExtraConfig) -> BoolResult:
         """Apply settings to the running phone; what is ``None`` in them stays as it is.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
 
 from agentbay_async import _check
-from agentbay_async.errors import InvalidArgumentError
+from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from agentbay_async.models.fingerprint import FingerprintFormat
 
 _PROXIES = {
     "custom": (),
@@ -189,6 +192,7 @@ class BrowserOption:
         viewport: Width and height of the page, in pixels.
         screen: Width and height of the screen, in pixels.
         fingerprint: Let the browser look like one of these.
+        fingerprint_format: Let the browser have exactly this fingerprint.
         fingerprint_persistent: Keep the fingerprint in :data:`FINGERPRINT_PATH` of the session.
         solve_captchas: Let the service solve captchas.
         auto_login: Let the service log in.
@@ -210,6 +214,7 @@ class BrowserOption:
     viewport: tuple[int, int] | None = None
     screen: tuple[int, int] | None = None
     fingerprint: BrowserFingerprint | None = None
+    fingerprint_format: FingerprintFormat | None = None
     fingerprint_persistent: bool = False
     solve_captchas: bool = False
     auto_login: bool = False
@@ -231,6 +236,9 @@ class BrowserOption:
         for name, size in (("viewport", self.viewport), ("screen", self.screen)):
             if size is not None and min(size) < 1:
                 raise InvalidArgumentError(f"{name} must be a width and a height above 0")
+        if self.fingerprint_format is not None and not hasattr(self.fingerprint_format, "to_json"):
+            kind = type(self.fingerprint_format).__name__
+            raise ArgumentTypeError(f"fingerprint_format must be a FingerprintFormat, not {kind}")
         if self.proxy is not None and self.proxies is not None:
             raise InvalidArgumentError("proxy and proxies exclude each other; keep one of them")
 
@@ -251,6 +259,7 @@ class BrowserOption:
             "viewport": _size(self.viewport),
             "screen": _size(self.screen),
             "fingerprint": None if self.fingerprint is None else self.fingerprint.to_wire(),
+            "fingerprintRawData": self._fingerprint_to_wire(),
             "fingerprintPersistPath": self.fingerprint_persist_path,
             "proxies": self._proxies_to_wire(),
             "cmdArgs": None if self.cmd_args is None else list(self.cmd_args),
@@ -258,6 +267,11 @@ class BrowserOption:
             "browserType": self.browser_type,
         }
         return {name: value for name, value in fields.items() if value is not None}
+
+    def _fingerprint_to_wire(self) -> str | None:
+        if self.fingerprint_format is None:
+            return None
+        return b64encode(self.fingerprint_format.to_json().encode()).decode()
 
     def _proxies_to_wire(self) -> list[dict[str, Any]] | None:
         proxies = self.proxies if self.proxy is None else (self.proxy,)

@@ -6,6 +6,8 @@ from typing import Any
 
 import attrs
 
+from agentbay_async.models.results import Result
+
 
 @attrs.frozen
 class CursorPosition:
@@ -55,6 +57,13 @@ class Window:
     pname: str = ""
     child_windows: tuple[Window, ...] = ()
 
+    # Names of the official client, from scripts/official_names.toml.
+
+    @property
+    def title(self) -> str:
+        """Return :attr:`window_title`, under the name of the official client."""
+        return self.window_title
+
 
 @attrs.frozen
 class InstalledApp:
@@ -82,8 +91,104 @@ class UIElements:
     Attributes:
         elements: The elements as the image describes them; empty if XML was requested.
         raw: The text of the image's answer.
+        format: The format of `raw`, ``"json"`` or ``"xml"``.
     """
 
     # The keys differ from image to image.
     elements: list[dict[str, Any]] = attrs.field(factory=list)
     raw: str = ""
+    format: str = "json"
+
+
+class WindowListResult(Result["list[Window]"]):
+    """The windows of a desktop."""
+
+    __slots__ = ()
+
+    @property
+    def data(self) -> list[Window]:
+        """The windows; raises the error of a failed result."""
+        return self.unwrap()
+
+    @property
+    def windows(self) -> list[Window]:
+        """The windows; raises the error of a failed result."""
+        return self.unwrap()
+
+
+class WindowInfoResult(Result["Window"]):
+    """One window."""
+
+    __slots__ = ()
+
+    @property
+    def data(self) -> Window:
+        """The window; raises the error of a failed result."""
+        return self.unwrap()
+
+    @property
+    def window(self) -> Window:
+        """The window; raises the error of a failed result."""
+        return self.unwrap()
+
+
+class UIElementListResult(Result["UIElements"]):
+    """The elements on a mobile screen."""
+
+    __slots__ = ()
+
+    @property
+    def data(self) -> UIElements:
+        """The elements and the text they were read from; raises the error of a failed result."""
+        return self.unwrap()
+
+    @property
+    def elements(self) -> list[dict[str, Any]]:
+        """The elements, each with ``bounds_rect``: its left, top, right and bottom, or ``None``."""
+        return self.unwrap().elements
+
+    @property
+    def raw(self) -> str:
+        """The text of the image's answer."""
+        return self.unwrap().raw
+
+    @property
+    def format(self) -> str:
+        """The format of :attr:`raw`, ``"json"`` or ``"xml"``."""
+        return self.unwrap().format
+
+
+class ScreenshotResult(Result["Screenshot"]):
+    """A picture of the screen, with its bytes in ``data``."""
+
+    __slots__ = ()
+
+    @property
+    def data(self) -> bytes:
+        """The bytes of the image file; raises the error of a failed result."""
+        return self.unwrap().data
+
+    @property
+    def mime_type(self) -> str:
+        """``"image/png"`` or ``"image/jpeg"``."""
+        return self.unwrap().mime_type
+
+    @property
+    def type(self) -> str:
+        """``"image"``."""
+        return self.mime_type.partition("/")[0]
+
+    @property
+    def format(self) -> str:
+        """``"png"`` or ``"jpeg"``."""
+        return self.mime_type.partition("/")[2]
+
+    @property
+    def width(self) -> int | None:
+        """Width in pixels, or ``None`` if unknown."""
+        return self.unwrap().width
+
+    @property
+    def height(self) -> int | None:
+        """Height in pixels, or ``None`` if unknown."""
+        return self.unwrap().height

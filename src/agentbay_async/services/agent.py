@@ -18,8 +18,8 @@ from agentbay_async.errors import (
     ToolError,
     TransportError,
 )
-from agentbay_async.models.agent import AgentTask
-from agentbay_async.models.results import OperationResult, returns_result
+from agentbay_async.models.agent import AgentTask, ExecutionResult, QueryResult
+from agentbay_async.models.results import returns_result
 from agentbay_async.models.tools import BoolResult
 from agentbay_async.services._tool_calls import call_tool, read_json_object
 from agentbay_async.services.browser import start_browser
@@ -55,32 +55,32 @@ class AsyncComputerAgent:
     def __init__(self, api: Api, session_id: str) -> None:
         self._runner = TaskRunner(api, session_id, "flux_")
 
-    @returns_result(OperationResult)
-    async def execute_task(self, task: str) -> OperationResult[AgentTask]:
+    @returns_result(ExecutionResult)
+    async def execute_task(self, task: str) -> ExecutionResult:
         """Start a task, described in words; ``data`` has its id."""
-        return OperationResult.ok(*await self._runner.start(task, {}))
+        return ExecutionResult.ok(*await self._runner.start(task, {}))
 
-    @returns_result(OperationResult)
+    @returns_result(ExecutionResult)
     async def execute_task_and_wait(
         self, task: str, timeout: float | timedelta = _TIMEOUT
-    ) -> OperationResult[AgentTask]:
+    ) -> ExecutionResult:
         """Run a task and wait for its end.
 
         Args:
             task: The description of the task.
             timeout: Seconds (or a timedelta) after which the task is terminated.
         """
-        return OperationResult.ok(*await self._runner.run(task, timeout, {}))
+        return ExecutionResult.ok(*await self._runner.run(task, timeout, {}))
 
-    @returns_result(OperationResult)
-    async def get_task_status(self, task_id: str) -> OperationResult[AgentTask]:
+    @returns_result(QueryResult)
+    async def get_task_status(self, task_id: str) -> QueryResult:
         """Return the status of a task."""
-        return OperationResult.ok(*await self._runner.get_status(task_id))
+        return QueryResult.ok(*await self._runner.get_status(task_id))
 
-    @returns_result(OperationResult)
-    async def terminate_task(self, task_id: str) -> OperationResult[AgentTask]:
+    @returns_result(ExecutionResult)
+    async def terminate_task(self, task_id: str) -> ExecutionResult:
         """Terminate a task."""
-        return OperationResult.ok(*await self._runner.terminate(task_id))
+        return ExecutionResult.ok(*await self._runner.terminate(task_id))
 
 
 class AsyncBrowserAgent:
@@ -106,7 +106,7 @@ class AsyncBrowserAgent:
         if access is None or not access.browser_started:
             await start_browser(self._runner.api, self._runner.session_id, None)
 
-    @returns_result(OperationResult)
+    @returns_result(ExecutionResult)
     async def execute_task(
         self,
         task: str,
@@ -114,7 +114,7 @@ class AsyncBrowserAgent:
         # JSON Schema has no narrower type.
         output_schema: Mapping[str, Any] | None = None,
         full_page_screenshot: bool = False,
-    ) -> OperationResult[AgentTask]:
+    ) -> ExecutionResult:
         """Start a task, described in words; ``data`` has its id.
 
         Args:
@@ -126,9 +126,9 @@ class AsyncBrowserAgent:
         options = _browser_options(use_vision, output_schema, full_page_screenshot)
         _check.text(task, "task")
         await self._ensure_started()
-        return OperationResult.ok(*await self._runner.start(task, options))
+        return ExecutionResult.ok(*await self._runner.start(task, options))
 
-    @returns_result(OperationResult)
+    @returns_result(ExecutionResult)
     async def execute_task_and_wait(
         self,
         task: str,
@@ -136,7 +136,7 @@ class AsyncBrowserAgent:
         use_vision: bool = False,
         output_schema: Mapping[str, Any] | None = None,
         full_page_screenshot: bool = False,
-    ) -> OperationResult[AgentTask]:
+    ) -> ExecutionResult:
         """Run a task and wait for its end.
 
         Args:
@@ -150,17 +150,17 @@ class AsyncBrowserAgent:
         _check.text(task, "task")
         limit = _check.seconds(timeout, "timeout")
         await self._ensure_started()
-        return OperationResult.ok(*await self._runner.run(task, limit, options))
+        return ExecutionResult.ok(*await self._runner.run(task, limit, options))
 
-    @returns_result(OperationResult)
-    async def get_task_status(self, task_id: str) -> OperationResult[AgentTask]:
+    @returns_result(QueryResult)
+    async def get_task_status(self, task_id: str) -> QueryResult:
         """Return the status of a task."""
-        return OperationResult.ok(*await self._runner.get_status(task_id))
+        return QueryResult.ok(*await self._runner.get_status(task_id))
 
-    @returns_result(OperationResult)
-    async def terminate_task(self, task_id: str) -> OperationResult[AgentTask]:
+    @returns_result(ExecutionResult)
+    async def terminate_task(self, task_id: str) -> ExecutionResult:
         """Terminate a task."""
-        return OperationResult.ok(*await self._runner.terminate(task_id))
+        return ExecutionResult.ok(*await self._runner.terminate(task_id))
 
 
 class AsyncMobileAgent:
@@ -171,16 +171,16 @@ class AsyncMobileAgent:
     def __init__(self, api: Api, session_id: str) -> None:
         self._runner = TaskRunner(api, session_id)
 
-    @returns_result(OperationResult)
-    async def execute_task(self, task: str, max_steps: int = 50) -> OperationResult[AgentTask]:
+    @returns_result(ExecutionResult)
+    async def execute_task(self, task: str, max_steps: int = 50) -> ExecutionResult:
         """Start a task of at most `max_steps` steps; ``data`` has its id."""
         steps = _check.positive_int(max_steps, "max_steps")
-        return OperationResult.ok(*await self._runner.start(task, {"max_steps": steps}))
+        return ExecutionResult.ok(*await self._runner.start(task, {"max_steps": steps}))
 
-    @returns_result(OperationResult)
+    @returns_result(ExecutionResult)
     async def execute_task_and_wait(
         self, task: str, timeout: float | timedelta = _TIMEOUT, max_steps: int = 50
-    ) -> OperationResult[AgentTask]:
+    ) -> ExecutionResult:
         """Run a task and wait for its end.
 
         Args:
@@ -189,17 +189,17 @@ class AsyncMobileAgent:
             max_steps: The largest number of steps.
         """
         steps = _check.positive_int(max_steps, "max_steps")
-        return OperationResult.ok(*await self._runner.run(task, timeout, {"max_steps": steps}))
+        return ExecutionResult.ok(*await self._runner.run(task, timeout, {"max_steps": steps}))
 
-    @returns_result(OperationResult)
-    async def get_task_status(self, task_id: str) -> OperationResult[AgentTask]:
+    @returns_result(QueryResult)
+    async def get_task_status(self, task_id: str) -> QueryResult:
         """Return the status of a task."""
-        return OperationResult.ok(*await self._runner.get_status(task_id))
+        return QueryResult.ok(*await self._runner.get_status(task_id))
 
-    @returns_result(OperationResult)
-    async def terminate_task(self, task_id: str) -> OperationResult[AgentTask]:
+    @returns_result(ExecutionResult)
+    async def terminate_task(self, task_id: str) -> ExecutionResult:
         """Terminate a task."""
-        return OperationResult.ok(*await self._runner.terminate(task_id))
+        return ExecutionResult.ok(*await self._runner.terminate(task_id))
 
 
 class AsyncAgent:

@@ -12,8 +12,10 @@ from agentbay_async.models.ui import (
     CursorPosition,
     InstalledApp,
     Screenshot,
+    ScreenshotResult,
     ScreenSize,
-    Window,
+    WindowInfoResult,
+    WindowListResult,
 )
 from agentbay_async.services._ui import (
     UiTools,
@@ -176,20 +178,26 @@ class AsyncComputer:
         """Take a screenshot and return it; requires a session with a direct address."""
         return await self._tools.take_screenshot("screenshot", format=check_picture_format(format))
 
-    beta_take_screenshot = take_screenshot
+    @returns_result(ScreenshotResult)
+    async def beta_take_screenshot(
+        self, format: Literal["png", "jpeg", "jpg"] = "png"
+    ) -> ScreenshotResult:
+        """Take a screenshot as :meth:`take_screenshot`, with the bytes in ``data``."""
+        taken = await self._tools.take_screenshot("screenshot", format=check_picture_format(format))
+        return ScreenshotResult.ok(taken.data, taken.request_id)
 
-    @returns_result(OperationResult)
-    async def list_root_windows(self, timeout_ms: int = 3000) -> OperationResult[list[Window]]:
+    @returns_result(WindowListResult)
+    async def list_root_windows(self, timeout_ms: int = 3000) -> WindowListResult:
         """List the windows of the desktop; waits up to `timeout_ms` milliseconds for them."""
         limit = _check.positive_int(timeout_ms, "timeout_ms")
         found, request_id = await self._tools.fetch_objects("list_root_windows", timeout_ms=limit)
-        return OperationResult.ok([parse_window(entry) for entry in found], request_id)
+        return WindowListResult.ok([parse_window(entry) for entry in found], request_id)
 
-    @returns_result(OperationResult)
-    async def get_active_window(self) -> OperationResult[Window]:
+    @returns_result(WindowInfoResult)
+    async def get_active_window(self) -> WindowInfoResult:
         """Return the window that has the focus."""
         found, request_id = await self._tools.fetch_object("get_active_window")
-        return OperationResult.ok(parse_window(found), request_id)
+        return WindowInfoResult.ok(parse_window(found), request_id)
 
     @returns_result(BoolResult)
     async def activate_window(self, window_id: int) -> BoolResult:

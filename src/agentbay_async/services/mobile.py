@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Literal
 
 from agentbay_async import _check
@@ -9,7 +10,14 @@ from agentbay_async._protocol import schema
 from agentbay_async.errors import InvalidArgumentError
 from agentbay_async.models.results import OperationResult, returns_result
 from agentbay_async.models.tools import BoolResult, LinkResult
-from agentbay_async.models.ui import AppProcess, InstalledApp, Screenshot, UIElements
+from agentbay_async.models.ui import (
+    AppProcess,
+    InstalledApp,
+    Screenshot,
+    ScreenshotResult,
+    UIElementListResult,
+    UIElements,
+)
 from agentbay_async.services._links import fetch_link
 from agentbay_async.services._mobile_settings import (
     allow_only,
@@ -84,20 +92,18 @@ class AsyncMobile:
         """Press a key by its Android key code, such as ``KeyCode.KEYCODE_BACK`` or 4."""
         return await self._tools.perform("send_key", key=int(_check.integer(key, "key")))
 
-    @returns_result(OperationResult)
-    async def get_clickable_ui_elements(
-        self, timeout_ms: int = 2000
-    ) -> OperationResult[UIElements]:
+    @returns_result(UIElementListResult)
+    async def get_clickable_ui_elements(self, timeout_ms: int = 2000) -> UIElementListResult:
         """List the clickable elements; wait up to `timeout_ms` milliseconds for the screen."""
         limit = _check.positive_int(timeout_ms, "timeout_ms")
         args = {"timeout_ms": limit}
         answer = await self._tools.call("get_clickable_ui_elements", args)
-        return OperationResult.ok(_parse_elements(answer), answer.request_id)
+        return UIElementListResult.ok(_parse_elements(answer), answer.request_id)
 
-    @returns_result(OperationResult)
+    @returns_result(UIElementListResult)
     async def get_all_ui_elements(
         self, timeout_ms: int = 2000, format: Literal["json", "xml"] = "json"
-    ) -> OperationResult[UIElements]:
+    ) -> UIElementListResult:
         """List all elements on the screen.
 
         Args:
@@ -109,8 +115,12 @@ class AsyncMobile:
             "format": check_choice(format, "format", ("json", "xml")),
         }
         answer = await self._tools.call("get_all_ui_elements", args)
-        found = _parse_elements(answer) if format == "json" else UIElements(raw=answer.data)
-        return OperationResult.ok(found, answer.request_id)
+        found = (
+            _parse_elements(answer)
+            if format == "json"
+            else UIElements(raw=answer.data, format=format)
+        )
+        return UIElementListResult.ok(found, answer.request_id)
 
     @returns_result(OperationResult)
     async def get_installed_apps(
@@ -172,8 +182,24 @@ class AsyncMobile:
             args["quality"] = _check_range(quality, "quality", 1, 100)
         return await self._tools.take_screenshot("long_screenshot", **args)
 
-    beta_take_screenshot = take_screenshot
-    beta_take_long_screenshot = take_long_screenshot
+    @returns_result(ScreenshotResult)
+    async def beta_take_screenshot(
+        self, format: Literal["png", "jpeg", "jpg"] = "png"
+    ) -> ScreenshotResult:
+        """Take a screenshot as :meth:`take_screenshot`, with the bytes in ``data``."""
+        taken = await self._tools.take_screenshot("screenshot", format=check_picture_format(format))
+        return ScreenshotResult.ok(taken.data, taken.request_id)
+
+    @returns_result(ScreenshotResult)
+    async def beta_take_long_screenshot(
+        self,
+        max_screens: int = 4,
+        format: Literal["png", "jpeg", "jpg"] = "png",
+        quality: int | None = None,
+    ) -> ScreenshotResult:
+        """Take a screenshot as :meth:`take_long_screenshot`, with the bytes in ``data``."""
+        taken = await self.take_long_screenshot(max_screens, format, quality)
+        return ScreenshotResult.ok(taken.unwrap(), taken.request_id)
 
     @returns_result(BoolResult)
     async def configure(self, mobile_config: MobileExtraConfig) -> BoolResult:
@@ -229,7 +255,37 @@ class AsyncMobile:
 
 
 def _parse_elements(answer: McpToolResult) -> UIElements:
-    return UIElements(read_json_objects(answer, "get_ui_elements"), answer.data)
+    found = read_json_objects(answer, "get_ui_elements")
+    return UIElements([_with_rectangle(entry) for entry in found], answer.data)
+
+
+# Children below this depth are left as they are: what a session sends must not exhaust the stack.
+_MAX_DEPTH = 100
+
+
+def _with_rectangle(element: dict[str, Any], depth: int = 0) -> dict[str, Any]:
+    """Return an element with ``bounds_rect``, and its children too."""
+    found = {**element, "bounds_rect": _rectangle(element.get("bounds"))}
+    children = element.get("children")
+    if isinstance(children, list) and depth < _MAX_DEPTH:
+        found["children"] = [
+            _with_rectangle(child, depth + 1) if isinstance(child, dict) else child
+            for child in children
+        ]
+    return found
+
+
+def _rectangle(bounds: object) -> dict[str, int] | None:
+    """Read bounds: an object, or a text such as ``"[0,0][100,50]"``."""
+    sides = ("left", "top", "right", "bottom")
+    numbers: list[Any] = []
+    if isinstance(bounds, dict):
+        numbers = [bounds.get(side) for side in sides]
+    elif isinstance(bounds, str):
+        numbers = [int(number) for number in re.findall(r"-?[0-9]{1,9}", bounds)[:4]]
+    if len(numbers) < 4 or not all(isinstance(number, int) for number in numbers):
+        return None
+    return dict(zip(sides, numbers, strict=True))
 
 
 def _check_range(value: object, name: str, low: int, high: int) -> int:
