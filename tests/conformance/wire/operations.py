@@ -632,7 +632,7 @@ def size(kind, width, height):
 
 def sample(kind):
     """Return a value of this type; a data class has something in each field."""
-    if dataclasses.is_dataclass(kind):
+    if dataclasses.is_dataclass(kind) or hasattr(kind, "__attrs_attrs__"):
         hints = typing.get_type_hints(kind)
         return kind(**{name: sample(hint) for name, hint in hints.items()})
     kind = typing.get_origin(kind) or kind
