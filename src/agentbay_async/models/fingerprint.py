@@ -69,7 +69,7 @@ class ExtraProperties:
     vendorFlavors: list[str]
     isBluetoothSupported: bool
     # These two are the browser's, of any type.
-    globalPrivacyControl: Any
+    globalPrivacyControl: Any | None
     pdfViewerEnabled: bool
     installedApps: list[Any]
 

@@ -16,6 +16,7 @@ import itertools
 import os
 import sys
 import tempfile
+import types
 import typing
 import urllib.parse
 import urllib.request
@@ -636,7 +637,7 @@ def sample(kind):
         hints = typing.get_type_hints(kind)
         return kind(**{name: sample(hint) for name, hint in hints.items()})
     kind = typing.get_origin(kind) or kind
-    return kind() if isinstance(kind, type) else None
+    return kind() if isinstance(kind, type) and kind is not types.UnionType else None
 
 
 def one_proxy(**fields):
