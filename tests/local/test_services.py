@@ -211,37 +211,37 @@ async def test_commits_pass_between_two_clones(
 ) -> None:
     """Pushed from one, fetched and pulled by the other; conflicting pushes fail."""
     git, fs = session.git, session.file_system
-    (await git.init("origin.git", bare=True, initial_branch="main")).unwrap()
-    (await git.configure_user("origin.git", "Me", "me@example.com")).unwrap()
+    await git.init("origin.git", bare=True, initial_branch="main")
+    await git.configure_user("origin.git", "Me", "me@example.com")
     for name in ("mine", "theirs"):
-        (await git.clone("/home/wuying/origin.git", path=name)).unwrap()
+        await git.clone("/home/wuying/origin.git", path=name)
     await fs.write_file("mine/f", "one\n")
-    (await git.add("mine")).unwrap()
-    first = (await git.commit("mine", "First")).unwrap()
-    (await git.push("mine", remote="origin", branch="main", set_upstream=True)).unwrap()
-    (await git.tag("mine", "v1")).unwrap()
-    (await git.push("mine", remote="origin", tags=True)).unwrap()
-    (await git.pull("theirs", remote="origin", branch="main")).unwrap()
+    await git.add("mine")
+    first = (await git.commit("mine", "First")).commit_hash
+    await git.push("mine", remote="origin", branch="main", set_upstream=True)
+    await git.tag("mine", "v1")
+    await git.push("mine", remote="origin", tags=True)
+    await git.pull("theirs", remote="origin", branch="main")
     assert [entry.hash for entry in (await git.log("theirs")).entries] == [first]
     assert (await fs.read_file("theirs/f")).content == "one\n"
-    (await git.fetch("theirs", tags=True)).unwrap()
+    await git.fetch("theirs", tags=True)
     assert (await git.list_tags("theirs")).unwrap() == ["v1"]
 
     for name, text in (("mine", "two\n"), ("theirs", "other\n")):
         await fs.write_file(f"{name}/f", text)
         await git.add(name)
-        (await git.commit(name, f"From {name}")).unwrap()
-    (await git.push("mine")).unwrap()
-    refused = await git.push("theirs", remote="origin", branch="main")
-    assert isinstance(refused.error, GitError)
-    assert not isinstance(refused.error, GitConflictError)
-    conflict = await git.pull("theirs", remote="origin", branch="main", rebase=False)
-    assert isinstance(conflict.error, GitConflictError)
-    assert conflict.error.files == ("f",)
+        await git.commit(name, f"From {name}")
+    await git.push("mine")
+    with pytest.raises(GitError) as refused:
+        await git.push("theirs", remote="origin", branch="main")
+    assert not isinstance(refused.value, GitConflictError)
+    with pytest.raises(GitConflictError) as conflict:
+        await git.pull("theirs", remote="origin", branch="main", rebase=False)
+    assert conflict.value.files == ("f",)
     assert (await git.status("theirs")).unwrap().has_conflicts
     await fs.write_file("theirs/f", "both\n")
-    (await git.add("theirs")).unwrap()
-    (await git.commit("theirs", "Merged")).unwrap()
-    (await git.push("theirs", remote="origin", branch="main")).unwrap()
-    (await git.pull("mine")).unwrap()
+    await git.add("theirs")
+    await git.commit("theirs", "Merged")
+    await git.push("theirs", remote="origin", branch="main")
+    await git.pull("mine")
     assert (await fs.read_file("mine/f")).content == "both\n"

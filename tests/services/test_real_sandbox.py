@@ -100,23 +100,24 @@ async def test_files_and_directories_are_uploaded_and_downloaded(
 async def test_git_works_in_a_real_sandbox(real: AsyncSession) -> None:
     """Create, commit, branch, merge and clone; failures have their own errors."""
     git, fs = real.git, real.file_system
-    (await git.init("project", initial_branch="main")).unwrap()
-    (await git.configure_user("project", "Me", "me@example.com", scope="local")).unwrap()
+    await git.init("project", initial_branch="main")
+    await git.configure_user("project", "Me", "me@example.com", scope="local")
     await fs.write_file("project/汉字 a.txt", "base\n")
     assert [file.path for file in (await git.status("project")).files] == ["汉字 a.txt"]
-    (await git.add("project")).unwrap()
+    await git.add("project")
     first = (await git.commit("project", "First")).commit_hash
     await git.create_branch("project", "topic#1")
     await fs.write_file("project/汉字 a.txt", "theirs\n")
     await git.add("project")
-    (await git.commit("project", "Second")).unwrap()
+    await git.commit("project", "Second")
     await git.checkout_branch("project", "main")
-    (await git.clone("project", path="copy")).unwrap()
+    await git.clone("project", path="copy")
     assert [entry.hash for entry in (await git.log("copy")).entries] == [first]
     await fs.write_file("project/汉字 a.txt", "ours\n")
     await git.add("project")
-    (await git.commit("project", "Third")).unwrap()
-    result = await git.merge("project", "topic#1")
-    assert isinstance(result.error, GitConflictError)
-    assert result.error.files == ("汉字 a.txt",)
-    assert isinstance((await git.status("/tmp")).error, GitNotARepoError)
+    await git.commit("project", "Third")
+    with pytest.raises(GitConflictError) as conflict:
+        await git.merge("project", "topic#1")
+    assert conflict.value.files == ("汉字 a.txt",)
+    with pytest.raises(GitNotARepoError):
+        await git.status("/tmp")
