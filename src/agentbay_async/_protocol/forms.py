@@ -150,7 +150,7 @@ def encode_request(request: Request[Any]) -> tuple[str, str]:
         value = getattr(request, field.attribute)
         if value is not None and (value != "" or field.may_be_empty):
             if field.is_numbered:
-                part = field.numbered(value)
+                part = field.numbered(cast("list[str]", value))
             else:
                 part = f"{field.wire}={field.encode(value)}"
             (query if field.in_query else form).append(part)

@@ -33,6 +33,12 @@ def _optional_count(_instance: object, field: attrs.Attribute[Any], value: objec
         _check.positive_int(value, field.name)
 
 
+def _schema(_instance: object, _field: attrs.Attribute[Any], value: object) -> None:
+    methods = ("model_json_schema", "model_validate")
+    if not isinstance(value, type) or not all(hasattr(value, name) for name in methods):
+        raise ArgumentTypeError(f"schema must be a pydantic model class, not {value!r}")
+
+
 def _variables(value: Mapping[str, str] | None) -> dict[str, str] | None:
     if value is None:
         return None
@@ -158,15 +164,9 @@ class ExtractOptions(Generic[M]):
     """
 
     instruction: str = attrs.field(validator=_text)
-    schema: type[M] = attrs.field()
+    schema: type[M] = attrs.field(validator=_schema)
     use_text_extract: bool | None = attrs.field(default=None, validator=_optional_flag)
     use_vision: bool | None = attrs.field(default=None, validator=_optional_flag)
     selector: str | None = attrs.field(default=None, validator=_optional_text)
     timeout: int | None = attrs.field(default=None, validator=_optional_count)
     max_page: int | None = attrs.field(default=1, validator=_optional_count)
-
-    @schema.validator
-    def _check_schema(self, _field: attrs.Attribute[Any], value: object) -> None:
-        methods = ("model_json_schema", "model_validate")
-        if not isinstance(value, type) or not all(hasattr(value, name) for name in methods):
-            raise ArgumentTypeError(f"schema must be a pydantic model class, not {value!r}")
