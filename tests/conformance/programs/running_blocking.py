@@ -43,8 +43,12 @@ def code(session: Session) -> None:
     shown = session.code.run_code(html, "python")
     assert [one.html for one in shown.results if one.html] == ["<b>x</b>"], shown
     assert shown.result == "20", shown
+    # The local service runs Java where the machine has it, and says what is missing elsewhere.
     java = session.code.run_code("1", "java")
-    assert not java.success and "java is not installed" in java.error_message, java
+    if java.success:
+        assert java.result == "1", java
+    else:
+        assert "java is not installed" in java.error_message, java
 
     heard: list[str] = []
     complaints: list[str] = []
