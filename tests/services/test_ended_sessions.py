@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,31 @@ async def test_a_direct_call_of_a_deleted_session_fails_like_any_other(
         (await other_client.delete(direct.session_id)).unwrap()
     assert direct._api.access[direct.session_id].server_for("shell", 0.0)
     errors = [(await direct.command.run("true")).error, (await other.info()).error]
+    for error in errors:
+        assert isinstance(error, SessionNotFoundError)
+        assert (error.reason, error.end_reason) == ("released", "released by the client")
+
+
+async def test_a_call_that_a_release_interrupts_fails_like_a_later_one(
+    service: LocalService, bay: AsyncAgentBay
+) -> None:
+    """So does one that comes while the service still releases the session."""
+    session = (await bay.create()).unwrap()
+    other = (await bay.get(session.session_id)).unwrap()
+    running = asyncio.create_task(session.command.run("echo > /tmp/started; sleep 600"))
+    (await other.command.run("until [ -e /tmp/started ]; do sleep 0.02; done")).unwrap()
+    service.transitions.manual("delete")
+    deletion = asyncio.create_task(other.delete())
+    try:
+        while (await other.get_status()).status != "DELETING":
+            await asyncio.sleep(0)
+        errors = [(await session.command.run("true")).error]
+    finally:
+        service.transitions.finish("delete")
+        service.transitions.reset()
+    (await asyncio.wait_for(deletion, 30)).unwrap()
+    errors += [(await asyncio.wait_for(running, 30)).error]
+    errors += [(await session.command.run("true")).error]
     for error in errors:
         assert isinstance(error, SessionNotFoundError)
         assert (error.reason, error.end_reason) == ("released", "released by the client")

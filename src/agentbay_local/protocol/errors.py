@@ -8,6 +8,7 @@ there.
 from __future__ import annotations
 
 from agentbay_async._protocol import error_codes
+from agentbay_local.store import states
 
 __all__ = [
     "ApiError",
@@ -81,10 +82,14 @@ def wrong_state(status: str, remedy: str) -> ApiError:
 
 
 def not_running(status: str) -> ApiError:
-    """Return the error of a session that is paused or being released."""
-    releasing = status == "DELETING"
-    remedy = "it is being released" if releasing else "resume it and wait until it is RUNNING"
-    return wrong_state(status, remedy)
+    """Return the error of a session that is paused or being released.
+
+    One that is being released is already gone for its users: a call that its release interrupts
+    and a call that begins a moment later fail in the same way.
+    """
+    if status == states.DELETING:
+        return no_session()
+    return wrong_state(status, "resume it and wait until it is RUNNING")
 
 
 def disk_full(message: str) -> ApiError:

@@ -159,8 +159,7 @@ class Lifecycle:
         if session.id not in self._releases:
             # The removal of the session makes the room that these rows may need.
             with contextlib.suppress(StateFullError):
-                self._store.sessions.set_status(session.id, states.DELETING)
-                self._store.sessions.set_expiry(session.id, None)
+                self._store.sessions.begin_release(session.id, reason)
             self._releases[session.id] = asyncio.Event()
             self._background.launch(self._release(session, reason), f"release {session.id}")
 

@@ -205,6 +205,15 @@ class Sessions:
         row = self._db.execute("SELECT count(*) FROM session WHERE finished IS NULL").fetchone()
         return int(row[0]) if row else 0
 
+    def begin_release(self, session_id: str, reason: str) -> None:
+        """Move a session to DELETING; from now on its detail shows the reason."""
+        with self._changing():
+            self._set(session_id, "status", states.DELETING)
+            self._db.execute(
+                "UPDATE session SET end_reason = ?, expires = NULL WHERE id = ?",
+                (reason, session_id),
+            )
+
     def finish(self, session_id: str, reason: str, now: float) -> None:
         """Finish a session: from now on only its detail shows it. Succeeds on a full disk."""
         self._db.remove(lambda: self._finish(session_id, reason, now))
