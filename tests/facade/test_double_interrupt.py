@@ -80,6 +80,12 @@ _BLOCKING = """
     def name(session, item):
         return session.session_id
 
+    def interrupt_calls(number, frame):
+        # The last one may come when the call has already ended: then nothing is left to interrupt.
+        if frame.f_code.co_name != "<module>":
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt_calls)
     try:
         bay = AgentBay(key, config)
         {body}

@@ -40,7 +40,11 @@ class _Double:
 
 
 class _Answer:
-    """A return value for any method: it can be mapped, as a result can."""
+    """A return value for any method: it can be mapped, as a result can, and awaited."""
+
+    def __await__(self) -> Generator[None, None, _Answer]:
+        yield
+        return self
 
     def map(self, change: Callable[[object], object]) -> _Answer:
         assert callable(change)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import shutil
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -169,6 +170,13 @@ def sandboxed(service: LocalService) -> None:
     """Skip where sessions cannot be isolated, with the reason."""
     if not service.isolation.available:
         pytest.skip(service.isolation.reason)
+
+
+@pytest.fixture
+def python_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the other languages that the machine has from the services of this process."""
+    others, which = {"node", "Rscript", "javac"}, shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name: None if name in others else which(name))
 
 
 @pytest.fixture

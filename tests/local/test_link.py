@@ -63,7 +63,7 @@ async def test_a_failed_tool_is_an_answer(api: Api) -> None:
     address = await session_address(api, image="linux_latest")
     for request in (
         call("read_file", path="/no/such"),
-        call("run_code", code="1", language="java"),
+        call("run_code", code="1", language="cobol"),
         call("fly"),
     ):
         status, answer = await post(api, address, request)

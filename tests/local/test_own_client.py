@@ -149,6 +149,7 @@ async def test_code_and_streams_share_a_kernel(session: AsyncSession) -> None:
     assert events[-2].result.text == "42"
 
 
+@pytest.mark.usefixtures("python_only")
 async def test_a_missing_language_is_an_error(session: AsyncSession) -> None:
     """With and without a stream."""
     assert "not installed" in str((await session.code.run_code("1", "r")).error)

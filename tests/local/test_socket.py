@@ -200,6 +200,7 @@ async def test_disconnecting_interrupts_the_code(api: Api, address: SessionAddre
     assert json.loads(text)["executionError"] == ""
 
 
+@pytest.mark.usefixtures("python_only")
 async def test_code_needs_an_installed_language(client: WebSocketClient) -> None:
     """The error names the language."""
     refused = await client.error(CODE, "run_code", language="java", code="1")

@@ -59,7 +59,7 @@ async def test_a_call_that_a_release_interrupts_fails_like_a_later_one(
     deletion = asyncio.create_task(other.delete())
     try:
         while (await other.get_status()).status != "DELETING":
-            await asyncio.sleep(0)
+            pass
         errors = [(await session.command.run("true")).error]
     finally:
         service.transitions.finish("delete")

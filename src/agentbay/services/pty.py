@@ -201,10 +201,7 @@ class PtyHandle(_facade.Facade[AsyncPtyHandle]):
         return _portal.run(self._aio.wait(timeout_s, timeout=timeout))
 
     def disconnect(self) -> None:
-        """Receive no more output. The terminal goes on; :meth:`Pty.connect` attaches again.
-
-        A plain call is enough; it may be awaited too.
-        """
+        """Receive no more output. The terminal goes on; :meth:`Pty.connect` attaches again."""
         _portal.run(_facade.awaited(lambda: self._aio.disconnect()))
 
     def __iter__(self) -> BlockingIterator[bytes]:

@@ -35,10 +35,7 @@ class DirectoryWatch(_facade.Facade[AsyncDirectoryWatch]):
         return self._aio.ready_event
 
     def start(self) -> None:
-        """Start the watch. Calling it again does nothing.
-
-        As with the thread of the official client, a plain call is enough; it may be awaited too.
-        """
+        """Start the watch. Calling it again does nothing."""
         _portal.run(_facade.awaited(lambda: self._aio.start()))
 
     def stop(self) -> None:
@@ -47,8 +44,6 @@ class DirectoryWatch(_facade.Facade[AsyncDirectoryWatch]):
 
     def join(self, timeout: float | None = None) -> None:
         """Wait until the watch has ended.
-
-        A plain call without ``await`` does not wait: it would block the loop that runs the watch.
 
         Args:
             timeout: Seconds to wait; ``None`` waits without a limit.

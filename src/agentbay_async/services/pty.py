@@ -230,10 +230,8 @@ class AsyncPtyHandle:
         return code
 
     def disconnect(self) -> Awaitable[None]:
-        """Receive no more output. The terminal goes on; :meth:`AsyncPty.connect` attaches again.
-
-        A plain call is enough; it may be awaited too.
-        """
+        """Receive no more output. The terminal goes on; :meth:`AsyncPty.connect` attaches again."""
+        # Done at once: the official client has a plain method, which may not be awaited.
         self._terminal.detach()
         return Later(nothing)
 

@@ -63,10 +63,8 @@ class AsyncDirectoryWatch:
         return f"{type(self).__name__}({self._path!r})"
 
     def start(self) -> Awaitable[None]:
-        """Start the watch. Calling it again does nothing.
-
-        As with the thread of the official client, a plain call is enough; it may be awaited too.
-        """
+        """Start the watch. Calling it again does nothing."""
+        # Done at once: the official client returns a thread, whose `start` is a plain method.
         if self._task is None:
             self._task = asyncio.create_task(self._run())
         return Later(nothing)
@@ -81,8 +79,6 @@ class AsyncDirectoryWatch:
     def join(self, timeout: float | None = None) -> Awaitable[None]:
         """Wait until the watch has ended.
 
-        A plain call without ``await`` does not wait: it would block the loop that runs the watch.
-
         Args:
             timeout: Seconds to wait; ``None`` waits without a limit.
 
@@ -90,6 +86,7 @@ class AsyncDirectoryWatch:
             OperationTimeoutError: It has not ended in time.
             AgentBayError: The watch failed.
         """
+        # A plain call, as for a thread, does not wait: it would block the loop that runs the watch.
         return Later(lambda: self._join(timeout))
 
     async def _join(self, timeout: float | None) -> None:
