@@ -7,12 +7,16 @@ The table is ``official_names.toml`` beside this script. From it come the last s
 that it names, the renamed exports of ``__init__.pyi``, and ``docs/official-names.md``. They are
 source text, so type checkers, editors and the generator of the blocking package see them as they
 see all other names. Run this before ``generate_facade.py``.
+
+From it, and from the table of names that this library does not have, comes also what
+``agentbay migrate`` looks for.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import json
 import re
 import sys
 from dataclasses import dataclass
@@ -26,6 +30,8 @@ else:
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "scripts" / "official_names.toml"
+DIFFERENCES = Path("tests", "conformance", "parity", "differences.toml")
+MIGRATION = Path("src", "agentbay_cli", "migrate", "official_names.json")
 PACKAGE = "agentbay_async"
 MARK = "    # Names of the official client, from scripts/official_names.toml."
 _WARN = "_check.warn_deprecated"
@@ -101,7 +107,26 @@ def write(root: Path, table: dict[str, Any]) -> dict[Path, str]:
     stub = package / "__init__.pyi"
     texts[stub] = _stub(stub.read_text("utf-8"), exports)
     texts[root / "docs" / "official-names.md"] = _page(exports, members)
+    differences = tomllib.loads((root / DIFFERENCES).read_text("utf-8"))["difference"]
+    texts[root / MIGRATION] = _migration(members, differences)
     return texts
+
+
+def _migration(members: dict[str, list[Member]], differences: list[dict[str, Any]]) -> str:
+    """Return the names of which `agentbay migrate` tells: deprecated ones and missing ones."""
+    deprecated = {
+        f"{kind.removeprefix('Async')}.{row.name}": row.ours
+        for kind, rows in members.items()
+        for row in rows
+        if row.deprecated
+    }
+    missing = {
+        name: f"{row['reason']} {row['instead']}"
+        for row in differences
+        if "instead" in row
+        for name in row["names"]
+    }
+    return json.dumps({"deprecated": deprecated, "missing": missing}, indent=2) + "\n"
 
 
 def _members(rows: dict[str, Any]) -> list[Member]:

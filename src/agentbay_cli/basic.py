@@ -18,6 +18,7 @@ BASIC = {
     "ps": "list the sessions that this host created and did not delete",
     "reap": "delete sessions that outlived the process that created them",
     "record": "run a program and record what it and the service say to each other",
+    "migrate": "list what would behave otherwise in programs for the official client",
     "verify": "show where the local service would answer otherwise than was recorded",
 }
 """The commands that work without the extra ``cli``, and what each does."""
@@ -34,6 +35,10 @@ def run_basic(arguments: Sequence[str], *, owns_process: bool = False) -> int:
         from agentbay_cli.recording import main as run_recording
 
         return run_recording(arguments)
+    if arguments[0] == "migrate":
+        from agentbay_cli.migrate import main as run_migrate
+
+        return run_migrate(arguments[1:])
     if arguments[0] == "doctor" and "--cloud" in arguments:
         from agentbay_cli.cloud_doctor import main as run_cloud_doctor
 

@@ -90,6 +90,28 @@ def test_shell_commands_of_the_local_service_run(code: str, tmp_path: Path):
     assert "running at http://127.0.0.1:" in done.stdout
 
 
+def test_migrate_prints_what_its_page_says(tmp_path: Path):
+    """The page shows a program, and the lines that the command lists of it."""
+    page = (ROOT / "docs" / "migrating.md").read_text(encoding="utf-8")
+    [code] = SHELL.findall(page)
+    [shown] = re.findall(r"for the program above:\n\n```text\n(.*?)^```", page, re.M | re.S)
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+
+    done = subprocess.run(
+        ["sh", "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+    assert (done.returncode, done.stdout) == (1, shown)
+
+
 @pytest.mark.parametrize("code", snippets(TESTS))
 def test_tests_in_the_docs_pass(code: str, tmp_path: Path):
     """Each block marked ``python test`` is a test file for pytest with the plugin."""

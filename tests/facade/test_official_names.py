@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,18 @@ mass = { ours = "weight", type = "float" }
 """
 
 
+_DIFFERENCES = """\
+[[difference]]
+names = ["Thing.weigh", "*.hidden"]
+reason = "Things have no weight here."
+instead = "Write thing.mass."
+
+[[difference]]
+names = ["Thing(size=)"]
+reason = "It means the same."
+"""
+
+
 def _main(*arguments: str, root: Path | None = None) -> int:
     from official_names import ROOT, main
 
@@ -77,6 +90,11 @@ def root(tmp_path: Path) -> Path:
     (package / "thing.py").write_text(_THING, "utf-8")
     (package / "__init__.pyi").write_text(_STUB, "utf-8")
     (tmp_path / "names.toml").write_text(_TABLE, "utf-8")
+    from official_names import DIFFERENCES, MIGRATION
+
+    for path, text in ((DIFFERENCES, _DIFFERENCES), (MIGRATION, "")):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text(text, "utf-8")
     return tmp_path
 
 
@@ -162,3 +180,18 @@ def test_a_row_without_a_place_in_the_source_is_an_error(
     assert _main(root=root) == 1
     assert message in capsys.readouterr().err
     assert (root / "src" / "agentbay_async" / "thing.py").read_text("utf-8") == _THING
+
+
+def test_the_names_for_migrate_come_from_both_tables(root: Path):
+    """A row about a default, which no program notices, is none of them."""
+    from official_names import MIGRATION
+
+    _main(root=root)
+
+    assert json.loads((root / MIGRATION).read_text("utf-8")) == {
+        "deprecated": {"Thing.get_area": "size", "Thing.spray": "paint"},
+        "missing": {
+            "Thing.weigh": "Things have no weight here. Write thing.mass.",
+            "*.hidden": "Things have no weight here. Write thing.mass.",
+        },
+    }

@@ -90,10 +90,17 @@ class Parity:
 
 @attrs.frozen
 class Row:
-    """A row of the table: differences that are meant to be, with their reason."""
+    """A row of the table: differences that are meant to be, with their reason.
+
+    Attributes:
+        names: The differences, as patterns.
+        reason: Why they are meant to be.
+        instead: What a program writes instead, where it could meet the difference.
+    """
 
     names: list[str]
     reason: str
+    instead: str = ""
 
     def explains(self, name: str) -> bool:
         """Whether the row is about this difference."""
