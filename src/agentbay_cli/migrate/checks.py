@@ -115,7 +115,7 @@ class _Checker(ast.NodeVisitor):
     def _check_import(self, node: ast.ImportFrom, module: str, name: str) -> None:
         if name == "*" or (_is_module(module) and hasattr(import_module(module), name)):
             return
-        missing = _explain([name])
+        missing = "" if exported(name) else _explain([name])
         if missing:
             self.note(node, missing)
         elif not _is_module(module):
