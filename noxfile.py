@@ -201,7 +201,7 @@ def science(session: nox.Session) -> None:
     """Run code in sessions that have numpy, pandas and matplotlib."""
     session.install("--quiet", "-e", ".[science]")
     install(session, "test")
-    session.run("pytest", *WORKERS, "tests/local/test_code.py", *session.posargs)
+    session.run("pytest", *WORKERS, "tests/local/code", *session.posargs)
 
 
 @nox.session
