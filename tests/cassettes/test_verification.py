@@ -140,6 +140,15 @@ def test_statuses_and_codes_are_compared_and_other_values_are_not() -> None:
     assert compare_answers(Response(404), Response(400)) == ["HTTP status: recorded 404, here 400"]
 
 
+@pytest.mark.parametrize("state", ["FINISH", "PAUSED", "RUNNING", "Success", "Failed"])
+def test_a_state_that_lasts_is_waited_for(state: str) -> None:
+    """A state on the way to another one was seen by chance, and so is the one that came then."""
+    assert compare_values({"Status": state}, {"Status": "DELETING"}) == [
+        f"Status: recorded '{state}', here 'DELETING'"
+    ]
+    assert compare_values({"Status": "DELETING"}, {"Status": state}) == []
+
+
 def test_words_of_errors_are_compared_without_ids() -> None:
     """An error of a tool stands in its text."""
     message = "no file for session s-0a1b2c3d4e5f after 17 s"
