@@ -234,7 +234,7 @@ class AsyncSession:
         """Copy files between the session and object storage."""
         from agentbay_async.services.oss import AsyncOss
 
-        return self._service(AsyncOss)
+        return self._service(AsyncOss._of)
 
     @property
     def pty(self) -> AsyncPty:

@@ -10,6 +10,7 @@ import pytest
 from agentbay_async import (
     APIError,
     ArgumentTypeError,
+    AsyncOss,
     BadAnswerError,
     InvalidArgumentError,
     SessionMetrics,
@@ -188,6 +189,15 @@ async def test_oss_methods_call_their_tools(
     scripted.ok("CallMcpTool", tool_answer("Upload success: /fail.txt"))
     assert (await call(session.oss)).content == "Upload success: /fail.txt"
     assert _asked(scripted) == (tool, args)
+
+
+async def test_a_program_can_make_the_oss_service_of_a_session(
+    session: AsyncSession, scripted: Script
+) -> None:
+    """As programs for the official client do."""
+    scripted.ok("CallMcpTool", tool_answer("Upload success"))
+    assert (await AsyncOss(session).upload("b", "o", "/p")).success
+    assert _asked(scripted) == ("oss_upload", {"bucket": "b", "object": "o", "path": "/p"})
 
 
 @pytest.mark.parametrize("is_error", [True, False])

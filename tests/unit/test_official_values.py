@@ -11,16 +11,19 @@ from agentbay_async import (
     APIError,
     BinaryFileContentResult,
     BoolResult,
+    BrowserFingerprint,
     ClearContextResult,
     Context,
     ContextListParams,
     ContextSync,
+    CursorPosition,
     FileInfo,
     FileInfoResult,
     GitError,
     GitStatusResult,
     McpTool,
     OssResult,
+    ScreenSize,
     SessionMetrics,
     SessionMetricsResult,
     SyncPolicy,
@@ -155,3 +158,23 @@ def test_an_error_tells_what_else_is_known_of_it():
         "code": "Busy",
         "request_id": "R",
     }
+
+
+def test_places_on_the_screen_are_read_like_dictionaries_too():
+    """The official client returns what the service sends."""
+    size, position = ScreenSize(1280, 720, 1.5), CursorPosition(512, 384)
+
+    assert dict(size) == {"width": 1280, "height": 720, "dpiScalingFactor": 1.5}
+    assert (position["x"], position.get("z", 0), len(position)) == (512, 0, 2)
+    with pytest.raises(KeyError):
+        size["dpi_scaling_factor"]
+    assert pickle.loads(pickle.dumps(size)) == size
+
+
+def test_what_a_fingerprint_allows_is_a_list_of_any_kind():
+    """It is kept as it was then."""
+    devices = ["desktop"]
+    fingerprint = BrowserFingerprint(devices, locales=["en-US"])
+    devices.append("mobile")
+
+    assert (fingerprint.devices, fingerprint.operating_systems) == (("desktop",), None)

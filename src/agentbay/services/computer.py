@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Literal
 
+    from agentbay_async.models.input import MouseButton, ScrollDirection
     from agentbay_async.models.results import OperationResult
     from agentbay_async.models.tools import BoolResult
     from agentbay_async.models.ui import (
@@ -45,7 +46,10 @@ class Computer(_facade.Facade[AsyncComputer]):
     __slots__ = ()
 
     def click_mouse(
-        self, x: int, y: int, button: Literal["left", "right", "middle", "double_left"] = "left"
+        self,
+        x: int,
+        y: int,
+        button: Literal["left", "right", "middle", "double_left"] | MouseButton = "left",
     ) -> BoolResult:
         """Click a mouse button at a point; ``"double_left"`` double-clicks."""
         return _portal.run(self._aio.click_mouse(x, y, button))
@@ -60,7 +64,7 @@ class Computer(_facade.Facade[AsyncComputer]):
         from_y: int,
         to_x: int,
         to_y: int,
-        button: Literal["left", "right", "middle"] = "left",
+        button: Literal["left", "right", "middle"] | MouseButton = "left",
     ) -> BoolResult:
         """Drag the mouse from one point to another, with a button held down."""
         return _portal.run(self._aio.drag_mouse(from_x, from_y, to_x, to_y, button))
@@ -69,7 +73,7 @@ class Computer(_facade.Facade[AsyncComputer]):
         self,
         x: int,
         y: int,
-        direction: Literal["up", "down", "left", "right"] = "up",
+        direction: Literal["up", "down", "left", "right"] | ScrollDirection = "up",
         amount: int = 1,
     ) -> BoolResult:
         """Turn the mouse wheel at a point, by `amount` notches."""

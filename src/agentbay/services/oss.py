@@ -11,6 +11,7 @@ from agentbay import _facade, _portal
 from agentbay_async.services.oss import AsyncOss
 
 if TYPE_CHECKING:
+    from agentbay.session import Session
     from agentbay_async.models.tools import OssResult
 
 
@@ -19,9 +20,15 @@ class Oss(_facade.Facade[AsyncOss]):
 
     Call :meth:`env_init` before :meth:`upload` and :meth:`download`; the two anonymous methods need
     only a URL. Offered by ``code_latest``.
+
+    Args:
+        session: The session; ``session.oss`` is the same service.
     """
 
     __slots__ = ()
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(AsyncOss(_facade.unwrap(session)))
 
     def env_init(
         self,

@@ -11,7 +11,7 @@ from agentbay_async import _check
 from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from agentbay_async.models.fingerprint import FingerprintFormat
 
@@ -110,8 +110,13 @@ _PROXY = (
 )
 
 
-def _allowed(*names: str) -> Any:
-    """Declare a list of some of `names`; ``None`` leaves the choice to the service."""
+def _as_tuple(value: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return several texts as a tuple; ``None`` stays."""
+    return None if value is None else tuple(value)
+
+
+def _among(*names: str) -> Callable[[object, attrs.Attribute[Any], Any], None]:
+    """Return a validator of a tuple of some of `names`; ``None`` leaves the choice."""
 
     def check(
         _instance: object, field: attrs.Attribute[Any], value: tuple[str, ...] | None
@@ -120,7 +125,7 @@ def _allowed(*names: str) -> Any:
             if name not in names:
                 raise InvalidArgumentError(f"each of {field.name} must be in {names}, not {name!r}")
 
-    return attrs.field(default=None, converter=attrs.converters.optional(tuple), validator=check)
+    return check
 
 
 @attrs.frozen
@@ -136,13 +141,15 @@ class BrowserFingerprint:
         InvalidArgumentError: A device or an operating system is not one of these.
     """
 
-    devices: tuple[str, ...] | None = _allowed("desktop", "mobile")
-    operating_systems: tuple[str, ...] | None = _allowed(
-        "windows", "macos", "linux", "android", "ios"
+    devices: tuple[str, ...] | None = attrs.field(
+        default=None, converter=_as_tuple, validator=_among("desktop", "mobile")
     )
-    locales: tuple[str, ...] | None = attrs.field(
-        default=None, converter=attrs.converters.optional(tuple)
+    operating_systems: tuple[str, ...] | None = attrs.field(
+        default=None,
+        converter=_as_tuple,
+        validator=_among("windows", "macos", "linux", "android", "ios"),
     )
+    locales: tuple[str, ...] | None = attrs.field(default=None, converter=_as_tuple)
 
     def to_wire(self) -> dict[str, Any]:
         """Return the JSON object of the protocol."""
@@ -221,9 +228,7 @@ class BrowserOption:
     call_for_user: bool = False
     proxies: tuple[BrowserProxy, ...] | None = attrs.field(default=None, converter=_one_proxy)
     extension_path: str | None = "/tmp/extensions/"  # noqa: S108  # a path of the session
-    cmd_args: tuple[str, ...] | None = attrs.field(
-        default=None, converter=attrs.converters.optional(tuple)
-    )
+    cmd_args: tuple[str, ...] | None = attrs.field(default=None, converter=_as_tuple)
     default_navigate_url: str | None = None
     browser_type: str | None = None
     proxy: BrowserProxy | None = None

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast
 
 import attrs
 
+from agentbay_async.models.keyed import KeyedValue
 from agentbay_async.models.results import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
 
     from agentbay_async.errors import AgentBayError
 
 
+_FACTS = (
+    "path", "name", "size", "permissions", "owner", "group", "created", "modified", "accessed"
+)  # fmt: skip
+
+
 @attrs.frozen
-class FileInfo(Mapping[str, Any]):
+class FileInfo(KeyedValue):
     """The facts about a file or directory of a session. Times are as the image writes them.
 
     It can also be read like the dictionary of the official client, which has ``isDirectory`` and
@@ -31,6 +36,12 @@ class FileInfo(Mapping[str, Any]):
         accessed: The time of the last access.
     """
 
+    keys_of_attributes: ClassVar[Mapping[str, str]] = {
+        **{name: name for name in _FACTS},
+        "isDirectory": "is_directory",
+        "isFile": "is_file",
+    }
+
     path: str
     name: str = ""
     size: int = 0
@@ -42,26 +53,6 @@ class FileInfo(Mapping[str, Any]):
     created: str = ""
     modified: str = ""
     accessed: str = ""
-
-    # Any: a text, a number or a flag, depending on the key.
-    def __getitem__(self, key: str) -> Any:
-        if key not in _FACTS:
-            raise KeyError(key)
-        return getattr(self, _FACTS[key])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(_FACTS)
-
-    def __len__(self) -> int:
-        return len(_FACTS)
-
-
-#: The attributes of a `FileInfo` by the keys of the official client.
-_FACTS = {
-    field.name: field.name
-    for field in attrs.fields(FileInfo)
-    if field.name not in ("is_directory", "is_file")
-} | {"isDirectory": "is_directory", "isFile": "is_file"}
 
 
 @attrs.frozen

@@ -73,8 +73,8 @@ class McpTool:
     name: str
     server: str = ""
     description: str = ""
-    # Any JSON Schema.
-    input_schema: dict[str, Any] | str = attrs.field(factory=dict, eq=False)
+    # Any: nearly always a dictionary, as which programs read it.
+    input_schema: Any = attrs.field(factory=dict, eq=False)
 
     # Names of the official client, from scripts/official_names.toml.
 

@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
+from agentbay_async.models.keyed import KeyedValue
 from agentbay_async.models.results import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @attrs.frozen
-class CursorPosition:
-    """The position of the mouse, in pixels from the upper left corner."""
+class CursorPosition(KeyedValue):
+    """The position of the mouse, in pixels from the upper left corner.
+
+    It can also be read like the dictionary of the official client.
+
+    Example:
+        >>> position = CursorPosition(512, 384)
+        >>> position.x, position["y"]
+        (512, 384)
+    """
+
+    keys_of_attributes: ClassVar[Mapping[str, str]] = {"x": "x", "y": "y"}
 
     x: int
     y: int
 
 
 @attrs.frozen
-class ScreenSize:
-    """The size of the screen, in pixels."""
+class ScreenSize(KeyedValue):
+    """The size of the screen, in pixels.
+
+    It can also be read like the dictionary of the official client, which has ``dpiScalingFactor``.
+    """
+
+    keys_of_attributes: ClassVar[Mapping[str, str]] = {
+        "width": "width",
+        "height": "height",
+        "dpiScalingFactor": "dpi_scaling_factor",
+    }
 
     width: int
     height: int

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agentbay_async._api import Api
+    from agentbay_async.models.input import MouseButton, ScrollDirection
 
 
 _BUTTONS = ("left", "right", "middle")
@@ -79,7 +80,10 @@ class AsyncComputer:
 
     @returns_result(BoolResult)
     async def click_mouse(
-        self, x: int, y: int, button: Literal["left", "right", "middle", "double_left"] = "left"
+        self,
+        x: int,
+        y: int,
+        button: Literal["left", "right", "middle", "double_left"] | MouseButton = "left",
     ) -> BoolResult:
         """Click a mouse button at a point; ``"double_left"`` double-clicks."""
         checked = check_choice(button, "button", _CLICKS)
@@ -97,7 +101,7 @@ class AsyncComputer:
         from_y: int,
         to_x: int,
         to_y: int,
-        button: Literal["left", "right", "middle"] = "left",
+        button: Literal["left", "right", "middle"] | MouseButton = "left",
     ) -> BoolResult:
         """Drag the mouse from one point to another, with a button held down."""
         return await self._tools.perform(
@@ -114,7 +118,7 @@ class AsyncComputer:
         self,
         x: int,
         y: int,
-        direction: Literal["up", "down", "left", "right"] = "up",
+        direction: Literal["up", "down", "left", "right"] | ScrollDirection = "up",
         amount: int = 1,
     ) -> BoolResult:
         """Turn the mouse wheel at a point, by `amount` notches."""

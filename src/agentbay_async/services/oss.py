@@ -13,6 +13,7 @@ from agentbay_async.services._tool_calls import call_tool
 
 if TYPE_CHECKING:
     from agentbay_async._api import Api
+    from agentbay_async.session import AsyncSession
 
 
 class AsyncOss:
@@ -20,13 +21,26 @@ class AsyncOss:
 
     Call :meth:`env_init` before :meth:`upload` and :meth:`download`; the two anonymous methods need
     only a URL. Offered by ``code_latest``.
+
+    Args:
+        session: The session; ``session.oss`` is the same service.
     """
 
     __slots__ = ("__weakref__", "_api", "_session_id")
 
-    def __init__(self, api: Api, session_id: str) -> None:
+    def __init__(self, session: AsyncSession) -> None:
+        self._use(session._api, session.session_id)
+
+    def _use(self, api: Api, session_id: str) -> None:
         self._api = api
         self._session_id = session_id
+
+    @classmethod
+    def _of(cls, api: Api, session_id: str) -> AsyncOss:
+        """Return the service of a session; it holds no session, so that one can be collected."""
+        service = cls.__new__(cls)
+        service._use(api, session_id)
+        return service
 
     @returns_result(OssResult)
     async def env_init(
