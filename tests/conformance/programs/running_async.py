@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import Any
 
 from agentbay import AsyncAgentBay, AsyncSession, CreateSessionParams
 
@@ -44,12 +45,7 @@ async def code(session: AsyncSession) -> None:
     shown = await session.code.run_code(html, "python")
     assert [one.html for one in shown.results if one.html] == ["<b>x</b>"], shown
     assert shown.result == "20", shown
-    # The local service runs Java where the machine has it, and says what is missing elsewhere.
-    java = await session.code.run_code("1", "java")
-    if java.success:
-        assert java.result == "1", java
-    else:
-        assert "java is not installed" in java.error_message, java
+    check_java(await session.code.run_code("1", "java"))
 
     heard: list[str] = []
     complaints: list[str] = []
@@ -70,8 +66,15 @@ async def code(session: AsyncSession) -> None:
     assert not failed.success and failed.error.name == "ValueError" and errors, failed
     large = await session.code.run_code("print('é' * 1_000_000)", "python", stream_beta=True)
     assert "".join(large.logs.stdout) == "é" * 1_000_000 + "\n"
-    java = await session.code.run_code("1", "java", stream_beta=True)
-    assert not java.success and "java is not installed" in java.error_message, java
+    check_java(await session.code.run_code("1", "java", stream_beta=True))
+
+
+def check_java(java: Any) -> None:
+    """The local service runs it where the machine has it, and says what is missing elsewhere."""
+    if java.success:
+        assert java.result == "1", java
+    else:
+        assert "java is not installed" in java.error_message, java
 
 
 async def terminals(session: AsyncSession) -> None:

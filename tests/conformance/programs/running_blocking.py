@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from agentbay import AgentBay, CreateSessionParams, Session
 
@@ -43,12 +44,7 @@ def code(session: Session) -> None:
     shown = session.code.run_code(html, "python")
     assert [one.html for one in shown.results if one.html] == ["<b>x</b>"], shown
     assert shown.result == "20", shown
-    # The local service runs Java where the machine has it, and says what is missing elsewhere.
-    java = session.code.run_code("1", "java")
-    if java.success:
-        assert java.result == "1", java
-    else:
-        assert "java is not installed" in java.error_message, java
+    check_java(session.code.run_code("1", "java"))
 
     heard: list[str] = []
     complaints: list[str] = []
@@ -69,8 +65,15 @@ def code(session: Session) -> None:
     assert not failed.success and failed.error.name == "ValueError" and errors, failed
     large = session.code.run_code("print('é' * 1_000_000)", "python", stream_beta=True)
     assert "".join(large.logs.stdout) == "é" * 1_000_000 + "\n"
-    java = session.code.run_code("1", "java", stream_beta=True)
-    assert not java.success and "java is not installed" in java.error_message, java
+    check_java(session.code.run_code("1", "java", stream_beta=True))
+
+
+def check_java(java: Any) -> None:
+    """The local service runs it where the machine has it, and says what is missing elsewhere."""
+    if java.success:
+        assert java.result == "1", java
+    else:
+        assert "java is not installed" in java.error_message, java
 
 
 def terminals(session: Session) -> None:
