@@ -181,7 +181,7 @@ def conformance(session: nox.Session) -> None:
     for version in OFFICIAL_CLIENTS:
         client = f"wuying-agentbay-sdk=={version}"
         python = make_environment(session, f"official-clients/{version}", client)
-    install(session, "test")
+    install(session, "test", "typing")
     env = {"OFFICIAL_PYTHON": str(python), "OFFICIAL_CLIENTS": str(python.parents[2])}
     session.run("pytest", *WORKERS, "tests/conformance", *session.posargs, env=env)
 
@@ -191,7 +191,7 @@ def run_vendor_suites(session: nox.Session, checkout: Path, options: Sequence[st
     python = make_environment(session, "vendor-suites", str(checkout / "python"), *VENDOR_SUITES)
     # The vendor's images have numpy, pandas and matplotlib.
     session.install("--quiet", "-e", ".[science]")
-    install(session)
+    install(session, "typing")
     places = ("--checkout", str(checkout), "--python", str(python))
     session.run("python", "scripts/vendor_suites.py", *places, *options)
 

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Run the vendor's own test suites and examples against the local service, and sort the failures.
 
+The suite ``types`` runs nothing: it checks the types of the examples, and of the code in the pages,
+with our package; see vendor_types.py.
+
 They come from a checkout of the vendor's repository that the caller gives. They run in a copy of
 it, because some of them write beside their code.
 
@@ -28,6 +31,7 @@ import attrs
 
 from agentbay_local import LocalService
 from agentbay_local.tls.trust import TRUST_VARIABLES
+from vendor_types import compare_types, explain, read_programs, read_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -80,15 +84,19 @@ class Outcome:
         name: Its name in its suite.
         state: "passed", "failed" or "skipped".
         reason: What it said when it failed, or why it was skipped.
+        known: The cause of its failure, if the suite itself tells causes.
     """
 
     name: str
     state: str
     reason: str = ""
+    known: str | None = None
 
     @property
     def cause(self) -> str:
         """Why a failure is not the fault of the local service; empty if that is not known."""
+        if self.known is not None:
+            return self.known
         for patterns, text in ((REASONS, self.reason), (NAMES, self.name)):
             for cause, pattern in patterns.items():
                 if re.search(pattern, text):
@@ -346,7 +354,23 @@ def read_go(report: str) -> Iterator[Outcome]:
             yield Outcome(name, state, COLOURS.sub("", reason) if state != "passed" else "")
 
 
+def python_types(run: Run) -> list[Outcome]:
+    """Check the types of all programs for Python, with our package and with the client."""
+    programs = {
+        name: text for name, text in read_programs(run.checkout).items() if run.match in name
+    }
+    found = compare_types(programs, run.checkout, run.python)
+    official = read_source(run.checkout / "python" / "agentbay")
+    return [
+        Outcome(name, "failed", "\n".join(said), explain(name, said, official))
+        if said
+        else Outcome(name, "passed")
+        for name, said in found.items()
+    ]
+
+
 SUITES: dict[str, Callable[[Run], list[Outcome]]] = {
+    "types": python_types,
     "python-unit": lambda run: python_tests(run, "unit"),
     "python-async": lambda run: python_tests(run, "integration/_async"),
     "python-sync": lambda run: python_tests(run, "integration/_sync"),

@@ -29,6 +29,35 @@ _BLOCK = re.compile(r"^([ \t]*)```python[^\n]*\n(.*?)^[ \t]*```", re.MULTILINE |
 _RELATIVE = re.compile(r"^(\s*from )\.+", re.MULTILINE)
 _NO_PROGRAMS = ("python/agentbay/", "python/tests/", "python/tmp/")
 _COMPLAINT = re.compile(r"(\S+?\.py):(\d+): error: (.*)  \[([a-z-]+)\]$", re.MULTILINE)
+_NOT_THERE = re.compile(r'has no attribute "(\w+)"|Cannot access attribute "(\w+)"')
+_KEPT = re.compile(r'Incompatible types in assignment \(.*variable has type "(.+)"\)')
+#: Why a complaint is not the fault of our package, as patterns of a program and what is said of it.
+CAUSES = {
+    "the program itself: it does not look for errors among gathered results": (
+        r'session-link-access\.md.*(of|class) "(LinkResult \| )?BaseException"'
+    ),
+    "the program itself: it parses what the client of the checkout has parsed": (
+        r'"loads" has incompatible type "(ScreenSize|CursorPosition)"'
+    ),
+    "the program itself: no client has this name": (
+        r'"OperationResult\[SessionInfo\]" has no attribute "session_id"'
+        r'|"Command" has no attribute "execute"'
+    ),
+    "the program itself: the client of the checkout does not export BrowserAgent": (
+        r"page-use-agent\.md.*BrowserAgent"
+    ),
+    "the error of code that failed has these; that of a request that failed has not": (
+        r'"AgentBayError" has no attribute "(name|value|traceback)"'
+    ),
+    "of the two kinds of a file's content, the client of the checkout tells only one": (
+        r'expression has type "bytes", variable has type "str"'
+    ),
+}
+_KEEPS = (
+    "mypy keeps the type of a name's first value, which the client of the checkout leaves open,"
+    " because its session may be None"
+)
+_NO_NAME = "the program itself: the client of the checkout has no such name"
 #: What a block of a page uses without making it, and the class of that.
 _GIVEN = {
     "agent_bay": "AgentBay",
@@ -168,3 +197,33 @@ def _check_with_pyright(place: Path, python: Path, client: Path) -> dict[Place, 
             key = (Path(one["file"]).name, line, one.get("rule", ""))
             found.setdefault(key, []).append(" ".join(one["message"].split()))
     return found
+
+
+def explain(name: str, complaints: list[str], official: str) -> str:
+    """Return why what is said of a program is not the fault of our package, or an empty text.
+
+    Args:
+        name: The name of the program.
+        complaints: What is said of it.
+        official: The source of the client of the checkout.
+    """
+    kept = {match[1] for match in map(_KEPT.search, complaints) if match}
+    causes = [_cause(name, complaint, kept, official) for complaint in complaints]
+    return "; ".join(sorted(set(causes))) if all(causes) else ""
+
+
+def _cause(name: str, complaint: str, kept: set[str], official: str) -> str:
+    for cause, pattern in CAUSES.items():
+        if re.search(pattern, f"{name}: {complaint}"):
+            return cause
+    if _KEPT.search(complaint) or any(f'"{one}" has no attribute' in complaint for one in kept):
+        return _KEEPS
+    found = _NOT_THERE.search(complaint)
+    if found and not re.search(rf"(def |\.|^ *){found[1] or found[2]}\b", official, re.MULTILINE):
+        return _NO_NAME
+    return ""
+
+
+def read_source(package: Path) -> str:
+    """Return the source of a package as one text."""
+    return "\n".join(path.read_text("utf-8") for path in sorted(package.rglob("*.py")))

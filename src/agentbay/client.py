@@ -545,4 +545,8 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
 
     beta_pause = pause
 
+    beta_pause_async = pause
+
     beta_resume = resume
+
+    beta_resume_async = resume

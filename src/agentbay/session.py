@@ -414,7 +414,11 @@ class Session(_facade.Facade[AsyncSession]):
 
     beta_pause = pause
 
+    beta_pause_async = pause
+
     beta_resume = resume
+
+    beta_resume_async = resume
 
     def get_token(self) -> str:
         """Return :attr:`token`, under the name of the official client; deprecated."""

@@ -672,7 +672,9 @@ class AsyncAgentBay:
 
     # Names of the official client, from scripts/official_names.toml.
     beta_pause = pause
+    beta_pause_async = pause
     beta_resume = resume
+    beta_resume_async = resume
 
 
 async def _release(

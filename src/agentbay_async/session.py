@@ -580,7 +580,9 @@ class AsyncSession:
     mcpTools = mcp_tools
     enableBrowserReplay = enable_browser_replay
     beta_pause = pause
+    beta_pause_async = pause
     beta_resume = resume
+    beta_resume_async = resume
 
     def get_token(self) -> str:
         """Return :attr:`token`, under the name of the official client; deprecated."""

@@ -20,7 +20,8 @@ def suites(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "scripts"))
     import vendor_suites
 
-    monkeypatch.delitem(sys.modules, "vendor_suites")
+    for name in ("vendor_suites", "vendor_types"):
+        monkeypatch.delitem(sys.modules, name)
     return vendor_suites
 
 
@@ -150,3 +151,71 @@ def test_failures_without_a_known_cause_come_last_and_are_named(suites: ModuleTy
         "  1: NO KNOWN CAUSE",
         "    test_files.read: assert 1 == 2",
     ]
+
+
+_PAGE = """
+```python
+session.command.execute_command("ls")
+```
+
+  ```python
+  bay = AsyncAgentBay()
+  await bay.create()
+  ```
+
+```python
+def signature(self) -> None
+```
+"""
+
+
+def test_programs_and_blocks_of_pages_are_checked(suites: ModuleType, tmp_path: Path):
+    """A block that is no statement is left out; one that uses a session gets it."""
+    for name, text in {
+        "docs/page.md": _PAGE,
+        "cookbook/main.py": "from .other import x\nimport agentbay\n",
+        "cookbook/other.py": "x = 1\n",
+        "python/agentbay/client.py": "import agentbay\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, "utf-8")
+
+    programs = suites.read_programs(tmp_path)
+
+    assert programs == {
+        "cookbook/main.py": "\nfrom xother import x\nimport agentbay\n",
+        "docs/page.md:1": "from agentbay import Session as _session; session: _session\n"
+        'session.command.execute_command("ls")\n',
+        "docs/page.md:2": "\nbay = AsyncAgentBay()\nawait bay.create()\n",
+    }
+
+
+def test_a_name_that_only_we_lack_has_no_excuse(suites: ModuleType):
+    """One that the client lacks too is the program's affair."""
+    missing = '"Browser" has no attribute "paint" [attr-defined]'
+    kept = (
+        "Incompatible types in assignment (expression has type"
+        ' "FileContentResult[str]", variable has type "BoolResult") [assignment]'
+    )
+
+    assert suites.explain("a.py", [missing], "def draw(self): ...").startswith("the program itself")
+    assert suites.explain("a.py", [missing], "def paint(self): ...") == ""
+    assert suites.explain("a.py", [missing, "Too many arguments"], "") == ""
+    content = '"BoolResult" has no attribute "content" [attr-defined]'
+    assert suites.explain("a.py", [kept, content], "def content").startswith("mypy keeps")
+    assert suites.explain("a.py", [content], "def content") == ""
+
+
+@pytest.mark.slow
+def test_the_two_checkers_tell_a_name_that_only_we_lack(suites: ModuleType, tmp_path: Path):
+    """What they say with either client is left out."""
+    package = tmp_path / "python" / "agentbay"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("class Painter:\n    def paint(self) -> int: ...\n")
+    program = "\nfrom agentbay import Painter\nPainter().paint()\nx: int = ''\n"
+
+    found = suites.compare_types({"a.py": program, "b.py": "\n"}, tmp_path, Path(sys.executable))
+
+    assert found["b.py"] == []
+    assert [one.partition(":")[0] for one in found["a.py"]] == ["line 1", "line 1"]
+    assert all("Painter" in one for one in found["a.py"])

@@ -121,6 +121,22 @@ _AGENTS = {
 }
 
 
+async def test_the_schema_of_a_result_may_be_that_of_a_model(
+    session: AsyncSession, scripted: Script
+) -> None:
+    """As pydantic has it, which this library does not import."""
+
+    class Weather:
+        @staticmethod
+        def model_json_schema() -> dict[str, str]:
+            return {"type": "object", "title": "Weather"}
+
+    scripted.ok("InitBrowser", {"Port": 9222})
+    _answers(scripted, {"task_id": "t-1"})
+    assert (await session.agent.browser.execute_task("t", output_schema=Weather)).success
+    assert json.loads(_calls(scripted)[-1][1]["output_schema"])["title"] == "Weather"
+
+
 @pytest.mark.parametrize("name", _AGENTS)
 async def test_task_is_started_polled_and_terminated(
     session: AsyncSession, scripted: Script, name: str
@@ -218,6 +234,7 @@ async def test_task_that_is_not_accepted_is_a_failure(
         (lambda s: s.agent.mobile.get_task_status("a b"), InvalidArgumentError),
         (lambda s: s.agent.browser.execute_task("t", use_vision=1), ArgumentTypeError),
         (lambda s: s.agent.browser.execute_task("t", output_schema=[]), ArgumentTypeError),
+        (lambda s: s.agent.browser.execute_task("t", output_schema=int), ArgumentTypeError),
         (lambda s: s.agent.browser.execute_task("t", output_schema={"a": s}), ArgumentTypeError),
     ],
 )

@@ -70,7 +70,7 @@ class BrowserAgent(_facade.Facade[AsyncBrowserAgent]):
         self,
         task: str,
         use_vision: bool = False,
-        output_schema: Mapping[str, Any] | None = None,
+        output_schema: Mapping[str, Any] | type[Any] | None = None,
         full_page_screenshot: bool = False,
     ) -> ExecutionResult:
         """Start a task, described in words; ``data`` has its id.
@@ -78,7 +78,8 @@ class BrowserAgent(_facade.Facade[AsyncBrowserAgent]):
         Args:
             task: The description of the task.
             use_vision: Let the agent use screenshots of the page.
-            output_schema: A JSON Schema for the result; by default the result is one text.
+            output_schema: A JSON Schema for the result, or a pydantic model that has one; by
+                default the result is one text.
             full_page_screenshot: Take screenshots of the whole page.
         """
         return _portal.run(
@@ -90,7 +91,7 @@ class BrowserAgent(_facade.Facade[AsyncBrowserAgent]):
         task: str,
         timeout: float | timedelta = 300.0,
         use_vision: bool = False,
-        output_schema: Mapping[str, Any] | None = None,
+        output_schema: Mapping[str, Any] | type[Any] | None = None,
         full_page_screenshot: bool = False,
     ) -> ExecutionResult:
         """Run a task and wait for its end.
@@ -99,7 +100,8 @@ class BrowserAgent(_facade.Facade[AsyncBrowserAgent]):
             task: The description of the task.
             timeout: Seconds (or a timedelta) after which the task is terminated.
             use_vision: Let the agent use screenshots of the page.
-            output_schema: A JSON Schema for the result; by default the result is one text.
+            output_schema: A JSON Schema for the result, or a pydantic model that has one; by
+                default the result is one text.
             full_page_screenshot: Take screenshots of the whole page.
         """
         return _portal.run(

@@ -111,8 +111,8 @@ class AsyncBrowserAgent:
         self,
         task: str,
         use_vision: bool = False,
-        # JSON Schema has no narrower type.
-        output_schema: Mapping[str, Any] | None = None,
+        # JSON Schema has no narrower type, and no class of ours is a base of models.
+        output_schema: Mapping[str, Any] | type[Any] | None = None,
         full_page_screenshot: bool = False,
     ) -> ExecutionResult:
         """Start a task, described in words; ``data`` has its id.
@@ -120,7 +120,8 @@ class AsyncBrowserAgent:
         Args:
             task: The description of the task.
             use_vision: Let the agent use screenshots of the page.
-            output_schema: A JSON Schema for the result; by default the result is one text.
+            output_schema: A JSON Schema for the result, or a pydantic model that has one; by
+                default the result is one text.
             full_page_screenshot: Take screenshots of the whole page.
         """
         options = _browser_options(use_vision, output_schema, full_page_screenshot)
@@ -134,7 +135,7 @@ class AsyncBrowserAgent:
         task: str,
         timeout: float | timedelta = _TIMEOUT,
         use_vision: bool = False,
-        output_schema: Mapping[str, Any] | None = None,
+        output_schema: Mapping[str, Any] | type[Any] | None = None,
         full_page_screenshot: bool = False,
     ) -> ExecutionResult:
         """Run a task and wait for its end.
@@ -143,7 +144,8 @@ class AsyncBrowserAgent:
             task: The description of the task.
             timeout: Seconds (or a timedelta) after which the task is terminated.
             use_vision: Let the agent use screenshots of the page.
-            output_schema: A JSON Schema for the result; by default the result is one text.
+            output_schema: A JSON Schema for the result, or a pydantic model that has one; by
+                default the result is one text.
             full_page_screenshot: Take screenshots of the whole page.
         """
         options = _browser_options(use_vision, output_schema, full_page_screenshot)
@@ -357,9 +359,11 @@ class TaskRunner:
 def _browser_options(
     use_vision: object, output_schema: object, full_page_screenshot: object
 ) -> dict[str, Any]:
+    if isinstance(output_schema, type) and hasattr(output_schema, "model_json_schema"):
+        output_schema = output_schema.model_json_schema()
     if output_schema is not None and not isinstance(output_schema, Mapping):
         raise ArgumentTypeError(
-            f"output_schema must be a mapping, not {type(output_schema).__name__}"
+            f"output_schema must be a mapping or a pydantic model, not {output_schema!r:.80}"
         )
     schema = _TEXT_SCHEMA if output_schema is None else dict(output_schema)
     try:
