@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from agentbay.services.pty import Pty
     from agentbay.session_context import SessionContext
     from agentbay_async.models.results import DeleteResult, OperationResult, SessionStatusResult
-    from agentbay_async.models.sessions import SessionInfo
+    from agentbay_async.models.sessions import GetSessionData, SessionInfo
     from agentbay_async.models.tools import (
         LinkResult,
         McpTool,
@@ -241,6 +241,17 @@ class Session(_facade.Facade[AsyncSession]):
     def get_status(self) -> SessionStatusResult:
         """Return the state of the session; ``"FINISH"`` means that it was deleted."""
         return _portal.run(self._aio.get_status())
+
+    def get_details(self) -> OperationResult[GetSessionData]:
+        """Return in ``data`` what the service says of the session: its state, links and contexts.
+
+        Example:
+            ::
+
+                details = session.get_details().data
+                print(details.status, [one["name"] for one in details.contexts])
+        """
+        return _portal.run(self._aio.get_details())
 
     @property
     def remaining(self) -> timedelta | None:

@@ -146,6 +146,8 @@ from agentbay_async.models.files import DirectoryEntry as DirectoryEntry
 from agentbay_async.models.files import DirectoryListResult as DirectoryListResult
 from agentbay_async.models.files import EditResult as EditResult
 from agentbay_async.models.files import FileChange as FileChange
+from agentbay_async.models.files import FileChangeResult as FileChangeResult
+from agentbay_async.models.files import FileChanges as FileChanges
 from agentbay_async.models.files import FileContentResult as FileContentResult
 from agentbay_async.models.files import FileInfo as FileInfo
 from agentbay_async.models.files import FileInfoResult as FileInfoResult
@@ -184,6 +186,7 @@ from agentbay_async.models.results import SessionListResult as SessionListResult
 from agentbay_async.models.results import SessionResult as SessionResult
 from agentbay_async.models.results import SessionStatusResult as SessionStatusResult
 from agentbay_async.models.sessions import CreateSessionParams as CreateSessionParams
+from agentbay_async.models.sessions import GetSessionData as GetSessionData
 from agentbay_async.models.sessions import LifecyclePolicy as LifecyclePolicy
 from agentbay_async.models.sessions import ListSessionParams as ListSessionParams
 from agentbay_async.models.sessions import Reaping as Reaping
@@ -264,6 +267,7 @@ EnhancedCodeExecutionResult = CodeResult
 ExecutionError = CodeFailure
 ExecutionLogs = CodeLogs
 FileChangeEvent = FileChange
+GetSessionResult = OperationResult
 InstalledAppListResult = OperationResult
 OSSClientResult = OssResult
 OSSDownloadResult = OssResult

@@ -13,6 +13,7 @@ import time
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
+from agentbay_async._paths import data_dir
 from agentbay_async.errors import InvalidArgumentError
 
 _NAME = "agentbay"
@@ -63,13 +64,15 @@ class AgentBayLogger:
         colorize: bool | None = None,
         force_reinit: bool = True,
     ) -> None:
-        """Write the log to the console, and to a file if one is named.
+        """Write the log to the console and to a file.
 
         Args:
             level: ``"DEBUG"``, ``"INFO"``, ``"WARNING"``, ``"ERROR"`` or ``"CRITICAL"``.
-            log_file: The file; by default that of the variable ``AGENTBAY_LOG_FILE``.
+            log_file: The file; by default that of the variable ``AGENTBAY_LOG_FILE``, or
+                ``agentbay.log`` in the working directory, or in the user's directory for data if
+                the working directory cannot be written to. It is made with the first record.
             enable_console: Write to the standard error.
-            enable_file: Write to the file, if there is one.
+            enable_file: Write to the file.
             rotation: The older name of `max_file_size`.
             retention: Age, such as ``"7 days"``, at which rotated files are deleted.
             max_file_size: Size, such as ``"50 MB"``, at which a new file begins. Default 10 MB.
@@ -91,9 +94,9 @@ class AgentBayLogger:
         if enable_console:
             coloured = sys.stderr.isatty() if colorize is None else colorize
             _add(logging.StreamHandler(), _Coloured(_FORMAT) if coloured else None)
-        path = log_file or os.environ.get("AGENTBAY_LOG_FILE")
-        if enable_file and path:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        if enable_file:
+            path = Path(log_file or os.environ.get("AGENTBAY_LOG_FILE") or _default_file())
+            path.parent.mkdir(parents=True, exist_ok=True)
             _add(_Rotating(path, size, age))
 
     @classmethod
@@ -134,6 +137,13 @@ class _Rotating(RotatingFileHandler):
         for backup in name.parent.glob(f"{name.name}.*"):
             if backup.suffix[1:].isdigit() and time.time() - backup.stat().st_mtime > self._age:
                 backup.unlink(missing_ok=True)
+
+
+def _default_file() -> Path:
+    file = Path("agentbay.log")
+    writable = os.access(file if file.exists() else ".", os.W_OK)
+    # Not the directory for temporary files: there, others could make a link of that name.
+    return file.absolute() if writable else data_dir(os.environ) / file
 
 
 def _add(handler: logging.Handler, formatter: logging.Formatter | None = None) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+import attrs
+
 from agentbay_async import _check
 from agentbay_async._clock import poll
 from agentbay_async._lifecycle import reserved_labels
@@ -22,7 +24,7 @@ from agentbay_async.models.results import (
     SessionStatusResult,
     returns_result,
 )
-from agentbay_async.models.sessions import SessionInfo, SessionStatus
+from agentbay_async.models.sessions import GetSessionData, SessionInfo, SessionStatus
 from agentbay_async.models.tools import (
     LinkResult,
     McpTool,
@@ -296,6 +298,21 @@ class AsyncSession:
         answer = await self._api.call(schema.GetSessionDetail(session_id=self.session_id))
         status = answer.data.status if answer.data is not None else None
         return SessionStatusResult.ok(status or "", answer.request_id)
+
+    @returns_result(OperationResult)
+    async def get_details(self) -> OperationResult[GetSessionData]:
+        """Return in ``data`` what the service says of the session: its state, links and contexts.
+
+        Example:
+            ::
+
+                details = (await session.get_details()).data
+                print(details.status, [one["name"] for one in details.contexts])
+        """
+        answer = await self._api.call(schema.GetSession(session_id=self.session_id))
+        if answer.data is None:
+            raise BadAnswerError("GetSession: the answer has no data", request_id=answer.request_id)
+        return OperationResult.ok(_session_data(answer.data), answer.request_id)
 
     @property
     def remaining(self) -> timedelta | None:
@@ -614,6 +631,16 @@ def _call_limit(
     parts = {"read_timeout": read_timeout, "connect_timeout": connect_timeout}
     given = [_check.positive_int(value, name) for name, value in parts.items() if value is not None]
     return sum(given) / 1000 if given else None
+
+
+def _session_data(record: schema.SessionRecord) -> GetSessionData:
+    contexts = [{"id": one.id or "", "name": one.name or ""} for one in record.contexts or ()]
+    names = set(attrs.fields_dict(GetSessionData)) - {"contexts", "success"}
+    # Typed as Any, because mypy cannot match the keys with the fields of the class.
+    found: dict[str, Any] = {
+        name: value for name in names if (value := getattr(record, name)) is not None
+    }
+    return GetSessionData(**found, success=True, contexts=contexts)
 
 
 def _session_info(record: schema.McpResource) -> SessionInfo:

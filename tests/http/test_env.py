@@ -120,7 +120,7 @@ async def test_metrics_are_parsed(session: AsyncSession, scripted: Script) -> No
     scripted.ok("CallMcpTool", tool_answer(json.dumps(document)))
     metrics = (await session.get_metrics()).metrics
     assert metrics == SessionMetrics(
-        2, 12.5, 4096, 1024, None, None, 1.5, 2.0, 3.0, 4.0, "2026-11-22T12:00:00Z"
+        2, 12.5, None, None, 4096, 1024, 1.5, 2.0, 3.0, 4.0, "2026-11-22T12:00:00Z"
     )
     assert isinstance(metrics.mem_total, int)
     assert _asked(scripted) == ("get_metrics", {})

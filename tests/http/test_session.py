@@ -11,6 +11,7 @@ from agentbay_async import (
     APIError,
     ArgumentTypeError,
     BadAnswerError,
+    GetSessionData,
     InvalidArgumentError,
     OperationTimeoutError,
     SessionInfo,
@@ -125,6 +126,41 @@ async def test_info_has_the_desktop_of_the_session(session: AsyncSession, script
     )
     for secret in ("the-auth-code", "the-ticket", "code=x"):
         assert secret not in repr(info)
+
+
+async def test_details_are_all_that_the_service_says(
+    session: AsyncSession, scripted: Script
+) -> None:
+    """What it does not say is empty."""
+    answer = {
+        "SessionId": "s-1",
+        "Status": "RUNNING",
+        "Token": "t0ken",
+        "LinkUrl": "https://link",
+        "HttpPort": "8080",
+        "VpcResource": True,
+        "contexts": [{"id": "c-1", "name": "data"}],
+    }
+    scripted.ok("GetSession", answer)
+    details = (await session.get_details()).data
+    assert details == GetSessionData(
+        session_id="s-1",
+        status="RUNNING",
+        success=True,
+        token="t0ken",
+        link_url="https://link",
+        http_port="8080",
+        vpc_resource=True,
+        contexts=[{"id": "c-1", "name": "data"}],
+    )
+    for secret in ("t0ken", "https://link"):
+        assert secret not in repr(details)
+
+
+async def test_details_without_data_fail(session: AsyncSession, scripted: Script) -> None:
+    """They are not taken for empty ones."""
+    scripted.ok("GetSession")
+    assert isinstance((await session.get_details()).error, BadAnswerError)
 
 
 async def test_info_without_a_desktop_has_empty_fields(

@@ -49,6 +49,25 @@ def _answers(machine: Machine, *batches: list[dict[str, str]]) -> None:
     machine.tools["get_file_change"] = lambda _args: json.dumps(queue.popleft() if queue else [])
 
 
+async def test_changes_can_be_asked_for_once(join: Join, machine: Machine) -> None:
+    """A program that has its own loop needs no watch."""
+    gone = {"eventType": "delete", "path": "/w/gone", "pathType": "file"}
+    folder = {"eventType": "create", "path": "/w/d", "pathType": "directory"}
+    _answers(machine, [_NEW, _OLD, gone, folder])
+    session = await join()
+    result = await session.file_system.get_file_change("/w/")
+
+    assert result.has_changes()
+    assert result.events == [_change(one) for one in (_NEW, _OLD, gone, folder)]
+    assert result.get_created_files() == ["/w/a"]
+    assert result.get_modified_files() == ["/w/old"]
+    assert result.get_deleted_files() == ["/w/gone"]
+    assert json.loads(result.raw_data)[0] == _NEW
+    assert not (await session.file_system.get_file_change("/w")).has_changes()
+    machine.tools["get_file_change"] = lambda _args: {"content": ["gone"], "isError": True}
+    assert isinstance((await session.file_system.get_file_change("/w")).error, ToolError)
+
+
 def _asked(machine: Machine) -> int:
     return len([call for call in machine.calls if call.tool == "get_file_change"])
 

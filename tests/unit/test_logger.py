@@ -49,12 +49,46 @@ def test_the_log_is_written_to_a_file(tmp_path: Path, capsys: pytest.CaptureFixt
     assert capsys.readouterr().err == ""
 
 
-def test_the_console_can_be_coloured(capsys: pytest.CaptureFixture[str]):
+def test_without_a_name_the_file_is_in_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """That is where the official client writes it; the variable names another."""
+    monkeypatch.delenv("AGENTBAY_LOG_FILE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    AgentBayLogger.setup(enable_console=False)
+    assert list(tmp_path.iterdir()) == []
+    log.error("first")
+    assert "first" in (tmp_path / "agentbay.log").read_text("utf-8")
+
+    monkeypatch.setenv("AGENTBAY_LOG_FILE", str(tmp_path / "named.log"))
+    AgentBayLogger.setup(enable_console=False)
+    log.error("second")
+    assert "second" in (tmp_path / "named.log").read_text("utf-8")
+    assert "second" not in (tmp_path / "agentbay.log").read_text("utf-8")
+
+
+def test_the_file_is_in_the_users_directory_if_the_working_directory_is_not_writable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The user root may write everywhere, so the answer of the system is replaced."""
+    monkeypatch.delenv("AGENTBAY_LOG_FILE", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setattr("agentbay_async.logger.os.access", lambda _path, _mode: False)
+    AgentBayLogger.setup(enable_console=False)
+    log.error("kept")
+    assert "kept" in (tmp_path / "agentbay" / "agentbay.log").read_text("utf-8")
+
+
+def test_the_console_can_be_coloured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     """Without a file, only the console is written to."""
-    AgentBayLogger.setup(colorize=True)
+    monkeypatch.chdir(tmp_path)
+    AgentBayLogger.setup(colorize=True, enable_file=False)
     log.error("broken")
 
     assert "\033[31mERROR\033[0m" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_second_setup_replaces_the_first_or_leaves_it(tmp_path: Path):

@@ -9,6 +9,8 @@ from agentbay_async.models.files import DirectoryEntry as DirectoryEntry
 from agentbay_async.models.files import DirectoryListResult as DirectoryListResult
 from agentbay_async.models.files import EditResult as EditResult
 from agentbay_async.models.files import FileChange as FileChange
+from agentbay_async.models.files import FileChangeResult as FileChangeResult
+from agentbay_async.models.files import FileChanges as FileChanges
 from agentbay_async.models.files import FileContentResult as FileContentResult
 from agentbay_async.models.files import FileInfo as FileInfo
 from agentbay_async.models.files import FileInfoResult as FileInfoResult

@@ -8,6 +8,7 @@ from __future__ import annotations
 from agentbay_async.models.sessions import DEFAULT_LIFETIME as DEFAULT_LIFETIME
 from agentbay_async.models.sessions import ENDING as ENDING
 from agentbay_async.models.sessions import CreateSessionParams as CreateSessionParams
+from agentbay_async.models.sessions import GetSessionData as GetSessionData
 from agentbay_async.models.sessions import LifecyclePolicy as LifecyclePolicy
 from agentbay_async.models.sessions import ListSessionParams as ListSessionParams
 from agentbay_async.models.sessions import Reaping as Reaping

@@ -30,7 +30,7 @@ class Code(_facade.Facade[AsyncCode]):
         self,
         code: str,
         language: str = "python",
-        timeout_s: float | timedelta | None = None,
+        timeout_s: float | timedelta | None = 60,
         stream_beta: bool = False,
         on_stdout: Callable[[str], None] | None = None,
         on_stderr: Callable[[str], None] | None = None,

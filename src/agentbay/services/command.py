@@ -26,7 +26,7 @@ class Command(_facade.Facade[AsyncCommand]):
     def execute_command(
         self,
         command: str,
-        timeout_ms: int | None = None,
+        timeout_ms: int | None = 50000,
         cwd: str | None = None,
         envs: Mapping[str, str] | None = None,
         *,
@@ -40,7 +40,7 @@ class Command(_facade.Facade[AsyncCommand]):
 
         Args:
             command: A line for ``sh``.
-            timeout_ms: Time limit in milliseconds, as in the official client.
+            timeout_ms: Time limit in milliseconds, as in the official client. Default 50000.
             cwd: The working directory; by default the home directory.
             envs: Variables to add to its environment.
             timeout: Time limit in seconds or as a timedelta. Default 50 seconds.

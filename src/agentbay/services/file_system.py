@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         DirectoryListResult,
         EditResult,
         FileChange,
+        FileChangeResult,
         FileContentResult,
         FileInfoResult,
         FileSearchResult,
@@ -422,6 +423,22 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
                 path, _facade.in_worker(callback, callback, "callback"), interval, stop_event
             ),
         )
+
+    def get_file_change(self, path: str) -> FileChangeResult:
+        """Return the changes below a directory since they were last asked for.
+
+        :meth:`watch_directory` and :meth:`watch` ask for them, too.
+
+        Args:
+            path: The directory.
+
+        Example:
+            ::
+
+                result = session.file_system.get_file_change("/workspace")
+                print(result.get_modified_files())
+        """
+        return _portal.run(self._aio.get_file_change(path))
 
     read = read_file
 

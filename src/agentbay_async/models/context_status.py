@@ -5,7 +5,12 @@ A separate module, because :mod:`agentbay_async.errors` names the value.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # Images use different words, in any case. Another status means that the task is running.
 _SUCCESS = frozenset({"success", "successful", "ok", "finished", "done", "completed", "complete"})
@@ -29,11 +34,29 @@ class ContextStatusData:
     path: str = ""
     error_message: str = ""
     status: str = ""
-    start_time: int | None = None
-    finish_time: int | None = None
+    start_time: int | None = 0
+    finish_time: int | None = 0
     task_type: str = ""
     files: int | None = None
     size: int | None = None
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ContextStatusData:
+        """Read a task as the service writes it, as the official client does.
+
+        Example:
+            >>> ContextStatusData.from_dict({"contextId": "c-1", "status": "Success"}).finished
+            True
+        """
+        return cls(
+            data.get("contextId", ""),
+            data.get("path", ""),
+            data.get("errorMessage", ""),
+            data.get("status", ""),
+            data.get("startTime", 0),
+            data.get("finishTime", 0),
+            data.get("taskType", ""),
+        )
 
     @property
     def duration(self) -> int | None:

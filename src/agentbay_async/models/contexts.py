@@ -14,7 +14,7 @@ from agentbay_async.models.context_status import ContextStatusData
 from agentbay_async.models.results import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 
 @attrs.define(unsafe_hash=True)
@@ -174,6 +174,17 @@ class ContextBinding:
     path: str = ""
     policy: str = ""
     bind_time: str = ""
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, str]) -> ContextBinding:
+        """Read a binding as the service writes it, as the official client does.
+
+        Example:
+            >>> ContextBinding.from_dict({"ContextId": "c-1", "Path": "/mnt"}).path
+            '/mnt'
+        """
+        keys = ("ContextId", "ContextName", "Path", "Policy", "BindTime")
+        return cls(*(data.get(key, "") for key in keys))
 
 
 def _page_size(value: int | None) -> int:

@@ -98,9 +98,58 @@ class FileChange:
         path_type: ``"file"`` or ``"directory"``.
     """
 
-    event_type: str
-    path: str
+    event_type: str = ""
+    path: str = ""
     path_type: str = "file"
+
+
+@attrs.frozen
+class FileChanges:
+    """Changes below a directory.
+
+    Attributes:
+        events: The changes, in the order in which the session saw them.
+        raw_data: The answer of the session, as text.
+    """
+
+    events: list[FileChange] = attrs.field(factory=list)
+    raw_data: str = attrs.field(default="", repr=False)
+
+
+class FileChangeResult(Result["FileChanges"]):
+    """The changes below a directory."""
+
+    __slots__ = ()
+
+    @property
+    def events(self) -> list[FileChange]:
+        """The changes; raises the error of a failed result."""
+        return self.unwrap().events
+
+    @property
+    def raw_data(self) -> str:
+        """The answer of the session, as text."""
+        return self.unwrap().raw_data
+
+    def has_changes(self) -> bool:
+        """Whether there is any change."""
+        return bool(self.events)
+
+    def get_created_files(self) -> list[str]:
+        """Return the paths of the files that were created."""
+        return self._paths("create")
+
+    def get_modified_files(self) -> list[str]:
+        """Return the paths of the files that were changed."""
+        return self._paths("modify")
+
+    def get_deleted_files(self) -> list[str]:
+        """Return the paths of the files that were deleted."""
+        return self._paths("delete")
+
+    def _paths(self, event_type: str) -> list[str]:
+        found = [one for one in self.events if one.path_type == "file"]
+        return [one.path for one in found if one.event_type == event_type]
 
 
 T = TypeVar("T")

@@ -124,6 +124,38 @@ class SessionInfo:
     ticket: str = attrs.field(default="", repr=False)
 
 
+def _copy_contexts(value: Sequence[Mapping[str, str]] | None) -> list[dict[str, str]]:
+    return [dict(one) for one in value or ()]
+
+
+@attrs.frozen
+class GetSessionData:
+    """What the service says of a session. ``token`` and the URLs are secrets.
+
+    Attributes:
+        contexts: The ``"id"`` and the ``"name"`` of each context.
+        tool_list: The tools of its image, as JSON text, if the service sends them.
+        vpc_ip: Its address in a private network, as other fields of that network.
+    """
+
+    app_instance_id: str = ""
+    resource_id: str = ""
+    session_id: str = ""
+    success: bool = False
+    http_port: str = ""
+    network_interface_ip: str = ""
+    token: str = attrs.field(default="", repr=False)
+    link_url: str = attrs.field(default="", repr=False)
+    ws_url: str = attrs.field(default="", repr=False)
+    vpc_resource: bool = False
+    vpc_ip: str = ""
+    vpc_id: str = ""
+    resource_url: str = attrs.field(default="", repr=False)
+    status: str = ""
+    tool_list: str = attrs.field(default="", repr=False)
+    contexts: list[dict[str, str]] = attrs.field(default=None, converter=_copy_contexts)
+
+
 def _copy_labels(value: Mapping[str, str] | None) -> dict[str, str]:
     return {} if value is None else _check.labels(value)
 

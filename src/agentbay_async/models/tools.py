@@ -17,10 +17,10 @@ class SessionMetrics:
     Attributes:
         cpu_count: Processors.
         cpu_used_pct: Processor use, from 0 to 100.
-        mem_total: Memory, in bytes.
-        mem_used: Memory in use, in bytes.
         disk_total: Disk space, in bytes.
         disk_used: Disk space in use, in bytes.
+        mem_total: Memory, in bytes.
+        mem_used: Memory in use, in bytes.
         rx_rate_kbyte_per_s: KiB received per second.
         tx_rate_kbyte_per_s: KiB sent per second.
         rx_used_kbyte: KiB received.
@@ -29,16 +29,16 @@ class SessionMetrics:
         raw: All that the image reports, under its own names.
     """
 
-    cpu_count: int | None = None
-    cpu_used_pct: float | None = None
-    mem_total: int | None = None
-    mem_used: int | None = None
-    disk_total: int | None = None
-    disk_used: int | None = None
-    rx_rate_kbyte_per_s: float | None = None
-    tx_rate_kbyte_per_s: float | None = None
-    rx_used_kbyte: float | None = None
-    tx_used_kbyte: float | None = None
+    cpu_count: int | None = 0
+    cpu_used_pct: float | None = 0.0
+    disk_total: int | None = 0
+    disk_used: int | None = 0
+    mem_total: int | None = 0
+    mem_used: int | None = 0
+    rx_rate_kbyte_per_s: float | None = 0.0
+    tx_rate_kbyte_per_s: float | None = 0.0
+    rx_used_kbyte: float | None = 0.0
+    tx_used_kbyte: float | None = 0.0
     timestamp: str = ""
     # The names of metrics are the image's.
     raw: dict[str, Any] = attrs.field(factory=dict, repr=False, eq=False)

@@ -21,7 +21,7 @@ from agentbay_async.errors import (
     ToolError,
     TransportError,
 )
-from agentbay_async.models.files import FileChange
+from agentbay_async.models.files import FileChange, FileChanges
 from agentbay_async.services._tool_calls import call_tool, get_access, get_socket
 
 if TYPE_CHECKING:
@@ -44,6 +44,17 @@ _UNSUBSCRIBE_TIMEOUT = 2.0
 _MAX_UNREAD = 100_000
 # Failed polls in a row after which the watch ends.
 _MAX_FAILED_POLLS = 5
+
+
+async def fetch_changes(api: Api, session_id: str, path: str) -> tuple[FileChanges, str]:
+    """Return the changes since they were last asked for, and the id of the request.
+
+    Raises:
+        AgentBayError: The session cannot tell them, or is gone.
+    """
+    answer = await call_tool(api, session_id, _TOOL, {"path": _strip_slash(path)})
+    events = _parse_changes(_load_array(answer.data, answer.request_id))
+    return FileChanges(events, answer.data), answer.request_id
 
 
 async def iter_changes(
@@ -102,8 +113,7 @@ class _Poller:
     async def poll(self) -> list[FileChange]:
         """Return the changes since the last poll; none if this poll failed."""
         try:
-            answer = await call_tool(self._api, self._session_id, _TOOL, {"path": self.path})
-            changes = _parse_changes(_load_array(answer.data, answer.request_id))
+            changes = (await fetch_changes(self._api, self._session_id, self.path))[0].events
         except TransportError as error:
             self._failed += 1
             if self._failed >= _MAX_FAILED_POLLS:

@@ -74,7 +74,7 @@ class AsyncCode:
         self,
         code: str,
         language: str = "python",
-        timeout_s: float | timedelta | None = None,
+        timeout_s: float | timedelta | None = 60,
         stream_beta: bool = False,
         on_stdout: Callable[[str], Awaitable[None] | None] | None = None,
         on_stderr: Callable[[str], Awaitable[None] | None] | None = None,
@@ -234,6 +234,8 @@ class AsyncCode:
 
 
 def _time_limit(timeout_s: float | timedelta | None, timeout: float | timedelta | None) -> float:
+    if timeout_s == _DEFAULT_TIMEOUT:
+        timeout_s = None
     if timeout_s is not None and timeout is not None:
         raise InvalidArgumentError("timeout_s and timeout exclude each other; give one")
     if timeout_s is not None:

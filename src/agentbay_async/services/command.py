@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agentbay_async.services.process import AsyncProcess
 
 _DEFAULT_TIMEOUT = ONE_REQUEST
+_DEFAULT_MS = 50_000
 _CURE = "start longer commands with command.start(), and wait for them with wait()"
 # The command of a process travels in a variable. Linux limits one to 128 KiB (MAX_ARG_STRLEN),
 # with its name.
@@ -39,7 +40,7 @@ class AsyncCommand:
     async def execute_command(
         self,
         command: str,
-        timeout_ms: int | None = None,
+        timeout_ms: int | None = _DEFAULT_MS,
         cwd: str | None = None,
         envs: Mapping[str, str] | None = None,
         *,
@@ -53,7 +54,7 @@ class AsyncCommand:
 
         Args:
             command: A line for ``sh``.
-            timeout_ms: Time limit in milliseconds, as in the official client.
+            timeout_ms: Time limit in milliseconds, as in the official client. Default 50000.
             cwd: The working directory; by default the home directory.
             envs: Variables to add to its environment.
             timeout: Time limit in seconds or as a timedelta. Default 50 seconds.
@@ -72,7 +73,8 @@ class AsyncCommand:
                 result = await session.command.run("ls -l", cwd="/tmp")
                 print(result.exit_code, result.stdout)
         """
-        limit = time_limit(timeout_ms, timeout, _DEFAULT_TIMEOUT)
+        given = None if timeout_ms == _DEFAULT_MS else timeout_ms
+        limit = time_limit(given, timeout, _DEFAULT_TIMEOUT)
         line = _check.text(command, "command")
         directory = None if cwd is None else _check.text(cwd, "cwd")
         result = await self._execute(line, limit, directory, _check.variables(envs or {}))

@@ -22,6 +22,7 @@ from agentbay_async.models.contexts import TransferResult
 from agentbay_async.models.files import (
     DirectoryListResult,
     EditResult,
+    FileChangeResult,
     FileContentResult,
     FileInfoResult,
     FileSearchResult,
@@ -543,6 +544,26 @@ class AsyncFileSystem:
             self._api, self._session_id, directory, callback, seconds, stop_event
         )
         return self._api.access.hold(watch, self._session_id)
+
+    @returns_result(FileChangeResult)
+    async def get_file_change(self, path: str) -> FileChangeResult:
+        """Return the changes below a directory since they were last asked for.
+
+        :meth:`watch_directory` and :meth:`watch` ask for them, too.
+
+        Args:
+            path: The directory.
+
+        Example:
+            ::
+
+                result = await session.file_system.get_file_change("/workspace")
+                print(result.get_modified_files())
+        """
+        from agentbay_async.services._file_changes import fetch_changes
+
+        directory = _check.text(path, "path")
+        return FileChangeResult.ok(*await fetch_changes(self._api, self._session_id, directory))
 
     async def _read_text(self, path: str, limit: int = MAX_READ) -> tuple[str, str]:
         found = await self._files.read_text(path, limit)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentbay_async._protocol import error_codes, schema
 from agentbay_async._protocol.codec import compact_json
@@ -242,7 +242,8 @@ async def refresh(state: ServiceState, request: schema.RefreshSessionIdleTime) -
     return Answer()
 
 
-def _access_fields(state: ServiceState, session: Session) -> dict[str, str]:
+# Any, because mypy cannot match the keys with the fields of the record.
+def _access_fields(state: ServiceState, session: Session) -> dict[str, Any]:
     """Return the fields with the URLs and the token of direct access."""
     access = session_access(state, session.id)
     return {"link_url": access.link_url, "ws_url": access.ws_url, "token": access.token}

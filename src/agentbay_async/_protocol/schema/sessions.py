@@ -95,6 +95,9 @@ class SessionRecord:
     link_url: str | None = secret()
     ws_url: str | None = secret(also="wsUrl")
     tool_list: str | None = None
+    http_port: str | None = None
+    network_interface_ip: str | None = None
+    vpc_resource: bool | None = None
     vpc_ip: str | None = None
     vpc_id: str | None = None
     contexts: list[SessionContext] | None = named("contexts")
