@@ -20,9 +20,11 @@ from agentbay.services.code import Code as Code
 from agentbay.services.command import Command as Command
 from agentbay.services.computer import Computer as Computer
 from agentbay.services.env import Env as Env
+from agentbay.services.extensions import ExtensionsService as ExtensionsService
 from agentbay.services.file_system import FileSystem as FileSystem
 from agentbay.services.git import Git as Git
 from agentbay.services.mobile import Mobile as Mobile
+from agentbay.services.mobile_simulate import MobileSimulateService as MobileSimulateService
 from agentbay.services.oss import Oss as Oss
 from agentbay.services.process import Process as Process
 from agentbay.services.pty import Pty as Pty
@@ -128,6 +130,7 @@ from agentbay_async.models.browser_context import (
     BrowserFingerprintContext as BrowserFingerprintContext,
 )
 from agentbay_async.models.browser_context import BrowserSyncMode as BrowserSyncMode
+from agentbay_async.models.browser_context import Extension as Extension
 from agentbay_async.models.browser_context import ExtensionOption as ExtensionOption
 from agentbay_async.models.budget import Budget as Budget
 from agentbay_async.models.bulk import BulkOutcome as BulkOutcome
@@ -170,6 +173,8 @@ from agentbay_async.models.contexts import TransferResult as TransferResult
 from agentbay_async.models.extra_configs import AppManagerRule as AppManagerRule
 from agentbay_async.models.extra_configs import ExtraConfigs as ExtraConfigs
 from agentbay_async.models.extra_configs import MobileExtraConfig as MobileExtraConfig
+from agentbay_async.models.extra_configs import MobileSimulateConfig as MobileSimulateConfig
+from agentbay_async.models.extra_configs import MobileSimulateMode as MobileSimulateMode
 from agentbay_async.models.files import DirectoryEntry as DirectoryEntry
 from agentbay_async.models.files import DirectoryListResult as DirectoryListResult
 from agentbay_async.models.files import EditResult as EditResult
@@ -205,6 +210,9 @@ from agentbay_async.models.input import MouseButton as MouseButton
 from agentbay_async.models.input import ScreenshotMode as ScreenshotMode
 from agentbay_async.models.input import ScrollDirection as ScrollDirection
 from agentbay_async.models.key_code import KeyCode as KeyCode
+from agentbay_async.models.mobile_simulate import (
+    MobileSimulateUploadResult as MobileSimulateUploadResult,
+)
 from agentbay_async.models.pty import PtySession as PtySession
 from agentbay_async.models.results import DeleteResult as DeleteResult
 from agentbay_async.models.results import OperationResult as OperationResult
@@ -270,9 +278,13 @@ from agentbay_async.services.code import AsyncCode as AsyncCode
 from agentbay_async.services.command import AsyncCommand as AsyncCommand
 from agentbay_async.services.computer import AsyncComputer as AsyncComputer
 from agentbay_async.services.env import AsyncEnv as AsyncEnv
+from agentbay_async.services.extensions import AsyncExtensionsService as AsyncExtensionsService
 from agentbay_async.services.file_system import AsyncFileSystem as AsyncFileSystem
 from agentbay_async.services.git import AsyncGit as AsyncGit
 from agentbay_async.services.mobile import AsyncMobile as AsyncMobile
+from agentbay_async.services.mobile_simulate import (
+    AsyncMobileSimulateService as AsyncMobileSimulateService,
+)
 from agentbay_async.services.oss import AsyncOss as AsyncOss
 from agentbay_async.services.process import AsyncProcess as AsyncProcess
 from agentbay_async.services.pty import AsyncPty as AsyncPty

@@ -217,7 +217,7 @@ class AsyncAgentBay:
             raise ArgumentTypeError(
                 f"params must be CreateSessionParams, not {type(params).__name__}"
             )
-        created = await create_session(self._api, params)
+        created = await create_session(self._api, params, self._set_up(params))
         session = AsyncSession(
             self._api,
             created.session_id,
@@ -231,6 +231,17 @@ class AsyncAgentBay:
         )
         unheld.hand_over.get()(created.session_id, None)
         return SessionResult.ok(session, created.request_id)
+
+    def _set_up(self, params: CreateSessionParams) -> Callable[[str], Awaitable[None]] | None:
+        """Return what to do with a new session: a phone gets its settings by commands, too."""
+        mobile = None if params.extra_configs is None else params.extra_configs.mobile
+        if mobile is None:
+            return None
+        from agentbay_async.services._mobile_settings import set_up, setup_commands
+
+        # Made now: a package that is no name is refused before anything is sent.
+        commands = setup_commands(mobile)
+        return lambda session_id: set_up(self._api, session_id, commands)
 
     @asynccontextmanager
     async def session(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,11 @@ from agentbay_async import (
     ContextSync,
     CreateSessionParams,
     ExtensionOption,
+    ExtraConfigs,
     InvalidArgumentError,
     MobileExtraConfig,
+    MobileSimulateConfig,
+    MobileSimulateMode,
     UsageError,
 )
 
@@ -141,3 +145,80 @@ async def test_only_names_of_packages_get_to_the_shell(
     with pytest.raises(InvalidArgumentError, match="package_names"):
         await session.mobile.set_app_whitelist(names)
     assert not scripted.forms("CallMcpTool")
+
+
+def _phone(**settings: Any) -> CreateSessionParams:
+    mobile = MobileExtraConfig(**settings)
+    return CreateSessionParams(extra_configs=ExtraConfigs(mobile=mobile))
+
+
+async def test_a_new_phone_gets_its_settings_by_commands(
+    bay: AsyncAgentBay, scripted: Script
+) -> None:
+    """As the official client sends them after the session was created; the device comes last."""
+    scripted.ok("CreateMcpSession", {"SessionId": "s-9"})
+    scripted.ok("GetContextInfo", {"ContextStatus": "[]"})
+    scripted.ok("CallMcpTool", tool_answer('{"stdout": "", "stderr": "", "exit_code": 0}'))
+    simulation = MobileSimulateConfig(True, "/data/a b", MobileSimulateMode.SENSORS_ONLY, "c-7")
+    assert await bay.create(_phone(lock_resolution=True, simulate_config=simulation))
+    commands = [json.loads(form["Args"])["command"] for form in scripted.forms("CallMcpTool")]
+    assert commands == [
+        "setprop sys.wuying.lockres 1",
+        "chmod -R a+rwx '/data/a b'; wya apply -sensors '/data/a b/dev_info.json'",
+    ]
+    (form,) = scripted.forms("CreateMcpSession")
+    (attached,) = json.loads(form["PersistenceDataList"])
+    assert (attached["ContextId"], attached["Path"]) == ("c-7", "/data/agentbay_mobile_info")
+
+
+async def test_a_setting_that_fails_does_not_cost_the_phone(
+    bay: AsyncAgentBay, scripted: Script, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The request that created it had the setting too; the log has the reason."""
+    scripted.ok("CreateMcpSession", {"SessionId": "s-9"})
+    scripted.ok("CallMcpTool", tool_answer("no shell", error=True))
+    assert await bay.create(_phone(lock_resolution=True))
+    assert "was not applied: no shell" in caplog.text
+
+
+async def test_a_cancel_while_a_phone_is_set_up_leaves_no_session(
+    bay: AsyncAgentBay, scripted: Script
+) -> None:
+    """The caller never gets it."""
+    scripted.ok("CreateMcpSession", {"SessionId": "s-9"})
+    scripted.ok("DeleteSessionAsync", {})
+    scripted.ok("GetSessionDetail", {"Status": "FINISH"})
+
+    scripted.hang("CallMcpTool")
+    creating = asyncio.create_task(bay.create(_phone(lock_resolution=True)))
+    await scripted.arrival("CallMcpTool")
+    creating.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await creating
+    assert [form["SessionId"] for form in scripted.forms("DeleteSessionAsync")] == ["s-9"]
+
+
+async def test_a_package_that_is_no_name_is_refused_before_the_phone_is_made(
+    bay: AsyncAgentBay, scripted: Script
+) -> None:
+    """It would get to a shell."""
+    with pytest.raises(InvalidArgumentError, match="package_names"):
+        await bay.create(_phone(uninstall_blacklist=["EOF"]))
+    assert scripted.requests == []
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (lambda: MobileSimulateConfig("yes"), ArgumentTypeError),
+        (lambda: MobileSimulateConfig(simulate_mode="Some"), InvalidArgumentError),
+        (lambda: MobileExtraConfig(simulate_config={}), ArgumentTypeError),
+        (lambda: MobileExtraConfig(app_manager_rule={}), ArgumentTypeError),
+    ],
+)
+def test_wrong_settings_of_a_phone_are_refused(
+    make: Callable[[], object], kind: type[UsageError]
+) -> None:
+    """Before anything is sent."""
+    with pytest.raises(kind):
+        make()

@@ -10,4 +10,5 @@ from agentbay_async.models.browser_context import (
     BrowserFingerprintContext as BrowserFingerprintContext,
 )
 from agentbay_async.models.browser_context import BrowserSyncMode as BrowserSyncMode
+from agentbay_async.models.browser_context import Extension as Extension
 from agentbay_async.models.browser_context import ExtensionOption as ExtensionOption

@@ -5,6 +5,11 @@
 
 from __future__ import annotations
 
+from agentbay_async.models.extra_configs import MOBILE_INFO_FILE as MOBILE_INFO_FILE
+from agentbay_async.models.extra_configs import MOBILE_INFO_FOLDER as MOBILE_INFO_FOLDER
+from agentbay_async.models.extra_configs import MOBILE_INFO_PATH as MOBILE_INFO_PATH
 from agentbay_async.models.extra_configs import AppManagerRule as AppManagerRule
 from agentbay_async.models.extra_configs import ExtraConfigs as ExtraConfigs
 from agentbay_async.models.extra_configs import MobileExtraConfig as MobileExtraConfig
+from agentbay_async.models.extra_configs import MobileSimulateConfig as MobileSimulateConfig
+from agentbay_async.models.extra_configs import MobileSimulateMode as MobileSimulateMode

@@ -33,6 +33,8 @@ from agentbay_async.config import LOCAL
 from agentbay_async.errors import AgentBayError, InvalidArgumentError, SessionError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from agentbay_async._api import Api
     from agentbay_async._protocol.envelope import Answer
     from agentbay_async._transport.access import Access
@@ -71,13 +73,17 @@ class CreatedSession(NamedTuple):
     new: bool
 
 
-async def create_session(api: Api, params: CreateSessionParams) -> CreatedSession:
+async def create_session(
+    api: Api,
+    params: CreateSessionParams,
+    set_up: Callable[[str], Awaitable[None]] | None = None,
+) -> CreatedSession:
     """Create a session, or find the one that an earlier create with the same key made.
 
     A cancel leaves no session behind, and neither does a failed download of files. All requests
     share one deadline, ``Config.deadline``, those that look a session up included. After that it
     waits for files, for at most :data:`SYNC_TIMEOUT`, and may delete a session, for at most
-    :data:`GRACE`.
+    :data:`GRACE`. At last it calls `set_up` with the id of a session that is new.
 
     Raises:
         InvalidArgumentError: `params` has an idempotency key, and the client sets no labels.
@@ -89,12 +95,19 @@ async def create_session(api: Api, params: CreateSessionParams) -> CreatedSessio
         # A request that is under way cannot be called back. So a cancel waits for its answer: only
         # the answer has the id by which the session can be deleted.
         created = await run_or_undo(_create(api, params), partial(_undo, api))
-        synced = bool(params.context_syncs or params.browser_context)
-        if created.new and not (synced or params.context_id):
+        syncs = params.all_syncs()
+        if created.new and not (syncs or params.context_id):
             created.access.has_contexts = False
         created.access.record_browser = params.enable_browser_replay
-        if synced and (wanted := downloaded(params.all_syncs())):
+        if syncs and (wanted := downloaded(syncs)):
             await _wait_for_files(api, created, wanted, keep=params.keep_on_failure)
+        if created.new and set_up is not None:
+            try:
+                await set_up(created.session_id)
+            except BaseException:
+                # A cancel: the caller never gets the session.
+                await run_shielded(_undo(api, created))
+                raise
     return created
 
 
@@ -222,9 +235,8 @@ def create_request(
         load_skill=params.load_skills or None,
         skills=params.skill_names or None,
     )
-    if params.context_syncs or params.browser_context or params.beta_context_mounts:
-        mounts = params.beta_context_mounts
-        request.persistence_data_list = persistence(params.all_syncs(), mounts)
+    if (syncs := params.all_syncs()) or params.beta_context_mounts:
+        request.persistence_data_list = persistence(syncs, params.beta_context_mounts)
     if params.extra_configs is not None and params.extra_configs.mobile is not None:
         _add_mobile(request, params.extra_configs.mobile)
     policy = params.lifecycle_policy

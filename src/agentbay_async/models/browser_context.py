@@ -89,6 +89,21 @@ def _sync_mode(value: BrowserSyncMode | None) -> BrowserSyncMode:
     return BrowserSyncMode.STANDARD if value is None else value
 
 
+@attrs.frozen
+class Extension:
+    """An extension of the browser, kept in a context.
+
+    Attributes:
+        id: Its name in the context, such as ``"ext_1.zip"``.
+        name: The name of its file.
+        created_at: When it was uploaded, as the service writes it; ``None`` if unknown.
+    """
+
+    id: str
+    name: str
+    created_at: str | None = None
+
+
 @attrs.define
 class ExtensionOption:
     """Extensions for the browser of a session.

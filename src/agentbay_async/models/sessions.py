@@ -361,9 +361,23 @@ class CreateSessionParams:
             )
 
     def all_syncs(self) -> list[ContextSync]:
-        """Return :attr:`context_syncs`, and those of the browser; its data is the last one."""
-        browser = self.browser_context
-        return self.context_syncs + ([] if browser is None else [*browser.parts(), browser.data()])
+        """Return :attr:`context_syncs`, of the phone and of the browser; its data is the last."""
+        browser, phone = self.browser_context, self._simulated_phone()
+        return [
+            *self.context_syncs,
+            *([] if phone is None else [phone]),
+            *([] if browser is None else [*browser.parts(), browser.data()]),
+        ]
+
+    def _simulated_phone(self) -> ContextSync | None:
+        mobile = None if self.extra_configs is None else self.extra_configs.mobile
+        simulation = None if mobile is None else mobile.simulate_config
+        if simulation is None or not simulation.simulated_context_id:
+            return None
+        from agentbay_async.models.extra_configs import MOBILE_INFO_PATH
+        from agentbay_async.models.sync_policy import ContextSync
+
+        return ContextSync(simulation.simulated_context_id, MOBILE_INFO_PATH)
 
 
 @attrs.define

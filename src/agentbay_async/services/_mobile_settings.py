@@ -2,19 +2,69 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from agentbay_async import _check
-from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
-from agentbay_async.models.extra_configs import MobileExtraConfig
+from agentbay_async.errors import AgentBayError, ArgumentTypeError, InvalidArgumentError
+from agentbay_async.models.extra_configs import (
+    MOBILE_INFO_FILE,
+    MobileExtraConfig,
+    MobileSimulateMode,
+)
+from agentbay_async.services._shell import ONE_REQUEST, run_shell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from agentbay_async._api import Api
+    from agentbay_async.models.extra_configs import MobileSimulateConfig
+
+logger = logging.getLogger("agentbay")
+
 # Names of packages become lines of a shell's here-document, so nothing else may be in them.
 _PACKAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+")
+
+
+_OPTIONS = {
+    MobileSimulateMode.SENSORS_ONLY: "-sensors",
+    MobileSimulateMode.PACKAGES_ONLY: "-packages",
+    MobileSimulateMode.SERVICES_ONLY: "-services",
+    MobileSimulateMode.ALL: "-all",
+}
+
+
+def setup_commands(config: MobileExtraConfig) -> list[str]:
+    """Return the commands for a new phone: its settings, then the device that it simulates."""
+    simulation = config.simulate_config
+    if simulation is None or not (simulation.simulate and simulation.simulate_path):
+        return mobile_commands(config)
+    return [*mobile_commands(config), _simulate(simulation, simulation.simulate_path)]
+
+
+async def set_up(api: Api, session_id: str, commands: Sequence[str]) -> None:
+    """Run the commands for a new phone.
+
+    The request that created it had the settings too, so a command that fails is only logged.
+    """
+    for command in commands:
+        await _apply(api, session_id, command)
+
+
+async def _apply(api: Api, session_id: str, command: str) -> None:
+    try:
+        await run_shell(api, session_id, command, ONE_REQUEST)
+    except AgentBayError as error:
+        logger.warning("%s: a setting of the phone was not applied: %s", session_id, error)
+
+
+def _simulate(simulation: MobileSimulateConfig, path: str) -> str:
+    option = _OPTIONS.get(simulation.simulate_mode or MobileSimulateMode.PROPERTIES_ONLY, "")
+    file = quote(f"{path}/{MOBILE_INFO_FILE}")
+    return f"chmod -R a+rwx {quote(path)}; wya apply {option} {file}"
 
 
 def mobile_commands(config: MobileExtraConfig) -> list[str]:

@@ -21,6 +21,7 @@ _RANDOM = (
     (r"link-\d{13}-\d{9}", "<link id>"),
     (r"[0-9a-f]{16}-[0-9a-f]+-[0-9a-f]{8}\b", "<idempotency key>"),
     (r"agentbay-[0-9a-f]{16}", "<temporary name>"),
+    (r"mobile_sim_[0-9a-f]{32}_\d{10}\b", "<name of a simulated phone>"),
     (r"\b(ext_)?[0-9a-f]{32}\b", r"\1<32 digits>"),
     (r"\b[0-9a-f]{16}\b", "<16 digits>"),
 )
