@@ -108,17 +108,19 @@ def write(root: Path, table: dict[str, Any]) -> dict[Path, str]:
     texts[stub] = _stub(stub.read_text("utf-8"), exports)
     texts[root / "docs" / "official-names.md"] = _page(exports, members)
     differences = tomllib.loads((root / DIFFERENCES).read_text("utf-8"))["difference"]
-    texts[root / MIGRATION] = _migration(members, differences)
+    texts[root / MIGRATION] = _migration([*texts.values()], differences)
     return texts
 
 
-def _migration(members: dict[str, list[Member]], differences: list[dict[str, Any]]) -> str:
+def _migration(sources: list[str], differences: list[dict[str, Any]]) -> str:
     """Return the names of which `agentbay migrate` tells: deprecated ones and missing ones."""
     deprecated = {
-        f"{kind.removeprefix('Async')}.{row.name}": row.ours
-        for kind, rows in members.items()
-        for row in rows
-        if row.deprecated
+        f"{node.name.removeprefix('Async')}.{part.name}": warning
+        for text in sources
+        if _WARN in text
+        for node in _classes(text).values()
+        for part in node.body
+        if isinstance(part, Function) and (warning := _warned(part))
     }
     missing = {
         name: f"{row['reason']} {row['instead']}"
@@ -127,6 +129,14 @@ def _migration(members: dict[str, list[Member]], differences: list[dict[str, Any
         for name in row["names"]
     }
     return json.dumps({"deprecated": deprecated, "missing": missing}, indent=2) + "\n"
+
+
+def _warned(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    """Return the name of ours that a function tells to use instead of its own, if it warns."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == _WARN:
+            return str(ast.literal_eval(node.args[1]))
+    return ""
 
 
 def _members(rows: dict[str, Any]) -> list[Member]:

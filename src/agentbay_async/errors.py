@@ -91,7 +91,7 @@ class AgentBayError(Exception):
     """The base class of all errors of this library.
 
     Attributes:
-        message: The error text, without the hint.
+        message: The error text, without the hint; by default the name of the class.
         code: The error code of the service, or ``""`` if the service did not answer.
         request_id: The id of the request in the logs of the service, or ``""``.
         http_status: The HTTP status of the answer, or ``None`` without an answer.
@@ -111,7 +111,7 @@ class AgentBayError(Exception):
 
     def __init__(
         self,
-        message: str = "",
+        message: str | None = None,
         *,
         code: str = "",
         request_id: str = "",
@@ -120,8 +120,8 @@ class AgentBayError(Exception):
         session_id: str = "",
         hint: str = "",
     ) -> None:
-        super().__init__(message)
-        self.message = message
+        super().__init__(type(self).__name__ if message is None else message)
+        self.message: str = self.args[0]
         self.code = code
         self.request_id = request_id
         self.http_status = http_status
@@ -243,7 +243,9 @@ class APIError(AgentBayError):
 
     retry_after: float | None = None
 
-    def __init__(self, message: str = "", status_code: int | None = None, **fields: Any) -> None:
+    def __init__(
+        self, message: str = "API error", status_code: int | None = None, **fields: Any
+    ) -> None:
         super().__init__(message, **fields)
         if status_code is not None:
             self.http_status = status_code
@@ -446,7 +448,11 @@ class GitError(CommandError):
     """
 
     def __init__(
-        self, message: str = "", exit_code: int = 1, stderr: str = "", **fields: Any
+        self,
+        message: str = "Git operation error",
+        exit_code: int = 1,
+        stderr: str = "",
+        **fields: Any,
     ) -> None:
         super().__init__(message, **fields)
         self.exit_code = exit_code

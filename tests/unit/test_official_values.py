@@ -14,6 +14,7 @@ from agentbay_async import (
     BrowserFingerprint,
     ClearContextResult,
     Context,
+    ContextFileEntry,
     ContextListParams,
     ContextSync,
     CursorPosition,
@@ -158,6 +159,24 @@ def test_an_error_tells_what_else_is_known_of_it():
         "code": "Busy",
         "request_id": "R",
     }
+
+
+def test_values_of_contexts_may_be_made_without_what_is_not_known():
+    """None, which the official client has there, is an empty text or 0."""
+    entry = ContextFileEntry("f-1", "a", "/a", file_type=None, size=None)
+    context = Context("c-1", "data", created_at=None)
+    context.last_used_at = None
+
+    assert (entry.file_type, entry.size, entry.status) == ("", 0, "")
+    assert (context.created_at, context.last_used_at) == ("", "")
+
+
+def test_an_error_may_be_made_without_a_message():
+    """It then says its class, or what the official client says."""
+    assert str(AgentBayError()) == AgentBayError().message == "AgentBayError"
+    assert str(APIError()) == "API error"
+    assert str(AgentBayError("")) == ""
+    assert pickle.loads(pickle.dumps(GitError(exit_code=128))).exit_code == 128
 
 
 def test_places_on_the_screen_are_read_like_dictionaries_too():

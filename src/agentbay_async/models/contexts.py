@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
+# The official client leaves out what is not known, or gives None; here it is always of its type.
+
+
+def _text(value: str | None) -> str:
+    return value or ""
+
+
+def _number(value: int | None) -> int:
+    return value or 0
+
+
 @attrs.define(unsafe_hash=True)
 class Context:
     """A persistent store of files, which sessions can mount.
@@ -35,8 +46,8 @@ class Context:
     # Only the id is hashed, because the rest may be assigned.
     id: str
     name: str = attrs.field(default="", hash=False)
-    created_at: str = attrs.field(default="", hash=False)
-    last_used_at: str = attrs.field(default="", hash=False)
+    created_at: str = attrs.field(default=None, converter=_text, hash=False)
+    last_used_at: str = attrs.field(default=None, converter=_text, hash=False)
     state: str = attrs.field(default="", hash=False)
     os_type: str = attrs.field(default="", hash=False)
 
@@ -69,11 +80,11 @@ class ContextFileEntry:
     file_id: str = ""
     file_name: str = ""
     file_path: str = ""
-    file_type: str = ""
-    gmt_create: str = ""
-    gmt_modified: str = ""
-    size: int = 0
-    status: str = ""
+    file_type: str = attrs.field(default=None, converter=_text)
+    gmt_create: str = attrs.field(default=None, converter=_text)
+    gmt_modified: str = attrs.field(default=None, converter=_text)
+    size: int = attrs.field(default=None, converter=_number)
+    status: str = attrs.field(default=None, converter=_text)
 
 
 @attrs.frozen

@@ -100,7 +100,7 @@ class FileChange:
 
     event_type: str = ""
     path: str = ""
-    path_type: str = "file"
+    path_type: str = ""
 
 
 @attrs.frozen
